@@ -1,0 +1,147 @@
+/**
+ * The effective configuration: every default filled in, every file read, every path absolute, every `${…}` replaced.
+ * `load.ts` makes it from TOML; nothing else of the service knows TOML, or the environment.
+ */
+import type { PoolTls } from '../../pools/contract.ts';
+import type { Secret } from '../kit/secret.ts';
+
+export interface Config {
+  /** The file it came from, absolute. */
+  readonly file: string;
+  /** Domains whose users are local: the union of `general.hosts` and the attachments' hosts. */
+  readonly hosts: readonly string[];
+  readonly logLevel: LogLevel;
+  readonly attachments: readonly ComponentAttachment[];
+  readonly pools: readonly PoolConfig[];
+  /** In the order of the file: the order in which they meet a packet. */
+  readonly handlers: readonly HandlerConfig[];
+  readonly callbacks: CallbackLimits;
+  readonly spool: SpoolConfig;
+  readonly admin: ListenConfig;
+  readonly metrics: { readonly mongooseim: boolean; readonly token: Secret | undefined };
+  /** How long SIGTERM waits for requests in flight, ms. */
+  readonly drainTimeoutMs: number;
+  /** What was skipped, or means something else here than in MongooseIM: one sentence each. */
+  readonly notices: readonly string[];
+}
+
+export type LogLevel = 'debug' | 'error' | 'fatal' | 'info' | 'silent' | 'warn';
+
+export interface ComponentAttachment {
+  readonly type: 'component';
+  readonly name: string;
+  /** Host and port of the server's XEP-0114 listener. */
+  readonly service: { readonly host: string; readonly port: number };
+  /** The component's own domain. */
+  readonly domain: string;
+  readonly secret: Secret;
+  readonly feed: 'direct' | 'service_log' | 'tap';
+  /** Local virtual hosts that this server serves. */
+  readonly hosts: readonly string[];
+  readonly maxStanzaBytes: number;
+  /** Bytes received but not yet on disk, at most: then the socket is not read. */
+  readonly maxUncommittedBytes: number;
+  /** A ping is sent after so long a silence; no answer within `pingTimeoutMs` ends the connection. */
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  /** Reconnect waits double from 1 s up to this. */
+  readonly reconnectCapMs: number;
+}
+
+export interface PoolConfig {
+  /** The name in the file, with `@host` behind it where the scope is one pool per host. Unique. */
+  readonly id: string;
+  readonly client: 'got' | 'undici';
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** Starts with `/`. */
+  readonly pathPrefix: string;
+  readonly workers: number;
+  readonly threads: number;
+  readonly requestTimeoutMs: number;
+  readonly callTimeoutMs: number;
+  readonly maxResponseBytes: number;
+  readonly retry: RetryPolicy;
+  readonly tls: PoolTls;
+}
+
+export interface RetryPolicy {
+  /** One wait per retry, ms; after the last the delivery is dead. */
+  readonly scheduleMs: readonly number[];
+  /** 0.2 varies each wait by ±20 %. */
+  readonly jitter: number;
+  /** Age at which a delivery is given up whatever is left of its schedule, ms. */
+  readonly maxAgeMs: number;
+  /** Status codes counted otherwise than by default. */
+  readonly accept: readonly number[];
+  readonly defer: readonly number[];
+  readonly refuse: readonly number[];
+}
+
+export type Ordering = 'conversation' | 'none' | 'sender';
+
+export interface HandlerConfig {
+  readonly name: string;
+  /** Hosts whose packets it meets. */
+  readonly hosts: readonly string[];
+  /** `PoolConfig.id`. */
+  readonly pool: string;
+  /** As in the file. */
+  readonly path: string;
+  /** Prefix and path joined: what the request asks for. */
+  readonly requestPath: string;
+  /** As in the file. */
+  readonly callbackModule: string;
+  /** Where the module was found: a built-in's name, or the URL of a file or package. */
+  readonly module: { readonly kind: 'builtin'; readonly name: string } | { readonly kind: 'url'; readonly url: string };
+  readonly when: When | undefined;
+  readonly ordering: Ordering;
+  /** How long a failing head may hold its lane, ms; Infinity for `hold = "forever"`. */
+  readonly holdMs: number;
+  /** Age at which its deliveries are given up, ms; undefined: only the pool's `max_age`. */
+  readonly ttlMs: number | undefined;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** DESIGN's `when`: every given key must hold; a list means any of its members. */
+export interface When {
+  readonly direction?: readonly string[];
+  readonly stanza?: readonly string[];
+  readonly type?: readonly string[];
+  readonly kind?: readonly string[];
+  readonly body?: boolean;
+  /** Globs (`*`, `?`) on bare JIDs. */
+  readonly from?: readonly string[];
+  readonly to?: readonly string[];
+  /** The receiver has no session. */
+  readonly offline?: boolean;
+  readonly delayed?: boolean;
+  /** Namespaces, one of which a child must have. */
+  readonly has?: readonly string[];
+}
+
+export interface CallbackLimits {
+  /** A callback's promise must settle within this, ms. */
+  readonly timeoutMs: number;
+  /** A callback that holds the thread this long is found out by the watchdog, ms. */
+  readonly blockTimeoutMs: number;
+}
+
+export interface SpoolConfig {
+  readonly engine: 'memory' | 'sqlite';
+  /** Absolute. */
+  readonly path: string;
+  /** Intake stops when the file and its log reach this. */
+  readonly maxBytes: number;
+  /** Intake stops when the file system has less than this left. */
+  readonly minFreeBytes: number;
+  /** Dead letters end after this, ms. */
+  readonly deadLetterMaxAgeMs: number;
+}
+
+export interface ListenConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly token: Secret | undefined;
+}

@@ -1,0 +1,1 @@
+export { type ErrorCode, errorCodes, ServiceError } from './kit/errors.ts';

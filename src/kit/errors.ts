@@ -1,0 +1,36 @@
+/** Every error code of the service, each with what it means to an operator. Stands alphabetically. */
+export const errorCodes = {
+  ATTACH_REFUSED: 'The chat server refused the component: wrong secret, unknown domain, or the domain is already attached.',
+  CALLBACK_BLOCKED: 'A callback held the thread longer than `callback_block_timeout`; the service thread was restarted.',
+  CALLBACK_LOAD_FAILED: 'A callback module could not be found or imported, or what it exports is not what it should be.',
+  CONFIG_INVALID: 'The configuration has mistakes; the message lists all of them.',
+  CONFIG_UNREADABLE: 'The configuration file cannot be read or is not TOML.',
+  POOL_THREAD_FAILED: 'A pool thread could not be started.',
+  SPOOL_FAILED: 'The spool met an error it cannot recover from by itself.',
+  SPOOL_FULL: 'The disk or the spool is full; intake waits until there is room again.',
+  SPOOL_LOCKED: 'Another process uses this spool.',
+  SPOOL_NETWORK_FILE_SYSTEM: 'The spool lies on a network file system, where SQLite cannot keep its promises.',
+  SPOOL_OPEN_FAILED: 'The spool cannot be opened or created.',
+  SPOOL_TOO_NEW: 'The spool was written by a newer version of the service.',
+  STREAM_INVALID: 'The chat server sent bytes that are not a well-formed XMPP stream.',
+  STANZA_TOO_LARGE: 'A stanza exceeded `max_stanza_bytes`; the stream was closed.',
+  USAGE: 'The command line is wrong.',
+} as const satisfies Record<string, string>;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** An error with a stable code. The message says what failed, on which thing, and what to do. */
+export class ServiceError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'ServiceError';
+    this.code = code;
+  }
+}
+
+/** Whatever was thrown, as an Error: the edge where `unknown` from a catch becomes something to tell. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

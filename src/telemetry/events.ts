@@ -1,0 +1,78 @@
+/**
+ * Every event of the service, once: logs, metrics and health subscribe, the parts only emit. Fields are plain values;
+ * none is a message body, and only `log` fields may hold a JID or an id (they never become labels).
+ */
+import type { DeliveryId, Direction, Outcome, PacketId } from '../../pools/contract.ts';
+import type { EpochMs } from '../kit/clock.ts';
+
+export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming';
+
+export interface Events {
+  /** One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted. */
+  'attempt.ended': {
+    readonly id: DeliveryId;
+    readonly pool: string;
+    readonly handler: string;
+    readonly host: string;
+    readonly attempt: number;
+    readonly attemptsAllowed: number;
+    readonly outcome: Outcome;
+    readonly accepted: boolean;
+    /** Accepted → this attempt, ms: what the event waited so far. */
+    readonly ageMs: number;
+    /** When it is tried again; undefined when it is not. */
+    readonly nextAt: EpochMs | undefined;
+  };
+  /** A session of a source moved on. `host` is empty for the connection as a whole; `reason` is for people. */
+  'attachment.state': { readonly attachment: string; readonly host: string; readonly state: AttachmentState; readonly reason: string };
+  /** A callback on accept ended. `callback` is its name; durations in ms. */
+  'callback.ended': { readonly handler: string; readonly callback: string; readonly durationMs: number };
+  /** A callback threw, rejected, returned nonsense, missed its deadline or was skipped; a dead letter was made. */
+  'callback.failed': { readonly handler: string; readonly callback: string; readonly packetId: PacketId; readonly error: Error };
+  /** A delivery is on disk. */
+  'delivery.accepted': { readonly pool: string; readonly handler: string; readonly host: string };
+  /** A delivery that keeps failing left its lane, which moves on without it. */
+  'delivery.left-lane': { readonly id: DeliveryId; readonly pool: string; readonly handler: string };
+  /** A delivery's fate is on disk: `delivered`, `dead` with its reason, or `retry`. `ageMs`: accepted → now. */
+  'delivery.settled': {
+    readonly id: DeliveryId;
+    readonly pool: string;
+    readonly handler: string;
+    readonly host: string;
+    readonly disposition: 'dead' | 'delivered' | 'retry';
+    readonly reason: string;
+    readonly ageMs: number;
+  };
+  /** A JID could not be prepared and was passed on as it is (DESIGN §4.3). */
+  'jid.unprepared': { readonly attachment: string };
+  /** Something an operator should read once. */
+  notice: { readonly text: string };
+  /** A stanza became a packet. */
+  'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction };
+  /** Something that came down a feed was no packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `room-self`. */
+  'packet.skipped': { readonly attachment: string; readonly reason: string };
+  /** A pool's thread started, died (with the reason), or was replaced. */
+  'pool.thread': { readonly pool: string; readonly state: 'died' | 'started'; readonly reason: string };
+  /** A transaction of the spool is on disk. */
+  'spool.committed': { readonly durationMs: number; readonly commands: number };
+  /** Intake stopped or goes on. */
+  'spool.writable': { readonly writable: boolean; readonly reason: string };
+  /** Bytes came from a chat server. */
+  'stream.read': { readonly attachment: string; readonly bytes: number };
+  /** The server's bounded queue dropped this many before we could see them; `missing` undefined: the queue itself was lost (new epoch). */
+  'tap.hole': { readonly attachment: string; readonly host: string; readonly missing: number | undefined };
+}
+
+export type EventName = keyof Events;
+
+/** Where parts say what happened. Emitting never throws: a broken subscriber must not harm what it observes. */
+export interface EventSink {
+  emit<N extends EventName>(name: N, event: Events[N]): void;
+}
+
+export interface EventBus extends EventSink {
+  /** Calls `listener` at every event of this name; the returned function ends it. */
+  on<N extends EventName>(name: N, listener: (event: Events[N]) => void): () => void;
+  /** Resolves with the next event of this name that `matches`: tests wait for this, never for time. */
+  next<N extends EventName>(name: N, matches?: (event: Events[N]) => boolean): Promise<Events[N]>;
+}

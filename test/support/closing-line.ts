@@ -1,0 +1,21 @@
+import type { Reporter, TestModule } from 'vitest/node';
+
+/** Ends a test run with the plain line `N passed, N failed` (and `, N skipped`), which scripts read. */
+export class ClosingLine implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const count = { passed: 0, failed: 0, skipped: 0 };
+    for (const module of modules) {
+      let tests = 0;
+      for (const test of module.children.allTests()) {
+        tests += 1;
+        const { state } = test.result();
+        if (state !== 'pending') count[state] += 1;
+      }
+      if (tests === 0 && !module.ok()) count.failed += 1; // a file that cannot even be loaded
+    }
+    const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : '';
+    process.stdout.write(`\n${count.passed} passed, ${count.failed} failed${skipped}\n`);
+  }
+}
+
+export default ClosingLine;
