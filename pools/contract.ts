@@ -28,6 +28,8 @@ export interface Stanza {
   /** The name as written, prefix included. */
   readonly name: string;
   readonly attrs: Readonly<Record<string, string>>;
+  /** Its namespace, resolved; empty when it has none. */
+  readonly ns: string;
   readonly children: readonly (Stanza | string)[];
   /** This element as XML text. */
   readonly xml: string;

@@ -9,6 +9,7 @@
 import type { Body, DeliveryId, HttpTarget, Outcome, PacketId } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
+import type { Mark } from '../packet/receipt.ts';
 
 /** What a delivery is for. The engines keep it as it is and never look inside: a new kind needs no new schema. */
 export type Target = HttpTarget;
@@ -70,16 +71,6 @@ export interface StillBorn {
   readonly packet: string;
   readonly seenAt: EpochMs;
   readonly createdAt: EpochMs;
-}
-
-/** How far a chat server's feed has been taken in. One per attachment, host and server node. */
-export interface Mark {
-  readonly attachment: string;
-  readonly host: string;
-  readonly node: string;
-  readonly epoch: string;
-  /** The last sequence number on disk. */
-  readonly h: number;
 }
 
 /** What one packet leaves behind, committed as a whole. */
