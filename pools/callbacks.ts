@@ -48,6 +48,10 @@ export interface RequestPrepared {
   /** The receiver's local part, prepared. */
   readonly receiver: string;
   readonly opts: HandlerOpts;
+  /** The packet itself and its two JIDs, as `shouldMakeReq` got them: an addition to MongooseIM's seven arguments. */
+  readonly packet: Stanza;
+  readonly from: Jid;
+  readonly to: Jid;
 }
 
 /** Headers as a callback may give them. */
