@@ -1,0 +1,247 @@
+/**
+ * Bytes of one XMPP stream (XEP-0114, RFC 6120 §4) → its header, its stanzas and its end, without parsing: the framer
+ * only follows tags, quotes, comments, CDATA sections and processing instructions as far as it must to know where an
+ * element ends. Each byte is looked at once, whatever the reads are.
+ *
+ * States: `text` → `markup` (after `<`) → `open-tag` ⇄ `quoted`, `close-tag`, `declaration` (after `<!`) or `section`
+ * (comment, CDATA, processing instruction), each → `text`. Depth 0 is before the header and after the end, 1 between
+ * stanzas, more inside of one.
+ *
+ * What xmpp.js and ltx get wrong and this does not: a character split over two reads is never decoded by halves, a
+ * stanza has a size limit, `]]>` may be split over reads, a DOCTYPE is refused and does not stall the stream.
+ */
+import { isUtf8 } from 'node:buffer';
+import { ServiceError } from '../../kit/errors.ts';
+import { Held } from './held.ts';
+import { afterSpace, indexOf, isNameStart } from './scan.ts';
+
+export interface FramerOptions {
+  /** The header, or one stanza, may have this many bytes. */
+  readonly maxStanzaBytes: number;
+  /** The stream's opening tag as it came. */
+  onOpen(header: string): void;
+  /** The bytes of one whole element, valid as long as the chunk they came in is: they may be a view of it. */
+  onStanza(bytes: Buffer): void;
+  onClose(): void;
+}
+
+/** Frames one stream; holds at most `maxStanzaBytes` beside the chunk it was given. */
+export interface Framer {
+  /**
+   * Takes what was read, calling the listeners before it returns. Throws STREAM_INVALID or STANZA_TOO_LARGE, or what a
+   * listener threw; every later call throws the same. White space between stanzas (keepalives), comments and processing instructions there
+   * are skipped.
+   */
+  push(chunk: Buffer): void;
+}
+
+export function createFramer(options: FramerOptions): Framer {
+  return new StreamFramer(options);
+}
+
+type State = 'close-tag' | 'declaration' | 'markup' | 'open-tag' | 'quoted' | 'section' | 'text';
+
+const BANG = 0x21;
+const QUOTE = 0x22;
+const APOSTROPHE = 0x27;
+const DASH = 0x2d;
+const SLASH = 0x2f;
+const LESS = 0x3c;
+const GREATER = 0x3e;
+const QUESTION = 0x3f;
+const BRACKET = 0x5d;
+
+class StreamFramer implements Framer {
+  readonly #options: FramerOptions;
+  readonly #held: Held;
+  #state: State = 'text';
+  #depth = 0;
+  #ended = false;
+  #failure: Error | undefined;
+  /** Where in this chunk that begins which is to be handed over; -1: nothing, or what is skipped. */
+  #start = -1;
+  /** The last byte of the chunk before: a tag's `/` and its `>` may come in two reads. */
+  #before = 0;
+  #quote = 0;
+  #opening = '';
+  /** What ends the section: this byte `closerRun` times or more, then `>`. */
+  #closer = 0;
+  #closerRun = 0;
+  #run = 0;
+  #streamName = '';
+
+  constructor(options: FramerOptions) {
+    this.#options = options;
+    this.#held = new Held(options.maxStanzaBytes);
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      let at = 0;
+      while (at < chunk.length) at = this.#step(chunk, at);
+      this.#holdRest(chunk);
+    } catch (thrown) {
+      this.#failure = thrown instanceof Error ? thrown : new Error(String(thrown));
+      throw this.#failure;
+    }
+  }
+
+  #holdRest(chunk: Buffer): void {
+    this.#before = chunk.at(-1) ?? this.#before;
+    if (this.#start === -1) return;
+    this.#held.add(chunk.subarray(this.#start));
+    this.#start = 0;
+  }
+
+  #step(chunk: Buffer, at: number): number {
+    switch (this.#state) {
+      case 'text':
+        return this.#text(chunk, at);
+      case 'markup':
+        return this.#markup(chunk, at);
+      case 'open-tag':
+        return this.#openTag(chunk, at);
+      case 'quoted':
+        return this.#quoted(chunk, at);
+      case 'close-tag':
+        return this.#closeTag(chunk, at);
+      case 'declaration':
+        return this.#declaration(chunk, at);
+      case 'section':
+        return this.#section(chunk, at);
+      default:
+        return this.#state satisfies never;
+    }
+  }
+
+  #text(chunk: Buffer, from: number): number {
+    const at = this.#depth > 1 ? indexOf(chunk, LESS, from) : afterSpace(chunk, from);
+    if (at === chunk.length) return at;
+    if (chunk[at] !== LESS) throw invalid('text stands outside of a stanza');
+    if (this.#depth <= 1) this.#start = at;
+    this.#state = 'markup';
+    return at + 1;
+  }
+
+  #markup(chunk: Buffer, at: number): number {
+    const byte = chunk[at] ?? 0;
+    if (byte === QUESTION) this.#enterSection(QUESTION, 1);
+    else if (byte === BANG) this.#enterDeclaration();
+    else if (this.#ended) throw invalid('something follows the end of the stream');
+    else if (byte === SLASH) this.#state = 'close-tag';
+    else if (isNameStart(byte)) this.#state = 'open-tag';
+    else throw invalid('what follows a < is no name');
+    return at + 1;
+  }
+
+  #openTag(chunk: Buffer, from: number): number {
+    for (let at = from; at < chunk.length; at += 1) {
+      const byte = chunk[at] ?? 0;
+      if (byte === GREATER) {
+        const last = at === 0 ? this.#before : chunk[at - 1];
+        this.#opened(chunk, at + 1, last === SLASH);
+        return at + 1;
+      }
+      if (byte === QUOTE || byte === APOSTROPHE) {
+        this.#quote = byte;
+        this.#state = 'quoted';
+        return at + 1;
+      }
+    }
+    return chunk.length;
+  }
+
+  #quoted(chunk: Buffer, from: number): number {
+    const at = indexOf(chunk, this.#quote, from);
+    if (at === chunk.length) return at;
+    this.#state = 'open-tag';
+    return at + 1;
+  }
+
+  #opened(chunk: Buffer, end: number, selfClosing: boolean): void {
+    this.#state = 'text';
+    if (this.#depth === 0) this.#openStream(this.#take(chunk, end), selfClosing);
+    else if (!selfClosing) this.#depth += 1;
+    else if (this.#depth === 1) this.#options.onStanza(this.#take(chunk, end));
+  }
+
+  #closeTag(chunk: Buffer, from: number): number {
+    const at = indexOf(chunk, GREATER, from);
+    if (at === chunk.length) return at;
+    this.#state = 'text';
+    this.#depth -= 1;
+    if (this.#depth === 1) this.#options.onStanza(this.#take(chunk, at + 1));
+    else if (this.#depth < 1) this.#closeStream(this.#take(chunk, at + 1));
+    return at + 1;
+  }
+
+  #openStream(bytes: Buffer, selfClosing: boolean): void {
+    if (!isUtf8(bytes)) throw invalid('its header is not UTF-8');
+    const header = bytes.toString('utf8');
+    this.#streamName = /^<([^\s/>]+)/.exec(header)?.[1] ?? '';
+    this.#depth = 1;
+    this.#options.onOpen(header);
+    if (selfClosing) this.#end();
+  }
+
+  #closeStream(bytes: Buffer): void {
+    const name = bytes.toString('utf8').slice(2, -1).trimEnd();
+    if (this.#depth < 0 || name !== this.#streamName) throw invalid('a tag closes what is not open');
+    this.#end();
+  }
+
+  #end(): void {
+    this.#depth = 0;
+    this.#ended = true;
+    this.#options.onClose();
+  }
+
+  #enterDeclaration(): void {
+    this.#opening = '';
+    this.#state = 'declaration';
+  }
+
+  /** After `<!` come `--` or `[CDATA[`; all else is a DOCTYPE's business, which XMPP forbids (RFC 6120 §11.1). */
+  #declaration(chunk: Buffer, at: number): number {
+    this.#opening += String.fromCharCode(chunk[at] ?? 0);
+    if (this.#opening === '--') this.#enterSection(DASH, 2);
+    else if (this.#opening === '[CDATA[' && this.#depth > 1) this.#enterSection(BRACKET, 2);
+    else if (this.#opening === '[CDATA[') throw invalid('text stands outside of a stanza');
+    else if (!'--'.startsWith(this.#opening) && !'[CDATA['.startsWith(this.#opening)) throw invalid('it holds a DOCTYPE or the like');
+    return at + 1;
+  }
+
+  #enterSection(closer: number, run: number): void {
+    this.#closer = closer;
+    this.#closerRun = run;
+    this.#run = 0;
+    this.#state = 'section';
+    if (this.#depth > 1) return;
+    this.#start = -1;
+    this.#held.clear();
+  }
+
+  #section(chunk: Buffer, from: number): number {
+    for (let at = from; at < chunk.length; at += 1) {
+      const byte = chunk[at] ?? 0;
+      if (byte === this.#closer) this.#run += 1;
+      else if (byte === GREATER && this.#run >= this.#closerRun) {
+        this.#state = 'text';
+        return at + 1;
+      } else this.#run = 0;
+    }
+    return chunk.length;
+  }
+
+  /** What began at `#start`, maybe in an earlier chunk, and ends here. */
+  #take(chunk: Buffer, end: number): Buffer {
+    const bytes = this.#held.join(chunk.subarray(this.#start, end));
+    this.#start = -1;
+    return bytes;
+  }
+}
+
+function invalid(reason: string): ServiceError {
+  return new ServiceError('STREAM_INVALID', `the chat server's stream is invalid: ${reason}; check that an XMPP server answers there`);
+}

@@ -1,0 +1,161 @@
+/**
+ * Bytes of one element → a frozen tree. On `saxes` in strict form, with what it leaves to its user: fatal UTF-8, one
+ * element and no more, no DOCTYPE, no entity but XML's five, a limit on depth. Namespaces are resolved here and not by
+ * saxes, whose attribute objects cost a third of the whole.
+ *
+ * What xmpp.js and ltx get wrong and this does not: an unknown entity is an error that is thrown to the caller and not
+ * out of a socket's handler; text after a CDATA section, a comment or a processing instruction is kept; a DOCTYPE and
+ * an attribute without quotes are refused and do not stall the stream.
+ */
+import { isUtf8 } from 'node:buffer';
+import { SaxesParser } from 'saxes';
+import type { Stanza } from '../../../pools/contract.ts';
+import { ServiceError, toError } from '../../kit/errors.ts';
+import { appendChild, type Child, type ElementHead, finishRead } from './element.ts';
+import { resolveHead } from './resolve.ts';
+import { declare, type Scope } from './scope.ts';
+
+/** Elements may stand this deep in each other; what XMPP carries stays below twenty. */
+export const MAX_DEPTH = 128;
+
+export type ParseStanza = (source: Buffer | string) => Stanza;
+
+/** Where a stanza was read: what the stream's header declares (prefix → namespace, the default one under `''`). */
+export interface StanzaContext {
+  readonly namespaces?: Readonly<Record<string, string>>;
+}
+
+/** Parses one stanza by itself. For a stream, {@link createStanzaParser} saves the parser's start. Throws STREAM_INVALID. */
+export function parseStanza(source: Buffer | string, context: StanzaContext = {}): Stanza {
+  return createStanzaParser(context)(source);
+}
+
+/**
+ * A parser for the stanzas of one stream. Each call takes exactly one element, white space around it allowed, and
+ * returns it deeply frozen: adjacent texts merged, prefixes and inherited namespaces resolved, line ends as XML 1.0
+ * §2.11 says. Throws STREAM_INVALID for anything else, and can be used again after that.
+ */
+export function createStanzaParser({ namespaces = {} }: StanzaContext = {}): ParseStanza {
+  const scope = scopeOf(namespaces);
+  let reader: Reader | undefined;
+
+  return (source) => {
+    const text = decode(source);
+    const used = reader ?? new Reader(scope);
+    reader = undefined; // one that failed is left in the middle of something
+    try {
+      const stanza = used.read(text);
+      reader = used;
+      return stanza;
+    } catch (thrown) {
+      const cause = toError(thrown);
+      throw cause instanceof ServiceError ? cause : invalid(cause.message, cause);
+    }
+  };
+}
+
+/** A stream's header as an element: its attributes, and the declarations that its stanzas inherit. */
+export interface StreamHeader {
+  readonly stream: Stanza;
+  readonly namespaces: Readonly<Record<string, string>>;
+}
+
+/** Reads `<stream:stream …>` as the framer hands it over: an opening tag without its end. Throws STREAM_INVALID. */
+export function parseStreamHeader(header: string): StreamHeader {
+  const closed = header.endsWith('/>') ? header : header.replace(/>$/, '/>');
+  const stream = parseStanza(closed);
+  const namespaces: Record<string, string> = {};
+  for (let at = declare(undefined, stream.attrs); at !== undefined; at = at.outer) namespaces[at.prefix] = at.uri;
+  return Object.freeze({ stream, namespaces: Object.freeze(namespaces) });
+}
+
+function scopeOf(namespaces: Readonly<Record<string, string>>): Scope | undefined {
+  let scope: Scope | undefined;
+  for (const [prefix, uri] of Object.entries(namespaces)) scope = { prefix, uri, outer: scope };
+  return scope;
+}
+
+function decode(source: Buffer | string): string {
+  if (typeof source !== 'string') {
+    if (!isUtf8(source)) throw invalid('it is not UTF-8');
+    return trimEnd(source.toString('utf8'));
+  }
+  if (/\p{Surrogate}/u.test(source)) throw invalid('it holds half a character');
+  return trimEnd(source);
+}
+
+function trimEnd(text: string): string {
+  return text.endsWith('>') ? text : text.replace(/[ \t\r\n]+$/, '');
+}
+
+function invalid(reason: string, cause?: Error): ServiceError {
+  return new ServiceError('STREAM_INVALID', `cannot read a stanza: ${reason}`, cause === undefined ? {} : { cause });
+}
+
+interface Open {
+  readonly head: ElementHead;
+  readonly children: Child[];
+}
+
+/** One saxes parser and the elements that are open in it. */
+class Reader {
+  readonly #saxes = new SaxesParser({ xmlns: false, fragment: true, position: false, defaultXMLVersion: '1.0', forceXMLVersion: true });
+  readonly #outer: Scope | undefined;
+  readonly #open: Open[] = [];
+  #end = 0;
+  #root: Stanza | undefined;
+
+  constructor(outer: Scope | undefined) {
+    this.#outer = outer;
+    // An ordinary object would also know `&constructor;` and whatever else Object.prototype holds.
+    this.#saxes.ENTITIES = Object.assign(Object.create(null), { amp: '&', apos: "'", gt: '>', lt: '<', quot: '"' });
+    this.#saxes.on('opentag', (tag) => this.#openTag(tag.name, tag.attributes));
+    this.#saxes.on('closetag', () => this.#closeTag());
+    this.#saxes.on('text', (text) => this.#text(text));
+    this.#saxes.on('cdata', (text) => this.#cdata(text));
+    this.#saxes.on('doctype', () => refuse('a DOCTYPE is not allowed'));
+    this.#saxes.on('xmldecl', () => refuse('an XML declaration is not allowed'));
+    this.#saxes.on('error', (error) => refuse(error.message));
+  }
+
+  read(text: string): Stanza {
+    this.#root = undefined;
+    this.#end += text.length; // saxes counts positions on from one write to the next
+    this.#saxes.write(text);
+    const root: Stanza | undefined = this.#root;
+    if (root === undefined) throw invalid('it ends too early');
+    return root;
+  }
+
+  #openTag(name: string, attrs: Record<string, string>): void {
+    if (this.#open.length === MAX_DEPTH) throw invalid(`elements stand more than ${MAX_DEPTH} deep in each other`);
+    const outer = this.#open.at(-1)?.head.scope ?? this.#outer;
+    this.#open.push({ head: resolveHead(name, attrs, outer), children: [] });
+  }
+
+  #closeTag(): void {
+    const closed = this.#open.pop();
+    if (closed === undefined) throw invalid('a tag closes what is not open');
+    const stanza = finishRead(closed.head, closed.children);
+    const parent = this.#open.at(-1);
+    if (parent !== undefined) parent.children.push(stanza);
+    else if (this.#saxes.position !== this.#end) throw invalid('something follows its end');
+    else this.#root = stanza;
+  }
+
+  #text(text: string): void {
+    const parent = this.#open.at(-1);
+    if (parent !== undefined) appendChild(parent.children, text);
+    else if (/[^ \t\r\n]/.test(text)) throw invalid('text stands outside of it');
+  }
+
+  #cdata(text: string): void {
+    const parent = this.#open.at(-1);
+    if (parent === undefined) throw invalid('text stands outside of it');
+    appendChild(parent.children, text);
+  }
+}
+
+function refuse(reason: string): never {
+  throw invalid(reason);
+}
