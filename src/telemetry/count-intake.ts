@@ -1,0 +1,75 @@
+import { callbackBuckets, commitBuckets } from './buckets.ts';
+import { createHostLabel } from './count-pushes.ts';
+import type { EventBus } from './events.ts';
+import type { MetricRegistry } from './registry.ts';
+
+/** What operators watch of the way from a chat server to the spool. Hosts and attachments show 0 as soon as they are known. */
+export function countIntake(registry: MetricRegistry, events: EventBus, hosts: readonly string[]): void {
+  countStream(registry, events);
+  countPackets(registry, events, hosts);
+  countHoles(registry, events);
+  timeCallbacks(registry, events);
+  timeCommits(registry, events);
+}
+
+function countStream(registry: MetricRegistry, events: EventBus): void {
+  const read = registry.counter('event_pusher_stream_read_bytes_total');
+  const unprepared = registry.counter('event_pusher_unprepared_jids_total');
+  events.on('attachment.state', ({ attachment }) => {
+    read.at(attachment);
+    unprepared.at(attachment);
+  });
+  events.on('stream.read', ({ attachment, bytes }) => read.at(attachment).add(bytes));
+  events.on('jid.unprepared', ({ attachment }) => unprepared.at(attachment).add());
+}
+
+function countPackets(registry: MetricRegistry, events: EventBus, hosts: readonly string[]): void {
+  const hostLabel = createHostLabel(hosts);
+  const received = registry.counter('event_pusher_events_received_total');
+  const packets = registry.counter('event_pusher_packets_total');
+  const skipped = registry.counter('event_pusher_skipped_total');
+  for (const host of hosts) for (const direction of ['in', 'out']) packets.at(host, direction);
+
+  events.on('attachment.state', ({ attachment }) => received.at(attachment));
+  events.on('packet.seen', ({ attachment, host, direction }) => {
+    received.at(attachment).add();
+    packets.at(hostLabel(host), direction).add();
+  });
+  events.on('packet.skipped', ({ attachment, reason }) => {
+    received.at(attachment).add();
+    skipped.at(attachment, reason).add();
+  });
+}
+
+function countHoles(registry: MetricRegistry, events: EventBus): void {
+  const missed = registry.counter('event_pusher_tap_missed_total');
+  const lost = registry.counter('event_pusher_tap_queues_lost_total');
+  events.on('attachment.state', ({ attachment, host }) => {
+    if (host === '') return;
+    missed.at(attachment, host);
+    lost.at(attachment, host);
+  });
+  events.on('tap.hole', ({ attachment, host, missing }) => {
+    if (missing === undefined) lost.at(attachment, host).add();
+    else missed.at(attachment, host).add(missing);
+  });
+}
+
+function timeCallbacks(registry: MetricRegistry, events: EventBus): void {
+  const duration = registry.histogram('event_pusher_callback_duration_seconds', callbackBuckets);
+  const failures = registry.counter('event_pusher_callback_failures_total');
+  events.on('callback.ended', ({ handler, callback, durationMs }) => {
+    duration.at(handler, callback).observe(durationMs / 1000);
+    failures.at(handler, callback);
+  });
+  events.on('callback.failed', ({ handler, callback }) => failures.at(handler, callback).add());
+}
+
+function timeCommits(registry: MetricRegistry, events: EventBus): void {
+  const duration = registry.histogram('event_pusher_spool_commit_duration_seconds', commitBuckets).at();
+  const commands = registry.counter('event_pusher_spool_commands_total').at();
+  events.on('spool.committed', (commit) => {
+    duration.observe(commit.durationMs / 1000);
+    commands.add(commit.commands);
+  });
+}

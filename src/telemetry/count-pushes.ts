@@ -1,0 +1,47 @@
+import type { Clock } from '../kit/clock.ts';
+import { attemptBuckets } from './buckets.ts';
+import type { EventBus } from './events.ts';
+import type { MetricRegistry } from './registry.ts';
+import { createSeries, otherValue, type Series } from './series.ts';
+import { createSpiral, type Spiral } from './spiral.ts';
+
+/** Gives the label of a host: itself if it is ours, else `other`. */
+export type HostLabel = (host: string) => string;
+
+export function createHostLabel(hosts: readonly string[]): HostLabel {
+  const ours = new Set(hosts);
+  return (host) => (ours.has(host) ? host : otherValue);
+}
+
+interface PushOptions {
+  readonly events: EventBus;
+  readonly clock: Clock;
+  readonly hosts: readonly string[];
+}
+
+/**
+ * The three metrics of MongooseIM's mod_event_pusher_http, `sent`, `failed` and `response_time`, by host: attempts that
+ * were accepted, attempts that were not, and how long the accepted ones took. A host of ours shows 0 from the start.
+ */
+export function countPushes(registry: MetricRegistry, { events, clock, hosts }: PushOptions): void {
+  const hostLabel = createHostLabel(hosts);
+  const sent = createSeries<Spiral, [string]>(() => createSpiral(clock));
+  const failed = createSeries<Spiral, [string]>(() => createSpiral(clock));
+  const responseTime = registry.histogram('mod_event_pusher_http_response_time_seconds', attemptBuckets);
+
+  registry.counterOf('mod_event_pusher_http_sent_total', () => readSpirals(sent, (spiral) => spiral.total));
+  registry.gauge('mod_event_pusher_http_sent_one', () => readSpirals(sent, (spiral) => spiral.one()));
+  registry.counterOf('mod_event_pusher_http_failed_total', () => readSpirals(failed, (spiral) => spiral.total));
+  registry.gauge('mod_event_pusher_http_failed_one', () => readSpirals(failed, (spiral) => spiral.one()));
+  for (const series of [sent, failed, responseTime]) for (const host of hosts) series.at(host);
+
+  events.on('attempt.ended', ({ accepted, host, outcome }) => {
+    const label = hostLabel(host);
+    (accepted ? sent : failed).at(label).add();
+    if (accepted) responseTime.at(label).observe(outcome.durationMs / 1000);
+  });
+}
+
+function* readSpirals(series: Series<Spiral, [string]>, read: (spiral: Spiral) => number): Generator<readonly [[string], number]> {
+  for (const [[host = ''], spiral] of series.cells()) yield [[host], read(spiral)];
+}

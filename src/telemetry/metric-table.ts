@@ -1,0 +1,138 @@
+/** A metric as operators know it: what promises they can build a dashboard and an alert on. */
+export interface MetricRow {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+/**
+ * Every metric of the service, in the order of a packet's life. `README.md` beside this file shows the same table to
+ * operators; a test keeps the two alike.
+ */
+export const metricTable = {
+  mod_event_pusher_http_sent_total: { type: 'counter', labels: ['host'], help: 'Attempts whose request the backend accepted.' },
+  mod_event_pusher_http_sent_one: { type: 'gauge', labels: ['host'], help: 'Attempts accepted by the backend in the last 60 seconds.' },
+  mod_event_pusher_http_failed_total: { type: 'counter', labels: ['host'], help: 'Attempts that the backend did not accept.' },
+  mod_event_pusher_http_failed_one: {
+    type: 'gauge',
+    labels: ['host'],
+    help: 'Attempts that the backend did not accept in the last 60 seconds.',
+  },
+  mod_event_pusher_http_response_time_seconds: {
+    type: 'histogram',
+    labels: ['host'],
+    help: 'Duration of accepted attempts; failed ones are left out.',
+  },
+
+  event_pusher_attached: {
+    type: 'gauge',
+    labels: ['attachment', 'host'],
+    help: '1 while packets of this host can reach the service, else 0.',
+  },
+  event_pusher_stream_read_bytes_total: { type: 'counter', labels: ['attachment'], help: 'Bytes read from the chat server.' },
+  event_pusher_events_received_total: {
+    type: 'counter',
+    labels: ['attachment'],
+    help: 'Stanzas that came down the feed, those that were skipped included.',
+  },
+  event_pusher_packets_total: { type: 'counter', labels: ['host', 'direction'], help: 'Stanzas that became packets and met the handlers.' },
+  event_pusher_skipped_total: { type: 'counter', labels: ['attachment', 'reason'], help: 'Stanzas of the feed that were no packets.' },
+  event_pusher_unprepared_jids_total: {
+    type: 'counter',
+    labels: ['attachment'],
+    help: 'JIDs that could not be prepared and were passed on as they are.',
+  },
+  event_pusher_tap_missed_total: {
+    type: 'counter',
+    labels: ['attachment', 'host'],
+    help: 'Packets that the bounded queue of the chat server dropped.',
+  },
+  event_pusher_tap_queues_lost_total: {
+    type: 'counter',
+    labels: ['attachment', 'host'],
+    help: 'Times the chat server lost its whole queue, as in a restart.',
+  },
+
+  event_pusher_callback_duration_seconds: {
+    type: 'histogram',
+    labels: ['handler', 'callback'],
+    help: 'Duration of callbacks on accept.',
+  },
+  event_pusher_callback_failures_total: {
+    type: 'counter',
+    labels: ['handler', 'callback'],
+    help: 'Callbacks that failed; each left a dead letter.',
+  },
+  event_pusher_uncommitted_bytes: { type: 'gauge', labels: [], help: 'Bytes of stanzas that were received and are not on disk yet.' },
+  event_pusher_accepted_total: { type: 'counter', labels: ['pool'], help: 'Deliveries written to the spool.' },
+
+  event_pusher_attempts_total: {
+    type: 'counter',
+    labels: ['pool', 'outcome', 'code_class'],
+    help: 'Attempts by what happened on the wire; code_class is none without an answer.',
+  },
+  event_pusher_attempt_duration_seconds: { type: 'histogram', labels: ['pool'], help: 'Duration of all attempts, failed ones included.' },
+  event_pusher_first_attempt_lag_seconds: {
+    type: 'histogram',
+    labels: ['pool'],
+    help: 'Wait of a delivery from its acceptance to its first attempt.',
+  },
+  event_pusher_delivery_latency_seconds: {
+    type: 'histogram',
+    labels: ['pool'],
+    help: 'Time from the acceptance of a delivery until it was delivered, retries included.',
+  },
+  event_pusher_retries_total: { type: 'counter', labels: ['pool'], help: 'Attempts beyond the first of a delivery.' },
+  event_pusher_left_lane_total: {
+    type: 'counter',
+    labels: ['pool'],
+    help: 'Deliveries that kept failing and let the rest of their lane go ahead.',
+  },
+  event_pusher_deliveries_total: {
+    type: 'counter',
+    labels: ['pool', 'disposition'],
+    help: 'What became of deliveries: delivered, dead, or retry for each time one was put off.',
+  },
+  event_pusher_dead_letters_total: { type: 'counter', labels: ['pool', 'reason'], help: 'Dead letters made.' },
+  event_pusher_workers: { type: 'gauge', labels: ['pool', 'state'], help: 'Workers of the pool, busy or idle.' },
+  event_pusher_pool_thread_deaths_total: { type: 'counter', labels: ['pool'], help: 'Threads of the pool that died and were replaced.' },
+
+  event_pusher_spool_depth: {
+    type: 'gauge',
+    labels: ['pool', 'state'],
+    help: 'Deliveries in the spool: waiting to be delivered, or dead.',
+  },
+  event_pusher_spool_oldest_age_seconds: { type: 'gauge', labels: ['pool'], help: 'Age of the oldest delivery that is still owed.' },
+  event_pusher_spool_bytes: { type: 'gauge', labels: [], help: 'Size of the spool on disk.' },
+  event_pusher_spool_writable: { type: 'gauge', labels: [], help: '1 while the spool takes deliveries in, 0 while intake waits.' },
+  event_pusher_spool_commit_duration_seconds: { type: 'histogram', labels: [], help: 'Duration of the transactions of the spool.' },
+  event_pusher_spool_commands_total: { type: 'counter', labels: [], help: 'Appends, claims and settlements committed by the spool.' },
+  event_pusher_build_info: { type: 'gauge', labels: ['version', 'node'], help: 'Always 1; the labels tell what is running.' },
+
+  mod_event_pusher_http_sent_count: {
+    type: 'counter',
+    labels: ['host_type'],
+    help: 'Event: mod_event_pusher_http_sent, Metric: count',
+  },
+  mod_event_pusher_http_sent_failure_count: {
+    type: 'counter',
+    labels: ['host_type'],
+    help: 'Event: mod_event_pusher_http_sent, Metric: failure_count',
+  },
+  mod_event_pusher_http_sent_response_time: {
+    type: 'histogram',
+    labels: ['host_type'],
+    help: 'Event: mod_event_pusher_http_sent, Metric: response_time',
+  },
+} as const satisfies Record<string, MetricRow>;
+
+export type MetricTable = typeof metricTable;
+export type MetricName = keyof MetricTable;
+
+/** The names of one type. */
+export type NameOf<T extends MetricRow['type']> = { [N in MetricName]: MetricTable[N]['type'] extends T ? N : never }[MetricName];
+
+/** A value for each label of a metric, in their order. */
+export type LabelValues<N extends MetricName> = ValueEach<MetricTable[N]['labels']>;
+
+type ValueEach<Labels extends readonly string[]> = { readonly [I in keyof Labels]: string };

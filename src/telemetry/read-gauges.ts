@@ -1,0 +1,66 @@
+import type { Clock, EpochMs } from '../kit/clock.ts';
+import type { MetricRegistry } from './registry.ts';
+
+/** What only its owner knows, asked for on each scrape; none of it may wait or count rows. */
+export interface Readings {
+  spoolStats(): SpoolReading;
+  /** Requests under way in each pool, and how many there may be. */
+  inFlight(): readonly { readonly pool: string; readonly value: number; readonly workers: number }[];
+  attached(): readonly { readonly attachment: string; readonly host: string; readonly attached: boolean }[];
+  /** Bytes received from chat servers that are not on disk yet. */
+  uncommittedBytes(): number;
+}
+
+/** The part of the spool's statistics that is measured. */
+export interface SpoolReading {
+  readonly depths: readonly { readonly pool: string; readonly waiting: number; readonly dead: number }[];
+  readonly bytes: number;
+  readonly writable: boolean;
+  /** When the oldest delivery still owed was accepted, by pool. */
+  readonly oldest: Readonly<Record<string, EpochMs>>;
+}
+
+interface GaugeOptions {
+  readonly readings: Readings;
+  readonly clock: Clock;
+  readonly pools: readonly string[];
+}
+
+export function readGauges(registry: MetricRegistry, options: GaugeOptions): void {
+  const { readings } = options;
+  readSpool(registry, options);
+
+  registry.gauge('event_pusher_uncommitted_bytes', () => [[[], readings.uncommittedBytes()]]);
+  registry.gauge('event_pusher_attached', () =>
+    readings.attached().map(({ attachment, host, attached }) => [[attachment, host], Number(attached)]),
+  );
+  registry.gauge('event_pusher_workers', () =>
+    readings.inFlight().flatMap(({ pool, value, workers }) => [
+      [[pool, 'busy'], value],
+      [[pool, 'idle'], Math.max(0, workers - value)],
+    ]),
+  );
+}
+
+function readSpool(registry: MetricRegistry, { readings, clock, pools }: GaugeOptions): void {
+  /** A pool that the spool has never met has an empty backlog, not an unknown one. */
+  function depths(): SpoolReading['depths'] {
+    const known = readings.spoolStats().depths;
+    const missing = pools.filter((pool) => !known.some((depth) => depth.pool === pool));
+    return [...known, ...missing.map((pool) => ({ pool, waiting: 0, dead: 0 }))];
+  }
+
+  registry.gauge('event_pusher_spool_depth', () =>
+    depths().flatMap(({ pool, waiting, dead }) => [
+      [[pool, 'waiting'], waiting],
+      [[pool, 'dead'], dead],
+    ]),
+  );
+  registry.gauge('event_pusher_spool_oldest_age_seconds', () => {
+    const { oldest } = readings.spoolStats();
+    const now = clock.now();
+    return [...new Set([...pools, ...Object.keys(oldest)])].map((pool) => [[pool], Math.max(0, now - (oldest[pool] ?? now)) / 1000]);
+  });
+  registry.gauge('event_pusher_spool_bytes', () => [[[], readings.spoolStats().bytes]]);
+  registry.gauge('event_pusher_spool_writable', () => [[[], Number(readings.spoolStats().writable)]]);
+}
