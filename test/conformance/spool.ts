@@ -1,0 +1,413 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Clock } from '../../src/kit/clock.ts';
+import type { ErrorCode } from '../../src/kit/errors.ts';
+import type { Fate, NewDelivery, Spool } from '../../src/spool/spool.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { EventBus } from '../../src/telemetry/events.ts';
+import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeSettlement, makeStillBorn, timedOut } from '../spool/build.ts';
+import { eventually } from '../support/eventually.ts';
+import { keepsLaneOrder } from './spool-lanes.ts';
+
+/** Makes a spool that nobody has used and that is not started yet. */
+export type MakeSpool = (deps: { readonly clock: Clock; readonly events: EventBus }) => Promise<Spool>;
+
+/** When the conformance tests' clock stands still. */
+export const diedAt = acceptedAt + 60_000;
+const clock: Clock = { now: () => diedAt, monotonic: () => performance.now() };
+
+const delivered: Fate = { kind: 'delivered' };
+const dead: Fate = { kind: 'dead', reason: 'refused', detail: 'status 400' };
+const released: Fate = { kind: 'released' };
+const retryAt = (notBefore: number, { leaveLane = false } = {}): Fate => ({ kind: 'retry', notBefore, leaveLane });
+
+/** Holds one engine to every sentence of the spool's port. */
+export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
+  describe(`the ${engine} spool`, () => {
+    let spool: Spool;
+    let events: EventBus;
+
+    beforeEach(async () => {
+      events = createEventBus();
+      spool = await make({ clock, events });
+      await spool.start();
+    });
+    afterEach(() => spool.stop());
+
+    const ids = (rows: readonly { readonly id: string }[]): string[] => rows.map((row) => row.id);
+    const depth = (pool = 'pool') => spool.stats().depths.find((each) => each.pool === pool);
+
+    /** Appends deliveries that nobody takes. */
+    const leave = (...deliveries: NewDelivery[]) => spool.append(makeEntry(deliveries));
+
+    /** Appends deliveries and claims those whose lane is free. */
+    const take = (...deliveries: NewDelivery[]) => spool.append(makeEntry(deliveries, { take: true }));
+
+    async function takeOne(delivery: NewDelivery): Promise<number> {
+      const [claimed] = await take(delivery);
+      if (claimed === undefined) throw new Error(`${delivery.id} was not claimed`);
+      return claimed.seq;
+    }
+
+    const claim = (limit = 100, { pool = 'pool', now = acceptedAt, bytes = 1_000_000 } = {}) => spool.claim(pool, { limit, bytes, now });
+
+    const claimIds = async (limit = 100, { pool = 'pool', now = acceptedAt } = {}) => ids((await claim(limit, { pool, now })).claimed);
+
+    const settle = (seq: number, fate: Fate, rest = {}) => spool.settle(makeSettlement(seq, fate, rest));
+
+    describe('append', () => {
+      test('claims what the caller takes, and gives it whole', async () => {
+        const delivery = makeDelivery({ id: 'a', lane: 'lane', body: 'grüße 🐘' });
+        const [claimed] = await take(delivery);
+        expect(claimed).toEqual({ ...delivery, seq: expect.any(Number), attempts: 0, failingSince: undefined });
+      });
+
+      test('claims nothing that the caller does not take', async () => {
+        expect(await leave(makeDelivery())).toEqual([]);
+        expect(await claimIds()).toEqual(['d1']);
+      });
+
+      test('follows the flag of each delivery', async () => {
+        const three = [makeDelivery({ id: 'a' }), makeDelivery({ id: 'b' }), makeDelivery({ id: 'c' })];
+        expect(ids(await spool.append(makeEntry(three, { claim: [true, false, true] })))).toEqual(['a', 'c']);
+        expect(await claimIds()).toEqual(['b']);
+      });
+
+      test('gives later deliveries larger places', async () => {
+        const first = await takeOne(makeDelivery({ id: 'a' }));
+        expect(await takeOne(makeDelivery({ id: 'b' }))).toBeGreaterThan(first);
+      });
+
+      test('commits calls in the order in which they were made', async () => {
+        const names = Array.from({ length: 50 }, (_, index) => `d${index}`);
+        await Promise.all(names.map((id) => leave(makeDelivery({ id }))));
+        expect(await claimIds()).toEqual(names);
+      });
+
+      test('lets a delivery wait while an earlier one of its lane is owed', async () => {
+        await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        expect(await take(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'other' }))).toMatchObject([{ id: 'c' }]);
+        expect(await claimIds()).toEqual([]);
+      });
+
+      test('lets a delivery wait behind one of its lane that is ready', async () => {
+        await leave(makeDelivery({ id: 'a', lane: 'lane' }));
+        expect(await take(makeDelivery({ id: 'b', lane: 'lane' }))).toEqual([]);
+        expect(await claimIds()).toEqual(['a']);
+      });
+
+      test('lets a delivery wait behind one of its lane in the same entry', async () => {
+        expect(ids(await take(makeDelivery({ id: 'a', lane: 'lane' }), makeDelivery({ id: 'b', lane: 'lane' })))).toEqual(['a']);
+      });
+
+      test('keeps an entry that has nothing but a mark', async () => {
+        const mark = { attachment: 'chat', host: 'localhost', node: 'n1', epoch: 'e', h: 7 };
+        expect(await spool.append(makeEntry([], { mark }))).toEqual([]);
+        expect(await spool.marks()).toEqual([mark]);
+      });
+
+      test('keeps bytes as bytes', async () => {
+        const body = Uint8Array.from([0, 255, 128, 10]);
+        await leave(makeDelivery({ body }));
+        const { claimed } = await claim(1, { now: acceptedAt });
+        expect(claimed[0]?.body).toBeInstanceOf(Uint8Array);
+        expect(Array.from(claimed[0]?.body as Uint8Array)).toEqual([0, 255, 128, 10]);
+      });
+    });
+
+    describe('claim', () => {
+      test('gives a delivery back as it was handed over', async () => {
+        const delivery = makeDelivery({ id: 'a', lane: 'lane', body: 'grüße 🐘' });
+        await leave(delivery);
+        const { claimed } = await claim(1, { now: acceptedAt });
+        expect(claimed).toEqual([{ ...delivery, seq: expect.any(Number), attempts: 0, failingSince: undefined }]);
+      });
+
+      test('gives the earliest first, at most `limit`, none twice', async () => {
+        await leave(makeDelivery({ id: 'late', createdAt: acceptedAt + 2 }), makeDelivery({ id: 'early', createdAt: acceptedAt + 1 }));
+        await leave(makeDelivery({ id: 'first' }));
+        expect(await claimIds(2, { now: acceptedAt + 9 })).toEqual(['first', 'early']);
+        expect(await claimIds(2, { now: acceptedAt + 9 })).toEqual(['late']);
+        expect(await claimIds(2, { now: acceptedAt + 9 })).toEqual([]);
+      });
+
+      test('gives only deliveries of its pool', async () => {
+        await leave(makeDelivery({ id: 'a', pool: 'one' }), makeDelivery({ id: 'b', pool: 'two' }));
+        expect(await claimIds(9, { pool: 'two' })).toEqual(['b']);
+      });
+
+      test('holds back what is not due and says when it is', async () => {
+        const seq = await takeOne(makeDelivery());
+        await settle(seq, retryAt(acceptedAt + 500), { attempt: answered(1, 503) });
+        expect(await claim(9, { now: acceptedAt + 499 })).toEqual({ claimed: [], nextAt: acceptedAt + 500 });
+        expect(await claimIds(9, { now: acceptedAt + 500 })).toEqual(['d1']);
+      });
+
+      test('says when the next is due among those left over', async () => {
+        await leave(makeDelivery({ id: 'a' }), makeDelivery({ id: 'b', createdAt: acceptedAt + 3 }));
+        expect((await claim(1, { now: acceptedAt + 9 })).nextAt).toBe(acceptedAt + 3);
+        expect((await claim(1, { now: acceptedAt + 9 })).nextAt).toBeUndefined();
+      });
+
+      test('gives no more than so many bytes of bodies, but always one', async () => {
+        const rows = ['a', 'b', 'c', 'd'].map((id) => makeDelivery({ id, body: 'ä'.repeat(50) }));
+        await leave(...rows, makeDelivery({ id: 'e', body: Buffer.alloc(99) }));
+        expect(ids((await claim(9, { bytes: 299 })).claimed)).toEqual(['a', 'b']);
+        expect(await claim(9, { bytes: 1 })).toMatchObject({ claimed: [{ id: 'c' }], nextAt: acceptedAt });
+        expect(ids((await claim(9, { bytes: 199 })).claimed)).toEqual(['d', 'e']);
+      });
+
+      test('counts two deliveries of one lane as one that is ready', async () => {
+        await leave(makeDelivery({ id: 'a', lane: 'lane' }), makeDelivery({ id: 'b', lane: 'lane' }));
+        expect(await claimIds()).toEqual(['a']);
+        expect(await claimIds()).toEqual([]);
+      });
+    });
+
+    describe('settle', () => {
+      test('moves a lane on when its head is delivered', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'lane' }));
+        expect(await settle(seq, delivered)).toEqual({ next: undefined, readyPools: ['pool'] });
+        expect(await claimIds()).toEqual(['b']);
+        expect(await claimIds()).toEqual([]);
+      });
+
+      test('hands over the next of the lane whole, where the caller takes it', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        const second = makeDelivery({ id: 'b', lane: 'lane', body: 'zweiter' });
+        await leave(second);
+        const { next, readyPools } = await settle(seq, delivered, { claimNext: true });
+        expect(next).toEqual({ ...second, seq: expect.any(Number), attempts: 0, failingSince: undefined });
+        expect(readyPools).toEqual([]);
+        expect(await claimIds()).toEqual([]);
+      });
+
+      test('has no next where the lane is empty, and frees the lane', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        expect(await settle(seq, delivered, { claimNext: true })).toEqual({ next: undefined, readyPools: [] });
+        expect(ids(await take(makeDelivery({ id: 'b', lane: 'lane' })))).toEqual(['b']);
+      });
+
+      test('has no next for a delivery without a lane', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a' }));
+        await leave(makeDelivery({ id: 'b' }));
+        expect(await settle(seq, delivered, { claimNext: true })).toEqual({ next: undefined, readyPools: [] });
+      });
+
+      test('names the pool of the next, which may be another', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane', pool: 'one' }));
+        await leave(makeDelivery({ id: 'b', lane: 'lane', pool: 'two' }));
+        expect((await settle(seq, delivered)).readyPools).toEqual(['two']);
+      });
+
+      test('keeps the lane behind a head that is to be tried again', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        await leave(makeDelivery({ id: 'b', lane: 'lane' }));
+        const { next, readyPools } = await settle(seq, retryAt(acceptedAt + 5), { attempt: answered(1, 503), claimNext: true });
+        expect({ next, readyPools }).toEqual({ next: undefined, readyPools: ['pool'] });
+        expect(await claimIds(9, { now: acceptedAt + 5 })).toEqual(['a']);
+      });
+
+      test('lets a failing head leave its lane, which moves on', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'lane' }));
+        const fate = retryAt(acceptedAt + 5, { leaveLane: true });
+        const { next, readyPools } = await settle(seq, fate, { attempt: answered(1, 503), claimNext: true });
+        expect({ next: next?.id, readyPools }).toEqual({ next: 'b', readyPools: ['pool'] });
+
+        const { claimed } = await claim(9, { now: acceptedAt + 5 });
+        expect(claimed).toMatchObject([{ id: 'a', lane: null }]);
+        expect(await settle(claimed[0]?.seq ?? 0, delivered, { claimNext: true })).toEqual({ next: undefined, readyPools: [] });
+        expect((await settle(next?.seq ?? 0, delivered, { claimNext: true })).next?.id).toBe('c');
+      });
+
+      test('counts attempts and remembers when the first one failed', async () => {
+        const seq = await takeOne(makeDelivery());
+        await settle(seq, retryAt(acceptedAt), { attempt: answered(1, 503, acceptedAt + 10) });
+        const second = (await claim(1, { now: acceptedAt })).claimed[0];
+        expect(second).toMatchObject({ seq, attempts: 1, failingSince: acceptedAt + 10 });
+        await settle(seq, retryAt(acceptedAt), { attempt: timedOut(2, acceptedAt + 20) });
+        const third = (await claim(1, { now: acceptedAt })).claimed[0];
+        expect(third).toMatchObject({ seq, attempts: 2, failingSince: acceptedAt + 10 });
+      });
+
+      test('spends no attempt where none was made', async () => {
+        const seq = await takeOne(makeDelivery());
+        await settle(seq, retryAt(acceptedAt));
+        expect((await claim(1, { now: acceptedAt })).claimed[0]).toMatchObject({ attempts: 0, failingSince: undefined });
+      });
+
+      test('puts back what was released as it was, at the head of its lane', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        await leave(makeDelivery({ id: 'b', lane: 'lane' }));
+        expect(await settle(seq, released, { claimNext: true })).toEqual({ next: undefined, readyPools: ['pool'] });
+        const { claimed, nextAt } = await claim(9, { now: acceptedAt });
+        expect(claimed).toEqual([{ ...makeDelivery({ id: 'a', lane: 'lane' }), seq, attempts: 0, failingSince: undefined }]);
+        expect(nextAt).toBeUndefined();
+      });
+
+      test('adds what comes of a delivery, behind what its lane holds already', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        await leave(makeDelivery({ id: 'b', lane: 'lane' }));
+        const spawn = [makeDelivery({ id: 'c', lane: 'lane' }), makeDelivery({ id: 'd', pool: 'other' })];
+        const { next, readyPools } = await settle(seq, delivered, { spawn, claimNext: true });
+        expect({ next: next?.id, readyPools }).toEqual({ next: 'b', readyPools: ['other'] });
+        expect(await claimIds(9, { pool: 'other' })).toEqual(['d']);
+        expect((await settle(next?.seq ?? 0, delivered, { claimNext: true })).next?.id).toBe('c');
+      });
+
+      test('lets what comes of a delivery take the lane that it freed', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        expect((await settle(seq, delivered, { spawn: [makeDelivery({ id: 'b', lane: 'lane' })] })).readyPools).toEqual(['pool']);
+        expect(await claimIds()).toEqual(['b']);
+      });
+
+      test('refuses what is not claimed, and harms nothing', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a' }));
+        await leave(makeDelivery({ id: 'b' }));
+        await settle(seq, delivered);
+        const again = Promise.allSettled([settle(seq, delivered), settle(999, dead), leave(makeDelivery({ id: 'c' }))]);
+        expect((await again).map((each) => each.status)).toEqual(['rejected', 'rejected', 'fulfilled']);
+        expect(await claimIds()).toEqual(['b', 'c']);
+      });
+    });
+
+    describe('dead letters', () => {
+      test('are kept whole, with reason, attempts and the last status', async () => {
+        const delivery = makeDelivery({ id: 'a', body: 'lost' });
+        const seq = await takeOne(delivery);
+        await settle(seq, retryAt(acceptedAt), { attempt: answered(1, 503) });
+        await claim(1, { now: acceptedAt });
+        await settle(seq, { kind: 'dead', reason: 'attempts-exhausted', detail: 'no more' }, { attempt: timedOut(2) });
+
+        const { id, host, handler, pool, sender, receiver, target, body, createdAt } = delivery;
+        const letter = {
+          ...{ id, host, handler, pool, sender, receiver, createdAt, diedAt },
+          ...{ reason: 'attempts-exhausted', detail: 'no more', status: 503, attempts: 2 },
+        };
+        expect(await spool.deadLetters({ limit: 9 })).toEqual([letter]);
+        expect(await spool.deadLetter(id)).toEqual({ ...letter, target, body, packet: null, history: [answered(1, 503), timedOut(2)] });
+      });
+
+      test('have no status where nothing was answered', async () => {
+        await settle(await takeOne(makeDelivery()), { kind: 'dead', reason: 'expired', detail: '' });
+        expect(await spool.deadLetters({ limit: 9 })).toMatchObject([{ status: null, attempts: 0, reason: 'expired' }]);
+      });
+
+      test('let their lane move on', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        await leave(makeDelivery({ id: 'b', lane: 'lane' }));
+        expect((await settle(seq, dead, { claimNext: true })).next?.id).toBe('b');
+      });
+
+      test('hold those that never became a delivery, with their packet', async () => {
+        const { packetId, seenAt, ...kept } = makeStillBorn({ id: 's' });
+        await spool.append(makeEntry([], { deadLetters: [makeStillBorn({ id: 's' })] }));
+        expect(await spool.deadLetter(idOf('s'))).toEqual({
+          ...kept,
+          ...{ diedAt, status: null, attempts: 0, target: null, body: null, history: [] },
+        });
+        expect(await claimIds()).toEqual([]);
+      });
+
+      test('are listed oldest first, up to the limit, by pool and by handler', async () => {
+        const deadLetters = [
+          makeStillBorn({ id: 'a', pool: 'one', handler: 'x' }),
+          makeStillBorn({ id: 'b', pool: 'two', handler: 'x' }),
+          makeStillBorn({ id: 'c', pool: 'one', handler: 'y' }),
+        ];
+        await spool.append(makeEntry([], { deadLetters }));
+        expect(ids(await spool.deadLetters({ limit: 2 }))).toEqual(['a', 'b']);
+        expect(ids(await spool.deadLetters({ limit: 9, pool: 'one' }))).toEqual(['a', 'c']);
+        expect(ids(await spool.deadLetters({ limit: 9, handler: 'x' }))).toEqual(['a', 'b']);
+        expect(ids(await spool.deadLetters({ limit: 9, pool: 'one', handler: 'y' }))).toEqual(['c']);
+        expect(ids(await spool.deadLetters({ limit: 0 }))).toEqual([]);
+      });
+
+      test('are absent for ids that are not dead', async () => {
+        await leave(makeDelivery({ id: 'a' }));
+        expect(await spool.deadLetter(idOf('a'))).toBeUndefined();
+        expect(await spool.deadLetter(idOf('nobody'))).toBeUndefined();
+      });
+
+      test('end when they died before the asked time, and only then', async () => {
+        await spool.append(makeEntry([], { deadLetters: ['a', 'b', 'c'].map((id) => makeStillBorn({ id })) }));
+        expect(await spool.purgeDead(diedAt)).toBe(0);
+        expect(await spool.purgeDead(diedAt + 1)).toBe(3);
+        expect(await spool.deadLetters({ limit: 9 })).toEqual([]);
+        expect(depth()?.dead).toBe(0);
+      });
+    });
+
+    test('keeps one mark for each attachment, host and node: the last', async () => {
+      const mark = { attachment: 'chat', host: 'localhost', node: 'n1', epoch: 'e1', h: 1 };
+      await spool.append(makeEntry([], { mark }));
+      await spool.append(makeEntry([], { mark: { ...mark, node: 'n2', h: 5 } }));
+      await spool.append(makeEntry([], { mark: { ...mark, epoch: 'e2', h: 2 } }));
+      const marks = await spool.marks();
+      expect(marks.toSorted((one, other) => one.node.localeCompare(other.node))).toEqual([
+        { ...mark, epoch: 'e2', h: 2 },
+        { ...mark, node: 'n2', h: 5 },
+      ]);
+    });
+
+    test('finds deliveries and dead letters that name a person of a host', async () => {
+      await leave(
+        makeDelivery({ id: 'sent', sender: 'carol@localhost' }),
+        makeDelivery({ id: 'received', receiver: 'carol@localhost' }),
+        makeDelivery({ id: 'elsewhere', receiver: 'carol@localhost', host: 'other' }),
+        makeDelivery({ id: 'stranger' }),
+      );
+      const deadLetters = [makeStillBorn({ id: 'dead', sender: 'carol@localhost' }), makeStillBorn({ id: 'dead-stranger' })];
+      await spool.append(makeEntry([], { deadLetters }));
+      expect((await spool.findByJid('localhost', 'carol@localhost')).toSorted()).toEqual(['dead', 'received', 'sent']);
+    });
+
+    describe('stats', () => {
+      test('count what is owed and what is dead, by pool', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        const taken = await takeOne(makeDelivery({ id: 'taken' }));
+        await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', pool: 'other' }));
+        expect(depth()).toEqual({ pool: 'pool', waiting: 3, dead: 0 });
+        expect(depth('other')).toEqual({ pool: 'other', waiting: 1, dead: 0 });
+        await settle(seq, dead);
+        await settle(taken, retryAt(acceptedAt + 1), { spawn: [makeDelivery({ id: 'e', pool: 'other' })] });
+        expect(depth()).toEqual({ pool: 'pool', waiting: 2, dead: 1 });
+        expect(depth('other')).toEqual({ pool: 'other', waiting: 2, dead: 0 });
+      });
+
+      test('know when the oldest delivery owed was accepted, tried again or not', async () => {
+        const first = await takeOne(makeDelivery({ id: 'a' }));
+        await leave(makeDelivery({ id: 'b', createdAt: acceptedAt + 7 }));
+        await eventually(() => expect(spool.stats().oldest).toEqual({ pool: acceptedAt }));
+        await settle(first, retryAt(acceptedAt + 900), { attempt: answered(1, 503) });
+        await eventually(() => expect(spool.stats().oldest).toEqual({ pool: acceptedAt }));
+        const { claimed } = await claim(9, { now: acceptedAt + 900 });
+        await settle(claimed.find((row) => row.id === 'a')?.seq ?? 0, delivered);
+        await eventually(() => expect(spool.stats().oldest).toEqual({ pool: acceptedAt + 7 }));
+        await settle(claimed.find((row) => row.id === 'b')?.seq ?? 0, delivered);
+        await eventually(() => expect(spool.stats().oldest).toEqual({}));
+      });
+
+      test('say that intake is open', () => {
+        expect(spool.stats()).toMatchObject({ writable: true, reason: '' });
+      });
+    });
+
+    test('tells of each commit', async () => {
+      const committed = events.next('spool.committed', ({ commands }) => commands > 0);
+      await leave(makeDelivery());
+      expect(await committed).toEqual({ commands: expect.any(Number), durationMs: expect.any(Number) });
+    });
+
+    test('refuses every call once it is stopped', async () => {
+      await spool.stop();
+      const code: ErrorCode = 'SPOOL_FAILED';
+      await expect(leave(makeDelivery())).rejects.toMatchObject({ code });
+      await expect(claim(1, { now: acceptedAt })).rejects.toMatchObject({ code });
+      expect(spool.stats().writable).toBe(false);
+    });
+
+    keepsLaneOrder(() => make({ clock, events: createEventBus() }));
+  });
+}

@@ -1,0 +1,64 @@
+import type { DeliveryId, PacketId } from '../../pools/contract.ts';
+import type { AttemptRecord, Entry, Fate, NewDelivery, Settlement, StillBorn } from '../../src/spool/spool.ts';
+
+/** When everything in these tests was accepted, unless the test says otherwise. */
+export const acceptedAt = 1_700_000_000_000;
+
+export function idOf(name: string): DeliveryId {
+  return name as DeliveryId;
+}
+
+export function makeDelivery({ id = 'd1', ...rest }: Partial<Omit<NewDelivery, 'id'>> & { readonly id?: string } = {}): NewDelivery {
+  return {
+    id: idOf(id),
+    packetId: `packet-of-${id}` as PacketId,
+    host: 'localhost',
+    handler: 'push',
+    pool: 'pool',
+    lane: null,
+    sender: 'alice@localhost',
+    receiver: 'bob@localhost',
+    target: { kind: 'http', method: 'POST', path: '/notifications', headers: [['content-type', 'text/plain']] },
+    body: `body of ${id}`,
+    seenAt: acceptedAt - 5,
+    createdAt: acceptedAt,
+    ...rest,
+  };
+}
+
+export function makeStillBorn({ id = 's1', ...rest }: Partial<Omit<StillBorn, 'id'>> & { readonly id?: string } = {}): StillBorn {
+  return {
+    id: idOf(id),
+    packetId: `packet-of-${id}` as PacketId,
+    host: 'localhost',
+    handler: 'push',
+    pool: 'pool',
+    sender: 'alice@localhost',
+    receiver: 'bob@localhost',
+    reason: 'callback-failed',
+    detail: 'prepareBody threw',
+    packet: '{"xml":"<message/>"}',
+    seenAt: acceptedAt - 5,
+    createdAt: acceptedAt,
+    ...rest,
+  };
+}
+
+/** An entry whose deliveries are left to `claim`; `take` claims all of them at birth. */
+export function makeEntry(deliveries: readonly NewDelivery[], rest: Partial<Entry> & { readonly take?: boolean } = {}): Entry {
+  const { take = false, ...given } = rest;
+  return { deliveries, deadLetters: [], mark: undefined, claim: deliveries.map(() => take), ...given };
+}
+
+export function makeSettlement(seq: number, fate: Fate, rest: Partial<Settlement> = {}): Settlement {
+  return { seq, fate, attempt: undefined, spawn: [], claimNext: false, ...rest };
+}
+
+/** An attempt that the backend answered with a status. */
+export function answered(number: number, status: number, at = acceptedAt + number): AttemptRecord {
+  return { number, at, outcome: { kind: 'answered', status, durationMs: 3, retryAfter: undefined, excerpt: 'so', truncated: false } };
+}
+
+export function timedOut(number: number, at = acceptedAt + number): AttemptRecord {
+  return { number, at, outcome: { kind: 'timed-out', phase: 'headers', durationMs: 2000 } };
+}
