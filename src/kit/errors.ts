@@ -6,6 +6,7 @@ export const errorCodes = {
   CONFIG_INVALID: 'The configuration has mistakes; the message lists all of them.',
   CONFIG_UNREADABLE: 'The configuration file cannot be read or is not TOML.',
   POOL_THREAD_FAILED: 'A pool thread could not be started.',
+  SERVICE_FAILED: 'The service thread died of an error that nobody expected; it is started again.',
   SPOOL_FAILED: 'The spool met an error it cannot recover from by itself.',
   SPOOL_FULL: 'The disk or the spool is full; intake waits until there is room again.',
   SPOOL_LOCKED: 'Another process uses this spool.',

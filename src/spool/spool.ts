@@ -157,8 +157,14 @@ export interface Spool extends Lifecycle {
    */
   append(entry: Entry): Promise<readonly Claimed[]>;
 
-  /** Claims up to `limit` ready deliveries of a pool, earliest first. `nextAt`: when the next one is due, if any is left. */
-  claim(pool: string, limit: number, now: EpochMs): Promise<{ readonly claimed: readonly Claimed[]; readonly nextAt: EpochMs | undefined }>;
+  /**
+   * Claims ready deliveries of a pool, earliest first: up to `limit`, and no more once their bodies exceed `bytes` (one is
+   * always given). `nextAt`: when the next one is due, if any is left.
+   */
+  claim(
+    pool: string,
+    wanted: { readonly limit: number; readonly bytes: number; readonly now: EpochMs },
+  ): Promise<{ readonly claimed: readonly Claimed[]; readonly nextAt: EpochMs | undefined }>;
 
   /**
    * Settles a claimed delivery; resolves when durable, with the lane's next if `claimNext` asked for it. `readyPools`
