@@ -1,0 +1,17 @@
+import type { Stanza } from '../../../pools/contract.ts';
+
+/** What a feed may do with the stream it reads from. */
+export interface Outlet {
+  /** Writes one stanza; does nothing when the stream is gone. */
+  send(xml: string): void;
+}
+
+/** Makes packets of what comes down a component's stream. Lives as long as its source, over many streams. */
+export interface Feed {
+  /** A stream is up. */
+  attached(outlet: Outlet): void;
+  /** The stream is gone. */
+  detached(): void;
+  /** One stanza came; `bytes` is its size on the wire. Answers to our own pings do not arrive here. */
+  received(stanza: Stanza, bytes: number): void;
+}

@@ -1,0 +1,43 @@
+import type { Packet } from '../../packet/packet.ts';
+import type { Accept, Receipt } from '../../packet/receipt.ts';
+
+/** Counts what has been handed over and is not on disk yet, and stops the reading before memory pays for it. */
+export interface Flow {
+  readonly uncommittedBytes: number;
+  /** Hands a packet over; `bytes` count until it is committed. */
+  hand(packet: Packet | undefined, receipt: Receipt, bytes: number): void;
+}
+
+/** Reading stops at `maxBytes` and goes on at half of it. */
+export function createFlow(accept: Accept, { maxBytes, onStop, onGo }: { readonly maxBytes: number; onStop(): void; onGo(): void }): Flow {
+  let uncommitted = 0;
+  let stopped = false;
+
+  function count(bytes: number): void {
+    uncommitted += bytes;
+    if (!stopped && uncommitted > maxBytes) {
+      stopped = true;
+      onStop();
+    } else if (stopped && uncommitted <= maxBytes / 2) {
+      stopped = false;
+      onGo();
+    }
+  }
+
+  return {
+    get uncommittedBytes() {
+      return uncommitted;
+    },
+    hand: (packet, receipt, bytes) => {
+      count(bytes);
+      accept(packet, {
+        stream: receipt.stream,
+        mark: receipt.mark,
+        committed: () => {
+          count(-bytes);
+          receipt.committed();
+        },
+      });
+    },
+  };
+}

@@ -1,0 +1,29 @@
+import type { Stanza } from '../../../pools/contract.ts';
+import { childElements, localName } from '../../packet/xml/element.ts';
+import type { SkipReason } from './feed-options.ts';
+
+const archive: ReadonlySet<string> = new Set(['urn:xmpp:mam:0', 'urn:xmpp:mam:1', 'urn:xmpp:mam:2', 'urn:xmpp:mam:tmp']);
+const carbons = 'urn:xmpp:carbons:2';
+
+/**
+ * Why a stanza is no event of its own, on any feed: it is our own traffic; an answer of an archive (XEP-0313), which
+ * would push old messages again; a carbon (XEP-0280), whose original is seen anyway; an error, which is about another
+ * stanza. Undefined when it is one. `receives`: what is addressed to us is an event here (the bot's feed).
+ */
+export function reasonToSkip(stanza: Stanza, own: { readonly domain: string; readonly receives: boolean }): SkipReason | undefined {
+  if (domainOf(stanza.attrs['from']) === own.domain) return 'own';
+  if (!own.receives && domainOf(stanza.attrs['to']) === own.domain) return 'own';
+  if (stanza.attrs['type'] === 'error') return 'error';
+  for (const child of childElements(stanza)) {
+    const name = localName(child.name);
+    if (archive.has(child.ns) && (name === 'result' || name === 'fin')) return 'archive';
+    if (child.ns === carbons && (name === 'received' || name === 'sent')) return 'carbon';
+  }
+  return undefined;
+}
+
+/** The domain of a JID as it is written, in lower case; enough to tell our own name. */
+export function domainOf(jid: string | undefined): string {
+  const bare = (jid ?? '').split('/', 1)[0] ?? '';
+  return bare.slice(bare.indexOf('@') + 1).toLowerCase();
+}

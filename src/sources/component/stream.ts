@@ -1,0 +1,191 @@
+/**
+ * One connection of a component to its server (XEP-0114), from dial to end:
+ *
+ *   dialing → opening (our header is out) → proving (the handshake is out) → up → ended
+ *
+ * An end is told once, whatever caused it. Written on plain sockets with our own framing, since the common libraries
+ * decode each read on its own (characters split over two reads break), know no stanza size limit and no keepalive.
+ */
+import { createHash } from 'node:crypto';
+import { connect } from 'node:net';
+import type { Stanza } from '../../../pools/contract.ts';
+import type { Clock } from '../../kit/clock.ts';
+import { ServiceError, toError } from '../../kit/errors.ts';
+import type { Secret } from '../../kit/secret.ts';
+import type { Timers } from '../../kit/timers.ts';
+import { element, escapeText, findChild, toXml } from '../../packet/xml/element.ts';
+import { createFramer } from '../../packet/xml/frame.ts';
+import { parseStanza } from '../../packet/xml/parse.ts';
+import { watchSilence } from './silence.ts';
+
+export interface StreamOptions {
+  readonly service: { readonly host: string; readonly port: number };
+  readonly domain: string;
+  readonly secret: Secret;
+  readonly maxStanzaBytes: number;
+  /** Bounds everything up to the accepted handshake. */
+  readonly connectTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+  /** Who is pinged: a host of the server. */
+  readonly pingTo: string;
+  readonly clock: Clock;
+  readonly timers: Timers;
+}
+
+/** Why a stream ended. `refused`: trying again soon would meet the same answer. */
+export type StreamEnd =
+  | { readonly kind: 'closed'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+export interface StreamListener {
+  onUp(): void;
+  onStanza(stanza: Stanza, bytes: number): void;
+  onRead(bytes: number): void;
+  onEnd(end: StreamEnd): void;
+}
+
+export interface ComponentStream {
+  send(xml: string): void;
+  /** Stops and restarts the reading. */
+  pause(): void;
+  resume(): void;
+  /** Ends the stream from our side; `onEnd` is told. */
+  close(): void;
+}
+
+const streamsNs = 'http://etherx.jabber.org/streams';
+const conditionsNs = 'urn:ietf:params:xml:ns:xmpp-streams';
+const pingNs = 'urn:xmpp:ping';
+
+export function openStream(options: StreamOptions, listener: StreamListener): ComponentStream {
+  const { domain, timers } = options;
+  let state: 'dialing' | 'ended' | 'opening' | 'proving' | 'up' = 'dialing';
+  let pings = 0;
+
+  const socket = connect(options.service);
+  socket.setNoDelay(true);
+  const framer = createFramer({
+    maxStanzaBytes: options.maxStanzaBytes,
+    onOpen: opened,
+    onStanza: framed,
+    onClose: () => end({ kind: 'closed', reason: 'the server closed the stream' }),
+  });
+  const silence = watchSilence(options, {
+    ask: ping,
+    giveUp: (ms) => end({ kind: 'failed', reason: `the server has been silent for ${ms} ms and does not answer a ping` }),
+  });
+  const callOffDeadline = timers.after(options.connectTimeoutMs, () =>
+    end({ kind: 'failed', reason: `not attached within ${options.connectTimeoutMs} ms (stopped while ${state})` }),
+  );
+
+  socket.on('connect', () => {
+    state = 'opening';
+    socket.write(
+      `<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' xmlns:stream='${streamsNs}' to='${escapeText(domain)}'>`,
+    );
+  });
+  socket.on('data', (chunk) => {
+    listener.onRead(chunk.length);
+    silence.heard();
+    try {
+      framer.push(chunk);
+    } catch (thrown) {
+      fail(toError(thrown));
+    }
+  });
+  socket.on('error', (error) => end({ kind: 'failed', reason: error.message }));
+  socket.on('close', () => end({ kind: 'closed', reason: 'the connection was closed' }));
+
+  function opened(header: string): void {
+    const { attrs } = parseStanza(`${header}</stream:stream>`);
+    state = 'proving';
+    const proof = createHash('sha1')
+      .update(`${attrs['id'] ?? ''}${options.secret.reveal()}`)
+      .digest('hex');
+    socket.write(`<handshake>${proof}</handshake>`);
+  }
+
+  function framed(bytes: Buffer): void {
+    if (state === 'ended') return; // what stood behind the end in the same read
+    const stanza = parseStanza(bytes);
+    if (stanza.ns === streamsNs) end(endOf(stanza, domain));
+    else if (state === 'proving') proved(stanza);
+    else if (!answersPing(stanza)) listener.onStanza(stanza, bytes.length);
+  }
+
+  function proved(stanza: Stanza): void {
+    if (stanza.name !== 'handshake')
+      throw new ServiceError('STREAM_INVALID', `expected <handshake/> from the server, received <${stanza.name}>`);
+    state = 'up';
+    callOffDeadline();
+    silence.start();
+    listener.onUp();
+  }
+
+  function ping(): void {
+    pings += 1;
+    send(
+      toXml(element('iq', { type: 'get', id: `ping-${pings}`, from: domain, to: options.pingTo }, [element('ping', { xmlns: pingNs })])),
+    );
+  }
+
+  /** Any answer will do, an error too: what counts is that somebody is there. */
+  function answersPing({ name, attrs }: Stanza): boolean {
+    return name === 'iq' && attrs['id']?.startsWith('ping-') === true && (attrs['type'] === 'result' || attrs['type'] === 'error');
+  }
+
+  function send(xml: string): void {
+    if (state === 'up') socket.write(xml);
+  }
+
+  function fail(error: Error): void {
+    const condition = error instanceof ServiceError && error.code === 'STANZA_TOO_LARGE' ? 'policy-violation' : 'not-well-formed';
+    if (state !== 'ended') socket.write(`<stream:error><${condition} xmlns='${conditionsNs}'/></stream:error>`);
+    end({ kind: 'failed', reason: error.message });
+  }
+
+  function end(reason: StreamEnd): void {
+    if (state === 'ended') return;
+    state = 'ended';
+    callOffDeadline();
+    silence.stop();
+    socket.end('</stream:stream>');
+    timers.after(1000, () => socket.destroy());
+    listener.onEnd(reason);
+  }
+
+  return {
+    send,
+    pause: () => {
+      silence.stop();
+      socket.pause();
+    },
+    resume: () => {
+      if (state === 'up') silence.start();
+      socket.resume();
+    },
+    close: () => end({ kind: 'closed', reason: 'closed by us' }),
+  };
+}
+
+/** A stream error as an end. RFC 6120 §4.9. */
+function endOf(error: Stanza, domain: string): StreamEnd {
+  const condition =
+    error.children.find((child): child is Stanza => typeof child !== 'string' && child.ns === conditionsNs && child.name !== 'text')
+      ?.name ?? 'undefined-condition';
+  const text = findChild(error, 'text', conditionsNs)?.text() ?? '';
+  const said = text === '' ? condition : `${condition} (${text})`;
+  switch (condition) {
+    case 'not-authorized':
+      return {
+        kind: 'refused',
+        reason: `the server refuses the secret of ${domain}: ${said}. Make [attach] secret and the server's component secret the same`,
+      };
+    case 'host-unknown':
+      return { kind: 'refused', reason: `the server knows no component ${domain}: ${said}. Add it to the server's configuration` };
+    default:
+      return { kind: 'failed', reason: `stream error: ${said}` };
+  }
+}

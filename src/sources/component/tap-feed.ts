@@ -1,0 +1,153 @@
+/**
+ * The feed of our server-side module: at least once, in order, direction and session marked. Each virtual host has a
+ * conversation of its own on the component's stream:
+ *
+ *   detached → asking (resume is out) → flowing
+ *                 ↓ the host answers with an error: it has no tap
+ *              refused → asking again, every 30 s
+ *
+ * Protocol: `urn:x-event-pusher:tap:1`, described in plugins/prosody/README.md.
+ */
+import type { Stanza } from '../../../pools/contract.ts';
+import type { Packet } from '../../packet/packet.ts';
+import type { Mark } from '../../packet/receipt.ts';
+import { element, toXml } from '../../packet/xml/element.ts';
+import type { Feed, Outlet } from './feed.ts';
+import type { FeedOptions, SkipReason } from './feed-options.ts';
+import { reasonToSkip } from './skip.ts';
+import { readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
+import { createTapLedger, type TapLedger } from './tap-ledger.ts';
+
+/** A host that has no tap is asked again after this. */
+const askAgainMs = 30_000;
+
+/** An acknowledgement is due after so many commits, or so long after the first of them. */
+const ackEvery = 200;
+const ackDelayMs = 20;
+
+interface HostConversation {
+  readonly host: string;
+  readonly ledger: TapLedger;
+  state: 'asking' | 'detached' | 'flowing' | 'refused';
+  unacked: number;
+  callOffTimer: () => void;
+  callOffAck: () => void;
+}
+
+export function createTapFeed(options: FeedOptions & { readonly marks: readonly Mark[]; readonly want: string }): Feed {
+  const { attachment, events, timers } = options;
+  const conversations = new Map<string, HostConversation>();
+  let outlet: Outlet | undefined;
+
+  for (const host of attachment.hosts) {
+    const marks = options.marks.filter((mark) => mark.attachment === attachment.name && mark.host === host);
+    const ledger = createTapLedger({ attachment: attachment.name, host, marks });
+    conversations.set(host, { host, ledger, state: 'detached', unacked: 0, callOffTimer: () => undefined, callOffAck: () => undefined });
+  }
+
+  function ask(conversation: HostConversation): void {
+    const { host, ledger } = conversation;
+    conversation.state = 'asking';
+    events.emit('attachment.state', { attachment: attachment.name, host, state: 'resuming', reason: '' });
+    const { epoch, h } = ledger.resumeFrom();
+    tell(host, `resume-${host}`, element('resume', { xmlns: tapNs, epoch, h: String(h), want: options.want }));
+  }
+
+  function tell(host: string, id: string, child: Stanza): void {
+    outlet?.send(toXml(element('iq', { type: 'set', id, from: attachment.domain, to: host }, [child])));
+  }
+
+  function answered(conversation: HostConversation, iq: Stanza): void {
+    if (conversation.state !== 'asking') return;
+    const { host, ledger } = conversation;
+    const resumed = iq.attrs['type'] === 'result' ? readResumed(iq) : undefined;
+    if (resumed === undefined) return refused(conversation, iq);
+
+    conversation.state = 'flowing';
+    const lost = ledger.resumed(resumed);
+    if (lost !== 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: lost });
+    events.emit('attachment.state', { attachment: attachment.name, host, state: 'attached', reason: '' });
+  }
+
+  function refused(conversation: HostConversation, iq: Stanza): void {
+    const { host } = conversation;
+    const reason = `${host} has no tap (${errorCondition(iq)}): enable the module mod_event_pusher_tap there`;
+    conversation.state = 'refused';
+    events.emit('attachment.state', { attachment: attachment.name, host, state: 'refused', reason });
+    conversation.callOffTimer = timers.after(askAgainMs, () => ask(conversation));
+  }
+
+  function item(conversation: HostConversation | undefined, message: Stanza, bytes: number): void {
+    const tapped = readTapItem(message);
+    if (tapped === undefined) return options.skip('malformed');
+    if (conversation === undefined || conversation.state !== 'flowing' || !conversation.ledger.knows(tapped.epoch))
+      return options.skip('forged');
+
+    const { host, ledger } = conversation;
+    const received = ledger.received(tapped.seq);
+    if (received.kind === 'duplicate') return options.skip('duplicate');
+    if (received.missing > 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: received.missing });
+
+    const { mark } = received;
+    const committed = () => {
+      if (ledger.committed(mark)) ackSoon(conversation);
+    };
+    const packet = toPacket(tapped, { host, key: `${host}/${mark.node}/${mark.epoch}/${mark.h}`, bytes });
+    options.flow.hand(packet, { stream: `${attachment.name}/${host}/${mark.node}`, mark, committed }, bytes);
+  }
+
+  /** What is no packet still takes its turn: its mark has to be written and acknowledged. */
+  function toPacket(tapped: TapItem, seen: { readonly host: string; readonly key: string; readonly bytes: number }): Packet | undefined {
+    const { stanza, direction, session, sessions, time } = tapped;
+    if (direction !== 'in' && direction !== 'out') return skipped('unknown-direction');
+    if (stanza === undefined) return skipped('malformed');
+    const reason = reasonToSkip(stanza, { domain: attachment.domain, receives: false });
+    return reason === undefined ? options.toPacket({ ...seen, stanza, direction, session, sessions, time }) : skipped(reason);
+  }
+
+  function skipped(reason: SkipReason): undefined {
+    options.skip(reason);
+  }
+
+  function ackSoon(conversation: HostConversation): void {
+    conversation.unacked += 1;
+    if (conversation.unacked >= ackEvery) ack(conversation);
+    else if (conversation.unacked === 1) conversation.callOffAck = timers.after(ackDelayMs, () => ack(conversation));
+  }
+
+  function ack(conversation: HostConversation): void {
+    conversation.callOffAck();
+    conversation.unacked = 0;
+    const { epoch, h } = conversation.ledger.acknowledge();
+    if (conversation.state === 'flowing') tell(conversation.host, `ack-${h}`, element('ack', { xmlns: tapNs, epoch, h: String(h) }));
+  }
+
+  return {
+    attached: (next) => {
+      outlet = next;
+      for (const conversation of conversations.values()) ask(conversation);
+    },
+    detached: () => {
+      outlet = undefined;
+      for (const conversation of conversations.values()) {
+        conversation.state = 'detached';
+        conversation.unacked = 0;
+        conversation.callOffTimer();
+        conversation.callOffAck();
+      }
+    },
+    received: (stanza, bytes) => {
+      const conversation = conversations.get(stanza.attrs['from'] ?? '');
+      if (stanza.name === 'message') item(conversation, stanza, bytes);
+      else if (stanza.name === 'iq' && conversation !== undefined && stanza.attrs['id'] === `resume-${conversation.host}`)
+        answered(conversation, stanza);
+      else options.strange(stanza);
+    },
+  };
+}
+
+function errorCondition(iq: Stanza): string {
+  const error = iq.children.find((child): child is Stanza => typeof child !== 'string' && child.name === 'error');
+  const condition = error?.children.find((child): child is Stanza => typeof child !== 'string');
+  return condition?.name ?? 'an answer without <resumed/>';
+}

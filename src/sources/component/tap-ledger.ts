@@ -1,0 +1,77 @@
+import type { Mark } from '../../packet/receipt.ts';
+
+/** What was agreed at a resume. */
+export interface Resumed {
+  readonly epoch: string;
+  readonly node: string;
+  readonly fromSeq: number;
+}
+
+/**
+ * What one host has sent us and how much of it is on disk. One epoch flows at a time; an epoch is one life of the
+ * server's queue, and within it sequence numbers have no holes but those that the queue's bound has torn.
+ */
+export interface TapLedger {
+  /** What to ask for: the last thing on disk. Empty epoch and 0: nothing is known. */
+  resumeFrom(): { readonly epoch: string; readonly h: number };
+  /** The server's answer. Gives how many items were lost before it, or undefined: a queue of unknown length. */
+  resumed(answer: Resumed): number | undefined;
+  /** Is this the epoch that was resumed? Anything else is not from our tap. */
+  knows(epoch: string): boolean;
+  /** An item came: a duplicate, or its mark and how many items before it are missing. */
+  received(seq: number): { readonly kind: 'duplicate' } | { readonly kind: 'new'; readonly mark: Mark; readonly missing: number };
+  /** An item is on disk; false when its epoch is over, so that there is nobody to acknowledge it to. */
+  committed(mark: Mark): boolean;
+  /** What may be acknowledged now. */
+  acknowledge(): { readonly epoch: string; readonly h: number };
+}
+
+export function createTapLedger(options: {
+  readonly attachment: string;
+  readonly host: string;
+  readonly marks: readonly Mark[];
+}): TapLedger {
+  const { attachment, host } = options;
+  /** By node: the last thing on disk, and the last thing received, which may be ahead of it. */
+  const onDisk = new Map(options.marks.map((mark) => [mark.node, mark]));
+  const seen = new Map(options.marks.map((mark) => [mark.node, { epoch: mark.epoch, seq: mark.h }]));
+  let node = options.marks.at(-1)?.node ?? '';
+  let epoch = '';
+
+  const lastSeen = () => seen.get(node)?.seq ?? 0;
+
+  function resumed(answer: Resumed): number | undefined {
+    const before = seen.get(answer.node);
+    node = answer.node;
+    epoch = answer.epoch;
+    const sentBefore = answer.fromSeq - 1;
+    if (before?.epoch !== epoch) {
+      seen.set(node, { epoch, seq: sentBefore });
+      return before === undefined ? 0 : undefined;
+    }
+    seen.set(node, { epoch, seq: Math.max(before.seq, sentBefore) });
+    return Math.max(0, sentBefore - before.seq);
+  }
+
+  function received(seq: number): ReturnType<TapLedger['received']> {
+    const missing = seq - lastSeen() - 1;
+    if (missing < 0) return { kind: 'duplicate' };
+    seen.set(node, { epoch, seq });
+    return { kind: 'new', mark: { attachment, host, node, epoch, h: seq }, missing };
+  }
+
+  return {
+    resumeFrom: () => {
+      const mark = onDisk.get(node);
+      return { epoch: mark?.epoch ?? '', h: mark?.h ?? 0 };
+    },
+    resumed,
+    knows: (other) => epoch !== '' && other === epoch,
+    received,
+    committed: (mark) => {
+      onDisk.set(mark.node, mark);
+      return mark.node === node && mark.epoch === epoch;
+    },
+    acknowledge: () => ({ epoch, h: onDisk.get(node)?.h ?? 0 }),
+  };
+}
