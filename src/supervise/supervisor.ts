@@ -1,0 +1,170 @@
+/**
+ * Runs the service in a thread of its own and looks after it from the main thread:
+ *
+ *   starting → running → stopping → stopped
+ *      ↓          ↓ failed, died, or blocked by a callback
+ *    failed    starting again (after a wait that doubles while it keeps failing)
+ *
+ * A thread, not a process: it ends with us whatever ends us, even `kill -9`, and a thread that a callback blocks for
+ * ever can still be ended from outside. What the spool has promised survives either way.
+ */
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { type Backoff, backoffMs } from '../kit/backoff.ts';
+import type { Clock } from '../kit/clock.ts';
+import { createDeferred } from '../kit/deferred.ts';
+import { type ErrorCode, ServiceError } from '../kit/errors.ts';
+import type { Random } from '../kit/random.ts';
+import type { Timers } from '../kit/timers.ts';
+import type { FromServiceThread, ServiceThreadData, ToServiceThread } from './messages.ts';
+import { createWatchMemory, lookInside, type Strike } from './shared-watch.ts';
+
+export interface SupervisorOptions {
+  readonly file: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  /** Told when the thread has to be replaced, and why. */
+  readonly onTrouble: (trouble: Trouble) => void;
+}
+
+export type Trouble =
+  | { readonly kind: 'blocked'; readonly handler: string; readonly packetKey: string; readonly strikes: number; readonly blockedMs: number }
+  | { readonly kind: 'failed'; readonly message: string; readonly restartInMs: number };
+
+export interface Supervisor {
+  /** Resolves when the service runs; rejects with why it cannot. */
+  start(): Promise<void>;
+  /** Stops the running service gracefully and starts it anew from the file. */
+  restart(): Promise<void>;
+  /** Resolves when the service has stopped gracefully. */
+  stop(): Promise<void>;
+}
+
+const restartBackoff: Backoff = { firstMs: 500, capMs: 30_000, jitter: 0.2 };
+const lookEveryMs = 250;
+
+interface ServiceThread {
+  readonly worker: Worker;
+  readonly memory: SharedArrayBuffer;
+  readonly gone: Promise<void>;
+  handlers: readonly string[];
+  blockTimeoutMs: number;
+  /** The callback it was inside of at the last look, and since when. */
+  inside: { readonly call: number; readonly since: number } | undefined;
+}
+
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+  const { clock, timers, random } = options;
+  const strikes = new Map<string, Strike>();
+  let thread: ServiceThread | undefined;
+  let stopping = false;
+  let failures = 0;
+  let callOffLook: () => void = () => undefined;
+  let callOffRestart: () => void = () => undefined;
+
+  function launch(): Promise<void> {
+    const started = createDeferred<void>();
+    const memory = createWatchMemory();
+    const data: ServiceThreadData = { file: options.file, watchMemory: memory, strikes: [...strikes.values()] };
+    const worker = new Worker(entryUrl(), { workerData: data });
+    const gone = createDeferred<void>();
+    const launched: ServiceThread = { worker, memory, gone: gone.promise, handlers: [], blockTimeoutMs: Number.POSITIVE_INFINITY, inside: undefined };
+    thread = launched;
+
+    worker.on('message', (message: FromServiceThread) => {
+      if (message.kind === 'configured') Object.assign(launched, { handlers: message.handlers, blockTimeoutMs: message.blockTimeoutMs });
+      else if (message.kind === 'started') started.resolve();
+      else failed(launched, message, started.reject);
+    });
+    worker.on('error', (error) => failed(launched, { code: undefined, message: error.stack ?? error.message, started: true }, started.reject));
+    worker.on('exit', () => gone.resolve());
+    return started.promise;
+  }
+
+  function failed(
+    who: ServiceThread,
+    failure: { readonly code: ErrorCode | undefined; readonly message: string; readonly started: boolean },
+    rejectStart: (error: Error) => void,
+  ): void {
+    if (who !== thread) return;
+    rejectStart(new ServiceError(failure.code ?? 'SERVICE_FAILED', failure.message));
+    if (!failure.started || stopping) return;
+    failures += 1;
+    replace(who, backoffMs(restartBackoff, failures, random), failure.message);
+  }
+
+  function replace(who: ServiceThread, waitMs: number, message: string): void {
+    options.onTrouble({ kind: 'failed', message, restartInMs: waitMs });
+    thread = undefined;
+    void who.worker.terminate().then(() => {
+      callOffRestart = timers.after(waitMs, relaunch);
+    });
+  }
+
+  function relaunch(): void {
+    if (stopping) return;
+    launch().then(
+      () => {
+        failures = 0;
+      },
+      (error: Error) => {
+        failures += 1;
+        if (thread !== undefined) replace(thread, backoffMs(restartBackoff, failures, random), error.message);
+      },
+    );
+  }
+
+  function look(): void {
+    callOffLook = timers.after(lookEveryMs, look);
+    if (thread === undefined) return;
+    const inside = lookInside(thread.memory, thread.handlers);
+    if (inside === undefined || inside.call !== thread.inside?.call) {
+      thread.inside = inside === undefined ? undefined : { call: inside.call, since: clock.monotonic() };
+      return;
+    }
+    const blockedMs = clock.monotonic() - thread.inside.since;
+    if (blockedMs >= thread.blockTimeoutMs) strike(thread, inside, blockedMs);
+  }
+
+  function strike(blocked: ServiceThread, { handler, packetKey }: { readonly handler: string; readonly packetKey: string }, blockedMs: number): void {
+    const name = `${handler}\n${packetKey}`;
+    const count = (strikes.get(name)?.count ?? 0) + 1;
+    strikes.set(name, { handler, packetKey, count });
+    options.onTrouble({ kind: 'blocked', handler, packetKey, strikes: count, blockedMs: Math.round(blockedMs) });
+    thread = undefined;
+    void blocked.worker.terminate().then(relaunch);
+  }
+
+  async function end(ending: ServiceThread | undefined): Promise<void> {
+    if (ending === undefined) return;
+    const message: ToServiceThread = { kind: 'stop' };
+    ending.worker.postMessage(message);
+    await ending.gone;
+  }
+
+  return {
+    start: () => {
+      look();
+      return launch();
+    },
+    restart: async () => {
+      const old = thread;
+      thread = undefined;
+      await end(old);
+      await launch();
+    },
+    stop: async () => {
+      stopping = true;
+      callOffRestart();
+      await end(thread);
+      callOffLook();
+    },
+  };
+}
+
+/** The entry stands beside this file, as .ts in a checkout under tsx and as .js in the build. */
+function entryUrl(): URL {
+  return new URL(`./service.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
+}
