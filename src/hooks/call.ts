@@ -1,0 +1,105 @@
+import type { Callbacks } from '../../pools/callbacks.ts';
+import type { Clock } from '../kit/clock.ts';
+import { createDeferred } from '../kit/deferred.ts';
+import { toError } from '../kit/errors.ts';
+import type { Timers } from '../kit/timers.ts';
+import type { EventSink } from '../telemetry/events.ts';
+import { type Eventually, isThenable } from './eventually.ts';
+import type { CallbackWatch } from './watch.ts';
+
+export type CallbackName = keyof Callbacks;
+
+/** One call of one callback of a user's module. */
+export interface Call<T> {
+  readonly handler: string;
+  readonly callback: CallbackName;
+  readonly packetKey: string;
+  invoke(): unknown;
+  /** Gives what the callback returned, or throws when that is nonsense. */
+  check(given: unknown): T;
+}
+
+export type Caller = <T>(call: Call<T>) => Eventually<T>;
+
+export interface CallerOptions {
+  /** How long a callback's promise may take, ms. */
+  readonly timeoutMs: number;
+  readonly watch: CallbackWatch;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly events: EventSink;
+}
+
+/** A callback threw, rejected, returned nonsense or missed its deadline; `cause` is what it threw. */
+export class CallbackFailure extends Error {
+  readonly callback: CallbackName;
+
+  constructor(callback: CallbackName, cause: unknown) {
+    super(`${callback}: ${tell(cause)}`, { cause });
+    this.name = 'CallbackFailure';
+    this.callback = callback;
+  }
+}
+
+/**
+ * Calls callbacks: announced to the watch while they hold the thread, timed, held to a deadline where they return a
+ * promise. Gives a promise only where the callback did; throws and rejects with {@link CallbackFailure} alone.
+ */
+export function createCaller({ timeoutMs, watch, clock, timers, events }: CallerOptions): Caller {
+  return (call) => {
+    const blame = (thrown: unknown): never => {
+      throw new CallbackFailure(call.callback, thrown);
+    };
+
+    try {
+      const given = timed(call);
+      return given instanceof Promise ? given.then(call.check).catch(blame) : call.check(given);
+    } catch (thrown) {
+      return blame(thrown);
+    }
+  };
+
+  function timed(call: Call<unknown>): Eventually<unknown> {
+    const begunAt = clock.monotonic();
+    const ended = () =>
+      events.emit('callback.ended', { handler: call.handler, callback: call.callback, durationMs: clock.monotonic() - begunAt });
+
+    let waits = false;
+    try {
+      const given = announced(call);
+      if (!isThenable(given)) return given;
+      waits = true;
+      return inTime(given).finally(ended);
+    } finally {
+      if (!waits) ended();
+    }
+  }
+
+  function announced({ handler, packetKey, invoke }: Call<unknown>): unknown {
+    watch.entering(handler, packetKey);
+    try {
+      return invoke();
+    } finally {
+      watch.left();
+    }
+  }
+
+  /** What comes after the deadline, value or error, is let go. */
+  function inTime(given: PromiseLike<unknown>): Promise<unknown> {
+    const { promise, resolve, reject } = createDeferred<unknown>();
+    const callOff = timers.after(timeoutMs, () => reject(new Error(`gave no answer within ${timeoutMs} ms`)));
+    return Promise.race([given, promise]).finally(() => {
+      callOff();
+      resolve(undefined);
+    });
+  }
+}
+
+/** Anything can be thrown, also what cannot be made a text. */
+function tell(thrown: unknown): string {
+  try {
+    return String(toError(thrown).message);
+  } catch {
+    return 'threw something that has no text'; // there is nothing to learn from the second error
+  }
+}

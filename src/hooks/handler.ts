@@ -1,0 +1,47 @@
+import type { Callbacks, HandlerOpts } from '../../pools/callbacks.ts';
+import type { HandlerConfig } from '../config/config.ts';
+import type { Packet } from '../packet/packet.ts';
+import * as defaults from './builtin/defaults.ts';
+import { compileWhen } from './rules.ts';
+
+/** A handler ready to meet packets: its rules compiled, its module loaded, what the module left out filled in. */
+export interface LoadedHandler {
+  readonly config: HandlerConfig;
+  readonly callbacks: Required<Callbacks>;
+  /** Its module is one of ours: it gives the thread back, and what it returns needs no second look. */
+  readonly builtIn: boolean;
+  readonly opts: HandlerOpts;
+  /** Whether the handler's `when` lets a packet through; always true without one. */
+  lets(packet: Packet): boolean;
+}
+
+/**
+ * Puts a handler together from its configuration and its module's callbacks; what is missing is the default module's. A
+ * `when` takes the place of a built-in module's own test, the default's filled in included; with a `shouldMakeReq` of the user's both must agree.
+ */
+export function createHandler(config: HandlerConfig, callbacks: Callbacks): LoadedHandler {
+  const builtIn = config.module.kind === 'builtin';
+  const ruled = config.when !== undefined && (builtIn || callbacks.shouldMakeReq === undefined);
+  const filled = { shouldMakeReq, prepareHeaders, prepareBody, ...callbacks };
+
+  return {
+    config,
+    callbacks: ruled ? { ...filled, shouldMakeReq: () => true } : filled,
+    builtIn,
+    opts: optsOf(config),
+    lets: config.when === undefined ? () => true : compileWhen(config.when),
+  };
+}
+
+const { shouldMakeReq, prepareHeaders, prepareBody } = defaults;
+
+/** Frozen through and through, so that no callback changes what another call is given. */
+function optsOf({ name, pool, path, callbackModule, options }: HandlerConfig): HandlerOpts {
+  return deepFreeze({ ...structuredClone(options), name, poolName: pool, path, callbackModule });
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const part of Object.values(value)) deepFreeze(part);
+  return Object.freeze(value);
+}

@@ -1,0 +1,49 @@
+import type { Body, DeliveryId, HeaderPair } from '../../pools/contract.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Packet } from '../packet/packet.ts';
+import type { DeadReason, NewDelivery, StillBorn } from '../spool/spool.ts';
+import type { LoadedHandler } from './handler.ts';
+import { laneOf } from './lane.ts';
+import { packetToJson } from './packet-json.ts';
+
+/** Makes the rows that a packet may leave in the spool for a handler. */
+export interface Leavings {
+  /** The request its callbacks prepared. */
+  delivery(handler: LoadedHandler, packet: Packet, request: { readonly headers: readonly HeaderPair[]; readonly body: Body }): NewDelivery;
+  /** The whole packet, because its callbacks did not make a request of it. */
+  letter(handler: LoadedHandler, packet: Packet, why: { readonly reason: DeadReason; readonly detail: string }): StillBorn;
+}
+
+export function createLeavings({ clock, newId }: { readonly clock: Clock; readonly newId: () => DeliveryId }): Leavings {
+  return {
+    delivery: ({ config }, packet, { headers, body }) => ({
+      id: newId(),
+      packetId: packet.id,
+      host: packet.host,
+      handler: config.name,
+      pool: config.pool,
+      lane: laneOf(packet, config.name, config.ordering),
+      sender: packet.from.bare,
+      receiver: packet.to.bare,
+      target: { kind: 'http', method: 'POST', path: config.requestPath, headers },
+      body,
+      seenAt: packet.time,
+      createdAt: clock.now(),
+    }),
+
+    letter: ({ config }, packet, { reason, detail }) => ({
+      id: newId(),
+      packetId: packet.id,
+      host: packet.host,
+      handler: config.name,
+      pool: config.pool,
+      sender: packet.from.bare,
+      receiver: packet.to.bare,
+      reason,
+      detail,
+      packet: packetToJson(packet),
+      seenAt: packet.time,
+      createdAt: clock.now(),
+    }),
+  };
+}

@@ -1,0 +1,57 @@
+import type { When } from '../config/config.ts';
+import type { Packet } from '../packet/packet.ts';
+import { compileGlobs } from './glob.ts';
+
+/** Whether a handler meets a packet at all. */
+export type Rule = (packet: Packet) => boolean;
+
+/**
+ * Compiles a handler's `when` once: every given key must hold, a list means any of its members, no key lets all through.
+ *
+ * `type` reads a message without one as `normal` and a presence without one as `available` (RFC 6121 §4.7.1, §5.2.2).
+ * `offline`, `delayed` and `body` ask for the fact or, with false, for its opposite; a receiver whose sessions the feed
+ * does not tell is not known to be offline.
+ */
+export function compileWhen(when: When): Rule {
+  const tests: Rule[] = [];
+
+  // The cheap ones stand first: most packets fail one of them.
+  if (when.direction !== undefined) tests.push(member(when.direction, (packet) => packet.direction));
+  if (when.stanza !== undefined) tests.push(member(when.stanza, (packet) => packet.stanza.name));
+  if (when.kind !== undefined) tests.push(member(when.kind, (packet) => packet.kind));
+  if (when.type !== undefined) tests.push(member(when.type, effectiveType));
+  if (when.offline !== undefined) tests.push(fact(when.offline, (packet) => packet.sessions === 0));
+  if (when.delayed !== undefined) tests.push(fact(when.delayed, (packet) => packet.delayed !== undefined));
+  if (when.body !== undefined) tests.push(fact(when.body, (packet) => packet.stanza.text('body') !== ''));
+  if (when.has !== undefined) tests.push(childIn(when.has));
+  if (when.from !== undefined) tests.push(jidLike(when.from, (packet) => packet.from.bare));
+  if (when.to !== undefined) tests.push(jidLike(when.to, (packet) => packet.to.bare));
+
+  return (packet) => tests.every((test) => test(packet));
+}
+
+function member(list: readonly string[], read: (packet: Packet) => string): Rule {
+  const wanted = new Set(list);
+  return (packet) => wanted.has(read(packet));
+}
+
+function fact(wanted: boolean, holds: Rule): Rule {
+  return (packet) => holds(packet) === wanted;
+}
+
+function childIn(namespaces: readonly string[]): Rule {
+  const wanted = new Set(namespaces);
+  return ({ stanza }) => stanza.children.some((child) => typeof child !== 'string' && wanted.has(child.ns));
+}
+
+function jidLike(globs: readonly string[], read: (packet: Packet) => string): Rule {
+  const matches = compileGlobs(globs);
+  return (packet) => matches(read(packet));
+}
+
+function effectiveType({ stanza }: Packet): string {
+  const type = stanza.attrs['type'];
+  if (type !== undefined) return type;
+  if (stanza.name === 'message') return 'normal';
+  return stanza.name === 'presence' ? 'available' : '';
+}

@@ -1,0 +1,357 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Callbacks } from '../../pools/callbacks.ts';
+import type { DeliveryId } from '../../pools/contract.ts';
+import { createEvaluator, type Evaluator } from '../../src/hooks/evaluate.ts';
+import type { Evaluation } from '../../src/hooks/fan-out.ts';
+import type { LoadedHandler } from '../../src/hooks/handler.ts';
+import { packetFromJson } from '../../src/hooks/packet-json.ts';
+import { type CallbackWatch, unwatched } from '../../src/hooks/watch.ts';
+import { createDeferred } from '../../src/kit/deferred.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { Events } from '../../src/telemetry/events.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { createFakeTimers } from '../support/fake-timers.ts';
+import { makeHandler } from '../support/make-handler.ts';
+import { chat, makePacket } from '../support/make-packet.ts';
+
+const now = Date.UTC(2026, 10, 22, 10, 31);
+
+describe('a handler with the default module', () => {
+  test('turns a chat message into a delivery with the form as its body', () => {
+    const { evaluate } = evaluatorOf(makeHandler());
+    const packet = makePacket();
+
+    expect(evaluate(packet)).toEqual({
+      deadLetters: [],
+      deliveries: [
+        {
+          id: 'delivery-1',
+          packetId: packet.id,
+          host: 'localhost',
+          handler: 'notifications',
+          pool: 'http_pool',
+          lane: 'notifications alice@localhost bob@localhost',
+          sender: 'alice@localhost',
+          receiver: 'bob@localhost',
+          target: {
+            kind: 'http',
+            method: 'POST',
+            path: '/webservice/notifications',
+            headers: [['content-type', 'application/x-www-form-urlencoded']],
+          },
+          body: 'author=alice&server=localhost&receiver=bob&message=Hi%2C+Bob%21',
+          seenAt: packet.time,
+          createdAt: now,
+        },
+      ],
+    });
+  });
+
+  test.each([
+    ['an empty body', { stanza: chat('') }],
+    ['no body', { stanza: "<message xmlns='jabber:client' type='chat'><composing xmlns='c'/></message>" }],
+    ['no type', { stanza: "<message xmlns='jabber:client'><body>Hi</body></message>" }],
+    ['type normal', { stanza: "<message xmlns='jabber:client' type='normal'><body>Hi</body></message>" }],
+    ['type groupchat', { stanza: "<message xmlns='jabber:client' type='groupchat'><body>Hi</body></message>" }],
+    ['direction out', { direction: 'out' }],
+    ['a host that is not the handler’s', { host: 'elsewhere.example' }],
+  ] as const)('leaves a message with %s alone', (_, given) => {
+    const { evaluate } = evaluatorOf(makeHandler());
+
+    expect(evaluate(makePacket(given))).toEqual({ deliveries: [], deadLetters: [] });
+  });
+
+  test('pushes what its `when` lets through, and asks for nothing else', () => {
+    const { evaluate } = evaluatorOf(makeHandler({ when: { type: ['headline'] } }));
+
+    const headline = made(evaluate(makePacket({ direction: 'out', stanza: "<message xmlns='jabber:client' type='headline'/>" })));
+    const chatting = made(evaluate(makePacket()));
+
+    expect(headline.deliveries).toHaveLength(1);
+    expect(chatting.deliveries).toHaveLength(0);
+  });
+
+  test('spares the watch and the meter', () => {
+    const calls: string[] = [];
+    const { evaluate, seen } = evaluatorOf([makeHandler()], watchInto(calls));
+
+    made(evaluate(makePacket()));
+
+    expect(calls).toEqual([]);
+    expect(seen['callback.ended']).toEqual([]);
+  });
+});
+
+describe('a handler with a module of its own', () => {
+  test('gives its callbacks the documented fields', () => {
+    const given: unknown[] = [];
+    const note = <T>(answer: T) => {
+      return (context: unknown): T => {
+        given.push(context);
+        return answer;
+      };
+    };
+    const callbacks = { shouldMakeReq: note(true), prepareHeaders: note({}), prepareBody: note('') };
+    const { evaluate } = evaluatorOf(makeHandler({ options: { lists: ['a'] } }, callbacks));
+    const packet = makePacket({ session: 'alice@localhost/phone', stanzaId: 's1', delayed: 0, sessions: 2 });
+
+    made(evaluate(packet));
+
+    const opts = { lists: ['a'], name: 'notifications', poolName: 'http_pool', path: '/notifications', callbackModule: 'own' };
+    const shared = { dir: 'in', from: packet.from, to: packet.to, packet: packet.stanza, opts };
+    const prepared = { host: 'localhost', message: 'Hi, Bob!', sender: 'alice', receiver: 'bob' };
+    expect(given).toMatchObject([shared, { ...shared, ...prepared }, { ...shared, ...prepared }]);
+    expect(given[0]).toHaveProperty('acc', {
+      id: packet.id,
+      time: '2026-11-22T10:30:00.125Z',
+      receivedAt: '2026-11-22T10:30:00.250Z',
+      host: 'localhost',
+      origin: 'chat',
+      sessions: 2,
+      session: 'alice@localhost/phone',
+      stanzaId: 's1',
+      delayed: '1970-01-01T00:00:00.000Z',
+      kind: 'message',
+      metadata: new Map(),
+    });
+  });
+
+  test('must agree with its `when`', () => {
+    const handler = makeHandler({ when: { direction: ['in'] } }, { shouldMakeReq: ({ packet }) => packet.text('body') === 'yes' });
+    const { evaluate } = evaluatorOf(handler);
+
+    expect(made(evaluate(makePacket({ stanza: chat('yes') }))).deliveries).toHaveLength(1);
+    expect(made(evaluate(makePacket({ stanza: chat('no') }))).deliveries).toHaveLength(0);
+    expect(made(evaluate(makePacket({ stanza: chat('yes'), direction: 'out' }))).deliveries).toHaveLength(0);
+  });
+});
+
+describe('handlers of one packet', () => {
+  test('find in `metadata` what those before them left, also when these had to wait', async () => {
+    const first = makeHandler({ name: 'first' }, { shouldMakeReq: async ({ acc }) => acc.metadata.set('seen', ['first']) !== undefined });
+    const second = makeHandler({ name: 'second' }, { prepareBody: ({ acc }) => String(acc.metadata.get('seen')) });
+    const { evaluate } = evaluatorOf([first, second]);
+
+    const { deliveries } = await evaluate(makePacket());
+
+    expect(deliveries.map(({ handler, body }) => [handler, body])).toEqual([
+      ['first', 'author=alice&server=localhost&receiver=bob&message=Hi%2C+Bob%21'],
+      ['second', 'first'],
+    ]);
+  });
+
+  test('make no promise while no callback does', () => {
+    const { evaluate } = evaluatorOf([makeHandler(), makeHandler({}, { prepareBody: () => 'text' })]);
+
+    expect(evaluate(makePacket())).not.toBeInstanceOf(Promise);
+  });
+
+  test('cannot change what the others are given', () => {
+    const spoil = makeHandler({ name: 'spoiler' }, { shouldMakeReq: ({ acc }) => Object.assign(acc, { host: 'spoiled' }) !== undefined });
+    const read = makeHandler({ name: 'reader' }, { prepareBody: ({ acc }) => acc.host });
+    const { evaluate } = evaluatorOf([spoil, read]);
+
+    const { deliveries, deadLetters } = made(evaluate(makePacket()));
+
+    expect(deliveries.map(({ body }) => body)).toEqual(['localhost']);
+    expect(deadLetters.map(({ handler }) => handler)).toEqual(['spoiler']);
+  });
+
+  test('are those of the packet’s host, in their order', () => {
+    const hosts = (name: string, ...served: string[]) => makeHandler({ name, hosts: served });
+    const { evaluate } = evaluatorOf([hosts('a', 'localhost', 'other'), hosts('b', 'other'), hosts('c', 'localhost')]);
+
+    expect(made(evaluate(makePacket())).deliveries.map(({ handler }) => handler)).toEqual(['a', 'c']);
+  });
+});
+
+describe('a callback that goes wrong', () => {
+  const wrong: [string, Callbacks, string][] = [
+    ['throws', { shouldMakeReq: () => fail(new Error('no such table')) }, 'shouldMakeReq: no such table'],
+    ['throws no error', { shouldMakeReq: () => fail('gone') }, 'shouldMakeReq: gone'],
+    ['throws what has no text', { shouldMakeReq: () => fail(Object.create(null)) }, 'shouldMakeReq: threw something that has no text'],
+    ['rejects', { prepareHeaders: () => Promise.reject(new Error('no token')) }, 'prepareHeaders: no token'],
+    ['wishes neither yes nor no', { shouldMakeReq: () => nonsense('yes') }, 'shouldMakeReq: expected true or false, got string'],
+    [
+      'gives no headers',
+      { prepareHeaders: () => nonsense(undefined) },
+      'prepareHeaders: expected [name, value] pairs or an object, got undefined',
+    ],
+    [
+      'gives a header alone',
+      { prepareHeaders: () => nonsense([['x-a']]) },
+      'prepareHeaders: expected header 1 to be [name, value], got an array of 1',
+    ],
+    [
+      'gives a number as a header',
+      { prepareHeaders: () => nonsense({ 'x-a': 1 }) },
+      'prepareHeaders: expected the value of header x-a to be a string, got number',
+    ],
+    [
+      'gives a name with a space',
+      { prepareHeaders: () => [['x a', '1']] },
+      'prepareHeaders: the name of header 1 is not one that HTTP allows',
+    ],
+    [
+      'smuggles a header',
+      { prepareHeaders: () => ({ 'x-a': '1\r\nx-b: 2' }) },
+      'prepareHeaders: the value of header x-a has a line break in it',
+    ],
+    [
+      'gives a header beyond Latin-1',
+      { prepareHeaders: () => ({ 'x-a': 'ł' }) },
+      'prepareHeaders: the value of header x-a has a character that HTTP does not allow',
+    ],
+    ['gives an object as body', { prepareBody: () => nonsense({}) }, 'prepareBody: expected a string or a Uint8Array, got object'],
+    [
+      'gives a promise of nonsense',
+      { prepareBody: async () => nonsense(null) },
+      'prepareBody: expected a string or a Uint8Array, got null',
+    ],
+  ];
+
+  test.each(wrong)('and %s makes a dead letter with the packet, and harms no other handler', async (_, callbacks, detail) => {
+    const { evaluate, seen } = evaluatorOf([makeHandler({ name: 'wrong' }, callbacks), makeHandler({ name: 'well' })]);
+    const packet = makePacket();
+
+    const { deliveries, deadLetters } = await evaluate(packet);
+
+    expect(deliveries.map(({ handler }) => handler)).toEqual(['well']);
+    expect(deadLetters).toMatchObject([{ handler: 'wrong', reason: 'callback-failed', detail, sender: 'alice@localhost' }]);
+    expect(deadLetters.map((letter) => packetFromJson(letter.packet).stanza.xml)).toEqual([packet.stanza.xml]);
+    expect(seen['callback.failed']).toMatchObject([{ handler: 'wrong', callback: detail.split(':')[0], packetId: packet.id }]);
+  });
+
+  test('by missing its deadline makes a dead letter, whatever it answers later', async () => {
+    const answer = createDeferred<boolean>();
+    const handlers = [makeHandler({ name: 'slow' }, { shouldMakeReq: () => answer.promise }), makeHandler({ name: 'well' })];
+    const { evaluate, timers } = evaluatorOf(handlers);
+
+    const evaluation = evaluate(makePacket());
+    timers.fire();
+    answer.reject(new Error('too late'));
+    const { deliveries, deadLetters } = await evaluation;
+
+    expect(deliveries.map(({ handler }) => handler)).toEqual(['well']);
+    expect(deadLetters).toMatchObject([{ handler: 'slow', detail: 'shouldMakeReq: gave no answer within 5000 ms' }]);
+  });
+
+  test('by blocking the thread too often is skipped', () => {
+    const handler = makeHandler({}, { shouldMakeReq: () => fail(new Error('it was asked')) });
+    const { evaluate, seen } = evaluatorOf([handler, makeHandler({ name: 'well' })], {
+      ...unwatched,
+      struckOut: (name, key) => name === 'notifications' && key === 'chat/1',
+    });
+
+    const { deliveries, deadLetters } = made(evaluate(makePacket()));
+
+    expect(deliveries.map(({ handler: name }) => name)).toEqual(['well']);
+    expect(deadLetters).toMatchObject([{ handler: 'notifications', reason: 'callback-blocked' }]);
+    expect(seen['callback.failed']).toMatchObject([{ handler: 'notifications', error: { code: 'CALLBACK_BLOCKED' } }]);
+  });
+
+  test('leaves the other handlers’ deliveries as they would be without it, whatever nonsense it gives', async () => {
+    const anything = fc.anything({ withNullPrototype: true, withBigInt: true, withTypedArray: true, withSparseArray: true });
+    const answer = fc.tuple(anything, fc.constantFrom('returns', 'throws', 'resolves', 'rejects'));
+
+    await fc.assert(
+      fc.asyncProperty(
+        fc.record({ shouldMakeReq: answer, prepareHeaders: answer, prepareBody: answer }, { requiredKeys: [] }),
+        async (answers) => {
+          const callbacks = Object.fromEntries(
+            Object.entries(answers).map(([name, [value, how]]) => [name, () => nonsense(behave(value, how))]),
+          );
+          const others = [makeHandler({ name: 'before' }), makeHandler({ name: 'after' }, { prepareBody: () => 'text' })] as const;
+
+          const alone = await evaluatorOf(others).evaluate(makePacket());
+          const beside = await evaluatorOf([others[0], makeHandler({ name: 'wrong' }, callbacks), others[1]]).evaluate(makePacket());
+
+          const theirs = beside.deliveries.filter(({ handler }) => handler !== 'wrong');
+          expect(theirs.map((delivery) => ({ ...delivery, id: '' }))).toEqual(
+            alone.deliveries.map((delivery) => ({ ...delivery, id: '' })),
+          );
+        },
+      ),
+    );
+  });
+});
+
+test('every callback of a user’s module is announced while it runs, and timed', async () => {
+  const calls: string[] = [];
+  const handler = makeHandler({}, { shouldMakeReq: async () => true, prepareBody: () => String(calls.push('prepareBody runs')) });
+  const { evaluate, seen } = evaluatorOf(handler, watchInto(calls));
+
+  await evaluate(makePacket());
+
+  const [enters, leaves] = ['notifications chat/1', 'left'];
+  expect(calls).toEqual([enters, leaves, enters, leaves, enters, 'prepareBody runs', leaves]);
+  expect(seen['callback.ended']?.map(({ handler: name, callback }) => [name, callback])).toEqual([
+    ['notifications', 'shouldMakeReq'],
+    ['notifications', 'prepareHeaders'],
+    ['notifications', 'prepareBody'],
+  ]);
+});
+
+test('bytes are kept as they were when the callback gave them', () => {
+  const bytes = Buffer.from('before');
+  const { evaluate } = evaluatorOf(makeHandler({}, { prepareBody: () => bytes }));
+
+  const { deliveries } = made(evaluate(makePacket()));
+  bytes.fill('x');
+
+  expect(deliveries.map(({ body }) => Buffer.from(body).toString())).toEqual(['before']);
+});
+
+function evaluatorOf(handlers: LoadedHandler | readonly LoadedHandler[], watch: CallbackWatch = unwatched) {
+  const events = createEventBus();
+  const seen: Seen = { 'callback.ended': [], 'callback.failed': [] };
+  events.on('callback.ended', (event) => seen['callback.ended'].push(event));
+  events.on('callback.failed', (event) => seen['callback.failed'].push(event));
+
+  const timers = createFakeTimers();
+  let made = 0;
+  const { evaluate } = createEvaluator({
+    handlers: [handlers].flat(),
+    limits: { timeoutMs: 5000, blockTimeoutMs: 1000 },
+    watch,
+    clock: createFakeClock(now),
+    timers,
+    newId: () => `delivery-${++made}` as DeliveryId,
+    events,
+  });
+  return { evaluate, seen, timers };
+}
+
+interface Seen {
+  readonly 'callback.ended': Events['callback.ended'][];
+  readonly 'callback.failed': Events['callback.failed'][];
+}
+
+function watchInto(calls: string[]): CallbackWatch {
+  return {
+    entering: (handler, packetKey) => calls.push(`${handler} ${packetKey}`),
+    left: () => calls.push('left'),
+    struckOut: () => false,
+  };
+}
+
+function made(evaluation: ReturnType<Evaluator['evaluate']>): Evaluation {
+  if (evaluation instanceof Promise) throw new Error('expected an evaluation at once');
+  return evaluation;
+}
+
+function behave(value: unknown, how: string): unknown {
+  if (how === 'throws') throw value;
+  if (how === 'rejects') return Promise.reject(value);
+  return how === 'resolves' ? Promise.resolve(value) : value;
+}
+
+function fail(thrown: unknown): never {
+  throw thrown;
+}
+
+/** What no module written in TypeScript could return. */
+function nonsense(value: unknown): never {
+  return value as never;
+}

@@ -1,0 +1,30 @@
+import type { Callbacks } from '../../pools/callbacks.ts';
+import type { HandlerConfig } from '../../src/config/config.ts';
+import * as defaults from '../../src/hooks/builtin/defaults.ts';
+import { createHandler, type LoadedHandler } from '../../src/hooks/handler.ts';
+
+/** A handler of `localhost` on the pool `http_pool`, with the default module. */
+export function makeHandlerConfig(given: Partial<HandlerConfig> = {}): HandlerConfig {
+  return {
+    name: 'notifications',
+    hosts: ['localhost'],
+    pool: 'http_pool',
+    path: '/notifications',
+    requestPath: '/webservice/notifications',
+    callbackModule: 'mod_event_pusher_http_defaults',
+    module: { kind: 'builtin', name: 'mod_event_pusher_http_defaults' },
+    when: undefined,
+    ordering: 'conversation',
+    holdMs: 30_000,
+    ttlMs: undefined,
+    options: {},
+    ...given,
+  };
+}
+
+/** A handler with a module of a user's, given as its callbacks; without any it has the default module. */
+export function makeHandler(given: Partial<HandlerConfig> = {}, callbacks?: Callbacks): LoadedHandler {
+  if (callbacks === undefined) return createHandler(makeHandlerConfig(given), defaults);
+  const own = { callbackModule: 'own', module: { kind: 'url', url: 'file:///own.mjs' } } as const;
+  return createHandler(makeHandlerConfig({ ...own, ...given }), callbacks);
+}
