@@ -23,6 +23,8 @@ export interface Config {
   readonly drainTimeoutMs: number;
   /** What was skipped, or means something else here than in MongooseIM: one sentence each. */
   readonly notices: readonly string[];
+  /** What came out of `${file:…}`, and out of the environment into `options`: not to be shown wherever it ended up. */
+  readonly redacted: readonly Secret[];
 }
 
 export type LogLevel = 'debug' | 'error' | 'fatal' | 'info' | 'silent' | 'warn';

@@ -1,0 +1,109 @@
+import { readFile, stat } from 'node:fs/promises';
+import { createRequire, isBuiltin } from 'node:module';
+import { dirname, extname, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { HandlerConfig } from './config.ts';
+import { isTable, type Table } from './table.ts';
+
+export const builtinModules: readonly string[] = [
+  'mod_event_pusher_http_cloudevents',
+  'mod_event_pusher_http_defaults',
+  'mod_event_pusher_http_json',
+];
+
+export type FoundModule =
+  | { readonly kind: 'found'; readonly module: HandlerConfig['module'] }
+  /** Absolute paths, in the order in which they were tried. */
+  | { readonly kind: 'missing'; readonly lookedAt: readonly string[] };
+
+/**
+ * Finds a callback module by name: a built-in, `NAME.mjs` or `NAME.js` in `folder`, the same in `callbacks/` there, a
+ * path relative to `folder`, a package installed for `folder`. Nothing is imported.
+ */
+export async function findModule(name: string, folder: string): Promise<FoundModule> {
+  if (builtinModules.includes(name)) return { kind: 'found', module: { kind: 'builtin', name } };
+
+  const lookedAt: string[] = [];
+  for (const file of [...besides(name, folder), ...relativePath(name, folder)]) {
+    if (await isFile(file)) return found(file);
+    lookedAt.push(file);
+  }
+  if (/^[./]/.test(name) || isBuiltin(name)) return { kind: 'missing', lookedAt };
+
+  for (const packageFolder of packageFolders(splitSpecifier(name).packageName, folder)) {
+    const entry = await packageEntry(name, packageFolder);
+    if (entry !== undefined) return found(entry);
+    lookedAt.push(packageFolder);
+  }
+  return { kind: 'missing', lookedAt };
+}
+
+function found(file: string): FoundModule {
+  return { kind: 'found', module: { kind: 'url', url: pathToFileURL(file).href } };
+}
+
+function besides(name: string, folder: string): readonly string[] {
+  const places = [folder, join(folder, 'callbacks')];
+  return places.flatMap((place) => [resolve(place, `${name}.mjs`), resolve(place, `${name}.js`)]);
+}
+
+/** A name with the ending of a module is a path of its own. */
+function relativePath(name: string, folder: string): readonly string[] {
+  return ['.cjs', '.js', '.mjs'].includes(extname(name)) ? [resolve(folder, name)] : [];
+}
+
+async function isFile(file: string): Promise<boolean> {
+  const found = await stat(file).catch(() => undefined); // whatever hinders us, this place has no module for us
+  return found?.isFile() ?? false;
+}
+
+/** A package's name and what is asked of it: `@acme/push/chat` is `./chat` of `@acme/push`. */
+function splitSpecifier(name: string): { readonly packageName: string; readonly subpath: string } {
+  const [packageName = name] = /^(?:@[^/]+\/)?[^/]+/.exec(name) ?? [];
+  return { packageName, subpath: `.${name.slice(packageName.length)}` };
+}
+
+/** Where Node would look for a package: `node_modules` in the folder and in every folder above it. */
+function packageFolders(packageName: string, folder: string): readonly string[] {
+  const above = dirname(folder);
+  const here = join(folder, 'node_modules', packageName);
+  return above === folder ? [here] : [here, ...packageFolders(packageName, above)];
+}
+
+/** The file that `import` of the package gives: its `exports` for import, else what `require` would take. */
+async function packageEntry(name: string, packageFolder: string): Promise<string | undefined> {
+  const manifest = await readManifest(join(packageFolder, 'package.json'));
+  if (manifest === undefined) return undefined;
+
+  const exported = importTarget(manifest['exports'], splitSpecifier(name).subpath);
+  if (exported !== undefined) return (await isFile(join(packageFolder, exported))) ? join(packageFolder, exported) : undefined;
+  try {
+    return createRequire(join(packageFolder, '..', 'package.json')).resolve(name);
+  } catch {
+    return undefined; // the package is there and has nothing by this name: told as one more place looked at
+  }
+}
+
+async function readManifest(file: string): Promise<Table | undefined> {
+  try {
+    const manifest: unknown = JSON.parse(await readFile(file, 'utf8'));
+    return isTable(manifest) ? manifest : undefined;
+  } catch {
+    return undefined; // no package there, or none that Node could use
+  }
+}
+
+/** What `exports` gives for a subpath under the conditions `node`, `import` and `default`. */
+function importTarget(exported: unknown, subpath: string): string | undefined {
+  if (typeof exported === 'string') return subpath === '.' ? exported : undefined;
+  if (!isTable(exported)) return undefined;
+  if (Object.keys(exported).some((key) => key.startsWith('.'))) return underConditions(exported[subpath]);
+  return subpath === '.' ? underConditions(exported) : undefined;
+}
+
+function underConditions(target: unknown): string | undefined {
+  if (typeof target === 'string') return target;
+  if (!isTable(target)) return undefined;
+  const condition = Object.keys(target).find((key) => ['default', 'import', 'node'].includes(key));
+  return condition === undefined ? undefined : underConditions(target[condition]);
+}

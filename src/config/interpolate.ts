@@ -1,0 +1,98 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { Secret } from '../kit/secret.ts';
+import type { Environment } from './environment.ts';
+import type { Mistake } from './mistakes.ts';
+import { nearest } from './nearest.ts';
+import { isTable, type Path, showPath } from './table.ts';
+
+/** Where references are looked up. Relative file names start at `folder`. */
+export interface Surroundings {
+  readonly env: Environment;
+  readonly folder: string;
+}
+
+export interface Interpolated {
+  readonly value: unknown;
+  readonly mistakes: readonly Mistake[];
+  readonly redacted: readonly Secret[];
+}
+
+/** `$${` stands for a plain `${`. */
+const reference = /\$\$\{|\$\{([^}]*)\}/g;
+
+/**
+ * Replaces `${NAME}` (environment) and `${file:/path}` (a file's content without one trailing line break) in every
+ * string below `value`. A reference to nothing stays as it is and is a mistake. What came from a file, and what came from the
+ * environment into a handler's `options`, is listed in `redacted`.
+ */
+export async function interpolate(value: unknown, surroundings: Surroundings): Promise<Interpolated> {
+  const mistakes: Mistake[] = [];
+  const redacted: Secret[] = [];
+
+  async function walk(here: unknown, path: Path): Promise<unknown> {
+    if (typeof here === 'string') return replaceIn(here, path);
+    if (Array.isArray(here)) {
+      const items: unknown[] = [];
+      for (const [index, item] of here.entries()) items.push(await walk(item, [...path, index]));
+      return items;
+    }
+    if (!isTable(here)) return here;
+    const entries: [string, unknown][] = [];
+    for (const [key, item] of Object.entries(here)) entries.push([key, await walk(item, [...path, key])]);
+    return Object.fromEntries(entries);
+  }
+
+  async function replaceIn(text: string, path: Path): Promise<string> {
+    let result = '';
+    let end = 0;
+    for (const match of text.matchAll(reference)) {
+      result += text.slice(end, match.index) + (await replacement(match, path));
+      end = match.index + match[0].length;
+    }
+    return result + text.slice(end);
+  }
+
+  async function replacement([written, name]: RegExpExecArray, path: Path): Promise<string> {
+    if (name === undefined) return '${';
+    const found = name.startsWith('file:') ? await fromFile(name.slice(5), surroundings) : fromEnvironment(name, surroundings);
+    if (found.kind === 'missing') {
+      const hint = found.hint === undefined ? {} : { hint: found.hint };
+      mistakes.push({ path: showPath(path), received: `"${written}"`, expected: found.expected, ...hint });
+      return written;
+    }
+    if (name.startsWith('file:') || path.includes('options')) redacted.push(new Secret(found.text));
+    return found.text;
+  }
+
+  return { value: await walk(value, []), mistakes, redacted };
+}
+
+type Found =
+  | { readonly kind: 'found'; readonly text: string }
+  | { readonly kind: 'missing'; readonly expected: string; readonly hint?: string };
+
+function fromEnvironment(name: string, { env }: Surroundings): Found {
+  const text = env[name];
+  if (text !== undefined) return { kind: 'found', text };
+  if (!/^[A-Za-z_]\w*$/.test(name)) {
+    return { kind: 'missing', expected: 'the name of an environment variable, or file:/path', hint: `write $$\{ for a plain $\{` };
+  }
+  const near = nearest(name, Object.keys(env));
+  const expected = `the environment variable ${name} to be set`;
+  return near === undefined ? { kind: 'missing', expected } : { kind: 'missing', expected, hint: `did you mean ${near}?` };
+}
+
+async function fromFile(name: string, { folder }: Surroundings): Promise<Found> {
+  const file = resolve(folder, name);
+  try {
+    const text = await readFile(file, 'utf8');
+    return { kind: 'found', text: text.replace(/\r?\n$/, '') };
+  } catch (error) {
+    return { kind: 'missing', expected: `a file that can be read: ${file} (${reasonOf(error)})` };
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}

@@ -1,0 +1,186 @@
+import type { PoolConfig } from './config.ts';
+import type { HostConfig } from './host-config.ts';
+import { type Reading, unknownAmong } from './reading.ts';
+import { type PoolSection, poolSchema } from './schema/pool.ts';
+import { isTable, type Path, showPath, type Table } from './table.ts';
+import { readTls } from './tls.ts';
+
+/** The pools of a file, and which of them a handler means. */
+export interface Pools {
+  readonly all: readonly PoolConfig[];
+  /** Every name that is defined somewhere, for people. */
+  readonly tags: readonly string[];
+  /** The pool behind a name as seen from a host: the host's own, else the global one (MongooseIM's rule). */
+  find(host: string | undefined, tag: string): PoolConfig | undefined;
+  /** Whether this name is defined, rightly or wrongly, for the host. */
+  defines(host: string | undefined, tag: string): boolean;
+}
+
+/** Reads `[outgoing_pools.http.*]` and its overrides in `[[host_config]]`. */
+export async function readPools(section: unknown, around: PoolSurroundings, reading: Reading): Promise<Pools> {
+  const byId = new Map<string, PoolConfig>();
+  const defined = new Set<string>();
+  const tags = new Set<string>();
+
+  const global = definitionsIn(section, ['outgoing_pools'], reading);
+  for (const { tag, value, path } of global) {
+    const pool = reading.read(poolSchema, value, path);
+    const hosts = perHost(value) ? around.hosts : [undefined];
+    tags.add(tag);
+    for (const host of hosts) defined.add(idOf(tag, host));
+    if (pool === undefined) continue;
+    const settings = await normalize(pool, path, reading);
+    for (const host of hosts) byId.set(idOf(tag, host), { id: idOf(tag, host), ...settings });
+  }
+
+  for (const { host, path: base, pools } of around.hostConfigs) {
+    for (const { tag, value, path } of definitionsIn(pools, [...base, 'outgoing_pools'], reading)) {
+      if (isTable(value) && 'scope' in value) reading.mistake([...path, 'scope'], { expected: 'no scope: the host is given above' });
+      const pool = reading.read(poolSchema, value, path);
+      tags.add(tag);
+      defined.add(idOf(tag, host));
+      if (pool !== undefined) byId.set(idOf(tag, host), { id: idOf(tag, host), ...(await normalize(pool, path, reading)) });
+    }
+  }
+
+  return {
+    all: [...byId.values()],
+    tags: [...tags],
+    find: (host, tag) => byId.get(idOf(tag, host)) ?? byId.get(tag),
+    defines: (host, tag) => defined.has(idOf(tag, host)) || defined.has(tag),
+  };
+}
+
+interface PoolSurroundings {
+  readonly hosts: readonly string[];
+  readonly hostConfigs: readonly HostConfig[];
+}
+
+interface Definition {
+  readonly tag: string;
+  readonly value: unknown;
+  readonly path: Path;
+}
+
+function definitionsIn(section: unknown, path: Path, reading: Reading): readonly Definition[] {
+  if (section === undefined) return [];
+  if (!isTable(section)) {
+    reading.mistake(path, { expected: 'a table' });
+    return [];
+  }
+  for (const type of Object.keys(section).filter((key) => key !== 'http')) {
+    reading.mistake([...path, type], { received: 'an unknown type of pool', ...unknownAmong(type, ['http']) });
+  }
+  const httpPath = [...path, 'http'];
+  const pools = section['http'] ?? {};
+  if (isTable(pools)) return definitionsOf(pools, httpPath, reading);
+  reading.mistake(httpPath, { expected: 'a table of pools' });
+  return [];
+}
+
+function definitionsOf(pools: Table, path: Path, reading: Reading): readonly Definition[] {
+  return Object.entries(pools).map(([tag, value]) => {
+    const poolPath = [...path, tag];
+    if (!/^[\w.-]+$/.test(tag)) {
+      reading.mistake(poolPath, { received: 'this name', expected: 'a name of letters, digits, ".", "_" and "-"' });
+    }
+    return { tag, value, path: poolPath };
+  });
+}
+
+function perHost(pool: unknown): boolean {
+  return isTable(pool) && (pool['scope'] === 'host' || pool['scope'] === 'host_type');
+}
+
+function idOf(tag: string, host: string | undefined): string {
+  return host === undefined ? tag : `${tag}@${host}`;
+}
+
+async function normalize(pool: PoolSection, path: Path, reading: Reading): Promise<Omit<PoolConfig, 'id'>> {
+  const { connection, retry } = pool;
+  const connectionPath = [...path, 'connection'];
+  const origin = readOrigin(connection.host, [...connectionPath, 'host'], reading);
+  checkPrefix(connection.path_prefix, [...connectionPath, 'path_prefix'], reading);
+  checkLimits(pool, path, reading);
+  checkStatusCodes(retry, [...path, 'retry'], reading);
+  noticeDifferences(pool, path, reading);
+
+  return {
+    client: pool.client,
+    origin,
+    pathPrefix: `/${connection.path_prefix.replace(/^\/+/, '')}`,
+    workers: pool.workers,
+    threads: pool.threads,
+    requestTimeoutMs: connection.request_timeout,
+    callTimeoutMs: pool.call_timeout,
+    maxResponseBytes: pool.max_response_size,
+    retry: {
+      scheduleMs: retry.schedule,
+      jitter: retry.jitter,
+      maxAgeMs: retry.max_age,
+      accept: retry.accept,
+      defer: retry.defer,
+      refuse: retry.refuse,
+    },
+    tls: await readTls(connection.tls, [...connectionPath, 'tls'], reading),
+  };
+}
+
+/** Scheme, host and port of `connection.host`; empty when there is a mistake in it. */
+function readOrigin(host: string, path: Path, reading: Reading): string {
+  const expected = 'http://host[:port] or https://host[:port]';
+  const url = URL.canParse(host) ? new URL(host) : undefined;
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:') || !/^https?:\/\//i.test(host)) {
+    const withScheme = /^[\w.-]+(:\d+)?$/.test(host) ? `did you mean "http://${host}"?` : undefined;
+    reading.mistake(path, { expected, hint: withScheme });
+    return '';
+  }
+  if (url.username !== '' || url.password !== '') {
+    reading.mistake(path, { received: 'a URL with credentials', expected: `${expected}, without credentials` });
+  }
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') {
+    reading.mistake(path, { expected, hint: 'a path belongs in path_prefix' });
+  }
+  return url.origin;
+}
+
+function checkPrefix(prefix: string, path: Path, reading: Reading): void {
+  if (!/^[\x21-\x7e]*$/.test(prefix) || /[?#]/.test(prefix)) {
+    reading.mistake(path, { expected: 'a URL path without a query, everything outside ASCII percent-encoded' });
+  }
+}
+
+function checkLimits(pool: PoolSection, path: Path, reading: Reading): void {
+  if (pool.threads > pool.workers) {
+    reading.mistake([...path, 'threads'], { expected: `at most as many threads as workers (${pool.workers})` });
+  }
+}
+
+function checkStatusCodes(retry: PoolSection['retry'], path: Path, reading: Reading): void {
+  const seen = new Map<number, string>();
+  for (const key of ['accept', 'defer', 'refuse'] as const) {
+    for (const [index, status] of retry[key].entries()) {
+      const before = seen.get(status);
+      if (before !== undefined)
+        reading.mistake([...path, key, index], { expected: `each status code once; ${status} is in ${before} too` });
+      seen.set(status, key);
+    }
+  }
+}
+
+function noticeDifferences(pool: PoolSection, path: Path, reading: Reading): void {
+  const say = (key: string, text: string): void => reading.notice(`${showPath([...path, key])}: ${text}`);
+  const { strategy, connection } = pool;
+
+  if (strategy !== undefined && strategy !== 'available_worker') {
+    say('strategy', `"${strategy}" works as "available_worker": what waits is in one durable queue that all workers share`);
+  }
+  if (pool.max_worker_queue_len !== undefined) say('max_worker_queue_len', 'has no effect, deliveries wait on disk and not with a worker');
+  if (connection.request_timeout > pool.call_timeout) {
+    say(
+      'call_timeout',
+      `ends an attempt after ${pool.call_timeout} ms, before connection.request_timeout (${connection.request_timeout} ms) can`,
+    );
+  }
+  if (connection.tls !== undefined && /^http:/i.test(connection.host)) say('connection.tls', 'has no effect, the host is http');
+}

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { domain, domains, oneOf, secret, section, size, wait } from './values.ts';
+
+const service = 'xmpp://host[:port] of the server’s component listener';
+
+/** `xmpp://host[:port]`; the port of components is 5347 where none is given (XEP-0114 leaves it open; servers agree). */
+const componentService = z.string({ error: service }).transform((value, context) => {
+  const [, bracketed, plain, port = '5347'] = /^xmpp:\/\/(?:\[([\da-f:.]+)\]|([^\s/:@[\]]+))(?::(\d{1,5}))?\/?$/i.exec(value) ?? [];
+  const host = bracketed ?? plain;
+  if (host !== undefined && Number(port) >= 1 && Number(port) <= 65_535) return { host, port: Number(port) };
+  context.addIssue({ code: 'custom', message: service });
+  return z.NEVER;
+});
+
+/** `[attach.NAME]` with `type = "component"`. */
+export const componentSchema = section({
+  type: oneOf(['component']),
+  service: componentService,
+  domain,
+  secret,
+  feed: oneOf(['tap', 'service_log', 'direct']).default('tap'),
+  hosts: domains.min(1, { error: 'a list of domain names, with at least one' }).optional(),
+  max_stanza_bytes: size.default(1024 * 1024),
+  max_uncommitted_bytes: size.default(16 * 1024 * 1024),
+  ping_interval: wait.default(30_000),
+  ping_timeout: wait.default(10_000),
+  connect_timeout: wait.default(10_000),
+  reconnect_max: wait.default(60_000),
+});
+
+export type ComponentSection = z.output<typeof componentSchema>;

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { anyText, duration, flag, listOf, oneOf, section, text } from './values.ts';
+
+const kinds = ['message', 'correction', 'retraction', 'reaction', 'receipt', 'marker', 'chat-state', 'encrypted', 'status'] as const;
+
+/** Types of messages, of presences (`available`: without a type) and of iqs. RFC 6121 §4.7.1 and §5.2.2, RFC 6120 §8.2.3. */
+const types = [
+  ...['chat', 'groupchat', 'normal', 'headline', 'error'],
+  ...['available', 'unavailable', 'subscribe', 'subscribed', 'unsubscribe', 'unsubscribed', 'probe'],
+  ...['get', 'set', 'result'],
+] as const;
+
+const globs = listOf(text, 'a bare JID, or a list of them, with * and ? as wildcards');
+
+/** Which packets a handler meets: every given key must hold, a list means any of its members. */
+const when = section({
+  direction: listOf(oneOf(['in', 'out']), 'in, out, or a list of them').optional(),
+  stanza: listOf(oneOf(['message', 'presence', 'iq']), 'message, presence, iq, or a list of them').optional(),
+  type: listOf(oneOf(types), 'a type of stanza, or a list of them').optional(),
+  kind: listOf(oneOf(kinds), 'a kind of message, or a list of them').optional(),
+  body: flag.optional(),
+  from: globs.optional(),
+  to: globs.optional(),
+  offline: flag.optional(),
+  delayed: flag.optional(),
+  has: listOf(text, 'a namespace, or a list of them').optional(),
+});
+
+/** What callbacks find in `opts` beside their own options. */
+const reserved = new Set(['name', 'poolName', 'path', 'callbackModule']);
+
+const options = z
+  .record(z.string(), z.unknown(), { error: 'a table' })
+  .refine((given) => Object.keys(given).every((key) => !reserved.has(key)), {
+    error: `a table without the keys ${[...reserved].join(', ')}, which callbacks get anyway`,
+  });
+
+const hold = z.union([z.literal('forever').transform(() => Number.POSITIVE_INFINITY), duration], {
+  error: 'a duration such as "30s", or "forever"',
+});
+
+/** A handler: MongooseIM's three options, then ours. */
+export const handlerSchema = section({
+  pool_name: text.default('http_pool'),
+  path: anyText.default(''),
+  callback_module: text.default('mod_event_pusher_http_defaults'),
+  name: z
+    .string({ error: 'a name of letters, digits, ".", "_" and "-"' })
+    .regex(/^[\w.-]+$/, { error: 'a name of letters, digits, ".", "_" and "-"' })
+    .optional(),
+  enabled: flag.default(true),
+  when: when.optional(),
+  ordering: oneOf(['conversation', 'sender', 'none']).default('conversation'),
+  hold: hold.default(30_000),
+  ttl: duration.optional(),
+  options: options.default({}),
+});
+
+export type HandlerSection = z.output<typeof handlerSchema>;
+export type WhenSection = z.output<typeof when>;
