@@ -1,30 +1,60 @@
-import type { Mark } from '../packet/receipt.ts';
-import type { NewDelivery, Spool, StillBorn } from '../spool/spool.ts';
-import type { PoolDispatcher } from './pool-dispatcher.ts';
+import type { PoolThreadSettings } from '../../pools/contract.ts';
+import type { HandlerConfig, PoolConfig } from '../config/config.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Random } from '../kit/random.ts';
+import type { Timers } from '../kit/timers.ts';
+import type { Entry, Spool } from '../spool/spool.ts';
+import type { EventSink } from '../telemetry/events.ts';
+import { createPolicies } from './policy.ts';
+import { createPoolDispatcher, type PoolDispatcher } from './pool-dispatcher.ts';
+import { createPoolThreads } from './pool-threads.ts';
 
-/** What one packet leaves behind. */
-export interface Leavings {
-  readonly deliveries: readonly NewDelivery[];
-  readonly deadLetters: readonly StillBorn[];
-  readonly mark: Mark | undefined;
-}
-
-export interface Dispatcher {
-  /** Stores what a packet leaves behind and begins to deliver it; resolves when it is on disk. */
-  accept(leavings: Leavings): Promise<void>;
-  /** These pools gained ready deliveries. */
-  wake(pools: readonly string[]): void;
-}
-
-/** Between the hooks and the pools: everything goes through the spool, and what it lets us have at once goes straight on. */
-export function createDispatcher({
-  spool,
-  pools,
-}: {
+export interface DispatcherOptions {
+  readonly pools: readonly PoolConfig[];
+  readonly handlers: readonly HandlerConfig[];
   readonly spool: Spool;
-  readonly pools: ReadonlyMap<string, PoolDispatcher>;
-}): Dispatcher {
-  async function accept({ deliveries, deadLetters, mark }: Leavings): Promise<void> {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  readonly events: EventSink;
+  /** Sent as `user-agent`. */
+  readonly userAgent: string;
+  /** The spool is gone: the service cannot go on. */
+  readonly onFailed: (error: Error) => void;
+}
+
+/** Between the hooks and the pools: all goes through the spool, and what it lets us have at once goes straight on. */
+export interface Dispatcher {
+  start(): Promise<void>;
+  /** Lets what is in flight end, for at most `graceMs`; what is left stays on disk. */
+  stop(graceMs: number): Promise<void>;
+  /** Stores what a packet leaves behind and begins to deliver it; resolves when it is on disk. */
+  accept(leavings: Omit<Entry, 'claim'>): Promise<void>;
+  inFlight(): readonly { readonly pool: string; readonly value: number; readonly workers: number }[];
+}
+
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const { spool } = options;
+  const pools = new Map(options.pools.map((pool) => [pool.id, openPool(pool)]));
+
+  function openPool(pool: PoolConfig): PoolDispatcher {
+    const { id, workers, threads } = pool;
+    const settings = settingsOf(pool, options.userAgent);
+    return createPoolDispatcher({
+      ...options,
+      pool: id,
+      workers,
+      policyFor: createPolicies(pool, options.handlers),
+      openThreads: (callbacks) => createPoolThreads({ settings, workers, threads, events: options.events, ...callbacks }),
+      onReady: wake,
+    });
+  }
+
+  function wake(names: readonly string[]): void {
+    for (const name of names) pools.get(name)?.wake();
+  }
+
+  async function accept({ deliveries, deadLetters, mark }: Omit<Entry, 'claim'>): Promise<void> {
     const claim = deliveries.map((delivery) => pools.get(delivery.pool)?.reserve(delivery) ?? false);
     const claimed = await spool.append({ deliveries, deadLetters, mark, claim });
     deliveries.forEach((delivery, index) => {
@@ -35,10 +65,19 @@ export function createDispatcher({
     for (const delivery of claimed) pools.get(delivery.pool)?.take(delivery);
   }
 
+  async function each(act: (pool: PoolDispatcher) => Promise<void>): Promise<void> {
+    await Promise.all([...pools.values()].map(act));
+  }
+
   return {
+    start: () => each((pool) => pool.start()),
+    stop: (graceMs) => each((pool) => pool.stop(graceMs)),
     accept,
-    wake: (names) => {
-      for (const name of names) pools.get(name)?.wake();
-    },
+    inFlight: () => options.pools.map(({ id, workers }) => ({ pool: id, value: pools.get(id)?.inFlight ?? 0, workers })),
   };
+}
+
+function settingsOf(pool: PoolConfig, userAgent: string): PoolThreadSettings {
+  const { id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls } = pool;
+  return { name: id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, userAgent, tls };
 }

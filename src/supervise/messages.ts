@@ -19,5 +19,5 @@ export type FromServiceThread =
   | { readonly kind: 'configured'; readonly handlers: readonly string[]; readonly blockTimeoutMs: number }
   /** All parts run (attachments may still be connecting). */
   | { readonly kind: 'started' }
-  /** It cannot go on; `started` tells a failed start from a failure on the way. */
-  | { readonly kind: 'failed'; readonly code: ErrorCode | undefined; readonly message: string; readonly started: boolean };
+  /** It could not start, or cannot go on. */
+  | { readonly kind: 'failed'; readonly code: ErrorCode | undefined; readonly message: string };

@@ -9,9 +9,9 @@ import { createSharedWatch } from './shared-watch.ts';
 
 const data: ServiceThreadData = workerData;
 const tell = (message: FromServiceThread) => parentPort?.postMessage(message);
-const fail = (thrown: unknown, started: boolean) => {
+const fail = (thrown: unknown) => {
   const error = toError(thrown);
-  tell({ kind: 'failed', code: error instanceof ServiceError ? error.code : undefined, message: error.message, started });
+  tell({ kind: 'failed', code: error instanceof ServiceError ? error.code : undefined, message: error.message });
 };
 
 try {
@@ -19,12 +19,12 @@ try {
   const handlers = config.handlers.map((handler) => handler.name);
   tell({ kind: 'configured', handlers, blockTimeoutMs: config.callbacks.blockTimeoutMs });
   const watch = createSharedWatch(data.watchMemory, handlers, data.strikes);
-  const service = createService(config, { watch, onFailed: (error) => fail(error, true) });
+  const service = createService(config, { watch, onFailed: (error) => fail(error) });
   parentPort?.on('message', ({ kind }: ToServiceThread) => {
     if (kind === 'stop') void service.stop().finally(() => process.exit(0));
   });
   await service.start();
   tell({ kind: 'started' });
 } catch (thrown) {
-  fail(thrown, false);
+  fail(thrown);
 }

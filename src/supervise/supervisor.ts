@@ -36,7 +36,7 @@ export type Trouble =
 export interface Supervisor {
   /** Resolves when the service runs; rejects with why it cannot. */
   start(): Promise<void>;
-  /** Stops the running service gracefully and starts it anew from the file. */
+  /** Stops the running service gracefully and starts it anew from the file; resolves when the old one has stopped. */
   restart(): Promise<void>;
   /** Resolves when the service has stopped gracefully. */
   stop(): Promise<void>;
@@ -45,7 +45,13 @@ export interface Supervisor {
 const restartBackoff: Backoff = { firstMs: 500, capMs: 30_000, jitter: 0.2 };
 const lookEveryMs = 250;
 
+interface Failure {
+  readonly code: ErrorCode | undefined;
+  readonly message: string;
+}
+
 interface ServiceThread {
+  started: boolean;
   readonly worker: Worker;
   readonly memory: SharedArrayBuffer;
   readonly gone: Promise<void>;
@@ -70,37 +76,47 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const data: ServiceThreadData = { file: options.file, watchMemory: memory, strikes: [...strikes.values()] };
     const worker = new Worker(entryUrl(), { workerData: data });
     const gone = createDeferred<void>();
-    const launched: ServiceThread = { worker, memory, gone: gone.promise, handlers: [], blockTimeoutMs: Number.POSITIVE_INFINITY, inside: undefined };
+    const launched: ServiceThread = {
+      worker,
+      memory,
+      gone: gone.promise,
+      handlers: [],
+      blockTimeoutMs: Number.POSITIVE_INFINITY,
+      inside: undefined,
+      started: false,
+    };
     thread = launched;
 
     worker.on('message', (message: FromServiceThread) => {
       if (message.kind === 'configured') Object.assign(launched, { handlers: message.handlers, blockTimeoutMs: message.blockTimeoutMs });
-      else if (message.kind === 'started') started.resolve();
-      else failed(launched, message, started.reject);
+      else if (message.kind === 'failed') failed(launched, message, started.reject);
+      else {
+        launched.started = true;
+        started.resolve();
+      }
     });
-    worker.on('error', (error) => failed(launched, { code: undefined, message: error.stack ?? error.message, started: true }, started.reject));
-    worker.on('exit', () => gone.resolve());
+    worker.on('error', (error) => failed(launched, { code: undefined, message: error.stack ?? error.message }, started.reject));
+    worker.on('exit', (code) => {
+      gone.resolve();
+      failed(launched, { code: undefined, message: `the service thread ended with code ${code}` }, started.reject);
+    });
     return started.promise;
   }
 
-  function failed(
-    who: ServiceThread,
-    failure: { readonly code: ErrorCode | undefined; readonly message: string; readonly started: boolean },
-    rejectStart: (error: Error) => void,
-  ): void {
-    if (who !== thread) return;
-    rejectStart(new ServiceError(failure.code ?? 'SERVICE_FAILED', failure.message));
-    if (!failure.started || stopping) return;
-    failures += 1;
-    replace(who, backoffMs(restartBackoff, failures, random), failure.message);
+  /** Of a thread's several last words only the first counts. A thread that never started is the caller's to judge. */
+  function failed(who: ServiceThread, failure: Failure, rejectStart: (error: Error) => void): void {
+    if (who !== thread || stopping) return;
+    thread = undefined;
+    const ended = who.worker.terminate();
+    if (!who.started) return rejectStart(new ServiceError(failure.code ?? 'SERVICE_FAILED', failure.message));
+    void ended.then(() => startLater(failure.message));
   }
 
-  function replace(who: ServiceThread, waitMs: number, message: string): void {
-    options.onTrouble({ kind: 'failed', message, restartInMs: waitMs });
-    thread = undefined;
-    void who.worker.terminate().then(() => {
-      callOffRestart = timers.after(waitMs, relaunch);
-    });
+  function startLater(message: string): void {
+    failures += 1;
+    const restartInMs = backoffMs(restartBackoff, failures, random);
+    options.onTrouble({ kind: 'failed', message, restartInMs });
+    callOffRestart = timers.after(restartInMs, relaunch);
   }
 
   function relaunch(): void {
@@ -109,10 +125,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       () => {
         failures = 0;
       },
-      (error: Error) => {
-        failures += 1;
-        if (thread !== undefined) replace(thread, backoffMs(restartBackoff, failures, random), error.message);
-      },
+      (error: Error) => startLater(error.message),
     );
   }
 
@@ -128,7 +141,11 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     if (blockedMs >= thread.blockTimeoutMs) strike(thread, inside, blockedMs);
   }
 
-  function strike(blocked: ServiceThread, { handler, packetKey }: { readonly handler: string; readonly packetKey: string }, blockedMs: number): void {
+  function strike(
+    blocked: ServiceThread,
+    { handler, packetKey }: { readonly handler: string; readonly packetKey: string },
+    blockedMs: number,
+  ): void {
     const name = `${handler}\n${packetKey}`;
     const count = (strikes.get(name)?.count ?? 0) + 1;
     strikes.set(name, { handler, packetKey, count });
@@ -145,21 +162,21 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   }
 
   return {
-    start: () => {
+    start: async () => {
+      await launch();
       look();
-      return launch();
     },
     restart: async () => {
       const old = thread;
       thread = undefined;
       await end(old);
-      await launch();
+      relaunch();
     },
     stop: async () => {
       stopping = true;
       callOffRestart();
-      await end(thread);
       callOffLook();
+      await end(thread);
     },
   };
 }

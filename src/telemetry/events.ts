@@ -53,6 +53,8 @@ export interface Events {
   'packet.skipped': { readonly attachment: string; readonly reason: string };
   /** A pool's thread started, died (with the reason), or was replaced. */
   'pool.thread': { readonly pool: string; readonly state: 'died' | 'started'; readonly reason: string };
+  /** For the first time all hosts are attached and the spool takes in. `admin` is the address of metrics and health. */
+  ready: { readonly admin: string };
   /** A transaction of the spool is on disk. */
   'spool.committed': { readonly durationMs: number; readonly commands: number };
   /** Intake stopped or goes on. */

@@ -4,7 +4,7 @@
  *   offline → connecting → attached → offline (waiting) → connecting → …
  *
  * The wait doubles with each failure, capped and jittered; after a refusal (wrong secret, unknown component) it starts
- * at half a minute, and the refusal is told once.
+ * at half a minute.
  */
 import type { PacketId, Stanza } from '../../../pools/contract.ts';
 import type { ComponentAttachment } from '../../config/config.ts';
@@ -16,7 +16,7 @@ import type { Timers } from '../../kit/timers.ts';
 import { type JidReader, packetFrom } from '../../packet/from-xml.ts';
 import type { Packet } from '../../packet/packet.ts';
 import type { Accept, Mark } from '../../packet/receipt.ts';
-import type { EventSink } from '../../telemetry/events.ts';
+import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import type { Source } from '../source.ts';
 import { answerStranger } from './answer-stranger.ts';
 import { createDirectFeed } from './direct-feed.ts';
@@ -60,7 +60,6 @@ export function createComponentSource(options: ComponentOptions): Source {
   let stopping = false;
   let failures = 0;
   let attachedAt: number | undefined;
-  let told = '';
   let callOffWait: () => void = () => undefined;
 
   function connect(): void {
@@ -78,7 +77,6 @@ export function createComponentSource(options: ComponentOptions): Source {
 
   function up(): void {
     attachedAt = clock.monotonic();
-    told = '';
     tell('attached', '');
     feed.attached({ send: (xml) => stream?.send(xml) });
   }
@@ -95,11 +93,7 @@ export function createComponentSource(options: ComponentOptions): Source {
     callOffWait = timers.after(wait, connect);
   }
 
-  /** Says each trouble once: the same end, met again at the next try, is no news. */
-  function tell(state: 'attached' | 'connecting' | 'offline' | 'refused', reason: string): void {
-    const news = `${state} ${reason}`;
-    if (state !== 'connecting' && news === told) return;
-    if (state !== 'connecting') told = news;
+  function tell(state: AttachmentState, reason: string): void {
     events.emit('attachment.state', { attachment: name, host: '', state, reason });
   }
 

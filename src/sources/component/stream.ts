@@ -15,7 +15,7 @@ import type { Secret } from '../../kit/secret.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { element, escapeText, findChild, toXml } from '../../packet/xml/element.ts';
 import { createFramer } from '../../packet/xml/frame.ts';
-import { parseStanza } from '../../packet/xml/parse.ts';
+import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
 import { watchSilence } from './silence.ts';
 
 export interface StreamOptions {
@@ -63,6 +63,7 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
   const { domain, timers } = options;
   let state: 'dialing' | 'ended' | 'opening' | 'proving' | 'up' = 'dialing';
   let pings = 0;
+  let parse: ParseStanza = createStanzaParser();
 
   const socket = connect(options.service);
   socket.setNoDelay(true);
@@ -99,17 +100,18 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
   socket.on('close', () => end({ kind: 'closed', reason: 'the connection was closed' }));
 
   function opened(header: string): void {
-    const { attrs } = parseStanza(`${header}</stream:stream>`);
+    const { stream, namespaces } = parseStreamHeader(header);
+    parse = createStanzaParser({ namespaces });
     state = 'proving';
     const proof = createHash('sha1')
-      .update(`${attrs['id'] ?? ''}${options.secret.reveal()}`)
+      .update(`${stream.attrs['id'] ?? ''}${options.secret.reveal()}`)
       .digest('hex');
     socket.write(`<handshake>${proof}</handshake>`);
   }
 
   function framed(bytes: Buffer): void {
     if (state === 'ended') return; // what stood behind the end in the same read
-    const stanza = parseStanza(bytes);
+    const stanza = parse(bytes);
     if (stanza.ns === streamsNs) end(endOf(stanza, domain));
     else if (state === 'proving') proved(stanza);
     else if (!answersPing(stanza)) listener.onStanza(stanza, bytes.length);

@@ -1,0 +1,84 @@
+import type { Logger } from 'pino';
+import { readEnvironment } from '../config/environment.ts';
+import { loadConfig } from '../config/load.ts';
+import { loadHandlers } from '../hooks/load.ts';
+import { systemClock } from '../kit/clock.ts';
+import { createDeferred } from '../kit/deferred.ts';
+import { ServiceError, toError } from '../kit/errors.ts';
+import { systemRandom } from '../kit/random.ts';
+import { systemTimers } from '../kit/timers.ts';
+import { createSupervisor, type Supervisor, type Trouble } from '../supervise/supervisor.ts';
+import { createLog } from '../telemetry/log.ts';
+
+/**
+ * Runs the service in the foreground until it is told to stop. The first SIGTERM or SIGINT drains, the second stops at
+ * once, SIGHUP starts the service anew from the file if the file is well.
+ */
+export async function run({ file }: { readonly file: string }): Promise<number> {
+  const config = await loadConfig(file, readEnvironment());
+  if (config.attachments.length === 0) {
+    throw new ServiceError(
+      'CONFIG_INVALID',
+      `${file} attaches to no chat server: add a table [attach.NAME] with type, service, domain and secret`,
+    );
+  }
+  const log = createLog({ level: config.logLevel });
+  const supervisor = createSupervisor({
+    file,
+    clock: systemClock,
+    random: systemRandom,
+    timers: systemTimers,
+    onTrouble: (trouble) => tell(log, trouble),
+  });
+  const stopped = obeySignals(supervisor, { file, log });
+  await supervisor.start();
+  return stopped;
+}
+
+function obeySignals(supervisor: Supervisor, { file, log }: { readonly file: string; readonly log: Logger }): Promise<number> {
+  const stopped = createDeferred<number>();
+  let signals = 0;
+
+  function stop(signal: string): void {
+    signals += 1;
+    if (signals > 1) process.exit(1);
+    log.info({ event: 'stopping', signal }, 'stopping: what is in flight ends, the rest stays on disk; a second signal stops at once');
+    supervisor.stop().then(() => stopped.resolve(0), stopped.reject);
+  }
+
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+  process.on('SIGHUP', () => void reload(supervisor, { file, log }));
+  return stopped.promise;
+}
+
+async function reload(supervisor: Supervisor, { file, log }: { readonly file: string; readonly log: Logger }): Promise<void> {
+  try {
+    const config = await loadConfig(file, readEnvironment());
+    await loadHandlers(config.handlers);
+  } catch (thrown) {
+    log.error({ event: 'reload.refused' }, `the old configuration stays: ${toError(thrown).message}`);
+    return;
+  }
+  log.info({ event: 'reload' }, 'the configuration is read anew');
+  await supervisor.restart();
+}
+
+function tell(log: Logger, trouble: Trouble): void {
+  switch (trouble.kind) {
+    case 'blocked': {
+      const { handler, packetKey, strikes, blockedMs } = trouble;
+      return log.error(
+        { event: 'callback.blocked', handler, packet: packetKey, strikes, blockedMs },
+        `a callback of handler ${handler} blocks the service, which is started again (strike ${strikes} of 3 for this packet)`,
+      );
+    }
+    case 'failed':
+      return log.error(
+        { event: 'service.failed', restartInMs: trouble.restartInMs },
+        `the service failed and is started again: ${trouble.message}`,
+      );
+    default:
+      return trouble satisfies never;
+  }
+}
