@@ -2,7 +2,7 @@ import type { Stanza } from '../../../pools/contract.ts';
 import { declare, lookup, prefixOf, type Scope } from './scope.ts';
 import { serialise } from './serialise.ts';
 
-export { escapeText } from './escape.ts';
+export { escapeAttribute, escapeText } from './escape.ts';
 
 export type Child = Stanza | string;
 
