@@ -1,0 +1,54 @@
+import type { Logger } from 'pino';
+import type { AttachmentState, EventBus, Events } from './events.ts';
+
+/** Writes how the connections to chat servers fare, each state once however often it is tried again. */
+export function logAttachments(events: EventBus, log: Logger): void {
+  logStates(events, log);
+  logSkipped(events, log);
+
+  events.on('tap.hole', ({ attachment, host, missing }) => {
+    const text =
+      missing === undefined
+        ? `chat server lost its queue for ${host}: what was in it is gone`
+        : `chat server dropped ${missing} packets of ${host} from its full queue`;
+    log.warn({ event: 'tap.hole', attachment, host, missing }, text);
+  });
+}
+
+const levelOf = { attached: 'info', connecting: 'debug', offline: 'warn', refused: 'error', resuming: 'debug' } as const;
+
+function logStates(events: EventBus, log: Logger): void {
+  const lastTold = new Map<string, string>();
+
+  events.on('attachment.state', (change) => {
+    const { attachment, host, state, reason } = change;
+    const level = levelOf[state];
+    const subject = `${attachment} ${host}`;
+    const told = `${state} ${reason}`;
+    const isNews = level !== 'debug' && lastTold.get(subject) !== told;
+    if (isNews) lastTold.set(subject, told);
+    log[isNews ? level : 'debug']({ event: 'attachment.state', attachment, host, state, reason }, say(change));
+  });
+}
+
+const verbs: Readonly<Record<AttachmentState, string>> = {
+  attached: 'is attached',
+  connecting: 'is connecting',
+  offline: 'is offline',
+  refused: 'was refused by the chat server',
+  resuming: 'is resuming its feed',
+};
+
+function say({ attachment, host, state, reason }: Events['attachment.state']): string {
+  const subject = host === '' ? `attachment ${attachment}` : `host ${host} of attachment ${attachment}`;
+  return `${subject} ${verbs[state]}${reason === '' ? '' : `: ${reason}`}`;
+}
+
+/** Forged and malformed stanzas deserve a look; the rest is the ordinary noise of a feed. */
+function logSkipped(events: EventBus, log: Logger): void {
+  const suspicious = new Set(['forged', 'malformed', 'unknown-direction']);
+  events.on('packet.skipped', ({ attachment, reason }) => {
+    if (suspicious.has(reason)) log.warn({ event: 'packet.skipped', attachment, reason }, `dropped a stanza that is no packet: ${reason}`);
+    else if (log.isLevelEnabled('debug')) log.debug({ event: 'packet.skipped', attachment, reason }, 'skipped a stanza');
+  });
+}

@@ -1,0 +1,85 @@
+import type { Logger } from 'pino';
+import type { EpochMs } from '../kit/clock.ts';
+import type { EventBus, Events } from './events.ts';
+import { logAttachments } from './log-attachments.ts';
+
+/**
+ * Writes what an operator wants to read of the events. No line holds a message body: the excerpt of an answer and the
+ * text of an error that a callback threw may quote one, so both stay in the dead letter and out of the log.
+ */
+export function subscribeLog(events: EventBus, log: Logger): void {
+  logAttachments(events, log);
+  logAttempts(events, log);
+  logCallbacks(events, log);
+  logSpool(events, log);
+  logThreads(events, log);
+  events.on('notice', ({ text }) => log.info({ event: 'notice' }, text));
+  events.on('ready', ({ admin }) => log.info({ event: 'ready', admin }, 'ready'));
+}
+
+/** One line an attempt: debug when it was accepted, warn when it will be tried again, error when the delivery is dead. */
+function logAttempts(events: EventBus, log: Logger): void {
+  events.on('attempt.ended', (attempt) => {
+    if (!attempt.accepted) {
+      if (attempt.nextAt === undefined) log.error(describe(attempt), 'delivery is dead: its attempt failed and none is left');
+      else log.warn(describe(attempt), 'attempt failed, delivery will be tried again');
+    } else if (log.isLevelEnabled('debug')) log.debug(describe(attempt), 'attempt accepted');
+  });
+  events.on('delivery.left-lane', ({ id, pool, handler }) => {
+    log.warn({ event: 'delivery.left-lane', id, pool, handler }, 'delivery keeps failing, later ones of its conversation go ahead of it');
+  });
+}
+
+function describe({ id, pool, handler, host, attempt, attemptsAllowed, outcome, nextAt }: Events['attempt.ended']) {
+  const retryAt = nextAt === undefined ? {} : { nextAt: rfc3339(nextAt) };
+  return { event: 'attempt.ended', id, pool, handler, host, attempt, attemptsAllowed, ...describeOutcome(outcome), ...retryAt };
+}
+
+function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
+  const { kind, durationMs } = outcome;
+  switch (kind) {
+    case 'answered':
+      return { outcome: kind, status: outcome.status, durationMs };
+    case 'timed-out':
+      return { outcome: kind, phase: outcome.phase, durationMs };
+    case 'broken':
+    case 'unreachable':
+      return { outcome: kind, code: outcome.code, reason: outcome.message, durationMs };
+    default:
+      return kind satisfies never;
+  }
+}
+
+function logCallbacks(events: EventBus, log: Logger): void {
+  events.on('callback.failed', ({ handler, callback, packetId, error }) => {
+    log.error(
+      { event: 'callback.failed', handler, callback, packetId, error: error.name, at: placesIn(error) },
+      `callback ${callback} of handler ${handler} failed, its packet became a dead letter`,
+    );
+  });
+}
+
+/** The first places of a stack without the message above them, which may quote what the callback worked on. */
+function placesIn({ message, stack = '' }: Error): readonly string[] {
+  const afterMessage = stack.slice(stack.indexOf(message) + message.length);
+  const places = afterMessage.split('\n').filter((line) => line.startsWith('    at '));
+  return places.slice(0, 4).map((line) => line.slice('    at '.length));
+}
+
+function logSpool(events: EventBus, log: Logger): void {
+  events.on('spool.writable', ({ writable, reason }) => {
+    if (writable) log.info({ event: 'spool.writable', writable }, 'spool takes deliveries in again');
+    else log.error({ event: 'spool.writable', writable, reason }, `spool takes nothing in: ${reason}`);
+  });
+}
+
+function logThreads(events: EventBus, log: Logger): void {
+  events.on('pool.thread', ({ pool, state, reason }) => {
+    if (state === 'died') log.error({ event: 'pool.thread', pool, state, reason }, `a thread of pool ${pool} died and is replaced`);
+    else log.debug({ event: 'pool.thread', pool, state, reason }, `a thread of pool ${pool} started`);
+  });
+}
+
+function rfc3339(at: EpochMs): string {
+  return new Date(at).toISOString();
+}

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { AttachmentState } from '../../src/telemetry/events.ts';
+import { createHealth } from '../../src/telemetry/health.ts';
+
+function watch() {
+  const events = createEventBus();
+  const health = createHealth({ events, attachments: [{ name: 'chat', hosts: ['localhost', 'example.org'] }] });
+  const move = (host: string, state: AttachmentState, reason = '') =>
+    events.emit('attachment.state', { attachment: 'chat', host, state, reason });
+  const troubles = () =>
+    health
+      .checks()
+      .filter(({ ready }) => !ready)
+      .map(({ name, reason }) => `${name}: ${reason}`);
+  return { events, health, move, troubles };
+}
+
+test('is not ready before the chat server was met', () => {
+  const { troubles } = watch();
+  expect(troubles()).toEqual(['attachment chat, host localhost: connecting', 'attachment chat, host example.org: connecting']);
+});
+
+test('is ready when the connection and each host are attached', () => {
+  const { health, move, troubles } = watch();
+  move('', 'attached');
+  move('localhost', 'attached');
+  expect(troubles()).toEqual(['attachment chat, host example.org: resuming']);
+  move('example.org', 'attached');
+  expect(troubles()).toEqual([]);
+  expect(health.checks().map(({ name }) => name)).toEqual([
+    'attachment chat, host localhost',
+    'attachment chat, host example.org',
+    'spool',
+    'draining',
+  ]);
+  expect(health.attached()).toEqual([
+    { attachment: 'chat', host: 'localhost', attached: true },
+    { attachment: 'chat', host: 'example.org', attached: true },
+  ]);
+});
+
+test('a lost connection takes all its hosts along, and they have to resume after it is back', () => {
+  const { health, move, troubles } = watch();
+  move('', 'attached');
+  move('localhost', 'attached');
+  move('example.org', 'attached');
+  move('', 'offline', 'closed by the server');
+  expect(troubles()).toEqual([
+    'attachment chat, host localhost: offline: closed by the server',
+    'attachment chat, host example.org: offline: closed by the server',
+  ]);
+  expect(health.attached().some(({ attached }) => attached)).toBe(false);
+  move('', 'attached');
+  expect(troubles()).toEqual(['attachment chat, host localhost: resuming', 'attachment chat, host example.org: resuming']);
+});
+
+test('the last trouble stands while it is tried again', () => {
+  const { move, troubles } = watch();
+  move('', 'refused', 'wrong secret');
+  move('', 'connecting');
+  expect(troubles()[0]).toBe('attachment chat, host localhost: refused: wrong secret');
+  move('', 'attached');
+  move('localhost', 'refused', 'no tap');
+  move('localhost', 'resuming');
+  expect(troubles()[0]).toBe('attachment chat, host localhost: refused: no tap');
+});
+
+test('a spool that takes nothing in is named with its reason, until it does again', () => {
+  const { events, health } = watch();
+  events.emit('spool.writable', { writable: false, reason: 'disk full' });
+  expect(health.checks()).toContainEqual({ name: 'spool', ready: false, reason: 'disk full' });
+  events.emit('spool.writable', { writable: true, reason: '' });
+  expect(health.checks()).toContainEqual({ name: 'spool', ready: true, reason: '' });
+});
+
+test('a service that drains is not ready', () => {
+  const { health } = watch();
+  expect(health.checks()).toContainEqual({ name: 'draining', ready: true, reason: '' });
+  health.drain();
+  expect(health.checks()).toContainEqual({ name: 'draining', ready: false, reason: 'the service is stopping' });
+});

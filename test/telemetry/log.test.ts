@@ -1,0 +1,192 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Outcome } from '../../pools/contract.ts';
+import { Secret } from '../../src/kit/secret.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createLog, type LogOptions } from '../../src/telemetry/log.ts';
+import { subscribeLog } from '../../src/telemetry/log-events.ts';
+import { answered, attemptEnded, deliveryId, packetId } from './observed.ts';
+
+function keepLines(level: LogOptions['level'] = 'info') {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog({ level, destination: { write: (line) => lines.push(JSON.parse(line)) } });
+  const events = createEventBus((name, error) => {
+    throw new Error(`a listener of ${name} threw`, { cause: error });
+  });
+  subscribeLog(events, log);
+  return { events, lines, log };
+}
+
+test('a line is a JSON object with a level in words, an RFC 3339 time and the service', () => {
+  const { lines, log } = keepLines();
+  log.info('hello');
+  expect(lines).toEqual([
+    { level: 'info', time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/), service: 'xmpp-event-pusher', msg: 'hello' },
+  ]);
+});
+
+test('an accepted attempt is one line at debug, and none above', () => {
+  const quiet = keepLines('info');
+  quiet.events.emit('attempt.ended', attemptEnded());
+  expect(quiet.lines).toEqual([]);
+
+  const { events, lines } = keepLines('debug');
+  events.emit('attempt.ended', attemptEnded());
+  expect(lines).toMatchObject([
+    { level: 'debug', event: 'attempt.ended', id: deliveryId, outcome: 'answered', status: 200, durationMs: 20 },
+  ]);
+});
+
+test('a failed attempt with another to come warns, and says when', () => {
+  const { events, lines } = keepLines();
+  events.emit('attempt.ended', attemptEnded({ accepted: false, outcome: answered(503), attempt: 2, nextAt: 1_700_000_005_000 }));
+  expect(lines).toMatchObject([
+    {
+      level: 'warn',
+      id: deliveryId,
+      pool: 'http_pool',
+      handler: 'chat',
+      host: 'localhost',
+      attempt: 2,
+      attemptsAllowed: 4,
+      outcome: 'answered',
+      status: 503,
+      nextAt: '2023-11-14T22:13:25.000Z',
+    },
+  ]);
+});
+
+test.each<[Outcome, Record<string, unknown>]>([
+  [
+    { kind: 'timed-out', phase: 'body', durationMs: 7 },
+    { outcome: 'timed-out', phase: 'body' },
+  ],
+  [
+    { kind: 'unreachable', code: 'ECONNREFUSED', message: 'connect ECONNREFUSED', durationMs: 7 },
+    { outcome: 'unreachable', code: 'ECONNREFUSED', reason: 'connect ECONNREFUSED' },
+  ],
+  [
+    { kind: 'broken', code: 'ECONNRESET', message: 'read ECONNRESET', durationMs: 7 },
+    { outcome: 'broken', code: 'ECONNRESET', reason: 'read ECONNRESET' },
+  ],
+])('a last attempt that failed is an error that names what happened: %j', (outcome, fields) => {
+  const { events, lines } = keepLines();
+  events.emit('attempt.ended', attemptEnded({ accepted: false, outcome }));
+  expect(lines).toMatchObject([{ level: 'error', durationMs: 7, ...fields }]);
+  expect(lines[0]).not.toHaveProperty('nextAt');
+});
+
+test('what a backend answered is never logged', () => {
+  const { events, lines } = keepLines('debug');
+  const outcome: Outcome = {
+    ...answered(500),
+    kind: 'answered',
+    status: 500,
+    excerpt: 'Hi, Bob!',
+    truncated: false,
+    retryAfter: undefined,
+  };
+  events.emit('attempt.ended', attemptEnded({ outcome, accepted: false }));
+  events.emit('attempt.ended', attemptEnded({ outcome }));
+  expect(JSON.stringify(lines)).not.toContain('Bob');
+});
+
+test('a failed callback is told with the place, without the words of its error', () => {
+  const { events, lines } = keepLines();
+  const error = catchError(() => JSON.parse('Hi, Bob!\n    at his body'));
+  events.emit('callback.failed', { handler: 'chat', callback: 'prepareBody', packetId, error });
+  expect(lines).toMatchObject([{ level: 'error', handler: 'chat', callback: 'prepareBody', packetId, error: 'SyntaxError' }]);
+  expect(JSON.stringify(lines)).toContain('log.test.ts');
+  expect(JSON.stringify(lines)).not.toMatch(/Bob|his body/);
+});
+
+test('a refused secret is one clear error, however often it is tried', () => {
+  const { events, lines } = keepLines();
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    events.emit('attachment.state', { attachment: 'chat', host: '', state: 'connecting', reason: '' });
+    events.emit('attachment.state', { attachment: 'chat', host: '', state: 'refused', reason: 'not-authorized: check secret' });
+  }
+  expect(lines).toMatchObject([
+    { level: 'error', attachment: 'chat', msg: 'attachment chat was refused by the chat server: not-authorized: check secret' },
+  ]);
+});
+
+test('an attachment’s way is told as it changes: each end, each return', () => {
+  const { events, lines } = keepLines();
+  const move = (host: string, state: 'attached' | 'offline' | 'resuming') =>
+    events.emit('attachment.state', { attachment: 'chat', host, state, reason: '' });
+  move('', 'attached');
+  move('localhost', 'resuming');
+  move('localhost', 'attached');
+  move('', 'offline');
+  move('', 'attached');
+  expect(lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
+    'info attachment chat is attached',
+    'info host localhost of attachment chat is attached',
+    'warn attachment chat is offline',
+    'info attachment chat is attached',
+  ]);
+});
+
+test('holes, forged stanzas, full disks, dead threads and notices are told', () => {
+  const { events, lines } = keepLines();
+  events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: 3 });
+  events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: undefined });
+  events.emit('packet.skipped', { attachment: 'chat', reason: 'forged' });
+  events.emit('packet.skipped', { attachment: 'chat', reason: 'duplicate' });
+  events.emit('spool.writable', { writable: false, reason: 'disk full' });
+  events.emit('spool.writable', { writable: true, reason: '' });
+  events.emit('pool.thread', { pool: 'http_pool', state: 'died', reason: 'exit 1' });
+  events.emit('pool.thread', { pool: 'http_pool', state: 'started', reason: '' });
+  events.emit('delivery.left-lane', { id: deliveryId, pool: 'http_pool', handler: 'chat' });
+  events.emit('notice', { text: 'section [shaper] is skipped' });
+  expect(lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
+    'warn chat server dropped 3 packets of localhost from its full queue',
+    'warn chat server lost its queue for localhost: what was in it is gone',
+    'warn dropped a stanza that is no packet: forged',
+    'error spool takes nothing in: disk full',
+    'info spool takes deliveries in again',
+    'error a thread of pool http_pool died and is replaced',
+    'warn delivery keeps failing, later ones of its conversation go ahead of it',
+    'info section [shaper] is skipped',
+  ]);
+});
+
+test('the service tells that it is ready whatever the level, since scripts wait for it', () => {
+  const { events, lines } = keepLines('error');
+  events.emit('notice', { text: 'not at this level' });
+  events.emit('ready', { admin: 'http://127.0.0.1:9464' });
+  expect(lines).toMatchObject([{ level: 'info', event: 'ready', admin: 'http://127.0.0.1:9464', msg: 'ready' }]);
+});
+
+test('a secret that reaches the log shows as redacted', () => {
+  const { lines, log } = keepLines();
+  log.info({ secret: new Secret('s3cret') }, 'oops');
+  expect(lines).toMatchObject([{ secret: '[redacted]' }]);
+});
+
+test('lines of a worker thread are written before it ends, even when it ends hard', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'event-pusher-log-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const worker = new Worker(new URL('../fixtures/log-and-exit.mjs', import.meta.url), { workerData: { file: join(folder, 'log') } });
+  await new Promise((resolve) => worker.once('exit', resolve));
+  const written = await readFile(join(folder, 'log'), 'utf8');
+  expect(
+    written
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).msg),
+  ).toEqual(['one', 'two']);
+});
+
+function catchError(action: () => void): Error {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  throw new Error('nothing was thrown');
+}

@@ -1,0 +1,154 @@
+import { expect, test } from 'vitest';
+import { ServiceError } from '../../src/kit/errors.ts';
+import { answered, attemptEnded, observe, packetId, quietReadings, sample, settled } from './observed.ts';
+
+test('attempts are counted by pool, outcome and class of code', async () => {
+  const { events, metrics } = observe();
+  events.emit('attempt.ended', attemptEnded({ outcome: answered(204) }));
+  events.emit('attempt.ended', attemptEnded({ outcome: answered(503), accepted: false }));
+  events.emit('attempt.ended', attemptEnded({ outcome: { kind: 'timed-out', phase: 'call', durationMs: 5000 }, accepted: false }));
+  const name = 'event_pusher_attempts_total';
+  expect(await sample(metrics, `${name}{pool="http_pool",outcome="answered",code_class="2xx"}`)).toBe(1);
+  expect(await sample(metrics, `${name}{pool="http_pool",outcome="answered",code_class="5xx"}`)).toBe(1);
+  expect(await sample(metrics, `${name}{pool="http_pool",outcome="timed-out",code_class="none"}`)).toBe(1);
+  expect(await sample(metrics, 'event_pusher_attempt_duration_seconds_count{pool="http_pool"}')).toBe(3);
+});
+
+test('only a first attempt has a lag, and it ends where the attempt begins', async () => {
+  const { events, metrics } = observe();
+  events.emit('attempt.ended', attemptEnded({ ageMs: 520, outcome: answered(503, 20), accepted: false }));
+  events.emit('attempt.ended', attemptEnded({ attempt: 2, ageMs: 9000 }));
+  expect(await sample(metrics, 'event_pusher_first_attempt_lag_seconds_sum{pool="http_pool"}')).toBe(0.5);
+  expect(await sample(metrics, 'event_pusher_first_attempt_lag_seconds_count{pool="http_pool"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_retries_total{pool="http_pool"}')).toBe(1);
+});
+
+test('a wall clock that was set back never makes a sum fall', async () => {
+  const { events, metrics } = observe();
+  events.emit('delivery.settled', settled({ ageMs: 2000 }));
+  events.emit('delivery.settled', settled({ ageMs: -3_600_000 }));
+  expect(await sample(metrics, 'event_pusher_delivery_latency_seconds_sum{pool="http_pool"}')).toBe(2);
+  expect(await sample(metrics, 'event_pusher_delivery_latency_seconds_count{pool="http_pool"}')).toBe(2);
+});
+
+test('what becomes of deliveries is counted by disposition, dead ones by their reason too', async () => {
+  const { events, metrics } = observe();
+  const name = 'event_pusher_deliveries_total';
+  expect(await sample(metrics, `${name}{pool="http_pool",disposition="dead"}`)).toBe(0);
+
+  events.emit('delivery.settled', settled());
+  events.emit('delivery.settled', settled({ disposition: 'retry', reason: 'status 503' }));
+  events.emit('delivery.settled', settled({ disposition: 'dead', reason: 'attempts-exhausted' }));
+  for (const disposition of ['delivered', 'retry', 'dead']) {
+    expect(await sample(metrics, `${name}{pool="http_pool",disposition="${disposition}"}`), disposition).toBe(1);
+  }
+  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",reason="attempts-exhausted"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_delivery_latency_seconds_count{pool="http_pool"}')).toBe(1);
+});
+
+test('a failed callback counts as a dead letter of its handler’s pool', async () => {
+  const { events, metrics } = observe();
+  const failed = { handler: 'chat', callback: 'prepareBody', packetId };
+  events.emit('callback.failed', { ...failed, error: new Error('no') });
+  events.emit('callback.failed', { ...failed, error: new ServiceError('CALLBACK_BLOCKED', 'skipped') });
+  expect(await sample(metrics, 'event_pusher_callback_failures_total{handler="chat",callback="prepareBody"}')).toBe(2);
+  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",reason="callback-failed"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",reason="callback-blocked"}')).toBe(1);
+});
+
+test('callbacks are timed by handler and name', async () => {
+  const { events, metrics } = observe();
+  events.emit('callback.ended', { handler: 'chat', callback: 'prepareBody', durationMs: 2 });
+  expect(await sample(metrics, 'event_pusher_callback_duration_seconds_sum{handler="chat",callback="prepareBody"}')).toBe(0.002);
+  expect(await sample(metrics, 'event_pusher_callback_failures_total{handler="chat",callback="prepareBody"}')).toBe(0);
+});
+
+test('what came down a feed is counted, packets and the rest', async () => {
+  const { events, metrics } = observe();
+  events.emit('packet.seen', { attachment: 'chat', host: 'localhost', direction: 'in' });
+  events.emit('packet.seen', { attachment: 'chat', host: 'evil.example', direction: 'out' });
+  events.emit('packet.skipped', { attachment: 'chat', reason: 'forged' });
+  expect(await sample(metrics, 'event_pusher_events_received_total{attachment="chat"}')).toBe(3);
+  expect(await sample(metrics, 'event_pusher_packets_total{host="localhost",direction="in"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_packets_total{host="localhost",direction="out"}')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_packets_total{host="other",direction="out"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_skipped_total{attachment="chat",reason="forged"}')).toBe(1);
+});
+
+test('an attachment shows zeros as soon as it tries to connect', async () => {
+  const { events, metrics } = observe();
+  events.emit('attachment.state', { attachment: 'chat', host: 'localhost', state: 'resuming', reason: '' });
+  for (const name of ['stream_read_bytes_total', 'events_received_total', 'unprepared_jids_total']) {
+    expect(await sample(metrics, `event_pusher_${name}{attachment="chat"}`), name).toBe(0);
+  }
+  expect(await sample(metrics, 'event_pusher_tap_missed_total{attachment="chat",host="localhost"}')).toBe(0);
+});
+
+test('holes count what was dropped, and lost queues count as themselves', async () => {
+  const { events, metrics } = observe();
+  events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: 12 });
+  events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: undefined });
+  expect(await sample(metrics, 'event_pusher_tap_missed_total{attachment="chat",host="localhost"}')).toBe(12);
+  expect(await sample(metrics, 'event_pusher_tap_queues_lost_total{attachment="chat",host="localhost"}')).toBe(1);
+});
+
+test('bytes, JIDs, lanes, commits and threads are counted', async () => {
+  const { events, metrics } = observe();
+  events.emit('stream.read', { attachment: 'chat', bytes: 4096 });
+  events.emit('jid.unprepared', { attachment: 'chat' });
+  events.emit('delivery.accepted', { pool: 'http_pool', handler: 'chat', host: 'localhost' });
+  events.emit('delivery.left-lane', { id: settled().id, pool: 'http_pool', handler: 'chat' });
+  events.emit('spool.committed', { durationMs: 2, commands: 30 });
+  events.emit('pool.thread', { pool: 'http_pool', state: 'started', reason: '' });
+  events.emit('pool.thread', { pool: 'http_pool', state: 'died', reason: 'out of memory' });
+  expect(await sample(metrics, 'event_pusher_stream_read_bytes_total{attachment="chat"}')).toBe(4096);
+  expect(await sample(metrics, 'event_pusher_unprepared_jids_total{attachment="chat"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_accepted_total{pool="http_pool"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_left_lane_total{pool="http_pool"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_spool_commit_duration_seconds_sum')).toBe(0.002);
+  expect(await sample(metrics, 'event_pusher_spool_commands_total')).toBe(30);
+  expect(await sample(metrics, 'event_pusher_pool_thread_deaths_total{pool="http_pool"}')).toBe(1);
+});
+
+test('gauges ask their owners on each scrape', async () => {
+  const now = 1_700_000_000_000;
+  const { metrics, clock } = observe({
+    pools: ['http_pool', 'idle_pool'],
+    readings: {
+      spoolStats: () => ({
+        depths: [{ pool: 'http_pool', waiting: 7, dead: 2 }],
+        bytes: 8192,
+        writable: false,
+        oldest: { http_pool: now - 1500 },
+      }),
+      inFlight: () => [{ pool: 'http_pool', value: 3, workers: 10 }],
+      attached: () => [{ attachment: 'chat', host: 'localhost', attached: true }],
+      uncommittedBytes: () => 99,
+    },
+  });
+  expect(await sample(metrics, 'event_pusher_spool_depth{pool="http_pool",state="waiting"}')).toBe(7);
+  expect(await sample(metrics, 'event_pusher_spool_depth{pool="http_pool",state="dead"}')).toBe(2);
+  expect(await sample(metrics, 'event_pusher_spool_depth{pool="idle_pool",state="waiting"}')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_spool_oldest_age_seconds{pool="http_pool"}')).toBe(1.5);
+  expect(await sample(metrics, 'event_pusher_spool_oldest_age_seconds{pool="idle_pool"}')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_spool_bytes')).toBe(8192);
+  expect(await sample(metrics, 'event_pusher_spool_writable')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_workers{pool="http_pool",state="busy"}')).toBe(3);
+  expect(await sample(metrics, 'event_pusher_workers{pool="http_pool",state="idle"}')).toBe(7);
+  expect(await sample(metrics, 'event_pusher_attached{attachment="chat",host="localhost"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_uncommitted_bytes')).toBe(99);
+  clock.advance(1000);
+  expect(await sample(metrics, 'event_pusher_spool_oldest_age_seconds{pool="http_pool"}')).toBe(2.5);
+});
+
+test('a series ends when its owner no longer names it', async () => {
+  let attached = [{ attachment: 'chat', host: 'localhost', attached: true }];
+  const { metrics } = observe({ readings: { ...quietReadings, attached: () => attached } });
+  expect(await sample(metrics, 'event_pusher_attached{attachment="chat",host="localhost"}')).toBe(1);
+  attached = [];
+  expect(await sample(metrics, 'event_pusher_attached{attachment="chat",host="localhost"}')).toBeUndefined();
+});
+
+test('the build tells its version', async () => {
+  expect(await sample(observe().metrics, `event_pusher_build_info{version="1.2.3",node="${process.version}"}`)).toBe(1);
+});
