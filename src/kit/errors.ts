@@ -1,5 +1,6 @@
 /** Every error code of the service, each with what it means to an operator. Stands alphabetically. */
 export const errorCodes = {
+  ADMIN_LISTEN_FAILED: 'The admin listener cannot be opened: its address is in use or not of this machine; see `[admin] listen`.',
   ATTACH_REFUSED: 'The chat server refused the component: wrong secret, unknown domain, or the domain is already attached.',
   CALLBACK_BLOCKED: 'A callback held the thread longer than `callback_block_timeout`; the service thread was restarted.',
   CALLBACK_LOAD_FAILED: 'A callback module could not be found or imported, or what it exports is not what it should be.',

@@ -14,7 +14,9 @@ export function subscribeLog(events: EventBus, log: Logger): void {
   logSpool(events, log);
   logThreads(events, log);
   events.on('notice', ({ text }) => log.info({ event: 'notice' }, text));
-  events.on('ready', ({ admin }) => log.info({ event: 'ready', admin }, 'ready'));
+  // Whatever the level: scripts wait for this line.
+  const always = log.child({}, { level: 'info' });
+  events.on('ready', ({ admin }) => always.info({ event: 'ready', admin }, 'ready'));
 }
 
 /** One line an attempt: debug when it was accepted, warn when it will be tried again, error when the delivery is dead. */
