@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { anyText, duration, flag, listOf, oneOf, section, size, text, wait, whole } from './values.ts';
+import { duration, flag, listOf, oneOf, section, size, text, wait, whole } from './values.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -41,12 +41,15 @@ const tls = section({
   crl_files: z.array(text, { error: 'a list of file names' }).default([]),
 });
 
-const connection = section({
-  host: anyText,
-  path_prefix: text.default('/'),
-  request_timeout: wait.default(2000),
-  tls: tls.optional(),
-});
+const connection = section(
+  {
+    host: z.string({ error: 'http://host[:port] or https://host[:port]' }),
+    path_prefix: text.default('/'),
+    request_timeout: wait.default(2000),
+    tls: tls.optional(),
+  },
+  'a table with host, which is http://host[:port] or https://host[:port]',
+);
 
 /** `[outgoing_pools.http.TAG]`: MongooseIM's options, then ours. */
 export const poolSchema = section({

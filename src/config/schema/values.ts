@@ -86,6 +86,6 @@ export function listOf<T extends z.ZodType>(item: T, expected: string): z.ZodTyp
 }
 
 /** A table in which every key is known. */
-export function section<T extends z.core.$ZodLooseShape>(shape: T): z.ZodObject<T, z.core.$strict> {
-  return z.strictObject(shape, { error: (issue) => (issue.code === 'unrecognized_keys' ? undefined : 'a table') });
+export function section<T extends z.core.$ZodLooseShape>(shape: T, expected = 'a table'): z.ZodObject<T, z.core.$strict> {
+  return z.strictObject(shape, { error: (issue) => (issue.code === 'unrecognized_keys' ? undefined : expected) });
 }

@@ -1,0 +1,69 @@
+import type { Config, HandlerConfig } from '../config/config.ts';
+import { createMask } from '../config/mask.ts';
+import { type Mistake, mistakeLine } from '../config/mistakes.ts';
+import { effectiveUrl } from '../config/url.ts';
+import { effectiveSections } from './effective-sections.ts';
+import { tomlSection } from './toml-text.ts';
+import { withoutSecrets } from './without-secrets.ts';
+
+const columns = 100;
+
+/** What `check` prints: the effective configuration as TOML, where each handler's requests go, and the notices. No secrets. */
+export function renderCheck(config: Config): string {
+  const sections = effectiveSections(config).map((section) => tomlSection(section, columns));
+  const blocks = [`# ${config.file}`, ...sections, handlerTable(config), noticeList(config.notices)];
+  return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
+}
+
+/** Every mistake on its own lines, for people. */
+export function renderMistakes(mistakes: readonly Mistake[]): string {
+  return mistakes.map((mistake) => `${hang(mistakeLine(mistake))}\n`).join('');
+}
+
+/** The same as {@link renderCheck} for programs: durations in ms, sizes in bytes, no secrets. */
+export function checkAsJson(config: Config): Readonly<Record<string, unknown>> {
+  const { redacted, pools, handlers, ...rest } = config;
+  const whole = {
+    ...rest,
+    pools: pools.map(({ tls, ...pool }) => ({
+      ...pool,
+      tls: { ...tls, ca: tls.ca && '[read]', cert: tls.cert && '[read]', key: tls.key && '[redacted]' },
+    })),
+    handlers: handlers.map((handler) => ({ ...handler, method: 'POST', url: urlOf(handler, config) })),
+  };
+  return withoutSecrets(whole, createMask(redacted));
+}
+
+function handlerTable(config: Config): string {
+  const rows = config.handlers.map((handler) => ({ name: handler.name, url: createMask(config.redacted)(urlOf(handler, config)) }));
+  if (rows.length === 0) return '';
+
+  const width = Math.max(...rows.map(({ name }) => name.length), 'handler'.length);
+  const lines = rows.map(({ name, url }) => `  ${name.padEnd(width)}  POST ${url}`);
+  const narrow = lines.every((line) => line.length <= columns);
+  const shown = narrow ? lines : rows.map(({ name, url }) => `  ${name}\n    POST ${url}`);
+  return ['Requests go to:', ...shown].join('\n');
+}
+
+function urlOf(handler: HandlerConfig, { pools }: Config): string {
+  const pool = pools.find(({ id }) => id === handler.pool);
+  return pool === undefined ? handler.requestPath : effectiveUrl(pool, handler);
+}
+
+function noticeList(notices: readonly string[]): string {
+  return notices.length === 0 ? '' : ['Notices:', ...notices.map(hang)].join('\n');
+}
+
+/** A list item whose lines after the first are indented, broken between words. */
+function hang(text: string): string {
+  const lines: string[] = [];
+  let line = '  -';
+  for (const word of text.split(' ')) {
+    if (line.length + 1 + word.length > columns && line.trim() !== '-') {
+      lines.push(line);
+      line = '   ';
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line].join('\n');
+}

@@ -1,0 +1,131 @@
+import type { PoolTls } from '../../pools/contract.ts';
+import type { ComponentAttachment, Config, HandlerConfig, ListenConfig, PoolConfig } from '../config/config.ts';
+import { createMask } from '../config/mask.ts';
+import { durationText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
+import { withoutSecrets } from './without-secrets.ts';
+
+/** The configuration as the tables of a file that says everything, defaults included. Holds no secret. */
+export function effectiveSections(config: Config): readonly TomlSection[] {
+  const mask = createMask(config.redacted);
+  const sections: readonly TomlSection[] = [
+    { title: '[general]', entries: { hosts: config.hosts, loglevel: config.logLevel } },
+    ...config.attachments.map(attachmentSection),
+    ...config.pools.map(poolSection),
+    ...config.handlers.map((handler) => handlerSection(handler, mask)),
+    ...serviceSections(config),
+  ];
+  return sections.map((section) => ({ ...section, entries: withoutSecrets(section.entries, mask) }));
+}
+
+function attachmentSection(attachment: ComponentAttachment): TomlSection {
+  const { host, port } = attachment.service;
+  return {
+    title: `[attach.${tomlKey(attachment.name)}]`,
+    entries: {
+      type: attachment.type,
+      service: `xmpp://${hostText(host)}:${port}`,
+      domain: attachment.domain,
+      secret: attachment.secret,
+      feed: attachment.feed,
+      hosts: attachment.hosts,
+      max_stanza_bytes: sizeText(attachment.maxStanzaBytes),
+      max_uncommitted_bytes: sizeText(attachment.maxUncommittedBytes),
+      ping_interval: durationText(attachment.pingIntervalMs),
+      ping_timeout: durationText(attachment.pingTimeoutMs),
+      connect_timeout: durationText(attachment.connectTimeoutMs),
+      reconnect_max: durationText(attachment.reconnectCapMs),
+    },
+  };
+}
+
+function poolSection(pool: PoolConfig): TomlSection {
+  const { retry } = pool;
+  return {
+    title: `[outgoing_pools.http.${tomlKey(pool.id)}]`,
+    entries: {
+      client: pool.client,
+      workers: pool.workers,
+      threads: pool.threads,
+      call_timeout: durationText(pool.callTimeoutMs),
+      max_response_size: sizeText(pool.maxResponseBytes),
+      'connection.host': pool.origin,
+      'connection.path_prefix': pool.pathPrefix,
+      'connection.request_timeout': durationText(pool.requestTimeoutMs),
+      ...(pool.origin.startsWith('https:') ? tlsEntries(pool.tls) : {}),
+      'retry.schedule': retry.scheduleMs.map(durationText),
+      'retry.jitter': retry.jitter,
+      'retry.max_age': durationText(retry.maxAgeMs),
+      'retry.accept': retry.accept,
+      'retry.defer': retry.defer,
+      'retry.refuse': retry.refuse,
+    },
+  };
+}
+
+/** Of files only that they were read. */
+function tlsEntries(tls: PoolTls): TomlSection['entries'] {
+  return {
+    'connection.tls.verify_mode': tls.verify ? 'peer' : 'none',
+    'connection.tls.cacertfile': tls.ca && '[read]',
+    'connection.tls.certfile': tls.cert && '[read]',
+    'connection.tls.keyfile': tls.key && '[read]',
+    'connection.tls.password': tls.passphrase && '[redacted]',
+    'connection.tls.ciphers': tls.ciphers,
+    'connection.tls.versions': versionsOf(tls),
+    'connection.tls.server_name_indication.host': tls.serverName,
+  };
+}
+
+function versionsOf({ minVersion, maxVersion }: PoolTls): readonly string[] | undefined {
+  if (minVersion === undefined && maxVersion === undefined) return undefined;
+  return [...new Set([minVersion ?? 'TLSv1.2', maxVersion ?? 'TLSv1.3'])].map((version) => version.toLowerCase());
+}
+
+function handlerSection(handler: HandlerConfig, mask: (text: string) => string): TomlSection {
+  return {
+    title: '[[modules.mod_event_pusher.http.handlers]]',
+    comment: `meets the packets of ${handler.hosts.length === 0 ? 'no host' : handler.hosts.map(mask).join(', ')}`,
+    entries: {
+      name: handler.name,
+      pool_name: handler.pool,
+      path: handler.path,
+      callback_module: handler.callbackModule,
+      when: handler.when,
+      ordering: handler.ordering,
+      hold: durationText(handler.holdMs),
+      ttl: handler.ttlMs === undefined ? undefined : durationText(handler.ttlMs),
+      options: handler.options,
+    },
+  };
+}
+
+function serviceSections({ callbacks, spool, admin, metrics, drainTimeoutMs }: Config): readonly TomlSection[] {
+  return [
+    {
+      title: '[callbacks]',
+      entries: { timeout: durationText(callbacks.timeoutMs), block_timeout: durationText(callbacks.blockTimeoutMs) },
+    },
+    {
+      title: '[spool]',
+      entries: {
+        engine: spool.engine,
+        path: spool.path,
+        max_bytes: sizeText(spool.maxBytes),
+        min_free: sizeText(spool.minFreeBytes),
+        dead_letter_max_age: durationText(spool.deadLetterMaxAgeMs),
+      },
+    },
+    { title: '[admin]', entries: { listen: listenText(admin), token: admin.token } },
+    { title: '[metrics]', entries: { mongooseim: metrics.mongooseim, token: metrics.token } },
+    { title: '[service]', entries: { drain_timeout: durationText(drainTimeoutMs) } },
+  ];
+}
+
+function listenText({ host, port }: ListenConfig): string {
+  return `${hostText(host)}:${port}`;
+}
+
+/** An IPv6 address stands in brackets before a port. */
+function hostText(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
