@@ -1,0 +1,128 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** What each folder may import beside `node:`, its own files and `src/kit`: paths from the root (a folder or a file), or packages. */
+const floors: Readonly<Record<string, readonly string[]>> = {
+  'src/kit': [],
+  'src/packet': ['pools/contract.ts', 'saxes'],
+  pools: ['undici', 'got'],
+  'src/telemetry': ['src/packet', 'pools/contract.ts', 'prom-client', 'pino'],
+  'src/config': ['pools/contract.ts', 'smol-toml', 'zod'],
+  'src/sources': ['src/packet', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts'],
+  'src/hooks': [
+    'src/packet',
+    'src/spool/spool.ts',
+    'src/telemetry/events.ts',
+    'src/config/config.ts',
+    'pools/contract.ts',
+    'pools/callbacks.ts',
+  ],
+  'src/spool': ['src/packet/receipt.ts', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts', 'better-sqlite3'],
+  'src/delivery': ['src/spool/spool.ts', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts', 'piscina'],
+  'src/admin': ['src/telemetry', 'src/spool/spool.ts', 'src/config/config.ts', 'fastify'],
+  'src/supervise': ['src/service.ts', 'src/config', 'src/hooks/watch.ts'],
+  'src/cli': [
+    'src/supervise',
+    'src/service.ts',
+    'src/config',
+    'src/hooks/load.ts',
+    'src/telemetry',
+    'src/packet/xml',
+    'src/sources/component/tap-item.ts',
+    'pools/contract.ts',
+    'pino',
+    '@xmpp/client',
+  ],
+};
+
+/** Only the composition root and the public API stand above the floors. */
+const unbound = ['src/service.ts', 'src/index.ts'];
+
+/** A generated table is as long as its data. */
+const unmeasured = ['src/packet/stringprep-tables.ts'];
+
+interface SourceFile {
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+const files = [...sources('src'), ...sources('pools')];
+
+function sources(folder: string): SourceFile[] {
+  return readdirSync(join(root, folder)).flatMap((name) => {
+    const path = join(folder, name);
+    if (statSync(join(root, path)).isDirectory()) return sources(path);
+    return path.endsWith('.ts') ? [read(path)] : [];
+  });
+}
+
+function read(path: string): SourceFile {
+  const text = readFileSync(join(root, path), 'utf8');
+  const specifiers = [...text.matchAll(/^(?:import|export)\s[^;]*?from '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm)].map(
+    (found) => found[1] ?? found[2] ?? found[3] ?? '',
+  );
+  const imports = specifiers.map((specifier) =>
+    specifier.startsWith('.') ? relative(root, resolve(root, dirname(path), specifier)) : specifier,
+  );
+  return { path, text, imports };
+}
+
+function floorOf(path: string): string | undefined {
+  return Object.keys(floors).find((folder) => path.startsWith(`${folder}/`));
+}
+
+function allowed(floor: string, imported: string): boolean {
+  const own = [floor, 'src/kit', ...(floors[floor] ?? [])];
+  return imported.startsWith('node:') || own.some((entry) => imported === entry || imported.startsWith(`${entry}/`));
+}
+
+describe('the floors', () => {
+  test.each(Object.keys(floors))('%s imports only what its floor allows', (floor) => {
+    const own = files.filter(({ path }) => floorOf(path) === floor);
+    const trespasses = own.flatMap(({ path, imports }) =>
+      imports.filter((imported) => !allowed(floor, imported)).map((imported) => `${path} → ${imported}`),
+    );
+    expect(own.length).toBeGreaterThan(0);
+    expect(trespasses).toEqual([]);
+  });
+
+  test('every file stands on a floor', () => {
+    expect(files.map(({ path }) => path).filter((path) => floorOf(path) === undefined && !unbound.includes(path))).toEqual([]);
+  });
+
+  test('no file imports itself through others', () => {
+    const importsOf = new Map(files.map(({ path, imports }) => [path, imports]));
+    const reaches = (from: string, to: string, seen = new Set<string>()): boolean =>
+      (importsOf.get(from) ?? []).some((next) => next === to || (!seen.has(next) && reaches(next, to, seen.add(next))));
+    expect(files.map(({ path }) => path).filter((path) => reaches(path, path))).toEqual([]);
+  });
+});
+
+describe('the files', () => {
+  test('none is longer than 250 lines', () => {
+    const long = files.filter(({ path, text }) => !unmeasured.includes(path) && text.split('\n').length > 251);
+    expect(long.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('time, chance and the environment come in from outside', () => {
+    const outside = files.filter(({ path }) => !path.startsWith('src/kit/') && path !== 'src/config/environment.ts');
+    const takers = outside.filter(({ text }) => /Date\.now\(|Math\.random\(|new Date\(\)|process\.env\b|performance\.now\(/.test(text));
+    expect(takers.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('nothing escapes the type system', () => {
+    const escapes = files.filter(({ text }) => /:\s*any\b|\bas any\b|as unknown as|@ts-ignore|@ts-expect-error/.test(text));
+    expect(escapes.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('none has a name that says nothing', () => {
+    expect(files.map(({ path }) => path).filter((path) => /\/(utils?|helpers?|common|misc|types|manager|base)\.ts$/.test(path))).toEqual(
+      [],
+    );
+  });
+});

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import { createTapLedger } from '../../src/sources/component/tap-ledger.ts';
+
+const mark = (h: number, epoch = 'e1', node = 'n1') => ({ attachment: 'chat', host: 'localhost', node, epoch, h });
+const ledger = (...marks: ReturnType<typeof mark>[]) => createTapLedger({ attachment: 'chat', host: 'localhost', marks });
+
+test('asks for all there is when nothing is known', () => {
+  expect(ledger().resumeFrom()).toEqual({ epoch: '', h: 0 });
+});
+
+test('asks for what follows its last mark', () => {
+  expect(ledger(mark(41)).resumeFrom()).toEqual({ epoch: 'e1', h: 41 });
+});
+
+test('recognises what is on disk already, also after a restart', () => {
+  const restarted = ledger(mark(5));
+  expect(restarted.resumed({ epoch: 'e1', node: 'n1', fromSeq: 3 })).toBe(0);
+  expect([3, 4, 5, 6].map((seq) => restarted.received(seq).kind)).toEqual(['duplicate', 'duplicate', 'duplicate', 'new']);
+});
+
+test('recognises what was received but is not on disk yet', () => {
+  const running = ledger();
+  running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 1 });
+  running.received(1);
+  running.received(2);
+  running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 1 });
+  expect(running.received(2)).toEqual({ kind: 'duplicate' });
+  expect(running.received(3)).toEqual({ kind: 'new', mark: mark(3), missing: 0 });
+});
+
+test('counts a hole once, whether the resume or the next item shows it', () => {
+  const running = ledger(mark(5));
+  expect(running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 9 })).toBe(3);
+  expect(running.received(9)).toMatchObject({ missing: 0 });
+  expect(running.received(12)).toMatchObject({ missing: 2 });
+});
+
+test('a new epoch means that a queue of unknown length was lost', () => {
+  const running = ledger(mark(5));
+  expect(running.resumed({ epoch: 'e2', node: 'n1', fromSeq: 1 })).toBeUndefined();
+  expect(running.knows('e1')).toBe(false);
+  expect(running.received(1)).toEqual({ kind: 'new', mark: mark(1, 'e2'), missing: 0 });
+});
+
+test('a node never met before has lost nothing', () => {
+  expect(ledger(mark(5)).resumed({ epoch: 'e9', node: 'n2', fromSeq: 1 })).toBe(0);
+});
+
+test('acknowledges what is on disk and never what belongs to an older epoch', () => {
+  const running = ledger();
+  running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 1 });
+  running.received(1);
+  expect(running.committed(mark(1))).toBe(true);
+  expect(running.acknowledge()).toEqual({ epoch: 'e1', h: 1 });
+  running.resumed({ epoch: 'e2', node: 'n1', fromSeq: 1 });
+  expect(running.committed(mark(2))).toBe(false);
+});
+
+test('knows nobody before a resume', () => {
+  expect(ledger().knows('')).toBe(false);
+});
