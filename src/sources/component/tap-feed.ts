@@ -3,8 +3,8 @@
  * conversation of its own on the component's stream:
  *
  *   detached → asking (resume is out) → flowing
- *                 ↓ the host answers with an error: it has no tap
- *              refused → asking again, every 30 s
+ *                 ↓ an error: no tap     ↓ an error to an acknowledgement: the tap has forgotten us
+ *              refused → asking again  ←─┘
  *
  * Protocol: `urn:x-event-pusher:tap:1`, described in plugins/prosody/README.md.
  */
@@ -20,6 +20,11 @@ import { createTapLedger, type TapLedger } from './tap-ledger.ts';
 
 /** A host that has no tap is asked again after this. */
 const askAgainMs = 30_000;
+
+/** An idle host is told again how far we are, so that a tap which forgot us (its module was loaded anew) can say so … */
+const remindEveryMs = 30_000;
+/** … and is asked anew after this. */
+const resumeAnewMs = 1000;
 
 /** An acknowledgement is due after so many commits, or so long after the first of them. */
 const ackEvery = 200;
@@ -50,31 +55,49 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
     conversation.state = 'asking';
     events.emit('attachment.state', { attachment: attachment.name, host, state: 'resuming', reason: '' });
     const { epoch, h } = ledger.resumeFrom();
-    tell(host, `resume-${host}`, element('resume', { xmlns: tapNs, epoch, h: String(h), want: options.want }));
+    tell(host, resumeId(conversation), element('resume', { xmlns: tapNs, epoch, h: String(h), want: options.want }));
   }
 
   function tell(host: string, id: string, child: Stanza): void {
     outlet?.send(toXml(element('iq', { type: 'set', id, from: attachment.domain, to: host }, [child])));
   }
 
-  function answered(conversation: HostConversation, iq: Stanza): void {
-    if (conversation.state !== 'asking') return;
+  function answer(conversation: HostConversation, iq: Stanza): void {
+    if (conversation.state === 'asking' && iq.attrs['id'] === resumeId(conversation)) resumed(conversation, iq);
+    else if (conversation.state === 'flowing' && iq.attrs['type'] === 'error') askLater(conversation, resumeAnewMs);
+  }
+
+  function resumed(conversation: HostConversation, iq: Stanza): void {
     const { host, ledger } = conversation;
-    const resumed = iq.attrs['type'] === 'result' ? readResumed(iq) : undefined;
-    if (resumed === undefined) return refused(conversation, iq);
+    const answer = iq.attrs['type'] === 'result' ? readResumed(iq) : undefined;
+    if (answer === undefined) return refused(conversation, iq);
 
     conversation.state = 'flowing';
-    const lost = ledger.resumed(resumed);
+    const lost = ledger.resumed(answer);
     if (lost !== 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: lost });
     events.emit('attachment.state', { attachment: attachment.name, host, state: 'attached', reason: '' });
+    remindLater(conversation);
   }
 
   function refused(conversation: HostConversation, iq: Stanza): void {
     const { host } = conversation;
     const reason = `${host} has no tap (${errorCondition(iq)}): enable the module mod_event_pusher_tap there`;
-    conversation.state = 'refused';
     events.emit('attachment.state', { attachment: attachment.name, host, state: 'refused', reason });
-    conversation.callOffTimer = timers.after(askAgainMs, () => ask(conversation));
+    askLater(conversation, askAgainMs);
+  }
+
+  function askLater(conversation: HostConversation, waitMs: number): void {
+    conversation.state = 'refused';
+    conversation.callOffTimer();
+    conversation.callOffTimer = timers.after(waitMs, () => ask(conversation));
+  }
+
+  function remindLater(conversation: HostConversation): void {
+    conversation.callOffTimer();
+    conversation.callOffTimer = timers.after(remindEveryMs, () => {
+      ack(conversation);
+      remindLater(conversation);
+    });
   }
 
   function item(conversation: HostConversation | undefined, message: Stanza, bytes: number): void {
@@ -144,6 +167,14 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
       else options.strange(stanza);
     },
   };
+}
+
+function resumeId({ host }: HostConversation): string {
+  return `resume-${host}`;
+}
+
+function isAnswer({ name, attrs }: Stanza): boolean {
+  return name === 'iq' && (attrs['type'] === 'result' || attrs['type'] === 'error');
 }
 
 function errorCondition(iq: Stanza): string {

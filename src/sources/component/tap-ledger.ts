@@ -72,6 +72,9 @@ export function createTapLedger(options: {
       onDisk.set(mark.node, mark);
       return mark.node === node && mark.epoch === epoch;
     },
-    acknowledge: () => ({ epoch, h: onDisk.get(node)?.h ?? 0 }),
+    acknowledge: () => {
+      const mark = onDisk.get(node);
+      return { epoch, h: mark?.epoch === epoch ? mark.h : 0 };
+    },
   };
 }
