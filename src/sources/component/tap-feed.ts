@@ -162,8 +162,7 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
     received: (stanza, bytes) => {
       const conversation = conversations.get(stanza.attrs['from'] ?? '');
       if (stanza.name === 'message') item(conversation, stanza, bytes);
-      else if (stanza.name === 'iq' && conversation !== undefined && stanza.attrs['id'] === `resume-${conversation.host}`)
-        answered(conversation, stanza);
+      else if (conversation !== undefined && isAnswer(stanza)) answer(conversation, stanza);
       else options.strange(stanza);
     },
   };
