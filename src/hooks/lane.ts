@@ -19,7 +19,7 @@ export function laneOf(packet: Packet, handler: string, ordering: Ordering): str
  * The conversation a packet belongs to: the two bare JIDs in an order of their own, so that question and answer share
  * it, or the room's bare JID for room messages (XEP-0045: a room is who a member writes to and who a member hears from).
  */
-export function conversationOf({ direction, stanza, from, to }: Packet): string {
+export function conversationOf({ direction, stanza, from, to }: Pick<Packet, 'direction' | 'from' | 'stanza' | 'to'>): string {
   if (stanza.attrs['type'] === 'groupchat') return direction === 'in' ? to.bare : from.bare;
   return from.bare < to.bare ? `${from.bare} ${to.bare}` : `${to.bare} ${from.bare}`;
 }

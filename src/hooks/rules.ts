@@ -1,6 +1,7 @@
 import type { When } from '../config/config.ts';
 import type { Packet } from '../packet/packet.ts';
 import { compileGlobs } from './glob.ts';
+import { typeOf } from './stanza-type.ts';
 
 /** Whether a handler meets a packet at all. */
 export type Rule = (packet: Packet) => boolean;
@@ -8,7 +9,7 @@ export type Rule = (packet: Packet) => boolean;
 /**
  * Compiles a handler's `when` once: every given key must hold, a list means any of its members, no key lets all through.
  *
- * `type` reads a message without one as `normal` and a presence without one as `available` (RFC 6121 §4.7.1, §5.2.2).
+ * `type` is read as {@link typeOf} does.
  * `offline`, `delayed` and `body` ask for the fact or, with false, for its opposite; a receiver whose sessions the feed
  * does not tell is not known to be offline.
  */
@@ -19,7 +20,7 @@ export function compileWhen(when: When): Rule {
   if (when.direction !== undefined) tests.push(member(when.direction, (packet) => packet.direction));
   if (when.stanza !== undefined) tests.push(member(when.stanza, (packet) => packet.stanza.name));
   if (when.kind !== undefined) tests.push(member(when.kind, (packet) => packet.kind));
-  if (when.type !== undefined) tests.push(member(when.type, effectiveType));
+  if (when.type !== undefined) tests.push(member(when.type, (packet) => typeOf(packet.stanza)));
   if (when.offline !== undefined) tests.push(fact(when.offline, (packet) => packet.sessions === 0));
   if (when.delayed !== undefined) tests.push(fact(when.delayed, (packet) => packet.delayed !== undefined));
   if (when.body !== undefined) tests.push(fact(when.body, (packet) => packet.stanza.text('body') !== ''));
@@ -47,11 +48,4 @@ function childIn(namespaces: readonly string[]): Rule {
 function jidLike(globs: readonly string[], read: (packet: Packet) => string): Rule {
   const matches = compileGlobs(globs);
   return (packet) => matches(read(packet));
-}
-
-function effectiveType({ stanza }: Packet): string {
-  const type = stanza.attrs['type'];
-  if (type !== undefined) return type;
-  if (stanza.name === 'message') return 'normal';
-  return stanza.name === 'presence' ? 'available' : '';
 }

@@ -1,0 +1,36 @@
+/**
+ * `mod_event_pusher_http_cloudevents`: the same object as the JSON module's, as the data of a CloudEvent 1.0 in
+ * structured JSON (HTTP Protocol Binding §3.2).
+ *
+ * - `type` is `im.xmpp.`, the stanza's name, and the direction: `im.xmpp.message.in`.
+ * - `source` is the local virtual host: `xmpp://localhost`.
+ * - `subject` is the local user's bare JID: the sender's of what came in, the receiver's of what goes out.
+ * - `partitionkey` (Partitioning extension) is the conversation: what shares it should be handled in order.
+ */
+import type { HeaderPair, RequestPrepared } from '../../../pools/callbacks.ts';
+import { conversationOf } from '../lane.ts';
+import { tell } from './json.ts';
+
+export { shouldMakeReq } from './json.ts';
+
+const headers: readonly HeaderPair[] = [['content-type', 'application/cloudevents+json; charset=utf-8']];
+
+export function prepareHeaders(): readonly HeaderPair[] {
+  return headers;
+}
+
+export function prepareBody(prepared: RequestPrepared): string {
+  const { acc, dir, packet, from, to } = prepared;
+
+  return JSON.stringify({
+    specversion: '1.0',
+    id: acc.id,
+    source: `xmpp://${encodeURIComponent(acc.host)}`,
+    type: `im.xmpp.${packet.name}.${dir}`,
+    time: acc.time,
+    subject: dir === 'in' ? from.bare : to.bare,
+    partitionkey: conversationOf({ direction: dir, stanza: packet, from, to }),
+    datacontenttype: 'application/json',
+    data: tell(prepared),
+  });
+}

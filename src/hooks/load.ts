@@ -1,0 +1,49 @@
+import type { Callbacks } from '../../pools/callbacks.ts';
+import type { HandlerConfig } from '../config/config.ts';
+import { ServiceError } from '../kit/errors.ts';
+import * as cloudevents from './builtin/cloudevents.ts';
+import * as defaults from './builtin/defaults.ts';
+import * as json from './builtin/json.ts';
+import { callbacksIn } from './exports.ts';
+import { createHandler, type LoadedHandler } from './handler.ts';
+import { importProblem } from './import-problem.ts';
+
+/**
+ * Imports the modules of all handlers and gives the handlers in their order. Throws CALLBACK_LOAD_FAILED, which tells
+ * of every handler what is wrong with its module. A module may import `xmpp-event-pusher/callbacks` wherever it lies.
+ */
+export async function loadHandlers(configs: readonly HandlerConfig[]): Promise<readonly LoadedHandler[]> {
+  await import('./callbacks-specifier.ts');
+
+  const loaded: LoadedHandler[] = [];
+  const problems: string[] = [];
+  for (const config of configs) {
+    const found = await importCallbacks(config.module);
+    if ('callbacks' in found) loaded.push(createHandler(config, found.callbacks));
+    else problems.push(...found.problems.map((problem) => `handler ${config.name} (${config.callbackModule}): ${problem}`));
+  }
+
+  if (problems.length > 0) throw new ServiceError('CALLBACK_LOAD_FAILED', problems.join('\n'));
+  return loaded;
+}
+
+type Found = { readonly callbacks: Callbacks } | { readonly problems: readonly string[] };
+
+async function importCallbacks(module: HandlerConfig['module']): Promise<Found> {
+  if (module.kind === 'builtin') {
+    const callbacks = builtins[module.name];
+    return callbacks === undefined ? { problems: [`there is no built-in module ${module.name}`] } : { callbacks };
+  }
+
+  try {
+    return callbacksIn(await import(module.url));
+  } catch (thrown) {
+    return { problems: [await importProblem(module.url, thrown)] };
+  }
+}
+
+const builtins: Readonly<Record<string, Callbacks>> = {
+  mod_event_pusher_http_cloudevents: cloudevents,
+  mod_event_pusher_http_defaults: defaults,
+  mod_event_pusher_http_json: json,
+};

@@ -1,0 +1,45 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { packetFromJson, packetToJson } from '../../src/hooks/packet-json.ts';
+import type { Packet } from '../../src/packet/packet.ts';
+import { chat, makePacket } from '../support/make-packet.ts';
+
+test('a packet comes back from JSON as it was', () => {
+  const body = fc.string({ unit: 'grapheme-ascii' });
+  const known = fc.record(
+    { session: fc.constant('a@b/c'), sessions: fc.nat(), stanzaId: fc.string(), delayed: fc.nat() },
+    { requiredKeys: [] },
+  );
+
+  fc.assert(
+    fc.property(body, known, (text, given) => {
+      const packet = makePacket({ stanza: chat(text), ...given });
+
+      expect(fields(packetFromJson(packetToJson(packet)))).toEqual(fields(packet));
+    }),
+  );
+});
+
+test('namespaces that a stanza took from its stream come back with it', () => {
+  const packet = makePacket({ stanza: "<message xmlns='jabber:client' xmlns:x='urn:x'><x:y a='1'/></message>" });
+
+  const [child] = packetFromJson(packetToJson(packet)).stanza.children;
+
+  expect(child).toMatchObject({ name: 'x:y', ns: 'urn:x', attrs: { a: '1' } });
+});
+
+test('JIDs that no preparation would take come back too', () => {
+  const from = { user: 'a@b', server: '', resource: '/', bare: 'a@b@', full: 'a@b@//' };
+
+  expect(packetFromJson(packetToJson({ ...makePacket(), from })).from).toEqual(from);
+});
+
+test('what a newer version wrote is not guessed at', () => {
+  const newer = JSON.stringify({ ...JSON.parse(packetToJson(makePacket())), version: 2 });
+
+  expect(() => packetFromJson(newer)).toThrow('version 2');
+});
+
+function fields({ stanza, ...rest }: Packet) {
+  return { ...rest, stanza: stanza.xml };
+}

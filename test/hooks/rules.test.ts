@@ -1,0 +1,48 @@
+import { describe, expect, test } from 'vitest';
+import type { When } from '../../src/config/config.ts';
+import { compileWhen } from '../../src/hooks/rules.ts';
+import type { Packet } from '../../src/packet/packet.ts';
+import { chat, makePacket } from '../support/make-packet.ts';
+
+const message = (attrs: string, payload = '') => makePacket({ stanza: `<message xmlns='jabber:client' ${attrs}>${payload}</message>` });
+const presence = (attrs: string) => makePacket({ stanza: `<presence xmlns='jabber:client' ${attrs}/>`, kind: 'presence' });
+
+describe('a `when`', () => {
+  const table: [string, When, Packet, Packet][] = [
+    ['direction', { direction: ['out'] }, makePacket({ direction: 'out' }), makePacket({ direction: 'in' })],
+    ['stanza', { stanza: ['presence', 'iq'] }, presence(''), message('')],
+    ['type', { type: ['chat', 'groupchat'] }, message("type='groupchat'"), message("type='headline'")],
+    ['type of a message without one', { type: ['normal'] }, message(''), presence('')],
+    ['type of a presence without one', { type: ['available'] }, presence(''), presence("type='unavailable'")],
+    ['kind', { kind: ['reaction'] }, makePacket({ kind: 'reaction' }), makePacket()],
+    ['body', { body: true }, makePacket(), makePacket({ stanza: chat('') })],
+    ['no body', { body: false }, message('', '<subject>Hi</subject>'), makePacket()],
+    ['the first body', { body: false }, message('', '<body/><body>second</body>'), makePacket()],
+    ['from', { from: ['*@localhost'] }, message("from='al@localhost/a'"), message("from='al@localhost.example/a'")],
+    ['to', { to: ['b?b@*', 'localhost'] }, message("to='bob@other'"), message("to='boob@other'")],
+    ['to of a domain', { to: ['localhost'] }, message("to='localhost/resource'"), message("to='bob@localhost'")],
+    ['globs with other wildcards in them', { to: ['a.c+@x'] }, message("to='a.c+@x'"), message("to='abcc@x'")],
+    ['globs in upper case', { from: ['AlIcE@LocalHost'] }, makePacket(), message("from='eve@localhost'")],
+    ['offline', { offline: true }, makePacket({ sessions: 0 }), makePacket({ sessions: 1 })],
+    ['offline where nobody knows', { offline: false }, makePacket(), makePacket({ sessions: 0 })],
+    ['delayed', { delayed: true }, makePacket({ delayed: 0 }), makePacket()],
+    ['not delayed', { delayed: false }, makePacket(), makePacket({ delayed: 0 })],
+    ['has', { has: ['urn:a', 'urn:b'] }, message('', "text<x xmlns='urn:b'/>"), message('', "<x xmlns='urn:c'><y xmlns='urn:a'/></x>")],
+    ['several keys', { direction: ['in'], type: ['chat'] }, makePacket(), makePacket({ direction: 'out' })],
+  ];
+
+  test.each(table)('by %s lets one through and not the other', (_, when, through, back) => {
+    const lets = compileWhen(when);
+
+    expect(lets(through)).toBe(true);
+    expect(lets(back)).toBe(false);
+  });
+
+  test('without a key lets everything through', () => {
+    expect(compileWhen({})(presence(''))).toBe(true);
+  });
+
+  test('with an empty list lets nothing through', () => {
+    expect(compileWhen({ kind: [] })(makePacket())).toBe(false);
+  });
+});

@@ -1,0 +1,41 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { createContext } from '../../src/hooks/context.ts';
+import { loadHandlers } from '../../src/hooks/load.ts';
+import { makeHandlerConfig } from './make-handler.ts';
+import { makePacket } from './make-packet.ts';
+
+/** What a module makes of the ordinary packet, or why it was refused. */
+export type Loaded =
+  | { readonly wanted: boolean; readonly headers: unknown; readonly body: unknown }
+  | { readonly code: string; readonly message: string };
+
+/**
+ * Loads each module by itself in a Node process of its own, with Node's own `import`: the test runner has another, which
+ * resolves otherwise and tells of errors otherwise.
+ */
+export async function loadInNode(urls: readonly string[]): Promise<Loaded[]> {
+  const arguments_ = ['--import', 'tsx', fileURLToPath(import.meta.url), ...urls];
+  const { stdout } = await promisify(execFile)(process.execPath, arguments_);
+  return JSON.parse(stdout);
+}
+
+async function load(url: string): Promise<Loaded> {
+  const config = makeHandlerConfig({ callbackModule: 'own', module: { kind: 'url', url } });
+  const [handler] = await loadHandlers([config]);
+  if (handler === undefined) throw new Error('expected a handler');
+
+  const { asked, prepared } = createContext(makePacket());
+  const { shouldMakeReq, prepareHeaders, prepareBody } = handler.callbacks;
+  return {
+    wanted: await shouldMakeReq(asked(handler)),
+    headers: await prepareHeaders(prepared(handler)),
+    body: await prepareBody(prepared(handler)),
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const outcomes = process.argv.slice(2).map((url) => load(url).catch(({ code, message }) => ({ code, message })));
+  process.stdout.write(JSON.stringify(await Promise.all(outcomes)));
+}
