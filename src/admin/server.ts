@@ -1,0 +1,117 @@
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type onRequestAsyncHookHandler } from 'fastify';
+import { ServiceError, toError } from '../kit/errors.ts';
+import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
+import type { Secret } from '../kit/secret.ts';
+import type { Health } from '../telemetry/health.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { bears } from './bearer-token.ts';
+import { isKnownHost, isLoopback } from './known-host.ts';
+import { refuse, refuseMalformed } from './refusals.ts';
+
+export interface AdminOptions {
+  /** The part of the configuration that is the listener's. Port 0 takes a free one. */
+  readonly config: {
+    readonly admin: { readonly host: string; readonly port: number; readonly token: Secret | undefined };
+    readonly metrics: { readonly token: Secret | undefined };
+  };
+  readonly metrics: Metrics;
+  readonly health: Health;
+}
+
+export interface Admin extends Lifecycle {
+  /** Where it listens; the port is the configured one until it has started. */
+  readonly address: { readonly host: string; readonly port: number };
+}
+
+/** A request must have come whole within this. */
+const requestTimeoutMs = 10_000;
+
+/** Metrics and health over HTTP. Starting throws ADMIN_LISTEN_FAILED. */
+export function createAdmin(options: AdminOptions): Admin {
+  const { host, port } = options.config.admin;
+  const app = Fastify({
+    clientErrorHandler: (_, socket) => refuseMalformed(socket),
+    forceCloseConnections: true,
+    frameworkErrors: (error, _, reply) => void refuse(reply, { status: 400, code: 'BAD_REQUEST', message: error.message }),
+    requestTimeout: requestTimeoutMs,
+  });
+  guard(app, options);
+  serve(app, options);
+
+  const start = async () => {
+    try {
+      await app.listen({ host, port });
+    } catch (cause) {
+      throw new ServiceError('ADMIN_LISTEN_FAILED', `cannot listen on ${host}:${port}: ${explain(cause)}`, { cause });
+    }
+  };
+  return {
+    get address() {
+      const [bound] = app.addresses();
+      return { host, port: typeof bound === 'object' ? bound.port : port };
+    },
+    ...createLifecycle({ start, stop: () => app.close() }),
+  };
+}
+
+function explain(cause: unknown): string {
+  const { message } = toError(cause);
+  if (message.includes('EADDRINUSE')) return 'another program listens there; stop it, or change [admin] listen';
+  if (message.includes('EACCES')) return 'this user may not; take a port above 1023 in [admin] listen';
+  if (message.includes('EADDRNOTAVAIL')) return 'this machine does not have that address; change [admin] listen';
+  return `${message}; check [admin] listen`;
+}
+
+/** What holds for every request, whatever it asks for. */
+function guard(app: FastifyInstance, { config: { admin, metrics } }: AdminOptions): void {
+  const tokens = [admin.token, metrics.token].filter((token) => token !== undefined);
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    const { host, authorization } = request.headers;
+    const isTrusted = isKnownHost(host, admin.host) || tokens.some((token) => bears(authorization, token));
+    if (!isTrusted) {
+      const message = `this listener does not answer to the name "${host ?? ''}"; ask for its IP address, or show a token`;
+      return refuse(reply, { status: 421, code: 'UNKNOWN_HOST', message });
+    }
+    if (request.is404) return refuseUnknown(app, request, reply);
+    return undefined;
+  });
+  app.setErrorHandler((error, _, reply) => refuse(reply, { status: 500, code: 'INTERNAL', message: toError(error).message }));
+}
+
+function refuseUnknown(app: FastifyInstance, { method, url }: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const path = url.split('?', 1)[0] ?? '';
+  if (!app.hasRoute({ method: 'GET', url: path }))
+    return refuse(reply, { status: 404, code: 'NOT_FOUND', message: `there is nothing at ${path}` });
+  reply.header('allow', 'GET, HEAD');
+  return refuse(reply, { status: 405, code: 'METHOD_NOT_ALLOWED', message: `${path} is only read: ${method} is not allowed` });
+}
+
+function serve(app: FastifyInstance, { config: { admin, metrics: guarded }, metrics, health }: AdminOptions): void {
+  const adminOnly = requireToken(isLoopback(admin.host) ? undefined : admin.token);
+
+  app.get('/', { onRequest: adminOnly }, async () => ({
+    service: 'xmpp-event-pusher',
+    addresses: { '/healthz': 'whether it is alive', '/metrics': 'for Prometheus', '/readyz': 'whether it is ready, and what is not' },
+  }));
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async (_, reply) => {
+    const checks = health.checks();
+    const ready = checks.every((check) => check.ready);
+    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', checks });
+  });
+  app.get('/metrics', { onRequest: requireToken(guarded.token) }, async (_, reply) => {
+    const { contentType, text } = await metrics.render();
+    return reply.type(contentType).send(text);
+  });
+}
+
+/** Lets through who bears the token; everybody where there is none. */
+function requireToken(token: Secret | undefined): onRequestAsyncHookHandler {
+  return async (request, reply) => {
+    if (token === undefined || bears(request.headers.authorization, token)) return undefined;
+    reply.header('www-authenticate', 'Bearer');
+    return refuse(reply, { status: 401, code: 'UNAUTHORIZED', message: 'this address needs the header "authorization: Bearer <token>"' });
+  };
+}

@@ -1,0 +1,181 @@
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect, onTestFinished, test } from 'vitest';
+import { type Admin, type AdminOptions, createAdmin } from '../../src/admin/server.ts';
+import { Secret } from '../../src/kit/secret.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createHealth } from '../../src/telemetry/health.ts';
+import { observe } from '../telemetry/observed.ts';
+import { ask } from './ask.ts';
+
+interface Settings {
+  readonly host?: string;
+  readonly port?: number;
+  readonly adminToken?: string;
+  readonly metricsToken?: string;
+  readonly metrics?: AdminOptions['metrics'];
+}
+
+function createTestAdmin({ host = '127.0.0.1', port = 0, adminToken, metricsToken, metrics = observe().metrics }: Settings = {}) {
+  const events = createEventBus();
+  const health = createHealth({ events, attachments: [{ name: 'chat', hosts: ['localhost'] }] });
+  const secret = (token: string | undefined) => (token === undefined ? undefined : new Secret(token));
+  const config = { admin: { host, port, token: secret(adminToken) }, metrics: { token: secret(metricsToken) } };
+  return { admin: createAdmin({ config, metrics, health }), events, health };
+}
+
+async function startAdmin(settings: Settings = {}) {
+  const started = createTestAdmin(settings);
+  await started.admin.start();
+  onTestFinished(() => started.admin.stop());
+  const { port } = started.admin.address;
+  return { ...started, port, get: (path: string, headers = {}) => ask(port, { path, headers }) };
+}
+
+test('gives the metrics as Prometheus wants them', async () => {
+  const { get } = await startAdmin();
+  const { status, headers, body } = await get('/metrics');
+  expect(status).toBe(200);
+  expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
+  expect(body).toContain('mod_event_pusher_http_sent_total{host="localhost"} 0\n');
+});
+
+test('is alive even when it is not ready', async () => {
+  const { get } = await startAdmin();
+  const { status, body } = await get('/healthz');
+  expect([status, JSON.parse(body)]).toEqual([200, { status: 'ok' }]);
+});
+
+test('is ready when all checks hold, and else names those that do not', async () => {
+  const { get, events, health } = await startAdmin();
+  const before = await get('/readyz');
+  expect(before.status).toBe(503);
+  expect(JSON.parse(before.body)).toEqual({
+    status: 'not ready',
+    checks: [
+      { name: 'attachment chat, host localhost', ready: false, reason: 'connecting' },
+      { name: 'spool', ready: true, reason: '' },
+      { name: 'draining', ready: true, reason: '' },
+    ],
+  });
+
+  for (const host of ['', 'localhost']) events.emit('attachment.state', { attachment: 'chat', host, state: 'attached', reason: '' });
+  const attached = await get('/readyz');
+  expect([attached.status, JSON.parse(attached.body).status]).toEqual([200, 'ready']);
+
+  health.drain();
+  expect((await get('/readyz')).status).toBe(503);
+});
+
+test('its front page names its addresses', async () => {
+  const { get } = await startAdmin();
+  const { status, body } = await get('/');
+  expect(status).toBe(200);
+  expect(Object.keys(JSON.parse(body).addresses)).toEqual(['/healthz', '/metrics', '/readyz']);
+});
+
+test('answers what is not there, or is not done that way, with a code and a message', async () => {
+  const { get, port } = await startAdmin();
+  const missing = await get('/nothing?token=x');
+  expect([missing.status, JSON.parse(missing.body)]).toEqual([404, { code: 'NOT_FOUND', message: 'there is nothing at /nothing' }]);
+
+  const posted = await ask(port, { path: '/metrics', method: 'POST', headers: { 'content-type': 'application/json' }, body: '{' });
+  expect([posted.status, JSON.parse(posted.body).code, posted.headers.allow]).toEqual([405, 'METHOD_NOT_ALLOWED', 'GET, HEAD']);
+
+  const undecodable = await get('/%zz');
+  expect([undecodable.status, JSON.parse(undecodable.body).code]).toEqual([400, 'BAD_REQUEST']);
+});
+
+test('answers what is no HTTP with a code and a message, and hangs up', async () => {
+  const { port } = await startAdmin();
+  const socket = connect(port, '127.0.0.1');
+  socket.write('<stream:stream>\r\n\r\n');
+  const answer = await text(socket);
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))).code).toBe('BAD_REQUEST');
+});
+
+test('metrics that cannot be rendered are an error with a message, and the service lives on', async () => {
+  const { get } = await startAdmin({ metrics: { render: () => Promise.reject(new Error('spool is closed')) } });
+  const { status, body } = await get('/metrics');
+  expect([status, JSON.parse(body)]).toEqual([500, { code: 'INTERNAL', message: 'spool is closed' }]);
+  expect((await get('/healthz')).status).toBe(200);
+});
+
+test('a token for the metrics guards only them', async () => {
+  const { get } = await startAdmin({ metricsToken: 'sesame' });
+  const bare = await get('/metrics');
+  expect([bare.status, JSON.parse(bare.body).code, bare.headers['www-authenticate']]).toEqual([401, 'UNAUTHORIZED', 'Bearer']);
+  for (const wrong of ['Bearer sesam', 'Bearer sesame2', 'Basic sesame', 'sesame', 'Bearer ']) {
+    expect((await get('/metrics', { authorization: wrong })).status, wrong).toBe(401);
+  }
+  expect((await get('/metrics', { authorization: 'Bearer sesame' })).status).toBe(200);
+  expect((await get('/readyz')).status).toBe(503);
+  expect((await get('/healthz')).status).toBe(200);
+});
+
+test('off loopback the front page needs the admin token, health and metrics stay open', async () => {
+  const { get } = await startAdmin({ host: '0.0.0.0', adminToken: 'sesame' });
+  expect((await get('/')).status).toBe(401);
+  expect((await get('/', { authorization: 'Bearer sesame' })).status).toBe(200);
+  expect((await get('/healthz')).status).toBe(200);
+  expect((await get('/metrics')).status).toBe(200);
+});
+
+test('a name that is not ours is refused: a page in a browser may have been sent here', async () => {
+  const { get } = await startAdmin();
+  for (const path of ['/metrics', '/healthz', '/', '/nothing', '/metrics/']) {
+    const { status, body } = await get(path, { host: 'rebound.example:9464' });
+    expect([status, JSON.parse(body).code], path).toEqual([421, 'UNKNOWN_HOST']);
+  }
+});
+
+test('who shows a token is no rebound page, whatever name it came by', async () => {
+  const { get } = await startAdmin({ metricsToken: 'sesame' });
+  expect((await get('/metrics', { host: 'pusher.monitoring.svc', authorization: 'Bearer sesame' })).status).toBe(200);
+  expect((await get('/metrics', { host: 'pusher.monitoring.svc', authorization: 'Bearer other' })).status).toBe(421);
+});
+
+test('a port in use is told with the option to change', async () => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void other.close());
+  const address = other.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+
+  const { admin } = createTestAdmin({ port });
+  await expect(admin.start()).rejects.toMatchObject({
+    code: 'ADMIN_LISTEN_FAILED',
+    message: `cannot listen on 127.0.0.1:${port}: another program listens there; stop it, or change [admin] listen`,
+  });
+});
+
+test('an address of another machine is told too', async () => {
+  const { admin } = createTestAdmin({ host: '192.0.2.1' });
+  await expect(admin.start()).rejects.toMatchObject({ code: 'ADMIN_LISTEN_FAILED', message: expect.stringContaining('[admin] listen') });
+});
+
+test('stops at once, though connections are open and half a request is under way', async () => {
+  const { admin } = createTestAdmin();
+  await admin.start();
+  const { port } = admin.address;
+  const idle = connect(port, '127.0.0.1');
+  const half = connect(port, '127.0.0.1');
+  await Promise.all([idle, half].map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
+  await new Promise((resolve) => half.write('GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n', resolve));
+  const closed = Promise.all([idle, half].map((socket) => new Promise((resolve) => socket.on('error', resolve).once('close', resolve))));
+  for (const socket of [idle, half]) socket.resume();
+  await admin.stop();
+  await closed;
+  await expect(ask(port, { path: '/healthz' })).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+});
+
+test('knows where it listens from its start on', async () => {
+  const { admin } = createTestAdmin();
+  const before: Admin['address'] = admin.address;
+  expect(before).toEqual({ host: '127.0.0.1', port: 0 });
+  await admin.start();
+  onTestFinished(() => admin.stop());
+  expect(admin.address.port).toBeGreaterThan(0);
+});
