@@ -1,0 +1,334 @@
+-- mod_event_pusher_tap: hands the stanzas of a virtual host's users to xmpp-event-pusher.
+--
+-- Loaded on a VirtualHost. A copy of every wanted stanza goes, numbered and in order, to an external component
+-- (XEP-0114) and waits in a bounded queue until that component has acknowledged it. Protocol: README.md beside this
+-- file, namespace urn:x-event-pusher:tap:1. Works with Prosody 0.12 and 13.
+--
+-- Options (set them on the VirtualHost, or globally for all):
+--   event_pusher_tap_component    the component's domain; default "pusher." .. the virtual host
+--   event_pusher_tap_queue_bytes  how much may wait, sent and unsent together; default 64 MiB
+--   event_pusher_tap_window       how many items may be sent and not yet acknowledged; default 2000
+--   event_pusher_tap_node         a stable name of this server; default "prosody". Only needed where several servers
+--                                 serve the same virtual host
+--
+-- Directions:
+--   in   a client of this host sent it. Blocked (XEP-0191) is not sent. A message bears its sender's archive id.
+--   out  it was routed to a user of this host: once per receiver, with the number of the receiver's available clients
+--        (0 for an offline user; a client that XEP-0198 only keeps a place for is not counted). A message bears the
+--        receiver's archive id. Blocked, or addressed to nobody who exists, is not routed.
+-- Room traffic is one `in`, and one `out` per occupant of this host. What Prosody writes into a client's stream without
+-- routing it is not seen: carbon copies, archive results, stored messages replayed at login, its answers to an iq, and
+-- the errors it makes itself. Routed copies of an older stanza (room history) bear their <delay/>.
+--
+-- The queue is memory: it outlives the component's connection and a reload of this module, not the server. Its epoch
+-- names one life of it. When the bytes are used up, unsent presence and iq go first, oldest first, then the oldest
+-- unsent messages; the numbers of what was dropped are never given again, so that the component sees the hole. At most
+-- half of the bytes are ever in flight.
+
+local st = require "util.stanza";
+local jid_bare = require "util.jid".bare;
+local jid_host = require "util.jid".host;
+local jid_split = require "util.jid".split;
+local time_now = require "util.time".now;
+local uuid_generate = require "util.uuid".generate;
+local user_exists = require "core.usermanager".user_exists;
+
+local xmlns_tap = "urn:x-event-pusher:tap:1";
+local xmlns_mam = "urn:xmpp:mam:2";
+
+local host = module.host;
+local component = module:get_option_string("event_pusher_tap_component", "pusher." .. host);
+local max_bytes = module:get_option_number("event_pusher_tap_queue_bytes", 64 * 1024 * 1024);
+local window = module:get_option_number("event_pusher_tap_window", 2000);
+local node = module:get_option_string("event_pusher_tap_node", "prosody");
+
+local bare_sessions = prosody.bare_sessions;
+
+-- What outlives a reload. `pusher` is the component's session after its resume; `want` the kinds that it asked for.
+-- Until the first resume messages are kept, since that is what a resume that names nothing means.
+local pusher;
+local want = { message = true };
+local queue = {
+	epoch = uuid_generate();
+	items = {}; -- XML by sequence number; dropped and acknowledged numbers are empty
+	minor = {}; -- which of them are presence or iq
+	unsent_minors = { first = 1, last = 0 }; -- their sequence numbers, oldest first
+	seq = 0; -- the last number given
+	acked = 0; -- everything up to here is done with
+	sent = 0; -- everything up to here has been sent, acknowledged or dropped
+	count = 0; bytes = 0;
+	in_flight = 0; bytes_in_flight = 0;
+	dropped = 0; -- in this epoch
+};
+
+--- The queue
+
+local function add_unsent_minor(seq)
+	local minors = queue.unsent_minors;
+	minors.last = minors.last + 1;
+	minors[minors.last] = seq;
+end
+
+local function take_unsent_minor()
+	local minors = queue.unsent_minors;
+	local seq = minors[minors.first];
+	if seq then
+		minors[minors.first] = nil;
+		minors.first = minors.first + 1;
+	end
+	return seq;
+end
+
+local function next_unsent()
+	for seq = queue.sent + 1, queue.seq do
+		if queue.items[seq] then return seq; end
+		queue.sent = seq; -- a hole is stepped over once
+	end
+end
+
+local function remove(seq)
+	local item = queue.items[seq];
+	if not item then return; end
+	queue.items[seq], queue.minor[seq] = nil, nil;
+	queue.count, queue.bytes = queue.count - 1, queue.bytes - #item;
+	if seq <= queue.sent then
+		queue.in_flight, queue.bytes_in_flight = queue.in_flight - 1, queue.bytes_in_flight - #item;
+	end
+end
+
+local function make_room()
+	while queue.bytes > max_bytes do
+		local seq = take_unsent_minor() or next_unsent();
+		if not seq then return; end
+		remove(seq);
+		queue.dropped = queue.dropped + 1;
+	end
+end
+
+-- Everything that was not acknowledged is to be sent again.
+local function rewind()
+	queue.sent, queue.in_flight, queue.bytes_in_flight = queue.acked, 0, 0;
+	queue.unsent_minors = { first = 1, last = 0 };
+	for seq = queue.acked + 1, queue.seq do
+		if queue.minor[seq] then add_unsent_minor(seq); end
+	end
+end
+
+local function acknowledge(seq)
+	for done = queue.acked + 1, seq do remove(done); end
+	queue.acked = math.max(queue.acked, seq);
+	queue.sent = math.max(queue.sent, queue.acked);
+end
+
+local function attached()
+	if pusher and pusher.destroyed then
+		pusher = nil;
+		rewind();
+	end
+	return pusher;
+end
+
+local function flush()
+	while attached() and queue.in_flight < window and queue.bytes_in_flight < max_bytes / 2 do
+		local seq = next_unsent();
+		if not seq then return; end
+		local item = queue.items[seq];
+		if queue.minor[seq] then take_unsent_minor(); end
+		queue.sent, queue.in_flight, queue.bytes_in_flight = seq, queue.in_flight + 1, queue.bytes_in_flight + #item;
+		pusher.send(item);
+	end
+end
+
+--- From stanza to item
+
+local stamp_second, stamp_text;
+local function stamp()
+	local now = time_now();
+	local second = math.floor(now);
+	if second ~= stamp_second then
+		stamp_second, stamp_text = second, os.date("!%Y-%m-%dT%H:%M:%S", second);
+	end
+	return string.format("%s.%03dZ", stamp_text, math.floor((now - second) * 1000));
+end
+
+-- The stanza is serialised where it stands, which is several times cheaper than a clone, and left as it was.
+local function serialise(stanza, to)
+	local attr = stanza.attr;
+	local xmlns, old_to = attr.xmlns, attr.to;
+	attr.xmlns, attr.to = "jabber:client", to;
+	local ok, xml = pcall(tostring, stanza);
+	attr.xmlns, attr.to = xmlns, old_to;
+	if not ok then error(xml, 0); end
+	return xml;
+end
+
+local before_item = "<message from='" .. st.xml_escape(host) .. "' to='" .. st.xml_escape(component) .. "' id='";
+local before_stanza = "'/><forwarded xmlns='urn:xmpp:forward:0'>";
+local after_stanza = "</forwarded></message>";
+
+local function enqueue(stanza, to, marks)
+	local xml = serialise(stanza, to);
+	local seq = string.format("%d", queue.seq + 1);
+	local item = before_item .. seq .. "'><tap xmlns='" .. xmlns_tap .. "' seq='" .. seq .. "' epoch='" .. queue.epoch
+		.. "' " .. marks .. " stamp='" .. stamp() .. before_stanza .. xml .. after_stanza;
+
+	queue.seq = queue.seq + 1;
+	queue.items[queue.seq] = item;
+	queue.count, queue.bytes = queue.count + 1, queue.bytes + #item;
+	if stanza.name ~= "message" then
+		queue.minor[queue.seq] = true;
+		add_unsent_minor(queue.seq);
+	end
+	flush();
+	make_room();
+end
+
+local function concerns_pusher(stanza)
+	local from, to = stanza.attr.from, stanza.attr.to;
+	return from and jid_host(from) == component or to and jid_host(to) == component;
+end
+
+--- What clients send
+
+-- Prosody posts a client's broadcast again for each contact, as the same table with another `to`. Only the first time
+-- was it the client.
+local broadcasts = setmetatable({}, { __mode = "k" });
+
+local function is_fanned_out(stanza, session)
+	if not stanza.attr.to then
+		broadcasts[stanza] = true;
+		return false;
+	end
+	return broadcasts[stanza] or stanza == session.presence;
+end
+
+local function from_client(event)
+	local origin, stanza = event.origin, event.stanza;
+	if origin.type ~= "c2s" or stanza.attr.from ~= origin.full_jid then return; end
+	if stanza.name == "presence" and (stanza.attr.type == "probe" or is_fanned_out(stanza, origin)) then return; end
+	if not want[stanza.name] or concerns_pusher(stanza) then return; end
+
+	-- Prosody takes away a `to` that is the sender's own account; without one only presence means something else.
+	local to = stanza.attr.to or stanza.name ~= "presence" and jid_bare(origin.full_jid) or nil;
+	enqueue(stanza, to, "dir='in' session='" .. st.xml_escape(origin.full_jid) .. "'");
+end
+
+--- What is routed to users
+
+local function count_clients(bare)
+	local user = bare_sessions[bare];
+	if not user then return 0; end
+	local clients = 0;
+	for _, session in pairs(user.sessions) do
+		if session.presence and not session.hibernating then clients = clients + 1; end
+	end
+	return clients;
+end
+
+local function exists(bare)
+	return bare_sessions[bare] or user_exists((jid_split(bare)), host);
+end
+
+local function to_user(event)
+	local stanza = event.stanza;
+	if not want[stanza.name] or concerns_pusher(stanza) then return; end
+	local to = stanza.attr.to;
+	if stanza.name == "message" then
+		to = to or jid_bare(stanza.attr.from);
+		if stanza:get_child("result", xmlns_mam) then return; end
+	elseif not to or stanza.attr.type == "probe" then
+		return; -- a client's talk with its own account, or a server's question
+	end
+
+	local bare = jid_bare(to);
+	if exists(bare) then enqueue(stanza, to, "dir='out' sessions='" .. count_clients(bare) .. "'"); end
+end
+
+--- Hooks
+
+-- An error thrown in a hook would cost the client its stanza. One line of log per kind is enough to find it.
+local function guarded(what, tap)
+	local told = false;
+	return function (event)
+		local ok, problem = pcall(tap, event);
+		if not ok and not told then
+			told = true;
+			module:log("error", "Could not tap a stanza (%s; further ones are not reported): %s", what, problem);
+		end
+	end
+end
+
+-- Messages: mod_blocklist 100, mod_mam 0 adds the archive id, mod_carbons -0.5; then us; mod_mam takes the sender's
+-- archive id away again at -1, mod_message delivers at -1. Presence and iq: mod_blocklist 100, handled at 0.
+for _, target in ipairs { "bare", "full", "host" } do
+	module:hook("pre-message/" .. target, guarded("message in", from_client), -0.75);
+	module:hook("pre-presence/" .. target, guarded("presence in", from_client), 0.5);
+	module:hook("pre-iq/" .. target, guarded("iq in", from_client), 0.5);
+end
+for _, target in ipairs { "bare", "full" } do
+	module:hook("message/" .. target, guarded("message out", to_user), -0.75);
+	module:hook("presence/" .. target, guarded("presence out", to_user), 0.5);
+	module:hook("iq/" .. target, guarded("iq out", to_user), 0.5);
+end
+
+--- What the component says
+
+-- A user or a remote server can send the same stanza; only the component's own session counts.
+local function is_pusher(origin)
+	return origin.type == "component" and origin.host == component and origin.conn ~= nil;
+end
+
+local function refuse(event)
+	event.origin.send(st.error_reply(event.stanza, "auth", "forbidden"));
+	return true;
+end
+
+-- How far the component has come, or nil when it speaks of another epoch or of what does not exist.
+local function acknowledged_until(attr)
+	local h = tonumber(attr.h);
+	if attr.epoch == queue.epoch and h and h % 1 == 0 and h >= queue.acked and h <= queue.seq then return h; end
+end
+
+local function handle_resume(event)
+	if not is_pusher(event.origin) then return refuse(event); end
+	local attr = event.stanza.tags[1].attr;
+	pusher = event.origin;
+	want = {};
+	for kind in (attr.want or "message"):gmatch("%S+") do want[kind] = true; end
+	acknowledge(acknowledged_until(attr) or queue.acked);
+	rewind();
+
+	pusher.send(st.reply(event.stanza):tag("resumed", {
+		xmlns = xmlns_tap, epoch = queue.epoch, node = node;
+		["from-seq"] = string.format("%d", next_unsent() or queue.seq + 1);
+		pending = string.format("%d", queue.count), dropped = string.format("%d", queue.dropped);
+	}));
+	flush();
+	return true;
+end
+
+local function handle_ack(event)
+	if not is_pusher(event.origin) then return refuse(event); end
+	local h = acknowledged_until(event.stanza.tags[1].attr);
+	if h and event.origin == pusher and h <= queue.sent then
+		acknowledge(h);
+		flush();
+	end
+	return true;
+end
+
+module:hook("iq-set/host/" .. xmlns_tap .. ":resume", handle_resume);
+module:hook("iq-set/host/" .. xmlns_tap .. ":ack", handle_ack);
+
+--- Reload
+
+function module.save()
+	return { queue = queue, pusher = pusher, want = want };
+end
+
+function module.restore(saved)
+	if not saved.queue then return; end
+	queue, pusher, want = saved.queue, saved.pusher, saved.want;
+	make_room();
+	flush();
+end

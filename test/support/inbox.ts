@@ -1,0 +1,54 @@
+import type { Stanza } from '../../pools/contract.ts';
+import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
+
+/** What came over a stream, in order. Every stanza is given to one `next` at most. */
+export interface Inbox {
+  /** Everything that has come, claimed or not. */
+  readonly all: readonly Stanza[];
+  put(stanza: Stanza): void;
+  /** The first stanza not yet claimed that `matches`, or the next one to come. Rejects after `withinMs` or at the end. */
+  next(matches?: (stanza: Stanza) => boolean, withinMs?: number): Promise<Stanza>;
+  /** Nothing comes any more: those who wait are told why. */
+  end(reason: string): void;
+}
+
+export function createInbox(owner: string): Inbox {
+  const all: Stanza[] = [];
+  const unclaimed: Stanza[] = [];
+  const waiting = new Set<{ readonly matches: (stanza: Stanza) => boolean; readonly found: Deferred<Stanza> }>();
+  let ended: string | undefined;
+
+  return {
+    all,
+    put: (stanza) => {
+      all.push(stanza);
+      for (const waiter of waiting) {
+        if (!waiter.matches(stanza)) continue;
+        waiting.delete(waiter);
+        return waiter.found.resolve(stanza);
+      }
+      unclaimed.push(stanza);
+    },
+    next: async (matches = () => true, withinMs = 10_000) => {
+      const at = unclaimed.findIndex(matches);
+      const [claimed] = at < 0 ? [] : unclaimed.splice(at, 1);
+      if (claimed !== undefined) return claimed;
+      if (ended !== undefined) throw new Error(`${owner}: ${ended}`);
+
+      const waiter = { matches, found: createDeferred<Stanza>() };
+      waiting.add(waiter);
+      const timer = setTimeout(() => {
+        waiting.delete(waiter);
+        waiter.found.reject(
+          new Error(`${owner}: nothing that matches within ${withinMs} ms; unclaimed: ${unclaimed.map(({ xml }) => xml)}`),
+        );
+      }, withinMs);
+      return waiter.found.promise.finally(() => clearTimeout(timer));
+    },
+    end: (reason) => {
+      ended ??= reason;
+      for (const { found } of waiting) found.reject(new Error(`${owner}: ${ended}`));
+      waiting.clear();
+    },
+  };
+}

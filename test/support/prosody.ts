@@ -1,0 +1,196 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { ComponentLogin } from './component-socket.ts';
+import { eventually } from './eventually.ts';
+import { freePort } from './target.ts';
+
+/** A Prosody of its own: ports of 127.0.0.1 that were free, everything it writes in a fresh temporary directory. */
+export interface Prosody extends AsyncDisposable {
+  readonly c2sPort: number;
+  readonly componentPort: number;
+  /** BOSH at `/http-bind`, WebSocket at `/xmpp-websocket`. */
+  readonly httpPort: number;
+  /** The first virtual host. */
+  readonly host: string;
+  /** How the component of `options.component` logs in. */
+  readonly component: ComponentLogin;
+  /** What it has logged so far. */
+  logs(): string;
+  /** Ends it as an administrator does; its ports and data stay for `start`. */
+  stop(): Promise<void>;
+  /** Ends it as a crash does. */
+  kill(): Promise<void>;
+  /** Starts it again after `stop` or `kill`. */
+  start(): Promise<void>;
+  restart(): Promise<void>;
+  /** Runs one command of the administration shell, such as `module:reload("event_pusher_tap")` or `> lua code`. */
+  shell(command: string): Promise<string>;
+}
+
+export interface ProsodyOptions {
+  /** Passwords by name; every virtual host has these users. */
+  readonly users?: Readonly<Record<string, string>>;
+  readonly hosts?: readonly string[];
+  /** Default `pusher.` and the first host, secret `s3cret`. */
+  readonly component?: { readonly domain: string; readonly secret: string };
+  /** A domain of rooms (MUC) without history. */
+  readonly rooms?: string;
+  /** Modules besides those that a chat needs. */
+  readonly modules?: readonly string[];
+  /** Whether the virtual hosts load mod_event_pusher_tap, default true. */
+  readonly tap?: boolean;
+  /** More Lua for the global section. */
+  readonly config?: string;
+}
+
+const pluginPath = fileURLToPath(new URL('../../plugins/prosody', import.meta.url));
+
+export async function startProsody(options: ProsodyOptions = {}): Promise<Prosody> {
+  const { users = { alice: 'pw', bob: 'pw', carol: 'pw' }, hosts = ['localhost'] } = options;
+  const [host = 'localhost'] = hosts;
+  const component = options.component ?? { domain: `pusher.${host}`, secret: 's3cret' };
+  const ports = { c2s: await freePort(), component: await freePort(), http: await freePort() };
+  const directory = await mkdtemp(join(tmpdir(), 'prosody-'));
+  const configPath = join(directory, 'prosody.cfg.lua');
+  await writeFile(configPath, configuration({ ...options, hosts, component }, { directory, ports }));
+  await mkdir(join(directory, 'certs')); // it complains when there is none
+  await writeAccounts(directory, hosts, users);
+
+  let server: ChildProcess | undefined;
+  let log = '';
+
+  function remember(text: string): void {
+    log += text;
+  }
+
+  async function start(): Promise<void> {
+    const child = spawn('prosody', ['--config', configPath, '-F'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    server = child;
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', remember);
+    await eventually(
+      async () => {
+        if (child.exitCode !== null) throw new Error(`prosody ended:\n${log}`);
+        for (const port of Object.values(ports)) await reachable(port);
+      },
+      { withinMs: 20_000 },
+    );
+  }
+
+  async function end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    const child = server;
+    server = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+  }
+
+  await start();
+  return {
+    c2sPort: ports.c2s,
+    componentPort: ports.component,
+    httpPort: ports.http,
+    host,
+    component: { port: ports.component, ...component },
+    logs: () => log,
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    start,
+    restart: async () => {
+      await end('SIGTERM');
+      await start();
+    },
+    shell: async (command) => {
+      const { stdout } = await promisify(execFile)('prosodyctl', ['--config', configPath, 'shell', command]);
+      return stdout.replace(/^\*{9,}[^]*^\*{9,}/m, '').trim(); // what it says about optional libraries
+    },
+    [Symbol.asyncDispose]: async () => {
+      await end('SIGTERM');
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+interface Place {
+  readonly directory: string;
+  readonly ports: { readonly c2s: number; readonly component: number; readonly http: number };
+}
+
+type Settled = ProsodyOptions & Required<Pick<ProsodyOptions, 'component' | 'hosts'>>;
+
+function configuration({ hosts, component, rooms, modules = [], tap = true, config = '' }: Settled, { directory, ports }: Place): string {
+  const enabled = [
+    'admin_shell',
+    'blocklist',
+    'bosh',
+    'carbons',
+    'disco',
+    'mam',
+    'ping',
+    'roster',
+    'saslauth',
+    'smacks',
+    'websocket',
+    ...modules,
+  ];
+  const lua = JSON.stringify;
+  return `
+run_as_root = true
+pidfile = ${lua(join(directory, 'prosody.pid'))}
+data_path = ${lua(directory)}
+plugin_paths = { ${lua(pluginPath)} }
+log = { { levels = { min = "info" }, to = "console", timestamps = false } }
+interfaces = { "127.0.0.1" }
+c2s_ports = { ${ports.c2s} }
+c2s_direct_tls_ports = {}
+component_interfaces = { "127.0.0.1" }
+component_ports = { ${ports.component} }
+http_interfaces = { "127.0.0.1" }
+http_ports = { ${ports.http} }
+https_ports = {}
+http_default_host = ${lua(hosts[0])}
+authentication = "internal_plain"
+allow_unencrypted_plain_auth = true
+c2s_require_encryption = false
+consider_bosh_secure = true
+consider_websocket_secure = true
+modules_enabled = { ${enabled.map((name) => lua(name)).join(', ')} }
+modules_disabled = { "s2s", "tls" }
+event_pusher_tap_component = ${lua(component.domain)}
+${config}
+${hosts.map((host) => `VirtualHost ${lua(host)}\n  modules_enabled = { ${tap ? '"event_pusher_tap"' : ''} }`).join('\n')}
+Component ${lua(component.domain)}
+  component_secret = ${lua(component.secret)}
+${rooms === undefined ? '' : `Component ${lua(rooms)} "muc"`}
+`;
+}
+
+/** The accounts as mod_storage_internal keeps them, which saves a process per user. */
+async function writeAccounts(directory: string, hosts: readonly string[], users: Readonly<Record<string, string>>): Promise<void> {
+  for (const host of hosts) {
+    const accounts = join(directory, stored(host), 'accounts');
+    await mkdir(accounts, { recursive: true });
+    for (const [user, password] of Object.entries(users))
+      await writeFile(join(accounts, `${stored(user)}.dat`), `return { ["password"] = ${JSON.stringify(password)} };\n`);
+  }
+}
+
+/** A name as Prosody's datamanager writes it into a path. */
+function stored(name: string): string {
+  return name.replace(/[^A-Za-z0-9]/g, (character) => `%${Buffer.from(character).toString('hex')}`);
+}
+
+async function reachable(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+  } finally {
+    socket.destroy();
+  }
+}

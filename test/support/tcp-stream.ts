@@ -1,0 +1,72 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { createFramer, type Framer } from '../../src/packet/xml/frame.ts';
+import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../src/packet/xml/parse.ts';
+import { createInbox, type Inbox } from './inbox.ts';
+
+/** One end of an XMPP stream over TCP, with nothing but framing: what is said on it is the test's business. */
+export interface TcpStream {
+  readonly inbox: Inbox;
+  /** Sends a stream header and gives the attributes of the server's; sent again it restarts the stream. */
+  open(header: string): Promise<Readonly<Record<string, string>>>;
+  send(xml: string): void;
+  /** Stops and restarts the reading, so that the server's writes pile up. */
+  pause(): void;
+  resume(): void;
+  /** Cuts the connection without a word, as a crash does. */
+  cut(): Promise<void>;
+  readonly closed: Promise<void>;
+}
+
+export async function openTcpStream(owner: string, port: number): Promise<TcpStream> {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.setNoDelay(true);
+  const inbox = createInbox(owner);
+  let framer: Framer | undefined;
+  const closed = new Promise<void>((resolve) => {
+    socket.once('close', () => {
+      inbox.end('the stream is closed');
+      resolve();
+    });
+  });
+  socket.on('error', () => undefined); // the close that follows says enough
+  socket.on('data', (chunk) => {
+    try {
+      framer?.push(chunk);
+    } catch (error) {
+      socket.destroy();
+      inbox.end(String(error));
+    }
+  });
+
+  function open(header: string): Promise<Readonly<Record<string, string>>> {
+    return new Promise((resolve) => {
+      let parse: ParseStanza = createStanzaParser();
+      framer = createFramer({
+        maxStanzaBytes: 16 * 1024 * 1024,
+        onOpen: (answer) => {
+          const { stream, namespaces } = parseStreamHeader(answer);
+          parse = createStanzaParser({ namespaces });
+          resolve(stream.attrs);
+        },
+        onStanza: (bytes) => inbox.put(parse(bytes)),
+        onClose: () => socket.end(),
+      });
+      socket.write(header);
+    });
+  }
+
+  return {
+    inbox,
+    open,
+    send: (xml) => void socket.write(xml),
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+    cut: () => {
+      socket.destroy();
+      return closed;
+    },
+    closed,
+  };
+}
