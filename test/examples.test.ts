@@ -1,0 +1,74 @@
+import { readdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { loadConfig } from '../src/config/load.ts';
+import type { Packet } from '../src/packet/packet.ts';
+import { evaluateInNode } from './support/evaluate-in-node.ts';
+import { chat, makePacket } from './support/make-packet.ts';
+
+const examples = fileURLToPath(new URL('../examples', import.meta.url));
+const form = (message: string) => `author=alice&server=localhost&receiver=bob&message=${message}`;
+
+describe('every example', async () => {
+  test.each(await readdir(examples))('%s has a configuration that loads and attaches somewhere', async (name) => {
+    const config = await loadConfig(`${examples}/${name}/event-pusher.toml`, { PUSHER_SECRET: 'secret' });
+
+    expect(config.attachments).toHaveLength(1);
+    expect(config.handlers.length).toBeGreaterThan(0);
+    expect(config.notices).toEqual([]);
+  });
+});
+
+describe('the example with two handlers', () => {
+  const cases: [string, Packet, [path: string, body: string][]][] = [
+    [
+      'a message to a user who is offline',
+      makePacket({ direction: 'out', sessions: 0 }),
+      [['/webservice/notifications', form('Hi%2C+Bob%21')]],
+    ],
+    ['a message to a user who is online', makePacket({ direction: 'out', sessions: 1 }), []],
+    ['a message without the mark, coming in', makePacket(), []],
+    [
+      'an alert, coming in',
+      makePacket({ stanza: chat('! The roof is on fire') }),
+      [
+        [
+          '/webservice/alerts',
+          JSON.stringify({ alert: 'The roof is on fire', from: 'alice@localhost', to: 'bob@localhost', at: '2026-11-22T10:30:00.125Z' }),
+        ],
+      ],
+    ],
+    [
+      'an alert on its way to a user who is offline',
+      makePacket({ stanza: chat('! Fire'), direction: 'out', sessions: 0 }),
+      [['/webservice/notifications', form('%21+Fire')]],
+    ],
+  ];
+
+  const evaluations = evaluateInNode(
+    `${examples}/two-handlers/event-pusher.toml`,
+    cases.map(([, packet]) => packet),
+  );
+
+  test.each(cases.map(([name, , expected], index) => [name, expected, index] as const))(
+    'pushes for %s what it should',
+    async (_, expected, index) => {
+      const evaluation = (await evaluations)[index];
+
+      expect(evaluation?.deadLetters).toEqual([]);
+      expect(evaluation?.deliveries.map(({ target, body }) => [target.path, body])).toEqual(expected);
+    },
+  );
+});
+
+test('the example for ejabberd pushes messages as JSON', async () => {
+  const sent = makePacket({ host: 'chat.example', origin: 'ejabberd' });
+  const routed = makePacket({ host: 'chat.example', direction: 'out' });
+
+  const evaluations = await evaluateInNode(`${examples}/ejabberd/event-pusher.toml`, [sent, routed]);
+
+  expect(evaluations.map(({ deliveries }) => deliveries.map(({ body }) => JSON.parse(String(body))))).toMatchObject([
+    [{ body: 'Hi, Bob!', origin: 'ejabberd' }],
+    [],
+  ]);
+});

@@ -1,0 +1,41 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { DeliveryId } from '../../pools/contract.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { createEvaluator } from '../../src/hooks/evaluate.ts';
+import type { Evaluation } from '../../src/hooks/fan-out.ts';
+import { loadHandlers } from '../../src/hooks/load.ts';
+import { packetFromJson, packetToJson } from '../../src/hooks/packet-json.ts';
+import { unwatched } from '../../src/hooks/watch.ts';
+import type { Packet } from '../../src/packet/packet.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createFakeClock } from './fake-clock.ts';
+
+/**
+ * What the handlers of a configuration file make of each packet, found out in a Node process of its own: there callback
+ * modules are imported by Node itself and not by the test runner.
+ */
+export async function evaluateInNode(file: string, packets: readonly Packet[]): Promise<Evaluation[]> {
+  const arguments_ = ['--import', 'tsx', fileURLToPath(import.meta.url), file, ...packets.map(packetToJson)];
+  const { stdout } = await promisify(execFile)(process.execPath, arguments_);
+  return JSON.parse(stdout);
+}
+
+async function evaluateAll(file: string, packets: readonly string[]): Promise<readonly Evaluation[]> {
+  const { handlers, callbacks } = await loadConfig(file, { PUSHER_SECRET: 'secret' });
+  const { evaluate } = createEvaluator({
+    handlers: await loadHandlers(handlers),
+    limits: callbacks,
+    watch: unwatched,
+    clock: createFakeClock(),
+    newId: () => 'delivery' as DeliveryId,
+    events: createEventBus(),
+  });
+  return Promise.all(packets.map((packet) => evaluate(packetFromJson(packet))));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [file = '', ...packets] = process.argv.slice(2);
+  process.stdout.write(JSON.stringify(await evaluateAll(file, packets)));
+}
