@@ -2,7 +2,7 @@
  * What stands in a whole `mongooseim.toml` beside the sections that are ours: set aside, with one notice each. What
  * MongooseIM does not know either stays, for the schemas to refuse.
  */
-import { nearest } from './nearest.ts';
+import { editDistance } from './nearest.ts';
 import { asTable, isTable, type Path, showPath, type Table } from './table.ts';
 
 const foreignSections = ['access', 'acl', 'auth', 'instrumentation', 'internal_databases', 'listen', 's2s', 'services', 'shaper'];
@@ -92,7 +92,7 @@ function ownModules(value: unknown, path: Path, withoutKeys: Without): unknown {
 
 /** Other modules are MongooseIM's business; a name that is nearly ours is ours, mistyped. */
 function isForeignModule(name: string): boolean {
-  return !ourModules.includes(name) && nearest(name, ourModules) === undefined;
+  return ourModules.every((ours) => editDistance(name, ours) > 2);
 }
 
 function among(names: readonly string[]): (key: string) => boolean {

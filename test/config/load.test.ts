@@ -1,0 +1,202 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in the file look like templates
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import type { Config } from '../../src/config/config.ts';
+import { loadAdmin, loadConfig } from '../../src/config/load.ts';
+import { effectiveUrl } from '../../src/config/url.ts';
+import { attachment, load, pool, writeConfig } from './write-config.ts';
+
+const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/config/${name}`, import.meta.url));
+
+function urlsOf({ pools, handlers }: Config): readonly string[] {
+  return handlers.map((handler) => {
+    const itsPool = pools.find(({ id }) => id === handler.pool);
+    return itsPool === undefined ? 'no pool' : effectiveUrl(itsPool, handler);
+  });
+}
+
+test('MongooseIM’s documented pool and handler load as they stand', async () => {
+  const config = await loadConfig(fixture('documented-pool-and-handler.toml'), {});
+  expect(config.pools).toMatchObject([{ id: 'http_pool', workers: 50, requestTimeoutMs: 2000, callTimeoutMs: 5000 }]);
+  expect(config.handlers).toMatchObject([{ callbackModule: 'mod_event_pusher_http_defaults', module: { kind: 'builtin' } }]);
+  expect(urlsOf(config)).toEqual(['https://localhost:8000/webservice/notifications']);
+});
+
+test('MongooseIM’s documented options load under the module’s own name', async () => {
+  const config = await loadConfig(fixture('documented-options.toml'), {});
+  expect(config.handlers).toMatchObject([{ pool: 'http_pool', callbackModule: 'mod_event_pusher_http_notifications' }]);
+  expect(urlsOf(config)).toEqual(['https://localhost:8000/notifications']);
+});
+
+test('MongooseIM’s two documented handlers load once their modules lie in callbacks/', async () => {
+  const config = await loadConfig(fixture('documented-two-handlers.toml'), {});
+  expect(urlsOf(config)).toEqual(['https://localhost:8000/webservice/notifications', 'https://localhost:8000/webservice/alerts']);
+  expect(config.handlers.map(({ module }) => module.kind === 'url' && module.url.replace(/.*\/fixtures\//, ''))).toEqual([
+    'config/callbacks/mod_event_pusher_http_notifications.mjs',
+    'config/callbacks/mod_event_pusher_http_alerts.mjs',
+  ]);
+});
+
+test.each([
+  ['one table', '[modules.mod_event_pusher.backend.http]\npath = "/x"'],
+  ['a list', '[[modules.mod_event_pusher.backend.http]]\npath = "/x"'],
+  ['handlers', '[[modules.mod_event_pusher.http.handlers]]\npath = "/x"'],
+  ['handlers inline', '[modules.mod_event_pusher.http]\nhandlers = [{ path = "/x" }]'],
+  ['the module’s name', '[modules.mod_event_pusher_http]\npath = "/x"'],
+  ['a list under the module’s name', '[[modules.mod_event_pusher_http]]\npath = "/x"'],
+])('a handler may be written as %s', async (_, text) => {
+  const config = await load(`${pool}${text}`);
+  expect(urlsOf(config)).toEqual(['http://localhost:8000/x']);
+});
+
+test('a handler’s name stays when handlers are reordered, and with a slash more or less', async () => {
+  const handler = (path: string): string => `[[modules.mod_event_pusher.http.handlers]]\npath = "${path}"\n`;
+  const names = async (text: string): Promise<readonly string[]> => (await load(`${pool}${text}`)).handlers.map(({ name }) => name);
+
+  const [first, second] = await names(handler('/first') + handler('/second'));
+  expect(first).toMatch(/^http_pool-first-[\da-f]{8}$/);
+  expect(await names(handler('second') + handler('/first'))).toEqual([second, first]);
+});
+
+test('every default is filled in', async () => {
+  const config = await load(`${pool}${attachment}[modules.mod_event_pusher.backend.http]`);
+  const folder = dirname(config.file);
+  expect(config).toMatchObject({
+    hosts: ['localhost'],
+    logLevel: 'info',
+    attachments: [
+      {
+        service: { host: '127.0.0.1', port: 5347 },
+        feed: 'tap',
+        maxStanzaBytes: 1024 ** 2,
+        maxUncommittedBytes: 16 * 1024 ** 2,
+        pingIntervalMs: 30_000,
+        pingTimeoutMs: 10_000,
+        connectTimeoutMs: 10_000,
+        reconnectCapMs: 60_000,
+      },
+    ],
+    pools: [
+      {
+        id: 'http_pool',
+        client: 'undici',
+        origin: 'http://localhost:8000',
+        pathPrefix: '/',
+        workers: 10,
+        threads: 1,
+        requestTimeoutMs: 2000,
+        callTimeoutMs: 5000,
+        retry: { jitter: 0.2, maxAgeMs: 3 * 86_400_000, accept: [], defer: [], refuse: [] },
+        tls: { verify: true, ca: undefined },
+      },
+    ],
+    handlers: [{ path: '', requestPath: '/', when: undefined, ordering: 'conversation', holdMs: 30_000, ttlMs: undefined, options: {} }],
+    callbacks: { timeoutMs: 5000, blockTimeoutMs: 10_000 },
+    spool: {
+      engine: 'sqlite',
+      path: join(folder, 'var/spool.sqlite'),
+      maxBytes: 10e9,
+      minFreeBytes: 64e6,
+      deadLetterMaxAgeMs: 30 * 86_400_000,
+    },
+    admin: { host: '127.0.0.1', port: 9464, token: undefined },
+    metrics: { mongooseim: false, token: undefined },
+    drainTimeoutMs: 25_000,
+    notices: [],
+  });
+  expect(config.pools[0]?.retry.scheduleMs).toEqual([1, 5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200].map((s) => s * 1000));
+  expect(config.attachments[0]?.secret.reveal()).toBe('a secret of the test');
+});
+
+test('an attachment without hosts has the general ones; all hosts together are local', async () => {
+  const more =
+    '[attach.other]\ntype = "component"\nservice = "xmpp://[::1]:5348"\ndomain = "p.example"\nsecret = "s"\nfeed = "service_log"\n';
+  const config = await load(`[general]\nhosts = ["Example.ORG"]\n${attachment}${more}`);
+  expect(config.attachments.map(({ name, hosts }) => [name, hosts])).toEqual([
+    ['chat', ['localhost']],
+    ['other', ['example.org']],
+  ]);
+  expect(config.attachments[1]?.service).toEqual({ host: '::1', port: 5348 });
+  expect(config.hosts).toEqual(['example.org', 'localhost']);
+});
+
+test.each([
+  ['1500', 1500],
+  ['"500ms"', 500],
+  ['"2s"', 2000],
+  ['"1.5s"', 1500],
+  ['"5m"', 300_000],
+  ['"1h"', 3_600_000],
+  ['"7d"', 604_800_000],
+])('the duration %s is %i ms', async (written, ms) => {
+  expect((await load(`[service]\ndrain_timeout = ${written}`)).drainTimeoutMs).toBe(ms);
+});
+
+test.each([
+  ['2048', 2048],
+  ['"100B"', 100],
+  ['"10MB"', 10_000_000],
+  ['"512KiB"', 524_288],
+  ['"1.5 GiB"', 1_610_612_736],
+])('the size %s is %i bytes', async (written, bytes) => {
+  expect((await load(`[spool]\nmin_free = ${written}`)).spool.minFreeBytes).toBe(bytes);
+});
+
+test.each([
+  ['none', 'silent'],
+  ['emergency', 'fatal'],
+  ['alert', 'fatal'],
+  ['critical', 'fatal'],
+  ['error', 'error'],
+  ['warning', 'warn'],
+  ['warn', 'warn'],
+  ['notice', 'info'],
+  ['info', 'info'],
+  ['debug', 'debug'],
+  ['all', 'debug'],
+])('loglevel %s is %s', async (written, level) => {
+  expect((await load(`[general]\nloglevel = "${written}"`)).logLevel).toBe(level);
+});
+
+test('a handler’s own keys arrive', async () => {
+  const text = `${pool}[modules.mod_event_pusher.backend.http]
+    name = "mine"
+    ordering = "sender"
+    hold = "forever"
+    ttl = "1h"
+    when = { direction = "in", kind = ["message", "reaction"], body = true, to = "*@rooms.example" }
+    options = { brand = "x", limits = [1, 2] }`;
+  expect((await load(text)).handlers).toMatchObject([
+    {
+      name: 'mine',
+      ordering: 'sender',
+      holdMs: Number.POSITIVE_INFINITY,
+      ttlMs: 3_600_000,
+      when: { direction: ['in'], kind: ['message', 'reaction'], body: true, to: ['*@rooms.example'] },
+      options: { brand: 'x', limits: [1, 2] },
+    },
+  ]);
+});
+
+test('a handler that is not enabled is checked and left out', async () => {
+  const config = await load(`${pool}[modules.mod_event_pusher.backend.http]\nenabled = false\nname = "idle"`);
+  expect(config.handlers).toEqual([]);
+  expect(config.notices).toContain('modules.mod_event_pusher.backend.http is not enabled: handler idle meets no packet');
+});
+
+test('without an attachment, a host or a handler there is a notice for each', async () => {
+  expect((await load('')).notices).toEqual([
+    'no [attach.NAME] section: nothing to attach to, so `run` will refuse to start',
+    'general.hosts names no host: no packet is local, so no handler meets one',
+    'no handler in modules.mod_event_pusher: nothing is pushed',
+  ]);
+});
+
+test('the admin section alone can be read, whatever is missing elsewhere', async () => {
+  const file = await writeConfig('[admin]\nlisten = "[::1]:0"\ntoken = "${TOKEN}"\n[attach.chat]\nsecret = "${NOT_SET}"');
+  const admin = await loadAdmin(file, { TOKEN: 'let me in' });
+  expect(admin).toMatchObject({ host: '::1', port: 0 });
+  expect(admin.token?.reveal()).toBe('let me in');
+  await expect(loadAdmin(file, {})).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+});

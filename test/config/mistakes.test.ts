@@ -1,0 +1,220 @@
+import { dirname } from 'node:path';
+import { expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
+import { ConfigInvalid } from '../../src/config/mistakes.ts';
+import { attachment, mistakeLines, pool, writeConfig } from './write-config.ts';
+
+const http = 'http://host[:port] or https://host[:port]';
+const handler = '[modules.mod_event_pusher.backend.http]\n';
+const at = 'modules.mod_event_pusher.backend.http';
+const p = 'outgoing_pools.http.http_pool';
+const durations = 'a duration: milliseconds, or a string such as "500ms", "2s", "5m", "1h", "30d"';
+
+/** A pool with one more line in it. */
+const poolWith = (line: string): string => `[${p}]\n${line}\n${pool}`;
+const host = (value: string): string => `[${p}.connection]\nhost = "${value}"`;
+
+test.each<[text: string, line: string]>([
+  // sections and keys
+  [
+    '[spol]',
+    'spol: received an unknown key, expected one of general, attach, outgoing_pools, modules, host_config, callbacks, spool, admin, metrics, service (did you mean "spool"?)',
+  ],
+  ['general = 1', 'general: received 1, expected a table'],
+  ['[general]\nhost = ["a"]', 'general.host: received an unknown key, expected one of hosts, loglevel (did you mean "hosts"?)'],
+  ['[general]\nhosts = "a"', 'general.hosts: received "a", expected a list of domain names'],
+  ['[general]\nhosts = ["a", "b@c"]', 'general.hosts[1]: received "b@c", expected a domain name'],
+  [
+    '[general]\nloglevel = "wanring"',
+    'general.loglevel: received "wanring", expected one of all, alert, critical, debug, emergency, error, fatal, info, none, notice, silent, warn, warning (did you mean "warning"?)',
+  ],
+  ['[callbacks]\ntimeout = "5 seconds"', `callbacks.timeout: received "5 seconds", expected ${durations}`],
+  ['[callbacks]\ntimeout = 0', 'callbacks.timeout: received 0, expected a duration of 1 ms or more'],
+  ['[callbacks]\nblock_timeout = "25d"', 'callbacks.block_timeout: received "25d", expected a duration of at most 24 days'],
+  ['[spool]\nengine = "jetstream"', 'spool.engine: received "jetstream", expected one of sqlite, memory'],
+  [
+    '[spool]\nmax_bytes = "10 elephants"',
+    'spool.max_bytes: received "10 elephants", expected a size: bytes, or a string such as "512KiB", "10MB", "1GB"',
+  ],
+  ['[metrics]\nmongooseim = "yes"', 'metrics.mongooseim: received "yes", expected true or false'],
+  ['[admin]\nlisten = "9464"', 'admin.listen: received "9464", expected address:port, such as "127.0.0.1:9464" or "[::1]:9464"'],
+  [
+    '[admin]\nlisten = "0.0.0.0:9464"',
+    'admin.token: received nothing, expected a token, since admin.listen (0.0.0.0) is reachable from other machines',
+  ],
+  ['[admin]\ntoken = 12345', 'admin.token: received a number, expected a string that is not empty'],
+  // modules
+  [
+    '[modules.mod_event_pushr]',
+    'modules.mod_event_pushr: received an unknown key, expected one of mod_event_pusher, mod_event_pusher_http (did you mean "mod_event_pusher"?)',
+  ],
+  [
+    '[modules.mod_event_pusher.htpp]',
+    'modules.mod_event_pusher.htpp: received an unknown key, expected one of backend, http (did you mean "http"?)',
+  ],
+  [
+    '[modules.mod_event_pusher.http]\nhandler = []',
+    'modules.mod_event_pusher.http.handler: received an unknown key, expected one of handlers (did you mean "handlers"?)',
+  ],
+  ['[modules.mod_event_pusher.backend]\nhttp = "x"', `${at}: received "x", expected a handler’s table, or a list of them`],
+  ['[modules.mod_event_pusher.backend]\nhttp = ["x"]', `${at}[0]: received "x", expected a handler’s table`],
+  // handlers
+  [
+    `${pool}${handler}paht = "/x"`,
+    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, ordering, hold, ttl, options (did you mean "path"?)`,
+  ],
+  [`${pool}${handler}path = 5`, `${at}.path: received 5, expected a string`],
+  [`${pool}${handler}path = "/a b"`, `${at}.path: received "/a b", expected a URL path, everything outside ASCII percent-encoded`],
+  [`${pool}${handler}pool_name = ""`, `${at}.pool_name: received "", expected a string that is not empty`],
+  [
+    `${pool}${handler}pool_name = "htpp_pool"`,
+    `${at}.pool_name: received "htpp_pool", expected one of http_pool (the pools in outgoing_pools.http) (did you mean "http_pool"?)`,
+  ],
+  [handler, `${at}.pool_name: received "http_pool", expected a pool under outgoing_pools.http, which defines none`],
+  [`${pool}${handler}name = "a@b"`, `${at}.name: received "a@b", expected a name of letters, digits, ".", "_" and "-"`],
+  [`${pool}${handler}enabled = 1`, `${at}.enabled: received 1, expected true or false`],
+  [
+    `${pool}${handler}ordering = "none_"`,
+    `${at}.ordering: received "none_", expected one of conversation, sender, none (did you mean "none"?)`,
+  ],
+  [`${pool}${handler}hold = "for ever"`, `${at}.hold: received "for ever", expected a duration such as "30s", or "forever"`],
+  [
+    `${pool}${handler}when = { drection = "in" }`,
+    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, body, from, to, offline, delayed, has (did you mean "direction"?)`,
+  ],
+  [
+    `${pool}${handler}when = { kind = "mesage" }`,
+    `${at}.when.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, status (did you mean "message"?)`,
+  ],
+  [
+    `${pool}${handler}when = { stanza = ["message", "pressence"] }`,
+    `${at}.when.stanza[1]: received "pressence", expected one of message, presence, iq (did you mean "presence"?)`,
+  ],
+  [
+    `${pool}${handler}when = { direction = [] }`,
+    `${at}.when.direction: received an empty list, expected in, out, or a list of them, with at least one`,
+  ],
+  [`${pool}${handler}when = { body = "yes" }`, `${at}.when.body: received "yes", expected true or false`],
+  [`${pool}${handler}options = 5`, `${at}.options: received 5, expected a table`],
+  [
+    `${pool}${handler}options = { path = "x" }`,
+    `${at}.options: received a table, expected a table without the keys name, poolName, path, callbackModule, which callbacks get anyway`,
+  ],
+  [
+    `${pool}[[${at}]]\npath = "/x"\n[[${at}]]\npath = "x"`,
+    `${at}[1]: received a handler that is there already, expected another pool_name, path, callback_module or name than in ${at}[0]`,
+  ],
+  [
+    `${pool}[[${at}]]\npath = "/x"\nname = "n"\n[[${at}]]\nname = "n"`,
+    `${at}[1].name: received "n", expected another name than that of ${at}[0]`,
+  ],
+  // pools
+  ['[outgoing_pools.htpp.a]', 'outgoing_pools.htpp: received an unknown type of pool, expected one of http (did you mean "http"?)'],
+  ['[outgoing_pools]\nhttp = 1', 'outgoing_pools.http: received 1, expected a table of pools'],
+  ['[outgoing_pools.http.a]', `outgoing_pools.http.a.connection: received nothing, expected a table with host, which is ${http}`],
+  [
+    '[outgoing_pools.http."a@b".connection]\nhost = "http://a"',
+    'outgoing_pools.http."a@b": received this name, expected a name of letters, digits, ".", "_" and "-"',
+  ],
+  [`[${p}.connection]`, `${p}.connection.host: received nothing, expected ${http}`],
+  [poolWith('scope = "globl"'), `${p}.scope: received "globl", expected one of global, host, host_type (did you mean "global"?)`],
+  [poolWith('workers = 0'), `${p}.workers: received 0, expected a whole number of 1 or more`],
+  [poolWith('workers = "10"'), `${p}.workers: received "10", expected a whole number of 1 or more`],
+  [poolWith('threads = 11'), `${p}.threads: received 11, expected at most as many threads as workers (10)`],
+  [
+    poolWith('strategy = "worst_worker"'),
+    `${p}.strategy: received "worst_worker", expected one of best_worker, random_worker, next_worker, available_worker, next_available_worker (did you mean "best_worker"?)`,
+  ],
+  [poolWith('max_worker_queue_len = -1'), `${p}.max_worker_queue_len: received -1, expected a whole number of 0 or more`],
+  [poolWith('call_timeout = 0'), `${p}.call_timeout: received 0, expected a duration of 1 ms or more`],
+  [poolWith('client = "fetch"'), `${p}.client: received "fetch", expected one of got, undici`],
+  [
+    poolWith('rate_limit = {}'),
+    `${p}.rate_limit: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, threads, max_response_size, retry`,
+  ],
+  [poolWith('retry.jitter = 2'), `${p}.retry.jitter: received 2, expected a number from 0 to 1`],
+  [poolWith('retry.schedule = ["1s", "soon"]'), `${p}.retry.schedule[1]: received "soon", expected ${durations}`],
+  [poolWith('retry.defer = [99]'), `${p}.retry.defer[0]: received 99, expected a whole number from 100 to 599`],
+  [
+    poolWith('retry.accept = [404]\nretry.refuse = [410, 404]'),
+    `${p}.retry.refuse[1]: received 404, expected each status code once; 404 is in accept too`,
+  ],
+  [host('localhost:8000'), `${p}.connection.host: received "localhost:8000", expected ${http} (did you mean "http://localhost:8000"?)`],
+  [host('ftp://localhost'), `${p}.connection.host: received "ftp://localhost", expected ${http}`],
+  [host('http://localhost/api'), `${p}.connection.host: received "http://localhost/api", expected ${http} (a path belongs in path_prefix)`],
+  [host('http://me:mine@localhost'), `${p}.connection.host: received a URL with credentials, expected ${http}, without credentials`],
+  [`${pool}path_prefix = ""`, `${p}.connection.path_prefix: received "", expected a string that is not empty`],
+  [
+    `${pool}path_prefix = "/a?b"`,
+    `${p}.connection.path_prefix: received "/a?b", expected a URL path without a query, everything outside ASCII percent-encoded`,
+  ],
+  [
+    `${pool}tls = { verify_mode = "peeer" }`,
+    `${p}.connection.tls.verify_mode: received "peeer", expected one of peer, selfsigned_peer, none (did you mean "peer"?)`,
+  ],
+  // attachments
+  ['attach = 1', 'attach: received 1, expected tables: [attach.NAME]'],
+  ['[attach]\ntype = "component"', 'attach.type: received "component", expected a table'],
+  ['[attach.me]\ntype = "client"', 'attach.me.type: received "client", expected component ("client" is not available in this version)'],
+  ['[attach.me]\ntype = "http"', 'attach.me.type: received "http", expected component ("http" is not available in this version)'],
+  [
+    `${attachment}secrt = "hunter2"`,
+    'attach.chat.secrt: received an unknown key, expected one of type, service, domain, secret, feed, hosts, max_stanza_bytes, max_uncommitted_bytes, ping_interval, ping_timeout, connect_timeout, reconnect_max (did you mean "secret"?)',
+  ],
+  [`${attachment}feed = "tpa"`, 'attach.chat.feed: received "tpa", expected one of tap, service_log, direct (did you mean "tap"?)'],
+  [
+    attachment.replace('xmpp:', 'http:'),
+    'attach.chat.service: received "http://127.0.0.1", expected xmpp://host[:port] of the server’s component listener',
+  ],
+  [
+    attachment.replace('127.0.0.1', '127.0.0.1:70000'),
+    'attach.chat.service: received "xmpp://127.0.0.1:70000", expected xmpp://host[:port] of the server’s component listener',
+  ],
+  [attachment.replace('"a secret of the test"', '""'), 'attach.chat.secret: received an empty string, expected a string that is not empty'],
+  [attachment.replace(/secret.*/, ''), 'attach.chat.secret: received nothing, expected a string that is not empty'],
+  [attachment.replace(/hosts.*/, ''), 'attach.chat.hosts: received nothing, expected a list of domain names here, or in general.hosts'],
+  [
+    attachment.replace('pusher.localhost', 'localhost'),
+    'attach.chat.domain: received "localhost", expected a domain of the component’s own, which is no host (for example "pusher.localhost")',
+  ],
+  [
+    `${attachment}${attachment.replaceAll('chat', 'twin')}`,
+    'attach.twin.hosts: received a list, expected hosts of this attachment alone; "localhost" belongs to attach.chat',
+  ],
+])('%j', async (text, line) => {
+  expect(await mistakeLines(text)).toEqual([line]);
+});
+
+test('a callback module that is nowhere is told with every place looked at', async () => {
+  const file = await writeConfig(`${pool}${handler}callback_module = "my_module"`);
+  const folder = dirname(file);
+  const error = await loadConfig(file, {}).catch((thrown: unknown) => thrown);
+  const places = ['my_module.mjs', 'my_module.js', 'callbacks/my_module.mjs', 'callbacks/my_module.js', 'node_modules/my_module'];
+  expect(String(error)).toContain(
+    `${at}.callback_module: received "my_module", expected a callback module. Looked at: ${places.map((place) => `${folder}/${place}`).join(', ')}`,
+  );
+});
+
+test('all mistakes of a file come together, one line each, in one error', async () => {
+  const file = await writeConfig(
+    `[general]\nhosts = "a"\n[attach.chat]\ntype = "component"\n${poolWith('workers = 0\nclinet = "got"')}${handler}pool_name = "x"\n[admin]\nlisten = 1\n[service]\ndrain_timeout = "?"`,
+  );
+  const error = await loadConfig(file, {}).catch((thrown: unknown) => thrown);
+  if (!(error instanceof ConfigInvalid)) throw new Error('expected CONFIG_INVALID', { cause: error });
+
+  expect(error.code).toBe('CONFIG_INVALID');
+  expect(error.mistakes.map(({ path }) => path)).toEqual([
+    'general.hosts',
+    'attach.chat.service',
+    'attach.chat.domain',
+    'attach.chat.secret',
+    `${p}.workers`,
+    `${p}.clinet`,
+    `${at}.pool_name`,
+    'admin.listen',
+    'service.drain_timeout',
+  ]);
+  const lines = error.message.split('\n');
+  expect(lines[0]).toBe(`${file} has 9 mistakes:`);
+  expect(lines).toHaveLength(10);
+});
