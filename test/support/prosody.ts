@@ -1,13 +1,11 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { ComponentLogin } from './component-socket.ts';
-import { eventually } from './eventually.ts';
+import { createServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
 
 /** A Prosody of its own: ports of 127.0.0.1 that were free, everything it writes in a fresh temporary directory. */
@@ -62,56 +60,21 @@ export async function startProsody(options: ProsodyOptions = {}): Promise<Prosod
   await mkdir(join(directory, 'certs')); // it complains when there is none
   await writeAccounts(directory, hosts, users);
 
-  let server: ChildProcess | undefined;
-  let log = '';
-
-  function remember(text: string): void {
-    log += text;
-  }
-
-  async function start(): Promise<void> {
-    const child = spawn('prosody', ['--config', configPath, '-F'], { stdio: ['ignore', 'pipe', 'pipe'] });
-    server = child;
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', remember);
-    await eventually(
-      async () => {
-        if (child.exitCode !== null) throw new Error(`prosody ended:\n${log}`);
-        for (const port of Object.values(ports)) await reachable(port);
-      },
-      { withinMs: 20_000 },
-    );
-  }
-
-  async function end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-    const child = server;
-    server = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, 'exit');
-    child.kill(signal);
-    await exited;
-  }
-
-  await start();
+  const server = createServerProcess({ command: 'prosody', args: ['--config', configPath, '-F'], ports: Object.values(ports) });
+  await server.start();
   return {
     c2sPort: ports.c2s,
     componentPort: ports.component,
     httpPort: ports.http,
     host,
     component: { port: ports.component, ...component },
-    logs: () => log,
-    stop: () => end('SIGTERM'),
-    kill: () => end('SIGKILL'),
-    start,
-    restart: async () => {
-      await end('SIGTERM');
-      await start();
-    },
+    ...server,
     shell: async (command) => {
       const { stdout } = await promisify(execFile)('prosodyctl', ['--config', configPath, 'shell', command]);
-      return stdout.replace(/^\*{9,}[^]*^\*{9,}/m, '').trim(); // what it says about optional libraries
+      return stdout.replace(/^\*{9,}[\s\S]*^\*{9,}/m, '').trim(); // what it says about optional libraries
     },
     [Symbol.asyncDispose]: async () => {
-      await end('SIGTERM');
+      await server.stop();
       await rm(directory, { recursive: true, force: true });
     },
   };
@@ -184,13 +147,4 @@ async function writeAccounts(directory: string, hosts: readonly string[], users:
 /** A name as Prosody's datamanager writes it into a path. */
 function stored(name: string): string {
   return name.replace(/[^A-Za-z0-9]/g, (character) => `%${Buffer.from(character).toString('hex')}`);
-}
-
-async function reachable(port: number): Promise<void> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-  } finally {
-    socket.destroy();
-  }
 }

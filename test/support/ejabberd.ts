@@ -1,0 +1,161 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ComponentLogin } from './component-socket.ts';
+import { createServerProcess } from './server-process.ts';
+import { freePort } from './target.ts';
+
+/**
+ * An ejabberd of its own: ports of 127.0.0.1 that were free, everything it writes in a fresh temporary directory. It is
+ * no Erlang node (no name, no epmd, no cookie), so that a system's ejabberd never meets it; its HTTP API takes the
+ * place of `ejabberdctl`.
+ */
+export interface Ejabberd extends AsyncDisposable {
+  readonly c2sPort: number;
+  readonly componentPort: number;
+  /** BOSH at `/http-bind`, WebSocket at `/xmpp-websocket`, the API at `/api`. */
+  readonly httpPort: number;
+  /** The first virtual host. */
+  readonly host: string;
+  /** How the component of `options.component` logs in. */
+  readonly component: ComponentLogin;
+  /** What it has logged so far. */
+  logs(): string;
+  /** Ends it as an administrator does; its ports and data stay for `start`. */
+  stop(): Promise<void>;
+  /** Ends it as a crash does. */
+  kill(): Promise<void>;
+  /** Starts it again after `stop` or `kill`. */
+  start(): Promise<void>;
+  restart(): Promise<void>;
+  /** Runs an `ejabberdctl` command over the HTTP API, such as `api('send_message', { type, from, to, subject, body })`. */
+  api(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown>;
+}
+
+export interface EjabberdOptions {
+  /** Passwords by name; every virtual host has these users. */
+  readonly users?: Readonly<Record<string, string>>;
+  readonly hosts?: readonly string[];
+  /** Default `pusher.` and the first host, secret `s3cret`. */
+  readonly component?: { readonly domain: string; readonly secret: string };
+  /** A domain of rooms (MUC). */
+  readonly rooms?: string;
+  /** Modules besides those that a chat needs, as in `modules` of ejabberd.yml. */
+  readonly modules?: Readonly<Record<string, unknown>>;
+  /** Whether mod_service_log copies everything to the component, default true. */
+  readonly serviceLog?: boolean;
+  /** More top-level options of ejabberd.yml. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Folders of compiled modules. */
+  readonly codePaths?: readonly string[];
+}
+
+const controlScript = '/usr/sbin/ejabberdctl';
+
+export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejabberd> {
+  const { users = { alice: 'pw', bob: 'pw', carol: 'pw' }, hosts = ['localhost'], codePaths = [] } = options;
+  const [host = 'localhost'] = hosts;
+  const component = options.component ?? { domain: `pusher.${host}`, secret: 's3cret' };
+  const ports = { c2s: await freePort(), component: await freePort(), http: await freePort() };
+  const directory = await mkdtemp(join(tmpdir(), 'ejabberd-'));
+  const configPath = join(directory, 'ejabberd.yml');
+  await writeFile(configPath, JSON.stringify(configuration({ ...options, hosts, component }, ports), null, 2)); // JSON is YAML
+
+  const server = createServerProcess({
+    command: 'erl',
+    args: [
+      '-noinput',
+      ...codePaths.flatMap((path) => ['-pa', path]),
+      '-mnesia',
+      'dir',
+      JSON.stringify(join(directory, 'data')),
+      '-s',
+      'ejabberd',
+    ],
+    env: {
+      ...process.env,
+      EJABBERD_CONFIG_PATH: configPath,
+      EJABBERD_LOG_PATH: join(directory, 'ejabberd.log'),
+      ERL_LIBS: await librariesPath(),
+      ERL_CRASH_DUMP: join(directory, 'crash.dump'),
+      HOME: directory,
+    },
+    ports: Object.values(ports),
+  });
+
+  async function api(command: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
+    const response = await fetch(`http://127.0.0.1:${ports.http}/api/${command}`, { method: 'POST', body: JSON.stringify(args) });
+    if (!response.ok) throw new Error(`ejabberd refuses ${command}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
+  await server.start();
+  for (const virtualHost of hosts)
+    for (const [user, password] of Object.entries(users)) await api('register', { user, host: virtualHost, password });
+
+  return {
+    c2sPort: ports.c2s,
+    componentPort: ports.component,
+    httpPort: ports.http,
+    host,
+    component: { port: ports.component, ...component },
+    ...server,
+    api,
+    [Symbol.asyncDispose]: async () => {
+      await server.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+type Settled = EjabberdOptions & Required<Pick<EjabberdOptions, 'component' | 'hosts'>>;
+
+function configuration(
+  { hosts, component, rooms, modules = {}, serviceLog = true, config = {} }: Settled,
+  ports: { readonly c2s: number; readonly component: number; readonly http: number },
+): Readonly<Record<string, unknown>> {
+  const ip = '127.0.0.1';
+  const { domain, secret } = component;
+  return {
+    hosts,
+    loglevel: 'info',
+    listen: [
+      { port: ports.c2s, ip, module: 'ejabberd_c2s', access: 'all' },
+      { port: ports.component, ip, module: 'ejabberd_service', access: 'all', hosts: { [domain]: { password: secret } } },
+      {
+        port: ports.http,
+        ip,
+        module: 'ejabberd_http',
+        request_handlers: { '/api': 'mod_http_api', '/http-bind': 'mod_bosh', '/xmpp-websocket': 'ejabberd_http_ws' },
+      },
+    ],
+    acl: { pusher_domain: { server: domain }, here: { ip: '127.0.0.0/8' } },
+    access_rules: { s2s: [{ deny: 'pusher_domain' }, { allow: 'all' }] },
+    s2s_access: 's2s',
+    api_permissions: { 'the test': { from: ['mod_http_api'], who: [{ acl: 'here' }], what: '*' } },
+    modules: {
+      mod_blocking: {},
+      mod_bosh: {},
+      mod_carboncopy: {},
+      mod_disco: {},
+      mod_http_api: {},
+      mod_mam: { default: 'always' },
+      mod_offline: {},
+      mod_ping: {},
+      mod_privacy: {},
+      mod_roster: {},
+      mod_stream_mgmt: {},
+      mod_admin_extra: {},
+      ...(serviceLog ? { mod_service_log: { loggers: [domain] } } : {}),
+      ...(rooms === undefined ? {} : { mod_muc: { hosts: [rooms] } }),
+      ...modules,
+    },
+    ...config,
+  };
+}
+
+/** Where the distribution keeps its Erlang libraries: its control script knows. */
+async function librariesPath(): Promise<string> {
+  const script = await readFile(controlScript, 'utf8');
+  return /^ERL_LIBS='([^']+)'/m.exec(script)?.[1] ?? '/usr/lib/erlang/lib';
+}

@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { eventually } from './eventually.ts';
+
+/** A server that runs as a child of the test, and can be ended and started again. */
+export interface ServerProcess {
+  /** What it has written to its output so far, over all its lives. */
+  logs(): string;
+  /** Resolves when all its ports accept connections; rejects with its log when it ends instead. */
+  start(): Promise<void>;
+  /** SIGTERM, and waits for its end. */
+  stop(): Promise<void>;
+  /** SIGKILL, and waits for its end. */
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+}
+
+export function createServerProcess(options: {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly ports: readonly number[];
+}): ServerProcess {
+  const { command, args, env = process.env, ports } = options;
+  let running: ChildProcess | undefined;
+  let log = '';
+
+  function remember(text: string): void {
+    log += text;
+  }
+
+  async function start(): Promise<void> {
+    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    running = child;
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', remember);
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`${command} ended with ${code}:\n${log}`);
+    });
+    const listening = eventually(() => Promise.all(ports.map(accepts)), { withinMs: 30_000 });
+    await Promise.race([listening, ended]);
+    ended.catch(() => undefined); // a later end is asked for
+  }
+
+  async function end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    const child = running;
+    running = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+  }
+
+  return {
+    logs: () => log,
+    start,
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    restart: async () => {
+      await end('SIGTERM');
+      await start();
+    },
+  };
+}
+
+async function accepts(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+  } finally {
+    socket.destroy();
+  }
+}
