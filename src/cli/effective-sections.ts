@@ -1,4 +1,3 @@
-import type { PoolTls } from '../../pools/contract.ts';
 import type { ComponentAttachment, Config, HandlerConfig, ListenConfig, PoolConfig } from '../config/config.ts';
 import { createMask } from '../config/mask.ts';
 import { durationText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
@@ -63,7 +62,7 @@ function poolSection(pool: PoolConfig): TomlSection {
 }
 
 /** Of files only that they were read. */
-function tlsEntries(tls: PoolTls): TomlSection['entries'] {
+function tlsEntries(tls: PoolConfig['tls']): TomlSection['entries'] {
   return {
     'connection.tls.verify_mode': tls.verify ? 'peer' : 'none',
     'connection.tls.cacertfile': tls.ca && '[read]',
@@ -76,7 +75,7 @@ function tlsEntries(tls: PoolTls): TomlSection['entries'] {
   };
 }
 
-function versionsOf({ minVersion, maxVersion }: PoolTls): readonly string[] | undefined {
+function versionsOf({ minVersion, maxVersion }: PoolConfig['tls']): readonly string[] | undefined {
   if (minVersion === undefined && maxVersion === undefined) return undefined;
   return [...new Set([minVersion ?? 'TLSv1.2', maxVersion ?? 'TLSv1.3'])].map((version) => version.toLowerCase());
 }

@@ -3,8 +3,12 @@ import type { Reading } from './reading.ts';
 import { type ComponentSection, componentSchema } from './schema/attachment.ts';
 import { isTable, type Path, showPath } from './table.ts';
 
-/** Reads `[attach.*]`. `generalHosts` are the hosts of an attachment that names none. */
-export function readAttachments(value: unknown, generalHosts: readonly string[], reading: Reading): readonly ComponentAttachment[] {
+/** Reads `[attach.*]`. `generalHosts` are the hosts of an attachment that names none; undefined when they have mistakes. */
+export function readAttachments(
+  value: unknown,
+  generalHosts: readonly string[] | undefined,
+  reading: Reading,
+): readonly ComponentAttachment[] {
   if (value === undefined) return [];
   if (!isTable(value)) {
     reading.mistake(['attach'], { expected: 'tables: [attach.NAME]' });
@@ -16,7 +20,10 @@ export function readAttachments(value: unknown, generalHosts: readonly string[],
     const path = ['attach', name];
     if (isOfLaterVersion(entry, path, reading)) continue;
     const read = reading.read(componentSchema, entry, path);
-    if (read !== undefined) attachments.push(normalize(name, read, generalHosts));
+    if (read !== undefined) attachments.push(normalize(name, read, generalHosts ?? []));
+    if (read !== undefined && read.hosts === undefined && generalHosts?.length === 0) {
+      reading.mistake([...path, 'hosts'], { expected: 'a list of domain names here, or in general.hosts' });
+    }
   }
   checkTogether(attachments, reading);
   return attachments;
@@ -54,9 +61,6 @@ function checkTogether(attachments: readonly ComponentAttachment[], reading: Rea
 
   for (const { name, domain, hosts } of attachments) {
     const path = ['attach', name];
-    if (hosts.length === 0) {
-      reading.mistake([...path, 'hosts'], { expected: 'a list of domain names here, or in general.hosts' });
-    }
     if (everyHost.has(domain)) {
       reading.mistake([...path, 'domain'], {
         expected: 'a domain of the component’s own, which is no host',

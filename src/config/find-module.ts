@@ -24,7 +24,7 @@ export async function findModule(name: string, folder: string): Promise<FoundMod
   if (builtinModules.includes(name)) return { kind: 'found', module: { kind: 'builtin', name } };
 
   const lookedAt: string[] = [];
-  for (const file of [...besides(name, folder), ...relativePath(name, folder)]) {
+  for (const file of filesFor(name, folder)) {
     if (await isFile(file)) return found(file);
     lookedAt.push(file);
   }
@@ -42,14 +42,10 @@ function found(file: string): FoundModule {
   return { kind: 'found', module: { kind: 'url', url: pathToFileURL(file).href } };
 }
 
-function besides(name: string, folder: string): readonly string[] {
-  const places = [folder, join(folder, 'callbacks')];
-  return places.flatMap((place) => [resolve(place, `${name}.mjs`), resolve(place, `${name}.js`)]);
-}
-
-/** A name with the ending of a module is a path of its own. */
-function relativePath(name: string, folder: string): readonly string[] {
-  return ['.cjs', '.js', '.mjs'].includes(extname(name)) ? [resolve(folder, name)] : [];
+/** A name with a module's ending is a path of its own. */
+function filesFor(name: string, folder: string): readonly string[] {
+  if (['.cjs', '.js', '.mjs'].includes(extname(name))) return [resolve(folder, name)];
+  return [folder, join(folder, 'callbacks')].flatMap((place) => [resolve(place, `${name}.mjs`), resolve(place, `${name}.js`)]);
 }
 
 async function isFile(file: string): Promise<boolean> {

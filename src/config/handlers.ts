@@ -41,7 +41,7 @@ export async function readHandlers(modules: unknown, around: HandlerSurroundings
   refuseSameNames(candidates, reading);
 
   const handlers: HandlerConfig[] = [];
-  for (const candidate of candidates) handlers.push(...(await resolveCandidate(candidate, around.pools, reading)));
+  for (const candidate of candidates) handlers.push(...(await resolveCandidate(candidate, around, reading)));
   return handlers;
 }
 
@@ -85,9 +85,9 @@ function refuseSameNames(candidates: readonly Candidate[], reading: Reading): vo
   }
 }
 
-async function resolveCandidate(candidate: Candidate, pools: Pools, reading: Reading): Promise<readonly HandlerConfig[]> {
+async function resolveCandidate(candidate: Candidate, around: HandlerSurroundings, reading: Reading): Promise<readonly HandlerConfig[]> {
   const { table, handler, hosts, name } = candidate;
-  checkPool(candidate, pools, reading);
+  checkPool(candidate, around, reading);
   checkPath(handler.path, [...table.path, 'path'], reading);
   const module = await readModule(handler.callback_module, [...table.path, 'callback_module'], reading);
 
@@ -96,7 +96,7 @@ async function resolveCandidate(candidate: Candidate, pools: Pools, reading: Rea
     reading.notice(`${showPath(table.path)} is not enabled: handler ${name} meets no packet`);
     return [];
   }
-  const perPool = hostsPerPool(hosts, handler.pool_name, pools);
+  const perPool = hostsPerPool(hosts, handler.pool_name, around.pools);
   return [...perPool].map(([pool, itsHosts]) => ({
     name: pool.id.includes('@') && !name.includes('@') ? `${name}@${itsHosts.join()}` : name,
     hosts: itsHosts,
@@ -113,7 +113,7 @@ async function resolveCandidate(candidate: Candidate, pools: Pools, reading: Rea
   }));
 }
 
-function checkPool({ table, handler, hosts }: Candidate, pools: Pools, reading: Reading): void {
+function checkPool({ table, handler, hosts }: Candidate, { pools, written }: HandlerSurroundings, reading: Reading): void {
   const missing = hosts.filter((host) => !pools.defines(host, handler.pool_name));
   if (missing.length === 0 || (hosts[0] === undefined && pools.tags.includes(handler.pool_name))) return;
 
@@ -123,7 +123,8 @@ function checkPool({ table, handler, hosts }: Candidate, pools: Pools, reading: 
     known.length === 0 ? 'a pool under outgoing_pools.http, which defines none' : `${expected} (the pools in outgoing_pools.http)`;
   const forHosts = missing.length === hosts.length ? '' : ` for ${missing.join(', ')}`;
   const path = [...table.path, 'pool_name'];
-  reading.mistake(path, { received: `${JSON.stringify(handler.pool_name)}${forHosts}`, expected: defined, hint });
+  const name = lookUp(written, path) ?? handler.pool_name;
+  reading.mistake(path, { received: `${JSON.stringify(name)}${forHosts}`, expected: defined, hint });
 }
 
 function checkPath(path: string, where: Path, reading: Reading): void {

@@ -20,8 +20,11 @@ const schema = section({
   modules: anything,
 });
 
-/** Reads `[[host_config]]`. A host that is not ours is a mistake; a host type that is not ours has domains we cannot know. */
-export function readHostConfigs(value: unknown, hosts: readonly string[], reading: Reading): readonly HostConfig[] {
+/**
+ * Reads `[[host_config]]`. A host that is not ours is a mistake; a host type that is not ours has domains we cannot know.
+ * `hosts` are ours, or undefined when mistakes hide them: then every host passes.
+ */
+export function readHostConfigs(value: unknown, hosts: readonly string[] | undefined, reading: Reading): readonly HostConfig[] {
   if (value === undefined) return [];
   if (!Array.isArray(value)) {
     reading.mistake(['host_config'], { expected: 'a list of tables: [[host_config]]' });
@@ -44,7 +47,7 @@ export function readHostConfigs(value: unknown, hosts: readonly string[], readin
 function readHost(
   entry: unknown,
   path: Path,
-  around: { readonly hosts: readonly string[]; readonly reading: Reading },
+  around: { readonly hosts: readonly string[] | undefined; readonly reading: Reading },
 ): string | undefined {
   const { hosts, reading } = around;
   const read = reading.read(schema, entry, path);
@@ -56,7 +59,7 @@ function readHost(
     reading.mistake(path, { expected: 'a table with either host or host_type' });
     return undefined;
   }
-  if (hosts.includes(name)) return name;
+  if (hosts === undefined || hosts.includes(name)) return name;
 
   if (host === undefined) {
     reading.notice(`${showPath([...path, 'host_type'])}: "${name}" is no host in general.hosts: skipped`);

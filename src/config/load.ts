@@ -26,9 +26,9 @@ export async function loadConfig(file: string, env: Environment): Promise<Config
 
   reading.read(rootSchema, value, []);
   const general = reading.read(generalSchema, value['general'] ?? {}, ['general']);
-  const attachments = readAttachments(value['attach'], general?.hosts ?? [], reading);
+  const attachments = readAttachments(value['attach'], general?.hosts, reading);
   const hosts = [...new Set([...(general?.hosts ?? []), ...attachments.flatMap((attachment) => attachment.hosts)])];
-  const hostConfigs = readHostConfigs(value['host_config'], hosts, reading);
+  const hostConfigs = readHostConfigs(value['host_config'], reading.mistakes.length === 0 ? hosts : undefined, reading);
   const pools = await readPools(value['outgoing_pools'], { hosts, hostConfigs }, reading);
   const handlers = await readHandlers(value['modules'], { hosts, hostConfigs, pools, written: own }, reading);
   const service = readService(value, reading);
@@ -99,6 +99,6 @@ function absences({ attachments, handlers, hosts }: Pick<Config, 'attachments' |
   const notices: string[] = [];
   if (attachments.length === 0) notices.push('no [attach.NAME] section: nothing to attach to, so `run` will refuse to start');
   if (hosts.length === 0) notices.push('general.hosts names no host: no packet is local, so no handler meets one');
-  if (handlers.length === 0) notices.push('no handler in modules.mod_event_pusher: nothing is pushed');
+  if (handlers.length === 0) notices.push('no handler under modules.mod_event_pusher has a packet to meet: nothing is pushed');
   return notices;
 }

@@ -169,7 +169,7 @@ function checkStatusCodes(retry: PoolSection['retry'], path: Path, reading: Read
 }
 
 function noticeDifferences(pool: PoolSection, path: Path, reading: Reading): void {
-  const say = (key: string, text: string): void => reading.notice(`${showPath([...path, key])}: ${text}`);
+  const say = (key: string, text: string): void => reading.notice(`${showPath([...path, ...key.split('.')])}: ${text}`);
   const { strategy, connection } = pool;
 
   if (strategy !== undefined && strategy !== 'available_worker') {

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import type { PoolTls } from '../../pools/contract.ts';
 import { toError } from '../kit/errors.ts';
+import type { PoolConfig } from './config.ts';
 import type { Reading } from './reading.ts';
 import type { TlsSection } from './schema/pool.ts';
 import { type Path, showPath } from './table.ts';
+
+type PoolTls = PoolConfig['tls'];
 
 const untouched: PoolTls = {
   verify: true,
@@ -78,7 +80,7 @@ function versionRange(tls: TlsSection, path: Path, reading: Reading): Pick<PoolT
 }
 
 function noticeDifferences(tls: TlsSection, path: Path, reading: Reading): void {
-  const say = (key: string, text: string): void => reading.notice(`${showPath([...path, key])}: ${text}`);
+  const say = (key: string, text: string): void => reading.notice(`${showPath([...path, ...key.split('.')])}: ${text}`);
   const { enabled, protocol } = tls.server_name_indication;
 
   if (tls.verify_mode === 'none') say('verify_mode', '"none" accepts any certificate: whoever sits in between reads the messages');

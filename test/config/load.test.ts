@@ -189,7 +189,7 @@ test('without an attachment, a host or a handler there is a notice for each', as
   expect((await load('')).notices).toEqual([
     'no [attach.NAME] section: nothing to attach to, so `run` will refuse to start',
     'general.hosts names no host: no packet is local, so no handler meets one',
-    'no handler in modules.mod_event_pusher: nothing is pushed',
+    'no handler under modules.mod_event_pusher has a packet to meet: nothing is pushed',
   ]);
 });
 

@@ -218,3 +218,10 @@ test('all mistakes of a file come together, one line each, in one error', async 
   expect(lines[0]).toBe(`${file} has 9 mistakes:`);
   expect(lines).toHaveLength(10);
 });
+
+test('what only follows from a mistake in the hosts is not told', async () => {
+  const withoutHosts = attachment.replace(/hosts.*/, '');
+  expect(await mistakeLines(`[general]\nhosts = "a"\n${withoutHosts}[[host_config]]\nhost = "a"`)).toEqual([
+    'general.hosts: received "a", expected a list of domain names',
+  ]);
+});

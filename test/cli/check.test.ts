@@ -1,0 +1,130 @@
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { checkAsJson, renderCheck, renderMistakes } from '../../src/cli/check.ts';
+import { durationText, sizeText } from '../../src/cli/toml-text.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { attachment, load, mistakesOf, pool } from '../config/write-config.ts';
+
+const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/config/${name}`, import.meta.url));
+
+const everything = `
+[general]
+hosts = ["localhost", "b.example"]
+loglevel = "debug"
+${attachment}
+[outgoing_pools.http.slow]
+workers = 3
+client = "got"
+retry = { schedule = ["250ms", "90s"], accept = [404], defer = [403], refuse = [503] }
+[outgoing_pools.http.slow.connection]
+host = "http://127.0.0.1:8000"
+path_prefix = "/api"
+[modules.mod_event_pusher.backend.http]
+pool_name = "slow"
+path = "/hook?x=1"
+name = "mine"
+hold = "forever"
+ttl = "2h"
+when = { direction = "in", body = true, has = ["urn:x:1", "urn:x:2"] }
+options = { brand = "x \\"y\\"", limits = [1, 2.5], deep = { "odd key" = true } }
+[spool]
+engine = "memory"
+max_bytes = "1GiB"
+[admin]
+listen = "[::1]:0"
+[metrics]
+mongooseim = true
+`;
+
+test('what is printed is a configuration that comes to the same', async () => {
+  const config = await load(everything);
+  const [toml = ''] = renderCheck(config).split('\n\nRequests go to:');
+  const again = await load(toml.replace('[redacted]', 'a secret of the test'));
+  expect({ ...again, file: config.file }).toEqual(config);
+});
+
+test('defaults are shown, secrets are not', async () => {
+  const shown = renderCheck(await load(`${pool}${attachment}[modules.mod_event_pusher.backend.http]`));
+  expect(shown).toContain('call_timeout = "5s"\n');
+  expect(shown).toContain('retry.schedule = ["1s", "5s", "30s", "2m", "10m", "30m", "1h", "3h", "6h", "12h"]\n');
+  expect(shown).toContain('secret = "[redacted]"\n');
+  expect(shown).not.toContain('a secret of the test');
+});
+
+test('after the configuration stands where each handler’s requests go, then the notices', async () => {
+  const shown = renderCheck(await loadConfig(fixture('documented-two-handlers.toml'), {}));
+  expect(shown.slice(shown.indexOf('Requests go to:'))).toBe(`Requests go to:
+  http_pool-notifications-9b73075f  POST https://localhost:8000/webservice/notifications
+  http_pool-alerts-d8c5ce0e         POST https://localhost:8000/webservice/alerts
+
+Notices:
+  - no [attach.NAME] section: nothing to attach to, so \`run\` will refuse to start
+  - general.hosts names no host: no packet is local, so no handler meets one
+`);
+});
+
+test('nothing is said of handlers and notices where there are none', async () => {
+  const shown = renderCheck(await load(everything));
+  expect(shown).not.toContain('Notices');
+  expect(renderCheck(await load(attachment))).not.toContain('Requests go to');
+});
+
+test('a whole mongooseim.toml is shown on 100 columns', async () => {
+  const lines = renderCheck(await loadConfig(fixture('mongooseim.toml'), {})).split('\n');
+  expect(lines.filter((line) => line.length > 100)).toEqual([]);
+});
+
+test('a list that is too long stands one item per line', async () => {
+  const hosts = Array.from({ length: 12 }, (_, index) => `host-${index}.example.org`);
+  const shown = renderCheck(await load(`[general]\nhosts = ${JSON.stringify(hosts)}`));
+  expect(shown).toContain('hosts = [\n  "host-0.example.org",\n');
+});
+
+test('wide names and URLs stand on two lines', async () => {
+  const path = `/${'x'.repeat(80)}`;
+  const shown = renderCheck(await load(`${pool}[modules.mod_event_pusher.backend.http]\npath = "${path}"\nname = "wide"`));
+  expect(shown).toContain(`  wide\n    POST http://localhost:8000${path}\n`);
+});
+
+test('for programs there are the same facts as an object', async () => {
+  const json: unknown = JSON.parse(JSON.stringify(checkAsJson(await load(everything))));
+  expect(json).toMatchObject({
+    hosts: ['localhost', 'b.example'],
+    attachments: [{ name: 'chat', secret: '[redacted]' }],
+    pools: [{ id: 'slow', retry: { scheduleMs: [250, 90_000] } }],
+    handlers: [{ name: 'mine', method: 'POST', url: 'http://127.0.0.1:8000/api/hook?x=1', holdMs: 'forever', ttlMs: 7_200_000 }],
+    notices: [],
+  });
+  expect(json).not.toHaveProperty('redacted');
+});
+
+test('mistakes are listed one by one, on lines that fit', async () => {
+  const shown = renderMistakes(await mistakesOf('[spol]\n[service]\ndrain_timeout = "soon"'));
+  expect(shown).toBe(`  - spol: received an unknown key, expected one of general, attach, outgoing_pools, modules,
+    host_config, callbacks, spool, admin, metrics, service (did you mean "spool"?)
+  - service.drain_timeout: received "soon", expected a duration: milliseconds, or a string such as
+    "500ms", "2s", "5m", "1h", "30d"
+`);
+});
+
+test.each([
+  [0, '0ms'],
+  [1, '1ms'],
+  [1500, '1500ms'],
+  [90_000, '90s'],
+  [60_000, '1m'],
+  [86_400_000, '1d'],
+  [Number.POSITIVE_INFINITY, 'forever'],
+])('%d ms is shown as %s', (ms, text) => {
+  expect(durationText(ms)).toBe(text);
+});
+
+test.each([
+  [0, '0B'],
+  [1001, '1001B'],
+  [1024, '1KiB'],
+  [64e6, '64MB'],
+  [10e9, '10GB'],
+])('%d bytes are shown as %s', (bytes, text) => {
+  expect(sizeText(bytes)).toBe(text);
+});

@@ -1,0 +1,95 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in the file look like templates
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { checkAsJson, renderCheck, renderMistakes } from '../../src/cli/check.ts';
+import { createMask } from '../../src/config/mask.ts';
+import { ConfigInvalid } from '../../src/config/mistakes.ts';
+import { Secret } from '../../src/kit/secret.ts';
+import { makeSelfSigned } from '../support/self-signed.ts';
+import { load } from './write-config.ts';
+
+/** Secrets that stand in no output by chance, with letters that need escapes among them. */
+const secretText = fc.stringMatching(/^[A-Z"\\'=# ]{4,20}$/).map((text) => `S3cr3t${text}`);
+
+/** Every place where a secret may stand, each with its own reference. */
+const everywhere = (broken: string): string => `
+[attach.chat]
+type = "component"
+service = "xmpp://127.0.0.1"
+domain = "pusher.localhost"
+secret = "\${COMPONENT}"
+hosts = ["localhost"]
+[outgoing_pools.http.http_pool.connection]
+host = "https://localhost"
+tls = { certfile = "cert.pem", keyfile = "key.pem", password = "\${PASSPHRASE}" }
+[modules.mod_event_pusher.backend.http]
+path = "/hooks/\${file:hook}"
+options = { api_key = "\${OPTION}", header = "Bearer \${OPTION}", deep = [{ x = "\${file:option}" }] }
+[admin]
+listen = "0.0.0.0:0"
+token = "\${file:token}"
+[metrics]
+token = "\${METRICS}"
+${broken}`;
+
+const identity = makeSelfSigned(['DNS:localhost']);
+
+test('no secret is in anything that is shown of a configuration', async () => {
+  await fc.assert(
+    fc.asyncProperty(secretText, async (text) => {
+      const config = await load(everywhere(''), given(text));
+      expect(config.attachments[0]?.secret.reveal()).toBe(`${text}1`);
+      expect(config.handlers[0]?.options['header']).toBe(`Bearer ${text}3`);
+
+      const json = JSON.stringify(checkAsJson(config));
+      for (const shown of [renderCheck(config), json, inspect(config.attachments), config.notices.join('\n')]) expectNo(text, shown);
+      expectNo(identity.key.split('\n')[1] ?? '', json);
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test.each([
+  ['an unknown key', '[spol]'],
+  ['a number too small', '[outgoing_pools.http.http_pool]\nworkers = 0\n'],
+  [
+    'a secret where something else belongs',
+    '[general]\nloglevel = "${COMPONENT}"\n[callbacks]\ntimeout = "${file:token}"\n[service]\ndrain_timeout = "${METRICS}"\n[[modules.mod_event_pusher_http]]\npool_name = "${OPTION}"',
+  ],
+])('no secret is in the mistakes: %s', async (_, broken) => {
+  await fc.assert(
+    fc.asyncProperty(secretText, async (text) => {
+      const error = await load(everywhere(broken), given(text)).catch((thrown: unknown) => thrown);
+      if (!(error instanceof ConfigInvalid)) throw new Error('expected CONFIG_INVALID', { cause: error });
+      for (const shown of [error.message, renderMistakes(error.mistakes), inspect(error)]) expectNo(text, shown);
+    }),
+    { numRuns: 10 },
+  );
+});
+
+test('a mask replaces whole values of any length, and long texts inside others', () => {
+  const mask = createMask([new Secret('abc'), new Secret('long enough'), new Secret('long enough to hold the other'), new Secret('')]);
+  expect(mask('abc')).toBe('[redacted]');
+  expect(mask('abcdef')).toBe('abcdef');
+  expect(mask('it is long enough!')).toBe('it is [redacted]!');
+  expect(mask('long enough to hold the other one')).toBe('[redacted] one');
+  expect(mask('')).toBe('');
+});
+
+function given(text: string) {
+  const files = {
+    'cert.pem': identity.cert,
+    'key.pem': identity.key,
+    hook: encodeURIComponent(`${text}4`).replaceAll("'", '%27'),
+    option: `${text}5`,
+    token: `${text}6`,
+  };
+  return { env: { COMPONENT: `${text}1`, PASSPHRASE: `${text}2`, OPTION: `${text}3`, METRICS: `${text}7` }, files };
+}
+
+/** Every secret of a run begins with the same text; quoting may have changed what follows the first letters. */
+function expectNo(text: string, shown: string): void {
+  expect(shown).not.toContain(text);
+  expect(shown).not.toContain('S3cr3t');
+}
