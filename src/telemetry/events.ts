@@ -18,7 +18,7 @@ export interface Events {
     readonly attemptsAllowed: number;
     readonly outcome: Outcome;
     readonly accepted: boolean;
-    /** Accepted → this attempt, ms: what the event waited so far. */
+    /** Accepted → the end of this attempt, ms. */
     readonly ageMs: number;
     /** When it is tried again; undefined when it is not. */
     readonly nextAt: EpochMs | undefined;
