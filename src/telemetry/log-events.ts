@@ -54,9 +54,10 @@ function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
 
 function logCallbacks(events: EventBus, log: Logger): void {
   events.on('callback.failed', ({ handler, callback, packetId, error }) => {
+    const thrown = error.cause instanceof Error ? error.cause : error;
     log.error(
-      { event: 'callback.failed', handler, callback, packetId, error: error.name, at: placesIn(error) },
-      `callback ${callback} of handler ${handler} failed, its packet became a dead letter`,
+      { event: 'callback.failed', handler, callback, packetId, error: thrown.name, at: placesIn(thrown) },
+      `callback ${callback} of handler ${handler} failed; the packet became a dead letter, which says why`,
     );
   });
 }

@@ -96,7 +96,8 @@ test('what a backend answered is never logged', () => {
 
 test('a failed callback is told with the place, without the words of its error', () => {
   const { events, lines } = keepLines();
-  const error = new TypeError('cannot send Hi, Bob!\n    at his body');
+  const cause = new TypeError('cannot send Hi, Bob!\n    at his body');
+  const error = new Error(`prepareBody: ${cause.message}`, { cause });
   events.emit('callback.failed', { handler: 'chat', callback: 'prepareBody', packetId, error });
   expect(lines).toMatchObject([{ level: 'error', handler: 'chat', callback: 'prepareBody', packetId, error: 'TypeError' }]);
   expect(JSON.stringify(lines)).toContain('log.test.ts');
