@@ -1,0 +1,131 @@
+import type { Jid } from '../../pools/contract.ts';
+import { prepareDomain } from './domain.ts';
+import { createProfiles, type Profiles } from './stringprep.ts';
+
+/** A JID as read. Where `prepared` is false its parts are as they came, to be passed on and counted. */
+export interface ReadJid {
+  readonly jid: Jid;
+  readonly prepared: boolean;
+}
+
+export type JidReader = (text: string) => ReadJid;
+
+/** Bytes of UTF-8 that each part may have (RFC 7622 §3.1). */
+const MAX_PART_BYTES = 1023;
+
+/**
+ * Reads JIDs, remembering between `size` and twice as many of those it has seen last. A packet's addresses are mostly
+ * those of a conversation under way.
+ */
+export function createJidReader({ size = 4096 }: { readonly size?: number } = {}): JidReader {
+  const profiles = once(createProfiles);
+  let recent = new Map<string, ReadJid>();
+  let older = recent;
+
+  return (text) => {
+    const known = recent.get(text);
+    if (known !== undefined) return known;
+
+    // As a slice of a larger string it would keep all of that, a whole stanza, for as long as it is remembered.
+    const own = Buffer.from(text).toString();
+    const read = older.get(own) ?? prepare(own === text ? own : text, profiles);
+    if (read.prepared) remember(own, read);
+    return read;
+  };
+
+  function remember(text: string, read: ReadJid): void {
+    if (recent.size >= size) {
+      older = recent;
+      recent = new Map();
+    }
+    recent.set(text, read);
+  }
+}
+
+/**
+ * Reads one JID: split at the first `/`, then at the first `@` (RFC 7622 §3.2), its parts prepared by nodeprep, nameprep
+ * and resourceprep (RFC 6122). Never throws: with a prohibited character, mixed direction, an empty part or a part of
+ * more than 1023 bytes the JID is passed on as it is. For many, {@link createJidReader} builds the tables once.
+ */
+export function parseJid(text: string): ReadJid {
+  return prepare(text, createProfiles);
+}
+
+/** A JID of parts that are prepared already; absent ones are empty. */
+export function makeJid(user: string, server: string, resource: string): Jid {
+  const bare = user === '' ? server : `${user}@${server}`;
+  return Object.freeze({ user, server, resource, bare, full: resource === '' ? bare : `${bare}/${resource}` });
+}
+
+/** The JID without its resource. */
+export function bareJid(jid: Jid): Jid {
+  return jid.resource === '' ? jid : makeJid(jid.user, jid.server, '');
+}
+
+interface Parts {
+  readonly user: string;
+  readonly server: string;
+  readonly resource: string;
+}
+
+function prepare(text: string, profiles: () => Profiles): ReadJid {
+  const parts = split(text);
+  const jid = parts === undefined ? undefined : prepareParts(parts, profiles);
+  return jid === undefined ? { jid: asItIs(text), prepared: false } : { jid, prepared: true };
+}
+
+/** Undefined where a part is empty that its separator announces. */
+function split(text: string): Parts | undefined {
+  const parts = rawParts(text);
+  if (parts.server === '' || (text.endsWith('/') && parts.resource === '')) return undefined;
+  return parts.user === '' && text.startsWith('@') ? undefined : parts;
+}
+
+function rawParts(text: string): Parts {
+  const slash = text.indexOf('/');
+  const bare = slash === -1 ? text : text.slice(0, slash);
+  const at = bare.indexOf('@');
+  return {
+    user: at === -1 ? '' : bare.slice(0, at),
+    server: bare.slice(at + 1),
+    resource: slash === -1 ? '' : text.slice(slash + 1),
+  };
+}
+
+function asItIs(text: string): Jid {
+  const slash = text.indexOf('/');
+  return Object.freeze({ ...rawParts(text), bare: slash === -1 ? text : text.slice(0, slash), full: text });
+}
+
+function prepareParts({ user, server, resource }: Parts, profiles: () => Profiles): Jid | undefined {
+  const prepared = {
+    user: PLAIN_USER.test(user) ? user.toLowerCase() : profiles().nodeprep(user),
+    server: isPlainDomain(server) ? server.toLowerCase() : prepareDomain(server, profiles().nameprep),
+    resource: PLAIN_RESOURCE.test(resource) ? resource : profiles().resourceprep(resource),
+  };
+  if (!holds(prepared.user, user) || !holds(prepared.server, server) || !holds(prepared.resource, resource)) return undefined;
+  return makeJid(prepared.user, prepared.server, prepared.resource);
+}
+
+/** Plain ASCII, which each profile leaves as it is but for its case. */
+const PLAIN_USER = /^[!#-%(-.0-9;=?A-~]*$/;
+const PLAIN_DOMAIN = /^[-0-9a-z_]+(?:\.[-0-9a-z_]+)*$/i;
+const PLAIN_RESOURCE = /^[ -~]*$/;
+
+function isPlainDomain(server: string): boolean {
+  return PLAIN_DOMAIN.test(server) && !/xn--/i.test(server);
+}
+
+/** What was prepared came out, is not too long, and is empty only where nothing was given. */
+function holds(prepared: string | undefined, given: string): prepared is string {
+  if (prepared === undefined || (prepared === '') !== (given === '')) return false;
+  return prepared.length <= MAX_PART_BYTES / 3 || Buffer.byteLength(prepared) <= MAX_PART_BYTES;
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
