@@ -22,8 +22,8 @@
 --
 -- The queue is memory: it outlives the component's connection and a reload of this module, not the server. Its epoch
 -- names one life of it. When the bytes are used up, unsent presence and iq go first, oldest first, then the oldest
--- unsent messages; the numbers of what was dropped are never given again, so that the component sees the hole. At most
--- half of the bytes are ever in flight.
+-- unsent messages; the numbers of what was dropped are never given again, so that the component sees the hole. What is
+-- in flight is not dropped, and nothing more is sent while it is more than half of the bytes.
 
 local st = require "util.stanza";
 local jid_bare = require "util.jid".bare;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { ComponentLogin } from './component-socket.ts';
 import { createServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
+import { connectUser, type UserLogin, type XmppUser } from './xmpp-user.ts';
 
 /**
  * An ejabberd of its own: ports of 127.0.0.1 that were free, everything it writes in a fresh temporary directory. It is
@@ -19,6 +20,8 @@ export interface Ejabberd extends AsyncDisposable {
   readonly host: string;
   /** How the component of `options.component` logs in. */
   readonly component: ComponentLogin;
+  /** Logs a user in on the port that its transport needs. */
+  connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
   /** What it has logged so far. */
   logs(): string;
   /** Ends it as an administrator does; its ports and data stay for `start`. */
@@ -99,10 +102,11 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
     httpPort: ports.http,
     host,
     component: { port: ports.component, ...component },
+    connect: (login) => connectUser({ host, ...login, port: (login.transport ?? 'tcp') === 'tcp' ? ports.c2s : ports.http }),
     ...server,
     api,
     [Symbol.asyncDispose]: async () => {
-      await server.stop();
+      await server.kill(); // there is nothing to keep
       await rm(directory, { recursive: true, force: true });
     },
   };

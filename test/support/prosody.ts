@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import type { ComponentLogin } from './component-socket.ts';
 import { createServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
+import { connectUser, type UserLogin, type XmppUser } from './xmpp-user.ts';
 
 /** A Prosody of its own: ports of 127.0.0.1 that were free, everything it writes in a fresh temporary directory. */
 export interface Prosody extends AsyncDisposable {
@@ -18,6 +19,8 @@ export interface Prosody extends AsyncDisposable {
   readonly host: string;
   /** How the component of `options.component` logs in. */
   readonly component: ComponentLogin;
+  /** Logs a user in on the port that its transport needs. */
+  connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
   /** What it has logged so far. */
   logs(): string;
   /** Ends it as an administrator does; its ports and data stay for `start`. */
@@ -68,13 +71,14 @@ export async function startProsody(options: ProsodyOptions = {}): Promise<Prosod
     httpPort: ports.http,
     host,
     component: { port: ports.component, ...component },
+    connect: (login) => connectUser({ host, ...login, port: (login.transport ?? 'tcp') === 'tcp' ? ports.c2s : ports.http }),
     ...server,
     shell: async (command) => {
       const { stdout } = await promisify(execFile)('prosodyctl', ['--config', configPath, 'shell', command]);
       return stdout.replace(/^\*{9,}[\s\S]*^\*{9,}/m, '').trim(); // what it says about optional libraries
     },
     [Symbol.asyncDispose]: async () => {
-      await server.stop();
+      await server.kill(); // there is nothing to keep
       await rm(directory, { recursive: true, force: true });
     },
   };
@@ -130,7 +134,7 @@ ${config}
 ${hosts.map((host) => `VirtualHost ${lua(host)}\n  modules_enabled = { ${tap ? '"event_pusher_tap"' : ''} }`).join('\n')}
 Component ${lua(component.domain)}
   component_secret = ${lua(component.secret)}
-${rooms === undefined ? '' : `Component ${lua(rooms)} "muc"`}
+${rooms === undefined ? '' : `Component ${lua(rooms)} "muc"\n  muc_room_locking = false`}
 `;
 }
 

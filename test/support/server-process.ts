@@ -33,13 +33,15 @@ export function createServerProcess(options: {
   async function start(): Promise<void> {
     const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     running = child;
+    const endWithUs = () => void child.kill('SIGKILL');
+    process.on('exit', endWithUs);
+    child.once('exit', () => process.off('exit', endWithUs));
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', remember);
     const ended = once(child, 'exit').then(([code]) => {
       throw new Error(`${command} ended with ${code}:\n${log}`);
     });
     const listening = eventually(() => Promise.all(ports.map(accepts)), { withinMs: 30_000 });
     await Promise.race([listening, ended]);
-    ended.catch(() => undefined); // a later end is asked for
   }
 
   async function end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {

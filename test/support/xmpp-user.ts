@@ -14,8 +14,8 @@ export interface XmppUser extends AsyncDisposable {
   send(xml: string): void;
   /** Sends a chat message; `extra` is more XML inside of it. Gives its id. */
   sendChat(to: string, body: string, extra?: string): string;
-  /** Sends an iq of type `set` and gives the answer to it. */
-  ask(payload: string, to?: string): Promise<Stanza>;
+  /** Sends an iq, to the own account unless `to` says whom, and gives the answer to it. `type` is `set` by default. */
+  ask(payload: string, to?: string, type?: 'get' | 'set'): Promise<Stanza>;
   /** The first received stanza that `matches` and was not yet given out, or the next one to come. */
   next(matches?: (stanza: Stanza) => boolean, withinMs?: number): Promise<Stanza>;
   /** Ends the stream as a client does and waits until the server has ended it too. */
@@ -83,9 +83,9 @@ export async function connectUser(login: UserLogin): Promise<XmppUser> {
       send(`<message to='${escapeAttribute(to)}' type='chat' id='${id}'><body>${escapeText(body)}</body>${extra}</message>`);
       return id;
     },
-    ask: (payload, to) => {
+    ask: (payload, to, type = 'set') => {
       const id = nextId();
-      send(`<iq type='set' id='${id}'${to === undefined ? '' : ` to='${escapeAttribute(to)}'`}>${payload}</iq>`);
+      send(`<iq type='${type}' id='${id}'${to === undefined ? '' : ` to='${escapeAttribute(to)}'`}>${payload}</iq>`);
       return transport.inbox.next(({ name, attrs }) => name === 'iq' && attrs['id'] === id);
     },
     next: transport.inbox.next,

@@ -1,0 +1,254 @@
+import { describe, expect, test } from 'vitest';
+import { findChild } from '../../src/packet/xml/element.ts';
+import type { TapItem } from '../../src/sources/component/tap-item.ts';
+import { requirePackage } from '../support/packages.ts';
+import { startProsody } from '../support/prosody.ts';
+import { attachTap, type TapPusher, tell } from '../support/tap-pusher.ts';
+import type { XmppUser } from '../support/xmpp-user.ts';
+
+const all = 'message presence iq';
+
+describe.skipIf(!(await requirePackage('prosody')))('what the tap of Prosody sees', () => {
+  test('a message is one `in` of its sender and one `out` to its receiver, in this order and numbered', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
+    alice.sendChat(bob.bare, 'Hi, Bob!');
+
+    const [sent, routed] = [await pusher.item(), await pusher.item()];
+
+    expect([tell(sent), tell(routed)]).toEqual(['in alice/phone > bob: Hi, Bob!', 'out alice/phone > bob: Hi, Bob! (1)']);
+    expect([sent.seq, routed.seq]).toEqual([1, 2]);
+    expect([sent.session, routed.session]).toEqual(['alice@localhost/phone', undefined]);
+    expect([archivedBy(sent), archivedBy(routed)]).toEqual(['alice@localhost', 'bob@localhost']);
+    expect(Math.abs((sent.time ?? 0) - Date.now())).toBeLessThan(60_000);
+  });
+
+  test('a receiver with several clients gets one `out` that counts those who are available', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    await using _desk = await prosody.connect({ user: 'bob', resource: 'desk' });
+    await using _phone = await prosody.connect({ user: 'bob', resource: 'phone' });
+    await using _mute = await prosody.connect({ user: 'bob', resource: 'mute', available: false });
+    alice.sendChat('bob@localhost', 'to the account');
+    alice.sendChat('bob@localhost/desk', 'to one of them');
+
+    expect(await seen(pusher, alice)).toEqual([
+      'in alice/phone > bob: to the account',
+      'out alice/phone > bob: to the account (2)',
+      'in alice/phone > bob/desk: to one of them',
+      'out alice/phone > bob/desk: to one of them (2)',
+    ]);
+  });
+
+  test('a message to an offline user is one `out` with no client, and its replay at login is no other', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    alice.sendChat('bob@localhost', 'while you sleep');
+    expect(tell(await pusher.item())).toBe('in alice/phone > bob: while you sleep');
+    expect(tell(await pusher.item())).toBe('out alice/phone > bob: while you sleep (0)');
+
+    await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
+    await bob.next(({ name }) => name === 'message');
+
+    expect(await seen(pusher, alice)).toEqual([]);
+  });
+
+  test('a message to nobody who exists is routed to nobody', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    alice.sendChat('nobody@localhost', 'Hello?');
+
+    expect(await seen(pusher, alice)).toEqual(['in alice/phone > nobody: Hello?']);
+  });
+
+  test('a message to oneself has both directions and a receiver', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    alice.sendChat(alice.bare, 'a note');
+    alice.send("<message type='chat'><body>another</body></message>");
+
+    expect(await seen(pusher, alice)).toEqual([
+      'in alice/phone > alice: a note',
+      'out alice/phone > alice: a note (1)',
+      'in alice/phone > alice: another',
+      'out alice/phone > alice: another (1)',
+    ]);
+  });
+
+  test('a message in a room is one `in`, and one `out` per occupant', async () => {
+    await using prosody = await startProsody({ rooms: 'rooms.localhost' });
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
+    for (const user of [alice, bob]) await enter(user, 'tea@rooms.localhost');
+    await seen(pusher, alice);
+    alice.send("<message to='tea@rooms.localhost' type='groupchat'><body>Milk?</body></message>");
+    await bob.next(({ attrs }) => attrs['type'] === 'groupchat');
+
+    const items = (await seen(pusher, alice)).filter((item) => item.includes('Milk?'));
+    expect(items.sort()).toEqual([
+      'in alice/phone > tea@rooms.localhost: Milk?',
+      'out tea@rooms.localhost/alice > alice/phone: Milk? (1)',
+      'out tea@rooms.localhost/alice > bob/desk: Milk? (1)',
+    ]);
+  });
+
+  test('who blocks sends nothing to the blocked and is routed nothing from them', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
+    await bob.ask("<block xmlns='urn:xmpp:blocking'><item jid='alice@localhost'/></block>");
+    alice.sendChat(bob.bare, 'to who blocks me');
+    bob.sendChat(alice.bare, 'to whom I block');
+    await bob.next(({ attrs }) => attrs['type'] === 'error');
+
+    expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: to who blocks me']);
+  });
+
+  test.each(['websocket', 'bosh'] as const)('a client over %s counts like any other', async (transport) => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'web', transport });
+    await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
+    alice.sendChat(bob.bare, 'from a browser');
+    await bob.next(({ name }) => name === 'message');
+    bob.sendChat(alice.jid, 'to a browser');
+
+    expect(await seen(pusher, bob)).toEqual([
+      'in alice/web > bob: from a browser',
+      'out alice/web > bob: from a browser (1)',
+      'in bob/desk > alice/web: to a browser',
+      'out bob/desk > alice/web: to a browser (1)',
+    ]);
+  });
+
+  test('a message that the server itself sends is an `out`', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await prosody.shell(
+      `> prosody.core_post_stanza(prosody.hosts.localhost,
+      require "util.stanza".message({ from = "localhost", to = "bob@localhost" }, "Down at noon"))`.replaceAll('\n', ' '),
+    );
+
+    expect(tell(await pusher.item())).toBe('out localhost > bob: Down at noon (0)');
+  });
+
+  test('the text arrives as it was written', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: `it's <me> & "you"` });
+    const text = `<b>'"&amp; ünïcödé 🙂 ]]> ${'long '.repeat(2000)}`;
+    alice.sendChat('bob@localhost', text, `<x xmlns='urn:x' xmlns:y='urn:y' y:a="'&lt;"><z/><jc xmlns='jabber:client'/></x>`);
+
+    const { session, stanza } = await pusher.item();
+    expect(session).toBe(alice.jid);
+    expect(stanza?.attrs['from']).toBe(alice.jid);
+    expect(stanza?.text('body')).toBe(text);
+    const extra = stanza === undefined ? undefined : findChild(stanza, 'x', 'urn:x');
+    expect(extra?.children.map((child) => (typeof child === 'string' ? child : child.ns))).toEqual(['urn:x', 'jabber:client']);
+    expect(Object.values(extra?.attrs ?? {})).toContain("'<");
+  });
+
+  test('carbon copies and archive results are not tapped', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    await using desk = await prosody.connect({ user: 'bob', resource: 'desk' });
+    await using phone = await prosody.connect({ user: 'bob', resource: 'phone' });
+    await phone.ask("<enable xmlns='urn:xmpp:carbons:2'/>");
+    alice.sendChat(desk.jid, 'once');
+    await phone.next((stanza) => stanza.name === 'message' && findChild(stanza, 'received', 'urn:xmpp:carbons:2') !== undefined);
+    await desk.ask("<query xmlns='urn:xmpp:mam:2'/>");
+
+    expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob/desk: once', 'out alice/phone > bob/desk: once (2)']);
+    expect(desk.received.some((stanza) => findChild(stanza, 'result', 'urn:xmpp:mam:2') !== undefined)).toBe(true);
+  });
+
+  test('what goes to the component or comes from it is never tapped', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody, all);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone', available: false });
+    alice.sendChat('bot@pusher.localhost', 'to the pusher');
+    await pusher.inbox.next((stanza) => stanza.text('body') === 'to the pusher');
+    pusher.send("<message from='bot@pusher.localhost' to='alice@localhost/phone'><body>from the pusher</body></message>");
+    await alice.next((stanza) => stanza.text('body') === 'from the pusher');
+
+    expect(await seen(pusher, alice)).toEqual([]);
+  });
+
+  test('presence and iq are tapped when they are wanted: a broadcast once, and its end too', async () => {
+    await using prosody = await startProsody();
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
+    await befriend(alice, bob);
+    await using pusher = await attachTap(prosody, 'presence iq');
+    alice.send('<presence><show>away</show></presence>');
+    await bob.next((stanza) => stanza.text('show') === 'away');
+    await bob.ask("<ping xmlns='urn:xmpp:ping'/>", 'localhost', 'get');
+    await alice.close();
+    await bob.next(({ attrs }) => attrs['type'] === 'unavailable');
+    bob.send("<iq type='get' id='last' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
+
+    const items: string[] = [];
+    for (let id = ''; id !== 'last'; ) {
+      const item = await pusher.item();
+      id = item.stanza?.attrs['id'] ?? '';
+      items.push(tell(item));
+    }
+    expect(items).toEqual([
+      'in presence alice/phone > all',
+      'out presence alice/phone > bob (1)',
+      'in iq bob/desk > localhost',
+      'in presence unavailable alice/phone > all',
+      'out presence unavailable alice/phone > bob (1)',
+      'in iq bob/desk > localhost',
+    ]);
+  });
+
+  test('a tap that fails costs no client a message, and is logged once', async () => {
+    await using prosody = await startProsody();
+    await using _pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
+    await prosody.shell('> os.date = function () error("no clock") end');
+    for (const body of ['one', 'two']) alice.sendChat(bob.bare, body);
+
+    for (const body of ['one', 'two']) expect((await bob.next(({ name }) => name === 'message')).text('body')).toBe(body);
+    expect(prosody.logs().match(/Could not tap a stanza \(message in/g)).toHaveLength(1);
+  });
+});
+
+/** Everything that was tapped before a last word of `speaker`, which goes to nobody. */
+async function seen(pusher: TapPusher, speaker: XmppUser): Promise<string[]> {
+  speaker.sendChat('nobody@localhost', 'the last word');
+  return (await pusher.itemsUntil('the last word')).map(tell);
+}
+
+function archivedBy({ stanza }: TapItem): string | undefined {
+  return stanza === undefined ? undefined : findChild(stanza, 'stanza-id', 'urn:xmpp:sid:0')?.attrs['by'];
+}
+
+async function enter(user: XmppUser, room: string): Promise<void> {
+  const nick = user.bare.split('@')[0];
+  user.send(`<presence to='${room}/${nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>`);
+  await user.next((stanza) => findChild(stanza, 'subject') !== undefined);
+}
+
+async function befriend(one: XmppUser, other: XmppUser): Promise<void> {
+  for (const [asking, asked] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    asking.send(`<presence type='subscribe' to='${asked.bare}'/>`);
+    await asked.next(({ attrs }) => attrs['type'] === 'subscribe');
+    asked.send(`<presence type='subscribed' to='${asking.bare}'/>`);
+    await asking.next(({ name, attrs }) => name === 'presence' && attrs['from'] === asked.jid);
+  }
+}

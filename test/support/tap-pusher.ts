@@ -1,0 +1,78 @@
+import { element, toXml } from '../../src/packet/xml/element.ts';
+import { readTapItem, type TapItem, tapNs } from '../../src/sources/component/tap-item.ts';
+import { type ComponentLogin, type ComponentSocket, connectComponent } from './component-socket.ts';
+
+/** The other end of a tap, which does only what the test says: it acknowledges nothing by itself. */
+export interface TapPusher extends Pick<ComponentSocket, 'cut' | 'inbox' | 'pause' | 'resume' | 'send'>, AsyncDisposable {
+  /** Asks for the feed and gives the attributes of `<resumed/>`. `want` left out: the attribute is not sent. */
+  ask(from?: Progress, want?: string): Promise<Readonly<Record<string, string>>>;
+  ack(progress: Progress): void;
+  /** The next item, whatever it is. */
+  item(): Promise<TapItem>;
+  /** The items up to the first one with this body, which is left out. */
+  itemsUntil(body: string): Promise<TapItem[]>;
+}
+
+export interface Progress {
+  readonly epoch: string;
+  readonly h: number;
+}
+
+export async function connectTapPusher(login: ComponentLogin, host = 'localhost'): Promise<TapPusher> {
+  const socket = await connectComponent(login);
+  const { inbox } = socket;
+  let ids = 0;
+
+  function tell(name: 'ack' | 'resume', attrs: Readonly<Record<string, number | string | undefined>>): string {
+    ids += 1;
+    const id = `tap-${ids}`;
+    socket.send(toXml(element('iq', { type: 'set', id, from: login.domain, to: host }, [element(name, { xmlns: tapNs, ...attrs })])));
+    return id;
+  }
+
+  async function item(): Promise<TapItem> {
+    const message = await inbox.next(({ name }) => name === 'message');
+    const read = readTapItem(message);
+    if (read === undefined || message.attrs['from'] !== host || message.attrs['to'] !== login.domain)
+      throw new Error(`not a tap item of ${host}: ${message.xml}`);
+    return read;
+  }
+
+  return {
+    ...socket,
+    ask: async ({ epoch, h } = { epoch: '', h: 0 }, want) => {
+      const id = tell('resume', { epoch, h, want });
+      const answer = await inbox.next(({ name, attrs }) => name === 'iq' && attrs['id'] === id);
+      const [resumed] = answer.children;
+      if (typeof resumed !== 'object' || resumed.name !== 'resumed') throw new Error(`${host} refuses: ${answer.xml}`);
+      return resumed.attrs;
+    },
+    ack: (progress) => void tell('ack', { ...progress }),
+    item,
+    itemsUntil: async (body) => {
+      const items: TapItem[] = [];
+      for (;;) {
+        const next = await item();
+        if (next.stanza?.text('body') === body) return items;
+        items.push(next);
+      }
+    },
+  };
+}
+
+/** Connects and asks for the whole feed; `want` left out: messages. */
+export async function attachTap(server: { readonly component: ComponentLogin }, want?: string): Promise<TapPusher> {
+  const pusher = await connectTapPusher(server.component);
+  await pusher.ask(undefined, want);
+  return pusher;
+}
+
+/** An item in one line, `in alice/phone > bob: Hi (1)`, without the host that all have in common. */
+export function tell({ direction, stanza, sessions }: TapItem): string {
+  const { name = '', attrs = {} } = stanza ?? {};
+  const { from = '', to = 'all', type = '' } = attrs;
+  const what = name === 'message' ? '' : `${name} ${type === 'unavailable' ? `${type} ` : ''}`;
+  const body = name === 'message' ? `: ${stanza?.text('body')}` : '';
+  const clients = sessions === undefined ? '' : ` (${sessions})`;
+  return `${direction} ${what}${from.replace('@localhost', '')} > ${to.replace('@localhost', '')}${body}${clients}`;
+}
