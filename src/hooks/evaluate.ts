@@ -5,7 +5,7 @@ import { systemTimers, type Timers } from '../kit/timers.ts';
 import type { Packet } from '../packet/packet.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { createCaller } from './call.ts';
-import { createContext } from './context.ts';
+import { createContexts } from './context.ts';
 import type { Eventually } from './eventually.ts';
 import { type Evaluation, fanOut } from './fan-out.ts';
 import type { LoadedHandler } from './handler.ts';
@@ -39,6 +39,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
   const { limits, watch, clock, timers = systemTimers, newId, events } = options;
   const call = createCaller({ timeoutMs: limits.timeoutMs, watch, clock, timers, events });
   const meet = createMeet({ call, watch, leavings: createLeavings({ clock, newId }), events });
+  const contextOf = createContexts();
   const byHost = groupByHost(options.handlers);
 
   return {
@@ -46,7 +47,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
       const handlers = byHost.get(packet.host);
       if (handlers === undefined) return nothing;
 
-      const context = createContext(packet);
+      const context = contextOf(packet);
       return fanOut(handlers, (handler) => meet(handler, packet, context));
     },
   };

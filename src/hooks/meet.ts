@@ -25,6 +25,8 @@ export interface MeetOptions {
   readonly events: EventSink;
 }
 
+type Step<T> = Pick<Call<T>, 'callback' | 'check' | 'invoke'>;
+
 const unwanted: Met = { kind: 'unwanted' };
 
 /** Leads a packet past a handler: `when` → `shouldMakeReq` → `prepareHeaders` → `prepareBody`. Never throws, never rejects. */
@@ -64,10 +66,10 @@ export function createMeet({ call, watch, leavings, events }: MeetOptions): Meet
     });
   }
 
-  function step<T>({ builtIn, config }: LoadedHandler, { key }: Packet, made: Omit<Call<T>, 'handler' | 'packetKey'>): Eventually<T> {
+  function step<T>({ builtIn, config }: LoadedHandler, { key }: Packet, made: Step<T>): Eventually<T> {
     // Our own modules neither block nor wait: they are spared the watch and the meter, which cost more than they do.
-    if (builtIn) return made.check(made.invoke());
-    return call({ ...made, handler: config.name, packetKey: key });
+    const { callback, invoke, check } = made;
+    return builtIn ? check(invoke()) : call({ handler: config.name, packetKey: key, callback, invoke, check });
   }
 
   function fail(handler: LoadedHandler, packet: Packet, thrown: unknown): Met {

@@ -3,8 +3,8 @@ import type { Packet } from '../packet/packet.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
 
 /** A packet as JSON text, whole: {@link packetFromJson} gives it back, and a replay runs the hooks on that. */
-export function packetToJson({ stanza, from, to, ...rest }: Packet): string {
-  return JSON.stringify({ version, ...rest, from: partsOf(from), to: partsOf(to), stanza: stanza.xml });
+export function packetToJson(packet: Packet): string {
+  return JSON.stringify({ version, ...packet, stanza: packet.stanza.xml });
 }
 
 /** Reads what {@link packetToJson} wrote. Throws where the text is something else, or was written by a newer version. */
@@ -17,8 +17,8 @@ export function packetFromJson(text: string): Packet {
     direction: kept.direction,
     stanza: parseStanza(kept.stanza),
     kind: kept.kind,
-    from: jidOf(kept.from),
-    to: jidOf(kept.to),
+    from: Object.freeze(kept.from),
+    to: Object.freeze(kept.to),
     host: kept.host,
     origin: kept.origin,
     session: kept.session,
@@ -35,21 +35,10 @@ export function packetFromJson(text: string): Packet {
 /** Goes up when a field's meaning changes. */
 const version = 1;
 
-type JidParts = Pick<Jid, 'resource' | 'server' | 'user'>;
-
+/** The JIDs are kept with all their parts: to read them again could only spoil those that were passed on as they came. */
 interface Kept extends Omit<Packet, 'from' | 'stanza' | 'to'> {
   readonly version: number;
-  readonly from: JidParts;
-  readonly to: JidParts;
+  readonly from: Jid;
+  readonly to: Jid;
   readonly stanza: string;
-}
-
-function partsOf({ user, server, resource }: Jid): JidParts {
-  return { user, server, resource };
-}
-
-/** The parts are prepared already; preparing them again could only spoil those that no preparation would take. */
-function jidOf({ user, server, resource }: JidParts): Jid {
-  const bare = user === '' ? server : `${user}@${server}`;
-  return Object.freeze({ user, server, resource, bare, full: resource === '' ? bare : `${bare}/${resource}` });
 }

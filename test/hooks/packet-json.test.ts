@@ -28,8 +28,8 @@ test('namespaces that a stanza took from its stream come back with it', () => {
   expect(child).toMatchObject({ name: 'x:y', ns: 'urn:x', attrs: { a: '1' } });
 });
 
-test('JIDs that no preparation would take come back too', () => {
-  const from = { user: 'a@b', server: '', resource: '/', bare: 'a@b@', full: 'a@b@//' };
+test('a JID that could not be prepared comes back as it was passed on', () => {
+  const from = { user: '', server: 'localhost', resource: '', bare: '@localhost', full: '@localhost/' };
 
   expect(packetFromJson(packetToJson({ ...makePacket(), from })).from).toEqual(from);
 });

@@ -23,6 +23,12 @@ describe('a `when`', () => {
     ['to of a domain', { to: ['localhost'] }, message("to='localhost/resource'"), message("to='bob@localhost'")],
     ['globs with other wildcards in them', { to: ['a.c+@x'] }, message("to='a.c+@x'"), message("to='abcc@x'")],
     ['globs in upper case', { from: ['AlIcE@LocalHost'] }, makePacket(), message("from='eve@localhost'")],
+    [
+      'globs that are prepared as JIDs are',
+      { from: ['ŻÓŁĆ@*.XN--MNCHEN-3YA.example', 'STRAßE@xn--mnchen-3ya'] },
+      message("from='strasse@münchen'"),
+      message("from='straße@münchen'"),
+    ],
     ['offline', { offline: true }, makePacket({ sessions: 0 }), makePacket({ sessions: 1 })],
     ['offline where nobody knows', { offline: false }, makePacket(), makePacket({ sessions: 0 })],
     ['delayed', { delayed: true }, makePacket({ delayed: 0 }), makePacket()],

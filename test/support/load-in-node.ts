@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { createContext } from '../../src/hooks/context.ts';
+import { createContexts } from '../../src/hooks/context.ts';
 import { loadHandlers } from '../../src/hooks/load.ts';
 import { makeHandlerConfig } from './make-handler.ts';
 import { makePacket } from './make-packet.ts';
@@ -26,7 +26,7 @@ async function load(url: string): Promise<Loaded> {
   const [handler] = await loadHandlers([config]);
   if (handler === undefined) throw new Error('expected a handler');
 
-  const { asked, prepared } = createContext(makePacket());
+  const { asked, prepared } = createContexts()(makePacket());
   const { shouldMakeReq, prepareHeaders, prepareBody } = handler.callbacks;
   return {
     wanted: await shouldMakeReq(asked(handler)),

@@ -75,8 +75,8 @@ export function tell({ acc, dir, packet, from, to }: RequestPrepared): PacketTol
     kind: acc.kind,
     stanza: packet.name,
     type: typeOf(packet),
-    from: plain(from),
-    to: plain(to),
+    from,
+    to,
     session: acc.session ?? null,
     sessions: acc.sessions ?? null,
     stanzaId: acc.stanzaId ?? null,
@@ -91,11 +91,6 @@ export function tell({ acc, dir, packet, from, to }: RequestPrepared): PacketTol
     reactions: reactionsOf(packet),
     xml: packet.xml,
   };
-}
-
-/** A source may keep more in its JIDs than their interface says. */
-function plain({ bare, full, user, server, resource }: Jid): Jid {
-  return { bare, full, user, server, resource };
 }
 
 function textOf(packet: Stanza, name: string): string | null {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import * as cloudevents from '../../../src/hooks/builtin/cloudevents.ts';
 import * as json from '../../../src/hooks/builtin/json.ts';
-import { createContext } from '../../../src/hooks/context.ts';
+import { createContexts } from '../../../src/hooks/context.ts';
 import type { Packet } from '../../../src/packet/packet.ts';
 import { makeHandler } from '../../support/make-handler.ts';
 import { makePacket } from '../../support/make-packet.ts';
@@ -18,7 +18,7 @@ test('a message becomes a CloudEvent with the JSON module’s object as its data
     subject: 'alice@localhost',
     partitionkey: 'alice@localhost bob@localhost',
     datacontenttype: 'application/json',
-    data: JSON.parse(json.prepareBody(createContext(packet).prepared(makeHandler()))),
+    data: JSON.parse(json.prepareBody(createContexts()(packet).prepared(makeHandler()))),
   });
 });
 
@@ -35,5 +35,5 @@ test('the structured mode is named in the content type', () => {
 });
 
 function eventOf(packet: Packet): Record<string, unknown> {
-  return JSON.parse(cloudevents.prepareBody(createContext(packet).prepared(makeHandler())));
+  return JSON.parse(cloudevents.prepareBody(createContexts()(packet).prepared(makeHandler())));
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import * as json from '../../../src/hooks/builtin/json.ts';
-import { createContext } from '../../../src/hooks/context.ts';
+import { createContexts } from '../../../src/hooks/context.ts';
 import type { Packet } from '../../../src/packet/packet.ts';
 import { makeHandler } from '../../support/make-handler.ts';
 import { makeJid, makePacket } from '../../support/make-packet.ts';
@@ -97,7 +97,7 @@ describe('the JSON module', () => {
     ['an error', { stanza: "<message xmlns='jabber:client' type='error'><body>Hi</body></message>" }, false],
     ['what goes out', { direction: 'out' }, false],
   ] as const)('asked about %s, and without a `when`, answers as documented', (_, given, expected) => {
-    expect(json.shouldMakeReq(createContext(makePacket(given)).asked(makeHandler()))).toBe(expected);
+    expect(json.shouldMakeReq(createContexts()(makePacket(given)).asked(makeHandler()))).toBe(expected);
   });
 
   test('calls its body JSON', () => {
@@ -110,5 +110,5 @@ function toldOf(payload: string): Record<string, unknown> {
 }
 
 function told(packet: Packet): Record<string, unknown> {
-  return JSON.parse(json.prepareBody(createContext(packet).prepared(makeHandler())));
+  return JSON.parse(json.prepareBody(createContexts()(packet).prepared(makeHandler())));
 }
