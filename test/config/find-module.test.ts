@@ -52,7 +52,8 @@ test('a package that exports nothing by the name is no hit', async () => {
 });
 
 test('what Node brings itself is no callback module', async () => {
-  expect(await findModule('crypto', dirname(await writeConfig('')))).toMatchObject({ kind: 'missing' });
+  const folder = dirname(await writeConfig('', { 'node_modules/crypto/package.json': manifest({}), 'node_modules/crypto/index.js': '' }));
+  expect(await findModule('crypto', folder)).toMatchObject({ kind: 'missing' });
 });
 
 test('a folder is no module', async () => {
