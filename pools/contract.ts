@@ -112,7 +112,7 @@ export type Outcome =
       readonly retryAfter: string | undefined;
       /** The first part of the answer's body as text, for the attempt's record. */
       readonly excerpt: string;
-      /** The body was cut at the pool's `max_response_bytes`. */
+      /** The body was cut at the pool's `max_response_size`. */
       readonly truncated: boolean;
     }
   | { readonly kind: 'timed-out'; readonly phase: Phase; readonly durationMs: number }
@@ -168,11 +168,13 @@ export interface PoolTls {
   readonly serverName: string | undefined;
 }
 
-/** Main → pool thread. `stop` lets what is in flight end and closes the connections. */
-export type ToPoolThread = { readonly kind: 'jobs'; readonly jobs: readonly Job[] } | { readonly kind: 'stop' };
+/** Main → pool thread. `ping` asks for an `alive`; `stop` lets what is in flight end and closes the connections. */
+export type ToPoolThread = { readonly kind: 'jobs'; readonly jobs: readonly Job[] } | { readonly kind: 'ping' } | { readonly kind: 'stop' };
 
-/** Pool thread → main: outcomes of one turn of its loop, each as soon as its own request ended. */
-export interface FromPoolThread {
-  readonly kind: 'outcomes';
-  readonly outcomes: readonly { readonly key: number; readonly outcome: Outcome }[];
+/** Pool thread → main: a sign of life, or outcomes of one turn of its loop, each as soon as its own request ended. */
+export type FromPoolThread = { readonly kind: 'alive' } | { readonly kind: 'outcomes'; readonly outcomes: readonly KeyedOutcome[] };
+
+export interface KeyedOutcome {
+  readonly key: number;
+  readonly outcome: Outcome;
 }

@@ -3,8 +3,10 @@
 import { parseArgs } from 'node:util';
 import { readEnvironment } from '../config/environment.ts';
 import { locateConfig } from '../config/locate.ts';
+import { ConfigInvalid } from '../config/mistakes.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { packageVersion } from '../kit/version.ts';
+import { renderMistakes } from './check.ts';
 import { checkCommand } from './check-command.ts';
 import { demo } from './demo.ts';
 import { run } from './run.ts';
@@ -72,6 +74,10 @@ function print(text: string): number {
 
 function explain(thrown: unknown): number {
   const error = toError(thrown);
+  if (error instanceof ConfigInvalid) {
+    process.stderr.write(renderMistakes(error.mistakes));
+    return 1;
+  }
   const isUsage = error instanceof ServiceError && error.code === 'USAGE';
   process.stderr.write(isUsage ? `event-pusher: ${error.message}\n\n${usage}` : `event-pusher: ${error.message}\n`);
   if (!(error instanceof ServiceError)) process.stderr.write(`${error.stack ?? ''}\n`);

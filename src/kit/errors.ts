@@ -2,7 +2,7 @@
 export const errorCodes = {
   ADMIN_LISTEN_FAILED: 'The admin listener cannot be opened: its address is in use or not of this machine; see `[admin] listen`.',
   ATTACH_REFUSED: 'The chat server refused the component: wrong secret, unknown domain, or the domain is already attached.',
-  CALLBACK_BLOCKED: 'A callback held the thread longer than `callback_block_timeout`; the service thread was restarted.',
+  CALLBACK_BLOCKED: 'A callback held the thread longer than `[callbacks] block_timeout`; the service thread was restarted.',
   CALLBACK_LOAD_FAILED: 'A callback module could not be found or imported, or what it exports is not what it should be.',
   CONFIG_INVALID: 'The configuration has mistakes; the message lists all of them.',
   CONFIG_UNREADABLE: 'The configuration file cannot be read or is not TOML.',

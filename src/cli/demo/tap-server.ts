@@ -18,6 +18,8 @@ export interface TapServerOptions {
   /** Items sent and not yet acknowledged, at most. */
   readonly window?: number;
   readonly port?: number;
+  /** False: pings are left unanswered, as by a dead peer. */
+  readonly answersPings?: boolean;
 }
 
 /** What the tap says of a stanza. */
@@ -50,7 +52,7 @@ export interface TapServer {
 }
 
 export async function startTapServer(options: TapServerOptions): Promise<TapServer> {
-  const { host, domain, secret, window = 2000 } = options;
+  const { host, domain, secret, window = 2000, answersPings = true } = options;
   const received: Stanza[] = [];
   const sockets = new Set<Socket>();
   let epoch = 'e1';
@@ -103,7 +105,7 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
     const ack = findChild(stanza, 'ack', tapNs);
     if (resume !== undefined) resumed(socket, stanza, resume);
     else if (ack !== undefined) forget(Number(ack.attrs['h']), ack.attrs['epoch']);
-    else if (findChild(stanza, 'ping', 'urn:xmpp:ping') !== undefined) reply(socket, stanza, []);
+    else if (answersPings && findChild(stanza, 'ping', 'urn:xmpp:ping') !== undefined) reply(socket, stanza, []);
     flush();
   }
 

@@ -1,0 +1,102 @@
+/** What callback modules do wrong, on the built service. */
+import { expect, test } from 'vitest';
+import { startTapServer } from '../../src/cli/demo/tap-server.ts';
+import { chat } from '../support/component-source.ts';
+import { eventually } from '../support/eventually.ts';
+import { createPusher, plainConfig } from '../support/pusher.ts';
+import { startTarget } from '../support/target.ts';
+
+const handlers = `
+[callbacks]
+timeout = "200ms"
+block_timeout = "500ms"
+[[modules.mod_event_pusher.backend.http]]
+name = "clumsy"
+path = "/clumsy"
+callback_module = "clumsy"
+[[modules.mod_event_pusher.backend.http]]
+name = "steady"
+path = "/steady"
+`;
+
+async function startRig(clumsy: string) {
+  const backend = await startTarget();
+  const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret' });
+  const pusher = await createPusher({
+    loglevel: 'info',
+    config: plainConfig({ componentPort: server.port, backend: backend.origin, handlers }),
+    files: { 'clumsy.mjs': clumsy },
+  });
+  await pusher.start();
+  return {
+    backend,
+    server,
+    pusher,
+    say: (body: string) => server.push(chat(body), { dir: 'in', session: 'alice@localhost/phone' }),
+    seen: (path: string) =>
+      backend.requests
+        .filter((request) => request.path === `/webservice/${path}`)
+        .map(({ body }) => new URLSearchParams(String(body)).get('message')),
+    [Symbol.asyncDispose]: async () => {
+      await pusher[Symbol.asyncDispose]();
+      await backend.stop();
+      await server.close();
+    },
+  };
+}
+
+test('a callback that throws, rejects, answers nonsense or never answers costs its own handler that packet and nobody else anything', async () => {
+  await using rig = await startRig(`
+    export function shouldMakeReq({ packet }) {
+      const body = packet.text('body');
+      if (body === 'throw') throw new Error('on purpose');
+      if (body === 'reject') return Promise.reject(new Error('on purpose'));
+      if (body === 'nonsense') return 'perhaps';
+      if (body === 'never') return new Promise(() => {});
+      return true;
+    }`);
+  for (const body of ['throw', 'reject', 'nonsense', 'never', 'fine']) rig.say(body);
+
+  await eventually(() => rig.seen('clumsy').length === 1 && rig.seen('steady').length === 5);
+  expect(rig.seen('clumsy')).toEqual(['fine']);
+  expect([...rig.seen('steady')].sort()).toEqual(['fine', 'never', 'nonsense', 'reject', 'throw']);
+  await eventually(() => rig.server.acked === 5);
+
+  const failures = rig.pusher.log.filter((line) => line.event === 'callback.failed');
+  expect(failures.map((line) => [line['handler'], line['callback']])).toEqual(Array.from({ length: 4 }, () => ['clumsy', 'shouldMakeReq']));
+  const { text } = await rig.pusher.get('/metrics');
+  expect(text).toContain('event_pusher_dead_letters_total{pool="http_pool",reason="callback-failed"} 4');
+});
+
+test('a callback that blocks the thread is named, and after three tries skipped for that packet', async () => {
+  await using rig = await startRig(`
+    export function shouldMakeReq({ packet }) {
+      if (packet.text('body') === 'block') for (;;);
+      return true;
+    }`);
+  for (const body of ['before', 'block', 'after']) rig.say(body);
+
+  await eventually(() => rig.server.acked === 3, { withinMs: 30_000 });
+  await eventually(() => rig.seen('clumsy').includes('after') && rig.seen('steady').length >= 3);
+  const strikes = rig.pusher.log.filter((line) => line.event === 'callback.blocked');
+  expect(strikes.map((line) => [line['handler'], line['strikes']])).toEqual([
+    ['clumsy', 1],
+    ['clumsy', 2],
+    ['clumsy', 3],
+  ]);
+  expect(new Set(rig.seen('steady'))).toEqual(new Set(['before', 'block', 'after']));
+  expect(rig.seen('clumsy')).not.toContain('block');
+});
+
+test('a module that cannot be used is refused at the start, with what is missing', async () => {
+  const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret' });
+  await using pusher = await createPusher({
+    config: plainConfig({ componentPort: server.port, backend: 'http://127.0.0.1:1', handlers }),
+    files: { 'clumsy.mjs': 'export function should_make_req() { return true; }' },
+  });
+  pusher.launch();
+  expect(await pusher.ended()).toBe(1);
+  expect(pusher.stderr()).toContain('shouldMakeReq');
+  expect(pusher.stderr()).toContain('clumsy');
+  await server.close();
+});

@@ -1,0 +1,60 @@
+/**
+ * Kills the built service with `kill -9` at random moments while a scripted chat server hands it numbered messages, and
+ * asks the backend what it has seen: every number, and each double under the id of its first sight.
+ */
+import { expect, test } from 'vitest';
+import { startTapServer } from '../../src/cli/demo/tap-server.ts';
+import { chat } from '../support/component-source.ts';
+import { eventually } from '../support/eventually.ts';
+import { createPusher, plainConfig } from '../support/pusher.ts';
+import type { TargetRequest } from '../support/request-reader.ts';
+import { startTarget } from '../support/target.ts';
+
+const total = 20_000;
+const kills = 5;
+const conversations = 500;
+
+test('five times killed, it has still told the backend every one of 20 000 messages', { timeout: 180_000 }, async () => {
+  await using backend = await startTarget();
+  const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret' });
+  await using pusher = await createPusher({
+    loglevel: 'warn',
+    config: plainConfig({ componentPort: server.port, backend: backend.origin }),
+  });
+  for (let number = 1; number <= total; number += 1) {
+    const from = `user${number % conversations}@localhost/phone`;
+    server.push(chat(`number ${number}`, { from, id: `m${number}` }), { dir: 'in', session: from });
+  }
+
+  for (let kill = 1; kill <= kills; kill += 1) {
+    pusher.launch();
+    const enough = Math.floor(((kill - 1 + Math.random()) * total) / (kills + 1)) + 1;
+    await eventually(() => backend.requests.length >= enough, { withinMs: 60_000 });
+    await pusher.kill();
+  }
+  pusher.launch();
+  const seen = createSightings(backend.requests);
+  await eventually(() => seen().size === total, { withinMs: 90_000 });
+  await eventually(() => server.acked === total);
+
+  const doubles = backend.requests.length - total;
+  const renamed = [...seen().values()].filter((ids) => ids.size > 1);
+  console.info(`${total} messages, ${kills} kills: ${backend.requests.length} requests, ${doubles} doubles`);
+  expect(renamed).toEqual([]);
+  await pusher.stop();
+  await server.close();
+});
+
+/** The ids under which each message was seen, kept up to date by looking only at what is new. */
+function createSightings(requests: readonly TargetRequest[]): () => ReadonlyMap<string, ReadonlySet<string>> {
+  const seen = new Map<string, Set<string>>();
+  let looked = 0;
+  return () => {
+    for (; looked < requests.length; looked += 1) {
+      const request = requests[looked];
+      const message = new URLSearchParams(String(request?.body)).get('message') ?? '';
+      seen.set(message, (seen.get(message) ?? new Set()).add(request?.header('webhook-id') ?? ''));
+    }
+    return seen;
+  };
+}

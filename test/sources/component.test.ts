@@ -1,0 +1,246 @@
+import { expect, test } from 'vitest';
+import { wrap } from '../../src/cli/demo/tap-server.ts';
+import { Secret } from '../../src/kit/secret.ts';
+import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { chat, startSource } from '../support/component-source.ts';
+import { eventually } from '../support/eventually.ts';
+
+const sentByAlice = { dir: 'in', session: 'alice@localhost/phone' };
+const fast: Timers = { after: (_ms, action) => systemTimers.after(5, action) };
+
+test('hands over what a tap sends, in its order, with what the tap says of it', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  chatServer.server.push(chat('one'), { ...sentByAlice, stamp: '2026-11-22T10:00:00.123Z' });
+  chatServer.server.push(chat('two'), { dir: 'out', sessions: 2 });
+  await eventually(() => chatServer.handed.length === 2);
+
+  expect(chatServer.bodies()).toEqual(['one', 'two']);
+  const [first, second] = chatServer.handed.map(({ packet }) => packet);
+  expect(first).toMatchObject({
+    direction: 'in',
+    host: 'localhost',
+    origin: 'chat',
+    session: 'alice@localhost/phone',
+    time: Date.parse('2026-11-22T10:00:00.123Z'),
+  });
+  expect(second).toMatchObject({ direction: 'out', sessions: 2 });
+  expect(first?.from.bare).toBe('alice@localhost');
+});
+
+test('acknowledges what is committed, and nothing before', async () => {
+  await using chatServer = await startSource({ commit: false });
+  await chatServer.attached();
+  for (const body of ['one', 'two', 'three']) chatServer.server.push(chat(body), sentByAlice);
+  await eventually(() => chatServer.handed.length === 3);
+  expect(chatServer.server.acked).toBe(0);
+
+  chatServer.handed[0]?.receipt.committed();
+  await eventually(() => chatServer.server.acked === 1);
+  chatServer.handed[1]?.receipt.committed();
+  chatServer.handed[2]?.receipt.committed();
+  await eventually(() => chatServer.server.acked === 3);
+});
+
+test('goes on after a broken connection without a gap and without a double', async () => {
+  await using chatServer = await startSource({ timers: fast });
+  await chatServer.attached();
+  chatServer.server.push(chat('one'), sentByAlice);
+  chatServer.server.push(chat('two'), sentByAlice);
+  await eventually(() => chatServer.handed.length === 2);
+  chatServer.server.disconnect();
+  chatServer.server.push(chat('three'), sentByAlice);
+  await eventually(() => chatServer.handed.length === 3);
+  expect(chatServer.bodies()).toEqual(['one', 'two', 'three']);
+});
+
+test('recognises after a reconnect what it holds but has not committed', async () => {
+  await using chatServer = await startSource({ commit: false, timers: fast });
+  await chatServer.attached();
+  chatServer.server.push(chat('one'), sentByAlice);
+  await eventually(() => chatServer.handed.length === 1);
+  chatServer.server.disconnect();
+  await eventually(() => chatServer.skipped.length === 1);
+  expect(chatServer.skipped).toEqual(['duplicate']);
+  expect(chatServer.handed.length).toBe(1);
+
+  chatServer.handed[0]?.receipt.committed();
+  await eventually(() => chatServer.server.acked === 1);
+});
+
+test('skips after a restart what its marks say is on disk', async () => {
+  const mark = { attachment: 'chat', host: 'localhost', node: 'scripted', epoch: 'e1', h: 0 };
+  await using chatServer = await startSource({ marks: [{ ...mark, h: 2 }] });
+  for (const body of ['one', 'two', 'three']) chatServer.server.push(chat(body), sentByAlice);
+  await eventually(() => chatServer.handed.length === 1);
+  expect(chatServer.bodies()).toEqual(['three']);
+});
+
+test('counts what the server dropped, and notices a lost queue', async () => {
+  await using chatServer = await startSource({ timers: fast });
+  await chatServer.attached();
+  chatServer.server.push(chat('one'), sentByAlice);
+  await eventually(() => chatServer.server.acked === 1);
+  chatServer.server.disconnect();
+  for (const body of ['two', 'three', 'four']) chatServer.server.push(chat(body), sentByAlice);
+  chatServer.server.dropOldest(2);
+  await eventually(() => chatServer.handed.length === 2);
+  expect(chatServer.bodies()).toEqual(['one', 'four']);
+  expect(chatServer.holes).toEqual([2]);
+
+  chatServer.server.loseQueue('e2');
+  chatServer.server.disconnect();
+  await eventually(() => chatServer.holes.length === 2);
+  expect(chatServer.holes).toEqual([2, undefined]);
+});
+
+test('refuses what does not come from its tap', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  const item = { host: 'localhost', domain: 'pusher.localhost', epoch: 'e1', seq: 1 };
+  chatServer.server.sendRaw(wrap(chat('another host'), sentByAlice, { ...item, host: 'evil.example' }));
+  chatServer.server.sendRaw(wrap(chat('a user'), sentByAlice, { ...item, host: 'mallory@localhost/x' }));
+  chatServer.server.sendRaw(wrap(chat('another epoch'), sentByAlice, { ...item, epoch: 'e0' }));
+  chatServer.server.push(chat('real'), sentByAlice);
+  await eventually(() => chatServer.handed.length === 1);
+  expect(chatServer.skipped).toEqual(['forged', 'forged', 'forged']);
+  expect(chatServer.bodies()).toEqual(['real']);
+});
+
+test('acknowledges and counts a direction that it does not know, an archive result, a carbon, an error, and its own', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  chatServer.server.push(chat('later'), { dir: 'sideways' });
+  chatServer.server.push("<message xmlns='jabber:client' to='alice@localhost'><result xmlns='urn:xmpp:mam:2' id='1'/></message>", {
+    dir: 'out',
+  });
+  chatServer.server.push("<message xmlns='jabber:client' to='alice@localhost'><sent xmlns='urn:xmpp:carbons:2'/></message>", {
+    dir: 'out',
+  });
+  chatServer.server.push("<message xmlns='jabber:client' type='error' from='bob@localhost' to='alice@localhost'/>", { dir: 'out' });
+  chatServer.server.push(chat('echo', { from: 'bot@pusher.localhost' }), { dir: 'out' });
+  await eventually(() => chatServer.server.acked === 5);
+  expect(chatServer.skipped).toEqual(['unknown-direction', 'archive', 'carbon', 'error', 'own']);
+  expect(chatServer.handed.every(({ packet }) => packet === undefined)).toBe(true);
+});
+
+test('says which host has no tap, and asks again', async () => {
+  await using chatServer = await startSource({ timers: fast });
+  await chatServer.attached();
+  chatServer.server.tapEnabled = false;
+  chatServer.server.disconnect();
+  await eventually(() => chatServer.states.some(({ state, host }) => state === 'refused' && host === 'localhost'));
+  expect(chatServer.states.find(({ state }) => state === 'refused')?.reason).toContain('mod_event_pusher_tap');
+  chatServer.server.tapEnabled = true;
+  chatServer.server.push(chat('back'), sentByAlice);
+  await eventually(() => chatServer.handed.length === 1);
+});
+
+test('says that the secret is wrong, and tries again slowly', async () => {
+  const waits: number[] = [];
+  const recording: Timers = {
+    after: (ms, action) => {
+      waits.push(ms);
+      return systemTimers.after(ms, action);
+    },
+  };
+  await using chatServer = await startSource({ attachment: { secret: new Secret('wrong') }, timers: recording });
+  await eventually(() => chatServer.states.some(({ state }) => state === 'refused'));
+  const refusal = chatServer.states.find(({ state }) => state === 'refused');
+  expect(refusal).toMatchObject({ host: '', attachment: 'chat' });
+  expect(refusal?.reason).toContain('refuses the secret of pusher.localhost');
+  expect(waits.at(-1)).toBe(30_000);
+});
+
+test('waits longer after each failure, up to its cap', async () => {
+  const waits: number[] = [];
+  const impatient: Timers = {
+    after: (ms, action) => {
+      waits.push(ms);
+      return systemTimers.after(ms >= 500 ? 1 : ms, action);
+    },
+  };
+  await using chatServer = await startSource({
+    attachment: { service: { host: '127.0.0.1', port: 1 }, reconnectCapMs: 4000, connectTimeoutMs: 99_999_999 },
+    timers: impatient,
+  });
+  const connects = () => chatServer.states.filter(({ state }) => state === 'connecting').length;
+  await eventually(() => connects() >= 6);
+  const reconnects = waits.filter((ms) => [1000, 2000, 4000].includes(ms));
+  expect(reconnects.filter((ms) => ms === 2000).length).toBeGreaterThan(0);
+  expect(Math.max(...reconnects)).toBe(4000);
+});
+
+test('ends the stream and comes back when a stanza is larger than allowed', async () => {
+  await using chatServer = await startSource({ attachment: { maxStanzaBytes: 2000 }, timers: fast });
+  await chatServer.attached();
+  chatServer.server.sendRaw(
+    wrap(chat('x'.repeat(3000)), sentByAlice, { host: 'localhost', domain: 'pusher.localhost', epoch: 'e1', seq: 1 }),
+  );
+  await eventually(() => chatServer.states.some(({ state, reason }) => state === 'offline' && reason.includes('max_stanza_bytes')));
+  chatServer.server.push(chat('small'), sentByAlice);
+  await eventually(() => chatServer.bodies().includes('small'));
+});
+
+test('survives what is no XML: the stream ends with a reason and the source comes back', async () => {
+  await using chatServer = await startSource({ timers: fast });
+  await chatServer.attached();
+  chatServer.server.sendRaw('<message><body>&nonsense;</body></message>');
+  await eventually(() => chatServer.states.some(({ state }) => state === 'offline'));
+  chatServer.server.push(chat('after'), sentByAlice);
+  await eventually(() => chatServer.bodies().includes('after'));
+});
+
+test('keeps characters whole however the bytes are cut', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  const text = 'żółć 😀 — 語';
+  const bytes = Buffer.from(wrap(chat(text), sentByAlice, { host: 'localhost', domain: 'pusher.localhost', epoch: 'e1', seq: 1 }));
+  for (const byte of bytes) chatServer.server.sendRaw(Buffer.from([byte]));
+  await eventually(() => chatServer.handed.length === 1);
+  expect(chatServer.bodies()).toEqual([text]);
+});
+
+test('gives up a server that does not answer a ping, and keeps one that does', async () => {
+  const impatient = { pingIntervalMs: 30, pingTimeoutMs: 30 };
+  await using dead = await startSource({ attachment: impatient, server: { answersPings: false } });
+  await using quiet = await startSource({ attachment: impatient });
+  await eventually(() => dead.states.some(({ state, reason }) => state === 'offline' && reason.includes('silent')));
+  await eventually(() => quiet.server.received.filter((stanza) => stanza.attrs['id']?.startsWith('ping-')).length >= 3);
+  expect(quiet.states.some(({ state }) => state === 'offline')).toBe(false);
+});
+
+test('stops reading while too much is uncommitted, and goes on when it is not', async () => {
+  await using chatServer = await startSource({
+    commit: false,
+    attachment: { maxUncommittedBytes: 100_000 },
+    server: { window: 1_000_000 },
+  });
+  await chatServer.attached();
+  const body = 'x'.repeat(1000);
+  const total = 5000;
+  for (let i = 0; i < total; i += 1) chatServer.server.push(chat(body), sentByAlice);
+  await eventually(() => chatServer.source.uncommittedBytes > 100_000);
+  const held = chatServer.handed.length;
+  expect(held).toBeLessThan(total / 2);
+
+  let committed = 0;
+  await eventually(() => {
+    while (committed < chatServer.handed.length) chatServer.handed[committed++]?.receipt.committed();
+    return committed === total;
+  });
+  expect(chatServer.source.uncommittedBytes).toBe(0);
+});
+
+test('answers a ping, and offers nothing else', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  chatServer.server.sendRaw("<iq type='get' id='p1' from='alice@localhost/x' to='pusher.localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
+  chatServer.server.sendRaw(
+    "<iq type='get' id='d1' from='alice@localhost/x' to='pusher.localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+  );
+  const answer = (id: string) => chatServer.server.received.find((stanza) => stanza.attrs['id'] === id);
+  await eventually(() => answer('d1') !== undefined);
+  expect(answer('p1')?.attrs).toMatchObject({ type: 'result', to: 'alice@localhost/x', from: 'pusher.localhost' });
+  expect(answer('d1')?.attrs).toMatchObject({ type: 'error' });
+});

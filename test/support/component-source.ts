@@ -1,0 +1,95 @@
+import type { PacketId } from '../../pools/contract.ts';
+import { startTapServer, type TapServerOptions } from '../../src/cli/demo/tap-server.ts';
+import type { ComponentAttachment } from '../../src/config/config.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { Secret } from '../../src/kit/secret.ts';
+import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { createJidReader } from '../../src/packet/jid.ts';
+import type { Packet } from '../../src/packet/packet.ts';
+import type { Mark, Receipt } from '../../src/packet/receipt.ts';
+import { createComponentSource } from '../../src/sources/component/component.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { Events } from '../../src/telemetry/events.ts';
+import { eventually } from './eventually.ts';
+
+/** What a source handed over. */
+export interface Handed {
+  readonly packet: Packet | undefined;
+  readonly receipt: Receipt;
+}
+
+export interface Setting {
+  readonly attachment?: Partial<ComponentAttachment>;
+  readonly server?: Partial<TapServerOptions>;
+  readonly marks?: readonly Mark[];
+  readonly timers?: Timers;
+  /** Commits everything as soon as it is handed over. */
+  readonly commit?: boolean;
+}
+
+/** A component source attached to a scripted server, with everything it says and hands over kept. */
+export async function startSource({ attachment, server: serverChanges, marks = [], timers = systemTimers, commit = true }: Setting = {}) {
+  const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret', ...serverChanges });
+  const events = createEventBus();
+  const handed: Handed[] = [];
+  const skipped: string[] = [];
+  const states: Events['attachment.state'][] = [];
+  const holes: (number | undefined)[] = [];
+  events.on('packet.skipped', ({ reason }) => skipped.push(reason));
+  events.on('attachment.state', (state) => states.push(state));
+  events.on('tap.hole', ({ missing }) => holes.push(missing));
+
+  const source = createComponentSource({
+    attachment: { ...plain, service: { host: '127.0.0.1', port: server.port }, ...attachment },
+    accept: (packet, receipt) => {
+      handed.push({ packet, receipt });
+      if (commit) receipt.committed();
+    },
+    marks,
+    want: 'message',
+    newPacketId: () => `packet-${handed.length + 1}` as PacketId,
+    readJid: createJidReader({ size: 100 }),
+    clock: systemClock,
+    timers,
+    random: () => 0.5,
+    events,
+  });
+  await source.start();
+
+  return {
+    server,
+    source,
+    events,
+    handed,
+    skipped,
+    states,
+    holes,
+    bodies: () => handed.map(({ packet }) => packet?.stanza.text('body')),
+    attached: () => eventually(() => states.some(({ host, state }) => host !== '' && state === 'attached')),
+    [Symbol.asyncDispose]: async () => {
+      await source.stop();
+      await server.close();
+    },
+  };
+}
+
+const plain: ComponentAttachment = {
+  type: 'component',
+  name: 'chat',
+  service: { host: '127.0.0.1', port: 0 },
+  domain: 'pusher.localhost',
+  secret: new Secret('s3cret'),
+  feed: 'tap',
+  hosts: ['localhost'],
+  maxStanzaBytes: 1_048_576,
+  maxUncommittedBytes: 16_777_216,
+  pingIntervalMs: 30_000,
+  pingTimeoutMs: 10_000,
+  connectTimeoutMs: 10_000,
+  reconnectCapMs: 60_000,
+};
+
+/** A chat message as a client sends it. */
+export function chat(body: string, { from = 'alice@localhost/phone', to = 'bob@localhost', id = 'm1' } = {}): string {
+  return `<message xmlns='jabber:client' type='chat' id='${id}' from='${from}' to='${to}'><body>${body}</body></message>`;
+}

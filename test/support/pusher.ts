@@ -1,0 +1,175 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { eventually } from './eventually.ts';
+
+const root = resolve(fileURLToPath(import.meta.url), '../../..');
+
+/** One line of the pusher's log. */
+export interface LogLine {
+  readonly level: string;
+  readonly event?: string;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+/** The built service as a process of its own, in a fresh folder. */
+export interface Pusher extends AsyncDisposable {
+  readonly folder: string;
+  readonly log: readonly LogLine[];
+  /** Of the process last started. */
+  readonly pid: number;
+  /** Starts it; resolves at the `ready` line of this start. */
+  start(): Promise<void>;
+  /** Starts it and does not wait. */
+  launch(): void;
+  /** Resolves with the first line, of this start, that matches. */
+  said(matches: (line: LogLine) => boolean): Promise<LogLine>;
+  /** Sends a signal. */
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves with the exit code. */
+  ended(): Promise<number | null>;
+  /** `kill -9`. */
+  kill(): Promise<void>;
+  /** SIGTERM, and waits; gives the exit code. */
+  stop(): Promise<number | null>;
+  /** GET on the admin listener. */
+  get(path: string): Promise<{ readonly status: number; readonly text: string }>;
+  /** What it wrote to standard error. */
+  stderr(): string;
+}
+
+export interface PusherOptions {
+  /** The configuration, without `[admin]`, `[spool]` and the log level. */
+  readonly config: string;
+  /** Further files beside the configuration, by name. */
+  readonly files?: Readonly<Record<string, string>>;
+  readonly loglevel?: string;
+  readonly hosts?: readonly string[];
+  /** The spool's table, default an SQLite file in the folder. */
+  readonly spool?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export async function createPusher({
+  config,
+  files = {},
+  loglevel = 'debug',
+  hosts = ['localhost'],
+  spool,
+  env = {},
+}: PusherOptions): Promise<Pusher> {
+  const folder = await mkdtemp(join(tmpdir(), 'pusher-'));
+  const head = `[general]\nhosts = ${JSON.stringify(hosts)}\nloglevel = "${loglevel}"\n[admin]\nlisten = "127.0.0.1:0"\n${spool ?? '[spool]\npath = "spool.sqlite"'}\n`;
+  await writeFile(join(folder, 'event-pusher.toml'), `${head}${config}\n`);
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+
+  const log: LogLine[] = [];
+  let child: ChildProcess | undefined;
+  let since = 0;
+  let errors = '';
+
+  function launch(): void {
+    since = log.length;
+    const main = join(root, 'dist/src/cli/main.js');
+    const started = spawn(process.execPath, [main, 'run', '--config', join(folder, 'event-pusher.toml')], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child = started;
+    let rest = '';
+    started.stdout.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) log.push(JSON.parse(line));
+    });
+    started.stderr.setEncoding('utf8').on('data', (text: string) => {
+      errors += text;
+    });
+  }
+
+  async function said(matches: (line: LogLine) => boolean): Promise<LogLine> {
+    let found: LogLine | undefined;
+    await eventually(
+      () => {
+        found = log.slice(since).find(matches);
+        if (found === undefined && child?.exitCode !== null) throw new Error(`the pusher ended with ${child?.exitCode}: ${errors}`);
+        return found !== undefined;
+      },
+      { withinMs: 30_000 },
+    );
+    if (found === undefined) throw new Error('not said');
+    return found;
+  }
+
+  async function ended(): Promise<number | null> {
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const [code] = await once(child, 'exit');
+    return code;
+  }
+
+  async function end(signal: NodeJS.Signals): Promise<number | null> {
+    child?.kill(signal);
+    return ended();
+  }
+
+  return {
+    folder,
+    log,
+    get pid() {
+      return child?.pid ?? 0;
+    },
+    launch,
+    start: async () => {
+      launch();
+      await said((line) => line.event === 'ready');
+    },
+    said,
+    signal: (signal) => void child?.kill(signal),
+    ended,
+    kill: async () => void (await end('SIGKILL')),
+    stop: () => end('SIGTERM'),
+    get: async (path) => {
+      const { admin } = await said((line) => line.event === 'ready');
+      const answer = await fetch(`${admin}${path}`);
+      return { status: answer.status, text: await answer.text() };
+    },
+    stderr: () => errors,
+    [Symbol.asyncDispose]: async () => {
+      await end('SIGKILL');
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** An attachment, a pool and one handler on it, as a user would write them. */
+export function plainConfig(options: {
+  readonly componentPort: number;
+  readonly backend: string;
+  readonly feed?: string;
+  readonly secret?: string;
+  readonly pool?: string;
+  readonly handlers?: string;
+  readonly attachment?: string;
+}): string {
+  const { componentPort, backend, feed = 'tap', secret = 's3cret', pool = '', handlers, attachment = '' } = options;
+  return `
+[attach.chat]
+type = "component"
+service = "xmpp://127.0.0.1:${componentPort}"
+domain = "pusher.localhost"
+secret = "${secret}"
+feed = "${feed}"
+${attachment}
+[outgoing_pools.http.http_pool]
+workers = 20
+${pool}
+[outgoing_pools.http.http_pool.connection]
+host = "${backend}"
+path_prefix = "/webservice"
+${handlers ?? '[modules.mod_event_pusher.backend.http]\npath = "/notifications"'}
+`;
+}
