@@ -117,6 +117,13 @@ describe('a handler with a module of its own', () => {
     });
   });
 
+  test('but without a test of its own leaves the choice to its `when`', () => {
+    const { evaluate } = evaluatorOf(makeHandler({ when: { direction: ['out'] } }, { prepareBody: () => 'text' }));
+
+    expect(made(evaluate(makePacket({ direction: 'out' }))).deliveries.map(({ body }) => body)).toEqual(['text']);
+    expect(made(evaluate(makePacket())).deliveries).toEqual([]);
+  });
+
   test('must agree with its `when`', () => {
     const handler = makeHandler({ when: { direction: ['in'] } }, { shouldMakeReq: ({ packet }) => packet.text('body') === 'yes' });
     const { evaluate } = evaluatorOf(handler);

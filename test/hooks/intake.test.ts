@@ -102,6 +102,21 @@ describe('intake', () => {
     expect(scene.intake.uncommitted).toBe(0);
   });
 
+  test('lets other streams go on after one has failed, and tells of the first failure alone', async () => {
+    const scene = createScene();
+    for (const stream of ['a', 'b', 'c']) scene.accept(stream, 1);
+    for (const name of ['a1', 'b1', 'c1']) scene.evaluated(name).resolve(evaluationOf(name));
+    await settled();
+
+    scene.written('a1').reject(new Error('first'));
+    scene.written('b1').reject(new Error('second'));
+    scene.written('c1').resolve();
+    await scene.intake.idle();
+
+    expect(scene.committed).toEqual(['c1']);
+    expect(scene.failures).toEqual(['first']);
+  });
+
   test('treats an evaluation that throws as it treats a lost disk', async () => {
     const scene = createScene();
     scene.accept('a', 1);
