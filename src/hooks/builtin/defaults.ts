@@ -3,7 +3,7 @@
  * module leaves out. It does what MongooseIM's module of this name does.
  */
 import type { HeaderPair, PacketAsked, RequestPrepared } from '../../../pools/callbacks.ts';
-import { encodeForm } from './form.ts';
+import { encodeFormValue as encoded } from './form.ts';
 
 const headers: readonly HeaderPair[] = [['content-type', 'application/x-www-form-urlencoded']];
 
@@ -18,10 +18,5 @@ export function prepareHeaders(): readonly HeaderPair[] {
 
 /** The form `author`, `server`, `receiver`, `message`, in this order. */
 export function prepareBody({ host, message, sender, receiver }: RequestPrepared): string {
-  return encodeForm([
-    ['author', sender],
-    ['server', host],
-    ['receiver', receiver],
-    ['message', message],
-  ]);
+  return `author=${encoded(sender)}&server=${encoded(host)}&receiver=${encoded(receiver)}&message=${encoded(message)}`;
 }
