@@ -15,7 +15,7 @@ const usage = `Usage: event-pusher COMMAND [OPTIONS]
 
   run    [--config FILE]            runs the service until SIGTERM or SIGINT; SIGHUP reads the file anew
   check  [--config FILE] [--json]   validates the configuration, loads the callback modules, and prints what they come to
-  demo   [--once]                   a whole working example on this machine, with nothing prepared
+  demo   [--once] [--scripted]      a whole working example on this machine, with nothing prepared
 
   --help, --version
 
@@ -27,13 +27,14 @@ const options = {
   help: { type: 'boolean', short: 'h' },
   json: { type: 'boolean' },
   once: { type: 'boolean' },
+  scripted: { type: 'boolean' },
   version: { type: 'boolean' },
 } as const;
 
 /** Which options each command takes. */
 const commands: Readonly<Record<string, readonly (keyof typeof options)[]>> = {
   check: ['config', 'json'],
-  demo: ['once'],
+  demo: ['once', 'scripted'],
   run: ['config'],
 };
 
@@ -53,7 +54,7 @@ async function main(args: readonly string[]): Promise<number> {
     case 'check':
       return checkCommand({ file: locateConfig(values.config, readEnvironment()), json: values.json === true });
     case 'demo':
-      return demo({ once: values.once === true });
+      return demo({ once: values.once === true, scripted: values.scripted === true });
     default:
       return run({ file: locateConfig(values.config, readEnvironment()) });
   }
