@@ -5,6 +5,8 @@ import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 import { startProsody } from '../support/prosody.ts';
 import { attachTap, connectTapPusher, type TapPusher, tell } from '../support/tap-pusher.ts';
+import { freePort } from '../support/target.ts';
+import { openTcpStream } from '../support/tcp-stream.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
 
 describe.skipIf(!(await requirePackage('prosody')))('how the tap of Prosody keeps what it saw', () => {
@@ -168,6 +170,20 @@ describe.skipIf(!(await requirePackage('prosody')))('how the tap of Prosody keep
     await expect(other.ask()).rejects.toThrow('forbidden');
   });
 
+  test('a remote server can open a stream to the virtual host and none to the component', async () => {
+    const port = await freePort();
+    const lua = [
+      'modules_disabled = { "tls" }',
+      's2s_interfaces = { "127.0.0.1" }',
+      `s2s_ports = { ${port} }`,
+      's2s_require_encryption = false',
+    ];
+    await using _prosody = await startProsody({ modules: ['dialback'], config: lua.join('\n') });
+
+    expect((await callAsServer(port, 'localhost')).name).toBe('stream:features');
+    expect((await callAsServer(port, 'pusher.localhost')).xml).toContain('<policy-violation ');
+  });
+
   test('`want` says what is tapped from then on; unknown words mean nothing', async () => {
     await using prosody = await startProsody();
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
@@ -197,6 +213,16 @@ describe.skipIf(!(await requirePackage('prosody')))('how the tap of Prosody keep
     expect(resumed?.attrs['from']).toBe('second.localhost');
   });
 });
+
+/** Opens a stream as a server that nobody knows yet, and gives the first thing that it is told. */
+async function callAsServer(port: number, to: string): Promise<Stanza> {
+  const stream = await openTcpStream('remote.example', port);
+  const namespaces = "xmlns='jabber:server' xmlns:db='jabber:server:dialback' xmlns:stream='http://etherx.jabber.org/streams'";
+  await stream.open(`<stream:stream ${namespaces} from='remote.example' to='${to}' version='1.0'>`);
+  const first = await stream.inbox.next();
+  await stream.cut();
+  return first;
+}
 
 /** Says something to nobody who exists: one item each. */
 function chatter(user: XmppUser, words: readonly string[]): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { findChild } from '../../src/packet/xml/element.ts';
 import type { TapItem } from '../../src/sources/component/tap-item.ts';
+import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 import { startProsody } from '../support/prosody.ts';
 import { attachTap, type TapPusher, tell } from '../support/tap-pusher.ts';
@@ -23,6 +24,8 @@ describe.skipIf(!(await requirePackage('prosody')))('what the tap of Prosody see
     expect([sent.session, routed.session]).toEqual(['alice@localhost/phone', undefined]);
     expect([archivedBy(sent), archivedBy(routed)]).toEqual(['alice@localhost', 'bob@localhost']);
     expect(Math.abs((sent.time ?? 0) - Date.now())).toBeLessThan(60_000);
+    const received = await bob.next(({ name }) => name === 'message');
+    expect(received.attrs).not.toHaveProperty('xmlns'); // the tap left the stanza as it was
   });
 
   test('a receiver with several clients gets one `out` that counts those who are available', async () => {
@@ -41,6 +44,22 @@ describe.skipIf(!(await requirePackage('prosody')))('what the tap of Prosody see
       'in alice/phone > bob/desk: to one of them',
       'out alice/phone > bob/desk: to one of them (2)',
     ]);
+  });
+
+  test('a client that the server only keeps a place for is not counted', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await prosody.connect({ user: 'bob', resource: 'train' });
+    bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    await bob.next(({ name }) => name === 'enabled');
+    await bob.cut();
+    await eventually(() =>
+      prosody.shell('c2s:show()').then((shown) => !shown.includes('bob@localhost/train') || shown.includes('hibernating')),
+    );
+    alice.sendChat('bob@localhost', 'in a tunnel?');
+
+    expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: in a tunnel?', 'out alice/phone > bob: in a tunnel? (0)']);
   });
 
   test('a message to an offline user is one `out` with no client, and its replay at login is no other', async () => {

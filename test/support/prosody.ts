@@ -134,6 +134,7 @@ ${config}
 ${hosts.map((host) => `VirtualHost ${lua(host)}\n  modules_enabled = { ${tap ? '"event_pusher_tap"' : ''} }`).join('\n')}
 Component ${lua(component.domain)}
   component_secret = ${lua(component.secret)}
+  modules_disabled = { "s2s" }
 ${rooms === undefined ? '' : `Component ${lua(rooms)} "muc"\n  muc_room_locking = false`}
 `;
 }

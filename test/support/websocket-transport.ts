@@ -34,9 +34,9 @@ export async function openWebSocket(owner: string, port: number, host: string): 
     },
     send: (xml) => socket.send(xml),
     end: () => socket.send(`<close xmlns='${framing}'/>`),
-    cut: () => {
-      socket.close();
-      return closed;
+    cut: async () => {
+      inbox.end('cut off');
+      socket.close(); // ejabberd does not answer it, so there is nothing to wait for
     },
     closed,
   };
