@@ -4,10 +4,8 @@ import type { TapItem } from '../../src/sources/component/tap-item.ts';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 import { startProsody } from '../support/prosody.ts';
-import { attachTap, type TapPusher, tell } from '../support/tap-pusher.ts';
+import { attachTap, seen, tell } from '../support/tap-pusher.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
-
-const all = 'message presence iq';
 
 describe.skipIf(!(await requirePackage('prosody')))('what the tap of Prosody sees', () => {
   test('a message is one `in` of its sender and one `out` to its receiver, in this order and numbered', async () => {
@@ -131,34 +129,6 @@ describe.skipIf(!(await requirePackage('prosody')))('what the tap of Prosody see
     expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: to who blocks me']);
   });
 
-  test.each(['websocket', 'bosh'] as const)('a client over %s counts like any other', async (transport) => {
-    await using prosody = await startProsody();
-    await using pusher = await attachTap(prosody);
-    await using alice = await prosody.connect({ user: 'alice', resource: 'web', transport });
-    await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
-    alice.sendChat(bob.bare, 'from a browser');
-    await bob.next(({ name }) => name === 'message');
-    bob.sendChat(alice.jid, 'to a browser');
-
-    expect(await seen(pusher, bob)).toEqual([
-      'in alice/web > bob: from a browser',
-      'out alice/web > bob: from a browser (1)',
-      'in bob/desk > alice/web: to a browser',
-      'out bob/desk > alice/web: to a browser (1)',
-    ]);
-  });
-
-  test('a message that the server itself sends is an `out`', async () => {
-    await using prosody = await startProsody();
-    await using pusher = await attachTap(prosody);
-    await prosody.shell(
-      `> prosody.core_post_stanza(prosody.hosts.localhost,
-      require "util.stanza".message({ from = "localhost", to = "bob@localhost" }, "Down at noon"))`.replaceAll('\n', ' '),
-    );
-
-    expect(tell(await pusher.item())).toBe('out localhost > bob: Down at noon (0)');
-  });
-
   test('the text arrives as it was written', async () => {
     await using prosody = await startProsody();
     await using pusher = await attachTap(prosody);
@@ -188,18 +158,6 @@ describe.skipIf(!(await requirePackage('prosody')))('what the tap of Prosody see
 
     expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob/desk: once', 'out alice/phone > bob/desk: once (2)']);
     expect(desk.received.some((stanza) => findChild(stanza, 'result', 'urn:xmpp:mam:2') !== undefined)).toBe(true);
-  });
-
-  test('what goes to the component or comes from it is never tapped', async () => {
-    await using prosody = await startProsody();
-    await using pusher = await attachTap(prosody, all);
-    await using alice = await prosody.connect({ user: 'alice', resource: 'phone', available: false });
-    alice.sendChat('bot@pusher.localhost', 'to the pusher');
-    await pusher.inbox.next((stanza) => stanza.text('body') === 'to the pusher');
-    pusher.send("<message from='bot@pusher.localhost' to='alice@localhost/phone'><body>from the pusher</body></message>");
-    await alice.next((stanza) => stanza.text('body') === 'from the pusher');
-
-    expect(await seen(pusher, alice)).toEqual([]);
   });
 
   test('presence and iq are tapped when they are wanted: a broadcast once, and its end too', async () => {
@@ -243,12 +201,6 @@ describe.skipIf(!(await requirePackage('prosody')))('what the tap of Prosody see
     expect(prosody.logs().match(/Could not tap a stanza \(message in/g)).toHaveLength(1);
   });
 });
-
-/** Everything that was tapped before a last word of `speaker`, which goes to nobody. */
-async function seen(pusher: TapPusher, speaker: XmppUser): Promise<string[]> {
-  speaker.sendChat('nobody@localhost', 'the last word');
-  return (await pusher.itemsUntil('the last word')).map(tell);
-}
 
 function archivedBy({ stanza }: TapItem): string | undefined {
   return stanza === undefined ? undefined : findChild(stanza, 'stanza-id', 'urn:xmpp:sid:0')?.attrs['by'];

@@ -1,6 +1,7 @@
 import { element, toXml } from '../../src/packet/xml/element.ts';
 import { readTapItem, type TapItem, tapNs } from '../../src/sources/component/tap-item.ts';
 import { type ComponentLogin, type ComponentSocket, connectComponent } from './component-socket.ts';
+import type { XmppUser } from './xmpp-user.ts';
 
 /** The other end of a tap, which does only what the test says: it acknowledges nothing by itself. */
 export interface TapPusher extends Pick<ComponentSocket, 'cut' | 'inbox' | 'pause' | 'resume' | 'send'>, AsyncDisposable {
@@ -65,6 +66,12 @@ export async function attachTap(server: { readonly component: ComponentLogin }, 
   const pusher = await connectTapPusher(server.component);
   await pusher.ask(undefined, want);
   return pusher;
+}
+
+/** Everything that was tapped before a last word of `speaker`, which goes to nobody. */
+export async function seen(pusher: TapPusher, speaker: XmppUser): Promise<string[]> {
+  speaker.sendChat('nobody@localhost', 'the last word');
+  return (await pusher.itemsUntil('the last word')).map(tell);
 }
 
 /** An item in one line, `in alice/phone > bob: Hi (1)`, without the host that all have in common. */
