@@ -18,7 +18,7 @@ import { openServer } from './demo/open-server.ts';
 import { createPage } from './demo/page.ts';
 import { startPusher } from './demo/pusher.ts';
 import type { Scene } from './demo/scene.ts';
-import { type Cast, showDelivery, showMetrics, showOutage } from './demo/show.ts';
+import { type Cast, showChat, showDelivery, showMetrics, showOutage } from './demo/show.ts';
 import { obeySignals } from './demo/signals.ts';
 
 export interface DemoOptions {
@@ -34,14 +34,14 @@ export async function demo({ once, scripted }: DemoOptions): Promise<number> {
   const { page, signal } = scene;
   let code = 0;
   try {
-    page.heading(`xmpp-event-pusher ${packageVersion()}`, 'two users chat, a backend is told; everything on 127.0.0.1');
+    page.heading(`xmpp-event-pusher ${packageVersion()}`, 'a chat server, the pusher and a backend, all on 127.0.0.1');
     const cast = await open({ scripted }, scene);
     await perform(cast, scene);
     if (!once) await keepRunning(cast, scene);
   } catch (thrown) {
     code = 1;
     page.heading(signal.aborted ? 'Broken off' : 'Failed');
-    page.say(toError(thrown).message, 'bad');
+    page.say(toError(signal.aborted ? signal.reason : thrown).message, 'bad');
   }
   return (await undo(scene)) ? code : 1;
 }
@@ -70,8 +70,8 @@ async function open({ scripted }: { readonly scripted: boolean }, scene: Scene):
 }
 
 async function perform(cast: Cast, scene: Scene): Promise<void> {
-  const chat = await cast.server.openChat();
-  await showDelivery(chat, cast, scene);
+  const chat = await showChat(cast, scene);
+  await showDelivery(cast, scene);
   await showOutage(chat, cast, scene);
   await showMetrics(cast, scene);
 }

@@ -5,6 +5,8 @@ export interface ChatServer {
   readonly host: string;
   /** What the service needs to attach. */
   readonly component: { readonly port: number; readonly domain: string; readonly secret: string };
+  /** Who chats, and how. */
+  readonly chatters: string;
   /** Logs the users in. */
   openChat(): Promise<Chat>;
   /** How somebody else's client can join in; undefined where there is no room for one. */

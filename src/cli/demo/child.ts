@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { type Environment, readEnvironment } from '../../config/environment.ts';
 import { systemTimers } from '../../kit/timers.ts';
@@ -40,8 +39,7 @@ export function startChild(command: Command, cleanup: Cleanup): Child {
   child.on('error', (error) => {
     startError = error.message;
   });
-  const ended = once(child, 'close').then(([code]: (number | null)[]) => code ?? null);
-  ended.catch(() => undefined); // a program that cannot be started has no end; assertRunning says so
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
 
   async function stop(): Promise<void> {
     if (!runs(child)) return;

@@ -11,14 +11,19 @@ export type User = 'alice' | 'bob';
 export const conversation: readonly Line[] = [
   { from: 'alice', to: 'bob', text: 'Hi, Bob!' },
   { from: 'bob', to: 'alice', text: 'Grüß dich, Alice!' },
-  { from: 'alice', to: 'bob', text: 'Lunch? 🍜🙂' },
-  { from: 'bob', to: 'alice', text: 'Sure:\n1. soup\n2. tea' },
+  { from: 'alice', to: 'bob', text: 'Tea? 🍵🙂' },
+  { from: 'bob', to: 'alice', text: 'Sure:\n1. green\n2. mint' },
 ];
 
-export const duringTheOutage: Line = { from: 'alice', to: 'bob', text: 'See you at noon & bring 100 %!' };
+export const duringTheOutage: Line = { from: 'alice', to: 'bob', text: 'At noon, & bring cake!' };
+
+/** `alice → bob` */
+export function describeWay({ from, to }: { readonly from: string; readonly to: string }): string {
+  return `${from} → ${to}`;
+}
 
 /** `alice → bob   Hi, Bob!`, further lines under the first. */
 export function describeLine({ from, to, text }: { readonly from: string; readonly to: string; readonly text: string }): string {
-  const who = `${from} → ${to}`.padEnd(14);
+  const who = describeWay({ from, to }).padEnd(14);
   return `${who}${text.replaceAll('\n', `\n${' '.repeat(who.length)}`)}`;
 }

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Environment, readEnvironment } from '../../config/environment.ts';
-import { startChild } from './child.ts';
+import { startChild, tail } from './child.ts';
 import { findProgram } from './find-program.ts';
 import type { Scene } from './scene.ts';
 import { until } from './until.ts';
@@ -78,7 +78,7 @@ async function runApt(
     for (const line of newLines().filter((line) => /^(Get:|Unpacking|Setting up)/.test(line))) page.row('', line, 'quiet');
     return code !== undefined;
   };
-  await until(tell, { problem: `apt-get did not end; its log is ${logFile}`, withinMs: 300_000, ...patience });
+  await until(tell, { problem: () => `apt-get did not end. Its output ends with\n${tail(logFile)}`, withinMs: 300_000, ...patience });
   return code === 0;
 }
 

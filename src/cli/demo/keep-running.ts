@@ -7,11 +7,11 @@ import { until } from './until.ts';
 /** Says where everything is and shows what else the backend receives, until somebody ends the demo. Throws when a part fails. */
 export async function keepRunning({ server, backend, pusher }: Cast, scene: Scene): Promise<void> {
   const { page, signal } = scene;
-  page.heading('Running', 'until Ctrl-C');
+  page.heading('Addresses', 'the demo runs until Ctrl-C; what else the backend receives is shown below');
   page.row('metrics', `${pusher.admin}/metrics`);
   page.row('health', `${pusher.admin}/readyz and ${pusher.admin}/healthz`);
   page.row('configuration', pusher.configFile);
-  page.row('its log', pusher.logFile);
+  page.row('log', pusher.logFile);
   if (server.invitation !== undefined) page.row('join in', server.invitation);
   backend.onReceived = (request) => describe(request, scene);
 

@@ -1,4 +1,5 @@
 import { readEnvironment } from '../../config/environment.ts';
+import { toError } from '../../kit/errors.ts';
 import type { ChatServer } from './chat-server.ts';
 import { findProgram } from './find-program.ts';
 import { installProsody } from './install-prosody.ts';
@@ -12,11 +13,11 @@ export async function openServer({ scripted }: { readonly scripted: boolean }, s
   if (scripted) return startScriptedServer(scene);
 
   const programs = findProsody();
-  if (programs !== undefined) return startProsody(programs, scene);
+  if (programs !== undefined) return startReal(programs, scene);
 
   const problem = await installProsody(scene);
   const installed = findProsody();
-  if (installed !== undefined) return startProsody(installed, scene);
+  if (installed !== undefined) return startReal(installed, scene);
 
   scene.page.say(`${problem}.`, 'bad');
   scene.page.say('To see the demo with a real chat server, install one and run it again:');
@@ -25,6 +26,14 @@ export async function openServer({ scripted }: { readonly scripted: boolean }, s
   scene.page.row('others', 'https://prosody.im/download');
   scene.page.say('Until then, the same path with a scripted server:');
   return startScriptedServer(scene);
+}
+
+async function startReal(programs: ProsodyPrograms, scene: Scene): Promise<ChatServer> {
+  try {
+    return await startProsody(programs, scene);
+  } catch (cause) {
+    throw new Error(`${toError(cause).message}\n\nWith --scripted the demo does without a chat server.`, { cause });
+  }
 }
 
 function findProsody(): ProsodyPrograms | undefined {

@@ -48,9 +48,11 @@ export function createPage(output: PageOutput, env: Environment): Page {
 
   function block(left: string, text: string, tone: Tone): void {
     const margin = ' '.repeat(indent + (left === '' ? 0 : labelWidth));
-    const lines = wrap(withoutControls(text), width - margin.length).map((line) => tint(line, tone));
+    const lines = wrap(withoutControls(text), width - margin.length).map(
+      (line, index) => (index === 0 || line === '' ? '' : margin) + tint(line, tone),
+    );
     const first = left === '' ? margin : ' '.repeat(indent) + paint('dim', left.padEnd(labelWidth));
-    output.write(`${first}${lines.join(`\n${margin}`)}\n`);
+    output.write(`${first}${lines.join('\n')}\n`);
   }
 
   return {

@@ -1,16 +1,13 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
-import { toError } from '../../kit/errors.ts';
 import { openClients } from './chat-clients.ts';
 import type { ChatServer } from './chat-server.ts';
-import { startChild } from './child.ts';
+import { startChild, tail } from './child.ts';
 import { accepts, freePorts, loopback } from './loopback.ts';
 import type { Scene } from './scene.ts';
-import { until } from './until.ts';
+import { settled, until } from './until.ts';
 
 /** Prosody's two programs. */
 export interface ProsodyPrograms {
@@ -31,24 +28,27 @@ export async function startProsody(programs: ProsodyPrograms, scene: Scene): Pro
   const logFile = join(folder, 'prosody.log');
   await mkdir(join(folder, 'certs'), { recursive: true }); // it complains when there is none
   await writeFile(configFile, prosodyConfig({ folder, clientPort, component }), { mode: 0o600 });
-  for (const [user, password] of Object.entries(passwords))
-    await register(programs.prosodyctl, { configFile, user, password }, scene.signal);
+  for (const [user, password] of Object.entries(passwords)) await register(programs.prosodyctl, { configFile, user, password }, scene);
 
   const child = startChild({ name: 'Prosody', program: programs.prosody, args: ['--config', configFile, '-F'], logFile }, scene.cleanup);
   const isUp = async () => {
     child.assertRunning();
     return (await accepts(clientPort)) && (await accepts(componentPort));
   };
-  await until(isUp, { problem: `Prosody does not listen; its log is ${logFile}`, withinMs: 20_000, ...scene });
+  await until(isUp, { problem: () => `Prosody does not listen. Its log ends with\n${tail(logFile)}`, withinMs: 20_000, ...scene });
 
   scene.page.row('server', `Prosody ${await versionFrom(logFile)}, started for this demo alone: ${programs.prosody}`);
   scene.page.row('listens on', `${loopback}:${clientPort} for clients, ${loopback}:${componentPort} for components`);
   scene.page.row('module', join(pluginFolder(), 'mod_event_pusher_tap.lua'));
+  const accounts = Object.entries(passwords)
+    .map(([user, password]) => `${user}@${host}, password ${password}`)
+    .join('\n');
   return {
     host,
     component,
+    chatters: 'alice and bob, each logged in with @xmpp/client',
     openChat: () => openClients({ port: clientPort, host, passwords }, scene),
-    invitation: `alice@${host} (password ${passwords.alice}) or bob@${host} (${passwords.bob}), server ${loopback} port ${clientPort}, no TLS`,
+    invitation: `${accounts}\nserver ${loopback}, port ${clientPort}, no TLS`,
     assertRunning: child.assertRunning,
   };
 }
@@ -59,13 +59,13 @@ interface Account {
   readonly password: string;
 }
 
-async function register(prosodyctl: string, { configFile, user, password }: Account, signal: AbortSignal): Promise<void> {
-  try {
-    await promisify(execFile)(prosodyctl, ['--config', configFile, 'register', user, host, password], { signal, timeout: 20_000 });
-  } catch (thrown) {
-    signal.throwIfAborted();
-    throw new Error(`prosodyctl could not create the account ${user}@${host}: ${toError(thrown).message}`, { cause: thrown });
-  }
+async function register(prosodyctl: string, { configFile, user, password }: Account, scene: Scene): Promise<void> {
+  const logFile = join(scene.folder, 'prosodyctl.log');
+  const args = ['--config', configFile, 'register', user, host, password];
+  const child = startChild({ name: 'prosodyctl', program: prosodyctl, args, logFile }, scene.cleanup);
+  const problem = 'prosodyctl did not end';
+  const code = await settled(child.ended, { problem, withinMs: 20_000, ...scene });
+  if (code !== 0) throw new Error(`prosodyctl could not create the account ${user}@${host}:\n${tail(logFile)}`);
 }
 
 interface Wiring {

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ChatServer } from './chat-server.ts';
-import { startChild } from './child.ts';
+import { startChild, tail } from './child.ts';
 import { freePorts, loopback } from './loopback.ts';
 import type { Scene } from './scene.ts';
 import { until } from './until.ts';
@@ -37,7 +37,7 @@ export async function startPusher({ server, backend }: PusherOptions, scene: Sce
     child.assertRunning();
     return answersWell(`${admin}/readyz`);
   };
-  await until(isReady, { problem: `the service is not ready; its log is ${logFile}`, withinMs: 30_000, ...scene });
+  await until(isReady, { problem: () => `the service is not ready. Its log ends with\n${tail(logFile)}`, withinMs: 30_000, ...scene });
   return { admin, configFile, logFile, assertRunning: child.assertRunning };
 }
 

@@ -28,6 +28,7 @@ export async function startScriptedServer({ page, cleanup, clock }: Scene): Prom
   return {
     host,
     component: { port: server.port, domain, secret },
+    chatters: 'played by the scripted server: nobody is logged in',
     openChat: async () => ({ say }),
     invitation: undefined,
     assertRunning: () => undefined,

@@ -1,6 +1,6 @@
 import { type Backend, decode, type Received } from './backend.ts';
 import type { Chat, ChatServer } from './chat-server.ts';
-import { conversation, describeLine, duringTheOutage, type Line } from './conversation.ts';
+import { conversation, describeLine, describeWay, duringTheOutage, type Line } from './conversation.ts';
 import type { Pusher } from './pusher.ts';
 import type { Scene } from './scene.ts';
 import { until } from './until.ts';
@@ -14,22 +14,30 @@ export interface Cast {
 
 const patienceMs = 20_000;
 
-/** Lets the users chat, and shows what was said beside what the backend received. Throws when the two differ. */
-export async function showDelivery(chat: Chat, { backend }: Cast, scene: Scene): Promise<void> {
-  const { page } = scene;
-  page.heading('Chat');
+/** Logs the users in and lets them chat. */
+export async function showChat({ server }: Cast, { page }: Scene): Promise<Chat> {
+  page.heading('Chat', server.chatters);
+  const chat = await server.openChat();
   for (const line of conversation) {
     await chat.say(line);
-    page.row('', describeLine(line));
+    page.row(describeWay(line), line.text);
   }
+  return chat;
+}
 
+/** Shows what was said beside what the backend received. Throws when the two differ. */
+export async function showDelivery({ backend }: Cast, scene: Scene): Promise<void> {
+  const { page } = scene;
   page.heading('Delivered', 'what was said, the bytes the backend received for it, and what they say');
   await received(conversation.length, backend, scene);
   for (const [index, line] of conversation.entries()) {
     const request = backend.received[index];
     if (index > 0) page.gap();
+    page.row('said', describeLine(line));
     if (request !== undefined) compare(line, request, scene);
   }
+  page.gap();
+  page.say(`${conversation.length} lines said, ${backend.received.length} requests received, all the same.`, 'good');
 }
 
 /** Lets the backend fail once, and shows that the request comes again. Throws when it does not. */
@@ -76,7 +84,6 @@ function received(count: number, backend: Backend, scene: Scene): Promise<void> 
 function compare(line: Line, { form }: Received, { page }: Scene): void {
   const decoded = decode(form);
   const isSame = decoded.from === line.from && decoded.to === line.to && decoded.text === line.text;
-  page.row('said', describeLine(line));
   page.row('received', form);
   page.row('decoded', describeLine(decoded), isSame ? 'good' : 'bad');
   if (!isSame) throw new Error('the backend received something else than was said');
