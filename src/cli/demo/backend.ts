@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { loopback } from './loopback.ts';
@@ -33,14 +33,8 @@ export interface Backend {
 export async function startBackend({ cleanup, clock }: Scene): Promise<Backend> {
   const received: Received[] = [];
   let failing = false;
-  const server = createServer(async (request, response) => {
-    const form = await text(request);
-    const status = failing ? 503 : 200;
-    failing = false;
-    const whole = { ...head(request), form, status, at: clock.monotonic() };
-    received.push(whole);
-    response.writeHead(status).end();
-    backend.onReceived(whole);
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => response.destroy()); // cut off in the middle: no request
   });
   server.listen(0, loopback);
   await once(server, 'listening');
@@ -50,6 +44,16 @@ export async function startBackend({ cleanup, clock }: Scene): Promise<Backend> 
       server.closeAllConnections();
     },
   });
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const form = await text(request);
+    const status = failing ? 503 : 200;
+    failing = false;
+    const whole = { ...head(request), form, status, at: clock.monotonic() };
+    received.push(whole);
+    response.writeHead(status).end();
+    backend.onReceived(whole);
+  }
 
   const backend: Backend = {
     origin: `http://${loopback}:${(server.address() as AddressInfo).port}`,

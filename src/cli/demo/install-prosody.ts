@@ -10,6 +10,11 @@ import { until } from './until.ts';
 
 /** Debian asks this program before it starts a service; 101 means "don't". */
 const policyFile = '/usr/sbin/policy-rc.d';
+const serviceScript = '/etc/init.d/prosody';
+/** There while systemd starts the service at boot. */
+const serviceLink = '/etc/systemd/system/multi-user.target.wants/prosody.service';
+const pidFile = '/run/prosody/prosody.pid';
+
 const aptOptions = [
   '-q',
   '-o',
@@ -33,11 +38,12 @@ export async function installProsody(scene: Scene): Promise<string> {
 
   scene.page.say("Prosody is not installed: getting Debian's package with apt-get; its service will be neither started nor enabled.");
   const allowStarts = forbidStarts(scene);
+  const keepServiceOff = watchService(scene);
   const logFile = join(scene.folder, 'apt.log');
   const get = (args: readonly string[]) => runApt({ apt, args, logFile }, scene);
   const install = ['install', '-y', '--no-install-recommends', 'prosody'];
   const isInstalled = (await get(install)) || ((await get(['update'])) && (await get(install)));
-  if (isInstalled) await keepServiceOff(scene);
+  await keepServiceOff();
   allowStarts();
   return isInstalled ? '' : `Prosody is not installed, and apt-get could not get it: ${lastError(logFile)}`;
 }
@@ -93,17 +99,28 @@ function followLines(file: string): () => string[] {
   };
 }
 
+/** Gives how to keep the package's service off, which is also done when the demo is broken off in the middle. */
+function watchService({ page, cleanup }: Scene): () => Promise<void> {
+  let isSeenTo = false;
+  const keepOff = async () => {
+    if (isSeenTo || findProgram('prosody', readEnvironment()) === undefined) return;
+    isSeenTo = true;
+    if (await turnServiceOff()) page.row('', 'installed; its service is neither running nor enabled', 'good');
+    else page.say("The package's service could not be turned off. Please run: systemctl disable --now prosody", 'bad');
+  };
+  cleanup.add("the service of Prosody's package", { inOrder: keepOff });
+  return keepOff;
+}
+
 /** Debian enables a service when it installs it, and a policy of the machine's own may have let it start. */
-async function keepServiceOff({ page }: Scene): Promise<void> {
+async function turnServiceOff(): Promise<boolean> {
   const isSystemd = existsSync('/run/systemd/system');
   await attempt('systemctl', ['disable', ...(isSystemd ? ['--now'] : []), 'prosody']);
   await attempt('update-rc.d', ['prosody', 'disable']);
-  if (!isSystemd) await attempt('/etc/init.d/prosody', ['stop']);
+  if (!isSystemd) await attempt(serviceScript, ['stop']);
 
-  const stillRuns =
-    existsSync('/run/prosody/prosody.pid') && existsSync(`/proc/${readFileSync('/run/prosody/prosody.pid', 'utf8').trim()}`);
-  if (stillRuns) page.say('The package started its service, and it could not be stopped: run `systemctl disable --now prosody`.', 'bad');
-  else page.row('', 'installed; its service is neither running nor enabled', 'good');
+  const isRunning = existsSync(pidFile) && existsSync(`/proc/${readFileSync(pidFile, 'utf8').trim()}`);
+  return !isRunning && !existsSync(serviceLink);
 }
 
 /** Whether it is there and works does not matter: what counts is looked at afterwards. */
