@@ -110,7 +110,7 @@ describe.skipIf(!hasProsody)('the demo with Prosody', () => {
 
   test('leaves nothing behind when it is stopped before it is up', async () => {
     await using demo = await startDemo('--once');
-    await demo.printed('Chat server');
+    await demo.printed('Pusher'); // Prosody runs, the service begins to
     demo.process.kill('SIGTERM');
     expect(await demo.ended()).toBe(1);
     expect(demo.output()).toContain('SIGTERM');
