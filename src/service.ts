@@ -2,7 +2,6 @@
  * The composition root: the only file that knows all parts. They are started against the way of a packet, so that each
  * finds the next one ready, and stopped along it, so that each can hand on what it holds.
  */
-import { uuidv7 } from 'uuidv7';
 import type { DeliveryId, PacketId } from '../pools/contract.ts';
 import { createAdmin } from './admin/server.ts';
 import type { Config } from './config/config.ts';
@@ -13,6 +12,7 @@ import { loadHandlers } from './hooks/load.ts';
 import { wantOf } from './hooks/want.ts';
 import { type CallbackWatch, unwatched } from './hooks/watch.ts';
 import { systemClock } from './kit/clock.ts';
+import { createIdSource } from './kit/ids.ts';
 import { createLifecycle, type Lifecycle } from './kit/lifecycle.ts';
 import { systemRandom } from './kit/random.ts';
 import { createTeardown } from './kit/teardown.ts';
@@ -46,6 +46,7 @@ export function createService(config: Config, { watch = unwatched, onFailed }: S
   const events = createEventBus();
   const health = createHealth({ events, attachments: config.attachments });
   const teardown = createTeardown();
+  const nextId = createIdSource(systemClock);
   const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
 
   async function begin(what: string, part: Lifecycle): Promise<void> {
@@ -70,14 +71,14 @@ export function createService(config: Config, { watch = unwatched, onFailed }: S
       spool,
       userAgent: `xmpp-event-pusher/${version}`,
     });
-    const evaluator = createEvaluator({ ...shared, handlers, limits: config.callbacks, watch, newId: () => uuidv7() as DeliveryId });
+    const evaluator = createEvaluator({ ...shared, handlers, limits: config.callbacks, watch, newId: () => nextId() as DeliveryId });
     const intake = createIntake({ ...shared, evaluate: evaluator.evaluate, append: dispatcher.accept });
     const sources = openSources(config.attachments, {
       ...shared,
       accept: intake.accept,
       marks: await spool.marks(),
       want: wantOf(handlers),
-      newPacketId: () => uuidv7() as PacketId,
+      newPacketId: () => nextId() as PacketId,
       readJid: createJidReader({ size: 10_000 }),
     });
 

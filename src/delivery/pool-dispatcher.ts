@@ -187,7 +187,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
       const callOff = options.timers.after(graceMs, () => drained.resolve());
       await drained.promise;
       callOff();
-      await threads.stop();
+      await (underway.size === 0 ? threads.stop() : threads.kill());
     },
     reserve,
     release: (delivery) => buffer.release(delivery),

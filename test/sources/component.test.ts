@@ -202,9 +202,8 @@ test('keeps characters whole however the bytes are cut', async () => {
 });
 
 test('gives up a server that does not answer a ping, and keeps one that does', async () => {
-  const impatient = { pingIntervalMs: 30, pingTimeoutMs: 30 };
-  await using dead = await startSource({ attachment: impatient, server: { answersPings: false } });
-  await using quiet = await startSource({ attachment: impatient });
+  await using dead = await startSource({ attachment: { pingIntervalMs: 30, pingTimeoutMs: 30 }, server: { answersPings: false } });
+  await using quiet = await startSource({ attachment: { pingIntervalMs: 30, pingTimeoutMs: 10_000 } });
   await eventually(() => dead.states.some(({ state, reason }) => state === 'offline' && reason.includes('silent')));
   await eventually(() => quiet.server.received.filter((stanza) => stanza.attrs['id']?.startsWith('ping-')).length >= 3);
   expect(quiet.states.some(({ state }) => state === 'offline')).toBe(false);

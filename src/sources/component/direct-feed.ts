@@ -33,7 +33,7 @@ export function createDirectFeed(options: FeedOptions): Feed {
         bytes,
         key: `${attachment.name}/${serial}`,
       });
-      options.flow.hand(packet, { stream: attachment.name, mark: undefined, committed: () => undefined }, bytes);
+      options.flow.hand(packet, { stream: attachment.name, mark: undefined, committed: () => options.flow.landed(bytes) }, bytes);
     },
   };
 }

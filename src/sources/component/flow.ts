@@ -4,8 +4,10 @@ import type { Accept, Receipt } from '../../packet/receipt.ts';
 /** Counts what has been handed over and is not on disk yet, and stops the reading before memory pays for it. */
 export interface Flow {
   readonly uncommittedBytes: number;
-  /** Hands a packet over; `bytes` count until it is committed. */
+  /** Hands a packet over; its bytes count until `landed` is told of them. */
   hand(packet: Packet | undefined, receipt: Receipt, bytes: number): void;
+  /** So many bytes are committed: what a receipt's `committed` has to say. */
+  landed(bytes: number): void;
 }
 
 /** Reading stops at `maxBytes` and goes on at half of it. */
@@ -30,14 +32,8 @@ export function createFlow(accept: Accept, { maxBytes, onStop, onGo }: { readonl
     },
     hand: (packet, receipt, bytes) => {
       count(bytes);
-      accept(packet, {
-        stream: receipt.stream,
-        mark: receipt.mark,
-        committed: () => {
-          count(-bytes);
-          receipt.committed();
-        },
-      });
+      accept(packet, receipt);
     },
+    landed: (bytes) => count(-bytes),
   };
 }

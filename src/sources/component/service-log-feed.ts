@@ -32,7 +32,7 @@ export function createServiceLogFeed(options: FeedOptions): Feed {
     serial += 1;
     const session = direction === 'in' ? stanza.attrs['from'] : undefined;
     const packet = options.toPacket({ stanza, direction, host, session, bytes, key: `${attachment.name}/${serial}` });
-    options.flow.hand(packet, { stream: attachment.name, mark: undefined, committed: () => undefined }, bytes);
+    options.flow.hand(packet, { stream: attachment.name, mark: undefined, committed: () => options.flow.landed(bytes) }, bytes);
   }
 
   return {

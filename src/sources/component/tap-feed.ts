@@ -113,6 +113,7 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
 
     const { mark } = received;
     const committed = () => {
+      options.flow.landed(bytes);
       if (ledger.committed(mark)) ackSoon(conversation);
     };
     const packet = toPacket(tapped, { host, key: `${host}/${mark.node}/${mark.epoch}/${mark.h}`, bytes });

@@ -1,0 +1,167 @@
+/**
+ * One thread of a pool, and the next when it dies:
+ *
+ *   starting → up → stopping → gone
+ *      ↑        ↓ died, or does not answer
+ *      └── waiting (doubles while it keeps dying)
+ *
+ * A piscina instance of one thread with one task that lasts as long as the thread: a thread can't be addressed otherwise.
+ * Its atomics are off, since they freeze an idle thread's timers.
+ */
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import type { FromPoolThread, Job, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
+import { type Backoff, backoffMs } from '../kit/backoff.ts';
+import { toError } from '../kit/errors.ts';
+import type { PoolThreadsOptions } from './pool-threads.ts';
+
+export interface PoolThread {
+  /** Workers without a job; negative while more is handed over than there are. */
+  readonly free: number;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+  send(job: Job): void;
+}
+
+export interface PoolThreadOptions extends Omit<PoolThreadsOptions, 'threads'> {
+  /** This thread's own. */
+  readonly settings: PoolThreadSettings;
+}
+
+const respawnBackoff: Backoff = { firstMs: 100, capMs: 10_000, jitter: 0 };
+
+/** How often a thread is asked whether it still turns; one that has not answered by the next time is replaced. */
+const pingEveryMs = 10_000;
+
+export function createPoolThread(options: PoolThreadOptions): PoolThread {
+  const { settings, timers, events, onOutcome, onLost } = options;
+  const { name: pool } = settings;
+  const underway = new Map<number, Job>();
+  let life: Life | undefined;
+  let batch: Job[] = [];
+  let deaths = 0;
+  let ending = false;
+  let callOffWait: () => void = () => undefined;
+
+  function spawn(): void {
+    life = beginLife(settings, { onMessage: hear, onDeath: died });
+    events.emit('pool.thread', { pool, state: 'started', reason: '' });
+    pingLater(life);
+    flush();
+  }
+
+  function hear(message: FromPoolThread): void {
+    if (life !== undefined) life.answered = true;
+    if (message.kind === 'alive') return;
+    deaths = 0;
+    for (const { key, outcome } of message.outcomes) {
+      underway.delete(key);
+      onOutcome(key, outcome);
+    }
+  }
+
+  function pingLater(pinged: Life): void {
+    pinged.callOffPing = timers.after(pingEveryMs, () => {
+      if (!pinged.answered) return died(pinged, `it has not answered for ${pingEveryMs} ms`);
+      pinged.answered = false;
+      pinged.post({ kind: 'ping' });
+      pingLater(pinged);
+    });
+  }
+
+  function died(dead: Life, reason: string): void {
+    if (dead !== life) return;
+    life = undefined;
+    dead.callOffPing();
+    void dead.destroy();
+    if (ending) return;
+    deaths += 1;
+    events.emit('pool.thread', { pool, state: 'died', reason });
+    const lost = [...underway.keys()];
+    underway.clear();
+    batch = [];
+    callOffWait = timers.after(
+      backoffMs(respawnBackoff, deaths, () => 0.5),
+      spawn,
+    );
+    onLost(lost);
+  }
+
+  function send(job: Job): void {
+    underway.set(job.key, job);
+    batch.push(job);
+    if (batch.length === 1) setImmediate(flush);
+  }
+
+  /** While there is no thread the batch waits for the next one. */
+  function flush(): void {
+    if (life === undefined || batch.length === 0) return;
+    life.post({ kind: 'jobs', jobs: batch });
+    batch = [];
+  }
+
+  async function end(how: (last: Life) => Promise<void>): Promise<void> {
+    ending = true;
+    callOffWait();
+    life?.callOffPing();
+    if (life !== undefined) await how(life);
+  }
+
+  return {
+    get free() {
+      return settings.workers - underway.size;
+    },
+    start: async () => spawn(),
+    stop: () => end((last) => last.stop()),
+    kill: () => end((last) => last.destroy()),
+    send,
+  };
+}
+
+/** A thread from its start to its end. */
+interface Life {
+  answered: boolean;
+  callOffPing: () => void;
+  post(message: ToPoolThread): void;
+  /** Lets it finish, then destroys it. */
+  stop(): Promise<void>;
+  destroy(): Promise<void>;
+}
+
+function beginLife(
+  settings: PoolThreadSettings,
+  { onMessage, onDeath }: { onMessage(message: FromPoolThread): void; onDeath(life: Life, reason: string): void },
+): Life {
+  const { port1: ours, port2: theirs }: { readonly port1: MessagePort; readonly port2: MessagePort } = new MessageChannel();
+  const piscina = new Piscina({ filename: entryUrl().href, minThreads: 1, maxThreads: 1, atomics: 'disabled' });
+  const task: Promise<void> = piscina.run({ port: theirs, settings }, { transferList: [theirs] });
+  ours.on('message', onMessage);
+
+  const life: Life = {
+    answered: true,
+    callOffPing: () => undefined,
+    post: (message) => ours.postMessage(message),
+    stop: async () => {
+      ours.postMessage({ kind: 'stop' } satisfies ToPoolThread);
+      await task.catch(() => undefined); // however it ended, it has ended
+      await life.destroy();
+    },
+    destroy: async () => {
+      ours.close();
+      await piscina.destroy();
+    },
+  };
+  task.then(
+    () => onDeath(life, 'its task ended'),
+    (thrown) => onDeath(life, toError(thrown).message),
+  );
+  return life;
+}
+
+/** The entry, as .ts in a checkout under tsx and as .js in the build. */
+function entryUrl(): URL {
+  return new URL(`../../pools/deliver.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
+}

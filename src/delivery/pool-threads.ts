@@ -1,0 +1,57 @@
+import type { Job, Outcome, PoolThreadSettings } from '../../pools/contract.ts';
+import type { Timers } from '../kit/timers.ts';
+import type { EventSink } from '../telemetry/events.ts';
+import { createPoolThread, type PoolThread } from './pool-thread.ts';
+
+export interface PoolThreadsCallbacks {
+  onOutcome(key: number, outcome: Outcome): void;
+  /** Nothing is known of these jobs: their thread is gone. */
+  onLost(keys: readonly number[]): void;
+}
+
+export interface PoolThreadsOptions extends PoolThreadsCallbacks {
+  /** `workers` is the whole pool's; each thread gets its share. */
+  readonly settings: PoolThreadSettings;
+  readonly threads: number;
+  readonly timers: Timers;
+  readonly events: EventSink;
+}
+
+/** A pool's threads: jobs go to the one with the most workers free, those of one turn of the loop in one message. */
+export interface PoolThreads {
+  start(): Promise<void>;
+  /** Lets what is in flight end, closes the connections and ends the threads. */
+  stop(): Promise<void>;
+  /** Ends the threads at once, whatever is in flight. */
+  kill(): Promise<void>;
+  send(job: Job): void;
+}
+
+export function createPoolThreads({ settings, threads, ...shared }: PoolThreadsOptions): PoolThreads {
+  const all = Array.from({ length: threads }, (_, index) =>
+    createPoolThread({ ...shared, settings: { ...settings, workers: share(settings.workers, threads, index) } }),
+  );
+
+  return {
+    start: async () => {
+      await Promise.all(all.map((thread) => thread.start()));
+    },
+    stop: async () => {
+      await Promise.all(all.map((thread) => thread.stop()));
+    },
+    kill: async () => {
+      await Promise.all(all.map((thread) => thread.kill()));
+    },
+    send: (job) => mostFree(all).send(job),
+  };
+}
+
+/** Divides so that no two shares differ by more than one. */
+function share(workers: number, threads: number, index: number): number {
+  return Math.floor(workers / threads) + (index < workers % threads ? 1 : 0);
+}
+
+function mostFree([first, ...others]: readonly PoolThread[]): PoolThread {
+  if (first === undefined) throw new Error('a pool has at least one thread');
+  return others.reduce((best, thread) => (thread.free > best.free ? thread : best), first);
+}

@@ -1,0 +1,71 @@
+import type { Direction, PacketId, Stanza } from '../../pools/contract.ts';
+import type { EpochMs } from '../kit/clock.ts';
+import type { JidReader } from './jid.ts';
+import { kindOf } from './kind.ts';
+import type { Packet } from './packet.ts';
+import { findChild, findChildren } from './xml/element.ts';
+
+/** A stanza as a source saw it, with what the source knows beside it. */
+export interface SeenStanza {
+  readonly id: PacketId;
+  readonly stanza: Stanza;
+  readonly direction: Direction;
+  readonly host: string;
+  readonly origin: string;
+  readonly session?: string | undefined;
+  readonly sessions?: number | undefined;
+  /** When the chat server saw it; undefined: it does not say. */
+  readonly time?: EpochMs | undefined;
+  readonly receivedAt: EpochMs;
+  readonly bytes: number;
+  readonly key: string;
+}
+
+/**
+ * Makes the packet of a stanza. A missing `from` is the session, or else the host; a missing `to` is the bare JID of
+ * whoever the stanza concerns, the sender: no field is empty for that reason. `prepared` is false when a JID could not
+ * be prepared and is passed on as it is.
+ */
+export function packetFrom(seen: SeenStanza, readJid: JidReader): { readonly packet: Packet; readonly prepared: boolean } {
+  const { id, stanza, direction, host, origin, session, sessions, receivedAt, bytes, key } = seen;
+  const from = readJid(stanza.attrs['from'] ?? session ?? host);
+  const to = stanza.attrs['to'] === undefined ? readJid(from.jid.bare) : readJid(stanza.attrs['to']);
+  const packet: Packet = {
+    id,
+    direction,
+    stanza,
+    kind: kindOf(stanza),
+    from: from.jid,
+    to: to.jid,
+    host,
+    origin,
+    session,
+    sessions,
+    stanzaId: archiveId(stanza, direction === 'in' ? from.jid.bare : to.jid.bare),
+    time: seen.time ?? receivedAt,
+    receivedAt,
+    delayed: delayedSince(stanza),
+    bytes,
+    key,
+  };
+  return { packet: Object.freeze(packet), prepared: from.prepared && to.prepared };
+}
+
+/**
+ * The archive's id of a message (XEP-0359 §3): the one given by our own user's archive, or by the room it came from.
+ * Ids by anybody else are whatever a sender wrote.
+ */
+function archiveId(stanza: Stanza, ourBareJid: string): string | undefined {
+  if (stanza.children.length < 2) return undefined; // it stands beside what was sent
+  const ids = findChildren(stanza, 'stanza-id', 'urn:xmpp:sid:0');
+  const room = stanza.attrs['type'] === 'groupchat' ? (stanza.attrs['from'] ?? '').split('/', 1)[0] : undefined;
+  return ids.find(({ attrs }) => attrs['by'] === ourBareJid || (room !== undefined && attrs['by'] === room))?.attrs['id'];
+}
+
+/** When a delayed copy was first sent (XEP-0203 §2); undefined for a live one, and for a stamp that is none (XEP-0082). */
+function delayedSince(stanza: Stanza): EpochMs | undefined {
+  const stamp = stanza.children.length < 2 ? undefined : findChild(stanza, 'delay', 'urn:xmpp:delay')?.attrs['stamp'];
+  if (stamp === undefined || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(stamp)) return undefined;
+  const at = Date.parse(stamp);
+  return Number.isNaN(at) ? undefined : at;
+}
