@@ -2,7 +2,7 @@ import type { PoolConfig } from './config.ts';
 import type { HostConfig } from './host-config.ts';
 import { type Reading, unknownAmong } from './reading.ts';
 import { type PoolSection, poolSchema } from './schema/pool.ts';
-import { isTable, type Path, showPath, type Table } from './table.ts';
+import { asTable, isTable, type Path, showPath, type Table } from './table.ts';
 import { readTls } from './tls.ts';
 
 /** The pools of a file, and which of them a handler means. */
@@ -24,22 +24,22 @@ export async function readPools(section: unknown, around: PoolSurroundings, read
 
   const global = definitionsIn(section, ['outgoing_pools'], reading);
   for (const { tag, value, path } of global) {
-    const pool = reading.read(poolSchema, value, path);
+    const pool = await readPool(value, path, reading);
     const hosts = perHost(value) ? around.hosts : [undefined];
     tags.add(tag);
-    for (const host of hosts) defined.add(idOf(tag, host));
-    if (pool === undefined) continue;
-    const settings = await normalize(pool, path, reading);
-    for (const host of hosts) byId.set(idOf(tag, host), { id: idOf(tag, host), ...settings });
+    for (const host of hosts) {
+      defined.add(idOf(tag, host));
+      if (pool !== undefined) byId.set(idOf(tag, host), { id: idOf(tag, host), ...pool });
+    }
   }
 
   for (const { host, path: base, pools } of around.hostConfigs) {
     for (const { tag, value, path } of definitionsIn(pools, [...base, 'outgoing_pools'], reading)) {
       if (isTable(value) && 'scope' in value) reading.mistake([...path, 'scope'], { expected: 'no scope: the host is given above' });
-      const pool = reading.read(poolSchema, value, path);
+      const pool = await readPool(value, path, reading);
       tags.add(tag);
       defined.add(idOf(tag, host));
-      if (pool !== undefined) byId.set(idOf(tag, host), { id: idOf(tag, host), ...(await normalize(pool, path, reading)) });
+      if (pool !== undefined) byId.set(idOf(tag, host), { id: idOf(tag, host), ...pool });
     }
   }
 
@@ -94,6 +94,17 @@ function perHost(pool: unknown): boolean {
 
 function idOf(tag: string, host: string | undefined): string {
   return host === undefined ? tag : `${tag}@${host}`;
+}
+
+async function readPool(value: unknown, path: Path, reading: Reading): Promise<Omit<PoolConfig, 'id'> | undefined> {
+  const pool = reading.read(poolSchema, value, path);
+  if (pool !== undefined) return normalize(pool, path, reading);
+
+  // A mistake elsewhere in the pool must not hide one in its URL until the next try.
+  const { host, path_prefix: prefix } = asTable(asTable(value)['connection']);
+  if (typeof host === 'string') readOrigin(host, [...path, 'connection', 'host'], reading);
+  if (typeof prefix === 'string') checkPrefix(prefix, [...path, 'connection', 'path_prefix'], reading);
+  return undefined;
 }
 
 async function normalize(pool: PoolSection, path: Path, reading: Reading): Promise<Omit<PoolConfig, 'id'>> {
