@@ -151,5 +151,5 @@ async function writeAccounts(directory: string, hosts: readonly string[], users:
 
 /** A name as Prosody's datamanager writes it into a path. */
 function stored(name: string): string {
-  return name.replace(/[^A-Za-z0-9]/g, (character) => `%${Buffer.from(character).toString('hex')}`);
+  return name.replace(/[^A-Za-z0-9]/gu, (character) => Buffer.from(character).toString('hex').replace(/../g, '%$&'));
 }

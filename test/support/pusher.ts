@@ -51,6 +51,8 @@ export interface PusherOptions {
   readonly hosts?: readonly string[];
   /** The spool's table, default an SQLite file in the folder. */
   readonly spool?: string;
+  /** Where metrics and health are shown, default a free port. */
+  readonly listen?: string;
   readonly env?: NodeJS.ProcessEnv;
 }
 
@@ -60,10 +62,11 @@ export async function createPusher({
   loglevel = 'debug',
   hosts = ['localhost'],
   spool,
+  listen = '127.0.0.1:0',
   env = {},
 }: PusherOptions): Promise<Pusher> {
   const folder = await mkdtemp(join(tmpdir(), 'pusher-'));
-  const head = `[general]\nhosts = ${JSON.stringify(hosts)}\nloglevel = "${loglevel}"\n[admin]\nlisten = "127.0.0.1:0"\n${spool ?? '[spool]\npath = "spool.sqlite"'}\n`;
+  const head = `[general]\nhosts = ${JSON.stringify(hosts)}\nloglevel = "${loglevel}"\n[admin]\nlisten = "${listen}"\n${spool ?? '[spool]\npath = "spool.sqlite"'}\n`;
   await writeFile(join(folder, 'event-pusher.toml'), `${head}${config}\n`);
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
 

@@ -1,0 +1,76 @@
+import { eventually } from './eventually.ts';
+import { createPusher, type Pusher, type PusherOptions, plainConfig } from './pusher.ts';
+import type { TargetRequest } from './request-reader.ts';
+import { type Script, startTarget, type Target } from './target.ts';
+
+/** The built service, attached to a chat server, and the backend that it pushes to. */
+export interface PushRig extends AsyncDisposable {
+  readonly backend: Target;
+  readonly pusher: Pusher;
+  /** Bodies that came to a path below `/webservice`, oldest first. */
+  bodies(path?: string): string[];
+  /** The field `message` of the forms that came there. */
+  messages(path?: string): string[];
+  /** A sample of `/metrics` by its name and labels; 0 where it is not there. */
+  metric(sample: string): Promise<number>;
+  /** Resolves when this many requests have been accepted, and nothing is owed any more. */
+  settled(count: number): Promise<void>;
+}
+
+type ConfigOptions = Parameters<typeof plainConfig>[0];
+
+export interface PushRigOptions
+  extends Omit<ConfigOptions, 'backend' | 'componentPort'>,
+    Pick<PusherOptions, 'env' | 'files' | 'hosts' | 'loglevel' | 'spool'> {
+  readonly script?: Script;
+  /** Default true; else the test starts it. */
+  readonly started?: boolean;
+}
+
+/** Starts both; resolves when the service is attached to the server on that component port. */
+export async function startPushRig(componentPort: number, options: PushRigOptions = {}): Promise<PushRig> {
+  const { script, started = true } = options;
+  const backend = await startTarget(script === undefined ? {} : { script });
+  const pusher = await createPusher({ ...options, config: plainConfig({ ...options, componentPort, backend: backend.origin }) });
+
+  async function dispose(): Promise<void> {
+    await pusher[Symbol.asyncDispose]();
+    await backend.stop();
+  }
+
+  function requestsTo(path: string): readonly TargetRequest[] {
+    return backend.requests.filter((request) => request.path === `/webservice/${path}`);
+  }
+
+  async function metric(sample: string): Promise<number> {
+    const { text } = await pusher.get('/metrics');
+    const line = text.split('\n').find((candidate) => candidate.startsWith(`${sample} `));
+    return Number(line?.slice(sample.length + 1) ?? 0);
+  }
+
+  if (started) {
+    await pusher.start().catch(async (error) => {
+      await dispose();
+      throw error;
+    });
+  }
+  return {
+    backend,
+    pusher,
+    bodies: (path = 'notifications') => requestsTo(path).map(({ body }) => body.toString()),
+    messages: (path = 'notifications') => requestsTo(path).map(({ body }) => new URLSearchParams(body.toString()).get('message') ?? ''),
+    metric,
+    settled: (count) =>
+      eventually(async () => {
+        const delivered = await metric('event_pusher_deliveries_total{pool="http_pool",disposition="delivered"}');
+        const owed = await metric('event_pusher_spool_depth{pool="http_pool",state="waiting"}');
+        if (delivered < count || owed > 0) throw new Error(`${delivered} delivered and ${owed} owed, not ${count} and 0`);
+      }),
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** The form that the default module sends of what a user of localhost said. */
+export function form(author: string, receiver: string, message: string): string {
+  return `author=${author}&server=localhost&receiver=${receiver}&message=${message}`;
+}
