@@ -38,7 +38,7 @@ export function begin(delivery: Claimed, policy: DeliveryPolicy): Attempt {
 }
 
 /** What the pool thread needs; `key` names it between the two threads. */
-export function toJob({ delivery, number }: Attempt, key: number): Job {
+export function toJob({ delivery, number }: Attempt, key: number, rfc3339: (at: EpochMs) => string): Job {
   const { id, target, body, seenAt } = delivery;
   return { key, id, attempt: number, method: target.method, path: target.path, headers: target.headers, body, seenAt: rfc3339(seenAt) };
 }
@@ -90,8 +90,4 @@ export function announceFate(events: EventSink, { attempt, verdict, fate, at }: 
   const reason = fate.kind === 'dead' ? fate.reason : verdict.kind === 'accepted' ? '' : verdict.reason;
   events.emit('delivery.settled', { id, pool, handler, host, disposition: fate.kind, reason, ageMs: at - createdAt });
   if (fate.kind === 'retry' && fate.leaveLane) events.emit('delivery.left-lane', { id, pool, handler });
-}
-
-function rfc3339(at: EpochMs): string {
-  return new Date(at).toISOString();
 }

@@ -45,7 +45,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       pool: id,
       workers,
       policyFor: createPolicies(pool, options.handlers),
-      openThreads: (callbacks) => createPoolThreads({ settings, threads, timers: options.timers, events: options.events, ...callbacks }),
+      openThreads: (callbacks) => createPoolThreads({ ...options, ...callbacks, settings, threads }),
       onReady: wake,
     });
   }

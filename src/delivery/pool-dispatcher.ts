@@ -14,6 +14,7 @@ import type { Clock } from '../kit/clock.ts';
 import { createDeferred } from '../kit/deferred.ts';
 import { toError } from '../kit/errors.ts';
 import type { Random } from '../kit/random.ts';
+import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { Timers } from '../kit/timers.ts';
 import type { Claimed, NewDelivery, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
@@ -73,6 +74,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   const buffer = createDeliveryBuffer({ places, bytes: bufferBytes });
   const alarm = createAlarm(options, wake);
   const threads = options.openThreads({ onOutcome, onLost });
+  const rfc3339 = createRfc3339();
   const underway = new Map<number, Attempt>();
   let settling = 0;
   let lastKey = 0;
@@ -93,7 +95,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   function send(attempt: Attempt): void {
     lastKey += 1;
     underway.set(lastKey, attempt);
-    threads.send(toJob(attempt, lastKey));
+    threads.send(toJob(attempt, lastKey, rfc3339));
   }
 
   function onOutcome(key: number, outcome: Outcome): void {

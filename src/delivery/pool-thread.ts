@@ -15,6 +15,7 @@ import { Piscina } from 'piscina';
 import type { FromPoolThread, Job, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import { type Backoff, backoffMs } from '../kit/backoff.ts';
 import { toError } from '../kit/errors.ts';
+import { createPacer } from '../kit/pacer.ts';
 import type { PoolThreadsOptions } from './pool-threads.ts';
 
 export interface PoolThread {
@@ -33,6 +34,9 @@ export interface PoolThreadOptions extends Omit<PoolThreadsOptions, 'threads'> {
 
 const respawnBackoff: Backoff = { firstMs: 100, capMs: 10_000, jitter: 0 };
 
+/** Messages leave at most this often, ms. */
+const jobsEveryMs = 1;
+
 /** How often a thread is asked whether it still turns; one that has not answered by the next time is replaced. */
 const pingEveryMs = 10_000;
 
@@ -41,6 +45,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
   const { name: pool } = settings;
   const underway = new Map<number, Job>();
   let life: Life | undefined;
+  const pacer = createPacer({ everyMs: jobsEveryMs, ...options }, flush);
   let batch: Job[] = [];
   let deaths = 0;
   let ending = false;
@@ -93,7 +98,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
   function send(job: Job): void {
     underway.set(job.key, job);
     batch.push(job);
-    if (batch.length === 1) setImmediate(flush);
+    pacer.nudge();
   }
 
   /** While there is no thread the batch waits for the next one. */
@@ -105,6 +110,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
 
   async function end(how: (last: Life) => Promise<void>): Promise<void> {
     ending = true;
+    pacer.stop();
     callOffWait();
     life?.callOffPing();
     if (life !== undefined) await how(life);

@@ -1,4 +1,5 @@
 import type { Job, Outcome, PoolThreadSettings } from '../../pools/contract.ts';
+import type { Clock } from '../kit/clock.ts';
 import type { Timers } from '../kit/timers.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { createPoolThread, type PoolThread } from './pool-thread.ts';
@@ -13,11 +14,12 @@ export interface PoolThreadsOptions extends PoolThreadsCallbacks {
   /** `workers` is the whole pool's; each thread gets its share. */
   readonly settings: PoolThreadSettings;
   readonly threads: number;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly events: EventSink;
 }
 
-/** A pool's threads: jobs go to the one with the most workers free, those of one turn of the loop in one message. */
+/** A pool's threads: jobs go to the one with the most workers free, those of one millisecond in one message. */
 export interface PoolThreads {
   start(): Promise<void>;
   /** Lets what is in flight end, closes the connections and ends the threads. */

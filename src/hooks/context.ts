@@ -1,7 +1,7 @@
 import type { Acc, PacketAsked, RequestPrepared } from '../../pools/callbacks.ts';
+import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { Packet } from '../packet/packet.ts';
 import type { LoadedHandler } from './handler.ts';
-import { createRfc3339 } from './rfc3339.ts';
 
 /** What the callbacks are given for one packet: each handler its own plain objects, all of them the same `acc`. */
 export interface PacketContext {

@@ -117,9 +117,10 @@ export function createIntake({ evaluate, append, onFailed, events }: IntakeOptio
     const { mark } = passage.receipt;
     const leavesNothing = deliveries.length === 0 && deadLetters.length === 0 && mark === undefined;
 
-    (leavesNothing ? Promise.resolve() : append({ deliveries, deadLetters, mark }))
-      .then(() => durable(stream, passage, deliveries))
-      .catch((thrown: unknown) => breakOff(stream, thrown));
+    (leavesNothing ? Promise.resolve() : append({ deliveries, deadLetters, mark })).then(
+      () => durable(stream, passage, deliveries),
+      (thrown: unknown) => breakOff(stream, thrown),
+    );
   }
 
   function durable(stream: Stream, passage: Passage, deliveries: readonly NewDelivery[]): void {

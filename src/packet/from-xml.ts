@@ -7,18 +7,22 @@ import { findChild, findChildren } from './xml/element.ts';
 
 /** A stanza as a source saw it, with what the source knows beside it. */
 export interface SeenStanza {
-  readonly id: PacketId;
   readonly stanza: Stanza;
   readonly direction: Direction;
   readonly host: string;
-  readonly origin: string;
   readonly session?: string | undefined;
   readonly sessions?: number | undefined;
   /** When the chat server saw it; undefined: it does not say. */
   readonly time?: EpochMs | undefined;
-  readonly receivedAt: EpochMs;
   readonly bytes: number;
   readonly key: string;
+}
+
+/** What the service itself knows of it. */
+export interface Reception {
+  readonly id: PacketId;
+  readonly origin: string;
+  readonly receivedAt: EpochMs;
 }
 
 /**
@@ -26,8 +30,13 @@ export interface SeenStanza {
  * whoever the stanza concerns, the sender: no field is empty for that reason. `prepared` is false when a JID could not
  * be prepared and is passed on as it is.
  */
-export function packetFrom(seen: SeenStanza, readJid: JidReader): { readonly packet: Packet; readonly prepared: boolean } {
-  const { id, stanza, direction, host, origin, session, sessions, receivedAt, bytes, key } = seen;
+export function packetFrom(
+  seen: SeenStanza,
+  reception: Reception,
+  readJid: JidReader,
+): { readonly packet: Packet; readonly prepared: boolean } {
+  const { stanza, direction, host, session, sessions, bytes, key } = seen;
+  const { id, origin, receivedAt } = reception;
   const from = readJid(stanza.attrs['from'] ?? session ?? host);
   const to = stanza.attrs['to'] === undefined ? readJid(from.jid.bare) : readJid(stanza.attrs['to']);
   const packet: Packet = {

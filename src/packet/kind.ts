@@ -1,59 +1,65 @@
 import type { Kind, Stanza } from '../../pools/contract.ts';
-import { childElements, localName } from './xml/element.ts';
+import { localName } from './xml/element.ts';
 
-/** What marks a message as more than a text, strongest first: a correction that is encrypted is `encrypted`. */
-const marks: readonly { readonly kind: Kind; readonly names: ReadonlySet<string>; readonly namespaces: ReadonlySet<string> }[] = [
-  // XEP-0424, also in its older form inside of XEP-0422's apply-to
-  mark('retraction', ['retract'], ['urn:xmpp:message-retract:0', 'urn:xmpp:message-retract:1']),
+interface Mark {
+  readonly kind: Kind;
+  readonly names: readonly string[];
+  /** A smaller one is stronger: a correction that is encrypted is `encrypted`. */
+  readonly rank: number;
+}
+
+/** From here on a mark counts only in a message without a body. */
+const bodilessRank = 4;
+
+/** What makes a message more than a text, by namespace. */
+const marks: ReadonlyMap<string, Mark> = new Map([
+  // XEP-0424
+  ['urn:xmpp:message-retract:0', { kind: 'retraction', names: ['retract'], rank: 0 }],
+  ['urn:xmpp:message-retract:1', { kind: 'retraction', names: ['retract'], rank: 0 }],
   // XEP-0444
-  mark('reaction', ['reactions'], ['urn:xmpp:reactions:0']),
+  ['urn:xmpp:reactions:0', { kind: 'reaction', names: ['reactions'], rank: 1 }],
   // XEP-0384, XEP-0373, XEP-0027, and XEP-0380, which says so whatever the method
-  mark(
-    'encrypted',
-    ['encrypted', 'encryption', 'openpgp', 'x'],
-    [
-      'eu.siacs.conversations.axolotl',
-      'urn:xmpp:omemo:1',
-      'urn:xmpp:omemo:2',
-      'urn:xmpp:openpgp:0',
-      'jabber:x:encrypted',
-      'urn:xmpp:eme:0',
-    ],
-  ),
+  ['eu.siacs.conversations.axolotl', { kind: 'encrypted', names: ['encrypted'], rank: 2 }],
+  ['urn:xmpp:omemo:1', { kind: 'encrypted', names: ['encrypted'], rank: 2 }],
+  ['urn:xmpp:omemo:2', { kind: 'encrypted', names: ['encrypted'], rank: 2 }],
+  ['urn:xmpp:openpgp:0', { kind: 'encrypted', names: ['openpgp'], rank: 2 }],
+  ['jabber:x:encrypted', { kind: 'encrypted', names: ['x'], rank: 2 }],
+  ['urn:xmpp:eme:0', { kind: 'encrypted', names: ['encryption'], rank: 2 }],
   // XEP-0308
-  mark('correction', ['replace'], ['urn:xmpp:message-correct:0']),
-];
-
-/** What a message without a body may be about instead. */
-const bodilessMarks: typeof marks = [
+  ['urn:xmpp:message-correct:0', { kind: 'correction', names: ['replace'], rank: 3 }],
   // XEP-0184
-  mark('receipt', ['received'], ['urn:xmpp:receipts']),
+  ['urn:xmpp:receipts', { kind: 'receipt', names: ['received'], rank: bodilessRank }],
   // XEP-0333
-  mark('marker', ['received', 'displayed', 'acknowledged'], ['urn:xmpp:chat-markers:0']),
+  ['urn:xmpp:chat-markers:0', { kind: 'marker', names: ['received', 'displayed', 'acknowledged'], rank: bodilessRank + 1 }],
   // XEP-0085
-  mark('chat-state', ['active', 'composing', 'gone', 'inactive', 'paused'], ['http://jabber.org/protocol/chatstates']),
-];
+  [
+    'http://jabber.org/protocol/chatstates',
+    { kind: 'chat-state', names: ['active', 'composing', 'gone', 'inactive', 'paused'], rank: bodilessRank + 2 },
+  ],
+]);
+
+/** Around what is applied to another message (XEP-0422), as retractions once were. */
+const fasteningNs = 'urn:xmpp:fasten:0';
 
 /** Tells what a stanza is about: the strongest mark among a message's children, `message` where there is none. */
 export function kindOf(stanza: Stanza): Kind {
   if (stanza.name === 'iq' || stanza.name === 'presence') return stanza.name;
-  const children = childElements(stanza);
-  if (children.length === 1 && children[0]?.name === 'body') return 'message'; // nearly every message
-  const applied = children.filter(isApplyTo).flatMap(childElements);
-  const strong = strongest(marks, [...children, ...applied]);
-  if (strong !== undefined) return strong;
-  return (stanza.text('body') === '' ? strongest(bodilessMarks, children) : undefined) ?? 'message';
+  const mark = strongest(stanza);
+  if (mark === undefined || (mark.rank >= bodilessRank && stanza.text('body') !== '')) return 'message';
+  return mark.kind;
 }
 
-function strongest(among: typeof marks, children: readonly Stanza[]): Kind | undefined {
-  return among.find(({ names, namespaces }) => children.some((child) => namespaces.has(child.ns) && names.has(localName(child.name))))
-    ?.kind;
+function strongest(element: Stanza): Mark | undefined {
+  let best: Mark | undefined;
+  for (const child of element.children) {
+    if (typeof child === 'string') continue;
+    const mark = child.ns === fasteningNs ? strongest(child) : markOf(child);
+    if (mark !== undefined && (best === undefined || mark.rank < best.rank)) best = mark;
+  }
+  return best;
 }
 
-function isApplyTo({ name, ns }: Stanza): boolean {
-  return ns === 'urn:xmpp:fasten:0' && localName(name) === 'apply-to';
-}
-
-function mark(kind: Kind, names: readonly string[], namespaces: readonly string[]) {
-  return { kind, names: new Set(names), namespaces: new Set(namespaces) };
+function markOf({ name, ns }: Stanza): Mark | undefined {
+  const mark = marks.get(ns);
+  return mark?.names.includes(localName(name)) === true ? mark : undefined;
 }

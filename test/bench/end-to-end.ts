@@ -17,6 +17,8 @@ export interface EndToEnd {
 
 const conversations = 2000;
 const workers = 50;
+/** Stanzas sent and not yet delivered, at most: enough to keep everything busy, too few to build a backlog, which is another measure. */
+const ahead = 600;
 
 /** `events` messages as fast as they go, behind a warm-up of a tenth. */
 export async function measureThroughput(events: number): Promise<EndToEnd> {
@@ -87,8 +89,9 @@ async function startRig({ workers: inFlight, window, onBody }: RigOptions) {
     requests: () => sink.requests,
     cpuMicros: () => processCpuMicros(pusher.pid),
     drive: async (until: number) => {
-      source.allow(until);
+      const pace = setInterval(() => source.allow(Math.min(until, sink.requests + ahead)), 1);
       await eventually(() => sink.requests >= until && source.acked >= until, { withinMs: 120_000 });
+      clearInterval(pace);
     },
     [Symbol.asyncDispose]: async () => {
       await pusher.stop();

@@ -29,8 +29,9 @@ export async function startTapSource({ window, stanza }: TapSourceOptions): Prom
   function flush(): void {
     while (flowing !== undefined && sent < allowed && sent < acked + window) {
       const until = Math.min(allowed, acked + window, sent + perWrite);
+      const stamp = new Date().toISOString();
       let xml = '';
-      for (let seq = sent + 1; seq <= until; seq += 1) xml += item(seq, stanza(seq));
+      for (let seq = sent + 1; seq <= until; seq += 1) xml += item(seq, stanza(seq), stamp);
       sent = until;
       flowing.write(xml);
     }
@@ -73,6 +74,6 @@ export async function startTapSource({ window, stanza }: TapSourceOptions): Prom
   };
 }
 
-function item(seq: number, stanza: string): string {
-  return `<message from='localhost' to='pusher.localhost' id='t${seq}'><tap xmlns='urn:x-event-pusher:tap:1' seq='${seq}' epoch='e1' dir='in' session='alice@localhost/phone' stamp='2026-11-22T00:00:00.000Z'/><forwarded xmlns='urn:xmpp:forward:0'>${stanza}</forwarded></message>`;
+function item(seq: number, stanza: string, stamp: string): string {
+  return `<message from='localhost' to='pusher.localhost' id='t${seq}'><tap xmlns='urn:x-event-pusher:tap:1' seq='${seq}' epoch='e1' dir='in' session='alice@localhost/phone' stamp='${stamp}'/><forwarded xmlns='urn:xmpp:forward:0'>${stanza}</forwarded></message>`;
 }

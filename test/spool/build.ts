@@ -1,4 +1,5 @@
 import type { DeliveryId, PacketId } from '../../pools/contract.ts';
+import type { SpoolConfig } from '../../src/config/config.ts';
 import type { AttemptRecord, Entry, Fate, NewDelivery, Settlement, StillBorn } from '../../src/spool/spool.ts';
 
 /** When everything in these tests was accepted, unless the test says otherwise. */
@@ -61,4 +62,9 @@ export function answered(number: number, status: number, at = acceptedAt + numbe
 
 export function timedOut(number: number, at = acceptedAt + number): AttemptRecord {
   return { number, at, outcome: { kind: 'timed-out', phase: 'headers', durationMs: 2000 } };
+}
+
+/** A spool in a file, with room enough. */
+export function makeConfig(path: string, rest: Partial<SpoolConfig> = {}): SpoolConfig {
+  return { engine: 'sqlite', path, maxBytes: 1024 ** 3, minFreeBytes: 0, deadLetterMaxAgeMs: 86_400_000, ...rest };
 }

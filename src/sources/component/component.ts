@@ -13,7 +13,7 @@ import type { Clock } from '../../kit/clock.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
 import type { Random } from '../../kit/random.ts';
 import type { Timers } from '../../kit/timers.ts';
-import { packetFrom } from '../../packet/from-xml.ts';
+import { packetFrom, type SeenStanza } from '../../packet/from-xml.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import type { Packet } from '../../packet/packet.ts';
 import type { Accept, Mark } from '../../packet/receipt.ts';
@@ -22,7 +22,7 @@ import type { Source } from '../source.ts';
 import { answerStranger } from './answer-stranger.ts';
 import { createDirectFeed } from './direct-feed.ts';
 import type { Feed } from './feed.ts';
-import type { FeedOptions, Sighting } from './feed-options.ts';
+import type { FeedOptions } from './feed-options.ts';
 import { createFlow } from './flow.ts';
 import { createServiceLogFeed } from './service-log-feed.ts';
 import { type ComponentStream, openStream, type StreamEnd } from './stream.ts';
@@ -98,9 +98,9 @@ export function createComponentSource(options: ComponentOptions): Source {
     events.emit('attachment.state', { attachment: name, host: '', state, reason });
   }
 
-  function toPacket(sighting: Sighting): Packet {
-    const receivedAt = clock.now();
-    const { packet, prepared } = packetFrom({ ...sighting, id: options.newPacketId(), origin: name, receivedAt }, options.readJid);
+  function toPacket(seen: SeenStanza): Packet {
+    const reception = { id: options.newPacketId(), origin: name, receivedAt: clock.now() };
+    const { packet, prepared } = packetFrom(seen, reception, options.readJid);
     if (!prepared) events.emit('jid.unprepared', { attachment: name });
     return packet;
   }

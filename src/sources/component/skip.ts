@@ -1,9 +1,10 @@
 import type { Stanza } from '../../../pools/contract.ts';
-import { childElements, localName } from '../../packet/xml/element.ts';
+import { localName } from '../../packet/xml/element.ts';
 import type { SkipReason } from './feed-options.ts';
 
 const archive: ReadonlySet<string> = new Set(['urn:xmpp:mam:0', 'urn:xmpp:mam:1', 'urn:xmpp:mam:2', 'urn:xmpp:mam:tmp']);
 const carbons = 'urn:xmpp:carbons:2';
+const copied: ReadonlySet<string> = new Set([...archive, carbons]);
 
 /**
  * Why a stanza is no event of its own, on any feed: it is our own traffic; an answer of an archive (XEP-0313), which
@@ -14,7 +15,8 @@ export function reasonToSkip(stanza: Stanza, own: { readonly domain: string; rea
   if (domainOf(stanza.attrs['from']) === own.domain) return 'own';
   if (!own.receives && domainOf(stanza.attrs['to']) === own.domain) return 'own';
   if (stanza.attrs['type'] === 'error') return 'error';
-  for (const child of childElements(stanza)) {
+  for (const child of stanza.children) {
+    if (typeof child === 'string' || !copied.has(child.ns)) continue;
     const name = localName(child.name);
     if (archive.has(child.ns) && (name === 'result' || name === 'fin')) return 'archive';
     if (child.ns === carbons && (name === 'received' || name === 'sent')) return 'carbon';
@@ -23,7 +25,8 @@ export function reasonToSkip(stanza: Stanza, own: { readonly domain: string; rea
 }
 
 /** The domain of a JID as it is written, in lower case; enough to tell our own name. */
-export function domainOf(jid: string | undefined): string {
-  const bare = (jid ?? '').split('/', 1)[0] ?? '';
+export function domainOf(jid = ''): string {
+  const slash = jid.indexOf('/');
+  const bare = slash < 0 ? jid : jid.slice(0, slash);
   return bare.slice(bare.indexOf('@') + 1).toLowerCase();
 }

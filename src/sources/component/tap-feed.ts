@@ -33,6 +33,8 @@ const ackDelayMs = 20;
 interface HostConversation {
   readonly host: string;
   readonly ledger: TapLedger;
+  /** Names what flows, for the order of its packets: attachment, host and node. */
+  stream: string;
   state: 'asking' | 'detached' | 'flowing' | 'refused';
   unacked: number;
   callOffTimer: () => void;
@@ -42,12 +44,21 @@ interface HostConversation {
 export function createTapFeed(options: FeedOptions & { readonly marks: readonly Mark[]; readonly want: string }): Feed {
   const { attachment, events, timers } = options;
   const conversations = new Map<string, HostConversation>();
+  const own = { domain: attachment.domain, receives: false };
   let outlet: Outlet | undefined;
 
   for (const host of attachment.hosts) {
     const marks = options.marks.filter((mark) => mark.attachment === attachment.name && mark.host === host);
     const ledger = createTapLedger({ attachment: attachment.name, host, marks });
-    conversations.set(host, { host, ledger, state: 'detached', unacked: 0, callOffTimer: () => undefined, callOffAck: () => undefined });
+    conversations.set(host, {
+      host,
+      ledger,
+      stream: '',
+      state: 'detached',
+      unacked: 0,
+      callOffTimer: () => undefined,
+      callOffAck: () => undefined,
+    });
   }
 
   function ask(conversation: HostConversation): void {
@@ -74,6 +85,7 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
 
     conversation.state = 'flowing';
     const lost = ledger.resumed(answer);
+    conversation.stream = `${attachment.name}/${host}/${answer.node}`;
     if (lost !== 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: lost });
     events.emit('attachment.state', { attachment: attachment.name, host, state: 'attached', reason: '' });
     remindLater(conversation);
@@ -106,7 +118,7 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
     if (conversation === undefined || conversation.state !== 'flowing' || !conversation.ledger.knows(tapped.epoch))
       return options.skip('forged');
 
-    const { host, ledger } = conversation;
+    const { host, ledger, stream } = conversation;
     const received = ledger.received(tapped.seq);
     if (received.kind === 'duplicate') return options.skip('duplicate');
     if (received.missing > 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: received.missing });
@@ -116,17 +128,20 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
       options.flow.landed(bytes);
       if (ledger.committed(mark)) ackSoon(conversation);
     };
-    const packet = toPacket(tapped, { host, key: `${host}/${mark.node}/${mark.epoch}/${mark.h}`, bytes });
-    options.flow.hand(packet, { stream: `${attachment.name}/${host}/${mark.node}`, mark, committed }, bytes);
+    const packet = toPacket(tapped, { host, key: `${stream}/${mark.epoch}/${mark.h}`, bytes });
+    options.flow.hand(packet, { stream, mark, committed }, bytes);
   }
 
   /** What is no packet still takes its turn: its mark has to be written and acknowledged. */
-  function toPacket(tapped: TapItem, seen: { readonly host: string; readonly key: string; readonly bytes: number }): Packet | undefined {
+  function toPacket(
+    tapped: TapItem,
+    { host, key, bytes }: { readonly host: string; readonly key: string; readonly bytes: number },
+  ): Packet | undefined {
     const { stanza, direction, session, sessions, time } = tapped;
     if (direction !== 'in' && direction !== 'out') return skipped('unknown-direction');
     if (stanza === undefined) return skipped('malformed');
-    const reason = reasonToSkip(stanza, { domain: attachment.domain, receives: false });
-    return reason === undefined ? options.toPacket({ ...seen, stanza, direction, session, sessions, time }) : skipped(reason);
+    const reason = reasonToSkip(stanza, own);
+    return reason === undefined ? options.toPacket({ stanza, direction, host, session, sessions, time, bytes, key }) : skipped(reason);
   }
 
   function skipped(reason: SkipReason): undefined {

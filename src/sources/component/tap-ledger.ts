@@ -26,6 +26,11 @@ export interface TapLedger {
   acknowledge(): { readonly epoch: string; readonly h: number };
 }
 
+interface Seen {
+  readonly epoch: string;
+  seq: number;
+}
+
 export function createTapLedger(options: {
   readonly attachment: string;
   readonly host: string;
@@ -34,29 +39,27 @@ export function createTapLedger(options: {
   const { attachment, host } = options;
   /** By node: the last thing on disk, and the last thing received, which may be ahead of it. */
   const onDisk = new Map(options.marks.map((mark) => [mark.node, mark]));
-  const seen = new Map(options.marks.map((mark) => [mark.node, { epoch: mark.epoch, seq: mark.h }]));
+  const seen = new Map(options.marks.map((mark): [string, Seen] => [mark.node, { epoch: mark.epoch, seq: mark.h }]));
   let node = options.marks.at(-1)?.node ?? '';
   let epoch = '';
-
-  const lastSeen = () => seen.get(node)?.seq ?? 0;
+  /** Of the node and epoch that flow. */
+  let current: Seen = { epoch: '', seq: 0 };
 
   function resumed(answer: Resumed): number | undefined {
     const before = seen.get(answer.node);
     node = answer.node;
     epoch = answer.epoch;
     const sentBefore = answer.fromSeq - 1;
-    if (before?.epoch !== epoch) {
-      seen.set(node, { epoch, seq: sentBefore });
-      return before === undefined ? 0 : undefined;
-    }
-    seen.set(node, { epoch, seq: Math.max(before.seq, sentBefore) });
-    return Math.max(0, sentBefore - before.seq);
+    const known = before?.epoch === epoch ? before.seq : sentBefore;
+    current = { epoch, seq: Math.max(known, sentBefore) };
+    seen.set(node, current);
+    return before === undefined || before.epoch === epoch ? Math.max(0, sentBefore - known) : undefined;
   }
 
   function received(seq: number): ReturnType<TapLedger['received']> {
-    const missing = seq - lastSeen() - 1;
+    const missing = seq - current.seq - 1;
     if (missing < 0) return { kind: 'duplicate' };
-    seen.set(node, { epoch, seq });
+    current.seq = seq;
     return { kind: 'new', mark: { attachment, host, node, epoch, h: seq }, missing };
   }
 

@@ -1,4 +1,4 @@
-import type { EpochMs } from '../kit/clock.ts';
+import type { EpochMs } from './clock.ts';
 
 /**
  * Makes a writer of instants as RFC 3339 in UTC with milliseconds. It keeps the last second it wrote: thousands of

@@ -1,0 +1,150 @@
+/**
+ * One job under way in a thread: waiting for a worker (`call`) → connecting (`connect`) → waiting for the answer
+ * (`headers`) → reading it (`body`) → concluded. It measures time and size; the client moves it on.
+ */
+import type { Clock } from '../src/kit/clock.ts';
+import type { Job, Outcome, Phase, PoolThreadSettings } from './contract.ts';
+import type { Deadlines, Due } from './deadlines.ts';
+import { failureOf } from './failure.ts';
+
+/** How much of an answer's body is kept for the attempt's record. */
+const EXCERPT_BYTES = 1024;
+
+export interface ExchangeSurroundings {
+  readonly settings: Pick<PoolThreadSettings, 'callTimeoutMs' | 'maxResponseBytes' | 'requestTimeoutMs'>;
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  /** Called once per exchange. */
+  readonly onOutcome: (key: number, outcome: Outcome) => void;
+}
+
+/** A class since it lives: made at hand-over, it concludes exactly once, by answer, failure or deadline. */
+export class Exchange implements Due {
+  readonly job: Job;
+  /** Moves with each phase, never beyond the end of the call. */
+  dueAt: number;
+  readonly #around: ExchangeSurroundings;
+  readonly #startedAt: number;
+  #phase: Phase = 'call';
+  #concluded = false;
+  #maybeSent = false;
+  #abort: (() => void) | undefined;
+  #status = 0;
+  #retryAfter: string | undefined;
+  #bodyBytes = 0;
+  #excerpt: Buffer | undefined;
+
+  constructor(job: Job, around: ExchangeSurroundings) {
+    this.job = job;
+    this.#around = around;
+    this.#startedAt = around.clock.monotonic();
+    this.dueAt = this.#startedAt + around.settings.callTimeoutMs;
+    around.deadlines.watch(this);
+  }
+
+  get concluded(): boolean {
+    return this.#concluded;
+  }
+
+  /** Whether its time ran out while it waited for a worker; concludes it if so. */
+  lapsed(): boolean {
+    if (!this.#concluded && this.dueAt <= this.#around.clock.monotonic()) this.expire();
+    return this.#concluded;
+  }
+
+  /** A worker has taken it: from here on `abort` ends what is on the wire. */
+  begin(abort: () => void): void {
+    this.#abort = abort;
+    this.#enter('connect');
+    this.#around.deadlines.watch(this);
+  }
+
+  /** The connection stands and the request is written to it. */
+  sent(): void {
+    this.#maybeSent = true;
+    this.#enter('headers');
+  }
+
+  /** The connection turned out to be dead: the client tries once more on a fresh one. */
+  resend(): void {
+    this.#enter('connect');
+  }
+
+  /** The final status came, 200 or above. */
+  answered(status: number, retryAfter: string | undefined): void {
+    this.#status = status;
+    this.#retryAfter = retryAfter;
+    this.#enter('body');
+  }
+
+  /** Takes a piece of the answer's body. Over the size cap the status counts: it concludes, and the connection is dropped. */
+  received(chunk: Buffer): void {
+    this.#bodyBytes += chunk.length;
+    this.#keep(chunk);
+    if (this.#bodyBytes <= this.#around.settings.maxResponseBytes) {
+      this.#enter('body');
+      return;
+    }
+    this.#conclude(this.#answer({ truncated: true }));
+    this.#abort?.();
+  }
+
+  /** The answer is complete. */
+  ended(): void {
+    this.#conclude(this.#answer({ truncated: false }));
+  }
+
+  /** The wire failed. Before anything was sent that is `unreachable`, afterwards `broken`. */
+  failed(error: Error): void {
+    const kind = this.#maybeSent ? 'broken' : 'unreachable';
+    this.#conclude({ kind, ...failureOf(error), durationMs: this.#elapsedMs() });
+  }
+
+  /** It cannot be put on the wire at all. */
+  refused(why: { readonly code: string; readonly message: string }): void {
+    this.#conclude({ kind: 'unreachable', ...why, durationMs: this.#elapsedMs() });
+  }
+
+  expire(): void {
+    const callEnd = this.#startedAt + this.#around.settings.callTimeoutMs;
+    const phase = this.dueAt >= callEnd ? 'call' : this.#phase;
+    this.#conclude({ kind: 'timed-out', phase, durationMs: this.#elapsedMs() });
+    this.#abort?.();
+  }
+
+  #enter(phase: Phase): void {
+    const { settings, clock } = this.#around;
+    this.#phase = phase;
+    const callEnd = this.#startedAt + settings.callTimeoutMs;
+    this.dueAt = Math.min(callEnd, clock.monotonic() + settings.requestTimeoutMs);
+  }
+
+  #keep(chunk: Buffer): void {
+    const kept = this.#excerpt;
+    if (kept === undefined) this.#excerpt = chunk.subarray(0, EXCERPT_BYTES);
+    else if (kept.length < EXCERPT_BYTES) this.#excerpt = Buffer.concat([kept, chunk.subarray(0, EXCERPT_BYTES - kept.length)]);
+  }
+
+  #answer({ truncated }: { readonly truncated: boolean }): Outcome {
+    return {
+      kind: 'answered',
+      status: this.#status,
+      durationMs: this.#elapsedMs(),
+      retryAfter: this.#retryAfter,
+      excerpt: this.#excerpt === undefined ? '' : this.#excerpt.toString('utf8'),
+      truncated,
+    };
+  }
+
+  #elapsedMs(): number {
+    return this.#around.clock.monotonic() - this.#startedAt;
+  }
+
+  /** Only the first ending counts: what the wire still brings after a deadline comes too late to change it. */
+  #conclude(outcome: Outcome): void {
+    if (this.#concluded) return;
+    this.#concluded = true;
+    this.#around.deadlines.forget(this);
+    this.#around.onOutcome(this.job.key, outcome);
+  }
+}

@@ -1,0 +1,23 @@
+/** What went wrong on the wire, in Node's own codes whatever the client calls it, so that both clients tell the same. */
+export function failureOf(error: Error): { readonly code: string; readonly message: string } {
+  const code = codeOf(error);
+  return { code: renamed.get(code) ?? code, message: messageOf(error) };
+}
+
+export function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : 'ERR_UNKNOWN';
+}
+
+/** A host with several addresses fails with one error per address and no message of its own. */
+function messageOf(error: Error): string {
+  if (error.message !== '') return error.message;
+  const reasons = error instanceof AggregateError ? error.errors.map((reason: unknown) => String(reason)) : [];
+  return reasons.join('; ');
+}
+
+const renamed = new Map([
+  ['ERR_HTTP_CONTENT_LENGTH_MISMATCH', 'ECONNRESET'],
+  ['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW'],
+  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'ECONNRESET'],
+  ['UND_ERR_SOCKET', 'ECONNRESET'],
+]);

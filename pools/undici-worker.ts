@@ -1,0 +1,160 @@
+/**
+ * One connection and the one request on it. The hooks are those of undici's raw dispatch handler: its newer ones build
+ * a controller and a header object for every answer, which nobody here reads.
+ */
+import type { Socket } from 'node:net';
+import { Client, type Dispatcher } from 'undici';
+import type { Dial } from './dial.ts';
+import type { Exchange } from './exchange.ts';
+import { codeOf } from './failure.ts';
+
+/** How long an idle connection is kept where the server does not say, ms. Servers close theirs after 5 s and more. */
+const KEEP_ALIVE_MS = 4000;
+/** How long before the server's own `keep-alive: timeout` ours ends, ms. */
+const KEEP_ALIVE_MARGIN_MS = 1000;
+
+export interface UndiciWorkerOptions {
+  readonly dial: Dial;
+  readonly onIdle: (self: UndiciWorker) => void;
+}
+
+export interface Carriage {
+  /** Names and values, flat. */
+  readonly headers: string[];
+  readonly free: () => void;
+}
+
+/** A class since it lives: it holds a connection, and is the handler of whatever request is on it. */
+export class UndiciWorker implements Dispatcher.DispatchHandler {
+  readonly #client: Client;
+  readonly #onIdle: (self: UndiciWorker) => void;
+  readonly #abort = (): void => this.#giveUp();
+  #exchange: Exchange | undefined;
+  #carriage: Carriage | undefined;
+  #dialling: Socket | undefined;
+  #abortOnWire: (() => void) | undefined;
+  /** Requests that the present connection has carried, the one under way included. */
+  #carried = 0;
+  #answerBegan = false;
+  #resent = false;
+
+  constructor(origin: string, { dial, onIdle }: UndiciWorkerOptions) {
+    this.#onIdle = onIdle;
+    this.#client = new Client(origin, {
+      pipelining: 1,
+      connect: (_options, opened) => this.#dial(dial, opened),
+      headersTimeout: 0, // deadlines are the exchange's
+      bodyTimeout: 0,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveTimeoutThreshold: KEEP_ALIVE_MARGIN_MS,
+    });
+  }
+
+  carry(exchange: Exchange, carriage: Carriage): void {
+    this.#exchange = exchange;
+    this.#carriage = carriage;
+    this.#resent = false;
+    exchange.begin(this.#abort);
+    this.#dispatch(exchange, carriage);
+  }
+
+  async close(): Promise<void> {
+    await this.#client.destroy();
+  }
+
+  onConnect(abort: () => void): void {
+    this.#abortOnWire = abort;
+    this.#carried += 1;
+    if (this.#exchange?.concluded === false) this.#exchange.sent();
+    else abort();
+  }
+
+  onResponseStarted(): void {
+    this.#answerBegan = true;
+  }
+
+  onHeaders(status: number, rawHeaders: Buffer[]): boolean {
+    if (status >= 200) this.#exchange?.answered(status, retryAfterIn(rawHeaders));
+    return true;
+  }
+
+  onData(chunk: Buffer): boolean {
+    this.#exchange?.received(chunk);
+    return true;
+  }
+
+  onComplete(): void {
+    this.#exchange?.ended();
+    this.#release();
+  }
+
+  onError(error: Error): void {
+    const exchange = this.#exchange;
+    if (exchange !== undefined && this.#carriage !== undefined && this.#wasStale(error)) {
+      this.#resent = true;
+      exchange.resend();
+      queueMicrotask(() => this.#resend());
+      return;
+    }
+    exchange?.failed(error);
+    this.#release();
+  }
+
+  #dispatch({ job }: Exchange, { headers }: Carriage): void {
+    this.#abortOnWire = undefined;
+    this.#answerBegan = false;
+    this.#client.dispatch({ method: job.method, path: job.path, headers, body: job.body }, this);
+  }
+
+  /**
+   * A server may close an idle connection in the very moment in which it is used again (RFC 9112 §9.3.1). What failed
+   * so, before any byte of an answer, is sent once more on a fresh connection, as part of the same attempt.
+   */
+  #wasStale(error: Error): boolean {
+    const reused = this.#abortOnWire !== undefined && this.#carried > 1;
+    const untouched = !this.#answerBegan && !this.#resent && this.#exchange?.concluded === false;
+    return reused && untouched && closedByPeer.has(codeOf(error));
+  }
+
+  #resend(): void {
+    if (this.#exchange === undefined || this.#carriage === undefined) return;
+    if (this.#exchange.concluded) this.#release();
+    else this.#dispatch(this.#exchange, this.#carriage);
+  }
+
+  #dial(dial: Dial, opened: (...result: [null, Socket] | [Error, null]) => void): void {
+    this.#carried = 0;
+    this.#dialling = dial((error, socket) => {
+      this.#dialling = undefined;
+      if (error === undefined) opened(null, socket);
+      else opened(error, null);
+    });
+  }
+
+  #giveUp(): void {
+    if (this.#abortOnWire !== undefined) this.#abortOnWire();
+    else this.#dialling?.destroy(new Error('given up'));
+  }
+
+  #release(): void {
+    const free = this.#carriage?.free;
+    this.#exchange = undefined;
+    this.#carriage = undefined;
+    this.#onIdle(this);
+    free?.();
+  }
+}
+
+const closedByPeer = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+
+const RETRY_AFTER = 'retry-after';
+
+function retryAfterIn(rawHeaders: readonly Buffer[]): string | undefined {
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length === RETRY_AFTER.length && name.toString('latin1').toLowerCase() === RETRY_AFTER) {
+      return rawHeaders[index + 1]?.toString('latin1');
+    }
+  }
+  return undefined;
+}

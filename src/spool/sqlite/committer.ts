@@ -1,0 +1,73 @@
+import type Database from 'better-sqlite3';
+import type { Clock, EpochMs } from '../../kit/clock.ts';
+import type { Depths } from './depths.ts';
+import type { Answer, Command, Committed } from './protocol.ts';
+import { isOutOfRoom, type Room } from './room.ts';
+import { statements } from './statements.ts';
+
+/** What a batch is run with. */
+export interface CommitterParts {
+  readonly db: Database.Database;
+  readonly clock: Clock;
+  readonly room: Room;
+  readonly depths: Depths;
+  perform(command: Command, now: EpochMs): Answer;
+  /** Reads anew what memory knows of the disk. */
+  reload(): void;
+}
+
+/**
+ * Runs a batch of commands as one transaction. Where there is no room for it, appends are left undone, and the others are
+ * tried one by one: removing what is settled is what makes room.
+ */
+export function createCommitter({ db, clock, room, depths, perform, reload }: CommitterParts) {
+  const begin = db.prepare(statements.beginWrite);
+  const commit = db.prepare(statements.commit);
+
+  return (commands: readonly Command[], now: EpochMs): Omit<Committed, 'bytes' | 'oldest'> => {
+    const began = clock.monotonic();
+    const answers: (Answer | undefined)[] = [];
+    let undone: number[] = [];
+    let closed = room.refusal();
+
+    const appends = indexesWhere(commands, isAppend);
+    const others = indexesWhere(commands, (command) => !isAppend(command));
+    const admitted = closed === '' ? [...others, ...appends] : others;
+    const failure = tryToRun(admitted);
+    if (failure !== undefined) {
+      closed = `no room for the spool: ${failure.message}`;
+      room.rewindLog();
+      undone = others.filter((index) => tryToRun([index]) !== undefined);
+    }
+    if (closed !== '') undone = [...undone, ...appends];
+    return { answers, undone, closed, depths: depths.takeChanged(), durationMs: clock.monotonic() - began };
+
+    /** Gives what went wrong when there is no room; then nothing has happened. */
+    function tryToRun(indexes: readonly number[]): Error | undefined {
+      if (indexes.length === 0) return undefined;
+      try {
+        begin.run();
+        for (const index of indexes) {
+          const command = commands[index];
+          if (command !== undefined) answers[index] = perform(command, now);
+        }
+        depths.write();
+        commit.run();
+        return undefined;
+      } catch (error) {
+        if (db.inTransaction) db.exec('ROLLBACK');
+        if (!isOutOfRoom(error)) throw error;
+        reload();
+        return error;
+      }
+    }
+  };
+}
+
+function isAppend(command: Command): boolean {
+  return command[0] === 'append';
+}
+
+function indexesWhere(commands: readonly Command[], holds: (command: Command) => boolean): number[] {
+  return commands.flatMap((command, index) => (holds(command) ? [index] : []));
+}

@@ -1,0 +1,51 @@
+import type { EpochMs } from '../../kit/clock.ts';
+import type { EventSink } from '../../telemetry/events.ts';
+import type { PoolDepth, SpoolStats } from '../spool.ts';
+import type { Committed, Depth } from './protocol.ts';
+import type { Opened } from './thread.ts';
+
+/** The thread's last word on the spool, kept where it can be read without asking. */
+export interface Gauge {
+  opened(opened: Opened): void;
+  committed(committed: Committed): void;
+  /** Nothing more will come. */
+  closed(reason: string): void;
+  stats(): SpoolStats;
+}
+
+/** Tells of each commit, and of each change between open and closed intake. */
+export function createGauge(events: EventSink): Gauge {
+  const depths = new Map<string, PoolDepth>();
+  let bytes = 0;
+  let oldest: Readonly<Record<string, EpochMs>> = {};
+  let reason = 'the spool is not open yet';
+
+  function note(changed: readonly Depth[]): void {
+    for (const [pool, waiting, dead] of changed) depths.set(pool, { pool, waiting, dead });
+  }
+
+  /** The reason's text may change from beat to beat (so many bytes left): that is no news. */
+  function setReason(now: string): void {
+    const before = reason;
+    reason = now;
+    if ((before === '') !== (now === '')) events.emit('spool.writable', { writable: now === '', reason: now });
+  }
+
+  return {
+    opened: (opened) => {
+      note(opened.depths);
+      bytes = opened.bytes;
+      reason = '';
+    },
+    committed: (committed) => {
+      note(committed.depths);
+      bytes = committed.bytes;
+      oldest = committed.oldest ?? oldest;
+      setReason(committed.closed);
+      const commands = committed.answers.length;
+      if (commands > 0) events.emit('spool.committed', { durationMs: committed.durationMs, commands });
+    },
+    closed: setReason,
+    stats: () => ({ depths: Array.from(depths.values()), bytes, writable: reason === '', reason, oldest }),
+  };
+}

@@ -1,0 +1,71 @@
+import { statfsSync, statSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import type { Opening } from './protocol.ts';
+
+/** How much room the spool takes, and whether there is room for more. */
+export interface Room {
+  /** Why intake is to be closed now; empty when there is room. */
+  refusal(): string;
+  /** Bytes of the file and its log on disk. */
+  bytes(): number;
+  /** Lets the log start anew, so that what is settled can be removed though the disk is full. */
+  rewindLog(): void;
+  /** Shrinks a file that is mostly empty by a bounded step, and empties the log; for idle times. */
+  tidy(): void;
+}
+
+/** So many empty pages stay: the next burst needs them. */
+const keptFreePages = 4096;
+
+/** Pages given back in one step. */
+const vacuumPages = 1024;
+
+/** Settling writes too (attempts, dead letters): past `maxBytes` there is this much more, and an eighth of the whole. */
+const headroomBytes = 8 * 1024 * 1024;
+
+export function createRoom(db: Database.Database, { path, maxBytes, minFreeBytes }: Opening): Room {
+  const pageBytes = Number(db.pragma('page_size', { simple: true }));
+  const pageCount = db.prepare<[], number>('PRAGMA page_count').pluck();
+  const freePages = db.prepare<[], number>('PRAGMA freelist_count').pluck();
+  db.pragma(`max_page_count = ${Math.ceil((maxBytes + maxBytes / 8 + headroomBytes) / pageBytes)}`);
+
+  const pages = () => pageCount.get() ?? 0;
+  const empty = () => freePages.get() ?? 0;
+  const logBytes = () => statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  const usedBytes = () => (pages() - empty()) * pageBytes + logBytes();
+
+  function refusal(): string {
+    if (usedBytes() >= maxBytes) {
+      if (logBytes() > 0) checkpoint('TRUNCATE');
+      const used = usedBytes();
+      if (used >= maxBytes) return `the spool holds ${used} bytes, max_bytes is ${maxBytes}`;
+    }
+    const { bavail, bsize } = statfsSync(path);
+    const left = bavail * bsize;
+    return left < minFreeBytes ? `the disk of ${path} has ${left} bytes left, min_free is ${minFreeBytes}` : '';
+  }
+
+  function checkpoint(mode: 'RESTART' | 'TRUNCATE'): void {
+    try {
+      db.pragma(`wal_checkpoint(${mode})`);
+    } catch (error) {
+      if (!isOutOfRoom(error)) throw error; // full: what the log holds stays there until there is room
+    }
+  }
+
+  return {
+    refusal,
+    bytes: () => pages() * pageBytes + logBytes(),
+    rewindLog: () => checkpoint('RESTART'),
+    tidy: () => {
+      const spare = empty() - keptFreePages;
+      if (spare > 0) db.pragma(`incremental_vacuum(${Math.min(spare, vacuumPages)})`);
+      if (logBytes() > 0) checkpoint('TRUNCATE');
+    },
+  };
+}
+
+/** The disk or the spool is full, or the disk failed to write: worth trying again later. */
+export function isOutOfRoom(error: unknown): error is Error {
+  return error instanceof Database.SqliteError && (error.code === 'SQLITE_FULL' || error.code.startsWith('SQLITE_IOERR'));
+}

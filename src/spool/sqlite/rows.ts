@@ -1,0 +1,25 @@
+import type { Claimed, DeadLetterDetail, NewDelivery, Target } from '../spool.ts';
+import type { ClaimedRow, DeadRow, Row } from './protocol.ts';
+
+/** A delivery as it travels to the thread. */
+export function rowOf(delivery: NewDelivery): Row {
+  const { id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body } = delivery;
+  return [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, JSON.stringify(target), body];
+}
+
+/** A row that the thread read, as its claimer sees it. */
+export function claimedOf(row: ClaimedRow): Claimed {
+  const [seq, attempts, failingSince, id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body] = row;
+  return {
+    ...{ id, packetId, host, handler, pool, lane, sender, receiver, target: parseTarget(target), body, seenAt, createdAt },
+    ...{ seq, attempts, failingSince: failingSince ?? undefined },
+  };
+}
+
+export function detailOf({ letter, target, body, packet, history }: DeadRow): DeadLetterDetail {
+  return { ...letter, target: target === null ? null : parseTarget(target), body, packet, history };
+}
+
+function parseTarget(text: string): Target {
+  return JSON.parse(text) as Target; // written by `rowOf` alone
+}

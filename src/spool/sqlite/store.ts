@@ -1,0 +1,99 @@
+import { chmodSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { type Clock, systemClock } from '../../kit/clock.ts';
+import { createCommitter } from './committer.ts';
+import { createDepths } from './depths.ts';
+import { createGraveyard } from './graveyard.ts';
+import { lockSpool, signIn } from './lock.ts';
+import { createOwedDeliveries } from './owed.ts';
+import { createPeople } from './people.ts';
+import { createPerformer } from './perform.ts';
+import { createPrivate } from './place.ts';
+import type { Command, Committed, Depth, Opening } from './protocol.ts';
+import { createRoom } from './room.ts';
+import { migrate, refuseForeign } from './schema.ts';
+
+/** The spool's file, held open by this process alone. Synchronous: lives in the spool's thread. */
+export interface Store {
+  readonly depths: readonly Depth[];
+  readonly bytes: number;
+  commit(commands: readonly Command[], round: { readonly beat: boolean; readonly now: number }): Committed;
+  close(): void;
+}
+
+/** Throws SPOOL_LOCKED, SPOOL_TOO_NEW, SPOOL_OPEN_FAILED, or what SQLite throws. */
+export function openStore(opening: Opening, { clock = systemClock, pid = process.pid }: { clock?: Clock; pid?: number } = {}): Store {
+  const lock = lockSpool(opening.path);
+  try {
+    return openLocked(opening, { lock, clock, pid });
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+function openLocked(opening: Opening, { lock, clock, pid }: { lock: Database.Database; clock: Clock; pid: number }): Store {
+  refuseForeign(opening.path);
+  createPrivate(opening.path);
+  chmodSync(opening.path, 0o600);
+  const db = new Database(opening.path, { timeout: 2000 });
+  try {
+    setUp(db);
+    migrate(db);
+    signIn(db, pid);
+    return createStore(db, { opening, lock, clock });
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** What is settled is overwritten on disk (`secure_delete`): a spool holds what people wrote to each other. */
+function setUp(db: Database.Database): void {
+  db.pragma('auto_vacuum = INCREMENTAL'); // before the first table, or it takes no effect
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = FULL');
+  db.pragma('secure_delete = ON');
+  db.pragma('wal_autocheckpoint = 2000');
+  db.pragma('journal_size_limit = 16777216');
+  db.pragma('cache_size = -32000');
+  db.pragma('temp_store = MEMORY');
+}
+
+function createStore(db: Database.Database, { opening, lock, clock }: { opening: Opening; lock: Database.Database; clock: Clock }): Store {
+  const depths = createDepths(db);
+  const owed = createOwedDeliveries(db, depths);
+  const dead = createGraveyard(db, depths);
+  const room = createRoom(db, opening);
+  const perform = createPerformer({ db, owed, dead, people: createPeople(db) });
+  const reload = () => {
+    depths.load();
+    owed.load();
+  };
+  const run = createCommitter({ db, clock, room, depths, perform, reload });
+
+  owed.freeClaims();
+  reload();
+
+  function oldest(): Record<string, number> {
+    const known = depths.all().flatMap(([pool, waiting]) => {
+      const at = waiting > 0 ? owed.oldest(pool) : undefined;
+      return at === undefined ? [] : [[pool, at] as const];
+    });
+    return Object.fromEntries(known);
+  }
+
+  return {
+    depths: depths.all(),
+    bytes: room.bytes(),
+    commit: (commands, { beat, now }) => {
+      const committed = run(commands, now);
+      if (beat && commands.length === 0) room.tidy();
+      return { ...committed, bytes: room.bytes(), oldest: beat ? oldest() : undefined };
+    },
+    close: () => {
+      db.close();
+      lock.close();
+    },
+  };
+}

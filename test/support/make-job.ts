@@ -1,0 +1,47 @@
+import type { DeliveryId, Job, PoolThreadSettings, PoolTls } from '../../pools/contract.ts';
+
+const plainTls: PoolTls = {
+  verify: true,
+  ca: undefined,
+  cert: undefined,
+  key: undefined,
+  passphrase: undefined,
+  ciphers: undefined,
+  minVersion: undefined,
+  maxVersion: undefined,
+  serverName: undefined,
+};
+
+/** A job that asks for nothing special; a test says only what matters to it. */
+export function makeJob(job: Partial<Job> = {}): Job {
+  return {
+    key: 1,
+    id: '0198a0a0-0000-7000-8000-000000000001' as DeliveryId,
+    attempt: 1,
+    method: 'POST',
+    path: '/notifications',
+    headers: [['content-type', 'application/x-www-form-urlencoded']],
+    body: 'author=alice&server=localhost&receiver=bob&message=Hi',
+    seenAt: '2026-11-22T03:44:00.123Z',
+    ...job,
+  };
+}
+
+/** Settings of a pool thread whose deadlines no test meets by accident. */
+export function makeThreadSettings({
+  tls,
+  ...settings
+}: Partial<Omit<PoolThreadSettings, 'tls'>> & { readonly tls?: Partial<PoolTls> } = {}): PoolThreadSettings {
+  return {
+    name: 'http_pool',
+    client: 'undici',
+    origin: 'http://127.0.0.1:1',
+    workers: 10,
+    requestTimeoutMs: 20_000,
+    callTimeoutMs: 30_000,
+    maxResponseBytes: 65_536,
+    userAgent: 'xmpp-event-pusher/test',
+    ...settings,
+    tls: { ...plainTls, ...tls },
+  };
+}

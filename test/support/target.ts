@@ -1,0 +1,187 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
+import { eventually } from './eventually.ts';
+import { createRequestReader, type TargetRequest } from './request-reader.ts';
+import type { Identity } from './self-signed.ts';
+
+/** What a target does with a request once it has read it. Delays in ms. */
+export type Answer =
+  /** `contentLength` may lie; `interim` are statuses below 200 that come first. */
+  | {
+      readonly kind: 'answer';
+      readonly status?: number;
+      readonly headers?: readonly (readonly [string, string])[];
+      readonly body?: string | Uint8Array;
+      readonly contentLength?: number;
+      readonly interim?: readonly number[];
+      readonly delayMs?: number;
+      /** Ends the connection behind the answer. */
+      readonly close?: boolean;
+    }
+  /** Headers, then each chunk after a gap; no end comes where `gapMs` is Infinity. */
+  | { readonly kind: 'slow-body'; readonly status?: number; readonly chunks: readonly string[]; readonly gapMs: number }
+  | { readonly kind: 'endless-body'; readonly status?: number }
+  | { readonly kind: 'garbage' }
+  /** Ends its half of the connection without an answer. */
+  | { readonly kind: 'half-close' }
+  | { readonly kind: 'reset' }
+  | { readonly kind: 'silent' };
+
+export type Script = (request: TargetRequest) => Answer | Promise<Answer>;
+
+export interface TargetOptions {
+  /** What it answers; 200 with the body `ok` if not told. */
+  readonly script?: Script;
+  readonly tls?: Identity;
+  /** `reset`: at the first byte, before the request is read. `mute`: not even a TLS handshake is answered. */
+  readonly onConnect?: 'mute' | 'reset';
+  /** Default: a free one. */
+  readonly port?: number;
+}
+
+/** A scripted HTTP/1.1 backend on a real socket of 127.0.0.1 that remembers every request. */
+export interface Target extends AsyncDisposable {
+  readonly port: number;
+  /** `http://127.0.0.1:PORT`, or https. */
+  readonly origin: string;
+  /** In the order in which they were read. */
+  readonly requests: readonly TargetRequest[];
+  /** Connections since the start, and at most at one time; requests unanswered at most at one time. */
+  readonly counts: { readonly connections: number; readonly peakOpen: number; readonly peakUnanswered: number; readonly open: number };
+  /** Resolves when so many requests have been read. */
+  received(count: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startTarget({
+  script = () => ({ kind: 'answer' }),
+  tls,
+  onConnect,
+  port: wantedPort = 0,
+}: TargetOptions = {}): Promise<Target> {
+  const requests: TargetRequest[] = [];
+  const sockets = new Set<Socket>();
+  const counts = { connections: 0, peakOpen: 0, peakUnanswered: 0, open: 0 };
+  let unanswered = 0;
+
+  async function serve(socket: Socket, request: TargetRequest): Promise<void> {
+    requests.push(request);
+    unanswered += 1;
+    counts.peakUnanswered = Math.max(counts.peakUnanswered, unanswered);
+    try {
+      await perform(socket, await script(request));
+    } finally {
+      unanswered -= 1;
+    }
+  }
+
+  function accept(socket: Socket): void {
+    const connection = counts.connections;
+    counts.connections += 1;
+    const serverName = socket instanceof TLSSocket && typeof socket.servername === 'string' ? socket.servername : '';
+    socket.on('error', () => undefined); // clients that go away are what many tests are about
+    if (onConnect === 'reset') return void socket.once('data', () => socket.resetAndDestroy());
+    const read = createRequestReader({ connection, serverName }, (request) => void serve(socket, request));
+    socket.on('data', read);
+  }
+
+  function track(socket: Socket): void {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    counts.open = sockets.size;
+    counts.peakOpen = Math.max(counts.peakOpen, sockets.size);
+    socket.once('close', () => {
+      sockets.delete(socket);
+      counts.open = sockets.size;
+    });
+  }
+
+  const server: Server = tls === undefined || onConnect === 'mute' ? createServer() : createTlsServer(tls);
+  server.on('connection', track);
+  if (onConnect !== 'mute') server.on(tls === undefined ? 'connection' : 'secureConnection', accept);
+  server.listen(wantedPort, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+
+  async function stop(): Promise<void> {
+    if (!server.listening) return;
+    const closed = once(server, 'close');
+    server.close();
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  }
+
+  return {
+    port,
+    origin: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    requests,
+    counts,
+    received: (count) => eventually(() => requests.length >= count),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** A port of 127.0.0.1 on which nobody listens. */
+export async function freePort(): Promise<number> {
+  const target = await startTarget();
+  await target.stop();
+  return target.port;
+}
+
+async function perform(socket: Socket, answer: Answer): Promise<void> {
+  switch (answer.kind) {
+    case 'answer':
+      await pause(answer.delayMs ?? 0);
+      for (const status of answer.interim ?? []) socket.write(`HTTP/1.1 ${status} Early\r\n\r\n`);
+      socket.write(Buffer.concat([answerHead(answer), Buffer.from(answer.body ?? 'ok')]));
+      if (answer.close === true) socket.end();
+      return;
+    case 'slow-body':
+      return sendSlowly(socket, answer);
+    case 'endless-body':
+      return sendForEver(socket, answer.status ?? 200);
+    case 'garbage':
+      socket.write('220 this is no web server\r\n');
+      return;
+    case 'half-close':
+      socket.end();
+      return;
+    case 'reset':
+      socket.resetAndDestroy();
+      return;
+    case 'silent':
+      return;
+    default:
+      return answer satisfies never;
+  }
+}
+
+function answerHead({ status = 200, headers = [], body = 'ok', contentLength }: Extract<Answer, { kind: 'answer' }>): Buffer {
+  const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  return Buffer.from(`HTTP/1.1 ${status} Scripted\r\n${lines}content-length: ${contentLength ?? Buffer.byteLength(body)}\r\n\r\n`);
+}
+
+async function sendSlowly(socket: Socket, { status = 200, chunks, gapMs }: Extract<Answer, { kind: 'slow-body' }>): Promise<void> {
+  const length = Buffer.byteLength(chunks.join(''));
+  socket.write(`HTTP/1.1 ${status} Scripted\r\ncontent-length: ${length}\r\n\r\n`);
+  if (gapMs === Number.POSITIVE_INFINITY) return;
+  for (const chunk of chunks) {
+    await pause(gapMs);
+    socket.write(chunk);
+  }
+}
+
+async function sendForEver(socket: Socket, status: number): Promise<void> {
+  socket.write(`HTTP/1.1 ${status} Scripted\r\ntransfer-encoding: chunked\r\n\r\n`);
+  while (!socket.destroyed && socket.writable) {
+    socket.write(`400\r\n${'x'.repeat(1024)}\r\n`);
+    await pause(1);
+  }
+}
+
+/** The delay that a script asked for: what is tested is how the client bears it. */
+function pause(ms: number): Promise<void> {
+  return ms === 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, ms));
+}
