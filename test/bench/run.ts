@@ -1,0 +1,85 @@
+/**
+ * `npm run bench`: what the service costs, each figure beside its reference from the same run. Everything stays on
+ * loopback, is bounded, and ends by itself. Figures are medians of the rounds, which take turns.
+ */
+import { cpus } from 'node:os';
+import { measureBareUndici } from './bare-undici.ts';
+import { type Cost, median } from './cost.ts';
+import { measureDispatch } from './dispatch.ts';
+import { type EndToEnd, measureLatency, measureThroughput } from './end-to-end.ts';
+import { forkSink } from './sink-process.ts';
+
+const rounds = 3;
+const workers = 50;
+const requests = 100_000;
+const events = 100_000;
+
+interface Row {
+  readonly measure: string;
+  readonly measured: string;
+  readonly reference: string;
+  readonly ratio: string;
+  readonly goal: string;
+}
+
+const bare: Cost[] = [];
+const dispatch: Cost[] = [];
+const whole: EndToEnd[] = [];
+for (let round = 1; round <= rounds; round += 1) {
+  process.stderr.write(`round ${round} of ${rounds}\n`);
+  const sink = await forkSink();
+  bare.push(await measureBareUndici({ origin: sink.origin, workers, requests }));
+  dispatch.push(await measureDispatch({ origin: sink.origin, workers, requests }));
+  sink.stop();
+  whole.push(await measureThroughput(events));
+}
+const latency = await measureLatency({ perSecond: 1000, seconds: 10 });
+
+const cpu = (costs: readonly { readonly cpuMicros: number }[]) => median(costs.map(({ cpuMicros }) => cpuMicros));
+const micros = (value: number) => `${value.toFixed(1)} µs`;
+const times = (value: number) => `${value.toFixed(2)} ×`;
+const undici = cpu(bare);
+
+const rows: readonly Row[] = [
+  {
+    measure: "CPU per request, a pool's dispatch path",
+    measured: micros(cpu(dispatch)),
+    reference: `bare undici ${micros(undici)}`,
+    ratio: times(cpu(dispatch) / undici),
+    goal: '≤ 1.4 ×',
+  },
+  {
+    measure: 'CPU per event, whole process',
+    measured: micros(cpu(whole)),
+    reference: `bare undici ${micros(undici)}`,
+    ratio: times(cpu(whole) / undici),
+    goal: '≤ 2.5 ×',
+  },
+  {
+    measure: 'events per second, end to end',
+    measured: String(median(whole.map(({ eventsPerSecond }) => eventsPerSecond))),
+    reference: `bare undici ${median(bare.map(({ perSecond }) => perSecond))}`,
+    ratio: times(median(whole.map(({ eventsPerSecond }) => eventsPerSecond)) / median(bare.map(({ perSecond }) => perSecond))),
+    goal: '≥ 15 000',
+  },
+  {
+    measure: 'added latency at 1 000 events/s, p99',
+    measured: `${latency.p99Ms.toFixed(1)} ms`,
+    reference: `p50 ${latency.p50Ms.toFixed(1)} ms`,
+    ratio: '–',
+    goal: '≤ 10 ms',
+  },
+];
+
+process.stdout.write(`${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}, medians of ${rounds} rounds\n\n`);
+print(rows);
+
+function print(table: readonly Row[]): void {
+  const columns = ['measure', 'measured', 'reference', 'ratio', 'goal'] as const;
+  const width = (column: (typeof columns)[number]) => Math.max(column.length, ...table.map((row) => row[column].length));
+  const line = (cells: (column: (typeof columns)[number]) => string) =>
+    `| ${columns.map((column) => cells(column).padEnd(width(column))).join(' | ')} |\n`;
+  process.stdout.write(line((column) => column));
+  process.stdout.write(line((column) => '-'.repeat(width(column))));
+  for (const row of table) process.stdout.write(line((column) => row[column]));
+}
