@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { eventually } from './eventually.ts';
 
-const root = resolve(fileURLToPath(import.meta.url), '../../..');
+const builtMain = resolve(fileURLToPath(import.meta.url), '../../../dist/src/cli/main.js');
 
 /** One line of the pusher's log. */
 export interface LogLine {
@@ -54,6 +54,8 @@ export interface PusherOptions {
   /** Where metrics and health are shown, default a free port. */
   readonly listen?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** Another build than the checkout's. */
+  readonly main?: string;
 }
 
 export async function createPusher({
@@ -64,6 +66,7 @@ export async function createPusher({
   spool,
   listen = '127.0.0.1:0',
   env = {},
+  main = builtMain,
 }: PusherOptions): Promise<Pusher> {
   const folder = await mkdtemp(join(tmpdir(), 'pusher-'));
   const head = `[general]\nhosts = ${JSON.stringify(hosts)}\nloglevel = "${loglevel}"\n[admin]\nlisten = "${listen}"\n${spool ?? '[spool]\npath = "spool.sqlite"'}\n`;
@@ -77,7 +80,6 @@ export async function createPusher({
 
   function launch(): void {
     since = log.length;
-    const main = join(root, 'dist/src/cli/main.js');
     const started = spawn(process.execPath, [main, 'run', '--config', join(folder, 'event-pusher.toml')], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -99,12 +101,11 @@ export async function createPusher({
     await eventually(
       () => {
         found = log.slice(since).find(matches);
-        if (found === undefined && child?.exitCode !== null) throw new Error(`the pusher ended with ${child?.exitCode}: ${errors}`);
-        return found !== undefined;
+        return found !== undefined || child?.exitCode !== null;
       },
       { withinMs: 30_000 },
     );
-    if (found === undefined) throw new Error('not said');
+    if (found === undefined) throw new Error(`the pusher ended with ${child?.exitCode}: ${errors}`);
     return found;
   }
 
@@ -155,10 +156,11 @@ export function plainConfig(options: {
   readonly feed?: string;
   readonly secret?: string;
   readonly pool?: string;
+  readonly connection?: string;
   readonly handlers?: string;
   readonly attachment?: string;
 }): string {
-  const { componentPort, backend, feed = 'tap', secret = 's3cret', pool = '', handlers, attachment = '' } = options;
+  const { componentPort, backend, feed = 'tap', secret = 's3cret', pool = '', connection = '', handlers, attachment = '' } = options;
   return `
 [attach.chat]
 type = "component"
@@ -173,6 +175,7 @@ ${pool}
 [outgoing_pools.http.http_pool.connection]
 host = "${backend}"
 path_prefix = "/webservice"
+${connection}
 ${handlers ?? '[modules.mod_event_pusher.backend.http]\npath = "/notifications"'}
 `;
 }

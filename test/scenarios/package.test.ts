@@ -1,0 +1,73 @@
+/** The package as a stranger gets it: packed, installed in an empty folder, run. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTapServer } from '../../src/cli/demo/tap-server.ts';
+import { chat } from '../support/component-source.ts';
+import { createPusher, plainConfig } from '../support/pusher.ts';
+import { startTarget } from '../support/target.ts';
+
+const run = promisify(execFile);
+const root = resolve(fileURLToPath(import.meta.url), '../../..');
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'package-'));
+  // The build is there (`npm test` makes it first), and packing must not take it away from the tests beside this one.
+  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: root });
+  await writeFile(join(folder, 'package.json'), '{ "name": "stranger", "private": true }');
+  const [tarball = ''] = (await readdir(folder)).filter((name) => name.endsWith('.tgz'));
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`], { cwd: folder });
+}, 600_000);
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test('both names of the command are there, and say the version', async () => {
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  for (const name of ['event-pusher', 'xmpp-event-pusher']) {
+    const { stdout } = await run(join(folder, 'node_modules/.bin', name), ['--version']);
+    expect(stdout).toBe(`${version}\n`);
+  }
+});
+
+test('it runs from there, with a callback module that imports the package', async () => {
+  await using backend = await startTarget();
+  const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret' });
+  await using pusher = await createPusher({
+    main: join(folder, 'node_modules/xmpp-event-pusher/dist/src/cli/main.js'),
+    config: plainConfig({
+      componentPort: server.port,
+      backend: backend.origin,
+      handlers: '[modules.mod_event_pusher.backend.http]\ncallback_module = "mine"',
+    }),
+    files: {
+      'mine.mjs':
+        "import { defineCallbacks } from 'xmpp-event-pusher/callbacks';\nexport default defineCallbacks({ prepareBody: ({ message }) => message.toUpperCase() });\n",
+    },
+  });
+  await pusher.start();
+  server.push(chat('hello'), { dir: 'in', session: 'alice@localhost/phone' });
+  await backend.received(1);
+  expect(String(backend.requests[0]?.body)).toBe('HELLO');
+  expect(await pusher.stop()).toBe(0);
+  await server.close();
+});
+
+test('what is packed is the build, the plugins, the examples and the papers, and no source or map', async () => {
+  const packed = await readdir(join(folder, 'node_modules/xmpp-event-pusher'), { recursive: true });
+  expect(packed).toEqual(
+    expect.arrayContaining([
+      'LICENSE',
+      'README.md',
+      'CHANGELOG.md',
+      'prometheus.yml',
+      'plugins/prosody/mod_event_pusher_tap.lua',
+      'examples/ordinary/event-pusher.toml',
+    ]),
+  );
+  expect(packed.filter((name) => name.endsWith('.map') || (/\.ts$/.test(name) && !name.endsWith('.d.ts')))).toEqual([]);
+});
