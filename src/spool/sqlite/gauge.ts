@@ -8,8 +8,10 @@ import type { Opened } from './thread.ts';
 export interface Gauge {
   opened(opened: Opened): void;
   committed(committed: Committed): void;
-  /** Nothing more will come. */
-  closed(reason: string): void;
+  /** Nothing more will come: the engine is gone. */
+  failed(reason: string): void;
+  /** Nothing more will come, as was asked: that is no news. */
+  stopped(): void;
   stats(): SpoolStats;
 }
 
@@ -45,7 +47,10 @@ export function createGauge(events: EventSink): Gauge {
       const commands = committed.answers.length;
       if (commands > 0) events.emit('spool.committed', { durationMs: committed.durationMs, commands });
     },
-    closed: setReason,
+    failed: setReason,
+    stopped: () => {
+      reason = 'the spool is stopped';
+    },
     stats: () => ({ depths: Array.from(depths.values()), bytes, writable: reason === '', reason, oldest }),
   };
 }

@@ -48,7 +48,7 @@ export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, 
   async function stop(): Promise<void> {
     await group.drain(new ServiceError('SPOOL_FAILED', `the spool at ${path} is stopped`));
     await thread?.close();
-    gauge.closed('the spool is stopped');
+    gauge.stopped();
   }
 
   function onCommitted(committed: Committed): void {
@@ -57,7 +57,7 @@ export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, 
   }
 
   function failed(error: ServiceError): void {
-    gauge.closed(error.message);
+    gauge.failed(error.message);
     group.fail(error);
     onFailed(error);
   }
