@@ -99,10 +99,10 @@ export interface HttpTarget {
   readonly headers: readonly HeaderPair[];
 }
 
-/** Where an attempt was when its time ran out. `call` is the whole, from hand-over. */
+/** Where an attempt was when its time ran out. `call` is the whole, from the worker's taking it. */
 export type Phase = 'body' | 'call' | 'connect' | 'headers';
 
-/** What happened on the wire. Durations in ms, from hand-over to the pool's thread. */
+/** What happened on the wire. Durations in ms, from the worker's taking the job. */
 export type Outcome =
   | {
       readonly kind: 'answered';
@@ -146,7 +146,7 @@ export interface PoolThreadSettings {
   readonly workers: number;
   /** Bounds connect, headers, and each gap in a body. */
   readonly requestTimeoutMs: number;
-  /** Bounds the whole attempt, from hand-over. */
+  /** Bounds the whole attempt, from the worker's taking it. */
   readonly callTimeoutMs: number;
   readonly maxResponseBytes: number;
   readonly userAgent: string;

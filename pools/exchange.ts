@@ -1,6 +1,6 @@
 /**
- * One job under way in a thread: waiting for a worker (`call`) → connecting (`connect`) → waiting for the answer
- * (`headers`) → reading it (`body`) → concluded. It measures time and size; the client moves it on.
+ * One job in the hands of a worker: taken (`call`) → connecting (`connect`) → waiting for the answer (`headers`) →
+ * reading it (`body`) → concluded. It measures time and size; the client moves it on.
  */
 import type { Clock } from '../src/kit/clock.ts';
 import type { Job, Outcome, Phase, PoolThreadSettings } from './contract.ts';
@@ -18,7 +18,7 @@ export interface ExchangeSurroundings {
   readonly onOutcome: (key: number, outcome: Outcome) => void;
 }
 
-/** A class since it lives: made at hand-over, it concludes exactly once, by answer, failure or deadline. */
+/** A class since it lives: made when a worker takes the job, it concludes exactly once, by answer, failure or deadline. */
 export class Exchange implements Due {
   readonly job: Job;
   /** Moves with each phase, never beyond the end of the call. */
@@ -46,13 +46,7 @@ export class Exchange implements Due {
     return this.#concluded;
   }
 
-  /** Whether its time ran out while it waited for a worker; concludes it if so. */
-  lapsed(): boolean {
-    if (!this.#concluded && this.dueAt <= this.#around.clock.monotonic()) this.expire();
-    return this.#concluded;
-  }
-
-  /** A worker has taken it: from here on `abort` ends what is on the wire. */
+  /** From here on `abort` ends what is on the wire. */
   begin(abort: () => void): void {
     this.#abort = abort;
     this.#enter('connect');

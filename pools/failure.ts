@@ -5,7 +5,8 @@ export function failureOf(error: Error): { readonly code: string; readonly messa
 }
 
 export function codeOf(error: Error): string {
-  return 'code' in error && typeof error.code === 'string' ? error.code : 'ERR_UNKNOWN';
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  return error.name === 'HTTPParserError' ? 'HPE_INVALID' : 'ERR_UNKNOWN'; // undici knows the parser's codes only in part
 }
 
 /** A host with several addresses fails with one error per address and no message of its own. */

@@ -27,19 +27,20 @@ export async function serve({ port, settings, clock }: ThreadSurroundings): Prom
   const outcomes = createOutcomeBatch(clock, (message) => port.postMessage(message));
   const around: ExchangeSurroundings = { settings, clock, deadlines: createDeadlines(clock), onOutcome: outcomes.add };
   const client = createHttpClient({ settings, clock });
-  const queue = createWorkerQueue(settings.workers, client);
+  const queue = createWorkerQueue(settings.workers, carry);
 
-  function take(job: Job): void {
+  function carry(job: Job, free: () => void): void {
     const exchange = new Exchange(job, around);
     const mistake = unsendable(job);
-    if (mistake === undefined) queue.enqueue(exchange);
-    else exchange.refused(mistake);
+    if (mistake === undefined) return client.send(exchange, free);
+    exchange.refused(mistake);
+    free();
   }
 
   port.on('message', (message: ToPoolThread) => {
     switch (message.kind) {
       case 'jobs':
-        return message.jobs.forEach(take);
+        return message.jobs.forEach(queue.enqueue);
       case 'ping':
         return port.postMessage({ kind: 'alive' } satisfies FromPoolThread);
       case 'stop':

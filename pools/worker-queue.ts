@@ -1,40 +1,35 @@
-import type { Exchange } from './exchange.ts';
-import type { HttpClient } from './http-client.ts';
+import { createFifo } from '../src/kit/fifo.ts';
+import type { Job } from './contract.ts';
 
-/** Hands exchanges to the client in the order they came, at most `workers` at a time. */
+/** Gives jobs to workers in the order they came, at most `workers` at a time. */
 export interface WorkerQueue {
-  enqueue(exchange: Exchange): void;
+  enqueue(job: Job): void;
   /** Resolves when nothing waits and nothing is under way. */
   idle(): Promise<void>;
 }
 
-export function createWorkerQueue(workers: number, client: HttpClient): WorkerQueue {
-  const waiting: Exchange[] = [];
+/** `carry` begins a job and calls `free` once, when its worker can take another. */
+export function createWorkerQueue(workers: number, carry: (job: Job, free: () => void) => void): WorkerQueue {
+  const waiting = createFifo<Job>();
   let busy = 0;
   let onIdle: (() => void) | undefined;
 
-  function start(exchange: Exchange): void {
+  function begin(job: Job): void {
     busy += 1;
-    client.send(exchange, free);
+    carry(job, free);
   }
 
   function free(): void {
     busy -= 1;
-    const next = nextWaiting();
-    if (next !== undefined) start(next);
+    const next = waiting.shift();
+    if (next !== undefined) begin(next);
     else if (busy === 0) onIdle?.();
   }
 
-  function nextWaiting(): Exchange | undefined {
-    let next = waiting.shift();
-    while (next?.lapsed() === true) next = waiting.shift();
-    return next;
-  }
-
   return {
-    enqueue: (exchange) => {
-      if (busy < workers) start(exchange);
-      else waiting.push(exchange);
+    enqueue: (job) => {
+      if (busy < workers) begin(job);
+      else waiting.push(job);
     },
     idle: () =>
       new Promise((resolve) => {

@@ -7,7 +7,7 @@
  * - *by claim*: the buffer had been full, or it was not due yet, so it waited in the spool.
  *
  * While more ready deliveries wait in the spool than the buffer can take (`backlogged`) the first two doors are shut, so
- * that nobody overtakes those who wait. The buffer is bounded in number and bytes; `workers` bounds what is under way.
+ * that nobody overtakes those who wait. The buffer is bounded in number and bytes; the threads keep to `workers` requests in flight.
  */
 import type { Outcome } from '../../pools/contract.ts';
 import type { Clock } from '../kit/clock.ts';
@@ -63,6 +63,9 @@ export interface PoolDispatcher {
   wake(): void;
 }
 
+/** One in a worker's hands and one at hand, so that no worker waits for the main thread's next turn. */
+const handedPerWorker = 2;
+
 /** The buffer's bounds: enough to keep the workers busy over a commit, little enough to forget on a crash. */
 const placesPerWorker = 8;
 const fewestPlaces = 256;
@@ -84,7 +87,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   const drained = createDeferred<void>();
 
   function pump(): void {
-    while (state === 'running' && underway.size < workers) {
+    while (state === 'running' && underway.size < workers * handedPerWorker) {
       const delivery = buffer.take();
       if (delivery === undefined) break;
       send(begin(delivery, options.policyFor(delivery.handler)));
@@ -175,7 +178,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
 
   return {
     get inFlight() {
-      return underway.size;
+      return Math.min(underway.size, workers);
     },
     start: async () => {
       await threads.start();

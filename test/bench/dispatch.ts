@@ -33,7 +33,7 @@ export async function measureDispatch({
   return cost;
 }
 
-/** Keeps as many jobs under way as there are workers, until so many have ended. */
+/** Hands over as the dispatcher does, one job in each worker’s hands and one at hand, until so many have ended. */
 function createTraffic(workers: number) {
   let left = 0;
   let open = 0;
@@ -54,7 +54,7 @@ function createTraffic(workers: number) {
     drive: (count: number, by: (job: Job) => void) =>
       new Promise<void>((onDone, onFailed) => {
         [left, send, resolve, reject] = [count, by, onDone, onFailed];
-        for (let worker = 0; worker < workers; worker += 1) next();
+        for (let handed = 0; handed < workers * 2; handed += 1) next();
       }),
     ended: (outcome: Outcome) => {
       open -= 1;

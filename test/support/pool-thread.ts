@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { MessageChannel } from 'node:worker_threads';
 import type { FromPoolThread, Job, Outcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import { serve } from '../../pools/serve.ts';
@@ -23,9 +24,10 @@ export function serveHere(settings: PoolThreadSettings): ServedThread {
   const post = (message: ToPoolThread): void => ours.postMessage(message);
 
   async function stop(): Promise<void> {
+    const closed = once(ours, 'close'); // comes behind the last outcomes
     post({ kind: 'stop' });
     await served;
-    ours.close();
+    await closed;
   }
 
   return {

@@ -99,7 +99,9 @@ export async function startTarget({
 
   const server: Server = tls === undefined || onConnect === 'mute' ? createServer() : createTlsServer(tls);
   server.on('connection', track);
-  if (onConnect !== 'mute') server.on(tls === undefined ? 'connection' : 'secureConnection', accept);
+  if (onConnect === 'mute')
+    server.on('connection', (socket) => socket.resume()); // so that it sees its end
+  else server.on(tls === undefined ? 'connection' : 'secureConnection', accept);
   server.listen(wantedPort, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
