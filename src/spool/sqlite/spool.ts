@@ -21,13 +21,15 @@ export interface SqliteSpoolDeps {
   readonly onFailed: (error: ServiceError) => void;
   /** How the file system of a folder is told; the system's own answer where it is left out. */
   readonly fileSystemOf?: FileSystemOf;
+  /** The file that the thread runs, where it needs another than its own: a loader, perhaps. */
+  readonly entry?: URL;
 }
 
 /**
  * The spool in one SQLite file, which a thread of its own holds open: SQLite's calls block. Whatever is asked while a
  * transaction is under way makes up the next one, so that many commands share one fsync and one message.
  */
-export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, onFailed, fileSystemOf }: SqliteSpoolDeps): Spool {
+export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, onFailed, fileSystemOf, entry }: SqliteSpoolDeps): Spool {
   const { path, maxBytes, minFreeBytes } = config;
   const gauge = createGauge(events);
   let thread: SpoolThread | undefined;
@@ -40,7 +42,7 @@ export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, 
 
   async function start(): Promise<void> {
     preparePlace(path, fileSystemOf);
-    thread = await startSpoolThread({ path, maxBytes, minFreeBytes }, { onCommitted, onFailed: failed });
+    thread = await startSpoolThread({ path, maxBytes, minFreeBytes }, { onCommitted, onFailed: failed, entry });
     gauge.opened(thread.opened);
     group.startBeating();
   }

@@ -19,12 +19,13 @@ export interface ThreadEars {
   onCommitted(committed: Committed): void;
   /** It is gone, and not because it was closed. Called once, and only after it has opened. */
   onFailed(error: ServiceError): void;
+  /** The file that the thread runs; the one beside this file where it is left out. */
+  readonly entry: URL | undefined;
 }
 
 /** Starts the thread and waits until the spool is open. Throws what the thread could not do, with its code. */
-export async function startSpoolThread(opening: Opening, { onCommitted, onFailed }: ThreadEars): Promise<SpoolThread> {
-  const entry = new URL(`./spool.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
-  const worker = new Worker(entry, { workerData: opening, name: 'spool' });
+export async function startSpoolThread(opening: Opening, { onCommitted, onFailed, entry }: ThreadEars): Promise<SpoolThread> {
+  const worker = new Worker(entry ?? entryUrl(), { workerData: opening, name: 'spool' });
   const opened = createDeferred<Opened>();
   const ended = createDeferred<void>();
   let phase: 'closing' | 'ended' | 'open' | 'opening' = 'opening';
@@ -67,4 +68,9 @@ export async function startSpoolThread(opening: Opening, { onCommitted, onFailed
   }
 
   return { opened: await opened.promise, post: (message) => worker.postMessage(message), close };
+}
+
+/** As .ts in a checkout and as .js in the build. */
+function entryUrl(): URL {
+  return new URL(`./spool.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 }
