@@ -44,6 +44,8 @@ export interface Supervisor {
 
 const restartBackoff: Backoff = { firstMs: 500, capMs: 30_000, jitter: 0.2 };
 const lookEveryMs = 250;
+/** What a packet leaves behind lives for some ms: with room for that, hardly any of it is ever copied by the collector. */
+const youngGenerationMb = 64;
 
 interface Failure {
   readonly code: ErrorCode | undefined;
@@ -74,7 +76,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const started = createDeferred<void>();
     const memory = createWatchMemory();
     const data: ServiceThreadData = { file: options.file, watchMemory: memory, strikes: [...strikes.values()] };
-    const worker = new Worker(entryUrl(), { workerData: data });
+    const worker = new Worker(entryUrl(), { workerData: data, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
     const gone = createDeferred<void>();
     const launched: ServiceThread = {
       worker,
