@@ -76,7 +76,8 @@ function print(text: string): number {
 function explain(thrown: unknown): number {
   const error = toError(thrown);
   if (error instanceof ConfigInvalid) {
-    process.stderr.write(renderMistakes(error.mistakes));
+    const [summary = ''] = error.message.split('\n', 1);
+    process.stderr.write(`event-pusher: ${summary}\n${renderMistakes(error.mistakes)}`);
     return 1;
   }
   const isUsage = error instanceof ServiceError && error.code === 'USAGE';
