@@ -102,7 +102,9 @@ export function createService(config: Config, { watch = unwatched, onFailed }: S
 
     teardown.add('the dispatcher', () => dispatcher.stop(config.drainTimeoutMs));
     await dispatcher.start();
-    announceReady(events, health, `http://${admin.address.host}:${admin.address.port}`);
+    const address = `http://${admin.address.host}:${admin.address.port}`;
+    events.emit('notice', { text: `metrics and health are at ${address}` });
+    announceReady(events, health, address);
     teardown.add('the intake', async () => void (await within(intake.idle(), config.drainTimeoutMs, systemTimers)));
     for (const source of sources) await begin(`attachment ${source.name}`, source);
     teardown.add('readiness', () => health.drain());

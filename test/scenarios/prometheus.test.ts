@@ -1,5 +1,4 @@
 /** Debian's Prometheus reads what the service shows, with the prometheus.yml that comes with it. */
-import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -7,14 +6,13 @@ import { createAdmin } from '../../src/admin/server.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { ask } from '../admin/ask.ts';
 import { eventually } from '../support/eventually.ts';
+import { requirePackage } from '../support/packages.ts';
 import { promtool, startPrometheus } from '../support/prometheus.ts';
 import { answered, attemptEnded, deliveryId, observe, packetId, quietReadings, settled } from '../telemetry/observed.ts';
 
 const configFile = fileURLToPath(new URL('../../prometheus.yml', import.meta.url));
-const isInstalled = ['prometheus', 'promtool'].every((program) => spawnSync(program, ['--version']).status === 0);
-const isRequired = process.env['CI'] === 'true';
 
-describe.skipIf(!isInstalled && !isRequired)('with the Debian package prometheus', () => {
+describe.skipIf(!(await requirePackage('prometheus', '/usr/bin/promtool')))('with the Debian package prometheus', () => {
   test('promtool finds prometheus.yml well-formed', () => {
     const { status, said } = promtool(['check', 'config', configFile]);
     expect(said).toContain('SUCCESS');

@@ -26,7 +26,12 @@ async function install(name: string): Promise<string> {
   const guarded = await forbidStarts();
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   try {
-    await run('apt-get', ['-o', 'DPkg::Lock::Timeout=300', 'install', '-y', '--no-install-recommends', name], { env });
+    const get = (...args: readonly string[]) => run('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], { env });
+    const install = ['install', '-y', '--no-install-recommends', name];
+    await get(...install).catch(async () => {
+      await get('update'); // a new machine knows no packages, or old ones
+      await get(...install);
+    });
     await run('update-rc.d', [name, 'disable']).catch(() => undefined); // not every package has a service
     return '';
   } catch (error) {
