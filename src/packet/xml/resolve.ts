@@ -50,7 +50,7 @@ function checkedPrefix(name: string): string {
 function checkedUri(attribute: string, uri: string): string {
   checkedPrefix(attribute);
   const prefix = declaredPrefix(attribute) ?? '';
-  if (prefix !== '' && uri === '') throw invalid(`the prefix ${prefix} is declared as nothing`);
+  if (prefix !== '' && uri.trim() === '') throw invalid(`the prefix ${prefix} is declared as nothing`);
   if (prefix === 'xmlns' || uri === XMLNS || (prefix === 'xml') !== (uri === XML)) throw invalid('a reserved namespace is declared anew');
   return uri;
 }

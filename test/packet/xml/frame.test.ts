@@ -1,0 +1,199 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ServiceError } from '../../../src/kit/errors.ts';
+import { createFramer, type FramerOptions } from '../../../src/packet/xml/frame.ts';
+import { readCaptures } from '../../support/captures.ts';
+import { plain } from './plain.ts';
+import { byteByByte, cut, readStream, type StreamAsRead } from './read-stream.ts';
+import { type PlainElement, readWholeDocument } from './whole-document.ts';
+
+const captures = [...readCaptures()];
+const header = "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams'>";
+
+describe.each(captures)('%s', (_file, bytes) => {
+  const whole = readWholeDocument(bytes.toString());
+  const expected = whole.children.filter((child): child is PlainElement => typeof child !== 'string');
+
+  test('is framed and parsed as saxes reads the whole document', () => {
+    const { stanzas, closed } = readStream([bytes]);
+    expect(stanzas.map(plain)).toEqual(expected);
+    expect(closed).toBe(true);
+  });
+
+  test('is the same when it is split in two at any byte', () => {
+    for (let at = 0; at <= bytes.length; at += 1) expect(readStream(cut(bytes, [at])).stanzas.map(plain)).toEqual(expected);
+  });
+
+  test('is the same when it comes byte by byte', () => {
+    expect(readStream(byteByByte(bytes)).stanzas.map(plain)).toEqual(expected);
+  });
+
+  test('is the same when it is split at any places', () => {
+    const places = fc.uniqueArray(fc.nat(bytes.length), { maxLength: 20 }).map((some) => some.sort((a, b) => a - b));
+    fc.assert(
+      fc.property(places, (some) => {
+        expect(readStream(cut(bytes, some)).stanzas.map(plain)).toEqual(expected);
+      }),
+    );
+  });
+
+  test('gives what saxes reads, or a ServiceError, when its bytes are changed', () => {
+    fc.assert(
+      fc.property(changes(bytes.length), fc.nat(bytes.length), (change, at) => {
+        const changed = applied(bytes, change);
+        const read = readOrRefuse(cut(changed, [Math.min(at, changed.length)]));
+        if (read !== undefined) expect(read.stanzas.map(plain)).toEqual(elementsOf(changed) ?? elementsOf(withoutTheRest(read)));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+interface Change {
+  readonly kind: 'delete' | 'flip' | 'insert';
+  readonly at: number;
+  readonly byte: number;
+}
+
+function changes(length: number): fc.Arbitrary<Change[]> {
+  const markup = fc.constantFrom(...Buffer.from('<>/&;"\'=![]-? \n:#x0'));
+  const change: fc.Arbitrary<Change> = fc.record({
+    kind: fc.constantFrom('delete', 'flip', 'insert'),
+    at: fc.nat(length - 1),
+    byte: fc.oneof(markup, fc.nat(255)),
+  });
+  return fc.array(change, { minLength: 1, maxLength: 3 });
+}
+
+function applied(bytes: Buffer, all: readonly Change[]): Buffer {
+  const changed = [...bytes];
+  for (const { kind, at, byte } of all) changed.splice(at, kind === 'insert' ? 0 : 1, ...(kind === 'delete' ? [] : [byte]));
+  return Buffer.from(changed);
+}
+
+/** Undefined when the stream was refused or did not end. Any other error than our own fails the test. */
+function readOrRefuse(reads: Buffer[]): StreamAsRead | undefined {
+  try {
+    const read = readStream(reads);
+    return read.closed ? read : undefined;
+  } catch (thrown) {
+    if (thrown instanceof ServiceError && (thrown.code === 'STREAM_INVALID' || thrown.code === 'STANZA_TOO_LARGE')) return undefined;
+    throw thrown;
+  }
+}
+
+/** The stream without what stood between its stanzas, which the framer skips unread: there alone it may let mistakes pass. */
+function withoutTheRest({ header: opening, frames: stanzas }: StreamAsRead): Buffer {
+  const name = /^<([^\s/>]+)/.exec(opening)?.[1] ?? '';
+  return Buffer.concat([Buffer.from(opening), ...stanzas, Buffer.from(`</${name}>`)]);
+}
+
+/** What saxes reads; undefined where it finds a mistake. */
+function elementsOf(bytes: Buffer): PlainElement[] | undefined {
+  try {
+    const { children } = readWholeDocument(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    return children.filter((child): child is PlainElement => typeof child !== 'string');
+  } catch {
+    return undefined; // why does not matter: the test compares what was read with it
+  }
+}
+
+function frames(reads: readonly (Buffer | string)[], options: Partial<FramerOptions> = {}): Buffer[] {
+  const stanzas: Buffer[] = [];
+  const framer = createFramer({
+    maxStanzaBytes: 1000,
+    onOpen: () => undefined,
+    onStanza: (bytes) => stanzas.push(bytes),
+    onClose: () => undefined,
+    ...options,
+  });
+  for (const read of reads) framer.push(typeof read === 'string' ? Buffer.from(read) : read);
+  return stanzas;
+}
+
+function thrownBy(act: () => unknown): unknown {
+  try {
+    act();
+  } catch (thrown) {
+    return thrown;
+  }
+  return undefined;
+}
+
+describe('what is not a stream of stanzas is refused', () => {
+  test.each([
+    ['text before the header', 'HTTP/1.1 400 Bad Request\r\n'],
+    ['text between stanzas', `${header}<a/>x<b/>`],
+    ['a CDATA section between stanzas', `${header}<![CDATA[x]]>`],
+    ['an entity between stanzas', `${header}&amp;`],
+    ['a DOCTYPE before the header', '<!DOCTYPE stream>'],
+    ['a DOCTYPE in a stanza', `${header}<a><!ENTITY x "y"></a>`],
+    ['a closing tag before the header', '</stream:stream>'],
+    ['the closing tag of something else', `${header}</stream>`],
+    ['a stanza after the end', `${header}</stream:stream><a/>`],
+    ['text after the end', `${header}</stream:stream>x`],
+    ['a tag without a name', `${header}< a/>`],
+    ['a header that is not UTF-8', Buffer.from("<stream x='\xff'>", 'latin1')],
+    ['a byte order mark', `\ufeff${header}`],
+  ])('%s', (_what, read) => {
+    expect(thrownBy(() => frames([read]))).toMatchObject({ code: 'STREAM_INVALID' });
+    expect(thrownBy(() => frames(byteByByte(Buffer.from(read))))).toMatchObject({ code: 'STREAM_INVALID' });
+  });
+});
+
+test('a framer that refused once refuses whatever comes', () => {
+  const framer = createFramer({ maxStanzaBytes: 10, onOpen: () => undefined, onStanza: () => undefined, onClose: () => undefined });
+  const first = thrownBy(() => framer.push(Buffer.from('no')));
+  expect(thrownBy(() => framer.push(Buffer.from('<a/>')))).toBe(first);
+});
+
+test('a stanza of exactly the limit passes, however it comes', () => {
+  const stanza = `<a>${'x'.repeat(93)}</a>`;
+  const all = Buffer.from(header + stanza);
+  const limit = { maxStanzaBytes: Buffer.byteLength(stanza) };
+  expect(frames([all], limit)).toEqual([Buffer.from(stanza)]);
+  expect(frames(byteByByte(all), limit)).toEqual([Buffer.from(stanza)]);
+});
+
+test('a stanza above the limit is refused before its end came, naming the option', () => {
+  const begun = Buffer.from(`${header}<a>${'x'.repeat(98)}`);
+  for (const reads of [[begun], byteByByte(begun)]) {
+    const thrown = thrownBy(() => frames(reads, { maxStanzaBytes: 100 }));
+    expect(thrown).toMatchObject({ code: 'STANZA_TOO_LARGE', message: expect.stringContaining('max_stanza_bytes (100)') });
+  }
+});
+
+test('a header above the limit is refused', () => {
+  expect(thrownBy(() => frames([`<s a='${'x'.repeat(200)}'`], { maxStanzaBytes: 100 }))).toMatchObject({ code: 'STANZA_TOO_LARGE' });
+});
+
+test('white space and comments between stanzas count for nothing, whatever their length', () => {
+  const filler = `${' \r\n\t'.repeat(500)}<!-- ${'x'.repeat(2000)} --><?x ${'y'.repeat(2000)}?>`;
+  for (const reads of [[header + filler, '<a/>'], byteByByte(Buffer.from(`${header + filler}<a/>`))]) {
+    expect(frames(reads, { maxStanzaBytes: 100 })).toEqual([Buffer.from('<a/>')]);
+  }
+});
+
+test('a stanza that came whole in one read is handed out as a view of it', () => {
+  const read = Buffer.from(`${header}<a>${'x'.repeat(10_000)}</a><b/>`); // too long for Node's pool of small buffers
+  const [first, second] = frames([read], { maxStanzaBytes: 20_000 });
+  expect([first?.buffer, second?.buffer]).toEqual([read.buffer, read.buffer]);
+  expect(frames(cut(read, [header.length + 2]), { maxStanzaBytes: 20_000 })[0]?.buffer).not.toBe(read.buffer);
+});
+
+test('the header is handed over as it came, with nothing before it', () => {
+  const headers: string[] = [];
+  frames([`<?xml version='1.0'?>\n${header}`], { onOpen: (opening) => headers.push(opening) });
+  expect(headers).toEqual([header]);
+});
+
+test('a header that closes itself opens and closes the stream', () => {
+  const seen: string[] = [];
+  frames(['<s/>'], { onOpen: () => seen.push('open'), onClose: () => seen.push('close') });
+  expect(seen).toEqual(['open', 'close']);
+});
+
+test('an element ten thousand deep is framed without a thought', () => {
+  const deep = '<a>'.repeat(10_000) + '</a>'.repeat(10_000);
+  expect(frames([header + deep], { maxStanzaBytes: 1 << 20 })).toEqual([Buffer.from(deep)]);
+});

@@ -1,0 +1,216 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ServiceError } from '../../../src/kit/errors.ts';
+import { element, findChild } from '../../../src/packet/xml/element.ts';
+import { createStanzaParser, MAX_DEPTH, parseStanza, parseStreamHeader } from '../../../src/packet/xml/parse.ts';
+import { readCaptures } from '../../support/captures.ts';
+import { plain } from './plain.ts';
+import { readStream } from './read-stream.ts';
+import { readWholeDocument } from './whole-document.ts';
+
+function thrownBy(act: () => unknown): unknown {
+  try {
+    act();
+  } catch (thrown) {
+    return thrown;
+  }
+  return undefined;
+}
+
+describe('text is what was sent', () => {
+  test.each([
+    ['the five entities', '<a>&lt;&gt;&amp;&quot;&apos;</a>', '<>&"\''],
+    ['numeric references', '<a>&#65;&#x42;&#x1F600;&#13;</a>', 'AB😀\r'],
+    ['text after a CDATA section', '<a>one<![CDATA[<two>]]>three</a>', 'one<two>three'],
+    ['brackets in a CDATA section', '<a><![CDATA[]]]]><![CDATA[>]]></a>', ']]>'],
+    ['text after a comment', '<a>one<!-- x -->two</a>', 'onetwo'],
+    ['text after a processing instruction', '<a>one<?x y?>two</a>', 'onetwo'],
+    ['astral characters and joined ones', '<a>𝄞👩‍👩‍👧é</a>', '𝄞👩‍👩‍👧é'],
+    ['line ends, as XML has them', '<a>1\r\n2\r3\n4</a>', '1\n2\n3\n4'],
+    ['white space alone', '<a> \n </a>', ' \n '],
+  ])('%s', (_what, xml, text) => {
+    expect(parseStanza(xml).children).toEqual([text]);
+    expect(parseStanza(Buffer.from(xml)).text()).toBe(text);
+  });
+});
+
+describe('what is not one well-formed element is refused', () => {
+  test.each([
+    ['nothing', ''],
+    ['text alone', 'a'],
+    ['an unknown entity', '<a>&foo;</a>'],
+    ['an entity named like what every object has', '<a>&constructor;</a>'],
+    ['an entity without an end', '<a>&amp</a>'],
+    ['a reference to no character', '<a>&#0;</a>'],
+    ['a reference to half a character', '<a>&#xD83D;&#xDE00;</a>'],
+    ['bad nesting', '<a><b></a></b>'],
+    ['an open element', '<a><b></b>'],
+    ['a second element', '<a/><b/>'],
+    ['text after it', '<a/>b'],
+    ['text after it that ends like a tag', '<a/>b>'],
+    ['text before it', 'b<a/>'],
+    ['an entity before it', '&lt;<a/>'],
+    ['a CDATA section after it', '<a/><![CDATA[x]]>'],
+    ['a DOCTYPE', '<!DOCTYPE a><a/>'],
+    ['an XML declaration', '<?xml version="1.1"?><a/>'],
+    ['an attribute without quotes', '<a b=c/>'],
+    ['an attribute that stands twice', "<a b='1' b='2'/>"],
+    ['an attribute that stands twice under two prefixes', "<a xmlns:x='u' xmlns:y='u' x:b='1' y:b='2'/>"],
+    ['a < in an attribute', "<a b='<'/>"],
+    [']]> in text', '<a>]]></a>'],
+    ['a control character', '<a>\u0001</a>'],
+    ['a comment with two dashes', '<a><!-- -- --></a>'],
+    ['a prefix of an element that nobody declared', '<x:a/>'],
+    ['a prefix of an attribute that nobody declared', "<a x:b=''/>"],
+    ['a prefix used outside of where it is declared', "<a><b xmlns:x='u'/><x:c/></a>"],
+    ['a prefix declared as nothing', "<a xmlns:x=''/>"],
+    ['a declaration without a prefix', "<a xmlns:='u'/>"],
+    ['the prefix xml declared as something else', "<a xmlns:xml='u'/>"],
+    ['the prefix xmlns declared', "<a xmlns:xmlns='u'/>"],
+    ['a name with two colons', "<a xmlns:x='u'><x:y:z/></a>"],
+    ['half a character', '<a>\ud83d</a>'],
+    ['a byte order mark', '\ufeff<a/>'],
+  ])('%s', (_what, xml) => {
+    expect(thrownBy(() => parseStanza(xml))).toMatchObject({ name: 'ServiceError', code: 'STREAM_INVALID' });
+  });
+
+  test.each([
+    ['a lone continuation byte', [0x80]],
+    ['an overlong slash', [0xc0, 0xaf]],
+    ['an encoded surrogate', [0xed, 0xa0, 0xbd]],
+    ['a character cut short', [0xe2, 0x82]],
+    ['Latin-1', [0xe9]],
+  ])('bytes that are not UTF-8: %s', (_what, bytes) => {
+    const xml = Buffer.concat([Buffer.from('<a>'), Buffer.from(bytes), Buffer.from('</a>')]);
+    expect(thrownBy(() => parseStanza(xml))).toMatchObject({ code: 'STREAM_INVALID' });
+  });
+});
+
+test('the same parser reads on after any mistake', () => {
+  const parse = createStanzaParser();
+  for (const mistake of ['<a>&foo;</a>', '<a', '<a><b>', "<a b='", '<a/>x', '<!--', '<![CDATA[']) {
+    expect(thrownBy(() => parse(mistake))).toBeInstanceOf(ServiceError);
+    expect(parse('<c>d</c>').text()).toBe('d');
+  }
+});
+
+test('white space around the element is allowed', () => {
+  const parse = createStanzaParser();
+  for (let times = 0; times < 3; times += 1) expect(parse(' \r\n<a/> \r\n').name).toBe('a');
+});
+
+test('elements may stand as deep as the limit, and no deeper', () => {
+  const nested = (depth: number): string => '<a>'.repeat(depth) + '</a>'.repeat(depth);
+  expect(parseStanza(nested(MAX_DEPTH)).xml).toContain('<a/>');
+  for (const depth of [MAX_DEPTH + 1, 10_000]) {
+    expect(thrownBy(() => parseStanza(nested(depth)))).toMatchObject({ code: 'STREAM_INVALID', message: expect.stringContaining('128') });
+  }
+});
+
+test('an attribute of a megabyte is read', () => {
+  const value = 'ü'.repeat(500_000);
+  expect(parseStanza(`<a b='${value}'/>`).attrs['b']).toBe(value);
+});
+
+test('names that every object has are ordinary attributes', () => {
+  const { attrs } = parseStanza("<a __proto__='1' constructor='2'/>");
+  expect(Object.entries(attrs)).toEqual([
+    ['__proto__', '1'],
+    ['constructor', '2'],
+  ]);
+  expect(parseStanza('<a/>').attrs['toString']).toBeUndefined();
+});
+
+test('the tree is frozen all the way down', () => {
+  const stanza = parseStanza("<a b='1'><c><d/></c>text</a>");
+  const [child] = stanza.children;
+  for (const part of [stanza, stanza.attrs, stanza.children, child]) expect(Object.isFrozen(part)).toBe(true);
+  expect(thrownBy(() => Object.assign(stanza.attrs, { b: '2' }))).toBeInstanceOf(TypeError);
+});
+
+describe('namespaces', () => {
+  const { namespaces } = parseStreamHeader(
+    "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='7'>",
+  );
+  const parse = createStanzaParser({ namespaces });
+
+  test('a stanza inherits those of the stream', () => {
+    expect(parse('<message><body/></message>').children).toMatchObject([{ ns: 'jabber:component:accept' }]);
+    expect(parse('<stream:error/>').ns).toBe('http://etherx.jabber.org/streams');
+  });
+
+  test('an inner declaration ends with its element', () => {
+    const [first, second] = parse("<message><a xmlns='u'><b/></a><c/></message>").children;
+    expect(first).toMatchObject({ ns: 'u', children: [{ ns: 'u' }] });
+    expect(second).toMatchObject({ ns: 'jabber:component:accept' });
+  });
+
+  test('an empty declaration takes the default away', () => {
+    expect(parse("<a xmlns=''><b/></a>").children).toMatchObject([{ ns: '' }]);
+  });
+
+  test('written alone, an element declares what it inherited', () => {
+    const stanza = parse("<message xmlns:x='u:x' x:y='1' xml:lang='en'><a xmlns='u'><x:b x:c='2'/></a><stream:d/><e xmlns=''/></message>");
+    for (const part of [stanza, ...stanza.children, findChild(stanza, 'a', 'u')?.children[0]]) {
+      if (part === undefined || typeof part === 'string') throw new Error('an element is missing');
+      expect(withoutDeclarations(parseStanza(part.xml))).toEqual(withoutDeclarations(part));
+      expect(withoutDeclarations(readWholeDocument(part.xml))).toEqual(withoutDeclarations(part));
+    }
+  });
+});
+
+interface Named {
+  readonly name: string;
+  readonly ns: string;
+  readonly attrs: Readonly<Record<string, string>>;
+  readonly children: readonly (Named | string)[];
+}
+
+function withoutDeclarations({ name, ns, attrs, children }: Named): unknown {
+  const kept = Object.entries(attrs).filter(([key]) => !key.startsWith('xmlns'));
+  return [name, ns, kept, children.map((child) => (typeof child === 'string' ? child : withoutDeclarations(child)))];
+}
+
+describe.each([...readCaptures()])('%s', (_file, bytes) => {
+  test('each stanza, written and read again, is the same', () => {
+    for (const stanza of readStream([bytes]).stanzas) {
+      expect(withoutDeclarations(parseStanza(stanza.xml))).toEqual(withoutDeclarations(stanza));
+      expect(withoutDeclarations(readWholeDocument(stanza.xml))).toEqual(withoutDeclarations(stanza));
+    }
+  });
+});
+
+test('whatever text is built in is read again', () => {
+  const sendable = fc.string({ unit: 'binary' }).filter((text) => !/[\ufffe\uffff]|(?![\t\n\r\x7f-\x9f])\p{Cc}/u.test(text));
+  fc.assert(
+    fc.property(sendable, sendable, (text, value) => {
+      const { xml } = element('a', { b: value }, [text, element('c', {}, [text])]);
+      expect(plain(parseStanza(Buffer.from(xml)))).toMatchObject({
+        attrs: { b: value },
+        children: [...(text === '' ? [] : [text]), { name: 'c' }],
+      });
+      expect(parseStanza(xml).text('c')).toBe(text);
+    }),
+  );
+});
+
+test('whatever is built in can be read, with U+FFFD for what XML cannot carry', () => {
+  expect(parseStanza(element('a', { b: '\0\ud800' }, ['x\u0001\uffffy\udc00']).xml)).toMatchObject({
+    attrs: { b: '\ufffd\ufffd' },
+    children: ['x\ufffd\ufffdy\ufffd'],
+  });
+  fc.assert(
+    fc.property(fc.string({ unit: fc.nat(0xffff).map((code) => String.fromCharCode(code)) }), (text) => {
+      expect(parseStanza(element('a', { b: text }, [text]).xml).text()).toHaveLength(text.length);
+    }),
+  );
+});
+
+test('a stream header gives its attributes and what it declares', () => {
+  const { stream, namespaces } = parseStreamHeader(
+    "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' id='a&amp;b' from='x'>",
+  );
+  expect(stream).toMatchObject({ name: 's:stream', ns: 'http://etherx.jabber.org/streams' });
+  expect(stream.attrs['id']).toBe('a&b');
+  expect(namespaces).toEqual({ '': 'jabber:client', s: 'http://etherx.jabber.org/streams' });
+});

@@ -1,0 +1,12 @@
+import type { Stanza } from '../../../pools/contract.ts';
+import type { PlainElement } from './whole-document.ts';
+
+/** A stanza without its methods, to compare with what saxes reads, which trims namespaces. */
+export function plain({ name, ns, attrs, children }: Stanza): PlainElement {
+  return {
+    name,
+    ns: ns.trim(),
+    attrs: { ...attrs },
+    children: children.map((child) => (typeof child === 'string' ? child : plain(child))),
+  };
+}
