@@ -19,7 +19,7 @@ import { createPacer } from '../kit/pacer.ts';
 import type { PoolThreadsOptions } from './pool-threads.ts';
 
 export interface PoolThread {
-  /** Workers without a job; negative while more is handed over than there are. */
+  /** Workers without a job; negative while more is handed over than there are. A thread that is down has none. */
   readonly free: number;
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -118,7 +118,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
 
   return {
     get free() {
-      return settings.workers - underway.size;
+      return (life === undefined ? 0 : settings.workers) - underway.size;
     },
     start: async () => spawn(),
     stop: () => end((last) => last.stop()),
@@ -142,9 +142,12 @@ function beginLife(
   { onMessage, onDeath }: { onMessage(message: FromPoolThread): void; onDeath(life: Life, reason: string): void },
 ): Life {
   const { port1: ours, port2: theirs }: { readonly port1: MessagePort; readonly port2: MessagePort } = new MessageChannel();
-  const piscina = new Piscina({ filename: entryUrl().href, minThreads: 1, maxThreads: 1, atomics: 'disabled' });
+  // With minThreads above 0 it starts another thread when this one ends, which nobody needs, and which aborts the whole
+  // process when that ends while it is still loading.
+  const piscina = new Piscina({ filename: entryUrl().href, minThreads: 0, maxThreads: 1, atomics: 'disabled' });
   const task: Promise<void> = piscina.run({ port: theirs, settings }, { transferList: [theirs] });
   ours.on('message', onMessage);
+  let destroyed: Promise<void> | undefined;
 
   const life: Life = {
     answered: true,
@@ -155,9 +158,10 @@ function beginLife(
       await task.catch(() => undefined); // however it ended, it has ended
       await life.destroy();
     },
-    destroy: async () => {
+    destroy: () => {
       ours.close();
-      await piscina.destroy();
+      destroyed ??= piscina.destroy();
+      return destroyed;
     },
   };
   task.then(
