@@ -34,7 +34,7 @@ export interface Dispatcher {
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { spool } = options;
+  const { spool, events } = options;
   const pools = new Map(options.pools.map((pool) => [pool.id, openPool(pool)]));
 
   function openPool(pool: PoolConfig): PoolDispatcher {
@@ -65,12 +65,25 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     for (const delivery of claimed) pools.get(delivery.pool)?.take(delivery);
   }
 
+  /** What is owed to a pool that is no longer configured is kept, but nobody takes it. */
+  function warnOfOrphans(): void {
+    for (const { pool, waiting } of spool.stats().depths) {
+      if (waiting === 0 || pools.has(pool)) continue;
+      events.emit('notice', {
+        text: `${waiting} deliveries wait in the spool for the pool ${pool}, which is not configured: they stay until it is`,
+      });
+    }
+  }
+
   async function each(act: (pool: PoolDispatcher) => Promise<void>): Promise<void> {
     await Promise.all([...pools.values()].map(act));
   }
 
   return {
-    start: () => each((pool) => pool.start()),
+    start: async () => {
+      warnOfOrphans();
+      await each((pool) => pool.start());
+    },
     stop: (graceMs) => each((pool) => pool.stop(graceMs)),
     accept,
     inFlight: () => options.pools.map(({ id, workers }) => ({ pool: id, value: pools.get(id)?.inFlight ?? 0, workers })),
