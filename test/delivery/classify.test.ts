@@ -4,7 +4,14 @@ import { classify } from '../../src/delivery/classify.ts';
 
 const now = 0;
 const plain = { accept: [], defer: [], refuse: [] };
-const answered = (status: number, retryAfter?: string): Outcome => ({ kind: 'answered', status, retryAfter, durationMs: 1, excerpt: '', truncated: false });
+const answered = (status: number, retryAfter?: string): Outcome => ({
+  kind: 'answered',
+  status,
+  retryAfter,
+  durationMs: 1,
+  excerpt: '',
+  truncated: false,
+});
 
 test.each([200, 201, 202, 204, 299])('accepts %i', (status) => {
   expect(classify(answered(status), plain, now)).toEqual({ kind: 'accepted' });
@@ -37,5 +44,10 @@ test('passes on the wait that a backend asks for', () => {
 
 test("lets a pool's lists overrule the defaults", () => {
   const lists = { accept: [409], defer: [400], refuse: [404] };
-  expect([409, 400, 404, 200].map((status) => classify(answered(status), lists, now).kind)).toEqual(['accepted', 'deferred', 'refused', 'accepted']);
+  expect([409, 400, 404, 200].map((status) => classify(answered(status), lists, now).kind)).toEqual([
+    'accepted',
+    'deferred',
+    'refused',
+    'accepted',
+  ]);
 });

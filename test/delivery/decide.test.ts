@@ -5,7 +5,15 @@ import { decide, type Patience, type Standing } from '../../src/delivery/decide.
 const second = 1000;
 const patience: Patience = { scheduleMs: [second, 5 * second, 30 * second], jitter: 0.2, maxAgeMs: 3600 * second, holdMs: 30 * second };
 const now = 1_000_000;
-const standing = (changes: Partial<Standing> = {}): Standing => ({ attempts: 1, createdAt: now, failingSince: now, inLane: true, now, random: () => 0.5, ...changes });
+const standing = (changes: Partial<Standing> = {}): Standing => ({
+  attempts: 1,
+  createdAt: now,
+  failingSince: now,
+  inLane: true,
+  now,
+  random: () => 0.5,
+  ...changes,
+});
 const deferred = (retryAfterMs?: number): Verdict => ({ kind: 'deferred', reason: 'status 503', retryAfterMs });
 
 test('an accepted delivery is delivered', () => {
@@ -13,7 +21,11 @@ test('an accepted delivery is delivered', () => {
 });
 
 test('a refused one is dead at once, whatever is left of its schedule', () => {
-  expect(decide({ kind: 'refused', reason: 'status 422' }, standing(), patience)).toEqual({ kind: 'dead', reason: 'refused', detail: 'status 422' });
+  expect(decide({ kind: 'refused', reason: 'status 422' }, standing(), patience)).toEqual({
+    kind: 'dead',
+    reason: 'refused',
+    detail: 'status 422',
+  });
 });
 
 test.each([
@@ -24,7 +36,11 @@ test.each([
 });
 
 test('one wait per retry: after the last it is dead', () => {
-  expect(decide(deferred(), standing({ attempts: 4 }), patience)).toEqual({ kind: 'dead', reason: 'attempts-exhausted', detail: 'status 503' });
+  expect(decide(deferred(), standing({ attempts: 4 }), patience)).toEqual({
+    kind: 'dead',
+    reason: 'attempts-exhausted',
+    detail: 'status 503',
+  });
 });
 
 test('jitter spreads a wait by at most its share, to both sides', () => {
@@ -43,14 +59,26 @@ test('a server may not ask for more than an hour', () => {
 });
 
 test('a delivery that would be too old at its next try is given up now', () => {
-  expect(decide(deferred(), standing({ createdAt: now - 3600 * second }), patience)).toEqual({ kind: 'dead', reason: 'expired', detail: 'status 503' });
+  expect(decide(deferred(), standing({ createdAt: now - 3600 * second }), patience)).toEqual({
+    kind: 'dead',
+    reason: 'expired',
+    detail: 'status 503',
+  });
 });
 
 test('a head tries once more as its hold ends, and then leaves its lane', () => {
   const failingSince = now - 10 * second;
-  expect(decide(deferred(), standing({ attempts: 3, failingSince }), patience)).toEqual({ kind: 'retry', notBefore: failingSince + 30 * second, leaveLane: false });
+  expect(decide(deferred(), standing({ attempts: 3, failingSince }), patience)).toEqual({
+    kind: 'retry',
+    notBefore: failingSince + 30 * second,
+    leaveLane: false,
+  });
   const over = now - 30 * second;
-  expect(decide(deferred(), standing({ attempts: 3, failingSince: over }), patience)).toEqual({ kind: 'retry', notBefore: now + 30 * second, leaveLane: true });
+  expect(decide(deferred(), standing({ attempts: 3, failingSince: over }), patience)).toEqual({
+    kind: 'retry',
+    notBefore: now + 30 * second,
+    leaveLane: true,
+  });
 });
 
 test('a head leaves its lane at once when the server asks to wait beyond its hold', () => {
@@ -60,5 +88,7 @@ test('a head leaves its lane at once when the server asks to wait beyond its hol
 test('with hold for ever it never leaves, and without a lane there is nothing to leave', () => {
   const strict = { ...patience, holdMs: Number.POSITIVE_INFINITY };
   expect(decide(deferred(), standing({ attempts: 3, failingSince: now - 600 * second }), strict)).toMatchObject({ leaveLane: false });
-  expect(decide(deferred(), standing({ attempts: 3, failingSince: now - 600 * second, inLane: false }), patience)).toMatchObject({ leaveLane: false });
+  expect(decide(deferred(), standing({ attempts: 3, failingSince: now - 600 * second, inLane: false }), patience)).toMatchObject({
+    leaveLane: false,
+  });
 });

@@ -1,0 +1,24 @@
+import type { PoolConfig } from '../../src/config/config.ts';
+import { makeThreadSettings } from './make-job.ts';
+
+/** The pool `http_pool`, whose deadlines no test meets by accident. */
+export function makePoolConfig({
+  retry,
+  ...pool
+}: Partial<Omit<PoolConfig, 'retry'>> & { readonly retry?: Partial<PoolConfig['retry']> } = {}): PoolConfig {
+  const { client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls } = makeThreadSettings();
+  return {
+    id: 'http_pool',
+    client,
+    origin,
+    pathPrefix: '/',
+    workers,
+    threads: 1,
+    requestTimeoutMs,
+    callTimeoutMs,
+    maxResponseBytes,
+    tls,
+    ...pool,
+    retry: { scheduleMs: [1000, 5000], jitter: 0, maxAgeMs: 3_600_000, accept: [], defer: [], refuse: [], ...retry },
+  };
+}

@@ -1,0 +1,56 @@
+import type { Job, Outcome } from '../../pools/contract.ts';
+import type { PoolThreads, PoolThreadsCallbacks } from '../../src/delivery/pool-threads.ts';
+
+/** A pool's threads without threads: keeps what it is sent, and answers when and as the test says. */
+export interface ScriptedThreads {
+  /** All that was sent, in its order. */
+  readonly sent: readonly Job[];
+  /** What was sent and is not answered. */
+  readonly open: readonly Job[];
+  readonly ended: 'killed' | 'no' | 'stopped';
+  openWith(callbacks: PoolThreadsCallbacks): PoolThreads;
+  answer(job: Job, outcome: Outcome): void;
+  /** The thread that had these has died. */
+  lose(jobs: readonly Job[]): void;
+}
+
+export function createScriptedThreads(): ScriptedThreads {
+  const sent: Job[] = [];
+  const open = new Map<number, Job>();
+  let ended: ScriptedThreads['ended'] = 'no';
+  let callbacks: PoolThreadsCallbacks | undefined;
+
+  return {
+    sent,
+    get open() {
+      return [...open.values()];
+    },
+    get ended() {
+      return ended;
+    },
+    openWith: (given) => {
+      callbacks = given;
+      return {
+        start: async () => undefined,
+        stop: async () => {
+          ended = 'stopped';
+        },
+        kill: async () => {
+          ended = 'killed';
+        },
+        send: (job) => {
+          sent.push(job);
+          open.set(job.key, job);
+        },
+      };
+    },
+    answer: (job, outcome) => {
+      open.delete(job.key);
+      callbacks?.onOutcome(job.key, outcome);
+    },
+    lose: (jobs) => {
+      for (const { key } of jobs) open.delete(key);
+      callbacks?.onLost(jobs.map(({ key }) => key));
+    },
+  };
+}
