@@ -1,7 +1,11 @@
 import { createFifo } from '../kit/fifo.ts';
 import type { Claimed, NewDelivery } from '../spool/spool.ts';
 
-/** Claimed deliveries on their way to a worker: first in, first out, bounded in number and bytes, reservations included. */
+/**
+ * Claimed deliveries on their way to a worker: first in, first out, bounded in number and bytes, reservations included.
+ * Reservations get half of either at most: they last as long as a commit, and that can be long while the disk is full,
+ * when what is owed must still go out.
+ */
 export interface DeliveryBuffer {
   /** Places free; 0 also when the bytes are used up. */
   readonly room: number;
@@ -19,37 +23,41 @@ export interface DeliveryBuffer {
 
 export function createDeliveryBuffer({ places, bytes }: { readonly places: number; readonly bytes: number }): DeliveryBuffer {
   const waiting = createFifo<Claimed>();
-  let takenPlaces = 0;
-  let takenBytes = 0;
+  let waitingBytes = 0;
+  let reserved = 0;
+  let reservedBytes = 0;
 
-  function occupy(delivery: NewDelivery, sign: 1 | -1): void {
-    takenPlaces += sign;
-    takenBytes += sign * costBytes(delivery);
-  }
+  const roomBytes = (): number => Math.max(0, bytes - waitingBytes - reservedBytes);
+  const room = (): number => (roomBytes() === 0 ? 0 : Math.max(0, places - waiting.size - reserved));
 
   return {
     get room() {
-      return takenBytes >= bytes ? 0 : Math.max(0, places - takenPlaces);
+      return room();
     },
     get roomBytes() {
-      return Math.max(0, bytes - takenBytes);
+      return roomBytes();
     },
     get size() {
       return waiting.size;
     },
     reserve: (delivery) => {
-      if (takenPlaces >= places || takenBytes >= bytes) return false;
-      occupy(delivery, 1);
+      const cost = costBytes(delivery);
+      if (room() === 0 || reserved >= places / 2 || reservedBytes + cost > bytes / 2) return false;
+      reserved += 1;
+      reservedBytes += cost;
       return true;
     },
-    release: (delivery) => occupy(delivery, -1),
+    release: (delivery) => {
+      reserved -= 1;
+      reservedBytes -= costBytes(delivery);
+    },
     put: (delivery) => {
-      occupy(delivery, 1);
+      waitingBytes += costBytes(delivery);
       waiting.push(delivery);
     },
     take: () => {
       const delivery = waiting.shift();
-      if (delivery !== undefined) occupy(delivery, -1);
+      if (delivery !== undefined) waitingBytes -= costBytes(delivery);
       return delivery;
     },
   };

@@ -10,7 +10,7 @@
  * that nobody overtakes those who wait. The buffer is bounded in number and bytes; the threads keep to `workers` requests in flight.
  */
 import type { Outcome } from '../../pools/contract.ts';
-import type { Clock } from '../kit/clock.ts';
+import type { Clock, EpochMs } from '../kit/clock.ts';
 import { createDeferred } from '../kit/deferred.ts';
 import { toError } from '../kit/errors.ts';
 import type { Random } from '../kit/random.ts';
@@ -31,7 +31,8 @@ import {
   toSettlement,
 } from './attempt.ts';
 import { createDeliveryBuffer } from './buffer.ts';
-import type { PoolThreads, PoolThreadsCallbacks } from './pool-threads.ts';
+import type { PoolThreadsCallbacks } from './pool-thread.ts';
+import type { PoolThreads } from './pool-threads.ts';
 
 export interface PoolDispatcherOptions {
   readonly pool: string;
@@ -92,7 +93,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
       if (delivery === undefined) break;
       send(begin(delivery, options.policyFor(delivery.handler)));
     }
-    if (backlogged && buffer.room > places / 2) void claimMore();
+    if (backlogged && buffer.room >= places / 2) void claimMore();
   }
 
   function send(attempt: Attempt): void {
@@ -118,7 +119,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     try {
       const { next, readyPools } = await spool.settle(toSettlement(concluded, claimNext));
       announceFate(events, concluded);
-      if (concluded.fate.kind === 'retry') alarm.set(concluded.fate.notBefore);
+      if (concluded.fate.kind === 'retry') wakeAt(concluded.fate.notBefore);
       if (next !== undefined) buffer.put(next);
       if (readyPools.length > 0) options.onReady(readyPools);
     } catch (thrown) {
@@ -158,9 +159,13 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     pump();
   }
 
-  function remember(nextAt: number): void {
+  function remember(nextAt: EpochMs): void {
     if (nextAt <= clock.now()) backlogged = true;
-    else alarm.set(nextAt);
+    else wakeAt(nextAt);
+  }
+
+  function wakeAt(at: EpochMs): void {
+    if (state === 'running') alarm.set(at);
   }
 
   function wake(): void {

@@ -12,11 +12,13 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import type { FromPoolThread, Job, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
+import type { FromPoolThread, Job, Outcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import { type Backoff, backoffMs } from '../kit/backoff.ts';
+import type { Clock } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
 import { createPacer } from '../kit/pacer.ts';
-import type { PoolThreadsOptions } from './pool-threads.ts';
+import type { Timers } from '../kit/timers.ts';
+import type { EventSink } from '../telemetry/events.ts';
 
 export interface PoolThread {
   /** Workers without a job; negative while more is handed over than there are. A thread that is down has none. */
@@ -27,9 +29,17 @@ export interface PoolThread {
   send(job: Job): void;
 }
 
-export interface PoolThreadOptions extends Omit<PoolThreadsOptions, 'threads'> {
-  /** This thread's own. */
+export interface PoolThreadsCallbacks {
+  onOutcome(key: number, outcome: Outcome): void;
+  /** Nothing is known of these jobs: their thread is gone. */
+  onLost(keys: readonly number[]): void;
+}
+
+export interface PoolThreadOptions extends PoolThreadsCallbacks {
   readonly settings: PoolThreadSettings;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly events: EventSink;
 }
 
 const respawnBackoff: Backoff = { firstMs: 100, capMs: 10_000, jitter: 0 };

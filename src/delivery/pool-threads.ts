@@ -1,22 +1,9 @@
-import type { Job, Outcome, PoolThreadSettings } from '../../pools/contract.ts';
-import type { Clock } from '../kit/clock.ts';
-import type { Timers } from '../kit/timers.ts';
-import type { EventSink } from '../telemetry/events.ts';
-import { createPoolThread, type PoolThread } from './pool-thread.ts';
+import type { Job } from '../../pools/contract.ts';
+import { createPoolThread, type PoolThread, type PoolThreadOptions } from './pool-thread.ts';
 
-export interface PoolThreadsCallbacks {
-  onOutcome(key: number, outcome: Outcome): void;
-  /** Nothing is known of these jobs: their thread is gone. */
-  onLost(keys: readonly number[]): void;
-}
-
-export interface PoolThreadsOptions extends PoolThreadsCallbacks {
-  /** `workers` is the whole pool's; each thread gets its share. */
-  readonly settings: PoolThreadSettings;
+export interface PoolThreadsOptions extends PoolThreadOptions {
+  /** `settings.workers` is the whole pool's; each thread gets its share. */
   readonly threads: number;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly events: EventSink;
 }
 
 /** A pool's threads: jobs go to the one with the most workers free, those of one millisecond in one message. */
