@@ -3,6 +3,7 @@ import type { EpochMs } from '../kit/clock.ts';
 import type { JidReader } from './jid.ts';
 import { kindOf } from './kind.ts';
 import type { Packet } from './packet.ts';
+import { readStamp } from './stamp.ts';
 import { findChild, findChildren } from './xml/element.ts';
 
 /** A stanza as a source saw it, with what the source knows beside it. */
@@ -37,8 +38,8 @@ export function packetFrom(
 ): { readonly packet: Packet; readonly prepared: boolean } {
   const { stanza, direction, host, session, sessions, bytes, key } = seen;
   const { id, origin, receivedAt } = reception;
-  const from = readJid(stanza.attrs['from'] ?? session ?? host);
-  const to = stanza.attrs['to'] === undefined ? readJid(from.jid.bare) : readJid(stanza.attrs['to']);
+  const from = readJid(stanza.attrs['from'] || session || host);
+  const to = readJid(stanza.attrs['to'] || from.jid.bare);
   const packet: Packet = {
     id,
     direction,
@@ -65,16 +66,13 @@ export function packetFrom(
  * Ids by anybody else are whatever a sender wrote.
  */
 function archiveId(stanza: Stanza, ourBareJid: string): string | undefined {
-  if (stanza.children.length < 2) return undefined; // it stands beside what was sent
   const ids = findChildren(stanza, 'stanza-id', 'urn:xmpp:sid:0');
   const room = stanza.attrs['type'] === 'groupchat' ? (stanza.attrs['from'] ?? '').split('/', 1)[0] : undefined;
   return ids.find(({ attrs }) => attrs['by'] === ourBareJid || (room !== undefined && attrs['by'] === room))?.attrs['id'];
 }
 
-/** When a delayed copy was first sent (XEP-0203 §2); undefined for a live one, and for a stamp that is none (XEP-0082). */
+/** When a delayed copy was first sent (XEP-0203 §2); undefined for a live one, and for a stamp that is none. */
 function delayedSince(stanza: Stanza): EpochMs | undefined {
-  const stamp = stanza.children.length < 2 ? undefined : findChild(stanza, 'delay', 'urn:xmpp:delay')?.attrs['stamp'];
-  if (stamp === undefined || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(stamp)) return undefined;
-  const at = Date.parse(stamp);
-  return Number.isNaN(at) ? undefined : at;
+  const stamp = findChild(stanza, 'delay', 'urn:xmpp:delay')?.attrs['stamp'];
+  return stamp === undefined ? undefined : readStamp(stamp);
 }

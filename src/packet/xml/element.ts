@@ -41,7 +41,9 @@ export function findChild(stanza: Stanza, name: string, ns?: string): Stanza | u
 
 /** All child elements of this name; see {@link findChild}. */
 export function findChildren(stanza: Stanza, name: string, ns?: string): Stanza[] {
-  return childElements(stanza).filter((child) => matches(child, name, ns));
+  const found: Stanza[] = [];
+  for (const child of stanza.children) if (typeof child !== 'string' && matches(child, name, ns)) found.push(child);
+  return found;
 }
 
 /** The children that are elements, in their order. */

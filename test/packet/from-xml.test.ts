@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest';
+import type { PacketId } from '../../pools/contract.ts';
+import { packetFrom, type SeenStanza } from '../../src/packet/from-xml.ts';
+import { createJidReader } from '../../src/packet/jid.ts';
+import { parseStanza } from '../../src/packet/xml/parse.ts';
+
+const readJid = createJidReader();
+const reception = { id: 'p1' as PacketId, origin: 'chat', receivedAt: 2000 };
+
+function packetOf(xml: string, seen: Partial<SeenStanza> = {}) {
+  const stanza = parseStanza(xml);
+  return packetFrom({ stanza, direction: 'in', host: 'localhost', bytes: 7, key: 'k', ...seen }, reception, readJid);
+}
+
+const addressed = "from='Alice@LOCALHOST/Phone' to='BOB@LOCALHOST' type='chat'";
+
+test('carries what the source knows, with addresses prepared', () => {
+  const { packet, prepared } = packetOf(`<message ${addressed}><body>hi</body></message>`, {
+    session: 'alice@localhost/Phone',
+    sessions: 2,
+    time: 1000,
+  });
+  expect(packet).toMatchObject({
+    ...{ id: 'p1', origin: 'chat', receivedAt: 2000, time: 1000, host: 'localhost', bytes: 7, key: 'k', direction: 'in', kind: 'message' },
+    ...{ session: 'alice@localhost/Phone', sessions: 2, stanzaId: undefined, delayed: undefined },
+    from: { full: 'alice@localhost/Phone' },
+    to: { full: 'bob@localhost' },
+  });
+  expect(prepared).toBe(true);
+  expect(Object.isFrozen(packet)).toBe(true);
+});
+
+test('without a time of the chat server it has the time it was received', () => {
+  expect(packetOf(`<message ${addressed}/>`).packet.time).toBe(2000);
+});
+
+describe('no address is empty because it was not written', () => {
+  test.each([
+    ['no to: the own bare JID of the session', "<iq from='Alice@localhost/x'/>", {}, 'alice@localhost/x', 'alice@localhost'],
+    ['no addresses: the session', '<iq/>', { session: 'alice@localhost/x' }, 'alice@localhost/x', 'alice@localhost'],
+    ['no session either: the host', "<iq to='bob@localhost'/>", {}, 'localhost', 'bob@localhost'],
+    ['empty ones', "<iq from='' to=''/>", { session: '' }, 'localhost', 'localhost'],
+  ])('%s', (_what, xml, seen, from, to) => {
+    const { packet } = packetOf(xml, seen);
+    expect([packet.from.full, packet.to.full]).toEqual([from, to]);
+  });
+});
+
+test.each([
+  ["<message from='A b@LOCALHOST' to='Bob@LOCALHOST'/>", 'A b@LOCALHOST', 'bob@localhost'],
+  ["<message from='Alice@LOCALHOST' to='@LOCALHOST'/>", 'alice@localhost', '@LOCALHOST'],
+])('an address that cannot be prepared is passed on as it is, and told', (xml, from, to) => {
+  const { packet, prepared } = packetOf(xml);
+  expect([packet.from.full, packet.to.full, prepared]).toEqual([from, to, false]);
+});
+
+describe('the id of the archive is the one that our own side gave', () => {
+  const id = (by: string, value: string): string => `<stanza-id xmlns='urn:xmpp:sid:0' by='${by}' id='${value}'/>`;
+
+  test('the sender for what came in, the receiver for what goes out', () => {
+    const xml = `<message ${addressed}><body>hi</body>${id('mallory@evil.example', '1')}${id('bob@localhost', '2')}${id('alice@localhost', '3')}</message>`;
+    expect(packetOf(xml).packet.stanzaId).toBe('3');
+    expect(packetOf(xml, { direction: 'out' }).packet.stanzaId).toBe('2');
+  });
+
+  test('the room for its messages', () => {
+    const xml = (type: string): string =>
+      `<message from='hall@rooms.localhost/vee' to='bob@localhost/x' type='${type}'>${id('hall@rooms.localhost', '4')}</message>`;
+    expect(packetOf(xml('groupchat'), { direction: 'out' }).packet.stanzaId).toBe('4');
+    expect(packetOf(xml('chat'), { direction: 'out' }).packet.stanzaId).toBeUndefined();
+  });
+
+  test('none of another namespace', () => {
+    const xml = `<message ${addressed}><stanza-id xmlns='urn:x' by='alice@localhost' id='5'/></message>`;
+    expect(packetOf(xml).packet.stanzaId).toBeUndefined();
+  });
+});
+
+describe('a delayed copy says when it was first sent', () => {
+  test.each([
+    ['2026-03-01T01:39:04Z', Date.UTC(2026, 2, 1, 1, 39, 4)],
+    ['2026-03-01T01:39:04.057382Z', Date.UTC(2026, 2, 1, 1, 39, 4, 57)],
+    ['2026-03-01T01:39:04+02:00', Date.UTC(2026, 1, 28, 23, 39, 4)],
+    ['2024-02-29T00:00:00Z', Date.UTC(2024, 1, 29)],
+    ['2026-02-29T00:00:00Z', undefined],
+    ['2026-04-31T10:00:00Z', undefined],
+    ['2026-13-01T00:00:00Z', undefined],
+    ['2026-03-01T24:00:00Z', undefined],
+    ['2026-03-01T00:00:60Z', undefined],
+    ['2026-03-01T00:00:00', undefined],
+    ['2026-03-01', undefined],
+    ['20260301T01:39:04', undefined],
+    ['yesterday', undefined],
+    ['', undefined],
+  ])('%j', (stamp, at) => {
+    expect(packetOf(`<message ${addressed}><delay xmlns='urn:xmpp:delay' stamp='${stamp}'/><body>hi</body></message>`).packet.delayed).toBe(
+      at,
+    );
+  });
+
+  test('also a presence that holds nothing else', () => {
+    const xml =
+      "<presence from='bob@localhost/x' to='alice@localhost'><delay xmlns='urn:xmpp:delay' stamp='2026-03-01T00:00:00Z'/></presence>";
+    expect(packetOf(xml, { direction: 'out' }).packet.delayed).toBe(Date.UTC(2026, 2, 1));
+  });
+});
