@@ -1,5 +1,6 @@
 import type { Job, Outcome } from '../../pools/contract.ts';
-import type { PoolThreads, PoolThreadsCallbacks } from '../../src/delivery/pool-threads.ts';
+import type { PoolThreadsCallbacks } from '../../src/delivery/pool-thread.ts';
+import type { PoolThreads } from '../../src/delivery/pool-threads.ts';
 
 /** A pool's threads without threads: keeps what it is sent, and answers when and as the test says. */
 export interface ScriptedThreads {

@@ -1,0 +1,185 @@
+import { describe, expect, test } from 'vitest';
+import type { NewDelivery } from '../../src/spool/spool.ts';
+import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
+import { startDeliveryRig } from '../support/delivery-rig.ts';
+
+const inLane = (lane: string | null, ...ids: readonly string[]): NewDelivery[] => ids.map((id) => makeDelivery({ id, lane }));
+const numbered = (count: number): NewDelivery[] => inLane(null, ...Array.from({ length: count }, (_nothing, index) => `d${index + 1}`));
+
+describe('a lane', () => {
+  test('goes one by one, in order, while others go beside it', async () => {
+    const rig = await startDeliveryRig();
+    await rig.accept(...inLane('a', 'a1', 'a2', 'a3'), ...inLane('b', 'b1'));
+    expect(rig.open()).toEqual(['a1', 'b1']);
+    await rig.answer('a1', 200);
+    expect(rig.open()).toEqual(['b1', 'a2']);
+    await rig.answer('a2', 422);
+    expect(rig.open()).toEqual(['b1', 'a3']);
+  });
+
+  test('waits for its failing head, which comes back when it is due and not before', async () => {
+    const rig = await startDeliveryRig();
+    await rig.accept(...inLane('a', 'a1', 'a2'));
+    await rig.answer('a1', 503);
+    await rig.pass(999);
+    expect(rig.open()).toEqual([]);
+    await rig.pass(1);
+    expect(rig.open()).toEqual(['a1']);
+    expect(rig.threads.open[0]).toMatchObject({ attempt: 2 });
+    await rig.answer('a1', 200);
+    expect(rig.open()).toEqual(['a2']);
+    expect(rig.fates).toEqual(['a1 retry', 'a1 delivered']);
+  });
+
+  test('is left by a head that fails beyond its hold, and the next goes on', async () => {
+    const rig = await startDeliveryRig({ policy: { holdMs: 500 } });
+    const left: unknown[] = [];
+    rig.events.on('delivery.left-lane', (event) => left.push(event));
+    await rig.accept(...inLane('a', 'a1', 'a2'));
+    await rig.answer('a1', 503);
+    await rig.pass(500);
+    expect(left).toEqual([]);
+    await rig.answer('a1', 503);
+    expect(left).toEqual([{ id: 'a1', pool: 'pool', handler: 'push' }]);
+    expect(rig.open()).toEqual(['a2']);
+    await rig.pass(5000);
+    expect(rig.open()).toEqual(['a2', 'a1']);
+  });
+
+  test('goes on behind a head that is dead', async () => {
+    const rig = await startDeliveryRig({ policy: { scheduleMs: [] } });
+    await rig.accept(...inLane('a', 'a1', 'a2'));
+    await rig.answer('a1', 503);
+    expect(rig.open()).toEqual(['a2']);
+    expect(rig.fates).toEqual(['a1 dead']);
+  });
+});
+
+test('without a lane nobody waits for a failing one', async () => {
+  const rig = await startDeliveryRig();
+  await rig.accept(...inLane(null, 'd1'));
+  await rig.answer('d1', 503);
+  await rig.accept(...inLane(null, 'd2', 'd3'));
+  expect(rig.open()).toEqual(['d2', 'd3']);
+});
+
+test('is dead after its last attempt, with all that it met', async () => {
+  const rig = await startDeliveryRig();
+  await rig.accept(...inLane('a', 'a1'));
+  await rig.answer('a1', 503);
+  await rig.pass(1000);
+  await rig.answer('a1', 429);
+  await rig.pass(5000);
+  await rig.answer('a1', 500);
+  expect(rig.fates).toEqual(['a1 retry', 'a1 retry', 'a1 dead']);
+  expect(rig.timers.pending).toBe(0);
+  const letter = await rig.spool.deadLetter(idOf('a1'));
+  expect(letter).toMatchObject({ reason: 'attempts-exhausted', detail: 'status 500', status: 500, attempts: 3 });
+  expect(letter?.history.map(({ number, outcome }) => [number, outcome])).toMatchObject([
+    [1, { status: 503 }],
+    [2, { status: 429 }],
+    [3, { status: 500 }],
+  ]);
+});
+
+test('hands over one job for each worker and one at hand, and the next when one has ended', async () => {
+  const rig = await startDeliveryRig({ workers: 2 });
+  await rig.accept(...numbered(6));
+  expect(rig.open()).toEqual(['d1', 'd2', 'd3', 'd4']);
+  expect(rig.dispatcher.inFlight).toBe(2);
+  await rig.answer('d3', 200);
+  expect(rig.open()).toEqual(['d1', 'd2', 'd4', 'd5']);
+});
+
+describe('a backlog larger than the buffer', () => {
+  test('is claimed in turn: all are sent, once, in their order', async () => {
+    const rig = await startDeliveryRig({ workers: 1, started: false });
+    const backlog = numbered(1000);
+    await rig.spool.append(makeEntry(backlog));
+    await rig.dispatcher.start();
+    while (rig.fates.length < backlog.length) {
+      const [next] = rig.threads.open;
+      await rig.answer(next?.id ?? 'nothing', 200);
+    }
+    expect(rig.threads.sent.map(({ id }) => id)).toEqual(backlog.map(({ id }) => id));
+    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', waiting: 0, dead: 0 }]);
+  });
+
+  test('is not overtaken: nothing is reserved until the last of it is claimed', async () => {
+    const rig = await startDeliveryRig({ workers: 1, started: false });
+    await rig.spool.append(makeEntry(numbered(300)));
+    await rig.dispatcher.start();
+    await rig.accept(makeDelivery({ id: 'late' }));
+    expect(rig.dispatcher.reserve(makeDelivery())).toBe(false);
+    while (rig.fates.length < 301) await rig.answer(rig.open()[0] ?? 'nothing', 200);
+    expect(rig.threads.sent.at(-1)?.id).toBe('late');
+    expect(rig.dispatcher.reserve(makeDelivery())).toBe(true);
+  });
+});
+
+test('what is owed goes out while commits hang that have reserved all they can', async () => {
+  const rig = await startDeliveryRig({ workers: 1 });
+  await rig.accept(...inLane('a', 'a1', 'a2'));
+  while (rig.dispatcher.reserve(makeDelivery()));
+  await rig.answer('a1', 503);
+  await rig.pass(1000);
+  expect(rig.open()).toEqual(['a1']);
+  await rig.answer('a1', 200);
+  expect(rig.open()).toEqual(['a2']);
+});
+
+test('sends again what a dying thread had, and spends no attempt on it', async () => {
+  const rig = await startDeliveryRig();
+  await rig.accept(...inLane('a', 'a1'), ...inLane('b', 'b1'));
+  const lost = rig.threads.open;
+  rig.threads.lose(lost);
+  expect(rig.threads.open.map(({ id, attempt }) => [id, attempt])).toEqual([
+    ['a1', 1],
+    ['b1', 1],
+  ]);
+  for (const job of lost) rig.threads.answer(job, { kind: 'timed-out', phase: 'call', durationMs: 1 });
+  expect(rig.fates).toEqual([]);
+  await rig.answer('a1', 200);
+  expect(rig.fates).toEqual(['a1 delivered']);
+});
+
+describe('stopping', () => {
+  test('waits for what is in flight, and leaves the rest on the spool', async () => {
+    const rig = await startDeliveryRig({ workers: 1 });
+    await rig.accept(...inLane('a', 'a1', 'a2'), ...inLane(null, 'd1', 'd2'));
+    expect(rig.open()).toEqual(['a1', 'd1']);
+    let stopped = false;
+    const stopping = rig.dispatcher.stop(1000).then(() => {
+      stopped = true;
+    });
+    await rig.answer('a1', 200);
+    expect(stopped).toBe(false);
+    await rig.answer('d1', 503);
+    await stopping;
+    expect(rig.threads.ended).toBe('stopped');
+    expect(rig.threads.sent.map(({ id }) => id)).toEqual(['a1', 'd1']);
+    expect(rig.fates).toEqual(['a1 delivered', 'd1 retry']);
+    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', waiting: 3, dead: 0 }]);
+    expect(rig.timers.pending).toBe(0);
+    expect(rig.dispatcher.reserve(makeDelivery())).toBe(false);
+  });
+
+  test('waits no longer than it was given, and kills the threads then', async () => {
+    const rig = await startDeliveryRig();
+    await rig.accept(...inLane('a', 'a1'));
+    const stopping = rig.dispatcher.stop(1000);
+    await rig.pass(1000);
+    await stopping;
+    expect(rig.threads.ended).toBe('killed');
+    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', waiting: 1, dead: 0 }]);
+  });
+
+  test('ends at once when nothing is in flight, whatever is yet to be tried again', async () => {
+    const rig = await startDeliveryRig();
+    await rig.accept(...inLane('a', 'a1'));
+    await rig.answer('a1', 503);
+    await rig.dispatcher.stop(1000);
+    expect(rig.threads.ended).toBe('stopped');
+    expect(rig.timers.pending).toBe(0);
+  });
+});

@@ -1,0 +1,110 @@
+import type { Outcome } from '../../pools/contract.ts';
+import type { DeliveryPolicy } from '../../src/delivery/attempt.ts';
+import { createPoolDispatcher, type PoolDispatcher } from '../../src/delivery/pool-dispatcher.ts';
+import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import type { NewDelivery, Spool } from '../../src/spool/spool.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { EventBus, Events } from '../../src/telemetry/events.ts';
+import { createFakeClock } from './fake-clock.ts';
+import { createFakeTimers } from './fake-timers.ts';
+import { createScriptedThreads, type ScriptedThreads } from './scripted-threads.ts';
+
+/** A pool's dispatcher between a spool in memory and threads that answer when told. Time stands still. */
+export interface DeliveryRig {
+  readonly spool: Spool;
+  readonly dispatcher: PoolDispatcher;
+  readonly threads: ScriptedThreads;
+  readonly timers: ReturnType<typeof createFakeTimers>;
+  readonly events: EventBus;
+  /** Every fate that was told, oldest first: `id disposition`. */
+  readonly fates: readonly string[];
+  /** Stores deliveries one after the other, as the hooks' leavings are. */
+  accept(...deliveries: readonly NewDelivery[]): Promise<void>;
+  /** Answers what is open of this delivery. */
+  answer(id: string, status: number): Promise<void>;
+  /** Ids of what is at the threads, in the order in which it was sent. */
+  open(): string[];
+  /** Moves the clock, and lets every timer go off. */
+  pass(ms: number): Promise<void>;
+}
+
+export async function startDeliveryRig({
+  workers = 10,
+  policy = {},
+  started = true,
+}: {
+  readonly workers?: number;
+  readonly policy?: Partial<DeliveryPolicy>;
+  readonly started?: boolean;
+} = {}): Promise<DeliveryRig> {
+  const clock = createFakeClock();
+  const timers = createFakeTimers();
+  const events = createEventBus();
+  const threads = createScriptedThreads();
+  const spool = createMemorySpool({ clock, events });
+  const lists = { accept: [], defer: [], refuse: [] };
+  const rules = { scheduleMs: [1000, 5000], jitter: 0, maxAgeMs: 86_400_000, holdMs: Number.POSITIVE_INFINITY, lists, ...policy };
+  const fates: string[] = [];
+  events.on('delivery.settled', ({ id, disposition }: Events['delivery.settled']) => fates.push(`${id} ${disposition}`));
+
+  const dispatcher: PoolDispatcher = createPoolDispatcher({
+    pool: 'pool',
+    workers,
+    spool,
+    openThreads: threads.openWith,
+    policyFor: () => rules,
+    clock,
+    random: () => 0.5,
+    timers,
+    events,
+    onReady: () => dispatcher.wake(),
+    onFailed: (error) => {
+      throw error;
+    },
+  });
+
+  async function accept(...deliveries: readonly NewDelivery[]): Promise<void> {
+    for (const delivery of deliveries) {
+      const claim = dispatcher.reserve(delivery);
+      const [claimed] = await spool.append({ deliveries: [delivery], deadLetters: [], mark: undefined, claim: [claim] });
+      if (claim) dispatcher.release(delivery);
+      else dispatcher.wake();
+      if (claimed !== undefined) dispatcher.take(claimed);
+    }
+    await settled();
+  }
+
+  await spool.start();
+  if (started) await dispatcher.start();
+  await settled();
+  return {
+    spool,
+    dispatcher,
+    threads,
+    timers,
+    events,
+    fates,
+    accept,
+    answer: async (id, status) => {
+      const job = threads.open.find((open) => open.id === id);
+      if (job === undefined) throw new Error(`${id} is not at the threads`);
+      threads.answer(job, answered(status));
+      await settled();
+    },
+    open: () => threads.open.map((job) => job.id),
+    pass: async (ms) => {
+      clock.advance(ms);
+      timers.fire();
+      await settled();
+    },
+  };
+}
+
+export function answered(status: number): Outcome {
+  return { kind: 'answered', status, durationMs: 3, retryAfter: undefined, excerpt: '', truncated: false };
+}
+
+/** The spool in memory answers within the turn of the loop: behind it nothing is under way. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
