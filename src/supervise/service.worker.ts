@@ -23,6 +23,7 @@ try {
   parentPort?.on('message', ({ kind }: ToServiceThread) => {
     if (kind === 'stop') void service.stop().finally(() => process.exit(0));
   });
+  process.on('unhandledRejection', (reason) => service.events.emit('rejection.stray', { error: toError(reason) }));
   await service.start();
   tell({ kind: 'started' });
 } catch (thrown) {

@@ -55,6 +55,8 @@ export interface Events {
   'pool.thread': { readonly pool: string; readonly state: 'died' | 'started'; readonly reason: string };
   /** For the first time all hosts are attached and the spool takes in. `admin` is the address of metrics and health. */
   ready: { readonly admin: string };
+  /** A promise that nobody waits for was rejected; a callback module has left it behind. */
+  'rejection.stray': { readonly error: Error };
   /** A transaction of the spool is on disk. */
   'spool.committed': { readonly durationMs: number; readonly commands: number };
   /** Intake stopped or goes on. */

@@ -11,6 +11,7 @@ export function subscribeLog(events: EventBus, log: Logger): void {
   logAttachments(events, log);
   logAttempts(events, log);
   logCallbacks(events, log);
+  logStrays(events, log);
   logSpool(events, log);
   logThreads(events, log);
   events.on('notice', ({ text }) => log.info({ event: 'notice' }, text));
@@ -67,6 +68,13 @@ function placesIn({ message, stack = '' }: Error): readonly string[] {
   const afterMessage = stack.slice(stack.indexOf(message) + message.length);
   const places = afterMessage.split('\n').filter((line) => line.startsWith('    at '));
   return places.slice(0, 4).map((line) => line.slice('    at '.length));
+}
+
+function logStrays(events: EventBus, log: Logger): void {
+  events.on('rejection.stray', ({ error }) => {
+    const told = { event: 'rejection.stray', error: error.name, at: placesIn(error) };
+    log.error(told, 'a promise that nobody waits for was rejected: a callback module has left it behind');
+  });
 }
 
 function logSpool(events: EventBus, log: Logger): void {

@@ -53,14 +53,16 @@ test('a callback that throws, rejects, answers nonsense or never answers costs i
       if (body === 'reject') return Promise.reject(new Error('on purpose'));
       if (body === 'nonsense') return 'perhaps';
       if (body === 'never') return new Promise(() => {});
+      if (body === 'stray') Promise.reject(new Error('on purpose'));
       return true;
     }`);
-  for (const body of ['throw', 'reject', 'nonsense', 'never', 'fine']) rig.say(body);
+  for (const body of ['throw', 'reject', 'nonsense', 'never', 'stray', 'fine']) rig.say(body);
 
-  await eventually(() => rig.seen('clumsy').length === 1 && rig.seen('steady').length === 5);
-  expect(rig.seen('clumsy')).toEqual(['fine']);
-  expect([...rig.seen('steady')].sort()).toEqual(['fine', 'never', 'nonsense', 'reject', 'throw']);
-  await eventually(() => rig.server.acked === 5);
+  await eventually(() => rig.seen('clumsy').length === 2 && rig.seen('steady').length === 6);
+  expect(rig.seen('clumsy')).toEqual(['stray', 'fine']);
+  expect([...rig.seen('steady')].sort()).toEqual(['fine', 'never', 'nonsense', 'reject', 'stray', 'throw']);
+  await eventually(() => rig.server.acked === 6);
+  expect(rig.pusher.log.filter((line) => line.event === 'rejection.stray').length).toBe(1);
 
   const failures = rig.pusher.log.filter((line) => line.event === 'callback.failed');
   expect(failures.map((line) => [line['handler'], line['callback']])).toEqual(Array.from({ length: 4 }, () => ['clumsy', 'shouldMakeReq']));

@@ -80,6 +80,7 @@ export function createComponentSource(options: ComponentOptions): Source {
     attachedAt = clock.monotonic();
     tell('attached', '');
     feed.attached({ send: (xml) => stream?.send(xml) });
+    if (flow.stopped) stream?.pause(); // what stopped the last stream is not over
   }
 
   function ended(end: StreamEnd): void {

@@ -4,6 +4,8 @@ import type { Accept, Receipt } from '../../packet/receipt.ts';
 /** Counts what has been handed over and is not on disk yet, and stops the reading before memory pays for it. */
 export interface Flow {
   readonly uncommittedBytes: number;
+  /** Reading is stopped. */
+  readonly stopped: boolean;
   /** Hands a packet over; its bytes count until `landed` is told of them. */
   hand(packet: Packet | undefined, receipt: Receipt, bytes: number): void;
   /** So many bytes are committed: what a receipt's `committed` has to say. */
@@ -29,6 +31,9 @@ export function createFlow(accept: Accept, { maxBytes, onStop, onGo }: { readonl
   return {
     get uncommittedBytes() {
       return uncommitted;
+    },
+    get stopped() {
+      return stopped;
     },
     hand: (packet, receipt, bytes) => {
       count(bytes);

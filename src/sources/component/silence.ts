@@ -14,7 +14,7 @@ export interface SilenceOptions {
   readonly timers: Timers;
   /** After so long a silence, ms, the peer is asked … */
   readonly pingIntervalMs: number;
-  /** … and given up when it says nothing for as long again as this, ms. */
+  /** … and given up when it says nothing for this much longer, ms. */
   readonly pingTimeoutMs: number;
 }
 
@@ -29,8 +29,9 @@ export function watchSilence(options: SilenceOptions, { ask, giveUp }: { ask(): 
   function listen(): void {
     callOff = timers.after(Math.max(1, pingIntervalMs - silentMs()), () => {
       if (silentMs() < pingIntervalMs) return listen();
+      const heardBefore = lastHeard;
       ask();
-      callOff = timers.after(pingTimeoutMs, () => (silentMs() < pingTimeoutMs ? listen() : giveUp(Math.round(silentMs()))));
+      callOff = timers.after(pingTimeoutMs, () => (lastHeard > heardBefore ? listen() : giveUp(Math.round(silentMs()))));
     });
   }
 
