@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
 import type { Clock, EpochMs } from '../../kit/clock.ts';
+import { toError } from '../../kit/errors.ts';
 import type { Depths } from './depths.ts';
 import type { Answer, Command, Committed } from './protocol.ts';
 import { isOutOfRoom, type Room } from './room.ts';
@@ -58,7 +59,7 @@ export function createCommitter({ db, clock, room, depths, perform, reload }: Co
         if (db.inTransaction) db.exec('ROLLBACK');
         if (!isOutOfRoom(error)) throw error;
         reload();
-        return error;
+        return toError(error);
       }
     }
   };

@@ -49,6 +49,7 @@ const trialAppends = 64;
 
 /** A batch is one transaction and one clone: past this it makes nothing cheaper and everyone wait. */
 const maxBatch = 2048;
+const maxBatchBytes = 4 * 1024 * 1024;
 
 export function createGroupCommit({ clock, timers, post }: GroupCommitParts): GroupCommit {
   const pacer = createPacer({ everyMs: commitEveryMs, clock, timers }, () => {
@@ -84,7 +85,7 @@ export function createGroupCommit({ clock, timers, post }: GroupCommitParts): Gr
 
   function send(): void {
     const willing = closed && beatIsDue ? trialAppends : closed ? 0 : maxBatch;
-    flying = [...(stalled && !beatIsDue ? [] : others.splice(0, maxBatch)), ...appends.splice(0, willing)];
+    flying = [...(stalled && !beatIsDue ? [] : others.splice(0, maxBatch)), ...appends.splice(0, howMany(appends, willing))];
     post(
       flying.map(({ command }) => command),
       { beat: beatIsDue },
@@ -154,6 +155,18 @@ export function createGroupCommit({ clock, timers, post }: GroupCommitParts): Gr
     drain,
     fail,
   };
+}
+
+/** How many of the first appends make up a batch: at most `limit`, no more once their bodies exceed the bound, but one. */
+function howMany(appends: readonly Pending[], limit: number): number {
+  let bytes = 0;
+  let count = 0;
+  for (const { command } of appends) {
+    if (count >= limit || bytes > maxBatchBytes) break;
+    if (command[0] === 'append') for (const row of command[1]) bytes += row[11].length;
+    count += 1;
+  }
+  return count;
 }
 
 function isAppend({ command }: Pending): boolean {

@@ -10,15 +10,18 @@ export interface Room {
   bytes(): number;
   /** Lets the log start anew, so that what is settled can be removed though the disk is full. */
   rewindLog(): void;
-  /** Shrinks a file that is mostly empty by a bounded step, and empties the log; for idle times. */
-  tidy(): void;
+  /** Shrinks a file that is mostly empty by a bounded step, and empties the log. `spare`: empty pages that stay. */
+  tidy(spare: number): void;
 }
-
-/** So many empty pages stay: the next burst needs them. */
-const keptFreePages = 4096;
 
 /** Pages given back in one step. */
 const vacuumPages = 1024;
+
+/**
+ * What a batch may write, at most, to the log. So much of the disk stays free beside what the log holds: the log must
+ * always fit into the file, or neither could grow and nothing could be settled any more.
+ */
+const reserveBytes = 16 * 1024 * 1024;
 
 /** Settling writes too (attempts, dead letters): past `maxBytes` there is this much more, and an eighth of the whole. */
 const headroomBytes = 8 * 1024 * 1024;
@@ -35,37 +38,47 @@ export function createRoom(db: Database.Database, { path, maxBytes, minFreeBytes
   const usedBytes = () => (pages() - empty()) * pageBytes + logBytes();
 
   function refusal(): string {
-    if (usedBytes() >= maxBytes) {
-      if (logBytes() > 0) checkpoint('TRUNCATE');
-      const used = usedBytes();
-      if (used >= maxBytes) return `the spool holds ${used} bytes, max_bytes is ${maxBytes}`;
-    }
+    if (shortage() !== '' && logBytes() > 0) checkpoint('TRUNCATE');
+    return shortage();
+  }
+
+  function shortage(): string {
+    const used = usedBytes();
+    if (used >= maxBytes) return `the spool holds ${used} bytes, max_bytes is ${maxBytes}`;
     const { bavail, bsize } = statfsSync(path);
     const left = bavail * bsize;
-    return left < minFreeBytes ? `the disk of ${path} has ${left} bytes left, min_free is ${minFreeBytes}` : '';
+    const log = logBytes();
+    if (left < minFreeBytes) return `the disk of ${path} has ${left} bytes left, min_free is ${minFreeBytes}`;
+    const room = left + empty() * pageBytes;
+    return room < log + reserveBytes ? `the disk of ${path} has ${left} bytes left, the spool needs ${log + reserveBytes}` : '';
   }
 
   function checkpoint(mode: 'RESTART' | 'TRUNCATE'): void {
-    try {
-      db.pragma(`wal_checkpoint(${mode})`);
-    } catch (error) {
-      if (!isOutOfRoom(error)) throw error; // full: what the log holds stays there until there is room
-    }
+    unlessFull(() => db.pragma(`wal_checkpoint(${mode})`)); // full: what the log holds stays there until there is room
   }
 
   return {
     refusal,
     bytes: () => pages() * pageBytes + logBytes(),
     rewindLog: () => checkpoint('RESTART'),
-    tidy: () => {
-      const spare = empty() - keptFreePages;
-      if (spare > 0) db.pragma(`incremental_vacuum(${Math.min(spare, vacuumPages)})`);
+    tidy: (spare) => {
+      const surplus = empty() - spare;
+      if (surplus > 0) unlessFull(() => db.pragma(`incremental_vacuum(${Math.min(surplus, vacuumPages)})`));
       if (logBytes() > 0) checkpoint('TRUNCATE');
     },
   };
 }
 
+/** Housekeeping that needs room itself waits for better times. */
+function unlessFull(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!isOutOfRoom(error)) throw error;
+  }
+}
+
 /** The disk or the spool is full, or the disk failed to write: worth trying again later. */
-export function isOutOfRoom(error: unknown): error is Error {
+export function isOutOfRoom(error: unknown): boolean {
   return error instanceof Database.SqliteError && (error.code === 'SQLITE_FULL' || error.code.startsWith('SQLITE_IOERR'));
 }

@@ -1,6 +1,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type ErrorCode, ServiceError, toError } from '../../kit/errors.ts';
 import type { FromSpoolThread, Opening, ToSpoolThread } from './protocol.ts';
+import { isOutOfRoom } from './room.ts';
 import { openStore, type Store } from './store.ts';
 
 if (parentPort !== null) serve(workerData as Opening, parentPort); // `thread.ts` alone starts this file
@@ -35,10 +36,17 @@ function serve(opening: Opening, port: MessagePort): void {
       return work();
     } catch (thrown) {
       const error = toError(thrown);
-      const known = error instanceof ServiceError;
-      tell({ kind: 'failed', code: known ? error.code : code, message: known ? error.message : `${what}: ${error.message}` });
+      tell(error instanceof ServiceError ? { kind: 'failed', code: error.code, message: error.message } : failureOf(error, code, what));
       port.close();
       return undefined;
     }
   }
+}
+
+/** With a full disk not even the log's index can be made. */
+function failureOf(error: Error, code: ErrorCode, what: string): FromSpoolThread {
+  const message = `${what}: ${error.message}`;
+  return isOutOfRoom(error)
+    ? { kind: 'failed', code: 'SPOOL_FULL', message: `${message}: is there room on its disk?` }
+    : { kind: 'failed', code, message };
 }

@@ -48,6 +48,9 @@ function openLocked(opening: Opening, { lock, clock, pid }: { lock: Database.Dat
   }
 }
 
+/** So many empty pages stay in an idle spool: the next burst needs them. Short of room, none stays. */
+const sparePages = 4096;
+
 /** What is settled is overwritten on disk (`secure_delete`): a spool holds what people wrote to each other. */
 function setUp(db: Database.Database): void {
   db.pragma('auto_vacuum = INCREMENTAL'); // before the first table, or it takes no effect
@@ -88,7 +91,8 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
     bytes: room.bytes(),
     commit: (commands, { beat, now }) => {
       const committed = run(commands, now);
-      if (beat && commands.length === 0) room.tidy();
+      if (beat && committed.closed !== '') room.tidy(0);
+      else if (beat && commands.length === 0) room.tidy(sparePages);
       return { ...committed, bytes: room.bytes(), oldest: beat ? oldest() : undefined };
     },
     close: () => {

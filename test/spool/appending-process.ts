@@ -1,0 +1,35 @@
+/**
+ * Run as a process of its own: appends to the spool at argv[2] as fast as it can, settles every other delivery, and
+ * prints `+ID` when it is appended, `?ID` before it asks to settle it, `-ID` when it is settled.
+ */
+import { systemClock } from '../../src/kit/clock.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
+import { createSqliteSpool } from '../../src/spool/sqlite/spool.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { makeConfig, makeDelivery, makeEntry, makeSettlement } from './build.ts';
+
+const spool = createSqliteSpool(makeConfig(process.argv[2] ?? ''), {
+  clock: systemClock,
+  events: createEventBus(),
+  timers: systemTimers,
+  onFailed: (error) => process.stderr.write(`${error.message}\n`),
+  entry: new URL('./spool-thread.mjs', import.meta.url),
+});
+await spool.start();
+process.stdout.write('ready\n');
+
+let made = 0;
+await Promise.all(Array.from({ length: 64 }, appendForEver));
+
+async function appendForEver(): Promise<void> {
+  for (;;) {
+    made += 1;
+    const delivery = makeDelivery({ id: `d${made}`, lane: made % 3 === 0 ? `lane-${made % 7}` : null });
+    const [claimed] = await spool.append(makeEntry([delivery], { take: true }));
+    process.stdout.write(`+${delivery.id}\n`);
+    if (claimed === undefined || claimed.seq % 2 === 0) continue;
+    process.stdout.write(`?${delivery.id}\n`);
+    await spool.settle(makeSettlement(claimed.seq, { kind: 'delivered' }));
+    process.stdout.write(`-${delivery.id}\n`);
+  }
+}

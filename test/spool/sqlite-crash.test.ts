@@ -1,0 +1,162 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Spool } from '../../src/spool/spool.ts';
+import { eventually } from '../support/eventually.ts';
+import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement } from './build.ts';
+import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
+
+let rig: SqliteRig;
+let children: ChildProcess[];
+beforeEach(async () => {
+  children = [];
+  rig = await createSqliteRig();
+});
+afterEach(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await rig[Symbol.asyncDispose]();
+});
+
+const everything = { limit: 1_000_000, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt };
+
+/** A process that appends and settles without end; `lines` grows with what it says. */
+function startAppending(): { child: ChildProcess; lines: () => string[] } {
+  const entry = fileURLToPath(new URL('./appending-process.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', entry, rig.path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(child);
+  let text = '';
+  child.stdout.on('data', (chunk) => {
+    text += chunk;
+  });
+  return { child, lines: () => text.split('\n').slice(0, -1) };
+}
+
+async function idsOwed(spool: Spool): Promise<Set<string>> {
+  const ids = new Set<string>();
+  let heads = (await spool.claim('pool', everything)).claimed;
+  while (heads.length > 0) {
+    for (const { id } of heads) ids.add(id);
+    await Promise.all(heads.map(({ seq }) => spool.settle(makeSettlement(seq, { kind: 'delivered' }))));
+    heads = (await spool.claim('pool', everything)).claimed;
+  }
+  return ids;
+}
+
+test('misses nothing that it acknowledged, and brings back nothing that it settled, after three kills', async () => {
+  for (let round = 0; round < 3; round += 1) {
+    const { child, lines } = startAppending();
+    await eventually(() => lines().length > 5000, { withinMs: 30_000 });
+    child.kill('SIGKILL');
+    await once(child, 'close');
+
+    const said = (mark: string) => lines().flatMap((line) => (line.startsWith(mark) ? [line.slice(1)] : []));
+    const [appended, settling, settled] = [said('+'), new Set(said('?')), said('-')];
+    const spool = await rig.started();
+    const depth = spool.stats().depths[0]?.waiting;
+    const owed = await idsOwed(spool);
+    await spool.stop();
+
+    expect(settled.length).toBeGreaterThan(500);
+    expect(appended.filter((id) => !settling.has(id) && !owed.has(id))).toEqual([]);
+    expect(settled.filter((id) => owed.has(id))).toEqual([]);
+    expect(owed.size).toBe(depth);
+  }
+});
+
+test('gives back after a restart what it held: claims, lanes, attempts, marks and dead letters', async () => {
+  const mark = { attachment: 'chat', host: 'localhost', node: 'n', epoch: 'e', h: 3 };
+  const first = await rig.started();
+  const head = makeDelivery({ id: 'head', lane: 'lane' });
+  const [claimed] = await first.append(makeEntry([head, makeDelivery({ id: 'behind', lane: 'lane' })], { take: true, mark }));
+  const [failing, doomed] = await first.append(
+    makeEntry([makeDelivery({ id: 'failing' }), makeDelivery({ id: 'doomed' })], { take: true }),
+  );
+  const retry = { kind: 'retry', notBefore: acceptedAt + 5, leaveLane: false } as const;
+  await first.settle(makeSettlement(failing?.seq ?? 0, retry, { attempt: answered(1, 500, acceptedAt + 1) }));
+  await first.settle(makeSettlement(doomed?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }));
+  await first.stop();
+
+  const second = await rig.started();
+  expect(second.stats().depths).toEqual([{ pool: 'pool', waiting: 3, dead: 1 }]);
+  expect(await second.marks()).toEqual([mark]);
+  expect(await second.deadLetters({ limit: 9 })).toMatchObject([{ id: 'doomed', status: 400, attempts: 1 }]);
+  expect(await second.claim('pool', { ...everything, now: acceptedAt + 5 })).toEqual({
+    claimed: [
+      { ...head, seq: claimed?.seq, attempts: 0, failingSince: undefined },
+      { ...makeDelivery({ id: 'failing' }), seq: failing?.seq, attempts: 1, failingSince: acceptedAt + 1 },
+    ],
+    nextAt: undefined,
+  });
+  const { next } = await second.settle(makeSettlement(claimed?.seq ?? 0, { kind: 'delivered' }, { claimNext: true }));
+  expect(next?.id).toBe('behind');
+});
+
+test('refuses a second process by the id of the first, until that one is killed', async () => {
+  const { child, lines } = startAppending();
+  await eventually(() => lines().includes('ready'), { withinMs: 30_000 });
+  await expect(rig.started()).rejects.toMatchObject({ code: 'SPOOL_LOCKED', message: expect.stringContaining(`process ${child.pid}`) });
+  child.kill('SIGKILL');
+  await rig.started();
+});
+
+test('refuses a second spool of the same process, and lets go when the first stops', async () => {
+  const first = await rig.started();
+  await expect(rig.started()).rejects.toMatchObject({ code: 'SPOOL_LOCKED' });
+  await first.append(makeEntry([makeDelivery()]));
+  await first.stop();
+  const second = await rig.started();
+  expect((await second.claim('pool', everything)).claimed).toHaveLength(1);
+});
+
+test('can be read by others while it is open', async () => {
+  const spool = await rig.started();
+  await spool.append(makeEntry([makeDelivery({ id: 'a', body: 'seen' })]));
+  const reader = new Database(rig.path, { readonly: true });
+  expect(reader.prepare('SELECT id, body FROM deliveries').all()).toEqual([{ id: 'a', body: 'seen' }]);
+  reader.close();
+});
+
+test('tells that it failed, rejects what is asked, and can be started anew', async () => {
+  const failures: string[] = [];
+  const spool = await rig.started({ onFailed: (error) => failures.push(error.code) });
+  await spool.append(makeEntry([makeDelivery({ id: 'kept' })]));
+  const vandal = new Database(rig.path);
+  vandal.exec('ALTER TABLE deliveries RENAME TO hidden');
+
+  await expect(spool.append(makeEntry([makeDelivery({ id: 'lost' })]))).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
+  await expect(spool.marks()).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
+  expect(spool.stats()).toMatchObject({ writable: false, reason: expect.stringContaining('no such table') });
+  expect(failures).toEqual(['SPOOL_FAILED']);
+
+  vandal.exec('ALTER TABLE hidden RENAME TO deliveries');
+  vandal.close();
+  await spool.stop();
+  const again = await rig.started();
+  expect((await again.claim('pool', everything)).claimed.map(({ id }) => id)).toEqual(['kept']);
+});
+
+test('leaves no bytes of a settled body on disk', async () => {
+  const spool = await rig.started();
+  const bodies = Array.from({ length: 400 }, (_, index) => `secret-${index}-${'x'.repeat(index * 20)}`);
+  const rows = await spool.append(
+    makeEntry(
+      bodies.map((body, index) => makeDelivery({ id: `d${index}`, body })),
+      { take: true },
+    ),
+  );
+  await spool.append(makeEntry([makeDelivery({ id: 'owed', body: 'kept-body' })]));
+  await Promise.all(rows.map(({ seq }) => spool.settle(makeSettlement(seq, { kind: 'delivered' }))));
+  await spool.stop();
+  const bytes = readFileSync(rig.path).toString('latin1');
+  expect(bytes).toContain('kept-body');
+  expect(bytes).not.toContain('secret-');
+});
+
+test('starts in a folder that is there already', async () => {
+  mkdirSync(dirname(rig.path));
+  await rig.started();
+});

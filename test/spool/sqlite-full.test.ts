@@ -1,0 +1,154 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Claimed, Spool } from '../../src/spool/spool.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { EventBus } from '../../src/telemetry/events.ts';
+import { eventually } from '../support/eventually.ts';
+import { canMountDisks, mountSmallDisk } from '../support/small-disk.ts';
+import { acceptedAt, makeDelivery, makeEntry, makeSettlement } from './build.ts';
+import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
+
+const megabyte = 1024 * 1024;
+const mounts = await canMountDisks();
+
+let rig: SqliteRig;
+let events: EventBus;
+beforeEach(async () => {
+  events = createEventBus();
+  rig = await createSqliteRig();
+});
+afterEach(() => rig[Symbol.asyncDispose]());
+
+/** Deliveries of 10 kB, and what became of each `append`. */
+function createFlood(spool: Spool) {
+  const claimed: Claimed[] = [];
+  const appending: Promise<unknown>[] = [];
+
+  function pour(count: number): void {
+    for (let done = 0; done < count; done += 1) {
+      const delivery = makeDelivery({ id: `d${appending.length}`, body: 'x'.repeat(10_000) });
+      appending.push(spool.append(makeEntry([delivery], { take: true })).then((rows) => claimed.push(...rows)));
+    }
+  }
+  const settleAll = async () => {
+    const rows = claimed.splice(0);
+    await Promise.all(rows.map(({ seq }) => spool.settle(makeSettlement(seq, { kind: 'delivered' }))));
+    return rows.map(({ id }) => id);
+  };
+  return { claimed, pour, settleAll, appended: () => Promise.all(appending) };
+}
+
+test('closes intake at max_bytes, goes on settling, and opens again when there is room', async () => {
+  const spool = await rig.started({ events }, { maxBytes: 4 * megabyte });
+  const flood = createFlood(spool);
+  const closed = events.next('spool.writable');
+  flood.pour(200);
+  await eventually(() => flood.claimed.length === 200);
+  flood.pour(1000);
+  expect(await closed).toMatchObject({ writable: false, reason: expect.stringContaining('max_bytes') });
+  expect(spool.stats()).toMatchObject({ writable: false, reason: expect.stringContaining('max_bytes') });
+
+  const opened = events.next('spool.writable', ({ writable }) => writable);
+  const ids: string[] = [];
+  await eventually(
+    async () => {
+      ids.push(...(await flood.settleAll()));
+      return ids.length === 1200;
+    },
+    { withinMs: 50_000 },
+  );
+  await flood.appended();
+  await opened;
+  expect(ids).toEqual(Array.from({ length: 1200 }, (_, index) => `d${index}`)); // none lost, none twice, in order
+});
+
+test.runIf(mounts)('closes intake when the disk has less than min_free left, and opens again by itself (tmpfs)', async () => {
+  await using disk = await mountSmallDisk(64 * megabyte);
+  const spool = await rig.started({ events }, { path: `${disk.folder}/spool.sqlite`, minFreeBytes: 32 * megabyte });
+  const flood = createFlood(spool);
+  flood.pour(1);
+  await flood.appended();
+
+  const closed = events.next('spool.writable');
+  await disk.fill(24 * megabyte);
+  expect(await closed).toMatchObject({ writable: false, reason: expect.stringContaining('min_free') });
+  flood.pour(5);
+  expect(await flood.settleAll()).toEqual(['d0']);
+  expect((await spool.claim('pool', { limit: 9, bytes: megabyte, now: acceptedAt })).claimed).toEqual([]);
+
+  const opened = events.next('spool.writable');
+  await disk.free();
+  expect(await opened).toEqual({ writable: true, reason: '' });
+  await flood.appended();
+  expect(flood.claimed.map(({ id }) => id)).toEqual(['d1', 'd2', 'd3', 'd4', 'd5']);
+  await spool.stop();
+});
+
+test.runIf(mounts)('never fills a small disk so far that it cannot settle, though no min_free is set (tmpfs)', async () => {
+  await using disk = await mountSmallDisk(32 * megabyte);
+  const path = `${disk.folder}/spool.sqlite`;
+  const spool = await rig.started({ events }, { path });
+  const flood = createFlood(spool);
+  const closed = events.next('spool.writable');
+  flood.pour(4000);
+  expect(await closed).toMatchObject({ writable: false, reason: expect.stringContaining('bytes left') });
+  const ids: string[] = [];
+  await eventually(
+    async () => {
+      ids.push(...(await flood.settleAll()));
+      return ids.length === 4000;
+    },
+    { withinMs: 50_000 },
+  );
+  expect(ids).toEqual(Array.from({ length: 4000 }, (_, index) => `d${index}`));
+  await spool.stop();
+});
+
+test.runIf(mounts)('waits while others have filled the disk to the last byte, and loses nothing (tmpfs)', async () => {
+  await using disk = await mountSmallDisk(64 * megabyte);
+  const path = `${disk.folder}/spool.sqlite`;
+  const spool = await rig.started({ events }, { path });
+  const flood = createFlood(spool);
+  flood.pour(500);
+  await flood.appended();
+  const kept = flood.claimed.splice(250);
+  const closed = events.next('spool.writable');
+  await disk.fill(0);
+  flood.pour(500);
+  const settling = flood.settleAll();
+  await closed;
+
+  const opened = events.next('spool.writable');
+  await disk.free();
+  expect(await settling).toHaveLength(250);
+  await opened;
+  await flood.appended();
+  expect(spool.stats().depths).toEqual([{ pool: 'pool', waiting: 750, dead: 0 }]);
+  await spool.stop();
+
+  const again = await rig.started({}, { path });
+  const { claimed } = await again.claim('pool', { limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
+  expect(claimed.map(({ id }) => id)).toEqual([...kept, ...flood.claimed].map(({ id }) => id));
+  await again.stop();
+});
+
+test.runIf(mounts)('cannot be opened on a disk without any room, and says so (tmpfs)', async () => {
+  await using disk = await mountSmallDisk(megabyte);
+  await disk.fill(0);
+  const path = `${disk.folder}/spool.sqlite`;
+  await expect(rig.started({}, { path })).rejects.toMatchObject({ code: 'SPOOL_FULL', message: expect.stringContaining('room') });
+});
+
+test('rejects at its stop the appends that found no room: they were never acknowledged', async () => {
+  const spool = await rig.started({ events }, { maxBytes: megabyte });
+  const flood = createFlood(spool);
+  const closed = events.next('spool.writable');
+  flood.pour(1000);
+  const appended = flood.appended().catch((error) => error);
+  await closed;
+  await spool.stop();
+  expect(await appended).toMatchObject({ code: 'SPOOL_FAILED' });
+
+  const again = await rig.started();
+  const { claimed } = await again.claim('pool', { limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
+  expect(claimed.map(({ id }) => id)).toEqual(flood.claimed.map(({ id }) => id));
+});
