@@ -1,0 +1,126 @@
+import { expect, test } from 'vitest';
+import type { PoolConfig } from '../../src/config/config.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { createDeferred } from '../../src/kit/deferred.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
+import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import type { NewDelivery } from '../../src/spool/spool.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { makeDelivery, makeStillBorn } from '../spool/build.ts';
+import { importBuilt } from '../support/built.ts';
+import { eventually } from '../support/eventually.ts';
+import { makePoolConfig } from '../support/make-pool.ts';
+import { type Answer, startTarget } from '../support/target.ts';
+
+// The build: the threads of a pool cannot load .ts here.
+const { createDispatcher } = await importBuilt<typeof import('../../src/delivery/dispatcher.ts')>('src/delivery/dispatcher.js');
+
+async function startRig(pools: readonly PoolConfig[]) {
+  const events = createEventBus();
+  const spool = createMemorySpool({ clock: systemClock, events });
+  const fates: string[] = [];
+  const failures: Error[] = [];
+  events.on('delivery.settled', ({ id, disposition }) => fates.push(`${id} ${disposition}`));
+  const dispatcher = createDispatcher({
+    pools,
+    handlers: [],
+    spool,
+    clock: systemClock,
+    random: () => 0.5,
+    timers: systemTimers,
+    events,
+    userAgent: 'xmpp-event-pusher/test',
+    onFailed: (error) => failures.push(error),
+  });
+  await spool.start();
+  await dispatcher.start();
+  const accept = (...deliveries: NewDelivery[]) => dispatcher.accept({ deliveries, deadLetters: [], mark: undefined });
+  return { dispatcher, spool, fates, failures, accept, [Symbol.asyncDispose]: () => dispatcher.stop(0) };
+}
+
+/** Accepted now: by the system clock it is not too old to be tried again. */
+const deliveryTo = (pool: string, id: string, lane: string | null = null): NewDelivery =>
+  makeDelivery({ id, pool, lane, createdAt: systemClock.now(), target: { kind: 'http', method: 'POST', path: `/${id}`, headers: [] } });
+
+test('takes what one packet leaves to the pools that it is for', async () => {
+  await using chats = await startTarget();
+  await using calls = await startTarget();
+  await using rig = await startRig([
+    makePoolConfig({ id: 'chats', origin: chats.origin }),
+    makePoolConfig({ id: 'calls', origin: calls.origin }),
+  ]);
+
+  await rig.accept(deliveryTo('chats', 'd1'), deliveryTo('calls', 'd2'));
+  await eventually(() => rig.fates.length === 2);
+
+  expect(chats.requests.map(({ path }) => path)).toEqual(['/d1']);
+  expect(calls.requests.map(({ path }) => path)).toEqual(['/d2']);
+  expect(calls.requests[0]?.header('user-agent')).toBe('xmpp-event-pusher/test');
+  expect(rig.spool.stats().depths.map(({ waiting }) => waiting)).toEqual([0, 0]);
+});
+
+test('a lane waits for its failing head, on the wire too', async () => {
+  let asked = 0;
+  await using target = await startTarget({
+    script: ({ path }) => {
+      asked += path === '/a1' ? 1 : 0;
+      return { kind: 'answer', status: path === '/a1' && asked < 3 ? 503 : 200 };
+    },
+  });
+  await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, retry: { scheduleMs: [20, 20, 20] } })]);
+
+  await rig.accept(deliveryTo('chats', 'a1', 'a'));
+  await rig.accept(deliveryTo('chats', 'a2', 'a'));
+  await rig.accept(deliveryTo('chats', 'b1', 'b'));
+  await eventually(() => rig.spool.stats().depths.every(({ waiting }) => waiting === 0));
+
+  const lane = target.requests.filter(({ path }) => path.startsWith('/a'));
+  expect(lane.map((request) => `${request.path} ${request.header('event-pusher-attempt')}`)).toEqual(['/a1 1', '/a1 2', '/a1 3', '/a2 1']);
+  expect(rig.failures).toEqual([]);
+});
+
+test('delivers a thousand at once, each of them once, in the order of its lane', async () => {
+  await using target = await startTarget();
+  await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, workers: 20, threads: 2 })]);
+  const deliveries = Array.from({ length: 1000 }, (_nothing, index) => deliveryTo('chats', `d${index}`, `lane ${index % 30}`));
+
+  await Promise.all(deliveries.map((delivery) => rig.accept(delivery)));
+  await eventually(() => rig.fates.length === 1000, { withinMs: 30_000 });
+
+  const numbers = target.requests.map(({ path }) => Number(path.slice(2)));
+  expect(new Set(numbers).size).toBe(1000);
+  expect(numbers).toHaveLength(1000);
+  for (let lane = 0; lane < 30; lane += 1) {
+    const inLane = numbers.filter((number) => number % 30 === lane);
+    expect(inLane).toEqual(inLane.toSorted((one, other) => one - other));
+  }
+  expect(target.counts.peakUnanswered).toBeLessThanOrEqual(20);
+});
+
+test('stores the dead letters of a packet, and deliveries to a pool that is no longer there', async () => {
+  await using rig = await startRig([makePoolConfig({ id: 'chats' })]);
+  const stillBorn = makeStillBorn({ id: 's1', pool: 'chats' });
+
+  await rig.dispatcher.accept({ deliveries: [deliveryTo('gone', 'd1')], deadLetters: [stillBorn], mark: undefined });
+
+  expect(rig.spool.stats().depths).toEqual([
+    { pool: 'gone', waiting: 1, dead: 0 },
+    { pool: 'chats', waiting: 0, dead: 1 },
+  ]);
+});
+
+test('tells how many workers are busy, and stops when they are done', async () => {
+  const held = createDeferred<Answer>();
+  await using target = await startTarget({ script: () => held.promise });
+  await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, workers: 2 })]);
+  for (const id of ['d1', 'd2', 'd3']) await rig.accept(deliveryTo('chats', id));
+  await target.received(2);
+  expect(rig.dispatcher.inFlight()).toEqual([{ pool: 'chats', value: 2, workers: 2 }]);
+
+  const stopped = rig.dispatcher.stop(60_000);
+  held.resolve({ kind: 'answer' });
+  await stopped;
+
+  expect(rig.fates.toSorted()).toEqual(['d1 delivered', 'd2 delivered', 'd3 delivered']);
+  await eventually(() => target.counts.open === 0);
+});

@@ -1,0 +1,201 @@
+import { describe, expect, test } from 'vitest';
+import type { Job, Outcome, PoolThreadSettings } from '../../pools/contract.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { createDeferred } from '../../src/kit/deferred.ts';
+import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { Events } from '../../src/telemetry/events.ts';
+import { importBuilt } from '../support/built.ts';
+import { eventually } from '../support/eventually.ts';
+import { makeJob, makeThreadSettings } from '../support/make-job.ts';
+import { type Answer, startTarget } from '../support/target.ts';
+
+// The build: real threads cannot load .ts here.
+const { createPoolThreads } = await importBuilt<typeof import('../../src/delivery/pool-threads.ts')>('src/delivery/pool-threads.js');
+
+function createRig(
+  settings: Partial<Omit<PoolThreadSettings, 'tls'>>,
+  { count = 1, timers = systemTimers }: { count?: number; timers?: Timers } = {},
+) {
+  const events = createEventBus();
+  const outcomes = new Map<number, Outcome>();
+  const lost: number[] = [];
+  const told: Events['pool.thread'][] = [];
+  events.on('pool.thread', (event) => told.push(event));
+  const threads = createPoolThreads({
+    settings: makeThreadSettings(settings),
+    threads: count,
+    clock: systemClock,
+    timers,
+    events,
+    onOutcome: (key, outcome) => outcomes.set(key, outcome),
+    onLost: (keys) => lost.push(...keys),
+  });
+  return { threads, outcomes, lost, told, [Symbol.asyncDispose]: () => threads.kill() };
+}
+
+/** A job at which its thread throws where nobody catches: its headers are no list. */
+function poison(key: number): Job {
+  return { ...makeJob({ key }), headers: 1 as unknown as Job['headers'] };
+}
+
+describe('fifty workers', () => {
+  test.each([1, 3])('on %i threads have fifty requests in flight, and tell the fast ones while a slow one hangs', async (count) => {
+    const slow = createDeferred<Answer>();
+    const gate = createDeferred<Answer>();
+    await using target = await startTarget({ script: ({ path }) => (path === '/slow' ? slow.promise : gate.promise) });
+    await using rig = createRig({ origin: target.origin, workers: 50 }, { count });
+    await rig.threads.start();
+
+    for (let key = 1; key <= 150; key += 1) rig.threads.send(makeJob({ key, path: key === 7 ? '/slow' : '/fast' }));
+    await target.received(50);
+    gate.resolve({ kind: 'answer' });
+    await eventually(() => rig.outcomes.size === 149 || target.requests.length > 150);
+
+    expect(rig.outcomes.has(7)).toBe(false);
+    expect(rig.told).toHaveLength(count);
+    slow.resolve({ kind: 'answer', status: 202 });
+    await eventually(() => rig.outcomes.size === 150);
+    expect(rig.outcomes.get(7)).toMatchObject({ kind: 'answered', status: 202 });
+    expect(target.counts).toMatchObject({ peakUnanswered: 50, peakOpen: 50, connections: 50 });
+  });
+});
+
+test('goes to the thread with the most workers free', async () => {
+  await using target = await startTarget({ script: () => ({ kind: 'silent' }) });
+  await using rig = createRig({ origin: target.origin, workers: 3 }, { count: 3 });
+  await rig.threads.start();
+
+  for (let key = 1; key <= 3; key += 1) rig.threads.send(makeJob({ key }));
+
+  await target.received(3); // each thread has one worker: two jobs in one of them would wait
+});
+
+test('sends what it was handed before the thread was up', async () => {
+  await using target = await startTarget();
+  await using rig = createRig({ origin: target.origin, workers: 1 });
+
+  for (const key of [1, 2]) rig.threads.send(makeJob({ key, path: `/${key}` }));
+  const started = rig.threads.start();
+  rig.threads.send(makeJob({ key: 3, path: '/3' }));
+  await started;
+
+  await eventually(() => rig.outcomes.size === 3);
+  expect(target.requests.map(({ path }) => path)).toEqual(['/1', '/2', '/3']);
+});
+
+describe('a thread that dies', () => {
+  test('gives its jobs back, says why, and the next one takes over', async () => {
+    await using target = await startTarget({ script: ({ path }) => ({ kind: path === '/hangs' ? 'silent' : 'answer' }) });
+    await using rig = createRig({ origin: target.origin });
+    await rig.threads.start();
+    rig.threads.send(makeJob({ key: 1, path: '/hangs' }));
+    await target.received(1);
+
+    rig.threads.send(poison(2));
+    await eventually(() => rig.lost.length > 0);
+    rig.threads.send(makeJob({ key: 3, path: '/next' }));
+    await eventually(() => rig.outcomes.size > 0);
+
+    expect(rig.lost).toEqual([1, 2]);
+    expect([...rig.outcomes.keys()]).toEqual([3]);
+    expect(rig.told.map(({ pool, state }) => `${pool} ${state}`)).toEqual(['http_pool started', 'http_pool died', 'http_pool started']);
+    expect(rig.told[1]?.reason).not.toBe('');
+  });
+
+  test('leaves the other threads of its pool alone', async () => {
+    const held = createDeferred<Answer>();
+    await using target = await startTarget({ script: () => held.promise });
+    await using rig = createRig({ origin: target.origin, workers: 2 }, { count: 2 });
+    await rig.threads.start();
+    rig.threads.send(makeJob({ key: 1 }));
+    await target.received(1);
+
+    rig.threads.send(poison(2));
+    await eventually(() => rig.lost.length > 0);
+    held.resolve({ kind: 'answer' });
+    await eventually(() => rig.outcomes.size > 0);
+
+    expect(rig.lost).toEqual([2]);
+    expect([...rig.outcomes.keys()]).toEqual([1]);
+  });
+});
+
+describe('asked from time to time whether it still turns', () => {
+  test('a thread that has not answered by the next time is replaced', async () => {
+    const timers = createSteppedTimers();
+    await using target = await startTarget({ script: ({ path }) => ({ kind: path === '/hangs' ? 'silent' : 'answer' }) });
+    await using rig = createRig({ origin: target.origin }, { timers });
+    await rig.threads.start();
+    rig.threads.send(makeJob({ key: 1, path: '/hangs' }));
+    await target.received(1);
+
+    timers.step();
+    timers.step(); // at once: it had no time to answer
+    expect(rig.lost).toEqual([1]);
+    expect(rig.told.at(-1)).toEqual({ pool: 'http_pool', state: 'died', reason: 'it has not answered for 10000 ms' });
+    timers.step();
+    rig.threads.send(makeJob({ key: 2 }));
+    await eventually(() => rig.outcomes.has(2));
+  });
+
+  test('one that gives any sign of life stays', async () => {
+    const timers = createSteppedTimers();
+    await using target = await startTarget();
+    await using rig = createRig({ origin: target.origin }, { timers });
+    await rig.threads.start();
+    for (let key = 1; key <= 3; key += 1) {
+      timers.step();
+      rig.threads.send(makeJob({ key }));
+      await eventually(() => rig.outcomes.has(key));
+    }
+    expect(rig.told.map(({ state }) => state)).toEqual(['started']);
+  });
+});
+
+test('stop lets what is in flight end, and closes the connections', async () => {
+  const held = createDeferred<Answer>();
+  await using target = await startTarget({ script: () => held.promise });
+  await using rig = createRig({ origin: target.origin });
+  await rig.threads.start();
+  rig.threads.send(makeJob({ key: 1 }));
+  await target.received(1);
+
+  const stopped = rig.threads.stop();
+  held.resolve({ kind: 'answer' });
+  await stopped;
+
+  await eventually(() => rig.outcomes.has(1) && target.counts.open === 0);
+  expect(rig.told.map(({ state }) => state)).toEqual(['started']);
+});
+
+test('kill ends the threads at once, though the backend hangs', async () => {
+  await using target = await startTarget({ script: () => ({ kind: 'silent' }) });
+  await using rig = createRig({ origin: target.origin }, { count: 2 });
+  await rig.threads.start();
+  for (let key = 1; key <= 4; key += 1) rig.threads.send(makeJob({ key }));
+  await target.received(4);
+
+  await rig.threads.kill();
+
+  await eventually(() => target.counts.open === 0);
+  expect([rig.outcomes.size, rig.lost.length]).toEqual([0, 0]);
+  expect(rig.told.filter(({ state }) => state === 'died')).toEqual([]);
+});
+
+/** Timers of which a step lets go off all that are set, and none that those set. */
+function createSteppedTimers(): Timers & { step(): void } {
+  const set = new Set<() => void>();
+  return {
+    after: (_delayMs, action) => {
+      const fire = () => action();
+      set.add(fire);
+      return () => set.delete(fire);
+    },
+    step: () => {
+      for (const fire of [...set]) {
+        if (set.delete(fire)) fire();
+      }
+    },
+  };
+}
