@@ -8,6 +8,7 @@ import type { Events } from '../../src/telemetry/events.ts';
 import { importBuilt } from '../support/built.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeJob, makeThreadSettings } from '../support/make-job.ts';
+import { createSteppedTimers } from '../support/stepped-timers.ts';
 import { type Answer, startTarget } from '../support/target.ts';
 
 // The build: real threads cannot load .ts here.
@@ -182,20 +183,3 @@ test('kill ends the threads at once, though the backend hangs', async () => {
   expect([rig.outcomes.size, rig.lost.length]).toEqual([0, 0]);
   expect(rig.told.filter(({ state }) => state === 'died')).toEqual([]);
 });
-
-/** Timers of which a step lets go off all that are set, and none that those set. */
-function createSteppedTimers(): Timers & { step(): void } {
-  const set = new Set<() => void>();
-  return {
-    after: (_delayMs, action) => {
-      const fire = () => action();
-      set.add(fire);
-      return () => set.delete(fire);
-    },
-    step: () => {
-      for (const fire of [...set]) {
-        if (set.delete(fire)) fire();
-      }
-    },
-  };
-}

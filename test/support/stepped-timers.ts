@@ -1,0 +1,18 @@
+import type { Timers } from '../../src/kit/timers.ts';
+
+/** Timers of which a step lets go off all that are set, and none that those set. */
+export function createSteppedTimers(): Timers & { step(): void } {
+  const set = new Set<() => void>();
+  return {
+    after: (_delayMs, action) => {
+      const fire = () => action();
+      set.add(fire);
+      return () => set.delete(fire);
+    },
+    step: () => {
+      for (const fire of [...set]) {
+        if (set.delete(fire)) fire();
+      }
+    },
+  };
+}
