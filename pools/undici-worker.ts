@@ -31,8 +31,8 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
   readonly #abort = (): void => this.#giveUp();
   #exchange: Exchange | undefined;
   #carriage: Carriage | undefined;
-  #dialling: Socket | undefined;
-  #abortOnWire: (() => void) | undefined;
+  #socket: Socket | undefined;
+  #onWire = false;
   /** Requests that the present connection has carried, the one under way included. */
   #carried = 0;
   #answerBegan = false;
@@ -63,7 +63,7 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
   }
 
   onConnect(abort: () => void): void {
-    this.#abortOnWire = abort;
+    this.#onWire = true;
     this.#carried += 1;
     if (this.#exchange?.concluded === false) this.#exchange.sent();
     else abort();
@@ -101,7 +101,7 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
   }
 
   #dispatch({ job }: Exchange, { headers }: Carriage): void {
-    this.#abortOnWire = undefined;
+    this.#onWire = false;
     this.#answerBegan = false;
     this.#client.dispatch({ method: job.method, path: job.path, headers, body: job.body }, this);
   }
@@ -111,7 +111,7 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
    * so, before any byte of an answer, is sent once more on a fresh connection, as part of the same attempt.
    */
   #wasStale(error: Error): boolean {
-    const reused = this.#abortOnWire !== undefined && this.#carried > 1;
+    const reused = this.#onWire && this.#carried > 1;
     const untouched = !this.#answerBegan && !this.#resent && this.#exchange?.concluded === false;
     return reused && untouched && closedByPeer.has(codeOf(error));
   }
@@ -124,16 +124,15 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
 
   #dial(dial: Dial, opened: (...result: [null, Socket] | [Error, null]) => void): void {
     this.#carried = 0;
-    this.#dialling = dial((error, socket) => {
-      this.#dialling = undefined;
+    this.#socket = dial((error, socket) => {
       if (error === undefined) opened(null, socket);
       else opened(error, null);
     });
   }
 
+  /** Undici's own abort would open the next connection at once, whether or not there is anything to carry. */
   #giveUp(): void {
-    if (this.#abortOnWire !== undefined) this.#abortOnWire();
-    else this.#dialling?.destroy(new Error('given up'));
+    this.#socket?.destroy(new Error('given up'));
   }
 
   #release(): void {

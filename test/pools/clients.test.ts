@@ -145,6 +145,17 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     await eventually(() => target.counts.open === 0);
   });
 
+  test('opens no connection for a request that it has given up', async () => {
+    await using target = await startTarget({ script: () => ({ kind: 'silent' }) });
+    await using thread = serveHere(settingsFor(target, { requestTimeoutMs: 60 }));
+
+    for (const key of [1, 2]) await thread.deliver(makeJob({ key }));
+    await eventually(() => target.counts.open === 0);
+
+    expect(target.counts.connections).toBe(2);
+    expect(target.requests).toHaveLength(2);
+  });
+
   test('spends no time of a job that waits for a worker', async () => {
     const held = createDeferred<Answer>();
     await using target = await startTarget({ script: ({ path }) => (path === '/held' ? held.promise : { kind: 'answer' }) });

@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest';
+import { createDeadlines, type Due } from '../../pools/deadlines.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { createDeferred } from '../../src/kit/deferred.ts';
+
+function createRig() {
+  const deadlines = createDeadlines(systemClock);
+  const expired: string[] = [];
+
+  function watch(name: string, inMs: number): { dueAt: number; readonly over: Promise<void> } {
+    const over = createDeferred<void>();
+    const due = {
+      dueAt: systemClock.monotonic() + inMs,
+      over: over.promise,
+      expire(): void {
+        expect(systemClock.monotonic()).toBeGreaterThanOrEqual(due.dueAt);
+        deadlines.forget(due);
+        expired.push(name);
+        over.resolve();
+      },
+    } satisfies Due & { over: Promise<void> };
+    deadlines.watch(due);
+    return due;
+  }
+
+  return { deadlines, expired, watch };
+}
+
+test('a nearer deadline ends before an earlier, farther one', async () => {
+  const { watch, expired } = createRig();
+  const far = watch('far', 60);
+  const near = watch('near', 20);
+
+  await Promise.all([far.over, near.over]);
+
+  expect(expired).toEqual(['near', 'far']);
+});
+
+test('a deadline that moves away ends at its new time', async () => {
+  const { watch, expired } = createRig();
+  const moved = watch('moved', 20);
+  moved.dueAt += 40;
+  const steady = watch('steady', 40);
+
+  await Promise.all([moved.over, steady.over]);
+
+  expect(expired).toEqual(['steady', 'moved']);
+});
+
+test('what is forgotten never ends', async () => {
+  const { deadlines, expired } = createRig();
+  const forgotten: Due = { dueAt: systemClock.monotonic() + 10, expire: () => expired.push('forgotten') };
+  deadlines.watch(forgotten);
+  deadlines.forget(forgotten);
+  const later = createDeferred<void>();
+  const last: Due = {
+    dueAt: systemClock.monotonic() + 40,
+    expire: () => {
+      deadlines.forget(last);
+      later.resolve();
+    },
+  };
+  deadlines.watch(last);
+
+  await later.promise;
+
+  expect(expired).toEqual([]);
+});
+
+test('what is watched by something that ends is seen to its end too', async () => {
+  const { watch, expired, deadlines } = createRig();
+  const second = createDeferred<void>();
+  const first: Due = {
+    dueAt: systemClock.monotonic() + 10,
+    expire: () => {
+      deadlines.forget(first);
+      expired.push('first');
+      void watch('second', 10).over.then(second.resolve);
+    },
+  };
+  deadlines.watch(first);
+
+  await second.promise;
+
+  expect(expired).toEqual(['first', 'second']);
+});

@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest';
+import type { HeaderPair } from '../../pools/contract.ts';
+import { requestHeaders, unsendable } from '../../pools/request-headers.ts';
+import { makeJob, makeThreadSettings } from '../support/make-job.ts';
+import { serveHere } from '../support/pool-thread.ts';
+import { startTarget } from '../support/target.ts';
+
+const about = { userAgent: 'xmpp-event-pusher/1.2.3', now: 1_700_000_000_999 };
+
+test('every request says which delivery and attempt it is, when it was seen, and when it is sent', () => {
+  const job = makeJob({ attempt: 3, headers: [], seenAt: '2026-11-22T03:44:00.123Z' });
+
+  expect(requestHeaders(job, about)).toEqual([
+    ...['webhook-id', job.id],
+    ...['webhook-timestamp', '1700000000'],
+    ...['event-pusher-time', '2026-11-22T03:44:00.123Z'],
+    ...['event-pusher-attempt', '3'],
+    ...['user-agent', 'xmpp-event-pusher/1.2.3'],
+  ]);
+});
+
+test('a handler’s own come first, in their order and case', () => {
+  const headers: HeaderPair[] = [
+    ['X-B', '2'],
+    ['x-a', '1'],
+    ['X-B', '3'],
+  ];
+
+  expect(requestHeaders(makeJob({ headers }), about).slice(0, 6)).toEqual(['X-B', '2', 'x-a', '1', 'X-B', '3']);
+});
+
+test.each([
+  'Connection',
+  'Content-Length',
+  'Event-Pusher-Attempt',
+  'Event-Pusher-Time',
+  'Expect',
+  'Host',
+  'Keep-Alive',
+  'Proxy-Connection',
+  'TE',
+  'Trailer',
+  'Transfer-Encoding',
+  'Upgrade',
+  'User-Agent',
+  'Webhook-Id',
+  'Webhook-Timestamp',
+])('a handler’s own %s is left out', (name) => {
+  expect(requestHeaders(makeJob({ headers: [[name, 'of the handler']] }), about)).not.toContain('of the handler');
+});
+
+describe('what cannot be sent', () => {
+  test.each<readonly [string, HeaderPair]>([
+    ['a line break in a value', ['x-a', '1\r\nx-smuggled: 2']],
+    ['a bare line feed in a value', ['x-a', '1\nx-smuggled: 2']],
+    ['a NUL in a value', ['x-a', '\0']],
+    ['a character beyond Latin-1 in a value', ['x-a', '🎉']],
+    ['a line break in a name', ['x-a: 1\r\nx-smuggled', '2']],
+    ['a colon in a name', ['x:a', '1']],
+    ['an empty name', ['', '1']],
+  ])('%s', (_what, header) => {
+    expect(unsendable(makeJob({ headers: [header] }))).toMatchObject({ code: 'ERR_INVALID_HEADER' });
+  });
+
+  test.each(['', 'notifications', '/a b', '/a\r\nx-smuggled: 1', '/ä', 'http://elsewhere/'])('the path %j', (path) => {
+    expect(unsendable(makeJob({ path }))).toMatchObject({ code: 'ERR_UNESCAPED_CHARACTERS' });
+  });
+
+  test.each(['', 'PO ST', 'POST /smuggled HTTP/1.1\r\n'])('the method %j', (method) => {
+    expect(unsendable(makeJob({ method }))).toMatchObject({ code: 'ERR_INVALID_HTTP_TOKEN' });
+  });
+
+  test.each(['undici', 'got'] as const)('reaches no backend through %s, and frees its worker', async (client) => {
+    await using target = await startTarget();
+    await using thread = serveHere(makeThreadSettings({ client, origin: target.origin, workers: 1 }));
+
+    const outcome = await thread.deliver(makeJob({ key: 1, headers: [['x-a', '1\r\nx-smuggled: 2']] }));
+    await thread.deliver(makeJob({ key: 2, path: '/next' }));
+
+    expect(outcome).toMatchObject({ kind: 'unreachable', code: 'ERR_INVALID_HEADER', message: expect.stringContaining('"x-a"') });
+    expect(target.requests.map(({ path }) => path)).toEqual(['/next']);
+  });
+});
+
+test('tabs and Latin-1 can be sent', () => {
+  expect(unsendable(makeJob({ headers: [['x-a', 'a\tÄ~']] }))).toBeUndefined();
+});
