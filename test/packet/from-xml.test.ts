@@ -70,6 +70,26 @@ describe('the id of the archive is the one that our own side gave', () => {
     expect(packetOf(xml('chat'), { direction: 'out' }).packet.stanzaId).toBeUndefined();
   });
 
+  test.each([
+    ['a stranger', 'mallory@evil.example'],
+    ['the other side', 'bob@localhost'],
+    ['the host of the sender', 'localhost'],
+    ['one of the sender’s sessions', 'alice@localhost/Phone'],
+  ])('not %s', (_who, by) => {
+    expect(packetOf(`<message ${addressed}><body>hi</body>${id(by, '6')}</message>`).packet.stanzaId).toBeUndefined();
+  });
+
+  test('not somebody in the room, nor another room', () => {
+    const ids = id('hall@rooms.localhost/vee', '7') + id('den@rooms.localhost', '8');
+    const xml = `<message from='hall@rooms.localhost/vee' to='bob@localhost/x' type='groupchat'><body>hi</body>${ids}</message>`;
+    expect(packetOf(xml, { direction: 'out' }).packet.stanzaId).toBeUndefined();
+  });
+
+  test('not one inside of something else', () => {
+    const xml = `<message ${addressed}><result xmlns='urn:xmpp:mam:2'>${id('alice@localhost', '9')}</result></message>`;
+    expect(packetOf(xml).packet.stanzaId).toBeUndefined();
+  });
+
   test('none of another namespace', () => {
     const xml = `<message ${addressed}><stanza-id xmlns='urn:x' by='alice@localhost' id='5'/></message>`;
     expect(packetOf(xml).packet.stanzaId).toBeUndefined();

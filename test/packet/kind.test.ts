@@ -47,3 +47,49 @@ test.each([
 test.each(['iq', 'presence'])('%s is a kind of its own, whatever it holds', (name) => {
   expect(kindOf(parseStanza(`<${name}>${correction}${composing}</${name}>`))).toBe(name);
 });
+
+/** Every mark, strongest first. */
+const marks = [
+  ['retraction', "<retract xmlns='urn:xmpp:message-retract:0'/>"],
+  ['retraction', retraction],
+  ['retraction', fastened],
+  ['reaction', reactions],
+  ['encrypted', omemo],
+  ['encrypted', "<encrypted xmlns='urn:xmpp:omemo:1'/>"],
+  ['encrypted', "<encrypted xmlns='urn:xmpp:omemo:2'/>"],
+  ['encrypted', "<openpgp xmlns='urn:xmpp:openpgp:0'/>"],
+  ['encrypted', "<x xmlns='jabber:x:encrypted'/>"],
+  ['encrypted', "<encryption xmlns='urn:xmpp:eme:0'/>"],
+  ['correction', correction],
+  ['receipt', receipt],
+  ...['received', 'displayed', 'acknowledged'].map((name) => ['marker', `<${name} xmlns='urn:xmpp:chat-markers:0'/>`] as const),
+  ...['active', 'composing', 'gone', 'inactive', 'paused'].map(
+    (name) => ['chat-state', `<${name} xmlns='http://jabber.org/protocol/chatstates'/>`] as const,
+  ),
+] as const;
+const countsOnlyWithoutBody: ReadonlySet<string> = new Set(['receipt', 'marker', 'chat-state']);
+
+describe.each(marks)('%s by %s', (kind, mark) => {
+  const inMessage = (content: string): string => kindOf(parseStanza(`<message xmlns='jabber:client'>${content}</message>`));
+
+  test('alone, and among what is no mark', () => {
+    expect(inMessage(mark)).toBe(kind);
+    expect(inMessage(` <thread>1</thread>${mark}<no-store xmlns='urn:xmpp:hints'/>`)).toBe(kind);
+  });
+
+  test('beside a body', () => {
+    expect(inMessage(body + mark)).toBe(countsOnlyWithoutBody.has(kind) ? 'message' : kind);
+  });
+
+  test('is stronger than all below it, on either side of it', () => {
+    const weaker = marks.slice(marks.findIndex(([, other]) => other === mark)).map(([, other]) => other);
+    expect(inMessage(weaker.join(''))).toBe(kind);
+    expect(inMessage(weaker.toReversed().join(''))).toBe(kind);
+  });
+
+  test('is none when it is quoted in something else', () => {
+    expect(inMessage(`${body}<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'>${mark}</message></forwarded>`)).toBe(
+      'message',
+    );
+  });
+});
