@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
@@ -49,13 +49,19 @@ async function createRig(text = config) {
   const timers = createSteppedTimers();
   const onTrouble = (trouble: Trouble) => troubles.push(trouble);
   const supervisor = createSupervisor({ file, clock: systemClock, random: () => 0.5, timers, onTrouble });
+  /** In one step: a thread that looks meanwhile would read half an order. */
+  async function order(what: 'exit' | 'throw'): Promise<void> {
+    await writeFile(beside('order to be'), what);
+    await rename(beside('order to be'), beside('order'));
+  }
+
   const loaded = async () => (await readFile(beside('loaded'), 'utf8')).length;
   return {
     supervisor,
     troubles,
     timers,
     rewrite: (changed: string) => writeFile(file, changed),
-    order: (what: 'exit' | 'throw') => writeFile(beside('order'), what),
+    order,
     /** Resolves when so many service threads have loaded their callbacks. */
     loaded: (count: number) => eventually(async () => (await loaded()) === count, { withinMs: 30_000 }),
     [Symbol.asyncDispose]: () => supervisor.stop(),
