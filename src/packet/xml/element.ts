@@ -95,6 +95,8 @@ export function appendChild(children: Child[], child: Child): void {
   else children.push(child);
 }
 
+const NO_CHILDREN: readonly Child[] = Object.freeze([]);
+
 class Element implements Stanza {
   readonly name: string;
   readonly attrs: Readonly<Record<string, string>>;
@@ -108,7 +110,7 @@ class Element implements Stanza {
     this.name = head.name;
     this.attrs = Object.freeze(head.attrs);
     this.ns = head.ns;
-    this.children = Object.freeze(children);
+    this.children = children.length === 0 ? NO_CHILDREN : Object.freeze(children);
     this.#scope = head.scope;
     this.#open = head.open;
     Object.freeze(this);

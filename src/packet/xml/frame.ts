@@ -28,9 +28,9 @@ export interface FramerOptions {
 /** Frames one stream; holds at most `maxStanzaBytes` beside the chunk it was given. */
 export interface Framer {
   /**
-   * Takes what was read, calling the listeners before it returns. Throws STREAM_INVALID or STANZA_TOO_LARGE, or what a
-   * listener threw; every later call throws the same. White space between stanzas (keepalives), comments and processing instructions there
-   * are skipped.
+   * Takes what was read, calling the listeners before it returns. White space between stanzas (keepalives), comments
+   * and processing instructions there are skipped unread. Throws STREAM_INVALID or STANZA_TOO_LARGE, or what a listener
+   * threw; every later call throws the same.
    */
   push(chunk: Buffer): void;
 }

@@ -12,7 +12,7 @@ export function resolveHead(name: string, attrs: Record<string, string>, outer: 
   for (const attribute in attrs) {
     const prefix = declaredPrefix(attribute);
     if (prefix !== undefined) scope = { prefix, uri: checkedUri(attribute, attrs[attribute] ?? ''), outer: scope };
-    else if (attribute.includes(':')) prefixed += 1;
+    else if (attribute !== 'xml:lang' && attribute.includes(':')) prefixed += 1; // that one needs no check, and stands in most stanzas
   }
   if (prefixed > 0) checkAttributes(attrs, scope);
   return { name, attrs, ns: namespaceOf(name, scope), scope, open: false };

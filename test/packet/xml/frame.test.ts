@@ -163,6 +163,19 @@ test('a stanza above the limit is refused before its end came, naming the option
   }
 });
 
+test('a stanza above the limit is refused also when all of it came in one read', () => {
+  const whole = Buffer.from(`${header}<a>${'x'.repeat(98)}</a>`);
+  for (const reads of [[whole], cut(whole, [whole.length - 1])]) {
+    expect(thrownBy(() => frames(reads, { maxStanzaBytes: 100 }))).toMatchObject({ code: 'STANZA_TOO_LARGE' });
+  }
+});
+
+test('a large stanza that comes byte by byte is put together again', () => {
+  const stanza = Buffer.from(`<a>${Array.from({ length: 20_000 }, (_, index) => index).join('ü')}</a>`);
+  const [whole] = frames([header, ...byteByByte(stanza)], { maxStanzaBytes: stanza.length });
+  expect(whole?.equals(stanza)).toBe(true);
+});
+
 test('a header above the limit is refused', () => {
   expect(thrownBy(() => frames([`<s a='${'x'.repeat(200)}'`], { maxStanzaBytes: 100 }))).toMatchObject({ code: 'STANZA_TOO_LARGE' });
 });
