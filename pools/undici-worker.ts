@@ -36,7 +36,6 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
   /** Requests that the present connection has carried, the one under way included. */
   #carried = 0;
   #answerBegan = false;
-  #resent = false;
 
   constructor(origin: string, { dial, onIdle }: UndiciWorkerOptions) {
     this.#onIdle = onIdle;
@@ -53,7 +52,6 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
   carry(exchange: Exchange, carriage: Carriage): void {
     this.#exchange = exchange;
     this.#carriage = carriage;
-    this.#resent = false;
     exchange.begin(this.#abort);
     this.#dispatch(exchange, carriage);
   }
@@ -91,7 +89,6 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
   onError(error: Error): void {
     const exchange = this.#exchange;
     if (exchange !== undefined && this.#carriage !== undefined && this.#wasStale(error)) {
-      this.#resent = true;
       exchange.resend();
       queueMicrotask(() => this.#resend());
       return;
@@ -112,7 +109,7 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
    */
   #wasStale(error: Error): boolean {
     const reused = this.#onWire && this.#carried > 1;
-    const untouched = !this.#answerBegan && !this.#resent && this.#exchange?.concluded === false;
+    const untouched = !this.#answerBegan && this.#exchange?.concluded === false;
     return reused && untouched && closedByPeer.has(codeOf(error));
   }
 

@@ -222,6 +222,19 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(target.requests.filter(({ path }) => path === '/dead')).toHaveLength(2);
   });
 
+  test('does not send again what was answered in part', async () => {
+    await using target = await startTarget({
+      script: ({ path }) => (path === '/well' ? { kind: 'answer' } : { kind: 'answer', body: 'half', contentLength: 8, close: true }),
+    });
+    await using thread = serveHere(settingsFor(target));
+
+    await thread.deliver(makeJob({ key: 1, path: '/well' }));
+    const outcome = await thread.deliver(makeJob({ key: 2, path: '/half' }));
+
+    expect(outcome).toMatchObject({ kind: 'broken', code: 'ECONNRESET' });
+    expect(target.requests.map(({ path }) => path)).toEqual(['/well', '/half']);
+  });
+
   test('never has more than its workers in flight, and tells the fast ones while a slow one hangs', async () => {
     const slow = createDeferred<Answer>();
     const gate = createDeferred<Answer>();
