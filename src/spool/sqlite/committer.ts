@@ -13,7 +13,9 @@ export interface CommitterParts {
   readonly room: Room;
   readonly depths: Depths;
   perform(command: Command, now: EpochMs): Answer;
-  /** Reads anew what memory knows of the disk. */
+  /** Writes what the commands left to the end of the transaction. */
+  writeRest(): void;
+  /** The transaction was undone: reads anew what memory knows of the disk. */
   reload(): void;
 }
 
@@ -21,7 +23,7 @@ export interface CommitterParts {
  * Runs a batch of commands as one transaction. Where there is no room for it, appends are left undone, and the others are
  * tried one by one: removing what is settled is what makes room.
  */
-export function createCommitter({ db, clock, room, depths, perform, reload }: CommitterParts) {
+export function createCommitter({ db, clock, room, depths, perform, writeRest, reload }: CommitterParts) {
   const begin = db.prepare(statements.beginWrite);
   const commit = db.prepare(statements.commit);
 
@@ -31,9 +33,8 @@ export function createCommitter({ db, clock, room, depths, perform, reload }: Co
     let undone: number[] = [];
     let closed = room.refusal();
 
-    const appends = indexesWhere(commands, isAppend);
-    const others = indexesWhere(commands, (command) => !isAppend(command));
-    const admitted = closed === '' ? [...others, ...appends] : others;
+    const { appends, others } = sorted(commands);
+    const admitted = closed === '' ? others.concat(appends) : others;
     const failure = tryToRun(admitted);
     if (failure !== undefined) {
       closed = `no room for the spool: ${failure.message}`;
@@ -52,7 +53,7 @@ export function createCommitter({ db, clock, room, depths, perform, reload }: Co
           const command = commands[index];
           if (command !== undefined) answers[index] = perform(command, now);
         }
-        depths.write();
+        writeRest();
         commit.run();
         return undefined;
       } catch (error) {
@@ -65,10 +66,12 @@ export function createCommitter({ db, clock, room, depths, perform, reload }: Co
   };
 }
 
-function isAppend(command: Command): boolean {
-  return command[0] === 'append';
-}
-
-function indexesWhere(commands: readonly Command[], holds: (command: Command) => boolean): number[] {
-  return commands.flatMap((command, index) => (holds(command) ? [index] : []));
+/** Indexes of the commands; what makes room comes first. */
+function sorted(commands: readonly Command[]): { readonly appends: number[]; readonly others: number[] } {
+  const appends: number[] = [];
+  const others: number[] = [];
+  commands.forEach(([kind], index) => {
+    (kind === 'append' ? appends : others).push(index);
+  });
+  return { appends, others };
 }

@@ -30,6 +30,8 @@ export interface OwedDeliveries {
   /** Promotes the next of the lane that `held` has left, where it had one. */
   moveOn(held: Held, take: boolean): Released;
   oldest(pool: string): EpochMs | undefined;
+  /** Finds out whether lanes need be looked up at all; now and then. */
+  look(): void;
 }
 
 export interface Wanted {
@@ -43,6 +45,7 @@ const none: Released = { kind: 'none' };
 export function createOwedDeliveries(db: Database.Database, depths: Depths): OwedDeliveries {
   const insert = db.prepare(statements.insert);
   const remove = db.prepare<[number]>(statements.remove);
+  const anyInLane = db.prepare<[], number>(statements.anyInLane).pluck();
   const laneFirst = db.prepare<[string], number>(statements.laneFirst).pluck();
   const readyFirst = db.prepare<[string, number], readonly [seq: number, due: number, bytes: number]>(statements.readyFirst).raw();
   const claimRow = db.prepare<[number], ClaimedRow>(statements.claim).raw();
@@ -55,13 +58,20 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
   const freeClaims = db.prepare(statements.freeClaims);
   const holding = createHolding();
   let lastSeq = 0;
+  /** Somebody of a lane may be ready or waiting. False is certain: while all keep up, no lane need be looked up. */
+  let standing = true;
 
   function load(): void {
+    look();
     lastSeq = Math.max(...lastSeqOf.map((statement) => statement.get() ?? 0));
     holding.clear();
     for (const [seq, attempts, pool, lane, createdAt] of claims.iterate()) {
       holding.take({ seq, attempts, pool, lane, createdAt, followed: true });
     }
+  }
+
+  function look(): void {
+    standing = anyInLane.get() !== undefined;
   }
 
   function add(row: Row, take: boolean): number | string {
@@ -72,12 +82,13 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     insert.run(lastSeq, state, createdAt, id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body);
     depths.add(pool, { waiting: 1 });
     if (state === 2) holding.take({ seq: lastSeq, attempts: 0, pool, lane, createdAt, followed: false });
+    else if (lane !== null) standing = true;
     return state === 2 ? lastSeq : state === 1 ? pool : 0;
   }
 
   /** A lane is held by its claimed head, which memory knows, or by a ready one, which stands in the index. */
   function isFree(lane: string): boolean {
-    return !holding.follow(lane) && laneFirst.get(lane) === undefined;
+    return !holding.follow(lane) && (!standing || laneFirst.get(lane) === undefined);
   }
 
   function claim(pool: string, { limit, bytes, now }: Wanted): readonly [claimed: ClaimedRow[], nextAt: EpochMs | undefined] {
@@ -103,6 +114,7 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
 
   function giveBack(held: Held, { due, failedAt, leaveLane }: Parameters<OwedDeliveries['giveBack']>[1]): void {
     holding.drop(held);
+    standing = true;
     if (due === undefined) makeReady.get(held.seq);
     else retry.run(due, failedAt === undefined ? 0 : 1, failedAt ?? null, leaveLane ? 1 : 0, held.seq);
   }
@@ -141,5 +153,6 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     },
     moveOn,
     oldest,
+    look,
   };
 }

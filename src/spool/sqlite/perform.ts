@@ -1,18 +1,16 @@
-import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { Mark } from '../../packet/receipt.ts';
 import type { AttemptRecord, Fate } from '../spool.ts';
 import type { Graveyard } from './graveyard.ts';
 import type { Held } from './holding.ts';
+import type { Marks } from './marks.ts';
 import type { OwedDeliveries, Released } from './owed.ts';
 import type { People } from './people.ts';
 import type { Answer, Command, Row, Settled } from './protocol.ts';
-import { statements, wholeTables } from './statements.ts';
 
 export interface PerformerParts {
-  readonly db: Database.Database;
   readonly owed: OwedDeliveries;
   readonly dead: Graveyard;
+  readonly marks: Marks;
   readonly people: People;
 }
 
@@ -20,18 +18,15 @@ type Append = Extract<Command, readonly ['append', ...unknown[]]>;
 type Settle = Extract<Command, readonly ['settle', ...unknown[]]>;
 
 /** Does one command, inside a transaction, and gives its answer. */
-export function createPerformer({ db, owed, dead, people }: PerformerParts): (command: Command, now: EpochMs) => Answer {
-  const setMark = db.prepare<[string, string, string, string, number]>(statements.setMark);
-  const marks = db.prepare<[], Mark>(wholeTables.marks);
-
-  function append([, rows, take, stillBorn, mark]: Append, now: EpochMs): readonly number[] {
+export function createPerformer({ owed, dead, marks, people }: PerformerParts): (command: Command, now: EpochMs) => Answer {
+  function append([, rows, take, stillBorn, mark]: Append, now: EpochMs): number | readonly number[] {
     const seqs = rows.map((row, index) => {
       const place = owed.add(row, take[index] === true);
       return typeof place === 'number' ? place : 0;
     });
     for (const born of stillBorn) dead.buryStillBorn(born, now);
-    if (mark !== undefined) setMark.run(mark.attachment, mark.host, mark.node, mark.epoch, mark.h);
-    return seqs;
+    if (mark !== undefined) marks.set(mark);
+    return seqs.length === 1 ? (seqs[0] ?? 0) : seqs;
   }
 
   function delivered(seq: number, claimNext: boolean): Settled {

@@ -62,8 +62,8 @@ export type CommandKind = Command[0];
 
 /** What each command is answered with. `more` says where to go on, undefined: that was all. */
 export interface Answers {
-  /** By row: its `seq` where it was claimed, else 0. */
-  readonly append: readonly number[];
+  /** By row: its `seq` where it was claimed, else 0. A lone row's number stands bare: nearly all entries have one. */
+  readonly append: number | readonly number[];
   readonly claim: readonly [claimed: readonly ClaimedRow[], nextAt: EpochMs | undefined];
   readonly 'dead-letter': DeadRow | undefined;
   readonly 'dead-letters': { readonly letters: readonly DeadLetter[]; readonly more: DeadCursor | undefined };

@@ -5,12 +5,12 @@ import { ServiceError } from '../../kit/errors.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
 import type { Timers } from '../../kit/timers.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { Claimed, DeadLetter, Entry, Settlement, Spool } from '../spool.ts';
+import type { Claimed, DeadLetter, Entry, NewDelivery, Settlement, Spool } from '../spool.ts';
 import { createGauge } from './gauge.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { type FileSystemOf, preparePlace } from './place.ts';
 import type { Answers, Committed, DeadCursor, Found, Settled } from './protocol.ts';
-import { claimedOf, detailOf, rowOf } from './rows.ts';
+import { claimedOf, detailOf, newlyClaimed, rowOf } from './rows.ts';
 import { type SpoolThread, startSpoolThread } from './thread.ts';
 
 export interface SqliteSpoolDeps {
@@ -65,12 +65,7 @@ export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, 
   }
 
   function append({ deliveries, claim, deadLetters, mark }: Entry): Promise<readonly Claimed[]> {
-    return group.ask(['append', deliveries.map(rowOf), claim, deadLetters, mark], (seqs) =>
-      deliveries.flatMap((delivery, index) => {
-        const seq = seqs[index] ?? 0;
-        return seq === 0 ? [] : [{ ...delivery, seq, attempts: 0, failingSince: undefined }];
-      }),
-    );
+    return group.ask(['append', deliveries.map(rowOf), claim, deadLetters, mark], (answer) => bornClaimed(deliveries, answer));
   }
 
   function settle({ seq, fate, attempt, spawn, claimNext }: Settlement): ReturnType<Spool['settle']> {
@@ -134,4 +129,12 @@ export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, 
     purgeDead,
     stats: gauge.stats,
   };
+}
+
+/** Those that were claimed at birth, made of what was handed over: nothing need be read. */
+function bornClaimed(deliveries: readonly NewDelivery[], answer: Answers['append']): readonly Claimed[] {
+  return deliveries.flatMap((delivery, index) => {
+    const seq = (typeof answer === 'number' ? answer : answer[index]) ?? 0;
+    return seq === 0 ? [] : newlyClaimed(delivery, seq);
+  });
 }

@@ -11,6 +11,7 @@ export const statements = {
   insert: `INSERT INTO deliveries (seq, state, due, attempts, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at,
     created_at, target, body) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   remove: 'DELETE FROM deliveries WHERE seq = ?',
+  anyInLane: 'SELECT 1 FROM deliveries INDEXED BY lanes WHERE lane IS NOT NULL AND state < 2 LIMIT 1',
   laneFirst: 'SELECT seq FROM deliveries INDEXED BY lanes WHERE lane = ? AND state < 2 ORDER BY seq LIMIT 1',
 
   readyFirst: `SELECT seq, due, octet_length(body) FROM deliveries INDEXED BY ready WHERE state = 1 AND pool = ?

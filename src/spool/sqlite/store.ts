@@ -5,6 +5,7 @@ import { createCommitter } from './committer.ts';
 import { createDepths } from './depths.ts';
 import { createGraveyard } from './graveyard.ts';
 import { lockSpool, signIn } from './lock.ts';
+import { createMarks } from './marks.ts';
 import { createOwedDeliveries } from './owed.ts';
 import { createPeople } from './people.ts';
 import { createPerformer } from './perform.ts';
@@ -68,12 +69,18 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
   const owed = createOwedDeliveries(db, depths);
   const dead = createGraveyard(db, depths);
   const room = createRoom(db, opening);
-  const perform = createPerformer({ db, owed, dead, people: createPeople(db) });
+  const marks = createMarks(db);
+  const perform = createPerformer({ owed, dead, marks, people: createPeople(db) });
+  const writeRest = () => {
+    depths.write();
+    marks.write();
+  };
   const reload = () => {
     depths.load();
+    marks.forget();
     owed.load();
   };
-  const run = createCommitter({ db, clock, room, depths, perform, reload });
+  const run = createCommitter({ db, clock, room, depths, perform, writeRest, reload });
 
   owed.freeClaims();
   reload();
@@ -91,6 +98,7 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
     bytes: room.bytes(),
     commit: (commands, { beat, now }) => {
       const committed = run(commands, now);
+      if (beat) owed.look();
       if (beat && committed.closed !== '') room.tidy(0);
       else if (beat && commands.length === 0) room.tidy(sparePages);
       return { ...committed, bytes: room.bytes(), oldest: beat ? oldest() : undefined };
