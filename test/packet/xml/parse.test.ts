@@ -149,6 +149,10 @@ describe('namespaces', () => {
     expect(parse("<a xmlns=''><b/></a>").children).toMatchObject([{ ns: '' }]);
   });
 
+  test('what a stanza inherited is declared once when it is written', () => {
+    expect(parse('<message><body>a</body></message>').xml).toBe('<message xmlns="jabber:component:accept"><body>a</body></message>');
+  });
+
   test('written alone, an element declares what it inherited', () => {
     const stanza = parse("<message xmlns:x='u:x' x:y='1' xml:lang='en'><a xmlns='u'><x:b x:c='2'/></a><stream:d/><e xmlns=''/></message>");
     for (const part of [stanza, ...stanza.children, findChild(stanza, 'a', 'u')?.children[0]]) {
