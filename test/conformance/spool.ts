@@ -208,6 +208,12 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await claimIds(9, { now: acceptedAt + 5 })).toEqual(['a']);
       });
 
+      test('lets what comes later wait behind a head that is to be tried again', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        await settle(seq, retryAt(acceptedAt + 5), { attempt: answered(1, 503) });
+        expect(await take(makeDelivery({ id: 'b', lane: 'lane' }))).toEqual([]);
+      });
+
       test('lets a failing head leave its lane, which moves on', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'lane' }));
@@ -408,6 +414,6 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       expect(spool.stats().writable).toBe(false);
     });
 
-    keepsLaneOrder(() => make({ clock, events: createEventBus() }));
+    keepsLaneOrder(() => spool);
   });
 }
