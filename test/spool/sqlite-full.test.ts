@@ -3,7 +3,7 @@ import type { Claimed, Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
-import { canMountDisks, mountSmallDisk } from '../support/small-disk.ts';
+import { canMountDisks, mountSmallDisk, type SmallDisk } from '../support/small-disk.ts';
 import { acceptedAt, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
@@ -12,11 +12,21 @@ const mounts = await canMountDisks();
 
 let rig: SqliteRig;
 let events: EventBus;
+const disks: SmallDisk[] = [];
 beforeEach(async () => {
   events = createEventBus();
   rig = await createSqliteRig();
 });
-afterEach(() => rig[Symbol.asyncDispose]());
+afterEach(async () => {
+  await rig[Symbol.asyncDispose](); // first, for a disk in use cannot be unmounted
+  await Promise.all(disks.splice(0).map((disk) => disk[Symbol.asyncDispose]()));
+});
+
+async function mountDisk(sizeBytes: number): Promise<SmallDisk> {
+  const disk = await mountSmallDisk(sizeBytes);
+  disks.push(disk);
+  return disk;
+}
 
 /** Deliveries of 10 kB, and what became of each `append`. */
 function createFlood(spool: Spool) {
@@ -62,7 +72,7 @@ test('closes intake at max_bytes, goes on settling, and opens again when there i
 });
 
 test.runIf(mounts)('closes intake when the disk has less than min_free left, and opens again by itself (tmpfs)', async () => {
-  await using disk = await mountSmallDisk(64 * megabyte);
+  const disk = await mountDisk(64 * megabyte);
   const spool = await rig.started({ events }, { path: `${disk.folder}/spool.sqlite`, minFreeBytes: 32 * megabyte });
   const flood = createFlood(spool);
   flood.pour(1);
@@ -80,11 +90,10 @@ test.runIf(mounts)('closes intake when the disk has less than min_free left, and
   expect(await opened).toEqual({ writable: true, reason: '' });
   await flood.appended();
   expect(flood.claimed.map(({ id }) => id)).toEqual(['d1', 'd2', 'd3', 'd4', 'd5']);
-  await spool.stop();
 });
 
 test.runIf(mounts)('never fills a small disk so far that it cannot settle, though no min_free is set (tmpfs)', async () => {
-  await using disk = await mountSmallDisk(32 * megabyte);
+  const disk = await mountDisk(32 * megabyte);
   const path = `${disk.folder}/spool.sqlite`;
   const spool = await rig.started({ events }, { path });
   const flood = createFlood(spool);
@@ -100,11 +109,10 @@ test.runIf(mounts)('never fills a small disk so far that it cannot settle, thoug
     { withinMs: 50_000 },
   );
   expect(ids).toEqual(Array.from({ length: 4000 }, (_, index) => `d${index}`));
-  await spool.stop();
 });
 
 test.runIf(mounts)('waits while others have filled the disk to the last byte, and loses nothing (tmpfs)', async () => {
-  await using disk = await mountSmallDisk(64 * megabyte);
+  const disk = await mountDisk(64 * megabyte);
   const path = `${disk.folder}/spool.sqlite`;
   const spool = await rig.started({ events }, { path });
   const flood = createFlood(spool);
@@ -128,11 +136,10 @@ test.runIf(mounts)('waits while others have filled the disk to the last byte, an
   const again = await rig.started({}, { path });
   const { claimed } = await again.claim('pool', { limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
   expect(claimed.map(({ id }) => id)).toEqual([...kept, ...flood.claimed].map(({ id }) => id));
-  await again.stop();
 });
 
 test.runIf(mounts)('cannot be opened on a disk without any room, and says so (tmpfs)', async () => {
-  await using disk = await mountSmallDisk(megabyte);
+  const disk = await mountDisk(megabyte);
   await disk.fill(0);
   const path = `${disk.folder}/spool.sqlite`;
   await expect(rig.started({}, { path })).rejects.toMatchObject({ code: 'SPOOL_FULL', message: expect.stringContaining('room') });
