@@ -4,8 +4,6 @@ import type { Fate, Spool } from '../../src/spool/spool.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry } from '../spool/build.ts';
 import { SpoolModel } from './spool-model.ts';
 
-const pools = ['one', 'two'] as const;
-
 /** One step of a life: what is done, in numbers that the state at hand gives a meaning to. */
 type Step =
   | { readonly kind: 'append'; readonly rows: readonly { lane: number; pool: number; take: boolean }[] }
@@ -39,34 +37,31 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /** Any life of a spool goes as the model's: what is claimed and when, which pools to wake, what is owed. */
-export function keepsLaneOrder(make: () => Promise<Spool>): void {
+export function keepsLaneOrder(spoolAtHand: () => Spool): void {
   test('goes step by step as the plainest reading of the port, whatever happens', async () => {
+    let lives = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 1, maxLength: 60 }), async (life) => {
-        const spool = await make();
-        await spool.start();
-        try {
-          const walk = createWalk(spool);
-          for (const step of life) await walk(step);
-        } finally {
-          await spool.stop();
-        }
+        lives += 1; // each life has pools and lanes of its own
+        const walk = createWalk(spoolAtHand(), `life-${lives}`);
+        for (const step of life) await walk(step);
       }),
-      { numRuns: 60 },
+      { numRuns: 100 },
     );
   });
 }
 
-function createWalk(spool: Spool): (step: Step) => Promise<void> {
+function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
   const model = new SpoolModel();
   const seqs = new Map<string, number>();
+  const poolAt = (index: number) => `${life}-${index === 0 ? 'one' : 'two'}`;
   let born = 0;
 
   const make = (lane: number, pool: number) => {
     born += 1;
     return makeDelivery({
-      ...{ id: `d${born}`, lane: lane === 0 ? null : `lane-${lane}`, createdAt: acceptedAt + Math.floor(born / 4) },
-      pool: pools[pool === 0 ? 0 : 1],
+      ...{ id: `${life}-${born}`, lane: lane === 0 ? null : `${life}-${lane}`, createdAt: acceptedAt + Math.floor(born / 4) },
+      pool: poolAt(pool),
     });
   };
   const remember = (claimed: readonly { readonly id: string; readonly seq: number }[]): string[] => {
@@ -81,7 +76,7 @@ function createWalk(spool: Spool): (step: Step) => Promise<void> {
   }
 
   async function claim({ pool, limit, after }: Extract<Step, { kind: 'claim' }>): Promise<void> {
-    const name = pools[pool === 0 ? 0 : 1];
+    const name = poolAt(pool);
     const { claimed, nextAt } = await spool.claim(name, { limit, bytes: 1_000_000, now: acceptedAt + after });
     const expected = model.claim(name, limit, acceptedAt + after);
     expect({ ids: remember(claimed), nextAt }).toEqual(expected);
@@ -114,10 +109,9 @@ function createWalk(spool: Spool): (step: Step) => Promise<void> {
       default:
         step satisfies never;
     }
-    for (const pool of pools) {
-      const kept = spool.stats().depths.find((each) => each.pool === pool);
-      expect(kept?.waiting ?? 0).toBe(model.waiting(pool));
-    }
-    expect(spool.stats().depths.reduce((sum, { dead }) => sum + dead, 0)).toBe(model.dead);
+    const depths = spool.stats().depths.filter(({ pool }) => pool.startsWith(`${life}-`));
+    for (const { pool, waiting } of depths) expect(waiting).toBe(model.waiting(pool));
+    expect(depths.reduce((sum, { waiting }) => sum + waiting, 0)).toBe(model.rows.length);
+    expect(depths.reduce((sum, { dead }) => sum + dead, 0)).toBe(model.dead);
   };
 }

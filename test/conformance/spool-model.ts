@@ -64,10 +64,6 @@ export class SpoolModel {
     return this.rows.filter((row) => row.delivery.pool === pool).length;
   }
 
-  oldest(pool: string): EpochMs | undefined {
-    return this.rows.find((row) => row.delivery.pool === pool)?.delivery.createdAt;
-  }
-
   #add(delivery: NewDelivery, take: boolean): Row['place'] {
     const free = delivery.lane === null || !this.rows.some((row) => row.lane === delivery.lane);
     const place = free ? (take ? 'claimed' : 'ready') : 'waiting';
