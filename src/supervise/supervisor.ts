@@ -43,6 +43,8 @@ export interface Supervisor {
 }
 
 const restartBackoff: Backoff = { firstMs: 500, capMs: 30_000, jitter: 0.2 };
+/** A service that has lasted this long was a success: the next wait starts small again. */
+const provenAfterMs = 60_000;
 const lookEveryMs = 250;
 /** What a packet leaves behind lives for some ms: with room for that, hardly any of it is ever copied by the collector. */
 const youngGenerationMb = 64;
@@ -69,10 +71,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let thread: ServiceThread | undefined;
   let stopping = false;
   let failures = 0;
+  let launchedAt = 0;
   let callOffLook: () => void = () => undefined;
   let callOffRestart: () => void = () => undefined;
 
   function launch(): Promise<void> {
+    launchedAt = clock.monotonic();
     const started = createDeferred<void>();
     const memory = createWatchMemory();
     const data: ServiceThreadData = { file: options.file, watchMemory: memory, strikes: [...strikes.values()] };
@@ -115,7 +119,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   }
 
   function startLater(message: string): void {
-    failures += 1;
+    failures = clock.monotonic() - launchedAt >= provenAfterMs ? 1 : failures + 1;
     const restartInMs = backoffMs(restartBackoff, failures, random);
     options.onTrouble({ kind: 'failed', message, restartInMs });
     callOffRestart = timers.after(restartInMs, relaunch);
@@ -123,12 +127,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   function relaunch(): void {
     if (stopping) return;
-    launch().then(
-      () => {
-        failures = 0;
-      },
-      (error: Error) => startLater(error.message),
-    );
+    launch().catch((error: Error) => startLater(error.message));
   }
 
   function look(): void {
@@ -169,6 +168,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       look();
     },
     restart: async () => {
+      callOffRestart();
       const old = thread;
       thread = undefined;
       await end(old);
