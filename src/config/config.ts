@@ -106,7 +106,7 @@ export interface HandlerConfig {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** DESIGN's `when`: every given key must hold; a list means any of its members. */
+/** A handler's `when`: every given key must hold; a list means any of its members. */
 export interface When {
   readonly direction?: readonly string[];
   readonly stanza?: readonly string[];

@@ -43,7 +43,7 @@ export interface Events {
     readonly reason: string;
     readonly ageMs: number;
   };
-  /** A JID could not be prepared and was passed on as it is (DESIGN §4.3). */
+  /** A JID could not be prepared and was passed on as it is. */
   'jid.unprepared': { readonly attachment: string };
   /** Something an operator should read once. */
   notice: { readonly text: string };
