@@ -115,6 +115,11 @@ class Reader {
     this.#saxes.on('cdata', (text) => this.#cdata(text));
     this.#saxes.on('doctype', () => refuse('a DOCTYPE is not allowed'));
     this.#saxes.on('xmldecl', () => refuse('an XML declaration is not allowed'));
+    // Namespaces in XML 1.0 §7; saxes looks at it only where it resolves namespaces itself.
+    this.#saxes.on(
+      'processinginstruction',
+      ({ target }) => target.includes(':') && refuse('a processing instruction has a colon in its name'),
+    );
     this.#saxes.on('error', (error) => refuse(error.message));
   }
 

@@ -53,6 +53,7 @@ describe('what is not one well-formed element is refused', () => {
     ['a CDATA section after it', '<a/><![CDATA[x]]>'],
     ['a DOCTYPE', '<!DOCTYPE a><a/>'],
     ['an XML declaration', '<?xml version="1.1"?><a/>'],
+    ['a processing instruction with a colon in its name', '<a><?x:y z?></a>'],
     ['an attribute without quotes', '<a b=c/>'],
     ['an attribute that stands twice', "<a b='1' b='2'/>"],
     ['an attribute that stands twice under two prefixes', "<a xmlns:x='u' xmlns:y='u' x:b='1' y:b='2'/>"],
