@@ -309,6 +309,11 @@ end
 
 local function handle_ack(event)
 	if not is_pusher(event.origin) then return refuse(event); end
+	if event.origin ~= pusher then
+		-- Loaded anew since that resume: an error makes the component resume again.
+		event.origin.send(st.error_reply(event.stanza, "cancel", "item-not-found"));
+		return true;
+	end
 	local h = acknowledged_until(event.stanza.tags[1].attr);
 	if h and event.origin == pusher and h <= queue.sent then
 		acknowledge(h);

@@ -114,6 +114,18 @@ describe.skipIf(!(await requirePackage('prosody')))('how the tap of Prosody keep
     expect(await pusher.ask({ epoch, h: 4 })).toMatchObject({ epoch, 'from-seq': '5', pending: '0' });
   });
 
+  test('a module loaded anew without what it knew answers an acknowledgement with an error, so that it is resumed again', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await connectTapPusher(prosody.component);
+    const { epoch = '' } = await pusher.ask();
+    await prosody.shell('module:unload("event_pusher_tap", "localhost")');
+    await prosody.shell('module:load("event_pusher_tap", "localhost")');
+    pusher.ack({ epoch, h: 0 });
+    const answer = await pusher.inbox.next(({ name, attrs }) => name === 'iq' && attrs['type'] === 'error');
+    expect(answer.xml).toContain('item-not-found');
+    expect((await pusher.ask({ epoch, h: 0 }))['epoch']).not.toBe(epoch);
+  });
+
   test('a restart of the server is a new epoch, and what an old one says is not believed', async () => {
     await using prosody = await startProsody();
     const first = await connectTapPusher(prosody.component);
