@@ -97,6 +97,8 @@ export interface HttpTarget {
   /** Path and query on the pool's origin, prefix included. */
   readonly path: string;
   readonly headers: readonly HeaderPair[];
+  /** The stanza as XML, kept only where the handler's module has callbacks at delivery. */
+  readonly stanza?: string;
 }
 
 /** Where an attempt was when its time ran out. `call` is the whole, from the worker's taking it. */
@@ -119,7 +121,33 @@ export type Outcome =
   /** Nothing was sent: DNS, connect, TLS. `code` as Node names it (ECONNREFUSED, CERT_HAS_EXPIRED, …). */
   | { readonly kind: 'unreachable'; readonly code: string; readonly message: string; readonly durationMs: number }
   /** The connection broke, or what came was no HTTP answer, after the request may have been sent. */
-  | { readonly kind: 'broken'; readonly code: string; readonly message: string; readonly durationMs: number };
+  | { readonly kind: 'broken'; readonly code: string; readonly message: string; readonly durationMs: number }
+  /** Nothing was put on the wire: a callback of the handler made no request. */
+  | { readonly kind: 'unsent'; readonly code: string; readonly message: string; readonly durationMs: number };
+
+/** Who set the status that is classified: the backend's status line, the handler's module, or we (590 to 599). */
+export type StatusOrigin = 'http' | 'internal' | 'module';
+
+/** The variables of a message context: kept over attempts, and logged. */
+export type ContextVariables = Readonly<Record<string, string>>;
+
+/** What the delivery callbacks of a handler made of an attempt. A handler without any leaves the outcome to speak. */
+export interface Judgement {
+  /** `unclassified`: the module has no `statusClassifier`, so the status counts as it would without a module. */
+  readonly verdict: 'permfailed' | 'success' | 'tempfailed' | 'unclassified';
+  /** `DLV_RESPONSE_STATUS`; undefined where nobody set it. */
+  readonly status: number | undefined;
+  /** `DLV_RESPONSE_STATUS_DETAIL`; empty where nobody set it. */
+  readonly detail: string;
+  readonly origin: StatusOrigin;
+  /** What the module wants to keep, the two `DLV_` variables left out. */
+  readonly context: ContextVariables;
+  /** The worker waits to be told what became of the delivery, since the module has disposers. */
+  readonly awaitsDisposition: boolean;
+}
+
+/** What has become of a delivery after an attempt. */
+export type Disposition = 'dead' | 'delivered' | 'retry';
 
 /** One request for a pool thread. */
 export interface Job {
@@ -134,6 +162,24 @@ export interface Job {
   readonly body: Body;
   /** When the stanza was seen, RFC 3339; sent as `event-pusher-time`. */
   readonly seenAt: string;
+  /** What the handler's callbacks at delivery work on; absent where its module has none. */
+  readonly message?: JobMessage;
+}
+
+export interface JobMessage {
+  /** Names the handler among `PoolThreadSettings.handlers`. */
+  readonly handler: string;
+  /** The stanza as XML; undefined for a delivery that was stored before its module had callbacks at delivery. */
+  readonly stanza: string | undefined;
+  /** What earlier attempts left in the context. */
+  readonly context: ContextVariables;
+}
+
+/** A handler whose module has callbacks at delivery, and where to import them. */
+export interface SessionHandler {
+  readonly name: string;
+  readonly url: string;
+  readonly opts: HandlerOpts;
 }
 
 /** What a pool thread must know of its pool; handed over once, at its start. */
@@ -151,6 +197,10 @@ export interface PoolThreadSettings {
   readonly maxResponseBytes: number;
   readonly userAgent: string;
   readonly tls: PoolTls;
+  /** Those with callbacks at delivery; empty for most pools. */
+  readonly handlers: readonly SessionHandler[];
+  /** A callback's promise must settle within this, ms. */
+  readonly callbackTimeoutMs: number;
 }
 
 /** TLS of a pool's connections; files are already read. */
@@ -168,13 +218,36 @@ export interface PoolTls {
   readonly serverName: string | undefined;
 }
 
-/** Main → pool thread. `ping` asks for an `alive`; `stop` lets what is in flight end and closes the connections. */
-export type ToPoolThread = { readonly kind: 'jobs'; readonly jobs: readonly Job[] } | { readonly kind: 'ping' } | { readonly kind: 'stop' };
+/**
+ * Main → pool thread. `ping` asks for an `alive`; `disposed` tells a worker that waits for it what became of its delivery,
+ * when that is on disk; `stop` lets what is in flight end and closes the connections.
+ */
+export type ToPoolThread =
+  | { readonly kind: 'disposed'; readonly key: number; readonly disposition: Disposition }
+  | { readonly kind: 'jobs'; readonly jobs: readonly Job[] }
+  | { readonly kind: 'ping' }
+  | { readonly kind: 'stop' };
 
-/** Pool thread → main: a sign of life, or outcomes of one turn of its loop, each as soon as its own request ended. */
-export type FromPoolThread = { readonly kind: 'alive' } | { readonly kind: 'outcomes'; readonly outcomes: readonly KeyedOutcome[] };
+/** Pool thread → main: a sign of life, a callback that went wrong, or outcomes of one turn of its loop, each as soon as its own request ended. */
+export type FromPoolThread =
+  | { readonly kind: 'alive' }
+  | ({ readonly kind: 'callback-failed' } & CallbackFailure)
+  | { readonly kind: 'outcomes'; readonly outcomes: readonly KeyedOutcome[] };
+
+/** A callback at delivery threw, rejected, missed its deadline or returned nonsense. */
+export interface CallbackFailure {
+  readonly handler: string;
+  readonly callback: string;
+  /** The delivery it was called for; undefined for a callback of the session alone. */
+  readonly id: DeliveryId | undefined;
+  readonly message: string;
+  /** The first places of the stack, without the message. */
+  readonly at: readonly string[];
+}
 
 export interface KeyedOutcome {
   readonly key: number;
   readonly outcome: Outcome;
+  /** Present where the handler has callbacks at delivery. */
+  readonly judgement?: Judgement;
 }

@@ -65,7 +65,35 @@ export interface PoolConfig {
   readonly callTimeoutMs: number;
   readonly maxResponseBytes: number;
   readonly retry: RetryPolicy;
+  /** Part of the workers that first attempts have for themselves while any wait, 0 to 1. */
+  readonly firstAttemptShare: number;
+  /** Undefined: no limit but the workers. */
+  readonly rateLimit: RateLimit | undefined;
+  /** Undefined: switched off. */
+  readonly circuitBreaker: CircuitBreakerConfig | undefined;
+  /** Deliveries owed at most; beyond that `overflow` says what gives way. */
+  readonly maxBacklog: number;
+  /** `dead-letter-oldest` ends the oldest, `refuse` the newest, as dead letters; `hold-intake` stops every pool's intake. */
+  readonly overflow: 'dead-letter-oldest' | 'hold-intake' | 'refuse';
   readonly tls: PoolTls;
+}
+
+/** A token bucket: `requests` per `perMs` on average, `burst` at once at most. */
+export interface RateLimit {
+  readonly requests: number;
+  readonly perMs: number;
+  readonly burst: number;
+}
+
+export interface CircuitBreakerConfig {
+  /** Opens when this part of the attempts in the window failed, 0 to 1. */
+  readonly failureRatio: number;
+  /** Opens only after so many attempts in the window. */
+  readonly minAttempts: number;
+  readonly windowMs: number;
+  /** How long it stays open the first time; doubles with each probe that fails. */
+  readonly openMs: number;
+  readonly maxOpenMs: number;
 }
 
 export interface RetryPolicy {
@@ -140,6 +168,8 @@ export interface SpoolConfig {
   readonly minFreeBytes: number;
   /** Dead letters end after this, ms. */
   readonly deadLetterMaxAgeMs: number;
+  /** So many dead letters are kept at most: the oldest end first. */
+  readonly deadLetterMax: number;
 }
 
 export interface ListenConfig {

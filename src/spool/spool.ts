@@ -4,9 +4,12 @@
  *
  * A delivery is in one of three places. *Ready*: it may be claimed once `notBefore` has come. *Claimed*: handed to this
  * process; claims die with the process, so after a restart what was claimed is ready again. *Waiting*: an earlier
- * delivery of its lane is not settled yet. `append` and `settle` promote the lane's next; nothing else does.
+ * delivery of its lane is not settled yet. Whatever ends or moves the head of a lane promotes the lane's next.
+ *
+ * Deliveries of one pool and one handler make up a *queue*: the dispatcher claims from the queues that it may serve now,
+ * and those of a handler or pool that is no longer configured simply stay.
  */
-import type { Body, DeliveryId, HttpTarget, Outcome, PacketId } from '../../pools/contract.ts';
+import type { Body, ContextVariables, DeliveryId, HttpTarget, Judgement, Outcome, PacketId } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { Mark } from '../packet/receipt.ts';
@@ -42,10 +45,13 @@ export interface Claimed extends NewDelivery {
   readonly attempts: number;
   /** When its first attempt failed; undefined before. Decides when it leaves its lane (`hold`). */
   readonly failingSince: EpochMs | undefined;
+  /** What the callbacks at delivery left in the message context at the attempt before. */
+  readonly context: ContextVariables;
 }
 
 /** Why a delivery was given up. Stands alphabetically. */
-export type DeadReason = 'attempts-exhausted' | 'callback-blocked' | 'callback-failed' | 'expired' | 'refused';
+export type DeadReason = (typeof deadReasons)[number];
+export const deadReasons = ['attempts-exhausted', 'callback-blocked', 'callback-failed', 'expired', 'overflow', 'refused'] as const;
 
 /** One attempt as it is kept with a delivery that has failed at least once. */
 export interface AttemptRecord {
@@ -53,6 +59,8 @@ export interface AttemptRecord {
   readonly number: number;
   readonly at: EpochMs;
   readonly outcome: Outcome;
+  /** What the handler's callbacks made of it; absent where it has none. */
+  readonly judgement?: Judgement;
 }
 
 /** A dead letter that never was a delivery: its callbacks did not make one. Kept with the raw packet. */
@@ -83,15 +91,25 @@ export interface Entry {
    * whose flag is true is claimed in the same commit and never passes through the ready index.
    */
   readonly claim: readonly boolean[];
+  /** Deliveries that are dead letters from the first, since their pool's backlog is full. */
+  readonly refused: readonly Refused[];
+  /** A dead letter that ends with this entry: it was replayed, and this is what came of it. */
+  readonly revives: DeliveryId | undefined;
+}
+
+export interface Refused {
+  readonly delivery: NewDelivery;
+  readonly reason: DeadReason;
+  readonly detail: string;
 }
 
 /** The fate of a claimed delivery. */
 export type Fate =
   | { readonly kind: 'delivered' }
   | { readonly kind: 'dead'; readonly reason: DeadReason; readonly detail: string }
-  /** To be tried again at `notBefore`; with `leaveLane` it goes on beside its lane, which moves on. */
-  | { readonly kind: 'retry'; readonly notBefore: EpochMs; readonly leaveLane: boolean }
-  /** Nothing was tried (its thread died): ready again as it was. */
+  /** To be tried again at `notBefore`; with `leaveLane` it goes on beside its lane, which moves on. `context` replaces the one before. */
+  | { readonly kind: 'retry'; readonly notBefore: EpochMs; readonly leaveLane: boolean; readonly context: ContextVariables }
+  /** Nothing was tried (its thread died, its pool went): ready again as it was. */
   | { readonly kind: 'released' };
 
 export interface Settlement {
@@ -103,6 +121,24 @@ export interface Settlement {
   readonly spawn: readonly NewDelivery[];
   /** The caller would take the lane's next at once. */
   readonly claimNext: boolean;
+}
+
+/** One queue. */
+export interface QueueName {
+  readonly pool: string;
+  readonly handler: string;
+}
+
+/** Which dead letters are meant: every given key must hold, `ids` means any of them; nothing given means all. */
+export interface DeadFilter {
+  readonly ids?: readonly DeliveryId[];
+  readonly pool?: string;
+  readonly handler?: string;
+  readonly host?: string;
+  readonly reason?: DeadReason;
+  /** Died before, at or after. */
+  readonly diedBefore?: EpochMs;
+  readonly diedSince?: EpochMs;
 }
 
 export interface DeadLetter {
@@ -130,23 +166,33 @@ export interface DeadLetterDetail extends DeadLetter {
   readonly history: readonly AttemptRecord[];
 }
 
-/** Kept counters, never counted on request. */
-export interface PoolDepth {
-  readonly pool: string;
+/** Kept counters of one queue, never counted on request. */
+export interface QueueDepth extends QueueName {
   /** Ready, claimed or waiting: everything owed. */
   readonly waiting: number;
   readonly dead: number;
 }
 
 export interface SpoolStats {
-  readonly depths: readonly PoolDepth[];
+  readonly depths: readonly QueueDepth[];
+  /** Pools that an operator has paused. */
+  readonly paused: readonly string[];
   /** Bytes of the spool on disk (0 for memory). */
   readonly bytes: number;
   /** False while intake is refused; `reason` says why. */
   readonly writable: boolean;
   readonly reason: string;
-  /** When the oldest delivery still owed was accepted, by pool; absent for an empty pool. Up to a second old. */
+  /** When the oldest delivery still owed was accepted, by pool, whatever its handler; absent for an empty pool. Up to a second old. */
   readonly oldest: Readonly<Record<string, EpochMs>>;
+}
+
+/** What a claim asks for. */
+export interface Wanted {
+  /** The handlers whose queues may be served now. */
+  readonly handlers: readonly string[];
+  readonly limit: number;
+  readonly bytes: number;
+  readonly now: EpochMs;
 }
 
 export interface Spool extends Lifecycle {
@@ -158,13 +204,11 @@ export interface Spool extends Lifecycle {
   append(entry: Entry): Promise<readonly Claimed[]>;
 
   /**
-   * Claims ready deliveries of a pool, earliest first: up to `limit`, and no more once their bodies exceed `bytes` (one is
-   * always given). `nextAt`: when the next one is due, if any is left.
+   * Claims ready deliveries of a pool's handlers, earliest first, up to `limit`, and no more once their bodies exceed `bytes`
+   * (one is always given). While deliveries without an attempt are ready, retries get at most half of `limit`, and what
+   * either kind leaves the other has. `nextAt`: when the next of these queues is due, if any is left.
    */
-  claim(
-    pool: string,
-    wanted: { readonly limit: number; readonly bytes: number; readonly now: EpochMs },
-  ): Promise<{ readonly claimed: readonly Claimed[]; readonly nextAt: EpochMs | undefined }>;
+  claim(pool: string, wanted: Wanted): Promise<{ readonly claimed: readonly Claimed[]; readonly nextAt: EpochMs | undefined }>;
 
   /**
    * Settles a claimed delivery; resolves when durable, with the lane's next if `claimNext` asked for it. `readyPools`
@@ -175,15 +219,45 @@ export interface Spool extends Lifecycle {
   /** All marks, for the sources at their start. */
   marks(): Promise<readonly Mark[]>;
 
-  /** Dead letters, oldest first. */
-  deadLetters(filter: { readonly limit: number; readonly pool?: string; readonly handler?: string }): Promise<readonly DeadLetter[]>;
+  /** Dead letters, oldest first; with `newest` the last `limit` of them, still oldest first. */
+  deadLetters(filter: DeadFilter, page: { readonly limit: number; readonly newest?: boolean }): Promise<readonly DeadLetter[]>;
+  /** The newest dead letter of this id. */
   deadLetter(id: DeliveryId): Promise<DeadLetterDetail | undefined>;
+  countDead(filter: DeadFilter): Promise<number>;
+
+  /**
+   * Makes up to `limit` dead letters, oldest first, deliveries again: same id, at the tail of their lane, attempts counted from
+   * 1 with the history kept, accepted `now`. Those that never were deliveries are left alone and counted as `stillBorn`: their
+   * packets must meet the hooks again, which `revives` settles. Each is moved in one transaction with its new row.
+   */
+  replay(
+    filter: DeadFilter,
+    how: { readonly limit: number; readonly now: EpochMs },
+  ): Promise<{ readonly replayed: number; readonly stillBorn: number; readonly readyPools: readonly string[] }>;
+
+  /** Removes dead letters; gives how many. */
+  purgeDead(filter: DeadFilter): Promise<number>;
+
+  /**
+   * Makes up to `count` deliveries of a pool that nobody has claimed dead letters, `overflow`, roughly the oldest first: heads
+   * of lanes go, and their lanes move on. Gives what has died; fewer when the rest is claimed.
+   */
+  shed(
+    pool: string,
+    count: number,
+    detail: string,
+  ): Promise<{ readonly shed: readonly QueueName[]; readonly readyPools: readonly string[] }>;
+
+  /** Gives the deliveries of a queue that nobody has claimed to another; gives how many. They keep ids, lanes and attempts. */
+  moveQueue(from: QueueName, to: QueueName): Promise<number>;
+  /** Removes the deliveries of a queue that nobody has claimed, without a trace; gives how many. */
+  purgeQueue(queue: QueueName): Promise<number>;
+
+  /** Remembers, also over restarts, that an operator has paused a pool or let it go on; `stats` shows it. */
+  setPaused(pool: string, paused: boolean): Promise<void>;
 
   /** Rows (deliveries and dead letters) that name a bare JID of a host as sender or receiver: what an erasure would take. */
   findByJid(host: string, bareJid: string): Promise<readonly DeliveryId[]>;
-
-  /** Removes dead letters that died before `diedBefore`; gives how many. */
-  purgeDead(diedBefore: EpochMs): Promise<number>;
 
   /** The engine's last word, without asking it. */
   stats(): SpoolStats;

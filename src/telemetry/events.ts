@@ -2,8 +2,11 @@
  * Every event of the service, once: logs, metrics and health subscribe, the parts only emit. Fields are plain values;
  * none is a message body, and only `log` fields may hold a JID or an id (they never become labels).
  */
-import type { DeliveryId, Direction, Outcome, PacketId } from '../../pools/contract.ts';
+import type { CallbackFailure, DeliveryId, Direction, Judgement, Outcome, PacketId } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
+
+/** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
+export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';
 
 export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming';
 
@@ -17,6 +20,8 @@ export interface Events {
     readonly attempt: number;
     readonly attemptsAllowed: number;
     readonly outcome: Outcome;
+    /** What the handler's callbacks made of it; undefined where it has none. */
+    readonly judgement: Judgement | undefined;
     readonly accepted: boolean;
     /** Accepted → the end of this attempt, ms. */
     readonly ageMs: number;
@@ -25,12 +30,20 @@ export interface Events {
   };
   /** A session of a source moved on. `host` is empty for the connection as a whole; `reason` is for people. */
   'attachment.state': { readonly attachment: string; readonly host: string; readonly state: AttachmentState; readonly reason: string };
+  /** Deliveries had no place in the backlog of a pool: `policy` says what happened to `count` of them. */
+  'backlog.overflow': { readonly pool: string; readonly policy: 'dead-letter-oldest' | 'hold-intake' | 'refuse'; readonly count: number };
+  /** A circuit breaker moved on. `handler` is empty for that of the whole pool; `reason` is for people. */
+  'breaker.state': { readonly pool: string; readonly handler: string; readonly state: BreakerState; readonly reason: string };
   /** A callback on accept ended. `callback` is its name; durations in ms. */
   'callback.ended': { readonly handler: string; readonly callback: string; readonly durationMs: number };
   /** A callback threw, rejected, returned nonsense, missed its deadline or was skipped; a dead letter was made. */
   'callback.failed': { readonly handler: string; readonly callback: string; readonly packetId: PacketId; readonly error: Error };
+  /** A new configuration was asked for. `reason` says why it was refused, or what changed. */
+  'config.reload': { readonly result: 'applied' | 'refused' | 'restart'; readonly reason: string };
   /** A delivery is on disk. */
   'delivery.accepted': { readonly pool: string; readonly handler: string; readonly host: string };
+  /** A callback at delivery, in a pool's thread, went wrong. */
+  'delivery.callback-failed': { readonly pool: string } & CallbackFailure;
   /** A delivery that keeps failing left its lane, which moves on without it. */
   'delivery.left-lane': { readonly id: DeliveryId; readonly pool: string; readonly handler: string };
   /** A delivery's fate is on disk: `delivered`, `dead` with its reason, or `retry`. `ageMs`: accepted → now. */
@@ -43,6 +56,8 @@ export interface Events {
     readonly reason: string;
     readonly ageMs: number;
   };
+  /** A backend asked for patience (429): nothing of this handler is sent to this pool before `until`. */
+  'handler.paused': { readonly pool: string; readonly handler: string; readonly until: EpochMs };
   /** A JID could not be prepared and was passed on as it is. */
   'jid.unprepared': { readonly attachment: string };
   /** Something an operator should read once. */
@@ -51,8 +66,12 @@ export interface Events {
   'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction };
   /** Something that came down a feed was no packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `room-self`. */
   'packet.skipped': { readonly attachment: string; readonly reason: string };
+  /** An operator paused or resumed a pool. */
+  'pool.paused': { readonly pool: string; readonly paused: boolean };
   /** A pool's thread started, died (with the reason), or was replaced. */
   'pool.thread': { readonly pool: string; readonly state: 'died' | 'started'; readonly reason: string };
+  /** A pool with free workers waited for its rate limit. */
+  'pool.throttled': { readonly pool: string; readonly waitMs: number };
   /** For the first time all hosts are attached and the spool takes in. `admin` is the address of metrics and health. */
   ready: { readonly admin: string };
   /** A promise that nobody waits for was rejected; a callback module has left it behind. */
