@@ -5,7 +5,7 @@
  *
  * Every step is a function of what the step before gave; the dispatcher runs them and owns the waiting in between.
  */
-import type { Job, Outcome } from '../../pools/contract.ts';
+import type { Job, Judgement, Outcome } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Claimed, Fate, Settlement } from '../spool/spool.ts';
@@ -25,9 +25,14 @@ export interface Attempt {
   readonly policy: DeliveryPolicy;
 }
 
-export interface Concluded {
-  readonly attempt: Attempt;
+/** What came back of an attempt: what happened on the wire, and what the handler's callbacks made of it, where it has any. */
+export interface Reply {
   readonly outcome: Outcome;
+  readonly judgement: Judgement | undefined;
+}
+
+export interface Concluded extends Reply {
+  readonly attempt: Attempt;
   readonly verdict: Verdict;
   readonly fate: Fate;
   readonly at: EpochMs;
@@ -37,37 +42,45 @@ export function begin(delivery: Claimed, policy: DeliveryPolicy): Attempt {
   return { delivery, number: delivery.attempts + 1, policy };
 }
 
-/** What the pool thread needs; `key` names it between the two threads. */
-export function toJob({ delivery, number }: Attempt, key: number, rfc3339: (at: EpochMs) => string): Job {
-  const { id, target, body, seenAt } = delivery;
-  return { key, id, attempt: number, method: target.method, path: target.path, headers: target.headers, body, seenAt: rfc3339(seenAt) };
+/** What the pool thread needs; `key` names it between the two threads. `hasCallbacks`: its handler's module works on it there. */
+export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, rfc3339 }: Posting): Job {
+  const { id, handler, target, body, seenAt, context } = delivery;
+  const { method, path, headers, stanza } = target;
+  const job = { key, id, attempt: number, method, path, headers, body, seenAt: rfc3339(seenAt) };
+  return hasCallbacks ? { ...job, message: { handler, stanza, context } } : job;
 }
 
-/** Outcome → verdict → fate. */
-export function conclude(
-  attempt: Attempt,
-  outcome: Outcome,
-  { now, random }: { readonly now: EpochMs; readonly random: Random },
-): Concluded {
+export interface Posting {
+  readonly key: number;
+  readonly hasCallbacks: boolean;
+  readonly rfc3339: (at: EpochMs) => string;
+}
+
+/** Reply → verdict → fate. */
+export function conclude(attempt: Attempt, reply: Reply, { now, random }: { readonly now: EpochMs; readonly random: Random }): Concluded {
   const { delivery, number, policy } = attempt;
-  const verdict = classify(outcome, policy.lists, now);
+  const { outcome, judgement } = reply;
+  const verdict = classify(outcome, judgement, { lists: policy.lists, now });
   const standing = {
     attempts: number,
     createdAt: delivery.createdAt,
     failingSince: delivery.failingSince ?? now,
     inLane: delivery.lane !== null,
+    context: judgement?.context ?? delivery.context,
     now,
     random,
   };
-  return { attempt, outcome, verdict, fate: decide(verdict, standing, policy), at: now };
+  return { attempt, outcome, judgement, verdict, fate: decide(verdict, standing, policy), at: now };
 }
 
-export function toSettlement({ attempt, outcome, fate, at }: Concluded, claimNext: boolean): Settlement {
-  return { seq: attempt.delivery.seq, fate, attempt: { number: attempt.number, at, outcome }, spawn: [], claimNext };
+/** What the spool is told: the fate, and the attempt for the record. */
+export function toSettlement({ attempt, outcome, judgement, fate, at }: Concluded): Pick<Settlement, 'attempt' | 'fate'> {
+  const record = { number: attempt.number, at, outcome };
+  return { fate, attempt: judgement === undefined ? record : { ...record, judgement } };
 }
 
 /** Tells what the attempt met, as soon as it is known. */
-export function announceAttempt(events: EventSink, { attempt, outcome, verdict, fate, at }: Concluded): void {
+export function announceAttempt(events: EventSink, { attempt, outcome, judgement, verdict, fate, at }: Concluded): void {
   const { delivery, number, policy } = attempt;
   events.emit('attempt.ended', {
     id: delivery.id,
@@ -77,6 +90,7 @@ export function announceAttempt(events: EventSink, { attempt, outcome, verdict, 
     attempt: number,
     attemptsAllowed: policy.scheduleMs.length + 1,
     outcome,
+    judgement,
     accepted: verdict.kind === 'accepted',
     ageMs: at - delivery.createdAt,
     nextAt: fate.kind === 'retry' ? fate.notBefore : undefined,
@@ -84,10 +98,21 @@ export function announceAttempt(events: EventSink, { attempt, outcome, verdict, 
 }
 
 /** Tells what has become of the delivery, once it is on disk. */
-export function announceFate(events: EventSink, { attempt, verdict, fate, at }: Concluded): void {
+export function announceFate(events: EventSink, delivery: Claimed, { fate, reason, at }: Told): void {
   if (fate.kind === 'released') return;
-  const { id, pool, handler, host, createdAt } = attempt.delivery;
-  const reason = fate.kind === 'dead' ? fate.reason : verdict.kind === 'accepted' ? '' : verdict.reason;
+  const { id, pool, handler, host, createdAt } = delivery;
   events.emit('delivery.settled', { id, pool, handler, host, disposition: fate.kind, reason, ageMs: at - createdAt });
   if (fate.kind === 'retry' && fate.leaveLane) events.emit('delivery.left-lane', { id, pool, handler });
+}
+
+export interface Told {
+  readonly fate: Fate;
+  readonly reason: string;
+  readonly at: EpochMs;
+}
+
+/** Why a delivery's fate is what it is: a dead one's reason, or what its attempt met. */
+export function reasonOf({ fate, verdict }: Concluded): string {
+  if (fate.kind === 'dead') return fate.reason;
+  return verdict.kind === 'accepted' ? '' : verdict.reason;
 }

@@ -1,9 +1,12 @@
 import { createFifo } from '../kit/fifo.ts';
 import type { Claimed, NewDelivery } from '../spool/spool.ts';
 
+/** What is tried for the first time, and what has failed before. */
+export type DeliveryAge = 'fresh' | 'retry';
+
 /**
- * Claimed deliveries on their way to a worker: first in, first out, bounded in number and bytes, reservations included.
- * Reservations get half of either at most: they last as long as a commit, and that can be long while the disk is full,
+ * Claimed deliveries on their way to a worker: of either age first in, first out, bounded in number and bytes,
+ * reservations included. Reservations get half of either at most: they last as long as a commit, and that can be long while the disk is full,
  * when what is owed must still go out.
  */
 export interface DeliveryBuffer {
@@ -12,23 +15,25 @@ export interface DeliveryBuffer {
   /** Bytes free. */
   readonly roomBytes: number;
   readonly size: number;
+  has(age: DeliveryAge): boolean;
   /** Keeps a place for a delivery that may be claimed at birth; false when there is none. */
   reserve(delivery: NewDelivery): boolean;
   /** Gives the place back. */
   release(delivery: NewDelivery): void;
   /** Takes what has been claimed, also beyond the bounds: what is claimed must be held. */
   put(delivery: Claimed): void;
-  take(): Claimed | undefined;
+  take(age: DeliveryAge): Claimed | undefined;
 }
 
 export function createDeliveryBuffer({ places, bytes }: { readonly places: number; readonly bytes: number }): DeliveryBuffer {
-  const waiting = createFifo<Claimed>();
+  const waiting = { fresh: createFifo<Claimed>(), retry: createFifo<Claimed>() };
   let waitingBytes = 0;
   let reserved = 0;
   let reservedBytes = 0;
 
+  const size = (): number => waiting.fresh.size + waiting.retry.size;
   const roomBytes = (): number => Math.max(0, bytes - waitingBytes - reservedBytes);
-  const room = (): number => (roomBytes() === 0 ? 0 : Math.max(0, places - waiting.size - reserved));
+  const room = (): number => (roomBytes() === 0 ? 0 : Math.max(0, places - size() - reserved));
 
   return {
     get room() {
@@ -38,8 +43,9 @@ export function createDeliveryBuffer({ places, bytes }: { readonly places: numbe
       return roomBytes();
     },
     get size() {
-      return waiting.size;
+      return size();
     },
+    has: (age) => waiting[age].size > 0,
     reserve: (delivery) => {
       const cost = costBytes(delivery);
       if (room() === 0 || reserved >= places / 2 || reservedBytes + cost > bytes / 2) return false;
@@ -53,10 +59,10 @@ export function createDeliveryBuffer({ places, bytes }: { readonly places: numbe
     },
     put: (delivery) => {
       waitingBytes += costBytes(delivery);
-      waiting.push(delivery);
+      waiting[delivery.attempts === 0 ? 'fresh' : 'retry'].push(delivery);
     },
-    take: () => {
-      const delivery = waiting.shift();
+    take: (age) => {
+      const delivery = waiting[age].shift();
       if (delivery !== undefined) waitingBytes -= costBytes(delivery);
       return delivery;
     },

@@ -1,4 +1,4 @@
-import type { Outcome } from '../../pools/contract.ts';
+import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import { retryAfterMs } from './retry-after.ts';
 
@@ -7,8 +7,8 @@ export type Verdict =
   | { readonly kind: 'accepted' }
   /** May succeed later; `retryAfterMs` is the backend's own wish. */
   | { readonly kind: 'deferred'; readonly reason: string; readonly retryAfterMs: number | undefined }
-  /** Will never succeed as it is. */
-  | { readonly kind: 'refused'; readonly reason: string };
+  /** Will never succeed as it is: the backend says so, or a callback of ours made no request that can be sent. */
+  | { readonly kind: 'refused'; readonly by: 'backend' | 'callback'; readonly reason: string };
 
 /** Status codes that a pool counts otherwise than by default. A code stands in one list at most. */
 export interface StatusLists {
@@ -20,32 +20,64 @@ export interface StatusLists {
 /**
  * Judges an outcome. By default 2xx is accepted; what says "this request, never" is refused (400, 410, 413, 414, 415,
  * 422, 431, 501, 505); everything else is deferred, redirects and 401 or 404 included, since a deployment causes them
- * and ends them.
+ * and ends them. Where the handler's callbacks have judged, their word counts.
  */
-export function classify(outcome: Outcome, lists: StatusLists, now: EpochMs): Verdict {
+export function classify(outcome: Outcome, judgement: Judgement | undefined, { lists, now }: Standards): Verdict {
+  const hintMs = outcome.kind === 'answered' ? retryAfterMs(outcome.retryAfter, now) : undefined;
+  if (judgement === undefined) return classifyOutcome(outcome, lists, hintMs);
+  const reason = judgement.status === undefined ? 'no status' : `status ${judgement.status} ${judgement.detail}`.trimEnd();
+  switch (judgement.verdict) {
+    case 'permfailed':
+      return { kind: 'refused', by: 'backend', reason };
+    case 'success':
+      return { kind: 'accepted' };
+    case 'tempfailed':
+      return deferred(reason, hintMs);
+    case 'unclassified':
+      return judgement.status === undefined || judgement.origin === 'internal'
+        ? classifyOutcome(outcome, lists, hintMs)
+        : classifyStatus(judgement.status, { lists, hintMs, reason });
+    default:
+      return judgement.verdict satisfies never;
+  }
+}
+
+export interface Standards {
+  readonly lists: StatusLists;
+  readonly now: EpochMs;
+}
+
+function classifyOutcome(outcome: Outcome, lists: StatusLists, hintMs: number | undefined): Verdict {
   switch (outcome.kind) {
     case 'answered':
-      return classifyStatus(outcome.status, lists, retryAfterMs(outcome.retryAfter, now));
+      return classifyStatus(outcome.status, { lists, hintMs, reason: `status ${outcome.status}` });
+    case 'broken':
+      return deferred(`connection broken: ${outcome.code}`);
     case 'timed-out':
       return deferred(`timed out (${outcome.phase})`);
     case 'unreachable':
       return deferred(`unreachable: ${outcome.code}`);
-    case 'broken':
-      return deferred(`connection broken: ${outcome.code}`);
+    case 'unsent':
+      return outcome.code === threadLost ? deferred(outcome.message) : { kind: 'refused', by: 'callback', reason: outcome.message };
     default:
       return outcome satisfies never;
   }
 }
 
+/** The code of an attempt whose thread died again and again. */
+export const threadLost = 'THREAD_LOST';
+
 const refusedByDefault: ReadonlySet<number> = new Set([400, 410, 413, 414, 415, 422, 431, 501, 505]);
 
-function classifyStatus(status: number, lists: StatusLists, hintMs: number | undefined): Verdict {
-  const reason = `status ${status}`;
+function classifyStatus(
+  status: number,
+  { lists, hintMs, reason }: { readonly lists: StatusLists; readonly hintMs: number | undefined; readonly reason: string },
+): Verdict {
   if (lists.accept.includes(status)) return { kind: 'accepted' };
   if (lists.defer.includes(status)) return deferred(reason, hintMs);
-  if (lists.refuse.includes(status)) return { kind: 'refused', reason };
+  if (lists.refuse.includes(status)) return { kind: 'refused', by: 'backend', reason };
   if (status >= 200 && status < 300) return { kind: 'accepted' };
-  if (refusedByDefault.has(status)) return { kind: 'refused', reason };
+  if (refusedByDefault.has(status)) return { kind: 'refused', by: 'backend', reason };
   return deferred(reason, hintMs);
 }
 

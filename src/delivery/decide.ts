@@ -1,3 +1,4 @@
+import type { ContextVariables } from '../../pools/contract.ts';
 import { jittered } from '../kit/backoff.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
@@ -23,6 +24,8 @@ export interface Standing {
   /** When its first attempt failed; this attempt's end if it is the first. */
   readonly failingSince: EpochMs;
   readonly inLane: boolean;
+  /** What the callbacks want to find at the next attempt. */
+  readonly context: ContextVariables;
   readonly now: EpochMs;
   readonly random: Random;
 }
@@ -36,7 +39,7 @@ export function decide(verdict: Verdict, standing: Standing, patience: Patience)
     case 'accepted':
       return { kind: 'delivered' };
     case 'refused':
-      return { kind: 'dead', reason: 'refused', detail: verdict.reason };
+      return { kind: 'dead', reason: verdict.by === 'callback' ? 'callback-failed' : 'refused', detail: verdict.reason };
     case 'deferred':
       return tryAgain(verdict, standing, patience);
     default:
@@ -52,7 +55,7 @@ function tryAgain(verdict: Deferred, standing: Standing, patience: Patience): Fa
 
   const { notBefore, leaveLane } = whenAndWhere(jittered(wait, patience.jitter, standing.random), verdict, { standing, patience });
   if (notBefore - standing.createdAt > patience.maxAgeMs) return { kind: 'dead', reason: 'expired', detail: verdict.reason };
-  return { kind: 'retry', notBefore, leaveLane };
+  return { kind: 'retry', notBefore, leaveLane, context: standing.context };
 }
 
 /**
@@ -74,4 +77,14 @@ function whenAndWhere(
   const holdEnds = failingSince + patience.holdMs;
   if (now >= holdEnds || hinted > holdEnds) return { notBefore, leaveLane: true };
   return { notBefore: holdEnds, leaveLane: false };
+}
+
+/** The end of one that grew too old while it waited: it is not even tried. */
+export function whenExpired(
+  { createdAt }: { readonly createdAt: EpochMs },
+  { maxAgeMs }: Pick<Patience, 'maxAgeMs'>,
+  now: EpochMs,
+): Extract<Fate, { kind: 'dead' }> | undefined {
+  if (now - createdAt <= maxAgeMs) return undefined;
+  return { kind: 'dead', reason: 'expired', detail: `it waited for longer than ${maxAgeMs} ms` };
 }

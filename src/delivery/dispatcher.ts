@@ -1,17 +1,19 @@
-import type { PoolThreadSettings } from '../../pools/contract.ts';
+import type { Outcome, PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
 import type { HandlerConfig, PoolConfig } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
+import { ServiceError } from '../kit/errors.ts';
 import type { Random } from '../kit/random.ts';
 import type { Timers } from '../kit/timers.ts';
-import type { Entry, Spool } from '../spool/spool.ts';
+import type { Claimed, Entry, NewDelivery, QueueDepth, Refused, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
-import { createPolicies } from './policy.ts';
+import type { Admission } from './admission.ts';
+import { type Backlog, createBacklog } from './backlog.ts';
+import { rulesOf } from './policy.ts';
 import { createPoolDispatcher, type PoolDispatcher } from './pool-dispatcher.ts';
 import { createPoolThreads } from './pool-threads.ts';
+import { createWaitingLine } from './waiting-line.ts';
 
-export interface DispatcherOptions {
-  readonly pools: readonly PoolConfig[];
-  readonly handlers: readonly HandlerConfig[];
+export interface DispatcherOptions extends DispatcherParts {
   readonly spool: Spool;
   readonly clock: Clock;
   readonly random: Random;
@@ -19,78 +21,216 @@ export interface DispatcherOptions {
   readonly events: EventSink;
   /** Sent as `user-agent`. */
   readonly userAgent: string;
+  /** A callback's promise must settle within this, ms. */
+  readonly callbackTimeoutMs: number;
+  /** How long a pool that is replaced may wait for what is in flight, ms. */
+  readonly drainTimeoutMs: number;
   /** The spool is gone: the service cannot go on. */
   readonly onFailed: (error: Error) => void;
 }
+
+/** What a new configuration may change. */
+export interface DispatcherParts {
+  readonly pools: readonly PoolConfig[];
+  readonly handlers: readonly HandlerConfig[];
+  /** Those whose modules have callbacks at delivery. */
+  readonly sessions: readonly SessionHandler[];
+}
+
+/** What one packet leaves behind, or what a replayed dead letter came to. */
+export type Leavings = Pick<Entry, 'deadLetters' | 'deliveries' | 'mark'> & Partial<Pick<Entry, 'revives'>>;
 
 /** Between the hooks and the pools: all goes through the spool, and what it lets us have at once goes straight on. */
 export interface Dispatcher {
   start(): Promise<void>;
   /** Lets what is in flight end, for at most `graceMs`; what is left stays on disk. */
   stop(graceMs: number): Promise<void>;
-  /** Stores what a packet leaves behind and begins to deliver it; resolves when it is on disk. */
-  accept(leavings: Omit<Entry, 'claim'>): Promise<void>;
-  inFlight(): readonly { readonly pool: string; readonly value: number; readonly workers: number }[];
+  /** Stores what a packet leaves behind and begins to deliver it; resolves when it is on disk, in the order of the calls. */
+  accept(leavings: Leavings): Promise<void>;
+  /** Changes to another set of pools and handlers; those that stay the same go on undisturbed. Resolves when the new ones run. */
+  reconfigure(parts: DispatcherParts): Promise<void>;
+  /** The spool may hold ready deliveries of these pools. */
+  wake(pools: readonly string[]): void;
+  /** Stops sending to a pool, or goes on; remembered in the spool. False: there is no such pool. */
+  setPaused(pool: string, paused: boolean): Promise<boolean>;
+  /** Sends a request that is no delivery, beside all queues and limits. Throws UNKNOWN_QUEUE for a pool that is not there. */
+  sendTest(delivery: NewDelivery): Promise<Outcome>;
+  /** Queues with deliveries whose pool or handler is not configured. */
+  orphans(): readonly QueueDepth[];
+  inFlight(): readonly PoolInFlight[];
+  /** A pool's breakers and pauses. */
+  admission(pool: string): Admission | undefined;
+}
+
+export interface PoolInFlight {
+  readonly pool: string;
+  readonly value: number;
+  readonly workers: number;
+}
+
+/** A pool that is configured and, but for a moment while it is replaced, runs. */
+interface Member {
+  readonly config: PoolConfig;
+  /** What must not change under a running pool, as text to compare. */
+  readonly fixed: string;
+  readonly dispatcher: PoolDispatcher;
+  readonly backlog: Backlog;
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { spool, events } = options;
-  const pools = new Map(options.pools.map((pool) => [pool.id, openPool(pool)]));
+  const { spool, events, timers } = options;
+  const line = createWaitingLine({ timers });
+  let parts: DispatcherParts = options;
+  const members = new Map(parts.pools.map((pool) => [pool.id, open(pool)]));
 
-  function openPool(pool: PoolConfig): PoolDispatcher {
-    const { id, workers, threads } = pool;
-    const settings = settingsOf(pool, options.userAgent);
-    return createPoolDispatcher({
+  function open(config: PoolConfig): Member {
+    const sessions = sessionsOf(config, parts);
+    const settings = settingsOf(config, { ...options, handlers: sessions });
+    const dispatcher = createPoolDispatcher({
       ...options,
-      pool: id,
-      workers,
-      policyFor: createPolicies(pool, options.handlers),
-      openThreads: (callbacks) => createPoolThreads({ ...options, ...callbacks, settings, threads }),
+      pool: config,
+      rules: rulesOf(config, parts.handlers, sessions),
+      paused: spool.stats().paused.includes(config.id),
+      openThreads: (callbacks) => createPoolThreads({ ...options, ...callbacks, settings, threads: config.threads }),
       onReady: wake,
     });
+    return { config, fixed: fixedOf(config, parts), dispatcher, backlog: createBacklog({ ...options, pool: config, onReady: wake }) };
   }
 
-  function wake(names: readonly string[]): void {
-    for (const name of names) pools.get(name)?.wake();
+  function wake(pools: readonly string[]): void {
+    for (const pool of pools) members.get(pool)?.dispatcher.wake();
   }
 
-  async function accept({ deliveries, deadLetters, mark }: Omit<Entry, 'claim'>): Promise<void> {
-    const claim = deliveries.map((delivery) => pools.get(delivery.pool)?.reserve(delivery) ?? false);
-    const claimed = await spool.append({ deliveries, deadLetters, mark, claim });
+  async function accept(leavings: Leavings): Promise<void> {
+    const held = line.join(() => hasRoom(leavings.deliveries));
+    if (held !== undefined) await held;
+    const { accepted, refused } = sort(leavings.deliveries);
+    await store({ ...leavings, deliveries: accepted }, refused);
+  }
+
+  /** Whether no pool that holds intake is full. */
+  function hasRoom(deliveries: readonly NewDelivery[]): boolean {
+    return deliveries.every(({ pool }) => members.get(pool)?.backlog.holdsIntake() !== true);
+  }
+
+  function sort(deliveries: readonly NewDelivery[]): { readonly accepted: readonly NewDelivery[]; readonly refused: readonly Refused[] } {
+    const accepted: NewDelivery[] = [];
+    const refused: Refused[] = [];
+    for (const delivery of deliveries) {
+      const backlog = members.get(delivery.pool)?.backlog;
+      if (backlog === undefined || backlog.enter()) accepted.push(delivery);
+      else refused.push({ delivery, reason: 'overflow', detail: backlog.fullness });
+    }
+    return { accepted, refused };
+  }
+
+  async function store({ deliveries, deadLetters, mark, revives }: Leavings, refused: readonly Refused[]): Promise<void> {
+    const owners = deliveries.map(({ pool }) => members.get(pool));
+    const claim = deliveries.map((delivery, index) => owners[index]?.dispatcher.reserve(delivery) ?? false);
+    const claimed = await spool.append({ deliveries, deadLetters, mark, claim, refused, revives });
     deliveries.forEach((delivery, index) => {
-      const pool = pools.get(delivery.pool);
-      if (claim[index] === true) pool?.release(delivery);
-      else pool?.wake();
+      const owner = owners[index];
+      owner?.backlog.arrived();
+      if (claim[index] === true) owner?.dispatcher.release(delivery);
+      else owner?.dispatcher.wake();
     });
-    for (const delivery of claimed) pools.get(delivery.pool)?.take(delivery);
+    for (const delivery of claimed) handOver(delivery);
   }
 
-  /** What is owed to a pool that is no longer configured is kept, but nobody takes it. */
+  /** Its pool may have been replaced meanwhile, or removed. */
+  function handOver(delivery: Claimed): void {
+    const member = members.get(delivery.pool);
+    if (member !== undefined) member.dispatcher.take(delivery);
+    else void giveBack(delivery);
+  }
+
+  async function giveBack({ seq }: Claimed): Promise<void> {
+    const { readyPools } = await spool.settle({ seq, fate: { kind: 'released' }, attempt: undefined, spawn: [], claimNext: false });
+    wake(readyPools);
+  }
+
+  async function reconfigure(next: DispatcherParts): Promise<void> {
+    parts = next;
+    const leaving = [...members.values()].filter(({ config: { id }, fixed }) => {
+      const config = next.pools.find((pool) => pool.id === id);
+      return config === undefined || fixedOf(config, next) !== fixed;
+    });
+    for (const { config } of leaving) members.delete(config.id);
+    for (const { config, dispatcher } of members.values()) {
+      dispatcher.change(rulesOf(config, next.handlers, sessionsOf(config, next)));
+    }
+    await Promise.all(leaving.map(({ dispatcher }) => dispatcher.stop({ graceMs: options.drainTimeoutMs, release: true })));
+    const coming = next.pools.filter(({ id }) => !members.has(id)).map(open);
+    for (const member of coming) members.set(member.config.id, member);
+    await Promise.all(coming.map(({ dispatcher }) => dispatcher.start()));
+    warnOfOrphans();
+  }
+
+  function orphans(): readonly QueueDepth[] {
+    const isServed = ({ pool, handler }: QueueDepth) => parts.handlers.some(({ name, pool: own }) => name === handler && own === pool);
+    return spool.stats().depths.filter((queue) => queue.waiting > 0 && !isServed(queue));
+  }
+
   function warnOfOrphans(): void {
-    for (const { pool, waiting } of spool.stats().depths) {
-      if (waiting === 0 || pools.has(pool)) continue;
-      events.emit('notice', {
-        text: `${waiting} deliveries wait in the spool for the pool ${pool}, which is not configured: they stay until it is`,
-      });
+    for (const { pool, handler, waiting } of orphans()) {
+      const text = `${waiting} deliveries wait for the handler ${handler} on the pool ${pool}, which is not configured: they stay until it is, or are moved or purged (event-pusher orphans)`;
+      events.emit('notice', { text });
     }
   }
 
-  async function each(act: (pool: PoolDispatcher) => Promise<void>): Promise<void> {
-    await Promise.all([...pools.values()].map(act));
+  async function each(act: (dispatcher: PoolDispatcher) => Promise<void>): Promise<void> {
+    await Promise.all(Array.from(members.values(), ({ dispatcher }) => act(dispatcher)));
+  }
+
+  async function setPaused(pool: string, paused: boolean): Promise<boolean> {
+    if (!members.has(pool)) return false;
+    await spool.setPaused(pool, paused);
+    members.get(pool)?.dispatcher.setPaused(paused);
+    events.emit('pool.paused', { pool, paused });
+    return true;
   }
 
   return {
     start: async () => {
       warnOfOrphans();
-      await each((pool) => pool.start());
+      await each((dispatcher) => dispatcher.start());
     },
-    stop: (graceMs) => each((pool) => pool.stop(graceMs)),
+    stop: async (graceMs) => {
+      line.close();
+      await each((dispatcher) => dispatcher.stop({ graceMs, release: false }));
+    },
     accept,
-    inFlight: () => options.pools.map(({ id, workers }) => ({ pool: id, value: pools.get(id)?.inFlight ?? 0, workers })),
+    reconfigure,
+    wake,
+    setPaused,
+    sendTest: async (delivery) => {
+      const member = members.get(delivery.pool);
+      if (member === undefined) throw new ServiceError('UNKNOWN_QUEUE', `there is no pool ${delivery.pool}`);
+      return await member.dispatcher.sendTest(delivery);
+    },
+    orphans,
+    inFlight: () =>
+      Array.from(members.values(), ({ config: { id, workers }, dispatcher }) => ({ pool: id, value: dispatcher.inFlight, workers })),
+    admission: (pool) => members.get(pool)?.dispatcher.admission,
   };
 }
 
-function settingsOf(pool: PoolConfig, userAgent: string): PoolThreadSettings {
+function sessionsOf(pool: PoolConfig, { handlers, sessions }: DispatcherParts): readonly SessionHandler[] {
+  const own = new Set(handlers.filter((handler) => handler.pool === pool.id).map(({ name }) => name));
+  return sessions.filter(({ name }) => own.has(name));
+}
+
+function fixedOf(pool: PoolConfig, parts: DispatcherParts): string {
+  return JSON.stringify([pool, sessionsOf(pool, parts)]);
+}
+
+function settingsOf(
+  pool: PoolConfig,
+  { userAgent, callbackTimeoutMs, handlers }: Pick<PoolThreadSettings, 'callbackTimeoutMs' | 'handlers' | 'userAgent'>,
+): PoolThreadSettings {
   const { id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls } = pool;
-  return { name: id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, userAgent, tls };
+  return {
+    ...{ name: id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls },
+    ...{ userAgent, callbackTimeoutMs, handlers },
+  };
 }

@@ -1,15 +1,23 @@
+import type { SessionHandler } from '../../pools/contract.ts';
 import type { HandlerConfig, PoolConfig } from '../config/config.ts';
 import type { DeliveryPolicy } from './attempt.ts';
+import type { PoolRules } from './pool-dispatcher.ts';
 
-/** A delivery whose handler is no longer configured is still owed; it holds its lane as a handler does by default. */
+/** A delivery may outlive its handler's place in the configuration while it is under way; it holds its lane as by default. */
 const defaultHoldMs = 30_000;
 
-/** The rules for a pool's deliveries, by handler: the pool's own, with the handler's `hold` and the sooner of both ends. */
-export function createPolicies(pool: PoolConfig, handlers: readonly HandlerConfig[]): (handler: string) => DeliveryPolicy {
+/** What holds for a pool's deliveries, by handler: the pool's own rules, with the handler's `hold` and the sooner of both ends. */
+export function rulesOf(pool: PoolConfig, handlers: readonly HandlerConfig[], sessions: readonly SessionHandler[]): PoolRules {
   const { scheduleMs, jitter, maxAgeMs, accept, defer, refuse } = pool.retry;
   const plain: DeliveryPolicy = { scheduleMs, jitter, maxAgeMs, holdMs: defaultHoldMs, lists: { accept, defer, refuse } };
+  const own = handlers.filter((handler) => handler.pool === pool.id);
   const policies = new Map(
-    handlers.map(({ name, holdMs, ttlMs }) => [name, { ...plain, holdMs, maxAgeMs: Math.min(maxAgeMs, ttlMs ?? maxAgeMs) }]),
+    own.map(({ name, holdMs, ttlMs }) => [name, { ...plain, holdMs, maxAgeMs: Math.min(maxAgeMs, ttlMs ?? maxAgeMs) }]),
   );
-  return (handler) => policies.get(handler) ?? plain;
+  const withCallbacks = new Set(sessions.map(({ name }) => name));
+  return {
+    handlers: [...policies.keys()],
+    policyFor: (handler) => policies.get(handler) ?? plain,
+    hasCallbacks: (handler) => withCallbacks.has(handler),
+  };
 }

@@ -1,23 +1,19 @@
 /**
- * Takes one pool's deliveries to its threads, and their fates back to the spool.
- *
- * A delivery reaches the pool by one of three doors and then waits in the same short buffer:
- * - *at birth*: it was claimed in the commit that stored it; its body never left memory;
- * - *as next*: the commit that settled its lane's head claimed it;
- * - *by claim*: the buffer had been full, or it was not due yet, so it waited in the spool.
- *
- * While more ready deliveries wait in the spool than the buffer can take (`backlogged`) the first two doors are shut, so
- * that nobody overtakes those who wait. The buffer is bounded in number and bytes; the threads keep to `workers` requests in flight.
+ * Takes one pool's deliveries to its threads, and their fates back to the spool. Each handler has a queue of its own
+ * (`queue.ts`). What may go is decided by the circuit breakers and pauses (`admission.ts`), the rate limit, an operator, and
+ * the workers that are free; while first attempts wait, retries get no more than their share of those.
  */
 import type { Outcome } from '../../pools/contract.ts';
+import type { PoolConfig } from '../config/config.ts';
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import { createDeferred } from '../kit/deferred.ts';
 import { toError } from '../kit/errors.ts';
 import type { Random } from '../kit/random.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { Timers } from '../kit/timers.ts';
-import type { Claimed, NewDelivery, Spool } from '../spool/spool.ts';
+import type { Claimed, NewDelivery, Settlement, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
+import { type Admission, createAdmission } from './admission.ts';
 import { createAlarm } from './alarm.ts';
 import {
   type Attempt,
@@ -27,19 +23,38 @@ import {
   type Concluded,
   conclude,
   type DeliveryPolicy,
+  type Reply,
+  reasonOf,
   toJob,
   toSettlement,
 } from './attempt.ts';
-import { createDeliveryBuffer } from './buffer.ts';
+import { threadLost } from './classify.ts';
+import { whenExpired } from './decide.ts';
+import { faultOf } from './fault.ts';
+import { askedPatienceMs } from './patience.ts';
 import type { PoolThreadsCallbacks } from './pool-thread.ts';
 import type { PoolThreads } from './pool-threads.ts';
+import { createQueue, type Queue } from './queue.ts';
+import { createRota } from './rota.ts';
+import { createTestSends } from './test-sends.ts';
+import { createTokenBucket, unlimited } from './token-bucket.ts';
+import { createUnderway } from './underway.ts';
+
+/** What may change while a pool goes on. */
+export interface PoolRules {
+  readonly handlers: readonly string[];
+  readonly policyFor: (handler: string) => DeliveryPolicy;
+  /** Whether the handler's module works on its requests in the pool's threads. */
+  readonly hasCallbacks: (handler: string) => boolean;
+}
 
 export interface PoolDispatcherOptions {
-  readonly pool: string;
-  readonly workers: number;
+  readonly pool: Pick<PoolConfig, 'circuitBreaker' | 'firstAttemptShare' | 'id' | 'rateLimit' | 'workers'>;
+  readonly rules: PoolRules;
+  /** An operator has paused it before. */
+  readonly paused: boolean;
   readonly spool: Spool;
   readonly openThreads: (callbacks: PoolThreadsCallbacks) => PoolThreads;
-  readonly policyFor: (handler: string) => DeliveryPolicy;
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: Timers;
@@ -52,9 +67,15 @@ export interface PoolDispatcherOptions {
 
 export interface PoolDispatcher {
   readonly inFlight: number;
+  readonly admission: Admission;
   start(): Promise<void>;
-  /** Lets what is in flight end, for at most `graceMs`; what is left stays on disk. */
-  stop(graceMs: number): Promise<void>;
+  /**
+   * Lets what is in flight end, for at most `graceMs`; what is left stays on disk. `release`: the process goes on, so what was
+   * claimed and not sent is given back.
+   */
+  stop(how: { readonly graceMs: number; readonly release: boolean }): Promise<void>;
+  change(rules: PoolRules): void;
+  setPaused(paused: boolean): void;
   /** Keeps a place for a delivery about to be stored; false while others wait before it. */
   reserve(delivery: NewDelivery): boolean;
   release(delivery: NewDelivery): void;
@@ -62,106 +83,168 @@ export interface PoolDispatcher {
   take(delivery: Claimed): void;
   /** The spool may hold ready deliveries of this pool. */
   wake(): void;
+  /** Sends a request that is no delivery, beside all queues and limits. */
+  sendTest(delivery: NewDelivery): Promise<Outcome>;
 }
 
 /** One in a worker's hands and one at hand, so that no worker waits for the main thread's next turn. */
 const handedPerWorker = 2;
 
-/** The buffer's bounds: enough to keep the workers busy over a commit, little enough to forget on a crash. */
+/** The queues' bounds: enough to keep the workers busy over a commit, little enough to forget on a crash. */
 const placesPerWorker = 8;
 const fewestPlaces = 256;
 const bufferBytes = 16 * 1024 * 1024;
 
 export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispatcher {
-  const { pool, workers, spool, clock, random, events, onFailed } = options;
-  const places = Math.max(fewestPlaces, workers * placesPerWorker);
-  const buffer = createDeliveryBuffer({ places, bytes: bufferBytes });
+  const { pool, spool, clock, timers, events, random, onFailed } = options;
+  const places = Math.max(fewestPlaces, pool.workers * placesPerWorker);
+  const handed = pool.workers * handedPerWorker;
+  const retriesAtMost = Math.floor(handed * (1 - pool.firstAttemptShare));
+  const bucket = pool.rateLimit === undefined ? unlimited : createTokenBucket(pool.rateLimit);
+  const admission = createAdmission({ ...options, pool: pool.id, workers: pool.workers, config: pool.circuitBreaker, onShut: giveBack });
   const alarm = createAlarm(options, wake);
   const threads = options.openThreads({ onOutcome, onLost });
+  const tests = createTestSends();
+  const underway = createUnderway();
   const rfc3339 = createRfc3339();
-  const underway = new Map<number, Attempt>();
-  let settling = 0;
-  let lastKey = 0;
-  let backlogged = true;
-  let claiming = false;
-  let state: 'draining' | 'idle' | 'running' = 'idle';
   const drained = createDeferred<void>();
+  let rules = options.rules;
+  const queues = new Map(rules.handlers.map((handler) => [handler, openQueue(handler)]));
+  let inTurn = [...queues.values()];
+  const rota = createRota(() => inTurn);
+  let paused = options.paused;
+  let settling = 0;
+  let throttledUntil = 0;
+  const stranded: Claimed[] = [];
+  let state: 'draining' | 'idle' | 'running' = 'idle';
+
+  function openQueue(handler: string): Queue {
+    const share = Math.max(1, rules.handlers.length);
+    const bounds = { places: Math.ceil(places / share), bytes: Math.ceil(bufferBytes / share) };
+    return createQueue({
+      ...options,
+      ...bounds,
+      pool: pool.id,
+      handler,
+      admission: admission.handler(handler),
+      onClaimed: pump,
+      onNextAt: wakeAt,
+    });
+  }
 
   function pump(): void {
-    while (state === 'running' && underway.size < workers * handedPerWorker) {
-      const delivery = buffer.take();
+    if (state !== 'running' || paused) return;
+    const now = clock.monotonic();
+    while (underway.size < handed && settling < places && bucket.waitMs(now) === 0) {
+      const delivery = rota.next(now, { retriesHaveTheirShare: underway.retries >= retriesAtMost });
       if (delivery === undefined) break;
-      send(begin(delivery, options.policyFor(delivery.handler)));
+      sendOrExpire(delivery);
     }
-    if (backlogged && buffer.room >= places / 2) void claimMore();
+    for (const queue of inTurn) queue.refill(now);
+    wakeWhenMoreMayGo(now);
+  }
+
+  function sendOrExpire(delivery: Claimed): void {
+    const policy = rules.policyFor(delivery.handler);
+    const fate = whenExpired(delivery, policy, clock.now());
+    if (fate !== undefined) {
+      void settle(delivery, { fate, attempt: undefined }, () =>
+        announceFate(events, delivery, { fate, reason: fate.detail, at: clock.now() }),
+      );
+      return;
+    }
+    bucket.take(clock.monotonic());
+    send(begin(delivery, policy));
   }
 
   function send(attempt: Attempt): void {
-    lastKey += 1;
-    underway.set(lastKey, attempt);
-    threads.send(toJob(attempt, lastKey, rfc3339));
+    const key = underway.add(attempt);
+    const { handler } = attempt.delivery;
+    admission.handler(handler).began();
+    threads.send(toJob(attempt, { key, hasCallbacks: rules.hasCallbacks(handler), rfc3339 }));
   }
 
-  function onOutcome(key: number, outcome: Outcome): void {
-    const attempt = underway.get(key);
-    if (attempt === undefined) return; // its thread was given up, and it was sent again by another
-    underway.delete(key);
-    const concluded = conclude(attempt, outcome, { now: clock.now(), random });
+  function onOutcome(key: number, reply: Reply): void {
+    if (tests.answer(key, reply.outcome)) return;
+    const attempt = underway.take(key);
+    if (attempt !== undefined) ended(attempt, reply, key);
+  }
+
+  function ended(attempt: Attempt, reply: Reply, key: number): void {
+    const { delivery } = attempt;
+    const concluded = conclude(attempt, reply, { now: clock.now(), random });
+    judgeBackend(concluded);
     announceAttempt(events, concluded);
-    void settle(concluded);
+    const { fate, at } = concluded;
+    void settle(delivery, toSettlement(concluded), () => {
+      announceFate(events, delivery, { fate, reason: reasonOf(concluded), at });
+      if (reply.judgement?.awaitsDisposition === true && fate.kind !== 'released') threads.disposed(key, fate.kind);
+    });
     pump();
   }
 
-  async function settle(concluded: Concluded): Promise<void> {
-    const { delivery } = concluded.attempt;
+  function judgeBackend(concluded: Concluded): void {
+    const now = clock.monotonic();
+    const handler = admission.handler(concluded.attempt.delivery.handler);
+    handler.ended(faultOf(concluded.outcome, concluded.judgement, concluded.verdict), now);
+    const patienceMs = askedPatienceMs(concluded);
+    if (patienceMs !== undefined) handler.pause(patienceMs, now);
+  }
+
+  async function settle(delivery: Claimed, how: Pick<Settlement, 'attempt' | 'fate'>, tell: () => void): Promise<void> {
     const claimNext = delivery.lane !== null && reserve(delivery);
     settling += 1;
     try {
-      const { next, readyPools } = await spool.settle(toSettlement(concluded, claimNext));
-      announceFate(events, concluded);
-      if (concluded.fate.kind === 'retry') wakeAt(concluded.fate.notBefore);
-      if (next !== undefined) buffer.put(next);
+      const { next, readyPools } = await spool.settle({ seq: delivery.seq, ...how, spawn: [], claimNext });
+      tell();
+      if (how.fate.kind === 'retry') wakeAt(how.fate.notBefore);
+      if (next !== undefined) put(next);
       if (readyPools.length > 0) options.onReady(readyPools);
     } catch (thrown) {
       onFailed(toError(thrown));
     } finally {
-      if (claimNext) buffer.release(delivery);
+      if (claimNext) queues.get(delivery.handler)?.release(delivery);
       settling -= 1;
     }
     pump();
     tellIfDrained();
   }
 
-  /** A thread died: nothing is known of these, so no attempt is spent; they go again, first. */
+  /** A thread died: nothing is known of these, so no attempt is spent, unless one of them is there each time a thread dies. */
   function onLost(keys: readonly number[]): void {
     for (const key of keys) {
-      const attempt = underway.get(key);
-      underway.delete(key);
-      if (attempt === undefined) continue;
-      if (state === 'running') send(attempt);
+      const lost = underway.lose(key);
+      if (lost === undefined) tests.answer(key, threadDied);
+      else if (!lost.again) ended(lost.attempt, { outcome: threadDied, judgement: undefined }, key);
+      else sendAgain(lost.attempt);
     }
     tellIfDrained();
   }
 
-  async function claimMore(): Promise<void> {
-    if (claiming || state !== 'running') return;
-    claiming = true;
-    backlogged = false; // who wakes us from here on has stored something that this claim may miss
-    try {
-      const limit = buffer.room;
-      const { claimed, nextAt } = await spool.claim(pool, { limit, bytes: buffer.roomBytes, now: clock.now() });
-      for (const delivery of claimed) buffer.put(delivery);
-      if (nextAt !== undefined) remember(nextAt);
-    } catch (thrown) {
-      onFailed(toError(thrown));
-    }
-    claiming = false;
-    pump();
+  function sendAgain(attempt: Attempt): void {
+    admission.handler(attempt.delivery.handler).ended('ours', clock.monotonic());
+    if (state === 'running') send(attempt);
+    else stranded.push(attempt.delivery);
   }
 
-  function remember(nextAt: EpochMs): void {
-    if (nextAt <= clock.now()) backlogged = true;
-    else wakeAt(nextAt);
+  /** Its queue was shut: others may have its places. It comes back when it may go again. */
+  function giveBack(handler: string): void {
+    const queue = queues.get(handler);
+    for (const delivery of queue?.withdraw() ?? [])
+      void settle(delivery, { fate: { kind: 'released' }, attempt: undefined }, () => undefined);
+    queue?.wake();
+  }
+
+  function wakeWhenMoreMayGo(now: number): void {
+    if (!inTurn.some((queue) => queue.isNeeded)) return;
+    const throttledMs = bucket.waitMs(now);
+    if (throttledMs > 0) wakeAt(clock.now() + throttledMs);
+    if (throttledMs > 0 && now >= throttledUntil && underway.size < handed) {
+      throttledUntil = now + throttledMs;
+      events.emit('pool.throttled', { pool: pool.id, waitMs: throttledMs });
+    }
+    const shutMs = admission.opensInMs(now);
+    if (shutMs !== undefined) wakeAt(clock.now() + shutMs);
   }
 
   function wakeAt(at: EpochMs): void {
@@ -169,42 +252,94 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   }
 
   function wake(): void {
-    backlogged = true;
+    for (const queue of inTurn) queue.wake();
     pump();
   }
 
   function reserve(delivery: NewDelivery): boolean {
-    return state === 'running' && !backlogged && buffer.reserve(delivery);
+    return state === 'running' && !paused && queues.get(delivery.handler)?.reserve(delivery) === true;
+  }
+
+  /** A lane's next may have been moved to another handler since. */
+  function put(delivery: Claimed): void {
+    const queue = queues.get(delivery.handler);
+    if (queue === undefined) void settle(delivery, { fate: { kind: 'released' }, attempt: undefined }, () => undefined);
+    else queue.put(delivery);
   }
 
   function tellIfDrained(): void {
     if (state === 'draining' && underway.size === 0 && settling === 0) drained.resolve();
   }
 
+  function change(next: PoolRules): void {
+    rules = next;
+    for (const handler of next.handlers) if (!queues.has(handler)) queues.set(handler, openQueue(handler));
+    inTurn = next.handlers.flatMap((handler) => queues.get(handler) ?? []);
+    for (const queue of queues.values()) if (!inTurn.includes(queue)) giveBack(queue.handler);
+    wake();
+  }
+
+  async function stop({ graceMs, release }: Parameters<PoolDispatcher['stop']>[0]): Promise<void> {
+    state = 'draining';
+    alarm.clear();
+    tellIfDrained();
+    const callOff = timers.after(graceMs, () => drained.resolve());
+    await drained.promise;
+    callOff();
+    tests.fail(threadDied);
+    await (underway.size === 0 ? threads.stop() : threads.kill());
+    if (release) await releaseAll();
+  }
+
+  async function releaseAll(): Promise<void> {
+    const all = [...queues.values()];
+    await Promise.all(all.map((queue) => queue.claimed()));
+    const held = [...all.flatMap((queue) => queue.withdraw()), ...underway.clear().map(({ delivery }) => delivery), ...stranded];
+    await Promise.all(held.map((delivery) => settle(delivery, { fate: { kind: 'released' }, attempt: undefined }, () => undefined)));
+  }
+
   return {
     get inFlight() {
-      return Math.min(underway.size, workers);
+      return Math.min(underway.size, pool.workers);
     },
+    admission,
     start: async () => {
       await threads.start();
       state = 'running';
       pump();
     },
-    stop: async (graceMs) => {
-      state = 'draining';
-      alarm.clear();
-      tellIfDrained();
-      const callOff = options.timers.after(graceMs, () => drained.resolve());
-      await drained.promise;
-      callOff();
-      await (underway.size === 0 ? threads.stop() : threads.kill());
+    stop,
+    change,
+    setPaused: (now) => {
+      paused = now;
+      pump();
     },
     reserve,
-    release: (delivery) => buffer.release(delivery),
+    release: (delivery) => queues.get(delivery.handler)?.release(delivery),
     take: (delivery) => {
-      buffer.put(delivery);
+      put(delivery);
       pump();
     },
     wake,
+    sendTest: (delivery) =>
+      tests.send((key) =>
+        threads.send(
+          toJob(begin({ ...delivery, ...untried }, rules.policyFor(delivery.handler)), {
+            key,
+            hasCallbacks: rules.hasCallbacks(delivery.handler),
+            rfc3339,
+          }),
+        ),
+      ),
   };
 }
+
+/** What a request that is no delivery has in common with one that was just claimed. */
+const untried = { seq: 0, attempts: 0, failingSince: undefined, context: {} };
+
+const threadDied: Outcome = {
+  kind: 'unsent',
+  code: threadLost,
+  message: 'the thread of the pool died while it was under way',
+  durationMs: 0,
+};

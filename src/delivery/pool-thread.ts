@@ -12,13 +12,14 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import type { FromPoolThread, Job, Outcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
+import type { Disposition, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import { type Backoff, backoffMs } from '../kit/backoff.ts';
 import type { Clock } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
 import { createPacer } from '../kit/pacer.ts';
 import type { Timers } from '../kit/timers.ts';
 import type { EventSink } from '../telemetry/events.ts';
+import type { Reply } from './attempt.ts';
 
 export interface PoolThread {
   /** Workers without a job; negative while more is handed over than there are. A thread that is down has none. */
@@ -27,10 +28,12 @@ export interface PoolThread {
   stop(): Promise<void>;
   kill(): Promise<void>;
   send(job: Job): void;
+  /** Tells the worker that waits for it, if it is one of this thread's, what became of its delivery. */
+  disposed(key: number, disposition: Disposition): void;
 }
 
 export interface PoolThreadsCallbacks {
-  onOutcome(key: number, outcome: Outcome): void;
+  onOutcome(key: number, reply: Reply): void;
   /** Nothing is known of these jobs: their thread is gone. */
   onLost(keys: readonly number[]): void;
 }
@@ -54,6 +57,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
   const { settings, timers, events, onOutcome, onLost } = options;
   const { name: pool } = settings;
   const underway = new Map<number, Job>();
+  const awaitingDisposition = new Set<number>();
   let life: Life | undefined;
   const pacer = createPacer({ everyMs: jobsEveryMs, ...options }, flush);
   let batch: Job[] = [];
@@ -70,12 +74,25 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
 
   function hear(message: FromPoolThread): void {
     if (life !== undefined) life.answered = true;
-    if (message.kind === 'alive') return;
-    deaths = 0;
-    for (const { key, outcome } of message.outcomes) {
-      underway.delete(key);
-      onOutcome(key, outcome);
+    switch (message.kind) {
+      case 'alive':
+        return;
+      case 'callback-failed': {
+        const { kind, ...failure } = message;
+        return events.emit('delivery.callback-failed', { pool, ...failure });
+      }
+      case 'outcomes':
+        deaths = 0;
+        return message.outcomes.forEach(ended);
+      default:
+        return message satisfies never;
     }
+  }
+
+  function ended({ key, outcome, judgement }: KeyedOutcome): void {
+    underway.delete(key);
+    if (judgement?.awaitsDisposition === true) awaitingDisposition.add(key);
+    onOutcome(key, { outcome, judgement });
   }
 
   function pingLater(pinged: Life): void {
@@ -97,6 +114,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
     events.emit('pool.thread', { pool, state: 'died', reason });
     const lost = [...underway.keys()];
     underway.clear();
+    awaitingDisposition.clear();
     batch = [];
     callOffWait = timers.after(
       backoffMs(respawnBackoff, deaths, () => 0.5),
@@ -134,6 +152,9 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
     stop: () => end((last) => last.stop()),
     kill: () => end((last) => last.destroy()),
     send,
+    disposed: (key, disposition) => {
+      if (awaitingDisposition.delete(key)) life?.post({ kind: 'disposed', key, disposition });
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Job } from '../../pools/contract.ts';
+import type { Disposition, Job } from '../../pools/contract.ts';
 import { createPoolThread, type PoolThread, type PoolThreadOptions } from './pool-thread.ts';
 
 export interface PoolThreadsOptions extends PoolThreadOptions {
@@ -14,6 +14,8 @@ export interface PoolThreads {
   /** Ends the threads at once, whatever is in flight. */
   kill(): Promise<void>;
   send(job: Job): void;
+  /** Tells the worker that waits for it what became of its delivery. */
+  disposed(key: number, disposition: Disposition): void;
 }
 
 export function createPoolThreads({ settings, threads, ...shared }: PoolThreadsOptions): PoolThreads {
@@ -32,6 +34,9 @@ export function createPoolThreads({ settings, threads, ...shared }: PoolThreadsO
       await Promise.all(all.map((thread) => thread.kill()));
     },
     send: (job) => mostFree(all).send(job),
+    disposed: (key, disposition) => {
+      for (const thread of all) thread.disposed(key, disposition);
+    },
   };
 }
 

@@ -17,8 +17,8 @@ import type { Evaluation } from './fan-out.ts';
 
 export interface IntakeOptions {
   readonly evaluate: Evaluator['evaluate'];
-  /** Resolves when the entry is durable; entries must be committed in the order of the calls. */
-  append(entry: Omit<Entry, 'claim'>): Promise<void>;
+  /** Resolves when they are durable; they must be committed in the order of the calls. */
+  append(leavings: Pick<Entry, 'deadLetters' | 'deliveries' | 'mark'>): Promise<void>;
   /** Called once, with the first error after which a stream takes in nothing more. */
   onFailed(error: Error): void;
   readonly events: EventSink;

@@ -1,6 +1,15 @@
-import { expect, test } from 'vitest';
-import type { Outcome } from '../../pools/contract.ts';
-import { announceAttempt, announceFate, begin, conclude, type DeliveryPolicy, toJob, toSettlement } from '../../src/delivery/attempt.ts';
+import { describe, expect, test } from 'vitest';
+import type { Judgement, Outcome } from '../../pools/contract.ts';
+import {
+  announceAttempt,
+  announceFate,
+  begin,
+  conclude,
+  type DeliveryPolicy,
+  reasonOf,
+  toJob,
+  toSettlement,
+} from '../../src/delivery/attempt.ts';
 import type { Claimed } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';
@@ -20,8 +29,10 @@ const claimed = (rest: Partial<Claimed> = {}): Claimed => ({
   seq: 9,
   attempts: 0,
   failingSince: undefined,
+  context: {},
   ...rest,
 });
+const plainly = (status: number) => ({ outcome: answered(status), judgement: undefined });
 const answered = (status: number): Outcome => ({
   kind: 'answered',
   status,
@@ -31,8 +42,10 @@ const answered = (status: number): Outcome => ({
   truncated: false,
 });
 
+const posting = { key: 77, hasCallbacks: false, rfc3339: (at: number) => `at ${at}` };
+
 test('makes a job of what the delivery asks for, and counts attempts from 1', () => {
-  const job = toJob(begin(claimed({ attempts: 2 }), policy), 77, (at) => `at ${at}`);
+  const job = toJob(begin(claimed({ attempts: 2 }), policy), posting);
   expect(job).toEqual({
     key: 77,
     id: 'd1',
@@ -46,21 +59,18 @@ test('makes a job of what the delivery asks for, and counts attempts from 1', ()
 });
 
 test('settles with the outcome as it was met', () => {
-  const concluded = conclude(begin(claimed(), policy), answered(204), around);
-  expect(toSettlement(concluded, true)).toEqual({
-    seq: 9,
+  const concluded = conclude(begin(claimed(), policy), plainly(204), around);
+  expect(toSettlement(concluded)).toEqual({
     fate: { kind: 'delivered' },
     attempt: { number: 1, at: now, outcome: answered(204) },
-    spawn: [],
-    claimNext: true,
   });
 });
 
 test('counts the hold from the first failure, which is this one if there was none', () => {
-  const first = conclude(begin(claimed(), policy), answered(503), around);
-  expect(first.fate).toEqual({ kind: 'retry', notBefore: now + 1000, leaveLane: false });
-  const later = conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), answered(503), around);
-  expect(later.fate).toEqual({ kind: 'retry', notBefore: now + 5000, leaveLane: true });
+  const first = conclude(begin(claimed(), policy), plainly(503), around);
+  expect(first.fate).toEqual({ kind: 'retry', notBefore: now + 1000, leaveLane: false, context: {} });
+  const later = conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), plainly(503), around);
+  expect(later.fate).toEqual({ kind: 'retry', notBefore: now + 5000, leaveLane: true, context: {} });
 });
 
 test.each<readonly [number, Partial<Events['attempt.ended']>, Partial<Events['delivery.settled']>]>([
@@ -72,12 +82,12 @@ test.each<readonly [number, Partial<Events['attempt.ended']>, Partial<Events['de
   const told: unknown[] = [];
   events.on('attempt.ended', (event) => told.push(event));
   events.on('delivery.settled', (event) => told.push(event));
-  const concluded = conclude(begin(claimed(), policy), answered(status), around);
+  const concluded = conclude(begin(claimed(), policy), plainly(status), around);
   announceAttempt(events, concluded);
-  announceFate(events, concluded);
+  announceFate(events, concluded.attempt.delivery, { fate: concluded.fate, reason: reasonOf(concluded), at: concluded.at });
   const named = { id: 'd1', pool: 'pool', handler: 'push', host: 'localhost', ageMs: 40 };
   expect(told).toEqual([
-    { ...named, attempt: 1, attemptsAllowed: 3, outcome: answered(status), ...attempt },
+    { ...named, attempt: 1, attemptsAllowed: 3, outcome: answered(status), judgement: undefined, ...attempt },
     { ...named, ...settled },
   ]);
 });
@@ -86,6 +96,30 @@ test('tells when a delivery leaves its lane', () => {
   const events = createEventBus();
   const left: unknown[] = [];
   events.on('delivery.left-lane', (event) => left.push(event));
-  announceFate(events, conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), answered(503), around));
+  const { fate, at } = conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), plainly(503), around);
+  announceFate(events, claimed(), { fate, reason: 'status 503', at });
   expect(left).toEqual([{ id: 'd1', pool: 'pool', handler: 'push' }]);
+});
+
+describe('a handler with callbacks at delivery', () => {
+  const judgement: Judgement = {
+    verdict: 'tempfailed',
+    status: 406,
+    detail: 'suppressed',
+    origin: 'module',
+    context: { device: 'asleep' },
+    awaitsDisposition: false,
+  };
+
+  test('gets the stanza and what earlier attempts left in the context', () => {
+    const target = { ...makeDelivery().target, stanza: '<message/>' };
+    const job = toJob(begin(claimed({ target, context: { device: 'asleep' } }), policy), { ...posting, hasCallbacks: true });
+    expect(job.message).toEqual({ handler: 'push', stanza: '<message/>', context: { device: 'asleep' } });
+  });
+
+  test('has its word counted, kept with the attempt, and its context with the delivery', () => {
+    const concluded = conclude(begin(claimed(), policy), { outcome: answered(200), judgement }, around);
+    expect(concluded.fate).toEqual({ kind: 'retry', notBefore: now + 1000, leaveLane: false, context: { device: 'asleep' } });
+    expect(toSettlement(concluded).attempt).toEqual({ number: 1, at: now, outcome: answered(200), judgement });
+  });
 });

@@ -3,14 +3,25 @@ import { costBytes, createDeliveryBuffer } from '../../src/delivery/buffer.ts';
 import type { Claimed } from '../../src/spool/spool.ts';
 import { makeDelivery } from '../spool/build.ts';
 
-const claimed = (id: string, body = ''): Claimed => ({ ...makeDelivery({ id, body }), seq: 1, attempts: 0, failingSince: undefined });
+const claimed = (id: string, body = ''): Claimed => ({
+  ...makeDelivery({ id, body }),
+  seq: 1,
+  attempts: 0,
+  failingSince: undefined,
+  context: {},
+});
 const cost = costBytes(makeDelivery({ body: '' }));
 
 test('gives what came first first', () => {
   const buffer = createDeliveryBuffer({ places: 4, bytes: 1e6 });
   for (const id of ['a', 'b', 'c']) buffer.put(claimed(id));
   expect(buffer.size).toBe(3);
-  expect([buffer.take()?.id, buffer.take()?.id, buffer.take()?.id, buffer.take()]).toEqual(['a', 'b', 'c', undefined]);
+  expect([buffer.take('fresh')?.id, buffer.take('fresh')?.id, buffer.take('fresh')?.id, buffer.take('fresh')]).toEqual([
+    'a',
+    'b',
+    'c',
+    undefined,
+  ]);
 });
 
 test('counts reservations, and has their places again once they are released', () => {
@@ -39,7 +50,7 @@ test('has no room when its bytes are used up, whatever places are left', () => {
   buffer.put(claimed('large', 'x'.repeat(6000)));
   expect([buffer.room, buffer.roomBytes]).toEqual([0, 0]);
   expect(buffer.reserve(makeDelivery())).toBe(false);
-  buffer.take();
+  buffer.take('fresh');
   expect([buffer.room, buffer.roomBytes]).toEqual([100, 5000]);
 });
 
@@ -48,4 +59,12 @@ test('holds what is claimed also beyond its bounds', () => {
   buffer.put(claimed('a'));
   buffer.put(claimed('b'));
   expect([buffer.size, buffer.room]).toEqual([2, 0]);
+});
+
+test('keeps what failed before apart from what is fresh', () => {
+  const buffer = createDeliveryBuffer({ places: 4, bytes: 1e6 });
+  buffer.put({ ...claimed('failed'), attempts: 1 });
+  expect([buffer.has('fresh'), buffer.has('retry')]).toEqual([false, true]);
+  buffer.put(claimed('new'));
+  expect([buffer.take('fresh')?.id, buffer.take('retry')?.id, buffer.size]).toEqual(['new', 'failed', 0]);
 });

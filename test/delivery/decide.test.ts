@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Verdict } from '../../src/delivery/classify.ts';
-import { decide, type Patience, type Standing } from '../../src/delivery/decide.ts';
+import { decide, type Patience, type Standing, whenExpired } from '../../src/delivery/decide.ts';
 
 const second = 1000;
 const patience: Patience = { scheduleMs: [second, 5 * second, 30 * second], jitter: 0.2, maxAgeMs: 3600 * second, holdMs: 30 * second };
@@ -10,6 +10,7 @@ const standing = (changes: Partial<Standing> = {}): Standing => ({
   createdAt: now,
   failingSince: now,
   inLane: true,
+  context: {},
   now,
   random: () => 0.5,
   ...changes,
@@ -21,7 +22,7 @@ test('an accepted delivery is delivered', () => {
 });
 
 test('a refused one is dead at once, whatever is left of its schedule', () => {
-  expect(decide({ kind: 'refused', reason: 'status 422' }, standing(), patience)).toEqual({
+  expect(decide({ kind: 'refused', by: 'backend', reason: 'status 422' }, standing(), patience)).toEqual({
     kind: 'dead',
     reason: 'refused',
     detail: 'status 422',
@@ -32,7 +33,12 @@ test.each([
   [1, 1 * second],
   [2, 5 * second],
 ])('after attempt %i it waits as the schedule says', (attempts, wait) => {
-  expect(decide(deferred(), standing({ attempts }), patience)).toEqual({ kind: 'retry', notBefore: now + wait, leaveLane: false });
+  expect(decide(deferred(), standing({ attempts }), patience)).toEqual({
+    kind: 'retry',
+    notBefore: now + wait,
+    leaveLane: false,
+    context: {},
+  });
 });
 
 test('one wait per retry: after the last it is dead', () => {
@@ -70,19 +76,26 @@ test('a head tries once more as its hold ends, and then leaves its lane', () => 
   const failingSince = now - 10 * second;
   expect(decide(deferred(), standing({ attempts: 3, failingSince }), patience)).toEqual({
     kind: 'retry',
+    context: {},
     notBefore: failingSince + 30 * second,
     leaveLane: false,
   });
   const over = now - 30 * second;
   expect(decide(deferred(), standing({ attempts: 3, failingSince: over }), patience)).toEqual({
     kind: 'retry',
+    context: {},
     notBefore: now + 30 * second,
     leaveLane: true,
   });
 });
 
 test('a head leaves its lane at once when the server asks to wait beyond its hold', () => {
-  expect(decide(deferred(60 * second), standing(), patience)).toEqual({ kind: 'retry', notBefore: now + 60 * second, leaveLane: true });
+  expect(decide(deferred(60 * second), standing(), patience)).toEqual({
+    kind: 'retry',
+    notBefore: now + 60 * second,
+    leaveLane: true,
+    context: {},
+  });
 });
 
 test('with hold for ever it never leaves, and without a lane there is nothing to leave', () => {
@@ -91,4 +104,19 @@ test('with hold for ever it never leaves, and without a lane there is nothing to
   expect(decide(deferred(), standing({ attempts: 3, failingSince: now - 600 * second, inLane: false }), patience)).toMatchObject({
     leaveLane: false,
   });
+});
+
+test('a callback of ours that made no request is told from a backend that refused', () => {
+  expect(decide({ kind: 'refused', by: 'callback', reason: 'it threw' }, standing(), patience)).toMatchObject({
+    reason: 'callback-failed',
+  });
+});
+
+test('keeps the message context for the next attempt', () => {
+  expect(decide(deferred(), standing({ context: { token: 'a' } }), patience)).toMatchObject({ kind: 'retry', context: { token: 'a' } });
+});
+
+test('what grew too old while it waited is not tried', () => {
+  expect(whenExpired({ createdAt: now - 3600 * second }, patience, now)).toBeUndefined();
+  expect(whenExpired({ createdAt: now - 3600 * second - 1 }, patience, now)).toMatchObject({ kind: 'dead', reason: 'expired' });
 });

@@ -28,7 +28,7 @@ test('whatever the tries meet: a lane keeps its order, everything ends once, not
         expect(ended.map(({ id }) => id).filter(inLane)).toEqual(deliveries.map(({ id }) => id).filter(inLane));
       }
       const dead = ended.filter(({ fate }) => fate === 'dead').length;
-      expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', waiting: 0, dead }]);
+      expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 0, dead }]);
     }),
   );
 });
@@ -40,6 +40,7 @@ async function playOut(
   picks: Iterator<number>,
 ): Promise<{ readonly id: string; readonly fate: 'dead' | 'delivered' }[]> {
   const ended: { readonly id: string; readonly fate: 'dead' | 'delivered' }[] = [];
+  const deaths = new Map<string, number>();
   for (;;) {
     const { open } = rig.threads;
     expectOneForEachLane(open);
@@ -51,9 +52,14 @@ async function playOut(
     }
     const met = meets(job);
     if (met === 'thread died') {
+      const isCulprit = (deaths.get(job.id) ?? 0) === 2; // its third spends an attempt
+      deaths.set(job.id, isCulprit ? 0 : (deaths.get(job.id) ?? 0) + 1);
+      if (isCulprit && job.attempt === 3) ended.push({ id: job.id, fate: 'dead' });
       rig.threads.lose([job]);
+      await new Promise((resolve) => setImmediate(resolve));
       continue;
     }
+    deaths.delete(job.id);
     if (met === 200) ended.push({ id: job.id, fate: 'delivered' });
     else if (met === 422 || job.attempt === 3) ended.push({ id: job.id, fate: 'dead' });
     rig.threads.answer(job, answered(met));

@@ -102,7 +102,7 @@ describe('a backlog larger than the buffer', () => {
       await rig.answer(next?.id ?? 'nothing', 200);
     }
     expect(rig.threads.sent.map(({ id }) => id)).toEqual(backlog.map(({ id }) => id));
-    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', waiting: 0, dead: 0 }]);
+    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 0, dead: 0 }]);
   });
 
   test('is not overtaken: nothing is reserved until the last of it is claimed', async () => {
@@ -149,7 +149,7 @@ describe('stopping', () => {
     await rig.accept(...inLane('a', 'a1', 'a2'), ...inLane(null, 'd1', 'd2'));
     expect(rig.open()).toEqual(['a1', 'd1']);
     let stopped = false;
-    const stopping = rig.dispatcher.stop(1000).then(() => {
+    const stopping = rig.dispatcher.stop({ graceMs: 1000, release: false }).then(() => {
       stopped = true;
     });
     await rig.answer('a1', 200);
@@ -159,7 +159,7 @@ describe('stopping', () => {
     expect(rig.threads.ended).toBe('stopped');
     expect(rig.threads.sent.map(({ id }) => id)).toEqual(['a1', 'd1']);
     expect(rig.fates).toEqual(['a1 delivered', 'd1 retry']);
-    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', waiting: 3, dead: 0 }]);
+    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 3, dead: 0 }]);
     expect(rig.timers.pending).toBe(0);
     expect(rig.dispatcher.reserve(makeDelivery())).toBe(false);
   });
@@ -167,18 +167,18 @@ describe('stopping', () => {
   test('waits no longer than it was given, and kills the threads then', async () => {
     const rig = await startDeliveryRig();
     await rig.accept(...inLane('a', 'a1'));
-    const stopping = rig.dispatcher.stop(1000);
+    const stopping = rig.dispatcher.stop({ graceMs: 1000, release: false });
     await rig.pass(1000);
     await stopping;
     expect(rig.threads.ended).toBe('killed');
-    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', waiting: 1, dead: 0 }]);
+    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 1, dead: 0 }]);
   });
 
   test('ends at once when nothing is in flight, whatever is yet to be tried again', async () => {
     const rig = await startDeliveryRig();
     await rig.accept(...inLane('a', 'a1'));
     await rig.answer('a1', 503);
-    await rig.dispatcher.stop(1000);
+    await rig.dispatcher.stop({ graceMs: 1000, release: false });
     expect(rig.threads.ended).toBe('stopped');
     expect(rig.timers.pending).toBe(0);
   });

@@ -1,10 +1,11 @@
-import type { Outcome } from '../../pools/contract.ts';
+import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { DeliveryPolicy } from '../../src/delivery/attempt.ts';
-import { createPoolDispatcher, type PoolDispatcher } from '../../src/delivery/pool-dispatcher.ts';
+import { createPoolDispatcher, type PoolDispatcher, type PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { NewDelivery, Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus, Events } from '../../src/telemetry/events.ts';
+import { makeEntry } from '../spool/build.ts';
 import { createFakeClock } from './fake-clock.ts';
 import { createFakeTimers } from './fake-timers.ts';
 import { createScriptedThreads, type ScriptedThreads } from './scripted-threads.ts';
@@ -21,7 +22,7 @@ export interface DeliveryRig {
   /** Stores deliveries one after the other, as the hooks' leavings are. */
   accept(...deliveries: readonly NewDelivery[]): Promise<void>;
   /** Answers what is open of this delivery. */
-  answer(id: string, status: number): Promise<void>;
+  answer(id: string, answer: Outcome | number, judgement?: Judgement): Promise<void>;
   /** Ids of what is at the threads, in the order in which it was sent. */
   open(): string[];
   /** Moves the clock, and lets every timer go off. */
@@ -30,10 +31,14 @@ export interface DeliveryRig {
 
 export async function startDeliveryRig({
   workers = 10,
+  pool = {},
+  handlers = ['push'],
   policy = {},
   started = true,
 }: {
   readonly workers?: number;
+  readonly pool?: Partial<PoolDispatcherOptions['pool']>;
+  readonly handlers?: readonly string[];
   readonly policy?: Partial<DeliveryPolicy>;
   readonly started?: boolean;
 } = {}): Promise<DeliveryRig> {
@@ -48,11 +53,11 @@ export async function startDeliveryRig({
   events.on('delivery.settled', ({ id, disposition }: Events['delivery.settled']) => fates.push(`${id} ${disposition}`));
 
   const dispatcher: PoolDispatcher = createPoolDispatcher({
-    pool: 'pool',
-    workers,
+    pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, rateLimit: undefined, ...pool },
+    rules: { handlers, policyFor: () => rules, hasCallbacks: () => false },
+    paused: false,
     spool,
     openThreads: threads.openWith,
-    policyFor: () => rules,
     clock,
     random: () => 0.5,
     timers,
@@ -66,7 +71,7 @@ export async function startDeliveryRig({
   async function accept(...deliveries: readonly NewDelivery[]): Promise<void> {
     for (const delivery of deliveries) {
       const claim = dispatcher.reserve(delivery);
-      const [claimed] = await spool.append({ deliveries: [delivery], deadLetters: [], mark: undefined, claim: [claim] });
+      const [claimed] = await spool.append(makeEntry([delivery], { claim: [claim] }));
       if (claim) dispatcher.release(delivery);
       else dispatcher.wake();
       if (claimed !== undefined) dispatcher.take(claimed);
@@ -85,10 +90,10 @@ export async function startDeliveryRig({
     events,
     fates,
     accept,
-    answer: async (id, status) => {
+    answer: async (id, answer, judgement) => {
       const job = threads.open.find((open) => open.id === id);
       if (job === undefined) throw new Error(`${id} is not at the threads`);
-      threads.answer(job, answered(status));
+      threads.answer(job, typeof answer === 'number' ? answered(answer) : answer, judgement);
       await settled();
     },
     open: () => threads.open.map((job) => job.id),

@@ -1,4 +1,4 @@
-import type { Job, Outcome } from '../../pools/contract.ts';
+import type { Disposition, Job, Judgement, Outcome } from '../../pools/contract.ts';
 import type { PoolThreadsCallbacks } from '../../src/delivery/pool-thread.ts';
 import type { PoolThreads } from '../../src/delivery/pool-threads.ts';
 
@@ -10,7 +10,9 @@ export interface ScriptedThreads {
   readonly open: readonly Job[];
   readonly ended: 'killed' | 'no' | 'stopped';
   openWith(callbacks: PoolThreadsCallbacks): PoolThreads;
-  answer(job: Job, outcome: Outcome): void;
+  answer(job: Job, outcome: Outcome, judgement?: Judgement): void;
+  /** What workers that wait for it were told: `id disposition`. */
+  readonly disposed: readonly string[];
   /** The thread that had these has died. */
   lose(jobs: readonly Job[]): void;
 }
@@ -18,6 +20,8 @@ export interface ScriptedThreads {
 export function createScriptedThreads(): ScriptedThreads {
   const sent: Job[] = [];
   const open = new Map<number, Job>();
+  const ids = new Map<number, string>();
+  const disposed: string[] = [];
   let ended: ScriptedThreads['ended'] = 'no';
   let callbacks: PoolThreadsCallbacks | undefined;
 
@@ -41,13 +45,16 @@ export function createScriptedThreads(): ScriptedThreads {
         },
         send: (job) => {
           sent.push(job);
+          ids.set(job.key, job.id);
           open.set(job.key, job);
         },
+        disposed: (key, disposition: Disposition) => disposed.push(`${ids.get(key)} ${disposition}`),
       };
     },
-    answer: (job, outcome) => {
+    disposed,
+    answer: (job, outcome, judgement) => {
       open.delete(job.key);
-      callbacks?.onOutcome(job.key, outcome);
+      callbacks?.onOutcome(job.key, { outcome, judgement });
     },
     lose: (jobs) => {
       for (const { key } of jobs) open.delete(key);

@@ -1,0 +1,26 @@
+import type { RateLimit } from '../config/config.ts';
+
+/** Lets so many through per time, and a burst after a rest. Instants are of a clock that never jumps, ms. */
+export interface TokenBucket {
+  /** How long until the next token, ms; 0: there is one. */
+  waitMs(now: number): number;
+  /** Takes a token, which must be there. */
+  take(now: number): void;
+}
+
+/** Kept as the instant at which it is full again (the "virtual scheduling" of ITU-T I.371): no sum of fractions drifts. */
+export function createTokenBucket({ requests, perMs, burst }: RateLimit): TokenBucket {
+  const msPerToken = perMs / requests;
+  const toleranceMs = (burst - 1) * msPerToken;
+  let fullAt = Number.NEGATIVE_INFINITY;
+
+  return {
+    waitMs: (now) => Math.max(0, Math.ceil(fullAt - toleranceMs - now)),
+    take: (now) => {
+      fullAt = Math.max(fullAt, now) + msPerToken;
+    },
+  };
+}
+
+/** For a pool without a limit. */
+export const unlimited: TokenBucket = { waitMs: () => 0, take: () => undefined };
