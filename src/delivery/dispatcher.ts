@@ -1,4 +1,4 @@
-import type { Outcome, PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
+import type { PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
 import type { HandlerConfig, PoolConfig } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
@@ -11,6 +11,7 @@ import { type Backlog, createBacklog } from './backlog.ts';
 import { rulesOf } from './policy.ts';
 import { createPoolDispatcher, type PoolDispatcher } from './pool-dispatcher.ts';
 import { createPoolThreads } from './pool-threads.ts';
+import type { TestAnswer } from './test-sends.ts';
 import { createWaitingLine } from './waiting-line.ts';
 
 export interface DispatcherOptions extends DispatcherParts {
@@ -54,7 +55,7 @@ export interface Dispatcher {
   /** Stops sending to a pool, or goes on; remembered in the spool. False: there is no such pool. */
   setPaused(pool: string, paused: boolean): Promise<boolean>;
   /** Sends a request that is no delivery, beside all queues and limits. Throws UNKNOWN_QUEUE for a pool that is not there. */
-  sendTest(delivery: NewDelivery): Promise<Outcome>;
+  sendTest(delivery: NewDelivery): Promise<TestAnswer>;
   /** Queues with deliveries whose pool or handler is not configured. */
   orphans(): readonly QueueDepth[];
   inFlight(): readonly PoolInFlight[];

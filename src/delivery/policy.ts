@@ -1,7 +1,14 @@
 import type { SessionHandler } from '../../pools/contract.ts';
 import type { HandlerConfig, PoolConfig } from '../config/config.ts';
 import type { DeliveryPolicy } from './attempt.ts';
-import type { PoolRules } from './pool-dispatcher.ts';
+
+/** What may change while a pool goes on. */
+export interface PoolRules {
+  readonly handlers: readonly string[];
+  readonly policyFor: (handler: string) => DeliveryPolicy;
+  /** Whether the handler's module works on its requests in the pool's threads. */
+  readonly hasCallbacks: (handler: string) => boolean;
+}
 
 /** A delivery may outlive its handler's place in the configuration while it is under way; it holds its lane as by default. */
 const defaultHoldMs = 30_000;

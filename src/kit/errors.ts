@@ -16,6 +16,7 @@ export const errorCodes = {
   SPOOL_TOO_NEW: 'The spool was written by a newer version of the service.',
   STREAM_INVALID: 'The chat server sent bytes that are not a well-formed XMPP stream.',
   STANZA_TOO_LARGE: 'A stanza exceeded `max_stanza_bytes`; the stream was closed.',
+  TEST_FAILED: 'A test request could not be made: a callback of the handler failed.',
   UNKNOWN_QUEUE: 'There is no such pool, or no such handler on it, in the configuration.',
   USAGE: 'The command line is wrong.',
 } as const satisfies Record<string, string>;

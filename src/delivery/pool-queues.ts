@@ -1,0 +1,81 @@
+import type { Claimed, NewDelivery } from '../spool/spool.ts';
+import type { Admission } from './admission.ts';
+import { createQueue, type Queue, type QueueParts } from './queue.ts';
+import { createRota, type Rota } from './rota.ts';
+
+/** The queues of a pool, one for each handler. */
+export interface PoolQueues extends Rota {
+  /** Something waits, here or perhaps in the spool. */
+  isNeeded(): boolean;
+  reserve(delivery: NewDelivery): boolean;
+  release(delivery: NewDelivery): void;
+  /** False: its handler is not of this pool, as after a move to another. */
+  put(delivery: Claimed): boolean;
+  wake(): void;
+  /** Claims where there is room; instants are of a clock that never jumps, ms. */
+  refill(now: number): void;
+  /** From now on these handlers are served. Gives what was held for others. */
+  serve(handlers: readonly string[]): readonly Claimed[];
+  /** Takes out what is held for a handler, which stays in the spool until it may go. */
+  withdraw(handler: string): readonly Claimed[];
+  /** Takes out all, once no claim is under way. */
+  withdrawAll(): Promise<readonly Claimed[]>;
+}
+
+export interface PoolQueuesParts extends Omit<QueueParts, 'admission' | 'handler'> {
+  readonly handlers: readonly string[];
+  readonly admission: Admission;
+}
+
+/** `places` and `bytes` are the whole pool's. Queues of handlers that went stay known, since what they reserved comes back to them. */
+export function createPoolQueues({ handlers, admission, places, bytes, ...parts }: PoolQueuesParts): PoolQueues {
+  const known = new Map<string, Queue>();
+  let served = open(handlers);
+  const rota = createRota(() => served);
+
+  function open(names: readonly string[]): readonly Queue[] {
+    const bounds = { places: Math.ceil(places / names.length), bytes: Math.ceil(bytes / names.length) };
+    return names.map((handler) => {
+      const queue = known.get(handler) ?? createQueue({ ...parts, ...bounds, handler, admission: admission.handler(handler) });
+      known.set(handler, queue);
+      return queue;
+    });
+  }
+
+  function wake(): void {
+    for (const queue of served) queue.wake();
+  }
+
+  function withdraw(handler: string): readonly Claimed[] {
+    const queue = known.get(handler);
+    queue?.wake();
+    return queue?.withdraw() ?? [];
+  }
+
+  return {
+    next: rota.next,
+    isNeeded: () => served.some((queue) => queue.isNeeded),
+    reserve: (delivery) => known.get(delivery.handler)?.reserve(delivery) === true,
+    release: (delivery) => known.get(delivery.handler)?.release(delivery),
+    put: (delivery) => {
+      const queue = known.get(delivery.handler);
+      queue?.put(delivery);
+      return queue !== undefined;
+    },
+    wake,
+    refill: (now) => {
+      for (const queue of served) queue.refill(now);
+    },
+    serve: (names) => {
+      served = open(names);
+      wake();
+      return [...known.keys()].filter((handler) => !names.includes(handler)).flatMap(withdraw);
+    },
+    withdraw,
+    withdrawAll: async () => {
+      const queues = [...known.values()];
+      await Promise.all(queues.map((queue) => queue.claimed()));
+      return queues.flatMap((queue) => queue.withdraw());
+    },
+  };
+}

@@ -1,0 +1,27 @@
+import type { RateLimit } from '../config/config.ts';
+import type { EventSink } from '../telemetry/events.ts';
+import { createTokenBucket, unlimited } from './token-bucket.ts';
+
+/** A pool's rate limit. Instants are of a clock that never jumps, ms. */
+export interface Throttle {
+  /** How long until the next may go, ms; 0: now. */
+  waitMs(now: number): number;
+  take(now: number): void;
+  /** Somebody waits for nothing but the limit: told once for each wait. */
+  tell(now: number): void;
+}
+
+export function createThrottle(pool: string, limit: RateLimit | undefined, events: EventSink): Throttle {
+  const bucket = limit === undefined ? unlimited : createTokenBucket(limit);
+  let toldUntil = Number.NEGATIVE_INFINITY;
+
+  return {
+    ...bucket,
+    tell: (now) => {
+      const waitMs = bucket.waitMs(now);
+      if (waitMs === 0 || now < toldUntil) return;
+      toldUntil = now + waitMs;
+      events.emit('pool.throttled', { pool, waitMs });
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/** What an operator may ask of a running service, put together from its parts. */
+import type { Operations, OrphanView, PoolView, QueueView, ReplayReport, TestReport } from './admin/operations.ts';
+import type { Config } from './config/config.ts';
+import type { Dispatcher } from './delivery/dispatcher.ts';
+import type { Reviver } from './hooks/revive.ts';
+import type { Clock } from './kit/clock.ts';
+import { ServiceError } from './kit/errors.ts';
+import type { DeadFilter, QueueDepth, QueueName, Spool } from './spool/spool.ts';
+
+export interface OperationsParts {
+  /** Asked anew each time: it may be replaced. */
+  readonly config: () => Pick<Config, 'handlers' | 'pools'>;
+  readonly spool: Spool;
+  readonly dispatcher: Dispatcher;
+  readonly reviver: Reviver;
+  readonly clock: Clock;
+}
+
+export function createOperations({ config, spool, dispatcher, reviver, clock }: OperationsParts): Operations {
+  async function moveOrphans(from: QueueName, to: QueueName): Promise<number> {
+    requireOrphan(from);
+    if (!isConfigured(to)) throw new ServiceError('UNKNOWN_QUEUE', `the handler ${to.handler} on the pool ${to.pool} is not configured`);
+    const moved = await spool.moveQueue(from, to);
+    dispatcher.wake([to.pool]);
+    return moved;
+  }
+
+  async function purgeOrphans(queue: QueueName): Promise<number> {
+    requireOrphan(queue);
+    return await spool.purgeQueue(queue);
+  }
+
+  function requireOrphan(queue: QueueName): void {
+    if (!isConfigured(queue)) return;
+    throw new ServiceError(
+      'UNKNOWN_QUEUE',
+      `the handler ${queue.handler} on the pool ${queue.pool} is configured: its deliveries are no orphans`,
+    );
+  }
+
+  function isConfigured({ pool, handler }: QueueName): boolean {
+    return config().handlers.some((known) => known.name === handler && known.pool === pool);
+  }
+
+  async function replay(filter: DeadFilter, limit: number): Promise<ReplayReport> {
+    const { replayed, stillBorn, readyPools } = await spool.replay(filter, { limit, now: clock.now() });
+    dispatcher.wake(readyPools);
+    const revived = stillBorn === 0 ? 0 : await reviveAll(filter, stillBorn);
+    return { replayed: replayed + revived, failed: stillBorn - revived };
+  }
+
+  /** Those that never were deliveries meet the hooks again, one by one; gives how many became one. */
+  async function reviveAll(filter: DeadFilter, stillBorn: number): Promise<number> {
+    let revived = 0;
+    for (const { id } of await spool.deadLetters(filter, { limit: stillBorn })) {
+      const letter = await spool.deadLetter(id);
+      if (letter?.packet == null) continue;
+      const delivery = await reviver.revive({ id, handler: letter.handler, packet: letter.packet });
+      if (delivery === undefined) continue;
+      await dispatcher.accept({ deliveries: [delivery], deadLetters: [], mark: undefined, revives: id });
+      revived += 1;
+    }
+    return revived;
+  }
+
+  async function sendTest(handler: string): Promise<TestReport | undefined> {
+    const met = await reviver.testRequest(handler);
+    if (met === undefined) return undefined;
+    if (met.kind !== 'wanted')
+      throw new ServiceError(
+        'TEST_FAILED',
+        `handler ${handler} made no request: ${met.kind === 'failed' ? met.letter.detail : 'it wants none'}`,
+      );
+    const { id, pool, target } = met.delivery;
+    const { outcome, accepted } = await dispatcher.sendTest(met.delivery);
+    const origin = config().pools.find((known) => known.id === pool)?.origin ?? '';
+    return { id, method: target.method, url: `${origin}${target.path}`, outcome, accepted };
+  }
+
+  return {
+    pools: () => viewPools(config(), { spool, dispatcher, clock }),
+    setPaused: dispatcher.setPaused,
+    orphans: () => dispatcher.orphans().map(({ pool, handler, waiting }): OrphanView => ({ pool, handler, waiting })),
+    moveOrphans,
+    purgeOrphans,
+    replay,
+    sendTest,
+  };
+}
+
+function viewPools({ pools, handlers }: Pick<Config, 'handlers' | 'pools'>, { spool, dispatcher, clock }: Views): readonly PoolView[] {
+  const { depths, oldest, paused } = spool.stats();
+  const inFlight = new Map(dispatcher.inFlight().map(({ pool, value }) => [pool, value]));
+  const now = clock.monotonic();
+
+  function viewQueue(pool: string, name: string): QueueView {
+    const depth = depths.find((queue) => queue.pool === pool && queue.handler === name);
+    const admission = dispatcher.admission(pool)?.handler(name);
+    return {
+      name,
+      waiting: depth?.waiting ?? 0,
+      dead: depth?.dead ?? 0,
+      breaker: admission?.state ?? 'closed',
+      pausedUntil: admission?.pausedUntil(now) ?? null,
+    };
+  }
+
+  return pools.map(({ id, origin, workers }) => {
+    const own = depths.filter(({ pool }) => pool === id);
+    return {
+      name: id,
+      origin,
+      workers,
+      inFlight: inFlight.get(id) ?? 0,
+      waiting: sum(own, ({ waiting }) => waiting),
+      dead: sum(own, ({ dead }) => dead),
+      paused: paused.includes(id),
+      oldestAt: oldest[id] ?? null,
+      breaker: dispatcher.admission(id)?.state ?? 'closed',
+      handlers: handlers.filter(({ pool }) => pool === id).map(({ name }) => viewQueue(id, name)),
+    };
+  });
+}
+
+type Views = Pick<OperationsParts, 'clock' | 'dispatcher' | 'spool'>;
+
+function sum(depths: readonly QueueDepth[], count: (depth: QueueDepth) => number): number {
+  return depths.reduce((total, depth) => total + count(depth), 0);
+}
