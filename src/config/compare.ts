@@ -23,7 +23,7 @@ export function describeDifferences(running: Config, next: Config): string {
     describeList('handlers', named(running), named(next)),
     running.logLevel === next.logLevel ? '' : `loglevel ${next.logLevel}`,
   ].filter((text) => text !== '');
-  return differences.length === 0 ? 'nothing differs in the file' : differences.join('; ');
+  return differences.length === 0 ? 'nothing but what the callback modules hold' : differences.join('; ');
 }
 
 interface Named {
