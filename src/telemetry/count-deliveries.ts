@@ -53,7 +53,7 @@ function countFates(registry: MetricRegistry, events: EventBus, roster: Roster):
   });
 }
 
-/** Dead letters have two sources: deliveries that were given up, and callbacks that never made one. */
+/** Dead letters have three sources: deliveries that were given up, those that a full backlog had no place for, and callbacks that never made one. */
 function countStillBorn(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const deadLetters = registry.counter('event_pusher_dead_letters_total');
   const poolOf = new Map<string, string>();
@@ -64,6 +64,9 @@ function countStillBorn(registry: MetricRegistry, events: EventBus, roster: Rost
 
   events.on('delivery.settled', ({ pool, disposition, reason }) => {
     if (disposition === 'dead') deadLetters.at(pool, reason).add();
+  });
+  events.on('backlog.overflow', ({ pool, policy, count }) => {
+    if (policy !== 'hold-intake') deadLetters.at(pool, 'overflow').add(count);
   });
   events.on('callback.failed', ({ handler, error }) => {
     const blocked = error instanceof ServiceError && error.code === 'CALLBACK_BLOCKED';

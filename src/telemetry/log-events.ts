@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { EpochMs } from '../kit/clock.ts';
 import type { EventBus, Events } from './events.ts';
 import { logAttachments } from './log-attachments.ts';
+import { logGuards } from './log-guards.ts';
 
 /**
  * Writes what an operator wants to read of the events. No line holds a message body: the excerpt of an answer and the
@@ -14,6 +15,7 @@ export function subscribeLog(events: EventBus, log: Logger): void {
   logStrays(events, log);
   logSpool(events, log);
   logThreads(events, log);
+  logGuards(events, log);
   logReloads(events, log);
   events.on('notice', ({ text }) => log.info({ event: 'notice' }, text));
   // Whatever the level: scripts wait for this line.
@@ -34,9 +36,17 @@ function logAttempts(events: EventBus, log: Logger): void {
   });
 }
 
-function describe({ id, pool, handler, host, attempt, attemptsAllowed, outcome, nextAt }: Events['attempt.ended']) {
+function describe({ id, pool, handler, host, attempt, attemptsAllowed, outcome, judgement, nextAt }: Events['attempt.ended']) {
+  const met = { ...describeOutcome(outcome), ...describeJudgement(judgement) };
   const retryAt = nextAt === undefined ? {} : { nextAt: rfc3339(nextAt) };
-  return { event: 'attempt.ended', id, pool, handler, host, attempt, attemptsAllowed, ...describeOutcome(outcome), ...retryAt };
+  return { event: 'attempt.ended', id, pool, handler, host, attempt, attemptsAllowed, ...met, ...retryAt };
+}
+
+/** The context holds what a module wants to have logged. */
+function describeJudgement(judgement: Events['attempt.ended']['judgement']) {
+  if (judgement === undefined) return {};
+  const { verdict, status, detail, origin, context } = judgement;
+  return { judgement: { verdict, status, detail, origin, context } };
 }
 
 function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
@@ -48,6 +58,7 @@ function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
       return { outcome: kind, phase: outcome.phase, durationMs };
     case 'broken':
     case 'unreachable':
+    case 'unsent':
       return { outcome: kind, code: outcome.code, reason: outcome.message, durationMs };
     default:
       return kind satisfies never;

@@ -94,6 +94,33 @@ export const metricTable = {
     help: 'What became of deliveries: delivered, dead, or retry for each time one was put off.',
   },
   event_pusher_dead_letters_total: { type: 'counter', labels: ['pool', 'reason'], help: 'Dead letters made.' },
+  event_pusher_delivery_callback_failures_total: {
+    type: 'counter',
+    labels: ['handler', 'callback'],
+    help: 'Callbacks that failed in the threads of pools.',
+  },
+  event_pusher_breaker_state: {
+    type: 'gauge',
+    labels: ['pool', 'handler'],
+    help: 'Circuit breakers: 0 closed, 1 slow start, 2 half-open, 3 open; that of the whole pool has no handler.',
+  },
+  event_pusher_breaker_opened_total: { type: 'counter', labels: ['pool', 'handler'], help: 'Times a circuit breaker opened.' },
+  event_pusher_handler_pauses_total: {
+    type: 'counter',
+    labels: ['pool', 'handler'],
+    help: 'Times a backend stopped a handler by answering 429.',
+  },
+  event_pusher_throttled_seconds_total: {
+    type: 'counter',
+    labels: ['pool'],
+    help: 'Time that deliveries waited for nothing but the rate limit.',
+  },
+  event_pusher_overflow_total: {
+    type: 'counter',
+    labels: ['pool', 'policy'],
+    help: 'Deliveries for which a backlog had no place, by what happened then.',
+  },
+  event_pusher_pool_paused: { type: 'gauge', labels: ['pool'], help: '1 while an operator has paused the pool.' },
   event_pusher_workers: { type: 'gauge', labels: ['pool', 'state'], help: 'Workers of the pool, busy or idle.' },
   event_pusher_pool_thread_deaths_total: { type: 'counter', labels: ['pool'], help: 'Threads of the pool that died and were replaced.' },
 
@@ -101,6 +128,11 @@ export const metricTable = {
     type: 'gauge',
     labels: ['pool', 'state'],
     help: 'Deliveries in the spool: waiting to be delivered, or dead.',
+  },
+  event_pusher_orphaned: {
+    type: 'gauge',
+    labels: ['pool', 'handler'],
+    help: 'Deliveries whose handler or pool is not configured: they stay until it is, or are moved or purged.',
   },
   event_pusher_spool_oldest_age_seconds: { type: 'gauge', labels: ['pool'], help: 'Age of the oldest delivery that is still owed.' },
   event_pusher_spool_bytes: { type: 'gauge', labels: [], help: 'Size of the spool on disk.' },

@@ -7,6 +7,8 @@ export interface Readings {
   spoolStats(): SpoolReading;
   /** Requests under way in each pool, and how many there may be. */
   inFlight(): readonly { readonly pool: string; readonly value: number; readonly workers: number }[];
+  /** Deliveries that nobody serves. */
+  orphans(): readonly { readonly pool: string; readonly handler: string; readonly waiting: number }[];
   attached(): readonly { readonly attachment: string; readonly host: string; readonly attached: boolean }[];
   /** Bytes received from chat servers that are not on disk yet. */
   uncommittedBytes(): number;
@@ -15,6 +17,8 @@ export interface Readings {
 /** The part of the spool's statistics that is measured. */
 export interface SpoolReading {
   readonly depths: readonly { readonly pool: string; readonly waiting: number; readonly dead: number }[];
+  /** Pools that an operator has paused. */
+  readonly paused: readonly string[];
   readonly bytes: number;
   readonly writable: boolean;
   /** When the oldest delivery still owed was accepted, by pool. */
@@ -44,19 +48,27 @@ export function readGauges(registry: MetricRegistry, options: GaugeOptions): voi
 }
 
 function readSpool(registry: MetricRegistry, { readings, clock, roster }: GaugeOptions): void {
-  /** A pool that the spool has never met has an empty backlog, not an unknown one. */
-  function depths(): SpoolReading['depths'] {
-    const known = readings.spoolStats().depths;
-    const missing = roster.pools.filter((pool) => !known.some((depth) => depth.pool === pool));
-    return [...known, ...missing.map((pool) => ({ pool, waiting: 0, dead: 0 }))];
+  /** The sums over the handlers of each pool. One that the spool has never met has an empty backlog, not an unknown one. */
+  function depths(): ReadonlyMap<string, { readonly waiting: number; readonly dead: number }> {
+    const sums = new Map(roster.pools.map((pool) => [pool, { waiting: 0, dead: 0 }]));
+    for (const { pool, waiting, dead } of readings.spoolStats().depths) {
+      const before = sums.get(pool) ?? { waiting: 0, dead: 0 };
+      sums.set(pool, { waiting: before.waiting + waiting, dead: before.dead + dead });
+    }
+    return sums;
   }
 
   registry.gauge('event_pusher_spool_depth', () =>
-    depths().flatMap(({ pool, waiting, dead }) => [
+    [...depths()].flatMap(([pool, { waiting, dead }]) => [
       [[pool, 'waiting'], waiting],
       [[pool, 'dead'], dead],
     ]),
   );
+  registry.gauge('event_pusher_orphaned', () => readings.orphans().map(({ pool, handler, waiting }) => [[pool, handler], waiting]));
+  registry.gauge('event_pusher_pool_paused', () => {
+    const { paused } = readings.spoolStats();
+    return roster.pools.map((pool) => [[pool], Number(paused.includes(pool))]);
+  });
   registry.gauge('event_pusher_spool_oldest_age_seconds', () => {
     const { oldest } = readings.spoolStats();
     const now = clock.now();

@@ -22,6 +22,7 @@ export function attemptEnded(changes: Partial<Events['attempt.ended']> = {}): Ev
     attempt: 1,
     attemptsAllowed: 4,
     outcome: answered(200),
+    judgement: undefined,
     accepted: true,
     ageMs: 50,
     nextAt: undefined,
@@ -43,8 +44,9 @@ export function settled(changes: Partial<Events['delivery.settled']> = {}): Even
 }
 
 export const quietReadings: Readings = {
-  spoolStats: () => ({ depths: [], bytes: 0, writable: true, oldest: {} }),
+  spoolStats: () => ({ depths: [], paused: [], bytes: 0, writable: true, oldest: {} }),
   inFlight: () => [],
+  orphans: () => [],
   attached: () => [],
   uncommittedBytes: () => 0,
 };

@@ -1,0 +1,49 @@
+import type { BreakerState, EventBus } from './events.ts';
+import type { MetricRegistry } from './registry.ts';
+import type { Roster } from './roster.ts';
+import { createSeries } from './series.ts';
+
+/** What keeps a sick backend from harm, and others from it: circuit breakers, pauses, rate limits, and bounded backlogs. */
+export function countGuards(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+  countBreakers(registry, events, roster);
+  countPauses(registry, events, roster);
+  countOverflow(registry, events);
+  countDeliveryCallbacks(registry, events);
+}
+
+/** Larger is worse, so that an alert can say "above 0". */
+const breakerValues: Readonly<Record<BreakerState, number>> = { closed: 0, 'slow-start': 1, 'half-open': 2, open: 3 };
+
+function countBreakers(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+  const states = createSeries<{ value: number }, [string, string]>(() => ({ value: 0 }));
+  const opened = registry.counter('event_pusher_breaker_opened_total');
+  roster.eachPool((pool) => states.at(pool, ''));
+  roster.eachHandler(({ name, pool }) => states.at(pool, name));
+
+  events.on('breaker.state', ({ pool, handler, state }) => {
+    states.at(pool, handler).value = breakerValues[state];
+    if (state === 'open') opened.at(pool, handler).add();
+  });
+  registry.gauge('event_pusher_breaker_state', () =>
+    Array.from(states.cells(), ([[pool = '', handler = ''], { value }]) => [[pool, handler], value] as const),
+  );
+}
+
+function countPauses(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+  const pauses = registry.counter('event_pusher_handler_pauses_total');
+  const throttled = registry.counter('event_pusher_throttled_seconds_total');
+  roster.eachHandler(({ name, pool }) => pauses.at(pool, name));
+  roster.eachPool((pool) => throttled.at(pool));
+  events.on('handler.paused', ({ pool, handler }) => pauses.at(pool, handler).add());
+  events.on('pool.throttled', ({ pool, waitMs }) => throttled.at(pool).add(waitMs / 1000));
+}
+
+function countOverflow(registry: MetricRegistry, events: EventBus): void {
+  const overflow = registry.counter('event_pusher_overflow_total');
+  events.on('backlog.overflow', ({ pool, policy, count }) => overflow.at(pool, policy).add(count));
+}
+
+function countDeliveryCallbacks(registry: MetricRegistry, events: EventBus): void {
+  const failures = registry.counter('event_pusher_delivery_callback_failures_total');
+  events.on('delivery.callback-failed', ({ handler, callback }) => failures.at(handler, callback).add());
+}

@@ -1,0 +1,40 @@
+import type { Logger } from 'pino';
+import { createRfc3339 } from '../kit/rfc3339.ts';
+import type { EventBus } from './events.ts';
+
+/** Circuit breakers, pauses, and full backlogs: what an operator is called for at night. */
+export function logGuards(events: EventBus, log: Logger): void {
+  const rfc3339 = createRfc3339();
+  logBreakers(events, log);
+  events.on('handler.paused', ({ pool, handler, until }) => {
+    const told = { event: 'handler.paused', pool, handler, until: rfc3339(until) };
+    log.warn(told, `a backend answered 429: nothing of handler ${handler} goes to pool ${pool} for a while`);
+  });
+  events.on('pool.paused', ({ pool, paused }) => {
+    log.warn({ event: 'pool.paused', pool, paused }, `an operator ${paused ? 'paused' : 'resumed'} pool ${pool}`);
+  });
+  logOverflow(events, log);
+  events.on('delivery.callback-failed', ({ pool, handler, callback, id, at }) => {
+    log.error(
+      { event: 'delivery.callback-failed', pool, handler, callback, id, at },
+      `callback ${callback} of handler ${handler} failed in a thread of pool ${pool}; the attempt's record says why`,
+    );
+  });
+}
+
+function logBreakers(events: EventBus, log: Logger): void {
+  events.on('breaker.state', ({ pool, handler, state, reason }) => {
+    const whose = handler === '' ? `pool ${pool}` : `handler ${handler} on pool ${pool}`;
+    const told = { event: 'breaker.state', pool, ...(handler === '' ? {} : { handler }), state };
+    if (state === 'open') log.error(told, `circuit breaker of ${whose} opens: ${reason}`);
+    else log.info(told, `circuit breaker of ${whose} is ${state}: ${reason}`);
+  });
+}
+
+function logOverflow(events: EventBus, log: Logger): void {
+  events.on('backlog.overflow', ({ pool, policy, count }) => {
+    const told = { event: 'backlog.overflow', pool, policy, count };
+    if (policy === 'hold-intake') log.error(told, `the backlog of pool ${pool} is full: intake of all pools waits`);
+    else log.error(told, `the backlog of pool ${pool} is full: ${count} deliveries became dead letters`);
+  });
+}
