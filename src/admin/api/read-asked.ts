@@ -13,15 +13,14 @@ export interface RequestParts {
 type Asked = Misasked | { readonly kind: 'asked'; readonly asked: Table };
 
 /**
- * Makes a reader that joins what the parts of a request ask of a route: the query counts for a GET, the body for a POST.
- * The part that does not count must be empty: a `dryRun` must not be passed over because it stands in the wrong place.
+ * Makes a reader that joins what the parts of a request ask of a route: the query of a GET, the body of a POST. A POST
+ * has no query: a `dryRun` must not be passed over because it stands in the wrong place.
  */
 export function createAskedReader(route: Pick<Route, 'asks' | 'method' | 'path'>): (parts: RequestParts) => Asked {
   const { inPath, beside } = questionsOf(route);
   const schemas = new Map(beside);
 
-  function readQuery({ params, query, body }: RequestParts): Asked {
-    if (body !== undefined) return misasked('a GET takes no body; ask in the query');
+  function readQuery({ params, query }: RequestParts): Asked {
     const read = Object.entries(asTable(query)).map(([name, text]) => [name, fromText(text, schemas.get(name))]);
     return join(Object.fromEntries(read), params);
   }
