@@ -14,14 +14,14 @@ const any = { least: 0, most: mostAtOnce };
 export const deadLetterCommands: readonly Command[] = [
   {
     name: 'dead-letters list',
-    synopsis: '[FILTER] [--limit N] SERVICE',
+    synopsis: '[FILTER] [--limit N] [SERVICE]',
     does: 'lists the newest 100, or N, the newest last',
     options: ['limit', ...filterOptions, ...serviceOptions],
     run: list,
   },
   {
     name: 'dead-letters show',
-    synopsis: 'ID [--content] SERVICE',
+    synopsis: 'ID [--content] [SERVICE]',
     does: 'shows one with its request and every attempt; --content shows what people wrote too',
     operands: { least: 1, most: 1 },
     options: ['content', ...serviceOptions],
@@ -29,7 +29,7 @@ export const deadLetterCommands: readonly Command[] = [
   },
   {
     name: 'dead-letters replay',
-    synopsis: '[ID…] [FILTER] [--all] [--limit N] [--rate N] [--dry-run] SERVICE',
+    synopsis: '[ID…] [FILTER] [--all] [--limit N] [--rate N] [--dry-run] [SERVICE]',
     does: 'makes them deliveries again, under their ids, the oldest first, N a second with --rate',
     operands: any,
     options: ['all', 'dry-run', 'limit', 'rate', ...filterOptions, ...serviceOptions],
@@ -37,7 +37,7 @@ export const deadLetterCommands: readonly Command[] = [
   },
   {
     name: 'dead-letters purge',
-    synopsis: '[ID…] [FILTER] [--all] [--dry-run] [--yes] SERVICE',
+    synopsis: '[ID…] [FILTER] [--all] [--dry-run] [--yes] [SERVICE]',
     does: 'removes them for good',
     operands: any,
     options: ['all', 'dry-run', 'yes', ...filterOptions, ...serviceOptions],

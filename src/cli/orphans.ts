@@ -9,21 +9,21 @@ import { counted, table, tell } from './layout.ts';
 export const orphanCommands: readonly Command[] = [
   {
     name: 'orphans list',
-    synopsis: 'SERVICE',
+    synopsis: '[SERVICE]',
     does: 'shows what is owed to handlers and pools that are no longer configured',
     options: serviceOptions,
     run: list,
   },
   {
     name: 'orphans move',
-    synopsis: '--pool NAME --handler NAME [--to-pool NAME] [--to-handler NAME] SERVICE',
+    synopsis: '--pool NAME --handler NAME [--to-pool NAME] [--to-handler NAME] [SERVICE]',
     does: 'gives it to a handler and pool that are; a name that is not given stays',
     options: ['handler', 'pool', 'to-handler', 'to-pool', ...serviceOptions],
     run: move,
   },
   {
     name: 'orphans purge',
-    synopsis: '--pool NAME --handler NAME [--yes] SERVICE',
+    synopsis: '--pool NAME --handler NAME [--yes] [SERVICE]',
     does: 'removes it for good',
     options: ['handler', 'pool', 'yes', ...serviceOptions],
     run: purge,

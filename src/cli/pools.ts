@@ -9,14 +9,14 @@ import { localTime } from './times.ts';
 export const poolCommands: readonly Command[] = [
   {
     name: 'pools list',
-    synopsis: 'SERVICE',
+    synopsis: '[SERVICE]',
     does: 'shows what each pool owes, and how its backend stands',
     options: serviceOptions,
     run: list,
   },
   {
     name: 'pools pause',
-    synopsis: 'NAME SERVICE',
+    synopsis: 'NAME [SERVICE]',
     does: 'stops sending to a pool, also over restarts; what it owes is kept',
     operands: { least: 1, most: 1 },
     options: serviceOptions,
@@ -24,7 +24,7 @@ export const poolCommands: readonly Command[] = [
   },
   {
     name: 'pools resume',
-    synopsis: 'NAME SERVICE',
+    synopsis: 'NAME [SERVICE]',
     does: 'goes on sending to a pool',
     operands: { least: 1, most: 1 },
     options: serviceOptions,

@@ -6,7 +6,7 @@ import { outcomeText } from './outcome-text.ts';
 
 export const sendTestCommand: Command = {
   name: 'send-test',
-  synopsis: 'HANDLER SERVICE',
+  synopsis: 'HANDLER [SERVICE]',
   does: 'sends one request through a handler, marked as a test, and prints what came back',
   operands: { least: 1, most: 1 },
   options: serviceOptions,

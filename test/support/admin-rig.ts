@@ -27,7 +27,7 @@ export interface ApiRig {
   neverBeBorn(stillBorn?: Parameters<typeof makeStillBorn>[0]): Promise<StillBorn>;
 }
 
-interface Death {
+export interface Death {
   readonly status?: number;
   readonly fate?: Settlement['fate'];
 }
