@@ -6,31 +6,68 @@ import type { EventSink } from '../telemetry/events.ts';
 import type { Spool } from './spool.ts';
 
 export interface RetentionParts {
-  readonly spool: Pick<Spool, 'purgeDead'>;
+  readonly spool: Pick<Spool, 'deadLetters' | 'purgeDead' | 'stats'>;
   /** Dead letters end when they have been dead so long, ms. */
   readonly maxAgeMs: number;
+  /** So many are kept at most: the oldest end first. */
+  readonly maxLetters: number;
   readonly clock: Clock;
   readonly events: EventSink;
   readonly timers?: Timers;
 }
 
-/** How often it looks, ms. */
-const everyMs = 10 * 60_000;
+/** How often it looks for old ones, and says how many were too many, ms. */
+const ageEveryMs = 10 * 60_000;
 
-/** Ends dead letters by age: at once, and every ten minutes from then on. What cannot be purged is tried again next time. */
-export function createRetention({ spool, maxAgeMs, clock, events, timers = systemTimers }: RetentionParts): Lifecycle {
+/** How often it looks whether there are too many, ms: in memory, where nothing is to be done. */
+const numberEveryMs = 5000;
+
+/** Too many are ended so many at a time. */
+const chunk = 1000;
+
+/** Ends dead letters by age and by number, at once and again and again. What cannot be purged is tried again next time. */
+export function createRetention({ spool, maxAgeMs, maxLetters, clock, events, timers = systemTimers }: RetentionParts): Lifecycle {
   let callOff: () => void = () => undefined;
   let running = false;
   let purging: Promise<void> = Promise.resolve();
+  let agesLookedAt = Number.NEGATIVE_INFINITY;
+  let surplusSaidAt = Number.NEGATIVE_INFINITY;
+  let unsaid = 0;
 
   async function purge(): Promise<void> {
     try {
-      const ended = await spool.purgeDead(clock.now() - maxAgeMs);
-      if (ended > 0) events.emit('notice', { text: `${ended} dead letters ended: they were older than dead_letter_max_age` });
+      if (clock.monotonic() - agesLookedAt >= ageEveryMs) await purgeOld();
+      await purgeSurplus();
+      if (running) callOff = timers.after(numberEveryMs, goOn);
     } catch (error) {
-      if (running) events.emit('notice', { text: `dead letters could not be ended: ${toError(error).message}` });
+      if (!running) return;
+      events.emit('notice', { text: `dead letters could not be ended: ${toError(error).message}` });
+      callOff = timers.after(ageEveryMs, goOn);
     }
-    if (running) callOff = timers.after(everyMs, goOn);
+  }
+
+  async function purgeOld(): Promise<void> {
+    agesLookedAt = clock.monotonic();
+    const ended = await spool.purgeDead({ diedBefore: clock.now() - maxAgeMs });
+    if (ended > 0) events.emit('notice', { text: `${ended} dead letters ended: they were older than dead_letter_max_age` });
+  }
+
+  /** By their ids: many may have died in the same millisecond. */
+  async function purgeSurplus(): Promise<void> {
+    for (let surplus = surplusNow(); running && surplus > 0; surplus = surplusNow()) {
+      const oldest = await spool.deadLetters({}, { limit: Math.min(surplus, chunk) });
+      const ended = await spool.purgeDead({ ids: oldest.map(({ id }) => id) });
+      if (ended === 0) break;
+      unsaid += ended;
+    }
+    if (unsaid === 0 || clock.monotonic() - surplusSaidAt < ageEveryMs) return;
+    surplusSaidAt = clock.monotonic();
+    events.emit('notice', { text: `${unsaid} dead letters ended: there were more than dead_letter_max` });
+    unsaid = 0;
+  }
+
+  function surplusNow(): number {
+    return spool.stats().depths.reduce((sum, { dead }) => sum + dead, 0) - maxLetters;
   }
 
   function goOn(): void {

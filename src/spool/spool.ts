@@ -93,7 +93,7 @@ export interface Entry {
   readonly claim: readonly boolean[];
   /** Deliveries that are dead letters from the first, since their pool's backlog is full. */
   readonly refused: readonly Refused[];
-  /** A dead letter that ends with this entry: it was replayed, and this is what came of it. */
+  /** A dead letter (the newest of this id) that ends with this entry: it was replayed, and this is what came of it. */
   readonly revives: DeliveryId | undefined;
 }
 
@@ -148,8 +148,9 @@ export interface DeadLetter {
   readonly pool: string;
   readonly reason: DeadReason;
   readonly detail: string;
-  /** Status of the last answer; null where there was none. */
+  /** Status that the last attempt with one came to: the callbacks' where they gave one, else the answer's. Null: there was none. */
   readonly status: number | null;
+  /** All in its history, those before a replay too. */
   readonly attempts: number;
   readonly createdAt: EpochMs;
   readonly diedAt: EpochMs;
@@ -227,8 +228,9 @@ export interface Spool extends Lifecycle {
 
   /**
    * Makes up to `limit` dead letters, oldest first, deliveries again: same id, at the tail of their lane, attempts counted from
-   * 1 with the history kept, accepted `now`. Those that never were deliveries are left alone and counted as `stillBorn`: their
-   * packets must meet the hooks again, which `revives` settles. Each is moved in one transaction with its new row.
+   * 1 with the history kept, accepted `now`. Those among them that never were deliveries are left alone and counted as
+   * `stillBorn`, beside the limit: their packets must meet the hooks again, which `revives` settles. Each is moved in one
+   * transaction with its new row; what dies again meanwhile is left alone too.
    */
   replay(
     filter: DeadFilter,
@@ -248,7 +250,10 @@ export interface Spool extends Lifecycle {
     detail: string,
   ): Promise<{ readonly shed: readonly QueueName[]; readonly readyPools: readonly string[] }>;
 
-  /** Gives the deliveries of a queue that nobody has claimed to another; gives how many. They keep ids, lanes and attempts. */
+  /**
+   * Gives the deliveries of a queue that nobody has claimed to another; gives how many. They keep ids, lanes and attempts:
+   * what is ready stays so, and the other pool's dispatcher should claim.
+   */
   moveQueue(from: QueueName, to: QueueName): Promise<number>;
   /** Removes the deliveries of a queue that nobody has claimed, without a trace; gives how many. */
   purgeQueue(queue: QueueName): Promise<number>;

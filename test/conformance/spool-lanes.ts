@@ -1,39 +1,71 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Fate, Spool } from '../../src/spool/spool.ts';
-import { acceptedAt, answered, makeDelivery, makeEntry } from '../spool/build.ts';
+import type { Fate, QueueName, Spool } from '../../src/spool/spool.ts';
+import { acceptedAt, answered, idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { SpoolModel } from './spool-model.ts';
+
+interface NewRow {
+  readonly lane: number;
+  readonly queue: number;
+  readonly fate: 'leave' | 'refuse' | 'take';
+}
 
 /** One step of a life: what is done, in numbers that the state at hand gives a meaning to. */
 type Step =
-  | { readonly kind: 'append'; readonly rows: readonly { lane: number; pool: number; take: boolean }[] }
-  | { readonly kind: 'claim'; readonly pool: number; readonly limit: number; readonly after: number }
-  | { readonly kind: 'settle'; readonly which: number; readonly fate: Fate; readonly claimNext: boolean; readonly spawnLane: number };
+  | { readonly kind: 'append'; readonly rows: readonly NewRow[]; readonly revives: number }
+  | { readonly kind: 'claim'; readonly pool: number; readonly handlers: number; readonly limit: number; readonly after: number }
+  | { readonly kind: 'move'; readonly from: number; readonly to: number }
+  | { readonly kind: 'purge'; readonly queue: number }
+  | { readonly kind: 'replay'; readonly pool: number; readonly limit: number }
+  | { readonly kind: 'settle'; readonly which: number; readonly fate: Fate; readonly claimNext: boolean; readonly spawnLane: number }
+  | { readonly kind: 'shed'; readonly pool: number; readonly count: number };
 
 const fates: fc.Arbitrary<Fate> = fc.oneof(
   { weight: 3, arbitrary: fc.constant<Fate>({ kind: 'delivered' }) },
   fc.constant<Fate>({ kind: 'dead', reason: 'refused', detail: '' }),
-  fc.record({
-    kind: fc.constant('retry' as const),
-    notBefore: fc.integer({ min: 0, max: 20 }).map((wait) => acceptedAt + wait),
-    leaveLane: fc.boolean(),
-  }),
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('retry' as const),
+      notBefore: fc.integer({ min: 0, max: 20 }).map((wait) => acceptedAt + wait),
+      leaveLane: fc.boolean(),
+      context: fc.constant({}),
+    }),
+  },
   fc.constant<Fate>({ kind: 'released' }),
 );
 
+const newRow = fc.record({
+  lane: fc.nat(3),
+  queue: fc.nat(3),
+  fate: fc.constantFrom<NewRow['fate'][]>('leave', 'leave', 'take', 'take', 'refuse'),
+});
+
 const steps: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({
-    kind: fc.constant('append' as const),
-    rows: fc.array(fc.record({ lane: fc.nat(3), pool: fc.nat(1), take: fc.boolean() }), { maxLength: 4 }),
-  }),
-  fc.record({ kind: fc.constant('claim' as const), pool: fc.nat(1), limit: fc.nat(3), after: fc.nat(20) }),
-  fc.record({
-    kind: fc.constant('settle' as const),
-    which: fc.nat(),
-    fate: fates,
-    claimNext: fc.boolean(),
-    spawnLane: fc.nat(12),
-  }),
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('append' as const), rows: fc.array(newRow, { maxLength: 4 }), revives: fc.nat(9) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      ...{ kind: fc.constant('claim' as const), pool: fc.nat(1), handlers: fc.nat(3), limit: fc.nat(5), after: fc.nat(20) },
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('settle' as const),
+      which: fc.nat(),
+      fate: fates,
+      claimNext: fc.boolean(),
+      spawnLane: fc.nat(12),
+    }),
+  },
+  fc.record({ kind: fc.constant('move' as const), from: fc.nat(3), to: fc.nat(3) }),
+  fc.record({ kind: fc.constant('purge' as const), queue: fc.nat(3) }),
+  fc.record({ kind: fc.constant('replay' as const), pool: fc.nat(1), limit: fc.nat(4) }),
+  fc.record({ kind: fc.constant('shed' as const), pool: fc.nat(1), count: fc.nat(4) }),
 );
 
 /** Any life of a spool goes as the model's: what is claimed and when, which pools to wake, what is owed. */
@@ -46,7 +78,7 @@ export function keepsLaneOrder(spoolAtHand: () => Spool): void {
         const walk = createWalk(spoolAtHand(), `life-${lives}`);
         for (const step of life) await walk(step);
       }),
-      { numRuns: 100 },
+      { numRuns: 150 },
     );
   });
 }
@@ -55,13 +87,15 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
   const model = new SpoolModel();
   const seqs = new Map<string, number>();
   const poolAt = (index: number) => `${life}-${index === 0 ? 'one' : 'two'}`;
+  const queueAt = (index: number): QueueName => ({ pool: poolAt(index & 1), handler: index < 2 ? 'push' : 'log' });
   let born = 0;
 
-  const make = (lane: number, pool: number) => {
+  const now = () => acceptedAt + Math.floor(born / 4);
+  const make = (lane: number, queue: number) => {
     born += 1;
     return makeDelivery({
-      ...{ id: `${life}-${born}`, lane: lane === 0 ? null : `${life}-${lane}`, createdAt: acceptedAt + Math.floor(born / 4) },
-      pool: poolAt(pool),
+      ...{ id: `${life}-${born}`, lane: lane === 0 ? null : `${life}-${lane}`, createdAt: now() },
+      ...queueAt(queue),
     });
   };
   const remember = (claimed: readonly { readonly id: string; readonly seq: number }[]): string[] => {
@@ -69,16 +103,26 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
     return claimed.map(({ id }) => id);
   };
 
-  async function append(rows: Extract<Step, { kind: 'append' }>['rows']): Promise<void> {
-    const deliveries = rows.map(({ lane, pool }) => make(lane, pool));
-    const entry = makeEntry(deliveries, { claim: rows.map(({ take }) => take) });
+  async function append({ rows, revives }: Extract<Step, { kind: 'append' }>): Promise<void> {
+    const made = rows.map(({ lane, queue, fate }) => ({ delivery: make(lane, queue), fate }));
+    const kept = made.filter(({ fate }) => fate !== 'refuse');
+    const refused = made.filter(({ fate }) => fate === 'refuse').map((each) => ({ ...each, reason: 'overflow' as const, detail: 'full' }));
+    const entry = makeEntry(
+      kept.map(({ delivery }) => delivery),
+      {
+        claim: kept.map(({ fate }) => fate === 'take'),
+        refused,
+        revives: model.dead[revives]?.id ?? (revives === 9 ? idOf('nobody') : undefined),
+      },
+    );
     expect(remember(await spool.append(entry))).toEqual(model.append(entry));
   }
 
-  async function claim({ pool, limit, after }: Extract<Step, { kind: 'claim' }>): Promise<void> {
+  async function claim({ pool, handlers, limit, after }: Extract<Step, { kind: 'claim' }>): Promise<void> {
     const name = poolAt(pool);
-    const { claimed, nextAt } = await spool.claim(name, { limit, bytes: 1_000_000, now: acceptedAt + after });
-    const expected = model.claim(name, limit, acceptedAt + after);
+    const wanted = { handlers: ['push', 'log'].filter((_, index) => (handlers & (1 << index)) !== 0), limit, now: acceptedAt + after };
+    const { claimed, nextAt } = await spool.claim(name, { ...wanted, bytes: 1_000_000 });
+    const expected = model.claim(name, wanted);
     expect({ ids: remember(claimed), nextAt }).toEqual(expected);
     for (const { id, attempts } of claimed) expect(attempts).toBe(model.attemptsOf(id));
   }
@@ -95,23 +139,45 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
     expect({ next: next?.id, readyPools: readyPools.toSorted() }).toEqual(expected);
   }
 
-  return async (step) => {
+  async function replay({ pool, limit }: Extract<Step, { kind: 'replay' }>): Promise<void> {
+    const how = { limit, now: now() };
+    expect(await spool.replay({ pool: poolAt(pool) }, how)).toEqual({ ...model.replay(poolAt(pool), how), stillBorn: 0 });
+  }
+
+  async function shed({ pool, count }: Extract<Step, { kind: 'shed' }>): Promise<void> {
+    const { shed: gone, readyPools } = await spool.shed(poolAt(pool), count, 'full');
+    expect({ shed: gone, readyPools: readyPools.toSorted() }).toEqual(model.shed(poolAt(pool), count));
+  }
+
+  async function take(step: Step): Promise<void> {
     switch (step.kind) {
       case 'append':
-        await append(step.rows);
-        break;
+        return append(step);
       case 'claim':
-        await claim(step);
-        break;
+        return claim(step);
+      case 'move':
+        expect(await spool.moveQueue(queueAt(step.from), queueAt(step.to))).toBe(model.moveQueue(queueAt(step.from), queueAt(step.to)));
+        return;
+      case 'purge':
+        expect(await spool.purgeQueue(queueAt(step.queue))).toBe(model.purgeQueue(queueAt(step.queue)));
+        return;
+      case 'replay':
+        return replay(step);
       case 'settle':
-        await settle(step);
-        break;
+        return settle(step);
+      case 'shed':
+        return shed(step);
       default:
         step satisfies never;
     }
-    const depths = spool.stats().depths.filter(({ pool }) => pool.startsWith(`${life}-`));
-    for (const { pool, waiting } of depths) expect(waiting).toBe(model.waiting(pool));
-    expect(depths.reduce((sum, { waiting }) => sum + waiting, 0)).toBe(model.rows.length);
-    expect(depths.reduce((sum, { dead }) => sum + dead, 0)).toBe(model.dead);
+  }
+
+  return async (step) => {
+    await take(step);
+    const { depths } = spool.stats();
+    for (const queue of [0, 1, 2, 3].map(queueAt)) {
+      const depth = depths.find(({ pool, handler }) => pool === queue.pool && handler === queue.handler);
+      expect({ waiting: depth?.waiting ?? 0, dead: depth?.dead ?? 0 }).toEqual(model.depth(queue));
+    }
   };
 }

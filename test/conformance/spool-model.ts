@@ -1,8 +1,8 @@
 import type { EpochMs } from '../../src/kit/clock.ts';
-import type { Entry, NewDelivery, Settlement } from '../../src/spool/spool.ts';
+import type { Entry, NewDelivery, QueueName, Settlement, Wanted } from '../../src/spool/spool.ts';
 
 interface Row {
-  readonly delivery: NewDelivery;
+  delivery: NewDelivery;
   lane: string | null;
   place: 'claimed' | 'ready' | 'waiting';
   due: EpochMs;
@@ -12,19 +12,23 @@ interface Row {
 /** The port's rules at their plainest: one list in order of acceptance, looked through from the front each time. */
 export class SpoolModel {
   rows: Row[] = [];
-  dead = 0;
+  dead: NewDelivery[] = [];
 
   /** Ids claimed at birth. */
-  append({ deliveries, claim }: Entry): string[] {
+  append({ deliveries, claim, refused, revives }: Entry): string[] {
+    if (revives !== undefined) this.dead = this.dead.filter(({ id }) => id !== revives);
+    this.dead.push(...refused.map(({ delivery }) => delivery));
     return deliveries.filter((delivery, index) => this.#add(delivery, claim[index] === true) === 'claimed').map(({ id }) => id);
   }
 
-  claim(pool: string, limit: number, now: EpochMs): { ids: string[]; nextAt: EpochMs | undefined } {
-    const taken = this.#ready(pool)
-      .filter((row) => row.due <= now)
-      .slice(0, limit);
+  claim(pool: string, { handlers, limit, now }: Omit<Wanted, 'bytes'>): { ids: string[]; nextAt: EpochMs | undefined } {
+    const ready = () => this.#ready(pool, handlers);
+    const due = ready().filter((row) => row.due <= now);
+    const [fresh, retries] = [due.filter(({ attempts }) => attempts === 0), due.filter(({ attempts }) => attempts > 0)];
+    const share = fresh.length === 0 ? limit : Math.floor(limit / 2);
+    const taken = [...retries.slice(0, share), ...fresh, ...retries.slice(share)].slice(0, limit);
     for (const row of taken) row.place = 'claimed';
-    return { ids: taken.map((row) => row.delivery.id), nextAt: this.#ready(pool)[0]?.due };
+    return { ids: due.filter((row) => taken.includes(row)).map((row) => row.delivery.id), nextAt: ready()[0]?.due };
   }
 
   settle(id: string, { fate, attempt, spawn, claimNext }: Omit<Settlement, 'seq'>): { next: string | undefined; readyPools: string[] } {
@@ -35,7 +39,7 @@ export class SpoolModel {
     const ends = fate.kind === 'delivered' || fate.kind === 'dead';
     const leaves = ends || (fate.kind === 'retry' && fate.leaveLane);
 
-    if (fate.kind === 'dead') this.dead += 1;
+    if (fate.kind === 'dead') this.dead.push(row.delivery);
     if (ends) this.rows = this.rows.filter((each) => each !== row);
     else {
       row.place = 'ready';
@@ -52,6 +56,39 @@ export class SpoolModel {
     return { next: next?.place === 'claimed' ? next.delivery.id : undefined, readyPools: [...readyPools].sort() };
   }
 
+  replay(pool: string, { limit, now }: { limit: number; now: EpochMs }): { replayed: number; readyPools: string[] } {
+    const chosen = this.dead.filter((delivery) => delivery.pool === pool).slice(0, limit);
+    this.dead = this.dead.filter((delivery) => !chosen.includes(delivery));
+    const places = chosen.map((delivery) => this.#add({ ...delivery, createdAt: now }, false));
+    return { replayed: chosen.length, readyPools: places.includes('ready') ? [pool] : [] };
+  }
+
+  /** Ids that died. */
+  shed(pool: string, count: number): { shed: QueueName[]; readyPools: string[] } {
+    const [shed, readyPools] = [[] as QueueName[], new Set<string>()];
+    while (shed.length < count) {
+      const head = this.rows.find((row) => row.place === 'ready' && row.delivery.pool === pool);
+      if (head === undefined) break;
+      this.dead.push(head.delivery);
+      shed.push({ pool, handler: head.delivery.handler });
+      const next = this.#discard(head);
+      if (next !== undefined) readyPools.add(next.delivery.pool);
+    }
+    return { shed, readyPools: [...readyPools].sort() };
+  }
+
+  moveQueue(from: QueueName, to: QueueName): number {
+    const members = this.#unclaimed(from);
+    for (const row of members) row.delivery = { ...row.delivery, ...to };
+    return members.length;
+  }
+
+  purgeQueue(queue: QueueName): number {
+    const members = this.#unclaimed(queue);
+    for (const row of members) this.#discard(row);
+    return members.length;
+  }
+
   claimedIds(): string[] {
     return this.rows.filter((row) => row.place === 'claimed').map((row) => row.delivery.id);
   }
@@ -60,8 +97,9 @@ export class SpoolModel {
     return this.rows.find((row) => row.delivery.id === id)?.attempts;
   }
 
-  waiting(pool: string): number {
-    return this.rows.filter((row) => row.delivery.pool === pool).length;
+  depth({ pool, handler }: QueueName): { waiting: number; dead: number } {
+    const isMember = (delivery: NewDelivery) => delivery.pool === pool && delivery.handler === handler;
+    return { waiting: this.rows.filter((row) => isMember(row.delivery)).length, dead: this.dead.filter(isMember).length };
   }
 
   #add(delivery: NewDelivery, take: boolean): Row['place'] {
@@ -71,8 +109,21 @@ export class SpoolModel {
     return place;
   }
 
+  #discard(row: Row): Row | undefined {
+    this.rows = this.rows.filter((each) => each !== row);
+    const next = row.place === 'ready' && row.lane !== null ? this.rows.find((each) => each.lane === row.lane) : undefined;
+    if (next !== undefined) next.place = 'ready';
+    return next;
+  }
+
+  #unclaimed({ pool, handler }: QueueName): Row[] {
+    return this.rows.filter(({ delivery, place }) => place !== 'claimed' && delivery.pool === pool && delivery.handler === handler);
+  }
+
   /** Stable: equal due times keep the order of acceptance. */
-  #ready(pool: string): Row[] {
-    return this.rows.filter((row) => row.place === 'ready' && row.delivery.pool === pool).sort((one, other) => one.due - other.due);
+  #ready(pool: string, handlers: readonly string[]): Row[] {
+    return this.rows
+      .filter(({ delivery, place }) => place === 'ready' && delivery.pool === pool && handlers.includes(delivery.handler))
+      .sort((one, other) => one.due - other.due);
   }
 }

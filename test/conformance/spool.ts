@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ContextVariables } from '../../pools/contract.ts';
 import type { Clock } from '../../src/kit/clock.ts';
 import type { ErrorCode } from '../../src/kit/errors.ts';
 import type { Fate, NewDelivery, Spool } from '../../src/spool/spool.ts';
@@ -18,7 +19,12 @@ const clock: Clock = { now: () => diedAt, monotonic: () => performance.now() };
 const delivered: Fate = { kind: 'delivered' };
 const dead: Fate = { kind: 'dead', reason: 'refused', detail: 'status 400' };
 const released: Fate = { kind: 'released' };
-const retryAt = (notBefore: number, { leaveLane = false } = {}): Fate => ({ kind: 'retry', notBefore, leaveLane });
+const retryAt = (
+  notBefore: number,
+  { leaveLane = false, context = {} }: { leaveLane?: boolean; context?: ContextVariables } = {},
+): Fate => ({
+  ...{ kind: 'retry', notBefore, leaveLane, context },
+});
 
 /** Holds one engine to every sentence of the spool's port. */
 export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
@@ -34,7 +40,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     afterEach(() => spool.stop());
 
     const ids = (rows: readonly { readonly id: string }[]): string[] => rows.map((row) => row.id);
-    const depth = (pool = 'pool') => spool.stats().depths.find((each) => each.pool === pool);
+    const depth = (pool = 'pool', handler = 'push') => spool.stats().depths.find((each) => each.pool === pool && each.handler === handler);
 
     /** Appends deliveries that nobody takes. */
     const leave = (...deliveries: NewDelivery[]) => spool.append(makeEntry(deliveries));
@@ -48,9 +54,11 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       return claimed.seq;
     }
 
-    const claim = (limit = 100, { pool = 'pool', now = acceptedAt, bytes = 1_000_000 } = {}) => spool.claim(pool, { limit, bytes, now });
+    const claim = (limit = 100, { pool = 'pool', handlers = ['push'], now = acceptedAt, bytes = 1_000_000 } = {}) =>
+      spool.claim(pool, { handlers, limit, bytes, now });
 
-    const claimIds = async (limit = 100, { pool = 'pool', now = acceptedAt } = {}) => ids((await claim(limit, { pool, now })).claimed);
+    const claimIds = async (limit = 100, which: { pool?: string; handlers?: string[]; now?: number } = {}) =>
+      ids((await claim(limit, which)).claimed);
 
     const settle = (seq: number, fate: Fate, rest = {}) => spool.settle(makeSettlement(seq, fate, rest));
 
@@ -58,7 +66,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       test('claims what the caller takes, and gives it whole', async () => {
         const delivery = makeDelivery({ id: 'a', lane: 'lane', body: 'grüße 🐘' });
         const [claimed] = await take(delivery);
-        expect(claimed).toEqual({ ...delivery, seq: expect.any(Number), attempts: 0, failingSince: undefined });
+        expect(claimed).toEqual({ ...delivery, seq: expect.any(Number), attempts: 0, failingSince: undefined, context: {} });
       });
 
       test('claims nothing that the caller does not take', async () => {
@@ -119,7 +127,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         const delivery = makeDelivery({ id: 'a', lane: 'lane', body: 'grüße 🐘' });
         await leave(delivery);
         const { claimed } = await claim(1, { now: acceptedAt });
-        expect(claimed).toEqual([{ ...delivery, seq: expect.any(Number), attempts: 0, failingSince: undefined }]);
+        expect(claimed).toEqual([{ ...delivery, seq: expect.any(Number), attempts: 0, failingSince: undefined, context: {} }]);
       });
 
       test('gives the earliest first, at most `limit`, none twice', async () => {
@@ -177,7 +185,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         const second = makeDelivery({ id: 'b', lane: 'lane', body: 'zweiter' });
         await leave(second);
         const { next, readyPools } = await settle(seq, delivered, { claimNext: true });
-        expect(next).toEqual({ ...second, seq: expect.any(Number), attempts: 0, failingSince: undefined });
+        expect(next).toEqual({ ...second, seq: expect.any(Number), attempts: 0, failingSince: undefined, context: {} });
         expect(readyPools).toEqual([]);
         expect(await claimIds()).toEqual([]);
       });
@@ -240,7 +248,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       test('spends no attempt where none was made', async () => {
         const seq = await takeOne(makeDelivery());
         await settle(seq, retryAt(acceptedAt));
-        expect((await claim(1, { now: acceptedAt })).claimed[0]).toMatchObject({ attempts: 0, failingSince: undefined });
+        expect((await claim(1, { now: acceptedAt })).claimed[0]).toMatchObject({ attempts: 0, failingSince: undefined, context: {} });
       });
 
       test('puts back what was released as it was, at the head of its lane', async () => {
@@ -248,7 +256,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         await leave(makeDelivery({ id: 'b', lane: 'lane' }));
         expect(await settle(seq, released, { claimNext: true })).toEqual({ next: undefined, readyPools: ['pool'] });
         const { claimed, nextAt } = await claim(9, { now: acceptedAt });
-        expect(claimed).toEqual([{ ...makeDelivery({ id: 'a', lane: 'lane' }), seq, attempts: 0, failingSince: undefined }]);
+        expect(claimed).toEqual([{ ...makeDelivery({ id: 'a', lane: 'lane' }), seq, attempts: 0, failingSince: undefined, context: {} }]);
         expect(nextAt).toBeUndefined();
       });
 
@@ -291,13 +299,13 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
           ...{ id, host, handler, pool, sender, receiver, createdAt, diedAt },
           ...{ reason: 'attempts-exhausted', detail: 'no more', status: 503, attempts: 2 },
         };
-        expect(await spool.deadLetters({ limit: 9 })).toEqual([letter]);
+        expect(await spool.deadLetters({}, { limit: 9 })).toEqual([letter]);
         expect(await spool.deadLetter(id)).toEqual({ ...letter, target, body, packet: null, history: [answered(1, 503), timedOut(2)] });
       });
 
       test('have no status where nothing was answered', async () => {
         await settle(await takeOne(makeDelivery()), { kind: 'dead', reason: 'expired', detail: '' });
-        expect(await spool.deadLetters({ limit: 9 })).toMatchObject([{ status: null, attempts: 0, reason: 'expired' }]);
+        expect(await spool.deadLetters({}, { limit: 9 })).toMatchObject([{ status: null, attempts: 0, reason: 'expired' }]);
       });
 
       test('let their lane move on', async () => {
@@ -323,11 +331,11 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
           makeStillBorn({ id: 'c', pool: 'one', handler: 'y' }),
         ];
         await spool.append(makeEntry([], { deadLetters }));
-        expect(ids(await spool.deadLetters({ limit: 2 }))).toEqual(['a', 'b']);
-        expect(ids(await spool.deadLetters({ limit: 9, pool: 'one' }))).toEqual(['a', 'c']);
-        expect(ids(await spool.deadLetters({ limit: 9, handler: 'x' }))).toEqual(['a', 'b']);
-        expect(ids(await spool.deadLetters({ limit: 9, pool: 'one', handler: 'y' }))).toEqual(['c']);
-        expect(ids(await spool.deadLetters({ limit: 0 }))).toEqual([]);
+        expect(ids(await spool.deadLetters({}, { limit: 2 }))).toEqual(['a', 'b']);
+        expect(ids(await spool.deadLetters({ pool: 'one' }, { limit: 9 }))).toEqual(['a', 'c']);
+        expect(ids(await spool.deadLetters({ handler: 'x' }, { limit: 9 }))).toEqual(['a', 'b']);
+        expect(ids(await spool.deadLetters({ pool: 'one', handler: 'y' }, { limit: 9 }))).toEqual(['c']);
+        expect(ids(await spool.deadLetters({}, { limit: 0 }))).toEqual([]);
       });
 
       test('are absent for ids that are not dead', async () => {
@@ -338,9 +346,9 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
 
       test('end when they died before the asked time, and only then', async () => {
         await spool.append(makeEntry([], { deadLetters: ['a', 'b', 'c'].map((id) => makeStillBorn({ id })) }));
-        expect(await spool.purgeDead(diedAt)).toBe(0);
-        expect(await spool.purgeDead(diedAt + 1)).toBe(3);
-        expect(await spool.deadLetters({ limit: 9 })).toEqual([]);
+        expect(await spool.purgeDead({ diedBefore: diedAt })).toBe(0);
+        expect(await spool.purgeDead({ diedBefore: diedAt + 1 })).toBe(3);
+        expect(await spool.deadLetters({}, { limit: 9 })).toEqual([]);
         expect(depth()?.dead).toBe(0);
       });
     });
@@ -374,12 +382,12 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         const taken = await takeOne(makeDelivery({ id: 'taken' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', pool: 'other' }));
-        expect(depth()).toEqual({ pool: 'pool', waiting: 3, dead: 0 });
-        expect(depth('other')).toEqual({ pool: 'other', waiting: 1, dead: 0 });
+        expect(depth()).toEqual({ pool: 'pool', handler: 'push', waiting: 3, dead: 0 });
+        expect(depth('other')).toEqual({ pool: 'other', handler: 'push', waiting: 1, dead: 0 });
         await settle(seq, dead);
         await settle(taken, retryAt(acceptedAt + 1), { spawn: [makeDelivery({ id: 'e', pool: 'other' })] });
-        expect(depth()).toEqual({ pool: 'pool', waiting: 2, dead: 1 });
-        expect(depth('other')).toEqual({ pool: 'other', waiting: 2, dead: 0 });
+        expect(depth()).toEqual({ pool: 'pool', handler: 'push', waiting: 2, dead: 1 });
+        expect(depth('other')).toEqual({ pool: 'other', handler: 'push', waiting: 2, dead: 0 });
       });
 
       test('know when the oldest delivery owed was accepted, tried again or not', async () => {

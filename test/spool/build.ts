@@ -48,7 +48,7 @@ export function makeStillBorn({ id = 's1', ...rest }: Partial<Omit<StillBorn, 'i
 /** An entry whose deliveries are left to `claim`; `take` claims all of them at birth. */
 export function makeEntry(deliveries: readonly NewDelivery[], rest: Partial<Entry> & { readonly take?: boolean } = {}): Entry {
   const { take = false, ...given } = rest;
-  return { deliveries, deadLetters: [], mark: undefined, claim: deliveries.map(() => take), ...given };
+  return { deliveries, deadLetters: [], mark: undefined, claim: deliveries.map(() => take), refused: [], revives: undefined, ...given };
 }
 
 export function makeSettlement(seq: number, fate: Fate, rest: Partial<Settlement> = {}): Settlement {
@@ -66,5 +66,5 @@ export function timedOut(number: number, at = acceptedAt + number): AttemptRecor
 
 /** A spool in a file, with room enough. */
 export function makeConfig(path: string, rest: Partial<SpoolConfig> = {}): SpoolConfig {
-  return { engine: 'sqlite', path, maxBytes: 1024 ** 3, minFreeBytes: 0, deadLetterMaxAgeMs: 86_400_000, ...rest };
+  return { engine: 'sqlite', path, maxBytes: 1024 ** 3, minFreeBytes: 0, deadLetterMaxAgeMs: 86_400_000, deadLetterMax: 100_000, ...rest };
 }

@@ -19,18 +19,18 @@ test('ends dead letters at their age, at once and again and again, until it is s
   const spool = createMemorySpool({ clock, events });
   await spool.start();
   const bury = (id: string) => spool.append(makeEntry([], { deadLetters: [makeStillBorn({ id })] }));
-  const left = async () => (await spool.deadLetters({ limit: 9 })).map(({ id }) => id);
+  const left = async () => (await spool.deadLetters({}, { limit: 9 })).map(({ id }) => id);
 
   await bury('old');
   now += 1000;
   await bury('young');
   now += 1;
-  const retention = createRetention({ spool, maxAgeMs: 1000, clock, events, timers });
+  const retention = createRetention({ spool, maxAgeMs: 1000, maxLetters: 9, clock, events, timers });
   await retention.start();
   await eventually(async () => expect(await left()).toEqual(['young']));
 
   await eventually(() => waits.length === 1);
-  now += 1000;
+  now += 10 * 60_000;
   waits.shift()?.action();
   await eventually(async () => expect(await left()).toEqual([]));
   await eventually(() => waits.length === 1);

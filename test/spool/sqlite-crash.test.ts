@@ -21,7 +21,7 @@ afterEach(async () => {
   await rig[Symbol.asyncDispose]();
 });
 
-const everything = { limit: 1_000_000, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt };
+const everything = { handlers: ['push'], limit: 1_000_000, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt };
 
 /** A process that appends and settles without end; `lines` grows with what it says. */
 function startAppending(): { child: ChildProcess; lines: () => string[] } {
@@ -75,19 +75,19 @@ test('gives back after a restart what it held: claims, lanes, attempts, marks an
   const [failing, doomed] = await first.append(
     makeEntry([makeDelivery({ id: 'failing' }), makeDelivery({ id: 'doomed' })], { take: true }),
   );
-  const retry = { kind: 'retry', notBefore: acceptedAt + 5, leaveLane: false } as const;
+  const retry = { kind: 'retry', notBefore: acceptedAt + 5, leaveLane: false, context: { seen: 'once' } } as const;
   await first.settle(makeSettlement(failing?.seq ?? 0, retry, { attempt: answered(1, 500, acceptedAt + 1) }));
   await first.settle(makeSettlement(doomed?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }));
   await first.stop();
 
   const second = await rig.started();
-  expect(second.stats().depths).toEqual([{ pool: 'pool', waiting: 3, dead: 1 }]);
+  expect(second.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 3, dead: 1 }]);
   expect(await second.marks()).toEqual([mark]);
-  expect(await second.deadLetters({ limit: 9 })).toMatchObject([{ id: 'doomed', status: 400, attempts: 1 }]);
+  expect(await second.deadLetters({}, { limit: 9 })).toMatchObject([{ id: 'doomed', status: 400, attempts: 1 }]);
   expect(await second.claim('pool', { ...everything, now: acceptedAt + 5 })).toEqual({
     claimed: [
-      { ...head, seq: claimed?.seq, attempts: 0, failingSince: undefined },
-      { ...makeDelivery({ id: 'failing' }), seq: failing?.seq, attempts: 1, failingSince: acceptedAt + 1 },
+      { ...head, seq: claimed?.seq, attempts: 0, failingSince: undefined, context: {} },
+      { ...makeDelivery({ id: 'failing' }), seq: failing?.seq, attempts: 1, failingSince: acceptedAt + 1, context: { seen: 'once' } },
     ],
     nextAt: undefined,
   });

@@ -83,7 +83,7 @@ test.runIf(mounts)('closes intake when the disk has less than min_free left, and
   expect(await closed).toMatchObject({ writable: false, reason: expect.stringContaining('min_free') });
   flood.pour(5);
   expect(await flood.settleAll()).toEqual(['d0']);
-  expect((await spool.claim('pool', { limit: 9, bytes: megabyte, now: acceptedAt })).claimed).toEqual([]);
+  expect((await spool.claim('pool', { handlers: ['push'], limit: 9, bytes: megabyte, now: acceptedAt })).claimed).toEqual([]);
 
   const opened = events.next('spool.writable');
   await disk.free();
@@ -130,11 +130,11 @@ test.runIf(mounts)('waits while others have filled the disk to the last byte, an
   expect(await settling).toHaveLength(250);
   await opened;
   await flood.appended();
-  expect(spool.stats().depths).toEqual([{ pool: 'pool', waiting: 750, dead: 0 }]);
+  expect(spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 750, dead: 0 }]);
   await spool.stop();
 
   const again = await rig.started({}, { path });
-  const { claimed } = await again.claim('pool', { limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
+  const { claimed } = await again.claim('pool', { handlers: ['push'], limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
   expect(claimed.map(({ id }) => id)).toEqual([...kept, ...flood.claimed].map(({ id }) => id));
 });
 
@@ -156,6 +156,6 @@ test('rejects at its stop the appends that found no room: they were never acknow
   expect(await appended).toMatchObject({ code: 'SPOOL_FAILED' });
 
   const again = await rig.started();
-  const { claimed } = await again.claim('pool', { limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
+  const { claimed } = await again.claim('pool', { handlers: ['push'], limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
   expect(claimed.map(({ id }) => id)).toEqual(flood.claimed.map(({ id }) => id));
 });

@@ -1,63 +1,71 @@
 import type { DeliveryId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
-import { lastStatus } from '../dead-letter.ts';
-import type { AttemptRecord, DeadLetter, DeadLetterDetail, DeadReason, StillBorn } from '../spool.ts';
+import { createDeadTest, lastStatus } from '../dead-letter.ts';
+import type { DeadFilter, DeadLetter, DeadLetterDetail, DeadReason, NewDelivery, Refused, StillBorn } from '../spool.ts';
 import type { Owed } from './owed.ts';
+
+/** A dead letter, and the delivery that it was; undefined where it never was one. */
+export interface Grave {
+  readonly letter: DeadLetterDetail;
+  readonly delivery: NewDelivery | undefined;
+}
 
 /** The dead letters, in the order in which they died. */
 export interface Graveyard {
   bury(owed: Owed, death: Death): void;
   buryStillBorn(stillBorn: StillBorn, diedAt: EpochMs): void;
-  list(filter: { readonly limit: number; readonly pool?: string; readonly handler?: string }): readonly DeadLetter[];
-  find(id: DeliveryId): DeadLetterDetail | undefined;
-  /** Removes those that died before; gives them. */
-  purge(diedBefore: EpochMs): readonly DeadLetterDetail[];
-  all(): readonly DeadLetterDetail[];
+  buryRefused(refused: Refused, diedAt: EpochMs): void;
+  list(filter: DeadFilter): readonly DeadLetter[];
+  graves(filter: DeadFilter): readonly Grave[];
+  /** The newest of this id. */
+  find(id: DeliveryId): Grave | undefined;
+  remove(graves: readonly Grave[]): void;
 }
 
 export interface Death {
   readonly reason: DeadReason;
   readonly detail: string;
   readonly diedAt: EpochMs;
-  readonly attempts: number;
-  readonly history: readonly AttemptRecord[];
 }
 
 export function createGraveyard(): Graveyard {
-  let letters: DeadLetterDetail[] = [];
+  let all: Grave[] = [];
 
-  function bury({ delivery }: Owed, { reason, detail, diedAt, attempts, history }: Death): void {
+  function bury({ delivery, history }: Pick<Owed, 'delivery' | 'history'>, { reason, detail, diedAt }: Death): void {
     const { id, host, handler, pool, createdAt, sender, receiver, target, body } = delivery;
-    const status = lastStatus(history);
-    letters.push({
+    const [status, attempts] = [lastStatus(history), history.length];
+    const letter = {
       ...{ id, host, handler, pool, reason, detail, status, attempts, createdAt, diedAt, sender, receiver },
       ...{ target, body, packet: null, history },
-    });
+    };
+    all.push({ letter, delivery });
   }
 
   function buryStillBorn(stillBorn: StillBorn, diedAt: EpochMs): void {
     const { id, host, handler, pool, reason, detail, createdAt, sender, receiver, packet } = stillBorn;
-    letters.push({
+    const letter = {
       ...{ id, host, handler, pool, reason, detail, status: null, attempts: 0, createdAt, diedAt, sender, receiver },
       ...{ target: null, body: null, packet, history: [] },
-    });
+    };
+    all.push({ letter, delivery: undefined });
+  }
+
+  function graves(filter: DeadFilter): readonly Grave[] {
+    const isMeant = createDeadTest(filter);
+    return all.filter(({ letter }) => isMeant(letter));
   }
 
   return {
     bury,
     buryStillBorn,
-    list: ({ limit, pool, handler }) =>
-      letters
-        .filter((letter) => (pool === undefined || letter.pool === pool) && (handler === undefined || letter.handler === handler))
-        .slice(0, limit)
-        .map(withoutContent),
-    find: (id) => letters.find((letter) => letter.id === id),
-    purge: (diedBefore) => {
-      const ended = letters.filter((letter) => letter.diedAt < diedBefore);
-      letters = letters.filter((letter) => letter.diedAt >= diedBefore);
-      return ended;
+    buryRefused: ({ delivery, reason, detail }, diedAt) => bury({ delivery, history: [] }, { reason, detail, diedAt }),
+    list: (filter) => graves(filter).map(({ letter }) => withoutContent(letter)),
+    graves,
+    find: (id) => all.findLast(({ letter }) => letter.id === id),
+    remove: (ended) => {
+      const gone = new Set(ended);
+      all = all.filter((grave) => !gone.has(grave));
     },
-    all: () => letters,
   };
 }
 

@@ -1,12 +1,15 @@
+import type { ContextVariables } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { AttemptRecord, Claimed, NewDelivery } from '../spool.ts';
-import { createHeap, type Heap } from './heap.ts';
+import { retryShare } from '../fair-share.ts';
+import type { AttemptRecord, Claimed, NewDelivery, QueueName, Wanted } from '../spool.ts';
+import { createReadyLines, type LineKind, type Standing } from './ready-lines.ts';
 
-/** A delivery still owed. Its place is `claimed`, `ready` or `waiting`, as the port describes them. */
+/** A delivery still owed. Its place is `claimed`, `ready` or `waiting`, as the port describes them; `gone` ends it. */
 export interface Owed {
-  readonly delivery: NewDelivery;
   readonly seq: number;
-  place: 'claimed' | 'ready' | 'waiting';
+  delivery: NewDelivery;
+  place: 'claimed' | 'gone' | 'ready' | 'waiting';
+  standing: Standing<Owed> | undefined;
   /** Null once it has left its lane. */
   lane: string | null;
   /** The lane's next, behind this one. */
@@ -14,44 +17,52 @@ export interface Owed {
   due: EpochMs;
   failingSince: EpochMs | undefined;
   attempts: number;
+  /** Those before a replay too. */
   history: readonly AttemptRecord[];
+  context: ContextVariables;
 }
 
 /** Every delivery still owed, and the moves between its places. */
 export interface OwedDeliveries {
   /** At the tail of its lane: claimed if the lane is free and `take` says so, else ready or waiting. */
-  add(delivery: NewDelivery, take: boolean): Owed;
+  add(delivery: NewDelivery, how: { readonly take: boolean; readonly history: readonly AttemptRecord[] }): Owed;
   claimed(seq: number): Owed | undefined;
-  /** The ready one that is due first. */
-  earliest(pool: string): Owed | undefined;
-  /** Claims that one. */
-  takeEarliest(pool: string): void;
+  claim(pool: string, wanted: Wanted): { readonly claimed: readonly Owed[]; readonly nextAt: EpochMs | undefined };
   /** Gives a claimed one back: ready at `due`. */
   giveBack(owed: Owed, due: EpochMs): void;
-  /** Frees the lane of a claimed one and promotes the next, which is given; the freed one owes its lane nothing more. */
+  /** Frees the lane of its head and promotes the next, which is given; the freed one owes its lane nothing more. */
   leaveLane(owed: Owed, take: boolean): Owed | undefined;
+  /** Gives one that nobody has claimed to another queue. */
+  move(owed: Owed, to: QueueName): void;
+  /** Its lane is left to the caller. */
   remove(owed: Owed): void;
+  /** In order of acceptance. */
   all(): Iterable<Owed>;
 }
+
+/** Shared by all that have none. */
+const noContext: ContextVariables = Object.freeze({});
 
 export function createOwedDeliveries(): OwedDeliveries {
   const bySeq = new Map<number, Owed>();
   const laneTails = new Map<string, Owed>();
-  const readyByPool = new Map<string, Heap<Owed>>();
+  const lines = createReadyLines<Owed>();
   let lastSeq = 0;
 
-  function add(delivery: NewDelivery, take: boolean): Owed {
+  function add(delivery: NewDelivery, { take, history }: Parameters<OwedDeliveries['add']>[1]): Owed {
     lastSeq += 1;
     const owed: Owed = {
-      delivery,
       seq: lastSeq,
+      delivery,
       place: 'waiting',
+      standing: undefined,
       lane: delivery.lane,
       follower: undefined,
       due: delivery.createdAt,
       failingSince: undefined,
       attempts: 0,
-      history: [],
+      history,
+      context: noContext,
     };
     bySeq.set(owed.seq, owed);
     if (joinLane(owed)) release(owed, take);
@@ -75,25 +86,43 @@ export function createOwedDeliveries(): OwedDeliveries {
 
   function makeReady(owed: Owed): void {
     owed.place = 'ready';
-    const { pool } = owed.delivery;
-    const ready = readyByPool.get(pool) ?? createHeap<Owed>(earlier);
-    readyByPool.set(pool, ready);
-    ready.push(owed);
+    lines.enter(owed);
   }
 
-  function takeEarliest(pool: string): void {
-    const taken = readyByPool.get(pool)?.pop();
-    if (taken !== undefined) taken.place = 'claimed';
+  function claim(pool: string, wanted: Wanted): { claimed: readonly Owed[]; nextAt: EpochMs | undefined } {
+    const [fresh, retries] = [takeDue('fresh', pool, wanted), takeDue('retries', pool, wanted)];
+    const retriesTaken = retryShare(wanted.limit, { fresh: fresh.length, retries: retries.length });
+    const chosen = [...fresh.slice(0, wanted.limit - retriesTaken), ...retries.slice(0, retriesTaken)].sort(byTurn);
+    const claimed = chosen.slice(0, howMany(chosen, wanted.bytes));
+    for (const owed of claimed) owed.place = 'claimed';
+    for (const owed of [...fresh, ...retries]) if (owed.place === 'ready') lines.enter(owed);
+    const left = [lines.first('fresh', pool, wanted.handlers), lines.first('retries', pool, wanted.handlers)];
+    return { claimed, nextAt: left.flatMap((owed) => owed?.due ?? []).sort((one, other) => one - other)[0] };
   }
 
+  /** Up to `limit` of one kind, out of their lines. */
+  function takeDue(kind: LineKind, pool: string, { handlers, limit, now }: Wanted): Owed[] {
+    const due: Owed[] = [];
+    while (due.length < limit) {
+      const first = lines.first(kind, pool, handlers);
+      if (first === undefined || first.due > now) break;
+      lines.leave(first);
+      due.push(first);
+    }
+    return due;
+  }
+
+  /** A follower that is gone stays in the chain until its turn would come. */
   function leaveLane(owed: Owed, take: boolean): Owed | undefined {
-    const { lane, follower } = owed;
+    const { lane } = owed;
     if (lane === null) return undefined;
     owed.lane = null;
+    let next = owed.follower;
+    while (next?.place === 'gone') next = next.follower;
     owed.follower = undefined;
-    if (follower === undefined) laneTails.delete(lane);
-    else release(follower, take);
-    return follower;
+    if (next === undefined) laneTails.delete(lane);
+    else release(next, take);
+    return next;
   }
 
   return {
@@ -102,25 +131,41 @@ export function createOwedDeliveries(): OwedDeliveries {
       const owed = bySeq.get(seq);
       return owed?.place === 'claimed' ? owed : undefined;
     },
-    earliest: (pool) => readyByPool.get(pool)?.peek(),
-    takeEarliest,
+    claim,
     giveBack: (owed, due) => {
       owed.due = due;
       makeReady(owed);
     },
     leaveLane,
+    move: (owed, { pool, handler }) => {
+      lines.leave(owed);
+      owed.delivery = { ...owed.delivery, pool, handler };
+      if (owed.place === 'ready') lines.enter(owed);
+    },
     remove: (owed) => {
+      lines.leave(owed);
+      owed.place = 'gone';
       bySeq.delete(owed.seq);
     },
     all: () => bySeq.values(),
   };
 }
 
-/** The delivery as its claimer sees it. */
-export function asClaimed({ delivery, seq, lane, attempts, failingSince }: Owed): Claimed {
-  return { ...delivery, lane, seq, attempts, failingSince };
+/** How many of the first have no more than so many bytes of bodies together; one at least. */
+function howMany(owed: readonly Owed[], bytes: number): number {
+  let room = bytes;
+  const tooMany = owed.findIndex(({ delivery }, index) => {
+    room -= Buffer.byteLength(delivery.body);
+    return room < 0 && index > 0;
+  });
+  return tooMany === -1 ? owed.length : tooMany;
 }
 
-function earlier(one: Owed, other: Owed): boolean {
-  return one.due < other.due || (one.due === other.due && one.seq < other.seq);
+/** The delivery as its claimer sees it. */
+export function asClaimed({ delivery, seq, lane, attempts, failingSince, context }: Owed): Claimed {
+  return { ...delivery, lane, seq, attempts, failingSince, context };
+}
+
+function byTurn(one: Owed, other: Owed): number {
+  return one.due - other.due || one.seq - other.seq;
 }

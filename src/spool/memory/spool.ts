@@ -3,47 +3,40 @@ import { ServiceError } from '../../kit/errors.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { AttemptRecord, Claimed, Entry, PoolDepth, Settlement, Spool } from '../spool.ts';
+import type { AttemptRecord, Claimed, Entry, NewDelivery, Settlement, Spool } from '../spool.ts';
+import { createCounts } from './counts.ts';
 import { createGraveyard } from './graveyard.ts';
+import { createOperations } from './operate.ts';
 import { asClaimed, createOwedDeliveries, type Owed } from './owed.ts';
-
-type Wanted = Parameters<Spool['claim']>[1];
 
 /** The spool without a disk: the same rules, and nothing outlives the process. For tests and `engine = "memory"`. */
 export function createMemorySpool({ clock, events }: { readonly clock: Clock; readonly events: EventSink }): Spool {
   const owed = createOwedDeliveries();
   const dead = createGraveyard();
+  const counts = createCounts();
+  const operations = createOperations({ owed, dead, counts });
   const marks = new Map<string, Mark>();
-  const depths = new Map<string, { waiting: number; dead: number }>();
+  const paused = new Set<string>();
   let running = false;
 
-  function append({ deliveries, deadLetters, mark, claim }: Entry): readonly Claimed[] {
-    const claimed: Claimed[] = [];
-    deliveries.forEach((delivery, index) => {
-      const added = owed.add(delivery, claim[index] === true);
-      depth(delivery.pool).waiting += 1;
-      if (added.place === 'claimed') claimed.push(asClaimed(added));
-    });
+  function append({ deliveries, deadLetters, mark, claim, refused, revives }: Entry): readonly Claimed[] {
+    if (revives !== undefined) operations.end(revives);
+    const added = deliveries.map((delivery, index) => add(delivery, claim[index] === true));
     for (const stillBorn of deadLetters) {
       dead.buryStillBorn(stillBorn, clock.now());
-      depth(stillBorn.pool).dead += 1;
+      counts.dead(stillBorn, 1);
+    }
+    for (const each of refused) {
+      dead.buryRefused(each, clock.now());
+      counts.dead(each.delivery, 1);
     }
     if (mark !== undefined) marks.set(JSON.stringify([mark.attachment, mark.host, mark.node]), mark);
-    return claimed;
+    return added.filter(({ place }) => place === 'claimed').map(asClaimed);
   }
 
-  function claim(pool: string, { limit, bytes, now }: Wanted): { claimed: readonly Claimed[]; nextAt: EpochMs | undefined } {
-    const claimed: Claimed[] = [];
-    let room = bytes;
-    while (claimed.length < limit) {
-      const first = owed.earliest(pool);
-      if (first === undefined || first.due > now) break;
-      room -= Buffer.byteLength(first.delivery.body);
-      if (room < 0 && claimed.length > 0) break;
-      owed.takeEarliest(pool);
-      claimed.push(asClaimed(first));
-    }
-    return { claimed, nextAt: owed.earliest(pool)?.due };
+  function add(delivery: NewDelivery, take: boolean): Owed {
+    counts.waiting(delivery, 1);
+    return owed.add(delivery, { take, history: [] });
   }
 
   function settle(settlement: Settlement): { next: Claimed | undefined; readyPools: readonly string[] } {
@@ -53,63 +46,46 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
 
     const next = decideFate(row, settlement, readyPools);
     if (next?.place === 'ready') readyPools.add(next.delivery.pool);
-    for (const delivery of settlement.spawn) {
-      if (owed.add(delivery, false).place === 'ready') readyPools.add(delivery.pool);
-      depth(delivery.pool).waiting += 1;
-    }
+    for (const delivery of settlement.spawn) if (add(delivery, false).place === 'ready') readyPools.add(delivery.pool);
     return { next: next?.place === 'claimed' ? asClaimed(next) : undefined, readyPools: [...readyPools] };
   }
 
   /** Gives the lane's next if the lane moved on. */
   function decideFate(row: Owed, { fate, attempt, claimNext }: Settlement, readyPools: Set<string>): Owed | undefined {
-    const { pool } = row.delivery;
     switch (fate.kind) {
       case 'delivered':
-        end(row);
+        remove(row);
         return owed.leaveLane(row, claimNext);
-      case 'dead': {
+      case 'dead':
         record(row, attempt);
-        const { attempts, history } = row;
-        dead.bury(row, { reason: fate.reason, detail: fate.detail, diedAt: clock.now(), attempts, history });
-        depth(pool).dead += 1;
-        end(row);
+        dead.bury(row, { reason: fate.reason, detail: fate.detail, diedAt: clock.now() });
+        counts.dead(row.delivery, 1);
+        remove(row);
         return owed.leaveLane(row, claimNext);
-      }
       case 'retry':
         record(row, attempt);
+        row.context = fate.context;
         owed.giveBack(row, fate.notBefore);
-        readyPools.add(pool);
+        readyPools.add(row.delivery.pool);
         return fate.leaveLane ? owed.leaveLane(row, claimNext) : undefined;
       case 'released':
         owed.giveBack(row, row.due);
-        readyPools.add(pool);
+        readyPools.add(row.delivery.pool);
         return undefined;
       default:
         return fate satisfies never;
     }
   }
 
-  function end(row: Owed): void {
+  function remove(row: Owed): void {
     owed.remove(row);
-    depth(row.delivery.pool).waiting -= 1;
-  }
-
-  function depth(pool: string): { waiting: number; dead: number } {
-    const known = depths.get(pool) ?? { waiting: 0, dead: 0 };
-    depths.set(pool, known);
-    return known;
-  }
-
-  function purge(diedBefore: EpochMs): number {
-    const ended = dead.purge(diedBefore);
-    for (const { pool } of ended) depth(pool).dead -= 1;
-    return ended.length;
+    counts.waiting(row.delivery, -1);
   }
 
   /** What stands first was accepted first; the walk ends when every pool that owes something is found. */
   function oldest(): Record<string, EpochMs> {
     const byPool: Record<string, EpochMs> = {};
-    let missing = Array.from(depths.values()).filter(({ waiting }) => waiting > 0).length;
+    let missing = new Set(counts.all().flatMap(({ pool, waiting }) => (waiting > 0 ? [pool] : []))).size;
     for (const { delivery } of owed.all()) {
       if (missing === 0) break;
       if (delivery.pool in byPool) continue;
@@ -140,20 +116,39 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
   return {
     ...lifecycle,
     append: (entry) => commit(() => append(entry)),
-    claim: (pool, wanted) => commit(() => claim(pool, wanted)),
+    claim: (pool, wanted) =>
+      commit(() => {
+        const { claimed, nextAt } = owed.claim(pool, wanted);
+        return { claimed: claimed.map(asClaimed), nextAt };
+      }),
     settle: (settlement) => commit(() => settle(settlement)),
     marks: () => commit(() => [...marks.values()]),
-    deadLetters: (filter) => commit(() => dead.list(filter)),
-    deadLetter: (id) => commit(() => dead.find(id)),
+    deadLetters: (filter, { limit, newest = false }) =>
+      commit(() => {
+        const letters = dead.list(filter);
+        return newest ? letters.slice(Math.max(0, letters.length - limit)) : letters.slice(0, limit);
+      }),
+    deadLetter: (id) => commit(() => dead.find(id)?.letter),
+    countDead: (filter) => commit(() => dead.graves(filter).length),
+    replay: (filter, how) => commit(() => operations.replay(filter, how)),
+    purgeDead: (filter) => commit(() => operations.purgeDead(filter)),
+    shed: (pool, count, detail) => commit(() => operations.shed(pool, { count, detail, diedAt: clock.now() })),
+    moveQueue: (from, to) => commit(() => operations.moveQueue(from, to)),
+    purgeQueue: (queue) => commit(() => operations.purgeQueue(queue)),
+    setPaused: (pool, pause) =>
+      commit(() => {
+        if (pause) paused.add(pool);
+        else paused.delete(pool);
+      }),
     findByJid: (host, bareJid) =>
       commit(() =>
-        [...Array.from(owed.all(), (row) => row.delivery), ...dead.all()]
+        [...Array.from(owed.all(), (row) => row.delivery), ...dead.list({})]
           .filter((row) => row.host === host && (row.sender === bareJid || row.receiver === bareJid))
           .map((row) => row.id),
       ),
-    purgeDead: (diedBefore) => commit(() => purge(diedBefore)),
     stats: () => ({
-      depths: Array.from(depths, ([pool, counts]): PoolDepth => ({ pool, ...counts })),
+      depths: counts.all(),
+      paused: [...paused],
       bytes: 0,
       writable: running,
       reason: running ? '' : 'the spool is not running',

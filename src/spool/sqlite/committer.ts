@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import type { Clock, EpochMs } from '../../kit/clock.ts';
 import { toError } from '../../kit/errors.ts';
 import type { Depths } from './depths.ts';
-import type { Answer, Command, Committed } from './protocol.ts';
+import { type Answer, type Command, type Committed, isAppend } from './protocol.ts';
 import { isOutOfRoom, type Room } from './room.ts';
 import { statements } from './statements.ts';
 
@@ -70,8 +70,8 @@ export function createCommitter({ db, clock, room, depths, perform, writeRest, r
 function sorted(commands: readonly Command[]): { readonly appends: number[]; readonly others: number[] } {
   const appends: number[] = [];
   const others: number[] = [];
-  commands.forEach(([kind], index) => {
-    (kind === 'append' ? appends : others).push(index);
+  commands.forEach((command, index) => {
+    (isAppend(command) ? appends : others).push(index);
   });
   return { appends, others };
 }

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../../kit/clock.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { PoolDepth, SpoolStats } from '../spool.ts';
+import type { QueueDepth, SpoolStats } from '../spool.ts';
 import type { Committed, Depth } from './protocol.ts';
 import type { Opened } from './thread.ts';
 
@@ -8,6 +8,7 @@ import type { Opened } from './thread.ts';
 export interface Gauge {
   opened(opened: Opened): void;
   committed(committed: Committed): void;
+  paused(pools: readonly string[]): void;
   /** Nothing more will come: the engine is gone. */
   failed(reason: string): void;
   /** Nothing more will come, as was asked: that is no news. */
@@ -17,13 +18,14 @@ export interface Gauge {
 
 /** Tells of each commit, and of each change between open and closed intake. */
 export function createGauge(events: EventSink): Gauge {
-  const depths = new Map<string, PoolDepth>();
+  const depths = new Map<string, QueueDepth>();
+  let paused: readonly string[] = [];
   let bytes = 0;
   let oldest: Readonly<Record<string, EpochMs>> = {};
   let reason = 'the spool is not open yet';
 
   function note(changed: readonly Depth[]): void {
-    for (const [pool, waiting, dead] of changed) depths.set(pool, { pool, waiting, dead });
+    for (const [pool, handler, waiting, dead] of changed) depths.set(`${pool}\n${handler}`, { pool, handler, waiting, dead });
   }
 
   /** The reason's text may change from beat to beat (so many bytes left): that is no news. */
@@ -36,6 +38,7 @@ export function createGauge(events: EventSink): Gauge {
   return {
     opened: (opened) => {
       note(opened.depths);
+      paused = opened.paused;
       bytes = opened.bytes;
       reason = '';
     },
@@ -47,10 +50,13 @@ export function createGauge(events: EventSink): Gauge {
       const commands = committed.answers.length;
       if (commands > 0) events.emit('spool.committed', { durationMs: committed.durationMs, commands });
     },
+    paused: (pools) => {
+      paused = pools;
+    },
     failed: setReason,
     stopped: () => {
       reason = 'the spool is stopped';
     },
-    stats: () => ({ depths: Array.from(depths.values()), bytes, writable: reason === '', reason, oldest }),
+    stats: () => ({ depths: Array.from(depths.values()), paused, bytes, writable: reason === '', reason, oldest }),
   };
 }

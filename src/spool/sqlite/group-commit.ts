@@ -2,7 +2,7 @@ import type { Clock } from '../../kit/clock.ts';
 import { createDeferred, type Deferred } from '../../kit/deferred.ts';
 import { createPacer } from '../../kit/pacer.ts';
 import type { Timers } from '../../kit/timers.ts';
-import type { Answer, Answers, Command, Committed } from './protocol.ts';
+import { type Answer, type Answers, type Command, type Committed, isAppend } from './protocol.ts';
 
 /**
  * Gathers commands while a batch is with the thread, and sends them as one when it comes back. Nearly always two states:
@@ -69,7 +69,7 @@ export function createGroupCommit({ clock, timers, post }: GroupCommitParts): Gr
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise<T>((resolve, reject) => {
       const settle = (answer: Answer | undefined) => resolve(decode(answer as Answers[C[0]])); // the thread answers in kind
-      (command[0] === 'append' ? appends : others).push({ command, settle, reject });
+      (isAppend(command) ? appends : others).push({ command, settle, reject });
       sendWhenFree();
     });
   }
@@ -113,8 +113,8 @@ export function createGroupCommit({ clock, timers, post }: GroupCommitParts): Gr
 
   /** In front of those that came later: the order of appends is a promise. */
   function takeBack(undone: readonly Pending[]): void {
-    appends = [...undone.filter(isAppend), ...appends];
-    const undoneOthers = undone.filter((pending) => !isAppend(pending));
+    appends = [...undone.filter(({ command }) => isAppend(command)), ...appends];
+    const undoneOthers = undone.filter(({ command }) => !isAppend(command));
     others = [...undoneOthers, ...others];
     stalled = undoneOthers.length > 0;
   }
@@ -163,12 +163,16 @@ function howMany(appends: readonly Pending[], limit: number): number {
   let count = 0;
   for (const { command } of appends) {
     if (count >= limit || bytes > maxBatchBytes) break;
-    if (command[0] === 'append') for (const row of command[1]) bytes += row[11].length;
+    bytes += bytesOf(command);
     count += 1;
   }
   return count;
 }
 
-function isAppend({ command }: Pending): boolean {
-  return command[0] === 'append';
+function bytesOf(command: Command): number {
+  if (command[0] !== 'append' && command[0] !== 'append-and-bury') return 0;
+  let bytes = 0;
+  for (const row of command[1]) bytes += row[11].length;
+  if (command[0] === 'append-and-bury') for (const [row] of command[5]) bytes += row[11].length;
+  return bytes;
 }

@@ -1,10 +1,12 @@
 import type { EpochMs } from '../../kit/clock.ts';
+import type { Queue } from './depths.ts';
 
 /** What memory knows of a claimed delivery, so that settling it need not read it. */
 export interface Held {
   readonly seq: number;
-  readonly attempts: number;
-  readonly pool: string;
+  /** Attempts on record, those before a replay too. */
+  readonly spent: number;
+  readonly queue: Queue;
   readonly lane: string | null;
   readonly createdAt: EpochMs;
   /** Others may wait behind it. False is certain: its lane need not be looked up. */
@@ -49,7 +51,7 @@ export function createHolding(): Holding {
     oldest: (pool) => {
       let oldest: EpochMs | undefined;
       for (const held of bySeq.values()) {
-        if (held.pool === pool && (oldest === undefined || held.createdAt < oldest)) oldest = held.createdAt;
+        if (held.queue.pool === pool && (oldest === undefined || held.createdAt < oldest)) oldest = held.createdAt;
       }
       return oldest;
     },

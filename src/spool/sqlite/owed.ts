@@ -1,7 +1,10 @@
 import type Database from 'better-sqlite3';
+import type { ContextVariables } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
+import type { QueueName, Wanted } from '../spool.ts';
 import type { Depths } from './depths.ts';
 import { createHolding, type Held } from './holding.ts';
+import { createTurns } from './line.ts';
 import type { ClaimedRow, Row } from './protocol.ts';
 import { statements } from './statements.ts';
 
@@ -19,14 +22,24 @@ export interface OwedDeliveries {
   load(): void;
   /** Its place in the spool where it was claimed, 0 where it waits, else its pool. */
   add(row: Row, take: boolean): number | string;
+  /** Makes a dead letter a delivery at the tail of its lane; it is removed by the caller. Ready, or waiting behind its lane. */
+  exhume(grave: Grave, now: EpochMs): { readonly seq: number; readonly ready: boolean };
   claim(pool: string, wanted: Wanted): readonly [claimed: ClaimedRow[], nextAt: EpochMs | undefined];
   held(seq: number): Held | undefined;
-  /** Ready again at `due` (undefined: as it was); with an attempt that failed at `failedAt`, where one was made. */
-  giveBack(
-    held: Held,
-    back: { readonly due: EpochMs | undefined; readonly failedAt: EpochMs | undefined; readonly leaveLane: boolean },
-  ): void;
+  /** Ready again as it was. */
+  release(held: Held): void;
+  /** Ready again later. */
+  putOff(held: Held, how: Later): void;
+  /** The ready one that was accepted first. */
+  oldestReady(pool: string): Held | undefined;
+  /** Deliveries in order of acceptance, from behind `after`. */
+  standing(after: number, count: number): readonly Standing[];
+  /** Gives one that nobody has claimed to another queue. */
+  move(held: Held, to: QueueName): void;
+  /** Removes a claimed one. */
   remove(held: Held): void;
+  /** Removes one that nobody has claimed. */
+  discard(held: Held): void;
   /** Promotes the next of the lane that `held` has left, where it had one. */
   moveOn(held: Held, take: boolean): Released;
   oldest(pool: string): EpochMs | undefined;
@@ -34,28 +47,48 @@ export interface OwedDeliveries {
   look(): void;
 }
 
-export interface Wanted {
-  readonly limit: number;
-  readonly bytes: number;
-  readonly now: EpochMs;
+export interface Grave {
+  readonly nr: number;
+  readonly pool: string;
+  readonly handler: string;
+  readonly lane: string | null;
 }
 
+export interface Later {
+  readonly due: EpochMs;
+  /** When the attempt failed; undefined where none was made. */
+  readonly failedAt: EpochMs | undefined;
+  readonly leaveLane: boolean;
+  readonly context: ContextVariables;
+}
+
+export interface Standing {
+  readonly held: Held;
+  readonly place: 'claimed' | 'ready' | 'waiting';
+}
+
+type FactsRow = readonly [seq: number, spent: number, pool: string, handler: string, lane: string | null, createdAt: number];
+
 const none: Released = { kind: 'none' };
+const places = ['waiting', 'ready', 'claimed'] as const;
 
 export function createOwedDeliveries(db: Database.Database, depths: Depths): OwedDeliveries {
   const insert = db.prepare(statements.insert);
-  const remove = db.prepare<[number]>(statements.remove);
+  const exhumeRow = db.prepare(statements.exhume);
+  const removeRow = db.prepare<[number]>(statements.remove);
   const anyInLane = db.prepare<[], number>(statements.anyInLane).pluck();
   const laneFirst = db.prepare<[string], number>(statements.laneFirst).pluck();
-  const readyFirst = db.prepare<[string, number], readonly [seq: number, due: number, bytes: number]>(statements.readyFirst).raw();
+  const bodyBytes = db.prepare<[number], number>(statements.bodyBytes).pluck();
   const claimRow = db.prepare<[number], ClaimedRow>(statements.claim).raw();
   const makeReady = db.prepare<[number], string>(statements.makeReady).pluck();
-  const retry = db.prepare<[number, number, number | null, number, number]>(statements.retry);
-  const oldestReady = db.prepare<[string], number>(statements.oldestReady).pluck();
-  const oldestDeferred = db.prepare<[string], number>(statements.oldestDeferred).pluck();
-  const claims = db.prepare<[], readonly [number, number, string, string | null, number]>(statements.claims).raw();
+  const retry = db.prepare(statements.retry);
+  const moveRow = db.prepare<[string, string, number]>(statements.move);
+  const oldestRow = db.prepare<[string], FactsRow>(statements.oldestReady).raw();
+  const standWindow = db.prepare<[number, number], readonly [...FactsRow, state: number]>(statements.standWindow).raw();
+  const claims = db.prepare<[], FactsRow>(statements.claims).raw();
   const lastSeqOf = [statements.lastSeq, statements.lastDeadSeq].map((sql) => db.prepare<[], number | null>(sql).pluck());
   const freeClaims = db.prepare(statements.freeClaims);
+  const turnOf = createTurns(db);
   const holding = createHolding();
   let lastSeq = 0;
   /** Somebody of a lane may be ready or waiting. False is certain: while all keep up, no lane need be looked up. */
@@ -65,13 +98,16 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     look();
     lastSeq = Math.max(...lastSeqOf.map((statement) => statement.get() ?? 0));
     holding.clear();
-    for (const [seq, attempts, pool, lane, createdAt] of claims.iterate()) {
-      holding.take({ seq, attempts, pool, lane, createdAt, followed: true });
-    }
+    for (const facts of claims.iterate()) holding.take(heldOf(facts));
   }
 
   function look(): void {
     standing = anyInLane.get() !== undefined;
+  }
+
+  /** What others may wait behind. */
+  function heldOf([seq, spent, pool, handler, lane, createdAt]: FactsRow): Held {
+    return { seq, spent, queue: depths.of(pool, handler), lane, createdAt, followed: true };
   }
 
   function add(row: Row, take: boolean): number | string {
@@ -80,8 +116,9 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     const free = lane === null || isFree(lane);
     const state = free ? (take ? 2 : 1) : 0;
     insert.run(lastSeq, state, createdAt, id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body);
-    depths.add(pool, { waiting: 1 });
-    if (state === 2) holding.take({ seq: lastSeq, attempts: 0, pool, lane, createdAt, followed: false });
+    const queue = depths.of(pool, handler);
+    depths.addWaiting(queue, 1);
+    if (state === 2) holding.take({ seq: lastSeq, spent: 0, queue, lane, createdAt, followed: false });
     else if (lane !== null) standing = true;
     return state === 2 ? lastSeq : state === 1 ? pool : 0;
   }
@@ -91,32 +128,43 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     return !holding.follow(lane) && (!standing || laneFirst.get(lane) === undefined);
   }
 
-  function claim(pool: string, { limit, bytes, now }: Wanted): readonly [claimed: ClaimedRow[], nextAt: EpochMs | undefined] {
+  function exhume({ nr, pool, handler, lane }: Grave, now: EpochMs): { seq: number; ready: boolean } {
+    lastSeq += 1;
+    const ready = lane === null || isFree(lane);
+    exhumeRow.run(lastSeq, ready ? 1 : 0, now, now, nr);
+    depths.addWaiting(depths.of(pool, handler), 1);
+    standing = true;
+    return { seq: lastSeq, ready };
+  }
+
+  function claim(pool: string, wanted: Wanted): readonly [claimed: ClaimedRow[], nextAt: EpochMs | undefined] {
     const claimed: ClaimedRow[] = [];
-    let room = bytes;
-    for (const [seq, due, size] of readyFirst.all(pool, limit + 1)) {
-      room -= size;
-      if (due > now || claimed.length === limit || (room < 0 && claimed.length > 0)) return [claimed, due];
+    const { places, next } = turnOf(pool, wanted);
+    let room = wanted.bytes;
+    for (const [due, seq] of places) {
+      room -= bodyBytes.get(seq) ?? 0;
+      if (room < 0 && claimed.length > 0) return [claimed, Math.min(due, next?.[0] ?? due)];
       const row = take(seq);
       if (row !== undefined) claimed.push(row);
     }
-    return [claimed, undefined];
+    return [claimed, next?.[0]];
   }
 
   function take(seq: number): ClaimedRow | undefined {
     const row = claimRow.get(seq);
     if (row !== undefined) {
-      const [, attempts, , , , , , pool, lane, , , , createdAt] = row;
-      holding.take({ seq, attempts, pool, lane, createdAt, followed: true });
+      const [, attempts, past, , , , , , handler, pool, lane, , , , createdAt] = row;
+      holding.take(heldOf([seq, attempts + past, pool, handler, lane, createdAt]));
     }
     return row;
   }
 
-  function giveBack(held: Held, { due, failedAt, leaveLane }: Parameters<OwedDeliveries['giveBack']>[1]): void {
+  function putOff(held: Held, { due, failedAt, leaveLane, context }: Later): void {
     holding.drop(held);
     standing = true;
-    if (due === undefined) makeReady.get(held.seq);
-    else retry.run(due, failedAt === undefined ? 0 : 1, failedAt ?? null, leaveLane ? 1 : 0, held.seq);
+    const variables = Object.keys(context).length === 0 ? null : JSON.stringify(context);
+    const leaves = leaveLane ? 1 : 0;
+    retry.run(due, failedAt === undefined ? 0 : 1, failedAt ?? null, variables, leaves, leaves, held.seq);
   }
 
   function moveOn({ lane, followed }: Held, takeNext: boolean): Released {
@@ -131,10 +179,14 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     return pool === undefined ? none : { kind: 'ready', pool };
   }
 
-  /** A deferred one was accepted before it was due, a fresh one when it was due: so one row of each index is enough. */
+  function discard({ seq, queue }: Held): void {
+    removeRow.run(seq);
+    depths.addWaiting(queue, -1);
+  }
+
   function oldest(pool: string): EpochMs | undefined {
-    const candidates = [oldestReady.get(pool), oldestDeferred.get(pool), holding.oldest(pool)];
-    return candidates.reduce((one, other) => (one === undefined || (other !== undefined && other < one) ? other : one), undefined);
+    const [ready, claimed] = [oldestRow.get(pool)?.[5], holding.oldest(pool)];
+    return ready === undefined || claimed === undefined ? (ready ?? claimed) : Math.min(ready, claimed);
   }
 
   return {
@@ -143,14 +195,34 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     },
     load,
     add,
+    exhume,
     claim,
     held: holding.find,
-    giveBack,
+    release: (held) => {
+      holding.drop(held);
+      standing = true;
+      makeReady.get(held.seq);
+    },
+    putOff,
+    oldestReady: (pool) => {
+      const facts = oldestRow.get(pool);
+      return facts && heldOf(facts);
+    },
+    standing: (after, count) =>
+      standWindow.all(after, count).map(([seq, spent, pool, handler, lane, createdAt, state]) => ({
+        held: heldOf([seq, spent, pool, handler, lane, createdAt]),
+        place: places[state] ?? 'claimed',
+      })),
+    move: ({ seq, queue }, { pool, handler }) => {
+      moveRow.run(pool, handler, seq);
+      depths.addWaiting(queue, -1);
+      depths.addWaiting(depths.of(pool, handler), 1);
+    },
     remove: (held) => {
       holding.drop(held);
-      remove.run(held.seq);
-      depths.add(held.pool, { waiting: -1 });
+      discard(held);
     },
+    discard,
     moveOn,
     oldest,
     look,

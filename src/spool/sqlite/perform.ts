@@ -1,25 +1,35 @@
 import type { EpochMs } from '../../kit/clock.ts';
 import type { AttemptRecord, Fate } from '../spool.ts';
 import type { Graveyard } from './graveyard.ts';
+import type { Histories } from './histories.ts';
 import type { Held } from './holding.ts';
 import type { Marks } from './marks.ts';
 import type { OwedDeliveries, Released } from './owed.ts';
+import type { Paused } from './paused.ts';
 import type { People } from './people.ts';
-import type { Answer, Command, Row, Settled } from './protocol.ts';
+import type { Answer, Command, ReplayedChunk, ReplayStep, Row, Seqs, Settled } from './protocol.ts';
+import type { Queues } from './queues.ts';
 
 export interface PerformerParts {
   readonly owed: OwedDeliveries;
   readonly dead: Graveyard;
+  readonly histories: Histories;
   readonly marks: Marks;
+  readonly paused: Paused;
   readonly people: People;
+  readonly queues: Queues;
+  replay(step: ReplayStep): ReplayedChunk;
 }
 
 type Append = Extract<Command, readonly ['append', ...unknown[]]>;
+type AppendAndBury = Extract<Command, readonly ['append-and-bury', ...unknown[]]>;
 type Settle = Extract<Command, readonly ['settle', ...unknown[]]>;
 
 /** Does one command, inside a transaction, and gives its answer. */
-export function createPerformer({ owed, dead, marks, people }: PerformerParts): (command: Command, now: EpochMs) => Answer {
-  function append([, rows, take, stillBorn, mark]: Append, now: EpochMs): number | readonly number[] {
+export function createPerformer(parts: PerformerParts): (command: Command, now: EpochMs) => Answer {
+  const { owed, dead, histories, marks, paused, people, queues } = parts;
+
+  function append([, rows, take, stillBorn, mark]: Append | AppendAndBury, now: EpochMs): Seqs {
     const seqs = rows.map((row, index) => {
       const place = owed.add(row, take[index] === true);
       return typeof place === 'number' ? place : 0;
@@ -29,11 +39,18 @@ export function createPerformer({ owed, dead, marks, people }: PerformerParts): 
     return seqs.length === 1 ? (seqs[0] ?? 0) : seqs;
   }
 
+  /** What is revived ends first: what comes of it may bear the same id. */
+  function appendAndBury(command: AppendAndBury, now: EpochMs): Seqs {
+    const [, , , , , refused, revives] = command;
+    if (revives !== undefined) dead.end(revives);
+    for (const each of refused) dead.buryRefused(each, now);
+    return append(command, now);
+  }
+
   function delivered(seq: number, claimNext: boolean): Settled {
     const held = owed.held(seq);
     if (held === undefined) return 'unclaimed';
-    dead.forget(held);
-    owed.remove(held);
+    end(held);
     return held.followed ? settledOf(owed.moveOn(held, claimNext), []) : null;
   }
 
@@ -41,30 +58,34 @@ export function createPerformer({ owed, dead, marks, people }: PerformerParts): 
     const held = owed.held(seq);
     if (held === undefined) return 'unclaimed';
     const moves = decideFate(held, { fate, attempt, now });
-    const readyPools = fate.kind === 'retry' || fate.kind === 'released' ? [held.pool] : [];
+    const readyPools = fate.kind === 'retry' || fate.kind === 'released' ? [held.queue.pool] : [];
     const released = moves ? owed.moveOn(held, claimNext) : undefined;
     return settledOf(released, [...readyPools, ...addAll(spawn)]);
   }
 
+  function end(held: Held): void {
+    if (held.spent > 0) histories.remove(held.seq);
+    owed.remove(held);
+  }
+
   /** Whether its lane moves on. */
   function decideFate(held: Held, { fate, attempt, now }: { fate: Fate; attempt: AttemptRecord | undefined; now: EpochMs }): boolean {
-    if (attempt !== undefined && (fate.kind === 'dead' || fate.kind === 'retry')) dead.addAttempt(held.seq, attempt);
+    if (attempt !== undefined && (fate.kind === 'dead' || fate.kind === 'retry')) histories.add(held.seq, attempt);
     switch (fate.kind) {
       case 'delivered':
-        dead.forget(held);
-        owed.remove(held);
+        end(held);
         return true;
       case 'dead': {
-        const attempts = held.attempts + (attempt === undefined ? 0 : 1);
+        const attempts = held.spent + (attempt === undefined ? 0 : 1);
         dead.bury(held, { reason: fate.reason, detail: fate.detail, attempts, diedAt: now });
         owed.remove(held);
         return true;
       }
       case 'retry':
-        owed.giveBack(held, { due: fate.notBefore, failedAt: attempt?.at, leaveLane: fate.leaveLane });
+        owed.putOff(held, { due: fate.notBefore, failedAt: attempt?.at, leaveLane: fate.leaveLane, context: fate.context });
         return fate.leaveLane;
       case 'released':
-        owed.giveBack(held, { due: undefined, failedAt: undefined, leaveLane: false });
+        owed.release(held);
         return false;
       default:
         return fate satisfies never;
@@ -80,8 +101,12 @@ export function createPerformer({ owed, dead, marks, people }: PerformerParts): 
     switch (command[0]) {
       case 'append':
         return append(command, now);
+      case 'append-and-bury':
+        return appendAndBury(command, now);
       case 'claim':
-        return owed.claim(command[1], { limit: command[2], bytes: command[3], now: command[4] });
+        return owed.claim(command[1], command[2]);
+      case 'count-dead':
+        return dead.count(command[1], command[2]);
       case 'dead-letter':
         return dead.find(command[1]);
       case 'dead-letters':
@@ -94,10 +119,21 @@ export function createPerformer({ owed, dead, marks, people }: PerformerParts): 
         return people.find('owed', { host: command[1], bareJid: command[2] }, command[3]);
       case 'marks':
         return marks.all();
-      case 'purge':
-        return dead.purge(command[1]);
+      case 'move-queue':
+        return queues.move(command[1], command[2], command[3]);
+      case 'pause':
+      case 'resume':
+        return paused.set(command[1], command[0] === 'pause');
+      case 'purge-dead':
+        return dead.purge(command[1], command[2]);
+      case 'purge-queue':
+        return queues.purge(command[1], command[2]);
+      case 'replay':
+        return parts.replay(command[1]);
       case 'settle':
         return settle(command, now);
+      case 'shed':
+        return queues.shed(command[1], { count: command[2], detail: command[3] }, now);
       default:
         return command satisfies never;
     }

@@ -6,7 +6,7 @@ import type { Body, DeliveryId, PacketId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { ErrorCode } from '../../kit/errors.ts';
 import type { Mark } from '../../packet/receipt.ts';
-import type { AttemptRecord, DeadLetter, Fate, StillBorn } from '../spool.ts';
+import type { AttemptRecord, DeadFilter, DeadLetter, DeadReason, Fate, QueueName, StillBorn, Wanted } from '../spool.ts';
 
 /** A delivery, in the order of its columns; `target` is JSON text. */
 export type Row = readonly [
@@ -24,7 +24,18 @@ export type Row = readonly [
   body: Body,
 ];
 
-export type ClaimedRow = readonly [seq: number, attempts: number, failingSince: EpochMs | null, ...row: Row];
+/** `past` counts attempts before a replay; `context` is JSON text. */
+export type ClaimedRow = readonly [
+  seq: number,
+  attempts: number,
+  past: number,
+  failingSince: EpochMs | null,
+  context: string | null,
+  ...row: Row,
+];
+
+/** A delivery that is a dead letter from the first. */
+export type RefusedRow = readonly [row: Row, reason: DeadReason, detail: string];
 
 /** A dead letter as it lies on disk: `target`, `history` are JSON text. */
 export interface DeadRow {
@@ -37,46 +48,100 @@ export interface DeadRow {
 
 /** One command; all commands of a batch are one transaction. */
 export type Command =
-  | readonly [kind: 'append', rows: readonly Row[], take: readonly boolean[], stillBorn: readonly StillBorn[], mark: Mark | undefined]
-  | readonly [kind: 'claim', pool: string, limit: number, bytes: number, now: EpochMs]
+  | readonly [kind: 'append', ...Leavings]
+  /** The few entries that refuse deliveries or revive a dead letter. */
+  | readonly [kind: 'append-and-bury', ...Leavings, refused: readonly RefusedRow[], revives: DeliveryId | undefined]
+  | readonly [kind: 'claim', pool: string, wanted: Wanted]
+  | readonly [kind: 'count-dead', filter: DeadFilter, after: DeadCursor]
   | readonly [kind: 'dead-letter', id: DeliveryId]
   | readonly [kind: 'dead-letters', page: DeadPage]
   /** The fate of nearly all: no attempt to keep, nothing to spawn. */
   | readonly [kind: 'delivered', seq: number, claimNext: boolean]
   | readonly [kind: 'find-dead' | 'find-owed', host: string, bareJid: string, after: number]
   | readonly [kind: 'marks']
-  | readonly [kind: 'purge', diedBefore: EpochMs]
-  | readonly [kind: 'settle', seq: number, fate: Fate, attempt: AttemptRecord | undefined, spawn: readonly Row[], claimNext: boolean];
+  | readonly [kind: 'move-queue', from: QueueName, to: QueueName, after: number]
+  | readonly [kind: 'pause' | 'resume', pool: string]
+  | readonly [kind: 'purge-dead', filter: DeadFilter, after: DeadCursor]
+  | readonly [kind: 'purge-queue', queue: QueueName, after: number]
+  | readonly [kind: 'replay', step: ReplayStep]
+  | readonly [kind: 'settle', seq: number, fate: Fate, attempt: AttemptRecord | undefined, spawn: readonly Row[], claimNext: boolean]
+  | readonly [kind: 'shed', pool: string, count: number, detail: string];
+
+/** What an entry leaves behind. */
+type Leavings = readonly [rows: readonly Row[], take: readonly boolean[], stillBorn: readonly StillBorn[], mark: Mark | undefined];
+
+/** Whether it takes room on the disk, so that it waits while intake is closed; appends keep their order. */
+export function isAppend([kind]: Command): boolean {
+  return kind === 'append' || kind === 'append-and-bury';
+}
 
 export interface DeadPage {
+  readonly filter: DeadFilter;
   readonly limit: number;
-  readonly pool: string | undefined;
-  readonly handler: string | undefined;
+  /** Newest first. */
+  readonly backward: boolean;
   /** Where the page before ended. */
   readonly after: DeadCursor;
 }
 
+/** A dead letter's place in the order of dying. */
 export type DeadCursor = readonly [diedAt: EpochMs, nr: number];
+
+/** Before the oldest, and after the newest. */
+export const beforeAll: DeadCursor = [Number.MIN_SAFE_INTEGER, 0];
+export const afterAll: DeadCursor = [Number.MAX_SAFE_INTEGER, 0];
+
+export interface ReplayStep {
+  readonly filter: DeadFilter;
+  readonly limit: number;
+  readonly now: EpochMs;
+  readonly after: DeadCursor;
+  /** The newest when the replay began: what dies again meanwhile is not its business. Undefined in the first step. */
+  readonly last: DeadCursor | undefined;
+}
 
 export type CommandKind = Command[0];
 
 /** What each command is answered with. `more` says where to go on, undefined: that was all. */
 export interface Answers {
-  /** By row: its `seq` where it was claimed, else 0. A lone row's number stands bare: nearly all entries have one. */
-  readonly append: number | readonly number[];
+  readonly append: Seqs;
+  readonly 'append-and-bury': Seqs;
   readonly claim: readonly [claimed: readonly ClaimedRow[], nextAt: EpochMs | undefined];
+  readonly 'count-dead': Chunk<DeadCursor>;
   readonly 'dead-letter': DeadRow | undefined;
   readonly 'dead-letters': { readonly letters: readonly DeadLetter[]; readonly more: DeadCursor | undefined };
   readonly delivered: Settled;
   readonly 'find-dead': Found;
   readonly 'find-owed': Found;
   readonly marks: readonly Mark[];
-  /** How many were removed, and whether there may be more. */
-  readonly purge: { readonly removed: number; readonly more: boolean };
+  readonly 'move-queue': Chunk<number>;
+  /** All pools that are paused now. */
+  readonly pause: readonly string[];
+  readonly 'purge-dead': Chunk<DeadCursor>;
+  readonly 'purge-queue': Chunk<number>;
+  readonly replay: ReplayedChunk;
+  readonly resume: readonly string[];
   readonly settle: Settled;
+  readonly shed: { readonly shed: readonly QueueName[]; readonly readyPools: readonly string[]; readonly more: boolean };
 }
 
 export type Answer = Answers[CommandKind];
+
+/** By row: its `seq` where it was claimed, else 0. A lone row's number stands bare: nearly all entries have one. */
+export type Seqs = number | readonly number[];
+
+/** What one transaction has done of something long. */
+export interface Chunk<Cursor> {
+  readonly count: number;
+  readonly more: Cursor | undefined;
+}
+
+export interface ReplayedChunk {
+  readonly replayed: number;
+  readonly stillBorn: number;
+  readonly readyPools: readonly string[];
+  readonly more: { readonly after: DeadCursor; readonly last: DeadCursor } | undefined;
+}
 
 export interface Found {
   readonly ids: readonly DeliveryId[];
@@ -86,7 +151,7 @@ export interface Found {
 /** Null: there is nothing to tell. */
 export type Settled = readonly [next: ClaimedRow | undefined, readyPools: readonly string[]] | 'unclaimed' | null;
 
-export type Depth = readonly [pool: string, waiting: number, dead: number];
+export type Depth = readonly [pool: string, handler: string, waiting: number, dead: number];
 
 export type ToSpoolThread =
   | {
@@ -100,7 +165,7 @@ export type ToSpoolThread =
   | { readonly kind: 'close' };
 
 export type FromSpoolThread =
-  | { readonly kind: 'opened'; readonly depths: readonly Depth[]; readonly bytes: number }
+  | { readonly kind: 'opened'; readonly depths: readonly Depth[]; readonly paused: readonly string[]; readonly bytes: number }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
   | ({ readonly kind: 'committed' } & Committed);
 

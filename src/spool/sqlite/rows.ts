@@ -1,5 +1,9 @@
+import type { ContextVariables } from '../../../pools/contract.ts';
 import type { Claimed, DeadLetterDetail, NewDelivery, Target } from '../spool.ts';
 import type { ClaimedRow, DeadRow, Row } from './protocol.ts';
+
+/** Shared by all that have none. */
+const noContext: ContextVariables = Object.freeze({});
 
 /** A delivery as it travels to the thread. */
 export function rowOf(delivery: NewDelivery): Row {
@@ -12,14 +16,50 @@ export function newlyClaimed(delivery: NewDelivery, seq: number): Claimed {
   const { id, packetId, host, handler, pool, lane, sender, receiver, target, body, seenAt, createdAt } = delivery;
   const attempts = 0;
   const failingSince = undefined;
-  return { id, packetId, host, handler, pool, lane, sender, receiver, target, body, seenAt, createdAt, seq, attempts, failingSince };
+  const context = noContext;
+  return {
+    id,
+    packetId,
+    host,
+    handler,
+    pool,
+    lane,
+    sender,
+    receiver,
+    target,
+    body,
+    seenAt,
+    createdAt,
+    seq,
+    attempts,
+    failingSince,
+    context,
+  };
 }
 
 /** A row that the thread read, as its claimer sees it. */
 export function claimedOf(row: ClaimedRow): Claimed {
-  const [seq, attempts, failingSince, id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body] = row;
+  const [
+    seq,
+    attempts,
+    ,
+    failingSince,
+    context,
+    id,
+    packetId,
+    host,
+    handler,
+    pool,
+    lane,
+    sender,
+    receiver,
+    seenAt,
+    createdAt,
+    target,
+    body,
+  ] = row;
   const born = { id, packetId, host, handler, pool, lane, sender, receiver, target: parseTarget(target), body, seenAt, createdAt };
-  return { ...born, seq, attempts, failingSince: failingSince ?? undefined };
+  return { ...born, seq, attempts, failingSince: failingSince ?? undefined, context: context === null ? noContext : parseContext(context) };
 }
 
 export function detailOf({ letter, target, body, packet, history }: DeadRow): DeadLetterDetail {
@@ -28,4 +68,8 @@ export function detailOf({ letter, target, body, packet, history }: DeadRow): De
 
 function parseTarget(text: string): Target {
   return JSON.parse(text) as Target; // written by `rowOf` alone
+}
+
+function parseContext(text: string): ContextVariables {
+  return JSON.parse(text) as ContextVariables; // a fate's, as the thread wrote it
 }

@@ -6,7 +6,7 @@ import { ServiceError } from '../../kit/errors.ts';
 export type Migration = (db: Database.Database) => void;
 
 /** `migrations[n]` brings version n to n + 1. Version 0 is a file with nothing in it. */
-export const migrations: readonly Migration[] = [createTables];
+export const migrations: readonly Migration[] = [createTables, separateQueues];
 
 /** Marks the file as ours ("xepS"), so that no foreign database is taken for a spool. SQLite file format §1.3.6. */
 const applicationId = 0x78657053;
@@ -134,5 +134,37 @@ function createTables(db: Database.Database): void {
     ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE holder (one INTEGER PRIMARY KEY CHECK (one = 1), pid INTEGER NOT NULL) STRICT;
+  `);
+}
+
+/**
+ * A pool's deliveries are claimed handler by handler, first attempts apart from retries; `by_age` finds what has stood
+ * longest. `left_lane` is the lane that a failing head has left, `past` counts attempts before a replay, `context` is JSON.
+ */
+function separateQueues(db: Database.Database): void {
+  db.exec(`
+    ALTER TABLE deliveries ADD COLUMN left_lane TEXT;
+    ALTER TABLE deliveries ADD COLUMN past INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE deliveries ADD COLUMN context TEXT;
+    ALTER TABLE attempts ADD COLUMN judgement TEXT;
+
+    DROP INDEX ready;
+    DROP INDEX deferred;
+    CREATE INDEX ready ON deliveries (pool, handler, attempts > 0, due) WHERE state = 1;
+    CREATE INDEX by_age ON deliveries (pool, created_at) WHERE state = 1;
+
+    DROP TABLE depths;
+    CREATE TABLE depths (
+      pool TEXT NOT NULL,
+      handler TEXT NOT NULL,
+      waiting INTEGER NOT NULL,
+      dead INTEGER NOT NULL,
+      PRIMARY KEY (pool, handler)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO depths SELECT pool, handler, sum(waiting), sum(dead) FROM (
+      SELECT pool, handler, 1 AS waiting, 0 AS dead FROM deliveries UNION ALL SELECT pool, handler, 0, 1 FROM dead
+    ) GROUP BY pool, handler;
+
+    CREATE TABLE paused (pool TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
   `);
 }

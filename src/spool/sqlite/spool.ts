@@ -1,15 +1,15 @@
-import type { DeliveryId } from '../../../pools/contract.ts';
 import type { SpoolConfig } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
 import type { Timers } from '../../kit/timers.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { Claimed, DeadLetter, Entry, NewDelivery, Settlement, Spool } from '../spool.ts';
+import type { Claimed, Entry, NewDelivery, Settlement, Spool } from '../spool.ts';
 import { createGauge } from './gauge.ts';
 import { createGroupCommit } from './group-commit.ts';
+import { createLongTasks } from './long-tasks.ts';
 import { type FileSystemOf, preparePlace } from './place.ts';
-import type { Answers, Committed, DeadCursor, Found, Settled } from './protocol.ts';
+import type { Committed, Seqs, Settled } from './protocol.ts';
 import { claimedOf, detailOf, newlyClaimed, rowOf } from './rows.ts';
 import { type SpoolThread, startSpoolThread } from './thread.ts';
 
@@ -64,8 +64,12 @@ export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, 
     onFailed(error);
   }
 
-  function append({ deliveries, claim, deadLetters, mark }: Entry): Promise<readonly Claimed[]> {
-    return group.ask(['append', deliveries.map(rowOf), claim, deadLetters, mark], (answer) => bornClaimed(deliveries, answer));
+  function append({ deliveries, claim, deadLetters, mark, refused, revives }: Entry): Promise<readonly Claimed[]> {
+    const decode = (seqs: Seqs) => bornClaimed(deliveries, seqs);
+    const rows = deliveries.map(rowOf);
+    if (refused.length === 0 && revives === undefined) return group.ask(['append', rows, claim, deadLetters, mark], decode);
+    const refusedRows = refused.map(({ delivery, reason, detail }) => [rowOf(delivery), reason, detail] as const);
+    return group.ask(['append-and-bury', rows, claim, deadLetters, mark, refusedRows, revives], decode);
   }
 
   function settle({ seq, fate, attempt, spawn, claimNext }: Settlement): ReturnType<Spool['settle']> {
@@ -79,62 +83,23 @@ export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, 
       : group.ask(['settle', seq, fate, attempt, spawn.map(rowOf), claimNext], decode);
   }
 
-  async function deadLetters({ limit, pool, handler }: Parameters<Spool['deadLetters']>[0]): Promise<readonly DeadLetter[]> {
-    const found: DeadLetter[] = [];
-    let after: DeadCursor | undefined = [Number.MIN_SAFE_INTEGER, 0];
-    while (after !== undefined) {
-      const page: Answers['dead-letters'] = await group.ask(
-        ['dead-letters', { limit: limit - found.length, pool, handler, after }],
-        (answer) => answer,
-      );
-      found.push(...page.letters);
-      after = page.more;
-    }
-    return found;
-  }
-
-  async function findIn(table: 'find-dead' | 'find-owed', host: string, bareJid: string): Promise<readonly DeliveryId[]> {
-    const found: DeliveryId[] = [];
-    let after: number | undefined = 0;
-    while (after !== undefined) {
-      const window: Found = await group.ask([table, host, bareJid, after], (answer) => answer);
-      found.push(...window.ids);
-      after = window.more;
-    }
-    return found;
-  }
-
-  async function purgeDead(diedBefore: number): Promise<number> {
-    let removed = 0;
-    for (;;) {
-      const chunk = await group.ask(['purge', diedBefore], (answer) => answer);
-      removed += chunk.removed;
-      if (!chunk.more) return removed;
-    }
-  }
-
   return {
     ...createLifecycle({ start, stop }),
     append,
-    claim: (pool, { limit, bytes, now }) =>
-      group.ask(['claim', pool, limit, bytes, now], ([rows, nextAt]) => ({ claimed: rows.map(claimedOf), nextAt })),
+    claim: (pool, wanted) => group.ask(['claim', pool, wanted], ([rows, nextAt]) => ({ claimed: rows.map(claimedOf), nextAt })),
     settle,
     marks: () => group.ask(['marks'], (marks) => marks),
-    deadLetters,
     deadLetter: (id) => group.ask(['dead-letter', id], (row) => row && detailOf(row)),
-    findByJid: async (host, bareJid) => [
-      ...(await findIn('find-owed', host, bareJid)),
-      ...(await findIn('find-dead', host, bareJid)), // last: what dies meanwhile is found twice rather than not at all
-    ],
-    purgeDead,
+    setPaused: (pool, paused) => group.ask([paused ? 'pause' : 'resume', pool], gauge.paused),
+    ...createLongTasks(group.ask),
     stats: gauge.stats,
   };
 }
 
 /** Those that were claimed at birth, made of what was handed over: nothing need be read. */
-function bornClaimed(deliveries: readonly NewDelivery[], answer: Answers['append']): readonly Claimed[] {
+function bornClaimed(deliveries: readonly NewDelivery[], seqs: Seqs): readonly Claimed[] {
   return deliveries.flatMap((delivery, index) => {
-    const seq = (typeof answer === 'number' ? answer : answer[index]) ?? 0;
+    const seq = (typeof seqs === 'number' ? seqs : seqs[index]) ?? 0;
     return seq === 0 ? [] : newlyClaimed(delivery, seq);
   });
 }

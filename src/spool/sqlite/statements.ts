@@ -1,3 +1,7 @@
+/** A dead letter without its content. */
+const letter = `nr, seq, target IS NULL AS still_born, id, host, handler, pool, lane, sender, receiver, reason, detail, status, attempts,
+    created_at, died_at`;
+
 /**
  * Every statement that runs in a transaction of deliveries. Each finds its rows by an index or by the table's key, never
  * by walking through the table: a test asks SQLite for the plan of each.
@@ -14,34 +18,44 @@ export const statements = {
   anyInLane: 'SELECT 1 FROM deliveries INDEXED BY lanes WHERE lane IS NOT NULL AND state < 2 LIMIT 1',
   laneFirst: 'SELECT seq FROM deliveries INDEXED BY lanes WHERE lane = ? AND state < 2 ORDER BY seq LIMIT 1',
 
-  readyFirst: `SELECT seq, due, octet_length(body) FROM deliveries INDEXED BY ready WHERE state = 1 AND pool = ?
-    ORDER BY due, seq LIMIT ?`,
-  claim: `UPDATE deliveries SET state = 2 WHERE seq = ? RETURNING seq, attempts, failing_since, id, packet_id, host, handler, pool,
-    lane, sender, receiver, seen_at, created_at, target, body`,
+  readyWindow: `SELECT due, seq FROM deliveries INDEXED BY ready WHERE state = 1 AND pool = ? AND handler = ? AND (attempts > 0) = ?
+    AND (due, seq) > (?, ?) ORDER BY due, seq LIMIT ?`,
+  bodyBytes: 'SELECT octet_length(body) FROM deliveries WHERE seq = ?',
+  claim: `UPDATE deliveries SET state = 2 WHERE seq = ? RETURNING seq, attempts, past, failing_since, context, id, packet_id, host,
+    handler, pool, lane, sender, receiver, seen_at, created_at, target, body`,
   makeReady: 'UPDATE deliveries SET state = 1 WHERE seq = ? RETURNING pool',
   retry: `UPDATE deliveries SET state = 1, due = ?, attempts = attempts + ?, failing_since = coalesce(failing_since, ?),
-    lane = iif(?, NULL, lane) WHERE seq = ?`,
-  claims: 'SELECT seq, attempts, pool, lane, created_at FROM deliveries INDEXED BY claimed WHERE state = 2',
+    context = ?, left_lane = iif(?, coalesce(lane, left_lane), left_lane), lane = iif(?, NULL, lane) WHERE seq = ?`,
+  claims: 'SELECT seq, attempts + past, pool, handler, lane, created_at FROM deliveries INDEXED BY claimed WHERE state = 2',
   freeClaims: 'UPDATE deliveries INDEXED BY claimed SET state = 1 WHERE state = 2',
 
-  oldestReady: 'SELECT created_at FROM deliveries INDEXED BY ready WHERE state = 1 AND pool = ? ORDER BY due, seq LIMIT 1',
-  oldestDeferred: `SELECT created_at FROM deliveries INDEXED BY deferred WHERE state = 1 AND due <> created_at AND pool = ?
-    ORDER BY created_at LIMIT 1`,
+  oldestReady: `SELECT seq, attempts + past, pool, handler, lane, created_at FROM deliveries INDEXED BY by_age
+    WHERE state = 1 AND pool = ? ORDER BY created_at, seq LIMIT 1`,
+  standWindow: `SELECT seq, attempts + past, pool, handler, lane, created_at, state FROM deliveries WHERE seq > ? ORDER BY seq LIMIT ?`,
+  move: 'UPDATE deliveries SET pool = ?, handler = ? WHERE seq = ?',
+  exhume: `INSERT INTO deliveries (seq, state, due, attempts, past, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at,
+    created_at, target, body) SELECT ?, ?, ?, 0, attempts, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, ?,
+    target, body FROM dead WHERE nr = ?`,
 
-  addAttempt: 'INSERT INTO attempts (seq, number, at, outcome) VALUES (?, ?, ?, ?)',
-  attemptsOf: 'SELECT number, at, outcome FROM attempts WHERE seq = ? ORDER BY nr',
+  addAttempt: 'INSERT INTO attempts (seq, number, at, outcome, judgement) VALUES (?, ?, ?, ?, ?)',
+  attemptsOf: 'SELECT number, at, outcome, judgement FROM attempts WHERE seq = ? ORDER BY nr',
+  moveAttempts: 'UPDATE attempts SET seq = ? WHERE seq = ?',
   removeAttempts: 'DELETE FROM attempts WHERE seq = ?',
 
   bury: `INSERT INTO dead (seq, id, packet_id, host, handler, pool, lane, sender, receiver, reason, detail, status, attempts, seen_at,
-    created_at, died_at, target, body) SELECT ?, id, packet_id, host, handler, pool, lane, sender, receiver, ?, ?, ?, ?, seen_at,
-    created_at, ?, target, body FROM deliveries WHERE seq = ?`,
+    created_at, died_at, target, body) SELECT ?, id, packet_id, host, handler, pool, coalesce(lane, left_lane), sender, receiver,
+    ?, ?, ?, ?, seen_at, created_at, ?, target, body FROM deliveries WHERE seq = ?`,
   buryStillBorn: `INSERT INTO dead (id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at,
     died_at, packet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`,
-  deadPage: `SELECT nr, id, host, handler, pool, sender, receiver, reason, detail, status, attempts, created_at, died_at FROM dead
-    INDEXED BY dead_by_age WHERE (died_at, nr) > (?, ?) ORDER BY died_at, nr LIMIT ?`,
-  deadById: `SELECT nr, id, host, handler, pool, sender, receiver, reason, detail, status, attempts, created_at, died_at, seq, target,
-    packet, body FROM dead INDEXED BY dead_by_id WHERE id = ? ORDER BY nr DESC LIMIT 1`,
-  deadBefore: 'SELECT nr, seq, pool FROM dead INDEXED BY dead_by_age WHERE died_at < ? ORDER BY died_at, nr LIMIT ?',
+  buryRefused: `INSERT INTO dead (id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, created_at, target, body, reason,
+    detail, attempts, died_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
+  deadForward: `SELECT ${letter} FROM dead INDEXED BY dead_by_age WHERE (died_at, nr) > (?, ?) AND (died_at, nr) < (?, ?)
+    ORDER BY died_at, nr LIMIT ?`,
+  deadBackward: `SELECT ${letter} FROM dead INDEXED BY dead_by_age WHERE (died_at, nr) > (?, ?) AND (died_at, nr) < (?, ?)
+    ORDER BY died_at DESC, nr DESC LIMIT ?`,
+  deadOfId: `SELECT ${letter} FROM dead INDEXED BY dead_by_id WHERE id = ? ORDER BY nr`,
+  deadById: `SELECT ${letter}, target, packet, body FROM dead INDEXED BY dead_by_id WHERE id = ? ORDER BY nr DESC LIMIT 1`,
+  lastDead: 'SELECT died_at, nr FROM dead INDEXED BY dead_by_age WHERE died_at < ? ORDER BY died_at DESC, nr DESC LIMIT 1',
   removeDead: 'DELETE FROM dead WHERE nr = ?',
 
   owedWindow: 'SELECT seq, id, host, sender, receiver FROM deliveries WHERE seq > ? ORDER BY seq LIMIT ?',
@@ -49,12 +63,16 @@ export const statements = {
 
   setMark: `INSERT INTO marks (attachment, host, node, epoch, h) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET epoch = excluded.epoch, h = excluded.h`,
-  setDepth: `INSERT INTO depths (pool, waiting, dead) VALUES (?, ?, ?)
+  setDepth: `INSERT INTO depths (pool, handler, waiting, dead) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET waiting = excluded.waiting, dead = excluded.dead`,
+  pause: 'INSERT INTO paused (pool) VALUES (?) ON CONFLICT DO NOTHING',
+  resume: 'DELETE FROM paused WHERE pool = ?',
 } as const;
 
-/** Tables with a row for each pool or node: these are read whole. */
+/** Tables with a row for each queue, pool or node: these are gone through whole. */
 export const wholeTables = {
   marks: 'SELECT attachment, host, node, epoch, h FROM marks',
-  depths: 'SELECT pool, waiting, dead FROM depths',
+  depths: 'SELECT pool, handler, waiting, dead FROM depths',
+  forgetEmptyDepths: 'DELETE FROM depths WHERE waiting = 0 AND dead = 0',
+  paused: 'SELECT pool FROM paused',
 } as const;

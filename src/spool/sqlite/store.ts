@@ -1,22 +1,27 @@
 import { chmodSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { type Clock, systemClock } from '../../kit/clock.ts';
+import { type Clock, type EpochMs, systemClock } from '../../kit/clock.ts';
 import { createCommitter } from './committer.ts';
-import { createDepths } from './depths.ts';
+import { createDepths, depthOf } from './depths.ts';
 import { createGraveyard } from './graveyard.ts';
+import { createHistories } from './histories.ts';
 import { lockSpool, signIn } from './lock.ts';
 import { createMarks } from './marks.ts';
 import { createOwedDeliveries } from './owed.ts';
+import { createPaused } from './paused.ts';
 import { createPeople } from './people.ts';
 import { createPerformer } from './perform.ts';
 import { createPrivate } from './place.ts';
 import type { Command, Committed, Depth, Opening } from './protocol.ts';
+import { createQueues } from './queues.ts';
+import { createReplay } from './replay.ts';
 import { createRoom } from './room.ts';
 import { migrate, refuseForeign } from './schema.ts';
 
 /** The spool's file, held open by this process alone. Synchronous: lives in the spool's thread. */
 export interface Store {
   readonly depths: readonly Depth[];
+  readonly paused: readonly string[];
   readonly bytes: number;
   commit(commands: readonly Command[], round: { readonly beat: boolean; readonly now: number }): Committed;
   close(): void;
@@ -67,10 +72,17 @@ function setUp(db: Database.Database): void {
 function createStore(db: Database.Database, { opening, lock, clock }: { opening: Opening; lock: Database.Database; clock: Clock }): Store {
   const depths = createDepths(db);
   const owed = createOwedDeliveries(db, depths);
-  const dead = createGraveyard(db, depths);
+  const histories = createHistories(db);
+  const dead = createGraveyard(db, { depths, histories });
+  const paused = createPaused(db);
   const room = createRoom(db, opening);
   const marks = createMarks(db);
-  const perform = createPerformer({ owed, dead, marks, people: createPeople(db) });
+  const perform = createPerformer({
+    ...{ owed, dead, histories, marks, paused },
+    people: createPeople(db),
+    queues: createQueues({ owed, dead, histories }),
+    replay: createReplay(db, { owed, dead, histories }),
+  });
   const writeRest = () => {
     depths.write();
     marks.write();
@@ -82,19 +94,19 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
   };
   const run = createCommitter({ db, clock, room, depths, perform, writeRest, reload });
 
+  depths.forgetEmpty();
   owed.freeClaims();
   reload();
 
   function oldest(): Record<string, number> {
-    const known = depths.all().flatMap(([pool, waiting]) => {
-      const at = waiting > 0 ? owed.oldest(pool) : undefined;
-      return at === undefined ? [] : [[pool, at] as const];
-    });
-    return Object.fromEntries(known);
+    const pools = new Set(depths.all().flatMap(({ pool, waiting }) => (waiting > 0 ? [pool] : [])));
+    const known = Array.from(pools, (pool) => [pool, owed.oldest(pool)] as const);
+    return Object.fromEntries(known.filter((each): each is readonly [string, EpochMs] => each[1] !== undefined));
   }
 
   return {
-    depths: depths.all(),
+    depths: depths.all().map(depthOf),
+    paused: paused.all(),
     bytes: room.bytes(),
     commit: (commands, { beat, now }) => {
       const committed = run(commands, now);

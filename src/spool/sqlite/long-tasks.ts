@@ -1,0 +1,91 @@
+import type { DeliveryId } from '../../../pools/contract.ts';
+import type { DeadLetter, QueueName, Spool } from '../spool.ts';
+import type { GroupCommit } from './group-commit.ts';
+import { afterAll, beforeAll, type Chunk, type Command, type DeadCursor, type Found, type ReplayedChunk } from './protocol.ts';
+
+/** What may go through much of the spool. */
+export type LongTasks = Pick<
+  Spool,
+  'countDead' | 'deadLetters' | 'findByJid' | 'moveQueue' | 'purgeDead' | 'purgeQueue' | 'replay' | 'shed'
+>;
+
+/** Asks for a long task a chunk at a time, so that between its transactions deliveries go on. */
+export function createLongTasks(ask: GroupCommit['ask']): LongTasks {
+  async function deadLetters(...[filter, { limit, newest = false }]: Parameters<Spool['deadLetters']>): Promise<readonly DeadLetter[]> {
+    const found: DeadLetter[] = [];
+    let after: DeadCursor | undefined = newest ? afterAll : beforeAll;
+    while (after !== undefined) {
+      const page: { readonly letters: readonly DeadLetter[]; readonly more: DeadCursor | undefined } = await ask(
+        ['dead-letters', { filter, limit: limit - found.length, backward: newest, after }],
+        (answer) => answer,
+      );
+      found.push(...page.letters);
+      after = page.more;
+    }
+    return newest ? found.reverse() : found;
+  }
+
+  async function replay(...[filter, { limit, now }]: Parameters<Spool['replay']>): ReturnType<Spool['replay']> {
+    const readyPools = new Set<string>();
+    let [replayed, stillBorn] = [0, 0];
+    let step: ReplayedChunk['more'] | { readonly after: DeadCursor; readonly last: undefined } = { after: beforeAll, last: undefined };
+    while (step !== undefined) {
+      const chunk: ReplayedChunk = await ask(['replay', { filter, limit: limit - replayed, now, ...step }], (answer) => answer);
+      replayed += chunk.replayed;
+      stillBorn += chunk.stillBorn;
+      for (const pool of chunk.readyPools) readyPools.add(pool);
+      step = chunk.more;
+    }
+    return { replayed, stillBorn, readyPools: [...readyPools] };
+  }
+
+  async function shed(pool: string, count: number, detail: string): ReturnType<Spool['shed']> {
+    const gone: QueueName[] = [];
+    const readyPools = new Set<string>();
+    for (;;) {
+      const chunk = await ask(['shed', pool, count - gone.length, detail], (answer) => answer);
+      gone.push(...chunk.shed);
+      for (const ready of chunk.readyPools) readyPools.add(ready);
+      if (!chunk.more) return { shed: gone, readyPools: [...readyPools] };
+    }
+  }
+
+  /** Sums up what the chunks count. */
+  async function sum<Cursor>(start: Cursor, ask: (after: Cursor) => Promise<Chunk<Cursor>>): Promise<number> {
+    let total = 0;
+    let after: Cursor | undefined = start;
+    while (after !== undefined) {
+      const chunk: Chunk<Cursor> = await ask(after);
+      total += chunk.count;
+      after = chunk.more;
+    }
+    return total;
+  }
+
+  const command = <C extends Command>(asked: C) => ask(asked, (answer) => answer);
+
+  async function findIn(table: 'find-dead' | 'find-owed', host: string, bareJid: string): Promise<readonly DeliveryId[]> {
+    const found: DeliveryId[] = [];
+    let after: number | undefined = 0;
+    while (after !== undefined) {
+      const window: Found = await ask([table, host, bareJid, after], (answer) => answer);
+      found.push(...window.ids);
+      after = window.more;
+    }
+    return found;
+  }
+
+  return {
+    deadLetters,
+    countDead: (filter) => sum(beforeAll, (after) => command(['count-dead', filter, after])),
+    findByJid: async (host, bareJid) => [
+      ...(await findIn('find-owed', host, bareJid)),
+      ...(await findIn('find-dead', host, bareJid)), // last: what dies meanwhile is found twice rather than not at all
+    ],
+    moveQueue: (from, to) => sum(0, (after) => command(['move-queue', from, to, after])),
+    purgeDead: (filter) => sum(beforeAll, (after) => command(['purge-dead', filter, after])),
+    purgeQueue: (queue) => sum(0, (after) => command(['purge-queue', queue, after])),
+    replay,
+    shed,
+  };
+}
