@@ -1,5 +1,5 @@
 import type { PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
-import type { HandlerConfig, PoolConfig } from '../config/config.ts';
+import type { CallbackLimits, HandlerConfig, PoolConfig } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
 import type { Random } from '../kit/random.ts';
@@ -22,8 +22,7 @@ export interface DispatcherOptions extends DispatcherParts {
   readonly events: EventSink;
   /** Sent as `user-agent`. */
   readonly userAgent: string;
-  /** A callback's promise must settle within this, ms. */
-  readonly callbackTimeoutMs: number;
+  readonly limits: Pick<CallbackLimits, 'timeoutMs'>;
   /** How long a pool that is replaced may wait for what is in flight, ms. */
   readonly drainTimeoutMs: number;
   /** The spool is gone: the service cannot go on. */
@@ -86,7 +85,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   function open(config: PoolConfig): Member {
     const sessions = sessionsOf(config, parts);
-    const settings = settingsOf(config, { ...options, handlers: sessions });
+    const settings = settingsOf(config, { userAgent: options.userAgent, callbackTimeoutMs: options.limits.timeoutMs, handlers: sessions });
     const dispatcher = createPoolDispatcher({
       ...options,
       pool: config,
@@ -152,19 +151,30 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   async function reconfigure(next: DispatcherParts): Promise<void> {
     parts = next;
-    const leaving = [...members.values()].filter(({ config: { id }, fixed }) => {
-      const config = next.pools.find((pool) => pool.id === id);
-      return config === undefined || fixedOf(config, next) !== fixed;
-    });
+    const leaving = [...members.values()].filter((member) => isReplaced(member, next));
     for (const { config } of leaving) members.delete(config.id);
     for (const { config, dispatcher } of members.values()) {
       dispatcher.change(rulesOf(config, next.handlers, sessionsOf(config, next)));
     }
-    await Promise.all(leaving.map(({ dispatcher }) => dispatcher.stop({ graceMs: options.drainTimeoutMs, release: true })));
-    const coming = next.pools.filter(({ id }) => !members.has(id)).map(open);
-    for (const member of coming) members.set(member.config.id, member);
-    await Promise.all(coming.map(({ dispatcher }) => dispatcher.start()));
+    await Promise.all([...leaving.map(replace), ...next.pools.filter(isNew).map(admit)]);
     warnOfOrphans();
+
+    function isNew({ id }: PoolConfig): boolean {
+      return !members.has(id) && !leaving.some(({ config }) => config.id === id);
+    }
+  }
+
+  /** The old one ends first, so that no lane is in two hands. */
+  async function replace({ config: { id }, dispatcher }: Member): Promise<void> {
+    await dispatcher.stop({ graceMs: options.drainTimeoutMs, release: true });
+    const config = parts.pools.find((pool) => pool.id === id);
+    if (config !== undefined) await admit(config);
+  }
+
+  async function admit(config: PoolConfig): Promise<void> {
+    const member = open(config);
+    members.set(config.id, member);
+    await member.dispatcher.start();
   }
 
   function orphans(): readonly QueueDepth[] {
@@ -219,6 +229,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 function sessionsOf(pool: PoolConfig, { handlers, sessions }: DispatcherParts): readonly SessionHandler[] {
   const own = new Set(handlers.filter((handler) => handler.pool === pool.id).map(({ name }) => name));
   return sessions.filter(({ name }) => own.has(name));
+}
+
+function isReplaced({ config: { id }, fixed }: Member, next: DispatcherParts): boolean {
+  const config = next.pools.find((pool) => pool.id === id);
+  return config === undefined || fixedOf(config, next) !== fixed;
 }
 
 function fixedOf(pool: PoolConfig, parts: DispatcherParts): string {

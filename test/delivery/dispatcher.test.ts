@@ -9,6 +9,7 @@ import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { makeDelivery, makeStillBorn } from '../spool/build.ts';
 import { importBuilt } from '../support/built.ts';
 import { eventually } from '../support/eventually.ts';
+import { makeHandlerConfig } from '../support/make-handler.ts';
 import { makePoolConfig } from '../support/make-pool.ts';
 import { type Answer, startTarget } from '../support/target.ts';
 
@@ -23,7 +24,10 @@ async function startRig(pools: readonly PoolConfig[]) {
   events.on('delivery.settled', ({ id, disposition }) => fates.push(`${id} ${disposition}`));
   const dispatcher = createDispatcher({
     pools,
-    handlers: [],
+    handlers: pools.flatMap(({ id }) => makeHandlerConfig({ name: 'push', pool: id })),
+    sessions: [],
+    limits: { timeoutMs: 5000 },
+    drainTimeoutMs: 1000,
     spool,
     clock: systemClock,
     random: () => 0.5,
@@ -104,8 +108,8 @@ test('stores the dead letters of a packet, and deliveries to a pool that is no l
   await rig.dispatcher.accept({ deliveries: [deliveryTo('gone', 'd1')], deadLetters: [stillBorn], mark: undefined });
 
   expect(rig.spool.stats().depths).toEqual([
-    { pool: 'gone', waiting: 1, dead: 0 },
-    { pool: 'chats', waiting: 0, dead: 1 },
+    { pool: 'gone', handler: 'push', waiting: 1, dead: 0 },
+    { pool: 'chats', handler: 'push', waiting: 0, dead: 1 },
   ]);
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { rulesOf } from '../../src/delivery/policy.ts';
-import { makeHandlerConfig } from '../support/make-handler.ts';
+import { makeHandler, makeHandlerConfig } from '../support/make-handler.ts';
 import { makePoolConfig } from '../support/make-pool.ts';
 
 const pool = makePoolConfig({ retry: { scheduleMs: [1, 2], jitter: 0.1, maxAgeMs: 1000, accept: [409], defer: [400], refuse: [404] } });
@@ -25,7 +25,7 @@ test('what is under way when its handler goes ends by the rules of its pool', ()
 
 test('serves the handlers of its own pool, and knows which have callbacks at delivery', () => {
   const handlers = [makeHandlerConfig({ name: 'push' }), makeHandlerConfig({ name: 'other', pool: 'elsewhere' })];
-  const rules = rulesOf(pool, handlers, [{ name: 'push', url: 'file:///m.mjs', opts: makeHandlerOpts() }]);
+  const rules = rulesOf(pool, handlers, [{ name: 'push', url: 'file:///m.mjs', opts: makeHandler({ name: 'push' }).opts }]);
   expect(rules.handlers).toEqual(['push']);
   expect([rules.hasCallbacks('push'), rules.hasCallbacks('other')]).toEqual([true, false]);
 });

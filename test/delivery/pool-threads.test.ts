@@ -29,7 +29,7 @@ function createRig(
     clock: systemClock,
     timers,
     events,
-    onOutcome: (key, outcome) => outcomes.set(key, outcome),
+    onOutcome: (key, { outcome }) => outcomes.set(key, outcome),
     onLost: (keys) => lost.push(...keys),
   });
   return { threads, outcomes, lost, told, [Symbol.asyncDispose]: () => threads.kill() };

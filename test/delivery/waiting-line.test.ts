@@ -28,7 +28,7 @@ test('lets nobody overtake who waits, and all through in their order once they m
 test('once closed it looks no more', async () => {
   const timers = createFakeTimers();
   const line = createWaitingLine({ timers });
-  line.join(() => false);
+  void line.join(() => false);
   await turn();
   expect(timers.pending).toBe(1);
   line.close();

@@ -163,7 +163,7 @@ function createScene() {
   const evaluations = new Map<string, Deferred<Evaluation>>();
   const writes = new Map<string, Deferred<void>>();
   const open = new Map<string, () => void>();
-  const entries: Omit<Entry, 'claim'>[] = [];
+  const entries: Pick<Entry, 'deadLetters' | 'deliveries' | 'mark'>[] = [];
   const appended: string[] = [];
   const committed: string[] = [];
   const failures: string[] = [];

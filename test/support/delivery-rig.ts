@@ -25,6 +25,9 @@ export interface DeliveryRig {
   answer(id: string, answer: Outcome | number, judgement?: Judgement): Promise<void>;
   /** Ids of what is at the threads, in the order in which it was sent. */
   open(): string[];
+  now(): number;
+  /** From now on these handlers are served. */
+  serve(handlers: readonly string[]): void;
   /** Moves the clock, and lets every timer go off. */
   pass(ms: number): Promise<void>;
 }
@@ -33,12 +36,14 @@ export async function startDeliveryRig({
   workers = 10,
   pool = {},
   handlers = ['push'],
+  hasCallbacks = false,
   policy = {},
   started = true,
 }: {
   readonly workers?: number;
   readonly pool?: Partial<PoolDispatcherOptions['pool']>;
   readonly handlers?: readonly string[];
+  readonly hasCallbacks?: boolean;
   readonly policy?: Partial<DeliveryPolicy>;
   readonly started?: boolean;
 } = {}): Promise<DeliveryRig> {
@@ -52,9 +57,10 @@ export async function startDeliveryRig({
   const fates: string[] = [];
   events.on('delivery.settled', ({ id, disposition }: Events['delivery.settled']) => fates.push(`${id} ${disposition}`));
 
+  const rulesFor = (served: readonly string[]) => ({ handlers: served, policyFor: () => rules, hasCallbacks: () => hasCallbacks });
   const dispatcher: PoolDispatcher = createPoolDispatcher({
     pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, rateLimit: undefined, ...pool },
-    rules: { handlers, policyFor: () => rules, hasCallbacks: () => false },
+    rules: rulesFor(handlers),
     paused: false,
     spool,
     openThreads: threads.openWith,
@@ -96,6 +102,8 @@ export async function startDeliveryRig({
       threads.answer(job, typeof answer === 'number' ? answered(answer) : answer, judgement);
       await settled();
     },
+    now: () => clock.now(),
+    serve: (served) => dispatcher.change(rulesFor(served)),
     open: () => threads.open.map((job) => job.id),
     pass: async (ms) => {
       clock.advance(ms);

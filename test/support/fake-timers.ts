@@ -12,8 +12,9 @@ export function createFakeTimers(): Timers & { readonly pending: number; fire():
       return () => actions.delete(action);
     },
     fire: () => {
-      for (const action of actions) action();
+      const due = [...actions]; // what these set goes off at the next time
       actions.clear();
+      for (const action of due) action();
     },
   };
 }

@@ -1,0 +1,228 @@
+import { describe, expect, test } from 'vitest';
+import type { Judgement, Outcome } from '../../pools/contract.ts';
+import type { NewDelivery } from '../../src/spool/spool.ts';
+import { idOf, makeDelivery } from '../spool/build.ts';
+import { startDeliveryRig } from '../support/delivery-rig.ts';
+
+const circuitBreaker = { failureRatio: 0.5, minAttempts: 4, windowMs: 30_000, openMs: 10_000, maxOpenMs: 60_000 };
+const refused: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 };
+
+const numbered = (count: number, rest: Parameters<typeof makeDelivery>[0] = {}): NewDelivery[] =>
+  Array.from({ length: count }, (_nothing, index) => makeDelivery({ ...rest, id: `${rest.handler ?? 'd'}${index + 1}` }));
+
+describe('a circuit breaker', () => {
+  test('stops a pool that cannot be reached, and spends no attempts while it is open', async () => {
+    const rig = await startDeliveryRig({ workers: 2, pool: { circuitBreaker }, policy: { scheduleMs: [60_000] } });
+    await rig.accept(...numbered(6));
+    for (const id of ['d1', 'd2', 'd3', 'd4']) await rig.answer(id, refused);
+    await rig.answer('d5', refused);
+    await rig.answer('d6', refused);
+    await rig.accept(...numbered(3, { handler: 'push' }));
+    expect(rig.open()).toEqual([]);
+    await rig.pass(9999);
+    expect(rig.open()).toEqual([]);
+    await rig.pass(1);
+    expect(rig.open()).toEqual(['push1']);
+    expect(rig.threads.open[0]).toMatchObject({ attempt: 1 });
+  });
+
+  test('lets more and more go once its probe was answered', async () => {
+    const rig = await startDeliveryRig({ workers: 3, pool: { circuitBreaker }, policy: { scheduleMs: [60_000] } });
+    await rig.accept(...numbered(4));
+    for (const id of ['d1', 'd2', 'd3', 'd4']) await rig.answer(id, refused);
+    await rig.accept(...numbered(9, { handler: 'push' }));
+    await rig.pass(10_000);
+    const atOnce = [rig.open().length];
+    for (const id of ['push1', 'push2', 'push3']) {
+      await rig.answer(id, 200);
+      atOnce.push(rig.open().length);
+    }
+    expect(atOnce).toEqual([1, 2, 3, 6]);
+  });
+
+  test('of a handler whose path is broken leaves its siblings alone, and gives them its places', async () => {
+    const rig = await startDeliveryRig({
+      workers: 2,
+      handlers: ['sick', 'well'],
+      pool: { circuitBreaker },
+      policy: { scheduleMs: [60_000] },
+    });
+    await rig.accept(...numbered(40, { handler: 'sick' }));
+    for (const id of ['sick1', 'sick2', 'sick3', 'sick4']) await rig.answer(id, 503);
+    await rig.accept(...numbered(3, { handler: 'well' }));
+    for (const id of rig.open().filter((open) => open.startsWith('sick'))) await rig.answer(id, 503);
+    expect(rig.open()).toEqual(['well1', 'well2', 'well3']);
+    for (const id of rig.open()) await rig.answer(id, 200);
+    expect(rig.open()).toEqual([]);
+    await rig.pass(10_000);
+    expect(rig.open()).toHaveLength(1);
+    expect(rig.spool.stats().depths).toContainEqual({ pool: 'pool', handler: 'well', waiting: 0, dead: 0 });
+  });
+});
+
+describe('429', () => {
+  const tooMany = (retryAfter: string): Outcome => ({
+    kind: 'answered',
+    status: 429,
+    durationMs: 1,
+    retryAfter,
+    excerpt: '',
+    truncated: false,
+  });
+
+  test('pauses its handler for as long as it asks, other lanes and first attempts included', async () => {
+    const rig = await startDeliveryRig({ handlers: ['push', 'other'] });
+    await rig.accept(makeDelivery({ id: 'a1', lane: 'a' }));
+    await rig.answer('a1', tooMany('30'));
+    await rig.accept(makeDelivery({ id: 'b1', lane: 'b' }), makeDelivery({ id: 'o1', handler: 'other' }));
+    expect(rig.open()).toEqual(['o1']);
+    await rig.pass(29_999);
+    expect(rig.open()).toEqual(['o1']);
+    await rig.pass(1);
+    expect(rig.open().toSorted()).toEqual(['a1', 'b1', 'o1']);
+    expect(rig.threads.open.map(({ attempt }) => attempt).toSorted()).toEqual([1, 1, 2]);
+  });
+
+  test('does not take back what is under way', async () => {
+    const rig = await startDeliveryRig();
+    await rig.accept(makeDelivery({ id: 'a1' }), makeDelivery({ id: 'b1' }));
+    await rig.answer('a1', tooMany('30'));
+    await rig.answer('b1', 200);
+    expect(rig.fates).toEqual(['a1 retry', 'b1 delivered']);
+  });
+});
+
+test('a rate limit lets its burst go, and then one at each interval', async () => {
+  const rig = await startDeliveryRig({ pool: { rateLimit: { requests: 10, perMs: 1000, burst: 2 } } });
+  const throttled: number[] = [];
+  rig.events.on('pool.throttled', ({ waitMs }) => throttled.push(waitMs));
+  await rig.accept(...numbered(4));
+  expect(rig.open()).toEqual(['d1', 'd2']);
+  await rig.pass(99);
+  expect(rig.open()).toEqual(['d1', 'd2']);
+  await rig.pass(1);
+  expect(rig.open()).toEqual(['d1', 'd2', 'd3']);
+  await rig.pass(100);
+  expect(rig.open()).toEqual(['d1', 'd2', 'd3', 'd4']);
+  expect(throttled[0]).toBe(100);
+});
+
+test('retries leave half of the workers to first attempts while any wait, and take all when none does', async () => {
+  const rig = await startDeliveryRig({ workers: 2, policy: { scheduleMs: [1000, 1000, 1000] } });
+  await rig.accept(...numbered(8));
+  for (let index = 1; index <= 8; index += 1) await rig.answer(`d${index}`, 503);
+  await rig.pass(1000);
+  expect(rig.open()).toHaveLength(4);
+  await rig.accept(...numbered(4, { handler: 'push' }));
+  const attempts = (): number[] => rig.threads.open.map(({ attempt }) => attempt).toSorted();
+  expect(attempts()).toEqual([2, 2, 2, 2]);
+  for (const id of rig.open()) await rig.answer(id, 503);
+  expect(attempts()).toEqual([1, 1, 2, 2]);
+});
+
+describe('an operator', () => {
+  test('pauses a pool, whose backlog is kept, and lets it go on', async () => {
+    const rig = await startDeliveryRig({ workers: 1 });
+    await rig.accept(...numbered(2));
+    rig.dispatcher.setPaused(true);
+    await rig.accept(...numbered(2, { handler: 'push' }));
+    await rig.answer('d1', 200);
+    await rig.answer('d2', 200);
+    expect(rig.open()).toEqual([]);
+    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 2, dead: 0 }]);
+    rig.dispatcher.setPaused(false);
+    await rig.pass(0);
+    expect(rig.open()).toEqual(['push1', 'push2']);
+  });
+
+  test('gets the answer to a test request, which is no delivery', async () => {
+    const rig = await startDeliveryRig();
+    const attempts: unknown[] = [];
+    rig.events.on('attempt.ended', (event) => attempts.push(event));
+    const sent = rig.dispatcher.sendTest(makeDelivery({ id: 'test' }));
+    await rig.answer('test', 422);
+    expect(await sent).toMatchObject({ outcome: { kind: 'answered', status: 422 }, accepted: false });
+    expect([attempts, rig.fates, rig.spool.stats().depths]).toEqual([[], [], []]);
+  });
+});
+
+test('what grew too old while it waited is dead without an attempt, and its lane moves on', async () => {
+  const rig = await startDeliveryRig({ policy: { maxAgeMs: 5000, scheduleMs: [1000] } });
+  rig.dispatcher.setPaused(true);
+  await rig.accept(makeDelivery({ id: 'a1', lane: 'a' }));
+  await rig.pass(5001);
+  rig.dispatcher.setPaused(false);
+  await rig.accept(makeDelivery({ id: 'b1', lane: 'b', createdAt: rig.now() }));
+  expect(rig.threads.sent.map(({ id }) => id)).toEqual(['b1']);
+  expect(rig.fates).toEqual(['a1 dead']);
+  expect(await rig.spool.deadLetter(idOf('a1'))).toMatchObject({ reason: 'expired', attempts: 0, status: null });
+});
+
+test('a delivery that is there whenever a thread dies spends an attempt at the third time', async () => {
+  const rig = await startDeliveryRig({ policy: { scheduleMs: [] } });
+  await rig.accept(makeDelivery({ id: 'poison' }));
+  for (let death = 0; death < 3; death += 1) {
+    expect(rig.open()).toEqual(['poison']);
+    rig.threads.lose(rig.threads.open);
+  }
+  await rig.pass(0);
+  expect(rig.fates).toEqual(['poison dead']);
+  expect(await rig.spool.deadLetter(idOf('poison'))).toMatchObject({ reason: 'attempts-exhausted', attempts: 1 });
+});
+
+describe('callbacks at delivery', () => {
+  const judgement: Judgement = {
+    verdict: 'tempfailed',
+    status: 406,
+    detail: '',
+    origin: 'module',
+    context: { seen: 'yes' },
+    awaitsDisposition: true,
+  };
+
+  test('are told what became of a delivery once that is on disk', async () => {
+    const rig = await startDeliveryRig();
+    await rig.accept(makeDelivery({ id: 'd1' }));
+    await rig.answer('d1', 200, judgement);
+    await rig.pass(1000);
+    await rig.answer('d1', 200, { ...judgement, verdict: 'success' });
+    expect(rig.threads.disposed).toEqual(['d1 retry', 'd1 delivered']);
+  });
+
+  test('find what they left in the context at the next attempt', async () => {
+    const rig = await startDeliveryRig({ hasCallbacks: true });
+    await rig.accept(makeDelivery({ id: 'd1' }));
+    expect(rig.threads.open[0]?.message?.context).toEqual({});
+    await rig.answer('d1', 200, judgement);
+    await rig.pass(1000);
+    expect(rig.threads.open[0]?.message?.context).toEqual({ seen: 'yes' });
+  });
+});
+
+test('stopped while the process goes on, it gives back what it held, and another takes it up', async () => {
+  const rig = await startDeliveryRig({ workers: 1 });
+  await rig.accept(...numbered(5));
+  expect(rig.open()).toEqual(['d1', 'd2']);
+  const stopping = rig.dispatcher.stop({ graceMs: 1000, release: true });
+  await rig.answer('d1', 200);
+  await rig.pass(1000);
+  await stopping;
+  const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
+  expect(claimed.map(({ id, attempts }) => [id, attempts])).toEqual([
+    ['d2', 0],
+    ['d3', 0],
+    ['d4', 0],
+    ['d5', 0],
+  ]);
+});
+
+test('a handler that goes is served no more, one that comes is', async () => {
+  const rig = await startDeliveryRig({ workers: 1, handlers: ['old'] });
+  await rig.accept(...numbered(4, { handler: 'old' }), ...numbered(1, { handler: 'new' }));
+  expect(rig.open()).toEqual(['old1', 'old2']);
+  rig.serve(['new']);
+  await rig.answer('old1', 200);
+  await rig.answer('old2', 200);
+  expect(rig.open()).toEqual(['new1']);
+  expect(rig.spool.stats().depths).toContainEqual({ pool: 'pool', handler: 'old', waiting: 2, dead: 0 });
+});
