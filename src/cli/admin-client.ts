@@ -1,5 +1,6 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { apiRoot } from '../admin/api/openapi.ts';
+import { refusalShape } from '../admin/api/values.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadAdmin } from '../config/load.ts';
 import { locateConfig } from '../config/locate.ts';
@@ -85,10 +86,8 @@ function unreachable(base: URL, thrown: unknown): ServiceError {
   return new ServiceError('ADMIN_UNREACHABLE', message, { cause: error });
 }
 
-const refusal = z.object({ code: z.string(), message: z.string() });
-
 function refused(base: URL, status: number, told: unknown): ServiceError {
-  const read = refusal.safeParse(told);
+  const read = refusalShape.safeParse(told);
   if (!read.success) return new ServiceError('ADMIN_REFUSED', `what answers at ${base.origin} is no event-pusher: it says ${status}`);
   const hint = tokenCodes.includes(read.data.code) ? '; give it with --token, or a FILE that has it' : '';
   return new ServiceError('ADMIN_REFUSED', printable(read.data.message) + hint);

@@ -182,6 +182,8 @@ describe('dead-letters purge', () => {
     ['y', 0, []],
     ['n', 1, ['a']],
     ['', 1, ['a']],
+    ['\u0003', 1, ['a']],
+    ['\u0004', 1, ['a']],
   ])('at a terminal asks first, and takes %j for an answer', async (answer, code, expected) => {
     const { config, left, die } = await startOperated();
     await die({ id: 'a' });
@@ -195,7 +197,7 @@ describe('dead-letters purge', () => {
       shown += text;
     });
     await eventually(() => shown.includes('Remove 1 dead letter for good? [y/N]'));
-    terminal.stdin.write(`${answer}\n`);
+    terminal.stdin.write(answer < ' ' && answer !== '' ? answer : `${answer}\n`);
     expect((await once(terminal, 'close'))[0], shown).toBe(code);
     expect(await left()).toEqual(expected);
   });

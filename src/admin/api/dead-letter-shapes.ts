@@ -104,13 +104,13 @@ const selectionKeys = {
 };
 
 const selectionExpected = '"ids", a "filter" with at least one key, or "all": true, which stands alone: say which dead letters are meant';
+const mustSay = { path: ['all'], error: selectionExpected };
 
-export const purgeQuestion = section(selectionKeys).refine(saysWhich, { path: ['all'], error: selectionExpected });
+export const purgeQuestion = section(selectionKeys).refine(saysWhich, mustSay).describe(`One of ${selectionExpected}.`);
 
-export const replayQuestion = section({ ...selectionKeys, limit: whole(1).optional().describe('The oldest go first.') }).refine(saysWhich, {
-  path: ['all'],
-  error: selectionExpected,
-});
+export const replayQuestion = section({ ...selectionKeys, limit: whole(1).optional().describe('The oldest go first.') })
+  .refine(saysWhich, mustSay)
+  .describe(`One of ${selectionExpected}.`);
 
 /** Nobody means everything by saying nothing, and who says "all" has no filter in mind. */
 function saysWhich({
