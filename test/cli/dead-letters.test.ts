@@ -59,6 +59,12 @@ second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
     expect(await ids('--since', '2999-01-01')).toEqual([]);
   });
 
+  test('tells from the service what a filter cannot be', async () => {
+    const { operate } = await startOperated();
+    const { code, stderr } = await operate('dead-letters', 'list', '--reason', 'refussed');
+    expect([code, stderr.split('\n', 1)[0]]).toEqual([2, expect.stringContaining('did you mean "refused"?')]);
+  });
+
   test('says so when there are none', async () => {
     const { operate } = await startOperated();
     expect((await operate('dead-letters', 'list')).stdout).toBe('No dead letters.\n');
