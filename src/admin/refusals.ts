@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
+import { type ErrorCode, ServiceError, toError } from '../kit/errors.ts';
 
 /** How every request that is not served is answered. `code` is for programs and never changes, `message` is for people. */
 export interface Refusal {
@@ -10,6 +11,32 @@ export interface Refusal {
 
 export function refuse(reply: FastifyReply, { status, code, message }: Refusal): FastifyReply {
   return reply.code(status).send({ code, message });
+}
+
+/** What a request meets that ended in an error. */
+export function refusalOf(thrown: unknown): Refusal {
+  const { message } = toError(thrown);
+  if (thrown instanceof ServiceError) return { status: statuses[thrown.code] ?? 500, code: thrown.code, message };
+  const status = statusIn(thrown);
+  return { status, code: codes[status] ?? (status < 500 ? 'BAD_REQUEST' : 'INTERNAL'), message };
+}
+
+/** Errors that are not the service's fault. */
+const statuses: Partial<Record<ErrorCode, number>> = {
+  CONTENT_HIDDEN: 403,
+  SPOOL_FULL: 503,
+  UNKNOWN_DEAD_LETTER: 404,
+  UNKNOWN_HANDLER: 404,
+  UNKNOWN_POOL: 404,
+  UNKNOWN_QUEUE: 404,
+};
+
+const codes: Readonly<Record<number, string>> = { 413: 'TOO_LARGE', 415: 'UNSUPPORTED_MEDIA_TYPE' };
+
+/** Fastify's errors say whose fault they are; all others are ours. */
+function statusIn(thrown: unknown): number {
+  const status = thrown instanceof Error && 'statusCode' in thrown ? thrown.statusCode : undefined;
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
 }
 
 /** What could not even be parsed as HTTP never becomes a request, so its answer is written by hand. */

@@ -2,11 +2,16 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import type { Secret } from '../kit/secret.ts';
+import { packageVersion } from '../kit/version.ts';
 import type { Health } from '../telemetry/health.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { ApiDependencies } from './api/dependencies.ts';
+import { type ApiAccess, registerApi } from './api/register.ts';
+import { apiRoutes } from './api/routes.ts';
 import { bears } from './bearer-token.ts';
 import { isKnownHost, isLoopback } from './known-host.ts';
-import { refuse, refuseMalformed } from './refusals.ts';
+import { refusalOf, refuse, refuseMalformed } from './refusals.ts';
+import { type RouteIndex, routeIndex } from './route-index.ts';
 
 export interface AdminOptions {
   /** The part of the configuration that is the listener's. Port 0 takes a free one. */
@@ -16,6 +21,7 @@ export interface AdminOptions {
   };
   readonly metrics: Metrics;
   readonly health: Health;
+  readonly api: ApiDependencies;
 }
 
 export interface Admin extends Lifecycle {
@@ -26,7 +32,10 @@ export interface Admin extends Lifecycle {
 /** A request must have come whole within this. */
 const requestTimeoutMs = 10_000;
 
-/** Metrics and health over HTTP. Starting throws ADMIN_LISTEN_FAILED. */
+/** A name in a path may be so long, in characters. */
+const longestParameter = 500;
+
+/** Metrics, health and the API over HTTP. Starting throws ADMIN_LISTEN_FAILED. */
 export function createAdmin(options: AdminOptions): Admin {
   const { host, port } = options.config.admin;
   const app = Fastify({
@@ -34,9 +43,11 @@ export function createAdmin(options: AdminOptions): Admin {
     forceCloseConnections: true,
     frameworkErrors: (error, _, reply) => void refuse(reply, { status: 400, code: 'BAD_REQUEST', message: error.message }),
     requestTimeout: requestTimeoutMs,
+    routerOptions: { maxParamLength: longestParameter },
   });
   guard(app, options);
   serve(app, options);
+  registerApi(app, { ...accessOf(options), routes: apiRoutes(options.api), version: packageVersion() });
 
   const start = async () => {
     try {
@@ -65,6 +76,7 @@ function explain(cause: unknown): string {
 /** What holds for every request, whatever it asks for. */
 function guard(app: FastifyInstance, { config: { admin, metrics } }: AdminOptions): void {
   const tokens = [admin.token, metrics.token].filter((token) => token !== undefined);
+  const known = routeIndex(app);
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
@@ -74,18 +86,19 @@ function guard(app: FastifyInstance, { config: { admin, metrics } }: AdminOption
       const message = `this listener does not answer to the name "${host ?? ''}"; ask for its IP address, or show a token`;
       return refuse(reply, { status: 421, code: 'UNKNOWN_HOST', message });
     }
-    if (request.is404) return refuseUnknown(app, request, reply);
+    if (request.is404) return refuseUnknown(known, request, reply);
     return undefined;
   });
-  app.setErrorHandler((error, _, reply) => refuse(reply, { status: 500, code: 'INTERNAL', message: toError(error).message }));
+  app.setErrorHandler((error, _, reply) => refuse(reply, refusalOf(error)));
 }
 
-function refuseUnknown(app: FastifyInstance, { method, url }: FastifyRequest, reply: FastifyReply): FastifyReply {
+function refuseUnknown(known: RouteIndex, { method, url }: FastifyRequest, reply: FastifyReply): FastifyReply {
   const path = url.split('?', 1)[0] ?? '';
-  if (!app.hasRoute({ method: 'GET', url: path }))
-    return refuse(reply, { status: 404, code: 'NOT_FOUND', message: `there is nothing at ${path}` });
-  reply.header('allow', 'GET, HEAD');
-  return refuse(reply, { status: 405, code: 'METHOD_NOT_ALLOWED', message: `${path} is only read: ${method} is not allowed` });
+  const allowed = known.methodsAt(path);
+  if (allowed.length === 0) return refuse(reply, { status: 404, code: 'NOT_FOUND', message: `there is nothing at ${path}` });
+  reply.header('allow', allowed.join(', '));
+  const message = `${path} answers to ${allowed.join(', ')}: ${method} is not allowed`;
+  return refuse(reply, { status: 405, code: 'METHOD_NOT_ALLOWED', message });
 }
 
 function serve(app: FastifyInstance, { config: { admin, metrics: guarded }, metrics, health }: AdminOptions): void {
@@ -93,7 +106,12 @@ function serve(app: FastifyInstance, { config: { admin, metrics: guarded }, metr
 
   app.get('/', { onRequest: adminOnly }, async () => ({
     service: 'xmpp-event-pusher',
-    addresses: { '/healthz': 'whether it is alive', '/metrics': 'for Prometheus', '/readyz': 'whether it is ready, and what is not' },
+    addresses: {
+      '/api/v1/openapi.json': 'what can be asked and done here',
+      '/healthz': 'whether it is alive',
+      '/metrics': 'for Prometheus',
+      '/readyz': 'whether it is ready, and what is not',
+    },
   }));
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_, reply) => {
@@ -105,6 +123,16 @@ function serve(app: FastifyInstance, { config: { admin, metrics: guarded }, metr
     const { contentType, text } = await metrics.render();
     return reply.type(contentType).send(text);
   });
+}
+
+/** Off loopback the API is for who bears the token; what people wrote is so everywhere, where there is a token. */
+function accessOf({ config: { admin } }: AdminOptions): ApiAccess {
+  const bearsToken = ({ headers }: FastifyRequest) => admin.token !== undefined && bears(headers.authorization, admin.token);
+  return {
+    guard: requireToken(isLoopback(admin.host) ? undefined : admin.token),
+    bearsToken,
+    mayReadContent: (request) => (admin.token === undefined ? isLoopback(admin.host) : bearsToken(request)),
+  };
 }
 
 /** Lets through who bears the token; everybody where there is none. */

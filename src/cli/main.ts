@@ -1,71 +1,45 @@
 #!/usr/bin/env node
-/** The command line. Exit codes: 0 well, 1 failed, 2 wrong usage. */
-import { parseArgs } from 'node:util';
-import { readEnvironment } from '../config/environment.ts';
-import { locateConfig } from '../config/locate.ts';
 import { ConfigInvalid } from '../config/mistakes.ts';
+/** The command line. Exit codes: 0 well, 1 failed, 2 wrong usage. */
+import { nearest } from '../config/nearest.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { packageVersion } from '../kit/version.ts';
 import { renderMistakes } from './check.ts';
-import { checkCommand } from './check-command.ts';
-import { demo } from './demo.ts';
-import { run } from './run.ts';
-
-const usage = `Usage: event-pusher COMMAND [OPTIONS]
-
-  run    [--config FILE]            runs the service until SIGTERM or SIGINT; SIGHUP reads the file anew
-  check  [--config FILE] [--json]   validates the configuration, loads the callback modules, and prints what they come to
-  demo   [--once] [--scripted]      a whole working example on this machine, with nothing prepared
-
-  --help, --version
-
-FILE: --config, else $EVENT_PUSHER_CONFIG, else event-pusher.toml in the working directory.
-`;
-
-const options = {
-  config: { type: 'string' },
-  help: { type: 'boolean', short: 'h' },
-  json: { type: 'boolean' },
-  once: { type: 'boolean' },
-  scripted: { type: 'boolean' },
-  version: { type: 'boolean' },
-} as const;
-
-/** Which options each command takes. */
-const commands: Readonly<Record<string, readonly (keyof typeof options)[]>> = {
-  check: ['config', 'json'],
-  demo: ['once', 'scripted'],
-  run: ['config'],
-};
+import type { Command } from './command.ts';
+import { commands } from './commands.ts';
+import { type OptionValues, readOptions } from './options.ts';
+import { usageOf } from './usage.ts';
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parse(args);
-  const [command, ...rest] = positionals;
+  const { values, positionals } = readOptions(args);
   if (values.version === true) return print(`${packageVersion()}\n`);
-  if (values.help === true || command === 'help') return print(usage);
+  if (values.help === true || positionals[0] === 'help') return print(usageOf(commands));
 
-  const allowed = commands[command ?? ''];
-  if (command === undefined) throw new ServiceError('USAGE', 'a command is missing');
-  if (allowed === undefined) throw new ServiceError('USAGE', `there is no command "${command}"`);
-  const stray = rest[0] ?? Object.keys(values).find((name) => !allowed.some((known) => known === name));
-  if (stray !== undefined) throw new ServiceError('USAGE', `"${command}" does not take "${stray}"`);
-
-  switch (command) {
-    case 'check':
-      return checkCommand({ file: locateConfig(values.config, readEnvironment()), json: values.json === true });
-    case 'demo':
-      return demo({ once: values.once === true, scripted: values.scripted === true });
-    default:
-      return run({ file: locateConfig(values.config, readEnvironment()) });
-  }
+  const command = find(positionals);
+  const operands = positionals.slice(command.name.split(' ').length);
+  refuseStrays(command, { values, operands });
+  return command.run({ values, operands });
 }
 
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options, allowPositionals: true });
-  } catch (thrown) {
-    throw new ServiceError('USAGE', toError(thrown).message);
-  }
+function find(words: readonly string[]): Command {
+  if (words.length === 0) throw new ServiceError('USAGE', 'a command is missing');
+  const line = words.join(' ');
+  const found = commands.find(({ name }) => line === name || line.startsWith(`${name} `));
+  if (found !== undefined) return found;
+
+  const [group = '', verb] = words;
+  const verbs = commands.flatMap(({ name }) => (name.startsWith(`${group} `) ? [name.slice(group.length + 1)] : []));
+  if (verbs.length > 0)
+    throw new ServiceError('USAGE', `"${group}" wants one of ${verbs.join(', ')}${verb === undefined ? '' : `, not "${verb}"`}`);
+  const near = nearest(group, new Set(commands.map(({ name }) => name.split(' ', 1)[0] ?? '')));
+  throw new ServiceError('USAGE', `there is no command "${group}"${near === undefined ? '' : `; did you mean "${near}"?`}`);
+}
+
+function refuseStrays({ name, options, operands: taken }: Command, given: { values: OptionValues; operands: readonly string[] }): void {
+  const { least, most } = taken ?? { least: 0, most: 0 };
+  const stray = given.operands[most] ?? Object.keys(given.values).find((option) => !options.some((known) => known === option));
+  if (stray !== undefined) throw new ServiceError('USAGE', `"${name}" does not take "${stray}"`);
+  if (given.operands.length < least) throw new ServiceError('USAGE', `"${name}" wants a name or an id behind it`);
 }
 
 function print(text: string): number {
@@ -81,7 +55,7 @@ function explain(thrown: unknown): number {
     return 1;
   }
   const isUsage = error instanceof ServiceError && error.code === 'USAGE';
-  process.stderr.write(isUsage ? `event-pusher: ${error.message}\n\n${usage}` : `event-pusher: ${error.message}\n`);
+  process.stderr.write(isUsage ? `event-pusher: ${error.message}\n\n${usageOf(commands)}` : `event-pusher: ${error.message}\n`);
   if (!(error instanceof ServiceError)) process.stderr.write(`${error.stack ?? ''}\n`);
   return isUsage ? 2 : 1;
 }

@@ -1,11 +1,14 @@
 /** Every error code of the service, each with what it means to an operator. Stands alphabetically. */
 export const errorCodes = {
   ADMIN_LISTEN_FAILED: 'The admin listener cannot be opened: its address is in use or not of this machine; see `[admin] listen`.',
+  ADMIN_REFUSED: 'A running service did not do what a command asked of it; the message is its own.',
+  ADMIN_UNREACHABLE: 'A command found no running service at `[admin] listen`, or at `--url`.',
   ATTACH_REFUSED: 'The chat server refused the component: wrong secret, unknown domain, or the domain is already attached.',
   CALLBACK_BLOCKED: 'A callback held the thread longer than `[callbacks] block_timeout`; the service thread was restarted.',
   CALLBACK_LOAD_FAILED: 'A callback module could not be found or imported, or what it exports is not what it should be.',
   CONFIG_INVALID: 'The configuration has mistakes; the message lists all of them.',
   CONFIG_UNREADABLE: 'The configuration file cannot be read or is not TOML.',
+  CONTENT_HIDDEN: 'What people wrote is shown only to who bears the admin token, where there is one.',
   POOL_THREAD_FAILED: 'A pool thread could not be started.',
   SERVICE_FAILED: 'The service thread died of an error that nobody expected; it is started again.',
   SPOOL_FAILED: 'The spool met an error it cannot recover from by itself.',
@@ -16,6 +19,10 @@ export const errorCodes = {
   SPOOL_TOO_NEW: 'The spool was written by a newer version of the service.',
   STREAM_INVALID: 'The chat server sent bytes that are not a well-formed XMPP stream.',
   STANZA_TOO_LARGE: 'A stanza exceeded `max_stanza_bytes`; the stream was closed.',
+  UNKNOWN_DEAD_LETTER: 'There is no dead letter of this id: it was replayed, purged, or its age has ended.',
+  UNKNOWN_HANDLER: 'No handler of this name is configured.',
+  UNKNOWN_POOL: 'No pool of this name is configured.',
+  UNKNOWN_QUEUE: 'There is no such queue of a handler on a pool: to take from it must be orphaned, to give to it must be configured.',
   USAGE: 'The command line is wrong.',
 } as const satisfies Record<string, string>;
 

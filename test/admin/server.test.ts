@@ -6,6 +6,7 @@ import { type Admin, type AdminOptions, createAdmin } from '../../src/admin/serv
 import { Secret } from '../../src/kit/secret.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
+import { createApiRig } from '../support/admin-rig.ts';
 import { observe } from '../telemetry/observed.ts';
 import { ask } from './ask.ts';
 
@@ -17,16 +18,17 @@ interface Settings {
   readonly metrics?: AdminOptions['metrics'];
 }
 
-function createTestAdmin({ host = '127.0.0.1', port = 0, adminToken, metricsToken, metrics = observe().metrics }: Settings = {}) {
+async function createTestAdmin({ host = '127.0.0.1', port = 0, adminToken, metricsToken, metrics = observe().metrics }: Settings = {}) {
+  const { dependencies: api } = await createApiRig();
   const events = createEventBus();
   const health = createHealth({ events, attachments: [{ name: 'chat', hosts: ['localhost'] }] });
   const secret = (token: string | undefined) => (token === undefined ? undefined : new Secret(token));
   const config = { admin: { host, port, token: secret(adminToken) }, metrics: { token: secret(metricsToken) } };
-  return { admin: createAdmin({ config, metrics, health }), events, health };
+  return { admin: createAdmin({ config, metrics, health, api }), events, health };
 }
 
 async function startAdmin(settings: Settings = {}) {
-  const started = createTestAdmin(settings);
+  const started = await createTestAdmin(settings);
   await started.admin.start();
   onTestFinished(() => started.admin.stop());
   const { port } = started.admin.address;
@@ -72,7 +74,7 @@ test('its front page names its addresses', async () => {
   const { get } = await startAdmin();
   const { status, body } = await get('/');
   expect(status).toBe(200);
-  expect(Object.keys(JSON.parse(body).addresses)).toEqual(['/healthz', '/metrics', '/readyz']);
+  expect(Object.keys(JSON.parse(body).addresses)).toEqual(['/api/v1/openapi.json', '/healthz', '/metrics', '/readyz']);
 });
 
 test('answers what is not there, or is not done that way, with a code and a message', async () => {
@@ -144,7 +146,7 @@ test('a port in use is told with the option to change', async () => {
   const address = other.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
 
-  const { admin } = createTestAdmin({ port });
+  const { admin } = await createTestAdmin({ port });
   await expect(admin.start()).rejects.toMatchObject({
     code: 'ADMIN_LISTEN_FAILED',
     message: `cannot listen on 127.0.0.1:${port}: another program listens there; stop it, or change [admin] listen`,
@@ -152,12 +154,12 @@ test('a port in use is told with the option to change', async () => {
 });
 
 test('an address of another machine is told too', async () => {
-  const { admin } = createTestAdmin({ host: '192.0.2.1' });
+  const { admin } = await createTestAdmin({ host: '192.0.2.1' });
   await expect(admin.start()).rejects.toMatchObject({ code: 'ADMIN_LISTEN_FAILED', message: expect.stringContaining('[admin] listen') });
 });
 
 test('stops at once, though connections are open and half a request is under way', async () => {
-  const { admin } = createTestAdmin();
+  const { admin } = await createTestAdmin();
   await admin.start();
   const { port } = admin.address;
   const idle = connect(port, '127.0.0.1');
@@ -172,7 +174,7 @@ test('stops at once, though connections are open and half a request is under way
 });
 
 test('knows where it listens from its start on', async () => {
-  const { admin } = createTestAdmin();
+  const { admin } = await createTestAdmin();
   const before: Admin['address'] = admin.address;
   expect(before).toEqual({ host: '127.0.0.1', port: 0 });
   await admin.start();

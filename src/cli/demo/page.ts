@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import type { Environment } from '../../config/environment.ts';
+import { printable } from '../printable.ts';
 
 /** What the demo tells, laid out for a terminal of 100 columns and for a log alike. */
 export interface Page {
@@ -48,7 +49,7 @@ export function createPage(output: PageOutput, env: Environment): Page {
 
   function block(left: string, text: string, tone: Tone): void {
     const margin = ' '.repeat(indent + (left === '' ? 0 : labelWidth));
-    const lines = wrap(withoutControls(text), width - margin.length).map(
+    const lines = wrap(printable(text), width - margin.length).map(
       (line, index) => (index === 0 || line === '' ? '' : margin) + tint(line, tone),
     );
     const first = left === '' ? margin : ' '.repeat(indent) + paint('dim', left.padEnd(labelWidth));
@@ -74,9 +75,4 @@ function wrap(text: string, width: number): string[] {
     }
     return lines;
   });
-}
-
-/** What somebody else wrote must not steer the terminal. */
-function withoutControls(text: string): string {
-  return text.replace(/[^\P{Cc}\n]/gu, '\u{fffd}');
 }

@@ -1,0 +1,50 @@
+import type { z } from 'zod';
+import type { Body, Judgement } from '../../../pools/contract.ts';
+import { isSecretKey } from '../../config/mistakes.ts';
+import type { AttemptRecord, DeadLetter, DeadLetterDetail, Target } from '../../spool/spool.ts';
+import type { letterList, letterShape } from './dead-letter-shapes.ts';
+import { outcomeView } from './outcome.ts';
+import { rfc3339 } from './values.ts';
+
+interface Sight {
+  /** Whether what people wrote is shown. */
+  readonly content: boolean;
+}
+
+type LetterView = z.input<typeof letterList>[number];
+type DetailView = z.input<typeof letterShape>;
+
+export function letterView(letter: DeadLetter, { content }: Sight): LetterView {
+  const { id, host, handler, pool, reason, detail, status, attempts, createdAt, diedAt, sender, receiver } = letter;
+  const view = { id, host, handler, pool, reason, detail, status, attempts, createdAt: rfc3339(createdAt), diedAt: rfc3339(diedAt) };
+  return content ? { ...view, sender, receiver } : view;
+}
+
+export function detailView(letter: DeadLetterDetail, sight: Sight): DetailView {
+  const { target, body, packet, history } = letter;
+  return {
+    ...letterView(letter, sight),
+    target: target && targetView(target, sight),
+    history: history.map(attemptView),
+    bodyBytes: body === null ? null : Buffer.byteLength(body),
+    ...(sight.content && body !== null ? { body: bodyView(body) } : {}),
+    ...(sight.content && packet !== null ? { packet } : {}),
+  };
+}
+
+function targetView({ kind, method, path, headers, stanza }: Target, { content }: Sight): DetailView['target'] {
+  const shown = headers.map(([name, value]): [string, string] => [name, content || !isSecretKey(name) ? value : '[redacted]']);
+  return { kind, method, path, headers: shown, ...(content && stanza !== undefined ? { stanza } : {}) };
+}
+
+function attemptView({ number, at, outcome, judgement }: AttemptRecord): DetailView['history'][number] {
+  return { number, at: rfc3339(at), outcome: outcomeView(outcome), judgement: judgement === undefined ? null : judgementView(judgement) };
+}
+
+function judgementView({ verdict, status, detail, origin, context }: Judgement): DetailView['history'][number]['judgement'] {
+  return { verdict, status: status ?? null, detail, origin, context };
+}
+
+function bodyView(body: Body): DetailView['body'] {
+  return typeof body === 'string' ? { encoding: 'text', data: body } : { encoding: 'base64', data: Buffer.from(body).toString('base64') };
+}

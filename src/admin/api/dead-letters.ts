@@ -1,0 +1,114 @@
+import type { z } from 'zod';
+import type { DeliveryId } from '../../../pools/contract.ts';
+import { ServiceError } from '../../kit/errors.ts';
+import type { DeadFilter } from '../../spool/spool.ts';
+import { audit } from './audit.ts';
+import {
+  letterList,
+  letterQuestion,
+  letterShape,
+  listQuestion,
+  purgedShape,
+  purgeQuestion,
+  replayedShape,
+  replayQuestion,
+} from './dead-letter-shapes.ts';
+import { detailView, letterView } from './dead-letter-views.ts';
+import type { ApiDependencies } from './dependencies.ts';
+import { type Caller, defineRoute, type Route } from './route.ts';
+import { rfc3339 } from './values.ts';
+
+/** Deliveries given up: listed, shown, replayed, purged. */
+export function deadLetterRoutes({ spool, operations, events, clock }: ApiDependencies): readonly Route[] {
+  const list = defineRoute({
+    method: 'GET',
+    path: '/dead-letters',
+    summary: 'Lists dead letters, the newest at the end.',
+    asks: listQuestion,
+    answers: letterList,
+    handle: async ({ id, limit, order, content, ...keys }, caller) => {
+      if (content) refuseContentTo(caller);
+      const letters = await spool.deadLetters(toFilter(keys, id), { limit, newest: order === 'newest' });
+      return letters.map((letter) => letterView(letter, { content }));
+    },
+  });
+
+  const show = defineRoute({
+    method: 'GET',
+    path: '/dead-letters/{id}',
+    summary: 'Shows one dead letter with its request and every attempt.',
+    asks: letterQuestion,
+    answers: letterShape,
+    handle: async ({ id, content }, caller) => {
+      if (content) refuseContentTo(caller);
+      const letter = await spool.deadLetter(id);
+      if (letter === undefined) throw new ServiceError('UNKNOWN_DEAD_LETTER', `there is no dead letter ${JSON.stringify(id)}`);
+      return detailView(letter, { content });
+    },
+  });
+
+  const replay = defineRoute({
+    method: 'POST',
+    path: '/dead-letters/replay',
+    summary: 'Makes dead letters deliveries again, under their ids.',
+    asks: replayQuestion,
+    answers: replayedShape,
+    handle: async (asked, caller) => {
+      const { filter, before } = meant(asked);
+      const there = Math.min(await spool.countDead(filter), asked.limit ?? Number.POSITIVE_INFINITY);
+      if (asked.dryRun || there === 0) return { count: there, failed: 0, before };
+      const { replayed, failed } = await operations.replay(filter, there);
+      audit(events, caller, `replayed ${replayed} dead letters (${describe(asked)}); ${failed} stay dead`);
+      return { count: replayed, failed, before };
+    },
+  });
+
+  const purge = defineRoute({
+    method: 'POST',
+    path: '/dead-letters/purge',
+    summary: 'Removes dead letters for good.',
+    asks: purgeQuestion,
+    answers: purgedShape,
+    handle: async (asked, caller) => {
+      const { filter, before } = meant(asked);
+      if (asked.dryRun) return { count: await spool.countDead(filter), before };
+      const count = await spool.purgeDead(filter);
+      audit(events, caller, `purged ${count} dead letters (${describe(asked)})`);
+      return { count, before };
+    },
+  });
+
+  /** What has died by now: what dies while they are replayed, or died once more, is not meant. */
+  function meant({ ids, filter = {} }: Selection): { readonly filter: DeadFilter; readonly before: string } {
+    const before = Math.min(filter.before ?? Number.POSITIVE_INFINITY, clock.now() + 1);
+    return { filter: toFilter({ ...filter, before }, ids), before: rfc3339(before) };
+  }
+
+  return [list, show, replay, purge];
+}
+
+type Selection = z.output<typeof purgeQuestion>;
+
+function refuseContentTo({ mayReadContent }: Caller): void {
+  if (!mayReadContent) throw new ServiceError('CONTENT_HIDDEN', 'what people wrote is shown to who bears the token in [admin] token alone');
+}
+
+type FilterKeys = NonNullable<Selection['filter']>;
+
+function toFilter({ pool, handler, host, reason, since, before }: FilterKeys, ids: readonly DeliveryId[] | undefined): DeadFilter {
+  return {
+    ...(ids && { ids }),
+    ...(pool !== undefined && { pool }),
+    ...(handler !== undefined && { handler }),
+    ...(host !== undefined && { host }),
+    ...(reason !== undefined && { reason }),
+    ...(since !== undefined && { diedSince: since }),
+    ...(before !== undefined && { diedBefore: before }),
+  };
+}
+
+/** A selection in words, ids left out. */
+function describe({ ids, filter = {}, all }: Selection): string {
+  const keys = Object.entries(filter).map(([key, value]) => `${key} ${typeof value === 'number' ? rfc3339(value) : value}`);
+  return [...(ids ? [`${ids.length} ids`] : []), ...keys, ...(all === true ? ['all'] : [])].join(', ');
+}

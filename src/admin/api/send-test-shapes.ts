@@ -1,0 +1,14 @@
+/** The question and the answer of a test. */
+import { z } from 'zod';
+import { section, text } from '../../config/schema/values.ts';
+import { outcomeShape } from './outcome.ts';
+
+export const testQuestion = section({ handler: text });
+
+export const testShape = z.object({
+  id: z.string(),
+  method: z.string(),
+  url: z.string(),
+  outcome: outcomeShape,
+  accepted: z.boolean(),
+});

@@ -1,0 +1,25 @@
+import { ServiceError } from '../../kit/errors.ts';
+import { audit } from './audit.ts';
+import type { ApiDependencies } from './dependencies.ts';
+import { outcomeView } from './outcome.ts';
+import { defineRoute, type Route } from './route.ts';
+import { testQuestion, testShape } from './send-test-shapes.ts';
+
+/** One request through a handler, to see what comes back. */
+export function sendTestRoutes({ operations, events }: ApiDependencies): readonly Route[] {
+  const sendTest = defineRoute({
+    method: 'POST',
+    path: '/send-test',
+    summary: 'Sends one request through a handler, marked as a test, and tells what came back.',
+    asks: testQuestion,
+    answers: testShape,
+    handle: async ({ handler }, caller) => {
+      const report = await operations.sendTest(handler);
+      if (report === undefined) throw new ServiceError('UNKNOWN_HANDLER', `there is no handler ${JSON.stringify(handler)}`);
+      const { id, method, url, outcome, accepted } = report;
+      audit(events, caller, `sent a test through handler ${handler}`);
+      return { id, method, url, outcome: outcomeView(outcome), accepted };
+    },
+  });
+  return [sendTest];
+}

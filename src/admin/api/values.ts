@@ -1,0 +1,36 @@
+/** The kinds of single values that the API's questions and answers are made of. */
+import { z } from 'zod';
+import type { DeliveryId } from '../../../pools/contract.ts';
+import { section } from '../../config/schema/values.ts';
+import type { EpochMs } from '../../kit/clock.ts';
+
+const idExpected = 'the id of a delivery (its webhook-id)';
+
+export const deliveryId = z
+  .string({ error: idExpected })
+  .min(1, { error: idExpected })
+  .max(200, { error: idExpected })
+  .transform((id) => id as DeliveryId);
+
+/** RFC 3339 as it comes; an instant once it is read. */
+export const instant = z.iso
+  .datetime({ offset: true, error: 'a time as in RFC 3339, such as "2026-11-22T06:00:00Z"' })
+  .transform((time): EpochMs => Date.parse(time));
+
+/** RFC 3339 as it goes: in UTC, with milliseconds. */
+export const time = z.iso.datetime();
+
+export const count = z.int().min(0);
+
+/** How everything that is not done is answered. */
+export const refusalShape = z.object({
+  code: z.string().describe('For programs; never changes.'),
+  message: z.string().describe('For people.'),
+});
+
+/** For questions that take no parameters. */
+export const nothing = section({});
+
+export function rfc3339(at: EpochMs): string {
+  return new Date(at).toISOString();
+}

@@ -1,0 +1,43 @@
+import { readEnvironment } from '../config/environment.ts';
+import { locateConfig } from '../config/locate.ts';
+import { checkCommand } from './check-command.ts';
+import type { Call, Command } from './command.ts';
+import { deadLetterCommands } from './dead-letters.ts';
+import { demo } from './demo.ts';
+import { orphanCommands } from './orphans.ts';
+import { poolCommands } from './pools.ts';
+import { run } from './run.ts';
+import { sendTestCommand } from './send-test.ts';
+
+/** All commands, in the order in which the usage tells them. */
+export const commands: readonly Command[] = [
+  {
+    name: 'run',
+    synopsis: '[--config FILE]',
+    does: 'runs the service until SIGTERM or SIGINT; SIGHUP reads the file anew',
+    options: ['config'],
+    run: (call) => run({ file: fileOf(call) }),
+  },
+  {
+    name: 'check',
+    synopsis: '[--config FILE] [--json]',
+    does: 'validates the configuration, loads the callback modules, and prints what they come to',
+    options: ['config', 'json'],
+    run: (call) => checkCommand({ file: fileOf(call), json: call.values.json === true }),
+  },
+  {
+    name: 'demo',
+    synopsis: '[--once] [--scripted]',
+    does: 'a whole working example on this machine, with nothing prepared',
+    options: ['once', 'scripted'],
+    run: ({ values }) => demo({ once: values.once === true, scripted: values.scripted === true }),
+  },
+  ...poolCommands,
+  ...deadLetterCommands,
+  ...orphanCommands,
+  sendTestCommand,
+];
+
+function fileOf({ values }: Call): string {
+  return locateConfig(values.config, readEnvironment());
+}

@@ -1,0 +1,57 @@
+import type { z } from 'zod';
+import type { letterList, letterShape } from '../admin/api/dead-letter-shapes.ts';
+import { facts, table } from './layout.ts';
+import { outcomeText } from './outcome-text.ts';
+import { localTime } from './times.ts';
+
+type Letters = z.output<typeof letterList>;
+type Letter = z.output<typeof letterShape>;
+
+export function letterTable(letters: Letters): string {
+  const rows = letters.map(({ id, diedAt, reason, status, attempts, handler, pool, host }) => [
+    id,
+    localTime(diedAt),
+    reason,
+    String(status ?? '-'),
+    String(attempts),
+    `${handler} on ${pool} at ${host}`,
+  ]);
+  return table(['ID', 'DIED', 'REASON', 'STATUS', 'TRIES', 'HANDLER'], rows);
+}
+
+/** One dead letter with all that the service shows of it. */
+export function letterText(letter: Letter): string {
+  const { id, diedAt, createdAt, reason, detail, handler, pool, host, sender, receiver } = letter;
+  const people = sender === undefined || receiver === undefined ? [] : [['from, to', `${sender}, ${receiver}`] as const];
+  return facts([
+    ['id', id],
+    ['handler', `${handler} on ${pool} at ${host}`],
+    ['accepted', localTime(createdAt)],
+    ['died', `${localTime(diedAt)}, ${reason}: ${detail}`],
+    ...people,
+    ...requestFacts(letter),
+    ['attempts', attemptsText(letter)],
+  ]);
+}
+
+function requestFacts({ target, bodyBytes, body, packet }: Letter): readonly (readonly [string, string])[] {
+  if (target === null) return [['packet', packet ?? 'kept, and shown with --content']];
+  const headers = target.headers.map(([name, value]) => `${name}: ${value}`);
+  const shown = body === undefined ? `${bodyBytes ?? 0} bytes, shown with --content` : body.data;
+  return [
+    ['request', [`${target.method} ${target.path}`, ...headers].join('\n')],
+    [body?.encoding === 'base64' ? 'body (base64)' : 'body', shown],
+    ...(target.stanza === undefined ? [] : [['stanza', target.stanza] as const]),
+  ];
+}
+
+function attemptsText({ history }: Letter): string {
+  const lines = history.flatMap(({ number, at, outcome, judgement }) => [
+    `${number}. ${localTime(at)}  ${outcomeText(outcome)}`,
+    ...(outcome.kind === 'answered' && outcome.excerpt !== '' ? [outcome.excerpt] : []),
+    ...(judgement === null
+      ? []
+      : [`the handler's callbacks say ${judgement.verdict} ${judgement.status ?? ''} ${judgement.detail}`.trim()]),
+  ]);
+  return lines.length === 0 ? 'none' : lines.join('\n');
+}

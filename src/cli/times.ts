@@ -1,0 +1,30 @@
+import { duration } from '../config/schema/values.ts';
+import type { EpochMs } from '../kit/clock.ts';
+import { ServiceError } from '../kit/errors.ts';
+
+/** `2026-11-22 06:00:00`, of this machine's time. */
+export function localTime(rfc3339: string): string {
+  const at = new Date(rfc3339);
+  const two = (part: number): string => String(part).padStart(2, '0');
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+const dateAndTime = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/;
+
+/**
+ * An instant as a person writes it, in RFC 3339: a date and a time, of this machine's time where it does not say, or how
+ * long ago. Throws USAGE.
+ */
+export function readTime(option: string, text: string, now: EpochMs): string {
+  const [, day, time = '00:00', zone = ''] = dateAndTime.exec(text) ?? [];
+  const at = day === undefined ? now - (ago(text) ?? Number.NaN) : new Date(`${day}T${time}${zone}`).getTime();
+  if (!Number.isNaN(at)) return new Date(at).toISOString();
+  const expected = 'a time such as "2026-11-22T06:00:00Z" or "2026-11-22 06:00", or how long ago, such as "2h"';
+  throw new ServiceError('USAGE', `--${option}: received ${JSON.stringify(text)}, expected ${expected}`);
+}
+
+function ago(text: string): number | undefined {
+  const read = duration.safeParse(text);
+  return read.success ? read.data : undefined;
+}

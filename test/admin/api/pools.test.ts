@@ -1,0 +1,90 @@
+import { expect, test } from 'vitest';
+import { acceptedAt } from '../../spool/build.ts';
+import { startApi } from './ask-api.ts';
+
+test('pools are listed with what they owe and how their backends stand', async () => {
+  const { get } = await startApi();
+  expect(await get('/pools')).toEqual({
+    status: 200,
+    body: [
+      {
+        ...{ name: 'pool', origin: 'http://127.0.0.1:8000', workers: 10, inFlight: 3, waiting: 12, dead: 1, paused: false },
+        ...{ oldestAt: new Date(acceptedAt).toISOString(), breaker: 'closed' },
+        handlers: [{ name: 'push', waiting: 12, dead: 1, breaker: 'open', pausedUntil: new Date(acceptedAt + 1000).toISOString() }],
+      },
+    ],
+  });
+});
+
+test('a pool is paused and goes on, and the log says who asked', async () => {
+  const { post, operations, notices } = await startApi();
+  expect(await post('/pools/pool/pause')).toEqual({ status: 200, body: { pool: 'pool', paused: true } });
+  expect([...operations.paused]).toEqual(['pool']);
+  expect(await post('/pools/pool/resume', {})).toEqual({ status: 200, body: { pool: 'pool', paused: false } });
+  expect([...operations.paused]).toEqual([]);
+  expect(notices).toEqual(['admin API, asked from 127.0.0.1: paused pool pool', 'admin API, asked from 127.0.0.1: resumed pool pool']);
+});
+
+test('a pool that is not there is told from those that are', async () => {
+  const { post, notices } = await startApi();
+  const { status, body } = await post('/pools/p%C3%B6%2Fl%20/pause');
+  expect([status, body]).toEqual([404, { code: 'UNKNOWN_POOL', message: 'there is no pool "pö/l "; there are: pool' }]);
+  expect(notices).toEqual([]);
+});
+
+test('a name is asked for once, in the path', async () => {
+  const { post, operations } = await startApi();
+  const { status, body } = await post('/pools/other/pause', { pool: 'pool' });
+  expect([status, body.message]).toEqual([400, '"pool" stands in the path already']);
+  expect(operations.paused.size).toBe(0);
+});
+
+test('orphans are listed, and moved to a queue that is served', async () => {
+  const { get, post, notices } = await startApi();
+  const orphan = { pool: 'pool', handler: 'gone' };
+  expect((await get('/orphans')).body).toEqual([{ ...orphan, waiting: 7 }]);
+  expect(await post('/orphans/move', { from: orphan, to: { pool: 'pool', handler: 'push' } })).toEqual({ status: 200, body: { count: 7 } });
+  expect((await get('/orphans')).body).toEqual([]);
+  expect(notices).toEqual([
+    'admin API, asked from 127.0.0.1: moved 7 deliveries from handler "gone" on pool "pool" to handler "push" on pool "pool"',
+  ]);
+});
+
+test('orphans are purged, and nothing but orphans is', async () => {
+  const { get, post } = await startApi();
+  const served = { pool: 'pool', handler: 'push' };
+  for (const [path, asked] of [
+    ['/orphans/purge', served],
+    ['/orphans/move', { from: served, to: served }],
+    ['/orphans/move', { from: { pool: 'pool', handler: 'gone' }, to: { pool: 'pool', handler: 'nobody' } }],
+  ] as const) {
+    const { status, body } = await post(path, asked);
+    expect([status, body.code], path).toEqual([404, 'UNKNOWN_QUEUE']);
+  }
+  expect((await get('/orphans')).body).toHaveLength(1);
+  expect((await post('/orphans/purge', { pool: 'pool', handler: 'gone' })).body).toEqual({ count: 7 });
+  expect((await get('/orphans')).body).toEqual([]);
+});
+
+test.each([
+  [{ from: { pool: 'pool' }, to: { pool: 'pool', handler: 'push' } }, 'from.handler: received nothing'],
+  [{ from: { pool: 'pool', handler: 'gone' }, too: {} }, 'did you mean "to"?'],
+  [{ from: 'gone', to: 'push' }, 'from: received "gone", expected a table with "pool" and "handler"'],
+])('a move from %j is refused', async (asked, wanted) => {
+  const { post } = await startApi();
+  const { status, body } = await post('/orphans/move', asked);
+  expect(status).toBe(400);
+  expect(body.message).toContain(wanted);
+});
+
+test('a test tells what came back', async () => {
+  const { post, operations, notices } = await startApi();
+  const outcome = { kind: 'answered', status: 204, durationMs: 12, retryAfter: null, excerpt: '', truncated: false };
+  const told = { id: 'test-1', method: 'POST', url: 'http://127.0.0.1:8000/notifications', accepted: true };
+  expect((await post('/send-test', { handler: 'push' })).body).toEqual({ ...told, outcome });
+  expect(notices).toEqual(['admin API, asked from 127.0.0.1: sent a test through handler push']);
+
+  operations.report = { ...operations.report, accepted: false, outcome: { kind: 'timed-out', phase: 'connect', durationMs: 2000 } };
+  expect((await post('/send-test', { handler: 'push' })).body).toMatchObject({ accepted: false, outcome: { phase: 'connect' } });
+  expect((await post('/send-test', { handler: 'nobody' })).body.code).toBe('UNKNOWN_HANDLER');
+});

@@ -1,0 +1,225 @@
+/** The built command line, operating a listener over its API. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { acceptedAt } from '../spool/build.ts';
+import { eventually } from '../support/eventually.ts';
+import { inUtc, startOperated } from './operate.ts';
+
+const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+
+describe('dead-letters list', () => {
+  test('prints for programs what they rely on and nothing else, the newest last', async () => {
+    const { operate, die, neverBeBorn } = await startOperated();
+    await die({ id: 'a' }, { status: 410 });
+    await neverBeBorn({ id: 'b' });
+    const { code, stdout, stderr } = await operate('dead-letters', 'list', '--json');
+    expect([code, stderr]).toEqual([0, '']);
+    const common = { host: 'localhost', handler: 'push', pool: 'pool', createdAt: new Date(acceptedAt).toISOString() };
+    expect(JSON.parse(stdout)).toEqual([
+      { id: 'a', ...common, reason: 'refused', status: 410, attempts: 1 },
+      { id: 'b', ...common, reason: 'callback-failed', status: null, attempts: 0 },
+    ]);
+  });
+
+  test('prints a table for people', async () => {
+    inUtc();
+    const { operate, die } = await startOperated();
+    await die({ id: 'first' });
+    await die({ id: 'second', handler: 'alerts' }, { status: 422 });
+    expect((await operate('dead-letters', 'list')).stdout).toBe(`\
+ID      DIED                 REASON   STATUS  TRIES  HANDLER
+first   2023-11-14 22:13:21  refused     400      1  push on pool at localhost
+second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
+`);
+  });
+
+  test('keeps a wide table within 100 columns, and a terminal from being steered', async () => {
+    const { operate, die } = await startOperated();
+    await die({ id: '0198c9e2-0000-7000-8000-000000000001', handler: `push-${'x'.repeat(60)}`, host: 'a\u001b[2J.example' });
+    const { stdout } = await operate('dead-letters', 'list');
+    expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
+    expect(stdout).toContain(`push-${'x'.repeat(60)} on pool at a\u{fffd}[2J.example`);
+  });
+
+  test('takes a filter, times in words, and a limit', async () => {
+    const { operate, die, clock } = await startOperated();
+    clock.advance(Date.now() - clock.now() - 3_600_000);
+    await die({ id: 'an hour ago' });
+    clock.advance(3_000_000);
+    await die({ id: 'lately' });
+    await die({ id: 'elsewhere', pool: 'other' });
+    const ids = async (...args: string[]) =>
+      JSON.parse((await operate('dead-letters', 'list', '--json', ...args)).stdout).map(({ id }: { id: string }) => id);
+    expect(await ids('--since', '30m')).toEqual(['lately', 'elsewhere']);
+    expect(await ids('--before', '30m', '--reason', 'refused')).toEqual(['an hour ago']);
+    expect(await ids('--pool', 'other', '--handler', 'push', '--host', 'localhost')).toEqual(['elsewhere']);
+    expect(await ids('--limit', '1')).toEqual(['elsewhere']);
+    expect(await ids('--since', '2999-01-01')).toEqual([]);
+  });
+
+  test('tells from the service what a filter cannot be', async () => {
+    const { operate } = await startOperated();
+    const { code, stderr } = await operate('dead-letters', 'list', '--reason', 'refussed');
+    expect([code, stderr.split('\n', 1)[0]]).toEqual([2, expect.stringContaining('did you mean "refused"?')]);
+  });
+
+  test('says so when there are none', async () => {
+    const { operate } = await startOperated();
+    expect((await operate('dead-letters', 'list')).stdout).toBe('No dead letters.\n');
+    expect((await operate('dead-letters', 'list', '--json')).stdout).toBe('[]\n');
+  });
+});
+
+describe('dead-letters show', () => {
+  test('shows the request and every attempt, and what people wrote to who asks', async () => {
+    inUtc();
+    const { operate, die } = await startOperated();
+    await die({ id: 'd1', body: 'hello\nworld' });
+    expect((await operate('dead-letters', 'show', 'd1')).stdout).toBe(`\
+id        d1
+handler   push on pool at localhost
+accepted  2023-11-14 22:13:20
+died      2023-11-14 22:13:21, refused: status 400
+request   POST /notifications
+          content-type: text/plain
+body      11 bytes, shown with --content
+attempts  1. 2023-11-14 22:13:20  answered 400 in 3 ms
+          so
+`);
+    const { stdout } = await operate('dead-letters', 'show', 'd1', '--content');
+    expect(stdout).toContain('body      hello\n          world\n');
+    expect(stdout).toContain('from, to  alice@localhost, bob@localhost\n');
+  });
+
+  test('fails for one that is not there, whatever its id', async () => {
+    const { operate } = await startOperated();
+    expect(await operate('dead-letters', 'show', '../pools?x=#')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'event-pusher: there is no dead letter "../pools?x=#"\n',
+    });
+  });
+
+  test('shows the token of the file, without which content stays hidden', async () => {
+    const { operate, die, url } = await startOperated({ token: 'sesame' });
+    await die({ id: 'd1' });
+    expect((await operate('dead-letters', 'show', 'd1', '--content', '--json')).code).toBe(0);
+    const bare = await operate('dead-letters', 'show', 'd1', '--content', '--url', url);
+    expect([bare.code, bare.stderr]).toEqual([1, expect.stringContaining('give it with --token')]);
+    expect((await operate('dead-letters', 'show', 'd1', '--content', '--url', url, '--token', 'sesame')).code).toBe(0);
+  });
+});
+
+describe('dead-letters replay', () => {
+  test.each([
+    [['a', 'c'], ['b'], '2 dead letters replayed.\n'],
+    [['--handler', 'alerts'], ['a', 'c'], '1 dead letter replayed.\n'],
+    [['--all'], [], '3 dead letters replayed.\n'],
+    [['--all', '--limit', '1'], ['b', 'c'], '1 dead letter replayed.\n'],
+    [['--all', '--dry-run'], ['a', 'b', 'c'], '3 dead letters would be replayed.\n'],
+    [['a', '--handler', 'alerts'], ['a', 'b', 'c'], '0 dead letters replayed.\n'],
+  ])('of %j leaves %j', async (args, expected, told) => {
+    const { operate, left, die } = await startOperated();
+    await die({ id: 'a' });
+    await die({ id: 'b', handler: 'alerts' });
+    await die({ id: 'c' });
+    expect(await operate('dead-letters', 'replay', ...args)).toEqual({ code: 0, stdout: told, stderr: '' });
+    expect(await left()).toEqual(expected);
+  });
+
+  test('tells programs how many, and people which stay dead', async () => {
+    const { operate, die, neverBeBorn } = await startOperated();
+    await die();
+    await neverBeBorn();
+    const { stdout } = await operate('dead-letters', 'replay', '--all', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ count: 1, failed: 1 });
+    expect((await operate('dead-letters', 'replay', '--all')).stdout).toContain('1 stay dead');
+  });
+
+  test('at a rate ends when nothing is left', async () => {
+    const { operate, left, die } = await startOperated();
+    for (const id of ['a', 'b', 'c']) await die({ id });
+    expect((await operate('dead-letters', 'replay', '--all', '--rate', '2')).stdout).toBe('3 dead letters replayed.\n');
+    expect(await left()).toEqual([]);
+  });
+
+  test('at a rate is stopped by Ctrl-C, and says what is done', async () => {
+    const { config, left, die, clock } = await startOperated();
+    for (let n = 0; n < 100; n += 1) await die({ id: `d${n}` });
+    clock.advance(1);
+    const child = spawn(process.execPath, [main, 'dead-letters', 'replay', '--all', '--rate', '1', '--config', config]);
+    let told = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      told += text;
+    });
+    await eventually(async () => (await left()).length < 100);
+    child.kill('SIGINT');
+    const [code] = await once(child, 'close');
+    expect([code, told]).toEqual([1, expect.stringMatching(/^\d+ dead letters? replayed\.\nStopped: the rest stays\.\n$/)]);
+    expect((await left()).length).toBeGreaterThan(0);
+  });
+});
+
+describe('dead-letters purge', () => {
+  test('removes what is meant once --yes is said', async () => {
+    const { operate, left, die } = await startOperated();
+    await die({ id: 'a' });
+    await die({ id: 'b', host: 'b.example' });
+    const unasked = await operate('dead-letters', 'purge', '--all');
+    expect([unasked.code, unasked.stderr.split('\n', 1)[0]]).toEqual([2, expect.stringContaining('add --yes')]);
+    expect(await operate('dead-letters', 'purge', '--all', '--dry-run')).toMatchObject({
+      code: 0,
+      stdout: '2 dead letters would be removed.\n',
+    });
+    expect(await left()).toEqual(['a', 'b']);
+
+    expect(await operate('dead-letters', 'purge', '--host', 'b.example', '--yes')).toMatchObject({
+      code: 0,
+      stdout: '1 dead letter removed.\n',
+    });
+    expect(await left()).toEqual(['a']);
+    expect(JSON.parse((await operate('dead-letters', 'purge', '--all', '--yes', '--json')).stdout)).toMatchObject({ count: 1 });
+    expect(await left()).toEqual([]);
+  });
+
+  test.each([
+    ['y', 0, []],
+    ['n', 1, ['a']],
+    ['', 1, ['a']],
+    ['\u0003', 1, ['a']],
+    ['\u0004', 1, ['a']],
+  ])('at a terminal asks first, and takes %j for an answer', async (answer, code, expected) => {
+    const { config, left, die } = await startOperated();
+    await die({ id: 'a' });
+    const terminal = spawn('script', [
+      '-qec',
+      `"${process.execPath}" "${main}" dead-letters purge --all --config "${config}"`,
+      '/dev/null',
+    ]);
+    let shown = '';
+    terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+      shown += text;
+    });
+    await eventually(() => shown.includes('Remove 1 dead letter for good? [y/N]'));
+    terminal.stdin.write(answer < ' ' && answer !== '' ? answer : `${answer}\n`);
+    expect((await once(terminal, 'close'))[0], shown).toBe(code);
+    expect(await left()).toEqual(expected);
+  });
+});
+
+describe.each(['replay', 'purge'])('dead-letters %s', (verb) => {
+  test.each([
+    [[], 'say which dead letters'],
+    [['--all', '--pool', 'x'], '--all means every dead letter'],
+    [['--since', 'yesterday'], '--since: received "yesterday"'],
+    [['--all', 'd1'], '--all means every dead letter'],
+  ])('with %j is wrong usage', async (args, wrong) => {
+    const { operate, left, die } = await startOperated();
+    await die();
+    const { code, stderr } = await operate('dead-letters', verb, ...args);
+    expect([code, stderr.split('\n', 1)[0]]).toEqual([2, expect.stringContaining(wrong)]);
+    expect(await left()).toEqual(['d1']);
+  });
+});

@@ -1,0 +1,134 @@
+/** The commands about pools, orphans and tests, and what they say when they find no service. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { writeConfig } from '../config/write-config.ts';
+import { runCli } from '../support/run-cli.ts';
+import { freePort } from '../support/target.ts';
+import { inUtc, startOperated } from './operate.ts';
+
+describe('pools', () => {
+  test('are listed with their handlers', async () => {
+    inUtc();
+    const { operate } = await startOperated();
+    expect((await operate('pools', 'list')).stdout).toBe(`\
+POOL  STATE    BUSY     WAITING  DEAD  OLDEST               ORIGIN
+pool  sending  3 of 10       12     1  2023-11-14 22:13:20  http://127.0.0.1:8000
+
+HANDLER  POOL  WAITING  DEAD  STATE
+push     pool       12     1  asked to wait until 2023-11-14 22:13:21
+`);
+    expect(JSON.parse((await operate('pools', 'list', '--json')).stdout)).toMatchObject([{ name: 'pool', handlers: [{ name: 'push' }] }]);
+  });
+
+  test('are paused and go on', async () => {
+    const { operate, operations } = await startOperated();
+    expect(await operate('pools', 'pause', 'pool')).toMatchObject({ code: 0, stdout: 'Pool pool is paused; what it owes is kept.\n' });
+    expect([...operations.paused]).toEqual(['pool']);
+    expect((await operate('pools', 'list')).stdout).toContain('pool  paused');
+    expect(JSON.parse((await operate('pools', 'resume', 'pool', '--json')).stdout)).toEqual({ pool: 'pool', paused: false });
+    expect(operations.paused.size).toBe(0);
+  });
+
+  test('that are not there are told from those that are', async () => {
+    const { operate } = await startOperated();
+    expect(await operate('pools', 'pause', 'a/b')).toMatchObject({
+      code: 1,
+      stderr: 'event-pusher: there is no pool "a/b"; there are: pool\n',
+    });
+  });
+});
+
+describe('orphans', () => {
+  test('are listed and moved', async () => {
+    const { operate } = await startOperated();
+    expect((await operate('orphans', 'list')).stdout).toBe('POOL  HANDLER  WAITING\npool  gone           7\n');
+    const moved = await operate('orphans', 'move', '--pool', 'pool', '--handler', 'gone', '--to-handler', 'push');
+    expect(moved).toMatchObject({ code: 0, stdout: '7 deliveries moved to handler push on pool pool.\n' });
+    expect((await operate('orphans', 'list')).stdout).toBe('No orphans.\n');
+  });
+
+  test('are purged once --yes is said', async () => {
+    const { operate, operations } = await startOperated();
+    const queue = ['--pool', 'pool', '--handler', 'gone'];
+    expect(await operate('orphans', 'purge', ...queue)).toMatchObject({ code: 2, stderr: expect.stringContaining('add --yes') });
+    expect(operations.orphaned).toHaveLength(1);
+    expect(JSON.parse((await operate('orphans', 'purge', ...queue, '--yes', '--json')).stdout)).toEqual({ count: 7 });
+    expect(operations.orphaned).toEqual([]);
+  });
+
+  test.each([
+    [['purge', '--pool', 'pool', '--yes'], 'say which orphans'],
+    [['move', '--pool', 'pool', '--handler', 'gone'], 'say where to'],
+  ])('%j is wrong usage', async (args, wrong) => {
+    const { operate } = await startOperated();
+    expect(await operate('orphans', ...args)).toMatchObject({ code: 2, stderr: expect.stringContaining(wrong) });
+  });
+});
+
+describe('send-test', () => {
+  test('prints what came back', async () => {
+    const { operate } = await startOperated();
+    expect(await operate('send-test', 'push')).toEqual({
+      code: 0,
+      stdout: `\
+request   POST http://127.0.0.1:8000/notifications
+id        test-1
+outcome   answered 204 in 12 ms
+accepted  yes
+`,
+      stderr: '',
+    });
+  });
+
+  test('fails when the backend does not accept, or there is no such handler', async () => {
+    const { operate, operations } = await startOperated();
+    const outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'nobody listens', durationMs: 1.4 } as const;
+    operations.report = { ...operations.report, accepted: false, outcome };
+    const refused = await operate('send-test', 'push');
+    expect([refused.code, refused.stdout]).toEqual([1, expect.stringContaining('not reached (ECONNREFUSED) after 1 ms: nobody listens\n')]);
+    expect(await operate('send-test', 'nobody')).toMatchObject({ code: 1, stderr: 'event-pusher: there is no handler "nobody"\n' });
+  });
+});
+
+describe('a service', () => {
+  test('that listens everywhere is asked here, with the token of its file', async () => {
+    const { operate } = await startOperated({ host: '0.0.0.0', token: 'sesame' });
+    expect((await operate('pools', 'list')).code).toBe(0);
+    expect(await operate('pools', 'list', '--token', 'wrong')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('give it with --token'),
+    });
+  });
+
+  test('that does not run is told with what to do', async () => {
+    const port = await freePort();
+    const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:${port}"`);
+    const { code, stdout, stderr } = await runCli(['pools', 'list', '--config', config]);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(`no service answers at http://127.0.0.1:${port}`);
+    expect(stderr).toContain('event-pusher run');
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
+  test('is told from other programs that answer', async () => {
+    const other = createServer((_, answer) => answer.end('<html>')).listen(0, '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await new Promise((resolve) => other.once('listening', resolve));
+    const { port } = other.address() as AddressInfo;
+    const { code, stderr } = await runCli(['pools', 'list', '--url', `http://127.0.0.1:${port}/`]);
+    expect([code, stderr]).toEqual([1, `event-pusher: what answers at http://127.0.0.1:${port} is no event-pusher of this version\n`]);
+  });
+
+  test.each([
+    [['--url', 'localhost:9464'], '--url: received "localhost:9464"'],
+    [['--url', 'not a url'], '--url'],
+  ])('is not looked for at %j', async (args, wrong) => {
+    expect(await runCli(['pools', 'list', ...args])).toMatchObject({ code: 2, stderr: expect.stringContaining(wrong) });
+  });
+
+  test('on a port that nobody knows is not looked for', async () => {
+    const config = await writeConfig('[admin]\nlisten = "127.0.0.1:0"');
+    expect(await runCli(['pools', 'list', '--config', config])).toMatchObject({ code: 2, stderr: expect.stringContaining('give --url') });
+  });
+});

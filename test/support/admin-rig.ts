@@ -1,0 +1,78 @@
+import { onTestFinished } from 'vitest';
+import type { ApiDependencies } from '../../src/admin/api/dependencies.ts';
+import { createAdmin } from '../../src/admin/server.ts';
+import { Secret } from '../../src/kit/secret.ts';
+import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import type { NewDelivery, Settlement, Spool, StillBorn } from '../../src/spool/spool.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { EventBus } from '../../src/telemetry/events.ts';
+import { createHealth } from '../../src/telemetry/health.ts';
+import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement, makeStillBorn } from '../spool/build.ts';
+import { observe } from '../telemetry/observed.ts';
+import { createFakeClock } from './fake-clock.ts';
+import { type ScriptedOperations, scriptOperations } from './scripted-operations.ts';
+
+/** A spool with dead letters, and what else the API works on. */
+export interface ApiRig {
+  readonly dependencies: ApiDependencies;
+  readonly spool: Spool;
+  readonly operations: ScriptedOperations;
+  readonly clock: ReturnType<typeof createFakeClock>;
+  readonly events: EventBus;
+  /** The texts of the notices so far. */
+  readonly notices: readonly string[];
+  /** Lets a delivery die of one answer, a second after the one before. */
+  die(delivery?: Parameters<typeof makeDelivery>[0], death?: Death): Promise<NewDelivery>;
+  /** Leaves a dead letter whose callbacks failed. */
+  neverBeBorn(stillBorn?: Parameters<typeof makeStillBorn>[0]): Promise<StillBorn>;
+}
+
+export interface Death {
+  readonly status?: number;
+  readonly fate?: Settlement['fate'];
+}
+
+export async function createApiRig(): Promise<ApiRig> {
+  const clock = createFakeClock(acceptedAt);
+  const events = createEventBus();
+  const spool = createMemorySpool({ clock, events });
+  await spool.start();
+  const operations = scriptOperations(spool);
+  const notices: string[] = [];
+  events.on('notice', ({ text }) => notices.push(text));
+
+  async function die(made: Parameters<typeof makeDelivery>[0] = {}, { status = 400, fate }: Death = {}): Promise<NewDelivery> {
+    clock.advance(1000);
+    const delivery = makeDelivery(made);
+    const [claimed] = await spool.append(makeEntry([delivery], { take: true }));
+    if (claimed === undefined) throw new Error(`${delivery.id} waits behind another`);
+    const dead = fate ?? { kind: 'dead', reason: 'refused', detail: `status ${status}` };
+    await spool.settle(makeSettlement(claimed.seq, dead, { attempt: answered(1, status) }));
+    return delivery;
+  }
+
+  async function neverBeBorn(made: Parameters<typeof makeStillBorn>[0] = {}): Promise<StillBorn> {
+    clock.advance(1000);
+    const stillBorn = makeStillBorn(made);
+    await spool.append(makeEntry([], { deadLetters: [stillBorn] }));
+    return stillBorn;
+  }
+
+  return { dependencies: { spool, operations, events, clock }, spool, operations, clock, events, notices, die, neverBeBorn };
+}
+
+export interface Admission {
+  readonly host?: string;
+  readonly token?: string;
+}
+
+/** The admin listener on a free port over such a rig; it ends with the test. */
+export async function startAdminRig({ host = '127.0.0.1', token }: Admission = {}) {
+  const rig = await createApiRig();
+  const config = { admin: { host, port: 0, token: token === undefined ? undefined : new Secret(token) }, metrics: { token: undefined } };
+  const { events, dependencies } = rig;
+  const admin = createAdmin({ config, metrics: observe().metrics, health: createHealth({ events, attachments: [] }), api: dependencies });
+  await admin.start();
+  onTestFinished(() => admin.stop());
+  return { ...rig, admin, port: admin.address.port };
+}

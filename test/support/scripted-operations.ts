@@ -1,0 +1,73 @@
+import type { Operations, OrphanView, PoolView, TestReport } from '../../src/admin/operations.ts';
+import { ServiceError } from '../../src/kit/errors.ts';
+import type { QueueName, Spool } from '../../src/spool/spool.ts';
+import { acceptedAt, idOf } from '../spool/build.ts';
+
+/** The service's operations without a service: pools, orphans and answers that a test sets, dead letters of a real spool. */
+export interface ScriptedOperations extends Operations {
+  readonly paused: Set<string>;
+  orphaned: readonly OrphanView[];
+  /** What `sendTest` gives for the handler `push`. */
+  report: TestReport;
+}
+
+export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperations {
+  const paused = new Set<string>();
+
+  function takeOrphans(queue: QueueName): number {
+    const taken = operations.orphaned.filter((orphan) => isSame(orphan, queue));
+    operations.orphaned = operations.orphaned.filter((orphan) => !isSame(orphan, queue));
+    return taken.reduce((sum, { waiting }) => sum + waiting, 0);
+  }
+
+  const operations: ScriptedOperations = {
+    paused,
+    orphaned: [{ pool: 'pool', handler: 'gone', waiting: 7 }],
+    report: {
+      id: idOf('test-1'),
+      method: 'POST',
+      url: 'http://127.0.0.1:8000/notifications',
+      outcome: { kind: 'answered', status: 204, durationMs: 12, retryAfter: undefined, excerpt: '', truncated: false },
+      accepted: true,
+    },
+    pools: () => [makePoolView({ paused: paused.has('pool') })],
+    setPaused: async (pool, pause) => {
+      if (pool !== 'pool') return false;
+      if (pause) paused.add(pool);
+      else paused.delete(pool);
+      return true;
+    },
+    orphans: () => operations.orphaned,
+    moveOrphans: async (from, to) => {
+      if (!isSame(to, { pool: 'pool', handler: 'push' })) throw new ServiceError('UNKNOWN_QUEUE', `no handler "${to.handler}"`);
+      return takeOrphans(from);
+    },
+    purgeOrphans: async (queue) => takeOrphans(queue),
+    replay: async (filter, limit) => {
+      const { replayed, stillBorn } = await spool.replay(filter, { limit, now: acceptedAt });
+      return { replayed, failed: stillBorn };
+    },
+    sendTest: async (handler) => (handler === 'push' ? operations.report : undefined),
+  };
+  return operations;
+}
+
+export function makePoolView(changes: Partial<PoolView> = {}): PoolView {
+  return {
+    name: 'pool',
+    origin: 'http://127.0.0.1:8000',
+    workers: 10,
+    inFlight: 3,
+    waiting: 12,
+    dead: 1,
+    paused: false,
+    oldestAt: acceptedAt,
+    breaker: 'closed',
+    handlers: [{ name: 'push', waiting: 12, dead: 1, breaker: 'open', pausedUntil: acceptedAt + 1000 }],
+    ...changes,
+  };
+}
+
+function isSame(one: QueueName, other: QueueName): boolean {
+  return one.pool === other.pool && one.handler === other.handler;
+}
