@@ -184,6 +184,16 @@ test('a handler that wants other stanzas has the chat server asked for them, ove
   expect(chat.server.received.filter(({ name }) => name === 'handshake')).toHaveLength(1);
 });
 
+test('a callback that came with a reload and blocks is named as those from the start are', async () => {
+  await using chat = await startScriptedChat();
+  const limits = '[callbacks]\nblock_timeout = "500ms"\n';
+  const blocking = handler('blocking', 'callback_module = "blocking"');
+  await using rig = await startRig(chat, { handlers: `${limits}${steady}` });
+  await rig.reload((text) => text.replace(steady, blocking + steady), { 'blocking.mjs': 'export function shouldMakeReq() { for (;;); }' });
+  chat.say('block');
+  expect(await rig.pusher.said((line) => line.event === 'callback.blocked')).toMatchObject({ handler: 'blocking', strikes: 1 });
+});
+
 test('the log level changes with the file', async () => {
   await using chat = await startScriptedChat();
   await using rig = await startRig(chat, { handlers: steady });
