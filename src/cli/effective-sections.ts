@@ -57,7 +57,32 @@ function poolSection(pool: PoolConfig): TomlSection {
       'retry.accept': retry.accept,
       'retry.defer': retry.defer,
       'retry.refuse': retry.refuse,
+      'retry.first_attempt_share': pool.firstAttemptShare,
+      ...rateLimitEntries(pool.rateLimit),
+      ...circuitBreakerEntries(pool.circuitBreaker),
+      max_backlog: pool.maxBacklog,
+      overflow: pool.overflow,
     },
+  };
+}
+
+function rateLimitEntries(limit: PoolConfig['rateLimit']): TomlSection['entries'] {
+  if (limit === undefined) return {};
+  return {
+    'rate_limit.requests': limit.requests,
+    'rate_limit.per': durationText(limit.perMs),
+    'rate_limit.burst': limit.burst,
+  };
+}
+
+function circuitBreakerEntries(breaker: PoolConfig['circuitBreaker']): TomlSection['entries'] {
+  if (breaker === undefined) return { circuit_breaker: false };
+  return {
+    'circuit_breaker.failure_ratio': breaker.failureRatio,
+    'circuit_breaker.min_attempts': breaker.minAttempts,
+    'circuit_breaker.window': durationText(breaker.windowMs),
+    'circuit_breaker.open': durationText(breaker.openMs),
+    'circuit_breaker.max_open': durationText(breaker.maxOpenMs),
   };
 }
 
@@ -112,6 +137,7 @@ function serviceSections({ callbacks, spool, admin, metrics, drainTimeoutMs }: C
         max_bytes: sizeText(spool.maxBytes),
         min_free: sizeText(spool.minFreeBytes),
         dead_letter_max_age: durationText(spool.deadLetterMaxAgeMs),
+        dead_letter_max: spool.deadLetterMax,
       },
     },
     { title: '[admin]', entries: { listen: listenText(admin), token: admin.token } },

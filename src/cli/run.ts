@@ -1,10 +1,9 @@
 import type { Logger } from 'pino';
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
-import { loadHandlers } from '../hooks/load.ts';
+import { requireAttachment } from '../config/require-attachment.ts';
 import { systemClock } from '../kit/clock.ts';
 import { createDeferred } from '../kit/deferred.ts';
-import { ServiceError, toError } from '../kit/errors.ts';
 import { systemRandom } from '../kit/random.ts';
 import { systemTimers } from '../kit/timers.ts';
 import { createSupervisor, type Supervisor, type Trouble } from '../supervise/supervisor.ts';
@@ -12,16 +11,11 @@ import { createLog } from '../telemetry/log.ts';
 
 /**
  * Runs the service in the foreground until it is told to stop. The first SIGTERM or SIGINT drains, the second stops at
- * once, SIGHUP starts the service anew from the file if the file is well.
+ * once, SIGHUP has the service read its file anew.
  */
 export async function run({ file }: { readonly file: string }): Promise<number> {
   const config = await loadConfig(file, readEnvironment());
-  if (config.attachments.length === 0) {
-    throw new ServiceError(
-      'CONFIG_INVALID',
-      `${file} attaches to no chat server: add a table [attach.NAME] with type, service, domain and secret`,
-    );
-  }
+  requireAttachment(config);
   const log = createLog({ level: config.logLevel });
   const supervisor = createSupervisor({
     file,
@@ -29,13 +23,16 @@ export async function run({ file }: { readonly file: string }): Promise<number> 
     random: systemRandom,
     timers: systemTimers,
     onTrouble: (trouble) => tell(log, trouble),
+    onConfigured: (level) => {
+      log.level = level;
+    },
   });
-  const stopped = obeySignals(supervisor, { file, log });
+  const stopped = obeySignals(supervisor, log);
   await supervisor.start();
   return stopped;
 }
 
-function obeySignals(supervisor: Supervisor, { file, log }: { readonly file: string; readonly log: Logger }): Promise<number> {
+function obeySignals(supervisor: Supervisor, log: Logger): Promise<number> {
   const stopped = createDeferred<number>();
   let signals = 0;
 
@@ -48,20 +45,8 @@ function obeySignals(supervisor: Supervisor, { file, log }: { readonly file: str
 
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
-  process.on('SIGHUP', () => void reload(supervisor, { file, log }));
+  process.on('SIGHUP', () => supervisor.reload());
   return stopped.promise;
-}
-
-async function reload(supervisor: Supervisor, { file, log }: { readonly file: string; readonly log: Logger }): Promise<void> {
-  try {
-    const config = await loadConfig(file, readEnvironment());
-    await loadHandlers(config.handlers);
-  } catch (thrown) {
-    log.error({ event: 'reload.refused' }, `the old configuration stays: ${toError(thrown).message}`);
-    return;
-  }
-  log.info({ event: 'reload' }, 'the configuration is read anew');
-  await supervisor.restart();
 }
 
 function tell(log: Logger, trouble: Trouble): void {

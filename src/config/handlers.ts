@@ -97,6 +97,7 @@ async function resolveCandidate(candidate: Candidate, around: HandlerSurrounding
     return [];
   }
   const perPool = hostsPerPool(hosts, handler.pool_name, around.pools);
+  noticeIdleTtl(candidate, [...perPool.keys()], reading);
   return [...perPool].map(([pool, itsHosts]) => ({
     name: pool.id.includes('@') && !name.includes('@') ? `${name}@${itsHosts.join()}` : name,
     hosts: itsHosts,
@@ -149,6 +150,12 @@ function hostsPerPool(hosts: readonly (string | undefined)[], tag: string, pools
     if (host !== undefined) itsHosts.push(host);
   }
   return perPool;
+}
+
+function noticeIdleTtl({ handler: { ttl = 0 }, table }: Candidate, pools: readonly PoolConfig[], reading: Reading): void {
+  for (const { id } of pools.filter(({ retry }) => ttl > retry.maxAgeMs)) {
+    reading.notice(`${showPath([...table.path, 'ttl'])}: has no effect, retry.max_age of pool ${id} is shorter`);
+  }
 }
 
 function withoutAbsent(when: WhenSection): NonNullable<HandlerConfig['when']> {

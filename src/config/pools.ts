@@ -1,9 +1,12 @@
-import type { PoolConfig } from './config.ts';
+import type { CircuitBreakerConfig, PoolConfig, RateLimit } from './config.ts';
 import type { HostConfig } from './host-config.ts';
+import { noticeDifferences } from './pool-notices.ts';
 import { type Reading, unknownAmong } from './reading.ts';
 import { type PoolSection, poolSchema } from './schema/pool.ts';
-import { asTable, isTable, type Path, showPath, type Table } from './table.ts';
+import { asTable, isTable, type Path, type Table } from './table.ts';
 import { readTls } from './tls.ts';
+
+const fiveMinutesMs = 300_000;
 
 /** The pools of a file, and which of them a handler means. */
 export interface Pools {
@@ -98,7 +101,10 @@ function idOf(tag: string, host: string | undefined): string {
 
 async function readPool(value: unknown, path: Path, reading: Reading): Promise<Omit<PoolConfig, 'id'> | undefined> {
   const pool = reading.read(poolSchema, value, path);
-  if (pool !== undefined) return normalize(pool, path, reading);
+  if (pool !== undefined) {
+    noticeDifferences({ pool, written: asTable(value), path }, reading);
+    return normalize(pool, path, reading);
+  }
 
   // A mistake elsewhere in the pool must not hide one in its URL until the next try.
   const { host, path_prefix: prefix } = asTable(asTable(value)['connection']);
@@ -114,7 +120,6 @@ async function normalize(pool: PoolSection, path: Path, reading: Reading): Promi
   checkPrefix(connection.path_prefix, [...connectionPath, 'path_prefix'], reading);
   checkLimits(pool, path, reading);
   checkStatusCodes(retry, [...path, 'retry'], reading);
-  noticeDifferences(pool, path, reading);
 
   return {
     client: pool.client,
@@ -133,7 +138,28 @@ async function normalize(pool: PoolSection, path: Path, reading: Reading): Promi
       defer: retry.defer,
       refuse: retry.refuse,
     },
+    firstAttemptShare: retry.first_attempt_share,
+    rateLimit: pool.rate_limit && rateLimitOf(pool.rate_limit),
+    circuitBreaker: pool.circuit_breaker.enabled ? circuitBreakerOf(pool.circuit_breaker, path, reading) : undefined,
+    maxBacklog: pool.max_backlog,
+    overflow: pool.overflow,
     tls: await readTls(connection.tls, [...connectionPath, 'tls'], reading),
+  };
+}
+
+function rateLimitOf({ requests, per, burst = requests }: NonNullable<PoolSection['rate_limit']>): RateLimit {
+  return { requests, perMs: per, burst };
+}
+
+function circuitBreakerOf(section: PoolSection['circuit_breaker'], path: Path, reading: Reading): CircuitBreakerConfig {
+  const { open, max_open: maxOpen = Math.max(open, fiveMinutesMs) } = section;
+  if (maxOpen < open) reading.mistake([...path, 'circuit_breaker', 'max_open'], { expected: `at least circuit_breaker.open (${open} ms)` });
+  return {
+    failureRatio: section.failure_ratio,
+    minAttempts: section.min_attempts,
+    windowMs: section.window,
+    openMs: open,
+    maxOpenMs: maxOpen,
   };
 }
 
@@ -177,21 +203,4 @@ function checkStatusCodes(retry: PoolSection['retry'], path: Path, reading: Read
       seen.set(status, key);
     }
   }
-}
-
-function noticeDifferences(pool: PoolSection, path: Path, reading: Reading): void {
-  const say = (key: string, text: string): void => reading.notice(`${showPath([...path, ...key.split('.')])}: ${text}`);
-  const { strategy, connection } = pool;
-
-  if (strategy !== undefined && strategy !== 'available_worker') {
-    say('strategy', `"${strategy}" works as "available_worker": what waits is in one durable queue that all workers share`);
-  }
-  if (pool.max_worker_queue_len !== undefined) say('max_worker_queue_len', 'has no effect, deliveries wait on disk and not with a worker');
-  if (connection.request_timeout > pool.call_timeout) {
-    say(
-      'call_timeout',
-      `ends an attempt after ${pool.call_timeout} ms, before connection.request_timeout (${connection.request_timeout} ms) can`,
-    );
-  }
-  if (connection.tls !== undefined && /^http:/i.test(connection.host)) say('connection.tls', 'has no effect, the host is http');
 }

@@ -70,11 +70,10 @@ function guess(name: string, known: readonly string[]): string | undefined {
   return near === undefined ? undefined : `did you mean "${near}"?`;
 }
 
-/** The path without positions that the file does not have: a single value may stand for a list of one. */
+/** The path as far as the file has it: a single value may stand for a list of one, or for a table that it abbreviates. */
 function placeOf(written: Table, path: Path): Path {
-  const last = path.at(-1);
   const parent = path.slice(0, -1);
-  return typeof last === 'number' && typeof lookUp(written, parent) === 'string' ? parent : path;
+  return ['boolean', 'number', 'string'].includes(typeof lookUp(written, parent)) ? parent : path;
 }
 
 /** The keys that a schema knows at a path inside it. */
@@ -86,5 +85,6 @@ function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[
 
 function bare(schema: unknown): unknown {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) return bare(schema.unwrap());
+  if (schema instanceof z.ZodPipe && schema.in instanceof z.ZodTransform) return bare(schema.out);
   return schema;
 }

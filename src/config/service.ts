@@ -33,6 +33,7 @@ function readSpool(value: unknown, reading: Reading): SpoolConfig | undefined {
       maxBytes: spool.max_bytes,
       minFreeBytes: spool.min_free,
       deadLetterMaxAgeMs: spool.dead_letter_max_age,
+      deadLetterMax: spool.dead_letter_max,
     }
   );
 }

@@ -5,6 +5,7 @@ import type { Random } from '../kit/random.ts';
 import type { Timers } from '../kit/timers.ts';
 import type { Entry, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
+import type { DeliveryPolicy } from './attempt.ts';
 import { createPolicies } from './policy.ts';
 import { createPoolDispatcher, type PoolDispatcher } from './pool-dispatcher.ts';
 import { createPoolThreads } from './pool-threads.ts';
@@ -30,11 +31,15 @@ export interface Dispatcher {
   stop(graceMs: number): Promise<void>;
   /** Stores what a packet leaves behind and begins to deliver it; resolves when it is on disk. */
   accept(leavings: Omit<Entry, 'claim'>): Promise<void>;
+  /** Goes on with other pools and handlers; resolves when they run. */
+  reconfigure(parts: Pick<DispatcherOptions, 'handlers' | 'pools'>): Promise<void>;
   inFlight(): readonly { readonly pool: string; readonly value: number; readonly workers: number }[];
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { spool, events } = options;
+  let configs = new Map(options.pools.map((pool) => [pool.id, pool]));
+  let policies = policiesOf(options);
   const pools = new Map(options.pools.map((pool) => [pool.id, openPool(pool)]));
 
   function openPool(pool: PoolConfig): PoolDispatcher {
@@ -44,7 +49,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       ...options,
       pool: id,
       workers,
-      policyFor: createPolicies(pool, options.handlers),
+      policyFor: (handler) => policies(configs.get(id) ?? pool, handler),
       openThreads: (callbacks) => createPoolThreads({ ...options, ...callbacks, settings, threads }),
       onReady: wake,
     });
@@ -79,15 +84,35 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     await Promise.all([...pools.values()].map(act));
   }
 
+  async function reconfigure(parts: Pick<DispatcherOptions, 'handlers' | 'pools'>): Promise<void> {
+    const added = parts.pools.filter(({ id }) => !pools.has(id)).map((pool) => [pool.id, openPool(pool)] as const);
+    await Promise.all(added.map(([, pool]) => pool.start()));
+    const kept = new Set(parts.pools.map(({ id }) => id));
+    const removed = [...pools].filter(([id]) => !kept.has(id));
+    configs = new Map(parts.pools.map((pool) => [pool.id, pool]));
+    policies = policiesOf(parts);
+    for (const [id, pool] of added) pools.set(id, pool);
+    for (const [id, pool] of removed) {
+      pools.delete(id);
+      void pool.stop(0);
+    }
+    wake([...pools.keys()]);
+  }
+
   return {
+    reconfigure,
     start: async () => {
       warnOfOrphans();
       await each((pool) => pool.start());
     },
     stop: (graceMs) => each((pool) => pool.stop(graceMs)),
     accept,
-    inFlight: () => options.pools.map(({ id, workers }) => ({ pool: id, value: pools.get(id)?.inFlight ?? 0, workers })),
+    inFlight: () => [...configs.values()].map(({ id, workers }) => ({ pool: id, value: pools.get(id)?.inFlight ?? 0, workers })),
   };
+}
+
+function policiesOf({ handlers }: Pick<DispatcherOptions, 'handlers'>): (pool: PoolConfig, handler: string) => DeliveryPolicy {
+  return (pool, handler) => createPolicies(pool, handlers)(handler);
 }
 
 function settingsOf(pool: PoolConfig, userAgent: string): PoolThreadSettings {

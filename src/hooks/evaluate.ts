@@ -31,6 +31,8 @@ export interface Evaluator {
    * rejects: a callback that goes wrong makes a dead letter of its own handler and harms no other.
    */
   evaluate(packet: Packet): Eventually<Evaluation>;
+  /** From the next packet on these are the handlers; a packet under way goes on with those that it met first. */
+  swap(handlers: readonly LoadedHandler[]): void;
 }
 
 const nothing: Evaluation = { deliveries: [], deadLetters: [] };
@@ -40,7 +42,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
   const call = createCaller({ timeoutMs: limits.timeoutMs, watch, clock, timers, events });
   const meet = createMeet({ call, watch, leavings: createLeavings({ clock, newId }), events });
   const contextOf = createContexts();
-  const byHost = groupByHost(options.handlers);
+  let byHost = groupByHost(options.handlers);
 
   return {
     evaluate: (packet) => {
@@ -49,6 +51,9 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
 
       const context = contextOf(packet);
       return fanOut(handlers, (handler) => meet(handler, packet, context));
+    },
+    swap: (handlers) => {
+      byHost = groupByHost(handlers);
     },
   };
 }

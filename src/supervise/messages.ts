@@ -1,4 +1,6 @@
+import type { LogLevel } from '../config/config.ts';
 import type { ErrorCode } from '../kit/errors.ts';
+import type { ReloadCounts, ReloadResult } from '../service.ts';
 import type { Strike } from './shared-watch.ts';
 
 /** What a service thread is born with. */
@@ -6,18 +8,27 @@ export interface ServiceThreadData {
   readonly file: string;
   readonly watchMemory: SharedArrayBuffer;
   readonly strikes: readonly Strike[];
+  /** Those that other threads before it were asked for. */
+  readonly reloads: ReloadCounts;
 }
 
-/** Supervisor → service thread: stop gracefully. */
+/** Supervisor → service thread: stop gracefully; read the file anew. */
 export interface ToServiceThread {
-  readonly kind: 'stop';
+  readonly kind: 'reload' | 'stop';
 }
 
 /** Service thread → supervisor. */
 export type FromServiceThread =
-  /** Configured: these are the handlers, and how long a callback may hold the thread. */
-  | { readonly kind: 'configured'; readonly handlers: readonly string[]; readonly blockTimeoutMs: number }
+  /** Configured, at the start and by a reload: these handlers may be called, and so long may a callback hold the thread. */
+  | {
+      readonly kind: 'configured';
+      readonly handlers: readonly string[];
+      readonly blockTimeoutMs: number;
+      readonly logLevel: LogLevel;
+    }
   /** All parts run (attachments may still be connecting). */
   | { readonly kind: 'started' }
+  /** A reload has ended; with `restart` the thread wants to be replaced. */
+  | { readonly kind: 'reloaded'; readonly result: ReloadResult }
   /** It could not start, or cannot go on. */
   | { readonly kind: 'failed'; readonly code: ErrorCode | undefined; readonly message: string };

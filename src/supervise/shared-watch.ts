@@ -24,8 +24,16 @@ export interface Strike {
 /** After so many strikes a handler is skipped for a packet. */
 export const strikesAllowed = 3;
 
+export interface SharedWatch extends CallbackWatch {
+  /**
+   * Takes in the handlers of a new configuration; gives all names that there have been. An index never changes its
+   * meaning: whoever looks with an older list meets a handler that is not in it yet, and never takes one for another.
+   */
+  know(handlers: readonly string[]): readonly string[];
+}
+
 /** The service thread's side: some tens of nanoseconds a call. */
-export function createSharedWatch(memory: SharedArrayBuffer, handlers: readonly string[], strikes: readonly Strike[]): CallbackWatch {
+export function createSharedWatch(memory: SharedArrayBuffer, handlers: readonly string[], strikes: readonly Strike[]): SharedWatch {
   const head = new Int32Array(memory, 0, 3);
   const key = new Uint16Array(memory, headBytes);
   const indexes = new Map(handlers.map((handler, index) => [handler, index]));
@@ -47,6 +55,10 @@ export function createSharedWatch(memory: SharedArrayBuffer, handlers: readonly 
     },
     left: () => {
       Atomics.add(head, 0, 1);
+    },
+    know: (more) => {
+      for (const handler of more) if (!indexes.has(handler)) indexes.set(handler, indexes.size);
+      return [...indexes.keys()];
     },
     struckOut: (handler, packetKey) => out.size > 0 && out.has(`${handler}\n${packetKey}`),
   };

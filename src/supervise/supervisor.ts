@@ -2,7 +2,7 @@
  * Runs the service in a thread of its own and looks after it from the main thread:
  *
  *   starting → running → stopping → stopped
- *      ↓          ↓ failed, died, or blocked by a callback
+ *      ↓          ↓ failed, died, blocked by a callback, or asked for a configuration that it cannot take while it runs
  *    failed    starting again (after a wait that doubles while it keeps failing)
  *
  * A thread, not a process: it ends with us whatever ends us, even `kill -9`, and a thread that a callback blocks for
@@ -11,12 +11,14 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import type { LogLevel } from '../config/config.ts';
 import { type Backoff, backoffMs } from '../kit/backoff.ts';
 import type { Clock } from '../kit/clock.ts';
-import { createDeferred } from '../kit/deferred.ts';
+import { createDeferred, type Deferred } from '../kit/deferred.ts';
 import { type ErrorCode, ServiceError } from '../kit/errors.ts';
 import type { Random } from '../kit/random.ts';
 import type { Timers } from '../kit/timers.ts';
+import type { ReloadResult } from '../service.ts';
 import type { FromServiceThread, ServiceThreadData, ToServiceThread } from './messages.ts';
 import { createWatchMemory, lookInside, type Strike } from './shared-watch.ts';
 
@@ -27,6 +29,8 @@ export interface SupervisorOptions {
   readonly timers: Timers;
   /** Told when the thread has to be replaced, and why. */
   readonly onTrouble: (trouble: Trouble) => void;
+  /** Told the log level of each configuration that runs. */
+  readonly onConfigured?: (logLevel: LogLevel) => void;
 }
 
 export type Trouble =
@@ -36,8 +40,8 @@ export type Trouble =
 export interface Supervisor {
   /** Resolves when the service runs; rejects with why it cannot. */
   start(): Promise<void>;
-  /** Stops the running service gracefully and starts it anew from the file; resolves when the old one has stopped. */
-  restart(): Promise<void>;
+  /** Has the service read its file anew. A service that waits to be started again is started now. */
+  reload(): void;
   /** Resolves when the service has stopped gracefully. */
   stop(): Promise<void>;
 }
@@ -66,20 +70,23 @@ interface ServiceThread {
 }
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
-  const { clock, timers, random } = options;
+  const { clock, timers, random, onConfigured = () => undefined } = options;
   const strikes = new Map<string, Strike>();
+  const reloads: Record<ReloadResult, number> = { applied: 0, refused: 0, restart: 0 };
   let thread: ServiceThread | undefined;
   let stopping = false;
   let failures = 0;
   let launchedAt = 0;
   let callOffLook: () => void = () => undefined;
   let callOffRestart: () => void = () => undefined;
+  let waiting = false;
+  let ending: Promise<void> = Promise.resolve();
 
   function launch(): Promise<void> {
     launchedAt = clock.monotonic();
     const started = createDeferred<void>();
     const memory = createWatchMemory();
-    const data: ServiceThreadData = { file: options.file, watchMemory: memory, strikes: [...strikes.values()] };
+    const data: ServiceThreadData = { file: options.file, watchMemory: memory, strikes: [...strikes.values()], reloads };
     const worker = new Worker(entryUrl(), { workerData: data, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
     const gone = createDeferred<void>();
     const launched: ServiceThread = {
@@ -93,20 +100,33 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     };
     thread = launched;
 
-    worker.on('message', (message: FromServiceThread) => {
-      if (message.kind === 'configured') Object.assign(launched, { handlers: message.handlers, blockTimeoutMs: message.blockTimeoutMs });
-      else if (message.kind === 'failed') failed(launched, message, started.reject);
-      else {
-        launched.started = true;
-        started.resolve();
-      }
-    });
+    worker.on('message', (message: FromServiceThread) => heard(launched, message, started));
     worker.on('error', (error) => failed(launched, { code: undefined, message: error.stack ?? error.message }, started.reject));
     worker.on('exit', (code) => {
       gone.resolve();
       failed(launched, { code: undefined, message: `the service thread ended with code ${code}` }, started.reject);
     });
     return started.promise;
+  }
+
+  function heard(who: ServiceThread, message: FromServiceThread, started: Deferred<void>): void {
+    switch (message.kind) {
+      case 'configured':
+        who.handlers = message.handlers;
+        who.blockTimeoutMs = message.blockTimeoutMs;
+        return onConfigured(message.logLevel);
+      case 'started':
+        who.started = true;
+        return started.resolve();
+      case 'reloaded':
+        reloads[message.result] += 1;
+        if (message.result === 'restart' && who === thread) replace(who);
+        return;
+      case 'failed':
+        return failed(who, message, started.reject);
+      default:
+        message satisfies never;
+    }
   }
 
   /** Of a thread's several last words only the first counts. A thread that never started is the caller's to judge. */
@@ -122,10 +142,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     failures = clock.monotonic() - launchedAt >= provenAfterMs ? 1 : failures + 1;
     const restartInMs = backoffMs(restartBackoff, failures, random);
     options.onTrouble({ kind: 'failed', message, restartInMs });
+    waiting = true;
     callOffRestart = timers.after(restartInMs, relaunch);
   }
 
   function relaunch(): void {
+    waiting = false;
     if (stopping) return;
     launch().catch((error: Error) => startLater(error.message));
   }
@@ -155,11 +177,21 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     void blocked.worker.terminate().then(relaunch);
   }
 
-  async function end(ending: ServiceThread | undefined): Promise<void> {
-    if (ending === undefined) return;
-    const message: ToServiceThread = { kind: 'stop' };
-    ending.worker.postMessage(message);
-    await ending.gone;
+  /** The old one stops gracefully first: it holds the spool, the admin listener and the component. */
+  function replace(old: ServiceThread): void {
+    thread = undefined;
+    ending = end(old);
+    void ending.then(relaunch);
+  }
+
+  async function end(last: ServiceThread | undefined): Promise<void> {
+    if (last === undefined) return;
+    tell(last, { kind: 'stop' });
+    await last.gone;
+  }
+
+  function tell(who: ServiceThread, message: ToServiceThread): void {
+    who.worker.postMessage(message);
   }
 
   return {
@@ -167,18 +199,17 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       await launch();
       look();
     },
-    restart: async () => {
+    reload: () => {
+      if (thread !== undefined) tell(thread, { kind: 'reload' });
+      if (!waiting) return;
       callOffRestart();
-      const old = thread;
-      thread = undefined;
-      await end(old);
       relaunch();
     },
     stop: async () => {
       stopping = true;
       callOffRestart();
       callOffLook();
-      await end(thread);
+      await Promise.all([ending, end(thread)]);
     },
   };
 }

@@ -2,28 +2,24 @@ import { ServiceError } from '../kit/errors.ts';
 import { attemptBuckets, waitBuckets } from './buckets.ts';
 import type { EventBus, Events } from './events.ts';
 import type { MetricRegistry } from './registry.ts';
+import type { Roster } from './roster.ts';
 
-interface DeliveryOptions {
-  readonly events: EventBus;
-  readonly pools: readonly string[];
-  /** Which pool each handler delivers to. */
-  readonly handlers: readonly { readonly name: string; readonly pool: string }[];
+/** What operators watch of the way from the spool to the backends. Pools show 0 as soon as they are configured. */
+export function countDeliveries(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+  countAttempts(registry, events, roster);
+  countFates(registry, events, roster);
+  countStillBorn(registry, events, roster);
+  countThreadDeaths(registry, events, roster);
 }
 
-/** What operators watch of the way from the spool to the backends. Pools show 0 from the start. */
-export function countDeliveries(registry: MetricRegistry, { events, pools, handlers }: DeliveryOptions): void {
-  countAttempts(registry, events, pools);
-  countFates(registry, events, pools);
-  countStillBorn(registry, events, handlers);
-  countThreadDeaths(registry, events, pools);
-}
-
-function countAttempts(registry: MetricRegistry, events: EventBus, pools: readonly string[]): void {
+function countAttempts(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const attempts = registry.counter('event_pusher_attempts_total');
   const duration = registry.histogram('event_pusher_attempt_duration_seconds', attemptBuckets);
   const firstLag = registry.histogram('event_pusher_first_attempt_lag_seconds', waitBuckets);
   const retries = registry.counter('event_pusher_retries_total');
-  for (const series of [duration, firstLag, retries]) for (const pool of pools) series.at(pool);
+  roster.eachPool((pool) => {
+    for (const series of [duration, firstLag, retries]) series.at(pool);
+  });
 
   events.on('attempt.ended', ({ pool, attempt, outcome, ageMs }) => {
     attempts.at(pool, outcome.kind, codeClass(outcome)).add();
@@ -39,13 +35,15 @@ function codeClass(outcome: Events['attempt.ended']['outcome']): string {
   return outcome.kind === 'answered' ? (codeClasses[Math.floor(outcome.status / 100)] ?? 'other') : 'none';
 }
 
-function countFates(registry: MetricRegistry, events: EventBus, pools: readonly string[]): void {
+function countFates(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const accepted = registry.counter('event_pusher_accepted_total');
   const deliveries = registry.counter('event_pusher_deliveries_total');
   const latency = registry.histogram('event_pusher_delivery_latency_seconds', waitBuckets);
   const leftLane = registry.counter('event_pusher_left_lane_total');
-  for (const series of [accepted, latency, leftLane]) for (const pool of pools) series.at(pool);
-  for (const disposition of ['delivered', 'dead', 'retry']) for (const pool of pools) deliveries.at(pool, disposition);
+  roster.eachPool((pool) => {
+    for (const series of [accepted, latency, leftLane]) series.at(pool);
+    for (const disposition of ['delivered', 'dead', 'retry']) deliveries.at(pool, disposition);
+  });
 
   events.on('delivery.accepted', ({ pool }) => accepted.at(pool).add());
   events.on('delivery.left-lane', ({ pool }) => leftLane.at(pool).add());
@@ -56,10 +54,13 @@ function countFates(registry: MetricRegistry, events: EventBus, pools: readonly 
 }
 
 /** Dead letters have two sources: deliveries that were given up, and callbacks that never made one. */
-function countStillBorn(registry: MetricRegistry, events: EventBus, handlers: DeliveryOptions['handlers']): void {
+function countStillBorn(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const deadLetters = registry.counter('event_pusher_dead_letters_total');
-  const poolOf = new Map(handlers.map(({ name, pool }) => [name, pool]));
-  for (const { pool } of handlers) deadLetters.at(pool, 'callback-failed');
+  const poolOf = new Map<string, string>();
+  roster.eachHandler(({ name, pool }) => {
+    poolOf.set(name, pool);
+    deadLetters.at(pool, 'callback-failed');
+  });
 
   events.on('delivery.settled', ({ pool, disposition, reason }) => {
     if (disposition === 'dead') deadLetters.at(pool, reason).add();
@@ -70,9 +71,9 @@ function countStillBorn(registry: MetricRegistry, events: EventBus, handlers: De
   });
 }
 
-function countThreadDeaths(registry: MetricRegistry, events: EventBus, pools: readonly string[]): void {
+function countThreadDeaths(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const deaths = registry.counter('event_pusher_pool_thread_deaths_total');
-  for (const pool of pools) deaths.at(pool);
+  roster.eachPool((pool) => deaths.at(pool));
   events.on('pool.thread', ({ pool, state }) => {
     if (state === 'died') deaths.at(pool).add();
   });

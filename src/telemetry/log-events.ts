@@ -14,6 +14,7 @@ export function subscribeLog(events: EventBus, log: Logger): void {
   logStrays(events, log);
   logSpool(events, log);
   logThreads(events, log);
+  logReloads(events, log);
   events.on('notice', ({ text }) => log.info({ event: 'notice' }, text));
   // Whatever the level: scripts wait for this line.
   const always = log.child({}, { level: 'info' });
@@ -88,6 +89,22 @@ function logThreads(events: EventBus, log: Logger): void {
   events.on('pool.thread', ({ pool, state, reason }) => {
     if (state === 'died') log.error({ event: 'pool.thread', pool, state, reason }, `a thread of pool ${pool} died and is replaced`);
     else log.debug({ event: 'pool.thread', pool, state, reason }, `a thread of pool ${pool} started`);
+  });
+}
+
+function logReloads(events: EventBus, log: Logger): void {
+  events.on('config.reload', ({ result, reason }) => {
+    const told = { event: 'config.reload', result };
+    switch (result) {
+      case 'applied':
+        return log.info(told, `the new configuration runs: ${reason}`);
+      case 'refused':
+        return log.error(told, `the new configuration is refused and the old one stays: ${reason}`);
+      case 'restart':
+        return log.info(told, `the service is started anew for what it cannot change while it runs: ${reason}`);
+      default:
+        return result satisfies never;
+    }
   });
 }
 

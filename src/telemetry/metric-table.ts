@@ -107,6 +107,22 @@ export const metricTable = {
   event_pusher_spool_writable: { type: 'gauge', labels: [], help: '1 while the spool takes deliveries in, 0 while intake waits.' },
   event_pusher_spool_commit_duration_seconds: { type: 'histogram', labels: [], help: 'Duration of the transactions of the spool.' },
   event_pusher_spool_commands_total: { type: 'counter', labels: [], help: 'Appends, claims and settlements committed by the spool.' },
+
+  event_pusher_config_reloads_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'New configurations asked for: applied to the running service, applied by a restart of it, or refused.',
+  },
+  event_pusher_config_last_reload_successful: {
+    type: 'gauge',
+    labels: [],
+    help: '1 while the configuration that was read last is what runs, 0 after one that was refused.',
+  },
+  event_pusher_config_last_reload_success_timestamp_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'When the configuration that runs was read.',
+  },
   event_pusher_build_info: { type: 'gauge', labels: ['version', 'node'], help: 'Always 1; the labels tell what is running.' },
 
   mod_event_pusher_http_sent_count: {

@@ -1,5 +1,6 @@
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import type { MetricRegistry } from './registry.ts';
+import type { Roster } from './roster.ts';
 
 /** What only its owner knows, asked for on each scrape; none of it may wait or count rows. */
 export interface Readings {
@@ -23,7 +24,7 @@ export interface SpoolReading {
 interface GaugeOptions {
   readonly readings: Readings;
   readonly clock: Clock;
-  readonly pools: readonly string[];
+  readonly roster: Roster;
 }
 
 export function readGauges(registry: MetricRegistry, options: GaugeOptions): void {
@@ -42,11 +43,11 @@ export function readGauges(registry: MetricRegistry, options: GaugeOptions): voi
   );
 }
 
-function readSpool(registry: MetricRegistry, { readings, clock, pools }: GaugeOptions): void {
+function readSpool(registry: MetricRegistry, { readings, clock, roster }: GaugeOptions): void {
   /** A pool that the spool has never met has an empty backlog, not an unknown one. */
   function depths(): SpoolReading['depths'] {
     const known = readings.spoolStats().depths;
-    const missing = pools.filter((pool) => !known.some((depth) => depth.pool === pool));
+    const missing = roster.pools.filter((pool) => !known.some((depth) => depth.pool === pool));
     return [...known, ...missing.map((pool) => ({ pool, waiting: 0, dead: 0 }))];
   }
 
@@ -59,7 +60,7 @@ function readSpool(registry: MetricRegistry, { readings, clock, pools }: GaugeOp
   registry.gauge('event_pusher_spool_oldest_age_seconds', () => {
     const { oldest } = readings.spoolStats();
     const now = clock.now();
-    return [...new Set([...pools, ...Object.keys(oldest)])].map((pool) => [[pool], Math.max(0, now - (oldest[pool] ?? now)) / 1000]);
+    return [...new Set([...roster.pools, ...Object.keys(oldest)])].map((pool) => [[pool], Math.max(0, now - (oldest[pool] ?? now)) / 1000]);
   });
   registry.gauge('event_pusher_spool_bytes', () => [[[], readings.spoolStats().bytes]]);
   registry.gauge('event_pusher_spool_writable', () => [[[], Number(readings.spoolStats().writable)]]);

@@ -15,7 +15,11 @@ ${attachment}
 [outgoing_pools.http.slow]
 workers = 3
 client = "got"
-retry = { schedule = ["250ms", "90s"], accept = [404], defer = [403], refuse = [503] }
+retry = { schedule = ["250ms", "90s"], accept = [404], defer = [403], refuse = [503], first_attempt_share = 0.75 }
+rate_limit = { requests = 90, per = "1m", burst = 5 }
+circuit_breaker = { failure_ratio = 0.25, min_attempts = 3, window = "1m", open = "1500ms", max_open = "1h" }
+max_backlog = 1000
+overflow = "refuse"
 [outgoing_pools.http.slow.connection]
 host = "http://127.0.0.1:8000"
 path_prefix = "/api"
@@ -30,22 +34,29 @@ options = { brand = "x \\"y\\"", limits = [1, 2.5], deep = { "odd key" = true } 
 [spool]
 engine = "memory"
 max_bytes = "1GiB"
+dead_letter_max = 50
 [admin]
 listen = "[::1]:0"
 [metrics]
 mongooseim = true
 `;
 
-test('what is printed is a configuration that comes to the same', async () => {
-  const config = await load(everything);
-  const [toml = ''] = renderCheck(config).split('\n\nRequests go to:');
+test.each([
+  ['all keys', everything],
+  ['a breaker switched off', `${pool}[outgoing_pools.http.http_pool]\ncircuit_breaker = false`],
+])('what is printed of %s is a configuration that comes to the same', async (_, text) => {
+  const config = await load(text);
+  const [toml = ''] = renderCheck(config).split(/\n\n(?:Requests go to|Notices):/);
   const again = await load(toml.replace('[redacted]', 'a secret of the test'));
-  expect({ ...again, file: config.file }).toEqual(config);
+  // What is printed gives every key, so that something may be said of keys which the file left out.
+  expect({ ...again, file: config.file, notices: config.notices }).toEqual(config);
 });
 
 test('defaults are shown, secrets are not', async () => {
   const shown = renderCheck(await load(`${pool}${attachment}[modules.mod_event_pusher.backend.http]`));
   expect(shown).toContain('call_timeout = "5s"\n');
+  expect(shown).toContain('circuit_breaker.max_open = "5m"\nmax_backlog = 1000000\noverflow = "dead-letter-oldest"\n');
+  expect(shown).toContain('dead_letter_max = 100000\n');
   expect(shown).toContain('retry.schedule = ["1s", "5s", "30s", "2m", "10m", "30m", "1h", "3h", "6h", "12h"]\n');
   expect(shown).toContain('secret = "[redacted]"\n');
   expect(shown).not.toContain('a secret of the test');

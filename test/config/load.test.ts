@@ -88,6 +88,11 @@ test('every default is filled in', async () => {
         requestTimeoutMs: 2000,
         callTimeoutMs: 5000,
         retry: { jitter: 0.2, maxAgeMs: 3 * 86_400_000, accept: [], defer: [], refuse: [] },
+        firstAttemptShare: 0.5,
+        rateLimit: undefined,
+        circuitBreaker: { failureRatio: 0.5, minAttempts: 20, windowMs: 30_000, openMs: 30_000, maxOpenMs: 300_000 },
+        maxBacklog: 1_000_000,
+        overflow: 'dead-letter-oldest',
         tls: { verify: true, ca: undefined },
       },
     ],
@@ -99,6 +104,7 @@ test('every default is filled in', async () => {
       maxBytes: 10e9,
       minFreeBytes: 64e6,
       deadLetterMaxAgeMs: 30 * 86_400_000,
+      deadLetterMax: 100_000,
     },
     admin: { host: '127.0.0.1', port: 9464, token: undefined },
     metrics: { mongooseim: false, token: undefined },
@@ -177,6 +183,56 @@ test('a handler’s own keys arrive', async () => {
       options: { brand: 'x', limits: [1, 2] },
     },
   ]);
+});
+
+const poolWith = (keys: string): string => `[outgoing_pools.http.http_pool]\n${keys}\n${pool}`;
+
+test.each([
+  ['25', { requests: 25, perMs: 1000, burst: 25 }],
+  ['{ requests = 25 }', { requests: 25, perMs: 1000, burst: 25 }],
+  ['{ requests = 600, per = "1m", burst = 50 }', { requests: 600, perMs: 60_000, burst: 50 }],
+])('the rate limit %s is read', async (written, rateLimit) => {
+  expect((await load(poolWith(`rate_limit = ${written}`))).pools).toMatchObject([{ rateLimit }]);
+});
+
+test.each(['false', '{ enabled = false, open = "1m" }'])('circuit_breaker = %s switches it off', async (written) => {
+  expect((await load(poolWith(`circuit_breaker = ${written}`))).pools).toMatchObject([{ circuitBreaker: undefined }]);
+});
+
+test.each([
+  ['true', { failureRatio: 0.5, minAttempts: 20, windowMs: 30_000, openMs: 30_000, maxOpenMs: 300_000 }],
+  ['{ failure_ratio = 1, min_attempts = 1, window = "1m" }', { failureRatio: 1, minAttempts: 1, windowMs: 60_000 }],
+  ['{ open = "1s", max_open = "2s" }', { openMs: 1000, maxOpenMs: 2000 }],
+  ['{ open = "10m" }', { openMs: 600_000, maxOpenMs: 600_000 }],
+])('the circuit breaker %s is read', async (written, circuitBreaker) => {
+  expect((await load(poolWith(`circuit_breaker = ${written}`))).pools).toMatchObject([{ circuitBreaker }]);
+});
+
+test('a pool’s bounds and the share of first attempts arrive', async () => {
+  const keys = 'max_backlog = 500\noverflow = "refuse"\nretry.first_attempt_share = 0.25';
+  expect((await load(poolWith(keys))).pools).toMatchObject([{ maxBacklog: 500, overflow: 'refuse', firstAttemptShare: 0.25 }]);
+});
+
+test('an overflow that holds the intake of other pools is told', async () => {
+  expect((await load(poolWith('overflow = "hold-intake"\nmax_backlog = 500'))).notices).toContain(
+    'outgoing_pools.http.http_pool.overflow: "hold-intake" stops the intake of every pool, not only of this one, while 500 deliveries wait here',
+  );
+});
+
+test('a ttl that max_age forestalls is told', async () => {
+  const withTtl = (ttl: string): string => `${poolWith('retry.max_age = "30h"')}[modules.mod_event_pusher.backend.http]\nttl = "${ttl}"`;
+  expect((await load(withTtl('31h'))).notices).toContain(
+    'modules.mod_event_pusher.backend.http.ttl: has no effect, retry.max_age of pool http_pool is shorter',
+  );
+  expect((await load(withTtl('30h'))).notices.join()).not.toContain('ttl');
+});
+
+test('a retry schedule that max_age cuts short is told', async () => {
+  const withSchedule = (last: string): string => poolWith(`retry = { schedule = ["10m", "${last}"], max_age = "1h" }`);
+  expect((await load(withSchedule('51m'))).notices).toContain(
+    'outgoing_pools.http.http_pool.retry.schedule: its waits take longer than retry.max_age, which ends a delivery before the last of them',
+  );
+  expect((await load(withSchedule('50m'))).notices.join()).not.toContain('schedule');
 });
 
 test('a handler that is not enabled is checked and left out', async () => {

@@ -36,6 +36,7 @@ test.each<[text: string, line: string]>([
     '[spool]\nmax_bytes = "10 elephants"',
     'spool.max_bytes: received "10 elephants", expected a size: bytes, or a string such as "512KiB", "10MB", "1GB"',
   ],
+  ['[spool]\ndead_letter_max = 0', 'spool.dead_letter_max: received 0, expected a whole number of 1 or more'],
   ['[metrics]\nmongooseim = "yes"', 'metrics.mongooseim: received "yes", expected true or false'],
   ['[admin]\nlisten = "9464"', 'admin.listen: received "9464", expected address:port, such as "127.0.0.1:9464" or "[::1]:9464"'],
   [
@@ -129,9 +130,48 @@ test.each<[text: string, line: string]>([
   [poolWith('call_timeout = 0'), `${p}.call_timeout: received 0, expected a duration of 1 ms or more`],
   [poolWith('client = "fetch"'), `${p}.client: received "fetch", expected one of got, undici`],
   [
-    poolWith('rate_limit = {}'),
-    `${p}.rate_limit: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, threads, max_response_size, retry`,
+    poolWith('rate_limits = 5'),
+    `${p}.rate_limits: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, threads, max_response_size, retry, rate_limit, circuit_breaker, max_backlog, overflow (did you mean "rate_limit"?)`,
   ],
+  [
+    poolWith('rate_limit = "fast"'),
+    `${p}.rate_limit: received "fast", expected a number of requests per second, or a table such as { requests = 100, per = "1s", burst = 200 }`,
+  ],
+  [poolWith('rate_limit = 0'), `${p}.rate_limit: received 0, expected a whole number of 1 or more`],
+  [poolWith('rate_limit = {}'), `${p}.rate_limit.requests: received nothing, expected a whole number of 1 or more`],
+  [poolWith('rate_limit = { requests = 1, per = 0 }'), `${p}.rate_limit.per: received 0, expected a duration of 1 ms or more`],
+  [poolWith('rate_limit = { requests = 1, burst = 0.5 }'), `${p}.rate_limit.burst: received 0.5, expected a whole number of 1 or more`],
+  [
+    poolWith('rate_limit = { request = 1, requests = 1 }'),
+    `${p}.rate_limit.request: received an unknown key, expected one of requests, per, burst (did you mean "requests"?)`,
+  ],
+  [poolWith('circuit_breaker = "off"'), `${p}.circuit_breaker: received "off", expected a table, or false for none`],
+  [
+    poolWith('circuit_breaker = { failure_ratoi = 0.5 }'),
+    `${p}.circuit_breaker.failure_ratoi: received an unknown key, expected one of enabled, failure_ratio, min_attempts, window, open, max_open (did you mean "failure_ratio"?)`,
+  ],
+  [
+    poolWith('circuit_breaker = { failure_ratio = 0 }'),
+    `${p}.circuit_breaker.failure_ratio: received 0, expected a number above 0, at most 1`,
+  ],
+  [
+    poolWith('circuit_breaker = { failure_ratio = 1.5 }'),
+    `${p}.circuit_breaker.failure_ratio: received 1.5, expected a number above 0, at most 1`,
+  ],
+  [
+    poolWith('circuit_breaker = { min_attempts = 0 }'),
+    `${p}.circuit_breaker.min_attempts: received 0, expected a whole number of 1 or more`,
+  ],
+  [
+    poolWith('circuit_breaker = { open = "1m", max_open = "30s" }'),
+    `${p}.circuit_breaker.max_open: received "30s", expected at least circuit_breaker.open (60000 ms)`,
+  ],
+  [poolWith('max_backlog = 0'), `${p}.max_backlog: received 0, expected a whole number of 1 or more`],
+  [
+    poolWith('overflow = "hold_intake"'),
+    `${p}.overflow: received "hold_intake", expected one of dead-letter-oldest, refuse, hold-intake (did you mean "hold-intake"?)`,
+  ],
+  [poolWith('retry.first_attempt_share = 50'), `${p}.retry.first_attempt_share: received 50, expected a number from 0 to 1`],
   [poolWith('retry.jitter = 2'), `${p}.retry.jitter: received 2, expected a number from 0 to 1`],
   [poolWith('retry.schedule = ["1s", "soon"]'), `${p}.retry.schedule[1]: received "soon", expected ${durations}`],
   [poolWith('retry.defer = [99]'), `${p}.retry.defer[0]: received 99, expected a whole number from 100 to 599`],

@@ -47,6 +47,7 @@ test('pool options that mean something else here are told', async () => {
       expect.stringMatching(/^outgoing_pools\.http\.http_pool\.strategy: "best_worker" works as "available_worker"/),
       expect.stringMatching(/^outgoing_pools\.http\.http_pool\.max_worker_queue_len: has no effect/),
       expect.stringMatching(/^outgoing_pools\.http\.http_pool\.call_timeout: ends an attempt after 1000 ms/),
+      expect.stringMatching(/^outgoing_pools\.http\.http_pool\.call_timeout: counts from when a worker takes the request/),
     ]),
   );
 });
@@ -58,6 +59,16 @@ test.each(['best_worker', 'random_worker', 'next_worker', 'next_available_worker
     expect(config.notices.join('\n')).toContain(`outgoing_pools.http.p.strategy: "${strategy}" works as "available_worker"`);
   },
 );
+
+test('next_available_worker is told never to fail at once', async () => {
+  const config = await load(`[outgoing_pools.http.p]\nstrategy = "next_available_worker"\n[outgoing_pools.http.p${connection('http://a')}`);
+  expect(config.notices.join('\n')).toContain('and none fails because every worker is busy');
+});
+
+test('nothing is said of a call_timeout that is not in the file', async () => {
+  const config = await load(`[outgoing_pools.http.p${connection('http://a')}`);
+  expect(config.notices.join('\n')).not.toContain('call_timeout');
+});
 
 test('the strategy available_worker is what a durable queue does, and no notice is given', async () => {
   const config = await load(`[outgoing_pools.http.p]\nstrategy = "available_worker"\n[outgoing_pools.http.p${connection('http://a')}`);

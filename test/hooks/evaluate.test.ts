@@ -310,6 +310,17 @@ test('bytes are kept as they were when the callback gave them', () => {
   expect(deliveries.map(({ body }) => Buffer.from(body).toString())).toEqual(['before']);
 });
 
+test('after a swap packets meet the new handlers, and one under way goes on with those that it met first', async () => {
+  const answer = createDeferred<boolean>();
+  const evaluator = evaluatorOf([makeHandler({ name: 'waits' }, { shouldMakeReq: () => answer.promise }), makeHandler({ name: 'old' })]);
+  const underWay = evaluator.evaluate(makePacket());
+  evaluator.swap([makeHandler({ name: 'new' })]);
+
+  expect(made(evaluator.evaluate(makePacket())).deliveries.map(({ handler }) => handler)).toEqual(['new']);
+  answer.resolve(true);
+  expect((await underWay).deliveries.map(({ handler }) => handler)).toEqual(['waits', 'old']);
+});
+
 function evaluatorOf(handlers: LoadedHandler | readonly LoadedHandler[], watch: CallbackWatch = unwatched) {
   const events = createEventBus();
   const seen: Seen = { 'callback.ended': [], 'callback.failed': [] };
@@ -318,7 +329,7 @@ function evaluatorOf(handlers: LoadedHandler | readonly LoadedHandler[], watch: 
 
   const timers = createFakeTimers();
   let made = 0;
-  const { evaluate } = createEvaluator({
+  const { evaluate, swap } = createEvaluator({
     handlers: [handlers].flat(),
     limits: { timeoutMs: 5000, blockTimeoutMs: 1000 },
     watch,
@@ -327,7 +338,7 @@ function evaluatorOf(handlers: LoadedHandler | readonly LoadedHandler[], watch: 
     newId: () => `delivery-${++made}` as DeliveryId,
     events,
   });
-  return { evaluate, seen, timers };
+  return { evaluate, swap, seen, timers };
 }
 
 interface Seen {

@@ -83,17 +83,21 @@ describe('on SIGTERM', () => {
 });
 
 describe('on SIGHUP', () => {
-  test('it goes on with the changed file, and nothing said meanwhile is lost', async () => {
+  test('it is started anew for what it cannot change while it runs, and nothing said meanwhile is lost', async () => {
     await using chat = await startScriptedChat();
     await using rig = await startPushRig(chat.server.port);
     chat.say('before');
     await rig.settled(1);
-    await rewrite(rig.pusher, (text) => text.replace('path = "/notifications"', 'path = "/elsewhere"'));
+    await rewrite(
+      rig.pusher,
+      (text) => `${text.replace('path = "/notifications"', 'path = "/elsewhere"')}\n[service]\ndrain_timeout = "9s"`,
+    );
     rig.pusher.signal('SIGHUP');
-    await rig.pusher.said((line) => line.event === 'reload');
+    const told = await rig.pusher.said((line) => line.event === 'config.reload');
     chat.say('after');
     await rig.backend.received(2);
 
+    expect([told['result'], told.msg]).toEqual(['restart', expect.stringContaining('service changed')]);
     expect([rig.messages('notifications'), rig.messages('elsewhere')]).toEqual([['before'], ['after']]);
     await eventually(() => rig.pusher.log.filter((line) => line.event === 'ready').length === 2);
     expect(await rig.pusher.stop()).toBe(0);
@@ -104,7 +108,7 @@ describe('on SIGHUP', () => {
     await using rig = await startPushRig(chat.server.port);
     await rewrite(rig.pusher, (text) => text.replace('workers = 20', 'wokers = 20'));
     rig.pusher.signal('SIGHUP');
-    const refusal = await rig.pusher.said((line) => line.event === 'reload.refused');
+    const refusal = await rig.pusher.said((line) => line['result'] === 'refused');
     chat.say('as before');
     await rig.settled(1);
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { wrap } from '../../src/cli/demo/tap-server.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { findChild } from '../../src/packet/xml/element.ts';
 import { chat, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -123,6 +124,50 @@ test('acknowledges and counts a direction that it does not know, an archive resu
   await eventually(() => chatServer.server.acked === 5);
   expect(chatServer.skipped).toEqual(['unknown-direction', 'archive', 'carbon', 'error', 'own']);
   expect(chatServer.handed.every(({ packet }) => packet === undefined)).toBe(true);
+});
+
+test('asks for other stanzas without a pause: what comes meanwhile counts, what comes again is known', async () => {
+  await using chatServer = await startSource({ commit: false });
+  const { server, source, handed } = chatServer;
+  const wants = () => server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
+  await chatServer.attached();
+  server.push(chat('one'), sentByAlice);
+  await eventually(() => handed.length === 1);
+
+  source.renewWant('message');
+  source.renewWant('message presence');
+  server.push(chat('two'), sentByAlice); // is on its way before the question arrives
+  await eventually(() => wants().length === 2 && handed.length === 2);
+  server.push(chat('three'), sentByAlice);
+  await eventually(() => handed.length === 3);
+
+  expect(wants()).toEqual(['message', 'message presence']);
+  expect(chatServer.bodies()).toEqual(['one', 'two', 'three']);
+  expect(new Set(chatServer.skipped)).toEqual(new Set(['duplicate']));
+  expect(chatServer.states.filter(({ host, state }) => host !== '' && state === 'resuming')).toHaveLength(1);
+  for (const { receipt } of handed) receipt.committed();
+  await eventually(() => server.acked === 3);
+});
+
+test('asks for what was wanted last after a reconnect', async () => {
+  await using chatServer = await startSource({ timers: fast });
+  const wants = () => chatServer.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
+  await chatServer.attached();
+  chatServer.server.disconnect();
+  chatServer.source.renewWant('iq');
+  await eventually(() => wants().at(-1) === 'iq');
+});
+
+test('a host that answers the question for other stanzas with an error is asked again', async () => {
+  await using chatServer = await startSource({ timers: fast });
+  const { server, source } = chatServer;
+  await chatServer.attached();
+  server.tapEnabled = false;
+  source.renewWant('iq');
+  await eventually(() => chatServer.states.some(({ state, reason }) => state === 'refused' && reason.includes('has no tap')));
+  server.tapEnabled = true;
+  server.push(chat('one'), sentByAlice);
+  await eventually(() => chatServer.bodies().includes('one'));
 });
 
 test('says which host has no tap, and asks again', async () => {

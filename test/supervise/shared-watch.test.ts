@@ -29,6 +29,18 @@ test('cuts a key that is longer than its place', () => {
   expect(lookInside(memory, handlers)?.packetKey).toBe('k'.repeat(1024));
 });
 
+test('handlers that come later are named with the list that came with them, and never by another’s name before', () => {
+  const memory = createWatchMemory();
+  const watch = createSharedWatch(memory, handlers, []);
+  const later = watch.know(['third', 'second']);
+  expect(later).toEqual(['first', 'second', 'third']);
+  watch.entering('third', 'k');
+  expect([lookInside(memory, handlers)?.handler, lookInside(memory, later)?.handler]).toEqual(['unknown', 'third']);
+  watch.left();
+  watch.entering('second', 'k');
+  expect([lookInside(memory, handlers)?.handler, lookInside(memory, later)?.handler]).toEqual(['second', 'second']);
+});
+
 test('a handler is out for a packet after three strikes, and for no other', () => {
   const strikes = [
     { handler: 'first', packetKey: 'a', count: 3 },

@@ -7,6 +7,7 @@ import { writeConfig } from '../config/write-config.ts';
 import { importBuilt } from '../support/built.ts';
 import { eventually } from '../support/eventually.ts';
 import { createSteppedTimers } from '../support/stepped-timers.ts';
+import { freePort } from '../support/target.ts';
 
 // The build: the service thread cannot load .ts here.
 const { createSupervisor } = await importBuilt<typeof import('../../src/supervise/supervisor.ts')>('src/supervise/supervisor.js');
@@ -25,7 +26,16 @@ host = "http://127.0.0.1:1"
 callback_module = "obedient"
 `;
 
-/** Notes that it was loaded, which happens once in a service thread's life, and does to the thread what a file says. */
+/** The same with an attachment, to a chat server that is not there: without one a new configuration is refused. */
+const attached = `${config}
+[attach.chat]
+type = "component"
+service = "xmpp://127.0.0.1:1"
+domain = "pusher.localhost"
+secret = "s3cret"
+`;
+
+/** Notes that it was loaded, which happens in each service thread and at each reload, and does to the thread what a file says. */
 const obedient = `
 import { appendFileSync, readFileSync, rmSync } from 'node:fs';
 const beside = (name) => new URL('../' + name, import.meta.url);
@@ -43,16 +53,26 @@ export const shouldMakeReq = () => false;
 `;
 
 async function createRig(text = config) {
-  const file = await writeConfig(text, { 'callbacks/obedient.mjs': obedient });
+  const port = await freePort();
+  const at = (written: string) => written.replace('127.0.0.1:0', `127.0.0.1:${port}`);
+  const file = await writeConfig(at(text), { 'callbacks/obedient.mjs': obedient });
   const beside = (name: string) => join(dirname(file), name);
   const troubles: Trouble[] = [];
   const timers = createSteppedTimers();
   const onTrouble = (trouble: Trouble) => troubles.push(trouble);
-  const supervisor = createSupervisor({ file, clock: systemClock, random: () => 0.5, timers, onTrouble });
+  const levels: string[] = [];
+  const onConfigured = (level: string) => levels.push(level);
+  const supervisor = createSupervisor({ file, clock: systemClock, random: () => 0.5, timers, onTrouble, onConfigured });
   /** In one step: a thread that looks meanwhile would read half an order. */
   async function order(what: 'exit' | 'throw'): Promise<void> {
     await writeFile(beside('order to be'), what);
     await rename(beside('order to be'), beside('order'));
+  }
+
+  async function metric(sample: string): Promise<number | undefined> {
+    const lines = (await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).split('\n');
+    const line = lines.find((candidate) => candidate.startsWith(`${sample} `));
+    return line === undefined ? undefined : Number(line.slice(sample.length + 1));
   }
 
   const loaded = async () => (await readFile(beside('loaded'), 'utf8')).length;
@@ -60,9 +80,13 @@ async function createRig(text = config) {
     supervisor,
     troubles,
     timers,
-    rewrite: (changed: string) => writeFile(file, changed),
+    levels,
+    rewrite: (changed: string) => writeFile(file, at(changed)),
     order,
-    /** Resolves when so many service threads have loaded their callbacks. */
+    metric,
+    reloads: (result: string) => metric(`event_pusher_config_reloads_total{result="${result}"}`),
+    succeeded: () => metric('event_pusher_config_last_reload_successful'),
+    /** Resolves when the callbacks have been loaded so often. */
     loaded: (count: number) => eventually(async () => (await loaded()) === count, { withinMs: 30_000 }),
     [Symbol.asyncDispose]: () => supervisor.stop(),
   };
@@ -114,11 +138,59 @@ describe('a service thread', () => {
     expect(rig.troubles).toEqual([]);
   });
 
-  test('is replaced by one that reads the file anew', async () => {
+  test('that is asked for what it cannot change while it runs is replaced, and counted', async () => {
+    await using rig = await createRig(attached);
+    await rig.supervisor.start();
+    await rig.rewrite(`${attached}[callbacks]\ntimeout = "1s"`);
+    rig.supervisor.reload();
+    await eventually(() => rig.levels.length === 2, { withinMs: 30_000 });
+    await eventually(async () => expect([await rig.reloads('restart'), await rig.succeeded()]).toEqual([1, 1]), { withinMs: 30_000 });
+    expect(rig.troubles).toEqual([]);
+  });
+
+  test('that takes a new configuration stays, and its log level is told outside', async () => {
+    await using rig = await createRig(attached);
+    await rig.supervisor.start();
+    await rig.rewrite(attached.replace('loglevel = "silent"', 'loglevel = "fatal"'));
+    rig.supervisor.reload();
+    await eventually(async () => expect(await rig.reloads('applied')).toBe(1));
+    expect(rig.levels).toEqual(['silent', 'fatal']);
+    expect(rig.troubles).toEqual([]);
+  });
+
+  test('that refuses a configuration stays, and those that come after it know of it', async () => {
+    await using rig = await createRig(attached);
+    await rig.supervisor.start();
+    await rig.rewrite(config); // attaches to nothing
+    rig.supervisor.reload();
+    await eventually(async () => expect(await rig.reloads('refused')).toBe(1));
+    expect([await rig.succeeded(), rig.levels]).toEqual([0, ['silent']]);
+
+    await rig.rewrite(attached);
+    await rig.order('exit');
+    await eventually(() => rig.troubles.length > 0);
+    rig.timers.step();
+    await eventually(async () => expect([await rig.reloads('refused'), await rig.succeeded()]).toEqual([1, 1]), { withinMs: 30_000 });
+  });
+
+  test('that waits to be started again is started by a reload', async () => {
     await using rig = await createRig();
     await rig.supervisor.start();
-    await rig.supervisor.restart();
+    await rig.order('exit');
+    await eventually(() => rig.troubles.length > 0);
+    rig.supervisor.reload();
     await rig.loaded(2);
-    expect(rig.troubles).toEqual([]);
+    rig.timers.step();
+    await rig.loaded(2);
+  });
+
+  test('ends also when it is being replaced', async () => {
+    const rig = await createRig(attached);
+    await rig.supervisor.start();
+    await rig.rewrite(`${attached}[callbacks]\ntimeout = "1s"`);
+    rig.supervisor.reload();
+    await eventually(async () => expect(await rig.reloads('restart')).toBe(1), { withinMs: 30_000 });
+    await rig.supervisor.stop();
+    await expect(rig.metric('process_cpu_seconds_total')).rejects.toThrow();
   });
 });

@@ -1,7 +1,7 @@
 import type { PoolConfig } from '../../src/config/config.ts';
 import { makeThreadSettings } from './make-job.ts';
 
-/** The pool `http_pool`, whose deadlines no test meets by accident. */
+/** The pool `http_pool`, whose deadlines and limits no test meets by accident. */
 export function makePoolConfig({
   retry,
   ...pool
@@ -17,6 +17,11 @@ export function makePoolConfig({
     requestTimeoutMs,
     callTimeoutMs,
     maxResponseBytes,
+    firstAttemptShare: 0.5,
+    rateLimit: undefined,
+    circuitBreaker: undefined,
+    maxBacklog: 1_000_000,
+    overflow: 'dead-letter-oldest',
     tls,
     ...pool,
     retry: { scheduleMs: [1000, 5000], jitter: 0, maxAgeMs: 3_600_000, accept: [], defer: [], refuse: [], ...retry },

@@ -163,6 +163,18 @@ test('the service tells that it is ready whatever the level, since scripts wait 
   expect(lines).toMatchObject([{ level: 'info', event: 'ready', admin: 'http://127.0.0.1:9464', msg: 'ready' }]);
 });
 
+test('a new configuration is told: what it changes, or in one line every mistake that kept it away', () => {
+  const { events, lines } = keepLines();
+  events.emit('config.reload', { result: 'applied', reason: 'pools added b' });
+  events.emit('config.reload', { result: 'refused', reason: 'it has 2 mistakes:\n  one\n  two' });
+  events.emit('config.reload', { result: 'restart', reason: 'spool' });
+  expect(lines.map(({ level, event, result, msg }) => [level, event, result, msg])).toEqual([
+    ['info', 'config.reload', 'applied', 'the new configuration runs: pools added b'],
+    ['error', 'config.reload', 'refused', 'the new configuration is refused and the old one stays: it has 2 mistakes:\n  one\n  two'],
+    ['info', 'config.reload', 'restart', 'the service is started anew for what it cannot change while it runs: spool'],
+  ]);
+});
+
 test('a secret that reaches the log shows as redacted', () => {
   const { lines, log } = keepLines();
   log.info({ secret: new Secret('s3cret') }, 'oops');

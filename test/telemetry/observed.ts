@@ -1,4 +1,5 @@
 import type { DeliveryId, Outcome, PacketId } from '../../pools/contract.ts';
+import { noReloads } from '../../src/telemetry/count-reloads.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus, Events } from '../../src/telemetry/events.ts';
 import { createMetrics, type Metrics, type MetricsOptions } from '../../src/telemetry/metrics.ts';
@@ -62,6 +63,7 @@ export function observe(changes: Partial<MetricsOptions> = {}) {
     handlers: [{ name: 'chat', pool: 'http_pool' }],
     readings: quietReadings,
     mongooseim: false,
+    reloads: noReloads,
     version: '1.2.3',
     ...changes,
   });

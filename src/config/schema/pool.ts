@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, flag, listOf, oneOf, section, size, text, wait, whole } from './values.ts';
+import { duration, flag, listOf, oneOf, part, section, size, text, wait, whole } from './values.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -12,16 +12,40 @@ const retry = section({
   schedule: z
     .array(duration, { error: 'a list of durations, one per retry' })
     .default([1000, 5000, 30_000, 2 * minute, 10 * minute, 30 * minute, hour, 3 * hour, 6 * hour, 12 * hour]),
-  jitter: z
-    .number({ error: 'a number from 0 to 1' })
-    .min(0, { error: 'a number from 0 to 1' })
-    .max(1, { error: 'a number from 0 to 1' })
-    .default(0.2),
+  jitter: part.default(0.2),
   max_age: duration.default(3 * day),
   accept: statusCodes.default([]),
   defer: statusCodes.default([]),
   refuse: statusCodes.default([]),
+  first_attempt_share: part.default(0.5),
 });
+
+/** A token bucket; a plain number is requests per second. `burst` is `requests` where it is not given. */
+const rateLimit = z.preprocess(
+  (value) => (typeof value === 'number' ? { requests: value } : value),
+  section(
+    { requests: whole(1), per: wait.default(1000), burst: whole(1).optional() },
+    'a number of requests per second, or a table such as { requests = 100, per = "1s", burst = 200 }',
+  ),
+);
+
+const ratio = 'a number above 0, at most 1';
+
+/** `max_open` is five minutes, or `open` where that is longer. */
+const circuitBreaker = z.preprocess(
+  (value) => (typeof value === 'boolean' ? { enabled: value } : value),
+  section(
+    {
+      enabled: flag.default(true),
+      failure_ratio: z.number({ error: ratio }).gt(0, { error: ratio }).max(1, { error: ratio }).default(0.5),
+      min_attempts: whole(1).default(20),
+      window: wait.default(30_000),
+      open: wait.default(30_000),
+      max_open: wait.optional(),
+    },
+    'a table, or false for none',
+  ),
+);
 
 /** MongooseIM's TLS client options. */
 const tls = section({
@@ -63,6 +87,10 @@ export const poolSchema = section({
   threads: whole(1).default(1),
   max_response_size: size.default(1024 * 1024),
   retry: retry.prefault({}),
+  rate_limit: rateLimit.optional(),
+  circuit_breaker: circuitBreaker.prefault({}),
+  max_backlog: whole(1).default(1_000_000),
+  overflow: oneOf(['dead-letter-oldest', 'refuse', 'hold-intake']).default('dead-letter-oldest'),
 });
 
 export type PoolSection = z.output<typeof poolSchema>;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { LogLevel } from '../config.ts';
-import { anything, domains, duration, flag, oneOf, secret, section, size, text, wait } from './values.ts';
+import { anything, domains, duration, flag, oneOf, secret, section, size, text, wait, whole } from './values.ts';
 
 /** Our levels, and MongooseIM's as the nearest of ours. */
 const levels = {
@@ -42,6 +42,7 @@ export const spoolSchema = section({
   max_bytes: size.default(10 * 1000 ** 3),
   min_free: size.default(64 * 1000 ** 2),
   dead_letter_max_age: duration.default(30 * 86_400_000),
+  dead_letter_max: whole(1).default(100_000),
 });
 
 const listenExpected = 'address:port, such as "127.0.0.1:9464" or "[::1]:9464"';

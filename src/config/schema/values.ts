@@ -34,6 +34,12 @@ export function whole(least: number, most = Number.MAX_SAFE_INTEGER): z.ZodNumbe
   return z.int({ error }).min(least, { error }).max(most, { error });
 }
 
+/** A part of a whole: 0 to 1. */
+export const part = z
+  .number({ error: 'a number from 0 to 1' })
+  .min(0, { error: 'a number from 0 to 1' })
+  .max(1, { error: 'a number from 0 to 1' });
+
 export function oneOf<const T extends readonly string[]>(values: T): z.ZodEnum<{ [K in T[number]]: K }> {
   return z.enum(values, { error: `one of ${values.join(', ')}` });
 }

@@ -33,7 +33,7 @@ export interface ComponentOptions {
   readonly accept: Accept;
   /** Where each of its hosts had got to. */
   readonly marks: readonly Mark[];
-  /** The stanza kinds that the handlers can want, as the tap's `want` says them. */
+  /** The stanza kinds that the handlers can want, as the tap's `want` says them, until {@link Source.renewWant}. */
   readonly want: string;
   readonly newPacketId: () => PacketId;
   readonly readJid: JidReader;
@@ -129,6 +129,7 @@ export function createComponentSource(options: ComponentOptions): Source {
     get uncommittedBytes() {
       return flow.uncommittedBytes;
     },
+    renewWant: (want) => feed.renewWant(want),
     ...lifecycle,
   };
 }

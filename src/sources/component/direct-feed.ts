@@ -17,6 +17,7 @@ export function createDirectFeed(options: FeedOptions): Feed {
         events.emit('attachment.state', { attachment: attachment.name, host, state: 'attached', reason: '' });
     },
     detached: () => undefined,
+    renewWant: () => undefined,
     received: (stanza, bytes) => {
       if (stanza.name === 'iq') return options.strange(stanza);
       const reason = reasonToSkip(stanza, { domain: attachment.domain, receives: true });

@@ -14,4 +14,6 @@ export interface Feed {
   detached(): void;
   /** One stanza came; `bytes` is its size on the wire. Answers to our own pings do not arrive here. */
   received(stanza: Stanza, bytes: number): void;
+  /** Other stanzas are wanted than before; a feed that cannot choose does nothing. */
+  renewWant(want: string): void;
 }

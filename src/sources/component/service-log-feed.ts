@@ -40,6 +40,7 @@ export function createServiceLogFeed(options: FeedOptions): Feed {
       for (const host of hosts) events.emit('attachment.state', { attachment: attachment.name, host, state: 'attached', reason: '' });
     },
     detached: () => undefined,
+    renewWant: () => undefined,
     received: (wrapper, bytes) => {
       if (wrapper.name !== 'message') return options.strange(wrapper);
       const host = wrapper.attrs['from'] ?? '';

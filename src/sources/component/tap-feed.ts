@@ -6,6 +6,9 @@
  *                 ↓ an error: no tap     ↓ an error to an acknowledgement: the tap has forgotten us
  *              refused → asking again  ←─┘
  *
+ * A conversation that flows goes on while it is asked anew for other stanzas (renewing): what was on its way comes again,
+ * and is known.
+ *
  * Protocol: `urn:x-event-pusher:tap:1`, described in plugins/prosody/README.md.
  */
 import type { Stanza } from '../../../pools/contract.ts';
@@ -35,7 +38,7 @@ interface HostConversation {
   readonly ledger: TapLedger;
   /** Names what flows, for the order of its packets: attachment, host and node. */
   stream: string;
-  state: 'asking' | 'detached' | 'flowing' | 'refused';
+  state: 'asking' | 'detached' | 'flowing' | 'refused' | 'renewing';
   unacked: number;
   callOffTimer: () => void;
   callOffAck: () => void;
@@ -45,6 +48,7 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
   const { attachment, events, timers } = options;
   const conversations = new Map<string, HostConversation>();
   const own = { domain: attachment.domain, receives: false };
+  let { want } = options;
   let outlet: Outlet | undefined;
 
   for (const host of attachment.hosts) {
@@ -62,11 +66,21 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
   }
 
   function ask(conversation: HostConversation): void {
-    const { host, ledger } = conversation;
     conversation.state = 'asking';
-    events.emit('attachment.state', { attachment: attachment.name, host, state: 'resuming', reason: '' });
+    events.emit('attachment.state', { attachment: attachment.name, host: conversation.host, state: 'resuming', reason: '' });
+    resume(conversation);
+  }
+
+  function resume(conversation: HostConversation): void {
+    const { host, ledger } = conversation;
     const { epoch, h } = ledger.resumeFrom();
-    tell(host, resumeId(conversation), element('resume', { xmlns: tapNs, epoch, h: String(h), want: options.want }));
+    tell(host, resumeId(conversation), element('resume', { xmlns: tapNs, epoch, h: String(h), want }));
+  }
+
+  /** Who has not answered yet was asked for what was wanted before, and is asked once more. */
+  function renew(conversation: HostConversation): void {
+    if (flows(conversation)) conversation.state = 'renewing';
+    if (conversation.state === 'renewing' || conversation.state === 'asking') resume(conversation);
   }
 
   function tell(host: string, id: string, child: Stanza): void {
@@ -74,8 +88,9 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
   }
 
   function answer(conversation: HostConversation, iq: Stanza): void {
-    if (conversation.state === 'asking' && iq.attrs['id'] === resumeId(conversation)) resumed(conversation, iq);
-    else if (conversation.state === 'flowing' && iq.attrs['type'] === 'error') askLater(conversation, resumeAnewMs);
+    const asked = conversation.state === 'asking' || conversation.state === 'renewing';
+    if (asked && iq.attrs['id'] === resumeId(conversation)) resumed(conversation, iq);
+    else if (flows(conversation) && iq.attrs['type'] === 'error') askLater(conversation, resumeAnewMs);
   }
 
   function resumed(conversation: HostConversation, iq: Stanza): void {
@@ -115,8 +130,7 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
   function item(conversation: HostConversation | undefined, message: Stanza, bytes: number): void {
     const tapped = readTapItem(message);
     if (tapped === undefined) return options.skip('malformed');
-    if (conversation === undefined || conversation.state !== 'flowing' || !conversation.ledger.knows(tapped.epoch))
-      return options.skip('forged');
+    if (conversation === undefined || !flows(conversation) || !conversation.ledger.knows(tapped.epoch)) return options.skip('forged');
 
     const { host, ledger, stream } = conversation;
     const received = ledger.received(tapped.seq);
@@ -158,7 +172,7 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
     conversation.callOffAck();
     conversation.unacked = 0;
     const { epoch, h } = conversation.ledger.acknowledge();
-    if (conversation.state === 'flowing') tell(conversation.host, `ack-${h}`, element('ack', { xmlns: tapNs, epoch, h: String(h) }));
+    if (flows(conversation)) tell(conversation.host, `ack-${h}`, element('ack', { xmlns: tapNs, epoch, h: String(h) }));
   }
 
   return {
@@ -181,7 +195,16 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
       else if (conversation !== undefined && isAnswer(stanza)) answer(conversation, stanza);
       else options.strange(stanza);
     },
+    renewWant: (next) => {
+      if (next === want) return;
+      want = next;
+      for (const conversation of conversations.values()) renew(conversation);
+    },
   };
+}
+
+function flows({ state }: HostConversation): boolean {
+  return state === 'flowing' || state === 'renewing';
 }
 
 function resumeId({ host }: HostConversation): string {

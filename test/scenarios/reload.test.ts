@@ -1,0 +1,236 @@
+/** SIGHUP to the built service: what it takes in place, under a stream of messages, and what it refuses. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { findChild } from '../../src/packet/xml/element.ts';
+import { eventually } from '../support/eventually.ts';
+import { type PushRig, type PushRigOptions, startPushRig } from '../support/push-rig.ts';
+import type { LogLine } from '../support/pusher.ts';
+import { type ScriptedChat, startScriptedChat } from '../support/scripted-chat.ts';
+import { startTarget } from '../support/target.ts';
+
+const handler = (name: string, more = '') => `[[modules.mod_event_pusher.http.handlers]]\nname = "${name}"\npath = "/${name}"\n${more}\n`;
+const poolTable = (name: string, origin: string) =>
+  `[outgoing_pools.http.${name}.connection]\nhost = "${origin}"\npath_prefix = "/webservice"\n`;
+
+const steady = handler('steady');
+const branded = handler('branded', 'callback_module = "branded"');
+
+/** A callback module that has what it says from an ES module and a CommonJS one beside it. */
+const modules = (version: string) => ({
+  'branded.mjs': `import { brand } from './brand.mjs';\nimport mark from './mark.cjs';\nexport const prepareBody = ({ message }) => '${version}/' + brand + '/' + mark + '/' + message;`,
+  'brand.mjs': `export const brand = '${version}';`,
+  'mark.cjs': `module.exports = '${version}';`,
+});
+
+interface ReloadRig extends PushRig {
+  /** Changes the file and those beside it, sends SIGHUP, and gives the line that tells what came of it. */
+  reload(change: (text: string) => string, files?: Readonly<Record<string, string>>): Promise<LogLine>;
+}
+
+async function startRig(chat: ScriptedChat, options: PushRigOptions): Promise<ReloadRig> {
+  const rig = await startPushRig(chat.server.port, { loglevel: 'info', ...options });
+  const { folder, log } = rig.pusher;
+  const reloads = () => log.filter((line) => line.event === 'config.reload');
+  return {
+    ...rig,
+    reload: async (change, files = {}) => {
+      const before = reloads().length;
+      const file = join(folder, 'event-pusher.toml');
+      await writeFile(file, change(await readFile(file, 'utf8')));
+      for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+      rig.pusher.signal('SIGHUP');
+      return rig.pusher.said((line) => line.event === 'config.reload' && reloads().indexOf(line) >= before);
+    },
+  };
+}
+
+/** Users of many conversations say 1, 2, 3, …, each as soon as nearly all before it are acknowledged. */
+function startStream({ server, say }: ScriptedChat) {
+  let said = 0;
+  let on = true;
+  async function speak(): Promise<void> {
+    while (on) {
+      await eventually(() => server.acked > said - 10, { withinMs: 30_000 });
+      said += 1;
+      say(String(said), `user${said % 7}`);
+    }
+  }
+  const speaking = speak();
+  return {
+    /** Resolves when so many more have been said. */
+    goesOn: (count: number) => {
+      const enough = said + count;
+      return eventually(() => said >= enough, { withinMs: 30_000 });
+    },
+    /** Gives how many have been said. */
+    stop: async () => {
+      on = false;
+      await speaking;
+      return said;
+    },
+  };
+}
+
+function upTo(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index + 1);
+}
+
+function sorted(numbers: readonly number[]): number[] {
+  return [...numbers].sort((one, other) => one - other);
+}
+
+async function owed({ pusher }: PushRig, pool: string): Promise<number> {
+  const { text } = await pusher.get('/metrics');
+  const samples = text.matchAll(new RegExp(`^event_pusher_spool_depth\\{pool="${pool}",state="(?:orphaned|waiting)"\\} (\\d+)$`, 'gm'));
+  return [...samples].reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
+test('under a stream of messages handlers, pools and modules change between two packets, and nothing is lost', {
+  timeout: 120_000,
+}, async () => {
+  await using chat = await startScriptedChat();
+  await using sick = await startTarget({ script: () => ({ kind: 'answer', status: 503 }) });
+  const leaving = `${poolTable('old_pool', sick.origin)}${handler('leaving', 'pool_name = "old_pool"')}`;
+  await using rig = await startRig(chat, { handlers: `${steady}${branded}${leaving}`, files: modules('old') });
+  const stream = startStream(chat);
+  await stream.goesOn(100);
+  const delivered = 'event_pusher_deliveries_total{pool="http_pool",disposition="delivered"}';
+  await eventually(async () => expect(await rig.metric(delivered)).toBeGreaterThan(0));
+
+  const coming = `${poolTable('new_pool', rig.backend.origin)}${handler('coming', 'pool_name = "new_pool"')}`;
+  const told = await rig.reload((text) => text.replace(leaving, coming), modules('new'));
+  expect(told).toMatchObject({ level: 'info', result: 'applied' });
+  expect(told.msg).toContain('pools added new_pool, removed old_pool; handlers added coming, removed leaving');
+  await stream.goesOn(100);
+  const said = await stream.stop();
+  await eventually(() => rig.messages('steady').length >= said && rig.bodies('branded').length >= said, { withinMs: 30_000 });
+  await rig.settled(2 * said);
+
+  const numbers = (brand: string) =>
+    rig.bodies('branded').flatMap((body) => (body.startsWith(`${brand}/${brand}/${brand}/`) ? [Number(body.split('/')[3])] : []));
+  expect(sorted(rig.messages('steady').map(Number))).toEqual(upTo(said));
+  expect(sorted([...numbers('old'), ...numbers('new')])).toEqual(upTo(said));
+  // Each packet met the old handlers or the new ones, never some of both, and none met the old after one that met the new.
+  await eventually(() => expect(sorted(rig.messages('coming').map(Number))).toEqual(sorted(numbers('new'))));
+  expect(Math.min(...numbers('new'))).toBe(Math.max(...numbers('old')) + 1);
+  expect(await owed(rig, 'old_pool')).toBe(numbers('old').length);
+
+  expect(rig.pusher.log.filter((line) => line.event === 'ready')).toHaveLength(1);
+  expect(await rig.metric(delivered), 'counted from the start').toBe(2 * said);
+  expect(await rig.metric('event_pusher_config_reloads_total{result="applied"}')).toBe(1);
+  expect(await rig.pusher.stop()).toBe(0);
+});
+
+describe('what cannot run is refused, and the old goes on:', () => {
+  test.each([
+    ['a module', { 'branded.mjs': 'export const prepareBody = (;' }, /handler branded \(branded\): cannot import .*SyntaxError/],
+    [
+      'a file that a module imports',
+      { 'brand.mjs': 'export const brand = ""; throw new Error("no brand");' },
+      /handler branded \(branded\): cannot import .*no brand/,
+    ],
+  ])('%s that is broken', async (_, broken, why) => {
+    await using chat = await startScriptedChat();
+    await using rig = await startRig(chat, { handlers: branded, files: modules('old') });
+    const refusal = await rig.reload((text) => text, { ...modules('new'), ...broken });
+    chat.say('as before');
+    await rig.settled(1);
+    expect(refusal).toMatchObject({ level: 'error', result: 'refused', msg: expect.stringMatching(why) });
+    expect(rig.bodies('branded')).toEqual(['old/old/old/as before']);
+    expect(await rig.metric('event_pusher_config_last_reload_successful')).toBe(0);
+
+    expect(await rig.reload((text) => text, modules('newer'))).toMatchObject({ result: 'applied' });
+    chat.say('mended');
+    await rig.settled(2);
+    expect(rig.bodies('branded')).toEqual(['old/old/old/as before', 'newer/newer/newer/mended']);
+    expect(await rig.metric('event_pusher_config_last_reload_successful')).toBe(1);
+    expect(await rig.metric('event_pusher_config_reloads_total{result="refused"}')).toBe(1);
+  });
+
+  test('a file with mistakes, all of which are in one line', async () => {
+    await using chat = await startScriptedChat();
+    await using rig = await startRig(chat, { handlers: `${steady}${branded}`, files: modules('old') });
+    const refusal = await rig.reload((text) => text.replace('workers = 20', 'workers = 0').replace('path = "/steady"', 'paht = "/steady"'));
+    chat.say('as before');
+    await rig.settled(2);
+    expect(refusal).toMatchObject({ level: 'error', result: 'refused' });
+    expect(refusal.msg).toContain('outgoing_pools.http.http_pool.workers: received 0');
+    expect(refusal.msg).toContain('did you mean "path"?');
+    expect([rig.messages('steady'), rig.bodies('branded')]).toEqual([['as before'], ['old/old/old/as before']]);
+  });
+
+  test('a file that attaches to nothing', async () => {
+    await using chat = await startScriptedChat();
+    await using rig = await startRig(chat, { handlers: steady });
+    const refusal = await rig.reload((text) => text.replace(/\[attach\.chat\][^[]*/, ''));
+    expect(refusal).toMatchObject({ result: 'refused', msg: expect.stringContaining('attaches to no chat server') });
+    chat.say('as before');
+    await rig.settled(1);
+  });
+});
+
+test('a handler that wants other stanzas has the chat server asked for them, over the same connection', async () => {
+  await using chat = await startScriptedChat();
+  await using rig = await startRig(chat, { handlers: steady });
+  const wants = () => chat.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
+  await rig.reload((text) => `${text}${handler('status', 'when = { stanza = "presence" }')}`);
+  await eventually(() => expect(wants()).toEqual(['message', 'message presence']));
+  const from = 'alice@localhost/phone';
+  chat.server.push(`<presence xmlns='jabber:client' from='${from}'/>`, { dir: 'in', session: from });
+  chat.say('still here');
+  await rig.settled(2);
+  expect([rig.messages('steady'), rig.bodies('status')]).toEqual([['still here'], [expect.stringContaining('author=alice')]]);
+  expect(chat.server.received.filter(({ name }) => name === 'handshake')).toHaveLength(1);
+});
+
+test('a callback that came with a reload and blocks is named as those from the start are', async () => {
+  await using chat = await startScriptedChat();
+  const limits = '[callbacks]\nblock_timeout = "500ms"\n';
+  const blocking = handler('blocking', 'callback_module = "blocking"');
+  await using rig = await startRig(chat, { handlers: `${limits}${steady}` });
+  await rig.reload((text) => text.replace(steady, blocking + steady), { 'blocking.mjs': 'export function shouldMakeReq() { for (;;); }' });
+  chat.say('block');
+  expect(await rig.pusher.said((line) => line.event === 'callback.blocked')).toMatchObject({ handler: 'blocking', strikes: 1 });
+});
+
+test('the log level changes with the file', async () => {
+  await using chat = await startScriptedChat();
+  await using rig = await startRig(chat, { handlers: steady });
+  await rig.reload((text) => text.replace('loglevel = "info"', 'loglevel = "debug"'));
+  chat.say('told in detail');
+  await rig.settled(1);
+  await rig.pusher.said((line) => line.event === 'attempt.ended' && line.level === 'debug');
+});
+
+test('a pool that changed sends to its new backend, and what it owed before goes there too', async () => {
+  await using chat = await startScriptedChat();
+  await using other = await startTarget();
+  await using rig = await startRig(chat, {
+    handlers: steady,
+    pool: `retry.schedule = [${'"500ms", '.repeat(10)}]`,
+    script: ({ body }) => ({ kind: 'answer', status: String(body).includes('sick') ? 503 : 200 }),
+  });
+  chat.say('well');
+  chat.say('sick', 'bob');
+  await rig.backend.received(2);
+  expect(await rig.reload((text) => text.replace(rig.backend.origin, other.origin))).toMatchObject({ result: 'applied' });
+  chat.say('moved');
+  await rig.settled(3);
+  const messages = other.requests.map(({ body }) => new URLSearchParams(body.toString()).get('message'));
+  expect(messages.sort()).toEqual(['moved', 'sick']);
+});
+
+test('callbacks at delivery are loaded anew in the threads of their pool', async () => {
+  await using chat = await startScriptedChat();
+  const verdict = (code: number) => ({ 'strict.mjs': `export const statusClassifier = () => ${code};` });
+  await using rig = await startRig(chat, { handlers: handler('strict', 'callback_module = "strict"'), files: verdict(4) });
+  chat.say('one');
+  const dead = 'event_pusher_deliveries_total{pool="http_pool",disposition="dead"}';
+  await eventually(async () => expect(await rig.metric(dead)).toBe(1));
+  await rig.reload((text) => text, verdict(2));
+  chat.say('two');
+  await rig.settled(1);
+  expect(rig.messages('strict')).toEqual(['one', 'two']);
+  expect(await rig.metric(dead)).toBe(1);
+});
