@@ -1,5 +1,6 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { apiRoot } from '../admin/api/openapi.ts';
+import { refusalShape } from '../admin/api/values.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadAdmin } from '../config/load.ts';
 import { locateConfig } from '../config/locate.ts';
@@ -13,7 +14,7 @@ export const serviceOptions = ['config', 'json', 'token', 'url'] as const satisf
 
 /**
  * The API of a running service. Throws ADMIN_UNREACHABLE when nobody answers, and ADMIN_REFUSED with what the service
- * says when it does not do what was asked.
+ * says when it does not do what was asked; USAGE when it says that the question makes no sense.
  */
 export interface AdminClient {
   get<T>(path: string, answers: z.ZodType<T>, query?: Query): Promise<T>;
@@ -85,11 +86,10 @@ function unreachable(base: URL, thrown: unknown): ServiceError {
   return new ServiceError('ADMIN_UNREACHABLE', message, { cause: error });
 }
 
-const refusal = z.object({ code: z.string(), message: z.string() });
-
 function refused(base: URL, status: number, told: unknown): ServiceError {
-  const read = refusal.safeParse(told);
+  const read = refusalShape.safeParse(told);
   if (!read.success) return new ServiceError('ADMIN_REFUSED', `what answers at ${base.origin} is no event-pusher: it says ${status}`);
+  if (read.data.code === 'BAD_REQUEST') return new ServiceError('USAGE', printable(read.data.message));
   const hint = tokenCodes.includes(read.data.code) ? '; give it with --token, or a FILE that has it' : '';
   return new ServiceError('ADMIN_REFUSED', printable(read.data.message) + hint);
 }

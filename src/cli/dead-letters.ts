@@ -8,7 +8,7 @@ import { wholeOption } from './options.ts';
 import { replay } from './replay.ts';
 import { filterIn, filterOptions, selectionIn } from './selection.ts';
 
-const any = { least: 0, most: mostAtOnce };
+const anyNumber = { least: 0, most: mostAtOnce };
 
 /** The commands about dead letters. */
 export const deadLetterCommands: readonly Command[] = [
@@ -31,7 +31,7 @@ export const deadLetterCommands: readonly Command[] = [
     name: 'dead-letters replay',
     synopsis: '[ID…] [FILTER] [--all] [--limit N] [--rate N] [--dry-run] [SERVICE]',
     does: 'makes them deliveries again, under their ids, the oldest first, N a second with --rate',
-    operands: any,
+    operands: anyNumber,
     options: ['all', 'dry-run', 'limit', 'rate', ...filterOptions, ...serviceOptions],
     run: replay,
   },
@@ -39,7 +39,7 @@ export const deadLetterCommands: readonly Command[] = [
     name: 'dead-letters purge',
     synopsis: '[ID…] [FILTER] [--all] [--dry-run] [--yes] [SERVICE]',
     does: 'removes them for good',
-    operands: any,
+    operands: anyNumber,
     options: ['all', 'dry-run', 'yes', ...filterOptions, ...serviceOptions],
     run: purge,
   },

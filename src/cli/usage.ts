@@ -9,8 +9,9 @@ ${told.join('')}
   --help, --version
 
 FILE:    --config, else $EVENT_PUSHER_CONFIG, else event-pusher.toml in the working directory.
-SERVICE: the running service that FILE configures: [--config FILE], or [--url URL] [--token TOKEN]. And [--json].
-FILTER:  [--pool NAME] [--handler NAME] [--host HOST] [--reason REASON] [--since TIME] [--before TIME]: all must hold.
-TIME:    when it died: 2026-11-22T06:00:00Z, "2026-11-22 06:00" of this machine's time, or how long ago: 30m, 2h, 7d.
+SERVICE: [--config FILE], whose service must be running, or [--url URL] [--token TOKEN]; [--json]
+FILTER:  [--pool NAME] [--handler NAME] [--host HOST] [--reason REASON] [--since TIME]
+         [--before TIME]: all that are given must hold, the times for when it died.
+TIME:    2026-11-22T06:00:00Z, "2026-11-22 06:00" of this machine's time, or an age: 30m, 2h, 7d.
 `;
 }

@@ -59,6 +59,12 @@ second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
     expect(await ids('--since', '2999-01-01')).toEqual([]);
   });
 
+  test('tells from the service what a filter cannot be', async () => {
+    const { operate } = await startOperated();
+    const { code, stderr } = await operate('dead-letters', 'list', '--reason', 'refussed');
+    expect([code, stderr.split('\n', 1)[0]]).toEqual([2, expect.stringContaining('did you mean "refused"?')]);
+  });
+
   test('says so when there are none', async () => {
     const { operate } = await startOperated();
     expect((await operate('dead-letters', 'list')).stdout).toBe('No dead letters.\n');
@@ -182,6 +188,8 @@ describe('dead-letters purge', () => {
     ['y', 0, []],
     ['n', 1, ['a']],
     ['', 1, ['a']],
+    ['\u0003', 1, ['a']],
+    ['\u0004', 1, ['a']],
   ])('at a terminal asks first, and takes %j for an answer', async (answer, code, expected) => {
     const { config, left, die } = await startOperated();
     await die({ id: 'a' });
@@ -195,7 +203,7 @@ describe('dead-letters purge', () => {
       shown += text;
     });
     await eventually(() => shown.includes('Remove 1 dead letter for good? [y/N]'));
-    terminal.stdin.write(`${answer}\n`);
+    terminal.stdin.write(answer < ' ' && answer !== '' ? answer : `${answer}\n`);
     expect((await once(terminal, 'close'))[0], shown).toBe(code);
     expect(await left()).toEqual(expected);
   });

@@ -19,10 +19,10 @@ test.each(commands.map((command) => [command.name, command] as const))(
   },
 );
 
-test('the usage fits into 100 columns, wherever it is cut, and tells the groups', () => {
-  expect(usage.split('\n').filter((line) => line.length > 120)).toEqual([]);
+test('the usage fits into 100 columns, and tells the groups', () => {
+  expect(usage.split('\n').filter((line) => line.length > 100)).toEqual([]);
   for (const [group, options] of Object.entries(groups)) {
-    const line = usage.split('\n').find((text) => text.startsWith(`${group}:`)) ?? '';
-    for (const option of options.split(' ')) expect(line, group).toContain(option);
+    const told = usage.slice(usage.indexOf(`\n${group}:`)).split(/\n(?=[A-Z])/, 2)[1];
+    for (const option of options.split(' ')) expect(told, group).toContain(option);
   }
 });

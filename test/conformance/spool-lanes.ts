@@ -27,7 +27,7 @@ const fates: fc.Arbitrary<Fate> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       kind: fc.constant('retry' as const),
-      notBefore: fc.integer({ min: 0, max: 20 }).map((wait) => acceptedAt + wait),
+      notBefore: fc.nat(20), // counted from its acceptance
       leaveLane: fc.boolean(),
       context: fc.constant({}),
     }),
@@ -127,11 +127,12 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
     for (const { id, attempts } of claimed) expect(attempts).toBe(model.attemptsOf(id));
   }
 
-  async function settle({ which, fate, claimNext, spawnLane }: Extract<Step, { kind: 'settle' }>): Promise<void> {
+  async function settle({ which, fate: wish, claimNext, spawnLane }: Extract<Step, { kind: 'settle' }>): Promise<void> {
     const held = model.claimedIds();
     const id = held[which % Math.max(1, held.length)];
     if (id === undefined) return;
     const spawn = spawnLane < 4 ? [make(spawnLane, 1)] : [];
+    const fate = wish.kind === 'retry' ? { ...wish, notBefore: model.acceptedAt(id) + wish.notBefore } : wish;
     const attempt = fate.kind === 'retry' ? answered((model.attemptsOf(id) ?? 0) + 1, 503) : undefined;
     const expected = model.settle(id, { fate, attempt, spawn, claimNext });
     const { next, readyPools } = await spool.settle({ seq: seqs.get(id) ?? 0, fate, attempt, spawn, claimNext });

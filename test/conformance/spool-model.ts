@@ -93,6 +93,10 @@ export class SpoolModel {
     return this.rows.filter((row) => row.place === 'claimed').map((row) => row.delivery.id);
   }
 
+  acceptedAt(id: string): EpochMs {
+    return this.rows.find((row) => row.delivery.id === id)?.delivery.createdAt ?? 0;
+  }
+
   attemptsOf(id: string): number | undefined {
     return this.rows.find((row) => row.delivery.id === id)?.attempts;
   }

@@ -1,30 +1,20 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ContextVariables } from '../../pools/contract.ts';
 import type { Clock } from '../../src/kit/clock.ts';
 import type { ErrorCode } from '../../src/kit/errors.ts';
-import type { Fate, NewDelivery, Spool } from '../../src/spool/spool.ts';
+import type { Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
-import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeSettlement, makeStillBorn, timedOut } from '../spool/build.ts';
+import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeStillBorn, timedOut } from '../spool/build.ts';
 import { eventually } from '../support/eventually.ts';
+import { createHands, dead, delivered, diedAt, ids, released, retryAt } from './hands.ts';
 import { keepsLaneOrder } from './spool-lanes.ts';
+import { keepsOperatorsPromises } from './spool-operations.ts';
+import { keepsQueuesApart } from './spool-queues.ts';
 
 /** Makes a spool that nobody has used and that is not started yet. */
 export type MakeSpool = (deps: { readonly clock: Clock; readonly events: EventBus }) => Promise<Spool>;
 
-/** When the conformance tests' clock stands still. */
-export const diedAt = acceptedAt + 60_000;
 const clock: Clock = { now: () => diedAt, monotonic: () => performance.now() };
-
-const delivered: Fate = { kind: 'delivered' };
-const dead: Fate = { kind: 'dead', reason: 'refused', detail: 'status 400' };
-const released: Fate = { kind: 'released' };
-const retryAt = (
-  notBefore: number,
-  { leaveLane = false, context = {} }: { leaveLane?: boolean; context?: ContextVariables } = {},
-): Fate => ({
-  ...{ kind: 'retry', notBefore, leaveLane, context },
-});
 
 /** Holds one engine to every sentence of the spool's port. */
 export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
@@ -39,28 +29,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     });
     afterEach(() => spool.stop());
 
-    const ids = (rows: readonly { readonly id: string }[]): string[] => rows.map((row) => row.id);
-    const depth = (pool = 'pool', handler = 'push') => spool.stats().depths.find((each) => each.pool === pool && each.handler === handler);
-
-    /** Appends deliveries that nobody takes. */
-    const leave = (...deliveries: NewDelivery[]) => spool.append(makeEntry(deliveries));
-
-    /** Appends deliveries and claims those whose lane is free. */
-    const take = (...deliveries: NewDelivery[]) => spool.append(makeEntry(deliveries, { take: true }));
-
-    async function takeOne(delivery: NewDelivery): Promise<number> {
-      const [claimed] = await take(delivery);
-      if (claimed === undefined) throw new Error(`${delivery.id} was not claimed`);
-      return claimed.seq;
-    }
-
-    const claim = (limit = 100, { pool = 'pool', handlers = ['push'], now = acceptedAt, bytes = 1_000_000 } = {}) =>
-      spool.claim(pool, { handlers, limit, bytes, now });
-
-    const claimIds = async (limit = 100, which: { pool?: string; handlers?: string[]; now?: number } = {}) =>
-      ids((await claim(limit, which)).claimed);
-
-    const settle = (seq: number, fate: Fate, rest = {}) => spool.settle(makeSettlement(seq, fate, rest));
+    const { leave, take, takeOne, claim, claimIds, settle, depth } = createHands(() => spool);
 
     describe('append', () => {
       test('claims what the caller takes, and gives it whole', async () => {
@@ -422,6 +391,8 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       expect(spool.stats().writable).toBe(false);
     });
 
+    keepsQueuesApart(() => spool);
+    keepsOperatorsPromises(() => spool);
     keepsLaneOrder(() => spool);
   });
 }

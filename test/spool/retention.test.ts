@@ -5,11 +5,23 @@ import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { eventually } from '../support/eventually.ts';
 import { acceptedAt, makeEntry, makeStillBorn } from './build.ts';
 
-test('ends dead letters at their age, at once and again and again, until it is stopped', async () => {
+interface Wait {
+  readonly delayMs: number;
+  readonly action: () => void;
+}
+
+/** A spool whose retention is woken by hand. */
+async function createRig(bounds: { readonly maxAgeMs: number; readonly maxLetters: number }) {
   let now = acceptedAt;
   const clock = { now: () => now, monotonic: () => now };
   const events = createEventBus();
-  const waits: { delayMs: number; action: () => void }[] = [];
+  const notices: string[] = [];
+  events.on('notice', ({ text }) => notices.push(text));
+  let committed = 0;
+  events.on('spool.committed', ({ commands }) => {
+    committed += commands;
+  });
+  const waits: Wait[] = [];
   const timers = {
     after: (delayMs: number, action: () => void) => {
       waits.push({ delayMs, action });
@@ -18,22 +30,67 @@ test('ends dead letters at their age, at once and again and again, until it is s
   };
   const spool = createMemorySpool({ clock, events });
   await spool.start();
-  const bury = (id: string) => spool.append(makeEntry([], { deadLetters: [makeStillBorn({ id })] }));
-  const left = async () => (await spool.deadLetters({}, { limit: 9 })).map(({ id }) => id);
+  return {
+    ...{ notices, waits },
+    commits: () => committed,
+    retention: createRetention({ spool, ...bounds, clock, events, timers }),
+    pass: (ms: number) => {
+      now += ms;
+    },
+    /** Lets it look again, and waits until it has. */
+    wake: async () => {
+      await eventually(() => waits.length === 1);
+      waits.shift()?.action();
+      await eventually(() => waits.length === 1);
+    },
+    bury: (...ids: string[]) => spool.append(makeEntry([], { deadLetters: ids.map((id) => makeStillBorn({ id })) })),
+    left: async () => (await spool.deadLetters({}, { limit: 9999 })).map(({ id }) => id),
+  };
+}
 
+test('ends dead letters at their age, at once and again and again, until it is stopped', async () => {
+  const { retention, pass, wake, bury, left, waits } = await createRig({ maxAgeMs: 1000, maxLetters: 9 });
   await bury('old');
-  now += 1000;
+  pass(1000);
   await bury('young');
-  now += 1;
-  const retention = createRetention({ spool, maxAgeMs: 1000, maxLetters: 9, clock, events, timers });
+  pass(1);
   await retention.start();
   await eventually(async () => expect(await left()).toEqual(['young']));
-
-  await eventually(() => waits.length === 1);
-  now += 10 * 60_000;
-  waits.shift()?.action();
-  await eventually(async () => expect(await left()).toEqual([]));
-  await eventually(() => waits.length === 1);
+  pass(10 * 60_000);
+  await wake();
+  expect(await left()).toEqual([]);
   await retention.stop();
   expect(waits).toEqual([]);
+});
+
+test('ends the oldest of too many dead letters, though they died together, and says so now and then', async () => {
+  const { retention, pass, wake, bury, left, notices } = await createRig({ maxAgeMs: 1e9, maxLetters: 2 });
+  await bury(...Array.from({ length: 2500 }, (_, index) => `d${index}`));
+  await retention.start();
+  await eventually(async () => expect(await left()).toEqual(['d2498', 'd2499']));
+  for (const id of ['x', 'y']) {
+    await bury(id);
+    pass(5000);
+    await wake();
+  }
+  expect(await left()).toEqual(['x', 'y']);
+  expect(notices).toEqual([expect.stringContaining('2498 dead letters')]);
+
+  pass(10 * 60_000);
+  await wake();
+  expect(notices.slice(1)).toEqual([expect.stringContaining('2 dead letters')]);
+  await retention.stop();
+});
+
+test('asks the spool for nothing while there are not too many', async () => {
+  const { retention, pass, wake, bury, left, commits } = await createRig({ maxAgeMs: 1e9, maxLetters: 2 });
+  await bury('a', 'b');
+  await retention.start();
+  await wake();
+  const before = commits();
+  pass(5000);
+  await wake();
+  expect(commits()).toBe(before);
+  expect(await left()).toEqual(['a', 'b']);
+  await retention.stop();
 });

@@ -78,9 +78,11 @@ test('gives back after a restart what it held: claims, lanes, attempts, marks an
   const retry = { kind: 'retry', notBefore: acceptedAt + 5, leaveLane: false, context: { seen: 'once' } } as const;
   await first.settle(makeSettlement(failing?.seq ?? 0, retry, { attempt: answered(1, 500, acceptedAt + 1) }));
   await first.settle(makeSettlement(doomed?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }));
+  await first.setPaused('other', true);
   await first.stop();
 
   const second = await rig.started();
+  expect(second.stats().paused).toEqual(['other']);
   expect(second.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 3, dead: 1 }]);
   expect(await second.marks()).toEqual([mark]);
   expect(await second.deadLetters({}, { limit: 9 })).toMatchObject([{ id: 'doomed', status: 400, attempts: 1 }]);

@@ -4,7 +4,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Migration, migrate, migrations, refuseForeign } from '../../src/spool/sqlite/schema.ts';
 import { statements } from '../../src/spool/sqlite/statements.ts';
-import { makeDelivery, makeEntry } from './build.ts';
+import { acceptedAt, idOf, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
 let rig: SqliteRig;
@@ -83,6 +83,34 @@ describe('the schema', () => {
     expect(readFileSync(rig.path).equals(before)).toBe(true);
   });
 
+  test('of version 1 is brought up with all that is in it: counters by queue, and every delivery and dead letter', async () => {
+    withDatabase(fillVersionOne);
+    const spool = await rig.started();
+    expect(spool.stats()).toMatchObject({
+      depths: [
+        { pool: 'one', handler: 'log', waiting: 1, dead: 0 },
+        { pool: 'one', handler: 'push', waiting: 3, dead: 1 },
+        { pool: 'two', handler: 'push', waiting: 0, dead: 1 },
+      ],
+      paused: [],
+    });
+    const { claimed } = await spool.claim('one', { handlers: ['log', 'push'], limit: 9, bytes: 9999, now: acceptedAt });
+    expect(claimed).toMatchObject([
+      { id: 'ready', lane: 'lane', attempts: 0, context: {}, body: 'body of ready' },
+      { id: 'failed', lane: null, attempts: 1, failingSince: acceptedAt - 9, context: {} },
+      { id: 'claimed', handler: 'log' },
+    ]);
+    const next = await spool.settle(makeSettlement(claimed[0]?.seq ?? 0, { kind: 'delivered' }, { claimNext: true }));
+    expect(next.next?.id).toBe('behind');
+    await spool.settle(makeSettlement(claimed[1]?.seq ?? 0, { kind: 'dead', reason: 'expired', detail: '' }));
+    expect(await spool.deadLetter(idOf('failed'))).toMatchObject({
+      attempts: 1,
+      status: 503,
+      history: [{ number: 1, at: acceptedAt - 9 }],
+    });
+    expect(await spool.replay({ ids: [idOf('dead')] }, { limit: 1, now: acceptedAt })).toMatchObject({ replayed: 1 });
+  });
+
   test('of another program is refused', async () => {
     withDatabase((db) => db.exec('CREATE TABLE people (name)'));
     await expect(rig.started()).rejects.toMatchObject({ code: 'SPOOL_OPEN_FAILED' });
@@ -104,3 +132,25 @@ describe('the schema', () => {
     expect(plans.filter((plan) => /SCAN|TEMP B-TREE/.test(plan))).toEqual([]);
   });
 });
+
+/** A spool as the first schema kept it: a lane, a claim, a retry and two dead letters. */
+function fillVersionOne(db: Database.Database): void {
+  migrate(db, migrations.slice(0, 1));
+  const columns =
+    'seq, state, due, attempts, failing_since, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, created_at';
+  const insert = db.prepare(
+    `INSERT INTO deliveries (${columns}, target, body) VALUES (?, ?, ?, ?, ?, ?, 'p', 'localhost', ?, 'one', ?, 'a', 'b', 0, ?, ?, ?)`,
+  );
+  const target = JSON.stringify(makeDelivery().target);
+  const at = (wait: number) => acceptedAt - 100 + wait;
+  insert.run(1, 1, at(0), 0, null, 'ready', 'push', 'lane', at(0), target, 'body of ready');
+  insert.run(2, 0, at(0), 0, null, 'behind', 'push', 'lane', at(0), target, 'body of behind');
+  insert.run(3, 2, at(9), 0, null, 'claimed', 'log', null, at(9), target, 'body of claimed');
+  insert.run(4, 1, at(5), 1, acceptedAt - 9, 'failed', 'push', null, at(1), target, 'body of failed');
+  db.prepare(`INSERT INTO attempts (seq, number, at, outcome) VALUES (4, 1, ?, '{"kind":"answered","status":503}')`).run(acceptedAt - 9);
+  const bury = db.prepare(`INSERT INTO dead (id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at,
+    created_at, died_at, target, body) VALUES (?, 'p', 'localhost', 'push', ?, 'a', 'b', 'refused', '', 0, 0, 0, 1, ?, 'x')`);
+  bury.run('dead', 'one', target);
+  bury.run('gone', 'two', target);
+  db.exec(`INSERT INTO depths VALUES ('one', 4, 1), ('two', 0, 1), ('empty', 0, 0)`);
+}

@@ -103,14 +103,14 @@ const selectionKeys = {
   dryRun: flag.default(false).describe('Only count.'),
 };
 
-const selectionExpected = '"ids", a "filter" with at least one key, or "all": true, which stands alone: say which dead letters are meant';
+const ways = '"ids", a "filter" with at least one key, both, or "all": true alone';
+const mustSay = { path: ['all'], error: `${ways}: say which dead letters are meant` };
 
-export const purgeQuestion = section(selectionKeys).refine(saysWhich, { path: ['all'], error: selectionExpected });
+export const purgeQuestion = section(selectionKeys).refine(saysWhich, mustSay).describe(`Which are meant: ${ways}.`);
 
-export const replayQuestion = section({ ...selectionKeys, limit: whole(1).optional().describe('The oldest go first.') }).refine(saysWhich, {
-  path: ['all'],
-  error: selectionExpected,
-});
+export const replayQuestion = section({ ...selectionKeys, limit: whole(1).optional().describe('The oldest go first.') })
+  .refine(saysWhich, mustSay)
+  .describe(`Which are meant: ${ways}.`);
 
 /** Nobody means everything by saying nothing, and who says "all" has no filter in mind. */
 function saysWhich({

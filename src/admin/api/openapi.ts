@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { asTable, type Table } from '../../config/table.ts';
 import { parametersIn, type Route } from './route.ts';
+import { refusalShape } from './values.ts';
 
 /** Below this lies every address of the API. */
 export const apiRoot = '/api/v1';
@@ -17,28 +18,19 @@ export function openApiDocument(routes: readonly Route[], version: string): Tabl
     paths,
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer', description: '`[admin] token`: needed off loopback, and for content.' } },
-      schemas: { Refusal: refusal },
+      schemas: { Refusal: toJsonSchema(refusalShape, 'output') },
     },
   };
 }
 
-const refusal = {
-  type: 'object',
-  properties: {
-    code: { type: 'string', description: 'For programs; never changes.' },
-    message: { type: 'string', description: 'For people.' },
-  },
-  required: ['code', 'message'],
-};
-
 function operation(route: Route): Table {
   const { method, summary, answers } = route;
-  const { inPath, beside, required } = questionsOf(route);
+  const { inPath, beside, required, description } = questionsOf(route);
   const parameters = [
     ...inPath.map(([name, schema]) => ({ name, in: 'path', required: true, schema })),
     ...(method === 'GET' ? beside.map(([name, schema]) => ({ name, in: 'query', required: required.includes(name), schema })) : []),
   ];
-  const schema = { type: 'object', properties: Object.fromEntries(beside), required, additionalProperties: false };
+  const schema = { type: 'object', properties: Object.fromEntries(beside), required, additionalProperties: false, ...description };
   return {
     operationId: operationId(route),
     summary,
@@ -60,17 +52,19 @@ interface Questions {
   readonly inPath: readonly (readonly [name: string, schema: unknown])[];
   readonly beside: readonly (readonly [name: string, schema: unknown])[];
   readonly required: readonly string[];
+  readonly description: { readonly description?: unknown };
 }
 
 /** What a route asks for, told apart by where it stands in a request. */
 export function questionsOf({ asks, path }: Pick<Route, 'asks' | 'path'>): Questions {
-  const { properties, required } = toJsonSchema(asks, 'input');
+  const { properties, required, description } = toJsonSchema(asks, 'input');
   const inPath = parametersIn(path);
   const entries = Object.entries(asTable(properties));
   return {
     inPath: entries.filter(([name]) => inPath.includes(name)),
     beside: entries.filter(([name]) => !inPath.includes(name)),
     required: Array.isArray(required) ? required.filter((name) => !inPath.includes(name)) : [],
+    description: description === undefined ? {} : { description },
   };
 }
 

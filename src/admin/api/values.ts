@@ -22,6 +22,12 @@ export const time = z.iso.datetime();
 
 export const count = z.int().min(0);
 
+/** How everything that is not done is answered. */
+export const refusalShape = z.object({
+  code: z.string().describe('For programs; never changes.'),
+  message: z.string().describe('For people.'),
+});
+
 /** For questions that take no parameters. */
 export const nothing = section({});
 

@@ -5,6 +5,7 @@ import type { QueueName, Wanted } from '../spool.ts';
 import type { Depths } from './depths.ts';
 import { createHolding, type Held } from './holding.ts';
 import { createTurns } from './line.ts';
+import { createOldest, type Facts } from './oldest.ts';
 import type { ClaimedRow, Row } from './protocol.ts';
 import { statements } from './statements.ts';
 
@@ -67,8 +68,6 @@ export interface Standing {
   readonly place: 'claimed' | 'ready' | 'waiting';
 }
 
-type FactsRow = readonly [seq: number, spent: number, pool: string, handler: string, lane: string | null, createdAt: number];
-
 const none: Released = { kind: 'none' };
 const places = ['waiting', 'ready', 'claimed'] as const;
 
@@ -78,17 +77,16 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
   const removeRow = db.prepare<[number]>(statements.remove);
   const anyInLane = db.prepare<[], number>(statements.anyInLane).pluck();
   const laneFirst = db.prepare<[string], number>(statements.laneFirst).pluck();
-  const bodyBytes = db.prepare<[number], number>(statements.bodyBytes).pluck();
   const claimRow = db.prepare<[number], ClaimedRow>(statements.claim).raw();
   const makeReady = db.prepare<[number], string>(statements.makeReady).pluck();
   const retry = db.prepare(statements.retry);
   const moveRow = db.prepare<[string, string, number]>(statements.move);
-  const oldestRow = db.prepare<[string], FactsRow>(statements.oldestReady).raw();
-  const standWindow = db.prepare<[number, number], readonly [...FactsRow, state: number]>(statements.standWindow).raw();
-  const claims = db.prepare<[], FactsRow>(statements.claims).raw();
+  const standWindow = db.prepare<[number, number], readonly [...Facts, state: number]>(statements.standWindow).raw();
+  const claims = db.prepare<[], Facts>(statements.claims).raw();
   const lastSeqOf = [statements.lastSeq, statements.lastDeadSeq].map((sql) => db.prepare<[], number | null>(sql).pluck());
   const freeClaims = db.prepare(statements.freeClaims);
   const turnOf = createTurns(db);
+  const oldestOf = createOldest(db, depths);
   const holding = createHolding();
   let lastSeq = 0;
   /** Somebody of a lane may be ready or waiting. False is certain: while all keep up, no lane need be looked up. */
@@ -106,7 +104,7 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
   }
 
   /** What others may wait behind. */
-  function heldOf([seq, spent, pool, handler, lane, createdAt]: FactsRow): Held {
+  function heldOf([seq, spent, pool, handler, lane, createdAt]: Facts): Held {
     return { seq, spent, queue: depths.of(pool, handler), lane, createdAt, followed: true };
   }
 
@@ -142,12 +140,27 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     const { places, next } = turnOf(pool, wanted);
     let room = wanted.bytes;
     for (const [due, seq] of places) {
-      room -= bodyBytes.get(seq) ?? 0;
-      if (room < 0 && claimed.length > 0) return [claimed, Math.min(due, next?.[0] ?? due)];
       const row = take(seq);
-      if (row !== undefined) claimed.push(row);
+      if (row === undefined) continue;
+      room -= Buffer.byteLength(row[16]);
+      if (room < 0 && claimed.length > 0) {
+        putBack(seq);
+        return [claimed, Math.min(due, next?.[0] ?? due)];
+      }
+      claimed.push(row);
     }
     return [claimed, next?.[0]];
+  }
+
+  function putBack(seq: number): void {
+    const held = holding.find(seq);
+    if (held !== undefined) release(held);
+  }
+
+  function release(held: Held): void {
+    holding.drop(held);
+    standing = true;
+    makeReady.get(held.seq);
   }
 
   function take(seq: number): ClaimedRow | undefined {
@@ -184,8 +197,13 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     depths.addWaiting(queue, -1);
   }
 
+  function oldestReady(pool: string): Held | undefined {
+    const facts = oldestOf(pool);
+    return facts && heldOf(facts);
+  }
+
   function oldest(pool: string): EpochMs | undefined {
-    const [ready, claimed] = [oldestRow.get(pool)?.[5], holding.oldest(pool)];
+    const [ready, claimed] = [oldestReady(pool)?.createdAt, holding.oldest(pool)];
     return ready === undefined || claimed === undefined ? (ready ?? claimed) : Math.min(ready, claimed);
   }
 
@@ -198,16 +216,9 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     exhume,
     claim,
     held: holding.find,
-    release: (held) => {
-      holding.drop(held);
-      standing = true;
-      makeReady.get(held.seq);
-    },
+    release,
     putOff,
-    oldestReady: (pool) => {
-      const facts = oldestRow.get(pool);
-      return facts && heldOf(facts);
-    },
+    oldestReady,
     standing: (after, count) =>
       standWindow.all(after, count).map(([seq, spent, pool, handler, lane, createdAt, state]) => ({
         held: heldOf([seq, spent, pool, handler, lane, createdAt]),

@@ -138,8 +138,7 @@ function createTables(db: Database.Database): void {
 }
 
 /**
- * A pool's deliveries are claimed handler by handler, first attempts apart from retries; `by_age` finds what has stood
- * longest. `left_lane` is the lane that a failing head has left, `past` counts attempts before a replay, `context` is JSON.
+ * A pool's deliveries are claimed handler by handler, first attempts apart from retries. `left_lane` is the lane that a failing head has left, `past` counts attempts before a replay, `context` is JSON.
  */
 function separateQueues(db: Database.Database): void {
   db.exec(`
@@ -149,9 +148,7 @@ function separateQueues(db: Database.Database): void {
     ALTER TABLE attempts ADD COLUMN judgement TEXT;
 
     DROP INDEX ready;
-    DROP INDEX deferred;
     CREATE INDEX ready ON deliveries (pool, handler, attempts > 0, due) WHERE state = 1;
-    CREATE INDEX by_age ON deliveries (pool, created_at) WHERE state = 1;
 
     DROP TABLE depths;
     CREATE TABLE depths (

@@ -20,7 +20,6 @@ export const statements = {
 
   readyWindow: `SELECT due, seq FROM deliveries INDEXED BY ready WHERE state = 1 AND pool = ? AND handler = ? AND (attempts > 0) = ?
     AND (due, seq) > (?, ?) ORDER BY due, seq LIMIT ?`,
-  bodyBytes: 'SELECT octet_length(body) FROM deliveries WHERE seq = ?',
   claim: `UPDATE deliveries SET state = 2 WHERE seq = ? RETURNING seq, attempts, past, failing_since, context, id, packet_id, host,
     handler, pool, lane, sender, receiver, seen_at, created_at, target, body`,
   makeReady: 'UPDATE deliveries SET state = 1 WHERE seq = ? RETURNING pool',
@@ -29,8 +28,10 @@ export const statements = {
   claims: 'SELECT seq, attempts + past, pool, handler, lane, created_at FROM deliveries INDEXED BY claimed WHERE state = 2',
   freeClaims: 'UPDATE deliveries INDEXED BY claimed SET state = 1 WHERE state = 2',
 
-  oldestReady: `SELECT seq, attempts + past, pool, handler, lane, created_at FROM deliveries INDEXED BY by_age
-    WHERE state = 1 AND pool = ? ORDER BY created_at, seq LIMIT 1`,
+  firstReady: `SELECT seq, attempts + past, pool, handler, lane, created_at FROM deliveries INDEXED BY ready
+    WHERE state = 1 AND pool = ? AND handler = ? AND (attempts > 0) = ? ORDER BY due, seq LIMIT 1`,
+  oldestDeferred: `SELECT seq, attempts + past, pool, handler, lane, created_at FROM deliveries INDEXED BY deferred
+    WHERE state = 1 AND due <> created_at AND pool = ? ORDER BY created_at, seq LIMIT 1`,
   standWindow: `SELECT seq, attempts + past, pool, handler, lane, created_at, state FROM deliveries WHERE seq > ? ORDER BY seq LIMIT ?`,
   move: 'UPDATE deliveries SET pool = ?, handler = ? WHERE seq = ?',
   exhume: `INSERT INTO deliveries (seq, state, due, attempts, past, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at,

@@ -1,0 +1,69 @@
+import type { ContextVariables } from '../../pools/contract.ts';
+import type { Fate, NewDelivery, Settlement, Spool } from '../../src/spool/spool.ts';
+import { acceptedAt, makeDelivery, makeEntry, makeSettlement } from '../spool/build.ts';
+
+/** When the conformance tests' clock stands still. */
+export const diedAt = acceptedAt + 60_000;
+
+export const delivered: Fate = { kind: 'delivered' };
+export const dead: Fate = { kind: 'dead', reason: 'refused', detail: 'status 400' };
+export const released: Fate = { kind: 'released' };
+
+export function retryAt(
+  notBefore: number,
+  { leaveLane = false, context = {} }: { readonly leaveLane?: boolean; readonly context?: ContextVariables } = {},
+): Fate {
+  return { kind: 'retry', notBefore, leaveLane, context };
+}
+
+export function ids(rows: readonly { readonly id: string }[]): string[] {
+  return rows.map((row) => row.id);
+}
+
+/** What tests do to the spool at hand, said in a word. */
+export function createHands(spoolAtHand: () => Spool) {
+  /** Appends deliveries that nobody takes. */
+  const leave = (...deliveries: NewDelivery[]) => spoolAtHand().append(makeEntry(deliveries));
+
+  /** Appends deliveries and claims those whose lane is free. */
+  const take = (...deliveries: NewDelivery[]) => spoolAtHand().append(makeEntry(deliveries, { take: true }));
+
+  async function takeOne(delivery: NewDelivery): Promise<number> {
+    const [claimed] = await take(delivery);
+    if (claimed === undefined) throw new Error(`${delivery.id} was not claimed`);
+    return claimed.seq;
+  }
+
+  const claim = (limit = 100, { pool = 'pool', handlers = ['push'], now = acceptedAt, bytes = 1_000_000 } = {}) =>
+    spoolAtHand().claim(pool, { handlers, limit, bytes, now });
+
+  const claimIds = async (limit = 100, which: { pool?: string; handlers?: string[]; now?: number } = {}) =>
+    ids((await claim(limit, which)).claimed);
+
+  const settle = (seq: number, fate: Fate, rest: Partial<Settlement> = {}) => spoolAtHand().settle(makeSettlement(seq, fate, rest));
+
+  const depth = (pool = 'pool', handler = 'push') =>
+    spoolAtHand()
+      .stats()
+      .depths.find((each) => each.pool === pool && each.handler === handler);
+
+  return {
+    ...{ leave, take, takeOne, claim, claimIds, settle, depth },
+
+    /** Makes deliveries dead letters, one after the other. */
+    bury: async (...deliveries: NewDelivery[]) => {
+      for (const delivery of deliveries) await settle(await takeOne(delivery), dead);
+    },
+    /** Spends attempts on a delivery that others may wait behind; it is ready again at once. */
+    fail: async (delivery: NewDelivery, attempts: readonly NonNullable<Settlement['attempt']>[]) => {
+      const seq = await takeOne(delivery);
+      for (const [index, attempt] of attempts.entries()) {
+        if (index > 0) await claim(1, { pool: delivery.pool, handlers: [delivery.handler], now: delivery.createdAt });
+        await settle(seq, retryAt(delivery.createdAt), { attempt });
+      }
+    },
+    /** So many deliveries that differ in nothing but their ids. */
+    many: (count: number, rest: Partial<Omit<NewDelivery, 'id'>> = {}) =>
+      Array.from({ length: count }, (_, index) => makeDelivery({ id: `m${index}`, ...rest })),
+  };
+}
