@@ -5,11 +5,10 @@ import { createPacer } from '../src/kit/pacer.ts';
 import { systemTimers } from '../src/kit/timers.ts';
 import type { FromPoolThread, Job, KeyedOutcome, Outcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
 import { createDeadlines } from './deadlines.ts';
+import { createDial } from './dial.ts';
 import { Exchange, type ExchangeSurroundings } from './exchange.ts';
-import { createGotClient } from './got-client.ts';
-import type { HttpClient, HttpClientSurroundings } from './http-client.ts';
+import { createHttpClient } from './http-client.ts';
 import { unsendable } from './request-headers.ts';
-import { createUndiciClient } from './undici-client.ts';
 import { createWorkerQueue } from './worker-queue.ts';
 
 export interface ThreadSurroundings {
@@ -26,7 +25,7 @@ export async function serve({ port, settings, clock }: ThreadSurroundings): Prom
   const stopped = createDeferred<void>();
   const outcomes = createOutcomeBatch(clock, (message) => port.postMessage(message));
   const around: ExchangeSurroundings = { settings, clock, deadlines: createDeadlines(clock), onOutcome: outcomes.add };
-  const client = createHttpClient({ settings, clock });
+  const client = createHttpClient({ settings, clock, dial: createDial(settings) });
   const queue = createWorkerQueue(settings.workers, carry);
 
   function carry(job: Job, free: () => void): void {
@@ -39,6 +38,8 @@ export async function serve({ port, settings, clock }: ThreadSurroundings): Prom
 
   port.on('message', (message: ToPoolThread) => {
     switch (message.kind) {
+      case 'disposed':
+        return undefined;
       case 'jobs':
         return message.jobs.forEach(queue.enqueue);
       case 'ping':
@@ -55,17 +56,6 @@ export async function serve({ port, settings, clock }: ThreadSurroundings): Prom
   await client.close();
   outcomes.flush();
   port.close();
-}
-
-function createHttpClient(surroundings: HttpClientSurroundings): HttpClient {
-  switch (surroundings.settings.client) {
-    case 'got':
-      return createGotClient(surroundings);
-    case 'undici':
-      return createUndiciClient(surroundings);
-    default:
-      return surroundings.settings.client satisfies never;
-  }
 }
 
 /** Messages leave at most this often, ms. */

@@ -41,6 +41,8 @@ export function makeThreadSettings({
     callTimeoutMs: 30_000,
     maxResponseBytes: 65_536,
     userAgent: 'xmpp-event-pusher/test',
+    handlers: [],
+    callbackTimeoutMs: 20_000,
     ...settings,
     tls: { ...plainTls, ...tls },
   };
