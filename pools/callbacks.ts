@@ -5,23 +5,23 @@
 import type { Acc, Body, DeliveryId, Direction, HandlerOpts, HeaderPair, Jid, Stanza, StatusOrigin } from './contract.ts';
 
 /** From `buildRequest`: send `method`, `path`, `headers` and `body`. From `handleResponse`: the status line is the status. */
-export const HTTP_INTERNAL_CONT = 0;
+export const HTTP_INTERNAL_CONT = 0 as const;
 /** From `buildRequest`: `data` is the whole message. From `handleResponse`: the module has set the status. */
-export const HTTP_INTERNAL_DONE = 1;
+export const HTTP_INTERNAL_DONE = 1 as const;
 /** From `buildRequest`: send nothing. From `handleResponse`: as done, after an error. */
-export const HTTP_INTERNAL_FAIL = -1;
+export const HTTP_INTERNAL_FAIL = -1 as const;
 
 /** From `statusClassifier`: delivered, whatever the status. */
-export const DELIVERY_SUCCESS = 2;
+export const DELIVERY_SUCCESS = 2 as const;
 /** From `statusClassifier`: try again later. */
-export const DELIVERY_TEMPFAILED = 3;
+export const DELIVERY_TEMPFAILED = 3 as const;
 /** From `statusClassifier`: give up. */
-export const DELIVERY_PERMFAILED = 4;
+export const DELIVERY_PERMFAILED = 4 as const;
 
 /** Names the variable of a message's context that `statusClassifier` is asked about: an integer, as text. */
-export const DLV_RESPONSE_STATUS = 'DLV_RESPONSE_STATUS';
+export const DLV_RESPONSE_STATUS = 'DLV_RESPONSE_STATUS' as const;
 /** Names the variable of a message's context that says the same in words. */
-export const DLV_RESPONSE_STATUS_DETAIL = 'DLV_RESPONSE_STATUS_DETAIL';
+export const DLV_RESPONSE_STATUS_DETAIL = 'DLV_RESPONSE_STATUS_DETAIL' as const;
 
 /**
  * Gives a callback module its types, and changes nothing: `export const { shouldMakeReq } = defineCallbacks({ … })`.

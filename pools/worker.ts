@@ -28,6 +28,7 @@ export interface Carriage {
  * and the exchange has concluded.
  */
 export function connectAhead({ connection }: Worker, exchange: Exchange): Promise<Socket | undefined> {
+  if (exchange.concluded) return Promise.resolve(undefined);
   const { standing } = connection;
   if (standing !== undefined) return Promise.resolve(standing);
 
