@@ -25,6 +25,8 @@ export interface ServedThread extends AsyncDisposable {
   dispose(key: number, disposition: Disposition): void;
   /** Callbacks that went wrong, in their order. */
   readonly failures: readonly CallbackFailure[];
+  /** Settles as the thread's task does. */
+  readonly ended: Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -48,11 +50,17 @@ export function serveHere(settings: PoolThreadSettings, importModule?: ImportMod
     return deferred.promise;
   }
 
-  async function stop(): Promise<void> {
+  let stopped: Promise<void> | undefined;
+  async function end(): Promise<void> {
     const closed = once(ours, 'close'); // comes behind the last outcomes
     post({ kind: 'stop' });
     await served;
     await closed;
+  }
+
+  function stop(): Promise<void> {
+    stopped ??= end();
+    return stopped;
   }
 
   return {
@@ -60,6 +68,7 @@ export function serveHere(settings: PoolThreadSettings, importModule?: ImportMod
     judge,
     dispose: (key, disposition) => post({ kind: 'disposed', key, disposition }),
     failures,
+    ended: served,
     stop,
     [Symbol.asyncDispose]: stop,
   };
