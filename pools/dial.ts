@@ -3,7 +3,10 @@ import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'n
 import type { PoolThreadSettings, PoolTls } from './contract.ts';
 
 /** Opens one connection to the pool's origin. The socket is there at once, to be destroyed if it takes too long. */
-export type Dial = (opened: (error: Error | undefined, socket: Socket) => void) => Socket;
+export type Dial = (opened: Opened) => Socket;
+
+/** Called once, with the error of a connection that could not be made, or with one that stands, TLS included. */
+export type Opened = (error: Error | undefined, socket: Socket) => void;
 
 /** Idle time after which TCP itself asks whether the peer is still there, ms. */
 const TCP_KEEP_ALIVE_MS = 60_000;

@@ -1,6 +1,7 @@
 /**
  * One job in the hands of a worker: taken (`call`) → connecting (`connect`) → waiting for the answer (`headers`) →
- * reading it (`body`) → concluded. It measures time and size; the client moves it on.
+ * reading it (`body`) → concluded. It measures time and size; the client moves it on. A message with a session connects
+ * first, is built meanwhile (`call` again), and then goes on.
  */
 import type { Clock } from '../src/kit/clock.ts';
 import type { Job, Outcome, Phase, PoolThreadSettings } from './contract.ts';
@@ -18,13 +19,21 @@ export interface ExchangeSurroundings {
   readonly onOutcome: (key: number, outcome: Outcome) => void;
 }
 
+/** Takes in the whole of an answer, for a callback that judges it. */
+export interface AnswerKeeper {
+  /** `headers` are names and values, flat. */
+  head(reason: string, headers: readonly (Buffer | string)[]): void;
+  body(chunk: Buffer): void;
+}
+
 /** A class since it lives: made when a worker takes the job, it concludes exactly once, by answer, failure or deadline. */
 export class Exchange implements Due {
-  readonly job: Job;
+  readonly keeper: AnswerKeeper | undefined;
   /** Moves with each phase, never beyond the end of the call. */
   dueAt: number;
   readonly #around: ExchangeSurroundings;
   readonly #startedAt: number;
+  #job: Job;
   #phase: Phase = 'call';
   #concluded = false;
   #maybeSent = false;
@@ -34,12 +43,17 @@ export class Exchange implements Due {
   #bodyBytes = 0;
   #excerpt: Buffer | undefined;
 
-  constructor(job: Job, around: ExchangeSurroundings) {
-    this.job = job;
+  constructor(job: Job, around: ExchangeSurroundings, keeper?: AnswerKeeper) {
+    this.#job = job;
+    this.keeper = keeper;
     this.#around = around;
     this.#startedAt = around.clock.monotonic();
     this.dueAt = this.#startedAt + around.settings.callTimeoutMs;
     around.deadlines.watch(this);
+  }
+
+  get job(): Job {
+    return this.#job;
   }
 
   get concluded(): boolean {
@@ -51,6 +65,18 @@ export class Exchange implements Due {
     this.#abort = abort;
     this.#enter('connect');
     this.#around.deadlines.watch(this);
+  }
+
+  /** The connection stands, and a callback has the word: only the end of the call is watched. */
+  pause(): void {
+    this.#abort = undefined;
+    this.#phase = 'call';
+    this.dueAt = this.#startedAt + this.#around.settings.callTimeoutMs;
+  }
+
+  /** A callback has made `job` of what the delivery asked for. */
+  rewrite(job: Job): void {
+    this.#job = job;
   }
 
   /** The connection stands and the request is written to it. */
@@ -75,6 +101,7 @@ export class Exchange implements Due {
   received(chunk: Buffer): void {
     this.#bodyBytes += chunk.length;
     this.#keep(chunk);
+    this.keeper?.body(chunk);
     if (this.#bodyBytes <= this.#around.settings.maxResponseBytes) {
       this.#enter('body');
       return;
@@ -92,6 +119,11 @@ export class Exchange implements Due {
   failed(error: Error): void {
     const kind = this.#maybeSent ? 'broken' : 'unreachable';
     this.#conclude({ kind, ...failureOf(error), durationMs: this.#elapsedMs() });
+  }
+
+  /** A callback made no request: nothing goes on the wire. */
+  unsent(why: { readonly code: string; readonly message: string }): void {
+    this.#conclude({ kind: 'unsent', ...why, durationMs: this.#elapsedMs() });
   }
 
   /** It cannot be put on the wire at all. */
@@ -139,6 +171,6 @@ export class Exchange implements Due {
     if (this.#concluded) return;
     this.#concluded = true;
     this.#around.deadlines.forget(this);
-    this.#around.onOutcome(this.job.key, outcome);
+    this.#around.onOutcome(this.#job.key, outcome);
   }
 }

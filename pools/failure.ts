@@ -1,3 +1,5 @@
+import { CONNECTION_GONE } from './connection.ts';
+
 /** What went wrong on the wire, in Node's own codes whatever the client calls it, so that both clients tell the same. */
 export function failureOf(error: Error): { readonly code: string; readonly message: string } {
   const code = codeOf(error);
@@ -17,6 +19,7 @@ function messageOf(error: Error): string {
 }
 
 const renamed = new Map([
+  [CONNECTION_GONE, 'ECONNRESET'],
   ['ERR_HTTP_CONTENT_LENGTH_MISMATCH', 'ECONNRESET'],
   ['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW'],
   ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'ECONNRESET'],

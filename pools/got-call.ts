@@ -1,35 +1,25 @@
-import { type ClientRequest, type Agent as HttpAgent, request as requestHttp } from 'node:http';
-import { type Agent as HttpsAgent, request as requestHttps } from 'node:https';
-import type { Socket } from 'node:net';
+import { type Agent, type ClientRequest, request as requestHttp } from 'node:http';
 import type { Got, Method, Request, RequestFunction } from 'got';
+import { CONNECTION_GONE, type Connection } from './connection.ts';
 import type { Body, Job } from './contract.ts';
 import type { Exchange } from './exchange.ts';
 import { codeOf } from './failure.ts';
+import type { Carriage } from './worker.ts';
 
-export interface Agents {
-  readonly http: HttpAgent;
-  readonly https: HttpsAgent;
-}
-
-export interface GotCall {
+export interface GotCall extends Carriage {
   readonly client: Got;
   readonly origin: string;
-  /** Names and values, flat. */
-  readonly headers: readonly string[];
-  readonly agents: Agents;
-  /** The worker is free again. */
-  readonly onEnd: () => void;
-  /** A connection that was used before failed without a byte of an answer. Undefined: that is a failure like any other. */
-  readonly onStale: (() => void) | undefined;
+  /** Gives the connection. */
+  readonly agent: Agent;
+  readonly connection: Connection;
 }
 
 /** Puts one exchange on the wire as a got stream: deadlines and the size cap are the exchange's, got has none. */
 export function startGotCall(exchange: Exchange, call: GotCall): void {
   const { job } = exchange;
-  const wire = createWire(exchange);
+  const wire = createWire(exchange, call.connection);
   const stream = call.client.stream(call.origin, {
     ...(hasBody(job) ? { body: bytesOf(job.body) } : {}),
-    agent: call.agents,
     method: job.method as Method, // any token is a method (RFC 9110 §9.1); got's type lists the usual ones
     request: exactRequest(exchange, call, wire.watch),
   });
@@ -43,54 +33,59 @@ export function startGotCall(exchange: Exchange, call: GotCall): void {
 
   exchange.begin(() => stream.destroy());
   follow(stream, exchange);
-  stream.once('end', () => end(call.onEnd));
-  stream.once('close', () => end(call.onEnd));
+  stream.once('end', () => end(call.free));
+  stream.once('close', () => end(call.free));
   stream.once('error', (error) => {
     end(() => {
-      if (call.onStale !== undefined && !exchange.concluded && wire.wasStale(error)) return call.onStale();
+      if (call.onStale !== undefined && !exchange.concluded && wire.wasStale(error)) return call.onStale(error);
       exchange.failed(error);
-      call.onEnd();
+      call.free();
     });
   });
 }
 
 function follow(stream: Request, exchange: Exchange): void {
-  stream.once('response', ({ statusCode, headers }) => exchange.answered(statusCode, headers['retry-after']));
+  stream.once('response', ({ statusCode, statusMessage, headers, rawHeaders }) => {
+    exchange.keeper?.head(statusMessage ?? '', rawHeaders);
+    exchange.answered(statusCode, headers['retry-after']);
+  });
   stream.on('data', (chunk: Buffer) => exchange.received(chunk));
   stream.once('end', () => exchange.ended());
 }
 
-/** got lower-cases header names, and URL parsing rewrites paths: both go to Node's request as they were frozen. */
-function exactRequest({ job }: Exchange, call: GotCall, watch: (request: ClientRequest) => void): RequestFunction {
-  const { host, protocol } = new URL(call.origin);
-  return (url, options) => {
+/**
+ * got lower-cases header names, and URL parsing rewrites paths: both go to Node's request as they were frozen. TLS is the
+ * connection's, which stands already, so that what is spoken over it is plain HTTP here.
+ */
+function exactRequest({ job }: Exchange, { agent, headers, origin }: GotCall, watch: (request: ClientRequest) => void): RequestFunction {
+  const { host } = new URL(origin);
+  return (_url, options) => {
     const length = hasBody(job) ? ['content-length', String(Buffer.byteLength(job.body))] : [];
-    const headers = ['host', host, ...call.headers, ...length];
-    const exact = { ...options, headers, path: job.path };
-    const request = protocol === 'https:' ? requestHttps(url, exact) : requestHttp(url, exact);
+    const request = requestHttp({ ...options, agent, protocol: 'http:', headers: ['host', host, ...headers, ...length], path: job.path });
     watch(request);
     return request;
   };
 }
 
-/** Sees the connection under the request: when it stands, and whether it was used before and gave nothing back. */
-function createWire(exchange: Exchange) {
+/** Sees the connection under the request: when it is given, and whether it was used before and gave nothing back. */
+function createWire(exchange: Exchange, connection: Connection) {
   let request: ClientRequest | undefined;
   let bytesBefore = 0;
-
-  function onSocket(socket: Socket): void {
-    bytesBefore = socket.bytesRead;
-    if (request?.reusedSocket === true) exchange.sent();
-    else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => exchange.sent());
-  }
 
   return {
     watch: (started: ClientRequest): void => {
       request = started;
-      started.once('socket', onSocket);
+      started.once('socket', (socket) => {
+        bytesBefore = socket.bytesRead;
+        connection.carried += 1;
+        exchange.sent();
+      });
     },
-    wasStale: (error: Error): boolean =>
-      request?.reusedSocket === true && request.socket?.bytesRead === bytesBefore && closedByPeer.has(codeOf(error)),
+    wasStale: (error: Error): boolean => {
+      const code = codeOf(error);
+      const untouched = connection.carried > 1 && request?.socket?.bytesRead === bytesBefore;
+      return code === CONNECTION_GONE || (untouched && closedByPeer.has(code));
+    },
   };
 }
 

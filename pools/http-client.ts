@@ -1,6 +1,12 @@
 import type { Clock } from '../src/kit/clock.ts';
+import { Connection } from './connection.ts';
 import type { PoolThreadSettings } from './contract.ts';
+import type { Dial } from './dial.ts';
 import type { Exchange } from './exchange.ts';
+import { gotWorkers } from './got-worker.ts';
+import { requestHeaders } from './request-headers.ts';
+import { UndiciWorker } from './undici-worker.ts';
+import type { Worker } from './worker.ts';
 
 /** Puts exchanges on the wire, over connections to one origin. Follows no redirect, retries nothing. */
 export interface HttpClient {
@@ -9,6 +15,9 @@ export interface HttpClient {
    * that can be after the exchange has concluded. At most `workers` exchanges may be under way.
    */
   send(exchange: Exchange, free: () => void): void;
+  /** Lends a worker for a message with a session, until it is given back. It counts as an exchange under way. */
+  lend(): Worker;
+  giveBack(worker: Worker): void;
   /** Closes the connections. Nothing is under way any more. */
   close(): Promise<void>;
 }
@@ -16,4 +25,58 @@ export interface HttpClient {
 export interface HttpClientSurroundings {
   readonly settings: PoolThreadSettings;
   readonly clock: Clock;
+  readonly dial: Dial;
+}
+
+/**
+ * One connection per worker, made when it is first needed. The worker that was used last is used first, so that a quiet
+ * pool keeps few connections, and keeps them warm.
+ */
+export function createHttpClient({ settings, clock, dial }: HttpClientSurroundings): HttpClient {
+  const { userAgent } = settings;
+  const newWorker = workerMaker(settings);
+  const workers: Worker[] = [];
+  const idle: Worker[] = [];
+
+  function lend(): Worker {
+    return idle.pop() ?? hire();
+  }
+
+  function hire(): Worker {
+    const worker = newWorker(new Connection(dial));
+    workers.push(worker);
+    return worker;
+  }
+
+  return {
+    send: (exchange, free) => {
+      const worker = lend();
+      worker.carry(exchange, {
+        headers: requestHeaders(exchange.job, { userAgent, now: clock.now() }),
+        free: () => {
+          idle.push(worker);
+          free();
+        },
+      });
+    },
+    lend,
+    giveBack: (worker) => {
+      worker.connection.rest();
+      idle.push(worker);
+    },
+    close: async () => {
+      await Promise.all(workers.map((worker) => worker.close()));
+    },
+  };
+}
+
+function workerMaker({ client, origin }: PoolThreadSettings): (connection: Connection) => Worker {
+  switch (client) {
+    case 'got':
+      return gotWorkers(origin);
+    case 'undici':
+      return (connection) => new UndiciWorker(origin, connection);
+    default:
+      return client satisfies never;
+  }
 }

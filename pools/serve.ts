@@ -3,47 +3,50 @@ import type { Clock } from '../src/kit/clock.ts';
 import { createDeferred } from '../src/kit/deferred.ts';
 import { createPacer } from '../src/kit/pacer.ts';
 import { systemTimers } from '../src/kit/timers.ts';
-import type { FromPoolThread, Job, KeyedOutcome, Outcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
+import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
 import { createDeadlines } from './deadlines.ts';
+import { createDial } from './dial.ts';
 import { Exchange, type ExchangeSurroundings } from './exchange.ts';
-import { createGotClient } from './got-client.ts';
-import type { HttpClient, HttpClientSurroundings } from './http-client.ts';
+import { createHttpClient } from './http-client.ts';
 import { unsendable } from './request-headers.ts';
-import { createUndiciClient } from './undici-client.ts';
+import { createCallbackCaller } from './session/call-callback.ts';
+import { createMessageCarrier } from './session/carry-message.ts';
+import { createDispositions } from './session/dispositions.ts';
+import { type HandlerModule, type ImportModule, loadModules } from './session/load-modules.ts';
+import { createSessions } from './session/sessions.ts';
 import { createWorkerQueue } from './worker-queue.ts';
 
 export interface ThreadSurroundings {
   readonly port: MessagePort;
   readonly settings: PoolThreadSettings;
   readonly clock: Clock;
+  /** How callback modules are imported; default: Node's own way. */
+  readonly importModule?: ImportModule;
 }
 
 /**
- * A pool thread's whole life: takes jobs from the port and sends each outcome back when its own request has ended, with
- * those of the same millisecond in one message. Resolves after `stop`, when nothing is in flight and all is closed.
+ * A pool thread's whole life: imports the modules of its handlers, takes jobs from the port and sends each outcome back
+ * when its own request has ended, with those of the same millisecond in one message. Resolves after `stop`, when nothing
+ * is in flight and all is closed. Throws CALLBACK_LOAD_FAILED.
  */
-export async function serve({ port, settings, clock }: ThreadSurroundings): Promise<void> {
+export async function serve({ port, settings, clock, importModule }: ThreadSurroundings): Promise<void> {
+  const modules = await loadModules(settings.handlers, importModule);
   const stopped = createDeferred<void>();
-  const outcomes = createOutcomeBatch(clock, (message) => port.postMessage(message));
-  const around: ExchangeSurroundings = { settings, clock, deadlines: createDeadlines(clock), onOutcome: outcomes.add };
-  const client = createHttpClient({ settings, clock });
+  const post = (message: FromPoolThread): void => port.postMessage(message);
+  const outcomes = createOutcomeBatch(clock, post);
+  const { client, sessions, dispositions, carry } = createCarriers({ settings, clock, modules, post, onOutcome: outcomes.add });
   const queue = createWorkerQueue(settings.workers, carry);
-
-  function carry(job: Job, free: () => void): void {
-    const exchange = new Exchange(job, around);
-    const mistake = unsendable(job);
-    if (mistake === undefined) return client.send(exchange, free);
-    exchange.refused(mistake);
-    free();
-  }
 
   port.on('message', (message: ToPoolThread) => {
     switch (message.kind) {
+      case 'disposed':
+        return dispositions.told(message.key, message.disposition);
       case 'jobs':
         return message.jobs.forEach(queue.enqueue);
       case 'ping':
-        return port.postMessage({ kind: 'alive' } satisfies FromPoolThread);
+        return post({ kind: 'alive' });
       case 'stop':
+        dispositions.stop();
         return stopped.resolve();
       default:
         return message satisfies never;
@@ -53,19 +56,40 @@ export async function serve({ port, settings, clock }: ThreadSurroundings): Prom
   await stopped.promise;
   await queue.idle();
   await client.close();
+  await sessions.ended();
   outcomes.flush();
   port.close();
 }
 
-function createHttpClient(surroundings: HttpClientSurroundings): HttpClient {
-  switch (surroundings.settings.client) {
-    case 'got':
-      return createGotClient(surroundings);
-    case 'undici':
-      return createUndiciClient(surroundings);
-    default:
-      return surroundings.settings.client satisfies never;
+interface CarriersOptions extends Pick<ThreadSurroundings, 'clock' | 'settings'> {
+  readonly modules: ReadonlyMap<string, HandlerModule>;
+  readonly post: (message: FromPoolThread) => void;
+  readonly onOutcome: (outcome: KeyedOutcome) => void;
+}
+
+/** What carries jobs: those with a message go through their handler's callbacks, the others straight to the client. */
+function createCarriers({ settings, clock, modules, post, onOutcome }: CarriersOptions) {
+  const patience = { timeoutMs: settings.callbackTimeoutMs, timers: systemTimers };
+  const caller = createCallbackCaller({ ...patience, report: (failure) => post({ kind: 'callback-failed', ...failure }) });
+  const dispositions = createDispositions(patience);
+  const sessions = createSessions(modules, caller);
+
+  const dial = createDial(settings);
+  const client = createHttpClient({ settings, clock, dial: modules.size === 0 ? dial : sessions.over(dial) });
+  const shared = { settings, clock, deadlines: createDeadlines(clock) };
+  const around: ExchangeSurroundings = { ...shared, onOutcome: (key, outcome) => onOutcome({ key, outcome }) };
+  const carryMessage = createMessageCarrier({ settings, modules, caller, sessions, dispositions, client, around: shared, onOutcome });
+
+  function carry(job: Job, free: () => void): void {
+    if (job.message !== undefined) return void carryMessage(job, job.message).then(free);
+    const exchange = new Exchange(job, around);
+    const mistake = unsendable(job);
+    if (mistake === undefined) return client.send(exchange, free);
+    exchange.refused(mistake);
+    free();
   }
+
+  return { client, sessions, dispositions, carry };
 }
 
 /** Messages leave at most this often, ms. */
@@ -81,8 +105,8 @@ function createOutcomeBatch(clock: Clock, post: (message: FromPoolThread) => voi
     batch = [];
   }
 
-  function add(key: number, outcome: Outcome): void {
-    batch.push({ key, outcome });
+  function add(outcome: KeyedOutcome): void {
+    batch.push(outcome);
     pacer.nudge();
   }
 

@@ -4,44 +4,31 @@
  */
 import type { Socket } from 'node:net';
 import { Client, type Dispatcher } from 'undici';
-import type { Dial } from './dial.ts';
+import { CONNECTION_GONE, type Connection, connectionGone } from './connection.ts';
 import type { Exchange } from './exchange.ts';
 import { codeOf } from './failure.ts';
+import type { Carriage, Worker } from './worker.ts';
 
 /** How long an idle connection is kept where the server does not say, ms. Servers close theirs after 5 s and more. */
 const KEEP_ALIVE_MS = 4000;
 /** How long before the server's own `keep-alive: timeout` ours ends, ms. */
 const KEEP_ALIVE_MARGIN_MS = 1000;
 
-export interface UndiciWorkerOptions {
-  readonly dial: Dial;
-  readonly onIdle: (self: UndiciWorker) => void;
-}
-
-export interface Carriage {
-  /** Names and values, flat. */
-  readonly headers: string[];
-  readonly free: () => void;
-}
-
 /** A class since it lives: it holds a connection, and is the handler of whatever request is on it. */
-export class UndiciWorker implements Dispatcher.DispatchHandler {
+export class UndiciWorker implements Dispatcher.DispatchHandler, Worker {
+  readonly connection: Connection;
   readonly #client: Client;
-  readonly #onIdle: (self: UndiciWorker) => void;
   readonly #abort = (): void => this.#giveUp();
   #exchange: Exchange | undefined;
   #carriage: Carriage | undefined;
-  #socket: Socket | undefined;
   #onWire = false;
-  /** Requests that the present connection has carried, the one under way included. */
-  #carried = 0;
   #answerBegan = false;
 
-  constructor(origin: string, { dial, onIdle }: UndiciWorkerOptions) {
-    this.#onIdle = onIdle;
+  constructor(origin: string, connection: Connection) {
+    this.connection = connection;
     this.#client = new Client(origin, {
       pipelining: 1,
-      connect: (_options, opened) => this.#dial(dial, opened),
+      connect: (_options, opened) => this.#connect(opened),
       headersTimeout: 0, // deadlines are the exchange's
       bodyTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -58,11 +45,12 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
 
   async close(): Promise<void> {
     await this.#client.destroy();
+    this.connection.drop(); // one that the client has not been given
   }
 
   onConnect(abort: () => void): void {
     this.#onWire = true;
-    this.#carried += 1;
+    this.connection.carried += 1;
     if (this.#exchange?.concluded === false) this.#exchange.sent();
     else abort();
   }
@@ -71,8 +59,10 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
     this.#answerBegan = true;
   }
 
-  onHeaders(status: number, rawHeaders: Buffer[]): boolean {
-    if (status >= 200) this.#exchange?.answered(status, retryAfterIn(rawHeaders));
+  onHeaders(status: number, rawHeaders: Buffer[], _resume: () => void, reason: string): boolean {
+    if (status < 200) return true;
+    this.#exchange?.keeper?.head(reason, rawHeaders);
+    this.#exchange?.answered(status, retryAfterIn(rawHeaders));
     return true;
   }
 
@@ -88,13 +78,17 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
 
   onError(error: Error): void {
     const exchange = this.#exchange;
-    if (exchange !== undefined && this.#carriage !== undefined && this.#wasStale(error)) {
+    const onStale = this.#carriage?.onStale;
+    if (exchange === undefined || !this.#wasStale(error)) {
+      exchange?.failed(error);
+      this.#release();
+    } else if (onStale === undefined) {
       exchange.resend();
       queueMicrotask(() => this.#resend());
-      return;
+    } else {
+      this.#forget();
+      onStale(error);
     }
-    exchange?.failed(error);
-    this.#release();
   }
 
   #dispatch({ job }: Exchange, { headers }: Carriage): void {
@@ -108,9 +102,9 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
    * so, before any byte of an answer, is sent once more on a fresh connection, as part of the same attempt.
    */
   #wasStale(error: Error): boolean {
-    const reused = this.#onWire && this.#carried > 1;
-    const untouched = !this.#answerBegan && this.#exchange?.concluded === false;
-    return reused && untouched && closedByPeer.has(codeOf(error));
+    if (this.#answerBegan || this.#exchange?.concluded !== false) return false;
+    const code = codeOf(error);
+    return code === CONNECTION_GONE || (this.#onWire && this.connection.carried > 1 && closedByPeer.has(code));
   }
 
   #resend(): void {
@@ -119,25 +113,32 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
     else this.#dispatch(this.#exchange, this.#carriage);
   }
 
-  #dial(dial: Dial, opened: (...result: [null, Socket] | [Error, null]) => void): void {
-    this.#carried = 0;
-    this.#socket = dial((error, socket) => {
-      if (error === undefined) opened(null, socket);
-      else opened(error, null);
-    });
+  /** Undici goes on only where it is called back later, so that one that stands is handed over in a microtask. */
+  #connect(opened: (...result: [null, Socket] | [Error, null]) => void): void {
+    const standing = this.connection.take();
+    if (standing !== undefined) queueMicrotask(() => opened(null, standing));
+    else if (this.#carriage?.onStale !== undefined) queueMicrotask(() => opened(connectionGone(), null));
+    else
+      this.connection.open((error, socket) => {
+        if (error === undefined) opened(null, socket);
+        else opened(error, null);
+      });
   }
 
   /** Undici's own abort would open the next connection at once, whether or not there is anything to carry. */
   #giveUp(): void {
-    this.#socket?.destroy(new Error('given up'));
+    this.connection.drop(new Error('given up'));
   }
 
   #release(): void {
     const free = this.#carriage?.free;
+    this.#forget();
+    free?.();
+  }
+
+  #forget(): void {
     this.#exchange = undefined;
     this.#carriage = undefined;
-    this.#onIdle(this);
-    free?.();
   }
 }
 

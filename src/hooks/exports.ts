@@ -1,3 +1,4 @@
+import { acceptCallbacks, deliveryCallbacks, exportsOf, pick } from '../../pools/callback-exports.ts';
 import type { Callbacks } from '../../pools/callbacks.ts';
 
 /**
@@ -5,7 +6,7 @@ import type { Callbacks } from '../../pools/callbacks.ts';
  * win). What else a module exports is its own business, except where it looks like a callback that will never be called.
  */
 export function callbacksIn(module: object): { readonly callbacks: Callbacks } | { readonly problems: readonly string[] } {
-  const exported = gather(module);
+  const exported = exportsOf(module);
   const problems: string[] = [];
 
   for (const [name, value] of exported) {
@@ -16,38 +17,10 @@ export function callbacksIn(module: object): { readonly callbacks: Callbacks } |
   }
   if (problems.length === 0 && !known.some((name) => exported.has(name))) problems.push(noneOf([...exported.keys()]));
 
-  return problems.length > 0 ? { problems } : { callbacks: pick(exported) };
+  return problems.length > 0 ? { problems } : { callbacks: pick(exported, known) };
 }
 
-/** Called on accept; then at delivery, in the pool's thread. */
-const onAccept = ['shouldMakeReq', 'prepareHeaders', 'prepareBody'] as const satisfies (keyof Callbacks)[];
-const known: readonly string[] = [
-  ...onAccept,
-  'buildRequest',
-  'handleResponse',
-  'statusClassifier',
-  'disposeDelivery',
-  'disposeTempfail',
-  'disposePermfail',
-  'initSession',
-  'destroySession',
-  'resetSession',
-  'resetRequest',
-  'resetResponse',
-];
-
-function gather(module: object): Map<string, unknown> {
-  const { default: main, ...named } = module as { default?: unknown };
-  const exported = new Map<string, unknown>(Object.entries(named));
-  if (typeof main !== 'object' || main === null) return exported;
-  for (const [name, value] of Object.entries(main)) exported.set(name, value);
-  return exported;
-}
-
-/** The names have been found to be functions; what they take and give is seen when they are called. */
-function pick(exported: ReadonlyMap<string, unknown>): Callbacks {
-  return Object.fromEntries(onAccept.filter((name) => exported.has(name)).map((name) => [name, exported.get(name)]));
-}
+const known: readonly string[] = [...acceptCallbacks, ...deliveryCallbacks];
 
 function noneOf(names: readonly string[]): string {
   const exports = names.length === 0 ? 'it exports nothing' : `it exports ${names.join(', ')}`;

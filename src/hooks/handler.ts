@@ -1,4 +1,5 @@
-import type { Callbacks, HandlerOpts } from '../../pools/callbacks.ts';
+import { deliveryCallbacks } from '../../pools/callback-exports.ts';
+import type { AcceptCallbacks, Callbacks, HandlerOpts } from '../../pools/callbacks.ts';
 import type { HandlerConfig } from '../config/config.ts';
 import type { Packet } from '../packet/packet.ts';
 import * as defaults from './builtin/defaults.ts';
@@ -7,7 +8,9 @@ import { compileWhen } from './rules.ts';
 /** A handler ready to meet packets: its rules compiled, its module loaded, what the module left out filled in. */
 export interface LoadedHandler {
   readonly config: HandlerConfig;
-  readonly callbacks: Required<Callbacks>;
+  readonly callbacks: Required<AcceptCallbacks>;
+  /** Its module has callbacks at delivery, so the pool's thread needs the stanza. */
+  readonly delivers: boolean;
   /** Its module is one of ours: it gives the thread back, and what it returns needs no second look. */
   readonly builtIn: boolean;
   readonly opts: HandlerOpts;
@@ -27,6 +30,7 @@ export function createHandler(config: HandlerConfig, callbacks: Callbacks): Load
   return {
     config,
     callbacks: ruled ? { ...filled, shouldMakeReq: () => true } : filled,
+    delivers: deliveryCallbacks.some((name) => callbacks[name] !== undefined),
     builtIn,
     opts: optsOf(config),
     lets: config.when === undefined ? () => true : compileWhen(config.when),

@@ -16,7 +16,7 @@ export interface Leavings {
 
 export function createLeavings({ clock, newId }: { readonly clock: Clock; readonly newId: () => DeliveryId }): Leavings {
   return {
-    delivery: ({ config }, packet, { headers, body }) => ({
+    delivery: ({ config, delivers }, packet, { headers, body }) => ({
       id: newId(),
       packetId: packet.id,
       host: packet.host,
@@ -25,7 +25,13 @@ export function createLeavings({ clock, newId }: { readonly clock: Clock; readon
       lane: laneOf(packet, config.name, config.ordering),
       sender: packet.from.bare,
       receiver: packet.to.bare,
-      target: { kind: 'http', method: 'POST', path: config.requestPath, headers },
+      target: {
+        kind: 'http',
+        method: 'POST',
+        path: config.requestPath,
+        headers,
+        ...(delivers ? { stanza: packet.stanza.xml } : {}),
+      },
       body,
       seenAt: packet.time,
       createdAt: clock.now(),

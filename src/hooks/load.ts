@@ -1,4 +1,5 @@
 import type { Callbacks } from '../../pools/callbacks.ts';
+import { importProblem } from '../../pools/import-problem.ts';
 import type { HandlerConfig } from '../config/config.ts';
 import { ServiceError } from '../kit/errors.ts';
 import * as cloudevents from './builtin/cloudevents.ts';
@@ -6,14 +7,13 @@ import * as defaults from './builtin/defaults.ts';
 import * as json from './builtin/json.ts';
 import { callbacksIn } from './exports.ts';
 import { createHandler, type LoadedHandler } from './handler.ts';
-import { importProblem } from './import-problem.ts';
 
 /**
  * Imports the modules of all handlers and gives the handlers in their order. Throws CALLBACK_LOAD_FAILED, which tells
  * of every handler what is wrong with its module. A module may import `xmpp-event-pusher/callbacks` wherever it lies.
  */
 export async function loadHandlers(configs: readonly HandlerConfig[]): Promise<readonly LoadedHandler[]> {
-  await import('./callbacks-specifier.ts');
+  await import('../../pools/callbacks-specifier.ts');
 
   const loaded: LoadedHandler[] = [];
   const problems: string[] = [];

@@ -88,6 +88,8 @@ function settingsOf(origin: string, workers: number): PoolThreadSettings {
     callTimeoutMs: 5000,
     maxResponseBytes: 1_048_576,
     userAgent: 'xmpp-event-pusher/bench',
+    handlers: [],
+    callbackTimeoutMs: 5000,
     tls: {
       verify: true,
       ca: undefined,

@@ -42,7 +42,7 @@ export function makeThreadSettings({
     maxResponseBytes: 65_536,
     userAgent: 'xmpp-event-pusher/test',
     handlers: [],
-    callbackTimeoutMs: 5000,
+    callbackTimeoutMs: 20_000,
     ...settings,
     tls: { ...plainTls, ...tls },
   };

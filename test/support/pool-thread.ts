@@ -1,7 +1,17 @@
 import { once } from 'node:events';
 import { MessageChannel } from 'node:worker_threads';
-import type { FromPoolThread, Job, Outcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
+import type {
+  CallbackFailure,
+  Disposition,
+  FromPoolThread,
+  Job,
+  KeyedOutcome,
+  Outcome,
+  PoolThreadSettings,
+  ToPoolThread,
+} from '../../pools/contract.ts';
 import { serve } from '../../pools/serve.ts';
+import type { ImportModule } from '../../pools/session/load-modules.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 
@@ -9,34 +19,56 @@ import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 export interface ServedThread extends AsyncDisposable {
   /** Hands a job over; resolves with its outcome. */
   deliver(job: Job): Promise<Outcome>;
+  /** The same, with what the callbacks made of it. */
+  judge(job: Job): Promise<KeyedOutcome>;
+  /** Tells what has become of a job. */
+  dispose(key: number, disposition: Disposition): void;
+  /** Callbacks that went wrong, in their order. */
+  readonly failures: readonly CallbackFailure[];
+  /** Settles as the thread's task does. */
+  readonly ended: Promise<void>;
   stop(): Promise<void>;
 }
 
-export function serveHere(settings: PoolThreadSettings): ServedThread {
+export function serveHere(settings: PoolThreadSettings, importModule?: ImportModule): ServedThread {
   const { port1: ours, port2: port } = new MessageChannel();
-  const awaited = new Map<number, Deferred<Outcome>>();
-  const served = serve({ port, settings, clock: systemClock });
+  const awaited = new Map<number, Deferred<KeyedOutcome>>();
+  const failures: CallbackFailure[] = [];
+  const served = serve({ port, settings, clock: systemClock, ...(importModule === undefined ? {} : { importModule }) });
 
   ours.on('message', (message: FromPoolThread) => {
+    if (message.kind === 'callback-failed') failures.push(message);
     if (message.kind !== 'outcomes') return;
-    for (const { key, outcome } of message.outcomes) awaited.get(key)?.resolve(outcome);
+    for (const outcome of message.outcomes) awaited.get(outcome.key)?.resolve(outcome);
   });
   const post = (message: ToPoolThread): void => ours.postMessage(message);
 
-  async function stop(): Promise<void> {
+  function judge(job: Job): Promise<KeyedOutcome> {
+    const deferred = createDeferred<KeyedOutcome>();
+    awaited.set(job.key, deferred);
+    post({ kind: 'jobs', jobs: [job] });
+    return deferred.promise;
+  }
+
+  let stopped: Promise<void> | undefined;
+  async function end(): Promise<void> {
     const closed = once(ours, 'close'); // comes behind the last outcomes
     post({ kind: 'stop' });
     await served;
     await closed;
   }
 
+  function stop(): Promise<void> {
+    stopped ??= end();
+    return stopped;
+  }
+
   return {
-    deliver: (job) => {
-      const deferred = createDeferred<Outcome>();
-      awaited.set(job.key, deferred);
-      post({ kind: 'jobs', jobs: [job] });
-      return deferred.promise;
-    },
+    deliver: async (job) => (await judge(job)).outcome,
+    judge,
+    dispose: (key, disposition) => post({ kind: 'disposed', key, disposition }),
+    failures,
+    ended: served,
     stop,
     [Symbol.asyncDispose]: stop,
   };

@@ -51,6 +51,8 @@ export interface Target extends AsyncDisposable {
   readonly counts: { readonly connections: number; readonly peakOpen: number; readonly peakUnanswered: number; readonly open: number };
   /** Resolves when so many requests have been read. */
   received(count: number): Promise<void>;
+  /** Closes every connection, and goes on listening. */
+  hangUp(): void;
   stop(): Promise<void>;
 }
 
@@ -120,6 +122,9 @@ export async function startTarget({
     requests,
     counts,
     received: (count) => eventually(() => requests.length >= count),
+    hangUp: () => {
+      for (const socket of sockets) socket.destroy();
+    },
     stop,
     [Symbol.asyncDispose]: stop,
   };

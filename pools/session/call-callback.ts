@@ -1,0 +1,79 @@
+import { createDeferred } from '../../src/kit/deferred.ts';
+import type { Timers } from '../../src/kit/timers.ts';
+import type { DeliveryCallbacks } from '../callbacks.ts';
+import type { CallbackFailure, DeliveryId } from '../contract.ts';
+import type { HandlerModule } from './load-modules.ts';
+
+/** One call of one callback at delivery. */
+export interface CallbackCall {
+  readonly module: HandlerModule;
+  readonly callback: keyof DeliveryCallbacks;
+  /** The delivery it is called for; undefined for a callback of the connection alone. */
+  readonly id: DeliveryId | undefined;
+  /** Undefined also where the module has no such callback. */
+  invoke(callbacks: DeliveryCallbacks): unknown;
+}
+
+export type Called = { readonly kind: 'failed'; readonly message: string } | { readonly kind: 'returned'; readonly value: unknown };
+
+export interface CallbackCaller {
+  /** Never throws and never rejects: what goes wrong is reported, and what comes after the deadline is let go. */
+  call(call: CallbackCall): Promise<Called>;
+  /** Reports what a callback did, though it returned. */
+  complain(about: Pick<CallbackCall, 'callback' | 'id' | 'module'>, problem: unknown): void;
+}
+
+export interface CallbackCallerOptions {
+  /** How long a callback's promise may take, ms. */
+  readonly timeoutMs: number;
+  readonly timers: Timers;
+  readonly report: (failure: CallbackFailure) => void;
+}
+
+export function createCallbackCaller({ timeoutMs, timers, report }: CallbackCallerOptions): CallbackCaller {
+  function complain({ module, callback, id }: Pick<CallbackCall, 'callback' | 'id' | 'module'>, problem: unknown): void {
+    report({ handler: module.name, callback, id, message: tell(problem), at: placesIn(problem) });
+  }
+
+  async function call(called: CallbackCall): Promise<Called> {
+    try {
+      return { kind: 'returned', value: await inTime(called.invoke(called.module.callbacks)) };
+    } catch (thrown) {
+      complain(called, thrown);
+      return { kind: 'failed', message: tell(thrown) };
+    }
+  }
+
+  async function inTime(given: unknown): Promise<unknown> {
+    if (typeof given !== 'object' || given === null) return given;
+    const late = createDeferred<never>();
+    const callOff = timers.after(timeoutMs, () => late.reject(new Error(`gave no answer within ${timeoutMs} ms`)));
+    try {
+      return await Promise.race([given, late.promise]);
+    } finally {
+      callOff();
+    }
+  }
+
+  return { call, complain };
+}
+
+/** How much is told of what was thrown, in characters. */
+const TOLD = 500;
+
+/** Anything can be thrown, also what cannot be made a text. */
+function tell(thrown: unknown): string {
+  try {
+    const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+    return text.slice(0, TOLD);
+  } catch {
+    return 'threw something that has no text'; // there is nothing to learn from the second error
+  }
+}
+
+/** The first places of the stack; its first lines are the message, which may itself have several. */
+function placesIn(thrown: unknown): readonly string[] {
+  if (!(thrown instanceof Error) || typeof thrown.stack !== 'string') return [];
+  const places = thrown.stack.split('\n').filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line));
+  return places.slice(0, 3).map((line) => line.trim());
+}

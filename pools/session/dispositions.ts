@@ -1,0 +1,41 @@
+import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
+import type { Timers } from '../../src/kit/timers.ts';
+import type { Disposition } from '../contract.ts';
+
+/** Workers that wait to be told what has become of their deliveries. */
+export interface Dispositions {
+  /** To be called before the outcome is told. Undefined: the thread stops, and nobody said. */
+  of(key: number): Promise<Disposition | undefined>;
+  told(key: number, disposition: Disposition): void;
+  /** The thread stops: from now on nobody waits longer than the timeout. */
+  stop(): void;
+}
+
+export function createDispositions({ timeoutMs, timers }: { readonly timeoutMs: number; readonly timers: Timers }): Dispositions {
+  const awaited = new Map<number, Deferred<Disposition | undefined>>();
+  let stopping = false;
+
+  function settle(key: number, disposition: Disposition | undefined): void {
+    awaited.get(key)?.resolve(disposition);
+    awaited.delete(key);
+  }
+
+  function giveUpLater(key: number): void {
+    const callOff = timers.after(timeoutMs, () => settle(key, undefined));
+    void awaited.get(key)?.promise.then(callOff);
+  }
+
+  return {
+    of: (key) => {
+      const deferred = createDeferred<Disposition | undefined>();
+      awaited.set(key, deferred);
+      if (stopping) giveUpLater(key);
+      return deferred.promise;
+    },
+    told: settle,
+    stop: () => {
+      stopping = true;
+      for (const key of awaited.keys()) giveUpLater(key);
+    },
+  };
+}
