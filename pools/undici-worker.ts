@@ -119,11 +119,16 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
     else this.#dispatch(this.#exchange, this.#carriage);
   }
 
+  /**
+   * What failed is told to the exchange, and to undici only that it did: for a certificate of another name, by its code,
+   * undici counts the request as running for ever, and the client would carry nothing any more (7.30).
+   */
   #dial(dial: Dial, opened: (...result: [null, Socket] | [Error, null]) => void): void {
     this.#carried = 0;
     this.#socket = dial((error, socket) => {
-      if (error === undefined) opened(null, socket);
-      else opened(error, null);
+      if (error === undefined) return opened(null, socket);
+      this.#exchange?.failed(error);
+      opened(new Error('not connected', { cause: error }), null);
     });
   }
 
