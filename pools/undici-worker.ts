@@ -73,6 +73,7 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
 
   onHeaders(status: number, rawHeaders: Buffer[]): boolean {
     if (status >= 200) this.#exchange?.answered(status, retryAfterIn(rawHeaders));
+    if (endsWithItsHead.has(status)) this.#exchange?.ended();
     return true;
   }
 
@@ -145,6 +146,9 @@ export class UndiciWorker implements Dispatcher.DispatchHandler {
     free?.();
   }
 }
+
+/** Whatever length they announce: undici makes an error of one that is not 0 (RFC 9112 §6.3). */
+const endsWithItsHead = new Set([204, 304]);
 
 const closedByPeer = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 
