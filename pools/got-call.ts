@@ -1,4 +1,4 @@
-import { type ClientRequest, type Agent as HttpAgent, request as requestHttp } from 'node:http';
+import { type ClientRequest, type Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
 import { type Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Got, Method, Request, RequestFunction } from 'got';
@@ -26,7 +26,10 @@ export interface GotCall {
 /** Puts one exchange on the wire as a got stream: deadlines and the size cap are the exchange's, got has none. */
 export function startGotCall(exchange: Exchange, call: GotCall): void {
   const { job } = exchange;
-  const wire = createWire(exchange);
+  const wire = createWire(exchange, (socket) => {
+    socket.destroy();
+    stream.destroy(Object.assign(new Error('the backend changed the protocol, unasked'), { code: 'ECONNRESET' }));
+  });
   const stream = call.client.stream(call.origin, {
     ...(hasBody(job) ? { body: bytesOf(job.body) } : {}),
     agent: call.agents,
@@ -48,7 +51,9 @@ export function startGotCall(exchange: Exchange, call: GotCall): void {
   stream.once('error', (error) => {
     end(() => {
       if (call.onStale !== undefined && !exchange.concluded && wire.wasStale(error)) return call.onStale();
-      exchange.failed(error);
+      const answer = wire.wholeAnswer();
+      if (answer === undefined) exchange.failed(error);
+      else conclude(exchange, answer);
       call.onEnd();
     });
   });
@@ -58,6 +63,12 @@ function follow(stream: Request, exchange: Exchange): void {
   stream.once('response', ({ statusCode, headers }) => exchange.answered(statusCode, headers['retry-after']));
   stream.on('data', (chunk: Buffer) => exchange.received(chunk));
   stream.once('end', () => exchange.ended());
+}
+
+/** Bytes behind a whole answer are an error of the connection, not of the answer: its status counts. */
+function conclude(exchange: Exchange, { statusCode = 0, headers }: IncomingMessage): void {
+  exchange.answered(statusCode, headers['retry-after']);
+  exchange.ended();
 }
 
 /** got lower-cases header names, and URL parsing rewrites paths: both go to Node's request as they were frozen. */
@@ -73,9 +84,13 @@ function exactRequest({ job }: Exchange, call: GotCall, watch: (request: ClientR
   };
 }
 
-/** Sees the connection under the request: when it stands, and whether it was used before and gave nothing back. */
-function createWire(exchange: Exchange) {
+/**
+ * Sees the connection under the request: when it stands, and whether it was used before and gave nothing back. After a 101
+ * Node leaves it to whoever listens, and that is `onChanged`.
+ */
+function createWire(exchange: Exchange, onChanged: (socket: Socket) => void) {
   let request: ClientRequest | undefined;
+  let answer: IncomingMessage | undefined;
   let bytesBefore = 0;
 
   function onSocket(socket: Socket): void {
@@ -88,7 +103,13 @@ function createWire(exchange: Exchange) {
     watch: (started: ClientRequest): void => {
       request = started;
       started.once('socket', onSocket);
+      started.once('upgrade', (_answer, socket) => onChanged(socket));
+      started.once('response', (begun) => {
+        answer = begun;
+      });
     },
+    /** The answer, if all of it came. */
+    wholeAnswer: (): IncomingMessage | undefined => (answer?.complete === true ? answer : undefined),
     wasStale: (error: Error): boolean =>
       request?.reusedSocket === true && request.socket?.bytesRead === bytesBefore && closedByPeer.has(codeOf(error)),
   };
