@@ -32,16 +32,20 @@ export async function startDeliveryRig({
   workers = 10,
   policy = {},
   started = true,
+  clock = createFakeClock(),
+  openSpool = createMemorySpool,
 }: {
   readonly workers?: number;
   readonly policy?: Partial<DeliveryPolicy>;
   readonly started?: boolean;
+  readonly clock?: ReturnType<typeof createFakeClock>;
+  /** Not started yet; in memory if not told. */
+  readonly openSpool?: typeof createMemorySpool;
 } = {}): Promise<DeliveryRig> {
-  const clock = createFakeClock();
   const timers = createFakeTimers();
   const events = createEventBus();
   const threads = createScriptedThreads();
-  const spool = createMemorySpool({ clock, events });
+  const spool = openSpool({ clock, events });
   const lists = { accept: [], defer: [], refuse: [] };
   const rules = { scheduleMs: [1000, 5000], jitter: 0, maxAgeMs: 86_400_000, holdMs: Number.POSITIVE_INFINITY, lists, ...policy };
   const fates: string[] = [];
