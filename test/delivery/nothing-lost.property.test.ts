@@ -1,6 +1,6 @@
 /**
- * Whatever the backend, the threads and the process do, in whatever order: nothing that was accepted is lost or ends
- * twice, a lane keeps its order, no attempt is spent that was none, and whoever may go goes.
+ * Whatever the backend, the threads, the process and the wall clock do, in whatever order: nothing that was accepted is
+ * lost or ends twice, a lane keeps its order, no attempt is spent that was none, and whoever may go goes.
  */
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -33,12 +33,18 @@ const outcomes = {
   'is away': { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 },
 } as const satisfies Record<string, Outcome>;
 
+const hour = 3_600_000;
+const offsets = { 'two days back': -48 * hour, 'an hour back': -hour, right: 0, 'a minute ahead': hour / 60, 'two days ahead': 48 * hour };
+/** Beyond what those can make of an age. */
+const maxAgeMs = 120 * hour;
+
 /** What happens next. A number picks among what is open. */
 type Step =
   | readonly ['accept', lane: string | null]
   | readonly ['answer', open: number, backend: keyof typeof outcomes]
   | readonly ['kill and restart']
   | readonly ['lose a thread', every: number]
+  | readonly ['set the clock', ahead: keyof typeof offsets]
   | readonly ['wait', ms: number];
 
 const accept = fc.constantFrom('a', 'b', null).map((lane): Step => ['accept', lane]);
@@ -47,6 +53,7 @@ const answer = fc
   .map(([open, backend]): Step => ['answer', open, backend]);
 const lose = fc.integer({ min: 1, max: 3 }).map((every): Step => ['lose a thread', every]);
 const wait = fc.constantFrom(500, 1000, 3000, 5000).map((ms): Step => ['wait', ms]);
+const setClock = fc.constantFrom(...(Object.keys(offsets) as (keyof typeof offsets)[])).map((to): Step => ['set the clock', to]);
 const restart = fc.constant<Step>(['kill and restart']);
 
 const quietly = [
@@ -54,6 +61,7 @@ const quietly = [
   { weight: 8, arbitrary: answer },
   { weight: 4, arbitrary: wait },
   { weight: 2, arbitrary: lose },
+  { weight: 1, arbitrary: setClock },
 ];
 const workers = fc.constantFrom(1, 2, 5);
 const holds = fc.constantFrom(0, 3000, Number.POSITIVE_INFINITY);
@@ -103,7 +111,7 @@ describe('with the spool in SQLite', () => {
             }),
         });
       }),
-      { numRuns: 25 },
+      { numRuns: 20 },
     );
   });
 });
@@ -112,12 +120,13 @@ async function playOut(steps: readonly Step[], { workers: count, holdMs, openSpo
   const clock = createFakeClock();
   const ledger = createDeliveryLedger({ workers: count, budget, holdMs, clock });
   let spool: WatchedSpool | undefined;
+  let offset = 0;
   let rig = await begin();
 
   async function begin(): Promise<DeliveryRig> {
     const next = await startDeliveryRig({
       workers: count,
-      policy: { scheduleMs, holdMs },
+      policy: { scheduleMs, holdMs, maxAgeMs },
       clock,
       started: false,
       openSpool: (deps) => {
@@ -160,6 +169,10 @@ async function playOut(steps: readonly Step[], { workers: count, holdMs, openSpo
         ledger.lost(jobs);
         return rig.threads.lose(jobs);
       }
+      case 'set the clock':
+        clock.jump(offsets[step[1]] - offset);
+        offset = offsets[step[1]];
+        return rig.pass(0);
       case 'wait':
         return rig.pass(step[1]);
       default:
@@ -177,11 +190,13 @@ async function playOut(steps: readonly Step[], { workers: count, holdMs, openSpo
 
   try {
     for (const step of steps) await takeAndCheck(step);
+    await takeAndCheck(['set the clock', 'two days ahead']); // where the last of all waits ends
     for (let patience = 0; rig.spool.stats().depths.some(({ waiting }) => waiting > 0); patience += 1) {
       expect(patience).toBeLessThan(200);
       await takeAndCheck(rig.threads.open.length > 0 ? ['answer', 0, 'accepts'] : ['wait', 5000]);
     }
 
+    ledger.checkGivenUp();
     const dead = ledger.ended('dead');
     expect([...dead, ...ledger.ended('delivered')].sort()).toEqual([...ledger.ids].sort());
     expect((await rig.spool.deadLetters({ limit: 1000 })).map(({ id }) => id).sort()).toEqual(dead.sort());

@@ -8,8 +8,12 @@ interface Account {
   readonly lane: string | null;
   /** Attempts that ended with an outcome. */
   spent: number;
+  /** The last answer's status was 422. */
+  refused: boolean;
   failingSince: EpochMs | undefined;
   due: EpochMs;
+  /** It was due, whatever the clock has been set to since. */
+  ripe: boolean;
   open: boolean;
   leftLane: boolean;
   /** One, if all is well. */
@@ -27,6 +31,8 @@ export interface DeliveryLedger {
   checkSent(): void;
   /** No head left its lane before its hold was over, or its next wait would outlast it. */
   checkHeld(): void;
+  /** Nothing is dead that was neither refused nor tried as often as is allowed. */
+  checkGivenUp(): void;
   /** Nothing that may go waits while there are workers. */
   checkBusy(): void;
   /** What has ended so, and once. */
@@ -68,8 +74,8 @@ export function createDeliveryLedger({ workers, budget, holdMs, clock }: LedgerO
   }
 
   function checkJob({ id, attempt }: Job): void {
-    const { spent, due, open, ends } = account(id);
-    const tooEarlyMs = Math.max(0, due - clock.now());
+    const { spent, due, ripe, open, ends } = account(id);
+    const tooEarlyMs = ripe ? 0 : Math.max(0, due - clock.now());
     expect({ id, open, ends, attempt, tooEarlyMs }).toEqual({ id, open: false, ends: [], attempt: spent + 1, tooEarlyMs: 0 });
     expect(attempt).toBeLessThanOrEqual(budget);
     expect(mayGo().map(([each]) => each)).toContain(id);
@@ -81,11 +87,13 @@ export function createDeliveryLedger({ workers, budget, holdMs, clock }: LedgerO
       rig = next;
       looked = 0;
       for (const each of accounts.values()) each.open = false;
-      next.events.on('attempt.ended', ({ id, nextAt }) => {
+      next.events.on('attempt.ended', ({ id, nextAt, outcome }) => {
         const each = account(id);
         each.spent += 1;
+        each.refused = outcome.kind === 'answered' && outcome.status === 422;
         each.failingSince ??= clock.now();
         each.due = nextAt ?? each.due;
+        each.ripe = false;
       });
       next.events.on('delivery.left-lane', ({ id }) => {
         const each = account(id);
@@ -99,7 +107,17 @@ export function createDeliveryLedger({ workers, budget, holdMs, clock }: LedgerO
       });
     },
     accepted: ({ id, lane, createdAt }) => {
-      accounts.set(id, { lane, spent: 0, failingSince: undefined, due: createdAt, open: false, leftLane: false, ends: [] });
+      accounts.set(id, {
+        lane,
+        spent: 0,
+        refused: false,
+        failingSince: undefined,
+        due: createdAt,
+        ripe: true,
+        open: false,
+        leftLane: false,
+        ends: [],
+      });
     },
     lost: (jobs) => {
       for (const { id } of jobs) account(id).open = false;
@@ -107,8 +125,13 @@ export function createDeliveryLedger({ workers, budget, holdMs, clock }: LedgerO
     checkSent: () => {
       for (const job of rig?.threads.sent.slice(looked) ?? []) checkJob(job);
       looked = rig?.threads.sent.length ?? 0;
+      for (const each of accounts.values()) each.ripe ||= each.due <= clock.now();
     },
     checkHeld: () => expect(leftEarly).toEqual([]),
+    checkGivenUp: () => {
+      const early = [...accounts].filter(([, { ends, refused, spent }]) => ends.includes('dead') && !refused && spent < budget);
+      expect(early.map(([id]) => id)).toEqual([]);
+    },
     checkBusy: () => {
       const open = rig?.open() ?? [];
       if (open.length >= workers) return;
