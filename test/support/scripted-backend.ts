@@ -100,6 +100,7 @@ function statusOf(answer: Answer): number | undefined {
     case 'slow-body':
       return answer.status ?? 200;
     case 'bytes':
+      return answer.status;
     case 'garbage':
     case 'half-close':
     case 'reset':

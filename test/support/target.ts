@@ -28,6 +28,8 @@ export type Answer =
       /** Before each piece. */
       readonly gapMs?: number;
       readonly afterwards?: 'end' | 'reset';
+      /** What status they amount to, where they do. */
+      readonly status?: number;
     }
   /** Headers, then each chunk after a gap; no end comes where `gapMs` is Infinity. */
   | { readonly kind: 'slow-body'; readonly status?: number; readonly chunks: readonly string[]; readonly gapMs: number }
@@ -52,6 +54,8 @@ export interface TargetOptions {
   readonly onConnect?: 'bad-request' | 'deaf' | 'mute' | 'reset';
   /** Default: a free one. */
   readonly port?: number;
+  /** Default true; a target that runs for long forgets what it has read. */
+  readonly remembers?: boolean;
 }
 
 /** A scripted HTTP/1.1 backend on a real socket of 127.0.0.1 that remembers every request. */
@@ -75,6 +79,7 @@ export async function startTarget({
   tls,
   onConnect,
   port: wantedPort = 0,
+  remembers = true,
 }: TargetOptions = {}): Promise<Target> {
   const requests: TargetRequest[] = [];
   const sockets = new Set<Socket>();
@@ -82,7 +87,7 @@ export async function startTarget({
   let unanswered = 0;
 
   async function serve(socket: Socket, request: TargetRequest): Promise<void> {
-    requests.push(request);
+    if (remembers) requests.push(request);
     unanswered += 1;
     counts.peakUnanswered = Math.max(counts.peakUnanswered, unanswered);
     try {
