@@ -1,4 +1,5 @@
-import { type Agent, type ClientRequest, request as requestHttp } from 'node:http';
+import { type Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Got, Method, Request, RequestFunction } from 'got';
 import { CONNECTION_GONE, type Connection } from './connection.ts';
 import type { Body, Job } from './contract.ts';
@@ -17,7 +18,10 @@ export interface GotCall extends Carriage {
 /** Puts one exchange on the wire as a got stream: deadlines and the size cap are the exchange's, got has none. */
 export function startGotCall(exchange: Exchange, call: GotCall): void {
   const { job } = exchange;
-  const wire = createWire(exchange, call.connection);
+  const wire = createWire(exchange, call.connection, (socket) => {
+    socket.destroy();
+    stream.destroy(Object.assign(new Error('the backend changed the protocol, unasked'), { code: 'ECONNRESET' }));
+  });
   const stream = call.client.stream(call.origin, {
     ...(hasBody(job) ? { body: bytesOf(job.body) } : {}),
     method: job.method as Method, // any token is a method (RFC 9110 §9.1); got's type lists the usual ones
@@ -38,7 +42,9 @@ export function startGotCall(exchange: Exchange, call: GotCall): void {
   stream.once('error', (error) => {
     end(() => {
       if (call.onStale !== undefined && !exchange.concluded && wire.wasStale(error)) return call.onStale(error);
-      exchange.failed(error);
+      const answer = wire.wholeAnswer();
+      if (answer === undefined) exchange.failed(error);
+      else conclude(exchange, answer);
       call.free();
     });
   });
@@ -51,6 +57,13 @@ function follow(stream: Request, exchange: Exchange): void {
   });
   stream.on('data', (chunk: Buffer) => exchange.received(chunk));
   stream.once('end', () => exchange.ended());
+}
+
+/** Bytes behind a whole answer are an error of the connection, not of the answer: its status counts. */
+function conclude(exchange: Exchange, { statusCode = 0, statusMessage = '', headers, rawHeaders }: IncomingMessage): void {
+  exchange.keeper?.head(statusMessage, rawHeaders);
+  exchange.answered(statusCode, headers['retry-after']);
+  exchange.ended();
 }
 
 /**
@@ -67,9 +80,13 @@ function exactRequest({ job }: Exchange, { agent, headers, origin }: GotCall, wa
   };
 }
 
-/** Sees the connection under the request: when it is given, and whether it was used before and gave nothing back. */
-function createWire(exchange: Exchange, connection: Connection) {
+/**
+ * Sees the connection under the request: when it is given, and whether it was used before and gave nothing back. After a
+ * 101 Node leaves it to whoever listens, and that is `onChanged`.
+ */
+function createWire(exchange: Exchange, connection: Connection, onChanged: (socket: Socket) => void) {
   let request: ClientRequest | undefined;
+  let answer: IncomingMessage | undefined;
   let bytesBefore = 0;
 
   return {
@@ -80,7 +97,13 @@ function createWire(exchange: Exchange, connection: Connection) {
         connection.carried += 1;
         exchange.sent();
       });
+      started.once('upgrade', (_answer, socket) => onChanged(socket));
+      started.once('response', (begun) => {
+        answer = begun;
+      });
     },
+    /** The answer, if all of it came. */
+    wholeAnswer: (): IncomingMessage | undefined => (answer?.complete === true ? answer : undefined),
     wasStale: (error: Error): boolean => {
       const code = codeOf(error);
       const untouched = connection.carried > 1 && request?.socket?.bytesRead === bytesBefore;

@@ -63,6 +63,7 @@ export class UndiciWorker implements Dispatcher.DispatchHandler, Worker {
     if (status < 200) return true;
     this.#exchange?.keeper?.head(reason, rawHeaders);
     this.#exchange?.answered(status, retryAfterIn(rawHeaders));
+    if (endsWithItsHead.has(status)) this.#exchange?.ended();
     return true;
   }
 
@@ -113,15 +114,20 @@ export class UndiciWorker implements Dispatcher.DispatchHandler, Worker {
     else this.#dispatch(this.#exchange, this.#carriage);
   }
 
-  /** Undici goes on only where it is called back later, so that one that stands is handed over in a microtask. */
+  /**
+   * Undici goes on only where it is called back later, so that one that stands is handed over in a microtask. What failed is
+   * told to the exchange, and to undici only that it did: for a certificate of another name, by its code, undici counts the
+   * request as running for ever, and the client would carry nothing any more (7.30).
+   */
   #connect(opened: (...result: [null, Socket] | [Error, null]) => void): void {
     const standing = this.connection.take();
     if (standing !== undefined) queueMicrotask(() => opened(null, standing));
     else if (this.#carriage?.onStale !== undefined) queueMicrotask(() => opened(connectionGone(), null));
     else
       this.connection.open((error, socket) => {
-        if (error === undefined) opened(null, socket);
-        else opened(error, null);
+        if (error === undefined) return opened(null, socket);
+        this.#exchange?.failed(error);
+        opened(new Error('not connected', { cause: error }), null);
       });
   }
 
@@ -141,6 +147,9 @@ export class UndiciWorker implements Dispatcher.DispatchHandler, Worker {
     this.#carriage = undefined;
   }
 }
+
+/** Whatever length they announce: undici makes an error of one that is not 0 (RFC 9112 §6.3). */
+const endsWithItsHead = new Set([204, 304]);
 
 const closedByPeer = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 

@@ -99,7 +99,7 @@ test('answers what is no HTTP with a code and a message, and hangs up', async ()
 });
 
 test('metrics that cannot be rendered are an error with a message, and the service lives on', async () => {
-  const { get } = await startAdmin({ metrics: { render: () => Promise.reject(new Error('spool is closed')) } });
+  const { get } = await startAdmin({ metrics: { render: () => Promise.reject(new Error('spool is closed')), know: () => undefined } });
   const { status, body } = await get('/metrics');
   expect([status, JSON.parse(body)]).toEqual([500, { code: 'INTERNAL', message: 'spool is closed' }]);
   expect((await get('/healthz')).status).toBe(200);

@@ -7,7 +7,9 @@ import { measureBareUndici } from './bare-undici.ts';
 import { type Cost, median } from './cost.ts';
 import { measureDispatch } from './dispatch.ts';
 import { type EndToEnd, measureLatency, measureThroughput } from './end-to-end.ts';
+import { type Isolation, measureIsolation } from './isolation.ts';
 import { forkSink } from './sink-process.ts';
+import { soak } from './soak.ts';
 
 const rounds = 3;
 const workers = 50;
@@ -25,6 +27,7 @@ interface Row {
 const bare: Cost[] = [];
 const dispatch: Cost[] = [];
 const whole: EndToEnd[] = [];
+const isolation: Isolation[] = [];
 for (let round = 1; round <= rounds; round += 1) {
   process.stderr.write(`round ${round} of ${rounds}\n`);
   const sink = await forkSink();
@@ -32,13 +35,17 @@ for (let round = 1; round <= rounds; round += 1) {
   dispatch.push(await measureDispatch({ origin: sink.origin, workers, requests }));
   sink.stop();
   whole.push(await measureThroughput(events));
+  isolation.push(await measureIsolation(events / 2));
 }
 const latency = await measureLatency({ perSecond: 1000, seconds: 10 });
+const soaked = await soak({ seconds: 30, onSample: () => undefined });
 
 const cpu = (costs: readonly { readonly cpuMicros: number }[]) => median(costs.map(({ cpuMicros }) => cpuMicros));
 const micros = (value: number) => `${value.toFixed(1)} µs`;
 const times = (value: number) => `${value.toFixed(2)} ×`;
 const undici = cpu(bare);
+const alone = median(isolation.map((round) => round.alone));
+const beside = median(isolation.map((round) => round.beside));
 
 const rows: readonly Row[] = [
   {
@@ -68,6 +75,20 @@ const rows: readonly Row[] = [
     reference: `p50 ${latency.p50Ms.toFixed(1)} ms`,
     ratio: '–',
     goal: '≤ 10 ms',
+  },
+  {
+    measure: 'events per second beside a pool whose backend hangs',
+    measured: String(beside),
+    reference: `alone ${alone}`,
+    ratio: times(beside / alone),
+    goal: '≥ 0.9 ×',
+  },
+  {
+    measure: 'memory after half a minute of mixed faults',
+    measured: `${(soaked.samples.at(-1)?.rssMiB ?? Number.NaN).toFixed(0)} MiB`,
+    reference: `after 5 s ${(soaked.samples[0]?.rssMiB ?? Number.NaN).toFixed(0)} MiB`,
+    ratio: times((soaked.samples.at(-1)?.rssMiB ?? Number.NaN) / (soaked.samples[0]?.rssMiB ?? Number.NaN)),
+    goal: 'flat over 10 min',
   },
 ];
 

@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createAdmin } from '../../src/admin/server.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { ask } from '../admin/ask.ts';
+import { createApiRig } from '../support/admin-rig.ts';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 import { promtool, startPrometheus } from '../support/prometheus.ts';
@@ -66,7 +67,8 @@ async function startAdmin() {
   const { events, metrics } = observe({ readings });
   const health = createHealth({ events, attachments: [] });
   const config = { admin: { host: '127.0.0.1', port: 0, token: undefined }, metrics: { token: undefined } };
-  const admin = createAdmin({ config, metrics, health });
+  const { dependencies: api } = await createApiRig();
+  const admin = createAdmin({ config, metrics, health, api });
   await admin.start();
   onTestFinished(() => admin.stop());
   return { events, port: admin.address.port };

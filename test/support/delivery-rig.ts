@@ -39,6 +39,8 @@ export async function startDeliveryRig({
   hasCallbacks = false,
   policy = {},
   started = true,
+  clock = createFakeClock(),
+  openSpool = createMemorySpool,
 }: {
   readonly workers?: number;
   readonly pool?: Partial<PoolDispatcherOptions['pool']>;
@@ -46,12 +48,14 @@ export async function startDeliveryRig({
   readonly hasCallbacks?: boolean;
   readonly policy?: Partial<DeliveryPolicy>;
   readonly started?: boolean;
+  readonly clock?: ReturnType<typeof createFakeClock>;
+  /** Not started yet; in memory if not told. */
+  readonly openSpool?: typeof createMemorySpool;
 } = {}): Promise<DeliveryRig> {
-  const clock = createFakeClock();
   const timers = createFakeTimers();
   const events = createEventBus();
   const threads = createScriptedThreads();
-  const spool = createMemorySpool({ clock, events });
+  const spool = openSpool({ clock, events });
   const lists = { accept: [], defer: [], refuse: [] };
   const rules = { scheduleMs: [1000, 5000], jitter: 0, maxAgeMs: 86_400_000, holdMs: Number.POSITIVE_INFINITY, lists, ...policy };
   const fates: string[] = [];

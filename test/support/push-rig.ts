@@ -23,6 +23,8 @@ export interface PushRigOptions
   extends Omit<ConfigOptions, 'backend' | 'componentPort'>,
     Pick<PusherOptions, 'env' | 'files' | 'hosts' | 'loglevel' | 'spool'> {
   readonly script?: Script;
+  /** Instead of a target of its own; it is stopped with the rig. */
+  readonly backend?: Target;
   /** Default true; else the test starts it. */
   readonly started?: boolean;
 }
@@ -30,7 +32,7 @@ export interface PushRigOptions
 /** Starts both; resolves when the service is attached to the server on that component port. */
 export async function startPushRig(componentPort: number, options: PushRigOptions = {}): Promise<PushRig> {
   const { script, started = true } = options;
-  const backend = await startTarget(script === undefined ? {} : { script });
+  const backend = options.backend ?? (await startTarget(script === undefined ? {} : { script }));
   const pusher = await createPusher({ ...options, config: plainConfig({ ...options, componentPort, backend: backend.origin }) });
 
   async function dispose(): Promise<void> {

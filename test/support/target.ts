@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { eventually } from './eventually.ts';
 import { createRequestReader, type TargetRequest } from './request-reader.ts';
@@ -19,6 +21,16 @@ export type Answer =
       /** Ends the connection behind the answer. */
       readonly close?: boolean;
     }
+  /** Bytes as they are, whatever HTTP says to them, as fast as they are read; the connection stays open behind them if not told. */
+  | {
+      readonly kind: 'bytes';
+      readonly pieces: Iterable<string | Uint8Array>;
+      /** Before each piece. */
+      readonly gapMs?: number;
+      readonly afterwards?: 'end' | 'reset';
+      /** What status they amount to, where they do. */
+      readonly status?: number;
+    }
   /** Headers, then each chunk after a gap; no end comes where `gapMs` is Infinity. */
   | { readonly kind: 'slow-body'; readonly status?: number; readonly chunks: readonly string[]; readonly gapMs: number }
   | { readonly kind: 'endless-body'; readonly status?: number }
@@ -34,10 +46,16 @@ export interface TargetOptions {
   /** What it answers; 200 with the body `ok` if not told. */
   readonly script?: Script;
   readonly tls?: Identity;
-  /** `reset`: at the first byte, before the request is read. `mute`: not even a TLS handshake is answered. */
-  readonly onConnect?: 'mute' | 'reset';
+  /**
+   * `bad-request`: at the first byte it answers 400, as a web server does to a TLS handshake on its plain port. `deaf`:
+   * nothing is read until `hear`. `reset`: at the first byte, before the request is read. `mute`: not even a TLS
+   * handshake is answered.
+   */
+  readonly onConnect?: 'bad-request' | 'deaf' | 'mute' | 'reset';
   /** Default: a free one. */
   readonly port?: number;
+  /** Default true; a target that runs for long forgets what it has read. */
+  readonly remembers?: boolean;
 }
 
 /** A scripted HTTP/1.1 backend on a real socket of 127.0.0.1 that remembers every request. */
@@ -53,6 +71,8 @@ export interface Target extends AsyncDisposable {
   received(count: number): Promise<void>;
   /** Closes every connection, and goes on listening. */
   hangUp(): void;
+  /** Ends the deafness of its connections: what was sent is read and dropped, and a connection's end is seen. */
+  hear(): void;
   stop(): Promise<void>;
 }
 
@@ -61,6 +81,7 @@ export async function startTarget({
   tls,
   onConnect,
   port: wantedPort = 0,
+  remembers = true,
 }: TargetOptions = {}): Promise<Target> {
   const requests: TargetRequest[] = [];
   const sockets = new Set<Socket>();
@@ -68,7 +89,7 @@ export async function startTarget({
   let unanswered = 0;
 
   async function serve(socket: Socket, request: TargetRequest): Promise<void> {
-    requests.push(request);
+    if (remembers) requests.push(request);
     unanswered += 1;
     counts.peakUnanswered = Math.max(counts.peakUnanswered, unanswered);
     try {
@@ -83,6 +104,8 @@ export async function startTarget({
     counts.connections += 1;
     const serverName = socket instanceof TLSSocket && typeof socket.servername === 'string' ? socket.servername : '';
     socket.on('error', () => undefined); // clients that go away are what many tests are about
+    if (onConnect === 'bad-request') return void socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    if (onConnect === 'deaf') return void socket.pause();
     if (onConnect === 'reset') return void socket.once('data', () => socket.resetAndDestroy());
     const read = createRequestReader({ connection, serverName }, (request) => void serve(socket, request));
     socket.on('data', read);
@@ -125,6 +148,9 @@ export async function startTarget({
     hangUp: () => {
       for (const socket of sockets) socket.destroy();
     },
+    hear: () => {
+      for (const socket of sockets) socket.resume();
+    },
     stop,
     [Symbol.asyncDispose]: stop,
   };
@@ -145,6 +171,8 @@ async function perform(socket: Socket, answer: Answer): Promise<void> {
       socket.write(Buffer.concat([answerHead(answer), Buffer.from(answer.body ?? 'ok')]));
       if (answer.close === true) socket.end();
       return;
+    case 'bytes':
+      return sendBytes(socket, answer);
     case 'slow-body':
       return sendSlowly(socket, answer);
     case 'endless-body':
@@ -168,6 +196,18 @@ async function perform(socket: Socket, answer: Answer): Promise<void> {
 function answerHead({ status = 200, headers = [], body = 'ok', contentLength }: Extract<Answer, { kind: 'answer' }>): Buffer {
   const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   return Buffer.from(`HTTP/1.1 ${status} Scripted\r\n${lines}content-length: ${contentLength ?? Buffer.byteLength(body)}\r\n\r\n`);
+}
+
+async function sendBytes(socket: Socket, { pieces, gapMs = 0, afterwards }: Extract<Answer, { kind: 'bytes' }>): Promise<void> {
+  async function* paced(): AsyncGenerator<string | Uint8Array> {
+    for (const piece of pieces) {
+      await pause(gapMs);
+      yield piece;
+    }
+  }
+  await pipeline(Readable.from(paced()), socket, { end: false }).catch(() => undefined); // the client went away
+  if (afterwards === 'end') socket.end();
+  else if (afterwards === 'reset') socket.resetAndDestroy();
 }
 
 async function sendSlowly(socket: Socket, { status = 200, chunks, gapMs }: Extract<Answer, { kind: 'slow-body' }>): Promise<void> {

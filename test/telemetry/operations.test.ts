@@ -116,12 +116,17 @@ test('gauges ask their owners on each scrape', async () => {
     pools: ['http_pool', 'idle_pool'],
     readings: {
       spoolStats: () => ({
-        depths: [{ pool: 'http_pool', waiting: 7, dead: 2 }],
+        depths: [
+          { pool: 'http_pool', waiting: 4, dead: 2 },
+          { pool: 'http_pool', waiting: 3, dead: 0 },
+        ],
+        paused: ['idle_pool'],
         bytes: 8192,
         writable: false,
         oldest: { http_pool: now - 1500 },
       }),
       inFlight: () => [{ pool: 'http_pool', value: 3, workers: 10 }],
+      orphans: () => [{ pool: 'gone', handler: 'old', waiting: 5 }],
       attached: () => [{ attachment: 'chat', host: 'localhost', attached: true }],
       uncommittedBytes: () => 99,
     },
@@ -131,6 +136,9 @@ test('gauges ask their owners on each scrape', async () => {
   expect(await sample(metrics, 'event_pusher_spool_depth{pool="idle_pool",state="waiting"}')).toBe(0);
   expect(await sample(metrics, 'event_pusher_spool_oldest_age_seconds{pool="http_pool"}')).toBe(1.5);
   expect(await sample(metrics, 'event_pusher_spool_oldest_age_seconds{pool="idle_pool"}')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_orphaned{pool="gone",handler="old"}')).toBe(5);
+  expect(await sample(metrics, 'event_pusher_pool_paused{pool="http_pool"}')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_pool_paused{pool="idle_pool"}')).toBe(1);
   expect(await sample(metrics, 'event_pusher_spool_bytes')).toBe(8192);
   expect(await sample(metrics, 'event_pusher_spool_writable')).toBe(0);
   expect(await sample(metrics, 'event_pusher_workers{pool="http_pool",state="busy"}')).toBe(3);

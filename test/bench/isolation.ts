@@ -1,0 +1,86 @@
+/**
+ * What a pool whose backend hangs takes from another one. The built service with two pools: the same stanzas for the
+ * healthy one, first alone, then beside a pool whose workers all hang, with a backlog that grows.
+ */
+import { eventually } from '../support/eventually.ts';
+import { createPusher, plainConfig } from '../support/pusher.ts';
+import { startTarget } from '../support/target.ts';
+import { startSink } from './sink.ts';
+import { startTapSource } from './tap-source.ts';
+
+export interface Isolation {
+  /** Events per second of the healthy pool. */
+  readonly alone: number;
+  readonly beside: number;
+}
+
+const workers = 50;
+const conversations = 2000;
+/** Stanzas of the healthy pool sent and not yet delivered, at most; as in the end-to-end measure. */
+const ahead = 600;
+/** What waits for the hanging pool before anything is measured, and how often one more comes. */
+const backlog = 2000;
+const oneMoreIn = 100;
+
+export async function measureIsolation(events: number): Promise<Isolation> {
+  return { alone: await measure(events, { besideHanging: false }), beside: await measure(events, { besideHanging: true }) };
+}
+
+async function measure(events: number, { besideHanging }: { readonly besideHanging: boolean }): Promise<number> {
+  const prefill = besideHanging ? backlog : 0;
+  const isForHanging = (seq: number) => besideHanging && (seq <= prefill || seq % oneMoreIn === 0);
+  const sink = await startSink();
+  await using hanging = await startTarget({ script: () => ({ kind: 'silent' }), remembers: false });
+  const source = await startTapSource({ window: 4000, stanza: (seq) => message(seq, isForHanging(seq) ? 'hanging' : 'healthy') });
+  await using pusher = await createPusher({ loglevel: 'warn', config: config(source.port, sink.origin, hanging.origin) });
+  await pusher.start();
+
+  source.allow(prefill);
+  await eventually(() => source.acked >= prefill && (!besideHanging || hanging.counts.open === workers), { withinMs: 60_000 });
+  let others = prefill;
+  let counted = prefill;
+  const drive = async (until: number) => {
+    const pace = setInterval(() => {
+      const wanted = Math.min(until, sink.requests + ahead);
+      for (; counted - others < wanted; counted += 1) if (isForHanging(counted + 1)) others += 1;
+      source.allow(counted);
+    }, 1);
+    await eventually(() => sink.requests >= until, { withinMs: 120_000 });
+    clearInterval(pace);
+  };
+  const warmUp = Math.ceil(events / 10);
+  await drive(warmUp);
+  const began = performance.now();
+  await drive(warmUp + events);
+  const seconds = (performance.now() - began) / 1000;
+
+  await pusher.kill(); // what hangs would be waited for
+  source.close();
+  sink.close();
+  return Math.round(events / seconds);
+}
+
+function config(componentPort: number, healthy: string, hanging: string): string {
+  return plainConfig({
+    componentPort,
+    backend: healthy,
+    connection: `
+[outgoing_pools.http.hanging]
+workers = ${workers}
+[outgoing_pools.http.hanging.connection]
+host = "${hanging}"`,
+    handlers: `
+[[modules.mod_event_pusher.backend.http]]
+path = "/notifications"
+when = { from = "healthy*" }
+[[modules.mod_event_pusher.backend.http]]
+pool_name = "hanging"
+path = "/hanging"
+when = { from = "hanging*" }`,
+  }).replace('workers = 20', `workers = ${workers}`);
+}
+
+function message(seq: number, pool: string): string {
+  const user = seq % conversations;
+  return `<message xmlns='jabber:client' type='chat' id='m${seq}' from='${pool}${user}@localhost/phone' to='peer${user}@localhost' xml:lang='en'><body>${seq} and some words, as people write them</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>`;
+}

@@ -1,0 +1,134 @@
+/** Sets the wall clock of the built service days ahead and back, while its other clock goes on. A scripted chat server. */
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/kit/clock.ts';
+import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import { createRetention } from '../../src/spool/retention.ts';
+import type { DeadFilter } from '../../src/spool/spool.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { makeEntry, makeStillBorn } from '../spool/build.ts';
+import { eventually } from '../support/eventually.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { requirePackage } from '../support/packages.ts';
+import { startPushRig } from '../support/push-rig.ts';
+import { startScriptedBackend } from '../support/scripted-backend.ts';
+import { startScriptedChat } from '../support/scripted-chat.ts';
+import { createSteppedTimers } from '../support/stepped-timers.ts';
+
+const hour = 3_600_000;
+
+/** A wall clock for one process that can be set while it runs (libfaketime). */
+async function createSettableClock() {
+  const folder = await mkdtemp(join(tmpdir(), 'clock-'));
+  const file = join(folder, 'offset');
+  const set = (offset: string) => writeFile(file, offset);
+  await set('+0');
+  const library = execFileSync('faketime', ['-m', '-f', '+0', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' }).trim();
+  return {
+    set,
+    env: { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' },
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
+  };
+}
+
+async function startRig(env: NodeJS.ProcessEnv) {
+  let healthy = false;
+  const backend = await startScriptedBackend({ script: () => ({ kind: 'answer', status: healthy ? 200 : 503 }) });
+  const chat = await startScriptedChat();
+  const rig = await startPushRig(chat.server.port, {
+    backend,
+    env,
+    pool: 'retry = { schedule = ["300ms", "1s", "1s", "2s", "2s", "2s"] }',
+  });
+  let said = 0;
+  return {
+    ...rig,
+    backend,
+    heal: () => {
+      healthy = true;
+    },
+    /** Ten messages of ten people; resolves when each was tried. */
+    sayTen: async () => {
+      for (let more = 0; more < 10; more += 1) chat.say(String(said + more), `user${more}`);
+      said += 10;
+      await eventually(() => expect(new Set(backend.sightings.map(({ id }) => id)).size).toBe(said));
+    },
+    accepted: () => new Set(backend.sightings.filter(({ status }) => status === 200).map(({ id }) => id)).size,
+    /** What the service takes the time to be, by the last request, ms ahead of ours. */
+    ahead: () => Number(backend.requests.at(-1)?.header('webhook-timestamp')) * 1000 - systemClock.now(),
+    dead: () => rig.metric('event_pusher_spool_depth{pool="http_pool",state="dead"}'),
+    [Symbol.asyncDispose]: async () => {
+      await rig[Symbol.asyncDispose]();
+      await chat[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe.skipIf(!(await requirePackage('faketime')))('a clock that is set two days ahead, and back (needs faketime)', () => {
+  test('loses nothing and gives nothing up: what was waiting, and what comes then and after', { timeout: 120_000 }, async () => {
+    await using clock = await createSettableClock();
+    await using rig = await startRig(clock.env);
+    await rig.sayTen();
+
+    await clock.set('+2d');
+    await eventually(() => expect(rig.ahead()).toBeGreaterThan(47 * hour));
+    rig.heal();
+    await eventually(() => expect(rig.accepted()).toBe(10));
+    await rig.sayTen();
+    await eventually(() => expect(rig.accepted()).toBe(20));
+
+    await clock.set('+0');
+    await rig.sayTen();
+    await rig.settled(30);
+    expect(rig.ahead()).toBeLessThan(hour);
+    expect(await rig.dead()).toBe(0);
+    expect(await rig.pusher.stop()).toBe(0);
+  });
+
+  test('keeps what was put off while it was ahead, and delivers it when that time comes', { timeout: 120_000 }, async () => {
+    await using clock = await createSettableClock();
+    await using rig = await startRig(clock.env);
+    await clock.set('+2d');
+    await rig.sayTen();
+    await clock.set('+0');
+    await rig.pusher.kill();
+    await rig.pusher.start();
+    rig.heal();
+    expect(await rig.dead()).toBe(0);
+
+    await rig.pusher.stop();
+    await clock.set('+2d');
+    await rig.pusher.start();
+    await eventually(() => expect(rig.accepted()).toBe(10));
+    expect(await rig.dead()).toBe(0);
+    expect(await rig.pusher.stop()).toBe(0);
+  });
+});
+
+test('dead letters outlive a clock that is ahead for a minute, and nobody looks for them more often', async () => {
+  const clock = createFakeClock();
+  const events = createEventBus();
+  const spool = createMemorySpool({ clock, events });
+  await spool.start();
+  await spool.append(makeEntry([], { deadLetters: [makeStillBorn({ id: 's1' })] }));
+  const timers = createSteppedTimers();
+  const asked: DeadFilter[] = [];
+  const purgeDead = (filter: DeadFilter) => {
+    asked.push(filter);
+    return spool.purgeDead(filter);
+  };
+  const retention = createRetention({ spool: { ...spool, purgeDead }, maxAgeMs: 24 * hour, maxLetters: 9, clock, events, timers });
+  await retention.start();
+  for (const jump of [48 * hour, -96 * hour, 48 * hour]) {
+    clock.jump(jump);
+    clock.advance(200_000);
+  }
+  timers.step();
+  await eventually(() => asked.length === 2);
+
+  expect(await spool.deadLetters({}, { limit: 9 })).toHaveLength(1);
+  await retention.stop();
+});

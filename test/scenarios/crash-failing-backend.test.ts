@@ -1,0 +1,121 @@
+/**
+ * Kills the built service with `kill -9` twenty times while a scripted chat server hands it numbered messages and the
+ * backend fails by lot; then the backend heals. What the tap was told is safe must have been accepted by the backend, or
+ * lie among the dead letters.
+ */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { systemClock } from '../../src/kit/clock.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { makeConfig } from '../spool/build.ts';
+import { importBuilt } from '../support/built.ts';
+import { eventually } from '../support/eventually.ts';
+import { resetWithinBody, retryAfter, status } from '../support/misbehaviour.ts';
+import { startPushRig } from '../support/push-rig.ts';
+import type { TargetRequest } from '../support/request-reader.ts';
+import { byLot, type ScriptedBackend, seededRandom, startScriptedBackend } from '../support/scripted-backend.ts';
+import { startScriptedChat } from '../support/scripted-chat.ts';
+
+const { createSqliteSpool } = await importBuilt<typeof import('../../src/spool/sqlite/spool.ts')>('src/spool/sqlite/spool.js');
+
+const seed = 2026;
+const total = 6000;
+const kills = 20;
+const conversations = 400;
+
+/** Fewer than half of them fail, as with a backend that is sick and not gone. */
+const sick = byLot(seed, [
+  [600, { kind: 'answer' }],
+  [170, status(500)],
+  [90, status(503)],
+  [8, retryAfter('0.3')],
+  [2, retryAfter('1')],
+  [40, status(422)],
+  [40, { kind: 'reset' }],
+  [20, resetWithinBody],
+  [30, { kind: 'silent' }],
+]);
+
+test('twenty times killed beside a failing backend, it has lost none of 6 000 messages', { timeout: 180_000 }, async () => {
+  const random = seededRandom(seed);
+  await using backend = await startScriptedBackend({ script: sick });
+  await using chat = await startScriptedChat();
+  await using rig = await startPushRig(chat.server.port, {
+    backend,
+    started: false,
+    loglevel: 'warn',
+    pool: 'retry = { schedule = ["50ms", "200ms", "400ms", "800ms", "1s", "1s"] }',
+    connection: 'request_timeout = 400',
+    handlers: '[modules.mod_event_pusher.backend.http]\npath = "/notifications"\nhold = "forever"',
+  });
+  for (let number = 1; number <= total; number += 1) chat.say(String(number), `user${number % conversations}`);
+
+  for (let kill = 1; kill <= kills; kill += 1) {
+    rig.pusher.launch();
+    const enough = backend.sightings.length + Math.floor(random() * 500);
+    await eventually(() => backend.sightings.length >= enough, { withinMs: 60_000 });
+    await rig.pusher.kill();
+  }
+  const failed = backend.sightings.filter(({ status: given }) => given !== 200).length;
+  const asked = backend.sightings.length;
+  backend.heal();
+  rig.pusher.launch();
+  await eventually(() => chat.server.acked === total, { withinMs: 60_000 });
+  await eventually(async () => expect(await rig.metric('event_pusher_spool_depth{pool="http_pool",state="waiting"}')).toBe(0), {
+    withinMs: 60_000,
+  });
+  expect(await rig.pusher.stop()).toBe(0);
+
+  const accepted = acceptedBy(backend);
+  const dead = await deadIn(join(rig.pusher.folder, 'spool.sqlite'));
+  const doubles = accepted.length - new Set(accepted).size;
+  console.info(
+    `seed ${seed}: ${kills} kills, ${total} messages, ${backend.sightings.length} requests; of ${asked} to the failing backend ${failed} failed; ` +
+      `${dead.length} dead letters, ${doubles} accepted twice (${((100 * doubles) / total).toFixed(2)} %)`,
+  );
+  const everyOne = Array.from({ length: total }, (_, index) => index + 1);
+  expect([...new Set([...accepted, ...dead])].sort((one, other) => one - other)).toEqual(everyOne);
+  expect(outOfOrder(accepted)).toEqual([]);
+});
+
+function numberOf({ body }: Pick<TargetRequest, 'body'>): number {
+  return Number(new URLSearchParams(String(body)).get('message'));
+}
+
+/** The numbers that the backend said 200 to, in the order in which it did. */
+function acceptedBy({ requests, sightings }: ScriptedBackend): number[] {
+  const numbers = new Map(requests.map((request) => [request.header('webhook-id'), numberOf(request)]));
+  return sightings.filter(({ status: given }) => given === 200).map(({ id }) => numbers.get(id) ?? Number.NaN);
+}
+
+/** The numbers among the dead letters of a spool that nobody holds. */
+async function deadIn(path: string): Promise<number[]> {
+  const spool = createSqliteSpool(makeConfig(path), {
+    clock: systemClock,
+    events: createEventBus(),
+    timers: systemTimers,
+    onFailed: (error) => {
+      throw error;
+    },
+  });
+  await spool.start();
+  try {
+    const letters = await spool.deadLetters({}, { limit: total });
+    const details = await Promise.all(letters.map(({ id }) => spool.deadLetter(id)));
+    return details.map((detail) => numberOf({ body: Buffer.from(detail?.body ?? '') }));
+  } finally {
+    await spool.stop();
+  }
+}
+
+/** Each number that a later one of its conversation was accepted before: doubles aside, a lane keeps its order. */
+function outOfOrder(accepted: readonly number[]): number[] {
+  const latest = new Map<number, number>();
+  return [...new Set(accepted)].filter((number) => {
+    const lane = number % conversations;
+    const before = latest.get(lane) ?? 0;
+    latest.set(lane, Math.max(before, number));
+    return number < before;
+  });
+}

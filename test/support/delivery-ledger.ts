@@ -1,0 +1,146 @@
+import { expect } from 'vitest';
+import type { Job } from '../../pools/contract.ts';
+import type { Clock, EpochMs } from '../../src/kit/clock.ts';
+import type { NewDelivery } from '../../src/spool/spool.ts';
+import type { DeliveryRig } from './delivery-rig.ts';
+
+interface Account {
+  readonly lane: string | null;
+  /** Attempts that ended with an outcome. */
+  spent: number;
+  /** The last answer's status was 422. */
+  refused: boolean;
+  failingSince: EpochMs | undefined;
+  due: EpochMs;
+  /** It was due, whatever the clock has been set to since. */
+  ripe: boolean;
+  open: boolean;
+  leftLane: boolean;
+  /** One, if all is well. */
+  readonly ends: ('dead' | 'delivered')[];
+}
+
+/** What the dispatcher owes, kept from the outside: what was accepted, sent, and said of it. */
+export interface DeliveryLedger {
+  /** Follows a dispatcher from its start on; what was open at the one before is not open any more. */
+  follow(rig: DeliveryRig): void;
+  accepted(delivery: NewDelivery): void;
+  /** A thread died with these: they may be sent again. */
+  lost(jobs: readonly Job[]): void;
+  /** Looks at what was sent since the last look: nothing too early, too often, twice at once, or out of its lane's order. */
+  checkSent(): void;
+  /** No head left its lane before its hold was over, or its next wait would outlast it. */
+  checkHeld(): void;
+  /** Nothing is dead that was neither refused nor tried as often as is allowed. */
+  checkGivenUp(): void;
+  /** Nothing that may go waits while there are workers. */
+  checkBusy(): void;
+  /** What has ended so, and once. */
+  ended(how: 'dead' | 'delivered'): string[];
+  /** Ids of all that was accepted. */
+  readonly ids: readonly string[];
+}
+
+export interface LedgerOptions {
+  readonly workers: number;
+  /** Attempts at most. */
+  readonly budget: number;
+  readonly holdMs: number;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+export function createDeliveryLedger({ workers, budget, holdMs, clock }: LedgerOptions): DeliveryLedger {
+  const accounts = new Map<string, Account>();
+  let rig: DeliveryRig | undefined;
+  let looked = 0;
+  const leftEarly: string[] = [];
+
+  function account(id: string): Account {
+    const found = accounts.get(id);
+    if (found === undefined) throw new Error(`${id} was never accepted`);
+    return found;
+  }
+
+  /** The first of each lane, and all that are in none. */
+  function mayGo(): [string, Account][] {
+    const seen = new Set<string>();
+    return [...accounts].filter(([, { ends, lane, leftLane }]) => {
+      if (ends.length > 0) return false;
+      if (lane === null || leftLane) return true;
+      const first = !seen.has(lane);
+      seen.add(lane);
+      return first;
+    });
+  }
+
+  function checkJob({ id, attempt }: Job): void {
+    const { spent, due, ripe, open, ends } = account(id);
+    const tooEarlyMs = ripe ? 0 : Math.max(0, due - clock.now());
+    expect({ id, open, ends, attempt, tooEarlyMs }).toEqual({ id, open: false, ends: [], attempt: spent + 1, tooEarlyMs: 0 });
+    expect(attempt).toBeLessThanOrEqual(budget);
+    expect(mayGo().map(([each]) => each)).toContain(id);
+    account(id).open = true;
+  }
+
+  return {
+    follow: (next) => {
+      rig = next;
+      looked = 0;
+      for (const each of accounts.values()) each.open = false;
+      next.events.on('attempt.ended', ({ id, nextAt, outcome }) => {
+        const each = account(id);
+        each.spent += 1;
+        each.refused = outcome.kind === 'answered' && outcome.status === 422;
+        each.failingSince ??= clock.now();
+        each.due = nextAt ?? each.due;
+        each.ripe = false;
+      });
+      next.events.on('delivery.left-lane', ({ id }) => {
+        const each = account(id);
+        each.leftLane = true;
+        if (each.due <= (each.failingSince ?? clock.now()) + holdMs) leftEarly.push(id);
+      });
+      next.events.on('delivery.settled', ({ id, disposition }) => {
+        const each = account(id);
+        each.open = false;
+        if (disposition !== 'retry') each.ends.push(disposition);
+      });
+    },
+    accepted: ({ id, lane, createdAt }) => {
+      accounts.set(id, {
+        lane,
+        spent: 0,
+        refused: false,
+        failingSince: undefined,
+        due: createdAt,
+        ripe: true,
+        open: false,
+        leftLane: false,
+        ends: [],
+      });
+    },
+    lost: (jobs) => {
+      for (const { id } of jobs) account(id).open = false;
+    },
+    checkSent: () => {
+      for (const job of rig?.threads.sent.slice(looked) ?? []) checkJob(job);
+      looked = rig?.threads.sent.length ?? 0;
+      for (const each of accounts.values()) each.ripe ||= each.due <= clock.now();
+    },
+    checkHeld: () => expect(leftEarly).toEqual([]),
+    checkGivenUp: () => {
+      const early = [...accounts].filter(([, { ends, refused, spent }]) => ends.includes('dead') && !refused && spent < budget);
+      expect(early.map(([id]) => id)).toEqual([]);
+    },
+    checkBusy: () => {
+      const open = rig?.open() ?? [];
+      if (open.length >= workers) return;
+      const idle = mayGo().filter(([, each]) => !each.open && each.due <= clock.now());
+      expect(idle.map(([id]) => id)).toEqual([]);
+    },
+    ended: (how) => [...accounts].filter(([, { ends }]) => ends.length === 1 && ends[0] === how).map(([id]) => id),
+    get ids() {
+      return [...accounts.keys()];
+    },
+  };
+}
