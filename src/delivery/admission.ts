@@ -7,13 +7,17 @@
 import type { CircuitBreakerConfig } from '../config/config.ts';
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import type { BreakerState, EventSink } from '../telemetry/events.ts';
+import type { Concluded } from './attempt.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
-import type { Fault } from './fault.ts';
+import { type Fault, faultOf } from './fault.ts';
+import { askedPatienceMs } from './patience.ts';
 
 export interface Admission {
   /** The state of the pool's own breaker. */
   readonly state: BreakerState;
   handler(name: string): HandlerAdmission;
+  /** An attempt ended: what it says of the backend. */
+  heed(concluded: Concluded): void;
   /** How long until something that is shut may open by itself, ms; undefined while nothing is. */
   opensInMs(now: number): number | undefined;
 }
@@ -88,14 +92,24 @@ export function createAdmission({ pool, workers, config, clock, events, onShut }
     };
   }
 
+  function handlerOf(name: string): HandlerAdmission {
+    const known = handlers.get(name) ?? open(name);
+    handlers.set(name, known);
+    return known;
+  }
+
   return {
     get state() {
       return whole.state;
     },
-    handler: (name) => {
-      const known = handlers.get(name) ?? open(name);
-      handlers.set(name, known);
-      return known;
+    handler: handlerOf,
+    heed: (concluded) => {
+      const { attempt, outcome, judgement, verdict } = concluded;
+      const now = clock.monotonic();
+      const handler = handlerOf(attempt.delivery.handler);
+      handler.ended(faultOf(outcome, judgement, verdict), now);
+      const patienceMs = askedPatienceMs(concluded);
+      if (patienceMs !== undefined) handler.pause(patienceMs, now);
     },
     opensInMs: (now) => {
       let soonest = whole.opensInMs(now);

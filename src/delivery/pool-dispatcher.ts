@@ -12,23 +12,8 @@ import type { Timers } from '../kit/timers.ts';
 import type { Claimed, NewDelivery, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { type Admission, createAdmission } from './admission.ts';
-import { createAlarm } from './alarm.ts';
-import {
-  type Attempt,
-  announceAttempt,
-  announceFate,
-  begin,
-  type Concluded,
-  conclude,
-  type Reply,
-  reasonOf,
-  toJob,
-  toSettlement,
-} from './attempt.ts';
-import { threadLost } from './classify.ts';
+import { type Attempt, announceAttempt, announceFate, begin, conclude, type Reply, reasonOf, toJob, toSettlement } from './attempt.ts';
 import { whenExpired } from './decide.ts';
-import { faultOf } from './fault.ts';
-import { askedPatienceMs } from './patience.ts';
 import type { PoolRules } from './policy.ts';
 import { createPoolQueues } from './pool-queues.ts';
 import type { PoolThreadsCallbacks } from './pool-thread.ts';
@@ -36,7 +21,8 @@ import type { PoolThreads } from './pool-threads.ts';
 import { createSettler } from './settler.ts';
 import { createTestSends, type TestAnswer } from './test-sends.ts';
 import { createThrottle } from './throttle.ts';
-import { createUnderway } from './underway.ts';
+import { createUnderway, lostReply } from './underway.ts';
+import { createWakeUps } from './wake-ups.ts';
 
 export interface PoolDispatcherOptions {
   readonly pool: Pick<PoolConfig, 'circuitBreaker' | 'firstAttemptShare' | 'id' | 'rateLimit' | 'workers'>;
@@ -98,7 +84,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   const admission = createAdmission({ ...own, workers: pool.workers, config: pool.circuitBreaker, onShut: giveBack });
   const { handlers } = options.rules;
   const queues = createPoolQueues({ ...own, handlers, admission, places, bytes: bufferBytes, onClaimed: pump, onNextAt: wakeAt });
-  const alarm = createAlarm(options, wake);
+  const wakeUps = createWakeUps({ ...options, throttle, admission }, wake);
   const threads = options.openThreads({ onOutcome, onLost });
   const settler = createSettler({ ...options, reserve, release: queues.release, onNext: put, onSettled });
   const tests = createTestSends({ clock, post: threads.send });
@@ -118,7 +104,9 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
       sendOrExpire(delivery, now);
     }
     queues.refill(now);
-    wakeWhenMoreMayGo(now);
+    if (!queues.isNeeded()) return;
+    if (underway.size < handed) throttle.tell(now);
+    wakeUps.whenMoreMayGo(now);
   }
 
   function sendOrExpire(delivery: Claimed, now: number): void {
@@ -140,15 +128,6 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     threads.send(toJob(attempt, { key, hasCallbacks: rules.hasCallbacks(handler), rfc3339 }));
   }
 
-  function wakeWhenMoreMayGo(now: number): void {
-    if (!queues.isNeeded()) return;
-    const throttledMs = throttle.waitMs(now);
-    if (throttledMs > 0) wakeAt(clock.now() + throttledMs);
-    if (underway.size < handed) throttle.tell(now);
-    const shutMs = admission.opensInMs(now);
-    if (shutMs !== undefined) wakeAt(clock.now() + shutMs);
-  }
-
   function onOutcome(key: number, reply: Reply): void {
     const attempt = underway.take(key);
     if (attempt !== undefined) ended(attempt, reply, key);
@@ -158,7 +137,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   function ended(attempt: Attempt, reply: Reply, key: number): void {
     const { delivery } = attempt;
     const concluded = conclude(attempt, reply, { now: clock.now(), random });
-    judgeBackend(concluded);
+    admission.heed(concluded);
     announceAttempt(events, concluded);
     const { fate, at } = concluded;
     void settler.settle(delivery, toSettlement(concluded), () => {
@@ -167,14 +146,6 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
       if (reply.judgement?.awaitsDisposition === true && fate.kind !== 'released') threads.disposed(key, fate.kind);
     });
     pump();
-  }
-
-  function judgeBackend(concluded: Concluded): void {
-    const now = clock.monotonic();
-    const handler = admission.handler(concluded.attempt.delivery.handler);
-    handler.ended(faultOf(concluded.outcome, concluded.judgement, concluded.verdict), now);
-    const patienceMs = askedPatienceMs(concluded);
-    if (patienceMs !== undefined) handler.pause(patienceMs, now);
   }
 
   /** A handler was shut: others may have its places. */
@@ -200,7 +171,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   }
 
   function wakeAt(at: EpochMs): void {
-    if (state === 'running') alarm.set(at);
+    if (state === 'running') wakeUps.at(at);
   }
 
   function wake(): void {
@@ -227,7 +198,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
 
   async function stop({ graceMs, release }: HowToStop): Promise<void> {
     state = 'draining';
-    alarm.clear();
+    wakeUps.clear();
     tellIfDrained();
     const callOff = timers.after(graceMs, () => drained.resolve());
     await drained.promise;
@@ -269,8 +240,3 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     sendTest: (delivery) => tests.send(delivery, rules),
   };
 }
-
-const lostReply: Reply = {
-  outcome: { kind: 'unsent', code: threadLost, message: 'the thread of the pool died while it was under way', durationMs: 0 },
-  judgement: undefined,
-};

@@ -1,5 +1,6 @@
 /** The attempts at a pool's threads, and what happens to those whose thread dies. */
-import type { Attempt } from './attempt.ts';
+import type { Attempt, Reply } from './attempt.ts';
+import { threadLost } from './classify.ts';
 
 export interface Underway {
   readonly size: number;
@@ -66,3 +67,9 @@ export function createUnderway(): Underway {
     },
   };
 }
+
+/** What is said of an attempt that ended with its thread. */
+export const lostReply: Reply = {
+  outcome: { kind: 'unsent', code: threadLost, message: 'the thread of the pool died while it was under way', durationMs: 0 },
+  judgement: undefined,
+};

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { PoolConfig } from '../../src/config/config.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/deferred.ts';
@@ -22,10 +22,15 @@ async function startRig(pools: readonly PoolConfig[]) {
   const fates: string[] = [];
   const failures: Error[] = [];
   events.on('delivery.settled', ({ id, disposition }) => fates.push(`${id} ${disposition}`));
-  const dispatcher = createDispatcher({
-    pools,
-    handlers: pools.flatMap(({ id }) => makeHandlerConfig({ name: 'push', pool: id })),
+  const notices: string[] = [];
+  events.on('notice', ({ text }) => notices.push(text));
+  const partsOf = (configured: readonly PoolConfig[]) => ({
+    pools: configured,
+    handlers: configured.map(({ id }) => makeHandlerConfig({ name: 'push', pool: id })),
     sessions: [],
+  });
+  const dispatcher = createDispatcher({
+    ...partsOf(pools),
     limits: { timeoutMs: 5000 },
     drainTimeoutMs: 1000,
     spool,
@@ -39,7 +44,8 @@ async function startRig(pools: readonly PoolConfig[]) {
   await spool.start();
   await dispatcher.start();
   const accept = (...deliveries: NewDelivery[]) => dispatcher.accept({ deliveries, deadLetters: [], mark: undefined });
-  return { dispatcher, spool, fates, failures, accept, [Symbol.asyncDispose]: () => dispatcher.stop(0) };
+  const reconfigure = (next: readonly PoolConfig[]) => dispatcher.reconfigure(partsOf(next));
+  return { dispatcher, spool, fates, failures, notices, accept, reconfigure, [Symbol.asyncDispose]: () => dispatcher.stop(0) };
 }
 
 /** Accepted now: by the system clock it is not too old to be tried again. */
@@ -127,4 +133,115 @@ test('tells how many workers are busy, and stops when they are done', async () =
 
   expect(rig.fates.toSorted()).toEqual(['d1 delivered', 'd2 delivered', 'd3 delivered']);
   await eventually(() => target.counts.open === 0);
+});
+
+describe('a full backlog', () => {
+  test('turns the newest into dead letters where the pool says refuse, and a replay brings them back', async () => {
+    const held = createDeferred<Answer>();
+    await using target = await startTarget({ script: () => held.promise });
+    await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, maxBacklog: 2, overflow: 'refuse' })]);
+
+    for (const id of ['d1', 'd2', 'd3']) await rig.accept(deliveryTo('chats', id));
+
+    expect(await rig.spool.deadLetters({}, { limit: 9 })).toMatchObject([{ id: 'd3', reason: 'overflow', attempts: 0 }]);
+    held.resolve({ kind: 'answer' });
+    await eventually(() => rig.fates.length === 2);
+    const { readyPools } = await rig.spool.replay({}, { limit: 9, now: systemClock.now() });
+    rig.dispatcher.wake(readyPools);
+    await eventually(() => rig.fates.includes('d3 delivered'));
+  });
+
+  test('holds intake where the pool says so, and nobody overtakes whoever waits', async () => {
+    const held = createDeferred<Answer>();
+    await using target = await startTarget({ script: () => held.promise });
+    await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, maxBacklog: 2, overflow: 'hold-intake' })]);
+    for (const id of ['d1', 'd2']) await rig.accept(deliveryTo('chats', id, 'lane'));
+
+    const accepted: string[] = [];
+    const waiting = ['d3', 'd4', 'd5'].map((id) => rig.accept(deliveryTo('chats', id, 'lane')).then(() => accepted.push(id)));
+    await target.received(1);
+    expect(accepted).toEqual([]);
+    held.resolve({ kind: 'answer' });
+    await Promise.all(waiting);
+
+    await eventually(() => rig.fates.length === 5);
+    expect(target.requests.map(({ path }) => path)).toEqual(['/d1', '/d2', '/d3', '/d4', '/d5']);
+  });
+});
+
+describe('another configuration', () => {
+  test('sends what waits to the new backend of a pool, and lets what is under way end at the old', async () => {
+    const held = createDeferred<Answer>();
+    await using before = await startTarget({ script: () => held.promise });
+    await using after = await startTarget();
+    const pool = makePoolConfig({ id: 'chats', origin: before.origin, workers: 1 });
+    await using rig = await startRig([pool]);
+    for (const id of ['d1', 'd2', 'd3', 'd4']) await rig.accept(deliveryTo('chats', id));
+    await before.received(1);
+
+    const reconfigured = rig.reconfigure([{ ...pool, origin: after.origin }]);
+    held.resolve({ kind: 'answer' });
+    await reconfigured;
+    await rig.accept(deliveryTo('chats', 'd5'));
+    await eventually(() => rig.fates.length === 5);
+
+    const paths = [...before.requests, ...after.requests].map(({ path }) => path);
+    expect(paths.toSorted()).toEqual(['/d1', '/d2', '/d3', '/d4', '/d5']);
+    expect(after.requests.length).toBeGreaterThanOrEqual(3);
+  });
+
+  test('leaves a pool that stays the same undisturbed, its connections too', async () => {
+    await using target = await startTarget();
+    const pool = makePoolConfig({ id: 'chats', origin: target.origin, workers: 1 });
+    await using rig = await startRig([pool]);
+    await rig.accept(deliveryTo('chats', 'd1'));
+    await eventually(() => rig.fates.length === 1);
+    await rig.reconfigure([pool, makePoolConfig({ id: 'more' })]);
+    await rig.accept(deliveryTo('chats', 'd2'));
+    await eventually(() => rig.fates.length === 2);
+    expect(target.counts.connections).toBe(1);
+  });
+
+  test('keeps what a pool that goes is owed, says so, and delivers it when the pool is back', async () => {
+    await using target = await startTarget({ script: ({ path }) => ({ kind: 'answer', status: path === '/d1' ? 503 : 200 }) });
+    const pool = makePoolConfig({ id: 'chats', origin: target.origin, retry: { scheduleMs: [20, 20, 20, 20] } });
+    await using rig = await startRig([pool]);
+    await rig.accept(deliveryTo('chats', 'd1', 'lane'));
+    await rig.accept(deliveryTo('chats', 'd2', 'lane'));
+    await target.received(1);
+
+    await rig.reconfigure([]);
+    expect(rig.dispatcher.orphans()).toMatchObject([{ pool: 'chats', handler: 'push', waiting: 2 }]);
+    expect(rig.notices.join()).toContain('2 deliveries wait for the handler push on the pool chats, which is not configured');
+    await rig.accept(deliveryTo('chats', 'd3', 'lane'));
+
+    await rig.reconfigure([pool]);
+    await eventually(() => rig.spool.stats().depths.every(({ waiting }) => waiting === 0), { withinMs: 5000 });
+    const delivered = rig.fates.filter((fate) => fate.endsWith('delivered'));
+    expect(delivered).toEqual(['d2 delivered', 'd3 delivered']);
+  });
+});
+
+test('a paused pool stays paused for the next dispatcher of the same spool, until it is resumed', async () => {
+  await using target = await startTarget();
+  const pool = makePoolConfig({ id: 'chats', origin: target.origin });
+  await using rig = await startRig([pool]);
+  expect(await rig.dispatcher.setPaused('chats', true)).toBe(true);
+  expect(await rig.dispatcher.setPaused('nobody', true)).toBe(false);
+  await rig.reconfigure([]);
+  await rig.reconfigure([pool]);
+  await rig.accept(deliveryTo('chats', 'd1'));
+  expect(rig.spool.stats().paused).toEqual(['chats']);
+  expect(target.requests).toEqual([]);
+  await rig.dispatcher.setPaused('chats', false);
+  await eventually(() => rig.fates.length === 1);
+});
+
+test('sends a test request beside all queues, and gives what came back', async () => {
+  await using target = await startTarget({ script: () => ({ kind: 'answer', status: 202 }) });
+  await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin })]);
+  await rig.dispatcher.setPaused('chats', true);
+  expect(await rig.dispatcher.sendTest(deliveryTo('chats', 'd1'))).toMatchObject({ accepted: true, outcome: { status: 202 } });
+  expect([rig.fates, rig.spool.stats().depths]).toEqual([[], []]);
+  await expect(rig.dispatcher.sendTest(deliveryTo('nobody', 'd1'))).rejects.toThrow('no pool nobody');
 });
