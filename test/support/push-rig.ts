@@ -21,7 +21,7 @@ type ConfigOptions = Parameters<typeof plainConfig>[0];
 
 export interface PushRigOptions
   extends Omit<ConfigOptions, 'backend' | 'componentPort'>,
-    Pick<PusherOptions, 'env' | 'files' | 'hosts' | 'loglevel' | 'spool'> {
+    Pick<PusherOptions, 'env' | 'files' | 'hosts' | 'listen' | 'loglevel' | 'spool'> {
   readonly script?: Script;
   /** Instead of a target of its own; it is stopped with the rig. */
   readonly backend?: Target;

@@ -1,0 +1,154 @@
+/** The built service, operated by the built command line through the same configuration file. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { type PushRigOptions, startPushRig } from '../support/push-rig.ts';
+import { runCli } from '../support/run-cli.ts';
+import { startScriptedChat } from '../support/scripted-chat.ts';
+import { type Answer, freePort } from '../support/target.ts';
+
+const push = '[[modules.mod_event_pusher.backend.http]]\nname = "push"\npath = "/notifications"\n';
+
+async function startOperated(options: PushRigOptions = {}) {
+  const chat = await startScriptedChat();
+  const listen = `127.0.0.1:${await freePort()}`;
+  const rig = await startPushRig(chat.server.port, { handlers: push, ...options, listen });
+  const file = join(rig.pusher.folder, 'event-pusher.toml');
+
+  async function operate(...args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await runCli([...args, '--config', file]);
+    if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stderr}`);
+    return stdout;
+  }
+
+  return {
+    chat,
+    rig,
+    file,
+    operate,
+    operateJson: async (...args: readonly string[]) => JSON.parse(await operate(...args, '--json')),
+    [Symbol.asyncDispose]: async () => {
+      await rig[Symbol.asyncDispose]();
+      await chat[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe('dead letters', () => {
+  test('are listed with what the contract names, shown with every attempt, and replayed under their ids', async () => {
+    let status = 422;
+    await using service = await startOperated({ script: (): Answer => ({ kind: 'answer', status, body: 'no such user' }) });
+    const { chat, rig, operate, operateJson } = service;
+    for (const body of ['one', 'two', 'three']) chat.say(body);
+    await eventually(async () => expect(await rig.metric('event_pusher_dead_letters_total{pool="http_pool",reason="refused"}')).toBe(3));
+
+    const letters = await operateJson('dead-letters', 'list');
+    expect(letters).toHaveLength(3);
+    expect(Object.keys(letters[0]).toSorted()).toEqual(['attempts', 'createdAt', 'handler', 'host', 'id', 'pool', 'reason', 'status']);
+    expect(letters[2]).toMatchObject({
+      host: 'localhost',
+      handler: 'push',
+      pool: 'http_pool',
+      reason: 'refused',
+      status: 422,
+      attempts: 1,
+    });
+    const shown = await operate('dead-letters', 'show', letters[0].id);
+    expect(shown).toContain('no such user');
+    expect(shown).not.toContain('message=one');
+    expect(await operate('dead-letters', 'show', letters[0].id, '--content')).toContain('message=one');
+
+    expect(await operate('dead-letters', 'replay', '--all', '--dry-run')).toContain('3');
+    status = 200;
+    await operate('dead-letters', 'replay', letters[1].id);
+    await rig.settled(1);
+    await operate('dead-letters', 'replay', '--handler', 'push');
+    await rig.settled(3);
+
+    expect(rig.messages().slice(3).toSorted()).toEqual(['one', 'three', 'two']);
+    const replayed = rig.backend.requests.slice(3).map((request) => [request.header('webhook-id'), request.header('event-pusher-attempt')]);
+    expect(replayed[0]).toEqual([letters[1].id, '1']);
+    expect(replayed.map(([id]) => id).toSorted()).toEqual(letters.map(({ id }: { readonly id: string }) => id).toSorted());
+    expect(await operateJson('dead-letters', 'list')).toEqual([]);
+  });
+
+  test('whose callbacks failed meet the hooks again, and keep their ids', async () => {
+    const module = (body: string) => `export const prepareBody = () => { ${body} };\nexport const shouldMakeReq = () => true;\n`;
+    const handlers = '[[modules.mod_event_pusher.backend.http]]\nname = "own"\npath = "/notifications"\ncallback_module = "own"\n';
+    await using service = await startOperated({ handlers, files: { 'own.mjs': module("throw new Error('broken')") } });
+    const { chat, rig, operate, operateJson } = service;
+    chat.say('hello');
+    await eventually(async () => expect(await operateJson('dead-letters', 'list')).toHaveLength(1));
+    const [letter] = await operateJson('dead-letters', 'list');
+    expect(letter).toMatchObject({ reason: 'callback-failed', status: null, attempts: 0 });
+
+    await operate('dead-letters', 'replay', '--all');
+    expect((await operateJson('dead-letters', 'list')).map(({ id }: { readonly id: string }) => id)).toEqual([letter.id]);
+    await writeFile(join(rig.pusher.folder, 'own.mjs'), module("return 'mended'"));
+    rig.pusher.signal('SIGHUP');
+    await rig.pusher.said((line) => line.event === 'config.reload' && line['result'] === 'applied');
+    await operate('dead-letters', 'replay', '--all');
+    await rig.settled(1);
+    expect(rig.bodies()).toEqual(['mended']);
+    expect(rig.backend.requests[0]?.header('webhook-id')).toBe(letter.id);
+    expect(await operateJson('dead-letters', 'list')).toEqual([]);
+  });
+
+  test('are purged when that is said twice', async () => {
+    await using service = await startOperated({ script: (): Answer => ({ kind: 'answer', status: 410 }) });
+    const { chat, rig, operate, operateJson } = service;
+    chat.say('gone');
+    await eventually(async () => expect(await rig.metric('event_pusher_spool_depth{pool="http_pool",state="dead"}')).toBe(1));
+    await expect(operate('dead-letters', 'purge', '--all')).rejects.toThrow('--yes');
+    await operate('dead-letters', 'purge', '--all', '--yes');
+    expect(await operateJson('dead-letters', 'list')).toEqual([]);
+    expect(await rig.metric('event_pusher_spool_depth{pool="http_pool",state="dead"}')).toBe(0);
+  });
+});
+
+test('a paused pool keeps its backlog over a restart, and delivers it in order once it is resumed', async () => {
+  await using service = await startOperated();
+  const { chat, rig, operate, operateJson } = service;
+  await operate('pools', 'pause', 'http_pool');
+  for (const body of ['one', 'two', 'three']) chat.say(body);
+  await eventually(() => expect(chat.server.acked).toBe(3));
+  await rig.pusher.kill();
+  await rig.pusher.start();
+  expect(await operateJson('pools', 'list')).toMatchObject([{ name: 'http_pool', paused: true, waiting: 3, inFlight: 0 }]);
+  expect(rig.messages()).toEqual([]);
+  await operate('pools', 'resume', 'http_pool');
+  await rig.settled(3);
+  expect(rig.messages()).toEqual(['one', 'two', 'three']);
+});
+
+test('a test request goes through a handler, marked, and is neither delivery nor count', async () => {
+  await using service = await startOperated({ script: (): Answer => ({ kind: 'answer', status: 201, body: 'thank you' }) });
+  const { rig, operate } = service;
+  expect(await operate('send-test', 'push')).toContain('thank you');
+  const [request] = rig.backend.requests;
+  expect(request?.header('event-pusher-test')).toBe('1');
+  expect(request?.body.toString()).toContain('author=sender&server=localhost&receiver=receiver&message=');
+  expect(await rig.metric('mod_event_pusher_http_sent_total{host="localhost"}')).toBe(0);
+  expect(await rig.metric('event_pusher_spool_depth{pool="http_pool",state="waiting"}')).toBe(0);
+});
+
+test('what a handler that went was owed is kept, shown, and moved to another', async () => {
+  let status = 503;
+  await using service = await startOperated({ script: (): Answer => ({ kind: 'answer', status }), pool: 'retry.schedule = ["1h"]' });
+  const { chat, rig, file, operate, operateJson } = service;
+  for (const body of ['one', 'two']) chat.say(body);
+  await rig.backend.received(1);
+  const before = await readFile(file, 'utf8');
+  await writeFile(file, before.replace('name = "push"', 'name = "renamed"'));
+  rig.pusher.signal('SIGHUP');
+  await rig.pusher.said((line) => line.event === 'config.reload');
+  await eventually(async () => expect(await rig.metric('event_pusher_orphaned{pool="http_pool",handler="push"}')).toBe(2));
+  expect(rig.pusher.log.some(({ msg }) => msg.includes('2 deliveries wait for the handler push on the pool http_pool'))).toBe(true);
+
+  expect(await operateJson('orphans', 'list')).toEqual([{ pool: 'http_pool', handler: 'push', waiting: 2 }]);
+  status = 200;
+  await operate('orphans', 'move', '--pool', 'http_pool', '--handler', 'push', '--to-handler', 'renamed');
+  expect(await operateJson('orphans', 'list')).toEqual([]);
+  expect(await operateJson('pools', 'list')).toMatchObject([{ waiting: 2, handlers: [{ name: 'renamed', waiting: 2 }] }]);
+});
