@@ -8,6 +8,7 @@ import { orphanCommands } from './orphans.ts';
 import { poolCommands } from './pools.ts';
 import { run } from './run.ts';
 import { sendTestCommand } from './send-test.ts';
+import { spoolCommands } from './spool.ts';
 
 /** All commands, in the order in which the usage tells them. */
 export const commands: readonly Command[] = [
@@ -36,6 +37,7 @@ export const commands: readonly Command[] = [
   ...deadLetterCommands,
   ...orphanCommands,
   sendTestCommand,
+  ...spoolCommands,
 ];
 
 function fileOf({ values }: Call): string {

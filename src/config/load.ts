@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import type { Secret } from '../kit/secret.ts';
 import { readAttachments } from './attachments.ts';
-import type { Config, ListenConfig } from './config.ts';
+import type { Config, ListenConfig, SpoolConfig } from './config.ts';
 import type { Environment } from './environment.ts';
 import { setAsideForeign } from './foreign.ts';
 import { readHandlers } from './handlers.ts';
@@ -13,7 +13,7 @@ import { readPools } from './pools.ts';
 import { readToml } from './read-toml.ts';
 import { createReading, type Reading } from './reading.ts';
 import { generalSchema, rootSchema } from './schema/service.ts';
-import { readAdmin, readService } from './service.ts';
+import { readAdmin, readService, readSpool } from './service.ts';
 import { asTable, type Table } from './table.ts';
 
 /**
@@ -55,6 +55,16 @@ export async function loadAdmin(file: string, env: Environment): Promise<ListenC
 
   if (reading.mistakes.length > 0 || admin === undefined) throw refusal(path, reading, redacted);
   return admin;
+}
+
+/** Loads `[spool]` alone, for commands that look at its file. */
+export async function loadSpool(file: string, env: Environment): Promise<SpoolConfig> {
+  const { path, own } = await readOwn(file);
+  const { reading, value, redacted } = await prepare(path, { spool: own['spool'] ?? {} }, env);
+  const spool = readSpool(value['spool'], reading);
+
+  if (reading.mistakes.length > 0 || spool === undefined) throw refusal(path, reading, redacted);
+  return spool;
 }
 
 interface OwnFile {

@@ -24,7 +24,8 @@ export function readService(file: Table, reading: Reading): ServiceSections | un
   };
 }
 
-function readSpool(value: unknown, reading: Reading): SpoolConfig | undefined {
+/** Reads `[spool]`. */
+export function readSpool(value: unknown, reading: Reading): SpoolConfig | undefined {
   const spool = reading.read(spoolSchema, value, ['spool']);
   return (
     spool && {

@@ -3,6 +3,7 @@
  * loopback, is bounded, and ends by itself. Figures are medians of the rounds, which take turns.
  */
 import { cpus } from 'node:os';
+import { backlogRows } from './backlog.ts';
 import { measureBareUndici } from './bare-undici.ts';
 import { type Cost, median } from './cost.ts';
 import { measureDispatch } from './dispatch.ts';
@@ -93,7 +94,7 @@ const rows: readonly Row[] = [
 ];
 
 process.stdout.write(`${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}, medians of ${rounds} rounds\n\n`);
-print(rows);
+print([...rows, ...(await backlogRows())]);
 
 function print(table: readonly Row[]): void {
   const columns = ['measure', 'measured', 'reference', 'ratio', 'goal'] as const;

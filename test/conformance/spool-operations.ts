@@ -241,6 +241,13 @@ export function keepsOperatorsPromises(spoolAtHand: () => Spool): void {
       expect((await settle(seq, delivered, { claimNext: true })).next?.id).toBe('last');
     });
 
+    test('keep a lane behind its claimed head though all that waited there is purged', async () => {
+      await take(...many(2, { lane: 'lane' }));
+      expect(await spoolAtHand().purgeQueue(from)).toBe(1);
+      expect(await take(makeDelivery({ id: 'late', lane: 'lane' }))).toEqual([]);
+      expect(await claimIds(9)).toEqual([]);
+    });
+
     test('are moved and purged though they are long', async () => {
       await leave(...many(2100));
       expect(await spoolAtHand().moveQueue(from, to)).toBe(2100);

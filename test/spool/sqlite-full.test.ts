@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Claimed, Spool } from '../../src/spool/spool.ts';
+import { checkFile } from '../../src/spool/inspect/check.ts';
+import type { Claimed, NewDelivery, Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
@@ -136,6 +137,33 @@ test.runIf(mounts)('waits while others have filled the disk to the last byte, an
   const again = await rig.started({}, { path });
   const { claimed } = await again.claim('pool', { handlers: ['push'], limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
   expect(claimed.map(({ id }) => id)).toEqual([...kept, ...flood.claimed].map(({ id }) => id));
+});
+
+test.runIf(mounts)('sheds, replays, moves and purges as asked once the full disk has room again, and nothing twice (tmpfs)', async () => {
+  const disk = await mountDisk(48 * megabyte);
+  const path = `${disk.folder}/spool.sqlite`;
+  const spool = await rig.started({ events }, { path });
+  const rows = (name: string, rest: Partial<NewDelivery> = {}) =>
+    Array.from({ length: 500 }, (_, index) => ({ ...makeDelivery({ id: `${name}${index}`, body: 'x'.repeat(10_000) }), ...rest }));
+  const refused = rows('dead', { lane: 'lane' }).map((delivery) => ({ delivery, reason: 'overflow' as const, detail: '' }));
+  await spool.append(makeEntry([...rows('old'), ...rows('orphan', { handler: 'gone' })], { refused }));
+  const closed = events.next('spool.writable');
+  await disk.fill(0);
+  const asked = Promise.all([
+    spool.shed('pool', 400, 'full'),
+    spool.replay({ reason: 'overflow' }, { limit: 300, now: acceptedAt }),
+    spool.moveQueue({ pool: 'pool', handler: 'gone' }, { pool: 'other', handler: 'push' }),
+    spool.setPaused('other', true),
+  ]);
+  void spool.append(makeEntry(rows('new'))).catch(() => undefined);
+  await closed;
+
+  await disk.free();
+  const [{ shed }, { replayed }, moved] = await asked;
+  const purged = await spool.purgeDead({});
+  expect([shed.length, replayed, moved]).toEqual([400, 300, 500]);
+  expect(purged).toBe(600); // 500 and 400, without the 300 that came back
+  expect(checkFile(path)).toEqual([]);
 });
 
 test.runIf(mounts)('cannot be opened on a disk without any room, and says so (tmpfs)', async () => {

@@ -46,7 +46,7 @@ export function migrate(db: Database.Database, steps: readonly Migration[] = mig
   return pending.length;
 }
 
-function versionOf(db: Database.Database): number {
+export function versionOf(db: Database.Database): number {
   return Number(db.pragma('user_version', { simple: true }));
 }
 

@@ -1,0 +1,92 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { systemClock } from '../../src/kit/clock.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
+import { createSqliteSpool } from '../../src/spool/sqlite/spool.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { writeConfig } from '../config/write-config.ts';
+import { makeConfig, makeDelivery, makeEntry } from '../spool/build.ts';
+import { runCli } from '../support/run-cli.ts';
+
+/** A configuration, and a running spool at its path with one delivery. The attachment's secret cannot be resolved, and need not be. */
+async function startSpool() {
+  const config = await writeConfig(`
+    [spool]
+    path = "data/spool.sqlite"
+    [attach.chat]
+    secret = "\${NO_SUCH_VARIABLE}"`);
+  const path = join(dirname(config), 'data', 'spool.sqlite');
+  const spool = createSqliteSpool(makeConfig(path), {
+    ...{ clock: systemClock, events: createEventBus(), timers: systemTimers, onFailed: () => undefined },
+    entry: new URL('../spool/spool-thread.mjs', import.meta.url),
+  });
+  await spool.start();
+  onTestFinished(() => spool.stop());
+  await spool.append(makeEntry([makeDelivery({ handler: 'alerts' })]));
+  return { config, path, spool };
+}
+
+test('shows what a running spool holds, for people and for programs', async () => {
+  const { config, path } = await startSpool();
+  const { code, stdout } = await runCli(['spool', 'info', '--config', config]);
+  expect(code).toBe(0);
+  for (const word of [path, `process ${process.pid}`, 'alerts', 'WAITING', 'MiB']) expect(stdout).toContain(word);
+
+  const json = await runCli(['spool', 'info', '--json', '--config', config]);
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    ...{ exists: true, path, holder: process.pid, paused: [], marks: [] },
+    queues: [{ pool: 'pool', handler: 'alerts', waiting: 1, dead: 0 }],
+    oldest: { pool: '2023-11-14T22:13:20.000Z' },
+  });
+});
+
+test('copies a running spool once', async () => {
+  const { config } = await startSpool();
+  const target = join(dirname(config), 'copy.sqlite');
+  const first = await runCli(['spool', 'backup', target, '--config', config]);
+  expect(first).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining(target) });
+  const second = await runCli(['spool', 'backup', target, '--config', config]);
+  expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining('never overwrites') });
+  expect(second.stderr).not.toMatch(/^\s+at /m);
+});
+
+test('finds a spool in order, and lists what is wrong with one that is not', async () => {
+  const { config, path, spool } = await startSpool();
+  expect(await runCli(['spool', 'check', '--config', config])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('nothing is wrong'),
+  });
+  await spool.stop();
+  const vandal = new Database(path);
+  vandal.exec('UPDATE depths SET dead = 7');
+  vandal.close();
+
+  const { code, stdout } = await runCli(['spool', 'check', '--config', config]);
+  expect([code, stdout]).toEqual([1, expect.stringMatching(/- queue pool \/ alerts .*\n {2}deliveries are not harmed/)]);
+  const json = await runCli(['spool', 'check', '--json', '--config', config]);
+  expect([json.code, JSON.parse(json.stdout)]).toMatchObject([1, { path, exists: true, faults: [{ what: expect.any(String) }] }]);
+});
+
+test('says that a spool in memory has no file', async () => {
+  const config = await writeConfig('[spool]\nengine = "memory"');
+  for (const command of ['info', 'check']) {
+    expect(await runCli(['spool', command, '--config', config])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('there is no file'),
+    });
+  }
+  const target = join(dirname(config), 'copy.sqlite');
+  expect(await runCli(['spool', 'backup', target, '--config', config])).toMatchObject({
+    ...{ code: 1, stderr: expect.stringContaining('nothing to back up') },
+  });
+});
+
+test('says that there is no spool yet, and makes none', async () => {
+  const config = await writeConfig('[spool]\npath = "data/spool.sqlite"');
+  const { code, stdout } = await runCli(['spool', 'info', '--json', '--config', config]);
+  expect([code, JSON.parse(stdout)]).toMatchObject([0, { exists: false }]);
+  expect(await runCli(['spool', 'check', '--config', config])).toMatchObject({ code: 0, stdout: expect.stringContaining('no spool at') });
+  expect(existsSync(join(dirname(config), 'data'))).toBe(false);
+});

@@ -1,0 +1,233 @@
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { backUp } from '../../src/spool/inspect/backup.ts';
+import { checkFile } from '../../src/spool/inspect/check.ts';
+import { readInfo } from '../../src/spool/inspect/info.ts';
+import type { Spool } from '../../src/spool/spool.ts';
+import { migrate, migrations } from '../../src/spool/sqlite/schema.ts';
+import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement, makeStillBorn } from './build.ts';
+import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
+
+let rig: SqliteRig;
+beforeEach(async () => {
+  rig = await createSqliteRig();
+});
+afterEach(() => rig[Symbol.asyncDispose]());
+
+const everything = { handlers: ['push', 'log'], limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt + 99 };
+const mark = { attachment: 'chat', host: 'localhost', node: 'n', epoch: 'e', h: 3 };
+
+/** A claimed head with two behind it, a retry, a ready one of another queue, a dead letter with a history, and one without. */
+async function fill(spool: Spool): Promise<void> {
+  await spool.append(makeEntry([makeDelivery({ id: 'head', lane: 'lane', createdAt: acceptedAt + 2 })], { take: true, mark }));
+  await spool.append(makeEntry(['b', 'c'].map((id) => makeDelivery({ id, lane: 'lane', createdAt: acceptedAt + 3 }))));
+  await spool.append(makeEntry([makeDelivery({ id: 'log', handler: 'log', pool: 'other', createdAt: acceptedAt + 7 })]));
+  const [retry, dead] = await spool.append(
+    makeEntry(
+      ['retry', 'dead'].map((id) => makeDelivery({ id })),
+      { take: true },
+    ),
+  );
+  const fate = { kind: 'retry', notBefore: acceptedAt + 50, leaveLane: false, context: { kept: 'yes' } } as const;
+  await spool.settle(makeSettlement(retry?.seq ?? 0, fate, { attempt: answered(1, 503) }));
+  await spool.settle(makeSettlement(dead?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }));
+  await spool.append(makeEntry([], { deadLetters: [makeStillBorn()] }));
+  await spool.setPaused('other', true);
+}
+
+/** Spoils the file behind a stopped spool's back. */
+function spoil(...changes: readonly string[]): void {
+  const db = new Database(rig.path);
+  for (const sql of changes) db.exec(sql);
+  db.close();
+}
+
+/** Ids by pool, as a spool on this file owes them. */
+async function owedBy(path: string): Promise<string[]> {
+  const spool = await rig.started({}, { path });
+  const ids: string[] = [];
+  for (const pool of ['pool', 'other']) {
+    let { claimed } = await spool.claim(pool, everything);
+    while (claimed.length > 0) {
+      ids.push(...claimed.map(({ id }) => id));
+      await Promise.all(claimed.map(({ seq }) => spool.settle(makeSettlement(seq, { kind: 'delivered' }))));
+      ({ claimed } = await spool.claim(pool, everything));
+    }
+  }
+  await spool.stop();
+  return ids;
+}
+
+describe('a look from outside', () => {
+  const told = {
+    queues: [
+      { pool: 'other', handler: 'log', waiting: 1, dead: 0 },
+      { pool: 'pool', handler: 'push', waiting: 4, dead: 2 },
+    ],
+    oldest: { pool: acceptedAt, other: acceptedAt + 7 },
+    marks: [mark],
+    paused: ['other'],
+    ...{ version: migrations.length, isOld: false },
+  };
+
+  test('tells what a running spool holds, and which process has it', async () => {
+    await fill(await rig.started());
+    expect(readInfo(rig.path)).toEqual({ ...told, path: rig.path, bytes: expect.any(Number), holder: process.pid });
+  });
+
+  test('tells the same of a stopped one, which nobody has', async () => {
+    const spool = await rig.started();
+    await fill(spool);
+    await spool.stop();
+    const info = readInfo(rig.path);
+    expect(info).toMatchObject({ ...told, holder: null });
+    expect(info?.bytes).toBeGreaterThan(4096);
+  });
+
+  test('lets the service go on, and be started', async () => {
+    const spool = await rig.started();
+    readInfo(rig.path);
+    await spool.append(makeEntry([makeDelivery()]));
+    await expect(rig.started()).rejects.toMatchObject({ code: 'SPOOL_LOCKED' });
+    await spool.stop();
+    readInfo(rig.path);
+    checkFile(rig.path);
+    await rig.started();
+  });
+
+  test('knows no file where there is none, and makes none', () => {
+    const target = join(rig.folder, 'copy');
+    expect([readInfo(rig.path), checkFile(rig.path), backUp(rig.path, target)]).toEqual([undefined, undefined, undefined]);
+    expect(readdirSync(rig.folder)).toEqual([]);
+  });
+
+  test('says of an old file that it is old', async () => {
+    await (await rig.started()).stop();
+    const old = join(dirname(rig.path), 'old.sqlite');
+    const db = new Database(old);
+    migrate(db, migrations.slice(0, 1));
+    db.close();
+    expect(readInfo(old)).toMatchObject({ version: 1, isOld: true, queues: [], holder: null });
+    expect(checkFile(old)).toEqual([]);
+  });
+
+  test('refuses what is no spool', () => {
+    const path = join(rig.folder, 'other.sqlite');
+    const db = new Database(path);
+    db.exec('CREATE TABLE people (name)');
+    db.close();
+    expect(() => readInfo(path)).toThrow(/no spool|not a spool/);
+  });
+});
+
+describe('a backup', () => {
+  test('taken under load holds what was acknowledged before, nothing twice, and delivers under the same ids', async () => {
+    const spool = await rig.started();
+    const target = join(rig.folder, 'copy.sqlite');
+    const acknowledged: string[] = [];
+    const made: string[] = [];
+    const append = async (index: number) => {
+      const { id } = makeDelivery({ id: `d${index}` });
+      made.push(id);
+      await spool.append(makeEntry([makeDelivery({ id, lane: index % 3 === 0 ? `lane-${index % 7}` : null })], { take: index % 2 === 0 }));
+      acknowledged.push(id);
+    };
+    const load = Array.from({ length: 3000 }, (_, index) => append(index));
+    await Promise.all(load.slice(0, 1000));
+    const before = [...acknowledged];
+    expect(backUp(rig.path, target)).toBe(statSync(target).size);
+    await Promise.all(load);
+    await spool.stop();
+
+    const owed = await owedBy(target);
+    expect(before.filter((id) => !owed.includes(id))).toEqual([]);
+    expect(owed.filter((id) => !made.includes(id))).toEqual([]);
+    expect(new Set(owed).size).toBe(owed.length);
+    expect((await owedBy(rig.path)).toSorted()).toEqual(made.toSorted());
+  });
+
+  test('holds all that a spool does, and is in order', async () => {
+    const spool = await rig.started();
+    await fill(spool);
+    const target = join(rig.folder, 'copy.sqlite');
+    backUp(rig.path, target);
+    const { path, bytes, holder, ...content } = readInfo(rig.path) ?? {};
+    expect(readInfo(target)).toMatchObject({ ...content, path: target, holder: null });
+    expect(checkFile(target)).toEqual([]);
+    await spool.stop();
+    expect(await owedBy(target)).toEqual(await owedBy(rig.path));
+  });
+
+  test('is for its owner alone', async () => {
+    await rig.started();
+    const target = join(rig.folder, 'copy.sqlite');
+    backUp(rig.path, target);
+    expect(statSync(target).mode & 0o777).toBe(0o600);
+  });
+
+  test('never overwrites a file', async () => {
+    await rig.started();
+    const target = join(rig.folder, 'precious');
+    writeFileSync(target, 'as it was');
+    expect(() => backUp(rig.path, target)).toThrow(/precious.*never overwrites/);
+    expect(readFileSync(target, 'utf8')).toBe('as it was');
+    expect(() => backUp(rig.path, join(rig.folder, 'no-such-folder', 'copy'))).toThrow(/no-such-folder/);
+  });
+
+  test('leaves nothing of a copy that could not be finished', async () => {
+    const spool = await rig.started();
+    await fill(spool);
+    await spool.stop();
+    const bytes = readFileSync(rig.path);
+    bytes.fill(0xff, 4096, bytes.length); // what the first page leads to
+    writeFileSync(rig.path, bytes);
+    const target = join(rig.folder, 'copy.sqlite');
+    expect(() => backUp(rig.path, target)).toThrow(expect.objectContaining({ code: 'SPOOL_BACKUP_FAILED' }));
+    expect(existsSync(target)).toBe(false);
+  });
+});
+
+describe('a check', () => {
+  test('finds nothing wrong with a spool in use', async () => {
+    const spool = await rig.started();
+    await fill(spool);
+    expect(checkFile(rig.path)).toEqual([]);
+    await spool.stop();
+    expect(checkFile(rig.path)).toEqual([]);
+  });
+
+  test.each([
+    ['counters', `UPDATE depths SET waiting = 9 WHERE pool = 'pool'`, /pool \/ push holds 4 deliveries.*say 9 and 2/],
+    ['a lane without a head', `UPDATE deliveries SET state = 0 WHERE id = 'head'`, /0 heads/],
+    ['a lane with two', `UPDATE deliveries SET state = 1 WHERE id = 'c'`, /2 heads/],
+    ['a head behind others', `UPDATE deliveries SET state = iif(id = 'b', 1, 0) WHERE lane = 'lane'`, /1 heads/],
+    ['one that waits for nobody', `UPDATE deliveries SET state = 0 WHERE id = 'log'`, /1 deliveries stand/],
+    ['a target', `UPDATE deliveries SET target = '{' WHERE id = 'log'`, /1 deliveries have a target/],
+    ['a record that is missing', `DELETE FROM attempts WHERE seq = (SELECT seq FROM deliveries WHERE id = 'retry')`, /number of attempts/],
+    ['a record of nothing', `INSERT INTO attempts (seq, number, at, outcome) VALUES (999, 1, 1, '{}')`, /belong to nothing/],
+  ])('finds what is wrong with %s, and says what to do', async (_, change, what) => {
+    const spool = await rig.started();
+    await fill(spool);
+    await spool.stop();
+    spoil(change);
+    expect(checkFile(rig.path)).toEqual([{ what: expect.stringMatching(what), remedy: expect.stringContaining('spool backup') }]);
+  });
+
+  test.each([
+    ['in the middle', 32_768, 36_864],
+    ['all but its first page', 4096, Number.POSITIVE_INFINITY],
+    ['from the first byte on', 0, 512],
+  ])('finds a damaged file: %s', async (_, from, to) => {
+    const spool = await rig.started();
+    await spool.append(makeEntry(Array.from({ length: 200 }, (_, index) => makeDelivery({ id: `d${index}` }))));
+    await spool.stop();
+    const bytes = readFileSync(rig.path);
+    bytes.fill(0xff, from, Math.min(to, bytes.length));
+    writeFileSync(rig.path, bytes);
+    const found = checkFile(rig.path) ?? [];
+    expect(found.length).toBeGreaterThan(0);
+    expect(found[0]).toMatchObject({ what: expect.stringContaining('damaged'), remedy: expect.stringContaining('backup') });
+  });
+});
