@@ -50,9 +50,14 @@ export class Connection {
 
   /** Hands over the one that stands unused; undefined where there is none. */
   take(): Socket | undefined {
-    const socket = this.#unused ? this.standing : undefined;
+    const socket = this.#unused ? this.keep() : undefined;
     this.#unused = false;
-    return socket?.setTimeout(0).off('timeout', end);
+    return socket;
+  }
+
+  /** Something is under way: the one that stands, if any, no longer ends by itself. */
+  keep(): Socket | undefined {
+    return this.#unused ? this.standing?.setTimeout(0).off('timeout', end) : this.standing;
   }
 
   /** Nothing is under way: a connection that no client has, and none will therefore end, ends by itself. */

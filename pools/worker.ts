@@ -29,7 +29,7 @@ export interface Carriage {
  */
 export function connectAhead({ connection }: Worker, exchange: Exchange): Promise<Socket | undefined> {
   if (exchange.concluded) return Promise.resolve(undefined);
-  const { standing } = connection;
+  const standing = connection.keep();
   if (standing !== undefined) return Promise.resolve(standing);
 
   exchange.begin(() => connection.drop(new Error('given up')));

@@ -3,8 +3,10 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../src/config/load.ts';
 import type { Packet } from '../src/packet/packet.ts';
+import { deliverInNode } from './support/deliver-in-node.ts';
 import { evaluateInNode } from './support/evaluate-in-node.ts';
 import { chat, makePacket } from './support/make-packet.ts';
+import { startTarget } from './support/target.ts';
 
 const examples = fileURLToPath(new URL('../examples', import.meta.url));
 const form = (message: string) => `author=alice&server=localhost&receiver=bob&message=${message}`;
@@ -71,4 +73,26 @@ test('the example for ejabberd pushes messages as JSON', async () => {
     [{ body: 'Hi, Bob!', origin: 'ejabberd' }],
     [],
   ]);
+});
+
+describe('the example whose backend says in a header what it did', () => {
+  const file = `${examples}/notification-status/event-pusher.toml`;
+
+  test.each([
+    ['delivered', 'success', 'X-NotificationStatus: Received', 200, ''],
+    ['tried again', 'tempfailed', 'X-NotificationStatus: Suppressed', 1001, ''],
+    ['tried again', 'tempfailed', 'X-NotificationStatus: QueueFull', 1001, ''],
+    ['given up', 'permfailed', 'X-SubscriptionStatus: Expired', 1002, 'was given up: the subscription has expired'],
+  ] as const)('is %s (%s) for a 200 with %s', async (_what, verdict, header, status, written) => {
+    const [name = '', value = ''] = header.split(': ');
+    await using target = await startTarget({ script: () => ({ kind: 'answer', headers: [[name, value]] }) });
+
+    const { judged, failures, stderr } = await deliverInNode(file, target.origin, verdict === 'permfailed' ? 'dead' : 'retry');
+
+    expect(judged).toMatchObject({ outcome: { kind: 'answered', status: 200 }, judgement: { verdict, status } });
+    expect(target.requests[0]?.header('x-notificationclass')).toBe('2');
+    expect(target.requests[0]?.body.toString()).toMatch(/^<message /);
+    expect(failures).toEqual([]);
+    expect(stderr).toContain(written);
+  });
 });

@@ -111,6 +111,7 @@ export function createMessageCarrier(options: MessageCarrierOptions): CarryMessa
       exchange.unsent({ code: NOT_BUILT, message: 'initSession went wrong on this connection' });
       return {};
     }
+    if (exchange.concluded) return { seat };
 
     const built = await builder.build(module, job, seat.session);
     if (built.kind === 'failed') exchange.unsent({ code: NOT_BUILT, message: built.message });

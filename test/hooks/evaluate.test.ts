@@ -48,6 +48,16 @@ describe('a handler with the default module', () => {
     });
   });
 
+  test('keeps the stanza only for a module with callbacks at delivery', () => {
+    const { evaluate } = evaluatorOf([makeHandler(), makeHandler({ name: 'own' }, { buildRequest: () => 0 })]);
+    const packet = makePacket();
+
+    const targets = made(evaluate(packet)).deliveries.map(({ target }) => target);
+
+    expect(targets).toMatchObject([{ path: '/webservice/notifications' }, { stanza: packet.stanza.xml }]);
+    expect(targets[0]).not.toHaveProperty('stanza');
+  });
+
   test.each([
     ['an empty body', { stanza: chat('') }],
     ['no body', { stanza: "<message xmlns='jabber:client' type='chat'><composing xmlns='c'/></message>" }],

@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import type { Callbacks } from '../../pools/callbacks.ts';
+import { callbacksIn } from '../../src/hooks/exports.ts';
+import { makeHandler } from '../support/make-handler.ts';
+
+test.each<[boolean, string, Callbacks]>([
+  [false, 'none of them', { prepareBody: () => '' }],
+  [true, 'buildRequest', { buildRequest: () => 0 }],
+  [true, 'a disposer alone', { disposePermfail: () => undefined }],
+  [true, 'resetSession', { prepareBody: () => '', resetSession: () => undefined }],
+])('delivers by itself: %s, with %s', (delivers, _what, callbacks) => {
+  expect(makeHandler({}, callbacks).delivers).toBe(delivers);
+});
+
+test('a built-in module does not deliver by itself', () => {
+  expect(makeHandler().delivers).toBe(false);
+});
+
+test('of a module’s exports the callbacks of delivery are found too', () => {
+  const buildRequest = () => 0;
+  const disposeDelivery = () => undefined;
+
+  expect(callbacksIn({ buildRequest, other: 1, default: { disposeDelivery } })).toEqual({ callbacks: { buildRequest, disposeDelivery } });
+});
