@@ -75,12 +75,12 @@ interface World {
   readonly openSpool: typeof createMemorySpool;
 }
 
-test('with the spool in memory', async () => {
+test('with the spool in memory', { timeout: 120_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(inMemory, workers, holds, (steps, count, holdMs) =>
       playOut(steps, { workers: count, holdMs, openSpool: createMemorySpool }),
     ),
-    { numRuns: 500 },
+    { numRuns: 300 },
   );
 });
 
@@ -111,7 +111,7 @@ describe('with the spool in SQLite', () => {
             }),
         });
       }),
-      { numRuns: 20 },
+      { numRuns: 12 },
     );
   });
 });
