@@ -41,8 +41,9 @@ const unreachable = (code: RegExp) => ({ kind: 'unreachable', code: expect.strin
 
 type Row = readonly [does: string, answer: Answer, expected: object, settings?: Deadlines];
 
-/** With names, and what is left out filled in. */
-const rows = (table: readonly Row[]) => table.map(([does, answer, expected, settings = {}]) => ({ does, answer, expected, settings }));
+/** What is left out filled in. */
+const rows = (table: readonly Row[]) =>
+  table.map(([does, answer, expected, settings = {}]) => [does, { answer, expected, settings }] as const);
 
 const inWords: readonly Row[] = [
   ...[200, 202, 226, 299].map((code): Row => [`accepts with ${code}`, status(code), answered(code)]),
@@ -146,7 +147,7 @@ const inBytes: readonly Row[] = [
 
 describe.each(['undici', 'got'] as const)('through %s, a backend that', (client) => {
   describe.each(['a fresh', 'a used'] as const)('on %s connection', (connection) => {
-    test.each(rows([...inWords, ...inTime, ...inBytes]))('$does', async ({ answer, expected, settings }) => {
+    test.each(rows([...inWords, ...inTime, ...inBytes]))('%s', async (_does, { answer, expected, settings }) => {
       await using backend = await startScriptedBackend({ script: byPath({ '/bad': answer }) });
       const thread = serveHere(makeThreadSettings({ client, origin: backend.origin, workers: 1, ...settings }));
       if (connection === 'a used') expect(await thread.deliver(makeJob({ key: 1 }))).toMatchObject(answered(200));
@@ -219,23 +220,27 @@ const troubles: readonly Trouble[] = [
 const body = Buffer.alloc(8 * 1024 * 1024, 'x');
 
 describe.each(['undici', 'got'] as const)('through %s, a backend that', (client) => {
-  test.each(troubles)('$is (asked over $scheme)', async ({ scheme, target, expected, settings = {} }) => {
-    const backend = target === 'absent' ? undefined : await startTarget(target);
-    const port = backend?.port ?? (await freePort());
-    const origin = `${scheme}://127.0.0.1:${port}`;
-    const thread = serveHere(makeThreadSettings({ client, origin, workers: 1, tls: trusted, ...settings }));
+  test.each(troubles.map((trouble) => [trouble.is, trouble.scheme, trouble] as const))(
+    '%s (asked over %s)',
+    async (_is, scheme, trouble) => {
+      const { target, expected, settings = {} } = trouble;
+      const backend = target === 'absent' ? undefined : await startTarget(target);
+      const port = backend?.port ?? (await freePort());
+      const origin = `${scheme}://127.0.0.1:${port}`;
+      const thread = serveHere(makeThreadSettings({ client, origin, workers: 1, tls: trusted, ...settings }));
 
-    expect(await thread.deliver(makeJob({ key: 1, body }))).toMatchObject(expected);
-    backend?.hear();
-    await eventually(() => backend === undefined || backend.counts.open === 0);
-    expect(backend?.requests ?? []).toHaveLength(0);
+      expect(await thread.deliver(makeJob({ key: 1, body }))).toMatchObject(expected);
+      backend?.hear();
+      await eventually(() => backend === undefined || backend.counts.open === 0);
+      expect(backend?.requests ?? []).toHaveLength(0);
 
-    await backend?.stop();
-    await using healed = await startTarget({ port, ...(scheme === 'https' ? { tls: good } : {}) });
-    expect(await thread.deliver(makeJob({ key: 2 }))).toMatchObject(answered(200));
-    await thread.stop();
-    await eventually(() => healed.counts.open === 0);
-  });
+      await backend?.stop();
+      await using healed = await startTarget({ port, ...(scheme === 'https' ? { tls: good } : {}) });
+      expect(await thread.deliver(makeJob({ key: 2 }))).toMatchObject(answered(200));
+      await thread.stop();
+      await eventually(() => healed.counts.open === 0);
+    },
+  );
 
   test('has a name that nobody knows', async () => {
     await using thread = serveHere(makeThreadSettings({ client, origin: 'http://backend.invalid', workers: 1 }));

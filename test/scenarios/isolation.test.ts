@@ -8,16 +8,16 @@ import { freePort, type TargetOptions } from '../support/target.ts';
 
 const total = 400;
 
-const troubles: readonly { readonly does: string; readonly sick: TargetOptions | 'absent' }[] = [
-  { does: 'accepts and never answers', sick: { script: () => ({ kind: 'silent' }) } },
-  { does: 'accepts and never reads', sick: { onConnect: 'deaf' } },
-  { does: 'answers 503 to everything', sick: { script: () => ({ kind: 'answer', status: 503 }) } },
-  { does: 'answers without end', sick: { script: () => ({ kind: 'endless-body' }) } },
-  { does: 'resets every connection', sick: { onConnect: 'reset' } },
-  { does: 'is not there', sick: 'absent' },
+const troubles: readonly (readonly [does: string, sick: TargetOptions | 'absent'])[] = [
+  ['accepts and never answers', { script: () => ({ kind: 'silent' }) }],
+  ['accepts and never reads', { onConnect: 'deaf' }],
+  ['answers 503 to everything', { script: () => ({ kind: 'answer', status: 503 }) }],
+  ['answers without end', { script: () => ({ kind: 'endless-body' }) }],
+  ['resets every connection', { onConnect: 'reset' }],
+  ['is not there', 'absent'],
 ];
 
-test.each(troubles)('beside a backend that $does, another gets every message, once', async ({ sick }) => {
+test.each(troubles)('beside a backend that %s, another gets every message, once', async (_does, sick) => {
   await using healthy = await startScriptedBackend();
   await using sickOne = sick === 'absent' ? undefined : await startScriptedBackend(sick);
   await using chat = await startScriptedChat();
