@@ -218,17 +218,14 @@ export interface PoolTls {
   readonly serverName: string | undefined;
 }
 
-/**
- * Main → pool thread. `ping` asks for an `alive`; `disposed` tells a worker that waits for it what became of its delivery,
- * when that is on disk; `stop` lets what is in flight end and closes the connections.
- */
+/** Main → pool thread. `disposed`: what became of a delivery is on disk, its worker waits to be told; `stop` lets what is in flight end. */
 export type ToPoolThread =
   | { readonly kind: 'disposed'; readonly key: number; readonly disposition: Disposition }
   | { readonly kind: 'jobs'; readonly jobs: readonly Job[] }
   | { readonly kind: 'ping' }
   | { readonly kind: 'stop' };
 
-/** Pool thread → main: a sign of life, a callback that went wrong, or outcomes of one turn of its loop, each as soon as its own request ended. */
+/** Pool thread → main: a sign of life, a callback that went wrong, or outcomes, each as soon as its own request ended. */
 export type FromPoolThread =
   | { readonly kind: 'alive' }
   | ({ readonly kind: 'callback-failed' } & CallbackFailure)

@@ -5,7 +5,8 @@ import type { Dispatcher } from './delivery/dispatcher.ts';
 import type { Reviver } from './hooks/revive.ts';
 import type { Clock } from './kit/clock.ts';
 import { ServiceError } from './kit/errors.ts';
-import type { DeadFilter, QueueDepth, QueueName, Spool } from './spool/spool.ts';
+import type { DeadFilter } from './spool/dead-letter.ts';
+import type { QueueDepth, QueueName, Spool } from './spool/spool.ts';
 
 export interface OperationsParts {
   /** Asked anew each time: it may be replaced. */

@@ -1,6 +1,7 @@
 import type { DeliveryId, Outcome } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
-import type { DeadFilter, QueueName } from '../spool/spool.ts';
+import type { DeadFilter } from '../spool/dead-letter.ts';
+import type { QueueName } from '../spool/spool.ts';
 import type { BreakerState } from '../telemetry/events.ts';
 
 /** What an operator may do to a running service beyond reading its spool; handed in by the composition root. */

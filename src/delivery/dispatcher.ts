@@ -57,15 +57,9 @@ export interface Dispatcher {
   sendTest(delivery: NewDelivery): Promise<TestAnswer>;
   /** Queues with deliveries whose pool or handler is not configured. */
   orphans(): readonly QueueDepth[];
-  inFlight(): readonly PoolInFlight[];
+  inFlight(): readonly { readonly pool: string; readonly value: number; readonly workers: number }[];
   /** A pool's breakers and pauses. */
   admission(pool: string): Admission | undefined;
-}
-
-export interface PoolInFlight {
-  readonly pool: string;
-  readonly value: number;
-  readonly workers: number;
 }
 
 /** A pool that is configured and, but for a moment while it is replaced, runs. */

@@ -1,4 +1,5 @@
-import type { NewDelivery, StillBorn } from '../spool/spool.ts';
+import type { StillBorn } from '../spool/dead-letter.ts';
+import type { NewDelivery } from '../spool/spool.ts';
 import type { Eventually } from './eventually.ts';
 import type { LoadedHandler } from './handler.ts';
 import type { Met } from './meet.ts';

@@ -1,7 +1,8 @@
 import type { Body, DeliveryId, HeaderPair } from '../../pools/contract.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Packet } from '../packet/packet.ts';
-import type { DeadReason, NewDelivery, StillBorn } from '../spool/spool.ts';
+import type { DeadReason, StillBorn } from '../spool/dead-letter.ts';
+import type { NewDelivery } from '../spool/spool.ts';
 import type { LoadedHandler } from './handler.ts';
 import { laneOf } from './lane.ts';
 import { packetToJson } from './packet-json.ts';

@@ -1,6 +1,7 @@
 import { ServiceError } from '../kit/errors.ts';
 import type { Packet } from '../packet/packet.ts';
-import type { NewDelivery, StillBorn } from '../spool/spool.ts';
+import type { StillBorn } from '../spool/dead-letter.ts';
+import type { NewDelivery } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { checkedBody, checkedHeaders, checkedWish } from './answers.ts';
 import { type Call, CallbackFailure, type Caller } from './call.ts';

@@ -22,7 +22,7 @@ export async function measureDispatch({
     clock: systemClock,
     timers: systemTimers,
     events: createEventBus(),
-    onOutcome: (_key: number, outcome: Outcome) => traffic.ended(outcome),
+    onOutcome: (_key, { outcome }) => traffic.ended(outcome),
     onLost: () => traffic.failed(new Error('the pool thread died')),
   });
   await threads.start();

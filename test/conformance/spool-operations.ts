@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Judgement } from '../../pools/contract.ts';
-import type { AttemptRecord, Spool } from '../../src/spool/spool.ts';
+import type { AttemptRecord } from '../../src/spool/dead-letter.ts';
+import type { Spool } from '../../src/spool/spool.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeStillBorn, timedOut } from '../spool/build.ts';
 import { createHands, dead, delivered, diedAt, ids, retryAt } from './hands.ts';
 

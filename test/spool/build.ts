@@ -1,6 +1,7 @@
 import type { DeliveryId, PacketId } from '../../pools/contract.ts';
 import type { SpoolConfig } from '../../src/config/config.ts';
-import type { AttemptRecord, Entry, Fate, NewDelivery, Settlement, StillBorn } from '../../src/spool/spool.ts';
+import type { AttemptRecord, StillBorn } from '../../src/spool/dead-letter.ts';
+import type { Entry, Fate, NewDelivery, Settlement } from '../../src/spool/spool.ts';
 
 /** When everything in these tests was accepted, unless the test says otherwise. */
 export const acceptedAt = 1_700_000_000_000;

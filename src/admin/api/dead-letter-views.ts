@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import type { Body, Judgement } from '../../../pools/contract.ts';
 import { isSecretKey } from '../../config/mistakes.ts';
-import type { AttemptRecord, DeadLetter, DeadLetterDetail, Target } from '../../spool/spool.ts';
+import type { AttemptRecord, DeadLetter, DeadLetterDetail } from '../../spool/dead-letter.ts';
+import type { Target } from '../../spool/spool.ts';
 import type { letterList, letterShape } from './dead-letter-shapes.ts';
 import { outcomeView } from './outcome.ts';
 import { rfc3339 } from './values.ts';

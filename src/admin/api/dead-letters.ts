@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { DeliveryId } from '../../../pools/contract.ts';
 import { ServiceError } from '../../kit/errors.ts';
-import type { DeadFilter } from '../../spool/spool.ts';
+import type { DeadFilter } from '../../spool/dead-letter.ts';
 import { audit } from './audit.ts';
 import {
   letterList,

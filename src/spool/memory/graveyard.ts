@@ -1,7 +1,8 @@
 import type { DeliveryId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
+import type { DeadFilter, DeadLetter, DeadLetterDetail, DeadReason, StillBorn } from '../dead-letter.ts';
 import { createDeadTest, lastStatus } from '../dead-letter.ts';
-import type { DeadFilter, DeadLetter, DeadLetterDetail, DeadReason, NewDelivery, Refused, StillBorn } from '../spool.ts';
+import type { NewDelivery, Refused } from '../spool.ts';
 import type { Owed } from './owed.ts';
 
 /** A dead letter, and the delivery that it was; undefined where it never was one. */

@@ -1,6 +1,7 @@
 import type { DeliveryId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { DeadFilter, QueueName } from '../spool.ts';
+import type { DeadFilter } from '../dead-letter.ts';
+import type { QueueName } from '../spool.ts';
 import type { Counts } from './counts.ts';
 import type { Grave, Graveyard } from './graveyard.ts';
 import type { Owed, OwedDeliveries } from './owed.ts';

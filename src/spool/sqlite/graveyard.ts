@@ -1,8 +1,8 @@
 import type Database from 'better-sqlite3';
 import type { Body, DeliveryId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
+import type { DeadFilter, DeadReason, StillBorn } from '../dead-letter.ts';
 import { lastStatus } from '../dead-letter.ts';
-import type { DeadFilter, DeadReason, StillBorn } from '../spool.ts';
 import { createDeadWalk, type LetterRow, letterOf } from './dead-walk.ts';
 import type { Depths } from './depths.ts';
 import type { Histories } from './histories.ts';

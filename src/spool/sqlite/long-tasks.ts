@@ -1,5 +1,6 @@
 import type { DeliveryId } from '../../../pools/contract.ts';
-import type { DeadLetter, QueueName, Spool } from '../spool.ts';
+import type { DeadLetter } from '../dead-letter.ts';
+import type { QueueName, Spool } from '../spool.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { afterAll, beforeAll, type Chunk, type Command, type DeadCursor, type Found, type ReplayedChunk } from './protocol.ts';
 

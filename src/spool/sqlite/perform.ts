@@ -1,5 +1,6 @@
 import type { EpochMs } from '../../kit/clock.ts';
-import type { AttemptRecord, Fate } from '../spool.ts';
+import type { AttemptRecord } from '../dead-letter.ts';
+import type { Fate } from '../spool.ts';
 import type { Graveyard } from './graveyard.ts';
 import type { Histories } from './histories.ts';
 import type { Held } from './holding.ts';

@@ -6,7 +6,8 @@ import type { Body, DeliveryId, PacketId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { ErrorCode } from '../../kit/errors.ts';
 import type { Mark } from '../../packet/receipt.ts';
-import type { AttemptRecord, DeadFilter, DeadLetter, DeadReason, Fate, QueueName, StillBorn, Wanted } from '../spool.ts';
+import type { AttemptRecord, DeadFilter, DeadLetter, DeadReason, StillBorn } from '../dead-letter.ts';
+import type { Fate, QueueName, Wanted } from '../spool.ts';
 
 /** A delivery, in the order of its columns; `target` is JSON text. */
 export type Row = readonly [

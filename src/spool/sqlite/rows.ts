@@ -1,5 +1,6 @@
 import type { ContextVariables } from '../../../pools/contract.ts';
-import type { Claimed, DeadLetterDetail, NewDelivery, Target } from '../spool.ts';
+import type { DeadLetterDetail } from '../dead-letter.ts';
+import type { Claimed, NewDelivery, Target } from '../spool.ts';
 import type { ClaimedRow, DeadRow, Row } from './protocol.ts';
 
 /** Shared by all that have none. */
