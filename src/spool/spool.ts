@@ -18,12 +18,10 @@ import type { Mark } from '../packet/receipt.ts';
 export type Target = HttpTarget;
 
 /** A delivery as it is handed to the spool. */
-export interface NewDelivery {
+export interface NewDelivery extends QueueName {
   readonly id: DeliveryId;
   readonly packetId: PacketId;
   readonly host: string;
-  readonly handler: string;
-  readonly pool: string;
   /** Deliveries of one lane are claimed one after the other; null: it waits for nobody. */
   readonly lane: string | null;
   /** Bare JIDs, so that a person's rows can be found. */
@@ -36,6 +34,9 @@ export interface NewDelivery {
   /** When it was accepted. */
   readonly createdAt: EpochMs;
 }
+
+/** What every delivery and dead letter tells of where it comes from. */
+type Origin = Pick<NewDelivery, 'createdAt' | 'handler' | 'host' | 'id' | 'pool' | 'receiver' | 'sender'>;
 
 /** A delivery that is in this process's hands until it is settled. */
 export interface Claimed extends NewDelivery {
@@ -64,21 +65,12 @@ export interface AttemptRecord {
 }
 
 /** A dead letter that never was a delivery: its callbacks did not make one. Kept with the raw packet. */
-export interface StillBorn {
-  readonly id: DeliveryId;
-  readonly packetId: PacketId;
-  readonly host: string;
-  readonly handler: string;
-  readonly pool: string;
-  readonly sender: string;
-  readonly receiver: string;
+export interface StillBorn extends Origin, Pick<NewDelivery, 'packetId' | 'seenAt'> {
   readonly reason: DeadReason;
   /** What went wrong, for the operator. */
   readonly detail: string;
   /** The packet as JSON text, from which a replay runs the hooks again. */
   readonly packet: string;
-  readonly seenAt: EpochMs;
-  readonly createdAt: EpochMs;
 }
 
 /** What one packet leaves behind, committed as a whole. */
@@ -141,21 +133,14 @@ export interface DeadFilter {
   readonly diedSince?: EpochMs;
 }
 
-export interface DeadLetter {
-  readonly id: DeliveryId;
-  readonly host: string;
-  readonly handler: string;
-  readonly pool: string;
+export interface DeadLetter extends Origin {
   readonly reason: DeadReason;
   readonly detail: string;
   /** Status that the last attempt with one came to: the callbacks' where they gave one, else the answer's. Null: there was none. */
   readonly status: number | null;
   /** All in its history, those before a replay too. */
   readonly attempts: number;
-  readonly createdAt: EpochMs;
   readonly diedAt: EpochMs;
-  readonly sender: string;
-  readonly receiver: string;
 }
 
 /** What an operator sees of a dead letter on asking for one. */
@@ -173,6 +158,9 @@ export interface QueueDepth extends QueueName {
   readonly waiting: number;
   readonly dead: number;
 }
+
+export type Shed = { readonly shed: readonly QueueName[]; readonly readyPools: readonly string[] };
+export type Replayed = { readonly replayed: number; readonly stillBorn: number; readonly readyPools: readonly string[] };
 
 export interface SpoolStats {
   readonly depths: readonly QueueDepth[];
@@ -232,10 +220,7 @@ export interface Spool extends Lifecycle {
    * `stillBorn`, beside the limit: their packets must meet the hooks again, which `revives` settles. Each is moved in one
    * transaction with its new row; what dies again meanwhile is left alone too.
    */
-  replay(
-    filter: DeadFilter,
-    how: { readonly limit: number; readonly now: EpochMs },
-  ): Promise<{ readonly replayed: number; readonly stillBorn: number; readonly readyPools: readonly string[] }>;
+  replay(filter: DeadFilter, how: { readonly limit: number; readonly now: EpochMs }): Promise<Replayed>;
 
   /** Removes dead letters; gives how many. */
   purgeDead(filter: DeadFilter): Promise<number>;
@@ -244,16 +229,9 @@ export interface Spool extends Lifecycle {
    * Makes up to `count` deliveries of a pool that nobody has claimed dead letters, `overflow`, roughly the oldest first: heads
    * of lanes go, and their lanes move on. Gives what has died; fewer when the rest is claimed.
    */
-  shed(
-    pool: string,
-    count: number,
-    detail: string,
-  ): Promise<{ readonly shed: readonly QueueName[]; readonly readyPools: readonly string[] }>;
+  shed(pool: string, count: number, detail: string): Promise<Shed>;
 
-  /**
-   * Gives the deliveries of a queue that nobody has claimed to another; gives how many. They keep ids, lanes and attempts:
-   * what is ready stays so, and the other pool's dispatcher should claim.
-   */
+  /** Gives the deliveries of a queue that nobody has claimed to another, whose pool should claim; gives how many. They keep ids, lanes, attempts. */
   moveQueue(from: QueueName, to: QueueName): Promise<number>;
   /** Removes the deliveries of a queue that nobody has claimed, without a trace; gives how many. */
   purgeQueue(queue: QueueName): Promise<number>;
