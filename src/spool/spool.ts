@@ -9,22 +9,19 @@
  * Deliveries of one pool and one handler make up a *queue*: the dispatcher claims from the queues that it may serve now,
  * and those of a handler or pool that is no longer configured simply stay.
  */
-import type { Body, ContextVariables, DeliveryId, HttpTarget, PacketId } from '../../pools/contract.ts';
+import type { Body, ContextVariables, DeliveryId, HttpTarget, Judgement, Outcome, PacketId } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { Mark } from '../packet/receipt.ts';
-import type { AttemptRecord, DeadFilter, DeadLetter, DeadLetterDetail, DeadReason, StillBorn } from './dead-letter.ts';
 
 /** What a delivery is for. The engines keep it as it is and never look inside: a new kind needs no new schema. */
 export type Target = HttpTarget;
 
 /** A delivery as it is handed to the spool. */
-export interface NewDelivery {
+export interface NewDelivery extends QueueName {
   readonly id: DeliveryId;
   readonly packetId: PacketId;
   readonly host: string;
-  readonly handler: string;
-  readonly pool: string;
   /** Deliveries of one lane are claimed one after the other; null: it waits for nobody. */
   readonly lane: string | null;
   /** Bare JIDs, so that a person's rows can be found. */
@@ -38,6 +35,9 @@ export interface NewDelivery {
   readonly createdAt: EpochMs;
 }
 
+/** What every delivery and dead letter tells of where it comes from. */
+type Origin = Pick<NewDelivery, 'createdAt' | 'handler' | 'host' | 'id' | 'pool' | 'receiver' | 'sender'>;
+
 /** A delivery that is in this process's hands until it is settled. */
 export interface Claimed extends NewDelivery {
   /** Its place in the spool; later is larger. Names the row in `settle`. */
@@ -48,6 +48,29 @@ export interface Claimed extends NewDelivery {
   readonly failingSince: EpochMs | undefined;
   /** What the callbacks at delivery left in the message context at the attempt before. */
   readonly context: ContextVariables;
+}
+
+/** Why a delivery was given up. Stands alphabetically. */
+export type DeadReason = (typeof deadReasons)[number];
+export const deadReasons = ['attempts-exhausted', 'callback-blocked', 'callback-failed', 'expired', 'overflow', 'refused'] as const;
+
+/** One attempt as it is kept with a delivery that has failed at least once. */
+export interface AttemptRecord {
+  /** 1 for the first. */
+  readonly number: number;
+  readonly at: EpochMs;
+  readonly outcome: Outcome;
+  /** What the handler's callbacks made of it; absent where it has none. */
+  readonly judgement?: Judgement;
+}
+
+/** A dead letter that never was a delivery: its callbacks did not make one. Kept with the raw packet. */
+export interface StillBorn extends Origin, Pick<NewDelivery, 'packetId' | 'seenAt'> {
+  readonly reason: DeadReason;
+  /** What went wrong, for the operator. */
+  readonly detail: string;
+  /** The packet as JSON text, from which a replay runs the hooks again. */
+  readonly packet: string;
 }
 
 /** What one packet leaves behind, committed as a whole. */
@@ -98,12 +121,46 @@ export interface QueueName {
   readonly handler: string;
 }
 
+/** Which dead letters are meant: every given key must hold, `ids` means any of them; nothing given means all. */
+export interface DeadFilter {
+  readonly ids?: readonly DeliveryId[];
+  readonly pool?: string;
+  readonly handler?: string;
+  readonly host?: string;
+  readonly reason?: DeadReason;
+  /** Died before, at or after. */
+  readonly diedBefore?: EpochMs;
+  readonly diedSince?: EpochMs;
+}
+
+export interface DeadLetter extends Origin {
+  readonly reason: DeadReason;
+  readonly detail: string;
+  /** Status that the last attempt with one came to: the callbacks' where they gave one, else the answer's. Null: there was none. */
+  readonly status: number | null;
+  /** All in its history, those before a replay too. */
+  readonly attempts: number;
+  readonly diedAt: EpochMs;
+}
+
+/** What an operator sees of a dead letter on asking for one. */
+export interface DeadLetterDetail extends DeadLetter {
+  readonly target: Target | null;
+  readonly body: Body | null;
+  /** The raw packet (JSON text) of one that never became a delivery. */
+  readonly packet: string | null;
+  readonly history: readonly AttemptRecord[];
+}
+
 /** Kept counters of one queue, never counted on request. */
 export interface QueueDepth extends QueueName {
   /** Ready, claimed or waiting: everything owed. */
   readonly waiting: number;
   readonly dead: number;
 }
+
+export type Shed = { readonly shed: readonly QueueName[]; readonly readyPools: readonly string[] };
+export type Replayed = { readonly replayed: number; readonly stillBorn: number; readonly readyPools: readonly string[] };
 
 export interface SpoolStats {
   readonly depths: readonly QueueDepth[];
@@ -163,10 +220,7 @@ export interface Spool extends Lifecycle {
    * `stillBorn`, beside the limit: their packets must meet the hooks again, which `revives` settles. Each is moved in one
    * transaction with its new row; what dies again meanwhile is left alone too.
    */
-  replay(
-    filter: DeadFilter,
-    how: { readonly limit: number; readonly now: EpochMs },
-  ): Promise<{ readonly replayed: number; readonly stillBorn: number; readonly readyPools: readonly string[] }>;
+  replay(filter: DeadFilter, how: { readonly limit: number; readonly now: EpochMs }): Promise<Replayed>;
 
   /** Removes dead letters; gives how many. */
   purgeDead(filter: DeadFilter): Promise<number>;
@@ -175,16 +229,9 @@ export interface Spool extends Lifecycle {
    * Makes up to `count` deliveries of a pool that nobody has claimed dead letters, `overflow`, roughly the oldest first: heads
    * of lanes go, and their lanes move on. Gives what has died; fewer when the rest is claimed.
    */
-  shed(
-    pool: string,
-    count: number,
-    detail: string,
-  ): Promise<{ readonly shed: readonly QueueName[]; readonly readyPools: readonly string[] }>;
+  shed(pool: string, count: number, detail: string): Promise<Shed>;
 
-  /**
-   * Gives the deliveries of a queue that nobody has claimed to another; gives how many. They keep ids, lanes and attempts:
-   * what is ready stays so, and the other pool's dispatcher should claim.
-   */
+  /** Gives the deliveries of a queue that nobody has claimed to another, whose pool should claim; gives how many. They keep ids, lanes, attempts. */
   moveQueue(from: QueueName, to: QueueName): Promise<number>;
   /** Removes the deliveries of a queue that nobody has claimed, without a trace; gives how many. */
   purgeQueue(queue: QueueName): Promise<number>;
