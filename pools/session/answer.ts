@@ -5,40 +5,57 @@ import { joined } from './header-record.ts';
 
 /** Takes in an answer for `handleResponse`. */
 export interface Answer extends AnswerKeeper {
-  /** What is known of it when it is complete. */
-  response(outcome: Extract<Outcome, { kind: 'answered' }>): Omit<SessionResponse, 'userdata'>;
+  /** The answer as a session has it: empty until it is complete. */
+  response(): SessionResponse;
+  complete(outcome: Extract<Outcome, { kind: 'answered' }>): void;
 }
+
+type Told = Omit<SessionResponse, 'userdata'>;
 
 /** The body is kept up to the pool's `max_response_size`. */
 export function createAnswer(maxBytes: number): Answer {
   let statusReason = '';
   let headers: HeaderPair[] = [];
-  let chunks: Buffer[] = [];
+  const chunks: Buffer[] = [];
   let room = maxBytes;
+  let told: Told = { statusCode: 0, statusReason, headers: joined([]), body: '', truncated: false };
 
   return {
     head: (reason, raw) => {
       statusReason = reason;
       headers = pairs(raw);
-      [chunks, room] = [[], maxBytes];
     },
     body: (chunk) => {
       chunks.push(chunk.subarray(0, room));
       room = Math.max(0, room - chunk.length);
     },
-    response: ({ status, truncated }) => ({
-      statusCode: status,
-      statusReason,
-      headers: joined(headers),
-      body: Buffer.concat(chunks).toString('utf8'),
-      truncated,
-    }),
+    response: () => responseOver(() => told),
+    complete: ({ status, truncated }) => {
+      told = { statusCode: status, statusReason, headers: joined(headers), body: Buffer.concat(chunks).toString('utf8'), truncated };
+    },
   };
 }
 
-/** Before there is one. */
-export function emptyResponse(): SessionResponse {
-  return { statusCode: 0, statusReason: '', headers: joined([]), body: '', truncated: false, userdata: undefined };
+/** Its module can write nothing there but `userdata`. */
+function responseOver(told: () => Told): SessionResponse {
+  return {
+    get statusCode() {
+      return told().statusCode;
+    },
+    get statusReason() {
+      return told().statusReason;
+    },
+    get headers() {
+      return told().headers;
+    },
+    get body() {
+      return told().body;
+    },
+    get truncated() {
+      return told().truncated;
+    },
+    userdata: undefined,
+  };
 }
 
 function pairs(raw: readonly (Buffer | string)[]): HeaderPair[] {

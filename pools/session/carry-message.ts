@@ -13,7 +13,7 @@ import { Exchange, type ExchangeSurroundings } from '../exchange.ts';
 import type { HttpClient } from '../http-client.ts';
 import { requestHeaders } from '../request-headers.ts';
 import { connectAhead, sendOver, type Worker } from '../worker.ts';
-import { type Answer, createAnswer, emptyResponse } from './answer.ts';
+import { type Answer, createAnswer } from './answer.ts';
 import { createRequestBuilder, sessionRequest } from './build-request.ts';
 import type { CallbackCaller } from './call-callback.ts';
 import { dispose, hasDisposer } from './dispose.ts';
@@ -105,7 +105,7 @@ export function createMessageCarrier(options: MessageCarrierOptions): CarryMessa
     if (socket === undefined) return {};
 
     exchange.pause();
-    const seat = await sessions.enter(socket, module, { request: sessionRequest(job), response: emptyResponse(), message });
+    const seat = await sessions.enter(socket, module, { request: sessionRequest(job), response: attempt.answer.response(), message });
     if (seat === undefined) {
       worker.connection.drop();
       exchange.unsent({ code: NOT_BUILT, message: 'initSession went wrong on this connection' });
@@ -127,7 +127,7 @@ export function createMessageCarrier(options: MessageCarrierOptions): CarryMessa
     switch (outcome.kind) {
       case 'answered':
         if (seat === undefined) throw new Error('an answer came without a session');
-        Object.assign(seat.session.response, attempt.answer.response(outcome));
+        attempt.answer.complete(outcome);
         return judge.answered(attempt, seat.session, outcome);
       case 'timed-out':
         return troubled(attempt, troubleOf(outcome, { secure }), `timed out (${outcome.phase})`);

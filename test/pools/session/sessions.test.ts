@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type DeliveryCallbacks, HTTP_INTERNAL_FAIL } from '../../../pools/callbacks.ts';
+import { type DeliveryCallbacks, DLV_RESPONSE_STATUS, HTTP_INTERNAL_CONT, HTTP_INTERNAL_FAIL } from '../../../pools/callbacks.ts';
 import { createDeferred } from '../../../src/kit/deferred.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeJob } from '../../support/make-job.ts';
@@ -178,6 +178,28 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(entries.slice(0, 10)).toEqual(['initSession', ...message, ...secondTry]);
     expect(entries.slice(10).filter((entry) => entry !== 'destroySession')).toEqual(['initSession', ...message]);
     expect(entries.filter((entry) => entry === 'destroySession')).toHaveLength(1);
+  });
+
+  test('that is made anew forgets the status that the first request was given', async () => {
+    await using target = await startTarget({
+      script: ({ position }) => (position === 1 ? { kind: 'reset' } : { kind: 'answer' }),
+    });
+    let built = 0;
+    await using thread = serveSessions(
+      {
+        buildRequest: ({ message: { context } }) => {
+          built += 1;
+          if (built === 2) context.set(DLV_RESPONSE_STATUS, '200');
+          return built === 3 ? HTTP_INTERNAL_FAIL : HTTP_INTERNAL_CONT;
+        },
+      },
+      { client, origin: target.origin },
+    );
+
+    await thread.deliver(makeMessageJob({ key: 1 }));
+
+    expect((await thread.judge(makeMessageJob({ key: 2 }))).judgement).toMatchObject({ verdict: 'tempfailed', status: 597 });
+    expect(built).toBe(3);
   });
 
   test('is made anew only once', async () => {
