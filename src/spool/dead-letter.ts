@@ -1,4 +1,76 @@
-import type { AttemptRecord, DeadFilter, DeadLetter } from './spool.ts';
+/** Deliveries that were given up, as the spool keeps them until they are replayed, purged, or too old. */
+import type { Body, DeliveryId, HttpTarget, Judgement, Outcome, PacketId } from '../../pools/contract.ts';
+import type { EpochMs } from '../kit/clock.ts';
+
+/** Why a delivery was given up. Stands alphabetically. */
+export type DeadReason = (typeof deadReasons)[number];
+export const deadReasons = ['attempts-exhausted', 'callback-blocked', 'callback-failed', 'expired', 'overflow', 'refused'] as const;
+
+/** One attempt as it is kept with a delivery that has failed at least once. */
+export interface AttemptRecord {
+  /** 1 for the first. */
+  readonly number: number;
+  readonly at: EpochMs;
+  readonly outcome: Outcome;
+  /** What the handler's callbacks made of it; absent where it has none. */
+  readonly judgement?: Judgement;
+}
+
+/** A dead letter that never was a delivery: its callbacks did not make one. Kept with the raw packet. */
+export interface StillBorn {
+  readonly id: DeliveryId;
+  readonly packetId: PacketId;
+  readonly host: string;
+  readonly handler: string;
+  readonly pool: string;
+  readonly sender: string;
+  readonly receiver: string;
+  readonly reason: DeadReason;
+  /** What went wrong, for the operator. */
+  readonly detail: string;
+  /** The packet as JSON text, from which a replay runs the hooks again. */
+  readonly packet: string;
+  readonly seenAt: EpochMs;
+  readonly createdAt: EpochMs;
+}
+
+/** Which dead letters are meant: every given key must hold, `ids` means any of them; nothing given means all. */
+export interface DeadFilter {
+  readonly ids?: readonly DeliveryId[];
+  readonly pool?: string;
+  readonly handler?: string;
+  readonly host?: string;
+  readonly reason?: DeadReason;
+  /** Died before, at or after. */
+  readonly diedBefore?: EpochMs;
+  readonly diedSince?: EpochMs;
+}
+
+export interface DeadLetter {
+  readonly id: DeliveryId;
+  readonly host: string;
+  readonly handler: string;
+  readonly pool: string;
+  readonly reason: DeadReason;
+  readonly detail: string;
+  /** Status that the last attempt with one came to: the callbacks' where they gave one, else the answer's. Null: there was none. */
+  readonly status: number | null;
+  /** All in its history, those before a replay too. */
+  readonly attempts: number;
+  readonly createdAt: EpochMs;
+  readonly diedAt: EpochMs;
+  readonly sender: string;
+  readonly receiver: string;
+}
+
+/** What an operator sees of a dead letter on asking for one. */
+export interface DeadLetterDetail extends DeadLetter {
+  readonly target: HttpTarget | null;
+  readonly body: Body | null;
+  /** The raw packet (JSON text) of one that never became a delivery. */
+  readonly packet: string | null;
+  readonly history: readonly AttemptRecord[];
+}
 
 /** Status that the last attempt with one came to: the callbacks' where they gave one, else the answer's. Null: there was none. */
 export function lastStatus(history: readonly AttemptRecord[]): number | null {

@@ -9,10 +9,11 @@
  * Deliveries of one pool and one handler make up a *queue*: the dispatcher claims from the queues that it may serve now,
  * and those of a handler or pool that is no longer configured simply stay.
  */
-import type { Body, ContextVariables, DeliveryId, HttpTarget, Judgement, Outcome, PacketId } from '../../pools/contract.ts';
+import type { Body, ContextVariables, DeliveryId, HttpTarget, PacketId } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { Mark } from '../packet/receipt.ts';
+import type { AttemptRecord, DeadFilter, DeadLetter, DeadLetterDetail, DeadReason, StillBorn } from './dead-letter.ts';
 
 /** What a delivery is for. The engines keep it as it is and never look inside: a new kind needs no new schema. */
 export type Target = HttpTarget;
@@ -35,9 +36,6 @@ export interface NewDelivery extends QueueName {
   readonly createdAt: EpochMs;
 }
 
-/** What every delivery and dead letter tells of where it comes from. */
-type Origin = Pick<NewDelivery, 'createdAt' | 'handler' | 'host' | 'id' | 'pool' | 'receiver' | 'sender'>;
-
 /** A delivery that is in this process's hands until it is settled. */
 export interface Claimed extends NewDelivery {
   /** Its place in the spool; later is larger. Names the row in `settle`. */
@@ -48,29 +46,6 @@ export interface Claimed extends NewDelivery {
   readonly failingSince: EpochMs | undefined;
   /** What the callbacks at delivery left in the message context at the attempt before. */
   readonly context: ContextVariables;
-}
-
-/** Why a delivery was given up. Stands alphabetically. */
-export type DeadReason = (typeof deadReasons)[number];
-export const deadReasons = ['attempts-exhausted', 'callback-blocked', 'callback-failed', 'expired', 'overflow', 'refused'] as const;
-
-/** One attempt as it is kept with a delivery that has failed at least once. */
-export interface AttemptRecord {
-  /** 1 for the first. */
-  readonly number: number;
-  readonly at: EpochMs;
-  readonly outcome: Outcome;
-  /** What the handler's callbacks made of it; absent where it has none. */
-  readonly judgement?: Judgement;
-}
-
-/** A dead letter that never was a delivery: its callbacks did not make one. Kept with the raw packet. */
-export interface StillBorn extends Origin, Pick<NewDelivery, 'packetId' | 'seenAt'> {
-  readonly reason: DeadReason;
-  /** What went wrong, for the operator. */
-  readonly detail: string;
-  /** The packet as JSON text, from which a replay runs the hooks again. */
-  readonly packet: string;
 }
 
 /** What one packet leaves behind, committed as a whole. */
@@ -119,37 +94,6 @@ export interface Settlement {
 export interface QueueName {
   readonly pool: string;
   readonly handler: string;
-}
-
-/** Which dead letters are meant: every given key must hold, `ids` means any of them; nothing given means all. */
-export interface DeadFilter {
-  readonly ids?: readonly DeliveryId[];
-  readonly pool?: string;
-  readonly handler?: string;
-  readonly host?: string;
-  readonly reason?: DeadReason;
-  /** Died before, at or after. */
-  readonly diedBefore?: EpochMs;
-  readonly diedSince?: EpochMs;
-}
-
-export interface DeadLetter extends Origin {
-  readonly reason: DeadReason;
-  readonly detail: string;
-  /** Status that the last attempt with one came to: the callbacks' where they gave one, else the answer's. Null: there was none. */
-  readonly status: number | null;
-  /** All in its history, those before a replay too. */
-  readonly attempts: number;
-  readonly diedAt: EpochMs;
-}
-
-/** What an operator sees of a dead letter on asking for one. */
-export interface DeadLetterDetail extends DeadLetter {
-  readonly target: Target | null;
-  readonly body: Body | null;
-  /** The raw packet (JSON text) of one that never became a delivery. */
-  readonly packet: string | null;
-  readonly history: readonly AttemptRecord[];
 }
 
 /** Kept counters of one queue, never counted on request. */

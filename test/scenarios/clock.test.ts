@@ -5,18 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
-import type { DeadFilter } from '../../src/spool/dead-letter.ts';
-import { createMemorySpool } from '../../src/spool/memory/spool.ts';
-import { createRetention } from '../../src/spool/retention.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
-import { makeEntry, makeStillBorn } from '../spool/build.ts';
 import { eventually } from '../support/eventually.ts';
-import { createFakeClock } from '../support/fake-clock.ts';
 import { requirePackage } from '../support/packages.ts';
 import { startPushRig } from '../support/push-rig.ts';
 import { startScriptedBackend } from '../support/scripted-backend.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
-import { createSteppedTimers } from '../support/stepped-timers.ts';
 
 const hour = 3_600_000;
 
@@ -106,29 +99,4 @@ describe.skipIf(!(await requirePackage('faketime')))('a clock that is set two da
     expect(await rig.dead()).toBe(0);
     expect(await rig.pusher.stop()).toBe(0);
   });
-});
-
-test('dead letters outlive a clock that is ahead for a minute, and nobody looks for them more often', async () => {
-  const clock = createFakeClock();
-  const events = createEventBus();
-  const spool = createMemorySpool({ clock, events });
-  await spool.start();
-  await spool.append(makeEntry([], { deadLetters: [makeStillBorn({ id: 's1' })] }));
-  const timers = createSteppedTimers();
-  const asked: DeadFilter[] = [];
-  const purgeDead = (filter: DeadFilter) => {
-    asked.push(filter);
-    return spool.purgeDead(filter);
-  };
-  const retention = createRetention({ spool: { ...spool, purgeDead }, maxAgeMs: 24 * hour, maxLetters: 9, clock, events, timers });
-  await retention.start();
-  for (const jump of [48 * hour, -96 * hour, 48 * hour]) {
-    clock.jump(jump);
-    clock.advance(200_000);
-  }
-  timers.step();
-  await eventually(() => asked.length === 2);
-
-  expect(await spool.deadLetters({}, { limit: 9 })).toHaveLength(1);
-  await retention.stop();
 });
