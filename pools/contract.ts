@@ -122,7 +122,7 @@ export type Outcome =
   | { readonly kind: 'unreachable'; readonly code: string; readonly message: string; readonly durationMs: number }
   /** The connection broke, or what came was no HTTP answer, after the request may have been sent. */
   | { readonly kind: 'broken'; readonly code: string; readonly message: string; readonly durationMs: number }
-  /** Nothing was put on the wire: a callback of the handler made no request. */
+  /** Nothing was put on the wire: callbacks of the handler made no request, or one that HTTP/1.1 cannot carry. */
   | { readonly kind: 'unsent'; readonly code: string; readonly message: string; readonly durationMs: number };
 
 /** Who set the status that is classified: the backend's status line, the handler's module, or we (590 to 599). */

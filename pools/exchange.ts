@@ -121,14 +121,9 @@ export class Exchange implements Due {
     this.#conclude({ kind, ...failureOf(error), durationMs: this.#elapsedMs() });
   }
 
-  /** A callback made no request: nothing goes on the wire. */
+  /** Callbacks made no request, or one that HTTP/1.1 cannot carry: nothing goes on the wire. */
   unsent(why: { readonly code: string; readonly message: string }): void {
     this.#conclude({ kind: 'unsent', ...why, durationMs: this.#elapsedMs() });
-  }
-
-  /** It cannot be put on the wire at all. */
-  refused(why: { readonly code: string; readonly message: string }): void {
-    this.#conclude({ kind: 'unreachable', ...why, durationMs: this.#elapsedMs() });
   }
 
   expire(): void {

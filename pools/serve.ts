@@ -85,7 +85,7 @@ function createCarriers({ settings, clock, modules, post, onOutcome }: CarriersO
     const exchange = new Exchange(job, around);
     const mistake = unsendable(job);
     if (mistake === undefined) return client.send(exchange, free);
-    exchange.refused(mistake);
+    exchange.unsent(mistake);
     free();
   }
 
