@@ -1,3 +1,4 @@
+import { deepFreeze } from '../../src/kit/deep-freeze.ts';
 import { ServiceError, toError } from '../../src/kit/errors.ts';
 import { deliveryCallbacks, exportsOf, pick } from '../callback-exports.ts';
 import type { DeliveryCallbacks, HandlerOpts } from '../callbacks.ts';
@@ -26,7 +27,7 @@ export async function loadModules(
 
   for (const { name, url, opts } of handlers) {
     try {
-      loaded.set(name, { name, opts, callbacks: pick(exportsOf(await importModule(url)), deliveryCallbacks) });
+      loaded.set(name, { name, opts: deepFreeze(opts), callbacks: pick(exportsOf(await importModule(url)), deliveryCallbacks) });
     } catch (thrown) {
       problems.push(`handler ${name} (${opts.callbackModule}): ${await importProblem(url, toError(thrown))}`);
     }

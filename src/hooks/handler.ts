@@ -1,6 +1,7 @@
 import { deliveryCallbacks } from '../../pools/callback-exports.ts';
 import type { AcceptCallbacks, Callbacks, HandlerOpts } from '../../pools/callbacks.ts';
 import type { HandlerConfig } from '../config/config.ts';
+import { deepFreeze } from '../kit/deep-freeze.ts';
 import type { Packet } from '../packet/packet.ts';
 import * as defaults from './builtin/defaults.ts';
 import { compileWhen } from './rules.ts';
@@ -42,10 +43,4 @@ const { shouldMakeReq, prepareHeaders, prepareBody } = defaults;
 /** Frozen through and through, so that no callback changes what another call is given. */
 function optsOf({ name, pool, path, callbackModule, options }: HandlerConfig): HandlerOpts {
   return deepFreeze({ ...structuredClone(options), name, poolName: pool, path, callbackModule });
-}
-
-function deepFreeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) return value;
-  for (const part of Object.values(value)) deepFreeze(part);
-  return Object.freeze(value);
 }

@@ -5,7 +5,7 @@ import { eventually } from '../../support/eventually.ts';
 import { makeJob } from '../../support/make-job.ts';
 import { makeSelfSigned } from '../../support/self-signed.ts';
 import { makeMessageJob, serveSessions } from '../../support/session-rig.ts';
-import { startTarget } from '../../support/target.ts';
+import { startTarget, type Target, type TargetOptions } from '../../support/target.ts';
 
 /** Callbacks that write down when they are called; `own` are called as well. */
 function createDiary(own: DeliveryCallbacks = {}) {
@@ -159,6 +159,22 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     });
     await eventually(() => entries.includes('destroySession'));
     expect(entries).toEqual(['initSession', 'buildRequest', ...resets, 'destroySession']);
+  });
+
+  test.each<[string, TargetOptions, (target: Target) => void]>([
+    ['the server ends it', {}, (target) => target.hangUp()],
+    ['it is kept no longer', { script: () => ({ kind: 'answer', headers: [['Keep-Alive', 'timeout=1']] }) }, () => undefined],
+  ])('ends with a connection that is idle, when %s', async (_what, options, end) => {
+    await using target = await startTarget(options);
+    const { entries, callbacks } = createDiary();
+    await using thread = serveSessions(callbacks, { client, origin: target.origin });
+
+    await thread.deliver(makeMessageJob());
+    await eventually(() => entries.includes('resetSession'));
+    end(target);
+    await eventually(() => entries.includes('destroySession'));
+
+    expect(entries).toEqual(['initSession', ...message, 'destroySession']);
   });
 
   test('is made anew, and the request built again, once, when its connection was stale', async () => {
@@ -345,7 +361,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     await using thread = serveSessions(
       {
         buildRequest: (session) => {
-          seen.push(session.opts['mark']);
+          seen.push(session.opts['mark'], Object.isFrozen(session.opts));
           Object.assign(session, { request: {} });
           return undefined;
         },
@@ -354,7 +370,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     );
 
     expect(await thread.deliver(makeMessageJob())).toMatchObject({ kind: 'unsent' });
-    expect(seen).toEqual(['!']);
+    expect(seen).toEqual(['!', true]);
     expect(thread.failures).toMatchObject([{ callback: 'buildRequest', message: expect.stringMatching(/^TypeError/) }]);
   });
 
