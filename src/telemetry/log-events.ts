@@ -42,11 +42,11 @@ function describe({ id, pool, handler, host, attempt, attemptsAllowed, outcome, 
   return { event: 'attempt.ended', id, pool, handler, host, attempt, attemptsAllowed, ...met, ...retryAt };
 }
 
-/** The context holds what a module wants to have logged. */
+/** The context, and a status of its own, are what a module wants to have logged; what it threw is not. */
 function describeJudgement(judgement: Events['attempt.ended']['judgement']) {
   if (judgement === undefined) return {};
   const { verdict, status, detail, origin, context } = judgement;
-  return { judgement: { verdict, status, detail, origin, context } };
+  return { judgement: { verdict, status, origin, context, ...(origin === 'internal' ? {} : { detail }) } };
 }
 
 function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
@@ -58,8 +58,9 @@ function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
       return { outcome: kind, phase: outcome.phase, durationMs };
     case 'broken':
     case 'unreachable':
-    case 'unsent':
       return { outcome: kind, code: outcome.code, reason: outcome.message, durationMs };
+    case 'unsent':
+      return { outcome: kind, code: outcome.code, durationMs }; // its message may quote what a callback worked on
     default:
       return kind satisfies never;
   }
