@@ -50,6 +50,9 @@ const respawnBackoff: Backoff = { firstMs: 100, capMs: 10_000, jitter: 0 };
 /** Messages leave at most this often, ms. */
 const jobsEveryMs = 1;
 
+/** A request and its answer live for ms: a third of Node's own size is enough for them, and there may be many threads. */
+const youngGenerationMb = 16;
+
 /** How often a thread is asked whether it still turns; one that has not answered by the next time is replaced. */
 const pingEveryMs = 10_000;
 
@@ -175,7 +178,8 @@ function beginLife(
   const { port1: ours, port2: theirs }: { readonly port1: MessagePort; readonly port2: MessagePort } = new MessageChannel();
   // With minThreads above 0 it starts another thread when this one ends, which nobody needs, and which aborts the whole
   // process when that ends while it is still loading.
-  const piscina = new Piscina({ filename: entryUrl().href, minThreads: 0, maxThreads: 1, atomics: 'disabled' });
+  const resourceLimits = { maxYoungGenerationSizeMb: youngGenerationMb };
+  const piscina = new Piscina({ filename: entryUrl().href, minThreads: 0, maxThreads: 1, atomics: 'disabled', resourceLimits });
   const task: Promise<void> = piscina.run({ port: theirs, settings }, { transferList: [theirs] });
   ours.on('message', onMessage);
   let destroyed: Promise<void> | undefined;

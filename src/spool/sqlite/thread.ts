@@ -23,9 +23,16 @@ export interface ThreadEars {
   readonly entry: URL | undefined;
 }
 
+/** What a batch leaves behind is gone with the next: a third of Node's own size is enough, and memory that others can have. */
+const youngGenerationMb = 16;
+
 /** Starts the thread and waits until the spool is open. Throws what the thread could not do, with its code. */
 export async function startSpoolThread(opening: Opening, { onCommitted, onFailed, entry }: ThreadEars): Promise<SpoolThread> {
-  const worker = new Worker(entry ?? entryUrl(), { workerData: opening, name: 'spool' });
+  const worker = new Worker(entry ?? entryUrl(), {
+    workerData: opening,
+    name: 'spool',
+    resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+  });
   const opened = createDeferred<Opened>();
   const ended = createDeferred<void>();
   let phase: 'closing' | 'ended' | 'open' | 'opening' = 'opening';
