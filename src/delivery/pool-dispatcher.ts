@@ -223,7 +223,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     stop,
     change: (next) => {
       rules = next;
-      for (const delivery of queues.serve(next.handlers)) void settler.letGo(delivery);
+      void queues.serve(next.handlers).then((held) => Promise.all(held.map(settler.letGo)));
       pump();
     },
     setPaused: (now) => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { NewDelivery } from '../../src/spool/spool.ts';
-import { idOf, makeDelivery } from '../spool/build.ts';
-import { startDeliveryRig } from '../support/delivery-rig.ts';
+import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
+import { type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
 
 const circuitBreaker = { failureRatio: 0.5, minAttempts: 4, windowMs: 30_000, openMs: 10_000, maxOpenMs: 60_000 };
 const refused: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 };
@@ -225,4 +225,39 @@ test('a handler that goes is served no more, one that comes is', async () => {
   await rig.answer('old2', 200);
   expect(rig.open()).toEqual(['new1']);
   expect(rig.spool.stats().depths).toContainEqual({ pool: 'pool', handler: 'old', waiting: 2, dead: 0 });
+});
+
+describe('what reaches a handler just as it goes is given back', () => {
+  const [a1, a2] = [makeDelivery({ id: 'a1', lane: 'a' }), makeDelivery({ id: 'a2', lane: 'a' })];
+
+  async function claimAtBirth({ dispatcher, spool }: DeliveryRig): Promise<void> {
+    const take = dispatcher.reserve(a1);
+    const [claimed] = await spool.append(makeEntry([a1], { take }));
+    dispatcher.release(a1);
+    if (claimed !== undefined) dispatcher.take(claimed);
+  }
+
+  async function claimAsNext(rig: DeliveryRig): Promise<void> {
+    await rig.answer('a1', 200);
+  }
+
+  async function claimWhatWaits({ dispatcher }: DeliveryRig): Promise<void> {
+    dispatcher.wake();
+  }
+
+  test.each([
+    { door: 'claimed at birth', stored: [], waiting: [], arrive: claimAtBirth, given: 'a1' },
+    { door: 'claimed as next of its lane', stored: [a1, a2], waiting: [], arrive: claimAsNext, given: 'a2' },
+    { door: 'claimed from what waits', stored: [], waiting: [a1], arrive: claimWhatWaits, given: 'a1' },
+  ])('$door', async ({ stored, waiting, arrive, given }) => {
+    const rig = await startDeliveryRig();
+    await rig.accept(...stored);
+    await rig.spool.append(makeEntry(waiting));
+    const arriving = arrive(rig);
+    rig.serve(['other']);
+    await arriving;
+    await rig.pass(0);
+    const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
+    expect(claimed.map(({ id }) => id)).toEqual([given]);
+  });
 });
