@@ -130,8 +130,9 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
 
   function onOutcome(key: number, reply: Reply): void {
     const attempt = underway.take(key);
-    if (attempt !== undefined) ended(attempt, reply, key);
-    else if (tests.answer(key, reply)) threads.disposed(key, 'delivered');
+    if (attempt !== undefined) return ended(attempt, reply, key);
+    const disposition = tests.answer(key, reply);
+    if (disposition !== undefined) threads.disposed(key, disposition);
   }
 
   function ended(attempt: Attempt, reply: Reply, key: number): void {

@@ -141,7 +141,7 @@ describe('an operator', () => {
     rig.events.on('attempt.ended', (event) => attempts.push(event));
     const sent = rig.dispatcher.sendTest(makeDelivery({ id: 'test' }));
     await rig.answer('test', 422);
-    expect(await sent).toMatchObject({ outcome: { kind: 'answered', status: 422 }, accepted: false });
+    expect(await sent).toMatchObject({ outcome: { kind: 'answered', status: 422 }, accepted: false, reason: 'status 422' });
     expect([attempts, rig.fates, rig.spool.stats().depths]).toEqual([[], [], []]);
   });
 });
@@ -187,6 +187,15 @@ describe('callbacks at delivery', () => {
     await rig.pass(1000);
     await rig.answer('d1', 200, { ...judgement, verdict: 'success' });
     expect(rig.threads.disposed).toEqual(['d1 retry', 'd1 delivered']);
+  });
+
+  test('are told of a test request that it was delivered, or that it is not tried again', async () => {
+    const rig = await startDeliveryRig({ hasCallbacks: true });
+    const sent = ['d1', 'd2'].map((id) => rig.dispatcher.sendTest(makeDelivery({ id })));
+    await rig.answer('d1', 200, judgement);
+    await rig.answer('d2', 200, { ...judgement, verdict: 'success' });
+    expect((await Promise.all(sent)).map(({ reason }) => reason)).toEqual(['status 406', '']);
+    expect(rig.threads.disposed).toEqual(['d1 dead', 'd2 delivered']);
   });
 
   test('find what they left in the context at the next attempt', async () => {
