@@ -73,9 +73,9 @@ export function createOperations({ config, spool, dispatcher, reviver, clock }: 
         `handler ${handler} made no request: ${met.kind === 'failed' ? met.letter.detail : 'it wants none'}`,
       );
     const { id, pool, target } = met.delivery;
-    const { outcome, accepted } = await dispatcher.sendTest(met.delivery);
+    const answer = await dispatcher.sendTest(met.delivery);
     const origin = config().pools.find((known) => known.id === pool)?.origin ?? '';
-    return { id, method: target.method, url: `${origin}${target.path}`, outcome, accepted };
+    return { id, method: target.method, url: `${origin}${target.path}`, ...answer };
   }
 
   return {

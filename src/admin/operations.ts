@@ -60,4 +60,6 @@ export interface TestReport {
   readonly url: string;
   readonly outcome: Outcome;
   readonly accepted: boolean;
+  /** Why it was not accepted; empty if it was. */
+  readonly reason: string;
 }

@@ -17,14 +17,14 @@ export const sendTestCommand: Command = {
 async function sendTest({ values, operands: [handler = ''] }: Call): Promise<number> {
   const service = await findService(values);
   const report = await service.post('/send-test', testShape, { handler });
-  const { id, method, url, outcome, accepted } = report;
+  const { id, method, url, outcome, accepted, reason } = report;
   const excerpt = outcome.kind === 'answered' && outcome.excerpt !== '' ? [['answer', outcome.excerpt] as const] : [];
   const text = facts([
     ['request', `${method} ${url}`],
     ['id', id],
     ['outcome', outcomeText(outcome)],
     ...excerpt,
-    ['accepted', accepted ? 'yes' : 'no'],
+    ['accepted', accepted ? 'yes' : `no: ${reason}`],
   ]);
   tell(values.json, report, text);
   return accepted ? 0 : 1;

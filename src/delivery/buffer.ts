@@ -48,7 +48,7 @@ export function createDeliveryBuffer({ places, bytes }: { readonly places: numbe
     has: (age) => waiting[age].size > 0,
     reserve: (delivery) => {
       const cost = costBytes(delivery);
-      if (room() === 0 || reserved >= places / 2 || reservedBytes + cost > bytes / 2) return false;
+      if (room() === 0 || reserved >= Math.floor(places / 2) || reservedBytes + cost > bytes / 2) return false;
       reserved += 1;
       reservedBytes += cost;
       return true;

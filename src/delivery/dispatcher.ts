@@ -1,7 +1,7 @@
 import type { PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
 import type { CallbackLimits, HandlerConfig, PoolConfig } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
-import { ServiceError } from '../kit/errors.ts';
+import { ServiceError, toError } from '../kit/errors.ts';
 import type { Random } from '../kit/random.ts';
 import type { Timers } from '../kit/timers.ts';
 import type { Claimed, Entry, NewDelivery, QueueDepth, Refused, Spool } from '../spool/spool.ts';
@@ -126,7 +126,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const owner = owners[index];
       owner?.backlog.arrived();
       if (claim[index] === true) owner?.dispatcher.release(delivery);
-      else owner?.dispatcher.wake();
+      else wake([delivery.pool]); // perhaps another by now
     });
     for (const delivery of claimed) handOver(delivery);
   }
@@ -139,8 +139,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function giveBack({ seq }: Claimed): Promise<void> {
-    const { readyPools } = await spool.settle({ seq, fate: { kind: 'released' }, attempt: undefined, spawn: [], claimNext: false });
-    wake(readyPools);
+    try {
+      const { readyPools } = await spool.settle({ seq, fate: { kind: 'released' }, attempt: undefined, spawn: [], claimNext: false });
+      wake(readyPools);
+    } catch (thrown) {
+      options.onFailed(toError(thrown));
+    }
   }
 
   async function reconfigure(next: DispatcherParts): Promise<void> {

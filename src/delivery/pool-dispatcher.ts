@@ -130,8 +130,9 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
 
   function onOutcome(key: number, reply: Reply): void {
     const attempt = underway.take(key);
-    if (attempt !== undefined) ended(attempt, reply, key);
-    else if (tests.answer(key, reply)) threads.disposed(key, 'delivered');
+    if (attempt !== undefined) return ended(attempt, reply, key);
+    const disposition = tests.answer(key, reply);
+    if (disposition !== undefined) threads.disposed(key, disposition);
   }
 
   function ended(attempt: Attempt, reply: Reply, key: number): void {
@@ -223,7 +224,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     stop,
     change: (next) => {
       rules = next;
-      for (const delivery of queues.serve(next.handlers)) void settler.letGo(delivery);
+      void queues.serve(next.handlers).then((held) => Promise.all(held.map(settler.letGo)));
       pump();
     },
     setPaused: (now) => {

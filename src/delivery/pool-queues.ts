@@ -9,13 +9,13 @@ export interface PoolQueues extends Rota {
   isNeeded(): boolean;
   reserve(delivery: NewDelivery): boolean;
   release(delivery: NewDelivery): void;
-  /** False: its handler is not of this pool, as after a move to another. */
+  /** False: its handler is not served here, as after a reload or a move to another pool. */
   put(delivery: Claimed): boolean;
   wake(): void;
   /** Claims where there is room; instants are of a clock that never jumps, ms. */
   refill(now: number): void;
-  /** From now on these handlers are served. Gives what was held for others. */
-  serve(handlers: readonly string[]): readonly Claimed[];
+  /** From now on these handlers are served. Gives what is held for others, once no claim for them is under way. */
+  serve(handlers: readonly string[]): Promise<readonly Claimed[]>;
   /** Takes out what is held for a handler, which stays in the spool until it may go. */
   withdraw(handler: string): readonly Claimed[];
   /** Takes out all, once no claim is under way. */
@@ -52,6 +52,15 @@ export function createPoolQueues({ handlers, admission, places, bytes, ...parts 
     return queue?.withdraw() ?? [];
   }
 
+  async function serve(names: readonly string[]): Promise<readonly Claimed[]> {
+    served = open(names);
+    const isGone = (queue: Queue): boolean => !served.includes(queue);
+    for (const queue of known.values()) queue.wake();
+    const gone = [...known.values()].filter(isGone);
+    await Promise.all(gone.map((queue) => queue.claimed()));
+    return gone.filter(isGone).flatMap(({ handler }) => withdraw(handler)); // it may be served again meanwhile
+  }
+
   return {
     next: rota.next,
     isNeeded: () => served.some((queue) => queue.isNeeded),
@@ -59,18 +68,15 @@ export function createPoolQueues({ handlers, admission, places, bytes, ...parts 
     release: (delivery) => known.get(delivery.handler)?.release(delivery),
     put: (delivery) => {
       const queue = known.get(delivery.handler);
-      queue?.put(delivery);
-      return queue !== undefined;
+      if (queue === undefined || !served.includes(queue)) return false;
+      queue.put(delivery);
+      return true;
     },
     wake,
     refill: (now) => {
       for (const queue of served) queue.refill(now);
     },
-    serve: (names) => {
-      served = open(names);
-      wake();
-      return [...known.keys()].filter((handler) => !names.includes(handler)).flatMap(withdraw);
-    },
+    serve,
     withdraw,
     withdrawAll: async () => {
       const queues = [...known.values()];

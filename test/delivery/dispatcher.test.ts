@@ -4,7 +4,7 @@ import { systemClock } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/deferred.ts';
 import { systemTimers } from '../../src/kit/timers.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
-import type { NewDelivery } from '../../src/spool/spool.ts';
+import type { NewDelivery, Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { makeDelivery, makeStillBorn } from '../spool/build.ts';
 import { importBuilt } from '../support/built.ts';
@@ -16,9 +16,17 @@ import { type Answer, startTarget } from '../support/target.ts';
 // The build: the threads of a pool cannot load .ts here.
 const { createDispatcher } = await importBuilt<typeof import('../../src/delivery/dispatcher.ts')>('src/delivery/dispatcher.js');
 
-async function startRig(pools: readonly PoolConfig[]) {
+/** Nothing is stored before `storing` says so. */
+async function startRig(pools: readonly PoolConfig[], { storing }: { readonly storing?: Promise<void> } = {}) {
   const events = createEventBus();
-  const spool = createMemorySpool({ clock: systemClock, events });
+  const memory = createMemorySpool({ clock: systemClock, events });
+  const spool: Spool = {
+    ...memory,
+    append: async (entry) => {
+      if (storing !== undefined) await storing;
+      return await memory.append(entry);
+    },
+  };
   const fates: string[] = [];
   const failures: Error[] = [];
   events.on('delivery.settled', ({ id, disposition }) => fates.push(`${id} ${disposition}`));
@@ -188,6 +196,19 @@ describe('another configuration', () => {
     const paths = [...before.requests, ...after.requests].map(({ path }) => path);
     expect(paths.toSorted()).toEqual(['/d1', '/d2', '/d3', '/d4', '/d5']);
     expect(after.requests.length).toBeGreaterThanOrEqual(3);
+  });
+
+  test('sends what a full disk has kept from being stored until its pool was replaced', async () => {
+    await using target = await startTarget();
+    const room = createDeferred<void>();
+    const pool = makePoolConfig({ id: 'chats', origin: target.origin });
+    await using rig = await startRig([pool], { storing: room.promise });
+    const reconfigured = rig.reconfigure([{ ...pool, workers: 3 }]);
+    const accepted = rig.accept(deliveryTo('chats', 'd1'));
+    await reconfigured;
+    room.resolve();
+    await accepted;
+    await eventually(() => rig.fates.length === 1);
   });
 
   test('leaves a pool that stays the same undisturbed, its connections too', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { NewDelivery } from '../../src/spool/spool.ts';
-import { idOf, makeDelivery } from '../spool/build.ts';
-import { startDeliveryRig } from '../support/delivery-rig.ts';
+import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
+import { type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
 
 const circuitBreaker = { failureRatio: 0.5, minAttempts: 4, windowMs: 30_000, openMs: 10_000, maxOpenMs: 60_000 };
 const refused: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 };
@@ -141,7 +141,7 @@ describe('an operator', () => {
     rig.events.on('attempt.ended', (event) => attempts.push(event));
     const sent = rig.dispatcher.sendTest(makeDelivery({ id: 'test' }));
     await rig.answer('test', 422);
-    expect(await sent).toMatchObject({ outcome: { kind: 'answered', status: 422 }, accepted: false });
+    expect(await sent).toMatchObject({ outcome: { kind: 'answered', status: 422 }, accepted: false, reason: 'status 422' });
     expect([attempts, rig.fates, rig.spool.stats().depths]).toEqual([[], [], []]);
   });
 });
@@ -189,6 +189,15 @@ describe('callbacks at delivery', () => {
     expect(rig.threads.disposed).toEqual(['d1 retry', 'd1 delivered']);
   });
 
+  test('are told of a test request that it was delivered, or that it is not tried again', async () => {
+    const rig = await startDeliveryRig({ hasCallbacks: true });
+    const sent = ['d1', 'd2'].map((id) => rig.dispatcher.sendTest(makeDelivery({ id })));
+    await rig.answer('d1', 200, judgement);
+    await rig.answer('d2', 200, { ...judgement, verdict: 'success' });
+    expect((await Promise.all(sent)).map(({ reason }) => reason)).toEqual(['status 406', '']);
+    expect(rig.threads.disposed).toEqual(['d1 dead', 'd2 delivered']);
+  });
+
   test('find what they left in the context at the next attempt', async () => {
     const rig = await startDeliveryRig({ hasCallbacks: true });
     await rig.accept(makeDelivery({ id: 'd1' }));
@@ -225,4 +234,39 @@ test('a handler that goes is served no more, one that comes is', async () => {
   await rig.answer('old2', 200);
   expect(rig.open()).toEqual(['new1']);
   expect(rig.spool.stats().depths).toContainEqual({ pool: 'pool', handler: 'old', waiting: 2, dead: 0 });
+});
+
+describe('what reaches a handler just as it goes is given back', () => {
+  const [a1, a2] = [makeDelivery({ id: 'a1', lane: 'a' }), makeDelivery({ id: 'a2', lane: 'a' })];
+
+  async function claimAtBirth({ dispatcher, spool }: DeliveryRig): Promise<void> {
+    const take = dispatcher.reserve(a1);
+    const [claimed] = await spool.append(makeEntry([a1], { take }));
+    dispatcher.release(a1);
+    if (claimed !== undefined) dispatcher.take(claimed);
+  }
+
+  async function claimAsNext(rig: DeliveryRig): Promise<void> {
+    await rig.answer('a1', 200);
+  }
+
+  async function claimWhatWaits({ dispatcher }: DeliveryRig): Promise<void> {
+    dispatcher.wake();
+  }
+
+  test.each([
+    { door: 'claimed at birth', stored: [], waiting: [], arrive: claimAtBirth, given: 'a1' },
+    { door: 'claimed as next of its lane', stored: [a1, a2], waiting: [], arrive: claimAsNext, given: 'a2' },
+    { door: 'claimed from what waits', stored: [], waiting: [a1], arrive: claimWhatWaits, given: 'a1' },
+  ])('$door', async ({ stored, waiting, arrive, given }) => {
+    const rig = await startDeliveryRig();
+    await rig.accept(...stored);
+    await rig.spool.append(makeEntry(waiting));
+    const arriving = arrive(rig);
+    rig.serve(['other']);
+    await arriving;
+    await rig.pass(0);
+    const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
+    expect(claimed.map(({ id }) => id)).toEqual([given]);
+  });
 });

@@ -128,6 +128,15 @@ test('what is owed goes out while commits hang that have reserved all they can',
   expect(rig.open()).toEqual(['a2']);
 });
 
+test('what is owed goes out while commits hang, however unevenly its places are shared', async () => {
+  const rig = await startDeliveryRig({ handlers: ['push', 'b', 'c', 'd', 'e', 'f', 'g'] });
+  while (rig.dispatcher.reserve(makeDelivery()));
+  await rig.spool.append(makeEntry(inLane(null, 'd1')));
+  rig.dispatcher.wake();
+  await rig.pass(0);
+  expect(rig.open()).toEqual(['d1']);
+});
+
 test('sends again what a dying thread had, and spends no attempt on it', async () => {
   const rig = await startDeliveryRig();
   await rig.accept(...inLane('a', 'a1'), ...inLane('b', 'b1'));

@@ -29,6 +29,7 @@ export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperatio
       url: 'http://127.0.0.1:8000/notifications',
       outcome: { kind: 'answered', status: 204, durationMs: 12, retryAfter: undefined, excerpt: '', truncated: false },
       accepted: true,
+      reason: '',
     },
     pools: () => [makePoolView({ paused: paused.has('pool') })],
     setPaused: async (pool, pause) => {

@@ -11,4 +11,6 @@ export const testShape = z.object({
   url: z.string(),
   outcome: outcomeShape,
   accepted: z.boolean(),
+  /** Why it was not accepted, as the handler's callbacks have it where it has any; empty if it was. */
+  reason: z.string(),
 });

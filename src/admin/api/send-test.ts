@@ -16,9 +16,8 @@ export function sendTestRoutes({ operations, events }: ApiDependencies): readonl
     handle: async ({ handler }, caller) => {
       const report = await operations.sendTest(handler);
       if (report === undefined) throw new ServiceError('UNKNOWN_HANDLER', `there is no handler ${JSON.stringify(handler)}`);
-      const { id, method, url, outcome, accepted } = report;
       audit(events, caller, `sent a test through handler ${handler}`);
-      return { id, method, url, outcome: outcomeView(outcome), accepted };
+      return { ...report, outcome: outcomeView(report.outcome) };
     },
   });
   return [sendTest];

@@ -80,7 +80,7 @@ test.each([
 test('a test tells what came back', async () => {
   const { post, operations, notices } = await startApi();
   const outcome = { kind: 'answered', status: 204, durationMs: 12, retryAfter: null, excerpt: '', truncated: false };
-  const told = { id: 'test-1', method: 'POST', url: 'http://127.0.0.1:8000/notifications', accepted: true };
+  const told = { id: 'test-1', method: 'POST', url: 'http://127.0.0.1:8000/notifications', accepted: true, reason: '' };
   expect((await post('/send-test', { handler: 'push' })).body).toEqual({ ...told, outcome });
   expect(notices).toEqual(['admin API, asked from 127.0.0.1: sent a test through handler push']);
 
