@@ -58,6 +58,7 @@ function poolSection(pool: PoolConfig): TomlSection {
       'retry.defer': retry.defer,
       'retry.refuse': retry.refuse,
       'retry.first_attempt_share': pool.firstAttemptShare,
+      'retry.pause_on_gone': pool.pauseOnGone,
       ...rateLimitEntries(pool.rateLimit),
       ...circuitBreakerEntries(pool.circuitBreaker),
       max_backlog: pool.maxBacklog,

@@ -67,6 +67,8 @@ export interface PoolConfig {
   readonly retry: RetryPolicy;
   /** Part of the workers that first attempts have for themselves while any wait, 0 to 1. */
   readonly firstAttemptShare: number;
+  /** An answer of 410 pauses the pool until an operator resumes it. */
+  readonly pauseOnGone: boolean;
   /** Undefined: no limit but the workers. */
   readonly rateLimit: RateLimit | undefined;
   /** Undefined: switched off. */

@@ -139,6 +139,7 @@ async function normalize(pool: PoolSection, path: Path, reading: Reading): Promi
       refuse: retry.refuse,
     },
     firstAttemptShare: retry.first_attempt_share,
+    pauseOnGone: retry.pause_on_gone,
     rateLimit: pool.rate_limit && rateLimitOf(pool.rate_limit),
     circuitBreaker: pool.circuit_breaker.enabled ? circuitBreakerOf(pool.circuit_breaker, path, reading) : undefined,
     maxBacklog: pool.max_backlog,

@@ -1,5 +1,4 @@
-import type { PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
-import type { CallbackLimits, HandlerConfig, PoolConfig } from '../config/config.ts';
+import type { CallbackLimits, PoolConfig } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import type { Random } from '../kit/random.ts';
@@ -11,10 +10,11 @@ import { type Backlog, createBacklog } from './backlog.ts';
 import { rulesOf } from './policy.ts';
 import { createPoolDispatcher, type PoolDispatcher } from './pool-dispatcher.ts';
 import { createPoolThreads } from './pool-threads.ts';
+import { fixedOf, type Served, sessionsOf, threadSettingsOf } from './served.ts';
 import type { TestAnswer } from './test-sends.ts';
 import { createWaitingLine } from './waiting-line.ts';
 
-export interface DispatcherOptions extends DispatcherParts {
+export interface DispatcherOptions extends Served {
   readonly spool: Spool;
   readonly clock: Clock;
   readonly random: Random;
@@ -29,14 +29,6 @@ export interface DispatcherOptions extends DispatcherParts {
   readonly onFailed: (error: Error) => void;
 }
 
-/** What a new configuration may change. */
-export interface DispatcherParts {
-  readonly pools: readonly PoolConfig[];
-  readonly handlers: readonly HandlerConfig[];
-  /** Those whose modules have callbacks at delivery. */
-  readonly sessions: readonly SessionHandler[];
-}
-
 /** What one packet leaves behind, or what a replayed dead letter came to. */
 export type Leavings = Pick<Entry, 'deadLetters' | 'deliveries' | 'mark'> & Partial<Pick<Entry, 'revives'>>;
 
@@ -48,7 +40,7 @@ export interface Dispatcher {
   /** Stores what a packet leaves behind and begins to deliver it; resolves when it is on disk, in the order of the calls. */
   accept(leavings: Leavings): Promise<void>;
   /** Changes to another set of pools and handlers; those that stay the same go on undisturbed. Resolves when the new ones run. */
-  reconfigure(parts: DispatcherParts): Promise<void>;
+  reconfigure(served: Served): Promise<void>;
   /** The spool may hold ready deliveries of these pools. */
   wake(pools: readonly string[]): void;
   /** Stops sending to a pool, or goes on; remembered in the spool. False: there is no such pool. */
@@ -74,21 +66,26 @@ interface Member {
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { spool, events, timers } = options;
   const line = createWaitingLine({ timers });
-  let parts: DispatcherParts = options;
-  const members = new Map(parts.pools.map((pool) => [pool.id, open(pool)]));
+  let served: Served = options;
+  const members = new Map(served.pools.map((pool) => [pool.id, open(pool)]));
 
   function open(config: PoolConfig): Member {
-    const sessions = sessionsOf(config, parts);
-    const settings = settingsOf(config, { userAgent: options.userAgent, callbackTimeoutMs: options.limits.timeoutMs, handlers: sessions });
+    const sessions = sessionsOf(config, served);
+    const settings = threadSettingsOf(config, {
+      userAgent: options.userAgent,
+      callbackTimeoutMs: options.limits.timeoutMs,
+      handlers: sessions,
+    });
     const dispatcher = createPoolDispatcher({
       ...options,
       pool: config,
-      rules: rulesOf(config, parts.handlers, sessions),
+      rules: rulesOf(config, served.handlers, sessions),
       paused: spool.stats().paused.includes(config.id),
       openThreads: (callbacks) => createPoolThreads({ ...options, ...callbacks, settings, threads: config.threads }),
       onReady: wake,
+      onGone: () => void pauseGone(config.id),
     });
-    return { config, fixed: fixedOf(config, parts), dispatcher, backlog: createBacklog({ ...options, pool: config, onReady: wake }) };
+    return { config, fixed: fixedOf(config, served), dispatcher, backlog: createBacklog({ ...options, pool: config, onReady: wake }) };
   }
 
   function wake(pools: readonly string[]): void {
@@ -147,8 +144,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
   }
 
-  async function reconfigure(next: DispatcherParts): Promise<void> {
-    parts = next;
+  async function reconfigure(next: Served): Promise<void> {
+    served = next;
     const leaving = [...members.values()].filter((member) => isReplaced(member, next));
     for (const { config } of leaving) members.delete(config.id);
     for (const { config, dispatcher } of members.values()) {
@@ -165,7 +162,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   /** The old one ends first, so that no lane is in two hands. */
   async function replace({ config: { id }, dispatcher }: Member): Promise<void> {
     await dispatcher.stop({ graceMs: options.drainTimeoutMs, release: true });
-    const config = parts.pools.find((pool) => pool.id === id);
+    const config = served.pools.find((pool) => pool.id === id);
     if (config !== undefined) await admit(config);
   }
 
@@ -176,7 +173,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   function orphans(): readonly QueueDepth[] {
-    const isServed = ({ pool, handler }: QueueDepth) => parts.handlers.some(({ name, pool: own }) => name === handler && own === pool);
+    const isServed = ({ pool, handler }: QueueDepth) => served.handlers.some(({ name, pool: own }) => name === handler && own === pool);
     return spool.stats().depths.filter((queue) => queue.waiting > 0 && !isServed(queue));
   }
 
@@ -197,6 +194,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     members.get(pool)?.dispatcher.setPaused(paused);
     events.emit('pool.paused', { pool, paused });
     return true;
+  }
+
+  async function pauseGone(pool: string): Promise<void> {
+    if (spool.stats().paused.includes(pool)) return;
+    events.emit('notice', {
+      text: `the backend of pool ${pool} answered 410 (gone): the pool is paused until it is resumed (event-pusher pools resume)`,
+    });
+    await setPaused(pool, true).catch(options.onFailed);
   }
 
   return {
@@ -224,27 +229,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-function sessionsOf(pool: PoolConfig, { handlers, sessions }: DispatcherParts): readonly SessionHandler[] {
-  const own = new Set(handlers.filter((handler) => handler.pool === pool.id).map(({ name }) => name));
-  return sessions.filter(({ name }) => own.has(name));
-}
-
-function isReplaced({ config: { id }, fixed }: Member, next: DispatcherParts): boolean {
+function isReplaced({ config: { id }, fixed }: Member, next: Served): boolean {
   const config = next.pools.find((pool) => pool.id === id);
   return config === undefined || fixedOf(config, next) !== fixed;
-}
-
-function fixedOf(pool: PoolConfig, parts: DispatcherParts): string {
-  return JSON.stringify([pool, sessionsOf(pool, parts)]);
-}
-
-function settingsOf(
-  pool: PoolConfig,
-  { userAgent, callbackTimeoutMs, handlers }: Pick<PoolThreadSettings, 'callbackTimeoutMs' | 'handlers' | 'userAgent'>,
-): PoolThreadSettings {
-  const { id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls } = pool;
-  return {
-    ...{ name: id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls },
-    ...{ userAgent, callbackTimeoutMs, handlers },
-  };
 }

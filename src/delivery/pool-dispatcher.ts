@@ -25,7 +25,7 @@ import { createUnderway, lostReply } from './underway.ts';
 import { createWakeUps } from './wake-ups.ts';
 
 export interface PoolDispatcherOptions {
-  readonly pool: Pick<PoolConfig, 'circuitBreaker' | 'firstAttemptShare' | 'id' | 'rateLimit' | 'workers'>;
+  readonly pool: Pick<PoolConfig, 'circuitBreaker' | 'firstAttemptShare' | 'id' | 'pauseOnGone' | 'rateLimit' | 'workers'>;
   readonly rules: PoolRules;
   /** An operator has paused it before. */
   readonly paused: boolean;
@@ -35,6 +35,8 @@ export interface PoolDispatcherOptions {
   readonly random: Random;
   readonly timers: Timers;
   readonly events: EventSink;
+  /** The backend says that it is gone for good (410), and the pool is to be paused then. */
+  readonly onGone: () => void;
   /** Pools, perhaps others, gained ready deliveries. */
   readonly onReady: (pools: readonly string[]) => void;
   /** The spool is gone: the service cannot go on. */
@@ -139,6 +141,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     const { delivery } = attempt;
     const concluded = conclude(attempt, reply, { now: clock.now(), random });
     admission.heed(concluded);
+    if (pool.pauseOnGone && reply.outcome.kind === 'answered' && reply.outcome.status === 410) options.onGone();
     announceAttempt(events, concluded);
     const { fate, at } = concluded;
     void settler.settle(delivery, toSettlement(concluded), () => {

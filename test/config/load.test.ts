@@ -89,6 +89,7 @@ test('every default is filled in', async () => {
         callTimeoutMs: 5000,
         retry: { jitter: 0.2, maxAgeMs: 3 * 86_400_000, accept: [], defer: [], refuse: [] },
         firstAttemptShare: 0.5,
+        pauseOnGone: false,
         rateLimit: undefined,
         circuitBreaker: { failureRatio: 0.5, minAttempts: 20, windowMs: 30_000, openMs: 30_000, maxOpenMs: 300_000 },
         maxBacklog: 1_000_000,

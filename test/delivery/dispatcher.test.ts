@@ -266,3 +266,15 @@ test('sends a test request beside all queues, and gives what came back', async (
   expect([rig.fates, rig.spool.stats().depths]).toEqual([[], []]);
   await expect(rig.dispatcher.sendTest(deliveryTo('nobody', 'd1'))).rejects.toThrow('no pool nobody');
 });
+
+test('a backend that is gone pauses its pool where that was asked for, and is told of', async () => {
+  await using target = await startTarget({ script: ({ path }) => ({ kind: 'answer', status: path === '/d1' ? 410 : 200 }) });
+  await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, pauseOnGone: true })]);
+  await rig.accept(deliveryTo('chats', 'd1'));
+  await eventually(() => rig.spool.stats().paused.length === 1);
+  await rig.accept(deliveryTo('chats', 'd2'));
+  expect(rig.notices.join()).toContain('answered 410 (gone): the pool is paused');
+  expect(rig.fates).toEqual(['d1 dead']);
+  await rig.dispatcher.setPaused('chats', false);
+  await eventually(() => rig.fates.includes('d2 delivered'));
+});

@@ -63,7 +63,7 @@ export async function startDeliveryRig({
 
   const rulesFor = (served: readonly string[]) => ({ handlers: served, policyFor: () => rules, hasCallbacks: () => hasCallbacks });
   const dispatcher: PoolDispatcher = createPoolDispatcher({
-    pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, rateLimit: undefined, ...pool },
+    pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, pauseOnGone: false, rateLimit: undefined, ...pool },
     rules: rulesFor(handlers),
     paused: false,
     spool,
@@ -72,6 +72,7 @@ export async function startDeliveryRig({
     random: () => 0.5,
     timers,
     events,
+    onGone: () => undefined,
     onReady: () => dispatcher.wake(),
     onFailed: (error) => {
       throw error;

@@ -18,6 +18,7 @@ export function makePoolConfig({
     callTimeoutMs,
     maxResponseBytes,
     firstAttemptShare: 0.5,
+    pauseOnGone: false,
     rateLimit: undefined,
     circuitBreaker: undefined,
     maxBacklog: 1_000_000,

@@ -18,6 +18,7 @@ const retry = section({
   defer: statusCodes.default([]),
   refuse: statusCodes.default([]),
   first_attempt_share: part.default(0.5),
+  pause_on_gone: flag.default(false),
 });
 
 /** A token bucket; a plain number is requests per second. `burst` is `requests` where it is not given. */

@@ -1,0 +1,33 @@
+import type { PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
+import type { HandlerConfig, PoolConfig } from '../config/config.ts';
+
+/** What the dispatcher serves, and a new configuration may change. */
+export interface Served {
+  readonly pools: readonly PoolConfig[];
+  readonly handlers: readonly HandlerConfig[];
+  /** Those whose modules have callbacks at delivery. */
+  readonly sessions: readonly SessionHandler[];
+}
+
+/** Those that work in the threads of this pool. */
+export function sessionsOf(pool: PoolConfig, { handlers, sessions }: Served): readonly SessionHandler[] {
+  const own = new Set(handlers.filter((handler) => handler.pool === pool.id).map(({ name }) => name));
+  return sessions.filter(({ name }) => own.has(name));
+}
+
+/** What must not change under a running pool, as text to compare. */
+export function fixedOf(pool: PoolConfig, served: Served): string {
+  return JSON.stringify([pool, sessionsOf(pool, served)]);
+}
+
+/** What the threads of a pool are told at their start. */
+export function threadSettingsOf(
+  pool: PoolConfig,
+  { userAgent, callbackTimeoutMs, handlers }: Pick<PoolThreadSettings, 'callbackTimeoutMs' | 'handlers' | 'userAgent'>,
+): PoolThreadSettings {
+  const { id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls } = pool;
+  return {
+    ...{ name: id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls },
+    ...{ userAgent, callbackTimeoutMs, handlers },
+  };
+}
