@@ -42,7 +42,7 @@ export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 
 }
 
 /** The pool's TLS in Node's words; what is undefined stays Node's default. */
-export function tlsOptions(tls: PoolTls): ConnectionOptions {
+function tlsOptions(tls: PoolTls): ConnectionOptions {
   const given = {
     ca: tls.ca,
     cert: tls.cert,

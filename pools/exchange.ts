@@ -11,6 +11,9 @@ import { failureOf } from './failure.ts';
 /** How much of an answer's body is kept for the attempt's record. */
 const EXCERPT_BYTES = 1024;
 
+/** The code of an outcome for which a callback made no request. */
+export const NOT_BUILT = 'REQUEST_NOT_BUILT';
+
 export interface ExchangeSurroundings {
   readonly settings: Pick<PoolThreadSettings, 'callTimeoutMs' | 'maxResponseBytes' | 'requestTimeoutMs'>;
   readonly clock: Clock;
@@ -25,6 +28,9 @@ export interface AnswerKeeper {
   head(reason: string, headers: readonly (Buffer | string)[]): void;
   body(chunk: Buffer): void;
 }
+
+/** The backend has no part in it. */
+const notBuiltInTime = { code: NOT_BUILT, message: "the call's time was up before its callbacks had made the request" };
 
 /** A class since it lives: made when a worker takes the job, it concludes exactly once, by answer, failure or deadline. */
 export class Exchange implements Due {
@@ -127,6 +133,7 @@ export class Exchange implements Due {
   }
 
   expire(): void {
+    if (this.#phase === 'call') return this.unsent(notBuiltInTime);
     const callEnd = this.#startedAt + this.#around.settings.callTimeoutMs;
     const phase = this.dueAt >= callEnd ? 'call' : this.#phase;
     this.#conclude({ kind: 'timed-out', phase, durationMs: this.#elapsedMs() });

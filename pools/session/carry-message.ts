@@ -9,7 +9,7 @@ import { createDeferred } from '../../src/kit/deferred.ts';
 import type { Message } from '../callbacks.ts';
 import { connectionGone } from '../connection.ts';
 import type { Job, JobMessage, Judgement, KeyedOutcome, Outcome, PoolThreadSettings } from '../contract.ts';
-import { Exchange, type ExchangeSurroundings } from '../exchange.ts';
+import { Exchange, type ExchangeSurroundings, NOT_BUILT } from '../exchange.ts';
 import type { HttpClient } from '../http-client.ts';
 import { requestHeaders } from '../request-headers.ts';
 import { connectAhead, sendOver, type Worker } from '../worker.ts';
@@ -153,9 +153,6 @@ export function createMessageCarrier(options: MessageCarrierOptions): CarryMessa
 
   return carry;
 }
-
-/** The code of an outcome for which a callback made no request. */
-const NOT_BUILT = 'REQUEST_NOT_BUILT';
 
 function judgementOf({ module, variables }: Attempt, verdict: Verdict): Judgement {
   return { ...verdict, detail: variables.detail, context: variables.kept, awaitsDisposition: hasDisposer(module) };

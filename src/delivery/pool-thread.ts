@@ -143,8 +143,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
     ending = true;
     pacer.stop();
     callOffWait();
-    life?.callOffPing();
-    if (life !== undefined) await how(life);
+    if (life !== undefined) await how(life); // it is asked on, since a callback may block it on its way out
   }
 
   return {

@@ -22,7 +22,7 @@ export interface Strike {
 }
 
 /** After so many strikes a handler is skipped for a packet. */
-export const strikesAllowed = 3;
+const strikesAllowed = 3;
 
 export interface SharedWatch extends CallbackWatch {
   /**

@@ -170,6 +170,20 @@ test('stop lets what is in flight end, and closes the connections', async () => 
   expect(rig.told.map(({ state }) => state)).toEqual(['started']);
 });
 
+test('stop waits for no thread that does not answer', async () => {
+  const timers = createSteppedTimers();
+  await using target = await startTarget({ script: () => ({ kind: 'silent' }) });
+  await using rig = createRig({ origin: target.origin, requestTimeoutMs: 3_600_000, callTimeoutMs: 3_600_000 }, { timers });
+  await rig.threads.start();
+  rig.threads.send(makeJob({ key: 1 }));
+  await target.received(1);
+
+  const stopped = rig.threads.stop();
+  timers.step();
+  timers.step(); // at once: it had no time to answer
+  await stopped;
+});
+
 test('kill ends the threads at once, though the backend hangs', async () => {
   await using target = await startTarget({ script: () => ({ kind: 'silent' }) });
   await using rig = createRig({ origin: target.origin }, { count: 2 });

@@ -386,7 +386,10 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     const judged = thread.judge(makeMessageJob());
     setTimeout(() => gate.resolve(), 120);
 
-    expect(await judged).toMatchObject({ outcome: { kind: 'timed-out', phase: 'call' }, judgement: { status: 595, origin: 'internal' } });
+    expect(await judged).toMatchObject({
+      outcome: { kind: 'unsent' },
+      judgement: { status: 597, origin: 'internal', verdict: 'tempfailed' },
+    });
     expect(target.requests).toEqual([]);
   });
 
