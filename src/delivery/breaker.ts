@@ -19,6 +19,8 @@ export interface Breaker {
   /** How long it stays open yet, ms; undefined unless it is. */
   opensInMs(now: number): number | undefined;
   record(result: 'failed' | 'succeeded', now: number): void;
+  /** Forgets all: what it guarded is no longer there. */
+  reset(reason: string): void;
 }
 
 export interface BreakerParts {
@@ -38,6 +40,7 @@ const neverOpen: Breaker = {
   allowance: () => Number.POSITIVE_INFINITY,
   opensInMs: () => undefined,
   record: () => undefined,
+  reset: () => undefined,
 };
 
 type Condition =
@@ -118,6 +121,12 @@ function createRealBreaker(config: CircuitBreakerConfig, { workers, onState }: O
     }
   }
 
+  function reset(reason: string): void {
+    recent.clear();
+    nextOpenMs = openMs;
+    become({ kind: 'closed' }, reason);
+  }
+
   return {
     get state() {
       return condition.kind;
@@ -125,5 +134,6 @@ function createRealBreaker(config: CircuitBreakerConfig, { workers, onState }: O
     allowance,
     opensInMs: (now) => (condition.kind === 'open' ? Math.max(0, condition.until - now) : undefined),
     record: (result, now) => (result === 'failed' ? failed(now) : succeeded(now)),
+    reset,
   };
 }

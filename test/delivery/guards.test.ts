@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { NewDelivery } from '../../src/spool/spool.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
-import { type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
+import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
 
 const circuitBreaker = { failureRatio: 0.5, minAttempts: 4, windowMs: 30_000, openMs: 10_000, maxOpenMs: 60_000 };
 const refused: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 };
@@ -57,6 +57,26 @@ describe('a circuit breaker', () => {
     await rig.pass(10_000);
     expect(rig.open()).toHaveLength(1);
     expect(rig.spool.stats().depths).toContainEqual({ pool: 'pool', handler: 'well', waiting: 0, dead: 0 });
+  });
+});
+
+describe('a circuit breaker that is open', () => {
+  test.each([
+    {
+      what: 'its pool ends',
+      handler: '',
+      answer: refused,
+      end: ({ dispatcher }: DeliveryRig) => dispatcher.stop({ graceMs: 0, release: true }),
+    },
+    { what: 'its handler goes', handler: 'push', answer: answered(503), end: async (rig: DeliveryRig) => rig.serve(['other']) },
+  ])('is told closed when $what', async ({ handler, answer, end }) => {
+    const rig = await startDeliveryRig({ pool: { circuitBreaker }, policy: { scheduleMs: [60_000] } });
+    const states: string[] = [];
+    rig.events.on('breaker.state', (told) => states.push(`${told.handler} ${told.state}`));
+    await rig.accept(...numbered(4));
+    for (const id of rig.open()) await rig.answer(id, answer);
+    await end(rig);
+    expect(states).toEqual([`${handler} open`, `${handler} closed`]);
   });
 });
 
