@@ -16,7 +16,7 @@ export interface Breaker {
   readonly state: BreakerState;
   /** How many attempts may be under way at `now`; an open one whose time is over becomes half-open. */
   allowance(now: number): number;
-  /** How long it stays open yet, ms; undefined unless it is. */
+  /** How long it stays open yet, ms; undefined unless it is: nobody waits for one whose time is over. */
   opensInMs(now: number): number | undefined;
   record(result: 'failed' | 'succeeded', now: number): void;
   /** Forgets all: what it guarded is no longer there. */
@@ -132,7 +132,7 @@ function createRealBreaker(config: CircuitBreakerConfig, { workers, onState }: O
       return condition.kind;
     },
     allowance,
-    opensInMs: (now) => (condition.kind === 'open' ? Math.max(0, condition.until - now) : undefined),
+    opensInMs: (now) => (condition.kind === 'open' && now < condition.until ? condition.until - now : undefined),
     record: (result, now) => (result === 'failed' ? failed(now) : succeeded(now)),
     reset,
   };

@@ -112,6 +112,14 @@ describe('429', () => {
   });
 });
 
+test('a breaker whose time is over while a rate limit holds all back wakes nobody until there is a token', async () => {
+  const rig = await startDeliveryRig({ pool: { circuitBreaker, rateLimit: { requests: 1, perMs: 60_000, burst: 4 } } });
+  await rig.accept(...numbered(150));
+  for (const id of rig.open()) await rig.answer(id, refused);
+  await rig.pass(10_000);
+  expect(rig.timers.waits).toEqual([30_000]);
+});
+
 test('a rate limit lets its burst go, and then one at each interval', async () => {
   const rig = await startDeliveryRig({ pool: { rateLimit: { requests: 10, perMs: 1000, burst: 2 } } });
   const throttled: number[] = [];
