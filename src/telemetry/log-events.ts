@@ -42,11 +42,11 @@ function describe({ id, pool, handler, host, attempt, attemptsAllowed, outcome, 
   return { event: 'attempt.ended', id, pool, handler, host, attempt, attemptsAllowed, ...met, ...retryAt };
 }
 
-/** The context holds what a module wants to have logged. */
+/** The context and the detail hold what a module wants to have logged; a detail of ours may hold what a callback threw. */
 function describeJudgement(judgement: Events['attempt.ended']['judgement']) {
   if (judgement === undefined) return {};
   const { verdict, status, detail, origin, context } = judgement;
-  return { judgement: { verdict, status, detail, origin, context } };
+  return { judgement: { verdict, status, ...(origin === 'internal' ? {} : { detail }), origin, context } };
 }
 
 function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
@@ -58,8 +58,9 @@ function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
       return { outcome: kind, phase: outcome.phase, durationMs };
     case 'broken':
     case 'unreachable':
-    case 'unsent':
       return { outcome: kind, code: outcome.code, reason: outcome.message, durationMs };
+    case 'unsent':
+      return { outcome: kind, code: outcome.code, durationMs };
     default:
       return kind satisfies never;
   }
