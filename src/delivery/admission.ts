@@ -20,6 +20,10 @@ export interface Admission {
   heed(concluded: Concluded): void;
   /** How long until something that is shut may open by itself, ms; undefined while nothing is. */
   opensInMs(now: number): number | undefined;
+  /** Only these handlers are served from now on: the breakers of others are closed, so that nobody is called for them. */
+  serve(names: readonly string[]): void;
+  /** The pool ends: so with all its breakers. */
+  end(): void;
 }
 
 /** One handler's way into the pool. */
@@ -48,7 +52,7 @@ export interface AdmissionParts {
 }
 
 export function createAdmission({ pool, workers, config, clock, events, onShut }: AdmissionParts): Admission {
-  const handlers = new Map<string, HandlerAdmission & { opensInMs(now: number): number | undefined }>();
+  const handlers = new Map<string, HandlerAdmission & Pick<Breaker, 'opensInMs' | 'reset'>>();
   const whole = createBreaker({ config, workers, onState: (state, reason) => tell('', state, reason) });
   let underway = 0;
 
@@ -89,6 +93,7 @@ export function createAdmission({ pool, workers, config, clock, events, onShut }
         onShut(name);
       },
       opensInMs: (now: number) => (now < pausedUntil ? pausedUntil - now : breaker.opensInMs(now)),
+      reset: breaker.reset,
     };
   }
 
@@ -98,11 +103,20 @@ export function createAdmission({ pool, workers, config, clock, events, onShut }
     return known;
   }
 
+  function serve(names: readonly string[]): void {
+    for (const [name, handler] of handlers) if (!names.includes(name)) handler.reset('it is served here no longer');
+  }
+
   return {
     get state() {
       return whole.state;
     },
     handler: handlerOf,
+    serve,
+    end: () => {
+      serve([]);
+      whole.reset('its pool has ended');
+    },
     heed: (concluded) => {
       const { attempt, outcome, judgement, verdict } = concluded;
       const now = clock.monotonic();

@@ -16,9 +16,11 @@ export interface Breaker {
   readonly state: BreakerState;
   /** How many attempts may be under way at `now`; an open one whose time is over becomes half-open. */
   allowance(now: number): number;
-  /** How long it stays open yet, ms; undefined unless it is. */
+  /** How long it stays open yet, ms; undefined unless it is: nobody waits for one whose time is over. */
   opensInMs(now: number): number | undefined;
   record(result: 'failed' | 'succeeded', now: number): void;
+  /** Forgets all: what it guarded is no longer there. */
+  reset(reason: string): void;
 }
 
 export interface BreakerParts {
@@ -38,6 +40,7 @@ const neverOpen: Breaker = {
   allowance: () => Number.POSITIVE_INFINITY,
   opensInMs: () => undefined,
   record: () => undefined,
+  reset: () => undefined,
 };
 
 type Condition =
@@ -118,12 +121,19 @@ function createRealBreaker(config: CircuitBreakerConfig, { workers, onState }: O
     }
   }
 
+  function reset(reason: string): void {
+    recent.clear();
+    nextOpenMs = openMs;
+    become({ kind: 'closed' }, reason);
+  }
+
   return {
     get state() {
       return condition.kind;
     },
     allowance,
-    opensInMs: (now) => (condition.kind === 'open' ? Math.max(0, condition.until - now) : undefined),
+    opensInMs: (now) => (condition.kind === 'open' && now < condition.until ? condition.until - now : undefined),
     record: (result, now) => (result === 'failed' ? failed(now) : succeeded(now)),
+    reset,
   };
 }

@@ -210,6 +210,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     tests.endAll(lostReply);
     await (underway.size === 0 ? threads.stop() : threads.kill());
     if (!release) return;
+    admission.end();
     const held = [...(await queues.withdrawAll()), ...underway.clear().map(({ delivery }) => delivery), ...stranded];
     await Promise.all(held.map(settler.letGo));
   }
@@ -227,6 +228,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     stop,
     change: (next) => {
       rules = next;
+      admission.serve(next.handlers);
       void queues.serve(next.handlers).then((held) => Promise.all(held.map(settler.letGo)));
       pump();
     },

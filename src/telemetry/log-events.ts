@@ -42,11 +42,11 @@ function describe({ id, pool, handler, host, attempt, attemptsAllowed, outcome, 
   return { event: 'attempt.ended', id, pool, handler, host, attempt, attemptsAllowed, ...met, ...retryAt };
 }
 
-/** The context, and a status of its own, are what a module wants to have logged; what it threw is not. */
+/** The context and the detail hold what a module wants to have logged; a detail of ours may hold what a callback threw. */
 function describeJudgement(judgement: Events['attempt.ended']['judgement']) {
   if (judgement === undefined) return {};
   const { verdict, status, detail, origin, context } = judgement;
-  return { judgement: { verdict, status, origin, context, ...(origin === 'internal' ? {} : { detail }) } };
+  return { judgement: { verdict, status, ...(origin === 'internal' ? {} : { detail }), origin, context } };
 }
 
 function describeOutcome(outcome: Events['attempt.ended']['outcome']) {

@@ -56,6 +56,7 @@ describe('an open breaker', () => {
     const { breaker, fail } = startBreaker();
     fail(0, 4);
     expect([breaker.opensInMs(400), breaker.allowance(400)]).toEqual([600, 0]);
+    expect(breaker.opensInMs(1000)).toBeUndefined();
     expect([breaker.allowance(1000), breaker.state]).toEqual([1, 'half-open']);
   });
 

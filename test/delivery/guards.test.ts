@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { NewDelivery } from '../../src/spool/spool.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
-import { type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
+import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
 
 const circuitBreaker = { failureRatio: 0.5, minAttempts: 4, windowMs: 30_000, openMs: 10_000, maxOpenMs: 60_000 };
 const refused: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 };
@@ -60,6 +60,26 @@ describe('a circuit breaker', () => {
   });
 });
 
+describe('a circuit breaker that is open', () => {
+  test.each([
+    {
+      what: 'its pool ends',
+      handler: '',
+      answer: refused,
+      end: ({ dispatcher }: DeliveryRig) => dispatcher.stop({ graceMs: 0, release: true }),
+    },
+    { what: 'its handler goes', handler: 'push', answer: answered(503), end: async (rig: DeliveryRig) => rig.serve(['other']) },
+  ])('is told closed when $what', async ({ handler, answer, end }) => {
+    const rig = await startDeliveryRig({ pool: { circuitBreaker }, policy: { scheduleMs: [60_000] } });
+    const states: string[] = [];
+    rig.events.on('breaker.state', (told) => states.push(`${told.handler} ${told.state}`));
+    await rig.accept(...numbered(4));
+    for (const id of rig.open()) await rig.answer(id, answer);
+    await end(rig);
+    expect(states).toEqual([`${handler} open`, `${handler} closed`]);
+  });
+});
+
 describe('429', () => {
   const tooMany = (retryAfter: string): Outcome => ({
     kind: 'answered',
@@ -90,6 +110,14 @@ describe('429', () => {
     await rig.answer('b1', 200);
     expect(rig.fates).toEqual(['a1 retry', 'b1 delivered']);
   });
+});
+
+test('a breaker whose time is over while a rate limit holds all back wakes nobody until there is a token', async () => {
+  const rig = await startDeliveryRig({ pool: { circuitBreaker, rateLimit: { requests: 1, perMs: 60_000, burst: 4 } } });
+  await rig.accept(...numbered(150));
+  for (const id of rig.open()) await rig.answer(id, refused);
+  await rig.pass(10_000);
+  expect(rig.timers.waits).toEqual([30_000]);
 });
 
 test('a rate limit lets its burst go, and then one at each interval', async () => {

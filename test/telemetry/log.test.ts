@@ -104,6 +104,16 @@ test('a failed callback is told with the place, without the words of its error',
   expect(JSON.stringify(lines)).not.toMatch(/Bob|his body/);
 });
 
+test('what a callback at delivery threw is never logged, what it has set is', () => {
+  const { events, lines } = keepLines();
+  const outcome: Outcome = { kind: 'unsent', code: 'REQUEST_NOT_BUILT', message: 'TypeError: cannot send Hi, Bob!', durationMs: 1 };
+  const judgement = { verdict: 'tempfailed', status: 597, detail: outcome.message, context: {}, awaitsDisposition: false } as const;
+  events.emit('attempt.ended', attemptEnded({ outcome, accepted: false, judgement: { ...judgement, origin: 'internal' } }));
+  events.emit('attempt.ended', attemptEnded({ accepted: false, judgement: { ...judgement, origin: 'module', detail: 'suppressed' } }));
+  expect(lines).toMatchObject([{ code: 'REQUEST_NOT_BUILT', judgement: { status: 597 } }, { judgement: { detail: 'suppressed' } }]);
+  expect(JSON.stringify(lines)).not.toContain('Bob');
+});
+
 test('a refused secret is one clear error, however often it is tried', () => {
   const { events, lines } = keepLines();
   for (let attempt = 0; attempt < 5; attempt += 1) {
