@@ -73,6 +73,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
   const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
   const log = createLog({ level: config.logLevel });
   let running = config;
+  let swapping: Promise<void> = Promise.resolve();
   let apply: (next: Config, loaded: readonly LoadedHandler[]) => Promise<void> = async () => undefined;
 
   async function begin(what: string, part: Lifecycle): Promise<void> {
@@ -106,15 +107,16 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const metrics = await startAdmin({ spool, dispatcher, sources, operations });
     teardown.add('the dispatcher', () => dispatcher.stop(drainTimeoutMs));
     await dispatcher.start();
+    teardown.add('the pools that a reload replaces', async () => void (await within(swapping, drainTimeoutMs, systemTimers)));
     teardown.add('the intake', async () => void (await within(intake.idle(), drainTimeoutMs, systemTimers)));
     for (const source of sources) await begin(`attachment ${source.name}`, source);
     teardown.add('readiness', () => health.drain());
 
     apply = async (next, loaded) => {
       onConfigured(next);
-      const swapped = swap({ dispatcher, evaluator, sources, metrics, log, events }, { next, loaded, running });
+      swapping = swap({ dispatcher, evaluator, sources, metrics, log, events }, { next, loaded, running });
       [handlers, running] = [loaded, next];
-      await swapped;
+      await swapping;
     };
   }
 

@@ -55,23 +55,36 @@ export interface QueueParts {
 /** While few may go at once, few are claimed. */
 const claimedPerAllowed = 8;
 
+/** So few that retries, which get no more than half of them, hardly fill what is left of the buffer. */
+const claimedBesideRetries = 8;
+
 export function createQueue(parts: QueueParts): Queue {
   const { pool, handler, admission, places, spool, clock } = parts;
   const buffer = createDeliveryBuffer(parts);
   let backlogged = true;
+  /** A first attempt waits in the spool, perhaps. */
+  let freshWaits = false;
   let claiming: Promise<void> | undefined;
 
   function refill(now: number): void {
-    if (!backlogged || claiming !== undefined || buffer.room < places / 2 || admission.isShut(now)) return;
+    const room = roomToClaim();
+    if (!backlogged || claiming !== undefined || room === 0 || admission.isShut(now)) return;
     const allowed = admission.room(now) * claimedPerAllowed;
-    if (buffer.size < allowed) claiming = claim(Math.min(buffer.room, allowed));
+    if (buffer.size < allowed) claiming = claim(Math.min(room, allowed));
+  }
+
+  /** A good number is claimed at a time, but first attempts wait for no buffer that is full of retries. */
+  function roomToClaim(): number {
+    if (buffer.room >= places / 2) return buffer.room;
+    return freshWaits && !buffer.has('fresh') ? Math.min(buffer.room, claimedBesideRetries) : 0;
   }
 
   async function claim(limit: number): Promise<void> {
-    backlogged = false; // who wakes us from here on has stored something that this claim may miss
+    [backlogged, freshWaits] = [false, false]; // who wakes us from here on has stored something that this claim may miss
     try {
       const { claimed, nextAt } = await spool.claim(pool, { handlers: [handler], limit, bytes: buffer.roomBytes, now: clock.now() });
       for (const delivery of claimed) buffer.put(delivery);
+      freshWaits ||= claimed.some(({ attempts }) => attempts === 0);
       if (nextAt !== undefined) remember(nextAt);
     } catch (thrown) {
       parts.onFailed(toError(thrown));
@@ -94,7 +107,11 @@ export function createQueue(parts: QueueParts): Queue {
     has: buffer.has,
     take: buffer.take,
     put: buffer.put,
-    reserve: (delivery) => !backlogged && !admission.isShut(clock.monotonic()) && buffer.reserve(delivery),
+    reserve: (delivery) => {
+      const reserved = !backlogged && !admission.isShut(clock.monotonic()) && buffer.reserve(delivery);
+      freshWaits ||= !reserved;
+      return reserved;
+    },
     release: buffer.release,
     wake: () => {
       backlogged = true;

@@ -148,6 +148,18 @@ test('retries leave half of the workers to first attempts while any wait, and ta
   expect(attempts()).toEqual([1, 1, 2, 2]);
 });
 
+test('first attempts get their share though more retries wait than there are places', async () => {
+  const rig = await startDeliveryRig({ workers: 1, policy: { scheduleMs: [1000, 1000] } });
+  await rig.accept(...numbered(300));
+  for (let index = 1; index <= 300; index += 1) await rig.answer(`d${index}`, 503);
+  await rig.pass(1000);
+  await rig.accept(...numbered(20, { handler: 'push' }));
+  const sent = rig.threads.sent.length;
+  for (let answers = 0; answers < 20; answers += 1) await rig.answer(rig.open()[0] ?? '', 503);
+  const { length: fresh } = rig.threads.sent.slice(sent).filter(({ attempt }) => attempt === 1);
+  expect(fresh).toBeGreaterThanOrEqual(9);
+});
+
 describe('an operator', () => {
   test('pauses a pool, whose backlog is kept, and lets it go on', async () => {
     const rig = await startDeliveryRig({ workers: 1 });

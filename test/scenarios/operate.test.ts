@@ -133,6 +133,18 @@ test('a test request goes through a handler, marked, and is neither delivery nor
   expect(await rig.metric('event_pusher_spool_depth{pool="http_pool",state="waiting"}')).toBe(0);
 });
 
+test('a test request meets the callbacks at delivery, and tells what they made of the answer', async () => {
+  const handlers = '[[modules.mod_event_pusher.backend.http]]\nname = "own"\npath = "/notifications"\ncallback_module = "own"\n';
+  const module = `export function handleResponse({ message: { context } }) {
+    context.set('DLV_RESPONSE_STATUS', '406');
+    context.set('DLV_RESPONSE_STATUS_DETAIL', 'suppressed');
+    return 1;
+  }\n`;
+  await using service = await startOperated({ handlers, files: { 'own.mjs': module } });
+  const { code, stdout } = await runCli(['send-test', 'own', '--config', service.file]);
+  expect([code, stdout]).toEqual([1, expect.stringMatching(/answered 200 .*accepted {2}no: status 406 suppressed\n$/s)]);
+});
+
 test('what a handler that went was owed is kept, shown, and moved to another', async () => {
   let status = 503;
   await using service = await startOperated({ script: (): Answer => ({ kind: 'answer', status }), pool: 'retry.schedule = ["1h"]' });

@@ -2,12 +2,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { createDeferred } from '../../src/kit/deferred.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { eventually } from '../support/eventually.ts';
 import { type PushRig, type PushRigOptions, startPushRig } from '../support/push-rig.ts';
 import type { LogLine } from '../support/pusher.ts';
 import { type ScriptedChat, startScriptedChat } from '../support/scripted-chat.ts';
-import { startTarget } from '../support/target.ts';
+import { type Answer, startTarget } from '../support/target.ts';
 
 const handler = (name: string, more = '') => `[[modules.mod_event_pusher.http.handlers]]\nname = "${name}"\npath = "/${name}"\n${more}\n`;
 const poolTable = (name: string, origin: string) =>
@@ -219,6 +220,26 @@ test('a pool that changed sends to its new backend, and what it owed before goes
   await rig.settled(3);
   const messages = other.requests.map(({ body }) => new URLSearchParams(body.toString()).get('message'));
   expect(messages.sort()).toEqual(['moved', 'sick']);
+});
+
+test('what is in flight at a pool that is being replaced may end when the service is stopped meanwhile', async () => {
+  await using chat = await startScriptedChat();
+  await using other = await startTarget();
+  const held = createDeferred<Answer>();
+  await using rig = await startRig(chat, { handlers: steady, script: () => held.promise });
+  chat.say('in flight');
+  await rig.backend.received(1);
+  void rig.reload((text) => text.replace(rig.backend.origin, other.origin)).catch(() => undefined); // it is stopped before that is told
+  await eventually(async () => expect((await rig.pusher.get('/metrics')).text).not.toContain('event_pusher_workers{'));
+  const stopped = rig.pusher.stop();
+  await rig.pusher.said((line) => line.event === 'stopping');
+  held.resolve({ kind: 'answer' });
+  expect(await stopped).toBe(0);
+
+  await rig.pusher.start();
+  chat.say('after');
+  await other.received(1);
+  expect(other.requests.map(({ body }) => new URLSearchParams(body.toString()).get('message'))).toEqual(['after']);
 });
 
 test('callbacks at delivery are loaded anew in the threads of their pool', async () => {
