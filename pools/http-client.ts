@@ -3,9 +3,7 @@ import { Connection } from './connection.ts';
 import type { PoolThreadSettings } from './contract.ts';
 import type { Dial } from './dial.ts';
 import type { Exchange } from './exchange.ts';
-import { gotWorkers } from './got-worker.ts';
 import { requestHeaders } from './request-headers.ts';
-import { UndiciWorker } from './undici-worker.ts';
 import type { Worker } from './worker.ts';
 
 /** Puts exchanges on the wire, over connections to one origin. Follows no redirect, retries nothing. */
@@ -24,6 +22,7 @@ export interface HttpClient {
 
 export interface HttpClientSurroundings {
   readonly settings: PoolThreadSettings;
+  readonly newWorker: NewWorker;
   readonly clock: Clock;
   readonly dial: Dial;
 }
@@ -32,9 +31,8 @@ export interface HttpClientSurroundings {
  * One connection per worker, made when it is first needed. The worker that was used last is used first, so that a quiet
  * pool keeps few connections, and keeps them warm.
  */
-export function createHttpClient({ settings, clock, dial }: HttpClientSurroundings): HttpClient {
+export function createHttpClient({ settings, newWorker, clock, dial }: HttpClientSurroundings): HttpClient {
   const { userAgent } = settings;
-  const newWorker = workerMaker(settings);
   const workers: Worker[] = [];
   const idle: Worker[] = [];
 
@@ -70,12 +68,19 @@ export function createHttpClient({ settings, clock, dial }: HttpClientSurroundin
   };
 }
 
-function workerMaker({ client, origin }: PoolThreadSettings): (connection: Connection) => Worker {
+export type NewWorker = (connection: Connection) => Worker;
+
+/** Loads the pool's client, and only that: each of them takes some 20 MB of every thread that knows it. */
+export async function loadClient({ client, origin }: PoolThreadSettings): Promise<NewWorker> {
   switch (client) {
-    case 'got':
+    case 'got': {
+      const { gotWorkers } = await import('./got-worker.ts');
       return gotWorkers(origin);
-    case 'undici':
+    }
+    case 'undici': {
+      const { UndiciWorker } = await import('./undici-worker.ts');
       return (connection) => new UndiciWorker(origin, connection);
+    }
     default:
       return client satisfies never;
   }

@@ -7,7 +7,7 @@ import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThrea
 import { createDeadlines } from './deadlines.ts';
 import { createDial } from './dial.ts';
 import { Exchange, type ExchangeSurroundings } from './exchange.ts';
-import { createHttpClient } from './http-client.ts';
+import { createHttpClient, loadClient, type NewWorker } from './http-client.ts';
 import { unsendable } from './request-headers.ts';
 import { createCallbackCaller } from './session/call-callback.ts';
 import { createMessageCarrier } from './session/carry-message.ts';
@@ -31,10 +31,11 @@ export interface ThreadSurroundings {
  */
 export async function serve({ port, settings, clock, importModule }: ThreadSurroundings): Promise<void> {
   const modules = await loadModules(settings.handlers, importModule);
+  const newWorker = await loadClient(settings);
   const stopped = createDeferred<void>();
   const post = (message: FromPoolThread): void => port.postMessage(message);
   const outcomes = createOutcomeBatch(clock, post);
-  const { client, sessions, dispositions, carry } = createCarriers({ settings, clock, modules, post, onOutcome: outcomes.add });
+  const { client, sessions, dispositions, carry } = createCarriers({ settings, newWorker, clock, modules, post, onOutcome: outcomes.add });
   const queue = createWorkerQueue(settings.workers, carry);
 
   port.on('message', (message: ToPoolThread) => {
@@ -62,20 +63,21 @@ export async function serve({ port, settings, clock, importModule }: ThreadSurro
 }
 
 interface CarriersOptions extends Pick<ThreadSurroundings, 'clock' | 'settings'> {
+  readonly newWorker: NewWorker;
   readonly modules: ReadonlyMap<string, HandlerModule>;
   readonly post: (message: FromPoolThread) => void;
   readonly onOutcome: (outcome: KeyedOutcome) => void;
 }
 
 /** What carries jobs: those with a message go through their handler's callbacks, the others straight to the client. */
-function createCarriers({ settings, clock, modules, post, onOutcome }: CarriersOptions) {
+function createCarriers({ settings, newWorker, clock, modules, post, onOutcome }: CarriersOptions) {
   const patience = { timeoutMs: settings.callbackTimeoutMs, timers: systemTimers };
   const caller = createCallbackCaller({ ...patience, report: (failure) => post({ kind: 'callback-failed', ...failure }) });
   const dispositions = createDispositions(patience);
   const sessions = createSessions(modules, caller);
 
   const dial = createDial(settings);
-  const client = createHttpClient({ settings, clock, dial: modules.size === 0 ? dial : sessions.over(dial) });
+  const client = createHttpClient({ settings, newWorker, clock, dial: modules.size === 0 ? dial : sessions.over(dial) });
   const shared = { settings, clock, deadlines: createDeadlines(clock) };
   const around: ExchangeSurroundings = { ...shared, onOutcome: (key, outcome) => onOutcome({ key, outcome }) };
   const carryMessage = createMessageCarrier({ settings, modules, caller, sessions, dispositions, client, around: shared, onOutcome });
