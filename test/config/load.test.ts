@@ -113,7 +113,8 @@ test('every default is filled in', async () => {
     notices: [],
   });
   expect(config.pools[0]?.retry.scheduleMs).toEqual([1, 5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200].map((s) => s * 1000));
-  expect(config.attachments[0]?.secret.reveal()).toBe('a secret of the test');
+  const [chat] = config.attachments;
+  expect(chat?.type === 'component' && chat.secret.reveal()).toBe('a secret of the test');
 });
 
 test('an attachment without hosts has the general ones; all hosts together are local', async () => {
@@ -124,7 +125,7 @@ test('an attachment without hosts has the general ones; all hosts together are l
     ['chat', ['localhost']],
     ['other', ['example.org']],
   ]);
-  expect(config.attachments[1]?.service).toEqual({ host: '::1', port: 5348 });
+  expect(config.attachments[1]).toMatchObject({ service: { host: '::1', port: 5348 } });
   expect(config.hosts).toEqual(['example.org', 'localhost']);
 });
 

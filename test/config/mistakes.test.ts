@@ -195,8 +195,11 @@ test.each<[text: string, line: string]>([
   // attachments
   ['attach = 1', 'attach: received 1, expected tables: [attach.NAME]'],
   ['[attach]\ntype = "component"', 'attach.type: received "component", expected a table'],
-  ['[attach.me]\ntype = "client"', 'attach.me.type: received "client", expected component ("client" is not available in this version)'],
-  ['[attach.me]\ntype = "http"', 'attach.me.type: received "http", expected component ("http" is not available in this version)'],
+  [
+    '[attach.me]\ntype = "client"',
+    'attach.me.type: received "client", expected one of component, http ("client" is not available in this version)',
+  ],
+  ['[attach.me]\ntype = "htp"', 'attach.me.type: received "htp", expected one of component, http (did you mean "http"?)'],
   [
     `${attachment}secrt = "hunter2"`,
     'attach.chat.secrt: received an unknown key, expected one of type, service, domain, secret, feed, hosts, max_stanza_bytes, max_uncommitted_bytes, ping_interval, ping_timeout, connect_timeout, reconnect_max (did you mean "secret"?)',
