@@ -234,6 +234,11 @@ describe('a request that is not taken', () => {
     });
   });
 
+  test('comes from a pusher, as where a pool leads to the listener', async () => {
+    const headers = { 'content-type': formType, 'event-pusher-attempt': '1' };
+    expect(await refused(within({}), { headers })).toEqual({ status: 403, text: 'nothing is taken from a pusher', skipped: ['own'] });
+  });
+
   test('has a body of unknown length', async () => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 
 /** Why a request became no packet; bounded, since it is a label. */
-export type SkipReason = 'forged' | 'malformed' | 'overloaded' | 'rate-limited' | 'unauthorized' | 'unknown-host';
+export type SkipReason = 'forged' | 'malformed' | 'overloaded' | 'own' | 'rate-limited' | 'unauthorized' | 'unknown-host';
 
 /** How a request is answered that was not taken. The text is for people: MongooseIM itself reads no answer. */
 export interface Refusal {

@@ -11,7 +11,7 @@ export type Door = (request: IncomingMessage) => Refusal | undefined;
 const formType = /^application\/x-www-form-urlencoded *(?:; *charset="?utf-8"? *)?$/i;
 
 /**
- * Lets in what is addressed right, comes from no browser, shows the credentials, keeps to the rate limit, and announces
+ * Lets in what is addressed right, comes from no browser and no pusher, shows the credentials, keeps to the rate limit, and announces
  * a form that is not too large. Strangers do not count against the rate limit.
  */
 export function createDoor(attachment: HttpAttachment, clock: Pick<Clock, 'monotonic'>): Door {
@@ -32,6 +32,7 @@ export function createDoor(attachment: HttpAttachment, clock: Pick<Clock, 'monot
   return (request) =>
     misdirected(request, attachment.path) ??
     fromBrowser(request.headers) ??
+    fromPusher(request.headers) ??
     (isKnown(request.headers.authorization) ? undefined : unknown) ??
     throttled() ??
     unfit(request.headers, attachment.maxBodyBytes);
@@ -46,6 +47,11 @@ function misdirected({ method, url = '' }: IncomingMessage, path: string): Refus
 /** A page in a browser of this machine could post a form here too, and so forge messages; its browser says so (Fetch §3.2). */
 function fromBrowser({ origin }: IncomingHttpHeaders): Refusal | undefined {
   return origin === undefined ? undefined : { status: 403, reason: 'forged', text: 'nothing is taken from web pages' };
+}
+
+/** A push must never come back as a packet: with a pool that leads here it would be pushed for ever. */
+function fromPusher({ 'event-pusher-attempt': attempt }: IncomingHttpHeaders): Refusal | undefined {
+  return attempt === undefined ? undefined : { status: 403, reason: 'own', text: 'nothing is taken from a pusher' };
 }
 
 const unknown: Refusal = {
