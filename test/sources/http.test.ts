@@ -370,12 +370,24 @@ describe('the listener', () => {
     ['says nothing', ''],
     ['does not end its headers', 'POST / HTTP/1.1\r\nHost: x\r\n'],
     ['does not send its body', mongooseimPost(hello).slice(0, -1)],
+    ['does not send a body that is too large anyway', mongooseimPost('x'.repeat(70_000)).slice(0, -1)],
   ])('closes the connection of a client that %s', async (_, bytes) => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);
     client.send(bytes);
     await eventually(() => client.closed, { withinMs: 20_000 });
     expect(chatServer.packets).toEqual([]);
+  });
+
+  test('keeps no connection of a stranger', async () => {
+    await using chatServer = await startHttpSource({ attachment: { credentials: { username: 'mim', password: new Secret('s3cret') } } });
+    using client = await openHttpConnection(chatServer.port);
+    const bytes = mongooseimPost(hello);
+    client.send(bytes.slice(0, -1));
+    client.send(bytes.slice(-1));
+    const answer = await client.answer();
+    expect([answer?.status, answer?.headers.get('connection')]).toEqual([401, 'close']);
+    await eventually(() => client.closed);
   });
 
   test('survives a client that goes away in the middle', async () => {

@@ -11,6 +11,9 @@ export interface Refusal {
   readonly reason: SkipReason;
 }
 
+/** Who is told these has no business here: the connection ends, so that such cannot take the places of others. */
+export const strangers: ReadonlySet<SkipReason> = new Set(['forged', 'own', 'unauthorized']);
+
 /** Sends an answer. `last`: the connection ends behind it. */
 export function sendAnswer(
   response: ServerResponse,

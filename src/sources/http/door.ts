@@ -11,8 +11,8 @@ export type Door = (request: IncomingMessage) => Refusal | undefined;
 const formType = /^application\/x-www-form-urlencoded *(?:; *charset="?utf-8"? *)?$/i;
 
 /**
- * Lets in what is addressed right, comes from no browser and no pusher, shows the credentials, keeps to the rate limit, and announces
- * a form that is not too large. Strangers do not count against the rate limit.
+ * Lets in what comes from no browser and no pusher, shows the credentials, is addressed right, keeps to the rate limit,
+ * and announces a form that is not too large. Strangers learn nothing but that, and do not count against the rate limit.
  */
 export function createDoor(attachment: HttpAttachment, clock: Pick<Clock, 'monotonic'>): Door {
   const bucket = attachment.rateLimit === undefined ? unlimited : createTokenBucket(attachment.rateLimit);
@@ -30,18 +30,12 @@ export function createDoor(attachment: HttpAttachment, clock: Pick<Clock, 'monot
   }
 
   return (request) =>
-    misdirected(request, attachment.path) ??
     fromBrowser(request.headers) ??
     fromPusher(request.headers) ??
     (isKnown(request.headers.authorization) ? undefined : unknown) ??
+    misdirected(request, attachment.path) ??
     throttled() ??
     unfit(request.headers, attachment.maxBodyBytes);
-}
-
-function misdirected({ method, url = '' }: IncomingMessage, path: string): Refusal | undefined {
-  if (url.split('?', 1)[0] !== path) return { status: 404, reason: 'malformed', text: `posts are taken at ${path} alone` };
-  if (method === 'POST') return undefined;
-  return { status: 405, headers: { allow: 'POST' }, reason: 'malformed', text: 'only POST is taken here' };
 }
 
 /** A page in a browser of this machine could post a form here too, and so forge messages; its browser says so (Fetch §3.2). */
@@ -69,6 +63,12 @@ function credentialCheck(credentials: HttpAttachment['credentials']): (header: s
     const offered = /^Basic +([\w+/=-]+) *$/i.exec(header)?.[1];
     return offered !== undefined && expected.matches(Buffer.from(offered, 'base64').toString());
   };
+}
+
+function misdirected({ method, url = '' }: IncomingMessage, path: string): Refusal | undefined {
+  if (url.split('?', 1)[0] !== path) return { status: 404, reason: 'malformed', text: `posts are taken at ${path} alone` };
+  if (method === 'POST') return undefined;
+  return { status: 405, headers: { allow: 'POST' }, reason: 'malformed', text: 'only POST is taken here' };
 }
 
 function unfit(headers: IncomingHttpHeaders, maxBytes: number): Refusal | undefined {

@@ -5,6 +5,7 @@
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { finished } from 'node:stream/promises';
 import type { PacketId } from '../../../pools/contract.ts';
 import type { HttpAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
@@ -21,7 +22,7 @@ import type { Accept } from '../../packet/receipt.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import { createFlow } from '../flow.ts';
 import type { Source } from '../source.ts';
-import { type Refusal, type SkipReason, sendAnswer } from './answer.ts';
+import { type Refusal, type SkipReason, sendAnswer, strangers } from './answer.ts';
 import { createDoor } from './door.ts';
 import { type PostedForm, readForm } from './posted-form.ts';
 import { postedStanza } from './posted-stanza.ts';
@@ -62,10 +63,13 @@ export function createHttpSource(options: HttpOptions): Source {
   let stopping = false;
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const answer = door(request) ?? (await take(request));
+    const refusal = door(request);
+    const isStranger = refusal !== undefined && strangers.has(refusal.reason);
+    if (isStranger) await skipped(request);
+    const answer = refusal ?? (await take(request));
     if (answer === undefined) return;
     if ('reason' in answer) skip(answer.reason);
-    sendAnswer(response, answer, { last: stopping });
+    sendAnswer(response, answer, { last: isStranger || stopping });
   }
 
   /** Undefined: the client has gone. */
@@ -148,6 +152,11 @@ export function createHttpSource(options: HttpOptions): Source {
     renewWant: () => undefined, // MongooseIM posts what its own module chooses
     ...createLifecycle({ start, stop }),
   };
+}
+
+/** Reads what nobody wants to its end: closed before that, a connection is reset, and the answer may be lost. */
+async function skipped(request: IncomingMessage): Promise<void> {
+  await finished(request.resume()).catch(() => undefined); // reset, or too slow
 }
 
 /** As long as its `content-length` says, which the parser sees to. Undefined: the client went away before its end. */
