@@ -42,7 +42,7 @@ export async function startHttpSource({ attachment, callbacks, disk, timers = sy
 
   const spool = createMemorySpool({ clock, events });
   await spool.start();
-  const limits = { timeoutMs: 5000, blockTimeoutMs: 10_000 };
+  const limits = { timeoutMs: 600_000, blockTimeoutMs: 10_000 }; // a test's callback takes as long as it likes
   const newId = () => `delivery-${stored.length + 1}` as DeliveryId;
   const handlers = [makeHandler({}, callbacks)];
   const evaluator = createEvaluator({ clock, timers: systemTimers, events, limits, watch: unwatched, newId, handlers });
