@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type onRequestAsyncHookHandler } from 'fastify';
-import { ServiceError, toError } from '../kit/errors.ts';
+import { ServiceError } from '../kit/errors.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
+import { listenProblem } from '../kit/listen-problem.ts';
 import type { Secret } from '../kit/secret.ts';
 import { packageVersion } from '../kit/version.ts';
 import type { Health } from '../telemetry/health.ts';
@@ -53,7 +54,9 @@ export function createAdmin(options: AdminOptions): Admin {
     try {
       await app.listen({ host, port });
     } catch (cause) {
-      throw new ServiceError('ADMIN_LISTEN_FAILED', `cannot listen on ${host}:${port}: ${explain(cause)}`, { cause });
+      throw new ServiceError('ADMIN_LISTEN_FAILED', `cannot listen on ${host}:${port}: ${listenProblem(cause, '[admin] listen')}`, {
+        cause,
+      });
     }
   };
   return {
@@ -63,14 +66,6 @@ export function createAdmin(options: AdminOptions): Admin {
     },
     ...createLifecycle({ start, stop: () => app.close() }),
   };
-}
-
-function explain(cause: unknown): string {
-  const { message } = toError(cause);
-  if (message.includes('EADDRINUSE')) return 'another program listens there; stop it, or change [admin] listen';
-  if (message.includes('EACCES')) return 'this user may not; take a port above 1023 in [admin] listen';
-  if (message.includes('EADDRNOTAVAIL')) return 'this machine does not have that address; change [admin] listen';
-  return `${message}; check [admin] listen`;
 }
 
 /** What holds for every request, whatever it asks for. */

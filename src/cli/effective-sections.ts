@@ -1,4 +1,4 @@
-import type { ComponentAttachment, Config, HandlerConfig, ListenConfig, PoolConfig } from '../config/config.ts';
+import type { Attachment, ComponentAttachment, Config, HandlerConfig, HttpAttachment, ListenConfig, PoolConfig } from '../config/config.ts';
 import { createMask } from '../config/mask.ts';
 import { durationText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
 import { withoutSecrets } from './without-secrets.ts';
@@ -16,24 +16,42 @@ export function effectiveSections(config: Config): readonly TomlSection[] {
   return sections.map((section) => ({ ...section, entries: withoutSecrets(section.entries, mask) }));
 }
 
-function attachmentSection(attachment: ComponentAttachment): TomlSection {
-  const { host, port } = attachment.service;
+function attachmentSection(attachment: Attachment): TomlSection {
   return {
     title: `[attach.${tomlKey(attachment.name)}]`,
-    entries: {
-      type: attachment.type,
-      service: `xmpp://${hostText(host)}:${port}`,
-      domain: attachment.domain,
-      secret: attachment.secret,
-      feed: attachment.feed,
-      hosts: attachment.hosts,
-      max_stanza_bytes: sizeText(attachment.maxStanzaBytes),
-      max_uncommitted_bytes: sizeText(attachment.maxUncommittedBytes),
-      ping_interval: durationText(attachment.pingIntervalMs),
-      ping_timeout: durationText(attachment.pingTimeoutMs),
-      connect_timeout: durationText(attachment.connectTimeoutMs),
-      reconnect_max: durationText(attachment.reconnectCapMs),
-    },
+    entries: attachment.type === 'component' ? componentEntries(attachment) : httpEntries(attachment),
+  };
+}
+
+function componentEntries(attachment: ComponentAttachment): TomlSection['entries'] {
+  const { host, port } = attachment.service;
+  return {
+    type: attachment.type,
+    service: `xmpp://${hostText(host)}:${port}`,
+    domain: attachment.domain,
+    secret: attachment.secret,
+    feed: attachment.feed,
+    hosts: attachment.hosts,
+    max_stanza_bytes: sizeText(attachment.maxStanzaBytes),
+    max_uncommitted_bytes: sizeText(attachment.maxUncommittedBytes),
+    ping_interval: durationText(attachment.pingIntervalMs),
+    ping_timeout: durationText(attachment.pingTimeoutMs),
+    connect_timeout: durationText(attachment.connectTimeoutMs),
+    reconnect_max: durationText(attachment.reconnectCapMs),
+  };
+}
+
+function httpEntries(attachment: HttpAttachment): TomlSection['entries'] {
+  return {
+    type: attachment.type,
+    listen: listenText(attachment.listen),
+    path: attachment.path,
+    username: attachment.credentials?.username,
+    password: attachment.credentials?.password,
+    hosts: attachment.hosts,
+    max_body_bytes: sizeText(attachment.maxBodyBytes),
+    max_uncommitted_bytes: sizeText(attachment.maxUncommittedBytes),
+    ...rateLimitEntries(attachment.rateLimit),
   };
 }
 
@@ -147,7 +165,7 @@ function serviceSections({ callbacks, spool, admin, metrics, drainTimeoutMs }: C
   ];
 }
 
-function listenText({ host, port }: ListenConfig): string {
+function listenText({ host, port }: Pick<ListenConfig, 'host' | 'port'>): string {
   return `${hostText(host)}:${port}`;
 }
 

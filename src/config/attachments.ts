@@ -1,28 +1,25 @@
-import type { ComponentAttachment } from './config.ts';
+import type { Attachment, ComponentAttachment, HttpAttachment } from './config.ts';
+import { isLoopback } from './loopback.ts';
 import type { Reading } from './reading.ts';
-import { type ComponentSection, componentSchema } from './schema/attachment.ts';
+import { attachmentSchema, type ComponentSection, componentSchema, type HttpSection, httpSchema } from './schema/attachment.ts';
+import { rateLimitOf } from './schema/rate-limit.ts';
 import { isTable, type Path, showPath } from './table.ts';
 
 /** Reads `[attach.*]`. `generalHosts` are the hosts of an attachment that names none; undefined when they have mistakes. */
-export function readAttachments(
-  value: unknown,
-  generalHosts: readonly string[] | undefined,
-  reading: Reading,
-): readonly ComponentAttachment[] {
+export function readAttachments(value: unknown, generalHosts: readonly string[] | undefined, reading: Reading): readonly Attachment[] {
   if (value === undefined) return [];
   if (!isTable(value)) {
     reading.mistake(['attach'], { expected: 'tables: [attach.NAME]' });
     return [];
   }
 
-  const attachments: ComponentAttachment[] = [];
+  const attachments: Attachment[] = [];
   for (const [name, entry] of Object.entries(value)) {
-    const path = ['attach', name];
-    if (isOfLaterVersion(entry, path, reading)) continue;
-    const read = reading.read(componentSchema, entry, path);
-    if (read !== undefined) attachments.push(normalize(name, read, generalHosts ?? []));
-    if (read !== undefined && read.hosts === undefined && generalHosts?.length === 0) {
-      reading.mistake([...path, 'hosts'], { expected: 'a list of domain names here, or in general.hosts' });
+    const attachment = isOfLaterVersion(entry, ['attach', name], reading) ? undefined : readOne(name, entry, reading);
+    if (attachment === undefined) continue;
+    attachments.push({ ...attachment, hosts: [...new Set(attachment.hosts ?? generalHosts ?? [])] });
+    if (attachment.hosts === undefined && generalHosts?.length === 0) {
+      reading.mistake(['attach', name, 'hosts'], { expected: 'a list of domain names here, or in general.hosts' });
     }
   }
   checkTogether(attachments, reading);
@@ -31,12 +28,34 @@ export function readAttachments(
 
 function isOfLaterVersion(entry: unknown, path: Path, reading: Reading): boolean {
   const type = isTable(entry) ? entry['type'] : undefined;
-  if (type !== 'client' && type !== 'http') return false;
-  reading.mistake([...path, 'type'], { expected: 'component', hint: `"${type}" is not available in this version` });
+  if (type !== 'client') return false;
+  reading.mistake([...path, 'type'], { expected: 'one of component, http', hint: `"${type}" is not available in this version` });
   return true;
 }
 
-function normalize(name: string, read: ComponentSection, generalHosts: readonly string[]): ComponentAttachment {
+/** An attachment that may yet have to be given the hosts of all. */
+type Read<A extends Attachment> = Omit<A, 'hosts'> & { readonly hosts: readonly string[] | undefined };
+
+function readOne(name: string, entry: unknown, reading: Reading): Read<ComponentAttachment> | Read<HttpAttachment> | undefined {
+  const path = ['attach', name];
+  const type = reading.read(attachmentSchema, entry, path)?.type;
+  switch (type) {
+    case 'component': {
+      const section = reading.read(componentSchema, entry, path);
+      return section && componentOf(name, section);
+    }
+    case 'http': {
+      const section = reading.read(httpSchema, entry, path);
+      return section && httpOf(name, section, reading);
+    }
+    case undefined:
+      return undefined;
+    default:
+      return type satisfies never;
+  }
+}
+
+function componentOf(name: string, read: ComponentSection): Read<ComponentAttachment> {
   return {
     type: read.type,
     name,
@@ -44,7 +63,7 @@ function normalize(name: string, read: ComponentSection, generalHosts: readonly 
     domain: read.domain,
     secret: read.secret,
     feed: read.feed,
-    hosts: [...new Set(read.hosts ?? generalHosts)],
+    hosts: read.hosts,
     maxStanzaBytes: read.max_stanza_bytes,
     maxUncommittedBytes: read.max_uncommitted_bytes,
     pingIntervalMs: read.ping_interval,
@@ -54,20 +73,47 @@ function normalize(name: string, read: ComponentSection, generalHosts: readonly 
   };
 }
 
+function httpOf(name: string, read: HttpSection, reading: Reading): Read<HttpAttachment> {
+  return {
+    type: read.type,
+    name,
+    listen: read.listen,
+    path: read.path,
+    credentials: credentialsOf(name, read, reading),
+    hosts: read.hosts,
+    maxBodyBytes: read.max_body_bytes,
+    maxUncommittedBytes: read.max_uncommitted_bytes,
+    rateLimit: read.rate_limit && rateLimitOf(read.rate_limit),
+  };
+}
+
+/** A name and its password come together, and what other machines can reach needs both: whoever can post can forge messages. */
+function credentialsOf(name: string, { listen, username, password }: HttpSection, reading: Reading): HttpAttachment['credentials'] {
+  if (username !== undefined && password !== undefined) return { username, password };
+
+  const wanted = username !== undefined || password !== undefined ? 'since they come together' : undefined;
+  const reason = isLoopback(listen.host) ? wanted : `since listen (${listen.host}) is reachable from other machines`;
+  if (reason !== undefined) {
+    const missing = username === undefined ? 'username' : 'password';
+    reading.mistake(['attach', name, missing], { expected: `username and password, ${reason}` });
+  }
+  return undefined;
+}
+
 /** What no attachment can see alone: whose hosts and domains they are. */
-function checkTogether(attachments: readonly ComponentAttachment[], reading: Reading): void {
+function checkTogether(attachments: readonly Attachment[], reading: Reading): void {
   const owners = new Map<string, Path>();
   const everyHost = new Set(attachments.flatMap(({ hosts }) => hosts));
 
-  for (const { name, domain, hosts } of attachments) {
-    const path = ['attach', name];
-    if (everyHost.has(domain)) {
+  for (const attachment of attachments) {
+    const path = ['attach', attachment.name];
+    if (attachment.type === 'component' && everyHost.has(attachment.domain)) {
       reading.mistake([...path, 'domain'], {
         expected: 'a domain of the component’s own, which is no host',
-        hint: `for example "pusher.${domain}"`,
+        hint: `for example "pusher.${attachment.domain}"`,
       });
     }
-    for (const host of hosts) {
+    for (const host of attachment.hosts) {
       const owner = owners.get(host);
       if (owner !== undefined) {
         const expected = `hosts of this attachment alone; "${host}" belongs to ${showPath(owner)}`;

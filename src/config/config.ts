@@ -11,7 +11,7 @@ export interface Config {
   /** Domains whose users are local: the union of `general.hosts` and the attachments' hosts. */
   readonly hosts: readonly string[];
   readonly logLevel: LogLevel;
-  readonly attachments: readonly ComponentAttachment[];
+  readonly attachments: readonly Attachment[];
   readonly pools: readonly PoolConfig[];
   /** In the order of the file: the order in which they meet a packet. */
   readonly handlers: readonly HandlerConfig[];
@@ -28,6 +28,8 @@ export interface Config {
 }
 
 export type LogLevel = 'debug' | 'error' | 'fatal' | 'info' | 'silent' | 'warn';
+
+export type Attachment = ComponentAttachment | HttpAttachment;
 
 export interface ComponentAttachment {
   readonly type: 'component';
@@ -49,6 +51,25 @@ export interface ComponentAttachment {
   readonly connectTimeoutMs: number;
   /** Reconnect waits double from 1 s up to this. */
   readonly reconnectCapMs: number;
+}
+
+/** A listener for the posts of MongooseIM's `mod_event_pusher_http`. */
+export interface HttpAttachment {
+  readonly type: 'http';
+  readonly name: string;
+  /** Port 0 takes any free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** What requests must ask for; starts with `/`. */
+  readonly path: string;
+  /** What requests must show (RFC 7617); undefined: anybody who reaches the listener may post. */
+  readonly credentials: { readonly username: string; readonly password: Secret } | undefined;
+  /** Local virtual hosts that this server serves. */
+  readonly hosts: readonly string[];
+  readonly maxBodyBytes: number;
+  /** Bytes taken but not yet on disk, at most: then requests are turned away. */
+  readonly maxUncommittedBytes: number;
+  /** Undefined: no limit. */
+  readonly rateLimit: RateLimit | undefined;
 }
 
 export interface PoolConfig {

@@ -1,8 +1,9 @@
-import type { CircuitBreakerConfig, PoolConfig, RateLimit } from './config.ts';
+import type { CircuitBreakerConfig, PoolConfig } from './config.ts';
 import type { HostConfig } from './host-config.ts';
 import { noticeDifferences } from './pool-notices.ts';
 import { type Reading, unknownAmong } from './reading.ts';
 import { type PoolSection, poolSchema } from './schema/pool.ts';
+import { rateLimitOf } from './schema/rate-limit.ts';
 import { asTable, isTable, type Path, type Table } from './table.ts';
 import { readTls } from './tls.ts';
 
@@ -146,10 +147,6 @@ async function normalize(pool: PoolSection, path: Path, reading: Reading): Promi
     overflow: pool.overflow,
     tls: await readTls(connection.tls, [...connectionPath, 'tls'], reading),
   };
-}
-
-function rateLimitOf({ requests, per, burst = requests }: NonNullable<PoolSection['rate_limit']>): RateLimit {
-  return { requests, perMs: per, burst };
 }
 
 function circuitBreakerOf(section: PoolSection['circuit_breaker'], path: Path, reading: Reading): CircuitBreakerConfig {

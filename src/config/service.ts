@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Config, ListenConfig, SpoolConfig } from './config.ts';
+import { isLoopback } from './loopback.ts';
 import type { Reading } from './reading.ts';
 import { adminSchema, callbacksSchema, metricsSchema, serviceSchema, spoolSchema } from './schema/service.ts';
 import type { Table } from './table.ts';
@@ -49,8 +50,4 @@ export function readAdmin(value: unknown, reading: Reading): ListenConfig | unde
     reading.mistake(['admin', 'token'], { expected: `a token, since admin.listen (${host}) is reachable from other machines` });
   }
   return { host, port, token: admin.token };
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }

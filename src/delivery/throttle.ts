@@ -1,6 +1,6 @@
 import type { RateLimit } from '../config/config.ts';
+import { createTokenBucket, unlimited } from '../kit/token-bucket.ts';
 import type { EventSink } from '../telemetry/events.ts';
-import { createTokenBucket, unlimited } from './token-bucket.ts';
 
 /** A pool's rate limit. Instants are of a clock that never jumps, ms. */
 export interface Throttle {

@@ -135,7 +135,10 @@ export function createIntake({ evaluate, append, onFailed, events }: IntakeOptio
 
   function leave(stream: Stream, passage: Passage): void {
     stream.oldest = passage.next;
-    if (stream.oldest === undefined) stream.newest = undefined;
+    if (stream.oldest === undefined) {
+      stream.newest = undefined;
+      if (!stream.broken) streams.delete(passage.receipt.stream); // there may be as many names as there are users
+    }
     uncommitted -= 1;
     if (uncommitted > 0) return;
     idle?.resolve();

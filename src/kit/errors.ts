@@ -3,6 +3,7 @@ export const errorCodes = {
   ADMIN_LISTEN_FAILED: 'The admin listener cannot be opened: its address is in use or not of this machine; see `[admin] listen`.',
   ADMIN_REFUSED: 'A running service did not do what a command asked of it; the message is its own.',
   ADMIN_UNREACHABLE: 'A command found no running service at `[admin] listen`, or at `--url`.',
+  ATTACH_LISTEN_FAILED: 'The listener of an attachment cannot be opened: its address is in use or not of this machine; see its `listen`.',
   ATTACH_REFUSED: 'The chat server refused the component: wrong secret, unknown domain, or the domain is already attached.',
   CALLBACK_BLOCKED: 'A callback held the thread longer than `[callbacks] block_timeout`; the service thread was restarted.',
   CALLBACK_LOAD_FAILED: 'A callback module could not be found or imported, or what it exports is not what it should be.',

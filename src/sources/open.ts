@@ -1,8 +1,20 @@
-import type { ComponentAttachment } from '../config/config.ts';
+import type { Attachment } from '../config/config.ts';
 import { type ComponentOptions, createComponentSource } from './component/component.ts';
+import { createHttpSource } from './http/http.ts';
 import type { Source } from './source.ts';
 
 /** One source for each attachment. */
-export function openSources(attachments: readonly ComponentAttachment[], shared: Omit<ComponentOptions, 'attachment'>): readonly Source[] {
-  return attachments.map((attachment) => createComponentSource({ ...shared, attachment }));
+export function openSources(attachments: readonly Attachment[], shared: Omit<ComponentOptions, 'attachment'>): readonly Source[] {
+  return attachments.map((attachment) => open(attachment, shared));
+}
+
+function open(attachment: Attachment, shared: Omit<ComponentOptions, 'attachment'>): Source {
+  switch (attachment.type) {
+    case 'component':
+      return createComponentSource({ ...shared, attachment });
+    case 'http':
+      return createHttpSource({ ...shared, attachment });
+    default:
+      return attachment satisfies never;
+  }
 }

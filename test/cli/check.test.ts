@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { checkAsJson, renderCheck, renderMistakes } from '../../src/cli/check.ts';
 import { durationText, sizeText } from '../../src/cli/toml-text.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { attachment, load, mistakesOf, pool } from '../config/write-config.ts';
+import { attachment, listener, load, mistakesOf, pool } from '../config/write-config.ts';
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/config/${name}`, import.meta.url));
 
@@ -12,6 +12,12 @@ const everything = `
 hosts = ["localhost", "b.example"]
 loglevel = "debug"
 ${attachment}
+${listener}
+path = "/in"
+username = "mim"
+password = "a secret of the test"
+max_body_bytes = "8KiB"
+rate_limit = { requests = 50, burst = 100 }
 [outgoing_pools.http.slow]
 workers = 3
 client = "got"
@@ -47,7 +53,7 @@ test.each([
 ])('what is printed of %s is a configuration that comes to the same', async (_, text) => {
   const config = await load(text);
   const [toml = ''] = renderCheck(config).split(/\n\n(?:Requests go to|Notices):/);
-  const again = await load(toml.replace('[redacted]', 'a secret of the test'));
+  const again = await load(toml.replaceAll('[redacted]', 'a secret of the test'));
   // What is printed gives every key, so that something may be said of keys which the file left out.
   expect({ ...again, file: config.file, notices: config.notices }).toEqual(config);
 });
@@ -60,6 +66,13 @@ test('defaults are shown, secrets are not', async () => {
   expect(shown).toContain('retry.schedule = ["1s", "5s", "30s", "2m", "10m", "30m", "1h", "3h", "6h", "12h"]\n');
   expect(shown).toContain('secret = "[redacted]"\n');
   expect(shown).not.toContain('a secret of the test');
+});
+
+test('a listener for posts is shown as it would be written', async () => {
+  const shown = renderCheck(await load(listener));
+  expect(shown).toContain(
+    '[attach.mim]\ntype = "http"\nlisten = "127.0.0.1:8080"\npath = "/"\nhosts = ["mim.example"]\nmax_body_bytes = "64KiB"\nmax_uncommitted_bytes = "16MiB"\n',
+  );
 });
 
 test('after the configuration stands where each handler’s requests go, then the notices', async () => {
@@ -100,8 +113,11 @@ test('wide names and URLs stand on two lines', async () => {
 test('for programs there are the same facts as an object', async () => {
   const json: unknown = JSON.parse(JSON.stringify(checkAsJson(await load(everything))));
   expect(json).toMatchObject({
-    hosts: ['localhost', 'b.example'],
-    attachments: [{ name: 'chat', secret: '[redacted]' }],
+    hosts: ['localhost', 'b.example', 'mim.example'],
+    attachments: [
+      { name: 'chat', secret: '[redacted]' },
+      { name: 'mim', listen: { port: 8080 }, credentials: '[redacted]' },
+    ],
     pools: [{ id: 'slow', retry: { scheduleMs: [250, 90_000] } }],
     handlers: [{ name: 'mine', method: 'POST', url: 'http://127.0.0.1:8000/api/hook?x=1', holdMs: 'forever', ttlMs: 7_200_000 }],
     notices: [],

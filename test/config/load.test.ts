@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import type { Config } from '../../src/config/config.ts';
 import { loadAdmin, loadConfig } from '../../src/config/load.ts';
 import { effectiveUrl } from '../../src/config/url.ts';
-import { attachment, load, pool, writeConfig } from './write-config.ts';
+import { attachment, listener, load, pool, writeConfig } from './write-config.ts';
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/config/${name}`, import.meta.url));
 
@@ -113,7 +113,31 @@ test('every default is filled in', async () => {
     notices: [],
   });
   expect(config.pools[0]?.retry.scheduleMs).toEqual([1, 5, 30, 120, 600, 1800, 3600, 10_800, 21_600, 43_200].map((s) => s * 1000));
-  expect(config.attachments[0]?.secret.reveal()).toBe('a secret of the test');
+  const [chat] = config.attachments;
+  expect(chat?.type === 'component' && chat.secret.reveal()).toBe('a secret of the test');
+});
+
+test('a listener for posts has bounds, and no credentials where nobody else can reach it', async () => {
+  const config = await load(`${attachment}${listener}`);
+  expect(config.attachments[1]).toEqual({
+    type: 'http',
+    name: 'mim',
+    listen: { host: '127.0.0.1', port: 8080 },
+    path: '/',
+    credentials: undefined,
+    hosts: ['mim.example'],
+    maxBodyBytes: 65_536,
+    maxUncommittedBytes: 16_777_216,
+    rateLimit: undefined,
+  });
+  expect(config.hosts).toEqual(['localhost', 'mim.example']);
+});
+
+test('a listener for posts that other machines can reach has credentials', async () => {
+  const open = `${listener.replace('127.0.0.1', '[::]')}username = "mim"\npassword = "\${PASSWORD}"\nrate_limit = 90`;
+  const [mim] = (await load(open, { env: { PASSWORD: 'a secret of the test' } })).attachments;
+  expect(mim).toMatchObject({ credentials: { username: 'mim' }, rateLimit: { requests: 90, perMs: 1000, burst: 90 } });
+  expect(mim?.type === 'http' && mim.credentials?.password.reveal()).toBe('a secret of the test');
 });
 
 test('an attachment without hosts has the general ones; all hosts together are local', async () => {
@@ -124,7 +148,7 @@ test('an attachment without hosts has the general ones; all hosts together are l
     ['chat', ['localhost']],
     ['other', ['example.org']],
   ]);
-  expect(config.attachments[1]?.service).toEqual({ host: '::1', port: 5348 });
+  expect(config.attachments[1]).toMatchObject({ service: { host: '::1', port: 5348 } });
   expect(config.hosts).toEqual(['example.org', 'localhost']);
 });
 

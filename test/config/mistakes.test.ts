@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { ConfigInvalid } from '../../src/config/mistakes.ts';
-import { attachment, mistakeLines, pool, writeConfig } from './write-config.ts';
+import { attachment, listener, mistakeLines, pool, writeConfig } from './write-config.ts';
 
 const http = 'http://host[:port] or https://host[:port]';
 const handler = '[modules.mod_event_pusher.backend.http]\n';
@@ -195,8 +195,33 @@ test.each<[text: string, line: string]>([
   // attachments
   ['attach = 1', 'attach: received 1, expected tables: [attach.NAME]'],
   ['[attach]\ntype = "component"', 'attach.type: received "component", expected a table'],
-  ['[attach.me]\ntype = "client"', 'attach.me.type: received "client", expected component ("client" is not available in this version)'],
-  ['[attach.me]\ntype = "http"', 'attach.me.type: received "http", expected component ("http" is not available in this version)'],
+  [
+    '[attach.me]\ntype = "client"',
+    'attach.me.type: received "client", expected one of component, http ("client" is not available in this version)',
+  ],
+  ['[attach.me]\ntype = "htp"', 'attach.me.type: received "htp", expected one of component, http (did you mean "http"?)'],
+  [
+    `${listener}secret = "hunter2"`,
+    'attach.mim.secret: received an unknown key, expected one of type, listen, path, username, password, hosts, max_body_bytes, max_uncommitted_bytes, rate_limit',
+  ],
+  [
+    listener.replace(/listen.*/, ''),
+    'attach.mim.listen: received nothing, expected address:port, such as "127.0.0.1:9464" or "[::1]:9464"',
+  ],
+  [`${listener}path = "in?x"`, 'attach.mim.path: received "in?x", expected a URL path that starts with "/", without a query'],
+  [`${listener}max_body_bytes = 0`, 'attach.mim.max_body_bytes: received 0, expected a whole number of 1 or more'],
+  [`${listener}username = "a:b"\npassword = "hunter2"`, 'attach.mim.username: received "a:b", expected a user name without a colon'],
+  [`${listener}username = "mim"`, 'attach.mim.password: received nothing, expected username and password, since they come together'],
+  [`${listener}password = "hunter2"`, 'attach.mim.username: received nothing, expected username and password, since they come together'],
+  [
+    `${listener.replace('127.0.0.1', '0.0.0.0')}username = "mim"`,
+    'attach.mim.password: received nothing, expected username and password, since listen (0.0.0.0) is reachable from other machines',
+  ],
+  [
+    `${attachment}${listener.replace('mim.example', 'localhost')}`,
+    'attach.mim.hosts: received a list, expected hosts of this attachment alone; "localhost" belongs to attach.chat',
+  ],
+  [`${listener}rate_limit = 0`, 'attach.mim.rate_limit: received 0, expected a whole number of 1 or more'],
   [
     `${attachment}secrt = "hunter2"`,
     'attach.chat.secrt: received an unknown key, expected one of type, service, domain, secret, feed, hosts, max_stanza_bytes, max_uncommitted_bytes, ping_interval, ping_timeout, connect_timeout, reconnect_max (did you mean "secret"?)',

@@ -39,7 +39,8 @@ test('no secret is in anything that is shown of a configuration', async () => {
   await fc.assert(
     fc.asyncProperty(secretText, async (text) => {
       const config = await load(everywhere(''), given(text));
-      expect(config.attachments[0]?.secret.reveal()).toBe(`${text}1`);
+      const [chat] = config.attachments;
+      expect(chat?.type === 'component' && chat.secret.reveal()).toBe(`${text}1`);
       expect(config.handlers[0]?.options['header']).toBe(`Bearer ${text}3`);
 
       const json = JSON.stringify(checkAsJson(config));

@@ -27,6 +27,13 @@ secret = "a secret of the test"
 hosts = ["localhost"]
 `;
 
+export const listener = `
+[attach.mim]
+type = "http"
+listen = "127.0.0.1:8080"
+hosts = ["mim.example"]
+`;
+
 /** Writes `event-pusher.toml` into a folder of its own, which goes away with the test. Gives the file's path. */
 export async function writeConfig(text: string, files: Readonly<Record<string, string>> = {}): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'config-'));

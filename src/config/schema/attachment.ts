@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { domain, domains, oneOf, secret, section, size, wait } from './values.ts';
+import { rateLimit } from './rate-limit.ts';
+import { domain, domains, listen, oneOf, secret, section, size, wait, whole } from './values.ts';
 
 const service = 'xmpp://host[:port] of the server’s component listener';
 
@@ -12,6 +13,11 @@ const componentService = z.string({ error: service }).transform((value, context)
   return z.NEVER;
 });
 
+const hosts = domains.min(1, { error: 'a list of domain names, with at least one' }).optional();
+
+/** What says which of the schemas below an attachment follows. */
+export const attachmentSchema = z.looseObject({ type: oneOf(['component', 'http']) }, { error: 'a table' });
+
 /** `[attach.NAME]` with `type = "component"`. */
 export const componentSchema = section({
   type: oneOf(['component']),
@@ -19,7 +25,7 @@ export const componentSchema = section({
   domain,
   secret,
   feed: oneOf(['tap', 'service_log', 'direct']).default('tap'),
-  hosts: domains.min(1, { error: 'a list of domain names, with at least one' }).optional(),
+  hosts,
   max_stanza_bytes: size.default(1024 * 1024),
   max_uncommitted_bytes: size.default(16 * 1024 * 1024),
   ping_interval: wait.default(30_000),
@@ -28,4 +34,27 @@ export const componentSchema = section({
   reconnect_max: wait.default(60_000),
 });
 
+const path = 'a URL path that starts with "/", without a query';
+const username = 'a user name without a colon';
+
+/** `[attach.NAME]` with `type = "http"`. */
+export const httpSchema = section({
+  type: oneOf(['http']),
+  listen,
+  path: z
+    .string({ error: path })
+    .regex(/^\/[^?#\s]*$/, { error: path })
+    .default('/'),
+  username: z
+    .string({ error: username })
+    .regex(/^[^:]+$/, { error: username })
+    .optional(),
+  password: secret.optional(),
+  hosts,
+  max_body_bytes: size.pipe(whole(1)).default(64 * 1024),
+  max_uncommitted_bytes: size.default(16 * 1024 * 1024),
+  rate_limit: rateLimit.optional(),
+});
+
 export type ComponentSection = z.output<typeof componentSchema>;
+export type HttpSection = z.output<typeof httpSchema>;

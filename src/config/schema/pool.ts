@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { rateLimit } from './rate-limit.ts';
 import { duration, flag, listOf, oneOf, part, section, size, text, wait, whole } from './values.ts';
 
 const minute = 60_000;
@@ -20,15 +21,6 @@ const retry = section({
   first_attempt_share: part.default(0.5),
   pause_on_gone: flag.default(false),
 });
-
-/** A token bucket; a plain number is requests per second. `burst` is `requests` where it is not given. */
-const rateLimit = z.preprocess(
-  (value) => (typeof value === 'number' ? { requests: value } : value),
-  section(
-    { requests: whole(1), per: wait.default(1000), burst: whole(1).optional() },
-    'a number of requests per second, or a table such as { requests = 100, per = "1s", burst = 200 }',
-  ),
-);
 
 const ratio = 'a number above 0, at most 1';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { LogLevel } from '../config.ts';
-import { anything, domains, duration, flag, oneOf, secret, section, size, text, wait, whole } from './values.ts';
+import { anything, domains, duration, flag, listen, oneOf, secret, section, size, text, wait, whole } from './values.ts';
 
 /** Our levels, and MongooseIM's as the nearest of ours. */
 const levels = {
@@ -43,17 +43,6 @@ export const spoolSchema = section({
   min_free: size.default(64 * 1000 ** 2),
   dead_letter_max_age: duration.default(30 * 86_400_000),
   dead_letter_max: whole(1).default(100_000),
-});
-
-const listenExpected = 'address:port, such as "127.0.0.1:9464" or "[::1]:9464"';
-
-/** `address:port`; the address without brackets. Port 0 takes any free one. */
-const listen = z.string({ error: listenExpected }).transform((value, context) => {
-  const [, bracketed, plain, port] = /^(?:\[([\da-f:.]+)\]|([^\s/:@[\]]+)):(\d{1,5})$/i.exec(value) ?? [];
-  const host = bracketed ?? plain;
-  if (host !== undefined && Number(port) <= 65_535) return { host, port: Number(port) };
-  context.addIssue({ code: 'custom', message: listenExpected });
-  return z.NEVER;
 });
 
 /** `[admin]` */

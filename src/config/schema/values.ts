@@ -29,6 +29,17 @@ export const domain = z
 
 export const domains = z.array(domain, { error: 'a list of domain names' });
 
+const listenExpected = 'address:port, such as "127.0.0.1:9464" or "[::1]:9464"';
+
+/** `address:port`; the address without brackets. Port 0 takes any free one. */
+export const listen = z.string({ error: listenExpected }).transform((value, context) => {
+  const [, bracketed, plain, port] = /^(?:\[([\da-f:.]+)\]|([^\s/:@[\]]+)):(\d{1,5})$/i.exec(value) ?? [];
+  const host = bracketed ?? plain;
+  if (host !== undefined && Number(port) <= 65_535) return { host, port: Number(port) };
+  context.addIssue({ code: 'custom', message: listenExpected });
+  return z.NEVER;
+});
+
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER): z.ZodNumber {
   const error = most === Number.MAX_SAFE_INTEGER ? `a whole number of ${least} or more` : `a whole number from ${least} to ${most}`;
   return z.int({ error }).min(least, { error }).max(most, { error });

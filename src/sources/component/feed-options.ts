@@ -4,7 +4,7 @@ import type { Timers } from '../../kit/timers.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
 import type { Packet } from '../../packet/packet.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { Flow } from './flow.ts';
+import type { Flow } from '../flow.ts';
 
 /** Why something that came down a feed became no packet; bounded, since it is a label. */
 export type SkipReason = 'archive' | 'carbon' | 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'unknown-direction';

@@ -1,5 +1,3 @@
-import type { RateLimit } from '../config/config.ts';
-
 /** Lets so many through per time, and a burst after a rest. Instants are of a clock that never jumps, ms. */
 export interface TokenBucket {
   /** How long until the next token, ms; 0: there is one. */
@@ -8,8 +6,15 @@ export interface TokenBucket {
   take(now: number): void;
 }
 
+/** `requests` per `perMs` on average, `burst` at once at most. */
+export interface TokenRate {
+  readonly requests: number;
+  readonly perMs: number;
+  readonly burst: number;
+}
+
 /** Kept as the instant at which it is full again (the "virtual scheduling" of ITU-T I.371): no sum of fractions drifts. */
-export function createTokenBucket({ requests, perMs, burst }: RateLimit): TokenBucket {
+export function createTokenBucket({ requests, perMs, burst }: TokenRate): TokenBucket {
   const msPerToken = perMs / requests;
   const toleranceMs = (burst - 1) * msPerToken;
   let fullAt = Number.NEGATIVE_INFINITY;
@@ -22,5 +27,5 @@ export function createTokenBucket({ requests, perMs, burst }: RateLimit): TokenB
   };
 }
 
-/** For a pool without a limit. */
+/** For what has no limit. */
 export const unlimited: TokenBucket = { waitMs: () => 0, take: () => undefined };

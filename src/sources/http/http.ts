@@ -1,0 +1,171 @@
+/**
+ * A listener for the posts of MongooseIM's `mod_event_pusher_http` with its default module: each is a chat message that
+ * a local user has sent. MongooseIM delivers that message only when it has an answer, so each request has one soon: 200
+ * once it is committed, 503 if it is not by then. It reads no answer and repeats nothing it has one to: at most once.
+ */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { finished } from 'node:stream/promises';
+import type { PacketId } from '../../../pools/contract.ts';
+import type { HttpAttachment } from '../../config/config.ts';
+import type { Clock } from '../../kit/clock.ts';
+import { createDeferred } from '../../kit/deferred.ts';
+import { ServiceError } from '../../kit/errors.ts';
+import { createLifecycle } from '../../kit/lifecycle.ts';
+import { listenProblem } from '../../kit/listen-problem.ts';
+import type { Timers } from '../../kit/timers.ts';
+import { within } from '../../kit/within.ts';
+import { packetFrom } from '../../packet/from-xml.ts';
+import type { JidReader } from '../../packet/jid.ts';
+import type { Packet } from '../../packet/packet.ts';
+import type { Accept } from '../../packet/receipt.ts';
+import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
+import { createFlow } from '../flow.ts';
+import type { Source } from '../source.ts';
+import { type Refusal, type SkipReason, sendAnswer, strangers } from './answer.ts';
+import { createDoor } from './door.ts';
+import { type PostedForm, readForm } from './posted-form.ts';
+import { postedStanza } from './posted-stanza.ts';
+
+export interface HttpOptions {
+  readonly attachment: HttpAttachment;
+  readonly accept: Accept;
+  readonly newPacketId: () => PacketId;
+  readonly readJid: JidReader;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly events: EventSink;
+}
+
+/** So long a request waits for its commit, ms: the message's sender waits with it. */
+const commitWithinMs = 50;
+/** What is under way when the listener stops has this long to end, ms. */
+const endWithinMs = 1000;
+
+/** Bounds on clients that are slow on purpose, and on their number; ms. An idle connection is a worker's of the server. */
+const limits = { headersTimeout: 2000, requestTimeout: 5000, connectionsCheckingInterval: 500, keepAliveTimeout: 60_000 };
+const maxConnections = 1000;
+
+const later = { 'retry-after': '1' };
+const overloaded: Refusal = { status: 503, headers: later, reason: 'overloaded', text: 'not taken: nothing more is taken in just now' };
+const late = { status: 503, headers: later, text: `taken, but not on disk within ${commitWithinMs} ms: it may be pushed yet, once` };
+const taken = { status: 200, text: '' };
+
+/** Starting throws ATTACH_LISTEN_FAILED. */
+export function createHttpSource(options: HttpOptions): Source {
+  const { attachment, clock, timers, events } = options;
+  const { name, listen, path } = attachment;
+  const hosts = new Set(attachment.hosts);
+  const flow = createFlow(options.accept, { maxBytes: attachment.maxUncommittedBytes, onStop: () => undefined, onGo: () => undefined });
+  const door = createDoor(attachment, clock);
+  const server = createServer(limits, (request, response) => void serve(request, response));
+  server.maxConnections = maxConnections;
+  let stopping = false;
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const refusal = door(request);
+    const isStranger = refusal !== undefined && strangers.has(refusal.reason);
+    if (isStranger) await skipped(request);
+    const answer = refusal ?? (await take(request));
+    if (answer === undefined) return;
+    if ('reason' in answer) skip(answer.reason);
+    sendAnswer(response, answer, { last: isStranger || stopping });
+  }
+
+  /** Undefined: the client has gone. */
+  async function take(request: IncomingMessage): Promise<Refusal | typeof late | typeof taken | undefined> {
+    const body = await bodyOf(request);
+    if (body === undefined) return undefined;
+    events.emit('stream.read', { attachment: name, bytes: body.length });
+    const read = readForm(body);
+    if (read.kind === 'problem') return { status: 400, reason: 'malformed', text: read.text };
+    if (!hosts.has(read.form.server.toLowerCase())) {
+      return { status: 403, reason: 'unknown-host', text: `${read.form.server} is no host of this attachment` };
+    }
+    if (stopping || flow.stopped) return overloaded;
+    return (await commit(toPacket(read.form, body.length))) ? taken : late;
+  }
+
+  function toPacket(form: PostedForm, bytes: number): Packet {
+    const id = options.newPacketId();
+    const seen = { stanza: postedStanza(form, id), direction: 'in', host: form.server.toLowerCase(), bytes, key: id } as const;
+    const { packet, prepared } = packetFrom(seen, { id, origin: name, receivedAt: clock.now() }, options.readJid);
+    if (!prepared) events.emit('jid.unprepared', { attachment: name });
+    return packet;
+  }
+
+  /** Whether it is on disk in time. Each sender is a stream: one whose packets take long keeps up nobody else's. */
+  function commit(packet: Packet): Promise<boolean> {
+    const committed = createDeferred<void>();
+    const landed = () => {
+      flow.landed(packet.bytes);
+      committed.resolve();
+    };
+    flow.hand(packet, { stream: `${name} ${packet.from.bare}`, mark: undefined, committed: landed }, packet.bytes);
+    return within(committed.promise, commitWithinMs, timers);
+  }
+
+  function skip(reason: SkipReason): void {
+    events.emit('packet.skipped', { attachment: name, reason });
+  }
+
+  function tell(state: AttachmentState, reason: string): void {
+    events.emit('attachment.state', { attachment: name, host: '', state, reason });
+  }
+
+  async function start(): Promise<void> {
+    tell('connecting', '');
+    try {
+      server.listen(listen);
+      await once(server, 'listening');
+    } catch (cause) {
+      const problem = listenProblem(cause, `[attach.${name}] listen`);
+      throw new ServiceError('ATTACH_LISTEN_FAILED', `cannot listen on ${listen.host}:${listen.port}: ${problem}`, { cause });
+    }
+    tell('attached', '');
+    for (const host of hosts) events.emit('attachment.state', { attachment: name, host, state: 'attached', reason: '' });
+    events.emit('notice', { text: `attachment ${name} takes posts at ${address()}` });
+  }
+
+  function address(): string {
+    const bound = server.address();
+    const port = typeof bound === 'object' && bound !== null ? bound.port : listen.port;
+    return `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}${path}`;
+  }
+
+  async function stop(): Promise<void> {
+    stopping = true;
+    if (!server.listening) return;
+    const closed = once(server, 'close');
+    server.close();
+    const callOff = timers.after(endWithinMs, () => server.closeAllConnections());
+    await closed;
+    callOff();
+    tell('offline', 'it was stopped');
+  }
+
+  return {
+    name,
+    get uncommittedBytes() {
+      return flow.uncommittedBytes;
+    },
+    renewWant: () => undefined, // MongooseIM posts what its own module chooses
+    ...createLifecycle({ start, stop }),
+  };
+}
+
+/** Reads what nobody wants to its end: closed before that, a connection is reset, and the answer may be lost. */
+async function skipped(request: IncomingMessage): Promise<void> {
+  await finished(request.resume()).catch(() => undefined); // reset, or too slow
+}
+
+/** As long as its `content-length` says, which the parser sees to. Undefined: the client went away before its end. */
+async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of request) chunks.push(chunk);
+  } catch {
+    return undefined; // reset, or too slow: there is nobody to tell
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,62 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { eventually } from './eventually.ts';
+
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: string;
+}
+
+/** A client's connection on which bytes are written as they are. */
+export interface HttpConnection extends Disposable {
+  send(bytes: Buffer | string): void;
+  /** The next answer, which must have a `content-length`; undefined when the connection ends before it has come whole. */
+  answer(): Promise<RawAnswer | undefined>;
+  readonly closed: boolean;
+}
+
+export async function openHttpConnection(port: number): Promise<HttpConnection> {
+  const socket = connect(port, '127.0.0.1');
+  let pending = '';
+  let closed = false;
+  socket.setEncoding('utf8').on('data', (text: string) => {
+    pending += text;
+  });
+  socket.on('error', () => undefined); // the close that follows says enough
+  socket.once('close', () => {
+    closed = true;
+  });
+  await once(socket, 'connect');
+
+  function cut(): RawAnswer | undefined {
+    const [, status, lines] = /^HTTP\/1\.1 (\d{3}) [^\r\n]*\r\n(.*?)\r\n\r\n/s.exec(pending) ?? [];
+    if (lines === undefined) return undefined;
+    const headers = new Headers(lines.split('\r\n').map((line): [string, string] => [line.replace(/:.*/, ''), line.replace(/.*?: ?/, '')]));
+    const start = pending.indexOf('\r\n\r\n') + 4;
+    const end = start + Number(headers.get('content-length') ?? 0);
+    if (pending.length < end) return undefined;
+    const body = pending.slice(start, end);
+    pending = pending.slice(end);
+    return { status: Number(status), headers, body };
+  }
+
+  return {
+    send: (bytes) => void socket.write(bytes),
+    answer: async () => {
+      let found: RawAnswer | undefined;
+      await eventually(
+        () => {
+          found = cut();
+          return found !== undefined || closed;
+        },
+        { withinMs: 30_000 },
+      );
+      return found;
+    },
+    get closed() {
+      return closed;
+    },
+    [Symbol.dispose]: () => socket.destroy(),
+  };
+}
