@@ -41,7 +41,9 @@ export interface EjabberdOptions {
   readonly hosts?: readonly string[];
   /** Default `pusher.` and the first host, secret `s3cret`. */
   readonly component?: { readonly domain: string; readonly secret: string };
-  /** A domain of rooms (MUC). */
+  /** More components that may connect, with the secret of `component`. */
+  readonly otherComponents?: readonly string[];
+  /** A domain of rooms (MUC) without history. */
   readonly rooms?: string;
   /** Modules besides those that a chat needs, as in `modules` of ejabberd.yml. */
   readonly modules?: Readonly<Record<string, unknown>>;
@@ -115,17 +117,18 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
 type Settled = EjabberdOptions & Required<Pick<EjabberdOptions, 'component' | 'hosts'>>;
 
 function configuration(
-  { hosts, component, rooms, modules = {}, serviceLog = true, config = {} }: Settled,
+  { hosts, component, otherComponents = [], rooms, modules = {}, serviceLog = true, config = {} }: Settled,
   ports: { readonly c2s: number; readonly component: number; readonly http: number },
 ): Readonly<Record<string, unknown>> {
   const ip = '127.0.0.1';
   const { domain, secret } = component;
+  const components = Object.fromEntries([domain, ...otherComponents].map((name) => [name, { password: secret }]));
   return {
     hosts,
     loglevel: 'info',
     listen: [
       { port: ports.c2s, ip, module: 'ejabberd_c2s', access: 'all' },
-      { port: ports.component, ip, module: 'ejabberd_service', access: 'all', hosts: { [domain]: { password: secret } } },
+      { port: ports.component, ip, module: 'ejabberd_service', access: 'all', global_routes: false, hosts: components },
       {
         port: ports.http,
         ip,
@@ -151,7 +154,7 @@ function configuration(
       mod_stream_mgmt: {},
       mod_admin_extra: {},
       ...(serviceLog ? { mod_service_log: { loggers: [domain] } } : {}),
-      ...(rooms === undefined ? {} : { mod_muc: { hosts: [rooms] } }),
+      ...(rooms === undefined ? {} : { mod_muc: { hosts: [rooms], history_size: 0 } }),
       ...modules,
     },
     ...config,

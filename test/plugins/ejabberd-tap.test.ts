@@ -1,0 +1,4 @@
+import { seesWhatUsersSay } from '../conformance/tap-packets.ts';
+import { ejabberdTap } from '../support/ejabberd-tap.ts';
+
+seesWhatUsersSay(await ejabberdTap());
