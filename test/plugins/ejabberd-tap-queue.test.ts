@@ -1,4 +1,48 @@
+import { describe, expect, test } from 'vitest';
 import { keepsWhatItSaw } from '../conformance/tap-queue.ts';
-import { ejabberdTap } from '../support/ejabberd-tap.ts';
+import { ejabberdTap, startTappedEjabberd } from '../support/ejabberd-tap.ts';
+import { answered, chatter, connectTapPusher, numbered } from '../support/tap-pusher.ts';
 
-keepsWhatItSaw(await ejabberdTap());
+const ejabberd = await ejabberdTap();
+
+keepsWhatItSaw(ejabberd);
+
+describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
+  test('a number of items bounds it too, and the operator can read how it stands', async () => {
+    await using chat = await startTappedEjabberd({ queueItems: 3 });
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    chatter(alice, ['one', 'two', 'three', 'four', 'five']);
+    await answered(alice);
+
+    expect(await chat.api('event_pusher_tap_status')).toMatchObject([
+      { name: 'localhost', attached: 'no', seq: 5, acknowledged: 0, waiting: 3, in_flight: 0, dropped: 2, failed: 0 },
+    ]);
+    expect(chat.logs().match(/The event pusher's queue of localhost is full/g)).toHaveLength(1);
+    await using pusher = await connectTapPusher(chat.component);
+    expect(await pusher.ask()).toMatchObject({ 'from-seq': '3', pending: '3', dropped: '2' });
+    expect(await numbered(pusher, 3)).toEqual(['3 three', '4 four', '5 five']);
+  });
+
+  test('a reload of the configuration keeps queue, numbers, epoch and the stream, and takes new options', async () => {
+    await using chat = await startTappedEjabberd({ window: 2 });
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using pusher = await connectTapPusher(chat.component);
+    const { epoch = '' } = await pusher.ask();
+    chatter(alice, ['one', 'two', 'three']);
+    expect(await numbered(pusher, 2)).toEqual(['1 one', '2 two']);
+
+    await chat.reconfigure({ window: 3 });
+    expect(await numbered(pusher, 1)).toEqual(['3 three']);
+    chatter(alice, ['four']);
+    pusher.ack({ epoch, h: 2 });
+    expect(await numbered(pusher, 1)).toEqual(['4 four']);
+    expect(await pusher.ask({ epoch, h: 4 })).toMatchObject({ epoch, 'from-seq': '5', pending: '0' });
+  });
+
+  test.each([
+    ['window', { window: 0 }],
+    ['queue_bytes', { queueBytes: -1 }],
+  ])('a mistake in %s is named and ejabberd does not start', async (option, settings) => {
+    await expect(startTappedEjabberd(settings)).rejects.toThrow(new RegExp(`mod_event_pusher_tap.*${option}`, 's'));
+  });
+});

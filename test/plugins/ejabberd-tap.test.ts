@@ -1,4 +1,105 @@
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
 import { seesWhatUsersSay } from '../conformance/tap-packets.ts';
-import { ejabberdTap } from '../support/ejabberd-tap.ts';
+import { ejabberdTap, startTappedEjabberd } from '../support/ejabberd-tap.ts';
+import { eventually } from '../support/eventually.ts';
+import { attachTap, seen } from '../support/tap-pusher.ts';
 
-seesWhatUsersSay(await ejabberdTap());
+const ejabberd = await ejabberdTap();
+
+seesWhatUsersSay(ejabberd);
+
+describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
+  test('a headline to an account is one `out`, though it reaches clients of lower priority too', async () => {
+    await using chat = await startTappedEjabberd();
+    await using pusher = await attachTap(chat);
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
+    await using idle = await chat.connect({ user: 'bob', resource: 'idle', available: false });
+    desk.send('<presence><priority>5</priority></presence>');
+    await desk.next((stanza) => stanza.text('priority') === '5');
+    idle.send('<presence><priority>1</priority></presence>');
+    await desk.next(({ attrs }) => attrs['from'] === idle.jid);
+    alice.send("<message type='headline' to='bob@localhost'><body>Breaking</body></message>");
+    for (const client of [desk, idle]) await client.next((stanza) => stanza.text('body') === 'Breaking');
+
+    expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Breaking', 'out alice/phone > bob: Breaking (2)']);
+  });
+
+  test('what a privacy list that one client made active refuses is not routed to it', async () => {
+    await using chat = await startTappedEjabberd();
+    await using pusher = await attachTap(chat);
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+    const rule = "<item type='jid' value='alice@localhost' action='deny' order='1'><message/></item>";
+    await bob.ask(`<query xmlns='jabber:iq:privacy'><list name='peace'>${rule}</list></query>`);
+    await bob.ask("<query xmlns='jabber:iq:privacy'><active name='peace'/></query>");
+    alice.sendChat(bob.bare, 'Psst');
+    await alice.next(({ attrs }) => attrs['type'] === 'error');
+
+    expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Psst']);
+  });
+
+  test('what is refused because it comes from a stranger is not routed', async () => {
+    await using chat = await startTappedEjabberd({ modules: { mod_block_strangers: { allow_local_users: false } } });
+    await using pusher = await attachTap(chat);
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+    for (const to of [bob.bare, 'carol@localhost']) {
+      const id = alice.sendChat(to, 'Buy now');
+      await alice.next(({ attrs }) => attrs['type'] === 'error' && attrs['id'] === id);
+    }
+
+    expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Buy now', 'in alice/phone > carol: Buy now']);
+  });
+
+  test('a message that a lost client never acknowledged is stored and not tapped again', async () => {
+    await using chat = await startTappedEjabberd({
+      modules: { mod_stream_mgmt: { resume_timeout: 1, resend_on_timeout: true } },
+    });
+    await using pusher = await attachTap(chat);
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'train' });
+    bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    await bob.next(({ name }) => name === 'enabled');
+    alice.sendChat(bob.bare, 'Mind the gap');
+    await bob.next((stanza) => stanza.text('body') === 'Mind the gap');
+    await bob.cut();
+    await eventually(async () => expect(await chat.api('get_offline_count', { user: 'bob', server: 'localhost' })).toEqual({ value: 1 }));
+    await using back = await chat.connect({ user: 'bob', resource: 'home' });
+    await back.next((stanza) => stanza.text('body') === 'Mind the gap');
+
+    expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Mind the gap', 'out alice/phone > bob: Mind the gap (1)']);
+  });
+
+  test('an error that a client sends travels, and one that the server makes does not', async () => {
+    await using chat = await startTappedEjabberd();
+    await using pusher = await attachTap(chat);
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+    const error = "<error type='cancel'><feature-not-implemented xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    bob.send(`<message type='error' to='${alice.jid}'><body>What?</body>${error}</message>`);
+    await alice.next((stanza) => stanza.text('body') === 'What?');
+    alice.sendChat('nobody@localhost', 'Hello?');
+    await alice.next(({ attrs }) => attrs['from'] === 'nobody@localhost');
+
+    expect(await seen(pusher, alice)).toEqual([
+      'in bob/desk > alice/phone: What?',
+      'out bob/desk > alice/phone: What? (1)',
+      'in alice/phone > nobody: Hello?',
+    ]);
+  });
+
+  test('a tap that fails costs no client a message, and is logged once', async () => {
+    const breaker = fileURLToPath(new URL('../fixtures/ejabberd/mod_break_tap.erl', import.meta.url));
+    await using chat = await startTappedEjabberd({ erlang: [breaker], modules: { mod_break_tap: {} } });
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+    for (const body of ['one', 'two']) alice.sendChat(bob.bare, body);
+
+    for (const body of ['one', 'two']) expect((await bob.next(({ name }) => name === 'message')).text('body')).toBe(body);
+    await eventually(() => chat.logs().match(/Could not tap a stanza/g)?.length === 2); // one line per direction
+    expect(chat.logs()).not.toContain('Hook user_send_packet crashed');
+    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ failed: 4 }]);
+  });
+});

@@ -9,8 +9,7 @@ import { type Ejabberd, type EjabberdOptions, startEjabberd } from './ejabberd.t
 import { eventually } from './eventually.ts';
 import { requirePackage } from './packages.ts';
 
-/** The folder that a user copies. */
-export const tapFolder = fileURLToPath(new URL('../../plugins/ejabberd', import.meta.url));
+const tapSource = fileURLToPath(new URL('../../plugins/ejabberd/src/mod_event_pusher_tap.erl', import.meta.url));
 
 /** ejabberd with our module, for the suite that every tap has to pass. */
 export async function ejabberdTap(): Promise<TapServer> {
@@ -18,30 +17,36 @@ export async function ejabberdTap(): Promise<TapServer> {
   return { name: 'ejabberd', isHere, messageBytes: 2700, start };
 }
 
-/** An ejabberd whose virtual hosts load the module, compiled as its README says. */
-export async function startTappedEjabberd(
-  settings: TapSettings & Pick<EjabberdOptions, 'codePaths' | 'config' | 'modules'> = {},
-): Promise<Ejabberd> {
-  const { hosts, rooms, otherComponent, queueBytes, window, modules = {}, codePaths = [], ...options } = settings;
-  const compiled = await compileTap();
+/** An ejabberd whose virtual hosts load the module. */
+export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
+  /** Changes the module's options while it runs. */
+  reconfigure(options: TapOptions): Promise<void>;
+}
+
+export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & { readonly queueItems?: number };
+
+export interface TappedEjabberdOptions extends TapSettings, TapOptions, Pick<EjabberdOptions, 'modules' | 'users'> {
+  /** More Erlang modules to compile. */
+  readonly erlang?: readonly string[];
+}
+
+/** Compiles the module as its README says, and starts ejabberd with it. */
+export async function startTappedEjabberd(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
+  const { otherComponent, modules = {}, erlang = [], ...rest } = options;
+  const compiled = await mkdtemp(join(tmpdir(), 'ejabberd-tap-'));
+  for (const source of [tapSource, ...erlang]) await compile(source, compiled);
+
+  const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...modules });
   const ejabberd = await startEjabberd({
-    ...options,
-    ...(hosts === undefined ? {} : { hosts }),
-    ...(rooms === undefined ? {} : { rooms }),
-    ...(otherComponent === undefined ? {} : { otherComponents: [otherComponent] }),
+    ...rest,
+    otherComponents: otherComponent === undefined ? [] : [otherComponent],
     serviceLog: false,
-    modules: {
-      mod_event_pusher_tap: {
-        component: 'pusher.localhost',
-        ...(queueBytes === undefined ? {} : { queue_bytes: queueBytes }),
-        ...(window === undefined ? {} : { window }),
-      },
-      ...modules,
-    },
-    codePaths: [...codePaths, compiled],
+    modules: withTap(options),
+    codePaths: [compiled],
   });
   return {
     ...ejabberd,
+    reconfigure: (tap) => ejabberd.reconfigure(withTap(tap)),
     [Symbol.asyncDispose]: async () => {
       await ejabberd[Symbol.asyncDispose]();
       await rm(compiled, { recursive: true, force: true });
@@ -49,17 +54,20 @@ export async function startTappedEjabberd(
   };
 }
 
-/** Compiles the module with the line that its README gives, and gives the folder that it is in. */
-async function compileTap(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'ejabberd-tap-'));
+/** Undefined values do not survive JSON, so an option that is not given is not written. */
+function moduleOptions({ queueBytes, queueItems, window }: TapOptions): Readonly<Record<string, unknown>> {
+  return { component: 'pusher.localhost', queue_bytes: queueBytes, queue_items: queueItems, window };
+}
+
+/** The lines that the README gives for it. */
+async function compile(source: string, into: string): Promise<void> {
   const lines = [
     'set -e',
     'EJABBERD=$(dirname "$(dirname "$(dpkg -L ejabberd | grep /ebin/ejabberd.beam)")")',
     'XMPP=$(dirname "$(dpkg -L erlang-p1-xmpp | grep /include/xmpp.hrl)")',
-    'erlc -I "$EJABBERD/include" -I "$XMPP" -pa "$EJABBERD/ebin" -o "$1" src/mod_event_pusher_tap.erl',
+    'erlc -I "$EJABBERD/include" -I "$XMPP" -pa "$EJABBERD/ebin" -o "$2" "$1"',
   ];
-  await promisify(execFile)('sh', ['-c', lines.join('\n'), 'sh', folder], { cwd: tapFolder });
-  return folder;
+  await promisify(execFile)('sh', ['-c', lines.join('\n'), 'sh', source, into]);
 }
 
 async function start(settings: TapSettings = {}): Promise<TappedServer> {

@@ -712,7 +712,7 @@ done_with(H, Items, Count, Sum) ->
 make_room(#state{queue = #queue{bytes = Sum, count = Count}, max_bytes = MaxBytes, max_items = MaxItems} = State) when
     Sum =< MaxBytes, Count =< MaxItems
 ->
-    State#state{full = State#state.full andalso Sum * 2 > MaxBytes};
+    State#state{full = State#state.full andalso (Sum * 2 > MaxBytes orelse Count * 2 > MaxItems)};
 make_room(#state{queue = #queue{minors = Minors, messages = Messages}} = State) ->
     case {queue:is_empty(Minors), queue:is_empty(Messages)} of
         {false, _} -> make_room(drop(minor, State));
