@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,9 @@ import { type Ejabberd, type EjabberdOptions, startEjabberd } from './ejabberd.t
 import { eventually } from './eventually.ts';
 import { requirePackage } from './packages.ts';
 
-const tapSource = fileURLToPath(new URL('../../plugins/ejabberd/src/mod_event_pusher_tap.erl', import.meta.url));
+/** The folder that a user copies, and the module in it. */
+export const tapFolder = fileURLToPath(new URL('../../plugins/ejabberd', import.meta.url));
+const tapSource = 'src/mod_event_pusher_tap.erl';
 
 /** ejabberd with our module, for the suite that every tap has to pass. */
 export async function ejabberdTap(): Promise<TapServer> {
@@ -34,7 +36,7 @@ export interface TappedEjabberdOptions extends TapSettings, TapOptions, Pick<Eja
 export async function startTappedEjabberd(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
   const { otherComponent, modules = {}, erlang = [], ...rest } = options;
   const compiled = await mkdtemp(join(tmpdir(), 'ejabberd-tap-'));
-  for (const source of [tapSource, ...erlang]) await compile(source, compiled);
+  for (const source of [join(tapFolder, tapSource), ...erlang]) await compile(source, compiled);
 
   const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...modules });
   const ejabberd = await startEjabberd({
@@ -59,15 +61,12 @@ function moduleOptions({ queueBytes, queueItems, window }: TapOptions): Readonly
   return { component: 'pusher.localhost', queue_bytes: queueBytes, queue_items: queueItems, window };
 }
 
-/** The lines that the README gives for it. */
+/** Runs the lines that the README gives for our module; they leave what they compile in the working directory. */
 async function compile(source: string, into: string): Promise<void> {
-  const lines = [
-    'set -e',
-    'EJABBERD=$(dirname "$(dirname "$(dpkg -L ejabberd | grep /ebin/ejabberd.beam)")")',
-    'XMPP=$(dirname "$(dpkg -L erlang-p1-xmpp | grep /include/xmpp.hrl)")',
-    'erlc -I "$EJABBERD/include" -I "$XMPP" -pa "$EJABBERD/ebin" -o "$2" "$1"',
-  ];
-  await promisify(execFile)('sh', ['-c', lines.join('\n'), 'sh', source, into]);
+  const readme = await readFile(join(tapFolder, 'README.md'), 'utf8');
+  const lines = /```sh\n([^`]*\nerlc [^`]*)```/.exec(readme)?.[1];
+  if (lines === undefined) throw new Error('the README of the module for ejabberd no longer says how to compile it');
+  await promisify(execFile)('sh', ['-ec', lines.replace(tapSource, source)], { cwd: into });
 }
 
 async function start(settings: TapSettings = {}): Promise<TappedServer> {
