@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { keepsWhatItSaw } from '../conformance/tap-queue.ts';
 import { ejabberdTap, startTappedEjabberd } from '../support/ejabberd-tap.ts';
@@ -21,6 +22,24 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     await using pusher = await connectTapPusher(chat.component);
     expect(await pusher.ask()).toMatchObject({ 'from-seq': '3', pending: '3', dropped: '2' });
     expect(await numbered(pusher, 3)).toEqual(['3 three', '4 four', '5 five']);
+  });
+
+  test('what waits for its process is bounded too, no user waits, and what was not taken is a hole', async () => {
+    const holder = fileURLToPath(new URL('../fixtures/ejabberd/mod_hold_tap.erl', import.meta.url));
+    const settings = { erlang: [holder], modules: { mod_hold_tap: {} } };
+    await using chat = await startTappedEjabberd({ ...settings, queueBytes: Math.round(4.12 * ejabberd.messageBytes) });
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    chatter(
+      alice,
+      [...'abcdefgh'].map((letter) => `${letter} ${'x'.repeat(2000)}`),
+    );
+    await answered(alice);
+    await chat.api('unregister', { user: 'carol', host: 'localhost' });
+
+    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ seq: 8, waiting: 4, dropped: 4 }]);
+    chatter(alice, ['and on it goes']);
+    await answered(alice);
+    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ seq: 9, dropped: 5 }]);
   });
 
   test('a reload of the configuration keeps queue, numbers, epoch and the stream, and takes new options', async () => {

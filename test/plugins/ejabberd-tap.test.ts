@@ -90,6 +90,29 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     ]);
   });
 
+  test('nobody hides a message by calling it an archive result', async () => {
+    await using chat = await startTappedEjabberd();
+    await using pusher = await attachTap(chat);
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+    alice.sendChat(bob.bare, 'Psst', "<result xmlns='urn:xmpp:mam:2'/>");
+    await bob.next((stanza) => stanza.text('body') === 'Psst');
+
+    expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Psst', 'out alice/phone > bob: Psst (1)']);
+  });
+
+  test('it fails at nothing that a client may send', async () => {
+    await using chat = await startTappedEjabberd({ rooms: 'rooms.localhost' });
+    await using pusher = await attachTap(chat, 'message presence iq');
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+    for (const stanza of oddStanzas) alice.send(stanza);
+    await bob.next((stanza) => stanza.text('body') === 'still here', 20_000);
+
+    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ failed: 0, dropped: 0 }]);
+    expect((await pusher.itemsUntil('still here')).length).toBeGreaterThan(oddStanzas.length);
+  });
+
   test('a tap that fails costs no client a message, and is logged once', async () => {
     const breaker = fileURLToPath(new URL('../fixtures/ejabberd/mod_break_tap.erl', import.meta.url));
     await using chat = await startTappedEjabberd({ erlang: [breaker], modules: { mod_break_tap: {} } });
@@ -103,3 +126,33 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ failed: 4 }]);
   });
 });
+
+const deep = `${'<d>'.repeat(100)}${'</d>'.repeat(100)}`;
+const oddStanzas = [
+  '<message/>',
+  "<message to=''/>",
+  "<message to='localhost'><body>to the host</body></message>",
+  "<message to='localhost/echo' type='groupchat'><body>to a resource of it</body></message>",
+  "<message to='bob@localhost' type='sideways'><body/></message>",
+  "<message to='bob@localhost' type='groupchat'><body>no room</body></message>",
+  "<message to='bob@localhost' type='error'/>",
+  "<message to='bob@localhost/nowhere' type='headline'><body>x</body></message>",
+  "<message to='bob@localhost' xml:lang=''><body xml:lang='de'>a</body><body xml:lang='en'>b</body><thread parent='p'>t</thread></message>",
+  `<message to='bob@localhost'><x xmlns='urn:x'>${deep}</x></message>`,
+  `<message to='bob@localhost'><body>${'ü'.repeat(100_000)}</body></message>`,
+  "<message to='bob@localhost'><received xmlns='urn:xmpp:carbons:2'/><forwarded xmlns='urn:xmpp:forward:0'/></message>",
+  "<message to='nobody@nowhere.invalid'><body>far away</body></message>",
+  "<presence to='bob@localhost' type='subscribe'/>",
+  "<presence to='bob@localhost/desk'/>",
+  "<presence to='nobody@localhost' type='probe'/>",
+  "<presence to='bob@localhost' type='error'/>",
+  '<presence><priority>-1</priority><show>xa</show></presence>',
+  "<presence to='tea@rooms.localhost/alice'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+  "<message to='tea@rooms.localhost/nobody' type='chat'><body>private</body></message>",
+  "<iq type='get' id='1' to='bob@localhost/desk'><query xmlns='jabber:iq:version'/></iq>",
+  "<iq type='result' id='2' to='bob@localhost/desk'/>",
+  "<iq type='error' id='3' to='bob@localhost'/>",
+  "<iq type='set' id='4'><query xmlns='jabber:iq:roster'><item jid='bob@localhost' name='Bob'/></query></iq>",
+  "<presence type='unavailable'/>",
+  "<message to='bob@localhost' type='chat'><body>still here</body></message>",
+];

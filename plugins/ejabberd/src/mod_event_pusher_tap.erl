@@ -305,6 +305,9 @@ is_answer_of_server(Packet) ->
         _ -> false
     end.
 
+%% What a local user sends under that name is no result.
+is_archive_result(#message{meta = #{?MODULE := request}}) ->
+    false;
 is_archive_result(#message{sub_els = Els}) ->
     lists:any(
         fun
