@@ -1,8 +1,8 @@
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { keepsWhatItSaw } from '../conformance/tap-queue.ts';
-import { ejabberdTap, startTappedEjabberd } from '../support/ejabberd-tap.ts';
-import { answered, chatter, connectTapPusher, numbered } from '../support/tap-pusher.ts';
+import { ejabberdTap, inTrouble, startTappedEjabberd } from '../support/ejabberd-tap.ts';
+import { eventually } from '../support/eventually.ts';
+import { answered, chatter, connectTapPusher, items, numbered } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
 
@@ -25,9 +25,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
   });
 
   test('what waits for its process is bounded too, no user waits, and what was not taken is a hole', async () => {
-    const holder = fileURLToPath(new URL('../fixtures/ejabberd/mod_hold_tap.erl', import.meta.url));
-    const settings = { erlang: [holder], modules: { mod_hold_tap: {} } };
-    await using chat = await startTappedEjabberd({ ...settings, queueBytes: Math.round(4.12 * ejabberd.messageBytes) });
+    await using chat = await startTappedEjabberd({ ...inTrouble('stalled'), queueBytes: Math.round(4.12 * ejabberd.messageBytes) });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     chatter(
       alice,
@@ -40,6 +38,42 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     chatter(alice, ['and on it goes']);
     await answered(alice);
     expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ seq: 9, dropped: 5 }]);
+  });
+
+  test('a crash of its process is a new epoch, which says nothing of the messages in the log', async () => {
+    await using chat = await startTappedEjabberd(inTrouble('crashing'));
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+    await using pusher = await connectTapPusher(chat.component);
+    const { epoch = '' } = await pusher.ask();
+    chatter(alice, ['between us']);
+    await pusher.itemsUntil('between us');
+    await chat.api('unregister', { user: 'carol', host: 'localhost' });
+    await eventually(async () => expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ attached: 'no', seq: 0 }]));
+    alice.sendChat(bob.bare, 'still there?');
+    await bob.next(({ name }) => name === 'message');
+    pusher.ack({ epoch, h: 1 });
+    const answer = await pusher.inbox.next(({ name, attrs }) => name === 'iq' && attrs['type'] === 'error');
+
+    expect(answer.xml).toContain('item-not-found');
+    expect(await pusher.ask({ epoch, h: 1 })).toMatchObject({ epoch: expect.not.stringContaining(epoch), 'from-seq': '1' });
+    expect(chat.logs()).not.toMatch(/between us|the last item/);
+  });
+
+  test('an option that gives the feed to another component takes it from the former one', async () => {
+    await using chat = await startTappedEjabberd({ otherComponent: 'other.localhost' });
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using former = await connectTapPusher(chat.component);
+    const { epoch = '' } = await former.ask();
+    await chat.reconfigure({ component: 'other.localhost' });
+    chatter(alice, ['for the other']);
+    await answered(alice);
+    await using other = await connectTapPusher({ ...chat.component, domain: 'other.localhost' });
+
+    expect(await other.ask({ epoch, h: 0 })).toMatchObject({ epoch, 'from-seq': '1', pending: '1' });
+    expect(await numbered(other, 1)).toEqual(['1 for the other']);
+    await expect(former.ask({ epoch, h: 0 })).rejects.toThrow('forbidden');
+    expect(items(former)).toEqual([]);
   });
 
   test('a reload of the configuration keeps queue, numbers, epoch and the stream, and takes new options', async () => {

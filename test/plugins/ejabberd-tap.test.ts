@@ -1,7 +1,6 @@
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { seesWhatUsersSay } from '../conformance/tap-packets.ts';
-import { ejabberdTap, startTappedEjabberd } from '../support/ejabberd-tap.ts';
+import { ejabberdTap, inTrouble, startTappedEjabberd } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
 import { attachTap, seen } from '../support/tap-pusher.ts';
 
@@ -114,8 +113,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
   });
 
   test('a tap that fails costs no client a message, and is logged once', async () => {
-    const breaker = fileURLToPath(new URL('../fixtures/ejabberd/mod_break_tap.erl', import.meta.url));
-    await using chat = await startTappedEjabberd({ erlang: [breaker], modules: { mod_break_tap: {} } });
+    await using chat = await startTappedEjabberd(inTrouble('unreachable'));
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
     for (const body of ['one', 'two']) alice.sendChat(bob.bare, body);

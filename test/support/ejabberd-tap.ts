@@ -11,6 +11,7 @@ import { requirePackage } from './packages.ts';
 
 /** The folder that a user copies, and the module in it. */
 export const tapFolder = fileURLToPath(new URL('../../plugins/ejabberd', import.meta.url));
+const troublePath = fileURLToPath(new URL('../fixtures/ejabberd/mod_tap_trouble.erl', import.meta.url));
 const tapSource = 'src/mod_event_pusher_tap.erl';
 
 /** ejabberd with our module, for the suite that every tap has to pass. */
@@ -25,9 +26,12 @@ export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
   reconfigure(options: TapOptions): Promise<void>;
 }
 
-export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & { readonly queueItems?: number };
+export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & {
+  readonly component?: string;
+  readonly queueItems?: number;
+};
 
-export interface TappedEjabberdOptions extends TapSettings, TapOptions, Pick<EjabberdOptions, 'modules' | 'users'> {
+export interface TappedEjabberdOptions extends TapSettings, Omit<TapOptions, 'component'>, Pick<EjabberdOptions, 'modules' | 'users'> {
   /** More Erlang modules to compile. */
   readonly erlang?: readonly string[];
 }
@@ -56,9 +60,14 @@ export async function startTappedEjabberd(options: TappedEjabberdOptions = {}): 
   };
 }
 
+/** Options that make trouble for the process which keeps the queue; the fixture says what trouble. */
+export function inTrouble(kind: 'crashing' | 'stalled' | 'unreachable'): Pick<TappedEjabberdOptions, 'erlang' | 'modules'> {
+  return { erlang: [troublePath], modules: { mod_tap_trouble: { kind } } };
+}
+
 /** Undefined values do not survive JSON, so an option that is not given is not written. */
-function moduleOptions({ queueBytes, queueItems, window }: TapOptions): Readonly<Record<string, unknown>> {
-  return { component: 'pusher.localhost', queue_bytes: queueBytes, queue_items: queueItems, window };
+function moduleOptions({ component = 'pusher.localhost', queueBytes, queueItems, window }: TapOptions): Readonly<Record<string, unknown>> {
+  return { component, queue_bytes: queueBytes, queue_items: queueItems, window };
 }
 
 /** Runs the lines that the README gives for our module; they leave what they compile in the working directory. */

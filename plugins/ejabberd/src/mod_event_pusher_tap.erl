@@ -26,7 +26,7 @@
 -behaviour(gen_server).
 
 -export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3, format_status/1]).
 -export([
     user_send_packet/1,
     user_receive_packet/1,
@@ -423,6 +423,7 @@ process_iq(IQ) ->
 init([Host, Opts]) ->
     process_flag(trap_exit, true), % so that terminate/2 runs
     process_flag(fullsweep_after, 20), % else binaries that were acknowledged long ago are kept
+    process_flag(sensitive, true), % what users say has no place in a crash report
     Shared = atomics:new(?SHARED_PLACES, [{signed, true}]),
     %% Until the first resume messages are kept, since that is what a resume that names nothing means.
     atomics:put(Shared, ?WANT, bit(message)),
@@ -470,6 +471,16 @@ terminate(_Reason, #state{host = Host}) ->
 code_change(_OldVsn, State, _Extra) ->
     {ok, State}.
 
+format_status(Status) ->
+    maps:map(
+        fun
+            (state, #state{} = State) -> report(State);
+            (Key, _) when Key == message; Key == log; Key == queue -> [];
+            (_Key, Value) -> Value
+        end,
+        Status
+    ).
+
 handle_call(status, _From, State) ->
     {reply, report(State), State};
 handle_call(_Request, _From, State) ->
@@ -488,7 +499,7 @@ handle_cast({<<"ack">>, Pid, IQ, _Attrs}, #state{pusher = none} = State) ->
 handle_cast({<<"ack">>, Pid, IQ, _Attrs}, State) ->
     {noreply, stand_by(Pid, IQ, State)};
 handle_cast({options, Opts}, State) ->
-    {noreply, make_room(flush(with_options(Opts, State)))};
+    {noreply, make_room(flush(detach_other(with_options(Opts, State), State)))};
 handle_cast(_Msg, State) ->
     {noreply, State}.
 
@@ -499,6 +510,10 @@ handle_info({'DOWN', _, process, Pid, _}, #state{standby = Standby} = State) ->
     {noreply, State#state{standby = maps:remove(Pid, Standby)}};
 handle_info(_Info, State) ->
     {noreply, State}.
+
+%% A component that no longer has the feed is left alone with what it was sent.
+detach_other(#state{component = Component} = State, #state{component = Component}) -> State;
+detach_other(#state{queue = Queue} = State, _Former) -> State#state{pusher = none, standby = #{}, queue = rewind(Queue)}.
 
 resume(Pid, IQ, Attrs, #state{host = Host, shared = Shared, queue = Queue} = State) ->
     atomics:put(Shared, ?WANT, want(Attrs)),
