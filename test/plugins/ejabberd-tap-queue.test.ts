@@ -34,10 +34,9 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     await answered(alice);
     await chat.api('unregister', { user: 'carol', host: 'localhost' });
 
-    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ seq: 8, waiting: 4, dropped: 4 }]);
-    chatter(alice, ['and on it goes']);
-    await answered(alice);
-    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ seq: 9, dropped: 5 }]);
+    await using pusher = await connectTapPusher(chat.component);
+    expect(await pusher.ask()).toMatchObject({ 'from-seq': '1', pending: '4', dropped: '4' });
+    expect((await numbered(pusher, 3)).map((item) => item.slice(0, 3))).toEqual(['1 a', '6 b', '7 c']);
   });
 
   test('a crash of its process is a new epoch, which says nothing of the messages in the log', async () => {
