@@ -422,6 +422,9 @@ process_iq(IQ) ->
 
 init([Host, Opts]) ->
     process_flag(trap_exit, true), % so that terminate/2 runs
+    %% One mailbox in the order of arrival, so that an `in` stands before the `out` that it caused: off the heap, messages
+    %% of several senders are put in side by side.
+    process_flag(message_queue_data, on_heap),
     process_flag(fullsweep_after, 20), % else binaries that were acknowledged long ago are kept
     process_flag(sensitive, true), % what users say has no place in a crash report
     Shared = atomics:new(?SHARED_PLACES, [{signed, true}]),
