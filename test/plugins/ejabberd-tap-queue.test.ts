@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { keepsWhatItSaw } from '../conformance/tap-queue.ts';
-import { ejabberdTap, inTrouble, startTappedEjabberd } from '../support/ejabberd-tap.ts';
+import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
 import { answered, chatter, connectTapPusher, items, numbered } from '../support/tap-pusher.ts';
 
@@ -10,7 +10,7 @@ keepsWhatItSaw(ejabberd);
 
 describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
   test('a number of items bounds it too, and the operator can read how it stands', async () => {
-    await using chat = await startTappedEjabberd({ queueItems: 3 });
+    await using chat = await ejabberd.startWith({ queueItems: 3 });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     chatter(alice, ['one', 'two', 'three', 'four', 'five']);
     await answered(alice);
@@ -25,7 +25,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
   });
 
   test('what waits for its process is bounded too, no user waits, and what was not taken is a hole', async () => {
-    await using chat = await startTappedEjabberd({ ...inTrouble('stalled'), queueBytes: Math.round(4.12 * ejabberd.messageBytes) });
+    await using chat = await ejabberd.startWith({ ...inTrouble('stalled'), queueBytes: Math.round(4.12 * ejabberd.messageBytes) });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     chatter(
       alice,
@@ -40,7 +40,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
   });
 
   test('a crash of its process is a new epoch, which says nothing of the messages in the log', async () => {
-    await using chat = await startTappedEjabberd(inTrouble('crashing'));
+    await using chat = await ejabberd.startWith(inTrouble('crashing'));
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
     await using pusher = await connectTapPusher(chat.component);
@@ -60,7 +60,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
   });
 
   test('an option that gives the feed to another component takes it from the former one', async () => {
-    await using chat = await startTappedEjabberd({ otherComponent: 'other.localhost' });
+    await using chat = await ejabberd.startWith({ otherComponent: 'other.localhost' });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using former = await connectTapPusher(chat.component);
     const { epoch = '' } = await former.ask();
@@ -76,7 +76,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
   });
 
   test('a reload of the configuration keeps queue, numbers, epoch and the stream, and takes new options', async () => {
-    await using chat = await startTappedEjabberd({ window: 2 });
+    await using chat = await ejabberd.startWith({ window: 2 });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using pusher = await connectTapPusher(chat.component);
     const { epoch = '' } = await pusher.ask();
@@ -95,6 +95,6 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     ['window', { window: 0 }],
     ['queue_bytes', { queueBytes: -1 }],
   ])('a mistake in %s is named and ejabberd does not start', async (option, settings) => {
-    await expect(startTappedEjabberd(settings)).rejects.toThrow(new RegExp(`mod_event_pusher_tap.*${option}`, 's'));
+    await expect(ejabberd.startWith(settings)).rejects.toThrow(new RegExp(`mod_event_pusher_tap.*${option}`, 's'));
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { seesWhatUsersSay } from '../conformance/tap-packets.ts';
-import { ejabberdTap, inTrouble, startTappedEjabberd } from '../support/ejabberd-tap.ts';
+import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
 import { attachTap, seen } from '../support/tap-pusher.ts';
 
@@ -10,7 +10,7 @@ seesWhatUsersSay(ejabberd);
 
 describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
   test('a headline to an account is one `out`, though it reaches clients of lower priority too', async () => {
-    await using chat = await startTappedEjabberd();
+    await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -26,7 +26,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
   });
 
   test('what a privacy list that one client made active refuses is not routed to it', async () => {
-    await using chat = await startTappedEjabberd();
+    await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -40,7 +40,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
   });
 
   test('what is refused because it comes from a stranger is not routed', async () => {
-    await using chat = await startTappedEjabberd({ modules: { mod_block_strangers: { allow_local_users: false } } });
+    await using chat = await ejabberd.startWith({ modules: { mod_block_strangers: { allow_local_users: false } } });
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -53,7 +53,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
   });
 
   test('a message that a lost client never acknowledged is stored and not tapped again', async () => {
-    await using chat = await startTappedEjabberd({
+    await using chat = await ejabberd.startWith({
       modules: { mod_stream_mgmt: { resume_timeout: 1, resend_on_timeout: true } },
     });
     await using pusher = await attachTap(chat);
@@ -72,7 +72,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
   });
 
   test('an error that a client sends travels, and one that the server makes does not', async () => {
-    await using chat = await startTappedEjabberd();
+    await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -90,7 +90,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
   });
 
   test('nobody hides a message by calling it an archive result', async () => {
-    await using chat = await startTappedEjabberd();
+    await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -101,7 +101,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
   });
 
   test('it fails at nothing that a client may send', async () => {
-    await using chat = await startTappedEjabberd({ rooms: 'rooms.localhost' });
+    await using chat = await ejabberd.startWith({ rooms: 'rooms.localhost' });
     await using pusher = await attachTap(chat, 'message presence iq');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -112,8 +112,19 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     expect((await pusher.itemsUntil('still here')).length).toBeGreaterThan(oddStanzas.length);
   });
 
+  test('a stanza that is nested deeper than the pusher reads is left out, and does not stop the feed', async () => {
+    await using chat = await ejabberd.startWith();
+    await using pusher = await attachTap(chat);
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    alice.sendChat('carol@localhost', 'deep', `${'<d>'.repeat(130)}${'</d>'.repeat(130)}`);
+    alice.sendChat('carol@localhost', 'and shallow');
+
+    expect(await seen(pusher, alice)).toEqual(['in alice/phone > carol: and shallow', 'out alice/phone > carol: and shallow (0)']);
+    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ failed: 2 }]);
+  });
+
   test('a tap that fails costs no client a message, and is logged once', async () => {
-    await using chat = await startTappedEjabberd(inTrouble('unreachable'));
+    await using chat = await ejabberd.startWith(inTrouble('unreachable'));
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
     for (const body of ['one', 'two']) alice.sendChat(bob.bare, body);
@@ -125,7 +136,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
   });
 });
 
-const deep = `${'<d>'.repeat(100)}${'</d>'.repeat(100)}`;
+const deep = `${'<d>'.repeat(90)}${'</d>'.repeat(90)}`;
 const oddStanzas = [
   '<message/>',
   "<message to=''/>",

@@ -1,7 +1,7 @@
 /** ejabberd with our module: the built service learns who said what to whom, and loses nothing when it is killed. */
 import { describe, expect, test } from 'vitest';
 import { losesNothingWhenKilled } from '../conformance/tap-crash.ts';
-import { ejabberdTap, startTappedEjabberd } from '../support/ejabberd-tap.ts';
+import { ejabberdTap } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
 import { startPushRig } from '../support/push-rig.ts';
 import { connectXmppJs } from '../support/xmpp-js-user.ts';
@@ -20,7 +20,7 @@ losesNothingWhenKilled(server, { total: 1000, kills: 2 });
 
 describe.skipIf(!server.isHere)('with our module on ejabberd', () => {
   test('messages of two users arrive in order, with their direction and the number of clients that they reach', async () => {
-    await using ejabberd = await startTappedEjabberd();
+    await using ejabberd = await server.startWith();
     await using rig = await startPushRig(ejabberd.componentPort, { handlers: witness });
     await using alice = await connectXmppJs({ port: ejabberd.c2sPort, username: 'alice', resource: 'phone' });
     await using desk = await connectXmppJs({ port: ejabberd.c2sPort, username: 'bob', resource: 'desk' });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { afterAll } from 'vitest';
 import type { TappedServer, TapServer, TapSettings } from '../conformance/tap.ts';
 import { type Ejabberd, type EjabberdOptions, startEjabberd } from './ejabberd.ts';
 import { eventually } from './eventually.ts';
@@ -14,13 +15,11 @@ export const tapFolder = fileURLToPath(new URL('../../plugins/ejabberd', import.
 const troublePath = fileURLToPath(new URL('../fixtures/ejabberd/mod_tap_trouble.erl', import.meta.url));
 const tapSource = 'src/mod_event_pusher_tap.erl';
 
-/** ejabberd with our module, for the suite that every tap has to pass. */
-export async function ejabberdTap(): Promise<TapServer> {
-  const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
-  return { name: 'ejabberd', isHere, messageBytes: 2700, start };
+/** ejabberd with our module, for the suite that every tap has to pass and for what only this one promises. */
+export interface EjabberdTap extends TapServer {
+  startWith(options?: TappedEjabberdOptions): Promise<TappedEjabberd>;
 }
 
-/** An ejabberd whose virtual hosts load the module. */
 export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
   /** Changes the module's options while it runs. */
   reconfigure(options: TapOptions): Promise<void>;
@@ -31,38 +30,40 @@ export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & {
   readonly queueItems?: number;
 };
 
-export interface TappedEjabberdOptions extends TapSettings, Omit<TapOptions, 'component'>, Pick<EjabberdOptions, 'modules' | 'users'> {
-  /** More Erlang modules to compile. */
-  readonly erlang?: readonly string[];
-}
+export interface TappedEjabberdOptions extends TapSettings, Omit<TapOptions, 'component'>, Pick<EjabberdOptions, 'modules'> {}
 
-/** Compiles the module as its README says, and starts ejabberd with it. */
-export async function startTappedEjabberd(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
-  const { otherComponent, modules = {}, erlang = [], ...rest } = options;
+/** Compiles the module once, as its README says; what was compiled is removed when the test file is done. */
+export async function ejabberdTap(): Promise<EjabberdTap> {
+  const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
   const compiled = await mkdtemp(join(tmpdir(), 'ejabberd-tap-'));
-  for (const source of [join(tapFolder, tapSource), ...erlang]) await compile(source, compiled);
+  afterAll(() => rm(compiled, { recursive: true, force: true }));
+  if (isHere) for (const source of [join(tapFolder, tapSource), troublePath]) await compile(source, compiled);
 
-  const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...modules });
-  const ejabberd = await startEjabberd({
-    ...rest,
-    otherComponents: otherComponent === undefined ? [] : [otherComponent],
-    serviceLog: false,
-    modules: withTap(options),
-    codePaths: [compiled],
-  });
+  async function startWith(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
+    const { otherComponent, modules = {}, ...rest } = options;
+    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...modules });
+    const ejabberd = await startEjabberd({
+      ...rest,
+      otherComponents: otherComponent === undefined ? [] : [otherComponent],
+      serviceLog: false,
+      modules: withTap(options),
+      codePaths: [compiled],
+    });
+    return { ...ejabberd, reconfigure: (tap) => ejabberd.reconfigure(withTap(tap)) };
+  }
+
   return {
-    ...ejabberd,
-    reconfigure: (tap) => ejabberd.reconfigure(withTap(tap)),
-    [Symbol.asyncDispose]: async () => {
-      await ejabberd[Symbol.asyncDispose]();
-      await rm(compiled, { recursive: true, force: true });
-    },
+    name: 'ejabberd',
+    isHere,
+    messageBytes: 2700,
+    start: async (settings) => asAnyServer(await startWith(settings)),
+    startWith,
   };
 }
 
 /** Options that make trouble for the process which keeps the queue; the fixture says what trouble. */
-export function inTrouble(kind: 'crashing' | 'stalled' | 'unreachable'): Pick<TappedEjabberdOptions, 'erlang' | 'modules'> {
-  return { erlang: [troublePath], modules: { mod_tap_trouble: { kind } } };
+export function inTrouble(kind: 'crashing' | 'stalled' | 'unreachable'): Pick<TappedEjabberdOptions, 'modules'> {
+  return { modules: { mod_tap_trouble: { kind } } };
 }
 
 /** Undefined values do not survive JSON, so an option that is not given is not written. */
@@ -78,9 +79,7 @@ async function compile(source: string, into: string): Promise<void> {
   await promisify(execFile)('sh', ['-ec', lines.replace(tapSource, source)], { cwd: into });
 }
 
-async function start(settings: TapSettings = {}): Promise<TappedServer> {
-  const ejabberd = await startTappedEjabberd(settings);
-
+function asAnyServer(ejabberd: TappedEjabberd): TappedServer {
   function logged(text: string): Promise<void> {
     return eventually(() => ejabberd.logs().includes(text));
   }

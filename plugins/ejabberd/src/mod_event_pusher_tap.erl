@@ -48,6 +48,10 @@
 %% What an item costs besides its packed stanza, in bytes: its place in the queue, and the binary's own header.
 -define(ITEM_BYTES, 160).
 
+%% Elements may stand this deep in each other. The pusher ends a stream that holds a stanza deeper than 128, and one user
+%% would stop the feed for all.
+-define(MAX_DEPTH, 100).
+
 %% What every process may know of a virtual host's tap.
 -record(door, {
     keeper :: pid(),
@@ -387,7 +391,12 @@ mark({out, Clients}) -> [{<<"dir">>, <<"out">>}, {<<"sessions">>, integer_to_bin
 
 client_xml(Packet) ->
     #xmlel{attrs = Attrs} = El = xmpp:encode(Packet),
+    is_deeper(El, ?MAX_DEPTH) andalso error(nested_too_deep),
     El#xmlel{attrs = lists:keystore(<<"xmlns">>, 1, Attrs, {<<"xmlns">>, ?NS_CLIENT})}.
+
+is_deeper(#xmlel{}, 0) -> true;
+is_deeper(#xmlel{children = Children}, Left) -> lists:any(fun(Child) -> is_deeper(Child, Left - 1) end, Children);
+is_deeper(_Text, _Left) -> false.
 
 rank(#message{}) -> message;
 rank(_) -> minor.
@@ -398,7 +407,16 @@ rank(_) -> minor.
 decode_iq_subel(El) ->
     El.
 
-%% Runs in the process of a component's connection, for all virtual hosts: says on its requests whose they are.
+%% Runs in the process of a component's connection, for all virtual hosts: says on its requests whose they are. With
+%% several connections the router would give the answer to a ping to any of them, and the others would seem dead.
+component_send_packet({#iq{type = get, to = To, sub_els = [El]} = IQ, #{remote_server := Component} = State} = Acc) ->
+    case {door(To#jid.lserver), xmpp:get_ns(El)} of
+        {#door{component = Component}, ?NS_PING} when To#jid.luser == <<>>, To#jid.lresource == <<>> ->
+            self() ! {route, xmpp:make_iq_result(IQ)},
+            {drop, State};
+        _ ->
+            Acc
+    end;
 component_send_packet({#iq{type = set} = IQ, #{remote_server := Component} = State}) ->
     {xmpp:put_meta(IQ, ?MODULE, {component, Component, self()}), State};
 component_send_packet(Acc) ->
