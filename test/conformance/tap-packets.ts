@@ -150,6 +150,16 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(Object.values(extra?.attrs ?? {})).toContain("'<");
     });
 
+    test('a stanza that is nested deeper than the pusher reads is left out, and does not stop the feed', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      alice.sendChat('carol@localhost', 'deep', `${'<d>'.repeat(130)}${'</d>'.repeat(130)}`);
+      alice.sendChat('carol@localhost', 'and shallow', `${'<d>'.repeat(90)}${'</d>'.repeat(90)}`);
+
+      expect(await seen(pusher, alice)).toEqual(['in alice/phone > carol: and shallow', 'out alice/phone > carol: and shallow (0)']);
+    });
+
     test('carbon copies and archive results are not tapped', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
