@@ -36,6 +36,10 @@ local user_exists = require "core.usermanager".user_exists;
 local xmlns_tap = "urn:x-event-pusher:tap:1";
 local xmlns_mam = "urn:xmpp:mam:2";
 
+-- Elements may stand this deep in each other. The pusher ends a stream that holds a stanza deeper than 128, and one user
+-- would stop the feed for all.
+local max_depth = 100;
+
 local host = module.host;
 local component = module:get_option_string("event_pusher_tap_component", "pusher." .. host);
 local max_bytes = module:get_option_number("event_pusher_tap_queue_bytes", 64 * 1024 * 1024);
@@ -151,6 +155,14 @@ local function stamp()
 	return string.format("%s.%03dZ", stamp_text, math.floor((now - second) * 1000));
 end
 
+local function is_deeper(stanza, left)
+	if left == 0 then return true; end
+	for _, child in ipairs(stanza.tags) do
+		if is_deeper(child, left - 1) then return true; end
+	end
+	return false;
+end
+
 -- The stanza is serialised where it stands, which is several times cheaper than a clone, and left as it was.
 local function serialise(stanza, to)
 	local attr = stanza.attr;
@@ -167,6 +179,7 @@ local before_stanza = "'/><forwarded xmlns='urn:xmpp:forward:0'>";
 local after_stanza = "</forwarded></message>";
 
 local function enqueue(stanza, to, marks)
+	if is_deeper(stanza, max_depth) then error("its elements are nested too deep", 0); end
 	local xml = serialise(stanza, to);
 	local seq = string.format("%d", queue.seq + 1);
 	local item = before_item .. seq .. "'><tap xmlns='" .. xmlns_tap .. "' seq='" .. seq .. "' epoch='" .. queue.epoch

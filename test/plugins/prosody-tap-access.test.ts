@@ -1,39 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import type { Stanza } from '../../pools/contract.ts';
-import { tapNs } from '../../src/sources/component/tap-item.ts';
+import { keepsStrangersOut } from '../conformance/tap-access.ts';
 import { eventually } from '../support/eventually.ts';
-import { requirePackage } from '../support/packages.ts';
 import { startProsody } from '../support/prosody.ts';
-import { connectTapPusher } from '../support/tap-pusher.ts';
+import { prosodyTap } from '../support/prosody-tap.ts';
 import { freePort } from '../support/target.ts';
 import { openTcpStream } from '../support/tcp-stream.ts';
 
-describe.skipIf(!(await requirePackage('prosody')))('who may have the feed of Prosody', () => {
-  test.each([
-    ['resume', ''],
-    ['ack', " h='1'"],
-  ])('a user who sends %s is refused and changes nothing', async (name, attributes) => {
-    await using prosody = await startProsody();
-    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
-    await using pusher = await connectTapPusher(prosody.component);
-    const { epoch = '' } = await pusher.ask();
-    alice.sendChat('nobody@localhost', 'one');
-    const answer = await alice.ask(`<${name} xmlns='${tapNs}' epoch='${epoch}'${attributes}/>`, 'localhost');
+const prosody = await prosodyTap();
 
-    expect(answer.attrs['type']).toBe('error');
-    expect(answer.xml).toContain('<forbidden ');
-    expect(alice.received.filter(({ xml }) => xml.includes('urn:xmpp:forward:0'))).toEqual([]);
-    expect(await pusher.ask({ epoch, h: 0 })).toMatchObject({ pending: '1' });
-  });
+keepsStrangersOut(prosody);
 
-  test('another component is refused too', async () => {
-    const config = 'Component "other.localhost"\n  component_secret = "s3cret"';
-    await using prosody = await startProsody({ config });
-    await using other = await connectTapPusher({ ...prosody.component, domain: 'other.localhost' });
-
-    await expect(other.ask()).rejects.toThrow('forbidden');
-  });
-
+describe.skipIf(!prosody.isHere)('the ports of Prosody', () => {
   test('a remote server can open a stream to the virtual host and none to the component', async () => {
     const port = await freePort();
     const lua = [

@@ -31,6 +31,8 @@ export interface Ejabberd extends AsyncDisposable {
   /** Starts it again after `stop` or `kill`. */
   start(): Promise<void>;
   restart(): Promise<void>;
+  /** Writes the configuration with other options for its modules, and has it read again. */
+  reconfigure(modules: Readonly<Record<string, unknown>>): Promise<void>;
   /** Runs an `ejabberdctl` command over the HTTP API, such as `api('send_message', { type, from, to, subject, body })`. */
   api(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown>;
 }
@@ -41,7 +43,9 @@ export interface EjabberdOptions {
   readonly hosts?: readonly string[];
   /** Default `pusher.` and the first host, secret `s3cret`. */
   readonly component?: { readonly domain: string; readonly secret: string };
-  /** A domain of rooms (MUC). */
+  /** More components that may connect, with the secret of `component`. */
+  readonly otherComponents?: readonly string[];
+  /** A domain of rooms (MUC) without history. */
   readonly rooms?: string;
   /** Modules besides those that a chat needs, as in `modules` of ejabberd.yml. */
   readonly modules?: Readonly<Record<string, unknown>>;
@@ -51,6 +55,8 @@ export interface EjabberdOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Folders of compiled modules. */
   readonly codePaths?: readonly string[];
+  /** Where `ejabberdctl module_install` looks for modules (`sources/`) and installs them; default a folder that is not there. */
+  readonly contributed?: string;
 }
 
 const controlScript = '/usr/sbin/ejabberdctl';
@@ -62,7 +68,13 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
   const ports = { c2s: await freePort(), component: await freePort(), http: await freePort() };
   const directory = await mkdtemp(join(tmpdir(), 'ejabberd-'));
   const configPath = join(directory, 'ejabberd.yml');
-  await writeFile(configPath, JSON.stringify(configuration({ ...options, hosts, component }, ports), null, 2)); // JSON is YAML
+
+  function writeConfiguration(modules = options.modules): Promise<void> {
+    const settled = { ...options, ...(modules === undefined ? {} : { modules }), hosts, component };
+    return writeFile(configPath, JSON.stringify(configuration(settled, ports), null, 2)); // JSON is YAML
+  }
+
+  await writeConfiguration();
 
   const server = createServerProcess({
     command: 'erl',
@@ -79,6 +91,7 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
       ...process.env,
       EJABBERD_CONFIG_PATH: configPath,
       EJABBERD_LOG_PATH: join(directory, 'ejabberd.log'),
+      CONTRIB_MODULES_PATH: options.contributed ?? join(directory, 'modules'),
       ERL_LIBS: await librariesPath(),
       ERL_CRASH_DUMP: join(directory, 'crash.dump'),
       HOME: directory,
@@ -105,6 +118,10 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
     connect: (login) => connectUser({ host, ...login, port: (login.transport ?? 'tcp') === 'tcp' ? ports.c2s : ports.http }),
     ...server,
     api,
+    reconfigure: async (modules) => {
+      await writeConfiguration(modules);
+      await api('reload_config');
+    },
     [Symbol.asyncDispose]: async () => {
       await server.kill(); // there is nothing to keep
       await rm(directory, { recursive: true, force: true });
@@ -115,17 +132,18 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
 type Settled = EjabberdOptions & Required<Pick<EjabberdOptions, 'component' | 'hosts'>>;
 
 function configuration(
-  { hosts, component, rooms, modules = {}, serviceLog = true, config = {} }: Settled,
+  { hosts, component, otherComponents = [], rooms, modules = {}, serviceLog = true, config = {} }: Settled,
   ports: { readonly c2s: number; readonly component: number; readonly http: number },
 ): Readonly<Record<string, unknown>> {
   const ip = '127.0.0.1';
   const { domain, secret } = component;
+  const components = Object.fromEntries([domain, ...otherComponents].map((name) => [name, { password: secret }]));
   return {
     hosts,
     loglevel: 'info',
     listen: [
       { port: ports.c2s, ip, module: 'ejabberd_c2s', access: 'all' },
-      { port: ports.component, ip, module: 'ejabberd_service', access: 'all', hosts: { [domain]: { password: secret } } },
+      { port: ports.component, ip, module: 'ejabberd_service', access: 'all', global_routes: false, hosts: components },
       {
         port: ports.http,
         ip,
@@ -151,7 +169,7 @@ function configuration(
       mod_stream_mgmt: {},
       mod_admin_extra: {},
       ...(serviceLog ? { mod_service_log: { loggers: [domain] } } : {}),
-      ...(rooms === undefined ? {} : { mod_muc: { hosts: [rooms] } }),
+      ...(rooms === undefined ? {} : { mod_muc: { hosts: [rooms], history_size: 0 } }),
       ...modules,
     },
     ...config,

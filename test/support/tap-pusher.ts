@@ -1,3 +1,4 @@
+import type { Stanza } from '../../pools/contract.ts';
 import { element, toXml } from '../../src/packet/xml/element.ts';
 import { readTapItem, type TapItem, tapNs } from '../../src/sources/component/tap-item.ts';
 import { type ComponentLogin, type ComponentSocket, connectComponent } from './component-socket.ts';
@@ -82,4 +83,33 @@ export function tell({ direction, stanza, sessions }: TapItem): string {
   const body = name === 'message' ? `: ${stanza?.text('body')}` : '';
   const clients = sessions === undefined ? '' : ` (${sessions})`;
   return `${direction} ${what}${from.replace('@localhost', '')} > ${to.replace('@localhost', '')}${body}${clients}`;
+}
+
+/** Says something to nobody who exists: one item each. */
+export function chatter(user: XmppUser, words: readonly string[]): void {
+  for (const word of words) user.sendChat('nobody@localhost', word);
+}
+
+/** Everything that `user` sent before this has gone through the server. */
+export async function answered(user: XmppUser): Promise<void> {
+  await user.ask("<ping xmlns='urn:xmpp:ping'/>", 'localhost', 'get');
+}
+
+/** Everything that the server wrote to the component before this has arrived. */
+export async function pinged(pusher: TapPusher): Promise<void> {
+  pusher.send("<iq type='get' id='ping' from='pusher.localhost' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
+  await pusher.inbox.next(({ attrs }) => attrs['id'] === 'ping');
+}
+
+export async function numbered(pusher: TapPusher, count: number): Promise<string[]> {
+  const lines: string[] = [];
+  while (lines.length < count) {
+    const { seq, stanza } = await pusher.item();
+    lines.push(`${seq} ${stanza?.text('body')}`);
+  }
+  return lines;
+}
+
+export function items({ inbox }: TapPusher): readonly Stanza[] {
+  return inbox.all.filter(({ name, xml }) => name === 'message' && xml.includes(tapNs));
 }

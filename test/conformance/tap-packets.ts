@@ -1,0 +1,234 @@
+import { describe, expect, test } from 'vitest';
+import type { Stanza } from '../../pools/contract.ts';
+import { findChild } from '../../src/packet/xml/element.ts';
+import type { TapItem } from '../../src/sources/component/tap-item.ts';
+import { attachTap, seen, tell } from '../support/tap-pusher.ts';
+import type { XmppUser } from '../support/xmpp-user.ts';
+import type { TapServer } from './tap.ts';
+
+/** Which stanzas a tap hands over, how often, and what it says about them. */
+export function seesWhatUsersSay(server: TapServer): void {
+  describe.skipIf(!server.isHere)(`what the tap of ${server.name} sees`, () => {
+    test('a message is one `in` of its sender and one `out` to its receiver, in this order and numbered', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      alice.sendChat(bob.bare, 'Hi, Bob!');
+
+      const [sent, routed] = [await pusher.item(), await pusher.item()];
+
+      expect([tell(sent), tell(routed)]).toEqual(['in alice/phone > bob: Hi, Bob!', 'out alice/phone > bob: Hi, Bob! (1)']);
+      expect([sent.seq, routed.seq]).toEqual([1, 2]);
+      expect([sent.session, routed.session]).toEqual(['alice@localhost/phone', undefined]);
+      expect([archivedBy(sent), archivedBy(routed)]).toEqual(['alice@localhost', 'bob@localhost']);
+      expect(Math.abs((sent.time ?? 0) - Date.now())).toBeLessThan(60_000);
+      const received = await bob.next(({ name }) => name === 'message');
+      expect(received.attrs).not.toHaveProperty('xmlns'); // the tap left the stanza as it was
+    });
+
+    test('a receiver with several clients gets one `out` that counts those who are available', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
+      await using phone = await chat.connect({ user: 'bob', resource: 'phone' });
+      await using _mute = await chat.connect({ user: 'bob', resource: 'mute', available: false });
+      alice.sendChat('bob@localhost', 'to the account');
+      for (const client of [desk, phone]) await client.next(isMessage);
+      alice.sendChat('bob@localhost/desk', 'to one of them');
+      await desk.next(isMessage);
+
+      expect(await seen(pusher, alice)).toEqual([
+        'in alice/phone > bob: to the account',
+        'out alice/phone > bob: to the account (2)',
+        'in alice/phone > bob/desk: to one of them',
+        'out alice/phone > bob/desk: to one of them (2)',
+      ]);
+    });
+
+    test('a client that the server only keeps a place for is not counted', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'train' });
+      bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+      await bob.next(({ name }) => name === 'enabled');
+      await bob.cut();
+      await chat.missesUser(bob.jid);
+      alice.sendChat('bob@localhost', 'in a tunnel?');
+
+      expect(tell(await pusher.item())).toBe('in alice/phone > bob: in a tunnel?');
+      expect(tell(await pusher.item())).toBe('out alice/phone > bob: in a tunnel? (0)');
+      expect(await seen(pusher, alice)).toEqual([]);
+    });
+
+    test('a message to an offline user is one `out` with no client, and its replay at login is no other', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      alice.sendChat('bob@localhost', 'while you sleep');
+      expect(tell(await pusher.item())).toBe('in alice/phone > bob: while you sleep');
+      expect(tell(await pusher.item())).toBe('out alice/phone > bob: while you sleep (0)');
+
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      await bob.next(({ name }) => name === 'message');
+
+      expect(await seen(pusher, alice)).toEqual([]);
+    });
+
+    test('a message to nobody who exists is routed to nobody', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      alice.sendChat('nobody@localhost', 'Hello?');
+
+      expect(await seen(pusher, alice)).toEqual(['in alice/phone > nobody: Hello?']);
+    });
+
+    test('a message to oneself has both directions and a receiver', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      alice.sendChat(alice.bare, 'a note');
+      await alice.next(isMessage);
+      alice.send("<message type='chat'><body>another</body></message>");
+      await alice.next(isMessage);
+
+      expect(await seen(pusher, alice)).toEqual([
+        'in alice/phone > alice: a note',
+        'out alice/phone > alice: a note (1)',
+        'in alice/phone > alice: another',
+        'out alice/phone > alice: another (1)',
+      ]);
+    });
+
+    test('a message in a room is one `in`, and one `out` per occupant', async () => {
+      await using chat = await server.start({ rooms: 'rooms.localhost' });
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      for (const user of [alice, bob]) await enter(user, 'tea@rooms.localhost');
+      await seen(pusher, alice);
+      alice.send("<message to='tea@rooms.localhost' type='groupchat'><body>Milk?</body></message>");
+      for (const user of [alice, bob]) await user.next((stanza) => stanza.text('body') === 'Milk?');
+
+      const items = (await seen(pusher, alice)).filter((item) => item.includes('Milk?'));
+      expect(items.sort()).toEqual([
+        'in alice/phone > tea@rooms.localhost: Milk?',
+        'out tea@rooms.localhost/alice > alice/phone: Milk? (1)',
+        'out tea@rooms.localhost/alice > bob/desk: Milk? (1)',
+      ]);
+    });
+
+    test('who blocks sends nothing to the blocked and is routed nothing from them', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      await bob.ask("<block xmlns='urn:xmpp:blocking'><item jid='alice@localhost'/></block>");
+      alice.sendChat(bob.bare, 'to who blocks me');
+      bob.sendChat(alice.bare, 'to whom I block');
+      await bob.next(({ attrs }) => attrs['type'] === 'error');
+
+      expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: to who blocks me']);
+    });
+
+    test('the text arrives as it was written', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: `it's <me> & "you"` });
+      const text = `<b>'"&amp; ünïcödé 🙂 ]]> ${'long '.repeat(2000)}`;
+      alice.sendChat('bob@localhost', text, `<x xmlns='urn:x' xmlns:y='urn:y' y:a="'&lt;"><z/><jc xmlns='jabber:client'/></x>`);
+
+      const { session, stanza } = await pusher.item();
+      expect(session).toBe(alice.jid);
+      expect(stanza?.attrs['from']).toBe(alice.jid);
+      expect(stanza?.text('body')).toBe(text);
+      const extra = stanza === undefined ? undefined : findChild(stanza, 'x', 'urn:x');
+      expect(extra?.children.map((child) => (typeof child === 'string' ? child : child.ns))).toEqual(['urn:x', 'jabber:client']);
+      expect(Object.values(extra?.attrs ?? {})).toContain("'<");
+    });
+
+    test('a stanza that is nested deeper than the pusher reads is left out, and does not stop the feed', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      alice.sendChat('carol@localhost', 'deep', `${'<d>'.repeat(130)}${'</d>'.repeat(130)}`);
+      alice.sendChat('carol@localhost', 'and shallow', `${'<d>'.repeat(90)}${'</d>'.repeat(90)}`);
+
+      expect(await seen(pusher, alice)).toEqual(['in alice/phone > carol: and shallow', 'out alice/phone > carol: and shallow (0)']);
+    });
+
+    test('carbon copies and archive results are not tapped', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
+      await using phone = await chat.connect({ user: 'bob', resource: 'phone' });
+      await phone.ask("<enable xmlns='urn:xmpp:carbons:2'/>");
+      alice.sendChat(desk.jid, 'once');
+      await phone.next((stanza) => stanza.name === 'message' && findChild(stanza, 'received', 'urn:xmpp:carbons:2') !== undefined);
+      await desk.ask("<query xmlns='urn:xmpp:mam:2'/>");
+
+      expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob/desk: once', 'out alice/phone > bob/desk: once (2)']);
+      expect(desk.received.some((stanza) => findChild(stanza, 'result', 'urn:xmpp:mam:2') !== undefined)).toBe(true);
+    });
+
+    test('presence and iq are tapped when they are wanted: a broadcast once, and its end too', async () => {
+      await using chat = await server.start();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      await befriend(alice, bob);
+      await using pusher = await attachTap(chat, 'presence iq');
+      alice.send('<presence><show>away</show></presence>');
+      await bob.next((stanza) => stanza.text('show') === 'away');
+      await bob.ask("<ping xmlns='urn:xmpp:ping'/>", 'localhost', 'get');
+      await alice.close();
+      await bob.next(({ attrs }) => attrs['type'] === 'unavailable');
+      bob.send("<iq type='get' id='last' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
+
+      const items: string[] = [];
+      for (let id = ''; id !== 'last'; ) {
+        const item = await pusher.item();
+        id = item.stanza?.attrs['id'] ?? '';
+        items.push(tell(item));
+      }
+      expect(items).toEqual([
+        'in presence alice/phone > all',
+        'out presence alice/phone > bob (1)',
+        'in iq bob/desk > localhost',
+        'in presence unavailable alice/phone > all',
+        'out presence unavailable alice/phone > bob (1)',
+        'in iq bob/desk > localhost',
+      ]);
+    });
+  });
+}
+
+/** A client that has received a message has been tapped: only then is it sure to come before what is said next. */
+function isMessage({ name }: Stanza): boolean {
+  return name === 'message';
+}
+
+function archivedBy({ stanza }: TapItem): string | undefined {
+  return stanza === undefined ? undefined : findChild(stanza, 'stanza-id', 'urn:xmpp:sid:0')?.attrs['by'];
+}
+
+async function enter(user: XmppUser, room: string): Promise<void> {
+  const nick = user.bare.split('@')[0];
+  user.send(`<presence to='${room}/${nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>`);
+  await user.next((stanza) => findChild(stanza, 'subject') !== undefined);
+}
+
+async function befriend(one: XmppUser, other: XmppUser): Promise<void> {
+  for (const [asking, asked] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    asking.send(`<presence type='subscribe' to='${asked.bare}'/>`);
+    await asked.next(({ attrs }) => attrs['type'] === 'subscribe');
+    asked.send(`<presence type='subscribed' to='${asking.bare}'/>`);
+    await asking.next(({ name, attrs }) => name === 'presence' && attrs['from'] === asked.jid);
+  }
+}

@@ -1,0 +1,168 @@
+import { describe, expect, test } from 'vitest';
+import { tapNs } from '../../src/sources/component/tap-item.ts';
+import { answered, attachTap, chatter, connectTapPusher, items, numbered, pinged, tell } from '../support/tap-pusher.ts';
+import type { TapServer } from './tap.ts';
+
+/** How a tap numbers, keeps, repeats and drops. */
+export function keepsWhatItSaw(server: TapServer): void {
+  describe.skipIf(!server.isHere)(`how the tap of ${server.name} keeps what it saw`, () => {
+    test('nothing comes before the resume, and then the messages since the start', async () => {
+      await using chat = await server.start();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      chatter(alice, ['before anybody listens']);
+      await using pusher = await connectTapPusher(chat.component);
+      await answered(alice);
+      expect(pusher.inbox.all.map(({ name }) => name)).toEqual(['handshake']);
+
+      expect(await pusher.ask()).toMatchObject({ 'from-seq': '1', pending: '1', dropped: '0' });
+      expect(tell(await pusher.item())).toBe('in alice/phone > nobody: before anybody listens');
+    });
+
+    test('after a reconnect everything behind `h` comes again under its old number', async () => {
+      await using chat = await server.start();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using first = await connectTapPusher(chat.component);
+      const { epoch = '' } = await first.ask();
+      chatter(alice, ['one', 'two', 'three']);
+      await first.itemsUntil('three');
+      first.ack({ epoch, h: 1 });
+      await first.cut();
+      chatter(alice, ['four']);
+      await answered(alice);
+
+      await using second = await connectTapPusher(chat.component);
+      expect(await second.ask({ epoch, h: 2 })).toMatchObject({ epoch, 'from-seq': '3', pending: '2' });
+      expect(await numbered(second, 2)).toEqual(['3 three', '4 four']);
+    });
+
+    test('while the component is away nobody is told, and nothing is lost', async () => {
+      await using chat = await server.start();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      await using pusher = await attachTap(chat);
+      await pusher.cut();
+      alice.sendChat(bob.bare, 'is it back?');
+      await bob.next(({ name }) => name === 'message');
+      await answered(alice);
+
+      await using back = await attachTap(chat);
+      expect([tell(await back.item()), tell(await back.item())]).toEqual([
+        'in alice/phone > bob: is it back?',
+        'out alice/phone > bob: is it back? (1)',
+      ]);
+      expect(alice.received.filter(({ attrs }) => attrs['type'] === 'error')).toEqual([]);
+    });
+
+    test('no more than the window is sent before an acknowledgement', async () => {
+      await using chat = await server.start({ window: 3 });
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using pusher = await connectTapPusher(chat.component);
+      const { epoch = '' } = await pusher.ask();
+      chatter(alice, ['one', 'two', 'three', 'four', 'five']);
+      await answered(alice);
+      await pinged(pusher);
+      expect(await numbered(pusher, 3)).toEqual(['1 one', '2 two', '3 three']);
+      expect(items(pusher)).toHaveLength(3);
+
+      pusher.ack({ epoch, h: 1 });
+      expect(await numbered(pusher, 1)).toEqual(['4 four']);
+      await pinged(pusher);
+      expect(items(pusher)).toHaveLength(4);
+
+      pusher.ack({ epoch, h: 4 });
+      expect(await numbered(pusher, 1)).toEqual(['5 five']);
+    });
+
+    test('when the bytes are used up presence and iq go first, then the oldest messages, and leave a hole', async () => {
+      await using chat = await server.start({ queueBytes: Math.round(4.12 * server.messageBytes) });
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone', available: false });
+      await using pusher = await connectTapPusher(chat.component);
+      const { epoch = '' } = await pusher.ask(undefined, 'message presence iq');
+      await pusher.cut();
+      await chat.missesComponent();
+
+      const text = 'x'.repeat(2000);
+      chatter(alice, [`a ${text}`, `b ${text}`]);
+      for (const show of ['away', 'chat', 'dnd']) alice.send(`<presence><show>${show}</show></presence>`);
+      chatter(alice, [`c ${text}`, `d ${text}`, `e ${text}`]);
+      await answered(alice);
+
+      await using back = await connectTapPusher(chat.component);
+      // Five messages do not fit: the three presences, the first message and the ping that came last had to go.
+      expect(await back.ask({ epoch, h: 0 })).toMatchObject({ epoch, 'from-seq': '2', pending: '4', dropped: '5' });
+      await pinged(back);
+      expect(items(back)).toHaveLength(3); // more than half of the bytes are in flight
+      back.ack({ epoch, h: 2 });
+      expect((await numbered(back, 4)).map((item) => item.slice(0, 3))).toEqual(['2 b', '6 c', '7 d', '8 e']);
+    });
+
+    test('a module loaded anew without what it knew answers an acknowledgement with an error, so that it is resumed again', async () => {
+      await using chat = await server.start();
+      await using pusher = await connectTapPusher(chat.component);
+      const { epoch = '' } = await pusher.ask();
+      await chat.loadAnew();
+      pusher.ack({ epoch, h: 0 });
+      const answer = await pusher.inbox.next(({ name, attrs }) => name === 'iq' && attrs['type'] === 'error');
+      expect(answer.xml).toContain('item-not-found');
+      expect((await pusher.ask({ epoch, h: 0 }))['epoch']).not.toBe(epoch);
+    });
+
+    test('a restart of the server is a new epoch, and what an old one says is not believed', async () => {
+      await using chat = await server.start();
+      const first = await connectTapPusher(chat.component);
+      const { epoch: old = '' } = await first.ask();
+      await chat.restart();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      chatter(alice, ['one', 'two']);
+      await answered(alice);
+
+      await using second = await connectTapPusher(chat.component);
+      const { epoch = '', ...resumed } = await second.ask({ epoch: old, h: 2 });
+      expect(epoch).not.toBe(old);
+      expect(resumed).toMatchObject({ 'from-seq': '1', pending: '2' });
+      second.ack({ epoch: old, h: 2 });
+      expect(await second.ask({ epoch, h: 0 })).toMatchObject({ pending: '2' });
+    });
+
+    test.each(['3', '-1', '1.5', 'soon', ''])('an `h` of "%s" when there are two items acknowledges nothing', async (h) => {
+      await using chat = await server.start();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using pusher = await connectTapPusher(chat.component);
+      const { epoch = '' } = await pusher.ask();
+      chatter(alice, ['one', 'two']);
+      await pusher.itemsUntil('two');
+      pusher.send(`<iq type='set' from='pusher.localhost' to='localhost' id='x'><ack xmlns='${tapNs}' epoch='${epoch}' h='${h}'/></iq>`);
+
+      expect(await pusher.ask({ epoch, h: 0 })).toMatchObject({ 'from-seq': '1', pending: '2' });
+    });
+
+    test('`want` says what is tapped from then on; unknown words mean nothing', async () => {
+      await using chat = await server.start();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using pusher = await connectTapPusher(chat.component);
+      const { epoch = '' } = await pusher.ask(undefined, 'status presence');
+      chatter(alice, ['unwanted']);
+      alice.send('<presence><show>dnd</show></presence>');
+      expect(tell(await pusher.item())).toBe('in presence alice/phone > all');
+
+      await pusher.ask({ epoch, h: 1 }, '');
+      chatter(alice, ['unwanted too']);
+      await answered(alice);
+      await pusher.ask({ epoch, h: 1 });
+      chatter(alice, ['wanted']);
+      expect(await numbered(pusher, 1)).toEqual(['2 wanted']);
+    });
+
+    test('each virtual host has a tap of its own on the one stream', async () => {
+      await using chat = await server.start({ hosts: ['localhost', 'second.localhost'] });
+      await using alice = await chat.connect({ user: 'alice', host: 'second.localhost', resource: 'phone' });
+      await using pusher = await connectTapPusher(chat.component, 'second.localhost');
+      await pusher.ask();
+      alice.sendChat('bob@localhost', 'over there');
+
+      expect(tell(await pusher.item())).toBe('in alice@second.localhost/phone > bob: over there');
+      const resumed = pusher.inbox.all.find(({ name }) => name === 'iq');
+      expect(resumed?.attrs['from']).toBe('second.localhost');
+    });
+  });
+}

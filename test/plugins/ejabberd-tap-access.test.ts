@@ -1,0 +1,4 @@
+import { keepsStrangersOut } from '../conformance/tap-access.ts';
+import { ejabberdTap } from '../support/ejabberd-tap.ts';
+
+keepsStrangersOut(await ejabberdTap());

@@ -1,0 +1,54 @@
+import { describe, expect, test } from 'vitest';
+import { ejabberdTap } from '../support/ejabberd-tap.ts';
+import { chatter, connectTapPusher, items, numbered, pinged } from '../support/tap-pusher.ts';
+
+const ejabberd = await ejabberdTap();
+
+describe.skipIf(!ejabberd.isHere)('several connections of the component to one ejabberd', () => {
+  test('the last one that resumed has the whole feed, and the others are told nothing', async () => {
+    await using chat = await ejabberd.startWith();
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using former = await connectTapPusher(chat.component);
+    const { epoch = '' } = await former.ask();
+    chatter(alice, ['one', 'two']);
+    await former.itemsUntil('two');
+    await using latter = await connectTapPusher(chat.component);
+    expect(await latter.ask({ epoch, h: 1 })).toMatchObject({ epoch, 'from-seq': '2', pending: '1' });
+    former.ack({ epoch, h: 2 });
+    chatter(alice, ['three', 'four']);
+
+    expect(await numbered(latter, 3)).toEqual(['2 two', '3 three', '4 four']);
+    expect(items(former)).toHaveLength(2);
+    expect(former.inbox.all.filter(({ attrs }) => attrs['type'] === 'error')).toEqual([]);
+    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ attached: 'yes', standby: 1, acknowledged: 1 }]);
+  });
+
+  test('when that one goes, an acknowledgement that another has sent is answered with an error, so that it resumes', async () => {
+    await using chat = await ejabberd.startWith();
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using standby = await connectTapPusher(chat.component);
+    const { epoch = '' } = await standby.ask();
+    await using active = await connectTapPusher(chat.component);
+    await active.ask({ epoch, h: 0 });
+    standby.ack({ epoch, h: 0 });
+    await pinged(standby);
+    chatter(alice, ['one']);
+    expect(await numbered(active, 1)).toEqual(['1 one']);
+    await active.cut();
+
+    const answer = await standby.inbox.next(({ name, attrs }) => name === 'iq' && attrs['type'] === 'error');
+    expect(answer.xml).toContain('item-not-found');
+    expect(await standby.ask({ epoch, h: 0 })).toMatchObject({ epoch, 'from-seq': '1', pending: '1' });
+    expect(await numbered(standby, 1)).toEqual(['1 one']);
+    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ attached: 'yes', standby: 0 }]);
+  });
+
+  test('each of them gets the answers to its own pings', async () => {
+    await using chat = await ejabberd.startWith();
+    await using one = await connectTapPusher(chat.component);
+    await using other = await connectTapPusher(chat.component);
+    for (let round = 0; round < 5; round += 1) for (const pusher of [one, other]) await pinged(pusher);
+
+    for (const { inbox } of [one, other]) expect(inbox.all.filter(({ name }) => name === 'iq')).toHaveLength(5);
+  });
+});

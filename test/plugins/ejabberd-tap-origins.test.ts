@@ -1,0 +1,23 @@
+import { describe, expect, test } from 'vitest';
+import { seesWhoeverSpeaks } from '../conformance/tap-origins.ts';
+import { ejabberdTap } from '../support/ejabberd-tap.ts';
+import { attachTap, tell } from '../support/tap-pusher.ts';
+
+const ejabberd = await ejabberdTap();
+
+seesWhoeverSpeaks(ejabberd);
+
+describe.skipIf(!ejabberd.isHere)('the command line and the API of ejabberd', () => {
+  test.each([
+    ['send_message', { type: 'chat', subject: '', body: 'Hi, Bob!' }],
+    ['send_stanza', { stanza: "<message type='chat'><body>Hi, Bob!</body></message>" }],
+  ])('what %s sends in a user’s name is an `in` without a session, and an `out`', async (command, words) => {
+    await using chat = await ejabberd.startWith();
+    await using pusher = await attachTap(chat);
+    await chat.api(command, { from: 'alice@localhost', to: 'bob@localhost', ...words });
+
+    const [sent, routed] = [await pusher.item(), await pusher.item()];
+    expect([tell(sent), tell(routed)]).toEqual(['in alice > bob: Hi, Bob!', 'out alice > bob: Hi, Bob! (0)']);
+    expect(sent.session).toBeUndefined();
+  });
+});

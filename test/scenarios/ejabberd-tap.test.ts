@@ -1,0 +1,48 @@
+/** ejabberd with our module: the built service learns who said what to whom, and loses nothing when it is killed. */
+import { describe, expect, test } from 'vitest';
+import { losesNothingWhenKilled } from '../conformance/tap-crash.ts';
+import { ejabberdTap } from '../support/ejabberd-tap.ts';
+import { eventually } from '../support/eventually.ts';
+import { startPushRig } from '../support/push-rig.ts';
+import { connectXmppJs } from '../support/xmpp-js-user.ts';
+
+const witness = `
+[[modules.mod_event_pusher.backend.http]]
+path = "/witness"
+callback_module = "mod_event_pusher_http_json"
+ordering = "sender"
+when = { stanza = "message" }
+`;
+
+const server = await ejabberdTap();
+
+losesNothingWhenKilled(server, { total: 1000, kills: 2 });
+
+describe.skipIf(!server.isHere)('with our module on ejabberd', () => {
+  test('messages of two users arrive in order, with their direction and the number of clients that they reach', async () => {
+    await using ejabberd = await server.startWith();
+    await using rig = await startPushRig(ejabberd.componentPort, { handlers: witness });
+    await using alice = await connectXmppJs({ port: ejabberd.c2sPort, username: 'alice', resource: 'phone' });
+    await using desk = await connectXmppJs({ port: ejabberd.c2sPort, username: 'bob', resource: 'desk' });
+    await using web = await ejabberd.connect({ user: 'bob', resource: 'web', transport: 'websocket' });
+    await alice.say('bob@localhost', 'Hi, Bob!');
+    await web.next((stanza) => stanza.text('body') === 'Hi, Bob!');
+    await desk.say('alice@localhost', 'Hi, Alice!');
+    await eventually(() => alice.heard.includes('Hi, Alice!'));
+    await alice.say('carol@localhost', 'Sleep well');
+    await rig.settled(6);
+
+    const events = rig.bodies('witness').map((body) => JSON.parse(body));
+    const told = events.map(({ direction, from, body, sessions }) => `${direction} ${from.full}: ${body} (${sessions})`);
+    expect(told.filter((line) => line.includes('alice@'))).toEqual([
+      'in alice@localhost/phone: Hi, Bob! (null)',
+      'out alice@localhost/phone: Hi, Bob! (2)',
+      'in alice@localhost/phone: Sleep well (null)',
+      'out alice@localhost/phone: Sleep well (0)',
+    ]);
+    expect(told.filter((line) => line.includes('bob@'))).toEqual([
+      'in bob@localhost/desk: Hi, Alice! (null)',
+      'out bob@localhost/desk: Hi, Alice! (1)',
+    ]);
+  });
+});

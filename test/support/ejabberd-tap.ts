@@ -1,0 +1,98 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll } from 'vitest';
+import type { TappedServer, TapServer, TapSettings } from '../conformance/tap.ts';
+import { type Ejabberd, type EjabberdOptions, startEjabberd } from './ejabberd.ts';
+import { eventually } from './eventually.ts';
+import { requirePackage } from './packages.ts';
+
+/** The folder that a user copies, and the module in it. */
+export const tapFolder = fileURLToPath(new URL('../../plugins/ejabberd', import.meta.url));
+const troublePath = fileURLToPath(new URL('../fixtures/ejabberd/mod_tap_trouble.erl', import.meta.url));
+const tapSource = 'src/mod_event_pusher_tap.erl';
+
+/** ejabberd with our module, for the suite that every tap has to pass and for what only this one promises. */
+export interface EjabberdTap extends TapServer {
+  startWith(options?: TappedEjabberdOptions): Promise<TappedEjabberd>;
+}
+
+export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
+  /** Changes the module's options while it runs. */
+  reconfigure(options: TapOptions): Promise<void>;
+}
+
+export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & {
+  readonly component?: string;
+  readonly queueItems?: number;
+};
+
+export interface TappedEjabberdOptions extends TapSettings, Omit<TapOptions, 'component'>, Pick<EjabberdOptions, 'modules'> {}
+
+/** Compiles the module once, as its README says; what was compiled is removed when the test file is done. */
+export async function ejabberdTap(): Promise<EjabberdTap> {
+  const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
+  const compiled = await mkdtemp(join(tmpdir(), 'ejabberd-tap-'));
+  afterAll(() => rm(compiled, { recursive: true, force: true }));
+  if (isHere) for (const source of [join(tapFolder, tapSource), troublePath]) await compile(source, compiled);
+
+  async function startWith(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
+    const { otherComponent, modules = {}, ...rest } = options;
+    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...modules });
+    const ejabberd = await startEjabberd({
+      ...rest,
+      otherComponents: otherComponent === undefined ? [] : [otherComponent],
+      serviceLog: false,
+      modules: withTap(options),
+      codePaths: [compiled],
+    });
+    return { ...ejabberd, reconfigure: (tap) => ejabberd.reconfigure(withTap(tap)) };
+  }
+
+  return {
+    name: 'ejabberd',
+    isHere,
+    messageBytes: 2700,
+    start: async (settings) => asAnyServer(await startWith(settings)),
+    startWith,
+  };
+}
+
+/** Options that make trouble for the process which keeps the queue; the fixture says what trouble. */
+export function inTrouble(kind: 'crashing' | 'stalled' | 'unreachable'): Pick<TappedEjabberdOptions, 'modules'> {
+  return { modules: { mod_tap_trouble: { kind } } };
+}
+
+/** Undefined values do not survive JSON, so an option that is not given is not written. */
+function moduleOptions({ component = 'pusher.localhost', queueBytes, queueItems, window }: TapOptions): Readonly<Record<string, unknown>> {
+  return { component, queue_bytes: queueBytes, queue_items: queueItems, window };
+}
+
+/** Runs the lines that the README gives for our module; they leave what they compile in the working directory. */
+async function compile(source: string, into: string): Promise<void> {
+  const readme = await readFile(join(tapFolder, 'README.md'), 'utf8');
+  const lines = /```sh\n([^`]*\nerlc [^`]*)```/.exec(readme)?.[1];
+  if (lines === undefined) throw new Error('the README of the module for ejabberd no longer says how to compile it');
+  await promisify(execFile)('sh', ['-ec', lines.replace(tapSource, source)], { cwd: into });
+}
+
+function asAnyServer(ejabberd: TappedEjabberd): TappedServer {
+  function logged(text: string): Promise<void> {
+    return eventually(() => ejabberd.logs().includes(text));
+  }
+
+  return {
+    ...ejabberd,
+    loadAnew: async () => void (await ejabberd.api('restart_module', { host: 'localhost', module: 'mod_event_pusher_tap' })),
+    announce: async (to, body) => void (await ejabberd.api('send_message', { type: 'normal', from: 'localhost', to, subject: '', body })),
+    missesComponent: () => logged('The event pusher of localhost has gone'),
+    missesUser: async (jid) => {
+      await logged(`Closing c2s connection for ${jid}`);
+      const [user = '', host = ''] = jid.split(/[@/]/);
+      await ejabberd.api('get_presence', { user, server: host }); // asks the session, which has then finished
+    },
+  };
+}

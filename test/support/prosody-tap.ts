@@ -1,0 +1,39 @@
+import type { TappedServer, TapServer, TapSettings } from '../conformance/tap.ts';
+import { eventually } from './eventually.ts';
+import { requirePackage } from './packages.ts';
+import { startProsody } from './prosody.ts';
+
+/** Prosody with our module, for the suite that every tap has to pass. */
+export async function prosodyTap(): Promise<TapServer> {
+  return { name: 'Prosody', isHere: await requirePackage('prosody'), messageBytes: 2500, start };
+}
+
+async function start({ hosts, rooms, ...settings }: TapSettings = {}): Promise<TappedServer> {
+  const prosody = await startProsody({
+    ...(hosts === undefined ? {} : { hosts }),
+    ...(rooms === undefined ? {} : { rooms }),
+    config: configuration(settings),
+  });
+  return {
+    ...prosody,
+    loadAnew: async () => {
+      await prosody.shell('module:unload("event_pusher_tap", "localhost")');
+      await prosody.shell('module:load("event_pusher_tap", "localhost")');
+    },
+    announce: async (to, body) => {
+      const stanza = `require "util.stanza".message({ from = "localhost", to = "${to}" }, "${body}")`;
+      await prosody.shell(`> prosody.core_post_stanza(prosody.hosts.localhost, ${stanza})`);
+    },
+    missesComponent: () => eventually(() => prosody.logs().includes('component disconnected: pusher.localhost')),
+    missesUser: (jid) =>
+      eventually(() => prosody.shell('c2s:show()').then((shown) => !shown.includes(jid) || shown.includes('hibernating'))),
+  };
+}
+
+function configuration({ otherComponent, queueBytes, window }: TapSettings): string {
+  return [
+    ...(queueBytes === undefined ? [] : [`event_pusher_tap_queue_bytes = ${queueBytes}`]),
+    ...(window === undefined ? [] : [`event_pusher_tap_window = ${window}`]),
+    ...(otherComponent === undefined ? [] : [`Component "${otherComponent}"`, '  component_secret = "s3cret"']),
+  ].join('\n');
+}
