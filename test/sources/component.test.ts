@@ -228,6 +228,19 @@ test('ends the stream and comes back when a stanza is larger than allowed', asyn
   await eventually(() => chatServer.bodies().includes('small'));
 });
 
+test('goes past a stanza that nests too much, which the tap would send again on every stream', async () => {
+  await using chatServer = await startSource({ timers: fast });
+  await chatServer.attached();
+  chatServer.server.push(chat('before'), sentByAlice);
+  const abyss = `<message xmlns='jabber:client' type='chat' from='alice@localhost/phone' to='bob@localhost'>${'<a>'.repeat(500)}${'</a>'.repeat(500)}</message>`;
+  chatServer.server.push(abyss, sentByAlice);
+  chatServer.server.push(chat('after'), sentByAlice);
+  await eventually(() => chatServer.server.acked === 3);
+  expect(chatServer.bodies()).toEqual(['before', 'after']);
+  expect([chatServer.skipped, chatServer.holes]).toEqual([['malformed'], [1]]);
+  expect(chatServer.states.filter(({ state }) => state === 'offline')).toEqual([]);
+});
+
 test('survives what is no XML: the stream ends with a reason and the source comes back', async () => {
   await using chatServer = await startSource({ timers: fast });
   await chatServer.attached();

@@ -33,7 +33,8 @@ export function parseStanza(source: Buffer | string, context: StanzaContext = {}
 /**
  * A parser for the stanzas of one stream. Each call takes exactly one element, white space around it allowed, and
  * returns it deeply frozen: adjacent texts merged, prefixes and inherited namespaces resolved, line ends as XML 1.0
- * §2.11 says. Throws STREAM_INVALID for anything else, and can be used again after that.
+ * §2.11 says. Throws STANZA_TOO_DEEP for one that nests too much and STREAM_INVALID for anything else, and can be used
+ * again after that.
  */
 export function createStanzaParser({ namespaces = {} }: StanzaContext = {}): ParseStanza {
   const scope = scopeOf(namespaces);
@@ -133,7 +134,7 @@ class Reader {
   }
 
   #openTag(name: string, attrs: Record<string, string>): void {
-    if (this.#open.length === MAX_DEPTH) throw invalid(`elements stand more than ${MAX_DEPTH} deep in each other`);
+    if (this.#open.length === MAX_DEPTH) throw tooDeep();
     const outer = this.#open.at(-1)?.head.scope ?? this.#outer;
     this.#open.push({ head: resolveHead(name, attrs, outer), children: [] });
   }
@@ -159,6 +160,10 @@ class Reader {
     if (parent === undefined) throw invalid('text stands outside of it');
     appendChild(parent.children, text);
   }
+}
+
+function tooDeep(): ServiceError {
+  return new ServiceError('STANZA_TOO_DEEP', `elements of a stanza stand more than ${MAX_DEPTH} deep in each other`);
 }
 
 function refuse(reason: string): never {

@@ -70,6 +70,7 @@ export function createComponentSource(options: ComponentOptions): Source {
       {
         onUp: up,
         onStanza: (stanza, bytes) => feed.received(stanza, bytes),
+        onUnreadable: () => skip('malformed'),
         onRead: (bytes) => events.emit('stream.read', { attachment: name, bytes }),
         onEnd: ended,
       },

@@ -42,6 +42,8 @@ export type StreamEnd =
 export interface StreamListener {
   onUp(): void;
   onStanza(stanza: Stanza, bytes: number): void;
+  /** A stanza came whole that nobody should read: a user can make one, so it must not end the stream. */
+  onUnreadable(): void;
   onRead(bytes: number): void;
   onEnd(end: StreamEnd): void;
 }
@@ -111,10 +113,21 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
 
   function framed(bytes: Buffer): void {
     if (state === 'ended') return; // what stood behind the end in the same read
-    const stanza = parse(bytes);
-    if (stanza.ns === streamsNs) end(endOf(stanza, domain));
+    const stanza = read(bytes);
+    if (stanza === undefined) listener.onUnreadable();
+    else if (stanza.ns === streamsNs) end(endOf(stanza, domain));
     else if (state === 'proving') proved(stanza);
     else if (!answersPing(stanza)) listener.onStanza(stanza, bytes.length);
+  }
+
+  /** Undefined: it nests too much. The server would send it again on the next stream, and so for ever. */
+  function read(bytes: Buffer): Stanza | undefined {
+    try {
+      return parse(bytes);
+    } catch (thrown) {
+      if (thrown instanceof ServiceError && thrown.code === 'STANZA_TOO_DEEP') return undefined;
+      throw thrown;
+    }
   }
 
   function proved(stanza: Stanza): void {

@@ -104,7 +104,7 @@ test('elements may stand as deep as the limit, and no deeper', () => {
   const nested = (depth: number): string => '<a>'.repeat(depth) + '</a>'.repeat(depth);
   expect(parseStanza(nested(MAX_DEPTH)).xml).toContain('<a/>');
   for (const depth of [MAX_DEPTH + 1, 10_000]) {
-    expect(thrownBy(() => parseStanza(nested(depth)))).toMatchObject({ code: 'STREAM_INVALID', message: expect.stringContaining('128') });
+    expect(thrownBy(() => parseStanza(nested(depth)))).toMatchObject({ code: 'STANZA_TOO_DEEP', message: expect.stringContaining('128') });
   }
 });
 
