@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Judgement, Outcome } from '../../pools/contract.ts';
+import { createDeferred } from '../../src/kit/deferred.ts';
+import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { NewDelivery } from '../../src/spool/spool.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
@@ -309,4 +311,24 @@ describe('what reaches a handler just as it goes is given back', () => {
     const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
     expect(claimed.map(({ id }) => id)).toEqual([given]);
   });
+});
+
+test('while fates do not reach the disk, no more is sent than may be forgotten, and it goes on when they do', async () => {
+  const disk = createDeferred<void>();
+  const rig = await startDeliveryRig({
+    workers: 1,
+    openSpool: (deps) => {
+      const spool = createMemorySpool(deps);
+      return { ...spool, settle: (settlement) => disk.promise.then(() => spool.settle(settlement)) };
+    },
+  });
+  await rig.accept(...numbered(400));
+  for (let [id] = rig.open(); id !== undefined; [id] = rig.open()) await rig.answer(id, 200);
+  expect(rig.threads.sent.length).toBeLessThanOrEqual(256 + 2);
+  expect(rig.fates).toEqual([]);
+
+  disk.resolve();
+  await rig.pass(0);
+  for (let [id] = rig.open(); id !== undefined; [id] = rig.open()) await rig.answer(id, 200);
+  expect(rig.fates).toHaveLength(400);
 });
