@@ -78,8 +78,7 @@ local function take_idle()
 end
 
 local function release(link)
-	link.call, link.idle_since = nil, time_now();
-	link.used, link.heard = true, false;
+	link.call, link.idle_since, link.used, link.heard = nil, time_now(), true, false;
 	table.insert(idle, link);
 	if #idle > max_idle then table.remove(idle, 1).conn:close(); end
 end
@@ -87,6 +86,7 @@ end
 local function answered(link, response)
 	if response.partial then return; end -- its body is still to come
 	local call = link.call;
+	link.call = nil;
 	if response.headers.connection ~= "close" and call then
 		release(link);
 	else
@@ -158,8 +158,8 @@ local function begin_call(origin, stanza, done)
 	local call = { done = done, over = false };
 	call.request = request_head .. "event-pusher-session: " .. origin.full_jid .. "\r\ncontent-length: " .. #xml .. "\r\n\r\n" .. xml;
 	call.timer = timer.add_task(timeout, function ()
-		if call.link then call.link.conn:close(); end -- its answer would be taken for the next one's
 		finish(call, nil, "no answer within " .. timeout .. " s");
+		if call.link then call.link.conn:close(); end -- its answer would be taken for the next one's
 	end);
 	local link = take_idle();
 	if link then transmit(link, call); else open_link(call); end
@@ -190,14 +190,13 @@ local function refuse(origin, stanza, ...)
 end
 
 local function change(stanza, text)
-	local attr;
 	local body = st.stanza("body"):text(text); -- throws for what is no text for XML, before anything is changed
+	local has_it = false;
 	stanza:maptags(function (child)
 		if child.name == "html" and child.attr.xmlns == xmlns_xhtml then return nil; end
 		if child.name ~= "body" or child.attr.xmlns and child.attr.xmlns ~= "jabber:client" then return child; end
-		if attr then return nil; end
-		attr = child.attr;
-		body.attr = attr;
+		if has_it then return nil; end
+		body.attr, has_it = child.attr, true;
 		return body;
 	end);
 end
@@ -208,7 +207,8 @@ local function carry_out(call, origin, stanza)
 	if not answer then
 		error(call.problem, 0);
 	elseif answer.code == 403 then
-		refuse(origin, stanza, "cancel", "not-allowed", answer.body);
+		-- Whatever the text is worth, it does not go on.
+		if not pcall(refuse, origin, stanza, "cancel", "not-allowed", answer.body) then refuse(origin, stanza, "cancel", "not-allowed"); end
 	elseif answer.code == 200 then
 		change(stanza, answer.body);
 	elseif answer.code == 401 then
