@@ -220,7 +220,7 @@ export function outlivesTheLossOfIt(server: GatedServer): void {
       ['goes wrong', throws],
     ])('lets messages go on by default when the gate %s', async (_, setting) => {
       await using gate = await startGate(setting);
-      await using chat = await server.start({ url: gate.url, timeoutMs: 200 });
+      await using chat = await server.start({ url: gate.url, timeoutMs: 1000 });
       await using alice = await chat.connect({ user: 'alice' });
       await using bob = await chat.connect({ user: 'bob' });
       for (const word of ['1', '2']) alice.sendChat(bob.bare, word);
@@ -233,7 +233,7 @@ export function outlivesTheLossOfIt(server: GatedServer): void {
       ['goes wrong', throws],
     ])('refuses messages where it was told to when the gate %s', async (_, setting) => {
       await using gate = await startGate(setting);
-      await using chat = await server.start({ url: gate.url, timeoutMs: 200, onFailure: 'refuse' });
+      await using chat = await server.start({ url: gate.url, timeoutMs: 1000, onFailure: 'refuse' });
       await using alice = await chat.connect({ user: 'alice' });
       await using bob = await chat.connect({ user: 'bob' });
       const id = alice.sendChat(bob.bare, 'hi');
