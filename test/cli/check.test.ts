@@ -43,6 +43,11 @@ max_bytes = "1GiB"
 dead_letter_max = 50
 [admin]
 listen = "[::1]:0"
+[gate]
+listen = "[::1]:9000"
+token = "a secret of the test"
+timeout = "750ms"
+max_body_bytes = "8KiB"
 [metrics]
 mongooseim = true
 `;

@@ -43,6 +43,15 @@ test.each<[text: string, line: string]>([
     '[admin]\nlisten = "0.0.0.0:9464"',
     'admin.token: received nothing, expected a token, since admin.listen (0.0.0.0) is reachable from other machines',
   ],
+  [
+    '[gate]\nlisten = "0.0.0.0:9465"',
+    'gate.token: received nothing, expected a token, since gate.listen (0.0.0.0) is reachable from other machines',
+  ],
+  [
+    '[gate]\ntimout = 5',
+    'gate.timout: received an unknown key, expected one of listen, token, timeout, max_body_bytes (did you mean "timeout"?)',
+  ],
+  ['[gate]\nmax_body_bytes = 0', 'gate.max_body_bytes: received 0, expected a whole number of 1 or more'],
   ['[admin]\ntoken = 12345', 'admin.token: received a number, expected a string that is not empty'],
   // modules
   [
