@@ -2,7 +2,7 @@
 --
 -- Loaded on a VirtualHost. A message with a body that a client sends is held while the pusher is asked over HTTP; then
 -- it goes on as it was, or with another text, or its sender gets an error and nobody else anything. Only the sender
--- waits, and its messages stay in their order. Protocol: README.md beside this file. Works with Prosody 0.12 and 13.
+-- waits, and its messages stay in their order. Protocol: README.md beside this file. Tried with Prosody 0.12.
 --
 -- Options (set them on the VirtualHost, or globally for all):
 --   event_pusher_gate_url         where the pusher listens; default "http://127.0.0.1:9465/gate"
