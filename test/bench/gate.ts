@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEjabberd } from '../support/ejabberd.ts';
 import { compile, tapFolder } from '../support/ejabberd-tap.ts';
+import { requirePackage } from '../support/packages.ts';
 import { startProsody } from '../support/prosody.ts';
 import { createPusher } from '../support/pusher.ts';
 import { freePort } from '../support/target.ts';
@@ -43,23 +44,28 @@ const users = Object.fromEntries(Array.from({ length: 2 * pairs }, (_, i) => [`u
 
 export async function measureGate({ seconds }: { readonly seconds: number }): Promise<readonly GateRate[]> {
   const compiled = await mkdtemp(join(tmpdir(), 'bench-gate-'));
-  await compile(join(tapFolder, 'src/mod_event_pusher_gate.erl'), compiled);
+  const rates: GateRate[] = [];
   try {
-    return [
-      await compare('Prosody', seconds, (url) => {
-        const asking = url === undefined ? {} : { modules: ['event_pusher_gate'] };
-        const config = `default_archive_policy = false\nevent_pusher_gate_on_failure = "refuse"\nevent_pusher_gate_url = "${url}"`;
-        return startProsody({ users, tap: false, config, ...asking });
-      }),
-      await compare('ejabberd', seconds, (url) => {
-        const asking = url === undefined ? {} : { mod_event_pusher_gate: { url, on_failure: 'refuse' } };
-        const modules = { mod_mam: { default: 'never' }, ...asking };
-        return startEjabberd({ users, serviceLog: false, codePaths: [compiled], modules });
-      }),
-    ];
+    if (await requirePackage('prosody')) rates.push(await compare('Prosody', seconds, startAskingProsody));
+    if (await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')) {
+      await compile(join(tapFolder, 'src/mod_event_pusher_gate.erl'), compiled);
+      rates.push(await compare('ejabberd', seconds, (url) => startAskingEjabberd(url, compiled)));
+    }
+    return rates;
   } finally {
     await rm(compiled, { recursive: true, force: true });
   }
+}
+
+function startAskingProsody(url: string | undefined): Promise<Chat> {
+  const asking = url === undefined ? {} : { modules: ['event_pusher_gate'] };
+  const config = `default_archive_policy = false\nevent_pusher_gate_on_failure = "refuse"\nevent_pusher_gate_url = "${url}"`;
+  return startProsody({ users, tap: false, config, ...asking });
+}
+
+function startAskingEjabberd(url: string | undefined, compiled: string): Promise<Chat> {
+  const asking = url === undefined ? {} : { mod_event_pusher_gate: { url, on_failure: 'refuse' } };
+  return startEjabberd({ users, serviceLog: false, codePaths: [compiled], modules: { mod_mam: { default: 'never' }, ...asking } });
 }
 
 async function compare(server: string, seconds: number, start: StartChat): Promise<GateRate> {
