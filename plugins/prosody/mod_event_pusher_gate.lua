@@ -252,11 +252,6 @@ local function hold(event)
 	if not decided then return undecided(origin, stanza, ends); end
 	note_success();
 	if ends then return true; end
-	if origin.destroyed then
-		-- Its session was ended while it waited. What other modules do for a session, they cannot do any more.
-		module:send(stanza);
-		return true;
-	end
 end
 
 -- mod_blocklist 100 refuses first; mod_mam 0, mod_carbons -0.5 and mod_event_pusher_tap -0.75 see what has gone on.

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Stanza } from '../../pools/contract.ts';
 import { createDeferred } from '../../src/kit/deferred.ts';
-import { findChild } from '../../src/packet/xml/element.ts';
+import { findChild, findChildren } from '../../src/packet/xml/element.ts';
 import type { ComponentLogin } from '../support/component-socket.ts';
 import { eventually } from '../support/eventually.ts';
 import { startGate } from '../support/gate.ts';
@@ -107,7 +107,7 @@ export function carriesOutDecisions(server: GatedServer): void {
 
       for (const stanza of [received, items[0]?.stanza, items[1]?.stanza]) {
         expect(stanza?.attrs).toMatchObject({ id, type: 'chat', from: phone.jid, to: bob.bare });
-        expect(stanza?.text('body')).toBe('**** & 😀');
+        expect(findChildren(stanza ?? received, 'body').map((body) => body.text())).toEqual(['**** & 😀']);
         expect(stanza?.xml).toContain('chatstates');
       }
       expect(await archived(phone)).toEqual(['**** & 😀']);
@@ -200,6 +200,24 @@ export function keepsNobodyElseWaiting(server: GatedServer): void {
       pusher.hangUp();
       for (let i = 0; i < 5; i += 1) await exchange();
       expect(pusher.counts.connections).toBe(2);
+    });
+
+    test('a connection that was used before and is closed under a message costs it a second try', async () => {
+      const used = new Set<number>();
+      await using pusher = await startTarget({
+        script: ({ connection }) => {
+          if (used.has(connection)) return { kind: 'reset' };
+          used.add(connection);
+          return { kind: 'answer', status: 200, body: `seen by ${connection}` };
+        },
+      });
+      await using chat = await server.start({ url: `${pusher.origin}/gate`, onFailure: 'refuse' });
+      await using alice = await chat.connect({ user: 'alice' });
+      await using bob = await chat.connect({ user: 'bob' });
+      for (const connection of [0, 1, 2]) {
+        alice.sendChat(bob.bare, 'hi');
+        expect((await bob.next(isMessage)).text('body')).toBe(`seen by ${connection}`);
+      }
     });
   });
 }
