@@ -182,6 +182,16 @@ local function note_success()
 	module:log("info", "The event pusher decides about messages again");
 end
 
+-- A message that the pusher cannot read is refused whatever on_failure says: else whoever writes one passes the gate.
+local told_unreadable = false;
+
+local function note_unreadable(answer)
+	if told_unreadable then return; end
+	told_unreadable = true;
+	module:log("warn", "The pusher cannot read a message, which is refused (%d: %s); further ones are not reported", answer.code,
+		tostring(answer.body):sub(1, 100));
+end
+
 --- What becomes of a message
 
 local function refuse(origin, stanza, ...)
@@ -211,12 +221,15 @@ local function carry_out(call, origin, stanza)
 		if not pcall(refuse, origin, stanza, "cancel", "not-allowed", answer.body) then refuse(origin, stanza, "cancel", "not-allowed"); end
 	elseif answer.code == 200 then
 		change(stanza, answer.body);
+	elseif answer.code == 400 or answer.code == 413 then
+		note_unreadable(answer);
+		refuse(origin, stanza, "modify", "not-acceptable", "This message cannot be checked: it is too large, or built in too odd a way.");
 	elseif answer.code == 401 then
 		error("the pusher answers 401: event_pusher_gate_token is not its token", 0);
 	elseif answer.code ~= 204 then
 		error("the pusher answers " .. answer.code .. ": " .. tostring(answer.body):sub(1, 100), 0);
 	end
-	return answer.code == 403;
+	return answer.code >= 400;
 end
 
 local function undecided(origin, stanza, problem)

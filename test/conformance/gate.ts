@@ -288,6 +288,25 @@ export function outlivesTheLossOfIt(server: GatedServer): void {
       },
     );
 
+    test('refuses a message that the pusher cannot read, whatever it was told to do, and logs that once', async () => {
+      await using gate = await startGate({ maxBodyBytes: 5000 });
+      await using chat = await server.start({ url: gate.url, onFailure: 'continue' });
+      await using alice = await chat.connect({ user: 'alice' });
+      await using bob = await chat.connect({ user: 'bob' });
+      const deep = `<x xmlns='urn:example:x'>${'<x>'.repeat(150)}${'</x>'.repeat(150)}</x>`;
+      for (const sent of [() => alice.sendChat(bob.bare, 'deep', deep), () => alice.sendChat(bob.bare, 'x'.repeat(5000))]) {
+        const id = sent();
+        const error = await alice.next(isMessage);
+        expect(error.attrs).toMatchObject({ type: 'error', id });
+        expect(findChild(error, 'error')?.attrs['type']).toBe('modify');
+        expect(error.xml).toContain('<not-acceptable ');
+      }
+      alice.sendChat(bob.bare, 'plain');
+      expect((await bob.next(isMessage)).text('body')).toBe('plain');
+      expect(chat.logs().split('The pusher cannot read a message').length - 1).toBe(1);
+      expect(failures(chat)).toBe(0);
+    });
+
     test('takes a wrong token for a failure and no refusal, and logs it once, without the token', async () => {
       await using gate = await startGate({ token: 's3same' });
       await using chat = await server.start({ url: gate.url, token: 'mistaken' });

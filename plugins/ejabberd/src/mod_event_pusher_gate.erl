@@ -40,9 +40,14 @@
     on_failure :: continue | refuse,
     %% Connections that carry nothing: their processes.
     idle :: ets:tid(),
-    %% 1 while it fails, which is logged when it begins and when it ends.
-    failing :: atomics:atomics_ref()
+    %% What has been logged; the names of the places are below.
+    told :: atomics:atomics_ref()
 }).
+
+%% 1 while it fails, which is logged when it begins and when it ends.
+-define(FAILING, 1).
+%% 1 after it was logged that a message cannot be read.
+-define(TOLD_UNREADABLE, 2).
 
 %%% The module
 
@@ -90,12 +95,12 @@ mod_doc() ->
 
 init([Host, Opts]) ->
     process_flag(trap_exit, true), % so that terminate/2 runs
-    install(Host, Opts, atomics:new(1, [])),
+    install(Host, Opts, atomics:new(2, [])),
     ejabberd_hooks:add(user_send_packet, Host, ?MODULE, user_send_packet, 60),
     {ok, Host}.
 
 %% The connections are of these options alone: the former ones end with their table.
-install(Host, Opts, Failing) ->
+install(Host, Opts, Told) ->
     {Address, Port, Target, Authority} = where(gen_mod:get_opt(url, Opts)),
     persistent_term:put({?MODULE, Host}, #gate{
         address = Address,
@@ -108,7 +113,7 @@ install(Host, Opts, Failing) ->
         timeout = gen_mod:get_opt(timeout, Opts),
         on_failure = gen_mod:get_opt(on_failure, Opts),
         idle = ets:new(?MODULE, [public, {write_concurrency, true}]),
-        failing = Failing
+        told = Told
     }).
 
 where(Url) ->
@@ -128,8 +133,8 @@ handle_call(_Request, _From, Host) ->
     {reply, {error, badarg}, Host}.
 
 handle_cast({options, Opts}, Host) ->
-    #gate{idle = Former, failing = Failing} = persistent_term:get({?MODULE, Host}),
-    install(Host, Opts, Failing),
+    #gate{idle = Former, told = Told} = persistent_term:get({?MODULE, Host}),
+    install(Host, Opts, Told),
     ets:delete(Former),
     {noreply, Host};
 handle_cast(_Msg, Host) ->
@@ -191,6 +196,19 @@ carry_out({ok, 200, Text}, Packet, State, Gate) ->
 carry_out({ok, 403, Text}, Packet, #{lang := Lang} = State, Gate) ->
     decided(Gate),
     refuse(Packet, State, xmpp:err_not_allowed(sound(Text), Lang));
+%% Refused whatever on_failure says: else whoever writes what the pusher cannot read passes the gate.
+carry_out({ok, Status, Text}, Packet, #{lserver := Host, lang := Lang} = State, Gate) when Status == 400; Status == 413 ->
+    case atomics:exchange(Gate#gate.told, ?TOLD_UNREADABLE, 1) of
+        0 ->
+            ?WARNING_MSG(
+                "The pusher cannot read a message of ~ts, which is refused (~B: ~ts); further ones are not reported",
+                [Host, Status, string:slice(sound(Text), 0, 100)]
+            );
+        1 ->
+            ok
+    end,
+    Told = ?T("This message cannot be checked: it is too large, or built in too odd a way."),
+    refuse(Packet#message{body = [], sub_els = []}, State, xmpp:err_not_acceptable(Told, Lang)); % an error bears its message
 carry_out({ok, 401, _}, Packet, State, Gate) ->
     undecided("the pusher answers 401: the option token is not its token", Packet, State, Gate);
 carry_out({ok, Status, Text}, Packet, State, Gate) ->
@@ -200,8 +218,8 @@ carry_out({error, timeout}, Packet, State, #gate{timeout = Timeout} = Gate) ->
 carry_out({error, Reason}, Packet, State, Gate) ->
     undecided(io_lib:format("no answer: ~p", [kind_of(Reason)]), Packet, State, Gate).
 
-undecided(Problem, Packet, #{lserver := Host, lang := Lang} = State, #gate{on_failure = OnFailure, failing = Failing}) ->
-    case atomics:exchange(Failing, 1, 1) of
+undecided(Problem, Packet, #{lserver := Host, lang := Lang} = State, #gate{on_failure = OnFailure, told = Told}) ->
+    case atomics:exchange(Told, ?FAILING, 1) of
         0 ->
             ?ERROR_MSG(
                 "Nobody decides about messages of ~ts (~ts). Until somebody does again, ~ts; further failures are not reported",
@@ -221,8 +239,8 @@ undecided(Problem, Packet, #{lserver := Host, lang := Lang} = State, #gate{on_fa
 consequence(continue) -> "they go on unasked";
 consequence(refuse) -> "they are refused".
 
-decided(#gate{failing = Failing}) ->
-    case atomics:get(Failing, 1) == 1 andalso atomics:exchange(Failing, 1, 0) of
+decided(#gate{told = Told}) ->
+    case atomics:get(Told, ?FAILING) == 1 andalso atomics:exchange(Told, ?FAILING, 0) of
         1 -> ?INFO_MSG("The event pusher decides about messages again", []);
         _ -> ok
     end.
