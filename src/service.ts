@@ -8,8 +8,10 @@ import { createAdmin } from './admin/server.ts';
 import type { Config } from './config/config.ts';
 import { createReloader } from './config/reloader.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
+import { createGateListener } from './gate/listener.ts';
 import { createEvaluator } from './hooks/evaluate.ts';
 import { withFreshModules } from './hooks/fresh-modules.ts';
+import { createGate } from './hooks/gate.ts';
 import type { LoadedHandler } from './hooks/handler.ts';
 import { createIntake } from './hooks/intake.ts';
 import { loadHandlers } from './hooks/load.ts';
@@ -67,7 +69,7 @@ export interface Service extends Lifecycle {
 export function createService(config: Config, options: ServiceOptions): Service {
   const { watch = unwatched, onFailed, onConfigured = () => undefined, reloads = noReloads } = options;
   const events = createEventBus();
-  const health = createHealth({ events, attachments: config.attachments });
+  const health = createHealth({ events, attachments: config.attachments, gate: config.gate !== undefined });
   const teardown = createTeardown();
   const nextId = createIdSource(systemClock);
   const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
@@ -94,14 +96,9 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const evaluator = createEvaluator({ ...hooks, handlers });
     const reviver = createReviver({ ...hooks, handlers: () => handlers });
     const intake = createIntake({ ...shared, evaluate: evaluator.evaluate, append: dispatcher.accept });
-    const sources = openSources(config.attachments, {
-      ...shared,
-      accept: intake.accept,
-      marks: await spool.marks(),
-      want: wantOf(handlers),
-      newPacketId: () => nextId() as PacketId,
-      readJid: createJidReader({ size: 10_000 }),
-    });
+    const reading = { newPacketId: () => nextId() as PacketId, readJid: createJidReader({ size: 10_000 }) };
+    const marks = await spool.marks();
+    const sources = openSources(config.attachments, { ...shared, ...reading, accept: intake.accept, marks, want: wantOf(handlers) });
     const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver });
 
     const metrics = await startAdmin({ spool, dispatcher, sources, operations });
@@ -109,6 +106,10 @@ export function createService(config: Config, options: ServiceOptions): Service 
     await dispatcher.start();
     teardown.add('the pools that a reload replaces', async () => void (await within(swapping, drainTimeoutMs, systemTimers)));
     teardown.add('the intake', async () => void (await within(intake.idle(), drainTimeoutMs, systemTimers)));
+    if (config.gate !== undefined) {
+      const decide = createGate({ ...hooks, handlers: () => handlers, timeoutMs: config.gate.timeoutMs });
+      await begin('the gate', createGateListener({ ...shared, ...reading, config: config.gate, hosts: config.hosts, decide }));
+    }
     for (const source of sources) await begin(`attachment ${source.name}`, source);
     teardown.add('readiness', () => health.drain());
 

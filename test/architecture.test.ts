@@ -34,6 +34,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'pools/contract.ts',
     'piscina',
   ],
+  'src/gate': ['src/packet', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts'],
   'src/admin': ['src/telemetry', 'src/spool/spool.ts', 'src/spool/dead-letter.ts', 'src/config', 'pools/contract.ts', 'fastify', 'zod'],
   'src/supervise': ['src/service.ts', 'src/config', 'src/hooks/watch.ts'],
   'src/cli': [

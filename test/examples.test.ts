@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../src/config/load.ts';
 import type { Packet } from '../src/packet/packet.ts';
+import { decideInNode } from './support/decide-in-node.ts';
 import { deliverInNode } from './support/deliver-in-node.ts';
 import { evaluateInNode } from './support/evaluate-in-node.ts';
 import { chat, makePacket } from './support/make-packet.ts';
@@ -13,7 +14,7 @@ const form = (message: string) => `author=alice&server=localhost&receiver=bob&me
 
 describe('every example', async () => {
   test.each(await readdir(examples))('%s has a configuration that loads and attaches somewhere', async (name) => {
-    const config = await loadConfig(`${examples}/${name}/event-pusher.toml`, { PUSHER_SECRET: 'secret' });
+    const config = await loadConfig(`${examples}/${name}/event-pusher.toml`, { PUSHER_SECRET: 'secret', GATE_TOKEN: 'token' });
 
     expect(config.attachments).toHaveLength(1);
     expect(config.handlers.length).toBeGreaterThan(0);
@@ -72,6 +73,18 @@ test('the example for ejabberd pushes messages as JSON', async () => {
   expect(evaluations.map(({ deliveries }) => deliveries.map(({ body }) => JSON.parse(String(body))))).toMatchObject([
     [{ body: 'Hi, Bob!', origin: 'ejabberd' }],
     [],
+  ]);
+});
+
+test('the example with a gate refuses one word and masks others', async () => {
+  const said = ['Hi, Bob!', 'Come to the CASINO!', 'What the Heck? Darn…', 'casinos, heckling'];
+  const packets = said.map((body) => makePacket({ host: 'chat.example', stanza: chat(body) }));
+
+  expect(await decideInNode(`${examples}/gate/event-pusher.toml`, packets)).toEqual([
+    { kind: 'allowed' },
+    { kind: 'refused', text: 'Your message was not sent: it has a word that is not wanted here.' },
+    { kind: 'changed', body: 'What the ****? ****…' },
+    { kind: 'allowed' },
   ]);
 });
 

@@ -1,4 +1,13 @@
-import type { Attachment, ComponentAttachment, Config, HandlerConfig, HttpAttachment, ListenConfig, PoolConfig } from '../config/config.ts';
+import type {
+  Attachment,
+  ComponentAttachment,
+  Config,
+  GateConfig,
+  HandlerConfig,
+  HttpAttachment,
+  ListenConfig,
+  PoolConfig,
+} from '../config/config.ts';
 import { createMask } from '../config/mask.ts';
 import { durationText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
 import { withoutSecrets } from './without-secrets.ts';
@@ -142,7 +151,7 @@ function handlerSection(handler: HandlerConfig, mask: (text: string) => string):
   };
 }
 
-function serviceSections({ callbacks, spool, admin, metrics, drainTimeoutMs }: Config): readonly TomlSection[] {
+function serviceSections({ callbacks, spool, admin, gate, metrics, drainTimeoutMs }: Config): readonly TomlSection[] {
   return [
     {
       title: '[callbacks]',
@@ -160,9 +169,15 @@ function serviceSections({ callbacks, spool, admin, metrics, drainTimeoutMs }: C
       },
     },
     { title: '[admin]', entries: { listen: listenText(admin), token: admin.token } },
+    ...(gate === undefined ? [] : [gateSection(gate)]),
     { title: '[metrics]', entries: { mongooseim: metrics.mongooseim, token: metrics.token } },
     { title: '[service]', entries: { drain_timeout: durationText(drainTimeoutMs) } },
   ];
+}
+
+function gateSection({ listen, token, timeoutMs, maxBodyBytes }: GateConfig): TomlSection {
+  const entries = { listen: listenText(listen), token, timeout: durationText(timeoutMs), max_body_bytes: sizeText(maxBodyBytes) };
+  return { title: '[gate]', entries };
 }
 
 function listenText({ host, port }: Pick<ListenConfig, 'host' | 'port'>): string {

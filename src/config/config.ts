@@ -18,6 +18,8 @@ export interface Config {
   readonly callbacks: CallbackLimits;
   readonly spool: SpoolConfig;
   readonly admin: ListenConfig;
+  /** Undefined: chat servers cannot ask about messages. */
+  readonly gate: GateConfig | undefined;
   readonly metrics: { readonly mongooseim: boolean; readonly token: Secret | undefined };
   /** How long SIGTERM waits for requests in flight, ms. */
   readonly drainTimeoutMs: number;
@@ -193,6 +195,17 @@ export interface SpoolConfig {
   readonly deadLetterMaxAgeMs: number;
   /** So many dead letters are kept at most: the oldest end first. */
   readonly deadLetterMax: number;
+}
+
+/** Where chat servers ask about the messages that they hold. */
+export interface GateConfig {
+  /** Port 0 takes any free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** What they must show (RFC 6750); undefined: anybody who reaches the listener may ask. */
+  readonly token: Secret | undefined;
+  /** All callbacks that are asked about a message are through within this, ms. */
+  readonly timeoutMs: number;
+  readonly maxBodyBytes: number;
 }
 
 export interface ListenConfig {

@@ -10,6 +10,8 @@ import { compileWhen } from './rules.ts';
 export interface LoadedHandler {
   readonly config: HandlerConfig;
   readonly callbacks: Required<AcceptCallbacks>;
+  /** Decides about messages that a chat server holds; undefined where its module does not. */
+  readonly gate: Callbacks['gate'];
   /** Its module has callbacks at delivery, so the pool's thread needs the stanza. */
   readonly delivers: boolean;
   /** Its module is one of ours: it gives the thread back, and what it returns needs no second look. */
@@ -31,6 +33,7 @@ export function createHandler(config: HandlerConfig, callbacks: Callbacks): Load
   return {
     config,
     callbacks: ruled ? { ...filled, shouldMakeReq: () => true } : filled,
+    gate: callbacks.gate,
     delivers: deliveryCallbacks.some((name) => callbacks[name] !== undefined),
     builtIn,
     opts: optsOf(config),

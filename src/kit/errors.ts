@@ -10,6 +10,7 @@ export const errorCodes = {
   CONFIG_INVALID: 'The configuration has mistakes; the message lists all of them.',
   CONFIG_UNREADABLE: 'The configuration file cannot be read or is not TOML.',
   CONTENT_HIDDEN: 'What people wrote is shown only to who bears the admin token, where there is one.',
+  GATE_LISTEN_FAILED: 'The listener of the gate cannot be opened: its address is in use or not of this machine; see `[gate] listen`.',
   POOL_THREAD_FAILED: 'A pool thread could not be started.',
   SERVICE_FAILED: 'The service thread died of an error that nobody expected; it is started again.',
   SPOOL_BACKUP_FAILED: 'A backup of the spool could not be written; nothing is left of it.',

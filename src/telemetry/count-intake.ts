@@ -63,6 +63,7 @@ function timeCallbacks(registry: MetricRegistry, events: EventBus): void {
     failures.at(handler, callback);
   });
   events.on('callback.failed', ({ handler, callback }) => failures.at(handler, callback).add());
+  events.on('gate.failed', ({ handler }) => failures.at(handler, 'gate').add());
 }
 
 function timeCommits(registry: MetricRegistry, events: EventBus): void {

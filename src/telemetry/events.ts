@@ -10,6 +10,9 @@ export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';
 
 export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming';
 
+/** How the gate answered. Bounded, since it is a label. */
+export type GateAnswered = 'allowed' | 'changed' | 'failed' | 'refused' | 'rejected';
+
 export interface Events {
   /** One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted. */
   'attempt.ended': {
@@ -56,6 +59,15 @@ export interface Events {
     readonly reason: string;
     readonly ageMs: number;
   };
+  /**
+   * A chat server asked about a message. `failed`: nobody could say, it does what it was told to do then. `rejected`: it
+   * was no proper question, such as one without the token. `reason` says why for these two and is empty else; ms.
+   */
+  'gate.answered': { readonly answer: GateAnswered; readonly reason: string; readonly durationMs: number };
+  /** A `gate` threw, rejected, returned nonsense, missed its deadline or was skipped. */
+  'gate.failed': { readonly handler: string; readonly packetId: PacketId; readonly error: Error };
+  /** The listener of the gate opened or closed. */
+  'gate.listening': { readonly listening: boolean };
   /** A backend asked for patience (429): nothing of this handler is sent to this pool before `until`. */
   'handler.paused': { readonly pool: string; readonly handler: string; readonly until: EpochMs };
   /** A JID could not be prepared and was passed on as it is. */

@@ -8,7 +8,10 @@ export interface Check {
 }
 
 export interface Health {
-  /** Every check, those that hold included: one for each host of each attachment, the spool, and whether the service drains. */
+  /**
+   * Every check, those that hold included: one for each host of each attachment, the spool, and whether the service
+   * drains. That of the gate is there only where it does not hold.
+   */
   checks(): readonly Check[];
   /** Whether packets of a host can reach the service. */
   attached(): readonly { readonly attachment: string; readonly host: string; readonly attached: boolean }[];
@@ -19,6 +22,8 @@ export interface Health {
 export interface HealthOptions {
   readonly events: EventBus;
   readonly attachments: readonly { readonly name: string; readonly hosts: readonly string[] }[];
+  /** Whether chat servers may ask about messages; default false. */
+  readonly gate?: boolean;
 }
 
 interface Standing {
@@ -29,10 +34,11 @@ interface Standing {
 const unheardOf: Standing = { state: 'connecting', reason: '' };
 
 /** Gathers from the events, from its creation on, what `/readyz` answers. A host is attached when its connection and itself are. */
-export function createHealth({ events, attachments }: HealthOptions): Health {
+export function createHealth({ events, attachments, gate = false }: HealthOptions): Health {
   const connections = new Map<string, Standing>();
   const hosts = new Map<string, Map<string, Standing>>();
   let spool = { writable: true, reason: '' };
+  let gateIsShut = gate;
   let draining = false;
 
   events.on('attachment.state', ({ attachment, host, state, reason }) => {
@@ -46,6 +52,10 @@ export function createHealth({ events, attachments }: HealthOptions): Health {
   });
   events.on('spool.writable', (change) => {
     spool = change;
+  });
+
+  events.on('gate.listening', ({ listening }) => {
+    gateIsShut = !listening;
   });
 
   function standingOf(attachment: string, host: string): Standing {
@@ -62,6 +72,7 @@ export function createHealth({ events, attachments }: HealthOptions): Health {
       ...standings().map(({ attachment, host, state, reason }) =>
         check(`attachment ${attachment}, host ${host}`, state === 'attached', reason === '' ? state : `${state}: ${reason}`),
       ),
+      ...(gateIsShut ? [check('gate', false, 'its listener is not open')] : []),
       check('spool', spool.writable, spool.reason),
       check('draining', !draining, 'the service is stopping'),
     ],

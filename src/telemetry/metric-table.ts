@@ -61,7 +61,17 @@ export const metricTable = {
   event_pusher_callback_failures_total: {
     type: 'counter',
     labels: ['handler', 'callback'],
-    help: 'Callbacks that failed; each left a dead letter.',
+    help: 'Callbacks on accept that failed; each left a dead letter, those of the gate aside.',
+  },
+  event_pusher_gate_total: {
+    type: 'counter',
+    labels: ['answer'],
+    help: 'Messages that a chat server asked about: allowed, changed, refused, failed (nobody could say), or rejected as no proper question.',
+  },
+  event_pusher_gate_duration_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: 'Time that held messages waited for an answer of the gate; rejected questions are left out.',
   },
   event_pusher_uncommitted_bytes: { type: 'gauge', labels: [], help: 'Bytes of stanzas that were received and are not on disk yet.' },
   event_pusher_accepted_total: { type: 'counter', labels: ['pool'], help: 'Deliveries written to the spool.' },

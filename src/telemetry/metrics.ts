@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import type { Clock } from '../kit/clock.ts';
 import { countDeliveries } from './count-deliveries.ts';
+import { countGate } from './count-gate.ts';
 import { countGuards } from './count-guards.ts';
 import { countIntake } from './count-intake.ts';
 import { countPushes } from './count-pushes.ts';
@@ -41,6 +42,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   countPushes(registry, options);
   countIntake(registry, events, hosts);
+  countGate(registry, events);
   countDeliveries(registry, events, roster);
   countGuards(registry, events, roster);
   countReloads(registry, options);

@@ -43,6 +43,11 @@ max_bytes = "1GiB"
 dead_letter_max = 50
 [admin]
 listen = "[::1]:0"
+[gate]
+listen = "[::1]:9000"
+token = "a secret of the test"
+timeout = "750ms"
+max_body_bytes = "8KiB"
 [metrics]
 mongooseim = true
 `;
@@ -128,7 +133,7 @@ test('for programs there are the same facts as an object', async () => {
 test('mistakes are listed one by one, on lines that fit', async () => {
   const shown = renderMistakes(await mistakesOf('[spol]\n[service]\ndrain_timeout = "soon"'));
   expect(shown).toBe(`  - spol: received an unknown key, expected one of general, attach, outgoing_pools, modules,
-    host_config, callbacks, spool, admin, metrics, service (did you mean "spool"?)
+    host_config, callbacks, spool, admin, gate, metrics, service (did you mean "spool"?)
   - service.drain_timeout: received "soon", expected a duration: milliseconds, or a string such as
     "500ms", "2s", "5m", "1h", "30d"
 `);

@@ -108,6 +108,7 @@ test('every default is filled in', async () => {
       deadLetterMax: 100_000,
     },
     admin: { host: '127.0.0.1', port: 9464, token: undefined },
+    gate: undefined,
     metrics: { mongooseim: false, token: undefined },
     drainTimeoutMs: 25_000,
     notices: [],
@@ -280,4 +281,9 @@ test('the admin section alone can be read, whatever is missing elsewhere', async
   expect(admin).toMatchObject({ host: '::1', port: 0 });
   expect(admin.token?.reveal()).toBe('let me in');
   await expect(loadAdmin(file, {})).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+});
+
+test('an empty section of the gate opens one with every default', async () => {
+  const { gate } = await load('[gate]');
+  expect(gate).toEqual({ listen: { host: '127.0.0.1', port: 9465 }, token: undefined, timeoutMs: 1000, maxBodyBytes: 1_048_576 });
 });

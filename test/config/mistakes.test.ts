@@ -18,7 +18,7 @@ test.each<[text: string, line: string]>([
   // sections and keys
   [
     '[spol]',
-    'spol: received an unknown key, expected one of general, attach, outgoing_pools, modules, host_config, callbacks, spool, admin, metrics, service (did you mean "spool"?)',
+    'spol: received an unknown key, expected one of general, attach, outgoing_pools, modules, host_config, callbacks, spool, admin, gate, metrics, service (did you mean "spool"?)',
   ],
   ['general = 1', 'general: received 1, expected a table'],
   ['[general]\nhost = ["a"]', 'general.host: received an unknown key, expected one of hosts, loglevel (did you mean "hosts"?)'],
@@ -43,6 +43,15 @@ test.each<[text: string, line: string]>([
     '[admin]\nlisten = "0.0.0.0:9464"',
     'admin.token: received nothing, expected a token, since admin.listen (0.0.0.0) is reachable from other machines',
   ],
+  [
+    '[gate]\nlisten = "0.0.0.0:9465"',
+    'gate.token: received nothing, expected a token, since gate.listen (0.0.0.0) is reachable from other machines',
+  ],
+  [
+    '[gate]\ntimout = 5',
+    'gate.timout: received an unknown key, expected one of listen, token, timeout, max_body_bytes (did you mean "timeout"?)',
+  ],
+  ['[gate]\nmax_body_bytes = 0', 'gate.max_body_bytes: received 0, expected a whole number of 1 or more'],
   ['[admin]\ntoken = 12345', 'admin.token: received a number, expected a string that is not empty'],
   // modules
   [

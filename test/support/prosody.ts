@@ -21,6 +21,8 @@ export interface Prosody extends AsyncDisposable {
   readonly component: ComponentLogin;
   /** Logs a user in on the port that its transport needs. */
   connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
+  /** Of the process that runs. */
+  pid(): number;
   /** What it has logged so far. */
   logs(): string;
   /** Ends it as an administrator does; its ports and data stay for `start`. */

@@ -80,3 +80,14 @@ test('a service that drains is not ready', () => {
   health.drain();
   expect(health.checks()).toContainEqual({ name: 'draining', ready: false, reason: 'the service is stopping' });
 });
+
+test('a gate is named only where its listener is not open', () => {
+  const events = createEventBus();
+  const health = createHealth({ events, attachments: [], gate: true });
+  const names = () => health.checks().map(({ name, ready }) => `${name} ${ready}`);
+  expect(names()).toEqual(['gate false', 'spool true', 'draining true']);
+  events.emit('gate.listening', { listening: true });
+  expect(names()).toEqual(['spool true', 'draining true']);
+  events.emit('gate.listening', { listening: false });
+  expect(names()).toEqual(['gate false', 'spool true', 'draining true']);
+});

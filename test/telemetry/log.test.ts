@@ -204,3 +204,18 @@ test('lines of a worker thread are written before it ends, even when it ends har
       .map((line) => JSON.parse(line).msg),
   ).toEqual(['one', 'two']);
 });
+
+test('a question that is none is an error once, until there is a proper one', () => {
+  const { events, lines } = keepLines();
+  const answer = (answer: 'allowed' | 'rejected') => events.emit('gate.answered', { answer, reason: 'no token', durationMs: 1 });
+  for (const kind of ['rejected', 'rejected', 'allowed', 'rejected'] as const) answer(kind);
+  expect(lines).toMatchObject(Array.from({ length: 2 }, () => ({ level: 'error', event: 'gate.answered', answer: 'rejected' })));
+  expect(lines[0]?.['msg']).toBe('the gate cannot answer a question: no token');
+});
+
+test('a gate that failed is an error, without what was thrown', () => {
+  const { events, lines } = keepLines();
+  events.emit('gate.failed', { handler: 'chat', packetId, error: new Error('gate: Hi', { cause: new TypeError('Hi, Bob!') }) });
+  expect(lines).toMatchObject([{ level: 'error', event: 'gate.failed', handler: 'chat', packetId, error: 'TypeError' }]);
+  expect(JSON.stringify(lines)).not.toContain('Hi');
+});
