@@ -16,9 +16,12 @@
 --   out  it was routed to a user of this host: once per receiver, with the number of the receiver's available clients
 --        (0 for an offline user; a client that XEP-0198 only keeps a place for is not counted). A message bears the
 --        receiver's archive id. Blocked, or addressed to nobody who exists, is not routed.
--- Room traffic is one `in`, and one `out` per occupant of this host. What Prosody writes into a client's stream without
--- routing it is not seen: carbon copies, archive results, stored messages replayed at login, its answers to an iq, and
--- the errors it makes itself. Routed copies of an older stanza (room history) bear their <delay/>.
+--   status  the user's first client became available, or the last one ended (made only when it is wanted)
+--   unack   it was written to a client that never acknowledged it (XEP-0198) and was given up (only when wanted)
+-- Room traffic is one `in`, and one `out` per occupant of this host, which names the account that spoke where the room
+-- is served here. What Prosody writes into a client's stream without
+-- routing it is not seen: carbon copies, archive results, stored messages replayed at login and its answers to an iq.
+-- Neither are the errors that it makes itself. Routed copies of an older stanza (room history) bear their <delay/>.
 --
 -- The queue is memory: it outlives the component's connection and a reload of this module, not the server. Its epoch
 -- names one life of it. When the bytes are used up, unsent presence and iq go first, oldest first, then the oldest
@@ -34,6 +37,8 @@ local uuid_generate = require "util.uuid".generate;
 local user_exists = require "core.usermanager".user_exists;
 
 local xmlns_tap = "urn:x-event-pusher:tap:1";
+local xmlns_carbons = "urn:xmpp:carbons:2";
+local xmlns_delay = "urn:xmpp:delay";
 local xmlns_mam = "urn:xmpp:mam:2";
 
 -- Elements may stand this deep in each other. The pusher ends a stream that holds a stanza deeper than 128, and one user
@@ -47,10 +52,12 @@ local window = module:get_option_number("event_pusher_tap_window", 2000);
 local node = module:get_option_string("event_pusher_tap_node", "prosody");
 
 local bare_sessions = prosody.bare_sessions;
+local hosts = prosody.hosts;
 
--- What outlives a reload. `pusher` is the component's session after its resume; `want` the kinds that it asked for.
--- Until the first resume messages are kept, since that is what a resume that names nothing means.
-local pusher;
+-- What outlives a reload. `pusher` is the component's session after its resume and `instance` the process behind it, if
+-- it says so; `want` names what it asked for. Until the first resume messages are kept, since that is what a resume that
+-- names nothing means.
+local pusher, instance;
 local want = { message = true };
 local queue = {
 	epoch = uuid_generate();
@@ -228,18 +235,44 @@ end
 
 --- What is routed to users
 
-local function count_clients(bare)
+local function count_clients(bare, except)
 	local user = bare_sessions[bare];
 	if not user then return 0; end
 	local clients = 0;
 	for _, session in pairs(user.sessions) do
-		if session.presence and not session.hibernating then clients = clients + 1; end
+		if session.presence and not session.hibernating and session ~= except then clients = clients + 1; end
 	end
 	return clients;
 end
 
 local function exists(bare)
 	return bare_sessions[bare] or user_exists((jid_split(bare)), host);
+end
+
+local function is_history(stanza, room_jid)
+	for delay in stanza:childtags("delay", xmlns_delay) do
+		if delay.attr.from == room_jid then return true; end -- the room takes it away from what occupants send
+	end
+	return false;
+end
+
+-- The account behind the nickname, or nil. The room's history and its subject may bear a nickname that somebody else has
+-- by now.
+local function room_speaker(stanza)
+	local from = stanza.attr.from;
+	local served = from and hosts[jid_host(from)];
+	local rooms = served and served.modules and served.modules.muc;
+	if not rooms or is_history(stanza, jid_bare(from)) then return; end
+	if stanza:get_child("subject") and not (stanza:get_child("body") or stanza:get_child("thread")) then return; end
+
+	local room = rooms.get_room_from_jid(jid_bare(from));
+	local occupant = room and room:get_occupant_by_nick(from);
+	return occupant and occupant.bare_jid;
+end
+
+local function sender_mark(stanza)
+	local speaker = stanza.name == "message" and stanza.attr.type == "groupchat" and room_speaker(stanza);
+	return speaker and " sender='" .. st.xml_escape(speaker) .. "'" or "";
 end
 
 local function to_user(event)
@@ -249,12 +282,76 @@ local function to_user(event)
 	if stanza.name == "message" then
 		to = to or jid_bare(stanza.attr.from);
 		if stanza:get_child("result", xmlns_mam) then return; end
+		if stanza.attr.type == "error" and event.origin == hosts[host] then return; end
 	elseif not to or stanza.attr.type == "probe" then
 		return; -- a client's talk with its own account, or a server's question
 	end
 
 	local bare = jid_bare(to);
-	if exists(bare) then enqueue(stanza, to, "dir='out' sessions='" .. count_clients(bare) .. "'"); end
+	if exists(bare) then enqueue(stanza, to, "dir='out' sessions='" .. count_clients(bare) .. "'" .. sender_mark(stanza)); end
+end
+
+--- Who comes and goes
+
+-- A client that XEP-0198 keeps a place for has not gone.
+local function has_another_client(session)
+	local user = bare_sessions[jid_bare(session.full_jid)];
+	for _, other in pairs(user and user.sessions or {}) do
+		if other ~= session and other.presence then return true; end
+	end
+	return false;
+end
+
+local function report_status(status, session, presence)
+	if not want.status or has_another_client(session) then return; end
+	enqueue(presence, nil, "dir='status' status='" .. status .. "' session='" .. st.xml_escape(session.full_jid) .. "'");
+end
+
+local function became_available(event)
+	report_status("online", event.origin, event.stanza);
+end
+
+-- When a stream ends mod_presence says it for the client.
+local function became_unavailable(event)
+	local origin, stanza = event.origin, event.stanza;
+	if origin.type ~= "c2s" or stanza.attr.to or stanza.attr.type ~= "unavailable" or not origin.presence then return; end
+	report_status("offline", origin, stanza);
+end
+
+--- What was written to a client and never acknowledged
+
+-- What came while mod_smacks only kept the client's place was not written to it: the `out` did not count that client.
+local unwritten = setmetatable({}, { __mode = "k" });
+
+local function kept_for_later(event)
+	unwritten[event.stanza] = true;
+end
+
+local function written_after_all(event)
+	for _, stanza in pairs(event.queue) do unwritten[stanza] = nil; end
+end
+
+local function is_own_copy(stanza, account)
+	if stanza:get_child("result", xmlns_mam) then return true; end
+	local carbon = stanza:get_child("received", xmlns_carbons) or stanza:get_child("sent", xmlns_carbons);
+	return carbon ~= nil and stanza.attr.from == account;
+end
+
+-- mod_smacks has added when it sent it.
+local function as_it_was(stanza, account)
+	return st.clone(stanza):maptags(function (child)
+		if child.name == "delay" and child.attr.xmlns == xmlns_delay and child.attr.from == account then return nil; end
+		return child;
+	end);
+end
+
+local function was_not_acknowledged(event)
+	local session, stanza = event.session, event.stanza;
+	if not want.unack or not session.username or stanza.name ~= "message" or stanza.attr.type == "error" then return; end
+	local account = jid_bare(session.full_jid);
+	if unwritten[stanza] or concerns_pusher(stanza) or is_own_copy(stanza, account) then return; end
+	enqueue(as_it_was(stanza, account), stanza.attr.to or account, "dir='unack' session='"
+		.. st.xml_escape(session.full_jid) .. "' sessions='" .. count_clients(account, session) .. "'");
 end
 
 --- Hooks
@@ -284,6 +381,13 @@ for _, target in ipairs { "bare", "full" } do
 	module:hook("iq/" .. target, guarded("iq out", to_user), 0.5);
 end
 
+-- mod_presence handles a broadcast at 0; mod_smacks deals with what was lost at 0.
+module:hook("presence/initial", guarded("status", became_available));
+module:hook("presence/bare", guarded("status", became_unavailable), 0.5);
+module:hook("smacks-hibernation-stanza-queued", guarded("unack", kept_for_later));
+module:hook("smacks-hibernation-end", guarded("unack", written_after_all));
+module:hook("delivery/failure", guarded("unack", was_not_acknowledged), 0.5);
+
 --- What the component says
 
 -- A user or a remote server can send the same stanza; only the component's own session counts.
@@ -302,10 +406,20 @@ local function acknowledged_until(attr)
 	if attr.epoch == queue.epoch and h and h % 1 == 0 and h >= queue.acked and h <= queue.seq then return h; end
 end
 
+-- Two that ask in turn must not take the feed from each other for ever. Who names no process is let in, as is the same
+-- process on a new connection: its old one may look alive for long.
+local function has_to_wait(origin, newcomer)
+	return attached() and pusher ~= origin and newcomer and newcomer ~= instance;
+end
+
 local function handle_resume(event)
 	if not is_pusher(event.origin) then return refuse(event); end
 	local attr = event.stanza.tags[1].attr;
-	pusher = event.origin;
+	if has_to_wait(event.origin, attr.pusher) then
+		event.origin.send(st.error_reply(event.stanza, "wait", "conflict", "Another pusher has the feed"));
+		return true;
+	end
+	pusher, instance = event.origin, attr.pusher;
 	want = {};
 	for kind in (attr.want or "message"):gmatch("%S+") do want[kind] = true; end
 	acknowledge(acknowledged_until(attr) or queue.acked);
@@ -322,8 +436,8 @@ end
 
 local function handle_ack(event)
 	if not is_pusher(event.origin) then return refuse(event); end
-	if event.origin ~= pusher then
-		-- Loaded anew since that resume: an error makes the component resume again.
+	if not attached() then
+		-- Loaded anew since that resume, or the one that took the feed over has gone: an error makes the component resume.
 		event.origin.send(st.error_reply(event.stanza, "cancel", "item-not-found"));
 		return true;
 	end
@@ -341,12 +455,12 @@ module:hook("iq-set/host/" .. xmlns_tap .. ":ack", handle_ack);
 --- Reload
 
 function module.save()
-	return { queue = queue, pusher = pusher, want = want };
+	return { queue = queue, pusher = pusher, instance = instance, want = want };
 end
 
 function module.restore(saved)
 	if not saved.queue then return; end
-	queue, pusher, want = saved.queue, saved.pusher, saved.want;
+	queue, pusher, instance, want = saved.queue, saved.pusher, saved.instance, saved.want;
 	make_room();
 	flush();
 end
