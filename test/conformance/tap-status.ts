@@ -40,7 +40,8 @@ export function tellsWhoComesAndGoes(server: TapServer): void {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message status');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
-      for (const presence of ['<presence><show>away</show></presence>', "<presence type='unavailable'/>", '<presence/>']) alice.send(presence);
+      for (const presence of ['<presence><show>away</show></presence>', "<presence type='unavailable'/>", '<presence/>'])
+        alice.send(presence);
       alice.send("<presence to='bob@localhost' type='unavailable'/>");
 
       expect(await statuses(pusher, alice)).toEqual(['online alice/phone', 'offline alice/phone', 'online alice/phone']);
