@@ -20,8 +20,8 @@ export interface TappedServer extends AsyncDisposable {
   loadAnew(): Promise<void>;
   /** Sends a message that no user wrote. */
   announce(to: string, body: string): Promise<void>;
-  /** Lets a second connection of the component in beside the first, where it does not do so by itself. */
-  letAnotherIn(): Promise<void>;
+  /** Lets a second connection of the component in beside the first; absent where it does so by itself. */
+  letAnotherIn?(): Promise<void>;
   /** Resolves when it has noticed that the component's connection is gone. */
   missesComponent(): Promise<void>;
   /** Resolves when it has noticed that this user's connection is gone, and keeps its place. */
