@@ -29,6 +29,7 @@
 -- in flight is not dropped, and nothing more is sent while it is more than half of the bytes.
 
 local st = require "util.stanza";
+local sorted_pairs = require "util.iterators".sorted_pairs;
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_split = require "util.jid".split;
@@ -69,7 +70,8 @@ local queue = {
 	sent = 0; -- everything up to here has been sent, acknowledged or dropped
 	count = 0; bytes = 0;
 	in_flight = 0; bytes_in_flight = 0;
-	dropped = 0; -- in this epoch
+	-- In this epoch. What is sent again counts again.
+	sent_items = 0; acknowledged = 0; dropped = 0;
 };
 
 --- The queue
@@ -126,7 +128,10 @@ local function rewind()
 end
 
 local function acknowledge(seq)
-	for done = queue.acked + 1, seq do remove(done); end
+	for done = queue.acked + 1, seq do
+		if queue.items[done] then queue.acknowledged = queue.acknowledged + 1; end
+		remove(done);
+	end
 	queue.acked = math.max(queue.acked, seq);
 	queue.sent = math.max(queue.sent, queue.acked);
 end
@@ -146,6 +151,7 @@ local function flush()
 		local item = queue.items[seq];
 		if queue.minor[seq] then take_unsent_minor(); end
 		queue.sent, queue.in_flight, queue.bytes_in_flight = seq, queue.in_flight + 1, queue.bytes_in_flight + #item;
+		queue.sent_items = queue.sent_items + 1;
 		pusher.send(item);
 	end
 end
@@ -357,11 +363,15 @@ end
 --- Hooks
 
 -- An error thrown in a hook would cost the client its stanza. One line of log per kind is enough to find it.
+local failed = 0;
+
 local function guarded(what, tap)
 	local told = false;
 	return function (event)
 		local ok, problem = pcall(tap, event);
-		if not ok and not told then
+		if ok then return; end
+		failed = failed + 1;
+		if not told then
 			told = true;
 			module:log("error", "Could not tap a stanza (%s; further ones are not reported): %s", what, problem);
 		end
@@ -452,15 +462,62 @@ end
 module:hook("iq-set/host/" .. xmlns_tap .. ":resume", handle_resume);
 module:hook("iq-set/host/" .. xmlns_tap .. ":ack", handle_ack);
 
+--- What the server's operator can read
+
+-- In the order in which they are shown.
+local counters = {
+	{ "gauge", "attached", "Whether a pusher has the feed", function () return attached() and 1 or 0; end };
+	{ "gauge", "queued", "Items that wait to be acknowledged", function () return queue.count; end };
+	{ "gauge", "queued_bytes", "What they take", function () return queue.bytes; end };
+	{ "gauge", "in_flight", "Those of them that were sent", function () return queue.in_flight; end };
+	{ "counter", "sent", "Items sent, and sent again", function () return queue.sent_items; end };
+	{ "counter", "acknowledged", "Items that the pusher has", function () return queue.acknowledged; end };
+	{ "counter", "dropped", "Items given up because the queue was full", function () return queue.dropped; end };
+	{ "counter", "failed", "Stanzas that could not be tapped", function () return failed; end };
+};
+
+for _, counter in ipairs(counters) do
+	local kind, name, description, read = counter[1], counter[2], counter[3], counter[4];
+	local metric = module:metric(kind, name, "", description, {}):with_labels();
+	module:hook_global("stats-update", function () metric:set(read()); end);
+end
+
+-- `prosodyctl shell event_pusher_tap info HOST`, or without a host: one line for each tap.
+local shell = module:shared("/*/admin_shell/env");
+local taps = module:shared("/*/event_pusher_tap/taps");
+
+taps[host] = function ()
+	local words = {};
+	for _, counter in ipairs(counters) do table.insert(words, string.format("%s %d", counter[2], counter[4]())); end
+	return host .. ": " .. table.concat(words, ", ") .. ", epoch " .. queue.epoch;
+end
+
+shell.event_pusher_tap = {};
+function shell.event_pusher_tap:info(only)
+	local shown = 0;
+	for name, describe in sorted_pairs(taps) do
+		if not only or only == name then
+			self.session.print(describe());
+			shown = shown + 1;
+		end
+	end
+	return shown > 0, shown > 0 and shown .. " tapped" or "no tap is loaded there";
+end
+
+function module.unload()
+	taps[host] = nil;
+end
+
 --- Reload
 
 function module.save()
-	return { queue = queue, pusher = pusher, instance = instance, want = want };
+	return { queue = queue, pusher = pusher, instance = instance, want = want, failed = failed };
 end
 
 function module.restore(saved)
 	if not saved.queue then return; end
-	queue, pusher, instance, want = saved.queue, saved.pusher, saved.instance, saved.want;
+	for field, value in pairs(saved.queue) do queue[field] = value; end -- an older module saved fewer of them
+	pusher, instance, want, failed = saved.pusher, saved.instance, saved.want, saved.failed or 0;
 	make_room();
 	flush();
 end
