@@ -8,6 +8,8 @@
 --   event_pusher_tap_component    the component's domain; default "pusher." .. the virtual host
 --   event_pusher_tap_queue_bytes  how much may wait, sent and unsent together; default 64 MiB
 --   event_pusher_tap_window       how many items may be sent and not yet acknowledged; default 2000
+--   event_pusher_tap_disk         whether the queue is kept on disk too and outlives the server; default false. Needs the
+--                                 folder mod_event_pusher_tap beside this file
 --   event_pusher_tap_node         a stable name of this server; default "prosody". Only needed where several servers
 --                                 serve the same virtual host
 --
@@ -23,8 +25,8 @@
 -- routing it is not seen: carbon copies, archive results, stored messages replayed at login and its answers to an iq.
 -- Neither are the errors that it makes itself. Routed copies of an older stanza (room history) bear their <delay/>.
 --
--- The queue is memory: it outlives the component's connection and a reload of this module, not the server. Its epoch
--- names one life of it. When the bytes are used up, unsent presence and iq go first, oldest first, then the oldest
+-- The queue is memory: it outlives the component's connection and a reload of this module, and the server only where it
+-- is kept on disk (disk.lib.lua says how). Its epoch names one life of it. When the bytes are used up, unsent presence and iq go first, oldest first, then the oldest
 -- unsent messages; the numbers of what was dropped are never given again, so that the component sees the hole. What is
 -- in flight is not dropped, and nothing more is sent while it is more than half of the bytes.
 
@@ -51,6 +53,7 @@ local component = module:get_option_string("event_pusher_tap_component", "pusher
 local max_bytes = module:get_option_number("event_pusher_tap_queue_bytes", 64 * 1024 * 1024);
 local window = module:get_option_number("event_pusher_tap_window", 2000);
 local node = module:get_option_string("event_pusher_tap_node", "prosody");
+local disk = module:get_option_boolean("event_pusher_tap_disk", false) and module:require "disk" or nil;
 
 local bare_sessions = prosody.bare_sessions;
 local hosts = prosody.hosts;
@@ -59,7 +62,15 @@ local hosts = prosody.hosts;
 -- it says so; `want` names what it asked for. Until the first resume messages are kept, since that is what a resume that
 -- names nothing means.
 local pusher, instance;
-local want = { message = true };
+local wanted, want;
+
+local function set_wanted(words)
+	wanted, want = words, {};
+	for word in words:gmatch("%S+") do want[word] = true; end
+end
+
+set_wanted("message");
+
 local queue = {
 	epoch = uuid_generate();
 	items = {}; -- XML by sequence number; dropped and acknowledged numbers are empty
@@ -72,6 +83,7 @@ local queue = {
 	in_flight = 0; bytes_in_flight = 0;
 	-- In this epoch. What is sent again counts again.
 	sent_items = 0; acknowledged = 0; dropped = 0;
+	recovered_until = nil; -- what the disk knew as the last number, until the first resume has shown that it was
 };
 
 --- The queue
@@ -92,6 +104,15 @@ local function take_unsent_minor()
 	return seq;
 end
 
+local function put(seq, item, is_minor)
+	queue.items[seq] = item;
+	queue.count, queue.bytes = queue.count + 1, queue.bytes + #item;
+	if is_minor then
+		queue.minor[seq] = true;
+		add_unsent_minor(seq);
+	end
+end
+
 local function next_unsent()
 	for seq = queue.sent + 1, queue.seq do
 		if queue.items[seq] then return seq; end
@@ -107,6 +128,7 @@ local function remove(seq)
 	if seq <= queue.sent then
 		queue.in_flight, queue.bytes_in_flight = queue.in_flight - 1, queue.bytes_in_flight - #item;
 	end
+	if disk then disk.forget(seq); end
 end
 
 local function make_room()
@@ -115,6 +137,7 @@ local function make_room()
 		if not seq then return; end
 		remove(seq);
 		queue.dropped = queue.dropped + 1;
+		if disk then disk.dropped(seq); end
 	end
 end
 
@@ -128,12 +151,14 @@ local function rewind()
 end
 
 local function acknowledge(seq)
+	if seq == queue.acked then return; end
 	for done = queue.acked + 1, seq do
 		if queue.items[done] then queue.acknowledged = queue.acknowledged + 1; end
 		remove(done);
 	end
 	queue.acked = math.max(queue.acked, seq);
 	queue.sent = math.max(queue.sent, queue.acked);
+	if disk then disk.acked(queue.acked); end
 end
 
 local function attached()
@@ -195,16 +220,12 @@ local function enqueue(stanza, to, marks)
 	if is_deeper(stanza, max_depth) then error("its elements are nested too deep", 0); end
 	local xml = serialise(stanza, to);
 	local seq = string.format("%d", queue.seq + 1);
-	local item = before_item .. seq .. "'><tap xmlns='" .. xmlns_tap .. "' seq='" .. seq .. "' epoch='" .. queue.epoch
+	local text = seq .. "'><tap xmlns='" .. xmlns_tap .. "' seq='" .. seq .. "' epoch='" .. queue.epoch
 		.. "' " .. marks .. " stamp='" .. stamp() .. before_stanza .. xml .. after_stanza;
 
 	queue.seq = queue.seq + 1;
-	queue.items[queue.seq] = item;
-	queue.count, queue.bytes = queue.count + 1, queue.bytes + #item;
-	if stanza.name ~= "message" then
-		queue.minor[queue.seq] = true;
-		add_unsent_minor(queue.seq);
-	end
+	put(queue.seq, before_item .. text, stanza.name ~= "message");
+	if disk then disk.add(queue.seq); end
 	flush();
 	make_room();
 end
@@ -398,6 +419,52 @@ module:hook("smacks-hibernation-stanza-queued", guarded("unack", kept_for_later)
 module:hook("smacks-hibernation-end", guarded("unack", written_after_all));
 module:hook("delivery/failure", guarded("unack", was_not_acknowledged), 0.5);
 
+--- Over a restart of the server
+
+-- Numbers that may have been given twice must not bear the same epoch.
+local function begin_new_epoch()
+	local former = "epoch='" .. queue.epoch .. "'";
+	queue.epoch = uuid_generate();
+	for seq, item in pairs(queue.items) do
+		local at = item:find(former, 1, true); -- ours comes before any that is in the stanza
+		queue.items[seq] = item:sub(1, at - 1) .. "epoch='" .. queue.epoch .. "'" .. item:sub(at + #former);
+	end
+end
+
+local function keep_on_disk()
+	if not disk then return; end
+	disk.begin {
+		queue = queue, max_bytes = max_bytes;
+		wanted = function () return wanted; end;
+		text_of = function (seq) return queue.items[seq]:sub(#before_item + 1); end;
+	};
+end
+
+local function recover()
+	local kept = disk.read();
+	if not kept then return; end
+	queue.epoch, queue.acked, queue.seq, queue.dropped = kept.epoch, kept.acked, kept.seq, kept.dropped;
+	queue.recovered_until = kept.seq;
+	for seq = kept.acked + 1, kept.seq do
+		if kept.items[seq] then put(seq, before_item .. kept.items[seq], kept.minor[seq]); end
+	end
+	rewind();
+	set_wanted(kept.want);
+	if not kept.complete then begin_new_epoch(); end
+	module:log("info", "%d items of the event pusher's queue were on disk%s", queue.count,
+		kept.complete and "" or "; more may have been lost, so a new epoch begins");
+end
+
+-- A pusher that has more than the disk had: what is there was put back from a backup.
+local function doubt_numbers(attr)
+	local until_then = queue.recovered_until;
+	queue.recovered_until = nil;
+	if not until_then or attr.epoch ~= queue.epoch or (tonumber(attr.h) or 0) <= until_then then return; end
+	module:log("warn", "The event pusher has come further than the queue that was on disk, so a new epoch begins");
+	begin_new_epoch();
+	keep_on_disk();
+end
+
 --- What the component says
 
 -- A user or a remote server can send the same stanza; only the component's own session counts.
@@ -430,8 +497,9 @@ local function handle_resume(event)
 		return true;
 	end
 	pusher, instance = event.origin, attr.pusher;
-	want = {};
-	for kind in (attr.want or "message"):gmatch("%S+") do want[kind] = true; end
+	set_wanted(attr.want or "message");
+	if disk then disk.wanted(wanted); end
+	doubt_numbers(attr);
 	acknowledge(acknowledged_until(attr) or queue.acked);
 	rewind();
 
@@ -504,20 +572,36 @@ function shell.event_pusher_tap:info(only)
 	return shown > 0, shown > 0 and shown .. " tapped" or "no tap is loaded there";
 end
 
-function module.unload()
-	taps[host] = nil;
+--- Start, end and reload
+
+function module.load()
+	if not disk or module.reloading then return; end
+	recover();
+	make_room();
+	keep_on_disk();
 end
 
---- Reload
+local function finish()
+	if disk then disk.close(); end
+end
+
+module:hook_global("server-stopped", finish);
+
+function module.unload()
+	taps[host] = nil;
+	finish();
+end
 
 function module.save()
-	return { queue = queue, pusher = pusher, instance = instance, want = want, failed = failed };
+	return { queue = queue, pusher = pusher, instance = instance, wanted = wanted, want = want, failed = failed };
 end
 
 function module.restore(saved)
 	if not saved.queue then return; end
 	for field, value in pairs(saved.queue) do queue[field] = value; end -- an older module saved fewer of them
-	pusher, instance, want, failed = saved.pusher, saved.instance, saved.want, saved.failed or 0;
+	pusher, instance, failed = saved.pusher, saved.instance, saved.failed or 0;
+	if saved.wanted then set_wanted(saved.wanted); else want = saved.want; end
 	make_room();
+	keep_on_disk();
 	flush();
 end

@@ -75,6 +75,7 @@ export function tellsWhoComesAndGoes(server: TapServer): void {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message status');
       await using mute = await chat.connect({ user: 'alice', resource: 'mute', available: false });
+      mute.send("<presence type='unavailable'/>");
       await mute.close();
       await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
 
