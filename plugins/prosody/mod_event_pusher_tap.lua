@@ -65,7 +65,7 @@ local pusher, instance;
 local wanted, want;
 
 local function set_wanted(words)
-	wanted, want = words, {};
+	wanted, want = words:gsub("%s+", " "), {};
 	for word in words:gmatch("%S+") do want[word] = true; end
 end
 

@@ -52,6 +52,12 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
       '4 two',
       '5 three',
     ]);
+    await prosody.restart();
+    await itemsUntil(prosody, { epoch, h: 2 }, long); // which makes room for a presence
+    await prosody.restart();
+
+    await using pusher = await connectTapPusher(prosody.component);
+    expect(await pusher.ask({ epoch, h: 2 })).toMatchObject({ epoch, 'from-seq': '4', pending: '3', dropped: '2' });
   });
 
   test('what was dropped leaves its hole, and what was acknowledged does not come again', async () => {
@@ -219,7 +225,15 @@ async function leave(prosody: Prosody, words: readonly string[], { acknowledged 
     pusher.ack({ epoch, h: acknowledged });
     await pusher.ask({ epoch, h: acknowledged });
   }
+  const ended = ends(prosody);
+  await pusher.cut();
+  await eventually(() => ends(prosody) > ended);
   return { epoch };
+}
+
+/** How often the server has noticed the end of a component's connection. */
+function ends(prosody: Prosody): number {
+  return prosody.logs().split('component disconnected: pusher.localhost').length;
 }
 
 async function segments(prosody: Prosody): Promise<string[]> {
