@@ -4,7 +4,17 @@ import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { type Prosody, type ProsodyOptions, startProsody } from '../support/prosody.ts';
 import { prosodyTap } from '../support/prosody-tap.ts';
-import { answered, attachTap, chatter, connectTapPusher, numbered, type Progress, type TappedItem, tell } from '../support/tap-pusher.ts';
+import {
+  answered,
+  attachTap,
+  chatter,
+  connectTapPusher,
+  numbered,
+  type Progress,
+  type TapPusher,
+  type TappedItem,
+  tell,
+} from '../support/tap-pusher.ts';
 
 const prosody = await prosodyTap();
 const long = 'x'.repeat(3900);
@@ -52,7 +62,6 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
       '4 two',
       '5 three',
     ]);
-    await prosody.restart();
     await itemsUntil(prosody, { epoch, h: 2 }, long); // which makes room for a presence
     await prosody.restart();
 
@@ -204,9 +213,11 @@ async function itemsUntil(prosody: Prosody, from: Progress, body: string): Promi
   const items: TappedItem[] = [];
   for (;;) {
     const item = await pusher.item();
-    if (item.stanza?.text('body') === body) return items;
+    if (item.stanza?.text('body') === body) break;
     items.push(item);
   }
+  await leaves(prosody, pusher);
+  return items;
 }
 
 function startWithDisk({ config = '', ...options }: ProsodyOptions = {}): Promise<Prosody> {
@@ -225,15 +236,16 @@ async function leave(prosody: Prosody, words: readonly string[], { acknowledged 
     pusher.ack({ epoch, h: acknowledged });
     await pusher.ask({ epoch, h: acknowledged });
   }
-  const ended = ends(prosody);
-  await pusher.cut();
-  await eventually(() => ends(prosody) > ended);
+  await leaves(prosody, pusher);
   return { epoch };
 }
 
-/** How often the server has noticed the end of a component's connection. */
-function ends(prosody: Prosody): number {
-  return prosody.logs().split('component disconnected: pusher.localhost').length;
+/** Cuts the connection, and resolves when the server has noticed. */
+async function leaves(prosody: Prosody, pusher: TapPusher): Promise<void> {
+  const ends = () => prosody.logs().split('component disconnected: pusher.localhost').length;
+  const before = ends();
+  await pusher.cut();
+  await eventually(() => ends() > before);
 }
 
 async function segments(prosody: Prosody): Promise<string[]> {
