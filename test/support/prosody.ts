@@ -15,6 +15,8 @@ export interface Prosody extends AsyncDisposable {
   readonly componentPort: number;
   /** BOSH at `/http-bind`, WebSocket at `/xmpp-websocket`. */
   readonly httpPort: number;
+  /** Everything that it writes is in here. */
+  readonly directory: string;
   /** The first virtual host. */
   readonly host: string;
   /** How the component of `options.component` logs in. */
@@ -71,6 +73,7 @@ export async function startProsody(options: ProsodyOptions = {}): Promise<Prosod
     c2sPort: ports.c2s,
     componentPort: ports.component,
     httpPort: ports.http,
+    directory,
     host,
     component: { port: ports.component, ...component },
     connect: (login) => connectUser({ host, ...login, port: (login.transport ?? 'tcp') === 'tcp' ? ports.c2s : ports.http }),
