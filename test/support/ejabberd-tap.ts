@@ -10,10 +10,10 @@ import { type Ejabberd, type EjabberdOptions, startEjabberd } from './ejabberd.t
 import { eventually } from './eventually.ts';
 import { requirePackage } from './packages.ts';
 
-/** The folder that a user copies, and the module in it. */
+/** The folder that a user copies, and what is in it, as its README names it for the compiler. */
 export const tapFolder = fileURLToPath(new URL('../../plugins/ejabberd', import.meta.url));
 const troublePath = fileURLToPath(new URL('../fixtures/ejabberd/mod_tap_trouble.erl', import.meta.url));
-const tapSource = 'src/mod_event_pusher_tap.erl';
+const tapSources = 'src/*.erl';
 
 /** ejabberd with our module, for the suite that every tap has to pass and for what only this one promises. */
 export interface EjabberdTap extends TapServer {
@@ -37,7 +37,7 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
   const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
   const compiled = await mkdtemp(join(tmpdir(), 'ejabberd-tap-'));
   afterAll(() => rm(compiled, { recursive: true, force: true }));
-  if (isHere) for (const source of [join(tapFolder, tapSource), troublePath]) await compile(source, compiled);
+  if (isHere) await compile(`${join(tapFolder, tapSources)} ${troublePath}`, compiled);
 
   async function startWith(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
     const { otherComponent, modules = {}, ...rest } = options;
@@ -71,12 +71,12 @@ function moduleOptions({ component = 'pusher.localhost', queueBytes, queueItems,
   return { component, queue_bytes: queueBytes, queue_items: queueItems, window };
 }
 
-/** Runs the lines that the README gives for our module; they leave what they compile in the working directory. */
-async function compile(source: string, into: string): Promise<void> {
+/** Runs the lines that the README gives for our modules; they leave what they compile in the working directory. */
+async function compile(sources: string, into: string): Promise<void> {
   const readme = await readFile(join(tapFolder, 'README.md'), 'utf8');
   const lines = /```sh\n([^`]*\nerlc [^`]*)```/.exec(readme)?.[1];
   if (lines === undefined) throw new Error('the README of the module for ejabberd no longer says how to compile it');
-  await promisify(execFile)('sh', ['-ec', lines.replace(tapSource, source)], { cwd: into });
+  await promisify(execFile)('sh', ['-ec', lines.replace(tapSources, sources)], { cwd: into });
 }
 
 function asAnyServer(ejabberd: TappedEjabberd): TappedServer {
