@@ -23,6 +23,8 @@ export interface EjabberdTap extends TapServer {
 export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
   /** Changes the module's options while it runs. */
   reconfigure(options: TapOptions): Promise<void>;
+  /** Resolves when it has noticed that this user's connection is gone, and keeps its place. */
+  missesUser(jid: string): Promise<void>;
 }
 
 export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & {
@@ -40,8 +42,9 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
   if (isHere) await compile(`${join(tapFolder, tapSources)} ${troublePath}`, compiled);
 
   async function startWith(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
-    const { otherComponent, modules = {}, ...rest } = options;
-    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...modules });
+    const { otherComponent, keepsPlaceSeconds, modules = {}, ...rest } = options;
+    const streams = keepsPlaceSeconds === undefined ? {} : { mod_stream_mgmt: { resume_timeout: keepsPlaceSeconds } };
+    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...streams, ...modules });
     const ejabberd = await startEjabberd({
       ...rest,
       otherComponents: otherComponent === undefined ? [] : [otherComponent],
@@ -49,7 +52,15 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
       modules: withTap(options),
       codePaths: [compiled],
     });
-    return { ...ejabberd, reconfigure: (tap) => ejabberd.reconfigure(withTap(tap)) };
+    return {
+      ...ejabberd,
+      reconfigure: (tap) => ejabberd.reconfigure(withTap(tap)),
+      missesUser: async (jid) => {
+        await eventually(() => ejabberd.logs().includes(`Closing c2s connection for ${jid}`));
+        const [user = '', host = ''] = jid.split(/[@/]/);
+        await ejabberd.api('get_presence', { user, server: host }); // asks the session, which has then finished
+      },
+    };
   }
 
   return {
@@ -62,7 +73,7 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
 }
 
 /** Options that make trouble for the process which keeps the queue; the fixture says what trouble. */
-export function inTrouble(kind: 'crashing' | 'stalled' | 'unreachable'): Pick<TappedEjabberdOptions, 'modules'> {
+export function inTrouble(kind: 'crashing' | 'killing' | 'silenced' | 'stalled' | 'unreachable'): Pick<TappedEjabberdOptions, 'modules'> {
   return { modules: { mod_tap_trouble: { kind } } };
 }
 
@@ -80,19 +91,10 @@ async function compile(sources: string, into: string): Promise<void> {
 }
 
 function asAnyServer(ejabberd: TappedEjabberd): TappedServer {
-  function logged(text: string): Promise<void> {
-    return eventually(() => ejabberd.logs().includes(text));
-  }
-
   return {
     ...ejabberd,
     loadAnew: async () => void (await ejabberd.api('restart_module', { host: 'localhost', module: 'mod_event_pusher_tap' })),
     announce: async (to, body) => void (await ejabberd.api('send_message', { type: 'normal', from: 'localhost', to, subject: '', body })),
-    missesComponent: () => logged('The event pusher of localhost has gone'),
-    missesUser: async (jid) => {
-      await logged(`Closing c2s connection for ${jid}`);
-      const [user = '', host = ''] = jid.split(/[@/]/);
-      await ejabberd.api('get_presence', { user, server: host }); // asks the session, which has then finished
-    },
+    missesComponent: () => eventually(() => ejabberd.logs().includes('The event pusher of localhost has gone')),
   };
 }

@@ -223,14 +223,22 @@ clients(#jid{luser = User, lserver = Host}) ->
         not proplists:get_bool(?MARK, Info)
     ].
 
-%% The room says whose message it hands out, in metadata which no client can set; the history of a room has none of it.
-sender(#message{type = groupchat, from = #jid{luser = Room, lserver = Rooms}, meta = #{muc_sender_real_jid := Jid}} = Packet) ->
-    case xmpp:get_subtag(Packet, #delay{stamp = {0, 0, 0}}) of
-        #delay{from = #jid{luser = Room, lserver = Rooms}} -> [];
-        _ -> [{<<"sender">>, jid:encode(jid:remove_resource(Jid))}]
+%% The room says whose message it hands out, in metadata which no client can set. Its subject and its history name nobody.
+sender(#message{type = groupchat, from = Room, subject = Subject, body = Body, meta = #{muc_sender_real_jid := Jid}} = Packet) when
+    Subject == []; Body /= []
+->
+    case is_history(Packet, Room) of
+        true -> [];
+        false -> [{<<"sender">>, jid:encode(jid:remove_resource(Jid))}]
     end;
 sender(_Packet) ->
     [].
+
+is_history(Packet, #jid{luser = Room, lserver = Rooms}) ->
+    case xmpp:get_subtag(Packet, #delay{stamp = {0, 0, 0}}) of
+        #delay{from = #jid{luser = Room, lserver = Rooms}} -> true;
+        _ -> false
+    end.
 
 %%% What was never acknowledged
 

@@ -1,0 +1,4 @@
+import { seesWhoSpeaksInRooms } from '../conformance/tap-rooms.ts';
+import { ejabberdTap } from '../support/ejabberd-tap.ts';
+
+seesWhoSpeaksInRooms(await ejabberdTap());
