@@ -32,7 +32,10 @@ export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & {
   readonly queueItems?: number;
 };
 
-export interface TappedEjabberdOptions extends TapSettings, Omit<TapOptions, 'component'>, Pick<EjabberdOptions, 'modules'> {}
+export interface TappedEjabberdOptions
+  extends TapSettings,
+    Omit<TapOptions, 'component'>,
+    Pick<EjabberdOptions, 'modules' | 'node' | 'users'> {}
 
 /** Compiles the module once, as its README says; what was compiled is removed when the test file is done. */
 export async function ejabberdTap(): Promise<EjabberdTap> {

@@ -124,12 +124,14 @@ changed({Change, Pid}, #presence{from = #jid{luser = User, lresource = Resource}
         false -> ok
     end.
 
-%% Another process goes on with a session (XEP-0198). It says so before the former one is told to end.
-c2s_copy_session(#{jid := #jid{luser = User, lserver = Host, lresource = Resource}, pres_last := _} = State, _Former) ->
+%% Another process goes on with a session (XEP-0198), maybe on another node. It says so before the former one is told to
+%% end.
+c2s_copy_session(#{jid := #jid{luser = User, lserver = Host, lresource = Resource}, pres_last := _} = State, #{sid := {_, Former}}) ->
     event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) ->
         event_pusher_tap_door:wants(status, Door) andalso
-            event_pusher_tap_door:report({moved, User, Resource, self()}, nothing, Door)
+            event_pusher_tap_door:report({moved_here, User, Resource, self()}, nothing, Door)
     end),
+    node(Former) /= node() andalso event_pusher_tap_keeper:moved_away({User, Resource, Former}, Host),
     State;
 c2s_copy_session(State, _Former) ->
     State.

@@ -10,7 +10,7 @@
 
 -behaviour(gen_server).
 
--export([reload/2, report/1]).
+-export([reload/2, report/1, moved_away/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3, format_status/1]).
 
 -include("logger.hrl").
@@ -54,6 +54,11 @@ reload(Host, Opts) ->
 %% Numbers of the present epoch, in the order of the operator's table.
 report(Host) ->
     gen_server:call(gen_mod:get_module_proc(Host, mod_event_pusher_tap), report).
+
+%% Tells the node of a session's former process that it goes on elsewhere.
+moved_away({User, Resource, Pid}, Host) ->
+    Keeper = {gen_mod:get_module_proc(Host, mod_event_pusher_tap), node(Pid)},
+    gen_server:cast(Keeper, {status, {moved_away, User, Resource, Pid}, 0, nothing}).
 
 init([Host, Opts]) ->
     process_flag(trap_exit, true), % so that terminate/2 runs
@@ -171,8 +176,11 @@ settle(State) ->
 %% Whether it is news that a client came or went: it was the first or the last one of its user, on all nodes.
 changed(_Change, #state{watching = false}) ->
     false;
-changed({moved, User, Resource, Pid}, #state{online = Online}) ->
+changed({moved_here, User, Resource, Pid}, #state{online = Online}) ->
     event_pusher_tap_online:came({User, Resource, Pid}, Online),
+    false;
+changed({moved_away, User, Resource, Pid}, #state{online = Online}) ->
+    event_pusher_tap_online:went({User, Resource, Pid}, Online),
     false;
 changed({came, User, Resource, Pid}, #state{host = Host, online = Online}) ->
     event_pusher_tap_online:came({User, Resource, Pid}, Online) == alone andalso not event_pusher_tap_online:elsewhere(User, Host);
