@@ -29,6 +29,7 @@ export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
 
 export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & {
   readonly component?: string;
+  readonly disk?: boolean;
   readonly queueItems?: number;
 };
 
@@ -81,8 +82,14 @@ export function inTrouble(kind: 'crashing' | 'killing' | 'silenced' | 'stalled' 
 }
 
 /** Undefined values do not survive JSON, so an option that is not given is not written. */
-function moduleOptions({ component = 'pusher.localhost', queueBytes, queueItems, window }: TapOptions): Readonly<Record<string, unknown>> {
-  return { component, queue_bytes: queueBytes, queue_items: queueItems, window };
+function moduleOptions({
+  component = 'pusher.localhost',
+  disk,
+  queueBytes,
+  queueItems,
+  window,
+}: TapOptions): Readonly<Record<string, unknown>> {
+  return { component, disk, queue_bytes: queueBytes, queue_items: queueItems, window };
 }
 
 /** Runs the lines that the README gives for our modules; they leave what they compile in the working directory. */

@@ -5,6 +5,9 @@
 %% refused with `conflict` and stands by; it may have the feed when the active one has gone, or has said nothing for
 %% longer than a pusher can. A pusher that names the same instance is the active one come back, and one that names none
 %% takes the feed over.
+%%
+%% With the option `disk` the queue is written before it is sent, so that its epoch and numbers outlive this process.
+%% What has come meanwhile is written at once; only the keeper waits for the disk.
 
 -module(event_pusher_tap_keeper).
 
@@ -45,8 +48,14 @@
     full = false :: boolean(),
     online :: ets:tid(),
     %% Whether `online` is kept up.
-    watching = false :: boolean()
+    watching = false :: boolean(),
+    disk = none :: none | event_pusher_tap_disk:disk(),
+    %% How many items have not been written yet.
+    unwritten = 0 :: non_neg_integer()
 }).
+
+%% So many items are written together at most.
+-define(BATCH, 1000).
 
 reload(Host, Opts) ->
     gen_server:cast(gen_mod:get_module_proc(Host, mod_event_pusher_tap), {options, Opts}).
@@ -70,10 +79,11 @@ init([Host, Opts]) ->
     Shared = atomics:new(?SHARED_PLACES, [{signed, true}]),
     %% Until the first resume messages are kept, since that is what a resume that names nothing means.
     event_pusher_tap_door:set_want([<<"message">>], Shared),
-    State = with_options(Opts, #state{host = Host, epoch = uuid(), shared = Shared, online = event_pusher_tap_online:new()}),
+    Fresh = #state{host = Host, epoch = uuid(), shared = Shared, online = event_pusher_tap_online:new()},
+    State = with_options(Opts, restored(gen_mod:get_opt(disk, Opts), Fresh)),
     event_pusher_tap_hooks:add(Host),
     gen_iq_handler:add_iq_handler(ejabberd_local, Host, ?NS_TAP, event_pusher_tap_component, process_iq),
-    {ok, State}.
+    {ok, make_room(State)}.
 
 with_options(Opts, #state{host = Host, shared = Shared} = State) ->
     MaxBytes = gen_mod:get_opt(queue_bytes, Opts),
@@ -92,10 +102,18 @@ with_options(Opts, #state{host = Host, shared = Shared} = State) ->
         window = gen_mod:get_opt(window, Opts)
     }.
 
-terminate(_Reason, #state{host = Host}) ->
+terminate(Reason, #state{host = Host} = State) ->
     event_pusher_tap_door:close(Host),
     gen_iq_handler:remove_iq_handler(ejabberd_local, Host, ?NS_TAP),
-    event_pusher_tap_hooks:delete(Host).
+    event_pusher_tap_hooks:delete(Host),
+    Reason == shutdown andalso put_away(drain(State)).
+
+%% What sessions had handed in before the hooks were gone.
+drain(State) ->
+    receive
+        {'$gen_cast', {Kind, _, _, _} = Handed} when Kind == item; Kind == status -> drain(heard(Handed, State))
+    after 0 -> State
+    end.
 
 code_change(_OldVsn, State, _Extra) ->
     {ok, State}.
@@ -111,48 +129,62 @@ format_status(Status) ->
     ).
 
 handle_call(report, _From, State) ->
-    {reply, facts(State), State};
+    {reply, facts(State), State, patience(State)};
 handle_call(_Request, _From, State) ->
-    {reply, {error, badarg}, State}.
+    {reply, {error, badarg}, State, patience(State)}.
 
-handle_cast({item, Rank, Bytes, Packed}, State) ->
-    {noreply, settle(take(Rank, Bytes, Packed, State))};
-handle_cast({status, Change, Bytes, Packed}, #state{shared = Shared} = State) ->
+handle_cast(Said, State) ->
+    Heard = heard(Said, State),
+    {noreply, Heard, patience(Heard)}.
+
+handle_info(Said, State) ->
+    Noticed = noticed(Said, State),
+    {noreply, Noticed, patience(Noticed)}.
+
+%% What is not written yet is written when nothing else has come.
+patience(#state{unwritten = 0}) -> infinity;
+patience(_State) -> 0.
+
+heard({item, Rank, Bytes, Packed}, State) ->
+    taken(take(Rank, Bytes, Packed, State));
+heard({status, Change, Bytes, Packed}, #state{shared = Shared} = State) ->
     case changed(Change, State) of
         true when is_binary(Packed) ->
-            {noreply, settle(take(minor, Bytes, Packed, State))};
+            taken(take(minor, Bytes, Packed, State));
         true ->
             atomics:add(Shared, ?REFUSED, 1),
-            {noreply, take_refused(State)};
+            take_refused(State);
         false ->
             atomics:sub(Shared, ?UNTAKEN_BYTES, Bytes),
-            {noreply, State}
+            State
     end;
-handle_cast({resume, Pid, IQ, Attrs}, State) ->
-    {noreply, asked(Pid, IQ, Attrs, take_refused(State))};
-handle_cast({ack, Pid, _IQ, Attrs}, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
-    {noreply, ack(Attrs, State#state{pusher = Pusher#pusher{heard_at = now_ms()}})};
-handle_cast({ack, Pid, IQ, _Attrs}, #state{pusher = none} = State) ->
+heard({resume, Pid, IQ, Attrs}, State) ->
+    asked(Pid, IQ, Attrs, take_refused(State));
+heard({ack, Pid, _IQ, Attrs}, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
+    ack(Attrs, State#state{pusher = Pusher#pusher{heard_at = now_ms()}});
+heard({ack, Pid, IQ, _Attrs}, #state{pusher = none} = State) ->
     Pid ! {route, not_resumed(IQ)},
-    {noreply, State};
-handle_cast({ack, Pid, IQ, _Attrs}, State) ->
-    {noreply, stand_by(Pid, IQ, State)};
-handle_cast({options, Opts}, State) ->
-    {noreply, settle(detach_other(with_options(Opts, State), State))};
-handle_cast(_Msg, State) ->
-    {noreply, State}.
+    State;
+heard({ack, Pid, IQ, _Attrs}, State) ->
+    stand_by(Pid, IQ, State);
+heard({options, Opts}, State) ->
+    Changed = detach_other(with_options(Opts, State), State),
+    make_room(flush(kept(gen_mod:get_opt(disk, Opts), Changed)));
+heard(_Said, State) ->
+    State.
 
-handle_info({'DOWN', _, process, Pid, _}, #state{host = Host, pusher = #pusher{pid = Pid}, queue = Queue} = State) ->
+noticed(timeout, State) ->
+    make_room(flush(State));
+noticed({'DOWN', _, process, Pid, _}, #state{host = Host, pusher = #pusher{pid = Pid}, queue = Queue} = State) ->
     ?INFO_MSG("The event pusher of ~ts has gone; ~B stanzas wait for it", [Host, event_pusher_tap_queue:count(Queue)]),
-    Rewound = event_pusher_tap_queue:rewind(Queue),
-    {noreply, make_room(wake_standby(State#state{pusher = none, queue = Rewound}))};
-handle_info({'DOWN', _, process, Pid, _}, #state{standby = Standby} = State) ->
-    {noreply, State#state{standby = maps:remove(Pid, Standby)}};
-handle_info({{gone, Client}, _, process, _, _}, #state{host = Host} = State) ->
+    make_room(wake_standby(State#state{pusher = none, queue = event_pusher_tap_queue:rewind(Queue)}));
+noticed({'DOWN', _, process, Pid, _}, #state{standby = Standby} = State) ->
+    State#state{standby = maps:remove(Pid, Standby)};
+noticed({{gone, Client}, _, process, _, _}, #state{host = Host} = State) ->
     event_pusher_tap_hooks:vanished(Client, Host),
-    {noreply, State};
-handle_info(_Info, State) ->
-    {noreply, State}.
+    State;
+noticed(_Said, State) ->
+    State.
 
 now_ms() ->
     erlang:monotonic_time(millisecond).
@@ -161,7 +193,18 @@ now_ms() ->
 
 take(Rank, Bytes, Packed, #state{shared = Shared, queue = Queue} = State) ->
     atomics:sub(Shared, ?UNTAKEN_BYTES, Bytes),
-    take_refused(State#state{queue = event_pusher_tap_queue:add(Rank, Bytes, Packed, Queue)}).
+    Longer = event_pusher_tap_queue:add(Rank, Bytes, Packed, Queue),
+    take_refused(noted({event_pusher_tap_queue:seq(Longer), Rank, Bytes, Packed}, State#state{queue = Longer})).
+
+noted(_Item, #state{disk = none} = State) ->
+    State;
+noted(Item, #state{disk = Disk, unwritten = Unwritten} = State) ->
+    State#state{disk = event_pusher_tap_disk:put(Item, Disk), unwritten = Unwritten + 1}.
+
+taken(#state{unwritten = Unwritten} = State) when Unwritten > 0, Unwritten < ?BATCH ->
+    make_room(State);
+taken(State) ->
+    make_room(flush(State)).
 
 %% What found the door too full was never numbered: it leaves its hole here.
 take_refused(#state{shared = Shared, queue = Queue} = State) ->
@@ -169,9 +212,6 @@ take_refused(#state{shared = Shared, queue = Queue} = State) ->
         0 -> State;
         Refused -> say_full(State#state{queue = event_pusher_tap_queue:skip(Refused, Queue)})
     end.
-
-settle(State) ->
-    make_room(flush(State)).
 
 %% Whether it is news that a client came or went: it was the first or the last one of its user, on all nodes.
 changed(_Change, #state{watching = false}) ->
@@ -335,14 +375,17 @@ detach_other(#state{queue = Queue} = State, _Former) ->
 %%% What is sent
 
 %% Nothing more while the window is full, or more than half of the bytes are in flight: those could not be dropped.
-flush(#state{pusher = none} = State) ->
+flush(State) ->
+    feed(written(State)).
+
+feed(#state{pusher = none} = State) ->
     State;
-flush(#state{window = Window, max_bytes = MaxBytes, queue = Queue} = State) ->
+feed(#state{window = Window, max_bytes = MaxBytes, queue = Queue} = State) ->
     case {event_pusher_tap_queue:in_flight(Queue), event_pusher_tap_queue:next(Queue)} of
         {{Count, Bytes}, {_, Rank}} when Count < Window, Bytes * 2 < MaxBytes ->
             {Item, Rest} = event_pusher_tap_queue:send_next(Rank, Queue),
             send(Item, State),
-            flush(State#state{queue = Rest});
+            feed(State#state{queue = Rest});
         _ ->
             State
     end.
@@ -361,6 +404,80 @@ send({Seq, _, _, Packed}, #state{host = Host, component = Component, epoch = Epo
 
 stamp(Milliseconds) ->
     list_to_binary(calendar:system_time_to_rfc3339(Milliseconds, [{unit, millisecond}, {offset, "Z"}])).
+
+%%% What is kept on disk
+
+%% Goes on where an earlier life ended.
+restored(false, #state{host = Host} = State) ->
+    _ = file:delete(event_pusher_tap_disk:path(Host)),
+    State;
+restored(true, #state{host = Host} = State) ->
+    case event_pusher_tap_disk:open(event_pusher_tap_disk:path(Host)) of
+        {ok, Disk, nothing} ->
+            rewritten(State#state{disk = Disk});
+        {ok, Disk, {Epoch, Numbers, Items}} ->
+            rewritten(State#state{epoch = Epoch, queue = event_pusher_tap_queue:restored(Numbers, Items), disk = Disk});
+        {error, Reason} ->
+            without_disk(Reason, State)
+    end.
+
+kept(true, #state{host = Host, disk = none} = State) ->
+    case event_pusher_tap_disk:open(event_pusher_tap_disk:path(Host)) of
+        {ok, Disk, _OfAnotherEpoch} -> rewritten(State#state{disk = Disk});
+        {error, Reason} -> without_disk(Reason, State)
+    end;
+kept(false, #state{disk = Disk} = State) when Disk /= none ->
+    event_pusher_tap_disk:remove(Disk),
+    State#state{disk = none, unwritten = 0};
+kept(_Wanted, State) ->
+    State.
+
+written(#state{unwritten = 0} = State) ->
+    State;
+written(#state{disk = Disk, queue = Queue} = State) ->
+    case event_pusher_tap_disk:write(event_pusher_tap_queue:numbers(Queue), Disk) of
+        {ok, Written} ->
+            case event_pusher_tap_disk:is_stale(event_pusher_tap_queue:bytes(Queue), Written) of
+                true -> rewritten(State#state{disk = Written, unwritten = 0});
+                false -> State#state{disk = Written, unwritten = 0}
+            end;
+        {error, Reason} ->
+            without_disk(Reason, State)
+    end.
+
+rewritten(#state{epoch = Epoch, queue = Queue, disk = Disk} = State) ->
+    Content = {Epoch, event_pusher_tap_queue:numbers(Queue), event_pusher_tap_queue:items(Queue)},
+    case event_pusher_tap_disk:rewrite(Content, Disk) of
+        {ok, Rewritten} -> State#state{disk = Rewritten, unwritten = 0};
+        {error, Reason} -> without_disk(Reason, State)
+    end.
+
+%% The file may give numbers a second time after a restart, and the pusher would take new stanzas for old ones: a new
+%% epoch keeps the two apart.
+without_disk(Reason, #state{host = Host, disk = Disk, pusher = Pusher, standby = Standby, queue = Queue} = State) ->
+    ?ERROR_MSG("The event pusher's queue of ~ts cannot be kept on disk (~p) and is only in memory now", [Host, Reason]),
+    Disk == none orelse event_pusher_tap_disk:remove(Disk),
+    Others =
+        case Pusher of
+            none -> Standby;
+            #pusher{pid = Pid, monitor = Monitor} -> Standby#{Pid => {Monitor, none}}
+        end,
+    State#state{
+        epoch = uuid(),
+        disk = none,
+        unwritten = 0,
+        pusher = none,
+        standby = Others,
+        queue = event_pusher_tap_queue:rewind(Queue)
+    }.
+
+put_away(#state{disk = none}) ->
+    ok;
+put_away(#state{disk = Disk, queue = Queue}) ->
+    case event_pusher_tap_disk:write(event_pusher_tap_queue:numbers(Queue), Disk) of
+        {ok, Written} -> event_pusher_tap_disk:close(Written);
+        {error, _} -> event_pusher_tap_disk:remove(Disk)
+    end.
 
 %%% The bounds
 

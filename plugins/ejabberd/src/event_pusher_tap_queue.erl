@@ -6,7 +6,7 @@
 -module(event_pusher_tap_queue).
 
 -export([new/0, restored/2, add/4, skip/2, next/1, send_next/2, rewind/1, acknowledge/2, shrink/3]).
--export([seq/1, acked/1, sent/1, count/1, bytes/1, in_flight/1, dropped/1, items/1]).
+-export([seq/1, acked/1, sent/1, count/1, bytes/1, in_flight/1, dropped/1, numbers/1, items/1]).
 
 -export_type([queue/0, item/0]).
 
@@ -43,7 +43,7 @@ bytes(#queue{bytes = Bytes}) -> Bytes.
 dropped(#queue{dropped = Dropped}) -> Dropped.
 in_flight(#queue{in_flight_count = Count, in_flight_bytes = Bytes}) -> {Count, Bytes}.
 
-%% A queue as it was before a restart: its numbers, and its items in order.
+%% A queue as it was before a restart: its numbers/1 and its items/1.
 restored({Seq, Acked, Dropped}, Items) ->
     Restored = lists:foldl(
         fun({_, _, Bytes, _} = Item, #queue{count = Count, bytes = Sum} = Queue) ->
@@ -53,6 +53,9 @@ restored({Seq, Acked, Dropped}, Items) ->
         Items
     ),
     acknowledge(Acked, Restored).
+
+numbers(#queue{seq = Seq, acked = Acked, dropped = Dropped}) ->
+    {Seq, Acked, Dropped}.
 
 %% In order of their numbers.
 items(#queue{in_flight = InFlight, messages = Messages, minors = Minors}) ->

@@ -9,6 +9,7 @@
 %%   event_pusher_tap_door       packs them into binaries and hands them in; nothing waits here
 %%   event_pusher_tap_keeper     one process per virtual host: numbers them and feeds the component
 %%   event_pusher_tap_queue      what it keeps meanwhile
+%%   event_pusher_tap_disk       the same as a file, if that is wanted
 %%   event_pusher_tap_online     which users have available clients
 %%   event_pusher_tap_component  what the component says
 %% This module starts them, with their options, and answers the operator.
@@ -46,6 +47,7 @@ depends(_Host, _Opts) ->
     [].
 
 mod_opt_type(component) -> econf:domain();
+mod_opt_type(disk) -> econf:bool();
 mod_opt_type(node) -> econf:binary();
 mod_opt_type(queue_bytes) -> econf:pos_int();
 mod_opt_type(queue_items) -> econf:pos_int();
@@ -55,6 +57,7 @@ mod_opt_type(window) -> econf:int(1, 5000).
 mod_options(Host) ->
     [
         {component, <<"pusher.", Host/binary>>},
+        {disk, false},
         {node, atom_to_binary(node(), utf8)},
         {queue_bytes, 64 * 1024 * 1024},
         {queue_items, 200000},
@@ -68,6 +71,8 @@ mod_doc() ->
         opts => [
             {component, #{value => ?T("Domain"), desc => ?T("The component that may take the feed. The default is "
                                                             "'pusher.' and the virtual host.")}},
+            {disk, #{value => "true | false", desc => ?T("Whether what waits outlives a restart of ejabberd. The default "
+                                                         "is false.")}},
             {node, #{value => ?T("Name"), desc => ?T("A stable name of this server, for clusters. The default is the "
                                                      "name of the Erlang node.")}},
             {queue_bytes, #{value => ?T("Number"), desc => ?T("How many bytes may wait for acknowledgement, sent and "
