@@ -1,6 +1,9 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ejabberdTap } from '../support/ejabberd-tap.ts';
-import { answered, chatter, connectTapPusher, numbered } from '../support/tap-pusher.ts';
+import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
+import { eventually } from '../support/eventually.ts';
+import { answered, chatter, connectTapPusher, numbered, pinged } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
 
@@ -74,7 +77,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
   });
 
   test('a module loaded anew, a crash of its process, and options taken anew keep it', async () => {
-    await using chat = await ejabberd.startWith({ disk: true, modules: { mod_tap_trouble: { kind: 'crashing' } } });
+    await using chat = await ejabberd.startWith({ disk: true, ...inTrouble('crashing') });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     chatter(alice, ['one']);
     await answered(alice);
@@ -108,5 +111,44 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     await chat.restart();
     await using latter = await connectTapPusher(chat.component);
     expect(await latter.ask({ epoch, h: 0 })).toMatchObject({ epoch: expect.not.stringContaining(epoch), pending: '0' });
+  });
+
+  test('a disk that fails is logged, and the queue goes on in memory under a new epoch', async () => {
+    await using chat = await ejabberd.startWith({ disk: true, ...inTrouble('diskless') });
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using pusher = await connectTapPusher(chat.component);
+    const { epoch = '' } = await pusher.ask();
+    chatter(alice, ['one']);
+    expect(await numbered(pusher, 1)).toEqual(['1 one']);
+    await chat.api('unregister', { user: 'carol', host: 'localhost' });
+    chatter(alice, ['two']);
+    await answered(alice);
+    await eventually(() => chat.logs().includes('queue of localhost cannot be kept on disk'));
+    pusher.ack({ epoch, h: 1 });
+    const answer = await pusher.inbox.next(({ name, attrs }) => name === 'iq' && attrs['type'] === 'error');
+
+    expect(answer.xml).toContain('item-not-found');
+    expect(await pusher.ask({ epoch, h: 1 })).toMatchObject({ epoch: expect.not.stringContaining(epoch), pending: '2' });
+    expect(await numbered(pusher, 2)).toEqual(['1 one', '2 two']);
+  });
+
+  test('the file does not grow with what has been acknowledged', async () => {
+    await using chat = await ejabberd.startWith({ disk: true, modules: { mod_mam: { default: 'never' } } });
+    const alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    const pusher = await connectTapPusher(chat.component);
+    const { epoch = '' } = await pusher.ask();
+    const text = 'x'.repeat(50_000);
+    for (let number = 1; number <= 250; number += 1) {
+      chatter(alice, [`${number} ${text}`]);
+      await pusher.item();
+      pusher.ack({ epoch, h: number });
+    }
+    await pinged(pusher);
+    const { size } = await stat(join(chat.dataPath, 'event_pusher_tap/localhost.queue'));
+    expect(size).toBeLessThan(9 * 1024 * 1024); // 12.5 MB were written
+
+    await chat.restart();
+    await using latter = await connectTapPusher(chat.component);
+    expect(await latter.ask({ epoch, h: 250 })).toMatchObject({ epoch, 'from-seq': '251', pending: '0' });
   });
 });

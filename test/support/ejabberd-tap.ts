@@ -77,7 +77,9 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
 }
 
 /** Options that make trouble for the process which keeps the queue; the fixture says what trouble. */
-export function inTrouble(kind: 'crashing' | 'killing' | 'silenced' | 'stalled' | 'unreachable'): Pick<TappedEjabberdOptions, 'modules'> {
+export function inTrouble(
+  kind: 'crashing' | 'diskless' | 'killing' | 'silenced' | 'stalled' | 'unreachable',
+): Pick<TappedEjabberdOptions, 'modules'> {
   return { modules: { mod_tap_trouble: { kind } } };
 }
 

@@ -20,6 +20,8 @@ export interface Ejabberd extends AsyncDisposable {
   readonly httpPort: number;
   /** The first virtual host. */
   readonly host: string;
+  /** Where its database is. */
+  readonly dataPath: string;
   /** How the component of `options.component` logs in. */
   readonly component: ComponentLogin;
   /** Logs a user in on the port that its transport needs. */
@@ -81,6 +83,7 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
   const ports = { c2s: await freePort(), component: await freePort(), http: await freePort() };
   const directory = await mkdtemp(join(tmpdir(), 'ejabberd-'));
   const configPath = join(directory, 'ejabberd.yml');
+  const dataPath = join(directory, 'data');
 
   function writeConfiguration(modules = options.modules): Promise<void> {
     const settled = { ...options, ...(modules === undefined ? {} : { modules }), hosts, component };
@@ -91,7 +94,7 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
   const erlang = [
     '-noinput',
     ...(options.node === undefined ? [] : nodeArguments(options.node)),
-    ...['-mnesia', 'dir', JSON.stringify(join(directory, 'data'))],
+    ...['-mnesia', 'dir', JSON.stringify(dataPath)],
   ];
   if (options.node?.joins !== undefined) await joinCluster(erlang, options.node.joins);
 
@@ -125,6 +128,7 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
     componentPort: ports.component,
     httpPort: ports.http,
     host,
+    dataPath,
     component: { port: ports.component, ...component },
     connect: (login) => connectUser({ host, ...login, port: (login.transport ?? 'tcp') === 'tcp' ? ports.c2s : ports.http }),
     ...server,
