@@ -94,7 +94,7 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
   const erlang = [
     '-noinput',
     ...(options.node === undefined ? [] : nodeArguments(options.node)),
-    ...['-mnesia', 'dir', JSON.stringify(dataPath)],
+    ...['-mnesia', 'dir', JSON.stringify(dataPath), 'core_dir', JSON.stringify(directory)],
   ];
   if (options.node?.joins !== undefined) await joinCluster(erlang, options.node.joins);
 
