@@ -37,6 +37,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     chatter(alice, ['one', 'two']);
     await first.itemsUntil('two');
     first.ack({ epoch, h: 2 });
+    await pinged(first);
     await chat.restart();
 
     await using second = await connectTapPusher(chat.component);

@@ -95,7 +95,7 @@ function moduleOptions({
 }
 
 /** Runs the lines that the README gives for our modules; they leave what they compile in the working directory. */
-async function compile(sources: string, into: string): Promise<void> {
+export async function compile(sources: string, into: string): Promise<void> {
   const readme = await readFile(join(tapFolder, 'README.md'), 'utf8');
   const lines = /```sh\n([^`]*\nerlc [^`]*)```/.exec(readme)?.[1];
   if (lines === undefined) throw new Error('the README of the module for ejabberd no longer says how to compile it');

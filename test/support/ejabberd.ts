@@ -76,7 +76,18 @@ export interface ClusterNode {
 
 const controlScript = '/usr/sbin/ejabberdctl';
 
+/** Another process may take a port between the search for it and its use: then others are tried. */
 export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejabberd> {
+  for (let attempts = 3; ; attempts -= 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (attempts === 1 || !String(error).includes('address already in use')) throw error;
+    }
+  }
+}
+
+async function startOnce(options: EjabberdOptions): Promise<Ejabberd> {
   const { users = { alice: 'pw', bob: 'pw', carol: 'pw' }, hosts = ['localhost'], codePaths = [] } = options;
   const [host = 'localhost'] = hosts;
   const component = options.component ?? { domain: `pusher.${host}`, secret: 's3cret' };
@@ -119,7 +130,17 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
     return response.json();
   }
 
-  await server.start();
+  async function remove(): Promise<void> {
+    await server.kill(); // there is nothing to keep
+    await rm(directory, { recursive: true, force: true });
+  }
+
+  try {
+    await server.start();
+  } catch (error) {
+    await remove();
+    throw error;
+  }
   for (const virtualHost of hosts)
     for (const [user, password] of Object.entries(users)) await api('register', { user, host: virtualHost, password });
 
@@ -137,10 +158,7 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
       await writeConfiguration(modules);
       await api('reload_config');
     },
-    [Symbol.asyncDispose]: async () => {
-      await server.kill(); // there is nothing to keep
-      await rm(directory, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: remove,
   };
 }
 
