@@ -65,6 +65,25 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(again).toEqual(words.slice(0, again.length).map((word, index) => `${index + 1} ${word}`));
   });
 
+  test('what was wanted is wanted after a restart, before anybody has asked again', async () => {
+    await using chat = await ejabberd.startWith({ disk: true });
+    const first = await connectTapPusher(chat.component);
+    const { epoch = '' } = await first.ask(undefined, 'status');
+    const alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await first.item();
+    await chat.restart();
+    await using back = await chat.connect({ user: 'alice', resource: 'phone' });
+    await answered(back);
+
+    await using second = await connectTapPusher(chat.component);
+    await second.ask({ epoch, h: 1 }, 'status');
+    const told = [await second.item(), await second.item()];
+    expect(told.map(({ seq, marks }) => `${seq} ${marks['status']} ${marks['session']}`)).toEqual([
+      `2 offline ${alice.jid}`,
+      `3 online ${back.jid}`,
+    ]);
+  });
+
   test('the bounds hold over a restart too', async () => {
     await using chat = await ejabberd.startWith({ disk: true, queueItems: 3 });
     const alice = await chat.connect({ user: 'alice', resource: 'phone' });

@@ -1,8 +1,8 @@
 %% event_pusher_tap_disk: a virtual host's queue as a file, for the option `disk`. Belongs to the keeper, which writes
 %% before it sends: a number that the component has seen is on disk.
 %%
-%% The file is a log. It begins with {epoch, Epoch}; items follow, and {numbers, {Seq, Acked, Dropped}} behind each batch
-%% of them. Nothing is taken out of it: when it has grown to more than twice what waits, and to more than a few
+%% The file is a log. It begins with {epoch, Epoch}; each {item, Item} follows, {want, Words} when the component wants
+%% other things, and {numbers, {Seq, Acked, Dropped}} behind each batch of them. Nothing is taken out of it: when it has grown to more than twice what waits, and to more than a few
 %% megabytes, it is written anew. Each entry is <<Size:32, Crc32:32, Term/binary>>; reading ends where one is not whole,
 %% which is where a crash cut the last write short.
 
@@ -16,6 +16,8 @@
 -define(SLACK_BYTES, 8 * 1024 * 1024).
 
 -type numbers() :: {Seq :: non_neg_integer(), Acked :: non_neg_integer(), Dropped :: non_neg_integer()}.
+
+-type content() :: {Epoch :: binary(), Want :: [binary()], numbers(), [event_pusher_tap_queue:item()]}.
 
 -record(disk, {
     path :: binary(),
@@ -33,7 +35,7 @@ path(Host) ->
 
 %% Gives what an earlier life left there, or `nothing`. The first rewrite/2 begins the new file.
 -spec open(binary()) ->
-    {ok, disk(), nothing | {Epoch :: binary(), numbers(), [event_pusher_tap_queue:item()]}} | {error, term()}.
+    {ok, disk(), nothing | content()} | {error, term()}.
 open(Path) ->
     case file:read_file(Path) of
         {ok, Content} -> {ok, #disk{path = Path}, read(entry(Content))};
@@ -41,15 +43,17 @@ open(Path) ->
         {error, Reason} -> {error, Reason}
     end.
 
-read({{epoch, Epoch}, Content}) -> read(entry(Content), Epoch, {0, 0, 0}, []);
+read({{epoch, Epoch}, Content}) -> read(entry(Content), {Epoch, [], {0, 0, 0}, []});
 read(_) -> nothing.
 
-read({{item, {Seq, _, _, _} = Item}, Content}, Epoch, {_, Acked, Dropped}, Items) ->
-    read(entry(Content), Epoch, {Seq, Acked, Dropped}, [Item | Items]);
-read({{numbers, Numbers}, Content}, Epoch, _Former, Items) ->
-    read(entry(Content), Epoch, Numbers, Items);
-read(none, Epoch, Numbers, Items) ->
-    {Epoch, Numbers, lists:reverse(Items)}.
+read({{item, {Seq, _, _, _} = Item}, Content}, {Epoch, Want, {_, Acked, Dropped}, Items}) ->
+    read(entry(Content), {Epoch, Want, {Seq, Acked, Dropped}, [Item | Items]});
+read({{want, Want}, Content}, {Epoch, _, Numbers, Items}) ->
+    read(entry(Content), {Epoch, Want, Numbers, Items});
+read({{numbers, Numbers}, Content}, {Epoch, Want, _, Items}) ->
+    read(entry(Content), {Epoch, Want, Numbers, Items});
+read(none, {Epoch, Want, Numbers, Items}) ->
+    {Epoch, Want, Numbers, lists:reverse(Items)}.
 
 %% The binaries of a term are copies: nothing keeps the content of the whole file alive.
 entry(<<Size:32, Crc:32, Entry:Size/binary, Rest/binary>>) ->
@@ -60,9 +64,9 @@ entry(<<Size:32, Crc:32, Entry:Size/binary, Rest/binary>>) ->
 entry(_Content) ->
     none.
 
-%% Takes an item, which is on disk after the next write/2.
-put(Item, #disk{unwritten = Unwritten} = Disk) ->
-    Disk#disk{unwritten = [encode({item, Item}) | Unwritten]}.
+%% Takes {item, Item} or {want, Words}, which is on disk after the next write/2.
+put(Entry, #disk{unwritten = Unwritten} = Disk) ->
+    Disk#disk{unwritten = [encode(Entry) | Unwritten]}.
 
 encode(Entry) ->
     Term = term_to_binary(Entry),
@@ -82,11 +86,11 @@ is_stale(Waiting, #disk{bytes = Bytes}) ->
     Bytes > 2 * Waiting + ?SLACK_BYTES.
 
 %% A file with this content takes the place of the former one at once, or not at all.
-rewrite({Epoch, Numbers, Items}, #disk{path = Path, file = Former}) ->
+rewrite({Epoch, Want, Numbers, Items}, #disk{path = Path, file = Former}) ->
     Begun = <<Path/binary, ".new">>,
     case in_turn([fun() -> filelib:ensure_dir(Path) end, fun() -> file:open(Begun, [write, raw, binary]) end]) of
         {ok, File} ->
-            Entries = [{epoch, Epoch}] ++ [{item, Item} || Item <- Items] ++ [{numbers, Numbers}],
+            Entries = [{epoch, Epoch}, {want, Want}] ++ [{item, Item} || Item <- Items] ++ [{numbers, Numbers}],
             case written(lists:map(fun encode/1, Entries), #disk{path = Path, file = File}) of
                 {ok, Disk} -> renamed(file:rename(Begun, Path), Former, Disk);
                 Failed -> Failed

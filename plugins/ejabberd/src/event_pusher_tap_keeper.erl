@@ -40,6 +40,9 @@
     max_items :: pos_integer(),
     window :: pos_integer(),
     shared :: atomics:atomics_ref(),
+    %% The words of the last resume. Until there was one messages are kept, since that is what a resume that names nothing
+    %% means.
+    want = [<<"message">>] :: [binary()],
     pusher = none :: none | #pusher{},
     %% Other connections that have asked for the feed, with an acknowledgement that waits for an answer.
     standby = #{} :: #{pid() => {reference(), none | iq()}},
@@ -50,7 +53,7 @@
     %% Whether `online` is kept up.
     watching = false :: boolean(),
     disk = none :: none | event_pusher_tap_disk:disk(),
-    %% How many items have not been written yet.
+    %% How many entries have not been written yet.
     unwritten = 0 :: non_neg_integer()
 }).
 
@@ -77,10 +80,8 @@ init([Host, Opts]) ->
     process_flag(fullsweep_after, 20), % else binaries that were acknowledged long ago are kept
     process_flag(sensitive, true), % what users say has no place in a crash report
     Shared = atomics:new(?SHARED_PLACES, [{signed, true}]),
-    %% Until the first resume messages are kept, since that is what a resume that names nothing means.
-    event_pusher_tap_door:set_want([<<"message">>], Shared),
     Fresh = #state{host = Host, epoch = uuid(), shared = Shared, online = event_pusher_tap_online:new()},
-    State = with_options(Opts, restored(gen_mod:get_opt(disk, Opts), Fresh)),
+    State = watch(with_options(Opts, restored(gen_mod:get_opt(disk, Opts), Fresh))),
     event_pusher_tap_hooks:add(Host),
     gen_iq_handler:add_iq_handler(ejabberd_local, Host, ?NS_TAP, event_pusher_tap_component, process_iq),
     {ok, make_room(State)}.
@@ -194,12 +195,12 @@ now_ms() ->
 take(Rank, Bytes, Packed, #state{shared = Shared, queue = Queue} = State) ->
     atomics:sub(Shared, ?UNTAKEN_BYTES, Bytes),
     Longer = event_pusher_tap_queue:add(Rank, Bytes, Packed, Queue),
-    take_refused(noted({event_pusher_tap_queue:seq(Longer), Rank, Bytes, Packed}, State#state{queue = Longer})).
+    take_refused(noted({item, {event_pusher_tap_queue:seq(Longer), Rank, Bytes, Packed}}, State#state{queue = Longer})).
 
-noted(_Item, #state{disk = none} = State) ->
+noted(_Entry, #state{disk = none} = State) ->
     State;
-noted(Item, #state{disk = Disk, unwritten = Unwritten} = State) ->
-    State#state{disk = event_pusher_tap_disk:put(Item, Disk), unwritten = Unwritten + 1}.
+noted(Entry, #state{disk = Disk, unwritten = Unwritten} = State) ->
+    State#state{disk = event_pusher_tap_disk:put(Entry, Disk), unwritten = Unwritten + 1}.
 
 taken(#state{unwritten = Unwritten} = State) when Unwritten > 0, Unwritten < ?BATCH ->
     make_room(State);
@@ -227,14 +228,19 @@ changed({came, User, Resource, Pid}, #state{host = Host, online = Online}) ->
 changed({went, User, Resource, Pid}, #state{host = Host, online = Online}) ->
     event_pusher_tap_online:went({User, Resource, Pid}, Online) == alone andalso not event_pusher_tap_online:elsewhere(User, Host).
 
-watch(Wanted, #state{watching = Wanted} = State) ->
+wanting(Want, #state{want = Want} = State) ->
     State;
-watch(true, #state{host = Host, online = Online} = State) ->
-    event_pusher_tap_online:fill(Online, Host),
-    State#state{watching = true};
-watch(false, #state{online = Online} = State) ->
-    event_pusher_tap_online:forget(Online),
-    State#state{watching = false}.
+wanting(Want, State) ->
+    noted({want, Want}, watch(State#state{want = Want})).
+
+%% Has the hooks hand in what is wanted.
+watch(#state{host = Host, want = Want, shared = Shared, online = Online, watching = Watching} = State) ->
+    event_pusher_tap_door:set_want(Want, Shared),
+    case lists:member(<<"status">>, Want) of
+        Watching -> State;
+        true -> event_pusher_tap_online:fill(Online, Host), State#state{watching = true};
+        false -> event_pusher_tap_online:forget(Online), State#state{watching = false}
+    end.
 
 %%% What the component asks
 
@@ -279,16 +285,14 @@ activate(Pid, Instance, #state{host = Host, pusher = Former, standby = Standby} 
             State#state{pusher = Pusher, standby = Others#{FormerPid => {FormerMonitor, none}}}
     end.
 
-resume(IQ, Attrs, #state{host = Host, shared = Shared, pusher = #pusher{pid = Pid}, queue = Queue} = State) ->
-    Words = want(Attrs),
-    event_pusher_tap_door:set_want(Words, Shared),
+resume(IQ, Attrs, #state{host = Host, pusher = #pusher{pid = Pid}, queue = Queue} = State) ->
     Rewound = event_pusher_tap_queue:rewind(
         case progress(Attrs, event_pusher_tap_queue:seq(Queue), State) of
             none -> Queue;
             H -> event_pusher_tap_queue:acknowledge(H, Queue)
         end
     ),
-    Resumed = watch(lists:member(<<"status">>, Words), State#state{queue = Rewound}),
+    Resumed = wanting(want(Attrs), State#state{queue = Rewound}),
     ?INFO_MSG("The event pusher of ~ts has resumed; ~B stanzas wait for it", [Host, event_pusher_tap_queue:count(Rewound)]),
     Pid ! {route, xmpp:make_iq_result(IQ, resumed(Resumed))},
     flush(Resumed).
@@ -415,8 +419,9 @@ restored(true, #state{host = Host} = State) ->
     case event_pusher_tap_disk:open(event_pusher_tap_disk:path(Host)) of
         {ok, Disk, nothing} ->
             rewritten(State#state{disk = Disk});
-        {ok, Disk, {Epoch, Numbers, Items}} ->
-            rewritten(State#state{epoch = Epoch, queue = event_pusher_tap_queue:restored(Numbers, Items), disk = Disk});
+        {ok, Disk, {Epoch, Want, Numbers, Items}} ->
+            Queue = event_pusher_tap_queue:restored(Numbers, Items),
+            rewritten(State#state{epoch = Epoch, want = Want, queue = Queue, disk = Disk});
         {error, Reason} ->
             without_disk(Reason, State)
     end.
@@ -445,8 +450,8 @@ written(#state{disk = Disk, queue = Queue} = State) ->
             without_disk(Reason, State)
     end.
 
-rewritten(#state{epoch = Epoch, queue = Queue, disk = Disk} = State) ->
-    Content = {Epoch, event_pusher_tap_queue:numbers(Queue), event_pusher_tap_queue:items(Queue)},
+rewritten(#state{epoch = Epoch, want = Want, queue = Queue, disk = Disk} = State) ->
+    Content = {Epoch, Want, event_pusher_tap_queue:numbers(Queue), event_pusher_tap_queue:items(Queue)},
     case event_pusher_tap_disk:rewrite(Content, Disk) of
         {ok, Rewritten} -> State#state{disk = Rewritten, unwritten = 0};
         {error, Reason} -> without_disk(Reason, State)
