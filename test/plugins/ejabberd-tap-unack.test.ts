@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { tellsWhatWasNotAcknowledged } from '../conformance/tap-unack.ts';
 import { ejabberdTap, type TappedEjabberd } from '../support/ejabberd-tap.ts';
+import { eventually } from '../support/eventually.ts';
 import { answered, attachTap, seen, type TapPusher, tell } from '../support/tap-pusher.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
 
@@ -16,6 +17,7 @@ describe.skipIf(!ejabberd.isHere)('what was not acknowledged in ejabberd', () =>
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await loseInTunnel(chat, alice);
     expect(await untilUnack(pusher)).toEqual(told);
+    await eventually(async () => expect(await chat.api('get_offline_count', { user: 'bob', server: 'localhost' })).toEqual({ value: 2 }));
     await using home = await chat.connect({ user: 'bob', resource: 'home' });
     await home.next((stanza) => stanza.text('body') === 'before the tunnel');
 
