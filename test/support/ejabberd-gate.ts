@@ -4,17 +4,15 @@ import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import type { GatedServer } from '../conformance/gate.ts';
 import { startEjabberd } from './ejabberd.ts';
-import { compile, tapFolder } from './ejabberd-tap.ts';
+import { compile, tapFolder, tapSources } from './ejabberd-tap.ts';
 import { requirePackage } from './packages.ts';
-
-const sources = ['mod_event_pusher_gate.erl', 'mod_event_pusher_tap.erl'];
 
 /** ejabberd with our modules, compiled once for the test file, for the suite that every gate has to pass. */
 export async function ejabberdGate(): Promise<GatedServer> {
   const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
   const compiled = await mkdtemp(join(tmpdir(), 'ejabberd-gate-'));
   afterAll(() => rm(compiled, { recursive: true, force: true }));
-  if (isHere) for (const source of sources) await compile(join(tapFolder, 'src', source), compiled);
+  if (isHere) await compile(join(tapFolder, tapSources), compiled);
 
   return {
     name: 'ejabberd',
