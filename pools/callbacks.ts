@@ -198,6 +198,7 @@ export type {
   HeaderPair,
   Jid,
   Kind,
+  PacketEvent,
   PacketId,
   Stanza,
   StatusOrigin,

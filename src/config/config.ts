@@ -163,6 +163,8 @@ export interface When {
   readonly stanza?: readonly string[];
   readonly type?: readonly string[];
   readonly kind?: readonly string[];
+  /** What `Packet.event` may be, and `offline`: a message for a receiver without a session. */
+  readonly event?: readonly string[];
   readonly body?: boolean;
   /** Globs (`*`, `?`) on bare JIDs. */
   readonly from?: readonly string[];

@@ -42,7 +42,7 @@ export function createContexts(): (packet: Packet) => PacketContext {
 
 /** Frozen, since the handlers of a packet share it; `metadata` is the one place where they may leave something. */
 function accOf(packet: Packet, rfc3339: ReturnType<typeof createRfc3339>): Acc {
-  const { id, host, origin, sessions, session, stanzaId, delayed, kind } = packet;
+  const { id, host, origin, sessions, session, stanzaId, delayed, event, kind } = packet;
   return Object.freeze({
     id,
     time: rfc3339(packet.time),
@@ -53,6 +53,7 @@ function accOf(packet: Packet, rfc3339: ReturnType<typeof createRfc3339>): Acc {
     session,
     stanzaId,
     delayed: delayed === undefined ? undefined : new Date(delayed).toISOString(),
+    event,
     kind,
     metadata: new Map(),
   });

@@ -4,7 +4,7 @@ import type { HandlerConfig } from '../config/config.ts';
 import { deepFreeze } from '../kit/deep-freeze.ts';
 import type { Packet } from '../packet/packet.ts';
 import * as defaults from './builtin/defaults.ts';
-import { compileWhen } from './rules.ts';
+import { compileWhen, noReports } from './rules.ts';
 
 /** A handler ready to meet packets: its rules compiled, its module loaded, what the module left out filled in. */
 export interface LoadedHandler {
@@ -15,7 +15,7 @@ export interface LoadedHandler {
   /** Its module is one of ours: it gives the thread back, and what it returns needs no second look. */
   readonly builtIn: boolean;
   readonly opts: HandlerOpts;
-  /** Whether the handler's `when` lets a packet through; always true without one. */
+  /** Whether the handler's `when` lets a packet through; without one everything but reports. */
   lets(packet: Packet): boolean;
 }
 
@@ -34,7 +34,7 @@ export function createHandler(config: HandlerConfig, callbacks: Callbacks): Load
     delivers: deliveryCallbacks.some((name) => callbacks[name] !== undefined),
     builtIn,
     opts: optsOf(config),
-    lets: config.when === undefined ? () => true : compileWhen(config.when),
+    lets: config.when === undefined ? noReports : compileWhen(config.when),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Direction, PacketId, Stanza } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
+import { eventOf, type Report } from './event.ts';
 import type { JidReader } from './jid.ts';
 import { kindOf } from './kind.ts';
 import type { Packet } from './packet.ts';
@@ -10,6 +11,8 @@ import { findChild, findChildren } from './xml/element.ts';
 export interface SeenStanza {
   readonly stanza: Stanza;
   readonly direction: Direction;
+  /** Undefined: the stanza passes by. */
+  readonly report?: Report | undefined;
   readonly host: string;
   readonly session?: string | undefined;
   readonly sessions?: number | undefined;
@@ -27,24 +30,25 @@ export interface Reception {
 }
 
 /**
- * Makes the packet of a stanza. A missing `from` is the session, or else the host; a missing `to` is the bare JID of
- * whoever the stanza concerns, the sender: no field is empty for that reason. `prepared` is false when a JID could not
- * be prepared and is passed on as it is.
+ * Makes the packet of a stanza. A missing `from` is the session that sent it, or else the host; a missing `to` is the
+ * session that it was written to, or else the bare JID of whoever the stanza concerns, the sender: no field is empty for
+ * that reason. `prepared` is false when a JID could not be prepared and is passed on as it is.
  */
 export function packetFrom(
   seen: SeenStanza,
   reception: Reception,
   readJid: JidReader,
 ): { readonly packet: Packet; readonly prepared: boolean } {
-  const { stanza, direction, host, session, sessions, bytes, key } = seen;
+  const { stanza, direction, report, host, session, sessions, bytes, key } = seen;
   const { id, origin, receivedAt } = reception;
-  const from = readJid(stanza.attrs['from'] || session || host);
-  const to = readJid(stanza.attrs['to'] || from.jid.bare);
+  const from = readJid(stanza.attrs['from'] || (direction === 'in' && session) || host);
+  const to = readJid(stanza.attrs['to'] || (direction === 'out' && session) || from.jid.bare);
   const packet: Packet = {
     id,
     direction,
     stanza,
-    kind: kindOf(stanza),
+    event: report ?? eventOf(stanza),
+    kind: report === 'status' ? 'status' : kindOf(stanza),
     from: from.jid,
     to: to.jid,
     host,

@@ -1,4 +1,4 @@
-import type { Direction, Jid, Kind, PacketId, Stanza } from '../../pools/contract.ts';
+import type { Direction, Jid, Kind, PacketEvent, PacketId, Stanza } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 
 /** One stanza seen at one point, with a direction. Plain and frozen: what a handler does to it harms no other. */
@@ -6,6 +6,7 @@ export interface Packet {
   readonly id: PacketId;
   readonly direction: Direction;
   readonly stanza: Stanza;
+  readonly event: PacketEvent;
   readonly kind: Kind;
   readonly from: Jid;
   readonly to: Jid;

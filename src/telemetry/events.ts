@@ -2,7 +2,7 @@
  * Every event of the service, once: logs, metrics and health subscribe, the parts only emit. Fields are plain values;
  * none is a message body, and only `log` fields may hold a JID or an id (they never become labels).
  */
-import type { CallbackFailure, DeliveryId, Direction, Judgement, Outcome, PacketId } from '../../pools/contract.ts';
+import type { CallbackFailure, DeliveryId, Direction, Judgement, Outcome, PacketEvent, PacketId } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 
 /** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
@@ -63,7 +63,7 @@ export interface Events {
   /** Something an operator should read once. */
   notice: { readonly text: string };
   /** A stanza became a packet. */
-  'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction };
+  'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction; readonly event: PacketEvent };
   /** Something that came down a feed was no packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */
   'packet.skipped': { readonly attachment: string; readonly reason: string };
   /** An operator paused or resumed a pool. */

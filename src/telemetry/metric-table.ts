@@ -36,6 +36,11 @@ export const metricTable = {
     help: 'Stanzas that came down the feed, those that were skipped included.',
   },
   event_pusher_packets_total: { type: 'counter', labels: ['host', 'direction'], help: 'Stanzas that became packets and met the handlers.' },
+  event_pusher_packet_events_total: {
+    type: 'counter',
+    labels: ['event'],
+    help: 'The same packets by what happened: chat, presence, status, unack, and so on.',
+  },
   event_pusher_skipped_total: { type: 'counter', labels: ['attachment', 'reason'], help: 'Stanzas of the feed that were no packets.' },
   event_pusher_unprepared_jids_total: {
     type: 'counter',

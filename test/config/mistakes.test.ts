@@ -81,11 +81,15 @@ test.each<[text: string, line: string]>([
   [`${pool}${handler}hold = "for ever"`, `${at}.hold: received "for ever", expected a duration such as "30s", or "forever"`],
   [
     `${pool}${handler}when = { drection = "in" }`,
-    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, body, from, to, offline, delayed, has (did you mean "direction"?)`,
+    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, event, body, from, to, offline, delayed, has (did you mean "direction"?)`,
   ],
   [
     `${pool}${handler}when = { kind = "mesage" }`,
     `${at}.when.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, status (did you mean "message"?)`,
+  ],
+  [
+    `${pool}${handler}when = { event = "error" }`,
+    `${at}.when.event: received "error", expected one of chat, groupchat, normal, headline, presence, iq, status, unack, offline`,
   ],
   [
     `${pool}${handler}when = { stanza = ["message", "pressence"] }`,

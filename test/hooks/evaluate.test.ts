@@ -122,6 +122,7 @@ describe('a handler with a module of its own', () => {
       session: 'alice@localhost/phone',
       stanzaId: 's1',
       delayed: '1970-01-01T00:00:00.000Z',
+      event: 'chat',
       kind: 'message',
       metadata: new Map(),
     });

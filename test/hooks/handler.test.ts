@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Callbacks } from '../../pools/callbacks.ts';
 import { callbacksIn } from '../../src/hooks/exports.ts';
 import { makeHandler } from '../support/make-handler.ts';
+import { makePacket } from '../support/make-packet.ts';
 
 test.each<[boolean, string, Callbacks]>([
   [false, 'none of them', { prepareBody: () => '' }],
@@ -21,4 +22,12 @@ test('of a module’s exports the callbacks of delivery are found too', () => {
   const disposeDelivery = () => undefined;
 
   expect(callbacksIn({ buildRequest, other: 1, default: { disposeDelivery } })).toEqual({ callbacks: { buildRequest, disposeDelivery } });
+});
+
+test('without a `when` every stanza that passes by is let through, and no report', () => {
+  const { lets } = makeHandler({}, { shouldMakeReq: () => true });
+
+  expect(lets(makePacket({ event: 'presence' }))).toBe(true);
+  expect(lets(makePacket({ event: 'status' }))).toBe(false);
+  expect(lets(makePacket({ event: 'unack' }))).toBe(false);
 });

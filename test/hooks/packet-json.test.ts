@@ -34,6 +34,14 @@ test('a JID that could not be prepared comes back as it was passed on', () => {
   expect(packetFromJson(packetToJson({ ...makePacket(), from })).from).toEqual(from);
 });
 
+test('what happened comes back, and what was kept before it was told is told by the stanza', () => {
+  const { event, ...before } = JSON.parse(packetToJson(makePacket({ event: 'unack' })));
+
+  expect(event).toBe('unack');
+  expect(packetFromJson(packetToJson(makePacket({ event: 'unack' }))).event).toBe('unack');
+  expect(packetFromJson(JSON.stringify(before)).event).toBe('chat');
+});
+
 test('what a newer version wrote is not guessed at', () => {
   const newer = JSON.stringify({ ...JSON.parse(packetToJson(makePacket())), version: 2 });
 

@@ -30,6 +30,41 @@ test('hands over what a tap sends, in its order, with what the tap says of it', 
   expect(first?.from.bare).toBe('alice@localhost');
 });
 
+test('hands over who came and went, and what a client never acknowledged', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  const session = 'alice@localhost/phone';
+  const lost = "<message xmlns='jabber:client' type='chat' from='bob@localhost/desk' to='alice@localhost'><body>lost</body></message>";
+  chatServer.server.push(`<presence xmlns='jabber:client' from='${session}'/>`, { dir: 'status', status: 'online', session });
+  chatServer.server.push(lost, { dir: 'unack', session, sessions: 0 });
+  chatServer.server.push(`<presence xmlns='jabber:client' type='unavailable' from='${session}'/>`, {
+    dir: 'status',
+    status: 'offline',
+    session,
+  });
+  await eventually(() => chatServer.server.acked === 3);
+
+  const told = chatServer.handed.map(({ packet }) => packet);
+  expect(told).toMatchObject([
+    { event: 'status', kind: 'status', direction: 'in', session, from: { full: session }, stanza: { attrs: { from: session } } },
+    { event: 'unack', kind: 'message', direction: 'out', session, sessions: 0, to: { bare: 'alice@localhost' } },
+    { event: 'status', kind: 'status', direction: 'in', stanza: { attrs: { type: 'unavailable' } } },
+  ]);
+  expect(chatServer.skipped).toEqual([]);
+});
+
+test.each([
+  ['a status of a message', 'status', chat('hi')],
+  ['a status of a subscription', 'status', "<presence xmlns='jabber:client' type='subscribe' from='bob@localhost'/>"],
+  ['an unacknowledged presence', 'unack', "<presence xmlns='jabber:client' from='bob@localhost'/>"],
+])('acknowledges and counts %s as malformed', async (_, dir, stanza) => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  chatServer.server.push(stanza, { dir });
+  await eventually(() => chatServer.server.acked === 1);
+  expect(chatServer.skipped).toEqual(['malformed']);
+});
+
 test('acknowledges what is committed, and nothing before', async () => {
   await using chatServer = await startSource({ commit: false });
   await chatServer.attached();

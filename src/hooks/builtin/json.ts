@@ -37,6 +37,7 @@ export interface PacketTold {
   readonly direction: string;
   readonly host: string;
   readonly origin: string;
+  readonly event: string;
   readonly kind: string;
   /** `message`, `presence` or `iq`. */
   readonly stanza: string;
@@ -72,6 +73,7 @@ export function tell({ acc, dir, packet, from, to }: RequestPrepared): PacketTol
     direction: dir,
     host: acc.host,
     origin: acc.origin,
+    event: acc.event,
     kind: acc.kind,
     stanza: packet.name,
     type: typeOf(packet),

@@ -18,7 +18,7 @@ import { element, toXml } from '../../packet/xml/element.ts';
 import type { Feed, Outlet } from './feed.ts';
 import type { FeedOptions, SkipReason } from './feed-options.ts';
 import { reasonToSkip } from './skip.ts';
-import { readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
+import { readDirection, readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
 import { createTapLedger, type TapLedger } from './tap-ledger.ts';
 
 /** A host that has no tap is asked again after this. */
@@ -152,10 +152,11 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
     { host, key, bytes }: { readonly host: string; readonly key: string; readonly bytes: number },
   ): Packet | undefined {
     const { stanza, direction, session, sessions, time } = tapped;
-    if (direction !== 'in' && direction !== 'out') return skipped('unknown-direction');
+    const seen = readDirection(direction);
+    if (seen === undefined) return skipped('unknown-direction');
     if (stanza === undefined) return skipped('malformed');
     const reason = reasonToSkip(stanza, own);
-    return reason === undefined ? options.toPacket({ stanza, direction, host, session, sessions, time, bytes, key }) : skipped(reason);
+    return reason === undefined ? options.toPacket({ ...seen, stanza, host, session, sessions, time, bytes, key }) : skipped(reason);
   }
 
   function skipped(reason: SkipReason): undefined {

@@ -26,6 +26,7 @@ describe('the JSON module', () => {
       direction: 'in',
       host: 'localhost',
       origin: 'chat',
+      event: 'groupchat',
       kind: 'message',
       stanza: 'message',
       type: 'groupchat',
