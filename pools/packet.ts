@@ -70,6 +70,10 @@ export interface Acc {
    * the feed does not say.
    */
   readonly session: string | undefined;
+  /** Bare JID of the room that a message of type `groupchat` is said in; undefined for all else. */
+  readonly room: string | undefined;
+  /** Bare JID of the occupant who said it, whatever the nickname; undefined where nobody tells, and outside of rooms. */
+  readonly sender: string | undefined;
   /** The archive's id of the message (XEP-0359) given by our own side; undefined without one. */
   readonly stanzaId: string | undefined;
   /** When a delayed copy was first sent (XEP-0203), RFC 3339; undefined for a live one. */

@@ -26,6 +26,7 @@ export function packetFromJson(text: string): Packet {
     origin: kept.origin,
     session: kept.session,
     sessions: kept.sessions,
+    sender: kept.sender && Object.freeze(kept.sender),
     stanzaId: kept.stanzaId,
     time: kept.time,
     receivedAt: kept.receivedAt,

@@ -1,9 +1,10 @@
-import type { Direction, PacketId, Stanza } from '../../pools/contract.ts';
+import type { Direction, Jid, PacketId, Stanza } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import { eventOf, type Report } from './event.ts';
-import type { JidReader } from './jid.ts';
+import { bareJid, type JidReader, type ReadJid } from './jid.ts';
 import { kindOf } from './kind.ts';
 import type { Packet } from './packet.ts';
+import { isSaidInRoom } from './room.ts';
 import { readStamp } from './stamp.ts';
 import { findChild, findChildren } from './xml/element.ts';
 
@@ -16,6 +17,8 @@ export interface SeenStanza {
   readonly host: string;
   readonly session?: string | undefined;
   readonly sessions?: number | undefined;
+  /** Who said it in a room, as the chat server tells. */
+  readonly sender?: string | undefined;
   /** When the chat server saw it; undefined: it does not say. */
   readonly time?: EpochMs | undefined;
   readonly bytes: number;
@@ -43,6 +46,7 @@ export function packetFrom(
   const { id, origin, receivedAt } = reception;
   const from = readJid(stanza.attrs['from'] || (direction === 'in' && session) || host);
   const to = readJid(stanza.attrs['to'] || (direction === 'out' && session) || from.jid.bare);
+  const sender = roomSender(seen, from.jid, readJid);
   const packet: Packet = {
     id,
     direction,
@@ -55,6 +59,7 @@ export function packetFrom(
     origin,
     session,
     sessions,
+    sender: sender && bareJid(sender.jid),
     stanzaId: archiveId(stanza, direction === 'in' ? from.jid.bare : to.jid.bare),
     time: seen.time ?? receivedAt,
     receivedAt,
@@ -62,7 +67,14 @@ export function packetFrom(
     bytes,
     key,
   };
-  return { packet: Object.freeze(packet), prepared: from.prepared && to.prepared };
+  return { packet: Object.freeze(packet), prepared: from.prepared && to.prepared && sender?.prepared !== false };
+}
+
+/** A local user says it under the own name; from the room it comes under a nickname. */
+function roomSender({ stanza, direction, sender }: SeenStanza, from: Jid, readJid: JidReader): ReadJid | undefined {
+  if (!isSaidInRoom(stanza)) return undefined;
+  if (direction === 'in') return { jid: from, prepared: true };
+  return sender === undefined || sender === '' ? undefined : readJid(sender);
 }
 
 /**

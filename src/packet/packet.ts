@@ -16,6 +16,8 @@ export interface Packet {
   readonly origin: string;
   readonly session: string | undefined;
   readonly sessions: number | undefined;
+  /** Who said it in a room, as a bare JID: `from` is the room and a nickname. Undefined where not known, and outside of rooms. */
+  readonly sender: Jid | undefined;
   readonly stanzaId: string | undefined;
   /** When the chat server saw it, or else we. */
   readonly time: EpochMs;

@@ -66,6 +66,28 @@ describe('what happened', () => {
   });
 });
 
+describe('who says something in a room', () => {
+  const inRoom = "from='hall@rooms.localhost/vee' to='bob@localhost' type='groupchat'";
+  const out = { direction: 'out', sender: 'Alice@localhost' } as const;
+
+  test.each([
+    ['is told by the chat server', `<message ${inRoom}/>`, out, 'alice@localhost'],
+    ['is told without a resource', `<message ${inRoom}/>`, { ...out, sender: 'alice@localhost/phone' }, 'alice@localhost'],
+    ['is not known where it does not tell', `<message ${inRoom}/>`, { direction: 'out' }, undefined],
+    ['is nobody where it tells nothing', `<message ${inRoom}/>`, { ...out, sender: '' }, undefined],
+    ['is the user who sends it there', "<message from='bob@localhost/x' to='hall@rooms.localhost' type='groupchat'/>", {}, 'bob@localhost'],
+    ['is of no interest to a user', `<message ${addressed}/>`, out, undefined],
+    ['is of no interest to a presence', "<presence from='hall@rooms.localhost/vee' to='bob@localhost' type='groupchat'/>", out, undefined],
+  ] as const)('%s', (_what, xml, seen, sender) => {
+    expect(packetOf(xml, seen).packet.sender?.full).toBe(sender);
+  });
+
+  test('is passed on as it is where it cannot be prepared, and told', () => {
+    const { packet, prepared } = packetOf(`<message ${inRoom}/>`, { ...out, sender: 'a b@localhost' });
+    expect([packet.sender?.bare, prepared]).toEqual(['a b@localhost', false]);
+  });
+});
+
 test.each([
   ["<message from='A b@LOCALHOST' to='Bob@LOCALHOST'/>", 'A b@LOCALHOST', 'bob@localhost'],
   ["<message from='Alice@LOCALHOST' to='@LOCALHOST'/>", 'alice@localhost', '@LOCALHOST'],

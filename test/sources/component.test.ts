@@ -53,6 +53,16 @@ test('hands over who came and went, and what a client never acknowledged', async
   expect(chatServer.skipped).toEqual([]);
 });
 
+test('hands over who said something in a room', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  const heard =
+    "<message xmlns='jabber:client' type='groupchat' from='hall@rooms.localhost/vee' to='bob@localhost'><body>hi</body></message>";
+  chatServer.server.push(heard, { dir: 'out', sessions: 0, sender: 'alice@localhost' });
+  await eventually(() => chatServer.handed.length === 1);
+  expect(chatServer.handed[0]?.packet?.sender?.bare).toBe('alice@localhost');
+});
+
 test.each([
   ['a status of a message', 'status', chat('hi')],
   ['a status of a subscription', 'status', "<presence xmlns='jabber:client' type='subscribe' from='bob@localhost'/>"],

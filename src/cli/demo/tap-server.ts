@@ -27,6 +27,7 @@ export interface TapMarks {
   readonly dir: string;
   readonly session?: string;
   readonly sessions?: number;
+  readonly sender?: string;
   readonly status?: string;
   readonly stamp?: string;
 }
@@ -193,11 +194,11 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
 /** A tap item around a stanza. */
 export function wrap(
   stanzaXml: string,
-  { dir, session, sessions, status, stamp }: TapMarks,
+  marks: TapMarks,
   { host, domain, epoch, seq }: { readonly host: string; readonly domain: string; readonly epoch: string; readonly seq: number },
 ): string {
-  const attribute = (name: string, value: number | string | undefined) =>
-    value === undefined ? '' : ` ${name}='${escapeAttribute(String(value))}'`;
-  const tap = `<tap xmlns='${tapNs}' seq='${seq}' epoch='${epoch}' dir='${dir}'${attribute('session', session)}${attribute('sessions', sessions)}${attribute('status', status)}${attribute('stamp', stamp)}/>`;
+  const attribute = ([name, value]: readonly [string, number | string]) => ` ${name}='${escapeAttribute(String(value))}'`;
+  const told = Object.entries(marks).map(attribute).join('');
+  const tap = `<tap xmlns='${tapNs}' seq='${seq}' epoch='${epoch}'${told}/>`;
   return `<message from='${host}' to='${domain}' id='tap-${seq}'>${tap}<forwarded xmlns='urn:xmpp:forward:0'>${stanzaXml}</forwarded></message>`;
 }

@@ -151,12 +151,13 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
     tapped: TapItem,
     { host, key, bytes }: { readonly host: string; readonly key: string; readonly bytes: number },
   ): Packet | undefined {
-    const { stanza, direction, session, sessions, time } = tapped;
+    const { stanza, direction, session, sessions, sender, time } = tapped;
     const seen = readDirection(direction);
     if (seen === undefined) return skipped('unknown-direction');
     if (stanza === undefined) return skipped('malformed');
     const reason = reasonToSkip(stanza, own);
-    return reason === undefined ? options.toPacket({ ...seen, stanza, host, session, sessions, time, bytes, key }) : skipped(reason);
+    if (reason !== undefined) return skipped(reason);
+    return options.toPacket({ ...seen, stanza, host, session, sessions, sender, time, bytes, key });
   }
 
   function skipped(reason: SkipReason): undefined {

@@ -15,6 +15,8 @@ export interface TapItem {
   readonly direction: string;
   readonly session: string | undefined;
   readonly sessions: number | undefined;
+  /** Who said it in a room. */
+  readonly sender: string | undefined;
   readonly time: EpochMs | undefined;
   /** Undefined when nothing was forwarded, more than one stanza, or one that this cannot be told of. */
   readonly stanza: Stanza | undefined;
@@ -43,7 +45,7 @@ export function readTapItem(message: Stanza): TapItem | undefined {
   const tap = findChild(message, 'tap', tapNs);
   const seq = Number(tap?.attrs['seq']);
   if (tap === undefined || !Number.isSafeInteger(seq) || seq < 1) return undefined;
-  const { epoch, dir = '', session, sessions, stamp } = tap.attrs;
+  const { epoch, dir = '', session, sessions, sender, stamp } = tap.attrs;
   const stanza = forwarded(message);
   return {
     seq,
@@ -51,6 +53,7 @@ export function readTapItem(message: Stanza): TapItem | undefined {
     direction: dir,
     session,
     sessions: count(sessions),
+    sender,
     time: instant(stamp),
     stanza: stanza !== undefined && fits(stanza, readDirection(dir)?.report) ? stanza : undefined,
   };

@@ -16,6 +16,7 @@ describe('the JSON module', () => {
       session: 'alice@localhost/phone',
       sessions: 0,
       stanzaId: 's1',
+      sender: makeJid('alice@localhost'),
     });
 
     expect(told(packet)).toEqual({
@@ -34,6 +35,8 @@ describe('the JSON module', () => {
       to: makeJid('room@muc.localhost'),
       session: 'alice@localhost/phone',
       sessions: 0,
+      room: 'room@muc.localhost',
+      sender: 'alice@localhost',
       stanzaId: 's1',
       messageId: 'm1',
       subject: 'Lunch',
@@ -54,6 +57,8 @@ describe('the JSON module', () => {
       delayed: null,
       session: null,
       sessions: null,
+      room: null,
+      sender: null,
       stanzaId: null,
       messageId: null,
       subject: null,
