@@ -134,6 +134,7 @@ function handlerSection(handler: HandlerConfig, mask: (text: string) => string):
       path: handler.path,
       callback_module: handler.callbackModule,
       when: handler.when,
+      respect_hints: handler.respectHints,
       ordering: handler.ordering,
       hold: durationText(handler.holdMs),
       ttl: handler.ttlMs === undefined ? undefined : durationText(handler.ttlMs),

@@ -149,6 +149,8 @@ export interface HandlerConfig {
   /** Where the module was found: a built-in's name, or the URL of a file or package. */
   readonly module: { readonly kind: 'builtin'; readonly name: string } | { readonly kind: 'url'; readonly url: string };
   readonly when: When | undefined;
+  /** Messages that ask not to be stored (XEP-0334) do not meet it. */
+  readonly respectHints: boolean;
   readonly ordering: Ordering;
   /** How long a failing head may hold its lane, ms; Infinity for `hold = "forever"`. */
   readonly holdMs: number;

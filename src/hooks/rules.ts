@@ -1,5 +1,6 @@
 import type { When } from '../config/config.ts';
 import { isReport } from '../packet/event.ts';
+import { hasText } from '../packet/kind.ts';
 import type { Packet } from '../packet/packet.ts';
 import { compileGlobs } from './glob.ts';
 import { typeOf } from './stanza-type.ts';
@@ -26,7 +27,7 @@ export function compileWhen(when: When): Rule {
   if (when.type !== undefined) tests.push(member(when.type, (packet) => typeOf(packet.stanza)));
   if (when.offline !== undefined) tests.push(fact(when.offline, (packet) => packet.sessions === 0));
   if (when.delayed !== undefined) tests.push(fact(when.delayed, (packet) => packet.delayed !== undefined));
-  if (when.body !== undefined) tests.push(fact(when.body, (packet) => packet.stanza.text('body') !== ''));
+  if (when.body !== undefined) tests.push(fact(when.body, hasText));
   if (when.has !== undefined) tests.push(childIn(when.has));
   if (when.from !== undefined) tests.push(jidLike(when.from, (packet) => packet.from.bare));
   if (when.to !== undefined) tests.push(jidLike(when.to, (packet) => packet.to.bare));

@@ -97,7 +97,18 @@ test('every default is filled in', async () => {
         tls: { verify: true, ca: undefined },
       },
     ],
-    handlers: [{ path: '', requestPath: '/', when: undefined, ordering: 'conversation', holdMs: 30_000, ttlMs: undefined, options: {} }],
+    handlers: [
+      {
+        path: '',
+        requestPath: '/',
+        when: undefined,
+        ordering: 'conversation',
+        holdMs: 30_000,
+        ttlMs: undefined,
+        options: {},
+        respectHints: false,
+      },
+    ],
     callbacks: { timeoutMs: 5000, blockTimeoutMs: 10_000 },
     spool: {
       engine: 'sqlite',

@@ -62,7 +62,7 @@ test.each<[text: string, line: string]>([
   // handlers
   [
     `${pool}${handler}paht = "/x"`,
-    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, ordering, hold, ttl, options (did you mean "path"?)`,
+    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, respect_hints, ordering, hold, ttl, options (did you mean "path"?)`,
   ],
   [`${pool}${handler}path = 5`, `${at}.path: received 5, expected a string`],
   [`${pool}${handler}path = "/a b"`, `${at}.path: received "/a b", expected a URL path, everything outside ASCII percent-encoded`],

@@ -31,6 +31,7 @@ describe('a `when`', () => {
     ['one event of several', { event: ['offline', 'chat'] }, makePacket(), message("type='groupchat'")],
     ['event and kind', { event: ['unack'], kind: ['reaction'] }, { ...unack, kind: 'reaction' }, unack],
     ['body', { body: true }, makePacket(), makePacket({ stanza: chat('') })],
+    ['a body that people read', { body: true }, makePacket(), makePacket({ kind: 'encrypted' })],
     ['no body', { body: false }, message('', '<subject>Hi</subject>'), makePacket()],
     ['the first body', { body: false }, message('', '<body/><body>second</body>'), makePacket()],
     ['from', { from: ['*@localhost'] }, message("from='al@localhost/a'"), message("from='al@localhost.example/a'")],

@@ -54,6 +54,7 @@ export const handlerSchema = section({
     .optional(),
   enabled: flag.default(true),
   when: when.optional(),
+  respect_hints: flag.default(false),
   ordering: oneOf(['conversation', 'sender', 'none']).default('conversation'),
   hold: hold.default(30_000),
   ttl: duration.optional(),
