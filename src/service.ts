@@ -44,6 +44,8 @@ import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 export type { ReloadCounts, ReloadResult } from './telemetry/count-reloads.ts';
 
 export interface ServiceOptions {
+  /** Names this process to chat servers, over one service in it after the other. Default: one for this service alone. */
+  readonly instance?: string;
   /** Sees each callback before it runs; see {@link CallbackWatch}. */
   readonly watch?: CallbackWatch;
   /** The service cannot go on: stop it and start another. */
@@ -99,6 +101,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
       accept: intake.accept,
       marks: await spool.marks(),
       want: wantOf(handlers),
+      instance: options.instance ?? nextId(),
       newPacketId: () => nextId() as PacketId,
       readJid: createJidReader({ size: 10_000 }),
     });

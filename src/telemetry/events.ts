@@ -8,7 +8,8 @@ import type { EpochMs } from '../kit/clock.ts';
 /** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
 export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';
 
-export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming';
+/** `standby`: another pusher has the feed, and this one takes it over when that goes. */
+export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming' | 'standby';
 
 export interface Events {
   /** One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted. */

@@ -74,7 +74,7 @@ export function createHealth({ events, attachments }: HealthOptions): Health {
 
 /** Trying again is no news to somebody who asks why it does not work: the last trouble stands until there is another, or none. */
 function next(last: Standing | undefined, now: Standing): Standing {
-  const troubled = last?.state === 'offline' || last?.state === 'refused';
+  const troubled = last?.state === 'offline' || last?.state === 'refused' || last?.state === 'standby';
   return troubled && (now.state === 'connecting' || now.state === 'resuming') ? last : now;
 }
 

@@ -15,7 +15,7 @@ export function logAttachments(events: EventBus, log: Logger): void {
   });
 }
 
-const levelOf = { attached: 'info', connecting: 'debug', offline: 'warn', refused: 'error', resuming: 'debug' } as const;
+const levelOf = { attached: 'info', connecting: 'debug', offline: 'warn', refused: 'error', resuming: 'debug', standby: 'info' } as const;
 
 function logStates(events: EventBus, log: Logger): void {
   const lastTold = new Map<string, string>();
@@ -37,6 +37,7 @@ const verbs: Readonly<Record<AttachmentState, string>> = {
   offline: 'is offline',
   refused: 'was refused by the chat server',
   resuming: 'is resuming its feed',
+  standby: 'is standing by',
 };
 
 function say({ attachment, host, state, reason }: Events['attachment.state']): string {

@@ -47,6 +47,7 @@ export async function startSource({ attachment, server: serverChanges, marks = [
     },
     marks,
     want: 'message',
+    instance: 'instance-1',
     newPacketId: () => `packet-${handed.length + 1}` as PacketId,
     readJid: createJidReader({ size: 100 }),
     clock: systemClock,

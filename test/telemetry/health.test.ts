@@ -64,6 +64,9 @@ test('the last trouble stands while it is tried again', () => {
   move('localhost', 'refused', 'no tap');
   move('localhost', 'resuming');
   expect(troubles()[0]).toBe('attachment chat, host localhost: refused: no tap');
+  move('localhost', 'standby', 'localhost feeds another pusher');
+  move('localhost', 'resuming');
+  expect(troubles()[0]).toBe('attachment chat, host localhost: standby: localhost feeds another pusher');
 });
 
 test('a spool that takes nothing in is named with its reason, until it does again', () => {

@@ -48,6 +48,8 @@ export interface TapServer {
   dropOldest(count: number): void;
   /** Answers resumes with an error, as a host without the module does. */
   tapEnabled: boolean;
+  /** Answers resumes as a tap does that feeds another pusher. */
+  occupied: boolean;
   /** Ends the connections; the queue stays. */
   disconnect(): void;
   close(): Promise<void>;
@@ -65,6 +67,7 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
   const queue = new Map<number, string>();
   let attached: Socket | undefined;
   let tapEnabled = true;
+  let occupied = false;
 
   function accept(socket: Socket): void {
     sockets.add(socket);
@@ -112,17 +115,18 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
   }
 
   function resumed(socket: Socket, iq: Stanza, resume: Stanza): void {
-    if (!tapEnabled) {
-      const error = element('error', { type: 'cancel' }, [
-        element('service-unavailable', { xmlns: 'urn:ietf:params:xml:ns:xmpp-stanzas' }),
-      ]);
-      return reply(socket, iq, [error], 'error');
-    }
+    if (!tapEnabled) return refuse(socket, iq, { type: 'cancel', condition: 'service-unavailable' });
+    if (occupied) return refuse(socket, iq, { type: 'wait', condition: 'conflict' });
     forget(Number(resume.attrs['h']), resume.attrs['epoch']);
     attached = socket;
     const [from = lastSeq + 1] = queue.keys();
     sent = from - 1;
     reply(socket, iq, [element('resumed', { xmlns: tapNs, epoch, node: 'scripted', 'from-seq': from, pending: queue.size, dropped: 0 })]);
+  }
+
+  function refuse(socket: Socket, iq: Stanza, { type, condition }: { readonly type: string; readonly condition: string }): void {
+    const error = element('error', { type }, [element(condition, { xmlns: 'urn:ietf:params:xml:ns:xmpp-stanzas' })]);
+    reply(socket, iq, [error], 'error');
   }
 
   function reply(socket: Socket, iq: Stanza, children: readonly Stanza[], type = 'result'): void {
@@ -162,6 +166,12 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
     },
     set tapEnabled(enabled) {
       tapEnabled = enabled;
+    },
+    get occupied() {
+      return occupied;
+    },
+    set occupied(elsewhere) {
+      occupied = elsewhere;
     },
     push: (stanzaXml, marks) => {
       lastSeq += 1;

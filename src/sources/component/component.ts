@@ -4,7 +4,7 @@
  *   offline → connecting → attached → offline (waiting) → connecting → …
  *
  * The wait doubles with each failure, capped and jittered; after a refusal (wrong secret, unknown component) it starts
- * at half a minute.
+ * at half a minute. Where another pusher holds the component, this one stands by and asks at least every half a minute.
  */
 import type { PacketId, Stanza } from '../../../pools/contract.ts';
 import type { ComponentAttachment } from '../../config/config.ts';
@@ -35,6 +35,8 @@ export interface ComponentOptions {
   readonly marks: readonly Mark[];
   /** The stanza kinds that the handlers can want, as the tap's `want` says them, until {@link Source.renewWant}. */
   readonly want: string;
+  /** Names this process to the taps: its own feed it takes back at once, another's it waits for. */
+  readonly instance: string;
   readonly newPacketId: () => PacketId;
   readonly readJid: JidReader;
   readonly clock: Clock;
@@ -45,12 +47,17 @@ export interface ComponentOptions {
 
 /** An attachment that has lasted this long was a success: the next wait starts small again. */
 const provenAfterMs = 30_000;
+const standbyMs = 30_000;
 const refusedBackoff: Backoff = { firstMs: 30_000, capMs: 300_000, jitter: 0.2 };
+
+const stateAfter = { closed: 'offline', failed: 'offline', occupied: 'standby', refused: 'refused' } as const;
 
 export function createComponentSource(options: ComponentOptions): Source {
   const { attachment, clock, timers, random, events } = options;
   const { name } = attachment;
-  const failedBackoff: Backoff = { firstMs: 1000, capMs: attachment.reconnectCapMs, jitter: 0.2 };
+  const failed: Backoff = { firstMs: 1000, capMs: attachment.reconnectCapMs, jitter: 0.2 };
+  const occupied: Backoff = { ...failed, capMs: Math.min(failed.capMs, standbyMs) };
+  const backoffs = { closed: failed, failed, occupied, refused: refusedBackoff };
   const flow = createFlow(options.accept, {
     maxBytes: attachment.maxUncommittedBytes,
     onStop: () => stream?.pause(),
@@ -90,9 +97,9 @@ export function createComponentSource(options: ComponentOptions): Source {
     const lasted = attachedAt === undefined ? 0 : clock.monotonic() - attachedAt;
     attachedAt = undefined;
     failures = lasted >= provenAfterMs ? 1 : failures + 1;
-    tell(end.kind === 'refused' ? 'refused' : 'offline', end.reason);
+    tell(stateAfter[end.kind], end.reason);
     if (stopping) return;
-    const wait = backoffMs(end.kind === 'refused' ? refusedBackoff : failedBackoff, failures, random);
+    const wait = backoffMs(backoffs[end.kind], failures, random);
     callOffWait = timers.after(wait, connect);
   }
 
@@ -135,14 +142,14 @@ export function createComponentSource(options: ComponentOptions): Source {
   };
 }
 
-function createFeed({ attachment, marks, want }: ComponentOptions, shared: FeedOptions): Feed {
+function createFeed({ attachment, marks, want, instance }: ComponentOptions, shared: FeedOptions): Feed {
   switch (attachment.feed) {
     case 'direct':
       return createDirectFeed(shared);
     case 'service_log':
       return createServiceLogFeed(shared);
     case 'tap':
-      return createTapFeed({ ...shared, marks, want });
+      return createTapFeed({ ...shared, marks, want, instance });
     default:
       return attachment.feed satisfies never;
   }

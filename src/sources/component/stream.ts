@@ -33,10 +33,11 @@ export interface StreamOptions {
   readonly timers: Timers;
 }
 
-/** Why a stream ended. `refused`: trying again soon would meet the same answer. */
+/** Why a stream ended. `occupied`: another connection is that component. `refused`: trying again soon would meet the same answer. */
 export type StreamEnd =
   | { readonly kind: 'closed'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'occupied'; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
 export interface StreamListener {
@@ -115,7 +116,7 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     if (state === 'ended') return; // what stood behind the end in the same read
     const stanza = read(bytes);
     if (stanza === undefined) listener.onUnreadable();
-    else if (stanza.ns === streamsNs) end(endOf(stanza, domain));
+    else if (stanza.ns === streamsNs) end(endOf(stanza, { domain, wasUp: state === 'up' }));
     else if (state === 'proving') proved(stanza);
     else if (!answersPing(stanza)) listener.onStanza(stanza, bytes.length);
   }
@@ -186,7 +187,7 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
 }
 
 /** A stream error as an end. RFC 6120 §4.9. */
-function endOf(error: Stanza, domain: string): StreamEnd {
+function endOf(error: Stanza, { domain, wasUp }: { readonly domain: string; readonly wasUp: boolean }): StreamEnd {
   const condition =
     error.children.find((child): child is Stanza => typeof child !== 'string' && child.ns === conditionsNs && child.name !== 'text')
       ?.name ?? 'undefined-condition';
@@ -198,6 +199,11 @@ function endOf(error: Stanza, domain: string): StreamEnd {
         kind: 'refused',
         reason: `the server refuses the secret of ${domain}: ${said}. Make [attach] secret and the server's component secret the same`,
       };
+    case 'conflict':
+      // Whoever was up was thrown out for another, and would throw that one out in its turn.
+      return wasUp
+        ? { kind: 'refused', reason: `another connection of ${domain} took the place of this one: ${said}. Let the server keep the first` }
+        : { kind: 'occupied', reason: `another connection holds ${domain}: ${said}` };
     case 'host-unknown':
       return { kind: 'refused', reason: `the server knows no component ${domain}: ${said}. Add it to the server's configuration` };
     default:

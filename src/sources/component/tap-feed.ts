@@ -3,7 +3,8 @@
  * conversation of its own on the component's stream:
  *
  *   detached → asking (resume is out) → flowing
- *                 ↓ an error: no tap     ↓ an error to an acknowledgement: the tap has forgotten us
+ *                 ↓ an error: no tap, or ↓ an error to an acknowledgement: the tap has forgotten us
+ *                 ↓ another pusher is fed
  *              refused → asking again  ←─┘
  *
  * A conversation that flows goes on while it is asked anew for other stanzas (renewing): what was on its way comes again,
@@ -21,7 +22,7 @@ import { reasonToSkip } from './skip.ts';
 import { readDirection, readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
 import { createTapLedger, type TapLedger } from './tap-ledger.ts';
 
-/** A host that has no tap is asked again after this. */
+/** A host that has no tap, or feeds another pusher, is asked again after this. */
 const askAgainMs = 30_000;
 
 /** An idle host is told again how far we are, so that a tap which forgot us (its module was loaded anew) can say so … */
@@ -44,7 +45,14 @@ interface HostConversation {
   callOffAck: () => void;
 }
 
-export function createTapFeed(options: FeedOptions & { readonly marks: readonly Mark[]; readonly want: string }): Feed {
+export interface TapFeedOptions extends FeedOptions {
+  readonly marks: readonly Mark[];
+  readonly want: string;
+  /** Names this process: what it resumes is its own, though its last connection may still stand. */
+  readonly instance: string;
+}
+
+export function createTapFeed(options: TapFeedOptions): Feed {
   const { attachment, events, timers } = options;
   const conversations = new Map<string, HostConversation>();
   const own = { domain: attachment.domain, receives: false };
@@ -74,7 +82,7 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
   function resume(conversation: HostConversation): void {
     const { host, ledger } = conversation;
     const { epoch, h } = ledger.resumeFrom();
-    tell(host, resumeId(conversation), element('resume', { xmlns: tapNs, epoch, h: String(h), want }));
+    tell(host, resumeId(conversation), element('resume', { xmlns: tapNs, epoch, h: String(h), want, pusher: options.instance }));
   }
 
   /** Who has not answered yet was asked for what was wanted before, and is asked once more. */
@@ -108,8 +116,12 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
 
   function refused(conversation: HostConversation, iq: Stanza): void {
     const { host } = conversation;
-    const reason = `${host} has no tap (${errorCondition(iq)}): enable the module mod_event_pusher_tap there`;
-    events.emit('attachment.state', { attachment: attachment.name, host, state: 'refused', reason });
+    const condition = errorCondition(iq);
+    const trouble =
+      condition === 'conflict'
+        ? ({ state: 'standby', reason: `${host} feeds another pusher` } as const)
+        : ({ state: 'refused', reason: `${host} has no tap (${condition}): enable the module mod_event_pusher_tap there` } as const);
+    events.emit('attachment.state', { attachment: attachment.name, host, ...trouble });
     askLater(conversation, askAgainMs);
   }
 
