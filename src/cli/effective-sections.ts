@@ -24,10 +24,10 @@ function attachmentSection(attachment: Attachment): TomlSection {
 }
 
 function componentEntries(attachment: ComponentAttachment): TomlSection['entries'] {
-  const { host, port } = attachment.service;
+  const [first, ...others] = attachment.nodes.map(({ name }) => name);
   return {
     type: attachment.type,
-    service: `xmpp://${hostText(host)}:${port}`,
+    service: others.length === 0 ? first : [first ?? '', ...others],
     domain: attachment.domain,
     secret: attachment.secret,
     feed: attachment.feed,

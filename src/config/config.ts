@@ -34,8 +34,8 @@ export type Attachment = ComponentAttachment | HttpAttachment;
 export interface ComponentAttachment {
   readonly type: 'component';
   readonly name: string;
-  /** Host and port of the server's XEP-0114 listener. */
-  readonly service: { readonly host: string; readonly port: number };
+  /** The XEP-0114 listeners of the server's nodes: one for most, and one for each node of a cluster. */
+  readonly nodes: readonly ComponentNode[];
   /** The component's own domain. */
   readonly domain: string;
   readonly secret: Secret;
@@ -51,6 +51,13 @@ export interface ComponentAttachment {
   readonly connectTimeoutMs: number;
   /** Reconnect waits double from 1 s up to this. */
   readonly reconnectCapMs: number;
+}
+
+export interface ComponentNode {
+  /** What the address is called to people: `xmpp://host:port`. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
 }
 
 /** A listener for the posts of MongooseIM's `mod_event_pusher_http`. */

@@ -29,8 +29,17 @@ export interface Events {
     /** When it is tried again; undefined when it is not. */
     readonly nextAt: EpochMs | undefined;
   };
-  /** A session of a source moved on. `host` is empty for the connection as a whole; `reason` is for people. */
-  'attachment.state': { readonly attachment: string; readonly host: string; readonly state: AttachmentState; readonly reason: string };
+  /**
+   * A session of a source moved on. `host` is empty for the connection as a whole; `reason` is for people. `node` is the
+   * server's (`xmpp://host:port`) where an attachment has several.
+   */
+  'attachment.state': {
+    readonly attachment: string;
+    readonly host: string;
+    readonly node?: string;
+    readonly state: AttachmentState;
+    readonly reason: string;
+  };
   /** Deliveries had no place in the backlog of a pool: `policy` says what happened to `count` of them. */
   'backlog.overflow': { readonly pool: string; readonly policy: 'dead-letter-oldest' | 'hold-intake' | 'refuse'; readonly count: number };
   /** A circuit breaker moved on. `handler` is empty for that of the whole pool; `reason` is for people. */

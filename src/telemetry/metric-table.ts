@@ -27,7 +27,7 @@ export const metricTable = {
   event_pusher_attached: {
     type: 'gauge',
     labels: ['attachment', 'host'],
-    help: '1 while packets of this host can reach the service, else 0.',
+    help: '1 while packets of this host can reach the service, from every node, else 0.',
   },
   event_pusher_stream_read_bytes_total: { type: 'counter', labels: ['attachment'], help: 'Bytes read from the chat server.' },
   event_pusher_events_received_total: {

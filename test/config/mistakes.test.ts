@@ -239,6 +239,18 @@ test.each<[text: string, line: string]>([
     attachment.replace('127.0.0.1', '127.0.0.1:70000'),
     'attach.chat.service: received "xmpp://127.0.0.1:70000", expected xmpp://host[:port] of the server’s component listener',
   ],
+  [
+    attachment.replace(/service = (.*)/, 'service = [$1, "b.example"]'),
+    'attach.chat.service[1]: received "b.example", expected xmpp://host[:port] of the server’s component listener',
+  ],
+  [
+    attachment.replace(/service = (.*)/, 'service = [$1, "xmpp://127.0.0.1:5347"]'),
+    'attach.chat.service: received a list, expected each address once',
+  ],
+  [
+    `${attachment.replace(/service = (.*)/, 'service = [$1, "xmpp://b.example"]')}feed = "service_log"`,
+    'attach.chat.service: received a list, expected one address; several need feed = "tap"',
+  ],
   [attachment.replace('"a secret of the test"', '""'), 'attach.chat.secret: received an empty string, expected a string that is not empty'],
   [attachment.replace(/secret.*/, ''), 'attach.chat.secret: received nothing, expected a string that is not empty'],
   [attachment.replace(/hosts.*/, ''), 'attach.chat.hosts: received nothing, expected a list of domain names here, or in general.hosts'],

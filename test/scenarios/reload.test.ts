@@ -190,7 +190,7 @@ test('a service that is started anew in its process resumes as the same pusher',
   await using rig = await startRig(chat, { handlers: steady });
   const resumes = () => chat.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['pusher'] ?? []);
   const reloaded = await rig.reload((text) => `${text}\n[service]\ndrain_timeout = "7s"\n`);
-  expect(reloaded.result).toBe('restart');
+  expect(reloaded).toMatchObject({ result: 'restart' });
   await eventually(() => expect(resumes()).toHaveLength(2));
   expect(new Set(resumes()).size).toBe(1);
   expect(resumes()[0]).toMatch(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);

@@ -3,7 +3,7 @@ import { wrap } from '../../src/cli/demo/tap-server.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
-import { chat, startSource } from '../support/component-source.ts';
+import { chat, nodeAt, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 
 const sentByAlice = { dir: 'in', session: 'alice@localhost/phone' };
@@ -252,7 +252,7 @@ test('waits longer after each failure, up to its cap', async () => {
     },
   };
   await using chatServer = await startSource({
-    attachment: { service: { host: '127.0.0.1', port: 1 }, reconnectCapMs: 4000, connectTimeoutMs: 99_999_999 },
+    attachment: { nodes: [nodeAt(1)], reconnectCapMs: 4000, connectTimeoutMs: 99_999_999 },
     timers: impatient,
   });
   const connects = () => chatServer.states.filter(({ state }) => state === 'connecting').length;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
-import { chat, startSource } from '../support/component-source.ts';
+import { chat, nodeAt, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 import { startProsody } from '../support/prosody.ts';
@@ -63,11 +63,11 @@ const prosodyIsHere = await requirePackage('prosody');
 describe.skipIf(!prosodyIsHere)('a Prosody that lets one connection of a component in', () => {
   test('keeps the second pusher standing by until the first has gone', async () => {
     await using prosody = await startProsody();
-    const service = { host: '127.0.0.1', port: prosody.componentPort };
+    const nodes = [nodeAt(prosody.componentPort)];
     const { timers } = impatient();
-    const first = await startSource({ attachment: { service } });
+    const first = await startSource({ attachment: { nodes } });
     await first.attached();
-    await using second = await startSource({ attachment: { service }, timers });
+    await using second = await startSource({ attachment: { nodes }, timers });
     await eventually(() => second.states.some(({ state }) => state === 'standby'));
     expect(second.states.find(({ state }) => state === 'standby')).toMatchObject({ host: '', attachment: 'chat' });
     expect(second.states.find(({ state }) => state === 'standby')?.reason).toContain('another connection holds pusher.localhost');
@@ -79,11 +79,11 @@ describe.skipIf(!prosodyIsHere)('a Prosody that lets one connection of a compone
 
   test('with kick_old throws the first out, which waits long before it would throw out the other', async () => {
     await using prosody = await startProsody({ config: 'component_conflict_resolve = "kick_old"' });
-    const service = { host: '127.0.0.1', port: prosody.componentPort };
+    const nodes = [nodeAt(prosody.componentPort)];
     const { timers, waits } = impatient({ longestMs: 60_000 });
-    await using first = await startSource({ attachment: { service }, timers });
+    await using first = await startSource({ attachment: { nodes }, timers });
     await first.attached();
-    await using second = await startSource({ attachment: { service } });
+    await using second = await startSource({ attachment: { nodes } });
     await second.attached();
     await eventually(() => first.states.some(({ state }) => state === 'refused'));
     expect(first.states.find(({ state }) => state === 'refused')?.reason).toContain('took the place of this one');

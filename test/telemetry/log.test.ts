@@ -146,6 +146,20 @@ test('an attachment’s way is told as it changes: each end, each return', () =>
   ]);
 });
 
+test('the news of one node of several is not that of another', () => {
+  const { events, lines } = keepLines();
+  for (const node of ['xmpp://a:5347', 'xmpp://b:5347']) {
+    events.emit('attachment.state', { attachment: 'chat', host: '', node, state: 'attached', reason: '' });
+    events.emit('attachment.state', { attachment: 'chat', host: 'localhost', node, state: 'attached', reason: '' });
+  }
+  expect(lines.map(({ msg }) => msg)).toEqual([
+    'attachment chat at xmpp://a:5347 is attached',
+    'host localhost of attachment chat at xmpp://a:5347 is attached',
+    'attachment chat at xmpp://b:5347 is attached',
+    'host localhost of attachment chat at xmpp://b:5347 is attached',
+  ]);
+});
+
 test('holes, forged stanzas, full disks, dead threads and notices are told', () => {
   const { events, lines } = keepLines();
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: 3 });

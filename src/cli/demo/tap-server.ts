@@ -18,6 +18,8 @@ export interface TapServerOptions {
   /** Items sent and not yet acknowledged, at most. */
   readonly window?: number;
   readonly port?: number;
+  /** What the tap calls its server's node, default `scripted`. */
+  readonly node?: string;
   /** False: pings are left unanswered, as by a dead peer. */
   readonly answersPings?: boolean;
 }
@@ -56,7 +58,7 @@ export interface TapServer {
 }
 
 export async function startTapServer(options: TapServerOptions): Promise<TapServer> {
-  const { host, domain, secret, window = 2000, answersPings = true } = options;
+  const { host, domain, secret, node = 'scripted', window = 2000, answersPings = true } = options;
   const received: Stanza[] = [];
   const sockets = new Set<Socket>();
   let epoch = 'e1';
@@ -121,7 +123,7 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
     attached = socket;
     const [from = lastSeq + 1] = queue.keys();
     sent = from - 1;
-    reply(socket, iq, [element('resumed', { xmlns: tapNs, epoch, node: 'scripted', 'from-seq': from, pending: queue.size, dropped: 0 })]);
+    reply(socket, iq, [element('resumed', { xmlns: tapNs, epoch, node, 'from-seq': from, pending: queue.size, dropped: 0 })]);
   }
 
   function refuse(socket: Socket, iq: Stanza, { type, condition }: { readonly type: string; readonly condition: string }): void {

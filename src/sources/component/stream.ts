@@ -54,8 +54,8 @@ export interface ComponentStream {
   /** Stops and restarts the reading. */
   pause(): void;
   resume(): void;
-  /** Ends the stream from our side; `onEnd` is told. */
-  close(): void;
+  /** Ends the stream from our side; `onEnd` is told why. */
+  close(why?: StreamEnd): void;
 }
 
 const streamsNs = 'http://etherx.jabber.org/streams';
@@ -182,7 +182,7 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
       if (state === 'up') silence.start();
       socket.resume();
     },
-    close: () => end({ kind: 'closed', reason: 'closed by us' }),
+    close: (why = { kind: 'closed', reason: 'closed by us' }) => end(why),
   };
 }
 

@@ -50,6 +50,10 @@ export interface TapFeedOptions extends FeedOptions {
   readonly want: string;
   /** Names this process: what it resumes is its own, though its last connection may still stand. */
   readonly instance: string;
+  /** Takes the name of a host's node for this connection. Gives the other connection that has it already. */
+  readonly claimNode: (host: string, node: string) => string | undefined;
+  /** Ends the stream: it leads where it should not. */
+  readonly refuse: (reason: string) => void;
 }
 
 export function createTapFeed(options: TapFeedOptions): Feed {
@@ -75,7 +79,7 @@ export function createTapFeed(options: TapFeedOptions): Feed {
 
   function ask(conversation: HostConversation): void {
     conversation.state = 'asking';
-    events.emit('attachment.state', { attachment: attachment.name, host: conversation.host, state: 'resuming', reason: '' });
+    options.tell(conversation.host, 'resuming');
     resume(conversation);
   }
 
@@ -106,22 +110,26 @@ export function createTapFeed(options: TapFeedOptions): Feed {
     const answer = iq.attrs['type'] === 'result' ? readResumed(iq) : undefined;
     if (answer === undefined) return refused(conversation, iq);
 
+    const namesake = options.claimNode(host, answer.node);
+    if (namesake !== undefined) {
+      return options.refuse(
+        `${host} calls this node "${answer.node}", and ${namesake} too: give each node a name of its own in its tap's options, and list each once`,
+      );
+    }
+
     conversation.state = 'flowing';
     const lost = ledger.resumed(answer);
     conversation.stream = `${attachment.name}/${host}/${answer.node}`;
     if (lost !== 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: lost });
-    events.emit('attachment.state', { attachment: attachment.name, host, state: 'attached', reason: '' });
+    options.tell(host, 'attached');
     remindLater(conversation);
   }
 
   function refused(conversation: HostConversation, iq: Stanza): void {
     const { host } = conversation;
     const condition = errorCondition(iq);
-    const trouble =
-      condition === 'conflict'
-        ? ({ state: 'standby', reason: `${host} feeds another pusher` } as const)
-        : ({ state: 'refused', reason: `${host} has no tap (${condition}): enable the module mod_event_pusher_tap there` } as const);
-    events.emit('attachment.state', { attachment: attachment.name, host, ...trouble });
+    if (condition === 'conflict') options.tell(host, 'standby', `${host} feeds another pusher`);
+    else options.tell(host, 'refused', `${host} has no tap (${condition}): enable the module mod_event_pusher_tap there`);
     askLater(conversation, askAgainMs);
   }
 
