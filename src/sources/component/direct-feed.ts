@@ -19,6 +19,7 @@ export function createDirectFeed(options: FeedOptions): Feed {
     renewWant: () => undefined,
     received: (stanza, bytes) => {
       if (stanza.name === 'iq') return options.strange(stanza);
+      if (stanza.name !== 'message' && stanza.name !== 'presence') return options.skip('malformed');
       const reason = reasonToSkip(stanza, { domain: attachment.domain, receives: true });
       if (reason !== undefined) return options.skip(reason);
 

@@ -14,9 +14,8 @@ import { ServiceError, toError } from '../../kit/errors.ts';
 import type { Secret } from '../../kit/secret.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { element, escapeText, findChild, toXml } from '../../packet/xml/element.ts';
-import { createFramer } from '../../packet/xml/frame.ts';
-import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
 import { watchSilence } from './silence.ts';
+import { createStanzaReader } from './stanza-reader.ts';
 
 export interface StreamOptions {
   readonly service: { readonly host: string; readonly port: number };
@@ -66,14 +65,14 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
   const { domain, timers } = options;
   let state: 'dialing' | 'ended' | 'opening' | 'proving' | 'up' = 'dialing';
   let pings = 0;
-  let parse: ParseStanza = createStanzaParser();
 
   const socket = connect(options.service);
   socket.setNoDelay(true);
-  const framer = createFramer({
+  const reader = createStanzaReader({
     maxStanzaBytes: options.maxStanzaBytes,
     onOpen: opened,
-    onStanza: framed,
+    onStanza: received,
+    onUnreadable: () => listener.onUnreadable(),
     onClose: () => end({ kind: 'closed', reason: 'the server closed the stream' }),
   });
   const silence = watchSilence(options, {
@@ -91,10 +90,11 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     );
   });
   socket.on('data', (chunk) => {
+    if (state === 'ended') return;
     listener.onRead(chunk.length);
     silence.heard();
     try {
-      framer.push(chunk);
+      reader.push(chunk);
     } catch (thrown) {
       fail(toError(thrown));
     }
@@ -102,9 +102,7 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
   socket.on('error', (error) => end({ kind: 'failed', reason: error.message }));
   socket.on('close', () => end({ kind: 'closed', reason: 'the connection was closed' }));
 
-  function opened(header: string): void {
-    const { stream, namespaces } = parseStreamHeader(header);
-    parse = createStanzaParser({ namespaces });
+  function opened(stream: Stanza): void {
     state = 'proving';
     const proof = createHash('sha1')
       .update(`${stream.attrs['id'] ?? ''}${options.secret.reveal()}`)
@@ -112,23 +110,11 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     socket.write(`<handshake>${proof}</handshake>`);
   }
 
-  function framed(bytes: Buffer): void {
+  function received(stanza: Stanza, bytes: number): void {
     if (state === 'ended') return; // what stood behind the end in the same read
-    const stanza = read(bytes);
-    if (stanza === undefined) listener.onUnreadable();
-    else if (stanza.ns === streamsNs) end(endOf(stanza, { domain, wasUp: state === 'up' }));
+    if (stanza.ns === streamsNs) end(endOf(stanza, { domain, wasUp: state === 'up' }));
     else if (state === 'proving') proved(stanza);
-    else if (!answersPing(stanza)) listener.onStanza(stanza, bytes.length);
-  }
-
-  /** Undefined: it nests too much. The server would send it again on the next stream, and so for ever. */
-  function read(bytes: Buffer): Stanza | undefined {
-    try {
-      return parse(bytes);
-    } catch (thrown) {
-      if (thrown instanceof ServiceError && thrown.code === 'STANZA_TOO_DEEP') return undefined;
-      throw thrown;
-    }
+    else if (!answersPing(stanza)) listener.onStanza(stanza, bytes);
   }
 
   function proved(stanza: Stanza): void {
