@@ -3,9 +3,10 @@
  * conversation of its own on the component's stream:
  *
  *   detached → asking (resume is out) → flowing
- *                 ↓ an error: no tap, or ↓ an error to an acknowledgement: the tap has forgotten us
- *                 ↓ another pusher is fed
- *              refused → asking again  ←─┘
+ *                 ↓ an error               ↓ an error to an acknowledgement: the tap has forgotten us, or been taken over
+ *              refused → asking again  ←───┘
+ *
+ * Refused is who has no tap, and who feeds another pusher: this one stands by then.
  *
  * A conversation that flows goes on while it is asked anew for other stanzas (renewing): what was on its way comes again,
  * and is known.
