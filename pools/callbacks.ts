@@ -189,11 +189,11 @@ export type GateAsked = Omit<PacketAsked, 'dir'>;
 export interface RequestPrepared {
   readonly acc: Acc;
   readonly dir: Direction;
-  /** The sender's domain. */
+  /** The sender's domain: in a room that of the occupant who said it, where that is known (`acc.sender`), else the room's. */
   readonly host: string;
   /** The text of the first `<body>`; empty without one. */
   readonly message: string;
-  /** The sender's local part, prepared. */
+  /** The sender's local part, prepared: in a room the occupant's, where known, else the room's. */
   readonly sender: string;
   /** The receiver's local part, prepared. */
   readonly receiver: string;
@@ -216,6 +216,7 @@ export type {
   HeaderPair,
   Jid,
   Kind,
+  PacketEvent,
   PacketId,
   Stanza,
   StatusOrigin,

@@ -46,6 +46,8 @@ import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 export type { ReloadCounts, ReloadResult } from './telemetry/count-reloads.ts';
 
 export interface ServiceOptions {
+  /** Names this process to chat servers, over one service in it after the other. Default: one for this service alone. */
+  readonly instance?: string;
   /** Sees each callback before it runs; see {@link CallbackWatch}. */
   readonly watch?: CallbackWatch;
   /** The service cannot go on: stop it and start another. */
@@ -97,8 +99,8 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const reviver = createReviver({ ...hooks, handlers: () => handlers });
     const intake = createIntake({ ...shared, evaluate: evaluator.evaluate, append: dispatcher.accept });
     const reading = { newPacketId: () => nextId() as PacketId, readJid: createJidReader({ size: 10_000 }) };
-    const marks = await spool.marks();
-    const sources = openSources(config.attachments, { ...shared, ...reading, accept: intake.accept, marks, want: wantOf(handlers) });
+    const attaching = { ...reading, marks: await spool.marks(), want: wantOf(handlers), instance: options.instance ?? nextId() };
+    const sources = openSources(config.attachments, { ...shared, ...attaching, accept: intake.accept });
     const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver });
 
     const metrics = await startAdmin({ spool, dispatcher, sources, operations });

@@ -33,10 +33,10 @@ function attachmentSection(attachment: Attachment): TomlSection {
 }
 
 function componentEntries(attachment: ComponentAttachment): TomlSection['entries'] {
-  const { host, port } = attachment.service;
+  const [first, ...others] = attachment.nodes.map(({ name }) => name);
   return {
     type: attachment.type,
-    service: `xmpp://${hostText(host)}:${port}`,
+    service: others.length === 0 ? first : [first ?? '', ...others],
     domain: attachment.domain,
     secret: attachment.secret,
     feed: attachment.feed,
@@ -143,6 +143,7 @@ function handlerSection(handler: HandlerConfig, mask: (text: string) => string):
       path: handler.path,
       callback_module: handler.callbackModule,
       when: handler.when,
+      respect_hints: handler.respectHints,
       ordering: handler.ordering,
       hold: durationText(handler.holdMs),
       ttl: handler.ttlMs === undefined ? undefined : durationText(handler.ttlMs),

@@ -42,7 +42,7 @@ function readOne(name: string, entry: unknown, reading: Reading): Read<Component
   switch (type) {
     case 'component': {
       const section = reading.read(componentSchema, entry, path);
-      return section && componentOf(name, section);
+      return section && componentOf(name, section, reading);
     }
     case 'http': {
       const section = reading.read(httpSchema, entry, path);
@@ -55,11 +55,12 @@ function readOne(name: string, entry: unknown, reading: Reading): Read<Component
   }
 }
 
-function componentOf(name: string, read: ComponentSection): Read<ComponentAttachment> {
+function componentOf(name: string, read: ComponentSection, reading: Reading): Read<ComponentAttachment> {
+  checkNodes(['attach', name, 'service'], read, reading);
   return {
     type: read.type,
     name,
-    service: read.service,
+    nodes: read.service,
     domain: read.domain,
     secret: read.secret,
     feed: read.feed,
@@ -71,6 +72,12 @@ function componentOf(name: string, read: ComponentSection): Read<ComponentAttach
     connectTimeoutMs: read.connect_timeout,
     reconnectCapMs: read.reconnect_max,
   };
+}
+
+/** Only a tap numbers what it sends, so that it can come in pieces; and each piece comes once. */
+function checkNodes(path: Path, { service, feed }: ComponentSection, reading: Reading): void {
+  if (service.length > 1 && feed !== 'tap') reading.mistake(path, { expected: `one address; several need feed = "tap"` });
+  if (new Set(service.map(({ name }) => name)).size < service.length) reading.mistake(path, { expected: 'each address once' });
 }
 
 function httpOf(name: string, read: HttpSection, reading: Reading): Read<HttpAttachment> {

@@ -36,8 +36,8 @@ export type Attachment = ComponentAttachment | HttpAttachment;
 export interface ComponentAttachment {
   readonly type: 'component';
   readonly name: string;
-  /** Host and port of the server's XEP-0114 listener. */
-  readonly service: { readonly host: string; readonly port: number };
+  /** The XEP-0114 listeners of the server's nodes: one for most, and one for each node of a cluster. */
+  readonly nodes: readonly ComponentNode[];
   /** The component's own domain. */
   readonly domain: string;
   readonly secret: Secret;
@@ -53,6 +53,13 @@ export interface ComponentAttachment {
   readonly connectTimeoutMs: number;
   /** Reconnect waits double from 1 s up to this. */
   readonly reconnectCapMs: number;
+}
+
+export interface ComponentNode {
+  /** What the address is called to people: `xmpp://host:port`. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
 }
 
 /** A listener for the posts of MongooseIM's `mod_event_pusher_http`. */
@@ -151,6 +158,8 @@ export interface HandlerConfig {
   /** Where the module was found: a built-in's name, or the URL of a file or package. */
   readonly module: { readonly kind: 'builtin'; readonly name: string } | { readonly kind: 'url'; readonly url: string };
   readonly when: When | undefined;
+  /** Messages that ask not to be stored (XEP-0334) do not meet it. */
+  readonly respectHints: boolean;
   readonly ordering: Ordering;
   /** How long a failing head may hold its lane, ms; Infinity for `hold = "forever"`. */
   readonly holdMs: number;
@@ -165,6 +174,8 @@ export interface When {
   readonly stanza?: readonly string[];
   readonly type?: readonly string[];
   readonly kind?: readonly string[];
+  /** What `Packet.event` may be, and `offline`: a message for a receiver without a session. */
+  readonly event?: readonly string[];
   readonly body?: boolean;
   /** Globs (`*`, `?`) on bare JIDs. */
   readonly from?: readonly string[];

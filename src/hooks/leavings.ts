@@ -24,7 +24,7 @@ export function createLeavings({ clock, newId }: { readonly clock: Clock; readon
       handler: config.name,
       pool: config.pool,
       lane: laneOf(packet, config.name, config.ordering),
-      sender: packet.from.bare,
+      sender: (packet.sender ?? packet.from).bare,
       receiver: packet.to.bare,
       target: {
         kind: 'http',
@@ -44,7 +44,7 @@ export function createLeavings({ clock, newId }: { readonly clock: Clock; readon
       host: packet.host,
       handler: config.name,
       pool: config.pool,
-      sender: packet.from.bare,
+      sender: (packet.sender ?? packet.from).bare,
       receiver: packet.to.bare,
       reason,
       detail,

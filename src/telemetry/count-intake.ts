@@ -27,13 +27,15 @@ function countPackets(registry: MetricRegistry, events: EventBus, hosts: readonl
   const hostLabel = createHostLabel(hosts);
   const received = registry.counter('event_pusher_events_received_total');
   const packets = registry.counter('event_pusher_packets_total');
+  const happened = registry.counter('event_pusher_packet_events_total');
   const skipped = registry.counter('event_pusher_skipped_total');
   for (const host of hosts) for (const direction of ['in', 'out']) packets.at(host, direction);
 
   events.on('attachment.state', ({ attachment }) => received.at(attachment));
-  events.on('packet.seen', ({ attachment, host, direction }) => {
+  events.on('packet.seen', ({ attachment, host, direction, event }) => {
     received.at(attachment).add();
     packets.at(hostLabel(host), direction).add();
+    happened.at(event).add();
   });
   events.on('packet.skipped', ({ attachment, reason }) => {
     received.at(attachment).add();

@@ -2,13 +2,14 @@
  * Every event of the service, once: logs, metrics and health subscribe, the parts only emit. Fields are plain values;
  * none is a message body, and only `log` fields may hold a JID or an id (they never become labels).
  */
-import type { CallbackFailure, DeliveryId, Direction, Judgement, Outcome, PacketId } from '../../pools/contract.ts';
+import type { CallbackFailure, DeliveryId, Direction, Judgement, Outcome, PacketEvent, PacketId } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 
 /** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
 export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';
 
-export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming';
+/** `standby`: another pusher has the feed, and this one takes it over when that goes. */
+export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming' | 'standby';
 
 /** How the gate answered. Bounded, since it is a label. */
 export type GateAnswered = 'allowed' | 'changed' | 'failed' | 'refused' | 'rejected';
@@ -31,8 +32,17 @@ export interface Events {
     /** When it is tried again; undefined when it is not. */
     readonly nextAt: EpochMs | undefined;
   };
-  /** A session of a source moved on. `host` is empty for the connection as a whole; `reason` is for people. */
-  'attachment.state': { readonly attachment: string; readonly host: string; readonly state: AttachmentState; readonly reason: string };
+  /**
+   * A session of a source moved on. `host` is empty for the connection as a whole; `reason` is for people. `node` is the
+   * server's (`xmpp://host:port`) where an attachment has several.
+   */
+  'attachment.state': {
+    readonly attachment: string;
+    readonly host: string;
+    readonly node?: string;
+    readonly state: AttachmentState;
+    readonly reason: string;
+  };
   /** Deliveries had no place in the backlog of a pool: `policy` says what happened to `count` of them. */
   'backlog.overflow': { readonly pool: string; readonly policy: 'dead-letter-oldest' | 'hold-intake' | 'refuse'; readonly count: number };
   /** A circuit breaker moved on. `handler` is empty for that of the whole pool; `reason` is for people. */
@@ -75,7 +85,7 @@ export interface Events {
   /** Something an operator should read once. */
   notice: { readonly text: string };
   /** A stanza became a packet. */
-  'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction };
+  'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction; readonly event: PacketEvent };
   /** Something that came down a feed was no packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */
   'packet.skipped': { readonly attachment: string; readonly reason: string };
   /** An operator paused or resumed a pool. */

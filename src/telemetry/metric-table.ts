@@ -27,7 +27,7 @@ export const metricTable = {
   event_pusher_attached: {
     type: 'gauge',
     labels: ['attachment', 'host'],
-    help: '1 while packets of this host can reach the service, else 0.',
+    help: '1 while packets of this host can reach the service, from every node, else 0.',
   },
   event_pusher_stream_read_bytes_total: { type: 'counter', labels: ['attachment'], help: 'Bytes read from the chat server.' },
   event_pusher_events_received_total: {
@@ -36,6 +36,11 @@ export const metricTable = {
     help: 'Stanzas that came down the feed, those that were skipped included.',
   },
   event_pusher_packets_total: { type: 'counter', labels: ['host', 'direction'], help: 'Stanzas that became packets and met the handlers.' },
+  event_pusher_packet_events_total: {
+    type: 'counter',
+    labels: ['event'],
+    help: 'The same packets by what happened: chat, presence, status, unack, and so on.',
+  },
   event_pusher_skipped_total: { type: 'counter', labels: ['attachment', 'reason'], help: 'Stanzas of the feed that were no packets.' },
   event_pusher_unprepared_jids_total: {
     type: 'counter',

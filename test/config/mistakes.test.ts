@@ -71,7 +71,7 @@ test.each<[text: string, line: string]>([
   // handlers
   [
     `${pool}${handler}paht = "/x"`,
-    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, ordering, hold, ttl, options (did you mean "path"?)`,
+    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, respect_hints, ordering, hold, ttl, options (did you mean "path"?)`,
   ],
   [`${pool}${handler}path = 5`, `${at}.path: received 5, expected a string`],
   [`${pool}${handler}path = "/a b"`, `${at}.path: received "/a b", expected a URL path, everything outside ASCII percent-encoded`],
@@ -90,11 +90,15 @@ test.each<[text: string, line: string]>([
   [`${pool}${handler}hold = "for ever"`, `${at}.hold: received "for ever", expected a duration such as "30s", or "forever"`],
   [
     `${pool}${handler}when = { drection = "in" }`,
-    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, body, from, to, offline, delayed, has (did you mean "direction"?)`,
+    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, event, body, from, to, offline, delayed, has (did you mean "direction"?)`,
   ],
   [
     `${pool}${handler}when = { kind = "mesage" }`,
     `${at}.when.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, status (did you mean "message"?)`,
+  ],
+  [
+    `${pool}${handler}when = { event = "error" }`,
+    `${at}.when.event: received "error", expected one of chat, groupchat, normal, headline, presence, iq, status, unack, offline`,
   ],
   [
     `${pool}${handler}when = { stanza = ["message", "pressence"] }`,
@@ -243,6 +247,18 @@ test.each<[text: string, line: string]>([
   [
     attachment.replace('127.0.0.1', '127.0.0.1:70000'),
     'attach.chat.service: received "xmpp://127.0.0.1:70000", expected xmpp://host[:port] of the server’s component listener',
+  ],
+  [
+    attachment.replace(/service = (.*)/, 'service = [$1, "b.example"]'),
+    'attach.chat.service[1]: received "b.example", expected xmpp://host[:port] of the server’s component listener',
+  ],
+  [
+    attachment.replace(/service = (.*)/, 'service = [$1, "xmpp://127.0.0.1:5347"]'),
+    'attach.chat.service: received a list, expected each address once',
+  ],
+  [
+    `${attachment.replace(/service = (.*)/, 'service = [$1, "xmpp://b.example"]')}feed = "service_log"`,
+    'attach.chat.service: received a list, expected one address; several need feed = "tap"',
   ],
   [attachment.replace('"a secret of the test"', '""'), 'attach.chat.secret: received an empty string, expected a string that is not empty'],
   [attachment.replace(/secret.*/, ''), 'attach.chat.secret: received nothing, expected a string that is not empty'],

@@ -127,18 +127,36 @@ test('a refused secret is one clear error, however often it is tried', () => {
 
 test('an attachment’s way is told as it changes: each end, each return', () => {
   const { events, lines } = keepLines();
-  const move = (host: string, state: 'attached' | 'offline' | 'resuming') =>
+  const move = (host: string, state: 'attached' | 'offline' | 'resuming' | 'standby') =>
     events.emit('attachment.state', { attachment: 'chat', host, state, reason: '' });
   move('', 'attached');
   move('localhost', 'resuming');
+  move('localhost', 'standby');
+  move('localhost', 'resuming');
+  move('localhost', 'standby');
   move('localhost', 'attached');
   move('', 'offline');
   move('', 'attached');
   expect(lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
     'info attachment chat is attached',
+    'info host localhost of attachment chat is standing by',
     'info host localhost of attachment chat is attached',
     'warn attachment chat is offline',
     'info attachment chat is attached',
+  ]);
+});
+
+test('the news of one node of several is not that of another', () => {
+  const { events, lines } = keepLines();
+  for (const node of ['xmpp://a:5347', 'xmpp://b:5347']) {
+    events.emit('attachment.state', { attachment: 'chat', host: '', node, state: 'attached', reason: '' });
+    events.emit('attachment.state', { attachment: 'chat', host: 'localhost', node, state: 'attached', reason: '' });
+  }
+  expect(lines.map(({ msg }) => msg)).toEqual([
+    'attachment chat at xmpp://a:5347 is attached',
+    'host localhost of attachment chat at xmpp://a:5347 is attached',
+    'attachment chat at xmpp://b:5347 is attached',
+    'host localhost of attachment chat at xmpp://b:5347 is attached',
   ]);
 });
 
