@@ -208,7 +208,7 @@ test.each<[text: string, line: string]>([
   [`${account}priority = 200`, 'attach.bot.priority: received 200, expected a whole number from -128 to 127'],
   [
     `${account}${attachment.replace('["localhost"]', '["chat.example"]')}`,
-    'attach.me.hosts: received ["chat.example"], expected hosts of this attachment alone; "chat.example" belongs to attach.bot',
+    'attach.chat.hosts: received a list, expected hosts of this attachment alone; "chat.example" belongs to attach.bot',
   ],
   ['[attach.me]\ntype = "htp"', 'attach.me.type: received "htp", expected one of client, component, http (did you mean "http"?)'],
   [

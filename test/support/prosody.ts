@@ -42,6 +42,8 @@ export interface ProsodyOptions {
   readonly component?: { readonly domain: string; readonly secret: string };
   /** A domain of rooms (MUC) without history. */
   readonly rooms?: string;
+  /** Modules of that domain. */
+  readonly roomModules?: readonly string[];
   /** Modules besides those that a chat needs. */
   readonly modules?: readonly string[];
   /** Whether the virtual hosts load mod_event_pusher_tap, default true. */
@@ -91,7 +93,10 @@ interface Place {
 
 type Settled = ProsodyOptions & Required<Pick<ProsodyOptions, 'component' | 'hosts'>>;
 
-function configuration({ hosts, component, rooms, modules = [], tap = true, config = '' }: Settled, { directory, ports }: Place): string {
+function configuration(
+  { hosts, component, rooms, roomModules = [], modules = [], tap = true, config = '' }: Settled,
+  { directory, ports }: Place,
+): string {
   const enabled = [
     'admin_shell',
     'blocklist',
@@ -135,7 +140,7 @@ ${hosts.map((host) => `VirtualHost ${lua(host)}\n  modules_enabled = { ${tap ? '
 Component ${lua(component.domain)}
   component_secret = ${lua(component.secret)}
   modules_disabled = { "s2s" }
-${rooms === undefined ? '' : `Component ${lua(rooms)} "muc"\n  muc_room_locking = false`}
+${rooms === undefined ? '' : `Component ${lua(rooms)} "muc"\n  muc_room_locking = false\n  modules_enabled = { ${roomModules.map((name) => lua(name)).join(', ')} }`}
 `;
 }
 
