@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Stanza } from '../../pools/contract.ts';
-import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 import { systemClock } from '../../src/kit/clock.ts';
+import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 import type { Mark } from '../../src/packet/receipt.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
@@ -55,7 +55,8 @@ test('what no archive holds is handed over at once', async () => {
   await reading.asked(1);
   reading.answer([], { complete: true });
   await reading.caughtUp();
-  const typing = "<message xmlns='jabber:client' from='alice@localhost'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>";
+  const typing =
+    "<message xmlns='jabber:client' from='alice@localhost'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>";
   reading.archive.live(sighting(parseStanza(typing)));
   reading.archive.live(live('secret', undefined, "<no-store xmlns='urn:xmpp:hints'/>"));
 
@@ -207,7 +208,10 @@ function startArchive({ mark, heldBytes = 1_000_000 }: Begin) {
     archive.item({ query, id, message: original, time: undefined }, 100);
   }
 
-  function answer(ids: readonly string[], { complete, last = ids.at(-1) }: { readonly complete: boolean; readonly last?: string | undefined }): void {
+  function answer(
+    ids: readonly string[],
+    { complete, last = ids.at(-1) }: { readonly complete: boolean; readonly last?: string | undefined },
+  ): void {
     for (const id of ids) item(id, message(`item ${id}`, { id }));
     const rsm = `<set xmlns='http://jabber.org/protocol/rsm'>${last === undefined ? '' : `<last>${last}</last>`}</set>`;
     const fin = `<fin xmlns='urn:xmpp:mam:2'${complete ? " complete='true'" : ''}>${rsm}</fin>`;
@@ -240,7 +244,9 @@ function live(body: string, archiveId?: string, extra = ''): Sighting {
 
 function message(body: string, { id, extra = '' }: { readonly id?: string; readonly extra?: string } = {}): Stanza {
   const stanzaId = id === undefined ? '' : `<stanza-id xmlns='urn:xmpp:sid:0' by='bob@localhost' id='${id}'/>`;
-  return parseStanza(`<message xmlns='jabber:client' type='chat' from='alice@localhost/phone' to='bob@localhost'><body>${body}</body>${stanzaId}${extra}</message>`);
+  return parseStanza(
+    `<message xmlns='jabber:client' type='chat' from='alice@localhost/phone' to='bob@localhost'><body>${body}</body>${stanzaId}${extra}</message>`,
+  );
 }
 
 function sighting(stanza: Stanza): Sighting {
