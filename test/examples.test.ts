@@ -13,7 +13,7 @@ const form = (message: string) => `author=alice&server=localhost&receiver=bob&me
 
 describe('every example', async () => {
   test.each(await readdir(examples))('%s has a configuration that loads and attaches somewhere', async (name) => {
-    const config = await loadConfig(`${examples}/${name}/event-pusher.toml`, { PUSHER_SECRET: 'secret' });
+    const config = await loadConfig(`${examples}/${name}/event-pusher.toml`, { PUSHER_SECRET: 'secret', BOT_PASSWORD: 'password' });
 
     expect(config.attachments).toHaveLength(1);
     expect(config.handlers.length).toBeGreaterThan(0);
@@ -71,6 +71,18 @@ test('the example for ejabberd pushes messages as JSON', async () => {
 
   expect(evaluations.map(({ deliveries }) => deliveries.map(({ body }) => JSON.parse(String(body))))).toMatchObject([
     [{ body: 'Hi, Bob!', origin: 'ejabberd' }],
+    [],
+  ]);
+});
+
+test('the example of an account pushes what it hears, and not what is said with it', async () => {
+  const heard = makePacket({ host: 'chat.example', direction: 'out', origin: 'bot' });
+  const said = makePacket({ host: 'chat.example', origin: 'bot' });
+
+  const evaluations = await evaluateInNode(`${examples}/account/event-pusher.toml`, [heard, said]);
+
+  expect(evaluations.map(({ deliveries }) => deliveries.map(({ body }) => JSON.parse(String(body))))).toMatchObject([
+    [{ body: 'Hi, Bob!', origin: 'bot' }],
     [],
   ]);
 });
