@@ -251,5 +251,5 @@ function message(body: string, { id, extra = '' }: { readonly id?: string; reado
 
 function sighting(stanza: Stanza): Sighting {
   const archiveId = archiveIdBy(stanza, (by) => by === 'bob@localhost');
-  return { stanza, direction: 'out', session: undefined, archiveId, time: undefined, bytes: 100 };
+  return { stanza, direction: 'out', session: undefined, sender: undefined, archiveId, time: undefined, bytes: 100 };
 }

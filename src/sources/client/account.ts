@@ -31,6 +31,13 @@ export interface Account {
   ping(): Promise<unknown>;
 }
 
+/** How a message was found: in the archive of the account or room `jid`, or live. */
+interface Seen {
+  readonly jid: string;
+  readonly bytes: number;
+  readonly archived: boolean;
+}
+
 const heldBytes = 4 * 1024 * 1024;
 
 export function createAccount(options: AccountOptions): Account {
@@ -74,7 +81,7 @@ export function createAccount(options: AccountOptions): Account {
       ask: (child) => questions.ask('set', child, room === undefined ? undefined : jid),
       hand: (sighting, mark) => hand(jid, sighting, mark),
       see: ({ message, id, time }, bytes) => {
-        const sighting = see(message, { jid, bytes });
+        const sighting = see(message, { jid, bytes, archived: true });
         return sighting && { ...sighting, archiveId: id, time };
       },
       onDouble: () => skip('duplicate'),
@@ -85,7 +92,7 @@ export function createAccount(options: AccountOptions): Account {
   }
 
   /** A message of the account, or of the room `jid`, as a packet sees it. Undefined (and counted) where it is none. */
-  function see(message: Stanza, { jid, bytes }: { readonly jid: string; readonly bytes: number }): Sighting | undefined {
+  function see(message: Stanza, { jid, bytes, archived }: Seen): Sighting | undefined {
     const { from = own, type } = message.attrs;
     if (type === 'error') return skipped('error');
     const isOfRoom = jid !== own;
@@ -96,7 +103,8 @@ export function createAccount(options: AccountOptions): Account {
     const session = mine && from.includes('/') ? from : undefined;
     const archiveId = archiveIdBy(message, (by) => bareOf(by) === jid);
     const stanza = isOfRoom && message.attrs['to'] === undefined ? addressed(message, own) : message;
-    return { stanza, direction: mine ? 'in' : 'out', session, archiveId, time: undefined, bytes };
+    const sender = isOfRoom ? rooms.get(jid)?.senderOf(message, { archived }) : undefined;
+    return { stanza, direction: mine ? 'in' : 'out', session, sender, archiveId, time: undefined, bytes };
   }
 
   function isOurNick(room: string, from: string): boolean {
@@ -120,18 +128,25 @@ export function createAccount(options: AccountOptions): Account {
     const room = original.attrs['type'] === 'groupchat' ? rooms.get(bareOf(from)) : undefined;
     if (room?.isWelcome(original) === true) return skip('room-self');
     const jid = room?.jid ?? own;
-    const sighting = see(original, { jid, bytes });
+    const sighting = see(original, { jid, bytes, archived: false });
     if (sighting !== undefined) (room?.archive ?? archive).live(sighting);
   }
 
   function opened(): void {
-    if (attachment.carbons) questions.ask('set', element('enable', { xmlns: 'urn:xmpp:carbons:2' })).catch(() => undefined);
+    if (attachment.carbons) questions.ask('set', element('enable', { xmlns: 'urn:xmpp:carbons:2' })).then(carbonsAnswered, () => undefined);
     const priority = element('priority', {}, [String(attachment.priority)]);
     send(element('presence', { xmlns: 'jabber:client' }, attachment.priority === 0 ? [] : [priority]));
     archive.open();
     for (const room of rooms.values()) room.join();
     lookNowAndThen();
     tell();
+  }
+
+  function carbonsAnswered({ attrs }: Stanza): void {
+    if (attrs['type'] !== 'error') return;
+    events.emit('notice', {
+      text: `${domain} has no carbons (XEP-0280): what other clients of ${own} send and receive is seen only in the archive`,
+    });
   }
 
   /** Below 0 a server need not tell of what no other client has received: only the archive does. */

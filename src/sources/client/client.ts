@@ -6,9 +6,11 @@
  * As with a component the wait doubles with each failure, capped and jittered, and after a refusal (wrong password, a
  * certificate that is not accepted) it starts at half a minute.
  */
+import type { Element } from '@xmpp/client';
 import { type Backoff, backoffMs } from '../../kit/backoff.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
 import { packetFrom } from '../../packet/from-xml.ts';
+import type { Packet } from '../../packet/packet.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import type { AttachmentState } from '../../telemetry/events.ts';
 import type { StreamEnd } from '../component/stream.ts';
@@ -39,9 +41,13 @@ export function createClientSource(options: ClientOptions): ClientSource {
     onGo: () => connection?.resume(),
   });
   const outbox = createOutbox(maxOutboxBytes);
-  const account = createAccount({ ...options, send: (sent) => connection?.send(sent), hand, skip });
+  const account = createAccount({ ...options, send, hand, skip });
   let connection: Connection | undefined;
   let resumption: Resumption | undefined;
+  /** Said while there is no connection, by a session that may yet go on. */
+  let unsaid: Element[] = [];
+  /** The server has taken in what a session begins with: before that, none is worth resuming. */
+  let begun = false;
   let serial = 0;
   let stopping = false;
   let failures = 0;
@@ -67,8 +73,8 @@ export function createClientSource(options: ClientOptions): ClientSource {
   function up(resumed: boolean): void {
     attachedAt = clock.monotonic();
     tell('attached', '');
-    if (resumed) account.resumed();
-    else account.opened();
+    if (resumed) goOn();
+    else begin();
     outbox.open({
       acknowledges: () => connection?.acknowledges === true,
       send: (sent) => connection?.send(sent),
@@ -77,12 +83,37 @@ export function createClientSource(options: ClientOptions): ClientSource {
     if (flow.stopped) connection?.pause(); // what stopped the last stream is not over
   }
 
+  function begin(): void {
+    account.closed(); // the one before, which could not be resumed
+    begun = false;
+    unsaid = [];
+    account.opened();
+    account.ping().then(
+      () => {
+        begun = true;
+      },
+      () => undefined, // it ended before
+    );
+  }
+
+  function goOn(): void {
+    const late = unsaid;
+    unsaid = [];
+    for (const sent of late) send(sent);
+    account.resumed();
+  }
+
+  function send(sent: Element): void {
+    if (attachedAt === undefined) unsaid.push(sent);
+    else connection?.send(sent);
+  }
+
   function ended(end: StreamEnd, kept: Resumption | undefined): void {
     const wasAttached = attachedAt !== undefined;
     connection = undefined;
-    resumption = kept;
-    if (wasAttached) outbox.close({ resumable: kept !== undefined });
-    if (kept === undefined) account.closed();
+    resumption = begun ? kept : undefined;
+    if (wasAttached) outbox.close({ resumable: resumption !== undefined });
+    if (resumption === undefined) account.closed();
     const lasted = attachedAt === undefined ? 0 : clock.monotonic() - attachedAt;
     attachedAt = undefined;
     failures = lasted >= provenAfterMs ? 1 : failures + 1;
@@ -98,12 +129,12 @@ export function createClientSource(options: ClientOptions): ClientSource {
     flow.hand(packet, { stream: `${name}/${archive}`, mark, committed: () => flow.landed(bytes) }, bytes);
   }
 
-  function toPacket(archive: string, { stanza, direction, session, time, archiveId, bytes }: Sighting) {
+  function toPacket(archive: string, sighting: Sighting): Packet {
     serial += 1;
-    const key = `${name}/${archive}/${archiveId ?? `live-${serial}`}`;
+    const key = `${name}/${archive}/${sighting.archiveId ?? `live-${serial}`}`;
     const host = attachment.hosts.includes(jid.domain) ? jid.domain : (attachment.hosts[0] ?? jid.domain);
     const reception = { id: options.newPacketId(), origin: name, receivedAt: clock.now() };
-    const { packet, prepared } = packetFrom({ stanza, direction, host, session, time, bytes, key }, reception, options.readJid);
+    const { packet, prepared } = packetFrom({ ...sighting, host, key }, reception, options.readJid);
     if (!prepared) events.emit('jid.unprepared', { attachment: name });
     return packet;
   }

@@ -34,6 +34,11 @@ export interface Room {
   /** The session is over. */
   leave(): void;
   presence(presence: Stanza): void;
+  /**
+   * Bare JID of who says it live, or said it when it was `archived`; undefined where the room does not tell. An archived
+   * message names its sender itself (XEP-0313 §6.1.1); elsewhere, and in anonymous rooms, that is whatever somebody wrote.
+   */
+  senderOf(message: Stanza, how: { readonly archived: boolean }): string | undefined;
   /** Whether a message is the subject that a room tells who enters. */
   isWelcome(message: Stanza): boolean;
 }
@@ -51,6 +56,10 @@ export function createRoom(options: RoomOptions): Room {
   const backoff: Backoff = { firstMs: 1000, capMs: Math.max(30_000, options.reconnectCapMs), jitter: 0.2 };
   let state: 'in' | 'joining' | 'out' = 'out';
   let trouble = '';
+  /** Who is behind a nick, in rooms that are not anonymous. */
+  const occupants = new Map<string, string>();
+  /** Everybody may know who is who. */
+  let open = false;
   let failures = 0;
   let welcomed = false;
   let callOff: () => void = () => undefined;
@@ -97,19 +106,21 @@ export function createRoom(options: RoomOptions): Room {
   }
 
   function presence(stanza: Stanza): void {
-    const { type } = stanza.attrs;
+    const { type, from = '' } = stanza.attrs;
+    const jid = realJid(stanza);
+    if (type === undefined && jid !== undefined) occupants.set(from, jid);
+    else occupants.delete(from);
     if (type === 'error') {
       if (state === 'joining') out(`refused: ${conditionOf(stanza)}`);
     } else if (isOurs(stanza)) {
+      if (type === undefined) open = codesOf(stanza).includes('100');
       if (type === 'unavailable' && state === 'in') out('we were put out of it');
       else if (type === undefined && state === 'joining') inside();
     }
   }
 
   function isOurs(stanza: Stanza): boolean {
-    const user = findChild(stanza, 'x', mucUserNs);
-    const codes = user === undefined ? [] : findChildren(user, 'status', mucUserNs).map(({ attrs }) => attrs['code']);
-    return codes.includes('110') || (state === 'in' && stanza.attrs['from'] === ourAddress);
+    return codesOf(stanza).includes('110') || (state === 'in' && stanza.attrs['from'] === ourAddress);
   }
 
   return {
@@ -124,14 +135,31 @@ export function createRoom(options: RoomOptions): Room {
     join,
     leave: () => {
       callOff();
+      occupants.clear();
       if (state === 'in') archive.close();
       state = 'out';
     },
     presence,
+    senderOf: (message, { archived }) => {
+      if (archived) return open ? realJid(message) : undefined;
+      return occupants.get(message.attrs['from'] ?? '');
+    },
     isWelcome: (message) => {
       const first = !welcomed && findChild(message, 'subject') !== undefined && findChild(message, 'body') === undefined;
       if (first) welcomed = true;
       return first;
     },
   };
+}
+
+/** Status codes of XEP-0045 §15.6. */
+function codesOf(presence: Stanza): readonly (string | undefined)[] {
+  const user = findChild(presence, 'x', mucUserNs);
+  return user === undefined ? [] : findChildren(user, 'status', mucUserNs).map(({ attrs }) => attrs['code']);
+}
+
+function realJid(stanza: Stanza): string | undefined {
+  const user = findChild(stanza, 'x', mucUserNs);
+  const item = user && findChild(user, 'item', mucUserNs);
+  return item?.attrs['jid']?.split('/', 1)[0];
 }

@@ -9,6 +9,8 @@ export interface Sighting {
   readonly direction: Direction;
   /** Full JID of the client that sent it, where it is one of the account's. */
   readonly session: string | undefined;
+  /** Bare JID of who said it in a room, where the room tells. */
+  readonly sender: string | undefined;
   /** What the archive calls it (XEP-0359); undefined: it does not say. */
   readonly archiveId: string | undefined;
   /** When the server saw it; undefined: it does not say. */
