@@ -48,6 +48,7 @@ export function createAccount(options: AccountOptions): Account {
   const questions = createQuestions({ send, isSame });
   const archive = archiveOf(own, undefined);
   const rooms = new Map<string, Room>();
+  let lastTold = '';
   let callOffLook: () => void = () => undefined;
 
   for (const { jid, nick } of attachment.rooms) {
@@ -139,7 +140,7 @@ export function createAccount(options: AccountOptions): Account {
     archive.open();
     for (const room of rooms.values()) room.join();
     lookNowAndThen();
-    tell();
+    tellAnew();
   }
 
   function carbonsAnswered({ attrs }: Stanza): void {
@@ -165,18 +166,26 @@ export function createAccount(options: AccountOptions): Account {
     for (const room of rooms.values()) room.leave();
   }
 
+  /** What was told of a connection that is gone counts no more. */
+  function tellAnew(): void {
+    lastTold = '';
+    tell();
+  }
+
   /** Whether all that the hosts' packets come from is there. */
   function tell(): void {
     const parts = [{ ready: archive.caughtUp, trouble: archive.trouble }, ...rooms.values()];
     const reason = parts.flatMap(({ trouble }) => (trouble === '' ? [] : [trouble])).join('; ');
     const ready = parts.every((part) => part.ready);
     const state = ready ? 'attached' : reason === '' ? 'resuming' : 'refused';
+    if (lastTold === `${state} ${reason}`) return;
+    lastTold = `${state} ${reason}`;
     for (const host of attachment.hosts) events.emit('attachment.state', { attachment: attachment.name, host, state, reason });
   }
 
   return {
     opened,
-    resumed: tell,
+    resumed: tellAnew,
     closed,
     received: (stanza, bytes) => {
       if (stanza.name === 'message') message(stanza, bytes);

@@ -70,6 +70,8 @@ export function createArchive(options: ArchiveOptions): Archive {
   const recent = createRecent(remembered);
   let state: 'closed' | 'live' | 'none' | 'pulling' | 'stalled' = 'closed';
   let trouble = '';
+  /** It was caught up in this session: a look for one more message does not change that. */
+  let reached = false;
   let { mark } = options;
   let life = 0;
   let serial = 0;
@@ -80,6 +82,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   function enter(next: typeof state, reason = ''): void {
     state = next;
     trouble = reason;
+    if (next !== 'pulling') reached = next === 'live' || next === 'none';
     options.onChange();
   }
 
@@ -203,7 +206,7 @@ export function createArchive(options: ArchiveOptions): Archive {
 
   return {
     get caughtUp() {
-      return state === 'live' || state === 'none';
+      return reached;
     },
     get trouble() {
       return trouble;
@@ -219,6 +222,7 @@ export function createArchive(options: ArchiveOptions): Archive {
       query = '';
       for (const sighting of held.takeAll()) if (sighting.archiveId === undefined) pass(sighting);
       state = 'closed';
+      reached = false;
     },
     live,
     item,

@@ -41,6 +41,7 @@ export function createWire(options: WireOptions): Wire {
     const bare = hold(connect(options.service));
     await once(bare, 'connect');
     bare.setNoDelay(true);
+    bare.on('error', () => undefined); // who uses it listens too; this is for the moments in between
     if (options.encryption === 'plain') return open(bare);
     if (options.encryption === 'starttls') await askForTls(bare, options.domain);
     const encrypted = hold(connectTls({ ...tlsOptions(options), socket: bare }));
@@ -82,7 +83,7 @@ export function createWire(options: WireOptions): Wire {
   });
 }
 
-function tlsOptions({ domain, tls }: WireOptions): ConnectionOptions {
+function tlsOptions({ domain, encryption, tls }: WireOptions): ConnectionOptions {
   const { verify, serverName = domain, minVersion, maxVersion, ...material } = tls;
   return {
     ...material,
@@ -91,7 +92,7 @@ function tlsOptions({ domain, tls }: WireOptions): ConnectionOptions {
     ...(maxVersion === undefined ? {} : { maxVersion }),
     host: serverName, // whose name the certificate must bear
     rejectUnauthorized: verify,
-    ALPNProtocols: ['xmpp-client'], // XEP-0368 §4
+    ...(encryption === 'direct' ? { ALPNProtocols: ['xmpp-client'] } : {}), // XEP-0368 §4
   };
 }
 
