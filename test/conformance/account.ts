@@ -163,7 +163,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       expect(rig.bodies()).toEqual(['Grüße, 世界 🚀']);
     });
 
-    test('what it sends itself is told when it has arrived, and is no event', async () => {
+    test('what it sends itself is told when it has arrived, and is no event, now or when it reads its archive', async () => {
       await using host = await server.start();
       await using relay = await startRelay(host.c2sPort);
       await using alice = await host.connect({ user: 'alice' });
@@ -179,7 +179,12 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
 
       expect(alice.received.map((stanza) => stanza.text('body')).filter((body) => body !== '')).toEqual(['hello', 'sent while down']);
       expect(rig.bodies()).toEqual(['the last word']);
+      await rig.source.send(message('alice@localhost', 'goodbye'));
       await rig.source.stop();
+      await using next = await attach(host, { disk: rig.disk, attachment: { rooms: [room] } });
+      alice.sendChat('bob@localhost', 'welcome back');
+      await said(next, 'welcome back');
+      expect(next.bodies()).toEqual(['welcome back']);
       await expect(rig.source.send(message('alice@localhost', 'too late'))).rejects.toMatchObject({ code: 'OUTBOX_CLOSED' });
     });
 

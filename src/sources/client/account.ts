@@ -10,7 +10,7 @@ import { createRoom, type Room } from './room.ts';
 import { archiveIdBy, carbonIn, isMarked, readArchiveItem, type Sighting, uncarboned } from './sighting.ts';
 
 /** Why something that came was no packet; bounded, since it is a label. */
-export type SkipReason = 'archive' | 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'room-self';
+export type SkipReason = 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'room-self';
 
 export interface AccountOptions extends Omit<ClientOptions, 'accept' | 'newPacketId'> {
   readonly send: (sent: Element) => void;

@@ -29,6 +29,8 @@ interface Waiting {
   readonly sent: Element;
   readonly bytes: number;
   readonly settled: Deferred<void>;
+  /** The stream's counts tell what becomes of it, over a resumption too. */
+  counted: boolean;
 }
 
 /** Holds at most so many bytes of what is not settled. */
@@ -44,7 +46,7 @@ export function createOutbox(maxBytes: number): Outbox {
     const marked = isMarked(message) ? message : withMark(message);
     const size = Buffer.byteLength(marked.xml);
     if (bytes + size > maxBytes) return Promise.reject(full());
-    const entry = { sent: toLibrary(marked), bytes: size, settled: createDeferred<void>() };
+    const entry = { sent: toLibrary(marked), bytes: size, settled: createDeferred<void>(), counted: false };
     bytes += size;
     waiting.push(entry);
     flush();
@@ -57,8 +59,12 @@ export function createOutbox(maxBytes: number): Outbox {
     const going = waiting;
     waiting = [];
     under.push(...going);
-    for (const { sent } of going) through.send(sent);
-    if (through.acknowledges()) return;
+    const counted = through.acknowledges();
+    for (const entry of going) {
+      entry.counted = counted;
+      through.send(entry.sent);
+    }
+    if (counted) return;
     through.ping().then(
       () => settle(going),
       () => undefined, // the session ended: its end puts them back
@@ -87,7 +93,7 @@ export function createOutbox(maxBytes: number): Outbox {
     },
     close: ({ resumable }) => {
       way = undefined;
-      if (!resumable) putBack(under);
+      putBack(under.filter(({ counted }) => !resumable || !counted));
     },
     settled: (sent, fate) => {
       const entries = under.filter((entry) => entry.sent === sent);
