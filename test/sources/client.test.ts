@@ -108,6 +108,14 @@ test('without acknowledgements a message counts as sent when a ping behind it is
   expect(sent(chat.server)).toEqual(['a', 'b']);
 });
 
+test('a dead peer is found out by a ping that it does not answer', async () => {
+  await using chat = await startChat({ attachment: { pingIntervalMs: 50, pingTimeoutMs: 500 } });
+  await eventually(() => expect(pings(chat.server)).toBeGreaterThan(3)); // answered, and so not given up
+  expect(chat.server.connections).toBe(1);
+  chat.server.fallSilent();
+  await eventually(() => expect(chat.rig.reason()).toMatch(/^offline: the server has been silent for \d+ ms and does not answer a ping$/));
+});
+
 test('what waits to be sent is bounded', async () => {
   await using rig = await startClientSource({ port: 1 });
   const large = element('message', { to: 'alice@localhost' }, [element('body', {}, ['x'.repeat(9_000_000)])]);
@@ -146,4 +154,8 @@ function entries(server: ScriptedAccountServer): string[] {
 
 function sent(server: ScriptedAccountServer): (string | undefined)[] {
   return server.received.filter(({ name }) => name === 'message').map(({ attrs }) => attrs['id']);
+}
+
+function pings(server: ScriptedAccountServer): number {
+  return server.received.filter(({ xml }) => xml.includes('urn:xmpp:ping')).length;
 }

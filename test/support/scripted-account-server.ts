@@ -17,6 +17,8 @@ export interface ScriptedAccountServer extends AsyncDisposable {
   readonly received: readonly Stanza[];
   /** Sends to whoever is logged in. */
   send(xml: string): void;
+  /** From now on no question is answered, as by a dead peer. */
+  fallSilent(): void;
   hangUp(): void;
 }
 
@@ -36,6 +38,7 @@ export async function startScriptedAccountServer({ refuses, answer = () => undef
   const sockets = new Set<Socket>();
   const received: Stanza[] = [];
   let connections = 0;
+  let silent = false;
 
   function accept(socket: Socket): void {
     connections += 1;
@@ -68,6 +71,7 @@ export async function startScriptedAccountServer({ refuses, answer = () => undef
       if (findChild(stanza, 'bind', bindNs) !== undefined)
         return void socket.write(`<iq type='result' id='${id}'><bind xmlns='${bindNs}'><jid>${jid}</jid></bind></iq>`);
       received.push(stanza);
+      if (silent) return;
       if (stanza.name !== 'iq' || (type !== 'get' && type !== 'set')) return;
       const from = stanza.attrs['to'] === undefined ? '' : ` from='${stanza.attrs['to']}'`;
       const payload = answer(stanza);
@@ -101,6 +105,9 @@ export async function startScriptedAccountServer({ refuses, answer = () => undef
     received,
     send: (xml) => {
       for (const socket of sockets) socket.write(xml);
+    },
+    fallSilent: () => {
+      silent = true;
     },
     hangUp: () => {
       for (const socket of sockets) socket.destroy();
