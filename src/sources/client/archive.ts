@@ -185,7 +185,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   function pass(sighting: Sighting): void {
     const { archiveId, stanza } = sighting;
     if (archiveId !== undefined) return give(sighting, archiveId, options.clock.now());
-    recent.add(printOf(stanza));
+    if (stanza.attrs['id'] !== undefined) recent.add(printOf(stanza)); // without one, two that look alike may be two
     hand(sighting, undefined);
   }
 

@@ -57,6 +57,9 @@ export interface Connection {
   close(): void;
 }
 
+/** The server has this long to say goodbye too, ms. */
+const goodbyeMs = 1000;
+
 const tlsNs = 'urn:ietf:params:xml:ns:xmpp-tls';
 
 export function openConnection(options: ConnectionOptions, listener: ConnectionListener): Connection {
@@ -148,8 +151,9 @@ export function openConnection(options: ConnectionOptions, listener: ConnectionL
     silence.stop();
     const resumption = reason.kind === 'refused' ? undefined : wasUp ? keep(management) : untried(management, options.resumption);
     management.outbound_q = []; // they are the next connection's, or lost, and not to be told of again
+    entity.timeout = goodbyeMs;
     entity.disconnect().catch(() => undefined); // it is gone, or goes in a moment
-    timers.after(1000, wire.destroy);
+    timers.after(goodbyeMs, wire.destroy);
     listener.onEnd(reason, resumption);
   }
 

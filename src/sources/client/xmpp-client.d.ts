@@ -9,6 +9,8 @@ declare module '@xmpp/client' {
     _onData: (data: Buffer) => void;
     readonly parser: { write(data: Buffer): void } | null;
     readonly jid: { toString(): string } | null;
+    /** How long a stream may take to open or close, ms. */
+    timeout: number;
     connect(service: string): Promise<unknown>;
     open(options: { readonly domain: string }): Promise<unknown>;
     disconnect(): Promise<unknown>;
