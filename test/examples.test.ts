@@ -88,6 +88,18 @@ test('the example with a gate refuses one word and masks others', async () => {
   ]);
 });
 
+test('the example of an account pushes what it hears, and not what is said with it', async () => {
+  const heard = makePacket({ host: 'chat.example', direction: 'out', origin: 'bot' });
+  const said = makePacket({ host: 'chat.example', origin: 'bot' });
+
+  const evaluations = await evaluateInNode(`${examples}/account/event-pusher.toml`, [heard, said]);
+
+  expect(evaluations.map(({ deliveries }) => deliveries.map(({ body }) => JSON.parse(String(body))))).toMatchObject([
+    [{ body: 'Hi, Bob!', origin: 'bot' }],
+    [],
+  ]);
+});
+
 describe('the example whose backend says in a header what it did', () => {
   const file = `${examples}/notification-status/event-pusher.toml`;
 

@@ -1,5 +1,6 @@
 import type {
   Attachment,
+  ClientAttachment,
   ComponentAttachment,
   Config,
   GateConfig,
@@ -28,7 +29,44 @@ export function effectiveSections(config: Config): readonly TomlSection[] {
 function attachmentSection(attachment: Attachment): TomlSection {
   return {
     title: `[attach.${tomlKey(attachment.name)}]`,
-    entries: attachment.type === 'component' ? componentEntries(attachment) : httpEntries(attachment),
+    entries: attachmentEntries(attachment),
+  };
+}
+
+function attachmentEntries(attachment: Attachment): TomlSection['entries'] {
+  switch (attachment.type) {
+    case 'client':
+      return clientEntries(attachment);
+    case 'component':
+      return componentEntries(attachment);
+    case 'http':
+      return httpEntries(attachment);
+    default:
+      return attachment satisfies never;
+  }
+}
+
+function clientEntries(attachment: ClientAttachment): TomlSection['entries'] {
+  const { service, encryption, jid } = attachment;
+  return {
+    type: attachment.type,
+    service: `${encryption === 'direct' ? 'xmpps' : 'xmpp'}://${hostText(service.host)}:${service.port}`,
+    plaintext: encryption === 'plain',
+    jid: `${jid.user}@${jid.domain}`,
+    password: attachment.password,
+    resource: attachment.resource,
+    priority: attachment.priority,
+    rooms: attachment.rooms.map((room) => `${room.jid}/${room.nick}`),
+    carbons: attachment.carbons,
+    archive: attachment.archive,
+    hosts: attachment.hosts,
+    max_stanza_bytes: sizeText(attachment.maxStanzaBytes),
+    max_uncommitted_bytes: sizeText(attachment.maxUncommittedBytes),
+    ping_interval: durationText(attachment.pingIntervalMs),
+    ping_timeout: durationText(attachment.pingTimeoutMs),
+    connect_timeout: durationText(attachment.connectTimeoutMs),
+    reconnect_max: durationText(attachment.reconnectCapMs),
+    ...(encryption === 'plain' ? {} : tlsEntries(attachment.tls, 'tls')),
   };
 }
 
@@ -77,7 +115,7 @@ function poolSection(pool: PoolConfig): TomlSection {
       'connection.host': pool.origin,
       'connection.path_prefix': pool.pathPrefix,
       'connection.request_timeout': durationText(pool.requestTimeoutMs),
-      ...(pool.origin.startsWith('https:') ? tlsEntries(pool.tls) : {}),
+      ...(pool.origin.startsWith('https:') ? tlsEntries(pool.tls, 'connection.tls') : {}),
       'retry.schedule': retry.scheduleMs.map(durationText),
       'retry.jitter': retry.jitter,
       'retry.max_age': durationText(retry.maxAgeMs),
@@ -115,16 +153,16 @@ function circuitBreakerEntries(breaker: PoolConfig['circuitBreaker']): TomlSecti
 }
 
 /** Of files only that they were read. */
-function tlsEntries(tls: PoolConfig['tls']): TomlSection['entries'] {
+function tlsEntries(tls: PoolConfig['tls'], at: string): TomlSection['entries'] {
   return {
-    'connection.tls.verify_mode': tls.verify ? 'peer' : 'none',
-    'connection.tls.cacertfile': tls.ca && '[read]',
-    'connection.tls.certfile': tls.cert && '[read]',
-    'connection.tls.keyfile': tls.key && '[read]',
-    'connection.tls.password': tls.passphrase && '[redacted]',
-    'connection.tls.ciphers': tls.ciphers,
-    'connection.tls.versions': versionsOf(tls),
-    'connection.tls.server_name_indication.host': tls.serverName,
+    [`${at}.verify_mode`]: tls.verify ? 'peer' : 'none',
+    [`${at}.cacertfile`]: tls.ca && '[read]',
+    [`${at}.certfile`]: tls.cert && '[read]',
+    [`${at}.keyfile`]: tls.key && '[read]',
+    [`${at}.password`]: tls.passphrase && '[redacted]',
+    [`${at}.ciphers`]: tls.ciphers,
+    [`${at}.versions`]: versionsOf(tls),
+    [`${at}.server_name_indication.host`]: tls.serverName,
   };
 }
 

@@ -15,6 +15,8 @@ export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' 
 export type GateAnswered = 'allowed' | 'changed' | 'failed' | 'refused' | 'rejected';
 
 export interface Events {
+  /** An archive no longer knows the last message that we saw in it: what it threw away meanwhile, if anything, was missed. */
+  'archive.gap': { readonly attachment: string; readonly host: string };
   /** One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted. */
   'attempt.ended': {
     readonly id: DeliveryId;

@@ -6,6 +6,10 @@ export function logAttachments(events: EventBus, log: Logger): void {
   logStates(events, log);
   logSkipped(events, log);
 
+  events.on('archive.gap', ({ attachment, host }) => {
+    const text = `an archive on ${host} no longer knows the last message that was read: what it threw away since then was missed`;
+    log.warn({ event: 'archive.gap', attachment, host }, text);
+  });
   events.on('tap.hole', ({ attachment, host, missing }) => {
     const text =
       missing === undefined

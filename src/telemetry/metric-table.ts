@@ -57,6 +57,11 @@ export const metricTable = {
     labels: ['attachment', 'host'],
     help: 'Times the chat server lost its whole queue, as in a restart.',
   },
+  event_pusher_archive_gaps_total: {
+    type: 'counter',
+    labels: ['attachment', 'host'],
+    help: 'Times an archive no longer knew the last message that was read from it.',
+  },
 
   event_pusher_callback_duration_seconds: {
     type: 'histogram',

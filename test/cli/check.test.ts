@@ -52,8 +52,25 @@ max_body_bytes = "8KiB"
 mongooseim = true
 `;
 
+const account = (service: string, more = '') => `
+[attach.bot]
+type = "client"
+service = "${service}"
+jid = "bot@chat.example"
+password = "a secret of the test"
+resource = "here"
+priority = -5
+rooms = ["ops@rooms.example/the bot"]
+carbons = false
+archive = false
+${more}
+`;
+
 test.each([
   ['all keys', everything],
+  ['an account on this machine', account('xmpp://[::1]:15222')],
+  ['an account over TLS', account('xmpps://chat.example')],
+  ['an account over STARTTLS', account('xmpp://127.0.0.1', '[attach.bot.tls]\nserver_name_indication.host = "inner.example"')],
   ['a breaker switched off', `${pool}[outgoing_pools.http.http_pool]\ncircuit_breaker = false`],
 ])('what is printed of %s is a configuration that comes to the same', async (_, text) => {
   const config = await load(text);

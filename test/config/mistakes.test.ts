@@ -10,6 +10,9 @@ const at = 'modules.mod_event_pusher.backend.http';
 const p = 'outgoing_pools.http.http_pool';
 const durations = 'a duration: milliseconds, or a string such as "500ms", "2s", "5m", "1h", "30d"';
 
+const clientService = 'xmpp://host[:port] of the server’s listener for clients, or xmpps://host[:port] for direct TLS';
+const account = '[attach.bot]\ntype = "client"\nservice = "xmpp://chat.example"\njid = "bot@chat.example"\npassword = "hunter2"\n';
+
 /** A pool with one more line in it. */
 const poolWith = (line: string): string => `[${p}]\n${line}\n${pool}`;
 const host = (value: string): string => `[${p}.connection]\nhost = "${value}"`;
@@ -208,11 +211,19 @@ test.each<[text: string, line: string]>([
   // attachments
   ['attach = 1', 'attach: received 1, expected tables: [attach.NAME]'],
   ['[attach]\ntype = "component"', 'attach.type: received "component", expected a table'],
+  [account.replace(/service.*/, ''), `attach.bot.service: received nothing, expected ${clientService}`],
+  [account.replace('xmpp://', 'https://'), `attach.bot.service: received "https://chat.example", expected ${clientService}`],
+  [account.replace('bot@chat.example', 'bot'), 'attach.bot.jid: received "bot", expected the address of an account, user@domain'],
   [
-    '[attach.me]\ntype = "client"',
-    'attach.me.type: received "client", expected one of component, http ("client" is not available in this version)',
+    `${account}rooms = ["ops@rooms.example"]`,
+    'attach.bot.rooms[0]: received "ops@rooms.example", expected a room and the name to have in it, room@domain/nick',
   ],
-  ['[attach.me]\ntype = "htp"', 'attach.me.type: received "htp", expected one of component, http (did you mean "http"?)'],
+  [`${account}priority = 200`, 'attach.bot.priority: received 200, expected a whole number from -128 to 127'],
+  [
+    `${account}${attachment.replace('["localhost"]', '["chat.example"]')}`,
+    'attach.chat.hosts: received a list, expected hosts of this attachment alone; "chat.example" belongs to attach.bot',
+  ],
+  ['[attach.me]\ntype = "htp"', 'attach.me.type: received "htp", expected one of client, component, http (did you mean "http"?)'],
   [
     `${listener}secret = "hunter2"`,
     'attach.mim.secret: received an unknown key, expected one of type, listen, path, username, password, hosts, max_body_bytes, max_uncommitted_bytes, rate_limit',
