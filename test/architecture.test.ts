@@ -57,7 +57,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
 const unbound = ['src/service.ts', 'src/operations.ts', 'src/swap.ts', 'src/index.ts'];
 
 /** A generated table is as long as its data. */
-const unmeasured = ['src/packet/stringprep-tables.ts'];
+const unmeasured = ['src/packet/stringprep-tables.ts', 'pools/contract.ts'];
 
 interface SourceFile {
   readonly path: string;

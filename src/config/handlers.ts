@@ -109,6 +109,8 @@ async function resolveCandidate(candidate: Candidate, around: HandlerSurrounding
     when: handler.when === undefined ? undefined : withoutAbsent(handler.when),
     ordering: handler.ordering,
     holdMs: handler.hold,
+    beforePush: undefined,
+    followUp: undefined,
     ttlMs: handler.ttl,
     options: handler.options,
   }));

@@ -8,6 +8,9 @@ import type { EpochMs } from '../kit/clock.ts';
 /** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
 export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';
 
+/** What a delivery is for: a push, a question that comes before one, or what a backend's answer ordered. */
+export type Purpose = 'ask' | 'order' | 'push';
+
 export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming';
 
 export interface Events {
@@ -17,6 +20,7 @@ export interface Events {
     readonly pool: string;
     readonly handler: string;
     readonly host: string;
+    readonly purpose: Purpose;
     readonly attempt: number;
     readonly attemptsAllowed: number;
     readonly outcome: Outcome;
@@ -52,6 +56,7 @@ export interface Events {
     readonly pool: string;
     readonly handler: string;
     readonly host: string;
+    readonly purpose: Purpose;
     readonly disposition: 'dead' | 'delivered' | 'retry';
     readonly reason: string;
     readonly ageMs: number;

@@ -16,6 +16,8 @@ export function makeHandlerConfig(given: Partial<HandlerConfig> = {}): HandlerCo
     when: undefined,
     ordering: 'conversation',
     holdMs: 30_000,
+    beforePush: undefined,
+    followUp: undefined,
     ttlMs: undefined,
     options: {},
     ...given,
