@@ -31,7 +31,19 @@ export interface HttpTarget {
   readonly headers: readonly HeaderPair[];
   /** The stanza as XML, kept only where the handler's module has callbacks at delivery. */
   readonly stanza?: string;
+  /** What it is, where it is no push. */
+  readonly errand?: Errand;
 }
+
+/**
+ * A delivery that is no push. An *ask* puts a question about a packet to a business server: its answer decides what is
+ * pushed. An *order* is a request that a backend's answer ordered: it goes to an origin of its own.
+ */
+export type Errand =
+  /** `packet`: the whole packet as JSON text, from which the pushes are prepared once the answer is there. */
+  | { readonly kind: 'ask'; readonly packet: string }
+  /** `origin`: scheme, host and port. `depth`: 1 for what the answer to a push ordered, 2 for what the answer to that ordered, … */
+  | { readonly kind: 'order'; readonly origin: string; readonly depth: number };
 
 /** Where an attempt was when its time ran out. `call` is the whole, from the worker's taking it. */
 export type Phase = 'body' | 'call' | 'connect' | 'headers';
@@ -48,6 +60,8 @@ export type Outcome =
       readonly excerpt: string;
       /** The body was cut at the pool's `max_response_size`. */
       readonly truncated: boolean;
+      /** The body as text, up to `max_response_size`; present where the job wanted it. */
+      readonly body?: string;
     }
   | { readonly kind: 'timed-out'; readonly phase: Phase; readonly durationMs: number }
   /** Nothing was sent: DNS, connect, TLS. `code` as Node names it (ECONNREFUSED, CERT_HAS_EXPIRED, …). */
@@ -96,6 +110,10 @@ export interface Job {
   readonly seenAt: string;
   /** What the handler's callbacks at delivery work on; absent where its module has none. */
   readonly message?: JobMessage;
+  /** The answer's body is wanted: something comes of it. */
+  readonly wantsBody?: true;
+  /** Where it goes instead of to its pool's origin. */
+  readonly origin?: string;
 }
 
 export interface JobMessage {

@@ -48,10 +48,12 @@ export class Exchange implements Due {
   #retryAfter: string | undefined;
   #bodyBytes = 0;
   #excerpt: Buffer | undefined;
+  readonly #body: Buffer[] | undefined;
 
   constructor(job: Job, around: ExchangeSurroundings, keeper?: AnswerKeeper) {
     this.#job = job;
     this.keeper = keeper;
+    this.#body = job.wantsBody === true ? [] : undefined;
     this.#around = around;
     this.#startedAt = around.clock.monotonic();
     this.dueAt = this.#startedAt + around.settings.callTimeoutMs;
@@ -107,6 +109,7 @@ export class Exchange implements Due {
   received(chunk: Buffer): void {
     this.#bodyBytes += chunk.length;
     this.#keep(chunk);
+    this.#body?.push(chunk);
     this.keeper?.body(chunk);
     if (this.#bodyBytes <= this.#around.settings.maxResponseBytes) {
       this.#enter('body');
@@ -161,6 +164,7 @@ export class Exchange implements Due {
       retryAfter: this.#retryAfter,
       excerpt: this.#excerpt === undefined ? '' : this.#excerpt.toString('utf8'),
       truncated,
+      ...(this.#body === undefined ? {} : { body: Buffer.concat(this.#body).toString('utf8') }),
     };
   }
 

@@ -93,7 +93,15 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const spool = await startSpool();
     const userAgent = `xmpp-event-pusher/${packageVersion()}`;
     const { drainTimeoutMs, callbacks: limits } = config;
-    const dispatcher = createDispatcher({ ...shared, ...partsOf(config, handlers), spool, userAgent, drainTimeoutMs, limits });
+    const dispatcher = createDispatcher({
+      ...shared,
+      ...partsOf(config, handlers),
+      spool,
+      userAgent,
+      drainTimeoutMs,
+      limits,
+      follow: () => undefined,
+    });
     const hooks = { ...shared, limits, watch, newId: () => nextId() as DeliveryId };
     const evaluator = createEvaluator({ ...hooks, handlers });
     const reviver = createReviver({ ...hooks, handlers: () => handlers });

@@ -200,7 +200,35 @@ export interface HandlerConfig {
   readonly holdMs: number;
   /** Age at which its deliveries are given up, ms; undefined: only the pool's `max_age`. */
   readonly ttlMs: number | undefined;
+  /** Who is asked before it pushes; undefined: nobody. */
+  readonly beforePush: BeforePushConfig | undefined;
+  /** What the answers to its pushes may order; undefined: nothing. */
+  readonly followUp: FollowUpConfig | undefined;
   readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** A business server that allows, withholds or changes a handler's pushes. */
+export interface BeforePushConfig {
+  /** `PoolConfig.id`. */
+  readonly pool: string;
+  /** Path and query on the pool's origin, prefix included. */
+  readonly requestPath: string;
+  /** How long an answer may take, ms, from the worker's taking the question. */
+  readonly timeoutMs: number;
+  /** What an answer that is none comes to: `continue` pushes as if nobody had been asked, `refuse` withholds. */
+  readonly onFailure: 'continue' | 'refuse';
+}
+
+/** What the answers of a backend may order. */
+export interface FollowUpConfig {
+  /** Where ordered requests may go: a host, `*.suffix`, an address or a CIDR, each with an optional `:port`. */
+  readonly allow: readonly string[];
+  /** How long a chain of orders may be. */
+  readonly maxDepth: number;
+  /** The bare JID that messages to users come from. */
+  readonly replyFrom: string | undefined;
+  /** The host of receivers that are given as local parts. */
+  readonly defaultHost: string | undefined;
 }
 
 /** A handler's `when`: every given key must hold; a list means any of its members. */

@@ -110,6 +110,8 @@ async function resolveCandidate(candidate: Candidate, around: HandlerSurrounding
     respectHints: handler.respect_hints,
     ordering: handler.ordering,
     holdMs: handler.hold,
+    beforePush: undefined,
+    followUp: undefined,
     ttlMs: handler.ttl,
     options: handler.options,
   }));

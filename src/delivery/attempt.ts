@@ -1,7 +1,7 @@
 /**
  * One attempt, from the moment a delivery is taken until its fate is known:
  *
- *   begin → toJob → (a pool thread sends it) → conclude → toSettlement → announce
+ *   begin → toJob → (a pool thread sends it) → conclude → toSettlement → announce (`announce.ts`)
  *
  * Every step is a function of what the step before gave; the dispatcher runs them and owns the waiting in between.
  */
@@ -9,7 +9,6 @@ import type { Job, Judgement, Outcome } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Claimed, Fate, Settlement } from '../spool/spool.ts';
-import type { EventSink } from '../telemetry/events.ts';
 import { classify, type StatusLists, type Verdict } from './classify.ts';
 import { decide, type Patience } from './decide.ts';
 
@@ -42,17 +41,26 @@ export function begin(delivery: Claimed, policy: DeliveryPolicy): Attempt {
   return { delivery, number: delivery.attempts + 1, policy };
 }
 
-/** What the pool thread needs; `key` names it between the two threads. `hasCallbacks`: its handler's module works on it there. */
-export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, rfc3339 }: Posting): Job {
+/** What the pool thread needs; `key` names it between the two threads. */
+export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, wantsBody, rfc3339 }: Posting): Job {
   const { id, handler, target, body, seenAt, context } = delivery;
-  const { method, path, headers, stanza } = target;
+  const { method, path, headers, stanza, errand } = target;
   const job = { key, id, attempt: number, method, path, headers, body, seenAt: rfc3339(seenAt) };
-  return hasCallbacks ? { ...job, message: { handler, stanza, context } } : job;
+  if (!hasCallbacks && !wantsBody && errand === undefined) return job;
+  return {
+    ...job,
+    ...(hasCallbacks ? { message: { handler, stanza, context } } : {}),
+    ...(wantsBody ? { wantsBody } : {}),
+    ...(errand?.kind === 'order' ? { origin: errand.origin } : {}),
+  };
 }
 
 export interface Posting {
   readonly key: number;
+  /** Its handler's module works on it in the thread. */
   readonly hasCallbacks: boolean;
+  /** Something comes of the answer. */
+  readonly wantsBody: boolean;
   readonly rfc3339: (at: EpochMs) => string;
 }
 
@@ -73,46 +81,22 @@ export function conclude(attempt: Attempt, reply: Reply, { now, random }: { read
   return { attempt, outcome, judgement, verdict, fate: decide(verdict, standing, policy), at: now };
 }
 
-/** What the spool is told: the fate, and the attempt for the record. */
-export function toSettlement({ attempt, outcome, judgement, fate, at }: Concluded): Pick<Settlement, 'attempt' | 'fate'> {
-  const record = { number: attempt.number, at, outcome };
-  return { fate, attempt: judgement === undefined ? record : { ...record, judgement } };
+/** What the spool is told: the fate, the attempt for the record, and what comes of it. */
+export function toSettlement({ attempt, outcome, judgement, fate, at }: Concluded, { spawn, stillBorn }: Offspring = childless): Ending {
+  const record = { number: attempt.number, at, outcome: withoutBody(outcome) };
+  return { fate, attempt: judgement === undefined ? record : { ...record, judgement }, spawn, stillBorn };
 }
 
-/** Tells what the attempt met, as soon as it is known. */
-export function announceAttempt(events: EventSink, { attempt, outcome, judgement, verdict, fate, at }: Concluded): void {
-  const { delivery, number, policy } = attempt;
-  events.emit('attempt.ended', {
-    id: delivery.id,
-    pool: delivery.pool,
-    handler: delivery.handler,
-    host: delivery.host,
-    attempt: number,
-    attemptsAllowed: policy.scheduleMs.length + 1,
-    outcome,
-    judgement,
-    accepted: verdict.kind === 'accepted',
-    ageMs: at - delivery.createdAt,
-    nextAt: fate.kind === 'retry' ? fate.notBefore : undefined,
-  });
-}
+export type Ending = Omit<Settlement, 'claimNext' | 'seq'>;
 
-/** Tells what has become of the delivery, once it is on disk. */
-export function announceFate(events: EventSink, delivery: Claimed, { fate, reason, at }: Told): void {
-  if (fate.kind === 'released') return;
-  const { id, pool, handler, host, createdAt } = delivery;
-  events.emit('delivery.settled', { id, pool, handler, host, disposition: fate.kind, reason, ageMs: at - createdAt });
-  if (fate.kind === 'retry' && fate.leaveLane) events.emit('delivery.left-lane', { id, pool, handler });
-}
+/** What an answer brings about. */
+export type Offspring = Pick<Settlement, 'spawn' | 'stillBorn'>;
 
-export interface Told {
-  readonly fate: Fate;
-  readonly reason: string;
-  readonly at: EpochMs;
-}
+export const childless: Offspring = Object.freeze({ spawn: [], stillBorn: [] });
 
-/** Why a delivery's fate is what it is: a dead one's reason, or what its attempt met. */
-export function reasonOf({ fate, verdict }: Concluded): string {
-  if (fate.kind === 'dead') return fate.reason;
-  return verdict.kind === 'accepted' ? '' : verdict.reason;
+/** The record keeps an excerpt. */
+function withoutBody(outcome: Outcome): Outcome {
+  if (outcome.kind !== 'answered' || outcome.body === undefined) return outcome;
+  const { body, ...rest } = outcome;
+  return rest;
 }

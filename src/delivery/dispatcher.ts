@@ -6,11 +6,13 @@ import type { Timers } from '../kit/timers.ts';
 import type { Claimed, Entry, NewDelivery, QueueDepth, Refused, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Admission } from './admission.ts';
+import { childless } from './attempt.ts';
 import { type Backlog, createBacklog } from './backlog.ts';
+import type { Follow } from './follow.ts';
 import { rulesOf } from './policy.ts';
 import { createPoolDispatcher, type PoolDispatcher } from './pool-dispatcher.ts';
 import { createPoolThreads } from './pool-threads.ts';
-import { fixedOf, type Served, sessionsOf, threadSettingsOf } from './served.ts';
+import { fixedOf, poolsOf, type Served, sessionsOf, threadSettingsOf } from './served.ts';
 import type { TestAnswer } from './test-sends.ts';
 import { createWaitingLine } from './waiting-line.ts';
 
@@ -23,6 +25,8 @@ export interface DispatcherOptions extends Served {
   /** Sent as `user-agent`. */
   readonly userAgent: string;
   readonly limits: Pick<CallbackLimits, 'timeoutMs'>;
+  /** What comes of answers. */
+  readonly follow: Follow;
   /** How long a pool that is replaced may wait for what is in flight, ms. */
   readonly drainTimeoutMs: number;
   /** The spool is gone: the service cannot go on. */
@@ -137,7 +141,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   async function giveBack({ seq }: Claimed): Promise<void> {
     try {
-      const { readyPools } = await spool.settle({ seq, fate: { kind: 'released' }, attempt: undefined, spawn: [], claimNext: false });
+      const { readyPools } = await spool.settle({ seq, fate: { kind: 'released' }, attempt: undefined, ...childless, claimNext: false });
       wake(readyPools);
     } catch (thrown) {
       options.onFailed(toError(thrown));
@@ -173,7 +177,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   function orphans(): readonly QueueDepth[] {
-    const isServed = ({ pool, handler }: QueueDepth) => served.handlers.some(({ name, pool: own }) => name === handler && own === pool);
+    const isServed = ({ pool, handler }: QueueDepth) =>
+      served.handlers.some((config) => config.name === handler && poolsOf(config).includes(pool));
     return spool.stats().depths.filter((queue) => queue.waiting > 0 && !isServed(queue));
   }
 

@@ -1,14 +1,22 @@
 import type { SessionHandler } from '../../pools/contract.ts';
 import type { HandlerConfig, PoolConfig } from '../config/config.ts';
+import type { NewDelivery } from '../spool/spool.ts';
 import type { DeliveryPolicy } from './attempt.ts';
+import { poolsOf } from './served.ts';
 
 /** What may change while a pool goes on. */
 export interface PoolRules {
+  /** Whose queues the pool serves. */
   readonly handlers: readonly string[];
-  readonly policyFor: (handler: string) => DeliveryPolicy;
-  /** Whether the handler's module works on its requests in the pool's threads. */
-  readonly hasCallbacks: (handler: string) => boolean;
+  readonly policyFor: (delivery: Work) => DeliveryPolicy;
+  /** Whether the handler's module works on the request in the pool's threads. */
+  readonly hasCallbacks: (delivery: Work) => boolean;
+  /** Whether something comes of the answer's body. */
+  readonly wantsBody: (delivery: Work) => boolean;
 }
+
+/** What says how a delivery is treated. */
+export type Work = Pick<NewDelivery, 'handler' | 'target'>;
 
 /** A delivery may outlive its handler's place in the configuration while it is under way; it holds its lane as by default. */
 const defaultHoldMs = 30_000;
@@ -17,14 +25,22 @@ const defaultHoldMs = 30_000;
 export function rulesOf(pool: PoolConfig, handlers: readonly HandlerConfig[], sessions: readonly SessionHandler[]): PoolRules {
   const { scheduleMs, jitter, maxAgeMs, accept, defer, refuse } = pool.retry;
   const plain: DeliveryPolicy = { scheduleMs, jitter, maxAgeMs, holdMs: defaultHoldMs, lists: { accept, defer, refuse } };
-  const own = handlers.filter((handler) => handler.pool === pool.id);
+  const own = handlers.filter((handler) => poolsOf(handler).includes(pool.id));
   const policies = new Map(
     own.map(({ name, holdMs, ttlMs }) => [name, { ...plain, holdMs, maxAgeMs: Math.min(maxAgeMs, ttlMs ?? maxAgeMs) }]),
   );
   const withCallbacks = new Set(sessions.map(({ name }) => name));
+  const withFollowUp = new Set(own.flatMap(({ name, followUp }) => (followUp === undefined ? [] : name)));
   return {
     handlers: [...policies.keys()],
-    policyFor: (handler) => policies.get(handler) ?? plain,
-    hasCallbacks: (handler) => withCallbacks.has(handler),
+    policyFor: ({ handler, target }) => (target.errand?.kind === 'ask' ? askedOnce : (policies.get(handler) ?? plain)),
+    hasCallbacks: ({ handler, target }) => target.errand === undefined && withCallbacks.has(handler),
+    wantsBody: ({ handler, target }) => target.errand?.kind === 'ask' || withFollowUp.has(handler),
   };
 }
+
+/** An ask is put once: whatever comes of it, the handler's `on_failure` has an answer to. It cannot grow too old. */
+const askedOnce: DeliveryPolicy = {
+  ...{ scheduleMs: [], jitter: 0, maxAgeMs: Number.POSITIVE_INFINITY, holdMs: Number.POSITIVE_INFINITY },
+  lists: { accept: [], defer: [], refuse: [] },
+};

@@ -9,11 +9,14 @@ import { createDeferred } from '../kit/deferred.ts';
 import type { Random } from '../kit/random.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { Timers } from '../kit/timers.ts';
-import type { Claimed, NewDelivery, Spool } from '../spool/spool.ts';
+import type { Claimed, Fate, NewDelivery, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { type Admission, createAdmission } from './admission.ts';
-import { type Attempt, announceAttempt, announceFate, begin, conclude, type Reply, reasonOf, toJob, toSettlement } from './attempt.ts';
+import { announceAttempt, announceEnding, announceFate } from './announce.ts';
+import { type Attempt, begin, childless, conclude, type Reply, toJob, toSettlement } from './attempt.ts';
 import { whenExpired } from './decide.ts';
+import type { Follow } from './follow.ts';
+import { placesFor } from './places.ts';
 import type { PoolRules } from './policy.ts';
 import { createPoolQueues } from './pool-queues.ts';
 import type { PoolThreadsCallbacks } from './pool-thread.ts';
@@ -35,6 +38,8 @@ export interface PoolDispatcherOptions {
   readonly random: Random;
   readonly timers: Timers;
   readonly events: EventSink;
+  /** What comes of answers. */
+  readonly follow: Follow;
   /** The backend says that it is gone for good (410), and the pool is to be paused then. */
   readonly onGone: () => void;
   /** Pools, perhaps others, gained ready deliveries. */
@@ -68,24 +73,15 @@ export interface HowToStop {
   readonly release: boolean;
 }
 
-/** One in a worker's hands and one at hand, so that no worker waits for the main thread's next turn. */
-const handedPerWorker = 2;
-
-/** The queues' bounds: enough to keep the workers busy over a commit, little enough to forget on a crash. */
-const placesPerWorker = 8;
-const fewestPlaces = 256;
-const bufferBytes = 16 * 1024 * 1024;
-
 export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispatcher {
   const { pool, clock, timers, events, random } = options;
-  const places = Math.max(fewestPlaces, pool.workers * placesPerWorker);
-  const handed = pool.workers * handedPerWorker;
+  const { places, bytes, handed } = placesFor(pool.workers);
   const retriesAtMost = Math.floor(handed * (1 - pool.firstAttemptShare));
   const throttle = createThrottle(pool.id, pool.rateLimit, events);
   const own = { ...options, pool: pool.id };
   const admission = createAdmission({ ...own, workers: pool.workers, config: pool.circuitBreaker, onShut: giveBack });
   const { handlers } = options.rules;
-  const queues = createPoolQueues({ ...own, handlers, admission, places, bytes: bufferBytes, onClaimed: pump, onNextAt: wakeAt });
+  const queues = createPoolQueues({ ...own, handlers, admission, places, bytes, onClaimed: pump, onNextAt: wakeAt });
   const wakeUps = createWakeUps({ ...options, throttle, admission }, wake);
   const threads = options.openThreads({ onOutcome, onLost });
   const settler = createSettler({ ...options, reserve, release: queues.release, onNext: put, onSettled });
@@ -112,11 +108,12 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   }
 
   function sendOrExpire(delivery: Claimed, now: number): void {
-    const policy = rules.policyFor(delivery.handler);
+    const policy = rules.policyFor(delivery);
     const at = clock.now();
     const fate = whenExpired(delivery, policy, at);
     if (fate !== undefined) {
-      void settler.settle(delivery, { fate, attempt: undefined }, () => announceFate(events, delivery, { fate, reason: fate.reason, at }));
+      const ending = { fate, attempt: undefined, ...childless };
+      void settler.settle(delivery, ending, () => announceFate(events, delivery, { fate, reason: fate.reason, at }));
       return;
     }
     throttle.take(now);
@@ -125,9 +122,9 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
 
   function send(attempt: Attempt): void {
     const key = underway.add(attempt);
-    const { handler } = attempt.delivery;
-    admission.handler(handler).began();
-    threads.send(toJob(attempt, { key, hasCallbacks: rules.hasCallbacks(handler), rfc3339 }));
+    const { delivery } = attempt;
+    admission.handler(delivery.handler).began();
+    threads.send(toJob(attempt, { key, hasCallbacks: rules.hasCallbacks(delivery), wantsBody: rules.wantsBody(delivery), rfc3339 }));
   }
 
   function onOutcome(key: number, reply: Reply): void {
@@ -143,13 +140,18 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     admission.heed(concluded);
     if (pool.pauseOnGone && reply.outcome.kind === 'answered' && reply.outcome.status === 410) options.onGone();
     announceAttempt(events, concluded);
-    const { fate, at } = concluded;
-    void settler.settle(delivery, toSettlement(concluded), () => {
-      announceFate(events, delivery, { fate, reason: reasonOf(concluded), at });
-      if (fate.kind === 'retry') wakeAt(fate.notBefore);
-      if (reply.judgement?.awaitsDisposition === true && fate.kind !== 'released') threads.disposed(key, fate.kind);
+    const sequel = options.follow(concluded);
+    const ending = sequel === undefined ? toSettlement(concluded) : sequel.then((come) => toSettlement({ ...concluded, ...come }, come));
+    void settler.settle(delivery, ending, (settled) => {
+      announceEnding(events, concluded, settled);
+      whenSettled(settled.fate, reply, key);
     });
     pump();
+  }
+
+  function whenSettled(fate: Fate, { judgement }: Reply, key: number): void {
+    if (fate.kind === 'retry') wakeAt(fate.notBefore);
+    if (judgement?.awaitsDisposition === true && fate.kind !== 'released') threads.disposed(key, fate.kind);
   }
 
   /** A handler was shut: others may have its places. */

@@ -9,6 +9,14 @@ export interface Served {
   readonly sessions: readonly SessionHandler[];
 }
 
+/** The pools that a handler has queues on: its own, and those that its errands go over. */
+export function poolsOf({ pool, beforePush, followUp }: HandlerConfig): readonly string[] {
+  return [pool, ...(beforePush === undefined ? [] : [beforePush.pool]), ...(followUp === undefined ? [] : [followUpPool])];
+}
+
+/** The built-in pool of what answers order. */
+export const followUpPool = 'follow_up';
+
 /** Those that work in the threads of this pool. */
 export function sessionsOf(pool: PoolConfig, { handlers, sessions }: Served): readonly SessionHandler[] {
   const own = new Set(handlers.filter((handler) => handler.pool === pool.id).map(({ name }) => name));

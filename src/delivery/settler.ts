@@ -1,12 +1,13 @@
 import { toError } from '../kit/errors.ts';
-import type { Claimed, Settlement, Spool } from '../spool/spool.ts';
+import type { Claimed, Spool } from '../spool/spool.ts';
+import { childless, type Ending } from './attempt.ts';
 
 /** Takes fates to the spool, and the lane's next from it. */
 export interface Settler {
   /** Fates that are not on disk yet. */
   readonly pending: number;
-  /** `tell` is called when it is on disk. */
-  settle(delivery: Claimed, how: Pick<Settlement, 'attempt' | 'fate'>, tell: () => void): Promise<void>;
+  /** `tell` is called when it is on disk. What it comes to may take its time: the place is kept. */
+  settle(delivery: Claimed, ending: Ending | Promise<Ending>, tell: (ending: Ending) => void): Promise<void>;
   /** Back to the spool as it was: another may claim it. */
   letGo(delivery: Claimed): Promise<void>;
 }
@@ -26,12 +27,13 @@ export interface SettlerParts {
 export function createSettler(parts: SettlerParts): Settler {
   let pending = 0;
 
-  async function settle(delivery: Claimed, how: Pick<Settlement, 'attempt' | 'fate'>, tell: () => void): Promise<void> {
+  async function settle(delivery: Claimed, eventual: Ending | Promise<Ending>, tell: (ending: Ending) => void): Promise<void> {
     const claimNext = delivery.lane !== null && parts.reserve(delivery);
     pending += 1;
     try {
-      const { next, readyPools } = await parts.spool.settle({ seq: delivery.seq, ...how, spawn: [], claimNext });
-      tell();
+      const ending = eventual instanceof Promise ? await eventual : eventual;
+      const { next, readyPools } = await parts.spool.settle({ seq: delivery.seq, ...ending, claimNext });
+      tell(ending);
       if (next !== undefined) parts.onNext(next);
       if (readyPools.length > 0) parts.onReady(readyPools);
     } catch (thrown) {
@@ -48,6 +50,6 @@ export function createSettler(parts: SettlerParts): Settler {
       return pending;
     },
     settle,
-    letGo: (delivery) => settle(delivery, { fate: { kind: 'released' }, attempt: undefined }, () => undefined),
+    letGo: (delivery) => settle(delivery, { fate: { kind: 'released' }, attempt: undefined, ...childless }, () => undefined),
   };
 }

@@ -33,11 +33,11 @@ export function createTestSends({ clock, post }: { readonly clock: Clock; post(j
 
   function send(delivery: NewDelivery, { policyFor, hasCallbacks }: PoolRules): Promise<TestAnswer> {
     lastKey -= 1; // those of deliveries count upwards
-    const policy = policyFor(delivery.handler);
+    const policy = policyFor(delivery);
     const answered = createDeferred<TestAnswer>();
     waiting.set(lastKey, { lists: policy.lists, answered });
     const attempt = begin({ ...delivery, ...untried }, policy);
-    post(toJob(attempt, { key: lastKey, hasCallbacks: hasCallbacks(delivery.handler), rfc3339 }));
+    post(toJob(attempt, { key: lastKey, hasCallbacks: hasCallbacks(delivery), wantsBody: false, rfc3339 }));
     return answered.promise;
   }
 

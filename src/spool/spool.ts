@@ -86,6 +86,8 @@ export interface Settlement {
   readonly attempt: AttemptRecord | undefined;
   /** Deliveries that come of it, in the same transaction. */
   readonly spawn: readonly NewDelivery[];
+  /** Dead letters that come of it: callbacks did not make deliveries of what was answered. */
+  readonly stillBorn: readonly StillBorn[];
   /** The caller would take the lane's next at once. */
   readonly claimNext: boolean;
 }

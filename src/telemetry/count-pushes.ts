@@ -35,7 +35,8 @@ export function countPushes(registry: MetricRegistry, { events, clock, hosts }: 
   registry.gauge('mod_event_pusher_http_failed_one', () => readSpirals(failed, (spiral) => spiral.one()));
   for (const series of [sent, failed, responseTime]) for (const host of hosts) series.at(host);
 
-  events.on('attempt.ended', ({ accepted, host, outcome }) => {
+  events.on('attempt.ended', ({ accepted, host, outcome, purpose }) => {
+    if (purpose !== 'push') return;
     const label = hostLabel(host);
     (accepted ? sent : failed).at(label).add();
     if (accepted) responseTime.at(label).observe(outcome.durationMs / 1000);

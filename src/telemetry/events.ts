@@ -14,6 +14,9 @@ export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' 
 /** How the gate answered. Bounded, since it is a label. */
 export type GateAnswered = 'allowed' | 'changed' | 'failed' | 'refused' | 'rejected';
 
+/** What a delivery is for: a push, a question that comes before one, or what a backend's answer ordered. */
+export type Purpose = 'ask' | 'order' | 'push';
+
 export interface Events {
   /** An archive no longer knows the last message that we saw in it: what it threw away meanwhile, if anything, was missed. */
   'archive.gap': { readonly attachment: string; readonly host: string };
@@ -23,6 +26,7 @@ export interface Events {
     readonly pool: string;
     readonly handler: string;
     readonly host: string;
+    readonly purpose: Purpose;
     readonly attempt: number;
     readonly attemptsAllowed: number;
     readonly outcome: Outcome;
@@ -67,6 +71,7 @@ export interface Events {
     readonly pool: string;
     readonly handler: string;
     readonly host: string;
+    readonly purpose: Purpose;
     readonly disposition: 'dead' | 'delivered' | 'retry';
     readonly reason: string;
     readonly ageMs: number;

@@ -16,7 +16,8 @@ export function countAsMongooseIm(registry: MetricRegistry, events: EventBus, ho
   const responseTime = registry.histogram('mod_event_pusher_http_sent_response_time', microsecondBuckets);
   for (const series of [sent, failed]) for (const host of hosts) series.at(host);
 
-  events.on('attempt.ended', ({ accepted, host, outcome }) => {
+  events.on('attempt.ended', ({ accepted, host, outcome, purpose }) => {
+    if (purpose !== 'push') return;
     const label = hostLabel(host);
     (accepted ? sent : failed).at(label).add();
     if (accepted) responseTime.at(label).observe(Math.round(outcome.durationMs * 1000));

@@ -134,8 +134,8 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
     const spawn = spawnLane < 4 ? [make(spawnLane, 1)] : [];
     const fate = wish.kind === 'retry' ? { ...wish, notBefore: model.acceptedAt(id) + wish.notBefore } : wish;
     const attempt = fate.kind === 'retry' ? answered((model.attemptsOf(id) ?? 0) + 1, 503) : undefined;
-    const expected = model.settle(id, { fate, attempt, spawn, claimNext });
-    const { next, readyPools } = await spool.settle({ seq: seqs.get(id) ?? 0, fate, attempt, spawn, claimNext });
+    const expected = model.settle(id, { fate, attempt, spawn, stillBorn: [], claimNext });
+    const { next, readyPools } = await spool.settle({ seq: seqs.get(id) ?? 0, fate, attempt, spawn, stillBorn: [], claimNext });
     if (next !== undefined) remember([next]);
     expect({ next: next?.id, readyPools: readyPools.toSorted() }).toEqual(expected);
   }

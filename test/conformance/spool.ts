@@ -245,6 +245,15 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await claimIds()).toEqual(['b']);
       });
 
+      test('buries what could not be made of an answer with the fate of what was answered', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a' }));
+        const stillBorn = [makeStillBorn({ id: 'b', detail: 'prepareBody threw' })];
+        await settle(seq, delivered, { spawn: [makeDelivery({ id: 'c' })], stillBorn });
+        expect(await claimIds()).toEqual(['c']);
+        expect(await spool.deadLetter(idOf('b'))).toMatchObject({ detail: 'prepareBody threw', packet: stillBorn[0]?.packet });
+        expect(depth()).toMatchObject({ waiting: 1, dead: 1 });
+      });
+
       test('refuses what is not claimed, and harms nothing', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a' }));
         await leave(makeDelivery({ id: 'b' }));

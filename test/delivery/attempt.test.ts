@@ -1,15 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Judgement, Outcome } from '../../pools/contract.ts';
-import {
-  announceAttempt,
-  announceFate,
-  begin,
-  conclude,
-  type DeliveryPolicy,
-  reasonOf,
-  toJob,
-  toSettlement,
-} from '../../src/delivery/attempt.ts';
+import { announceAttempt, announceEnding, announceFate } from '../../src/delivery/announce.ts';
+import { begin, conclude, type DeliveryPolicy, toJob, toSettlement } from '../../src/delivery/attempt.ts';
 import type { Claimed } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';
@@ -42,7 +34,7 @@ const answered = (status: number): Outcome => ({
   truncated: false,
 });
 
-const posting = { key: 77, hasCallbacks: false, rfc3339: (at: number) => `at ${at}` };
+const posting = { key: 77, hasCallbacks: false, wantsBody: false, rfc3339: (at: number) => `at ${at}` };
 
 test('makes a job of what the delivery asks for, and counts attempts from 1', () => {
   const job = toJob(begin(claimed({ attempts: 2 }), policy), posting);
@@ -58,11 +50,20 @@ test('makes a job of what the delivery asks for, and counts attempts from 1', ()
   });
 });
 
+test('an order goes to an origin of its own, and the body of its answer is wanted where something may come of it', () => {
+  const errand = { kind: 'order', origin: 'http://127.0.0.1:5984', depth: 1 } as const;
+  const attempt = begin(claimed({ target: { ...makeDelivery().target, errand } }), policy);
+  expect(toJob(attempt, { ...posting, wantsBody: true })).toMatchObject({ origin: 'http://127.0.0.1:5984', wantsBody: true });
+  expect(toJob(attempt, posting)).not.toHaveProperty('wantsBody');
+});
+
 test('settles with the outcome as it was met', () => {
   const concluded = conclude(begin(claimed(), policy), plainly(204), around);
   expect(toSettlement(concluded)).toEqual({
     fate: { kind: 'delivered' },
     attempt: { number: 1, at: now, outcome: answered(204) },
+    spawn: [],
+    stillBorn: [],
   });
 });
 
@@ -84,12 +85,31 @@ test.each<readonly [number, Partial<Events['attempt.ended']>, Partial<Events['de
   events.on('delivery.settled', (event) => told.push(event));
   const concluded = conclude(begin(claimed(), policy), plainly(status), around);
   announceAttempt(events, concluded);
-  announceFate(events, concluded.attempt.delivery, { fate: concluded.fate, reason: reasonOf(concluded), at: concluded.at });
-  const named = { id: 'd1', pool: 'pool', handler: 'push', host: 'localhost', ageMs: 40 };
+  announceEnding(events, concluded, toSettlement(concluded));
+  const named = { id: 'd1', pool: 'pool', handler: 'push', host: 'localhost', purpose: 'push', ageMs: 40 };
   expect(told).toEqual([
     { ...named, attempt: 1, attemptsAllowed: 3, outcome: answered(status), judgement: undefined, ...attempt },
     { ...named, ...settled },
   ]);
+});
+
+test('tells of what an answer brought about, and that a question is no push', () => {
+  const events = createEventBus();
+  const told: unknown[] = [];
+  for (const name of ['attempt.ended', 'delivery.settled'] as const) events.on(name, ({ purpose }) => told.push(purpose));
+  events.on('delivery.accepted', (event) => told.push(event));
+  const target = { ...makeDelivery().target, errand: { kind: 'ask', packet: '{}' } } as const;
+  const concluded = conclude(begin(claimed({ target }), policy), plainly(200), around);
+  announceAttempt(events, concluded);
+  announceEnding(events, concluded, toSettlement(concluded, { spawn: [makeDelivery({ pool: 'other' })], stillBorn: [] }));
+  expect(told).toEqual(['ask', 'ask', { pool: 'other', handler: 'push', host: 'localhost' }]);
+});
+
+test('a record keeps no body but its excerpt', () => {
+  const outcome = { ...answered(503), body: 'all of it' } as const;
+  const concluded = conclude(begin(claimed(), policy), { outcome, judgement: undefined }, around);
+  expect(toSettlement(concluded)).toMatchObject({ attempt: { outcome: answered(503) }, spawn: [], stillBorn: [] });
+  expect(toSettlement(concluded).attempt?.outcome).not.toHaveProperty('body');
 });
 
 test('tells when a delivery leaves its lane', () => {

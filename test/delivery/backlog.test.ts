@@ -55,7 +55,14 @@ test('refuse turns the newest away, and lets in again when there is room', async
   expect(await arrive('a')).toBe(false);
   expect(backlog.fullness).toContain('max_backlog (4)');
   const { claimed } = await spool.claim('pool', { handlers: ['push'], limit: 1, bytes: 1, now: Number.MAX_SAFE_INTEGER });
-  await spool.settle({ seq: claimed[0]?.seq ?? 0, fate: { kind: 'delivered' }, attempt: undefined, spawn: [], claimNext: false });
+  await spool.settle({
+    seq: claimed[0]?.seq ?? 0,
+    fate: { kind: 'delivered' },
+    attempt: undefined,
+    spawn: [],
+    stillBorn: [],
+    claimNext: false,
+  });
   expect(await arrive('b')).toBe(true);
   expect(told).toEqual(['refuse 1']);
 });

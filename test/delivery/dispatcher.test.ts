@@ -40,6 +40,7 @@ async function startRig(pools: readonly PoolConfig[], { storing }: { readonly st
   const dispatcher = createDispatcher({
     ...partsOf(pools),
     limits: { timeoutMs: 5000 },
+    follow: () => undefined,
     drainTimeoutMs: 1000,
     spool,
     clock: systemClock,

@@ -1,14 +1,22 @@
 import { expect, test } from 'vitest';
+import type { Errand } from '../../pools/contract.ts';
 import { rulesOf } from '../../src/delivery/policy.ts';
 import { makeHandler, makeHandlerConfig } from '../support/make-handler.ts';
 import { makePoolConfig } from '../support/make-pool.ts';
 
 const pool = makePoolConfig({ retry: { scheduleMs: [1, 2], jitter: 0.1, maxAgeMs: 1000, accept: [409], defer: [400], refuse: [404] } });
 
+const work = (handler: string, errand?: Errand) => ({
+  handler,
+  target: { kind: 'http', method: 'POST', path: '/', headers: [], ...(errand && { errand }) } as const,
+});
+const ask: Errand = { kind: 'ask', packet: '{}' };
+const order: Errand = { kind: 'order', origin: 'http://127.0.0.1:1', depth: 1 };
+
 test('takes the schedule and the lists from the pool, and hold from the handler', () => {
   const { policyFor } = rulesOf(pool, [makeHandlerConfig({ name: 'push', holdMs: 7 })], []);
   const lists = { accept: [409], defer: [400], refuse: [404] };
-  expect(policyFor('push')).toEqual({ scheduleMs: [1, 2], jitter: 0.1, maxAgeMs: 1000, holdMs: 7, lists });
+  expect(policyFor(work('push'))).toEqual({ scheduleMs: [1, 2], jitter: 0.1, maxAgeMs: 1000, holdMs: 7, lists });
 });
 
 test.each([
@@ -16,16 +24,43 @@ test.each([
   [400, 400],
   [5000, 1000],
 ])('with ttl %s and a max_age of 1000 a delivery ends at %i', (ttlMs, maxAgeMs) => {
-  expect(rulesOf(pool, [makeHandlerConfig({ name: 'push', ttlMs })], []).policyFor('push').maxAgeMs).toBe(maxAgeMs);
+  expect(rulesOf(pool, [makeHandlerConfig({ name: 'push', ttlMs })], []).policyFor(work('push')).maxAgeMs).toBe(maxAgeMs);
 });
 
 test('what is under way when its handler goes ends by the rules of its pool', () => {
-  expect(rulesOf(pool, [], []).policyFor('gone')).toMatchObject({ scheduleMs: [1, 2], maxAgeMs: 1000, holdMs: 30_000 });
+  expect(rulesOf(pool, [], []).policyFor(work('gone'))).toMatchObject({ scheduleMs: [1, 2], maxAgeMs: 1000, holdMs: 30_000 });
 });
 
 test('serves the handlers of its own pool, and knows which have callbacks at delivery', () => {
   const handlers = [makeHandlerConfig({ name: 'push' }), makeHandlerConfig({ name: 'other', pool: 'elsewhere' })];
   const rules = rulesOf(pool, handlers, [{ name: 'push', url: 'file:///m.mjs', opts: makeHandler({ name: 'push' }).opts }]);
   expect(rules.handlers).toEqual(['push']);
-  expect([rules.hasCallbacks('push'), rules.hasCallbacks('other')]).toEqual([true, false]);
+  expect([rules.hasCallbacks(work('push')), rules.hasCallbacks(work('other'))]).toEqual([true, false]);
+});
+
+test('serves the handlers that ask over it, and those whose orders go over it', () => {
+  const beforePush = { pool: pool.id, requestPath: '/ask', timeoutMs: 5000, onFailure: 'continue' } as const;
+  const followUp = { allow: [], maxDepth: 3, replyFrom: undefined, defaultHost: undefined };
+  const asking = makeHandlerConfig({ name: 'asking', pool: 'elsewhere', beforePush });
+  const ordered = makeHandlerConfig({ name: 'ordered', pool: 'elsewhere', followUp });
+  expect(rulesOf(pool, [asking, ordered], []).handlers).toEqual(['asking']);
+  expect(rulesOf(makePoolConfig({ id: 'follow_up' }), [asking, ordered], []).handlers).toEqual(['ordered']);
+});
+
+test('an ask is put once, whatever the pool says of retries, and its module has no part in it', () => {
+  const handler = makeHandlerConfig({ name: 'push' });
+  const rules = rulesOf(pool, [handler], [{ name: 'push', url: 'file:///m.mjs', opts: makeHandler({ name: 'push' }).opts }]);
+  expect(rules.policyFor(work('push', ask))).toMatchObject({ scheduleMs: [], maxAgeMs: Number.POSITIVE_INFINITY });
+  expect([rules.hasCallbacks(work('push', ask)), rules.hasCallbacks(work('push', order))]).toEqual([false, false]);
+});
+
+test('the answer to an ask is read, and that to a push or an order where the handler follows up', () => {
+  const followUp = { allow: [], maxDepth: 3, replyFrom: undefined, defaultHost: undefined };
+  const rules = rulesOf(pool, [makeHandlerConfig({ name: 'push' }), makeHandlerConfig({ name: 'follows', followUp })], []);
+  expect([work('push'), work('push', ask), work('follows'), work('follows', order)].map(rules.wantsBody)).toEqual([
+    false,
+    true,
+    true,
+    true,
+  ]);
 });

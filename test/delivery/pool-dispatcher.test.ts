@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { Sequel } from '../../src/delivery/follow.ts';
+import { createDeferred } from '../../src/kit/deferred.ts';
 import type { NewDelivery } from '../../src/spool/spool.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { startDeliveryRig } from '../support/delivery-rig.ts';
@@ -190,5 +192,40 @@ describe('stopping', () => {
     await rig.dispatcher.stop({ graceMs: 1000, release: false });
     expect(rig.threads.ended).toBe('stopped');
     expect(rig.timers.pending).toBe(0);
+  });
+});
+
+describe('what comes of an answer', () => {
+  const spawned = makeDelivery({ id: 'd2', lane: null });
+
+  test('is stored with the fate of what was answered, and goes on at once', async () => {
+    const rig = await startDeliveryRig({
+      follow: ({ attempt }) =>
+        attempt.delivery.id === 'd1' ? Promise.resolve({ fate: { kind: 'delivered' }, spawn: [spawned], stillBorn: [] }) : undefined,
+    });
+    await rig.accept(makeDelivery({ id: 'd1', lane: null }));
+    await rig.answer('d1', 503);
+    expect(rig.fates).toEqual(['d1 delivered']);
+    expect(rig.open()).toEqual(['d2']);
+    await rig.answer('d2', 200);
+    expect(rig.fates).toEqual(['d1 delivered', 'd2 delivered']);
+  });
+
+  test('may take its time: the lane waits, and the pool does not stop before it is on disk', async () => {
+    const come = createDeferred<Sequel>();
+    const rig = await startDeliveryRig({ follow: () => come.promise });
+    await rig.accept(...inLane('a', 'a1', 'a2'), ...inLane('b', 'b1'));
+    await rig.answer('a1', 200);
+    expect(rig.open()).toEqual(['b1']);
+    await rig.answer('b1', 200);
+    let stopped = false;
+    const stopping = rig.dispatcher.stop({ graceMs: 1000, release: false }).then(() => {
+      stopped = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([stopped, rig.fates]).toEqual([false, []]);
+    come.resolve({ fate: { kind: 'dead', reason: 'refused', detail: 'it said no' }, spawn: [], stillBorn: [] });
+    await stopping;
+    expect(rig.fates).toEqual(['a1 dead', 'b1 dead']);
   });
 });

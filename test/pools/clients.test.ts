@@ -24,6 +24,17 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     });
   });
 
+  test('gives the whole body to whom wants it, as far as max_response_size', async () => {
+    const body = Buffer.concat([Buffer.from('ä'), Buffer.alloc(3000, 'b')]);
+    await using target = await startTarget({ script: () => ({ kind: 'answer', body }) });
+    await using thread = serveHere(settingsFor(target, { maxResponseBytes: 3002 }));
+    expect(await thread.deliver(makeJob({ wantsBody: true }))).toMatchObject({ body: `ä${'b'.repeat(3000)}`, truncated: false });
+    expect(await thread.deliver(makeJob())).not.toHaveProperty('body');
+
+    await using tight = serveHere(settingsFor(target, { maxResponseBytes: 3001 }));
+    expect(await tight.deliver(makeJob({ wantsBody: true }))).toMatchObject({ status: 200, truncated: true });
+  });
+
   test('keeps the first KiB of a body, and replaces what is no UTF-8', async () => {
     const body = Buffer.concat([Buffer.from([0x61, 0xff]), Buffer.alloc(3000, 'b')]);
     await using target = await startTarget({ script: () => ({ kind: 'answer', body }) });

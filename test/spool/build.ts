@@ -53,7 +53,7 @@ export function makeEntry(deliveries: readonly NewDelivery[], rest: Partial<Entr
 }
 
 export function makeSettlement(seq: number, fate: Fate, rest: Partial<Settlement> = {}): Settlement {
-  return { seq, fate, attempt: undefined, spawn: [], claimNext: false, ...rest };
+  return { seq, fate, attempt: undefined, spawn: [], stillBorn: [], claimNext: false, ...rest };
 }
 
 /** An attempt that the backend answered with a status. */

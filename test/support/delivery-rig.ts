@@ -1,5 +1,6 @@
 import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { DeliveryPolicy } from '../../src/delivery/attempt.ts';
+import type { Follow } from '../../src/delivery/follow.ts';
 import { createPoolDispatcher, type PoolDispatcher, type PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { NewDelivery, Spool } from '../../src/spool/spool.ts';
@@ -37,6 +38,7 @@ export async function startDeliveryRig({
   pool = {},
   handlers = ['push'],
   hasCallbacks = false,
+  follow = () => undefined,
   policy = {},
   started = true,
   clock = createFakeClock(),
@@ -46,6 +48,7 @@ export async function startDeliveryRig({
   readonly pool?: Partial<PoolDispatcherOptions['pool']>;
   readonly handlers?: readonly string[];
   readonly hasCallbacks?: boolean;
+  readonly follow?: Follow;
   readonly policy?: Partial<DeliveryPolicy>;
   readonly started?: boolean;
   readonly clock?: ReturnType<typeof createFakeClock>;
@@ -61,11 +64,17 @@ export async function startDeliveryRig({
   const fates: string[] = [];
   events.on('delivery.settled', ({ id, disposition }: Events['delivery.settled']) => fates.push(`${id} ${disposition}`));
 
-  const rulesFor = (served: readonly string[]) => ({ handlers: served, policyFor: () => rules, hasCallbacks: () => hasCallbacks });
+  const rulesFor = (served: readonly string[]) => ({
+    handlers: served,
+    policyFor: () => rules,
+    hasCallbacks: () => hasCallbacks,
+    wantsBody: () => false,
+  });
   const dispatcher: PoolDispatcher = createPoolDispatcher({
     pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, pauseOnGone: false, rateLimit: undefined, ...pool },
     rules: rulesFor(handlers),
     paused: false,
+    follow,
     spool,
     openThreads: threads.openWith,
     clock,

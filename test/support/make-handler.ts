@@ -17,6 +17,8 @@ export function makeHandlerConfig(given: Partial<HandlerConfig> = {}): HandlerCo
     respectHints: false,
     ordering: 'conversation',
     holdMs: 30_000,
+    beforePush: undefined,
+    followUp: undefined,
     ttlMs: undefined,
     options: {},
     ...given,

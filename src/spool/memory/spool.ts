@@ -3,7 +3,7 @@ import { ServiceError } from '../../kit/errors.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { AttemptRecord } from '../dead-letter.ts';
+import type { AttemptRecord, StillBorn } from '../dead-letter.ts';
 import type { Claimed, Entry, NewDelivery, Settlement, Spool } from '../spool.ts';
 import { createCounts } from './counts.ts';
 import { createGraveyard } from './graveyard.ts';
@@ -23,10 +23,7 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
   function append({ deliveries, deadLetters, mark, claim, refused, revives }: Entry): readonly Claimed[] {
     if (revives !== undefined) operations.end(revives);
     const added = deliveries.map((delivery, index) => add(delivery, claim[index] === true));
-    for (const stillBorn of deadLetters) {
-      dead.buryStillBorn(stillBorn, clock.now());
-      counts.dead(stillBorn, 1);
-    }
+    for (const each of deadLetters) buryStillBorn(each);
     for (const each of refused) {
       dead.buryRefused(each, clock.now());
       counts.dead(each.delivery, 1);
@@ -40,6 +37,11 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
     return owed.add(delivery, { take, history: [] });
   }
 
+  function buryStillBorn(each: StillBorn): void {
+    dead.buryStillBorn(each, clock.now());
+    counts.dead(each, 1);
+  }
+
   function settle(settlement: Settlement): { next: Claimed | undefined; readyPools: readonly string[] } {
     const row = owed.claimed(settlement.seq);
     if (row === undefined) throw new ServiceError('SPOOL_FAILED', `delivery ${settlement.seq} is not claimed: it cannot be settled`);
@@ -48,6 +50,7 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
     const next = decideFate(row, settlement, readyPools);
     if (next?.place === 'ready') readyPools.add(next.delivery.pool);
     for (const delivery of settlement.spawn) if (add(delivery, false).place === 'ready') readyPools.add(delivery.pool);
+    for (const each of settlement.stillBorn) buryStillBorn(each);
     return { next: next?.place === 'claimed' ? asClaimed(next) : undefined, readyPools: [...readyPools] };
   }
 

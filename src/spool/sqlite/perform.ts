@@ -55,12 +55,13 @@ export function createPerformer(parts: PerformerParts): (command: Command, now: 
     return held.followed ? settledOf(owed.moveOn(held, claimNext), []) : null;
   }
 
-  function settle([, seq, fate, attempt, spawn, claimNext]: Settle, now: EpochMs): Settled {
+  function settle([, seq, { fate, attempt, spawn, stillBorn, claimNext }]: Settle, now: EpochMs): Settled {
     const held = owed.held(seq);
     if (held === undefined) return 'unclaimed';
     const moves = decideFate(held, { fate, attempt, now });
     const readyPools = fate.kind === 'retry' || fate.kind === 'released' ? [held.queue.pool] : [];
     const released = moves ? owed.moveOn(held, claimNext) : undefined;
+    for (const born of stillBorn) dead.buryStillBorn(born, now);
     return settledOf(released, [...readyPools, ...addAll(spawn)]);
   }
 

@@ -7,7 +7,7 @@ import type { EpochMs } from '../../kit/clock.ts';
 import type { ErrorCode } from '../../kit/errors.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import type { AttemptRecord, DeadFilter, DeadLetter, DeadReason, StillBorn } from '../dead-letter.ts';
-import type { Fate, QueueName, Wanted } from '../spool.ts';
+import type { QueueName, Settlement, Wanted } from '../spool.ts';
 
 /** A delivery, in the order of its columns; `target` is JSON text. */
 export type Row = readonly [
@@ -65,8 +65,13 @@ export type Command =
   | readonly [kind: 'purge-dead', filter: DeadFilter, after: DeadCursor]
   | readonly [kind: 'purge-queue', queue: QueueName, after: number]
   | readonly [kind: 'replay', step: ReplayStep]
-  | readonly [kind: 'settle', seq: number, fate: Fate, attempt: AttemptRecord | undefined, spawn: readonly Row[], claimNext: boolean]
+  | readonly [kind: 'settle', seq: number, ending: Ending]
   | readonly [kind: 'shed', pool: string, count: number, detail: string];
+
+/** The fate of a claimed delivery, and what comes of it. */
+export interface Ending extends Pick<Settlement, 'attempt' | 'claimNext' | 'fate' | 'stillBorn'> {
+  readonly spawn: readonly Row[];
+}
 
 /** What an entry leaves behind. */
 type Leavings = readonly [rows: readonly Row[], take: readonly boolean[], stillBorn: readonly StillBorn[], mark: Mark | undefined];

@@ -72,15 +72,15 @@ export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, 
     return group.ask(['append-and-bury', rows, claim, deadLetters, mark, refusedRows, revives], decode);
   }
 
-  function settle({ seq, fate, attempt, spawn, claimNext }: Settlement): ReturnType<Spool['settle']> {
+  function settle({ seq, fate, attempt, spawn, stillBorn, claimNext }: Settlement): ReturnType<Spool['settle']> {
     const decode = (settled: Settled) => {
       if (settled === 'unclaimed') throw new ServiceError('SPOOL_FAILED', `delivery ${seq} is not claimed: it cannot be settled`);
       const [next, readyPools] = settled ?? [undefined, []];
       return { next: next && claimedOf(next), readyPools };
     };
-    return fate.kind === 'delivered' && spawn.length === 0
+    return fate.kind === 'delivered' && spawn.length === 0 && stillBorn.length === 0
       ? group.ask(['delivered', seq, claimNext], decode)
-      : group.ask(['settle', seq, fate, attempt, spawn.map(rowOf), claimNext], decode);
+      : group.ask(['settle', seq, { fate, attempt, spawn: spawn.map(rowOf), stillBorn, claimNext }], decode);
   }
 
   return {

@@ -1,0 +1,13 @@
+import type { Fate } from '../spool/spool.ts';
+import type { Concluded, Offspring } from './attempt.ts';
+
+/** What an attempt comes to where its answer brings something about: all of it is stored in one transaction. */
+export interface Sequel extends Offspring {
+  readonly fate: Fate;
+}
+
+/**
+ * Asked about every attempt that has ended and was not lost with its thread. Undefined: nothing comes of its answer, as
+ * for nearly all. It must not reject: what goes wrong is a fate, too.
+ */
+export type Follow = (concluded: Concluded) => Promise<Sequel> | undefined;
