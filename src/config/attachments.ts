@@ -1,4 +1,5 @@
-import type { Attachment, ComponentAttachment, HttpAttachment } from './config.ts';
+import type { Attachment, ComponentAttachment, ExitsAttachment, HttpAttachment } from './config.ts';
+import { readExits, settleSenders } from './descriptors.ts';
 import { isLoopback } from './loopback.ts';
 import type { Reading } from './reading.ts';
 import { attachmentSchema, type ComponentSection, componentSchema, type HttpSection, httpSchema } from './schema/attachment.ts';
@@ -6,7 +7,11 @@ import { rateLimitOf } from './schema/rate-limit.ts';
 import { isTable, type Path, showPath } from './table.ts';
 
 /** Reads `[attach.*]`. `generalHosts` are the hosts of an attachment that names none; undefined when they have mistakes. */
-export function readAttachments(value: unknown, generalHosts: readonly string[] | undefined, reading: Reading): readonly Attachment[] {
+export async function readAttachments(
+  value: unknown,
+  generalHosts: readonly string[] | undefined,
+  reading: Reading,
+): Promise<readonly Attachment[]> {
   if (value === undefined) return [];
   if (!isTable(value)) {
     reading.mistake(['attach'], { expected: 'tables: [attach.NAME]' });
@@ -15,7 +20,7 @@ export function readAttachments(value: unknown, generalHosts: readonly string[] 
 
   const attachments: Attachment[] = [];
   for (const [name, entry] of Object.entries(value)) {
-    const attachment = isOfLaterVersion(entry, ['attach', name], reading) ? undefined : readOne(name, entry, reading);
+    const attachment = isOfLaterVersion(entry, ['attach', name], reading) ? undefined : await readOne(name, entry, reading);
     if (attachment === undefined) continue;
     attachments.push({ ...attachment, hosts: [...new Set(attachment.hosts ?? generalHosts ?? [])] });
     if (attachment.hosts === undefined && generalHosts?.length === 0) {
@@ -23,7 +28,7 @@ export function readAttachments(value: unknown, generalHosts: readonly string[] 
     }
   }
   checkTogether(attachments, reading);
-  return attachments;
+  return settleSenders(attachments, reading);
 }
 
 function isOfLaterVersion(entry: unknown, path: Path, reading: Reading): boolean {
@@ -36,7 +41,11 @@ function isOfLaterVersion(entry: unknown, path: Path, reading: Reading): boolean
 /** An attachment that may yet have to be given the hosts of all. */
 type Read<A extends Attachment> = Omit<A, 'hosts'> & { readonly hosts: readonly string[] | undefined };
 
-function readOne(name: string, entry: unknown, reading: Reading): Read<ComponentAttachment> | Read<HttpAttachment> | undefined {
+async function readOne(
+  name: string,
+  entry: unknown,
+  reading: Reading,
+): Promise<Read<ComponentAttachment> | Read<ExitsAttachment> | Read<HttpAttachment> | undefined> {
   const path = ['attach', name];
   const type = reading.read(attachmentSchema, entry, path)?.type;
   switch (type) {
@@ -45,6 +54,7 @@ function readOne(name: string, entry: unknown, reading: Reading): Read<Component
       return section && componentOf(name, section);
     }
     case 'http': {
+      if (isTable(entry) && 'descriptors' in entry) return await readExits(name, entry, reading);
       const section = reading.read(httpSchema, entry, path);
       return section && httpOf(name, section, reading);
     }

@@ -4,6 +4,10 @@
  */
 import type { PoolTls } from '../../pools/contract.ts';
 import type { Secret } from '../kit/secret.ts';
+import type { ExitsAttachment } from './exits.ts';
+
+export type { Credential, ScryptHash } from './credential.ts';
+export type { BuiltinUnit, Descriptor, ExitsAttachment, Listener, UserModule } from './exits.ts';
 
 export interface Config {
   /** The file it came from, absolute. */
@@ -29,7 +33,7 @@ export interface Config {
 
 export type LogLevel = 'debug' | 'error' | 'fatal' | 'info' | 'silent' | 'warn';
 
-export type Attachment = ComponentAttachment | HttpAttachment;
+export type Attachment = ComponentAttachment | ExitsAttachment | HttpAttachment;
 
 export interface ComponentAttachment {
   readonly type: 'component';

@@ -26,7 +26,7 @@ export async function loadConfig(file: string, env: Environment): Promise<Config
 
   reading.read(rootSchema, value, []);
   const general = reading.read(generalSchema, value['general'] ?? {}, ['general']);
-  const attachments = readAttachments(value['attach'], general?.hosts, reading);
+  const attachments = await readAttachments(value['attach'], general?.hosts, reading);
   const hosts = [...new Set([...(general?.hosts ?? []), ...attachments.flatMap((attachment) => attachment.hosts)])];
   const hostConfigs = readHostConfigs(value['host_config'], reading.mistakes.length === 0 ? hosts : undefined, reading);
   const pools = await readPools(value['outgoing_pools'], { hosts, hostConfigs }, reading);
