@@ -8,11 +8,12 @@ import { createAdmin } from './admin/server.ts';
 import type { Config } from './config/config.ts';
 import { createReloader } from './config/reloader.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
+import { createModuleCaller } from './hooks/call-module.ts';
 import { createEvaluator } from './hooks/evaluate.ts';
 import { withFreshModules } from './hooks/fresh-modules.ts';
 import type { LoadedHandler } from './hooks/handler.ts';
 import { createIntake } from './hooks/intake.ts';
-import { loadHandlers } from './hooks/load.ts';
+import { loadExits, loadHandlers } from './hooks/load.ts';
 import { createReviver } from './hooks/revive.ts';
 import { wantOf } from './hooks/want.ts';
 import { type CallbackWatch, unwatched } from './hooks/watch.ts';
@@ -85,6 +86,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     subscribeLog(events, log);
     for (const text of config.notices) events.emit('notice', { text });
     let handlers = await loadHandlers(config.handlers);
+    const modules = await loadExits(config.attachments);
 
     const spool = await startSpool();
     const userAgent = `xmpp-event-pusher/${packageVersion()}`;
@@ -101,6 +103,9 @@ export function createService(config: Config, options: ServiceOptions): Service 
       want: wantOf(handlers),
       newPacketId: () => nextId() as PacketId,
       readJid: createJidReader({ size: 10_000 }),
+      modules,
+      callModule: createModuleCaller({ ...shared, watch, timeoutMs: limits.timeoutMs }),
+      checks: () => health.checks(),
     });
     const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver });
 

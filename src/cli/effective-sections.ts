@@ -1,5 +1,6 @@
 import type { Attachment, ComponentAttachment, Config, HandlerConfig, HttpAttachment, ListenConfig, PoolConfig } from '../config/config.ts';
 import { createMask } from '../config/mask.ts';
+import { exitsSections } from './exits-sections.ts';
 import { durationText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
 import { withoutSecrets } from './without-secrets.ts';
 
@@ -8,7 +9,7 @@ export function effectiveSections(config: Config): readonly TomlSection[] {
   const mask = createMask(config.redacted);
   const sections: readonly TomlSection[] = [
     { title: '[general]', entries: { hosts: config.hosts, loglevel: config.logLevel } },
-    ...config.attachments.map(attachmentSection),
+    ...config.attachments.flatMap(attachmentSections),
     ...config.pools.map(poolSection),
     ...config.handlers.map((handler) => handlerSection(handler, mask)),
     ...serviceSections(config),
@@ -16,11 +17,18 @@ export function effectiveSections(config: Config): readonly TomlSection[] {
   return sections.map((section) => ({ ...section, entries: withoutSecrets(section.entries, mask) }));
 }
 
-function attachmentSection(attachment: Attachment): TomlSection {
-  return {
-    title: `[attach.${tomlKey(attachment.name)}]`,
-    entries: attachment.type === 'component' ? componentEntries(attachment) : httpEntries(attachment),
-  };
+function attachmentSections(attachment: Attachment): readonly TomlSection[] {
+  const title = `[attach.${tomlKey(attachment.name)}]`;
+  switch (attachment.type) {
+    case 'component':
+      return [{ title, entries: componentEntries(attachment) }];
+    case 'exits':
+      return exitsSections(attachment);
+    case 'http':
+      return [{ title, entries: httpEntries(attachment) }];
+    default:
+      return attachment satisfies never;
+  }
 }
 
 function componentEntries(attachment: ComponentAttachment): TomlSection['entries'] {

@@ -10,7 +10,9 @@ export interface ScryptHash {
   readonly log2Cost: number;
   readonly blockSize: number;
   readonly parallelization: number;
-  readonly salt: Buffer;
+  /** Base64. */
+  readonly salt: string;
+  /** Base64. */
   readonly key: Secret;
 }
 
@@ -29,6 +31,6 @@ export function readCredential(user: string, written: string): Credential | unde
   const [log2Cost, blockSize, parallelization] = [Number(ln), Number(r), Number(p)];
   const costsTooMuch = 128 * 2 ** log2Cost * blockSize > maxMemoryBytes || parallelization > 16;
   if (key === '' || log2Cost < 1 || blockSize < 1 || parallelization < 1 || costsTooMuch) return undefined;
-  const hash = { log2Cost, blockSize, parallelization, salt: Buffer.from(salt, 'base64'), key: new Secret(key) };
+  const hash = { log2Cost, blockSize, parallelization, salt, key: new Secret(key) };
   return { kind: 'scrypt', user, hash };
 }

@@ -147,7 +147,11 @@ interface UserLine {
 }
 
 async function readUsers({ users, users_file: file }: ExitsSection, path: Path, reading: Reading): Promise<readonly Credential[]> {
-  const entries: UserLine[] = Object.entries(users).map(([user, password]) => ({ user, password: password.reveal(), at: [...path, 'users', user] }));
+  const entries: UserLine[] = Object.entries(users).map(([user, password]) => ({
+    user,
+    password: password.reveal(),
+    at: [...path, 'users', user],
+  }));
   if (file !== undefined) entries.push(...(await readUsersFile(file, [...path, 'users_file'], reading)));
 
   const credentials = new Map<string, Credential>();

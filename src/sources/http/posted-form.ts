@@ -55,7 +55,7 @@ function check(found: ReadonlyMap<string, string>): ReadForm {
 }
 
 /** XML 1.0 §2.2. */
-const notInXml = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
+export const notInXml = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 function problem(text: string): ReadForm {
   return { kind: 'problem', text };
