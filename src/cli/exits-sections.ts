@@ -21,13 +21,14 @@ export function exitsSections(attachment: ExitsAttachment): readonly TomlSection
     },
   };
   const users: TomlSection = { title: `[${title}.users]`, entries: Object.fromEntries(attachment.users.map(userEntry)) };
-  const tacs: TomlSection = { title: `[${title}.tacs]`, entries: Object.fromEntries(attachment.descriptors.map(tacEntry)) };
+  const tacs: TomlSection = { title: `[${title}.tacs]`, entries: Object.fromEntries(attachment.descriptors.flatMap(tacEntries)) };
   const tables = [tacs, users].filter(({ entries }) => Object.keys(entries).length > 0);
   return [main, ...tables, ...attachment.descriptors.map((descriptor) => descriptorSection(`[[${title}.descriptors]]`, descriptor))];
 }
 
-function tacEntry({ tac, unit }: Descriptor): readonly [string, string] {
-  return [tac, unit.name];
+/** A built-in unit needs no TAC but its name. */
+function tacEntries({ tac, unit }: Descriptor): readonly (readonly [string, string])[] {
+  return tac === unit.name ? [] : [[tac, unit.name]];
 }
 
 function userEntry({ user }: Credential): readonly [string, string] {

@@ -123,6 +123,7 @@ function checkTogether(attachments: readonly Attachment[], reading: Reading): vo
         hint: `for example "pusher.${attachment.domain}"`,
       });
     }
+    if (attachment.type === 'exits') continue; // it serves no host: it only names senders there
     for (const host of attachment.hosts) {
       const owner = owners.get(host);
       if (owner !== undefined) {

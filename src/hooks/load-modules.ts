@@ -1,7 +1,7 @@
 import { importProblem } from '../../pools/import-problem.ts';
 import { ServiceError } from '../kit/errors.ts';
 
-/** A function of a user's, as unknown as what it takes and gives. */
+/** A user's function: what it takes and gives is not known here. */
 export type UserFunction = (given: unknown) => unknown;
 
 /** A module that must export a function by default, and where the configuration names it. */

@@ -63,6 +63,7 @@ function timeCallbacks(registry: MetricRegistry, events: EventBus): void {
     failures.at(handler, callback);
   });
   events.on('callback.failed', ({ handler, callback }) => failures.at(handler, callback).add());
+  events.on('exit.failed', ({ attachment, descriptor, by }) => failures.at(`${attachment}/${descriptor}`, by).add());
 }
 
 function timeCommits(registry: MetricRegistry, events: EventBus): void {

@@ -56,8 +56,15 @@ export interface Events {
     readonly reason: string;
     readonly ageMs: number;
   };
-  /** An exit or a program unit of the user's threw, missed its deadline, or (an exit) ended the service; nothing came of the request. */
-  'exit.failed': { readonly attachment: string; readonly descriptor: string; readonly by: 'exit' | 'unit'; readonly error: Error };
+  /** A request was ended by an exit's return code, or by what an exit or a program unit threw; `text` is what the client was told. */
+  'exit.failed': {
+    readonly attachment: string;
+    readonly descriptor: string;
+    readonly by: 'exit' | 'unit';
+    readonly text: string;
+    /** Undefined: the exit has returned that code. */
+    readonly error: Error | undefined;
+  };
   /** A backend asked for patience (429): nothing of this handler is sent to this pool before `until`. */
   'handler.paused': { readonly pool: string; readonly handler: string; readonly until: EpochMs };
   /** A JID could not be prepared and was passed on as it is. */

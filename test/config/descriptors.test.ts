@@ -81,6 +81,11 @@ describe('descriptors', () => {
     expect(descriptors).toHaveLength(2);
   });
 
+  test('may name senders at hosts that another attachment serves', async () => {
+    const { attachments } = await load(`${attachment}${front.replace('web.example', 'localhost')}${descriptor()}`);
+    expect(attachments.map(({ hosts }) => hosts)).toEqual([['localhost'], ['localhost']]);
+  });
+
   test('do not change what an attachment without them is', async () => {
     expect((await load(front)).attachments).toMatchObject([{ type: 'http', path: '/', maxBodyBytes: 65_536 }]);
   });

@@ -107,8 +107,8 @@ export function createExitsSource(options: ExitsOptions): Source {
   function tellTrouble(end: ServiceEnd, descriptor: string): void {
     if (end.kind === 'refused') events.emit('packet.skipped', { attachment: name, reason: end.refusal.reason });
     if (end.kind !== 'failed') return;
-    const { by, text, error = new Error(`it returned ${text}`) } = end;
-    events.emit('exit.failed', { attachment: name, descriptor, by, error });
+    const { by, text, error } = end;
+    events.emit('exit.failed', { attachment: name, descriptor, by, text, error });
   }
 
   function tell(state: AttachmentState, reason: string): void {
