@@ -5,7 +5,6 @@
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { finished } from 'node:stream/promises';
 import type { PacketId } from '../../../pools/contract.ts';
 import type { HttpAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
@@ -26,6 +25,7 @@ import { overloaded, type Refusal, type SkipReason, sendAnswer, strangers } from
 import { createDoor } from './door.ts';
 import { type PostedForm, readForm } from './posted-form.ts';
 import { postedStanza } from './posted-stanza.ts';
+import { skipBody } from './read-body.ts';
 
 export interface HttpOptions {
   readonly attachment: HttpAttachment;
@@ -64,7 +64,7 @@ export function createHttpSource(options: HttpOptions): Source {
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const refusal = door(request);
     const isStranger = refusal !== undefined && strangers.has(refusal.reason);
-    if (isStranger) await skipped(request);
+    if (isStranger) await skipBody(request);
     const answer = refusal ?? (await take(request));
     if (answer === undefined) return;
     if ('reason' in answer) skip(answer.reason);
@@ -151,11 +151,6 @@ export function createHttpSource(options: HttpOptions): Source {
     renewWant: () => undefined, // MongooseIM posts what its own module chooses
     ...createLifecycle({ start, stop }),
   };
-}
-
-/** Reads what nobody wants to its end: closed before that, a connection is reset, and the answer may be lost. */
-async function skipped(request: IncomingMessage): Promise<void> {
-  await finished(request.resume()).catch(() => undefined); // reset, or too slow
 }
 
 /** As long as its `content-length` says, which the parser sees to. Undefined: the client went away before its end. */

@@ -19,11 +19,11 @@ import { createFlow } from '../../flow.ts';
 import type { Outbox } from '../../outbox.ts';
 import type { Source } from '../../source.ts';
 import { overloaded, type Refusal, strangers } from '../answer.ts';
+import { readBody, skipBody } from '../read-body.ts';
 import { type Admitted, createDoor, tooLarge } from './door.ts';
 import { createListeners } from './listeners.ts';
 import type { ModuleCaller, UserModules } from './module-call.ts';
 import { createPrograms } from './programs.ts';
-import { readBody } from './read-body.ts';
 import { receive } from './receive.ts';
 import { plainReply, type Reply, sendReply } from './reply.ts';
 import { runService, type ServiceEnd } from './run-service.ts';
@@ -62,12 +62,12 @@ export function createExitsSource(options: ExitsOptions): Source {
 
   async function serve(request: IncomingMessage, response: ServerResponse, listener: string): Promise<void> {
     const admission = await door(request, listener);
+    if (admission.kind === 'refused') await skipBody(request);
     const end: ServiceEnd | undefined = admission.kind === 'refused' ? admission : await take(request, admission, listener);
     if (end === undefined) return;
     tellTrouble(end, admission.kind === 'admitted' ? admission.descriptor.name : '');
     const isStranger = end.kind === 'refused' && strangers.has(end.refusal.reason);
-    if (!request.complete) request.resume(); // nobody wants it, but a connection that is closed before its end is reset
-    sendReply(response, replyOf(end), { last: isStranger || stopping || !request.complete });
+    sendReply(response, replyOf(end), { last: isStranger || stopping });
   }
 
   /** Undefined: the client has gone. */
@@ -120,7 +120,12 @@ export function createExitsSource(options: ExitsOptions): Source {
     listeners: attachment.listeners,
     limits,
     timers,
-    serve: (request, response, listener) => void serve(request, response, listener),
+    serve: (request, response, listener) => {
+      serve(request, response, listener).catch((thrown: unknown) => {
+        response.destroy(); // a fault of ours: nobody is kept waiting for it
+        throw thrown;
+      });
+    },
     opened: (listener, address) => events.emit('notice', { text: `attachment ${name} takes requests at ${address} (${listener})` }),
   });
 
