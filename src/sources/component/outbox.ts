@@ -27,6 +27,8 @@ export interface ComponentOutbox extends Outbox {
   attached(outlet: Outlet): void;
   /** The stream is gone. */
   detached(): void;
+  /** No stream will come any more: what waits is told so. */
+  close(): void;
   /** Whether a stanza is about what was sent; then it is nothing for a feed. */
   takes(stanza: Stanza): boolean;
 }
@@ -50,15 +52,16 @@ const notInXml = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 export function createComponentOutbox({ domain, pingTo, readJid, timers }: ComponentOutboxOptions): ComponentOutbox {
   const pending = new Map<string, Pending>();
   let outlet: Outlet | undefined;
+  let closed = false;
 
   function send(message: OutgoingMessage, { withinMs = defaultWithinMs } = {}): Promise<Sent> {
     const refusal = refusalOf(message);
     if (refusal !== undefined) return Promise.resolve({ kind: 'refused', reason: refusal });
-    if (pending.size >= maxPending) return Promise.resolve({ kind: 'unsent' });
+    if (closed || pending.size >= maxPending) return Promise.resolve({ kind: 'unsent' });
 
     return new Promise((resolve) => {
       const { id } = message;
-      const callOff = timers.after(withinMs, () => sent.settle({ kind: sent.written ? 'unconfirmed' : 'unsent' }));
+      const callOff = timers.after(withinMs, () => giveUp(sent));
       const sent: Pending = {
         xml: toXml(stanzaOf(message)),
         domain: readJid(message.to).jid.server,
@@ -72,6 +75,10 @@ export function createComponentOutbox({ domain, pingTo, readJid, timers }: Compo
       pending.set(id, sent);
       write(id, sent);
     });
+  }
+
+  function giveUp(message: Pending): void {
+    message.settle({ kind: message.written ? 'unconfirmed' : 'unsent' });
   }
 
   /** Why it cannot be sent at all. */
@@ -122,6 +129,10 @@ export function createComponentOutbox({ domain, pingTo, readJid, timers }: Compo
     },
     detached: () => {
       outlet = undefined;
+    },
+    close: () => {
+      closed = true;
+      for (const message of pending.values()) giveUp(message);
     },
     takes: (stanza) => answered(stanza) || bounced(stanza),
   };

@@ -220,13 +220,19 @@ describe('who must not ask', () => {
   });
 });
 
-test('a connection is kept for the next request, and a HEAD has no body', async () => {
+test('a connection is kept for the next request', async () => {
   await using front = await startExitsSource({ unit: ({ mput }) => mput('x') });
   using client = await openHttpConnection(front.ports()[0] ?? 0);
   client.send(requestBytes({}));
   expect((await client.answer())?.body).toBe('x\n');
   client.send(Buffer.concat([requestBytes({}), requestBytes({})]));
   expect([(await client.answer())?.body, (await client.answer())?.body]).toEqual(['x\n', 'x\n']);
+});
+
+test('a HEAD is answered as a GET, without its body', async () => {
+  await using front = await startExitsSource({ descriptor: { path: '/status', unit: { kind: 'builtin', name: 'STATUS' } } });
+  const answer = await fetch(`http://127.0.0.1:${front.ports()[0]}/status`, { method: 'HEAD' });
+  expect([answer.status, Number(answer.headers.get('content-length')) > 0, await answer.text()]).toEqual([200, true, '']);
 });
 
 test('a listener whose address is in use is told of, and the others do not stay open', async () => {
