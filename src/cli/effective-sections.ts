@@ -1,7 +1,7 @@
 import type { Attachment, ComponentAttachment, Config, HandlerConfig, HttpAttachment, ListenConfig, PoolConfig } from '../config/config.ts';
 import { createMask } from '../config/mask.ts';
 import { exitsSections } from './exits-sections.ts';
-import { durationText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
+import { durationText, hostText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
 import { withoutSecrets } from './without-secrets.ts';
 
 /** The configuration as the tables of a file that says everything, defaults included. Holds no secret. */
@@ -175,9 +175,4 @@ function serviceSections({ callbacks, spool, admin, metrics, drainTimeoutMs }: C
 
 function listenText({ host, port }: Pick<ListenConfig, 'host' | 'port'>): string {
   return `${hostText(host)}:${port}`;
-}
-
-/** An IPv6 address stands in brackets before a port. */
-function hostText(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -1,5 +1,5 @@
 import type { Credential, Descriptor, ExitsAttachment } from '../config/config.ts';
-import { durationText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
+import { durationText, hostText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
 
 /** An attachment with descriptors, as the tables of a file that says everything. */
 export function exitsSections(attachment: ExitsAttachment): readonly TomlSection[] {
@@ -46,8 +46,4 @@ function descriptorSection(title: string, { name, path, tac, exit, convertText, 
     bcamappl: listener ?? '*ALL',
   };
   return { title, entries };
-}
-
-function hostText(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -8,6 +8,7 @@
 import type { Stanza } from '../../../pools/contract.ts';
 import type { Timers } from '../../kit/timers.ts';
 import type { JidReader } from '../../packet/jid.ts';
+import { isXmlText } from '../../packet/xml/characters.ts';
 import { element, findChild, toXml } from '../../packet/xml/element.ts';
 import type { Outbox, OutgoingMessage, Sent } from '../outbox.ts';
 import type { Outlet } from './feed.ts';
@@ -46,8 +47,6 @@ const defaultWithinMs = 10_000;
 /** So many messages may be on their way at once. */
 const maxPending = 1000;
 const pingPrefix = 'sent-';
-/** XML 1.0 §2.2. */
-const notInXml = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 export function createComponentOutbox({ domain, pingTo, readJid, timers }: ComponentOutboxOptions): ComponentOutbox {
   const pending = new Map<string, Pending>();
@@ -89,7 +88,7 @@ export function createComponentOutbox({ domain, pingTo, readJid, timers }: Compo
     if (!sender.prepared || sender.jid.server !== domain) return `${from} is no sender here: it must be ${domain}, or a name at it`;
     if (!receiver.prepared) return `${to} is no JID`;
     if (receiver.jid.server === domain) return `${to} is ourselves`;
-    return notInXml.test(body) ? 'the text has a character that XML cannot carry' : undefined;
+    return isXmlText(body) ? undefined : 'the text has a character that XML cannot carry';
   }
 
   function stanzaOf({ id, from = domain, to, body }: OutgoingMessage): Stanza {

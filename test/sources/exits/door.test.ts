@@ -160,6 +160,20 @@ describe('what is too much', () => {
     expect((await client.answer())?.body).toBe('abcde\n');
   });
 
+  test('bodies at one time: 503, until the others are through', async () => {
+    await using front = await startExitsSource({
+      attachment: { maxUncommittedBytes: 15, maxBodyBytes: 10 },
+      unit: ({ mput }) => mput('x'),
+    });
+    using slow = await openHttpConnection(front.ports()[0] ?? 0);
+    slow.send('POST /push HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab');
+    await eventually(async () => (await front.ask({ body: '0123456789' }))?.status === 503);
+    expect((await front.ask({ body: '01234' }))?.status).toBe(200);
+    slow.send('cdefghij');
+    expect((await slow.answer())?.status).toBe(200);
+    expect((await front.ask({ body: '0123456789' }))?.status).toBe(200);
+  });
+
   test('headers: 431', async () => {
     await using front = await startExitsSource({ attachment: { maxHeaders: 5 }, unit: ({ mput }) => mput('x') });
     const headers = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`x-${i}`, '1']));

@@ -58,16 +58,32 @@ export function createExitsSource(options: ExitsOptions): Source {
   const rfc3339 = createRfc3339();
   const { requestTimeoutMs: requestTimeout } = attachment;
   const limits = { requestTimeout, headersTimeout: requestTimeout, connectionsCheckingInterval: 500, keepAliveTimeout: 60_000 };
+  let held = 0;
   let stopping = false;
 
   async function serve(request: IncomingMessage, response: ServerResponse, listener: string): Promise<void> {
     const admission = await door(request, listener);
     if (admission.kind === 'refused') await skipBody(request);
-    const end: ServiceEnd | undefined = admission.kind === 'refused' ? admission : await take(request, admission, listener);
+    const end: ServiceEnd | undefined = admission.kind === 'refused' ? admission : await takeIfRoom(request, admission, listener);
     if (end === undefined) return;
     tellTrouble(end, admission.kind === 'admitted' ? admission.descriptor.name : '');
     const isStranger = end.kind === 'refused' && strangers.has(end.refusal.reason);
     sendReply(response, replyOf(end), { last: isStranger || stopping });
+  }
+
+  /** Bodies are held until their service ends, so many bytes of them at most; a chunked one may grow to the limit. */
+  async function takeIfRoom(request: IncomingMessage, admitted: Admitted, listener: string): Promise<ServiceEnd | undefined> {
+    const announced = Number(request.headers['content-length'] ?? attachment.maxBodyBytes);
+    if (held > 0 && held + announced > attachment.maxUncommittedBytes) {
+      await skipBody(request);
+      return { kind: 'refused', refusal: overloaded };
+    }
+    held += announced;
+    try {
+      return await take(request, admitted, listener);
+    } finally {
+      held -= announced;
+    }
   }
 
   /** Undefined: the client has gone. */
