@@ -1,6 +1,6 @@
 import type { PoolTls } from '../../pools/contract.ts';
 import type { Secret } from '../kit/secret.ts';
-import type { RateLimit } from './config.ts';
+import type { TokenRate } from '../kit/token-bucket.ts';
 import type { ExitsAttachment } from './exits.ts';
 
 export type Attachment = ClientAttachment | ComponentAttachment | ExitsAttachment | HttpAttachment;
@@ -85,5 +85,5 @@ export interface HttpAttachment {
   /** Bytes taken but not yet on disk, at most: then requests are turned away. */
   readonly maxUncommittedBytes: number;
   /** Undefined: no limit. */
-  readonly rateLimit: RateLimit | undefined;
+  readonly rateLimit: TokenRate | undefined;
 }

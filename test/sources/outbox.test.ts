@@ -10,12 +10,14 @@ import { createFakeTimers } from '../support/fake-timers.ts';
 /** An outbox on a stream whose other end is the test. */
 function openOutbox(timers = createFakeTimers()) {
   const written: string[] = [];
+  const stream = { send: (xml: string) => void written.push(xml) };
   const outbox = createComponentOutbox({ domain: 'pusher.localhost', pingTo: 'localhost', readJid: createJidReader(), timers });
   return {
     ...outbox,
     timers,
     written,
-    attach: () => outbox.attached({ send: (xml) => written.push(xml) }),
+    attach: () => outbox.attached(stream),
+    detach: () => outbox.detached(stream),
     answerPing: (id: string, type = 'result') => outbox.takes(parseStanza(`<iq type='${type}' id='sent-${id}' from='localhost'/>`)),
     bounce: (id: string, from: string) => outbox.takes(parseStanza(bounced(id, from))),
   };
@@ -122,34 +124,59 @@ describe('while there is no stream', () => {
 
 describe('when a stream ends', () => {
   test('what it has not confirmed goes out again on the next, under its id', async () => {
-    const { attach, detached, send, written, answerPing } = openOutbox();
+    const { attach, detach, send, written, answerPing } = openOutbox();
     attach();
     const sent = send(hello);
-    detached();
+    detach();
     attach();
     expect(written.slice(2)).toEqual(written.slice(0, 2));
     answerPing('m1');
     expect(await sent).toEqual({ kind: 'sent' });
-    detached();
+    detach();
     attach();
     expect(written).toHaveLength(4);
   });
 
   test('what no stream confirms in time is neither sent nor unsent', async () => {
-    const { attach, detached, send, timers } = openOutbox();
+    const { attach, detach, send, timers } = openOutbox();
     attach();
     const sent = send(hello);
-    detached();
+    detach();
     timers.fire();
     expect(await sent).toEqual({ kind: 'unconfirmed' });
   });
 });
 
+test('of several streams the first is used, and the next when that goes', async () => {
+  const { attach, attached, detached, send, written, answerPing } = openOutbox();
+  attach();
+  const other: string[] = [];
+  const beside = { send: (xml: string) => void other.push(xml) };
+  attached(beside);
+  const sent = send(hello);
+  expect([written.length, other.length]).toEqual([2, 0]);
+  detached(beside);
+  attached(beside);
+  expect(other).toEqual([]);
+  answerPing('m1');
+  expect(await sent).toEqual({ kind: 'sent' });
+});
+
+test('what the first of several streams has not confirmed goes out on the next', () => {
+  const { attach, detach, attached, send, written } = openOutbox();
+  attach();
+  const other: string[] = [];
+  attached({ send: (xml) => void other.push(xml) });
+  void send(hello);
+  detach();
+  expect(other).toEqual(written);
+});
+
 test('at the end what waits is told so, and nothing more is taken', async () => {
-  const { attach, detached, send, close, timers } = openOutbox();
+  const { attach, detach, send, close, timers } = openOutbox();
   attach();
   const written = send(hello);
-  detached();
+  detach();
   const waiting = send({ ...hello, id: 'm2' });
   close();
   expect(await Promise.all([written, waiting])).toEqual([{ kind: 'unconfirmed' }, { kind: 'unsent' }]);
