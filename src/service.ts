@@ -8,6 +8,8 @@ import { createAdmin } from './admin/server.ts';
 import type { Config } from './config/config.ts';
 import { createReloader } from './config/reloader.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
+import { createFollowUp } from './delivery/follow-up/follow-up.ts';
+import { createPostRoom } from './delivery/follow-up/post-room.ts';
 import { createEvaluator } from './hooks/evaluate.ts';
 import { withFreshModules } from './hooks/fresh-modules.ts';
 import type { LoadedHandler } from './hooks/handler.ts';
@@ -96,7 +98,8 @@ export function createService(config: Config, options: ServiceOptions): Service 
       userAgent,
       drainTimeoutMs,
       limits,
-      follow: () => undefined,
+      follow: createFollowUp({ ...shared, configOf: (name) => running.handlers.find((handler) => handler.name === name)?.followUp }),
+      outbox: createPostRoom(() => []),
     });
     const hooks = { ...shared, limits, watch, newId: () => nextId() as DeliveryId };
     const evaluator = createEvaluator({ ...hooks, handlers });

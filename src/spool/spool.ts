@@ -9,17 +9,17 @@
  * Deliveries of one pool and one handler make up a *queue*: the dispatcher claims from the queues that it may serve now,
  * and those of a handler or pool that is no longer configured simply stay.
  */
-import type { Body, ContextVariables, DeliveryId, HttpTarget, PacketId } from '../../pools/contract.ts';
+import type { Body, ContextVariables, DeliveryId, HttpTarget, PacketId, XmppTarget } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { Mark } from '../packet/receipt.ts';
 import type { AttemptRecord, DeadFilter, DeadLetter, DeadLetterDetail, DeadReason, StillBorn } from './dead-letter.ts';
 
 /** What a delivery is for. The engines keep it as it is and never look inside: a new kind needs no new schema. */
-export type Target = HttpTarget;
+export type Target = HttpTarget | XmppTarget;
 
 /** A delivery as it is handed to the spool. */
-export interface NewDelivery extends QueueName {
+export interface NewDelivery<T extends Target = Target> extends QueueName {
   readonly id: DeliveryId;
   readonly packetId: PacketId;
   readonly host: string;
@@ -28,13 +28,16 @@ export interface NewDelivery extends QueueName {
   /** Bare JIDs, so that a person's rows can be found. */
   readonly sender: string;
   readonly receiver: string;
-  readonly target: Target;
+  readonly target: T;
   readonly body: Body;
   /** When the stanza was seen. */
   readonly seenAt: EpochMs;
   /** When it was accepted. */
   readonly createdAt: EpochMs;
 }
+
+/** One that is a request. */
+export type NewRequest = NewDelivery<HttpTarget>;
 
 /** A delivery that is in this process's hands until it is settled. */
 export interface Claimed extends NewDelivery {

@@ -8,12 +8,17 @@ import type { EpochMs } from '../kit/clock.ts';
 /** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
 export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';
 
-/** What a delivery is for: a push, a question that comes before one, or what a backend's answer ordered. */
-export type Purpose = 'ask' | 'order' | 'push';
+/** What a delivery is for: a push, a question that comes before one, or a request or message that a backend's answer ordered. */
+export type Purpose = 'ask' | 'message' | 'order' | 'push';
+
+/** Why what an answer asked for is not done. */
+export type IgnoredReason = 'declined' | 'malformed' | 'truncated' | 'unknown-task';
 
 export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming';
 
 export interface Events {
+  /** A backend's answer asked for something that is not done. `reason`: `declined` (success was false), `malformed`, `truncated`, `unknown-task`. */
+  'answer.ignored': { readonly id: DeliveryId; readonly pool: string; readonly handler: string; readonly reason: IgnoredReason };
   /** One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted. */
   'attempt.ended': {
     readonly id: DeliveryId;

@@ -54,6 +54,9 @@ function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
   switch (kind) {
     case 'answered':
       return { outcome: kind, status: outcome.status, durationMs };
+    case 'refused':
+    case 'sent':
+      return { outcome: kind, durationMs }; // why it was refused may quote the receiver
     case 'timed-out':
       return { outcome: kind, phase: outcome.phase, durationMs };
     case 'broken':

@@ -33,9 +33,19 @@ export function detailView(letter: DeadLetterDetail, sight: Sight): DetailView {
   };
 }
 
-function targetView({ kind, method, path, headers, stanza }: Target, { content }: Sight): DetailView['target'] {
+function targetView(target: Target, { content }: Sight): DetailView['target'] {
+  if (target.kind === 'xmpp') return { kind: target.kind, from: target.from ?? null, ...(content ? { to: target.to } : {}) };
+  const { kind, method, path, headers, stanza, errand } = target;
   const shown = headers.map(([name, value]): [string, string] => [name, content || !isSecretKey(name) ? value : '[redacted]']);
-  return { kind, method, path, headers: shown, ...(content && stanza !== undefined ? { stanza } : {}) };
+  const origin = errand?.kind === 'order' ? errand.origin : undefined;
+  return {
+    kind,
+    ...(origin === undefined ? {} : { origin }),
+    method,
+    path,
+    headers: shown,
+    ...(content && stanza !== undefined ? { stanza } : {}),
+  };
 }
 
 function attemptView({ number, at, outcome, judgement }: AttemptRecord): DetailView['history'][number] {
