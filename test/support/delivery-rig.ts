@@ -44,6 +44,7 @@ export async function startDeliveryRig({
   started = true,
   clock = createFakeClock(),
   openSpool = createMemorySpool,
+  openCarrier,
 }: {
   readonly workers?: number;
   readonly pool?: Partial<PoolDispatcherOptions['pool']>;
@@ -55,6 +56,8 @@ export async function startDeliveryRig({
   readonly clock?: ReturnType<typeof createFakeClock>;
   /** Not started yet; in memory if not told. */
   readonly openSpool?: typeof createMemorySpool;
+  /** Instead of threads that answer when told. */
+  readonly openCarrier?: PoolDispatcherOptions['openCarrier'];
 } = {}): Promise<DeliveryRig> {
   const timers = createFakeTimers();
   const events = createEventBus();
@@ -78,7 +81,7 @@ export async function startDeliveryRig({
     paused: false,
     follow,
     spool,
-    openCarrier: (callbacks) => carryOverThreads(threads.openWith(callbacks), callbacks),
+    openCarrier: openCarrier ?? ((callbacks) => carryOverThreads(threads.openWith(callbacks), callbacks)),
     clock,
     random: () => 0.5,
     timers,
