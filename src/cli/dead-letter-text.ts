@@ -29,9 +29,19 @@ export function letterText(letter: Letter): string {
     ['accepted', localTime(createdAt)],
     ['died', `${localTime(diedAt)}, ${reason}: ${detail}`],
     ...people,
+    ...kinFacts(letter),
     ...requestFacts(letter),
     ['attempts', attemptsText(letter)],
   ]);
+}
+
+/** Whose answer ordered it, and what came of it in turn. */
+function kinFacts({ parent, descendants }: Letter): readonly (readonly [string, string])[] {
+  const came = descendants.map(({ id, state }) => `${id} (${state})`);
+  return [
+    ...(parent === null ? [] : [['came of', parent] as const]),
+    ...(came.length === 0 ? [] : [['brought about', came.join('\n')] as const]),
+  ];
 }
 
 function requestFacts({ target, bodyBytes, body, packet }: Letter): readonly (readonly [string, string])[] {

@@ -133,6 +133,12 @@ export interface Wanted {
   readonly now: EpochMs;
 }
 
+/** A delivery that came of another, and is still here. */
+export interface Descendant {
+  readonly id: DeliveryId;
+  readonly state: 'dead' | 'owed';
+}
+
 export interface Spool extends Lifecycle {
   /**
    * Commits one packet's leavings; resolves when they are durable, with what was claimed. Calls are committed in the
@@ -187,6 +193,9 @@ export interface Spool extends Lifecycle {
 
   /** Remembers, also over restarts, that an operator has paused a pool or let it go on; `stats` shows it. */
   setPaused(pool: string, paused: boolean): Promise<void>;
+
+  /** What came of a delivery, and of that, and so on: its id and a dot is what their ids begin with. */
+  descendants(id: DeliveryId): Promise<readonly Descendant[]>;
 
   /** Rows (deliveries and dead letters) that name a bare JID of a host as sender or receiver: what an erasure would take. */
   findByJid(host: string, bareJid: string): Promise<readonly DeliveryId[]>;
