@@ -42,7 +42,7 @@ async function startRig(pools: readonly PoolConfig[], { storing }: { readonly st
     ...partsOf(pools),
     limits: { timeoutMs: 5000 },
     follow: () => undefined,
-    outbox: createPostRoom(() => []),
+    outbox: createPostRoom({ exits: () => [], timers: systemTimers }),
     drainTimeoutMs: 1000,
     spool,
     clock: systemClock,

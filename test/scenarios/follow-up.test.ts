@@ -76,8 +76,10 @@ interface Shown extends Letter {
 const data = { uuid: '7cb8cfb7267c2296d3f4ff9e089d0076', foo: 'bar' };
 const headers = { 'Content-Type': 'application/json; charset=utf-8' };
 
-/** The documented answer, with the other server's address in place of 10.0.0.172. */
-const documented = ({ port }: Target, options: Readonly<Record<string, unknown>> = {}) => ({
+const documented = (other: Target) => ordering(other, {});
+
+/** The documented answer, with the other server's address in place of 10.0.0.172, and these options changed. */
+const ordering = ({ port }: Target, options: Readonly<Record<string, unknown>>) => ({
   callback: { options: { host: '127.0.0.1', port: String(port), method: 'POST', headers, path: '/v1/your-other-api/', ...options }, data },
   payload: { success: true, task: 'send', messages: [{ to: '+123', message: 'Your submission was received, thank you.' }] },
 });
@@ -118,7 +120,7 @@ test('a chain of three runs to its end, each step named after the one before', a
     };
     return { kind: 'answer', status: step === 1 ? 200 : 201, body: step < 3 ? JSON.stringify({ callback }) : 'done' };
   };
-  await using rig = await startRig({ answer: (other) => documented(other, { path: '/1' }), script });
+  await using rig = await startRig({ answer: (other) => ordering(other, { path: '/1' }), script });
   rig.say('first');
   await rig.other.received(3);
 
@@ -146,8 +148,8 @@ test('a loop ends at max_depth as a dead letter', async () => {
 
 describe('a chain ends as a dead letter', () => {
   type End = readonly [why: string, answer: (other: Target) => unknown, detail: RegExp, requests: number];
-  const to = (path: string) => (other: Target) => documented(other, { path });
-  const at = (options: Readonly<Record<string, unknown>>) => (other: Target) => documented(other, options);
+  const to = (path: string) => (other: Target) => ordering(other, { path });
+  const at = (options: Readonly<Record<string, unknown>>) => (other: Target) => ordering(other, options);
 
   const allowed: readonly End[] = [
     ['where the answer is 204', to('/204'), /^status 204$/, 1],
@@ -156,7 +158,7 @@ describe('a chain ends as a dead letter', () => {
     ['where its data is an array', (other) => ({ callback: { ...documented(other).callback, data: [1] } }), /an array/, 0],
     ['where its data is a number', (other) => ({ callback: { ...documented(other).callback, data: 1 } }), /is 1$/, 0],
     ['where its method is another', at({ method: 'DELETE' }), /method must be/, 0],
-    ['where an allowed name resolves to an address inside', at({ host: 'localhost' }), /is no public address/, 0],
+    ['where an allowed name resolves to an address inside', at({ host: 'localhost', port: 81 }), /is no public address/, 0],
     ['where its host is a metadata service', at({ host: '0xa9fea9fe', port: 80 }), /no request may be ordered to/, 0],
     ['where a header would smuggle another in', at({ headers: { 'X-A': 'b\r\nHost: c' } }), /"X-A" cannot be sent/, 0],
   ];
@@ -199,7 +201,7 @@ describe('a chain ends as a dead letter', () => {
 test('data is left alone on GET, and a chain goes through 503 and a reset before it ends well', async () => {
   const answers: Answer[] = [{ kind: 'answer', status: 503 }, { kind: 'reset' }, created];
   await using rig = await startRig({
-    answer: (other) => ({ callback: { ...documented(other, { method: 'GET' }).callback, data: [1] } }),
+    answer: (other) => ({ callback: { ...ordering(other, { method: 'GET' }).callback, data: [1] } }),
     script: () => answers.shift() ?? created,
   });
   rig.say('patiently');

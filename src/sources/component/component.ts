@@ -19,11 +19,13 @@ import type { Packet } from '../../packet/packet.ts';
 import type { Accept, Mark } from '../../packet/receipt.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import { createFlow } from '../flow.ts';
+import type { Outbox } from '../outbox.ts';
 import type { Source } from '../source.ts';
 import { answerStranger } from './answer-stranger.ts';
 import { createDirectFeed } from './direct-feed.ts';
 import type { Feed } from './feed.ts';
 import type { FeedOptions } from './feed-options.ts';
+import { createComponentOutbox } from './outbox.ts';
 import { createServiceLogFeed } from './service-log-feed.ts';
 import { type ComponentStream, openStream, type StreamEnd } from './stream.ts';
 import { createTapFeed } from './tap-feed.ts';
@@ -47,7 +49,7 @@ export interface ComponentOptions {
 const provenAfterMs = 30_000;
 const refusedBackoff: Backoff = { firstMs: 30_000, capMs: 300_000, jitter: 0.2 };
 
-export function createComponentSource(options: ComponentOptions): Source {
+export function createComponentSource(options: ComponentOptions): Source & { readonly outbox: Outbox } {
   const { attachment, clock, timers, random, events } = options;
   const { name } = attachment;
   const failedBackoff: Backoff = { firstMs: 1000, capMs: attachment.reconnectCapMs, jitter: 0.2 };
@@ -57,6 +59,8 @@ export function createComponentSource(options: ComponentOptions): Source {
     onGo: () => stream?.resume(),
   });
   const feed = createFeed(options, { attachment, flow, events, timers, toPacket, skip, strange });
+  const pingTo = attachment.hosts[0] ?? attachment.domain;
+  const outbox = createComponentOutbox({ domain: attachment.domain, pingTo, readJid: options.readJid, timers });
   let stream: ComponentStream | undefined;
   let stopping = false;
   let failures = 0;
@@ -66,10 +70,10 @@ export function createComponentSource(options: ComponentOptions): Source {
   function connect(): void {
     tell('connecting', '');
     stream = openStream(
-      { ...attachment, pingTo: attachment.hosts[0] ?? attachment.domain, clock, timers },
+      { ...attachment, pingTo, clock, timers },
       {
         onUp: up,
-        onStanza: (stanza, bytes) => feed.received(stanza, bytes),
+        onStanza: (stanza, bytes) => outbox.takes(stanza) || feed.received(stanza, bytes),
         onUnreadable: () => skip('malformed'),
         onRead: (bytes) => events.emit('stream.read', { attachment: name, bytes }),
         onEnd: ended,
@@ -80,12 +84,15 @@ export function createComponentSource(options: ComponentOptions): Source {
   function up(): void {
     attachedAt = clock.monotonic();
     tell('attached', '');
-    feed.attached({ send: (xml) => stream?.send(xml) });
+    const outlet = { send: (xml: string) => stream?.send(xml) };
+    feed.attached(outlet);
+    outbox.attached(outlet);
     if (flow.stopped) stream?.pause(); // what stopped the last stream is not over
   }
 
   function ended(end: StreamEnd): void {
     stream = undefined;
+    outbox.detached();
     if (attachedAt !== undefined) feed.detached();
     const lasted = attachedAt === undefined ? 0 : clock.monotonic() - attachedAt;
     attachedAt = undefined;
@@ -127,6 +134,7 @@ export function createComponentSource(options: ComponentOptions): Source {
 
   return {
     name,
+    outbox,
     get uncommittedBytes() {
       return flow.uncommittedBytes;
     },

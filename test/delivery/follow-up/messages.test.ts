@@ -2,11 +2,13 @@ import { describe, expect, test } from 'vitest';
 import type { XmppTarget } from '../../../pools/contract.ts';
 import { createMessageCarrier } from '../../../src/delivery/follow-up/message-carrier.ts';
 import type { Handed, Outbox, OutgoingMessage } from '../../../src/delivery/follow-up/outbox.ts';
-import { createPostRoom } from '../../../src/delivery/follow-up/post-room.ts';
+import { createPostRoom, type Exit } from '../../../src/delivery/follow-up/post-room.ts';
 import { createDeferred, type Deferred } from '../../../src/kit/deferred.ts';
 import { makeDelivery } from '../../spool/build.ts';
 import { startDeliveryRig } from '../../support/delivery-rig.ts';
+import { eventually } from '../../support/eventually.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
+import { createFakeTimers } from '../../support/fake-timers.ts';
 
 const toBob: XmppTarget = { kind: 'xmpp', from: 'bot@localhost', to: 'bob@localhost' };
 
@@ -94,27 +96,59 @@ test('a message in the pool of requests is nothing that its threads could send',
 });
 
 describe('the way out', () => {
-  const exit = (name: string, hosts: readonly string[], sent: string[]) => ({
+  const exit = (name: string, hosts: readonly string[], sent: string[]): Exit => ({
     hosts,
-    outbox: {
-      send: async ({ id }: OutgoingMessage): Promise<Handed> => {
-        sent.push(`${name} ${id}`);
-        return { kind: 'sent' };
-      },
+    send: async ({ id }) => {
+      sent.push(`${name} ${id}`);
+      return { kind: 'sent' };
     },
   });
+  const { signal } = new AbortController();
   const message = (to: string) => ({ from: undefined, to, body: 'x', id: to });
 
   test("is the attachment of the receiver's host, or else the first", async () => {
     const sent: string[] = [];
-    const room = createPostRoom(() => [exit('a', ['a.example'], sent), exit('b', ['b.example'], sent)]);
-    const { signal } = new AbortController();
+    const room = createPostRoom({
+      exits: () => [exit('a', ['a.example'], sent), exit('b', ['b.example'], sent)],
+      timers: createFakeTimers(),
+    });
     for (const to of ['x@b.example/phone', 'x@a.example', 'x@elsewhere.example']) await room.send(message(to), { signal });
     expect(sent).toEqual(['b x@b.example/phone', 'a x@a.example', 'a x@elsewhere.example']);
   });
 
   test('is refused where there is none', async () => {
-    const answer = await createPostRoom(() => []).send(message('x@a.example'), { signal: new AbortController().signal });
+    const room = createPostRoom({ exits: () => [], timers: createFakeTimers() });
+    const answer = await room.send(message('x@a.example'), { signal });
     expect(answer).toEqual({ kind: 'refused', reason: 'no attachment can send messages to users' });
+  });
+
+  test('is tried again and again while it is shut, until it is open or all is called off', async () => {
+    const timers = createFakeTimers();
+    const answers = ['unsent', 'unconfirmed', 'sent', 'unsent'] as const;
+    let tries = 0;
+    const shut: Exit = {
+      hosts: [],
+      send: async () => {
+        tries += 1;
+        return { kind: answers[tries - 1] ?? 'unsent' };
+      },
+    };
+    const room = createPostRoom({ exits: () => [shut], timers });
+    const passing = async () => {
+      await eventually(() => timers.pending === 1);
+      timers.fire();
+    };
+    const leaving = new AbortController();
+    const first = room.send(message('x@a.example'), leaving);
+    await passing();
+    await passing();
+    expect([await first, tries]).toEqual([{ kind: 'sent' }, 3]);
+
+    const second = room.send(message('x@a.example'), leaving);
+    await eventually(() => timers.pending === 1);
+    leaving.abort(new Error('called off'));
+    await expect(second).rejects.toThrow('called off');
+    await expect(room.send(message('x@a.example'), leaving)).rejects.toThrow('called off');
+    expect(tries).toBe(4);
   });
 });
