@@ -18,6 +18,10 @@ export function poolsOf({ pool, beforePush, followUp }: HandlerConfig): readonly
 export const orderPool: BuiltInPool = 'follow_up';
 export const messagePool: BuiltInPool = 'follow_up_messages';
 
+export function isFollowUpPool(pool: string): boolean {
+  return pool === orderPool || pool === messagePool;
+}
+
 /** Those that work in the threads of this pool. */
 export function sessionsOf(pool: PoolConfig, { handlers, sessions }: Served): readonly SessionHandler[] {
   const own = new Set(handlers.filter((handler) => handler.pool === pool.id).map(({ name }) => name));

@@ -105,7 +105,7 @@ test('the documented answer becomes the documented request, and its message is r
     id: `${rig.pushId()}.2`,
     pool: 'follow_up_messages',
     reason: 'refused',
-    detail: '+123 is a telephone number and no JID',
+    detail: 'to is a telephone number and no JID',
   };
   expect(await rig.letters()).toMatchObject([letter]);
   expect(await rig.show(letter.id)).toMatchObject({ parent: rig.pushId(), target: { kind: 'xmpp', to: '+123' } });

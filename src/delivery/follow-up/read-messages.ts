@@ -51,12 +51,12 @@ function readMessage(message: unknown, { replyFrom: from, defaultHost }: Corresp
 
 /**
  * A JID as it is; a local part alone is a user of `defaultHost`. Telephone numbers are no local parts: who was written for
- * another gateway than ours means somebody else.
+ * another gateway than ours means somebody else. The reason names nobody: it is shown to who may not see receivers.
  */
 function receiverOf(to: string, defaultHost: string): { readonly to: string; readonly fault?: string } {
-  if (/^\+[\d\s()./-]+$/.test(to)) return { to, fault: `${to} is a telephone number and no JID` };
+  if (/^\+[\d\s()./-]+$/.test(to)) return { to, fault: 'to is a telephone number and no JID' };
   const jid = to.includes('@') ? to : `${to}@${defaultHost}`;
-  return jidForm.test(jid) ? { to: jid } : { to, fault: `${JSON.stringify(to)} is no JID` };
+  return jidForm.test(jid) ? { to: jid } : { to, fault: 'to is no JID' };
 }
 
 /** The coarse form of a user's JID (RFC 7622 §3.1); whether there is such a user is the chat server's to say. */

@@ -17,14 +17,14 @@ test.each([
 });
 
 test.each([
-  ['+123', '+123 is a telephone number and no JID'],
-  ['+49 (30) 123-456', '+49 (30) 123-456 is a telephone number and no JID'],
-  ['', '"" is no JID'],
-  ['a b', '"a b" is no JID'],
-  ['a@b@c', '"a@b@c" is no JID'],
-  ['@localhost', '"@localhost" is no JID'],
-  ['bob@', '"bob@" is no JID'],
-  ["bob@localhost'/><x", `"bob@localhost'/><x" is no JID`],
+  ['+123', 'to is a telephone number and no JID'],
+  ['+49 (30) 123-456', 'to is a telephone number and no JID'],
+  ['', 'to is no JID'],
+  ['a b', 'to is no JID'],
+  ['a@b@c', 'to is no JID'],
+  ['@localhost', 'to is no JID'],
+  ['bob@', 'to is no JID'],
+  ["bob@localhost'/><x", 'to is no JID'],
 ])('a message to %j is refused with its reason', (to, fault) => {
   expect(send({ to, message: 'x' })).toMatchObject({ messages: [{ target: { to: expect.any(String), fault } }] });
 });
