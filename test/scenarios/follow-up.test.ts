@@ -225,7 +225,7 @@ test('by default orders may go to the origin that pushes go to, and nowhere else
   expect(rig.backend.requests[1]).toMatchObject({ method: 'GET', path: '/' });
 });
 
-test('a message waits on no request: a kill between an answer and its orders loses none', async () => {
+test('what an answer ordered outlives a kill, under its id, and the push is not repeated', async () => {
   let open: (answer: Answer) => void = () => undefined;
   const held = new Promise<Answer>((resolve) => {
     open = resolve;

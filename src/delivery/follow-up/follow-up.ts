@@ -24,7 +24,7 @@ export function createFollowUp({ configOf, events }: FollowUpOptions): Follow {
   return (concluded) => {
     const { delivery } = concluded.attempt;
     if (concluded.fate.kind === 'dead' && isOrder(delivery)) return Promise.resolve({ fate: broken(concluded.fate), ...childless });
-    const config = configOf(delivery.handler);
+    const config = delivery.target.errand?.kind === 'ask' ? undefined : configOf(delivery.handler);
     if (config === undefined || concluded.fate.kind !== 'delivered') return undefined;
     const children = childrenOf(concluded, config, (reason) => {
       const { id, pool, handler } = delivery;

@@ -101,6 +101,12 @@ test('the answer of a handler that does not follow up is not looked at', async (
   expect(await follow({ ...push, handler: 'other' }, 200, { callback })).toMatchObject({ spawn: [] });
 });
 
+test('the answer to a question is not looked at: it decides about a push, and orders nothing', async () => {
+  const ask: Errand = { kind: 'ask', packet: '{}' };
+  const asked = claimed(makeDelivery<HttpTarget>({ id: 'X', target: { ...makeDelivery().target, errand: ask } }));
+  expect(await follow(asked, 200, { callback })).toMatchObject({ spawn: [] });
+});
+
 test('an answer that does not accept orders nothing yet: it is tried again', async () => {
   expect(await follow(push, 503, { callback })).toMatchObject({ fate: { kind: 'retry' }, spawn: [] });
 });
