@@ -1,4 +1,5 @@
 /** Backends that order more in their answers, on the built service. */
+import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { startTapServer } from '../../src/cli/demo/tap-server.ts';
 import { chat } from '../support/component-source.ts';
@@ -43,6 +44,12 @@ async function startRig({ answer, script, followUp = ({ port }) => `allow = "127
     pusher,
     say: (body: string) => server.push(chat(body), { dir: 'in', session: 'alice@localhost/phone' }),
     letters: async (): Promise<Letter[]> => JSON.parse((await pusher.get('/api/v1/dead-letters')).text),
+    cli,
+    post: async (path: string, body: unknown): Promise<unknown> => {
+      const asked = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+      const { admin: now } = await pusher.said(({ event }) => event === 'ready'); // another after a restart
+      return await (await fetch(`${now}/api/v1${path}`, asked)).json();
+    },
     show: (id: string) => cli<Shown>('dead-letters', 'show', id, '--content'),
     /** Of what somebody said, or of the first. */
     pushId: (said?: string) =>
@@ -196,6 +203,34 @@ describe('a chain ends as a dead letter', () => {
     expect(asked).toHaveLength(ends.reduce((sum, [, , , requests]) => sum + requests, 0));
     expect(rig.backend.requests).toHaveLength(ends.length); // what was answered was delivered
   });
+});
+
+test('an operator sees the built-in pools', async () => {
+  await using rig = await startRig({ answer: () => ({}) });
+  const pools = await rig.cli<readonly { name: string; handlers: readonly { name: string }[] }[]>('pools', 'list');
+  expect(pools.map(({ name, handlers }) => [name, handlers.map((handler) => handler.name)])).toEqual([
+    ['http_pool', ['push']],
+    ['follow_up', ['push']],
+    ['follow_up_messages', ['push']],
+  ]);
+});
+
+test('what was ordered for a handler that has another name now goes on in its own pool, and in no other', async () => {
+  const answers: Answer[] = [{ kind: 'answer', status: 503 }];
+  await using rig = await startRig({ answer: documented, script: () => answers.shift() ?? created });
+  rig.say('wait');
+  await rig.other.received(1);
+  await rig.pusher.stop();
+  const file = `${rig.pusher.folder}/event-pusher.toml`;
+  await writeFile(file, (await readFile(file, 'utf8')).replace('name = "push"', 'name = "renamed"'));
+  await rig.pusher.start();
+
+  const from = { pool: 'follow_up', handler: 'push' };
+  expect(await rig.post('/orphans/move', { from, to: { pool: 'http_pool', handler: 'renamed' } })).toMatchObject({
+    message: 'what waits in the pool follow_up cannot be sent by the pool http_pool',
+  });
+  expect(await rig.post('/orphans/move', { from, to: { pool: 'follow_up', handler: 'renamed' } })).toEqual({ count: 1 });
+  await rig.other.received(2);
 });
 
 test('data is left alone on GET, and a chain goes through 503 and a reset before it ends well', async () => {
