@@ -2,6 +2,7 @@ import type { LookupAddress } from 'node:dns';
 import { describe, expect, test } from 'vitest';
 import type { Destination, Job } from '../../pools/contract.ts';
 import type { Resolve } from '../../pools/order-carrier.ts';
+import { startDnsServer } from '../support/dns-server.ts';
 import { makeJob, makeThreadSettings } from '../support/make-job.ts';
 import { serveHere } from '../support/pool-thread.ts';
 import { makeSelfSigned } from '../support/self-signed.ts';
@@ -13,11 +14,10 @@ function makeOrder(destination: Partial<Destination>, job: Partial<Job> = {}): J
   return makeJob({ wantsBody: true, destination: { origin: '', allow: [], ownOrigin: 'http://backend.example', ...destination }, ...job });
 }
 
-/** Answers each look-up with the next of these lists, and the last again and again. */
-function resolvesTo(...answers: readonly (readonly string[])[]) {
+/** Gives these addresses for every name. */
+function resolvesTo(...addresses: readonly string[]) {
   const asked: string[] = [];
   const resolve: Resolve = (name, _options, found) => {
-    const addresses = answers[Math.min(asked.length, answers.length - 1)] ?? [];
     asked.push(name);
     found(
       null,
@@ -69,7 +69,7 @@ describe('an ordered request', () => {
   test('goes over TLS to the name that it was ordered to, and trusts no other', async () => {
     const identity = makeSelfSigned(['DNS:api.example']);
     await using target = await startTarget({ tls: identity });
-    const { resolve } = resolvesTo(['127.0.0.1']);
+    const { resolve } = resolvesTo('127.0.0.1');
     const trusting = makeThreadSettings({ ...settings, tls: { ca: identity.cert } });
     await using thread = serveHere(trusting, undefined, resolve);
     const to = (name: string) => ({ origin: `https://${name}:${target.port}`, allow: ['*.example', '127.0.0.1'] });
@@ -82,7 +82,7 @@ describe('an ordered request', () => {
 
 describe('a destination that is refused', () => {
   test('is not even looked up where its name is not allowed', async () => {
-    const { asked, resolve } = resolvesTo(['127.0.0.1']);
+    const { asked, resolve } = resolvesTo('127.0.0.1');
     await using thread = serveHere(settings, undefined, resolve);
     const outcome = await thread.deliver(makeOrder({ origin: 'http://api.example', allow: ['other.example'] }));
     expect(outcome).toMatchObject({ kind: 'unsent', code: 'DESTINATION_REFUSED', message: 'allow does not list api.example with port 80' });
@@ -91,7 +91,7 @@ describe('a destination that is refused', () => {
 
   test('is not dialled where one address of an allowed name is refused', async () => {
     await using target = await startTarget();
-    const { resolve } = resolvesTo(['93.184.216.34', '127.0.0.1']);
+    const { resolve } = resolvesTo('93.184.216.34', '127.0.0.1');
     await using thread = serveHere(settings, undefined, resolve);
     const outcome = await thread.deliver(makeOrder({ origin: `http://api.example:${target.port}`, allow: ['api.example'] }));
     expect(outcome).toMatchObject({
@@ -102,16 +102,23 @@ describe('a destination that is refused', () => {
     expect(target.counts.connections).toBe(0);
   });
 
-  test('is refused by the address that is dialled, not by one seen before: a name that is pointed elsewhere between two requests', async () => {
+  test('is refused by the address that is dialled, not by one seen before: a name server that rebinds its name', async () => {
     await using target = await startTarget();
-    const { asked, resolve } = resolvesTo(['127.0.0.1'], ['127.0.0.2']);
-    await using thread = serveHere(settings, undefined, resolve);
-    const order = { origin: `http://api.example:${target.port}`, allow: ['api.example', '127.0.0.1'] };
+    await using dns = await startDnsServer('127.0.0.1');
+    await using thread = serveHere(settings, undefined, dns.resolve);
+    const order = { origin: `http://rebinds.example:${target.port}`, allow: ['*.example', '127.0.0.1'] };
 
     expect(await thread.deliver(makeOrder(order))).toMatchObject({ kind: 'answered', status: 200 });
-    expect(asked).toHaveLength(1); // what is checked is what is dialled: nobody asks twice
-    expect(await thread.deliver(makeOrder(order, { key: 2 }))).toMatchObject({ kind: 'unsent', code: 'DESTINATION_REFUSED' });
-    expect(target.counts.connections).toBe(1);
+    expect(dns.asked).toEqual(['rebinds.example']); // what is checked is what is dialled: nobody asks twice
+    dns.point('127.0.0.2');
+    expect(await thread.deliver(makeOrder(order, { key: 2 }))).toMatchObject({
+      kind: 'unsent',
+      code: 'DESTINATION_REFUSED',
+      message: expect.stringContaining('127.0.0.2 is no public address'),
+    });
+    dns.point('169.254.169.254');
+    expect(await thread.deliver(makeOrder(order, { key: 3 }))).toMatchObject({ code: 'DESTINATION_REFUSED' });
+    expect([target.counts.connections, dns.asked.length]).toEqual([1, 3]);
   });
 
   test('is refused by the resolver of the system too', async () => {
