@@ -145,6 +145,18 @@ describe('when a stream ends', () => {
   });
 });
 
+test('at the end what waits is told so, and nothing more is taken', async () => {
+  const { attach, detached, send, close, timers } = openOutbox();
+  attach();
+  const written = send(hello);
+  detached();
+  const waiting = send({ ...hello, id: 'm2' });
+  close();
+  expect(await Promise.all([written, waiting])).toEqual([{ kind: 'unconfirmed' }, { kind: 'unsent' }]);
+  expect(await send({ ...hello, id: 'm3' })).toEqual({ kind: 'unsent' });
+  expect(timers.pending).toBe(0);
+});
+
 describe('on a chat server', () => {
   /** Waits between tries are short, deadlines (10 s each) are as they are. */
   const fast: Timers = { after: (ms, action) => systemTimers.after(ms === 10_000 ? ms : Math.min(ms, 5), action) };

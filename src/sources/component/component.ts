@@ -129,6 +129,7 @@ export function createComponentSource(options: ComponentOptions): Source & { rea
       stopping = true;
       callOffWait();
       stream?.close();
+      outbox.close();
     },
   });
 

@@ -8,6 +8,7 @@
 import type { Stanza } from '../../../pools/contract.ts';
 import type { Timers } from '../../kit/timers.ts';
 import type { JidReader } from '../../packet/jid.ts';
+import { isXmlText } from '../../packet/xml/characters.ts';
 import { element, findChild, toXml } from '../../packet/xml/element.ts';
 import type { Outbox, OutgoingMessage, Sent } from '../outbox.ts';
 import type { Outlet } from './feed.ts';
@@ -27,6 +28,8 @@ export interface ComponentOutbox extends Outbox {
   attached(outlet: Outlet): void;
   /** The stream is gone. */
   detached(): void;
+  /** No stream will come any more: what waits is told so. */
+  close(): void;
   /** Whether a stanza is about what was sent; then it is nothing for a feed. */
   takes(stanza: Stanza): boolean;
 }
@@ -44,21 +47,20 @@ const defaultWithinMs = 10_000;
 /** So many messages may be on their way at once. */
 const maxPending = 1000;
 const pingPrefix = 'sent-';
-/** XML 1.0 §2.2. */
-const notInXml = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 export function createComponentOutbox({ domain, pingTo, readJid, timers }: ComponentOutboxOptions): ComponentOutbox {
   const pending = new Map<string, Pending>();
   let outlet: Outlet | undefined;
+  let closed = false;
 
   function send(message: OutgoingMessage, { withinMs = defaultWithinMs } = {}): Promise<Sent> {
     const refusal = refusalOf(message);
     if (refusal !== undefined) return Promise.resolve({ kind: 'refused', reason: refusal });
-    if (pending.size >= maxPending) return Promise.resolve({ kind: 'unsent' });
+    if (closed || pending.size >= maxPending) return Promise.resolve({ kind: 'unsent' });
 
     return new Promise((resolve) => {
       const { id } = message;
-      const callOff = timers.after(withinMs, () => sent.settle({ kind: sent.written ? 'unconfirmed' : 'unsent' }));
+      const callOff = timers.after(withinMs, () => giveUp(sent));
       const sent: Pending = {
         xml: toXml(stanzaOf(message)),
         domain: readJid(message.to).jid.server,
@@ -74,6 +76,10 @@ export function createComponentOutbox({ domain, pingTo, readJid, timers }: Compo
     });
   }
 
+  function giveUp(message: Pending): void {
+    message.settle({ kind: message.written ? 'unconfirmed' : 'unsent' });
+  }
+
   /** Why it cannot be sent at all. */
   function refusalOf({ id, from, to, body }: OutgoingMessage): string | undefined {
     const sender = readJid(from ?? domain);
@@ -82,7 +88,7 @@ export function createComponentOutbox({ domain, pingTo, readJid, timers }: Compo
     if (!sender.prepared || sender.jid.server !== domain) return `${from} is no sender here: it must be ${domain}, or a name at it`;
     if (!receiver.prepared) return `${to} is no JID`;
     if (receiver.jid.server === domain) return `${to} is ourselves`;
-    return notInXml.test(body) ? 'the text has a character that XML cannot carry' : undefined;
+    return isXmlText(body) ? undefined : 'the text has a character that XML cannot carry';
   }
 
   function stanzaOf({ id, from = domain, to, body }: OutgoingMessage): Stanza {
@@ -122,6 +128,10 @@ export function createComponentOutbox({ domain, pingTo, readJid, timers }: Compo
     },
     detached: () => {
       outlet = undefined;
+    },
+    close: () => {
+      closed = true;
+      for (const message of pending.values()) giveUp(message);
     },
     takes: (stanza) => answered(stanza) || bounced(stanza),
   };
