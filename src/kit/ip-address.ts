@@ -27,13 +27,13 @@ export function createNetworkTest(networks: readonly Network[]): (address: strin
   };
 }
 
-/** The IPv4 address that a mapped one stands for (RFC 4291 §2.5.5.2); any other as it is. */
+/** The IPv4 address that a mapped one stands for (RFC 4291 §2.5.5.2); any other as it is, but for its zone. */
 export function plainAddress(address: string): string {
   if (isIP(address) !== 6) return address;
   const bytes = bytesOf(address);
   return bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff
     ? ipv4Of(bytes.subarray(12))
-    : address;
+    : withoutZone(address);
 }
 
 /**
@@ -54,10 +54,15 @@ export function embeddedIpv4(address: string): string | undefined {
 
 /** The 16 bytes of an IPv6 address, which the URL parser writes in hexadecimal groups (WHATWG URL, host serializer). */
 function bytesOf(address: string): Buffer {
-  const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
+  const [head = '', tail] = new URL(`http://[${withoutZone(address)}]`).hostname.slice(1, -1).split('::');
   const [before, after] = [groupsOf(head), groupsOf(tail ?? '')];
   const between = Array.from({ length: 8 - before.length - after.length }, () => '0');
   return Buffer.from([...before, ...between, ...after].map((group) => group.padStart(4, '0')).join(''), 'hex');
+}
+
+/** RFC 4007 §11. */
+function withoutZone(address: string): string {
+  return address.replace(/%.*$/, '');
 }
 
 function groupsOf(text: string): readonly string[] {

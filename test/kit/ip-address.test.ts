@@ -29,6 +29,7 @@ test.each([
   ['::ffff:7f00:1', '127.0.0.1'],
   ['::ffff:127.0.0.1', '127.0.0.1'],
   ['::127.0.0.1', '::127.0.0.1'],
+  ['fe80::1%eth0', 'fe80::1'],
   ['127.0.0.1', '127.0.0.1'],
 ])('%s is plainly %s', (address, expected) => {
   expect(plainAddress(address)).toBe(expected);

@@ -90,10 +90,13 @@ describe('what no list allows', () => {
     expect(guard(origin, ...everything).refusal).toMatch(/no request may be ordered to$/);
   });
 
-  test.each(['169.254.169.254', '64:ff9b::a9fe:a9fe', '::ffff:169.254.169.254'])('a name that resolves to %s', (address) => {
-    expect(guard('http://a.internal', ...everything).refusalOf(address)).toMatch(/no request may be ordered to$/);
-    expect(guard(ownOrigin, 'backend.example').refusalOf(address)).toMatch(/no request may be ordered to$/);
-  });
+  test.each(['169.254.169.254', '64:ff9b::a9fe:a9fe', '::ffff:169.254.169.254', 'fe80::1%eth0'])(
+    'a name that resolves to %s',
+    (address) => {
+      expect(guard('http://a.internal', ...everything).refusalOf(address)).toMatch(/no request may be ordered to$/);
+      expect(guard(ownOrigin, 'backend.example').refusalOf(address)).toMatch(/no request may be ordered to$/);
+    },
+  );
 });
 
 describe('a name that is allowed', () => {

@@ -84,7 +84,7 @@ const messageShape = z.object({
 export const letterShape = z.object({
   ...letterKeys,
   target: z.discriminatedUnion('kind', [requestShape, messageShape]).nullable().describe('Null for what never became a request.'),
-  parent: z.string().nullable().describe('The delivery whose answer brought it about, and which was delivered; null for a push.'),
+  parent: z.string().nullable().describe('The delivery whose answer brought it about, and which was delivered; null where none did.'),
   descendants: z
     .array(z.object({ id: z.string(), state: z.enum(['dead', 'owed']) }))
     .describe('What came of it, and of that, and is still here; what was delivered is not.'),
