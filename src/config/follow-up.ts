@@ -29,13 +29,16 @@ export function followUpPools(handlers: readonly HandlerConfig[]): readonly Pool
   return handlers.some(({ followUp }) => followUp !== undefined) ? builtInPools.map(builtInPool) : [];
 }
 
+/** A message that waits for its attachment costs next to nothing, and must not hold up those of another. */
+const workersOf: Readonly<Record<BuiltInPool, number>> = { follow_up: 10, follow_up_messages: 100 };
+
 /** Somebody else's server may take its time. What is sick is one of many, so no breaker stops the others. */
 const patience = { requestTimeoutMs: 10_000, callTimeoutMs: 30_000, circuitBreaker: undefined } as const;
 
 function builtInPool(id: BuiltInPool): PoolConfig {
   const { retry, ...pool } = poolSchema.parse({ connection: { host: '' } });
   return {
-    ...{ id, client: 'got', origin: '', pathPrefix: '/', workers: pool.workers, threads: 1, ...patience },
+    ...{ id, client: 'got', origin: '', pathPrefix: '/', workers: workersOf[id], threads: 1, ...patience },
     maxResponseBytes: pool.max_response_size,
     retry: {
       scheduleMs: retry.schedule,
