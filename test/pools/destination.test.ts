@@ -1,65 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { guardDestination } from '../../pools/destination.ts';
+import { hostileHosts } from '../support/hostile-hosts.ts';
 
 const ownOrigin = 'https://backend.example:8443';
 const guard = (origin: string, ...allow: readonly string[]) => guardDestination({ origin, allow, ownOrigin });
 
-/** What a backend may write for a host that is this machine, the network behind it, or a cloud's metadata. */
-const hostile: readonly (readonly [what: string, host: string])[] = [
-  ['loopback', '127.0.0.1'],
-  ['loopback, far in', '127.255.255.254'],
-  ['decimal', '2130706433'],
-  ['hexadecimal', '0x7f000001'],
-  ['hexadecimal, dotted', '0x7f.0x0.0x0.0x1'],
-  ['octal', '0177.0.0.1'],
-  ['octal, one number', '017700000001'],
-  ['short', '127.1'],
-  ['shorter', '127.0.1'],
-  ['nothing', '0'],
-  ['unspecified', '0.0.0.0'],
-  ['with a dot behind', '127.0.0.1.'],
-  ['full-width digits', '１２７.０.０.１'],
-  ['circled digits', '①②⑦.⓪.⓪.①'],
-  ['an ideographic full stop', '127。0。0。1'],
-  ['percent-encoded', '%31%32%37.0.0.1'],
-  ['IPv6 loopback', '[::1]'],
-  ['IPv6 loopback, long', '[0:0:0:0:0:0:0:1]'],
-  ['IPv6 unspecified', '[::]'],
-  ['IPv4-mapped', '[::ffff:127.0.0.1]'],
-  ['IPv4-mapped, hexadecimal', '[::ffff:7f00:1]'],
-  ['IPv4-compatible', '[::127.0.0.1]'],
-  ['NAT64', '[64:ff9b::127.0.0.1]'],
-  ['NAT64, local', '[64:ff9b:1::10.0.0.1]'],
-  ['6to4', '[2002:7f00:1::]'],
-  ['Teredo', '[2001:0:53aa:64c:0:0:80ff:fffe]'],
-  ['private', '10.0.0.1'],
-  ['private', '172.31.255.255'],
-  ['private', '192.168.1.1'],
-  ['carrier-grade NAT', '100.64.0.1'],
-  ['unique local', '[fd00::1]'],
-  ['link-local', '[fe80::1]'],
-  ['metadata of most clouds', '169.254.169.254'],
-  ['metadata, decimal', '2852039166'],
-  ['metadata, hexadecimal', '0xa9fea9fe'],
-  ['metadata, mapped', '[::ffff:169.254.169.254]'],
-  ['metadata, NAT64', '[64:ff9b::a9fe:a9fe]'],
-  ['metadata of AWS, IPv6', '[fd00:ec2::254]'],
-  ['metadata of Alibaba', '100.100.100.200'],
-  ['metadata of Azure', '168.63.129.16'],
-  ['metadata of Oracle', '192.0.0.192'],
-  ['credentials of containers', '169.254.170.2'],
-  ['multicast', '224.0.0.1'],
-  ['broadcast', '255.255.255.255'],
-  ['the name of this machine', 'localhost'],
-  ['the name of this machine, upper case and a dot', 'LOCALHOST.'],
-  ['a name that ends like one of ours', 'evilexample.com'],
-  ['a name that begins like one of ours', 'api.example.com.evil.test'],
-  ['the suffix itself', 'example.com'],
-  ['the metadata name of Google', 'metadata.google.internal'],
-];
-
 describe('a destination that nobody allowed', () => {
-  test.each(hostile)('%s (%s) is refused', (_what, host) => {
+  test.each(hostileHosts)('%s (%s) is refused', (_what, host) => {
     expect(guard(`http://${host}:80`, '*.example.com', 'api.partner.example').refusal).toEqual(expect.any(String));
   });
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { startTapServer } from '../../src/cli/demo/tap-server.ts';
 import { chat } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
+import { hostileHosts } from '../support/hostile-hosts.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
 import type { TargetRequest } from '../support/request-reader.ts';
 import { runCli } from '../support/run-cli.ts';
@@ -43,7 +44,7 @@ async function startRig({ answer, script, followUp = ({ port }) => `allow = "127
     backend,
     pusher,
     say: (body: string) => server.push(chat(body), { dir: 'in', session: 'alice@localhost/phone' }),
-    letters: async (): Promise<Letter[]> => JSON.parse((await pusher.get('/api/v1/dead-letters')).text),
+    letters: async (): Promise<Letter[]> => JSON.parse((await pusher.get('/api/v1/dead-letters?limit=1000')).text),
     cli,
     post: async (path: string, body: unknown): Promise<unknown> => {
       const asked = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
@@ -203,6 +204,19 @@ describe('a chain ends as a dead letter', () => {
     expect(asked).toHaveLength(ends.reduce((sum, [, , , requests]) => sum + requests, 0));
     expect(rig.backend.requests).toHaveLength(ends.length); // what was answered was delivered
   });
+});
+
+test('no host that a backend may write leads inside', async () => {
+  const hosts = hostileHosts.map(([, host]) => host);
+  await using rig = await startRig({
+    answer: (other, said) => ordering(other, { host: hosts[Number(said)] }),
+    followUp: () => 'allow = "*.example.com"',
+  });
+  for (const index of hosts.keys()) rig.say(String(index));
+  const broken = async () => (await rig.letters()).filter(({ reason }) => reason === 'chain-failed');
+  await eventually(async () => (await broken()).length === hosts.length, { withinMs: 30_000 });
+  expect(rig.other.counts.connections).toBe(0);
+  for (const { detail } of await broken()) expect(detail).toMatch(/^allow does not list |no request may be ordered to$/);
 });
 
 test('an operator sees the built-in pools', async () => {
