@@ -42,14 +42,38 @@ export interface HttpTarget {
 export type Errand =
   /** `packet`: the whole packet as JSON text, from which the pushes are prepared once the answer is there. */
   | { readonly kind: 'ask'; readonly packet: string }
-  /** `origin`: scheme, host and port. `depth`: 1 for what the answer to a push ordered, 2 for what the answer to that ordered, … */
-  | { readonly kind: 'order'; readonly origin: string; readonly depth: number };
+  /**
+   * `origin`: scheme, host and port. `depth`: 1 for what the answer to a push ordered, 2 for what the answer to that ordered, …
+   * `fault`: which rule it breaks, so that it is never sent; its origin is empty then.
+   */
+  | { readonly kind: 'order'; readonly origin: string; readonly depth: number; readonly fault?: string };
+
+/** A chat message to a user, which an answer ordered; its text is the delivery's body. */
+export interface XmppTarget {
+  readonly kind: 'xmpp';
+  /** Bare JID that it comes from; undefined: the attachment's own. */
+  readonly from: string | undefined;
+  /** A JID. */
+  readonly to: string;
+  /** Why it cannot be sent: `to` is what the answer said, and no JID. */
+  readonly fault?: string;
+  readonly errand?: undefined;
+}
 
 /** Where an attempt was when its time ran out. `call` is the whole, from the worker's taking it. */
 export type Phase = 'body' | 'call' | 'connect' | 'headers';
 
-/** What happened on the wire. Durations in ms, from the worker's taking the job. */
-export type Outcome =
+/** What happened on the wire. Durations in ms, from the worker's taking the job, or from a message's being handed over. */
+export type Outcome = HttpOutcome | MessageOutcome;
+
+/** What came of a message to a user. */
+export type MessageOutcome =
+  /** The chat server has it. */
+  | { readonly kind: 'sent'; readonly durationMs: number }
+  /** It cannot be sent, and never will be: no such receiver, or nobody may send it. */
+  | { readonly kind: 'refused'; readonly message: string; readonly durationMs: number };
+
+export type HttpOutcome =
   | {
       readonly kind: 'answered';
       readonly status: number;
@@ -112,8 +136,16 @@ export interface Job {
   readonly message?: JobMessage;
   /** The answer's body is wanted: something comes of it. */
   readonly wantsBody?: true;
-  /** Where it goes instead of to its pool's origin. */
-  readonly origin?: string;
+  /** Where it goes, on a pool without an origin. */
+  readonly destination?: Destination;
+}
+
+/** Where an ordered request goes, and what says whether it may go there. */
+export interface Destination extends Pick<Extract<Errand, { kind: 'order' }>, 'fault' | 'origin'> {
+  /** A host, `*.suffix`, an address or a CIDR, each with an optional `:port`. */
+  readonly allow: readonly string[];
+  /** The origin of the pool of the handler whose backend ordered it. */
+  readonly ownOrigin: string;
 }
 
 export interface JobMessage {
@@ -136,7 +168,7 @@ export interface SessionHandler {
 export interface PoolThreadSettings {
   readonly name: string;
   readonly client: 'got' | 'undici';
-  /** Scheme, host and port: `https://localhost:8000`. */
+  /** Scheme, host and port: `https://localhost:8000`. Empty: each job brings its destination. */
   readonly origin: string;
   /** Requests in flight at most in this thread = connections at most. */
   readonly workers: number;
@@ -194,7 +226,7 @@ export interface CallbackFailure {
 
 export interface KeyedOutcome {
   readonly key: number;
-  readonly outcome: Outcome;
+  readonly outcome: HttpOutcome;
   /** Present where the handler has callbacks at delivery. */
   readonly judgement?: Judgement;
 }

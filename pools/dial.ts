@@ -1,4 +1,4 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { PoolThreadSettings, PoolTls } from './contract.ts';
 
@@ -11,18 +11,22 @@ export type Opened = (error: Error | undefined, socket: Socket) => void;
 /** Idle time after which TCP itself asks whether the peer is still there, ms. */
 const TCP_KEEP_ALIVE_MS = 60_000;
 
-/** Connections of one origin share their TLS session, so that a reconnect spares the full handshake. */
-export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 'tls'>): Dial {
+/**
+ * Connections of one origin share their TLS session, so that a reconnect spares the full handshake. `lookup` gives the
+ * addresses of a name, and no other is dialled; default: the system's resolver.
+ */
+export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 'tls'>, lookup?: LookupFunction): Dial {
   const url = new URL(origin);
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const secure = url.protocol === 'https:';
   const port = Number(url.port || (secure ? 443 : 80));
   const secrets = secure ? { ...tlsOptions(tls), ...serverName(tls, host), ALPNProtocols: ['http/1.1'] } : {};
+  const place = { host, port, ...(lookup === undefined ? {} : { lookup }) };
   let session: Buffer | undefined;
 
   function open(): Socket | TLSSocket {
-    if (!secure) return connectTcp({ host, port, noDelay: true });
-    const socket = connectTls({ ...secrets, host, port, ...(session === undefined ? {} : { session }) });
+    if (!secure) return connectTcp({ ...place, noDelay: true });
+    const socket = connectTls({ ...secrets, ...place, ...(session === undefined ? {} : { session }) });
     socket.on('session', (fresh) => {
       session = fresh;
     });

@@ -4,9 +4,9 @@
  * first, is built meanwhile (`call` again), and then goes on.
  */
 import type { Clock } from '../src/kit/clock.ts';
-import type { Job, Outcome, Phase, PoolThreadSettings } from './contract.ts';
+import type { HttpOutcome, Job, Phase, PoolThreadSettings } from './contract.ts';
 import type { Deadlines, Due } from './deadlines.ts';
-import { failureOf } from './failure.ts';
+import { DESTINATION_REFUSED, failureOf } from './failure.ts';
 
 /** How much of an answer's body is kept for the attempt's record. */
 const EXCERPT_BYTES = 1024;
@@ -19,7 +19,7 @@ export interface ExchangeSurroundings {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   /** Called once per exchange. */
-  readonly onOutcome: (key: number, outcome: Outcome) => void;
+  readonly onOutcome: (key: number, outcome: HttpOutcome) => void;
 }
 
 /** Takes in the whole of an answer, for a callback that judges it. */
@@ -124,10 +124,11 @@ export class Exchange implements Due {
     this.#conclude(this.#answer({ truncated: false }));
   }
 
-  /** The wire failed. Before anything was sent that is `unreachable`, afterwards `broken`. */
+  /** The wire failed. Before anything was sent that is `unreachable`, or `unsent` where we would not dial, afterwards `broken`. */
   failed(error: Error): void {
-    const kind = this.#maybeSent ? 'broken' : 'unreachable';
-    this.#conclude({ kind, ...failureOf(error), durationMs: this.#elapsedMs() });
+    const failure = failureOf(error);
+    if (failure.code === DESTINATION_REFUSED) return this.unsent(failure);
+    this.#conclude({ kind: this.#maybeSent ? 'broken' : 'unreachable', ...failure, durationMs: this.#elapsedMs() });
   }
 
   /** Callbacks made no request, or one that HTTP/1.1 cannot carry: nothing goes on the wire. */
@@ -156,7 +157,7 @@ export class Exchange implements Due {
     else if (kept.length < EXCERPT_BYTES) this.#excerpt = Buffer.concat([kept, chunk.subarray(0, EXCERPT_BYTES - kept.length)]);
   }
 
-  #answer({ truncated }: { readonly truncated: boolean }): Outcome {
+  #answer({ truncated }: { readonly truncated: boolean }): HttpOutcome {
     return {
       kind: 'answered',
       status: this.#status,
@@ -173,7 +174,7 @@ export class Exchange implements Due {
   }
 
   /** Only the first ending counts: what the wire still brings after a deadline comes too late to change it. */
-  #conclude(outcome: Outcome): void {
+  #conclude(outcome: HttpOutcome): void {
     if (this.#concluded) return;
     this.#concluded = true;
     this.#around.deadlines.forget(this);

@@ -1,5 +1,8 @@
 import { CONNECTION_GONE } from './connection.ts';
 
+/** The code of an outcome whose destination is refused. */
+export const DESTINATION_REFUSED = 'DESTINATION_REFUSED';
+
 /** What went wrong on the wire, in Node's own codes whatever the client calls it, so that both clients tell the same. */
 export function failureOf(error: Error): { readonly code: string; readonly message: string } {
   const code = codeOf(error);

@@ -23,7 +23,7 @@ export function startGotCall(exchange: Exchange, call: GotCall): void {
     stream.destroy(Object.assign(new Error('the backend changed the protocol, unasked'), { code: 'ECONNRESET' }));
   });
   const stream = call.client.stream(call.origin, {
-    ...(hasBody(job) ? { body: bytesOf(job.body) } : {}),
+    ...(hasBody(job) ? { body: bytesOf(job.body), allowGetBody: true } : {}), // a GET that may have a body waits for one
     method: job.method as Method, // any token is a method (RFC 9110 §9.1); got's type lists the usual ones
     request: exactRequest(exchange, call, wire.watch),
   });

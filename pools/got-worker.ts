@@ -11,7 +11,6 @@ const KEEP_ALIVE_MS = 4000;
 /** Makes workers of the same behaviour as undici's, for several times their CPU. */
 export function gotWorkers(origin: string): (connection: Connection) => Worker {
   const client = got.extend({
-    allowGetBody: true,
     decompress: false,
     followRedirect: false,
     retry: { limit: 0 },

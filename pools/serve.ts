@@ -3,11 +3,12 @@ import type { Clock } from '../src/kit/clock.ts';
 import { createDeferred } from '../src/kit/deferred.ts';
 import { createPacer } from '../src/kit/pacer.ts';
 import { systemTimers } from '../src/kit/timers.ts';
-import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
+import type { Disposition, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createDial } from './dial.ts';
 import { Exchange, type ExchangeSurroundings } from './exchange.ts';
-import { createHttpClient, loadClient, type NewWorker } from './http-client.ts';
+import { createHttpClient, loadClient } from './http-client.ts';
+import type { Resolve } from './order-carrier.ts';
 import { unsendable } from './request-headers.ts';
 import { createCallbackCaller } from './session/call-callback.ts';
 import { createMessageCarrier } from './session/carry-message.ts';
@@ -22,6 +23,8 @@ export interface ThreadSurroundings {
   readonly clock: Clock;
   /** How callback modules are imported; default: Node's own way. */
   readonly importModule?: ImportModule;
+  /** How the names of ordered destinations are resolved; default: by the system. */
+  readonly resolve?: Resolve;
 }
 
 /**
@@ -29,25 +32,25 @@ export interface ThreadSurroundings {
  * when its own request has ended, with those of the same millisecond in one message. Resolves after `stop`, when nothing
  * is in flight and all is closed. Throws CALLBACK_LOAD_FAILED.
  */
-export async function serve({ port, settings, clock, importModule }: ThreadSurroundings): Promise<void> {
+export async function serve({ port, settings, clock, importModule, resolve }: ThreadSurroundings): Promise<void> {
   const modules = await loadModules(settings.handlers, importModule);
-  const newWorker = await loadClient(settings);
   const stopped = createDeferred<void>();
   const post = (message: FromPoolThread): void => port.postMessage(message);
   const outcomes = createOutcomeBatch(clock, post);
-  const { client, sessions, dispositions, carry } = createCarriers({ settings, newWorker, clock, modules, post, onOutcome: outcomes.add });
-  const queue = createWorkerQueue(settings.workers, carry);
+  const open = settings.origin === '' ? openForOrders : openForOrigin;
+  const carriers = await open({ settings, clock, modules, resolve, post, onOutcome: outcomes.add });
+  const queue = createWorkerQueue(settings.workers, carriers.carry);
 
   port.on('message', (message: ToPoolThread) => {
     switch (message.kind) {
       case 'disposed':
-        return dispositions.told(message.key, message.disposition);
+        return carriers.disposed(message.key, message.disposition);
       case 'jobs':
         return message.jobs.forEach(queue.enqueue);
       case 'ping':
         return post({ kind: 'alive' });
       case 'stop':
-        dispositions.stop();
+        carriers.stop();
         return stopped.resolve();
       default:
         return message satisfies never;
@@ -56,21 +59,31 @@ export async function serve({ port, settings, clock, importModule }: ThreadSurro
 
   await stopped.promise;
   await queue.idle();
-  await client.close();
-  await sessions.ended();
+  await carriers.close();
   outcomes.flush();
   port.close();
 }
 
+/** What carries a thread's jobs. */
+interface Carriers {
+  carry(job: Job, free: () => void): void;
+  disposed(key: number, disposition: Disposition): void;
+  /** Nobody is told any more what became of deliveries. */
+  stop(): void;
+  /** Nothing is under way any more. */
+  close(): Promise<void>;
+}
+
 interface CarriersOptions extends Pick<ThreadSurroundings, 'clock' | 'settings'> {
-  readonly newWorker: NewWorker;
   readonly modules: ReadonlyMap<string, HandlerModule>;
+  readonly resolve: Resolve | undefined;
   readonly post: (message: FromPoolThread) => void;
   readonly onOutcome: (outcome: KeyedOutcome) => void;
 }
 
-/** What carries jobs: those with a message go through their handler's callbacks, the others straight to the client. */
-function createCarriers({ settings, newWorker, clock, modules, post, onOutcome }: CarriersOptions) {
+/** Jobs with a message go through their handler's callbacks, the others straight to the client. */
+async function openForOrigin({ settings, clock, modules, post, onOutcome }: CarriersOptions): Promise<Carriers> {
+  const newWorker = await loadClient(settings);
   const patience = { timeoutMs: settings.callbackTimeoutMs, timers: systemTimers };
   const caller = createCallbackCaller({ ...patience, report: (failure) => post({ kind: 'callback-failed', ...failure }) });
   const dispositions = createDispositions(patience);
@@ -78,9 +91,8 @@ function createCarriers({ settings, newWorker, clock, modules, post, onOutcome }
 
   const dial = createDial(settings);
   const client = createHttpClient({ settings, newWorker, clock, dial: modules.size === 0 ? dial : sessions.over(dial) });
-  const shared = { settings, clock, deadlines: createDeadlines(clock) };
-  const around: ExchangeSurroundings = { ...shared, onOutcome: (key, outcome) => onOutcome({ key, outcome }) };
-  const carryMessage = createMessageCarrier({ settings, modules, caller, sessions, dispositions, client, around: shared, onOutcome });
+  const around = surroundings(settings, clock, onOutcome);
+  const carryMessage = createMessageCarrier({ settings, modules, caller, sessions, dispositions, client, around, onOutcome });
 
   function carry(job: Job, free: () => void): void {
     if (job.message !== undefined) return void carryMessage(job, job.message).then(free);
@@ -91,7 +103,23 @@ function createCarriers({ settings, newWorker, clock, modules, post, onOutcome }
     free();
   }
 
-  return { client, sessions, dispositions, carry };
+  async function close(): Promise<void> {
+    await client.close();
+    await sessions.ended();
+  }
+
+  return { carry, disposed: dispositions.told, stop: dispositions.stop, close };
+}
+
+/** Each job brings its destination; no handler has a session there. */
+async function openForOrders({ settings, clock, resolve, onOutcome }: CarriersOptions): Promise<Carriers> {
+  const { createOrderCarrier } = await import('./order-carrier.ts'); // brings got, which other threads may do without
+  const carry = createOrderCarrier({ settings, clock, around: surroundings(settings, clock, onOutcome), resolve });
+  return { carry, disposed: () => undefined, stop: () => undefined, close: () => Promise.resolve() };
+}
+
+function surroundings(settings: PoolThreadSettings, clock: Clock, onOutcome: CarriersOptions['onOutcome']): ExchangeSurroundings {
+  return { settings, clock, deadlines: createDeadlines(clock), onOutcome: (key, outcome) => onOutcome({ key, outcome }) };
 }
 
 /** Messages leave at most this often, ms. */

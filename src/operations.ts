@@ -2,6 +2,7 @@
 import type { Operations, OrphanView, PoolView, QueueView, ReplayReport, TestReport } from './admin/operations.ts';
 import type { Config } from './config/config.ts';
 import type { Dispatcher } from './delivery/dispatcher.ts';
+import { isFollowUpPool, poolsOf } from './delivery/served.ts';
 import type { Reviver } from './hooks/revive.ts';
 import type { Clock } from './kit/clock.ts';
 import { ServiceError } from './kit/errors.ts';
@@ -20,6 +21,7 @@ export interface OperationsParts {
 export function createOperations({ config, spool, dispatcher, reviver, clock }: OperationsParts): Operations {
   async function moveOrphans(from: QueueName, to: QueueName): Promise<number> {
     requireOrphan(from);
+    requireMovable(from, to);
     if (!isConfigured(to)) throw new ServiceError('UNKNOWN_QUEUE', `the handler ${to.handler} on the pool ${to.pool} is not configured`);
     const moved = await spool.moveQueue(from, to);
     dispatcher.wake([to.pool]);
@@ -39,8 +41,14 @@ export function createOperations({ config, spool, dispatcher, reviver, clock }: 
     );
   }
 
+  /** What was ordered goes where it was ordered, and no other pool can send it there. */
+  function requireMovable(from: QueueName, to: QueueName): void {
+    if (from.pool === to.pool || (!isFollowUpPool(from.pool) && !isFollowUpPool(to.pool))) return;
+    throw new ServiceError('UNKNOWN_QUEUE', `what waits in the pool ${from.pool} cannot be sent by the pool ${to.pool}`);
+  }
+
   function isConfigured({ pool, handler }: QueueName): boolean {
-    return config().handlers.some((known) => known.name === handler && known.pool === pool);
+    return config().handlers.some((known) => known.name === handler && poolsOf(known).includes(pool));
   }
 
   async function replay(filter: DeadFilter, limit: number): Promise<ReplayReport> {
@@ -118,7 +126,7 @@ function viewPools({ pools, handlers }: Pick<Config, 'handlers' | 'pools'>, { sp
       paused: paused.includes(id),
       oldestAt: oldest[id] ?? null,
       breaker: dispatcher.admission(id)?.state ?? 'closed',
-      handlers: handlers.filter(({ pool }) => pool === id).map(({ name }) => viewQueue(id, name)),
+      handlers: handlers.filter((handler) => poolsOf(handler).includes(id)).map(({ name }) => viewQueue(id, name)),
     };
   });
 }

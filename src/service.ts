@@ -8,6 +8,8 @@ import { createAdmin } from './admin/server.ts';
 import type { Config } from './config/config.ts';
 import { createReloader } from './config/reloader.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
+import { createFollowUp } from './delivery/follow-up/follow-up.ts';
+import { createPostRoom, type Exit } from './delivery/follow-up/post-room.ts';
 import { createGateListener } from './gate/listener.ts';
 import { createModuleCaller } from './hooks/call-module.ts';
 import { createEvaluator } from './hooks/evaluate.ts';
@@ -102,7 +104,8 @@ export function createService(config: Config, options: ServiceOptions): Service 
       userAgent,
       drainTimeoutMs,
       limits,
-      follow: () => undefined,
+      follow: createFollowUp({ ...shared, configOf: (name) => running.handlers.find((handler) => handler.name === name)?.followUp }),
+      outbox: createPostRoom({ exits: () => exitsOf(sources, config.attachments), timers: systemTimers }),
     });
     const hooks = { ...shared, limits, watch, newId: () => nextId() as DeliveryId };
     const evaluator = createEvaluator({ ...hooks, handlers });
@@ -183,6 +186,14 @@ export function createService(config: Config, options: ServiceOptions): Service 
 
   const lifecycle = createLifecycle({ start, stop: () => teardown.run() });
   return { events, reload, ...lifecycle };
+}
+
+/** The ways out to users, of the attachments that can send. */
+function exitsOf(sources: readonly Source[], attachments: Config['attachments']): readonly Exit[] {
+  return sources.flatMap(({ name, outbox }) => {
+    const hosts = attachments.find((attachment) => attachment.name === name)?.hosts ?? [];
+    return outbox === undefined ? [] : [{ hosts, send: outbox.send }];
+  });
 }
 
 /** What metrics are read from, and operators act on. */

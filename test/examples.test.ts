@@ -1,12 +1,19 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { guardDestination } from '../pools/destination.ts';
 import { loadConfig } from '../src/config/load.ts';
+import { begin, conclude } from '../src/delivery/attempt.ts';
+import { createFollowUp } from '../src/delivery/follow-up/follow-up.ts';
+import { rulesOf } from '../src/delivery/policy.ts';
 import type { Packet } from '../src/packet/packet.ts';
+import { createEventBus } from '../src/telemetry/event-bus.ts';
+import { makeDelivery } from './spool/build.ts';
 import { decideInNode } from './support/decide-in-node.ts';
 import { deliverInNode } from './support/deliver-in-node.ts';
 import { evaluateInNode } from './support/evaluate-in-node.ts';
 import { chat, makePacket } from './support/make-packet.ts';
+import { makePoolConfig } from './support/make-pool.ts';
 import { startTarget } from './support/target.ts';
 
 const examples = fileURLToPath(new URL('../examples', import.meta.url));
@@ -120,4 +127,45 @@ describe('the example whose backend says in a header what it did', () => {
     expect(failures).toEqual([]);
     expect(stderr).toContain(written);
   });
+});
+
+test('the example whose backend orders more does to the letter what its page shows', async () => {
+  const { handlers, pools } = await loadConfig(`${examples}/follow-up/event-pusher.toml`, { PUSHER_SECRET: 'secret' });
+  const [handler] = handlers;
+  const page = await readFile(`${examples}/follow-up/README.md`, 'utf8');
+  const [, answer = ''] = /```json\n([\s\S]*?)```/.exec(page) ?? [];
+  const outcome = {
+    kind: 'answered',
+    status: 200,
+    durationMs: 1,
+    retryAfter: undefined,
+    excerpt: '',
+    truncated: false,
+    body: answer,
+  } as const;
+  const push = { ...makeDelivery({ handler: handler?.name ?? '' }), seq: 1, attempts: 0, failingSince: undefined, context: {} };
+  const policy = rulesOf(makePoolConfig(), handlers, []).policyFor(push);
+  const concluded = conclude(begin(push, policy), { outcome, judgement: undefined }, { now: 0, random: () => 0 });
+
+  const sequel = await createFollowUp({ configOf: () => handler?.followUp, events: createEventBus() })(concluded);
+
+  const [, head = '', body] = /\n {4}(POST [\s\S]*?)\n\n {4}(.*)\n/.exec(page) ?? [];
+  expect(head).toContain(`content-length: ${Buffer.byteLength(body ?? '')}\n`.trim());
+  expect(sequel?.spawn).toMatchObject([
+    {
+      body,
+      target: {
+        method: 'POST',
+        path: '/measures/',
+        headers: [['Content-Type', 'application/json; charset=utf-8']],
+        errand: { origin: 'http://10.0.0.172:5984' },
+      },
+    },
+    { body: 'Your submission was received, thank you.', target: { from: 'bot@pusher.localhost', to: 'alice@localhost' } },
+  ]);
+  const [order, message] = sequel?.spawn ?? [];
+  expect(order?.target).not.toHaveProperty('errand.fault');
+  expect(message?.target).not.toHaveProperty('fault');
+  const destination = { origin: 'http://10.0.0.172:5984', allow: handler?.followUp?.allow ?? [], ownOrigin: pools[0]?.origin ?? '' };
+  expect(guardDestination(destination).refusal).toBeUndefined();
 });

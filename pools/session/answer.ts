@@ -1,5 +1,5 @@
 import type { SessionResponse } from '../callbacks.ts';
-import type { HeaderPair, Outcome } from '../contract.ts';
+import type { HeaderPair, HttpOutcome } from '../contract.ts';
 import type { AnswerKeeper } from '../exchange.ts';
 import { joined } from './header-record.ts';
 
@@ -7,7 +7,7 @@ import { joined } from './header-record.ts';
 export interface Answer extends AnswerKeeper {
   /** The answer as a session has it: empty until it is complete. */
   response(): SessionResponse;
-  complete(outcome: Extract<Outcome, { kind: 'answered' }>): void;
+  complete(outcome: Extract<HttpOutcome, { kind: 'answered' }>): void;
 }
 
 type Told = Omit<SessionResponse, 'userdata'>;

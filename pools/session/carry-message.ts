@@ -8,7 +8,7 @@
 import { createDeferred } from '../../src/kit/deferred.ts';
 import type { Message } from '../callbacks.ts';
 import { connectionGone } from '../connection.ts';
-import type { Job, JobMessage, Judgement, KeyedOutcome, Outcome, PoolThreadSettings } from '../contract.ts';
+import type { HttpOutcome, Job, JobMessage, Judgement, KeyedOutcome, PoolThreadSettings } from '../contract.ts';
 import { Exchange, type ExchangeSurroundings, NOT_BUILT } from '../exchange.ts';
 import type { HttpClient } from '../http-client.ts';
 import { requestHeaders } from '../request-headers.ts';
@@ -46,7 +46,7 @@ interface Attempt extends Judged {
   readonly message: Message;
   readonly answer: Answer;
   readonly exchange: Exchange;
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<HttpOutcome>;
 }
 
 /** Where a try led: the message keeps its session until it is over. */
@@ -82,7 +82,7 @@ export function createMessageCarrier(options: MessageCarrierOptions): CarryMessa
   function begin(job: Job, { context, stanza }: JobMessage, module: HandlerModule): Attempt {
     const variables = createVariables(context);
     const answer = createAnswer(settings.maxResponseBytes);
-    const { promise: outcome, resolve } = createDeferred<Outcome>();
+    const { promise: outcome, resolve } = createDeferred<HttpOutcome>();
     const exchange = new Exchange(job, { ...around, onOutcome: (_key, met) => resolve(met) }, answer);
     return { job, module, id: job.id, message: createMessage(job, stanza, variables.context), variables, answer, exchange, outcome };
   }
@@ -123,7 +123,7 @@ export function createMessageCarrier(options: MessageCarrierOptions): CarryMessa
     return { seat, lost: await sendOver(worker, exchange, headers) };
   }
 
-  async function standingOf(attempt: Attempt, seat: Seat | undefined, outcome: Outcome): Promise<Standing> {
+  async function standingOf(attempt: Attempt, seat: Seat | undefined, outcome: HttpOutcome): Promise<Standing> {
     switch (outcome.kind) {
       case 'answered':
         if (seat === undefined) throw new Error('an answer came without a session');

@@ -1,4 +1,4 @@
-import type { Outcome } from '../contract.ts';
+import type { HttpOutcome } from '../contract.ts';
 
 /** The statuses that are ours, so that a backend's own 503 is told apart; pools/README.md lists them. */
 export const internalStatus = {
@@ -15,7 +15,10 @@ export const internalStatus = {
 } as const;
 
 /** The status of an attempt to which no answer came. */
-export function troubleOf(outcome: Exclude<Outcome, { kind: 'answered' | 'unsent' }>, { secure }: { readonly secure: boolean }): number {
+export function troubleOf(
+  outcome: Exclude<HttpOutcome, { kind: 'answered' | 'unsent' }>,
+  { secure }: { readonly secure: boolean },
+): number {
   switch (outcome.kind) {
     case 'broken':
       return outcome.code.startsWith('HPE_') ? internalStatus.notHttp : internalStatus.broken;

@@ -7,7 +7,7 @@ import {
   HTTP_INTERNAL_FAIL,
   type Session,
 } from '../callbacks.ts';
-import type { DeliveryId, Judgement, Outcome, StatusOrigin } from '../contract.ts';
+import type { DeliveryId, HttpOutcome, Judgement, StatusOrigin } from '../contract.ts';
 import type { CallbackCaller } from './call-callback.ts';
 import { internalStatus } from './internal-status.ts';
 import type { HandlerModule } from './load-modules.ts';
@@ -33,7 +33,7 @@ export interface Judged {
 
 export interface Judge {
   /** Asks `handleResponse` what the answer means for the message. */
-  answered(judged: Judged, session: Session, outcome: Extract<Outcome, { kind: 'answered' }>): Promise<Standing>;
+  answered(judged: Judged, session: Session, outcome: Extract<HttpOutcome, { kind: 'answered' }>): Promise<Standing>;
   /** Asks `statusClassifier` what the status means for the delivery. */
   verdict(judged: Judged, standing: Standing): Promise<Verdict>;
 }
@@ -57,7 +57,7 @@ export function setByModule({ variables }: Judged): Standing | undefined {
 }
 
 export function createJudge(caller: CallbackCaller): Judge {
-  async function answered(judged: Judged, session: Session, { status }: Extract<Outcome, { kind: 'answered' }>): Promise<Standing> {
+  async function answered(judged: Judged, session: Session, { status }: Extract<HttpOutcome, { kind: 'answered' }>): Promise<Standing> {
     const { module, id, variables } = judged;
     const about = { module, callback: 'handleResponse', id } as const;
     const notHandled = (why: string) => broken(judged, internalStatus.notHandled, why);

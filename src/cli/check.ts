@@ -35,14 +35,24 @@ export function checkAsJson(config: Config): Readonly<Record<string, unknown>> {
 }
 
 function handlerTable(config: Config): string {
-  const rows = config.handlers.map((handler) => ({ name: handler.name, url: createMask(config.redacted)(urlOf(handler, config)) }));
+  const mask = createMask(config.redacted);
+  const rows = config.handlers.map((handler) => ({
+    name: handler.name,
+    url: mask(urlOf(handler, config)),
+    orders: mask(ordersOf(handler)),
+  }));
   if (rows.length === 0) return '';
 
   const width = Math.max(...rows.map(({ name }) => name.length), 'handler'.length);
-  const lines = rows.map(({ name, url }) => `  ${name.padEnd(width)}  POST ${url}`);
+  const lines = rows.map(({ name, url, orders }) => `  ${name.padEnd(width)}  POST ${url}${orders}`);
   const narrow = lines.every((line) => line.length <= columns);
-  const shown = narrow ? lines : rows.map(({ name, url }) => `  ${name}\n    POST ${url}`);
+  const shown = narrow ? lines : rows.map(({ name, url, orders }) => `  ${name}\n    POST ${url}${orders}`);
   return ['Requests go to:', ...shown].join('\n');
+}
+
+/** Where else its backend may order requests to. */
+function ordersOf({ followUp }: HandlerConfig): string {
+  return followUp === undefined ? '' : `, and what it orders to ${followUp.allow.join(', ')}`;
 }
 
 function urlOf(handler: HandlerConfig, { pools }: Config): string {

@@ -29,17 +29,32 @@ export function letterText(letter: Letter): string {
     ['accepted', localTime(createdAt)],
     ['died', `${localTime(diedAt)}, ${reason}: ${detail}`],
     ...people,
+    ...kinFacts(letter),
     ...requestFacts(letter),
     ['attempts', attemptsText(letter)],
   ]);
 }
 
+/** Whose answer ordered it, and what came of it in turn. */
+function kinFacts({ parent, descendants }: Letter): readonly (readonly [string, string])[] {
+  const came = descendants.map(({ id, state }) => `${id} (${state})`);
+  return [
+    ...(parent === null ? [] : [['came of', parent] as const]),
+    ...(came.length === 0 ? [] : [['brought about', came.join('\n')] as const]),
+  ];
+}
+
 function requestFacts({ target, bodyBytes, body, packet }: Letter): readonly (readonly [string, string])[] {
   if (target === null) return [['packet', packet ?? 'kept, and shown with --content']];
-  const headers = target.headers.map(([name, value]) => `${name}: ${value}`);
   const shown = body === undefined ? `${bodyBytes ?? 0} bytes, shown with --content` : body.data;
+  if (target.kind === 'xmpp')
+    return [
+      ['message', `from ${target.from ?? 'the attachment'} to ${target.to ?? 'a user, shown with --content'}`],
+      ['body', shown],
+    ];
+  const headers = target.headers.map(([name, value]) => `${name}: ${value}`);
   return [
-    ['request', [`${target.method} ${target.path}`, ...headers].join('\n')],
+    ['request', [`${target.method} ${target.origin ?? ''}${target.path}`, ...headers].join('\n')],
     [body?.encoding === 'base64' ? 'body (base64)' : 'body', shown],
     ...(target.stanza === undefined ? [] : [['stanza', target.stanza] as const]),
   ];

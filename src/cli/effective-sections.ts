@@ -9,6 +9,7 @@ import type {
   ListenConfig,
   PoolConfig,
 } from '../config/config.ts';
+import { isBuiltIn } from '../config/follow-up.ts';
 import { createMask } from '../config/mask.ts';
 import { exitsSections } from './exits-sections.ts';
 import { durationText, hostText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
@@ -20,7 +21,7 @@ export function effectiveSections(config: Config): readonly TomlSection[] {
   const sections: readonly TomlSection[] = [
     { title: '[general]', entries: { hosts: config.hosts, loglevel: config.logLevel } },
     ...config.attachments.flatMap(attachmentSections),
-    ...config.pools.map(poolSection),
+    ...config.pools.filter(({ id }) => !isBuiltIn(id)).map(poolSection),
     ...config.handlers.map((handler) => handlerSection(handler, mask)),
     ...serviceSections(config),
   ];
@@ -182,8 +183,19 @@ function handlerSection(handler: HandlerConfig, mask: (text: string) => string):
       ordering: handler.ordering,
       hold: durationText(handler.holdMs),
       ttl: handler.ttlMs === undefined ? undefined : durationText(handler.ttlMs),
+      ...followUpEntries(handler.followUp),
       options: handler.options,
     },
+  };
+}
+
+function followUpEntries(followUp: HandlerConfig['followUp']): TomlSection['entries'] {
+  if (followUp === undefined) return {};
+  return {
+    'follow_up.allow': followUp.allow,
+    'follow_up.max_depth': followUp.maxDepth,
+    'follow_up.reply_from': followUp.replyFrom,
+    'follow_up.default_host': followUp.defaultHost,
   };
 }
 

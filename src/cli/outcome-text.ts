@@ -7,6 +7,10 @@ export function outcomeText(outcome: z.output<typeof outcomeShape>): string {
   switch (outcome.kind) {
     case 'answered':
       return `answered ${outcome.status} in ${took}`;
+    case 'refused':
+      return `refused: ${outcome.message}`;
+    case 'sent':
+      return `sent in ${took}`;
     case 'timed-out':
       return `no answer in time (${outcome.phase}) after ${took}`;
     case 'unreachable':

@@ -36,11 +36,14 @@ export interface Config {
 
 export type LogLevel = 'debug' | 'error' | 'fatal' | 'info' | 'silent' | 'warn';
 
+/** Pools that are there where a handler follows up. No file may define them. */
+export type BuiltInPool = 'follow_up' | 'follow_up_messages';
+
 export interface PoolConfig {
   /** The name in the file, with `@host` behind it where the scope is one pool per host. Unique. */
   readonly id: string;
   readonly client: 'got' | 'undici';
-  /** Scheme, host and port. */
+  /** Scheme, host and port. Empty for a built-in pool: each of its deliveries says where it goes. */
   readonly origin: string;
   /** Starts with `/`. */
   readonly pathPrefix: string;
@@ -143,11 +146,13 @@ export interface BeforePushConfig {
 export interface FollowUpConfig {
   /** Where ordered requests may go: a host, `*.suffix`, an address or a CIDR, each with an optional `:port`. */
   readonly allow: readonly string[];
+  /** The origin of the handler's pool, which may be at any address, since pushes go there. */
+  readonly ownOrigin: string;
   /** How long a chain of orders may be. */
   readonly maxDepth: number;
-  /** The bare JID that messages to users come from. */
+  /** The bare JID that messages to users come from; undefined: the attachment's own. */
   readonly replyFrom: string | undefined;
-  /** The host of receivers that are given as local parts. */
+  /** The host of receivers that are given as local parts; undefined: that of the packet. */
   readonly defaultHost: string | undefined;
 }
 

@@ -1,5 +1,6 @@
 import type { HandlerConfig, PoolConfig } from './config.ts';
 import { findModule } from './find-module.ts';
+import { followUpOf } from './follow-up.ts';
 import { handlerName, trimmedPath } from './handler-name.ts';
 import { type HandlerTable, handlerTables } from './handler-tables.ts';
 import type { HostConfig } from './host-config.ts';
@@ -111,7 +112,7 @@ async function resolveCandidate(candidate: Candidate, around: HandlerSurrounding
     ordering: handler.ordering,
     holdMs: handler.hold,
     beforePush: undefined,
-    followUp: undefined,
+    followUp: followUpOf(handler.follow_up, pool),
     ttlMs: handler.ttl,
     options: handler.options,
   }));

@@ -3,6 +3,7 @@ import type { Secret } from '../kit/secret.ts';
 import { readAttachments } from './attachments.ts';
 import type { Config, ListenConfig, SpoolConfig } from './config.ts';
 import type { Environment } from './environment.ts';
+import { followUpPools } from './follow-up.ts';
 import { setAsideForeign } from './foreign.ts';
 import { readHandlers } from './handlers.ts';
 import { readHostConfigs } from './host-config.ts';
@@ -40,7 +41,7 @@ export async function loadConfig(file: string, env: Environment): Promise<Config
     hosts,
     logLevel: general.loglevel,
     attachments,
-    pools: pools.all,
+    pools: [...pools.all, ...followUpPools(handlers)],
     handlers,
     ...service,
     notices: [...notices, ...reading.notices.map(createMask(redacted)), ...absences({ attachments, handlers, hosts })],

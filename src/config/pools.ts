@@ -1,4 +1,5 @@
 import type { CircuitBreakerConfig, PoolConfig } from './config.ts';
+import { builtInPools, isBuiltIn } from './follow-up.ts';
 import type { HostConfig } from './host-config.ts';
 import { noticeDifferences } from './pool-notices.ts';
 import { type Reading, unknownAmong } from './reading.ts';
@@ -88,6 +89,8 @@ function definitionsOf(pools: Table, path: Path, reading: Reading): readonly Def
     if (!/^[\w.-]+$/.test(tag)) {
       reading.mistake(poolPath, { received: 'this name', expected: 'a name of letters, digits, ".", "_" and "-"' });
     }
+    if (isBuiltIn(tag))
+      reading.mistake(poolPath, { received: 'this name', expected: `another: ${builtInPools.join(' and ')} are built in` });
     return { tag, value, path: poolPath };
   });
 }

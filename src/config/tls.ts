@@ -9,7 +9,8 @@ import { type Path, showPath } from './table.ts';
 
 type PoolTls = PoolConfig['tls'];
 
-const untouched: PoolTls = {
+/** That of a pool without TLS options: certificates are checked against the authorities that Node knows. */
+export const untouchedTls: PoolTls = {
   verify: true,
   ca: undefined,
   cert: undefined,
@@ -23,7 +24,7 @@ const untouched: PoolTls = {
 
 /** A pool's TLS options with their files read and tried. What MongooseIM has and Node has not becomes a notice. */
 export async function readTls(tls: TlsSection | undefined, path: Path, reading: Reading): Promise<PoolTls> {
-  if (tls === undefined) return untouched;
+  if (tls === undefined) return untouchedTls;
   complainOfHalves(tls, path, reading);
   noticeDifferences(tls, path, reading);
 

@@ -46,7 +46,7 @@ export interface Told {
 
 /** What a delivery is for. */
 export function purposeOf({ target }: Pick<NewDelivery, 'target'>): Purpose {
-  return target.errand?.kind ?? 'push';
+  return target.kind === 'xmpp' ? 'message' : (target.errand?.kind ?? 'push');
 }
 
 /** Why a delivery's fate is what it is: a dead one's reason, or what its attempt met. */

@@ -5,7 +5,7 @@
  *
  * Every step is a function of what the step before gave; the dispatcher runs them and owns the waiting in between.
  */
-import type { Job, Judgement, Outcome } from '../../pools/contract.ts';
+import type { Destination, Errand, Job, Judgement, Outcome } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Claimed, Fate, Settlement } from '../spool/spool.ts';
@@ -41,9 +41,10 @@ export function begin(delivery: Claimed, policy: DeliveryPolicy): Attempt {
   return { delivery, number: delivery.attempts + 1, policy };
 }
 
-/** What the pool thread needs; `key` names it between the two threads. */
-export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, wantsBody, rfc3339 }: Posting): Job {
+/** What the pool thread needs; `key` names it between the two threads. Undefined: it is nothing for a thread. */
+export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, wantsBody, allowed, rfc3339 }: Posting): Job | undefined {
   const { id, handler, target, body, seenAt, context } = delivery;
+  if (target.kind !== 'http') return undefined;
   const { method, path, headers, stanza, errand } = target;
   const job = { key, id, attempt: number, method, path, headers, body, seenAt: rfc3339(seenAt) };
   if (!hasCallbacks && !wantsBody && errand === undefined) return job;
@@ -51,9 +52,15 @@ export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, wantsB
     ...job,
     ...(hasCallbacks ? { message: { handler, stanza, context } } : {}),
     ...(wantsBody ? { wantsBody } : {}),
-    ...(errand?.kind === 'order' ? { origin: errand.origin } : {}),
+    ...(errand?.kind === 'order' ? { destination: destinationOf(errand, allowed) } : {}),
   };
 }
+
+function destinationOf({ origin, fault }: Order, { allow, ownOrigin }: Allowed): Destination {
+  return { origin, allow, ownOrigin, ...(fault === undefined ? {} : { fault }) };
+}
+
+type Order = Extract<Errand, { kind: 'order' }>;
 
 export interface Posting {
   readonly key: number;
@@ -61,8 +68,12 @@ export interface Posting {
   readonly hasCallbacks: boolean;
   /** Something comes of the answer. */
   readonly wantsBody: boolean;
+  /** Where an order of its handler may go. */
+  readonly allowed: Allowed;
   readonly rfc3339: (at: EpochMs) => string;
 }
+
+export type Allowed = Pick<Destination, 'allow' | 'ownOrigin'>;
 
 /** Reply → verdict → fate. */
 export function conclude(attempt: Attempt, reply: Reply, { now, random }: { readonly now: EpochMs; readonly random: Random }): Concluded {

@@ -53,6 +53,10 @@ function classifyOutcome(outcome: Outcome, lists: StatusLists, hintMs: number | 
       return classifyStatus(outcome.status, { lists, hintMs, reason: `status ${outcome.status}` });
     case 'broken':
       return deferred(`connection broken: ${outcome.code}`);
+    case 'refused':
+      return { kind: 'refused', by: 'backend', reason: outcome.message };
+    case 'sent':
+      return { kind: 'accepted' };
     case 'timed-out':
       return deferred(`timed out (${outcome.phase})`);
     case 'unreachable':

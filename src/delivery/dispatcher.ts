@@ -8,11 +8,14 @@ import type { EventSink } from '../telemetry/events.ts';
 import type { Admission } from './admission.ts';
 import { childless } from './attempt.ts';
 import { type Backlog, createBacklog } from './backlog.ts';
+import { carryOverThreads } from './carrier.ts';
 import type { Follow } from './follow.ts';
+import { createMessageCarrier } from './follow-up/message-carrier.ts';
+import type { Outbox } from './follow-up/outbox.ts';
 import { rulesOf } from './policy.ts';
 import { createPoolDispatcher, type PoolDispatcher } from './pool-dispatcher.ts';
 import { createPoolThreads } from './pool-threads.ts';
-import { fixedOf, poolsOf, type Served, sessionsOf, threadSettingsOf } from './served.ts';
+import { fixedOf, messagePool, poolsOf, type Served, sessionsOf, threadSettingsOf } from './served.ts';
 import type { TestAnswer } from './test-sends.ts';
 import { createWaitingLine } from './waiting-line.ts';
 
@@ -27,6 +30,8 @@ export interface DispatcherOptions extends Served {
   readonly limits: Pick<CallbackLimits, 'timeoutMs'>;
   /** What comes of answers. */
   readonly follow: Follow;
+  /** The way of messages to users. */
+  readonly outbox: Outbox;
   /** How long a pool that is replaced may wait for what is in flight, ms. */
   readonly drainTimeoutMs: number;
   /** The spool is gone: the service cannot go on. */
@@ -85,7 +90,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       pool: config,
       rules: rulesOf(config, served.handlers, sessions),
       paused: spool.stats().paused.includes(config.id),
-      openThreads: (callbacks) => createPoolThreads({ ...options, ...callbacks, settings, threads: config.threads }),
+      openCarrier: (callbacks) =>
+        config.id === messagePool
+          ? createMessageCarrier({ ...options, ...callbacks })
+          : carryOverThreads(createPoolThreads({ ...options, ...callbacks, settings, threads: config.threads }), callbacks),
       onReady: wake,
       onGone: () => void pauseGone(config.id),
     });

@@ -16,6 +16,9 @@ export function faultOf(outcome: Outcome, judgement: Judgement | undefined, verd
       return verdict.kind === 'deferred' && judgement?.origin !== 'module' ? 'path' : 'none';
     case 'broken':
       return 'path';
+    case 'refused':
+    case 'sent':
+      return 'none';
     case 'timed-out':
       return outcome.phase === 'connect' ? 'connection' : 'path';
     case 'unreachable':

@@ -1,7 +1,7 @@
 import type { SessionHandler } from '../../pools/contract.ts';
 import type { HandlerConfig, PoolConfig } from '../config/config.ts';
 import type { NewDelivery } from '../spool/spool.ts';
-import type { DeliveryPolicy } from './attempt.ts';
+import type { Allowed, DeliveryPolicy, Posting } from './attempt.ts';
 import { poolsOf } from './served.ts';
 
 /** What may change while a pool goes on. */
@@ -13,6 +13,16 @@ export interface PoolRules {
   readonly hasCallbacks: (delivery: Work) => boolean;
   /** Whether something comes of the answer's body. */
   readonly wantsBody: (delivery: Work) => boolean;
+  /** Where the orders of its backend may go. */
+  readonly allowedFor: (delivery: Work) => Allowed;
+}
+
+/** What the rules say of how a delivery is posted. */
+export function postingBy(
+  { hasCallbacks, wantsBody, allowedFor }: PoolRules,
+  delivery: Work,
+): Pick<Posting, 'allowed' | 'hasCallbacks' | 'wantsBody'> {
+  return { hasCallbacks: hasCallbacks(delivery), wantsBody: wantsBody(delivery), allowed: allowedFor(delivery) };
 }
 
 /** What says how a delivery is treated. */
@@ -30,13 +40,35 @@ export function rulesOf(pool: PoolConfig, handlers: readonly HandlerConfig[], se
     own.map(({ name, holdMs, ttlMs }) => [name, { ...plain, holdMs, maxAgeMs: Math.min(maxAgeMs, ttlMs ?? maxAgeMs) }]),
   );
   const withCallbacks = new Set(sessions.map(({ name }) => name));
-  const withFollowUp = new Set(own.flatMap(({ name, followUp }) => (followUp === undefined ? [] : name)));
+  const followUps = new Map(own.flatMap(({ name, followUp }) => (followUp === undefined ? [] : [[name, followUp] as const])));
+
+  function policyFor({ handler, target }: Work): DeliveryPolicy {
+    if (target.errand?.kind === 'ask') return askedOnce;
+    const policy = policies.get(handler) ?? plain;
+    return target.errand?.kind === 'order' ? { ...policy, lists: chainLists } : policy;
+  }
+
   return {
     handlers: [...policies.keys()],
-    policyFor: ({ handler, target }) => (target.errand?.kind === 'ask' ? askedOnce : (policies.get(handler) ?? plain)),
+    policyFor,
     hasCallbacks: ({ handler, target }) => target.errand === undefined && withCallbacks.has(handler),
-    wantsBody: ({ handler, target }) => target.errand?.kind === 'ask' || withFollowUp.has(handler),
+    wantsBody: ({ handler, target }) => target.errand?.kind === 'ask' || followUps.has(handler),
+    allowedFor: ({ handler }) => followUps.get(handler) ?? nowhere,
   };
+}
+
+/** Of a handler that is gone, or never followed up. */
+const nowhere: Allowed = { allow: [], ownOrigin: '' };
+
+/** A chain goes on at 200 and 201, waits at 429 and 5xx, and ends at everything else. */
+const chainLists: DeliveryPolicy['lists'] = {
+  accept: [200, 201],
+  defer: [429, ...statuses(500, 599)],
+  refuse: [...statuses(202, 428), ...statuses(430, 499)],
+};
+
+function statuses(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
 /** An ask is put once: whatever comes of it, the handler's `on_failure` has an answer to. It cannot grow too old. */

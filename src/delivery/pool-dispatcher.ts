@@ -13,14 +13,14 @@ import type { Claimed, Fate, NewDelivery, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import { announceAttempt, announceEnding, announceFate } from './announce.ts';
-import { type Attempt, begin, childless, conclude, type Reply, toJob, toSettlement } from './attempt.ts';
+import { type Attempt, begin, childless, conclude, type Reply, toSettlement } from './attempt.ts';
+import type { Carrier } from './carrier.ts';
 import { whenExpired } from './decide.ts';
 import type { Follow } from './follow.ts';
 import { placesFor } from './places.ts';
-import type { PoolRules } from './policy.ts';
+import { type PoolRules, postingBy } from './policy.ts';
 import { createPoolQueues } from './pool-queues.ts';
 import type { PoolThreadsCallbacks } from './pool-thread.ts';
-import type { PoolThreads } from './pool-threads.ts';
 import { createSettler } from './settler.ts';
 import { createTestSends, type TestAnswer } from './test-sends.ts';
 import { createThrottle } from './throttle.ts';
@@ -33,7 +33,7 @@ export interface PoolDispatcherOptions {
   /** An operator has paused it before. */
   readonly paused: boolean;
   readonly spool: Spool;
-  readonly openThreads: (callbacks: PoolThreadsCallbacks) => PoolThreads;
+  readonly openCarrier: (callbacks: PoolThreadsCallbacks) => Carrier;
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: Timers;
@@ -83,9 +83,9 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   const { handlers } = options.rules;
   const queues = createPoolQueues({ ...own, handlers, admission, places, bytes, onClaimed: pump, onNextAt: wakeAt });
   const wakeUps = createWakeUps({ ...options, throttle, admission }, wake);
-  const threads = options.openThreads({ onOutcome, onLost });
+  const carrier = options.openCarrier({ onOutcome, onLost });
   const settler = createSettler({ ...options, reserve, release: queues.release, onNext: put, onSettled });
-  const tests = createTestSends({ clock, post: threads.send });
+  const tests = createTestSends({ clock, post: carrier.carry });
   const underway = createUnderway();
   const stranded: Claimed[] = [];
   const rfc3339 = createRfc3339();
@@ -122,16 +122,15 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
 
   function send(attempt: Attempt): void {
     const key = underway.add(attempt);
-    const { delivery } = attempt;
-    admission.handler(delivery.handler).began();
-    threads.send(toJob(attempt, { key, hasCallbacks: rules.hasCallbacks(delivery), wantsBody: rules.wantsBody(delivery), rfc3339 }));
+    admission.handler(attempt.delivery.handler).began();
+    carrier.carry(attempt, { key, ...postingBy(rules, attempt.delivery), rfc3339 });
   }
 
   function onOutcome(key: number, reply: Reply): void {
     const attempt = underway.take(key);
     if (attempt !== undefined) return ended(attempt, reply, key);
     const disposition = tests.answer(key, reply);
-    if (disposition !== undefined) threads.disposed(key, disposition);
+    if (disposition !== undefined) carrier.disposed(key, disposition);
   }
 
   function ended(attempt: Attempt, reply: Reply, key: number): void {
@@ -151,7 +150,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
 
   function whenSettled(fate: Fate, { judgement }: Reply, key: number): void {
     if (fate.kind === 'retry') wakeAt(fate.notBefore);
-    if (judgement?.awaitsDisposition === true && fate.kind !== 'released') threads.disposed(key, fate.kind);
+    if (judgement?.awaitsDisposition === true && fate.kind !== 'released') carrier.disposed(key, fate.kind);
   }
 
   /** A handler was shut: others may have its places. */
@@ -205,12 +204,13 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   async function stop({ graceMs, release }: HowToStop): Promise<void> {
     state = 'draining';
     wakeUps.clear();
+    carrier.drain();
     tellIfDrained();
     const callOff = timers.after(graceMs, () => drained.resolve());
     await drained.promise;
     callOff();
     tests.endAll(lostReply);
-    await (underway.size === 0 ? threads.stop() : threads.kill());
+    await (underway.size === 0 ? carrier.stop() : carrier.kill());
     if (!release) return;
     admission.end();
     const held = [...(await queues.withdrawAll()), ...underway.clear().map(({ delivery }) => delivery), ...stranded];
@@ -223,7 +223,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     },
     admission,
     start: async () => {
-      await threads.start();
+      await carrier.start();
       state = 'running';
       pump();
     },

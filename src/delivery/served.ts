@@ -1,5 +1,5 @@
 import type { PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
-import type { HandlerConfig, PoolConfig } from '../config/config.ts';
+import type { BuiltInPool, HandlerConfig, PoolConfig } from '../config/config.ts';
 
 /** What the dispatcher serves, and a new configuration may change. */
 export interface Served {
@@ -11,11 +11,16 @@ export interface Served {
 
 /** The pools that a handler has queues on: its own, and those that its errands go over. */
 export function poolsOf({ pool, beforePush, followUp }: HandlerConfig): readonly string[] {
-  return [pool, ...(beforePush === undefined ? [] : [beforePush.pool]), ...(followUp === undefined ? [] : [followUpPool])];
+  return [pool, ...(beforePush === undefined ? [] : [beforePush.pool]), ...(followUp === undefined ? [] : [orderPool, messagePool])];
 }
 
-/** The built-in pool of what answers order. */
-export const followUpPool = 'follow_up';
+/** The built-in pools of what answers order: requests, and messages to users. */
+export const orderPool: BuiltInPool = 'follow_up';
+export const messagePool: BuiltInPool = 'follow_up_messages';
+
+export function isFollowUpPool(pool: string): boolean {
+  return pool === orderPool || pool === messagePool;
+}
 
 /** Those that work in the threads of this pool. */
 export function sessionsOf(pool: PoolConfig, { handlers, sessions }: Served): readonly SessionHandler[] {

@@ -1,11 +1,11 @@
-import type { Disposition, Job, Outcome } from '../../pools/contract.ts';
+import type { Disposition, Outcome } from '../../pools/contract.ts';
 import type { Clock } from '../kit/clock.ts';
 import { createDeferred, type Deferred } from '../kit/deferred.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { NewDelivery } from '../spool/spool.ts';
-import { begin, type Reply, toJob } from './attempt.ts';
+import { type Attempt, begin, type Posting, type Reply } from './attempt.ts';
 import { classify, type StatusLists } from './classify.ts';
-import type { PoolRules } from './policy.ts';
+import { type PoolRules, postingBy } from './policy.ts';
 
 /** Requests that are no deliveries: an operator waits for each, and nothing of them is kept. */
 export interface TestSends {
@@ -26,18 +26,18 @@ export interface TestAnswer {
 /** What such a request has in common with a delivery that was just claimed. */
 const untried = { seq: 0, attempts: 0, failingSince: undefined, context: {} };
 
-export function createTestSends({ clock, post }: { readonly clock: Clock; post(job: Job): void }): TestSends {
+export function createTestSends({ clock, post }: { readonly clock: Clock; post(attempt: Attempt, posting: Posting): void }): TestSends {
   const waiting = new Map<number, { readonly lists: StatusLists; readonly answered: Deferred<TestAnswer> }>();
   const rfc3339 = createRfc3339();
   let lastKey = 0;
 
-  function send(delivery: NewDelivery, { policyFor, hasCallbacks }: PoolRules): Promise<TestAnswer> {
+  function send(delivery: NewDelivery, rules: PoolRules): Promise<TestAnswer> {
     lastKey -= 1; // those of deliveries count upwards
-    const policy = policyFor(delivery);
+    const policy = rules.policyFor(delivery);
     const answered = createDeferred<TestAnswer>();
     waiting.set(lastKey, { lists: policy.lists, answered });
     const attempt = begin({ ...delivery, ...untried }, policy);
-    post(toJob(attempt, { key: lastKey, hasCallbacks: hasCallbacks(delivery), wantsBody: false, rfc3339 }));
+    post(attempt, { key: lastKey, ...postingBy(rules, delivery), wantsBody: false, rfc3339 });
     return answered.promise;
   }
 

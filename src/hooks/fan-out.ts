@@ -1,12 +1,12 @@
 import type { StillBorn } from '../spool/dead-letter.ts';
-import type { NewDelivery } from '../spool/spool.ts';
+import type { NewRequest } from '../spool/spool.ts';
 import type { Eventually } from './eventually.ts';
 import type { LoadedHandler } from './handler.ts';
 import type { Met } from './meet.ts';
 
 /** What a packet leaves behind, in the order of the handlers. */
 export interface Evaluation {
-  readonly deliveries: readonly NewDelivery[];
+  readonly deliveries: readonly NewRequest[];
   readonly deadLetters: readonly StillBorn[];
 }
 
@@ -15,7 +15,7 @@ export interface Evaluation {
  * the first had to wait. A promise is made only from the first handler on that made one.
  */
 export function fanOut(handlers: readonly LoadedHandler[], meet: (handler: LoadedHandler) => Eventually<Met>): Eventually<Evaluation> {
-  const deliveries: NewDelivery[] = [];
+  const deliveries: NewRequest[] = [];
   const deadLetters: StillBorn[] = [];
   const evaluation = { deliveries, deadLetters };
 

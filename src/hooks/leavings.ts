@@ -2,7 +2,7 @@ import type { Body, DeliveryId, HeaderPair } from '../../pools/contract.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { Packet } from '../packet/packet.ts';
 import type { DeadReason, StillBorn } from '../spool/dead-letter.ts';
-import type { NewDelivery } from '../spool/spool.ts';
+import type { NewRequest } from '../spool/spool.ts';
 import type { LoadedHandler } from './handler.ts';
 import { laneOf } from './lane.ts';
 import { packetToJson } from './packet-json.ts';
@@ -10,7 +10,7 @@ import { packetToJson } from './packet-json.ts';
 /** Makes the rows that a packet may leave in the spool for a handler. */
 export interface Leavings {
   /** The request its callbacks prepared. */
-  delivery(handler: LoadedHandler, packet: Packet, request: { readonly headers: readonly HeaderPair[]; readonly body: Body }): NewDelivery;
+  delivery(handler: LoadedHandler, packet: Packet, request: { readonly headers: readonly HeaderPair[]; readonly body: Body }): NewRequest;
   /** The whole packet, because its callbacks did not make a request of it. */
   letter(handler: LoadedHandler, packet: Packet, why: { readonly reason: DeadReason; readonly detail: string }): StillBorn;
 }

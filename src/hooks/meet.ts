@@ -1,7 +1,7 @@
 import { ServiceError } from '../kit/errors.ts';
 import type { Packet } from '../packet/packet.ts';
 import type { StillBorn } from '../spool/dead-letter.ts';
-import type { NewDelivery } from '../spool/spool.ts';
+import type { NewRequest } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { checkedBody, checkedHeaders, checkedWish } from './answers.ts';
 import { type Call, CallbackFailure, type Caller } from './call.ts';
@@ -15,7 +15,7 @@ import type { CallbackWatch } from './watch.ts';
 export type Met =
   | { readonly kind: 'failed'; readonly letter: StillBorn }
   | { readonly kind: 'unwanted' }
-  | { readonly kind: 'wanted'; readonly delivery: NewDelivery };
+  | { readonly kind: 'wanted'; readonly delivery: NewRequest };
 
 export type Meet = (handler: LoadedHandler, packet: Packet, context: PacketContext) => Eventually<Met>;
 

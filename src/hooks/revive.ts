@@ -1,6 +1,6 @@
 import type { DeliveryId } from '../../pools/contract.ts';
 import { systemTimers } from '../kit/timers.ts';
-import type { NewDelivery } from '../spool/spool.ts';
+import type { NewRequest } from '../spool/spool.ts';
 import { createCaller } from './call.ts';
 import { createContexts } from './context.ts';
 import type { EvaluatorOptions } from './evaluate.ts';
@@ -16,7 +16,7 @@ export interface Reviver {
    * Lets the packet of a dead letter meet its handler again. The delivery keeps the letter's id. Undefined: the handler is
    * not configured, wants no request of it now, or fails on it again.
    */
-  revive(letter: { readonly id: DeliveryId; readonly handler: string; readonly packet: string }): Promise<NewDelivery | undefined>;
+  revive(letter: { readonly id: DeliveryId; readonly handler: string; readonly packet: string }): Promise<NewRequest | undefined>;
   /** The request that a handler makes of a made-up message, whatever its rules; marked by a header. Undefined: no such handler. */
   testRequest(handler: string): Promise<Met | undefined>;
 }
@@ -58,7 +58,7 @@ export function createReviver({ handlers, limits, watch, clock, timers = systemT
 }
 
 /** So that a backend can tell it from a push. */
-function marked(delivery: NewDelivery): NewDelivery {
+function marked(delivery: NewRequest): NewRequest {
   const headers = [...delivery.target.headers, ['event-pusher-test', '1'] as const];
   return { ...delivery, target: { ...delivery.target, headers } };
 }

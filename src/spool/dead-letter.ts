@@ -1,10 +1,18 @@
 /** Deliveries that were given up, as the spool keeps them until they are replayed, purged, or too old. */
-import type { Body, DeliveryId, HttpTarget, Judgement, Outcome, PacketId } from '../../pools/contract.ts';
+import type { Body, DeliveryId, HttpTarget, Judgement, Outcome, PacketId, XmppTarget } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 
 /** Why a delivery was given up. Stands alphabetically. */
 export type DeadReason = (typeof deadReasons)[number];
-export const deadReasons = ['attempts-exhausted', 'callback-blocked', 'callback-failed', 'expired', 'overflow', 'refused'] as const;
+export const deadReasons = [
+  'attempts-exhausted',
+  'callback-blocked',
+  'callback-failed',
+  'chain-failed',
+  'expired',
+  'overflow',
+  'refused',
+] as const;
 
 /** One attempt as it is kept with a delivery that has failed at least once. */
 export interface AttemptRecord {
@@ -65,7 +73,7 @@ export interface DeadLetter {
 
 /** What an operator sees of a dead letter on asking for one. */
 export interface DeadLetterDetail extends DeadLetter {
-  readonly target: HttpTarget | null;
+  readonly target: HttpTarget | XmppTarget | null;
   readonly body: Body | null;
   /** The raw packet (JSON text) of one that never became a delivery. */
   readonly packet: string | null;

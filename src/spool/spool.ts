@@ -9,17 +9,17 @@
  * Deliveries of one pool and one handler make up a *queue*: the dispatcher claims from the queues that it may serve now,
  * and those of a handler or pool that is no longer configured simply stay.
  */
-import type { Body, ContextVariables, DeliveryId, HttpTarget, PacketId } from '../../pools/contract.ts';
+import type { Body, ContextVariables, DeliveryId, HttpTarget, PacketId, XmppTarget } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { Mark } from '../packet/receipt.ts';
 import type { AttemptRecord, DeadFilter, DeadLetter, DeadLetterDetail, DeadReason, StillBorn } from './dead-letter.ts';
 
 /** What a delivery is for. The engines keep it as it is and never look inside: a new kind needs no new schema. */
-export type Target = HttpTarget;
+export type Target = HttpTarget | XmppTarget;
 
 /** A delivery as it is handed to the spool. */
-export interface NewDelivery extends QueueName {
+export interface NewDelivery<T extends Target = Target> extends QueueName {
   readonly id: DeliveryId;
   readonly packetId: PacketId;
   readonly host: string;
@@ -28,13 +28,16 @@ export interface NewDelivery extends QueueName {
   /** Bare JIDs, so that a person's rows can be found. */
   readonly sender: string;
   readonly receiver: string;
-  readonly target: Target;
+  readonly target: T;
   readonly body: Body;
   /** When the stanza was seen. */
   readonly seenAt: EpochMs;
   /** When it was accepted. */
   readonly createdAt: EpochMs;
 }
+
+/** One that is a request. */
+export type NewRequest = NewDelivery<HttpTarget>;
 
 /** A delivery that is in this process's hands until it is settled. */
 export interface Claimed extends NewDelivery {
@@ -130,6 +133,12 @@ export interface Wanted {
   readonly now: EpochMs;
 }
 
+/** A delivery that came of another, and is still here. */
+export interface Descendant {
+  readonly id: DeliveryId;
+  readonly state: 'dead' | 'owed';
+}
+
 export interface Spool extends Lifecycle {
   /**
    * Commits one packet's leavings; resolves when they are durable, with what was claimed. Calls are committed in the
@@ -184,6 +193,9 @@ export interface Spool extends Lifecycle {
 
   /** Remembers, also over restarts, that an operator has paused a pool or let it go on; `stats` shows it. */
   setPaused(pool: string, paused: boolean): Promise<void>;
+
+  /** What came of a delivery, and of that, and so on: its id and a dot is what their ids begin with. */
+  descendants(id: DeliveryId): Promise<readonly Descendant[]>;
 
   /** Rows (deliveries and dead letters) that name a bare JID of a host as sender or receiver: what an erasure would take. */
   findByJid(host: string, bareJid: string): Promise<readonly DeliveryId[]>;

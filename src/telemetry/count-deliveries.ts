@@ -9,6 +9,7 @@ export function countDeliveries(registry: MetricRegistry, events: EventBus, rost
   countAttempts(registry, events, roster);
   countFates(registry, events, roster);
   countStillBorn(registry, events, roster);
+  countIgnoredAnswers(registry, events);
   countThreadDeaths(registry, events, roster);
 }
 
@@ -72,6 +73,11 @@ function countStillBorn(registry: MetricRegistry, events: EventBus, roster: Rost
     const blocked = error instanceof ServiceError && error.code === 'CALLBACK_BLOCKED';
     deadLetters.at(poolOf.get(handler) ?? 'other', blocked ? 'callback-blocked' : 'callback-failed').add();
   });
+}
+
+function countIgnoredAnswers(registry: MetricRegistry, events: EventBus): void {
+  const ignored = registry.counter('event_pusher_answers_ignored_total');
+  events.on('answer.ignored', ({ handler, reason }) => ignored.at(handler, reason).add());
 }
 
 function countThreadDeaths(registry: MetricRegistry, events: EventBus, roster: Roster): void {

@@ -14,10 +14,15 @@ export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' 
 /** How the gate answered. Bounded, since it is a label. */
 export type GateAnswered = 'allowed' | 'changed' | 'failed' | 'refused' | 'rejected';
 
-/** What a delivery is for: a push, a question that comes before one, or what a backend's answer ordered. */
-export type Purpose = 'ask' | 'order' | 'push';
+/** What a delivery is for: a push, a question that comes before one, or a request or message that a backend's answer ordered. */
+export type Purpose = 'ask' | 'message' | 'order' | 'push';
+
+/** Why what an answer asked for is not done. */
+export type IgnoredReason = 'declined' | 'malformed' | 'truncated' | 'unknown-task';
 
 export interface Events {
+  /** A backend's answer asked for something that is not done. `reason`: `declined` (success was false), `malformed`, `truncated`, `unknown-task`. */
+  'answer.ignored': { readonly id: DeliveryId; readonly pool: string; readonly handler: string; readonly reason: IgnoredReason };
   /** An archive no longer knows the last message that we saw in it: what it threw away meanwhile, if anything, was missed. */
   'archive.gap': { readonly attachment: string; readonly host: string };
   /** One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted. */

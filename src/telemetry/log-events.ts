@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { EpochMs } from '../kit/clock.ts';
-import type { EventBus, Events } from './events.ts';
+import type { EventBus, Events, IgnoredReason } from './events.ts';
 import { logAttachments } from './log-attachments.ts';
 import { logGuards } from './log-guards.ts';
 
@@ -11,6 +11,7 @@ import { logGuards } from './log-guards.ts';
 export function subscribeLog(events: EventBus, log: Logger): void {
   logAttachments(events, log);
   logAttempts(events, log);
+  logAnswers(events, log);
   logCallbacks(events, log);
   logGate(events, log);
   logStrays(events, log);
@@ -55,6 +56,9 @@ function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
   switch (kind) {
     case 'answered':
       return { outcome: kind, status: outcome.status, durationMs };
+    case 'refused':
+    case 'sent':
+      return { outcome: kind, durationMs }; // why it was refused may quote the receiver
     case 'timed-out':
       return { outcome: kind, phase: outcome.phase, durationMs };
     case 'broken':
@@ -66,6 +70,20 @@ function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
       return kind satisfies never;
   }
 }
+
+/** A backend that says that it failed is heard; what it wrote beside stays in its answer. */
+function logAnswers(events: EventBus, log: Logger): void {
+  events.on('answer.ignored', ({ id, pool, handler, reason }) => {
+    log.warn({ event: 'answer.ignored', id, pool, handler, reason }, ignored[reason]);
+  });
+}
+
+const ignored: Readonly<Record<IgnoredReason, string>> = {
+  declined: 'the answer says that it was no success: no message of it is sent',
+  malformed: 'the payload of the answer is none: nothing of it is sent',
+  truncated: 'the answer is longer than max_response_size: what it orders is not read',
+  'unknown-task': 'the payload of the answer has a task that is not known: nothing of it is sent',
+};
 
 function logCallbacks(events: EventBus, log: Logger): void {
   events.on('callback.failed', ({ handler, callback, packetId, error }) => {

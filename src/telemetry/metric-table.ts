@@ -119,6 +119,11 @@ export const metricTable = {
     labels: ['handler', 'callback'],
     help: 'Callbacks that failed in the threads of pools.',
   },
+  event_pusher_answers_ignored_total: {
+    type: 'counter',
+    labels: ['handler', 'reason'],
+    help: 'Answers that asked for something that is not done.',
+  },
   event_pusher_breaker_state: {
     type: 'gauge',
     labels: ['pool', 'handler'],

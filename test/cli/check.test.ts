@@ -36,6 +36,7 @@ name = "mine"
 hold = "forever"
 ttl = "2h"
 when = { direction = "in", body = true, has = ["urn:x:1", "urn:x:2"] }
+follow_up = { allow = ["10.0.0.172:5984", "*.partner.example"], max_depth = 3, reply_from = "bot@pusher.localhost", default_host = "b.example" }
 options = { brand = "x \\"y\\"", limits = [1, 2.5], deep = { "odd key" = true } }
 [spool]
 engine = "memory"
@@ -90,6 +91,13 @@ test('defaults are shown, secrets are not', async () => {
   expect(shown).not.toContain('a secret of the test');
 });
 
+test('where answers may order requests to is shown, by default the origin of pushes, and no built-in pool is', async () => {
+  const shown = renderCheck(await load(`${pool}${attachment}[modules.mod_event_pusher.backend.http.follow_up]`));
+  expect(shown).toContain('follow_up.allow = ["localhost:8000"]\nfollow_up.max_depth = 10\n');
+  expect(shown).toMatch(/POST http:\/\/localhost:8000\/, and what it orders to localhost:8000\n/);
+  expect(shown).not.toContain('outgoing_pools.http.follow_up');
+});
+
 test('a listener for posts is shown as it would be written', async () => {
   const shown = renderCheck(await load(listener));
   expect(shown).toContain(
@@ -140,7 +148,7 @@ test('for programs there are the same facts as an object', async () => {
       { name: 'chat', secret: '[redacted]' },
       { name: 'mim', listen: { port: 8080 }, credentials: '[redacted]' },
     ],
-    pools: [{ id: 'slow', retry: { scheduleMs: [250, 90_000] } }],
+    pools: [{ id: 'slow', retry: { scheduleMs: [250, 90_000] } }, { id: 'follow_up' }, { id: 'follow_up_messages' }],
     handlers: [{ name: 'mine', method: 'POST', url: 'http://127.0.0.1:8000/api/hook?x=1', holdMs: 'forever', ttlMs: 7_200_000 }],
     notices: [],
   });

@@ -93,6 +93,22 @@ attempts  1. 2023-11-14 22:13:20  answered 400 in 3 ms
     expect(stdout).toContain('from, to  alice@localhost, bob@localhost\n');
   });
 
+  test('shows whose answer ordered it, and what came of it', async () => {
+    inUtc();
+    const { operate, die } = await startOperated();
+    const errand = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
+    await die({ id: 'X.1', body: '', target: { kind: 'http', method: 'GET', path: '/next', headers: [], errand } });
+    await die({ id: 'X.1.1', body: 'Thank you.', target: { kind: 'xmpp', from: 'bot@localhost', to: 'bob@localhost' } });
+    const { stdout } = await operate('dead-letters', 'show', 'X.1');
+    expect(stdout).toMatch(/came of +X\n/);
+    expect(stdout).toMatch(/brought about +X\.1\.1 \(dead\)\n/);
+    expect(stdout).toMatch(/request +GET http:\/\/10\.0\.0\.172:5984\/next\n/);
+    expect((await operate('dead-letters', 'show', 'X.1.1')).stdout).toMatch(
+      /message +from bot@localhost to a user, shown with --content\n/,
+    );
+    expect((await operate('dead-letters', 'show', 'X.1.1', '--content')).stdout).toMatch(/to bob@localhost\nbody +Thank you\.\n/);
+  });
+
   test('fails for one that is not there, whatever its id', async () => {
     const { operate } = await startOperated();
     expect(await operate('dead-letters', 'show', '../pools?x=#')).toEqual({

@@ -17,7 +17,33 @@ const account = '[attach.bot]\ntype = "client"\nservice = "xmpp://chat.example"\
 const poolWith = (line: string): string => `[${p}]\n${line}\n${pool}`;
 const host = (value: string): string => `[${p}.connection]\nhost = "${value}"`;
 
+const allowed = 'a host, "*.suffix", an address or a CIDR, with ":port" behind it or not, such as "10.0.0.172:5984" or "[fd00::/8]:443"';
+/** A handler that follows up, with one line in it. */
+const followUp = (line: string): string => `${pool}${handler}[modules.mod_event_pusher.backend.http.follow_up]\n${line}`;
+
 test.each<[text: string, line: string]>([
+  // what answers may order
+  [followUp('allow = ["https://a.example"]'), `${at}.follow_up.allow[0]: received "https://a.example", expected ${allowed}`],
+  [followUp('allow = "2130706433"'), `${at}.follow_up.allow: received "2130706433", expected ${allowed}`],
+  [followUp('allow = []'), `${at}.follow_up.allow: received an empty list, expected a list of hosts, with at least one`],
+  [followUp('max_depth = 0'), `${at}.follow_up.max_depth: received 0, expected a whole number from 1 to 100`],
+  [
+    followUp('reply_from = "bot@localhost/phone"'),
+    `${at}.follow_up.reply_from: received "bot@localhost/phone", expected a bare JID, such as "bot@chat.example" or "pusher.chat.example"`,
+  ],
+  [followUp('default_host = "a@b"'), `${at}.follow_up.default_host: received "a@b", expected a domain name`],
+  [
+    followUp('alow = "a.example"'),
+    `${at}.follow_up.alow: received an unknown key, expected one of enabled, allow, max_depth, reply_from, default_host (did you mean "allow"?)`,
+  ],
+  [
+    `[outgoing_pools.http.follow_up]\n[outgoing_pools.http.follow_up.connection]\nhost = "http://a.example"`,
+    'outgoing_pools.http.follow_up: received this name, expected another: follow_up and follow_up_messages are built in',
+  ],
+  [
+    `[outgoing_pools.http.follow_up_messages]\n[outgoing_pools.http.follow_up_messages.connection]\nhost = "http://a.example"`,
+    'outgoing_pools.http.follow_up_messages: received this name, expected another: follow_up and follow_up_messages are built in',
+  ],
   // sections and keys
   [
     '[spol]',
@@ -74,7 +100,7 @@ test.each<[text: string, line: string]>([
   // handlers
   [
     `${pool}${handler}paht = "/x"`,
-    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, respect_hints, ordering, hold, ttl, options (did you mean "path"?)`,
+    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, respect_hints, ordering, hold, ttl, follow_up, options (did you mean "path"?)`,
   ],
   [`${pool}${handler}path = 5`, `${at}.path: received 5, expected a string`],
   [`${pool}${handler}path = "/a b"`, `${at}.path: received "/a b", expected a URL path, everything outside ASCII percent-encoded`],

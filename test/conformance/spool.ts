@@ -355,6 +355,18 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       expect((await spool.findByJid('localhost', 'carol@localhost')).toSorted()).toEqual(['dead', 'received', 'sent']);
     });
 
+    test('finds what came of a delivery, and of that, whether it is owed or dead', async () => {
+      const seqs = [await takeOne(makeDelivery({ id: 'X' })), await takeOne(makeDelivery({ id: 'X.2' }))] as const;
+      await settle(seqs[0], { kind: 'delivered' }, { spawn: [makeDelivery({ id: 'X.1' }), makeDelivery({ id: 'X.1.1' })] });
+      await settle(seqs[1], dead);
+      await leave(makeDelivery({ id: 'XY.1' }), makeDelivery({ id: 'Y.X.1' }));
+      expect(await spool.descendants(idOf('X'))).toEqual([
+        { id: 'X.2', state: 'dead' },
+        { id: 'X.1', state: 'owed' },
+        { id: 'X.1.1', state: 'owed' },
+      ]);
+    });
+
     describe('stats', () => {
       test('count what is owed and what is dead, by pool', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));

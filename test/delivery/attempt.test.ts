@@ -34,7 +34,8 @@ const answered = (status: number): Outcome => ({
   truncated: false,
 });
 
-const posting = { key: 77, hasCallbacks: false, wantsBody: false, rfc3339: (at: number) => `at ${at}` };
+const allowed = { allow: ['127.0.0.1'], ownOrigin: 'http://127.0.0.1:8000' };
+const posting = { key: 77, hasCallbacks: false, wantsBody: false, allowed, rfc3339: (at: number) => `at ${at}` };
 
 test('makes a job of what the delivery asks for, and counts attempts from 1', () => {
   const job = toJob(begin(claimed({ attempts: 2 }), policy), posting);
@@ -51,10 +52,16 @@ test('makes a job of what the delivery asks for, and counts attempts from 1', ()
 });
 
 test('an order goes to an origin of its own, and the body of its answer is wanted where something may come of it', () => {
-  const errand = { kind: 'order', origin: 'http://127.0.0.1:5984', depth: 1 } as const;
+  const origin = 'http://127.0.0.1:5984';
+  const errand = { kind: 'order', origin, depth: 1 } as const;
   const attempt = begin(claimed({ target: { ...makeDelivery().target, errand } }), policy);
-  expect(toJob(attempt, { ...posting, wantsBody: true })).toMatchObject({ origin: 'http://127.0.0.1:5984', wantsBody: true });
+  expect(toJob(attempt, { ...posting, wantsBody: true })).toMatchObject({ destination: { origin, ...allowed }, wantsBody: true });
   expect(toJob(attempt, posting)).not.toHaveProperty('wantsBody');
+});
+
+test('a message to a user is nothing for a thread', () => {
+  const target = { kind: 'xmpp', from: undefined, to: 'bob@localhost' } as const;
+  expect(toJob(begin(claimed({ target }), policy), posting)).toBeUndefined();
 });
 
 test('settles with the outcome as it was met', () => {
@@ -134,7 +141,7 @@ describe('a handler with callbacks at delivery', () => {
   test('gets the stanza and what earlier attempts left in the context', () => {
     const target = { ...makeDelivery().target, stanza: '<message/>' };
     const job = toJob(begin(claimed({ target, context: { device: 'asleep' } }), policy), { ...posting, hasCallbacks: true });
-    expect(job.message).toEqual({ handler: 'push', stanza: '<message/>', context: { device: 'asleep' } });
+    expect(job?.message).toEqual({ handler: 'push', stanza: '<message/>', context: { device: 'asleep' } });
   });
 
   test('has its word counted, kept with the attempt, and its context with the delivery', () => {

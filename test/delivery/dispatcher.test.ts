@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { PoolConfig } from '../../src/config/config.ts';
+import { createPostRoom } from '../../src/delivery/follow-up/post-room.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/deferred.ts';
 import { systemTimers } from '../../src/kit/timers.ts';
@@ -41,6 +42,7 @@ async function startRig(pools: readonly PoolConfig[], { storing }: { readonly st
     ...partsOf(pools),
     limits: { timeoutMs: 5000 },
     follow: () => undefined,
+    outbox: createPostRoom({ exits: () => [], timers: systemTimers }),
     drainTimeoutMs: 1000,
     spool,
     clock: systemClock,

@@ -7,9 +7,13 @@ import { acceptedAt, makeDelivery } from '../spool/build.ts';
 const lists = { accept: [], defer: [], refuse: [] };
 const policy = { scheduleMs: [2000], jitter: 0, maxAgeMs: 86_400_000, holdMs: 0, lists };
 
-function patienceAfter(status: number, retryAfter: string | undefined, { attempts = 0, accept = [] as number[] } = {}): number | undefined {
+function patienceAfter(
+  status: number,
+  retryAfter: string | undefined,
+  { attempts = 0, accept = [] as number[], target = makeDelivery().target } = {},
+): number | undefined {
   const outcome: Outcome = { kind: 'answered', status, durationMs: 1, retryAfter, excerpt: '', truncated: false };
-  const delivery = { ...makeDelivery(), seq: 1, attempts, failingSince: undefined, context: {} };
+  const delivery = { ...makeDelivery({ target }), seq: 1, attempts, failingSince: undefined, context: {} };
   const attempt = begin(delivery, { ...policy, lists: { ...lists, accept } });
   return askedPatienceMs(conclude(attempt, { outcome, judgement: undefined }, { now: acceptedAt, random: () => 0.5 }));
 }
@@ -35,4 +39,9 @@ test('other statuses speak of their own delivery alone', () => {
 
 test('a pool that accepts 429 is not stopped by it', () => {
   expect(patienceAfter(429, '30', { accept: [429] })).toBeUndefined();
+});
+
+test('what one of many origins asks for is not asked of the others', () => {
+  const errand = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
+  expect(patienceAfter(429, '30', { target: { ...makeDelivery().target, errand } })).toBeUndefined();
 });

@@ -40,7 +40,7 @@ test('serves the handlers of its own pool, and knows which have callbacks at del
 
 test('serves the handlers that ask over it, and those whose orders go over it', () => {
   const beforePush = { pool: pool.id, requestPath: '/ask', timeoutMs: 5000, onFailure: 'continue' } as const;
-  const followUp = { allow: [], maxDepth: 3, replyFrom: undefined, defaultHost: undefined };
+  const followUp = { allow: ['a.example'], ownOrigin: 'http://b.example', maxDepth: 3, replyFrom: undefined, defaultHost: undefined };
   const asking = makeHandlerConfig({ name: 'asking', pool: 'elsewhere', beforePush });
   const ordered = makeHandlerConfig({ name: 'ordered', pool: 'elsewhere', followUp });
   expect(rulesOf(pool, [asking, ordered], []).handlers).toEqual(['asking']);
@@ -55,7 +55,7 @@ test('an ask is put once, whatever the pool says of retries, and its module has 
 });
 
 test('the answer to an ask is read, and that to a push or an order where the handler follows up', () => {
-  const followUp = { allow: [], maxDepth: 3, replyFrom: undefined, defaultHost: undefined };
+  const followUp = { allow: ['a.example'], ownOrigin: 'http://b.example', maxDepth: 3, replyFrom: undefined, defaultHost: undefined };
   const rules = rulesOf(pool, [makeHandlerConfig({ name: 'push' }), makeHandlerConfig({ name: 'follows', followUp })], []);
   expect([work('push'), work('push', ask), work('follows'), work('follows', order)].map(rules.wantsBody)).toEqual([
     false,

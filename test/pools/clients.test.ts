@@ -24,6 +24,13 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     });
   });
 
+  test('makes a GET with a body, and one without', async () => {
+    await using target = await startTarget();
+    await using thread = serveHere(settingsFor(target));
+    for (const body of ['', 'a body']) expect(await thread.deliver(makeJob({ method: 'GET', body }))).toMatchObject({ status: 200 });
+    expect(target.requests.map((request) => request.header('content-length'))).toEqual([undefined, '6']);
+  });
+
   test('gives the whole body to whom wants it, as far as max_response_size', async () => {
     const body = Buffer.concat([Buffer.from('ä'), Buffer.alloc(3000, 'b')]);
     await using target = await startTarget({ script: () => ({ kind: 'answer', body }) });

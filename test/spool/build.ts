@@ -1,7 +1,7 @@
-import type { DeliveryId, PacketId } from '../../pools/contract.ts';
+import type { DeliveryId, HttpTarget, PacketId } from '../../pools/contract.ts';
 import type { SpoolConfig } from '../../src/config/config.ts';
 import type { AttemptRecord, StillBorn } from '../../src/spool/dead-letter.ts';
-import type { Entry, Fate, NewDelivery, Settlement } from '../../src/spool/spool.ts';
+import type { Entry, Fate, NewDelivery, Settlement, Target } from '../../src/spool/spool.ts';
 
 /** When everything in these tests was accepted, unless the test says otherwise. */
 export const acceptedAt = 1_700_000_000_000;
@@ -10,7 +10,12 @@ export function idOf(name: string): DeliveryId {
   return name as DeliveryId;
 }
 
-export function makeDelivery({ id = 'd1', ...rest }: Partial<Omit<NewDelivery, 'id'>> & { readonly id?: string } = {}): NewDelivery {
+const plainTarget: HttpTarget = { kind: 'http', method: 'POST', path: '/notifications', headers: [['content-type', 'text/plain']] };
+
+export function makeDelivery<T extends Target = HttpTarget>({
+  id = 'd1',
+  ...rest
+}: Partial<Omit<NewDelivery<T>, 'id'>> & { readonly id?: string } = {}): NewDelivery<T> {
   return {
     id: idOf(id),
     packetId: `packet-of-${id}` as PacketId,
@@ -20,7 +25,7 @@ export function makeDelivery({ id = 'd1', ...rest }: Partial<Omit<NewDelivery, '
     lane: null,
     sender: 'alice@localhost',
     receiver: 'bob@localhost',
-    target: { kind: 'http', method: 'POST', path: '/notifications', headers: [['content-type', 'text/plain']] },
+    target: plainTarget as Target as T,
     body: `body of ${id}`,
     seenAt: acceptedAt - 5,
     createdAt: acceptedAt,

@@ -1,5 +1,6 @@
 import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { DeliveryPolicy } from '../../src/delivery/attempt.ts';
+import { carryOverThreads } from '../../src/delivery/carrier.ts';
 import type { Follow } from '../../src/delivery/follow.ts';
 import { createPoolDispatcher, type PoolDispatcher, type PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
@@ -43,6 +44,7 @@ export async function startDeliveryRig({
   started = true,
   clock = createFakeClock(),
   openSpool = createMemorySpool,
+  openCarrier,
 }: {
   readonly workers?: number;
   readonly pool?: Partial<PoolDispatcherOptions['pool']>;
@@ -54,6 +56,8 @@ export async function startDeliveryRig({
   readonly clock?: ReturnType<typeof createFakeClock>;
   /** Not started yet; in memory if not told. */
   readonly openSpool?: typeof createMemorySpool;
+  /** Instead of threads that answer when told. */
+  readonly openCarrier?: PoolDispatcherOptions['openCarrier'];
 } = {}): Promise<DeliveryRig> {
   const timers = createFakeTimers();
   const events = createEventBus();
@@ -69,6 +73,7 @@ export async function startDeliveryRig({
     policyFor: () => rules,
     hasCallbacks: () => hasCallbacks,
     wantsBody: () => false,
+    allowedFor: () => ({ allow: [], ownOrigin: '' }),
   });
   const dispatcher: PoolDispatcher = createPoolDispatcher({
     pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, pauseOnGone: false, rateLimit: undefined, ...pool },
@@ -76,7 +81,7 @@ export async function startDeliveryRig({
     paused: false,
     follow,
     spool,
-    openThreads: threads.openWith,
+    openCarrier: openCarrier ?? ((callbacks) => carryOverThreads(threads.openWith(callbacks), callbacks)),
     clock,
     random: () => 0.5,
     timers,

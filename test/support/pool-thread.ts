@@ -10,6 +10,7 @@ import type {
   PoolThreadSettings,
   ToPoolThread,
 } from '../../pools/contract.ts';
+import type { Resolve } from '../../pools/order-carrier.ts';
 import { serve } from '../../pools/serve.ts';
 import type { ImportModule } from '../../pools/session/load-modules.ts';
 import { systemClock } from '../../src/kit/clock.ts';
@@ -30,11 +31,12 @@ export interface ServedThread extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export function serveHere(settings: PoolThreadSettings, importModule?: ImportModule): ServedThread {
+export function serveHere(settings: PoolThreadSettings, importModule?: ImportModule, resolve?: Resolve): ServedThread {
   const { port1: ours, port2: port } = new MessageChannel();
   const awaited = new Map<number, Deferred<KeyedOutcome>>();
   const failures: CallbackFailure[] = [];
-  const served = serve({ port, settings, clock: systemClock, ...(importModule === undefined ? {} : { importModule }) });
+  const given = { ...(importModule === undefined ? {} : { importModule }), ...(resolve === undefined ? {} : { resolve }) };
+  const served = serve({ port, settings, clock: systemClock, ...given });
 
   ours.on('message', (message: FromPoolThread) => {
     if (message.kind === 'callback-failed') failures.push(message);

@@ -40,6 +40,13 @@ test('an accepted attempt is one line at debug, and none above', () => {
   ]);
 });
 
+test('an answer whose wish is not done warns, and shows nothing of it', () => {
+  const { events, lines } = keepLines();
+  events.emit('answer.ignored', { id: deliveryId, pool: 'http_pool', handler: 'chat', reason: 'declined' });
+  const msg = 'the answer says that it was no success: no message of it is sent';
+  expect(lines).toMatchObject([{ level: 'warn', event: 'answer.ignored', id: deliveryId, handler: 'chat', reason: 'declined', msg }]);
+});
+
 test('a failed attempt with another to come warns, and says when', () => {
   const { events, lines } = keepLines();
   events.emit('attempt.ended', attemptEnded({ accepted: false, outcome: answered(503), attempt: 2, nextAt: 1_700_000_005_000 }));

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ServiceError } from '../../src/kit/errors.ts';
-import { answered, attemptEnded, observe, packetId, quietReadings, sample, settled } from './observed.ts';
+import { answered, attemptEnded, deliveryId, observe, packetId, quietReadings, sample, settled } from './observed.ts';
 
 test('attempts are counted by pool, outcome and class of code', async () => {
   const { events, metrics } = observe();
@@ -44,6 +44,12 @@ test('what becomes of deliveries is counted by disposition, dead ones by their r
   }
   expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",reason="attempts-exhausted"}')).toBe(1);
   expect(await sample(metrics, 'event_pusher_delivery_latency_seconds_count{pool="http_pool"}')).toBe(1);
+});
+
+test('an answer whose wish is not done is counted by handler and reason', async () => {
+  const { events, metrics } = observe();
+  events.emit('answer.ignored', { id: deliveryId, pool: 'http_pool', handler: 'chat', reason: 'declined' });
+  expect(await sample(metrics, 'event_pusher_answers_ignored_total{handler="chat",reason="declined"}')).toBe(1);
 });
 
 test('a failed callback counts as a dead letter of its handler’s pool', async () => {

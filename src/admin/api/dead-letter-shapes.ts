@@ -66,18 +66,28 @@ const judgement = z.object({
   context: z.record(z.string(), z.string()),
 });
 
+const requestShape = z.object({
+  kind: z.literal('http'),
+  origin: z.string().optional().describe('Where it goes that an answer ordered; empty where it breaks a rule. Others go to their pool.'),
+  method: z.string(),
+  path: z.string(),
+  headers: z.array(z.tuple([z.string(), z.string()])).describe('What looks like a secret is masked without content.'),
+  stanza: z.string().optional().describe('XML, only with content.'),
+});
+
+const messageShape = z.object({
+  kind: z.literal('xmpp'),
+  from: z.string().nullable().describe('Null: the attachment.'),
+  to: z.string().optional().describe('As it was ordered, only with content.'),
+});
+
 export const letterShape = z.object({
   ...letterKeys,
-  target: z
-    .object({
-      kind: z.literal('http'),
-      method: z.string(),
-      path: z.string(),
-      headers: z.array(z.tuple([z.string(), z.string()])).describe('What looks like a secret is masked without content.'),
-      stanza: z.string().optional().describe('XML, only with content.'),
-    })
-    .nullable()
-    .describe('Null for what never became a request.'),
+  target: z.discriminatedUnion('kind', [requestShape, messageShape]).nullable().describe('Null for what never became a request.'),
+  parent: z.string().nullable().describe('The delivery whose answer brought it about, and which was delivered; null where none did.'),
+  descendants: z
+    .array(z.object({ id: z.string(), state: z.enum(['dead', 'owed']) }))
+    .describe('What came of it, and of that, and is still here; what was delivered is not.'),
   history: z.array(
     z.object({
       number: z.int().min(1),

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { Body, Judgement } from '../../../pools/contract.ts';
 import { isSecretKey } from '../../config/mistakes.ts';
 import type { AttemptRecord, DeadLetter, DeadLetterDetail } from '../../spool/dead-letter.ts';
-import type { Target } from '../../spool/spool.ts';
+import type { Descendant, Target } from '../../spool/spool.ts';
 import type { letterList, letterShape } from './dead-letter-shapes.ts';
 import { outcomeView } from './outcome.ts';
 import { rfc3339 } from './values.ts';
@@ -21,11 +21,13 @@ export function letterView(letter: DeadLetter, { content }: Sight): LetterView {
   return content ? { ...view, sender, receiver } : view;
 }
 
-export function detailView(letter: DeadLetterDetail, sight: Sight): DetailView {
+export function detailView(letter: DeadLetterDetail, descendants: readonly Descendant[], sight: Sight): DetailView {
   const { target, body, packet, history } = letter;
   return {
     ...letterView(letter, sight),
     target: target && targetView(target, sight),
+    parent: parentOf(letter.id),
+    descendants: [...descendants],
     history: history.map(attemptView),
     bodyBytes: body === null ? null : Buffer.byteLength(body),
     ...(sight.content && body !== null ? { body: bodyView(body) } : {}),
@@ -33,9 +35,25 @@ export function detailView(letter: DeadLetterDetail, sight: Sight): DetailView {
   };
 }
 
-function targetView({ kind, method, path, headers, stanza }: Target, { content }: Sight): DetailView['target'] {
+/** Its id is the parent's, a dot and a number. */
+function parentOf(id: string): string | null {
+  const dot = id.lastIndexOf('.');
+  return dot === -1 ? null : id.slice(0, dot);
+}
+
+function targetView(target: Target, { content }: Sight): DetailView['target'] {
+  if (target.kind === 'xmpp') return { kind: target.kind, from: target.from ?? null, ...(content ? { to: target.to } : {}) };
+  const { kind, method, path, headers, stanza, errand } = target;
   const shown = headers.map(([name, value]): [string, string] => [name, content || !isSecretKey(name) ? value : '[redacted]']);
-  return { kind, method, path, headers: shown, ...(content && stanza !== undefined ? { stanza } : {}) };
+  const origin = errand?.kind === 'order' ? errand.origin : undefined;
+  return {
+    kind,
+    ...(origin === undefined ? {} : { origin }),
+    method,
+    path,
+    headers: shown,
+    ...(content && stanza !== undefined ? { stanza } : {}),
+  };
 }
 
 function attemptView({ number, at, outcome, judgement }: AttemptRecord): DetailView['history'][number] {

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { DeliveryId } from '../../../pools/contract.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import type { DeadFilter } from '../../spool/dead-letter.ts';
+import type { Descendant } from '../../spool/spool.ts';
 import { audit } from './audit.ts';
 import {
   letterList,
@@ -42,8 +43,9 @@ export function deadLetterRoutes({ spool, operations, events, clock }: ApiDepend
     handle: async ({ id, content }, caller) => {
       if (content) refuseContentTo(caller);
       const letter = await spool.deadLetter(id);
-      if (letter === undefined) throw new ServiceError('UNKNOWN_DEAD_LETTER', `there is no dead letter ${JSON.stringify(id)}`);
-      return detailView(letter, { content });
+      const descendants = await spool.descendants(id);
+      if (letter === undefined) throw unknownLetter(id, descendants);
+      return detailView(letter, descendants, { content });
     },
   });
 
@@ -85,6 +87,13 @@ export function deadLetterRoutes({ spool, operations, events, clock }: ApiDepend
   }
 
   return [list, show, replay, purge];
+}
+
+/** A parent that was delivered is asked for by who looks for what came of it. */
+function unknownLetter(id: DeliveryId, descendants: readonly Descendant[]): ServiceError {
+  const known = descendants.map((descendant) => `${descendant.id} is ${descendant.state}`);
+  const came = known.length === 0 ? '' : `; of what came of it ${known.join(', ')}`;
+  return new ServiceError('UNKNOWN_DEAD_LETTER', `there is no dead letter ${JSON.stringify(id)}${came}`);
 }
 
 type Selection = z.output<typeof purgeQuestion>;

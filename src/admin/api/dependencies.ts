@@ -5,7 +5,7 @@ import type { Operations } from '../operations.ts';
 
 /** What the API reads and operates. */
 export interface ApiDependencies {
-  readonly spool: Pick<Spool, 'countDead' | 'deadLetter' | 'deadLetters' | 'purgeDead'>;
+  readonly spool: Pick<Spool, 'countDead' | 'deadLetter' | 'deadLetters' | 'descendants' | 'purgeDead'>;
   readonly operations: Operations;
   readonly events: EventSink;
   readonly clock: Pick<Clock, 'now'>;

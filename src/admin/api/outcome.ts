@@ -4,7 +4,7 @@ import type { Outcome } from '../../../pools/contract.ts';
 const durationMs = z.number();
 const trouble = { code: z.string(), message: z.string(), durationMs };
 
-/** What happened on the wire; `unsent`: a callback of the handler made no request. */
+/** What happened on the wire; `unsent`: a callback of the handler made no request, or an order may not go; `sent` and `refused`: a message to a user. */
 export const outcomeShape = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('answered'),
@@ -17,6 +17,8 @@ export const outcomeShape = z.discriminatedUnion('kind', [
     truncated: z.boolean(),
   }),
   z.object({ kind: z.literal('timed-out'), phase: z.enum(['body', 'call', 'connect', 'headers']), durationMs }),
+  z.object({ kind: z.literal('sent'), durationMs }),
+  z.object({ kind: z.literal('refused'), message: z.string(), durationMs }),
   z.object({ kind: z.literal('unreachable'), ...trouble }),
   z.object({ kind: z.literal('broken'), ...trouble }),
   z.object({ kind: z.literal('unsent'), ...trouble }),

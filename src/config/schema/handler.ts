@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { followUpSchema } from './follow-up.ts';
 import { anyText, duration, flag, listOf, oneOf, section, text } from './values.ts';
 
 const kinds = ['message', 'correction', 'retraction', 'reaction', 'receipt', 'marker', 'chat-state', 'encrypted', 'status'] as const;
@@ -58,6 +59,7 @@ export const handlerSchema = section({
   ordering: oneOf(['conversation', 'sender', 'none']).default('conversation'),
   hold: hold.default(30_000),
   ttl: duration.optional(),
+  follow_up: followUpSchema.optional(),
   options: options.default({}),
 });
 

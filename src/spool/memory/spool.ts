@@ -1,3 +1,4 @@
+import type { DeliveryId } from '../../../pools/contract.ts';
 import type { Clock, EpochMs } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
@@ -144,6 +145,14 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
         if (pause) paused.add(pool);
         else paused.delete(pool);
       }),
+    descendants: (of) =>
+      commit(() => [
+        ...descending(of, dead.list({})).map((id) => ({ id, state: 'dead' }) as const),
+        ...descending(
+          of,
+          Array.from(owed.all(), (row) => row.delivery),
+        ).map((id) => ({ id, state: 'owed' }) as const),
+      ]),
     findByJid: (host, bareJid) =>
       commit(() =>
         [...Array.from(owed.all(), (row) => row.delivery), ...dead.list({})]
@@ -159,6 +168,10 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
       oldest: oldest(),
     }),
   };
+}
+
+function descending(of: DeliveryId, rows: readonly { readonly id: DeliveryId }[]): readonly DeliveryId[] {
+  return rows.map(({ id }) => id).filter((id) => id.startsWith(`${of}.`));
 }
 
 function record(row: Owed, attempt: AttemptRecord | undefined): void {

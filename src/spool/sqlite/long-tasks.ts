@@ -2,12 +2,12 @@ import type { DeliveryId } from '../../../pools/contract.ts';
 import type { DeadLetter } from '../dead-letter.ts';
 import type { QueueName, Spool } from '../spool.ts';
 import type { GroupCommit } from './group-commit.ts';
-import { afterAll, beforeAll, type Chunk, type Command, type DeadCursor, type Found, type ReplayedChunk } from './protocol.ts';
+import { afterAll, beforeAll, type Chunk, type Command, type DeadCursor, type Found, type ReplayedChunk, type Sought } from './protocol.ts';
 
 /** What may go through much of the spool. */
 export type LongTasks = Pick<
   Spool,
-  'countDead' | 'deadLetters' | 'findByJid' | 'moveQueue' | 'purgeDead' | 'purgeQueue' | 'replay' | 'shed'
+  'countDead' | 'deadLetters' | 'descendants' | 'findByJid' | 'moveQueue' | 'purgeDead' | 'purgeQueue' | 'replay' | 'shed'
 >;
 
 /** Asks for a long task a chunk at a time, so that between its transactions deliveries go on. */
@@ -65,24 +65,33 @@ export function createLongTasks(ask: GroupCommit['ask']): LongTasks {
 
   const command = <C extends Command>(asked: C) => ask(asked, (answer) => answer);
 
-  async function findIn(table: 'find-dead' | 'find-owed', host: string, bareJid: string): Promise<readonly DeliveryId[]> {
+  async function findIn(table: 'find-dead' | 'find-owed', sought: Sought): Promise<readonly DeliveryId[]> {
     const found: DeliveryId[] = [];
     let after: number | undefined = 0;
     while (after !== undefined) {
-      const window: Found = await ask([table, host, bareJid, after], (answer) => answer);
+      const window: Found = await ask([table, sought, after], (answer) => answer);
       found.push(...window.ids);
       after = window.more;
     }
     return found;
   }
 
+  /** Dead letters last: what dies meanwhile is found twice rather than not at all. */
+  async function find(sought: Sought): Promise<{ readonly owed: readonly DeliveryId[]; readonly dead: readonly DeliveryId[] }> {
+    return { owed: await findIn('find-owed', sought), dead: await findIn('find-dead', sought) };
+  }
+
   return {
     deadLetters,
     countDead: (filter) => sum(beforeAll, (after) => command(['count-dead', filter, after])),
-    findByJid: async (host, bareJid) => [
-      ...(await findIn('find-owed', host, bareJid)),
-      ...(await findIn('find-dead', host, bareJid)), // last: what dies meanwhile is found twice rather than not at all
-    ],
+    descendants: async (of) => {
+      const { owed, dead } = await find({ kind: 'descendants', of });
+      return [...dead.map((id) => ({ id, state: 'dead' }) as const), ...owed.map((id) => ({ id, state: 'owed' }) as const)];
+    },
+    findByJid: async (host, bareJid) => {
+      const { owed, dead } = await find({ kind: 'person', host, bareJid });
+      return [...owed, ...dead];
+    },
     moveQueue: (from, to) => sum(0, (after) => command(['move-queue', from, to, after])),
     purgeDead: (filter) => sum(beforeAll, (after) => command(['purge-dead', filter, after])),
     purgeQueue: (queue) => sum(0, (after) => command(['purge-queue', queue, after])),

@@ -1,13 +1,13 @@
 import type { EpochMs } from '../../kit/clock.ts';
 import type { AttemptRecord } from '../dead-letter.ts';
 import type { Fate } from '../spool.ts';
+import type { Finder } from './finder.ts';
 import type { Graveyard } from './graveyard.ts';
 import type { Histories } from './histories.ts';
 import type { Held } from './holding.ts';
 import type { Marks } from './marks.ts';
 import type { OwedDeliveries, Released } from './owed.ts';
 import type { Paused } from './paused.ts';
-import type { People } from './people.ts';
 import type { Answer, Command, ReplayedChunk, ReplayStep, Row, Seqs, Settled } from './protocol.ts';
 import type { Queues } from './queues.ts';
 
@@ -17,7 +17,7 @@ export interface PerformerParts {
   readonly histories: Histories;
   readonly marks: Marks;
   readonly paused: Paused;
-  readonly people: People;
+  readonly finder: Finder;
   readonly queues: Queues;
   replay(step: ReplayStep): ReplayedChunk;
 }
@@ -28,7 +28,7 @@ type Settle = Extract<Command, readonly ['settle', ...unknown[]]>;
 
 /** Does one command, inside a transaction, and gives its answer. */
 export function createPerformer(parts: PerformerParts): (command: Command, now: EpochMs) => Answer {
-  const { owed, dead, histories, marks, paused, people, queues } = parts;
+  const { owed, dead, histories, marks, paused, finder, queues } = parts;
 
   function append([, rows, take, stillBorn, mark]: Append | AppendAndBury, now: EpochMs): Seqs {
     const seqs = rows.map((row, index) => {
@@ -116,9 +116,9 @@ export function createPerformer(parts: PerformerParts): (command: Command, now: 
       case 'delivered':
         return delivered(command[1], command[2]);
       case 'find-dead':
-        return people.find('dead', { host: command[1], bareJid: command[2] }, command[3]);
+        return finder.find('dead', command[1], command[2]);
       case 'find-owed':
-        return people.find('owed', { host: command[1], bareJid: command[2] }, command[3]);
+        return finder.find('owed', command[1], command[2]);
       case 'marks':
         return marks.all();
       case 'move-queue':

@@ -58,7 +58,7 @@ export type Command =
   | readonly [kind: 'dead-letters', page: DeadPage]
   /** The fate of nearly all: no attempt to keep, nothing to spawn. */
   | readonly [kind: 'delivered', seq: number, claimNext: boolean]
-  | readonly [kind: 'find-dead' | 'find-owed', host: string, bareJid: string, after: number]
+  | readonly [kind: 'find-dead' | 'find-owed', sought: Sought, after: number]
   | readonly [kind: 'marks']
   | readonly [kind: 'move-queue', from: QueueName, to: QueueName, after: number]
   | readonly [kind: 'pause' | 'resume', pool: string]
@@ -67,6 +67,11 @@ export type Command =
   | readonly [kind: 'replay', step: ReplayStep]
   | readonly [kind: 'settle', seq: number, ending: Ending]
   | readonly [kind: 'shed', pool: string, count: number, detail: string];
+
+/** Rows that name a person of a host, or that what came of a delivery, and of that, and so on. */
+export type Sought =
+  | { readonly kind: 'descendants'; readonly of: DeliveryId }
+  | { readonly kind: 'person'; readonly host: string; readonly bareJid: string };
 
 /** The fate of a claimed delivery, and what comes of it. */
 export interface Ending extends Pick<Settlement, 'attempt' | 'claimNext' | 'fate' | 'stillBorn'> {

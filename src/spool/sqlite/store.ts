@@ -3,13 +3,13 @@ import Database from 'better-sqlite3';
 import { type Clock, type EpochMs, systemClock } from '../../kit/clock.ts';
 import { createCommitter } from './committer.ts';
 import { createDepths, depthOf } from './depths.ts';
+import { createFinder } from './finder.ts';
 import { createGraveyard } from './graveyard.ts';
 import { createHistories } from './histories.ts';
 import { lockSpool, signIn } from './lock.ts';
 import { createMarks } from './marks.ts';
 import { createOwedDeliveries } from './owed.ts';
 import { createPaused } from './paused.ts';
-import { createPeople } from './people.ts';
 import { createPerformer } from './perform.ts';
 import { createPrivate } from './place.ts';
 import type { Command, Committed, Depth, Opening } from './protocol.ts';
@@ -79,7 +79,7 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
   const marks = createMarks(db);
   const perform = createPerformer({
     ...{ owed, dead, histories, marks, paused },
-    people: createPeople(db),
+    finder: createFinder(db),
     queues: createQueues({ owed, dead, histories }),
     replay: createReplay(db, { owed, dead, histories }),
   });

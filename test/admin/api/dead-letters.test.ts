@@ -94,6 +94,7 @@ describe('one dead letter', () => {
     expect(body).toEqual({
       ...{ id: 'd1', host: 'localhost', handler: 'push', pool: 'pool', reason: 'refused', detail: 'status 400', status: 400, attempts: 1 },
       ...{ createdAt: at(0), diedAt: at(1000), bodyBytes: 7 },
+      ...{ parent: null, descendants: [] },
       target: { kind: 'http', method: 'POST', path: '/n', headers: [headers[0], ['authorization', '[redacted]']] },
       history: [
         {
@@ -104,6 +105,20 @@ describe('one dead letter', () => {
         },
       ],
     });
+  });
+
+  test('is shown with whose answer ordered it, where to, and what came of it', async () => {
+    const { get, die } = await startApi();
+    const errand = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
+    await die({ id: 'X.1', target: { kind: 'http', method: 'PUT', path: '/n', headers: [], errand } });
+    await die({ id: 'X.1.1', target: { kind: 'xmpp', from: undefined, to: '+123', fault: 'to is no JID' } });
+    const target = { kind: 'http', origin: errand.origin, method: 'PUT', path: '/n', headers: [] };
+    expect((await get('/dead-letters/X.1')).body).toMatchObject({ parent: 'X', descendants: [{ id: 'X.1.1', state: 'dead' }], target });
+    expect((await get('/dead-letters/X.1.1')).body).toMatchObject({ parent: 'X.1', descendants: [], target: { kind: 'xmpp', from: null } });
+    expect((await get('/dead-letters/X.1.1')).body.target).not.toHaveProperty('to');
+    expect((await get('/dead-letters/X.1.1?content=true')).body.target.to).toBe('+123');
+    const { status, body } = await get('/dead-letters/X');
+    expect([status, body.message]).toEqual([404, 'there is no dead letter "X"; of what came of it X.1 is dead, X.1.1 is dead']);
   });
 
   test('is shown whole to who asks for the content and may see it', async () => {

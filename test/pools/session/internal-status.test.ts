@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { Outcome } from '../../../pools/contract.ts';
+import type { HttpOutcome } from '../../../pools/contract.ts';
 import { troubleOf } from '../../../pools/session/internal-status.ts';
 import { makeSelfSigned } from '../../support/self-signed.ts';
 import { makeMessageJob, serveSessions } from '../../support/session-rig.ts';
 import { freePort, startTarget, type TargetOptions } from '../../support/target.ts';
 
-type Trouble = Exclude<Outcome, { kind: 'answered' | 'unsent' }>;
+type Trouble = Exclude<HttpOutcome, { kind: 'answered' | 'unsent' }>;
 
 test.each<[status: number, kind: 'broken' | 'unreachable', code: string, scheme: 'http' | 'https']>([
   [590, 'unreachable', 'ENOTFOUND', 'http'],

@@ -1,0 +1,148 @@
+import { describe, expect, test } from 'vitest';
+import type { Errand, HttpTarget } from '../../../pools/contract.ts';
+import type { FollowUpConfig } from '../../../src/config/config.ts';
+import { begin, conclude } from '../../../src/delivery/attempt.ts';
+import { createFollowUp } from '../../../src/delivery/follow-up/follow-up.ts';
+import { rulesOf } from '../../../src/delivery/policy.ts';
+import type { Claimed, NewDelivery } from '../../../src/spool/spool.ts';
+import { createEventBus } from '../../../src/telemetry/event-bus.ts';
+import { makeDelivery } from '../../spool/build.ts';
+import { makeHandlerConfig } from '../../support/make-handler.ts';
+import { makePoolConfig } from '../../support/make-pool.ts';
+
+const now = 1_700_000_001_000;
+const config: FollowUpConfig = {
+  ...{ allow: ['127.0.0.1'], ownOrigin: 'http://127.0.0.1:8000', maxDepth: 3 },
+  ...{ replyFrom: 'bot@localhost', defaultHost: undefined },
+};
+const options = { host: '127.0.0.1', port: 5984, method: 'POST', path: '/next' };
+const callback = { options, data: { a: 1 } };
+
+const push = claimed(makeDelivery({ id: 'X', lane: 'push alice bob' }));
+const order = (depth: number, id = 'X.1') => {
+  const errand: Errand = { kind: 'order', origin: 'http://127.0.0.1:5984', depth };
+  return claimed(makeDelivery<HttpTarget>({ id, pool: 'follow_up', target: { ...makeDelivery().target, errand } }));
+};
+
+function claimed(delivery: NewDelivery): Claimed {
+  return { ...delivery, seq: 1, attempts: 0, failingSince: undefined, context: {} };
+}
+
+/** What comes of a delivery whose backend answered so, and what was told of it. */
+async function follow(delivery: Claimed, status: number, answer: unknown, { attempts = 0 }: { readonly attempts?: number } = {}) {
+  const handler = makeHandlerConfig({ name: 'push', followUp: config });
+  const policy = rulesOf(makePoolConfig({ id: 'follow_up' }), [handler], []).policyFor(delivery);
+  const body = typeof answer === 'string' ? answer : JSON.stringify(answer);
+  const outcome = { kind: 'answered', status, durationMs: 1, retryAfter: undefined, excerpt: '', truncated: false, body } as const;
+  const concluded = conclude(begin({ ...delivery, attempts }, policy), { outcome, judgement: undefined }, { now, random: () => 0.5 });
+  const events = createEventBus();
+  const ignored: string[] = [];
+  events.on('answer.ignored', ({ reason }) => ignored.push(reason));
+  const sequel = await createFollowUp({ configOf: (name) => (name === 'push' ? config : undefined), events })(concluded);
+  return { fate: sequel?.fate ?? concluded.fate, spawn: sequel?.spawn ?? [], stillBorn: sequel?.stillBorn ?? [], ignored };
+}
+
+test('an answer brings about a request and messages, deliveries of their own named after what was answered', async () => {
+  const payload = {
+    success: true,
+    task: 'send',
+    messages: [
+      { to: 'bob', message: 'one' },
+      { to: '+123', message: 'two' },
+    ],
+  };
+  const { fate, spawn, ignored } = await follow(push, 200, { callback, payload });
+
+  expect(fate).toEqual({ kind: 'delivered' });
+  const { packetId, host, handler, sender, seenAt } = push;
+  const inherited = { packetId, host, handler, sender, seenAt, createdAt: now };
+  expect(spawn).toEqual([
+    {
+      ...inherited,
+      id: 'X.1',
+      pool: 'follow_up',
+      lane: null,
+      receiver: push.receiver,
+      target: {
+        kind: 'http',
+        method: 'POST',
+        path: '/next',
+        headers: [],
+        errand: { kind: 'order', origin: 'http://127.0.0.1:5984', depth: 1 },
+      },
+      body: '{"a":1}',
+    },
+    {
+      ...inherited,
+      id: 'X.2',
+      pool: 'follow_up_messages',
+      lane: 'push > bob@localhost',
+      receiver: 'bob@localhost',
+      target: { kind: 'xmpp', from: 'bot@localhost', to: 'bob@localhost' },
+      body: 'one',
+    },
+    expect.objectContaining({
+      id: 'X.3',
+      pool: 'follow_up_messages',
+      target: expect.objectContaining({ fault: 'to is a telephone number and no JID' }),
+    }),
+  ]);
+  expect(ignored).toEqual([]);
+});
+
+test.each(['ok', '', '[1]', '7', 'null', '{"callback":', '{}', '{"callback":null,"payload":null}', '<html>'])(
+  'an answer %j asks for nothing, and is no mistake',
+  async (answer) => {
+    expect(await follow(push, 200, answer)).toEqual({ fate: { kind: 'delivered' }, spawn: [], stillBorn: [], ignored: [] });
+  },
+);
+
+test('the answer of a handler that does not follow up is not looked at', async () => {
+  expect(await follow({ ...push, handler: 'other' }, 200, { callback })).toMatchObject({ spawn: [] });
+});
+
+test('the answer to a question is not looked at: it decides about a push, and orders nothing', async () => {
+  const ask: Errand = { kind: 'ask', packet: '{}' };
+  const asked = claimed(makeDelivery<HttpTarget>({ id: 'X', target: { ...makeDelivery().target, errand: ask } }));
+  expect(await follow(asked, 200, { callback })).toMatchObject({ spawn: [] });
+});
+
+test('an answer that does not accept orders nothing yet: it is tried again', async () => {
+  expect(await follow(push, 503, { callback })).toMatchObject({ fate: { kind: 'retry' }, spawn: [] });
+});
+
+test('what is declined is told, and the request beside it is made', async () => {
+  const { spawn, ignored } = await follow(push, 200, {
+    callback,
+    payload: { success: false, task: 'send', messages: [{ to: 'a', message: 'x' }] },
+  });
+  expect([spawn.map(({ id }) => id), ignored]).toEqual([['X.1'], ['declined']]);
+});
+
+describe('a chain', () => {
+  test.each([200, 201])('goes on at %i, a step deeper', async (status) => {
+    const { fate, spawn } = await follow(order(1), status, { callback });
+    expect(fate).toEqual({ kind: 'delivered' });
+    expect(spawn).toMatchObject([{ id: 'X.1.1', target: { errand: { depth: 2 } } }]);
+    expect(spawn[0]?.target.errand).not.toHaveProperty('fault');
+  });
+
+  test.each([202, 204, 206, 299, 301, 302, 304, 400, 401, 403, 404, 408, 409, 410, 422, 499])('ends at %i', async (status) => {
+    const fate = { kind: 'dead', reason: 'chain-failed', detail: `status ${status}` };
+    expect(await follow(order(1), status, { callback })).toMatchObject({ fate, spawn: [] });
+  });
+
+  test.each([429, 500, 501, 502, 503, 504, 505, 599])('waits at %i, and ends when its attempts are used up', async (status) => {
+    expect(await follow(order(1), status, { callback })).toMatchObject({ fate: { kind: 'retry' }, spawn: [] });
+    const fate = { kind: 'dead', reason: 'chain-failed', detail: `status ${status}` };
+    expect(await follow(order(1), status, { callback }, { attempts: 2 })).toMatchObject({ fate, spawn: [] });
+  });
+
+  test('that is too long, and one that breaks a rule, are kept with the reason and never sent', async () => {
+    const { spawn } = await follow(order(3, 'X.1.1.1'), 200, { callback });
+    expect(spawn).toMatchObject([{ id: 'X.1.1.1.1', target: { errand: { fault: 'the chain is longer than max_depth (3)' } } }]);
+    const broken = await follow(push, 200, { callback: { options, data: [1] } });
+    expect(broken.spawn).toMatchObject([{ target: { errand: { origin: '', fault: expect.stringContaining('an array') } } }]);
+    expect(broken.fate).toEqual({ kind: 'delivered' });
+  });
+});

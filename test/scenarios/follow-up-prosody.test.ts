@@ -1,0 +1,71 @@
+/** What a backend says to users in its answers, through a real Prosody. */
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { requirePackage } from '../support/packages.ts';
+import { startProsody } from '../support/prosody.ts';
+import { startPushRig } from '../support/push-rig.ts';
+
+const hasProsody = await requirePackage('prosody');
+
+const handlers = `
+[modules.mod_event_pusher.backend.http]
+path = "/notifications"
+[modules.mod_event_pusher.backend.http.follow_up]
+reply_from = "bot@pusher.localhost"
+`;
+
+/** Thanks whoever wrote, whatever it was. */
+const thankful = ({ body }: { readonly body: Buffer }) => {
+  const form = new URLSearchParams(body.toString());
+  const messages = ['one', 'two', 'three'].map((word) => ({ to: form.get('author'), message: `${form.get('message')}: ${word}` }));
+  return { kind: 'answer', body: JSON.stringify({ payload: { success: true, task: 'send', messages } }) } as const;
+};
+
+describe.skipIf(!hasProsody)('a backend that answers users', () => {
+  test('is heard in their clients, in its order, and what it says is not pushed in turn', async () => {
+    await using prosody = await startProsody();
+    await using rig = await startPushRig(prosody.componentPort, { handlers, script: thankful });
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    alice.sendChat('nobody@localhost', 'Hi');
+    for (const word of ['one', 'two', 'three']) {
+      const reply = await alice.next((stanza) => stanza.text('body').startsWith('Hi: '));
+      expect([reply.text('body'), reply.attrs['from'], reply.attrs['type']]).toEqual([`Hi: ${word}`, 'bot@pusher.localhost', 'chat']);
+    }
+    await eventually(
+      async () => (await rig.metric('event_pusher_deliveries_total{pool="follow_up_messages",disposition="delivered"}')) === 3,
+    );
+    alice.sendChat('nobody@localhost', 'Bye');
+    await rig.backend.received(2);
+    expect(rig.messages()).toEqual(['Hi', 'Bye']);
+  });
+
+  test('is heard after the chat server was away: its words wait, and no attempt is spent on that', async () => {
+    await using prosody = await startProsody({ modules: ['offline'] });
+    let answer: () => void = () => undefined;
+    const away = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const script = async (request: { readonly body: Buffer }) => {
+      await away;
+      return thankful(request);
+    };
+    await using rig = await startPushRig(prosody.componentPort, { handlers, script, attachment: 'reconnect_max = "1s"' });
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    alice.sendChat('nobody@localhost', 'Hi');
+    await rig.backend.received(1);
+    await prosody.stop();
+    answer();
+    await eventually(async () => (await rig.metric('event_pusher_accepted_total{pool="follow_up_messages"}')) === 3);
+    await prosody.start();
+
+    await using again = await prosody.connect({ user: 'alice', resource: 'phone' });
+    for (const word of ['one', 'two', 'three']) {
+      const reply = await again.next((stanza) => stanza.text('body').startsWith('Hi: '));
+      expect(reply.text('body')).toBe(`Hi: ${word}`);
+    }
+    await eventually(
+      async () => (await rig.metric('event_pusher_deliveries_total{pool="follow_up_messages",disposition="delivered"}')) === 3,
+    );
+    expect(rig.pusher.log.filter((line) => line['pool'] === 'follow_up_messages' && line.event === 'attempt.ended')).toHaveLength(3);
+  });
+});
