@@ -37,7 +37,7 @@ export interface Stanza {
   text(...path: readonly string[]): string;
 }
 
-/** What a stanza is about, beyond its type. XEP-0308, 0424, 0444, 0184, 0333, 0085, 0384. */
+/** What a stanza is about, beyond its type. XEP-0308, 0424, 0444, 0184, 0333, 0085, 0384, 0045. */
 export type Kind =
   | 'chat-state'
   | 'correction'
@@ -49,6 +49,9 @@ export type Kind =
   | 'reaction'
   | 'receipt'
   | 'retraction'
+  | 'room-destroyed'
+  | 'room-left'
+  | 'room-removed'
   | 'status';
 
 /** What is known of a packet beside its stanza; the `acc` of every callback. */
@@ -101,15 +104,37 @@ export interface HttpTarget {
   readonly stanza?: string;
   /** What it is, where it is no push. */
   readonly errand?: Errand;
+  /** What a business server answered when it was asked about this push; absent where none was asked. */
+  readonly answered?: Answered;
 }
+
+/** What lets a push go that a business server was asked about. Kept with the push: its retries do not ask again. */
+export type Answered =
+  /** `userIDList` and `offlinePushInfo` as answered; undefined where the answer has none. */
+  | {
+      readonly kind: 'allowed';
+      readonly userIDList: readonly string[] | undefined;
+      readonly offlinePushInfo: OfflinePushInfo | undefined;
+    }
+  /** No answer that counts: it is pushed as if nobody had been asked. */
+  | { readonly kind: 'failed'; readonly reason: AskFailure };
+
+/**
+ * Why an answer does not count: `actionCode` is not 0, it is none or not as it should be, its status is no 2xx, the connection
+ * broke, the server was not asked since its circuit breaker is open, it did not answer in time, it was not there.
+ */
+export type AskFailure = 'action-code' | 'bad-answer' | 'bad-status' | 'broken' | 'not-asked' | 'timed-out' | 'unreachable';
+
+/** What a business server wants a push to say. */
+export type OfflinePushInfo = Readonly<Record<string, unknown>>;
 
 /**
  * A delivery that is no push. An *ask* puts a question about a packet to a business server: its answer decides what is
  * pushed. An *order* is a request that a backend's answer ordered: it goes to an origin of its own.
  */
 export type Errand =
-  /** `packet`: the whole packet as JSON text, from which the pushes are prepared once the answer is there. */
-  | { readonly kind: 'ask'; readonly packet: string }
+  /** `handler`: whose pushes wait for it. `packet`: the whole packet as JSON text, from which they are prepared once the answer is there. */
+  | { readonly kind: 'ask'; readonly handler: string; readonly packet: string }
   /** `origin`: scheme, host and port. `depth`: 1 for what the answer to a push ordered, 2 for what the answer to that ordered, … */
   | { readonly kind: 'order'; readonly origin: string; readonly depth: number };
 
@@ -182,6 +207,15 @@ export interface Job {
   readonly wantsBody?: true;
   /** Where it goes instead of to its pool's origin. */
   readonly origin?: string;
+  /** When it is to be over, instead of by the pool's timeouts. */
+  readonly within?: Within;
+}
+
+/** When an attempt is over: at `until`, and after `atMostMs` whatever the wall clock says meanwhile. */
+export interface Within {
+  /** Milliseconds since 1970. */
+  readonly until: number;
+  readonly atMostMs: number;
 }
 
 export interface JobMessage {

@@ -7,7 +7,9 @@ import type { Operations } from './admin/operations.ts';
 import { createAdmin } from './admin/server.ts';
 import type { Config } from './config/config.ts';
 import { createReloader } from './config/reloader.ts';
+import { createAskFollow } from './delivery/ask/follow.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
+import { createAskedPushes } from './hooks/before-push/pushes.ts';
 import { createEvaluator } from './hooks/evaluate.ts';
 import { withFreshModules } from './hooks/fresh-modules.ts';
 import type { LoadedHandler } from './hooks/handler.ts';
@@ -86,6 +88,10 @@ export function createService(config: Config, options: ServiceOptions): Service 
     for (const text of config.notices) events.emit('notice', { text });
     let handlers = await loadHandlers(config.handlers);
 
+    const readJid = createJidReader({ size: 10_000 });
+    const hooks = { ...shared, limits: config.callbacks, watch, newId: () => nextId() as DeliveryId, readJid };
+    const prepare = createAskedPushes({ ...hooks, handlers: () => handlers });
+
     const spool = await startSpool();
     const userAgent = `xmpp-event-pusher/${packageVersion()}`;
     const { drainTimeoutMs, callbacks: limits } = config;
@@ -96,9 +102,8 @@ export function createService(config: Config, options: ServiceOptions): Service 
       userAgent,
       drainTimeoutMs,
       limits,
-      follow: () => undefined,
+      follow: createAskFollow({ ...shared, handlers: () => running.handlers, prepare }),
     });
-    const hooks = { ...shared, limits, watch, newId: () => nextId() as DeliveryId };
     const evaluator = createEvaluator({ ...hooks, handlers });
     const reviver = createReviver({ ...hooks, handlers: () => handlers });
     const intake = createIntake({ ...shared, evaluate: evaluator.evaluate, append: dispatcher.accept });
@@ -108,7 +113,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
       marks: await spool.marks(),
       want: wantOf(handlers),
       newPacketId: () => nextId() as PacketId,
-      readJid: createJidReader({ size: 10_000 }),
+      readJid,
     });
     const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver });
 

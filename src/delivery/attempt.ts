@@ -5,7 +5,7 @@
  *
  * Every step is a function of what the step before gave; the dispatcher runs them and owns the waiting in between.
  */
-import type { Job, Judgement, Outcome } from '../../pools/contract.ts';
+import type { Job, Judgement, Outcome, Within } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Claimed, Fate, Settlement } from '../spool/spool.ts';
@@ -42,7 +42,7 @@ export function begin(delivery: Claimed, policy: DeliveryPolicy): Attempt {
 }
 
 /** What the pool thread needs; `key` names it between the two threads. */
-export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, wantsBody, rfc3339 }: Posting): Job {
+export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, wantsBody, within, rfc3339 }: Posting): Job {
   const { id, handler, target, body, seenAt, context } = delivery;
   const { method, path, headers, stanza, errand } = target;
   const job = { key, id, attempt: number, method, path, headers, body, seenAt: rfc3339(seenAt) };
@@ -52,6 +52,7 @@ export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, wantsB
     ...(hasCallbacks ? { message: { handler, stanza, context } } : {}),
     ...(wantsBody ? { wantsBody } : {}),
     ...(errand?.kind === 'order' ? { origin: errand.origin } : {}),
+    ...(within === undefined ? {} : { within }),
   };
 }
 
@@ -61,6 +62,8 @@ export interface Posting {
   readonly hasCallbacks: boolean;
   /** Something comes of the answer. */
   readonly wantsBody: boolean;
+  /** Of a question: when it is to be over. */
+  readonly within?: Within | undefined;
   readonly rfc3339: (at: EpochMs) => string;
 }
 

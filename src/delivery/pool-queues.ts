@@ -11,24 +11,28 @@ export interface PoolQueues extends Rota {
   release(delivery: NewDelivery): void;
   /** False: its handler is not served here, as after a reload or a move to another pool. */
   put(delivery: Claimed): boolean;
+  /** Takes out the first of an impatient queue that `test` picks; it looks at no others. */
+  nextImpatient(test: (first: Claimed) => boolean): Claimed | undefined;
   wake(): void;
   /** Claims where there is room; instants are of a clock that never jumps, ms. */
   refill(now: number): void;
   /** From now on these handlers are served. Gives what is held for others, once no claim for them is under way. */
   serve(handlers: readonly string[]): Promise<readonly Claimed[]>;
-  /** Takes out what is held for a handler, which stays in the spool until it may go. */
+  /** Takes out what is held for a handler, which stays in the spool until it may go; an impatient queue keeps it. */
   withdraw(handler: string): readonly Claimed[];
   /** Takes out all, once no claim is under way. */
   withdrawAll(): Promise<readonly Claimed[]>;
 }
 
-export interface PoolQueuesParts extends Omit<QueueParts, 'admission' | 'handler'> {
+export interface PoolQueuesParts extends Omit<QueueParts, 'admission' | 'handler' | 'impatient'> {
   readonly handlers: readonly string[];
+  /** Whether a queue is to be impatient. */
+  readonly isImpatient: (handler: string) => boolean;
   readonly admission: Admission;
 }
 
 /** `places` and `bytes` are the whole pool's. Queues of handlers that went stay known, since what they reserved comes back to them. */
-export function createPoolQueues({ handlers, admission, places, bytes, ...parts }: PoolQueuesParts): PoolQueues {
+export function createPoolQueues({ handlers, admission, places, bytes, isImpatient, ...parts }: PoolQueuesParts): PoolQueues {
   const known = new Map<string, Queue>();
   let served = open(handlers);
   const rota = createRota(() => served);
@@ -36,7 +40,8 @@ export function createPoolQueues({ handlers, admission, places, bytes, ...parts 
   function open(names: readonly string[]): readonly Queue[] {
     const bounds = { places: Math.ceil(places / names.length), bytes: Math.ceil(bytes / names.length) };
     return names.map((handler) => {
-      const queue = known.get(handler) ?? createQueue({ ...parts, ...bounds, handler, admission: admission.handler(handler) });
+      const own = { handler, admission: admission.handler(handler), impatient: isImpatient(handler) };
+      const queue = known.get(handler) ?? createQueue({ ...parts, ...bounds, ...own });
       known.set(handler, queue);
       return queue;
     });
@@ -48,6 +53,7 @@ export function createPoolQueues({ handlers, admission, places, bytes, ...parts 
 
   function withdraw(handler: string): readonly Claimed[] {
     const queue = known.get(handler);
+    if (queue?.impatient === true && served.includes(queue)) return [];
     queue?.wake();
     return queue?.withdraw() ?? [];
   }
@@ -71,6 +77,13 @@ export function createPoolQueues({ handlers, admission, places, bytes, ...parts 
       if (queue === undefined || !served.includes(queue)) return false;
       queue.put(delivery);
       return true;
+    },
+    nextImpatient: (test) => {
+      for (const queue of served) {
+        const first = queue.impatient ? queue.first('fresh') : undefined;
+        if (first !== undefined && test(first)) return queue.take('fresh');
+      }
+      return undefined;
     },
     wake,
     refill: (now) => {

@@ -31,13 +31,15 @@ export function createTestSends({ clock, post }: { readonly clock: Clock; post(j
   const rfc3339 = createRfc3339();
   let lastKey = 0;
 
-  function send(delivery: NewDelivery, { policyFor, hasCallbacks }: PoolRules): Promise<TestAnswer> {
+  function send(delivery: NewDelivery, { policyFor, hasCallbacks, askTimeoutMs }: PoolRules): Promise<TestAnswer> {
     lastKey -= 1; // those of deliveries count upwards
     const policy = policyFor(delivery);
     const answered = createDeferred<TestAnswer>();
     waiting.set(lastKey, { lists: policy.lists, answered });
     const attempt = begin({ ...delivery, ...untried }, policy);
-    post(toJob(attempt, { key: lastKey, hasCallbacks: hasCallbacks(delivery), wantsBody: false, rfc3339 }));
+    const atMostMs = askTimeoutMs(delivery);
+    const within = atMostMs === undefined ? undefined : { until: clock.now() + atMostMs, atMostMs };
+    post(toJob(attempt, { key: lastKey, hasCallbacks: hasCallbacks(delivery), wantsBody: within !== undefined, within, rfc3339 }));
     return answered.promise;
   }
 

@@ -23,7 +23,7 @@ function wantedByRules({ stanza, type, kind, body }: When): readonly string[] {
   if (stanza !== undefined) return stanza;
   const onlyMessages = body === true || type?.every((name) => messageTypes.has(name)) === true;
   if (onlyMessages) return ['message'];
-  return kind === undefined
-    ? stanzas
-    : kind.map((name) => (name === 'presence' || name === 'iq' ? name : name === 'status' ? 'presence' : 'message'));
+  return kind === undefined ? stanzas : kind.map((name) => (onPresence.has(name) ? 'presence' : name === 'iq' ? name : 'message'));
 }
+
+const onPresence: ReadonlySet<string> = new Set(['presence', 'room-destroyed', 'room-left', 'room-removed', 'status']);

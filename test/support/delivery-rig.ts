@@ -1,7 +1,8 @@
 import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { DeliveryPolicy } from '../../src/delivery/attempt.ts';
 import type { Follow } from '../../src/delivery/follow.ts';
-import { createPoolDispatcher, type PoolDispatcher, type PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher.ts';
+import { createPoolDispatcher, type PoolDispatcher } from '../../src/delivery/pool-dispatcher.ts';
+import type { PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher-options.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { NewDelivery, Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
@@ -40,6 +41,7 @@ export async function startDeliveryRig({
   hasCallbacks = false,
   follow = () => undefined,
   policy = {},
+  askTimeouts = {},
   started = true,
   clock = createFakeClock(),
   openSpool = createMemorySpool,
@@ -50,6 +52,8 @@ export async function startDeliveryRig({
   readonly hasCallbacks?: boolean;
   readonly follow?: Follow;
   readonly policy?: Partial<DeliveryPolicy>;
+  /** How long the questions in a queue may hold up their pushes, ms; those in others are none. */
+  readonly askTimeouts?: Readonly<Record<string, number>>;
   readonly started?: boolean;
   readonly clock?: ReturnType<typeof createFakeClock>;
   /** Not started yet; in memory if not told. */
@@ -69,6 +73,8 @@ export async function startDeliveryRig({
     policyFor: () => rules,
     hasCallbacks: () => hasCallbacks,
     wantsBody: () => false,
+    asks: (queue: string) => askTimeouts[queue] !== undefined,
+    askTimeoutMs: ({ handler }: { readonly handler: string }) => askTimeouts[handler],
   });
   const dispatcher: PoolDispatcher = createPoolDispatcher({
     pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, pauseOnGone: false, rateLimit: undefined, ...pool },

@@ -1,7 +1,11 @@
 import { z } from 'zod';
+import { beforePush } from './before-push.ts';
 import { anyText, duration, flag, listOf, oneOf, section, text } from './values.ts';
 
-const kinds = ['message', 'correction', 'retraction', 'reaction', 'receipt', 'marker', 'chat-state', 'encrypted', 'status'] as const;
+const kinds = [
+  ...['message', 'correction', 'retraction', 'reaction', 'receipt', 'marker', 'chat-state', 'encrypted', 'status'],
+  ...['room-left', 'room-removed', 'room-destroyed'],
+] as const;
 
 /** Types of messages, of presences (`available`: without a type) and of iqs. RFC 6121 §4.7.1 and §5.2.2, RFC 6120 §8.2.3. */
 const types = [
@@ -53,6 +57,7 @@ export const handlerSchema = section({
   ordering: oneOf(['conversation', 'sender', 'none']).default('conversation'),
   hold: hold.default(30_000),
   ttl: duration.optional(),
+  before_push: beforePush.optional(),
   options: options.default({}),
 });
 

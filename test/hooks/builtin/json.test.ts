@@ -43,6 +43,7 @@ describe('the JSON module', () => {
       replaces: null,
       retracts: null,
       reactions: null,
+      offlinePushInfo: null,
       xml: packet.stanza.xml,
     });
   });
