@@ -42,6 +42,7 @@ import { createHealth } from './telemetry/health.ts';
 import { createLog } from './telemetry/log.ts';
 import { subscribeLog } from './telemetry/log-events.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { createRecentWithheld } from './telemetry/recent-withheld.ts';
 
 export type { ReloadCounts, ReloadResult } from './telemetry/count-reloads.ts';
 
@@ -70,6 +71,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
   const { watch = unwatched, onFailed, onConfigured = () => undefined, reloads = noReloads } = options;
   const events = createEventBus();
   const health = createHealth({ events, attachments: config.attachments });
+  const withheld = createRecentWithheld({ events, clock: systemClock });
   const teardown = createTeardown();
   const nextId = createIdSource(systemClock);
   const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
@@ -90,7 +92,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
 
     const readJid = createJidReader({ size: 10_000 });
     const hooks = { ...shared, limits: config.callbacks, watch, newId: () => nextId() as DeliveryId, readJid };
-    const prepare = createAskedPushes({ ...hooks, handlers: () => handlers });
+    const prepareAsked = createAskedPushes({ ...hooks, handlers: () => handlers });
 
     const spool = await startSpool();
     const userAgent = `xmpp-event-pusher/${packageVersion()}`;
@@ -102,7 +104,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
       userAgent,
       drainTimeoutMs,
       limits,
-      follow: createAskFollow({ ...shared, handlers: () => running.handlers, prepare }),
+      follow: createAskFollow({ ...shared, handlers: () => running.handlers, prepare: prepareAsked }),
     });
     const evaluator = createEvaluator({ ...hooks, handlers });
     const reviver = createReviver({ ...hooks, handlers: () => handlers });
@@ -115,7 +117,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
       newPacketId: () => nextId() as PacketId,
       readJid,
     });
-    const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver });
+    const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver, prepareAsked });
 
     const metrics = await startAdmin({ spool, dispatcher, sources, operations });
     teardown.add('the dispatcher', () => dispatcher.stop(drainTimeoutMs));
@@ -170,7 +172,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     } = config;
     const pools = config.pools.map((pool) => pool.id);
     const metrics = createMetrics({ ...shared, hosts, pools, handlers, readings, mongooseim, reloads, version: packageVersion() });
-    const admin = createAdmin({ config, metrics, health, api: { ...shared, spool, operations } });
+    const admin = createAdmin({ config, metrics, health, api: { ...shared, spool, operations, withheld } });
     await begin('the admin listener', admin);
 
     const address = `http://${admin.address.host}:${admin.address.port}`;

@@ -42,7 +42,17 @@ function requestFacts({ target, bodyBytes, body, packet }: Letter): readonly (re
     ['request', [`${target.method} ${target.path}`, ...headers].join('\n')],
     [body?.encoding === 'base64' ? 'body (base64)' : 'body', shown],
     ...(target.stanza === undefined ? [] : [['stanza', target.stanza] as const]),
+    ...(target.answered === undefined ? [] : [['before push', answeredText(target.answered)] as const]),
   ];
+}
+
+/** What a business server said when it was asked about it. */
+function answeredText({ result, reason, userIDList, offlinePushInfo }: NonNullable<NonNullable<Letter['target']>['answered']>): string {
+  return [
+    result === 'failed' ? `no answer that counts: ${reason}` : 'allowed',
+    ...(userIDList === undefined ? [] : [`userIDList ${JSON.stringify(userIDList)}`]),
+    ...(offlinePushInfo === undefined ? [] : [`offlinePushInfo ${JSON.stringify(offlinePushInfo)}`]),
+  ].join('\n');
 }
 
 function attemptsText({ history }: Letter): string {

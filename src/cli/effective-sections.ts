@@ -137,8 +137,19 @@ function handlerSection(handler: HandlerConfig, mask: (text: string) => string):
       ordering: handler.ordering,
       hold: durationText(handler.holdMs),
       ttl: handler.ttlMs === undefined ? undefined : durationText(handler.ttlMs),
+      ...beforePushEntries(handler),
       options: handler.options,
     },
+  };
+}
+
+function beforePushEntries({ beforePush }: HandlerConfig): TomlSection['entries'] {
+  if (beforePush === undefined) return {};
+  return {
+    'before_push.pool_name': beforePush.pool,
+    'before_push.path': beforePush.path,
+    'before_push.timeout': durationText(beforePush.timeoutMs),
+    'before_push.on_failure': beforePush.onFailure,
   };
 }
 

@@ -14,6 +14,7 @@ export function beforePushOf(handlerName: string, section: BeforePushSection, po
   return {
     queue: `${handlerName}:ask`,
     pool: pool.id,
+    path: section.path,
     requestPath: `${path}${path.includes('?') ? '&' : '?'}${query}`,
     timeoutMs: section.timeout,
     onFailure: section.on_failure,
@@ -28,9 +29,4 @@ export function warnOfPlainHttp({ origin, id }: PoolConfig, path: Path, reading:
   reading.notice(
     `${showPath(path)}: the business server at ${origin} (pool ${id}) is asked over http: whoever is in between reads and changes it; use https`,
   );
-}
-
-/** The URL that a handler's questions go to. */
-export function askUrl(pool: Pick<PoolConfig, 'origin'>, { requestPath }: BeforePushConfig): string {
-  return `${pool.origin}${requestPath}`;
 }

@@ -167,6 +167,8 @@ export interface BeforePushConfig {
   readonly queue: string;
   /** `PoolConfig.id`. */
   readonly pool: string;
+  /** As in the file. */
+  readonly path: string;
   /** Path and query on the pool's origin, prefix included. */
   readonly requestPath: string;
   /** How long a push may be held up by its question, ms: its wait for a worker and the answer's time together. */

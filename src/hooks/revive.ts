@@ -54,13 +54,13 @@ export function createReviver(options: ReviverOptions): Reviver {
       const willing = { ...handler, lets: () => true, callbacks: { ...handler.callbacks, shouldMakeReq: () => true } };
       const id = newId();
       const met = await meet(willing, createTestPacket(handler.config.hosts[0] ?? 'localhost', { id, now: clock.now() }), id);
-      return met.kind === 'wanted' ? { kind: 'wanted', delivery: marked(met.delivery) } : met;
+      return met.kind === 'wanted' ? { kind: 'wanted', delivery: markedAsTest(met.delivery) } : met;
     },
   };
 }
 
 /** So that a backend can tell it from a push. */
-function marked(delivery: NewDelivery): NewDelivery {
+export function markedAsTest(delivery: NewDelivery): NewDelivery {
   const headers = [...delivery.target.headers, ['event-pusher-test', '1'] as const];
   return { ...delivery, target: { ...delivery.target, headers } };
 }

@@ -39,7 +39,14 @@ test('serves the handlers of its own pool, and knows which have callbacks at del
 });
 
 test('serves the handlers that ask over it, and those whose orders go over it', () => {
-  const beforePush = { queue: 'asking:ask', pool: pool.id, requestPath: '/ask', timeoutMs: 5000, onFailure: 'continue' } as const;
+  const beforePush = {
+    queue: 'asking:ask',
+    pool: pool.id,
+    path: '/ask',
+    requestPath: '/ask',
+    timeoutMs: 5000,
+    onFailure: 'continue',
+  } as const;
   const followUp = { allow: [], maxDepth: 3, replyFrom: undefined, defaultHost: undefined };
   const asking = makeHandlerConfig({ name: 'asking', pool: 'elsewhere', beforePush });
   const ordered = makeHandlerConfig({ name: 'ordered', pool: 'elsewhere', followUp });

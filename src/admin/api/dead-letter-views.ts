@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Body, Judgement } from '../../../pools/contract.ts';
+import type { Answered, Body, Judgement } from '../../../pools/contract.ts';
 import { isSecretKey } from '../../config/mistakes.ts';
 import type { AttemptRecord, DeadLetter, DeadLetterDetail } from '../../spool/dead-letter.ts';
 import type { Target } from '../../spool/spool.ts';
@@ -33,9 +33,26 @@ export function detailView(letter: DeadLetterDetail, sight: Sight): DetailView {
   };
 }
 
-function targetView({ kind, method, path, headers, stanza }: Target, { content }: Sight): DetailView['target'] {
+function targetView({ kind, method, path, headers, stanza, answered }: Target, sight: Sight): DetailView['target'] {
+  const { content } = sight;
   const shown = headers.map(([name, value]): [string, string] => [name, content || !isSecretKey(name) ? value : '[redacted]']);
-  return { kind, method, path, headers: shown, ...(content && stanza !== undefined ? { stanza } : {}) };
+  return {
+    ...{ kind, method, path, headers: shown },
+    ...(content && stanza !== undefined ? { stanza } : {}),
+    ...(answered === undefined ? {} : { answered: answeredView(answered, sight) }),
+  };
+}
+
+/** Whom it names, and what they are shown, is what people wrote: the server has it from them. */
+function answeredView(answered: Answered, { content }: Sight): NonNullable<DetailView['target']>['answered'] {
+  if (answered.kind === 'failed') return { result: 'failed', reason: answered.reason };
+  const { userIDList, offlinePushInfo } = answered;
+  if (!content) return { result: 'allowed' };
+  return {
+    result: 'allowed',
+    ...(userIDList === undefined ? {} : { userIDList: [...userIDList] }),
+    ...(offlinePushInfo === undefined ? {} : { offlinePushInfo }),
+  };
 }
 
 function attemptView({ number, at, outcome, judgement }: AttemptRecord): DetailView['history'][number] {

@@ -3,6 +3,7 @@ import type { DeliveryId } from '../../../pools/contract.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import type { DeadFilter } from '../../spool/dead-letter.ts';
 import { audit } from './audit.ts';
+import { refuseContentTo } from './content.ts';
 import {
   letterList,
   letterQuestion,
@@ -15,7 +16,7 @@ import {
 } from './dead-letter-shapes.ts';
 import { detailView, letterView } from './dead-letter-views.ts';
 import type { ApiDependencies } from './dependencies.ts';
-import { type Caller, defineRoute, type Route } from './route.ts';
+import { defineRoute, type Route } from './route.ts';
 import { rfc3339 } from './values.ts';
 
 /** Deliveries given up: listed, shown, replayed, purged. */
@@ -88,10 +89,6 @@ export function deadLetterRoutes({ spool, operations, events, clock }: ApiDepend
 }
 
 type Selection = z.output<typeof purgeQuestion>;
-
-function refuseContentTo({ mayReadContent }: Caller): void {
-  if (!mayReadContent) throw new ServiceError('CONTENT_HIDDEN', 'what people wrote is shown to who bears the token in [admin] token alone');
-}
 
 type FilterKeys = NonNullable<Selection['filter']>;
 

@@ -19,7 +19,7 @@ export interface AskFollowParts {
 export function createAskFollow({ handlers, prepare, events }: AskFollowParts): Follow {
   return ({ attempt: { delivery }, outcome }) => {
     if (delivery.target.errand?.kind !== 'ask') return undefined;
-    return conclude(delivery, outcome).catch((thrown: unknown) => unreadable(toError(thrown)));
+    return conclude(delivery, outcome).catch((thrown: unknown) => dead(toError(thrown).message));
   };
 
   async function conclude(ask: NewDelivery, outcome: Concluded['outcome']): Promise<Sequel> {
@@ -40,7 +40,7 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
   async function push(ask: NewDelivery, answered: Answered): Promise<Sequel> {
     const made = await prepare(ask, answered);
     if (made === 'misnamed') return await fail(ask, 'bad-answer', nothingSaid);
-    if (made === 'unknown-handler') return { fate: { kind: 'released' }, ...childless }; // it waits until its handler is back
+    if (made === 'unknown-handler') return dead('its handler is not configured any more: bring it back, and replay this');
     if (made.spawn.length + made.stillBorn.length === 0) {
       tell(ask, { result: 'withheld' });
       return withhold(ask, 'no-receiver', nothingSaid);
@@ -76,9 +76,9 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
 
 const over: Fate = { kind: 'delivered' };
 
-/** What was kept of the packet cannot be read: a dead letter, so that somebody learns of it. */
-function unreadable({ message }: Error): Sequel {
-  return { fate: { kind: 'dead', reason: 'callback-failed', detail: message }, ...childless };
+/** What nobody can make pushes of now. */
+function dead(detail: string): Sequel {
+  return { fate: { kind: 'dead', reason: 'callback-failed', detail }, ...childless };
 }
 
 /** Who asked, for logs and metrics. */
