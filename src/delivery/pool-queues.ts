@@ -18,7 +18,7 @@ export interface PoolQueues extends Rota {
   refill(now: number): void;
   /** From now on these handlers are served. Gives what is held for others, once no claim for them is under way. */
   serve(handlers: readonly string[]): Promise<readonly Claimed[]>;
-  /** Takes out what is held for a handler, which stays in the spool until it may go; an impatient queue keeps it. */
+  /** Takes out what is held for a handler, which stays in the spool until it may go. */
   withdraw(handler: string): readonly Claimed[];
   /** Takes out all, once no claim is under way. */
   withdrawAll(): Promise<readonly Claimed[]>;
@@ -53,7 +53,6 @@ export function createPoolQueues({ handlers, admission, places, bytes, isImpatie
 
   function withdraw(handler: string): readonly Claimed[] {
     const queue = known.get(handler);
-    if (queue?.impatient === true && served.includes(queue)) return [];
     queue?.wake();
     return queue?.withdraw() ?? [];
   }

@@ -42,6 +42,7 @@ export async function startDeliveryRig({
   follow = () => undefined,
   policy = {},
   askTimeouts = {},
+  onGone = () => undefined,
   started = true,
   clock = createFakeClock(),
   openSpool = createMemorySpool,
@@ -54,6 +55,7 @@ export async function startDeliveryRig({
   readonly policy?: Partial<DeliveryPolicy>;
   /** How long the questions in a queue may hold up their pushes, ms; those in others are none. */
   readonly askTimeouts?: Readonly<Record<string, number>>;
+  readonly onGone?: () => void;
   readonly started?: boolean;
   readonly clock?: ReturnType<typeof createFakeClock>;
   /** Not started yet; in memory if not told. */
@@ -87,7 +89,7 @@ export async function startDeliveryRig({
     random: () => 0.5,
     timers,
     events,
-    onGone: () => undefined,
+    onGone,
     onReady: () => dispatcher.wake(),
     onFailed: (error) => {
       throw error;
