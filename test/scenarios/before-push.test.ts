@@ -6,12 +6,16 @@ import { type Prosody, startProsody } from '../support/prosody.ts';
 import { type PushRig, startPushRig } from '../support/push-rig.ts';
 import type { TargetRequest } from '../support/request-reader.ts';
 import { type Answer, freePort, startTarget, type Target } from '../support/target.ts';
+import type { XmppUser } from '../support/xmpp-user.ts';
 
 const hasProsody = await requirePackage('prosody');
 
 const questionPath = '/im/callback?command=callbackBeforePushCommand&contenttype=json';
 
-function handlers(business: string, beforePush: string, pool = ''): string {
+const chats = '{ type = "chat", direction = "in", body = true }';
+const roomNews = '{ kind = ["room-left", "room-removed", "room-destroyed"] }';
+
+function handlers(business: string, beforePush: string, { pool = '', when = chats } = {}): string {
   return `
 [outgoing_pools.http.business]
 workers = 5
@@ -23,7 +27,7 @@ path_prefix = "/im"
 name = "push"
 path = "/notifications"
 callback_module = "mod_event_pusher_http_json"
-when = { type = "chat", direction = "in", body = true }
+when = ${when}
 [modules.mod_event_pusher.backend.http.before_push]
 pool_name = "business"
 path = "/callback"
@@ -62,6 +66,17 @@ async function say(prosody: Prosody, ...bodies: readonly string[]): Promise<void
     alice.sendChat('bob@localhost', body);
     await bob.next((stanza) => stanza.text('body') === body);
   }
+}
+
+async function enterRoom(user: XmppUser, room: string): Promise<void> {
+  const [nick] = user.bare.split('@');
+  user.send(`<presence to='${room}/${nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>`);
+  await user.next(({ attrs, xml }) => attrs['type'] === 'groupchat' && xml.includes('<subject'));
+}
+
+/** Resolves when the room has told a user that it is no longer in it. */
+async function left(user: XmppUser): Promise<void> {
+  await user.next(({ attrs, xml }) => attrs['type'] === 'unavailable' && /code="110"|<destroy/.test(xml));
 }
 
 /** Resolves when this many questions are over, and nothing is owed any more. */
@@ -159,7 +174,7 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     await using prosody = await startProsody();
     const beforePush = `timeout = 400\non_failure = "${onFailure}"`;
     const pool = 'max_response_size = 4096\ncircuit_breaker = false';
-    await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, beforePush, pool) });
+    await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, beforePush, { pool }) });
     const said = [...Object.keys(broken), 'well'];
     for (const body of said) {
       await say(prosody, body);
@@ -174,10 +189,61 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
       expect(await rig.metric(`event_pusher_ask_failures_total{handler="push",reason="${reason}"}`)).toBe(2);
   });
 
+  test('that is slow holds up its own conversation alone', async () => {
+    await using business = await startTarget({ script: (request) => (contentOf(request) === 'slow' ? { kind: 'silent' } : allow()) });
+    await using prosody = await startProsody();
+    await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, 'timeout = "10m"') });
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    alice.sendChat('bob@localhost', 'slow');
+    alice.sendChat('bob@localhost', 'behind it');
+    for (let message = 0; message < 20; message += 1) alice.sendChat('carol@localhost', `message ${message}`);
+    await rig.backend.received(20);
+    expect(pushesOf(rig).map(({ to }) => to)).toEqual(Array(20).fill('carol@localhost'));
+    expect(business.requests.map(contentOf)).not.toContain('behind it');
+  });
+
+  test('hears once of each user who leaves a room, is removed from it, or sees it destroyed', async () => {
+    await using business = await startTarget({ script: () => allow() });
+    await using prosody = await startProsody({ rooms: 'rooms.localhost' });
+    await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, '', { when: roomNews }) });
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
+    await using carol = await prosody.connect({ user: 'carol', resource: 'web' });
+    const room = 'tea@rooms.localhost';
+    const manage = (payload: string, kind = 'admin') =>
+      alice.ask(`<query xmlns='http://jabber.org/protocol/muc#${kind}'>${payload}</query>`, room);
+    for (const user of [alice, bob, carol]) await enterRoom(user, room);
+
+    bob.send(`<presence type='unavailable' to='${room}/bob'><status>Bye</status></presence>`);
+    await left(bob);
+    await manage("<item nick='carol' role='none'><reason>Enough</reason></item>");
+    await left(carol);
+    for (const user of [bob, carol]) await enterRoom(user, room);
+    await manage("<item jid='carol@localhost' affiliation='outcast'/>");
+    await left(carol);
+    await manage('<destroy><reason>Over</reason></destroy>', 'owner');
+    await left(bob);
+    await overWith(rig, 5);
+
+    const asked = business.requests.map(({ body }) => JSON.parse(body.toString()));
+    const lines = asked.map(({ contentType, sendID, userIDList, content }) => [contentType, sendID, ...userIDList, content].join(' '));
+    expect(lines.sort()).toEqual([
+      '1504 bob bob Bye',
+      `1508 ${room}/alice carol `,
+      `1508 ${room}/alice carol Enough`,
+      `1511 ${room} alice Over`,
+      `1511 ${room} bob Over`,
+    ]);
+    expect(asked.every(({ groupID, sessionType }) => groupID === room && sessionType === 2)).toBe(true);
+    expect(rig.bodies().map((body) => JSON.parse(body).kind)).toHaveLength(5);
+  });
+
   test('that is down holds nobody up', async () => {
     await using prosody = await startProsody();
     const nobody = `http://127.0.0.1:${await freePort()}`;
-    await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(nobody, '', 'circuit_breaker.min_attempts = 3') });
+    await using rig = await startPushRig(prosody.componentPort, {
+      handlers: handlers(nobody, '', { pool: 'circuit_breaker.min_attempts = 3' }),
+    });
     const said = Array.from({ length: 10 }, (_, index) => `message ${index}`);
     await say(prosody, ...said);
     await overWith(rig, 10);
