@@ -47,8 +47,19 @@ listen = "[::1]:0"
 mongooseim = true
 `;
 
+const asking = `
+[outgoing_pools.http.business.connection]
+host = "https://business.example"
+${pool}
+[modules.mod_event_pusher.backend.http]
+name = "push"
+path = "/notifications"
+before_push = { pool_name = "business", path = "/im?x=1", timeout = "2500ms", on_failure = "refuse" }
+`;
+
 test.each([
   ['all keys', everything],
+  ['a business server that is asked', asking],
   ['a breaker switched off', `${pool}[outgoing_pools.http.http_pool]\ncircuit_breaker = false`],
 ])('what is printed of %s is a configuration that comes to the same', async (_, text) => {
   const config = await load(text);
@@ -154,4 +165,13 @@ test.each([
   [10e9, '10GB'],
 ])('%d bytes are shown as %s', (bytes, text) => {
   expect(sizeText(bytes)).toBe(text);
+});
+
+test('where a handler asks first is told beside where it pushes', async () => {
+  const config = await load(asking);
+  const askUrl = 'https://business.example/im?x=1&command=callbackBeforePushCommand&contenttype=json';
+  const text = renderCheck(config);
+  expect(text).toContain(`push, asked first\n    POST ${askUrl}`);
+  expect(text).toContain('push\n    POST http://localhost:8000/notifications');
+  expect(checkAsJson(config)).toMatchObject({ handlers: [{ name: 'push', askUrl, beforePush: { onFailure: 'refuse', timeoutMs: 2500 } }] });
 });
