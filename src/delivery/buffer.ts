@@ -72,7 +72,7 @@ export function createDeliveryBuffer({ places, bytes }: { readonly places: numbe
   };
 }
 
-/** What a delivery costs in memory, roughly: its body and the objects around it. */
-export function costBytes(delivery: NewDelivery): number {
-  return delivery.body.length + 1024;
+/** What a delivery costs in memory, roughly: its body, the packet of a question, and the objects around it. */
+export function costBytes({ body, target: { errand } }: NewDelivery): number {
+  return body.length + (errand?.kind === 'ask' ? errand.packet.length : 0) + 1024;
 }
