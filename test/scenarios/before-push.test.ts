@@ -1,4 +1,6 @@
 /** The built service between a real Prosody, a business server that it asks first, and the backend that it pushes to. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
@@ -252,6 +254,90 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     expect(await rig.metric('event_pusher_ask_failures_total{handler="push",reason="not-asked"}')).toBe(7);
     expect(await rig.metric('event_pusher_breaker_state{pool="http_pool",handler="push"}')).toBe(0);
   });
+});
+
+describe.skipIf(!hasProsody)('an operator', () => {
+  async function post(rig: PushRig, path: string, asked: object) {
+    const { admin } = await rig.pusher.said((line) => line.event === 'ready');
+    const headers = { 'content-type': 'application/json' };
+    const answer = await fetch(`${admin}/api/v1${path}`, { method: 'POST', headers, body: JSON.stringify(asked) });
+    return await answer.json();
+  }
+
+  test('replays a push that the backend refused: nobody is asked again, and the answer is shown', async () => {
+    let takes = false;
+    await using business = await startTarget({ script: () => allow({ userIDList: ['carol'], offlinePushInfo: { title: 'T' } }) });
+    await using prosody = await startProsody();
+    const script = (): Answer => ({ kind: 'answer', status: takes ? 200 : 400 });
+    await using rig = await startPushRig(prosody.componentPort, { script, handlers: handlers(business.origin, '') });
+    await say(prosody, 'one');
+    await overWith(rig, 1);
+    const [letter] = JSON.parse((await rig.pusher.get('/api/v1/dead-letters')).text);
+    const shown = JSON.parse((await rig.pusher.get(`/api/v1/dead-letters/${letter.id}?content=true`)).text);
+    expect(shown).toMatchObject({
+      ...{ handler: 'push', pool: 'http_pool', receiver: 'carol@localhost' },
+      target: { answered: { result: 'allowed', userIDList: ['carol'], offlinePushInfo: { title: 'T' } } },
+    });
+
+    takes = true;
+    expect(await post(rig, '/dead-letters/replay', { all: true })).toMatchObject({ count: 1, failed: 0 });
+    await rig.settled(1);
+    expect(business.requests).toHaveLength(1);
+    expect(rig.backend.requests.map((request) => request.header('webhook-id'))).toEqual([letter.id, letter.id]);
+  });
+
+  test('tries a handler out: the question first, then what it allows', async () => {
+    let answer = allow({ offlinePushInfo: { title: 'T' } });
+    await using business = await startTarget({ script: () => answer });
+    await using prosody = await startProsody();
+    await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, '') });
+
+    expect(await post(rig, '/send-test', { handler: 'push' })).toMatchObject({
+      accepted: true,
+      url: `${rig.backend.origin}/webservice/notifications`,
+    });
+    expect(pushesOf(rig)).toMatchObject([{ offlinePushInfo: { title: 'T' } }]);
+    expect([...business.requests, ...rig.backend.requests].map((request) => request.header('event-pusher-test'))).toEqual(['1', '1']);
+
+    answer = allow({ nextCode: 1, errCode: 5001, errMsg: 'not now' });
+    expect(await post(rig, '/send-test', { handler: 'push' })).toMatchObject({
+      ...{ accepted: false, url: `${business.origin}${questionPath}`, reason: 'the business server withholds it: 5001 not now' },
+    });
+    answer = { kind: 'answer', status: 500 };
+    expect(await post(rig, '/send-test', { handler: 'push' })).toMatchObject({
+      accepted: false,
+      reason: expect.stringContaining('bad-status'),
+    });
+    expect(rig.backend.requests).toHaveLength(1);
+    expect(await rig.metric('event_pusher_asks_total{handler="push",result="allowed"}')).toBe(0);
+  });
+
+  test('who takes the business server away moves what was still to be asked to the pushes', async () => {
+    await using business = await startTarget({ script: () => ({ kind: 'silent' }) });
+    await using prosody = await startProsody();
+    const setUp = { handlers: `[service]\ndrain_timeout = "1s"\n${handlers(business.origin, 'timeout = "10m"')}` };
+    await using rig = await startPushRig(prosody.componentPort, setUp);
+    await say(prosody, 'one', 'two');
+    await business.received(1);
+    const file = join(rig.pusher.folder, 'event-pusher.toml');
+    const text = await readFile(file, 'utf8');
+    await writeFile(
+      file,
+      text.replace(/\[outgoing_pools.http.business\][\s\S]*?(?=\[\[modules)/, '').replace(/\[[^[\]]*before_push\][\s\S]*/, ''),
+    );
+    rig.pusher.signal('SIGHUP');
+    await rig.pusher.said((line) => line.event === 'config.reload');
+
+    const [{ pool, handler, waiting }] = await orphansOf(rig);
+    expect([pool, handler, waiting]).toEqual(['business', 'push:ask', 2]);
+    await post(rig, '/orphans/move', { from: { pool, handler }, to: { pool: 'http_pool', handler: 'push' } });
+    await rig.backend.received(2);
+    expect(pushesOf(rig).map(({ body }) => body)).toEqual(['one', 'two']);
+  });
+
+  async function orphansOf(rig: PushRig) {
+    return JSON.parse((await rig.pusher.get('/api/v1/orphans')).text);
+  }
 });
 
 describe.skipIf(!hasProsody)('kill -9', () => {
