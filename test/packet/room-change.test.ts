@@ -29,6 +29,11 @@ describe('a presence from a room', () => {
   });
 });
 
+test('a user cannot pretend to be a room of the same domain', () => {
+  const forged = presence('<destroy/>').replace('tea@rooms.localhost/bob', 'mallory@Localhost/tea');
+  expect(kindOf(parseStanza(forged))).toBe('presence');
+});
+
 test('a presence that says nothing of rooms is a presence', () => {
   expect(kindOf(parseStanza("<presence xmlns='jabber:client' type='unavailable'><x xmlns='urn:other'><destroy/></x></presence>"))).toBe(
     'presence',

@@ -15,7 +15,7 @@ const hasProsody = await requirePackage('prosody');
 const questionPath = '/im/callback?command=callbackBeforePushCommand&contenttype=json';
 
 const chats = '{ type = "chat", direction = "in", body = true }';
-const roomNews = '{ kind = ["room-left", "room-removed", "room-destroyed"] }';
+const roomNews = '{ direction = "out", kind = ["room-left", "room-removed", "room-destroyed"] }';
 
 function handlers(business: string, beforePush: string, { pool = '', when = chats } = {}): string {
   return `
