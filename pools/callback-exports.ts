@@ -1,7 +1,10 @@
-import type { AcceptCallbacks, DeliveryCallbacks } from './callbacks.ts';
+import type { AcceptCallbacks, DeliveryCallbacks, GateCallbacks } from './callbacks.ts';
 
 /** Called on accept, in the service's thread. */
 export const acceptCallbacks = ['shouldMakeReq', 'prepareHeaders', 'prepareBody'] as const satisfies (keyof AcceptCallbacks)[];
+
+/** Called while the chat server holds a message, in the service's thread. */
+export const gateCallbacks = ['gate'] as const satisfies (keyof GateCallbacks)[];
 
 /** Called at delivery, in the pool's thread. */
 export const deliveryCallbacks = [

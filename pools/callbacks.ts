@@ -31,8 +31,8 @@ export function defineCallbacks<C extends Callbacks>(callbacks: C & Callbacks): 
   return callbacks;
 }
 
-/** The functions of a callback module: those on accept, and those at delivery. */
-export interface Callbacks extends AcceptCallbacks, DeliveryCallbacks {}
+/** The functions of a callback module: those on accept, that of the gate, and those at delivery. */
+export interface Callbacks extends AcceptCallbacks, DeliveryCallbacks, GateCallbacks {}
 
 /**
  * Called on accept in the service's thread, in this order. One that throws, rejects or misses its deadline makes
@@ -46,6 +46,21 @@ export interface AcceptCallbacks {
   /** The request's body: text is sent as UTF-8, bytes as they are. */
   prepareBody?(prepared: RequestPrepared): Body | Promise<Body>;
 }
+
+/** Called in the service's thread while the chat server holds a message that a client has sent, and its sender waits. */
+export interface GateCallbacks {
+  /**
+   * Whether the message may go on, and with which text. One that throws, rejects, returns what it should not or is not
+   * through in `[gate] timeout` decides nothing: the chat server does what its `on_failure` says.
+   */
+  gate?(asked: GateAsked): GateAnswer | Promise<GateAnswer>;
+}
+
+/**
+ * `true` or nothing: it may go on. `false`: refused, in words of ours. `refuse`: refused, its sender reads this text.
+ * `body`: it goes on with this text, which is not empty, as its only body.
+ */
+export type GateAnswer = boolean | undefined | { readonly body: string } | { readonly refuse: string };
 
 /**
  * Called at each attempt, in the pool's thread, which has an instance of the module of its own. Each may be async and has
@@ -167,15 +182,18 @@ export interface PacketAsked {
   readonly opts: HandlerOpts;
 }
 
+/** What `gate` is asked about: a message on its way in, as the answers of the handlers before have left it. */
+export type GateAsked = Omit<PacketAsked, 'dir'>;
+
 /** What `prepareHeaders` and `prepareBody` make a request of: the four texts of the default form, and where they came from. */
 export interface RequestPrepared {
   readonly acc: Acc;
   readonly dir: Direction;
-  /** The sender's domain. */
+  /** The sender's domain: in a room that of the occupant who said it, where that is known (`acc.sender`), else the room's. */
   readonly host: string;
   /** The text of the first `<body>`; empty without one. */
   readonly message: string;
-  /** The sender's local part, prepared. */
+  /** The sender's local part, prepared: in a room the occupant's, where known, else the room's. */
   readonly sender: string;
   /** The receiver's local part, prepared. */
   readonly receiver: string;
@@ -204,6 +222,7 @@ export type {
   Jid,
   Kind,
   OfflinePushInfo,
+  PacketEvent,
   PacketId,
   Stanza,
   StatusOrigin,

@@ -1,82 +1,11 @@
 /**
- * The one file that the main thread and the pool threads both read: the shapes that cross between them, and the packet
- * as callback modules see it. Types only: importing it imports no code.
+ * The one file that the main thread and the pool threads both read: the shapes that cross between them, and, from
+ * `packet.ts`, the packet as callback modules see it. Types only: importing it imports no code.
  */
+export type { Acc, Direction, Jid, Kind, PacketEvent, PacketId, Stanza } from './packet.ts';
 
 /** Names one delivery for ever; sent as `webhook-id`. Time-ordered, without `.` (Standard Webhooks 1.0.0). */
 export type DeliveryId = string & { readonly __brand: 'DeliveryId' };
-
-/** Names one packet; handlers of the same packet share it. */
-export type PacketId = string & { readonly __brand: 'PacketId' };
-
-/** The server's view, as in MongooseIM: `in` came in from a local user, `out` is routed to a local user. */
-export type Direction = 'in' | 'out';
-
-/** A prepared JID (nodeprep, nameprep, resourceprep); absent parts are empty strings. RFC 7622. */
-export interface Jid {
-  readonly user: string;
-  readonly server: string;
-  readonly resource: string;
-  /** `user@server`, or `server` alone. */
-  readonly bare: string;
-  /** `bare/resource`, or `bare` where there is no resource. */
-  readonly full: string;
-}
-
-/** One XML element, frozen. Attribute names are as written; `xmlns` is an attribute like any other. */
-export interface Stanza {
-  /** The name as written, prefix included. */
-  readonly name: string;
-  readonly attrs: Readonly<Record<string, string>>;
-  /** Its namespace, resolved; empty when it has none. */
-  readonly ns: string;
-  readonly children: readonly (Stanza | string)[];
-  /** This element as XML text. */
-  readonly xml: string;
-  /** The text below the first child reached by `path` (`text('body')`); without a path its own. Empty when absent. */
-  text(...path: readonly string[]): string;
-}
-
-/** What a stanza is about, beyond its type. XEP-0308, 0424, 0444, 0184, 0333, 0085, 0384, 0045. */
-export type Kind =
-  | 'chat-state'
-  | 'correction'
-  | 'encrypted'
-  | 'iq'
-  | 'marker'
-  | 'message'
-  | 'presence'
-  | 'reaction'
-  | 'receipt'
-  | 'retraction'
-  | 'room-destroyed'
-  | 'room-left'
-  | 'room-removed'
-  | 'status';
-
-/** What is known of a packet beside its stanza; the `acc` of every callback. */
-export interface Acc {
-  readonly id: PacketId;
-  /** When the chat server saw the stanza (or we did, where it does not say), in RFC 3339 with milliseconds. */
-  readonly time: string;
-  /** When it reached this process, in RFC 3339 with milliseconds. */
-  readonly receivedAt: string;
-  /** The local virtual host that saw the packet. */
-  readonly host: string;
-  /** The name of the attachment it came from. */
-  readonly origin: string;
-  /** Connected clients of the receiver (`out`); undefined where the feed does not say. */
-  readonly sessions: number | undefined;
-  /** Full JID of the sender's session (`in`); undefined where the feed does not say. */
-  readonly session: string | undefined;
-  /** The archive's id of the message (XEP-0359) given by our own side; undefined without one. */
-  readonly stanzaId: string | undefined;
-  /** When a delayed copy was first sent (XEP-0203), RFC 3339; undefined for a live one. */
-  readonly delayed: string | undefined;
-  readonly kind: Kind;
-  /** Shared by the handlers of this packet, in their order. */
-  readonly metadata: Map<string, unknown>;
-}
 
 /** A handler as its callbacks see it: who it is, and the `options` of its configuration beside. */
 export interface HandlerOpts {

@@ -1,5 +1,5 @@
 /** For programs that embed the service; the command line needs none of this. */
-export type { Acc, Body, Direction, HandlerOpts, HeaderPair, Jid, Kind, Outcome, Stanza } from '../pools/contract.ts';
+export type { Acc, Body, Direction, HandlerOpts, HeaderPair, Jid, Kind, Outcome, PacketEvent, Stanza } from '../pools/contract.ts';
 export type { Config } from './config/config.ts';
 export { loadConfig } from './config/load.ts';
 export { ConfigInvalid, type Mistake } from './config/mistakes.ts';

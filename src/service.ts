@@ -9,9 +9,11 @@ import type { Config } from './config/config.ts';
 import { createReloader } from './config/reloader.ts';
 import { createAskFollow } from './delivery/ask/follow.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
+import { createGateListener } from './gate/listener.ts';
 import { createAskedPushes } from './hooks/before-push/pushes.ts';
 import { createEvaluator } from './hooks/evaluate.ts';
 import { withFreshModules } from './hooks/fresh-modules.ts';
+import { createGate } from './hooks/gate.ts';
 import type { LoadedHandler } from './hooks/handler.ts';
 import { createIntake } from './hooks/intake.ts';
 import { loadHandlers } from './hooks/load.ts';
@@ -47,6 +49,8 @@ import { createRecentWithheld } from './telemetry/recent-withheld.ts';
 export type { ReloadCounts, ReloadResult } from './telemetry/count-reloads.ts';
 
 export interface ServiceOptions {
+  /** Names this process to chat servers, over one service in it after the other. Default: one for this service alone. */
+  readonly instance?: string;
   /** Sees each callback before it runs; see {@link CallbackWatch}. */
   readonly watch?: CallbackWatch;
   /** The service cannot go on: stop it and start another. */
@@ -70,7 +74,7 @@ export interface Service extends Lifecycle {
 export function createService(config: Config, options: ServiceOptions): Service {
   const { watch = unwatched, onFailed, onConfigured = () => undefined, reloads = noReloads } = options;
   const events = createEventBus();
-  const health = createHealth({ events, attachments: config.attachments });
+  const health = createHealth({ events, attachments: config.attachments, gate: config.gate !== undefined });
   const withheld = createRecentWithheld({ events, clock: systemClock });
   const teardown = createTeardown();
   const nextId = createIdSource(systemClock);
@@ -109,14 +113,9 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const evaluator = createEvaluator({ ...hooks, handlers });
     const reviver = createReviver({ ...hooks, handlers: () => handlers });
     const intake = createIntake({ ...shared, evaluate: evaluator.evaluate, append: dispatcher.accept });
-    const sources = openSources(config.attachments, {
-      ...shared,
-      accept: intake.accept,
-      marks: await spool.marks(),
-      want: wantOf(handlers),
-      newPacketId: () => nextId() as PacketId,
-      readJid,
-    });
+    const reading = { newPacketId: () => nextId() as PacketId, readJid };
+    const attaching = { ...reading, marks: await spool.marks(), want: wantOf(handlers), instance: options.instance ?? nextId() };
+    const sources = openSources(config.attachments, { ...shared, ...attaching, accept: intake.accept });
     const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver, prepareAsked });
 
     const metrics = await startAdmin({ spool, dispatcher, sources, operations });
@@ -124,6 +123,10 @@ export function createService(config: Config, options: ServiceOptions): Service 
     await dispatcher.start();
     teardown.add('the pools that a reload replaces', async () => void (await within(swapping, drainTimeoutMs, systemTimers)));
     teardown.add('the intake', async () => void (await within(intake.idle(), drainTimeoutMs, systemTimers)));
+    if (config.gate !== undefined) {
+      const decide = createGate({ ...hooks, handlers: () => handlers, timeoutMs: config.gate.timeoutMs });
+      await begin('the gate', createGateListener({ ...shared, ...reading, config: config.gate, hosts: config.hosts, decide }));
+    }
     for (const source of sources) await begin(`attachment ${source.name}`, source);
     teardown.add('readiness', () => health.drain());
 

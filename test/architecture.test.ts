@@ -12,7 +12,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   pools: ['src/packet/xml/parse.ts', 'undici', 'got'],
   'src/telemetry': ['src/packet', 'pools/contract.ts', 'prom-client', 'pino'],
   'src/config': ['pools/contract.ts', 'smol-toml', 'zod'],
-  'src/sources': ['src/packet', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts'],
+  'src/sources': ['src/packet', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts', '@xmpp/client'],
   'src/hooks': [
     'src/packet',
     'src/spool/dead-letter.ts',
@@ -34,6 +34,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'pools/contract.ts',
     'piscina',
   ],
+  'src/gate': ['src/packet', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts'],
   'src/admin': ['src/telemetry', 'src/spool/spool.ts', 'src/spool/dead-letter.ts', 'src/config', 'pools/contract.ts', 'fastify', 'zod'],
   'src/supervise': ['src/service.ts', 'src/config', 'src/hooks/watch.ts'],
   'src/cli': [

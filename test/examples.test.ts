@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../src/config/load.ts';
 import { readAnswer } from '../src/delivery/ask/answer.ts';
 import type { Packet } from '../src/packet/packet.ts';
+import { decideInNode } from './support/decide-in-node.ts';
 import { deliverInNode } from './support/deliver-in-node.ts';
 import { evaluateInNode } from './support/evaluate-in-node.ts';
 import { chat, makePacket } from './support/make-packet.ts';
@@ -16,7 +17,7 @@ const form = (message: string) => `author=alice&server=localhost&receiver=bob&me
 
 describe('every example', async () => {
   test.each(await readdir(examples))('%s has a configuration that loads and attaches somewhere', async (name) => {
-    const config = await loadConfig(`${examples}/${name}/event-pusher.toml`, { PUSHER_SECRET: 'secret' });
+    const config = await loadConfig(`${examples}/${name}/event-pusher.toml`, { PUSHER_SECRET: 'secret', GATE_TOKEN: 'token' });
 
     expect(config.attachments).toHaveLength(1);
     expect(config.handlers.length).toBeGreaterThan(0);
@@ -74,6 +75,30 @@ test('the example for ejabberd pushes messages as JSON', async () => {
 
   expect(evaluations.map(({ deliveries }) => deliveries.map(({ body }) => JSON.parse(String(body))))).toMatchObject([
     [{ body: 'Hi, Bob!', origin: 'ejabberd' }],
+    [],
+  ]);
+});
+
+test('the example with a gate refuses one word and masks others', async () => {
+  const said = ['Hi, Bob!', 'Come to the CASINO!', 'What the Heck? Darn…', 'casinos, heckling'];
+  const packets = said.map((body) => makePacket({ host: 'chat.example', stanza: chat(body) }));
+
+  expect(await decideInNode(`${examples}/gate/event-pusher.toml`, packets)).toEqual([
+    { kind: 'allowed' },
+    { kind: 'refused', text: 'Your message was not sent: it has a word that is not wanted here.' },
+    { kind: 'changed', body: 'What the ****? ****…' },
+    { kind: 'allowed' },
+  ]);
+});
+
+test('the example of an account pushes what it hears, and not what is said with it', async () => {
+  const heard = makePacket({ host: 'chat.example', direction: 'out', origin: 'bot' });
+  const said = makePacket({ host: 'chat.example', origin: 'bot' });
+
+  const evaluations = await evaluateInNode(`${examples}/account/event-pusher.toml`, [heard, said]);
+
+  expect(evaluations.map(({ deliveries }) => deliveries.map(({ body }) => JSON.parse(String(body))))).toMatchObject([
+    [{ body: 'Hi, Bob!', origin: 'bot' }],
     [],
   ]);
 });

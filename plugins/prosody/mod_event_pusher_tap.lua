@@ -8,6 +8,8 @@
 --   event_pusher_tap_component    the component's domain; default "pusher." .. the virtual host
 --   event_pusher_tap_queue_bytes  how much may wait, sent and unsent together; default 64 MiB
 --   event_pusher_tap_window       how many items may be sent and not yet acknowledged; default 2000
+--   event_pusher_tap_disk         whether the queue is kept on disk too and outlives the server; default false. Needs the
+--                                 folder mod_event_pusher_tap beside this file
 --   event_pusher_tap_node         a stable name of this server; default "prosody". Only needed where several servers
 --                                 serve the same virtual host
 --
@@ -16,16 +18,20 @@
 --   out  it was routed to a user of this host: once per receiver, with the number of the receiver's available clients
 --        (0 for an offline user; a client that XEP-0198 only keeps a place for is not counted). A message bears the
 --        receiver's archive id. Blocked, or addressed to nobody who exists, is not routed.
--- Room traffic is one `in`, and one `out` per occupant of this host. What Prosody writes into a client's stream without
--- routing it is not seen: carbon copies, archive results, stored messages replayed at login, its answers to an iq, and
--- the errors it makes itself. Routed copies of an older stanza (room history) bear their <delay/>.
+--   status  the user's first client became available, or the last one ended (made only when it is wanted)
+--   unack   it was written to a client that never acknowledged it (XEP-0198) and was given up (only when wanted)
+-- Room traffic is one `in`, and one `out` per occupant of this host, which names the account that spoke where the room
+-- is served here. What Prosody writes into a client's stream without
+-- routing it is not seen: carbon copies, archive results, stored messages replayed at login and its answers to an iq.
+-- Neither are the errors that it makes itself. Routed copies of an older stanza (room history) bear their <delay/>.
 --
--- The queue is memory: it outlives the component's connection and a reload of this module, not the server. Its epoch
--- names one life of it. When the bytes are used up, unsent presence and iq go first, oldest first, then the oldest
+-- The queue is memory: it outlives the component's connection and a reload of this module, and the server only where it
+-- is kept on disk (disk.lib.lua says how). Its epoch names one life of it. When the bytes are used up, unsent presence and iq go first, oldest first, then the oldest
 -- unsent messages; the numbers of what was dropped are never given again, so that the component sees the hole. What is
 -- in flight is not dropped, and nothing more is sent while it is more than half of the bytes.
 
 local st = require "util.stanza";
+local sorted_pairs = require "util.iterators".sorted_pairs;
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_split = require "util.jid".split;
@@ -34,6 +40,8 @@ local uuid_generate = require "util.uuid".generate;
 local user_exists = require "core.usermanager".user_exists;
 
 local xmlns_tap = "urn:x-event-pusher:tap:1";
+local xmlns_carbons = "urn:xmpp:carbons:2";
+local xmlns_delay = "urn:xmpp:delay";
 local xmlns_mam = "urn:xmpp:mam:2";
 
 -- Elements may stand this deep in each other. The pusher ends a stream that holds a stanza deeper than 128, and one user
@@ -45,13 +53,24 @@ local component = module:get_option_string("event_pusher_tap_component", "pusher
 local max_bytes = module:get_option_number("event_pusher_tap_queue_bytes", 64 * 1024 * 1024);
 local window = module:get_option_number("event_pusher_tap_window", 2000);
 local node = module:get_option_string("event_pusher_tap_node", "prosody");
+local disk = module:get_option_boolean("event_pusher_tap_disk", false) and module:require "disk" or nil;
 
 local bare_sessions = prosody.bare_sessions;
+local hosts = prosody.hosts;
 
--- What outlives a reload. `pusher` is the component's session after its resume; `want` the kinds that it asked for.
--- Until the first resume messages are kept, since that is what a resume that names nothing means.
-local pusher;
-local want = { message = true };
+-- What outlives a reload. `pusher` is the component's session after its resume and `instance` the process behind it, if
+-- it says so; `want` names what it asked for. Until the first resume messages are kept, since that is what a resume that
+-- names nothing means.
+local pusher, instance;
+local wanted, want;
+
+local function set_wanted(words)
+	wanted, want = words:gsub("%s+", " "), {};
+	for word in words:gmatch("%S+") do want[word] = true; end
+end
+
+set_wanted("message");
+
 local queue = {
 	epoch = uuid_generate();
 	items = {}; -- XML by sequence number; dropped and acknowledged numbers are empty
@@ -62,7 +81,9 @@ local queue = {
 	sent = 0; -- everything up to here has been sent, acknowledged or dropped
 	count = 0; bytes = 0;
 	in_flight = 0; bytes_in_flight = 0;
-	dropped = 0; -- in this epoch
+	-- In this epoch. What is sent again counts again.
+	sent_items = 0; acknowledged = 0; dropped = 0;
+	recovered_until = nil; -- what the disk knew as the last number, until the first resume has shown that it was
 };
 
 --- The queue
@@ -83,6 +104,15 @@ local function take_unsent_minor()
 	return seq;
 end
 
+local function put(seq, item, is_minor)
+	queue.items[seq] = item;
+	queue.count, queue.bytes = queue.count + 1, queue.bytes + #item;
+	if is_minor then
+		queue.minor[seq] = true;
+		add_unsent_minor(seq);
+	end
+end
+
 local function next_unsent()
 	for seq = queue.sent + 1, queue.seq do
 		if queue.items[seq] then return seq; end
@@ -98,6 +128,7 @@ local function remove(seq)
 	if seq <= queue.sent then
 		queue.in_flight, queue.bytes_in_flight = queue.in_flight - 1, queue.bytes_in_flight - #item;
 	end
+	if disk then disk.forget(seq); end
 end
 
 local function make_room()
@@ -106,6 +137,7 @@ local function make_room()
 		if not seq then return; end
 		remove(seq);
 		queue.dropped = queue.dropped + 1;
+		if disk then disk.dropped(seq); end
 	end
 end
 
@@ -119,9 +151,14 @@ local function rewind()
 end
 
 local function acknowledge(seq)
-	for done = queue.acked + 1, seq do remove(done); end
+	if seq == queue.acked then return; end
+	for done = queue.acked + 1, seq do
+		if queue.items[done] then queue.acknowledged = queue.acknowledged + 1; end
+		remove(done);
+	end
 	queue.acked = math.max(queue.acked, seq);
 	queue.sent = math.max(queue.sent, queue.acked);
+	if disk then disk.acked(queue.acked); end
 end
 
 local function attached()
@@ -139,6 +176,7 @@ local function flush()
 		local item = queue.items[seq];
 		if queue.minor[seq] then take_unsent_minor(); end
 		queue.sent, queue.in_flight, queue.bytes_in_flight = seq, queue.in_flight + 1, queue.bytes_in_flight + #item;
+		queue.sent_items = queue.sent_items + 1;
 		pusher.send(item);
 	end
 end
@@ -182,16 +220,12 @@ local function enqueue(stanza, to, marks)
 	if is_deeper(stanza, max_depth) then error("its elements are nested too deep", 0); end
 	local xml = serialise(stanza, to);
 	local seq = string.format("%d", queue.seq + 1);
-	local item = before_item .. seq .. "'><tap xmlns='" .. xmlns_tap .. "' seq='" .. seq .. "' epoch='" .. queue.epoch
+	local text = seq .. "'><tap xmlns='" .. xmlns_tap .. "' seq='" .. seq .. "' epoch='" .. queue.epoch
 		.. "' " .. marks .. " stamp='" .. stamp() .. before_stanza .. xml .. after_stanza;
 
 	queue.seq = queue.seq + 1;
-	queue.items[queue.seq] = item;
-	queue.count, queue.bytes = queue.count + 1, queue.bytes + #item;
-	if stanza.name ~= "message" then
-		queue.minor[queue.seq] = true;
-		add_unsent_minor(queue.seq);
-	end
+	put(queue.seq, before_item .. text, stanza.name ~= "message");
+	if disk then disk.add(queue.seq); end
 	flush();
 	make_room();
 end
@@ -228,18 +262,44 @@ end
 
 --- What is routed to users
 
-local function count_clients(bare)
+local function count_clients(bare, except)
 	local user = bare_sessions[bare];
 	if not user then return 0; end
 	local clients = 0;
 	for _, session in pairs(user.sessions) do
-		if session.presence and not session.hibernating then clients = clients + 1; end
+		if session.presence and not session.hibernating and session ~= except then clients = clients + 1; end
 	end
 	return clients;
 end
 
 local function exists(bare)
 	return bare_sessions[bare] or user_exists((jid_split(bare)), host);
+end
+
+local function is_history(stanza, room_jid)
+	for delay in stanza:childtags("delay", xmlns_delay) do
+		if delay.attr.from == room_jid then return true; end -- the room takes it away from what occupants send
+	end
+	return false;
+end
+
+-- The account behind the nickname, or nil. The room's history and its subject may bear a nickname that somebody else has
+-- by now.
+local function room_speaker(stanza)
+	local from = stanza.attr.from;
+	local served = from and hosts[jid_host(from)];
+	local rooms = served and served.modules and served.modules.muc;
+	if not rooms or is_history(stanza, jid_bare(from)) then return; end
+	if stanza:get_child("subject") and not (stanza:get_child("body") or stanza:get_child("thread")) then return; end
+
+	local room = rooms.get_room_from_jid(jid_bare(from));
+	local occupant = room and room:get_occupant_by_nick(from);
+	return occupant and occupant.bare_jid;
+end
+
+local function sender_mark(stanza)
+	local speaker = stanza.name == "message" and stanza.attr.type == "groupchat" and room_speaker(stanza);
+	return speaker and " sender='" .. st.xml_escape(speaker) .. "'" or "";
 end
 
 local function to_user(event)
@@ -249,22 +309,90 @@ local function to_user(event)
 	if stanza.name == "message" then
 		to = to or jid_bare(stanza.attr.from);
 		if stanza:get_child("result", xmlns_mam) then return; end
+		if stanza.attr.type == "error" and event.origin == hosts[host] then return; end
 	elseif not to or stanza.attr.type == "probe" then
 		return; -- a client's talk with its own account, or a server's question
 	end
 
 	local bare = jid_bare(to);
-	if exists(bare) then enqueue(stanza, to, "dir='out' sessions='" .. count_clients(bare) .. "'"); end
+	if exists(bare) then enqueue(stanza, to, "dir='out' sessions='" .. count_clients(bare) .. "'" .. sender_mark(stanza)); end
+end
+
+--- Who comes and goes
+
+-- A client that XEP-0198 keeps a place for has not gone.
+local function has_another_client(session)
+	local user = bare_sessions[jid_bare(session.full_jid)];
+	for _, other in pairs(user and user.sessions or {}) do
+		if other ~= session and other.presence then return true; end
+	end
+	return false;
+end
+
+local function report_status(status, session, presence)
+	if not want.status or has_another_client(session) then return; end
+	enqueue(presence, nil, "dir='status' status='" .. status .. "' session='" .. st.xml_escape(session.full_jid) .. "'");
+end
+
+local function became_available(event)
+	report_status("online", event.origin, event.stanza);
+end
+
+-- When a stream ends mod_presence says it for the client.
+local function became_unavailable(event)
+	local origin, stanza = event.origin, event.stanza;
+	if origin.type ~= "c2s" or stanza.attr.to or stanza.attr.type ~= "unavailable" or not origin.presence then return; end
+	report_status("offline", origin, stanza);
+end
+
+--- What was written to a client and never acknowledged
+
+-- What came while mod_smacks only kept the client's place was not written to it: the `out` did not count that client.
+local unwritten = setmetatable({}, { __mode = "k" });
+
+local function kept_for_later(event)
+	unwritten[event.stanza] = true;
+end
+
+local function written_after_all(event)
+	for _, stanza in pairs(event.queue) do unwritten[stanza] = nil; end
+end
+
+local function is_own_copy(stanza, account)
+	if stanza:get_child("result", xmlns_mam) then return true; end
+	local carbon = stanza:get_child("received", xmlns_carbons) or stanza:get_child("sent", xmlns_carbons);
+	return carbon ~= nil and stanza.attr.from == account;
+end
+
+-- mod_smacks has added when it sent it.
+local function as_it_was(stanza, account)
+	return st.clone(stanza):maptags(function (child)
+		if child.name == "delay" and child.attr.xmlns == xmlns_delay and child.attr.from == account then return nil; end
+		return child;
+	end);
+end
+
+local function was_not_acknowledged(event)
+	local session, stanza = event.session, event.stanza;
+	if not want.unack or not session.username or stanza.name ~= "message" or stanza.attr.type == "error" then return; end
+	local account = jid_bare(session.full_jid);
+	if unwritten[stanza] or concerns_pusher(stanza) or is_own_copy(stanza, account) then return; end
+	enqueue(as_it_was(stanza, account), stanza.attr.to or account, "dir='unack' session='"
+		.. st.xml_escape(session.full_jid) .. "' sessions='" .. count_clients(account, session) .. "'");
 end
 
 --- Hooks
 
 -- An error thrown in a hook would cost the client its stanza. One line of log per kind is enough to find it.
+local failed = 0;
+
 local function guarded(what, tap)
 	local told = false;
 	return function (event)
 		local ok, problem = pcall(tap, event);
-		if not ok and not told then
+		if ok then return; end
+		failed = failed + 1;
+		if not told then
 			told = true;
 			module:log("error", "Could not tap a stanza (%s; further ones are not reported): %s", what, problem);
 		end
@@ -282,6 +410,59 @@ for _, target in ipairs { "bare", "full" } do
 	module:hook("message/" .. target, guarded("message out", to_user), -0.75);
 	module:hook("presence/" .. target, guarded("presence out", to_user), 0.5);
 	module:hook("iq/" .. target, guarded("iq out", to_user), 0.5);
+end
+
+-- mod_presence handles a broadcast at 0; mod_smacks deals with what was lost at 0.
+module:hook("presence/initial", guarded("status", became_available));
+module:hook("presence/bare", guarded("status", became_unavailable), 0.5);
+module:hook("smacks-hibernation-stanza-queued", guarded("unack", kept_for_later));
+module:hook("smacks-hibernation-end", guarded("unack", written_after_all));
+module:hook("delivery/failure", guarded("unack", was_not_acknowledged), 0.5);
+
+--- Over a restart of the server
+
+-- Numbers that may have been given twice must not bear the same epoch.
+local function begin_new_epoch()
+	local former = "epoch='" .. queue.epoch .. "'";
+	queue.epoch = uuid_generate();
+	for seq, item in pairs(queue.items) do
+		local at = item:find(former, 1, true); -- ours comes before any that is in the stanza
+		queue.items[seq] = item:sub(1, at - 1) .. "epoch='" .. queue.epoch .. "'" .. item:sub(at + #former);
+	end
+end
+
+local function keep_on_disk()
+	if not disk then return; end
+	disk.begin {
+		queue = queue, max_bytes = max_bytes;
+		wanted = function () return wanted; end;
+		text_of = function (seq) return queue.items[seq]:sub(#before_item + 1); end;
+	};
+end
+
+local function recover()
+	local kept = disk.read();
+	if not kept then return; end
+	queue.epoch, queue.acked, queue.seq, queue.dropped = kept.epoch, kept.acked, kept.seq, kept.dropped;
+	queue.recovered_until = kept.seq;
+	for seq = kept.acked + 1, kept.seq do
+		if kept.items[seq] then put(seq, before_item .. kept.items[seq], kept.minor[seq]); end
+	end
+	rewind();
+	set_wanted(kept.want);
+	if not kept.complete then begin_new_epoch(); end
+	module:log("info", "%d items of the event pusher's queue were on disk%s", queue.count,
+		kept.complete and "" or "; more may have been lost, so a new epoch begins");
+end
+
+-- A pusher that has more than the disk had: what is there was put back from a backup.
+local function doubt_numbers(attr)
+	local until_then = queue.recovered_until;
+	queue.recovered_until = nil;
+	if not until_then or attr.epoch ~= queue.epoch or (tonumber(attr.h) or 0) <= until_then then return; end
+	module:log("warn", "The event pusher has come further than the queue that was on disk, so a new epoch begins");
+	begin_new_epoch();
+	keep_on_disk();
 end
 
 --- What the component says
@@ -302,12 +483,23 @@ local function acknowledged_until(attr)
 	if attr.epoch == queue.epoch and h and h % 1 == 0 and h >= queue.acked and h <= queue.seq then return h; end
 end
 
+-- Two that ask in turn must not take the feed from each other for ever. Who names no process is let in, as is the same
+-- process on a new connection: its old one may look alive for long.
+local function has_to_wait(origin, newcomer)
+	return attached() and pusher ~= origin and newcomer and newcomer ~= instance;
+end
+
 local function handle_resume(event)
 	if not is_pusher(event.origin) then return refuse(event); end
 	local attr = event.stanza.tags[1].attr;
-	pusher = event.origin;
-	want = {};
-	for kind in (attr.want or "message"):gmatch("%S+") do want[kind] = true; end
+	if has_to_wait(event.origin, attr.pusher) then
+		event.origin.send(st.error_reply(event.stanza, "wait", "conflict", "Another pusher has the feed"));
+		return true;
+	end
+	pusher, instance = event.origin, attr.pusher;
+	set_wanted(attr.want or "message");
+	if disk then disk.wanted(wanted); end
+	doubt_numbers(attr);
 	acknowledge(acknowledged_until(attr) or queue.acked);
 	rewind();
 
@@ -322,8 +514,8 @@ end
 
 local function handle_ack(event)
 	if not is_pusher(event.origin) then return refuse(event); end
-	if event.origin ~= pusher then
-		-- Loaded anew since that resume: an error makes the component resume again.
+	if not attached() then
+		-- Loaded anew since that resume, or the one that took the feed over has gone: an error makes the component resume.
 		event.origin.send(st.error_reply(event.stanza, "cancel", "item-not-found"));
 		return true;
 	end
@@ -338,15 +530,78 @@ end
 module:hook("iq-set/host/" .. xmlns_tap .. ":resume", handle_resume);
 module:hook("iq-set/host/" .. xmlns_tap .. ":ack", handle_ack);
 
---- Reload
+--- What the server's operator can read
+
+-- In the order in which they are shown.
+local counters = {
+	{ "gauge", "attached", "Whether a pusher has the feed", function () return attached() and 1 or 0; end };
+	{ "gauge", "queued", "Items that wait to be acknowledged", function () return queue.count; end };
+	{ "gauge", "queued_bytes", "What they take", function () return queue.bytes; end };
+	{ "gauge", "in_flight", "Those of them that were sent", function () return queue.in_flight; end };
+	{ "counter", "sent", "Items sent, and sent again", function () return queue.sent_items; end };
+	{ "counter", "acknowledged", "Items that the pusher has", function () return queue.acknowledged; end };
+	{ "counter", "dropped", "Items given up because the queue was full", function () return queue.dropped; end };
+	{ "counter", "failed", "Stanzas that could not be tapped", function () return failed; end };
+};
+
+for _, counter in ipairs(counters) do
+	local kind, name, description, read = counter[1], counter[2], counter[3], counter[4];
+	local metric = module:metric(kind, name, "", description, {}):with_labels();
+	module:hook_global("stats-update", function () metric:set(read()); end);
+end
+
+-- `prosodyctl shell event_pusher_tap info HOST`, or without a host: one line for each tap.
+local shell = module:shared("/*/admin_shell/env");
+local taps = module:shared("/*/event_pusher_tap/taps");
+
+taps[host] = function ()
+	local words = {};
+	for _, counter in ipairs(counters) do table.insert(words, string.format("%s %d", counter[2], counter[4]())); end
+	return host .. ": " .. table.concat(words, ", ") .. ", epoch " .. queue.epoch;
+end
+
+shell.event_pusher_tap = {};
+function shell.event_pusher_tap:info(only)
+	local shown = 0;
+	for name, describe in sorted_pairs(taps) do
+		if not only or only == name then
+			self.session.print(describe());
+			shown = shown + 1;
+		end
+	end
+	return shown > 0, shown > 0 and shown .. " tapped" or "no tap is loaded there";
+end
+
+--- Start, end and reload
+
+function module.load()
+	if not disk or module.reloading then return; end
+	recover();
+	make_room();
+	keep_on_disk();
+end
+
+local function finish()
+	if disk then disk.close(); end
+end
+
+module:hook_global("server-stopped", finish);
+
+function module.unload()
+	taps[host] = nil;
+	finish();
+end
 
 function module.save()
-	return { queue = queue, pusher = pusher, want = want };
+	return { queue = queue, pusher = pusher, instance = instance, wanted = wanted, want = want, failed = failed };
 end
 
 function module.restore(saved)
 	if not saved.queue then return; end
-	queue, pusher, want = saved.queue, saved.pusher, saved.want;
+	for field, value in pairs(saved.queue) do queue[field] = value; end -- an older module saved fewer of them
+	pusher, instance, failed = saved.pusher, saved.instance, saved.failed or 0;
+	if saved.wanted then set_wanted(saved.wanted); else want = saved.want; end
 	make_room();
+	keep_on_disk();
 	flush();
 end

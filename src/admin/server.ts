@@ -1,4 +1,5 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type onRequestAsyncHookHandler } from 'fastify';
+import { bears } from '../kit/bearer-token.ts';
 import { ServiceError } from '../kit/errors.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import { listenProblem } from '../kit/listen-problem.ts';
@@ -9,7 +10,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { ApiDependencies } from './api/dependencies.ts';
 import { type ApiAccess, registerApi } from './api/register.ts';
 import { apiRoutes } from './api/routes.ts';
-import { bears } from './bearer-token.ts';
+
 import { isKnownHost, isLoopback } from './known-host.ts';
 import { refusalOf, refuse, refuseMalformed } from './refusals.ts';
 import { type RouteIndex, routeIndex } from './route-index.ts';

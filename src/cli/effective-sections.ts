@@ -1,4 +1,14 @@
-import type { Attachment, ComponentAttachment, Config, HandlerConfig, HttpAttachment, ListenConfig, PoolConfig } from '../config/config.ts';
+import type {
+  Attachment,
+  ClientAttachment,
+  ComponentAttachment,
+  Config,
+  GateConfig,
+  HandlerConfig,
+  HttpAttachment,
+  ListenConfig,
+  PoolConfig,
+} from '../config/config.ts';
 import { createMask } from '../config/mask.ts';
 import { durationText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
 import { withoutSecrets } from './without-secrets.ts';
@@ -19,15 +29,52 @@ export function effectiveSections(config: Config): readonly TomlSection[] {
 function attachmentSection(attachment: Attachment): TomlSection {
   return {
     title: `[attach.${tomlKey(attachment.name)}]`,
-    entries: attachment.type === 'component' ? componentEntries(attachment) : httpEntries(attachment),
+    entries: attachmentEntries(attachment),
+  };
+}
+
+function attachmentEntries(attachment: Attachment): TomlSection['entries'] {
+  switch (attachment.type) {
+    case 'client':
+      return clientEntries(attachment);
+    case 'component':
+      return componentEntries(attachment);
+    case 'http':
+      return httpEntries(attachment);
+    default:
+      return attachment satisfies never;
+  }
+}
+
+function clientEntries(attachment: ClientAttachment): TomlSection['entries'] {
+  const { service, encryption, jid } = attachment;
+  return {
+    type: attachment.type,
+    service: `${encryption === 'direct' ? 'xmpps' : 'xmpp'}://${hostText(service.host)}:${service.port}`,
+    plaintext: encryption === 'plain',
+    jid: `${jid.user}@${jid.domain}`,
+    password: attachment.password,
+    resource: attachment.resource,
+    priority: attachment.priority,
+    rooms: attachment.rooms.map((room) => `${room.jid}/${room.nick}`),
+    carbons: attachment.carbons,
+    archive: attachment.archive,
+    hosts: attachment.hosts,
+    max_stanza_bytes: sizeText(attachment.maxStanzaBytes),
+    max_uncommitted_bytes: sizeText(attachment.maxUncommittedBytes),
+    ping_interval: durationText(attachment.pingIntervalMs),
+    ping_timeout: durationText(attachment.pingTimeoutMs),
+    connect_timeout: durationText(attachment.connectTimeoutMs),
+    reconnect_max: durationText(attachment.reconnectCapMs),
+    ...(encryption === 'plain' ? {} : tlsEntries(attachment.tls, 'tls')),
   };
 }
 
 function componentEntries(attachment: ComponentAttachment): TomlSection['entries'] {
-  const { host, port } = attachment.service;
+  const [first, ...others] = attachment.nodes.map(({ name }) => name);
   return {
     type: attachment.type,
-    service: `xmpp://${hostText(host)}:${port}`,
+    service: others.length === 0 ? first : [first ?? '', ...others],
     domain: attachment.domain,
     secret: attachment.secret,
     feed: attachment.feed,
@@ -68,7 +115,7 @@ function poolSection(pool: PoolConfig): TomlSection {
       'connection.host': pool.origin,
       'connection.path_prefix': pool.pathPrefix,
       'connection.request_timeout': durationText(pool.requestTimeoutMs),
-      ...(pool.origin.startsWith('https:') ? tlsEntries(pool.tls) : {}),
+      ...(pool.origin.startsWith('https:') ? tlsEntries(pool.tls, 'connection.tls') : {}),
       'retry.schedule': retry.scheduleMs.map(durationText),
       'retry.jitter': retry.jitter,
       'retry.max_age': durationText(retry.maxAgeMs),
@@ -106,16 +153,16 @@ function circuitBreakerEntries(breaker: PoolConfig['circuitBreaker']): TomlSecti
 }
 
 /** Of files only that they were read. */
-function tlsEntries(tls: PoolConfig['tls']): TomlSection['entries'] {
+function tlsEntries(tls: PoolConfig['tls'], at: string): TomlSection['entries'] {
   return {
-    'connection.tls.verify_mode': tls.verify ? 'peer' : 'none',
-    'connection.tls.cacertfile': tls.ca && '[read]',
-    'connection.tls.certfile': tls.cert && '[read]',
-    'connection.tls.keyfile': tls.key && '[read]',
-    'connection.tls.password': tls.passphrase && '[redacted]',
-    'connection.tls.ciphers': tls.ciphers,
-    'connection.tls.versions': versionsOf(tls),
-    'connection.tls.server_name_indication.host': tls.serverName,
+    [`${at}.verify_mode`]: tls.verify ? 'peer' : 'none',
+    [`${at}.cacertfile`]: tls.ca && '[read]',
+    [`${at}.certfile`]: tls.cert && '[read]',
+    [`${at}.keyfile`]: tls.key && '[read]',
+    [`${at}.password`]: tls.passphrase && '[redacted]',
+    [`${at}.ciphers`]: tls.ciphers,
+    [`${at}.versions`]: versionsOf(tls),
+    [`${at}.server_name_indication.host`]: tls.serverName,
   };
 }
 
@@ -134,6 +181,7 @@ function handlerSection(handler: HandlerConfig, mask: (text: string) => string):
       path: handler.path,
       callback_module: handler.callbackModule,
       when: handler.when,
+      respect_hints: handler.respectHints,
       ordering: handler.ordering,
       hold: durationText(handler.holdMs),
       ttl: handler.ttlMs === undefined ? undefined : durationText(handler.ttlMs),
@@ -153,7 +201,7 @@ function beforePushEntries({ beforePush }: HandlerConfig): TomlSection['entries'
   };
 }
 
-function serviceSections({ callbacks, spool, admin, metrics, drainTimeoutMs }: Config): readonly TomlSection[] {
+function serviceSections({ callbacks, spool, admin, gate, metrics, drainTimeoutMs }: Config): readonly TomlSection[] {
   return [
     {
       title: '[callbacks]',
@@ -171,9 +219,15 @@ function serviceSections({ callbacks, spool, admin, metrics, drainTimeoutMs }: C
       },
     },
     { title: '[admin]', entries: { listen: listenText(admin), token: admin.token } },
+    ...(gate === undefined ? [] : [gateSection(gate)]),
     { title: '[metrics]', entries: { mongooseim: metrics.mongooseim, token: metrics.token } },
     { title: '[service]', entries: { drain_timeout: durationText(drainTimeoutMs) } },
   ];
+}
+
+function gateSection({ listen, token, timeoutMs, maxBodyBytes }: GateConfig): TomlSection {
+  const entries = { listen: listenText(listen), token, timeout: durationText(timeoutMs), max_body_bytes: sizeText(maxBodyBytes) };
+  return { title: '[gate]', entries };
 }
 
 function listenText({ host, port }: Pick<ListenConfig, 'host' | 'port'>): string {

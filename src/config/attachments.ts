@@ -1,12 +1,18 @@
-import type { Attachment, ComponentAttachment, HttpAttachment } from './config.ts';
+import { clientOf } from './client.ts';
+import type { Attachment, ClientAttachment, ComponentAttachment, HttpAttachment } from './config.ts';
 import { isLoopback } from './loopback.ts';
 import type { Reading } from './reading.ts';
 import { attachmentSchema, type ComponentSection, componentSchema, type HttpSection, httpSchema } from './schema/attachment.ts';
+import { clientSchema } from './schema/client.ts';
 import { rateLimitOf } from './schema/rate-limit.ts';
 import { isTable, type Path, showPath } from './table.ts';
 
 /** Reads `[attach.*]`. `generalHosts` are the hosts of an attachment that names none; undefined when they have mistakes. */
-export function readAttachments(value: unknown, generalHosts: readonly string[] | undefined, reading: Reading): readonly Attachment[] {
+export async function readAttachments(
+  value: unknown,
+  generalHosts: readonly string[] | undefined,
+  reading: Reading,
+): Promise<readonly Attachment[]> {
   if (value === undefined) return [];
   if (!isTable(value)) {
     reading.mistake(['attach'], { expected: 'tables: [attach.NAME]' });
@@ -15,7 +21,7 @@ export function readAttachments(value: unknown, generalHosts: readonly string[] 
 
   const attachments: Attachment[] = [];
   for (const [name, entry] of Object.entries(value)) {
-    const attachment = isOfLaterVersion(entry, ['attach', name], reading) ? undefined : readOne(name, entry, reading);
+    const attachment = await readOne(name, entry, reading);
     if (attachment === undefined) continue;
     attachments.push({ ...attachment, hosts: [...new Set(attachment.hosts ?? generalHosts ?? [])] });
     if (attachment.hosts === undefined && generalHosts?.length === 0) {
@@ -26,23 +32,24 @@ export function readAttachments(value: unknown, generalHosts: readonly string[] 
   return attachments;
 }
 
-function isOfLaterVersion(entry: unknown, path: Path, reading: Reading): boolean {
-  const type = isTable(entry) ? entry['type'] : undefined;
-  if (type !== 'client') return false;
-  reading.mistake([...path, 'type'], { expected: 'one of component, http', hint: `"${type}" is not available in this version` });
-  return true;
-}
-
 /** An attachment that may yet have to be given the hosts of all. */
 type Read<A extends Attachment> = Omit<A, 'hosts'> & { readonly hosts: readonly string[] | undefined };
 
-function readOne(name: string, entry: unknown, reading: Reading): Read<ComponentAttachment> | Read<HttpAttachment> | undefined {
+async function readOne(
+  name: string,
+  entry: unknown,
+  reading: Reading,
+): Promise<ClientAttachment | Read<ComponentAttachment> | Read<HttpAttachment> | undefined> {
   const path = ['attach', name];
   const type = reading.read(attachmentSchema, entry, path)?.type;
   switch (type) {
+    case 'client': {
+      const section = reading.read(clientSchema, entry, path);
+      return section && clientOf(name, section, reading);
+    }
     case 'component': {
       const section = reading.read(componentSchema, entry, path);
-      return section && componentOf(name, section);
+      return section && componentOf(name, section, reading);
     }
     case 'http': {
       const section = reading.read(httpSchema, entry, path);
@@ -55,11 +62,12 @@ function readOne(name: string, entry: unknown, reading: Reading): Read<Component
   }
 }
 
-function componentOf(name: string, read: ComponentSection): Read<ComponentAttachment> {
+function componentOf(name: string, read: ComponentSection, reading: Reading): Read<ComponentAttachment> {
+  checkNodes(['attach', name, 'service'], read, reading);
   return {
     type: read.type,
     name,
-    service: read.service,
+    nodes: read.service,
     domain: read.domain,
     secret: read.secret,
     feed: read.feed,
@@ -71,6 +79,12 @@ function componentOf(name: string, read: ComponentSection): Read<ComponentAttach
     connectTimeoutMs: read.connect_timeout,
     reconnectCapMs: read.reconnect_max,
   };
+}
+
+/** Only a tap numbers what it sends, so that it can come in pieces; and each piece comes once. */
+function checkNodes(path: Path, { service, feed }: ComponentSection, reading: Reading): void {
+  if (service.length > 1 && feed !== 'tap') reading.mistake(path, { expected: `one address; several need feed = "tap"` });
+  if (new Set(service.map(({ name }) => name)).size < service.length) reading.mistake(path, { expected: 'each address once' });
 }
 
 function httpOf(name: string, read: HttpSection, reading: Reading): Read<HttpAttachment> {
@@ -102,7 +116,7 @@ function credentialsOf(name: string, { listen, username, password }: HttpSection
 
 /** What no attachment can see alone: whose hosts and domains they are. */
 function checkTogether(attachments: readonly Attachment[], reading: Reading): void {
-  const owners = new Map<string, Path>();
+  const owners = new Map<string, { readonly path: Path; readonly type: Attachment['type'] }>();
   const everyHost = new Set(attachments.flatMap(({ hosts }) => hosts));
 
   for (const attachment of attachments) {
@@ -115,11 +129,12 @@ function checkTogether(attachments: readonly Attachment[], reading: Reading): vo
     }
     for (const host of attachment.hosts) {
       const owner = owners.get(host);
-      if (owner !== undefined) {
-        const expected = `hosts of this attachment alone; "${host}" belongs to ${showPath(owner)}`;
+      const bothAccounts = owner?.type === 'client' && attachment.type === 'client'; // each sees what is its own
+      if (owner !== undefined && !bothAccounts) {
+        const expected = `hosts of this attachment alone; "${host}" belongs to ${showPath(owner.path)}`;
         reading.mistake([...path, 'hosts'], { expected });
       }
-      owners.set(host, path);
+      owners.set(host, { path, type: attachment.type });
     }
   }
 }

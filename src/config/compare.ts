@@ -9,6 +9,7 @@ export function fixedDifferences(running: Config, next: Config): readonly string
     ['callbacks', ({ callbacks }) => callbacks],
     ['spool', ({ spool }) => spool],
     ['admin', ({ admin }) => admin],
+    ['gate', ({ gate }) => gate],
     ['metrics', ({ metrics }) => metrics],
     ['service', ({ drainTimeoutMs }) => drainTimeoutMs],
   ];

@@ -18,6 +18,8 @@ export interface Config {
   readonly callbacks: CallbackLimits;
   readonly spool: SpoolConfig;
   readonly admin: ListenConfig;
+  /** Undefined: chat servers cannot ask about messages. */
+  readonly gate: GateConfig | undefined;
   readonly metrics: { readonly mongooseim: boolean; readonly token: Secret | undefined };
   /** How long SIGTERM waits for requests in flight, ms. */
   readonly drainTimeoutMs: number;
@@ -29,13 +31,48 @@ export interface Config {
 
 export type LogLevel = 'debug' | 'error' | 'fatal' | 'info' | 'silent' | 'warn';
 
-export type Attachment = ComponentAttachment | HttpAttachment;
+export type Attachment = ClientAttachment | ComponentAttachment | HttpAttachment;
+
+/** An ordinary account on a server. */
+export interface ClientAttachment {
+  readonly type: 'client';
+  readonly name: string;
+  /** Host and port of the server's listener for clients. */
+  readonly service: { readonly host: string; readonly port: number };
+  /** `direct`: TLS from the first byte; `starttls`: required, never skipped; `plain`: none. */
+  readonly encryption: 'direct' | 'plain' | 'starttls';
+  readonly tls: PoolTls;
+  /** As written; the server prepares it. */
+  readonly jid: { readonly user: string; readonly domain: string };
+  readonly password: Secret;
+  readonly resource: string;
+  /** Of its presence; below 0 it takes no message away from the account's other clients (RFC 6121 §8.5.2.1). */
+  readonly priority: number;
+  /** Rooms that it joins. */
+  readonly rooms: readonly { readonly jid: string; readonly nick: string }[];
+  /** Whether it sees what the account's other clients send and receive (XEP-0280). */
+  readonly carbons: boolean;
+  /** Whether it reads what it has missed from the archives (XEP-0313). */
+  readonly archive: boolean;
+  /** Local virtual hosts that its packets may belong to; the first one takes what belongs to no other. */
+  readonly hosts: readonly string[];
+  readonly maxStanzaBytes: number;
+  /** Bytes received but not yet on disk, at most: then the socket is not read. */
+  readonly maxUncommittedBytes: number;
+  /** A ping is sent after so long a silence; no answer within `pingTimeoutMs` ends the connection. */
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+  /** Bounds a login. */
+  readonly connectTimeoutMs: number;
+  /** Reconnect waits double from 1 s up to this. */
+  readonly reconnectCapMs: number;
+}
 
 export interface ComponentAttachment {
   readonly type: 'component';
   readonly name: string;
-  /** Host and port of the server's XEP-0114 listener. */
-  readonly service: { readonly host: string; readonly port: number };
+  /** The XEP-0114 listeners of the server's nodes: one for most, and one for each node of a cluster. */
+  readonly nodes: readonly ComponentNode[];
   /** The component's own domain. */
   readonly domain: string;
   readonly secret: Secret;
@@ -51,6 +88,13 @@ export interface ComponentAttachment {
   readonly connectTimeoutMs: number;
   /** Reconnect waits double from 1 s up to this. */
   readonly reconnectCapMs: number;
+}
+
+export interface ComponentNode {
+  /** What the address is called to people: `xmpp://host:port`. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
 }
 
 /** A listener for the posts of MongooseIM's `mod_event_pusher_http`. */
@@ -149,6 +193,8 @@ export interface HandlerConfig {
   /** Where the module was found: a built-in's name, or the URL of a file or package. */
   readonly module: { readonly kind: 'builtin'; readonly name: string } | { readonly kind: 'url'; readonly url: string };
   readonly when: When | undefined;
+  /** Messages that ask not to be stored (XEP-0334) do not meet it. */
+  readonly respectHints: boolean;
   readonly ordering: Ordering;
   /** How long a failing head may hold its lane, ms; Infinity for `hold = "forever"`. */
   readonly holdMs: number;
@@ -195,6 +241,8 @@ export interface When {
   readonly stanza?: readonly string[];
   readonly type?: readonly string[];
   readonly kind?: readonly string[];
+  /** What `Packet.event` may be, and `offline`: a message for a receiver without a session. */
+  readonly event?: readonly string[];
   readonly body?: boolean;
   /** Globs (`*`, `?`) on bare JIDs. */
   readonly from?: readonly string[];
@@ -225,6 +273,17 @@ export interface SpoolConfig {
   readonly deadLetterMaxAgeMs: number;
   /** So many dead letters are kept at most: the oldest end first. */
   readonly deadLetterMax: number;
+}
+
+/** Where chat servers ask about the messages that they hold. */
+export interface GateConfig {
+  /** Port 0 takes any free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** What they must show (RFC 6750); undefined: anybody who reaches the listener may ask. */
+  readonly token: Secret | undefined;
+  /** All callbacks that are asked about a message are through within this, ms. */
+  readonly timeoutMs: number;
+  readonly maxBodyBytes: number;
 }
 
 export interface ListenConfig {

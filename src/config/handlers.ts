@@ -116,6 +116,7 @@ async function resolveCandidate(candidate: Candidate, around: HandlerSurrounding
       callbackModule: handler.callback_module,
       module,
       when: handler.when === undefined ? undefined : withoutAbsent(handler.when),
+      respectHints: handler.respect_hints,
       ordering: handler.ordering,
       holdMs: handler.hold,
       beforePush: asking && asked && beforePushOf(itsName, asking, asked),

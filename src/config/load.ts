@@ -15,6 +15,7 @@ import { createReading, type Reading } from './reading.ts';
 import { generalSchema, rootSchema } from './schema/service.ts';
 import { readAdmin, readService, readSpool } from './service.ts';
 import { asTable, type Table } from './table.ts';
+import { untoldEvents } from './untold.ts';
 
 /**
  * Loads a configuration file: TOML, references replaced, checked, every default filled in. Throws CONFIG_UNREADABLE, or
@@ -26,7 +27,7 @@ export async function loadConfig(file: string, env: Environment): Promise<Config
 
   reading.read(rootSchema, value, []);
   const general = reading.read(generalSchema, value['general'] ?? {}, ['general']);
-  const attachments = readAttachments(value['attach'], general?.hosts, reading);
+  const attachments = await readAttachments(value['attach'], general?.hosts, reading);
   const hosts = [...new Set([...(general?.hosts ?? []), ...attachments.flatMap((attachment) => attachment.hosts)])];
   const hostConfigs = readHostConfigs(value['host_config'], reading.mistakes.length === 0 ? hosts : undefined, reading);
   const pools = await readPools(value['outgoing_pools'], { hosts, hostConfigs }, reading);
@@ -110,5 +111,5 @@ function absences({ attachments, handlers, hosts }: Pick<Config, 'attachments' |
   if (attachments.length === 0) notices.push('no [attach.NAME] section: nothing to attach to, so `run` will refuse to start');
   if (hosts.length === 0) notices.push('general.hosts names no host: no packet is local, so no handler meets one');
   if (handlers.length === 0) notices.push('no handler under modules.mod_event_pusher has a packet to meet: nothing is pushed');
-  return notices;
+  return [...notices, ...untoldEvents({ attachments, handlers })];
 }

@@ -3,6 +3,7 @@
  * or throws a TypeError for the module's author. No message quotes a value: it may be what somebody wrote.
  */
 import type { Body, HeaderPair } from '../../pools/callbacks.ts';
+import type { GateDecision } from '../packet/gate-decision.ts';
 
 /** What `shouldMakeReq` may return: a boolean and nothing that merely looks like one. */
 export function checkedWish(given: unknown): boolean {
@@ -22,6 +23,31 @@ export function checkedBody(given: unknown): Body {
   if (given instanceof Uint8Array) return new Uint8Array(given);
   throw new TypeError(`expected a string or a Uint8Array, got ${describe(given)}`);
 }
+
+/** What the sender reads where a `gate` gives no text. */
+const refusal = 'This message was not accepted.';
+
+/** What `gate` may return, as the decision that it means. */
+export function checkedGate(given: unknown): GateDecision {
+  if (given === undefined || given === true) return { kind: 'allowed' };
+  if (given === false) return { kind: 'refused', text: refusal };
+  if (typeof given !== 'object' || given === null)
+    throw new TypeError(`expected a boolean, { refuse } or { body }, got ${describe(given)}`);
+  if ('refuse' in given) return { kind: 'refused', text: checkedText('refuse', given.refuse) || refusal };
+  if (!('body' in given)) throw new TypeError('expected { refuse } or { body }, got an object without either');
+  const body = checkedText('body', given.body);
+  if (body === '') throw new TypeError('expected body to be a text, got an empty one: to hold the message back, refuse it');
+  return { kind: 'changed', body };
+}
+
+function checkedText(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError(`expected ${name} to be a string, got ${describe(value)}`);
+  if (notInXml.test(value)) throw new TypeError(`expected ${name} to be a text for XML, got a character that XML cannot carry`);
+  return value;
+}
+
+/** XML 1.0 §2.2; half a character is in none of the ranges. */
+const notInXml = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 function checkedPair(pair: unknown, index: number): HeaderPair {
   if (!Array.isArray(pair) || pair.length !== 2)

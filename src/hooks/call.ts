@@ -1,4 +1,4 @@
-import type { AcceptCallbacks } from '../../pools/callbacks.ts';
+import type { AcceptCallbacks, GateCallbacks } from '../../pools/callbacks.ts';
 import type { Clock } from '../kit/clock.ts';
 import { createDeferred } from '../kit/deferred.ts';
 import { toError } from '../kit/errors.ts';
@@ -7,7 +7,7 @@ import type { EventSink } from '../telemetry/events.ts';
 import { type Eventually, isThenable } from './eventually.ts';
 import type { CallbackWatch } from './watch.ts';
 
-export type CallbackName = keyof AcceptCallbacks;
+export type CallbackName = keyof AcceptCallbacks | keyof GateCallbacks;
 
 /** One call of one callback of a user's module. */
 export interface Call<T> {

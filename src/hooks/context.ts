@@ -2,6 +2,7 @@ import type { Acc, PacketAsked, RequestPrepared } from '../../pools/callbacks.ts
 import type { OfflinePushInfo } from '../../pools/contract.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { Packet } from '../packet/packet.ts';
+import { roomOf } from '../packet/room.ts';
 import type { LoadedHandler } from './handler.ts';
 
 /** What the callbacks are given for one packet: each handler its own plain objects, all of them the same `acc`. */
@@ -19,6 +20,7 @@ export function createContexts(): ContextOf {
 
   return (packet, offlinePushInfo) => {
     const { direction, stanza, from, to } = packet;
+    const sender = packet.sender ?? from;
     let shared: Acc | undefined;
 
     function acc(): Acc {
@@ -31,9 +33,9 @@ export function createContexts(): ContextOf {
       prepared: ({ opts }) => ({
         acc: acc(),
         dir: direction,
-        host: from.server,
+        host: sender.server,
         message: stanza.text('body'),
-        sender: from.user,
+        sender: sender.user,
         receiver: to.user,
         opts,
         packet: stanza,
@@ -47,7 +49,7 @@ export function createContexts(): ContextOf {
 
 /** Frozen, since the handlers of a packet share it; `metadata` is the one place where they may leave something. */
 function accOf(packet: Packet, rfc3339: ReturnType<typeof createRfc3339>): Acc {
-  const { id, host, origin, sessions, session, stanzaId, delayed, kind } = packet;
+  const { id, host, origin, sessions, session, stanzaId, delayed, event, kind } = packet;
   return Object.freeze({
     id,
     time: rfc3339(packet.time),
@@ -56,8 +58,11 @@ function accOf(packet: Packet, rfc3339: ReturnType<typeof createRfc3339>): Acc {
     origin,
     sessions,
     session,
+    room: roomOf(packet),
+    sender: packet.sender?.bare,
     stanzaId,
     delayed: delayed === undefined ? undefined : new Date(delayed).toISOString(),
+    event,
     kind,
     metadata: new Map(),
   });

@@ -1,4 +1,4 @@
-import { acceptCallbacks, deliveryCallbacks, exportsOf, pick } from '../../pools/callback-exports.ts';
+import { acceptCallbacks, deliveryCallbacks, exportsOf, gateCallbacks, pick } from '../../pools/callback-exports.ts';
 import type { Callbacks } from '../../pools/callbacks.ts';
 
 /**
@@ -20,7 +20,7 @@ export function callbacksIn(module: object): { readonly callbacks: Callbacks } |
   return problems.length > 0 ? { problems } : { callbacks: pick(exported, known) };
 }
 
-const known: readonly string[] = [...acceptCallbacks, ...deliveryCallbacks];
+const known: readonly string[] = [...acceptCallbacks, ...gateCallbacks, ...deliveryCallbacks];
 
 function noneOf(names: readonly string[]): string {
   const exports = names.length === 0 ? 'it exports nothing' : `it exports ${names.join(', ')}`;

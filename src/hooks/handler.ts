@@ -2,20 +2,23 @@ import { deliveryCallbacks } from '../../pools/callback-exports.ts';
 import type { AcceptCallbacks, Callbacks, HandlerOpts } from '../../pools/callbacks.ts';
 import type { HandlerConfig } from '../config/config.ts';
 import { deepFreeze } from '../kit/deep-freeze.ts';
+import { asksNotToBeStored } from '../packet/hints.ts';
 import type { Packet } from '../packet/packet.ts';
 import * as defaults from './builtin/defaults.ts';
-import { compileWhen } from './rules.ts';
+import { compileWhen, noReports, type Rule } from './rules.ts';
 
 /** A handler ready to meet packets: its rules compiled, its module loaded, what the module left out filled in. */
 export interface LoadedHandler {
   readonly config: HandlerConfig;
   readonly callbacks: Required<AcceptCallbacks>;
+  /** Decides about messages that a chat server holds; undefined where its module does not. */
+  readonly gate: Callbacks['gate'];
   /** Its module has callbacks at delivery, so the pool's thread needs the stanza. */
   readonly delivers: boolean;
   /** Its module is one of ours: it gives the thread back, and what it returns needs no second look. */
   readonly builtIn: boolean;
   readonly opts: HandlerOpts;
-  /** Whether the handler's `when` lets a packet through; always true without one. */
+  /** Whether the handler's `when` and `respect_hints` let a packet through; without them everything but reports. */
   lets(packet: Packet): boolean;
 }
 
@@ -31,14 +34,20 @@ export function createHandler(config: HandlerConfig, callbacks: Callbacks): Load
   return {
     config,
     callbacks: ruled ? { ...filled, shouldMakeReq: () => true } : filled,
+    gate: callbacks.gate,
     delivers: deliveryCallbacks.some((name) => callbacks[name] !== undefined),
     builtIn,
     opts: optsOf(config),
-    lets: config.when === undefined ? () => true : compileWhen(config.when),
+    lets: ruleOf(config),
   };
 }
 
 const { shouldMakeReq, prepareHeaders, prepareBody } = defaults;
+
+function ruleOf({ when, respectHints }: HandlerConfig): Rule {
+  const rule = when === undefined ? noReports : compileWhen(when);
+  return respectHints ? (packet) => rule(packet) && !asksNotToBeStored(packet.stanza) : rule;
+}
 
 /** Frozen through and through, so that no callback changes what another call is given. */
 function optsOf({ name, pool, path, callbackModule, options }: HandlerConfig): HandlerOpts {

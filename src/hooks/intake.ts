@@ -70,7 +70,10 @@ export function createIntake({ evaluate, append, onFailed, events }: IntakeOptio
   };
 
   function accept(packet: Packet | undefined, receipt: Receipt): void {
-    if (packet !== undefined) events.emit('packet.seen', { attachment: packet.origin, host: packet.host, direction: packet.direction });
+    if (packet !== undefined) {
+      const { origin: attachment, host, direction, event } = packet;
+      events.emit('packet.seen', { attachment, host, direction, event });
+    }
 
     const stream = streamOf(receipt.stream);
     if (stream.broken) return;

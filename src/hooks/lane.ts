@@ -1,5 +1,6 @@
 import type { Ordering } from '../config/config.ts';
 import type { Packet } from '../packet/packet.ts';
+import { roomOf } from '../packet/room.ts';
 
 /** The lane of a packet's delivery for a handler: what is in one lane is delivered one after the other. Null: no order. */
 export function laneOf(packet: Packet, handler: string, ordering: Ordering): string | null {
@@ -7,7 +8,7 @@ export function laneOf(packet: Packet, handler: string, ordering: Ordering): str
     case 'conversation':
       return `${handler} ${conversationOf(packet)}`;
     case 'sender':
-      return `${handler} ${packet.from.bare}`;
+      return `${handler} ${(packet.sender ?? packet.from).bare}`;
     case 'none':
       return null;
     default:
@@ -17,9 +18,11 @@ export function laneOf(packet: Packet, handler: string, ordering: Ordering): str
 
 /**
  * The conversation a packet belongs to: the two bare JIDs in an order of their own, so that question and answer share
- * it, or the room's bare JID for room messages (XEP-0045: a room is who a member writes to and who a member hears from).
+ * it, or the room's bare JID for what is said in a room.
  */
-export function conversationOf({ direction, stanza, from, to }: Pick<Packet, 'direction' | 'from' | 'stanza' | 'to'>): string {
-  if (stanza.attrs['type'] === 'groupchat') return direction === 'in' ? to.bare : from.bare;
+export function conversationOf(packet: Pick<Packet, 'direction' | 'from' | 'stanza' | 'to'>): string {
+  const { from, to } = packet;
+  const room = roomOf(packet);
+  if (room !== undefined) return room;
   return from.bare < to.bare ? `${from.bare} ${to.bare}` : `${to.bare} ${from.bare}`;
 }

@@ -42,7 +42,7 @@ export function createLeavings({ clock, newId, readJid }: LeavingsOptions): Leav
       handler: config.name,
       pool: config.pool,
       lane: laneOf(packet, config.name, config.ordering),
-      sender: packet.from.bare,
+      sender: (packet.sender ?? packet.from).bare,
       receiver: packet.to.bare,
       target: {
         kind: 'http',
@@ -67,7 +67,7 @@ export function createLeavings({ clock, newId, readJid }: LeavingsOptions): Leav
         handler: queue,
         pool,
         lane: lane === null ? null : `ask ${lane}`,
-        sender: packet.from.bare,
+        sender: (packet.sender ?? packet.from).bare,
         receiver: packet.to.bare,
         target: {
           kind: 'http',
@@ -91,7 +91,7 @@ export function createLeavings({ clock, newId, readJid }: LeavingsOptions): Leav
       host: packet.host,
       handler: config.name,
       pool: config.pool,
-      sender: packet.from.bare,
+      sender: (packet.sender ?? packet.from).bare,
       receiver: packet.to.bare,
       reason,
       detail,

@@ -1,4 +1,5 @@
 import type { Jid, PacketId } from '../../pools/contract.ts';
+import { eventOf } from '../packet/event.ts';
 import type { Packet } from '../packet/packet.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
 
@@ -12,10 +13,12 @@ export function packetFromJson(text: string): Packet {
   const kept = JSON.parse(text) as Kept; // our own writing: the version is what tells
   if (kept.version !== version) throw new Error(`cannot read a kept packet of version ${String(kept.version)}`);
 
+  const stanza = parseStanza(kept.stanza);
   return Object.freeze({
     id: kept.id as PacketId,
     direction: kept.direction,
-    stanza: parseStanza(kept.stanza),
+    stanza,
+    event: kept.event ?? eventOf(stanza),
     kind: kept.kind,
     from: Object.freeze(kept.from),
     to: Object.freeze(kept.to),
@@ -23,6 +26,7 @@ export function packetFromJson(text: string): Packet {
     origin: kept.origin,
     session: kept.session,
     sessions: kept.sessions,
+    sender: kept.sender && Object.freeze(kept.sender),
     stanzaId: kept.stanzaId,
     time: kept.time,
     receivedAt: kept.receivedAt,
@@ -36,9 +40,11 @@ export function packetFromJson(text: string): Packet {
 const version = 1;
 
 /** The JIDs are kept with all their parts: to read them again could only spoil those that were passed on as they came. */
-interface Kept extends Omit<Packet, 'from' | 'stanza' | 'to'> {
+interface Kept extends Omit<Packet, 'event' | 'from' | 'stanza' | 'to'> {
   readonly version: number;
   readonly from: Jid;
   readonly to: Jid;
   readonly stanza: string;
+  /** Missing in what was kept before there were others than a stanza's own. */
+  readonly event?: Packet['event'];
 }

@@ -1,29 +1,62 @@
 import type { When } from '../config/config.ts';
+import { isRoomChange } from '../packet/room-change.ts';
 import * as defaults from './builtin/defaults.ts';
 import type { LoadedHandler } from './handler.ts';
 
-const stanzas = ['message', 'presence', 'iq'] as const;
+/** The words of a tap's `want`, in the order in which they are written. */
+const words = ['message', 'presence', 'iq', 'status', 'unack'] as const;
+type Word = (typeof words)[number];
+
+const stanzas: readonly Word[] = ['message', 'presence', 'iq'];
 const messageTypes: ReadonlySet<string> = new Set(['chat', 'groupchat', 'headline', 'normal']);
 
 /**
- * The stanzas that the handlers can want, as a tap's `want` says them: what nobody can want need not be sent. A handler
- * without rules and with a `shouldMakeReq` of its own can want anything.
+ * What the handlers can want, as a tap's `want` says it: what nobody can want need not be sent. A handler without rules
+ * and with a `shouldMakeReq` of its own can want any stanza; reports (`status`, `unack`) are wanted only by name.
  */
 export function wantOf(handlers: readonly LoadedHandler[]): string {
   const wanted = new Set(handlers.flatMap(wantedBy));
-  return stanzas.filter((stanza) => wanted.has(stanza)).join(' ') || 'message';
+  return words.filter((word) => wanted.has(word)).join(' ') || 'message';
 }
 
-function wantedBy({ config, builtIn, callbacks }: LoadedHandler): readonly string[] {
+function wantedBy({ config, builtIn, callbacks }: LoadedHandler): readonly Word[] {
   if (config.when !== undefined) return wantedByRules(config.when);
   return builtIn || callbacks.shouldMakeReq === defaults.shouldMakeReq ? ['message'] : stanzas;
 }
 
-function wantedByRules({ stanza, type, kind, body }: When): readonly string[] {
-  if (stanza !== undefined) return stanza;
-  const onlyMessages = body === true || type?.every((name) => messageTypes.has(name)) === true;
-  if (onlyMessages) return ['message'];
-  return kind === undefined ? stanzas : kind.map((name) => (onPresence.has(name) ? 'presence' : name === 'iq' ? name : 'message'));
+/** Each rule leaves what it can let through. */
+function wantedByRules({ direction, stanza, type, kind, event, body }: When): readonly Word[] {
+  const rules: (readonly Word[] | undefined)[] = [
+    event?.map(wordOfEvent) ?? (kind?.includes('status') === true ? [...stanzas, 'status'] : stanzas),
+    kind?.flatMap(wordsOfKind),
+    stanza?.flatMap(wordsOfStanza),
+    direction?.flatMap(wordsOfDirection),
+    body === true || type?.every((name) => messageTypes.has(name)) === true ? wordsOfStanza('message') : undefined,
+  ];
+  return words.filter((word) => rules.every((left) => left === undefined || left.includes(word)));
 }
 
-const onPresence: ReadonlySet<string> = new Set(['presence', 'room-destroyed', 'room-left', 'room-removed', 'status']);
+function wordOfEvent(name: string): Word {
+  return words.find((word) => word === name) ?? 'message';
+}
+
+function wordsOfKind(name: string): readonly Word[] {
+  const word = isRoomChange(name) ? 'presence' : words.find((word) => word === name);
+  return word === undefined || word === 'message' ? wordsOfStanza('message') : [word];
+}
+
+function wordsOfStanza(name: string): readonly Word[] {
+  switch (name) {
+    case 'iq':
+      return ['iq'];
+    case 'presence':
+      return ['presence', 'status'];
+    default:
+      return ['message', 'unack'];
+  }
+}
+
+/** A report is about a user who came or went (`in`), or about a client that was written to (`out`). */
+function wordsOfDirection(name: string): readonly Word[] {
+  return name === 'in' ? [...stanzas, 'status'] : [...stanzas, 'unack'];
+}

@@ -1,8 +1,10 @@
-import type { Direction, PacketId, Stanza } from '../../pools/contract.ts';
+import type { Direction, Jid, PacketId, Stanza } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
-import type { JidReader } from './jid.ts';
+import { eventOf, type Report } from './event.ts';
+import { bareJid, type JidReader, type ReadJid } from './jid.ts';
 import { kindOf } from './kind.ts';
 import type { Packet } from './packet.ts';
+import { isSaidInRoom } from './room.ts';
 import { readStamp } from './stamp.ts';
 import { findChild, findChildren } from './xml/element.ts';
 
@@ -10,9 +12,13 @@ import { findChild, findChildren } from './xml/element.ts';
 export interface SeenStanza {
   readonly stanza: Stanza;
   readonly direction: Direction;
+  /** Undefined: the stanza passes by. */
+  readonly report?: Report | undefined;
   readonly host: string;
   readonly session?: string | undefined;
   readonly sessions?: number | undefined;
+  /** Who said it in a room, as the chat server tells. */
+  readonly sender?: string | undefined;
   /** When the chat server saw it; undefined: it does not say. */
   readonly time?: EpochMs | undefined;
   readonly bytes: number;
@@ -27,30 +33,33 @@ export interface Reception {
 }
 
 /**
- * Makes the packet of a stanza. A missing `from` is the session, or else the host; a missing `to` is the bare JID of
- * whoever the stanza concerns, the sender: no field is empty for that reason. `prepared` is false when a JID could not
- * be prepared and is passed on as it is.
+ * Makes the packet of a stanza. A missing `from` is the session that sent it, or else the host; a missing `to` is the
+ * session that it was written to, or else the bare JID of whoever the stanza concerns, the sender: no field is empty for
+ * that reason. `prepared` is false when a JID could not be prepared and is passed on as it is.
  */
 export function packetFrom(
   seen: SeenStanza,
   reception: Reception,
   readJid: JidReader,
 ): { readonly packet: Packet; readonly prepared: boolean } {
-  const { stanza, direction, host, session, sessions, bytes, key } = seen;
+  const { stanza, direction, report, host, session, sessions, bytes, key } = seen;
   const { id, origin, receivedAt } = reception;
-  const from = readJid(stanza.attrs['from'] || session || host);
-  const to = readJid(stanza.attrs['to'] || from.jid.bare);
+  const from = readJid(stanza.attrs['from'] || (direction === 'in' && session) || host);
+  const to = readJid(stanza.attrs['to'] || (direction === 'out' && session) || from.jid.bare);
+  const sender = roomSender(seen, from.jid, readJid);
   const packet: Packet = {
     id,
     direction,
     stanza,
-    kind: kindOf(stanza),
+    event: report ?? eventOf(stanza),
+    kind: report === 'status' ? 'status' : kindOf(stanza),
     from: from.jid,
     to: to.jid,
     host,
     origin,
     session,
     sessions,
+    sender: sender && bareJid(sender.jid),
     stanzaId: archiveId(stanza, direction === 'in' ? from.jid.bare : to.jid.bare),
     time: seen.time ?? receivedAt,
     receivedAt,
@@ -58,7 +67,14 @@ export function packetFrom(
     bytes,
     key,
   };
-  return { packet: Object.freeze(packet), prepared: from.prepared && to.prepared };
+  return { packet: Object.freeze(packet), prepared: from.prepared && to.prepared && sender?.prepared !== false };
+}
+
+/** A local user says it under the own name; from the room it comes under a nickname. */
+function roomSender({ stanza, direction, sender }: SeenStanza, from: Jid, readJid: JidReader): ReadJid | undefined {
+  if (!isSaidInRoom(stanza)) return undefined;
+  if (direction === 'in') return { jid: from, prepared: true };
+  return sender === undefined || sender === '' ? undefined : readJid(sender);
 }
 
 /**

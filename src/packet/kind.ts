@@ -1,4 +1,5 @@
 import type { Kind, Stanza } from '../../pools/contract.ts';
+import { isBodyStandIn } from './fallback.ts';
 import { roomChangeOf } from './room-change.ts';
 import { localName } from './xml/element.ts';
 
@@ -9,7 +10,7 @@ interface Mark {
   readonly rank: number;
 }
 
-/** From here on a mark counts only in a message without a body. */
+/** From here on a mark counts only in a message without a body, or with one that stands in for the mark. */
 const bodilessRank = 4;
 
 /** What makes a message more than a text, by namespace. */
@@ -39,23 +40,36 @@ const marks: ReadonlyMap<string, Mark> = new Map([
   ],
 ]);
 
-/** Around what is applied to another message (XEP-0422), as retractions once were. */
-const fasteningNs = 'urn:xmpp:fasten:0';
+/** Around what is applied to another message (XEP-0422), and by whom (XEP-0425), as retractions once were. */
+const wrappings: ReadonlySet<string> = new Set(['urn:xmpp:fasten:0', 'urn:xmpp:message-moderate:0']);
 
 /** Tells what a stanza is about: the strongest mark among a message's children, `message` where there is none. */
 export function kindOf(stanza: Stanza): Kind {
   if (stanza.name === 'iq') return 'iq';
   if (stanza.name === 'presence') return roomChangeOf(stanza) ?? 'presence';
   const mark = strongest(stanza);
-  if (mark === undefined || (mark.rank >= bodilessRank && stanza.text('body') !== '')) return 'message';
+  if (mark === undefined || (mark.rank >= bodilessRank && stanza.text('body') !== '' && !isStandIn(stanza))) return 'message';
   return mark.kind;
+}
+
+/**
+ * Whether the first body says something to people. That of an encrypted message says that it is encrypted, and a mark may
+ * come with one that tells older clients of it (XEP-0428).
+ */
+export function hasText({ stanza, kind }: { readonly stanza: Stanza; readonly kind: Kind }): boolean {
+  if (stanza.text('body') === '' || kind === 'encrypted') return false;
+  return kind === 'message' || !isStandIn(stanza);
+}
+
+function isStandIn(message: Stanza): boolean {
+  return isBodyStandIn(message, (namespace) => marks.has(namespace));
 }
 
 function strongest(element: Stanza): Mark | undefined {
   let best: Mark | undefined;
   for (const child of element.children) {
     if (typeof child === 'string') continue;
-    const mark = child.ns === fasteningNs ? strongest(child) : markOf(child);
+    const mark = wrappings.has(child.ns) ? strongest(child) : markOf(child);
     if (mark !== undefined && (best === undefined || mark.rank < best.rank)) best = mark;
   }
   return best;

@@ -1,4 +1,4 @@
-import type { Direction, Jid, Kind, PacketId, Stanza } from '../../pools/contract.ts';
+import type { Direction, Jid, Kind, PacketEvent, PacketId, Stanza } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 
 /** One stanza seen at one point, with a direction. Plain and frozen: what a handler does to it harms no other. */
@@ -6,6 +6,7 @@ export interface Packet {
   readonly id: PacketId;
   readonly direction: Direction;
   readonly stanza: Stanza;
+  readonly event: PacketEvent;
   readonly kind: Kind;
   readonly from: Jid;
   readonly to: Jid;
@@ -15,6 +16,8 @@ export interface Packet {
   readonly origin: string;
   readonly session: string | undefined;
   readonly sessions: number | undefined;
+  /** Who said it in a room, as a bare JID: `from` is the room and a nickname. Undefined where not known, and outside of rooms. */
+  readonly sender: Jid | undefined;
   readonly stanzaId: string | undefined;
   /** When the chat server saw it, or else we. */
   readonly time: EpochMs;

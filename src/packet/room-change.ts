@@ -4,6 +4,10 @@ import { findChild, findChildren } from './xml/element.ts';
 /** What ends a user's stay in a room. */
 export type RoomChange = 'room-destroyed' | 'room-left' | 'room-removed';
 
+export function isRoomChange(kind: string): kind is RoomChange {
+  return kind === 'room-destroyed' || kind === 'room-left' || kind === 'room-removed';
+}
+
 const mucUserNs = 'http://jabber.org/protocol/muc#user';
 
 /** Banned, kicked, no longer a member, the room is for members alone now, the service shuts down. XEP-0045 §15.6. */

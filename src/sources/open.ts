@@ -1,4 +1,5 @@
 import type { Attachment } from '../config/config.ts';
+import { createClientSource } from './client/client.ts';
 import { type ComponentOptions, createComponentSource } from './component/component.ts';
 import { createHttpSource } from './http/http.ts';
 import type { Source } from './source.ts';
@@ -10,6 +11,8 @@ export function openSources(attachments: readonly Attachment[], shared: Omit<Com
 
 function open(attachment: Attachment, shared: Omit<ComponentOptions, 'attachment'>): Source {
   switch (attachment.type) {
+    case 'client':
+      return createClientSource({ ...shared, attachment });
     case 'component':
       return createComponentSource({ ...shared, attachment });
     case 'http':

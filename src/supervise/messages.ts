@@ -6,6 +6,8 @@ import type { Strike } from './shared-watch.ts';
 /** What a service thread is born with. */
 export interface ServiceThreadData {
   readonly file: string;
+  /** Names this process to chat servers. */
+  readonly instance: string;
   readonly watchMemory: SharedArrayBuffer;
   readonly strikes: readonly Strike[];
   /** Those that other threads before it were asked for. */

@@ -27,7 +27,8 @@ const obey = ({ kind }: ToServiceThread, service: Service) => {
 try {
   const config = await loadConfig(data.file, readEnvironment());
   configured(config);
-  const service = createService(config, { watch, reloads: data.reloads, onConfigured: configured, onFailed: fail });
+  const { instance, reloads } = data;
+  const service = createService(config, { instance, watch, reloads, onConfigured: configured, onFailed: fail });
   parentPort?.on('message', (message: ToServiceThread) => void obey(message, service));
   process.on('unhandledRejection', (reason) => service.events.emit('rejection.stray', { error: toError(reason) }));
   await service.start();

@@ -16,6 +16,7 @@ import { type Backoff, backoffMs } from '../kit/backoff.ts';
 import type { Clock } from '../kit/clock.ts';
 import { createDeferred, type Deferred } from '../kit/deferred.ts';
 import { type ErrorCode, ServiceError } from '../kit/errors.ts';
+import { createIdSource } from '../kit/ids.ts';
 import type { Random } from '../kit/random.ts';
 import type { Timers } from '../kit/timers.ts';
 import type { ReloadResult } from '../service.ts';
@@ -71,6 +72,7 @@ interface ServiceThread {
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   const { clock, timers, random, onConfigured = () => undefined } = options;
+  const instance = createIdSource(clock)();
   const strikes = new Map<string, Strike>();
   const reloads: Record<ReloadResult, number> = { applied: 0, refused: 0, restart: 0 };
   let thread: ServiceThread | undefined;
@@ -86,7 +88,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     launchedAt = clock.monotonic();
     const started = createDeferred<void>();
     const memory = createWatchMemory();
-    const data: ServiceThreadData = { file: options.file, watchMemory: memory, strikes: [...strikes.values()], reloads };
+    const data: ServiceThreadData = { file: options.file, instance, watchMemory: memory, strikes: [...strikes.values()], reloads };
     const worker = new Worker(entryUrl(), { workerData: data, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
     const gone = createDeferred<void>();
     const launched: ServiceThread = {

@@ -27,13 +27,15 @@ function countPackets(registry: MetricRegistry, events: EventBus, hosts: readonl
   const hostLabel = createHostLabel(hosts);
   const received = registry.counter('event_pusher_events_received_total');
   const packets = registry.counter('event_pusher_packets_total');
+  const happened = registry.counter('event_pusher_packet_events_total');
   const skipped = registry.counter('event_pusher_skipped_total');
   for (const host of hosts) for (const direction of ['in', 'out']) packets.at(host, direction);
 
   events.on('attachment.state', ({ attachment }) => received.at(attachment));
-  events.on('packet.seen', ({ attachment, host, direction }) => {
+  events.on('packet.seen', ({ attachment, host, direction, event }) => {
     received.at(attachment).add();
     packets.at(hostLabel(host), direction).add();
+    happened.at(event).add();
   });
   events.on('packet.skipped', ({ attachment, reason }) => {
     received.at(attachment).add();
@@ -44,11 +46,14 @@ function countPackets(registry: MetricRegistry, events: EventBus, hosts: readonl
 function countHoles(registry: MetricRegistry, events: EventBus): void {
   const missed = registry.counter('event_pusher_tap_missed_total');
   const lost = registry.counter('event_pusher_tap_queues_lost_total');
+  const gaps = registry.counter('event_pusher_archive_gaps_total');
   events.on('attachment.state', ({ attachment, host }) => {
     if (host === '') return;
     missed.at(attachment, host);
     lost.at(attachment, host);
+    gaps.at(attachment, host);
   });
+  events.on('archive.gap', ({ attachment, host }) => gaps.at(attachment, host).add());
   events.on('tap.hole', ({ attachment, host, missing }) => {
     if (missing === undefined) lost.at(attachment, host).add();
     else missed.at(attachment, host).add(missing);
@@ -63,6 +68,7 @@ function timeCallbacks(registry: MetricRegistry, events: EventBus): void {
     failures.at(handler, callback);
   });
   events.on('callback.failed', ({ handler, callback }) => failures.at(handler, callback).add());
+  events.on('gate.failed', ({ handler }) => failures.at(handler, 'gate').add());
 }
 
 function timeCommits(registry: MetricRegistry, events: EventBus): void {

@@ -2,21 +2,36 @@
  * Every event of the service, once: logs, metrics and health subscribe, the parts only emit. Fields are plain values;
  * none is a message body, and only `log` fields may hold a JID or an id (they never become labels).
  */
-import type { AskFailure, CallbackFailure, DeliveryId, Direction, Judgement, Outcome, PacketId } from '../../pools/contract.ts';
+import type {
+  AskFailure,
+  CallbackFailure,
+  DeliveryId,
+  Direction,
+  Judgement,
+  Outcome,
+  PacketEvent,
+  PacketId,
+} from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 
 /** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
 export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';
 
+/** `standby`: another pusher has the feed, and this one takes it over when that goes. */
+export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming' | 'standby';
+
+/** How the gate answered. Bounded, since it is a label. */
+export type GateAnswered = 'allowed' | 'changed' | 'failed' | 'refused' | 'rejected';
+
 /** What a delivery is for: a push, a question that comes before one, or what a backend's answer ordered. */
 export type Purpose = 'ask' | 'order' | 'push';
-
-export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming';
 
 /** What came of a question to a business server. `failed`: no answer that counts. */
 export type AskResult = 'allowed' | 'failed' | 'withheld';
 
 export interface Events {
+  /** An archive no longer knows the last message that we saw in it: what it threw away meanwhile, if anything, was missed. */
+  'archive.gap': { readonly attachment: string; readonly host: string };
   /**
    * A question to a business server is over. `id`: its `operationID`; `reason`: why its answer does not count, undefined where
    * it does; `pushes`: how many come of it.
@@ -48,8 +63,17 @@ export interface Events {
     /** When it is tried again; undefined when it is not. */
     readonly nextAt: EpochMs | undefined;
   };
-  /** A session of a source moved on. `host` is empty for the connection as a whole; `reason` is for people. */
-  'attachment.state': { readonly attachment: string; readonly host: string; readonly state: AttachmentState; readonly reason: string };
+  /**
+   * A session of a source moved on. `host` is empty for the connection as a whole; `reason` is for people. `node` is the
+   * server's (`xmpp://host:port`) where an attachment has several.
+   */
+  'attachment.state': {
+    readonly attachment: string;
+    readonly host: string;
+    readonly node?: string;
+    readonly state: AttachmentState;
+    readonly reason: string;
+  };
   /** Deliveries had no place in the backlog of a pool: `policy` says what happened to `count` of them. */
   'backlog.overflow': { readonly pool: string; readonly policy: 'dead-letter-oldest' | 'hold-intake' | 'refuse'; readonly count: number };
   /** A circuit breaker moved on. `handler` is empty for that of the whole pool; `reason` is for people. */
@@ -77,6 +101,15 @@ export interface Events {
     readonly reason: string;
     readonly ageMs: number;
   };
+  /**
+   * A chat server asked about a message. `failed`: nobody could say, it does what it was told to do then. `rejected`: it
+   * was no proper question, such as one without the token. `reason` says why for these two and is empty else; ms.
+   */
+  'gate.answered': { readonly answer: GateAnswered; readonly reason: string; readonly durationMs: number };
+  /** A `gate` threw, rejected, returned nonsense, missed its deadline or was skipped. */
+  'gate.failed': { readonly handler: string; readonly packetId: PacketId; readonly error: Error };
+  /** The listener of the gate opened or closed. */
+  'gate.listening': { readonly listening: boolean };
   /** A backend asked for patience (429): nothing of this handler is sent to this pool before `until`. */
   'handler.paused': { readonly pool: string; readonly handler: string; readonly until: EpochMs };
   /** A JID could not be prepared and was passed on as it is. */
@@ -84,7 +117,7 @@ export interface Events {
   /** Something an operator should read once. */
   notice: { readonly text: string };
   /** A stanza became a packet. */
-  'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction };
+  'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction; readonly event: PacketEvent };
   /** Something that came down a feed was no packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */
   'packet.skipped': { readonly attachment: string; readonly reason: string };
   /** An operator paused or resumed a pool. */

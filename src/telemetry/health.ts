@@ -8,9 +8,12 @@ export interface Check {
 }
 
 export interface Health {
-  /** Every check, those that hold included: one for each host of each attachment, the spool, and whether the service drains. */
+  /**
+   * Every check, those that hold included: one for each host of each attachment (of each of its nodes, where it has several),
+   * the spool, and whether the service drains. That of the gate is there only where it does not hold.
+   */
   checks(): readonly Check[];
-  /** Whether packets of a host can reach the service. */
+  /** Whether packets of a host can reach the service, from every node. */
   attached(): readonly { readonly attachment: string; readonly host: string; readonly attached: boolean }[];
   /** From now on the service is not ready: it takes nothing more in. */
   drain(): void;
@@ -18,7 +21,15 @@ export interface Health {
 
 export interface HealthOptions {
   readonly events: EventBus;
-  readonly attachments: readonly { readonly name: string; readonly hosts: readonly string[] }[];
+  readonly attachments: readonly Observed[];
+  /** Whether chat servers may ask about messages; default false. */
+  readonly gate?: boolean;
+}
+
+interface Observed {
+  readonly name: string;
+  readonly hosts: readonly string[];
+  readonly nodes?: readonly { readonly name: string }[];
 }
 
 interface Standing {
@@ -29,52 +40,74 @@ interface Standing {
 const unheardOf: Standing = { state: 'connecting', reason: '' };
 
 /** Gathers from the events, from its creation on, what `/readyz` answers. A host is attached when its connection and itself are. */
-export function createHealth({ events, attachments }: HealthOptions): Health {
+export function createHealth({ events, attachments, gate = false }: HealthOptions): Health {
   const connections = new Map<string, Standing>();
   const hosts = new Map<string, Map<string, Standing>>();
   let spool = { writable: true, reason: '' };
+  let gateIsShut = gate;
   let draining = false;
 
-  events.on('attachment.state', ({ attachment, host, state, reason }) => {
-    const ofAttachment = hosts.get(attachment) ?? new Map<string, Standing>();
+  events.on('attachment.state', ({ attachment, host, node = '', state, reason }) => {
+    const connection = nameOf(attachment, node);
+    const ofConnection = hosts.get(connection) ?? new Map<string, Standing>();
     if (host !== '') {
-      hosts.set(attachment, ofAttachment.set(host, next(ofAttachment.get(host), { state, reason })));
+      hosts.set(connection, ofConnection.set(host, next(ofConnection.get(host), { state, reason })));
       return;
     }
-    connections.set(attachment, next(connections.get(attachment), { state, reason }));
-    if (state !== 'attached') hosts.delete(attachment); // what its hosts said was said over a connection that is gone
+    connections.set(connection, next(connections.get(connection), { state, reason }));
+    if (state !== 'attached') hosts.delete(connection); // what its hosts said was said over a connection that is gone
   });
   events.on('spool.writable', (change) => {
     spool = change;
   });
 
-  function standingOf(attachment: string, host: string): Standing {
-    const connection = connections.get(attachment) ?? unheardOf;
-    return connection.state === 'attached' ? (hosts.get(attachment)?.get(host) ?? { state: 'resuming', reason: '' }) : connection;
+  events.on('gate.listening', ({ listening }) => {
+    gateIsShut = !listening;
+  });
+
+  function standingOf(connection: string, host: string): Standing {
+    const standing = connections.get(connection) ?? unheardOf;
+    return standing.state === 'attached' ? (hosts.get(connection)?.get(host) ?? { state: 'resuming', reason: '' }) : standing;
   }
 
-  function standings() {
-    return attachments.flatMap(({ name, hosts }) => hosts.map((host) => ({ attachment: name, host, ...standingOf(name, host) })));
+  /** Of one host, at each node. */
+  function standings({ name, nodes = [] }: Observed, host: string) {
+    const names = nodes.length > 1 ? nodes.map((node) => node.name) : [''];
+    return names.map((node) => ({ attachment: name, host, node, ...standingOf(nameOf(name, node), host) }));
   }
 
   return {
     checks: () => [
-      ...standings().map(({ attachment, host, state, reason }) =>
-        check(`attachment ${attachment}, host ${host}`, state === 'attached', reason === '' ? state : `${state}: ${reason}`),
-      ),
+      ...attachments
+        .flatMap((attachment) => attachment.hosts.flatMap((host) => standings(attachment, host)))
+        .map(({ attachment, host, node, state, reason }) => {
+          const name = `attachment ${attachment}, host ${host}${node === '' ? '' : `, node ${node}`}`;
+          return check(name, state === 'attached', reason === '' ? state : `${state}: ${reason}`);
+        }),
+      ...(gateIsShut ? [check('gate', false, 'its listener is not open')] : []),
       check('spool', spool.writable, spool.reason),
       check('draining', !draining, 'the service is stopping'),
     ],
-    attached: () => standings().map(({ attachment, host, state }) => ({ attachment, host, attached: state === 'attached' })),
+    attached: () =>
+      attachments.flatMap((attachment) =>
+        attachment.hosts.map((host) => {
+          const attached = standings(attachment, host).every(({ state }) => state === 'attached');
+          return { attachment: attachment.name, host, attached };
+        }),
+      ),
     drain: () => {
       draining = true;
     },
   };
 }
 
+function nameOf(attachment: string, node: string): string {
+  return `${attachment} ${node}`;
+}
+
 /** Trying again is no news to somebody who asks why it does not work: the last trouble stands until there is another, or none. */
 function next(last: Standing | undefined, now: Standing): Standing {
-  const troubled = last?.state === 'offline' || last?.state === 'refused';
+  const troubled = last?.state === 'offline' || last?.state === 'refused' || last?.state === 'standby';
   return troubled && (now.state === 'connecting' || now.state === 'resuming') ? last : now;
 }
 

@@ -6,6 +6,10 @@ export function logAttachments(events: EventBus, log: Logger): void {
   logStates(events, log);
   logSkipped(events, log);
 
+  events.on('archive.gap', ({ attachment, host }) => {
+    const text = `an archive on ${host} no longer knows the last message that was read: what it threw away since then was missed`;
+    log.warn({ event: 'archive.gap', attachment, host }, text);
+  });
   events.on('tap.hole', ({ attachment, host, missing }) => {
     const text =
       missing === undefined
@@ -15,19 +19,19 @@ export function logAttachments(events: EventBus, log: Logger): void {
   });
 }
 
-const levelOf = { attached: 'info', connecting: 'debug', offline: 'warn', refused: 'error', resuming: 'debug' } as const;
+const levelOf = { attached: 'info', connecting: 'debug', offline: 'warn', refused: 'error', resuming: 'debug', standby: 'info' } as const;
 
 function logStates(events: EventBus, log: Logger): void {
   const lastTold = new Map<string, string>();
 
   events.on('attachment.state', (change) => {
-    const { attachment, host, state, reason } = change;
+    const { attachment, host, node, state, reason } = change;
     const level = levelOf[state];
-    const subject = `${attachment} ${host}`;
+    const subject = `${attachment} ${host} ${node ?? ''}`;
     const told = `${state} ${reason}`;
     const isNews = level !== 'debug' && lastTold.get(subject) !== told;
     if (isNews) lastTold.set(subject, told);
-    log[isNews ? level : 'debug']({ event: 'attachment.state', attachment, host, state, reason }, say(change));
+    log[isNews ? level : 'debug']({ event: 'attachment.state', attachment, host, node, state, reason }, say(change));
   });
 }
 
@@ -37,10 +41,12 @@ const verbs: Readonly<Record<AttachmentState, string>> = {
   offline: 'is offline',
   refused: 'was refused by the chat server',
   resuming: 'is resuming its feed',
+  standby: 'is standing by',
 };
 
-function say({ attachment, host, state, reason }: Events['attachment.state']): string {
-  const subject = host === '' ? `attachment ${attachment}` : `host ${host} of attachment ${attachment}`;
+function say({ attachment, host, node, state, reason }: Events['attachment.state']): string {
+  const connection = node === undefined ? `attachment ${attachment}` : `attachment ${attachment} at ${node}`;
+  const subject = host === '' ? connection : `host ${host} of ${connection}`;
   return `${subject} ${verbs[state]}${reason === '' ? '' : `: ${reason}`}`;
 }
 

@@ -14,6 +14,7 @@ export function subscribeLog(events: EventBus, log: Logger): void {
   logAttempts(events, log);
   logAsks(events, log);
   logCallbacks(events, log);
+  logGate(events, log);
   logStrays(events, log);
   logSpool(events, log);
   logThreads(events, log);
@@ -79,6 +80,21 @@ function logCallbacks(events: EventBus, log: Logger): void {
       { event: 'callback.failed', handler, callback, packetId, error: thrown.name, at: placesIn(thrown) },
       `callback ${callback} of handler ${handler} failed; the packet became a dead letter, which says why`,
     );
+  });
+}
+
+/** A question that is none is told once, until there is a proper one: each message of a user may be one. */
+function logGate(events: EventBus, log: Logger): void {
+  let rejecting = false;
+  events.on('gate.answered', ({ answer, reason }) => {
+    const told = { event: 'gate.answered', answer };
+    if (answer === 'rejected' && !rejecting) log.error(told, `the gate cannot answer a question: ${reason}`);
+    rejecting = answer === 'rejected';
+  });
+  events.on('gate.failed', ({ handler, packetId, error }) => {
+    const thrown = error.cause instanceof Error ? error.cause : error;
+    const told = { event: 'gate.failed', handler, packetId, error: thrown.name, at: placesIn(thrown) };
+    log.error(told, `the gate of handler ${handler} failed; the chat server does with the message what its on_failure says`);
   });
 }
 

@@ -27,7 +27,7 @@ export const metricTable = {
   event_pusher_attached: {
     type: 'gauge',
     labels: ['attachment', 'host'],
-    help: '1 while packets of this host can reach the service, else 0.',
+    help: '1 while packets of this host can reach the service, from every node, else 0.',
   },
   event_pusher_stream_read_bytes_total: { type: 'counter', labels: ['attachment'], help: 'Bytes read from the chat server.' },
   event_pusher_events_received_total: {
@@ -36,6 +36,11 @@ export const metricTable = {
     help: 'Stanzas that came down the feed, those that were skipped included.',
   },
   event_pusher_packets_total: { type: 'counter', labels: ['host', 'direction'], help: 'Stanzas that became packets and met the handlers.' },
+  event_pusher_packet_events_total: {
+    type: 'counter',
+    labels: ['event'],
+    help: 'The same packets by what happened: chat, presence, status, unack, and so on.',
+  },
   event_pusher_skipped_total: { type: 'counter', labels: ['attachment', 'reason'], help: 'Stanzas of the feed that were no packets.' },
   event_pusher_unprepared_jids_total: {
     type: 'counter',
@@ -52,6 +57,11 @@ export const metricTable = {
     labels: ['attachment', 'host'],
     help: 'Times the chat server lost its whole queue, as in a restart.',
   },
+  event_pusher_archive_gaps_total: {
+    type: 'counter',
+    labels: ['attachment', 'host'],
+    help: 'Times an archive no longer knew the last message that was read from it.',
+  },
 
   event_pusher_callback_duration_seconds: {
     type: 'histogram',
@@ -61,7 +71,17 @@ export const metricTable = {
   event_pusher_callback_failures_total: {
     type: 'counter',
     labels: ['handler', 'callback'],
-    help: 'Callbacks that failed; each left a dead letter.',
+    help: 'Callbacks on accept that failed; each left a dead letter, those of the gate aside.',
+  },
+  event_pusher_gate_total: {
+    type: 'counter',
+    labels: ['answer'],
+    help: 'Messages that a chat server asked about: allowed, changed, refused, failed (nobody could say), or rejected as no proper question.',
+  },
+  event_pusher_gate_duration_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: 'Time that held messages waited for an answer of the gate; rejected questions are left out.',
   },
   event_pusher_uncommitted_bytes: { type: 'gauge', labels: [], help: 'Bytes of stanzas that were received and are not on disk yet.' },
   event_pusher_asks_total: {

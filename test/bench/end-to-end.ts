@@ -2,9 +2,9 @@
  * The whole service, built, as a process of its own: stanzas in over the tap, SQLite, POSTs out. Source and sink share
  * the bench's process, so everything runs on the machine's cores together.
  */
-import { readFileSync } from 'node:fs';
 import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
+import { processCpuMicros } from './process-cpu.ts';
 import { startSink } from './sink.ts';
 import { startTapSource } from './tap-source.ts';
 
@@ -106,11 +106,4 @@ async function startRig({ workers: inFlight, window, onBody }: RigOptions) {
 function message(seq: number): string {
   const user = seq % conversations;
   return `<message xmlns='jabber:client' type='chat' id='m${seq}' from='user${user}@localhost/phone' to='peer${user}@localhost' xml:lang='en'><body>${performance.now()} and some words, as people write them</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>`;
-}
-
-/** User and system time of all its threads. proc(5): fields 14 and 15 of stat, in ticks of 10 ms. */
-function processCpuMicros(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }

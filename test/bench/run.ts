@@ -8,6 +8,7 @@ import { measureBareUndici } from './bare-undici.ts';
 import { type Cost, median } from './cost.ts';
 import { measureDispatch } from './dispatch.ts';
 import { type EndToEnd, measureLatency, measureThroughput } from './end-to-end.ts';
+import { measureGate } from './gate.ts';
 import { type Isolation, measureIsolation } from './isolation.ts';
 import { forkSink } from './sink-process.ts';
 import { soak } from './soak.ts';
@@ -41,6 +42,7 @@ for (let round = 1; round <= rounds; round += 1) {
 const latency = await measureLatency({ perSecond: 1000, seconds: 10 });
 const backlog = await measureBacklog(1_000_000);
 const soaked = await soak({ seconds: 30, onSample: () => undefined });
+const gates = await measureGate({ seconds: 4 });
 
 const cpu = (costs: readonly { readonly cpuMicros: number }[]) => median(costs.map(({ cpuMicros }) => cpuMicros));
 const micros = (value: number) => `${value.toFixed(1)} µs`;
@@ -114,6 +116,22 @@ const rows: readonly Row[] = [
     ratio: times((soaked.samples.at(-1)?.rssMiB ?? Number.NaN) / (soaked.samples[0]?.rssMiB ?? Number.NaN)),
     goal: 'flat over 10 min',
   },
+  ...gates.flatMap(({ server, alone, gated }) => [
+    {
+      measure: `gate: messages per second through ${server}`,
+      measured: String(gated.perSecond),
+      reference: `alone ${alone.perSecond}`,
+      ratio: times(gated.perSecond / alone.perSecond),
+      goal: '–',
+    },
+    {
+      measure: `gate: CPU of ${server} per message`,
+      measured: micros(gated.cpuMicros),
+      reference: `alone ${micros(alone.cpuMicros)}`,
+      ratio: times(gated.cpuMicros / alone.cpuMicros),
+      goal: '–',
+    },
+  ]),
 ];
 
 process.stdout.write(`${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}, medians of ${rounds} rounds\n\n`);

@@ -43,6 +43,11 @@ max_bytes = "1GiB"
 dead_letter_max = 50
 [admin]
 listen = "[::1]:0"
+[gate]
+listen = "[::1]:9000"
+token = "a secret of the test"
+timeout = "750ms"
+max_body_bytes = "8KiB"
 [metrics]
 mongooseim = true
 `;
@@ -57,9 +62,26 @@ path = "/notifications"
 before_push = { pool_name = "business", path = "/im?x=1", timeout = "2500ms", on_failure = "refuse" }
 `;
 
+const account = (service: string, more = '') => `
+[attach.bot]
+type = "client"
+service = "${service}"
+jid = "bot@chat.example"
+password = "a secret of the test"
+resource = "here"
+priority = -5
+rooms = ["ops@rooms.example/the bot"]
+carbons = false
+archive = false
+${more}
+`;
+
 test.each([
   ['all keys', everything],
   ['a business server that is asked', asking],
+  ['an account on this machine', account('xmpp://[::1]:15222')],
+  ['an account over TLS', account('xmpps://chat.example')],
+  ['an account over STARTTLS', account('xmpp://127.0.0.1', '[attach.bot.tls]\nserver_name_indication.host = "inner.example"')],
   ['a breaker switched off', `${pool}[outgoing_pools.http.http_pool]\ncircuit_breaker = false`],
 ])('what is printed of %s is a configuration that comes to the same', async (_, text) => {
   const config = await load(text);
@@ -139,7 +161,7 @@ test('for programs there are the same facts as an object', async () => {
 test('mistakes are listed one by one, on lines that fit', async () => {
   const shown = renderMistakes(await mistakesOf('[spol]\n[service]\ndrain_timeout = "soon"'));
   expect(shown).toBe(`  - spol: received an unknown key, expected one of general, attach, outgoing_pools, modules,
-    host_config, callbacks, spool, admin, metrics, service (did you mean "spool"?)
+    host_config, callbacks, spool, admin, gate, metrics, service (did you mean "spool"?)
   - service.drain_timeout: received "soon", expected a duration: milliseconds, or a string such as
     "500ms", "2s", "5m", "1h", "30d"
 `);

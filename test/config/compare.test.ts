@@ -26,6 +26,7 @@ test.each([
   ['a callback’s deadline', `${plain}[callbacks]\ntimeout = "1s"`, ['callbacks']],
   ['the spool', `${plain}[spool]\nengine = "memory"`, ['spool']],
   ['the admin listener and its token', `${plain}[admin]\nlisten = "[::1]:0"\ntoken = "t"`, ['admin']],
+  ['the listener of the gate', `${plain}[gate]\ntimeout = "2s"`, ['gate']],
   ['a token of the metrics', `${plain}[metrics]\ntoken = "t"`, ['metrics']],
   ['the time to drain', `${plain}[service]\ndrain_timeout = "1s"`, ['service']],
 ])('of %s a running service cannot change what is told', async (_, after, fixed) => {

@@ -67,7 +67,7 @@ test('every default is filled in', async () => {
     logLevel: 'info',
     attachments: [
       {
-        service: { host: '127.0.0.1', port: 5347 },
+        nodes: [{ name: 'xmpp://127.0.0.1:5347', host: '127.0.0.1', port: 5347 }],
         feed: 'tap',
         maxStanzaBytes: 1024 ** 2,
         maxUncommittedBytes: 16 * 1024 ** 2,
@@ -97,7 +97,18 @@ test('every default is filled in', async () => {
         tls: { verify: true, ca: undefined },
       },
     ],
-    handlers: [{ path: '', requestPath: '/', when: undefined, ordering: 'conversation', holdMs: 30_000, ttlMs: undefined, options: {} }],
+    handlers: [
+      {
+        path: '',
+        requestPath: '/',
+        when: undefined,
+        ordering: 'conversation',
+        holdMs: 30_000,
+        ttlMs: undefined,
+        options: {},
+        respectHints: false,
+      },
+    ],
     callbacks: { timeoutMs: 5000, blockTimeoutMs: 10_000 },
     spool: {
       engine: 'sqlite',
@@ -108,6 +119,7 @@ test('every default is filled in', async () => {
       deadLetterMax: 100_000,
     },
     admin: { host: '127.0.0.1', port: 9464, token: undefined },
+    gate: undefined,
     metrics: { mongooseim: false, token: undefined },
     drainTimeoutMs: 25_000,
     notices: [],
@@ -140,6 +152,11 @@ test('a listener for posts that other machines can reach has credentials', async
   expect(mim?.type === 'http' && mim.credentials?.password.reveal()).toBe('a secret of the test');
 });
 
+test('an attachment may have one address, or one for each node', async () => {
+  const config = await load(attachment.replace(/service = (.*)/, 'service = [$1, "xmpp://b.example"]'));
+  expect(config.attachments).toMatchObject([{ nodes: [{ name: 'xmpp://127.0.0.1:5347' }, { name: 'xmpp://b.example:5347', port: 5347 }] }]);
+});
+
 test('an attachment without hosts has the general ones; all hosts together are local', async () => {
   const more =
     '[attach.other]\ntype = "component"\nservice = "xmpp://[::1]:5348"\ndomain = "p.example"\nsecret = "s"\nfeed = "service_log"\n';
@@ -148,7 +165,7 @@ test('an attachment without hosts has the general ones; all hosts together are l
     ['chat', ['localhost']],
     ['other', ['example.org']],
   ]);
-  expect(config.attachments[1]).toMatchObject({ service: { host: '::1', port: 5348 } });
+  expect(config.attachments[1]).toMatchObject({ nodes: [{ name: 'xmpp://[::1]:5348', host: '::1', port: 5348 }] });
   expect(config.hosts).toEqual(['example.org', 'localhost']);
 });
 
@@ -280,4 +297,9 @@ test('the admin section alone can be read, whatever is missing elsewhere', async
   expect(admin).toMatchObject({ host: '::1', port: 0 });
   expect(admin.token?.reveal()).toBe('let me in');
   await expect(loadAdmin(file, {})).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+});
+
+test('an empty section of the gate opens one with every default', async () => {
+  const { gate } = await load('[gate]');
+  expect(gate).toEqual({ listen: { host: '127.0.0.1', port: 9465 }, token: undefined, timeoutMs: 1000, maxBodyBytes: 1_048_576 });
 });

@@ -10,6 +10,9 @@ const at = 'modules.mod_event_pusher.backend.http';
 const p = 'outgoing_pools.http.http_pool';
 const durations = 'a duration: milliseconds, or a string such as "500ms", "2s", "5m", "1h", "30d"';
 
+const clientService = 'xmpp://host[:port] of the server’s listener for clients, or xmpps://host[:port] for direct TLS';
+const account = '[attach.bot]\ntype = "client"\nservice = "xmpp://chat.example"\njid = "bot@chat.example"\npassword = "hunter2"\n';
+
 /** A pool with one more line in it. */
 const poolWith = (line: string): string => `[${p}]\n${line}\n${pool}`;
 const host = (value: string): string => `[${p}.connection]\nhost = "${value}"`;
@@ -18,7 +21,7 @@ test.each<[text: string, line: string]>([
   // sections and keys
   [
     '[spol]',
-    'spol: received an unknown key, expected one of general, attach, outgoing_pools, modules, host_config, callbacks, spool, admin, metrics, service (did you mean "spool"?)',
+    'spol: received an unknown key, expected one of general, attach, outgoing_pools, modules, host_config, callbacks, spool, admin, gate, metrics, service (did you mean "spool"?)',
   ],
   ['general = 1', 'general: received 1, expected a table'],
   ['[general]\nhost = ["a"]', 'general.host: received an unknown key, expected one of hosts, loglevel (did you mean "hosts"?)'],
@@ -43,6 +46,15 @@ test.each<[text: string, line: string]>([
     '[admin]\nlisten = "0.0.0.0:9464"',
     'admin.token: received nothing, expected a token, since admin.listen (0.0.0.0) is reachable from other machines',
   ],
+  [
+    '[gate]\nlisten = "0.0.0.0:9465"',
+    'gate.token: received nothing, expected a token, since gate.listen (0.0.0.0) is reachable from other machines',
+  ],
+  [
+    '[gate]\ntimout = 5',
+    'gate.timout: received an unknown key, expected one of listen, token, timeout, max_body_bytes (did you mean "timeout"?)',
+  ],
+  ['[gate]\nmax_body_bytes = 0', 'gate.max_body_bytes: received 0, expected a whole number of 1 or more'],
   ['[admin]\ntoken = 12345', 'admin.token: received a number, expected a string that is not empty'],
   // modules
   [
@@ -62,7 +74,7 @@ test.each<[text: string, line: string]>([
   // handlers
   [
     `${pool}${handler}paht = "/x"`,
-    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, ordering, hold, ttl, before_push, options (did you mean "path"?)`,
+    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, respect_hints, ordering, hold, ttl, before_push, options (did you mean "path"?)`,
   ],
   [`${pool}${handler}path = 5`, `${at}.path: received 5, expected a string`],
   [`${pool}${handler}path = "/a b"`, `${at}.path: received "/a b", expected a URL path, everything outside ASCII percent-encoded`],
@@ -81,11 +93,15 @@ test.each<[text: string, line: string]>([
   [`${pool}${handler}hold = "for ever"`, `${at}.hold: received "for ever", expected a duration such as "30s", or "forever"`],
   [
     `${pool}${handler}when = { drection = "in" }`,
-    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, body, from, to, offline, delayed, has (did you mean "direction"?)`,
+    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, event, body, from, to, offline, delayed, has (did you mean "direction"?)`,
   ],
   [
     `${pool}${handler}when = { kind = "mesage" }`,
     `${at}.when.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, status, room-left, room-removed, room-destroyed (did you mean "message"?)`,
+  ],
+  [
+    `${pool}${handler}when = { event = "error" }`,
+    `${at}.when.event: received "error", expected one of chat, groupchat, normal, headline, presence, iq, status, unack, offline`,
   ],
   [
     `${pool}${handler}when = { stanza = ["message", "pressence"] }`,
@@ -195,11 +211,19 @@ test.each<[text: string, line: string]>([
   // attachments
   ['attach = 1', 'attach: received 1, expected tables: [attach.NAME]'],
   ['[attach]\ntype = "component"', 'attach.type: received "component", expected a table'],
+  [account.replace(/service.*/, ''), `attach.bot.service: received nothing, expected ${clientService}`],
+  [account.replace('xmpp://', 'https://'), `attach.bot.service: received "https://chat.example", expected ${clientService}`],
+  [account.replace('bot@chat.example', 'bot'), 'attach.bot.jid: received "bot", expected the address of an account, user@domain'],
   [
-    '[attach.me]\ntype = "client"',
-    'attach.me.type: received "client", expected one of component, http ("client" is not available in this version)',
+    `${account}rooms = ["ops@rooms.example"]`,
+    'attach.bot.rooms[0]: received "ops@rooms.example", expected a room and the name to have in it, room@domain/nick',
   ],
-  ['[attach.me]\ntype = "htp"', 'attach.me.type: received "htp", expected one of component, http (did you mean "http"?)'],
+  [`${account}priority = 200`, 'attach.bot.priority: received 200, expected a whole number from -128 to 127'],
+  [
+    `${account}${attachment.replace('["localhost"]', '["chat.example"]')}`,
+    'attach.chat.hosts: received a list, expected hosts of this attachment alone; "chat.example" belongs to attach.bot',
+  ],
+  ['[attach.me]\ntype = "htp"', 'attach.me.type: received "htp", expected one of client, component, http (did you mean "http"?)'],
   [
     `${listener}secret = "hunter2"`,
     'attach.mim.secret: received an unknown key, expected one of type, listen, path, username, password, hosts, max_body_bytes, max_uncommitted_bytes, rate_limit',
@@ -234,6 +258,18 @@ test.each<[text: string, line: string]>([
   [
     attachment.replace('127.0.0.1', '127.0.0.1:70000'),
     'attach.chat.service: received "xmpp://127.0.0.1:70000", expected xmpp://host[:port] of the server’s component listener',
+  ],
+  [
+    attachment.replace(/service = (.*)/, 'service = [$1, "b.example"]'),
+    'attach.chat.service[1]: received "b.example", expected xmpp://host[:port] of the server’s component listener',
+  ],
+  [
+    attachment.replace(/service = (.*)/, 'service = [$1, "xmpp://127.0.0.1:5347"]'),
+    'attach.chat.service: received a list, expected each address once',
+  ],
+  [
+    `${attachment.replace(/service = (.*)/, 'service = [$1, "xmpp://b.example"]')}feed = "service_log"`,
+    'attach.chat.service: received a list, expected one address; several need feed = "tap"',
   ],
   [attachment.replace('"a secret of the test"', '""'), 'attach.chat.secret: received an empty string, expected a string that is not empty'],
   [attachment.replace(/secret.*/, ''), 'attach.chat.secret: received nothing, expected a string that is not empty'],

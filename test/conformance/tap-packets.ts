@@ -103,24 +103,6 @@ export function seesWhatUsersSay(server: TapServer): void {
       ]);
     });
 
-    test('a message in a room is one `in`, and one `out` per occupant', async () => {
-      await using chat = await server.start({ rooms: 'rooms.localhost' });
-      await using pusher = await attachTap(chat);
-      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
-      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
-      for (const user of [alice, bob]) await enter(user, 'tea@rooms.localhost');
-      await seen(pusher, alice);
-      alice.send("<message to='tea@rooms.localhost' type='groupchat'><body>Milk?</body></message>");
-      for (const user of [alice, bob]) await user.next((stanza) => stanza.text('body') === 'Milk?');
-
-      const items = (await seen(pusher, alice)).filter((item) => item.includes('Milk?'));
-      expect(items.sort()).toEqual([
-        'in alice/phone > tea@rooms.localhost: Milk?',
-        'out tea@rooms.localhost/alice > alice/phone: Milk? (1)',
-        'out tea@rooms.localhost/alice > bob/desk: Milk? (1)',
-      ]);
-    });
-
     test('who blocks sends nothing to the blocked and is routed nothing from them', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
@@ -213,12 +195,6 @@ function isMessage({ name }: Stanza): boolean {
 
 function archivedBy({ stanza }: TapItem): string | undefined {
   return stanza === undefined ? undefined : findChild(stanza, 'stanza-id', 'urn:xmpp:sid:0')?.attrs['by'];
-}
-
-async function enter(user: XmppUser, room: string): Promise<void> {
-  const nick = user.bare.split('@')[0];
-  user.send(`<presence to='${room}/${nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>`);
-  await user.next((stanza) => findChild(stanza, 'subject') !== undefined);
 }
 
 async function befriend(one: XmppUser, other: XmppUser): Promise<void> {

@@ -140,7 +140,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using pusher = await connectTapPusher(chat.component);
-      const { epoch = '' } = await pusher.ask(undefined, 'status presence');
+      const { epoch = '' } = await pusher.ask(undefined, 'weather presence');
       chatter(alice, ['unwanted']);
       alice.send('<presence><show>dnd</show></presence>');
       expect(tell(await pusher.item())).toBe('in presence alice/phone > all');

@@ -20,6 +20,8 @@ export interface TappedServer extends AsyncDisposable {
   loadAnew(): Promise<void>;
   /** Sends a message that no user wrote. */
   announce(to: string, body: string): Promise<void>;
+  /** Lets a second connection of the component in beside the first; absent where it does so by itself. */
+  letAnotherIn?(): Promise<void>;
   /** Resolves when it has noticed that the component's connection is gone. */
   missesComponent(): Promise<void>;
   /** Resolves when it has noticed that this user's connection is gone, and keeps its place. */
@@ -34,4 +36,6 @@ export interface TapSettings {
   readonly otherComponent?: string;
   readonly queueBytes?: number;
   readonly window?: number;
+  /** How long it keeps the place of a client that is lost (XEP-0198). */
+  readonly keepsPlaceSeconds?: number;
 }

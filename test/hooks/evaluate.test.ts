@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Callbacks } from '../../pools/callbacks.ts';
+import type { Callbacks, RequestPrepared } from '../../pools/callbacks.ts';
 import type { DeliveryId } from '../../pools/contract.ts';
 import { createEvaluator, type Evaluator } from '../../src/hooks/evaluate.ts';
 import type { Evaluation } from '../../src/hooks/fan-out.ts';
@@ -13,7 +13,7 @@ import type { Events } from '../../src/telemetry/events.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
 import { makeHandler } from '../support/make-handler.ts';
-import { chat, makePacket } from '../support/make-packet.ts';
+import { chat, makeJid, makePacket } from '../support/make-packet.ts';
 
 const now = Date.UTC(2026, 10, 22, 10, 31);
 
@@ -122,9 +122,29 @@ describe('a handler with a module of its own', () => {
       session: 'alice@localhost/phone',
       stanzaId: 's1',
       delayed: '1970-01-01T00:00:00.000Z',
+      event: 'chat',
       kind: 'message',
       metadata: new Map(),
     });
+  });
+
+  test('tells who said something in a room, where that is known, as the sender', () => {
+    const stanza =
+      "<message xmlns='jabber:client' type='groupchat' from='hall@rooms.localhost/vee' to='bob@localhost'><body>Hi</body></message>";
+    const told: unknown[] = [];
+    const prepareBody = ({ acc, host, sender, receiver, from }: RequestPrepared): string => {
+      told.push([acc.room, acc.sender, sender, host, receiver, from.full]);
+      return '';
+    };
+    const { evaluate } = evaluatorOf(makeHandler({ when: { event: ['groupchat'] } }, { prepareBody }));
+
+    made(evaluate(makePacket({ stanza, direction: 'out', sender: makeJid('alice@example.org') })));
+    made(evaluate(makePacket({ stanza, direction: 'out' })));
+
+    expect(told).toEqual([
+      ['hall@rooms.localhost', 'alice@example.org', 'alice', 'example.org', 'bob', 'hall@rooms.localhost/vee'],
+      ['hall@rooms.localhost', undefined, 'hall', 'rooms.localhost', 'bob', 'hall@rooms.localhost/vee'],
+    ]);
   });
 
   test('but without a test of its own leaves the choice to its `when`', () => {

@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Callbacks } from '../../pools/callbacks.ts';
 import { callbacksIn } from '../../src/hooks/exports.ts';
 import { makeHandler } from '../support/make-handler.ts';
+import { makePacket } from '../support/make-packet.ts';
 
 test.each<[boolean, string, Callbacks]>([
   [false, 'none of them', { prepareBody: () => '' }],
@@ -21,4 +22,36 @@ test('of a module’s exports the callbacks of delivery are found too', () => {
   const disposeDelivery = () => undefined;
 
   expect(callbacksIn({ buildRequest, other: 1, default: { disposeDelivery } })).toEqual({ callbacks: { buildRequest, disposeDelivery } });
+});
+
+describe('a message that asks not to be stored', () => {
+  const hinted = (hints: string) =>
+    makePacket({ stanza: `<message xmlns='jabber:client' type='chat'><body>psst</body>${hints}</message>` });
+  const hint = (name: string, ns = 'urn:xmpp:hints') => `<${name} xmlns='${ns}'/>`;
+
+  test.each([
+    ['no-store', hint('no-store'), false],
+    ['no-permanent-store', hint('no-permanent-store'), false],
+    ['store beside it', hint('no-store') + hint('store'), true],
+    ['no-copy', hint('no-copy'), true],
+    ['no hint', hint('no-store', 'urn:x'), true],
+  ])('%s: is met by a handler that respects hints as it should be, and by others', (_what, hints, met) => {
+    expect(makeHandler({ respectHints: true }).lets(hinted(hints))).toBe(met);
+    expect(makeHandler().lets(hinted(hints))).toBe(true);
+  });
+
+  test('meets no handler that respects hints, whatever its rules', () => {
+    const when = { event: ['chat'] };
+    expect(makeHandler({ respectHints: true, when }).lets(hinted(hint('no-store')))).toBe(false);
+    expect(makeHandler({ respectHints: true, when }).lets(hinted(''))).toBe(true);
+    expect(makeHandler({ respectHints: true, when: { event: ['iq'] } }).lets(hinted(''))).toBe(false);
+  });
+});
+
+test('without a `when` every stanza that passes by is let through, and no report', () => {
+  const { lets } = makeHandler({}, { shouldMakeReq: () => true });
+
+  expect(lets(makePacket({ event: 'presence' }))).toBe(true);
+  expect(lets(makePacket({ event: 'status' }))).toBe(false);
+  expect(lets(makePacket({ event: 'unack' }))).toBe(false);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { laneOf } from '../../src/hooks/lane.ts';
-import { makePacket } from '../support/make-packet.ts';
+import { makeJid, makePacket } from '../support/make-packet.ts';
 
 test('question and answer share the lane of their conversation', () => {
   const question = laneOf(makePacket({ stanza: between('alice@localhost/a', 'bob@localhost') }), 'h', 'conversation');
@@ -28,6 +28,15 @@ test('by sender, all that one person sends shares a lane', () => {
 
   expect(laneOf(toBob, 'h', 'sender')).toBe('h alice@localhost');
   expect(laneOf(toEve, 'h', 'sender')).toBe('h alice@localhost');
+});
+
+test('by sender, what is known to be said in a room by that person is among it', () => {
+  const heard = between('room@muc/nick', 'bob@localhost', 'groupchat');
+
+  expect(laneOf(makePacket({ stanza: heard, direction: 'out', sender: makeJid('alice@localhost') }), 'h', 'sender')).toBe(
+    'h alice@localhost',
+  );
+  expect(laneOf(makePacket({ stanza: heard, direction: 'out' }), 'h', 'sender')).toBe('h room@muc');
 });
 
 test('without an order there is no lane', () => {

@@ -21,12 +21,14 @@ const good: Record<string, [source: string, loaded: Loaded]> = {
     "import { defineCallbacks } from 'xmpp-event-pusher/callbacks'; export const { prepareHeaders } = defineCallbacks({ prepareHeaders: () => ({ a: 'b' }) });",
     { wanted: true, headers: { a: 'b' }, body: form },
   ],
+  'the gate alone': ['export const gate = () => false;', { wanted: true, headers: [formType], body: form }],
   'functions of delivery alone': ['export const statusClassifier = () => 2;', { wanted: true, headers: [formType], body: form }],
 };
 
 const bad: Record<string, [source: string, message: RegExp]> = {
   'a misspelt name': ['export const should_make_req = () => true;', /exports should_make_req: did you mean shouldMakeReq\?$/],
   'a misspelt name of delivery': ['export default { HandleResponse() {} };', /exports HandleResponse: did you mean handleResponse\?$/],
+  'a misspelt name of the gate': ['export const Gate = () => true;', /exports Gate: did you mean gate\?$/],
   'a text where a function is meant': [
     "export const prepareBody = '';",
     /exports prepareBody, which is of type string and not a function$/,

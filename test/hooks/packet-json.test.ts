@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { packetFromJson, packetToJson } from '../../src/hooks/packet-json.ts';
 import type { Packet } from '../../src/packet/packet.ts';
-import { chat, makePacket } from '../support/make-packet.ts';
+import { chat, makeJid, makePacket } from '../support/make-packet.ts';
 
 test('a packet comes back from JSON as it was', () => {
   const body = fc.string({ unit: 'grapheme-ascii' });
@@ -32,6 +32,20 @@ test('a JID that could not be prepared comes back as it was passed on', () => {
   const from = { user: '', server: 'localhost', resource: '', bare: '@localhost', full: '@localhost/' };
 
   expect(packetFromJson(packetToJson({ ...makePacket(), from })).from).toEqual(from);
+});
+
+test('who said it in a room comes back', () => {
+  const packet = makePacket({ sender: makeJid('alice@localhost') });
+
+  expect(packetFromJson(packetToJson(packet)).sender).toEqual(packet.sender);
+});
+
+test('what happened comes back, and what was kept before it was told is told by the stanza', () => {
+  const { event, ...before } = JSON.parse(packetToJson(makePacket({ event: 'unack' })));
+
+  expect(event).toBe('unack');
+  expect(packetFromJson(packetToJson(makePacket({ event: 'unack' }))).event).toBe('unack');
+  expect(packetFromJson(JSON.stringify(before)).event).toBe('chat');
 });
 
 test('what a newer version wrote is not guessed at', () => {

@@ -7,6 +7,10 @@ import { chat, makePacket } from '../support/make-packet.ts';
 const message = (attrs: string, payload = '') => makePacket({ stanza: `<message xmlns='jabber:client' ${attrs}>${payload}</message>` });
 const presence = (attrs: string) => makePacket({ stanza: `<presence xmlns='jabber:client' ${attrs}/>`, kind: 'presence' });
 
+const status: Packet = { ...presence(''), event: 'status', kind: 'status' };
+const unack: Packet = makePacket({ direction: 'out', event: 'unack', sessions: 1 });
+const stored = makePacket({ direction: 'out', sessions: 0 });
+
 describe('a `when`', () => {
   const table: [string, When, Packet, Packet][] = [
     ['direction', { direction: ['out'] }, makePacket({ direction: 'out' }), makePacket({ direction: 'in' })],
@@ -15,7 +19,19 @@ describe('a `when`', () => {
     ['type of a message without one', { type: ['normal'] }, message(''), presence('')],
     ['type of a presence without one', { type: ['available'] }, presence(''), presence("type='unavailable'")],
     ['kind', { kind: ['reaction'] }, makePacket({ kind: 'reaction' }), makePacket()],
+    ['event', { event: ['groupchat', 'normal'] }, message(''), message("type='chat'")],
+    ['event of another stanza', { event: ['presence'] }, presence("type='chat'"), message('')],
+    ['the event status', { event: ['status'] }, status, presence('')],
+    ['the event unack', { event: ['unack'] }, unack, makePacket({ direction: 'out' })],
+    ['the kind status', { kind: ['status', 'message'] }, status, presence('')],
+    ['the event offline', { event: ['offline'] }, stored, makePacket({ direction: 'out', sessions: 1 })],
+    ['the event offline, of messages alone', { event: ['offline'] }, stored, { ...presence(''), direction: 'out', sessions: 0 }],
+    ['the event offline, of what goes out', { event: ['offline'] }, stored, makePacket({ sessions: 0 })],
+    ['the event offline, not of what was written', { event: ['offline', 'unack'], offline: true }, { ...unack, sessions: 0 }, unack],
+    ['one event of several', { event: ['offline', 'chat'] }, makePacket(), message("type='groupchat'")],
+    ['event and kind', { event: ['unack'], kind: ['reaction'] }, { ...unack, kind: 'reaction' }, unack],
     ['body', { body: true }, makePacket(), makePacket({ stanza: chat('') })],
+    ['a body that people read', { body: true }, makePacket(), makePacket({ kind: 'encrypted' })],
     ['no body', { body: false }, message('', '<subject>Hi</subject>'), makePacket()],
     ['the first body', { body: false }, message('', '<body/><body>second</body>'), makePacket()],
     ['from', { from: ['*@localhost'] }, message("from='al@localhost/a'"), message("from='al@localhost.example/a'")],
@@ -44,8 +60,24 @@ describe('a `when`', () => {
     expect(lets(back)).toBe(false);
   });
 
-  test('without a key lets everything through', () => {
+  test('without a key lets every stanza that passes by through', () => {
     expect(compileWhen({})(presence(''))).toBe(true);
+  });
+
+  test.each([
+    ['nothing', {}],
+    ['what it is', { stanza: ['message', 'presence'], kind: ['message', 'presence'], direction: ['in', 'out'] }],
+    ['another event', { event: ['chat', 'presence'] }],
+    ['offline', { event: ['offline'], offline: true }],
+  ] satisfies [string, When][])('that names %s keeps reports back', (_, when) => {
+    const lets = compileWhen(when);
+    expect([lets(status), lets({ ...unack, sessions: 0 })]).toEqual([false, false]);
+  });
+
+  test('that names one report keeps the other back', () => {
+    expect(compileWhen({ event: ['status'] })(unack)).toBe(false);
+    expect(compileWhen({ event: ['unack'] })(status)).toBe(false);
+    expect(compileWhen({ kind: ['status'], event: ['unack'] })(status)).toBe(false);
   });
 
   test('with an empty list lets nothing through', () => {

@@ -35,14 +35,56 @@ test('without a time of the chat server it has the time it was received', () => 
 });
 
 describe('no address is empty because it was not written', () => {
+  const lost = { direction: 'out', report: 'unack', session: 'alice@localhost/x' } as const;
+
   test.each([
     ['no to: the own bare JID of the session', "<iq from='Alice@localhost/x'/>", {}, 'alice@localhost/x', 'alice@localhost'],
     ['no addresses: the session', '<iq/>', { session: 'alice@localhost/x' }, 'alice@localhost/x', 'alice@localhost'],
     ['no session either: the host', "<iq to='bob@localhost'/>", {}, 'localhost', 'bob@localhost'],
+    ['written to a session that is gone', "<message from='bob@localhost/x'/>", lost, 'bob@localhost/x', 'alice@localhost/x'],
+    ['from nobody to a session that is gone', '<message/>', lost, 'localhost', 'alice@localhost/x'],
     ['empty ones', "<iq from='' to=''/>", { session: '' }, 'localhost', 'localhost'],
   ])('%s', (_what, xml, seen, from, to) => {
     const { packet } = packetOf(xml, seen);
     expect([packet.from.full, packet.to.full]).toEqual([from, to]);
+  });
+});
+
+describe('what happened', () => {
+  test('is what a stanza that passes by says itself', () => {
+    expect(packetOf(`<message ${addressed}/>`).packet).toMatchObject({ event: 'chat', kind: 'message' });
+  });
+
+  test('is that a user came or went, which is a kind too', () => {
+    const { packet } = packetOf("<presence type='unavailable' from='alice@localhost/x'/>", { report: 'status' });
+    expect(packet).toMatchObject({ event: 'status', kind: 'status', to: { full: 'alice@localhost' } });
+  });
+
+  test('is that a client acknowledged nothing, of whatever kind the message is', () => {
+    const receipt = `<message ${addressed}><received xmlns='urn:xmpp:receipts' id='1'/></message>`;
+    expect(packetOf(receipt, { direction: 'out', report: 'unack' }).packet).toMatchObject({ event: 'unack', kind: 'receipt' });
+  });
+});
+
+describe('who says something in a room', () => {
+  const inRoom = "from='hall@rooms.localhost/vee' to='bob@localhost' type='groupchat'";
+  const out = { direction: 'out', sender: 'Alice@localhost' } as const;
+
+  test.each([
+    ['is told by the chat server', `<message ${inRoom}/>`, out, 'alice@localhost'],
+    ['is told without a resource', `<message ${inRoom}/>`, { ...out, sender: 'alice@localhost/phone' }, 'alice@localhost'],
+    ['is not known where it does not tell', `<message ${inRoom}/>`, { direction: 'out' }, undefined],
+    ['is nobody where it tells nothing', `<message ${inRoom}/>`, { ...out, sender: '' }, undefined],
+    ['is the user who sends it there', "<message from='bob@localhost/x' to='hall@rooms.localhost' type='groupchat'/>", {}, 'bob@localhost'],
+    ['is of no interest to a user', `<message ${addressed}/>`, out, undefined],
+    ['is of no interest to a presence', "<presence from='hall@rooms.localhost/vee' to='bob@localhost' type='groupchat'/>", out, undefined],
+  ] as const)('%s', (_what, xml, seen, sender) => {
+    expect(packetOf(xml, seen).packet.sender?.full).toBe(sender);
+  });
+
+  test('is passed on as it is where it cannot be prepared, and told', () => {
+    const { packet, prepared } = packetOf(`<message ${inRoom}/>`, { ...out, sender: 'a b@localhost' });
+    expect([packet.sender?.bare, prepared]).toEqual(['a b@localhost', false]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { kindOf } from '../../src/packet/kind.ts';
+import { hasText, kindOf } from '../../src/packet/kind.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 const body = '<body>hi</body>';
@@ -8,6 +8,11 @@ const omemo = "<encrypted xmlns='eu.siacs.conversations.axolotl'/>";
 const reactions = "<reactions id='1' xmlns='urn:xmpp:reactions:0'><reaction>👍</reaction></reactions>";
 const retraction = "<retract id='1' xmlns='urn:xmpp:message-retract:1'/>";
 const fastened = "<apply-to id='1' xmlns='urn:xmpp:fasten:0'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to>";
+const moderated =
+  "<retract id='1' xmlns='urn:xmpp:message-retract:1'><moderated by='a@b/c' xmlns='urn:xmpp:message-moderate:1'/></retract>";
+const moderatedBefore =
+  "<apply-to id='1' xmlns='urn:xmpp:fasten:0'><moderated by='a@b/c' xmlns='urn:xmpp:message-moderate:0'><retract xmlns='urn:xmpp:message-retract:0'/></moderated></apply-to>";
+const tombstone = "<moderated by='a@b/c' xmlns='urn:xmpp:message-moderate:0'><retracted xmlns='urn:xmpp:message-retract:0'/></moderated>";
 const receipt = "<received id='1' xmlns='urn:xmpp:receipts'/>";
 const marker = "<displayed id='1' xmlns='urn:xmpp:chat-markers:0'/>";
 const composing = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
@@ -23,6 +28,8 @@ describe.each([
   ],
   ['correction', [body + correction, correction + body]],
   ['retraction', [retraction, `${body}${retraction}`, fastened, `${fastened}<fallback xmlns='urn:xmpp:fallback:0'/>${body}`]],
+  ['retraction', [moderated, moderatedBefore]],
+  ['message', [tombstone, tombstone + body]],
   ['reaction', [reactions, body + reactions]],
   ['receipt', [receipt, `<body/>${receipt}`]],
   ['marker', [marker, "<received id='1' xmlns='urn:xmpp:chat-markers:0'/>"]],
@@ -31,6 +38,43 @@ describe.each([
 ] as const)('a message is of kind %s', (kind, contents) => {
   test.each(contents)('with %s', (content) => {
     expect(kindOf(parseStanza(`<message xmlns='jabber:client'>${content}</message>`))).toBe(kind);
+  });
+});
+
+describe('a body that stands in for a mark', () => {
+  const fallback = (attrs: string, content = '') => `<fallback xmlns='urn:xmpp:fallback:0' ${attrs}>${content}</fallback>`;
+  const forMarker = "for='urn:xmpp:chat-markers:0'";
+
+  test.each([
+    ['all of it', fallback(forMarker), false],
+    ['the body by name', fallback(forMarker, '<body/>'), false],
+    ['every character of it', fallback(forMarker, "<body start='0' end='3'/>"), false],
+    ['an indication of the first version', fallback(''), false],
+    ['a part of it', fallback(forMarker, "<body start='1' end='3'/>"), true],
+    ['its beginning', fallback(forMarker, "<body end='2'/>"), true],
+    ['a nonsensical part of it', fallback(forMarker, "<body start='x' end='3'/>"), true],
+    ['the subject', fallback(forMarker, '<subject/>'), true],
+    ['something that is no mark', fallback("for='urn:xmpp:reply:0'"), true],
+    ['another namespace', "<fallback xmlns='urn:x'/>", true],
+  ])('is no text: %s', (_what, indication, says) => {
+    const stanza = parseStanza(`<message xmlns='jabber:client'><body>h😀i</body>${marker}${indication}</message>`);
+    expect([kindOf(stanza), hasText({ stanza, kind: kindOf(stanza) })]).toEqual(says ? ['message', true] : ['marker', false]);
+  });
+
+  test.each([
+    ['no body', '', false],
+    ['a body', body, true],
+    ['a body that stands in for a file', body + fallback("for='urn:xmpp:sfs:0'"), true],
+    ['a body and an indication of the first version', body + fallback(''), true],
+    ['what OMEMO tells those who cannot read it', body + omemo, false],
+    ['a corrected body', body + correction, true],
+    ['a reaction that is told in a body', body + reactions + fallback("for='urn:xmpp:reactions:0'", '<body/>'), false],
+    ['a reaction and a body', body + reactions, true],
+    ['a retraction', body + retraction + fallback("for='urn:xmpp:message-retract:1'"), false],
+    ['a receipt', receipt, false],
+  ])('says something to people or not: %s', (_what, content, says) => {
+    const stanza = parseStanza(`<message xmlns='jabber:client'>${content}</message>`);
+    expect(hasText({ stanza, kind: kindOf(stanza) })).toBe(says);
   });
 });
 
@@ -53,6 +97,7 @@ const marks = [
   ['retraction', "<retract xmlns='urn:xmpp:message-retract:0'/>"],
   ['retraction', retraction],
   ['retraction', fastened],
+  ['retraction', moderatedBefore],
   ['reaction', reactions],
   ['encrypted', omemo],
   ['encrypted', "<encrypted xmlns='urn:xmpp:omemo:1'/>"],

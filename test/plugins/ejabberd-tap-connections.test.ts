@@ -20,7 +20,7 @@ describe.skipIf(!ejabberd.isHere)('several connections of the component to one e
     expect(await numbered(latter, 3)).toEqual(['2 two', '3 three', '4 four']);
     expect(items(former)).toHaveLength(2);
     expect(former.inbox.all.filter(({ attrs }) => attrs['type'] === 'error')).toEqual([]);
-    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ attached: 'yes', standby: 1, acknowledged: 1 }]);
+    expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ attached: 1, standby: 1, acknowledged: 1 }]);
   });
 
   test('when that one goes, an acknowledgement that another has sent is answered with an error, so that it resumes', async () => {
@@ -40,7 +40,7 @@ describe.skipIf(!ejabberd.isHere)('several connections of the component to one e
     expect(answer.xml).toContain('item-not-found');
     expect(await standby.ask({ epoch, h: 0 })).toMatchObject({ epoch, 'from-seq': '1', pending: '1' });
     expect(await numbered(standby, 1)).toEqual(['1 one']);
-    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ attached: 'yes', standby: 0 }]);
+    expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ attached: 1, standby: 0 }]);
   });
 
   test('each of them gets the answers to its own pings', async () => {

@@ -15,8 +15,8 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     chatter(alice, ['one', 'two', 'three', 'four', 'five']);
     await answered(alice);
 
-    expect(await chat.api('event_pusher_tap_status')).toMatchObject([
-      { name: 'localhost', attached: 'no', seq: 5, acknowledged: 0, waiting: 3, in_flight: 0, dropped: 2, failed: 0 },
+    expect(await chat.api('event_pusher_tap_info')).toMatchObject([
+      { name: 'localhost', attached: 0, seq: 5, acknowledged: 0, queued: 3, in_flight: 0, dropped: 2, failed: 0 },
     ]);
     expect(chat.logs().match(/The event pusher's queue of localhost is full/g)).toHaveLength(1);
     await using pusher = await connectTapPusher(chat.component);
@@ -48,7 +48,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     chatter(alice, ['between us']);
     await pusher.itemsUntil('between us');
     await chat.api('unregister', { user: 'carol', host: 'localhost' });
-    await eventually(async () => expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ attached: 'no', seq: 0 }]));
+    await eventually(async () => expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ attached: 0, seq: 0 }]));
     alice.sendChat(bob.bare, 'still there?');
     await bob.next(({ name }) => name === 'message');
     pusher.ack({ epoch, h: 1 });

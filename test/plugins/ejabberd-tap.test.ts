@@ -108,7 +108,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     for (const stanza of oddStanzas) alice.send(stanza);
     await bob.next((stanza) => stanza.text('body') === 'still here', 20_000);
 
-    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ failed: 0, dropped: 0 }]);
+    expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ failed: 0, dropped: 0 }]);
     expect((await pusher.itemsUntil('still here')).length).toBeGreaterThan(oddStanzas.length);
   });
 
@@ -121,7 +121,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     for (const body of ['one', 'two']) expect((await bob.next(({ name }) => name === 'message')).text('body')).toBe(body);
     await eventually(() => chat.logs().match(/Could not tap a stanza/g)?.length === 2); // one line per direction
     expect(chat.logs()).not.toContain('Hook user_send_packet crashed');
-    expect(await chat.api('event_pusher_tap_status')).toMatchObject([{ failed: 4 }]);
+    expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ failed: 4 }]);
   });
 });
 

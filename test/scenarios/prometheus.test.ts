@@ -79,7 +79,7 @@ function emitOneOfEach(events: ReturnType<typeof observe>['events']): void {
   const callback = { handler: 'chat', callback: 'prepareBody' };
   events.emit('attachment.state', { ...source, state: 'attached', reason: '' });
   events.emit('stream.read', { attachment: 'chat', bytes: 400 });
-  events.emit('packet.seen', { ...source, direction: 'in' });
+  events.emit('packet.seen', { ...source, direction: 'in', event: 'chat' });
   events.emit('packet.skipped', { attachment: 'chat', reason: 'duplicate' });
   events.emit('jid.unprepared', { attachment: 'chat' });
   events.emit('tap.hole', { ...source, missing: 1 });

@@ -185,6 +185,17 @@ test('a handler that wants other stanzas has the chat server asked for them, ove
   expect(chat.server.received.filter(({ name }) => name === 'handshake')).toHaveLength(1);
 });
 
+test('a service that is started anew in its process resumes as the same pusher', async () => {
+  await using chat = await startScriptedChat();
+  await using rig = await startRig(chat, { handlers: steady });
+  const resumes = () => chat.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['pusher'] ?? []);
+  const reloaded = await rig.reload((text) => `${text}\n[service]\ndrain_timeout = "7s"\n`);
+  expect(reloaded).toMatchObject({ result: 'restart' });
+  await eventually(() => expect(resumes()).toHaveLength(2));
+  expect(new Set(resumes()).size).toBe(1);
+  expect(resumes()[0]).toMatch(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
+});
+
 test('a callback that came with a reload and blocks is named as those from the start are', async () => {
   await using chat = await startScriptedChat();
   const limits = '[callbacks]\nblock_timeout = "500ms"\n';

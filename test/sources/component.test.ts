@@ -3,7 +3,7 @@ import { wrap } from '../../src/cli/demo/tap-server.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
-import { chat, startSource } from '../support/component-source.ts';
+import { chat, nodeAt, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 
 const sentByAlice = { dir: 'in', session: 'alice@localhost/phone' };
@@ -28,6 +28,51 @@ test('hands over what a tap sends, in its order, with what the tap says of it', 
   });
   expect(second).toMatchObject({ direction: 'out', sessions: 2 });
   expect(first?.from.bare).toBe('alice@localhost');
+});
+
+test('hands over who came and went, and what a client never acknowledged', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  const session = 'alice@localhost/phone';
+  const lost = "<message xmlns='jabber:client' type='chat' from='bob@localhost/desk' to='alice@localhost'><body>lost</body></message>";
+  chatServer.server.push(`<presence xmlns='jabber:client' from='${session}'/>`, { dir: 'status', status: 'online', session });
+  chatServer.server.push(lost, { dir: 'unack', session, sessions: 0 });
+  chatServer.server.push(`<presence xmlns='jabber:client' type='unavailable' from='${session}'/>`, {
+    dir: 'status',
+    status: 'offline',
+    session,
+  });
+  await eventually(() => chatServer.server.acked === 3);
+
+  const told = chatServer.handed.map(({ packet }) => packet);
+  expect(told).toMatchObject([
+    { event: 'status', kind: 'status', direction: 'in', session, from: { full: session }, stanza: { attrs: { from: session } } },
+    { event: 'unack', kind: 'message', direction: 'out', session, sessions: 0, to: { bare: 'alice@localhost' } },
+    { event: 'status', kind: 'status', direction: 'in', stanza: { attrs: { type: 'unavailable' } } },
+  ]);
+  expect(chatServer.skipped).toEqual([]);
+});
+
+test('hands over who said something in a room', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  const heard =
+    "<message xmlns='jabber:client' type='groupchat' from='hall@rooms.localhost/vee' to='bob@localhost'><body>hi</body></message>";
+  chatServer.server.push(heard, { dir: 'out', sessions: 0, sender: 'alice@localhost' });
+  await eventually(() => chatServer.handed.length === 1);
+  expect(chatServer.handed[0]?.packet?.sender?.bare).toBe('alice@localhost');
+});
+
+test.each([
+  ['a status of a message', 'status', chat('hi')],
+  ['a status of a subscription', 'status', "<presence xmlns='jabber:client' type='subscribe' from='bob@localhost'/>"],
+  ['an unacknowledged presence', 'unack', "<presence xmlns='jabber:client' from='bob@localhost'/>"],
+])('acknowledges and counts %s as malformed', async (_, dir, stanza) => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  chatServer.server.push(stanza, { dir });
+  await eventually(() => chatServer.server.acked === 1);
+  expect(chatServer.skipped).toEqual(['malformed']);
 });
 
 test('acknowledges what is committed, and nothing before', async () => {
@@ -207,7 +252,7 @@ test('waits longer after each failure, up to its cap', async () => {
     },
   };
   await using chatServer = await startSource({
-    attachment: { service: { host: '127.0.0.1', port: 1 }, reconnectCapMs: 4000, connectTimeoutMs: 99_999_999 },
+    attachment: { nodes: [nodeAt(1)], reconnectCapMs: 4000, connectTimeoutMs: 99_999_999 },
     timers: impatient,
   });
   const connects = () => chatServer.states.filter(({ state }) => state === 'connecting').length;

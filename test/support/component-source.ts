@@ -1,6 +1,6 @@
 import type { PacketId } from '../../pools/contract.ts';
-import { startTapServer, type TapServerOptions } from '../../src/cli/demo/tap-server.ts';
-import type { ComponentAttachment } from '../../src/config/config.ts';
+import { startTapServer, type TapServer, type TapServerOptions } from '../../src/cli/demo/tap-server.ts';
+import type { ComponentAttachment, ComponentNode } from '../../src/config/config.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
@@ -21,6 +21,8 @@ export interface Handed {
 export interface Setting {
   readonly attachment?: Partial<ComponentAttachment>;
   readonly server?: Partial<TapServerOptions>;
+  /** More nodes of the same chat server. */
+  readonly others?: readonly Pick<TapServer, 'port'>[];
   readonly marks?: readonly Mark[];
   readonly timers?: Timers;
   /** Commits everything as soon as it is handed over. */
@@ -28,8 +30,8 @@ export interface Setting {
 }
 
 /** A component source attached to a scripted server, with everything it says and hands over kept. */
-export async function startSource({ attachment, server: serverChanges, marks = [], timers = systemTimers, commit = true }: Setting = {}) {
-  const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret', ...serverChanges });
+export async function startSource({ attachment, others = [], timers = systemTimers, commit = true, ...setting }: Setting = {}) {
+  const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret', ...setting.server });
   const events = createEventBus();
   const handed: Handed[] = [];
   const skipped: string[] = [];
@@ -40,13 +42,14 @@ export async function startSource({ attachment, server: serverChanges, marks = [
   events.on('tap.hole', ({ missing }) => holes.push(missing));
 
   const source = createComponentSource({
-    attachment: { ...plain, service: { host: '127.0.0.1', port: server.port }, ...attachment },
+    attachment: attachmentTo({ nodes: [server, ...others].map(({ port }) => nodeAt(port)), ...attachment }),
     accept: (packet, receipt) => {
       handed.push({ packet, receipt });
       if (commit) receipt.committed();
     },
-    marks,
+    marks: setting.marks ?? [],
     want: 'message',
+    instance: 'instance-1',
     newPacketId: () => `packet-${handed.length + 1}` as PacketId,
     readJid: createJidReader({ size: 100 }),
     clock: systemClock,
@@ -73,10 +76,15 @@ export async function startSource({ attachment, server: serverChanges, marks = [
   };
 }
 
+/** The attachment `chat`, whose deadlines and limits no test meets by accident. */
+export function attachmentTo(given: Partial<ComponentAttachment>): ComponentAttachment {
+  return { ...plain, ...given };
+}
+
 const plain: ComponentAttachment = {
   type: 'component',
   name: 'chat',
-  service: { host: '127.0.0.1', port: 0 },
+  nodes: [],
   domain: 'pusher.localhost',
   secret: new Secret('s3cret'),
   feed: 'tap',
@@ -88,6 +96,11 @@ const plain: ComponentAttachment = {
   connectTimeoutMs: 10_000,
   reconnectCapMs: 60_000,
 };
+
+/** A node of a chat server on this machine. */
+export function nodeAt(port: number): ComponentNode {
+  return { name: `xmpp://127.0.0.1:${port}`, host: '127.0.0.1', port };
+}
 
 /** A chat message as a client sends it. */
 export function chat(body: string, { from = 'alice@localhost/phone', to = 'bob@localhost', id = 'm1' } = {}): string {

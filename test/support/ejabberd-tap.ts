@@ -10,10 +10,10 @@ import { type Ejabberd, type EjabberdOptions, startEjabberd } from './ejabberd.t
 import { eventually } from './eventually.ts';
 import { requirePackage } from './packages.ts';
 
-/** The folder that a user copies, and the module in it. */
+/** The folder that a user copies, and what is in it, as its README names it for the compiler. */
 export const tapFolder = fileURLToPath(new URL('../../plugins/ejabberd', import.meta.url));
+export const tapSources = 'src/*.erl';
 const troublePath = fileURLToPath(new URL('../fixtures/ejabberd/mod_tap_trouble.erl', import.meta.url));
-const tapSource = 'src/mod_event_pusher_tap.erl';
 
 /** ejabberd with our module, for the suite that every tap has to pass and for what only this one promises. */
 export interface EjabberdTap extends TapServer {
@@ -23,25 +23,32 @@ export interface EjabberdTap extends TapServer {
 export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
   /** Changes the module's options while it runs. */
   reconfigure(options: TapOptions): Promise<void>;
+  /** Resolves when it has noticed that this user's connection is gone, and keeps its place. */
+  missesUser(jid: string): Promise<void>;
 }
 
 export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & {
   readonly component?: string;
+  readonly disk?: boolean;
   readonly queueItems?: number;
 };
 
-export interface TappedEjabberdOptions extends TapSettings, Omit<TapOptions, 'component'>, Pick<EjabberdOptions, 'modules'> {}
+export interface TappedEjabberdOptions
+  extends TapSettings,
+    Omit<TapOptions, 'component'>,
+    Pick<EjabberdOptions, 'modules' | 'node' | 'users'> {}
 
 /** Compiles the module once, as its README says; what was compiled is removed when the test file is done. */
 export async function ejabberdTap(): Promise<EjabberdTap> {
   const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
   const compiled = await mkdtemp(join(tmpdir(), 'ejabberd-tap-'));
   afterAll(() => rm(compiled, { recursive: true, force: true }));
-  if (isHere) for (const source of [join(tapFolder, tapSource), troublePath]) await compile(source, compiled);
+  if (isHere) await compile(`${join(tapFolder, tapSources)} ${troublePath}`, compiled);
 
   async function startWith(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
-    const { otherComponent, modules = {}, ...rest } = options;
-    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...modules });
+    const { otherComponent, keepsPlaceSeconds, modules = {}, ...rest } = options;
+    const streams = keepsPlaceSeconds === undefined ? {} : { mod_stream_mgmt: { resume_timeout: keepsPlaceSeconds } };
+    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...streams, ...modules });
     const ejabberd = await startEjabberd({
       ...rest,
       otherComponents: otherComponent === undefined ? [] : [otherComponent],
@@ -49,7 +56,15 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
       modules: withTap(options),
       codePaths: [compiled],
     });
-    return { ...ejabberd, reconfigure: (tap) => ejabberd.reconfigure(withTap(tap)) };
+    return {
+      ...ejabberd,
+      reconfigure: (tap) => ejabberd.reconfigure(withTap(tap)),
+      missesUser: async (jid) => {
+        await eventually(() => ejabberd.logs().includes(`Closing c2s connection for ${jid}`));
+        const [user = '', host = ''] = jid.split(/[@/]/);
+        await ejabberd.api('get_presence', { user, server: host }); // asks the session, which has then finished
+      },
+    };
   }
 
   return {
@@ -62,37 +77,36 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
 }
 
 /** Options that make trouble for the process which keeps the queue; the fixture says what trouble. */
-export function inTrouble(kind: 'crashing' | 'stalled' | 'unreachable'): Pick<TappedEjabberdOptions, 'modules'> {
+export function inTrouble(
+  kind: 'crashing' | 'diskless' | 'killing' | 'silenced' | 'stalled' | 'unreachable',
+): Pick<TappedEjabberdOptions, 'modules'> {
   return { modules: { mod_tap_trouble: { kind } } };
 }
 
 /** Undefined values do not survive JSON, so an option that is not given is not written. */
-function moduleOptions({ component = 'pusher.localhost', queueBytes, queueItems, window }: TapOptions): Readonly<Record<string, unknown>> {
-  return { component, queue_bytes: queueBytes, queue_items: queueItems, window };
+function moduleOptions({
+  component = 'pusher.localhost',
+  disk,
+  queueBytes,
+  queueItems,
+  window,
+}: TapOptions): Readonly<Record<string, unknown>> {
+  return { component, disk, queue_bytes: queueBytes, queue_items: queueItems, window };
 }
 
-/** Runs the lines that the README gives for our module; they leave what they compile in the working directory. */
-async function compile(source: string, into: string): Promise<void> {
+/** Runs the lines that the README gives for our modules; they leave what they compile in the working directory. */
+export async function compile(sources: string, into: string): Promise<void> {
   const readme = await readFile(join(tapFolder, 'README.md'), 'utf8');
   const lines = /```sh\n([^`]*\nerlc [^`]*)```/.exec(readme)?.[1];
   if (lines === undefined) throw new Error('the README of the module for ejabberd no longer says how to compile it');
-  await promisify(execFile)('sh', ['-ec', lines.replace(tapSource, source)], { cwd: into });
+  await promisify(execFile)('sh', ['-ec', lines.replace(tapSources, sources)], { cwd: into });
 }
 
 function asAnyServer(ejabberd: TappedEjabberd): TappedServer {
-  function logged(text: string): Promise<void> {
-    return eventually(() => ejabberd.logs().includes(text));
-  }
-
   return {
     ...ejabberd,
     loadAnew: async () => void (await ejabberd.api('restart_module', { host: 'localhost', module: 'mod_event_pusher_tap' })),
     announce: async (to, body) => void (await ejabberd.api('send_message', { type: 'normal', from: 'localhost', to, subject: '', body })),
-    missesComponent: () => logged('The event pusher of localhost has gone'),
-    missesUser: async (jid) => {
-      await logged(`Closing c2s connection for ${jid}`);
-      const [user = '', host = ''] = jid.split(/[@/]/);
-      await ejabberd.api('get_presence', { user, server: host }); // asks the session, which has then finished
-    },
+    missesComponent: () => eventually(() => ejabberd.logs().includes('The event pusher of localhost has gone')),
   };
 }

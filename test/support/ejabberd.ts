@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { ComponentLogin } from './component-socket.ts';
 import { createServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
@@ -8,8 +10,8 @@ import { connectUser, type UserLogin, type XmppUser } from './xmpp-user.ts';
 
 /**
  * An ejabberd of its own: ports of 127.0.0.1 that were free, everything it writes in a fresh temporary directory. It is
- * no Erlang node (no name, no epmd, no cookie), so that a system's ejabberd never meets it; its HTTP API takes the
- * place of `ejabberdctl`.
+ * no Erlang node (no name, no epmd, no cookie) unless it is one of a cluster, so that a system's ejabberd never meets
+ * it; its HTTP API takes the place of `ejabberdctl`.
  */
 export interface Ejabberd extends AsyncDisposable {
   readonly c2sPort: number;
@@ -18,10 +20,14 @@ export interface Ejabberd extends AsyncDisposable {
   readonly httpPort: number;
   /** The first virtual host. */
   readonly host: string;
+  /** Where its database is. */
+  readonly dataPath: string;
   /** How the component of `options.component` logs in. */
   readonly component: ComponentLogin;
   /** Logs a user in on the port that its transport needs. */
   connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
+  /** Of the process that runs. */
+  pid(): number;
   /** What it has logged so far. */
   logs(): string;
   /** Ends it as an administrator does; its ports and data stay for `start`. */
@@ -57,17 +63,40 @@ export interface EjabberdOptions {
   readonly codePaths?: readonly string[];
   /** Where `ejabberdctl module_install` looks for modules (`sources/`) and installs them; default a folder that is not there. */
   readonly contributed?: string;
+  /** Makes it a node of a cluster. */
+  readonly node?: ClusterNode;
+}
+
+/** Nodes of one cluster share a port on a loopback address of their own each, so that they need no epmd to find one another. */
+export interface ClusterNode {
+  readonly address: string;
+  readonly port: number;
+  readonly cookie: string;
+  /** The address of the node whose cluster it joins when it starts. */
+  readonly joins?: string;
 }
 
 const controlScript = '/usr/sbin/ejabberdctl';
 
+/** Another process may take a port between the search for it and its use: then others are tried. */
 export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejabberd> {
+  for (let attempts = 3; ; attempts -= 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (attempts === 1 || !String(error).includes('address already in use')) throw error;
+    }
+  }
+}
+
+async function startOnce(options: EjabberdOptions): Promise<Ejabberd> {
   const { users = { alice: 'pw', bob: 'pw', carol: 'pw' }, hosts = ['localhost'], codePaths = [] } = options;
   const [host = 'localhost'] = hosts;
   const component = options.component ?? { domain: `pusher.${host}`, secret: 's3cret' };
   const ports = { c2s: await freePort(), component: await freePort(), http: await freePort() };
   const directory = await mkdtemp(join(tmpdir(), 'ejabberd-'));
   const configPath = join(directory, 'ejabberd.yml');
+  const dataPath = join(directory, 'data');
 
   function writeConfiguration(modules = options.modules): Promise<void> {
     const settled = { ...options, ...(modules === undefined ? {} : { modules }), hosts, component };
@@ -75,18 +104,16 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
   }
 
   await writeConfiguration();
+  const erlang = [
+    '-noinput',
+    ...(options.node === undefined ? [] : nodeArguments(options.node)),
+    ...['-mnesia', 'dir', JSON.stringify(dataPath), 'core_dir', JSON.stringify(directory)],
+  ];
+  if (options.node?.joins !== undefined) await joinCluster(erlang, options.node.joins);
 
   const server = createServerProcess({
     command: 'erl',
-    args: [
-      '-noinput',
-      ...codePaths.flatMap((path) => ['-pa', path]),
-      '-mnesia',
-      'dir',
-      JSON.stringify(join(directory, 'data')),
-      '-s',
-      'ejabberd',
-    ],
+    args: [...erlang, ...codePaths.flatMap((path) => ['-pa', path]), '-s', 'ejabberd'],
     env: {
       ...process.env,
       EJABBERD_CONFIG_PATH: configPath,
@@ -105,7 +132,17 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
     return response.json();
   }
 
-  await server.start();
+  async function remove(): Promise<void> {
+    await server.kill(); // there is nothing to keep
+    await rm(directory, { recursive: true, force: true });
+  }
+
+  try {
+    await server.start();
+  } catch (error) {
+    await remove();
+    throw error;
+  }
   for (const virtualHost of hosts)
     for (const [user, password] of Object.entries(users)) await api('register', { user, host: virtualHost, password });
 
@@ -114,6 +151,7 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
     componentPort: ports.component,
     httpPort: ports.http,
     host,
+    dataPath,
     component: { port: ports.component, ...component },
     connect: (login) => connectUser({ host, ...login, port: (login.transport ?? 'tcp') === 'tcp' ? ports.c2s : ports.http }),
     ...server,
@@ -122,11 +160,24 @@ export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejab
       await writeConfiguration(modules);
       await api('reload_config');
     },
-    [Symbol.asyncDispose]: async () => {
-      await server.kill(); // there is nothing to keep
-      await rm(directory, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: remove,
   };
+}
+
+function nodeArguments({ address, port, cookie }: ClusterNode): readonly string[] {
+  const distribution = ['-name', nodeName(address), '-setcookie', cookie, '-start_epmd', 'false', '-erl_epmd_port', String(port)];
+  return [...distribution, '-kernel', 'inet_dist_use_interface', `{${address.replaceAll('.', ',')}}`];
+}
+
+/** Gives the new node a schema on its disk that knows the cluster, as `ejabberdctl join_cluster` does. */
+async function joinCluster(erlang: readonly string[], joins: string): Promise<void> {
+  const steps = 'ok = mnesia:start(), {atomic, ok} = mnesia:change_table_copy_type(schema, node(), disc_copies), halt().';
+  const cluster = ['-mnesia', 'extra_db_nodes', `['${nodeName(joins)}']`];
+  await promisify(execFile)('erl', [...erlang, ...cluster, '-eval', steps], { timeout: 30_000 });
+}
+
+export function nodeName(address: string): string {
+  return `ejabberd@${address}`;
 }
 
 type Settled = EjabberdOptions & Required<Pick<EjabberdOptions, 'component' | 'hosts'>>;

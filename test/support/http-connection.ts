@@ -20,7 +20,7 @@ export async function openHttpConnection(port: number): Promise<HttpConnection> 
   const socket = connect(port, '127.0.0.1');
   let pending = '';
   let closed = false;
-  socket.setEncoding('utf8').on('data', (text: string) => {
+  socket.setEncoding('latin1').on('data', (text: string) => {
     pending += text;
   });
   socket.on('error', () => undefined); // the close that follows says enough
@@ -36,7 +36,7 @@ export async function openHttpConnection(port: number): Promise<HttpConnection> 
     const start = pending.indexOf('\r\n\r\n') + 4;
     const end = start + Number(headers.get('content-length') ?? 0);
     if (pending.length < end) return undefined;
-    const body = pending.slice(start, end);
+    const body = Buffer.from(pending.slice(start, end), 'latin1').toString(); // lengths are of bytes
     pending = pending.slice(end);
     return { status: Number(status), headers, body };
   }

@@ -14,6 +14,7 @@ export function makeHandlerConfig(given: Partial<HandlerConfig> = {}): HandlerCo
     callbackModule: 'mod_event_pusher_http_defaults',
     module: { kind: 'builtin', name: 'mod_event_pusher_http_defaults' },
     when: undefined,
+    respectHints: false,
     ordering: 'conversation',
     holdMs: 30_000,
     beforePush: undefined,

@@ -1,4 +1,5 @@
 import type { Jid, PacketId } from '../../pools/contract.ts';
+import { eventOf } from '../../src/packet/event.ts';
 import type { Packet } from '../../src/packet/packet.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
@@ -11,6 +12,7 @@ export function makePacket({ stanza = chat('Hi, Bob!'), id = 'packet-1', ...give
     id: id as PacketId,
     direction: 'in',
     stanza: parsed,
+    event: eventOf(parsed),
     kind: 'message',
     from: makeJid(parsed.attrs['from'] ?? 'alice@localhost/phone'),
     to: makeJid(parsed.attrs['to'] ?? 'alice@localhost'),
@@ -18,6 +20,7 @@ export function makePacket({ stanza = chat('Hi, Bob!'), id = 'packet-1', ...give
     origin: 'chat',
     session: undefined,
     sessions: undefined,
+    sender: undefined,
     stanzaId: undefined,
     time: Date.UTC(2026, 10, 22, 10, 30, 0, 125),
     receivedAt: Date.UTC(2026, 10, 22, 10, 30, 0, 250),

@@ -24,14 +24,19 @@ async function start({ hosts, rooms, ...settings }: TapSettings = {}): Promise<T
       const stanza = `require "util.stanza".message({ from = "localhost", to = "${to}" }, "${body}")`;
       await prosody.shell(`> prosody.core_post_stanza(prosody.hosts.localhost, ${stanza})`);
     },
+    letAnotherIn: async () => {
+      // Loaded anew, it no longer knows that one is connected: the only way to have two that live.
+      await prosody.shell('module:reload("component", "pusher.localhost")');
+    },
     missesComponent: () => eventually(() => prosody.logs().includes('component disconnected: pusher.localhost')),
     missesUser: (jid) =>
       eventually(() => prosody.shell('c2s:show()').then((shown) => !shown.includes(jid) || shown.includes('hibernating'))),
   };
 }
 
-function configuration({ otherComponent, queueBytes, window }: TapSettings): string {
+function configuration({ keepsPlaceSeconds, otherComponent, queueBytes, window }: TapSettings): string {
   return [
+    ...(keepsPlaceSeconds === undefined ? [] : [`smacks_hibernation_time = ${keepsPlaceSeconds}`]),
     ...(queueBytes === undefined ? [] : [`event_pusher_tap_queue_bytes = ${queueBytes}`]),
     ...(window === undefined ? [] : [`event_pusher_tap_window = ${window}`]),
     ...(otherComponent === undefined ? [] : [`Component "${otherComponent}"`, '  component_secret = "s3cret"']),

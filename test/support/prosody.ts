@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { ComponentLogin } from './component-socket.ts';
+import type { Identity } from './self-signed.ts';
 import { createServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
 import { connectUser, type UserLogin, type XmppUser } from './xmpp-user.ts';
@@ -12,15 +13,21 @@ import { connectUser, type UserLogin, type XmppUser } from './xmpp-user.ts';
 /** A Prosody of its own: ports of 127.0.0.1 that were free, everything it writes in a fresh temporary directory. */
 export interface Prosody extends AsyncDisposable {
   readonly c2sPort: number;
+  /** Direct TLS, where `options.tls` is given. */
+  readonly c2sTlsPort: number;
   readonly componentPort: number;
   /** BOSH at `/http-bind`, WebSocket at `/xmpp-websocket`. */
   readonly httpPort: number;
+  /** Everything that it writes is in here. */
+  readonly directory: string;
   /** The first virtual host. */
   readonly host: string;
   /** How the component of `options.component` logs in. */
   readonly component: ComponentLogin;
   /** Logs a user in on the port that its transport needs. */
   connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
+  /** Of the process that runs. */
+  pid(): number;
   /** What it has logged so far. */
   logs(): string;
   /** Ends it as an administrator does; its ports and data stay for `start`. */
@@ -42,10 +49,14 @@ export interface ProsodyOptions {
   readonly component?: { readonly domain: string; readonly secret: string };
   /** A domain of rooms (MUC) without history. */
   readonly rooms?: string;
+  /** Modules of that domain. */
+  readonly roomModules?: readonly string[];
   /** Modules besides those that a chat needs. */
   readonly modules?: readonly string[];
   /** Whether the virtual hosts load mod_event_pusher_tap, default true. */
   readonly tap?: boolean;
+  /** Clients must encrypt, on `c2sPort` by STARTTLS; default: they cannot. */
+  readonly tls?: Identity;
   /** More Lua for the global section. */
   readonly config?: string;
 }
@@ -56,19 +67,26 @@ export async function startProsody(options: ProsodyOptions = {}): Promise<Prosod
   const { users = { alice: 'pw', bob: 'pw', carol: 'pw' }, hosts = ['localhost'] } = options;
   const [host = 'localhost'] = hosts;
   const component = options.component ?? { domain: `pusher.${host}`, secret: 's3cret' };
-  const ports = { c2s: await freePort(), component: await freePort(), http: await freePort() };
+  const ports = { c2s: await freePort(), c2sTls: await freePort(), component: await freePort(), http: await freePort() };
   const directory = await mkdtemp(join(tmpdir(), 'prosody-'));
   const configPath = join(directory, 'prosody.cfg.lua');
   await writeFile(configPath, configuration({ ...options, hosts, component }, { directory, ports }));
   await mkdir(join(directory, 'certs')); // it complains when there is none
+  for (const part of ['cert', 'key'] as const) await writeFile(join(directory, 'certs', part), options.tls?.[part] ?? '');
   await writeAccounts(directory, hosts, users);
 
-  const server = createServerProcess({ command: 'prosody', args: ['--config', configPath, '-F'], ports: Object.values(ports) });
+  const server = createServerProcess({
+    command: 'prosody',
+    args: ['--config', configPath, '-F'],
+    ports: Object.values(ports).filter((port) => port !== ports.c2sTls || options.tls !== undefined),
+  });
   await server.start();
   return {
     c2sPort: ports.c2s,
+    c2sTlsPort: ports.c2sTls,
     componentPort: ports.component,
     httpPort: ports.http,
+    directory,
     host,
     component: { port: ports.component, ...component },
     connect: (login) => connectUser({ host, ...login, port: (login.transport ?? 'tcp') === 'tcp' ? ports.c2s : ports.http }),
@@ -86,12 +104,15 @@ export async function startProsody(options: ProsodyOptions = {}): Promise<Prosod
 
 interface Place {
   readonly directory: string;
-  readonly ports: { readonly c2s: number; readonly component: number; readonly http: number };
+  readonly ports: { readonly c2s: number; readonly c2sTls: number; readonly component: number; readonly http: number };
 }
 
 type Settled = ProsodyOptions & Required<Pick<ProsodyOptions, 'component' | 'hosts'>>;
 
-function configuration({ hosts, component, rooms, modules = [], tap = true, config = '' }: Settled, { directory, ports }: Place): string {
+function configuration(
+  { hosts, component, rooms, roomModules = [], modules = [], tap = true, tls, config = '' }: Settled,
+  { directory, ports }: Place,
+): string {
   const enabled = [
     'admin_shell',
     'blocklist',
@@ -104,6 +125,7 @@ function configuration({ hosts, component, rooms, modules = [], tap = true, conf
     'saslauth',
     'smacks',
     'websocket',
+    ...(tls === undefined ? [] : ['tls']),
     ...modules,
   ];
   const lua = JSON.stringify;
@@ -115,7 +137,7 @@ plugin_paths = { ${lua(pluginPath)} }
 log = { { levels = { min = "info" }, to = "console", timestamps = false } }
 interfaces = { "127.0.0.1" }
 c2s_ports = { ${ports.c2s} }
-c2s_direct_tls_ports = {}
+c2s_direct_tls_ports = { ${tls === undefined ? '' : ports.c2sTls} }
 component_interfaces = { "127.0.0.1" }
 component_ports = { ${ports.component} }
 http_interfaces = { "127.0.0.1" }
@@ -124,18 +146,19 @@ https_ports = {}
 http_default_host = ${lua(hosts[0])}
 authentication = "internal_plain"
 allow_unencrypted_plain_auth = true
-c2s_require_encryption = false
+c2s_require_encryption = ${tls !== undefined}
+ssl = { certificate = ${lua(join(directory, 'certs/cert'))}, key = ${lua(join(directory, 'certs/key'))} }
 consider_bosh_secure = true
 consider_websocket_secure = true
 modules_enabled = { ${enabled.map((name) => lua(name)).join(', ')} }
-modules_disabled = { "s2s", "tls" }
+modules_disabled = { "s2s"${tls === undefined ? ', "tls"' : ''} }
 event_pusher_tap_component = ${lua(component.domain)}
 ${config}
 ${hosts.map((host) => `VirtualHost ${lua(host)}\n  modules_enabled = { ${tap ? '"event_pusher_tap"' : ''} }`).join('\n')}
 Component ${lua(component.domain)}
   component_secret = ${lua(component.secret)}
   modules_disabled = { "s2s" }
-${rooms === undefined ? '' : `Component ${lua(rooms)} "muc"\n  muc_room_locking = false`}
+${rooms === undefined ? '' : `Component ${lua(rooms)} "muc"\n  muc_room_locking = false\n  modules_enabled = { ${roomModules.map((name) => lua(name)).join(', ')} }`}
 `;
 }
 

@@ -5,6 +5,8 @@ import { eventually } from './eventually.ts';
 
 /** A server that runs as a child of the test, and can be ended and started again. */
 export interface ServerProcess {
+  /** Of its present life; 0 where it has none. */
+  pid(): number;
   /** What it has written to its output so far, over all its lives. */
   logs(): string;
   /** Resolves when all its ports accept connections; rejects with its log when it ends instead. */
@@ -54,6 +56,7 @@ export function createServerProcess(options: {
   }
 
   return {
+    pid: () => running?.pid ?? 0,
     logs: () => log,
     start,
     stop: () => end('SIGTERM'),

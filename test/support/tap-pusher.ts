@@ -1,18 +1,23 @@
 import type { Stanza } from '../../pools/contract.ts';
-import { element, toXml } from '../../src/packet/xml/element.ts';
+import { element, findChild, toXml } from '../../src/packet/xml/element.ts';
 import { readTapItem, type TapItem, tapNs } from '../../src/sources/component/tap-item.ts';
 import { type ComponentLogin, type ComponentSocket, connectComponent } from './component-socket.ts';
 import type { XmppUser } from './xmpp-user.ts';
 
 /** The other end of a tap, which does only what the test says: it acknowledges nothing by itself. */
 export interface TapPusher extends Pick<ComponentSocket, 'cut' | 'inbox' | 'pause' | 'resume' | 'send'>, AsyncDisposable {
-  /** Asks for the feed and gives the attributes of `<resumed/>`. `want` left out: the attribute is not sent. */
-  ask(from?: Progress, want?: string): Promise<Readonly<Record<string, string>>>;
+  /** Asks for the feed and gives the attributes of `<resumed/>`. An attribute whose value is left out is not sent. */
+  ask(from?: Progress, want?: string, instance?: string): Promise<Readonly<Record<string, string>>>;
   ack(progress: Progress): void;
   /** The next item, whatever it is. */
-  item(): Promise<TapItem>;
+  item(): Promise<TappedItem>;
   /** The items up to the first one with this body, which is left out. */
-  itemsUntil(body: string): Promise<TapItem[]>;
+  itemsUntil(body: string): Promise<TappedItem[]>;
+}
+
+export interface TappedItem extends TapItem {
+  /** The attributes of its `<tap/>`. */
+  readonly marks: Readonly<Record<string, string>>;
 }
 
 export interface Progress {
@@ -32,18 +37,18 @@ export async function connectTapPusher(login: ComponentLogin, host = 'localhost'
     return id;
   }
 
-  async function item(): Promise<TapItem> {
+  async function item(): Promise<TappedItem> {
     const message = await inbox.next(({ name }) => name === 'message');
     const read = readTapItem(message);
     if (read === undefined || message.attrs['from'] !== host || message.attrs['to'] !== login.domain)
       throw new Error(`not a tap item of ${host}: ${message.xml}`);
-    return read;
+    return { ...read, marks: findChild(message, 'tap', tapNs)?.attrs ?? {} };
   }
 
   return {
     ...socket,
-    ask: async ({ epoch, h } = { epoch: '', h: 0 }, want) => {
-      const id = tell('resume', { epoch, h, want });
+    ask: async ({ epoch, h } = { epoch: '', h: 0 }, want, instance) => {
+      const id = tell('resume', { epoch, h, want, pusher: instance });
       const answer = await inbox.next(({ name, attrs }) => name === 'iq' && attrs['id'] === id);
       const [resumed] = answer.children;
       if (typeof resumed !== 'object' || resumed.name !== 'resumed') throw new Error(`${host} refuses: ${answer.xml}`);
@@ -52,7 +57,7 @@ export async function connectTapPusher(login: ComponentLogin, host = 'localhost'
     ack: (progress) => void tell('ack', { ...progress }),
     item,
     itemsUntil: async (body) => {
-      const items: TapItem[] = [];
+      const items: TappedItem[] = [];
       for (;;) {
         const next = await item();
         if (next.stanza?.text('body') === body) return items;

@@ -36,6 +36,8 @@ export interface UserLogin {
   readonly transport?: 'bosh' | 'tcp' | 'websocket';
   /** Whether to send initial presence, default true. */
   readonly available?: boolean;
+  /** The lost stream to go on with (XEP-0198 §5), instead of a new resource. Nothing that it got was acknowledged. */
+  readonly resumes?: { readonly jid: string; readonly id: string };
 }
 
 /** One way to reach a server: XML in, stanzas out, and a stream that can be opened again after the login. */
@@ -50,7 +52,7 @@ export interface Transport {
 }
 
 export async function connectUser(login: UserLogin): Promise<XmppUser> {
-  const { host = 'localhost', user, available = true } = login;
+  const { host = 'localhost', user, available = login.resumes === undefined } = login;
   const transport = await reach(login, host);
   const jid = await logIn(transport, login);
   const first = transport.inbox.all.length;
@@ -123,8 +125,8 @@ async function reachOverTcp(user: string, port: number, host: string): Promise<T
   };
 }
 
-/** RFC 6120 §6 and §7: PLAIN, then resource binding. Gives the full JID. */
-async function logIn({ inbox, open, send }: Transport, { user, password = 'pw', resource }: UserLogin): Promise<string> {
+/** RFC 6120 §6 and §7: PLAIN, then resource binding or the lost stream. Gives the full JID. */
+async function logIn({ inbox, open, send }: Transport, { user, password = 'pw', resource, resumes }: UserLogin): Promise<string> {
   const features = ({ name }: Stanza) => name.endsWith('features');
   await open();
   await inbox.next(features);
@@ -135,6 +137,11 @@ async function logIn({ inbox, open, send }: Transport, { user, password = 'pw', 
 
   await open();
   await inbox.next(features);
+  if (resumes !== undefined) {
+    send(`<resume xmlns='urn:xmpp:sm:3' previd='${escapeAttribute(resumes.id)}' h='0'/>`);
+    await inbox.next(({ name }) => name === 'resumed');
+    return resumes.jid;
+  }
   const wanted = resource === undefined ? '' : `<resource>${escapeText(resource)}</resource>`;
   send(`<iq xmlns='jabber:client' type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>${wanted}</bind></iq>`);
   const bound = await inbox.next(({ attrs }) => attrs['id'] === 'bind');

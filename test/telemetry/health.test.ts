@@ -64,6 +64,29 @@ test('the last trouble stands while it is tried again', () => {
   move('localhost', 'refused', 'no tap');
   move('localhost', 'resuming');
   expect(troubles()[0]).toBe('attachment chat, host localhost: refused: no tap');
+  move('localhost', 'standby', 'localhost feeds another pusher');
+  move('localhost', 'resuming');
+  expect(troubles()[0]).toBe('attachment chat, host localhost: standby: localhost feeds another pusher');
+});
+
+test('of an attachment with several nodes each is named, and a host is attached when it is at all of them', () => {
+  const events = createEventBus();
+  const [a, b] = [{ name: 'xmpp://a:5347' }, { name: 'xmpp://b:5347' }];
+  const health = createHealth({ events, attachments: [{ name: 'chat', hosts: ['localhost'], nodes: [a, b] }] });
+  const attach = (node: string) => {
+    for (const host of ['', 'localhost'])
+      events.emit('attachment.state', { attachment: 'chat', host, node, state: 'attached', reason: '' });
+  };
+  const troubles = () => health.checks().filter(({ ready }) => !ready);
+
+  attach(a.name);
+  expect(troubles()).toEqual([{ name: 'attachment chat, host localhost, node xmpp://b:5347', ready: false, reason: 'connecting' }]);
+  expect(health.attached()).toEqual([{ attachment: 'chat', host: 'localhost', attached: false }]);
+  attach(b.name);
+  expect(troubles()).toEqual([]);
+  expect(health.attached()).toEqual([{ attachment: 'chat', host: 'localhost', attached: true }]);
+  events.emit('attachment.state', { attachment: 'chat', host: '', node: a.name, state: 'offline', reason: 'gone' });
+  expect(troubles()).toEqual([{ name: 'attachment chat, host localhost, node xmpp://a:5347', ready: false, reason: 'offline: gone' }]);
 });
 
 test('a spool that takes nothing in is named with its reason, until it does again', () => {
@@ -79,4 +102,15 @@ test('a service that drains is not ready', () => {
   expect(health.checks()).toContainEqual({ name: 'draining', ready: true, reason: '' });
   health.drain();
   expect(health.checks()).toContainEqual({ name: 'draining', ready: false, reason: 'the service is stopping' });
+});
+
+test('a gate is named only where its listener is not open', () => {
+  const events = createEventBus();
+  const health = createHealth({ events, attachments: [], gate: true });
+  const names = () => health.checks().map(({ name, ready }) => `${name} ${ready}`);
+  expect(names()).toEqual(['gate false', 'spool true', 'draining true']);
+  events.emit('gate.listening', { listening: true });
+  expect(names()).toEqual(['spool true', 'draining true']);
+  events.emit('gate.listening', { listening: false });
+  expect(names()).toEqual(['gate false', 'spool true', 'draining true']);
 });

@@ -143,18 +143,36 @@ test('a refused secret is one clear error, however often it is tried', () => {
 
 test('an attachment’s way is told as it changes: each end, each return', () => {
   const { events, lines } = keepLines();
-  const move = (host: string, state: 'attached' | 'offline' | 'resuming') =>
+  const move = (host: string, state: 'attached' | 'offline' | 'resuming' | 'standby') =>
     events.emit('attachment.state', { attachment: 'chat', host, state, reason: '' });
   move('', 'attached');
   move('localhost', 'resuming');
+  move('localhost', 'standby');
+  move('localhost', 'resuming');
+  move('localhost', 'standby');
   move('localhost', 'attached');
   move('', 'offline');
   move('', 'attached');
   expect(lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
     'info attachment chat is attached',
+    'info host localhost of attachment chat is standing by',
     'info host localhost of attachment chat is attached',
     'warn attachment chat is offline',
     'info attachment chat is attached',
+  ]);
+});
+
+test('the news of one node of several is not that of another', () => {
+  const { events, lines } = keepLines();
+  for (const node of ['xmpp://a:5347', 'xmpp://b:5347']) {
+    events.emit('attachment.state', { attachment: 'chat', host: '', node, state: 'attached', reason: '' });
+    events.emit('attachment.state', { attachment: 'chat', host: 'localhost', node, state: 'attached', reason: '' });
+  }
+  expect(lines.map(({ msg }) => msg)).toEqual([
+    'attachment chat at xmpp://a:5347 is attached',
+    'host localhost of attachment chat at xmpp://a:5347 is attached',
+    'attachment chat at xmpp://b:5347 is attached',
+    'host localhost of attachment chat at xmpp://b:5347 is attached',
   ]);
 });
 
@@ -219,4 +237,19 @@ test('lines of a worker thread are written before it ends, even when it ends har
       .split('\n')
       .map((line) => JSON.parse(line).msg),
   ).toEqual(['one', 'two']);
+});
+
+test('a question that is none is an error once, until there is a proper one', () => {
+  const { events, lines } = keepLines();
+  const answer = (answer: 'allowed' | 'rejected') => events.emit('gate.answered', { answer, reason: 'no token', durationMs: 1 });
+  for (const kind of ['rejected', 'rejected', 'allowed', 'rejected'] as const) answer(kind);
+  expect(lines).toMatchObject(Array.from({ length: 2 }, () => ({ level: 'error', event: 'gate.answered', answer: 'rejected' })));
+  expect(lines[0]?.['msg']).toBe('the gate cannot answer a question: no token');
+});
+
+test('a gate that failed is an error, without what was thrown', () => {
+  const { events, lines } = keepLines();
+  events.emit('gate.failed', { handler: 'chat', packetId, error: new Error('gate: Hi', { cause: new TypeError('Hi, Bob!') }) });
+  expect(lines).toMatchObject([{ level: 'error', event: 'gate.failed', handler: 'chat', packetId, error: 'TypeError' }]);
+  expect(JSON.stringify(lines)).not.toContain('Hi');
 });

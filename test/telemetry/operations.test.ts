@@ -63,15 +63,28 @@ test('callbacks are timed by handler and name', async () => {
   expect(await sample(metrics, 'event_pusher_callback_failures_total{handler="chat",callback="prepareBody"}')).toBe(0);
 });
 
+test('answers of the gate are counted and timed, and each shows 0 before the first', async () => {
+  const { events, metrics } = observe();
+  events.emit('gate.answered', { answer: 'refused', reason: '', durationMs: 2 });
+  events.emit('gate.answered', { answer: 'rejected', reason: 'no token', durationMs: 4 });
+  events.emit('gate.failed', { handler: 'chat', packetId, error: new Error('oh') });
+  expect(await sample(metrics, 'event_pusher_gate_total{answer="refused"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_gate_total{answer="rejected"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_gate_total{answer="allowed"}')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_gate_duration_seconds_sum')).toBe(0.002);
+  expect(await sample(metrics, 'event_pusher_callback_failures_total{handler="chat",callback="gate"}')).toBe(1);
+});
+
 test('what came down a feed is counted, packets and the rest', async () => {
   const { events, metrics } = observe();
-  events.emit('packet.seen', { attachment: 'chat', host: 'localhost', direction: 'in' });
-  events.emit('packet.seen', { attachment: 'chat', host: 'evil.example', direction: 'out' });
+  events.emit('packet.seen', { attachment: 'chat', host: 'localhost', direction: 'in', event: 'chat' });
+  events.emit('packet.seen', { attachment: 'chat', host: 'evil.example', direction: 'out', event: 'status' });
   events.emit('packet.skipped', { attachment: 'chat', reason: 'forged' });
   expect(await sample(metrics, 'event_pusher_events_received_total{attachment="chat"}')).toBe(3);
   expect(await sample(metrics, 'event_pusher_packets_total{host="localhost",direction="in"}')).toBe(1);
   expect(await sample(metrics, 'event_pusher_packets_total{host="localhost",direction="out"}')).toBe(0);
   expect(await sample(metrics, 'event_pusher_packets_total{host="other",direction="out"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_packet_events_total{event="status"}')).toBe(1);
   expect(await sample(metrics, 'event_pusher_skipped_total{attachment="chat",reason="forged"}')).toBe(1);
 });
 

@@ -18,6 +18,8 @@ export interface TapServerOptions {
   /** Items sent and not yet acknowledged, at most. */
   readonly window?: number;
   readonly port?: number;
+  /** What the tap calls its server's node, default `scripted`. */
+  readonly node?: string;
   /** False: pings are left unanswered, as by a dead peer. */
   readonly answersPings?: boolean;
 }
@@ -27,6 +29,8 @@ export interface TapMarks {
   readonly dir: string;
   readonly session?: string;
   readonly sessions?: number;
+  readonly sender?: string;
+  readonly status?: string;
   readonly stamp?: string;
 }
 
@@ -46,13 +50,15 @@ export interface TapServer {
   dropOldest(count: number): void;
   /** Answers resumes with an error, as a host without the module does. */
   tapEnabled: boolean;
+  /** Answers resumes as a tap does that feeds another pusher. */
+  occupied: boolean;
   /** Ends the connections; the queue stays. */
   disconnect(): void;
   close(): Promise<void>;
 }
 
 export async function startTapServer(options: TapServerOptions): Promise<TapServer> {
-  const { host, domain, secret, window = 2000, answersPings = true } = options;
+  const { host, domain, secret, node = 'scripted', window = 2000, answersPings = true } = options;
   const received: Stanza[] = [];
   const sockets = new Set<Socket>();
   let epoch = 'e1';
@@ -63,6 +69,7 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
   const queue = new Map<number, string>();
   let attached: Socket | undefined;
   let tapEnabled = true;
+  let occupied = false;
 
   function accept(socket: Socket): void {
     sockets.add(socket);
@@ -110,17 +117,18 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
   }
 
   function resumed(socket: Socket, iq: Stanza, resume: Stanza): void {
-    if (!tapEnabled) {
-      const error = element('error', { type: 'cancel' }, [
-        element('service-unavailable', { xmlns: 'urn:ietf:params:xml:ns:xmpp-stanzas' }),
-      ]);
-      return reply(socket, iq, [error], 'error');
-    }
+    if (!tapEnabled) return refuse(socket, iq, { type: 'cancel', condition: 'service-unavailable' });
+    if (occupied) return refuse(socket, iq, { type: 'wait', condition: 'conflict' });
     forget(Number(resume.attrs['h']), resume.attrs['epoch']);
     attached = socket;
     const [from = lastSeq + 1] = queue.keys();
     sent = from - 1;
-    reply(socket, iq, [element('resumed', { xmlns: tapNs, epoch, node: 'scripted', 'from-seq': from, pending: queue.size, dropped: 0 })]);
+    reply(socket, iq, [element('resumed', { xmlns: tapNs, epoch, node, 'from-seq': from, pending: queue.size, dropped: 0 })]);
+  }
+
+  function refuse(socket: Socket, iq: Stanza, { type, condition }: { readonly type: string; readonly condition: string }): void {
+    const error = element('error', { type }, [element(condition, { xmlns: 'urn:ietf:params:xml:ns:xmpp-stanzas' })]);
+    reply(socket, iq, [error], 'error');
   }
 
   function reply(socket: Socket, iq: Stanza, children: readonly Stanza[], type = 'result'): void {
@@ -161,6 +169,12 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
     set tapEnabled(enabled) {
       tapEnabled = enabled;
     },
+    get occupied() {
+      return occupied;
+    },
+    set occupied(elsewhere) {
+      occupied = elsewhere;
+    },
     push: (stanzaXml, marks) => {
       lastSeq += 1;
       queue.set(lastSeq, wrap(stanzaXml, marks, { host, domain, epoch, seq: lastSeq }));
@@ -192,11 +206,11 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
 /** A tap item around a stanza. */
 export function wrap(
   stanzaXml: string,
-  { dir, session, sessions, stamp }: TapMarks,
+  marks: TapMarks,
   { host, domain, epoch, seq }: { readonly host: string; readonly domain: string; readonly epoch: string; readonly seq: number },
 ): string {
-  const attribute = (name: string, value: number | string | undefined) =>
-    value === undefined ? '' : ` ${name}='${escapeAttribute(String(value))}'`;
-  const tap = `<tap xmlns='${tapNs}' seq='${seq}' epoch='${epoch}' dir='${dir}'${attribute('session', session)}${attribute('sessions', sessions)}${attribute('stamp', stamp)}/>`;
+  const attribute = ([name, value]: readonly [string, number | string]) => ` ${name}='${escapeAttribute(String(value))}'`;
+  const told = Object.entries(marks).map(attribute).join('');
+  const tap = `<tap xmlns='${tapNs}' seq='${seq}' epoch='${epoch}'${told}/>`;
   return `<message from='${host}' to='${domain}' id='tap-${seq}'>${tap}<forwarded xmlns='urn:xmpp:forward:0'>${stanzaXml}</forwarded></message>`;
 }

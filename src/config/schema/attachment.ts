@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { rateLimit } from './rate-limit.ts';
-import { domain, domains, listen, oneOf, secret, section, size, wait, whole } from './values.ts';
+import { domain, domains, listen, listOf, oneOf, secret, section, size, wait, whole } from './values.ts';
 
 const service = 'xmpp://host[:port] of the server’s component listener';
 
@@ -8,7 +8,8 @@ const service = 'xmpp://host[:port] of the server’s component listener';
 const componentService = z.string({ error: service }).transform((value, context) => {
   const [, bracketed, plain, port = '5347'] = /^xmpp:\/\/(?:\[([\da-f:.]+)\]|([^\s/:@[\]]+))(?::(\d{1,5}))?\/?$/i.exec(value) ?? [];
   const host = bracketed ?? plain;
-  if (host !== undefined && Number(port) >= 1 && Number(port) <= 65_535) return { host, port: Number(port) };
+  const name = `xmpp://${bracketed === undefined ? host : `[${host}]`}:${port}`;
+  if (host !== undefined && Number(port) >= 1 && Number(port) <= 65_535) return { name, host, port: Number(port) };
   context.addIssue({ code: 'custom', message: service });
   return z.NEVER;
 });
@@ -16,12 +17,12 @@ const componentService = z.string({ error: service }).transform((value, context)
 const hosts = domains.min(1, { error: 'a list of domain names, with at least one' }).optional();
 
 /** What says which of the schemas below an attachment follows. */
-export const attachmentSchema = z.looseObject({ type: oneOf(['component', 'http']) }, { error: 'a table' });
+export const attachmentSchema = z.looseObject({ type: oneOf(['client', 'component', 'http']) }, { error: 'a table' });
 
 /** `[attach.NAME]` with `type = "component"`. */
 export const componentSchema = section({
   type: oneOf(['component']),
-  service: componentService,
+  service: listOf(componentService, service),
   domain,
   secret,
   feed: oneOf(['tap', 'service_log', 'direct']).default('tap'),

@@ -7,6 +7,9 @@ const kinds = [
   ...['room-left', 'room-removed', 'room-destroyed'],
 ] as const;
 
+/** What may happen, as `acc.event` says it; `offline` is a message whose receiver has no client connected. */
+const events = ['chat', 'groupchat', 'normal', 'headline', 'presence', 'iq', 'status', 'unack', 'offline'] as const;
+
 /** Types of messages, of presences (`available`: without a type) and of iqs. RFC 6121 §4.7.1 and §5.2.2, RFC 6120 §8.2.3. */
 const types = [
   ...['chat', 'groupchat', 'normal', 'headline', 'error'],
@@ -22,6 +25,7 @@ const when = section({
   stanza: listOf(oneOf(['message', 'presence', 'iq']), 'message, presence, iq, or a list of them').optional(),
   type: listOf(oneOf(types), 'a type of stanza, or a list of them').optional(),
   kind: listOf(oneOf(kinds), 'a kind of message, or a list of them').optional(),
+  event: listOf(oneOf(events), 'an event, or a list of them').optional(),
   body: flag.optional(),
   from: globs.optional(),
   to: globs.optional(),
@@ -54,6 +58,7 @@ export const handlerSchema = section({
     .optional(),
   enabled: flag.default(true),
   when: when.optional(),
+  respect_hints: flag.default(false),
   ordering: oneOf(['conversation', 'sender', 'none']).default('conversation'),
   hold: hold.default(30_000),
   ttl: duration.optional(),

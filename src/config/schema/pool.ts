@@ -41,7 +41,7 @@ const circuitBreaker = z.preprocess(
 );
 
 /** MongooseIM's TLS client options. */
-const tls = section({
+export const tls = section({
   verify_mode: oneOf(['peer', 'selfsigned_peer', 'none']).default('peer'),
   cacertfile: text.optional(),
   certfile: text.optional(),

@@ -51,6 +51,14 @@ export const adminSchema = section({
   token: secret.optional(),
 });
 
+/** `[gate]` */
+export const gateSchema = section({
+  listen: listen.default({ host: '127.0.0.1', port: 9465 }),
+  token: secret.optional(),
+  timeout: wait.default(1000),
+  max_body_bytes: size.pipe(whole(1)).default(1024 * 1024),
+});
+
 /** `[metrics]` */
 export const metricsSchema = section({
   mongooseim: flag.default(false),
@@ -72,6 +80,7 @@ export const rootSchema = section({
   callbacks: anything,
   spool: anything,
   admin: anything,
+  gate: anything,
   metrics: anything,
   service: anything,
 });

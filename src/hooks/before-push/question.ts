@@ -5,6 +5,7 @@
 import type { Jid } from '../../../pools/contract.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import type { Packet } from '../../packet/packet.ts';
+import { isSaidInRoom } from '../../packet/room.ts';
 import { roomNews } from '../../packet/room-change.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import { mentionsIn } from './mentions.ts';
@@ -69,7 +70,7 @@ interface Parties {
   readonly receivers: readonly string[];
 }
 
-function partiesOf({ stanza, direction, kind, from, to, host }: Packet, readJid: JidReader): Parties {
+function partiesOf({ stanza, direction, kind, from, to, sender, host }: Packet, readJid: JidReader): Parties {
   switch (kind) {
     case 'room-destroyed':
       return { sendID: from.bare, resource: '', room: from, receivers: [userIdOf(to, host)] };
@@ -78,11 +79,11 @@ function partiesOf({ stanza, direction, kind, from, to, host }: Packet, readJid:
     case 'room-removed':
       return { sendID: actorOf({ stanza, from, host }, readJid), resource: '', room: from, receivers: [userIdOf(to, host)] };
     default:
-      if (stanza.attrs['type'] !== 'groupchat')
+      if (!isSaidInRoom(stanza))
         return { sendID: userIdOf(from, host), resource: from.resource, room: undefined, receivers: [userIdOf(to, host)] };
       return direction === 'in'
         ? { sendID: userIdOf(from, host), resource: from.resource, room: to, receivers: [] }
-        : { sendID: from.full, resource: '', room: from, receivers: [userIdOf(to, host)] };
+        : { sendID: sender === undefined ? from.full : userIdOf(sender, host), resource: '', room: from, receivers: [userIdOf(to, host)] };
   }
 }
 

@@ -2,12 +2,13 @@
  * `mod_event_pusher_http_cloudevents`: the same object as the JSON module's, as the data of a CloudEvent 1.0 in
  * structured JSON (HTTP Protocol Binding §3.2).
  *
- * - `type` is `im.xmpp.`, the stanza's name, and the direction: `im.xmpp.message.in`.
+ * - `type` is `im.xmpp.`, the stanza's name (of a report the report's), and the direction: `im.xmpp.message.in`.
  * - `source` is the local virtual host: `xmpp://localhost`.
  * - `subject` is the local user's bare JID: the sender's of what came in, the receiver's of what goes out.
  * - `partitionkey` (Partitioning extension) is the conversation: what shares it should be handled in order.
  */
 import type { HeaderPair, RequestPrepared } from '../../../pools/callbacks.ts';
+import { isReport } from '../../packet/event.ts';
 import { conversationOf } from '../lane.ts';
 import { tell } from './json.ts';
 
@@ -26,7 +27,7 @@ export function prepareBody(prepared: RequestPrepared): string {
     specversion: '1.0',
     id: acc.id,
     source: `xmpp://${encodeURIComponent(acc.host)}`,
-    type: `im.xmpp.${packet.name}.${dir}`,
+    type: `im.xmpp.${isReport(acc.event) ? acc.event : packet.name}.${dir}`,
     time: acc.time,
     subject: dir === 'in' ? from.bare : to.bare,
     partitionkey: conversationOf({ direction: dir, stanza: packet, from, to }),

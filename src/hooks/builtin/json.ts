@@ -37,6 +37,7 @@ export interface PacketTold {
   readonly direction: string;
   readonly host: string;
   readonly origin: string;
+  readonly event: string;
   readonly kind: string;
   /** `message`, `presence` or `iq`. */
   readonly stanza: string;
@@ -46,6 +47,9 @@ export interface PacketTold {
   readonly to: Jid;
   readonly session: string | null;
   readonly sessions: number | null;
+  /** Of what is said in a room: its bare JID, and that of the occupant who said it, where that is known. */
+  readonly room: string | null;
+  readonly sender: string | null;
   /** The archive's id (XEP-0359), and the one the sender gave it. */
   readonly stanzaId: string | null;
   readonly messageId: string | null;
@@ -74,6 +78,7 @@ export function tell({ acc, dir, packet, from, to, offlinePushInfo }: RequestPre
     direction: dir,
     host: acc.host,
     origin: acc.origin,
+    event: acc.event,
     kind: acc.kind,
     stanza: packet.name,
     type: typeOf(packet),
@@ -81,6 +86,8 @@ export function tell({ acc, dir, packet, from, to, offlinePushInfo }: RequestPre
     to,
     session: acc.session ?? null,
     sessions: acc.sessions ?? null,
+    room: acc.room ?? null,
+    sender: acc.sender ?? null,
     stanzaId: acc.stanzaId ?? null,
     messageId: packet.attrs['id'] ?? null,
     subject: textOf(packet, 'subject'),

@@ -7,14 +7,18 @@ export function replaces(message: Stanza): string | null {
   return findChild(message, 'replace', 'urn:xmpp:message-correct:0')?.attrs['id'] ?? null;
 }
 
-/** The id of the message that this one takes back (XEP-0424); before its version 0.4 the id stood on an enclosing element. */
+/**
+ * The id of the message that this one takes back (XEP-0424), or a moderator does (XEP-0425); before version 0.4 and 0.3 of
+ * them the id stood on an enclosing element.
+ */
 export function retracts(message: Stanza): string | null {
   const retract = findChild(message, 'retract', 'urn:xmpp:message-retract:1');
   if (retract !== undefined) return retract.attrs['id'] ?? null;
 
   const fastened = findChild(message, 'apply-to', 'urn:xmpp:fasten:0');
-  if (fastened === undefined || findChild(fastened, 'retract', 'urn:xmpp:message-retract:0') === undefined) return null;
-  return fastened.attrs['id'] ?? null;
+  if (fastened === undefined) return null;
+  const inside = findChild(fastened, 'moderated', 'urn:xmpp:message-moderate:0') ?? fastened;
+  return findChild(inside, 'retract', 'urn:xmpp:message-retract:0') === undefined ? null : (fastened.attrs['id'] ?? null);
 }
 
 /** All reactions of the sender to one message: an empty list takes earlier ones back. */

@@ -1,149 +1,42 @@
-/**
- * A component on a chat server (XEP-0114), attached for as long as it lives:
- *
- *   offline → connecting → attached → offline (waiting) → connecting → …
- *
- * The wait doubles with each failure, capped and jittered; after a refusal (wrong secret, unknown component) it starts
- * at half a minute.
- */
-import type { PacketId, Stanza } from '../../../pools/contract.ts';
 import type { ComponentAttachment } from '../../config/config.ts';
-import { type Backoff, backoffMs } from '../../kit/backoff.ts';
-import type { Clock } from '../../kit/clock.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
-import type { Random } from '../../kit/random.ts';
-import type { Timers } from '../../kit/timers.ts';
-import { packetFrom, type SeenStanza } from '../../packet/from-xml.ts';
-import type { JidReader } from '../../packet/jid.ts';
-import type { Packet } from '../../packet/packet.ts';
-import type { Accept, Mark } from '../../packet/receipt.ts';
-import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
+import type { Accept } from '../../packet/receipt.ts';
 import { createFlow } from '../flow.ts';
 import type { Source } from '../source.ts';
-import { answerStranger } from './answer-stranger.ts';
-import { createDirectFeed } from './direct-feed.ts';
-import type { Feed } from './feed.ts';
-import type { FeedOptions } from './feed-options.ts';
-import { createServiceLogFeed } from './service-log-feed.ts';
-import { type ComponentStream, openStream, type StreamEnd } from './stream.ts';
-import { createTapFeed } from './tap-feed.ts';
+import { type Connection, type ConnectionOptions, createConnection } from './connection.ts';
+import { createNodeNames } from './node-names.ts';
 
-export interface ComponentOptions {
+export interface ComponentOptions extends Omit<ConnectionOptions, 'flow' | 'names' | 'node'> {
   readonly attachment: ComponentAttachment;
   readonly accept: Accept;
-  /** Where each of its hosts had got to. */
-  readonly marks: readonly Mark[];
-  /** The stanza kinds that the handlers can want, as the tap's `want` says them, until {@link Source.renewWant}. */
-  readonly want: string;
-  readonly newPacketId: () => PacketId;
-  readonly readJid: JidReader;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly random: Random;
-  readonly events: EventSink;
 }
 
-/** An attachment that has lasted this long was a success: the next wait starts small again. */
-const provenAfterMs = 30_000;
-const refusedBackoff: Backoff = { firstMs: 30_000, capMs: 300_000, jitter: 0.2 };
-
+/** A component (XEP-0114) of one chat server: a connection to each of its nodes, which share what may be uncommitted. */
 export function createComponentSource(options: ComponentOptions): Source {
-  const { attachment, clock, timers, random, events } = options;
-  const { name } = attachment;
-  const failedBackoff: Backoff = { firstMs: 1000, capMs: attachment.reconnectCapMs, jitter: 0.2 };
-  const flow = createFlow(options.accept, {
+  const { attachment, accept } = options;
+  const flow = createFlow(accept, {
     maxBytes: attachment.maxUncommittedBytes,
-    onStop: () => stream?.pause(),
-    onGo: () => stream?.resume(),
+    onStop: () => each((connection) => connection.pause()),
+    onGo: () => each((connection) => connection.resume()),
   });
-  const feed = createFeed(options, { attachment, flow, events, timers, toPacket, skip, strange });
-  let stream: ComponentStream | undefined;
-  let stopping = false;
-  let failures = 0;
-  let attachedAt: number | undefined;
-  let callOffWait: () => void = () => undefined;
+  const names = createNodeNames();
+  const connections = attachment.nodes.map((node) => createConnection({ ...options, node, names, flow }));
 
-  function connect(): void {
-    tell('connecting', '');
-    stream = openStream(
-      { ...attachment, pingTo: attachment.hosts[0] ?? attachment.domain, clock, timers },
-      {
-        onUp: up,
-        onStanza: (stanza, bytes) => feed.received(stanza, bytes),
-        onUnreadable: () => skip('malformed'),
-        onRead: (bytes) => events.emit('stream.read', { attachment: name, bytes }),
-        onEnd: ended,
-      },
-    );
-  }
-
-  function up(): void {
-    attachedAt = clock.monotonic();
-    tell('attached', '');
-    feed.attached({ send: (xml) => stream?.send(xml) });
-    if (flow.stopped) stream?.pause(); // what stopped the last stream is not over
-  }
-
-  function ended(end: StreamEnd): void {
-    stream = undefined;
-    if (attachedAt !== undefined) feed.detached();
-    const lasted = attachedAt === undefined ? 0 : clock.monotonic() - attachedAt;
-    attachedAt = undefined;
-    failures = lasted >= provenAfterMs ? 1 : failures + 1;
-    tell(end.kind === 'refused' ? 'refused' : 'offline', end.reason);
-    if (stopping) return;
-    const wait = backoffMs(end.kind === 'refused' ? refusedBackoff : failedBackoff, failures, random);
-    callOffWait = timers.after(wait, connect);
-  }
-
-  function tell(state: AttachmentState, reason: string): void {
-    events.emit('attachment.state', { attachment: name, host: '', state, reason });
-  }
-
-  function toPacket(seen: SeenStanza): Packet {
-    const reception = { id: options.newPacketId(), origin: name, receivedAt: clock.now() };
-    const { packet, prepared } = packetFrom(seen, reception, options.readJid);
-    if (!prepared) events.emit('jid.unprepared', { attachment: name });
-    return packet;
-  }
-
-  function skip(reason: string): void {
-    events.emit('packet.skipped', { attachment: name, reason });
-  }
-
-  function strange(stanza: Stanza): void {
-    const answer = answerStranger(stanza, attachment.domain);
-    if (answer !== undefined) stream?.send(answer);
+  function each(act: (connection: Connection) => void): void {
+    connections.forEach(act);
   }
 
   const lifecycle = createLifecycle({
-    start: async () => connect(),
-    stop: async () => {
-      stopping = true;
-      callOffWait();
-      stream?.close();
-    },
+    start: async () => each((connection) => connection.open()),
+    stop: async () => each((connection) => connection.close()),
   });
 
   return {
-    name,
+    name: attachment.name,
     get uncommittedBytes() {
       return flow.uncommittedBytes;
     },
-    renewWant: (want) => feed.renewWant(want),
+    renewWant: (want) => each((connection) => connection.renewWant(want)),
     ...lifecycle,
   };
-}
-
-function createFeed({ attachment, marks, want }: ComponentOptions, shared: FeedOptions): Feed {
-  switch (attachment.feed) {
-    case 'direct':
-      return createDirectFeed(shared);
-    case 'service_log':
-      return createServiceLogFeed(shared);
-    case 'tap':
-      return createTapFeed({ ...shared, marks, want });
-    default:
-      return attachment.feed satisfies never;
-  }
 }

@@ -7,19 +7,19 @@ import { domainOf, reasonToSkip } from './skip.ts';
  * the attachment's first host. At most once.
  */
 export function createDirectFeed(options: FeedOptions): Feed {
-  const { attachment, events } = options;
+  const { attachment } = options;
   const [firstHost = ''] = attachment.hosts;
   let serial = 0;
 
   return {
     attached: () => {
-      for (const host of attachment.hosts)
-        events.emit('attachment.state', { attachment: attachment.name, host, state: 'attached', reason: '' });
+      for (const host of attachment.hosts) options.tell(host, 'attached');
     },
     detached: () => undefined,
     renewWant: () => undefined,
     received: (stanza, bytes) => {
       if (stanza.name === 'iq') return options.strange(stanza);
+      if (stanza.name !== 'message' && stanza.name !== 'presence') return options.skip('malformed');
       const reason = reasonToSkip(stanza, { domain: attachment.domain, receives: true });
       if (reason !== undefined) return options.skip(reason);
 

@@ -3,7 +3,7 @@ import type { ComponentAttachment } from '../../config/config.ts';
 import type { Timers } from '../../kit/timers.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
 import type { Packet } from '../../packet/packet.ts';
-import type { EventSink } from '../../telemetry/events.ts';
+import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import type { Flow } from '../flow.ts';
 
 /** Why something that came down a feed became no packet; bounded, since it is a label. */
@@ -15,6 +15,8 @@ export interface FeedOptions {
   readonly flow: Flow;
   readonly events: EventSink;
   readonly timers: Timers;
+  /** Says how a host fares on this connection. */
+  readonly tell: (host: string, state: AttachmentState, reason?: string) => void;
   readonly toPacket: (seen: SeenStanza) => Packet;
   /** Counts what was skipped. */
   readonly skip: (reason: SkipReason) => void;

@@ -18,7 +18,7 @@ import { forwarded } from './tap-item.ts';
 const rememberedStanzas = 4096;
 
 export function createServiceLogFeed(options: FeedOptions): Feed {
-  const { attachment, events } = options;
+  const { attachment } = options;
   const hosts = new Set(attachment.hosts);
   const sightings = createSightings(rememberedStanzas);
   let serial = 0;
@@ -37,7 +37,7 @@ export function createServiceLogFeed(options: FeedOptions): Feed {
 
   return {
     attached: () => {
-      for (const host of hosts) events.emit('attachment.state', { attachment: attachment.name, host, state: 'attached', reason: '' });
+      for (const host of hosts) options.tell(host, 'attached');
     },
     detached: () => undefined,
     renewWant: () => undefined,

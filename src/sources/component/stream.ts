@@ -14,9 +14,8 @@ import { ServiceError, toError } from '../../kit/errors.ts';
 import type { Secret } from '../../kit/secret.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { element, escapeText, findChild, toXml } from '../../packet/xml/element.ts';
-import { createFramer } from '../../packet/xml/frame.ts';
-import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
 import { watchSilence } from './silence.ts';
+import { createStanzaReader } from './stanza-reader.ts';
 
 export interface StreamOptions {
   readonly service: { readonly host: string; readonly port: number };
@@ -33,10 +32,11 @@ export interface StreamOptions {
   readonly timers: Timers;
 }
 
-/** Why a stream ended. `refused`: trying again soon would meet the same answer. */
+/** Why a stream ended. `occupied`: another connection is that component. `refused`: trying again soon would meet the same answer. */
 export type StreamEnd =
   | { readonly kind: 'closed'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'occupied'; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
 export interface StreamListener {
@@ -53,8 +53,8 @@ export interface ComponentStream {
   /** Stops and restarts the reading. */
   pause(): void;
   resume(): void;
-  /** Ends the stream from our side; `onEnd` is told. */
-  close(): void;
+  /** Ends the stream from our side; `onEnd` is told why. */
+  close(why?: StreamEnd): void;
 }
 
 const streamsNs = 'http://etherx.jabber.org/streams';
@@ -65,14 +65,14 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
   const { domain, timers } = options;
   let state: 'dialing' | 'ended' | 'opening' | 'proving' | 'up' = 'dialing';
   let pings = 0;
-  let parse: ParseStanza = createStanzaParser();
 
   const socket = connect(options.service);
   socket.setNoDelay(true);
-  const framer = createFramer({
+  const reader = createStanzaReader({
     maxStanzaBytes: options.maxStanzaBytes,
     onOpen: opened,
-    onStanza: framed,
+    onStanza: received,
+    onUnreadable: () => listener.onUnreadable(),
     onClose: () => end({ kind: 'closed', reason: 'the server closed the stream' }),
   });
   const silence = watchSilence(options, {
@@ -90,10 +90,11 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     );
   });
   socket.on('data', (chunk) => {
+    if (state === 'ended') return;
     listener.onRead(chunk.length);
     silence.heard();
     try {
-      framer.push(chunk);
+      reader.push(chunk);
     } catch (thrown) {
       fail(toError(thrown));
     }
@@ -101,9 +102,7 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
   socket.on('error', (error) => end({ kind: 'failed', reason: error.message }));
   socket.on('close', () => end({ kind: 'closed', reason: 'the connection was closed' }));
 
-  function opened(header: string): void {
-    const { stream, namespaces } = parseStreamHeader(header);
-    parse = createStanzaParser({ namespaces });
+  function opened(stream: Stanza): void {
     state = 'proving';
     const proof = createHash('sha1')
       .update(`${stream.attrs['id'] ?? ''}${options.secret.reveal()}`)
@@ -111,23 +110,11 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     socket.write(`<handshake>${proof}</handshake>`);
   }
 
-  function framed(bytes: Buffer): void {
+  function received(stanza: Stanza, bytes: number): void {
     if (state === 'ended') return; // what stood behind the end in the same read
-    const stanza = read(bytes);
-    if (stanza === undefined) listener.onUnreadable();
-    else if (stanza.ns === streamsNs) end(endOf(stanza, domain));
+    if (stanza.ns === streamsNs) end(endOf(stanza, { domain, wasUp: state === 'up' }));
     else if (state === 'proving') proved(stanza);
-    else if (!answersPing(stanza)) listener.onStanza(stanza, bytes.length);
-  }
-
-  /** Undefined: it nests too much. The server would send it again on the next stream, and so for ever. */
-  function read(bytes: Buffer): Stanza | undefined {
-    try {
-      return parse(bytes);
-    } catch (thrown) {
-      if (thrown instanceof ServiceError && thrown.code === 'STANZA_TOO_DEEP') return undefined;
-      throw thrown;
-    }
+    else if (!answersPing(stanza)) listener.onStanza(stanza, bytes);
   }
 
   function proved(stanza: Stanza): void {
@@ -181,12 +168,12 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
       if (state === 'up') silence.start();
       socket.resume();
     },
-    close: () => end({ kind: 'closed', reason: 'closed by us' }),
+    close: (why = { kind: 'closed', reason: 'closed by us' }) => end(why),
   };
 }
 
 /** A stream error as an end. RFC 6120 §4.9. */
-function endOf(error: Stanza, domain: string): StreamEnd {
+function endOf(error: Stanza, { domain, wasUp }: { readonly domain: string; readonly wasUp: boolean }): StreamEnd {
   const condition =
     error.children.find((child): child is Stanza => typeof child !== 'string' && child.ns === conditionsNs && child.name !== 'text')
       ?.name ?? 'undefined-condition';
@@ -198,6 +185,11 @@ function endOf(error: Stanza, domain: string): StreamEnd {
         kind: 'refused',
         reason: `the server refuses the secret of ${domain}: ${said}. Make [attach] secret and the server's component secret the same`,
       };
+    case 'conflict':
+      // Whoever was up was thrown out for another, and would throw that one out in its turn.
+      return wasUp
+        ? { kind: 'refused', reason: `another connection of ${domain} took the place of this one: ${said}. Let the server keep the first` }
+        : { kind: 'occupied', reason: `another connection holds ${domain}: ${said}` };
     case 'host-unknown':
       return { kind: 'refused', reason: `the server knows no component ${domain}: ${said}. Add it to the server's configuration` };
     default:

@@ -3,8 +3,10 @@
  * conversation of its own on the component's stream:
  *
  *   detached → asking (resume is out) → flowing
- *                 ↓ an error: no tap     ↓ an error to an acknowledgement: the tap has forgotten us
- *              refused → asking again  ←─┘
+ *                 ↓ an error               ↓ an error to an acknowledgement: the tap has forgotten us, or been taken over
+ *              refused → asking again  ←───┘
+ *
+ * Refused is who has no tap, and who feeds another pusher: this one stands by then.
  *
  * A conversation that flows goes on while it is asked anew for other stanzas (renewing): what was on its way comes again,
  * and is known.
@@ -18,10 +20,10 @@ import { element, toXml } from '../../packet/xml/element.ts';
 import type { Feed, Outlet } from './feed.ts';
 import type { FeedOptions, SkipReason } from './feed-options.ts';
 import { reasonToSkip } from './skip.ts';
-import { readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
+import { readDirection, readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
 import { createTapLedger, type TapLedger } from './tap-ledger.ts';
 
-/** A host that has no tap is asked again after this. */
+/** A host that has no tap, or feeds another pusher, is asked again after this. */
 const askAgainMs = 30_000;
 
 /** An idle host is told again how far we are, so that a tap which forgot us (its module was loaded anew) can say so … */
@@ -44,7 +46,18 @@ interface HostConversation {
   callOffAck: () => void;
 }
 
-export function createTapFeed(options: FeedOptions & { readonly marks: readonly Mark[]; readonly want: string }): Feed {
+export interface TapFeedOptions extends FeedOptions {
+  readonly marks: readonly Mark[];
+  readonly want: string;
+  /** Names this process: what it resumes is its own, though its last connection may still stand. */
+  readonly instance: string;
+  /** Takes the name of a host's node for this connection. Gives the other connection that has it already. */
+  readonly claimNode: (host: string, node: string) => string | undefined;
+  /** Ends the stream: it leads where it should not. */
+  readonly refuse: (reason: string) => void;
+}
+
+export function createTapFeed(options: TapFeedOptions): Feed {
   const { attachment, events, timers } = options;
   const conversations = new Map<string, HostConversation>();
   const own = { domain: attachment.domain, receives: false };
@@ -67,14 +80,14 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
 
   function ask(conversation: HostConversation): void {
     conversation.state = 'asking';
-    events.emit('attachment.state', { attachment: attachment.name, host: conversation.host, state: 'resuming', reason: '' });
+    options.tell(conversation.host, 'resuming');
     resume(conversation);
   }
 
   function resume(conversation: HostConversation): void {
     const { host, ledger } = conversation;
     const { epoch, h } = ledger.resumeFrom();
-    tell(host, resumeId(conversation), element('resume', { xmlns: tapNs, epoch, h: String(h), want }));
+    tell(host, resumeId(conversation), element('resume', { xmlns: tapNs, epoch, h: String(h), want, pusher: options.instance }));
   }
 
   /** Who has not answered yet was asked for what was wanted before, and is asked once more. */
@@ -98,18 +111,26 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
     const answer = iq.attrs['type'] === 'result' ? readResumed(iq) : undefined;
     if (answer === undefined) return refused(conversation, iq);
 
+    const namesake = options.claimNode(host, answer.node);
+    if (namesake !== undefined) {
+      return options.refuse(
+        `${host} calls this node "${answer.node}", and ${namesake} too: give each node a name of its own in its tap's options, and list each once`,
+      );
+    }
+
     conversation.state = 'flowing';
     const lost = ledger.resumed(answer);
     conversation.stream = `${attachment.name}/${host}/${answer.node}`;
     if (lost !== 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: lost });
-    events.emit('attachment.state', { attachment: attachment.name, host, state: 'attached', reason: '' });
+    options.tell(host, 'attached');
     remindLater(conversation);
   }
 
   function refused(conversation: HostConversation, iq: Stanza): void {
     const { host } = conversation;
-    const reason = `${host} has no tap (${errorCondition(iq)}): enable the module mod_event_pusher_tap there`;
-    events.emit('attachment.state', { attachment: attachment.name, host, state: 'refused', reason });
+    const condition = errorCondition(iq);
+    if (condition === 'conflict') options.tell(host, 'standby', `${host} feeds another pusher`);
+    else options.tell(host, 'refused', `${host} has no tap (${condition}): enable the module mod_event_pusher_tap there`);
     askLater(conversation, askAgainMs);
   }
 
@@ -151,11 +172,13 @@ export function createTapFeed(options: FeedOptions & { readonly marks: readonly 
     tapped: TapItem,
     { host, key, bytes }: { readonly host: string; readonly key: string; readonly bytes: number },
   ): Packet | undefined {
-    const { stanza, direction, session, sessions, time } = tapped;
-    if (direction !== 'in' && direction !== 'out') return skipped('unknown-direction');
+    const { stanza, direction, session, sessions, sender, time } = tapped;
+    const seen = readDirection(direction);
+    if (seen === undefined) return skipped('unknown-direction');
     if (stanza === undefined) return skipped('malformed');
     const reason = reasonToSkip(stanza, own);
-    return reason === undefined ? options.toPacket({ stanza, direction, host, session, sessions, time, bytes, key }) : skipped(reason);
+    if (reason !== undefined) return skipped(reason);
+    return options.toPacket({ ...seen, stanza, host, session, sessions, sender, time, bytes, key });
   }
 
   function skipped(reason: SkipReason): undefined {

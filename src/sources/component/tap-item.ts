@@ -1,5 +1,6 @@
-import type { Stanza } from '../../../pools/contract.ts';
+import type { Direction, Stanza } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
+import type { Report } from '../../packet/event.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import type { Resumed } from './tap-ledger.ts';
 
@@ -10,13 +11,33 @@ const forwardNs = 'urn:xmpp:forward:0';
 export interface TapItem {
   readonly seq: number;
   readonly epoch: string;
-  /** `in`, `out`, or a word that a later tap may use. */
+  /** One of those that {@link readDirection} knows, or a word that a later tap may use. */
   readonly direction: string;
   readonly session: string | undefined;
   readonly sessions: number | undefined;
+  /** Who said it in a room. */
+  readonly sender: string | undefined;
   readonly time: EpochMs | undefined;
-  /** Undefined when nothing, or more than one stanza, was forwarded. */
+  /** Undefined when nothing was forwarded, more than one stanza, or one that this cannot be told of. */
   readonly stanza: Stanza | undefined;
+}
+
+/** How a stanza was seen: passing by in a direction, or told with a report. */
+export interface Seen {
+  readonly direction: Direction;
+  readonly report: Report | undefined;
+}
+
+const directions: ReadonlyMap<string, Seen> = new Map<string, Seen>([
+  ['in', { direction: 'in', report: undefined }],
+  ['out', { direction: 'out', report: undefined }],
+  ['status', { direction: 'in', report: 'status' }],
+  ['unack', { direction: 'out', report: 'unack' }],
+]);
+
+/** What a tap means by a direction; undefined for a word that is not known. */
+export function readDirection(word: string): Seen | undefined {
+  return directions.get(word);
 }
 
 /** Reads `<message><tap …/><forwarded>…</forwarded></message>`; undefined when it is no tap item. */
@@ -24,15 +45,17 @@ export function readTapItem(message: Stanza): TapItem | undefined {
   const tap = findChild(message, 'tap', tapNs);
   const seq = Number(tap?.attrs['seq']);
   if (tap === undefined || !Number.isSafeInteger(seq) || seq < 1) return undefined;
-  const { epoch, dir, session, sessions, stamp } = tap.attrs;
+  const { epoch, dir = '', session, sessions, sender, stamp } = tap.attrs;
+  const stanza = forwarded(message);
   return {
     seq,
     epoch: epoch ?? '',
-    direction: dir ?? '',
+    direction: dir,
     session,
     sessions: count(sessions),
+    sender,
     time: instant(stamp),
-    stanza: forwarded(message),
+    stanza: stanza !== undefined && fits(stanza, readDirection(dir)?.report) ? stanza : undefined,
   };
 }
 
@@ -54,6 +77,20 @@ export function forwarded(message: Stanza): Stanza | undefined {
 
 function isStanza(candidate: Stanza | undefined): boolean {
   return candidate?.ns === 'jabber:client' && ['iq', 'message', 'presence'].includes(candidate.name);
+}
+
+/** A user comes with a presence that is available and goes with one that is not; what a client left unacknowledged is a message. */
+function fits({ name, attrs: { type } }: Stanza, report: Report | undefined): boolean {
+  switch (report) {
+    case 'status':
+      return name === 'presence' && (type === undefined || type === 'unavailable');
+    case 'unack':
+      return name === 'message';
+    case undefined:
+      return true;
+    default:
+      return report satisfies never;
+  }
 }
 
 function count(text: string | undefined): number | undefined {

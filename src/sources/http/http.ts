@@ -3,16 +3,14 @@
  * a local user has sent. MongooseIM delivers that message only when it has an answer, so each request has one soon: 200
  * once it is committed, 503 if it is not by then. It reads no answer and repeats nothing it has one to: at most once.
  */
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { finished } from 'node:stream/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PacketId } from '../../../pools/contract.ts';
 import type { HttpAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { createDeferred } from '../../kit/deferred.ts';
-import { ServiceError } from '../../kit/errors.ts';
+import { createHttpListener } from '../../kit/http-listener.ts';
+import { readBody, sendText, skipBody } from '../../kit/http-message.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
-import { listenProblem } from '../../kit/listen-problem.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { within } from '../../kit/within.ts';
 import { packetFrom } from '../../packet/from-xml.ts';
@@ -22,7 +20,7 @@ import type { Accept } from '../../packet/receipt.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import { createFlow } from '../flow.ts';
 import type { Source } from '../source.ts';
-import { type Refusal, type SkipReason, sendAnswer, strangers } from './answer.ts';
+import { type Refusal, type SkipReason, strangers } from './answer.ts';
 import { createDoor } from './door.ts';
 import { type PostedForm, readForm } from './posted-form.ts';
 import { postedStanza } from './posted-stanza.ts';
@@ -58,23 +56,31 @@ export function createHttpSource(options: HttpOptions): Source {
   const hosts = new Set(attachment.hosts);
   const flow = createFlow(options.accept, { maxBytes: attachment.maxUncommittedBytes, onStop: () => undefined, onGo: () => undefined });
   const door = createDoor(attachment, clock);
-  const server = createServer(limits, (request, response) => void serve(request, response));
-  server.maxConnections = maxConnections;
-  let stopping = false;
+  const failure = 'ATTACH_LISTEN_FAILED';
+  const listener = createHttpListener({
+    listen,
+    setting: `[attach.${name}] listen`,
+    failure,
+    limits,
+    maxConnections,
+    endWithinMs,
+    serve,
+    timers,
+  });
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const refusal = door(request);
     const isStranger = refusal !== undefined && strangers.has(refusal.reason);
-    if (isStranger) await skipped(request);
+    if (isStranger) await skipBody(request);
     const answer = refusal ?? (await take(request));
     if (answer === undefined) return;
     if ('reason' in answer) skip(answer.reason);
-    sendAnswer(response, answer, { last: isStranger || stopping });
+    sendText(response, answer, { last: isStranger || listener.closing });
   }
 
   /** Undefined: the client has gone. */
   async function take(request: IncomingMessage): Promise<Refusal | typeof late | typeof taken | undefined> {
-    const body = await bodyOf(request);
+    const body = await readBody(request);
     if (body === undefined) return undefined;
     events.emit('stream.read', { attachment: name, bytes: body.length });
     const read = readForm(body);
@@ -82,7 +88,7 @@ export function createHttpSource(options: HttpOptions): Source {
     if (!hosts.has(read.form.server.toLowerCase())) {
       return { status: 403, reason: 'unknown-host', text: `${read.form.server} is no host of this attachment` };
     }
-    if (stopping || flow.stopped) return overloaded;
+    if (listener.closing || flow.stopped) return overloaded;
     return (await commit(toPacket(read.form, body.length))) ? taken : late;
   }
 
@@ -115,32 +121,14 @@ export function createHttpSource(options: HttpOptions): Source {
 
   async function start(): Promise<void> {
     tell('connecting', '');
-    try {
-      server.listen(listen);
-      await once(server, 'listening');
-    } catch (cause) {
-      const problem = listenProblem(cause, `[attach.${name}] listen`);
-      throw new ServiceError('ATTACH_LISTEN_FAILED', `cannot listen on ${listen.host}:${listen.port}: ${problem}`, { cause });
-    }
+    await listener.open();
     tell('attached', '');
     for (const host of hosts) events.emit('attachment.state', { attachment: name, host, state: 'attached', reason: '' });
-    events.emit('notice', { text: `attachment ${name} takes posts at ${address()}` });
-  }
-
-  function address(): string {
-    const bound = server.address();
-    const port = typeof bound === 'object' && bound !== null ? bound.port : listen.port;
-    return `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}${path}`;
+    events.emit('notice', { text: `attachment ${name} takes posts at ${listener.origin}${path}` });
   }
 
   async function stop(): Promise<void> {
-    stopping = true;
-    if (!server.listening) return;
-    const closed = once(server, 'close');
-    server.close();
-    const callOff = timers.after(endWithinMs, () => server.closeAllConnections());
-    await closed;
-    callOff();
+    await listener.close();
     tell('offline', 'it was stopped');
   }
 
@@ -152,20 +140,4 @@ export function createHttpSource(options: HttpOptions): Source {
     renewWant: () => undefined, // MongooseIM posts what its own module chooses
     ...createLifecycle({ start, stop }),
   };
-}
-
-/** Reads what nobody wants to its end: closed before that, a connection is reset, and the answer may be lost. */
-async function skipped(request: IncomingMessage): Promise<void> {
-  await finished(request.resume()).catch(() => undefined); // reset, or too slow
-}
-
-/** As long as its `content-length` says, which the parser sees to. Undefined: the client went away before its end. */
-async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of request) chunks.push(chunk);
-  } catch {
-    return undefined; // reset, or too slow: there is nobody to tell
-  }
-  return Buffer.concat(chunks);
 }

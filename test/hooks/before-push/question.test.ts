@@ -3,7 +3,7 @@ import { questionOf } from '../../../src/hooks/before-push/question.ts';
 import { createJidReader } from '../../../src/packet/jid.ts';
 import { kindOf } from '../../../src/packet/kind.ts';
 import type { Packet } from '../../../src/packet/packet.ts';
-import { makePacket } from '../../support/make-packet.ts';
+import { makeJid, makePacket } from '../../support/make-packet.ts';
 
 const readJid = createJidReader();
 
@@ -91,6 +91,12 @@ describe('a message of a room', () => {
       ...{ userIDList: ['bob'], platformID: 0, platform: '' },
     });
   });
+});
+
+test('who hides behind a nickname is told where the feed knows', () => {
+  const stanza = message('<body>Tea?</body>', { type: 'groupchat', from: 'tea@rooms.localhost/Al', to: 'bob@localhost/desk' });
+  const packet = makePacket({ stanza, direction: 'out', sender: makeJid('alice@localhost') });
+  expect(questionOf(packet, readJid)).toMatchObject({ sendID: 'alice', groupID: 'tea@rooms.localhost' });
 });
 
 describe('who is mentioned', () => {

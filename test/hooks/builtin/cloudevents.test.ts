@@ -26,6 +26,11 @@ test('what goes out is about its receiver', () => {
   expect(eventOf(makePacket({ direction: 'out' }))).toMatchObject({ type: 'im.xmpp.message.out', subject: 'bob@localhost' });
 });
 
+test('a report is named as what it is', () => {
+  expect(eventOf(makePacket({ event: 'status' }))).toMatchObject({ type: 'im.xmpp.status.in' });
+  expect(eventOf(makePacket({ event: 'unack', direction: 'out' }))).toMatchObject({ type: 'im.xmpp.unack.out' });
+});
+
 test('the source of an internationalised host is a URI', () => {
   expect(eventOf(makePacket({ host: 'żółć.example' }))).toMatchObject({ source: 'xmpp://%C5%BC%C3%B3%C5%82%C4%87.example' });
 });

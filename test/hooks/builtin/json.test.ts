@@ -5,6 +5,8 @@ import type { Packet } from '../../../src/packet/packet.ts';
 import { makeHandler } from '../../support/make-handler.ts';
 import { makeJid, makePacket } from '../../support/make-packet.ts';
 
+const moderated = "<moderated xmlns='urn:xmpp:message-moderate:1' by='hall@rooms.localhost/moderator'/>";
+
 describe('the JSON module', () => {
   test('tells everything that is known of a packet', () => {
     const stanza =
@@ -16,6 +18,7 @@ describe('the JSON module', () => {
       session: 'alice@localhost/phone',
       sessions: 0,
       stanzaId: 's1',
+      sender: makeJid('alice@localhost'),
     });
 
     expect(told(packet)).toEqual({
@@ -26,6 +29,7 @@ describe('the JSON module', () => {
       direction: 'in',
       host: 'localhost',
       origin: 'chat',
+      event: 'groupchat',
       kind: 'message',
       stanza: 'message',
       type: 'groupchat',
@@ -33,6 +37,8 @@ describe('the JSON module', () => {
       to: makeJid('room@muc.localhost'),
       session: 'alice@localhost/phone',
       sessions: 0,
+      room: 'room@muc.localhost',
+      sender: 'alice@localhost',
       stanzaId: 's1',
       messageId: 'm1',
       subject: 'Lunch',
@@ -54,6 +60,8 @@ describe('the JSON module', () => {
       delayed: null,
       session: null,
       sessions: null,
+      room: null,
+      sender: null,
       stanzaId: null,
       messageId: null,
       subject: null,
@@ -73,6 +81,12 @@ describe('the JSON module', () => {
     [
       'an older retraction',
       "<apply-to xmlns='urn:xmpp:fasten:0' id='m0'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to>",
+      { retracts: 'm0' },
+    ],
+    ['a moderator’s', `<retract xmlns='urn:xmpp:message-retract:1' id='m0'>${moderated}</retract>`, { retracts: 'm0' }],
+    [
+      'a moderator’s, older',
+      `<apply-to xmlns='urn:xmpp:fasten:0' id='m0'><moderated xmlns='urn:xmpp:message-moderate:0'><retract xmlns='urn:xmpp:message-retract:0'/></moderated></apply-to>`,
       { retracts: 'm0' },
     ],
     ['something else fastened', "<apply-to xmlns='urn:xmpp:fasten:0' id='m0'><edit xmlns='e'/></apply-to>", { retracts: null }],

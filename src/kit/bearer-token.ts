@@ -1,4 +1,4 @@
-import type { Secret } from '../kit/secret.ts';
+import type { Secret } from './secret.ts';
 
 /** Whether an Authorization header bears `token` (RFC 6750 §2.1). How long it takes tells nothing of the token. */
 export function bears(header: string | undefined, token: Secret): boolean {

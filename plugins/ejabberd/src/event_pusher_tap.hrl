@@ -1,0 +1,26 @@
+%% What the parts of mod_event_pusher_tap have in common.
+
+-define(NS_TAP, <<"urn:x-event-pusher:tap:1">>).
+
+%% The key of our marks on a packet's metadata and on a session's info.
+-define(MARK, event_pusher_tap).
+
+%% What every process may know of a virtual host's tap.
+-record(door, {
+    keeper :: pid(),
+    component :: binary(),
+    max_bytes :: pos_integer(),
+    %% Counters that hooks and keeper share; the names of the places are below.
+    shared :: atomics:atomics_ref()
+}).
+
+%% A sum of the bits of wanted kinds.
+-define(WANT, 1).
+%% Bytes that were handed in and that the keeper has not yet taken.
+-define(UNTAKEN_BYTES, 2).
+%% Items that were not handed in because of them.
+-define(REFUSED, 3).
+%% Failures of each direction; only the first one is logged.
+-define(FAILED_IN, 4).
+-define(FAILED_OUT, 5).
+-define(SHARED_PLACES, 5).

@@ -1,0 +1,122 @@
+%% event_pusher_tap_disk: a virtual host's queue as a file, for the option `disk`. Belongs to the keeper, which writes
+%% before it sends: a number that the component has seen is on disk.
+%%
+%% The file is a log. It begins with {epoch, Epoch}; each {item, Item} follows, {want, Words} when the component wants
+%% other things, and {numbers, {Seq, Acked, Dropped}} behind each batch of them. Nothing is taken out of it: when it has grown to more than twice what waits, and to more than a few
+%% megabytes, it is written anew. Each entry is <<Size:32, Crc32:32, Term/binary>>; reading ends where one is not whole,
+%% which is where a crash cut the last write short.
+
+-module(event_pusher_tap_disk).
+
+-export([path/1, open/1, put/2, write/2, is_stale/2, rewrite/2, close/1, remove/1]).
+
+-export_type([disk/0]).
+
+%% Below this a file is never written anew.
+-define(SLACK_BYTES, 8 * 1024 * 1024).
+
+-type numbers() :: {Seq :: non_neg_integer(), Acked :: non_neg_integer(), Dropped :: non_neg_integer()}.
+
+-type content() :: {Epoch :: binary(), Want :: [binary()], numbers(), [event_pusher_tap_queue:item()]}.
+
+-record(disk, {
+    path :: binary(),
+    file :: file:io_device() | undefined,
+    bytes = 0 :: non_neg_integer(),
+    %% Entries that are not written yet, the last one first.
+    unwritten = [] :: [iodata()]
+}).
+
+-opaque disk() :: #disk{}.
+
+%% Beside the database of this node, which no other node shares.
+path(Host) ->
+    filename:join([mnesia:system_info(directory), "event_pusher_tap", <<Host/binary, ".queue">>]).
+
+%% Gives what an earlier life left there, or `nothing`. The first rewrite/2 begins the new file.
+-spec open(binary()) ->
+    {ok, disk(), nothing | content()} | {error, term()}.
+open(Path) ->
+    case file:read_file(Path) of
+        {ok, Content} -> {ok, #disk{path = Path}, read(entry(Content))};
+        {error, enoent} -> {ok, #disk{path = Path}, nothing};
+        {error, Reason} -> {error, Reason}
+    end.
+
+read({{epoch, Epoch}, Content}) -> read(entry(Content), {Epoch, [], {0, 0, 0}, []});
+read(_) -> nothing.
+
+read({{item, {Seq, _, _, _} = Item}, Content}, {Epoch, Want, {_, Acked, Dropped}, Items}) ->
+    read(entry(Content), {Epoch, Want, {Seq, Acked, Dropped}, [Item | Items]});
+read({{want, Want}, Content}, {Epoch, _, Numbers, Items}) ->
+    read(entry(Content), {Epoch, Want, Numbers, Items});
+read({{numbers, Numbers}, Content}, {Epoch, Want, _, Items}) ->
+    read(entry(Content), {Epoch, Want, Numbers, Items});
+read(none, {Epoch, Want, Numbers, Items}) ->
+    {Epoch, Want, Numbers, lists:reverse(Items)}.
+
+%% The binaries of a term are copies: nothing keeps the content of the whole file alive.
+entry(<<Size:32, Crc:32, Entry:Size/binary, Rest/binary>>) ->
+    case erlang:crc32(Entry) of
+        Crc -> {binary_to_term(binary:copy(Entry)), Rest};
+        _ -> none
+    end;
+entry(_Content) ->
+    none.
+
+%% Takes {item, Item} or {want, Words}, which is on disk after the next write/2.
+put(Entry, #disk{unwritten = Unwritten} = Disk) ->
+    Disk#disk{unwritten = [encode(Entry) | Unwritten]}.
+
+encode(Entry) ->
+    Term = term_to_binary(Entry),
+    [<<(byte_size(Term)):32, (erlang:crc32(Term)):32>>, Term].
+
+%% Writes what was put, and the numbers as they are now, and waits until it is on the medium.
+write(Numbers, #disk{unwritten = Unwritten} = Disk) ->
+    written(lists:reverse(Unwritten, [encode({numbers, Numbers})]), Disk#disk{unwritten = []}).
+
+written(Entries, #disk{file = File, bytes = Bytes} = Disk) ->
+    case in_turn([fun() -> file:write(File, Entries) end, fun() -> file:datasync(File) end]) of
+        ok -> {ok, Disk#disk{bytes = Bytes + iolist_size(Entries)}};
+        {error, Reason} -> {error, Reason}
+    end.
+
+is_stale(Waiting, #disk{bytes = Bytes}) ->
+    Bytes > 2 * Waiting + ?SLACK_BYTES.
+
+%% A file with this content takes the place of the former one at once, or not at all.
+rewrite({Epoch, Want, Numbers, Items}, #disk{path = Path, file = Former}) ->
+    Begun = <<Path/binary, ".new">>,
+    case in_turn([fun() -> filelib:ensure_dir(Path) end, fun() -> file:open(Begun, [write, raw, binary]) end]) of
+        {ok, File} ->
+            Entries = [{epoch, Epoch}, {want, Want}] ++ [{item, Item} || Item <- Items] ++ [{numbers, Numbers}],
+            case written(lists:map(fun encode/1, Entries), #disk{path = Path, file = File}) of
+                {ok, Disk} -> renamed(file:rename(Begun, Path), Former, Disk);
+                Failed -> Failed
+            end;
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+renamed(ok, Former, Disk) ->
+    Former == undefined orelse file:close(Former),
+    {ok, Disk};
+renamed({error, Reason}, _Former, _Disk) ->
+    {error, Reason}.
+
+in_turn([Last]) ->
+    Last();
+in_turn([Step | Steps]) ->
+    case Step() of
+        ok -> in_turn(Steps);
+        Failed -> Failed
+    end.
+
+close(#disk{file = undefined}) -> ok;
+close(#disk{file = File}) -> file:close(File).
+
+%% What waits is only in memory from now on.
+remove(#disk{path = Path} = Disk) ->
+    close(Disk),
+    file:delete(Path).

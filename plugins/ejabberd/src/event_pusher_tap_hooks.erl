@@ -1,0 +1,332 @@
+%% event_pusher_tap_hooks: which stanzas of a virtual host's users are tapped, and what is said of them. Everything here
+%% runs in the processes of sessions.
+%%
+%%   in      a client of this host sent it, or an administrator in its name. What the sender's privacy lists refuse is
+%%           not sent. A message bears its sender's archive id.
+%%   out     it was routed to a user of this host: once per receiver, with the number of the receiver's available clients
+%%           (0 for an offline user; a client that XEP-0198 only keeps a place for is not counted). A message bears the
+%%           receiver's archive id, and one out of a room of this server its true sender. Blocked, refused, or addressed
+%%           to nobody who exists, is not routed.
+%%   status  a user's first client became available, or the last one ceased to be; event_pusher_tap_online decides.
+%%   unack   a message had been written to a client which went without having acknowledged it (XEP-0198).
+%%
+%% In a cluster a message is tapped `in` on the node of its sender's session and `out` on the one of its receiver's (of
+%% its sender's when the receiver is offline); presence and iq are tapped on the sender's node, both ways.
+
+-module(event_pusher_tap_hooks).
+
+-export([add/1, delete/1, vanished/2]).
+-export([
+    user_send_packet/1,
+    user_receive_packet/1,
+    offline_message/1,
+    sm_receive_packet/1,
+    c2s_self_presence/1,
+    c2s_copy_session/2,
+    c2s_session_pending/1,
+    unacknowledged/2,
+    c2s_terminated/2
+]).
+
+-include("xmpp.hrl").
+-include("event_pusher_tap.hrl").
+
+add(Host) ->
+    [ejabberd_hooks:add(Hook, Host, ?MODULE, Function, Seq) || {Hook, Function, Seq} <- hooks()].
+
+delete(Host) ->
+    [ejabberd_hooks:delete(Hook, Host, ?MODULE, Function, Seq) || {Hook, Function, Seq} <- hooks()].
+
+hooks() ->
+    [
+        {user_send_packet, user_send_packet, 95},
+        {user_receive_packet, user_receive_packet, 95},
+        {offline_message_hook, offline_message, 60},
+        {sm_receive_packet, sm_receive_packet, 95},
+        %% Before other modules change the presence.
+        {c2s_self_presence, c2s_self_presence, 10},
+        {c2s_copy_session, c2s_copy_session, 50},
+        {c2s_session_pending, c2s_session_pending, 50},
+        %% mod_stream_mgmt 50 empties its queue, and stops here for a session that was resumed; ejabberd_c2s 100 tells the
+        %% contacts and closes the session.
+        {c2s_terminated, unacknowledged, 40},
+        {c2s_terminated, c2s_terminated, 90}
+    ].
+
+%%% What clients send
+
+%% mod_privacy 50, mod_mam 88 adds the archive id, mod_carboncopy 89; then us; mod_mam takes the sender's archive id away
+%% again at 500. Administrators' commands run this hook too, with a state that has nothing but a `jid`.
+user_send_packet({Packet, #{jid := #jid{lserver = Host}} = State}) when ?is_stanza(Packet) ->
+    event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) -> sent(Packet, State, Door) end),
+    {mark_request(Packet), State};
+user_send_packet(Acc) ->
+    Acc.
+
+sent(#presence{type = probe}, _State, _Door) ->
+    ok;
+sent(Packet, #{jid := Jid} = State, Door) ->
+    Tapped = Jid#jid.luser /= <<>> andalso is_wanted(Packet, Door) andalso not concerns_pusher(Packet, Door),
+    case Tapped andalso may_send(Packet, State) of
+        true -> event_pusher_tap_door:hand_in(without_own_address(Packet, Jid), in(Jid), Door);
+        false -> ok
+    end.
+
+%% A session asks its privacy lists only after this hook. What an administrator sends in a user's name goes past them.
+may_send(Packet, #{sid := _, lserver := Host} = State) ->
+    allow == ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [State, Packet, out]);
+may_send(_Packet, _State) ->
+    true.
+
+%% ejabberd addresses a client's broadcast to the client's own account.
+without_own_address(#presence{to = #jid{luser = U, lserver = S, lresource = <<>>}} = Packet, #jid{luser = U, lserver = S}) ->
+    Packet#presence{to = undefined};
+without_own_address(Packet, _Jid) ->
+    Packet.
+
+%% A client that goes without a word.
+c2s_terminated(#{jid := #jid{lserver = Host} = Jid, pres_last := _} = State, _Reason) ->
+    Packet = #presence{type = unavailable, from = Jid},
+    event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) ->
+        is_wanted(Packet, Door) andalso event_pusher_tap_door:hand_in(Packet, in(Jid), Door),
+        changed({went, self()}, Packet, Door)
+    end),
+    State;
+c2s_terminated(State, _Reason) ->
+    State.
+
+%%% Who is there
+
+%% Runs for what the client tells everybody, and for what an administrator sets in its name. `pres_last` is what was said
+%% before: only a change is of interest.
+c2s_self_presence({#presence{type = available} = Packet, State} = Acc) when not is_map_key(pres_last, State) ->
+    told(came, Packet, State),
+    Acc;
+c2s_self_presence({#presence{type = unavailable} = Packet, #{pres_last := _} = State} = Acc) ->
+    told(went, Packet, State),
+    Acc;
+c2s_self_presence(Acc) ->
+    Acc.
+
+told(Change, Packet, #{jid := #jid{lserver = Host} = Jid}) ->
+    event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) ->
+        changed({Change, self()}, Packet#presence{from = Jid, to = undefined}, Door)
+    end).
+
+%% For the keeper, which alone notices when the process of a session ends without running its hooks.
+vanished({User, Resource, Pid}, Host) ->
+    Packet = #presence{type = unavailable, from = jid:make(User, Host, Resource)},
+    event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) -> changed({went, Pid}, Packet, Door) end).
+
+changed({Change, Pid}, #presence{from = #jid{luser = User, lresource = Resource} = Jid} = Packet, Door) ->
+    case event_pusher_tap_door:wants(status, Door) of
+        true -> event_pusher_tap_door:report({Change, User, Resource, Pid}, {Packet, status(Change, Jid)}, Door);
+        false -> ok
+    end.
+
+%% Another process goes on with a session (XEP-0198), maybe on another node. It says so before the former one is told to
+%% end.
+c2s_copy_session(#{jid := #jid{luser = User, lserver = Host, lresource = Resource}, pres_last := _} = State, #{sid := {_, Former}}) ->
+    event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) ->
+        event_pusher_tap_door:wants(status, Door) andalso
+            event_pusher_tap_door:report({moved_here, User, Resource, self()}, nothing, Door)
+    end),
+    node(Former) /= node() andalso event_pusher_tap_keeper:moved_away({User, Resource, Former}, Host),
+    State;
+c2s_copy_session(State, _Former) ->
+    State.
+
+%% A connection broke and XEP-0198 keeps its place; a resumed session has a new entry, without this.
+c2s_session_pending(#{jid := Jid} = State) ->
+    {User, Host, Resource} = jid:tolower(Jid),
+    _ = ejabberd_sm:set_user_info(User, Host, Resource, ?MARK, true),
+    State#{?MARK => erlang:timestamp()}.
+
+%%% What is routed to users
+
+%% Messages are tapped where they have reached a session, since only there all that may refuse them has been asked:
+%% mod_block_strangers 25, mod_mam 88 adds the archive id, mod_carboncopy 89 stops copies; then us.
+user_receive_packet({#message{} = Packet, #{jid := #jid{lserver = Host} = Jid} = State}) ->
+    event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> reached(Packet, Jid, Door) end),
+    {mark_routed(Packet), State};
+user_receive_packet(Acc) ->
+    Acc.
+
+%% Behind mod_mam 49 and mod_offline 50, which may refuse a message when too many are stored.
+offline_message({_Action, #message{to = #jid{lserver = Host} = To} = Packet} = Acc) ->
+    event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> routed(Packet, To, Door) end),
+    Acc;
+offline_message(Acc) ->
+    Acc.
+
+%% A message to an account goes to every session of the highest priority, and all but one bear a mark; a headline goes
+%% to those of lower priority too, without one.
+reached(#message{type = headline, to = #jid{lresource = <<>>}} = Packet, #jid{luser = U, lserver = S, lresource = R} = Jid, Door) ->
+    case lists:sort(ejabberd_sm:get_user_present_resources(U, S)) of
+        [_ | _] = Resources when element(2, hd(Resources)) /= R -> ok;
+        _ -> routed(Packet, Jid, Door)
+    end;
+reached(Packet, Jid, Door) ->
+    routed(Packet, Jid, Door).
+
+%% Left out: what was tapped before (the other sessions, messages from the store, what stream management routes again),
+%% copies, results of an archive, and errors that were made here for a local sender.
+routed(#message{meta = #{sm_copy := true}}, _To, _Door) ->
+    ok;
+routed(#message{meta = #{carbon_copy := true}}, _To, _Door) ->
+    ok;
+routed(#message{meta = #{from_offline := true}}, _To, _Door) ->
+    ok;
+routed(#message{meta = #{?MARK := routed}}, _To, _Door) ->
+    ok;
+routed(Packet, To, Door) ->
+    Tapped = is_wanted(Packet, Door) andalso not concerns_pusher(Packet, Door) andalso not is_answer_of_server(Packet),
+    case Tapped andalso not is_archive_result(Packet) of
+        true -> event_pusher_tap_door:hand_in(Packet, out(length(clients(To))) ++ sender(Packet), Door);
+        false -> ok
+    end.
+
+%% Presence and iq are tapped where they are routed to the account, once however many sessions they go on to.
+sm_receive_packet(Packet) when is_record(Packet, presence); is_record(Packet, iq) ->
+    #jid{lserver = Host} = xmpp:get_to(Packet),
+    event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> routed_to_account(Packet, Door) end),
+    Packet;
+sm_receive_packet(Packet) ->
+    Packet.
+
+routed_to_account(#presence{type = probe}, _Door) ->
+    ok;
+routed_to_account(Packet, Door) ->
+    To = xmpp:get_to(Packet),
+    Tapped = is_wanted(Packet, Door) andalso not concerns_pusher(Packet, Door) andalso not is_answer_of_server(Packet)
+        andalso not is_own_talk(xmpp:get_from(Packet), To),
+    case Tapped andalso exists(To) andalso may_receive(Packet, To) of
+        true -> event_pusher_tap_door:hand_in(Packet, out(length(clients(To))), Door);
+        false -> ok
+    end.
+
+%% An account with itself, or the server with an account.
+is_own_talk(#jid{luser = U, lserver = S}, #jid{luser = U, lserver = S}) -> true;
+is_own_talk(#jid{luser = <<>>, lserver = S}, #jid{lserver = S}) -> true;
+is_own_talk(_From, _To) -> false.
+
+may_receive(Packet, #jid{lserver = Host} = To) ->
+    allow == ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [To, Packet, in]).
+
+exists(#jid{luser = User, lserver = Host}) ->
+    ejabberd_sm:get_user_resources(User, Host) /= [] orelse ejabberd_auth:user_exists(User, Host).
+
+%% The resources of a user's available clients, on all nodes.
+clients(#jid{luser = User, lserver = Host}) ->
+    [
+        Resource
+     || {Resource, Info} <- ejabberd_sm:get_user_info(User, Host),
+        is_integer(proplists:get_value(priority, Info)),
+        not proplists:get_bool(?MARK, Info)
+    ].
+
+%% The room says whose message it hands out, in metadata which no client can set. Its subject and its history name nobody.
+sender(#message{type = groupchat, from = Room, subject = Subject, body = Body, meta = #{muc_sender_real_jid := Jid}} = Packet) when
+    Subject == []; Body /= []
+->
+    case is_history(Packet, Room) of
+        true -> [];
+        false -> [{<<"sender">>, jid:encode(jid:remove_resource(Jid))}]
+    end;
+sender(_Packet) ->
+    [].
+
+is_history(Packet, #jid{luser = Room, lserver = Rooms}) ->
+    case xmpp:get_subtag(Packet, #delay{stamp = {0, 0, 0}}) of
+        #delay{from = #jid{luser = Room, lserver = Rooms}} -> true;
+        _ -> false
+    end.
+
+%%% What was never acknowledged
+
+%% What mod_stream_mgmt still holds for a session that is about to end: it may route it once more (to the store, or to
+%% another client), which is no second `out`, or send an error to whoever wrote it.
+unacknowledged(#{mgmt_state := Mgmt, mgmt_queue := Queue, jid := #jid{lserver = Host} = Jid} = State, _Reason) when
+    Mgmt == active; Mgmt == pending; Mgmt == timeout
+->
+    event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) ->
+        case event_pusher_tap_door:wants(unack, Door) of
+            true -> never_received([Packet || {_, At, Packet} <- p1_queue:to_list(Queue), was_written(At, State)], Jid, Door);
+            false -> ok
+        end
+    end),
+    State;
+unacknowledged(State, _Reason) ->
+    State.
+
+%% What came while there was only a place to keep was never written to the client; its `out` did not count that client.
+was_written(At, #{?MARK := BrokenAt}) -> At =< BrokenAt;
+was_written(_At, _State) -> true.
+
+never_received(Packets, #jid{lresource = Resource} = Jid, Door) ->
+    Others = length(lists:delete(Resource, clients(Jid))),
+    [
+        event_pusher_tap_door:hand_in(Packet, unack(Jid, Others) ++ sender(Packet), Door)
+     || #message{type = Type, meta = #{?MARK := routed} = Meta} = Packet <- Packets,
+        Type /= error,
+        not maps:get(carbon_copy, Meta, false),
+        not concerns_pusher(Packet, Door)
+    ].
+
+%%% Which stanza is what
+
+%% ejabberd makes its answers and errors out of the request, whose metadata they keep; what came over a stream has none.
+mark_request(#message{type = error} = Packet) -> Packet;
+mark_request(#presence{type = error} = Packet) -> Packet;
+mark_request(#iq{type = Type} = Packet) when Type == result; Type == error -> Packet;
+mark_request(Packet) -> xmpp:put_meta(Packet, ?MARK, request).
+
+mark_routed(Packet) ->
+    case is_archive_result(Packet) of
+        true -> Packet;
+        false -> xmpp:put_meta(Packet, ?MARK, routed)
+    end.
+
+is_answer_of_server(Packet) ->
+    case xmpp:get_type(Packet) of
+        Type when Type == error; Type == result -> xmpp:get_meta(Packet, ?MARK, none) /= none;
+        _ -> false
+    end.
+
+%% What a local user sends under that name is no result.
+is_archive_result(#message{meta = #{?MARK := request}}) ->
+    false;
+is_archive_result(#message{sub_els = Els}) ->
+    lists:any(
+        fun
+            (#mam_result{}) -> true;
+            (#xmlel{name = <<"result">>, attrs = Attrs}) -> is_archive(fxml:get_attr_s(<<"xmlns">>, Attrs));
+            (_) -> false
+        end,
+        Els
+    ).
+
+is_archive(<<"urn:xmpp:mam:", _/binary>>) -> true;
+is_archive(_) -> false.
+
+concerns_pusher(Packet, #door{component = Component}) ->
+    domain(xmpp:get_from(Packet)) == Component orelse domain(xmpp:get_to(Packet)) == Component.
+
+domain(#jid{lserver = Domain}) -> Domain;
+domain(undefined) -> none.
+
+is_wanted(Packet, Door) ->
+    event_pusher_tap_door:wants(element(1, Packet), Door).
+
+%%% What is said of it
+
+in(#jid{lresource = <<>>}) -> [{<<"dir">>, <<"in">>}];
+in(Jid) -> [{<<"dir">>, <<"in">>}, {<<"session">>, jid:encode(Jid)}].
+
+out(Clients) -> [{<<"dir">>, <<"out">>}, {<<"sessions">>, integer_to_binary(Clients)}].
+
+unack(Jid, Clients) ->
+    [{<<"dir">>, <<"unack">>}, {<<"session">>, jid:encode(Jid)}, {<<"sessions">>, integer_to_binary(Clients)}].
+
+status(came, Jid) -> [{<<"dir">>, <<"status">>}, {<<"status">>, <<"online">>}, {<<"session">>, jid:encode(Jid)}];
+status(went, Jid) -> [{<<"dir">>, <<"status">>}, {<<"status">>, <<"offline">>}, {<<"session">>, jid:encode(Jid)}].

@@ -1,0 +1,88 @@
+/** A packet as callback modules see it, and what is known of it beside its stanza. */
+
+/** Names one packet; handlers of the same packet share it. */
+export type PacketId = string & { readonly __brand: 'PacketId' };
+
+/** The server's view, as in MongooseIM: `in` came in from a local user, `out` is routed to a local user. */
+export type Direction = 'in' | 'out';
+
+/** A prepared JID (nodeprep, nameprep, resourceprep); absent parts are empty strings. RFC 7622. */
+export interface Jid {
+  readonly user: string;
+  readonly server: string;
+  readonly resource: string;
+  /** `user@server`, or `server` alone. */
+  readonly bare: string;
+  /** `bare/resource`, or `bare` where there is no resource. */
+  readonly full: string;
+}
+
+/** One XML element, frozen. Attribute names are as written; `xmlns` is an attribute like any other. */
+export interface Stanza {
+  /** The name as written, prefix included. */
+  readonly name: string;
+  readonly attrs: Readonly<Record<string, string>>;
+  /** Its namespace, resolved; empty when it has none. */
+  readonly ns: string;
+  readonly children: readonly (Stanza | string)[];
+  /** This element as XML text. */
+  readonly xml: string;
+  /** The text below the first child reached by `path` (`text('body')`); without a path its own. Empty when absent. */
+  text(...path: readonly string[]): string;
+}
+
+/** What a stanza is about, beyond its type. XEP-0308, 0424, 0425, 0444, 0184, 0333, 0085, 0384, 0045. */
+export type Kind =
+  | 'chat-state'
+  | 'correction'
+  | 'encrypted'
+  | 'iq'
+  | 'marker'
+  | 'message'
+  | 'presence'
+  | 'reaction'
+  | 'receipt'
+  | 'retraction'
+  | 'room-destroyed'
+  | 'room-left'
+  | 'room-removed'
+  | 'status';
+
+/**
+ * What happened. A message is its type, and `normal` where that is missing or unknown (RFC 6121 §5.2.2). `status`: a user's
+ * first client came online, or the last one went offline, as the presence says. `unack`: a message had been written to
+ * a client that was then given up without having acknowledged it (XEP-0198).
+ */
+export type PacketEvent = 'chat' | 'error' | 'groupchat' | 'headline' | 'iq' | 'normal' | 'presence' | 'status' | 'unack';
+
+/** What is known of a packet beside its stanza; the `acc` of every callback. */
+export interface Acc {
+  readonly id: PacketId;
+  /** When the chat server saw the stanza (or we did, where it does not say), in RFC 3339 with milliseconds. */
+  readonly time: string;
+  /** When it reached this process, in RFC 3339 with milliseconds. */
+  readonly receivedAt: string;
+  /** The local virtual host that saw the packet. */
+  readonly host: string;
+  /** The name of the attachment it came from. */
+  readonly origin: string;
+  /** Connected clients of the receiver (`out`); undefined where the feed does not say. */
+  readonly sessions: number | undefined;
+  /**
+   * Full JID of the session it concerns: the sender's (`in`), of `unack` the one that acknowledged nothing; undefined where
+   * the feed does not say.
+   */
+  readonly session: string | undefined;
+  /** Bare JID of the room that a message of type `groupchat` is said in; undefined for all else. */
+  readonly room: string | undefined;
+  /** Bare JID of the occupant who said it, whatever the nickname; undefined where nobody tells, and outside of rooms. */
+  readonly sender: string | undefined;
+  /** The archive's id of the message (XEP-0359) given by our own side; undefined without one. */
+  readonly stanzaId: string | undefined;
+  /** When a delayed copy was first sent (XEP-0203), RFC 3339; undefined for a live one. */
+  readonly delayed: string | undefined;
+  readonly event: PacketEvent;
+  readonly kind: Kind;
+  /** Shared by the handlers of this packet, in their order. */
+  readonly metadata: Map<string, unknown>;
+}

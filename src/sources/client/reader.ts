@@ -1,0 +1,124 @@
+import { EventEmitter } from 'node:events';
+import type { Element } from '@xmpp/client';
+import type { Stanza } from '../../../pools/contract.ts';
+import { ServiceError, toError } from '../../kit/errors.ts';
+import { createFifo } from '../../kit/fifo.ts';
+import { createFramer } from '../../packet/xml/frame.ts';
+import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
+import { toCount, toLibrary } from './bridge.ts';
+
+/** What a stream brings, besides what the library makes of it. */
+export interface ReaderListener {
+  onStanza(stanza: Stanza, bytes: number): void;
+  /** A stanza came whole that nobody should read; it does not end the stream. */
+  onUnreadable(): void;
+  /** The server's features, or any other element of the stream itself (RFC 6120 §4.8.2). */
+  onNonza(element: Stanza): void;
+  /** The stream cannot be read any further. */
+  onBroken(error: Error): void;
+}
+
+/** Takes the place of the library's parser, with its events: `start`, `element`, `end`. */
+export interface StreamReader extends EventEmitter {
+  write(data: Buffer): void;
+}
+
+/**
+ * Reads one XML stream with our own framing and parser: a size limit, characters whole however they are split, and no
+ * entity that throws out of a socket's handler. What follows an element of the stream itself (`<enabled/>`, `<resumed/>`)
+ * waits a turn of the loop, since the library acts on those a few promises later, and what comes in the same read would
+ * overtake that.
+ */
+export function createStreamReader(maxStanzaBytes: number, listener: ReaderListener): StreamReader {
+  const emitter = new EventEmitter();
+  const waiting = createFifo<() => void>();
+  let parse: ParseStanza = createStanzaParser();
+  let broken = false;
+  let resting = false;
+
+  const framer = createFramer({
+    maxStanzaBytes,
+    onOpen: (header) => {
+      const { stream, namespaces } = parseStreamHeader(header);
+      parse = createStanzaParser({ namespaces });
+      later(() => emitter.emit('start', toLibrary(stream)));
+    },
+    onStanza: (bytes) => framed(bytes),
+    onClose: () => later(() => emitter.emit('end')),
+  });
+
+  function framed(bytes: Buffer): void {
+    const stanza = read(bytes);
+    const { length } = bytes;
+    if (stanza === undefined) later(listener.onUnreadable);
+    else later(() => (isStanza(stanza) ? hand(stanza, length) : pass(stanza)));
+  }
+
+  /** Undefined: it nests too much. */
+  function read(bytes: Buffer): Stanza | undefined {
+    try {
+      return parse(bytes);
+    } catch (thrown) {
+      if (thrown instanceof ServiceError && thrown.code === 'STANZA_TOO_DEEP') return undefined;
+      throw thrown;
+    }
+  }
+
+  function hand(stanza: Stanza, bytes: number): void {
+    tell(stanza.name === 'iq' ? toLibrary(stanza) : toCount(stanza));
+    listener.onStanza(stanza, bytes);
+  }
+
+  function pass(nonza: Stanza): void {
+    listener.onNonza(nonza);
+    resting = true;
+    setImmediate(() => {
+      resting = false;
+      drain();
+    });
+    tell(toLibrary(nonza));
+  }
+
+  function tell(element: Element): void {
+    emitter.emit('element', element);
+  }
+
+  function later(act: () => void): void {
+    waiting.push(act);
+  }
+
+  function drain(): void {
+    try {
+      for (
+        let act = resting || broken ? undefined : waiting.shift();
+        act !== undefined;
+        act = resting || broken ? undefined : waiting.shift()
+      )
+        act();
+    } catch (thrown) {
+      fail(thrown);
+    }
+  }
+
+  function fail(thrown: unknown): void {
+    if (broken) return;
+    broken = true;
+    listener.onBroken(toError(thrown));
+  }
+
+  function write(data: Buffer): void {
+    if (broken) return;
+    try {
+      framer.push(data);
+    } catch (thrown) {
+      later(() => fail(thrown)); // what came whole before it counts
+    }
+    drain();
+  }
+
+  return Object.assign(emitter, { write });
+}
+
+function isStanza({ name }: Stanza): boolean {
+  return name === 'iq' || name === 'message' || name === 'presence';
+}

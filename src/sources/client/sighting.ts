@@ -1,0 +1,103 @@
+import type { Direction, Stanza } from '../../../pools/contract.ts';
+import type { EpochMs } from '../../kit/clock.ts';
+import { readStamp } from '../../packet/stamp.ts';
+import { childElements, element, findChild, findChildren, localName } from '../../packet/xml/element.ts';
+
+/** A message that the account can see, wherever it was found. */
+export interface Sighting {
+  readonly stanza: Stanza;
+  readonly direction: Direction;
+  /** Full JID of the client that sent it, where it is one of the account's. */
+  readonly session: string | undefined;
+  /** Bare JID of who said it in a room, where the room tells. */
+  readonly sender: string | undefined;
+  /** What the archive calls it (XEP-0359); undefined: it does not say. */
+  readonly archiveId: string | undefined;
+  /** When the server saw it; undefined: it does not say. */
+  readonly time: EpochMs | undefined;
+  readonly bytes: number;
+}
+
+/** What an archive answers a query with, one by one (XEP-0313 §4.2). */
+export interface ArchiveItem {
+  readonly query: string;
+  readonly id: string;
+  readonly message: Stanza;
+  readonly time: EpochMs | undefined;
+}
+
+export const mamNs = 'urn:xmpp:mam:2';
+export const delayNs = 'urn:xmpp:delay';
+const forwardNs = 'urn:xmpp:forward:0';
+const carbonsNs = 'urn:xmpp:carbons:2';
+const stanzaIdNs = 'urn:xmpp:sid:0';
+const hintsNs = 'urn:xmpp:hints';
+
+/** The child that marks what the pusher itself has sent. */
+export const sentNs = 'urn:x-event-pusher:sent:1';
+
+export function readArchiveItem(message: Stanza): ArchiveItem | undefined {
+  const result = findChild(message, 'result', mamNs);
+  const forwarded = result && findChild(result, 'forwarded', forwardNs);
+  const original = forwarded && messageIn(forwarded);
+  const { id, queryid } = result?.attrs ?? {};
+  if (forwarded === undefined || original === undefined || id === undefined || queryid === undefined) return undefined;
+  const stamp = findChild(forwarded, 'delay', delayNs)?.attrs['stamp'];
+  return {
+    query: queryid,
+    id,
+    message: stamp === undefined ? original : delayed(original, stamp),
+    time: stamp === undefined ? undefined : readStamp(stamp),
+  };
+}
+
+/** The message inside of a carbon copy, or the message itself. Undefined: a carbon copy without one. */
+export function uncarboned(message: Stanza): Stanza | undefined {
+  const carbon = carbonIn(message);
+  if (carbon === undefined) return message;
+  const forwarded = findChild(carbon, 'forwarded', forwardNs);
+  return forwarded && messageIn(forwarded);
+}
+
+export function carbonIn(message: Stanza): Stanza | undefined {
+  return childElements(message).find(({ name, ns }) => ns === carbonsNs && ['received', 'sent'].includes(localName(name)));
+}
+
+/** The id that this archive gave; by anybody else it is whatever a sender wrote. */
+export function archiveIdBy(message: Stanza, isArchive: (jid: string) => boolean): string | undefined {
+  const ids = findChildren(message, 'stanza-id', stanzaIdNs);
+  return ids.find(({ attrs }) => attrs['by'] !== undefined && isArchive(attrs['by']))?.attrs['id'];
+}
+
+export function isDelayed(message: Stanza): boolean {
+  return findChild(message, 'delay', delayNs) !== undefined;
+}
+
+/** Whether archives keep such a message by default (XEP-0313 §5.1.1, XEP-0334): what people wrote, unless they asked for the contrary. */
+export function isKept(message: Stanza): boolean {
+  if (findChild(message, 'no-store', hintsNs) !== undefined || findChild(message, 'no-permanent-store', hintsNs) !== undefined)
+    return false;
+  const { type } = message.attrs;
+  return type !== 'headline' && (findChild(message, 'body') !== undefined || findChild(message, 'store', hintsNs) !== undefined);
+}
+
+/** Names a message without its archive's id. */
+export function printOf(message: Stanza): string {
+  const { from, to = '', id, type } = message.attrs;
+  return JSON.stringify([from, to.split('/', 1)[0], id, type, message.text('body')]);
+}
+
+/** Whether it bears the mark of what the pusher sends. */
+export function isMarked(message: Stanza): boolean {
+  return findChild(message, 'sent', sentNs) !== undefined;
+}
+
+function messageIn(forwarded: Stanza): Stanza | undefined {
+  return childElements(forwarded).find(({ name }) => localName(name) === 'message');
+}
+
+/** A copy that says when it was first sent, as one that the server had kept would (XEP-0203). */
+function delayed(message: Stanza, stamp: string): Stanza {
+  if (isDelayed(message)) return message;
+  return element(message.name, { xmlns: message.ns, ...message.attrs }, [...message.children, element('delay', { xmlns: delayNs, stamp })]);
+}

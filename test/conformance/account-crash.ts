@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { createPusher } from '../support/pusher.ts';
+import { startTarget } from '../support/target.ts';
+import type { XmppUser } from '../support/xmpp-user.ts';
+import type { AccountServer } from './account.ts';
+
+/**
+ * Kills the built service with `kill -9` at random moments while users write to its account, and asks the backend what
+ * it has seen: every message, and each double under the id of its first sight.
+ */
+export function losesNothingOfItsAccountWhenKilled(
+  server: AccountServer,
+  { total, kills }: { readonly total: number; readonly kills: number },
+): void {
+  const title = `${kills} times killed while users write to its account, it has still told the backend every one of ${total} messages`;
+  describe.skipIf(!server.isHere)(`with an account on ${server.name}`, () => {
+    test(title, { timeout: 180_000 }, async () => {
+      await using chat = await server.start();
+      await using backend = await startTarget();
+      await using pusher = await createPusher({ loglevel: 'info', config: configuration(chat.c2sPort, backend.origin) });
+      const speakers = await Promise.all(['alice', 'carol'].map((user) => chat.connect({ user })));
+      const seen = () => backend.requests.map(({ body }) => new URLSearchParams(body.toString()).get('message') ?? '');
+      await pusher.start(); // the first start of all begins with the present
+
+      let said = 0;
+      for (let kill = 1; kill <= kills; kill += 1) {
+        const share = Math.floor((kill * total) / kills);
+        const enough = Math.floor((kill - 1 + 0.1 + Math.random() * 0.8) * (total / kills));
+        for (; said < share; said += 1) say(speakers, said);
+        await eventually(() => backend.requests.length >= enough, { withinMs: 30_000 });
+        await pusher.kill();
+        pusher.launch();
+      }
+      await eventually(() => expect(new Set(seen()).size).toBe(total), { withinMs: 60_000 });
+      for (const speaker of speakers) speaker.sendChat('bob@localhost', 'the last word');
+      await eventually(() => expect(seen().filter((body) => body === 'the last word')).toHaveLength(2));
+
+      console.info(`${total} messages, ${kills} kills: ${seen().length - 2} requests, ${seen().length - 2 - total} doubles`);
+      const ids = new Map<string, Set<string>>();
+      for (const [index, request] of backend.requests.entries()) {
+        const message = seen()[index] ?? '';
+        ids.set(message, (ids.get(message) ?? new Set()).add(request.header('webhook-id') ?? ''));
+      }
+      expect([...ids].filter(([message, all]) => all.size > 1 && message !== 'the last word')).toEqual([]);
+      expect(await pusher.stop()).toBe(0);
+    });
+  });
+}
+
+function say(speakers: readonly XmppUser[], number: number): void {
+  speakers[number % speakers.length]?.sendChat('bob@localhost', `number ${number}`);
+}
+
+function configuration(port: number, backend: string): string {
+  return `
+[attach.bot]
+type = "client"
+service = "xmpp://127.0.0.1:${port}"
+jid = "bob@localhost"
+password = "pw"
+reconnect_max = "1s"
+[outgoing_pools.http.http_pool.connection]
+host = "${backend}"
+[modules.mod_event_pusher.backend.http]
+path = "/notifications"
+when = { direction = "out", body = true }
+`;
+}

@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest';
+import { findChild } from '../../src/packet/xml/element.ts';
+import { attachTap, seen, type TapPusher, type TappedItem, tell } from '../support/tap-pusher.ts';
+import type { XmppUser } from '../support/xmpp-user.ts';
+import type { TapServer } from './tap.ts';
+
+const tea = 'tea@rooms.localhost';
+
+/** What a tap says of rooms that its server serves. */
+export function seesWhoSpeaksInRooms(server: TapServer): void {
+  describe.skipIf(!server.isHere)(`what the tap of ${server.name} sees of rooms`, () => {
+    test('a message in a room is one `in`, and one `out` per occupant', async () => {
+      await using chat = await server.start({ rooms: 'rooms.localhost' });
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      for (const user of [alice, bob]) await enter(user, tea);
+      await seen(pusher, alice);
+      alice.send("<message to='tea@rooms.localhost' type='groupchat'><body>Milk?</body></message>");
+      for (const user of [alice, bob]) await user.next((stanza) => stanza.text('body') === 'Milk?');
+
+      const items = (await seen(pusher, alice)).filter((item) => item.includes('Milk?'));
+      expect(items.sort()).toEqual([
+        'in alice/phone > tea@rooms.localhost: Milk?',
+        'out tea@rooms.localhost/alice > alice/phone: Milk? (1)',
+        'out tea@rooms.localhost/alice > bob/desk: Milk? (1)',
+      ]);
+    });
+
+    test('each `out` of a room names the account behind the nickname', async () => {
+      await using chat = await server.start({ rooms: 'rooms.localhost' });
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: "o'phone" });
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      await enter(alice, tea, 'Queen of Hearts');
+      await enter(bob, tea, 'alice');
+      await seen(pusher, alice);
+      for (const [user, body] of [
+        [alice, 'Off with his head!'],
+        [bob, 'More tea?'],
+      ] as const) {
+        user.send(`<message to='${tea}' type='groupchat'><body>${body}</body></message>`);
+        for (const one of [alice, bob]) await one.next((stanza) => stanza.text('body') === body);
+      }
+
+      expect((await itemsBefore(pusher, alice)).map(withSender).sort()).toEqual([
+        "in alice/o'phone > tea@rooms.localhost: Off with his head!, nobody named",
+        'in bob/desk > tea@rooms.localhost: More tea?, nobody named',
+        "out tea@rooms.localhost/Queen of Hearts > alice/o'phone: Off with his head! (1), alice@localhost",
+        'out tea@rooms.localhost/Queen of Hearts > bob/desk: Off with his head! (1), alice@localhost',
+        "out tea@rooms.localhost/alice > alice/o'phone: More tea? (1), bob@localhost",
+        'out tea@rooms.localhost/alice > bob/desk: More tea? (1), bob@localhost',
+      ]);
+    });
+
+    test('what an occupant says to one other, a subject and a message between users name nobody', async () => {
+      await using chat = await server.start({ rooms: 'rooms.localhost' });
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      await enter(alice, tea, 'Alice');
+      alice.send(`<message to='${tea}' type='groupchat'><subject>Manners</subject></message>`);
+      await alice.next((stanza) => stanza.text('subject') === 'Manners');
+      await enter(bob, tea, 'Bob'); // and is told the subject
+      alice.send(`<message to='${tea}/Bob' type='chat'><body>Psst</body></message>`);
+      alice.sendChat(bob.bare, 'Hello');
+      for (const body of ['Psst', 'Hello']) await bob.next((stanza) => stanza.text('body') === body);
+
+      const items = await itemsBefore(pusher, alice);
+      expect(items.filter(({ stanza }) => stanza?.text('subject') === 'Manners').length).toBeGreaterThan(2);
+      expect(items.filter(({ marks }) => marks['sender'] !== undefined)).toEqual([]);
+    });
+  });
+}
+
+/** Everything that was tapped before a last word of `speaker`, which goes to nobody. */
+function itemsBefore(pusher: TapPusher, speaker: XmppUser): Promise<TappedItem[]> {
+  speaker.sendChat('nobody@localhost', 'the last word');
+  return pusher.itemsUntil('the last word');
+}
+
+function withSender(item: TappedItem): string {
+  return `${tell(item)}, ${item.marks['sender'] ?? 'nobody named'}`;
+}
+
+export async function enter(user: XmppUser, room: string, nick = user.bare.split('@', 1)[0]): Promise<void> {
+  user.send(`<presence to='${room}/${nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>`);
+  await user.next((stanza) => findChild(stanza, 'subject') !== undefined);
+}

@@ -1,0 +1,114 @@
+import { describe, expect, test } from 'vitest';
+import { findChild } from '../../src/packet/xml/element.ts';
+import { attachTap, seen, type TapPusher, type TappedItem, tell } from '../support/tap-pusher.ts';
+import type { XmppUser } from '../support/xmpp-user.ts';
+import type { TapServer } from './tap.ts';
+
+/** Messages that were written to a client which died without having acknowledged them (XEP-0198). */
+export function tellsWhatWasNotAcknowledged(server: TapServer): void {
+  describe.skipIf(!server.isHere)(`what was not acknowledged, as the tap of ${server.name} tells it`, () => {
+    test('when a lost client is given up each message that it had not acknowledged is told, and is no second `out`', async () => {
+      await using chat = await server.start({ keepsPlaceSeconds: 1 });
+      await using pusher = await attachTap(chat, 'message unack');
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'train' });
+      await manage(bob);
+      for (const body of ['acknowledged', 'one', 'two']) alice.sendChat(bob.bare, body);
+      await bob.next((stanza) => stanza.text('body') === 'two');
+      bob.send("<a xmlns='urn:xmpp:sm:3' h='1'/>");
+      await bob.cut();
+
+      const lost = await unacked(pusher, 2);
+      expect(lost.map(tell)).toEqual(['unack alice/phone > bob: one (0)', 'unack alice/phone > bob: two (0)']);
+      expect(lost.map(({ session }) => session)).toEqual(['bob@localhost/train', 'bob@localhost/train']);
+      expect(lost.map(({ stanza }) => stanza && findChild(stanza, 'delay', 'urn:xmpp:delay'))).toEqual([undefined, undefined]);
+      expect(await seen(pusher, alice)).toEqual([]);
+    });
+
+    test('`sessions` says how many clients the receiver has left', async () => {
+      await using chat = await server.start({ keepsPlaceSeconds: 1 });
+      await using pusher = await attachTap(chat, 'message unack');
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
+      await using train = await chat.connect({ user: 'bob', resource: 'train' });
+      await manage(train);
+      alice.sendChat('bob@localhost', 'to both');
+      for (const client of [desk, train]) await client.next((stanza) => stanza.text('body') === 'to both');
+      await train.cut();
+
+      expect((await unacked(pusher, 1)).map(tell)).toEqual(['unack alice/phone > bob: to both (1)']);
+    });
+
+    test('a client whose place is not to be kept is given up at once, and does not count itself', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat, 'message unack');
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'train' });
+      await manage(bob, '');
+      alice.sendChat(bob.jid, 'gone');
+      await bob.next((stanza) => stanza.text('body') === 'gone');
+      await bob.cut();
+
+      expect((await unacked(pusher, 1)).map(tell)).toEqual(['unack alice/phone > bob/train: gone (0)']);
+    });
+
+    test('carbon copies, archive results and errors are not told, nor anything of a client without XEP-0198', async () => {
+      await using chat = await server.start({ keepsPlaceSeconds: 1 });
+      await using pusher = await attachTap(chat, 'message unack');
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
+      await using train = await chat.connect({ user: 'bob', resource: 'train' });
+      await train.ask("<enable xmlns='urn:xmpp:carbons:2'/>");
+      alice.sendChat(desk.jid, 'to the desk');
+      await desk.next((stanza) => stanza.text('body') === 'to the desk');
+      await train.next((stanza) => findChild(stanza, 'received') !== undefined);
+      await manage(train);
+      desk.sendChat(alice.bare, 'from the desk');
+      await train.next((stanza) => findChild(stanza, 'sent') !== undefined);
+      await train.ask("<query xmlns='urn:xmpp:mam:2'/>");
+      const error = "<error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+      alice.send(`<message type='error' to='${train.jid}'>${error}</message>`);
+      await train.next(({ attrs }) => attrs['type'] === 'error');
+      alice.sendChat(train.jid, 'told');
+      await train.next((stanza) => stanza.text('body') === 'told');
+      await train.cut();
+      await desk.cut();
+
+      expect((await unacked(pusher, 1)).map(tell)).toEqual(['unack alice/phone > bob/train: told (0)']);
+      expect((await seen(pusher, alice)).filter((item) => item.startsWith('unack'))).toEqual([]);
+    });
+
+    test('without `unack` in `want` nothing of it is told', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat, 'message status');
+      await using bob = await chat.connect({ user: 'bob', resource: 'train' });
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await manage(bob, '');
+      alice.sendChat(bob.jid, 'gone');
+      await bob.next((stanza) => stanza.text('body') === 'gone');
+      await bob.cut();
+
+      const items = [];
+      do items.push(await pusher.item());
+      while (items.at(-1)?.marks['status'] !== 'offline');
+      expect(items.map(({ direction }) => direction)).not.toContain('unack');
+      expect((await seen(pusher, alice)).filter((item) => item.startsWith('unack'))).toEqual([]);
+    });
+  });
+}
+
+/** Asks for stream management, and for a place that is kept. */
+async function manage(user: XmppUser, keep = "resume='true'"): Promise<void> {
+  user.send(`<enable xmlns='urn:xmpp:sm:3' ${keep}/>`);
+  await user.next(({ name }) => name === 'enabled');
+}
+
+/** The next so many items of the kind; what comes between them is passed over. */
+async function unacked(pusher: TapPusher, count: number): Promise<TappedItem[]> {
+  const found: TappedItem[] = [];
+  while (found.length < count) {
+    const item = await pusher.item();
+    if (item.direction === 'unack') found.push(item);
+  }
+  return found;
+}

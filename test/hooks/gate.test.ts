@@ -1,0 +1,138 @@
+import { describe, expect, test } from 'vitest';
+import type { GateAsked } from '../../pools/callbacks.ts';
+import { createGate } from '../../src/hooks/gate.ts';
+import type { LoadedHandler } from '../../src/hooks/handler.ts';
+import { type CallbackWatch, unwatched } from '../../src/hooks/watch.ts';
+import { createDeferred } from '../../src/kit/deferred.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { eventually } from '../support/eventually.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { createFakeTimers } from '../support/fake-timers.ts';
+import { makeHandler } from '../support/make-handler.ts';
+import { chat, makePacket } from '../support/make-packet.ts';
+
+function gateOf(handlers: readonly LoadedHandler[], { watch = unwatched }: { readonly watch?: CallbackWatch } = {}) {
+  const events = createEventBus();
+  const timers = createFakeTimers();
+  const clock = createFakeClock();
+  const failed: string[] = [];
+  const ended: string[] = [];
+  events.on('gate.failed', ({ handler, error }) => failed.push(`${handler}: ${error.message}`));
+  events.on('callback.ended', ({ handler, callback }) => ended.push(`${handler} ${callback}`));
+  return { decide: createGate({ handlers: () => handlers, timeoutMs: 1000, watch, clock, timers, events }), timers, clock, failed, ended };
+}
+
+/** A handler that answers with `given`, or with what it makes of the text. */
+function answering(given: unknown, name = 'first', rest: Partial<LoadedHandler['config']> = {}): LoadedHandler {
+  const gate = (asked: GateAsked) => (typeof given === 'function' ? given(asked) : given);
+  return makeHandler({ name, ...rest }, { gate });
+}
+
+const shout = ({ packet }: GateAsked) => ({ body: `${packet.text('body')}!` });
+
+describe('the handlers of a host are asked in their order', () => {
+  test.each([
+    ['nobody has a gate', [makeHandler()], { kind: 'allowed' }],
+    ['all allow', [answering(true), answering(undefined, 'second')], { kind: 'allowed' }],
+    ['one changes', [answering(shout), answering(true, 'second')], { kind: 'changed', body: 'Hi!' }],
+    ['each changes what the one before has left', [answering(shout), answering(shout, 'second')], { kind: 'changed', body: 'Hi!!' }],
+    ['one refuses', [answering(shout), answering({ refuse: 'no' }, 'second')], { kind: 'refused', text: 'no' }],
+    ['one refuses without a text', [answering({ refuse: '' })], { kind: 'refused', text: 'This message was not accepted.' }],
+    ['they promise', [answering(async () => ({ body: 'later' }))], { kind: 'changed', body: 'later' }],
+    ['one is of another host', [answering(false, 'first', { hosts: ['elsewhere.example'] })], { kind: 'allowed' }],
+    ['the rules of one do not let it through', [answering(false, 'first', { when: { type: ['groupchat'] } })], { kind: 'allowed' }],
+  ])('%s', async (_, handlers, decision) => {
+    expect(await gateOf(handlers).decide(makePacket({ stanza: chat('Hi') }))).toEqual(decision);
+  });
+
+  test('the first refusal ends it', async () => {
+    let asked = 0;
+    const { decide } = gateOf([answering(false), answering(() => (asked += 1), 'second')]);
+    await decide(makePacket());
+    expect(asked).toBe(0);
+  });
+
+  test('they share the metadata of the message, and are called with what the packet is', async () => {
+    const seen: GateAsked[] = [];
+    const first = answering((asked: GateAsked) => {
+      asked.acc.metadata.set('score', 7);
+      return { body: 'new' };
+    });
+    const second = answering((asked: GateAsked) => void seen.push(asked), 'second');
+    const packet = makePacket();
+    await gateOf([first, second]).decide(packet);
+
+    expect(seen[0]?.acc.metadata.get('score')).toBe(7);
+    expect(seen[0]).toMatchObject({ from: packet.from, to: packet.to, opts: { name: 'second' } });
+    expect(seen[0]?.packet.text('body')).toBe('new');
+  });
+});
+
+describe('a gate that goes wrong', () => {
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('oh');
+      },
+      'gate: oh',
+    ],
+    ['rejects', () => Promise.reject(new Error('oh')), 'gate: oh'],
+    ['returns a number', () => 1, 'gate: expected a boolean, { refuse } or { body }, got number'],
+    ['returns null', () => null, 'gate: expected a boolean, { refuse } or { body }, got null'],
+    ['returns another object', () => ({ text: 'x' }), 'gate: expected { refuse } or { body }, got an object without either'],
+    ['changes to nothing', () => ({ body: '' }), 'gate: expected body to be a text, got an empty one: to hold the message back, refuse it'],
+    ['changes to no text', () => ({ body: 7 }), 'gate: expected body to be a string, got number'],
+    [
+      'changes to what is no XML',
+      () => ({ body: 'a\u0000' }),
+      'gate: expected body to be a text for XML, got a character that XML cannot carry',
+    ],
+    [
+      'refuses with half a character',
+      () => ({ refuse: '\ud83d' }),
+      'gate: expected refuse to be a text for XML, got a character that XML cannot carry',
+    ],
+  ])('decides nothing and ends it: one that %s', async (_, given, message) => {
+    const { decide, failed, ended } = gateOf([answering(given), answering(false, 'second')]);
+    expect(await decide(makePacket())).toEqual({ kind: 'failed', reason: 'the gate of handler first went wrong' });
+    expect(failed).toEqual([`first: ${message}`]);
+    expect(ended).toEqual(['first gate']);
+  });
+
+  test('misses what is left of the time for all of them', async () => {
+    const first = createDeferred<boolean>();
+    const { decide, timers, clock, failed } = gateOf([
+      answering(() => first.promise),
+      answering(() => new Promise(() => undefined), 'second'),
+    ]);
+    const decision = decide(makePacket());
+    expect(timers.waits).toEqual([1000]);
+    clock.advance(400);
+    first.resolve(true);
+    await eventually(() => timers.waits[0] === 600);
+    timers.fire();
+
+    expect(await decision).toMatchObject({ kind: 'failed' });
+    expect(failed).toEqual(['second: gate: gave no answer within 600 ms']);
+  });
+
+  test('and has held the thread too often on this message is not asked', async () => {
+    const watch = { ...unwatched, struckOut: (handler: string, key: string) => handler === 'first' && key === 'chat/1' };
+    const { decide, failed } = gateOf([answering(true)], { watch });
+    expect(await decide(makePacket())).toMatchObject({ kind: 'failed' });
+    expect(failed).toEqual([expect.stringContaining('held the thread on this message too often')]);
+    expect(await decide(makePacket({ key: 'chat/2' }))).toEqual({ kind: 'allowed' });
+  });
+
+  test('is announced to the watchdog while it runs', async () => {
+    const log: string[] = [];
+    const watch: CallbackWatch = {
+      entering: (handler, key) => log.push(`enter ${handler} ${key}`),
+      left: () => log.push('left'),
+      struckOut: () => false,
+    };
+    await gateOf([answering(() => void log.push('gate'))], { watch }).decide(makePacket());
+    expect(log).toEqual(['enter first chat/1', 'gate', 'left']);
+  });
+});

@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { handlerSchema } from '../../src/config/schema/handler.ts';
+import { kindOf } from '../../src/packet/kind.ts';
+import { parseStanza } from '../../src/packet/xml/parse.ts';
+
+const readme = read('README.md');
+const vocabulary = read('pools/packet.ts');
+
+describe('the README lists what a `when` can name', () => {
+  test('every kind, and none that is no kind', () => {
+    const listed = rows('kind').map(([name = '']) => name);
+    const others = new Set(['iq', 'presence']); // those are kinds to callbacks, and events to rules
+    expect(listed.toSorted()).toEqual(declared('Kind').filter((kind) => !others.has(kind)));
+    for (const kind of listed) expect(handlerSchema.safeParse({ when: { kind } }).success, kind).toBe(true);
+  });
+
+  test('every event, and none that is no event', () => {
+    const listed = rows('event').flatMap(([names = '']) => names.split(' '));
+    const told = declared('PacketEvent').filter((event) => event !== 'error'); // errors are left out by every feed
+    expect(listed.toSorted()).toEqual([...told, 'offline'].toSorted());
+    for (const event of listed) expect(handlerSchema.safeParse({ when: { event } }).success, event).toBe(true);
+  });
+
+  test('every key', () => {
+    const listed = rows('key').flatMap(([names = '']) => names.split(', '));
+    expect(listed.toSorted()).toEqual(Object.keys(handlerSchema.shape.when.unwrap().shape).toSorted());
+  });
+});
+
+const marks = rows('kind').flatMap(([kind = '', , by = '']) => [...by.matchAll(/<[^>]+>/g)].map(([mark]) => [kind, mark] as const));
+
+test.each(marks)('the README calls it %s by %s, and so it is', (kind, mark) => {
+  expect(kindOf(parseStanza(`<message xmlns='jabber:client'>${mark}</message>`))).toBe(kind);
+});
+
+test('where several marks fit, the README has the stronger one first', () => {
+  const kinds = new Set(marks.map(([kind]) => kind));
+  expect(kinds.size).toBeGreaterThan(1);
+  for (const kind of kinds) {
+    const fromThere = marks.slice(marks.findIndex(([other]) => other === kind)).map(([, mark]) => mark);
+    expect(kindOf(parseStanza(`<message xmlns='jabber:client'>${fromThere.toReversed().join('')}</message>`))).toBe(kind);
+  }
+});
+
+/** The cells of the rows of the table whose first heading is `heading`, without the marks of code. */
+function rows(heading: string): readonly (readonly string[])[] {
+  const lines = readme.split('\n');
+  const from = lines.findIndex((line) => new RegExp(`^\\| ${heading} +\\|`).test(line)) + 2;
+  const until = lines.findIndex((line, at) => at >= from && !line.startsWith('|'));
+  return lines.slice(from, until).map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.replaceAll('`', '').trim()),
+  );
+}
+
+/** The members of a union of texts, in their order. */
+function declared(union: string): readonly string[] {
+  const members = new RegExp(`export type ${union} =([^;]*);`).exec(vocabulary)?.[1] ?? '';
+  return [...members.matchAll(/'([\w-]+)'/g)].map(([, name = '']) => name);
+}
+
+function read(path: string): string {
+  return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+}

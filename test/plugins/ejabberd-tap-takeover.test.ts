@@ -1,0 +1,36 @@
+import { describe, expect, test } from 'vitest';
+import { givesTheFeedToOne } from '../conformance/tap-takeover.ts';
+import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
+import { chatter, connectTapPusher, numbered } from '../support/tap-pusher.ts';
+
+const ejabberd = await ejabberdTap();
+
+givesTheFeedToOne(ejabberd);
+
+describe.skipIf(!ejabberd.isHere)('several pushers at ejabberd', () => {
+  test('one that has said nothing for longer than a pusher can loses the feed to the next that asks', async () => {
+    await using chat = await ejabberd.startWith(inTrouble('silenced'));
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using silent = await connectTapPusher(chat.component);
+    const { epoch = '' } = await silent.ask(undefined, 'message', 'silent');
+    await using other = await connectTapPusher(chat.component);
+    await expect(other.ask({ epoch, h: 0 }, 'message', 'other')).rejects.toThrow('conflict');
+    await chat.api('unregister', { user: 'carol', host: 'localhost' });
+
+    expect(await other.ask({ epoch, h: 0 }, 'message', 'other')).toMatchObject({ epoch, 'from-seq': '1' });
+    chatter(alice, ['one']);
+    expect(await numbered(other, 1)).toEqual(['1 one']);
+  });
+
+  test('an acknowledgement keeps the feed', async () => {
+    await using chat = await ejabberd.startWith(inTrouble('silenced'));
+    await using active = await connectTapPusher(chat.component);
+    const { epoch = '' } = await active.ask(undefined, 'message', 'active');
+    await chat.api('unregister', { user: 'carol', host: 'localhost' });
+    active.ack({ epoch, h: 0 });
+    await using other = await connectTapPusher(chat.component);
+    await expect(other.ask({ epoch, h: 0 }, 'message', 'other')).rejects.toThrow('conflict');
+
+    expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ attached: 1, standby: 1 }]);
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, test } from 'vitest';
+import { tellsWhatWasNotAcknowledged } from '../conformance/tap-unack.ts';
+import { ejabberdTap, type TappedEjabberd } from '../support/ejabberd-tap.ts';
+import { eventually } from '../support/eventually.ts';
+import { answered, attachTap, seen, type TapPusher, tell } from '../support/tap-pusher.ts';
+import type { XmppUser } from '../support/xmpp-user.ts';
+
+const ejabberd = await ejabberdTap();
+
+tellsWhatWasNotAcknowledged(ejabberd);
+
+/** What mod_stream_mgmt may do with what it still holds when a session ends. */
+describe.skipIf(!ejabberd.isHere)('what was not acknowledged in ejabberd', () => {
+  test('routed again and stored, it is told once', async () => {
+    await using chat = await ejabberd.startWith({ modules: { mod_stream_mgmt: { resume_timeout: 1, resend_on_timeout: true } } });
+    await using pusher = await attachTap(chat, 'message unack');
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await loseInTunnel(chat, alice);
+    expect(await untilUnack(pusher)).toEqual(told);
+    await eventually(async () => expect(await chat.api('get_offline_count', { user: 'bob', server: 'localhost' })).toEqual({ value: 2 }));
+    await using home = await chat.connect({ user: 'bob', resource: 'home' });
+    await home.next((stanza) => stanza.text('body') === 'before the tunnel');
+
+    expect(await seen(pusher, alice)).toEqual([]);
+  });
+
+  test('routed again to another client, it is no second `out`', async () => {
+    await using chat = await ejabberd.startWith({ modules: { mod_stream_mgmt: { resume_timeout: 1, resend_on_timeout: true } } });
+    await using pusher = await attachTap(chat, 'message unack');
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using home = await chat.connect({ user: 'bob', resource: 'home', available: false });
+    await loseInTunnel(chat, alice, async () => {
+      home.send('<presence/>');
+      await home.next(({ attrs }) => attrs['from'] === home.jid);
+    });
+    await home.next((stanza) => stanza.text('body') === 'before the tunnel');
+
+    expect(await seen(pusher, alice)).toEqual([
+      ...told.slice(0, 3),
+      'out alice/phone > bob: in the tunnel (1)',
+      'unack alice/phone > bob: before the tunnel (1)',
+    ]);
+  });
+
+  test('bounced, it is told, and the error that its sender gets is not', async () => {
+    await using chat = await ejabberd.startWith({
+      modules: { mod_stream_mgmt: { resume_timeout: 1, resend_on_timeout: false }, mod_mam: { default: 'never' } },
+    });
+    await using pusher = await attachTap(chat, 'message unack');
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await loseInTunnel(chat, alice);
+    for (let errors = 0; errors < 2; errors += 1) await alice.next(({ attrs }) => attrs['type'] === 'error');
+
+    expect(await untilUnack(pusher)).toEqual(told);
+    expect(await seen(pusher, alice)).toEqual([]);
+  });
+
+  test('what was written after the client had come back, and lost again, is told', async () => {
+    await using chat = await ejabberd.startWith({ keepsPlaceSeconds: 1 });
+    await using pusher = await attachTap(chat, 'message unack');
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'train' });
+    bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    const { attrs } = await bob.next(({ name }) => name === 'enabled');
+    await bob.cut();
+    await chat.missesUser(bob.jid);
+    alice.sendChat(bob.bare, 'in the tunnel');
+    await answered(alice);
+    await using back = await chat.connect({ user: 'bob', resumes: { jid: bob.jid, id: attrs['id'] ?? '' } });
+    await back.next((stanza) => stanza.text('body') === 'in the tunnel');
+    await back.cut();
+
+    expect(await untilUnack(pusher)).toEqual([
+      'in alice/phone > bob: in the tunnel',
+      'out alice/phone > bob: in the tunnel (0)',
+      'unack alice/phone > bob: in the tunnel (0)',
+    ]);
+  });
+});
+
+/** What came while a place was only kept is not told: its `out` did not count that client. */
+const told = [
+  'in alice/phone > bob: before the tunnel',
+  'out alice/phone > bob: before the tunnel (1)',
+  'in alice/phone > bob: in the tunnel',
+  'out alice/phone > bob: in the tunnel (0)',
+  'unack alice/phone > bob: before the tunnel (0)',
+];
+
+/** One message is written to bob's client, which is then lost; one more comes while ejabberd keeps its place. */
+async function loseInTunnel(chat: TappedEjabberd, alice: XmppUser, meanwhile: () => Promise<void> = async () => undefined): Promise<void> {
+  const bob = await chat.connect({ user: 'bob', resource: 'train' });
+  bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+  await bob.next(({ name }) => name === 'enabled');
+  alice.sendChat(bob.bare, 'before the tunnel');
+  await bob.next((stanza) => stanza.text('body') === 'before the tunnel');
+  await bob.cut();
+  await chat.missesUser(bob.jid);
+  await meanwhile();
+  alice.sendChat(bob.bare, 'in the tunnel');
+}
+
+async function untilUnack(pusher: TapPusher): Promise<string[]> {
+  const lines: string[] = [];
+  while (!lines.at(-1)?.startsWith('unack')) lines.push(tell(await pusher.item()));
+  return lines;
+}

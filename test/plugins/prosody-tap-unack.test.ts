@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest';
+import { tellsWhatWasNotAcknowledged } from '../conformance/tap-unack.ts';
+import { prosodyTap } from '../support/prosody-tap.ts';
+import { attachTap, tell } from '../support/tap-pusher.ts';
+
+const prosody = await prosodyTap();
+
+tellsWhatWasNotAcknowledged(prosody);
+
+describe.skipIf(!prosody.isHere)('what was not acknowledged in Prosody', () => {
+  test('what came while a place was only kept is not told: its `out` did not count that client', async () => {
+    await using chat = await prosody.start({ keepsPlaceSeconds: 1 });
+    await using pusher = await attachTap(chat, 'message status unack');
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'train' });
+    bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    await bob.next(({ name }) => name === 'enabled');
+    alice.sendChat(bob.bare, 'before the tunnel');
+    await bob.next((stanza) => stanza.text('body') === 'before the tunnel');
+    await bob.cut();
+    await chat.missesUser(bob.jid);
+    alice.sendChat(bob.bare, 'in the tunnel');
+
+    const items = [];
+    do items.push(await pusher.item());
+    while (items.at(-1)?.marks['status'] !== 'offline');
+    expect(items.filter(({ stanza }) => stanza?.name === 'message').map(tell)).toEqual([
+      'in alice/phone > bob: before the tunnel',
+      'out alice/phone > bob: before the tunnel (1)',
+      'in alice/phone > bob: in the tunnel',
+      'out alice/phone > bob: in the tunnel (0)',
+      'unack alice/phone > bob: before the tunnel (0)',
+    ]);
+  });
+
+  test('what was written after the client had come back, and lost again, is told', async () => {
+    await using chat = await prosody.start({ keepsPlaceSeconds: 1 });
+    await using pusher = await attachTap(chat, 'message unack');
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'train' });
+    bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    const { attrs } = await bob.next(({ name }) => name === 'enabled');
+    await bob.cut();
+    await chat.missesUser(bob.jid);
+    alice.sendChat(bob.bare, 'in the tunnel');
+    await using back = await chat.connect({ user: 'bob', resumes: { jid: bob.jid, id: attrs['id'] ?? '' } });
+    await back.next((stanza) => stanza.text('body') === 'in the tunnel');
+    await back.cut();
+
+    const items = [];
+    do items.push(await pusher.item());
+    while (items.at(-1)?.direction !== 'unack');
+    expect(items.map(tell)).toEqual([
+      'in alice/phone > bob: in the tunnel',
+      'out alice/phone > bob: in the tunnel (0)',
+      'unack alice/phone > bob: in the tunnel (0)',
+    ]);
+  });
+
+  test('the error that Prosody makes of it for the sender is not tapped', async () => {
+    await using chat = await prosody.start();
+    await using pusher = await attachTap(chat, 'message unack');
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'train' });
+    bob.send("<enable xmlns='urn:xmpp:sm:3'/>");
+    await bob.next(({ name }) => name === 'enabled');
+    alice.send(`<message to='${bob.jid}' type='headline'><body>Breaking</body></message>`);
+    await bob.next((stanza) => stanza.text('body') === 'Breaking');
+    await bob.cut();
+    await alice.next(({ attrs }) => attrs['type'] === 'error');
+    alice.sendChat('nobody@localhost', 'the end');
+
+    expect((await pusher.itemsUntil('the end')).map(tell)).toEqual([
+      'in alice/phone > bob/train: Breaking',
+      'out alice/phone > bob/train: Breaking (1)',
+      'unack alice/phone > bob/train: Breaking (0)',
+    ]);
+  });
+});

@@ -1,0 +1,61 @@
+/** The built service behind the taps of real servers: what happens reaches the handlers that name it. */
+import { describe, expect, test } from 'vitest';
+import type { TapServer } from '../conformance/tap.ts';
+import { ejabberdTap } from '../support/ejabberd-tap.ts';
+import { eventually } from '../support/eventually.ts';
+import { prosodyTap } from '../support/prosody-tap.ts';
+import { startPushRig } from '../support/push-rig.ts';
+import type { XmppUser } from '../support/xmpp-user.ts';
+
+const servers: readonly TapServer[] = [await prosodyTap(), await ejabberdTap()];
+
+const handlers = ['status', 'unack', 'groupchat', 'offline'].map(
+  (event) => `[[modules.mod_event_pusher.http.handlers]]
+name = "${event}"
+path = "/${event}"
+callback_module = "mod_event_pusher_http_json"
+when = { event = "${event}" }
+`,
+);
+
+describe.each(servers.map((server) => [server.name, server] as const))('%s', (_name, server) => {
+  test.skipIf(!server.isHere)('tells who comes and goes, what was lost, who says what in a room, and what is kept for later', async () => {
+    await using chat = await server.start({ rooms: 'rooms.localhost', keepsPlaceSeconds: 1 });
+    await using rig = await startPushRig(chat.component.port, { handlers: handlers.join('') });
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using bob = await chat.connect({ user: 'bob', resource: 'train' });
+    const told = (event: string) => rig.bodies(event).map((body) => JSON.parse(body));
+
+    alice.send("<presence to='tea@rooms.localhost/ali'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    await alice.next(({ attrs, xml }) => attrs['type'] === 'groupchat' && xml.includes('<subject'));
+    alice.send("<message to='tea@rooms.localhost' type='groupchat'><body>Tea?</body></message>");
+    await alice.next((stanza) => stanza.text('body') === 'Tea?');
+    await loseOne(alice, bob);
+    alice.sendChat('carol@localhost', 'for later');
+
+    await eventually(() => expect([told('status').length, told('unack').length, told('offline').length]).toEqual([3, 1, 1]), {
+      withinMs: 20_000,
+    });
+    expect(told('status').map(({ from, type, kind }) => [from.full, type, kind])).toEqual([
+      ['alice@localhost/phone', 'available', 'status'],
+      ['bob@localhost/train', 'available', 'status'],
+      ['bob@localhost/train', 'unavailable', 'status'],
+    ]);
+    expect(told('unack')).toMatchObject([{ event: 'unack', body: 'lost', session: 'bob@localhost/train', sessions: 0 }]);
+    const said = told('groupchat').filter(({ body }) => body === 'Tea?');
+    expect(said.map(({ direction, room, sender }) => [direction, room, sender])).toEqual([
+      ['in', 'tea@rooms.localhost', 'alice@localhost'],
+      ['out', 'tea@rooms.localhost', 'alice@localhost'],
+    ]);
+    expect(told('offline').map(({ body, event }) => [body, event])).toEqual([['for later', 'chat']]);
+  });
+});
+
+/** A message is written to a client that never acknowledges it and is given up. */
+async function loseOne(from: XmppUser, to: XmppUser): Promise<void> {
+  to.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+  await to.next(({ name }) => name === 'enabled');
+  from.sendChat(to.bare, 'lost');
+  await to.next((stanza) => stanza.text('body') === 'lost');
+  await to.cut();
+}

@@ -1,0 +1,259 @@
+import { expect, test } from 'vitest';
+import type { Stanza } from '../../pools/contract.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
+import type { Mark } from '../../src/packet/receipt.ts';
+import { findChild } from '../../src/packet/xml/element.ts';
+import { parseStanza } from '../../src/packet/xml/parse.ts';
+import { createArchive } from '../../src/sources/client/archive.ts';
+import { archiveIdBy, type Sighting } from '../../src/sources/client/sighting.ts';
+import { eventually } from '../support/eventually.ts';
+import { createFakeTimers } from '../support/fake-timers.ts';
+
+test('what comes while it reads is handed over behind it, and what it has read not again', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  reading.archive.live(live('three', 'm3'));
+  reading.archive.live(live('four', 'm4'));
+  await reading.asked(1);
+  reading.answer(['m2', 'm3'], { complete: true });
+  await reading.caughtUp();
+
+  expect(reading.handed).toEqual(['item m2 → m2', 'three → m3', 'four → m4']);
+});
+
+test('a copy that bears no id of the archive is looked for there, so that the mark is right', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  await reading.asked(1);
+  reading.answer([], { complete: true });
+  await reading.caughtUp();
+  reading.archive.live(live('sent by a desk'));
+  expect(reading.handed).toEqual([]);
+  await reading.asked(2);
+  expect(reading.after()).toBe('m1');
+  reading.item('m2', message('sent by a desk'));
+  reading.answer([], { complete: true, last: 'm2' });
+  await reading.caughtUp();
+
+  expect(reading.handed).toEqual(['sent by a desk → m2']);
+});
+
+test('a copy that the archive does not hold is handed over all the same', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  await reading.asked(1);
+  reading.answer([], { complete: true });
+  await reading.caughtUp();
+  reading.archive.live(live('kept nowhere'));
+  await reading.asked(2);
+  reading.answer([], { complete: true });
+  await reading.caughtUp();
+
+  expect(reading.handed).toEqual(['kept nowhere → no mark']);
+});
+
+test('what no archive holds is handed over at once', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  await reading.asked(1);
+  reading.answer([], { complete: true });
+  await reading.caughtUp();
+  const typing =
+    "<message xmlns='jabber:client' from='alice@localhost'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>";
+  reading.archive.live(sighting(parseStanza(typing)));
+  reading.archive.live(live('secret', undefined, "<no-store xmlns='urn:xmpp:hints'/>"));
+
+  expect(reading.handed).toEqual([' → no mark', 'secret → no mark']);
+});
+
+test('what the server had kept for later is not taken for new: the archive says whether it was seen', async () => {
+  await using reading = startArchive({ mark: 'm2' });
+  reading.archive.live(live('pushed long ago', 'm1', "<delay xmlns='urn:xmpp:delay' stamp='2026-11-22T10:00:00Z'/>"));
+  await reading.asked(1);
+  reading.answer([], { complete: true });
+  await reading.asked(2);
+  reading.answer([], { complete: true });
+  await reading.caughtUp();
+
+  expect(reading.handed).toEqual([]);
+  expect(reading.doubles()).toBe(1);
+});
+
+test('an archive that has forgotten the mark is told as a gap, and read from its time on', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  await reading.asked(1);
+  reading.refuse('item-not-found');
+  await reading.asked(2);
+  expect(reading.after()).toBeUndefined();
+  expect(reading.questions.at(-1)?.xml).toContain('<field var="start"><value>2026-11-22T10:00:00.000Z</value></field>');
+  reading.answer(['m8', 'm9'], { complete: false });
+  await reading.asked(3);
+  expect(reading.after()).toBe('m9');
+  reading.answer([], { complete: true });
+  await reading.caughtUp();
+
+  expect(reading.gaps()).toBe(1);
+  expect(reading.handed).toEqual(['item m8 → m8', 'item m9 → m9']);
+});
+
+test('an archive out of order is asked again later, and what it holds is not handed over before it', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  await reading.asked(1);
+  reading.refuse('internal-server-error');
+  await eventually(() => expect(reading.archive.trouble).toContain('internal-server-error'));
+  reading.archive.live(live('two', 'm2'));
+  expect(reading.handed).toEqual([]);
+  reading.timers.fire();
+  await reading.asked(2);
+  reading.answer(['m2'], { complete: true });
+  await reading.caughtUp();
+
+  expect(reading.handed).toEqual(['item m2 → m2']);
+  expect(reading.archive.trouble).toBe('');
+});
+
+test('a server without an archive is believed', async () => {
+  await using reading = startArchive({});
+  reading.archive.live(live('one', 'm1'));
+  await reading.asked(1);
+  reading.refuse('service-unavailable');
+  await reading.caughtUp();
+  reading.archive.live(live('two'));
+
+  expect(reading.handed).toEqual(['one → no mark', 'two → no mark']);
+});
+
+test('the first start of all begins behind the newest message', async () => {
+  await using reading = startArchive({});
+  await reading.asked(1);
+  expect(reading.questions[0]?.xml).toContain('<before/>');
+  reading.answer(['m7'], { complete: false });
+  await reading.caughtUp();
+  reading.archive.live(live('eight', 'm8'));
+
+  expect(reading.handed).toEqual(['nothing → m7', 'eight → m8']);
+});
+
+test('where ids are numbers, one that comes late does not set the mark back', async () => {
+  await using reading = startArchive({ mark: '100' });
+  await reading.asked(1);
+  reading.answer([], { complete: true });
+  await reading.caughtUp();
+  reading.archive.live(live('later', '102'));
+  reading.archive.live(live('earlier', '101'));
+
+  expect(reading.handed).toEqual(['later → 102', 'earlier → 102']);
+});
+
+test('more than it may hold does not wait in memory: the archive is read once more', async () => {
+  await using reading = startArchive({ mark: 'm1', heldBytes: 250 });
+  for (const id of ['m2', 'm3', 'm4']) reading.archive.live(live(`live ${id}`, id));
+  await reading.asked(1);
+  reading.answer([], { complete: true });
+  await reading.asked(2);
+  reading.answer(['m2', 'm3', 'm4'], { complete: true });
+  await reading.caughtUp();
+
+  expect(reading.handed).toEqual(['item m2 → m2', 'item m3 → m3', 'item m4 → m4']);
+});
+
+test('what bears no id is not lost when the session ends before the archive has answered', async () => {
+  const reading = startArchive({ mark: 'm1' });
+  reading.archive.live(live('no id'));
+  reading.archive.live(live('two', 'm2'));
+  reading.archive.close();
+
+  expect(reading.handed).toEqual(['no id → no mark']);
+});
+
+interface Begin {
+  readonly mark?: string;
+  readonly heldBytes?: number;
+}
+
+/** An archive that is open; the test gives its answers. */
+function startArchive({ mark, heldBytes = 1_000_000 }: Begin) {
+  const questions: Stanza[] = [];
+  const answers: Deferred<Stanza>[] = [];
+  const handed: string[] = [];
+  const timers = createFakeTimers();
+  let gaps = 0;
+  let doubles = 0;
+  const newMark = (epoch: string, h: number): Mark => ({ attachment: 'bot', host: 'localhost', node: 'bob@localhost', epoch, h });
+  const archive = createArchive({
+    enabled: true,
+    jid: 'bob@localhost',
+    mark: mark === undefined ? undefined : newMark(mark, Date.parse('2026-11-22T10:00:00Z')),
+    newMark,
+    ask: (child) => {
+      questions.push(child);
+      const answer = createDeferred<Stanza>();
+      answers.push(answer);
+      return answer.promise;
+    },
+    hand: (seen, moved) => handed.push(`${seen === undefined ? 'nothing' : seen.stanza.text('body')} → ${moved?.epoch ?? 'no mark'}`),
+    see: (found, bytes) => ({ ...sighting(found.message), archiveId: found.id, bytes }),
+    onDouble: () => {
+      doubles += 1;
+    },
+    onGap: () => {
+      gaps += 1;
+    },
+    onChange: () => undefined,
+    heldBytes,
+    clock: systemClock,
+    timers,
+  });
+  archive.open();
+
+  function item(id: string, original: Stanza): void {
+    const query = questions.at(-1)?.attrs['queryid'] ?? '';
+    archive.item({ query, id, message: original, time: undefined }, 100);
+  }
+
+  function answer(
+    ids: readonly string[],
+    { complete, last = ids.at(-1) }: { readonly complete: boolean; readonly last?: string | undefined },
+  ): void {
+    for (const id of ids) item(id, message(`item ${id}`, { id }));
+    const rsm = `<set xmlns='http://jabber.org/protocol/rsm'>${last === undefined ? '' : `<last>${last}</last>`}</set>`;
+    const fin = `<fin xmlns='urn:xmpp:mam:2'${complete ? " complete='true'" : ''}>${rsm}</fin>`;
+    answers.at(-1)?.resolve(parseStanza(`<iq xmlns='jabber:client' type='result'>${fin}</iq>`));
+  }
+
+  return {
+    archive,
+    questions,
+    handed,
+    timers,
+    item,
+    answer,
+    gaps: () => gaps,
+    doubles: () => doubles,
+    asked: (count: number) => eventually(() => expect(questions).toHaveLength(count)),
+    /** All that the answer sets off is done: nothing of it waits for more than promises. */
+    caughtUp: async () => {
+      await new Promise(setImmediate);
+      expect(archive.caughtUp).toBe(true);
+    },
+    after: () => findChild(questions.at(-1) ?? message(''), 'set', 'http://jabber.org/protocol/rsm')?.text('after') || undefined,
+    refuse: (condition: string) => {
+      const error = `<error type='cancel'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
+      answers.at(-1)?.resolve(parseStanza(`<iq xmlns='jabber:client' type='error'>${error}</iq>`));
+    },
+    [Symbol.asyncDispose]: async () => archive.close(),
+  };
+}
+
+function live(body: string, archiveId?: string, extra = ''): Sighting {
+  return sighting(message(body, { ...(archiveId === undefined ? {} : { id: archiveId }), extra }));
+}
+
+function message(body: string, { id, extra = '' }: { readonly id?: string; readonly extra?: string } = {}): Stanza {
+  const stanzaId = id === undefined ? '' : `<stanza-id xmlns='urn:xmpp:sid:0' by='bob@localhost' id='${id}'/>`;
+  return parseStanza(
+    `<message xmlns='jabber:client' type='chat' from='alice@localhost/phone' to='bob@localhost'><body>${body}</body>${stanzaId}${extra}</message>`,
+  );
+}
+
+function sighting(stanza: Stanza): Sighting {
+  const archiveId = archiveIdBy(stanza, (by) => by === 'bob@localhost');
+  return { stanza, direction: 'out', session: undefined, sender: undefined, archiveId, time: undefined, bytes: 100 };
+}

@@ -1,0 +1,67 @@
+import { describe, expect, test } from 'vitest';
+import type { ClientAttachment } from '../../src/config/config.ts';
+import { startClientSource } from '../support/client-source.ts';
+import { eventually } from '../support/eventually.ts';
+import { requirePackage } from '../support/packages.ts';
+import { startProsody } from '../support/prosody.ts';
+import { makeSelfSigned } from '../support/self-signed.ts';
+
+const ours = makeSelfSigned(['DNS:localhost']);
+const others = makeSelfSigned(['DNS:localhost']);
+const misnamed = makeSelfSigned(['DNS:chat.example']);
+const bare: ClientAttachment['tls'] = {
+  verify: true,
+  ca: undefined,
+  cert: undefined,
+  key: undefined,
+  passphrase: undefined,
+  ciphers: undefined,
+  minVersion: undefined,
+  maxVersion: undefined,
+  serverName: undefined,
+};
+
+describe.skipIf(!(await requirePackage('prosody')))('an account that encrypts', () => {
+  test.each(['starttls', 'direct'] as const)(
+    'with %s believes the certificate that its CA has signed, and no other',
+    async (encryption) => {
+      await using prosody = await startProsody({ tap: false, tls: ours });
+      const port = encryption === 'direct' ? prosody.c2sTlsPort : prosody.c2sPort;
+      await using right = await startClientSource({ port, attachment: { encryption, tls: { ...bare, ca: ours.cert } } });
+      await using wrong = await startClientSource({ port, attachment: { encryption, tls: { ...bare, ca: others.cert } } });
+      await using none = await startClientSource({ port, attachment: { encryption } });
+
+      await eventually(() => expect(right.reason()).toBe(''));
+      for (const rig of [wrong, none])
+        await eventually(() =>
+          expect(rig.reason()).toMatch(/^refused: the certificate of localhost is not accepted: .*See \[attach\.bot\] tls/),
+        );
+    },
+  );
+
+  test('expects the name of its own domain, or the one it is told to', async () => {
+    await using prosody = await startProsody({ tap: false, tls: misnamed });
+    const encrypted = { encryption: 'starttls' } as const;
+    const tls = { ...bare, ca: misnamed.cert };
+    await using plain = await startClientSource({ port: prosody.c2sPort, attachment: { ...encrypted, tls } });
+    await using told = await startClientSource({
+      port: prosody.c2sPort,
+      attachment: { ...encrypted, tls: { ...tls, serverName: 'chat.example' }, resource: 'told' },
+    });
+
+    await eventually(() => expect(plain.reason()).toMatch(/^refused: the certificate of localhost is not accepted: .*altnames/));
+    await eventually(() => expect(told.reason()).toBe(''));
+  });
+
+  test('does not send its password to a server that offers no encryption', async () => {
+    await using prosody = await startProsody({ tap: false });
+    await using rig = await startClientSource({ port: prosody.c2sPort, attachment: { encryption: 'starttls' } });
+    await eventually(() => expect(rig.reason()).toMatch(/^refused: the server does not offer STARTTLS/));
+  });
+
+  test('says what is missing where the server insists on encryption', async () => {
+    await using prosody = await startProsody({ tap: false, tls: ours });
+    await using rig = await startClientSource({ port: prosody.c2sPort });
+    await eventually(() => expect(rig.reason()).toBe('refused: the server wants encryption: add a table [attach.bot.tls]'));
+  });
+});

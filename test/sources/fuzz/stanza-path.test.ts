@@ -1,0 +1,111 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Stanza } from '../../../pools/contract.ts';
+import { packetFromJson, packetToJson } from '../../../src/hooks/packet-json.ts';
+import type { Packet } from '../../../src/packet/packet.ts';
+import { byteByByte, cut } from '../../packet/xml/read-stream.ts';
+import { effort, patienceMs } from './effort.ts';
+import { cutAt, cuts, decorations, mutations } from './mutations.ts';
+import { requestsOf } from './requests.ts';
+import { walk } from './stanza-path.ts';
+import { recordedStreams } from './streams.ts';
+
+const streams = recordedStreams();
+const stream = fc.constantFrom(...streams);
+
+describe.each(streams.map((recorded, index) => [index, recorded.feed, recorded] as const))(
+  'recorded stream %i (%s)',
+  (_i, _feed, recorded) => {
+    test('makes the same packets when it is split in two at any byte', () => {
+      const whole = walk(recorded, [recorded.bytes]);
+      expect(whole.packets.length).toBeGreaterThan(0);
+      expect(whole.told.at(-1)).toBe('closed');
+      const places = Array.from({ length: recorded.bytes.length - 1 }, (_, index) => index + 1);
+      const differing = places.filter((place) => String(walk(recorded, cut(recorded.bytes, [place])).told) !== String(whole.told));
+      expect(differing).toEqual([]);
+    });
+  },
+);
+
+test(
+  'whatever a stream is made into, it makes the same packets however it is split, and none that is corrupted',
+  () => {
+    fc.assert(
+      fc.property(stream, mutations, cuts, (recorded, change, parts) => {
+        const bytes = change(recorded.bytes);
+        const met = walk(recorded, [bytes]);
+        expect(walk(recorded, cutAt(bytes, parts)).told).toEqual(met.told);
+        expect(walk(recorded, byteByByte(bytes)).told).toEqual(met.told);
+        for (const packet of met.packets) {
+          comesBackWhole(packet);
+          isAskedForTheSame(packet);
+          if (!sendsReplacements(bytes)) expect(packetToJson(packet)).not.toContain('\ufffd');
+        }
+      }),
+      effort(250),
+    );
+  },
+  patienceMs,
+);
+
+test(
+  'what XML allows inside of a text is read as XML says, and changes nothing beside it',
+  () => {
+    fc.assert(
+      fc.property(stream, decorations, cuts, (recorded, decorate, parts) => {
+        const bytes = decorate(recorded.bytes);
+        const { packets, told } = walk(recorded, cutAt(bytes, parts));
+        expect(told.at(-1)).toBe('closed');
+        expect(packets.map(({ stanza }) => stanza.text('body')).filter((body) => body !== '')).toEqual(bodiesIn(bytes));
+      }),
+      effort(150),
+    );
+  },
+  patienceMs,
+);
+
+/** A kept packet is read again as it was: the stanza's XML says what the stanza does. */
+function comesBackWhole(packet: Packet): void {
+  expect(packetToJson(packetFromJson(packetToJson(packet)))).toBe(packetToJson(packet));
+  const read = packetFromJson(packetToJson(packet)).stanza;
+  expect(essence(read)).toEqual(essence(packet.stanza));
+}
+
+/** Declarations aside: what the stream has declared is declared again where it stands alone. */
+function essence({ name, ns, attrs, children }: Stanza): unknown {
+  const own = Object.entries(attrs).filter(([attribute]) => !attribute.startsWith('xmlns'));
+  return [name, ns, own, children.map((child) => (typeof child === 'string' ? child : essence(child)))];
+}
+
+/** The built-in modules' requests say the packet's text, each in its form. */
+function isAskedForTheSame(packet: Packet): void {
+  const [form, object, event] = requestsOf(packet);
+  const texts = [new URLSearchParams(form).get('message'), JSON.parse(object).body ?? '', JSON.parse(event).data.body ?? ''];
+  expect(texts).toEqual(Array(3).fill(packet.stanza.text('body')));
+}
+
+function sendsReplacements(bytes: Buffer): boolean {
+  return bytes.includes('\ufffd') || /&#(?:x0*fffd|0*65533);/i.test(bytes.toString('latin1'));
+}
+
+/** What stands between the tags of the bodies that become packets, by another reading than ours. */
+function bodiesIn(bytes: Buffer): readonly string[] {
+  const xml = bytes.toString();
+  return [...xml.matchAll(/<body>(.*?)<\/body>/gs)].map(([, content = '']) => readText(content));
+}
+
+function readText(content: string): string {
+  const pieces = content.matchAll(
+    /<!--.*?-->|<\?.*?\?>|<!\[CDATA\[(?<cdata>.*?)\]\]>|&#x(?<hex>[\da-f]+);|&#(?<decimal>\d+);|&(?<entity>\w+);|(?<plain>[^<&]+)/gis,
+  );
+  return [...pieces].map(({ groups = {} }) => textOf(groups)).join('');
+}
+
+const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+
+function textOf({ cdata, hex, decimal, entity, plain }: Readonly<Record<string, string | undefined>>): string {
+  if (hex !== undefined) return String.fromCodePoint(Number.parseInt(hex, 16));
+  if (decimal !== undefined) return String.fromCodePoint(Number(decimal));
+  if (entity !== undefined) return entities[entity] ?? '';
+  return (cdata ?? plain ?? '').replaceAll('\r\n', '\n');
+}

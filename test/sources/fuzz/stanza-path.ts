@@ -1,0 +1,98 @@
+/** The way of a stanza but its socket: bytes → reader → feed → packet. */
+import type { PacketId } from '../../../pools/contract.ts';
+import { packetToJson } from '../../../src/hooks/packet-json.ts';
+import { ServiceError } from '../../../src/kit/errors.ts';
+import { packetFrom } from '../../../src/packet/from-xml.ts';
+import { createJidReader } from '../../../src/packet/jid.ts';
+import type { Packet } from '../../../src/packet/packet.ts';
+import { createDirectFeed } from '../../../src/sources/component/direct-feed.ts';
+import type { Feed } from '../../../src/sources/component/feed.ts';
+import type { FeedOptions } from '../../../src/sources/component/feed-options.ts';
+import { createServiceLogFeed } from '../../../src/sources/component/service-log-feed.ts';
+import { createStanzaReader } from '../../../src/sources/component/stanza-reader.ts';
+import { createTapFeed } from '../../../src/sources/component/tap-feed.ts';
+import { createFlow } from '../../../src/sources/flow.ts';
+import { createEventBus } from '../../../src/telemetry/event-bus.ts';
+import { attachmentTo } from '../../support/component-source.ts';
+import type { RecordedStream } from './streams.ts';
+
+export interface Walk {
+  readonly packets: readonly Packet[];
+  /** Everything that could differ, as texts: packets, what was skipped, and how the stream ended. */
+  readonly told: readonly string[];
+}
+
+export const maxStanzaBytes = 8192;
+
+const readJid = createJidReader({ size: 1000 });
+
+/** Walks a stream that comes in these reads to its end. Throws only what no stream may cause. */
+export function walk({ feed: name, host, domain }: Omit<RecordedStream, 'bytes'>, reads: Iterable<Buffer>): Walk {
+  const packets: Packet[] = [];
+  const told: string[] = [];
+  const events = createEventBus();
+  events.on('tap.hole', ({ missing }) => told.push(`hole ${missing}`));
+
+  function accept(packet: Packet | undefined): void {
+    if (packet === undefined) return;
+    packets.push(packet);
+    told.push(packetToJson(packet));
+  }
+
+  const attachment = attachmentTo({ feed: name, hosts: [host], domain, maxStanzaBytes });
+  const shared: FeedOptions = {
+    attachment,
+    flow: createFlow(accept, { maxBytes: Number.POSITIVE_INFINITY, onStop: () => undefined, onGo: () => undefined }),
+    events,
+    timers: { after: () => () => undefined },
+    tell: (ofHost, state, reason) => told.push(`${ofHost} ${state} ${reason}`),
+    toPacket: (seen) => packetFrom(seen, { id: 'packet' as PacketId, origin: 'chat', receivedAt: 0 }, readJid).packet,
+    skip: (reason) => told.push(`skipped ${reason}`),
+    strange: (stanza) => told.push(`strange ${stanza.xml}`),
+  };
+  told.push(readAll(openFeed(shared), reads));
+  return { packets, told };
+
+  function openFeed(options: FeedOptions): Feed {
+    const opened = {
+      direct: () => createDirectFeed(options),
+      service_log: () => createServiceLogFeed(options),
+      tap: () =>
+        createTapFeed({
+          ...options,
+          marks: [],
+          want: 'message',
+          instance: 'fuzz',
+          claimNode: () => undefined,
+          refuse: () => told.push('refused'),
+        }),
+    }[name]();
+    opened.attached({ send: () => undefined });
+    return opened;
+  }
+
+  function readAll(feed: Feed, chunks: Iterable<Buffer>): string {
+    let end = 'open';
+    let proven = false;
+    const reader = createStanzaReader({
+      maxStanzaBytes,
+      onOpen: () => undefined,
+      onStanza: (stanza, bytes) => {
+        if (proven) feed.received(stanza, bytes);
+        else proven = true; // the answer to our handshake
+      },
+      onUnreadable: () => told.push('unreadable'),
+      onClose: () => {
+        end = 'closed';
+      },
+    });
+    try {
+      for (const chunk of chunks) reader.push(chunk);
+      return end;
+    } catch (thrown) {
+      // Which of two mistakes is met first hangs on the reads; what came before them does not.
+      if (thrown instanceof ServiceError && (thrown.code === 'STREAM_INVALID' || thrown.code === 'STANZA_TOO_LARGE')) return 'refused';
+      throw thrown;
+    }
+  }
+}

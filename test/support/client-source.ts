@@ -1,0 +1,117 @@
+import type { PacketId } from '../../pools/contract.ts';
+import type { ClientAttachment } from '../../src/config/config.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { Secret } from '../../src/kit/secret.ts';
+import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { createJidReader } from '../../src/packet/jid.ts';
+import type { Packet } from '../../src/packet/packet.ts';
+import type { Mark, Receipt } from '../../src/packet/receipt.ts';
+import { createClientSource } from '../../src/sources/client/client.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { Events } from '../../src/telemetry/events.ts';
+import { createHealth } from '../../src/telemetry/health.ts';
+import { eventually } from './eventually.ts';
+
+export interface ClientSetting {
+  /** The server's port for clients. */
+  readonly port: number;
+  readonly attachment?: Partial<ClientAttachment>;
+  /** What an earlier life has left on disk; changed as this one commits. */
+  readonly disk?: Map<string, Mark>;
+  /** Default: everything is committed as soon as it is handed over. */
+  readonly commit?: boolean;
+  readonly timers?: Timers;
+}
+
+export type ClientRig = Awaited<ReturnType<typeof startClientSource>>;
+
+/** An account's source with all that it says and hands over kept. It logs in as bob unless `attachment` says otherwise. */
+export async function startClientSource({ port, attachment, disk = new Map(), commit = true, timers = systemTimers }: ClientSetting) {
+  const events = createEventBus();
+  const packets: Packet[] = [];
+  const receipts: Receipt[] = [];
+  const skipped: string[] = [];
+  const states: Events['attachment.state'][] = [];
+  let gaps = 0;
+  events.on('packet.skipped', ({ reason }) => skipped.push(reason));
+  events.on('attachment.state', (state) => states.push(state));
+  events.on('archive.gap', () => {
+    gaps += 1;
+  });
+
+  const settings = { ...plain, service: { host: '127.0.0.1', port }, ...attachment };
+  const health = createHealth({ events, attachments: [settings] });
+  const source = createClientSource({
+    attachment: settings,
+    accept: (packet, receipt) => {
+      if (packet !== undefined) packets.push(packet);
+      receipts.push(receipt);
+      if (!commit) return;
+      if (receipt.mark !== undefined) disk.set(receipt.mark.node, receipt.mark);
+      receipt.committed();
+    },
+    marks: [...disk.values()],
+    newPacketId: () => `packet-${packets.length + 1}` as PacketId,
+    readJid: createJidReader({ size: 100 }),
+    clock: systemClock,
+    timers,
+    random: () => 0.5,
+    events,
+  });
+  await source.start();
+
+  return {
+    source,
+    events,
+    health,
+    packets,
+    receipts,
+    skipped,
+    states,
+    disk,
+    gaps: () => gaps,
+    /** What was handed over, as `in alice@localhost > bob@localhost: Hi`. */
+    seen: () => packets.map(told),
+    bodies: () => packets.map(({ stanza }) => stanza.text('body')),
+    /** Why it is not attached; empty while it is. */
+    reason: () => health.checks().find(({ name }) => name.startsWith('attachment'))?.reason ?? '',
+    attached: () => eventually(() => health.attached().every(({ attached }) => attached)),
+    [Symbol.asyncDispose]: () => source.stop(),
+  };
+}
+
+const plain: ClientAttachment = {
+  type: 'client',
+  name: 'bot',
+  service: { host: '127.0.0.1', port: 0 },
+  encryption: 'plain',
+  tls: {
+    verify: true,
+    ca: undefined,
+    cert: undefined,
+    key: undefined,
+    passphrase: undefined,
+    ciphers: undefined,
+    minVersion: undefined,
+    maxVersion: undefined,
+    serverName: undefined,
+  },
+  jid: { user: 'bob', domain: 'localhost' },
+  password: new Secret('pw'),
+  resource: 'pusher',
+  priority: 0,
+  rooms: [],
+  carbons: true,
+  archive: true,
+  hosts: ['localhost'],
+  maxStanzaBytes: 1_048_576,
+  maxUncommittedBytes: 16_777_216,
+  pingIntervalMs: 30_000,
+  pingTimeoutMs: 10_000,
+  connectTimeoutMs: 10_000,
+  reconnectCapMs: 60_000,
+};
+
+function told({ direction, from, to, stanza }: Packet): string {
+  return `${direction} ${from.full} > ${to.bare}: ${stanza.text('body')}`;
+}

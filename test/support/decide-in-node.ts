@@ -1,0 +1,35 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { loadConfig } from '../../src/config/load.ts';
+import { createGate } from '../../src/hooks/gate.ts';
+import { loadHandlers } from '../../src/hooks/load.ts';
+import { packetFromJson, packetToJson } from '../../src/hooks/packet-json.ts';
+import { unwatched } from '../../src/hooks/watch.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
+import type { GateDecision } from '../../src/packet/gate-decision.ts';
+import type { Packet } from '../../src/packet/packet.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createFakeClock } from './fake-clock.ts';
+
+/**
+ * What the handlers of a configuration file decide about each message, found out in a Node process of its own: there
+ * callback modules are imported by Node itself and not by the test runner.
+ */
+export async function decideInNode(file: string, packets: readonly Packet[]): Promise<GateDecision[]> {
+  const arguments_ = ['--import', 'tsx', fileURLToPath(import.meta.url), file, ...packets.map(packetToJson)];
+  const { stdout } = await promisify(execFile)(process.execPath, arguments_);
+  return JSON.parse(stdout);
+}
+
+async function decideAll(file: string, packets: readonly string[]): Promise<readonly GateDecision[]> {
+  const handlers = await loadHandlers((await loadConfig(file, { PUSHER_SECRET: 'secret', GATE_TOKEN: 'token' })).handlers);
+  const shared = { clock: createFakeClock(), timers: systemTimers, events: createEventBus() };
+  const decide = createGate({ ...shared, handlers: () => handlers, timeoutMs: 10_000, watch: unwatched });
+  return Promise.all(packets.map((packet) => decide(packetFromJson(packet))));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [file = '', ...packets] = process.argv.slice(2);
+  process.stdout.write(JSON.stringify(await decideAll(file, packets)));
+}

@@ -1,0 +1,78 @@
+import type { GateAnswer, GateAsked } from '../../pools/callbacks.ts';
+import type { PacketId } from '../../pools/contract.ts';
+import { createGateListener } from '../../src/gate/listener.ts';
+import { createGate } from '../../src/hooks/gate.ts';
+import type { LoadedHandler } from '../../src/hooks/handler.ts';
+import { unwatched } from '../../src/hooks/watch.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { Secret } from '../../src/kit/secret.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
+import { createJidReader } from '../../src/packet/jid.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { EventBus } from '../../src/telemetry/events.ts';
+import { eventually } from './eventually.ts';
+import { makeHandler } from './make-handler.ts';
+
+/** The gate of the pusher as it is, with one callback that the test plays. */
+export interface GateAtHand extends AsyncDisposable {
+  readonly port: number;
+  readonly url: string;
+  readonly events: EventBus;
+  /** What the callback was asked, in order. */
+  readonly asked: readonly GateAsked[];
+  /** The texts that it was asked about. */
+  readonly bodies: readonly string[];
+  /** Resolves when it was asked so often. */
+  waits(count: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface GateSetting {
+  /** Default: everything may go on. */
+  readonly gate?: (asked: GateAsked) => GateAnswer | Promise<GateAnswer>;
+  /** In place of the one with `gate`. */
+  readonly handlers?: readonly LoadedHandler[];
+  readonly token?: string;
+  readonly hosts?: readonly string[];
+  readonly timeoutMs?: number;
+  readonly maxBodyBytes?: number;
+  /** Default: a free one. */
+  readonly port?: number;
+}
+
+export async function startGate(setting: GateSetting = {}): Promise<GateAtHand> {
+  const { gate = () => true, token, hosts = ['localhost'], timeoutMs = 600_000, maxBodyBytes = 100_000, port = 0 } = setting;
+  const events = createEventBus();
+  const asked: GateAsked[] = [];
+  const played = (question: GateAsked) => {
+    asked.push(question);
+    return gate(question);
+  };
+  const handlers = setting.handlers ?? [makeHandler({}, { gate: played })];
+  const shared = { clock: systemClock, timers: systemTimers, events };
+
+  const listener = createGateListener({
+    ...shared,
+    config: { listen: { host: '127.0.0.1', port }, token: token === undefined ? undefined : new Secret(token), timeoutMs, maxBodyBytes },
+    hosts,
+    decide: createGate({ ...shared, handlers: () => handlers, timeoutMs, watch: unwatched }),
+    newPacketId: () => `packet-${asked.length + 1}` as PacketId,
+    readJid: createJidReader({ size: 100 }),
+  });
+  const told = events.next('notice');
+  await listener.start();
+  const url = /http:\S+/.exec((await told).text)?.[0] ?? '';
+
+  return {
+    port: Number(new URL(url).port),
+    url,
+    events,
+    asked,
+    get bodies() {
+      return asked.map(({ packet }) => packet.text('body'));
+    },
+    waits: (count) => eventually(() => asked.length >= count),
+    stop: listener.stop,
+    [Symbol.asyncDispose]: listener.stop,
+  };
+}

@@ -1,0 +1,121 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import type { Stanza } from '../../pools/contract.ts';
+import { findChild } from '../../src/packet/xml/element.ts';
+import { createFramer, type Framer } from '../../src/packet/xml/frame.ts';
+import { parseStanza } from '../../src/packet/xml/parse.ts';
+
+/**
+ * A server that lets bob in (or nobody) and else says only what the test does: no archive unless the test answers for
+ * it, no rooms, no acknowledgements. Questions that the test does not answer get an error.
+ */
+export interface ScriptedAccountServer extends AsyncDisposable {
+  readonly port: number;
+  /** Connections since the start. */
+  readonly connections: number;
+  /** What the account has sent after its login. */
+  readonly received: readonly Stanza[];
+  /** Sends to whoever is logged in. */
+  send(xml: string): void;
+  /** From now on no question is answered, as by a dead peer. */
+  fallSilent(): void;
+  hangUp(): void;
+}
+
+export interface Script {
+  /** Refuses every login with this. */
+  readonly refuses?: string;
+  /** Answers a question, or undefined: it is not offered here. */
+  readonly answer?: (iq: Stanza) => string | undefined;
+}
+
+const streamsNs = 'http://etherx.jabber.org/streams';
+const saslNs = 'urn:ietf:params:xml:ns:xmpp-sasl';
+const bindNs = 'urn:ietf:params:xml:ns:xmpp-bind';
+const jid = 'bob@localhost/pusher';
+
+export async function startScriptedAccountServer({ refuses, answer = () => undefined }: Script = {}): Promise<ScriptedAccountServer> {
+  const sockets = new Set<Socket>();
+  const received: Stanza[] = [];
+  let connections = 0;
+  let silent = false;
+
+  function accept(socket: Socket): void {
+    connections += 1;
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => undefined); // the account has gone
+    let loggedIn = false;
+    let framer = frame();
+    socket.on('data', (chunk) => framer.push(chunk));
+
+    function frame(): Framer {
+      return createFramer({
+        maxStanzaBytes: 1_000_000,
+        onOpen: () => {
+          const offer = loggedIn
+            ? `<bind xmlns='${bindNs}'/>`
+            : `<mechanisms xmlns='${saslNs}'><mechanism>SCRAM-SHA-1</mechanism></mechanisms>`;
+          socket.write(
+            `<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='${streamsNs}' version='1.0' from='localhost' id='s'><stream:features>${offer}</stream:features>`,
+          );
+        },
+        onStanza: (bytes) => heard(parseStanza(bytes, { namespaces: { '': 'jabber:client', stream: streamsNs } })),
+        onClose: () => socket.end(),
+      });
+    }
+
+    function heard(stanza: Stanza): void {
+      if (stanza.ns === saslNs) return logIn(stanza);
+      const { id = '', type } = stanza.attrs;
+      if (findChild(stanza, 'bind', bindNs) !== undefined)
+        return void socket.write(`<iq type='result' id='${id}'><bind xmlns='${bindNs}'><jid>${jid}</jid></bind></iq>`);
+      received.push(stanza);
+      if (silent) return;
+      if (stanza.name !== 'iq' || (type !== 'get' && type !== 'set')) return;
+      const from = stanza.attrs['to'] === undefined ? '' : ` from='${stanza.attrs['to']}'`;
+      const payload = answer(stanza);
+      const unoffered = "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+      socket.write(`<iq type='${payload === undefined ? 'error' : 'result'}' id='${id}'${from} to='${jid}'>${payload ?? unoffered}</iq>`);
+    }
+
+    /** RFC 5802, as far as a client that does not check the server's signature can tell. */
+    function logIn(stanza: Stanza): void {
+      if (refuses !== undefined) return void socket.write(`<failure xmlns='${saslNs}'><${refuses}/></failure>`);
+      if (stanza.name === 'response') {
+        loggedIn = true;
+        framer = frame();
+        return void socket.write(`<success xmlns='${saslNs}'/>`);
+      }
+      const nonce = /r=([^,]*)/.exec(Buffer.from(stanza.text(), 'base64').toString())?.[1] ?? '';
+      const challenge = Buffer.from(`r=${nonce}ours,s=${Buffer.from('salt').toString('base64')},i=1`).toString('base64');
+      socket.write(`<challenge xmlns='${saslNs}'>${challenge}</challenge>`);
+    }
+  }
+
+  const server = createServer(accept);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    get connections() {
+      return connections;
+    },
+    received,
+    send: (xml) => {
+      for (const socket of sockets) socket.write(xml);
+    },
+    fallSilent: () => {
+      silent = true;
+    },
+    hangUp: () => {
+      for (const socket of sockets) socket.destroy();
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
