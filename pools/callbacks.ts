@@ -227,3 +227,4 @@ export type {
   Stanza,
   StatusOrigin,
 } from './contract.ts';
+export type { ExitMsgInfo, HttpExit, HttpExitPar, HttpInfo, HttpRequestParts, ProgramUnit, ProgramUnitCall, UnitAcc } from './exits.ts';

@@ -11,12 +11,13 @@ import { createAskFollow } from './delivery/ask/follow.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
 import { createGateListener } from './gate/listener.ts';
 import { createAskedPushes } from './hooks/before-push/pushes.ts';
+import { createModuleCaller } from './hooks/call-module.ts';
 import { createEvaluator } from './hooks/evaluate.ts';
 import { withFreshModules } from './hooks/fresh-modules.ts';
 import { createGate } from './hooks/gate.ts';
 import type { LoadedHandler } from './hooks/handler.ts';
 import { createIntake } from './hooks/intake.ts';
-import { loadHandlers } from './hooks/load.ts';
+import { loadExits, loadHandlers } from './hooks/load.ts';
 import { createReviver } from './hooks/revive.ts';
 import { wantOf } from './hooks/want.ts';
 import { type CallbackWatch, unwatched } from './hooks/watch.ts';
@@ -93,6 +94,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     subscribeLog(events, log);
     for (const text of config.notices) events.emit('notice', { text });
     let handlers = await loadHandlers(config.handlers);
+    const modules = await loadExits(config.attachments);
 
     const readJid = createJidReader({ size: 10_000 });
     const hooks = { ...shared, limits: config.callbacks, watch, newId: () => nextId() as DeliveryId, readJid };
@@ -115,7 +117,9 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const intake = createIntake({ ...shared, evaluate: evaluator.evaluate, append: dispatcher.accept });
     const reading = { newPacketId: () => nextId() as PacketId, readJid };
     const attaching = { ...reading, marks: await spool.marks(), want: wantOf(handlers), instance: options.instance ?? nextId() };
-    const sources = openSources(config.attachments, { ...shared, ...attaching, accept: intake.accept });
+    const callModule = createModuleCaller({ ...shared, watch, timeoutMs: limits.timeoutMs });
+    const exits = { modules, callModule, checks: () => health.checks() };
+    const sources = openSources(config.attachments, { ...shared, ...attaching, ...exits, accept: intake.accept });
     const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver, prepareAsked });
 
     const metrics = await startAdmin({ spool, dispatcher, sources, operations });

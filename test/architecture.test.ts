@@ -12,7 +12,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   pools: ['src/packet/xml/parse.ts', 'undici', 'got'],
   'src/telemetry': ['src/packet', 'pools/contract.ts', 'prom-client', 'pino'],
   'src/config': ['pools/contract.ts', 'smol-toml', 'zod'],
-  'src/sources': ['src/packet', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts', '@xmpp/client'],
+  'src/sources': ['src/packet', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts', 'pools/exits.ts', '@xmpp/client'],
   'src/hooks': [
     'src/packet',
     'src/spool/dead-letter.ts',

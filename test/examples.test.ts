@@ -19,7 +19,7 @@ describe('every example', async () => {
   test.each(await readdir(examples))('%s has a configuration that loads and attaches somewhere', async (name) => {
     const config = await loadConfig(`${examples}/${name}/event-pusher.toml`, { PUSHER_SECRET: 'secret', GATE_TOKEN: 'token' });
 
-    expect(config.attachments).toHaveLength(1);
+    expect(config.attachments.length).toBeGreaterThan(0);
     expect(config.handlers.length).toBeGreaterThan(0);
     expect(config.notices).toEqual([]);
   });

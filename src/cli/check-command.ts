@@ -1,7 +1,7 @@
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/mistakes.ts';
-import { loadHandlers } from '../hooks/load.ts';
+import { loadExits, loadHandlers } from '../hooks/load.ts';
 import { checkAsJson, renderCheck } from './check.ts';
 
 /** Validates, loads the callback modules, prints what the service would run with. Throws what is wrong. */
@@ -9,6 +9,7 @@ export async function checkCommand({ file, json }: { readonly file: string; read
   if (json) return checkForScripts(file);
   const config = await loadConfig(file, readEnvironment());
   await loadHandlers(config.handlers);
+  await loadExits(config.attachments);
   process.stdout.write(renderCheck(config));
   return 0;
 }
@@ -18,6 +19,7 @@ async function checkForScripts(file: string): Promise<number> {
   try {
     const config = await loadConfig(file, readEnvironment());
     await loadHandlers(config.handlers);
+    await loadExits(config.attachments);
     print(checkAsJson(config));
     return 0;
   } catch (thrown) {

@@ -10,7 +10,8 @@ import type {
   PoolConfig,
 } from '../config/config.ts';
 import { createMask } from '../config/mask.ts';
-import { durationText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
+import { exitsSections } from './exits-sections.ts';
+import { durationText, hostText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
 import { withoutSecrets } from './without-secrets.ts';
 
 /** The configuration as the tables of a file that says everything, defaults included. Holds no secret. */
@@ -18,7 +19,7 @@ export function effectiveSections(config: Config): readonly TomlSection[] {
   const mask = createMask(config.redacted);
   const sections: readonly TomlSection[] = [
     { title: '[general]', entries: { hosts: config.hosts, loglevel: config.logLevel } },
-    ...config.attachments.map(attachmentSection),
+    ...config.attachments.flatMap(attachmentSections),
     ...config.pools.map(poolSection),
     ...config.handlers.map((handler) => handlerSection(handler, mask)),
     ...serviceSections(config),
@@ -26,21 +27,17 @@ export function effectiveSections(config: Config): readonly TomlSection[] {
   return sections.map((section) => ({ ...section, entries: withoutSecrets(section.entries, mask) }));
 }
 
-function attachmentSection(attachment: Attachment): TomlSection {
-  return {
-    title: `[attach.${tomlKey(attachment.name)}]`,
-    entries: attachmentEntries(attachment),
-  };
-}
-
-function attachmentEntries(attachment: Attachment): TomlSection['entries'] {
+function attachmentSections(attachment: Attachment): readonly TomlSection[] {
+  const title = `[attach.${tomlKey(attachment.name)}]`;
   switch (attachment.type) {
     case 'client':
-      return clientEntries(attachment);
+      return [{ title, entries: clientEntries(attachment) }];
     case 'component':
-      return componentEntries(attachment);
+      return [{ title, entries: componentEntries(attachment) }];
+    case 'exits':
+      return exitsSections(attachment);
     case 'http':
-      return httpEntries(attachment);
+      return [{ title, entries: httpEntries(attachment) }];
     default:
       return attachment satisfies never;
   }
@@ -232,9 +229,4 @@ function gateSection({ listen, token, timeoutMs, maxBodyBytes }: GateConfig): To
 
 function listenText({ host, port }: Pick<ListenConfig, 'host' | 'port'>): string {
   return `${hostText(host)}:${port}`;
-}
-
-/** An IPv6 address stands in brackets before a port. */
-function hostText(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -62,3 +62,8 @@ function inUnits(amount: number, units: readonly (readonly [unit: string, factor
   const [unit, factor] = units.find(([, factor]) => amount >= factor && amount % factor === 0) ?? units.at(-1) ?? ['', 1];
   return `${amount / factor}${unit}`;
 }
+
+/** An IPv6 address stands in brackets before a port. */
+export function hostText(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}

@@ -1,5 +1,6 @@
 import { clientOf } from './client.ts';
-import type { Attachment, ClientAttachment, ComponentAttachment, HttpAttachment } from './config.ts';
+import type { Attachment, ClientAttachment, ComponentAttachment, ExitsAttachment, HttpAttachment } from './config.ts';
+import { readExits, settleSenders } from './descriptors.ts';
 import { isLoopback } from './loopback.ts';
 import type { Reading } from './reading.ts';
 import { attachmentSchema, type ComponentSection, componentSchema, type HttpSection, httpSchema } from './schema/attachment.ts';
@@ -29,7 +30,7 @@ export async function readAttachments(
     }
   }
   checkTogether(attachments, reading);
-  return attachments;
+  return settleSenders(attachments, reading);
 }
 
 /** An attachment that may yet have to be given the hosts of all. */
@@ -39,7 +40,7 @@ async function readOne(
   name: string,
   entry: unknown,
   reading: Reading,
-): Promise<ClientAttachment | Read<ComponentAttachment> | Read<HttpAttachment> | undefined> {
+): Promise<ClientAttachment | Read<ComponentAttachment> | Read<ExitsAttachment> | Read<HttpAttachment> | undefined> {
   const path = ['attach', name];
   const type = reading.read(attachmentSchema, entry, path)?.type;
   switch (type) {
@@ -52,6 +53,7 @@ async function readOne(
       return section && componentOf(name, section, reading);
     }
     case 'http': {
+      if (isTable(entry) && 'descriptors' in entry) return await readExits(name, entry, reading);
       const section = reading.read(httpSchema, entry, path);
       return section && httpOf(name, section, reading);
     }
@@ -127,6 +129,7 @@ function checkTogether(attachments: readonly Attachment[], reading: Reading): vo
         hint: `for example "pusher.${attachment.domain}"`,
       });
     }
+    if (attachment.type === 'exits') continue; // it serves no host: it only names senders there
     for (const host of attachment.hosts) {
       const owner = owners.get(host);
       const bothAccounts = owner?.type === 'client' && attachment.type === 'client'; // each sees what is its own

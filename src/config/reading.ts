@@ -79,8 +79,13 @@ function placeOf(written: Table, path: Path): Path {
 /** The keys that a schema knows at a path inside it. */
 function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[] {
   let here = bare(schema);
-  for (const step of path) here = bare(here instanceof z.ZodObject ? asTable(here.shape)[String(step)] : undefined);
+  for (const step of path) here = bare(inside(here, String(step)));
   return here instanceof z.ZodObject ? Object.keys(here.shape) : [];
+}
+
+function inside(schema: unknown, step: string): unknown {
+  if (schema instanceof z.ZodArray) return schema.element;
+  return schema instanceof z.ZodObject ? asTable(schema.shape)[step] : undefined;
 }
 
 function bare(schema: unknown): unknown {

@@ -7,7 +7,7 @@ import type { EventSink } from '../telemetry/events.ts';
 import { type Eventually, isThenable } from './eventually.ts';
 import type { CallbackWatch } from './watch.ts';
 
-export type CallbackName = keyof AcceptCallbacks | keyof GateCallbacks;
+export type CallbackName = keyof AcceptCallbacks | keyof GateCallbacks | 'exit' | 'unit';
 
 /** One call of one callback of a user's module. */
 export interface Call<T> {

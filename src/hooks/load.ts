@@ -1,12 +1,13 @@
 import type { Callbacks } from '../../pools/callbacks.ts';
 import { importProblem } from '../../pools/import-problem.ts';
-import type { HandlerConfig } from '../config/config.ts';
+import type { Attachment, ExitsAttachment, HandlerConfig } from '../config/config.ts';
 import { ServiceError } from '../kit/errors.ts';
 import * as cloudevents from './builtin/cloudevents.ts';
 import * as defaults from './builtin/defaults.ts';
 import * as json from './builtin/json.ts';
 import { callbacksIn } from './exports.ts';
 import { createHandler, type LoadedHandler } from './handler.ts';
+import { loadModules, type NamedModule, type UserFunction } from './load-modules.ts';
 
 /**
  * Imports the modules of all handlers and gives the handlers in their order. Throws CALLBACK_LOAD_FAILED, which tells
@@ -40,6 +41,18 @@ async function importCallbacks(module: HandlerConfig['module']): Promise<Found> 
   } catch (thrown) {
     return { problems: [await importProblem(module.url, thrown)] };
   }
+}
+
+/** Imports the exits and program units of all attachments and gives them by their URLs. Throws CALLBACK_LOAD_FAILED, likewise. */
+export async function loadExits(attachments: readonly Attachment[]): Promise<ReadonlyMap<string, UserFunction>> {
+  return await loadModules(attachments.flatMap((attachment) => (attachment.type === 'exits' ? modulesOf(attachment) : [])));
+}
+
+function modulesOf({ name, descriptors }: ExitsAttachment): readonly NamedModule[] {
+  return descriptors.flatMap((descriptor) => {
+    const modules = [descriptor.exit, descriptor.unit].filter((part) => part.kind === 'module');
+    return modules.map((module) => ({ url: module.url, usedBy: `descriptor ${descriptor.name} of ${name} (${module.name})` }));
+  });
 }
 
 const builtins: Readonly<Record<string, Callbacks>> = {

@@ -14,6 +14,8 @@ export interface HttpListenerOptions {
   /** Bounds on clients that are slow on purpose; ms. */
   readonly limits: ServerOptions;
   readonly maxConnections: number;
+  /** Header fields that are read of a request, 0: all; default Node's own. */
+  readonly maxHeaders?: number;
   /** What is under way when it closes has this long to end, ms. */
   readonly endWithinMs: number;
   serve(request: IncomingMessage, response: ServerResponse): Promise<void>;
@@ -38,12 +40,14 @@ export function createHttpListener({
   failure,
   limits,
   maxConnections,
+  maxHeaders,
   endWithinMs,
   serve,
   timers,
 }: HttpListenerOptions): HttpListener {
   const server = createServer(limits, (request, response) => void serve(request, response));
   server.maxConnections = maxConnections;
+  if (maxHeaders !== undefined) server.maxHeadersCount = maxHeaders;
   let closing = false;
 
   async function open(): Promise<void> {

@@ -1,23 +1,33 @@
 import type { Attachment } from '../config/config.ts';
 import { createClientSource } from './client/client.ts';
 import { type ComponentOptions, createComponentSource } from './component/component.ts';
+import { createExitsSource, type ExitsOptions } from './http/exits/exits.ts';
 import { createHttpSource } from './http/http.ts';
 import type { Source } from './source.ts';
 
-/** One source for each attachment. */
-export function openSources(attachments: readonly Attachment[], shared: Omit<ComponentOptions, 'attachment'>): readonly Source[] {
-  return attachments.map((attachment) => open(attachment, shared));
-}
+/** What all sources share, and what only some of them need. */
+export type SourceParts = Omit<ComponentOptions & ExitsOptions, 'attachment' | 'outbox'>;
 
-function open(attachment: Attachment, shared: Omit<ComponentOptions, 'attachment'>): Source {
-  switch (attachment.type) {
-    case 'client':
-      return createClientSource({ ...shared, attachment });
-    case 'component':
-      return createComponentSource({ ...shared, attachment });
-    case 'http':
-      return createHttpSource({ ...shared, attachment });
-    default:
-      return attachment satisfies never;
+/** One source for each attachment, in their order. */
+export function openSources(attachments: readonly Attachment[], shared: SourceParts): readonly Source[] {
+  const opened = new Map<string, Source>();
+
+  function open(attachment: Attachment): Source {
+    switch (attachment.type) {
+      case 'client':
+        return createClientSource({ ...shared, attachment });
+      case 'component':
+        return createComponentSource({ ...shared, attachment });
+      case 'exits':
+        return createExitsSource({ ...shared, attachment, outbox: opened.get(attachment.sendThrough ?? '')?.outbox });
+      case 'http':
+        return createHttpSource({ ...shared, attachment });
+      default:
+        return attachment satisfies never;
+    }
   }
+
+  // Exits last: they send through others.
+  for (const attachment of attachments) if (attachment.type !== 'exits') opened.set(attachment.name, open(attachment));
+  return attachments.map((attachment) => opened.get(attachment.name) ?? open(attachment));
 }

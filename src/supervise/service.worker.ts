@@ -1,6 +1,6 @@
 /** Entry of the service thread: configuration in, service up, messages to and from the supervisor. No logic of its own. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Config } from '../config/config.ts';
+import type { Attachment, Config } from '../config/config.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
@@ -15,10 +15,13 @@ const fail = (thrown: unknown) => {
   const error = toError(thrown);
   tell({ kind: 'failed', code: error instanceof ServiceError ? error.code : undefined, message: error.message });
 };
-const configured = ({ handlers, callbacks, logLevel }: Config) => {
-  const names = watch.know(handlers.map((handler) => handler.name));
+const configured = ({ handlers, attachments, callbacks, logLevel }: Config) => {
+  const names = watch.know([...handlers.map((handler) => handler.name), ...attachments.flatMap(exitNames)]);
   tell({ kind: 'configured', handlers: names, blockTimeoutMs: callbacks.blockTimeoutMs, logLevel });
 };
+/** As exits and program units are announced to the watch. */
+const exitNames = (attachment: Attachment) =>
+  attachment.type === 'exits' ? attachment.descriptors.map((descriptor) => `${attachment.name}/${descriptor.name}`) : [];
 const obey = ({ kind }: ToServiceThread, service: Service) => {
   if (kind === 'stop') return service.stop().finally(() => process.exit(0));
   return service.reload().then((result) => tell({ kind: 'reloaded', result }), fail);

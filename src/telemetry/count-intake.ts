@@ -69,6 +69,7 @@ function timeCallbacks(registry: MetricRegistry, events: EventBus): void {
   });
   events.on('callback.failed', ({ handler, callback }) => failures.at(handler, callback).add());
   events.on('gate.failed', ({ handler }) => failures.at(handler, 'gate').add());
+  events.on('exit.failed', ({ attachment, descriptor, by }) => failures.at(`${attachment}/${descriptor}`, by).add());
 }
 
 function timeCommits(registry: MetricRegistry, events: EventBus): void {

@@ -101,6 +101,15 @@ export interface Events {
     readonly reason: string;
     readonly ageMs: number;
   };
+  /** A request was ended by an exit's return code, or by what an exit or a program unit threw; `text` is what the client was told. */
+  'exit.failed': {
+    readonly attachment: string;
+    readonly descriptor: string;
+    readonly by: 'exit' | 'unit';
+    readonly text: string;
+    /** Undefined: the exit has returned that code. */
+    readonly error: Error | undefined;
+  };
   /**
    * A chat server asked about a message. `failed`: nobody could say, it does what it was told to do then. `rejected`: it
    * was no proper question, such as one without the token. `reason` says why for these two and is empty else; ms.

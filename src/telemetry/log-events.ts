@@ -81,6 +81,13 @@ function logCallbacks(events: EventBus, log: Logger): void {
       `callback ${callback} of handler ${handler} failed; the packet became a dead letter, which says why`,
     );
   });
+  events.on('exit.failed', ({ attachment, descriptor, by, text, error }) => {
+    const thrown = error?.cause instanceof Error ? error.cause : error;
+    const told = { event: 'exit.failed', attachment, descriptor, by };
+    const ended = `a request to descriptor ${descriptor} of attachment ${attachment} was ended: ${text}`;
+    if (thrown === undefined) log.warn(told, ended);
+    else log.error({ ...told, error: thrown.name, at: placesIn(thrown) }, ended);
+  });
 }
 
 /** A question that is none is told once, until there is a proper one: each message of a user may be one. */

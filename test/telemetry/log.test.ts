@@ -120,6 +120,19 @@ test('a failed callback is told with the place, without the words of its error',
   expect(JSON.stringify(lines)).not.toMatch(/Bob|his body/);
 });
 
+test('an exit that fails is told with the place, without the words of its error; one that ends a request with its code', () => {
+  const { events, lines } = keepLines();
+  const request = { attachment: 'front', descriptor: 'FORM', by: 'exit', text: 'HX1A' } as const;
+  const error = new Error('exit: cannot read Hi, Bob!', { cause: new TypeError('cannot read Hi, Bob!') });
+  events.emit('exit.failed', { ...request, error: undefined });
+  events.emit('exit.failed', { ...request, text: 'HXFF', error });
+  expect(lines).toMatchObject([
+    { level: 'warn', msg: 'a request to descriptor FORM of attachment front was ended: HX1A' },
+    { level: 'error', descriptor: 'FORM', error: 'TypeError', at: expect.arrayContaining([expect.stringContaining('log.test.ts')]) },
+  ]);
+  expect(JSON.stringify(lines)).not.toContain('Bob');
+});
+
 test('what a callback at delivery threw is never logged, what it has set is', () => {
   const { events, lines } = keepLines();
   const outcome: Outcome = { kind: 'unsent', code: 'REQUEST_NOT_BUILT', message: 'TypeError: cannot send Hi, Bob!', durationMs: 1 };

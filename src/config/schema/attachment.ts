@@ -14,7 +14,7 @@ const componentService = z.string({ error: service }).transform((value, context)
   return z.NEVER;
 });
 
-const hosts = domains.min(1, { error: 'a list of domain names, with at least one' }).optional();
+export const hosts = domains.min(1, { error: 'a list of domain names, with at least one' }).optional();
 
 /** What says which of the schemas below an attachment follows. */
 export const attachmentSchema = z.looseObject({ type: oneOf(['client', 'component', 'http']) }, { error: 'a table' });

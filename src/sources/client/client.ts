@@ -15,15 +15,19 @@ import type { Mark } from '../../packet/receipt.ts';
 import type { AttachmentState } from '../../telemetry/events.ts';
 import type { StreamEnd } from '../component/stream.ts';
 import { createFlow } from '../flow.ts';
+import type { Outbox } from '../outbox.ts';
 import type { MessageOutlet } from '../outlet.ts';
 import type { Source } from '../source.ts';
 import { createAccount } from './account.ts';
+import { createAccountOutbox } from './account-outbox.ts';
 import type { ClientOptions } from './client-options.ts';
 import { type Connection, openConnection, type Resumption } from './connection.ts';
 import { createOutbox } from './outbox.ts';
 import type { Sighting } from './sighting.ts';
 
-export interface ClientSource extends Source, MessageOutlet {}
+export interface ClientSource extends Source, MessageOutlet {
+  readonly outbox: Outbox;
+}
 
 /** An attachment that has lasted this long was a success: the next wait starts small again. */
 const provenAfterMs = 30_000;
@@ -41,6 +45,7 @@ export function createClientSource(options: ClientOptions): ClientSource {
     onGo: () => connection?.resume(),
   });
   const outbox = createOutbox(maxOutboxBytes);
+  const toUsers = createAccountOutbox({ ...options, jid: `${jid.user}@${jid.domain}`, outlet: outbox });
   const account = createAccount({ ...options, send, hand, skip });
   let connection: Connection | undefined;
   let resumption: Resumption | undefined;
@@ -165,6 +170,7 @@ export function createClientSource(options: ClientOptions): ClientSource {
     },
     renewWant: () => undefined, // an account sees messages, whatever the handlers can want
     send: outbox.send,
+    outbox: toUsers,
     ...lifecycle,
   };
 }

@@ -20,9 +20,10 @@ import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import type { Flow } from '../flow.ts';
 import { answerStranger } from './answer-stranger.ts';
 import { createDirectFeed } from './direct-feed.ts';
-import type { Feed } from './feed.ts';
+import type { Feed, Outlet } from './feed.ts';
 import type { FeedOptions } from './feed-options.ts';
 import type { NodeNames } from './node-names.ts';
+import type { ComponentOutbox } from './outbox.ts';
 import { createServiceLogFeed } from './service-log-feed.ts';
 import { type ComponentStream, openStream, type StreamEnd } from './stream.ts';
 import { createTapFeed } from './tap-feed.ts';
@@ -33,6 +34,10 @@ export interface ConnectionOptions {
   readonly node: ComponentNode;
   readonly names: NodeNames;
   readonly flow: Flow;
+  /** Goes over the connection while it stands. */
+  readonly outbox: ComponentOutbox;
+  /** A host of the server, which answers pings. */
+  readonly pingTo: string;
   /** Where each of its hosts had got to. */
   readonly marks: readonly Mark[];
   /** The stanza kinds that the handlers can want, as the tap's `want` says them, until {@link Connection.renewWant}. */
@@ -66,7 +71,7 @@ const refusedBackoff: Backoff = { firstMs: 30_000, capMs: 300_000, jitter: 0.2 }
 const stateAfter = { closed: 'offline', failed: 'offline', occupied: 'standby', refused: 'refused' } as const;
 
 export function createConnection(options: ConnectionOptions): Connection {
-  const { attachment, node, names, flow, clock, timers, random, events } = options;
+  const { attachment, node, names, flow, outbox, pingTo, clock, timers, random, events } = options;
   const { name } = attachment;
   const failed: Backoff = { firstMs: 1000, capMs: attachment.reconnectCapMs, jitter: 0.2 };
   const occupied: Backoff = { ...failed, capMs: Math.min(failed.capMs, standbyMs) };
@@ -76,6 +81,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     shared: { attachment, flow, events, timers, tell, toPacket, skip, strange },
     refuse: (reason) => stream?.close({ kind: 'refused', reason }),
   });
+  const outlet: Outlet = { send: (xml) => stream?.send(xml) };
   let stream: ComponentStream | undefined;
   let stopping = false;
   let failures = 0;
@@ -85,10 +91,10 @@ export function createConnection(options: ConnectionOptions): Connection {
   function connect(): void {
     tell('', 'connecting');
     stream = openStream(
-      { ...attachment, service: node, pingTo: attachment.hosts[0] ?? attachment.domain, clock, timers },
+      { ...attachment, service: node, pingTo, clock, timers },
       {
         onUp: up,
-        onStanza: (stanza, bytes) => feed.received(stanza, bytes),
+        onStanza: (stanza, bytes) => outbox.takes(stanza) || feed.received(stanza, bytes),
         onUnreadable: () => skip('malformed'),
         onRead: (bytes) => events.emit('stream.read', { attachment: name, bytes }),
         onEnd: ended,
@@ -99,12 +105,14 @@ export function createConnection(options: ConnectionOptions): Connection {
   function up(): void {
     attachedAt = clock.monotonic();
     tell('', 'attached');
-    feed.attached({ send: (xml) => stream?.send(xml) });
+    feed.attached(outlet);
+    outbox.attached(outlet);
     if (flow.stopped) stream?.pause(); // what stopped the last stream is not over
   }
 
   function ended(end: StreamEnd): void {
     stream = undefined;
+    outbox.detached(outlet);
     if (attachedAt !== undefined) feed.detached();
     const lasted = attachedAt === undefined ? 0 : clock.monotonic() - attachedAt;
     attachedAt = undefined;

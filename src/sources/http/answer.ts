@@ -8,5 +8,12 @@ export interface Refusal extends TextAnswer {
   readonly reason: SkipReason;
 }
 
+export const overloaded: Refusal = {
+  status: 503,
+  headers: { 'retry-after': '1' },
+  reason: 'overloaded',
+  text: 'not taken: nothing more is taken in just now',
+};
+
 /** Who is told these has no business here: the connection ends, so that such cannot take the places of others. */
 export const strangers: ReadonlySet<SkipReason> = new Set(['forged', 'own', 'unauthorized']);

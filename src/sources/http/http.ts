@@ -20,7 +20,7 @@ import type { Accept } from '../../packet/receipt.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import { createFlow } from '../flow.ts';
 import type { Source } from '../source.ts';
-import { type Refusal, type SkipReason, strangers } from './answer.ts';
+import { overloaded, type Refusal, type SkipReason, strangers } from './answer.ts';
 import { createDoor } from './door.ts';
 import { type PostedForm, readForm } from './posted-form.ts';
 import { postedStanza } from './posted-stanza.ts';
@@ -45,7 +45,6 @@ const limits = { headersTimeout: 2000, requestTimeout: 5000, connectionsChecking
 const maxConnections = 1000;
 
 const later = { 'retry-after': '1' };
-const overloaded: Refusal = { status: 503, headers: later, reason: 'overloaded', text: 'not taken: nothing more is taken in just now' };
 const late = { status: 503, headers: later, text: `taken, but not on disk within ${commitWithinMs} ms: it may be pushed yet, once` };
 const taken = { status: 200, text: '' };
 

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { isXmlText } from '../../packet/xml/characters.ts';
 
 /** What MongooseIM's default module posts: who wrote (a local part), on which host, to whom (a local part), and what. */
 export interface PostedForm {
@@ -46,16 +47,13 @@ function check(found: ReadonlyMap<string, string>): ReadForm {
   for (const name of wanted) {
     const value = found.get(name);
     if (value === undefined) return problem(`the field ${name} is missing`);
-    if (notInXml.test(value)) return problem(`the field ${name} has a character that XML cannot carry`);
+    if (!isXmlText(value)) return problem(`the field ${name} has a character that XML cannot carry`);
   }
   const [author = '', server = '', receiver = '', message = ''] = wanted.map((name) => found.get(name));
   if (/[@/]/.test(author)) return problem('the author must be a local part, without @ and /');
   if (/[@/]/.test(receiver)) return problem('the receiver must be a local part, without @ and /');
   return { kind: 'form', form: { author, server, receiver, message } };
 }
-
-/** XML 1.0 §2.2. */
-const notInXml = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 function problem(text: string): ReadForm {
   return { kind: 'problem', text };

@@ -1,0 +1,17 @@
+/**
+ * A program unit: it reads records of a price in eight digits and a name, and writes lines. Of HTTP it knows nothing.
+ * @type {import('xmpp-event-pusher/callbacks').ProgramUnit}
+ */
+export default async function orderUnit({ mget, mput, acc }) {
+  let total = 0;
+  for (let record = await mget(); record !== undefined; record = await mget()) {
+    const text = record.toString();
+    total += Number(text.slice(0, 8));
+    mput(`${text.slice(8)}: ${euros(Number(text.slice(0, 8)))}`);
+  }
+  mput(`order ${acc.ca.number} comes to ${euros(total)}`);
+}
+
+function euros(cents) {
+  return `${(cents / 100).toFixed(2)} €`;
+}

@@ -1,0 +1,70 @@
+import type { IncomingMessage } from 'node:http';
+import { TLSSocket } from 'node:tls';
+import type { HttpInfo } from '../../../../pools/exits.ts';
+import type { Refusal } from '../answer.ts';
+import { type ContentType, type Decode, decoderOf, isForm, isText, readContentType } from './charset.ts';
+import type { Admitted } from './door.ts';
+import type { Received } from './received.ts';
+
+export interface Arrived {
+  readonly id: string;
+  /** The listener's name. */
+  readonly bcamappl: string;
+  readonly body: Buffer;
+}
+
+/** Puts together what exits and units may know of a request, or says why its text cannot be read. */
+export function receive(request: IncomingMessage, admitted: Admitted, arrived: Arrived): Received | Refusal {
+  const contentType = readContentType(request.headers['content-type']);
+  const converted = admitted.descriptor.convertText && isText(contentType) ? convert(arrived.body, contentType) : asItIs(arrived.body);
+  if ('status' in converted) return converted;
+  return {
+    id: arrived.id,
+    info: infoOf(request, admitted, arrived.bcamappl),
+    headers: pairs(request.rawHeaders),
+    contentType,
+    ...converted,
+  };
+}
+
+interface Converted {
+  readonly body: Buffer;
+  readonly decode: Decode;
+}
+
+function asItIs(body: Buffer): Converted {
+  return { body, decode: utf8 };
+}
+
+const utf8: Decode = (bytes) => decoderOf('utf-8')?.(bytes);
+
+/** Makes UTF-8 of text in any charset. A form stays: what it says stands in escapes, and is decoded field by field. */
+function convert(body: Buffer, contentType: ContentType): Converted | Refusal {
+  const { charset = 'utf-8' } = contentType;
+  const decode = decoderOf(charset);
+  if (decode === undefined) return { status: 415, reason: 'malformed', text: `the charset ${charset} is not known here` };
+  if (isForm(contentType)) return { body, decode };
+  const text = decode(body);
+  if (text === undefined) return { status: 400, reason: 'malformed', text: `the body is not ${charset}` };
+  return { body: Buffer.from(text), decode: utf8 };
+}
+
+function infoOf(request: IncomingMessage, { descriptor, path, query, user }: Admitted, bcamappl: string): HttpInfo {
+  return Object.freeze({
+    descriptor: descriptor.name,
+    tac: descriptor.tac,
+    bcamappl,
+    version: request.httpVersion,
+    scheme: request.socket instanceof TLSSocket ? 'https' : 'http',
+    method: request.method ?? '',
+    path,
+    query,
+    user,
+    contentType: request.headers['content-type'],
+    remoteAddress: request.socket.remoteAddress ?? '',
+  });
+}
+
+function pairs(raw: readonly string[]): readonly (readonly [string, string])[] {
+  return Array.from({ length: raw.length / 2 }, (_, index) => [raw[2 * index] ?? '', raw[2 * index + 1] ?? ''] as const);
+}

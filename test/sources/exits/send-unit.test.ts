@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { createDeferred } from '../../../src/kit/deferred.ts';
+import type { OutgoingMessage, Sent } from '../../../src/sources/outbox.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type ExitsSetting, startExitsSource } from '../../support/exits-source.ts';
+
+const form = 'application/x-www-form-urlencoded';
+const descriptor = { unit: { kind: 'builtin', name: 'SENDMSG' } } as const;
+
+/** An outbox that keeps what it is given, and answers what it is told. */
+function startSending(sent: Promise<Sent> | Sent, setting: ExitsSetting = {}) {
+  const messages: OutgoingMessage[] = [];
+  const send = async (message: OutgoingMessage) => {
+    messages.push(message);
+    return await sent;
+  };
+  return startExitsSource({ descriptor, outbox: { send }, ...setting }).then((front) => ({ ...front, messages }));
+}
+
+test('SENDMSG sends to a user, and is answered when the chat server has it', async () => {
+  const sent = createDeferred<Sent>();
+  await using front = await startSending(sent.promise);
+  const answer = front.post('receiver=bob&message=Hi', form);
+  await eventually(() => front.messages.length === 1);
+  sent.resolve({ kind: 'sent' });
+  expect(await answer).toMatchObject({ status: 200, body: 'id-2\n' });
+  expect(front.messages).toEqual([{ id: 'id-2', to: 'bob@localhost', body: 'Hi' }]);
+  expect(front.packets).toEqual([]);
+});
+
+test.each<[Sent, number, string]>([
+  [{ kind: 'refused', reason: '+123 is no JID' }, 422, '+123 is no JID'],
+  [{ kind: 'unsent' }, 503, 'not sent: the chat server cannot be reached'],
+  [{ kind: 'unconfirmed' }, 503, 'the message was sent, but the chat server has not confirmed it in time'],
+])('what was not sent is told: %j', async (sent, status, text) => {
+  await using front = await startSending(sent);
+  expect(await front.post('receiver=bob&message=Hi', form)).toMatchObject({ status, body: `${text}\n` });
+});
+
+test('nothing is sent where the exit ends the service, in either phase', async () => {
+  for (const phase of ['I', 'O']) {
+    await using front = await startSending(
+      { kind: 'sent' },
+      {
+        exit: (par) => {
+          if (par.ioIndicator === 'I') for (const part of ['bob@localhost', 'Hi']) par.putMgetMessage(part);
+          if (par.ioIndicator === phase) par.retcode = 26;
+        },
+      },
+    );
+    expect(await front.post('', 'text/plain')).toMatchObject({ status: 500, body: 'HX1A\n' });
+    expect(front.messages).toEqual([]);
+  }
+});
+
+test('a text of several parts is one message', async () => {
+  await using front = await startSending(
+    { kind: 'sent' },
+    { exit: (par) => par.ioIndicator === 'I' && ['bob@localhost', 'one ', 'two'].forEach((part) => void par.putMgetMessage(part)) },
+  );
+  expect((await front.post('', 'text/plain'))?.status).toBe(200);
+  expect(front.messages).toMatchObject([{ to: 'bob@localhost', body: 'one two' }]);
+});

@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest';
+import { createDeferred } from '../../../src/kit/deferred.ts';
+import { eventually } from '../../support/eventually.ts';
+import { makeDescriptor, startExitsSource } from '../../support/exits-source.ts';
+import { createFakeTimers } from '../../support/fake-timers.ts';
+
+const form = 'application/x-www-form-urlencoded';
+const hello = 'author=alice&server=localhost&receiver=bob&message=Hi%2C+Bob%21';
+
+describe('*SYSTEM in front of PUSH', () => {
+  test('takes a form, and answers with the id of the packet when it is on disk', async () => {
+    const disk = createDeferred<void>();
+    await using front = await startExitsSource({ disk: () => disk.promise, timers: createFakeTimers() });
+    const answer = front.post(hello, form);
+    await eventually(() => front.intake.uncommitted === 1);
+    expect(front.stored).toEqual([]);
+
+    disk.resolve();
+    expect(await answer).toMatchObject({ status: 202, body: 'id-2\n' });
+    expect((await answer)?.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+    expect(front.packets).toMatchObject([
+      {
+        id: 'id-2',
+        direction: 'in',
+        kind: 'message',
+        host: 'localhost',
+        origin: 'front',
+        from: { full: 'alice@localhost' },
+        to: { full: 'bob@localhost' },
+      },
+    ]);
+    expect(front.packets[0]?.stanza.xml).toBe(
+      '<message xmlns="jabber:client" type="chat" id="id-2" from="alice@localhost" to="bob@localhost"><body>Hi, Bob!</body></message>',
+    );
+    expect(front.stored.map(({ body }) => body)).toEqual([hello]);
+  });
+
+  test('takes a JSON object, and answers in JSON', async () => {
+    await using front = await startExitsSource();
+    const message = { author: 'alice@localhost/phone', receiver: 'bob@elsewhere.example', message: 'żółć\n"quoted"', thread: 7 };
+    const answer = await front.post(JSON.stringify(message), 'application/json');
+    expect(answer).toMatchObject({ status: 202, body: '{"id":"id-2"}' });
+    expect(answer?.headers.get('content-type')).toBe('application/json');
+    expect(front.packets).toMatchObject([{ from: { full: 'alice@localhost/phone' }, to: { full: 'bob@elsewhere.example' } }]);
+    expect(front.bodies()).toEqual(['żółć\n"quoted"']);
+  });
+
+  test('takes local parts as those of the first host where no server is named', async () => {
+    await using front = await startExitsSource({ attachment: { hosts: ['one.example', 'two.example'] } });
+    await front.post('author=alice&receiver=bob&message=1', form);
+    await front.post('author=alice&server=two.example&receiver=bob&message=2', form);
+    expect(front.packets.map(({ from, to }) => [from.bare, to.bare])).toEqual([
+      ['alice@one.example', 'bob@one.example'],
+      ['alice@two.example', 'bob@two.example'],
+    ]);
+  });
+
+  test('takes a text of more than one part whole', async () => {
+    await using front = await startExitsSource();
+    const long = 'ż'.repeat(50_000);
+    expect((await front.post(JSON.stringify({ author: 'a', receiver: 'b', message: long }), 'application/json'))?.status).toBe(202);
+    expect(front.bodies()).toEqual([long]);
+  });
+
+  test.each([
+    ['a field that is missing', 'author=alice&receiver=bob', form, 400, 'the field message is missing'],
+    ['a field that is there twice', `${hello}&author=eve`, form, 400, 'the field author is there twice'],
+    ['a broken escape', 'author=%4', form, 400, 'a %-escape is broken, or not of the charset'],
+    ['an escape that is not UTF-8', 'author=%FF', form, 400, 'a %-escape is broken, or not of the charset'],
+    ['a JSON list', '[1]', 'application/json', 400, 'the body is no JSON object'],
+    ['no JSON', '{', 'application/json', 400, 'the body is no JSON object'],
+    [
+      'a sender of another host',
+      'author=a&server=evil.example&receiver=b&message=x',
+      form,
+      403,
+      'evil.example is no host of this attachment',
+    ],
+    ['a sender that is no JID', 'author=a%20b&receiver=b&message=x', form, 400, 'the sender is no JID'],
+    ['a receiver that is no JID', 'author=a&receiver=%40&message=x', form, 400, 'the receiver is no JID'],
+    ['a character that XML cannot carry', 'author=a&receiver=b&message=%00', form, 400, 'a part is not UTF-8 that XML can carry'],
+    ['a plain text, which is one part', 'Hi', 'text/plain', 400, 'the receiver is no JID'],
+  ])('refuses %s, and pushes nothing', async (_, body, type, status, text) => {
+    await using front = await startExitsSource();
+    expect(await front.post(body, type)).toMatchObject({ status, body: `${text}\n` });
+    expect(front.packets).toEqual([]);
+    expect(front.skipped).toHaveLength(1);
+  });
+
+  test('says so when the disk is late, and the packet is pushed once', async () => {
+    const disk = createDeferred<void>();
+    const timers = createFakeTimers();
+    await using front = await startExitsSource({ disk: () => disk.promise, timers });
+    const answer = front.post(hello, form);
+    await eventually(() => timers.pending === 1);
+    timers.fire();
+    expect(await answer).toMatchObject({ status: 503, body: 'id-2 is taken, but not on disk yet: it may be pushed, once\n' });
+    disk.resolve();
+    await front.intake.idle();
+    expect(front.stored).toHaveLength(1);
+  });
+
+  test('takes nothing more while too much waits for the disk', async () => {
+    const disk = createDeferred<void>();
+    await using front = await startExitsSource({ disk: () => disk.promise, attachment: { maxUncommittedBytes: 1 } });
+    const first = front.post(hello, form);
+    await eventually(() => front.intake.uncommitted === 1);
+    expect(await front.post(hello, form)).toMatchObject({ status: 503, body: 'not taken: nothing more is taken in just now\n' });
+    disk.resolve();
+    expect((await first)?.status).toBe(202);
+  });
+});
+
+describe('*SYSTEM in front of a unit of the user’s', () => {
+  test('gives it each field as a part, in their order, and puts its parts on lines', async () => {
+    await using front = await startExitsSource({
+      unit: async ({ mget, mput }) => {
+        for (let part = await mget(); part !== undefined; part = await mget()) mput(`<${part}>`);
+      },
+    });
+    expect(await front.post('b=2&a=1&c=', form)).toMatchObject({ status: 200, body: '<2>\n<1>\n<>\n' });
+    const json = await front.post('{"n":1,"t":"x","o":{"p":[]},"nothing":null}', 'application/vnd.acme+json');
+    expect(json?.body).toBe('{"parts":["<1>","<x>","<{\\"p\\":[]}>"]}');
+    expect((await front.post('as it is', 'text/plain'))?.body).toBe('<as it is>\n');
+  });
+
+  test('answers 204 where the unit puts nothing', async () => {
+    await using front = await startExitsSource({ unit: () => undefined });
+    expect(await front.post('', 'text/plain')).toMatchObject({ status: 204, body: '' });
+  });
+});
+
+test('STATUS puts what /readyz says, and is read', async () => {
+  const descriptor = { unit: { kind: 'builtin', name: 'STATUS' }, path: '/status' } as const;
+  await using front = await startExitsSource({ descriptor });
+  expect(await front.ask({ method: 'GET', path: '/status' })).toMatchObject({
+    status: 200,
+    body: 'ready\nattachment front, host localhost: ready\nspool: ready\ndraining: ready\n',
+  });
+  front.events.emit('spool.writable', { writable: false, reason: 'the disk is full' });
+  expect((await front.ask({ method: 'GET', path: '/status' }))?.body).toContain('not ready\n');
+  expect((await front.ask({ method: 'POST', path: '/status' }))?.headers.get('allow')).toBe('GET, HEAD');
+});
+
+test('*NONE gives the body as it is, in parts of at most 32767 bytes, and the output as it is', async () => {
+  const lengths: number[] = [];
+  await using front = await startExitsSource({
+    descriptor: makeDescriptor({ exit: { kind: 'none' }, tac: 'UNIT', unit: { kind: 'module', name: 'unit', url: 'file:///unit.mjs' } }),
+    unit: async ({ mget, mput }) => {
+      for (let part = await mget(); part !== undefined; part = await mget()) {
+        lengths.push(part.length);
+        mput(part.subarray(0, 1));
+      }
+    },
+  });
+  const answer = await front.post(Buffer.alloc(70_000, 'x'), 'application/json');
+  expect(lengths).toEqual([32_767, 32_767, 4466]);
+  expect(answer).toMatchObject({ status: 200, body: 'xxx' });
+  await front.post('', 'text/plain');
+  expect(lengths.at(-1)).toBe(0);
+  expect((await front.post(Buffer.from([0xff]), 'text/plain'))?.headers.get('content-type')).toBe('application/octet-stream');
+});

@@ -1,0 +1,83 @@
+import type { Callbacks } from '../../pools/callbacks.ts';
+import type { DeliveryId } from '../../pools/contract.ts';
+import { createEvaluator } from '../../src/hooks/evaluate.ts';
+import { createIntake, type Intake } from '../../src/hooks/intake.ts';
+import { unwatched } from '../../src/hooks/watch.ts';
+import { type Clock, systemClock } from '../../src/kit/clock.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
+import type { Packet } from '../../src/packet/packet.ts';
+import type { Accept } from '../../src/packet/receipt.ts';
+import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import type { NewDelivery } from '../../src/spool/spool.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import type { EventBus } from '../../src/telemetry/events.ts';
+import { makeHandler } from './make-handler.ts';
+
+export interface IntakeSetting {
+  /** Of the one handler; default: the default module. */
+  readonly callbacks?: Callbacks | undefined;
+  /** A commit waits for this. */
+  readonly disk?: (() => Promise<void>) | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+/** The real intake behind a source, with one handler and a spool in memory; all that is said and stored is kept. */
+export interface SourceIntake extends AsyncDisposable {
+  readonly events: EventBus;
+  readonly intake: Intake;
+  readonly accept: Accept;
+  readonly packets: readonly Packet[];
+  readonly stored: readonly NewDelivery[];
+  readonly skipped: readonly string[];
+  readonly notices: readonly string[];
+  /** Bytes read. */
+  read(): number;
+}
+
+export async function startSourceIntake({ callbacks, disk, clock = systemClock }: IntakeSetting = {}): Promise<SourceIntake> {
+  const events = createEventBus();
+  const skipped: string[] = [];
+  const notices: string[] = [];
+  const packets: Packet[] = [];
+  const stored: NewDelivery[] = [];
+  let read = 0;
+  events.on('packet.skipped', ({ reason }) => skipped.push(reason));
+  events.on('notice', ({ text }) => notices.push(text));
+  events.on('stream.read', ({ bytes }) => {
+    read += bytes;
+  });
+
+  const spool = createMemorySpool({ clock, events });
+  await spool.start();
+  const limits = { timeoutMs: 600_000, blockTimeoutMs: 10_000 }; // a test's callback takes as long as it likes
+  const newId = () => `delivery-${stored.length + 1}` as DeliveryId;
+  const handlers = [makeHandler({}, callbacks)];
+  const evaluator = createEvaluator({ clock, timers: systemTimers, events, limits, watch: unwatched, newId, handlers });
+  const intake = createIntake({
+    evaluate: evaluator.evaluate,
+    append: async (leavings) => {
+      await disk?.();
+      await spool.append({ ...leavings, claim: [], refused: [], revives: undefined });
+      stored.push(...leavings.deliveries);
+    },
+    onFailed: (error) => {
+      throw error;
+    },
+    events,
+  });
+
+  return {
+    events,
+    intake,
+    accept: (packet, receipt) => {
+      if (packet !== undefined) packets.push(packet);
+      intake.accept(packet, receipt);
+    },
+    packets,
+    stored,
+    skipped,
+    notices,
+    read: () => read,
+    [Symbol.asyncDispose]: () => spool.stop(),
+  };
+}
