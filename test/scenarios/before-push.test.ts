@@ -184,7 +184,8 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     }
 
     expect(pushesOf(rig).map(({ body }) => body)).toEqual(onFailure === 'continue' ? said : ['well']);
-    expect(business.requests).toHaveLength(said.length);
+    // On a connection that was used before, what was reset without an answer is sent once more: it may have been stale.
+    expect(new Set(business.requests.map((request) => request.header('operationid'))).size).toBe(said.length);
     const withheld = onFailure === 'continue' ? [] : Object.values(broken).map(([why]) => ({ why }));
     expect(await withheldBy(rig)).toMatchObject(withheld);
     for (const reason of ['timed-out', 'bad-answer', 'bad-status'])
