@@ -2,7 +2,7 @@
  * What a callback module is written against: `xmpp-event-pusher/callbacks`. Nothing else is imported with it, so that
  * it also resolves for a module that lies outside any `node_modules`.
  */
-import type { Acc, Body, DeliveryId, Direction, HandlerOpts, HeaderPair, Jid, Stanza, StatusOrigin } from './contract.ts';
+import type { Acc, Body, DeliveryId, Direction, HandlerOpts, HeaderPair, Jid, OfflinePushInfo, Stanza, StatusOrigin } from './contract.ts';
 
 /** From `buildRequest`: send `method`, `path`, `headers` and `body`. From `handleResponse`: the status line is the status. */
 export const HTTP_INTERNAL_CONT = 0 as const;
@@ -198,10 +198,15 @@ export interface RequestPrepared {
   /** The receiver's local part, prepared. */
   readonly receiver: string;
   readonly opts: HandlerOpts;
-  /** The packet itself and its two JIDs, as `shouldMakeReq` got them: an addition to MongooseIM's seven arguments. */
+  /**
+   * The packet itself and its two JIDs, as `shouldMakeReq` got them: an addition to MongooseIM's seven arguments. Where a
+   * business server has named the receivers (`before_push`), `to` and `receiver` are one of those.
+   */
   readonly packet: Stanza;
   readonly from: Jid;
   readonly to: Jid;
+  /** What a business server wants the push to say, as it answered; undefined where it said nothing, or nobody was asked. */
+  readonly offlinePushInfo: OfflinePushInfo | undefined;
 }
 
 /** Headers as a callback may give them. */
@@ -216,6 +221,7 @@ export type {
   HeaderPair,
   Jid,
   Kind,
+  OfflinePushInfo,
   PacketEvent,
   PacketId,
   Stanza,

@@ -1,8 +1,22 @@
 /**
  * The one file that the main thread and the pool threads both read: the shapes that cross between them, and, from
- * `packet.ts`, the packet as callback modules see it. Types only: importing it imports no code.
+ * `packet.ts`, the packet as callback modules see it, from `target.ts` what deliveries are for. Types only: importing it
+ * imports no code.
  */
+import type { Body, Destination, HeaderPair } from './target.ts';
+
 export type { Acc, Direction, Jid, Kind, PacketEvent, PacketId, Stanza } from './packet.ts';
+export type {
+  Answered,
+  AskFailure,
+  Body,
+  Destination,
+  Errand,
+  HeaderPair,
+  HttpTarget,
+  OfflinePushInfo,
+  XmppTarget,
+} from './target.ts';
 
 /** Names one delivery for ever; sent as `webhook-id`. Time-ordered, without `.` (Standard Webhooks 1.0.0). */
 export type DeliveryId = string & { readonly __brand: 'DeliveryId' };
@@ -14,50 +28,6 @@ export interface HandlerOpts {
   readonly path: string;
   readonly callbackModule: string;
   readonly [option: string]: unknown;
-}
-
-/** A header as it goes on the wire. */
-export type HeaderPair = readonly [name: string, value: string];
-
-/** A request body: text is sent as UTF-8. */
-export type Body = string | Uint8Array;
-
-/** What a delivery asks for. Frozen when the packet is accepted; the origin is the pool's at each attempt. */
-export interface HttpTarget {
-  readonly kind: 'http';
-  readonly method: string;
-  /** Path and query on the pool's origin, prefix included. */
-  readonly path: string;
-  readonly headers: readonly HeaderPair[];
-  /** The stanza as XML, kept only where the handler's module has callbacks at delivery. */
-  readonly stanza?: string;
-  /** What it is, where it is no push. */
-  readonly errand?: Errand;
-}
-
-/**
- * A delivery that is no push. An *ask* puts a question about a packet to a business server: its answer decides what is
- * pushed. An *order* is a request that a backend's answer ordered: it goes to an origin of its own.
- */
-export type Errand =
-  /** `packet`: the whole packet as JSON text, from which the pushes are prepared once the answer is there. */
-  | { readonly kind: 'ask'; readonly packet: string }
-  /**
-   * `origin`: scheme, host and port. `depth`: 1 for what the answer to a push ordered, 2 for what the answer to that ordered, …
-   * `fault`: which rule it breaks, so that it is never sent; its origin is empty then.
-   */
-  | { readonly kind: 'order'; readonly origin: string; readonly depth: number; readonly fault?: string };
-
-/** A chat message to a user, which an answer ordered; its text is the delivery's body. */
-export interface XmppTarget {
-  readonly kind: 'xmpp';
-  /** Bare JID that it comes from; undefined: the attachment's own. */
-  readonly from: string | undefined;
-  /** A JID. */
-  readonly to: string;
-  /** Why it cannot be sent: `to` is what the answer said, and no JID. */
-  readonly fault?: string;
-  readonly errand?: undefined;
 }
 
 /** Where an attempt was when its time ran out. `call` is the whole, from the worker's taking it. */
@@ -138,14 +108,15 @@ export interface Job {
   readonly wantsBody?: true;
   /** Where it goes, on a pool without an origin. */
   readonly destination?: Destination;
+  /** When it is to be over, instead of by the pool's timeouts. */
+  readonly within?: Within;
 }
 
-/** Where an ordered request goes, and what says whether it may go there. */
-export interface Destination extends Pick<Extract<Errand, { kind: 'order' }>, 'fault' | 'origin'> {
-  /** A host, `*.suffix`, an address or a CIDR, each with an optional `:port`. */
-  readonly allow: readonly string[];
-  /** The origin of the pool of the handler whose backend ordered it. */
-  readonly ownOrigin: string;
+/** When an attempt is over: at `until`, and after `atMostMs` whatever the wall clock says meanwhile. */
+export interface Within {
+  /** Milliseconds since 1970. */
+  readonly until: number;
+  readonly atMostMs: number;
 }
 
 export interface JobMessage {

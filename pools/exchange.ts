@@ -4,7 +4,7 @@
  * first, is built meanwhile (`call` again), and then goes on.
  */
 import type { Clock } from '../src/kit/clock.ts';
-import type { HttpOutcome, Job, Phase, PoolThreadSettings } from './contract.ts';
+import type { HttpOutcome, Job, Phase, PoolThreadSettings, Within } from './contract.ts';
 import type { Deadlines, Due } from './deadlines.ts';
 import { DESTINATION_REFUSED, failureOf } from './failure.ts';
 
@@ -39,6 +39,8 @@ export class Exchange implements Due {
   dueAt: number;
   readonly #around: ExchangeSurroundings;
   readonly #startedAt: number;
+  readonly #callTimeoutMs: number;
+  readonly #requestTimeoutMs: number;
   #job: Job;
   #phase: Phase = 'call';
   #concluded = false;
@@ -56,7 +58,9 @@ export class Exchange implements Due {
     this.#body = job.wantsBody === true ? [] : undefined;
     this.#around = around;
     this.#startedAt = around.clock.monotonic();
-    this.dueAt = this.#startedAt + around.settings.callTimeoutMs;
+    this.#callTimeoutMs = job.within === undefined ? around.settings.callTimeoutMs : timeLeftMs(job.within, around.clock);
+    this.#requestTimeoutMs = job.within === undefined ? around.settings.requestTimeoutMs : this.#callTimeoutMs;
+    this.dueAt = this.#startedAt + this.#callTimeoutMs;
     around.deadlines.watch(this);
   }
 
@@ -66,6 +70,13 @@ export class Exchange implements Due {
 
   get concluded(): boolean {
     return this.#concluded;
+  }
+
+  /** Concludes it, and says so, if its time was up before it had begun: nothing goes on the wire. */
+  endsUnsent(): boolean {
+    if (this.#callTimeoutMs > 0) return false;
+    this.#conclude({ kind: 'timed-out', phase: 'call', durationMs: 0 });
+    return true;
   }
 
   /** From here on `abort` ends what is on the wire. */
@@ -79,7 +90,7 @@ export class Exchange implements Due {
   pause(): void {
     this.#abort = undefined;
     this.#phase = 'call';
-    this.dueAt = this.#startedAt + this.#around.settings.callTimeoutMs;
+    this.dueAt = this.#startedAt + this.#callTimeoutMs;
   }
 
   /** A callback has made `job` of what the delivery asked for. */
@@ -138,17 +149,16 @@ export class Exchange implements Due {
 
   expire(): void {
     if (this.#phase === 'call') return this.unsent(notBuiltInTime);
-    const callEnd = this.#startedAt + this.#around.settings.callTimeoutMs;
+    const callEnd = this.#startedAt + this.#callTimeoutMs;
     const phase = this.dueAt >= callEnd ? 'call' : this.#phase;
     this.#conclude({ kind: 'timed-out', phase, durationMs: this.#elapsedMs() });
     this.#abort?.();
   }
 
   #enter(phase: Phase): void {
-    const { settings, clock } = this.#around;
     this.#phase = phase;
-    const callEnd = this.#startedAt + settings.callTimeoutMs;
-    this.dueAt = Math.min(callEnd, clock.monotonic() + settings.requestTimeoutMs);
+    const callEnd = this.#startedAt + this.#callTimeoutMs;
+    this.dueAt = Math.min(callEnd, this.#around.clock.monotonic() + this.#requestTimeoutMs);
   }
 
   #keep(chunk: Buffer): void {
@@ -180,4 +190,8 @@ export class Exchange implements Due {
     this.#around.deadlines.forget(this);
     this.#around.onOutcome(this.#job.key, outcome);
   }
+}
+
+function timeLeftMs({ until, atMostMs }: Within, clock: Clock): number {
+  return Math.min(atMostMs, until - clock.now());
 }

@@ -31,7 +31,7 @@ export interface Stanza {
   text(...path: readonly string[]): string;
 }
 
-/** What a stanza is about, beyond its type. XEP-0308, 0424, 0425, 0444, 0184, 0333, 0085, 0384. */
+/** What a stanza is about, beyond its type. XEP-0308, 0424, 0425, 0444, 0184, 0333, 0085, 0384, 0045. */
 export type Kind =
   | 'chat-state'
   | 'correction'
@@ -43,6 +43,9 @@ export type Kind =
   | 'reaction'
   | 'receipt'
   | 'retraction'
+  | 'room-destroyed'
+  | 'room-left'
+  | 'room-removed'
   | 'status';
 
 /**

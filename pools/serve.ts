@@ -97,6 +97,7 @@ async function openForOrigin({ settings, clock, modules, post, onOutcome }: Carr
   function carry(job: Job, free: () => void): void {
     if (job.message !== undefined) return void carryMessage(job, job.message).then(free);
     const exchange = new Exchange(job, around);
+    if (exchange.endsUnsent()) return free();
     const mistake = unsendable(job);
     if (mistake === undefined) return client.send(exchange, free);
     exchange.unsent(mistake);

@@ -1,13 +1,15 @@
 /** What an operator may ask of a running service, put together from its parts. */
 import type { Operations, OrphanView, PoolView, QueueView, ReplayReport, TestReport } from './admin/operations.ts';
 import type { Config } from './config/config.ts';
+import { readAnswer } from './delivery/ask/answer.ts';
 import type { Dispatcher } from './delivery/dispatcher.ts';
-import { isFollowUpPool, poolsOf } from './delivery/served.ts';
-import type { Reviver } from './hooks/revive.ts';
+import { isFollowUpPool, queuesOf } from './delivery/served.ts';
+import type { PrepareAsked } from './hooks/before-push/pushes.ts';
+import { markedAsTest, type Reviver } from './hooks/revive.ts';
 import type { Clock } from './kit/clock.ts';
 import { ServiceError } from './kit/errors.ts';
 import type { DeadFilter } from './spool/dead-letter.ts';
-import type { QueueDepth, QueueName, Spool } from './spool/spool.ts';
+import type { NewRequest, QueueDepth, QueueName, Spool } from './spool/spool.ts';
 
 export interface OperationsParts {
   /** Asked anew each time: it may be replaced. */
@@ -15,10 +17,11 @@ export interface OperationsParts {
   readonly spool: Spool;
   readonly dispatcher: Dispatcher;
   readonly reviver: Reviver;
+  readonly prepareAsked: PrepareAsked;
   readonly clock: Clock;
 }
 
-export function createOperations({ config, spool, dispatcher, reviver, clock }: OperationsParts): Operations {
+export function createOperations({ config, spool, dispatcher, reviver, prepareAsked, clock }: OperationsParts): Operations {
   async function moveOrphans(from: QueueName, to: QueueName): Promise<number> {
     requireOrphan(from);
     requireMovable(from, to);
@@ -48,7 +51,9 @@ export function createOperations({ config, spool, dispatcher, reviver, clock }: 
   }
 
   function isConfigured({ pool, handler }: QueueName): boolean {
-    return config().handlers.some((known) => known.name === handler && poolsOf(known).includes(pool));
+    return config()
+      .handlers.flatMap(queuesOf)
+      .some((known) => known.handler === handler && known.pool === pool);
   }
 
   async function replay(filter: DeadFilter, limit: number): Promise<ReplayReport> {
@@ -80,10 +85,28 @@ export function createOperations({ config, spool, dispatcher, reviver, clock }: 
         'TEST_FAILED',
         `handler ${handler} made no request: ${met.kind === 'failed' ? met.letter.detail : 'it wants none'}`,
       );
-    const { id, pool, target } = met.delivery;
-    const answer = await dispatcher.sendTest(met.delivery);
+    return met.delivery.target.errand?.kind === 'ask' ? await askAndTest(met.delivery) : await test(met.delivery);
+  }
+
+  async function test(delivery: NewRequest): Promise<TestReport> {
+    const { id, pool, target } = delivery;
+    const answer = await dispatcher.sendTest(delivery);
     const origin = config().pools.find((known) => known.id === pool)?.origin ?? '';
     return { id, method: target.method, url: `${origin}${target.path}`, ...answer };
+  }
+
+  /** The question, and where its answer lets something be pushed the first push: what is told is what came last. */
+  async function askAndTest(ask: NewRequest): Promise<TestReport> {
+    const asked = await test(ask);
+    const answer = readAnswer(asked.outcome);
+    const refused = (reason: string): TestReport => ({ ...asked, accepted: false, reason });
+    if (answer.kind === 'failed') return refused(`the business server gave no answer that counts: ${answer.reason}`);
+    if (answer.kind === 'withheld') return refused(`the business server withholds it: ${answer.errCode ?? ''} ${answer.errMsg}`.trimEnd());
+    const made = await prepareAsked(ask, answer);
+    if (typeof made === 'string') return refused('the business server gave no answer that counts: bad-answer');
+    const [push] = made.spawn;
+    if (push !== undefined) return await test(markedAsTest(push));
+    return refused(made.stillBorn[0]?.detail ?? 'the business server names no receiver');
   }
 
   return {
@@ -101,6 +124,7 @@ function viewPools({ pools, handlers }: Pick<Config, 'handlers' | 'pools'>, { sp
   const { depths, oldest, paused } = spool.stats();
   const inFlight = new Map(dispatcher.inFlight().map(({ pool, value }) => [pool, value]));
   const now = clock.monotonic();
+  const queues = handlers.flatMap(queuesOf);
 
   function viewQueue(pool: string, name: string): QueueView {
     const depth = depths.find((queue) => queue.pool === pool && queue.handler === name);
@@ -126,7 +150,7 @@ function viewPools({ pools, handlers }: Pick<Config, 'handlers' | 'pools'>, { sp
       paused: paused.includes(id),
       oldestAt: oldest[id] ?? null,
       breaker: dispatcher.admission(id)?.state ?? 'closed',
-      handlers: handlers.filter((handler) => poolsOf(handler).includes(id)).map(({ name }) => viewQueue(id, name)),
+      handlers: queues.filter(({ pool }) => pool === id).map(({ handler }) => viewQueue(id, handler)),
     };
   });
 }

@@ -5,12 +5,12 @@
 import type { DeliveryId, PacketId } from '../pools/contract.ts';
 import type { Operations } from './admin/operations.ts';
 import { createAdmin } from './admin/server.ts';
+import { createAnswering } from './answering.ts';
 import type { Config } from './config/config.ts';
 import { createReloader } from './config/reloader.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
-import { createFollowUp } from './delivery/follow-up/follow-up.ts';
-import { createPostRoom, type Exit } from './delivery/follow-up/post-room.ts';
 import { createGateListener } from './gate/listener.ts';
+import { createAskedPushes } from './hooks/before-push/pushes.ts';
 import { createModuleCaller } from './hooks/call-module.ts';
 import { createEvaluator } from './hooks/evaluate.ts';
 import { withFreshModules } from './hooks/fresh-modules.ts';
@@ -45,6 +45,7 @@ import { createHealth } from './telemetry/health.ts';
 import { createLog } from './telemetry/log.ts';
 import { subscribeLog } from './telemetry/log-events.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { createRecentWithheld } from './telemetry/recent-withheld.ts';
 
 export type { ReloadCounts, ReloadResult } from './telemetry/count-reloads.ts';
 
@@ -75,6 +76,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
   const { watch = unwatched, onFailed, onConfigured = () => undefined, reloads = noReloads } = options;
   const events = createEventBus();
   const health = createHealth({ events, attachments: config.attachments, gate: config.gate !== undefined });
+  const withheld = createRecentWithheld({ events, clock: systemClock });
   const teardown = createTeardown();
   const nextId = createIdSource(systemClock);
   const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
@@ -94,6 +96,10 @@ export function createService(config: Config, options: ServiceOptions): Service 
     let handlers = await loadHandlers(config.handlers);
     const modules = await loadExits(config.attachments);
 
+    const readJid = createJidReader({ size: 10_000 });
+    const hooks = { ...shared, limits: config.callbacks, watch, newId: () => nextId() as DeliveryId, readJid };
+    const prepareAsked = createAskedPushes({ ...hooks, handlers: () => handlers });
+
     const spool = await startSpool();
     const userAgent = `xmpp-event-pusher/${packageVersion()}`;
     const { drainTimeoutMs, callbacks: limits } = config;
@@ -104,19 +110,17 @@ export function createService(config: Config, options: ServiceOptions): Service 
       userAgent,
       drainTimeoutMs,
       limits,
-      follow: createFollowUp({ ...shared, configOf: (name) => running.handlers.find((handler) => handler.name === name)?.followUp }),
-      outbox: createPostRoom({ exits: () => exitsOf(sources, config.attachments), timers: systemTimers }),
+      ...createAnswering({ ...shared, config: () => running, sources: () => sources, prepare: prepareAsked }),
     });
-    const hooks = { ...shared, limits, watch, newId: () => nextId() as DeliveryId };
     const evaluator = createEvaluator({ ...hooks, handlers });
     const reviver = createReviver({ ...hooks, handlers: () => handlers });
     const intake = createIntake({ ...shared, evaluate: evaluator.evaluate, append: dispatcher.accept });
-    const reading = { newPacketId: () => nextId() as PacketId, readJid: createJidReader({ size: 10_000 }) };
+    const reading = { newPacketId: () => nextId() as PacketId, readJid };
     const attaching = { ...reading, marks: await spool.marks(), want: wantOf(handlers), instance: options.instance ?? nextId() };
     const callModule = createModuleCaller({ ...shared, watch, timeoutMs: limits.timeoutMs });
     const exits = { modules, callModule, checks: () => health.checks() };
     const sources = openSources(config.attachments, { ...shared, ...attaching, ...exits, accept: intake.accept });
-    const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver });
+    const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver, prepareAsked });
 
     const metrics = await startAdmin({ spool, dispatcher, sources, operations });
     teardown.add('the dispatcher', () => dispatcher.stop(drainTimeoutMs));
@@ -175,7 +179,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     } = config;
     const pools = config.pools.map((pool) => pool.id);
     const metrics = createMetrics({ ...shared, hosts, pools, handlers, readings, mongooseim, reloads, version: packageVersion() });
-    const admin = createAdmin({ config, metrics, health, api: { ...shared, spool, operations } });
+    const admin = createAdmin({ config, metrics, health, api: { ...shared, spool, operations, withheld } });
     await begin('the admin listener', admin);
 
     const address = `http://${admin.address.host}:${admin.address.port}`;
@@ -186,14 +190,6 @@ export function createService(config: Config, options: ServiceOptions): Service 
 
   const lifecycle = createLifecycle({ start, stop: () => teardown.run() });
   return { events, reload, ...lifecycle };
-}
-
-/** The ways out to users, of the attachments that can send. */
-function exitsOf(sources: readonly Source[], attachments: Config['attachments']): readonly Exit[] {
-  return sources.flatMap(({ name, outbox }) => {
-    const hosts = attachments.find((attachment) => attachment.name === name)?.hosts ?? [];
-    return outbox === undefined ? [] : [{ hosts, send: outbox.send }];
-  });
 }
 
 /** What metrics are read from, and operators act on. */

@@ -54,11 +54,11 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** Only the composition root, in its three files, and the public API stand above the floors. */
-const unbound = ['src/service.ts', 'src/operations.ts', 'src/swap.ts', 'src/index.ts'];
+/** Only the composition root, in its four files, and the public API stand above the floors. */
+const unbound = ['src/service.ts', 'src/answering.ts', 'src/operations.ts', 'src/swap.ts', 'src/index.ts'];
 
-/** A generated table is as long as its data, and what two threads agree on stands in one file. */
-const unmeasured = ['src/packet/stringprep-tables.ts', 'pools/contract.ts'];
+/** A generated table is as long as its data. */
+const unmeasured = ['src/packet/stringprep-tables.ts'];
 
 interface SourceFile {
   readonly path: string;

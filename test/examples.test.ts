@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { guardDestination } from '../pools/destination.ts';
 import { loadConfig } from '../src/config/load.ts';
+import { readAnswer } from '../src/delivery/ask/answer.ts';
 import { begin, conclude } from '../src/delivery/attempt.ts';
 import { createFollowUp } from '../src/delivery/follow-up/follow-up.ts';
 import { rulesOf } from '../src/delivery/policy.ts';
@@ -168,4 +171,60 @@ test('the example whose backend orders more does to the letter what its page sho
   expect(message?.target).not.toHaveProperty('fault');
   const destination = { origin: 'http://10.0.0.172:5984', allow: handler?.followUp?.allow ?? [], ownOrigin: pools[0]?.origin ?? '' };
   expect(guardDestination(destination).refusal).toBeUndefined();
+});
+
+describe('the example with a business server', () => {
+  const file = `${examples}/ask-before-push/event-pusher.toml`;
+  const seen = { direction: 'out', sessions: 0 } as const;
+  const message = (to: string) => makePacket({ ...seen, stanza: chat('Hi!').replace('bob@localhost', to) });
+  const leave = makePacket({
+    ...{ direction: 'out', kind: 'room-left' },
+    stanza:
+      "<presence xmlns='jabber:client' type='unavailable' from='tea@rooms.localhost/al' to='alice@localhost/phone'><x xmlns='http://jabber.org/protocol/muc#user'><status code='110'/></x></presence>",
+  });
+
+  test('asks it, and it decides', async () => {
+    await using server = await startBusinessServer();
+    const packets = [message('alice@localhost'), message('bob@localhost'), message('carol@localhost'), leave];
+    const asks = (await evaluateInNode(file, packets)).flatMap(({ deliveries }) => deliveries);
+
+    expect(asks.map(({ handler, pool, target }) => [handler, pool, target.path])).toEqual(
+      ['messages', 'messages', 'messages', 'rooms'].map((name) => [
+        `${name}:ask`,
+        'business_server',
+        '/callback?command=callbackBeforePushCommand&contenttype=json',
+      ]),
+    );
+    expect(await Promise.all(asks.map(({ body }) => server.ask(String(body))))).toMatchObject([
+      { kind: 'allowed', userIDList: undefined, offlinePushInfo: { title: 'Message from alice', desc: 'Hi!' } },
+      { kind: 'withheld', errCode: 5002, errMsg: 'do not disturb' },
+      { kind: 'allowed', userIDList: ['carol', 'dave'] },
+      { kind: 'withheld', errCode: 5001 },
+    ]);
+  });
+
+  /** The script as a process of its own, on a free port. */
+  async function startBusinessServer() {
+    const child = spawn(process.execPath, [`${examples}/ask-before-push/business-server.mjs`], { env: { ...process.env, PORT: '0' } });
+    const [line] = await once(child.stdout.setEncoding('utf8'), 'data');
+    const origin = String(line).trim().replace('listening on ', '');
+    return {
+      ask: async (body: string) => {
+        const answer = await fetch(origin, { method: 'POST', body });
+        const told = {
+          status: answer.status,
+          body: await answer.text(),
+          durationMs: 1,
+          retryAfter: undefined,
+          excerpt: '',
+          truncated: false,
+        };
+        return readAnswer({ kind: 'answered', ...told });
+      },
+      [Symbol.asyncDispose]: async () => {
+        child.kill();
+        await once(child, 'exit');
+      },
+    };
+  }
 });

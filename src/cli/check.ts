@@ -29,18 +29,20 @@ export function checkAsJson(config: Config): Readonly<Record<string, unknown>> {
       ...pool,
       tls: { ...tls, ca: tls.ca && '[read]', cert: tls.cert && '[read]', key: tls.key && '[redacted]' },
     })),
-    handlers: handlers.map((handler) => ({ ...handler, method: 'POST', url: urlOf(handler, config) })),
+    handlers: handlers.map((handler) => {
+      const [askUrl] = questionUrl(handler, config);
+      return { ...handler, method: 'POST', url: urlOf(handler, config), ...(askUrl === undefined ? {} : { askUrl }) };
+    }),
   };
   return withoutSecrets(whole, createMask(redacted));
 }
 
 function handlerTable(config: Config): string {
   const mask = createMask(config.redacted);
-  const rows = config.handlers.map((handler) => ({
-    name: handler.name,
-    url: mask(urlOf(handler, config)),
-    orders: mask(ordersOf(handler)),
-  }));
+  const rows = config.handlers.flatMap((handler) => [
+    ...questionUrl(handler, config).map((url) => ({ name: `${handler.name}, asked first`, url: mask(url), orders: '' })),
+    { name: handler.name, url: mask(urlOf(handler, config)), orders: mask(ordersOf(handler)) },
+  ]);
   if (rows.length === 0) return '';
 
   const width = Math.max(...rows.map(({ name }) => name.length), 'handler'.length);
@@ -58,6 +60,12 @@ function ordersOf({ followUp }: HandlerConfig): string {
 function urlOf(handler: HandlerConfig, { pools }: Config): string {
   const pool = pools.find(({ id }) => id === handler.pool);
   return pool === undefined ? handler.requestPath : effectiveUrl(pool, handler);
+}
+
+/** Where a handler asks before it pushes; empty where it asks nobody. */
+function questionUrl({ beforePush }: HandlerConfig, { pools }: Config): readonly string[] {
+  const pool = pools.find(({ id }) => id === beforePush?.pool);
+  return beforePush === undefined || pool === undefined ? [] : [effectiveUrl(pool, beforePush)];
 }
 
 function noticeList(notices: readonly string[]): string {

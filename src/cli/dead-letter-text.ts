@@ -57,7 +57,19 @@ function requestFacts({ target, bodyBytes, body, packet }: Letter): readonly (re
     ['request', [`${target.method} ${target.origin ?? ''}${target.path}`, ...headers].join('\n')],
     [body?.encoding === 'base64' ? 'body (base64)' : 'body', shown],
     ...(target.stanza === undefined ? [] : [['stanza', target.stanza] as const]),
+    ...(target.answered === undefined ? [] : [['before push', answeredText(target.answered)] as const]),
   ];
+}
+
+type Answered = NonNullable<Extract<Letter['target'], { kind: 'http' }>['answered']>;
+
+/** What a business server said when it was asked about it. */
+function answeredText({ result, reason, userIDList, offlinePushInfo }: Answered): string {
+  return [
+    result === 'failed' ? `no answer that counts: ${reason}` : 'allowed',
+    ...(userIDList === undefined ? [] : [`userIDList ${JSON.stringify(userIDList)}`]),
+    ...(offlinePushInfo === undefined ? [] : [`offlinePushInfo ${JSON.stringify(offlinePushInfo)}`]),
+  ].join('\n');
 }
 
 function attemptsText({ history }: Letter): string {

@@ -183,13 +183,24 @@ function handlerSection(handler: HandlerConfig, mask: (text: string) => string):
       ordering: handler.ordering,
       hold: durationText(handler.holdMs),
       ttl: handler.ttlMs === undefined ? undefined : durationText(handler.ttlMs),
-      ...followUpEntries(handler.followUp),
+      ...beforePushEntries(handler),
+      ...followUpEntries(handler),
       options: handler.options,
     },
   };
 }
 
-function followUpEntries(followUp: HandlerConfig['followUp']): TomlSection['entries'] {
+function beforePushEntries({ beforePush }: HandlerConfig): TomlSection['entries'] {
+  if (beforePush === undefined) return {};
+  return {
+    'before_push.pool_name': beforePush.pool,
+    'before_push.path': beforePush.path,
+    'before_push.timeout': durationText(beforePush.timeoutMs),
+    'before_push.on_failure': beforePush.onFailure,
+  };
+}
+
+function followUpEntries({ followUp }: HandlerConfig): TomlSection['entries'] {
   if (followUp === undefined) return {};
   return {
     'follow_up.allow': followUp.allow,

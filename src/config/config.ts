@@ -132,11 +132,15 @@ export interface HandlerConfig {
 
 /** A business server that allows, withholds or changes a handler's pushes. */
 export interface BeforePushConfig {
+  /** What its questions are queued, counted and guarded by, apart from its pushes. */
+  readonly queue: string;
   /** `PoolConfig.id`. */
   readonly pool: string;
+  /** As in the file. */
+  readonly path: string;
   /** Path and query on the pool's origin, prefix included. */
   readonly requestPath: string;
-  /** How long an answer may take, ms, from the worker's taking the question. */
+  /** How long a push may be held up by its question, ms: its wait for a worker and the answer's time together. */
   readonly timeoutMs: number;
   /** What an answer that is none comes to: `continue` pushes as if nobody had been asked, `refuse` withholds. */
   readonly onFailure: 'continue' | 'refuse';

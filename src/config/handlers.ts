@@ -1,3 +1,4 @@
+import { beforePushOf, warnOfPlainHttp } from './before-push.ts';
 import type { HandlerConfig, PoolConfig } from './config.ts';
 import { findModule } from './find-module.ts';
 import { followUpOf } from './follow-up.ts';
@@ -6,6 +7,7 @@ import { type HandlerTable, handlerTables } from './handler-tables.ts';
 import type { HostConfig } from './host-config.ts';
 import type { Pools } from './pools.ts';
 import { type Reading, unknownAmong } from './reading.ts';
+import type { BeforePushSection } from './schema/before-push.ts';
 import { type HandlerSection, handlerSchema, type WhenSection } from './schema/handler.ts';
 import { lookUp, type Path, showPath, type Table } from './table.ts';
 import { joinPath } from './url.ts';
@@ -28,7 +30,7 @@ interface Candidate {
 
 /**
  * Reads the handlers from `modules` and from `[[host_config]]`, in the order of the file. A handler whose hosts have
- * different pools becomes one per pool, named `NAME@HOST`.
+ * different pools, its own or those that it asks over, becomes one for each, named `NAME@HOST`.
  */
 export async function readHandlers(modules: unknown, around: HandlerSurroundings, reading: Reading): Promise<readonly HandlerConfig[]> {
   const replaced = new Set(around.hostConfigs.filter((config) => config.modules !== undefined).map(({ host }) => host));
@@ -88,8 +90,10 @@ function refuseSameNames(candidates: readonly Candidate[], reading: Reading): vo
 
 async function resolveCandidate(candidate: Candidate, around: HandlerSurroundings, reading: Reading): Promise<readonly HandlerConfig[]> {
   const { table, handler, hosts, name } = candidate;
-  checkPool(candidate, around, reading);
+  const asking = handler.before_push?.enabled === true ? handler.before_push : undefined;
+  checkPool(candidate, { tag: handler.pool_name, path: [...table.path, 'pool_name'] }, { around, reading });
   checkPath(handler.path, [...table.path, 'path'], reading);
+  if (asking !== undefined) checkAsked(candidate, asking, { around, reading });
   const module = await readModule(handler.callback_module, [...table.path, 'callback_module'], reading);
 
   if (module === undefined) return [];
@@ -97,38 +101,56 @@ async function resolveCandidate(candidate: Candidate, around: HandlerSurrounding
     reading.notice(`${showPath(table.path)} is not enabled: handler ${name} meets no packet`);
     return [];
   }
-  const perPool = hostsPerPool(hosts, handler.pool_name, around.pools);
-  noticeIdleTtl(candidate, [...perPool.keys()], reading);
-  return [...perPool].map(([pool, itsHosts]) => ({
-    name: pool.id.includes('@') && !name.includes('@') ? `${name}@${itsHosts.join()}` : name,
-    hosts: itsHosts,
-    pool: pool.id,
-    path: handler.path,
-    requestPath: joinPath(pool.pathPrefix, handler.path),
-    callbackModule: handler.callback_module,
-    module,
-    when: handler.when === undefined ? undefined : withoutAbsent(handler.when),
-    respectHints: handler.respect_hints,
-    ordering: handler.ordering,
-    holdMs: handler.hold,
-    beforePush: undefined,
-    followUp: followUpOf(handler.follow_up, pool),
-    ttlMs: handler.ttl,
-    options: handler.options,
-  }));
+  const bindings = bindingsOf(hosts, { own: handler.pool_name, asked: asking && (asking.pool_name ?? handler.pool_name) }, around.pools);
+  noticeIdleTtl(candidate, [...new Set(bindings.map(({ own }) => own))], reading);
+  if (asking !== undefined)
+    for (const pool of new Set(bindings.flatMap(({ asked }) => asked ?? []))) warnOfPlainHttp(pool, table.path, reading);
+  return bindings.map(({ own, asked, hosts: itsHosts }) => {
+    const perHost = own.id.includes('@') || asked?.id.includes('@') === true;
+    const itsName = perHost && !name.includes('@') ? `${name}@${itsHosts.join()}` : name;
+    return {
+      name: itsName,
+      hosts: itsHosts,
+      pool: own.id,
+      path: handler.path,
+      requestPath: joinPath(own.pathPrefix, handler.path),
+      callbackModule: handler.callback_module,
+      module,
+      when: handler.when === undefined ? undefined : withoutAbsent(handler.when),
+      respectHints: handler.respect_hints,
+      ordering: handler.ordering,
+      holdMs: handler.hold,
+      beforePush: asking && asked && beforePushOf(itsName, asking, asked),
+      followUp: followUpOf(handler.follow_up, own),
+      ttlMs: handler.ttl,
+      options: handler.options,
+    };
+  });
 }
 
-function checkPool({ table, handler, hosts }: Candidate, { pools, written }: HandlerSurroundings, reading: Reading): void {
-  const missing = hosts.filter((host) => !pools.defines(host, handler.pool_name));
-  if (missing.length === 0 || (hosts[0] === undefined && pools.tags.includes(handler.pool_name))) return;
+interface Around {
+  readonly around: HandlerSurroundings;
+  readonly reading: Reading;
+}
 
-  const known = pools.tags.filter((tag) => missing.every((host) => pools.defines(host, tag)));
-  const { expected, hint } = unknownAmong(handler.pool_name, known);
+function checkAsked(candidate: Candidate, asking: BeforePushSection, context: Around): void {
+  const path = [...candidate.table.path, 'before_push'];
+  if (asking.pool_name !== undefined) checkPool(candidate, { tag: asking.pool_name, path: [...path, 'pool_name'] }, context);
+  checkPath(asking.path, [...path, 'path'], context.reading);
+}
+
+/** `path` is where the pool is named. */
+function checkPool({ hosts }: Candidate, { tag, path }: { readonly tag: string; readonly path: Path }, { around, reading }: Around): void {
+  const { pools, written } = around;
+  const missing = hosts.filter((host) => !pools.defines(host, tag));
+  if (missing.length === 0 || (hosts[0] === undefined && pools.tags.includes(tag))) return;
+
+  const known = pools.tags.filter((other) => missing.every((host) => pools.defines(host, other)));
+  const { expected, hint } = unknownAmong(tag, known);
   const defined =
     known.length === 0 ? 'a pool under outgoing_pools.http, which defines none' : `${expected} (the pools in outgoing_pools.http)`;
   const forHosts = missing.length === hosts.length ? '' : ` for ${missing.join(', ')}`;
-  const path = [...table.path, 'pool_name'];
-  const name = lookUp(written, path) ?? handler.pool_name;
+  const name = lookUp(written, path) ?? tag;
   reading.mistake(path, { received: `${JSON.stringify(name)}${forHosts}`, expected: defined, hint });
 }
 
@@ -144,16 +166,31 @@ async function readModule(name: string, path: Path, reading: Reading): Promise<H
   return undefined;
 }
 
-function hostsPerPool(hosts: readonly (string | undefined)[], tag: string, pools: Pools): ReadonlyMap<PoolConfig, string[]> {
-  const perPool = new Map<PoolConfig, string[]>();
+/** Hosts that share a handler's pools: its own, and the one that it asks over. */
+interface Binding {
+  readonly own: PoolConfig;
+  readonly asked: PoolConfig | undefined;
+  readonly hosts: string[];
+}
+
+interface Tags {
+  readonly own: string;
+  /** Undefined: nobody is asked. */
+  readonly asked: string | undefined;
+}
+
+function bindingsOf(hosts: readonly (string | undefined)[], tags: Tags, pools: Pools): readonly Binding[] {
+  const bindings: Binding[] = [];
   for (const host of hosts) {
-    const pool = pools.find(host, tag);
-    if (pool === undefined) continue;
-    const itsHosts = perPool.get(pool) ?? [];
-    perPool.set(pool, itsHosts);
-    if (host !== undefined) itsHosts.push(host);
+    const own = pools.find(host, tags.own);
+    const asked = tags.asked === undefined ? undefined : pools.find(host, tags.asked);
+    if (own === undefined) continue;
+    const known = bindings.find((binding) => binding.own === own && binding.asked === asked);
+    const binding = known ?? { own, asked, hosts: [] };
+    if (known === undefined) bindings.push(binding);
+    if (host !== undefined) binding.hosts.push(host);
   }
-  return perPool;
+  return bindings;
 }
 
 function noticeIdleTtl({ handler: { ttl = 0 }, table }: Candidate, pools: readonly PoolConfig[], reading: Reading): void {

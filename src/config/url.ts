@@ -6,7 +6,7 @@ export function joinPath(prefix: string, path: string): string {
   return path === '' ? start : `${start.replace(/\/+$/, '')}/${path.replace(/^\/+/, '')}`;
 }
 
-/** The URL that a handler's default request goes to. */
+/** The URL that a handler's default request goes to, or its question. */
 export function effectiveUrl(pool: Pick<PoolConfig, 'origin'>, handler: Pick<HandlerConfig, 'requestPath'>): string {
   return `${pool.origin}${handler.requestPath}`;
 }

@@ -5,7 +5,7 @@
  *
  * Every step is a function of what the step before gave; the dispatcher runs them and owns the waiting in between.
  */
-import type { Destination, Errand, Job, Judgement, Outcome } from '../../pools/contract.ts';
+import type { Destination, Errand, Job, Judgement, Outcome, Within } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Claimed, Fate, Settlement } from '../spool/spool.ts';
@@ -42,7 +42,8 @@ export function begin(delivery: Claimed, policy: DeliveryPolicy): Attempt {
 }
 
 /** What the pool thread needs; `key` names it between the two threads. Undefined: it is nothing for a thread. */
-export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, wantsBody, allowed, rfc3339 }: Posting): Job | undefined {
+export function toJob({ delivery, number }: Attempt, posting: Posting): Job | undefined {
+  const { key, hasCallbacks, wantsBody, within, allowed, rfc3339 } = posting;
   const { id, handler, target, body, seenAt, context } = delivery;
   if (target.kind !== 'http') return undefined;
   const { method, path, headers, stanza, errand } = target;
@@ -53,6 +54,7 @@ export function toJob({ delivery, number }: Attempt, { key, hasCallbacks, wantsB
     ...(hasCallbacks ? { message: { handler, stanza, context } } : {}),
     ...(wantsBody ? { wantsBody } : {}),
     ...(errand?.kind === 'order' ? { destination: destinationOf(errand, allowed) } : {}),
+    ...(within === undefined ? {} : { within }),
   };
 }
 
@@ -70,6 +72,8 @@ export interface Posting {
   readonly wantsBody: boolean;
   /** Where an order of its handler may go. */
   readonly allowed: Allowed;
+  /** Of a question: when it is to be over. */
+  readonly within?: Within | undefined;
   readonly rfc3339: (at: EpochMs) => string;
 }
 

@@ -16,6 +16,8 @@ export interface DeliveryBuffer {
   readonly roomBytes: number;
   readonly size: number;
   has(age: DeliveryAge): boolean;
+  /** The one that `take` would give. */
+  first(age: DeliveryAge): Claimed | undefined;
   /** Keeps a place for a delivery that may be claimed at birth; false when there is none. */
   reserve(delivery: NewDelivery): boolean;
   /** Gives the place back. */
@@ -46,6 +48,7 @@ export function createDeliveryBuffer({ places, bytes }: { readonly places: numbe
       return size();
     },
     has: (age) => waiting[age].size > 0,
+    first: (age) => waiting[age].first,
     reserve: (delivery) => {
       const cost = costBytes(delivery);
       if (room() === 0 || reserved >= Math.floor(places / 2) || reservedBytes + cost > bytes / 2) return false;
@@ -69,7 +72,7 @@ export function createDeliveryBuffer({ places, bytes }: { readonly places: numbe
   };
 }
 
-/** What a delivery costs in memory, roughly: its body and the objects around it. */
-export function costBytes(delivery: NewDelivery): number {
-  return delivery.body.length + 1024;
+/** What a delivery costs in memory, roughly: its body, the packet of a question, and the objects around it. */
+export function costBytes({ body, target: { errand } }: NewDelivery): number {
+  return body.length + (errand?.kind === 'ask' ? errand.packet.length : 0) + 1024;
 }

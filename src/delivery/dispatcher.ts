@@ -15,7 +15,7 @@ import type { Outbox } from './follow-up/outbox.ts';
 import { rulesOf } from './policy.ts';
 import { createPoolDispatcher, type PoolDispatcher } from './pool-dispatcher.ts';
 import { createPoolThreads } from './pool-threads.ts';
-import { fixedOf, messagePool, poolsOf, type Served, sessionsOf, threadSettingsOf } from './served.ts';
+import { fixedOf, messagePool, queuesOf, type Served, sessionsOf, threadSettingsOf } from './served.ts';
 import type { TestAnswer } from './test-sends.ts';
 import { createWaitingLine } from './waiting-line.ts';
 
@@ -185,8 +185,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   function orphans(): readonly QueueDepth[] {
-    const isServed = ({ pool, handler }: QueueDepth) =>
-      served.handlers.some((config) => config.name === handler && poolsOf(config).includes(pool));
+    const queues = served.handlers.flatMap(queuesOf);
+    const isServed = ({ pool, handler }: QueueDepth) => queues.some((queue) => queue.handler === handler && queue.pool === pool);
     return spool.stats().depths.filter((queue) => queue.waiting > 0 && !isServed(queue));
   }
 

@@ -7,11 +7,12 @@ const shortestPauseMs = 1000;
 
 /**
  * How long a backend wants to be left alone by a handler: 429 speaks of all its requests, not of the one that met it
- * (RFC 6585 §4); but what is ordered goes to many. The later of `Retry-After` and the delivery's own wait. Undefined: it has not asked, or a pool counts 429
- * as something else.
+ * (RFC 6585 §4). The later of `Retry-After` and the delivery's own wait. Undefined: it has not asked, or a pool counts 429
+ * as something else. What is ordered goes to many, and a question that is answered so has failed like any other: the next is
+ * put all the same.
  */
 export function askedPatienceMs({ attempt, outcome, verdict, fate, at }: Concluded): number | undefined {
-  if (attempt.delivery.target.errand?.kind === 'order') return undefined;
+  if (attempt.delivery.target.errand !== undefined) return undefined;
   if (outcome.kind !== 'answered' || outcome.status !== 429 || verdict.kind !== 'deferred') return undefined;
   const hintMs = Math.min(retryAfterMs(outcome.retryAfter, at) ?? 0, retryAfterCapMs);
   return Math.max(hintMs, fate.kind === 'retry' ? fate.notBefore - at : shortestPauseMs);

@@ -2,12 +2,16 @@ import type { SessionHandler } from '../../pools/contract.ts';
 import type { HandlerConfig, PoolConfig } from '../config/config.ts';
 import type { NewDelivery } from '../spool/spool.ts';
 import type { Allowed, DeliveryPolicy, Posting } from './attempt.ts';
-import { poolsOf } from './served.ts';
+import { queuesOf } from './served.ts';
 
 /** What may change while a pool goes on. */
 export interface PoolRules {
-  /** Whose queues the pool serves. */
+  /** The queues that the pool serves, by the names that they have in the place of a handler's. */
   readonly handlers: readonly string[];
+  /** Whether a queue holds questions: they wait for nothing for long. */
+  readonly asks: (queue: string) => boolean;
+  /** How long a question may hold up its pushes, ms; undefined for what is none, or none that is asked here any more. */
+  readonly askTimeoutMs: (delivery: Work) => number | undefined;
   readonly policyFor: (delivery: Work) => DeliveryPolicy;
   /** Whether the handler's module works on the request in the pool's threads. */
   readonly hasCallbacks: (delivery: Work) => boolean;
@@ -35,12 +39,17 @@ const defaultHoldMs = 30_000;
 export function rulesOf(pool: PoolConfig, handlers: readonly HandlerConfig[], sessions: readonly SessionHandler[]): PoolRules {
   const { scheduleMs, jitter, maxAgeMs, accept, defer, refuse } = pool.retry;
   const plain: DeliveryPolicy = { scheduleMs, jitter, maxAgeMs, holdMs: defaultHoldMs, lists: { accept, defer, refuse } };
-  const own = handlers.filter((handler) => poolsOf(handler).includes(pool.id));
   const policies = new Map(
-    own.map(({ name, holdMs, ttlMs }) => [name, { ...plain, holdMs, maxAgeMs: Math.min(maxAgeMs, ttlMs ?? maxAgeMs) }]),
+    handlers.flatMap((handler) => {
+      const policy = { ...plain, holdMs: handler.holdMs, maxAgeMs: Math.min(maxAgeMs, handler.ttlMs ?? maxAgeMs) };
+      return queuesOf(handler).flatMap((queue) => (queue.pool === pool.id ? [[queue.handler, policy] as const] : []));
+    }),
   );
   const withCallbacks = new Set(sessions.map(({ name }) => name));
-  const followUps = new Map(own.flatMap(({ name, followUp }) => (followUp === undefined ? [] : [[name, followUp] as const])));
+  const followUps = new Map(handlers.flatMap(({ name, followUp }) => (followUp === undefined ? [] : [[name, followUp] as const])));
+  const timeouts = new Map(
+    handlers.flatMap(({ beforePush }) => (beforePush?.pool === pool.id ? [[beforePush.queue, beforePush.timeoutMs]] : [])),
+  );
 
   function policyFor({ handler, target }: Work): DeliveryPolicy {
     if (target.errand?.kind === 'ask') return askedOnce;
@@ -50,6 +59,8 @@ export function rulesOf(pool: PoolConfig, handlers: readonly HandlerConfig[], se
 
   return {
     handlers: [...policies.keys()],
+    asks: (queue) => timeouts.has(queue),
+    askTimeoutMs: ({ handler, target }) => (target.errand?.kind === 'ask' ? timeouts.get(handler) : undefined),
     policyFor,
     hasCallbacks: ({ handler, target }) => target.errand === undefined && withCallbacks.has(handler),
     wantsBody: ({ handler, target }) => target.errand?.kind === 'ask' || followUps.has(handler),

@@ -1,52 +1,22 @@
-/**
- * Takes one pool's deliveries to its threads, and their fates back to the spool. Each handler has a queue of its own
- * (`queue.ts`). What may go is decided by the circuit breakers and pauses (`admission.ts`), the rate limit, an operator, and
- * the workers that are free; while first attempts wait, retries get no more than their share of those.
- */
-import type { PoolConfig } from '../config/config.ts';
-import type { Clock, EpochMs } from '../kit/clock.ts';
+import type { EpochMs } from '../kit/clock.ts';
 import { createDeferred } from '../kit/deferred.ts';
-import type { Random } from '../kit/random.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
-import type { Timers } from '../kit/timers.ts';
-import type { Claimed, Fate, NewDelivery, Spool } from '../spool/spool.ts';
-import type { EventSink } from '../telemetry/events.ts';
+import type { Claimed, Fate, NewDelivery } from '../spool/spool.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import { announceAttempt, announceEnding, announceFate } from './announce.ts';
-import { type Attempt, begin, childless, conclude, type Reply, toSettlement } from './attempt.ts';
-import type { Carrier } from './carrier.ts';
+import { createAskPatience } from './ask/patience.ts';
+import { type Attempt, begin, childless, conclude, type Reply } from './attempt.ts';
 import { whenExpired } from './decide.ts';
-import type { Follow } from './follow.ts';
+import { endingOf } from './follow.ts';
 import { placesFor } from './places.ts';
 import { type PoolRules, postingBy } from './policy.ts';
+import type { PoolDispatcherOptions } from './pool-dispatcher-options.ts';
 import { createPoolQueues } from './pool-queues.ts';
-import type { PoolThreadsCallbacks } from './pool-thread.ts';
 import { createSettler } from './settler.ts';
 import { createTestSends, type TestAnswer } from './test-sends.ts';
 import { createThrottle } from './throttle.ts';
 import { createUnderway, lostReply } from './underway.ts';
 import { createWakeUps } from './wake-ups.ts';
-
-export interface PoolDispatcherOptions {
-  readonly pool: Pick<PoolConfig, 'circuitBreaker' | 'firstAttemptShare' | 'id' | 'pauseOnGone' | 'rateLimit' | 'workers'>;
-  readonly rules: PoolRules;
-  /** An operator has paused it before. */
-  readonly paused: boolean;
-  readonly spool: Spool;
-  readonly openCarrier: (callbacks: PoolThreadsCallbacks) => Carrier;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly timers: Timers;
-  readonly events: EventSink;
-  /** What comes of answers. */
-  readonly follow: Follow;
-  /** The backend says that it is gone for good (410), and the pool is to be paused then. */
-  readonly onGone: () => void;
-  /** Pools, perhaps others, gained ready deliveries. */
-  readonly onReady: (pools: readonly string[]) => void;
-  /** The spool is gone: the service cannot go on. */
-  readonly onFailed: (error: Error) => void;
-}
 
 export interface PoolDispatcher {
   readonly inFlight: number;
@@ -80,8 +50,12 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   const throttle = createThrottle(pool.id, pool.rateLimit, events);
   const own = { ...options, pool: pool.id };
   const admission = createAdmission({ ...own, workers: pool.workers, config: pool.circuitBreaker, onShut: giveBack });
-  const { handlers } = options.rules;
-  const queues = createPoolQueues({ ...own, handlers, admission, places, bytes, onClaimed: pump, onNextAt: wakeAt });
+  let { rules, paused } = options;
+  const patience = createAskPatience({ rules: () => rules, admission, clock });
+  const queues = createPoolQueues({
+    ...{ ...own, admission, places, bytes, handlers: rules.handlers, isImpatient: (queue) => rules.asks(queue) },
+    ...{ onClaimed: pump, onNextAt: wakeAt },
+  });
   const wakeUps = createWakeUps({ ...options, throttle, admission }, wake);
   const carrier = options.openCarrier({ onOutcome, onLost });
   const settler = createSettler({ ...options, reserve, release: queues.release, onNext: put, onSettled });
@@ -90,12 +64,12 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   const stranded: Claimed[] = [];
   const rfc3339 = createRfc3339();
   const drained = createDeferred<void>();
-  let { rules, paused } = options;
   let state: 'draining' | 'idle' | 'running' = 'idle';
 
   function pump(): void {
     if (state !== 'running' || paused) return;
     const now = clock.monotonic();
+    for (let ask = nextUnasked(now); ask !== undefined; ask = nextUnasked(now)) endUnsent(ask, now);
     while (underway.size < handed && settler.pending < places && throttle.waitMs(now) === 0) {
       const delivery = queues.next(now, { retriesHaveTheirShare: underway.retries >= retriesAtMost });
       if (delivery === undefined) break;
@@ -107,7 +81,28 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     wakeUps.whenMoreMayGo(now);
   }
 
+  /** A question that is not to be put any more, though no worker is free; of others it is remembered when that is so. */
+  function nextUnasked(now: number): Claimed | undefined {
+    if (settler.pending >= places) return undefined;
+    return queues.nextImpatient((ask) => {
+      const { until = 0 } = patience.within(ask) ?? {};
+      if (until > clock.now()) wakeAt(until);
+      return patience.whyUnasked(ask, now) !== undefined;
+    });
+  }
+
+  /** Ends a question without an attempt; false where an attempt may be made. */
+  function endUnsent(delivery: Claimed, now: number): boolean {
+    const outcome = patience.whyUnasked(delivery, now);
+    if (outcome === undefined) return false;
+    const policy = rules.policyFor(delivery);
+    const concluded = conclude(begin(delivery, policy), { outcome, judgement: undefined }, { now: clock.now(), random });
+    void settler.settle(delivery, endingOf(concluded, options.follow), (settled) => announceEnding(events, concluded, settled));
+    return true;
+  }
+
   function sendOrExpire(delivery: Claimed, now: number): void {
+    if (endUnsent(delivery, now)) return;
     const policy = rules.policyFor(delivery);
     const at = clock.now();
     const fate = whenExpired(delivery, policy, at);
@@ -122,8 +117,9 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
 
   function send(attempt: Attempt): void {
     const key = underway.add(attempt);
-    admission.handler(attempt.delivery.handler).began();
-    carrier.carry(attempt, { key, ...postingBy(rules, attempt.delivery), rfc3339 });
+    const { delivery } = attempt;
+    admission.handler(delivery.handler).began();
+    carrier.carry(attempt, { key, ...postingBy(rules, delivery), within: patience.within(delivery), rfc3339 });
   }
 
   function onOutcome(key: number, reply: Reply): void {
@@ -137,11 +133,10 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     const { delivery } = attempt;
     const concluded = conclude(attempt, reply, { now: clock.now(), random });
     admission.heed(concluded);
-    if (pool.pauseOnGone && reply.outcome.kind === 'answered' && reply.outcome.status === 410) options.onGone();
+    if (pool.pauseOnGone && reply.outcome.kind === 'answered' && reply.outcome.status === 410 && !rules.asks(delivery.handler))
+      options.onGone();
     announceAttempt(events, concluded);
-    const sequel = options.follow(concluded);
-    const ending = sequel === undefined ? toSettlement(concluded) : sequel.then((come) => toSettlement({ ...concluded, ...come }, come));
-    void settler.settle(delivery, ending, (settled) => {
+    void settler.settle(delivery, endingOf(concluded, options.follow), (settled) => {
       announceEnding(events, concluded, settled);
       whenSettled(settled.fate, reply, key);
     });
@@ -225,6 +220,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     start: async () => {
       await carrier.start();
       state = 'running';
+      patience.begin();
       pump();
     },
     stop,
@@ -236,6 +232,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     },
     setPaused: (now) => {
       paused = now;
+      patience.begin();
       pump();
     },
     reserve,

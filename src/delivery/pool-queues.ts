@@ -11,6 +11,8 @@ export interface PoolQueues extends Rota {
   release(delivery: NewDelivery): void;
   /** False: its handler is not served here, as after a reload or a move to another pool. */
   put(delivery: Claimed): boolean;
+  /** Takes out the first of an impatient queue that `test` picks; it looks at no others. */
+  nextImpatient(test: (first: Claimed) => boolean): Claimed | undefined;
   wake(): void;
   /** Claims where there is room; instants are of a clock that never jumps, ms. */
   refill(now: number): void;
@@ -22,13 +24,15 @@ export interface PoolQueues extends Rota {
   withdrawAll(): Promise<readonly Claimed[]>;
 }
 
-export interface PoolQueuesParts extends Omit<QueueParts, 'admission' | 'handler'> {
+export interface PoolQueuesParts extends Omit<QueueParts, 'admission' | 'handler' | 'impatient'> {
   readonly handlers: readonly string[];
+  /** Whether a queue is to be impatient. */
+  readonly isImpatient: (handler: string) => boolean;
   readonly admission: Admission;
 }
 
 /** `places` and `bytes` are the whole pool's. Queues of handlers that went stay known, since what they reserved comes back to them. */
-export function createPoolQueues({ handlers, admission, places, bytes, ...parts }: PoolQueuesParts): PoolQueues {
+export function createPoolQueues({ handlers, admission, places, bytes, isImpatient, ...parts }: PoolQueuesParts): PoolQueues {
   const known = new Map<string, Queue>();
   let served = open(handlers);
   const rota = createRota(() => served);
@@ -36,7 +40,8 @@ export function createPoolQueues({ handlers, admission, places, bytes, ...parts 
   function open(names: readonly string[]): readonly Queue[] {
     const bounds = { places: Math.ceil(places / names.length), bytes: Math.ceil(bytes / names.length) };
     return names.map((handler) => {
-      const queue = known.get(handler) ?? createQueue({ ...parts, ...bounds, handler, admission: admission.handler(handler) });
+      const own = { handler, admission: admission.handler(handler), impatient: isImpatient(handler) };
+      const queue = known.get(handler) ?? createQueue({ ...parts, ...bounds, ...own });
       known.set(handler, queue);
       return queue;
     });
@@ -71,6 +76,13 @@ export function createPoolQueues({ handlers, admission, places, bytes, ...parts 
       if (queue === undefined || !served.includes(queue)) return false;
       queue.put(delivery);
       return true;
+    },
+    nextImpatient: (test) => {
+      for (const queue of served) {
+        const first = queue.impatient ? queue.first('fresh') : undefined;
+        if (first !== undefined && test(first)) return queue.take('fresh');
+      }
+      return undefined;
     },
     wake,
     refill: (now) => {

@@ -17,9 +17,13 @@ import { createDeliveryBuffer, type DeliveryAge, type DeliveryBuffer } from './b
 export interface Queue {
   readonly handler: string;
   readonly admission: HandlerAdmission;
+  /** What is in it is decided otherwise rather than to wait: it comes here also while it may not go. */
+  readonly impatient: boolean;
   /** Deliveries in memory. */
   readonly size: number;
   has(age: DeliveryAge): boolean;
+  /** The one that `take` would give. */
+  first(age: DeliveryAge): Claimed | undefined;
   take(age: DeliveryAge): Claimed | undefined;
   put(delivery: Claimed): void;
   /** Keeps a place for one that may be claimed at birth or as next; false while others wait before it. */
@@ -41,6 +45,7 @@ export interface QueueParts {
   readonly pool: string;
   readonly handler: string;
   readonly admission: HandlerAdmission;
+  readonly impatient: boolean;
   readonly places: number;
   readonly bytes: number;
   readonly spool: Spool;
@@ -59,7 +64,7 @@ const claimedPerAllowed = 8;
 const claimedBesideRetries = 8;
 
 export function createQueue(parts: QueueParts): Queue {
-  const { pool, handler, admission, places, spool, clock } = parts;
+  const { pool, handler, admission, impatient, places, spool, clock } = parts;
   const buffer = createDeliveryBuffer(parts);
   let backlogged = true;
   /** A first attempt waits in the spool, perhaps. */
@@ -68,9 +73,13 @@ export function createQueue(parts: QueueParts): Queue {
 
   function refill(now: number): void {
     const room = roomToClaim();
-    if (!backlogged || claiming !== undefined || room === 0 || admission.isShut(now)) return;
-    const allowed = admission.room(now) * claimedPerAllowed;
+    if (!backlogged || claiming !== undefined || room === 0 || isShut(now)) return;
+    const allowed = impatient ? Number.POSITIVE_INFINITY : admission.room(now) * claimedPerAllowed;
     if (buffer.size < allowed) claiming = claim(Math.min(room, allowed));
+  }
+
+  function isShut(now: number): boolean {
+    return !impatient && admission.isShut(now);
   }
 
   /** A good number is claimed at a time, but first attempts wait for no buffer that is full of retries. */
@@ -101,14 +110,16 @@ export function createQueue(parts: QueueParts): Queue {
   return {
     handler,
     admission,
+    impatient,
     get size() {
       return buffer.size;
     },
     has: buffer.has,
+    first: buffer.first,
     take: buffer.take,
     put: buffer.put,
     reserve: (delivery) => {
-      const reserved = !backlogged && !admission.isShut(clock.monotonic()) && buffer.reserve(delivery);
+      const reserved = !backlogged && !isShut(clock.monotonic()) && buffer.reserve(delivery);
       freshWaits ||= !reserved;
       return reserved;
     },

@@ -1,5 +1,6 @@
 import type { PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
 import type { BuiltInPool, HandlerConfig, PoolConfig } from '../config/config.ts';
+import type { QueueName } from '../spool/spool.ts';
 
 /** What the dispatcher serves, and a new configuration may change. */
 export interface Served {
@@ -9,9 +10,13 @@ export interface Served {
   readonly sessions: readonly SessionHandler[];
 }
 
-/** The pools that a handler has queues on: its own, and those that its errands go over. */
-export function poolsOf({ pool, beforePush, followUp }: HandlerConfig): readonly string[] {
-  return [pool, ...(beforePush === undefined ? [] : [beforePush.pool]), ...(followUp === undefined ? [] : [orderPool, messagePool])];
+/** The queues that a handler has: its own, and those of its errands. Questions never share one with pushes, whose backend is another. */
+export function queuesOf({ name, pool, beforePush, followUp }: HandlerConfig): readonly QueueName[] {
+  return [
+    { pool, handler: name },
+    ...(beforePush === undefined ? [] : [{ pool: beforePush.pool, handler: beforePush.queue }]),
+    ...(followUp === undefined ? [] : [orderPool, messagePool].map((followUpPool) => ({ pool: followUpPool, handler: name }))),
+  ];
 }
 
 /** The built-in pools of what answers order: requests, and messages to users. */

@@ -37,7 +37,9 @@ export function createTestSends({ clock, post }: { readonly clock: Clock; post(a
     const answered = createDeferred<TestAnswer>();
     waiting.set(lastKey, { lists: policy.lists, answered });
     const attempt = begin({ ...delivery, ...untried }, policy);
-    post(attempt, { key: lastKey, ...postingBy(rules, delivery), wantsBody: false, rfc3339 });
+    const atMostMs = rules.askTimeoutMs(delivery);
+    const within = atMostMs === undefined ? undefined : { until: clock.now() + atMostMs, atMostMs };
+    post(attempt, { key: lastKey, ...postingBy(rules, delivery), wantsBody: within !== undefined, within, rfc3339 });
     return answered.promise;
   }
 

@@ -1,4 +1,5 @@
 import type { Acc, PacketAsked, RequestPrepared } from '../../pools/callbacks.ts';
+import type { OfflinePushInfo } from '../../pools/contract.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { Packet } from '../packet/packet.ts';
 import { roomOf } from '../packet/room.ts';
@@ -10,11 +11,14 @@ export interface PacketContext {
   prepared(handler: LoadedHandler): RequestPrepared;
 }
 
+/** `offlinePushInfo`: what a business server wants pushes of it to say. */
+export type ContextOf = (packet: Packet, offlinePushInfo?: OfflinePushInfo) => PacketContext;
+
 /** Gives the context of one packet after the other. */
-export function createContexts(): (packet: Packet) => PacketContext {
+export function createContexts(): ContextOf {
   const rfc3339 = createRfc3339();
 
-  return (packet) => {
+  return (packet, offlinePushInfo) => {
     const { direction, stanza, from, to } = packet;
     const sender = packet.sender ?? from;
     let shared: Acc | undefined;
@@ -37,6 +41,7 @@ export function createContexts(): (packet: Packet) => PacketContext {
         packet: stanza,
         from,
         to,
+        offlinePushInfo,
       }),
     };
   };

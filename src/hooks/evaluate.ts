@@ -2,6 +2,7 @@ import type { DeliveryId } from '../../pools/contract.ts';
 import type { CallbackLimits } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
 import { systemTimers, type Timers } from '../kit/timers.ts';
+import { createJidReader, type JidReader } from '../packet/jid.ts';
 import type { Packet } from '../packet/packet.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { createCaller } from './call.ts';
@@ -22,6 +23,8 @@ export interface EvaluatorOptions {
   /** Default: the system's. */
   readonly timers?: Timers;
   readonly newId: () => DeliveryId;
+  /** Reads the JIDs in what packets say; default: a reader of its own. */
+  readonly readJid?: JidReader;
   readonly events: EventSink;
 }
 
@@ -38,9 +41,9 @@ export interface Evaluator {
 const nothing: Evaluation = { deliveries: [], deadLetters: [] };
 
 export function createEvaluator(options: EvaluatorOptions): Evaluator {
-  const { limits, watch, clock, timers = systemTimers, newId, events } = options;
+  const { limits, watch, clock, timers = systemTimers, newId, readJid = createJidReader(), events } = options;
   const call = createCaller({ timeoutMs: limits.timeoutMs, watch, clock, timers, events });
-  const meet = createMeet({ call, watch, leavings: createLeavings({ clock, newId }), events });
+  const { meet } = createMeet({ call, watch, leavings: createLeavings({ clock, newId, readJid }), events });
   const contextOf = createContexts();
   let byHost = groupByHost(options.handlers);
 

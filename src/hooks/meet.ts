@@ -1,3 +1,4 @@
+import type { Answered } from '../../pools/contract.ts';
 import { ServiceError } from '../kit/errors.ts';
 import type { Packet } from '../packet/packet.ts';
 import type { StillBorn } from '../spool/dead-letter.ts';
@@ -17,7 +18,18 @@ export type Met =
   | { readonly kind: 'unwanted' }
   | { readonly kind: 'wanted'; readonly delivery: NewRequest };
 
-export type Meet = (handler: LoadedHandler, packet: Packet, context: PacketContext) => Eventually<Met>;
+export interface Meet {
+  /** Leads a packet past a handler: `when` → `shouldMakeReq` → `prepareHeaders` → `prepareBody`, or a question in place of the last two. */
+  meet(handler: LoadedHandler, packet: Packet, context: PacketContext): Eventually<Met>;
+  /** The second half of that, for a packet that a business server was asked about. */
+  prepare(handler: LoadedHandler, packet: Packet, answered: AnsweredContext): Eventually<Met>;
+}
+
+/** What a request is prepared with; `answered` is what a business server answered, undefined where none was asked. */
+export interface AnsweredContext {
+  readonly context: PacketContext;
+  readonly answered: Answered | undefined;
+}
 
 export interface MeetOptions {
   readonly call: Caller;
@@ -30,21 +42,35 @@ type Step<T> = Pick<Call<T>, 'callback' | 'check' | 'invoke'>;
 
 const unwanted: Met = { kind: 'unwanted' };
 
-/** Leads a packet past a handler: `when` → `shouldMakeReq` → `prepareHeaders` → `prepareBody`. Never throws, never rejects. */
+/** What it makes never throws and never rejects. */
 export function createMeet({ call, watch, leavings, events }: MeetOptions): Meet {
-  return (handler, packet, context) => {
-    const failed = (thrown: unknown) => fail(handler, packet, thrown);
-
-    try {
+  function meet(handler: LoadedHandler, packet: Packet, context: PacketContext): Eventually<Met> {
+    return guarded(handler, packet, () => {
       if (!handler.lets(packet)) return unwanted;
-      if (!handler.builtIn && watch.struckOut(handler.config.name, packet.key)) return skip(handler, packet);
+      if (isStruckOut(handler, packet)) return skip(handler, packet);
+      return andThen(ask(handler, packet, context), (wanted) => (wanted ? goOn(handler, packet, context) : unwanted));
+    });
+  }
 
-      const met = andThen(ask(handler, packet, context), (wanted) => (wanted ? prepare(handler, packet, context) : unwanted));
+  function goOn(handler: LoadedHandler, packet: Packet, context: PacketContext): Eventually<Met> {
+    const { beforePush } = handler.config;
+    if (beforePush === undefined) return prepare(handler, packet, { context, answered: undefined });
+    return { kind: 'wanted', delivery: leavings.ask(handler, packet, beforePush) };
+  }
+
+  function guarded(handler: LoadedHandler, packet: Packet, lead: () => Eventually<Met>): Eventually<Met> {
+    const failed = (thrown: unknown) => fail(handler, packet, thrown);
+    try {
+      const met = lead();
       return met instanceof Promise ? met.catch(failed) : met;
     } catch (thrown) {
       return failed(thrown);
     }
-  };
+  }
+
+  function isStruckOut({ builtIn, config }: LoadedHandler, { key }: Packet): boolean {
+    return !builtIn && watch.struckOut(config.name, key);
+  }
 
   function ask(handler: LoadedHandler, packet: Packet, context: PacketContext): Eventually<boolean> {
     const asked = context.asked(handler);
@@ -52,7 +78,7 @@ export function createMeet({ call, watch, leavings, events }: MeetOptions): Meet
     return step(handler, packet, { callback: 'shouldMakeReq', invoke, check: checkedWish });
   }
 
-  function prepare(handler: LoadedHandler, packet: Packet, context: PacketContext): Eventually<Met> {
+  function prepare(handler: LoadedHandler, packet: Packet, { context, answered }: AnsweredContext): Eventually<Met> {
     const prepared = context.prepared(handler);
     const { callbacks } = handler;
 
@@ -63,7 +89,7 @@ export function createMeet({ call, watch, leavings, events }: MeetOptions): Meet
     });
     return andThen(given, (headers) => {
       const made = step(handler, packet, { callback: 'prepareBody', invoke: () => callbacks.prepareBody(prepared), check: checkedBody });
-      return andThen(made, (body) => ({ kind: 'wanted', delivery: leavings.delivery(handler, packet, { headers, body }) }));
+      return andThen(made, (body) => ({ kind: 'wanted', delivery: leavings.delivery(handler, packet, { headers, body, answered }) }));
     });
   }
 
@@ -88,4 +114,10 @@ export function createMeet({ call, watch, leavings, events }: MeetOptions): Meet
     events.emit('callback.failed', { handler: name, callback: 'shouldMakeReq', packetId: packet.id, error });
     return { kind: 'failed', letter: leavings.letter(handler, packet, { reason: 'callback-blocked', detail: error.message }) };
   }
+
+  return {
+    meet,
+    prepare: (handler, packet, answered) =>
+      guarded(handler, packet, () => (isStruckOut(handler, packet) ? skip(handler, packet) : prepare(handler, packet, answered))),
+  };
 }

@@ -1,5 +1,6 @@
 import type { DeliveryId } from '../../pools/contract.ts';
 import { systemTimers } from '../kit/timers.ts';
+import { createJidReader } from '../packet/jid.ts';
 import type { NewRequest } from '../spool/spool.ts';
 import { createCaller } from './call.ts';
 import { createContexts } from './context.ts';
@@ -26,14 +27,15 @@ export interface ReviverOptions extends Omit<EvaluatorOptions, 'handlers'> {
   readonly handlers: () => readonly LoadedHandler[];
 }
 
-export function createReviver({ handlers, limits, watch, clock, timers = systemTimers, newId, events }: ReviverOptions): Reviver {
+export function createReviver(options: ReviverOptions): Reviver {
+  const { handlers, limits, watch, clock, timers = systemTimers, newId, readJid = createJidReader(), events } = options;
   const patient = { ...watch, struckOut: () => false }; // an operator who asks again has mended the module
   const call = createCaller({ timeoutMs: limits.timeoutMs, watch: patient, clock, timers, events });
   const contextOf = createContexts();
 
   async function meet(handler: LoadedHandler, packet: ReturnType<typeof packetFromJson>, id: DeliveryId): Promise<Met> {
-    const leavings = createLeavings({ clock, newId: () => id });
-    return await createMeet({ call, watch: patient, leavings, events })(handler, packet, contextOf(packet));
+    const leavings = createLeavings({ clock, newId: () => id, readJid });
+    return await createMeet({ call, watch: patient, leavings, events }).meet(handler, packet, contextOf(packet));
   }
 
   function find(name: string): LoadedHandler | undefined {
@@ -52,13 +54,13 @@ export function createReviver({ handlers, limits, watch, clock, timers = systemT
       const willing = { ...handler, lets: () => true, callbacks: { ...handler.callbacks, shouldMakeReq: () => true } };
       const id = newId();
       const met = await meet(willing, createTestPacket(handler.config.hosts[0] ?? 'localhost', { id, now: clock.now() }), id);
-      return met.kind === 'wanted' ? { kind: 'wanted', delivery: marked(met.delivery) } : met;
+      return met.kind === 'wanted' ? { kind: 'wanted', delivery: markedAsTest(met.delivery) } : met;
     },
   };
 }
 
 /** So that a backend can tell it from a push. */
-function marked(delivery: NewRequest): NewRequest {
+export function markedAsTest(delivery: NewRequest): NewRequest {
   const headers = [...delivery.target.headers, ['event-pusher-test', '1'] as const];
   return { ...delivery, target: { ...delivery.target, headers } };
 }

@@ -1,4 +1,5 @@
 import type { When } from '../config/config.ts';
+import { isRoomChange } from '../packet/room-change.ts';
 import * as defaults from './builtin/defaults.ts';
 import type { LoadedHandler } from './handler.ts';
 
@@ -40,7 +41,7 @@ function wordOfEvent(name: string): Word {
 }
 
 function wordsOfKind(name: string): readonly Word[] {
-  const word = words.find((word) => word === name);
+  const word = isRoomChange(name) ? 'presence' : words.find((word) => word === name);
   return word === undefined || word === 'message' ? wordsOfStanza('message') : [word];
 }
 

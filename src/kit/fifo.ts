@@ -1,6 +1,8 @@
 /** First in, first out, both ends in constant time (`Array.shift` moves every element). */
 export interface Fifo<T> {
   readonly size: number;
+  /** The one that `shift` would give. */
+  readonly first: T | undefined;
   push(item: T): void;
   shift(): T | undefined;
 }
@@ -27,6 +29,9 @@ export function createFifo<T>(): Fifo<T> {
   return {
     get size() {
       return items.length - head;
+    },
+    get first() {
+      return items[head];
     },
     push: (item) => {
       items.push(item);

@@ -1,5 +1,6 @@
 import type { Kind, Stanza } from '../../pools/contract.ts';
 import { isBodyStandIn } from './fallback.ts';
+import { roomChangeOf } from './room-change.ts';
 import { localName } from './xml/element.ts';
 
 interface Mark {
@@ -44,7 +45,8 @@ const wrappings: ReadonlySet<string> = new Set(['urn:xmpp:fasten:0', 'urn:xmpp:m
 
 /** Tells what a stanza is about: the strongest mark among a message's children, `message` where there is none. */
 export function kindOf(stanza: Stanza): Kind {
-  if (stanza.name === 'iq' || stanza.name === 'presence') return stanza.name;
+  if (stanza.name === 'iq') return 'iq';
+  if (stanza.name === 'presence') return roomChangeOf(stanza) ?? 'presence';
   const mark = strongest(stanza);
   if (mark === undefined || (mark.rank >= bodilessRank && stanza.text('body') !== '' && !isStandIn(stanza))) return 'message';
   return mark.kind;

@@ -18,7 +18,10 @@ function countBreakers(registry: MetricRegistry, events: EventBus, roster: Roste
   const states = createSeries<{ value: number }, [string, string]>(() => ({ value: 0 }));
   const opened = registry.counter('event_pusher_breaker_opened_total');
   roster.eachPool((pool) => states.at(pool, ''));
-  roster.eachHandler(({ name, pool }) => states.at(pool, name));
+  roster.eachHandler(({ name, pool, beforePush }) => {
+    states.at(pool, name);
+    if (beforePush !== undefined) states.at(beforePush.pool, beforePush.queue);
+  });
 
   events.on('breaker.state', ({ pool, handler, state }) => {
     states.at(pool, handler).value = breakerValues[state];

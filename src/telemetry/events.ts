@@ -2,7 +2,16 @@
  * Every event of the service, once: logs, metrics and health subscribe, the parts only emit. Fields are plain values;
  * none is a message body, and only `log` fields may hold a JID or an id (they never become labels).
  */
-import type { CallbackFailure, DeliveryId, Direction, Judgement, Outcome, PacketEvent, PacketId } from '../../pools/contract.ts';
+import type {
+  AskFailure,
+  CallbackFailure,
+  DeliveryId,
+  Direction,
+  Judgement,
+  Outcome,
+  PacketEvent,
+  PacketId,
+} from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 
 /** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
@@ -20,11 +29,27 @@ export type Purpose = 'ask' | 'message' | 'order' | 'push';
 /** Why what an answer asked for is not done. */
 export type IgnoredReason = 'declined' | 'malformed' | 'truncated' | 'unknown-task';
 
+/** What came of a question to a business server. `failed`: no answer that counts. */
+export type AskResult = 'allowed' | 'failed' | 'withheld';
+
 export interface Events {
   /** A backend's answer asked for something that is not done. `reason`: `declined` (success was false), `malformed`, `truncated`, `unknown-task`. */
   'answer.ignored': { readonly id: DeliveryId; readonly pool: string; readonly handler: string; readonly reason: IgnoredReason };
   /** An archive no longer knows the last message that we saw in it: what it threw away meanwhile, if anything, was missed. */
   'archive.gap': { readonly attachment: string; readonly host: string };
+  /**
+   * A question to a business server is over. `id`: its `operationID`; `reason`: why its answer does not count, undefined where
+   * it does; `pushes`: how many come of it.
+   */
+  'ask.ended': {
+    readonly id: DeliveryId;
+    readonly packetId: PacketId;
+    readonly handler: string;
+    readonly host: string;
+    readonly result: AskResult;
+    readonly reason: AskFailure | undefined;
+    readonly pushes: number;
+  };
   /** One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted. */
   'attempt.ended': {
     readonly id: DeliveryId;
@@ -115,6 +140,22 @@ export interface Events {
   'pool.thread': { readonly pool: string; readonly state: 'died' | 'started'; readonly reason: string };
   /** A pool with free workers waited for its rate limit. */
   'pool.throttled': { readonly pool: string; readonly waitMs: number };
+  /**
+   * Nothing is pushed of a packet: a business server refused it, or named no receiver, or gave no answer that counts where that
+   * refuses. The texts and the code are the server's. Sender and receiver, as bare JIDs, are for who may see them.
+   */
+  'push.withheld': {
+    readonly id: DeliveryId;
+    readonly packetId: PacketId;
+    readonly handler: string;
+    readonly host: string;
+    readonly sender: string;
+    readonly receiver: string;
+    readonly why: AskFailure | 'no-receiver' | 'refused';
+    readonly errCode: number | null;
+    readonly errMsg: string;
+    readonly errDlt: string;
+  };
   /** For the first time all hosts are attached and the spool takes in. `admin` is the address of metrics and health. */
   ready: { readonly admin: string };
   /** A promise that nobody waits for was rejected; a callback module has left it behind. */

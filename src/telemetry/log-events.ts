@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { EpochMs } from '../kit/clock.ts';
 import type { EventBus, Events, IgnoredReason } from './events.ts';
+import { logAsks } from './log-asks.ts';
 import { logAttachments } from './log-attachments.ts';
 import { logGuards } from './log-guards.ts';
 
@@ -11,6 +12,7 @@ import { logGuards } from './log-guards.ts';
 export function subscribeLog(events: EventBus, log: Logger): void {
   logAttachments(events, log);
   logAttempts(events, log);
+  logAsks(events, log);
   logAnswers(events, log);
   logCallbacks(events, log);
   logGate(events, log);
@@ -25,10 +27,14 @@ export function subscribeLog(events: EventBus, log: Logger): void {
   events.on('ready', ({ admin }) => always.info({ event: 'ready', admin }, 'ready'));
 }
 
-/** One line an attempt: debug when it was accepted, warn when it will be tried again, error when the delivery is dead. */
+/**
+ * One line an attempt: debug when it was accepted, warn when it will be tried again, error when the delivery is dead. What a
+ * question came to is told when its answer has been read.
+ */
 function logAttempts(events: EventBus, log: Logger): void {
   events.on('attempt.ended', (attempt) => {
-    if (!attempt.accepted) {
+    if (attempt.purpose === 'ask') log.debug(describe(attempt), 'question put to a business server');
+    else if (!attempt.accepted) {
       if (attempt.nextAt === undefined) log.error(describe(attempt), 'delivery is dead: its attempt failed and none is left');
       else log.warn(describe(attempt), 'attempt failed, delivery will be tried again');
     } else if (log.isLevelEnabled('debug')) log.debug(describe(attempt), 'attempt accepted');

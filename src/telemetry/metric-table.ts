@@ -84,6 +84,16 @@ export const metricTable = {
     help: 'Time that held messages waited for an answer of the gate; rejected questions are left out.',
   },
   event_pusher_uncommitted_bytes: { type: 'gauge', labels: [], help: 'Bytes of stanzas that were received and are not on disk yet.' },
+  event_pusher_asks_total: {
+    type: 'counter',
+    labels: ['handler', 'result'],
+    help: 'Questions to business servers, by what came of them: allowed, withheld, or failed.',
+  },
+  event_pusher_ask_failures_total: {
+    type: 'counter',
+    labels: ['handler', 'reason'],
+    help: 'Questions to business servers without an answer that counts, by why not.',
+  },
   event_pusher_accepted_total: { type: 'counter', labels: ['pool'], help: 'Deliveries written to the spool.' },
 
   event_pusher_attempts_total: {

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import type { Clock } from '../kit/clock.ts';
+import { countAsks } from './count-asks.ts';
 import { countDeliveries } from './count-deliveries.ts';
 import { countGate } from './count-gate.ts';
 import { countGuards } from './count-guards.ts';
@@ -43,6 +44,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   countPushes(registry, options);
   countIntake(registry, events, hosts);
   countGate(registry, events);
+  countAsks(registry, events, roster);
   countDeliveries(registry, events, roster);
   countGuards(registry, events, roster);
   countReloads(registry, options);

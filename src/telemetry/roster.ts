@@ -12,6 +12,8 @@ export interface KnownHandler {
   readonly name: string;
   /** The pool that it delivers to. */
   readonly pool: string;
+  /** Where and by what name its questions are queued; undefined: it asks nobody. */
+  readonly beforePush?: { readonly pool: string; readonly queue: string } | undefined;
 }
 
 export interface Configured {

@@ -53,6 +53,16 @@ max_body_bytes = "8KiB"
 mongooseim = true
 `;
 
+const asking = `
+[outgoing_pools.http.business.connection]
+host = "https://business.example"
+${pool}
+[modules.mod_event_pusher.backend.http]
+name = "push"
+path = "/notifications"
+before_push = { pool_name = "business", path = "/im?x=1", timeout = "2500ms", on_failure = "refuse" }
+`;
+
 const account = (service: string, more = '') => `
 [attach.bot]
 type = "client"
@@ -69,6 +79,7 @@ ${more}
 
 test.each([
   ['all keys', everything],
+  ['a business server that is asked', asking],
   ['an account on this machine', account('xmpp://[::1]:15222')],
   ['an account over TLS', account('xmpps://chat.example')],
   ['an account over STARTTLS', account('xmpp://127.0.0.1', '[attach.bot.tls]\nserver_name_indication.host = "inner.example"')],
@@ -184,4 +195,13 @@ test.each([
   [10e9, '10GB'],
 ])('%d bytes are shown as %s', (bytes, text) => {
   expect(sizeText(bytes)).toBe(text);
+});
+
+test('where a handler asks first is told beside where it pushes', async () => {
+  const config = await load(asking);
+  const askUrl = 'https://business.example/im?x=1&command=callbackBeforePushCommand&contenttype=json';
+  const text = renderCheck(config);
+  expect(text).toContain(`push, asked first\n    POST ${askUrl}`);
+  expect(text).toContain('push\n    POST http://localhost:8000/notifications');
+  expect(checkAsJson(config)).toMatchObject({ handlers: [{ name: 'push', askUrl, beforePush: { onFailure: 'refuse', timeoutMs: 2500 } }] });
 });

@@ -100,7 +100,7 @@ test.each<[text: string, line: string]>([
   // handlers
   [
     `${pool}${handler}paht = "/x"`,
-    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, respect_hints, ordering, hold, ttl, follow_up, options (did you mean "path"?)`,
+    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, respect_hints, ordering, hold, ttl, before_push, follow_up, options (did you mean "path"?)`,
   ],
   [`${pool}${handler}path = 5`, `${at}.path: received 5, expected a string`],
   [`${pool}${handler}path = "/a b"`, `${at}.path: received "/a b", expected a URL path, everything outside ASCII percent-encoded`],
@@ -123,7 +123,7 @@ test.each<[text: string, line: string]>([
   ],
   [
     `${pool}${handler}when = { kind = "mesage" }`,
-    `${at}.when.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, status (did you mean "message"?)`,
+    `${at}.when.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, status, room-left, room-removed, room-destroyed (did you mean "message"?)`,
   ],
   [
     `${pool}${handler}when = { event = "error" }`,

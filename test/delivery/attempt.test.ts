@@ -105,7 +105,7 @@ test('tells of what an answer brought about, and that a question is no push', ()
   const told: unknown[] = [];
   for (const name of ['attempt.ended', 'delivery.settled'] as const) events.on(name, ({ purpose }) => told.push(purpose));
   events.on('delivery.accepted', (event) => told.push(event));
-  const target = { ...makeDelivery().target, errand: { kind: 'ask', packet: '{}' } } as const;
+  const target = { ...makeDelivery().target, errand: { kind: 'ask', handler: 'push', packet: '{}' } } as const;
   const concluded = conclude(begin(claimed({ target }), policy), plainly(200), around);
   announceAttempt(events, concluded);
   announceEnding(events, concluded, toSettlement(concluded, { spawn: [makeDelivery({ pool: 'other' })], stillBorn: [] }));

@@ -10,7 +10,7 @@ const work = (handler: string, errand?: Errand) => ({
   handler,
   target: { kind: 'http', method: 'POST', path: '/', headers: [], ...(errand && { errand }) } as const,
 });
-const ask: Errand = { kind: 'ask', packet: '{}' };
+const ask: Errand = { kind: 'ask', handler: 'push', packet: '{}' };
 const order: Errand = { kind: 'order', origin: 'http://127.0.0.1:1', depth: 1 };
 
 test('takes the schedule and the lists from the pool, and hold from the handler', () => {
@@ -39,11 +39,18 @@ test('serves the handlers of its own pool, and knows which have callbacks at del
 });
 
 test('serves the handlers that ask over it, and those whose orders go over it', () => {
-  const beforePush = { pool: pool.id, requestPath: '/ask', timeoutMs: 5000, onFailure: 'continue' } as const;
+  const beforePush = {
+    queue: 'asking:ask',
+    pool: pool.id,
+    path: '/ask',
+    requestPath: '/ask',
+    timeoutMs: 5000,
+    onFailure: 'continue',
+  } as const;
   const followUp = { allow: ['a.example'], ownOrigin: 'http://b.example', maxDepth: 3, replyFrom: undefined, defaultHost: undefined };
   const asking = makeHandlerConfig({ name: 'asking', pool: 'elsewhere', beforePush });
   const ordered = makeHandlerConfig({ name: 'ordered', pool: 'elsewhere', followUp });
-  expect(rulesOf(pool, [asking, ordered], []).handlers).toEqual(['asking']);
+  expect(rulesOf(pool, [asking, ordered], []).handlers).toEqual(['asking:ask']);
   expect(rulesOf(makePoolConfig({ id: 'follow_up' }), [asking, ordered], []).handlers).toEqual(['ordered']);
 });
 

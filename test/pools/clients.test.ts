@@ -42,6 +42,24 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(await tight.deliver(makeJob({ wantsBody: true }))).toMatchObject({ status: 200, truncated: true });
   });
 
+  test('holds a job to its own time, whatever the pool allows', async () => {
+    await using target = await startTarget({ script: () => ({ kind: 'answer', delayMs: 300 }) });
+    await using patient = serveHere(settingsFor(target, { requestTimeoutMs: 50, callTimeoutMs: 50 }));
+    const within = (ms: number) => ({ until: Date.now() + ms, atMostMs: 10_000 });
+    expect(await patient.deliver(makeJob({ within: within(10_000) }))).toMatchObject({ kind: 'answered' });
+    expect(await patient.deliver(makeJob({ within: within(60) }))).toMatchObject({ kind: 'timed-out' });
+    expect(await patient.deliver(makeJob({ within: { until: Date.now() + 10_000, atMostMs: 60 } }))).toMatchObject({ kind: 'timed-out' });
+  });
+
+  test('puts nothing on the wire for a job whose time is up', async () => {
+    await using target = await startTarget();
+    await using thread = serveHere(settingsFor(target));
+    const late = await thread.deliver(makeJob({ within: { until: Date.now() - 1, atMostMs: 5000 } }));
+    expect(late).toEqual({ kind: 'timed-out', phase: 'call', durationMs: 0 });
+    expect(target.requests).toEqual([]);
+    expect(await thread.deliver(makeJob())).toMatchObject({ kind: 'answered' });
+  });
+
   test('keeps the first KiB of a body, and replaces what is no UTF-8', async () => {
     const body = Buffer.concat([Buffer.from([0x61, 0xff]), Buffer.alloc(3000, 'b')]);
     await using target = await startTarget({ script: () => ({ kind: 'answer', body }) });

@@ -8,6 +8,7 @@ import type { NewDelivery, Settlement, Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
+import { createRecentWithheld } from '../../src/telemetry/recent-withheld.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement, makeStillBorn } from '../spool/build.ts';
 import { observe } from '../telemetry/observed.ts';
 import { createFakeClock } from './fake-clock.ts';
@@ -59,7 +60,8 @@ export async function createApiRig(): Promise<ApiRig> {
     return stillBorn;
   }
 
-  return { dependencies: { spool, operations, events, clock }, spool, operations, clock, events, notices, die, neverBeBorn };
+  const withheld = createRecentWithheld({ events, clock });
+  return { dependencies: { spool, operations, withheld, events, clock }, spool, operations, clock, events, notices, die, neverBeBorn };
 }
 
 export interface Admission {

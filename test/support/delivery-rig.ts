@@ -2,7 +2,8 @@ import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { DeliveryPolicy } from '../../src/delivery/attempt.ts';
 import { carryOverThreads } from '../../src/delivery/carrier.ts';
 import type { Follow } from '../../src/delivery/follow.ts';
-import { createPoolDispatcher, type PoolDispatcher, type PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher.ts';
+import { createPoolDispatcher, type PoolDispatcher } from '../../src/delivery/pool-dispatcher.ts';
+import type { PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher-options.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { NewDelivery, Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
@@ -41,6 +42,8 @@ export async function startDeliveryRig({
   hasCallbacks = false,
   follow = () => undefined,
   policy = {},
+  askTimeouts = {},
+  onGone = () => undefined,
   started = true,
   clock = createFakeClock(),
   openSpool = createMemorySpool,
@@ -52,6 +55,9 @@ export async function startDeliveryRig({
   readonly hasCallbacks?: boolean;
   readonly follow?: Follow;
   readonly policy?: Partial<DeliveryPolicy>;
+  /** How long the questions in a queue may hold up their pushes, ms; those in others are none. */
+  readonly askTimeouts?: Readonly<Record<string, number>>;
+  readonly onGone?: () => void;
   readonly started?: boolean;
   readonly clock?: ReturnType<typeof createFakeClock>;
   /** Not started yet; in memory if not told. */
@@ -74,6 +80,8 @@ export async function startDeliveryRig({
     hasCallbacks: () => hasCallbacks,
     wantsBody: () => false,
     allowedFor: () => ({ allow: [], ownOrigin: '' }),
+    asks: (queue: string) => askTimeouts[queue] !== undefined,
+    askTimeoutMs: ({ handler }: { readonly handler: string }) => askTimeouts[handler],
   });
   const dispatcher: PoolDispatcher = createPoolDispatcher({
     pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, pauseOnGone: false, rateLimit: undefined, ...pool },
@@ -86,7 +94,7 @@ export async function startDeliveryRig({
     random: () => 0.5,
     timers,
     events,
-    onGone: () => undefined,
+    onGone,
     onReady: () => dispatcher.wake(),
     onFailed: (error) => {
       throw error;

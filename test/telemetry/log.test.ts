@@ -101,6 +101,22 @@ test('what a backend answered is never logged', () => {
   expect(JSON.stringify(lines)).not.toContain('Bob');
 });
 
+test('questions are told by their operationID, without the server’s words and without people', () => {
+  const { events, lines } = keepLines();
+  const names = { id: deliveryId, packetId, handler: 'chat', host: 'localhost' };
+  events.emit('attempt.ended', attemptEnded({ purpose: 'ask', accepted: false, outcome: answered(503) }));
+  events.emit('ask.ended', { ...names, result: 'allowed', reason: undefined, pushes: 1 });
+  events.emit('ask.ended', { ...names, result: 'failed', reason: 'not-asked', pushes: 1 });
+  events.emit('ask.ended', { ...names, result: 'failed', reason: 'bad-status', pushes: 1 });
+  const server = { why: 'refused', errCode: 5001, errMsg: 'Hi, Bob!', errDlt: 'Bob said it' } as const;
+  events.emit('push.withheld', { ...names, sender: 'alice@localhost', receiver: 'bob@localhost', ...server });
+  expect(lines).toMatchObject([
+    { level: 'warn', event: 'ask.ended', operationID: deliveryId, handler: 'chat', reason: 'bad-status' },
+    { level: 'info', event: 'push.withheld', operationID: deliveryId, packetId, why: 'refused', errCode: 5001 },
+  ]);
+  expect(JSON.stringify(lines)).not.toMatch(/bob|alice/i);
+});
+
 test('a failed callback is told with the place, without the words of its error', () => {
   const { events, lines } = keepLines();
   const cause = new TypeError('cannot send Hi, Bob!\n    at his body');

@@ -23,7 +23,7 @@ const filterKeys = {
 const idsExpected = `a list of 1 to ${mostAtOnce} ids`;
 const ids = z.array(deliveryId, { error: idsExpected }).min(1, { error: idsExpected }).max(mostAtOnce, { error: idsExpected });
 
-const contentFlag = flag
+export const contentFlag = flag
   .default(false)
   .describe(
     'Whether to show what people wrote (bodies, packets, JIDs): for callers that may. Such a caller bears the admin token, where there is one.',
@@ -66,6 +66,13 @@ const judgement = z.object({
   context: z.record(z.string(), z.string()),
 });
 
+export const answeredShape = z.object({
+  result: z.enum(['allowed', 'failed']),
+  reason: z.string().optional().describe('Why no answer counts.'),
+  userIDList: z.array(z.string()).optional().describe('Only with content.'),
+  offlinePushInfo: z.record(z.string(), z.unknown()).optional().describe('Only with content.'),
+});
+
 const requestShape = z.object({
   kind: z.literal('http'),
   origin: z.string().optional().describe('Where it goes that an answer ordered; empty where it breaks a rule. Others go to their pool.'),
@@ -73,6 +80,7 @@ const requestShape = z.object({
   path: z.string(),
   headers: z.array(z.tuple([z.string(), z.string()])).describe('What looks like a secret is masked without content.'),
   stanza: z.string().optional().describe('XML, only with content.'),
+  answered: answeredShape.optional().describe('What a business server answered when it was asked about this push.'),
 });
 
 const messageShape = z.object({

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
-import type { Body, Judgement } from '../../../pools/contract.ts';
+import type { Answered, Body, Judgement } from '../../../pools/contract.ts';
 import { isSecretKey } from '../../config/mistakes.ts';
 import type { AttemptRecord, DeadLetter, DeadLetterDetail } from '../../spool/dead-letter.ts';
 import type { Descendant, Target } from '../../spool/spool.ts';
-import type { letterList, letterShape } from './dead-letter-shapes.ts';
+import type { answeredShape, letterList, letterShape } from './dead-letter-shapes.ts';
 import { outcomeView } from './outcome.ts';
 import { rfc3339 } from './values.ts';
 
@@ -14,6 +14,7 @@ interface Sight {
 
 type LetterView = z.input<typeof letterList>[number];
 type DetailView = z.input<typeof letterShape>;
+type AnsweredView = z.input<typeof answeredShape>;
 
 export function letterView(letter: DeadLetter, { content }: Sight): LetterView {
   const { id, host, handler, pool, reason, detail, status, attempts, createdAt, diedAt, sender, receiver } = letter;
@@ -41,18 +42,30 @@ function parentOf(id: string): string | null {
   return dot === -1 ? null : id.slice(0, dot);
 }
 
-function targetView(target: Target, { content }: Sight): DetailView['target'] {
+function targetView(target: Target, sight: Sight): DetailView['target'] {
+  const { content } = sight;
   if (target.kind === 'xmpp') return { kind: target.kind, from: target.from ?? null, ...(content ? { to: target.to } : {}) };
-  const { kind, method, path, headers, stanza, errand } = target;
+  const { kind, method, path, headers, stanza, errand, answered } = target;
   const shown = headers.map(([name, value]): [string, string] => [name, content || !isSecretKey(name) ? value : '[redacted]']);
   const origin = errand?.kind === 'order' ? errand.origin : undefined;
   return {
     kind,
     ...(origin === undefined ? {} : { origin }),
-    method,
-    path,
-    headers: shown,
+    ...{ method, path, headers: shown },
     ...(content && stanza !== undefined ? { stanza } : {}),
+    ...(answered === undefined ? {} : { answered: answeredView(answered, sight) }),
+  };
+}
+
+/** Whom it names, and what they are shown, is what people wrote: the server has it from them. */
+function answeredView(answered: Answered, { content }: Sight): AnsweredView {
+  if (answered.kind === 'failed') return { result: 'failed', reason: answered.reason };
+  const { userIDList, offlinePushInfo } = answered;
+  if (!content) return { result: 'allowed' };
+  return {
+    result: 'allowed',
+    ...(userIDList === undefined ? {} : { userIDList: [...userIDList] }),
+    ...(offlinePushInfo === undefined ? {} : { offlinePushInfo }),
   };
 }
 

@@ -4,6 +4,7 @@ import { ServiceError } from '../../kit/errors.ts';
 import type { DeadFilter } from '../../spool/dead-letter.ts';
 import type { Descendant } from '../../spool/spool.ts';
 import { audit } from './audit.ts';
+import { refuseContentTo } from './content.ts';
 import {
   letterList,
   letterQuestion,
@@ -16,7 +17,7 @@ import {
 } from './dead-letter-shapes.ts';
 import { detailView, letterView } from './dead-letter-views.ts';
 import type { ApiDependencies } from './dependencies.ts';
-import { type Caller, defineRoute, type Route } from './route.ts';
+import { defineRoute, type Route } from './route.ts';
 import { rfc3339 } from './values.ts';
 
 /** Deliveries given up: listed, shown, replayed, purged. */
@@ -97,10 +98,6 @@ function unknownLetter(id: DeliveryId, descendants: readonly Descendant[]): Serv
 }
 
 type Selection = z.output<typeof purgeQuestion>;
-
-function refuseContentTo({ mayReadContent }: Caller): void {
-  if (!mayReadContent) throw new ServiceError('CONTENT_HIDDEN', 'what people wrote is shown to who bears the token in [admin] token alone');
-}
 
 type FilterKeys = NonNullable<Selection['filter']>;
 

@@ -1,12 +1,14 @@
 import type { Clock } from '../../kit/clock.ts';
 import type { Spool } from '../../spool/spool.ts';
 import type { EventSink } from '../../telemetry/events.ts';
+import type { RecentWithheld } from '../../telemetry/recent-withheld.ts';
 import type { Operations } from '../operations.ts';
 
 /** What the API reads and operates. */
 export interface ApiDependencies {
   readonly spool: Pick<Spool, 'countDead' | 'deadLetter' | 'deadLetters' | 'descendants' | 'purgeDead'>;
   readonly operations: Operations;
+  readonly withheld: RecentWithheld;
   readonly events: EventSink;
   readonly clock: Pick<Clock, 'now'>;
 }

@@ -25,5 +25,7 @@ export const outcomeShape = z.discriminatedUnion('kind', [
 ]);
 
 export function outcomeView(outcome: Outcome): z.input<typeof outcomeShape> {
-  return outcome.kind === 'answered' ? { ...outcome, retryAfter: outcome.retryAfter ?? null } : outcome;
+  if (outcome.kind !== 'answered') return outcome;
+  const { body, ...rest } = outcome;
+  return { ...rest, retryAfter: outcome.retryAfter ?? null };
 }

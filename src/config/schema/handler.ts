@@ -1,8 +1,12 @@
 import { z } from 'zod';
+import { beforePush } from './before-push.ts';
 import { followUpSchema } from './follow-up.ts';
 import { anyText, duration, flag, listOf, oneOf, section, text } from './values.ts';
 
-const kinds = ['message', 'correction', 'retraction', 'reaction', 'receipt', 'marker', 'chat-state', 'encrypted', 'status'] as const;
+const kinds = [
+  ...['message', 'correction', 'retraction', 'reaction', 'receipt', 'marker', 'chat-state', 'encrypted', 'status'],
+  ...['room-left', 'room-removed', 'room-destroyed'],
+] as const;
 
 /** What may happen, as `acc.event` says it; `offline` is a message whose receiver has no client connected. */
 const events = ['chat', 'groupchat', 'normal', 'headline', 'presence', 'iq', 'status', 'unack', 'offline'] as const;
@@ -59,6 +63,7 @@ export const handlerSchema = section({
   ordering: oneOf(['conversation', 'sender', 'none']).default('conversation'),
   hold: hold.default(30_000),
   ttl: duration.optional(),
+  before_push: beforePush.optional(),
   follow_up: followUpSchema.optional(),
   options: options.default({}),
 });

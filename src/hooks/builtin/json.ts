@@ -2,7 +2,7 @@
  * `mod_event_pusher_http_json`: everything that is known of a packet, as one JSON object. Every key is always there;
  * what a packet does not have is null.
  */
-import type { HeaderPair, Jid, PacketAsked, RequestPrepared, Stanza } from '../../../pools/callbacks.ts';
+import type { HeaderPair, Jid, OfflinePushInfo, PacketAsked, RequestPrepared, Stanza } from '../../../pools/callbacks.ts';
 import { findChild, findChildren } from '../../packet/xml/element.ts';
 import { typeOf } from '../stanza-type.ts';
 import { encryptedWith, type Reactions, reactionsOf, replaces, retracts } from './references.ts';
@@ -64,10 +64,12 @@ export interface PacketTold {
   readonly replaces: string | null;
   readonly retracts: string | null;
   readonly reactions: Reactions | null;
+  /** What a business server wants the push to say (`before_push`), as it answered. */
+  readonly offlinePushInfo: OfflinePushInfo | null;
   readonly xml: string;
 }
 
-export function tell({ acc, dir, packet, from, to }: RequestPrepared): PacketTold {
+export function tell({ acc, dir, packet, from, to, offlinePushInfo }: RequestPrepared): PacketTold {
   return {
     id: acc.id,
     time: acc.time,
@@ -96,6 +98,7 @@ export function tell({ acc, dir, packet, from, to }: RequestPrepared): PacketTol
     replaces: replaces(packet),
     retracts: retracts(packet),
     reactions: reactionsOf(packet),
+    offlinePushInfo: offlinePushInfo ?? null,
     xml: packet.xml,
   };
 }

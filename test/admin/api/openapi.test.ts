@@ -32,6 +32,7 @@ const questions: Readonly<Record<string, { readonly path?: string; readonly body
   'POST /orphans/move': { body: { from: { pool: 'pool', handler: 'gone' }, to: { pool: 'pool', handler: 'push' } } },
   'POST /orphans/purge': { body: { pool: 'other', handler: 'gone' } },
   'POST /send-test': { body: { handler: 'push' } },
+  'GET /withheld': {},
 };
 
 async function startDocumented() {

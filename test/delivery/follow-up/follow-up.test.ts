@@ -102,7 +102,7 @@ test('the answer of a handler that does not follow up is not looked at', async (
 });
 
 test('the answer to a question is not looked at: it decides about a push, and orders nothing', async () => {
-  const ask: Errand = { kind: 'ask', packet: '{}' };
+  const ask: Errand = { kind: 'ask', handler: 'h', packet: '{}' };
   const asked = claimed(makeDelivery<HttpTarget>({ id: 'X', target: { ...makeDelivery().target, errand: ask } }));
   expect(await follow(asked, 200, { callback })).toMatchObject({ spawn: [] });
 });

@@ -49,6 +49,7 @@ describe('the JSON module', () => {
       replaces: null,
       retracts: null,
       reactions: null,
+      offlinePushInfo: null,
       xml: packet.stanza.xml,
     });
   });

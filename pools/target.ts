@@ -1,0 +1,75 @@
+/** What a delivery is for. Types only: importing it imports no code. */
+
+/** A header as it goes on the wire. */
+export type HeaderPair = readonly [name: string, value: string];
+
+/** A request body: text is sent as UTF-8. */
+export type Body = string | Uint8Array;
+
+/** What a delivery asks for. Frozen when the packet is accepted; the origin is the pool's at each attempt. */
+export interface HttpTarget {
+  readonly kind: 'http';
+  readonly method: string;
+  /** Path and query on the pool's origin, prefix included. */
+  readonly path: string;
+  readonly headers: readonly HeaderPair[];
+  /** The stanza as XML, kept only where the handler's module has callbacks at delivery. */
+  readonly stanza?: string;
+  /** What it is, where it is no push. */
+  readonly errand?: Errand;
+  /** What a business server answered when it was asked about this push; absent where none was asked. */
+  readonly answered?: Answered;
+}
+
+/** What lets a push go that a business server was asked about. Kept with the push: its retries do not ask again. */
+export type Answered =
+  /** `userIDList` and `offlinePushInfo` as answered; undefined where the answer has none. */
+  | {
+      readonly kind: 'allowed';
+      readonly userIDList: readonly string[] | undefined;
+      readonly offlinePushInfo: OfflinePushInfo | undefined;
+    }
+  /** No answer that counts: it is pushed as if nobody had been asked. */
+  | { readonly kind: 'failed'; readonly reason: AskFailure };
+
+/**
+ * Why an answer does not count: `actionCode` is not 0, it is none or not as it should be, its status is no 2xx, the connection
+ * broke, the server was not asked since its circuit breaker is open, it did not answer in time, it was not there.
+ */
+export type AskFailure = 'action-code' | 'bad-answer' | 'bad-status' | 'broken' | 'not-asked' | 'timed-out' | 'unreachable';
+
+/** What a business server wants a push to say. */
+export type OfflinePushInfo = Readonly<Record<string, unknown>>;
+
+/**
+ * A delivery that is no push. An *ask* puts a question about a packet to a business server: its answer decides what is
+ * pushed. An *order* is a request that a backend's answer ordered: it goes to an origin of its own.
+ */
+export type Errand =
+  /** `handler`: whose pushes wait for it. `packet`: the whole packet as JSON text, from which they are prepared once the answer is there. */
+  | { readonly kind: 'ask'; readonly handler: string; readonly packet: string }
+  /**
+   * `origin`: scheme, host and port. `depth`: 1 for what the answer to a push ordered, 2 for what the answer to that ordered, …
+   * `fault`: which rule it breaks, so that it is never sent; its origin is empty then.
+   */
+  | { readonly kind: 'order'; readonly origin: string; readonly depth: number; readonly fault?: string };
+
+/** A chat message to a user, which an answer ordered; its text is the delivery's body. */
+export interface XmppTarget {
+  readonly kind: 'xmpp';
+  /** Bare JID that it comes from; undefined: the attachment's own. */
+  readonly from: string | undefined;
+  /** A JID. */
+  readonly to: string;
+  /** Why it cannot be sent: `to` is what the answer said, and no JID. */
+  readonly fault?: string;
+  readonly errand?: undefined;
+}
+
+/** Where an ordered request goes, and what says whether it may go there. */
+export interface Destination extends Pick<Extract<Errand, { kind: 'order' }>, 'fault' | 'origin'> {
+  /** A host, `*.suffix`, an address or a CIDR, each with an optional `:port`. */
+  readonly allow: readonly string[];
+  /** The origin of the pool of the handler whose backend ordered it. */
+  readonly ownOrigin: string;
+}

@@ -1,0 +1,110 @@
+/** What a business server answers to a question, read as OpenIM writes it down. */
+import type { Answered, AskFailure, OfflinePushInfo, Outcome } from '../../../pools/contract.ts';
+import { deepFreeze } from '../../kit/deep-freeze.ts';
+import { notAsked } from './patience.ts';
+
+/** What an attempt at a question comes to. */
+export type AskAnswer =
+  | Extract<Answered, { kind: 'allowed' }>
+  | ({ readonly kind: 'withheld' } & Refusal)
+  /** No answer that counts. */
+  | ({ readonly kind: 'failed'; readonly reason: AskFailure } & Refusal);
+
+/** What the server says of an answer that is no plain yes; null and empty where it says nothing. */
+export interface Refusal {
+  /** 5000 to 9999 by OpenIM's rules; kept as it was answered. */
+  readonly errCode: number | null;
+  readonly errMsg: string;
+  readonly errDlt: string;
+}
+
+/** Reads what came of a question. Whatever is not an answer as OpenIM describes it is a failure. */
+export function readAnswer(outcome: Outcome): AskAnswer {
+  switch (outcome.kind) {
+    case 'answered':
+      if (outcome.status < 200 || outcome.status > 299) return failed('bad-status');
+      return outcome.truncated ? failed('bad-answer') : readBody(outcome.body ?? '');
+    case 'broken':
+      return failed('broken');
+    case 'timed-out':
+      return failed('timed-out');
+    case 'unreachable':
+      return failed('unreachable');
+    case 'unsent':
+      return failed(outcome.code === notAsked ? 'not-asked' : 'broken');
+    case 'refused':
+    case 'sent':
+      return failed('broken'); // of a message to a user: a question is none
+    default:
+      return outcome satisfies never;
+  }
+}
+
+export const nothingSaid: Refusal = { errCode: null, errMsg: '', errDlt: '' };
+
+function failed(reason: AskFailure, refusal: Refusal = nothingSaid): AskAnswer {
+  return { kind: 'failed', reason, ...refusal };
+}
+
+function readBody(body: string): AskAnswer {
+  const answer = parseObject(body);
+  if (answer === undefined) return failed('bad-answer');
+  const { actionCode, nextCode, userIDList, offlinePushInfo } = answer;
+
+  const refusal = refusalIn(answer);
+  const action = codeOf(actionCode);
+  if (action === undefined || action === '') return failed('bad-answer', refusal);
+  if (action !== '0') return failed('action-code', refusal);
+
+  const next = codeOf(nextCode ?? '');
+  if (next === '1') return { kind: 'withheld', ...refusal };
+  const receivers = listOf(userIDList);
+  const info = infoOf(offlinePushInfo);
+  if (next === undefined || receivers === 'misshapen' || info === 'misshapen') return failed('bad-answer', refusal);
+  return { kind: 'allowed', userIDList: receivers, offlinePushInfo: info };
+}
+
+type Fields = Readonly<Record<'actionCode' | 'errCode' | 'errDlt' | 'errMsg' | 'nextCode' | 'offlinePushInfo' | 'userIDList', unknown>>;
+
+function parseObject(text: string): Partial<Fields> | undefined {
+  try {
+    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined; // what it says instead is in the attempt's record
+  }
+}
+
+/** A code may come as a number or as text; undefined where it is neither. */
+function codeOf(value: unknown): string | undefined {
+  if (typeof value === 'number') return String(value);
+  return typeof value === 'string' ? value.trim() : undefined;
+}
+
+function refusalIn({ errCode, errMsg, errDlt }: Partial<Fields>): Refusal {
+  const code = codeOf(errCode);
+  return {
+    errCode: code !== undefined && /^-?\d{1,15}$/.test(code) ? Number(code) : null,
+    errMsg: typeof errMsg === 'string' ? errMsg : '',
+    errDlt: typeof errDlt === 'string' ? errDlt : '',
+  };
+}
+
+function listOf(value: unknown): readonly string[] | 'misshapen' | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) return 'misshapen';
+  return value;
+}
+
+function infoOf(value: unknown): OfflinePushInfo | 'misshapen' | undefined {
+  if (value === undefined || value === null) return undefined;
+  return typeof value === 'object' && !Array.isArray(value) && isShallow(value, deepestInfo) ? deepFreeze({ ...value }) : 'misshapen';
+}
+
+/** What is to be shown in a notification needs no more, and what nests without end could not be kept. */
+const deepestInfo = 16;
+
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return levels > 0 && Object.values(value).every((part) => isShallow(part, levels - 1));
+}

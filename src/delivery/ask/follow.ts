@@ -1,0 +1,89 @@
+import type { Answered, AskFailure } from '../../../pools/contract.ts';
+import type { HandlerConfig } from '../../config/config.ts';
+import { toError } from '../../kit/errors.ts';
+import type { Fate, NewDelivery } from '../../spool/spool.ts';
+import type { EventSink, Events } from '../../telemetry/events.ts';
+import { type Concluded, childless, type Offspring } from '../attempt.ts';
+import type { Follow, Sequel } from '../follow.ts';
+import { nothingSaid, type Refusal, readAnswer } from './answer.ts';
+
+export interface AskFollowParts {
+  /** Asked anew each time: they change with the configuration. */
+  readonly handlers: () => readonly HandlerConfig[];
+  /** Makes the pushes of an ask: how is the hooks' business. `misnamed`: the answer names somebody who can be nobody. */
+  readonly prepare: (ask: NewDelivery, answered: Answered) => Promise<Offspring | 'misnamed' | 'unknown-handler'>;
+  readonly events: EventSink;
+}
+
+/** What comes of a question: its pushes, or nothing. It is over then, whatever it was answered: nobody is asked twice. */
+export function createAskFollow({ handlers, prepare, events }: AskFollowParts): Follow {
+  return ({ attempt: { delivery }, outcome }) => {
+    if (delivery.target.errand?.kind !== 'ask') return undefined;
+    return conclude(delivery, outcome).catch((thrown: unknown) => dead(toError(thrown).message));
+  };
+
+  async function conclude(ask: NewDelivery, outcome: Concluded['outcome']): Promise<Sequel> {
+    const answer = readAnswer(outcome);
+    switch (answer.kind) {
+      case 'allowed':
+        return await push(ask, answer);
+      case 'failed':
+        return await fail(ask, answer.reason, answer);
+      case 'withheld':
+        tell(ask, { result: 'withheld' });
+        return withhold(ask, 'refused', answer);
+      default:
+        return answer satisfies never;
+    }
+  }
+
+  async function push(ask: NewDelivery, answered: Answered): Promise<Sequel> {
+    const made = await prepare(ask, answered);
+    if (made === 'misnamed') return await fail(ask, 'bad-answer', nothingSaid);
+    if (made === 'unknown-handler') return dead('its handler is not configured any more: bring it back, and replay this');
+    if (made.spawn.length + made.stillBorn.length === 0) {
+      tell(ask, { result: 'withheld' });
+      return withhold(ask, 'no-receiver', nothingSaid);
+    }
+    const pushes = made.spawn.length;
+    tell(ask, answered.kind === 'allowed' ? { result: 'allowed', pushes } : { result: 'failed', reason: answered.reason, pushes });
+    return { fate: over, ...made };
+  }
+
+  async function fail(ask: NewDelivery, reason: AskFailure, refusal: Refusal): Promise<Sequel> {
+    if (!refusesOnFailure(ask)) return await push(ask, { kind: 'failed', reason });
+    tell(ask, { result: 'failed', reason });
+    return withhold(ask, reason, refusal);
+  }
+
+  function refusesOnFailure({ target: { errand } }: NewDelivery): boolean {
+    return handlers().some(
+      ({ name, beforePush }) => errand?.kind === 'ask' && name === errand.handler && beforePush?.onFailure === 'refuse',
+    );
+  }
+
+  /** Nothing is pushed. That is no failure of anybody's, so there is no dead letter. */
+  function withhold(ask: NewDelivery, why: Events['push.withheld']['why'], { errCode, errMsg, errDlt }: Refusal): Sequel {
+    const { sender, receiver } = ask;
+    events.emit('push.withheld', { ...namesOf(ask), sender, receiver, why, errCode, errMsg, errDlt });
+    return { fate: over, ...childless };
+  }
+
+  function tell(ask: NewDelivery, came: Pick<Events['ask.ended'], 'result'> & Partial<Events['ask.ended']>): void {
+    events.emit('ask.ended', { ...namesOf(ask), reason: undefined, pushes: 0, ...came });
+  }
+}
+
+const over: Fate = { kind: 'delivered' };
+
+/** What nobody can make pushes of now. */
+function dead(detail: string): Sequel {
+  return { fate: { kind: 'dead', reason: 'callback-failed', detail }, ...childless };
+}
+
+/** Who asked, for logs and metrics. */
+function namesOf({ id, packetId, host, handler, target: { errand } }: NewDelivery): AskNames {
+  return { id, packetId, host, handler: errand?.kind === 'ask' ? errand.handler : handler };
+}
+
+type AskNames = Pick<Events['ask.ended'], 'handler' | 'host' | 'id' | 'packetId'>;

@@ -1,0 +1,60 @@
+import type { Outcome, Within } from '../../../pools/contract.ts';
+import type { Clock, EpochMs } from '../../kit/clock.ts';
+import type { NewDelivery } from '../../spool/spool.ts';
+import type { Admission } from '../admission.ts';
+import type { PoolRules } from '../policy.ts';
+
+/** For how long pushes wait for their question. */
+export interface AskPatience {
+  /** From now on questions are put: the time before is held against none of them. */
+  begin(): void;
+  /** When a question is to be over; undefined for what is none, or none that is put here. */
+  within(delivery: NewDelivery): Within | undefined;
+  /**
+   * What an attempt would come to that is not even made: the question has waited for all of its time, its way is shut, or its
+   * handler asks here no longer. Undefined: it may be made. `now` is of a clock that never jumps.
+   */
+  whyUnasked(delivery: NewDelivery, now: number): Outcome | undefined;
+}
+
+/** The code of a question that was not put. */
+export const notAsked = 'NOT_ASKED';
+
+export interface AskPatienceParts {
+  /** Asked anew each time: they change with the configuration. */
+  readonly rules: () => Pick<PoolRules, 'askTimeoutMs'>;
+  readonly admission: Admission;
+  readonly clock: Clock;
+}
+
+/** A question's time runs from when its packet was accepted, but not while nothing is put: after a crash, or on a paused pool. */
+export function createAskPatience({ rules, admission, clock }: AskPatienceParts): AskPatience {
+  let begunAt: EpochMs = Number.POSITIVE_INFINITY;
+
+  function within(delivery: NewDelivery): Within | undefined {
+    const atMostMs = rules().askTimeoutMs(delivery);
+    if (atMostMs === undefined) return undefined;
+    const since = Math.min(Math.max(delivery.createdAt, begunAt), clock.now()); // a clock that was set back makes nobody wait
+    return { until: since + atMostMs, atMostMs };
+  }
+
+  function whyUnasked(delivery: NewDelivery, now: number): Outcome | undefined {
+    if (delivery.target.errand?.kind !== 'ask') return undefined;
+    const time = within(delivery);
+    if (time === undefined) return unasked('its handler asks nobody over this pool any more');
+    if (time.until <= clock.now()) return { kind: 'timed-out', phase: 'call', durationMs: 0 };
+    return admission.handler(delivery.handler).isShut(now) ? unasked('the circuit breaker is open') : undefined;
+  }
+
+  return {
+    begin: () => {
+      begunAt = clock.now();
+    },
+    within,
+    whyUnasked,
+  };
+}
+
+function unasked(message: string): Outcome {
+  return { kind: 'unsent', code: notAsked, message, durationMs: 0 };
+}

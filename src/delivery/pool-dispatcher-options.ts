@@ -1,0 +1,32 @@
+import type { PoolConfig } from '../config/config.ts';
+import type { Clock } from '../kit/clock.ts';
+import type { Random } from '../kit/random.ts';
+import type { Timers } from '../kit/timers.ts';
+import type { Spool } from '../spool/spool.ts';
+import type { EventSink } from '../telemetry/events.ts';
+import type { Carrier } from './carrier.ts';
+import type { Follow } from './follow.ts';
+import type { PoolRules } from './policy.ts';
+import type { PoolThreadsCallbacks } from './pool-thread.ts';
+
+/** What a pool's dispatcher works with. */
+export interface PoolDispatcherOptions {
+  readonly pool: Pick<PoolConfig, 'circuitBreaker' | 'firstAttemptShare' | 'id' | 'pauseOnGone' | 'rateLimit' | 'workers'>;
+  readonly rules: PoolRules;
+  /** An operator has paused it before. */
+  readonly paused: boolean;
+  readonly spool: Spool;
+  readonly openCarrier: (callbacks: PoolThreadsCallbacks) => Carrier;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  readonly events: EventSink;
+  /** What comes of answers. */
+  readonly follow: Follow;
+  /** The backend says that it is gone for good (410), and the pool is to be paused then. */
+  readonly onGone: () => void;
+  /** Pools, perhaps others, gained ready deliveries. */
+  readonly onReady: (pools: readonly string[]) => void;
+  /** The spool is gone: the service cannot go on. */
+  readonly onFailed: (error: Error) => void;
+}

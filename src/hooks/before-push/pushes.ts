@@ -1,0 +1,80 @@
+import type { Answered, DeliveryId, Jid } from '../../../pools/contract.ts';
+import { systemTimers } from '../../kit/timers.ts';
+import { createJidReader } from '../../packet/jid.ts';
+import type { Packet } from '../../packet/packet.ts';
+import type { StillBorn } from '../../spool/dead-letter.ts';
+import type { NewDelivery, NewRequest } from '../../spool/spool.ts';
+import { createCaller } from '../call.ts';
+import { createContexts } from '../context.ts';
+import type { LoadedHandler } from '../handler.ts';
+import { createLeavings } from '../leavings.ts';
+import { createMeet, type Met } from '../meet.ts';
+import { packetFromJson } from '../packet-json.ts';
+import type { ReviverOptions } from '../revive.ts';
+import { jidOfUser } from './user-id.ts';
+
+/**
+ * Makes the pushes of a packet once a business server was asked about it. `misnamed`: the answer names somebody who can be
+ * nobody. `unknown-handler`: nobody can say what it would push. Rejects only for an ask that is none of ours.
+ */
+export type PrepareAsked = (ask: NewDelivery, answered: Answered) => Promise<AskedPushes | 'misnamed' | 'unknown-handler'>;
+
+/** What comes of an ask is named after it: `id.1`, `id.2`, … */
+export interface AskedPushes {
+  readonly spawn: readonly NewRequest[];
+  readonly stillBorn: readonly StillBorn[];
+}
+
+/**
+ * One push for each receiver that was allowed, in their order; one for whom the packet is to where the answer names
+ * nobody. A callback that fails on one of them costs all of them: they are one dead letter, whose replay asks again.
+ */
+export function createAskedPushes(options: ReviverOptions): PrepareAsked {
+  const { handlers, limits, watch, clock, timers = systemTimers, readJid = createJidReader(), events } = options;
+  const call = createCaller({ timeoutMs: limits.timeoutMs, watch, clock, timers, events });
+  const contextOf = createContexts();
+
+  return async ({ id, target: { errand } }, answered) => {
+    if (errand?.kind !== 'ask') throw new Error(`delivery ${id} asks nothing`);
+    const handler = handlers().find(({ config }) => config.name === errand.handler);
+    if (handler === undefined) return 'unknown-handler';
+    const packet = packetFromJson(errand.packet);
+    const receivers = receiversOf(answered, packet);
+    if (receivers === undefined) return 'misnamed';
+
+    const spawn: NewRequest[] = [];
+    for (const [index, receiver] of receivers.entries()) {
+      const met = await prepare(handler, addressed(packet, receiver), { id: `${id}.${index + 1}` as DeliveryId, answered });
+      if (met.kind === 'wanted') spawn.push(met.delivery);
+      else if (met.kind === 'failed') return { spawn: [], stillBorn: [{ ...met.letter, id: `${id}.1` as DeliveryId }] };
+    }
+    return { spawn, stillBorn: [] };
+  };
+
+  function receiversOf(answered: Answered, packet: Packet): readonly Jid[] | undefined {
+    if (answered.kind === 'failed' || answered.userIDList === undefined) return [packet.to];
+    const named = new Map<string, Jid>();
+    for (const userId of answered.userIDList) {
+      const jid = jidOfUser(userId, packet.host, readJid);
+      if (jid === undefined) return undefined;
+      named.set(jid.bare, jid.bare === packet.to.bare ? packet.to : jid);
+    }
+    return [...named.values()];
+  }
+
+  async function prepare(handler: LoadedHandler, packet: Packet, { id, answered }: Named): Promise<Met> {
+    const leavings = createLeavings({ clock, newId: () => id, readJid });
+    const context = contextOf(packet, answered.kind === 'allowed' ? answered.offlinePushInfo : undefined);
+    return await createMeet({ call, watch, leavings, events }).prepare(handler, packet, { context, answered });
+  }
+}
+
+interface Named {
+  readonly id: DeliveryId;
+  readonly answered: Answered;
+}
+
+/** The packet as if it were to somebody else, of whose clients nothing is known. */
+function addressed(packet: Packet, to: Jid): Packet {
+  return to === packet.to ? packet : Object.freeze({ ...packet, to, sessions: undefined });
+}

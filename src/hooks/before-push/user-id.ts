@@ -1,0 +1,22 @@
+import type { Jid } from '../../../pools/contract.ts';
+import { bareJid, type JidReader, makeJid } from '../../packet/jid.ts';
+
+/**
+ * A user as a business server knows it: the local part for users of the packet's own host, the bare JID for all others
+ * (so for rooms, and users elsewhere). {@link jidOfUser} is the way back.
+ */
+export function userIdOf({ user, server, bare }: Jid, host: string): string {
+  return user !== '' && server === host ? user : bare;
+}
+
+/** The JID that a business server means: with an `@` a JID, whose resource is left out, else a local part of the packet's host. Undefined: it can be none. */
+export function jidOfUser(id: string, host: string, readJid: JidReader): Jid | undefined {
+  const { jid, prepared } = readJid(id.includes('@') ? id : `${id}@${host}`);
+  const isUser = prepared && jid.user !== '' && (id.includes('@') || jid.resource === '');
+  return isUser ? bareJid(jid) : undefined;
+}
+
+/** A room's member as the room shows it: there is no other name for who hides behind a nickname. */
+export function occupantId(room: Jid, nick: string): string {
+  return makeJid(room.user, room.server, nick).full;
+}

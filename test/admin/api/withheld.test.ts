@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import type { DeliveryId, PacketId } from '../../../pools/contract.ts';
+import type { Events } from '../../../src/telemetry/events.ts';
+import { idsIn, startApi } from './ask-api.ts';
+
+async function startWithheld(admission: Parameters<typeof startApi>[0] = {}) {
+  const api = await startApi(admission);
+  const withhold = (id: string, changes: Partial<Events['push.withheld']> = {}): void =>
+    api.events.emit('push.withheld', {
+      ...{ id: id as DeliveryId, packetId: 'p1' as PacketId, handler: 'push', host: 'localhost' },
+      ...{ sender: 'alice@localhost', receiver: 'bob@localhost' },
+      ...{ why: 'refused', errCode: 5001, errMsg: 'An error message', errDlt: 'Detailed error information' },
+      ...changes,
+    });
+  return { ...api, withhold };
+}
+
+test('what was withheld is listed with the server’s words, and without people', async () => {
+  const { get, withhold, clock } = await startWithheld();
+  withhold('a1');
+  withhold('a2', { why: 'timed-out', errCode: null, errMsg: '', errDlt: '' });
+  const shared = { packetId: 'p1', at: new Date(clock.now()).toISOString(), handler: 'push', host: 'localhost' };
+  expect(await get('/withheld')).toEqual({
+    status: 200,
+    body: [
+      { id: 'a1', ...shared, why: 'refused', errCode: 5001, errMsg: 'An error message', errDlt: 'Detailed error information' },
+      { id: 'a2', ...shared, why: 'timed-out', errCode: null, errMsg: '', errDlt: '' },
+    ],
+  });
+});
+
+test('people are shown to who may see them', async () => {
+  const token = 'a-long-token';
+  const { get, withhold } = await startWithheld({ token });
+  withhold('a1');
+  expect((await get('/withheld?content=true')).body).toMatchObject({ code: 'CONTENT_HIDDEN' });
+  expect((await get('/withheld?content=true', { authorization: `Bearer ${token}` })).body).toMatchObject([
+    { id: 'a1', sender: 'alice@localhost', receiver: 'bob@localhost' },
+  ]);
+});
+
+test('of many the newest are listed, or the oldest, of one handler or host', async () => {
+  const { get, withhold } = await startWithheld();
+  withhold('a1');
+  withhold('a2', { handler: 'other' });
+  withhold('a3', { host: 'elsewhere.example' });
+  expect(idsIn(await get('/withheld?limit=2'))).toEqual(['a2', 'a3']);
+  expect(idsIn(await get('/withheld?limit=2&order=oldest'))).toEqual(['a1', 'a2']);
+  expect(idsIn(await get('/withheld?handler=push'))).toEqual(['a1', 'a3']);
+  expect(idsIn(await get('/withheld?host=localhost'))).toEqual(['a1', 'a2']);
+});
+
+test('a dead letter of a push shows what was answered about it, and to who may see it whom that names', async () => {
+  const { get, die } = await startWithheld();
+  const answered = { kind: 'allowed', userIDList: ['carol'], offlinePushInfo: { title: 'T' } } as const;
+  const target = { kind: 'http', method: 'POST', path: '/', headers: [], answered } as const;
+  await die({ id: 'd1', target });
+  await die({ id: 'd2', target: { ...target, answered: { kind: 'failed', reason: 'timed-out' } } });
+  const shown = async (path: string) => (await get(`/dead-letters/${path}`)).body.target.answered;
+  expect(await shown('d1')).toEqual({ result: 'allowed' });
+  expect(await shown('d1?content=true')).toEqual({ result: 'allowed', userIDList: ['carol'], offlinePushInfo: { title: 'T' } });
+  expect(await shown('d2')).toEqual({ result: 'failed', reason: 'timed-out' });
+});

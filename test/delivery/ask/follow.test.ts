@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'vitest';
+import type { Answered, Outcome } from '../../../pools/contract.ts';
+import { createAskFollow } from '../../../src/delivery/ask/follow.ts';
+import { begin, conclude, type Offspring } from '../../../src/delivery/attempt.ts';
+import type { Sequel } from '../../../src/delivery/follow.ts';
+import { createEventBus } from '../../../src/telemetry/event-bus.ts';
+import type { Events } from '../../../src/telemetry/events.ts';
+import { makeDelivery, makeStillBorn } from '../../spool/build.ts';
+import { makeHandlerConfig } from '../../support/make-handler.ts';
+
+const errand = { kind: 'ask', handler: 'push', packet: '{}' } as const;
+const ask = makeDelivery({ id: 'a1', handler: 'push:ask', target: { ...makeDelivery().target, errand } });
+const push = makeDelivery({ id: 'a1.1' });
+const made: Offspring = { spawn: [push], stillBorn: [] };
+
+const over = { kind: 'delivered' };
+const nothing = { fate: over, spawn: [], stillBorn: [] };
+
+function rigOf({
+  onFailure = 'continue' as 'continue' | 'refuse',
+  prepare = async (): Promise<Offspring | 'misnamed' | 'unknown-handler'> => made,
+} = {}) {
+  const events = createEventBus();
+  const told: string[] = [];
+  const withheld: Events['push.withheld'][] = [];
+  const asked: Answered[] = [];
+  events.on('ask.ended', ({ id, handler, result, reason, pushes }) => told.push([id, handler, result, reason, pushes].join(' ')));
+  events.on('push.withheld', (push) => withheld.push(push));
+
+  const beforePush = { queue: 'push:ask', pool: 'p', path: '', requestPath: '/', timeoutMs: 1, onFailure };
+  const follow = createAskFollow({
+    handlers: () => [makeHandlerConfig({ name: 'push', beforePush })],
+    prepare: (_, answered) => {
+      asked.push(answered);
+      return prepare();
+    },
+    events,
+  });
+  return { told, withheld, asked, follow: (outcome: Outcome) => follow(concludedOf(outcome)) as Promise<Sequel>, plain: follow };
+}
+
+function concludedOf(outcome: Outcome, delivery = ask) {
+  const policy = { scheduleMs: [], jitter: 0, maxAgeMs: 1e9, holdMs: 0, lists: { accept: [], defer: [], refuse: [] } };
+  const claimed = { ...delivery, seq: 1, attempts: 0, failingSince: undefined, context: {} };
+  return conclude(begin(claimed, policy), { outcome, judgement: undefined }, { now: 0, random: () => 0.5 });
+}
+
+function answered(answer: object, status = 200): Outcome {
+  const body = JSON.stringify({ actionCode: 0, ...answer });
+  return { kind: 'answered', status, durationMs: 1, retryAfter: undefined, excerpt: '', truncated: false, body };
+}
+
+const down: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: '', durationMs: 1 };
+
+test('what is no ask is none of its business', () => {
+  expect(rigOf().plain(concludedOf(down, makeDelivery()))).toBeUndefined();
+});
+
+test('an allowed push comes of it, and it is over', async () => {
+  const rig = rigOf();
+  expect(await rig.follow(answered({ userIDList: ['carol'], offlinePushInfo: { title: 'T' } }))).toEqual({ fate: over, ...made });
+  expect(rig.asked).toEqual([{ kind: 'allowed', userIDList: ['carol'], offlinePushInfo: { title: 'T' } }]);
+  expect(rig.told).toEqual(['a1 push allowed  1']);
+});
+
+test('of a refusal nothing comes, no dead letter either, and the server’s words are told', async () => {
+  const rig = rigOf();
+  expect(await rig.follow(answered({ nextCode: 1, errCode: 5001, errMsg: 'An error message', errDlt: 'Details' }))).toEqual(nothing);
+  expect(rig.asked).toEqual([]);
+  expect(rig.told).toEqual(['a1 push withheld  0']);
+  expect(rig.withheld).toEqual([
+    {
+      ...{ id: 'a1', packetId: ask.packetId, handler: 'push', host: ask.host, sender: ask.sender, receiver: ask.receiver },
+      ...{ why: 'refused', errCode: 5001, errMsg: 'An error message', errDlt: 'Details' },
+    },
+  ]);
+});
+
+test('of an answer without a receiver nothing comes, and that is told', async () => {
+  const rig = rigOf({ prepare: async () => ({ spawn: [], stillBorn: [] }) });
+  expect(await rig.follow(answered({ userIDList: [] }))).toEqual(nothing);
+  expect(rig.told).toEqual(['a1 push withheld  0']);
+  expect(rig.withheld).toMatchObject([{ why: 'no-receiver', errCode: null }]);
+});
+
+test('callbacks that fail on what was answered leave their dead letter, and the ask is over', async () => {
+  const stillBorn = [makeStillBorn()];
+  const rig = rigOf({ prepare: async () => ({ spawn: [], stillBorn }) });
+  expect(await rig.follow(answered({}))).toEqual({ fate: over, spawn: [], stillBorn });
+  expect(rig.told).toEqual(['a1 push allowed  0']);
+  expect(rig.withheld).toEqual([]);
+});
+
+describe('without an answer that counts', () => {
+  test('it is pushed as if nobody had been asked', async () => {
+    const rig = rigOf();
+    expect(await rig.follow(down)).toEqual({ fate: over, ...made });
+    expect(rig.asked).toEqual([{ kind: 'failed', reason: 'unreachable' }]);
+    expect(rig.told).toEqual(['a1 push failed unreachable 1']);
+    expect(rig.withheld).toEqual([]);
+  });
+
+  test('or withheld, where a failure is to refuse', async () => {
+    const rig = rigOf({ onFailure: 'refuse' });
+    expect(await rig.follow(answered({ actionCode: 7, errCode: 5002, errMsg: 'mine' }))).toEqual(nothing);
+    expect(rig.asked).toEqual([]);
+    expect(rig.told).toEqual(['a1 push failed action-code 0']);
+    expect(rig.withheld).toMatchObject([{ why: 'action-code', errCode: 5002, errMsg: 'mine' }]);
+  });
+
+  test.each(['continue', 'refuse'] as const)('somebody who can be nobody is the same (%s)', async (onFailure) => {
+    let times = 0;
+    const rig = rigOf({ onFailure, prepare: async () => (++times === 1 ? 'misnamed' : made) });
+    const come = await rig.follow(answered({ userIDList: [' '] }));
+    expect(come).toEqual(onFailure === 'continue' ? { fate: over, ...made } : nothing);
+    expect(rig.told).toEqual([`a1 push failed bad-answer ${onFailure === 'continue' ? 1 : 0}`]);
+  });
+});
+
+describe('where nobody can make pushes of it', () => {
+  test('since its handler is gone, it is a dead letter', async () => {
+    const rig = rigOf({ prepare: async () => 'unknown-handler' });
+    expect(await rig.follow(answered({}))).toMatchObject({ fate: { kind: 'dead', reason: 'callback-failed' }, spawn: [] });
+    expect(rig.told).toEqual([]);
+  });
+
+  test('since its packet cannot be read, it is a dead letter that says so', async () => {
+    const rig = rigOf({
+      prepare: async () => {
+        throw new Error('cannot read a kept packet of version 9');
+      },
+    });
+    expect(await rig.follow(answered({}))).toMatchObject({ fate: { kind: 'dead', detail: 'cannot read a kept packet of version 9' } });
+  });
+});

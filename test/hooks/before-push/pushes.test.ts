@@ -1,0 +1,239 @@
+import { describe, expect, test } from 'vitest';
+import type { Callbacks } from '../../../pools/callbacks.ts';
+import type { Answered, DeliveryId } from '../../../pools/contract.ts';
+import type { BeforePushConfig, HandlerConfig } from '../../../src/config/config.ts';
+import { createAskedPushes } from '../../../src/hooks/before-push/pushes.ts';
+import * as cloudevents from '../../../src/hooks/builtin/cloudevents.ts';
+import * as json from '../../../src/hooks/builtin/json.ts';
+import { createEvaluator } from '../../../src/hooks/evaluate.ts';
+import type { Evaluation } from '../../../src/hooks/fan-out.ts';
+import { createHandler, type LoadedHandler } from '../../../src/hooks/handler.ts';
+import { createReviver } from '../../../src/hooks/revive.ts';
+import { unwatched } from '../../../src/hooks/watch.ts';
+import type { Packet } from '../../../src/packet/packet.ts';
+import type { NewDelivery } from '../../../src/spool/spool.ts';
+import { createEventBus } from '../../../src/telemetry/event-bus.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
+import { createFakeTimers } from '../../support/fake-timers.ts';
+import { makeHandler, makeHandlerConfig } from '../../support/make-handler.ts';
+import { chat, makePacket } from '../../support/make-packet.ts';
+
+const beforePush: BeforePushConfig = {
+  queue: 'push:ask',
+  pool: 'business',
+  path: '/callback',
+  requestPath: '/callback?command=callbackBeforePushCommand&contenttype=json',
+  timeoutMs: 5000,
+  onFailure: 'continue',
+};
+
+const asking = { name: 'push', beforePush } satisfies Partial<HandlerConfig>;
+
+/** A handler that asks, and what it makes of packets and of answers. */
+function rigOf(handler: LoadedHandler) {
+  let ids = 0;
+  const handlers = [handler];
+  const around = {
+    limits: { timeoutMs: 5000, blockTimeoutMs: 10_000 },
+    watch: unwatched,
+    clock: createFakeClock(),
+    timers: createFakeTimers(),
+    newId: () => `ask${++ids}` as DeliveryId,
+    events: createEventBus(),
+  };
+  const { evaluate } = createEvaluator({ ...around, handlers });
+  const prepare = createAskedPushes({ ...around, handlers: () => handlers });
+
+  async function ask(packet: Packet = makePacket()): Promise<NewDelivery> {
+    const { deliveries }: Evaluation = await evaluate(packet);
+    const [delivery] = deliveries;
+    if (delivery === undefined) throw new Error('nothing is asked');
+    return delivery;
+  }
+
+  async function pushes(answered: Answered, packet?: Packet) {
+    const made = await prepare(await ask(packet), answered);
+    if (typeof made === 'string') throw new Error(made);
+    return made;
+  }
+
+  return { evaluate, prepare, ask, pushes, reviver: createReviver({ ...around, handlers: () => handlers }) };
+}
+
+const allowed = (userIDList?: readonly string[], offlinePushInfo?: Record<string, unknown>): Answered => ({
+  kind: 'allowed',
+  userIDList,
+  offlinePushInfo,
+});
+
+describe('a handler that asks', () => {
+  test('puts a question in a queue and a lane of its own, and prepares nothing yet', async () => {
+    const calls: string[] = [];
+    const callbacks: Callbacks = {
+      shouldMakeReq: () => calls.push('shouldMakeReq') > 0,
+      prepareHeaders: () => void calls.push('prepareHeaders') as never,
+      prepareBody: () => void calls.push('prepareBody') as never,
+    };
+    const packet = makePacket();
+    const ask = await rigOf(makeHandler(asking, callbacks)).ask(packet);
+
+    expect(calls).toEqual(['shouldMakeReq']);
+    expect(ask).toMatchObject({
+      id: 'ask1',
+      handler: 'push:ask',
+      pool: 'business',
+      lane: 'ask push alice@localhost bob@localhost',
+      target: {
+        method: 'POST',
+        path: '/callback?command=callbackBeforePushCommand&contenttype=json',
+        headers: [
+          ['content-type', 'application/json'],
+          ['operationID', 'ask1'],
+        ],
+        errand: { kind: 'ask', handler: 'push' },
+      },
+    });
+    expect(JSON.parse(String(ask.body))).toMatchObject({ callbackCommand: 'callbackBeforePushCommand', userIDList: ['bob'] });
+  });
+
+  test('asks about nothing that it would not push', () => {
+    expect(rigOf(makeHandler(asking)).evaluate(makePacket({ direction: 'out' }))).toEqual({ deliveries: [], deadLetters: [] });
+    expect(rigOf(makeHandler({ ...asking, when: { type: ['headline'] } })).evaluate(makePacket())).toEqual({
+      deliveries: [],
+      deadLetters: [],
+    });
+  });
+
+  test('without an order asks without one', async () => {
+    expect((await rigOf(makeHandler({ ...asking, ordering: 'none' })).ask()).lane).toBeNull();
+  });
+});
+
+describe('an answer that names nobody', () => {
+  test('makes the push that there would have been, with its own id and what was answered', async () => {
+    const packet = makePacket();
+    const { spawn, stillBorn } = await rigOf(makeHandler(asking)).pushes(allowed(), packet);
+    const { deliveries } = await rigOf(makeHandler({ name: 'push' })).evaluate(packet);
+
+    expect(stillBorn).toEqual([]);
+    expect(spawn).toEqual([{ ...deliveries[0], id: 'ask1.1', target: { ...deliveries[0]?.target, answered: allowed() } }]);
+  });
+
+  test('keeps the stanza for a module with callbacks at delivery', async () => {
+    const { spawn } = await rigOf(makeHandler(asking, { shouldMakeReq: () => true, buildRequest: () => 0 })).pushes(allowed());
+    expect(spawn[0]?.target.stanza).toContain('<message');
+  });
+
+  test('is the same when there was none that counts', async () => {
+    const { spawn } = await rigOf(makeHandler(asking)).pushes({ kind: 'failed', reason: 'timed-out' });
+    expect(spawn).toMatchObject([{ receiver: 'bob@localhost', target: { answered: { kind: 'failed', reason: 'timed-out' } } }]);
+  });
+});
+
+describe('an answer that names receivers', () => {
+  test('makes a push for each, in their order and each in its own conversation', async () => {
+    const { spawn } = await rigOf(makeHandler(asking)).pushes(allowed(['carol', 'Dave@Elsewhere.example/phone', 'carol@localhost']));
+    expect(spawn.map(({ id, lane, receiver, body }) => [id, lane, receiver, body])).toEqual([
+      [
+        'ask1.1',
+        'push alice@localhost carol@localhost',
+        'carol@localhost',
+        'author=alice&server=localhost&receiver=carol&message=Hi%2C+Bob%21',
+      ],
+      [
+        'ask1.2',
+        'push alice@localhost dave@elsewhere.example',
+        'dave@elsewhere.example',
+        'author=alice&server=localhost&receiver=dave&message=Hi%2C+Bob%21',
+      ],
+    ]);
+  });
+
+  test('makes none where it names an empty list', async () => {
+    expect(await rigOf(makeHandler(asking)).pushes(allowed([]))).toEqual({ spawn: [], stillBorn: [] });
+  });
+
+  test('keeps what is known of the clients of who was meant, and knows nothing of others', async () => {
+    const handler = createHandler(makeHandlerConfig({ ...asking, when: {} }), json);
+    const packet = makePacket({ direction: 'out', sessions: 0 });
+    const { spawn } = await rigOf(handler).pushes(allowed(['bob', 'carol']), packet);
+    expect(spawn.map(({ body }) => JSON.parse(String(body)))).toMatchObject([
+      { to: { bare: 'bob@localhost' }, sessions: 0 },
+      { to: { bare: 'carol@localhost' }, sessions: null },
+    ]);
+  });
+
+  test.each([[''], ['a b'], ['@localhost'], ['bob/phone'], ['carol@'], ['<x>']])(
+    'who can be nobody (%j) does not count',
+    async (userId) => {
+      const rig = rigOf(makeHandler(asking));
+      expect(await rig.prepare(await rig.ask(), allowed(['carol', userId]))).toBe('misnamed');
+    },
+  );
+});
+
+describe('what a push is to say', () => {
+  const info = { title: 'News', desc: 'A message', iOSBadgeCount: true };
+
+  test('is seen by the callbacks, who cannot change it for each other', async () => {
+    const seen: unknown[] = [];
+    const callbacks: Callbacks = {
+      shouldMakeReq: () => true,
+      prepareHeaders: ({ offlinePushInfo }) => ({ 'x-title': String(offlinePushInfo?.['title']) }),
+      prepareBody: ({ offlinePushInfo }) => String(seen.push(offlinePushInfo)),
+    };
+    const { spawn } = await rigOf(makeHandler(asking, callbacks)).pushes(allowed(undefined, info));
+    expect(spawn[0]?.target.headers).toEqual([['x-title', 'News']]);
+    expect(seen).toEqual([info]);
+  });
+
+  test('is sent by the JSON module, and as CloudEvent', async () => {
+    const [plain] = (await rigOf(createHandler(makeHandlerConfig(asking), json)).pushes(allowed(undefined, info))).spawn;
+    const [event] = (await rigOf(createHandler(makeHandlerConfig(asking), cloudevents)).pushes(allowed(undefined, info))).spawn;
+    expect(JSON.parse(String(plain?.body)).offlinePushInfo).toEqual(info);
+    expect(JSON.parse(String(event?.body)).data.offlinePushInfo).toEqual(info);
+  });
+
+  test('does not change the form', async () => {
+    const { spawn } = await rigOf(makeHandler(asking)).pushes(allowed(undefined, info));
+    expect(spawn[0]?.body).toBe('author=alice&server=localhost&receiver=bob&message=Hi%2C+Bob%21');
+  });
+
+  test('is not there where nobody was asked', async () => {
+    const seen: unknown[] = [];
+    const callbacks: Callbacks = { shouldMakeReq: () => true, prepareBody: ({ offlinePushInfo }) => String(seen.push(offlinePushInfo)) };
+    await rigOf(makeHandler({ name: 'push' }, callbacks)).evaluate(makePacket());
+    await rigOf(makeHandler(asking, callbacks)).pushes({ kind: 'failed', reason: 'broken' });
+    expect(seen).toEqual([undefined, undefined]);
+  });
+});
+
+describe('a callback that fails after the answer', () => {
+  const failing: Callbacks = {
+    shouldMakeReq: () => true,
+    prepareBody: ({ receiver }) => {
+      if (receiver === 'carol') throw new Error('no carol');
+      return receiver;
+    },
+  };
+
+  test('costs all pushes of the packet, as one dead letter that holds it', async () => {
+    const { spawn, stillBorn } = await rigOf(makeHandler(asking, failing)).pushes(allowed(['bob', 'carol', 'dave']));
+    expect(spawn).toEqual([]);
+    expect(stillBorn).toMatchObject([{ id: 'ask1.1', handler: 'push', pool: 'http_pool', reason: 'callback-failed' }]);
+    expect(stillBorn[0]?.detail).toContain('no carol');
+  });
+
+  test('and that one asks again when it is replayed, under its own id', async () => {
+    const rig = rigOf(makeHandler(asking, failing));
+    const [letter] = (await rig.pushes(allowed(['carol']))).stillBorn;
+    const revived = letter && (await rig.reviver.revive(letter));
+    expect(revived).toMatchObject({ id: 'ask1.1', handler: 'push:ask', pool: 'business', target: { errand: { kind: 'ask' } } });
+    expect(revived?.target.headers).toContainEqual(['operationID', 'ask1.1']);
+  });
+});
+
+test('an ask whose handler is not configured any more makes nothing', async () => {
+  const ask = await rigOf(makeHandler(asking)).ask(makePacket({ stanza: chat('Hi') }));
+  expect(await rigOf(makeHandler({ name: 'other' })).prepare(ask, allowed())).toBe('unknown-handler');
+});

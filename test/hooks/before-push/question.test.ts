@@ -1,0 +1,158 @@
+import { describe, expect, test } from 'vitest';
+import { questionOf } from '../../../src/hooks/before-push/question.ts';
+import { createJidReader } from '../../../src/packet/jid.ts';
+import { kindOf } from '../../../src/packet/kind.ts';
+import type { Packet } from '../../../src/packet/packet.ts';
+import { makeJid, makePacket } from '../../support/make-packet.ts';
+
+const readJid = createJidReader();
+
+function ask(stanza: string, given: Partial<Pick<Packet, 'direction' | 'kind'>> = {}) {
+  const packet = makePacket({ stanza, ...given });
+  return questionOf(Object.freeze({ ...packet, kind: given.kind ?? kindOf(packet.stanza) }), readJid);
+}
+
+const message = (content: string, { type = 'chat', from = 'alice@localhost/phone', to = 'bob@localhost' } = {}): string =>
+  `<message xmlns='jabber:client' id='m1' type='${type}' from='${from}' to='${to}'>${content}</message>`;
+
+const mention = (uri: string, type = 'mention'): string =>
+  `<reference xmlns='urn:xmpp:reference:0' type='${type}' begin='0' end='3' uri='${uri}'/>`;
+
+const ended = (news: string, content = ''): string =>
+  `<presence xmlns='jabber:client' id='p1' type='unavailable' from='tea@rooms.localhost/bob' to='bob@localhost/web.1'>${content}<x xmlns='http://jabber.org/protocol/muc#user'>${news}</x></presence>`;
+
+test('a chat message is asked about with every field of the request, in OpenIM’s order', () => {
+  const asked = ask(message('<subject>Tea</subject><body>Hello, this is a test message</body>', { from: 'alice@localhost/ios' }));
+  expect(Object.entries(asked)).toEqual([
+    ['callbackCommand', 'callbackBeforePushCommand'],
+    ['platformID', 1],
+    ['platform', 'iOS'],
+    ['userIDList', ['bob']],
+    ['title', 'Tea'],
+    ['desc', 'Hello, this is a test message'],
+    ['ex', ''],
+    ['iOSPushSound', ''],
+    ['iOSBadgeCount', false],
+    ['signalInfo', ''],
+    ['clientMsgID', 'm1'],
+    ['sendID', 'alice'],
+    ['groupID', ''],
+    ['contentType', 1],
+    ['sessionType', 1],
+    ['atUserIDList', []],
+    ['content', 'Hello, this is a test message'],
+  ]);
+});
+
+test('a stanza that has next to nothing has the fields all the same, each of its type', () => {
+  expect(ask("<message xmlns='jabber:client' type='chat'/>")).toMatchObject({
+    ...{ platformID: 0, platform: '', title: '', desc: '', clientMsgID: '', content: '', contentType: 0, atUserIDList: [] },
+    ...{ sendID: 'alice', userIDList: ['alice'] },
+  });
+});
+
+describe('a user', () => {
+  test.each([
+    ['of the packet’s host is the local part', 'bob@localhost/desk', 'bob'],
+    ['of another host is the bare JID', 'bob@elsewhere.example/desk', 'bob@elsewhere.example'],
+    ['that is a host is its domain', 'localhost', 'localhost'],
+  ])('%s', (_, to, id) => {
+    expect(ask(message('', { to })).userIDList).toEqual([id]);
+  });
+});
+
+describe('what a client runs on', () => {
+  test.each([
+    ['ios', 1, 'iOS'],
+    ['iOS-17', 1, 'iOS'],
+    ['Android.3f', 2, 'Android'],
+    ['windows', 3, 'Windows'],
+    ['macOS', 4, 'macOS'],
+    ['web1', 5, 'Web'],
+    ['Linux/x', 7, 'Linux'],
+    ['phone', 0, ''],
+    ['iosish', 0, ''],
+    ['', 0, ''],
+  ])('is known of %s as %i %s', (resource, platformID, platform) => {
+    expect(ask(message('', { from: `alice@localhost${resource === '' ? '' : `/${resource}`}` }))).toMatchObject({ platformID, platform });
+  });
+});
+
+describe('a message of a room', () => {
+  test('that a user sends is for nobody that we know of', () => {
+    const asked = ask(message('<body>Tea?</body>', { type: 'groupchat', to: 'tea@rooms.localhost' }));
+    expect(asked).toMatchObject({ sendID: 'alice', groupID: 'tea@rooms.localhost', sessionType: 2, contentType: 1, userIDList: [] });
+  });
+
+  test('that a user gets is from who hides behind a nickname', () => {
+    const stanza = message('<body>Tea?</body>', { type: 'groupchat', from: 'tea@rooms.localhost/ios', to: 'bob@localhost/desk' });
+    expect(ask(stanza, { direction: 'out' })).toMatchObject({
+      ...{ sendID: 'tea@rooms.localhost/ios', groupID: 'tea@rooms.localhost', sessionType: 2 },
+      ...{ userIDList: ['bob'], platformID: 0, platform: '' },
+    });
+  });
+});
+
+test('who hides behind a nickname is told where the feed knows', () => {
+  const stanza = message('<body>Tea?</body>', { type: 'groupchat', from: 'tea@rooms.localhost/Al', to: 'bob@localhost/desk' });
+  const packet = makePacket({ stanza, direction: 'out', sender: makeJid('alice@localhost') });
+  expect(questionOf(packet, readJid)).toMatchObject({ sendID: 'alice', groupID: 'tea@rooms.localhost' });
+});
+
+describe('who is mentioned', () => {
+  test('is told once each, in the order of the text, as users are', () => {
+    const stanza = message(
+      ['xmpp:carol@localhost', 'xmpp:dave@elsewhere.example/phone', 'xmpp:carol@LOCALHOST?message', 'xmpp:tea@rooms.localhost/Eve%20E']
+        .map((uri) => mention(uri))
+        .join(''),
+      { type: 'groupchat', to: 'tea@rooms.localhost' },
+    );
+    expect(ask(stanza).atUserIDList).toEqual(['carol', 'dave@elsewhere.example', 'tea@rooms.localhost/Eve E']);
+  });
+
+  test.each([
+    ['a reference that is no mention', mention('xmpp:carol@localhost', 'data')],
+    ['another scheme', mention('https://carol@localhost')],
+    ['a JID that can be none', mention('xmpp:@localhost')],
+    ['a stray %', mention('xmpp:car%ol@localhost')],
+    ['an authority', mention('xmpp://carol@localhost/dave@localhost')],
+    ['no URI', "<reference xmlns='urn:xmpp:reference:0' type='mention'/>"],
+  ])('is nobody in %s', (_, content) => {
+    expect(ask(message(content)).atUserIDList).toEqual([]);
+  });
+});
+
+describe('what a message is', () => {
+  test.each([
+    ['a correction', '<body>hi</body><replace xmlns="urn:xmpp:message-correct:0" id="1"/>', 1],
+    ['an encrypted one', '<body>cannot read?</body><encrypted xmlns="urn:xmpp:omemo:2"/>', 0],
+    ['a reaction', '<reactions xmlns="urn:xmpp:reactions:0" id="1"/>', 0],
+  ])('%s: %#', (_, content, contentType) => {
+    expect(ask(message(content)).contentType).toBe(contentType);
+  });
+});
+
+describe('the news of a room', () => {
+  const room = { groupID: 'tea@rooms.localhost', sessionType: 2, userIDList: ['bob'], clientMsgID: 'p1' };
+
+  test('that a member has left names the member', () => {
+    expect(ask(ended("<status code='110'/>", '<status>Bye</status>'), { direction: 'out' })).toMatchObject({
+      ...room,
+      ...{ contentType: 1504, sendID: 'bob', content: 'Bye', platform: 'Web' },
+    });
+  });
+
+  test.each([
+    ['by JID', "<actor jid='alice@localhost/phone' nick='Al'/>", 'alice'],
+    ['by nickname', "<actor nick='Al'/>", 'tea@rooms.localhost/Al'],
+    ['not at all', '', 'tea@rooms.localhost'],
+  ])('that a member was removed names who did that, where it is told %s', (_, actor, sendID) => {
+    const asked = ask(ended(`<item role='none'>${actor}<reason>Enough</reason></item><status code='110'/><status code='307'/>`));
+    expect(asked).toMatchObject({ ...room, contentType: 1508, sendID, content: 'Enough', desc: 'Enough' });
+  });
+
+  test('that it is destroyed comes from the room', () => {
+    const asked = ask(ended('<destroy><reason>Over</reason></destroy>'));
+    expect(asked).toMatchObject({ ...room, contentType: 1511, sendID: 'tea@rooms.localhost', content: 'Over', platform: '' });
+  });
+});

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import type { Events } from '../../src/telemetry/events.ts';
+import { createRecentWithheld } from '../../src/telemetry/recent-withheld.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { deliveryId, observe, packetId, sample } from './observed.ts';
+
+const names = { id: deliveryId, packetId, handler: 'chat', host: 'localhost' } as const;
+
+function withheld(changes: Partial<Events['push.withheld']> = {}): Events['push.withheld'] {
+  const server = { why: 'refused', errCode: 5001, errMsg: 'An error message', errDlt: 'Details' } as const;
+  return { ...names, sender: 'alice@localhost', receiver: 'bob@localhost', ...server, ...changes };
+}
+
+test('questions are counted by what came of them, and failures by their reason', async () => {
+  const { events, metrics } = observe();
+  events.emit('ask.ended', { ...names, result: 'allowed', reason: undefined, pushes: 2 });
+  events.emit('ask.ended', { ...names, result: 'withheld', reason: undefined, pushes: 0 });
+  events.emit('ask.ended', { ...names, result: 'failed', reason: 'timed-out', pushes: 1 });
+  events.emit('ask.ended', { ...names, result: 'failed', reason: 'timed-out', pushes: 0 });
+  for (const [result, count] of Object.entries({ allowed: 1, withheld: 1, failed: 2 }))
+    expect(await sample(metrics, `event_pusher_asks_total{handler="chat",result="${result}"}`)).toBe(count);
+  expect(await sample(metrics, 'event_pusher_ask_failures_total{handler="chat",reason="timed-out"}')).toBe(2);
+});
+
+test('a handler that asks shows 0 from the start, and so does the breaker of its questions', async () => {
+  const beforePush = { pool: 'business', queue: 'push:ask' };
+  const { metrics } = observe({ handlers: [{ name: 'push', pool: 'http_pool', beforePush }] });
+  expect(await sample(metrics, 'event_pusher_asks_total{handler="push",result="withheld"}')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_breaker_state{pool="business",handler="push:ask"}')).toBe(0);
+});
+
+test('what was withheld is remembered, with when', () => {
+  const { events } = observe();
+  const clock = createFakeClock(1000);
+  const recent = createRecentWithheld({ events, clock });
+  events.emit('push.withheld', withheld());
+  clock.advance(5);
+  events.emit('push.withheld', withheld({ why: 'no-receiver' }));
+  expect(recent.list()).toEqual([
+    { ...withheld(), at: 1000 },
+    { ...withheld({ why: 'no-receiver' }), at: 1005 },
+  ]);
+});
+
+test('the last thousand are, and of each text the first KiB', () => {
+  const { events } = observe();
+  const recent = createRecentWithheld({ events, clock: createFakeClock() });
+  for (let errCode = 0; errCode < 4321; errCode += 1) events.emit('push.withheld', withheld({ errCode, errMsg: 'x'.repeat(5000) }));
+  const list = recent.list();
+  expect([list.length, list[0]?.errCode, list.at(-1)?.errCode]).toEqual([1000, 3321, 4320]);
+  expect(list[0]?.errMsg).toBe(`${'x'.repeat(1024)}…`);
+});
