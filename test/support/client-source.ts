@@ -1,5 +1,5 @@
 import type { PacketId } from '../../pools/contract.ts';
-import type { ClientAttachment } from '../../src/config/config.ts';
+import type { Attachment, ClientAttachment } from '../../src/config/config.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
@@ -7,6 +7,7 @@ import { createJidReader } from '../../src/packet/jid.ts';
 import type { Packet } from '../../src/packet/packet.ts';
 import type { Mark, Receipt } from '../../src/packet/receipt.ts';
 import { createClientSource } from '../../src/sources/client/client.ts';
+import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
@@ -16,6 +17,8 @@ export interface ClientSetting {
   /** The server's port for clients. */
   readonly port: number;
   readonly attachment?: Partial<ClientAttachment>;
+  /** Other attachments of the same service. */
+  readonly beside?: readonly Attachment[];
   /** What an earlier life has left on disk; changed as this one commits. */
   readonly disk?: Map<string, Mark>;
   /** Default: everything is committed as soon as it is handed over. */
@@ -26,7 +29,9 @@ export interface ClientSetting {
 export type ClientRig = Awaited<ReturnType<typeof startClientSource>>;
 
 /** An account's source with all that it says and hands over kept. It logs in as bob unless `attachment` says otherwise. */
-export async function startClientSource({ port, attachment, disk = new Map(), commit = true, timers = systemTimers }: ClientSetting) {
+export async function startClientSource({ port, attachment, beside = [], disk = new Map(), ...setting }: ClientSetting) {
+  const { commit = true, timers = systemTimers } = setting;
+  const readJid = createJidReader({ size: 100 });
   const events = createEventBus();
   const packets: Packet[] = [];
   const receipts: Receipt[] = [];
@@ -39,7 +44,7 @@ export async function startClientSource({ port, attachment, disk = new Map(), co
     gaps += 1;
   });
 
-  const settings = { ...plain, service: { host: '127.0.0.1', port }, ...attachment };
+  const settings = accountOf({ service: { host: '127.0.0.1', port }, ...attachment });
   const health = createHealth({ events, attachments: [settings] });
   const source = createClientSource({
     attachment: settings,
@@ -52,7 +57,8 @@ export async function startClientSource({ port, attachment, disk = new Map(), co
     },
     marks: [...disk.values()],
     newPacketId: () => `packet-${packets.length + 1}` as PacketId,
-    readJid: createJidReader({ size: 100 }),
+    readJid,
+    isOwn: createOwnTraffic([settings, ...beside], readJid).isOwn,
     clock: systemClock,
     timers,
     random: () => 0.5,
@@ -78,6 +84,11 @@ export async function startClientSource({ port, attachment, disk = new Map(), co
     attached: () => eventually(() => health.attached().every(({ attached }) => attached)),
     [Symbol.asyncDispose]: () => source.stop(),
   };
+}
+
+/** The attachment of an account, whose deadlines and limits no test meets by accident. */
+export function accountOf(given: Partial<ClientAttachment>): ClientAttachment {
+  return { ...plain, ...given };
 }
 
 const plain: ClientAttachment = {

@@ -1,6 +1,6 @@
 import type { PacketId } from '../../pools/contract.ts';
 import { startTapServer, type TapServer, type TapServerOptions } from '../../src/cli/demo/tap-server.ts';
-import type { ComponentAttachment, ComponentNode } from '../../src/config/config.ts';
+import type { Attachment, ComponentAttachment, ComponentNode } from '../../src/config/config.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
@@ -8,6 +8,7 @@ import { createJidReader } from '../../src/packet/jid.ts';
 import type { Packet } from '../../src/packet/packet.ts';
 import type { Mark, Receipt } from '../../src/packet/receipt.ts';
 import { createComponentSource } from '../../src/sources/component/component.ts';
+import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { eventually } from './eventually.ts';
@@ -23,6 +24,8 @@ export interface Setting {
   readonly server?: Partial<TapServerOptions>;
   /** More nodes of the same chat server. */
   readonly others?: readonly Pick<TapServer, 'port'>[];
+  /** Other attachments of the same service. */
+  readonly beside?: readonly Attachment[];
   readonly marks?: readonly Mark[];
   readonly timers?: Timers;
   /** Commits everything as soon as it is handed over. */
@@ -41,8 +44,10 @@ export async function startSource({ attachment, others = [], timers = systemTime
   events.on('attachment.state', (state) => states.push(state));
   events.on('tap.hole', ({ missing }) => holes.push(missing));
 
+  const readJid = createJidReader({ size: 100 });
+  const settings = attachmentTo({ nodes: [server, ...others].map(({ port }) => nodeAt(port)), ...attachment });
   const source = createComponentSource({
-    attachment: attachmentTo({ nodes: [server, ...others].map(({ port }) => nodeAt(port)), ...attachment }),
+    attachment: settings,
     accept: (packet, receipt) => {
       handed.push({ packet, receipt });
       if (commit) receipt.committed();
@@ -51,7 +56,8 @@ export async function startSource({ attachment, others = [], timers = systemTime
     want: 'message',
     instance: 'instance-1',
     newPacketId: () => `packet-${handed.length + 1}` as PacketId,
-    readJid: createJidReader({ size: 100 }),
+    readJid,
+    isOwn: createOwnTraffic([settings, ...(setting.beside ?? [])], readJid).isOwn,
     clock: systemClock,
     timers,
     random: () => 0.5,

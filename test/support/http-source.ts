@@ -20,6 +20,7 @@ export async function startHttpSource({ attachment, timers = systemTimers, clock
   const source = createHttpSource({
     attachment: settings,
     accept: behind.accept,
+    isAccount: (bare) => bare === 'bot@localhost',
     newPacketId: () => `packet-${behind.packets.length + 1}` as PacketId,
     readJid: createJidReader({ size: 100 }),
     clock,

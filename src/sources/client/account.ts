@@ -7,7 +7,7 @@ import { toLibrary } from './bridge.ts';
 import type { ClientOptions } from './client-options.ts';
 import { createQuestions } from './questions.ts';
 import { createRoom, type Room } from './room.ts';
-import { archiveIdBy, carbonIn, isMarked, readArchiveItem, type Sighting, uncarboned } from './sighting.ts';
+import { archiveIdBy, carbonIn, readArchiveItem, type Sighting, uncarboned } from './sighting.ts';
 
 /** Why something that came was no packet; bounded, since it is a label. */
 export type SkipReason = 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'room-self';
@@ -99,7 +99,7 @@ export function createAccount(options: AccountOptions): Account {
     const isOfRoom = jid !== own;
     if (!isOfRoom && type === 'groupchat') return skipped('duplicate'); // the room's own archive has it
     const sentByUs = isOfRoom ? isOurNick(jid, from) : bareOf(from) === own;
-    if (sentByUs && isMarked(message)) return skipped('own');
+    if (options.isOwn(message, own)) return skipped('own');
     const mine = !isOfRoom && sentByUs;
     const session = mine && from.includes('/') ? from : undefined;
     const archiveId = archiveIdBy(message, (by) => bareOf(by) === jid);

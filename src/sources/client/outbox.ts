@@ -4,8 +4,8 @@ import { createDeferred, type Deferred } from '../../kit/deferred.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { element } from '../../packet/xml/element.ts';
 import type { MessageOutlet } from '../outlet.ts';
+import { isMarked, sentNs } from '../own-traffic.ts';
 import { toLibrary } from './bridge.ts';
-import { isMarked, sentNs } from './sighting.ts';
 
 /** What is sent while there is no connection, and what is sent and not settled. */
 export interface Outbox extends MessageOutlet {

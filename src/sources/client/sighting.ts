@@ -33,9 +33,6 @@ const carbonsNs = 'urn:xmpp:carbons:2';
 const stanzaIdNs = 'urn:xmpp:sid:0';
 const hintsNs = 'urn:xmpp:hints';
 
-/** The child that marks what the pusher itself has sent. */
-export const sentNs = 'urn:x-event-pusher:sent:1';
-
 export function readArchiveItem(message: Stanza): ArchiveItem | undefined {
   const result = findChild(message, 'result', mamNs);
   const forwarded = result && findChild(result, 'forwarded', forwardNs);
@@ -85,11 +82,6 @@ export function isKept(message: Stanza): boolean {
 export function printOf(message: Stanza): string {
   const { from, to = '', id, type } = message.attrs;
   return JSON.stringify([from, to.split('/', 1)[0], id, type, message.text('body')]);
-}
-
-/** Whether it bears the mark of what the pusher sends. */
-export function isMarked(message: Stanza): boolean {
-  return findChild(message, 'sent', sentNs) !== undefined;
 }
 
 function messageIn(forwarded: Stanza): Stanza | undefined {

@@ -18,6 +18,7 @@ import type { Packet } from '../../packet/packet.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import type { Flow } from '../flow.ts';
+import type { IsOwn } from '../own-traffic.ts';
 import { answerStranger } from './answer-stranger.ts';
 import { createDirectFeed } from './direct-feed.ts';
 import type { Feed, Outlet } from './feed.ts';
@@ -44,6 +45,7 @@ export interface ConnectionOptions {
   readonly want: string;
   /** Names this process to the taps: its own feed it takes back at once, another's it waits for. */
   readonly instance: string;
+  readonly isOwn: IsOwn;
   readonly newPacketId: () => PacketId;
   readonly readJid: JidReader;
   readonly clock: Clock;
@@ -78,7 +80,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   const backoffs = { closed: failed, failed, occupied, refused: refusedBackoff };
   const named = attachment.nodes.length > 1 ? { node: node.name } : {};
   const feed = createFeed(options, {
-    shared: { attachment, flow, events, timers, tell, toPacket, skip, strange },
+    shared: { attachment, flow, isOwn: options.isOwn, events, timers, tell, toPacket, skip, strange },
     refuse: (reason) => stream?.close({ kind: 'refused', reason }),
   });
   const outlet: Outlet = { send: (xml) => stream?.send(xml) };

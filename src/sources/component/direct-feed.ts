@@ -1,6 +1,7 @@
+import { domainOf } from '../own-traffic.ts';
 import type { Feed } from './feed.ts';
 import type { FeedOptions } from './feed-options.ts';
-import { domainOf, reasonToSkip } from './skip.ts';
+import { reasonToSkip } from './skip.ts';
 
 /**
  * The feed of a bot: what is addressed to the component itself. From a local user it is `in`, from anybody else `out` on
@@ -20,7 +21,7 @@ export function createDirectFeed(options: FeedOptions): Feed {
     received: (stanza, bytes) => {
       if (stanza.name === 'iq') return options.strange(stanza);
       if (stanza.name !== 'message' && stanza.name !== 'presence') return options.skip('malformed');
-      const reason = reasonToSkip(stanza, { domain: attachment.domain, receives: true });
+      const reason = reasonToSkip(stanza, { domain: attachment.domain, receives: true, isOwn: options.isOwn });
       if (reason !== undefined) return options.skip(reason);
 
       serial += 1;

@@ -5,6 +5,7 @@ import type { SeenStanza } from '../../packet/from-xml.ts';
 import type { Packet } from '../../packet/packet.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import type { Flow } from '../flow.ts';
+import type { IsOwn } from '../own-traffic.ts';
 
 /** Why something that came down a feed became no packet; bounded, since it is a label. */
 export type SkipReason = 'archive' | 'carbon' | 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'unknown-direction';
@@ -13,6 +14,7 @@ export type SkipReason = 'archive' | 'carbon' | 'duplicate' | 'error' | 'forged'
 export interface FeedOptions {
   readonly attachment: ComponentAttachment;
   readonly flow: Flow;
+  readonly isOwn: IsOwn;
   readonly events: EventSink;
   readonly timers: Timers;
   /** Says how a host fares on this connection. */

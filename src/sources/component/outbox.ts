@@ -11,8 +11,8 @@ import type { JidReader } from '../../packet/jid.ts';
 import { isXmlText } from '../../packet/xml/characters.ts';
 import { element, findChild, toXml } from '../../packet/xml/element.ts';
 import type { Outbox, OutgoingMessage, Sent } from '../outbox.ts';
+import { domainOf } from '../own-traffic.ts';
 import type { Outlet } from './feed.ts';
-import { domainOf } from './skip.ts';
 
 export interface ComponentOutboxOptions {
   /** The component's own domain. */

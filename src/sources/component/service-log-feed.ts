@@ -9,9 +9,10 @@
  */
 import { createHash } from 'node:crypto';
 import type { Direction, Stanza } from '../../../pools/contract.ts';
+import { domainOf } from '../own-traffic.ts';
 import type { Feed } from './feed.ts';
 import type { FeedOptions } from './feed-options.ts';
-import { domainOf, reasonToSkip } from './skip.ts';
+import { reasonToSkip } from './skip.ts';
 import { forwarded } from './tap-item.ts';
 
 /** Copies of one stanza come close together; this many stanzas later they are strangers. */
@@ -24,7 +25,7 @@ export function createServiceLogFeed(options: FeedOptions): Feed {
   let serial = 0;
 
   function copy(stanza: Stanza, { host, bytes }: { readonly host: string; readonly bytes: number }): void {
-    const reason = reasonToSkip(stanza, { domain: attachment.domain, receives: false });
+    const reason = reasonToSkip(stanza, { domain: attachment.domain, receives: false, isOwn: options.isOwn });
     if (reason !== undefined) return options.skip(reason);
     const direction = directionOf(seenWhenSent(stanza, hosts), sightings.count(fingerprint(stanza)));
     if (direction === undefined) return options.skip('duplicate');

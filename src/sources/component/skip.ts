@@ -1,5 +1,6 @@
 import type { Stanza } from '../../../pools/contract.ts';
 import { localName } from '../../packet/xml/element.ts';
+import { domainOf, type IsOwn } from '../own-traffic.ts';
 import type { SkipReason } from './feed-options.ts';
 
 const archive: ReadonlySet<string> = new Set(['urn:xmpp:mam:0', 'urn:xmpp:mam:1', 'urn:xmpp:mam:2', 'urn:xmpp:mam:tmp']);
@@ -11,8 +12,8 @@ const copied: ReadonlySet<string> = new Set([...archive, carbons]);
  * would push old messages again; a carbon (XEP-0280), whose original is seen anyway; an error, which is about another
  * stanza. Undefined when it is one. `receives`: what is addressed to us is an event here (the bot's feed).
  */
-export function reasonToSkip(stanza: Stanza, own: { readonly domain: string; readonly receives: boolean }): SkipReason | undefined {
-  if (domainOf(stanza.attrs['from']) === own.domain) return 'own';
+export function reasonToSkip(stanza: Stanza, own: OwnSide): SkipReason | undefined {
+  if (own.isOwn(stanza)) return 'own';
   if (!own.receives && domainOf(stanza.attrs['to']) === own.domain) return 'own';
   if (stanza.attrs['type'] === 'error') return 'error';
   for (const child of stanza.children) {
@@ -24,9 +25,10 @@ export function reasonToSkip(stanza: Stanza, own: { readonly domain: string; rea
   return undefined;
 }
 
-/** The domain of a JID as it is written, in lower case; enough to tell our own name. */
-export function domainOf(jid = ''): string {
-  const slash = jid.indexOf('/');
-  const bare = slash < 0 ? jid : jid.slice(0, slash);
-  return bare.slice(bare.indexOf('@') + 1).toLowerCase();
+/** What a feed knows of its own side. */
+interface OwnSide {
+  /** Of the component. */
+  readonly domain: string;
+  readonly receives: boolean;
+  readonly isOwn: IsOwn;
 }

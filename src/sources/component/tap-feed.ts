@@ -60,7 +60,7 @@ export interface TapFeedOptions extends FeedOptions {
 export function createTapFeed(options: TapFeedOptions): Feed {
   const { attachment, events, timers } = options;
   const conversations = new Map<string, HostConversation>();
-  const own = { domain: attachment.domain, receives: false };
+  const own = { domain: attachment.domain, receives: false, isOwn: options.isOwn };
   let { want } = options;
   let outlet: Outlet | undefined;
 

@@ -19,6 +19,7 @@ import type { Packet } from '../../packet/packet.ts';
 import type { Accept } from '../../packet/receipt.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import { createFlow } from '../flow.ts';
+import type { OwnTraffic } from '../own-traffic.ts';
 import type { Source } from '../source.ts';
 import { overloaded, type Refusal, type SkipReason, strangers } from './answer.ts';
 import { createDoor } from './door.ts';
@@ -28,6 +29,7 @@ import { postedStanza } from './posted-stanza.ts';
 export interface HttpOptions {
   readonly attachment: HttpAttachment;
   readonly accept: Accept;
+  readonly isAccount: OwnTraffic['isAccount'];
   readonly newPacketId: () => PacketId;
   readonly readJid: JidReader;
   readonly clock: Clock;
@@ -47,6 +49,8 @@ const maxConnections = 1000;
 const later = { 'retry-after': '1' };
 const late = { status: 503, headers: later, text: `taken, but not on disk within ${commitWithinMs} ms: it may be pushed yet, once` };
 const taken = { status: 200, text: '' };
+/** A post bears no mark; what others say as this account, the account itself sees. */
+const own: Refusal = { status: 200, reason: 'own', text: '' };
 
 /** Starting throws ATTACH_LISTEN_FAILED. */
 export function createHttpSource(options: HttpOptions): Source {
@@ -88,7 +92,9 @@ export function createHttpSource(options: HttpOptions): Source {
       return { status: 403, reason: 'unknown-host', text: `${read.form.server} is no host of this attachment` };
     }
     if (listener.closing || flow.stopped) return overloaded;
-    return (await commit(toPacket(read.form, body.length))) ? taken : late;
+    const packet = toPacket(read.form, body.length);
+    if (options.isAccount(packet.from.bare)) return own;
+    return (await commit(packet)) ? taken : late;
   }
 
   function toPacket(form: PostedForm, bytes: number): Packet {

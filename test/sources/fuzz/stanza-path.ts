@@ -12,6 +12,7 @@ import { createServiceLogFeed } from '../../../src/sources/component/service-log
 import { createStanzaReader } from '../../../src/sources/component/stanza-reader.ts';
 import { createTapFeed } from '../../../src/sources/component/tap-feed.ts';
 import { createFlow } from '../../../src/sources/flow.ts';
+import { createOwnTraffic } from '../../../src/sources/own-traffic.ts';
 import { createEventBus } from '../../../src/telemetry/event-bus.ts';
 import { attachmentTo } from '../../support/component-source.ts';
 import type { RecordedStream } from './streams.ts';
@@ -42,6 +43,7 @@ export function walk({ feed: name, host, domain }: Omit<RecordedStream, 'bytes'>
   const attachment = attachmentTo({ feed: name, hosts: [host], domain, maxStanzaBytes });
   const shared: FeedOptions = {
     attachment,
+    ...createOwnTraffic([attachment], readJid),
     flow: createFlow(accept, { maxBytes: Number.POSITIVE_INFINITY, onStop: () => undefined, onGo: () => undefined }),
     events,
     timers: { after: () => () => undefined },
