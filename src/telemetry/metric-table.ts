@@ -71,7 +71,7 @@ export const metricTable = {
   event_pusher_callback_failures_total: {
     type: 'counter',
     labels: ['handler', 'callback'],
-    help: 'Callbacks on accept that failed; each left a dead letter, those of the gate aside.',
+    help: 'Callbacks on accept that failed; each left a dead letter, but for those of the gate, exits and program units.',
   },
   event_pusher_gate_total: {
     type: 'counter',
