@@ -1,9 +1,9 @@
 import { access } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { load } from '../config/write-config.ts';
-import { guides, readGuide } from '../support/guide.ts';
+import { guides, readGuide, readPage } from '../support/guide.ts';
 
-const secrets = { PUSHER_SECRET: 'a secret', BOT_PASSWORD: 'a password' };
+const secrets = { BOT_PASSWORD: 'a password', GATE_TOKEN: 'a token', PUSHER_SECRET: 'a secret' };
 
 test('the pages promise, or do not, the same things in the same order', () => {
   const promised = guides.map((name) =>
@@ -36,5 +36,24 @@ describe.each(guides)('the page %s', (name) => {
     const links = [...guide.text.matchAll(/\]\(([^)#]+)/g)].map(([, link = '']) => link).filter((link) => !link.startsWith('http'));
     expect(links.length).toBeGreaterThan(0);
     for (const link of links) await access(new URL(`../../guides/${link}`, import.meta.url));
+  });
+});
+
+describe('what the pages behind them show loads too', () => {
+  test.each(['prosody', 'ejabberd'])('in plugins/%s', async (server) => {
+    const shown = readPage(`plugins/${server}/README.md`).blocks('toml');
+    for (const block of shown.filter((text) => /^\[(gate|general)\]/.test(text))) await load(block, { env: secrets });
+    expect(shown.some((text) => text.startsWith('[gate]'))).toBe(true);
+  });
+
+  test('on the main page, its rules on its configuration', async () => {
+    const [whole = '', ...rules] = readPage('README.md').blocks('toml');
+    const [before = ''] = whole.split('[modules.');
+    expect(rules.length).toBeGreaterThan(0);
+    for (const handlers of [whole.slice(before.length), ...rules]) {
+      const config = await load(before + handlers, { env: secrets });
+      expect(config.handlers.length, handlers).toBeGreaterThan(0);
+      expect(config.notices, handlers).toEqual([]);
+    }
   });
 });

@@ -6,7 +6,7 @@ import { freePort } from './target.ts';
 
 export const guides = ['ejabberd', 'mongooseim', 'other', 'prosody'] as const;
 
-/** A page of `guides/`, as its readers see it. */
+/** A page, as its readers see it. */
 export interface Guide {
   readonly text: string;
   /** The fenced blocks in a language (none: `''`), in their order, without the indentation of the list that they stand in. */
@@ -18,7 +18,12 @@ export interface Guide {
 }
 
 export function readGuide(name: (typeof guides)[number]): Guide {
-  const text = readFileSync(fileURLToPath(new URL(`../../guides/${name}.md`, import.meta.url)), 'utf8');
+  return readPage(`guides/${name}.md`);
+}
+
+/** Any page, by its path in the project. */
+export function readPage(path: string): Guide {
+  const text = readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
 
   function blocks(language: string): readonly string[] {
     const fenced = [...text.matchAll(/^( *)```(\w*)\n(.*?)^ *```$/gms)].filter(([, , found]) => found === language);
@@ -30,7 +35,7 @@ export function readGuide(name: (typeof guides)[number]): Guide {
     blocks,
     block: (language, part) => {
       const found = blocks(language).find((content) => content.includes(part));
-      if (found === undefined) throw new Error(`guides/${name}.md has no block of ${language} with ${part}`);
+      if (found === undefined) throw new Error(`${path} has no block of ${language} with ${part}`);
       return found;
     },
     rows: (heading) => {
