@@ -27,16 +27,12 @@ export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
   missesUser(jid: string): Promise<void>;
 }
 
-export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & {
+export type TapOptions = Pick<TapSettings, 'disk' | 'queueBytes' | 'window'> & {
   readonly component?: string;
-  readonly disk?: boolean;
   readonly queueItems?: number;
 };
 
-export interface TappedEjabberdOptions
-  extends TapSettings,
-    Omit<TapOptions, 'component'>,
-    Pick<EjabberdOptions, 'modules' | 'node' | 'users'> {}
+export interface TappedEjabberdOptions extends TapSettings, Omit<TapOptions, 'component'>, Pick<EjabberdOptions, 'modules' | 'node'> {}
 
 /** Compiles the module once, as its README says; what was compiled is removed when the test file is done. */
 export async function ejabberdTap(): Promise<EjabberdTap> {
