@@ -6,11 +6,13 @@ import { createSightings, renamed } from '../support/sightings.ts';
 import type { TapServer } from './tap.ts';
 
 const speakersAtOnce = 20;
+/** What the present life of the service has taken from the tap. */
+const received = 'event_pusher_events_received_total{attachment="chat"}';
 
 /**
- * Kills the built service with `kill -9` at random moments while users of the server say everything at once, so that the
- * server has as much to do as it can take, and asks the backend what it has seen: every message, each conversation in its
- * order, and each double under the id of its first sight.
+ * Users of the server say everything at once, so that it has as much to do as it can take, and the built service is killed
+ * with `kill -9` at random moments at which the tap's feed flows. Then the backend is asked what it has seen: every message,
+ * each conversation in its order, and each double under the id of its first sight.
  */
 export function losesNothingWhenKilled(server: TapServer, { total, kills }: { readonly total: number; readonly kills: number }): void {
   const title = `${kills} times killed while users chat as fast as they can, it has still told the backend every one of ${total} messages`;
@@ -23,18 +25,18 @@ export function losesNothingWhenKilled(server: TapServer, { total, kills }: { re
       const seen = createSightings(backend.requests);
       const patience = { withinMs: 60_000 + 10 * total };
 
+      await pusher.start();
       const began = performance.now();
       for (let number = 0; number < total; number += 1) {
         const receiver = speakers[(number + 1) % speakers.length];
         speakers[number % speakers.length]?.sendChat(receiver?.bare ?? '', String(number));
       }
       for (let kill = 1; kill <= kills; kill += 1) {
-        pusher.launch();
-        const enough = Math.floor(((kill - 1 + Math.random()) * total) / (kills + 1)) + 1;
-        await eventually(() => backend.requests.length >= enough, patience);
+        const enough = Math.random() * Math.floor((2 * total) / (kills + 1)); // each is tapped twice, `in` and `out`
+        await eventually(async () => expect(await rig.metric(received)).toBeGreaterThan(enough), patience);
         await pusher.kill();
+        await pusher.start();
       }
-      pusher.launch();
       await eventually(() => expect(seen().size).toBe(total), patience);
       const seconds = (performance.now() - began) / 1000;
       await rig.settled(0);
