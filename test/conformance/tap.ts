@@ -36,6 +36,8 @@ export interface TapSettings {
   readonly otherComponent?: string;
   readonly queueBytes?: number;
   readonly window?: number;
+  /** Whether what users say is archived, default true. */
+  readonly archive?: boolean;
   /** Whether its queue is kept on disk too, default false. */
   readonly disk?: boolean;
   /** Passwords by name. */

@@ -42,9 +42,10 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
   if (isHere) await compile(`${join(tapFolder, tapSources)} ${troublePath}`, compiled);
 
   async function startWith(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
-    const { otherComponent, keepsPlaceSeconds, modules = {}, ...rest } = options;
+    const { archive = true, otherComponent, keepsPlaceSeconds, modules = {}, ...rest } = options;
+    const archives = archive ? {} : { mod_mam: { default: 'never' } };
     const streams = keepsPlaceSeconds === undefined ? {} : { mod_stream_mgmt: { resume_timeout: keepsPlaceSeconds } };
-    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...streams, ...modules });
+    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...archives, ...streams, ...modules });
     const ejabberd = await startEjabberd({
       ...rest,
       otherComponents: otherComponent === undefined ? [] : [otherComponent],

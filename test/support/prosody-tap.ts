@@ -35,8 +35,9 @@ async function start({ hosts, rooms, users, ...settings }: TapSettings = {}): Pr
   };
 }
 
-function configuration({ disk, keepsPlaceSeconds, otherComponent, queueBytes, window }: TapSettings): string {
+function configuration({ archive = true, disk, keepsPlaceSeconds, otherComponent, queueBytes, window }: TapSettings): string {
   return [
+    ...(archive ? [] : ['default_archive_policy = false']),
     ...(disk === undefined ? [] : [`event_pusher_tap_disk = ${disk}`]),
     ...(keepsPlaceSeconds === undefined ? [] : [`smacks_hibernation_time = ${keepsPlaceSeconds}`]),
     ...(queueBytes === undefined ? [] : [`event_pusher_tap_queue_bytes = ${queueBytes}`]),
