@@ -81,6 +81,7 @@ export async function startProsody(options: ProsodyOptions = {}): Promise<Prosod
     command: 'prosody',
     args: ['--config', configPath, '-F'],
     ports: Object.values(ports).filter((port) => port !== ports.c2sTls || options.tls !== undefined),
+    answers: () => fetch(`http://127.0.0.1:${ports.http}/`),
   });
   await server.start();
   return {
