@@ -140,7 +140,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   }
 
   function item(found: ArchiveItem, bytes: number): void {
-    if (found.query !== query) return options.onDouble();
+    if (query === '' || found.query !== query) return options.onDouble();
     const print = printOf(found.message);
     const live = held.take(found.id, print);
     if (recent.has(found.id)) return options.onDouble();
