@@ -157,6 +157,24 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(desk.received.some((stanza) => findChild(stanza, 'result', 'urn:xmpp:mam:2') !== undefined)).toBe(true);
     });
 
+    test('nobody hides a message behind the elements of a copy', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      const forwarded = "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'/></forwarded>";
+      alice.sendChat(bob.jid, 'result', `<result xmlns='urn:xmpp:mam:2' queryid='q' id='1'>${forwarded}</result>`);
+      alice.sendChat(bob.jid, 'carbon', `<received xmlns='urn:xmpp:carbons:2'>${forwarded}</received>`);
+      await bob.next((stanza) => stanza.text('body') === 'carbon');
+
+      expect((await seen(pusher, alice)).sort()).toEqual([
+        'in alice/phone > bob/desk: carbon',
+        'in alice/phone > bob/desk: result',
+        'out alice/phone > bob/desk: carbon (1)',
+        'out alice/phone > bob/desk: result (1)',
+      ]);
+    });
+
     test('presence and iq are tapped when they are wanted: a broadcast once, and its end too', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
