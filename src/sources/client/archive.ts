@@ -14,6 +14,7 @@
 import type { Stanza } from '../../../pools/contract.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Timers } from '../../kit/timers.ts';
+import { within } from '../../kit/within.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import { type ArchivePage, type ArchiveQuestion, askArchive } from './ask-archive.ts';
 import { createHeld } from './held.ts';
@@ -60,6 +61,7 @@ export interface Archive {
 }
 
 const stalledMs = 30_000;
+const answerWithinMs = 120_000;
 const remembered = 2000;
 /** Conditions by which a server says that it keeps none. */
 const absent = new Set(['feature-not-implemented', 'not-allowed', 'service-unavailable']);
@@ -125,7 +127,13 @@ export function createArchive(options: ArchiveOptions): Archive {
     serial += 1;
     const id = `${options.jid} ${mine}.${serial}`;
     query = how === 'reading' ? id : '';
-    return askArchive(options.ask, { id, ...asked });
+    return inTime(askArchive(options.ask, { id, ...asked }));
+  }
+
+  /** An answer may be lost on its way (the room's server, a module that is loaded anew): live messages wait for it. */
+  async function inTime(answer: Promise<ArchivePage>): Promise<ArchivePage> {
+    const answered = await within(answer, answerWithinMs, timers);
+    return answered ? answer : { kind: 'refused', condition: 'no answer in time' };
   }
 
   function move(id: string, sentAt: number): void {
