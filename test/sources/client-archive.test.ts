@@ -136,6 +136,23 @@ test('a server without an archive is believed', async () => {
   expect(reading.handed).toEqual(['one → no mark', 'two → no mark']);
 });
 
+test('what was handed over while the archive was away is known when it is there again', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  reading.archive.live(live('two', 'm2'));
+  await reading.asked(1);
+  reading.refuse('service-unavailable');
+  await reading.caughtUp();
+  reading.archive.live(live('three', 'm3'));
+  reading.archive.close();
+  reading.archive.live(live('four', 'm4'));
+  reading.archive.open();
+  await reading.asked(2);
+  reading.answer(['m2', 'm3', 'm4', 'm5'], { complete: true });
+  await reading.caughtUp();
+
+  expect(reading.handed).toEqual(['two → no mark', 'three → no mark', 'four → no mark', 'item m5 → m5']);
+});
+
 test('the first start of all begins behind the newest message', async () => {
   await using reading = startArchive({});
   await reading.asked(1);

@@ -160,7 +160,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   function live(sighting: Sighting): void {
     const { archiveId, stanza } = sighting;
     if (archiveId !== undefined && recent.has(archiveId)) return options.onDouble();
-    if (state === 'none' || state === 'closed') return hand(sighting, undefined);
+    if (state === 'none' || state === 'closed') return handAnyway(sighting);
     if (archiveId !== undefined && isDelayed(stanza)) {
       options.onDouble(); // the archive says whether it was seen before
       return lookFor();
@@ -197,11 +197,15 @@ export function createArchive(options: ArchiveOptions): Archive {
     hand(sighting, undefined);
   }
 
+  /** Nothing is asked now. The next session may find it in the archive, and then it is known. */
+  function handAnyway(sighting: Sighting): void {
+    if (sighting.archiveId !== undefined) recent.add(sighting.archiveId);
+    hand(sighting, undefined);
+  }
+
   function caughtUp(next: 'live' | 'none'): void {
     query = '';
-    for (const sighting of held.takeAll())
-      if (next === 'live') pass(sighting);
-      else hand(sighting, undefined);
+    for (const sighting of held.takeAll()) (next === 'live' ? pass : handAnyway)(sighting);
     enter(next);
   }
 
