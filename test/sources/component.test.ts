@@ -194,6 +194,15 @@ test('asks for other stanzas without a pause: what comes meanwhile counts, what 
   await eventually(() => server.acked === 3);
 });
 
+test('asks again where no answer comes: who was asked may just have ended', async () => {
+  const timers: Timers = { after: (ms, action) => systemTimers.after(ms === 10_000 ? 5 : ms, action) };
+  const unhurried = { connectTimeoutMs: 60_000, pingTimeoutMs: 60_000 };
+  await using chatServer = await startSource({ timers, server: { host: 'elsewhere' }, attachment: unhurried });
+  const resumes = () => chatServer.server.received.filter((stanza) => findChild(stanza, 'resume') !== undefined);
+  await eventually(() => resumes().length >= 3);
+  expect(chatServer.handed).toEqual([]);
+});
+
 test('asks for what was wanted last after a reconnect', async () => {
   await using chatServer = await startSource({ timers: fast });
   const wants = () => chatServer.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
