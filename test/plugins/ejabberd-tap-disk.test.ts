@@ -130,6 +130,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     await answered(alice);
     await chat.api('event_pusher_tap_info'); // the queue's process has taken it
     await chat.api('unregister', { user: 'carol', host: 'localhost' });
+    await eventually(() => chat.api('event_pusher_tap_info')); // it has been started again
     await using pusher = await connectTapPusher(chat.component);
     const { epoch = '' } = await pusher.ask();
 
