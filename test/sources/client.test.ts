@@ -48,13 +48,15 @@ test.each([
   await eventually(() => expect(chat.rig.bodies()).toEqual(['still here']));
 });
 
-test('addresses that no JID can have, and stanzas that nest too much, do no harm', async () => {
+test('addresses that no JID can have, stanzas that nest too much, and prefixes that nobody declared do no harm', async () => {
   await using chat = await startChat();
   chat.server.send("<message from='@@@//' to='bob@localhost'><body>strange</body></message>");
   chat.server.send(`<message>${'<a>'.repeat(200)}${'</a>'.repeat(200)}</message>`);
+  chat.server.send("<message><x p:a='1'/></message>");
   chat.server.send(message('plain'));
   await eventually(() => expect(chat.rig.bodies()).toEqual(['strange', 'plain']));
-  expect(chat.rig.skipped).toEqual(['malformed']);
+  expect(chat.rig.skipped).toEqual(['malformed', 'malformed']);
+  expect(chat.server.connections).toBe(1);
 });
 
 test('carbons and archived messages count only from who may send them', async () => {

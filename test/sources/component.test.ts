@@ -282,12 +282,15 @@ test('ends the stream and comes back when a stanza is larger than allowed', asyn
   await eventually(() => chatServer.bodies().includes('small'));
 });
 
-test('goes past a stanza that nests too much, which the tap would send again on every stream', async () => {
+test.each([
+  ['nests too much', `${'<a>'.repeat(500)}${'</a>'.repeat(500)}`],
+  ['has a prefix that nobody declared', "<x p:a='1'/>"],
+])('goes past a stanza that %s, which the tap would send again on every stream', async (_what, content) => {
   await using chatServer = await startSource({ timers: fast });
   await chatServer.attached();
   chatServer.server.push(chat('before'), sentByAlice);
-  const abyss = `<message xmlns='jabber:client' type='chat' from='alice@localhost/phone' to='bob@localhost'>${'<a>'.repeat(500)}${'</a>'.repeat(500)}</message>`;
-  chatServer.server.push(abyss, sentByAlice);
+  const odd = `<message xmlns='jabber:client' type='chat' from='alice@localhost/phone' to='bob@localhost'>${content}</message>`;
+  chatServer.server.push(odd, sentByAlice);
   chatServer.server.push(chat('after'), sentByAlice);
   await eventually(() => chatServer.server.acked === 3);
   expect(chatServer.bodies()).toEqual(['before', 'after']);
