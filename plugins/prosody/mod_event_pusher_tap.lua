@@ -297,6 +297,17 @@ local function room_speaker(stanza)
 	return occupant and occupant.bare_jid;
 end
 
+-- What servers and clients note beside the content of a message.
+local notes = { [xmlns_delay] = true, ["urn:xmpp:hints"] = true, ["urn:xmpp:sid:0"] = true };
+
+-- Anybody can write the element of a result, and would hide a message behind it: nothing else may stand beside it.
+local function is_archive_result(stanza)
+	for _, child in ipairs(stanza.tags) do
+		if not (child.name == "result" and child.attr.xmlns == xmlns_mam) and not notes[child.attr.xmlns] then return false; end
+	end
+	return stanza:get_child("result", xmlns_mam) ~= nil;
+end
+
 local function sender_mark(stanza)
 	local speaker = stanza.name == "message" and stanza.attr.type == "groupchat" and room_speaker(stanza);
 	return speaker and " sender='" .. st.xml_escape(speaker) .. "'" or "";
@@ -308,7 +319,7 @@ local function to_user(event)
 	local to = stanza.attr.to;
 	if stanza.name == "message" then
 		to = to or jid_bare(stanza.attr.from);
-		if stanza:get_child("result", xmlns_mam) then return; end
+		if is_archive_result(stanza) then return; end
 		if stanza.attr.type == "error" and event.origin == hosts[host] then return; end
 	elseif not to or stanza.attr.type == "probe" then
 		return; -- a client's talk with its own account, or a server's question
@@ -359,7 +370,7 @@ local function written_after_all(event)
 end
 
 local function is_own_copy(stanza, account)
-	if stanza:get_child("result", xmlns_mam) then return true; end
+	if is_archive_result(stanza) then return true; end
 	local carbon = stanza:get_child("received", xmlns_carbons) or stanza:get_child("sent", xmlns_carbons);
 	return carbon ~= nil and stanza.attr.from == account;
 end

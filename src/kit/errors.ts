@@ -23,6 +23,7 @@ export const errorCodes = {
   SPOOL_OPEN_FAILED: 'The spool cannot be opened or created.',
   SPOOL_TOO_NEW: 'The spool was written by a newer version of the service.',
   STREAM_INVALID: 'The chat server sent bytes that are not a well-formed XMPP stream.',
+  STANZA_PREFIX_INVALID: 'A stanza uses a namespace prefix that is not declared, or declares one as it must not; it was skipped.',
   STANZA_TOO_DEEP: 'Elements of a stanza stand too deep in each other; it was skipped.',
   STANZA_TOO_LARGE: 'A stanza exceeded `max_stanza_bytes`; the stream was closed.',
   TEST_FAILED: 'A test request could not be made: a callback of the handler failed.',

@@ -8,15 +8,18 @@ const fallbackNs = 'urn:xmpp:fallback:0';
  * (XEP-0428). An indication without `for`, as its first version wrote them, is for any.
  */
 export function isBodyStandIn(message: Stanza, isFeature: (namespace: string) => boolean): boolean {
-  return findChildren(message, 'fallback', fallbackNs).some(
-    (fallback) => (fallback.attrs['for'] === undefined || isFeature(fallback.attrs['for'])) && coversBody(fallback, message),
+  const indications = findChildren(message, 'fallback', fallbackNs).filter(
+    ({ attrs }) => attrs['for'] === undefined || isFeature(attrs['for']),
   );
+  if (indications.length === 0) return false;
+  const { length } = Array.from(message.text('body')); // once: a sender may write thousands of indications about a long body
+  return indications.some((fallback) => coversBody(fallback, length));
 }
 
 /** Empty it is about the whole message, else about what it names: the body, or from one character of it up to another. */
-function coversBody(fallback: Stanza, message: Stanza): boolean {
+function coversBody(fallback: Stanza, length: number): boolean {
   if (!fallback.children.some((child) => typeof child !== 'string')) return true;
   return findChildren(fallback, 'body', fallbackNs).some(({ attrs: { start = '0', end = 'Infinity' } }) => {
-    return Number(start) <= 0 && Number(end) >= Array.from(message.text('body')).length;
+    return Number(start) <= 0 && Number(end) >= length;
   });
 }

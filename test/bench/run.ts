@@ -12,6 +12,7 @@ import { measureGate } from './gate.ts';
 import { type Isolation, measureIsolation } from './isolation.ts';
 import { forkSink } from './sink-process.ts';
 import { soak } from './soak.ts';
+import { measureTap } from './tap.ts';
 
 const rounds = 3;
 const workers = 50;
@@ -42,6 +43,7 @@ for (let round = 1; round <= rounds; round += 1) {
 const latency = await measureLatency({ perSecond: 1000, seconds: 10 });
 const backlog = await measureBacklog(1_000_000);
 const soaked = await soak({ seconds: 30, onSample: () => undefined });
+const taps = await measureTap({ rounds, seconds: 4 });
 const gates = await measureGate({ seconds: 4 });
 
 const cpu = (costs: readonly { readonly cpuMicros: number }[]) => median(costs.map(({ cpuMicros }) => cpuMicros));
@@ -116,6 +118,22 @@ const rows: readonly Row[] = [
     ratio: times((soaked.samples.at(-1)?.rssMiB ?? Number.NaN) / (soaked.samples[0]?.rssMiB ?? Number.NaN)),
     goal: 'flat over 10 min',
   },
+  ...taps.flatMap(({ server, alone, tapped }) => [
+    {
+      measure: `messages per second through ${server}, to the backend`,
+      measured: String(tapped.perSecond),
+      reference: `alone ${alone.perSecond}`,
+      ratio: times(tapped.perSecond / alone.perSecond),
+      goal: '–',
+    },
+    {
+      measure: `CPU of ${server} per message, with the tap`,
+      measured: micros(tapped.cpuMicros),
+      reference: `alone ${micros(alone.cpuMicros)}`,
+      ratio: times(tapped.cpuMicros / alone.cpuMicros),
+      goal: '–',
+    },
+  ]),
   ...gates.flatMap(({ server, alone, gated }) => [
     {
       measure: `gate: messages per second through ${server}`,

@@ -129,6 +129,22 @@ export function carriesOutDecisions(server: GatedServer): void {
       expect(gate.bodies).toEqual(['hi', 'hi', 'hi']);
     });
 
+    test.each([
+      ['behind an empty one in English', "<body xml:lang='en'/><body xml:lang='de'>rude</body>"],
+      ['before an empty one without a language', "<body xml:lang='de'>rude</body><body/>"],
+      ['under a prefix', "<p:body xmlns:p='jabber:client'>rude</p:body>"],
+      ['under a prefix, behind an empty one', "<body/><p:body xml:lang='de' xmlns:p='jabber:client'>rude</p:body>"],
+    ])('is held wherever it has its body: %s', async (_where, bodies) => {
+      await using gate = await startGate({ gate: () => ({ refuse: 'no' }) });
+      await using chat = await server.start({ url: gate.url });
+      await using alice = await chat.connect({ user: 'alice' });
+      await using bob = await chat.connect({ user: 'bob' });
+      alice.send(`<message to='${bob.bare}' type='chat' id='hidden'>${bodies}</message>`);
+      alice.send(`<message to='${bob.bare}' type='chat' id='last'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>`);
+      await bob.next(({ attrs }) => attrs['id'] === 'last');
+      expect(bob.received.filter(isMessage).map(({ attrs }) => attrs['id'])).toEqual(['last']);
+    });
+
     test('has a body and is no error: nothing else is asked about', async () => {
       await using gate = await startGate({ gate: () => false });
       await using chat = await server.start({ url: gate.url });

@@ -157,6 +157,38 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(desk.received.some((stanza) => findChild(stanza, 'result', 'urn:xmpp:mam:2') !== undefined)).toBe(true);
     });
 
+    test('what a client declares and where it uses it cannot make an item that nobody can read', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat, 'message presence iq');
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      for (const content of prefixes) {
+        alice.send(`<message type='chat' to='carol@localhost' xmlns:p='urn:p' p:m='1'><body>odd</body>${content}</message>`);
+        alice.send(`<presence xmlns:p='urn:p' p:m='1'>${content}</presence>`);
+        alice.send(`<iq type='set' id='odd' to='carol@localhost' xmlns:p='urn:p'><q xmlns='urn:q'>${content}</q></iq>`);
+      }
+      alice.sendChat('nobody@localhost', 'the last word');
+      const bodies = (await pusher.itemsUntil('the last word')).map(({ stanza }) => stanza?.text('body'));
+      expect(bodies.filter((body) => body === 'odd').length).toBeGreaterThanOrEqual(prefixes.length);
+    });
+
+    test('nobody hides a message behind the elements of a copy', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+      const forwarded = "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'/></forwarded>";
+      alice.sendChat(bob.jid, 'result', `<result xmlns='urn:xmpp:mam:2' queryid='q' id='1'>${forwarded}</result>`);
+      alice.sendChat(bob.jid, 'carbon', `<received xmlns='urn:xmpp:carbons:2'>${forwarded}</received>`);
+      await bob.next((stanza) => stanza.text('body') === 'carbon');
+
+      expect((await seen(pusher, alice)).sort()).toEqual([
+        'in alice/phone > bob/desk: carbon',
+        'in alice/phone > bob/desk: result',
+        'out alice/phone > bob/desk: carbon (1)',
+        'out alice/phone > bob/desk: result (1)',
+      ]);
+    });
+
     test('presence and iq are tapped when they are wanted: a broadcast once, and its end too', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -208,3 +240,13 @@ async function befriend(one: XmppUser, other: XmppUser): Promise<void> {
     await asking.next(({ name, attrs }) => name === 'presence' && attrs['from'] === asked.jid);
   }
 }
+
+/** With the prefix p declared on the stanza. */
+const prefixes = [
+  "<x xmlns='urn:x' p:a='1'/>",
+  "<p:x p:a='1'/>",
+  '<p:x><p:y/></p:x>',
+  "<x xmlns='urn:x' xmlns:q='urn:q' q:a='1' p:a='2'><q:y q:b='3'/></x>",
+  "<x xmlns='urn:x'><y xmlns:p='urn:other' p:a='1'/><p:z/></x>",
+  "<x xmlns='urn:x' xml:lang='de' xmlns:p='urn:p' p:lang='en'/>",
+];

@@ -11,7 +11,7 @@ export interface TapServer {
   start(settings?: TapSettings): Promise<TappedServer>;
 }
 
-/** One that runs, with the users alice, bob and carol on each virtual host, and the component pusher.localhost. */
+/** One that runs, with the users alice, bob and carol on each virtual host if not told, and the component pusher.localhost. */
 export interface TappedServer extends AsyncDisposable {
   readonly component: ComponentLogin;
   connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
@@ -36,6 +36,12 @@ export interface TapSettings {
   readonly otherComponent?: string;
   readonly queueBytes?: number;
   readonly window?: number;
+  /** Whether what users say is archived, default true. */
+  readonly archive?: boolean;
+  /** Whether its queue is kept on disk too, default false. */
+  readonly disk?: boolean;
+  /** Passwords by name. */
+  readonly users?: Readonly<Record<string, string>>;
   /** How long it keeps the place of a client that is lost (XEP-0198). */
   readonly keepsPlaceSeconds?: number;
 }

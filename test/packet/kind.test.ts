@@ -78,6 +78,19 @@ describe('a body that stands in for a mark', () => {
   });
 });
 
+test('a body is measured once, however many indications are about it', () => {
+  const indications = `<fallback xmlns='urn:xmpp:fallback:0'>${"<body end='1'/>".repeat(50)}</fallback>`.repeat(2);
+  const stanza = parseStanza(`<message xmlns='jabber:client'>${body}${marker}${indications}</message>`);
+  let readings = 0;
+  const text = (...path: string[]) => {
+    readings += 1;
+    return stanza.text(...path);
+  };
+  const watched = { ...stanza, text };
+  expect(kindOf(watched)).toBe('message');
+  expect(readings).toBeLessThan(5);
+});
+
 test.each([
   ['retraction', reactions + retraction],
   ['encrypted', correction + body + omemo],

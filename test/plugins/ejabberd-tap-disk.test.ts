@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
@@ -65,6 +65,30 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(again).toEqual(words.slice(0, again.length).map((word, index) => `${index + 1} ${word}`));
   });
 
+  test('a file put back from a backup is a new epoch, for the pusher has come further', async () => {
+    await using chat = await ejabberd.startWith({ disk: true });
+    const file = join(chat.dataPath, 'event_pusher_tap', 'localhost.queue');
+    const alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    const first = await connectTapPusher(chat.component);
+    const { epoch = '' } = await first.ask();
+    chatter(alice, ['one']);
+    await numbered(first, 1);
+    await copyFile(file, `${file}.backup`);
+    chatter(alice, ['two', 'three']);
+    await numbered(first, 2);
+    await chat.kill();
+    await copyFile(`${file}.backup`, file);
+    await chat.start();
+    await using back = await chat.connect({ user: 'alice', resource: 'phone' });
+    chatter(back, ['another two', 'another three']);
+    await answered(back);
+
+    await using second = await connectTapPusher(chat.component);
+    expect(await second.ask({ epoch, h: 3 })).toMatchObject({ epoch: expect.not.stringContaining(epoch), 'from-seq': '1', pending: '3' });
+    expect(await numbered(second, 3)).toEqual(['1 one', '2 another two', '3 another three']);
+    expect(chat.logs()).toContain('has come further than the queue on disk');
+  });
+
   test('what was wanted is wanted after a restart, before anybody has asked again', async () => {
     await using chat = await ejabberd.startWith({ disk: true });
     const first = await connectTapPusher(chat.component);
@@ -106,6 +130,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     await answered(alice);
     await chat.api('event_pusher_tap_info'); // the queue's process has taken it
     await chat.api('unregister', { user: 'carol', host: 'localhost' });
+    await eventually(async () => expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ queued: 2, seq: 2 }]));
     await using pusher = await connectTapPusher(chat.component);
     const { epoch = '' } = await pusher.ask();
 

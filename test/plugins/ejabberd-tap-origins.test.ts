@@ -20,4 +20,18 @@ describe.skipIf(!ejabberd.isHere)('the command line and the API of ejabberd', ()
     expect([tell(sent), tell(routed)]).toEqual(['in alice > bob: Hi, Bob!', 'out alice > bob: Hi, Bob! (0)']);
     expect(sent.session).toBeUndefined();
   });
+
+  test('a stranger hides no message behind the element of an archive’s result', async () => {
+    await using chat = await ejabberd.startWith();
+    await using pusher = await attachTap(chat);
+    await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
+    const result = "<result xmlns='urn:xmpp:mam:2' id='1'><forwarded xmlns='urn:xmpp:forward:0'/></result>";
+    for (const content of [result, `${result}<body>hidden</body>`])
+      await chat.api('send_stanza', {
+        from: 'mallory@elsewhere.example',
+        to: bob.jid,
+        stanza: `<message type='chat'>${content}</message>`,
+      });
+    expect(tell(await pusher.item())).toBe('out mallory@elsewhere.example > bob/desk: hidden (1)');
+  });
 });

@@ -7,7 +7,7 @@ import { startTapServer } from '../../src/cli/demo/tap-server.ts';
 import { chat } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
-import type { TargetRequest } from '../support/request-reader.ts';
+import { createSightings, renamed } from '../support/sightings.ts';
 import { startTarget } from '../support/target.ts';
 
 const total = 20_000;
@@ -38,23 +38,8 @@ test('five times killed, it has still told the backend every one of 20 000 messa
   await eventually(() => server.acked === total);
 
   const doubles = backend.requests.length - total;
-  const renamed = [...seen().values()].filter((ids) => ids.size > 1);
   console.info(`${total} messages, ${kills} kills: ${backend.requests.length} requests, ${doubles} doubles`);
-  expect(renamed).toEqual([]);
+  expect(renamed(seen())).toEqual([]);
   await pusher.stop();
   await server.close();
 });
-
-/** The ids under which each message was seen, kept up to date by looking only at what is new. */
-function createSightings(requests: readonly TargetRequest[]): () => ReadonlyMap<string, ReadonlySet<string>> {
-  const seen = new Map<string, Set<string>>();
-  let looked = 0;
-  return () => {
-    for (; looked < requests.length; looked += 1) {
-      const request = requests[looked];
-      const message = new URLSearchParams(String(request?.body)).get('message') ?? '';
-      seen.set(message, (seen.get(message) ?? new Set()).add(request?.header('webhook-id') ?? ''));
-    }
-    return seen;
-  };
-}

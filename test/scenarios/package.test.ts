@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTapServer } from '../../src/cli/demo/tap-server.ts';
 import { chat } from '../support/component-source.ts';
+import { guides } from '../support/guide.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
 import { startTarget } from '../support/target.ts';
 
@@ -57,8 +58,9 @@ test('it runs from there, with a callback module that imports the package', asyn
   await server.close();
 });
 
-test('what is packed is the build, the plugins, the examples and the papers, and no source or map', async () => {
+test('what is packed is the build, the plugins, the guides, the examples and the papers, and no source or map', async () => {
   const packed = await readdir(join(folder, 'node_modules/xmpp-event-pusher'), { recursive: true });
+  const erlang = await readdir(join(root, 'plugins/ejabberd/src'));
   expect(packed).toEqual(
     expect.arrayContaining([
       'LICENSE',
@@ -67,10 +69,11 @@ test('what is packed is the build, the plugins, the examples and the papers, and
       'prometheus.yml',
       'plugins/ejabberd/conf/mod_event_pusher_tap.yml',
       'plugins/ejabberd/mod_event_pusher_tap.spec',
-      'plugins/ejabberd/src/mod_event_pusher_gate.erl',
-      'plugins/ejabberd/src/mod_event_pusher_tap.erl',
+      ...erlang.map((name) => `plugins/ejabberd/src/${name}`),
       'plugins/prosody/mod_event_pusher_gate.lua',
       'plugins/prosody/mod_event_pusher_tap.lua',
+      'plugins/prosody/mod_event_pusher_tap/disk.lib.lua',
+      ...guides.map((name) => `guides/${name}.md`),
       'examples/ordinary/event-pusher.toml',
     ]),
   );

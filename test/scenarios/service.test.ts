@@ -94,12 +94,14 @@ describe('on SIGHUP', () => {
     );
     rig.pusher.signal('SIGHUP');
     const told = await rig.pusher.said((line) => line.event === 'config.reload');
+    chat.say('meanwhile'); // the old thread may still take it
+    await eventually(() => expect(rig.pusher.log.filter((line) => line.event === 'ready')).toHaveLength(2));
     chat.say('after');
-    await rig.backend.received(2);
+    await rig.backend.received(3);
 
     expect([told['result'], told.msg]).toEqual(['restart', expect.stringContaining('service changed')]);
-    expect([rig.messages('notifications'), rig.messages('elsewhere')]).toEqual([['before'], ['after']]);
-    await eventually(() => rig.pusher.log.filter((line) => line.event === 'ready').length === 2);
+    expect([...rig.messages('notifications'), ...rig.messages('elsewhere')]).toEqual(['before', 'meanwhile', 'after']);
+    expect(rig.messages('elsewhere').at(-1)).toBe('after');
     expect(await rig.pusher.stop()).toBe(0);
   });
 

@@ -109,6 +109,22 @@ test('an archive out of order is asked again later, and what it holds is not han
   expect(reading.archive.trouble).toBe('');
 });
 
+test('an archive that never answers is given up, and asked again later', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  await reading.asked(1);
+  reading.archive.live(live('no id'));
+  reading.timers.fire();
+  await eventually(() => expect(reading.archive.trouble).toBe('the archive of bob@localhost does not answer: no answer in time'));
+  expect(reading.handed).toEqual(['no id → no mark']);
+  reading.timers.fire();
+  await reading.asked(2);
+  reading.answer(['m2'], { complete: true });
+  await reading.caughtUp();
+
+  expect(reading.handed).toEqual(['no id → no mark', 'item m2 → m2']);
+  expect(reading.timers.pending).toBe(0);
+});
+
 test('a server without an archive is believed', async () => {
   await using reading = startArchive({});
   reading.archive.live(live('one', 'm1'));
@@ -118,6 +134,23 @@ test('a server without an archive is believed', async () => {
   reading.archive.live(live('two'));
 
   expect(reading.handed).toEqual(['one → no mark', 'two → no mark']);
+});
+
+test('what was handed over while the archive was away is known when it is there again', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  reading.archive.live(live('two', 'm2'));
+  await reading.asked(1);
+  reading.refuse('service-unavailable');
+  await reading.caughtUp();
+  reading.archive.live(live('three', 'm3'));
+  reading.archive.close();
+  reading.archive.live(live('four', 'm4'));
+  reading.archive.open();
+  await reading.asked(2);
+  reading.answer(['m2', 'm3', 'm4', 'm5'], { complete: true });
+  await reading.caughtUp();
+
+  expect(reading.handed).toEqual(['two → no mark', 'three → no mark', 'four → no mark', 'item m5 → m5']);
 });
 
 test('the first start of all begins behind the newest message', async () => {

@@ -48,13 +48,15 @@ test.each([
   await eventually(() => expect(chat.rig.bodies()).toEqual(['still here']));
 });
 
-test('addresses that no JID can have, and stanzas that nest too much, do no harm', async () => {
+test('addresses that no JID can have, stanzas that nest too much, and prefixes that nobody declared do no harm', async () => {
   await using chat = await startChat();
   chat.server.send("<message from='@@@//' to='bob@localhost'><body>strange</body></message>");
   chat.server.send(`<message>${'<a>'.repeat(200)}${'</a>'.repeat(200)}</message>`);
+  chat.server.send("<message><x p:a='1'/></message>");
   chat.server.send(message('plain'));
   await eventually(() => expect(chat.rig.bodies()).toEqual(['strange', 'plain']));
-  expect(chat.rig.skipped).toEqual(['malformed']);
+  expect(chat.rig.skipped).toEqual(['malformed', 'malformed']);
+  expect(chat.server.connections).toBe(1);
 });
 
 test('carbons and archived messages count only from who may send them', async () => {
@@ -66,6 +68,33 @@ test('carbons and archived messages count only from who may send them', async ()
   chat.server.send(message('real'));
   await eventually(() => expect(chat.rig.bodies()).toEqual(['real']));
   expect(chat.rig.skipped).toEqual(['forged', 'forged', 'duplicate']);
+});
+
+test('nobody hides a message behind the elements of a copy', async () => {
+  await using chat = await startChat();
+  const forwarded = `<forwarded xmlns='urn:xmpp:forward:0'>${message('forged')}</forwarded>`;
+  const copies = [
+    `<received xmlns='urn:xmpp:carbons:2'>${forwarded}</received>`,
+    `<sent xmlns='urn:xmpp:carbons:2'/>`,
+    `<result xmlns='urn:xmpp:mam:2' queryid='' id='1'>${forwarded}</result>`,
+  ];
+  copies.forEach((copy, i) => {
+    chat.server.send(`<message type='chat' from='mallory@localhost/x' to='bob@localhost'><body>hidden ${i}</body>${copy}</message>`);
+  });
+  await eventually(() => expect(chat.rig.bodies()).toEqual(['hidden 0', 'hidden 1', 'hidden 2']));
+});
+
+test('nobody in a room speaks for its archive', async () => {
+  await using chat = await startChat({ attachment: { rooms: [room] } }, { attached: false });
+  await eventually(() => expect(entries(chat.server)).toHaveLength(1));
+  const forged = "<message xmlns='jabber:client' type='groupchat' from='ops@rooms.localhost/alice'><body>forged</body></message>";
+  const result = `<result xmlns='urn:xmpp:mam:2' queryid='' id='1'><forwarded xmlns='urn:xmpp:forward:0'>${forged}</forwarded></result>`;
+  chat.server.send(`<message type='groupchat' from='ops@rooms.localhost/mallory' to='bob@localhost'>${result}</message>`);
+  chat.server.send(`<message type='groupchat' from='ops@rooms.localhost' to='bob@localhost'>${result}</message>`);
+  chat.server.send(message('real'));
+  await eventually(() => expect(chat.rig.bodies()).toEqual(['real']));
+  expect(chat.rig.skipped).toEqual(['forged', 'duplicate']);
+  expect([...chat.rig.disk.keys()]).toEqual([]);
 });
 
 test('a room that does not let it in is named, and asked again', async () => {

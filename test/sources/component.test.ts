@@ -194,6 +194,15 @@ test('asks for other stanzas without a pause: what comes meanwhile counts, what 
   await eventually(() => server.acked === 3);
 });
 
+test('asks again where no answer comes: who was asked may just have ended', async () => {
+  const timers: Timers = { after: (ms, action) => systemTimers.after(ms === 10_000 ? 5 : ms, action) };
+  const unhurried = { connectTimeoutMs: 60_000, pingTimeoutMs: 60_000 };
+  await using chatServer = await startSource({ timers, server: { host: 'elsewhere' }, attachment: unhurried });
+  const resumes = () => chatServer.server.received.filter((stanza) => findChild(stanza, 'resume') !== undefined);
+  await eventually(() => resumes().length >= 3);
+  expect(chatServer.handed).toEqual([]);
+});
+
 test('asks for what was wanted last after a reconnect', async () => {
   await using chatServer = await startSource({ timers: fast });
   const wants = () => chatServer.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
@@ -273,12 +282,15 @@ test('ends the stream and comes back when a stanza is larger than allowed', asyn
   await eventually(() => chatServer.bodies().includes('small'));
 });
 
-test('goes past a stanza that nests too much, which the tap would send again on every stream', async () => {
+test.each([
+  ['nests too much', `${'<a>'.repeat(500)}${'</a>'.repeat(500)}`],
+  ['has a prefix that nobody declared', "<x p:a='1'/>"],
+])('goes past a stanza that %s, which the tap would send again on every stream', async (_what, content) => {
   await using chatServer = await startSource({ timers: fast });
   await chatServer.attached();
   chatServer.server.push(chat('before'), sentByAlice);
-  const abyss = `<message xmlns='jabber:client' type='chat' from='alice@localhost/phone' to='bob@localhost'>${'<a>'.repeat(500)}${'</a>'.repeat(500)}</message>`;
-  chatServer.server.push(abyss, sentByAlice);
+  const odd = `<message xmlns='jabber:client' type='chat' from='alice@localhost/phone' to='bob@localhost'>${content}</message>`;
+  chatServer.server.push(odd, sentByAlice);
   chatServer.server.push(chat('after'), sentByAlice);
   await eventually(() => chatServer.server.acked === 3);
   expect(chatServer.bodies()).toEqual(['before', 'after']);

@@ -27,16 +27,12 @@ export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
   missesUser(jid: string): Promise<void>;
 }
 
-export type TapOptions = Pick<TapSettings, 'queueBytes' | 'window'> & {
+export type TapOptions = Pick<TapSettings, 'disk' | 'queueBytes' | 'window'> & {
   readonly component?: string;
-  readonly disk?: boolean;
   readonly queueItems?: number;
 };
 
-export interface TappedEjabberdOptions
-  extends TapSettings,
-    Omit<TapOptions, 'component'>,
-    Pick<EjabberdOptions, 'modules' | 'node' | 'users'> {}
+export interface TappedEjabberdOptions extends TapSettings, Omit<TapOptions, 'component'>, Pick<EjabberdOptions, 'modules' | 'node'> {}
 
 /** Compiles the module once, as its README says; what was compiled is removed when the test file is done. */
 export async function ejabberdTap(): Promise<EjabberdTap> {
@@ -46,9 +42,10 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
   if (isHere) await compile(`${join(tapFolder, tapSources)} ${troublePath}`, compiled);
 
   async function startWith(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
-    const { otherComponent, keepsPlaceSeconds, modules = {}, ...rest } = options;
+    const { archive = true, otherComponent, keepsPlaceSeconds, modules = {}, ...rest } = options;
+    const archives = archive ? {} : { mod_mam: { default: 'never' } };
     const streams = keepsPlaceSeconds === undefined ? {} : { mod_stream_mgmt: { resume_timeout: keepsPlaceSeconds } };
-    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...streams, ...modules });
+    const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...archives, ...streams, ...modules });
     const ejabberd = await startEjabberd({
       ...rest,
       otherComponents: otherComponent === undefined ? [] : [otherComponent],

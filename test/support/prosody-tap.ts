@@ -8,10 +8,11 @@ export async function prosodyTap(): Promise<TapServer> {
   return { name: 'Prosody', isHere: await requirePackage('prosody'), messageBytes: 2500, start };
 }
 
-async function start({ hosts, rooms, ...settings }: TapSettings = {}): Promise<TappedServer> {
+async function start({ hosts, rooms, users, ...settings }: TapSettings = {}): Promise<TappedServer> {
   const prosody = await startProsody({
     ...(hosts === undefined ? {} : { hosts }),
     ...(rooms === undefined ? {} : { rooms }),
+    ...(users === undefined ? {} : { users }),
     config: configuration(settings),
   });
   return {
@@ -34,8 +35,10 @@ async function start({ hosts, rooms, ...settings }: TapSettings = {}): Promise<T
   };
 }
 
-function configuration({ keepsPlaceSeconds, otherComponent, queueBytes, window }: TapSettings): string {
+function configuration({ archive = true, disk, keepsPlaceSeconds, otherComponent, queueBytes, window }: TapSettings): string {
   return [
+    ...(archive ? [] : ['default_archive_policy = false']),
+    ...(disk === undefined ? [] : [`event_pusher_tap_disk = ${disk}`]),
     ...(keepsPlaceSeconds === undefined ? [] : [`smacks_hibernation_time = ${keepsPlaceSeconds}`]),
     ...(queueBytes === undefined ? [] : [`event_pusher_tap_queue_bytes = ${queueBytes}`]),
     ...(window === undefined ? [] : [`event_pusher_tap_window = ${window}`]),

@@ -59,6 +59,8 @@ export interface ProsodyOptions {
   readonly tls?: Identity;
   /** More Lua for the global section. */
   readonly config?: string;
+  /** More Lua behind all of that, as a file in `conf.d` of Debian has it. */
+  readonly ending?: string;
 }
 
 const pluginPath = fileURLToPath(new URL('../../plugins/prosody', import.meta.url));
@@ -79,6 +81,7 @@ export async function startProsody(options: ProsodyOptions = {}): Promise<Prosod
     command: 'prosody',
     args: ['--config', configPath, '-F'],
     ports: Object.values(ports).filter((port) => port !== ports.c2sTls || options.tls !== undefined),
+    answers: () => fetch(`http://127.0.0.1:${ports.http}/`),
   });
   await server.start();
   return {
@@ -110,7 +113,7 @@ interface Place {
 type Settled = ProsodyOptions & Required<Pick<ProsodyOptions, 'component' | 'hosts'>>;
 
 function configuration(
-  { hosts, component, rooms, roomModules = [], modules = [], tap = true, tls, config = '' }: Settled,
+  { hosts, component, rooms, roomModules = [], modules = [], tap = true, tls, config = '', ending = '' }: Settled,
   { directory, ports }: Place,
 ): string {
   const enabled = [
@@ -159,6 +162,7 @@ Component ${lua(component.domain)}
   component_secret = ${lua(component.secret)}
   modules_disabled = { "s2s" }
 ${rooms === undefined ? '' : `Component ${lua(rooms)} "muc"\n  muc_room_locking = false\n  modules_enabled = { ${roomModules.map((name) => lua(name)).join(', ')} }`}
+${ending}
 `;
 }
 

@@ -9,7 +9,7 @@ export interface ServerProcess {
   pid(): number;
   /** What it has written to its output so far, over all its lives. */
   logs(): string;
-  /** Resolves when all its ports accept connections; rejects with its log when it ends instead. */
+  /** Resolves when all its ports accept connections and it answers; rejects with its log when it ends instead. */
   start(): Promise<void>;
   /** SIGTERM, and waits for its end. */
   stop(): Promise<void>;
@@ -23,8 +23,10 @@ export function createServerProcess(options: {
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly ports: readonly number[];
+  /** Resolves when it has read its configuration: some open their ports before that. Default at once. */
+  readonly answers?: () => Promise<unknown>;
 }): ServerProcess {
-  const { command, args, env = process.env, ports } = options;
+  const { command, args, env = process.env, ports, answers = () => Promise.resolve() } = options;
   let running: ChildProcess | undefined;
   let log = '';
 
@@ -43,7 +45,7 @@ export function createServerProcess(options: {
       throw new Error(`${command} ended with ${code}:\n${log}`);
     });
     const listening = eventually(() => Promise.all(ports.map(accepts)), { withinMs: 30_000 });
-    await Promise.race([listening, ended]);
+    await Promise.race([listening.then(answers), ended]);
   }
 
   async function end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {

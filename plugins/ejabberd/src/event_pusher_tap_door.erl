@@ -99,7 +99,21 @@ pack(Packet, Attrs) ->
 client_xml(Packet) ->
     #xmlel{attrs = Attrs} = El = xmpp:encode(Packet),
     is_deeper(El, ?MAX_DEPTH) andalso error(nested_too_deep),
-    El#xmlel{attrs = lists:keystore(<<"xmlns">>, 1, Attrs, {<<"xmlns">>, ?NS_CLIENT})}.
+    declared(El#xmlel{attrs = lists:keystore(<<"xmlns">>, 1, Attrs, {<<"xmlns">>, ?NS_CLIENT})}, [<<"xml">>, <<"xmlns">>]).
+
+%% ejabberd loses the prefixes that are declared on the stanza itself, and keeps the attributes further in that use them:
+%% no XML any more, at which the pusher would end the stream, and again at each replay. Those attributes are left out.
+declared(#xmlel{attrs = Attrs, children = Children} = El, Outer) ->
+    Prefixes = [Prefix || {<<"xmlns:", Prefix/binary>>, _} <- Attrs] ++ Outer,
+    El#xmlel{
+        attrs = [Attr || {Name, _} = Attr <- Attrs, is_declared(binary:split(Name, <<":">>), Prefixes)],
+        children = [declared(Child, Prefixes) || Child <- Children]
+    };
+declared(Text, _Prefixes) ->
+    Text.
+
+is_declared([_], _Prefixes) -> true;
+is_declared([Prefix, _], Prefixes) -> lists:member(Prefix, Prefixes).
 
 is_deeper(#xmlel{}, 0) -> true;
 is_deeper(#xmlel{children = Children}, Left) -> lists:any(fun(Child) -> is_deeper(Child, Left - 1) end, Children);

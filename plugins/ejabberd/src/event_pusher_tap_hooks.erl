@@ -293,21 +293,25 @@ is_answer_of_server(Packet) ->
         _ -> false
     end.
 
-%% What a local user sends under that name is no result.
+%% What a local user sends under that name is no result. Anybody else can write its element too, and would hide a message
+%% behind it: nothing may stand beside it.
 is_archive_result(#message{meta = #{?MARK := request}}) ->
     false;
-is_archive_result(#message{sub_els = Els}) ->
-    lists:any(
-        fun
-            (#mam_result{}) -> true;
-            (#xmlel{name = <<"result">>, attrs = Attrs}) -> is_archive(fxml:get_attr_s(<<"xmlns">>, Attrs));
-            (_) -> false
-        end,
-        Els
-    ).
+is_archive_result(#message{body = [], subject = [], sub_els = Els}) ->
+    lists:any(fun is_result/1, Els) andalso lists:all(fun(El) -> is_result(El) orelse is_note(El) end, Els);
+is_archive_result(_Packet) ->
+    false.
+
+is_result(#mam_result{}) -> true;
+is_result(#xmlel{name = <<"result">>} = El) -> is_archive(xmpp:get_ns(El));
+is_result(_El) -> false.
 
 is_archive(<<"urn:xmpp:mam:", _/binary>>) -> true;
 is_archive(_) -> false.
+
+%% What servers and clients note beside the content of a message.
+is_note(El) ->
+    lists:member(xmpp:get_ns(El), [?NS_DELAY, ?NS_HINTS, ?NS_SID_0]).
 
 concerns_pusher(Packet, #door{component = Component}) ->
     domain(xmpp:get_from(Packet)) == Component orelse domain(xmpp:get_to(Packet)) == Component.

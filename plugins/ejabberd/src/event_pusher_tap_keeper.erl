@@ -54,7 +54,9 @@
     watching = false :: boolean(),
     disk = none :: none | event_pusher_tap_disk:disk(),
     %% How many entries have not been written yet.
-    unwritten = 0 :: non_neg_integer()
+    unwritten = 0 :: non_neg_integer(),
+    %% What the disk knew as the last number, until the first resume has shown that it was.
+    recovered = none :: none | non_neg_integer()
 }).
 
 %% So many items are written together at most.
@@ -247,7 +249,7 @@ watch(#state{host = Host, want = Want, shared = Shared, online = Online, watchin
 asked(Pid, IQ, Attrs, State) ->
     Instance = instance(Attrs),
     case may_have_feed(Pid, Instance, State) of
-        true -> resume(IQ, Attrs, activate(Pid, Instance, State));
+        true -> resume(IQ, Attrs, doubted(Attrs, activate(Pid, Instance, State)));
         false -> refuse(Pid, IQ, State)
     end.
 
@@ -308,14 +310,15 @@ want(Attrs) ->
 %% another epoch.
 progress(Attrs, Most, #state{epoch = Epoch, queue = Queue}) ->
     Least = event_pusher_tap_queue:acked(Queue),
+    case come_to(Attrs, Epoch) of
+        H when is_integer(H), H >= Least, H =< Most -> H;
+        _ -> none
+    end.
+
+come_to(Attrs, Epoch) ->
     case {fxml:get_attr_s(<<"epoch">>, Attrs), fxml:get_attr_s(<<"h">>, Attrs)} of
         {Epoch, Digits} when byte_size(Digits) =< 16 ->
-            try binary_to_integer(Digits) of
-                H when H >= Least, H =< Most -> H;
-                _ -> none
-            catch
-                error:badarg -> none
-            end;
+            try binary_to_integer(Digits) catch error:badarg -> none end;
         _ ->
             none
     end.
@@ -421,10 +424,29 @@ restored(true, #state{host = Host} = State) ->
             rewritten(State#state{disk = Disk});
         {ok, Disk, {Epoch, Want, Numbers, Items}} ->
             Queue = event_pusher_tap_queue:restored(Numbers, Items),
-            rewritten(State#state{epoch = Epoch, want = Want, queue = Queue, disk = Disk});
+            Known = event_pusher_tap_queue:seq(Queue),
+            rewritten(State#state{epoch = Epoch, want = Want, queue = Queue, disk = Disk, recovered = Known});
         {error, Reason} ->
             without_disk(Reason, State)
     end.
+
+%% A component that has come further than the disk: what is there was put back from a backup. It would take what has had
+%% these numbers since for what it knows.
+doubted(Attrs, #state{host = Host, epoch = Epoch, recovered = Known, disk = Disk} = State) when is_integer(Known) ->
+    Trusted = State#state{recovered = none},
+    case come_to(Attrs, Epoch) of
+        H when is_integer(H), H > Known ->
+            ?WARNING_MSG("The event pusher of ~ts has come further than the queue on disk: a new epoch begins", [Host]),
+            Renewed = Trusted#state{epoch = uuid()},
+            case Disk of
+                none -> Renewed;
+                _ -> rewritten(Renewed)
+            end;
+        _ ->
+            Trusted
+    end;
+doubted(_Attrs, State) ->
+    State.
 
 kept(true, #state{host = Host, disk = none} = State) ->
     case event_pusher_tap_disk:open(event_pusher_tap_disk:path(Host)) of

@@ -148,14 +148,20 @@ terminate(_Reason, Host) ->
 
 %% Before mod_mam 88, mod_carboncopy 89 and mod_event_pusher_tap 95. Administrators' commands run this hook too, with a
 %% state that has no session: what they send in a user's name is not held.
-user_send_packet({#message{type = Type, body = [_ | _]} = Packet, #{sid := _, lserver := Host} = State} = Acc) when Type /= error ->
+user_send_packet({#message{type = Type, body = [_ | _] = Bodies} = Packet, #{sid := _, lserver := Host} = State} = Acc) when
+    Type /= error
+->
     Gate = persistent_term:get({?MODULE, Host}, none),
-    case Gate /= none andalso xmpp:get_text(Packet#message.body) of
-        Text when Text == false; Text == <<>> -> Acc;
-        _ -> hold(Packet, State, Gate)
+    case Gate /= none andalso says_something(Bodies) of
+        true -> hold(Packet, State, Gate);
+        false -> Acc
     end;
 user_send_packet(Acc) ->
     Acc.
+
+%% In any language: an empty text in one must not hide another.
+says_something(Bodies) ->
+    lists:any(fun(#text{data = Data}) -> Data /= <<>> end, Bodies).
 
 %% Nothing that happens in here may cost a client its stanza.
 hold(Packet, State, Gate) ->

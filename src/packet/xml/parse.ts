@@ -33,7 +33,8 @@ export function parseStanza(source: Buffer | string, context: StanzaContext = {}
 /**
  * A parser for the stanzas of one stream. Each call takes exactly one element, white space around it allowed, and
  * returns it deeply frozen: adjacent texts merged, prefixes and inherited namespaces resolved, line ends as XML 1.0
- * §2.11 says. Throws STANZA_TOO_DEEP for one that nests too much and STREAM_INVALID for anything else, and can be used
+ * §2.11 says. Throws STANZA_TOO_DEEP for one that nests too much, STANZA_PREFIX_INVALID for one that breaks the rules of
+ * namespaces alone (some servers make such ones of what users send), and STREAM_INVALID for anything else. It can be used
  * again after that.
  */
 export function createStanzaParser({ namespaces = {} }: StanzaContext = {}): ParseStanza {
@@ -53,6 +54,11 @@ export function createStanzaParser({ namespaces = {} }: StanzaContext = {}): Par
       throw cause instanceof ServiceError ? cause : invalid(cause.message, cause);
     }
   };
+}
+
+/** Whether what a parser threw is about one stanza, which came whole: the stream can be read behind it. */
+export function isAboutOneStanza(thrown: unknown): boolean {
+  return thrown instanceof ServiceError && (thrown.code === 'STANZA_TOO_DEEP' || thrown.code === 'STANZA_PREFIX_INVALID');
 }
 
 /** A stream's header as an element: its attributes, and the declarations that its stanzas inherit. */

@@ -56,5 +56,5 @@ function checkedUri(attribute: string, uri: string): string {
 }
 
 function invalid(reason: string): ServiceError {
-  return new ServiceError('STREAM_INVALID', `cannot read a stanza: ${reason}`);
+  return new ServiceError('STANZA_PREFIX_INVALID', `cannot read a stanza: ${reason}`);
 }

@@ -1,5 +1,6 @@
 import type { Element } from '@xmpp/client';
 import type { Stanza } from '../../../pools/contract.ts';
+import { isNothingBut } from '../../packet/nothing-but.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import { element } from '../../packet/xml/element.ts';
 import { type Archive, createArchive } from './archive.ts';
@@ -7,7 +8,7 @@ import { toLibrary } from './bridge.ts';
 import type { ClientOptions } from './client-options.ts';
 import { createQuestions } from './questions.ts';
 import { createRoom, type Room } from './room.ts';
-import { archiveIdBy, carbonIn, readArchiveItem, type Sighting, uncarboned } from './sighting.ts';
+import { archiveIdBy, isCopy, readArchiveItem, type Sighting, uncarboned } from './sighting.ts';
 
 /** Why something that came was no packet; bounded, since it is a label. */
 export type SkipReason = 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'room-self';
@@ -119,18 +120,24 @@ export function createAccount(options: AccountOptions): Account {
   function message(stanza: Stanza, bytes: number): void {
     const { from = own } = stanza.attrs;
     const found = readArchiveItem(stanza);
-    if (found !== undefined) {
-      const asked = bareOf(from) === own ? archive : rooms.get(bareOf(from))?.archive;
-      return asked === undefined ? skip('forged') : asked.item(found, bytes);
-    }
-    if (carbonIn(stanza) !== undefined && bareOf(from) !== own) return skip('forged'); // XEP-0280 §11
-    const original = uncarboned(stanza);
+    const asked = found === undefined ? undefined : archiveAt(from);
+    if (found !== undefined && asked !== undefined) return asked.item(found, bytes);
+    const copied = bareOf(from) === own; // XEP-0280 §11
+    if (!copied && isNothingBut(stanza, isCopy)) return skip('forged');
+    const original = copied ? uncarboned(stanza) : stanza;
     if (original === undefined) return skip('malformed');
     const room = original.attrs['type'] === 'groupchat' ? rooms.get(bareOf(from)) : undefined;
     if (room?.isWelcome(original) === true) return skip('room-self');
     const jid = room?.jid ?? own;
     const sighting = see(original, { jid, bytes, archived: false });
     if (sighting !== undefined) (room?.archive ?? archive).live(sighting);
+  }
+
+  /** An archive speaks for itself, without a resource: with one it is another client, or somebody in the room. */
+  function archiveAt(from: string): Archive | undefined {
+    if (from.includes('/')) return undefined;
+    const bare = bareOf(from);
+    return bare === own ? archive : rooms.get(bare)?.archive;
   }
 
   function opened(): void {

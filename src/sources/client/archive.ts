@@ -14,6 +14,7 @@
 import type { Stanza } from '../../../pools/contract.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Timers } from '../../kit/timers.ts';
+import { within } from '../../kit/within.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import { type ArchivePage, type ArchiveQuestion, askArchive } from './ask-archive.ts';
 import { createHeld } from './held.ts';
@@ -60,6 +61,7 @@ export interface Archive {
 }
 
 const stalledMs = 30_000;
+const answerWithinMs = 120_000;
 const remembered = 2000;
 /** Conditions by which a server says that it keeps none. */
 const absent = new Set(['feature-not-implemented', 'not-allowed', 'service-unavailable']);
@@ -125,7 +127,13 @@ export function createArchive(options: ArchiveOptions): Archive {
     serial += 1;
     const id = `${options.jid} ${mine}.${serial}`;
     query = how === 'reading' ? id : '';
-    return askArchive(options.ask, { id, ...asked });
+    return inTime(askArchive(options.ask, { id, ...asked }));
+  }
+
+  /** An answer may be lost on its way (the room's server, a module that is loaded anew): live messages wait for it. */
+  async function inTime(answer: Promise<ArchivePage>): Promise<ArchivePage> {
+    const answered = await within(answer, answerWithinMs, timers);
+    return answered ? answer : { kind: 'refused', condition: 'no answer in time' };
   }
 
   function move(id: string, sentAt: number): void {
@@ -140,7 +148,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   }
 
   function item(found: ArchiveItem, bytes: number): void {
-    if (found.query !== query) return options.onDouble();
+    if (query === '' || found.query !== query) return options.onDouble();
     const print = printOf(found.message);
     const live = held.take(found.id, print);
     if (recent.has(found.id)) return options.onDouble();
@@ -152,7 +160,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   function live(sighting: Sighting): void {
     const { archiveId, stanza } = sighting;
     if (archiveId !== undefined && recent.has(archiveId)) return options.onDouble();
-    if (state === 'none' || state === 'closed') return hand(sighting, undefined);
+    if (state === 'none' || state === 'closed') return handAnyway(sighting);
     if (archiveId !== undefined && isDelayed(stanza)) {
       options.onDouble(); // the archive says whether it was seen before
       return lookFor();
@@ -189,11 +197,15 @@ export function createArchive(options: ArchiveOptions): Archive {
     hand(sighting, undefined);
   }
 
+  /** Nothing is asked now. The next session may find it in the archive, and then it is known. */
+  function handAnyway(sighting: Sighting): void {
+    if (sighting.archiveId !== undefined) recent.add(sighting.archiveId);
+    hand(sighting, undefined);
+  }
+
   function caughtUp(next: 'live' | 'none'): void {
     query = '';
-    for (const sighting of held.takeAll())
-      if (next === 'live') pass(sighting);
-      else hand(sighting, undefined);
+    for (const sighting of held.takeAll()) (next === 'live' ? pass : handAnyway)(sighting);
     enter(next);
   }
 

@@ -1,10 +1,10 @@
 import { EventEmitter } from 'node:events';
 import type { Element } from '@xmpp/client';
 import type { Stanza } from '../../../pools/contract.ts';
-import { ServiceError, toError } from '../../kit/errors.ts';
+import { toError } from '../../kit/errors.ts';
 import { createFifo } from '../../kit/fifo.ts';
 import { createFramer } from '../../packet/xml/frame.ts';
-import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
+import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
 import { toCount, toLibrary } from './bridge.ts';
 
 /** What a stream brings, besides what the library makes of it. */
@@ -54,12 +54,12 @@ export function createStreamReader(maxStanzaBytes: number, listener: ReaderListe
     else later(() => (isStanza(stanza) ? hand(stanza, length) : pass(stanza)));
   }
 
-  /** Undefined: it nests too much. */
+  /** Undefined: it nests too much, or has prefixes that nobody declares. */
   function read(bytes: Buffer): Stanza | undefined {
     try {
       return parse(bytes);
     } catch (thrown) {
-      if (thrown instanceof ServiceError && thrown.code === 'STANZA_TOO_DEEP') return undefined;
+      if (isAboutOneStanza(thrown)) return undefined;
       throw thrown;
     }
   }

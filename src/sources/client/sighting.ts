@@ -56,8 +56,17 @@ export function uncarboned(message: Stanza): Stanza | undefined {
   return forwarded && messageIn(forwarded);
 }
 
-export function carbonIn(message: Stanza): Stanza | undefined {
-  return childElements(message).find(({ name, ns }) => ns === carbonsNs && ['received', 'sent'].includes(localName(name)));
+function carbonIn(message: Stanza): Stanza | undefined {
+  return childElements(message).find(isCarbon);
+}
+
+/** Whether this is how an archive or a server hands on a message; anybody can write it. */
+export function isCopy(child: Stanza): boolean {
+  return isCarbon(child) || (child.ns === mamNs && localName(child.name) === 'result');
+}
+
+function isCarbon({ name, ns }: Stanza): boolean {
+  return ns === carbonsNs && ['received', 'sent'].includes(localName(name));
 }
 
 /** The id that this archive gave; by anybody else it is whatever a sender wrote. */

@@ -1,7 +1,6 @@
 import type { Stanza } from '../../../pools/contract.ts';
-import { ServiceError } from '../../kit/errors.ts';
 import { createFramer, type Framer } from '../../packet/xml/frame.ts';
-import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
+import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
 
 export interface StanzaReaderOptions {
   readonly maxStanzaBytes: number;
@@ -9,7 +8,7 @@ export interface StanzaReaderOptions {
   onOpen(stream: Stanza): void;
   /** One stanza, and its bytes on the wire. */
   onStanza(stanza: Stanza, bytes: number): void;
-  /** A stanza came whole that nests too much. The server would send it again on the next stream, and so for ever. */
+  /** A stanza came whole that nobody can read. The server would send it again on the next stream, and so for ever. */
   onUnreadable(): void;
   onClose(): void;
 }
@@ -25,7 +24,7 @@ export function createStanzaReader({ maxStanzaBytes, onOpen, onStanza, onUnreada
     try {
       return parse(bytes);
     } catch (thrown) {
-      if (thrown instanceof ServiceError && thrown.code === 'STANZA_TOO_DEEP') return undefined;
+      if (isAboutOneStanza(thrown)) return undefined;
       throw thrown;
     }
   }

@@ -25,6 +25,8 @@ import { createTapLedger, type TapLedger } from './tap-ledger.ts';
 
 /** A host that has no tap, or feeds another pusher, is asked again after this. */
 const askAgainMs = 30_000;
+/** One that has just ended never answers. */
+const answerWithinMs = 10_000;
 
 /** An idle host is told again how far we are, so that a tap which forgot us (its module was loaded anew) can say so … */
 const remindEveryMs = 30_000;
@@ -82,12 +84,19 @@ export function createTapFeed(options: TapFeedOptions): Feed {
     conversation.state = 'asking';
     options.tell(conversation.host, 'resuming');
     resume(conversation);
+    awaitAnswer(conversation);
+  }
+
+  /** While nothing is read no answer can come either, and each question would be one more replay. */
+  function awaitAnswer(conversation: HostConversation): void {
+    conversation.callOffTimer();
+    conversation.callOffTimer = timers.after(answerWithinMs, () => (options.flow.stopped ? awaitAnswer : ask)(conversation));
   }
 
   function resume(conversation: HostConversation): void {
     const { host, ledger } = conversation;
     const { epoch, h } = ledger.resumeFrom();
-    tell(host, resumeId(conversation), element('resume', { xmlns: tapNs, epoch, h: String(h), want, pusher: options.instance }));
+    tell(host, `resume-${host}`, element('resume', { xmlns: tapNs, epoch, h: String(h), want, pusher: options.instance }));
   }
 
   /** Who has not answered yet was asked for what was wanted before, and is asked once more. */
@@ -102,7 +111,7 @@ export function createTapFeed(options: TapFeedOptions): Feed {
 
   function answer(conversation: HostConversation, iq: Stanza): void {
     const asked = conversation.state === 'asking' || conversation.state === 'renewing';
-    if (asked && iq.attrs['id'] === resumeId(conversation)) resumed(conversation, iq);
+    if (asked && iq.attrs['id'] === `resume-${conversation.host}`) resumed(conversation, iq);
     else if (flows(conversation) && iq.attrs['type'] === 'error') askLater(conversation, resumeAnewMs);
   }
 
@@ -228,10 +237,6 @@ export function createTapFeed(options: TapFeedOptions): Feed {
 
 function flows({ state }: HostConversation): boolean {
   return state === 'flowing' || state === 'renewing';
-}
-
-function resumeId({ host }: HostConversation): string {
-  return `resume-${host}`;
 }
 
 function isAnswer({ name, attrs }: Stanza): boolean {

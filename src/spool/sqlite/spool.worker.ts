@@ -1,7 +1,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type ErrorCode, ServiceError, toError } from '../../kit/errors.ts';
+import { failureOf } from './failure.ts';
 import type { FromSpoolThread, Opening, ToSpoolThread } from './protocol.ts';
-import { isOutOfRoom } from './room.ts';
 import { openStore, type Store } from './store.ts';
 
 if (parentPort !== null) serve(workerData as Opening, parentPort); // `thread.ts` alone starts this file
@@ -41,12 +41,4 @@ function serve(opening: Opening, port: MessagePort): void {
       return undefined;
     }
   }
-}
-
-/** With a full disk not even the log's index can be made. */
-function failureOf(error: Error, code: ErrorCode, what: string): FromSpoolThread {
-  const message = `${what}: ${error.message}`;
-  return isOutOfRoom(error)
-    ? { kind: 'failed', code: 'SPOOL_FULL', message: `${message}: is there room on its disk?` }
-    : { kind: 'failed', code, message };
 }

@@ -71,13 +71,15 @@ function applied(bytes: Buffer, all: readonly Change[]): Buffer {
   return Buffer.from(changed);
 }
 
+const refusals: ReadonlySet<string> = new Set(['STANZA_PREFIX_INVALID', 'STANZA_TOO_LARGE', 'STREAM_INVALID']);
+
 /** Undefined when the stream was refused or did not end. Any other error than our own fails the test. */
 function readOrRefuse(reads: Buffer[]): StreamAsRead | undefined {
   try {
     const read = readStream(reads);
     return read.closed ? read : undefined;
   } catch (thrown) {
-    if (thrown instanceof ServiceError && (thrown.code === 'STREAM_INVALID' || thrown.code === 'STANZA_TOO_LARGE')) return undefined;
+    if (thrown instanceof ServiceError && refusals.has(thrown.code)) return undefined;
     throw thrown;
   }
 }

@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest';
+import { crowd } from '../support/crowd.ts';
+import { eventually } from '../support/eventually.ts';
+import { type PushRig, startPushRig } from '../support/push-rig.ts';
+import { createSightings } from '../support/sightings.ts';
+import { answered, chatter } from '../support/tap-pusher.ts';
+import type { TappedServer, TapServer } from './tap.ts';
+
+const waiting = Array.from({ length: 200 }, (_, index) => `waiting ${index}`);
+
+/** What becomes of what the built service has not acknowledged when the server ends or its queue is full, and how it is told. */
+export function tellsWhatIsGone(server: TapServer): void {
+  describe.skipIf(!server.isHere)(`what waited in the tap of ${server.name}`, () => {
+    test('is gone when the server is restarted, which is logged and counted; nothing else is', async () => {
+      await using chat = await server.start();
+      await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
+      await leave(rig, chat, waiting);
+      await chat.restart();
+      await comeBack(rig, chat);
+
+      expect(rig.messages()).toEqual(['before', 'afterwards']);
+      expect(holes(rig)).toEqual(['chat server lost its queue for localhost: what was in it is gone']);
+      expect(await counts(rig)).toEqual({ missed: 0, queues_lost: 1 });
+    });
+
+    test('comes after a restart where it is kept on disk, and there is no gap', async () => {
+      await using chat = await server.start({ disk: true });
+      await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
+      await leave(rig, chat, waiting);
+      await chat.restart();
+      await comeBack(rig, chat);
+
+      expect(rig.messages()).toEqual(['before', ...waiting, 'afterwards']);
+      expect(holes(rig)).toEqual([]);
+      expect(await counts(rig)).toEqual({ missed: 0, queues_lost: 0 });
+    });
+
+    test('and did not fit is gone, and the size of the gap is logged and counted', async () => {
+      await using chat = await server.start({ queueBytes: 5 * server.messageBytes });
+      await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
+      const said = waiting.slice(0, 50).map((word) => word.padEnd(2000, '.'));
+      await leave(rig, chat, said);
+      await comeBack(rig, chat);
+
+      const arrived = rig.messages().slice(1, -1);
+      const missing = said.length - arrived.length;
+      expect(arrived.length).toBeGreaterThan(1);
+      expect(arrived).toEqual(said.slice(missing));
+      expect(holes(rig)).toEqual([`chat server dropped ${missing} packets of localhost from its full queue`]);
+      expect(await counts(rig)).toEqual({ missed: missing, queues_lost: 0 });
+    });
+
+    test('comes too when users chat as fast as they can meanwhile: of what they have read nothing is missing', async () => {
+      await using chat = await server.start({ disk: true, users: crowd(20) });
+      await using rig = await startPushRig(chat.component.port, { loglevel: 'warn', attachment: 'reconnect_max = "1s"' });
+      const users = await Promise.all(Object.keys(crowd(20)).map((user) => chat.connect({ user })));
+      const read = () => users.flatMap(({ received }) => received.filter(({ name }) => name === 'message'));
+      for (let number = 0; number < 6000; number += 1)
+        users[number % users.length]?.sendChat(users[(number + 1) % users.length]?.bare ?? '', String(number));
+
+      await eventually(() => read().length >= 200, { withinMs: 30_000 });
+      rig.pusher.signal('SIGSTOP');
+      await eventually(() => read().length >= 1200, { withinMs: 30_000 });
+      await chat.restart();
+      rig.pusher.signal('SIGCONT');
+      const numbers = read().map((stanza) => stanza.text('body'));
+      const seen = createSightings(rig.backend.requests);
+      await eventually(() => expect(numbers.filter((number) => !seen().has(number))).toEqual([]), { withinMs: 30_000 });
+      expect(holes(rig)).toEqual([]);
+    });
+  });
+}
+
+/** One message goes through; then the service is killed, and alice goes on. */
+async function leave(rig: PushRig, chat: TappedServer, words: readonly string[]): Promise<void> {
+  const alice = await chat.connect({ user: 'alice', resource: 'phone' });
+  chatter(alice, ['before']);
+  await rig.settled(1);
+  await rig.pusher.kill();
+  await chat.missesComponent();
+  chatter(alice, words);
+  await answered(alice);
+  await alice.cut();
+}
+
+/** The service is started again; resolves when the last word has arrived. */
+async function comeBack(rig: PushRig, chat: TappedServer): Promise<void> {
+  await rig.pusher.start();
+  await using alice = await chat.connect({ user: 'alice', resource: 'desk' });
+  chatter(alice, ['afterwards']);
+  await eventually(() => rig.messages().includes('afterwards'));
+}
+
+function holes({ pusher }: PushRig): string[] {
+  return pusher.log.filter(({ event }) => event === 'tap.hole').map(({ msg }) => msg);
+}
+
+async function counts({ metric }: PushRig): Promise<{ readonly missed: number; readonly queues_lost: number }> {
+  const labels = '{attachment="chat",host="localhost"}';
+  return {
+    missed: await metric(`event_pusher_tap_missed_total${labels}`),
+    queues_lost: await metric(`event_pusher_tap_queues_lost_total${labels}`),
+  };
+}

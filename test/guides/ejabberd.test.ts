@@ -1,0 +1,90 @@
+/** guides/ejabberd.md, followed: what it shows is what a real ejabberd and the built service make of it. */
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type Ejabberd, startEjabberd } from '../support/ejabberd.ts';
+import { tapFolder } from '../support/ejabberd-tap.ts';
+import { eventually } from '../support/eventually.ts';
+import { createShownPusher, readGuide, startShownBackend, troubleOf } from '../support/guide.ts';
+import { requirePackage } from '../support/packages.ts';
+import { freePort } from '../support/target.ts';
+
+const guide = readGuide('ejabberd');
+const shown = guide.block('yaml', 'ejabberd_service');
+
+interface Followed extends Ejabberd {
+  /** Of the listener that the page has its readers add. */
+  readonly shownPort: string;
+}
+
+/** An ejabberd that knows nothing of a component, and then steps 2 to 4. */
+async function follow(written = shown): Promise<Followed> {
+  const contributed = await mkdtemp(join(tmpdir(), 'ejabberd-modules-'));
+  await cp(tapFolder, join(contributed, 'sources/mod_event_pusher_tap'), { recursive: true });
+  const ejabberd = await startEjabberd({
+    contributed,
+    serviceLog: false,
+    hosts: ['example.org', 'localhost'],
+    component: { domain: 'other.example.org', secret: 's3cret' },
+    config: { acl: { here: { ip: '127.0.0.0/8' } }, access_rules: {}, s2s_access: undefined },
+  });
+  await ejabberd.api('module_install', { module: 'mod_event_pusher_tap' });
+  const shownPort = `${await freePort()}`;
+  await mkdir(join(contributed, 'conf'));
+  await writeFile(join(contributed, 'conf/mod_event_pusher_tap.yml'), written.replace('5347', shownPort));
+  await ejabberd.api('reload_config');
+  return {
+    ...ejabberd,
+    shownPort,
+    [Symbol.asyncDispose]: async () => {
+      await ejabberd[Symbol.asyncDispose]();
+      await rm(contributed, { recursive: true, force: true });
+    },
+  };
+}
+
+describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('the page on ejabberd', () => {
+  test('leads to its message at its backend', async () => {
+    await using ejabberd = await follow();
+    await using backend = await startShownBackend(guide);
+    await using pusher = await createShownPusher(guide, { replace: { 5347: ejabberd.shownPort, 8000: `${backend.port}` } });
+    await pusher.start();
+    const [, type, from, to, , body] = /send_message (\w+) (\S+) (\S+) "(.*)" "(.*)"/.exec(guide.block('sh', 'send_message')) ?? [];
+    await ejabberd.api('send_message', { type, from, to, subject: '', body });
+
+    await eventually(() => expect(backend.logs()).toBe(guide.block('', 'author=')));
+    await eventually(async () =>
+      expect(await ejabberd.api('event_pusher_tap_info')).toContainEqual(
+        expect.objectContaining({ name: 'example.org', attached: 1, queued: 0 }),
+      ),
+    );
+  });
+
+  test('knows what it is told when something goes wrong', { timeout: 120_000 }, async () => {
+    const nowhere = `${await freePort()}`;
+    await using ejabberd = await follow();
+    const here = { 5347: ejabberd.shownPort };
+    const known = guide.rows('it says').map(([text]) => text);
+    for (const [changes, from = '', to = ''] of [
+      [{ replace: { 5347: nowhere } }, nowhere, '5347'],
+      [{ replace: here, env: { PUSHER_SECRET: 'another' } }],
+      [{ replace: { ...here, 'pusher.example.org': 'nobody.example.org' } }, 'nobody.', 'pusher.'],
+    ] as const) {
+      await using pusher = await createShownPusher(guide, changes);
+      expect(known).toContain((await troubleOf(pusher)).replaceAll(from, to));
+    }
+
+    await using first = await createShownPusher(guide, { replace: here });
+    await first.start();
+    await using second = await createShownPusher(guide, { replace: here });
+    expect(known).toContain(await troubleOf(second));
+  });
+
+  test('knows what it is told when the module is not loaded', async () => {
+    await using ejabberd = await follow(shown.replace(/^modules:\n.*\n/m, ''));
+    await using pusher = await createShownPusher(guide, { replace: { 5347: ejabberd.shownPort } });
+
+    expect(guide.rows('it says').map(([text]) => text)).toContain(await troubleOf(pusher));
+  });
+});

@@ -1,0 +1,86 @@
+/** guides/other.md, followed with a Prosody that wants TLS and knows nothing of us. */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { createShownPusher, exported, readGuide, startShownBackend, troubleOf } from '../support/guide.ts';
+import { requirePackage } from '../support/packages.ts';
+import { type Prosody, startProsody } from '../support/prosody.ts';
+import { createPusher } from '../support/pusher.ts';
+import { makeSelfSigned } from '../support/self-signed.ts';
+import { freePort, startTarget } from '../support/target.ts';
+
+const guide = readGuide('other');
+
+function start(): Promise<Prosody> {
+  return startProsody({
+    hosts: ['example.org'],
+    users: { alice: 'pw', bot: exported(guide)['BOT_PASSWORD'] ?? '' },
+    tap: false,
+    tls: makeSelfSigned(['DNS:example.org']),
+    rooms: 'conference.example.org',
+    roomModules: ['muc_mam'],
+    ending: 'Component "bot.example.org"\n  component_secret = "s3cret"',
+  });
+}
+
+/** The page's `service`, and how its readers name a certificate of their own. */
+const service = '"xmpp://example.org"';
+const certificate = '# cacertfile = "/etc/ssl/our-ca.pem"';
+
+function here({ c2sPort, directory }: Prosody): Readonly<Record<string, string>> {
+  return { [service]: `"xmpp://127.0.0.1:${c2sPort}"`, [certificate]: `cacertfile = "${join(directory, 'certs/cert')}"` };
+}
+
+describe.skipIf(!(await requirePackage('prosody')))('the page on other servers', () => {
+  test('leads an account to its message at its backend, and to what was said while it was away', async () => {
+    await using prosody = await start();
+    await using backend = await startShownBackend(guide);
+    await using pusher = await createShownPusher(guide, { replace: { ...here(prosody), 8000: `${backend.port}` } });
+    await pusher.start();
+    await using alice = await prosody.connect({ user: 'alice', transport: 'bosh' });
+    alice.sendChat('bot@example.org', 'Hi, bot!');
+    const shown = guide.block('', 'author=');
+    await eventually(() => expect(backend.logs()).toBe(shown));
+
+    await pusher.stop();
+    alice.sendChat('bot@example.org', 'Still there?');
+    await pusher.start();
+    await eventually(() => expect(backend.logs()).toBe(shown + shown.replace('Hi%2C+bot%21', 'Still+there%3F')));
+  });
+
+  test('knows what an account is told when something goes wrong', { timeout: 120_000 }, async () => {
+    const nowhere = `${await freePort()}`;
+    await using prosody = await start();
+    const known = guide.rows('it says').map(([text]) => text);
+    for (const changes of [
+      { replace: { ...here(prosody), [service]: `"xmpp://127.0.0.1:${nowhere}"` } },
+      { replace: here(prosody), env: { BOT_PASSWORD: 'another' } },
+      { replace: { ...here(prosody), '[attach.bot.tls]': '', [certificate]: '' } },
+      { replace: { ...here(prosody), [certificate]: '' } },
+    ]) {
+      await using pusher = await createShownPusher(guide, changes);
+      expect(known).toContain((await troubleOf(pusher)).replace(nowhere, '5222'));
+    }
+  });
+
+  test('leads a component to what is written to it', async () => {
+    await using prosody = await start();
+    await using backend = await startTarget();
+    const shown = guide
+      .block('toml', 'feed = "direct"')
+      .replace(/^\[general\]\n.*\n/, '')
+      .replace('5347', `${prosody.componentPort}`);
+    const handler = `[outgoing_pools.http.http_pool.connection]\nhost = "${backend.origin}"\n[modules.mod_event_pusher.backend.http]`;
+    await using pusher = await createPusher({
+      config: `${shown}\n${handler}`,
+      hosts: ['example.org'],
+      env: { PUSHER_SECRET: 's3cret' },
+    });
+    await pusher.start();
+    await using alice = await prosody.connect({ user: 'alice', transport: 'bosh' });
+    alice.sendChat('anybody@bot.example.org', 'Hi!');
+    await backend.received(1);
+
+    expect(String(backend.requests[0]?.body)).toBe('author=alice&server=example.org&receiver=anybody&message=Hi%21');
+  });
+});

@@ -1,0 +1,59 @@
+import { access } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { load } from '../config/write-config.ts';
+import { guides, readGuide, readPage } from '../support/guide.ts';
+
+const secrets = { BOT_PASSWORD: 'a password', GATE_TOKEN: 'a token', PUSHER_SECRET: 'a secret' };
+
+test('the pages promise, or do not, the same things in the same order', () => {
+  const promised = guides.map((name) =>
+    readGuide(name)
+      .rows('')
+      .map(([row]) => row),
+  );
+  expect(promised[0]).toHaveLength(11);
+  for (const rows of promised) expect(rows).toEqual(promised[0]);
+});
+
+describe.each(guides)('the page %s', (name) => {
+  const guide = readGuide(name);
+
+  test('shows configurations that load, with nothing to remark', async () => {
+    const shown = guide.blocks('toml').filter((block) => block.includes('[attach.'));
+    expect(shown.length).toBeGreaterThan(0);
+    for (const block of shown) {
+      const config = await load(block, { env: secrets });
+      expect(config.attachments, block).toHaveLength(1);
+      if (block.includes('backend.http]')) expect(config.notices, block).toEqual([]);
+    }
+  });
+
+  test('shows the same backend as the others', () => {
+    expect(guide.block('sh', 'createServer')).toBe(readGuide('prosody').block('sh', 'createServer'));
+  });
+
+  test('leads only to what is there', async () => {
+    const links = [...guide.text.matchAll(/\]\(([^)#]+)/g)].map(([, link = '']) => link).filter((link) => !link.startsWith('http'));
+    expect(links.length).toBeGreaterThan(0);
+    for (const link of links) await access(new URL(`../../guides/${link}`, import.meta.url));
+  });
+});
+
+describe('what the pages behind them show loads too', () => {
+  test.each(['prosody', 'ejabberd'])('in plugins/%s', async (server) => {
+    const shown = readPage(`plugins/${server}/README.md`).blocks('toml');
+    for (const block of shown.filter((text) => /^\[(gate|general)\]/.test(text))) await load(block, { env: secrets });
+    expect(shown.some((text) => text.startsWith('[gate]'))).toBe(true);
+  });
+
+  test('on the main page, its rules on its configuration', async () => {
+    const [whole = '', ...rules] = readPage('README.md').blocks('toml');
+    const [before = ''] = whole.split('[modules.');
+    expect(rules.length).toBeGreaterThan(0);
+    for (const handlers of [whole.slice(before.length), ...rules]) {
+      const config = await load(before + handlers, { env: secrets });
+      expect(config.handlers.length, handlers).toBeGreaterThan(0);
+      expect(config.notices, handlers).toEqual([]);
+    }
+  });
+});

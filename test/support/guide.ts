@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { createPusher, type Pusher } from './pusher.ts';
+import { createServerProcess, type ServerProcess } from './server-process.ts';
+import { freePort } from './target.ts';
+
+export const guides = ['ejabberd', 'mongooseim', 'other', 'prosody'] as const;
+
+/** A page, as its readers see it. */
+export interface Guide {
+  readonly text: string;
+  /** The fenced blocks in a language (none: `''`), in their order, without the indentation of the list that they stand in. */
+  blocks(language: string): readonly string[];
+  /** The first block in a language that holds `part`. */
+  block(language: string, part: string): string;
+  /** The cells of the table whose first heading is `heading`, without the marks of code. */
+  rows(heading: string): readonly (readonly string[])[];
+}
+
+export function readGuide(name: (typeof guides)[number]): Guide {
+  return readPage(`guides/${name}.md`);
+}
+
+/** Any page, by its path in the project. */
+export function readPage(path: string): Guide {
+  const text = readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
+
+  function blocks(language: string): readonly string[] {
+    const fenced = [...text.matchAll(/^( *)```(\w*)\n(.*?)^ *```$/gms)].filter(([, , found]) => found === language);
+    return fenced.map(([, indent = '', , content = '']) => content.replaceAll(new RegExp(`^${indent}`, 'gm'), ''));
+  }
+
+  return {
+    text,
+    blocks,
+    block: (language, part) => {
+      const found = blocks(language).find((content) => content.includes(part));
+      if (found === undefined) throw new Error(`${path} has no block of ${language} with ${part}`);
+      return found;
+    },
+    rows: (heading) => {
+      const [, table = ''] = text.split(new RegExp(`^\\| ${heading} +\\|.*\n\\|[-| ]*\n`, 'm'));
+      const lines = table.split('\n');
+      const until = lines.findIndex((line) => !line.startsWith('|'));
+      return lines.slice(0, until).map((line) =>
+        line
+          .split('|')
+          .slice(1, -1)
+          .map((cell) => cell.replaceAll('`', '').trim()),
+      );
+    },
+  };
+}
+
+/** The backend that a page has its readers start, on a port of its own. */
+export async function startShownBackend(guide: Guide): Promise<ServerProcess & { readonly port: number } & AsyncDisposable> {
+  const port = await freePort();
+  const command = guide.block('sh', 'createServer').replace('8000', String(port));
+  const backend = createServerProcess({ command: 'sh', args: ['-c', `exec ${command}`], ports: [port] });
+  await backend.start();
+  return { ...backend, port, [Symbol.asyncDispose]: () => backend.kill() };
+}
+
+/** The secret that a page has its readers export, under its name. */
+export function exported(guide: Guide): Readonly<Record<string, string>> {
+  const [, name = '', value = ''] = /export (\w+)="(.*)"/.exec(guide.block('sh', 'export ')) ?? [];
+  return { [name]: value };
+}
+
+export interface Changes {
+  /** What is written otherwise, such as a port that is not free. */
+  readonly replace?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The built service with the configuration of a page, but for its `[general]`: that is said by `hosts`. */
+export async function createShownPusher(
+  guide: Guide,
+  { replace = {}, env = exported(guide), hosts = ['example.org'] }: Changes & { readonly hosts?: readonly string[] } = {},
+): Promise<Pusher> {
+  const shown = guide.block('toml', '[modules.mod_event_pusher.backend.http]').replace(/^\[general\]\n.*\n/, '');
+  const config = Object.entries(replace).reduce((text, [from, to]) => text.replaceAll(from, to), shown);
+  return createPusher({ config, hosts, env });
+}
+
+/** What the pusher says is in its way, as `/readyz` says it, when the first thing is. */
+export async function troubleOf(pusher: Pusher): Promise<string> {
+  pusher.launch();
+  const troubles = new Set(['offline', 'refused', 'standby']);
+  const { state, reason } = await pusher.said((line) => line.event === 'attachment.state' && troubles.has(String(line['state'])));
+  return `${state}: ${reason}`;
+}
