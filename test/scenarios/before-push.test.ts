@@ -174,7 +174,7 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
   test.each(['continue', 'refuse'] as const)('that gives no answer that counts makes us %s', async (onFailure) => {
     await using business = await startTarget({ script: (request) => broken[contentOf(request)]?.[1] ?? allow() });
     await using prosody = await startProsody();
-    const beforePush = `timeout = 1500\non_failure = "${onFailure}"`;
+    const beforePush = `timeout = 3000\non_failure = "${onFailure}"`;
     const pool = 'max_response_size = 4096\ncircuit_breaker = false';
     await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, beforePush, { pool }) });
     const said = [...Object.keys(broken), 'well'];

@@ -18,17 +18,19 @@ interface RigOptions {
   /** What the backend answers to an attempt at a push; undefined: the orders of the page. */
   readonly backend?: (said: string, attempt: number) => Answer | undefined;
   readonly business?: (content: string) => object;
+  /** Whether the backend takes ordered requests; default true. */
+  readonly takesOrders?: () => boolean;
   /** Of the configuration, before the service starts. */
   readonly change?: (config: string) => string;
 }
 
 /** The example on free ports, between a scripted chat server, and a backend and a business server of the test's. */
-async function startRig({ backend: answer, business: decide, change = (config) => config }: RigOptions = {}) {
+async function startRig({ backend: answer, business: decide, takesOrders = () => true, change = (config) => config }: RigOptions = {}) {
   const chat = await startScriptedChat({ answersPings: true });
   const orders = await ordersOfThePage();
   const backend = await startTarget({
     script: (request) => {
-      if (request.path !== '/notifications') return { kind: 'answer', status: 201 };
+      if (request.path !== '/notifications') return { kind: 'answer', status: takesOrders() ? 201 : 404 };
       const attempt = Number(request.header('event-pusher-attempt'));
       return answer?.(saidIn(request), attempt) ?? { kind: 'answer', body: orders(backend) };
     },
@@ -53,6 +55,7 @@ async function startRig({ backend: answer, business: decide, change = (config) =
     config: change(config),
     files: {
       'five.mjs': await readFile(`${example}/callbacks/five.mjs`, 'utf8'),
+      'moody.mjs': moody,
       'ticket-exit.mjs': await readFile(`${example}/exits/ticket-exit.mjs`, 'utf8'),
     },
     env: { PUSHER_SECRET: 's3cret', GATE_TOKEN: 'token' },
@@ -110,6 +113,9 @@ function contentOf({ body }: TargetRequest): string {
 }
 
 const suppressed: Answer = { kind: 'answer', headers: [['x-notificationstatus', 'Suppressed']] };
+/** A module that makes nothing of its first packet. */
+const moody =
+  "let times = 0;\nexport const prepareBody = () => {\n  times += 1;\n  if (times === 1) throw new Error('not now');\n  return 'at last';\n};\n";
 const refusal = { nextCode: 1, errCode: 5001, errMsg: 'Not now.' };
 
 describe('the five documents together', () => {
@@ -181,6 +187,37 @@ describe('a handler that asks before it pushes, and follows orders', () => {
     await eventually(() => rig.ordered().length === 1 && rig.messages().length === 1);
     expect(rig.ordered()[0]?.header('webhook-id')).toBe(`${id}.1.1`);
     expect(rig.business.requests).toHaveLength(1);
+    expect(await rig.letters()).toEqual([]);
+  });
+
+  test('neither asks nor pushes again when what was ordered is replayed', async () => {
+    let takesOrders = false;
+    await using rig = await startRig({ takesOrders: () => takesOrders });
+    rig.chat.say('Hi');
+    await eventually(async () => (await rig.letters()).length === 1);
+    const id = rig.business.requests[0]?.header('operationid');
+    expect(await rig.letters()).toMatchObject([{ id: `${id}.1.1`, reason: 'chain-failed' }]);
+
+    takesOrders = true;
+    expect(await rig.post('/dead-letters/replay', { all: true })).toMatchObject({ count: 1 });
+    await eventually(() => rig.ordered().length === 2);
+    await eventually(async () => expect(await owed(rig.pusher)).toBe(0));
+    expect(rig.ordered().map((request) => request.header('webhook-id'))).toEqual(Array(2).fill(`${id}.1.1`));
+    expect([rig.business.requests.length, rig.pushes().length, rig.messages().length]).toEqual([1, 1, 1]);
+    expect(await rig.letters()).toEqual([]);
+  });
+
+  test('asks again when a packet is replayed of which its callbacks made no push, and follows what comes of that', async () => {
+    await using rig = await startRig({ change: (config) => config.replace('callback_module = "five"', 'callback_module = "moody"') });
+    rig.chat.say('Hi');
+    await eventually(async () => (await rig.letters()).length === 1);
+    expect(await rig.letters()).toMatchObject([{ reason: 'callback-failed' }]);
+    expect(rig.backend.requests).toEqual([]);
+
+    expect(await rig.post('/dead-letters/replay', { all: true })).toMatchObject({ count: 1 });
+    await eventually(() => rig.ordered().length === 1 && rig.messages().length === 1);
+    expect(rig.pushes().map(({ body }) => body.toString())).toEqual(['at last']);
+    expect(rig.business.requests.map(contentOf)).toEqual(['Hi', 'Hi']);
     expect(await rig.letters()).toEqual([]);
   });
 
