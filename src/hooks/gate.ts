@@ -37,7 +37,7 @@ export function createGate({ handlers, timeoutMs, watch, clock, timers, events }
     let seen = packet;
 
     for (const handler of handlers()) {
-      if (handler.gate === undefined || !handler.config.hosts.includes(packet.host) || !handler.lets(seen)) continue;
+      if (handler.gate === undefined || !handler.config.hosts.includes(packet.host) || !handler.holds(seen)) continue;
       const { acc, from, to, opts } = context.asked(handler);
       const { gate } = handler;
       const invoke = () => gate({ acc, packet: seen.stanza, from, to, opts });

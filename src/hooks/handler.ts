@@ -20,6 +20,8 @@ export interface LoadedHandler {
   readonly opts: HandlerOpts;
   /** Whether the handler's `when` and `respect_hints` let a packet through; without them everything but reports. */
   lets(packet: Packet): boolean;
+  /** The same for its gate: what is to be kept nowhere is asked about all the same, or a hint would open the gate. */
+  holds(packet: Packet): boolean;
 }
 
 /**
@@ -39,14 +41,19 @@ export function createHandler(config: HandlerConfig, callbacks: Callbacks): Load
     builtIn,
     opts: optsOf(config),
     lets: ruleOf(config),
+    holds: whenOf(config),
   };
 }
 
 const { shouldMakeReq, prepareHeaders, prepareBody } = defaults;
 
-function ruleOf({ when, respectHints }: HandlerConfig): Rule {
-  const rule = when === undefined ? noReports : compileWhen(when);
-  return respectHints ? (packet) => rule(packet) && !asksNotToBeStored(packet.stanza) : rule;
+function ruleOf(config: HandlerConfig): Rule {
+  const rule = whenOf(config);
+  return config.respectHints ? (packet) => rule(packet) && !asksNotToBeStored(packet.stanza) : rule;
+}
+
+function whenOf({ when }: HandlerConfig): Rule {
+  return when === undefined ? noReports : compileWhen(when);
 }
 
 /** Frozen through and through, so that no callback changes what another call is given. */

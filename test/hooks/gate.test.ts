@@ -45,6 +45,12 @@ describe('the handlers of a host are asked in their order', () => {
     expect(await gateOf(handlers).decide(makePacket({ stanza: chat('Hi') }))).toEqual(decision);
   });
 
+  test('a hint that a message be kept nowhere does not open the gate', async () => {
+    const hinted = chat('Hi').replace('</message>', "<no-store xmlns='urn:xmpp:hints'/></message>");
+    const { decide } = gateOf([answering(false, 'first', { respectHints: true })]);
+    expect(await decide(makePacket({ stanza: hinted }))).toMatchObject({ kind: 'refused' });
+  });
+
   test('the first refusal ends it', async () => {
     let asked = 0;
     const { decide } = gateOf([answering(false), answering(() => (asked += 1), 'second')]);

@@ -22,6 +22,24 @@ describe.skipIf(!ejabberd.isHere)('several pushers at ejabberd', () => {
     expect(await numbered(other, 1)).toEqual(['1 one']);
   });
 
+  test('one that was frozen and goes on learns from its acknowledgement that another has the feed, and removes nothing', async () => {
+    await using chat = await ejabberd.startWith(inTrouble('silenced'));
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using frozen = await connectTapPusher(chat.component);
+    const { epoch = '' } = await frozen.ask(undefined, 'message', 'frozen');
+    chatter(alice, ['one']);
+    await numbered(frozen, 1);
+    await chat.api('unregister', { user: 'carol', host: 'localhost' });
+    await using other = await connectTapPusher(chat.component);
+    await other.ask({ epoch, h: 0 }, 'message', 'other');
+
+    frozen.ack({ epoch, h: 1 });
+    const answer = await frozen.inbox.next(({ name, attrs }) => name === 'iq' && attrs['type'] === 'error');
+    expect(answer.xml).toContain('item-not-found');
+    await expect(frozen.ask({ epoch, h: 1 }, 'message', 'frozen')).rejects.toThrow('conflict');
+    expect(await other.ask({ epoch, h: 0 }, 'message', 'other')).toMatchObject({ 'from-seq': '1', pending: '1' });
+  });
+
   test('an acknowledgement keeps the feed', async () => {
     await using chat = await ejabberd.startWith(inTrouble('silenced'));
     await using active = await connectTapPusher(chat.component);

@@ -168,6 +168,10 @@ heard({ack, Pid, _IQ, Attrs}, #state{pusher = #pusher{pid = Pid} = Pusher} = Sta
 heard({ack, Pid, IQ, _Attrs}, #state{pusher = none} = State) ->
     Pid ! {route, not_resumed(IQ)},
     State;
+%% Where the active one has a name, who asks for its place is refused: to tell this one so takes the feed from nobody.
+heard({ack, Pid, IQ, _Attrs}, #state{pusher = #pusher{instance = Instance}} = State) when Instance /= none ->
+    Pid ! {route, not_resumed(IQ)},
+    stand_by(Pid, none, State);
 heard({ack, Pid, IQ, _Attrs}, State) ->
     stand_by(Pid, IQ, State);
 heard({options, Opts}, State) ->
@@ -351,9 +355,9 @@ ack(Attrs, #state{queue = Queue} = State) ->
 not_resumed(IQ) ->
     xmpp:make_error(IQ, xmpp:err_item_not_found()).
 
-%%% Who stands by. A connection that had the feed until another took it over is told nothing, so that two pushers do not
-%%% take it from each other for ever; the answer to what it acknowledges waits until the feed is free, and then makes it
-%%% resume.
+%%% Who stands by. A connection that had the feed until one without a name took it over is told nothing, so that two
+%%% pushers do not take it from each other for ever; the answer to what it acknowledges waits until the feed is free, and
+%%% then makes it resume.
 
 stand_by(Pid, IQ, #state{standby = Standby} = State) ->
     Monitor =
