@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { load } from '../config/write-config.ts';
 import { guides, readGuide, readPage } from '../support/guide.ts';
 
-const secrets = { BOT_PASSWORD: 'a password', GATE_TOKEN: 'a token', PUSHER_SECRET: 'a secret' };
+const secrets = { SHOP_PASSWORD: 'pw', BOT_PASSWORD: 'a password', GATE_TOKEN: 'a token', PUSHER_SECRET: 'a secret' };
 
 test('the pages promise, or do not, the same things in the same order', () => {
   const promised = guides.map((name) =>
@@ -46,14 +46,16 @@ describe('what the pages behind them show loads too', () => {
     expect(shown.some((text) => text.startsWith('[gate]'))).toBe(true);
   });
 
-  test('on the main page, its rules on its configuration', async () => {
-    const [whole = '', ...rules] = readPage('README.md').blocks('toml');
+  test('on the main page, its rules in place of its handler, and all else behind its configuration', async () => {
+    const [whole = '', ...others] = readPage('README.md').blocks('toml');
     const [before = ''] = whole.split('[modules.');
-    expect(rules.length).toBeGreaterThan(0);
-    for (const handlers of [whole.slice(before.length), ...rules]) {
-      const config = await load(before + handlers, { env: secrets });
-      expect(config.handlers.length, handlers).toBeGreaterThan(0);
-      expect(config.notices, handlers).toEqual([]);
+    const rules = others.filter((block) => block.startsWith('[[modules.'));
+    const rest = others.filter((block) => !rules.includes(block));
+    expect([rules.length, rest.length]).toEqual([3, 2]);
+    for (const text of [whole, ...rules.map((rule) => before + rule), ...rest.map((more) => whole + more)]) {
+      const config = await load(text, { env: secrets });
+      expect(config.handlers.length, text).toBeGreaterThan(0);
+      expect(config.notices, text).toEqual([]);
     }
   });
 });
