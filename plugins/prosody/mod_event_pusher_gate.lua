@@ -211,11 +211,19 @@ local function change(stanza, text)
 	end);
 end
 
+-- The pusher answers in plain text. What somebody else puts into a page, a proxy perhaps, is no decision.
+local function is_page(answer)
+	local kind = answer.headers["content-type"];
+	return kind and not kind:lower():find("^text/plain");
+end
+
 -- Says whether the message ends here, or throws where nobody has decided.
 local function carry_out(call, origin, stanza)
 	local answer = call.answer;
 	if not answer then
 		error(call.problem, 0);
+	elseif is_page(answer) then
+		error("what answers is no pusher: it sends a page", 0);
 	elseif answer.code == 403 then
 		-- Whatever the text is worth, it does not go on.
 		if not pcall(refuse, origin, stanza, "cancel", "not-allowed", answer.body) then refuse(origin, stanza, "cancel", "not-allowed"); end

@@ -201,6 +201,16 @@ export function keepsNobodyElseWaiting(server: GatedServer): void {
       await gone;
     });
 
+    test.each([200, 403])('a page with status %i, as of a proxy, is no decision', async (status) => {
+      const page = { kind: 'answer', status, headers: [['Content-Type', 'text/html']], body: '<h1>Portal</h1>' } as const;
+      await using proxy = await startTarget({ script: () => page });
+      await using chat = await server.start({ url: `${proxy.origin}/gate`, onFailure: 'continue' });
+      await using alice = await chat.connect({ user: 'alice' });
+      await using bob = await chat.connect({ user: 'bob' });
+      alice.sendChat(bob.bare, 'hi');
+      expect((await bob.next(isMessage)).text('body')).toBe('hi');
+    });
+
     test('connections are used again, one for each that waits; one that was closed meanwhile costs no message', async () => {
       await using pusher = await startTarget({ script: () => ({ kind: 'answer', status: 200, body: 'seen' }) });
       await using chat = await server.start({ url: `${pusher.origin}/gate`, onFailure: 'refuse' });

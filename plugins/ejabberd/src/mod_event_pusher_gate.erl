@@ -370,6 +370,9 @@ read_head(Socket, Timeout, Length, Kept) ->
         http_eoh -> {Length, Kept};
         {http_header, _, 'Content-Length', _, Value} -> read_head(Socket, Timeout, binary_to_integer(Value), Kept);
         {http_header, _, 'Connection', _, <<"close">>} -> read_head(Socket, Timeout, Length, none);
+        {http_header, _, 'Content-Type', _, <<"text/plain", _/binary>>} -> read_head(Socket, Timeout, Length, Kept);
+        %% The pusher answers in plain text. What somebody else puts into a page, a proxy perhaps, is no decision.
+        {http_header, _, 'Content-Type', _, _} -> throw(no_pusher);
         {http_header, _, 'Transfer-Encoding', _, _} -> throw(no_length);
         {http_header, _, _, _, _} -> read_head(Socket, Timeout, Length, Kept)
     end.
