@@ -4,6 +4,7 @@
  */
 import type { Body, HeaderPair } from '../../pools/callbacks.ts';
 import type { GateDecision } from '../packet/gate-decision.ts';
+import { isXmlText } from '../packet/xml/characters.ts';
 
 /** What `shouldMakeReq` may return: a boolean and nothing that merely looks like one. */
 export function checkedWish(given: unknown): boolean {
@@ -42,12 +43,9 @@ export function checkedGate(given: unknown): GateDecision {
 
 function checkedText(name: string, value: unknown): string {
   if (typeof value !== 'string') throw new TypeError(`expected ${name} to be a string, got ${describe(value)}`);
-  if (notInXml.test(value)) throw new TypeError(`expected ${name} to be a text for XML, got a character that XML cannot carry`);
+  if (!isXmlText(value)) throw new TypeError(`expected ${name} to be a text for XML, got a character that XML cannot carry`);
   return value;
 }
-
-/** XML 1.0 §2.2; half a character is in none of the ranges. */
-const notInXml = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 function checkedPair(pair: unknown, index: number): HeaderPair {
   if (!Array.isArray(pair) || pair.length !== 2)
