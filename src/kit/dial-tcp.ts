@@ -1,0 +1,175 @@
+/**
+ * A TCP connection to a host that may have several addresses (RFC 8305): the attempts start one after another, run side by
+ * side, and the first that connects wins. Node's own `autoSelectFamily` aborts every attempt but the last after 250 ms, so a
+ * host with IPv4 and IPv6 behind a slower network is never reached. Here only the caller's deadline ends an attempt.
+ */
+import { ADDRCONFIG, type LookupAddress, type LookupAllOptions, lookup as systemLookup } from 'node:dns';
+import { closeSync, openSync } from 'node:fs';
+import { connect, isIP, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { toError } from './errors.ts';
+
+/** Finds all addresses of a name. */
+export type Resolve = (
+  name: string,
+  options: LookupAllOptions,
+  found: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+  /** No address but those that it gives is dialled. Default: the system's resolver. */
+  readonly resolve?: Resolve | undefined;
+}
+
+/** Called once, never before `dialTcp` has returned, and not after `cancel`. The socket has no listeners: add one for its errors at once. */
+export type Dialled = (...result: [error: Error, socket: undefined] | [error: undefined, socket: Socket]) => void;
+
+export interface Dialling {
+  /** Gives up: closes what is open. */
+  cancel(): void;
+}
+
+/** Dials until one address answers or all have failed; it has no deadline of its own. */
+export function dialTcp(place: Place, dialled: Dialled): Dialling {
+  const dial = new TcpDial(place, dialled);
+  queueMicrotask(() => dial.begin());
+  return dial;
+}
+
+/** Time between the starts of two attempts, ms (RFC 8305 §8). */
+const STAGGER_MS = 250;
+/** A name server may give thousands. */
+const MAX_ADDRESSES = 16;
+
+class TcpDial implements Dialling {
+  readonly #place: Place;
+  readonly #dialled: Dialled;
+  readonly #attempts = new Set<Socket>();
+  readonly #errors: Error[] = [];
+  #untried: LookupAddress[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(place: Place, dialled: Dialled) {
+    this.#place = place;
+    this.#dialled = dialled;
+  }
+
+  begin(): void {
+    if (this.#over) return;
+    const { host, resolve = systemLookup } = this.#place;
+    const family = isIP(host);
+    if (family !== 0) return this.#try([{ address: host, family }]);
+    try {
+      resolve(host, { all: true, hints: ADDRCONFIG }, (error, addresses) => {
+        if (error === null) this.#try(addresses);
+        else this.#fail(outOfDescriptors(`cannot look up ${host}`, error) ?? error);
+      });
+    } catch (thrown) {
+      this.#fail(toError(thrown));
+    }
+  }
+
+  cancel(): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    for (const socket of this.#attempts) socket.destroy();
+    this.#attempts.clear();
+  }
+
+  #try(addresses: readonly LookupAddress[]): void {
+    if (this.#over) return;
+    this.#untried = alternating(addresses.filter(({ address }) => isIP(address) !== 0)).slice(0, MAX_ADDRESSES);
+    if (this.#untried.length > 0) return this.#next();
+    const { host } = this.#place;
+    this.#fail(Object.assign(new Error(`${host} has no address`), { code: 'ENOTFOUND' }));
+  }
+
+  #next(): void {
+    clearTimeout(this.#timer);
+    const next = this.#untried.shift();
+    if (next === undefined) return;
+    if (this.#untried.length > 0) this.#timer = setTimeout(() => this.#next(), STAGGER_MS);
+    const socket = connect({ host: next.address, port: this.#place.port });
+    this.#attempts.add(socket);
+    socket.on('error', (error) => this.#lost(socket, error));
+    socket.once('connect', () => this.#won(socket));
+  }
+
+  #lost(socket: Socket, error: Error): void {
+    if (this.#over) return;
+    this.#attempts.delete(socket);
+    this.#errors.push(error);
+    if (this.#untried.length > 0) this.#next();
+    else if (this.#attempts.size === 0) this.#fail(joined(this.#errors));
+  }
+
+  #won(socket: Socket): void {
+    if (this.#over) return;
+    this.#attempts.delete(socket);
+    this.cancel();
+    socket.removeAllListeners('error');
+    this.#dialled(undefined, socket);
+  }
+
+  #fail(error: Error): void {
+    if (this.#over) return;
+    this.cancel();
+    this.#dialled(error, undefined);
+  }
+}
+
+/** Alternates the families, in the resolver's order (RFC 8305 §4). */
+function alternating(addresses: readonly LookupAddress[]): LookupAddress[] {
+  const first = addresses.filter(({ family }) => family === addresses[0]?.family);
+  const second = addresses.filter(({ family }) => family !== addresses[0]?.family);
+  return first.flatMap((address, index) => [address, ...second.slice(index, index + 1)]).concat(second.slice(first.length));
+}
+
+/** One error for all addresses: each message, and the code that says most. */
+function joined(errors: readonly Error[]): Error {
+  const [first] = errors;
+  if (first !== undefined && errors.length === 1) return first;
+  const codes = errors.map(systemCode);
+  const code = codes.find((each) => shortages.has(each)) ?? codes.find((each) => !routeless.has(each)) ?? codes[0];
+  return Object.assign(new AggregateError(errors, errors.map(({ message }) => message).join('; ')), { code });
+}
+
+/** What an address fails with whose family this machine has no route for. */
+const routeless: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EHOSTUNREACH', 'ENETUNREACH']);
+
+/** This machine or process has none left: descriptors, buffers, memory. */
+const shortages: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
+
+/**
+ * Whether a connection could not be made for want of something on this machine: descriptors, buffers, memory, or a free local
+ * port. Says nothing against the other side.
+ */
+export function isLocalShortage(error: Error): boolean {
+  const code = systemCode(error);
+  return shortages.has(code) || (code === 'EADDRNOTAVAIL' && hasFamilyOf(error));
+}
+
+/** Without any address of that family the same code means that there is no such network here, which time does not mend. */
+function hasFamilyOf(error: Error): boolean {
+  const address = 'address' in error && typeof error.address === 'string' ? error.address : '';
+  const family = isIP(address) === 6 ? 'IPv6' : 'IPv4';
+  return Object.values(networkInterfaces()).some((addresses) => addresses?.some((each) => each.family === family));
+}
+
+/** The resolver opens files and sockets of its own, and does not say when it could not. */
+function outOfDescriptors(what: string, cause: Error): Error | undefined {
+  try {
+    closeSync(openSync('/dev/null', 'r'));
+    return undefined;
+  } catch (thrown) {
+    const code = systemCode(toError(thrown));
+    return shortages.has(code) ? Object.assign(new Error(`${what}: ${code}, no file descriptor is free`, { cause }), { code }) : undefined;
+  }
+}
+
+function systemCode(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
+}

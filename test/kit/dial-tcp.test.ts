@@ -1,0 +1,120 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type LookupFunction, type Server, type Socket } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { dialTcp, type Resolve } from '../../src/kit/dial-tcp.ts';
+import { startSlowListener } from '../support/slow-listener.ts';
+import { freePort } from '../support/target.ts';
+
+/** Gives these addresses for every name. */
+function resolvesTo(...addresses: readonly string[]): Resolve {
+  return (_name, _options, found) =>
+    found(
+      null,
+      addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+    );
+}
+
+const byNode =
+  (resolve: Resolve): LookupFunction =>
+  (name, options, found) =>
+    resolve(name, { ...options, all: true }, found);
+
+function dialled(port: number, resolve: Resolve, host = 'chat.example'): Promise<Socket> {
+  return new Promise((done, failed) => {
+    dialTcp({ host, port, resolve }, (error, socket) => (error === undefined ? done(socket) : failed(error)));
+  });
+}
+
+async function listen(host: string, port = 0): Promise<Server & AsyncDisposable> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => sockets.add(socket.on('error', () => undefined).on('close', () => sockets.delete(socket))));
+  server.listen(port, host);
+  await once(server, 'listening');
+  return Object.assign(server, {
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  });
+}
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+describe('a host with IPv4 and IPv6', () => {
+  test.each(['::1', '127.0.0.2'])(
+    'is reached by a handshake that takes longer than Node itself waits, %s refusing meanwhile',
+    async (other) => {
+      await using slow = await startSlowListener();
+      const resolve = resolvesTo('127.0.0.1', other);
+      const dialling = dialled(slow.port, resolve);
+      const [given] = await once(connect({ host: 'chat.example', port: slow.port, lookup: byNode(resolve) }), 'error').catch((error) => [
+        error,
+      ]);
+      expect(given).toMatchObject({ code: 'ETIMEDOUT' });
+      slow.accept();
+
+      const socket = await dialling;
+      expect([socket.remoteAddress, socket.listenerCount('error')]).toEqual(['127.0.0.1', 0]);
+      socket.destroy();
+    },
+  );
+
+  test('is reached by its second family while the first gives no answer', async () => {
+    await using dead = await startSlowListener('127.0.0.1');
+    await using alive = await listen('::1', dead.port);
+    const socket = await dialled(portOf(alive), resolvesTo('127.0.0.1', '::1'));
+    expect(socket.remoteAddress).toBe('::1');
+    socket.destroy();
+  });
+
+  test('is reached by its second family at once where the first refuses', async () => {
+    await using alive = await listen('::1');
+    const socket = await dialled(portOf(alive), resolvesTo('127.0.0.1', '127.0.0.2', '::1'));
+    expect(socket.remoteAddress).toBe('::1');
+    socket.destroy();
+  });
+
+  test('is dialled in turn, one family after the other', async () => {
+    const port = await freePort();
+    const failed = dialled(port, resolvesTo('127.0.0.1', '127.0.0.2', '127.0.0.3', '::1'));
+    await expect(failed).rejects.toMatchObject({
+      code: 'ECONNREFUSED',
+      message: ['127.0.0.1', '::1', '127.0.0.2', '127.0.0.3'].map((address) => `connect ECONNREFUSED ${address}:${port}`).join('; '),
+    });
+  });
+});
+
+test('an address is dialled without being looked up', async () => {
+  await using server = await listen('127.0.0.1');
+  const never: Resolve = () => expect.unreachable();
+  const socket = await dialled(portOf(server), never, '127.0.0.1');
+  expect(socket.remoteAddress).toBe('127.0.0.1');
+  socket.destroy();
+});
+
+test.each<readonly [string, Resolve, string]>([
+  ['is not found', (_name, _options, found) => found(Object.assign(new Error('no'), { code: 'ENOTFOUND' }), []), 'ENOTFOUND'],
+  ['has no address', resolvesTo(), 'ENOTFOUND'],
+  ['has what is no address, which is not looked up either', resolvesTo('localhost'), 'ENOTFOUND'],
+])('a name that %s is an error, and not before dialling has begun', async (_what, resolve, code) => {
+  let begun = false;
+  const failed = new Promise((done) => {
+    dialTcp({ host: 'chat.example', port: 1, resolve }, (error) => done([begun, error]));
+  });
+  begun = true;
+  expect(await failed).toEqual([true, expect.objectContaining({ code })]);
+});
+
+test('nothing is told after it was called off, and no connection stays', async () => {
+  await using server = await listen('127.0.0.1');
+  let told = 0;
+  const dialling = dialTcp({ host: 'chat.example', port: portOf(server), resolve: resolvesTo('127.0.0.1') }, () => {
+    told += 1;
+  });
+  await new Promise(setImmediate);
+  dialling.cancel();
+  const socket = await dialled(portOf(server), resolvesTo('127.0.0.1'));
+  expect(told).toBe(0);
+  socket.destroy();
+});
