@@ -1,6 +1,6 @@
 import { callbackBuckets, commitBuckets } from './buckets.ts';
 import { createHostLabel } from './count-pushes.ts';
-import type { EventBus } from './events.ts';
+import type { EventBus, Events } from './events.ts';
 import type { MetricRegistry } from './registry.ts';
 
 /** What operators watch of the way from a chat server to the spool. Hosts and attachments show 0 as soon as they are known. */
@@ -8,6 +8,7 @@ export function countIntake(registry: MetricRegistry, events: EventBus, hosts: r
   countStream(registry, events);
   countPackets(registry, events, hosts);
   countHoles(registry, events);
+  readTapQueues(registry, events);
   timeCallbacks(registry, events);
   timeCommits(registry, events);
 }
@@ -58,6 +59,24 @@ function countHoles(registry: MetricRegistry, events: EventBus): void {
     if (missing === undefined) lost.at(attachment, host).add();
     else missed.at(attachment, host).add(missing);
   });
+}
+
+/** Where a host has a queue on each of several nodes, the fullest one is shown: it is the first to drop something. */
+function readTapQueues(registry: MetricRegistry, events: EventBus): void {
+  const queues = new Map<string, Events['tap.queue']>();
+  events.on('tap.queue', (queue) => queues.set(queue.stream, queue));
+
+  function gauge(
+    name: 'event_pusher_tap_queue_bytes' | 'event_pusher_tap_queue_fill_ratio' | 'event_pusher_tap_queue_items',
+    read: (queue: Events['tap.queue']) => number,
+  ) {
+    registry.gauge(name, () =>
+      [...queues.values()].sort((one, other) => one.ratio - other.ratio).map((queue) => [[queue.attachment, queue.host], read(queue)]),
+    );
+  }
+  gauge('event_pusher_tap_queue_items', ({ items }) => items);
+  gauge('event_pusher_tap_queue_bytes', ({ bytes }) => bytes);
+  gauge('event_pusher_tap_queue_fill_ratio', ({ ratio }) => ratio);
 }
 
 function timeCallbacks(registry: MetricRegistry, events: EventBus): void {

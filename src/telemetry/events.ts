@@ -168,6 +168,15 @@ export interface Events {
   'stream.read': { readonly attachment: string; readonly bytes: number };
   /** The server's bounded queue dropped this many before we could see them; `missing` undefined: the queue itself was lost (new epoch). */
   'tap.hole': { readonly attachment: string; readonly host: string; readonly missing: number | undefined };
+  /** How full the queue of a tap is. `stream` names it (host and node); at a `ratio` of 1 the tap drops what it cannot keep. */
+  'tap.queue': {
+    readonly attachment: string;
+    readonly host: string;
+    readonly stream: string;
+    readonly items: number;
+    readonly bytes: number;
+    readonly ratio: number;
+  };
 }
 
 export type EventName = keyof Events;

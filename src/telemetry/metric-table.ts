@@ -57,6 +57,17 @@ export const metricTable = {
     labels: ['attachment', 'host'],
     help: 'Times the chat server lost its whole queue, as in a restart.',
   },
+  event_pusher_tap_queue_items: {
+    type: 'gauge',
+    labels: ['attachment', 'host'],
+    help: 'Items that wait in the chat server for acknowledgement, as its tap last said; of several nodes, the fullest.',
+  },
+  event_pusher_tap_queue_bytes: { type: 'gauge', labels: ['attachment', 'host'], help: 'What these items take there.' },
+  event_pusher_tap_queue_fill_ratio: {
+    type: 'gauge',
+    labels: ['attachment', 'host'],
+    help: 'How much of that queue is used; at 1 it drops the oldest unsent items.',
+  },
   event_pusher_archive_gaps_total: {
     type: 'counter',
     labels: ['attachment', 'host'],

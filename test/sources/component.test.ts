@@ -3,6 +3,8 @@ import { wrap } from '../../src/cli/demo/tap-server.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
+import { tapNs } from '../../src/sources/component/tap-item.ts';
+import type { Events } from '../../src/telemetry/events.ts';
 import { chat, nodeAt, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -87,6 +89,36 @@ test('acknowledges what is committed, and nothing before', async () => {
   chatServer.handed[1]?.receipt.committed();
   chatServer.handed[2]?.receipt.committed();
   await eventually(() => chatServer.server.acked === 3);
+});
+
+test('reports how full the queue of the tap is: when it resumes, and again with each reminder', async () => {
+  const timers: Timers = { after: (ms, action) => systemTimers.after(ms === 30_000 ? 5 : ms, action) };
+  await using chatServer = await startSource({ commit: false, timers, server: { queueBytes: 10_000 } });
+  const queues: Events['tap.queue'][] = [];
+  chatServer.events.on('tap.queue', (queue) => queues.push(queue));
+  await chatServer.attached();
+  chatServer.server.push(chat('one'), sentByAlice);
+  await eventually(() => queues.at(-1)?.items === 1);
+
+  const { bytes = 0, ...queue } = queues.at(-1) ?? {};
+  expect(queue).toEqual({ attachment: 'chat', host: 'localhost', stream: 'chat/localhost/scripted', items: 1, ratio: bytes / 10_000 });
+  expect(bytes).toBeGreaterThan(100);
+  expect(queues[0]).toMatchObject({ items: 0, bytes: 0, ratio: 0 });
+  chatServer.handed[0]?.receipt.committed();
+  await eventually(() => queues.at(-1)?.items === 0);
+});
+
+test('an older tap is asked too, and what it does not answer changes nothing', async () => {
+  const timers: Timers = { after: (ms, action) => systemTimers.after(ms === 30_000 ? 5 : ms, action) };
+  await using chatServer = await startSource({ timers });
+  const queues: unknown[] = [];
+  chatServer.events.on('tap.queue', (queue) => queues.push(queue));
+  await chatServer.attached();
+  const asked = () => chatServer.server.received.filter((iq) => findChild(iq, 'ack', tapNs)?.attrs['report'] === 'queue').length;
+  await eventually(() => asked() >= 3);
+  chatServer.server.push(chat('one'), sentByAlice);
+  await eventually(() => chatServer.server.acked === 1);
+  expect(queues).toEqual([]);
 });
 
 test('goes on after a broken connection without a gap and without a double', async () => {

@@ -111,6 +111,18 @@ test('holes count what was dropped, and lost queues count as themselves', async 
   expect(await sample(metrics, 'event_pusher_tap_queues_lost_total{attachment="chat",host="localhost"}')).toBe(1);
 });
 
+test('of the queues of a host on several nodes the fullest one is shown', async () => {
+  const { events, metrics } = observe();
+  const queue = { attachment: 'chat', host: 'localhost', stream: 'chat/localhost/n1', items: 40, bytes: 9000, ratio: 0.9 };
+  events.emit('tap.queue', { ...queue, ratio: 0.1 });
+  events.emit('tap.queue', queue);
+  events.emit('tap.queue', { ...queue, stream: 'chat/localhost/n2', items: 50, bytes: 8000, ratio: 0.8 });
+  const labels = '{attachment="chat",host="localhost"}';
+  expect(await sample(metrics, `event_pusher_tap_queue_items${labels}`)).toBe(40);
+  expect(await sample(metrics, `event_pusher_tap_queue_bytes${labels}`)).toBe(9000);
+  expect(await sample(metrics, `event_pusher_tap_queue_fill_ratio${labels}`)).toBe(0.9);
+});
+
 test('bytes, JIDs, lanes, commits and threads are counted', async () => {
   const { events, metrics } = observe();
   events.emit('stream.read', { attachment: 'chat', bytes: 4096 });

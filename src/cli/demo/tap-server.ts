@@ -18,6 +18,8 @@ export interface TapServerOptions {
   /** Items sent and not yet acknowledged, at most. */
   readonly window?: number;
   readonly port?: number;
+  /** What its queue may hold, as it says; default: it says nothing of its queue, like an older tap. */
+  readonly queueBytes?: number;
   /** What the tap calls its server's node, default `scripted`. */
   readonly node?: string;
   /** False: pings are left unanswered, as by a dead peer. */
@@ -58,7 +60,7 @@ export interface TapServer {
 }
 
 export async function startTapServer(options: TapServerOptions): Promise<TapServer> {
-  const { host, domain, secret, node = 'scripted', window = 2000, answersPings = true } = options;
+  const { host, domain, secret, node = 'scripted', window = 2000, answersPings = true, queueBytes } = options;
   const received: Stanza[] = [];
   const sockets = new Set<Socket>();
   let epoch = 'e1';
@@ -111,7 +113,7 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
     const resume = findChild(stanza, 'resume', tapNs);
     const ack = findChild(stanza, 'ack', tapNs);
     if (resume !== undefined) resumed(socket, stanza, resume);
-    else if (ack !== undefined) forget(Number(ack.attrs['h']), ack.attrs['epoch']);
+    else if (ack !== undefined) acknowledged(socket, stanza, ack);
     else if (answersPings && findChild(stanza, 'ping', 'urn:xmpp:ping') !== undefined) reply(socket, stanza, []);
     flush();
   }
@@ -123,7 +125,17 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
     attached = socket;
     const [from = lastSeq + 1] = queue.keys();
     sent = from - 1;
-    reply(socket, iq, [element('resumed', { xmlns: tapNs, epoch, node, 'from-seq': from, pending: queue.size, dropped: 0 })]);
+    reply(socket, iq, [element('resumed', { xmlns: tapNs, epoch, node, 'from-seq': from, dropped: 0, ...fill() })]);
+  }
+
+  function acknowledged(socket: Socket, iq: Stanza, { attrs }: Stanza): void {
+    forget(Number(attrs['h']), attrs['epoch']);
+    if (attrs['report'] === 'queue' && queueBytes !== undefined) reply(socket, iq, [element('queue', { xmlns: tapNs, ...fill() })]);
+  }
+
+  function fill(): Readonly<Record<string, number | undefined>> {
+    const bytes = [...queue.values()].reduce((sum, { length }) => sum + length, 0);
+    return queueBytes === undefined ? { pending: queue.size } : { pending: queue.size, bytes, 'max-bytes': queueBytes };
   }
 
   function refuse(socket: Socket, iq: Stanza, { type, condition }: { readonly type: string; readonly condition: string }): void {

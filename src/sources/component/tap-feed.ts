@@ -20,7 +20,7 @@ import { element, toXml } from '../../packet/xml/element.ts';
 import type { Feed, Outlet } from './feed.ts';
 import type { FeedOptions, SkipReason } from './feed-options.ts';
 import { reasonToSkip } from './skip.ts';
-import { readDirection, readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
+import { errorCondition, isAnswer, readDirection, readQueueFill, readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
 import { createTapLedger, type TapLedger } from './tap-ledger.ts';
 
 /** A host that has no tap, or feeds another pusher, is asked again after this. */
@@ -113,6 +113,12 @@ export function createTapFeed(options: TapFeedOptions): Feed {
     const asked = conversation.state === 'asking' || conversation.state === 'renewing';
     if (asked && iq.attrs['id'] === `resume-${conversation.host}`) resumed(conversation, iq);
     else if (flows(conversation) && iq.attrs['type'] === 'error') askLater(conversation, resumeAnewMs);
+    else reportFill(conversation, iq);
+  }
+
+  function reportFill({ host, stream }: HostConversation, iq: Stanza): void {
+    const fill = readQueueFill(iq);
+    if (fill !== undefined) events.emit('tap.queue', { attachment: attachment.name, host, stream, ...fill });
   }
 
   function resumed(conversation: HostConversation, iq: Stanza): void {
@@ -132,6 +138,7 @@ export function createTapFeed(options: TapFeedOptions): Feed {
     conversation.stream = `${attachment.name}/${host}/${answer.node}`;
     if (lost !== 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: lost });
     options.tell(host, 'attached');
+    reportFill(conversation, iq);
     remindLater(conversation);
   }
 
@@ -152,7 +159,7 @@ export function createTapFeed(options: TapFeedOptions): Feed {
   function remindLater(conversation: HostConversation): void {
     conversation.callOffTimer();
     conversation.callOffTimer = timers.after(remindEveryMs, () => {
-      ack(conversation);
+      ack(conversation, 'queue');
       remindLater(conversation);
     });
   }
@@ -200,11 +207,12 @@ export function createTapFeed(options: TapFeedOptions): Feed {
     else if (conversation.unacked === 1) conversation.callOffAck = timers.after(ackDelayMs, () => ack(conversation));
   }
 
-  function ack(conversation: HostConversation): void {
+  /** With `report` the tap answers how full its queue is. */
+  function ack(conversation: HostConversation, report?: 'queue'): void {
     conversation.callOffAck();
     conversation.unacked = 0;
     const { epoch, h } = conversation.ledger.acknowledge();
-    if (flows(conversation)) tell(conversation.host, `ack-${h}`, element('ack', { xmlns: tapNs, epoch, h: String(h) }));
+    if (flows(conversation)) tell(conversation.host, `ack-${h}`, element('ack', { xmlns: tapNs, epoch, h: String(h), report }));
   }
 
   return {
@@ -237,14 +245,4 @@ export function createTapFeed(options: TapFeedOptions): Feed {
 
 function flows({ state }: HostConversation): boolean {
   return state === 'flowing' || state === 'renewing';
-}
-
-function isAnswer({ name, attrs }: Stanza): boolean {
-  return name === 'iq' && (attrs['type'] === 'result' || attrs['type'] === 'error');
-}
-
-function errorCondition(iq: Stanza): string {
-  const error = iq.children.find((child): child is Stanza => typeof child !== 'string' && child.name === 'error');
-  const condition = error?.children.find((child): child is Stanza => typeof child !== 'string');
-  return condition?.name ?? 'an answer without <resumed/>';
 }

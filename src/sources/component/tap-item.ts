@@ -22,6 +22,13 @@ export interface TapItem {
   readonly stanza: Stanza | undefined;
 }
 
+/** What waits in a tap's queue, sent and unsent; at a ratio of 1 the oldest unsent items are dropped. */
+export interface QueueFill {
+  readonly items: number;
+  readonly bytes: number;
+  readonly ratio: number;
+}
+
 /** How a stanza was seen: passing by in a direction, or told with a report. */
 export interface Seen {
   readonly direction: Direction;
@@ -69,6 +76,19 @@ export function readResumed(iq: Stanza): Resumed | undefined {
   return { epoch, node: node ?? '', fromSeq };
 }
 
+/** How full a tap's queue is: in a `<resumed/>`, or in the answer to an acknowledgement that asked. Undefined: an older tap does not say. */
+export function readQueueFill(iq: Stanza): QueueFill | undefined {
+  const {
+    pending,
+    bytes,
+    'max-bytes': maxBytes,
+    'max-items': maxItems,
+  } = (findChild(iq, 'resumed', tapNs) ?? findChild(iq, 'queue', tapNs))?.attrs ?? {};
+  const [items, used, limit] = [number(pending), number(bytes), number(maxBytes)];
+  if (items === undefined || used === undefined || !limit) return undefined;
+  return { items, bytes: used, ratio: Math.max(used / limit, items / (number(maxItems) || Number.POSITIVE_INFINITY)) };
+}
+
 /** The one stanza inside `<forwarded/>` (XEP-0297). */
 export function forwarded(message: Stanza): Stanza | undefined {
   const stanzas = findChild(message, 'forwarded', forwardNs)?.children.filter((child) => typeof child !== 'string') ?? [];
@@ -93,6 +113,10 @@ function fits({ name, attrs: { type } }: Stanza, report: Report | undefined): bo
   }
 }
 
+function number(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
 function count(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
@@ -101,4 +125,14 @@ function count(text: string | undefined): number | undefined {
 function instant(stamp: string | undefined): EpochMs | undefined {
   const at = Date.parse(stamp ?? '');
   return Number.isNaN(at) ? undefined : at;
+}
+
+export function isAnswer({ name, attrs }: Stanza): boolean {
+  return name === 'iq' && (attrs['type'] === 'result' || attrs['type'] === 'error');
+}
+
+export function errorCondition(iq: Stanza): string {
+  const error = iq.children.find((child): child is Stanza => typeof child !== 'string' && child.name === 'error');
+  const condition = error?.children.find((child): child is Stanza => typeof child !== 'string');
+  return condition?.name ?? 'an answer without <resumed/>';
 }
