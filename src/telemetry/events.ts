@@ -27,13 +27,13 @@ export type GateAnswered = 'allowed' | 'changed' | 'failed' | 'refused' | 'rejec
 export type Purpose = 'ask' | 'message' | 'order' | 'push';
 
 /** Why what an answer asked for is not done. */
-export type IgnoredReason = 'declined' | 'malformed' | 'truncated' | 'unknown-task';
+export type IgnoredReason = 'declined' | 'malformed' | 'too-deep' | 'truncated' | 'unknown-task';
 
 /** What came of a question to a business server. `failed`: no answer that counts. */
 export type AskResult = 'allowed' | 'failed' | 'withheld';
 
 export interface Events {
-  /** A backend's answer asked for something that is not done. `reason`: `declined` (success was false), `malformed`, `truncated`, `unknown-task`. */
+  /** A backend's answer asked for something that is not done. `reason`: `declined` (success was false), `malformed`, `too-deep`, `truncated`, `unknown-task`. */
   'answer.ignored': { readonly id: DeliveryId; readonly pool: string; readonly handler: string; readonly reason: IgnoredReason };
   /** An archive no longer knows the last message that we saw in it: what it threw away meanwhile, if anything, was missed. */
   'archive.gap': { readonly attachment: string; readonly host: string };

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { EpochMs } from '../kit/clock.ts';
+import { maxJsonDepth } from '../kit/json.ts';
 import type { EventBus, Events, IgnoredReason } from './events.ts';
 import { logAsks } from './log-asks.ts';
 import { logAttachments } from './log-attachments.ts';
@@ -87,6 +88,7 @@ function logAnswers(events: EventBus, log: Logger): void {
 const ignored: Readonly<Record<IgnoredReason, string>> = {
   declined: 'the answer says that it was no success: no message of it is sent',
   malformed: 'the payload of the answer is none: nothing of it is sent',
+  'too-deep': `the JSON of the answer is nested deeper than ${maxJsonDepth} levels: what it orders is not read`,
   truncated: 'the answer is longer than max_response_size: what it orders is not read',
   'unknown-task': 'the payload of the answer has a task that is not known: nothing of it is sent',
 };

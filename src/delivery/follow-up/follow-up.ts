@@ -49,8 +49,9 @@ function childrenOf({ attempt, outcome, at }: Concluded, config: FollowUpConfig,
   if (outcome.kind !== 'answered' || outcome.body === undefined) return [];
   const { delivery } = attempt;
   const wishes = readAnswer(outcome.body);
-  if (wishes === undefined) {
+  if (wishes === undefined || wishes === 'too-deep') {
     if (outcome.truncated) ignore('truncated');
+    else if (wishes === 'too-deep') ignore('too-deep');
     return [];
   }
 

@@ -1,6 +1,6 @@
 import type { XmppTarget } from '../../../pools/contract.ts';
+import { asMap, asObject } from '../../kit/json.ts';
 import type { IgnoredReason } from '../../telemetry/events.ts';
-import { asObject } from './read-answer.ts';
 
 /** A message to a user that an answer orders. */
 export interface OrderedMessage {
@@ -28,7 +28,7 @@ const nothing: Payload = { kind: 'messages', messages: [] };
  * nothing is asked for; `success: false` takes it all back.
  */
 export function readPayload(payload: unknown, correspondence: Correspondence): Payload {
-  const given = asObject(payload);
+  const given = asMap(payload);
   if (given === undefined) return { kind: 'ignored', reason: 'malformed' };
   const { success, task, messages = [] } = given;
   if (success === false || success === 'false') return { kind: 'ignored', reason: 'declined' };

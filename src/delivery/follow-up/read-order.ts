@@ -1,5 +1,5 @@
 import type { HeaderPair } from '../../../pools/contract.ts';
-import { asObject } from './read-answer.ts';
+import { asMap, asObject } from '../../kit/json.ts';
 
 /** A request that an answer orders. */
 export interface Order {
@@ -37,7 +37,7 @@ export function readOrder(callback: unknown): Order {
     content.fault;
   return {
     method: method === '' ? 'GET' : method,
-    path: String(path),
+    path: typeof path === 'string' ? path : '/',
     headers: headers.headers ?? [],
     origin: fault === undefined ? (place.origin ?? '') : '',
     body: content.body ?? '',
@@ -59,8 +59,10 @@ function originOf({ host, port, protocol = 'http:' }: Readonly<Record<string, un
   return { origin: new URL(url).origin };
 }
 
-function isPort(port: unknown): boolean {
-  return /^\d{1,5}$/.test(String(port)) && Number(port) >= 1 && Number(port) <= 65_535;
+function isPort(port: unknown): port is number | string {
+  return (
+    (typeof port === 'number' || typeof port === 'string') && /^\d{1,5}$/.test(String(port)) && Number(port) >= 1 && Number(port) <= 65_535
+  );
 }
 
 function isBareIpv6(host: string): boolean {
@@ -70,12 +72,13 @@ function isBareIpv6(host: string): boolean {
 function bodyOf(data: unknown): Read<{ readonly body: string }> {
   if (data === undefined) return { body: '' };
   if (typeof data === 'string') return { body: data };
-  if (asObject(data) !== undefined) return { body: JSON.stringify(data) };
+  const map = asMap(data);
+  if (map !== undefined) return { body: JSON.stringify(map) };
   return { fault: `callback.data must be text or an object, and is ${Array.isArray(data) ? 'an array' : `${data}`}` };
 }
 
 function headersOf(headers: unknown): Read<{ readonly headers: readonly HeaderPair[] }> {
-  const given = asObject(headers ?? {});
+  const given = asMap(headers ?? {});
   const pairs = Object.entries(given ?? {}).filter(([name]) => !isOurs(name.toLowerCase()));
   const wrong = pairs.find(([, value]) => typeof value !== 'string' && typeof value !== 'number');
   if (given === undefined) return { fault: 'callback.options.headers must be an object' };

@@ -97,6 +97,23 @@ test.each(['ok', '', '[1]', '7', 'null', '{"callback":', '{}', '{"callback":null
   },
 );
 
+test('an answer may begin with a byte order mark', async () => {
+  expect(await follow(push, 200, `\uFEFF${JSON.stringify({ callback })}`)).toMatchObject({ spawn: [{ id: 'X.1' }], ignored: [] });
+});
+
+test('an answer that is nested too deep orders nothing, and that is told', async () => {
+  const deep = `{"callback":{"options":{"host":"127.0.0.1","method":"POST"},"data":${'['.repeat(80_000)}${']'.repeat(80_000)}}}`;
+  expect(await follow(push, 200, deep)).toEqual({ fate: { kind: 'delivered' }, spawn: [], stillBorn: [], ignored: ['too-deep'] });
+});
+
+test('an order whose path or port is an object without a text is kept with its fault, and never sent', async () => {
+  const untextual = { toString: 1, valueOf: 1 };
+  for (const odd of [{ path: untextual }, { port: untextual }, { host: untextual }, { protocol: untextual }, { method: untextual }]) {
+    const { spawn } = await follow(push, 200, { callback: { options: { ...options, ...odd } } });
+    expect(spawn).toMatchObject([{ target: { path: expect.any(String), errand: { fault: expect.stringContaining('callback.options') } } }]);
+  }
+});
+
 test('the answer of a handler that does not follow up is not looked at', async () => {
   expect(await follow({ ...push, handler: 'other' }, 200, { callback })).toMatchObject({ spawn: [] });
 });

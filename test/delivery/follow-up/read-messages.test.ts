@@ -53,12 +53,12 @@ test.each([
   [{ success: true, task: 'result' }, 'unknown-task'],
   [{ task: 'send', messages: { to: 'a', message: 'x' } }, 'malformed'],
   ['send', 'malformed'],
-  [[], 'malformed'],
+  [[1], 'malformed'],
 ])('%j sends nothing, and is told as %s', (payload, reason) => {
   expect(read(payload)).toEqual({ kind: 'ignored', reason });
 });
 
-test.each([{ success: true, error: null }, {}, { task: null }, { task: 'send' }, { success: 'true', task: 'send', messages: [] }])(
+test.each([{ success: true, error: null }, {}, [], { task: null }, { task: 'send' }, { success: 'true', task: 'send', messages: [] }])(
   '%j asks for nothing',
   (payload) => {
     expect(read(payload)).toEqual({ kind: 'messages', messages: [] });

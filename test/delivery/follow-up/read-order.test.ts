@@ -54,7 +54,7 @@ describe('where it goes', () => {
     expect(withOptions({ host })).toMatchObject({ origin: '', fault: expect.stringContaining('options.host') });
   });
 
-  test.each([0, 65_536, -1, '80a', '', 1.5, true, {}])('a port %j breaks it', (port) => {
+  test.each([0, 65_536, -1, '80a', '', 1.5, true, {}, { toString: 1, valueOf: 1 }, [80]])('a port %j breaks it', (port) => {
     expect(withOptions({ port }).fault).toContain('options.port');
   });
 
@@ -64,7 +64,8 @@ describe('where it goes', () => {
 
   test('the path is the root if not told, and text if it is', () => {
     expect(withOptions({ path: undefined })).toMatchObject({ path: '/', fault: undefined });
-    expect(withOptions({ path: 7 }).fault).toContain('options.path');
+    for (const path of [7, [], {}, { toString: 1, valueOf: 1 }])
+      expect(withOptions({ path })).toMatchObject({ path: '/', fault: expect.stringContaining('options.path') });
   });
 });
 
@@ -86,6 +87,7 @@ describe('its data', () => {
   test.each([
     [{ a: [1, { b: null }] }, '{"a":[1,{"b":null}]}'],
     [{}, '{}'],
+    [[], '{}'],
     ['plain text, as it is', 'plain text, as it is'],
     ['', ''],
     [undefined, ''],
@@ -95,7 +97,7 @@ describe('its data', () => {
 
   test.each([
     [[1, 2], 'callback.data must be text or an object, and is an array'],
-    [[], 'callback.data must be text or an object, and is an array'],
+    [[[]], 'callback.data must be text or an object, and is an array'],
     [7, 'callback.data must be text or an object, and is 7'],
     [true, 'callback.data must be text or an object, and is true'],
     [null, 'callback.data must be text or an object, and is null'],
@@ -148,6 +150,10 @@ describe('its headers', () => {
       ['X-Count', '3'],
     ]);
     expect(withOptions({ headers: null })).toMatchObject({ headers: [], fault: undefined });
+  });
+
+  test('PHP’s empty array is no headers', () => {
+    expect(withOptions({ headers: [] })).toMatchObject({ headers: [], fault: undefined });
   });
 
   test.each([[['Accept', 'x']], 'Accept: x', { Accept: ['x'] }, { Accept: null }])('%j breaks it', (headers) => {
