@@ -98,7 +98,7 @@ test.each<readonly [string, Resolve, string]>([
 ])('a name that %s is an error, and not before dialling has begun', async (_what, resolve, code) => {
   let begun = false;
   const failed = new Promise((done) => {
-    dialTcp({ host: 'chat.example', port: 1, resolve }, (error) => done([begun, error]));
+    dialTcp({ host: 'chat.example', port: 1, resolve }, (error, _socket) => done([begun, error]));
   });
   begun = true;
   expect(await failed).toEqual([true, expect.objectContaining({ code })]);
