@@ -54,9 +54,12 @@ describe('where it goes', () => {
     expect(withOptions({ host })).toMatchObject({ origin: '', fault: expect.stringContaining('options.host') });
   });
 
-  test.each([0, 65_536, -1, '80a', '', 1.5, true, {}, { toString: 1, valueOf: 1 }, [80]])('a port %j breaks it', (port) => {
-    expect(withOptions({ port }).fault).toContain('options.port');
-  });
+  test.each<[port: unknown]>([[0], [65_536], [-1], ['80a'], [''], [1.5], [true], [{}], [{ toString: 1, valueOf: 1 }], [[80]]])(
+    'a port %j breaks it',
+    (port) => {
+      expect(withOptions({ port }).fault).toContain('options.port');
+    },
+  );
 
   test.each(['http', 'ftp:', 'file:', 5])('a protocol %j breaks it', (protocol) => {
     expect(withOptions({ protocol }).fault).toContain('options.protocol');
