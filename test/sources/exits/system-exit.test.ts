@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { createDeferred } from '../../../src/kit/deferred.ts';
+import type { Exit } from '../../../src/sources/http/exits/exit.ts';
+import { noneExit } from '../../../src/sources/http/exits/none-exit.ts';
+import type { Received } from '../../../src/sources/http/exits/received.ts';
+import { createSystemExit } from '../../../src/sources/http/exits/system-exit.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeDescriptor, startExitsSource } from '../../support/exits-source.ts';
 import { createFakeTimers } from '../../support/fake-timers.ts';
@@ -128,6 +132,23 @@ describe('*SYSTEM in front of a unit of the user’s', () => {
     await using front = await startExitsSource({ unit: () => undefined });
     expect(await front.post('', 'text/plain')).toMatchObject({ status: 204, body: '' });
   });
+});
+
+test('the largest output of a unit takes the thread about as long as copying it', async () => {
+  const parts = Array.from({ length: 254 }, () => Buffer.alloc(32_767, 'x'));
+  const received = { contentType: { media: 'text/plain', charset: undefined } } as Received;
+  const cpuOf = async (exit: Exit) => {
+    const before = process.cpuUsage();
+    const output = await exit.output({ received, ca: {}, status: 200 }, parts);
+    const { user, system } = process.cpuUsage(before);
+    return { output, micros: user + system };
+  };
+  const unit = { kind: 'module', name: 'unit', url: 'file:///unit.mjs' } as const;
+  await cpuOf(noneExit); // warm
+  const plain = await cpuOf(noneExit);
+  const { output, micros } = await cpuOf(createSystemExit({ unit }, 'localhost'));
+  expect(output.kind === 'reply' && output.reply.body.equals(Buffer.from(`${'x'.repeat(32_767)}\n`.repeat(254)))).toBe(true);
+  expect(micros).toBeLessThan(20 * plain.micros + 200_000);
 });
 
 test('STATUS puts what /readyz says, and is read', async () => {

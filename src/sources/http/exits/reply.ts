@@ -23,7 +23,10 @@ export function sendReply(response: ServerResponse, { status, headers, body }: R
   const sent = new Map<string, string[]>();
   for (const [name, value] of headers) {
     const lower = name.toLowerCase();
-    if (!reserved.has(lower)) sent.set(lower, [...(sent.get(lower) ?? []), value]);
+    if (reserved.has(lower)) continue;
+    const values = sent.get(lower);
+    if (values === undefined) sent.set(lower, [value]);
+    else values.push(value);
   }
   for (const [name, values] of sent) response.setHeader(name, values.length === 1 ? (values[0] ?? '') : values);
   response.setHeader('x-content-type-options', 'nosniff');

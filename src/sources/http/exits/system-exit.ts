@@ -77,9 +77,11 @@ function asParts(values: readonly string[]): ExitInput {
     : { kind: 'parts', parts: whole };
 }
 
+const lineEnd = Buffer.of(0x0a);
+
 function inLines(status: number, parts: readonly Buffer[]): Reply {
   if (parts.length === 0) return { status: status === 200 ? 204 : status, headers: [], body: Buffer.alloc(0) };
-  const body = Buffer.from(parts.flatMap((part) => [...part, 0x0a]));
+  const body = Buffer.concat(parts.flatMap((part) => [part, lineEnd]));
   return { status, headers: [isUtf8(body) ? textType : bytesType], body };
 }
 
