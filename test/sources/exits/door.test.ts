@@ -1,5 +1,7 @@
+import { createHook } from 'node:async_hooks';
 import { scryptSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import type { ExitsAttachment } from '../../../src/config/config.ts';
 import { readCredential } from '../../../src/config/credential.ts';
 import { Secret } from '../../../src/kit/secret.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -140,6 +142,101 @@ describe('credentials', () => {
     await using front = await rig();
     expect((await front.ask({ method: 'OPTIONS' }))?.status).toBe(401);
     expect((await front.ask({ path: '/nowhere' }))?.status).toBe(404);
+  });
+});
+
+describe('passwords that cost a hash to check', () => {
+  const basic = (user: string, password: string) => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` });
+  const salt = 'YSBzYWx0IG9mIHRoZSB0ZXN0';
+  const key = scryptSync('right', Buffer.from(salt, 'base64'), 32, { N: 2 ** 15, r: 8, p: 1, maxmem: 2 ** 26 })
+    .toString('base64')
+    .replaceAll('=', '');
+  const hashed = ['bob', 'carol'].flatMap((user) => readCredential(user, `$scrypt$ln=15,r=8,p=1$${salt}$${key}`) ?? []);
+  const rig = (attachment: Partial<ExitsAttachment> = {}) =>
+    startExitsSource({
+      attachment: { users: hashed, ...attachment },
+      descriptor: { userAuth: 'basic' },
+      unit: ({ init, mput }) => mput(`${init().httpInfo.user}`),
+      clock: createFakeClock(),
+    });
+
+  /** How many hashes were begun while `action` ran. */
+  async function hashesDuring(action: () => Promise<void>): Promise<number> {
+    let begun = 0;
+    const init = (_: number, type: string) => {
+      if (type === 'SCRYPTREQUEST') begun += 1;
+    };
+    const hook = createHook({ init }).enable();
+    try {
+      await action();
+    } finally {
+      hook.disable();
+    }
+    return begun;
+  }
+
+  test('300 strangers who hang up hold up a right one for a bounded number of hashes', async () => {
+    await using front = await rig();
+    const hashes = await hashesDuring(async () => {
+      const strangers = await Promise.all(Array.from({ length: 300 }, () => openHttpConnection(front.ports()[0] ?? 0)));
+      for (const [index, stranger] of strangers.entries()) stranger.send(requestBytes({ headers: basic('bob', `wrong ${index}`) }));
+      await eventually(() => front.skipped.includes('overloaded'));
+      for (const stranger of strangers) stranger[Symbol.dispose]();
+      await eventually(async () => (await front.ask({ headers: basic('bob', 'right') }))?.status === 200, { withinMs: 50_000 });
+    });
+    expect(hashes).toBeLessThanOrEqual(2 + 8 + 1); // computed at a time, waiting for one address, the right one
+  });
+
+  test('are not checked for those who hung up while they waited', async () => {
+    await using front = await rig();
+    const hashes = await hashesDuring(async () => {
+      const strangers = await Promise.all(Array.from({ length: 10 }, () => openHttpConnection(front.ports()[0] ?? 0)));
+      for (const [index, stranger] of strangers.entries()) stranger.send(requestBytes({ headers: basic('bob', `wrong ${index}`) }));
+      await eventually(async () => (await front.ask({ headers: basic('bob', `wrong ${strangers.length}`) }))?.status === 503);
+      for (const stranger of strangers) stranger[Symbol.dispose]();
+      await eventually(async () => (await front.ask({ headers: basic('bob', 'right') }))?.status === 200, { withinMs: 50_000 });
+    });
+    expect(hashes).toBeLessThan(8);
+  });
+
+  test('wait in a line of bounded length: the others are asked to come again, and who was right before does not wait', async () => {
+    await using front = await rig();
+    expect((await front.ask({ headers: basic('carol', 'right') }))?.status).toBe(200);
+    const statuses: (number | undefined)[] = [];
+    const hashes = await hashesDuring(async () => {
+      const clients = await Promise.all(Array.from({ length: 40 }, () => openHttpConnection(front.ports()[0] ?? 0)));
+      for (const [index, client] of clients.entries()) client.send(requestBytes({ headers: basic('bob', `wrong ${index}`) }));
+      expect((await front.ask({ headers: basic('carol', 'right') }))?.status).toBe(200);
+      for (const client of clients) {
+        const answer = await client.answer();
+        statuses.push(answer?.status);
+        if (answer?.status === 503) expect(answer.headers.get('retry-after')).toBe('1');
+        client[Symbol.dispose]();
+      }
+    });
+    expect(hashes).toBe(statuses.filter((status) => status === 401).length);
+    expect(statuses.filter((status) => status === 503).length).toBe(40 - hashes);
+    expect(hashes).toBeLessThan(40);
+  });
+
+  test('are checked once for all who offer the same at the same time', async () => {
+    await using front = await rig();
+    const hashes = await hashesDuring(async () => {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => front.ask({ headers: basic('bob', 'right') })));
+      expect(new Set(answers.map((answer) => answer?.body))).toEqual(new Set(['bob\n']));
+    });
+    expect(hashes).toBe(1);
+  });
+
+  test('cost none while the rate limit is used up, which wrong ones do not use', async () => {
+    await using front = await rig({ rateLimit: { requests: 1, perMs: 5000, burst: 1 } });
+    for (const password of ['wrong', 'wrong too']) expect((await front.ask({ headers: basic('bob', password) }))?.status).toBe(401);
+    expect((await front.ask({ headers: basic('bob', 'right') }))?.status).toBe(200);
+    const hashes = await hashesDuring(async () => {
+      expect((await front.ask({ headers: basic('carol', 'wrong') }))?.status).toBe(429);
+      expect((await front.ask({ headers: basic('bob', 'right') }))?.status).toBe(429);
+    });
+    expect(hashes).toBe(0);
   });
 });
 

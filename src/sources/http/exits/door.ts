@@ -4,7 +4,7 @@ import type { Clock } from '../../../kit/clock.ts';
 import { createTokenBucket, unlimited } from '../../../kit/token-bucket.ts';
 import type { Refusal } from '../answer.ts';
 import { readTarget } from './normal-path.ts';
-import { createAuthenticate } from './password.ts';
+import { Authenticator, readBasic } from './password.ts';
 import { createRoute } from './route.ts';
 
 /** A request that may come in: for which descriptor, what it asks for, and who has shown credentials. */
@@ -21,21 +21,43 @@ export type Admission = Admitted | { readonly kind: 'refused'; readonly refusal:
 /** Looks at a request, which came on a listener, before its body is read. */
 export type Door = (request: IncomingMessage, listener: string) => Promise<Admission>;
 
-/** Finds the descriptor, then wants the credentials, then looks at method, rate and size: strangers learn nothing of those. */
+/**
+ * Finds the descriptor, then wants the credentials, then looks at method, rate and size: strangers learn nothing of those. A
+ * password that costs a hash to check is checked only while the rate limit has room, which a wrong one does not use up.
+ */
 export function createDoor(attachment: ExitsAttachment, clock: Pick<Clock, 'monotonic'>): Door {
   const route = createRoute(attachment.descriptors);
-  const authenticate = createAuthenticate(attachment.users);
+  const users = new Authenticator(attachment.users);
   const bucket = attachment.rateLimit === undefined ? unlimited : createTokenBucket(attachment.rateLimit);
 
   function throttled(): Refusal | undefined {
-    const now = clock.monotonic();
-    const waitMs = bucket.waitMs(now);
-    if (waitMs === 0) {
-      bucket.take(now);
-      return undefined;
-    }
+    const waitMs = bucket.waitMs(clock.monotonic());
     const headers = { 'retry-after': String(Math.ceil(waitMs / 1000)) };
-    return { status: 429, headers, reason: 'rate-limited', text: 'more requests than rate_limit allows' };
+    return waitMs === 0 ? undefined : { status: 429, headers, reason: 'rate-limited', text: 'more requests than rate_limit allows' };
+  }
+
+  function counted(): undefined {
+    bucket.take(clock.monotonic());
+  }
+
+  /** The user, or why there is none. */
+  async function authenticate({ headers, socket }: IncomingMessage): Promise<string | Refusal> {
+    const offered = readBasic(headers.authorization);
+    if (offered === undefined) return unknown;
+    if (users.recognises(offered)) return offered.user;
+    const refusal = throttled();
+    if (refusal !== undefined) return refusal;
+    const proof = await users.prove(offered, { address: socket.remoteAddress ?? '', gone: () => socket.destroyed });
+    switch (proof.kind) {
+      case 'busy':
+        return crowdedLine;
+      case 'known':
+        return proof.user;
+      case 'unknown':
+        return unknown;
+      default:
+        return proof satisfies never;
+    }
   }
 
   return async (request, listener) => {
@@ -47,18 +69,26 @@ export function createDoor(attachment: ExitsAttachment, clock: Pick<Clock, 'mono
     if (descriptor === undefined)
       return { kind: 'refused', refusal: { status: 404, reason: 'malformed', text: 'nothing is taken at this path' } };
 
-    const user = descriptor.userAuth === 'none' ? undefined : await authenticate(request.headers.authorization);
+    const user = descriptor.userAuth === 'none' ? undefined : await authenticate(request);
+    if (typeof user === 'object') return { kind: 'refused', refusal: user };
     const refusal =
-      (descriptor.userAuth === 'basic' && user === undefined ? unknown : undefined) ??
       fromPusher(request.headers, descriptor) ??
       wrongMethod(request.method ?? '', descriptor) ??
       throttled() ??
+      counted() ??
       unfit(request.headers, attachment.maxBodyBytes);
     return refusal === undefined ? { kind: 'admitted', descriptor, ...target, user } : { kind: 'refused', refusal };
   };
 }
 
 const crowded: Refusal = { status: 431, reason: 'malformed', text: 'the request has too many headers' };
+
+const crowdedLine: Refusal = {
+  status: 503,
+  headers: { 'retry-after': '1' },
+  reason: 'overloaded',
+  text: 'too many passwords wait to be checked',
+};
 
 const unknown: Refusal = {
   status: 401,
