@@ -1,9 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type Migration, migrate, migrations, refuseForeign } from '../../src/spool/sqlite/schema.ts';
 import { statements } from '../../src/spool/sqlite/statements.ts';
+import { openStore } from '../../src/spool/sqlite/store.ts';
+import { eventually } from '../support/eventually.ts';
 import { acceptedAt, idOf, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
@@ -47,6 +49,44 @@ test('refuses a folder that cannot be made', async () => {
   withDatabase((db) => db.exec('CREATE TABLE t (x)'));
   const start = rig.started({}, { path: `${rig.path}/below/a-file.sqlite` });
   await expect(start).rejects.toMatchObject({ code: 'SPOOL_OPEN_FAILED', message: expect.stringContaining('below') });
+});
+
+describe('an open reader', () => {
+  /** Begins to read, as `spool backup` or the shell of SQLite does. */
+  function startReading() {
+    const reader = new Database(rig.path, { readonly: true });
+    onTestFinished(() => void reader.close());
+    reader.exec('BEGIN');
+    reader.prepare('SELECT count(*) FROM deliveries').get();
+    return reader;
+  }
+
+  const holds = (text: string) => ['', '-wal'].filter((suffix) => readFileSync(rig.path + suffix).includes(text));
+
+  test('holds up no commit, and once it has ended a delivered body is neither in the file nor in its log', async () => {
+    const spool = await rig.started();
+    const [claimed] = await spool.append(makeEntry([makeDelivery({ body: 'what people wrote' })], { take: true }));
+    const reader = startReading();
+    await spool.settle(makeSettlement(claimed?.seq ?? 0, { kind: 'delivered' }));
+    expect(holds('what people wrote')).not.toEqual([]);
+
+    reader.exec('COMMIT');
+    await eventually(() => expect(holds('what people wrote')).toEqual([]), { withinMs: 30_000 });
+  });
+
+  test('is waited for by no beat of the spool', () => {
+    mkdirSync(dirname(rig.path), { recursive: true });
+    const { path } = rig;
+    const store = openStore({ path, maxBytes: 1024 ** 3, minFreeBytes: 0 });
+    onTestFinished(() => store.close());
+    startReading();
+    const began = performance.now();
+    for (let beat = 0; beat < 15; beat += 1) {
+      store.commit([['pause', `pool ${beat}`]], { beat: false, now: acceptedAt });
+      store.commit([], { beat: true, now: acceptedAt });
+    }
+    expect(performance.now() - began).toBeLessThan(15_000); // it took 30 s where each beat waited for its busy timeout
+  });
 });
 
 describe('the schema', () => {

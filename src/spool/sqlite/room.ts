@@ -26,6 +26,9 @@ const reserveBytes = 16 * 1024 * 1024;
 /** Settling writes too (attempts, dead letters): past `maxBytes` there is this much more, and an eighth of the whole. */
 const headroomBytes = 8 * 1024 * 1024;
 
+/** A process that writes to the spool's file, as the shell of SQLite may, is waited for this long, ms. */
+export const busyTimeoutMs = 2000;
+
 export function createRoom(db: Database.Database, { path, maxBytes, minFreeBytes }: Opening): Room {
   const pageBytes = Number(db.pragma('page_size', { simple: true }));
   const pageCount = db.prepare<[], number>('PRAGMA page_count').pluck();
@@ -53,8 +56,14 @@ export function createRoom(db: Database.Database, { path, maxBytes, minFreeBytes
     return room < log + reserveBytes ? `the disk of ${path} has ${left} bytes left, the spool needs ${log + reserveBytes}` : '';
   }
 
+  /** An open reader would be waited for, and every commit with it. What it keeps in the log leaves at a later beat. */
   function checkpoint(mode: 'RESTART' | 'TRUNCATE'): void {
-    unlessFull(() => db.pragma(`wal_checkpoint(${mode})`)); // full: what the log holds stays there until there is room
+    db.pragma('busy_timeout = 0');
+    try {
+      unlessFull(() => db.pragma(`wal_checkpoint(${mode})`)); // full: what the log holds stays there until there is room
+    } finally {
+      db.pragma(`busy_timeout = ${busyTimeoutMs}`);
+    }
   }
 
   return {

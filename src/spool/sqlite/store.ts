@@ -15,7 +15,7 @@ import { createPrivate } from './place.ts';
 import type { Command, Committed, Depth, Opening } from './protocol.ts';
 import { createQueues } from './queues.ts';
 import { createReplay } from './replay.ts';
-import { createRoom } from './room.ts';
+import { busyTimeoutMs, createRoom } from './room.ts';
 import { migrate, refuseForeign } from './schema.ts';
 
 /** The spool's file, held open by this process alone. Synchronous: lives in the spool's thread. */
@@ -42,7 +42,7 @@ function openLocked(opening: Opening, { lock, clock, pid }: { lock: Database.Dat
   refuseForeign(opening.path);
   createPrivate(opening.path);
   chmodSync(opening.path, 0o600);
-  const db = new Database(opening.path, { timeout: 2000 });
+  const db = new Database(opening.path, { timeout: busyTimeoutMs });
   try {
     setUp(db);
     migrate(db);
