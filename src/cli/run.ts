@@ -6,12 +6,13 @@ import { systemClock } from '../kit/clock.ts';
 import { createDeferred } from '../kit/deferred.ts';
 import { systemRandom } from '../kit/random.ts';
 import { systemTimers } from '../kit/timers.ts';
+import { within } from '../kit/within.ts';
 import { createSupervisor, type Supervisor, type Trouble } from '../supervise/supervisor.ts';
 import { createLog } from '../telemetry/log.ts';
 
 /**
- * Runs the service in the foreground until it is told to stop. The first SIGTERM or SIGINT drains, the second stops at
- * once, SIGHUP has the service read its file anew.
+ * Runs the service in the foreground until it is told to stop. The first SIGTERM or SIGINT drains, the second ends the
+ * process within a second, SIGHUP makes the service read its file again.
  */
 export async function run({ file }: { readonly file: string }): Promise<number> {
   const config = await loadConfig(file, readEnvironment());
@@ -38,7 +39,7 @@ function obeySignals(supervisor: Supervisor, log: Logger): Promise<number> {
 
   function stop(signal: string): void {
     signals += 1;
-    if (signals > 1) process.exit(1);
+    if (signals > 1) return void endNow(supervisor, log);
     log.info({ event: 'stopping', signal }, 'stopping: what is in flight ends, the rest stays on disk; a second signal stops at once');
     supervisor.stop().then(() => stopped.resolve(0), stopped.reject);
   }
@@ -47,6 +48,16 @@ function obeySignals(supervisor: Supervisor, log: Logger): Promise<number> {
   process.on('SIGINT', () => stop('SIGINT'));
   process.on('SIGHUP', () => supervisor.reload());
   return stopped.promise;
+}
+
+/** A thread that is stuck in native code is given this long, ms. */
+const killPatienceMs = 500;
+
+/** `process.exit` waits for every thread, however long it is stuck in a system call; only a signal ends such a process. */
+async function endNow(supervisor: Supervisor, log: Logger): Promise<void> {
+  if (await within(supervisor.kill(), killPatienceMs, systemTimers)) process.exit(1);
+  log.error({ event: 'killed' }, 'a thread is stuck and does not end: the process ends itself by SIGKILL');
+  process.kill(process.pid, 'SIGKILL');
 }
 
 function tell(log: Logger, trouble: Trouble): void {

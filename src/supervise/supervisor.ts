@@ -45,6 +45,8 @@ export interface Supervisor {
   reload(): void;
   /** Resolves when the service has stopped gracefully. */
   stop(): Promise<void>;
+  /** Ends the threads at once; resolves when they have ended, which a thread that is stuck in native code never does. */
+  kill(): Promise<void>;
 }
 
 const restartBackoff: Backoff = { firstMs: 500, capMs: 30_000, jitter: 0.2 };
@@ -75,6 +77,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const instance = createIdSource(clock)();
   const strikes = new Map<string, Strike>();
   const reloads: Record<ReloadResult, number> = { applied: 0, refused: 0, restart: 0 };
+  const workers = new Set<Worker>();
   let thread: ServiceThread | undefined;
   let stopping = false;
   let failures = 0;
@@ -90,6 +93,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const memory = createWatchMemory();
     const data: ServiceThreadData = { file: options.file, instance, watchMemory: memory, strikes: [...strikes.values()], reloads };
     const worker = new Worker(entryUrl(), { workerData: data, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
+    workers.add(worker);
     const gone = createDeferred<void>();
     const launched: ServiceThread = {
       worker,
@@ -105,6 +109,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     worker.on('message', (message: FromServiceThread) => heard(launched, message, started));
     worker.on('error', (error) => failed(launched, { code: undefined, message: error.stack ?? error.message }, started.reject));
     worker.on('exit', (code) => {
+      workers.delete(worker);
       gone.resolve();
       failed(launched, { code: undefined, message: `the service thread ended with code ${code}` }, started.reject);
     });
@@ -192,6 +197,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     await last.gone;
   }
 
+  function cease(): void {
+    stopping = true;
+    callOffRestart();
+    callOffLook();
+  }
+
   function tell(who: ServiceThread, message: ToServiceThread): void {
     who.worker.postMessage(message);
   }
@@ -208,10 +219,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       relaunch();
     },
     stop: async () => {
-      stopping = true;
-      callOffRestart();
-      callOffLook();
+      cease();
       await Promise.all([ending, end(thread)]);
+    },
+    kill: async () => {
+      cease();
+      await Promise.all(Array.from(workers, (worker) => worker.terminate()));
     },
   };
 }

@@ -1,6 +1,9 @@
 /** The built service as a process: how it starts, stops and takes a new configuration, with a scripted chat server. */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { createDeferred } from '../../src/kit/deferred.ts';
 import { eventually } from '../support/eventually.ts';
@@ -79,6 +82,37 @@ describe('on SIGTERM', () => {
     await rig.settled(1);
     expect(rig.messages()).toEqual(['cut off', 'cut off']);
     expect(new Set(rig.backend.requests.map((request) => request.header('webhook-id'))).size).toBe(1);
+  });
+});
+
+/** Blocks the thread that imports it in `open(2)`: the first that does so, or the second. */
+const stuckModule = (imports: number) => `
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+const beside = (name) => new URL(name, import.meta.url);
+appendFileSync(beside('imports'), 'x');
+if (readFileSync(beside('imports'), 'utf8').length === ${imports}) {
+  writeFileSync(beside('stuck'), '');
+  readFileSync(beside('fifo'));
+}
+export const handleResponse = () => 1;
+`;
+
+describe.each([
+  ['the service thread', 1],
+  ['the thread of a pool', 2],
+])('while %s is stuck in native code', (_, imports) => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('a second %s ends the process', async (signal) => {
+    const handlers = '[modules.mod_event_pusher.backend.http]\ncallback_module = "./stuck.mjs"';
+    await using rig = await startPushRig(await freePort(), { started: false, handlers, files: { 'stuck.mjs': stuckModule(imports) } });
+    const { pusher } = rig;
+    await promisify(execFile)('mkfifo', [join(pusher.folder, 'fifo')]);
+    pusher.launch();
+    await eventually(() => expect(existsSync(join(pusher.folder, 'stuck'))).toBe(true), { withinMs: 30_000 });
+    pusher.signal(signal);
+    await pusher.said((line) => line.event === 'stopping');
+    pusher.signal(signal);
+    expect(await pusher.ended()).toBe(null); // ended by a signal
+    expect(pusher.log.at(-1)).toMatchObject({ event: 'killed' });
   });
 });
 

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { readInfo } from '../../src/spool/inspect/info.ts';
 import { type Migration, migrate, migrations, refuseForeign } from '../../src/spool/sqlite/schema.ts';
 import { statements } from '../../src/spool/sqlite/statements.ts';
 import { openStore } from '../../src/spool/sqlite/store.ts';
@@ -45,10 +46,21 @@ test.each([
   expect(existsSync(rig.path)).toBe(false);
 });
 
-test('refuses a folder that cannot be made', async () => {
+test.each([
+  ['below a file', () => `${rig.path}/below`, /below: .* is not a directory/],
+  ['where the system makes none', () => '/proc/nope', /\/proc\/nope: ENOENT/],
+])('refuses a folder that cannot be made, %s', async (_, folder, message) => {
   withDatabase((db) => db.exec('CREATE TABLE t (x)'));
-  const start = rig.started({}, { path: `${rig.path}/below/a-file.sqlite` });
-  await expect(start).rejects.toMatchObject({ code: 'SPOOL_OPEN_FAILED', message: expect.stringContaining('below') });
+  const start = rig.started({}, { path: `${folder()}/a-file.sqlite` });
+  await expect(start).rejects.toMatchObject({ code: 'SPOOL_OPEN_FAILED', message: expect.stringMatching(message) });
+});
+
+test('refuses a directory as its path, and names a file to give in its place', async () => {
+  const start = rig.started({}, { path: rig.folder });
+  const message = expect.stringContaining(`${rig.folder} is a directory: give the path of a file, as ${rig.folder}/spool.sqlite`);
+  await expect(start).rejects.toMatchObject({ code: 'SPOOL_OPEN_FAILED', message });
+  expect(existsSync(`${rig.folder}.lock`)).toBe(false);
+  expect(() => readInfo(rig.folder)).toThrow('is a directory');
 });
 
 describe('an open reader', () => {

@@ -85,6 +85,9 @@ export async function createPusher({
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child = started;
+    const endWithUs = () => void started.kill('SIGKILL'); // when its test timed out
+    process.on('exit', endWithUs);
+    started.once('exit', () => process.off('exit', endWithUs));
     let rest = '';
     started.stdout.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n');

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { ServiceError } from '../../kit/errors.ts';
+import { refuseOtherThanFile } from '../sqlite/place.ts';
 import { migrations, refuseForeign, versionOf } from '../sqlite/schema.ts';
 
 /** A spool's file as another process may look at it. */
@@ -21,6 +22,7 @@ const patienceMs = 5000;
 export function readFile<T>(path: string, read: (file: OpenFile) => T): T | undefined {
   if (!existsSync(path)) return undefined;
   try {
+    refuseOtherThanFile(path);
     refuseForeign(path);
     return readOpen(path, read);
   } catch (cause) {

@@ -1,5 +1,5 @@
-import { closeSync, existsSync, mkdirSync, openSync, statfsSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { ServiceError, toError } from '../../kit/errors.ts';
 
 /** The type magic of the file system that holds a folder, as `statfs(2)` gives it. */
@@ -25,21 +25,41 @@ const networkFileSystems: ReadonlyMap<number, string> = new Map([
 
 /**
  * Makes the spool's folder (0700, where it is missing). Throws SPOOL_NETWORK_FILE_SYSTEM with the file system's name,
- * SPOOL_OPEN_FAILED when the folder cannot be made.
+ * SPOOL_OPEN_FAILED when the folder cannot be made or the path is that of something other than a file.
  */
 export function preparePlace(path: string, fileSystemOf: FileSystemOf = systemFileSystemOf): void {
   const folder = dirname(path);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
   } catch (cause) {
-    throw new ServiceError('SPOOL_OPEN_FAILED', `cannot make the spool's folder ${folder}: ${toError(cause).message}`, { cause });
+    const message = `cannot make the spool's folder ${folder}: ${toError(cause).message}; choose another [spool] path`;
+    throw new ServiceError('SPOOL_OPEN_FAILED', message, { cause });
   }
+  refuseOtherThanFile(path);
   const name = networkFileSystems.get(fileSystemOf(folder));
   if (name === undefined) return;
   throw new ServiceError(
     'SPOOL_NETWORK_FILE_SYSTEM',
     `the spool's folder ${folder} lies on ${name}, a network file system, where SQLite cannot keep its promises: choose a local disk`,
   );
+}
+
+/** `mkdir` with `recursive` never returns where the system makes no folder, as below `/proc`. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) {
+    if (statSync(folder).isDirectory()) return;
+    throw new Error(`${folder} is not a directory`);
+  }
+  if (dirname(folder) !== folder) makeFolder(dirname(folder));
+  mkdirSync(folder, { mode: 0o700 });
+}
+
+/** Throws SPOOL_OPEN_FAILED where the path of a spool is that of a directory, a device or a pipe. */
+export function refuseOtherThanFile(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined || found.isFile()) return;
+  const remedy = found.isDirectory() ? `a directory: give the path of a file, as ${join(path, 'spool.sqlite')}` : 'not a regular file';
+  throw new ServiceError('SPOOL_OPEN_FAILED', `the spool's path ${path} is ${remedy}`);
 }
 
 /**
