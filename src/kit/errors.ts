@@ -25,7 +25,7 @@ export const errorCodes = {
   STREAM_INVALID: 'The chat server sent bytes that are not a well-formed XMPP stream.',
   STANZA_PREFIX_INVALID: 'A stanza uses a namespace prefix that is not declared, or declares one as it must not; it was skipped.',
   STANZA_TOO_DEEP: 'Elements of a stanza stand too deep in each other; it was skipped.',
-  STANZA_TOO_LARGE: 'A stanza exceeded `max_stanza_bytes`; the stream was closed.',
+  STANZA_TOO_LARGE: 'The header of a stream exceeded `max_stanza_bytes`; the stream was closed. A stanza that does is skipped.',
   TEST_FAILED: 'A test request could not be made: a callback of the handler failed.',
   UNKNOWN_DEAD_LETTER: 'There is no dead letter of this id: it was replayed, purged, or its age has ended.',
   UNKNOWN_HANDLER: 'No handler of this name is configured.',

@@ -132,8 +132,8 @@ export interface Events {
   notice: { readonly text: string };
   /** A stanza became a packet. */
   'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction; readonly event: PacketEvent };
-  /** Something that came down a feed was no packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */
-  'packet.skipped': { readonly attachment: string; readonly reason: string };
+  /** Something that came down a feed was no packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `too-large`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */
+  'packet.skipped': { readonly attachment: string; readonly host?: string; readonly reason: string };
   /** An operator paused or resumed a pool. */
   'pool.paused': { readonly pool: string; readonly paused: boolean };
   /** A pool's thread started, died (with the reason), or was replaced. */

@@ -50,11 +50,28 @@ function say({ attachment, host, node, state, reason }: Events['attachment.state
   return `${subject} ${verbs[state]}${reason === '' ? '' : `: ${reason}`}`;
 }
 
-/** Forged and malformed stanzas deserve a look; the rest is the ordinary noise of a feed. */
+/**
+ * Stanzas that should not be there deserve a look, once per attachment, host and reason: a user can send any number of
+ * them. The rest is the ordinary noise of a feed.
+ */
 function logSkipped(events: EventBus, log: Logger): void {
-  const suspicious = new Set(['forged', 'malformed', 'unknown-direction']);
-  events.on('packet.skipped', ({ attachment, reason }) => {
-    if (suspicious.has(reason)) log.warn({ event: 'packet.skipped', attachment, reason }, `dropped a stanza that is no packet: ${reason}`);
-    else if (log.isLevelEnabled('debug')) log.debug({ event: 'packet.skipped', attachment, reason }, 'skipped a stanza');
+  const told = new Set<string>();
+  events.on('packet.skipped', ({ attachment, host, reason }) => {
+    const what = suspicious.get(reason);
+    const subject = `${attachment} ${host ?? ''} ${reason}`;
+    if (what === undefined || told.has(subject)) {
+      if (log.isLevelEnabled('debug')) log.debug({ event: 'packet.skipped', attachment, host, reason }, 'skipped a stanza');
+      return;
+    }
+    told.add(subject);
+    const text = `skipped a stanza ${host === undefined ? '' : `of ${host} `}that ${what}; more of these are only counted, in event_pusher_skipped_total`;
+    log.warn({ event: 'packet.skipped', attachment, host, reason }, text);
   });
 }
+
+const suspicious: ReadonlyMap<string, string> = new Map([
+  ['forged', 'claims to be from a tap and is not'],
+  ['malformed', 'cannot be read'],
+  ['too-large', 'exceeds max_stanza_bytes'],
+  ['unknown-direction', 'has a direction that this version does not know'],
+]);

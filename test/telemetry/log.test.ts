@@ -196,12 +196,15 @@ test('the news of one node of several is not that of another', () => {
   ]);
 });
 
-test('holes, forged stanzas, full disks, dead threads and notices are told', () => {
+test('holes, stanzas that are skipped (once each), full disks, dead threads and notices are told', () => {
   const { events, lines } = keepLines();
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: 3 });
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: undefined });
-  events.emit('packet.skipped', { attachment: 'chat', reason: 'forged' });
-  events.emit('packet.skipped', { attachment: 'chat', reason: 'duplicate' });
+  for (let nth = 0; nth < 3; nth += 1) {
+    events.emit('packet.skipped', { attachment: 'chat', reason: 'forged' });
+    events.emit('packet.skipped', { attachment: 'chat', host: 'localhost', reason: 'too-large' });
+    events.emit('packet.skipped', { attachment: 'chat', reason: 'duplicate' });
+  }
   events.emit('spool.writable', { writable: false, reason: 'disk full' });
   events.emit('spool.writable', { writable: true, reason: '' });
   events.emit('pool.thread', { pool: 'http_pool', state: 'died', reason: 'exit 1' });
@@ -211,7 +214,8 @@ test('holes, forged stanzas, full disks, dead threads and notices are told', () 
   expect(lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
     'warn chat server dropped 3 packets of localhost from its full queue',
     'warn chat server lost its queue for localhost: what was in it is gone',
-    'warn dropped a stanza that is no packet: forged',
+    'warn skipped a stanza that claims to be from a tap and is not; more of these are only counted, in event_pusher_skipped_total',
+    'warn skipped a stanza of localhost that exceeds max_stanza_bytes; more of these are only counted, in event_pusher_skipped_total',
     'error spool takes nothing in: disk full',
     'info spool takes deliveries in again',
     'error a thread of pool http_pool died and is replaced',

@@ -34,12 +34,17 @@ export interface TapMarks {
   readonly sender?: string;
   readonly status?: string;
   readonly stamp?: string;
+  /** Of an item that the tap has left out. */
+  readonly reason?: string;
+  readonly bytes?: number;
 }
 
 export interface TapServer {
   readonly port: number;
   /** The last sequence number acknowledged. */
   readonly acked: number;
+  /** Whether a component has proved itself, and its connection stands. */
+  readonly connected: boolean;
   /** Queues a stanza; it is sent as soon as a pusher has resumed and the window allows. Gives its sequence number. */
   push(stanzaXml: string, marks: TapMarks): number;
   /** Sends bytes as they are to whoever is attached. */
@@ -70,6 +75,8 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
   /** By sequence number: sent or not, but not acknowledged. */
   const queue = new Map<number, string>();
   let attached: Socket | undefined;
+  /** The last connection that has proved itself: feeds that resume nothing are read from it. */
+  let connected: Socket | undefined;
   let tapEnabled = true;
   let occupied = false;
 
@@ -88,6 +95,7 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
         received.push(stanza);
         if (authenticated) answer(socket, stanza);
         else authenticated = proved(socket, stanza, streamId);
+        if (authenticated) connected = socket;
       },
       onClose: () => socket.end('</stream:stream>'),
     });
@@ -96,6 +104,7 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
     socket.on('close', () => {
       sockets.delete(socket);
       if (attached === socket) attached = undefined;
+      if (connected === socket) connected = undefined;
     });
   }
 
@@ -172,6 +181,9 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
     get acked() {
       return acked;
     },
+    get connected() {
+      return connected !== undefined;
+    },
     get received() {
       return received;
     },
@@ -193,7 +205,7 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
       flush();
       return lastSeq;
     },
-    sendRaw: (bytes) => attached?.write(bytes),
+    sendRaw: (bytes) => (attached ?? connected)?.write(bytes),
     loseQueue: (next) => {
       epoch = next;
       queue.clear();

@@ -13,7 +13,7 @@
 import { isUtf8 } from 'node:buffer';
 import { ServiceError } from '../../kit/errors.ts';
 import { Held } from './held.ts';
-import { afterSpace, indexOf, isNameStart } from './scan.ts';
+import { APOSTROPHE, afterSpace, BANG, BRACKET, DASH, GREATER, indexOf, isNameStart, LESS, QUESTION, QUOTE, SLASH } from './scan.ts';
 
 export interface FramerOptions {
   /** The header, or one stanza, may have this many bytes. */
@@ -22,11 +22,18 @@ export interface FramerOptions {
   onOpen(header: string): void;
   /** The bytes of one whole element, valid as long as the chunk they came in is: they may be a view of it. */
   onStanza(bytes: Buffer): void;
+  /**
+   * A stanza has more bytes than allowed: its first ones (16 KiB, or the limit where that is less), as soon as that is
+   * known. The rest is skipped. Without this listener the stream cannot be read any further.
+   */
+  onTooLarge?(head: Buffer): void;
   onClose(): void;
 }
 
 /** Frames one stream; holds at most `maxStanzaBytes` beside the chunk it was given. */
 export interface Framer {
+  /** A stanza is too large, and its end has not come yet. */
+  readonly skipping: boolean;
   /**
    * Takes what was read, calling the listeners before it returns. White space between stanzas (keepalives), comments
    * and processing instructions there are skipped unread. Throws STREAM_INVALID or STANZA_TOO_LARGE, or what a listener
@@ -41,15 +48,7 @@ export function createFramer(options: FramerOptions): Framer {
 
 type State = 'close-tag' | 'declaration' | 'markup' | 'open-tag' | 'quoted' | 'section' | 'text';
 
-const BANG = 0x21;
-const QUOTE = 0x22;
-const APOSTROPHE = 0x27;
-const DASH = 0x2d;
-const SLASH = 0x2f;
-const LESS = 0x3c;
-const GREATER = 0x3e;
-const QUESTION = 0x3f;
-const BRACKET = 0x5d;
+const NOTHING = Buffer.alloc(0);
 
 class StreamFramer implements Framer {
   readonly #options: FramerOptions;
@@ -58,8 +57,6 @@ class StreamFramer implements Framer {
   #depth = 0;
   #ended = false;
   #failure: Error | undefined;
-  /** Where in this chunk that begins which is to be handed over; -1: nothing, or what is skipped. */
-  #start = -1;
   /** The last byte of the chunk before: a tag's `/` and its `>` may come in two reads. */
   #before = 0;
   #quote = 0;
@@ -72,26 +69,31 @@ class StreamFramer implements Framer {
 
   constructor(options: FramerOptions) {
     this.#options = options;
-    this.#held = new Held(options.maxStanzaBytes);
+    this.#held = new Held(options.maxStanzaBytes, options.onTooLarge);
+  }
+
+  get skipping(): boolean {
+    return this.#held.skipping;
   }
 
   push(chunk: Buffer): void {
     if (this.#failure !== undefined) throw this.#failure;
     try {
-      let at = 0;
-      while (at < chunk.length) at = this.#step(chunk, at);
-      this.#holdRest(chunk);
+      this.#readAll(chunk);
     } catch (thrown) {
       this.#failure = thrown instanceof Error ? thrown : new Error(String(thrown));
       throw this.#failure;
     }
   }
 
-  #holdRest(chunk: Buffer): void {
-    this.#before = chunk.at(-1) ?? this.#before;
-    if (this.#start === -1) return;
-    this.#held.add(chunk.subarray(this.#start));
-    this.#start = 0;
+  #readAll(chunk: Buffer): void {
+    let at = 0;
+    try {
+      while (at < chunk.length) at = this.#step(chunk, at);
+      this.#before = chunk.at(-1) ?? this.#before;
+    } finally {
+      this.#held.carry(chunk.subarray(0, at)); // also before a mistake: what is too large is so however the reads were cut
+    }
   }
 
   #step(chunk: Buffer, at: number): number {
@@ -119,7 +121,7 @@ class StreamFramer implements Framer {
     const at = this.#depth > 1 ? indexOf(chunk, LESS, from) : afterSpace(chunk, from);
     if (at === chunk.length) return at;
     if (chunk[at] !== LESS) throw invalid('text stands outside of a stanza');
-    if (this.#depth <= 1) this.#start = at;
+    if (this.#depth <= 1) this.#held.begin(at);
     this.#state = 'markup';
     return at + 1;
   }
@@ -130,9 +132,14 @@ class StreamFramer implements Framer {
     else if (byte === BANG) this.#enterDeclaration();
     else if (this.#ended) throw invalid('something follows the end of the stream');
     else if (byte === SLASH) this.#state = 'close-tag';
-    else if (isNameStart(byte)) this.#state = 'open-tag';
+    else if (isNameStart(byte)) this.#enterOpenTag();
     else throw invalid('what follows a < is no name');
     return at + 1;
+  }
+
+  #enterOpenTag(): void {
+    this.#state = 'open-tag';
+    if (this.#depth === 1) this.#held.allowSkipping();
   }
 
   #openTag(chunk: Buffer, from: number): number {
@@ -161,9 +168,9 @@ class StreamFramer implements Framer {
 
   #opened(chunk: Buffer, end: number, selfClosing: boolean): void {
     this.#state = 'text';
-    if (this.#depth === 0) this.#openStream(this.#take(chunk, end), selfClosing);
+    if (this.#depth === 0) this.#openStream(this.#held.take(chunk, end) ?? NOTHING, selfClosing);
     else if (!selfClosing) this.#depth += 1;
-    else if (this.#depth === 1) this.#options.onStanza(this.#take(chunk, end));
+    else if (this.#depth === 1) this.#handOver(this.#held.take(chunk, end));
   }
 
   #closeTag(chunk: Buffer, from: number): number {
@@ -171,9 +178,13 @@ class StreamFramer implements Framer {
     if (at === chunk.length) return at;
     this.#state = 'text';
     this.#depth -= 1;
-    if (this.#depth === 1) this.#options.onStanza(this.#take(chunk, at + 1));
-    else if (this.#depth < 1) this.#closeStream(this.#take(chunk, at + 1));
+    if (this.#depth === 1) this.#handOver(this.#held.take(chunk, at + 1));
+    else if (this.#depth < 1) this.#closeStream(this.#held.take(chunk, at + 1) ?? NOTHING);
     return at + 1;
+  }
+
+  #handOver(stanza: Buffer | undefined): void {
+    if (stanza !== undefined) this.#options.onStanza(stanza);
   }
 
   #openStream(bytes: Buffer, selfClosing: boolean): void {
@@ -217,9 +228,7 @@ class StreamFramer implements Framer {
     this.#closerRun = run;
     this.#run = 0;
     this.#state = 'section';
-    if (this.#depth > 1) return;
-    this.#start = -1;
-    this.#held.clear();
+    if (this.#depth <= 1) this.#held.drop();
   }
 
   #section(chunk: Buffer, from: number): number {
@@ -232,13 +241,6 @@ class StreamFramer implements Framer {
       } else this.#run = 0;
     }
     return chunk.length;
-  }
-
-  /** What began at `#start`, maybe in an earlier chunk, and ends here. */
-  #take(chunk: Buffer, end: number): Buffer {
-    const bytes = this.#held.join(chunk.subarray(this.#start, end));
-    this.#start = -1;
-    return bytes;
   }
 }
 

@@ -13,7 +13,7 @@ import type { Stanza } from '../../../pools/contract.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
 import { appendChild, type Child, type ElementHead, finishRead } from './element.ts';
 import { resolveHead } from './resolve.ts';
-import { declare, type Scope } from './scope.ts';
+import { declare, type Scope, scopeOf } from './scope.ts';
 
 /** Elements may stand this deep in each other; what XMPP carries stays below twenty. */
 export const MAX_DEPTH = 128;
@@ -56,10 +56,15 @@ export function createStanzaParser({ namespaces = {} }: StanzaContext = {}): Par
   };
 }
 
-/** Whether what a parser threw is about one stanza, which came whole: the stream can be read behind it. */
+/**
+ * Whether what a parser threw is about one stanza, which came whole: the stream can be read behind it. A user can make
+ * such a stanza through some chat servers, and the stream must not end over it.
+ */
 export function isAboutOneStanza(thrown: unknown): boolean {
-  return thrown instanceof ServiceError && (thrown.code === 'STANZA_TOO_DEEP' || thrown.code === 'STANZA_PREFIX_INVALID');
+  return thrown instanceof ServiceError && aboutOneStanza.has(thrown.code);
 }
+
+const aboutOneStanza: ReadonlySet<string> = new Set(['STANZA_PREFIX_INVALID', 'STANZA_TOO_DEEP', 'STREAM_INVALID']);
 
 /** A stream's header as an element: its attributes, and the declarations that its stanzas inherit. */
 export interface StreamHeader {
@@ -74,12 +79,6 @@ export function parseStreamHeader(header: string): StreamHeader {
   const namespaces: Record<string, string> = {};
   for (let at = declare(undefined, stream.attrs); at !== undefined; at = at.outer) namespaces[at.prefix] = at.uri;
   return Object.freeze({ stream, namespaces: Object.freeze(namespaces) });
-}
-
-function scopeOf(namespaces: Readonly<Record<string, string>>): Scope | undefined {
-  let scope: Scope | undefined;
-  for (const [prefix, uri] of Object.entries(namespaces)) scope = { prefix, uri, outer: scope };
-  return scope;
 }
 
 function decode(source: Buffer | string): string {

@@ -2,6 +2,15 @@ const TAB = 0x09;
 const LINE_FEED = 0x0a;
 const RETURN = 0x0d;
 const SPACE = 0x20;
+export const BANG = 0x21;
+export const QUOTE = 0x22;
+export const APOSTROPHE = 0x27;
+export const DASH = 0x2d;
+export const SLASH = 0x2f;
+export const LESS = 0x3c;
+export const GREATER = 0x3e;
+export const QUESTION = 0x3f;
+export const BRACKET = 0x5d;
 
 /** Where `byte` stands next, from `from` on; the chunk's length when it does not. */
 export function indexOf(chunk: Buffer, byte: number, from: number): number {

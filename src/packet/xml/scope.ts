@@ -5,6 +5,13 @@ export interface Scope {
   readonly outer: Scope | undefined;
 }
 
+/** The declarations of a record, prefix → namespace. */
+export function scopeOf(namespaces: Readonly<Record<string, string>>): Scope | undefined {
+  let scope: Scope | undefined;
+  for (const [prefix, uri] of Object.entries(namespaces)) scope = { prefix, uri, outer: scope };
+  return scope;
+}
+
 /** The namespace that `prefix` stands for; undefined when nobody declared it. `xml` needs no declaration. */
 export function lookup(scope: Scope | undefined, prefix: string): string | undefined {
   for (let at = scope; at !== undefined; at = at.outer) if (at.prefix === prefix) return at.uri;

@@ -97,7 +97,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       {
         onUp: up,
         onStanza: (stanza, bytes) => outbox.takes(stanza) || feed.received(stanza, bytes),
-        onUnreadable: () => skip('malformed'),
+        onUnreadable: (stanza) => feed.unreadable(stanza),
         onRead: (bytes) => events.emit('stream.read', { attachment: name, bytes }),
         onEnd: ended,
       },
@@ -137,8 +137,8 @@ export function createConnection(options: ConnectionOptions): Connection {
     return packet;
   }
 
-  function skip(reason: string): void {
-    events.emit('packet.skipped', { attachment: name, reason });
+  function skip(reason: string, host?: string): void {
+    events.emit('packet.skipped', { attachment: name, reason, ...(host === undefined ? {} : { host }) });
   }
 
   function strange(stanza: Stanza): void {

@@ -18,6 +18,7 @@ export function createDirectFeed(options: FeedOptions): Feed {
     },
     detached: () => undefined,
     renewWant: () => undefined,
+    unreadable: ({ reason }) => options.skip(reason),
     received: (stanza, bytes) => {
       if (stanza.name === 'iq') return options.strange(stanza);
       if (stanza.name !== 'message' && stanza.name !== 'presence') return options.skip('malformed');

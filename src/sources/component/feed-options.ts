@@ -8,7 +8,7 @@ import type { Flow } from '../flow.ts';
 import type { IsOwn } from '../own-traffic.ts';
 
 /** Why something that came down a feed became no packet; bounded, since it is a label. */
-export type SkipReason = 'archive' | 'carbon' | 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'unknown-direction';
+export type SkipReason = 'archive' | 'carbon' | 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'too-large' | 'unknown-direction';
 
 /** What all feeds share. */
 export interface FeedOptions {
@@ -20,8 +20,8 @@ export interface FeedOptions {
   /** Says how a host fares on this connection. */
   readonly tell: (host: string, state: AttachmentState, reason?: string) => void;
   readonly toPacket: (seen: SeenStanza) => Packet;
-  /** Counts what was skipped. */
-  readonly skip: (reason: SkipReason) => void;
+  /** Counts what was skipped; `host` where it is known. */
+  readonly skip: (reason: SkipReason, host?: string) => void;
   /** Takes what is not for this feed: pings and questions of others, stray answers. */
   readonly strange: (stanza: Stanza) => void;
 }

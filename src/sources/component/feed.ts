@@ -1,4 +1,5 @@
 import type { Stanza } from '../../../pools/contract.ts';
+import type { Unreadable } from './stanza-reader.ts';
 
 /** What a feed may do with the stream it reads from. */
 export interface Outlet {
@@ -14,6 +15,8 @@ export interface Feed {
   detached(): void;
   /** One stanza came; `bytes` is its size on the wire. Answers to our own pings do not arrive here. */
   received(stanza: Stanza, bytes: number): void;
+  /** A stanza came that is no element: it is counted, and takes its turn where the feed acknowledges. */
+  unreadable(stanza: Unreadable): void;
   /** Other stanzas are wanted than before; a feed that cannot choose does nothing. */
   renewWant(want: string): void;
 }

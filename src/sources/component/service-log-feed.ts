@@ -42,6 +42,10 @@ export function createServiceLogFeed(options: FeedOptions): Feed {
     },
     detached: () => undefined,
     renewWant: () => undefined,
+    unreadable: ({ head, reason }) => {
+      const host = head?.attrs['from'];
+      options.skip(reason, host !== undefined && hosts.has(host) ? host : undefined);
+    },
     received: (wrapper, bytes) => {
       if (wrapper.name !== 'message') return options.strange(wrapper);
       const host = wrapper.attrs['from'] ?? '';

@@ -25,7 +25,7 @@ export function reasonToSkip(stanza: Stanza, own: OwnSide): SkipReason | undefin
 }
 
 /** What a feed knows of its own side. */
-interface OwnSide {
+export interface OwnSide {
   /** Of the component. */
   readonly domain: string;
   readonly receives: boolean;

@@ -1,6 +1,13 @@
 import type { Stanza } from '../../../pools/contract.ts';
 import { createFramer, type Framer } from '../../packet/xml/frame.ts';
-import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
+import { readHead } from '../../packet/xml/head.ts';
+import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader, type StanzaContext } from '../../packet/xml/parse.ts';
+
+/** A stanza that became no element: its beginning, undefined where not even that can be read, and why. */
+export interface Unreadable {
+  readonly head: Stanza | undefined;
+  readonly reason: 'malformed' | 'too-large';
+}
 
 export interface StanzaReaderOptions {
   readonly maxStanzaBytes: number;
@@ -8,16 +15,17 @@ export interface StanzaReaderOptions {
   onOpen(stream: Stanza): void;
   /** One stanza, and its bytes on the wire. */
   onStanza(stanza: Stanza, bytes: number): void;
-  /** A stanza came whole that nobody can read. The server would send it again on the next stream, and so for ever. */
-  onUnreadable(): void;
+  /** A stanza came that cannot be read, or is too large to be. The server would send it again on the next stream. */
+  onUnreadable(unreadable: Unreadable): void;
   onClose(): void;
 }
 
 /**
  * Reads one stream from its bytes, however they are split. `push` calls the listeners before it returns, and throws what
- * ends the stream: STREAM_INVALID, STANZA_TOO_LARGE, or what a listener threw.
+ * ends the stream: STREAM_INVALID, STANZA_TOO_LARGE for its header, or what a listener threw.
  */
 export function createStanzaReader({ maxStanzaBytes, onOpen, onStanza, onUnreadable, onClose }: StanzaReaderOptions): Framer {
+  let context: StanzaContext = {};
   let parse: ParseStanza = createStanzaParser();
 
   function read(bytes: Buffer): Stanza | undefined {
@@ -33,14 +41,16 @@ export function createStanzaReader({ maxStanzaBytes, onOpen, onStanza, onUnreada
     maxStanzaBytes,
     onOpen: (header) => {
       const { stream, namespaces } = parseStreamHeader(header);
-      parse = createStanzaParser({ namespaces });
+      context = { namespaces };
+      parse = createStanzaParser(context);
       onOpen(stream);
     },
     onStanza: (bytes) => {
       const stanza = read(bytes);
-      if (stanza === undefined) onUnreadable();
+      if (stanza === undefined) onUnreadable({ head: readHead(bytes, context), reason: 'malformed' });
       else onStanza(stanza, bytes.length);
     },
+    onTooLarge: (head) => onUnreadable({ head: readHead(head, context), reason: 'too-large' }),
     onClose,
   });
 }

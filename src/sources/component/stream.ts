@@ -15,7 +15,7 @@ import type { Secret } from '../../kit/secret.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { element, escapeText, findChild, toXml } from '../../packet/xml/element.ts';
 import { watchSilence } from './silence.ts';
-import { createStanzaReader } from './stanza-reader.ts';
+import { createStanzaReader, type Unreadable } from './stanza-reader.ts';
 
 export interface StreamOptions {
   readonly service: { readonly host: string; readonly port: number };
@@ -42,8 +42,8 @@ export type StreamEnd =
 export interface StreamListener {
   onUp(): void;
   onStanza(stanza: Stanza, bytes: number): void;
-  /** A stanza came whole that nobody should read: a user can make one, so it must not end the stream. */
-  onUnreadable(): void;
+  /** A stanza came that cannot be read, or is too large: a user can make one, so it must not end the stream. */
+  onUnreadable(unreadable: Unreadable): void;
   onRead(bytes: number): void;
   onEnd(end: StreamEnd): void;
 }
@@ -72,12 +72,18 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     maxStanzaBytes: options.maxStanzaBytes,
     onOpen: opened,
     onStanza: received,
-    onUnreadable: () => listener.onUnreadable(),
+    onUnreadable: unreadable,
     onClose: () => end({ kind: 'closed', reason: 'the server closed the stream' }),
   });
   const silence = watchSilence(options, {
     ask: ping,
-    giveUp: (ms) => end({ kind: 'failed', reason: `the server has been silent for ${ms} ms and does not answer a ping` }),
+    giveUp: (ms) =>
+      end({
+        kind: 'failed',
+        reason: reader.skipping
+          ? `a stanza that exceeds max_stanza_bytes (${options.maxStanzaBytes}) has not ended within ${ms} ms`
+          : `the server has been silent for ${ms} ms and does not answer a ping`,
+      }),
   });
   const callOffDeadline = timers.after(options.connectTimeoutMs, () =>
     end({ kind: 'failed', reason: `not attached within ${options.connectTimeoutMs} ms (stopped while ${state})` }),
@@ -92,9 +98,9 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
   socket.on('data', (chunk) => {
     if (state === 'ended') return;
     listener.onRead(chunk.length);
-    silence.heard();
     try {
       reader.push(chunk);
+      if (!reader.skipping) silence.heard(); // a stanza that never ends is no sign of life
     } catch (thrown) {
       fail(toError(thrown));
     }
@@ -115,6 +121,12 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     if (stanza.ns === streamsNs) end(endOf(stanza, { domain, wasUp: state === 'up' }));
     else if (state === 'proving') proved(stanza);
     else if (!answersPing(stanza)) listener.onStanza(stanza, bytes);
+  }
+
+  function unreadable(about: Unreadable): void {
+    if (state === 'ended') return;
+    if (state !== 'up') throw new ServiceError('STREAM_INVALID', `the server's answer to the handshake cannot be read (${about.reason})`);
+    listener.onUnreadable(about);
   }
 
   function proved(stanza: Stanza): void {

@@ -14,14 +14,15 @@
  * Protocol: `urn:x-event-pusher:tap:1`, described in plugins/prosody/README.md.
  */
 import type { Stanza } from '../../../pools/contract.ts';
+import type { SeenStanza } from '../../packet/from-xml.ts';
 import type { Packet } from '../../packet/packet.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import { element, toXml } from '../../packet/xml/element.ts';
 import type { Feed, Outlet } from './feed.ts';
-import type { FeedOptions, SkipReason } from './feed-options.ts';
-import { reasonToSkip } from './skip.ts';
-import { errorCondition, isAnswer, readDirection, readQueueFill, readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
-import { createTapLedger, type TapLedger } from './tap-ledger.ts';
+import type { FeedOptions } from './feed-options.ts';
+import type { Unreadable } from './stanza-reader.ts';
+import { createConversation, flows, type HostConversation, isOf } from './tap-conversation.ts';
+import { errorCondition, isAnswer, readQueueFill, readResumed, readSeen, readTapItem, type TapItem, tapNs } from './tap-item.ts';
 
 /** A host that has no tap, or feeds another pusher, is asked again after this. */
 const askAgainMs = 30_000;
@@ -37,16 +38,8 @@ const resumeAnewMs = 1000;
 const ackEvery = 200;
 const ackDelayMs = 20;
 
-interface HostConversation {
-  readonly host: string;
-  readonly ledger: TapLedger;
-  /** Names what flows, for the order of its packets: attachment, host and node. */
-  stream: string;
-  state: 'asking' | 'detached' | 'flowing' | 'refused' | 'renewing';
-  unacked: number;
-  callOffTimer: () => void;
-  callOffAck: () => void;
-}
+/** Room for what a tap writes around a stanza: a JID alone may take 8 KiB where each of its characters is escaped. */
+const wrapperBytes = 16_384;
 
 export interface TapFeedOptions extends FeedOptions {
   readonly marks: readonly Mark[];
@@ -63,21 +56,12 @@ export function createTapFeed(options: TapFeedOptions): Feed {
   const { attachment, events, timers } = options;
   const conversations = new Map<string, HostConversation>();
   const own = { domain: attachment.domain, receives: false, isOwn: options.isOwn };
+  const max = attachment.maxStanzaBytes - Math.min(wrapperBytes, Math.floor(attachment.maxStanzaBytes / 2));
   let { want } = options;
   let outlet: Outlet | undefined;
 
   for (const host of attachment.hosts) {
-    const marks = options.marks.filter((mark) => mark.attachment === attachment.name && mark.host === host);
-    const ledger = createTapLedger({ attachment: attachment.name, host, marks });
-    conversations.set(host, {
-      host,
-      ledger,
-      stream: '',
-      state: 'detached',
-      unacked: 0,
-      callOffTimer: () => undefined,
-      callOffAck: () => undefined,
-    });
+    conversations.set(host, createConversation(attachment.name, host, options.marks));
   }
 
   function ask(conversation: HostConversation): void {
@@ -96,7 +80,8 @@ export function createTapFeed(options: TapFeedOptions): Feed {
   function resume(conversation: HostConversation): void {
     const { host, ledger } = conversation;
     const { epoch, h } = ledger.resumeFrom();
-    tell(host, `resume-${host}`, element('resume', { xmlns: tapNs, epoch, h: String(h), want, pusher: options.instance }));
+    const resume = { xmlns: tapNs, epoch, h: String(h), want, max: String(max), pusher: options.instance };
+    tell(host, `resume-${host}`, element('resume', resume));
   }
 
   /** Who has not answered yet was asked for what was wanted before, and is asked once more. */
@@ -167,10 +152,25 @@ export function createTapFeed(options: TapFeedOptions): Feed {
   function item(conversation: HostConversation | undefined, message: Stanza, bytes: number): void {
     const tapped = readTapItem(message);
     if (tapped === undefined) return options.skip('malformed');
-    if (conversation === undefined || !flows(conversation) || !conversation.ledger.knows(tapped.epoch)) return options.skip('forged');
+    if (!isOf(conversation, tapped)) return options.skip('forged');
+    take(conversation, tapped, bytes, (key) => toPacket(tapped, { host: conversation.host, key, bytes }));
+  }
 
+  /** An item that cannot be read takes its turn if its beginning names it: otherwise the tap sends it again for ever. */
+  function unreadable({ head, reason }: Unreadable): void {
+    const conversation = conversations.get(head?.attrs['from'] ?? '');
+    const tapped = head?.name === 'message' ? readTapItem(head) : undefined;
+    if (tapped === undefined || !isOf(conversation, tapped)) return options.skip(reason, conversation?.host);
+    take(conversation, tapped, 0, () => {
+      options.skip(reason, conversation.host);
+      return undefined;
+    });
+  }
+
+  /** What is no packet still takes its turn: its mark has to be written and acknowledged. */
+  function take(conversation: HostConversation, { seq }: TapItem, bytes: number, toPacket: (key: string) => Packet | undefined): void {
     const { host, ledger, stream } = conversation;
-    const received = ledger.received(tapped.seq);
+    const received = ledger.received(seq);
     if (received.kind === 'duplicate') return options.skip('duplicate');
     if (received.missing > 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: received.missing });
 
@@ -179,26 +179,14 @@ export function createTapFeed(options: TapFeedOptions): Feed {
       options.flow.landed(bytes);
       if (ledger.committed(mark)) ackSoon(conversation);
     };
-    const packet = toPacket(tapped, { host, key: `${stream}/${mark.epoch}/${mark.h}`, bytes });
-    options.flow.hand(packet, { stream, mark, committed }, bytes);
+    options.flow.hand(toPacket(`${stream}/${mark.epoch}/${mark.h}`), { stream, mark, committed }, bytes);
   }
 
-  /** What is no packet still takes its turn: its mark has to be written and acknowledged. */
-  function toPacket(
-    tapped: TapItem,
-    { host, key, bytes }: { readonly host: string; readonly key: string; readonly bytes: number },
-  ): Packet | undefined {
-    const { stanza, direction, session, sessions, sender, time } = tapped;
-    const seen = readDirection(direction);
-    if (seen === undefined) return skipped('unknown-direction');
-    if (stanza === undefined) return skipped('malformed');
-    const reason = reasonToSkip(stanza, own);
-    if (reason !== undefined) return skipped(reason);
-    return options.toPacket({ ...seen, stanza, host, session, sessions, sender, time, bytes, key });
-  }
-
-  function skipped(reason: SkipReason): undefined {
-    options.skip(reason);
+  function toPacket(tapped: TapItem, at: Pick<SeenStanza, 'bytes' | 'host' | 'key'>): Packet | undefined {
+    const seen = readSeen(tapped, own);
+    if (typeof seen !== 'string') return options.toPacket({ ...tapped, ...seen, ...at });
+    options.skip(seen, at.host);
+    return undefined;
   }
 
   function ackSoon(conversation: HostConversation): void {
@@ -235,14 +223,11 @@ export function createTapFeed(options: TapFeedOptions): Feed {
       else if (conversation !== undefined && isAnswer(stanza)) answer(conversation, stanza);
       else options.strange(stanza);
     },
+    unreadable,
     renewWant: (next) => {
       if (next === want) return;
       want = next;
       for (const conversation of conversations.values()) renew(conversation);
     },
   };
-}
-
-function flows({ state }: HostConversation): boolean {
-  return state === 'flowing' || state === 'renewing';
 }

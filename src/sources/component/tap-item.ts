@@ -2,6 +2,8 @@ import type { Direction, Stanza } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { Report } from '../../packet/event.ts';
 import { findChild } from '../../packet/xml/element.ts';
+import type { SkipReason } from './feed-options.ts';
+import { type OwnSide, reasonToSkip } from './skip.ts';
 import type { Resumed } from './tap-ledger.ts';
 
 export const tapNs = 'urn:x-event-pusher:tap:1';
@@ -11,13 +13,15 @@ const forwardNs = 'urn:xmpp:forward:0';
 export interface TapItem {
   readonly seq: number;
   readonly epoch: string;
-  /** One of those that {@link readDirection} knows, or a word that a later tap may use. */
+  /** One of {@link directions}, or a word that a later tap may use. */
   readonly direction: string;
   readonly session: string | undefined;
   readonly sessions: number | undefined;
   /** Who said it in a room. */
   readonly sender: string | undefined;
   readonly time: EpochMs | undefined;
+  /** The tap left the stanza out because it is larger than what was asked for. */
+  readonly tooLarge: boolean;
   /** Undefined when nothing was forwarded, more than one stanza, or one that this cannot be told of. */
   readonly stanza: Stanza | undefined;
 }
@@ -42,9 +46,13 @@ const directions: ReadonlyMap<string, Seen> = new Map<string, Seen>([
   ['unack', { direction: 'out', report: 'unack' }],
 ]);
 
-/** What a tap means by a direction; undefined for a word that is not known. */
-export function readDirection(word: string): Seen | undefined {
-  return directions.get(word);
+/** What an item says was seen, or why it is no packet. */
+export function readSeen({ direction, stanza, tooLarge }: TapItem, own: OwnSide): SkipReason | (Seen & { readonly stanza: Stanza }) {
+  if (tooLarge) return 'too-large';
+  const seen = directions.get(direction);
+  if (seen === undefined) return 'unknown-direction';
+  if (stanza === undefined) return 'malformed';
+  return reasonToSkip(stanza, own) ?? { ...seen, stanza };
 }
 
 /** Reads `<message><tap …/><forwarded>…</forwarded></message>`; undefined when it is no tap item. */
@@ -52,7 +60,7 @@ export function readTapItem(message: Stanza): TapItem | undefined {
   const tap = findChild(message, 'tap', tapNs);
   const seq = Number(tap?.attrs['seq']);
   if (tap === undefined || !Number.isSafeInteger(seq) || seq < 1) return undefined;
-  const { epoch, dir = '', session, sessions, sender, stamp } = tap.attrs;
+  const { epoch, dir = '', session, sessions, sender, stamp, reason } = tap.attrs;
   const stanza = forwarded(message);
   return {
     seq,
@@ -62,7 +70,8 @@ export function readTapItem(message: Stanza): TapItem | undefined {
     sessions: count(sessions),
     sender,
     time: instant(stamp),
-    stanza: stanza !== undefined && fits(stanza, readDirection(dir)?.report) ? stanza : undefined,
+    tooLarge: reason === 'too-large' && stanza === undefined,
+    stanza: stanza !== undefined && fits(stanza, directions.get(dir)?.report) ? stanza : undefined,
   };
 }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ServiceError } from '../../../src/kit/errors.ts';
 import { createFramer, type FramerOptions } from '../../../src/packet/xml/frame.ts';
+import { Held } from '../../../src/packet/xml/held.ts';
 import { readCaptures } from '../../support/captures.ts';
 import { plain } from './plain.ts';
 import { byteByByte, cut, readStream, type StreamAsRead } from './read-stream.ts';
@@ -170,6 +171,57 @@ test('a stanza above the limit is refused also when all of it came in one read',
   for (const reads of [[whole], cut(whole, [whole.length - 1])]) {
     expect(thrownBy(() => frames(reads, { maxStanzaBytes: 100 }))).toMatchObject({ code: 'STANZA_TOO_LARGE' });
   }
+});
+
+describe('a stanza above the limit is skipped to its end where the reader takes its first bytes', () => {
+  const large = `<b c='1'>${'x'.repeat(300)}<d>&apos;</d><![CDATA[</b>]]></b>`;
+  const stream = Buffer.from(`${header}<a/>${large}<e/>${large}<f/></stream:stream>`);
+  const read = (reads: readonly Buffer[], maxStanzaBytes = 100) => {
+    const seen: string[] = [];
+    frames(reads, {
+      maxStanzaBytes,
+      onStanza: (bytes) => seen.push(bytes.toString()),
+      onTooLarge: (head) => seen.push(`too large: ${head}`),
+      onClose: () => seen.push('closed'),
+    });
+    return seen;
+  };
+  const expected = ['<a/>', `too large: ${large.slice(0, 100)}`, '<e/>', `too large: ${large.slice(0, 100)}`, '<f/>', 'closed'];
+
+  test('in one read', () => expect(read([stream])).toEqual(expected));
+  test('byte by byte', () => expect(read(byteByByte(stream))).toEqual(expected));
+  test('in two reads, split anywhere', () => {
+    for (let at = 1; at < stream.length; at += 1) expect(read(cut(stream, [at]))).toEqual(expected);
+  });
+
+  test('and of one that does not end no more than its first 16 KiB are handed over, and nothing is held', () => {
+    const heads: number[] = [];
+    const options = { maxStanzaBytes: 100_000, onTooLarge: (head: Buffer) => heads.push(head.length) };
+    const framer = createFramer({ ...options, onOpen: () => undefined, onStanza: () => undefined, onClose: () => undefined });
+    framer.push(Buffer.from(`${header}<a>`));
+    const part = Buffer.alloc(60_000, 'x');
+    for (let nth = 0; nth < 100; nth += 1) framer.push(part);
+    expect([heads, framer.skipping]).toEqual([[16_384], true]);
+    framer.push(Buffer.from('</a>'));
+    expect(framer.skipping).toBe(false);
+
+    const held = new Held(options.maxStanzaBytes, options.onTooLarge);
+    held.begin(0);
+    held.allowSkipping();
+    const lengths = [1, 2, 3].map(() => {
+      held.carry(part);
+      return held.length;
+    });
+    expect(lengths).toEqual([60_000, 0, 0]);
+  });
+
+  test('but not the header, nor the end of the stream', () => {
+    const onTooLarge = () => undefined;
+    const long = ' '.repeat(200);
+    expect(thrownBy(() => frames([`<s a='${long}'>`], { maxStanzaBytes: 100, onTooLarge }))).toMatchObject({ code: 'STANZA_TOO_LARGE' });
+    const end = `${header}</stream:stream${long}>`;
+    expect(thrownBy(() => frames([end], { maxStanzaBytes: 100, onTooLarge }))).toMatchObject({ code: 'STANZA_TOO_LARGE' });
+  });
 });
 
 test('a large stanza that comes byte by byte is put together again', () => {

@@ -5,6 +5,7 @@ import { ServiceError } from '../../../src/kit/errors.ts';
 import { packetFrom } from '../../../src/packet/from-xml.ts';
 import { createJidReader } from '../../../src/packet/jid.ts';
 import type { Packet } from '../../../src/packet/packet.ts';
+import type { Receipt } from '../../../src/packet/receipt.ts';
 import { createDirectFeed } from '../../../src/sources/component/direct-feed.ts';
 import type { Feed } from '../../../src/sources/component/feed.ts';
 import type { FeedOptions } from '../../../src/sources/component/feed-options.ts';
@@ -19,6 +20,8 @@ import type { RecordedStream } from './streams.ts';
 
 export interface Walk {
   readonly packets: readonly Packet[];
+  /** The numbers of a tap's items that may be acknowledged, in the order in which they were handed over. */
+  readonly numbers: readonly number[];
   /** Everything that could differ, as texts: packets, what was skipped, and how the stream ended. */
   readonly told: readonly string[];
 }
@@ -30,11 +33,13 @@ const readJid = createJidReader({ size: 1000 });
 /** Walks a stream that comes in these reads to its end. Throws only what no stream may cause. */
 export function walk({ feed: name, host, domain }: Omit<RecordedStream, 'bytes'>, reads: Iterable<Buffer>): Walk {
   const packets: Packet[] = [];
+  const numbers: number[] = [];
   const told: string[] = [];
   const events = createEventBus();
   events.on('tap.hole', ({ missing }) => told.push(`hole ${missing}`));
 
-  function accept(packet: Packet | undefined): void {
+  function accept(packet: Packet | undefined, { mark }: Receipt): void {
+    if (mark !== undefined) numbers.push(mark.h);
     if (packet === undefined) return;
     packets.push(packet);
     told.push(packetToJson(packet));
@@ -53,7 +58,7 @@ export function walk({ feed: name, host, domain }: Omit<RecordedStream, 'bytes'>
     strange: (stanza) => told.push(`strange ${stanza.xml}`),
   };
   told.push(readAll(openFeed(shared), reads));
-  return { packets, told };
+  return { packets, numbers, told };
 
   function openFeed(options: FeedOptions): Feed {
     const opened = {
@@ -83,7 +88,7 @@ export function walk({ feed: name, host, domain }: Omit<RecordedStream, 'bytes'>
         if (proven) feed.received(stanza, bytes);
         else proven = true; // the answer to our handshake
       },
-      onUnreadable: () => told.push('unreadable'),
+      onUnreadable: (stanza) => feed.unreadable(stanza),
       onClose: () => {
         end = 'closed';
       },

@@ -27,11 +27,11 @@ export function recordedStreams(): readonly RecordedStream[] {
   ];
 }
 
-const header =
+export const header =
   "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='s1' from='pusher.chat.example'><handshake/>";
-const end = '</stream:stream>';
+export const end = '</stream:stream>';
 
-function resumed({ host, domain }: Pick<RecordedStream, 'domain' | 'host'>): string {
+export function resumed({ host, domain }: Pick<RecordedStream, 'domain' | 'host'>): string {
   const resumed = "<resumed xmlns='urn:x-event-pusher:tap:1' epoch='e1' node='n' from-seq='1' pending='4' dropped='0'/>";
   return `<iq type='result' id='resume-${host}' from='${host}' to='${domain}'>${resumed}</iq>`;
 }

@@ -1,0 +1,40 @@
+import { SaxesParser } from 'saxes';
+import type { Stanza } from '../../../pools/contract.ts';
+import { type ElementHead, finishRead } from './element.ts';
+import type { StanzaContext } from './parse.ts';
+import { resolveHead } from './resolve.ts';
+import { scopeOf } from './scope.ts';
+
+/** No more than so many of a stanza's first bytes are read. */
+const maxHeadBytes = 16_384;
+
+/**
+ * The beginning of a stanza that is not whole or cannot be read: the element with its attributes, and the children that
+ * start before the first mistake, each with its attributes alone. Undefined where the element's own tag cannot be read.
+ * Never throws.
+ */
+export function readHead(bytes: Buffer, { namespaces = {} }: StanzaContext = {}): Stanza | undefined {
+  const saxes = new SaxesParser({ xmlns: false, fragment: true, position: false, defaultXMLVersion: '1.0', forceXMLVersion: true });
+  const outer = scopeOf(namespaces);
+  const children: Stanza[] = [];
+  let root: ElementHead | undefined;
+  let depth = 0;
+
+  saxes.on('opentag', ({ name, attributes }) => {
+    depth += 1;
+    if (root === undefined) root = resolveHead(name, attributes, outer);
+    else if (depth === 2) children.push(finishRead(resolveHead(name, attributes, root.scope), []));
+  });
+  saxes.on('closetag', () => {
+    depth -= 1;
+  });
+  saxes.on('error', (error) => {
+    throw error;
+  });
+  try {
+    saxes.write(bytes.toString('utf8', 0, maxHeadBytes));
+  } catch {
+    // What was read before the mistake is all there is.
+  }
+  return root === undefined ? undefined : finishRead(root, children);
+}
