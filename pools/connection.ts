@@ -1,11 +1,24 @@
 import type { Socket } from 'node:net';
-import type { Dial, Opened } from './dial.ts';
+import type { Clock } from '../src/kit/clock.ts';
+import type { Random } from '../src/kit/random.ts';
+import type { Dial, Dialled, Opened } from './dial.ts';
 
 /** The code of an attempt to use a connection that has gone meanwhile. */
 export const CONNECTION_GONE = 'CONNECTION_GONE';
 
 /** How long a connection may stand that no client has been given, ms. */
 const UNUSED_MS = 4000;
+
+/** By which part of it an age may fall short. */
+const AGE_SPREAD = 0.2;
+
+/** How old connections may become. */
+export interface Longevity {
+  readonly clock: Clock;
+  /** At most; Infinity: as long as they last. */
+  readonly maxAgeMs: number;
+  readonly random: Random;
+}
 
 /**
  * A worker's one connection, and the next when that is gone. It is dialled when the HTTP client has something to send,
@@ -15,36 +28,42 @@ export class Connection {
   /** Requests that the present connection has carried, the one under way included. */
   carried = 0;
   readonly #dial: Dial;
+  readonly #longevity: Longevity | undefined;
+  #dialled: Dialled | undefined;
   #socket: Socket | undefined;
-  #up = false;
   #unused = false;
+  #agedAt = Number.POSITIVE_INFINITY;
 
-  constructor(dial: Dial) {
+  constructor(dial: Dial, longevity?: Longevity) {
     this.#dial = dial;
+    this.#longevity = longevity;
   }
 
   /** The connection that the next request goes over; undefined where none stands. */
   get standing(): Socket | undefined {
-    return this.#up && this.#socket?.destroyed === false ? this.#socket : undefined;
+    return this.#socket?.destroyed === false ? this.#socket : undefined;
   }
 
   /** Dials a fresh one for a client that waits for it. */
   open(opened: Opened): void {
     this.carried = 0;
-    this.#up = false;
+    this.#socket = undefined;
     this.#unused = false;
-    this.#socket = this.#dial((error, socket) => {
-      this.#up = error === undefined;
-      opened(error, socket);
+    this.#dialled = this.#dial((...result) => {
+      const [, socket] = result;
+      this.#socket = socket;
+      this.#agedAt = agedAt(this.#longevity);
+      opened(...result);
     });
   }
 
   /** Dials a fresh one ahead of any request: it stands until a client takes it. */
   prepare(opened: Opened): void {
-    this.open((error, socket) => {
-      socket.on('error', ignore);
-      this.#unused = error === undefined;
-      opened(error, socket);
+    this.open((...result) => {
+      const [, socket] = result;
+      socket?.on('error', ignore);
+      this.#unused = socket !== undefined;
+      opened(...result);
     });
   }
 
@@ -65,9 +84,22 @@ export class Connection {
     if (this.#unused) this.standing?.setTimeout(UNUSED_MS).once('timeout', end);
   }
 
-  drop(reason?: Error): void {
-    this.#socket?.destroy(reason);
+  /** Nothing is under way: one that has reached its age ends, so that the next request looks the host's name up again. */
+  retire(): void {
+    if (this.#longevity !== undefined && this.#longevity.clock.monotonic() >= this.#agedAt) this.drop();
   }
+
+  drop(reason?: Error): void {
+    this.#agedAt = Number.POSITIVE_INFINITY;
+    this.#dialled?.destroy(reason);
+  }
+}
+
+/** In reach of its greatest age, so that connections that were opened together do not end together. */
+function agedAt(longevity: Longevity | undefined): number {
+  if (longevity === undefined) return Number.POSITIVE_INFINITY;
+  const { clock, maxAgeMs, random } = longevity;
+  return clock.monotonic() + maxAgeMs * (1 - AGE_SPREAD * random());
 }
 
 /** Why a request that belongs to a connection cannot be sent over another. */

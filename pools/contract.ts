@@ -147,6 +147,8 @@ export interface PoolThreadSettings {
   readonly requestTimeoutMs: number;
   /** Bounds the whole attempt, from the worker's taking it. */
   readonly callTimeoutMs: number;
+  /** No request goes over an older connection; Infinity: however old it is. */
+  readonly maxConnectionAgeMs: number;
   readonly maxResponseBytes: number;
   readonly userAgent: string;
   readonly tls: PoolTls;

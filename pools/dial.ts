@@ -1,48 +1,89 @@
-import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { type Dialling, dialTcp, type Place, type Resolve } from '../src/kit/dial-tcp.ts';
+import { toError } from '../src/kit/errors.ts';
 import type { PoolThreadSettings, PoolTls } from './contract.ts';
 
-/** Opens one connection to the pool's origin. The socket is there at once, to be destroyed if it takes too long. */
-export type Dial = (opened: Opened) => Socket;
+/** Opens one connection to the pool's origin. */
+export type Dial = (opened: Opened) => Dialled;
 
 /** Called once, with the error of a connection that could not be made, or with one that stands, TLS included. */
-export type Opened = (error: Error | undefined, socket: Socket) => void;
+export type Opened = (...result: [error: Error, socket: undefined] | [error: undefined, socket: Socket]) => void;
+
+/** A connection that is being opened, or stands. */
+export interface Dialled {
+  /** Closes it. Before it stands `opened` is called with the reason, if there is one. */
+  destroy(reason?: Error): void;
+}
 
 /** Idle time after which TCP itself asks whether the peer is still there, ms. */
 const TCP_KEEP_ALIVE_MS = 60_000;
 
 /**
- * Connections of one origin share their TLS session, so that a reconnect spares the full handshake. `lookup` gives the
- * addresses of a name, and no other is dialled; default: the system's resolver.
+ * Connections of one origin share their TLS session, so that a reconnect spares the full handshake. `resolve` gives the
+ * addresses of a name, and no other is dialled; default: the system's resolver. Each connection looks the name up again.
  */
-export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 'tls'>, lookup?: LookupFunction): Dial {
+export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 'tls'>, resolve?: Resolve): Dial {
   const url = new URL(origin);
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const secure = url.protocol === 'https:';
-  const port = Number(url.port || (secure ? 443 : 80));
-  const secrets = secure ? { ...tlsOptions(tls), ...serverName(tls, host), ALPNProtocols: ['http/1.1'] } : {};
-  const place = { host, port, ...(lookup === undefined ? {} : { lookup }) };
+  const place = { host, port: Number(url.port || (secure ? 443 : 80)), resolve };
+  const secrets = { ...tlsOptions(tls), ...serverName(tls, host), host, ALPNProtocols: ['http/1.1'] };
   let session: Buffer | undefined;
 
-  function open(): Socket | TLSSocket {
-    if (!secure) return connectTcp({ ...place, noDelay: true });
-    const socket = connectTls({ ...secrets, ...place, ...(session === undefined ? {} : { session }) });
+  function encrypt(bare: Socket): TLSSocket {
+    const socket = connectTls({ ...secrets, socket: bare, ...(session === undefined ? {} : { session }) });
     socket.on('session', (fresh) => {
       session = fresh;
     });
-    return socket.setNoDelay(true);
+    return socket;
   }
 
-  return (opened) => {
-    const socket = open().setKeepAlive(true, TCP_KEEP_ALIVE_MS);
-    const failed = (error: Error): void => opened(error, socket);
-    socket.once('error', failed);
-    socket.once(secure ? 'secureConnect' : 'connect', () => {
-      socket.off('error', failed);
-      opened(undefined, socket);
+  return (opened) => new Opening(place, { encrypt: secure ? encrypt : undefined, opened });
+}
+
+/** One connection while it is opened: TCP, then TLS where the origin wants it. */
+class Opening implements Dialled {
+  readonly #dialling: Dialling;
+  #socket: Socket | undefined;
+  #tell: Opened;
+
+  constructor(place: Place, { encrypt, opened }: { readonly encrypt: ((bare: Socket) => TLSSocket) | undefined; readonly opened: Opened }) {
+    this.#tell = (...result) => {
+      this.#tell = () => undefined;
+      opened(...result);
+    };
+    this.#dialling = dialTcp(place, (error, bare) => {
+      if (error !== undefined) return this.#tell(error, undefined);
+      this.#socket = bare.setNoDelay(true).setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+      if (encrypt === undefined) return this.#tell(undefined, bare);
+      bare.on('error', ignore);
+      try {
+        this.#shakeHands(encrypt(bare));
+      } catch (thrown) {
+        bare.destroy();
+        this.#tell(toError(thrown), undefined); // what TLS cannot use: a certificate, a cipher
+      }
     });
-    return socket;
-  };
+  }
+
+  #shakeHands(socket: TLSSocket): void {
+    const failed = (error: Error): void => this.#tell(error, undefined);
+    this.#socket = socket.once('error', failed).once('secureConnect', () => {
+      socket.off('error', failed);
+      this.#tell(undefined, socket);
+    });
+  }
+
+  destroy(reason?: Error): void {
+    this.#dialling.cancel();
+    this.#socket?.destroy(reason);
+    if (this.#socket === undefined && reason !== undefined) process.nextTick(() => this.#tell(reason, undefined));
+  }
+}
+
+function ignore(): void {
+  // What goes wrong below TLS is an error of the TLS socket too.
 }
 
 /** The pool's TLS in Node's words; what is undefined stays Node's default. */

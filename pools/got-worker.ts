@@ -43,7 +43,7 @@ function createGotWorker(connection: Connection, { client, origin }: { readonly 
 
   function dialThenStart(exchange: Exchange, carriage: Carriage): void {
     exchange.begin(() => connection.drop(new Error('given up')));
-    connection.prepare((error) => {
+    connection.prepare((error, _socket) => {
       if (error !== undefined) exchange.failed(error);
       if (exchange.concluded) carriage.free();
       else start(exchange, carriage);

@@ -1,4 +1,5 @@
 import type { Clock } from '../src/kit/clock.ts';
+import type { Random } from '../src/kit/random.ts';
 import { Connection } from './connection.ts';
 import type { PoolThreadSettings } from './contract.ts';
 import type { Dial } from './dial.ts';
@@ -24,6 +25,7 @@ export interface HttpClientSurroundings {
   readonly settings: PoolThreadSettings;
   readonly newWorker: NewWorker;
   readonly clock: Clock;
+  readonly random: Random;
   readonly dial: Dial;
 }
 
@@ -31,17 +33,20 @@ export interface HttpClientSurroundings {
  * One connection per worker, made when it is first needed. The worker that was used last is used first, so that a quiet
  * pool keeps few connections, and keeps them warm.
  */
-export function createHttpClient({ settings, newWorker, clock, dial }: HttpClientSurroundings): HttpClient {
+export function createHttpClient({ settings, newWorker, clock, random, dial }: HttpClientSurroundings): HttpClient {
   const { userAgent } = settings;
+  const longevity = { clock, random, maxAgeMs: settings.maxConnectionAgeMs };
   const workers: Worker[] = [];
   const idle: Worker[] = [];
 
   function lend(): Worker {
-    return idle.pop() ?? hire();
+    const worker = idle.pop();
+    worker?.connection.retire();
+    return worker ?? hire();
   }
 
   function hire(): Worker {
-    const worker = newWorker(new Connection(dial));
+    const worker = newWorker(new Connection(dial, longevity));
     workers.push(worker);
     return worker;
   }
@@ -52,6 +57,7 @@ export function createHttpClient({ settings, newWorker, clock, dial }: HttpClien
       worker.carry(exchange, {
         headers: requestHeaders(exchange.job, { userAgent, now: clock.now() }),
         free: () => {
+          worker.connection.retire();
           idle.push(worker);
           free();
         },
@@ -59,6 +65,7 @@ export function createHttpClient({ settings, newWorker, clock, dial }: HttpClien
     },
     lend,
     giveBack: (worker) => {
+      worker.connection.retire();
       worker.connection.rest();
       idle.push(worker);
     },

@@ -1,6 +1,6 @@
-import { type LookupAddress, type LookupAllOptions, lookup as systemLookup } from 'node:dns';
-import type { LookupFunction } from 'node:net';
+import { lookup as systemLookup } from 'node:dns';
 import type { Clock } from '../src/kit/clock.ts';
+import type { Resolve } from '../src/kit/dial-tcp.ts';
 import { Connection } from './connection.ts';
 import type { Destination, Job, PoolThreadSettings } from './contract.ts';
 import { type DestinationGuard, guardDestination } from './destination.ts';
@@ -9,13 +9,6 @@ import { Exchange, type ExchangeSurroundings } from './exchange.ts';
 import { DESTINATION_REFUSED } from './failure.ts';
 import { gotWorkers } from './got-worker.ts';
 import { requestHeaders, unsendable } from './request-headers.ts';
-
-/** Finds all addresses of a name. */
-export type Resolve = (
-  name: string,
-  options: LookupAllOptions,
-  found: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void;
 
 export interface OrderCarrierOptions {
   readonly settings: Pick<PoolThreadSettings, 'tls' | 'userAgent'>;
@@ -40,7 +33,7 @@ export function createOrderCarrier({ settings, clock, around, resolve = systemLo
       return free();
     }
 
-    const dial = createDial({ origin, tls: settings.tls }, guardedLookup(guardDestination(destination), resolve));
+    const dial = createDial({ origin, tls: settings.tls }, guarded(resolve, guardDestination(destination)));
     const worker = gotWorkers(origin)(new Connection(dial));
     worker.carry(exchange, {
       headers: requestHeaders(job, { userAgent: settings.userAgent, now: clock.now() }),
@@ -59,16 +52,14 @@ function refusalOf(job: Job, destination: Destination): { readonly code: string;
   return refusal === undefined ? unsendable(job) : { code: DESTINATION_REFUSED, message: refusal };
 }
 
-/** What Node dials is what this gives, so the addresses that are checked here are those that are dialled. */
-function guardedLookup(guard: DestinationGuard, resolve: Resolve): LookupFunction {
+/** Only the addresses that this gives are dialled, so those that are checked here are those that are dialled. */
+function guarded(resolve: Resolve, guard: DestinationGuard): Resolve {
   return (name, options, found) => {
-    resolve(name, { ...options, all: true }, (error, addresses) => {
-      const refusal = addresses?.map(({ address }) => guard.refusalOf(address)).find((each) => each !== undefined);
-      const [first] = addresses ?? [];
+    resolve(name, options, (error, addresses) => {
       if (error !== null) return found(error, []);
-      if (refusal !== undefined) return found(destinationRefused(`${name} resolves to an address that is refused: ${refusal}`), []);
-      if (options.all === true || first === undefined) return found(null, addresses);
-      found(null, first.address, first.family);
+      const refusal = addresses.map(({ address }) => guard.refusalOf(address)).find((each) => each !== undefined);
+      if (refusal === undefined) return found(null, addresses);
+      found(destinationRefused(`${name} resolves to an address that is refused: ${refusal}`), []);
     });
   };
 }

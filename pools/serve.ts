@@ -1,14 +1,15 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Clock } from '../src/kit/clock.ts';
 import { createDeferred } from '../src/kit/deferred.ts';
+import type { Resolve } from '../src/kit/dial-tcp.ts';
 import { createPacer } from '../src/kit/pacer.ts';
+import { systemRandom } from '../src/kit/random.ts';
 import { systemTimers } from '../src/kit/timers.ts';
 import type { Disposition, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createDial } from './dial.ts';
 import { Exchange, type ExchangeSurroundings } from './exchange.ts';
 import { createHttpClient, loadClient } from './http-client.ts';
-import type { Resolve } from './order-carrier.ts';
 import { unsendable } from './request-headers.ts';
 import { createCallbackCaller } from './session/call-callback.ts';
 import { createMessageCarrier } from './session/carry-message.ts';
@@ -23,7 +24,7 @@ export interface ThreadSurroundings {
   readonly clock: Clock;
   /** How callback modules are imported; default: Node's own way. */
   readonly importModule?: ImportModule;
-  /** How the names of ordered destinations are resolved; default: by the system. */
+  /** How names of hosts are resolved; default: by the system. */
   readonly resolve?: Resolve;
 }
 
@@ -82,16 +83,22 @@ interface CarriersOptions extends Pick<ThreadSurroundings, 'clock' | 'settings'>
 }
 
 /** Jobs with a message go through their handler's callbacks, the others straight to the client. */
-async function openForOrigin({ settings, clock, modules, post, onOutcome }: CarriersOptions): Promise<Carriers> {
+async function openForOrigin({ settings, clock, modules, resolve, post, onOutcome }: CarriersOptions): Promise<Carriers> {
   const newWorker = await loadClient(settings);
   const patience = { timeoutMs: settings.callbackTimeoutMs, timers: systemTimers };
   const caller = createCallbackCaller({ ...patience, report: (failure) => post({ kind: 'callback-failed', ...failure }) });
   const dispositions = createDispositions(patience);
   const sessions = createSessions(modules, caller);
 
-  const dial = createDial(settings);
-  const client = createHttpClient({ settings, newWorker, clock, dial: modules.size === 0 ? dial : sessions.over(dial) });
+  const dial = createDial(settings, resolve);
   const around = surroundings(settings, clock, onOutcome);
+  const client = createHttpClient({
+    settings,
+    newWorker,
+    clock,
+    random: systemRandom,
+    dial: modules.size === 0 ? dial : sessions.over(dial),
+  });
   const carryMessage = createMessageCarrier({ settings, modules, caller, sessions, dispositions, client, around, onOutcome });
 
   function carry(job: Job, free: () => void): void {

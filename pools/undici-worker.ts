@@ -125,7 +125,7 @@ export class UndiciWorker implements Dispatcher.DispatchHandler, Worker {
     else if (this.#carriage?.onStale !== undefined) queueMicrotask(() => opened(connectionGone(), null));
     else
       this.connection.open((error, socket) => {
-        if (error === undefined) return opened(null, socket);
+        if (socket !== undefined) return opened(null, socket);
         this.#exchange?.failed(error);
         opened(new Error('not connected', { cause: error }), null);
       });

@@ -43,9 +43,10 @@ export function createSessions(modules: ReadonlyMap<string, HandlerModule>, call
 
   return {
     over: (dial) => (opened) =>
-      dial((error, socket) => {
-        if (error === undefined) begin(socket);
-        opened(error, socket);
+      dial((...result) => {
+        const [, socket] = result;
+        if (socket !== undefined) begin(socket);
+        opened(...result);
       }),
     enter: async (socket, module, message) => connections.get(socket)?.enter(module, message),
     ended: async () => {

@@ -109,6 +109,7 @@ function poolSection(pool: PoolConfig): TomlSection {
       workers: pool.workers,
       threads: pool.threads,
       call_timeout: durationText(pool.callTimeoutMs),
+      max_connection_age: durationText(pool.maxConnectionAgeMs),
       max_response_size: sizeText(pool.maxResponseBytes),
       'connection.host': pool.origin,
       'connection.path_prefix': pool.pathPrefix,

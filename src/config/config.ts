@@ -51,6 +51,8 @@ export interface PoolConfig {
   readonly threads: number;
   readonly requestTimeoutMs: number;
   readonly callTimeoutMs: number;
+  /** No request goes over an older connection; Infinity for `max_connection_age = "forever"`. */
+  readonly maxConnectionAgeMs: number;
   readonly maxResponseBytes: number;
   readonly retry: RetryPolicy;
   /** Part of the workers that first attempts have for themselves while any wait, 0 to 1. */

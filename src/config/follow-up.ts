@@ -39,6 +39,7 @@ function builtInPool(id: BuiltInPool): PoolConfig {
   const { retry, ...pool } = poolSchema.parse({ connection: { host: '' } });
   return {
     ...{ id, client: 'got', origin: '', pathPrefix: '/', workers: workersOf[id], threads: 1, ...patience },
+    maxConnectionAgeMs: pool.max_connection_age,
     maxResponseBytes: pool.max_response_size,
     retry: {
       scheduleMs: retry.schedule,

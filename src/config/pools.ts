@@ -133,6 +133,7 @@ async function normalize(pool: PoolSection, path: Path, reading: Reading): Promi
     threads: pool.threads,
     requestTimeoutMs: connection.request_timeout,
     callTimeoutMs: pool.call_timeout,
+    maxConnectionAgeMs: pool.max_connection_age,
     maxResponseBytes: pool.max_response_size,
     retry: {
       scheduleMs: retry.schedule,

@@ -43,9 +43,9 @@ export function threadSettingsOf(
   pool: PoolConfig,
   { userAgent, callbackTimeoutMs, handlers }: Pick<PoolThreadSettings, 'callbackTimeoutMs' | 'handlers' | 'userAgent'>,
 ): PoolThreadSettings {
-  const { id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls } = pool;
+  const { id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, tls } = pool;
   return {
-    ...{ name: id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls },
+    ...{ name: id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, tls },
     ...{ userAgent, callbackTimeoutMs, handlers },
   };
 }

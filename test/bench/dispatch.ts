@@ -86,6 +86,7 @@ function settingsOf(origin: string, workers: number): PoolThreadSettings {
     workers,
     requestTimeoutMs: 2000,
     callTimeoutMs: 5000,
+    maxConnectionAgeMs: 300_000,
     maxResponseBytes: 1_048_576,
     userAgent: 'xmpp-event-pusher/bench',
     handlers: [],

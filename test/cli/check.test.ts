@@ -84,6 +84,7 @@ test.each([
   ['an account over TLS', account('xmpps://chat.example')],
   ['an account over STARTTLS', account('xmpp://127.0.0.1', '[attach.bot.tls]\nserver_name_indication.host = "inner.example"')],
   ['a breaker switched off', `${pool}[outgoing_pools.http.http_pool]\ncircuit_breaker = false`],
+  ['connections that last', `${pool}[outgoing_pools.http.http_pool]\nmax_connection_age = "forever"`],
 ])('what is printed of %s is a configuration that comes to the same', async (_, text) => {
   const config = await load(text);
   const [toml = ''] = renderCheck(config).split(/\n\n(?:Requests go to|Notices):/);
@@ -94,7 +95,7 @@ test.each([
 
 test('defaults are shown, secrets are not', async () => {
   const shown = renderCheck(await load(`${pool}${attachment}[modules.mod_event_pusher.backend.http]`));
-  expect(shown).toContain('call_timeout = "5s"\n');
+  expect(shown).toContain('call_timeout = "5s"\nmax_connection_age = "5m"\n');
   expect(shown).toContain('circuit_breaker.max_open = "5m"\nmax_backlog = 1000000\noverflow = "dead-letter-oldest"\n');
   expect(shown).toContain('dead_letter_max = 100000\n');
   expect(shown).toContain('retry.schedule = ["1s", "5s", "30s", "2m", "10m", "30m", "1h", "3h", "6h", "12h"]\n');

@@ -116,6 +116,10 @@ test.each<[text: string, line: string]>([
     `${pool}${handler}ordering = "none_"`,
     `${at}.ordering: received "none_", expected one of conversation, sender, none (did you mean "none"?)`,
   ],
+  [
+    `${pool}[outgoing_pools.http.http_pool]\nmax_connection_age = -1`,
+    `${p}.max_connection_age: received -1, expected a duration such as "30s", or "forever"`,
+  ],
   [`${pool}${handler}hold = "for ever"`, `${at}.hold: received "for ever", expected a duration such as "30s", or "forever"`],
   [
     `${pool}${handler}when = { drection = "in" }`,
@@ -173,7 +177,7 @@ test.each<[text: string, line: string]>([
   [poolWith('client = "fetch"'), `${p}.client: received "fetch", expected one of got, undici`],
   [
     poolWith('rate_limits = 5'),
-    `${p}.rate_limits: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, threads, max_response_size, retry, rate_limit, circuit_breaker, max_backlog, overflow (did you mean "rate_limit"?)`,
+    `${p}.rate_limits: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, threads, max_connection_age, max_response_size, retry, rate_limit, circuit_breaker, max_backlog, overflow (did you mean "rate_limit"?)`,
   ],
   [
     poolWith('rate_limit = "fast"'),

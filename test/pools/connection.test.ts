@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { Connection } from '../../pools/connection.ts';
 import { createDial } from '../../pools/dial.ts';
 import { eventually } from '../support/eventually.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { makeThreadSettings } from '../support/make-job.ts';
 import { startTarget } from '../support/target.ts';
 
@@ -65,4 +66,24 @@ test('one that a client has taken is the client’s to end', async () => {
 
   expect(socket.listenerCount('timeout')).toBe(0);
   connection.drop();
+});
+
+test('one that has reached its age ends when nothing is on it, at the latest at that age, and not all at one time', async () => {
+  await using target = await startTarget();
+  const clock = createFakeClock();
+  const agesAfter = async (chance: number, ms: number) => {
+    const connection = new Connection(createDial(makeThreadSettings({ origin: target.origin })), {
+      ...{ clock, maxAgeMs: 1000, random: () => chance },
+    });
+    await prepared(connection);
+    clock.advance(ms);
+    connection.retire();
+    const standing = connection.standing !== undefined;
+    connection.drop();
+    return standing;
+  };
+
+  expect([await agesAfter(0, 999), await agesAfter(0, 1000)]).toEqual([true, false]);
+  expect([await agesAfter(0.5, 899), await agesAfter(0.5, 900)]).toEqual([true, false]);
+  expect([await agesAfter(1, 799), await agesAfter(1, 800)]).toEqual([true, false]);
 });

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { Resolver } from 'node:dns';
 import { once } from 'node:events';
-import type { Resolve } from '../../pools/order-carrier.ts';
+import type { Resolve } from '../../src/kit/dial-tcp.ts';
 
 /** A name server on loopback that gives one IPv4 address for every name, and may be told another, as one that rebinds does. */
 export interface DnsServer extends AsyncDisposable {

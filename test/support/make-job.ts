@@ -39,6 +39,7 @@ export function makeThreadSettings({
     workers: 10,
     requestTimeoutMs: 20_000,
     callTimeoutMs: 30_000,
+    maxConnectionAgeMs: Number.POSITIVE_INFINITY,
     maxResponseBytes: 65_536,
     userAgent: 'xmpp-event-pusher/test',
     handlers: [],

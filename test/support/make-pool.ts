@@ -6,7 +6,7 @@ export function makePoolConfig({
   retry,
   ...pool
 }: Partial<Omit<PoolConfig, 'retry'>> & { readonly retry?: Partial<PoolConfig['retry']> } = {}): PoolConfig {
-  const { client, origin, workers, requestTimeoutMs, callTimeoutMs, maxResponseBytes, tls } = makeThreadSettings();
+  const { client, origin, workers, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, tls } = makeThreadSettings();
   return {
     id: 'http_pool',
     client,
@@ -16,6 +16,7 @@ export function makePoolConfig({
     threads: 1,
     requestTimeoutMs,
     callTimeoutMs,
+    maxConnectionAgeMs,
     maxResponseBytes,
     firstAttemptShare: 0.5,
     pauseOnGone: false,

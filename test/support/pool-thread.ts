@@ -10,11 +10,11 @@ import type {
   PoolThreadSettings,
   ToPoolThread,
 } from '../../pools/contract.ts';
-import type { Resolve } from '../../pools/order-carrier.ts';
 import { serve } from '../../pools/serve.ts';
 import type { ImportModule } from '../../pools/session/load-modules.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
+import type { Resolve } from '../../src/kit/dial-tcp.ts';
 
 /** What runs in a pool's thread, run in this one, and spoken to over the same port. */
 export interface ServedThread extends AsyncDisposable {

@@ -14,16 +14,16 @@ const listener = `
 const { createServer } = require('node:http');
 const { parentPort, workerData } = require('node:worker_threads');
 const server = createServer((_request, response) => response.end('ok'));
-server.listen({ port: 0, host: workerData.host, backlog: 1 }, () => {
+server.listen({ port: workerData.port, host: workerData.host, backlog: 1 }, () => {
   parentPort.postMessage(server.address().port);
   setImmediate(() => Atomics.wait(workerData.gate, 0, 0));
 });
 parentPort.once('message', () => { server.closeAllConnections(); server.close(); parentPort.close(); });
 `;
 
-export async function startSlowListener(host = '127.0.0.1'): Promise<SlowListener> {
+export async function startSlowListener(host = '127.0.0.1', wantedPort = 0): Promise<SlowListener> {
   const gate = new Int32Array(new SharedArrayBuffer(4));
-  const worker = new Worker(listener, { eval: true, workerData: { gate, host } });
+  const worker = new Worker(listener, { eval: true, workerData: { gate, host, port: wantedPort } });
   const [port] = await once(worker, 'message');
   const fillers: Socket[] = [];
   for (let waiting = 0; waiting < 2; waiting += 1) {

@@ -54,14 +54,16 @@ export interface TargetOptions {
   readonly onConnect?: 'bad-request' | 'deaf' | 'mute' | 'reset';
   /** Default: a free one. */
   readonly port?: number;
+  /** Which address of this machine it listens on; default 127.0.0.1. */
+  readonly host?: string;
   /** Default true; a target that runs for long forgets what it has read. */
   readonly remembers?: boolean;
 }
 
-/** A scripted HTTP/1.1 backend on a real socket of 127.0.0.1 that remembers every request. */
+/** A scripted HTTP/1.1 backend on a real socket of this machine that remembers every request. */
 export interface Target extends AsyncDisposable {
   readonly port: number;
-  /** `http://127.0.0.1:PORT`, or https. */
+  /** `http://HOST:PORT`, or https. */
   readonly origin: string;
   /** In the order in which they were read. */
   readonly requests: readonly TargetRequest[];
@@ -81,6 +83,7 @@ export async function startTarget({
   tls,
   onConnect,
   port: wantedPort = 0,
+  host = '127.0.0.1',
   remembers = true,
 }: TargetOptions = {}): Promise<Target> {
   const requests: TargetRequest[] = [];
@@ -127,7 +130,7 @@ export async function startTarget({
   if (onConnect === 'mute')
     server.on('connection', (socket) => socket.resume()); // so that it sees its end
   else server.on(tls === undefined ? 'connection' : 'secureConnection', accept);
-  server.listen(wantedPort, '127.0.0.1');
+  server.listen(wantedPort, host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
 
@@ -141,7 +144,7 @@ export async function startTarget({
 
   return {
     port,
-    origin: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    origin: `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     requests,
     counts,
     received: (count) => eventually(() => requests.length >= count),

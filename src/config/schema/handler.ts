@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { beforePush } from './before-push.ts';
 import { followUpSchema } from './follow-up.ts';
-import { anyText, duration, flag, listOf, oneOf, section, text } from './values.ts';
+import { anyText, duration, durationOrForever, flag, listOf, oneOf, section, text } from './values.ts';
 
 const kinds = [
   ...['message', 'correction', 'retraction', 'reaction', 'receipt', 'marker', 'chat-state', 'encrypted', 'status'],
@@ -44,10 +44,6 @@ const options = z
     error: `a table without the keys ${[...reserved].join(', ')}, which callbacks get anyway`,
   });
 
-const hold = z.union([z.literal('forever').transform(() => Number.POSITIVE_INFINITY), duration], {
-  error: 'a duration such as "30s", or "forever"',
-});
-
 /** A handler: MongooseIM's three options, then ours. */
 export const handlerSchema = section({
   pool_name: text.default('http_pool'),
@@ -61,7 +57,7 @@ export const handlerSchema = section({
   when: when.optional(),
   respect_hints: flag.default(false),
   ordering: oneOf(['conversation', 'sender', 'none']).default('conversation'),
-  hold: hold.default(30_000),
+  hold: durationOrForever.default(30_000),
   ttl: duration.optional(),
   before_push: beforePush.optional(),
   follow_up: followUpSchema.optional(),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { rateLimit } from './rate-limit.ts';
-import { duration, flag, listOf, oneOf, part, section, size, text, wait, whole } from './values.ts';
+import { duration, durationOrForever, flag, listOf, oneOf, part, section, size, text, wait, whole } from './values.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -78,6 +78,7 @@ export const poolSchema = section({
   connection,
   client: oneOf(['got', 'undici']).default('undici'),
   threads: whole(1).default(1),
+  max_connection_age: durationOrForever.default(5 * minute),
   max_response_size: size.default(1024 * 1024),
   retry: retry.prefault({}),
   rate_limit: rateLimit.optional(),

@@ -60,6 +60,11 @@ const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_
 /** A span of time in ms: a number of ms, or a string such as "500ms", "2s", "5m", "1h", "30d". */
 export const duration = measure(durationUnits, 'a duration: milliseconds, or a string such as "500ms", "2s", "5m", "1h", "30d"');
 
+/** A duration; `"forever"` is Infinity. */
+export const durationOrForever = z.union([z.literal('forever').transform(() => Number.POSITIVE_INFINITY), duration], {
+  error: 'a duration such as "30s", or "forever"',
+});
+
 /** A duration that a timer waits for: at least 1 ms, at most 24 days. */
 export const wait = duration
   .refine((ms) => ms >= 1, { error: 'a duration of 1 ms or more' })
