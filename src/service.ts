@@ -7,6 +7,7 @@ import type { Operations } from './admin/operations.ts';
 import { createAdmin } from './admin/server.ts';
 import { createAnswering } from './answering.ts';
 import type { Config } from './config/config.ts';
+import { Redactor } from './config/mask.ts';
 import { createReloader } from './config/reloader.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
 import { createGateListener } from './gate/listener.ts';
@@ -80,7 +81,8 @@ export function createService(config: Config, options: ServiceOptions): Service 
   const teardown = createTeardown();
   const nextId = createIdSource(systemClock);
   const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
-  const log = createLog({ level: config.logLevel });
+  const redactor = new Redactor(config.redacted);
+  const log = createLog({ level: config.logLevel, redact: redactor.value });
   let running = config;
   let swapping: Promise<void> = Promise.resolve();
   let apply: (next: Config, loaded: readonly LoadedHandler[]) => Promise<void> = async () => undefined;
@@ -135,6 +137,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     teardown.add('readiness', () => health.drain());
 
     apply = async (next, loaded) => {
+      redactor.add(next.redacted);
       onConfigured(next);
       swapping = swap({ dispatcher, evaluator, sources, metrics, log, events }, { next, loaded, running });
       [handlers, running] = [loaded, next];
@@ -179,7 +182,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     } = config;
     const pools = config.pools.map((pool) => pool.id);
     const metrics = createMetrics({ ...shared, hosts, pools, handlers, readings, mongooseim, reloads, version: packageVersion() });
-    const admin = createAdmin({ config, metrics, health, api: { ...shared, spool, operations, withheld } });
+    const admin = createAdmin({ config, metrics, health, api: { ...shared, spool, operations, withheld, redactor } });
     await begin('the admin listener', admin);
 
     const address = `http://${admin.address.host}:${admin.address.port}`;

@@ -70,7 +70,7 @@ export function createAdmin(options: AdminOptions): Admin {
 }
 
 /** What holds for every request, whatever it asks for. */
-function guard(app: FastifyInstance, { config: { admin, metrics } }: AdminOptions): void {
+function guard(app: FastifyInstance, { config: { admin, metrics }, api }: AdminOptions): void {
   const tokens = [admin.token, metrics.token].filter((token) => token !== undefined);
   const known = routeIndex(app);
 
@@ -85,6 +85,7 @@ function guard(app: FastifyInstance, { config: { admin, metrics } }: AdminOption
     if (request.is404) return refuseUnknown(known, request, reply);
     return undefined;
   });
+  app.addHook('preSerialization', async (_request, _reply, answer) => api.redactor.value(answer));
   app.setErrorHandler((error, _, reply) => refuse(reply, refusalOf(error)));
 }
 

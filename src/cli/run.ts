@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
+import { Redactor } from '../config/mask.ts';
 import { requireAttachment } from '../config/require-attachment.ts';
 import { systemClock } from '../kit/clock.ts';
 import { createDeferred } from '../kit/deferred.ts';
@@ -17,7 +18,7 @@ import { createLog } from '../telemetry/log.ts';
 export async function run({ file }: { readonly file: string }): Promise<number> {
   const config = await loadConfig(file, readEnvironment());
   requireAttachment(config);
-  const log = createLog({ level: config.logLevel });
+  const log = createLog({ level: config.logLevel, redact: new Redactor(config.redacted).value });
   const supervisor = createSupervisor({
     file,
     clock: systemClock,

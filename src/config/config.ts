@@ -30,7 +30,7 @@ export interface Config {
   readonly drainTimeoutMs: number;
   /** What was skipped, or means something else here than in MongooseIM: one sentence each. */
   readonly notices: readonly string[];
-  /** What came out of `${file:…}`, and out of the environment into `options`: not to be shown wherever it ended up. */
+  /** The texts that must not be printed wherever they ended up: what references stood for, and what stands under a secret's name. */
   readonly redacted: readonly Secret[];
 }
 

@@ -4,6 +4,7 @@ import { Secret } from '../kit/secret.ts';
 import type { Environment } from './environment.ts';
 import type { Mistake } from './mistakes.ts';
 import { nearest } from './nearest.ts';
+import { isPublicPlace, isSecretPlace } from './public-place.ts';
 import { isTable, type Path, showPath } from './table.ts';
 
 /** Where references are looked up. Relative file names start at `folder`. */
@@ -23,15 +24,15 @@ const reference = /\$\$\{|\$\{([^}]*)\}/g;
 
 /**
  * Replaces `${NAME}` (environment) and `${file:/path}` (a file's content without one trailing line break) in every
- * string below `value`. A reference to nothing stays as it is and is a mistake. What came from a file, and what came from the
- * environment into a handler's `options`, is listed in `redacted`.
+ * string below `value`. A reference to nothing stays as it is and is a mistake. `redacted` lists what a reference stood for,
+ * and what stands under a secret's name; addresses and names are left out, see `public-place.ts`.
  */
 export async function interpolate(value: unknown, surroundings: Surroundings): Promise<Interpolated> {
   const mistakes: Mistake[] = [];
   const redacted: Secret[] = [];
 
   async function walk(here: unknown, path: Path): Promise<unknown> {
-    if (typeof here === 'string') return replaceIn(here, path);
+    if (typeof here === 'string') return replaced(here, path);
     if (Array.isArray(here)) {
       const items: unknown[] = [];
       for (const [index, item] of here.entries()) items.push(await walk(item, [...path, index]));
@@ -41,6 +42,13 @@ export async function interpolate(value: unknown, surroundings: Surroundings): P
     const entries: [string, unknown][] = [];
     for (const [key, item] of Object.entries(here)) entries.push([key, await walk(item, [...path, key])]);
     return Object.fromEntries(entries);
+  }
+
+  async function replaced(text: string, path: Path): Promise<string> {
+    const before = mistakes.length;
+    const result = await replaceIn(text, path);
+    if (isSecretPlace(path) && mistakes.length === before) redacted.push(new Secret(result));
+    return result;
   }
 
   async function replaceIn(text: string, path: Path): Promise<string> {
@@ -61,7 +69,7 @@ export async function interpolate(value: unknown, surroundings: Surroundings): P
       mistakes.push({ path: showPath(path), received: `"${written}"`, expected: found.expected, ...hint });
       return written;
     }
-    if (name.startsWith('file:') || path.includes('options')) redacted.push(new Secret(found.text));
+    if (!isPublicPlace(path)) redacted.push(new Secret(found.text));
     return found.text;
   }
 

@@ -1,16 +1,92 @@
 import type { Secret } from '../kit/secret.ts';
 
-/** Shorter texts are masked only where they are the whole value: they may stand in innocent words by chance. */
+/** Replaces secrets in a text by `[redacted]`. */
+export type Mask = (text: string) => string;
+
+const redactedText = '[redacted]';
+
+/** A text of this length is masked wherever it stands; a shorter one may stand in innocent words by chance. */
 const shortestPart = 8;
 
-/** Makes a function that replaces what must not be shown: whole values, and longer texts also inside other values. */
-export function createMask(redacted: readonly Secret[]): (text: string) => string {
-  const texts = [...new Set(redacted.map((secret) => secret.reveal()))].filter((text) => text !== '').sort((a, b) => b.length - a.length);
-  const whole = new Set(texts);
-  const parts = texts.filter((text) => text.length >= shortestPart);
+/** A text of this length is masked as a whole segment of a path, a query or a header. */
+const shortestSegment = 4;
+
+/**
+ * Makes a mask for whole values of any length, for longer texts also inside other values, and for shorter ones between the
+ * delimiters of URLs and headers. Texts are recognised as written, percent-encoded, form-encoded and escaped in JSON.
+ */
+export function createMask(redacted: readonly Secret[]): Mask {
+  const texts = [...new Set(redacted.map((secret) => secret.reveal()))].filter((text) => text !== '');
+  const whole = new Set(texts.flatMap(spellings));
+  const parts = longestFirst(texts.filter((text) => text.length >= shortestPart).flatMap(spellings));
+  const segments = longestFirst(texts.filter((text) => text.length >= shortestSegment && text.length < shortestPart).flatMap(spellings));
+  const segment = segments.length === 0 ? undefined : segmentPattern(segments);
 
   return (text) => {
-    if (whole.has(text)) return '[redacted]';
-    return parts.reduce((shown, part) => shown.replaceAll(part, '[redacted]'), text);
+    if (whole.has(text)) return redactedText;
+    const shown = parts.reduce((rest, part) => rest.replaceAll(part, redactedText), text);
+    return segment === undefined ? shown : shown.replace(segment, redactedText);
   };
+}
+
+function spellings(text: string): readonly string[] {
+  const encoded = encodeURIComponent(Buffer.from(text).toString());
+  return [...new Set([text, encoded, encoded.replaceAll('%20', '+'), JSON.stringify(text).slice(1, -1)])];
+}
+
+function longestFirst(texts: readonly string[]): readonly string[] {
+  return [...new Set(texts)].sort((a, b) => b.length - a.length);
+}
+
+function segmentPattern(segments: readonly string[]): RegExp {
+  const any = segments.map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join('|');
+  return new RegExp(`(?<=^|[/?&=#;,"']|Bearer |Basic )(?:${any})(?=$|[/?&=#;,"'])`, 'g');
+}
+
+/** What these keys hold is a name that metrics, logs and commands go by; a secret that spells the same must not hide it. */
+const naming: ReadonlySet<string> = new Set(['attachment', 'callback', 'event', 'handler', 'host', 'id', 'name', 'pool']);
+
+/**
+ * Hides the secrets of a service's configuration in all that the service prints. It remembers the secrets of the
+ * configurations before a reload, because deliveries on disk were made with them.
+ */
+export class Redactor {
+  #secrets: readonly Secret[];
+  #mask: Mask;
+
+  constructor(secrets: readonly Secret[]) {
+    this.#secrets = secrets;
+    this.#mask = createMask(secrets);
+  }
+
+  /** Hides these from now on, too. */
+  add(secrets: readonly Secret[]): void {
+    const known = new Map([...this.#secrets, ...secrets].map((secret) => [secret.reveal(), secret]));
+    this.#secrets = [...known.values()];
+    this.#mask = createMask(this.#secrets);
+  }
+
+  readonly text: Mask = (text) => this.#mask(text);
+
+  /** A copy of a plain value with every text in it masked. */
+  readonly value = (value: unknown): unknown => {
+    if (typeof value === 'string') return this.#mask(value);
+    if (value instanceof Uint8Array) return this.bytes(value);
+    if (Array.isArray(value)) return value.map(this.value);
+    if (typeof value !== 'object' || value === null || !isPlain(value)) return value;
+    const shown = Object.entries(value).map(([key, item]): [string, unknown] => [key, naming.has(key) ? item : this.value(item)]);
+    return Object.fromEntries(shown);
+  };
+
+  /** A body. One that is not UTF-8 is read with one character for each byte, so that the rest of it stays as it is. */
+  bytes(bytes: Uint8Array): Uint8Array {
+    const given = Buffer.from(bytes);
+    const encoding = Buffer.from(given.toString()).equals(given) ? 'utf8' : 'latin1';
+    return Buffer.from(this.#mask(given.toString(encoding)), encoding);
+  }
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }

@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Attachment, Config } from '../config/config.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
+import { Redactor } from '../config/mask.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createService, type Service } from '../service.ts';
 import type { FromServiceThread, ServiceThreadData, ToServiceThread } from './messages.ts';
@@ -11,11 +12,13 @@ import { createSharedWatch } from './shared-watch.ts';
 const data: ServiceThreadData = workerData;
 const watch = createSharedWatch(data.watchMemory, [], data.strikes);
 const tell = (message: FromServiceThread) => parentPort?.postMessage(message);
+const redactor = new Redactor([]);
 const fail = (thrown: unknown) => {
   const error = toError(thrown);
-  tell({ kind: 'failed', code: error instanceof ServiceError ? error.code : undefined, message: error.message });
+  tell({ kind: 'failed', code: error instanceof ServiceError ? error.code : undefined, message: redactor.text(error.message) });
 };
-const configured = ({ handlers, attachments, callbacks, logLevel }: Config) => {
+const configured = ({ handlers, attachments, callbacks, logLevel, redacted }: Config) => {
+  redactor.add(redacted);
   const names = watch.know([...handlers.map((handler) => handler.name), ...attachments.flatMap(exitNames)]);
   tell({ kind: 'configured', handlers: names, blockTimeoutMs: callbacks.blockTimeoutMs, logLevel });
 };

@@ -4,6 +4,8 @@ export interface LogOptions {
   readonly level: LevelWithSilent;
   /** Where lines go; standard output by default. */
   readonly destination?: DestinationStream;
+  /** Hides secrets in what is logged; gets each field and each message as it is. */
+  readonly redact?: (value: unknown) => unknown;
 }
 
 /**
@@ -12,13 +14,19 @@ export interface LogOptions {
  * Lines are written at once and in order, from worker threads too, so that the last words before a crash are never
  * lost; what happens for every delivery is logged at debug, so this costs nothing in a healthy run.
  */
-export function createLog({ level, destination = fileDestination({ fd: 1, sync: true }) }: LogOptions): Logger {
+export function createLog({ level, destination = fileDestination({ fd: 1, sync: true }), redact = (value) => value }: LogOptions): Logger {
   return pino(
     {
       level,
       base: { service: 'xmpp-event-pusher' },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      hooks: {
+        logMethod(given, method) {
+          const [fields, ...words] = given;
+          method.apply(this, [redact(fields), ...words.map(redact)] as typeof given); // the shape stays: only texts change
+        },
+      },
     },
     destination,
   );

@@ -22,9 +22,10 @@ secret = "\${COMPONENT}"
 hosts = ["localhost"]
 [outgoing_pools.http.http_pool.connection]
 host = "https://localhost"
+path_prefix = "/\${PART}"
 tls = { certfile = "cert.pem", keyfile = "key.pem", password = "\${PASSPHRASE}" }
 [modules.mod_event_pusher.backend.http]
-path = "/hooks/\${file:hook}"
+path = "/hooks/\${file:hook}/\${PART}"
 options = { api_key = "\${OPTION}", header = "Bearer \${OPTION}", deep = [{ x = "\${file:option}" }] }
 [admin]
 listen = "0.0.0.0:0"
@@ -78,6 +79,40 @@ test('a mask replaces whole values of any length, and long texts inside others',
   expect(mask('')).toBe('');
 });
 
+test('a mask knows a secret in the spellings of URLs, forms and JSON, and a short one between their delimiters', () => {
+  const mask = createMask([new Secret('a "long" secret'), new Secret('s3cr')]);
+  expect(mask('/x?key=a%20%22long%22%20secret&b=1')).toBe('/x?key=[redacted]&b=1');
+  expect(mask('key=a+%22long%22+secret')).toBe('key=[redacted]');
+  expect(mask('{"key":"a \\"long\\" secret"}')).toBe('{"key":"[redacted]"}');
+  expect(mask('/hooks/s3cr/in?t=s3cr and s3cret')).toBe('/hooks/[redacted]/in?t=s3cr and s3cret');
+  expect(mask('Bearer s3cr')).toBe('Bearer [redacted]');
+});
+
+test('addresses and names that come from the environment are shown', async () => {
+  const env = {
+    DOMAIN: 'chat.example',
+    BACKEND: 'https://backend.example',
+    SERVICE: 'xmpp://127.0.0.1:5347',
+    HANDLER: 'a-handler',
+    WAIT: '30s',
+  };
+  const text = `
+[general]
+hosts = ["\${DOMAIN}"]
+[attach.chat]
+type = "component"
+service = "\${SERVICE}"
+domain = "pusher.\${DOMAIN}"
+secret = "a secret of the test"
+[outgoing_pools.http.http_pool]
+call_timeout = "\${WAIT}"
+connection = { host = "\${BACKEND}" }
+[modules.mod_event_pusher.backend.http]
+name = "\${HANDLER}"`;
+  const shown = renderCheck(await load(text, { env }));
+  for (const value of Object.values(env)) expect(shown).toContain(value);
+});
+
 function given(text: string) {
   const files = {
     'cert.pem': identity.cert,
@@ -86,7 +121,16 @@ function given(text: string) {
     option: `${text}5`,
     token: `${text}6`,
   };
-  return { env: { COMPONENT: `${text}1`, PASSPHRASE: `${text}2`, OPTION: `${text}3`, METRICS: `${text}7` }, files };
+  return {
+    env: {
+      COMPONENT: `${text}1`,
+      PASSPHRASE: `${text}2`,
+      OPTION: `${text}3`,
+      METRICS: `${text}7`,
+      PART: encodeURIComponent(`${text}8`).replaceAll("'", '%27'),
+    },
+    files,
+  };
 }
 
 /** Every secret of a run begins with the same text; quoting may have changed what follows the first letters. */

@@ -1,6 +1,7 @@
 import { onTestFinished } from 'vitest';
 import type { ApiDependencies } from '../../src/admin/api/dependencies.ts';
 import { createAdmin } from '../../src/admin/server.ts';
+import { Redactor } from '../../src/config/mask.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { StillBorn } from '../../src/spool/dead-letter.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
@@ -17,6 +18,8 @@ import { type ScriptedOperations, scriptOperations } from './scripted-operations
 /** A spool with dead letters, and what else the API works on. */
 export interface ApiRig {
   readonly dependencies: ApiDependencies;
+  /** Hides what it is given in the API's answers. */
+  readonly redactor: Redactor;
   readonly spool: Spool;
   readonly operations: ScriptedOperations;
   readonly clock: ReturnType<typeof createFakeClock>;
@@ -61,7 +64,9 @@ export async function createApiRig(): Promise<ApiRig> {
   }
 
   const withheld = createRecentWithheld({ events, clock });
-  return { dependencies: { spool, operations, withheld, events, clock }, spool, operations, clock, events, notices, die, neverBeBorn };
+  const redactor = new Redactor([]);
+  const dependencies = { spool, operations, withheld, events, clock, redactor };
+  return { dependencies, redactor, spool, operations, clock, events, notices, die, neverBeBorn };
 }
 
 export interface Admission {

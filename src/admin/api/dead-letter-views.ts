@@ -1,8 +1,9 @@
 import type { z } from 'zod';
 import type { Answered, Body, Judgement } from '../../../pools/contract.ts';
 import { isSecretKey } from '../../config/mistakes.ts';
-import type { AttemptRecord, DeadLetter, DeadLetterDetail } from '../../spool/dead-letter.ts';
+import type { AttemptRecord, DeadLetter, DeadLetterDetail, DeadReason } from '../../spool/dead-letter.ts';
 import type { Descendant, Target } from '../../spool/spool.ts';
+import { hidden, withoutQuotes } from './content.ts';
 import type { answeredShape, letterList, letterShape } from './dead-letter-shapes.ts';
 import { outcomeView } from './outcome.ts';
 import { rfc3339 } from './values.ts';
@@ -10,17 +11,23 @@ import { rfc3339 } from './values.ts';
 interface Sight {
   /** Whether what people wrote is shown. */
   readonly content: boolean;
+  /** Whether error texts of callbacks and answers of backends are shown, which may quote it. */
+  readonly mayQuote: boolean;
 }
 
 type LetterView = z.input<typeof letterList>[number];
 type DetailView = z.input<typeof letterShape>;
 type AnsweredView = z.input<typeof answeredShape>;
 
-export function letterView(letter: DeadLetter, { content }: Sight): LetterView {
-  const { id, host, handler, pool, reason, detail, status, attempts, createdAt, diedAt, sender, receiver } = letter;
+export function letterView(letter: DeadLetter, { content, mayQuote }: Sight): LetterView {
+  const { id, host, handler, pool, reason, status, attempts, createdAt, diedAt, sender, receiver } = letter;
+  const detail = mayQuote ? letter.detail : withoutQuotes(letter.detail, !quoting.has(reason));
   const view = { id, host, handler, pool, reason, detail, status, attempts, createdAt: rfc3339(createdAt), diedAt: rfc3339(diedAt) };
   return content ? { ...view, sender, receiver } : view;
 }
+
+/** The reasons whose details may be the words of a callback. */
+const quoting: ReadonlySet<DeadReason> = new Set(['callback-failed', 'refused']);
 
 export function detailView(letter: DeadLetterDetail, descendants: readonly Descendant[], sight: Sight): DetailView {
   const { target, body, packet, history } = letter;
@@ -29,7 +36,7 @@ export function detailView(letter: DeadLetterDetail, descendants: readonly Desce
     target: target && targetView(target, sight),
     parent: parentOf(letter.id),
     descendants: [...descendants],
-    history: history.map(attemptView),
+    history: history.map((attempt) => attemptView(attempt, sight)),
     bodyBytes: body === null ? null : Buffer.byteLength(body),
     ...(sight.content && body !== null ? { body: bodyView(body) } : {}),
     ...(sight.content && packet !== null ? { packet } : {}),
@@ -69,12 +76,16 @@ function answeredView(answered: Answered, { content }: Sight): AnsweredView {
   };
 }
 
-function attemptView({ number, at, outcome, judgement }: AttemptRecord): DetailView['history'][number] {
-  return { number, at: rfc3339(at), outcome: outcomeView(outcome), judgement: judgement === undefined ? null : judgementView(judgement) };
+function attemptView({ number, at, outcome, judgement }: AttemptRecord, { mayQuote }: Sight): DetailView['history'][number] {
+  const judged = judgement === undefined ? null : judgementView(judgement, mayQuote);
+  return { number, at: rfc3339(at), outcome: outcomeView(outcome, mayQuote), judgement: judged };
 }
 
-function judgementView({ verdict, status, detail, origin, context }: Judgement): DetailView['history'][number]['judgement'] {
-  return { verdict, status: status ?? null, detail, origin, context };
+function judgementView(judgement: Judgement, mayQuote: boolean): DetailView['history'][number]['judgement'] {
+  const { verdict, status, origin } = judgement;
+  const shown = (text: string): string => (mayQuote || text === '' ? text : hidden);
+  const context = Object.fromEntries(Object.entries(judgement.context).map(([name, text]) => [name, shown(text)]));
+  return { verdict, status: status ?? null, detail: shown(judgement.detail), origin, context };
 }
 
 function bodyView(body: Body): DetailView['body'] {

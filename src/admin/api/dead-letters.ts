@@ -21,7 +21,7 @@ import { defineRoute, type Route } from './route.ts';
 import { rfc3339 } from './values.ts';
 
 /** Deliveries given up: listed, shown, replayed, purged. */
-export function deadLetterRoutes({ spool, operations, events, clock }: ApiDependencies): readonly Route[] {
+export function deadLetterRoutes({ spool, operations, events, clock, redactor }: ApiDependencies): readonly Route[] {
   const list = defineRoute({
     method: 'GET',
     path: '/dead-letters',
@@ -31,7 +31,7 @@ export function deadLetterRoutes({ spool, operations, events, clock }: ApiDepend
     handle: async ({ id, limit, order, content, ...keys }, caller) => {
       if (content) refuseContentTo(caller);
       const letters = await spool.deadLetters(toFilter(keys, id), { limit, newest: order === 'newest' });
-      return letters.map((letter) => letterView(letter, { content }));
+      return letters.map((letter) => letterView(letter, { content, mayQuote: caller.mayReadContent }));
     },
   });
 
@@ -46,7 +46,8 @@ export function deadLetterRoutes({ spool, operations, events, clock }: ApiDepend
       const letter = await spool.deadLetter(id);
       const descendants = await spool.descendants(id);
       if (letter === undefined) throw unknownLetter(id, descendants);
-      return detailView(letter, descendants, { content });
+      const body = letter.body instanceof Uint8Array ? redactor.bytes(letter.body) : letter.body;
+      return detailView({ ...letter, body }, descendants, { content, mayQuote: caller.mayReadContent });
     },
   });
 

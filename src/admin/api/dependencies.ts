@@ -1,3 +1,4 @@
+import type { Redactor } from '../../config/mask.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Spool } from '../../spool/spool.ts';
 import type { EventSink } from '../../telemetry/events.ts';
@@ -11,4 +12,6 @@ export interface ApiDependencies {
   readonly withheld: RecentWithheld;
   readonly events: EventSink;
   readonly clock: Pick<Clock, 'now'>;
+  /** Hides the secrets of the configuration in every answer. */
+  readonly redactor: Pick<Redactor, 'bytes' | 'value'>;
 }

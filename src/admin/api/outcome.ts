@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Outcome } from '../../../pools/contract.ts';
+import { hidden } from './content.ts';
 
 const durationMs = z.number();
 const trouble = { code: z.string(), message: z.string(), durationMs };
@@ -12,8 +13,7 @@ export const outcomeShape = z.discriminatedUnion('kind', [
     durationMs,
     /** The header `retry-after` as it came. */
     retryAfter: z.string().nullable(),
-    /** The first part of the answer's body. */
-    excerpt: z.string(),
+    excerpt: z.string().describe('The first part of the body. `[hidden]` for callers that may not see content.'),
     truncated: z.boolean(),
   }),
   z.object({ kind: z.literal('timed-out'), phase: z.enum(['body', 'call', 'connect', 'headers']), durationMs }),
@@ -24,8 +24,16 @@ export const outcomeShape = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unsent'), ...trouble }),
 ]);
 
-export function outcomeView(outcome: Outcome): z.input<typeof outcomeShape> {
-  if (outcome.kind !== 'answered') return outcome;
-  const { body, ...rest } = outcome;
-  return { ...rest, retryAfter: outcome.retryAfter ?? null };
+/** `mayQuote`: whether what a backend answered, and what a callback threw, is shown. */
+export function outcomeView(outcome: Outcome, mayQuote: boolean): z.input<typeof outcomeShape> {
+  if (outcome.kind === 'answered') {
+    const { body, ...rest } = outcome;
+    const excerpt = mayQuote || outcome.excerpt === '' ? outcome.excerpt : hidden;
+    return { ...rest, excerpt, retryAfter: outcome.retryAfter ?? null };
+  }
+  const isQuote = outcome.kind === 'refused' || (outcome.kind === 'unsent' && !ownCodes.has(outcome.code));
+  return isQuote && !mayQuote ? { ...outcome, message: hidden } : outcome;
 }
+
+/** Codes of `unsent` whose messages are written by the service itself. */
+const ownCodes: ReadonlySet<string> = new Set(['DESTINATION_REFUSED', 'MISPLACED', 'NOT_ASKED', 'THREAD_LOST']);

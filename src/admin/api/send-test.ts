@@ -1,5 +1,6 @@
 import { ServiceError } from '../../kit/errors.ts';
 import { audit } from './audit.ts';
+import { withoutQuotes } from './content.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { outcomeView } from './outcome.ts';
 import { defineRoute, type Route } from './route.ts';
@@ -14,11 +15,20 @@ export function sendTestRoutes({ operations, events }: ApiDependencies): readonl
     asks: testQuestion,
     answers: testShape,
     handle: async ({ handler }, caller) => {
-      const report = await operations.sendTest(handler);
+      const { mayReadContent } = caller;
+      const report = await operations.sendTest(handler).catch((thrown: unknown) => {
+        throw mayReadContent ? thrown : quotingNothing(thrown, handler);
+      });
       if (report === undefined) throw new ServiceError('UNKNOWN_HANDLER', `there is no handler ${JSON.stringify(handler)}`);
       audit(events, caller, `sent a test through handler ${handler}`);
-      return { ...report, outcome: outcomeView(report.outcome) };
+      const reason = mayReadContent ? report.reason : withoutQuotes(report.reason, false);
+      return { ...report, reason, outcome: outcomeView(report.outcome, mayReadContent) };
     },
   });
   return [sendTest];
+}
+
+function quotingNothing(thrown: unknown, handler: string): unknown {
+  if (!(thrown instanceof ServiceError) || thrown.code !== 'TEST_FAILED') return thrown;
+  return new ServiceError('TEST_FAILED', `handler ${handler} made no request: why is shown to callers that may see content`);
 }

@@ -29,8 +29,8 @@ export const withheldList = z.array(
       .enum(reasons)
       .describe('`refused` and `no-receiver` are what was answered; all others say why no answer counts, where that refuses.'),
     errCode: z.int().nullable().describe('As answered.'),
-    errMsg: z.string().describe('As answered.'),
-    errDlt: z.string().describe('As answered.'),
+    errMsg: z.string().describe('As answered; `[hidden]` for callers that may not see content.'),
+    errDlt: z.string().describe('As answered; `[hidden]` for callers that may not see content.'),
     sender: z.string().optional().describe('A bare JID, only with content.'),
     receiver: z.string().optional().describe('A bare JID, only with content.'),
   }),

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { WithheldPush } from '../../telemetry/recent-withheld.ts';
-import { refuseContentTo } from './content.ts';
+import { hidden, refuseContentTo } from './content.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { defineRoute, type Route } from './route.ts';
 import { rfc3339 } from './values.ts';
@@ -17,13 +17,22 @@ export function withheldRoutes({ withheld }: ApiDependencies): readonly Route[] 
     handle: ({ handler, host, limit, order, content }, caller) => {
       if (content) refuseContentTo(caller);
       const meant = withheld.list().filter((push) => (handler ?? push.handler) === push.handler && (host ?? push.host) === push.host);
-      return (order === 'newest' ? meant.slice(-limit) : meant.slice(0, limit)).map((push) => withheldView(push, { content }));
+      return (order === 'newest' ? meant.slice(-limit) : meant.slice(0, limit)).map((push) =>
+        withheldView(push, { content, mayQuote: caller.mayReadContent }),
+      );
     },
   });
   return [list];
 }
 
-function withheldView(push: WithheldPush, { content }: { readonly content: boolean }): z.input<typeof withheldList>[number] {
-  const { at, sender, receiver, ...rest } = push;
-  return { ...rest, at: rfc3339(at), ...(content ? { sender, receiver } : {}) };
+interface Sight {
+  readonly content: boolean;
+  /** Whether the words of the business server are shown, which may quote the message. */
+  readonly mayQuote: boolean;
+}
+
+function withheldView(push: WithheldPush, { content, mayQuote }: Sight): z.input<typeof withheldList>[number] {
+  const { at, sender, receiver, errMsg, errDlt, ...rest } = push;
+  const shown = (text: string): string => (mayQuote || text === '' ? text : hidden);
+  return { ...rest, errMsg: shown(errMsg), errDlt: shown(errDlt), at: rfc3339(at), ...(content ? { sender, receiver } : {}) };
 }

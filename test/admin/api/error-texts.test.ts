@@ -1,0 +1,79 @@
+/** What callbacks threw, and what business servers answered, may quote a message or an option. */
+import { expect, test } from 'vitest';
+import type { DeliveryId, Judgement, Outcome, PacketId } from '../../../pools/contract.ts';
+import { ServiceError } from '../../../src/kit/errors.ts';
+import { Secret } from '../../../src/kit/secret.ts';
+import { makeDelivery, makeEntry, makeSettlement } from '../../spool/build.ts';
+import { startApi } from './ask-api.ts';
+
+const quoted = 'cannot send Hi, Bob! with the key of the backend';
+const authorization = 'Bearer sesame';
+
+/** Dead letters, a withheld push and a failing test, each with a text that quotes. */
+async function startWithQuotes() {
+  const api = await startApi({ token: 'sesame' });
+  const { spool, events, neverBeBorn, dependencies, die } = api;
+  await neverBeBorn({ id: 'born', detail: `prepareBody: ${quoted}` });
+  await die({ id: 'module' }, { fate: { kind: 'dead', reason: 'refused', detail: `status 406 ${quoted}` } });
+
+  const outcome: Outcome = { kind: 'unsent', code: 'REQUEST_NOT_BUILT', message: `TypeError: ${quoted}`, durationMs: 1 };
+  const judgement: Judgement = {
+    ...{ verdict: 'permfailed', status: 597, detail: quoted, origin: 'internal', context: { kept: quoted }, awaitsDisposition: false },
+  };
+  const [claimed] = await spool.append(makeEntry([makeDelivery({ id: 'unsent', lane: null })], { take: true }));
+  const attempt = { number: 1, at: 0, outcome, judgement };
+  await spool.settle(makeSettlement(claimed?.seq ?? 0, { kind: 'dead', reason: 'callback-failed', detail: outcome.message }, { attempt }));
+
+  events.emit('push.withheld', {
+    ...{ id: 'a1' as DeliveryId, packetId: 'p1' as PacketId, handler: 'push', host: 'localhost', why: 'refused', errCode: 1 },
+    ...{ sender: 'alice@localhost', receiver: 'bob@localhost', errMsg: quoted, errDlt: quoted },
+  });
+  Object.assign(dependencies.operations, {
+    sendTest: async () => {
+      throw new ServiceError('TEST_FAILED', `handler push made no request: prepareBody: ${quoted}`);
+    },
+  });
+  return api;
+}
+
+test('error texts of callbacks are shown to callers that may see content, and to no others', async () => {
+  const { get, post } = await startWithQuotes();
+  const paths = ['/dead-letters', '/dead-letters/born', '/dead-letters/module', '/dead-letters/unsent', '/withheld'];
+  for (const path of paths) {
+    expect(JSON.stringify((await get(path)).body), path).not.toContain('Bob');
+    expect(JSON.stringify((await get(path, { authorization })).body), path).toContain(quoted);
+  }
+  expect((await post('/send-test', { handler: 'push' })).body).toEqual({
+    code: 'TEST_FAILED',
+    message: 'handler push made no request: why is shown to callers that may see content',
+  });
+  expect((await post('/send-test', { handler: 'push' }, { authorization })).body.message).toContain(quoted);
+});
+
+test('what the service says itself stays: the callback that failed, and the status', async () => {
+  const { get } = await startWithQuotes();
+  const details = (await get('/dead-letters')).body.map(({ id, detail }: Record<string, string>) => [id, detail]);
+  expect(Object.fromEntries(details)).toEqual({
+    born: 'prepareBody: [hidden]',
+    module: 'status 406 [hidden]',
+    unsent: '[hidden]',
+  });
+  const { history } = (await get('/dead-letters/unsent')).body;
+  expect(history).toMatchObject([
+    { outcome: { code: 'REQUEST_NOT_BUILT', message: '[hidden]' }, judgement: { status: 597, detail: '[hidden]' } },
+  ]);
+});
+
+test('secrets are hidden in answers also from callers that may see content', async () => {
+  const { get, die, redactor } = await startApi();
+
+  redactor.add([new Secret('the key of the backend')]);
+  await die({
+    id: 'd1',
+    body: Buffer.from(`ü ${quoted}`),
+    target: { kind: 'http', method: 'POST', path: '/', headers: [['x-key', quoted]] },
+  });
+  const { body, target } = (await get('/dead-letters/d1?content=true')).body;
+  expect(Buffer.from(body.data, 'base64').toString()).toBe('ü cannot send Hi, Bob! with [redacted]');
+  expect(target.headers).toEqual([['x-key', 'cannot send Hi, Bob! with [redacted]']]);
+});

@@ -1,0 +1,133 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in the configuration look like templates
+/** The built service and command line, with a secret in every place of the configuration that takes a text. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { startPushRig } from '../support/push-rig.ts';
+import { runCli } from '../support/run-cli.ts';
+import { startScriptedChat } from '../support/scripted-chat.ts';
+import { type Answer, freePort } from '../support/target.ts';
+
+/** Every secret holds this text; the quote, the blank and the letter are written otherwise in JSON, URLs and headers. */
+const mark = 'CANARY';
+const env = {
+  ADMIN: `${mark}-admin-0`,
+  COMPONENT: `${mark}-component-1`,
+  METRICS: `${mark}-metrics-2`,
+  OPTION: `${mark} "option" 3`,
+  PATH_PART: `${mark}-path-4`,
+  PREFIX: `${mark}-prefix-5`,
+  SHOP: `${mark}-shop-7`,
+};
+const files = {
+  option: `${mark}-file-8`,
+  hook: `${mark}-hook-9\n`,
+  'own.mjs': `
+    export const shouldMakeReq = () => true;
+    export const prepareHeaders = ({ opts }) => [
+      ['x-team', opts.fromEnv],
+      ['x-shared', 'Bearer ' + opts.deep[0].fromFile],
+      ['authorization', 'Basic ' + opts.literal.api_key],
+    ];
+    export const prepareBody = ({ message, opts }) => {
+      if (message === 'throw') throw new Error('cannot send with ' + opts.deep[0].fromFile);
+      return message === 'bytes' ? new TextEncoder().encode(opts.deep[0].fromFile) : JSON.stringify(opts);
+    };
+    export function buildRequest(session) {
+      session.request.path += '?key=' + encodeURIComponent(session.opts?.fromEnv ?? '');
+      return 0;
+    }`,
+};
+
+const handlers = `
+[[modules.mod_event_pusher.backend.http]]
+name = "own"
+path = "/n/\${PATH_PART}/\${file:hook}"
+callback_module = "own"
+options = { fromEnv = "\${OPTION}", deep = [{ fromFile = "\${file:option}" }], literal = { api_key = "${mark}-literal-10" } }
+[attach.front]
+type = "http"
+listen = "127.0.0.1:0"
+users = { shop = "\${SHOP}", desk = "${mark}-literal-11" }
+[[attach.front.descriptors]]
+name = "FORM"
+path = "/form"
+tac = "PUSH"
+http_exit = "*SYSTEM"
+user_auth = "*BASIC"
+[metrics]
+token = "\${METRICS}"
+[gate]
+listen = "127.0.0.1:0"
+token = "${mark}-literal-12"
+`;
+
+async function startWithSecrets() {
+  const chat = await startScriptedChat({ secret: env.COMPONENT });
+  const listen = `127.0.0.1:${await freePort()}`;
+  const echo = ({ path, body }: { readonly path: string; readonly body: Buffer }): Answer => ({
+    kind: 'answer',
+    status: 422,
+    body: `no: ${path} ${body.toString()}`,
+  });
+  const rig = await startPushRig(chat.server.port, {
+    ...{ handlers, files, listen, env, secret: '${COMPONENT}', script: echo, started: false },
+  });
+  const file = join(rig.pusher.folder, 'event-pusher.toml');
+  const written = await readFile(file, 'utf8');
+  await writeFile(file, written.replace('/webservice', '/${PREFIX}').replace('[admin]', '[admin]\ntoken = "${ADMIN}"'));
+  await rig.pusher.start();
+  return {
+    ...{ chat, rig, listen },
+    run: (...args: readonly string[]) => runCli([...args, '--config', file], env),
+    [Symbol.asyncDispose]: async () => {
+      await rig[Symbol.asyncDispose]();
+      await chat[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('a secret is in nothing that the service and its commands print, whatever place of the configuration it stands in', async () => {
+  await using service = await startWithSecrets();
+  const { chat, rig, run, listen } = service;
+  for (const body of ['refused', 'bytes', 'throw']) chat.say(body);
+  const list = async () => JSON.parse((await run('dead-letters', 'list', '--json')).stdout);
+  await eventually(async () => expect(await list()).toHaveLength(3));
+  expect(rig.backend.requests[0]?.path).toContain(env.PREFIX);
+  expect(rig.backend.requests[0]?.header('x-shared')).toContain(files.option);
+
+  const letters: readonly { readonly id: string }[] = await list();
+  const shown = await Promise.all([
+    ...letters.flatMap(({ id }) => [run('dead-letters', 'show', id, '--content'), run('dead-letters', 'show', id, '--json')]),
+    ...[run('dead-letters', 'list'), run('pools', 'list'), run('pools', 'list', '--json'), run('orphans', 'list'), run('spool', 'info')],
+    ...[run('send-test', 'own'), run('send-test', 'own', '--json'), run('send-test', 'nobody'), run('check'), run('check', '--json')],
+  ]);
+  for (const { stdout, stderr } of shown) expect(stdout + stderr).not.toContain(mark);
+  expect(shown[0]?.stdout).toContain('[redacted]');
+
+  const ask = async (path: string, token: string) =>
+    (await fetch(`http://${listen}${path}`, { headers: { authorization: `Bearer ${token}` } })).text();
+  const letter = `/api/v1/dead-letters/${letters[1]?.id}?content=true`;
+  for (const path of [letter, '/api/v1/dead-letters', '/api/v1/withheld', '/readyz', '/api/v1/nothing']) {
+    expect(await ask(path, env.ADMIN), path).not.toContain(mark);
+  }
+  const { body } = JSON.parse(await ask(letter, env.ADMIN));
+  expect(Buffer.from(body.data, body.encoding === 'base64' ? 'base64' : 'utf8').toString()).not.toContain(mark);
+  expect(await ask('/metrics', env.METRICS)).not.toContain(mark);
+  expect(JSON.stringify(rig.pusher.log) + rig.pusher.stderr()).not.toContain(mark);
+});
+
+test('a secret that a reload replaced is hidden in what was made with it', async () => {
+  await using service = await startWithSecrets();
+  const { chat, rig, run } = service;
+  chat.say('refused');
+  await rig.backend.received(1);
+  const file = join(rig.pusher.folder, 'event-pusher.toml');
+  const written = await readFile(file, 'utf8');
+  await writeFile(file, written.replace('/n/${PATH_PART}', '/n/elsewhere'));
+  rig.pusher.signal('SIGHUP');
+  await rig.pusher.said((line) => line.event === 'config.reload' && line['result'] === 'applied');
+  const [{ id }] = JSON.parse((await run('dead-letters', 'list', '--json')).stdout);
+  expect((await run('dead-letters', 'show', id)).stdout).toContain('/n/[redacted]/');
+});
