@@ -35,7 +35,9 @@ export async function findService(values: OptionValues): Promise<AdminClient> {
 
 function readUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url;
+  const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:';
+  if (isHttp && url.username + url.password !== '') throw new ServiceError('USAGE', '--url takes no user or password; give --token');
+  if (isHttp) return url;
   throw new ServiceError('USAGE', `--url: received ${JSON.stringify(text)}, expected a URL such as "http://127.0.0.1:9464"`);
 }
 

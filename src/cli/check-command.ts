@@ -1,25 +1,37 @@
+import type { Config } from '../config/config.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
+import { createMask } from '../config/mask.ts';
 import { ConfigInvalid } from '../config/mistakes.ts';
 import { loadExits, loadHandlers } from '../hooks/load.ts';
+import { ServiceError } from '../kit/errors.ts';
 import { checkAsJson, renderCheck } from './check.ts';
 
 /** Validates, loads the callback modules, prints what the service would run with. Throws what is wrong. */
 export async function checkCommand({ file, json }: { readonly file: string; readonly json: boolean }): Promise<number> {
   if (json) return checkForScripts(file);
   const config = await loadConfig(file, readEnvironment());
-  await loadHandlers(config.handlers);
-  await loadExits(config.attachments);
+  await loadModules(config);
   process.stdout.write(renderCheck(config));
   return 0;
+}
+
+/** What a module throws while it is imported may quote a secret, so the error has neither that nor a cause. */
+async function loadModules({ handlers, attachments, redacted }: Config): Promise<void> {
+  try {
+    await loadHandlers(handlers);
+    await loadExits(attachments);
+  } catch (thrown) {
+    if (!(thrown instanceof ServiceError)) throw thrown;
+    throw new ServiceError(thrown.code, createMask(redacted)(thrown.message));
+  }
 }
 
 /** The same as JSON on standard output, the mistakes too. */
 async function checkForScripts(file: string): Promise<number> {
   try {
     const config = await loadConfig(file, readEnvironment());
-    await loadHandlers(config.handlers);
-    await loadExits(config.attachments);
+    await loadModules(config);
     print(checkAsJson(config));
     return 0;
   } catch (thrown) {

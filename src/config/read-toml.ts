@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parse, TomlError } from 'smol-toml';
 import { ServiceError, toError } from '../kit/errors.ts';
-import { isSecretKey } from './mistakes.ts';
 import type { Table } from './table.ts';
 
 /** Reads a TOML file as it stands. Throws CONFIG_UNREADABLE: no such file, no permission, or not TOML. */
@@ -11,7 +10,7 @@ export async function readToml(file: string): Promise<Table> {
     return parse(text);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
-    throw new ServiceError('CONFIG_UNREADABLE', syntaxMessage(file, error)); // no cause: it quotes the file, secrets and all
+    throw new ServiceError('CONFIG_UNREADABLE', syntaxMessage({ file, text }, error)); // no cause: it quotes the file, secrets and all
   }
 }
 
@@ -36,14 +35,66 @@ function reasonOf(error: NodeJS.ErrnoException): string {
   }
 }
 
-function syntaxMessage(file: string, error: TomlError): string {
+/** Line, column and key of a syntax error, and what to do. No value of the file: it may be a secret. */
+function syntaxMessage({ file, text }: { readonly file: string; readonly text: string }, error: TomlError): string {
   const what = error.message.split('\n', 1).join('').replace('Invalid TOML document: ', '');
-  const excerpt = error.codeblock.trimEnd().split('\n').map(withoutSecret);
-  return [`${file} is not TOML: line ${error.line}, column ${error.column}: ${what}`, ...excerpt.map((line) => `  ${line}`)].join('\n');
+  const lines = text.split(/\r?\n/);
+  const place = keyAt(lines, error.line);
+  const hint = hintFor({ what, lines, line: error.line });
+  return `${file} is not TOML: line ${error.line}, column ${error.column}${place}: ${what}${hint === '' ? '' : `; ${hint}`}`;
 }
 
-/** A line of the excerpt; what stands behind the `=` of a key that names a secret is left out. */
-function withoutSecret(line: string): string {
-  const equals = line.indexOf('=');
-  return equals >= 0 && isSecretKey(line.slice(0, equals)) ? `${line.slice(0, equals)}= [redacted]` : line;
+interface Failure {
+  readonly what: string;
+  readonly lines: readonly string[];
+  /** The first is 1. */
+  readonly line: number;
 }
+
+const bareKey = /^\s*([\w-]+(?:\s*\.\s*[\w-]+)*)\s*=/;
+const header = /^\s*(\[\[?)\s*([\w-]+(?:\s*\.\s*[\w-]+)*)\s*\]/;
+
+/** The key on a line, with its table; nothing where the line may be a piece of a longer value. */
+function keyAt(lines: readonly string[], line: number): string {
+  const above = lines.slice(0, line - 1);
+  if (isInside(above)) return '';
+  const table = above.findLast((text) => header.test(text));
+  const own = header.exec(lines[line - 1] ?? '')?.[2];
+  if (own !== undefined) return `, table ${own}`;
+  const key = bareKey.exec(lines[line - 1] ?? '')?.[1];
+  if (key === undefined) return '';
+  const parent = table === undefined ? '' : `${header.exec(table)?.[2]}.`;
+  return `, key ${parent}${key}`;
+}
+
+/** Whether a text of several lines has begun and not ended. */
+function isInside(lines: readonly string[]): boolean {
+  return [/"""/g, /'''/g].some((quotes) => (lines.join('\n').match(quotes)?.length ?? 0) % 2 === 1);
+}
+
+function hintFor({ what, lines, line }: Failure): string {
+  const here = lines[line - 1] ?? '';
+  if (/redefine/.test(what)) return hintForTwice(lines, line);
+  if (/control characters|unfinished string/.test(what)) return 'a text in quotes ends on its line: is the closing quote missing?';
+  if (/invalid value/.test(what)) return 'a text stands in quotes';
+  if (/unrecognised escape/.test(what)) return 'write \\\\ for a backslash, or put the text in single quotes';
+  return /end-of-line/.test(what) && bareKey.test(here) ? 'is a quote missing, or one too many?' : '';
+}
+
+/** A table written as `[x]` once is no list; each of several has to stand as `[[x]]`. */
+function hintForTwice(lines: readonly string[], line: number): string {
+  const name = header.exec(lines[line - 1] ?? '')?.[2];
+  if (name === undefined) return 'a key stands once in its table';
+  const same = lines.flatMap((text, index) =>
+    header.exec(text)?.[2] === name ? [{ at: index + 1, opening: header.exec(text)?.[1] }] : [],
+  );
+  const others = same.filter(({ at }) => at !== line).map(({ at }) => at);
+  if (others.length === 0) return 'a key stands once in its table';
+  const where = `line ${others.join(' and ')}`;
+  return lists.test(name)
+    ? `${where} has it too: write [[${name}]] above each of them, also where it is the first`
+    : `${where} has it too: join the two tables`;
+}
+
+/** The tables that may be lists. */
+const lists = /(^|\.)(http|handlers|mod_event_pusher_http|host_config|descriptors)$/;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { describe, type Mistake } from './mistakes.ts';
 import { nearest } from './nearest.ts';
+import { isSecretPlace } from './public-place.ts';
 import { asTable, lookUp, type Path, showPath, type Table } from './table.ts';
 
 /** A mistake as the steps report it: what was received is looked up in the file unless said otherwise. */
@@ -34,7 +35,8 @@ export function createReading(start: { readonly folder: string; readonly written
     const place = placeOf(written, path);
     const shown = showPath(place);
     if (unresolved.has(shown)) return;
-    const quoted = received ?? describe(lookUp(written, place), String(place.findLast((step) => typeof step === 'string') ?? ''));
+    const key = isSecretPlace(place) ? 'secret' : String(place.findLast((step) => typeof step === 'string') ?? '');
+    const quoted = received ?? describe(lookUp(written, place), key);
     mistakes.push({ path: shown, received: quoted, expected, ...(hint === undefined ? {} : { hint }) });
   }
 

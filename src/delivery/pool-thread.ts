@@ -15,7 +15,7 @@ import { Piscina } from 'piscina';
 import type { Disposition, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import { type Backoff, backoffMs } from '../kit/backoff.ts';
 import type { Clock } from '../kit/clock.ts';
-import { toError } from '../kit/errors.ts';
+import { loggable, toError } from '../kit/errors.ts';
 import { createPacer } from '../kit/pacer.ts';
 import type { Timers } from '../kit/timers.ts';
 import type { EventSink } from '../telemetry/events.ts';
@@ -200,7 +200,7 @@ function beginLife(
   };
   task.then(
     () => onDeath(life, 'its task ended'),
-    (thrown) => onDeath(life, toError(thrown).message),
+    (thrown) => onDeath(life, loggable(toError(thrown), 'message')),
   );
   return life;
 }

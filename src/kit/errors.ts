@@ -47,6 +47,24 @@ export class ServiceError extends Error {
   }
 }
 
+/**
+ * An error that ended a thread, in words for the log. Where it went through a module of a user its message may quote what
+ * that worked on, so its name and the place stand for it; else it is its stack, or its message.
+ */
+export function loggable(error: Error, detail: 'message' | 'stack'): string {
+  const place = placeIn(error.stack ?? '');
+  if (place !== undefined) return `${error.name} at ${place}`;
+  return detail === 'stack' ? (error.stack ?? error.message) : error.message;
+}
+
+/** The first place in a stack that is neither the project's, a dependency's nor Node's own. */
+export function placeIn(stack: string): string | undefined {
+  const places = stack.match(/(?<=^ {4}at .*)file:\/\/[^\s)]+:\d+/gm) ?? [];
+  return places.find((place) => !place.includes('/node_modules/') && !ours.some((folder) => place.startsWith(folder)));
+}
+
+const ours = ['../../pools/', '../'].map((folder) => new URL(folder, import.meta.url).href);
+
 /** Whatever was thrown, as an Error: the edge where `unknown` from a catch becomes something to tell. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
