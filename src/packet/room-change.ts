@@ -17,7 +17,8 @@ const removing: readonly string[] = ['301', '307', '321', '322', '332'];
  * What a presence from a room says of its receiver's own stay there: that it was left, that the receiver was removed, or
  * that the room is no more (XEP-0045 §7.14, §8.2, §9.1, §9.4, §10.9). Each of them is told to who goes by one presence;
  * what the others in the room hear of it is none, nor is a change of nickname (303), nor what another user of the receiver's
- * own domain pretends: rooms have a domain of their own.
+ * own domain pretends: rooms have a domain of their own. MongooseIM and old versions of ejabberd leave out 110 when they
+ * remove somebody; where they show addresses, the address says whose stay it is.
  */
 export function roomChangeOf(stanza: Stanza): RoomChange | undefined {
   if (stanza.name !== 'presence' || stanza.attrs['type'] !== 'unavailable' || isBetweenUsers(stanza)) return undefined;
@@ -26,8 +27,25 @@ export function roomChangeOf(stanza: Stanza): RoomChange | undefined {
   if (findChild(about, 'destroy', mucUserNs) !== undefined) return 'room-destroyed';
 
   const codes = new Set(findChildren(about, 'status', mucUserNs).map((status) => status.attrs['code']));
-  if (!codes.has('110') || codes.has('303')) return undefined;
+  if (codes.has('303') || !(codes.has('110') || isAboutReceiver(about, stanza))) return undefined;
   return removing.some((code) => codes.has(code)) ? 'room-removed' : 'room-left';
+}
+
+function isAboutReceiver(about: Stanza, { attrs: { to = '' } }: Stanza): boolean {
+  const { jid = '' } = findChild(about, 'item', mucUserNs)?.attrs ?? {};
+  if (jid === '' || to === '') return false;
+  const [shown, receiver] = jid.includes('/') && to.includes('/') ? [jid, to] : [bareOf(jid), bareOf(to)];
+  return withLowerBare(shown) === withLowerBare(receiver);
+}
+
+function bareOf(jid: string): string {
+  return jid.split('/', 1)[0] ?? '';
+}
+
+/** A server may write an address as the user typed it; the resource alone tells large letters from small ones. */
+function withLowerBare(jid: string): string {
+  const bare = bareOf(jid);
+  return bare.toLowerCase() + jid.slice(bare.length);
 }
 
 function isBetweenUsers({ attrs: { from = '', to = '' } }: Stanza): boolean {
@@ -35,7 +53,7 @@ function isBetweenUsers({ attrs: { from = '', to = '' } }: Stanza): boolean {
 }
 
 function domainOf(jid: string): string {
-  const [bare = ''] = jid.split('/', 1);
+  const bare = bareOf(jid);
   return bare.slice(bare.indexOf('@') + 1).toLowerCase();
 }
 

@@ -1,5 +1,9 @@
 import type { Stanza } from '../../pools/contract.ts';
 import type { Packet } from './packet.ts';
+import { roomNews } from './room-change.ts';
+import { findChild } from './xml/element.ts';
+
+const occupantIdNs = 'urn:xmpp:occupant-id:0';
 
 /** Whether it is said in a room, to all (XEP-0045 §7.4). */
 export function isSaidInRoom({ name, attrs }: Stanza): boolean {
@@ -10,4 +14,20 @@ export function isSaidInRoom({ name, attrs }: Stanza): boolean {
 export function roomOf({ direction, stanza, from, to }: Pick<Packet, 'direction' | 'from' | 'stanza' | 'to'>): string | undefined {
   if (!isSaidInRoom(stanza)) return undefined;
   return direction === 'in' ? to.bare : from.bare;
+}
+
+/**
+ * Whether it is said in a room, to one occupant (XEP-0045 §7.5): clients and rooms mark it, since nothing else tells a
+ * room and a nickname from a user and a resource.
+ */
+export function isWhispered(stanza: Stanza): boolean {
+  const { name, attrs } = stanza;
+  if (name !== 'message' || attrs['type'] === 'groupchat' || attrs['type'] === 'error') return false;
+  return roomNews(stanza) !== undefined || findChild(stanza, 'occupant-id', occupantIdNs) !== undefined;
+}
+
+/** The bare JID of the room whose nicknames the message speaks of: said there to all or to one. */
+export function roomAround(packet: Pick<Packet, 'direction' | 'from' | 'stanza' | 'to'>): string | undefined {
+  if (!isWhispered(packet.stanza)) return roomOf(packet);
+  return packet.direction === 'in' ? packet.to.bare : packet.from.bare;
 }

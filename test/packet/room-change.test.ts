@@ -24,6 +24,18 @@ describe('a presence from a room', () => {
     expect(kindOf(parseStanza(presence(news)))).toBe(kind);
   });
 
+  test.each([
+    ['room-removed', 'one who is kicked', 'bob@localhost/desk', 307],
+    ['room-removed', 'one who is banned', 'Bob@Localhost/desk', 301],
+    ['room-removed', 'one whose client is not shown', 'bob@localhost', 307],
+    ['presence', 'another client of the user that is kicked', 'bob@localhost/phone', 307],
+    ['presence', 'another occupant who is kicked', 'carol@localhost/desk', 307],
+    ['presence', 'another nickname', 'bob@localhost/desk', 303],
+  ])('without status 110 is %s for %s, where the room shows the address', (kind, _, jid, code) => {
+    const kicked = presence(codes(code)).replace('<item', `<item jid='${jid}'`);
+    expect(kindOf(parseStanza(kicked))).toBe(kind);
+  });
+
   test('that is available ends nothing', () => {
     expect(kindOf(parseStanza(presence(codes(110), 'probe')))).toBe('presence');
   });

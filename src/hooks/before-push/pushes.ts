@@ -2,6 +2,7 @@ import type { Answered, DeliveryId, Jid } from '../../../pools/contract.ts';
 import { systemTimers } from '../../kit/timers.ts';
 import { createJidReader } from '../../packet/jid.ts';
 import type { Packet } from '../../packet/packet.ts';
+import { roomAround } from '../../packet/room.ts';
 import type { StillBorn } from '../../spool/dead-letter.ts';
 import type { NewDelivery, NewRequest } from '../../spool/spool.ts';
 import { createCaller } from '../call.ts';
@@ -54,10 +55,12 @@ export function createAskedPushes(options: ReviverOptions): PrepareAsked {
   function receiversOf(answered: Answered, packet: Packet): readonly Jid[] | undefined {
     if (answered.kind === 'failed' || answered.userIDList === undefined) return [packet.to];
     const named = new Map<string, Jid>();
+    const around = { host: packet.host, room: roomAround(packet) };
     for (const userId of answered.userIDList) {
-      const jid = jidOfUser(userId, packet.host, readJid);
+      const jid = jidOfUser(userId, around, readJid);
       if (jid === undefined) return undefined;
-      named.set(jid.bare, jid.bare === packet.to.bare ? packet.to : jid);
+      const isReceiver = jid.bare === packet.to.bare && (jid.resource === '' || jid.resource === packet.to.resource);
+      named.set(jid.full, isReceiver ? packet.to : jid);
     }
     return [...named.values()];
   }

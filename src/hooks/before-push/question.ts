@@ -5,12 +5,12 @@
 import type { Jid } from '../../../pools/contract.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import type { Packet } from '../../packet/packet.ts';
-import { isSaidInRoom } from '../../packet/room.ts';
+import { isSaidInRoom, isWhispered, roomAround } from '../../packet/room.ts';
 import { roomNews } from '../../packet/room-change.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import { mentionsIn } from './mentions.ts';
 import { platformOf } from './platform.ts';
-import { occupantId, userIdOf } from './user-id.ts';
+import { occupantId, partyIdOf, userIdOf } from './user-id.ts';
 
 /** The fields of the request, in the order in which OpenIM shows them. Each is always there, and always of its type. */
 export interface Question {
@@ -53,7 +53,7 @@ export function questionOf(packet: Packet, readJid: JidReader): Question {
     groupID: parties.room?.bare ?? '',
     contentType: contentTypeOf(packet),
     sessionType: parties.room === undefined ? singleSession : groupSession,
-    atUserIDList: [...new Set(mentionsIn(stanza, readJid).map((jid) => mentioned(jid, parties.room, host)))],
+    atUserIDList: [...new Set(mentionsIn(stanza, readJid).map((jid) => mentioned(jid, parties.room?.bare ?? roomAround(packet), host)))],
     content,
   };
 }
@@ -79,12 +79,20 @@ function partiesOf({ stanza, direction, kind, from, to, sender, host }: Packet, 
     case 'room-removed':
       return { sendID: actorOf({ stanza, from, host }, readJid), resource: '', room: from, receivers: [userIdOf(to, host)] };
     default:
+      if (isWhispered(stanza)) return whispered({ direction, from, to, host });
       if (!isSaidInRoom(stanza))
         return { sendID: userIdOf(from, host), resource: from.resource, room: undefined, receivers: [userIdOf(to, host)] };
       return direction === 'in'
         ? { sendID: userIdOf(from, host), resource: from.resource, room: to, receivers: [] }
         : { sendID: sender === undefined ? from.full : userIdOf(sender, host), resource: '', room: from, receivers: [userIdOf(to, host)] };
   }
+}
+
+/** The room's side is known by its nickname alone, which says nothing of a client. */
+function whispered({ direction, from, to, host }: Pick<Packet, 'direction' | 'from' | 'host' | 'to'>): Parties {
+  const sendID = partyIdOf(from, host, { inRoom: direction === 'out' });
+  const receivers = [partyIdOf(to, host, { inRoom: direction === 'in' })];
+  return { sendID, resource: direction === 'in' ? from.resource : '', room: undefined, receivers };
 }
 
 /** Who has removed a member, where the room tells it (XEP-0045 §8.2), else the room itself. */
@@ -129,6 +137,6 @@ function contentOf({ kind, stanza }: Packet): string {
 }
 
 /** Whom a room's member mentions by nickname only the room knows. */
-function mentioned(jid: Jid, room: Jid | undefined, host: string): string {
-  return room !== undefined && jid.bare === room.bare ? jid.full : userIdOf(jid, host);
+function mentioned(jid: Jid, room: string | undefined, host: string): string {
+  return jid.bare === room ? jid.full : userIdOf(jid, host);
 }

@@ -9,11 +9,26 @@ export function userIdOf({ user, server, bare }: Jid, host: string): string {
   return user !== '' && server === host ? user : bare;
 }
 
-/** The JID that a business server means: with an `@` a JID, whose resource is left out, else a local part of the packet's host. Undefined: it can be none. */
-export function jidOfUser(id: string, host: string, readJid: JidReader): Jid | undefined {
+interface Around {
+  /** The packet's host. */
+  readonly host: string;
+  readonly room: string | undefined;
+}
+
+/**
+ * The JID that a business server means: with an `@` a JID, whose resource is left out unless it is a nickname in `room`
+ * (a bare JID), else a local part of the packet's host. Undefined: it can be none.
+ */
+export function jidOfUser(id: string, { host, room }: Around, readJid: JidReader): Jid | undefined {
   const { jid, prepared } = readJid(id.includes('@') ? id : `${id}@${host}`);
   const isUser = prepared && jid.user !== '' && (id.includes('@') || jid.resource === '');
-  return isUser ? bareJid(jid) : undefined;
+  if (!isUser) return undefined;
+  return jid.bare === room ? jid : bareJid(jid);
+}
+
+/** As {@link userIdOf}, but for a room's occupant, who keeps the nickname: it is all that tells two occupants apart. */
+export function partyIdOf(jid: Jid, host: string, { inRoom }: { readonly inRoom: boolean }): string {
+  return inRoom && jid.server !== host ? jid.full : userIdOf(jid, host);
 }
 
 /** A room's member as the room shows it: there is no other name for who hides behind a nickname. */

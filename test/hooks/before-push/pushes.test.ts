@@ -131,6 +131,19 @@ describe('an answer that names nobody', () => {
 });
 
 describe('an answer that names receivers', () => {
+  test('keeps occupants of the room of a private message apart', async () => {
+    const stanza =
+      "<message xmlns='jabber:client' type='chat' from='bob@localhost/desk' to='tea@rooms.localhost/Al'><body>psst</body><x xmlns='http://jabber.org/protocol/muc#user'/></message>";
+    const names = ['tea@rooms.localhost/Al', 'tea@rooms.localhost/Eve', 'carol@localhost/phone'];
+    const handler = createHandler(makeHandlerConfig({ ...asking, when: {} }), json);
+    const { spawn } = await rigOf(handler).pushes(allowed(names), makePacket({ stanza }));
+    expect(spawn.map(({ body }) => JSON.parse(String(body)).to.full)).toEqual([
+      'tea@rooms.localhost/Al',
+      'tea@rooms.localhost/Eve',
+      'carol@localhost',
+    ]);
+  });
+
   test('makes a push for each, in their order and each in its own conversation', async () => {
     const { spawn } = await rigOf(makeHandler(asking)).pushes(allowed(['carol', 'Dave@Elsewhere.example/phone', 'carol@localhost']));
     expect(spawn.map(({ id, lane, receiver, body }) => [id, lane, receiver, body])).toEqual([

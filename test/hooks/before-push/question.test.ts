@@ -93,6 +93,31 @@ describe('a message of a room', () => {
   });
 });
 
+describe('a private message in a room keeps the nickname, so that two occupants are different', () => {
+  const marks = ["<x xmlns='http://jabber.org/protocol/muc#user'/>", "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='o1'/>"];
+
+  test.each(marks)('to the user who gets it, marked %s', (mark) => {
+    const stanza = message(`<body>psst</body>${mark}`, { from: 'tea@rooms.localhost/ios', to: 'bob@localhost/desk' });
+    expect(ask(stanza, { direction: 'out' })).toMatchObject({
+      ...{ sendID: 'tea@rooms.localhost/ios', userIDList: ['bob'], groupID: '', sessionType: 1, platformID: 0, platform: '' },
+    });
+  });
+
+  test('from the user who sends it', () => {
+    const stanza = message(`<body>psst</body>${marks[0]}`, { from: 'bob@localhost/ios', to: 'tea@rooms.localhost/Al' });
+    expect(ask(stanza)).toMatchObject({ sendID: 'bob', userIDList: ['tea@rooms.localhost/Al'], platform: 'iOS' });
+  });
+
+  test('in mentions', () => {
+    const stanza = message(`<body>psst</body>${marks[0]}${mention('xmpp:tea@rooms.localhost/Eve')}`, { to: 'tea@rooms.localhost/Al' });
+    expect(ask(stanza).atUserIDList).toEqual(['tea@rooms.localhost/Eve']);
+  });
+
+  test('and a user who only pretends to stand in a room is a user of the host all the same', () => {
+    expect(ask(message(`<body>psst</body>${marks[0]}`), { direction: 'out' })).toMatchObject({ sendID: 'alice', userIDList: ['bob'] });
+  });
+});
+
 test('who hides behind a nickname is told where the feed knows', () => {
   const stanza = message('<body>Tea?</body>', { type: 'groupchat', from: 'tea@rooms.localhost/Al', to: 'bob@localhost/desk' });
   const packet = makePacket({ stanza, direction: 'out', sender: makeJid('alice@localhost') });
