@@ -1,7 +1,8 @@
 import { EventEmitter, once } from 'node:events';
-import { connect, isIP, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import type { ClientAttachment } from '../../config/config.ts';
+import { type Dialling, dialTcp, type Resolve } from '../../kit/dial-tcp.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
 import { element, escapeAttribute, findChild, toXml } from '../../packet/xml/element.ts';
 import { createFramer } from '../../packet/xml/frame.ts';
@@ -10,6 +11,8 @@ import { parseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
 export type WireOptions = Pick<ClientAttachment, 'encryption' | 'service' | 'tls'> & {
   /** Whose certificate is expected (RFC 6120 §13.7.2.1): the domain of the account. */
   readonly domain: string;
+  /** Default: the system's resolver. */
+  readonly resolve?: Resolve;
 };
 
 /**
@@ -34,14 +37,21 @@ const maxFeaturesBytes = 65_536;
 
 export function createWire(options: WireOptions): Wire {
   const emitter = new EventEmitter();
+  let dialling: Dialling | undefined;
   let socket: Socket | undefined;
   let destroyed = false;
 
-  async function dial(): Promise<void> {
-    const bare = hold(connect(options.service));
-    await once(bare, 'connect');
-    bare.setNoDelay(true);
+  function connect(): void {
+    dialling = dialTcp({ ...options.service, resolve: options.resolve }, (error, dialled) => {
+      if (error === undefined) encrypt(dialled).catch(failed);
+      else failed(error);
+    });
+  }
+
+  async function encrypt(bare: Socket): Promise<void> {
     bare.on('error', () => undefined); // who uses it listens too; this is for the moments in between
+    hold(bare);
+    bare.setNoDelay(true);
     if (options.encryption === 'plain') return open(bare);
     if (options.encryption === 'starttls') await askForTls(bare, options.domain);
     const encrypted = hold(connectTls({ ...tlsOptions(options), socket: bare }));
@@ -71,13 +81,14 @@ export function createWire(options: WireOptions): Wire {
 
   return Object.assign(emitter, {
     secure: options.encryption !== 'plain',
-    connect: () => void dial().catch(failed),
+    connect,
     write: (data: string, written: (error?: Error | null) => void) => void socket?.write(data, written),
     end: () => void socket?.end(),
     pause: () => void socket?.pause(),
     resume: () => void socket?.resume(),
     destroy: () => {
       destroyed = true;
+      dialling?.cancel();
       socket?.destroy();
     },
   });
