@@ -3,6 +3,7 @@ import type { EpochMs } from '../kit/clock.ts';
 import type { Claimed, Fate, NewDelivery } from '../spool/spool.ts';
 import type { EventSink, Purpose } from '../telemetry/events.ts';
 import type { Concluded, Ending } from './attempt.ts';
+import type { Dead } from './boundary.ts';
 
 /** Tells what the attempt met, as soon as it is known. */
 export function announceAttempt(events: EventSink, { attempt, outcome, judgement, verdict, fate, at }: Concluded): void {
@@ -27,6 +28,11 @@ export function announceAttempt(events: EventSink, { attempt, outcome, judgement
 export function announceEnding(events: EventSink, concluded: Concluded, { fate, spawn }: Ending): void {
   announceFate(events, concluded.attempt.delivery, { fate, reason: reasonOf({ ...concluded, fate }), at: concluded.at });
   for (const { pool, handler, host } of spawn) events.emit('delivery.accepted', { pool, handler, host });
+}
+
+/** The same of a delivery that ended without an attempt. */
+export function announceDead(events: EventSink, delivery: Claimed, fate: Dead, at: EpochMs): void {
+  announceFate(events, delivery, { fate, reason: fate.reason, at });
 }
 
 /** Tells what has become of the delivery, once it is on disk. */

@@ -9,7 +9,8 @@ import type { Destination, Errand, Job, Judgement, Outcome, Within } from '../..
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Claimed, Fate, Settlement } from '../spool/spool.ts';
-import { classify, type StatusLists, type Verdict } from './classify.ts';
+import { within } from './boundary.ts';
+import { classify, refusedByUs, type StatusLists, type Verdict } from './classify.ts';
 import { decide, type Patience } from './decide.ts';
 
 /** The rules an attempt is judged by: its pool's, as far as its handler does not say otherwise. */
@@ -43,7 +44,7 @@ export function begin(delivery: Claimed, policy: DeliveryPolicy): Attempt {
 
 /** What the pool thread needs; `key` names it between the two threads. Undefined: it is nothing for a thread. */
 export function toJob({ delivery, number }: Attempt, posting: Posting): Job | undefined {
-  const { key, hasCallbacks, wantsBody, within, allowed, rfc3339 } = posting;
+  const { key, hasCallbacks, wantsBody, within: time, allowed, rfc3339 } = posting;
   const { id, handler, target, body, seenAt, context } = delivery;
   if (target.kind !== 'http') return undefined;
   const { method, path, headers, stanza, errand } = target;
@@ -54,7 +55,7 @@ export function toJob({ delivery, number }: Attempt, posting: Posting): Job | un
     ...(hasCallbacks ? { message: { handler, stanza, context } } : {}),
     ...(wantsBody ? { wantsBody } : {}),
     ...(errand?.kind === 'order' ? { destination: destinationOf(errand, allowed) } : {}),
-    ...(within === undefined ? {} : { within }),
+    ...(time === undefined ? {} : { within: time }),
   };
 }
 
@@ -80,7 +81,21 @@ export interface Posting {
 export type Allowed = Pick<Destination, 'allow' | 'ownOrigin'>;
 
 /** Reply → verdict → fate. */
-export function conclude(attempt: Attempt, reply: Reply, { now, random }: { readonly now: EpochMs; readonly random: Random }): Concluded {
+export function conclude(attempt: Attempt, reply: Reply, moment: Moment): Concluded {
+  return within(
+    'judging its answer',
+    () => judge(attempt, reply, moment),
+    (fate) => ({ attempt, ...reply, verdict: refusedByUs(fate), fate, at: moment.now }),
+  );
+}
+
+/** When it is judged, and the chance in its next wait. */
+export interface Moment {
+  readonly now: EpochMs;
+  readonly random: Random;
+}
+
+function judge(attempt: Attempt, reply: Reply, { now, random }: Moment): Concluded {
   const { delivery, number, policy } = attempt;
   const { outcome, judgement } = reply;
   const verdict = classify(outcome, judgement, { lists: policy.lists, now });

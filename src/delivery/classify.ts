@@ -1,5 +1,6 @@
 import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
+import { type Dead, internalErrorCode } from './boundary.ts';
 import { retryAfterMs } from './retry-after.ts';
 
 /** What an outcome means for its delivery. `reason` is for people. */
@@ -7,8 +8,15 @@ export type Verdict =
   | { readonly kind: 'accepted' }
   /** May succeed later; `retryAfterMs` is the backend's own wish. */
   | { readonly kind: 'deferred'; readonly reason: string; readonly retryAfterMs: number | undefined }
-  /** Will never succeed as it is: the backend says so, or a callback of ours made no request that can be sent. */
-  | { readonly kind: 'refused'; readonly by: 'backend' | 'callback'; readonly reason: string };
+  /** Will never succeed as it is: the backend says so, a callback made no request that can be sent, or our own code threw. */
+  | { readonly kind: 'refused'; readonly by: Refuser; readonly reason: string };
+
+/** The verdict on an answer that our own code could not judge. */
+export function refusedByUs({ detail: reason }: Dead): Verdict {
+  return { kind: 'refused', by: 'service', reason };
+}
+
+export type Refuser = 'backend' | 'callback' | 'service';
 
 /** Status codes that a pool counts otherwise than by default. A code stands in one list at most. */
 export interface StatusLists {
@@ -62,7 +70,8 @@ function classifyOutcome(outcome: Outcome, lists: StatusLists, hintMs: number | 
     case 'unreachable':
       return deferred(`unreachable: ${outcome.code}`);
     case 'unsent':
-      return outcome.code === threadLost ? deferred(outcome.message) : { kind: 'refused', by: 'callback', reason: outcome.message };
+      if (outcome.code === threadLost) return deferred(outcome.message);
+      return { kind: 'refused', by: outcome.code === internalErrorCode ? 'service' : 'callback', reason: outcome.message };
     default:
       return outcome satisfies never;
   }

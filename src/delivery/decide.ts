@@ -2,8 +2,9 @@ import type { ContextVariables } from '../../pools/contract.ts';
 import { jittered } from '../kit/backoff.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
+import type { DeadReason } from '../spool/dead-letter.ts';
 import type { Fate } from '../spool/spool.ts';
-import type { Verdict } from './classify.ts';
+import type { Refuser, Verdict } from './classify.ts';
 
 /** What a pool and a handler say about trying again. */
 export interface Patience {
@@ -39,13 +40,18 @@ export function decide(verdict: Verdict, standing: Standing, patience: Patience)
     case 'accepted':
       return { kind: 'delivered' };
     case 'refused':
-      return { kind: 'dead', reason: verdict.by === 'callback' ? 'callback-failed' : 'refused', detail: verdict.reason };
+      return { kind: 'dead', reason: deadReason[verdict.by], detail: verdict.reason };
     case 'deferred':
       return tryAgain(verdict, standing, patience);
     default:
       return verdict satisfies never;
   }
 }
+
+const deadReason = { backend: 'refused', callback: 'callback-failed', service: 'internal-error' } as const satisfies Record<
+  Refuser,
+  DeadReason
+>;
 
 type Deferred = Extract<Verdict, { kind: 'deferred' }>;
 

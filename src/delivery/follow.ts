@@ -1,5 +1,6 @@
 import type { Fate } from '../spool/spool.ts';
 import { type Concluded, type Ending, type Offspring, toSettlement } from './attempt.ts';
+import { internalError, within } from './boundary.ts';
 
 /** What an attempt comes to where its answer brings something about: all of it is stored in one transaction. */
 export interface Sequel extends Offspring {
@@ -8,15 +9,24 @@ export interface Sequel extends Offspring {
 
 /**
  * Asked about every attempt that has ended and was not lost with its thread. Undefined: nothing comes of its answer, as
- * for nearly all. It must not reject: what goes wrong is a fate, too.
+ * for nearly all. One that throws or rejects makes a dead letter of what was answered.
  */
 export type Follow = (concluded: Concluded) => Promise<Sequel> | undefined;
 
-/** What an attempt comes to with all that comes of its answer. */
+/** What an attempt comes to with all that comes of its answer. Never throws, never rejects. */
 export function endingOf(concluded: Concluded, follow: Follow): Ending | Promise<Ending> {
-  const sequel = follow(concluded);
-  return sequel === undefined ? toSettlement(concluded) : sequel.then((come) => toSettlement({ ...concluded, ...come }, come));
+  const dead = (fate: Fate): Ending => toSettlement({ ...concluded, fate });
+  const followed = (): Ending | Promise<Ending> => {
+    const sequel = follow(concluded);
+    if (sequel === undefined) return toSettlement(concluded);
+    return sequel
+      .then((come) => toSettlement({ ...concluded, ...come }, come))
+      .catch((thrown: unknown) => dead(internalError(following, thrown)));
+  };
+  return within(following, followed, dead);
 }
+
+const following = 'following up its answer';
 
 /** Asks one after the other: what the first of them says counts. */
 export function firstToFollow(follows: readonly Follow[]): Follow {

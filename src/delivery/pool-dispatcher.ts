@@ -3,9 +3,10 @@ import { createDeferred } from '../kit/deferred.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { Claimed, Fate, NewDelivery } from '../spool/spool.ts';
 import { type Admission, createAdmission } from './admission.ts';
-import { announceAttempt, announceEnding, announceFate } from './announce.ts';
+import { announceAttempt, announceDead, announceEnding } from './announce.ts';
 import { createAskPatience } from './ask/patience.ts';
 import { type Attempt, begin, childless, conclude, type Reply } from './attempt.ts';
+import { type Dead, thrownBy } from './boundary.ts';
 import { whenExpired } from './decide.ts';
 import { endingOf } from './follow.ts';
 import { placesFor } from './places.ts';
@@ -15,7 +16,7 @@ import { createPoolQueues } from './pool-queues.ts';
 import { createSettler } from './settler.ts';
 import { createTestSends, type TestAnswer } from './test-sends.ts';
 import { createThrottle } from './throttle.ts';
-import { createUnderway, lostReply } from './underway.ts';
+import { createUnderway, lostReply, notHandedOver } from './underway.ts';
 import { createWakeUps } from './wake-ups.ts';
 
 export interface PoolDispatcher {
@@ -73,7 +74,8 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     while (underway.size < handed && settler.pending < places && throttle.waitMs(now) === 0) {
       const delivery = queues.next(now, { retriesHaveTheirShare: underway.retries >= retriesAtMost });
       if (delivery === undefined) break;
-      sendOrExpire(delivery, now);
+      const dead = thrownBy('beginning an attempt', () => sendOrExpire(delivery, now));
+      if (dead !== undefined) end(delivery, dead);
     }
     queues.refill(now);
     if (!queues.isNeeded()) return;
@@ -95,8 +97,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   function endUnsent(delivery: Claimed, now: number): boolean {
     const outcome = patience.whyUnasked(delivery, now);
     if (outcome === undefined) return false;
-    const policy = rules.policyFor(delivery);
-    const concluded = conclude(begin(delivery, policy), { outcome, judgement: undefined }, { now: clock.now(), random });
+    const concluded = conclude(begin(delivery, rules.policyFor(delivery)), { outcome, judgement: undefined }, { now: clock.now(), random });
     void settler.settle(delivery, endingOf(concluded, options.follow), (settled) => announceEnding(events, concluded, settled));
     return true;
   }
@@ -104,22 +105,24 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   function sendOrExpire(delivery: Claimed, now: number): void {
     if (endUnsent(delivery, now)) return;
     const policy = rules.policyFor(delivery);
-    const at = clock.now();
-    const fate = whenExpired(delivery, policy, at);
-    if (fate !== undefined) {
-      const ending = { fate, attempt: undefined, ...childless };
-      void settler.settle(delivery, ending, () => announceFate(events, delivery, { fate, reason: fate.reason, at }));
-      return;
-    }
+    const fate = whenExpired(delivery, policy, clock.now());
+    if (fate !== undefined) return end(delivery, fate);
     throttle.take(now);
     send(begin(delivery, policy));
+  }
+
+  /** Ends a delivery without an attempt. */
+  function end(delivery: Claimed, fate: Dead): void {
+    void settler.settle(delivery, { fate, attempt: undefined, ...childless }, () => announceDead(events, delivery, fate, clock.now()));
   }
 
   function send(attempt: Attempt): void {
     const key = underway.add(attempt);
     const { delivery } = attempt;
     admission.handler(delivery.handler).began();
-    carrier.carry(attempt, { key, ...postingBy(rules, delivery), within: patience.within(delivery), rfc3339 });
+    const posting = () => ({ key, ...postingBy(rules, delivery), within: patience.within(delivery), rfc3339 });
+    const dead = thrownBy('handing it to its pool', () => carrier.carry(attempt, posting()));
+    if (dead !== undefined) setImmediate(onOutcome, key, notHandedOver(dead.detail));
   }
 
   function onOutcome(key: number, reply: Reply): void {

@@ -1,13 +1,13 @@
 import type { EpochMs } from '../kit/clock.ts';
 
 /**
- * How long a `Retry-After` header asks to wait, ms from `now`: seconds (fractions too, as some senders write) or an
+ * How long a `Retry-After` header asks to wait, ms from `now`: seconds (fractions too, as some senders write; rounded up to whole ms) or an
  * HTTP-date. Undefined for what is neither; a date in the past asks for nothing (0). RFC 9110 §10.2.3.
  */
 export function retryAfterMs(header: string | undefined, now: EpochMs): number | undefined {
   if (header === undefined) return undefined;
   const text = header.trim();
-  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000);
   const date = httpDate(text);
   return date === undefined ? undefined : Math.max(0, date - now);
 }

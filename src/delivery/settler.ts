@@ -1,6 +1,7 @@
 import { toError } from '../kit/errors.ts';
 import type { Claimed, Spool } from '../spool/spool.ts';
 import { childless, type Ending } from './attempt.ts';
+import { internalError, isOfTheSpool } from './boundary.ts';
 
 /** Takes fates to the spool, and the lane's next from it. */
 export interface Settler {
@@ -24,6 +25,9 @@ export interface SettlerParts {
   onFailed(error: Error): void;
 }
 
+/** An ending that is on disk: perhaps another than was wanted. */
+type Stored = Awaited<ReturnType<Spool['settle']>> & { readonly ending: Ending };
+
 export function createSettler(parts: SettlerParts): Settler {
   let pending = 0;
 
@@ -31,8 +35,7 @@ export function createSettler(parts: SettlerParts): Settler {
     const claimNext = delivery.lane !== null && parts.reserve(delivery);
     pending += 1;
     try {
-      const ending = eventual instanceof Promise ? await eventual : eventual;
-      const { next, readyPools } = await parts.spool.settle({ seq: delivery.seq, ...ending, claimNext });
+      const { ending, next, readyPools } = await store(delivery.seq, eventual instanceof Promise ? await eventual : eventual, claimNext);
       tell(ending);
       if (next !== undefined) parts.onNext(next);
       if (readyPools.length > 0) parts.onReady(readyPools);
@@ -43,6 +46,17 @@ export function createSettler(parts: SettlerParts): Settler {
       pending -= 1;
     }
     parts.onSettled();
+  }
+
+  /** What cannot be written as a row ends with the delivery that brought it about; only a failed spool stops the service. */
+  async function store(seq: number, ending: Ending, claimNext: boolean): Promise<Stored> {
+    try {
+      return { ending, ...(await parts.spool.settle({ seq, ...ending, claimNext })) };
+    } catch (thrown) {
+      if (isOfTheSpool(thrown)) throw thrown;
+      const dead = { fate: internalError('storing its end', thrown), attempt: undefined, ...childless };
+      return { ending: dead, ...(await parts.spool.settle({ seq, ...dead, claimNext })) };
+    }
   }
 
   return {

@@ -4,7 +4,8 @@ import { createDeferred, type Deferred } from '../kit/deferred.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { NewDelivery } from '../spool/spool.ts';
 import { type Attempt, begin, type Posting, type Reply } from './attempt.ts';
-import { classify, type StatusLists } from './classify.ts';
+import { within } from './boundary.ts';
+import { classify, refusedByUs, type StatusLists, type Verdict } from './classify.ts';
 import { type PoolRules, postingBy } from './policy.ts';
 
 /** Requests that are no deliveries: an operator waits for each, and nothing of them is kept. */
@@ -47,7 +48,8 @@ export function createTestSends({ clock, post }: { readonly clock: Clock; post(a
     const test = waiting.get(key);
     if (test === undefined) return undefined;
     waiting.delete(key);
-    const verdict = classify(outcome, judgement, { lists: test.lists, now: clock.now() });
+    const standards = { lists: test.lists, now: clock.now() };
+    const verdict = within<Verdict>('judging its answer', () => classify(outcome, judgement, standards), refusedByUs);
     const accepted = verdict.kind === 'accepted';
     test.answered.resolve({ outcome, accepted, reason: accepted ? '' : verdict.reason });
     return accepted ? 'delivered' : 'dead';

@@ -1,5 +1,6 @@
 /** The attempts at a pool's threads, and what happens to those whose thread dies. */
 import type { Attempt, Reply } from './attempt.ts';
+import { internalErrorCode } from './boundary.ts';
 import { threadLost } from './classify.ts';
 
 export interface Underway {
@@ -66,6 +67,11 @@ export function createUnderway(): Underway {
       return all;
     },
   };
+}
+
+/** What is said of an attempt that our own code could not hand to its pool. */
+export function notHandedOver(message: string): Reply {
+  return { outcome: { kind: 'unsent', code: internalErrorCode, message, durationMs: 0 }, judgement: undefined };
 }
 
 /** What is said of an attempt that ended with its thread. */

@@ -67,5 +67,10 @@ const ours = ['../../pools/', '../'].map((folder) => new URL(folder, import.meta
 
 /** Whatever was thrown, as an Error: the edge where `unknown` from a catch becomes something to tell. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  if (thrown instanceof Error) return thrown;
+  try {
+    return new Error(String(thrown));
+  } catch {
+    return new Error('an object without a text was thrown'); // the second error says nothing about the first
+  }
 }

@@ -10,6 +10,7 @@ export const deadReasons = [
   'callback-failed',
   'chain-failed',
   'expired',
+  'internal-error',
   'overflow',
   'refused',
 ] as const;

@@ -8,6 +8,8 @@ test.each([
   ['seconds', '120', 120_000],
   ['zero', '0', 0],
   ['fractions', '1.5', 1500],
+  ['a fraction of a millisecond as a whole one', '1.23456', 1235],
+  ['more digits than a number has', '9'.repeat(400), Number.POSITIVE_INFINITY],
   ['spaces around', ' 3 ', 3000],
   ['an HTTP-date', 'Sun, 22 Nov 2026 12:00:30 GMT', 30_000],
   ['an RFC 850 date', 'Sunday, 22-Nov-26 12:00:30 GMT', 30_000],

@@ -16,7 +16,7 @@ path = "/notifications"
 `;
 
 interface RigOptions {
-  /** What the backend answers to a push of what somebody said. */
+  /** What the backend answers to a push of what somebody said: as JSON, or a text as it is. */
   readonly answer: (other: Target, said: string) => unknown;
   /** What the server that requests are ordered to does. */
   readonly script?: Script;
@@ -27,7 +27,8 @@ interface RigOptions {
 /** A chat server, a backend that answers with orders, and another server that they go to. */
 async function startRig({ answer, script, followUp = ({ port }) => `allow = "127.0.0.1:${port}"` }: RigOptions) {
   const other = await startTarget(script === undefined ? {} : { script });
-  const backend = await startTarget({ script: (request) => ({ kind: 'answer', body: JSON.stringify(answer(other, saidIn(request))) }) });
+  const bodyOf = (given: unknown) => (typeof given === 'string' ? given : JSON.stringify(given));
+  const backend = await startTarget({ script: (request) => ({ kind: 'answer', body: bodyOf(answer(other, saidIn(request))) }) });
   const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret' });
   const handlers = `${quick}[modules.mod_event_pusher.backend.http.follow_up]\n${followUp(other)}\n`;
   const pusher = await createPusher({ config: plainConfig({ componentPort: server.port, backend: backend.origin, handlers }) });
@@ -93,6 +94,27 @@ const ordering = ({ port }: Target, options: Readonly<Record<string, unknown>>) 
 });
 
 const created: Answer = { kind: 'answer', status: 201, body: 'no JSON, and no mistake' };
+
+test('no answer stops the service: what it orders wrongly is a dead letter, and the next push arrives', async () => {
+  const hostile: Readonly<Record<string, string>> = {
+    untextual: '{"callback":{"options":{"path":{"toString":1,"valueOf":1}}}}',
+    deep: `{"callback":{"options":{"host":"127.0.0.1","method":"POST"},"data":${'{"a":'.repeat(80_000)}1${'}'.repeat(80_000)}}}`,
+    prototype: '{"__proto__":{"callback":{}},"payload":{"task":"send","messages":[{"__proto__":{"to":"bob"},"message":"\\ud800"}]}}',
+  };
+  await using rig = await startRig({ answer: (_, said) => hostile[said] ?? 'well' });
+  for (const said of [...Object.keys(hostile), 'after it']) rig.say(said);
+  await eventually(async () => (await rig.letters()).length === 2, { withinMs: 30_000 });
+
+  await eventually(() => rig.pushId('after it') !== '', { withinMs: 30_000 });
+  const reasons = (await rig.letters()).map(({ id, reason, detail }) => `${id} ${reason}: ${detail}`);
+  expect(reasons.sort()).toEqual([
+    `${rig.pushId('untextual')}.1 chain-failed: callback.options.method must be GET, POST, PUT`,
+    `${rig.pushId('prototype')}.1 refused: to must be text`,
+  ]);
+  expect(rig.backend.requests).toHaveLength(4);
+  expect(rig.pusher.log.filter(({ event }) => event === 'ready')).toHaveLength(1);
+  expect(rig.pusher.log).toContainEqual(expect.objectContaining({ event: 'answer.ignored', reason: 'too-deep' }));
+});
 
 test('the documented answer becomes the documented request, and its message is refused with the reason', async () => {
   await using rig = await startRig({ answer: documented, script: () => created });

@@ -48,6 +48,9 @@ export async function startDeliveryRig({
   clock = createFakeClock(),
   openSpool = createMemorySpool,
   openCarrier,
+  onFailed = (error) => {
+    throw error;
+  },
 }: {
   readonly workers?: number;
   readonly pool?: Partial<PoolDispatcherOptions['pool']>;
@@ -64,6 +67,8 @@ export async function startDeliveryRig({
   readonly openSpool?: typeof createMemorySpool;
   /** Instead of threads that answer when told. */
   readonly openCarrier?: PoolDispatcherOptions['openCarrier'];
+  /** The service cannot go on. Default: the test fails. */
+  readonly onFailed?: (error: Error) => void;
 } = {}): Promise<DeliveryRig> {
   const timers = createFakeTimers();
   const events = createEventBus();
@@ -96,9 +101,7 @@ export async function startDeliveryRig({
     events,
     onGone,
     onReady: () => dispatcher.wake(),
-    onFailed: (error) => {
-      throw error;
-    },
+    onFailed,
   });
 
   async function accept(...deliveries: readonly NewDelivery[]): Promise<void> {

@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'vitest';
+import type { Outcome } from '../../pools/contract.ts';
+import { carryOverThreads } from '../../src/delivery/carrier.ts';
+import type { Follow } from '../../src/delivery/follow.ts';
+import { toError } from '../../src/kit/errors.ts';
+import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import type { Spool } from '../../src/spool/spool.ts';
+import { idOf, makeDelivery } from '../spool/build.ts';
+import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
+import { createScriptedThreads } from '../support/scripted-threads.ts';
+
+const broken = { kind: 'dead', reason: 'internal-error' };
+
+/** Two deliveries of one lane, the first of which meets an error of our own: gives how that one is kept. */
+async function meetError(rig: DeliveryRig, answer: Outcome | number = 200) {
+  await rig.accept(makeDelivery({ id: 'd1', lane: 'a' }), makeDelivery({ id: 'd2', lane: 'a' }));
+  if (rig.open().includes('d1')) await rig.answer('d1', answer);
+  expect(rig.open()).toEqual(['d2']);
+  await rig.answer('d2', 200);
+  expect(rig.fates).toEqual(['d1 dead', 'd2 delivered']);
+  const letter = await rig.spool.deadLetter(idOf('d1'));
+  return { kind: 'dead', reason: letter?.reason, detail: letter?.detail };
+}
+
+const failing = (id: string, fail: () => never): Follow => {
+  return ({ attempt }) => (attempt.delivery.id === id ? fail() : undefined);
+};
+const fail = (): never => {
+  throw new RangeError('Maximum call stack size exceeded');
+};
+
+describe('an error of our own costs one delivery, and nothing else', () => {
+  test('while its answer is followed up', async () => {
+    const rig = await startDeliveryRig({ follow: failing('d1', fail) });
+    const kept = await meetError(rig);
+    expect(kept).toMatchObject(broken);
+    expect(kept.detail).toMatch(
+      /^error while following up its answer: RangeError: Maximum call stack size exceeded \(boundary.test.ts:\d+:\d+\); please report it$/,
+    );
+  });
+
+  test('after its answer was being followed up for a while', async () => {
+    const rig = await startDeliveryRig({
+      follow: ({ attempt }) => (attempt.delivery.id === 'd1' ? Promise.reject({ toString: 1, valueOf: 1 }) : undefined),
+    });
+    expect(await meetError(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('an object without a text was thrown') });
+  });
+
+  test('while its answer is judged', async () => {
+    const rig = await startDeliveryRig();
+    const unknown = { ...answered(503), retryAfter: 17 } as unknown as Outcome;
+    expect(await meetError(rig, unknown)).toMatchObject({
+      ...broken,
+      detail: expect.stringContaining('error while judging its answer: TypeError'),
+    });
+  });
+
+  test('while it is handed to its pool', async () => {
+    const threads = createScriptedThreads();
+    const rig = await startDeliveryRig({
+      openCarrier: (callbacks) => {
+        const carrier = carryOverThreads(threads.openWith(callbacks), callbacks);
+        return { ...carrier, carry: (attempt, posting) => (attempt.delivery.id === 'd1' ? fail() : carrier.carry(attempt, posting)) };
+      },
+    });
+    await rig.accept(makeDelivery({ id: 'd1', lane: 'a' }), makeDelivery({ id: 'd2', lane: 'a' }));
+    await rig.pass(0);
+    expect(rig.fates).toEqual(['d1 dead']);
+    expect(threads.open.map(({ id }) => id)).toEqual(['d2']);
+    expect(rig.dispatcher.inFlight).toBe(1);
+    expect(await rig.spool.deadLetter(idOf('d1'))).toMatchObject({ reason: 'internal-error', attempts: 1 });
+  });
+
+  test('while what comes of it is stored', async () => {
+    const openSpool = (...deps: Parameters<typeof createMemorySpool>): Spool => {
+      const spool = createMemorySpool(...deps);
+      return { ...spool, settle: (settlement) => (settlement.spawn.length > 0 ? fail() : spool.settle(settlement)) };
+    };
+    const spawn = [makeDelivery({ id: 'd1.1' })];
+    const follow: Follow = ({ attempt }) =>
+      attempt.delivery.id === 'd1' ? Promise.resolve({ fate: { kind: 'delivered' }, spawn, stillBorn: [] }) : undefined;
+    const rig = await startDeliveryRig({ follow, openSpool });
+    expect(await meetError(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('error while storing its end') });
+  });
+});
+
+test('a test request whose answer cannot be judged is answered with the reason', async () => {
+  const rig = await startDeliveryRig();
+  const sent = rig.dispatcher.sendTest(makeDelivery({ id: 't1' }));
+  await rig.answer('t1', { ...answered(200), retryAfter: 17 } as unknown as Outcome);
+  expect(await sent).toMatchObject({ accepted: false, reason: expect.stringContaining('error while judging its answer') });
+});
+
+test.each([[{ toString: 1, valueOf: 1 }], [Object.create(null)], [Symbol('s')], [undefined]])(
+  'whatever is thrown becomes an error (%#)',
+  (thrown) => {
+    expect(toError(thrown)).toBeInstanceOf(Error);
+  },
+);

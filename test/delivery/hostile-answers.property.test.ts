@@ -1,0 +1,203 @@
+/** Whatever a backend answers: the delivery that it answers ends or is put off, and the next one goes out. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { DeliveryId, HttpTarget, Outcome } from '../../pools/contract.ts';
+import { createAnswering } from '../../src/answering.ts';
+import type { BeforePushConfig, FollowUpConfig } from '../../src/config/config.ts';
+import { createAskedPushes } from '../../src/hooks/before-push/pushes.ts';
+import { packetToJson } from '../../src/hooks/packet-json.ts';
+import { unwatched } from '../../src/hooks/watch.ts';
+import { createDeferred } from '../../src/kit/deferred.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
+import type { NewDelivery } from '../../src/spool/spool.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { effort, patienceMs } from '../sources/fuzz/effort.ts';
+import { makeDelivery } from '../spool/build.ts';
+import { createSqliteRig } from '../spool/sqlite-rig.ts';
+import { startDeliveryRig } from '../support/delivery-rig.ts';
+import { eventually } from '../support/eventually.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { makeHandler } from '../support/make-handler.ts';
+import { makePacket } from '../support/make-packet.ts';
+
+const beforePush: BeforePushConfig = {
+  ...{ queue: 'asked:ask', pool: 'pool', path: '', requestPath: '/ask', timeoutMs: 60_000, onFailure: 'continue' },
+};
+const followUp: FollowUpConfig = {
+  ...{ allow: ['127.0.0.1'], ownOrigin: 'http://127.0.0.1:8000', maxDepth: 3, replyFrom: undefined, defaultHost: undefined },
+};
+const handlers = [makeHandler({ name: 'push', pool: 'pool', followUp }), makeHandler({ name: 'asked', pool: 'pool', beforePush })];
+
+/** What a delivery is for: a push whose answer may order more, a question before a push, or an ordered request. */
+const purposes = {
+  push: { handler: 'push' },
+  ask: { handler: 'asked:ask', errand: { kind: 'ask', handler: 'asked', packet: packetToJson(makePacket()) } },
+  order: { handler: 'push', errand: { kind: 'order', origin: 'http://127.0.0.1:8000', depth: 1 } },
+} as const;
+
+function deliveryFor(purpose: keyof typeof purposes, id: string, createdAt: number): NewDelivery {
+  const { handler, ...rest } = purposes[purpose];
+  return makeDelivery<HttpTarget>({ id, handler, createdAt, target: { ...makeDelivery().target, ...rest } });
+}
+
+const words = [
+  ...['callback', 'payload', 'options', 'data', 'headers', 'host', 'port', 'path', 'method', 'protocol', 'success', 'task', 'messages'],
+  ...['to', 'message', 'actionCode', 'nextCode', 'userIDList', 'offlinePushInfo', 'errCode', 'errMsg', 'errDlt'],
+  ...['__proto__', 'constructor', 'toString', 'valueOf', 'toJSON', 'length', 'then'],
+];
+const plain = [
+  ...['null', 'true', 'false', '0', '1', '-1', '1e308', '1e999', '9007199254740993', '0.1', '[]', '{}', '""', '"0"', '"1"', '"send"'],
+  ...['"POST"', '"GET"', '"127.0.0.1"', '"http:"', '"/"', '"alice"', '"a@b"', '"\\ud800"', '"\\udfff\\u0000"', '"\\r\\n"', '"\u{1F600}"'],
+  ...['{"toString":1,"valueOf":1}', '{"toJSON":{}}', '{"then":1}', '{"__proto__":{"toString":1}}', `"${'x'.repeat(20_000)}"`],
+];
+
+/** JSON text, made as text: objects can hold a `__proto__` of their own, and numbers that JavaScript does not write. */
+const { value } = fc.letrec<{ value: string }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4, withCrossShrink: true },
+    fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...plain) }, { weight: 1, arbitrary: fc.json({ maxDepth: 1, stringUnit: 'binary' }) }),
+    fc.array(tie('value'), { maxLength: 4 }).map((items) => `[${items.join()}]`),
+    objectOf(tie('value')),
+  ),
+}));
+
+function objectOf(member: fc.Arbitrary<string>): fc.Arbitrary<string> {
+  return fc.array(fc.tuple(fc.constantFrom(...words), member), { maxLength: 6 }).map(written);
+}
+
+function written(members: readonly (readonly [name: string, value: string])[]): string {
+  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${member}`).join()}}`;
+}
+
+/** An object with these members, some of which are something else than they should be. */
+function spoilt(members: Readonly<Record<string, fc.Arbitrary<string> | string>>): fc.Arbitrary<string> {
+  const entries = Object.entries(members).map(([name, proper]) => {
+    const right = typeof proper === 'string' ? fc.constant(proper) : proper;
+    return fc.oneof({ weight: 5, arbitrary: right }, { weight: 1, arbitrary: value }).map((member) => [name, member] as const);
+  });
+  return fc.tuple(...entries).map(written);
+}
+
+const options = spoilt({ host: '"127.0.0.1"', port: '8000', method: '"POST"', path: '"/next"', headers: spoilt({ 'x-mine': '"1"' }) });
+const followUpAnswer = spoilt({
+  callback: spoilt({ options, data: '{"a":1}' }),
+  payload: spoilt({ success: 'true', task: '"send"', messages: spoilt({ to: '"bob"', message: '"Hi"' }).map((one) => `[${one}]`) }),
+});
+const askAnswer = spoilt({
+  actionCode: '0',
+  nextCode: '0',
+  userIDList: '["bob","carol"]',
+  offlinePushInfo: '{"title":"T"}',
+  errMsg: '"no"',
+});
+
+const deep = fc
+  .tuple(fc.constantFrom(['[', ']'], ['{"data":', '}']), fc.constantFrom(20, 100, 101, 3000, 80_000), fc.constantFrom(...words))
+  .map(([[open, close], levels, name]) =>
+    written([
+      ['actionCode', '0'],
+      [name, `${open?.repeat(levels)}1${close?.repeat(levels)}`],
+    ]),
+  );
+const huge = fc
+  .tuple(fc.constantFrom(...plain), fc.constantFrom(...words), fc.constantFrom(...words))
+  .map(([item, name, inner]) => written([[name, written([[inner, `[${`${item.slice(0, 50)},`.repeat(3000)}1]`]])]]));
+
+const body = fc
+  .tuple(
+    fc.constantFrom('', '\uFEFF', '\uFEFF\uFEFF', ' '),
+    fc.oneof(followUpAnswer, askAnswer, value, deep, huge, fc.string({ unit: 'binary' })),
+  )
+  .map((parts) => parts.join(''));
+
+const retryAfter = fc.oneof(
+  fc.constantFrom(
+    undefined,
+    '',
+    '0',
+    '1.2345',
+    '0.0001',
+    '9'.repeat(400),
+    '-1',
+    '1e3',
+    'Infinity',
+    'NaN',
+    '1, 2',
+    `${'1'.repeat(9000)}.${'9'.repeat(9000)}`,
+  ),
+  fc.constantFrom(
+    'Fri, 31 Dec 9999 23:59:59 GMT',
+    'Sun, 06 Nov 1994 08:49:37 GMT',
+    'Sunday, 06-Nov-94 08:49:37 GMT',
+    'Mon',
+    `Mon${'('.repeat(9000)}`,
+  ),
+  fc.string({ unit: 'binary' }),
+  fc.double().map(String),
+  fc.date({ noInvalidDate: false }).map((date) => `Mon ${Number.isNaN(date.getTime()) ? '' : date.toUTCString()}`),
+);
+
+/** 429 aside, which holds up all that its handler sends: `admission.test.ts` is about that. */
+const status = fc
+  .oneof(fc.constantFrom(200, 201, 204, 302, 400, 410, 500, 503), fc.integer({ min: 0, max: 999 }))
+  .filter((code) => code !== 429);
+const outcome: fc.Arbitrary<Outcome> = fc.record({
+  kind: fc.constant('answered' as const),
+  ...{
+    status,
+    retryAfter,
+    body,
+    excerpt: fc.string({ unit: 'binary' }),
+    truncated: fc.boolean(),
+    durationMs: fc.double({ min: 0, max: 1e6, noNaN: true }),
+  },
+});
+
+/** Dispatcher, what answers bring about, and a spool in a file; time stands still. */
+async function startRig() {
+  const sqlite = await createSqliteRig();
+  const clock = createFakeClock();
+  const events = createEventBus();
+  const failed = createDeferred<never>();
+  failed.promise.catch(() => undefined); // looked at where something is waited for
+  const limits = { timeoutMs: 5000, blockTimeoutMs: 10_000 };
+  const hooks = { limits, watch: unwatched, clock, timers: systemTimers, newId: () => 'unused' as DeliveryId, events };
+  const { follow } = createAnswering({
+    config: () => ({ attachments: [], handlers: handlers.map(({ config }) => config) }),
+    ...{ sources: () => [], prepare: createAskedPushes({ ...hooks, handlers: () => handlers }), events, timers: systemTimers },
+  });
+  const rig = await startDeliveryRig({
+    ...{ handlers: ['push', 'asked:ask'], askTimeouts: { 'asked:ask': 60_000 }, follow, clock, onFailed: failed.reject },
+    openSpool: (deps) => sqlite.make(deps),
+  });
+
+  /** Gives what became of a delivery that is answered so. */
+  async function settle(delivery: NewDelivery, answer: Outcome): Promise<string> {
+    const settled = rig.events.next('delivery.settled', ({ id }) => id === delivery.id);
+    await rig.accept(delivery);
+    await eventually(() => rig.open().includes(delivery.id));
+    await rig.answer(delivery.id, answer);
+    return (await Promise.race([settled, failed.promise])).disposition;
+  }
+
+  const stop = () => rig.dispatcher.stop({ graceMs: 0, release: false });
+  return { settle, now: clock.now, [Symbol.asyncDispose]: () => stop().finally(() => sqlite[Symbol.asyncDispose]()) };
+}
+
+test.each(['push', 'ask', 'order'] as const)(
+  'any answer to a delivery of the kind %s ends it or puts it off, and the next one is delivered',
+  async (purpose) => {
+    await using rig = await startRig();
+    let count = 0;
+    await fc.assert(
+      fc.asyncProperty(outcome, async (answer) => {
+        count += 1;
+        expect(['dead', 'delivered', 'retry']).toContain(await rig.settle(deliveryFor(purpose, `d${count}`, rig.now()), answer));
+        const plainAnswer = { kind: 'answered', status: 200, durationMs: 1, retryAfter: undefined, excerpt: '', truncated: false } as const;
+        expect(await rig.settle(deliveryFor('push', `n${count}`, rig.now()), plainAnswer)).toBe('delivered');
+      }),
+      { ...effort(300), endOnFailure: true }, // a spool that has failed says nothing about smaller answers
+    );
+  },
+  patienceMs,
+);
