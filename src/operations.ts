@@ -10,6 +10,7 @@ import type { Clock } from './kit/clock.ts';
 import { ServiceError } from './kit/errors.ts';
 import type { DeadFilter } from './spool/dead-letter.ts';
 import type { NewRequest, QueueDepth, QueueName, Spool } from './spool/spool.ts';
+import type { RecentAttempts } from './telemetry/recent-attempts.ts';
 
 export interface OperationsParts {
   /** Asked anew each time: it may be replaced. */
@@ -18,10 +19,11 @@ export interface OperationsParts {
   readonly dispatcher: Dispatcher;
   readonly reviver: Reviver;
   readonly prepareAsked: PrepareAsked;
+  readonly attempts: Pick<RecentAttempts, 'of'>;
   readonly clock: Clock;
 }
 
-export function createOperations({ config, spool, dispatcher, reviver, prepareAsked, clock }: OperationsParts): Operations {
+export function createOperations({ config, spool, dispatcher, reviver, prepareAsked, attempts, clock }: OperationsParts): Operations {
   async function moveOrphans(from: QueueName, to: QueueName): Promise<number> {
     requireOrphan(from);
     requireMovable(from, to);
@@ -110,7 +112,7 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
   }
 
   return {
-    pools: () => viewPools(config(), { spool, dispatcher, clock }),
+    pools: () => viewPools(config(), { spool, dispatcher, attempts, clock }),
     setPaused: dispatcher.setPaused,
     orphans: () => dispatcher.orphans().map(({ pool, handler, waiting }): OrphanView => ({ pool, handler, waiting })),
     moveOrphans,
@@ -120,7 +122,10 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
   };
 }
 
-function viewPools({ pools, handlers }: Pick<Config, 'handlers' | 'pools'>, { spool, dispatcher, clock }: Views): readonly PoolView[] {
+function viewPools(
+  { pools, handlers }: Pick<Config, 'handlers' | 'pools'>,
+  { spool, dispatcher, attempts, clock }: Views,
+): readonly PoolView[] {
   const { depths, oldest, paused } = spool.stats();
   const inFlight = new Map(dispatcher.inFlight().map(({ pool, value }) => [pool, value]));
   const now = clock.monotonic();
@@ -131,6 +136,7 @@ function viewPools({ pools, handlers }: Pick<Config, 'handlers' | 'pools'>, { sp
     const admission = dispatcher.admission(pool)?.handler(name);
     return {
       name,
+      standing: attempts.of(pool, name),
       waiting: depth?.waiting ?? 0,
       dead: depth?.dead ?? 0,
       breaker: admission?.state ?? 'closed',
@@ -155,7 +161,7 @@ function viewPools({ pools, handlers }: Pick<Config, 'handlers' | 'pools'>, { sp
   });
 }
 
-type Views = Pick<OperationsParts, 'clock' | 'dispatcher' | 'spool'>;
+type Views = Pick<OperationsParts, 'attempts' | 'clock' | 'dispatcher' | 'spool'>;
 
 function sum(depths: readonly QueueDepth[], count: (depth: QueueDepth) => number): number {
   return depths.reduce((total, depth) => total + count(depth), 0);

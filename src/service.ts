@@ -46,6 +46,7 @@ import { createHealth } from './telemetry/health.ts';
 import { createLog } from './telemetry/log.ts';
 import { subscribeLog } from './telemetry/log-events.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { RecentAttempts } from './telemetry/recent-attempts.ts';
 import { createRecentWithheld } from './telemetry/recent-withheld.ts';
 
 export type { ReloadCounts, ReloadResult } from './telemetry/count-reloads.ts';
@@ -78,6 +79,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
   const events = createEventBus();
   const health = createHealth({ events, attachments: config.attachments, gate: config.gate !== undefined });
   const withheld = createRecentWithheld({ events, clock: systemClock });
+  const attempts = new RecentAttempts({ events, clock: systemClock });
   const teardown = createTeardown();
   const nextId = createIdSource(systemClock);
   const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
@@ -122,7 +124,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const callModule = createModuleCaller({ ...shared, watch, timeoutMs: limits.timeoutMs });
     const exits = { modules, callModule, checks: () => health.checks() };
     const sources = openSources(config.attachments, { ...shared, ...attaching, ...exits, accept: intake.accept });
-    const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver, prepareAsked });
+    const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver, prepareAsked, attempts });
 
     const metrics = await startAdmin({ spool, dispatcher, sources, operations });
     teardown.add('the dispatcher', () => dispatcher.stop(drainTimeoutMs));

@@ -3,6 +3,7 @@ import type { EpochMs } from '../kit/clock.ts';
 import type { DeadFilter } from '../spool/dead-letter.ts';
 import type { QueueName } from '../spool/spool.ts';
 import type { BreakerState } from '../telemetry/events.ts';
+import type { Standing } from '../telemetry/recent-attempts.ts';
 
 /** What an operator may do to a running service beyond reading its spool; handed in by the composition root. */
 export interface Operations {
@@ -37,6 +38,7 @@ export interface PoolView {
 
 export interface QueueView {
   readonly name: string;
+  readonly standing: Standing;
   readonly waiting: number;
   readonly dead: number;
   readonly breaker: BreakerState;

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { letterList, letterShape } from '../admin/api/dead-letter-shapes.ts';
-import { facts, table } from './layout.ts';
+import { facts, none, table } from './layout.ts';
 import { outcomeText } from './outcome-text.ts';
 import { localTime } from './times.ts';
 
@@ -8,15 +8,16 @@ type Letters = z.output<typeof letterList>;
 type Letter = z.output<typeof letterShape>;
 
 export function letterTable(letters: Letters): string {
-  const rows = letters.map(({ id, diedAt, reason, status, attempts, handler, pool, host }) => [
+  const rows = letters.map(({ id, diedAt, reason, status, attempts, handler, pool, host, detail }) => [
     id,
     localTime(diedAt),
     reason,
     String(status ?? '-'),
     String(attempts),
     `${handler} on ${pool} at ${host}`,
+    detail === '' ? none : detail,
   ]);
-  return table(['ID', 'DIED', 'REASON', 'STATUS', 'TRIES', 'HANDLER'], rows);
+  return table(['ID', 'DIED', 'REASON', 'STATUS', 'TRIES', 'HANDLER', 'ERROR'], rows, 2);
 }
 
 /** One dead letter with all that the service shows of it. */

@@ -4,16 +4,19 @@ import { printable } from './printable.ts';
 const columns = 100;
 
 /**
- * A table with aligned columns, numbers to the right. Where it would be too wide, the last cell of each row stands below
- * the row instead. Cells hold one line each.
+ * A table with aligned columns, numbers to the right. Where it would be too wide, the last cells of each row, `below` of them,
+ * stand below the row instead, each on its line. Cells hold one line each.
  */
-export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(headings: readonly string[], rows: readonly (readonly string[])[], below = 1): string {
   const cells = [headings, ...rows.map((row) => row.map((cell) => printable(cell).replaceAll('\n', ' ')))];
   const widths = headings.map((_, at) => Math.max(...cells.map((row) => row[at]?.length ?? 0)));
   const lines = cells.map((row) => line(row, widths));
   if (lines.every((text) => text.length <= columns)) return lines.join('');
 
-  const narrow = cells.map((row) => `${line(row.slice(0, -1), widths)}    ${row.at(-1)}\n`);
+  const narrow = cells.map((row) => {
+    const under = row.slice(-below).filter((cell) => cell !== none);
+    return [line(row.slice(0, -below), widths), ...under.map((cell) => `    ${cut(cell)}\n`)].join('');
+  });
   return narrow.join('');
 }
 
@@ -21,6 +24,16 @@ function line(row: readonly string[], widths: readonly number[]): string {
   const padded = row.map((cell, at) => (/^\d+$/.test(cell) ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)));
   return `${padded.join('  ').trimEnd()}\n`;
 }
+
+/** Stands where there is nothing to show. */
+export const none = '-';
+
+function cut(cell: string): string {
+  return cell.length <= longestCell ? cell : `${cell.slice(0, longestCell - 1)}…`;
+}
+
+/** Of a cell that stands below its row. */
+const longestCell = 300;
 
 /** Labels in a column of their own, each with a text that may have several lines. */
 export function facts(pairs: readonly (readonly [label: string, text: string])[]): string {

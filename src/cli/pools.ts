@@ -1,9 +1,10 @@
 import type { z } from 'zod';
 import { pausedShape, poolList } from '../admin/api/pool-shapes.ts';
+import { systemClock } from '../kit/clock.ts';
 import { findService, serviceOptions } from './admin-client.ts';
 import type { Call, Command } from './command.ts';
-import { table, tell } from './layout.ts';
-import { localTime } from './times.ts';
+import { none, table, tell } from './layout.ts';
+import { ageText, localTime } from './times.ts';
 
 /** The commands about pools. */
 export const poolCommands: readonly Command[] = [
@@ -52,27 +53,57 @@ type Pools = z.output<typeof poolList>;
 function poolTable(pools: Pools): string {
   const rows = pools.map(({ name, origin, workers, inFlight, waiting, dead, oldestAt, ...state }) => [
     name,
-    state.paused ? 'paused' : breakerText(state.breaker),
+    poolState(state),
     `${inFlight} of ${workers}`,
     String(waiting),
     String(dead),
-    oldestAt === null ? '-' : localTime(oldestAt),
-    origin,
+    oldestAt === null ? none : localTime(oldestAt),
+    rateText(state),
+    origin === '' ? none : origin,
   ]);
-  return table(['POOL', 'STATE', 'BUSY', 'WAITING', 'DEAD', 'OLDEST', 'ORIGIN'], rows);
+  return table(['POOL', 'STATE', 'BUSY', 'WAITING', 'DEAD', 'OLDEST', 'SUCCESS', 'ORIGIN'], rows);
 }
 
 function handlerTable(pools: Pools): string {
   const rows = pools.flatMap((pool) =>
-    pool.handlers.map(({ name, waiting, dead, breaker, pausedUntil }) => [
-      name,
+    pool.handlers.map((handler) => [
+      handler.name,
       pool.name,
-      String(waiting),
-      String(dead),
-      pausedUntil === null ? breakerText(breaker) : `asked to wait until ${localTime(pausedUntil)}`,
+      String(handler.waiting),
+      String(handler.dead),
+      handlerState(handler, pool),
+      rateText(handler),
+      errorText(handler),
     ]),
   );
-  return table(['HANDLER', 'POOL', 'WAITING', 'DEAD', 'STATE'], rows);
+  return table(['HANDLER', 'POOL', 'WAITING', 'DEAD', 'STATE', 'SUCCESS', 'LAST ERROR'], rows);
+}
+
+type PoolState = Pick<Pools[number], 'breaker' | 'consecutiveFailures' | 'paused'>;
+type Handler = Pools[number]['handlers'][number];
+
+function poolState({ paused, breaker, consecutiveFailures }: PoolState): string {
+  if (paused) return 'paused';
+  return breaker === 'closed' && consecutiveFailures > 0 ? 'failing' : breakerText(breaker);
+}
+
+/** What keeps its pool from sending keeps the handler, too. */
+function handlerState({ pausedUntil, ...own }: Handler, pool: PoolState): string {
+  if (pool.paused) return 'paused';
+  if (pausedUntil !== null) return `asked to wait until ${localTime(pausedUntil)}`;
+  if (own.breaker === 'closed' && pool.breaker !== 'closed') return `${breakerText(pool.breaker)} (pool)`;
+  return poolState({ ...own, paused: false });
+}
+
+/** Of the last five minutes. */
+function rateText({ successRate, recentAttempts }: Pick<Handler, 'recentAttempts' | 'successRate'>): string {
+  return successRate === null ? none : `${Math.floor(successRate * 100)} % of ${recentAttempts}`;
+}
+
+function errorText({ lastError, consecutiveFailures }: Pick<Handler, 'consecutiveFailures' | 'lastError'>): string {
+  if (lastError === null) return none;
+  const run = consecutiveFailures === 0 ? 'accepted since' : `${consecutiveFailures} in a row`;
+  return `${ageText(lastError.at, systemClock.now())}, ${run}: ${lastError.reason}`;
 }
 
 function breakerText(breaker: Pools[number]['breaker']): string {

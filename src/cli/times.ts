@@ -10,6 +10,14 @@ export function localTime(rfc3339: string): string {
   return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
+/** How long ago an instant was: `12 s ago`, `37 min ago`, `5 h ago`, `12 d ago`, rounded down. */
+export function ageText(rfc3339: string, now: EpochMs): string {
+  const seconds = Math.max(0, Math.floor((now - new Date(rfc3339).getTime()) / 1000));
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  return seconds < 2 * 86_400 ? `${Math.floor(seconds / 3600)} h ago` : `${Math.floor(seconds / 86_400)} d ago`;
+}
+
 const dateAndTime = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/;
 
 /**

@@ -19,6 +19,7 @@ export function announceAttempt(events: EventSink, { attempt, outcome, judgement
     outcome,
     judgement,
     accepted: verdict.kind === 'accepted',
+    reason: verdict.kind === 'accepted' ? '' : verdict.reason,
     ageMs: at - delivery.createdAt,
     nextAt: fate.kind === 'retry' ? fate.notBefore : undefined,
   });

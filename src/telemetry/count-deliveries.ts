@@ -3,10 +3,12 @@ import { attemptBuckets, waitBuckets } from './buckets.ts';
 import type { EventBus, Events } from './events.ts';
 import type { MetricRegistry } from './registry.ts';
 import type { Roster } from './roster.ts';
+import { createSeries } from './series.ts';
 
 /** What operators watch of the way from the spool to the backends. Pools show 0 as soon as they are configured. */
 export function countDeliveries(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   countAttempts(registry, events, roster);
+  countFailuresInARow(registry, events, roster);
   countFates(registry, events, roster);
   countStillBorn(registry, events, roster);
   countIgnoredAnswers(registry, events);
@@ -30,6 +32,23 @@ function countAttempts(registry: MetricRegistry, events: EventBus, roster: Roste
   });
 }
 
+/** Moves with the first attempt that fails, however little is sent, and before any circuit breaker opens. */
+function countFailuresInARow(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+  const failures = createSeries<{ value: number }, [pool: string, handler: string]>(() => ({ value: 0 }));
+  roster.eachHandler(({ name, pool, beforePush }) => {
+    failures.at(pool, name);
+    if (beforePush !== undefined) failures.at(beforePush.pool, beforePush.queue);
+  });
+
+  events.on('attempt.ended', ({ pool, handler, accepted }) => {
+    const cell = failures.at(pool, handler);
+    cell.value = accepted ? 0 : cell.value + 1;
+  });
+  registry.gauge('event_pusher_consecutive_failures', () =>
+    Array.from(failures.cells(), ([[pool = '', handler = ''], { value }]) => [[pool, handler], value] as const),
+  );
+}
+
 const codeClasses = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 
 function codeClass(outcome: Events['attempt.ended']['outcome']): string {
@@ -43,13 +62,15 @@ function countFates(registry: MetricRegistry, events: EventBus, roster: Roster):
   const leftLane = registry.counter('event_pusher_left_lane_total');
   roster.eachPool((pool) => {
     for (const series of [accepted, latency, leftLane]) series.at(pool);
-    for (const disposition of ['delivered', 'dead', 'retry']) deliveries.at(pool, disposition);
+  });
+  roster.eachHandler(({ name, pool }) => {
+    for (const disposition of ['delivered', 'dead', 'retry']) deliveries.at(pool, name, disposition);
   });
 
   events.on('delivery.accepted', ({ pool }) => accepted.at(pool).add());
   events.on('delivery.left-lane', ({ pool }) => leftLane.at(pool).add());
-  events.on('delivery.settled', ({ pool, disposition, ageMs }) => {
-    deliveries.at(pool, disposition).add();
+  events.on('delivery.settled', ({ pool, handler, disposition, ageMs }) => {
+    deliveries.at(pool, handler, disposition).add();
     if (disposition === 'delivered') latency.at(pool).observe(ageMs / 1000);
   });
 }
@@ -60,18 +81,18 @@ function countStillBorn(registry: MetricRegistry, events: EventBus, roster: Rost
   const poolOf = new Map<string, string>();
   roster.eachHandler(({ name, pool }) => {
     poolOf.set(name, pool);
-    deadLetters.at(pool, 'callback-failed');
+    deadLetters.at(pool, name, 'callback-failed');
   });
 
-  events.on('delivery.settled', ({ pool, disposition, reason }) => {
-    if (disposition === 'dead') deadLetters.at(pool, reason).add();
+  events.on('delivery.settled', ({ pool, handler, disposition, reason }) => {
+    if (disposition === 'dead') deadLetters.at(pool, handler, reason).add();
   });
   events.on('backlog.overflow', ({ pool, policy, count }) => {
-    if (policy !== 'hold-intake') deadLetters.at(pool, 'overflow').add(count);
+    if (policy !== 'hold-intake') deadLetters.at(pool, '', 'overflow').add(count);
   });
   events.on('callback.failed', ({ handler, error }) => {
     const blocked = error instanceof ServiceError && error.code === 'CALLBACK_BLOCKED';
-    deadLetters.at(poolOf.get(handler) ?? 'other', blocked ? 'callback-blocked' : 'callback-failed').add();
+    deadLetters.at(poolOf.get(handler) ?? 'other', handler, blocked ? 'callback-blocked' : 'callback-failed').add();
   });
 }
 

@@ -50,7 +50,10 @@ export interface Events {
     readonly reason: AskFailure | undefined;
     readonly pushes: number;
   };
-  /** One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted. */
+  /**
+   * One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted; `reason`: why it was not, empty where it
+   * was. The reason may quote what a callback threw, so it is not logged.
+   */
   'attempt.ended': {
     readonly id: DeliveryId;
     readonly pool: string;
@@ -63,6 +66,7 @@ export interface Events {
     /** What the handler's callbacks made of it; undefined where it has none. */
     readonly judgement: Judgement | undefined;
     readonly accepted: boolean;
+    readonly reason: string;
     /** Accepted → the end of this attempt, ms. */
     readonly ageMs: number;
     /** When it is tried again; undefined when it is not. */

@@ -112,6 +112,11 @@ export const metricTable = {
     labels: ['pool', 'outcome', 'code_class'],
     help: 'Attempts by what happened on the wire; code_class is none without an answer.',
   },
+  event_pusher_consecutive_failures: {
+    type: 'gauge',
+    labels: ['pool', 'handler'],
+    help: 'Attempts since the last accepted one.',
+  },
   event_pusher_attempt_duration_seconds: { type: 'histogram', labels: ['pool'], help: 'Duration of all attempts, failed ones included.' },
   event_pusher_first_attempt_lag_seconds: {
     type: 'histogram',
@@ -131,10 +136,10 @@ export const metricTable = {
   },
   event_pusher_deliveries_total: {
     type: 'counter',
-    labels: ['pool', 'disposition'],
+    labels: ['pool', 'handler', 'disposition'],
     help: 'What became of deliveries: delivered, dead, or retry for each time one was put off.',
   },
-  event_pusher_dead_letters_total: { type: 'counter', labels: ['pool', 'reason'], help: 'Dead letters made.' },
+  event_pusher_dead_letters_total: { type: 'counter', labels: ['pool', 'handler', 'reason'], help: 'Dead letters made.' },
   event_pusher_delivery_callback_failures_total: {
     type: 'counter',
     labels: ['handler', 'callback'],

@@ -29,9 +29,9 @@ describe('dead-letters list', () => {
     await die({ id: 'first' });
     await die({ id: 'second', handler: 'alerts' }, { status: 422 });
     expect((await operate('dead-letters', 'list')).stdout).toBe(`\
-ID      DIED                 REASON   STATUS  TRIES  HANDLER
-first   2023-11-14 22:13:21  refused     400      1  push on pool at localhost
-second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
+ID      DIED                 REASON   STATUS  TRIES  HANDLER                      ERROR
+first   2023-11-14 22:13:21  refused     400      1  push on pool at localhost    status 400
+second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost  status 422
 `);
   });
 

@@ -12,11 +12,11 @@ describe('pools', () => {
     inUtc();
     const { operate } = await startOperated();
     expect((await operate('pools', 'list')).stdout).toBe(`\
-POOL  STATE    BUSY     WAITING  DEAD  OLDEST               ORIGIN
-pool  sending  3 of 10       12     1  2023-11-14 22:13:20  http://127.0.0.1:8000
+POOL  STATE    BUSY     WAITING  DEAD  OLDEST               SUCCESS  ORIGIN
+pool  sending  3 of 10       12     1  2023-11-14 22:13:20  -        http://127.0.0.1:8000
 
-HANDLER  POOL  WAITING  DEAD  STATE
-push     pool       12     1  asked to wait until 2023-11-14 22:13:21
+HANDLER  POOL  WAITING  DEAD  STATE                                    SUCCESS  LAST ERROR
+push     pool       12     1  asked to wait until 2023-11-14 22:13:21  -        -
 `);
     expect(JSON.parse((await operate('pools', 'list', '--json')).stdout)).toMatchObject([{ name: 'pool', handlers: [{ name: 'push' }] }]);
   });

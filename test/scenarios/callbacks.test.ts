@@ -67,7 +67,7 @@ test('a callback that throws, rejects, answers nonsense or never answers costs i
   const failures = rig.pusher.log.filter((line) => line.event === 'callback.failed');
   expect(failures.map((line) => [line['handler'], line['callback']])).toEqual(Array.from({ length: 4 }, () => ['clumsy', 'shouldMakeReq']));
   const { text } = await rig.pusher.get('/metrics');
-  expect(text).toContain('event_pusher_dead_letters_total{pool="http_pool",reason="callback-failed"} 4');
+  expect(text).toContain('event_pusher_dead_letters_total{pool="http_pool",handler="clumsy",reason="callback-failed"} 4');
 });
 
 test('a callback that blocks the thread is named, and after three tries skipped for that packet', async () => {

@@ -122,6 +122,39 @@ test('a paused pool keeps its backlog over a restart, and delivers it in order o
   expect(rig.messages()).toEqual(['one', 'two', 'three']);
 });
 
+test('one failing delivery is enough to see an outage, in the metrics and in the list of pools', async () => {
+  let status = 503;
+  await using service = await startOperated({
+    script: (): Answer => ({ kind: 'answer', status }),
+    pool: `retry.schedule = ${JSON.stringify(Array(60).fill('1s'))}`,
+  });
+  const { chat, rig, operate, operateJson } = service;
+  const failures = 'event_pusher_consecutive_failures{pool="http_pool",handler="push"}';
+  expect((await rig.pusher.get('/metrics')).text).toContain(`${failures} 0\n`);
+  chat.say('hello');
+  await eventually(async () => expect(await rig.metric(failures)).toBeGreaterThan(0));
+  expect(await rig.metric('event_pusher_spool_oldest_age_seconds{pool="http_pool"}')).toBeGreaterThan(0);
+  const [pool] = await operateJson('pools', 'list');
+  expect(pool).toMatchObject({ lastError: { reason: 'status 503' }, successRate: 0 });
+  expect(pool.handlers).toMatchObject([{ name: 'push', lastError: { reason: 'status 503' } }]);
+  const shown = await operate('pools', 'list');
+  expect(shown).toContain('failing');
+  expect(shown).toMatch(/ s ago, \d in a row: status 503/);
+
+  status = 200;
+  await rig.settled(1);
+  expect(await rig.metric(failures)).toBe(0);
+  expect(await operate('pools', 'list')).toMatch(/sending .* % of \d.*accepted since: status 503/s);
+});
+
+test('a handler of a paused pool is shown as paused', async () => {
+  await using service = await startOperated();
+  await service.operate('pools', 'pause', 'http_pool');
+  const [, handlers] = (await service.operate('pools', 'list')).split('\n\n');
+  expect(handlers).toMatch(/^push .* paused/m);
+  expect(handlers).not.toContain('sending');
+});
+
 test('a test request goes through a handler, marked, and is neither delivery nor count', async () => {
   await using service = await startOperated({ script: (): Answer => ({ kind: 'answer', status: 201, body: 'thank you' }) });
   const { rig, operate } = service;

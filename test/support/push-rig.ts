@@ -11,7 +11,7 @@ export interface PushRig extends AsyncDisposable {
   bodies(path?: string): string[];
   /** The field `message` of the forms that came there. */
   messages(path?: string): string[];
-  /** A sample of `/metrics` by its name and labels; 0 where it is not there. */
+  /** A sample of `/metrics` by its name and labels, summed over those that are left out; 0 where it is not there. */
   metric(sample: string): Promise<number>;
   /** Resolves when this many requests have been accepted, and nothing is owed any more. */
   settled(count: number): Promise<void>;
@@ -46,8 +46,11 @@ export async function startPushRig(componentPort: number, options: PushRigOption
 
   async function metric(sample: string): Promise<number> {
     const { text } = await pusher.get('/metrics');
-    const line = text.split('\n').find((candidate) => candidate.startsWith(`${sample} `));
-    return Number(line?.slice(sample.length + 1) ?? 0);
+    const [name = '', labels = ''] = sample.replace('}', '').split('{');
+    const wanted = labels === '' ? [] : labels.split(/,(?=\w+=")/);
+    const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    const meant = lines.filter((line) => wanted.every((label) => line.includes(`{${label}`) || line.includes(`,${label}`)));
+    return meant.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 
   if (started) {

@@ -1,6 +1,7 @@
 import type { Operations, OrphanView, PoolView, TestReport } from '../../src/admin/operations.ts';
 import { ServiceError } from '../../src/kit/errors.ts';
 import type { QueueName, Spool } from '../../src/spool/spool.ts';
+import type { Standing } from '../../src/telemetry/recent-attempts.ts';
 import { acceptedAt, idOf } from '../spool/build.ts';
 
 /** The service's operations without a service: pools, orphans and answers that a test sets, dead letters of a real spool. */
@@ -53,6 +54,9 @@ export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperatio
   return operations;
 }
 
+/** Nothing has failed. */
+export const wellStanding: Standing = { consecutiveFailures: 0, lastError: undefined, attempts: 0, accepted: 0 };
+
 export function makePoolView(changes: Partial<PoolView> = {}): PoolView {
   return {
     name: 'pool',
@@ -64,7 +68,7 @@ export function makePoolView(changes: Partial<PoolView> = {}): PoolView {
     paused: false,
     oldestAt: acceptedAt,
     breaker: 'closed',
-    handlers: [{ name: 'push', waiting: 12, dead: 1, breaker: 'open', pausedUntil: acceptedAt + 1000 }],
+    handlers: [{ name: 'push', standing: wellStanding, waiting: 12, dead: 1, breaker: 'open', pausedUntil: acceptedAt + 1000 }],
     ...changes,
   };
 }

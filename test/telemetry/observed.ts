@@ -25,6 +25,7 @@ export function attemptEnded(changes: Partial<Events['attempt.ended']> = {}): Ev
     outcome: answered(200),
     judgement: undefined,
     accepted: true,
+    reason: '',
     ageMs: 50,
     nextAt: undefined,
     ...changes,

@@ -34,16 +34,28 @@ test('a wall clock that was set back never makes a sum fall', async () => {
 test('what becomes of deliveries is counted by disposition, dead ones by their reason too', async () => {
   const { events, metrics } = observe();
   const name = 'event_pusher_deliveries_total';
-  expect(await sample(metrics, `${name}{pool="http_pool",disposition="dead"}`)).toBe(0);
+  expect(await sample(metrics, `${name}{pool="http_pool",handler="chat",disposition="dead"}`)).toBe(0);
 
   events.emit('delivery.settled', settled());
   events.emit('delivery.settled', settled({ disposition: 'retry', reason: 'status 503' }));
   events.emit('delivery.settled', settled({ disposition: 'dead', reason: 'attempts-exhausted' }));
   for (const disposition of ['delivered', 'retry', 'dead']) {
-    expect(await sample(metrics, `${name}{pool="http_pool",disposition="${disposition}"}`), disposition).toBe(1);
+    expect(await sample(metrics, `${name}{pool="http_pool",handler="chat",disposition="${disposition}"}`), disposition).toBe(1);
   }
-  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",reason="attempts-exhausted"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",handler="chat",reason="attempts-exhausted"}')).toBe(1);
   expect(await sample(metrics, 'event_pusher_delivery_latency_seconds_count{pool="http_pool"}')).toBe(1);
+});
+
+test('attempts since the last accepted one are shown from the first failure on, by handler', async () => {
+  const { events, metrics } = observe();
+  const name = 'event_pusher_consecutive_failures{pool="http_pool",handler="chat"}';
+  expect(await sample(metrics, name)).toBe(0);
+  events.emit('attempt.ended', attemptEnded({ accepted: false, reason: 'status 503' }));
+  expect(await sample(metrics, name)).toBe(1);
+  events.emit('attempt.ended', attemptEnded({ accepted: false, reason: 'status 503' }));
+  expect(await sample(metrics, name)).toBe(2);
+  events.emit('attempt.ended', attemptEnded());
+  expect(await sample(metrics, name)).toBe(0);
 });
 
 test('an answer whose wish is not done is counted by handler and reason', async () => {
@@ -58,8 +70,8 @@ test('a failed callback counts as a dead letter of its handler’s pool', async 
   events.emit('callback.failed', { ...failed, error: new Error('no') });
   events.emit('callback.failed', { ...failed, error: new ServiceError('CALLBACK_BLOCKED', 'skipped') });
   expect(await sample(metrics, 'event_pusher_callback_failures_total{handler="chat",callback="prepareBody"}')).toBe(2);
-  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",reason="callback-failed"}')).toBe(1);
-  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",reason="callback-blocked"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",handler="chat",reason="callback-failed"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",handler="chat",reason="callback-blocked"}')).toBe(1);
 });
 
 test('callbacks are timed by handler and name', async () => {

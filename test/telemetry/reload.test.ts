@@ -48,7 +48,7 @@ test('pools and handlers that come with a reload show 0 from then on, and the ot
     'spool_oldest_age_seconds{pool="other"}',
   ])
     expect(await sample(metrics, `event_pusher_${series}`), series).toBe(0);
-  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="other",reason="callback-failed"}')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="other",handler="new",reason="callback-failed"}')).toBe(0);
   expect(await sample(metrics, 'event_pusher_accepted_total{pool="http_pool"}')).toBe(1);
   expect(await sample(metrics, 'event_pusher_spool_depth{pool="http_pool",state="waiting"}')).toBe(5);
 });
@@ -57,5 +57,5 @@ test('a handler that was moved to another pool leaves its dead letters there', a
   const { events, metrics } = observe();
   metrics.know({ pools: ['other'], handlers: [{ name: 'chat', pool: 'other' }] });
   events.emit('callback.failed', { handler: 'chat', callback: 'prepareBody', packetId, error: new Error('on purpose') });
-  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="other",reason="callback-failed"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="other",handler="chat",reason="callback-failed"}')).toBe(1);
 });

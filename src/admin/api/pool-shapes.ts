@@ -5,6 +5,17 @@ import { count, time } from './values.ts';
 
 const breaker = z.enum(['closed', 'half-open', 'open', 'slow-start']);
 
+/** Of a handler, and of all handlers of a pool together. */
+const standingKeys = {
+  consecutiveFailures: count.describe('Attempts since the last accepted one; of a pool: of its worst handler.'),
+  lastError: z
+    .object({ at: time, reason: z.string() })
+    .nullable()
+    .describe('Why the last failed attempt was not accepted. Callers that may not see content get `[hidden]` for what a callback threw.'),
+  recentAttempts: count.describe('Attempts of the last five minutes.'),
+  successRate: z.number().min(0).max(1).nullable().describe('Part of those that was accepted; null without attempts.'),
+};
+
 export const poolShape = z.object({
   name: z.string(),
   origin: z.string(),
@@ -16,6 +27,7 @@ export const poolShape = z.object({
   /** When the oldest delivery still owed was accepted. */
   oldestAt: time.nullable(),
   breaker,
+  ...standingKeys,
   handlers: z.array(
     z.object({
       name: z.string(),
@@ -24,6 +36,7 @@ export const poolShape = z.object({
       breaker,
       /** Until when its backend has asked for patience. */
       pausedUntil: time.nullable(),
+      ...standingKeys,
     }),
   ),
 });

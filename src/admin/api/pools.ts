@@ -1,10 +1,12 @@
 import type { z } from 'zod';
 import { ServiceError } from '../../kit/errors.ts';
+import type { LastError, Standing } from '../../telemetry/recent-attempts.ts';
 import type { PoolView } from '../operations.ts';
 import { audit } from './audit.ts';
+import { withoutQuotes } from './content.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { pausedShape, poolList, poolQuestion, type poolShape } from './pool-shapes.ts';
-import { defineRoute, type Route } from './route.ts';
+import { type Caller, defineRoute, type Route } from './route.ts';
 import { nothing, rfc3339 } from './values.ts';
 
 /** Pools: what they owe and how they stand, and whether they send at all. */
@@ -15,7 +17,7 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
     summary: 'Lists the pools, with what is owed and how their backends stand.',
     asks: nothing,
     answers: poolList,
-    handle: () => operations.pools().map(poolView),
+    handle: (_, caller) => operations.pools().map((pool) => poolView(pool, caller)),
   });
 
   const set = (word: 'pause' | 'resume', summary: string): Route =>
@@ -40,14 +42,42 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
   ];
 }
 
-function poolView({ oldestAt, handlers, ...pool }: PoolView): z.input<typeof poolShape> {
+function poolView({ oldestAt, handlers, ...pool }: PoolView, caller: Caller): z.input<typeof poolShape> {
   return {
     ...pool,
     oldestAt: oldestAt === null ? null : rfc3339(oldestAt),
-    handlers: handlers.map(({ pausedUntil, ...handler }) => ({
+    ...standingView(together(handlers.map(({ standing }) => standing)), caller),
+    handlers: handlers.map(({ pausedUntil, standing, ...handler }) => ({
       ...handler,
+      ...standingView(standing, caller),
       pausedUntil: pausedUntil === null ? null : rfc3339(pausedUntil),
     })),
+  };
+}
+
+/** The worst and the newest of several. */
+function together(standings: readonly Standing[]): Standing {
+  const errors = standings.flatMap(({ lastError }) => lastError ?? []);
+  return {
+    consecutiveFailures: Math.max(0, ...standings.map(({ consecutiveFailures }) => consecutiveFailures)),
+    lastError: errors.toSorted((a, b) => a.at - b.at).at(-1),
+    attempts: standings.reduce((sum, { attempts }) => sum + attempts, 0),
+    accepted: standings.reduce((sum, { accepted }) => sum + accepted, 0),
+  };
+}
+
+type StandingView = Pick<z.input<typeof poolShape>, 'consecutiveFailures' | 'lastError' | 'recentAttempts' | 'successRate'>;
+
+function standingView({ consecutiveFailures, lastError, attempts, accepted }: Standing, { mayReadContent }: Caller): StandingView {
+  const shown = ({ at, reason, mayQuote }: LastError) => ({
+    at: rfc3339(at),
+    reason: mayReadContent ? reason : withoutQuotes(reason, !mayQuote),
+  });
+  return {
+    consecutiveFailures,
+    lastError: lastError === undefined ? null : shown(lastError),
+    recentAttempts: attempts,
+    successRate: attempts === 0 ? null : accepted / attempts,
   };
 }
 

@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest';
+import type { Standing } from '../../../src/telemetry/recent-attempts.ts';
 import { acceptedAt } from '../../spool/build.ts';
+import { makePoolView, wellStanding } from '../../support/scripted-operations.ts';
 import { startApi } from './ask-api.ts';
+
+const untried = { consecutiveFailures: 0, lastError: null, recentAttempts: 0, successRate: null };
 
 test('pools are listed with what they owe and how their backends stand', async () => {
   const { get } = await startApi();
@@ -9,12 +13,41 @@ test('pools are listed with what they owe and how their backends stand', async (
     body: [
       {
         ...{ name: 'pool', origin: 'http://127.0.0.1:8000', workers: 10, inFlight: 3, waiting: 12, dead: 1, paused: false },
-        ...{ oldestAt: new Date(acceptedAt).toISOString(), breaker: 'closed' },
-        handlers: [{ name: 'push', waiting: 12, dead: 1, breaker: 'open', pausedUntil: new Date(acceptedAt + 1000).toISOString() }],
+        ...{ oldestAt: new Date(acceptedAt).toISOString(), breaker: 'closed', ...untried },
+        handlers: [
+          { name: 'push', waiting: 12, dead: 1, breaker: 'open', pausedUntil: new Date(acceptedAt + 1000).toISOString(), ...untried },
+        ],
       },
     ],
   });
 });
+
+test('a pool says what its handlers met of late: the worst run of failures, the newest error, and one rate of success', async () => {
+  const { get, operations } = await startApi({ token: 'sesame' });
+  const queue = (name: string, standing: Standing) =>
+    ({ name, standing, waiting: 0, dead: 0, breaker: 'closed', pausedUntil: null }) as const;
+  const error = (at: number, reason: string, mayQuote = false) => ({ at: acceptedAt + at, reason, mayQuote });
+  operations.pools = () => [
+    makePoolView({
+      handlers: [
+        queue('one', { consecutiveFailures: 3, lastError: error(1, 'status 503'), attempts: 4, accepted: 1 }),
+        queue('other', { consecutiveFailures: 0, lastError: error(2, 'no key for Hi, Bob!', true), attempts: 1, accepted: 1 }),
+        queue('idle', wellStanding),
+      ],
+    }),
+  ];
+  const [pool] = (await get('/pools')).body;
+  expect(pool).toMatchObject({ consecutiveFailures: 3, lastError: { at: at(2), reason: '[hidden]' }, recentAttempts: 5, successRate: 0.4 });
+  expect(pool.handlers).toMatchObject([
+    { name: 'one', consecutiveFailures: 3, lastError: { at: at(1), reason: 'status 503' }, recentAttempts: 4, successRate: 0.25 },
+    { name: 'other', consecutiveFailures: 0, lastError: { reason: '[hidden]' }, successRate: 1 },
+    { name: 'idle', ...untried },
+  ]);
+  const [seen] = (await get('/pools', { authorization: 'Bearer sesame' })).body;
+  expect(seen.lastError.reason).toBe('no key for Hi, Bob!');
+});
+
+const at = (afterMs: number): string => new Date(acceptedAt + afterMs).toISOString();
 
 test('a pool is paused and goes on, and the log says who asked', async () => {
   const { post, operations, notices } = await startApi();

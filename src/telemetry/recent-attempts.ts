@@ -1,0 +1,58 @@
+import type { Clock, EpochMs } from '../kit/clock.ts';
+import type { EventBus, Events } from './events.ts';
+import { createSeries } from './series.ts';
+import { createSpiral, type Spiral } from './spiral.ts';
+
+/** How the attempts of a queue have gone of late. */
+export interface Standing {
+  /** Attempts since the last accepted one. */
+  readonly consecutiveFailures: number;
+  /** Undefined: none has failed since the start. */
+  readonly lastError: LastError | undefined;
+  /** Attempts of the last {@link recentMs}, and those of them that were accepted. */
+  readonly attempts: number;
+  readonly accepted: number;
+}
+
+export interface LastError {
+  readonly at: EpochMs;
+  readonly reason: string;
+  /** Whether the reason may hold the words of a callback. */
+  readonly mayQuote: boolean;
+}
+
+/** "Of late": five minutes, to the next five seconds. */
+export const recentMs = 300_000;
+
+const slotMs = recentMs / 60;
+
+interface Counts {
+  consecutiveFailures: number;
+  lastError: LastError | undefined;
+  readonly accepted: Spiral;
+  readonly failed: Spiral;
+}
+
+/** Remembers how the attempts of each handler on each pool went, from the moment it is created. */
+export class RecentAttempts {
+  readonly #series;
+
+  constructor({ events, clock }: { readonly events: EventBus; readonly clock: Clock }) {
+    this.#series = createSeries<Counts, [pool: string, handler: string]>(() => ({
+      ...{ consecutiveFailures: 0, lastError: undefined },
+      ...{ accepted: createSpiral(clock, slotMs), failed: createSpiral(clock, slotMs) },
+    }));
+    events.on('attempt.ended', (attempt) => note(this.#series.at(attempt.pool, attempt.handler), attempt, clock.now()));
+  }
+
+  of(pool: string, handler: string): Standing {
+    const { consecutiveFailures, lastError, accepted, failed } = this.#series.at(pool, handler);
+    return { consecutiveFailures, lastError, attempts: accepted.one() + failed.one(), accepted: accepted.one() };
+  }
+}
+
+function note(counts: Counts, { accepted, outcome, reason }: Events['attempt.ended'], now: EpochMs): void {
+  (accepted ? counts.accepted : counts.failed).add();
+  counts.consecutiveFailures = accepted ? 0 : counts.consecutiveFailures + 1;
+  if (!accepted) counts.lastError = { at: now, reason, mayQuote: outcome.kind === 'unsent' || outcome.kind === 'refused' };
+}
