@@ -7,6 +7,7 @@
 -- Options (set them on the VirtualHost, or globally for all):
 --   event_pusher_tap_component    the component's domain; default "pusher." .. the virtual host
 --   event_pusher_tap_queue_bytes  how much may wait, sent and unsent together; default 64 MiB
+--   event_pusher_tap_max_item     how large an item may be, in bytes of XML, where the pusher does not say; default 900000
 --   event_pusher_tap_window       how many items may be sent and not yet acknowledged; default 2000
 --   event_pusher_tap_disk         whether the queue is kept on disk too and outlives the server; default false. Needs the
 --                                 folder mod_event_pusher_tap beside this file
@@ -15,9 +16,9 @@
 --
 -- Directions:
 --   in   a client of this host sent it. Blocked (XEP-0191) is not sent. A message bears its sender's archive id.
---   out  it was routed to a user of this host: once per receiver, with the number of the receiver's available clients
---        (0 for an offline user; a client that XEP-0198 only keeps a place for is not counted). A message bears the
---        receiver's archive id. Blocked, or addressed to nobody who exists, is not routed.
+--   out  it was routed to a user of this host: once per receiver, with the number of clients that it is for (0 for an
+--        offline user; a client that XEP-0198 only keeps a place for is not counted). A message bears the receiver's
+--        archive id. Blocked, or addressed to nobody who exists, is not routed.
 --   status  the user's first client became available, or the last one ended (made only when it is wanted)
 --   unack   it was written to a client that never acknowledged it (XEP-0198) and was given up (only when wanted)
 -- Room traffic is one `in`, and one `out` per occupant of this host, which names the account that spoke where the room
@@ -25,8 +26,12 @@
 -- routing it is not seen: carbon copies, archive results, stored messages replayed at login and its answers to an iq.
 -- Neither are the errors that it makes itself. Routed copies of an older stanza (room history) bear their <delay/>.
 --
+-- A stanza that the pusher cannot take (too large, too deep) leaves an item without it: its number is acknowledged like any
+-- other, and the feed goes on.
+--
 -- The queue is memory: it outlives the component's connection and a reload of this module, and the server only where it
--- is kept on disk (disk.lib.lua says how). Its epoch names one life of it. When the bytes are used up, unsent presence and iq go first, oldest first, then the oldest
+-- is kept on disk (disk.lib.lua says how). Its epoch names one life of it; a server that is stopped in order leaves its
+-- epoch and last number to the next start, so that what was not acknowledged is a hole of known size. When the bytes are used up, unsent presence and iq go first, oldest first, then the oldest
 -- unsent messages; the numbers of what was dropped are never given again, so that the component sees the hole. What is
 -- in flight is not dropped, and nothing more is sent while it is more than half of the bytes.
 
@@ -44,18 +49,21 @@ local xmlns_carbons = "urn:xmpp:carbons:2";
 local xmlns_delay = "urn:xmpp:delay";
 local xmlns_mam = "urn:xmpp:mam:2";
 
--- Elements may stand this deep in each other. The pusher ends a stream that holds a stanza deeper than 128, and one user
--- would stop the feed for all.
+-- Elements may stand this deep in each other: the pusher reads 128.
 local max_depth = 100;
+-- A pusher that takes less than this is not believed (RFC 6120 §13.12).
+local least_max_item = 10000;
 
 local host = module.host;
 local component = module:get_option_string("event_pusher_tap_component", "pusher." .. host);
 local max_bytes = module:get_option_number("event_pusher_tap_queue_bytes", 64 * 1024 * 1024);
+local default_max_item = math.max(module:get_option_number("event_pusher_tap_max_item", 900000), least_max_item);
 local window = module:get_option_number("event_pusher_tap_window", 2000);
 local node = module:get_option_string("event_pusher_tap_node", "prosody");
 local disk = module:get_option_boolean("event_pusher_tap_disk", false) and module:require "disk" or nil;
 
 local bare_sessions = prosody.bare_sessions;
+local full_sessions = prosody.full_sessions;
 local hosts = prosody.hosts;
 
 -- What outlives a reload. `pusher` is the component's session after its resume and `instance` the process behind it, if
@@ -63,6 +71,7 @@ local hosts = prosody.hosts;
 -- names nothing means.
 local pusher, instance;
 local wanted, want;
+local max_item = default_max_item;
 
 local function set_wanted(words)
 	wanted, want = words:gsub("%s+", " "), {};
@@ -169,11 +178,25 @@ local function attached()
 	return pusher;
 end
 
+-- In place of an item that is larger than the pusher takes: what it is about, and how large it was.
+local function without_stanza(item)
+	local opened, stamped = item:match("^(.- dir='%l+').- stamp='([^']*)'");
+	return string.format("%s stamp='%s' reason='too-large' bytes='%d'/></message>", opened, stamped, #item);
+end
+
+local function fitting(seq)
+	local item = queue.items[seq];
+	if #item <= max_item then return item; end
+	local short = without_stanza(item);
+	queue.items[seq], queue.bytes = short, queue.bytes - #item + #short;
+	return short;
+end
+
 local function flush()
 	while attached() and queue.in_flight < window and queue.bytes_in_flight < max_bytes / 2 do
 		local seq = next_unsent();
 		if not seq then return; end
-		local item = queue.items[seq];
+		local item = fitting(seq); -- it may have been queued for a pusher that takes more
 		if queue.minor[seq] then take_unsent_minor(); end
 		queue.sent, queue.in_flight, queue.bytes_in_flight = seq, queue.in_flight + 1, queue.bytes_in_flight + #item;
 		queue.sent_items = queue.sent_items + 1;
@@ -216,15 +239,18 @@ local before_item = "<message from='" .. st.xml_escape(host) .. "' to='" .. st.x
 local before_stanza = "'/><forwarded xmlns='urn:xmpp:forward:0'>";
 local after_stanza = "</forwarded></message>";
 
-local function enqueue(stanza, to, marks)
-	if is_deeper(stanza, max_depth) then error("its elements are nested too deep", 0); end
-	local xml = serialise(stanza, to);
-	local seq = string.format("%d", queue.seq + 1);
-	local text = seq .. "'><tap xmlns='" .. xmlns_tap .. "' seq='" .. seq .. "' epoch='" .. queue.epoch
-		.. "' " .. marks .. " stamp='" .. stamp() .. before_stanza .. xml .. after_stanza;
+local function to_item(seq, stanza, to, dir, marks)
+	local opened = before_item .. seq .. "'><tap xmlns='" .. xmlns_tap .. "' seq='" .. seq .. "' epoch='" .. queue.epoch
+		.. "' dir='" .. dir .. "'";
+	if is_deeper(stanza, max_depth) then return opened .. " stamp='" .. stamp() .. "' reason='too-deep'/></message>"; end
+	local item = opened .. marks .. " stamp='" .. stamp() .. before_stanza .. serialise(stanza, to) .. after_stanza;
+	return #item > max_item and without_stanza(item) or item;
+end
 
+local function enqueue(stanza, to, dir, marks)
+	local item = to_item(string.format("%d", queue.seq + 1), stanza, to, dir, marks);
 	queue.seq = queue.seq + 1;
-	put(queue.seq, before_item .. text, stanza.name ~= "message");
+	put(queue.seq, item, stanza.name ~= "message");
 	if disk then disk.add(queue.seq); end
 	flush();
 	make_room();
@@ -257,19 +283,36 @@ local function from_client(event)
 
 	-- Prosody takes away a `to` that is the sender's own account; without one only presence means something else.
 	local to = stanza.attr.to or stanza.name ~= "presence" and jid_bare(origin.full_jid) or nil;
-	enqueue(stanza, to, "dir='in' session='" .. st.xml_escape(origin.full_jid) .. "'");
+	enqueue(stanza, to, "in", " session='" .. st.xml_escape(origin.full_jid) .. "'");
 end
 
 --- What is routed to users
 
-local function count_clients(bare, except)
+-- The available clients of an account: of a priority that gets its messages, or of any.
+local function count_clients(bare, of_any_priority, except)
 	local user = bare_sessions[bare];
-	if not user then return 0; end
 	local clients = 0;
-	for _, session in pairs(user.sessions) do
-		if session.presence and not session.hibernating and session ~= except then clients = clients + 1; end
+	for _, session in pairs(user and user.sessions or {}) do
+		local gets_it = session.presence and (of_any_priority or (session.priority or 0) >= 0);
+		if gets_it and not session.hibernating and session ~= except then clients = clients + 1; end
 	end
 	return clients;
+end
+
+local not_rerouted = { error = true, groupchat = true, headline = true };
+
+-- How many clients mod_message and mod_presence deliver it to. Of an iq to an account, which the server answers: the
+-- available clients.
+local function count_receivers(stanza, to, bare)
+	local is_message, type = stanza.name == "message", stanza.attr.type;
+	if to ~= bare then
+		local session = full_sessions[to];
+		if session then return session.hibernating and 0 or 1; end
+		if not is_message or not_rerouted[type] then return 0; end -- a chat message goes on to the account
+	elseif is_message and (type == "error" or type == "groupchat") then
+		return 0;
+	end
+	return count_clients(bare, not is_message);
 end
 
 local function exists(bare)
@@ -326,7 +369,8 @@ local function to_user(event)
 	end
 
 	local bare = jid_bare(to);
-	if exists(bare) then enqueue(stanza, to, "dir='out' sessions='" .. count_clients(bare) .. "'" .. sender_mark(stanza)); end
+	if not exists(bare) then return; end
+	enqueue(stanza, to, "out", " sessions='" .. count_receivers(stanza, to, bare) .. "'" .. sender_mark(stanza));
 end
 
 --- Who comes and goes
@@ -342,7 +386,7 @@ end
 
 local function report_status(status, session, presence)
 	if not want.status or has_another_client(session) then return; end
-	enqueue(presence, nil, "dir='status' status='" .. status .. "' session='" .. st.xml_escape(session.full_jid) .. "'");
+	enqueue(presence, nil, "status", " status='" .. status .. "' session='" .. st.xml_escape(session.full_jid) .. "'");
 end
 
 local function became_available(event)
@@ -388,8 +432,8 @@ local function was_not_acknowledged(event)
 	if not want.unack or not session.username or stanza.name ~= "message" or stanza.attr.type == "error" then return; end
 	local account = jid_bare(session.full_jid);
 	if unwritten[stanza] or concerns_pusher(stanza) or is_own_copy(stanza, account) then return; end
-	enqueue(as_it_was(stanza, account), stanza.attr.to or account, "dir='unack' session='"
-		.. st.xml_escape(session.full_jid) .. "' sessions='" .. count_clients(account, session) .. "'");
+	enqueue(as_it_was(stanza, account), stanza.attr.to or account, "unack", " session='"
+		.. st.xml_escape(session.full_jid) .. "' sessions='" .. count_clients(account, false, session) .. "'");
 end
 
 --- Hooks
@@ -453,7 +497,7 @@ end
 
 local function recover()
 	local kept = disk.read();
-	if not kept then return; end
+	if not kept then return false; end
 	queue.epoch, queue.acked, queue.seq, queue.dropped = kept.epoch, kept.acked, kept.seq, kept.dropped;
 	queue.recovered_until = kept.seq;
 	for seq = kept.acked + 1, kept.seq do
@@ -464,6 +508,24 @@ local function recover()
 	if not kept.complete then begin_new_epoch(); end
 	module:log("info", "%d items of the event pusher's queue were on disk%s", queue.count,
 		kept.complete and "" or "; more may have been lost, so a new epoch begins");
+	return true;
+end
+
+-- What a server that was stopped in order leaves to its next start: with the numbers going on, the pusher finds what was
+-- not acknowledged missing, and no more than that.
+local numbers = module:open_store("event_pusher_tap");
+
+local function leave_numbers()
+	numbers:set(nil, { epoch = queue.epoch, seq = queue.seq, dropped = queue.dropped + queue.count });
+end
+
+-- They are taken away before one is given: after a crash they would be given twice.
+local function take_numbers()
+	local left = numbers:get(nil);
+	local is_whole = left and type(left.epoch) == "string" and type(left.seq) == "number" and type(left.dropped) == "number";
+	if not numbers:set(nil, nil) or not is_whole then return; end
+	queue.epoch, queue.seq, queue.dropped = left.epoch, left.seq, left.dropped;
+	queue.acked, queue.sent, queue.recovered_until = left.seq, left.seq, left.seq;
 end
 
 -- A pusher that has more than the disk had: what is there was put back from a backup.
@@ -500,6 +562,14 @@ local function has_to_wait(origin, newcomer)
 	return attached() and pusher ~= origin and newcomer and newcomer ~= instance;
 end
 
+local function decimal(number)
+	return string.format("%d", number);
+end
+
+local function fill()
+	return { xmlns = xmlns_tap, pending = decimal(queue.count), bytes = decimal(queue.bytes), ["max-bytes"] = decimal(max_bytes) };
+end
+
 local function handle_resume(event)
 	if not is_pusher(event.origin) then return refuse(event); end
 	local attr = event.stanza.tags[1].attr;
@@ -509,16 +579,16 @@ local function handle_resume(event)
 	end
 	pusher, instance = event.origin, attr.pusher;
 	set_wanted(attr.want or "message");
+	max_item = math.max(tonumber((attr.max or ""):match("^%d+$")) or default_max_item, least_max_item);
 	if disk then disk.wanted(wanted); end
 	doubt_numbers(attr);
 	acknowledge(acknowledged_until(attr) or queue.acked);
 	rewind();
 
-	pusher.send(st.reply(event.stanza):tag("resumed", {
-		xmlns = xmlns_tap, epoch = queue.epoch, node = node;
-		["from-seq"] = string.format("%d", next_unsent() or queue.seq + 1);
-		pending = string.format("%d", queue.count), dropped = string.format("%d", queue.dropped);
-	}));
+	local resumed = fill();
+	resumed.epoch, resumed.node = queue.epoch, node;
+	resumed["from-seq"], resumed.dropped = decimal(next_unsent() or queue.seq + 1), decimal(queue.dropped);
+	pusher.send(st.reply(event.stanza):tag("resumed", resumed));
 	flush();
 	return true;
 end
@@ -530,11 +600,14 @@ local function handle_ack(event)
 		event.origin.send(st.error_reply(event.stanza, "cancel", "item-not-found"));
 		return true;
 	end
-	local h = acknowledged_until(event.stanza.tags[1].attr);
-	if h and event.origin == pusher and h <= queue.sent then
+	if event.origin ~= pusher then return true; end
+	local attr = event.stanza.tags[1].attr;
+	local h = acknowledged_until(attr);
+	if h and h <= queue.sent then
 		acknowledge(h);
 		flush();
 	end
+	if attr.report == "queue" then pusher.send(st.reply(event.stanza):tag("queue", fill())); end
 	return true;
 end
 
@@ -586,31 +659,32 @@ end
 --- Start, end and reload
 
 function module.load()
-	if not disk or module.reloading then return; end
-	recover();
+	if module.reloading then return; end
+	if not (disk and recover()) then take_numbers(); end
 	make_room();
 	keep_on_disk();
 end
 
-local function finish()
-	if disk then disk.close(); end
-end
-
-module:hook_global("server-stopped", finish);
+module:hook_global("server-stopped", function ()
+	if disk then disk.close(); else leave_numbers(); end
+end);
 
 function module.unload()
 	taps[host] = nil;
-	finish();
+	if disk then disk.close(); end
 end
 
 function module.save()
-	return { queue = queue, pusher = pusher, instance = instance, wanted = wanted, want = want, failed = failed };
+	return {
+		queue = queue, pusher = pusher, instance = instance, wanted = wanted, want = want, max_item = max_item, failed = failed;
+	};
 end
 
 function module.restore(saved)
 	if not saved.queue then return; end
 	for field, value in pairs(saved.queue) do queue[field] = value; end -- an older module saved fewer of them
 	pusher, instance, failed = saved.pusher, saved.instance, saved.failed or 0;
+	max_item = saved.max_item or default_max_item;
 	if saved.wanted then set_wanted(saved.wanted); else want = saved.want; end
 	make_room();
 	keep_on_disk();

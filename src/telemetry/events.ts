@@ -170,7 +170,7 @@ export interface Events {
   'spool.writable': { readonly writable: boolean; readonly reason: string };
   /** Bytes came from a chat server. */
   'stream.read': { readonly attachment: string; readonly bytes: number };
-  /** The server's bounded queue dropped this many before we could see them; `missing` undefined: the queue itself was lost (new epoch). */
+  /** The server's queue lost this many before we could see them; `missing` undefined: the whole queue, without a number (new epoch). */
   'tap.hole': { readonly attachment: string; readonly host: string; readonly missing: number | undefined };
   /** How full the queue of a tap is. `stream` names it (host and node); at a `ratio` of 1 the tap drops what it cannot keep. */
   'tap.queue': {

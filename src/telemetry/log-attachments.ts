@@ -13,8 +13,8 @@ export function logAttachments(events: EventBus, log: Logger): void {
   events.on('tap.hole', ({ attachment, host, missing }) => {
     const text =
       missing === undefined
-        ? `chat server lost its queue for ${host}: what was in it is gone`
-        : `chat server dropped ${missing} packets of ${host} from its full queue`;
+        ? `chat server lost its queue for ${host}, as in a crash: what was in it, if anything, is gone`
+        : `chat server lost ${missing} packets of ${host}: its queue was full, or did not outlive a restart`;
     log.warn({ event: 'tap.hole', attachment, host, missing }, text);
   });
 }

@@ -50,12 +50,12 @@ export const metricTable = {
   event_pusher_tap_missed_total: {
     type: 'counter',
     labels: ['attachment', 'host'],
-    help: 'Packets that the bounded queue of the chat server dropped.',
+    help: 'Packets that the queue of the chat server lost: it was full, or did not outlive a restart.',
   },
   event_pusher_tap_queues_lost_total: {
     type: 'counter',
     labels: ['attachment', 'host'],
-    help: 'Times the chat server lost its whole queue, as in a restart.',
+    help: 'Times the chat server lost its queue without saying what was in it, as in a crash.',
   },
   event_pusher_tap_queue_items: {
     type: 'gauge',

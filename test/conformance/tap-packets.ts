@@ -27,24 +27,75 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(received.attrs).not.toHaveProperty('xmlns'); // the tap left the stanza as it was
     });
 
-    test('a receiver with several clients gets one `out` that counts those who are available', async () => {
+    test('`sessions` of a message to an account counts the available clients whose priority gets it', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
       await using phone = await chat.connect({ user: 'bob', resource: 'phone' });
       await using _mute = await chat.connect({ user: 'bob', resource: 'mute', available: false });
+      await using robot = await chat.connect({ user: 'bob', resource: 'robot', available: false });
+      await prefer(robot, -1);
       alice.sendChat('bob@localhost', 'to the account');
       for (const client of [desk, phone]) await client.next(isMessage);
-      alice.sendChat('bob@localhost/desk', 'to one of them');
-      await desk.next(isMessage);
+      await prefer(phone, 5);
+      alice.sendChat('bob@localhost', 'to the account again');
+      await phone.next(isMessage);
+      for (const client of [desk, phone]) await prefer(client, -1);
+      alice.sendChat('bob@localhost', 'to nobody who is there');
 
       expect(await seen(pusher, alice)).toEqual([
         'in alice/phone > bob: to the account',
         'out alice/phone > bob: to the account (2)',
-        'in alice/phone > bob/desk: to one of them',
-        'out alice/phone > bob/desk: to one of them (2)',
+        'in alice/phone > bob: to the account again',
+        'out alice/phone > bob: to the account again (2)',
+        'in alice/phone > bob: to nobody who is there',
+        'out alice/phone > bob: to nobody who is there (0)',
       ]);
+    });
+
+    test('`sessions` of a message to one client is 1, whatever its priority, and of one that is gone that of the account', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
+      await using robot = await chat.connect({ user: 'bob', resource: 'robot', available: false });
+      await prefer(robot, -1);
+      await using mute = await chat.connect({ user: 'bob', resource: 'mute', available: false });
+      for (const client of [desk, robot, mute]) {
+        alice.sendChat(client.jid, 'to one of them');
+        await client.next(isMessage);
+      }
+      alice.sendChat('bob@localhost/gone', 'whoever is there');
+      await desk.next(isMessage);
+      await prefer(desk, -1);
+      alice.sendChat('bob@localhost/gone', 'to nobody who is there');
+
+      expect(await seen(pusher, alice)).toEqual([
+        ...['desk', 'robot', 'mute'].flatMap((client) => [
+          `in alice/phone > bob/${client}: to one of them`,
+          `out alice/phone > bob/${client}: to one of them (1)`,
+        ]),
+        'in alice/phone > bob/gone: whoever is there',
+        'out alice/phone > bob/gone: whoever is there (1)',
+        'in alice/phone > bob/gone: to nobody who is there',
+        'out alice/phone > bob/gone: to nobody who is there (0)',
+      ]);
+    });
+
+    test('a headline is one `out` for the clients whose priority is not negative', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
+      await using idle = await chat.connect({ user: 'bob', resource: 'idle' });
+      await using robot = await chat.connect({ user: 'bob', resource: 'a-robot', available: false });
+      await prefer(desk, 5);
+      await prefer(robot, -1);
+      alice.send("<message type='headline' to='bob@localhost'><body>Breaking</body></message>");
+      for (const client of [desk, idle]) await client.next(isMessage);
+
+      expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Breaking', 'out alice/phone > bob: Breaking (2)']);
     });
 
     test('a client that the server only keeps a place for is not counted', async () => {
@@ -132,14 +183,19 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(Object.values(extra?.attrs ?? {})).toContain("'<");
     });
 
-    test('a stanza that is nested deeper than the pusher reads is left out, and does not stop the feed', async () => {
+    test('a stanza that is nested deeper than the pusher reads leaves its number, and does not stop the feed', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
-      alice.sendChat('carol@localhost', 'deep', `${'<d>'.repeat(130)}${'</d>'.repeat(130)}`);
+      alice.sendChat('carol@localhost', 'deep', `${'<d>'.repeat(110)}${'</d>'.repeat(110)}`);
       alice.sendChat('carol@localhost', 'and shallow', `${'<d>'.repeat(90)}${'</d>'.repeat(90)}`);
 
-      expect(await seen(pusher, alice)).toEqual(['in alice/phone > carol: and shallow', 'out alice/phone > carol: and shallow (0)']);
+      expect(await seen(pusher, alice)).toEqual([
+        'in too-deep',
+        'out too-deep',
+        'in alice/phone > carol: and shallow',
+        'out alice/phone > carol: and shallow (0)',
+      ]);
     });
 
     test('carbon copies and archive results are not tapped', async () => {
@@ -153,7 +209,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       await phone.next((stanza) => stanza.name === 'message' && findChild(stanza, 'received', 'urn:xmpp:carbons:2') !== undefined);
       await desk.ask("<query xmlns='urn:xmpp:mam:2'/>");
 
-      expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob/desk: once', 'out alice/phone > bob/desk: once (2)']);
+      expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob/desk: once', 'out alice/phone > bob/desk: once (1)']);
       expect(desk.received.some((stanza) => findChild(stanza, 'result', 'urn:xmpp:mam:2') !== undefined)).toBe(true);
     });
 
@@ -223,6 +279,12 @@ export function seesWhatUsersSay(server: TapServer): void {
 /** A client that has received a message has been tapped: only then is it sure to come before what is said next. */
 function isMessage({ name }: Stanza): boolean {
   return name === 'message';
+}
+
+/** Resolves when the server has taken the priority: it says so to the client itself. */
+async function prefer(client: XmppUser, priority: number): Promise<void> {
+  client.send(`<presence><priority>${priority}</priority></presence>`);
+  await client.next((stanza) => stanza.attrs['from'] === client.jid && stanza.text('priority') === String(priority));
 }
 
 function archivedBy({ stanza }: TapItem): string | undefined {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { tapNs } from '../../src/sources/component/tap-item.ts';
-import { answered, attachTap, chatter, connectTapPusher, items, numbered, pinged, tell } from '../support/tap-pusher.ts';
+import { answered, attachTap, chatter, connectTapPusher, items, numbered, pinged, seen, tell } from '../support/tap-pusher.ts';
 import type { TapServer } from './tap.ts';
 
 /** How a tap numbers, keeps, repeats and drops. */
@@ -96,6 +96,91 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect((await numbered(back, 4)).map((item) => item.slice(0, 3))).toEqual(['2 b', '6 c', '7 d', '8 e']);
     });
 
+    test('a stanza larger than the pusher takes leaves its number and its size, however small it was before it was escaped', async () => {
+      await using chat = await server.start();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using pusher = await connectTapPusher(chat.component);
+      const { epoch = '' } = await pusher.ask(undefined, 'message', undefined, 20_000);
+      alice.sendChat('bob@localhost', "'".repeat(4000));
+      chatter(alice, ["'".repeat(2000), 'and on']);
+
+      const [sent, routed, short] = [await pusher.item(), await pusher.item(), await pusher.item()];
+      expect([tell(sent), tell(routed)]).toEqual(['in too-large', 'out too-large']);
+      expect([sent.seq, routed.seq, short.seq]).toEqual([1, 2, 3]);
+      for (const { marks } of [sent, routed]) {
+        expect(Object.keys(marks).sort()).toEqual(['bytes', 'dir', 'epoch', 'reason', 'seq', 'stamp', 'xmlns']);
+        expect(Number(marks['bytes'])).toBeGreaterThan(24_000);
+        expect(Number(marks['bytes'])).toBeLessThan(26_000);
+        expect(Number.isNaN(Date.parse(marks['stamp'] ?? ''))).toBe(false);
+      }
+      expect(short.stanza?.text('body')).toBe("'".repeat(2000));
+      expect(tell(await pusher.item())).toContain('and on');
+      pusher.ack({ epoch, h: 4 });
+      expect(await pusher.ask({ epoch, h: 4 })).toMatchObject({ 'from-seq': '5', pending: '0' });
+    });
+
+    test('what was queued before the pusher said how much it takes is not sent larger either', async () => {
+      await using chat = await server.start();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      chatter(alice, ['&'.repeat(8000), 'and on']);
+      await answered(alice);
+      await using first = await connectTapPusher(chat.component);
+      const { epoch = '' } = await first.ask();
+      expect((await first.item()).stanza?.text('body')).toBe('&'.repeat(8000));
+      await first.cut();
+      await chat.missesComponent();
+
+      await using pusher = await connectTapPusher(chat.component);
+      await pusher.ask({ epoch, h: 0 }, 'message', undefined, 20_000);
+      const large = await pusher.item();
+      expect([tell(large), large.seq]).toEqual(['in too-large', 1]);
+      expect(Number(large.marks['bytes'])).toBeGreaterThan(40_000);
+      expect(await numbered(pusher, 1)).toEqual(['2 and on']);
+      await pusher.ask({ epoch, h: 2 });
+      expect(await pusher.fill({ epoch, h: 2 })).toMatchObject({ pending: '0', bytes: '0' });
+    });
+
+    test.each(['', 'much', '-1', '5'])('a `max` of "%s" is not believed', async (max) => {
+      await using chat = await server.start();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using pusher = await connectTapPusher(chat.component);
+      const resume = `<resume xmlns='${tapNs}' epoch='' h='0' max='${max}'/>`;
+      pusher.send(`<iq type='set' from='pusher.localhost' to='localhost' id='x'>${resume}</iq>`);
+      chatter(alice, ['as it is']);
+
+      expect(tell(await pusher.item())).toBe('in alice/phone > nobody: as it is');
+    });
+
+    test('as much as a client may send, all of it to be escaped, does not stop the feed of a pusher that names no limit', async () => {
+      await using chat = await server.start();
+      await using pusher = await attachTap(chat);
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      for (const sign of ["'", '"', '&lt;']) {
+        const raw = sign.repeat(Math.floor(250_000 / sign.length));
+        alice.send(`<message to='nobody@localhost' type='chat'><body>${raw}</body></message>`);
+      }
+
+      expect(await seen(pusher, alice)).toEqual(['in too-large', 'in too-large', expect.stringContaining('<')]);
+    });
+
+    test('the pusher is told how full the queue is when it resumes, and with an acknowledgement that asks', async () => {
+      await using chat = await server.start({ queueBytes: 1_000_000 });
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      await using pusher = await connectTapPusher(chat.component);
+      chatter(alice, ['x'.repeat(2000), 'x'.repeat(2000), 'x'.repeat(2000)]);
+      await answered(alice);
+      const { epoch = '', ...resumed } = await pusher.ask();
+      expect(resumed).toMatchObject({ pending: '3', 'max-bytes': '1000000' });
+      expect(Number(resumed['bytes']) / (3 * server.messageBytes)).toBeCloseTo(1, 0);
+      await numbered(pusher, 3);
+
+      const queue = await pusher.fill({ epoch, h: 2 });
+      expect(queue).toMatchObject({ pending: '1', 'max-bytes': '1000000' });
+      expect(Number(queue['bytes']) / server.messageBytes).toBeCloseTo(1, 0);
+      pusher.ack({ epoch, h: 3 });
+      expect(await pusher.fill({ epoch, h: 3 })).toMatchObject({ pending: '0', bytes: '0' });
+    });
+
     test('a module loaded anew without what it knew answers an acknowledgement with an error, so that it is resumed again', async () => {
       await using chat = await server.start();
       await using pusher = await connectTapPusher(chat.component);
@@ -107,11 +192,35 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect((await pusher.ask({ epoch, h: 0 }))['epoch']).not.toBe(epoch);
     });
 
-    test('a restart of the server is a new epoch, and what an old one says is not believed', async () => {
+    test('a server that is stopped in order and started goes on with its numbers, behind what was not acknowledged', async () => {
+      await using chat = await server.start();
+      await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+      const first = await connectTapPusher(chat.component);
+      const { epoch = '' } = await first.ask();
+      chatter(alice, ['one', 'two', 'three']);
+      await numbered(first, 3);
+      first.ack({ epoch, h: 1 });
+      expect(await first.fill({ epoch, h: 1 })).toMatchObject({ pending: '2' });
+      await chat.restart();
+      await using again = await chat.connect({ user: 'alice', resource: 'phone' });
+      chatter(again, ['four']);
+      await answered(again);
+
+      await using second = await connectTapPusher(chat.component);
+      expect(await second.ask({ epoch, h: 3 })).toMatchObject({ epoch, 'from-seq': '4', pending: '1' });
+      expect(await numbered(second, 1)).toEqual(['4 four']);
+      await chat.restart();
+      await using third = await connectTapPusher(chat.component);
+      expect(await third.ask({ epoch, h: 3 })).toMatchObject({ epoch, 'from-seq': '5', pending: '0' });
+    });
+
+    test('a crash of the server is a new epoch, also of one that was stopped in order before, and what an old one says is not believed', async () => {
       await using chat = await server.start();
       const first = await connectTapPusher(chat.component);
       const { epoch: old = '' } = await first.ask();
       await chat.restart();
+      await chat.kill();
+      await chat.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       chatter(alice, ['one', 'two']);
       await answered(alice);

@@ -11,7 +11,7 @@ const waiting = Array.from({ length: 200 }, (_, index) => `waiting ${index}`);
 /** What becomes of what the built service has not acknowledged when the server ends or its queue is full, and how it is told. */
 export function tellsWhatIsGone(server: TapServer): void {
   describe.skipIf(!server.isHere)(`what waited in the tap of ${server.name}`, () => {
-    test('is gone when the server is restarted, which is logged and counted; nothing else is', async () => {
+    test('is gone when the server is restarted, and how much it was is logged and counted', async () => {
       await using chat = await server.start();
       await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
       await leave(rig, chat, waiting);
@@ -19,8 +19,37 @@ export function tellsWhatIsGone(server: TapServer): void {
       await comeBack(rig, chat);
 
       expect(rig.messages()).toEqual(['before', 'afterwards']);
-      expect(holes(rig)).toEqual(['chat server lost its queue for localhost: what was in it is gone']);
+      expect(holes(rig)).toEqual([lost(waiting.length)]);
+      expect(await counts(rig)).toEqual({ missed: waiting.length, queues_lost: 0 });
+    });
+
+    test('is gone when the server crashes, which is logged and counted as a lost queue', async () => {
+      await using chat = await server.start();
+      await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
+      await leave(rig, chat, waiting);
+      await chat.kill();
+      await chat.start();
+      await comeBack(rig, chat);
+
+      expect(rig.messages()).toEqual(['before', 'afterwards']);
+      expect(holes(rig)).toEqual(['chat server lost its queue for localhost, as in a crash: what was in it, if anything, is gone']);
       expect(await counts(rig)).toEqual({ missed: 0, queues_lost: 1 });
+    });
+
+    test('a restart of the server when everything was acknowledged is reported as no loss', async () => {
+      await using chat = await server.start();
+      await using rig = await startPushRig(chat.component.port, { loglevel: 'warn', attachment: 'reconnect_max = "1s"' });
+      for (const [index, word] of ['one', 'two', 'three'].entries()) {
+        await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+        chatter(alice, [word]);
+        await rig.settled(index + 1);
+        await chat.restart();
+      }
+      await eventually(async () => expect(await rig.metric('event_pusher_attached{attachment="chat",host="localhost"}')).toBe(1));
+
+      expect(rig.messages()).toEqual(['one', 'two', 'three']);
+      expect(holes(rig)).toEqual([]);
+      expect(await counts(rig)).toEqual({ missed: 0, queues_lost: 0 });
     });
 
     test('comes after a restart where it is kept on disk, and there is no gap', async () => {
@@ -46,7 +75,7 @@ export function tellsWhatIsGone(server: TapServer): void {
       const missing = said.length - arrived.length;
       expect(arrived.length).toBeGreaterThan(1);
       expect(arrived).toEqual(said.slice(missing));
-      expect(holes(rig)).toEqual([`chat server dropped ${missing} packets of localhost from its full queue`]);
+      expect(holes(rig)).toEqual([lost(missing)]);
       expect(await counts(rig)).toEqual({ missed: missing, queues_lost: 0 });
     });
 
@@ -89,6 +118,10 @@ async function comeBack(rig: PushRig, chat: TappedServer): Promise<void> {
   await using alice = await chat.connect({ user: 'alice', resource: 'desk' });
   chatter(alice, ['afterwards']);
   await eventually(() => rig.messages().includes('afterwards'));
+}
+
+function lost(count: number): string {
+  return `chat server lost ${count} packets of localhost: its queue was full, or did not outlive a restart`;
 }
 
 function holes({ pusher }: PushRig): string[] {

@@ -15,7 +15,12 @@ export interface TapServer {
 export interface TappedServer extends AsyncDisposable {
   readonly component: ComponentLogin;
   connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
+  /** Ends it as an administrator does, and starts it again. */
   restart(): Promise<void>;
+  /** Ends it as a crash does. */
+  kill(): Promise<void>;
+  /** Starts it again after `kill`. */
+  start(): Promise<void>;
   /** Stops our module and loads it again, without what it knew. */
   loadAnew(): Promise<void>;
   /** Sends a message that no user wrote. */

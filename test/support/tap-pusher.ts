@@ -7,8 +7,10 @@ import type { XmppUser } from './xmpp-user.ts';
 /** The other end of a tap, which does only what the test says: it acknowledges nothing by itself. */
 export interface TapPusher extends Pick<ComponentSocket, 'cut' | 'inbox' | 'pause' | 'resume' | 'send'>, AsyncDisposable {
   /** Asks for the feed and gives the attributes of `<resumed/>`. An attribute whose value is left out is not sent. */
-  ask(from?: Progress, want?: string, instance?: string): Promise<Readonly<Record<string, string>>>;
+  ask(from?: Progress, want?: string, instance?: string, max?: number): Promise<Readonly<Record<string, string>>>;
   ack(progress: Progress): void;
+  /** Acknowledges, asks how full the queue is, and gives the attributes of `<queue/>`. */
+  fill(progress: Progress): Promise<Readonly<Record<string, string>>>;
   /** The next item, whatever it is. */
   item(): Promise<TappedItem>;
   /** The items up to the first one with this body, which is left out. */
@@ -47,14 +49,21 @@ export async function connectTapPusher(login: ComponentLogin, host = 'localhost'
 
   return {
     ...socket,
-    ask: async ({ epoch, h } = { epoch: '', h: 0 }, want, instance) => {
-      const id = tell('resume', { epoch, h, want, pusher: instance });
+    ask: async ({ epoch, h } = { epoch: '', h: 0 }, want, instance, max) => {
+      const id = tell('resume', { epoch, h, want, pusher: instance, max });
       const answer = await inbox.next(({ name, attrs }) => name === 'iq' && attrs['id'] === id);
       const [resumed] = answer.children;
       if (typeof resumed !== 'object' || resumed.name !== 'resumed') throw new Error(`${host} refuses: ${answer.xml}`);
       return resumed.attrs;
     },
     ack: (progress) => void tell('ack', { ...progress }),
+    fill: async (progress) => {
+      const id = tell('ack', { ...progress, report: 'queue' });
+      const answer = await inbox.next(({ name, attrs }) => name === 'iq' && attrs['id'] === id);
+      const queue = findChild(answer, 'queue', tapNs);
+      if (queue === undefined) throw new Error(`${host} does not say how full its queue is: ${answer.xml}`);
+      return queue.attrs;
+    },
     item,
     itemsUntil: async (body) => {
       const items: TappedItem[] = [];
@@ -80,12 +89,13 @@ export async function seen(pusher: TapPusher, speaker: XmppUser): Promise<string
   return (await pusher.itemsUntil('the last word')).map(tell);
 }
 
-/** An item in one line, `in alice/phone > bob: Hi (1)`, without the host that all have in common. */
-export function tell({ direction, stanza, sessions }: TapItem): string {
-  const { name = '', attrs = {} } = stanza ?? {};
+/** An item in one line, `in alice/phone > bob: Hi (1)`, without the host that all have in common; `in too-large` where it has no stanza. */
+export function tell({ direction, stanza, sessions, marks }: TappedItem): string {
+  if (stanza === undefined) return `${direction} ${marks['reason']}`;
+  const { name, attrs } = stanza;
   const { from = '', to = 'all', type = '' } = attrs;
   const what = name === 'message' ? '' : `${name} ${type === 'unavailable' ? `${type} ` : ''}`;
-  const body = name === 'message' ? `: ${stanza?.text('body')}` : '';
+  const body = name === 'message' ? `: ${stanza.text('body')}` : '';
   const clients = sessions === undefined ? '' : ` (${sessions})`;
   return `${direction} ${what}${from.replace('@localhost', '')} > ${to.replace('@localhost', '')}${body}${clients}`;
 }

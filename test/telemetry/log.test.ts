@@ -212,8 +212,8 @@ test('holes, stanzas that are skipped (once each), full disks, dead threads and 
   events.emit('delivery.left-lane', { id: deliveryId, pool: 'http_pool', handler: 'chat' });
   events.emit('notice', { text: 'section [shaper] is skipped' });
   expect(lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
-    'warn chat server dropped 3 packets of localhost from its full queue',
-    'warn chat server lost its queue for localhost: what was in it is gone',
+    'warn chat server lost 3 packets of localhost: its queue was full, or did not outlive a restart',
+    'warn chat server lost its queue for localhost, as in a crash: what was in it, if anything, is gone',
     'warn skipped a stanza that claims to be from a tap and is not; more of these are only counted, in event_pusher_skipped_total',
     'warn skipped a stanza of localhost that exceeds max_stanza_bytes; more of these are only counted, in event_pusher_skipped_total',
     'error spool takes nothing in: disk full',

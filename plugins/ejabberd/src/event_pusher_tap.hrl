@@ -8,6 +8,7 @@
 %% What every process may know of a virtual host's tap.
 -record(door, {
     keeper :: pid(),
+    host :: binary(),
     component :: binary(),
     max_bytes :: pos_integer(),
     %% Counters that hooks and keeper share; the names of the places are below.
@@ -23,4 +24,9 @@
 %% Failures of each direction; only the first one is logged.
 -define(FAILED_IN, 4).
 -define(FAILED_OUT, 5).
--define(SHARED_PLACES, 5).
+%% How many bytes of XML an item may have.
+-define(MAX_ITEM, 6).
+-define(SHARED_PLACES, 6).
+
+%% A pusher that takes less than this is not believed (RFC 6120, section 13.12).
+-define(LEAST_MAX_ITEM, 10000).

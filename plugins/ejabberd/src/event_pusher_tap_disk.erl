@@ -9,6 +9,7 @@
 -module(event_pusher_tap_disk).
 
 -export([path/1, open/1, put/2, write/2, is_stale/2, rewrite/2, close/1, remove/1]).
+-export([leave_numbers/2, take_numbers/1]).
 
 -export_type([disk/0]).
 
@@ -120,3 +121,33 @@ close(#disk{file = File}) -> file:close(File).
 remove(#disk{path = Path} = Disk) ->
     close(Disk),
     file:delete(Path).
+
+%%% Without the option: the epoch and the last number, for the next start of the server
+
+-type left() :: {Epoch :: binary(), Seq :: non_neg_integer(), Dropped :: non_neg_integer()}.
+
+numbers_path(Host) ->
+    filename:join(filename:dirname(path(Host)), <<Host/binary, ".numbers">>).
+
+%% At once or not at all.
+-spec leave_numbers(binary(), left()) -> ok | {error, term()}.
+leave_numbers(Host, Left) ->
+    Path = numbers_path(Host),
+    Begun = <<Path/binary, ".new">>,
+    in_turn([
+        fun() -> filelib:ensure_dir(Path) end,
+        fun() -> file:write_file(Begun, encode(Left), [sync]) end,
+        fun() -> file:rename(Begun, Path) end
+    ]).
+
+%% They are taken away before one is given: after a crash they would be given twice.
+-spec take_numbers(binary()) -> left() | none.
+take_numbers(Host) ->
+    Path = numbers_path(Host),
+    case {file:read_file(Path), file:delete(Path)} of
+        {{ok, Content}, ok} -> left(entry(Content));
+        _ -> none
+    end.
+
+left({{Epoch, Seq, Dropped} = Left, <<>>}) when is_binary(Epoch), is_integer(Seq), is_integer(Dropped) -> Left;
+left(_) -> none.

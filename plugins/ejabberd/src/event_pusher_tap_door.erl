@@ -3,7 +3,9 @@
 
 -module(event_pusher_tap_door).
 
--export([open/2, close/1, find/1, set_want/2, wants/2, guarded/3, hand_in/3, report/3]).
+-export([open/2, close/1, find/1, set_want/2, wants/2, guarded/3, hand_in/3, report/3, unpack/2]).
+
+-export_type([feed/0]).
 
 -include("logger.hrl").
 -include("xmpp.hrl").
@@ -12,9 +14,21 @@
 %% What an item costs besides its packed stanza, in bytes: its place in the queue, and the binary's own header.
 -define(ITEM_BYTES, 160).
 
-%% Elements may stand this deep in each other. The pusher ends a stream that holds a stanza deeper than 128, and one user
-%% would stop the feed for all.
+%% Elements may stand this deep in each other: the pusher reads 128.
 -define(MAX_DEPTH, 100).
+
+%% In place of a stanza that the pusher cannot take. Inside of an older version of this module it is an empty stanza.
+-define(NO_STANZA, {xmlcdata, <<>>}).
+
+%% Escaped, one byte is at most six; and what stands around the stanza of an item.
+-define(MOST_XML(PackedBytes), (6 * (PackedBytes) + 2000)).
+
+%% A number and an epoch as long as any.
+-define(ANY_SEQ, 9007199254740991).
+-define(ANY_EPOCH, <<"00000000-0000-0000-0000-000000000000">>).
+
+%% Whose items they are: virtual host, component, epoch, and how many bytes of XML the component takes of one.
+-type feed() :: {Host :: binary(), Component :: binary(), Epoch :: binary(), MaxItem :: pos_integer()}.
 
 -define(KINDS, [{message, 1}, {presence, 2}, {iq, 4}, {status, 8}, {unack, 16}]).
 
@@ -67,7 +81,7 @@ places(Trace) ->
 
 %% Packed, an item is one binary outside of every heap: cheap to hand over, to keep and to count.
 hand_in(Packet, Attrs, #door{keeper = Keeper, shared = Shared} = Door) ->
-    {Bytes, Packed} = pack(Packet, Attrs),
+    {Bytes, Packed} = pack(Packet, Attrs, Door),
     case has_room(Bytes, Door) of
         true -> gen_server:cast(Keeper, {item, rank(Packet), Bytes, Packed});
         false -> atomics:add(Shared, ?REFUSED, 1)
@@ -75,7 +89,7 @@ hand_in(Packet, Attrs, #door{keeper = Keeper, shared = Shared} = Door) ->
 
 %% A client came or went. The keeper has to hear of it whether the item that it may become finds room or not.
 report(Change, {Packet, Attrs}, #door{keeper = Keeper} = Door) ->
-    {Bytes, Packed} = pack(Packet, Attrs),
+    {Bytes, Packed} = pack(Packet, Attrs, Door),
     case has_room(Bytes, Door) of
         true -> gen_server:cast(Keeper, {status, Change, Bytes, Packed});
         false -> gen_server:cast(Keeper, {status, Change, 0, refused})
@@ -92,19 +106,84 @@ has_room(Bytes, #door{max_bytes = MaxBytes, shared = Shared}) ->
             false
     end.
 
-pack(Packet, Attrs) ->
-    Packed = term_to_binary({Attrs, os:system_time(millisecond), client_xml(Packet)}),
+pack(Packet, Attrs, #door{host = Host, component = Component, shared = Shared}) ->
+    At = os:system_time(millisecond),
+    Feed = {Host, Component, ?ANY_EPOCH, atomics:get(Shared, ?MAX_ITEM)},
+    Packed =
+        case client_xml(Packet) of
+            too_deep -> term_to_binary({without(too_deep, none, Attrs), At, ?NO_STANZA});
+            El -> pack_fitting({Attrs, At, El}, Feed)
+        end,
     {byte_size(Packed) + ?ITEM_BYTES, Packed}.
+
+%% What is too large for the component is not kept. Its size is only counted where it may be.
+pack_fitting({Attrs, At, _} = Item, {_, _, _, MaxItem} = Feed) ->
+    Packed = term_to_binary(Item),
+    case byte_size(Packed) of
+        Bytes when ?MOST_XML(Bytes) =< MaxItem ->
+            Packed;
+        _ ->
+            case xml_bytes(Item, Feed) of
+                Bytes when Bytes =< MaxItem -> Packed;
+                Bytes -> term_to_binary({without(too_large, Bytes, Attrs), At, ?NO_STANZA})
+            end
+    end.
+
+%% The message for the component; it may have been packed for one that takes more.
+-spec unpack(event_pusher_tap_queue:item(), feed()) -> message().
+unpack({Seq, _, _, Packed}, {_, _, _, MaxItem} = Feed) ->
+    {Attrs, At, _} = Item = binary_to_term(Packed),
+    case byte_size(Packed) of
+        Bytes when ?MOST_XML(Bytes) =< MaxItem ->
+            to_message(Seq, Item, Feed);
+        _ ->
+            case xml_bytes(Item, Feed) of
+                Bytes when Bytes =< MaxItem -> to_message(Seq, Item, Feed);
+                Bytes -> to_message(Seq, {without(too_large, Bytes, Attrs), At, ?NO_STANZA}, Feed)
+            end
+    end.
+
+without(Reason, Bytes, [{<<"dir">>, Dir} | _]) ->
+    [{<<"dir">>, Dir}, {<<"reason">>, reason(Reason)}] ++ [{<<"bytes">>, integer_to_binary(Bytes)} || is_integer(Bytes)].
+
+reason(too_deep) -> <<"too-deep">>;
+reason(too_large) -> <<"too-large">>.
+
+xml_bytes(Item, Feed) ->
+    byte_size(fxml:element_to_binary(xmpp:encode(to_message(?ANY_SEQ, Item, Feed), ?NS_COMPONENT))).
+
+to_message(Seq, {Attrs, At, El}, {Host, Component, Epoch, _}) ->
+    Number = integer_to_binary(Seq),
+    Tap = #xmlel{
+        name = <<"tap">>,
+        attrs = [{<<"xmlns">>, ?NS_TAP}, {<<"seq">>, Number}, {<<"epoch">>, Epoch}] ++ Attrs ++ [{<<"stamp">>, stamp(At)}]
+    },
+    #message{id = Number, from = jid:make(Host), to = jid:make(Component), sub_els = [Tap | forwarded(El)]}.
+
+forwarded(?NO_STANZA) -> [];
+forwarded(El) -> [#xmlel{name = <<"forwarded">>, attrs = [{<<"xmlns">>, ?NS_FORWARD}], children = [El]}].
+
+stamp(Milliseconds) ->
+    list_to_binary(calendar:system_time_to_rfc3339(Milliseconds, [{unit, millisecond}, {offset, "Z"}])).
 
 client_xml(Packet) ->
     #xmlel{attrs = Attrs} = El = xmpp:encode(Packet),
-    is_deeper(El, ?MAX_DEPTH) andalso error(nested_too_deep),
-    declared(El#xmlel{attrs = lists:keystore(<<"xmlns">>, 1, Attrs, {<<"xmlns">>, ?NS_CLIENT})}, [<<"xml">>, <<"xmlns">>]).
+    case is_deeper(El, ?MAX_DEPTH) of
+        true -> too_deep;
+        false -> declared(El#xmlel{attrs = lists:keystore(<<"xmlns">>, 1, Attrs, {<<"xmlns">>, ?NS_CLIENT})}, #{<<"xml">> => 1, <<"xmlns">> => 1})
+    end.
 
 %% ejabberd loses the prefixes that are declared on the stanza itself, and keeps the attributes further in that use them:
-%% no XML any more, at which the pusher would end the stream, and again at each replay. Those attributes are left out.
+%% no XML any more, which the pusher could not read. Those attributes are left out.
 declared(#xmlel{attrs = Attrs, children = Children} = El, Outer) ->
-    Prefixes = [Prefix || {<<"xmlns:", Prefix/binary>>, _} <- Attrs] ++ Outer,
+    Prefixes = lists:foldl(
+        fun
+            ({<<"xmlns:", Prefix/binary>>, _}, Known) -> Known#{Prefix => 1};
+            (_, Known) -> Known
+        end,
+        Outer,
+        Attrs
+    ),
     El#xmlel{
         attrs = [Attr || {Name, _} = Attr <- Attrs, is_declared(binary:split(Name, <<":">>), Prefixes)],
         children = [declared(Child, Prefixes) || Child <- Children]
@@ -113,7 +192,7 @@ declared(Text, _Prefixes) ->
     Text.
 
 is_declared([_], _Prefixes) -> true;
-is_declared([Prefix, _], Prefixes) -> lists:member(Prefix, Prefixes).
+is_declared([Prefix, _], Prefixes) -> is_map_key(Prefix, Prefixes).
 
 is_deeper(#xmlel{}, 0) -> true;
 is_deeper(#xmlel{children = Children}, Left) -> lists:any(fun(Child) -> is_deeper(Child, Left - 1) end, Children);

@@ -3,8 +3,8 @@
 %%
 %%   in      a client of this host sent it, or an administrator in its name. What the sender's privacy lists refuse is
 %%           not sent. A message bears its sender's archive id.
-%%   out     it was routed to a user of this host: once per receiver, with the number of the receiver's available clients
-%%           (0 for an offline user; a client that XEP-0198 only keeps a place for is not counted). A message bears the
+%%   out     it was routed to a user of this host: once per receiver, with the number of clients that it is for (0 for an
+%%           offline user; a client that XEP-0198 only keeps a place for is not counted). A message bears the
 %%           receiver's archive id, and one out of a room of this server its true sender. Blocked, refused, or addressed
 %%           to nobody who exists, is not routed.
 %%   status  a user's first client became available, or the last one ceased to be; event_pusher_tap_online decides.
@@ -153,36 +153,36 @@ user_receive_packet(Acc) ->
     Acc.
 
 %% Behind mod_mam 49 and mod_offline 50, which may refuse a message when too many are stored.
-offline_message({_Action, #message{to = #jid{lserver = Host} = To} = Packet} = Acc) ->
-    event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> routed(Packet, To, Door) end),
+offline_message({_Action, #message{to = #jid{lserver = Host}} = Packet} = Acc) ->
+    event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> routed(Packet, Door) end),
     Acc;
 offline_message(Acc) ->
     Acc.
 
 %% A message to an account goes to every session of the highest priority, and all but one bear a mark; a headline goes
 %% to those of lower priority too, without one.
-reached(#message{type = headline, to = #jid{lresource = <<>>}} = Packet, #jid{luser = U, lserver = S, lresource = R} = Jid, Door) ->
-    case lists:sort(ejabberd_sm:get_user_present_resources(U, S)) of
+reached(#message{type = headline, to = #jid{lresource = <<>>}} = Packet, #jid{luser = U, lserver = S, lresource = R}, Door) ->
+    case lists:sort([Present || {Priority, _} = Present <- ejabberd_sm:get_user_present_resources(U, S), Priority >= 0]) of
         [_ | _] = Resources when element(2, hd(Resources)) /= R -> ok;
-        _ -> routed(Packet, Jid, Door)
+        _ -> routed(Packet, Door)
     end;
-reached(Packet, Jid, Door) ->
-    routed(Packet, Jid, Door).
+reached(Packet, _Jid, Door) ->
+    routed(Packet, Door).
 
 %% Left out: what was tapped before (the other sessions, messages from the store, what stream management routes again),
 %% copies, results of an archive, and errors that were made here for a local sender.
-routed(#message{meta = #{sm_copy := true}}, _To, _Door) ->
+routed(#message{meta = #{sm_copy := true}}, _Door) ->
     ok;
-routed(#message{meta = #{carbon_copy := true}}, _To, _Door) ->
+routed(#message{meta = #{carbon_copy := true}}, _Door) ->
     ok;
-routed(#message{meta = #{from_offline := true}}, _To, _Door) ->
+routed(#message{meta = #{from_offline := true}}, _Door) ->
     ok;
-routed(#message{meta = #{?MARK := routed}}, _To, _Door) ->
+routed(#message{meta = #{?MARK := routed}}, _Door) ->
     ok;
-routed(Packet, To, Door) ->
+routed(Packet, Door) ->
     Tapped = is_wanted(Packet, Door) andalso not concerns_pusher(Packet, Door) andalso not is_answer_of_server(Packet),
     case Tapped andalso not is_archive_result(Packet) of
-        true -> event_pusher_tap_door:hand_in(Packet, out(length(clients(To))) ++ sender(Packet), Door);
+        true -> event_pusher_tap_door:hand_in(Packet, out(receivers(Packet)) ++ sender(Packet), Door);
         false -> ok
     end.
 
@@ -201,7 +201,7 @@ routed_to_account(Packet, Door) ->
     Tapped = is_wanted(Packet, Door) andalso not concerns_pusher(Packet, Door) andalso not is_answer_of_server(Packet)
         andalso not is_own_talk(xmpp:get_from(Packet), To),
     case Tapped andalso exists(To) andalso may_receive(Packet, To) of
-        true -> event_pusher_tap_door:hand_in(Packet, out(length(clients(To))), Door);
+        true -> event_pusher_tap_door:hand_in(Packet, out(receivers(Packet)), Door);
         false -> ok
     end.
 
@@ -216,12 +216,31 @@ may_receive(Packet, #jid{lserver = Host} = To) ->
 exists(#jid{luser = User, lserver = Host}) ->
     ejabberd_sm:get_user_resources(User, Host) /= [] orelse ejabberd_auth:user_exists(User, Host).
 
-%% The resources of a user's available clients, on all nodes.
-clients(#jid{luser = User, lserver = Host}) ->
+%% How many clients ejabberd_sm delivers it to. A chat message to a client that is gone goes to the account. Of an iq to an
+%% account, which the server answers: the available clients.
+receivers(Packet) ->
+    #jid{lresource = Resource} = To = xmpp:get_to(Packet),
+    Connected = connected(To),
+    case has_session(Resource, To) of
+        true -> length([here || {Other, _} <- Connected, Other == Resource]);
+        false when Resource == <<>>; element(1, Packet) == message -> length(available(Connected, least_priority(Packet)));
+        false -> 0
+    end.
+
+least_priority(#message{}) -> 0;
+least_priority(_) -> -128.
+
+has_session(<<>>, _To) -> false;
+has_session(Resource, #jid{luser = User, lserver = Host}) -> lists:member(Resource, ejabberd_sm:get_user_resources(User, Host)).
+
+available(Connected, LeastPriority) ->
+    [Client || {_, Priority} = Client <- Connected, is_integer(Priority), Priority >= LeastPriority].
+
+%% A user's clients on all nodes, with the priority of those that are available.
+connected(#jid{luser = User, lserver = Host}) ->
     [
-        Resource
+        {Resource, proplists:get_value(priority, Info)}
      || {Resource, Info} <- ejabberd_sm:get_user_info(User, Host),
-        is_integer(proplists:get_value(priority, Info)),
         not proplists:get_bool(?MARK, Info)
     ].
 
@@ -264,7 +283,7 @@ was_written(At, #{?MARK := BrokenAt}) -> At =< BrokenAt;
 was_written(_At, _State) -> true.
 
 never_received(Packets, #jid{lresource = Resource} = Jid, Door) ->
-    Others = length(lists:delete(Resource, clients(Jid))),
+    Others = length(lists:keydelete(Resource, 1, available(connected(Jid), 0))),
     [
         event_pusher_tap_door:hand_in(Packet, unack(Jid, Others) ++ sender(Packet), Door)
      || #message{type = Type, meta = #{?MARK := routed} = Meta} = Packet <- Packets,

@@ -39,6 +39,8 @@
     max_bytes :: pos_integer(),
     max_items :: pos_integer(),
     window :: pos_integer(),
+    %% What holds until a component says how much it takes, which is in `shared`.
+    default_max_item :: pos_integer(),
     shared :: atomics:atomics_ref(),
     %% The words of the last resume. Until there was one messages are kept, since that is what a resume that names nothing
     %% means.
@@ -82,6 +84,7 @@ init([Host, Opts]) ->
     process_flag(fullsweep_after, 20), % else binaries that were acknowledged long ago are kept
     process_flag(sensitive, true), % what users say has no place in a crash report
     Shared = atomics:new(?SHARED_PLACES, [{signed, true}]),
+    atomics:put(Shared, ?MAX_ITEM, gen_mod:get_opt(max_item, Opts)),
     Fresh = #state{host = Host, epoch = uuid(), shared = Shared, online = event_pusher_tap_online:new()},
     State = watch(with_options(Opts, restored(gen_mod:get_opt(disk, Opts), Fresh))),
     event_pusher_tap_hooks:add(Host),
@@ -95,21 +98,26 @@ with_options(Opts, #state{host = Host, shared = Shared} = State) ->
     HeapWords = (4 * MaxBytes + 128 * 1024 * 1024) div erlang:system_info(wordsize),
     process_flag(max_heap_size, #{size => HeapWords, kill => true, error_logger => true}),
     event_pusher_tap_door:open(
-        Host, #door{keeper = self(), component = Component, max_bytes = MaxBytes, shared = Shared}
+        Host, #door{host = Host, keeper = self(), component = Component, max_bytes = MaxBytes, shared = Shared}
     ),
     State#state{
         component = Component,
         node = gen_mod:get_opt(node, Opts),
         max_bytes = MaxBytes,
         max_items = gen_mod:get_opt(queue_items, Opts),
-        window = gen_mod:get_opt(window, Opts)
+        window = gen_mod:get_opt(window, Opts),
+        default_max_item = gen_mod:get_opt(max_item, Opts)
     }.
 
 terminate(Reason, #state{host = Host} = State) ->
     event_pusher_tap_door:close(Host),
     gen_iq_handler:remove_iq_handler(ejabberd_local, Host, ?NS_TAP),
     event_pusher_tap_hooks:delete(Host),
-    Reason == shutdown andalso put_away(drain(State)).
+    Reason == shutdown andalso put_away(is_server_stopping(), drain(State)).
+
+%% ejabberd ends its sessions before its modules.
+is_server_stopping() ->
+    whereis(ejabberd_sm) == undefined.
 
 %% What sessions had handed in before the hooks were gone.
 drain(State) ->
@@ -163,8 +171,10 @@ heard({status, Change, Bytes, Packed}, #state{shared = Shared} = State) ->
     end;
 heard({resume, Pid, IQ, Attrs}, State) ->
     asked(Pid, IQ, Attrs, take_refused(State));
-heard({ack, Pid, _IQ, Attrs}, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
-    ack(Attrs, State#state{pusher = Pusher#pusher{heard_at = now_ms()}});
+heard({ack, Pid, IQ, Attrs}, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
+    Acknowledged = ack(Attrs, State#state{pusher = Pusher#pusher{heard_at = now_ms()}}),
+    fxml:get_attr_s(<<"report">>, Attrs) == <<"queue">> andalso (Pid ! {route, xmpp:make_iq_result(IQ, fill(Acknowledged))}),
+    Acknowledged;
 heard({ack, Pid, IQ, _Attrs}, #state{pusher = none} = State) ->
     Pid ! {route, not_resumed(IQ)},
     State;
@@ -299,6 +309,7 @@ resume(IQ, Attrs, #state{host = Host, pusher = #pusher{pid = Pid}, queue = Queue
         end
     ),
     Resumed = wanting(want(Attrs), State#state{queue = Rewound}),
+    atomics:put(Resumed#state.shared, ?MAX_ITEM, max_item(Attrs, Resumed)),
     ?INFO_MSG("The event pusher of ~ts has resumed; ~B stanzas wait for it", [Host, event_pusher_tap_queue:count(Rewound)]),
     Pid ! {route, xmpp:make_iq_result(IQ, resumed(Resumed))},
     flush(Resumed).
@@ -308,6 +319,15 @@ want(Attrs) ->
     case fxml:get_attr(<<"want">>, Attrs) of
         {value, Want} -> binary:split(Want, [<<" ">>, <<"\t">>, <<"\n">>], [global]);
         false -> [<<"message">>]
+    end.
+
+max_item(Attrs, #state{default_max_item = Default}) ->
+    try binary_to_integer(fxml:get_attr_s(<<"max">>, Attrs)) of
+        Max when Max >= ?LEAST_MAX_ITEM, Max < 1 bsl 60 -> Max;
+        Max when Max > 0, Max < ?LEAST_MAX_ITEM -> ?LEAST_MAX_ITEM;
+        _ -> Default
+    catch
+        error:badarg -> Default
     end.
 
 %% How far the component has come, or none when that is not between what it said before and `Most`, or when it speaks of
@@ -327,7 +347,7 @@ come_to(Attrs, Epoch) ->
             none
     end.
 
-resumed(#state{epoch = Epoch, node = Node, queue = Queue}) ->
+resumed(#state{epoch = Epoch, node = Node, queue = Queue} = State) ->
     From =
         case event_pusher_tap_queue:next(Queue) of
             {Next, _} -> Next;
@@ -340,10 +360,22 @@ resumed(#state{epoch = Epoch, node = Node, queue = Queue}) ->
             {<<"epoch">>, Epoch},
             {<<"node">>, Node},
             {<<"from-seq">>, integer_to_binary(From)},
-            {<<"pending">>, integer_to_binary(event_pusher_tap_queue:count(Queue))},
             {<<"dropped">>, integer_to_binary(event_pusher_tap_queue:dropped(Queue))}
+            | fill_attributes(State)
         ]
     }.
+
+fill(State) ->
+    #xmlel{name = <<"queue">>, attrs = [{<<"xmlns">>, ?NS_TAP} | fill_attributes(State)]}.
+
+%% How full the queue is.
+fill_attributes(#state{queue = Queue, max_bytes = MaxBytes, max_items = MaxItems}) ->
+    [
+        {<<"pending">>, integer_to_binary(event_pusher_tap_queue:count(Queue))},
+        {<<"bytes">>, integer_to_binary(event_pusher_tap_queue:bytes(Queue))},
+        {<<"max-bytes">>, integer_to_binary(MaxBytes)},
+        {<<"max-items">>, integer_to_binary(MaxItems)}
+    ].
 
 ack(Attrs, #state{queue = Queue} = State) ->
     case progress(Attrs, event_pusher_tap_queue:sent(Queue), State) of
@@ -402,36 +434,36 @@ feed(#state{window = Window, max_bytes = MaxBytes, queue = Queue} = State) ->
     end.
 
 %% Straight to the connection: the router would share stanzas out among several connections of one component.
-send({Seq, _, _, Packed}, #state{host = Host, component = Component, epoch = Epoch, pusher = #pusher{pid = Pid}}) ->
-    {Said, SeenAt, El} = binary_to_term(Packed),
-    Number = integer_to_binary(Seq),
-    Tap = #xmlel{
-        name = <<"tap">>,
-        attrs = [{<<"xmlns">>, ?NS_TAP}, {<<"seq">>, Number}, {<<"epoch">>, Epoch}]
-            ++ Said ++ [{<<"stamp">>, stamp(SeenAt)}]
-    },
-    Forwarded = #xmlel{name = <<"forwarded">>, attrs = [{<<"xmlns">>, ?NS_FORWARD}], children = [El]},
-    Pid ! {route, #message{id = Number, from = jid:make(Host), to = jid:make(Component), sub_els = [Tap, Forwarded]}}.
-
-stamp(Milliseconds) ->
-    list_to_binary(calendar:system_time_to_rfc3339(Milliseconds, [{unit, millisecond}, {offset, "Z"}])).
+send(Item, #state{host = Host, component = Component, epoch = Epoch, shared = Shared, pusher = #pusher{pid = Pid}}) ->
+    Pid ! {route, event_pusher_tap_door:unpack(Item, {Host, Component, Epoch, atomics:get(Shared, ?MAX_ITEM)})}.
 
 %%% What is kept on disk
 
 %% Goes on where an earlier life ended.
 restored(false, #state{host = Host} = State) ->
     _ = file:delete(event_pusher_tap_disk:path(Host)),
-    State;
+    numbered(State);
 restored(true, #state{host = Host} = State) ->
     case event_pusher_tap_disk:open(event_pusher_tap_disk:path(Host)) of
         {ok, Disk, nothing} ->
-            rewritten(State#state{disk = Disk});
+            rewritten((numbered(State))#state{disk = Disk});
         {ok, Disk, {Epoch, Want, Numbers, Items}} ->
+            _ = event_pusher_tap_disk:take_numbers(Host),
             Queue = event_pusher_tap_queue:restored(Numbers, Items),
             Known = event_pusher_tap_queue:seq(Queue),
             rewritten(State#state{epoch = Epoch, want = Want, queue = Queue, disk = Disk, recovered = Known});
         {error, Reason} ->
             without_disk(Reason, State)
+    end.
+
+%% A server that was stopped in order leaves its numbers to its next start, without a queue on disk too: with the numbers
+%% going on, the pusher finds what was not acknowledged missing, and no more than that.
+numbered(#state{host = Host} = State) ->
+    case event_pusher_tap_disk:take_numbers(Host) of
+        {Epoch, Seq, Dropped} ->
+            State#state{epoch = Epoch, queue = event_pusher_tap_queue:restored({Seq, Seq, Dropped}, []), recovered = Seq};
+        none ->
+            State
     end.
 
 %% A component that has come further than the disk: what is there was put back from a backup. It would take what has had
@@ -502,9 +534,12 @@ without_disk(Reason, #state{host = Host, disk = Disk, pusher = Pusher, standby =
         queue = event_pusher_tap_queue:rewind(Queue)
     }.
 
-put_away(#state{disk = none}) ->
+put_away(false, #state{disk = none}) ->
     ok;
-put_away(#state{disk = Disk, queue = Queue}) ->
+put_away(true, #state{host = Host, epoch = Epoch, disk = none, queue = Queue}) ->
+    Dropped = event_pusher_tap_queue:dropped(Queue) + event_pusher_tap_queue:count(Queue),
+    event_pusher_tap_disk:leave_numbers(Host, {Epoch, event_pusher_tap_queue:seq(Queue), Dropped});
+put_away(_IsServerStopping, #state{disk = Disk, queue = Queue}) ->
     case event_pusher_tap_disk:write(event_pusher_tap_queue:numbers(Queue), Disk) of
         {ok, Written} -> event_pusher_tap_disk:close(Written);
         {error, _} -> event_pusher_tap_disk:remove(Disk)

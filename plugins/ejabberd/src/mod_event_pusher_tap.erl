@@ -23,6 +23,7 @@
 
 -include("translate.hrl").
 -include("ejabberd_commands.hrl").
+-include("event_pusher_tap.hrl").
 
 start(Host, Opts) ->
     ejabberd_commands:register_commands(get_commands_spec()),
@@ -48,6 +49,7 @@ depends(_Host, _Opts) ->
 
 mod_opt_type(component) -> econf:domain();
 mod_opt_type(disk) -> econf:bool();
+mod_opt_type(max_item) -> econf:int(?LEAST_MAX_ITEM, 16#7fffffff);
 mod_opt_type(node) -> econf:binary();
 mod_opt_type(queue_bytes) -> econf:pos_int();
 mod_opt_type(queue_items) -> econf:pos_int();
@@ -58,6 +60,7 @@ mod_options(Host) ->
     [
         {component, <<"pusher.", Host/binary>>},
         {disk, false},
+        {max_item, 900000},
         {node, atom_to_binary(node(), utf8)},
         {queue_bytes, 64 * 1024 * 1024},
         {queue_items, 200000},
@@ -73,6 +76,8 @@ mod_doc() ->
                                                             "'pusher.' and the virtual host.")}},
             {disk, #{value => "true | false", desc => ?T("Whether what waits outlives a restart of ejabberd. The default "
                                                          "is false.")}},
+            {max_item, #{value => ?T("Number"), desc => ?T("How many bytes of XML an item may have, where the component does "
+                                                           "not say. The default is 900000.")}},
             {node, #{value => ?T("Name"), desc => ?T("A stable name of this server, for clusters. The default is the "
                                                      "name of the Erlang node.")}},
             {queue_bytes, #{value => ?T("Number"), desc => ?T("How many bytes may wait for acknowledgement, sent and "
