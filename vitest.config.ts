@@ -7,8 +7,9 @@ export default defineConfig({
     execArgv: ['--import', 'tsx'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // They bound a hang: a wait inside of a test gives up first, and says for what it waited.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     reporters: ['default', './test/support/closing-line.ts'],
   },
 });

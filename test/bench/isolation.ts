@@ -36,7 +36,7 @@ async function measure(events: number, { besideHanging }: { readonly besideHangi
   await pusher.start();
 
   source.allow(prefill);
-  await eventually(() => source.acked >= prefill && (!besideHanging || hanging.counts.open === workers), { withinMs: 60_000 });
+  await eventually(() => source.acked >= prefill && (!besideHanging || hanging.counts.open === workers));
   let others = prefill;
   let counted = prefill;
   const drive = async (until: number) => {

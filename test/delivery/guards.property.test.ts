@@ -48,7 +48,7 @@ const guards = fc.record({
   rateLimit: fc.constantFrom(undefined, { requests: 5, perMs: 1000, burst: 3 }),
 });
 
-test('whoever may go goes, once, in the order of its lane', { timeout: 120_000 }, async () => {
+test('whoever may go goes, once, in the order of its lane', async () => {
   const many = fc.array(steps, { maxLength: 120, size: 'max' });
   await fc.assert(
     fc.asyncProperty(many, fc.constantFrom(1, 2, 5), guards, async (taken, workers, pool) => {

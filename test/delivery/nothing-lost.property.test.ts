@@ -75,7 +75,7 @@ interface World {
   readonly openSpool: typeof createMemorySpool;
 }
 
-test('with the spool in memory', { timeout: 120_000 }, async () => {
+test('with the spool in memory', async () => {
   await fc.assert(
     fc.asyncProperty(inMemory, workers, holds, (steps, count, holdMs) =>
       playOut(steps, { workers: count, holdMs, openSpool: createMemorySpool }),
@@ -92,7 +92,7 @@ describe('with the spool in SQLite', () => {
   });
   afterAll(() => sqlite[Symbol.asyncDispose]());
 
-  test('and restarts', { timeout: 120_000 }, async () => {
+  test('and restarts', async () => {
     await fc.assert(
       fc.asyncProperty(onDisk, workers, holds, (steps, count, holdMs) => {
         files += 1;

@@ -48,7 +48,7 @@ describe.skipIf(!(await requirePackage('prosody')))('the page on other servers',
     await eventually(() => expect(backend.logs()).toBe(shown + shown.replace('Hi%2C+bot%21', 'Still+there%3F')));
   });
 
-  test('knows what an account is told when something goes wrong', { timeout: 120_000 }, async () => {
+  test('knows what an account is told when something goes wrong', async () => {
     const nowhere = `${await freePort()}`;
     await using prosody = await start();
     const known = guide.rows('it says').map(([text]) => text);

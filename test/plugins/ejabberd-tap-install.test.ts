@@ -30,7 +30,7 @@ describe.skipIf(!isHere)('ejabberdctl module_install', () => {
 
       await ejabberd.restart();
       await using back = await connectTapPusher(ejabberd.component);
-      expect(await back.ask({ epoch, h: 1 })).toMatchObject({ node: 'hut', 'from-seq': '1' });
+      expect(await back.ask({ epoch, h: 1 })).toMatchObject({ epoch, node: 'hut', 'from-seq': '2' });
     } finally {
       await rm(contributed, { recursive: true, force: true });
     }

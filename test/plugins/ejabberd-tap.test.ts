@@ -106,7 +106,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
     for (const stanza of oddStanzas) alice.send(stanza);
-    await bob.next((stanza) => stanza.text('body') === 'still here', 20_000);
+    await bob.next((stanza) => stanza.text('body') === 'still here');
 
     expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ failed: 0, dropped: 0 }]);
     expect((await pusher.itemsUntil('still here')).length).toBeGreaterThan(oddStanzas.length);

@@ -54,14 +54,14 @@ test('twenty times killed beside a failing backend, it has lost none of 6 000 me
   for (let kill = 1; kill <= kills; kill += 1) {
     rig.pusher.launch();
     const enough = backend.sightings.length + Math.floor(random() * 500);
-    await eventually(() => backend.sightings.length >= enough, { withinMs: 60_000 });
+    await eventually(() => backend.sightings.length >= enough);
     await rig.pusher.kill();
   }
   const failed = backend.sightings.filter(({ status: given }) => given !== 200).length;
   const asked = backend.sightings.length;
   backend.heal();
   rig.pusher.launch();
-  await eventually(() => chat.server.acked === total, { withinMs: 60_000 });
+  await eventually(() => chat.server.acked === total);
   await eventually(async () => expect(await rig.metric('event_pusher_spool_depth{pool="http_pool",state="waiting"}')).toBe(0), {
     withinMs: 60_000,
   });

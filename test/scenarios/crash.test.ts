@@ -29,7 +29,7 @@ test('five times killed, it has still told the backend every one of 20 000 messa
   for (let kill = 1; kill <= kills; kill += 1) {
     pusher.launch();
     const enough = Math.floor(((kill - 1 + Math.random()) * total) / (kills + 1)) + 1;
-    await eventually(() => backend.requests.length >= enough, { withinMs: 60_000 });
+    await eventually(() => backend.requests.length >= enough);
     await pusher.kill();
   }
   pusher.launch();

@@ -41,13 +41,10 @@ async function startDemo(...options: string[]): Promise<Demo> {
     output: () => output,
     ended: () => exited,
     printed: (text) =>
-      eventually(
-        () => {
-          if (output.includes(text)) return;
-          throw new Error(`"${text}" was not printed:\n${output}`);
-        },
-        { withinMs: 45_000 },
-      ),
+      eventually(() => {
+        if (output.includes(text)) return;
+        throw new Error(`"${text}" was not printed:\n${output}`);
+      }),
     leftovers: async () => [...(await readdir(folder)), ...(await commandsThatName(folder))],
     [Symbol.asyncDispose]: async () => {
       if (child.exitCode === null) child.kill('SIGTERM');

@@ -122,7 +122,7 @@ describe('the five documents together', () => {
   test('make of one message what the page shows', async () => {
     await using rig = await startRig({ backend: (_, attempt) => (attempt === 1 ? suppressed : undefined) });
     rig.chat.say('The printer is out of paper');
-    await eventually(() => rig.ordered().length === 1 && rig.messages().length === 1, { withinMs: 20_000 });
+    await eventually(() => rig.ordered().length === 1 && rig.messages().length === 1);
 
     const [question] = rig.business.requests;
     const id = question?.header('operationid') ?? '';

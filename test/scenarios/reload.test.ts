@@ -52,7 +52,7 @@ function startStream({ server, say }: ScriptedChat) {
   let on = true;
   async function speak(): Promise<void> {
     while (on) {
-      await eventually(() => server.acked > said - 10, { withinMs: 30_000 });
+      await eventually(() => server.acked > said - 10);
       said += 1;
       say(String(said), `user${said % 7}`);
     }
@@ -62,7 +62,7 @@ function startStream({ server, say }: ScriptedChat) {
     /** Resolves when so many more have been said. */
     goesOn: (count: number) => {
       const enough = said + count;
-      return eventually(() => said >= enough, { withinMs: 30_000 });
+      return eventually(() => said >= enough);
     },
     /** Gives how many have been said. */
     stop: async () => {
@@ -105,7 +105,7 @@ test('under a stream of messages handlers, pools and modules change between two 
   expect(told.msg).toContain('pools added new_pool, removed old_pool; handlers added coming, removed leaving');
   await stream.goesOn(100);
   const said = await stream.stop();
-  await eventually(() => rig.messages('steady').length >= said && rig.bodies('branded').length >= said, { withinMs: 30_000 });
+  await eventually(() => rig.messages('steady').length >= said && rig.bodies('branded').length >= said);
   await rig.settled(2 * said);
 
   const numbers = (brand: string) =>

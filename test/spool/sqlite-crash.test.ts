@@ -49,7 +49,7 @@ async function idsOwed(spool: Spool): Promise<Set<string>> {
 test('misses nothing that it acknowledged, and brings back nothing that it settled, after three kills', async () => {
   for (let round = 0; round < 3; round += 1) {
     const { child, lines } = startAppending();
-    await eventually(() => lines().length > 5000, { withinMs: 30_000 });
+    await eventually(() => lines().length > 5000);
     child.kill('SIGKILL');
     await once(child, 'close');
 
@@ -99,7 +99,7 @@ test('gives back after a restart what it held: claims, lanes, attempts, marks an
 
 test('refuses a second process by the id of the first, until that one is killed', async () => {
   const { child, lines } = startAppending();
-  await eventually(() => lines().includes('ready'), { withinMs: 30_000 });
+  await eventually(() => lines().includes('ready'));
   await expect(rig.started()).rejects.toMatchObject({ code: 'SPOOL_LOCKED', message: expect.stringContaining(`process ${child.pid}`) });
   child.kill('SIGKILL');
   await rig.started();

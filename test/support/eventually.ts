@@ -1,5 +1,8 @@
+/** A wait of a test that has lasted this long has hung: no speed is bounded, since other work may share the machine. */
+export const hangMs = 60_000;
+
 /** Polls `check` every 10 ms until it neither throws nor gives false; after `withinMs` the last failure is thrown. */
-export async function eventually(check: () => unknown, { withinMs = 10_000 }: { readonly withinMs?: number } = {}): Promise<void> {
+export async function eventually(check: () => unknown, { withinMs = hangMs }: { readonly withinMs?: number } = {}): Promise<void> {
   const giveUpAt = performance.now() + withinMs;
   for (;;) {
     try {

@@ -45,13 +45,10 @@ export async function openHttpConnection(port: number): Promise<HttpConnection> 
     send: (bytes) => void socket.write(bytes),
     answer: async () => {
       let found: RawAnswer | undefined;
-      await eventually(
-        () => {
-          found = cut();
-          return found !== undefined || closed;
-        },
-        { withinMs: 30_000 },
-      );
+      await eventually(() => {
+        found = cut();
+        return found !== undefined || closed;
+      });
       return found;
     },
     get closed() {

@@ -1,5 +1,6 @@
 import type { Stanza } from '../../pools/contract.ts';
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
+import { hangMs } from './eventually.ts';
 
 /** What came over a stream, in order. Every stanza is given to one `next` at most. */
 export interface Inbox {
@@ -29,7 +30,7 @@ export function createInbox(owner: string): Inbox {
       }
       unclaimed.push(stanza);
     },
-    next: async (matches = () => true, withinMs = 10_000) => {
+    next: async (matches = () => true, withinMs = hangMs) => {
       const at = unclaimed.findIndex(matches);
       const [claimed] = at < 0 ? [] : unclaimed.splice(at, 1);
       if (claimed !== undefined) return claimed;
@@ -46,7 +47,7 @@ export function createInbox(owner: string): Inbox {
       return waiter.found.promise.finally(() => clearTimeout(timer));
     },
     end: (reason) => {
-      ended ??= reason;
+      ended ??= [reason, ...unclaimed.map(({ xml }) => xml)].join('; unclaimed: '); // a stream error says why
       for (const { found } of waiting) found.reject(new Error(`${owner}: ${ended}`));
       waiting.clear();
     },

@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
+import { startChild } from './start-child.ts';
 import { freePort } from './target.ts';
 
 /** A Prometheus of its own: a free port of 127.0.0.1, and a fresh temporary directory for what it keeps. */
@@ -25,7 +26,8 @@ export async function startPrometheus(config: string): Promise<Prometheus> {
   await writeFile(file, config);
   const origin = `http://127.0.0.1:${await freePort()}`;
   const args = [`--config.file=${file}`, `--storage.tsdb.path=${join(directory, 'data')}`, `--web.listen-address=${new URL(origin).host}`];
-  const child = spawn('prometheus', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = startChild('prometheus', args);
+  child.stdout.resume();
   let said = '';
   child.stderr.on('data', (chunk) => {
     said += chunk;
@@ -43,7 +45,7 @@ export async function startPrometheus(config: string): Promise<Prometheus> {
   }
 
   try {
-    await eventually(async () => (await fetch(`${origin}/-/ready`)).ok, { withinMs: 30_000 });
+    await eventually(async () => (await fetch(`${origin}/-/ready`)).ok);
   } catch (cause) {
     await stop();
     throw new Error(`prometheus did not become ready:\n${said}`, { cause });

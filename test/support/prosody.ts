@@ -65,7 +65,18 @@ export interface ProsodyOptions {
 
 const pluginPath = fileURLToPath(new URL('../../plugins/prosody', import.meta.url));
 
+/** Another process may take a port between the search for it and its use: then others are tried. */
 export async function startProsody(options: ProsodyOptions = {}): Promise<Prosody> {
+  for (let attempts = 3; ; attempts -= 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (attempts === 1 || !String(error).includes('address already in use')) throw error;
+    }
+  }
+}
+
+async function startOnce(options: ProsodyOptions): Promise<Prosody> {
   const { users = { alice: 'pw', bob: 'pw', carol: 'pw' }, hosts = ['localhost'] } = options;
   const [host = 'localhost'] = hosts;
   const component = options.component ?? { domain: `pusher.${host}`, secret: 's3cret' };
@@ -82,8 +93,20 @@ export async function startProsody(options: ProsodyOptions = {}): Promise<Prosod
     args: ['--config', configPath, '-F'],
     ports: Object.values(ports).filter((port) => port !== ports.c2sTls || options.tls !== undefined),
     answers: () => fetch(`http://127.0.0.1:${ports.http}/`),
+    cannotListen: /Failed to open server port/,
   });
-  await server.start();
+
+  async function remove(): Promise<void> {
+    await server.kill(); // there is nothing to keep
+    await rm(directory, { recursive: true, force: true });
+  }
+
+  try {
+    await server.start();
+  } catch (error) {
+    await remove();
+    throw error;
+  }
   return {
     c2sPort: ports.c2s,
     c2sTlsPort: ports.c2sTls,
@@ -98,10 +121,7 @@ export async function startProsody(options: ProsodyOptions = {}): Promise<Prosod
       const { stdout } = await promisify(execFile)('prosodyctl', ['--config', configPath, 'shell', command]);
       return stdout.replace(/^\*{9,}[\s\S]*^\*{9,}/m, '').trim(); // what it says about optional libraries
     },
-    [Symbol.asyncDispose]: async () => {
-      await server.kill(); // there is nothing to keep
-      await rm(directory, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: remove,
   };
 }
 

@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { eventually } from './eventually.ts';
+import { type Child, startChild } from './start-child.ts';
 
 const builtMain = resolve(fileURLToPath(import.meta.url), '../../../dist/src/cli/main.js');
 
@@ -74,20 +74,14 @@ export async function createPusher({
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
 
   const log: LogLine[] = [];
-  let child: ChildProcess | undefined;
+  let child: Child | undefined;
   let since = 0;
   let errors = '';
 
   function launch(): void {
     since = log.length;
-    const started = spawn(process.execPath, [main, 'run', '--config', join(folder, 'event-pusher.toml')], {
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const started = startChild(process.execPath, [main, 'run', '--config', join(folder, 'event-pusher.toml')], { ...process.env, ...env });
     child = started;
-    const endWithUs = () => void started.kill('SIGKILL'); // when its test timed out
-    process.on('exit', endWithUs);
-    started.once('exit', () => process.off('exit', endWithUs));
     let rest = '';
     started.stdout.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n');
@@ -101,13 +95,10 @@ export async function createPusher({
 
   async function said(matches: (line: LogLine) => boolean): Promise<LogLine> {
     let found: LogLine | undefined;
-    await eventually(
-      () => {
-        found = log.slice(since).find(matches);
-        return found !== undefined || child?.exitCode !== null;
-      },
-      { withinMs: 30_000 },
-    );
+    await eventually(() => {
+      found = log.slice(since).find(matches);
+      return found !== undefined || child?.exitCode !== null;
+    });
     if (found === undefined) throw new Error(`the pusher ended with ${child?.exitCode}: ${errors}`);
     return found;
   }

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { startChild } from './start-child.ts';
 
 const main = resolve(fileURLToPath(import.meta.url), '../../../dist/src/cli/main.js');
 
@@ -14,7 +14,7 @@ export interface CliEnd {
 
 /** Runs the built command line until it ends by itself. */
 export async function runCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CliEnd> {
-  const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = startChild(process.execPath, [main, ...args], { ...process.env, ...env });
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   return { code, stdout, stderr };
 }

@@ -1,7 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { eventually } from './eventually.ts';
+import { type Child, startChild } from './start-child.ts';
 
 /** A server that runs as a child of the test, and can be ended and started again. */
 export interface ServerProcess {
@@ -9,7 +9,7 @@ export interface ServerProcess {
   pid(): number;
   /** What it has written to its output so far, over all its lives. */
   logs(): string;
-  /** Resolves when all its ports accept connections and it answers; rejects with its log when it ends instead. */
+  /** Resolves when all its ports accept connections and it answers; rejects with its log when it ends instead, and leaves nothing running. */
   start(): Promise<void>;
   /** SIGTERM, and waits for its end. */
   stop(): Promise<void>;
@@ -25,9 +25,11 @@ export function createServerProcess(options: {
   readonly ports: readonly number[];
   /** Resolves when it has read its configuration: some open their ports before that. Default at once. */
   readonly answers?: () => Promise<unknown>;
+  /** What it logs when another process has one of its ports, of a server that goes on without it: the other would be taken for it. */
+  readonly cannotListen?: RegExp;
 }): ServerProcess {
-  const { command, args, env = process.env, ports, answers = () => Promise.resolve() } = options;
-  let running: ChildProcess | undefined;
+  const { command, args, env = process.env, ports, answers = () => Promise.resolve(), cannotListen } = options;
+  let running: Child | undefined;
   let log = '';
 
   function remember(text: string): void {
@@ -35,17 +37,21 @@ export function createServerProcess(options: {
   }
 
   async function start(): Promise<void> {
-    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = startChild(command, args, env);
     running = child;
-    const endWithUs = () => void child.kill('SIGKILL');
-    process.on('exit', endWithUs);
-    child.once('exit', () => process.off('exit', endWithUs));
+    const before = log.length;
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', remember);
     const ended = once(child, 'exit').then(([code]) => {
       throw new Error(`${command} ended with ${code}:\n${log}`);
     });
-    const listening = eventually(() => Promise.all(ports.map(accepts)), { withinMs: 30_000 });
-    await Promise.race([listening.then(answers), ended]);
+    const listening = eventually(() => Promise.all(ports.map(accepts)));
+    try {
+      await Promise.race([listening.then(answers), ended]);
+      if (cannotListen?.test(log.slice(before)) === true) throw new Error(`${command}: address already in use:\n${log.slice(before)}`);
+    } catch (error) {
+      await end('SIGKILL');
+      throw error;
+    }
   }
 
   async function end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
@@ -159,11 +160,24 @@ export async function startTarget({
   };
 }
 
-/** A port of 127.0.0.1 on which nobody listens. */
+/** Given to a caller, which may not listen there yet. */
+const givenPorts = new Set<number>();
+
+/**
+ * A port of 127.0.0.1 on which nothing listens, another one at each call. It lies below those that the system gives to
+ * outgoing connections and to listeners on port 0 (from 32768 on): these might take it, also while a server restarts on it.
+ */
 export async function freePort(): Promise<number> {
-  const target = await startTarget();
-  await target.stop();
-  return target.port;
+  const port = randomInt(10_000, 32_000);
+  if (givenPorts.has(port)) return freePort();
+  givenPorts.add(port);
+  try {
+    await (await startTarget({ port })).stop();
+    return port;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') return freePort();
+    throw error;
+  }
 }
 
 async function perform(socket: Socket, answer: Answer): Promise<void> {
