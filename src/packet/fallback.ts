@@ -12,8 +12,15 @@ export function isBodyStandIn(message: Stanza, isFeature: (namespace: string) =>
     ({ attrs }) => attrs['for'] === undefined || isFeature(attrs['for']),
   );
   if (indications.length === 0) return false;
-  const { length } = Array.from(message.text('body')); // once: a sender may write thousands of indications about a long body
+  const length = countCharacters(message.text('body')); // once: a sender may write thousands of indications about a long body
   return indications.some((fallback) => coversBody(fallback, length));
+}
+
+/** Unicode code points. */
+function countCharacters(text: string): number {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
 }
 
 /** Empty it is about the whole message, else about what it names: the body, or from one character of it up to another. */

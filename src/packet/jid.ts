@@ -12,6 +12,8 @@ export type JidReader = (text: string) => ReadJid;
 
 /** Bytes of UTF-8 that each part may have (RFC 7622 §3.1). */
 const MAX_PART_BYTES = 1023;
+/** Preparing may make a part shorter. What is longer than this is not prepared: normalising takes time that grows faster than the text. */
+const MAX_RAW_LENGTH = 3 * MAX_PART_BYTES;
 
 /**
  * Reads JIDs, remembering between `size` and twice as many of those it has seen last. A packet's addresses are mostly
@@ -98,6 +100,7 @@ function asItIs(text: string): Jid {
 }
 
 function prepareParts({ user, server, resource }: Parts, profiles: () => Profiles): Jid | undefined {
+  if (Math.max(user.length, server.length, resource.length) > MAX_RAW_LENGTH) return undefined;
   const prepared = {
     user: PLAIN_USER.test(user) ? user.toLowerCase() : profiles().nodeprep(user),
     server: isPlainDomain(server) ? server.toLowerCase() : prepareDomain(server, profiles().nameprep),

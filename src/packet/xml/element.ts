@@ -1,5 +1,5 @@
 import type { Stanza } from '../../../pools/contract.ts';
-import { declare, lookup, prefixOf, type Scope } from './scope.ts';
+import { type Declarations, prefixOf } from './scope.ts';
 import { serialise } from './serialise.ts';
 
 export { escapeAttribute, escapeText } from './escape.ts';
@@ -21,13 +21,13 @@ export function element(
     if (value !== undefined) written[key] = String(value);
   }
   const prefix = prefixOf(name);
-  const own = lookup(declare(undefined, written), prefix);
-  return finish({ name, attrs: written, ns: own ?? '', scope: undefined, open: own === undefined && prefix === '' }, children);
+  const own = written[prefix === '' ? 'xmlns' : `xmlns:${prefix}`];
+  return finish({ name, attrs: written, ns: own ?? '', prefixes: undefined, open: own === undefined && prefix === '' }, children);
 }
 
 /** The element as XML text that stands on its own. `stanza.xml` is this, kept after the first time. */
 export function toXml(stanza: Stanza): string {
-  return serialise(stanza, Element.scopeOf);
+  return serialise(stanza, Element.prefixesOf);
 }
 
 /**
@@ -65,8 +65,8 @@ export interface ElementHead {
   readonly name: string;
   readonly attrs: Record<string, string>;
   readonly ns: string;
-  /** What prefixes meant where it was read; undefined for a built one. */
-  readonly scope: Scope | undefined;
+  /** What the prefixes of its attributes meant where it was read; undefined without any, and for a built one. */
+  readonly prefixes: Declarations | undefined;
   /** It was built without a namespace, and takes that of the parent it is given to. */
   readonly open: boolean;
 }
@@ -102,7 +102,7 @@ class Element implements Stanza {
   readonly attrs: Readonly<Record<string, string>>;
   readonly ns: string;
   readonly children: readonly Child[];
-  readonly #scope: Scope | undefined;
+  readonly #prefixes: Declarations | undefined;
   readonly #open: boolean;
   #xml: string | undefined;
 
@@ -111,19 +111,19 @@ class Element implements Stanza {
     this.attrs = Object.freeze(head.attrs);
     this.ns = head.ns;
     this.children = children.length === 0 ? NO_CHILDREN : Object.freeze(children);
-    this.#scope = head.scope;
+    this.#prefixes = head.prefixes;
     this.#open = head.open;
     Object.freeze(this);
   }
 
-  static scopeOf(stanza: Stanza): Scope | undefined {
-    return stanza instanceof Element ? stanza.#scope : undefined;
+  static prefixesOf(stanza: Stanza): Declarations | undefined {
+    return stanza instanceof Element ? stanza.#prefixes : undefined;
   }
 
   /** `child` with the namespace `ns` if it was built without one, and so for those below it. */
   static adopt(child: Stanza, ns: string): Stanza {
     if (!(child instanceof Element) || !child.#open || child.ns === ns) return child;
-    return finish({ name: child.name, attrs: child.attrs, ns, scope: undefined, open: true }, child.children);
+    return finish({ name: child.name, attrs: child.attrs, ns, prefixes: undefined, open: true }, child.children);
   }
 
   get xml(): string {

@@ -3,7 +3,7 @@ import type { Stanza } from '../../../pools/contract.ts';
 import { type ElementHead, finishRead } from './element.ts';
 import type { StanzaContext } from './parse.ts';
 import { resolveHead } from './resolve.ts';
-import { scopeOf } from './scope.ts';
+import { Scope } from './scope.ts';
 
 /** No more than so many of a stanza's first bytes are read. */
 const maxHeadBytes = 16_384;
@@ -15,17 +15,18 @@ const maxHeadBytes = 16_384;
  */
 export function readHead(bytes: Buffer, { namespaces = {} }: StanzaContext = {}): Stanza | undefined {
   const saxes = new SaxesParser({ xmlns: false, fragment: true, position: false, defaultXMLVersion: '1.0', forceXMLVersion: true });
-  const outer = scopeOf(namespaces);
+  const scope = new Scope(namespaces);
   const children: Stanza[] = [];
   let root: ElementHead | undefined;
   let depth = 0;
 
   saxes.on('opentag', ({ name, attributes }) => {
     depth += 1;
-    if (root === undefined) root = resolveHead(name, attributes, outer);
-    else if (depth === 2) children.push(finishRead(resolveHead(name, attributes, root.scope), []));
+    if (root === undefined) root = resolveHead(name, attributes, scope);
+    else if (depth === 2) children.push(finishRead(resolveHead(name, attributes, scope), []));
   });
   saxes.on('closetag', () => {
+    if (depth <= 2) scope.leave();
     depth -= 1;
   });
   saxes.on('error', (error) => {

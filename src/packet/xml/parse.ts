@@ -13,7 +13,7 @@ import type { Stanza } from '../../../pools/contract.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
 import { appendChild, type Child, type ElementHead, finishRead } from './element.ts';
 import { resolveHead } from './resolve.ts';
-import { declare, type Scope, scopeOf } from './scope.ts';
+import { type Declarations, declaredPrefix, Scope } from './scope.ts';
 
 /** Elements may stand this deep in each other; what XMPP carries stays below twenty. */
 export const MAX_DEPTH = 128;
@@ -22,7 +22,7 @@ export type ParseStanza = (source: Buffer | string) => Stanza;
 
 /** Where a stanza was read: what the stream's header declares (prefix → namespace, the default one under `''`). */
 export interface StanzaContext {
-  readonly namespaces?: Readonly<Record<string, string>>;
+  readonly namespaces?: Declarations;
 }
 
 /** Parses one stanza by itself. For a stream, {@link createStanzaParser} saves the parser's start. Throws STREAM_INVALID. */
@@ -38,12 +38,11 @@ export function parseStanza(source: Buffer | string, context: StanzaContext = {}
  * again after that.
  */
 export function createStanzaParser({ namespaces = {} }: StanzaContext = {}): ParseStanza {
-  const scope = scopeOf(namespaces);
   let reader: Reader | undefined;
 
   return (source) => {
     const text = decode(source);
-    const used = reader ?? new Reader(scope);
+    const used = reader ?? new Reader(namespaces);
     reader = undefined; // one that failed is left in the middle of something
     try {
       const stanza = used.read(text);
@@ -69,7 +68,7 @@ const aboutOneStanza: ReadonlySet<string> = new Set(['STANZA_PREFIX_INVALID', 'S
 /** A stream's header as an element: its attributes, and the declarations that its stanzas inherit. */
 export interface StreamHeader {
   readonly stream: Stanza;
-  readonly namespaces: Readonly<Record<string, string>>;
+  readonly namespaces: Declarations;
 }
 
 /** Reads `<stream:stream …>` as the framer hands it over: an opening tag without its end. Throws STREAM_INVALID. */
@@ -77,7 +76,10 @@ export function parseStreamHeader(header: string): StreamHeader {
   const closed = header.endsWith('/>') ? header : header.replace(/>$/, '/>');
   const stream = parseStanza(closed);
   const namespaces: Record<string, string> = {};
-  for (let at = declare(undefined, stream.attrs); at !== undefined; at = at.outer) namespaces[at.prefix] = at.uri;
+  for (const [attribute, uri] of Object.entries(stream.attrs)) {
+    const prefix = declaredPrefix(attribute);
+    if (prefix !== undefined) namespaces[prefix] = uri;
+  }
   return Object.freeze({ stream, namespaces: Object.freeze(namespaces) });
 }
 
@@ -91,7 +93,9 @@ function decode(source: Buffer | string): string {
 }
 
 function trimEnd(text: string): string {
-  return text.endsWith('>') ? text : text.replace(/[ \t\r\n]+$/, '');
+  let end = text.length;
+  while (end > 0 && ' \t\r\n'.includes(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end);
 }
 
 function invalid(reason: string, cause?: Error): ServiceError {
@@ -106,13 +110,13 @@ interface Open {
 /** One saxes parser and the elements that are open in it. */
 class Reader {
   readonly #saxes = new SaxesParser({ xmlns: false, fragment: true, position: false, defaultXMLVersion: '1.0', forceXMLVersion: true });
-  readonly #outer: Scope | undefined;
+  readonly #scope: Scope;
   readonly #open: Open[] = [];
   #end = 0;
   #root: Stanza | undefined;
 
-  constructor(outer: Scope | undefined) {
-    this.#outer = outer;
+  constructor(namespaces: Declarations) {
+    this.#scope = new Scope(namespaces);
     // An ordinary object would also know `&constructor;` and whatever else Object.prototype holds.
     this.#saxes.ENTITIES = Object.assign(Object.create(null), { amp: '&', apos: "'", gt: '>', lt: '<', quot: '"' });
     this.#saxes.on('opentag', (tag) => this.#openTag(tag.name, tag.attributes));
@@ -140,13 +144,13 @@ class Reader {
 
   #openTag(name: string, attrs: Record<string, string>): void {
     if (this.#open.length === MAX_DEPTH) throw tooDeep();
-    const outer = this.#open.at(-1)?.head.scope ?? this.#outer;
-    this.#open.push({ head: resolveHead(name, attrs, outer), children: [] });
+    this.#open.push({ head: resolveHead(name, attrs, this.#scope), children: [] });
   }
 
   #closeTag(): void {
     const closed = this.#open.pop();
     if (closed === undefined) throw invalid('a tag closes what is not open');
+    this.#scope.leave();
     const stanza = finishRead(closed.head, closed.children);
     const parent = this.#open.at(-1);
     if (parent !== undefined) parent.children.push(stanza);

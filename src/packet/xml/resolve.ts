@@ -1,42 +1,45 @@
 import { ServiceError } from '../../kit/errors.ts';
 import type { ElementHead } from './element.ts';
-import { declaredPrefix, lookup, prefixOf, type Scope } from './scope.ts';
+import { type Declarations, declaredPrefix, prefixOf, type Scope } from './scope.ts';
 
 const XML = 'http://www.w3.org/XML/1998/namespace';
 const XMLNS = 'http://www.w3.org/2000/xmlns/';
 
-/** An opening tag with its namespace resolved inside `outer` (Namespaces in XML 1.0). Throws STREAM_INVALID. */
-export function resolveHead(name: string, attrs: Record<string, string>, outer: Scope | undefined): ElementHead {
-  let scope = outer;
+/** An opening tag with its namespace resolved (Namespaces in XML 1.0); it enters the scope. Throws STANZA_PREFIX_INVALID. */
+export function resolveHead(name: string, attrs: Record<string, string>, scope: Scope): ElementHead {
   let prefixed = 0;
+  scope.enter();
   for (const attribute in attrs) {
     const prefix = declaredPrefix(attribute);
-    if (prefix !== undefined) scope = { prefix, uri: checkedUri(attribute, attrs[attribute] ?? ''), outer: scope };
+    if (prefix !== undefined) scope.declare(prefix, checkedUri(attribute, attrs[attribute] ?? ''));
     else if (attribute !== 'xml:lang' && attribute.includes(':')) prefixed += 1; // that one needs no check, and stands in most stanzas
   }
-  if (prefixed > 0) checkAttributes(attrs, scope);
-  return { name, attrs, ns: namespaceOf(name, scope), scope, open: false };
+  const prefixes = prefixed > 0 ? prefixesOf(attrs, scope) : undefined;
+  return { name, attrs, ns: namespaceOf(name, scope), prefixes, open: false };
 }
 
-function namespaceOf(name: string, scope: Scope | undefined): string {
+function namespaceOf(name: string, scope: Scope): string {
   const prefix = checkedPrefix(name);
-  const uri = lookup(scope, prefix);
-  if (prefix !== '' && uri === undefined) throw invalid(`nobody declared the prefix of the element ${name}`);
+  const uri = scope.lookup(prefix);
+  if (prefix !== '' && uri === undefined) throw invalid(`the prefix of the element ${name} is not declared`);
   return uri ?? '';
 }
 
-/** Every prefix is declared, and no two attributes are the same one under two prefixes (§6.3). */
-function checkAttributes(attrs: Record<string, string>, scope: Scope | undefined): void {
+/** What the attributes' prefixes stand for: each is declared, and no two attributes are the same one under two (§6.3). */
+function prefixesOf(attrs: Record<string, string>, scope: Scope): Declarations {
+  const prefixes: Record<string, string> = Object.create(null);
   const seen = new Set<string>();
   for (const attribute in attrs) {
     if (!attribute.includes(':') || declaredPrefix(attribute) !== undefined) continue;
     const prefix = checkedPrefix(attribute);
-    const uri = lookup(scope, prefix);
-    if (uri === undefined) throw invalid(`nobody declared the prefix of the attribute ${attribute}`);
+    const uri = scope.lookup(prefix);
+    if (uri === undefined) throw invalid(`the prefix of the attribute ${attribute} is not declared`);
     const expanded = `${uri} ${attribute.slice(prefix.length + 1)}`;
     if (seen.has(expanded)) throw invalid(`the attribute ${attribute} stands twice`);
     seen.add(expanded);
+    prefixes[prefix] = uri;
   }
+  return prefixes;
 }
 
 function checkedPrefix(name: string): string {

@@ -1,32 +1,53 @@
-/** Namespace declarations in force, innermost first. The prefix of the default namespace is the empty string. */
-export interface Scope {
-  readonly prefix: string;
-  readonly uri: string;
-  readonly outer: Scope | undefined;
-}
+/** The namespace declarations of one element, prefix → namespace; that of the default namespace is the empty string. */
+export type Declarations = Readonly<Record<string, string>>;
 
-/** The declarations of a record, prefix → namespace. */
-export function scopeOf(namespaces: Readonly<Record<string, string>>): Scope | undefined {
-  let scope: Scope | undefined;
-  for (const [prefix, uri] of Object.entries(namespaces)) scope = { prefix, uri, outer: scope };
-  return scope;
-}
+/**
+ * The namespace declarations in force while elements are read or written from beginning to end. A look-up costs the same
+ * however many declarations there are: a stanza may hold tens of thousands.
+ */
+export class Scope {
+  /** By prefix, innermost last. */
+  readonly #uris = new Map<string, string[]>();
+  /** What each open element has declared. */
+  readonly #open: string[][] = [];
 
-/** The namespace that `prefix` stands for; undefined when nobody declared it. `xml` needs no declaration. */
-export function lookup(scope: Scope | undefined, prefix: string): string | undefined {
-  for (let at = scope; at !== undefined; at = at.outer) if (at.prefix === prefix) return at.uri;
-  return prefix === 'xml' ? 'http://www.w3.org/XML/1998/namespace' : undefined;
-}
-
-/** `outer` with the `xmlns` and `xmlns:…` attributes of one element added. */
-export function declare(outer: Scope | undefined, attrs: Readonly<Record<string, string>>): Scope | undefined {
-  let scope = outer;
-  for (const name in attrs) {
-    const prefix = declaredPrefix(name);
-    if (prefix !== undefined) scope = { prefix, uri: attrs[name] ?? '', outer: scope };
+  /** With what was declared outside, as by a stream's header. */
+  constructor(outer: Declarations = {}) {
+    for (const [prefix, uri] of Object.entries(outer)) this.#uris.set(prefix, [uri]);
   }
-  return scope;
+
+  /** An element begins. */
+  enter(): void {
+    this.#open.push(NONE);
+  }
+
+  /** The innermost element declares a prefix. */
+  declare(prefix: string, uri: string): void {
+    const uris = this.#uris.get(prefix);
+    if (uris === undefined) this.#uris.set(prefix, [uri]);
+    else uris.push(uri);
+    const last = this.#open.length - 1;
+    if (this.#open[last] === NONE) this.#open[last] = [prefix];
+    else this.#open[last]?.push(prefix);
+  }
+
+  /** The innermost element ends. */
+  leave(): void {
+    for (const prefix of this.#open.pop() ?? NONE) {
+      const uris = this.#uris.get(prefix);
+      uris?.pop();
+      if (uris?.length === 0) this.#uris.delete(prefix); // or a parser would remember every prefix that it has ever met
+    }
+  }
+
+  /** The namespace that `prefix` stands for; undefined without a declaration. `xml` needs none. */
+  lookup(prefix: string): string | undefined {
+    return this.#uris.get(prefix)?.at(-1) ?? (prefix === 'xml' ? 'http://www.w3.org/XML/1998/namespace' : undefined);
+  }
 }
+
+/** Of an element that declares nothing, as most do: never written to. */
+const NONE: string[] = [];
 
 /** The prefix that an attribute of this name declares: empty for `xmlns`, undefined for any other attribute. */
 export function declaredPrefix(attribute: string): string | undefined {

@@ -1,43 +1,51 @@
 import type { Stanza } from '../../../pools/contract.ts';
 import { escapeAttribute, escapeText } from './escape.ts';
-import { declare, declaredPrefix, lookup, prefixOf, type Scope } from './scope.ts';
+import { type Declarations, declaredPrefix, prefixOf, Scope } from './scope.ts';
 
 /**
  * An element as XML text that stands on its own: a namespace or prefix inherited from what is not written is declared
- * where it is first needed. `scopeOf` tells what the prefixes of an element's attributes meant where it was read.
+ * where it is first needed. `prefixesOf` gives what the prefixes of an element's attributes meant where it was read.
  */
-export function serialise(stanza: Stanza, scopeOf: (stanza: Stanza) => Scope | undefined): string {
-  return write(stanza, undefined);
+export function serialise(stanza: Stanza, prefixesOf: (stanza: Stanza) => Declarations | undefined): string {
+  const scope = new Scope();
+  return write(stanza);
 
-  function write(element: Stanza, outer: Scope | undefined): string {
-    const own = declare(outer, element.attrs);
-    const missing = undeclared(element, own, scopeOf(element));
-    let tag = `<${element.name}`;
-    for (const name in missing) tag += ` ${name}="${escapeAttribute(missing[name] ?? '')}"`;
-    for (const name in element.attrs) tag += ` ${name}="${escapeAttribute(element.attrs[name] ?? '')}"`;
-    if (element.children.length === 0) return `${tag}/>`;
-
-    const inner = declare(own, missing);
+  function write(element: Stanza): string {
+    scope.enter();
+    let declared = '';
+    let own = '';
+    for (const name in element.attrs) {
+      const value = element.attrs[name] ?? '';
+      const prefix = declaredPrefix(name);
+      if (prefix !== undefined) scope.declare(prefix, value);
+      own += ` ${name}="${escapeAttribute(value)}"`;
+    }
+    for (const [prefix, uri] of undeclared(element, scope, prefixesOf(element))) {
+      scope.declare(prefix, uri);
+      declared += ` ${prefix === '' ? 'xmlns' : `xmlns:${prefix}`}="${escapeAttribute(uri)}"`;
+    }
     let content = '';
-    for (const child of element.children) content += typeof child === 'string' ? escapeText(child) : write(child, inner);
-    return `${tag}>${content}</${element.name}>`;
+    for (const child of element.children) content += typeof child === 'string' ? escapeText(child) : write(child);
+    scope.leave();
+    const tag = `<${element.name}${declared}${own}`;
+    return element.children.length === 0 ? `${tag}/>` : `${tag}>${content}</${element.name}>`;
   }
 }
 
-/** The declarations that an element lacks, as attributes. */
-function undeclared(element: Stanza, written: Scope | undefined, read: Scope | undefined): Record<string, string> {
-  const missing: Record<string, string> = {};
+/** The declarations that an element lacks: prefix and namespace. */
+function undeclared(element: Stanza, written: Scope, read: Declarations | undefined): ReadonlyMap<string, string> {
   const prefix = prefixOf(element.name);
-  if (prefix !== '') need(prefix, element.ns);
-  else if ((lookup(written, '') ?? '') !== element.ns) missing['xmlns'] = element.ns;
+  if (prefix === '' && read === undefined && (written.lookup('') ?? '') === element.ns) return NOTHING;
 
-  for (const name in element.attrs) {
-    const attributePrefix = prefixOf(name);
-    if (attributePrefix !== '' && declaredPrefix(name) === undefined) need(attributePrefix, lookup(read, attributePrefix));
-  }
+  const missing = new Map<string, string>();
+  if (prefix !== '') need(prefix, element.ns);
+  else if ((written.lookup('') ?? '') !== element.ns) missing.set('', element.ns);
+  for (const attributePrefix in read) need(attributePrefix, read[attributePrefix]);
   return missing;
 
   function need(name: string, uri: string | undefined): void {
-    if (uri !== undefined && uri !== '' && lookup(written, name) !== uri) missing[`xmlns:${name}`] = uri;
+    if (uri !== undefined && uri !== '' && written.lookup(name) !== uri) missing.set(name, uri);
   }
 }
+
+const NOTHING: ReadonlyMap<string, string> = new Map();

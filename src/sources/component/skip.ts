@@ -17,11 +17,17 @@ export function reasonToSkip(stanza: Stanza, own: OwnSide): SkipReason | undefin
   if (own.isOwn(stanza)) return 'own';
   if (!own.receives && domainOf(stanza.attrs['to']) === own.domain) return 'own';
   if (stanza.attrs['type'] === 'error') return 'error';
+  return copies(stanza).find((reason) => isOfOwnAccount(stanza) || isNothingBut(stanza, (child) => reasonOfCopy(child) === reason));
+}
+
+/** What its children say it is a copy of, each word once however many they are. */
+function copies(stanza: Stanza): SkipReason[] {
+  const reasons = new Set<SkipReason>();
   for (const child of stanza.children) {
     const reason = typeof child === 'string' ? undefined : reasonOfCopy(child);
-    if (reason !== undefined && (isOfOwnAccount(stanza) || isNothingBut(stanza, (other) => reasonOfCopy(other) === reason))) return reason;
+    if (reason !== undefined) reasons.add(reason);
   }
-  return undefined;
+  return [...reasons];
 }
 
 /** What a feed knows of its own side. */

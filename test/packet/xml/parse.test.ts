@@ -67,8 +67,8 @@ describe('what is not one well-formed element is refused', () => {
   });
 
   test.each([
-    ['a prefix of an element that nobody declared', '<x:a/>'],
-    ['a prefix of an attribute that nobody declared', "<a x:b=''/>"],
+    ['an element whose prefix is not declared', '<x:a/>'],
+    ['an attribute whose prefix is not declared', "<a x:b=''/>"],
     ['a prefix used outside of where it is declared', "<a><b xmlns:x='u'/><x:c/></a>"],
     ['a prefix declared as nothing', "<a xmlns:x=''/>"],
     ['a declaration without a prefix', "<a xmlns:='u'/>"],
