@@ -126,7 +126,7 @@ function viewPools(
   { pools, handlers }: Pick<Config, 'handlers' | 'pools'>,
   { spool, dispatcher, attempts, clock }: Views,
 ): readonly PoolView[] {
-  const { depths, oldest, paused } = spool.stats();
+  const { depths, oldest, paused, fullInMs = null } = spool.stats();
   const inFlight = new Map(dispatcher.inFlight().map(({ pool, value }) => [pool, value]));
   const now = clock.monotonic();
   const queues = handlers.flatMap(queuesOf);
@@ -155,6 +155,7 @@ function viewPools(
       dead: sum(own, ({ dead }) => dead),
       paused: paused.includes(id),
       oldestAt: oldest[id] ?? null,
+      spoolFullInMs: fullInMs,
       breaker: dispatcher.admission(id)?.state ?? 'closed',
       handlers: queues.filter(({ pool }) => pool === id).map(({ handler }) => viewQueue(id, handler)),
     };

@@ -4,7 +4,7 @@ import { systemClock } from '../kit/clock.ts';
 import { findService, serviceOptions } from './admin-client.ts';
 import type { Call, Command } from './command.ts';
 import { none, table, tell } from './layout.ts';
-import { ageText, localTime } from './times.ts';
+import { ageText, localTime, spanText } from './times.ts';
 
 /** The commands about pools. */
 export const poolCommands: readonly Command[] = [
@@ -36,7 +36,7 @@ export const poolCommands: readonly Command[] = [
 async function list({ values }: Call): Promise<number> {
   const service = await findService(values);
   const pools = await service.get('/pools', poolList);
-  tell(values.json, pools, pools.length === 0 ? 'No pools.\n' : `${poolTable(pools)}\n${handlerTable(pools)}`);
+  tell(values.json, pools, pools.length === 0 ? 'No pools.\n' : `${poolTable(pools)}\n${handlerTable(pools)}${roomLine(pools)}`);
   return 0;
 }
 
@@ -104,6 +104,13 @@ function errorText({ lastError, consecutiveFailures }: Pick<Handler, 'consecutiv
   if (lastError === null) return none;
   const run = consecutiveFailures === 0 ? 'accepted since' : `${consecutiveFailures} in a row`;
   return `${ageText(lastError.at, systemClock.now())}, ${run}: ${lastError.reason}`;
+}
+
+function roomLine([pool]: Pools): string {
+  const seconds = pool?.spoolFullInSeconds ?? null;
+  if (seconds === null) return '';
+  if (seconds === 0) return '\nThe spool is full: intake waits, and /readyz says why.\n';
+  return `\nAt the present rate the spool is full in ${spanText(seconds)}; then intake waits.\n`;
 }
 
 function breakerText(breaker: Pools[number]['breaker']): string {

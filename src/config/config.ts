@@ -198,8 +198,8 @@ export interface SpoolConfig {
   readonly minFreeBytes: number;
   /** Dead letters end after this, ms. */
   readonly deadLetterMaxAgeMs: number;
-  /** So many dead letters are kept at most: the oldest end first. */
-  readonly deadLetterMax: number;
+  /** More dead letters than this are not kept, the oldest are deleted first; undefined: their number is not bounded. */
+  readonly deadLetterMax: number | undefined;
 }
 
 /** Where chat servers ask about the messages that they hold. */

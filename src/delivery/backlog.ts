@@ -4,6 +4,7 @@
  */
 import type { PoolConfig } from '../config/config.ts';
 import { toError } from '../kit/errors.ts';
+import { countByQueue } from '../spool/dead-letter.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 
@@ -11,9 +12,9 @@ export interface Backlog {
   /** Why what is turned away is turned away, for the operator. */
   readonly fullness: string;
   /** Whether intake must wait: the pool is full, and that is its way. Told once each time it becomes so. */
-  holdsIntake(): boolean;
-  /** Lets one in, which is counted as coming, or turns it away. With `dead-letter-oldest` room is made for it. */
-  enter(): boolean;
+  holdsIntake(handler: string): boolean;
+  /** Lets one of a handler in, which is counted as coming, or turns it away. With `dead-letter-oldest` room is made for it. */
+  enter(handler: string): boolean;
   /** One that was coming is on disk. */
   arrived(): void;
 }
@@ -45,9 +46,9 @@ export function createBacklog({ pool: { id, maxBacklog, overflow }, spool, event
     return spool.stats().depths.reduce((left, { pool, waiting }) => (pool === id ? left - waiting : left), maxBacklog - coming);
   }
 
-  function enter(): boolean {
+  function enter(handler: string): boolean {
     if (isFull() && overflow === 'refuse') {
-      tell(1);
+      tell(handler, 1);
       return false;
     }
     if (untilNextLook > 0) untilNextLook -= 1;
@@ -56,9 +57,9 @@ export function createBacklog({ pool: { id, maxBacklog, overflow }, spool, event
     return true;
   }
 
-  function holdsIntake(): boolean {
+  function holdsIntake(handler: string): boolean {
     const holds = overflow === 'hold-intake' && isFull();
-    if (holds && !holding) tell(1);
+    if (holds && !holding) tell(handler, 1);
     holding = holds;
     return holds;
   }
@@ -69,7 +70,7 @@ export function createBacklog({ pool: { id, maxBacklog, overflow }, spool, event
     shedding = true;
     try {
       const { shed: gone, readyPools } = await spool.shed(id, 1 - room(), fullness);
-      if (gone.length > 0) tell(gone.length);
+      for (const { handler, count } of countByQueue(gone)) tell(handler, count);
       if (readyPools.length > 0) onReady(readyPools);
     } catch (thrown) {
       onFailed(toError(thrown));
@@ -77,8 +78,8 @@ export function createBacklog({ pool: { id, maxBacklog, overflow }, spool, event
     shedding = false;
   }
 
-  function tell(count: number): void {
-    events.emit('backlog.overflow', { pool: id, policy: overflow, count });
+  function tell(handler: string, count: number): void {
+    events.emit('backlog.overflow', { pool: id, handler, policy: overflow, count });
   }
 
   return {

@@ -113,7 +113,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   /** Whether no pool that holds intake is full. */
   function hasRoom(deliveries: readonly NewDelivery[]): boolean {
-    return deliveries.every(({ pool }) => members.get(pool)?.backlog.holdsIntake() !== true);
+    return deliveries.every(({ pool, handler }) => members.get(pool)?.backlog.holdsIntake(handler) !== true);
   }
 
   function sort(deliveries: readonly NewDelivery[]): { readonly accepted: readonly NewDelivery[]; readonly refused: readonly Refused[] } {
@@ -121,7 +121,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const refused: Refused[] = [];
     for (const delivery of deliveries) {
       const backlog = members.get(delivery.pool)?.backlog;
-      if (backlog === undefined || backlog.enter()) accepted.push(delivery);
+      if (backlog === undefined || backlog.enter(delivery.handler)) accepted.push(delivery);
       else refused.push({ delivery, reason: 'overflow', detail: backlog.fullness });
     }
     return { accepted, refused };

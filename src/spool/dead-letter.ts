@@ -90,6 +90,23 @@ export function lastStatus(history: readonly AttemptRecord[]): number | null {
   return null;
 }
 
+/** How many there are of each queue. */
+export function countByQueue<Q extends QueueKey>(items: Iterable<Q>): readonly (QueueKey & { readonly count: number })[] {
+  const counts = new Map<string, QueueKey & { count: number }>();
+  for (const { pool, handler } of items) {
+    const key = `${pool}\n${handler}`;
+    const counted = counts.get(key) ?? { pool, handler, count: 0 };
+    counted.count += 1;
+    counts.set(key, counted);
+  }
+  return [...counts.values()];
+}
+
+interface QueueKey {
+  readonly pool: string;
+  readonly handler: string;
+}
+
 /** Whether every key that the filter gives holds for this dead letter. */
 export function createDeadTest({ ids, pool, handler, host, reason, diedBefore, diedSince }: DeadFilter): (letter: DeadLetter) => boolean {
   const wanted = ids && new Set(ids);

@@ -9,8 +9,8 @@ export interface RetentionParts {
   readonly spool: Pick<Spool, 'deadLetters' | 'purgeDead' | 'stats'>;
   /** Dead letters end when they have been dead so long, ms. */
   readonly maxAgeMs: number;
-  /** So many are kept at most: the oldest end first. */
-  readonly maxLetters: number;
+  /** More than this are not kept, the oldest are deleted first; undefined: their number is not bounded. */
+  readonly maxLetters: number | undefined;
   readonly clock: Clock;
   readonly events: EventSink;
   readonly timers?: Timers;
@@ -25,7 +25,7 @@ const numberEveryMs = 5000;
 /** Too many are ended so many at a time. */
 const chunk = 1000;
 
-/** Ends dead letters by age and by number, at once and again and again. What cannot be purged is tried again next time. */
+/** Deletes dead letters by age, and by number where that is bounded, at once and again and again. What fails is tried again next time. */
 export function createRetention({ spool, maxAgeMs, maxLetters, clock, events, timers = systemTimers }: RetentionParts): Lifecycle {
   let callOff: () => void = () => undefined;
   let running = false;
@@ -38,36 +38,36 @@ export function createRetention({ spool, maxAgeMs, maxLetters, clock, events, ti
     try {
       if (clock.monotonic() - agesLookedAt >= ageEveryMs) await purgeOld();
       await purgeSurplus();
-      if (running) callOff = timers.after(numberEveryMs, goOn);
+      if (running) callOff = timers.after(maxLetters === undefined ? ageEveryMs : numberEveryMs, goOn);
     } catch (error) {
       if (!running) return;
-      events.emit('notice', { text: `dead letters could not be ended: ${toError(error).message}` });
+      events.emit('notice', { text: `old dead letters could not be deleted: ${toError(error).message}` });
       callOff = timers.after(ageEveryMs, goOn);
     }
   }
 
   async function purgeOld(): Promise<void> {
     agesLookedAt = clock.monotonic();
-    const ended = await spool.purgeDead({ diedBefore: clock.now() - maxAgeMs });
-    if (ended > 0) events.emit('notice', { text: `${ended} dead letters ended: they were older than dead_letter_max_age` });
+    const ended = await spool.purgeDead({ diedBefore: clock.now() - maxAgeMs }, 'age');
+    if (ended > 0) events.emit('notice', { text: `${ended} dead letters were deleted: they were older than dead_letter_max_age` });
   }
 
   /** By their ids: many may have died in the same millisecond. */
   async function purgeSurplus(): Promise<void> {
     for (let surplus = surplusNow(); running && surplus > 0; surplus = surplusNow()) {
       const oldest = await spool.deadLetters({}, { limit: Math.min(surplus, chunk) });
-      const ended = await spool.purgeDead({ ids: oldest.map(({ id }) => id) });
+      const ended = await spool.purgeDead({ ids: oldest.map(({ id }) => id) }, 'count');
       if (ended === 0) break;
       unsaid += ended;
     }
     if (unsaid === 0 || clock.monotonic() - surplusSaidAt < ageEveryMs) return;
     surplusSaidAt = clock.monotonic();
-    events.emit('notice', { text: `${unsaid} dead letters ended: there were more than dead_letter_max` });
+    events.emit('notice', { text: `${unsaid} dead letters were deleted: there were more than dead_letter_max` });
     unsaid = 0;
   }
 
   function surplusNow(): number {
-    return spool.stats().depths.reduce((sum, { dead }) => sum + dead, 0) - maxLetters;
+    return maxLetters === undefined ? 0 : spool.stats().depths.reduce((sum, { dead }) => sum + dead, 0) - maxLetters;
   }
 
   function goOn(): void {

@@ -13,6 +13,7 @@ import type { Body, ContextVariables, DeliveryId, HttpTarget, PacketId, XmppTarg
 import type { EpochMs } from '../kit/clock.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { Mark } from '../packet/receipt.ts';
+import type { DeletionReason } from '../telemetry/events.ts';
 import type { AttemptRecord, DeadFilter, DeadLetter, DeadLetterDetail, DeadReason, StillBorn } from './dead-letter.ts';
 
 /** What a delivery is for. The engines keep it as it is and never look inside: a new kind needs no new schema. */
@@ -122,6 +123,8 @@ export interface SpoolStats {
   readonly reason: string;
   /** When the oldest delivery still owed was accepted, by pool, whatever its handler; absent for an empty pool. Up to a second old. */
   readonly oldest: Readonly<Record<string, EpochMs>>;
+  /** Until intake is refused for want of room, at the rate of the last minutes; 0 while it is, undefined while the spool does not grow. */
+  readonly fullInMs: number | undefined;
 }
 
 /** What a claim asks for. */
@@ -177,8 +180,8 @@ export interface Spool extends Lifecycle {
    */
   replay(filter: DeadFilter, how: { readonly limit: number; readonly now: EpochMs }): Promise<Replayed>;
 
-  /** Removes dead letters; gives how many. */
-  purgeDead(filter: DeadFilter): Promise<number>;
+  /** Deletes dead letters for good, some in each transaction; gives how many. `reason` is for the event `spool.deleted`, default `purge`. */
+  purgeDead(filter: DeadFilter, reason?: DeletionReason): Promise<number>;
 
   /**
    * Makes up to `count` deliveries of a pool that nobody has claimed dead letters, `overflow`, roughly the oldest first: heads
@@ -188,7 +191,7 @@ export interface Spool extends Lifecycle {
 
   /** Gives the deliveries of a queue that nobody has claimed to another, whose pool should claim; gives how many. They keep ids, lanes, attempts. */
   moveQueue(from: QueueName, to: QueueName): Promise<number>;
-  /** Removes the deliveries of a queue that nobody has claimed, without a trace; gives how many. */
+  /** Deletes the unclaimed deliveries of a queue for good, as `orphan-purge`; gives how many. */
   purgeQueue(queue: QueueName): Promise<number>;
 
   /** Remembers, also over restarts, that an operator has paused a pool or let it go on; `stats` shows it. */

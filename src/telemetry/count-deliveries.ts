@@ -87,8 +87,8 @@ function countStillBorn(registry: MetricRegistry, events: EventBus, roster: Rost
   events.on('delivery.settled', ({ pool, handler, disposition, reason }) => {
     if (disposition === 'dead') deadLetters.at(pool, handler, reason).add();
   });
-  events.on('backlog.overflow', ({ pool, policy, count }) => {
-    if (policy !== 'hold-intake') deadLetters.at(pool, '', 'overflow').add(count);
+  events.on('backlog.overflow', ({ pool, handler, policy, count }) => {
+    if (policy !== 'hold-intake') deadLetters.at(pool, handler, 'overflow').add(count);
   });
   events.on('callback.failed', ({ handler, error }) => {
     const blocked = error instanceof ServiceError && error.code === 'CALLBACK_BLOCKED';

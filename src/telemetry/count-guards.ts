@@ -8,6 +8,7 @@ export function countGuards(registry: MetricRegistry, events: EventBus, roster: 
   countBreakers(registry, events, roster);
   countPauses(registry, events, roster);
   countOverflow(registry, events);
+  countDeleted(registry, events, roster);
   countDeliveryCallbacks(registry, events);
 }
 
@@ -43,7 +44,16 @@ function countPauses(registry: MetricRegistry, events: EventBus, roster: Roster)
 
 function countOverflow(registry: MetricRegistry, events: EventBus): void {
   const overflow = registry.counter('event_pusher_overflow_total');
-  events.on('backlog.overflow', ({ pool, policy, count }) => overflow.at(pool, policy).add(count));
+  events.on('backlog.overflow', ({ pool, handler, policy, count }) => overflow.at(pool, handler, policy).add(count));
+}
+
+/** What was not delivered and is gone. Series of the deletions that happen by themselves are there from the start. */
+function countDeleted(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+  const deleted = registry.counter('event_pusher_deleted_total');
+  roster.eachHandler(({ name, pool }) => {
+    for (const reason of ['age', 'count']) deleted.at(pool, name, reason);
+  });
+  events.on('spool.deleted', ({ pool, handler, reason, count }) => deleted.at(pool, handler, reason).add(count));
 }
 
 function countDeliveryCallbacks(registry: MetricRegistry, events: EventBus): void {

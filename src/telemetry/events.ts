@@ -84,7 +84,12 @@ export interface Events {
     readonly reason: string;
   };
   /** Deliveries had no place in the backlog of a pool: `policy` says what happened to `count` of them. */
-  'backlog.overflow': { readonly pool: string; readonly policy: 'dead-letter-oldest' | 'hold-intake' | 'refuse'; readonly count: number };
+  'backlog.overflow': {
+    readonly pool: string;
+    readonly handler: string;
+    readonly policy: 'dead-letter-oldest' | 'hold-intake' | 'refuse';
+    readonly count: number;
+  };
   /** A circuit breaker moved on. `handler` is empty for that of the whole pool; `reason` is for people. */
   'breaker.state': { readonly pool: string; readonly handler: string; readonly state: BreakerState; readonly reason: string };
   /** A callback on accept ended. `callback` is its name; durations in ms. */
@@ -166,6 +171,8 @@ export interface Events {
   'rejection.stray': { readonly error: Error };
   /** A transaction of the spool is on disk. */
   'spool.committed': { readonly durationMs: number; readonly commands: number };
+  /** Events that were not delivered have left the spool for good. */
+  'spool.deleted': { readonly pool: string; readonly handler: string; readonly reason: DeletionReason; readonly count: number };
   /** Intake stopped or goes on. */
   'spool.writable': { readonly writable: boolean; readonly reason: string };
   /** Bytes came from a chat server. */
@@ -182,6 +189,9 @@ export interface Events {
     readonly ratio: number;
   };
 }
+
+/** `age`: `dead_letter_max_age`. `count`: `dead_letter_max`. `orphan-purge` and `purge`: an operator purged orphans or dead letters. */
+export type DeletionReason = 'age' | 'count' | 'orphan-purge' | 'purge';
 
 export type EventName = keyof Events;
 

@@ -32,9 +32,10 @@ function logBreakers(events: EventBus, log: Logger): void {
 }
 
 function logOverflow(events: EventBus, log: Logger): void {
-  events.on('backlog.overflow', ({ pool, policy, count }) => {
-    const told = { event: 'backlog.overflow', pool, policy, count };
+  events.on('backlog.overflow', ({ pool, handler, policy, count }) => {
+    const told = { event: 'backlog.overflow', pool, handler, policy, count };
     if (policy === 'hold-intake') log.error(told, `the backlog of pool ${pool} is full: intake of all pools waits`);
-    else log.error(told, `the backlog of pool ${pool} is full: ${count} deliveries became dead letters`);
+    else
+      log.error(told, `the backlog of pool ${pool} is full: ${count} deliveries of handler ${handler} became dead letters, which are kept`);
   });
 }

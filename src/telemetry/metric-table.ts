@@ -168,8 +168,13 @@ export const metricTable = {
   },
   event_pusher_overflow_total: {
     type: 'counter',
-    labels: ['pool', 'policy'],
+    labels: ['pool', 'handler', 'policy'],
     help: 'Deliveries for which a backlog had no place, by what happened then.',
+  },
+  event_pusher_deleted_total: {
+    type: 'counter',
+    labels: ['pool', 'handler', 'reason'],
+    help: 'Events deleted without having been delivered: dead letters by age, count or purge, orphans by orphan-purge.',
   },
   event_pusher_pool_paused: { type: 'gauge', labels: ['pool'], help: '1 while an operator has paused the pool.' },
   event_pusher_workers: { type: 'gauge', labels: ['pool', 'state'], help: 'Workers of the pool, busy or idle.' },
@@ -188,6 +193,11 @@ export const metricTable = {
   event_pusher_spool_oldest_age_seconds: { type: 'gauge', labels: ['pool'], help: 'Age of the oldest delivery that is still owed.' },
   event_pusher_spool_bytes: { type: 'gauge', labels: [], help: 'Size of the spool on disk.' },
   event_pusher_spool_writable: { type: 'gauge', labels: [], help: '1 while the spool takes deliveries in, 0 while intake waits.' },
+  event_pusher_spool_time_to_full_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'Time until intake waits for room on the disk, at the rate of the last five minutes; +Inf while the spool does not grow.',
+  },
   event_pusher_spool_commit_duration_seconds: { type: 'histogram', labels: [], help: 'Duration of the transactions of the spool.' },
   event_pusher_spool_commands_total: { type: 'counter', labels: [], help: 'Appends, claims and settlements committed by the spool.' },
 

@@ -23,6 +23,8 @@ export interface SpoolReading {
   readonly writable: boolean;
   /** When the oldest delivery still owed was accepted, by pool. */
   readonly oldest: Readonly<Record<string, EpochMs>>;
+  /** Until intake waits for room; undefined while the spool does not grow. */
+  readonly fullInMs: number | undefined;
 }
 
 interface GaugeOptions {
@@ -75,5 +77,8 @@ function readSpool(registry: MetricRegistry, { readings, clock, roster }: GaugeO
     return [...new Set([...roster.pools, ...Object.keys(oldest)])].map((pool) => [[pool], Math.max(0, now - (oldest[pool] ?? now)) / 1000]);
   });
   registry.gauge('event_pusher_spool_bytes', () => [[[], readings.spoolStats().bytes]]);
+  registry.gauge('event_pusher_spool_time_to_full_seconds', () => [
+    [[], (readings.spoolStats().fullInMs ?? Number.POSITIVE_INFINITY) / 1000],
+  ]);
   registry.gauge('event_pusher_spool_writable', () => [[[], Number(readings.spoolStats().writable)]]);
 }

@@ -97,7 +97,8 @@ test('defaults are shown, secrets are not', async () => {
   const shown = renderCheck(await load(`${pool}${attachment}[modules.mod_event_pusher.backend.http]`));
   expect(shown).toContain('call_timeout = "5s"\nmax_connection_age = "5m"\n');
   expect(shown).toContain('circuit_breaker.max_open = "5m"\nmax_backlog = 1000000\noverflow = "dead-letter-oldest"\n');
-  expect(shown).toContain('dead_letter_max = 100000\n');
+  expect(shown).toContain('dead_letter_max_age = "30d"\n');
+  expect(shown).not.toContain('dead_letter_max =');
   expect(shown).toContain('retry.schedule = ["1s", "5s", "30s", "2m", "10m", "30m", "1h", "3h", "6h", "12h"]\n');
   expect(shown).toContain('secret = "[redacted]"\n');
   expect(shown).not.toContain('a secret of the test');

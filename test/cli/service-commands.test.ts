@@ -21,6 +21,18 @@ push     pool       12     1  asked to wait until 2023-11-14 22:13:21  -        
     expect(JSON.parse((await operate('pools', 'list', '--json')).stdout)).toMatchObject([{ name: 'pool', handlers: [{ name: 'push' }] }]);
   });
 
+  test.each([
+    [37 * 60_000, 'At the present rate the spool is full in 37 min; then intake waits.'],
+    [5.5 * 3_600_000, 'At the present rate the spool is full in 5 h; then intake waits.'],
+    [12 * 86_400_000, 'At the present rate the spool is full in 12 days; then intake waits.'],
+    [0, 'The spool is full: intake waits, and /readyz says why.'],
+  ])('are listed with the time until the spool is full (%i ms)', async (spoolFullInMs, line) => {
+    const { operate, operations } = await startOperated();
+    operations.spoolFullInMs = spoolFullInMs;
+    expect((await operate('pools', 'list')).stdout.endsWith(`\n\n${line}\n`)).toBe(true);
+    expect(JSON.parse((await operate('pools', 'list', '--json')).stdout)).toMatchObject([{ spoolFullInSeconds: spoolFullInMs / 1000 }]);
+  });
+
   test('are paused and go on', async () => {
     const { operate, operations } = await startOperated();
     expect(await operate('pools', 'pause', 'pool')).toMatchObject({ code: 0, stdout: 'Pool pool is paused; what it owes is kept.\n' });

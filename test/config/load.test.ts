@@ -116,7 +116,7 @@ test('every default is filled in', async () => {
       maxBytes: 10e9,
       minFreeBytes: 64e6,
       deadLetterMaxAgeMs: 30 * 86_400_000,
-      deadLetterMax: 100_000,
+      deadLetterMax: undefined,
     },
     admin: { host: '127.0.0.1', port: 9464, token: undefined },
     gate: undefined,

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Judgement } from '../../pools/contract.ts';
 import type { AttemptRecord } from '../../src/spool/dead-letter.ts';
 import type { Spool } from '../../src/spool/spool.ts';
+import type { EventBus } from '../../src/telemetry/events.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeStillBorn, timedOut } from '../spool/build.ts';
 import { createHands, dead, delivered, diedAt, ids, retryAt } from './hands.ts';
 
@@ -10,10 +11,15 @@ const judgement: Judgement = {
 };
 
 /** What operators and overflowing pools do to dead letters and whole queues. */
-export function keepsOperatorsPromises(spoolAtHand: () => Spool): void {
+export function keepsOperatorsPromises(spoolAtHand: () => Spool, eventsAtHand: () => EventBus): void {
   const { leave, take, takeOne, claim, claimIds, settle, depth, bury, fail, many } = createHands(spoolAtHand);
   const letters = async (filter = {}) => ids(await spoolAtHand().deadLetters(filter, { limit: 9999 }));
   const replay = (filter = {}, { limit = 9999, now = acceptedAt + 50 } = {}) => spoolAtHand().replay(filter, { limit, now });
+  const watchDeletions = () => {
+    const told: string[] = [];
+    eventsAtHand().on('spool.deleted', ({ handler, reason, count }) => told.push(`${count} of ${handler} by ${reason}`));
+    return told;
+  };
   const stillBorn = (...names: string[]) => spoolAtHand().append(makeEntry([], { deadLetters: names.map((id) => makeStillBorn({ id })) }));
 
   describe('dead letters of every kind', () => {
@@ -97,6 +103,19 @@ export function keepsOperatorsPromises(spoolAtHand: () => Spool): void {
       expect(await spoolAtHand().purgeDead({ reason: 'callback-failed' })).toBe(1200);
       expect(await spoolAtHand().purgeDead({})).toBe(0);
       expect(depth()).toMatchObject({ dead: 0 });
+    });
+
+    test('are deleted with a word on how many of which handler, and why', async () => {
+      const told = watchDeletions();
+      await stillBorn('a', 'b');
+      await bury(makeDelivery({ id: 'c', handler: 'log' }));
+      await spoolAtHand().purgeDead({ diedBefore: diedAt + 1 }, 'age');
+      await stillBorn('d');
+      await spoolAtHand().purgeDead({});
+      await leave(makeDelivery({ id: 'e', handler: 'gone' }), makeDelivery({ id: 'f', handler: 'gone' }));
+      await spoolAtHand().purgeQueue({ pool: 'pool', handler: 'gone' });
+      await spoolAtHand().purgeQueue({ pool: 'pool', handler: 'gone' });
+      expect(told.sort()).toEqual(['1 of log by age', '1 of push by purge', '2 of gone by orphan-purge', '2 of push by age']);
     });
   });
 

@@ -413,7 +413,10 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     });
 
     keepsQueuesApart(() => spool);
-    keepsOperatorsPromises(() => spool);
+    keepsOperatorsPromises(
+      () => spool,
+      () => events,
+    );
     keepsLaneOrder(() => spool);
   });
 }

@@ -14,7 +14,7 @@ async function startBacklog(overflow: PoolConfig['overflow'], owed: number) {
   const spool = createMemorySpool({ clock: createFakeClock(), events });
   await spool.start();
   const told: string[] = [];
-  events.on('backlog.overflow', ({ policy, count }) => told.push(`${policy} ${count}`));
+  events.on('backlog.overflow', ({ handler, policy, count }) => told.push(`${policy} ${handler} ${count}`));
   const fail = (error: Error): never => {
     throw error;
   };
@@ -22,7 +22,7 @@ async function startBacklog(overflow: PoolConfig['overflow'], owed: number) {
   const backlog = createBacklog({ pool, spool, events, onReady: () => undefined, onFailed: fail });
 
   async function arrive(id: string): Promise<boolean> {
-    if (!backlog.enter()) return false;
+    if (!backlog.enter('push')) return false;
     await spool.append(makeEntry([makeDelivery({ id })]));
     backlog.arrived();
     return true;
@@ -37,16 +37,16 @@ test('dead-letter-oldest makes room by ending the oldest', async () => {
     expect(await arrive(id)).toBe(true);
     await turn();
   }
-  expect(told).toEqual(['dead-letter-oldest 1', 'dead-letter-oldest 1']);
+  expect(told).toEqual(['dead-letter-oldest push 1', 'dead-letter-oldest push 1']);
   expect(spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 4, dead: 2 }]);
-  expect(await spool.deadLetter(idOf('old1'))).toMatchObject({ reason: 'overflow', attempts: 0 });
+  expect(await spool.deadLetter(idOf('old1'))).toMatchObject({ reason: 'overflow', attempts: 0, body: 'body of old1' });
 });
 
 test('dead-letter-oldest ends as many as there are too many, as after a bound was lowered', async () => {
   const { arrive, told, spool } = await startBacklog('dead-letter-oldest', 9);
   await arrive('a');
   await turn();
-  expect(told).toEqual(['dead-letter-oldest 6']);
+  expect(told).toEqual(['dead-letter-oldest push 6']);
   expect(spool.stats().depths).toMatchObject([{ waiting: 4, dead: 6 }]);
 });
 
@@ -64,25 +64,25 @@ test('refuse turns the newest away, and lets in again when there is room', async
     claimNext: false,
   });
   expect(await arrive('b')).toBe(true);
-  expect(told).toEqual(['refuse 1']);
+  expect(told).toEqual(['refuse push 1']);
 });
 
 test('hold-intake tells once that it holds, and again when it does so again', async () => {
   const { backlog, told, spool } = await startBacklog('hold-intake', 4);
-  expect([backlog.holdsIntake(), backlog.holdsIntake()]).toEqual([true, true]);
+  expect([backlog.holdsIntake('push'), backlog.holdsIntake('push')]).toEqual([true, true]);
   await spool.shed('pool', 1, 'room');
-  expect(backlog.holdsIntake()).toBe(false);
+  expect(backlog.holdsIntake('push')).toBe(false);
   await spool.append(makeEntry([makeDelivery({ id: 'x' })]));
-  backlog.enter();
-  expect(told).toEqual(['hold-intake 1']);
-  expect(backlog.holdsIntake()).toBe(true);
+  backlog.enter('push');
+  expect(told).toEqual(['hold-intake push 1']);
+  expect(backlog.holdsIntake('push')).toBe(true);
   expect(told).toHaveLength(2);
 });
 
 test.each(['refuse', 'hold-intake'] as const)('%s counts what is on its way to the disk', async (overflow) => {
   const { backlog } = await startBacklog(overflow, 2);
-  expect([backlog.enter(), backlog.enter()]).toEqual([true, true]);
-  expect(overflow === 'refuse' ? backlog.enter() : !backlog.holdsIntake()).toBe(false);
+  expect([backlog.enter('push'), backlog.enter('push')]).toEqual([true, true]);
+  expect(overflow === 'refuse' ? backlog.enter('push') : !backlog.holdsIntake('push')).toBe(false);
 });
 
 test('a pool far from its bound asks the spool seldom', async () => {
@@ -95,6 +95,6 @@ test('a pool far from its bound asks the spool seldom', async () => {
   };
   const pool = { id: 'pool', maxBacklog: 1_000_000, overflow: 'refuse' } as const;
   const backlog = createBacklog({ pool, spool: { ...spool, stats }, events, onReady: () => undefined, onFailed: () => undefined });
-  for (let number = 0; number < 100_000; number += 1) backlog.enter();
+  for (let number = 0; number < 100_000; number += 1) backlog.enter('push');
   expect(asked).toBe(1);
 });

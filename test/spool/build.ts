@@ -72,5 +72,13 @@ export function timedOut(number: number, at = acceptedAt + number): AttemptRecor
 
 /** A spool in a file, with room enough. */
 export function makeConfig(path: string, rest: Partial<SpoolConfig> = {}): SpoolConfig {
-  return { engine: 'sqlite', path, maxBytes: 1024 ** 3, minFreeBytes: 0, deadLetterMaxAgeMs: 86_400_000, deadLetterMax: 100_000, ...rest };
+  return {
+    engine: 'sqlite',
+    path,
+    maxBytes: 1024 ** 3,
+    minFreeBytes: 0,
+    deadLetterMaxAgeMs: 86_400_000,
+    deadLetterMax: undefined,
+    ...rest,
+  };
 }

@@ -11,11 +11,13 @@ interface Wait {
 }
 
 /** A spool whose retention is woken by hand. */
-async function createRig(bounds: { readonly maxAgeMs: number; readonly maxLetters: number }) {
+async function createRig({ maxAgeMs, maxLetters }: { readonly maxAgeMs: number; readonly maxLetters?: number }) {
   let now = acceptedAt;
   const clock = { now: () => now, monotonic: () => now };
   const events = createEventBus();
   const notices: string[] = [];
+  const deleted: string[] = [];
+  events.on('spool.deleted', ({ pool, handler, reason, count }) => deleted.push(`${count} of ${pool}/${handler} by ${reason}`));
   events.on('notice', ({ text }) => notices.push(text));
   let committed = 0;
   events.on('spool.committed', ({ commands }) => {
@@ -31,9 +33,9 @@ async function createRig(bounds: { readonly maxAgeMs: number; readonly maxLetter
   const spool = createMemorySpool({ clock, events });
   await spool.start();
   return {
-    ...{ notices, waits },
+    ...{ notices, deleted, waits },
     commits: () => committed,
-    retention: createRetention({ spool, ...bounds, clock, events, timers }),
+    retention: createRetention({ spool, maxAgeMs, maxLetters, clock, events, timers }),
     pass: (ms: number) => {
       now += ms;
     },
@@ -49,7 +51,7 @@ async function createRig(bounds: { readonly maxAgeMs: number; readonly maxLetter
 }
 
 test('ends dead letters at their age, at once and again and again, until it is stopped', async () => {
-  const { retention, pass, wake, bury, left, waits } = await createRig({ maxAgeMs: 1000, maxLetters: 9 });
+  const { retention, pass, wake, bury, left, waits, deleted } = await createRig({ maxAgeMs: 1000, maxLetters: 9 });
   await bury('old');
   pass(1000);
   await bury('young');
@@ -59,12 +61,13 @@ test('ends dead letters at their age, at once and again and again, until it is s
   pass(10 * 60_000);
   await wake();
   expect(await left()).toEqual([]);
+  expect(deleted).toEqual(['1 of pool/push by age', '1 of pool/push by age']);
   await retention.stop();
   expect(waits).toEqual([]);
 });
 
 test('ends the oldest of too many dead letters, though they died together, and says so now and then', async () => {
-  const { retention, pass, wake, bury, left, notices } = await createRig({ maxAgeMs: 1e9, maxLetters: 2 });
+  const { retention, pass, wake, bury, left, notices, deleted } = await createRig({ maxAgeMs: 1e9, maxLetters: 2 });
   await bury(...Array.from({ length: 2500 }, (_, index) => `d${index}`));
   await retention.start();
   await eventually(async () => expect(await left()).toEqual(['d2498', 'd2499']));
@@ -75,10 +78,23 @@ test('ends the oldest of too many dead letters, though they died together, and s
   }
   expect(await left()).toEqual(['x', 'y']);
   expect(notices).toEqual([expect.stringContaining('2498 dead letters')]);
+  expect(deleted.slice(0, 3)).toEqual(['1000 of pool/push by count', '1000 of pool/push by count', '498 of pool/push by count']);
 
   pass(10 * 60_000);
   await wake();
   expect(notices.slice(1)).toEqual([expect.stringContaining('2 dead letters')]);
+  await retention.stop();
+});
+
+test('bounds dead letters by their age alone where no number is set', async () => {
+  const { retention, pass, wake, bury, left } = await createRig({ maxAgeMs: 1e9 });
+  await bury(...Array.from({ length: 3000 }, (_, index) => `d${index}`));
+  await retention.start();
+  for (let hour = 0; hour < 3; hour += 1) {
+    pass(3_600_000);
+    await wake();
+  }
+  expect(await left()).toHaveLength(3000);
   await retention.stop();
 });
 

@@ -3,6 +3,8 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { readInfo } from '../../src/spool/inspect/info.ts';
+import { beforeAll, type Command, type DeadCursor, type Purged } from '../../src/spool/sqlite/protocol.ts';
+import { rowOf } from '../../src/spool/sqlite/rows.ts';
 import { type Migration, migrate, migrations, refuseForeign } from '../../src/spool/sqlite/schema.ts';
 import { statements } from '../../src/spool/sqlite/statements.ts';
 import { openStore } from '../../src/spool/sqlite/store.ts';
@@ -99,6 +101,28 @@ describe('an open reader', () => {
     }
     expect(performance.now() - began).toBeLessThan(15_000); // it took 30 s where each beat waited for its busy timeout
   });
+});
+
+test('large dead letters are deleted few at a time, so that commits go on between', () => {
+  mkdirSync(dirname(rig.path), { recursive: true });
+  const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0 });
+  onTestFinished(() => store.close());
+  const run = (command: Command) => store.commit([command], { beat: false, now: acceptedAt }).answers[0];
+  const refused = Array.from(
+    { length: 20 },
+    (_, at) => [rowOf(makeDelivery({ id: `d${at}`, body: 'x'.repeat(1e6) })), 'overflow', ''] as const,
+  );
+  run(['append-and-bury', [], [], [], undefined, refused, undefined]);
+
+  const counts: number[] = [];
+  for (let after: DeadCursor | undefined = beforeAll; after !== undefined; ) {
+    const purged = run(['purge-dead', {}, after]) as Purged; // the answer to this command
+    counts.push(...purged.deleted.map(({ count }) => count));
+    after = purged.more;
+  }
+  expect(counts).toEqual([4, 4, 4, 4, 4]);
+  store.commit([], { beat: true, now: acceptedAt });
+  expect(readFileSync(rig.path).includes('xxxxxxxx')).toBe(false);
 });
 
 describe('the schema', () => {

@@ -1,11 +1,13 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { systemClock } from '../../src/kit/clock.ts';
 import { checkFile } from '../../src/spool/inspect/check.ts';
+import { createRetention } from '../../src/spool/retention.ts';
 import type { Claimed, NewDelivery, Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
 import { canMountDisks, mountSmallDisk, type SmallDisk } from '../support/small-disk.ts';
-import { acceptedAt, makeDelivery, makeEntry, makeSettlement } from './build.ts';
+import { acceptedAt, idOf, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
 const megabyte = 1024 * 1024;
@@ -70,6 +72,32 @@ test('closes intake at max_bytes, goes on settling, and opens again when there i
   await flood.appended();
   await opened;
   expect(ids).toEqual(Array.from({ length: 1200 }, (_, index) => `d${index}`)); // none lost, none twice, in order
+});
+
+test('holds intake where dead letters fill it, says so, deletes none of them, and goes on when they are purged', async () => {
+  const spool = await rig.started({ events }, { maxBytes: 4 * megabyte });
+  const retention = createRetention({ spool, maxAgeMs: 1e9, maxLetters: undefined, clock: systemClock, events });
+  await retention.start();
+  onTestFinished(() => retention.stop());
+  const dead = (count: number, name: string) =>
+    Array.from({ length: count }, (_, index) => ({
+      ...{ delivery: makeDelivery({ id: `${name}${index}`, body: 'x'.repeat(10_000) }), reason: 'overflow' as const, detail: 'full' },
+    }));
+  const closed = events.next('spool.writable');
+  await spool.append(makeEntry([], { refused: dead(450, 'a') }));
+  const more = spool.append(makeEntry([], { refused: dead(1, 'b') }));
+  expect(await closed).toMatchObject({
+    writable: false,
+    reason: expect.stringMatching(/max_bytes is \d+; 450 dead letters take part of it: replay or purge them$/),
+  });
+  expect(spool.stats()).toMatchObject({ depths: [{ dead: 450 }], fullInMs: 0 });
+  expect(await spool.deadLetter(idOf('a0'))).toMatchObject({ body: 'x'.repeat(10_000) });
+
+  const opened = events.next('spool.writable');
+  expect(await spool.purgeDead({})).toBe(450);
+  await opened;
+  await more;
+  expect(spool.stats()).toMatchObject({ depths: [{ dead: 1 }], writable: true });
 });
 
 test.runIf(mounts)('closes intake when the disk has less than min_free left, and opens again by itself (tmpfs)', async () => {

@@ -8,6 +8,7 @@ import { acceptedAt, idOf } from '../spool/build.ts';
 export interface ScriptedOperations extends Operations {
   readonly paused: Set<string>;
   orphaned: readonly OrphanView[];
+  spoolFullInMs: number | null;
   /** What `sendTest` gives for the handler `push`. */
   report: TestReport;
 }
@@ -23,6 +24,7 @@ export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperatio
 
   const operations: ScriptedOperations = {
     paused,
+    spoolFullInMs: null,
     orphaned: [{ pool: 'pool', handler: 'gone', waiting: 7 }],
     report: {
       id: idOf('test-1'),
@@ -32,7 +34,7 @@ export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperatio
       accepted: true,
       reason: '',
     },
-    pools: () => [makePoolView({ paused: paused.has('pool') })],
+    pools: () => [makePoolView({ paused: paused.has('pool'), spoolFullInMs: operations.spoolFullInMs })],
     setPaused: async (pool, pause) => {
       if (pool !== 'pool') return false;
       if (pause) paused.add(pool);
@@ -67,6 +69,7 @@ export function makePoolView(changes: Partial<PoolView> = {}): PoolView {
     dead: 1,
     paused: false,
     oldestAt: acceptedAt,
+    spoolFullInMs: null,
     breaker: 'closed',
     handlers: [{ name: 'push', standing: wellStanding, waiting: 12, dead: 1, breaker: 'open', pausedUntil: acceptedAt + 1000 }],
     ...changes,

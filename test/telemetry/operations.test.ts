@@ -167,6 +167,7 @@ test('gauges ask their owners on each scrape', async () => {
         bytes: 8192,
         writable: false,
         oldest: { http_pool: now - 1500 },
+        fullInMs: 90_500,
       }),
       inFlight: () => [{ pool: 'http_pool', value: 3, workers: 10 }],
       orphans: () => [{ pool: 'gone', handler: 'old', waiting: 5 }],
@@ -184,12 +185,35 @@ test('gauges ask their owners on each scrape', async () => {
   expect(await sample(metrics, 'event_pusher_pool_paused{pool="idle_pool"}')).toBe(1);
   expect(await sample(metrics, 'event_pusher_spool_bytes')).toBe(8192);
   expect(await sample(metrics, 'event_pusher_spool_writable')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_spool_time_to_full_seconds')).toBe(90.5);
   expect(await sample(metrics, 'event_pusher_workers{pool="http_pool",state="busy"}')).toBe(3);
   expect(await sample(metrics, 'event_pusher_workers{pool="http_pool",state="idle"}')).toBe(7);
   expect(await sample(metrics, 'event_pusher_attached{attachment="chat",host="localhost"}')).toBe(1);
   expect(await sample(metrics, 'event_pusher_uncommitted_bytes')).toBe(99);
   clock.advance(1000);
   expect(await sample(metrics, 'event_pusher_spool_oldest_age_seconds{pool="http_pool"}')).toBe(2.5);
+});
+
+test('a spool that does not grow is never full', async () => {
+  const { metrics } = observe();
+  expect((await metrics.render()).text).toContain('\nevent_pusher_spool_time_to_full_seconds +Inf\n');
+});
+
+test('what is deleted without having been delivered is counted by pool, handler and reason', async () => {
+  const { events, metrics } = observe();
+  const name = 'event_pusher_deleted_total';
+  expect(await sample(metrics, `${name}{pool="http_pool",handler="chat",reason="age"}`)).toBe(0);
+  events.emit('spool.deleted', { pool: 'http_pool', handler: 'chat', reason: 'count', count: 1000 });
+  events.emit('spool.deleted', { pool: 'gone', handler: 'old', reason: 'orphan-purge', count: 7 });
+  expect(await sample(metrics, `${name}{pool="http_pool",handler="chat",reason="count"}`)).toBe(1000);
+  expect(await sample(metrics, `${name}{pool="gone",handler="old",reason="orphan-purge"}`)).toBe(7);
+});
+
+test('what a full backlog has no place for is counted by pool, handler and policy', async () => {
+  const { events, metrics } = observe();
+  events.emit('backlog.overflow', { pool: 'http_pool', handler: 'chat', policy: 'dead-letter-oldest', count: 3 });
+  const labels = 'pool="http_pool",handler="chat",policy="dead-letter-oldest"';
+  expect(await sample(metrics, `event_pusher_overflow_total{${labels}}`)).toBe(3);
 });
 
 test('a series ends when its owner no longer names it', async () => {

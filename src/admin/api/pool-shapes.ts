@@ -26,6 +26,9 @@ export const poolShape = z.object({
   paused: z.boolean(),
   /** When the oldest delivery still owed was accepted. */
   oldestAt: time.nullable(),
+  spoolFullInSeconds: count
+    .nullable()
+    .describe('Until intake of all pools waits for room on the disk, at the rate of the last five minutes; null: the spool does not grow.'),
   breaker,
   ...standingKeys,
   handlers: z.array(

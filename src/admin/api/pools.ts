@@ -42,10 +42,11 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
   ];
 }
 
-function poolView({ oldestAt, handlers, ...pool }: PoolView, caller: Caller): z.input<typeof poolShape> {
+function poolView({ oldestAt, spoolFullInMs, handlers, ...pool }: PoolView, caller: Caller): z.input<typeof poolShape> {
   return {
     ...pool,
     oldestAt: oldestAt === null ? null : rfc3339(oldestAt),
+    spoolFullInSeconds: spoolFullInMs === null ? null : Math.floor(spoolFullInMs / 1000),
     ...standingView(together(handlers.map(({ standing }) => standing)), caller),
     handlers: handlers.map(({ pausedUntil, standing, ...handler }) => ({
       ...handler,

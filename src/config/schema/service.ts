@@ -42,7 +42,7 @@ export const spoolSchema = section({
   max_bytes: size.default(10 * 1000 ** 3),
   min_free: size.default(64 * 1000 ** 2),
   dead_letter_max_age: duration.default(30 * 86_400_000),
-  dead_letter_max: whole(1).default(100_000),
+  dead_letter_max: whole(1).optional(),
 });
 
 /** `[admin]` */

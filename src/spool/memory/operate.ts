@@ -1,6 +1,6 @@
 import type { DeliveryId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { DeadFilter } from '../dead-letter.ts';
+import { countByQueue, type DeadFilter } from '../dead-letter.ts';
 import type { QueueName } from '../spool.ts';
 import type { Counts } from './counts.ts';
 import type { Grave, Graveyard } from './graveyard.ts';
@@ -12,7 +12,7 @@ export interface Operations {
     filter: DeadFilter,
     how: { readonly limit: number; readonly now: EpochMs },
   ): { readonly replayed: number; readonly stillBorn: number; readonly readyPools: readonly string[] };
-  purgeDead(filter: DeadFilter): number;
+  purgeDead(filter: DeadFilter): readonly (QueueName & { readonly count: number })[];
   /** Removes the newest dead letter of this id, if there is one. */
   end(id: DeliveryId): void;
   shed(
@@ -51,10 +51,10 @@ export function createOperations({
     return { replayed, stillBorn, readyPools: [...readyPools] };
   }
 
-  function purge(graves: readonly Grave[]): number {
+  function purge(graves: readonly Grave[]): ReturnType<Operations['purgeDead']> {
     dead.remove(graves);
     for (const { letter } of graves) counts.dead(letter, -1);
-    return graves.length;
+    return countByQueue(graves.map(({ letter }) => letter));
   }
 
   function shed(...[pool, { count, detail, diedAt }]: Parameters<Operations['shed']>): ReturnType<Operations['shed']> {

@@ -3,9 +3,9 @@ import type { Clock, EpochMs } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
 import type { Mark } from '../../packet/receipt.ts';
-import type { EventSink } from '../../telemetry/events.ts';
+import type { DeletionReason, EventSink } from '../../telemetry/events.ts';
 import type { AttemptRecord, StillBorn } from '../dead-letter.ts';
-import type { Claimed, Entry, NewDelivery, Settlement, Spool } from '../spool.ts';
+import type { Claimed, Entry, NewDelivery, QueueName, Settlement, Spool } from '../spool.ts';
 import { createCounts } from './counts.ts';
 import { createGraveyard } from './graveyard.ts';
 import { createOperations } from './operate.ts';
@@ -100,6 +100,11 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
     return byPool;
   }
 
+  function sayDeleted(queues: readonly (QueueName & { readonly count: number })[], reason: DeletionReason): number {
+    for (const queue of queues) if (queue.count > 0) events.emit('spool.deleted', { ...queue, reason });
+    return queues.reduce((total, { count }) => total + count, 0);
+  }
+
   /** One call is one transaction. */
   async function commit<T>(work: () => T): Promise<T> {
     if (!running) throw new ServiceError('SPOOL_FAILED', 'the spool in memory is not running');
@@ -136,10 +141,10 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
     deadLetter: (id) => commit(() => dead.find(id)?.letter),
     countDead: (filter) => commit(() => dead.graves(filter).length),
     replay: (filter, how) => commit(() => operations.replay(filter, how)),
-    purgeDead: (filter) => commit(() => operations.purgeDead(filter)),
+    purgeDead: (filter, reason = 'purge') => commit(() => sayDeleted(operations.purgeDead(filter), reason)),
     shed: (pool, count, detail) => commit(() => operations.shed(pool, { count, detail, diedAt: clock.now() })),
     moveQueue: (from, to) => commit(() => operations.moveQueue(from, to)),
-    purgeQueue: (queue) => commit(() => operations.purgeQueue(queue)),
+    purgeQueue: (queue) => commit(() => sayDeleted([{ ...queue, count: operations.purgeQueue(queue) }], 'orphan-purge')),
     setPaused: (pool, pause) =>
       commit(() => {
         if (pause) paused.add(pool);
@@ -166,6 +171,7 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
       writable: running,
       reason: running ? '' : 'the spool is not running',
       oldest: oldest(),
+      fullInMs: undefined,
     }),
   };
 }

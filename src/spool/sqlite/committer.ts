@@ -27,7 +27,7 @@ export function createCommitter({ db, clock, room, depths, perform, writeRest, r
   const begin = db.prepare(statements.beginWrite);
   const commit = db.prepare(statements.commit);
 
-  return (commands: readonly Command[], now: EpochMs): Omit<Committed, 'bytes' | 'oldest'> => {
+  return (commands: readonly Command[], now: EpochMs): Omit<Committed, 'bytes' | 'oldest' | 'roomBytes'> => {
     const began = clock.monotonic();
     const answers: (Answer | undefined)[] = [];
     let undone: number[] = [];

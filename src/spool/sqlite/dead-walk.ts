@@ -72,7 +72,7 @@ export function letterOf(row: LetterRow): DeadLetter {
   return { id, host, handler, pool, reason, detail, status, attempts, createdAt: row.created_at, diedAt: row.died_at, sender, receiver };
 }
 
-function cursorOf(row: LetterRow | undefined): DeadCursor | undefined {
+export function cursorOf(row: LetterRow | undefined): DeadCursor | undefined {
   return row && [row.died_at, row.nr];
 }
 

@@ -1,6 +1,7 @@
-import type { EpochMs } from '../../kit/clock.ts';
+import type { Clock, EpochMs } from '../../kit/clock.ts';
 import type { EventSink } from '../../telemetry/events.ts';
 import type { QueueDepth, SpoolStats } from '../spool.ts';
+import { Forecast } from './forecast.ts';
 import type { Committed, Depth } from './protocol.ts';
 import type { Opened } from './thread.ts';
 
@@ -17,12 +18,13 @@ export interface Gauge {
 }
 
 /** Tells of each commit, and of each change between open and closed intake. */
-export function createGauge(events: EventSink): Gauge {
+export function createGauge(events: EventSink, clock: Pick<Clock, 'monotonic'>): Gauge {
   const depths = new Map<string, QueueDepth>();
   let paused: readonly string[] = [];
   let bytes = 0;
   let oldest: Readonly<Record<string, EpochMs>> = {};
   let reason = 'the spool is not open yet';
+  const forecast = new Forecast();
 
   function note(changed: readonly Depth[]): void {
     for (const [pool, handler, waiting, dead] of changed) depths.set(`${pool}\n${handler}`, { pool, handler, waiting, dead });
@@ -46,6 +48,7 @@ export function createGauge(events: EventSink): Gauge {
       note(committed.depths);
       bytes = committed.bytes;
       oldest = committed.oldest ?? oldest;
+      if (committed.roomBytes !== undefined) forecast.note(committed.roomBytes, clock.monotonic());
       setReason(committed.closed);
       const commands = committed.answers.length;
       if (commands > 0) events.emit('spool.committed', { durationMs: committed.durationMs, commands });
@@ -57,6 +60,9 @@ export function createGauge(events: EventSink): Gauge {
     stopped: () => {
       reason = 'the spool is stopped';
     },
-    stats: () => ({ depths: Array.from(depths.values()), paused, bytes, writable: reason === '', reason, oldest }),
+    stats: () => {
+      const writable = reason === '';
+      return { depths: Array.from(depths.values()), paused, bytes, writable, reason, oldest, fullInMs: writable ? forecast.fullInMs : 0 };
+    },
   };
 }

@@ -2,12 +2,12 @@ import type Database from 'better-sqlite3';
 import type { Body, DeliveryId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { DeadFilter, DeadReason, StillBorn } from '../dead-letter.ts';
-import { lastStatus } from '../dead-letter.ts';
-import { createDeadWalk, type LetterRow, letterOf } from './dead-walk.ts';
+import { countByQueue, lastStatus } from '../dead-letter.ts';
+import { createDeadWalk, cursorOf, type LetterRow, letterOf } from './dead-walk.ts';
 import type { Depths } from './depths.ts';
 import type { Histories } from './histories.ts';
 import type { Held } from './holding.ts';
-import type { Answers, Chunk, DeadCursor, DeadPage, DeadRow, RefusedRow } from './protocol.ts';
+import type { Answers, Chunk, DeadCursor, DeadPage, DeadRow, Purged, RefusedRow } from './protocol.ts';
 import { statements } from './statements.ts';
 
 /** Dead letters on disk. Everything here runs inside a transaction. */
@@ -23,7 +23,8 @@ export interface Graveyard {
   page(page: DeadPage): Answers['dead-letters'];
   find(id: DeliveryId): DeadRow | undefined;
   count(filter: DeadFilter, after: DeadCursor): Chunk<DeadCursor>;
-  purge(filter: DeadFilter, after: DeadCursor): Chunk<DeadCursor>;
+  /** Deletes some, few where they are large: what is deleted is overwritten, and other commits wait meanwhile. */
+  purge(filter: DeadFilter, after: DeadCursor): Purged;
 }
 
 export interface Death {
@@ -40,6 +41,9 @@ interface WholeRow extends LetterRow {
   readonly body: Body | null;
 }
 
+/** Content deleted in one transaction, bytes. */
+const purgedBytes = 4 * 1024 * 1024;
+
 export function createGraveyard(
   db: Database.Database,
   { depths, histories }: { readonly depths: Depths; readonly histories: Histories },
@@ -48,6 +52,7 @@ export function createGraveyard(
   const buryStillBorn = db.prepare(statements.buryStillBorn);
   const buryRefused = db.prepare(statements.buryRefused);
   const deadById = db.prepare<[string], WholeRow>(statements.deadById);
+  const sizeOf = db.prepare<[number], number>(statements.deadBytes).pluck();
   const removeRow = db.prepare<[number]>(statements.removeDead);
   const walk = createDeadWalk(db);
 
@@ -89,6 +94,19 @@ export function createGraveyard(
     return { count: queues.reduce((sum, { dead }) => sum + dead, 0), more: undefined };
   }
 
+  function purge(filter: DeadFilter, after: DeadCursor): Purged {
+    const { rows, more } = walk({ filter, after });
+    const ended: LetterRow[] = [];
+    let bytes = 0;
+    for (const row of rows) {
+      bytes += sizeOf.get(row.nr) ?? 0;
+      if (bytes > purgedBytes && ended.length > 0) break;
+      end(row);
+      ended.push(row);
+    }
+    return { deleted: countByQueue(ended), more: ended.length < rows.length ? cursorOf(ended.at(-1)) : more };
+  }
+
   return {
     bury,
     buryStillBorn: (born, diedAt) => {
@@ -108,10 +126,6 @@ export function createGraveyard(
     page,
     find,
     count,
-    purge: (filter, after) => {
-      const { rows, more } = walk({ filter, after });
-      rows.forEach(end);
-      return { count: rows.length, more };
-    },
+    purge,
   };
 }

@@ -1,8 +1,19 @@
 import type { DeliveryId } from '../../../pools/contract.ts';
+import type { EventSink } from '../../telemetry/events.ts';
 import type { DeadLetter } from '../dead-letter.ts';
 import type { QueueName, Spool } from '../spool.ts';
 import type { GroupCommit } from './group-commit.ts';
-import { afterAll, beforeAll, type Chunk, type Command, type DeadCursor, type Found, type ReplayedChunk, type Sought } from './protocol.ts';
+import {
+  afterAll,
+  beforeAll,
+  type Chunk,
+  type Command,
+  type DeadCursor,
+  type Found,
+  type Purged,
+  type ReplayedChunk,
+  type Sought,
+} from './protocol.ts';
 
 /** What may go through much of the spool. */
 export type LongTasks = Pick<
@@ -11,7 +22,7 @@ export type LongTasks = Pick<
 >;
 
 /** Asks for a long task a chunk at a time, so that between its transactions deliveries go on. */
-export function createLongTasks(ask: GroupCommit['ask']): LongTasks {
+export function createLongTasks(ask: GroupCommit['ask'], events: EventSink): LongTasks {
   async function deadLetters(...[filter, { limit, newest = false }]: Parameters<Spool['deadLetters']>): Promise<readonly DeadLetter[]> {
     const found: DeadLetter[] = [];
     let after: DeadCursor | undefined = newest ? afterAll : beforeAll;
@@ -49,6 +60,26 @@ export function createLongTasks(ask: GroupCommit['ask']): LongTasks {
       for (const ready of chunk.readyPools) readyPools.add(ready);
       if (!chunk.more) return { shed: gone, readyPools: [...readyPools] };
     }
+  }
+
+  async function purgeDead(...[filter, reason = 'purge']: Parameters<Spool['purgeDead']>): Promise<number> {
+    let total = 0;
+    let after: DeadCursor | undefined = beforeAll;
+    while (after !== undefined) {
+      const chunk: Purged = await command(['purge-dead', filter, after]);
+      for (const queue of chunk.deleted) {
+        events.emit('spool.deleted', { ...queue, reason });
+        total += queue.count;
+      }
+      after = chunk.more;
+    }
+    return total;
+  }
+
+  async function purgeQueue(queue: QueueName): Promise<number> {
+    const count = await sum(0, (after) => command(['purge-queue', queue, after]));
+    if (count > 0) events.emit('spool.deleted', { ...queue, reason: 'orphan-purge', count });
+    return count;
   }
 
   /** Sums up what the chunks count. */
@@ -93,8 +124,8 @@ export function createLongTasks(ask: GroupCommit['ask']): LongTasks {
       return [...owed, ...dead];
     },
     moveQueue: (from, to) => sum(0, (after) => command(['move-queue', from, to, after])),
-    purgeDead: (filter) => sum(beforeAll, (after) => command(['purge-dead', filter, after])),
-    purgeQueue: (queue) => sum(0, (after) => command(['purge-queue', queue, after])),
+    purgeDead,
+    purgeQueue,
     replay,
     shed,
   };

@@ -128,7 +128,7 @@ export interface Answers {
   readonly 'move-queue': Chunk<number>;
   /** All pools that are paused now. */
   readonly pause: readonly string[];
-  readonly 'purge-dead': Chunk<DeadCursor>;
+  readonly 'purge-dead': Purged;
   readonly 'purge-queue': Chunk<number>;
   readonly replay: ReplayedChunk;
   readonly resume: readonly string[];
@@ -145,6 +145,11 @@ export type Seqs = number | readonly number[];
 export interface Chunk<Cursor> {
   readonly count: number;
   readonly more: Cursor | undefined;
+}
+
+export interface Purged {
+  readonly deleted: readonly (QueueName & { readonly count: number })[];
+  readonly more: DeadCursor | undefined;
 }
 
 export interface ReplayedChunk {
@@ -190,6 +195,8 @@ export interface Committed {
   /** By pool; undefined where nobody asked. */
   readonly oldest: Readonly<Record<string, EpochMs>> | undefined;
   readonly bytes: number;
+  /** Bytes that may still be taken in; undefined where nobody asked. */
+  readonly roomBytes: number | undefined;
   /** Why intake is closed; empty while it is open. */
   readonly closed: string;
   readonly durationMs: number;

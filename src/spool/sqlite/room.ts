@@ -8,6 +8,8 @@ export interface Room {
   refusal(): string;
   /** Bytes of the file and its log on disk. */
   bytes(): number;
+  /** Bytes that may be taken in until intake is closed; what the log holds counts as free, since it is emptied. */
+  left(): number;
   /** Lets the log start anew, so that what is settled can be removed though the disk is full. */
   rewindLog(): void;
   /** Shrinks a file that is mostly empty by a bounded step, and empties the log. `spare`: empty pages that stay. */
@@ -37,6 +39,10 @@ export function createRoom(db: Database.Database, { path, maxBytes, minFreeBytes
 
   const pages = () => pageCount.get() ?? 0;
   const empty = () => freePages.get() ?? 0;
+  const diskBytes = () => {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
+  };
   const logBytes = () => statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   const usedBytes = () => (pages() - empty()) * pageBytes + logBytes();
 
@@ -48,8 +54,7 @@ export function createRoom(db: Database.Database, { path, maxBytes, minFreeBytes
   function shortage(): string {
     const used = usedBytes();
     if (used >= maxBytes) return `the spool holds ${used} bytes, max_bytes is ${maxBytes}`;
-    const { bavail, bsize } = statfsSync(path);
-    const left = bavail * bsize;
+    const left = diskBytes();
     const log = logBytes();
     if (left < minFreeBytes) return `the disk of ${path} has ${left} bytes left, min_free is ${minFreeBytes}`;
     const room = left + empty() * pageBytes;
@@ -69,6 +74,10 @@ export function createRoom(db: Database.Database, { path, maxBytes, minFreeBytes
   return {
     refusal,
     bytes: () => pages() * pageBytes + logBytes(),
+    left: () => {
+      const onDisk = diskBytes() + logBytes() + empty() * pageBytes - Math.max(minFreeBytes, reserveBytes);
+      return Math.max(0, Math.min(maxBytes - (pages() - empty()) * pageBytes, onDisk));
+    },
     rewindLog: () => checkpoint('RESTART'),
     tidy: (spare) => {
       const surplus = empty() - spare;

@@ -31,7 +31,7 @@ export interface SqliteSpoolDeps {
  */
 export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, onFailed, fileSystemOf, entry }: SqliteSpoolDeps): Spool {
   const { path, maxBytes, minFreeBytes } = config;
-  const gauge = createGauge(events);
+  const gauge = createGauge(events, clock);
   let thread: SpoolThread | undefined;
 
   const group = createGroupCommit({
@@ -91,7 +91,7 @@ export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, 
     marks: () => group.ask(['marks'], (marks) => marks),
     deadLetter: (id) => group.ask(['dead-letter', id], (row) => row && detailOf(row)),
     setPaused: (pool, paused) => group.ask([paused ? 'pause' : 'resume', pool], gauge.paused),
-    ...createLongTasks(group.ask),
+    ...createLongTasks(group.ask, events),
     stats: gauge.stats,
   };
 }

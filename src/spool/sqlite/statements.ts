@@ -57,6 +57,8 @@ export const statements = {
   deadOfId: `SELECT ${letter} FROM dead INDEXED BY dead_by_id WHERE id = ? ORDER BY nr`,
   deadById: `SELECT ${letter}, target, packet, body FROM dead INDEXED BY dead_by_id WHERE id = ? ORDER BY nr DESC LIMIT 1`,
   lastDead: 'SELECT died_at, nr FROM dead INDEXED BY dead_by_age WHERE died_at < ? ORDER BY died_at DESC, nr DESC LIMIT 1',
+  deadBytes:
+    'SELECT ifnull(octet_length(body), 0) + ifnull(octet_length(packet), 0) + ifnull(octet_length(target), 0) FROM dead WHERE nr = ?',
   removeDead: 'DELETE FROM dead WHERE nr = ?',
 
   owedWindow: 'SELECT seq, id, host, sender, receiver FROM deliveries WHERE seq > ? ORDER BY seq LIMIT ?',

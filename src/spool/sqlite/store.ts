@@ -69,6 +69,8 @@ function setUp(db: Database.Database): void {
   db.pragma('temp_store = MEMORY');
 }
 
+const unasked = { oldest: undefined, roomBytes: undefined };
+
 function createStore(db: Database.Database, { opening, lock, clock }: { opening: Opening; lock: Database.Database; clock: Clock }): Store {
   const depths = createDepths(db);
   const owed = createOwedDeliveries(db, depths);
@@ -104,6 +106,12 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
     return Object.fromEntries(known.filter((each): each is readonly [string, EpochMs] => each[1] !== undefined));
   }
 
+  /** Where nothing can be taken in, dead letters are what an operator can do something about. */
+  function withRemedy(closed: string): string {
+    const dead = closed === '' ? 0 : depths.all().reduce((sum, queue) => sum + queue.dead, 0);
+    return dead === 0 ? closed : `${closed}; ${dead} dead letters take part of it: replay or purge them`;
+  }
+
   return {
     depths: depths.all().map(depthOf),
     paused: paused.all(),
@@ -113,7 +121,8 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
       if (beat) owed.look();
       if (beat && committed.closed !== '') room.tidy(0);
       else if (beat && commands.length === 0) room.tidy(sparePages);
-      return { ...committed, bytes: room.bytes(), oldest: beat ? oldest() : undefined };
+      const closed = withRemedy(committed.closed);
+      return { ...committed, closed, bytes: room.bytes(), ...(beat ? { oldest: oldest(), roomBytes: room.left() } : unasked) };
     },
     close: () => {
       db.close();

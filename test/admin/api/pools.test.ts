@@ -13,7 +13,7 @@ test('pools are listed with what they owe and how their backends stand', async (
     body: [
       {
         ...{ name: 'pool', origin: 'http://127.0.0.1:8000', workers: 10, inFlight: 3, waiting: 12, dead: 1, paused: false },
-        ...{ oldestAt: new Date(acceptedAt).toISOString(), breaker: 'closed', ...untried },
+        ...{ oldestAt: new Date(acceptedAt).toISOString(), spoolFullInSeconds: null, breaker: 'closed', ...untried },
         handlers: [
           { name: 'push', waiting: 12, dead: 1, breaker: 'open', pausedUntil: new Date(acceptedAt + 1000).toISOString(), ...untried },
         ],
