@@ -5,15 +5,13 @@ import { toError } from '../kit/errors.ts';
 import type { Timers } from '../kit/timers.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { type Eventually, isThenable } from './eventually.ts';
-import type { CallbackWatch } from './watch.ts';
+import { type CallbackWatch, type Watched, watched } from './watch.ts';
 
 export type CallbackName = keyof AcceptCallbacks | keyof GateCallbacks | 'exit' | 'unit';
 
 /** One call of one callback of a user's module. */
-export interface Call<T> {
-  readonly handler: string;
+export interface Call<T> extends Watched {
   readonly callback: CallbackName;
-  readonly packetKey: string;
   invoke(): unknown;
   /** Gives what the callback returned, or throws when that is nonsense. */
   check(given: unknown): T;
@@ -66,21 +64,12 @@ export function createCaller({ timeoutMs, watch, clock, timers, events }: Caller
 
     let waits = false;
     try {
-      const given = announced(call);
+      const given = watched(watch, call, call.invoke);
       if (!isThenable(given)) return given;
       waits = true;
       return inTime(given).finally(ended);
     } finally {
       if (!waits) ended();
-    }
-  }
-
-  function announced({ handler, packetKey, invoke }: Call<unknown>): unknown {
-    watch.entering(handler, packetKey);
-    try {
-      return invoke();
-    } finally {
-      watch.left();
     }
   }
 

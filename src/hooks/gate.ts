@@ -9,7 +9,7 @@ import { checkedGate } from './answers.ts';
 import { createCaller } from './call.ts';
 import { createContexts } from './context.ts';
 import type { LoadedHandler } from './handler.ts';
-import type { CallbackWatch } from './watch.ts';
+import { type CallbackWatch, watched } from './watch.ts';
 
 export interface GateOptions {
   /** Those of the present, in the order in which they are asked. */
@@ -33,15 +33,17 @@ export function createGate({ handlers, timeoutMs, watch, clock, timers, events }
   return async (packet) => {
     const endsAt = clock.monotonic() + timeoutMs;
     const context = contextOf(packet);
-    let decision: GateDecision = { kind: 'allowed' };
+    let decision: GateDecision = allowed;
     let seen = packet;
 
     for (const handler of handlers()) {
-      if (handler.gate === undefined || !handler.config.hosts.includes(packet.host) || !handler.holds(seen)) continue;
-      const { acc, from, to, opts } = context.asked(handler);
       const { gate } = handler;
-      const invoke = () => gate({ acc, packet: seen.stanza, from, to, opts });
-      const given = await ask(handler, { packet, invoke, leftMs: endsAt - clock.monotonic() });
+      if (gate === undefined || !handler.config.hosts.includes(packet.host)) continue;
+      const invoke = () => {
+        const { acc, from, to, opts } = context.asked(handler);
+        return gate({ acc, packet: seen.stanza, from, to, opts });
+      };
+      const given = await ask(handler, { packet: seen, invoke, leftMs: endsAt - clock.monotonic() });
       if (given.kind === 'failed' || given.kind === 'refused') return given;
       if (given.kind === 'allowed') continue;
       decision = given;
@@ -50,10 +52,14 @@ export function createGate({ handlers, timeoutMs, watch, clock, timers, events }
     return decision;
   };
 
-  async function ask({ config: { name, callbackModule } }: LoadedHandler, { packet, invoke, leftMs }: Question): Promise<GateDecision> {
+  /** Allowed, too, where its rules do not let the message through. */
+  async function ask(handler: LoadedHandler, { packet, invoke, leftMs }: Question): Promise<GateDecision> {
+    const { name, callbackModule, when } = handler.config;
     const { key, id } = packet;
     try {
       if (watch.struckOut(name, key)) throw blocked(name, callbackModule);
+      const holds = () => handler.holds(packet);
+      if (!(when === undefined ? holds() : watched(watch, { handler: name, packetKey: key }, holds))) return allowed;
       const call = createCaller({ timeoutMs: Math.max(1, Math.ceil(leftMs)), watch, clock, timers, events });
       return await call({ handler: name, callback: 'gate', packetKey: key, invoke, check: checkedGate });
     } catch (thrown) {
@@ -64,6 +70,8 @@ export function createGate({ handlers, timeoutMs, watch, clock, timers, events }
   }
 }
 
+const allowed: GateDecision = { kind: 'allowed' };
+
 interface Question {
   readonly packet: Packet;
   readonly invoke: () => unknown;
@@ -71,6 +79,6 @@ interface Question {
 }
 
 function blocked(handler: string, callbackModule: string): ServiceError {
-  const told = `${callbackModule} of handler ${handler} held the thread on this message too often; it is not asked about it again`;
+  const told = `handler ${handler} (${callbackModule}) held the thread on this message too often; it is not asked about it again`;
   return new ServiceError('CALLBACK_BLOCKED', told);
 }

@@ -7,8 +7,8 @@ import { createProfiles, type Profiles } from '../packet/stringprep.ts';
  */
 export function compileGlobs(globs: readonly string[]): (bareJid: string) => boolean {
   const profiles = createProfiles();
-  const patterns = globs.map((glob) => new RegExp(`^${Array.from(prepareGlob(glob, profiles), toPattern).join('')}$`, 'su'));
-  return (bareJid) => patterns.some((pattern) => pattern.test(bareJid));
+  const prepared = globs.map((glob) => prepareGlob(glob, profiles));
+  return (bareJid) => prepared.some((glob) => matches(glob, bareJid));
 }
 
 /** What cannot be prepared can still find JIDs that could not be either, and were passed on as they came. */
@@ -22,7 +22,39 @@ function prepareGlob(glob: string, { nameprep, nodeprep }: Profiles): string {
   return `${nodeprep(user) ?? user}@${domain}`;
 }
 
-function toPattern(character: string): string {
-  if (character === '*') return '.*';
-  return character === '?' ? '.' : character.replace(/[\\^$.*+?()[\]{}|/]/, '\\$&');
+/**
+ * What does not match moves the last `*` on by one, and never one before it: no more steps than the lengths of both
+ * multiplied, whatever they hold. A regular expression would try all places of all stars.
+ */
+function matches(glob: string, text: string): boolean {
+  let [at, inText] = [0, 0];
+  let lastStar = -1;
+  let afterStar = 0;
+  while (inText < text.length) {
+    const wanted = glob.charCodeAt(at); // NaN behind the end
+    if (wanted === star) {
+      lastStar = at;
+      at += 1;
+      afterStar = inText;
+    } else if (wanted === question || wanted === text.charCodeAt(inText)) {
+      inText += wanted === question ? widthAt(text, inText) : 1;
+      at += 1;
+    } else if (lastStar === -1) {
+      return false;
+    } else {
+      at = lastStar + 1;
+      afterStar += widthAt(text, afterStar);
+      inText = afterStar;
+    }
+  }
+  while (glob.charCodeAt(at) === star) at += 1;
+  return at === glob.length;
+}
+
+const star = 0x2a;
+const question = 0x3f;
+
+/** A character beyond the first 65 536 takes two places. */
+function widthAt(text: string, index: number): number {
+  return (text.codePointAt(index) ?? 0) > 0xffff ? 2 : 1;
 }

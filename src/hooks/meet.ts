@@ -10,7 +10,7 @@ import type { PacketContext } from './context.ts';
 import { andThen, type Eventually } from './eventually.ts';
 import type { LoadedHandler } from './handler.ts';
 import type { Leavings } from './leavings.ts';
-import type { CallbackWatch } from './watch.ts';
+import { type CallbackWatch, watched } from './watch.ts';
 
 /** What came of one packet's meeting with one handler. */
 export type Met =
@@ -46,8 +46,8 @@ const unwanted: Met = { kind: 'unwanted' };
 export function createMeet({ call, watch, leavings, events }: MeetOptions): Meet {
   function meet(handler: LoadedHandler, packet: Packet, context: PacketContext): Eventually<Met> {
     return guarded(handler, packet, () => {
-      if (!handler.lets(packet)) return unwanted;
       if (isStruckOut(handler, packet)) return skip(handler, packet);
+      if (!lets(handler, packet)) return unwanted;
       return andThen(ask(handler, packet, context), (wanted) => (wanted ? goOn(handler, packet, context) : unwanted));
     });
   }
@@ -68,8 +68,14 @@ export function createMeet({ call, watch, leavings, events }: MeetOptions): Meet
     }
   }
 
-  function isStruckOut({ builtIn, config }: LoadedHandler, { key }: Packet): boolean {
-    return !builtIn && watch.struckOut(config.name, key);
+  function isStruckOut({ config }: LoadedHandler, { key }: Packet): boolean {
+    return watch.struckOut(config.name, key);
+  }
+
+  /** A handler without a `when` is spared the watch, which costs more than its rule. */
+  function lets(handler: LoadedHandler, packet: Packet): boolean {
+    const { name, when } = handler.config;
+    return when === undefined ? handler.lets(packet) : watched(watch, { handler: name, packetKey: packet.key }, () => handler.lets(packet));
   }
 
   function ask(handler: LoadedHandler, packet: Packet, context: PacketContext): Eventually<boolean> {
@@ -109,7 +115,7 @@ export function createMeet({ call, watch, leavings, events }: MeetOptions): Meet
     const { name, callbackModule } = handler.config;
     const error = new ServiceError(
       'CALLBACK_BLOCKED',
-      `${callbackModule} of handler ${name} held the thread on this packet too often; it is not asked about it again`,
+      `handler ${name} (${callbackModule}) held the thread on this packet too often; it is not asked about it again`,
     );
     events.emit('callback.failed', { handler: name, callback: 'shouldMakeReq', packetId: packet.id, error });
     return { kind: 'failed', letter: leavings.letter(handler, packet, { reason: 'callback-blocked', detail: error.message }) };

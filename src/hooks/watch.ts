@@ -1,14 +1,29 @@
 /**
- * How the watchdog sees what the thread is doing: a callback that blocks the thread cannot be timed out from within, so
- * each call is announced before it begins. The one who watches lives in another thread.
+ * How the watchdog sees what the thread is doing: what blocks the thread cannot be timed out from within, so each call of a
+ * callback, and each look at a handler's rules, is announced before it begins. The one who watches lives in another thread.
  */
 export interface CallbackWatch {
-  /** A callback of `handler` is about to run for the packet named `packetKey` (`Packet.key`). */
+  /** A callback or the rules of `handler` are about to run for the packet named `packetKey` (`Packet.key`). */
   entering(handler: string, packetKey: string): void;
   /** The call gave the thread back. */
   left(): void;
   /** This handler has blocked the thread on this packet as often as is allowed: it is skipped and dead-lettered. */
   struckOut(handler: string, packetKey: string): boolean;
+}
+
+/** Announces work that holds the thread. */
+export function watched<T>(watch: CallbackWatch, { handler, packetKey }: Watched, work: () => T): T {
+  watch.entering(handler, packetKey);
+  try {
+    return work();
+  } finally {
+    watch.left();
+  }
+}
+
+export interface Watched {
+  readonly handler: string;
+  readonly packetKey: string;
 }
 
 /** For programs that embed the service and watch over themselves. */

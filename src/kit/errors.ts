@@ -71,6 +71,6 @@ export function toError(thrown: unknown): Error {
   try {
     return new Error(String(thrown));
   } catch {
-    return new Error('an object without a text was thrown'); // the second error says nothing about the first
+    return new Error('threw something that has no text'); // the second error says nothing about the first
   }
 }

@@ -43,7 +43,7 @@ describe('an error of our own costs one delivery, and nothing else', () => {
     const rig = await startDeliveryRig({
       follow: ({ attempt }) => (attempt.delivery.id === 'd1' ? Promise.reject({ toString: 1, valueOf: 1 }) : undefined),
     });
-    expect(await meetError(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('an object without a text was thrown') });
+    expect(await meetError(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('threw something that has no text') });
   });
 
   test('while its answer is judged', async () => {

@@ -288,6 +288,11 @@ describe('a callback that goes wrong', () => {
     expect(seen['callback.failed']).toMatchObject([{ handler: 'notifications', error: { code: 'CALLBACK_BLOCKED' } }]);
   });
 
+  test('with its rules too is skipped, a built-in module as well', () => {
+    const { evaluate } = evaluatorOf([makeHandler({ when: { to: ['*'] } })], { ...unwatched, struckOut: () => true });
+    expect(made(evaluate(makePacket())).deadLetters).toMatchObject([{ handler: 'notifications', reason: 'callback-blocked' }]);
+  });
+
   test('leaves the other handlers’ deliveries as they would be without it, whatever nonsense it gives', async () => {
     const anything = fc.anything({ withNullPrototype: true, withBigInt: true, withTypedArray: true, withSparseArray: true });
     const answer = fc.tuple(anything, fc.constantFrom('returns', 'throws', 'resolves', 'rejects'));
@@ -328,6 +333,15 @@ test('every callback of a user’s module is announced while it runs, and timed'
     ['notifications', 'prepareHeaders'],
     ['notifications', 'prepareBody'],
   ]);
+});
+
+test('the rules of a handler are announced while they are held against a packet', () => {
+  const calls: string[] = [];
+  const ruled = makeHandler({ when: { to: ['*@localhost'] } });
+  const { evaluate } = evaluatorOf([ruled, makeHandler({ name: 'without rules' })], watchInto(calls));
+
+  expect(made(evaluate(makePacket())).deliveries).toHaveLength(2);
+  expect(calls).toEqual(['notifications chat/1', 'left']);
 });
 
 test('bytes are kept as they were when the callback gave them', () => {

@@ -141,4 +141,15 @@ describe('a gate that goes wrong', () => {
     await gateOf([answering(() => void log.push('gate'))], { watch }).decide(makePacket());
     expect(log).toEqual(['enter first chat/1', 'gate', 'left']);
   });
+
+  test('has its rules announced to the watchdog, too', async () => {
+    const log: string[] = [];
+    const watch: CallbackWatch = {
+      ...unwatched,
+      entering: (handler, key) => log.push(`enter ${handler} ${key}`),
+      left: () => log.push('left'),
+    };
+    const { decide } = gateOf([answering(false, 'first', { when: { to: ['nobody@*'] } })], { watch });
+    expect([await decide(makePacket()), log]).toEqual([{ kind: 'allowed' }, ['enter first chat/1', 'left']]);
+  });
 });
