@@ -27,7 +27,7 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
   async function moveOrphans(from: QueueName, to: QueueName): Promise<number> {
     requireOrphan(from);
     requireMovable(from, to);
-    if (!isConfigured(to)) throw new ServiceError('UNKNOWN_QUEUE', `the handler ${to.handler} on the pool ${to.pool} is not configured`);
+    if (!isConfigured(to)) throw new ServiceError('UNKNOWN_QUEUE', `the handler ${to.handler} on the pool ${to.pool} is not configured; there are: ${queueNames()}`);
     const moved = await spool.moveQueue(from, to);
     dispatcher.wake([to.pool]);
     return moved;
@@ -50,6 +50,11 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
   function requireMovable(from: QueueName, to: QueueName): void {
     if (from.pool === to.pool || (!isFollowUpPool(from.pool) && !isFollowUpPool(to.pool))) return;
     throw new ServiceError('UNKNOWN_QUEUE', `what waits in the pool ${from.pool} cannot be sent by the pool ${to.pool}`);
+  }
+
+  function queueNames(): string {
+    const names = config().handlers.flatMap(queuesOf).map(({ pool, handler }) => `${handler} on ${pool}`);
+    return names.length === 0 ? 'none' : names.join(', ');
   }
 
   function isConfigured({ pool, handler }: QueueName): boolean {

@@ -15,14 +15,14 @@ export const commands: readonly Command[] = [
   {
     name: 'run',
     synopsis: '[--config FILE]',
-    does: 'runs the service until SIGTERM or SIGINT; SIGHUP reads the file anew',
+    does: 'runs the service until SIGTERM or SIGINT; SIGHUP reads the file again',
     options: ['config'],
     run: (call) => run({ file: fileOf(call) }),
   },
   {
     name: 'check',
     synopsis: '[--config FILE] [--json]',
-    does: 'validates the configuration, loads the callback modules, and prints what they come to',
+    does: 'validates the configuration and its callback modules, and prints what is in effect',
     options: ['config', 'json'],
     run: (call) => checkCommand({ file: fileOf(call), json: call.values.json === true }),
   },

@@ -1,45 +1,74 @@
 #!/usr/bin/env node
-import { ConfigInvalid } from '../config/mistakes.ts';
 /** The command line. Exit codes: 0 well, 1 failed, 2 wrong usage. */
+import { ConfigInvalid } from '../config/mistakes.ts';
 import { nearest } from '../config/nearest.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { packageVersion } from '../kit/version.ts';
 import { renderMistakes } from './check.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands.ts';
-import { type OptionValues, readOptions } from './options.ts';
-import { usageOf } from './usage.ts';
+import { readOptions, wordsOf, wrongOption } from './options.ts';
+import { helpOf, namesOf, usageOf } from './usage.ts';
 
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = readOptions(args);
-  if (values.version === true) return print(`${packageVersion()}\n`);
-  if (values.help === true || positionals[0] === 'help') return print(usageOf(commands));
+  const given = wordsOf(args);
+  const words = given[0] === 'help' ? given.slice(1) : given;
+  const flags = args.slice(0, args.includes('--') ? args.indexOf('--') : undefined);
+  if (flags.some((flag) => flag === '--version' || flag === '-V')) return print(`${packageVersion()}\n`);
+  const wantsHelp = given[0] === 'help' || flags.some((flag) => flag === '--help' || flag === '-h');
+  if (wantsHelp) return help(words);
 
-  const command = find(positionals);
-  const operands = positionals.slice(command.name.split(' ').length);
-  refuseStrays(command, { values, operands });
-  return command.run({ values, operands });
+  const command = find(words);
+  if (command === undefined) return complain(wrongOption(args) ?? complaintAbout(args, words), helpFor(words));
+  return call(command, args).catch((thrown) => explain(thrown, command));
 }
 
-function find(words: readonly string[]): Command {
-  if (words.length === 0) throw new ServiceError('USAGE', 'a command is missing');
+/** The command whose name the words begin with. */
+function find(words: readonly string[]): Command | undefined {
   const line = words.join(' ');
-  const found = commands.find(({ name }) => line === name || line.startsWith(`${name} `));
-  if (found !== undefined) return found;
-
-  const [group = '', verb] = words;
-  const verbs = commands.flatMap(({ name }) => (name.startsWith(`${group} `) ? [name.slice(group.length + 1)] : []));
-  if (verbs.length > 0)
-    throw new ServiceError('USAGE', `"${group}" wants one of ${verbs.join(', ')}${verb === undefined ? '' : `, not "${verb}"`}`);
-  const near = nearest(group, new Set(commands.map(({ name }) => name.split(' ', 1)[0] ?? '')));
-  throw new ServiceError('USAGE', `there is no command "${group}"${near === undefined ? '' : `; did you mean "${near}"?`}`);
+  return commands.find(({ name }) => line === name || line.startsWith(`${name} `));
 }
 
-function refuseStrays({ name, options, operands: taken }: Command, given: { values: OptionValues; operands: readonly string[] }): void {
-  const { least, most } = taken ?? { least: 0, most: 0 };
-  const stray = given.operands[most] ?? Object.keys(given.values).find((option) => !options.some((known) => known === option));
-  if (stray !== undefined) throw new ServiceError('USAGE', `"${name}" does not take "${stray}"`);
-  if (given.operands.length < least) throw new ServiceError('USAGE', `"${name}" wants a name or an id behind it`);
+/** The commands that share the first word. */
+function groupOf([group]: readonly string[]): readonly Command[] {
+  return commands.filter(({ name }) => name.startsWith(`${group} `));
+}
+
+function help(words: readonly string[]): number {
+  const command = find(words);
+  if (command !== undefined) return print(helpOf([command]));
+  const group = groupOf(words);
+  if (group.length > 0) return print(helpOf(group));
+  return words.length === 0 ? print(usageOf(commands)) : complain(complaintAbout([], words), namesOf(commands));
+}
+
+function helpFor(words: readonly string[]): string {
+  const group = groupOf(words);
+  return group.length > 0 ? helpOf(group) : namesOf(commands);
+}
+
+/** What is wrong where no command was found. */
+function complaintAbout(args: readonly string[], words: readonly string[]): string {
+  const [group, verb] = words;
+  if (group === undefined) return args.length === 0 ? 'a command is missing' : `a command is missing before ${args[0]}`;
+  const verbs = groupOf(words).map(({ name }) => name.slice(group.length + 1));
+  const guess = (word: string, known: Iterable<string>): string => {
+    const near = nearest(word, known);
+    return near === undefined ? '' : `; did you mean "${near}"?`;
+  };
+  if (verbs.length > 0 && verb === undefined) return `"${group}" needs one of ${verbs.join(', ')}`;
+  if (verbs.length > 0) return `"${group}" has no "${verb}", but ${verbs.join(', ')}${guess(verb ?? '', verbs)}`;
+  return `there is no command "${group}"${guess(group, new Set(commands.map(({ name }) => name.split(' ', 1)[0] ?? '')))}`;
+}
+
+async function call(command: Command, args: readonly string[]): Promise<number> {
+  const { name, options, operands: takes = { least: 0, most: 0 } } = command;
+  const { values, positionals } = readOptions(args, options);
+  const operands = positionals.slice(name.split(' ').length);
+  const stray = operands[takes.most];
+  if (stray !== undefined) throw new ServiceError('USAGE', `"${name}" takes no "${stray}"`);
+  if (operands.length < takes.least) throw new ServiceError('USAGE', `missing argument: ${command.synopsis.split(' ', 1)[0]}`);
+  return await command.run({ values, operands });
 }
 
 function print(text: string): number {
@@ -47,17 +76,23 @@ function print(text: string): number {
   return 0;
 }
 
-function explain(thrown: unknown): number {
+function explain(thrown: unknown, command: Command): number {
   const error = toError(thrown);
   if (error instanceof ConfigInvalid) {
     const [summary = ''] = error.message.split('\n', 1);
     process.stderr.write(`event-pusher: ${summary}\n${renderMistakes(error.mistakes)}`);
     return 1;
   }
-  const isUsage = error instanceof ServiceError && error.code === 'USAGE';
-  process.stderr.write(isUsage ? `event-pusher: ${error.message}\n\n${usageOf(commands)}` : `event-pusher: ${error.message}\n`);
+  if (error instanceof ServiceError && error.code === 'USAGE') return complain(error.message, helpOf([command]));
+  process.stderr.write(`event-pusher: ${error.message}\n`);
   if (!(error instanceof ServiceError)) process.stderr.write(`${error.stack ?? ''}\n`);
-  return isUsage ? 2 : 1;
+  return 1;
 }
 
-process.exit(await main(process.argv.slice(2)).catch(explain));
+/** Wrong usage: a line, and the help of what was meant. */
+function complain(message: string, usage: string): number {
+  process.stderr.write(`event-pusher: ${message}\n\n${usage}`);
+  return 2;
+}
+
+process.exit(await main(process.argv.slice(2)));

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { nearest } from '../config/nearest.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 
 /** Every option of the command line; which command takes which stands with the commands. */
@@ -23,22 +24,66 @@ const options = {
   'to-pool': { type: 'string' },
   token: { type: 'string' },
   url: { type: 'string' },
-  version: { type: 'boolean' },
+  version: { type: 'boolean', short: 'V' },
   yes: { type: 'boolean' },
 } as const;
 
 export type OptionName = keyof typeof options;
 
-/** The options as they were given. */
-export type OptionValues = ReturnType<typeof readOptions>['values'];
+const allNames = Object.keys(options).filter((name): name is OptionName => name in options);
 
-/** Throws USAGE. */
-export function readOptions(args: readonly string[]) {
+/** The options as they were given. */
+export type OptionValues = ReturnType<typeof parseStrictly>['values'];
+
+/** Words without their options, for finding out which command is meant where an option is wrong. */
+export function wordsOf(args: readonly string[]): readonly string[] {
+  return parseArgs({ args: [...args], options, allowPositionals: true, strict: false }).positionals;
+}
+
+/** What is wrong with the options, whatever the command; undefined: nothing. */
+export function wrongOption(args: readonly string[]): string | undefined {
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: true });
+    readOptions(args, allNames);
+    return undefined;
   } catch (thrown) {
-    throw new ServiceError('USAGE', toError(thrown).message);
+    return toError(thrown).message;
   }
+}
+
+/** Throws USAGE: an option that is not `known` to the command, or whose value is missing or is none of its business. */
+export function readOptions(args: readonly string[], known: readonly OptionName[]) {
+  const { tokens } = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true });
+  for (const token of tokens) if (token.kind === 'option') refuseWrong(token, known);
+  return parseStrictly(args);
+}
+
+/** Cannot throw after {@link refuseWrong}. */
+function parseStrictly(args: readonly string[]) {
+  return parseArgs({ args: [...args], options, allowPositionals: true });
+}
+
+interface OptionToken {
+  readonly name: string;
+  readonly rawName: string;
+  readonly value: string | undefined;
+  readonly inlineValue: boolean | undefined;
+}
+
+function refuseWrong({ name, rawName, value, inlineValue }: OptionToken, known: readonly OptionName[]): void {
+  if (!isKnown(name, known)) {
+    const near = nearest(name, known);
+    throw new ServiceError('USAGE', `there is no option ${rawName}${isKnown(name, allNames) ? ' here' : ''}${near === undefined ? '' : `; did you mean --${near}?`}`);
+  }
+  if (options[name].type === 'boolean') {
+    if (inlineValue === true) throw new ServiceError('USAGE', `${rawName} takes no value`);
+    return;
+  }
+  const isMissing = value === undefined || (inlineValue !== true && value.startsWith('-') && value !== '-');
+  if (isMissing) throw new ServiceError('USAGE', `a value is missing behind ${rawName}${value === undefined ? '' : `, before ${value}`}`);
+}
+
+function isKnown(name: string, known: readonly OptionName[]): name is OptionName {
+  return known.some((option) => option === name);
 }
 
 /** A whole number of 1 or more; undefined where the option was not given. Throws USAGE. */

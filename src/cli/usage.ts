@@ -1,17 +1,59 @@
 import type { Command } from './command.ts';
 
+/** What a word of a synopsis stands for. */
+const glossary: Readonly<Record<string, string>> = {
+  FILE: '--config, else $EVENT_PUSHER_CONFIG, else event-pusher.toml in the working directory.',
+  SERVICE: '[--config FILE], whose service must be running, or [--url URL] [--token TOKEN]; [--json]',
+  FILTER: `[--pool NAME] [--handler NAME] [--host HOST] [--reason REASON] [--since TIME]
+         [--before TIME]: all that are given must hold, the times for when it died.`,
+  TIME: '2026-11-22T06:00:00Z, "2026-11-22 06:00" of this machine\'s time, or an age: 30m, 2h, 7d.',
+};
+
 /** The whole usage, made from the commands. */
 export function usageOf(commands: readonly Command[]): string {
-  const told = commands.map(({ name, synopsis, does }) => `  ${[name, synopsis].join(' ').trim()}\n      ${does}\n`);
   return `Usage: event-pusher COMMAND [OPTIONS]
 
-${told.join('')}
-  --help, --version
+${commands.map(explained).join('')}
+  --help, -h, also behind a command; --version, -V
 
-FILE:    --config, else $EVENT_PUSHER_CONFIG, else event-pusher.toml in the working directory.
-SERVICE: [--config FILE], whose service must be running, or [--url URL] [--token TOKEN]; [--json]
-FILTER:  [--pool NAME] [--handler NAME] [--host HOST] [--reason REASON] [--since TIME]
-         [--before TIME]: all that are given must hold, the times for when it died.
-TIME:    2026-11-22T06:00:00Z, "2026-11-22 06:00" of this machine's time, or an age: 30m, 2h, 7d.
-`;
+${explainedWords(Object.keys(glossary))}`;
+}
+
+/** The usage of one command, or of all that share its first word. */
+export function helpOf(commands: readonly Command[]): string {
+  const [only, ...others] = commands;
+  if (only === undefined || others.length > 0) return `Usage:\n\n${commands.map(explained).join('')}\n${explainedWords(wordsIn(commands))}`;
+  const words = explainedWords(wordsIn(commands));
+  return `Usage: event-pusher ${called(only)}\n\n  ${only.does}\n${words === '' ? '' : `\n${words}`}`;
+}
+
+/** The names of the commands, for who gave none or a wrong one. */
+export function namesOf(commands: readonly Command[]): string {
+  const groups = new Map<string, string[]>();
+  for (const { name } of commands) {
+    const [group = '', ...verb] = name.split(' ');
+    groups.set(group, [...(groups.get(group) ?? []), ...verb]);
+  }
+  const names = Array.from(groups, ([group, verbs]) => `  ${[group, verbs.join('|')].join(' ').trim()}\n`);
+  return `Usage: event-pusher COMMAND [OPTIONS]\n\n${names.join('')}\n"event-pusher --help" explains them, "event-pusher COMMAND --help" one of them.\n`;
+}
+
+function called({ name, synopsis }: Command): string {
+  return [name, synopsis].join(' ').trim();
+}
+
+function explained(command: Command): string {
+  return `  ${called(command)}\n      ${command.does}\n`;
+}
+
+/** What a synopsis mentions, and what the explanation of that mentions. */
+function wordsIn(commands: readonly Command[]): readonly string[] {
+  const mentioned = (text: string): readonly string[] => Object.keys(glossary).filter((word) => new RegExp(`\\b${word}\\b`).test(text));
+  const direct = mentioned(commands.map(({ synopsis }) => synopsis).join(' '));
+  const all = new Set([...direct, ...direct.flatMap((word) => mentioned(glossary[word] ?? ''))]);
+  return Object.keys(glossary).filter((word) => all.has(word));
+}
+
+function explainedWords(words: readonly string[]): string {
+  return words.map((word) => `${`${word}:`.padEnd(9)}${glossary[word]}\n`).join('');
 }

@@ -1,7 +1,9 @@
 /** The built command line, as a person or a script calls it. */
 import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { commands } from '../../src/cli/commands.ts';
 import { writeConfig } from '../config/write-config.ts';
 import { runCli } from '../support/run-cli.ts';
 
@@ -67,24 +69,68 @@ describe('check', () => {
 
 describe('wrong usage', () => {
   test.each([
-    [[], 'a command is missing'],
-    [['fly'], '"fly"'],
-    [['run', '--fast'], '--fast'],
-    [['run', '--once'], '"once"'],
-    [['check', 'everything'], '"everything"'],
-    [['check', '--config'], '--config'],
-  ])('%j is answered with what is wrong, the usage, and exit code 2', async (args, wrong) => {
+    [[], 'a command is missing', 'COMMAND'],
+    [['--json'], 'a command is missing before --json', 'COMMAND'],
+    [['fly'], 'there is no command "fly"', 'COMMAND'],
+    [['chekc'], 'there is no command "chekc"; did you mean "check"?', 'COMMAND'],
+    [['--confg', 'x.toml', 'run'], 'there is no option --confg; did you mean --config?', 'COMMAND'],
+    [['run', '--confg', 'x.toml'], 'there is no option --confg; did you mean --config?', 'run'],
+    [['run', '--fast'], 'there is no option --fast', 'run'],
+    [['run', '--once'], 'there is no option --once here', 'run'],
+    [['run', '-x'], 'there is no option -x', 'run'],
+    [['check', 'everything'], '"check" takes no "everything"', 'check'],
+    [['check', '--config'], 'a value is missing behind --config', 'check'],
+    [['check', '--config', '--json'], 'a value is missing behind --config, before --json', 'check'],
+    [['check', '--json=yes'], '--json takes no value', 'check'],
+    [['pools', 'lst'], '"pools" has no "lst", but list, pause, resume; did you mean "list"?', ''],
+    [['pools'], '"pools" needs one of list, pause, resume', ''],
+    [['pools', 'pause'], 'missing argument: NAME', 'pools pause'],
+    [['dead-letters', 'show'], 'missing argument: ID', 'dead-letters show'],
+    [['dead-letters', 'list', '--limit', 'all'], '--limit: received "all", expected a whole number from 1 to 10000', 'dead-letters list'],
+    [['spool', 'backup'], 'missing argument: TARGET', 'spool backup'],
+    [['send-test'], 'missing argument: HANDLER', 'send-test'],
+  ])('%j is answered with what is wrong, the help of that command, and exit code 2', async (args, wrong, helped) => {
     const { code, stdout, stderr } = await runCli(args);
-
+    const [line, empty, usage, ...help] = stderr.split('\n');
     expect([code, stdout]).toEqual([2, '']);
-    expect(stderr.split('\n', 1)[0]).toContain(wrong);
-    expect(stderr).toContain('Usage: event-pusher COMMAND');
+    expect(line).toBe(`event-pusher: ${wrong}`);
+    expect([empty, usage]).toEqual(['', expect.stringContaining(helped === '' ? 'Usage:' : `Usage: event-pusher ${helped}`)]);
+    expect(help.length).toBeLessThan(20);
   });
+});
+
+test.each(commands.map(({ name }) => [name]))('%s explains itself with --help', async (name) => {
+  const answer = await runCli([...name.split(' '), '--help']);
+  expect(answer).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining(`Usage: event-pusher ${name}`) });
+});
+
+test('a command explains itself with --help, -h and help, before or behind it', async () => {
+  const ways = [
+    ['pools', 'list', '--help'],
+    ['-h', 'pools', 'list'],
+    ['help', 'pools', 'list'],
+  ];
+  const [answer, ...others] = await Promise.all(ways.map((args) => runCli(args)));
+  for (const other of others) expect(other).toEqual(answer);
+});
+
+test('a group of commands explains all of them', async () => {
+  const { code, stdout } = await runCli(['orphans', '--help']);
+  expect(code).toBe(0);
+  for (const { name } of commands) expect(stdout.includes(`  ${name} `), name).toBe(name.startsWith('orphans'));
+});
+
+test('a directory is no configuration, and no spool', async () => {
+  const file = await writeConfig('[spool]\npath = "."\n');
+  const [asFile, asSpool] = await Promise.all([runCli(['check', '--config', dirname(file)]), runCli(['spool', 'info', '--config', file])]);
+  expect(asFile).toMatchObject({ code: 1, stderr: `event-pusher: cannot read the configuration ${dirname(file)}: it is a directory\n` });
+  expect(asSpool).toMatchObject({ code: 1, stderr: expect.stringContaining('directory') });
+  expect(asSpool.stderr.trimEnd().split('\n')).toHaveLength(1);
 });
 
 test('the usage and the version are there for the asking', async () => {
   const { version }: { readonly version: string } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
-  const [help, told] = await Promise.all([runCli(['--help']), runCli(['--version'])]);
+  const [help, told] = await Promise.all([runCli(['--help']), runCli(['-V'])]);
 
   expect(help).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('Usage: event-pusher COMMAND') });
   expect(told).toEqual({ code: 0, stderr: '', stdout: `${version}\n` });

@@ -16,6 +16,16 @@ when = { stanza = "message" }
 const server = await ejabberdTap();
 
 describe.skipIf(!server.isHere)('with our module on ejabberd', () => {
+  test('a host that ejabberd does not serve is named as such', async () => {
+    await using ejabberd = await server.startWith();
+    await using rig = await startPushRig(ejabberd.componentPort, { hosts: ['localhost', 'elsewhere.localhost'], started: false });
+    rig.pusher.launch();
+    const line = await rig.pusher.said(
+      ({ event, host, state }) => event === 'attachment.state' && host === 'elsewhere.localhost' && state === 'refused',
+    );
+    expect(line['reason']).toMatch(/^the chat server does not serve elsewhere.localhost \([a-z-]+\): correct hosts in the configuration/);
+  });
+
   test('messages of two users arrive in order, with their direction and the number of clients that they reach', async () => {
     await using ejabberd = await server.startWith();
     await using rig = await startPushRig(ejabberd.componentPort, { handlers: witness });

@@ -42,6 +42,16 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     expect(Math.abs(Date.parse(seenAt) / 1000 - sentAt)).toBeLessThanOrEqual(1 + after - before);
   });
 
+  test('a host that Prosody does not serve is named as such', async () => {
+    await using prosody = await startProsody();
+    await using rig = await startPushRig(prosody.componentPort, { hosts: ['localhost', 'elsewhere.localhost'], started: false });
+    rig.pusher.launch();
+    const line = await rig.pusher.said(
+      ({ event, host, state }) => event === 'attachment.state' && host === 'elsewhere.localhost' && state === 'refused',
+    );
+    expect(line['reason']).toMatch(/^the chat server does not serve elsewhere.localhost \([a-z-]+\): correct hosts in the configuration/);
+  });
+
   test('bears their names as the server prepares them, whatever they typed', async () => {
     await using prosody = await startProsody({ users: { alice: 'pw', bob: 'pw', żółć: 'pw' } });
     await using rig = await startPushRig(prosody.componentPort);

@@ -1,4 +1,6 @@
+import { nearest } from '../../config/nearest.ts';
 import { ServiceError } from '../../kit/errors.ts';
+import type { PoolView } from '../operations.ts';
 import { audit } from './audit.ts';
 import { withoutQuotes } from './content.ts';
 import type { ApiDependencies } from './dependencies.ts';
@@ -19,13 +21,21 @@ export function sendTestRoutes({ operations, events }: ApiDependencies): readonl
       const report = await operations.sendTest(handler).catch((thrown: unknown) => {
         throw mayReadContent ? thrown : quotingNothing(thrown, handler);
       });
-      if (report === undefined) throw new ServiceError('UNKNOWN_HANDLER', `there is no handler ${JSON.stringify(handler)}`);
+      if (report === undefined) throw unknownHandler(handler, operations.pools());
       audit(events, caller, `sent a test through handler ${handler}`);
       const reason = mayReadContent ? report.reason : withoutQuotes(report.reason, false);
       return { ...report, reason, outcome: outcomeView(report.outcome, mayReadContent) };
     },
   });
   return [sendTest];
+}
+
+function unknownHandler(handler: string, pools: readonly PoolView[]): ServiceError {
+  const known = [...new Set(pools.flatMap(({ handlers }) => handlers.map(({ name }) => name)))].filter((name) => !name.includes(':'));
+  const near = nearest(handler, known);
+  const hint = near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`;
+  const names = known.length === 0 ? 'none' : known.join(', ');
+  return new ServiceError('UNKNOWN_HANDLER', `there is no handler ${JSON.stringify(handler)}; there are: ${names}${hint}`);
 }
 
 function quotingNothing(thrown: unknown, handler: string): unknown {

@@ -131,7 +131,7 @@ export function createTapFeed(options: TapFeedOptions): Feed {
     const { host } = conversation;
     const condition = errorCondition(iq);
     if (condition === 'conflict') options.tell(host, 'standby', `${host} feeds another pusher`);
-    else options.tell(host, 'refused', `${host} has no tap (${condition}): enable the module mod_event_pusher_tap there`);
+    else options.tell(host, 'refused', refusalOf(host, condition));
     askLater(conversation, askAgainMs);
   }
 
@@ -230,4 +230,13 @@ export function createTapFeed(options: TapFeedOptions): Feed {
       for (const conversation of conversations.values()) renew(conversation);
     },
   };
+}
+
+/** What Prosody and ejabberd answer for a domain that is none of theirs, and that no other server was found for. */
+const elsewhere: ReadonlySet<string> = new Set(['not-allowed', 'remote-server-not-found', 'remote-server-timeout']);
+
+function refusalOf(host: string, condition: string): string {
+  return elsewhere.has(condition)
+    ? `the chat server does not serve ${host} (${condition}): correct hosts in the configuration, or add the host there`
+    : `${host} has no tap (${condition}): enable the module mod_event_pusher_tap there`;
 }
