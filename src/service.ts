@@ -7,6 +7,7 @@ import type { Operations } from './admin/operations.ts';
 import { createAdmin } from './admin/server.ts';
 import { createAnswering } from './answering.ts';
 import type { Config } from './config/config.ts';
+import { fitListeners } from './config/fit-listeners.ts';
 import { Redactor } from './config/mask.ts';
 import { createReloader } from './config/reloader.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
@@ -25,6 +26,7 @@ import { type CallbackWatch, unwatched } from './hooks/watch.ts';
 import { systemClock } from './kit/clock.ts';
 import { createIdSource } from './kit/ids.ts';
 import { createLifecycle, type Lifecycle } from './kit/lifecycle.ts';
+import { openFilesLimit } from './kit/open-files.ts';
 import { systemRandom } from './kit/random.ts';
 import { createTeardown } from './kit/teardown.ts';
 import { systemTimers } from './kit/timers.ts';
@@ -85,6 +87,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
   const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
   const redactor = new Redactor(config.redacted);
   const log = createLog({ level: config.logLevel, redact: redactor.value });
+  const { config: fitted, notice } = fitListeners(config, openFilesLimit());
   let running = config;
   let swapping: Promise<void> = Promise.resolve();
   let apply: (next: Config, loaded: readonly LoadedHandler[]) => Promise<void> = async () => undefined;
@@ -96,7 +99,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
 
   async function start(): Promise<void> {
     subscribeLog(events, log);
-    for (const text of config.notices) events.emit('notice', { text });
+    for (const text of notice === undefined ? config.notices : [...config.notices, notice]) events.emit('notice', { text });
     let handlers = await loadHandlers(config.handlers);
     const modules = await loadExits(config.attachments);
 
@@ -123,7 +126,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const attaching = { ...reading, marks: await spool.marks(), want: wantOf(handlers), instance: options.instance ?? nextId() };
     const callModule = createModuleCaller({ ...shared, watch, timeoutMs: limits.timeoutMs });
     const exits = { modules, callModule, checks: () => health.checks() };
-    const sources = openSources(config.attachments, { ...shared, ...attaching, ...exits, accept: intake.accept });
+    const sources = openSources(fitted.attachments, { ...shared, ...attaching, ...exits, accept: intake.accept });
     const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver, prepareAsked, attempts });
 
     const metrics = await startAdmin({ spool, dispatcher, sources, operations });
@@ -131,9 +134,9 @@ export function createService(config: Config, options: ServiceOptions): Service 
     await dispatcher.start();
     teardown.add('the pools that a reload replaces', async () => void (await within(swapping, drainTimeoutMs, systemTimers)));
     teardown.add('the intake', async () => void (await within(intake.idle(), drainTimeoutMs, systemTimers)));
-    if (config.gate !== undefined) {
-      const decide = createGate({ ...hooks, handlers: () => handlers, timeoutMs: config.gate.timeoutMs });
-      await begin('the gate', createGateListener({ ...shared, ...reading, config: config.gate, hosts: config.hosts, decide }));
+    if (fitted.gate !== undefined) {
+      const decide = createGate({ ...hooks, handlers: () => handlers, timeoutMs: fitted.gate.timeoutMs });
+      await begin('the gate', createGateListener({ ...shared, ...reading, config: fitted.gate, hosts: config.hosts, decide }));
     }
     for (const source of sources) await begin(`attachment ${source.name}`, source);
     teardown.add('readiness', () => health.drain());
@@ -184,7 +187,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     } = config;
     const pools = config.pools.map((pool) => pool.id);
     const metrics = createMetrics({ ...shared, hosts, pools, handlers, readings, mongooseim, reloads, version: packageVersion() });
-    const admin = createAdmin({ config, metrics, health, api: { ...shared, spool, operations, withheld, redactor } });
+    const admin = createAdmin({ ...shared, config: fitted, metrics, health, api: { ...shared, spool, operations, withheld, redactor } });
     await begin('the admin listener', admin);
 
     const address = `http://${admin.address.host}:${admin.address.port}`;

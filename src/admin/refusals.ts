@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { type ErrorCode, ServiceError, toError } from '../kit/errors.ts';
@@ -39,13 +40,24 @@ function statusIn(thrown: unknown): number {
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
 }
 
-/** What could not even be parsed as HTTP never becomes a request, so its answer is written by hand. */
-export function refuseMalformed(socket: Pick<Socket, 'destroy' | 'end' | 'writable'>): void {
+/** Answers a request that is refused before Fastify sees it. */
+export function refuseRequest(response: ServerResponse, message: string): void {
+  const body = JSON.stringify({ code: 'BAD_REQUEST', message });
+  response.writeHead(400, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), connection: 'close' });
+  response.end(body);
+}
+
+/** What could not even be parsed as HTTP, or did not come in time, never becomes a request, so its answer is written by hand. */
+export function refuseMalformed(socket: Socket, error: Error): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  const body = JSON.stringify({ code: 'BAD_REQUEST', message: 'what came was no HTTP/1.1 request' });
-  const head = `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close`;
+  const late = 'code' in error && error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  const message = late ? 'the request did not come in time' : 'what came was no HTTP/1.1 request';
+  const body = JSON.stringify({ code: 'BAD_REQUEST', message });
+  const status = late ? '408 Request Timeout' : '400 Bad Request';
+  const head = `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close`;
   socket.end(`${head}\r\n\r\n${body}`);
+  socket.destroySoon(); // the client may keep its own side open for ever
 }

@@ -1,29 +1,35 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type onRequestAsyncHookHandler } from 'fastify';
+import type { ListenConfig } from '../config/config.ts';
 import { bears } from '../kit/bearer-token.ts';
+import type { Clock } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
+import { waitsToSend } from '../kit/http-message.ts';
+import { createHttpServer } from '../kit/http-server.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import { listenProblem } from '../kit/listen-problem.ts';
 import type { Secret } from '../kit/secret.ts';
+import type { Timers } from '../kit/timers.ts';
 import { packageVersion } from '../kit/version.ts';
 import type { Health } from '../telemetry/health.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { ApiDependencies } from './api/dependencies.ts';
 import { type ApiAccess, registerApi } from './api/register.ts';
 import { apiRoutes } from './api/routes.ts';
-
 import { isKnownHost, isLoopback } from './known-host.ts';
-import { refusalOf, refuse, refuseMalformed } from './refusals.ts';
+import { refusalOf, refuse, refuseMalformed, refuseRequest } from './refusals.ts';
 import { type RouteIndex, routeIndex } from './route-index.ts';
 
 export interface AdminOptions {
   /** The part of the configuration that is the listener's. Port 0 takes a free one. */
   readonly config: {
-    readonly admin: { readonly host: string; readonly port: number; readonly token: Secret | undefined };
+    readonly admin: ListenConfig;
     readonly metrics: { readonly token: Secret | undefined };
   };
   readonly metrics: Metrics;
   readonly health: Health;
   readonly api: ApiDependencies;
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly timers: Timers;
 }
 
 export interface Admin extends Lifecycle {
@@ -31,21 +37,35 @@ export interface Admin extends Lifecycle {
   readonly address: { readonly host: string; readonly port: number };
 }
 
-/** A request must have come whole within this. */
-const requestTimeoutMs = 10_000;
+/** Bounds on clients that are slow on purpose, ms. */
+const limits = { headersTimeoutMs: 5000, requestTimeoutMs: 10_000, keepAliveMs: 10_000 };
+
+const maxBodyBytes = 1024 * 1024;
 
 /** A name in a path may be so long, in characters. */
 const longestParameter = 500;
 
 /** Metrics, health and the API over HTTP. Starting throws ADMIN_LISTEN_FAILED. */
 export function createAdmin(options: AdminOptions): Admin {
-  const { host, port } = options.config.admin;
+  const { host, port, maxConnections } = options.config.admin;
+  const { clock, timers } = options;
+  const { events } = options.api;
   const app = Fastify({
-    clientErrorHandler: (_, socket) => refuseMalformed(socket),
+    bodyLimit: maxBodyBytes,
+    clientErrorHandler: (error, socket) => refuseMalformed(socket, error),
     forceCloseConnections: true,
     frameworkErrors: (error, _, reply) => void refuse(reply, { status: 400, code: 'BAD_REQUEST', message: error.message }),
-    requestTimeout: requestTimeoutMs,
     routerOptions: { maxParamLength: longestParameter },
+    serverFactory: (handle) =>
+      createHttpServer({
+        limits: { ...limits, maxConnections },
+        serve: handle,
+        refuse: refuseRequest,
+        onRefused: (reason, count) => events.emit('connection.refused', { listener: 'admin', reason, count }),
+        onFault: (error) => events.emit('request.failed', { listener: 'admin', error }),
+        clock,
+        timers,
+      }),
   });
   guard(app, options);
   serve(app, options);
@@ -86,6 +106,14 @@ function guard(app: FastifyInstance, { config: { admin, metrics }, api }: AdminO
     return undefined;
   });
   app.addHook('preSerialization', async (_request, _reply, answer) => api.redactor.value(answer));
+  app.addHook('preParsing', async ({ raw, headers }, reply, body) => {
+    if (waitsToSend(raw) && Number(headers['content-length'] ?? 0) <= maxBodyBytes) reply.raw.writeContinue();
+    return body;
+  });
+  app.addHook('onSend', async ({ raw }, reply, payload) => {
+    if (waitsToSend(raw)) reply.header('connection', 'close');
+    return payload;
+  });
   app.setErrorHandler((error, _, reply) => refuse(reply, refusalOf(error)));
 }
 

@@ -96,6 +96,7 @@ function httpEntries(attachment: HttpAttachment): TomlSection['entries'] {
     hosts: attachment.hosts,
     max_body_bytes: sizeText(attachment.maxBodyBytes),
     max_uncommitted_bytes: sizeText(attachment.maxUncommittedBytes),
+    max_connections: attachment.maxConnections,
     ...rateLimitEntries(attachment.rateLimit),
   };
 }
@@ -228,16 +229,16 @@ function serviceSections({ callbacks, spool, admin, gate, metrics, drainTimeoutM
         dead_letter_max: spool.deadLetterMax,
       },
     },
-    { title: '[admin]', entries: { listen: listenText(admin), token: admin.token } },
+    { title: '[admin]', entries: { listen: listenText(admin), token: admin.token, max_connections: admin.maxConnections } },
     ...(gate === undefined ? [] : [gateSection(gate)]),
     { title: '[metrics]', entries: { mongooseim: metrics.mongooseim, token: metrics.token } },
     { title: '[service]', entries: { drain_timeout: durationText(drainTimeoutMs) } },
   ];
 }
 
-function gateSection({ listen, token, timeoutMs, maxBodyBytes }: GateConfig): TomlSection {
-  const entries = { listen: listenText(listen), token, timeout: durationText(timeoutMs), max_body_bytes: sizeText(maxBodyBytes) };
-  return { title: '[gate]', entries };
+function gateSection({ listen, token, timeoutMs, maxBodyBytes, maxConnections }: GateConfig): TomlSection {
+  const sizes = { max_body_bytes: sizeText(maxBodyBytes), max_connections: maxConnections };
+  return { title: '[gate]', entries: { listen: listenText(listen), token, timeout: durationText(timeoutMs), ...sizes } };
 }
 
 function listenText({ host, port }: Pick<ListenConfig, 'host' | 'port'>): string {

@@ -17,6 +17,7 @@ export function exitsSections(attachment: ExitsAttachment): readonly TomlSection
       max_headers: attachment.maxHeaders,
       request_timeout: durationText(attachment.requestTimeoutMs),
       max_uncommitted_bytes: sizeText(attachment.maxUncommittedBytes),
+      max_connections: attachment.maxConnections,
       rate_limit: rateLimit && { requests: rateLimit.requests, per: durationText(rateLimit.perMs), burst: rateLimit.burst },
     },
   };

@@ -84,6 +84,7 @@ export interface HttpAttachment {
   readonly maxBodyBytes: number;
   /** Bytes taken but not yet on disk, at most: then requests are turned away. */
   readonly maxUncommittedBytes: number;
+  readonly maxConnections: number;
   /** Undefined: no limit. */
   readonly rateLimit: TokenRate | undefined;
 }

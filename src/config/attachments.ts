@@ -99,6 +99,7 @@ function httpOf(name: string, read: HttpSection, reading: Reading): Read<HttpAtt
     hosts: read.hosts,
     maxBodyBytes: read.max_body_bytes,
     maxUncommittedBytes: read.max_uncommitted_bytes,
+    maxConnections: read.max_connections,
     rateLimit: read.rate_limit && rateLimitOf(read.rate_limit),
   };
 }

@@ -211,10 +211,13 @@ export interface GateConfig {
   /** All callbacks that are asked about a message are through within this, ms. */
   readonly timeoutMs: number;
   readonly maxBodyBytes: number;
+  /** Each sender that waits is one. */
+  readonly maxConnections: number;
 }
 
 export interface ListenConfig {
   readonly host: string;
   readonly port: number;
   readonly token: Secret | undefined;
+  readonly maxConnections: number;
 }

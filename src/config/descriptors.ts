@@ -46,6 +46,7 @@ export async function readExits(name: string, entry: unknown, reading: Reading):
     maxHeaders: read.max_headers,
     requestTimeoutMs: read.request_timeout,
     maxUncommittedBytes: read.max_uncommitted_bytes,
+    maxConnections: read.max_connections,
     rateLimit: read.rate_limit && rateLimitOf(read.rate_limit),
   };
 }

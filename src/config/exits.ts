@@ -23,6 +23,8 @@ export interface ExitsAttachment {
   readonly requestTimeoutMs: number;
   /** Bytes taken but not yet on disk, at most: then requests are turned away. */
   readonly maxUncommittedBytes: number;
+  /** Connections that each listener holds. */
+  readonly maxConnections: number;
   /** Undefined: no limit. */
   readonly rateLimit: TokenRate | undefined;
 }

@@ -51,7 +51,7 @@ export function readAdmin(value: unknown, reading: Reading): ListenConfig | unde
   if (!isLoopback(host) && admin.token === undefined) {
     reading.mistake(['admin', 'token'], { expected: `a token, since admin.listen (${host}) is reachable from other machines` });
   }
-  return { host, port, token: admin.token };
+  return { host, port, token: admin.token, maxConnections: admin.max_connections };
 }
 
 /** Reads `[gate]`; without that section there is none. Who can ask learns what is refused, so it needs a token as `[admin]` does. */
@@ -63,5 +63,5 @@ function readGate(value: unknown, reading: Reading): GateConfig | undefined {
   if (!isLoopback(listen.host) && token === undefined) {
     reading.mistake(['gate', 'token'], { expected: `a token, since gate.listen (${listen.host}) is reachable from other machines` });
   }
-  return { listen, token, timeoutMs: gate.timeout, maxBodyBytes: gate.max_body_bytes };
+  return { listen, token, timeoutMs: gate.timeout, maxBodyBytes: gate.max_body_bytes, maxConnections: gate.max_connections };
 }

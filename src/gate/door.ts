@@ -39,9 +39,13 @@ const unknown: TextAnswer = {
 function unfit(headers: IncomingHttpHeaders, maxBytes: number): TextAnswer | undefined {
   const { 'content-length': length, 'content-type': type = '', 'content-encoding': encoding } = headers;
   if (length === undefined) return { status: 411, text: 'a content-length is needed' };
-  if (Number(length) > maxBytes) return { status: 413, text: `a message may have ${maxBytes} bytes` };
+  if (Number(length) > maxBytes) return tooLarge(maxBytes);
   if (xmlType.test(type) && encoding === undefined) return undefined;
   return { status: 415, text: 'the body must be application/xml, in UTF-8 and not compressed' };
+}
+
+export function tooLarge(maxBytes: number): TextAnswer {
+  return { status: 413, text: `a message may have ${maxBytes} bytes` };
 }
 
 /** A header's value as UTF-8; Node reads headers as Latin-1. */

@@ -6,14 +6,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PacketId } from '../../pools/contract.ts';
 import type { GateConfig } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
-import { createHttpListener } from '../kit/http-listener.ts';
+import { HttpListener } from '../kit/http-listener.ts';
 import { readBody, sendText, skipBody, type TextAnswer } from '../kit/http-message.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import type { Timers } from '../kit/timers.ts';
 import type { Decide, GateDecision } from '../packet/gate-decision.ts';
 import type { JidReader } from '../packet/jid.ts';
 import type { EventSink, GateAnswered } from '../telemetry/events.ts';
-import { createDoor, textOf } from './door.ts';
+import { createDoor, textOf, tooLarge } from './door.ts';
 import { createQuestionReader } from './question.ts';
 
 export interface GateListenerOptions {
@@ -28,9 +28,8 @@ export interface GateListenerOptions {
   readonly events: EventSink;
 }
 
-/** Bounds on clients that are slow on purpose, and on their number; ms. Each waiting sender is one connection. */
-const limits = { headersTimeout: 2000, requestTimeout: 5000, connectionsCheckingInterval: 500, keepAliveTimeout: 60_000 };
-const maxConnections = 10_000;
+/** Bounds on clients that are slow on purpose, ms. */
+const limits = { headersTimeoutMs: 2000, requestTimeoutMs: 5000, keepAliveMs: 60_000 };
 
 interface Answered extends TextAnswer {
   readonly answer: GateAnswered;
@@ -39,17 +38,27 @@ interface Answered extends TextAnswer {
 /** Starting throws GATE_LISTEN_FAILED. Stopping lets what is under way end, and answers what still comes with 503. */
 export function createGateListener(options: GateListenerOptions): Lifecycle {
   const { config, decide, clock, timers, events } = options;
-  const { timeoutMs: endWithinMs, listen, maxBodyBytes, token } = config;
+  const { timeoutMs: endWithinMs, listen, maxBodyBytes, maxConnections, token } = config;
   const door = createDoor({ token, maxBodyBytes, hosts: new Set(options.hosts) });
   const readQuestion = createQuestionReader(options);
-  const failure = 'GATE_LISTEN_FAILED';
-  const listener = createHttpListener({ listen, setting: '[gate] listen', failure, limits, maxConnections, endWithinMs, serve, timers });
+  const listener = new HttpListener({
+    listen,
+    setting: '[gate] listen',
+    failure: 'GATE_LISTEN_FAILED',
+    limits: { ...limits, maxConnections },
+    endWithinMs,
+    serve,
+    onRefused: (reason, count) => events.emit('connection.refused', { listener: 'gate', reason, count }),
+    onFault: (error) => events.emit('request.failed', { listener: 'gate', error }),
+    clock,
+    timers,
+  });
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const begunAt = clock.monotonic();
     const refusal = door(request);
     if (refusal !== undefined) await skipBody(request);
-    const answered = refusal === undefined ? await answer(request) : rejected(refusal);
+    const answered = refusal === undefined ? await answer(request, response) : rejected(refusal);
     if (answered === undefined) return;
     sendText(response, answered, { last: refusal?.status === 401 || listener.closing });
     const reason = answered.answer === 'failed' || answered.answer === 'rejected' ? answered.text : '';
@@ -57,9 +66,11 @@ export function createGateListener(options: GateListenerOptions): Lifecycle {
   }
 
   /** Undefined: the client has gone. */
-  async function answer(request: IncomingMessage): Promise<Answered | undefined> {
-    const body = await readBody(request);
-    if (body === undefined) return undefined;
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<Answered | undefined> {
+    const reading = await readBody(request, response, maxBodyBytes);
+    if (reading.kind === 'gone') return undefined;
+    if (reading.kind === 'too-large') return rejected(tooLarge(maxBodyBytes));
+    const { body } = reading;
     if (listener.closing) return { answer: 'failed', status: 503, text: 'the service is stopping' };
     const { 'event-pusher-host': host, 'event-pusher-session': session } = request.headers;
     const read = readQuestion({ body, host: textOf(host), session: textOf(session) || undefined }, clock.now());

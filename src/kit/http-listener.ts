@@ -1,84 +1,63 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerOptions, type ServerResponse } from 'node:http';
+import type { Server } from 'node:http';
 import { type ErrorCode, ServiceError } from './errors.ts';
+import { createHttpServer, type HttpServerOptions } from './http-server.ts';
 import { listenProblem } from './listen-problem.ts';
-import type { Timers } from './timers.ts';
 
-export interface HttpListenerOptions {
+export interface HttpListenerOptions extends HttpServerOptions {
   /** Port 0 takes any free one. */
   readonly listen: { readonly host: string; readonly port: number };
   /** The setting that holds the address, for people. */
   readonly setting: string;
   /** What is thrown when it cannot be opened. */
   readonly failure: ErrorCode;
-  /** Bounds on clients that are slow on purpose; ms. */
-  readonly limits: ServerOptions;
-  readonly maxConnections: number;
-  /** Header fields that are read of a request, 0: all; default Node's own. */
-  readonly maxHeaders?: number;
   /** What is under way when it closes has this long to end, ms. */
   readonly endWithinMs: number;
-  serve(request: IncomingMessage, response: ServerResponse): Promise<void>;
-  readonly timers: Timers;
 }
 
 /** A listener for HTTP/1.1 without TLS. */
-export interface HttpListener {
+export class HttpListener {
+  readonly #options: HttpListenerOptions;
+  readonly #server: Server;
+  #closing = false;
+
+  constructor(options: HttpListenerOptions) {
+    this.#options = options;
+    this.#server = createHttpServer(options);
+  }
+
   /** `http://host:port`; the port is the configured one until it is open. */
-  readonly origin: string;
+  get origin(): string {
+    const { host, port } = this.#options.listen;
+    const bound = this.#server.address();
+    const shown = typeof bound === 'object' && bound !== null ? bound.port : port;
+    return `http://${host.includes(':') ? `[${host}]` : host}:${shown}`;
+  }
+
   /** It closes: answers are the last of their connections. */
-  readonly closing: boolean;
+  get closing(): boolean {
+    return this.#closing;
+  }
+
   /** Throws `failure`. */
-  open(): Promise<void>;
-  /** Resolves when every connection has ended; one that was never opened is closed. */
-  close(): Promise<void>;
-}
-
-export function createHttpListener({
-  listen,
-  setting,
-  failure,
-  limits,
-  maxConnections,
-  maxHeaders,
-  endWithinMs,
-  serve,
-  timers,
-}: HttpListenerOptions): HttpListener {
-  const server = createServer(limits, (request, response) => void serve(request, response));
-  server.maxConnections = maxConnections;
-  if (maxHeaders !== undefined) server.maxHeadersCount = maxHeaders;
-  let closing = false;
-
-  async function open(): Promise<void> {
+  async open(): Promise<void> {
+    const { listen, failure, setting } = this.#options;
     try {
-      server.listen(listen);
-      await once(server, 'listening');
+      this.#server.listen(listen);
+      await once(this.#server, 'listening');
     } catch (cause) {
       throw new ServiceError(failure, `cannot listen on ${listen.host}:${listen.port}: ${listenProblem(cause, setting)}`, { cause });
     }
   }
 
-  async function close(): Promise<void> {
-    closing = true;
-    if (!server.listening) return;
-    const closed = once(server, 'close');
-    server.close();
-    const callOff = timers.after(endWithinMs, () => server.closeAllConnections());
+  /** Resolves when every connection has ended; one that was never opened is closed. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    const callOff = this.#options.timers.after(this.#options.endWithinMs, () => this.#server.closeAllConnections());
     await closed;
     callOff();
   }
-
-  return {
-    get origin() {
-      const bound = server.address();
-      const port = typeof bound === 'object' && bound !== null ? bound.port : listen.port;
-      return `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${port}`;
-    },
-    get closing() {
-      return closing;
-    },
-    open,
-    close,
-  };
 }

@@ -8,28 +8,46 @@ export interface TextAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Sends an answer. `last`: the connection ends behind it. */
+/** Sends an answer. `last`: the connection ends behind it, as it does where the client waits to send a body. */
 export function sendText(response: ServerResponse, { status, text, headers = {} }: TextAnswer, { last }: { readonly last: boolean }): void {
   response.writeHead(status, {
     ...headers,
     ...(status === 204 ? {} : { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(text) }),
-    ...(last ? { connection: 'close' } : {}),
+    ...(last || waitsToSend(response.req) ? { connection: 'close' } : {}),
   });
   response.end(text);
 }
 
-/** The body, as long as its `content-length` says, which the parser sees to. Undefined: the client went away before its end. */
-export async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+export type ReadBody =
+  | { readonly kind: 'body'; readonly body: Buffer }
+  /** The client went away, or was too slow: there is nobody to tell. */
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'too-large' };
+
+/** Reads a body to its end, and keeps it if it has `maxBytes` at most. Tells a client that waits to send it. */
+export async function readBody(request: IncomingMessage, response: ServerResponse, maxBytes: number): Promise<ReadBody> {
+  if (waitsToSend(request)) response.writeContinue();
   const chunks: Buffer[] = [];
+  let size = 0;
   try {
-    for await (const chunk of request) chunks.push(chunk);
+    for await (const chunk of request) {
+      size += chunk.length;
+      if (size <= maxBytes) chunks.push(chunk);
+      else chunks.length = 0;
+    }
   } catch {
-    return undefined; // reset, or too slow: there is nobody to tell
+    return { kind: 'gone' }; // reset, or not within the time: Node has ended the connection
   }
-  return Buffer.concat(chunks);
+  return size > maxBytes ? { kind: 'too-large' } : { kind: 'body', body: Buffer.concat(chunks) };
 }
 
 /** Reads what nobody wants to its end: closed before that, a connection is reset, and the answer may be lost. */
 export async function skipBody(request: IncomingMessage): Promise<void> {
+  if (waitsToSend(request)) return; // it sends nothing if it is answered at once
   await finished(request.resume()).catch(() => undefined); // reset, or too slow
+}
+
+/** Whether a client sends its body only when it is told to (RFC 9110 §10.1.1), or has not sent all of it. */
+export function waitsToSend({ headers, httpVersion, complete }: IncomingMessage): boolean {
+  return !complete && httpVersion === '1.1' && /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect ?? '');
 }

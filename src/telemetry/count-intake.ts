@@ -8,6 +8,7 @@ export function countIntake(registry: MetricRegistry, events: EventBus, hosts: r
   countStream(registry, events);
   countPackets(registry, events, hosts);
   countHoles(registry, events);
+  countConnections(registry, events);
   readTapQueues(registry, events);
   timeCallbacks(registry, events);
   timeCommits(registry, events);
@@ -77,6 +78,11 @@ function readTapQueues(registry: MetricRegistry, events: EventBus): void {
   gauge('event_pusher_tap_queue_items', ({ items }) => items);
   gauge('event_pusher_tap_queue_bytes', ({ bytes }) => bytes);
   gauge('event_pusher_tap_queue_fill_ratio', ({ ratio }) => ratio);
+}
+
+function countConnections(registry: MetricRegistry, events: EventBus): void {
+  const refused = registry.counter('event_pusher_connections_refused_total');
+  events.on('connection.refused', ({ listener, reason, count }) => refused.at(listener, reason).add(count));
 }
 
 function timeCallbacks(registry: MetricRegistry, events: EventBus): void {

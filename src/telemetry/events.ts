@@ -98,6 +98,11 @@ export interface Events {
   'callback.failed': { readonly handler: string; readonly callback: string; readonly packetId: PacketId; readonly error: Error };
   /** A new configuration was asked for. `reason` says why it was refused, or what changed. */
   'config.reload': { readonly result: 'applied' | 'refused' | 'restart'; readonly reason: string };
+  /**
+   * So many connections to a listener were not taken: it holds as many as it may (`max-connections`), or the process as many open
+   * files (`open-files`). `listener`: `admin`, `gate`, or an attachment.
+   */
+  'connection.refused': { readonly listener: string; readonly reason: string; readonly count: number };
   /** A delivery is on disk. */
   'delivery.accepted': { readonly pool: string; readonly handler: string; readonly host: string };
   /** A callback at delivery, in a pool's thread, went wrong. */
@@ -169,6 +174,8 @@ export interface Events {
   ready: { readonly admin: string };
   /** A promise that nobody waits for was rejected; a callback module has left it behind. */
   'rejection.stray': { readonly error: Error };
+  /** A request to a listener of ours met a fault of the service, and was answered 500. */
+  'request.failed': { readonly listener: string; readonly error: Error };
   /** A transaction of the spool is on disk. */
   'spool.committed': { readonly durationMs: number; readonly commands: number };
   /** Events that were not delivered have left the spool for good. */

@@ -17,6 +17,7 @@ export function subscribeLog(events: EventBus, log: Logger): void {
   logAnswers(events, log);
   logCallbacks(events, log);
   logGate(events, log);
+  logListeners(events, log);
   logStrays(events, log);
   logSpool(events, log);
   logThreads(events, log);
@@ -131,6 +132,22 @@ function placesIn({ message, stack = '' }: Error): readonly string[] {
   const places = afterMessage.split('\n').filter((line) => line.startsWith('    at '));
   return places.slice(0, 4).map((line) => line.slice('    at '.length));
 }
+
+function logListeners(events: EventBus, log: Logger): void {
+  events.on('connection.refused', ({ listener, reason, count }) => {
+    const why = refusals[reason] ?? 'the system could not accept them';
+    log.warn({ event: 'connection.refused', listener, reason, count }, `${listener} refused ${count} connections: ${why}`);
+  });
+  events.on('request.failed', ({ listener, error }) => {
+    const told = { event: 'request.failed', listener, error: error.name, at: placesIn(error) };
+    log.error(told, `a request to ${listener} failed through a fault of the service, and was answered 500`);
+  });
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  'max-connections': 'it holds as many as max_connections and the limit of open files allow',
+  'open-files': 'this process has as many files open as it may; raise its limit (ulimit -n, LimitNOFILE)',
+};
 
 function logStrays(events: EventBus, log: Logger): void {
   events.on('rejection.stray', ({ error }) => {

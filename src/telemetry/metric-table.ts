@@ -94,6 +94,7 @@ export const metricTable = {
     labels: [],
     help: 'Time that held messages waited for an answer of the gate; rejected questions are left out.',
   },
+  event_pusher_connections_refused_total: { type: 'counter', labels: ['listener', 'reason'], help: 'Connections not taken by a listener.' },
   event_pusher_uncommitted_bytes: { type: 'gauge', labels: [], help: 'Bytes of stanzas that were received and are not on disk yet.' },
   event_pusher_asks_total: {
     type: 'counter',

@@ -3,7 +3,9 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { type Admin, type AdminOptions, createAdmin } from '../../src/admin/server.ts';
+import { systemClock } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { createApiRig } from '../support/admin-rig.ts';
@@ -15,16 +17,24 @@ interface Settings {
   readonly port?: number;
   readonly adminToken?: string;
   readonly metricsToken?: string;
+  readonly maxConnections?: number;
   readonly metrics?: AdminOptions['metrics'];
 }
 
-async function createTestAdmin({ host = '127.0.0.1', port = 0, adminToken, metricsToken, metrics = observe().metrics }: Settings = {}) {
+async function createTestAdmin({
+  host = '127.0.0.1',
+  port = 0,
+  adminToken,
+  metricsToken,
+  maxConnections = 100,
+  metrics = observe().metrics,
+}: Settings = {}) {
   const { dependencies: api } = await createApiRig();
   const events = createEventBus();
   const health = createHealth({ events, attachments: [{ name: 'chat', hosts: ['localhost'] }] });
   const secret = (token: string | undefined) => (token === undefined ? undefined : new Secret(token));
-  const config = { admin: { host, port, token: secret(adminToken) }, metrics: { token: secret(metricsToken) } };
-  return { admin: createAdmin({ config, metrics, health, api }), events, health };
+  const config = { admin: { host, port, token: secret(adminToken), maxConnections }, metrics: { token: secret(metricsToken) } };
+  return { admin: createAdmin({ config, metrics, health, api, clock: systemClock, timers: systemTimers }), events, health };
 }
 
 async function startAdmin(settings: Settings = {}) {

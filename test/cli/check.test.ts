@@ -114,7 +114,7 @@ test('where answers may order requests to is shown, by default the origin of pus
 test('a listener for posts is shown as it would be written', async () => {
   const shown = renderCheck(await load(listener));
   expect(shown).toContain(
-    '[attach.mim]\ntype = "http"\nlisten = "127.0.0.1:8080"\npath = "/"\nhosts = ["mim.example"]\nmax_body_bytes = "64KiB"\nmax_uncommitted_bytes = "16MiB"\n',
+    '[attach.mim]\ntype = "http"\nlisten = "127.0.0.1:8080"\npath = "/"\nhosts = ["mim.example"]\nmax_body_bytes = "64KiB"\nmax_uncommitted_bytes = "16MiB"\nmax_connections = 1000\n',
   );
 });
 

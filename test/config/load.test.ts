@@ -140,6 +140,7 @@ test('a listener for posts has bounds, and no credentials where nobody else can 
     hosts: ['mim.example'],
     maxBodyBytes: 65_536,
     maxUncommittedBytes: 16_777_216,
+    maxConnections: 1000,
     rateLimit: undefined,
   });
   expect(config.hosts).toEqual(['localhost', 'mim.example']);
@@ -301,5 +302,11 @@ test('the admin section alone can be read, whatever is missing elsewhere', async
 
 test('an empty section of the gate opens one with every default', async () => {
   const { gate } = await load('[gate]');
-  expect(gate).toEqual({ listen: { host: '127.0.0.1', port: 9465 }, token: undefined, timeoutMs: 1000, maxBodyBytes: 1_048_576 });
+  expect(gate).toEqual({
+    listen: { host: '127.0.0.1', port: 9465 },
+    token: undefined,
+    timeoutMs: 1000,
+    maxBodyBytes: 1_048_576,
+    maxConnections: 10_000,
+  });
 });

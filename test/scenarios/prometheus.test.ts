@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createAdmin } from '../../src/admin/server.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { ask } from '../admin/ask.ts';
 import { createApiRig } from '../support/admin-rig.ts';
@@ -66,9 +68,9 @@ async function startAdmin() {
   };
   const { events, metrics } = observe({ readings });
   const health = createHealth({ events, attachments: [] });
-  const config = { admin: { host: '127.0.0.1', port: 0, token: undefined }, metrics: { token: undefined } };
+  const config = { admin: { host: '127.0.0.1', port: 0, token: undefined, maxConnections: 100 }, metrics: { token: undefined } };
   const { dependencies: api } = await createApiRig();
-  const admin = createAdmin({ config, metrics, health, api });
+  const admin = createAdmin({ config, metrics, health, api, clock: systemClock, timers: systemTimers });
   await admin.start();
   onTestFinished(() => admin.stop());
   return { events, port: admin.address.port };
@@ -82,6 +84,7 @@ function emitOneOfEach(events: ReturnType<typeof observe>['events']): void {
   events.emit('packet.seen', { ...source, direction: 'in', event: 'chat' });
   events.emit('packet.skipped', { attachment: 'chat', reason: 'duplicate' });
   events.emit('jid.unprepared', { attachment: 'chat' });
+  events.emit('connection.refused', { listener: 'chat', reason: 'max-connections', count: 3 });
   events.emit('tap.hole', { ...source, missing: 1 });
   events.emit('callback.ended', { ...callback, durationMs: 1 });
   events.emit('callback.failed', { ...callback, packetId, error: new Error('no') });

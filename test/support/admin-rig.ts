@@ -2,7 +2,9 @@ import { onTestFinished } from 'vitest';
 import type { ApiDependencies } from '../../src/admin/api/dependencies.ts';
 import { createAdmin } from '../../src/admin/server.ts';
 import { Redactor } from '../../src/config/mask.ts';
+import { systemClock } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
+import { systemTimers } from '../../src/kit/timers.ts';
 import type { StillBorn } from '../../src/spool/dead-letter.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { NewDelivery, Settlement, Spool } from '../../src/spool/spool.ts';
@@ -77,9 +79,19 @@ export interface Admission {
 /** The admin listener on a free port over such a rig; it ends with the test. */
 export async function startAdminRig({ host = '127.0.0.1', token }: Admission = {}) {
   const rig = await createApiRig();
-  const config = { admin: { host, port: 0, token: token === undefined ? undefined : new Secret(token) }, metrics: { token: undefined } };
+  const config = {
+    admin: { host, port: 0, token: token === undefined ? undefined : new Secret(token), maxConnections: 100 },
+    metrics: { token: undefined },
+  };
   const { events, dependencies } = rig;
-  const admin = createAdmin({ config, metrics: observe().metrics, health: createHealth({ events, attachments: [] }), api: dependencies });
+  const admin = createAdmin({
+    config,
+    metrics: observe().metrics,
+    health: createHealth({ events, attachments: [] }),
+    api: dependencies,
+    clock: systemClock,
+    timers: systemTimers,
+  });
   await admin.start();
   onTestFinished(() => admin.stop());
   return { ...rig, admin, port: admin.address.port };

@@ -116,6 +116,7 @@ const plain: ExitsAttachment = {
   maxHeaders: 100,
   requestTimeoutMs: 5000,
   maxUncommittedBytes: 16_777_216,
+  maxConnections: 1000,
   rateLimit: undefined,
 };
 

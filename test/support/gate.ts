@@ -36,12 +36,21 @@ export interface GateSetting {
   readonly hosts?: readonly string[];
   readonly timeoutMs?: number;
   readonly maxBodyBytes?: number;
+  readonly maxConnections?: number;
   /** Default: a free one. */
   readonly port?: number;
 }
 
 export async function startGate(setting: GateSetting = {}): Promise<GateAtHand> {
-  const { gate = () => true, token, hosts = ['localhost'], timeoutMs = 600_000, maxBodyBytes = 100_000, port = 0 } = setting;
+  const {
+    gate = () => true,
+    token,
+    hosts = ['localhost'],
+    timeoutMs = 600_000,
+    maxBodyBytes = 100_000,
+    maxConnections = 1000,
+    port = 0,
+  } = setting;
   const events = createEventBus();
   const asked: GateAsked[] = [];
   const played = (question: GateAsked) => {
@@ -53,7 +62,13 @@ export async function startGate(setting: GateSetting = {}): Promise<GateAtHand> 
 
   const listener = createGateListener({
     ...shared,
-    config: { listen: { host: '127.0.0.1', port }, token: token === undefined ? undefined : new Secret(token), timeoutMs, maxBodyBytes },
+    config: {
+      listen: { host: '127.0.0.1', port },
+      token: token === undefined ? undefined : new Secret(token),
+      timeoutMs,
+      maxBodyBytes,
+      maxConnections,
+    },
     hosts,
     decide: createGate({ ...shared, handlers: () => handlers, timeoutMs, watch: unwatched }),
     newPacketId: () => `packet-${asked.length + 1}` as PacketId,

@@ -30,10 +30,16 @@ export async function openHttpConnection(port: number): Promise<HttpConnection> 
   await once(socket, 'connect');
 
   function cut(): RawAnswer | undefined {
-    const [, status, lines] = /^HTTP\/1\.1 (\d{3}) [^\r\n]*\r\n(.*?)\r\n\r\n/s.exec(pending) ?? [];
+    const [head = '', status, lines] = /^HTTP\/1\.1 (\d{3}) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n/.exec(pending) ?? [];
     if (lines === undefined) return undefined;
-    const headers = new Headers(lines.split('\r\n').map((line): [string, string] => [line.replace(/:.*/, ''), line.replace(/.*?: ?/, '')]));
-    const start = pending.indexOf('\r\n\r\n') + 4;
+    const headers = new Headers(
+      lines
+        .trimEnd()
+        .split('\r\n')
+        .filter(Boolean)
+        .map((line): [string, string] => [line.replace(/:.*/, ''), line.replace(/.*?: ?/, '')]),
+    );
+    const start = head.length;
     const end = start + Number(headers.get('content-length') ?? 0);
     if (pending.length < end) return undefined;
     const body = Buffer.from(pending.slice(start, end), 'latin1').toString(); // lengths are of bytes

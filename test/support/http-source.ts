@@ -53,6 +53,7 @@ const plain: HttpAttachment = {
   hosts: ['localhost'],
   maxBodyBytes: 65_536,
   maxUncommittedBytes: 16_777_216,
+  maxConnections: 1000,
   rateLimit: undefined,
 };
 

@@ -54,6 +54,8 @@ export interface PusherOptions {
   /** Where metrics and health are shown, default a free port. */
   readonly listen?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** Limits the files that the process may have open. */
+  readonly openFiles?: number;
   /** Another build than the checkout's. */
   readonly main?: string;
 }
@@ -66,6 +68,7 @@ export async function createPusher({
   spool,
   listen = '127.0.0.1:0',
   env = {},
+  openFiles,
   main = builtMain,
 }: PusherOptions): Promise<Pusher> {
   const folder = await mkdtemp(join(tmpdir(), 'pusher-'));
@@ -80,7 +83,10 @@ export async function createPusher({
 
   function launch(): void {
     since = log.length;
-    const started = startChild(process.execPath, [main, 'run', '--config', join(folder, 'event-pusher.toml')], { ...process.env, ...env });
+    const command = [process.execPath, main, 'run', '--config', join(folder, 'event-pusher.toml')];
+    const limited = openFiles === undefined ? command : ['sh', '-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh', ...command];
+    const [program = '', ...words] = limited;
+    const started = startChild(program, words, { ...process.env, ...env });
     child = started;
     let rest = '';
     started.stdout.setEncoding('utf8').on('data', (text: string) => {

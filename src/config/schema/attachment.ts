@@ -54,6 +54,7 @@ export const httpSchema = section({
   hosts,
   max_body_bytes: size.pipe(whole(1)).default(64 * 1024),
   max_uncommitted_bytes: size.default(16 * 1024 * 1024),
+  max_connections: whole(1).default(1000),
   rate_limit: rateLimit.optional(),
 });
 

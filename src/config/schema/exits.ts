@@ -44,6 +44,7 @@ export const exitsSchema = section({
   max_headers: whole(1, 1000).default(100),
   request_timeout: wait.default(5000),
   max_uncommitted_bytes: size.default(16 * 1024 * 1024),
+  max_connections: whole(1).default(1000),
   rate_limit: rateLimit.optional(),
 });
 

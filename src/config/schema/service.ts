@@ -49,6 +49,7 @@ export const spoolSchema = section({
 export const adminSchema = section({
   listen: listen.default({ host: '127.0.0.1', port: 9464 }),
   token: secret.optional(),
+  max_connections: whole(1).default(100),
 });
 
 /** `[gate]` */
@@ -57,6 +58,7 @@ export const gateSchema = section({
   token: secret.optional(),
   timeout: wait.default(1000),
   max_body_bytes: size.pipe(whole(1)).default(1024 * 1024),
+  max_connections: whole(1).default(10_000),
 });
 
 /** `[metrics]` */

@@ -74,7 +74,11 @@ function misdirected({ method, url = '' }: IncomingMessage, path: string): Refus
 function unfit(headers: IncomingHttpHeaders, maxBytes: number): Refusal | undefined {
   const { 'content-length': length, 'content-type': type = '', 'content-encoding': encoding } = headers;
   if (length === undefined) return { status: 411, reason: 'malformed', text: 'a content-length is needed' };
-  if (Number(length) > maxBytes) return { status: 413, reason: 'malformed', text: `a body may have ${maxBytes} bytes` };
+  if (Number(length) > maxBytes) return tooLarge(maxBytes);
   if (formType.test(type) && encoding === undefined) return undefined;
   return { status: 400, reason: 'malformed', text: 'the body must be application/x-www-form-urlencoded, in UTF-8 and not compressed' };
+}
+
+export function tooLarge(maxBytes: number): Refusal {
+  return { status: 413, reason: 'malformed', text: `a body may have ${maxBytes} bytes` };
 }

@@ -8,7 +8,7 @@ import type { PacketId } from '../../../pools/contract.ts';
 import type { HttpAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { createDeferred } from '../../kit/deferred.ts';
-import { createHttpListener } from '../../kit/http-listener.ts';
+import { HttpListener } from '../../kit/http-listener.ts';
 import { readBody, sendText, skipBody } from '../../kit/http-message.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
 import type { Timers } from '../../kit/timers.ts';
@@ -22,7 +22,7 @@ import { createFlow } from '../flow.ts';
 import type { OwnTraffic } from '../own-traffic.ts';
 import type { Source } from '../source.ts';
 import { overloaded, type Refusal, type SkipReason, strangers } from './answer.ts';
-import { createDoor } from './door.ts';
+import { createDoor, tooLarge } from './door.ts';
 import { type PostedForm, readForm } from './posted-form.ts';
 import { postedStanza } from './posted-stanza.ts';
 
@@ -42,9 +42,8 @@ const commitWithinMs = 50;
 /** What is under way when the listener stops has this long to end, ms. */
 const endWithinMs = 1000;
 
-/** Bounds on clients that are slow on purpose, and on their number; ms. An idle connection is a worker's of the server. */
-const limits = { headersTimeout: 2000, requestTimeout: 5000, connectionsCheckingInterval: 500, keepAliveTimeout: 60_000 };
-const maxConnections = 1000;
+/** Bounds on clients that are slow on purpose, ms. An idle connection is a worker's of the server. */
+const limits = { headersTimeoutMs: 2000, requestTimeoutMs: 5000, keepAliveMs: 60_000 };
 
 const later = { 'retry-after': '1' };
 const late = { status: 503, headers: later, text: `taken, but not on disk within ${commitWithinMs} ms: it may be pushed yet, once` };
@@ -55,19 +54,20 @@ const own: Refusal = { status: 200, reason: 'own', text: '' };
 /** Starting throws ATTACH_LISTEN_FAILED. */
 export function createHttpSource(options: HttpOptions): Source {
   const { attachment, clock, timers, events } = options;
-  const { name, listen, path } = attachment;
+  const { name, listen, path, maxConnections } = attachment;
   const hosts = new Set(attachment.hosts);
   const flow = createFlow(options.accept, { maxBytes: attachment.maxUncommittedBytes, onStop: () => undefined, onGo: () => undefined });
   const door = createDoor(attachment, clock);
-  const failure = 'ATTACH_LISTEN_FAILED';
-  const listener = createHttpListener({
+  const listener = new HttpListener({
     listen,
     setting: `[attach.${name}] listen`,
-    failure,
-    limits,
-    maxConnections,
+    failure: 'ATTACH_LISTEN_FAILED',
+    limits: { ...limits, maxConnections },
     endWithinMs,
     serve,
+    onRefused: (reason, count) => events.emit('connection.refused', { listener: name, reason, count }),
+    onFault: (error) => events.emit('request.failed', { listener: name, error }),
+    clock,
     timers,
   });
 
@@ -75,16 +75,18 @@ export function createHttpSource(options: HttpOptions): Source {
     const refusal = door(request);
     const isStranger = refusal !== undefined && strangers.has(refusal.reason);
     if (isStranger) await skipBody(request);
-    const answer = refusal ?? (await take(request));
+    const answer = refusal ?? (await take(request, response));
     if (answer === undefined) return;
     if ('reason' in answer) skip(answer.reason);
     sendText(response, answer, { last: isStranger || listener.closing });
   }
 
   /** Undefined: the client has gone. */
-  async function take(request: IncomingMessage): Promise<Refusal | typeof late | typeof taken | undefined> {
-    const body = await readBody(request);
-    if (body === undefined) return undefined;
+  async function take(request: IncomingMessage, response: ServerResponse): Promise<Refusal | typeof late | typeof taken | undefined> {
+    const reading = await readBody(request, response, attachment.maxBodyBytes);
+    if (reading.kind === 'gone') return undefined;
+    if (reading.kind === 'too-large') return tooLarge(attachment.maxBodyBytes);
+    const { body } = reading;
     events.emit('stream.read', { attachment: name, bytes: body.length });
     const read = readForm(body);
     if (read.kind === 'problem') return { status: 400, reason: 'malformed', text: read.text };

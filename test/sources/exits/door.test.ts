@@ -46,7 +46,7 @@ describe('a path', () => {
     ['/nowhere', 404, 'nothing is taken at this path'],
     ['/pushes', 404, 'nothing is taken at this path'],
     ['/push/', 404, 'nothing is taken at this path'],
-    ['http://other/push', 400, 'the path is none'],
+    ['*', 400, 'the path is none'],
     ['/push%zz', 400, 'the path is none'],
   ])('%s is for none: %i', async (path, status, text) => {
     await using front = await startExitsSource();

@@ -3,6 +3,7 @@ import type { Descriptor, ExitsAttachment } from '../../../config/config.ts';
 import type { Clock } from '../../../kit/clock.ts';
 import { createTokenBucket, unlimited } from '../../../kit/token-bucket.ts';
 import type { Refusal } from '../answer.ts';
+import { tooLarge } from '../door.ts';
 import { readTarget } from './normal-path.ts';
 import { Authenticator, readBasic } from './password.ts';
 import { createRoute } from './route.ts';
@@ -125,8 +126,4 @@ function unfit({ 'content-length': length, 'content-encoding': encoding }: Incom
   if (encoding !== undefined && encoding !== 'identity')
     return { status: 415, reason: 'malformed', text: 'the body must not be compressed' };
   return length !== undefined && Number(length) > maxBytes ? tooLarge(maxBytes) : undefined;
-}
-
-export function tooLarge(maxBytes: number): Refusal {
-  return { status: 413, reason: 'malformed', text: `a body may have ${maxBytes} bytes` };
 }

@@ -7,7 +7,7 @@ import type { PacketId, Stanza } from '../../../../pools/contract.ts';
 import type { ExitsAttachment } from '../../../config/config.ts';
 import type { Clock } from '../../../kit/clock.ts';
 import { createDeferred } from '../../../kit/deferred.ts';
-import { skipBody } from '../../../kit/http-message.ts';
+import { readBody, skipBody } from '../../../kit/http-message.ts';
 import { createLifecycle } from '../../../kit/lifecycle.ts';
 import { createRfc3339 } from '../../../kit/rfc3339.ts';
 import type { Timers } from '../../../kit/timers.ts';
@@ -20,11 +20,11 @@ import { createFlow } from '../../flow.ts';
 import type { Outbox } from '../../outbox.ts';
 import type { Source } from '../../source.ts';
 import { overloaded, type Refusal, strangers } from '../answer.ts';
-import { type Admitted, createDoor, tooLarge } from './door.ts';
+import { tooLarge } from '../door.ts';
+import { type Admitted, createDoor } from './door.ts';
 import { createListeners } from './listeners.ts';
 import type { ModuleCaller, UserModules } from './module-call.ts';
 import { createPrograms } from './programs.ts';
-import { readBounded } from './read-bounded.ts';
 import { receive } from './receive.ts';
 import { plainReply, type Reply, sendReply } from './reply.ts';
 import { runService, type ServiceEnd } from './run-service.ts';
@@ -47,6 +47,13 @@ export interface ExitsOptions {
   readonly outbox: Outbox | undefined;
 }
 
+/** A request on a listener, and what answers it. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly listener: string;
+}
+
 /** So long a request waits for its commit, ms. */
 const commitWithinMs = 10_000;
 
@@ -57,15 +64,14 @@ export function createExitsSource(options: ExitsOptions): Source {
   const door = createDoor(attachment, clock);
   const programs = createPrograms({ ...options, hand });
   const rfc3339 = createRfc3339();
-  const { requestTimeoutMs: requestTimeout } = attachment;
-  const limits = { requestTimeout, headersTimeout: requestTimeout, connectionsCheckingInterval: 500, keepAliveTimeout: 60_000 };
   let held = 0;
   let stopping = false;
 
   async function serve(request: IncomingMessage, response: ServerResponse, listener: string): Promise<void> {
     const admission = await door(request, listener);
     if (admission.kind === 'refused') await skipBody(request);
-    const end: ServiceEnd | undefined = admission.kind === 'refused' ? admission : await takeIfRoom(request, admission, listener);
+    const end: ServiceEnd | undefined =
+      admission.kind === 'refused' ? admission : await takeIfRoom({ request, response, listener }, admission);
     if (end === undefined) return;
     tellTrouble(end, admission.kind === 'admitted' ? admission.descriptor.name : '');
     const isStranger = end.kind === 'refused' && strangers.has(end.refusal.reason);
@@ -73,23 +79,23 @@ export function createExitsSource(options: ExitsOptions): Source {
   }
 
   /** Bodies are held until their service ends, so many bytes of them at most; a chunked one may grow to the limit. */
-  async function takeIfRoom(request: IncomingMessage, admitted: Admitted, listener: string): Promise<ServiceEnd | undefined> {
-    const announced = Number(request.headers['content-length'] ?? attachment.maxBodyBytes);
+  async function takeIfRoom(exchange: Exchange, admitted: Admitted): Promise<ServiceEnd | undefined> {
+    const announced = Number(exchange.request.headers['content-length'] ?? attachment.maxBodyBytes);
     if (held > 0 && held + announced > attachment.maxUncommittedBytes) {
-      await skipBody(request);
+      await skipBody(exchange.request);
       return { kind: 'refused', refusal: overloaded };
     }
     held += announced;
     try {
-      return await take(request, admitted, listener);
+      return await take(exchange, admitted);
     } finally {
       held -= announced;
     }
   }
 
   /** Undefined: the client has gone. */
-  async function take(request: IncomingMessage, admitted: Admitted, listener: string): Promise<ServiceEnd | undefined> {
-    const read = await readBounded(request, attachment.maxBodyBytes);
+  async function take({ request, response, listener }: Exchange, admitted: Admitted): Promise<ServiceEnd | undefined> {
+    const read = await readBody(request, response, attachment.maxBodyBytes);
     if (read.kind === 'gone') return undefined;
     if (read.kind === 'too-large') return { kind: 'refused', refusal: tooLarge(attachment.maxBodyBytes) };
     events.emit('stream.read', { attachment: name, bytes: read.body.length });
@@ -133,15 +139,11 @@ export function createExitsSource(options: ExitsOptions): Source {
   }
 
   const listeners = createListeners({
-    name,
-    listeners: attachment.listeners,
-    limits,
+    attachment,
+    events,
+    clock,
     timers,
-    serve: (request, response, listener) =>
-      serve(request, response, listener).catch((thrown: unknown) => {
-        response.destroy(); // a fault of ours: nobody is kept waiting for it
-        throw thrown;
-      }),
+    serve,
     opened: (listener, address) => events.emit('notice', { text: `attachment ${name} takes requests at ${address} (${listener})` }),
   });
 

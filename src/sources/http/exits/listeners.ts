@@ -1,36 +1,39 @@
-import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http';
-import type { Listener } from '../../../config/config.ts';
-import { createHttpListener } from '../../../kit/http-listener.ts';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ExitsAttachment } from '../../../config/config.ts';
+import type { Clock } from '../../../kit/clock.ts';
+import { HttpListener } from '../../../kit/http-listener.ts';
 import { createLifecycle, type Lifecycle } from '../../../kit/lifecycle.ts';
 import type { Timers } from '../../../kit/timers.ts';
+import type { EventSink } from '../../../telemetry/events.ts';
 
 export interface ListenersOptions {
-  /** The attachment's name. */
-  readonly name: string;
-  readonly listeners: readonly Listener[];
-  readonly limits: ServerOptions;
+  readonly attachment: Pick<ExitsAttachment, 'listeners' | 'maxConnections' | 'name' | 'requestTimeoutMs'>;
+  readonly events: EventSink;
+  readonly clock: Pick<Clock, 'monotonic'>;
   readonly timers: Timers;
   serve(request: IncomingMessage, response: ServerResponse, listener: string): Promise<void>;
   /** A listener is open. */
   opened(listener: string, address: string): void;
 }
 
-const maxConnections = 1000;
+const keepAliveMs = 60_000;
 /** What is under way when the listeners stop has this long to end, ms. */
 const endWithinMs = 5000;
 
 /** Several listeners with one life. Starting throws ATTACH_LISTEN_FAILED, and leaves none open. */
-export function createListeners({ name, listeners, limits, timers, serve, opened }: ListenersOptions): Lifecycle {
-  const all = listeners.map((listen) => {
-    const http = createHttpListener({
+export function createListeners({ attachment, events, clock, timers, serve, opened }: ListenersOptions): Lifecycle {
+  const { name, maxConnections, requestTimeoutMs } = attachment;
+  const all = attachment.listeners.map((listen) => {
+    const http = new HttpListener({
       listen,
       setting: `[attach.${name}] listen`,
       failure: 'ATTACH_LISTEN_FAILED',
-      limits,
-      maxConnections,
-      maxHeaders: 0, // they are counted at the door, and their bytes are bounded by Node
+      limits: { maxConnections, requestTimeoutMs, headersTimeoutMs: requestTimeoutMs, keepAliveMs },
       endWithinMs,
       serve: (request, response) => serve(request, response, listen.name),
+      onRefused: (reason, count) => events.emit('connection.refused', { listener: name, reason, count }),
+      onFault: (error) => events.emit('request.failed', { listener: name, error }),
+      clock,
       timers,
     });
     return { name: listen.name, http };

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { waitsToSend } from '../../../kit/http-message.ts';
 import type { Refusal } from '../answer.ts';
 
 /** A response as it goes out. */
@@ -18,7 +19,7 @@ export const textType = ['content-type', 'text/plain; charset=utf-8'] as const;
 /** Our own; a header of an exit that says otherwise is left out. */
 const reserved: ReadonlySet<string> = new Set(['connection', 'content-length', 'keep-alive', 'trailer', 'transfer-encoding', 'upgrade']);
 
-/** Sends a reply. `last`: the connection ends behind it. */
+/** Sends a reply. `last`: the connection ends behind it, as it does where the client waits to send a body. */
 export function sendReply(response: ServerResponse, { status, headers, body }: Reply, { last }: { readonly last: boolean }): void {
   const sent = new Map<string, string[]>();
   for (const [name, value] of headers) {
@@ -30,7 +31,7 @@ export function sendReply(response: ServerResponse, { status, headers, body }: R
   }
   for (const [name, values] of sent) response.setHeader(name, values.length === 1 ? (values[0] ?? '') : values);
   response.setHeader('x-content-type-options', 'nosniff');
-  if (last) response.setHeader('connection', 'close');
+  if (last || waitsToSend(response.req)) response.setHeader('connection', 'close');
   const bodiless = status === 204 || status === 304;
   if (!bodiless) response.setHeader('content-length', body.length);
   response.writeHead(status);
