@@ -27,7 +27,11 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
   async function moveOrphans(from: QueueName, to: QueueName): Promise<number> {
     requireOrphan(from);
     requireMovable(from, to);
-    if (!isConfigured(to)) throw new ServiceError('UNKNOWN_QUEUE', `the handler ${to.handler} on the pool ${to.pool} is not configured; there are: ${queueNames()}`);
+    if (!isConfigured(to))
+      throw new ServiceError(
+        'UNKNOWN_QUEUE',
+        `the handler ${to.handler} on the pool ${to.pool} is not configured; there are: ${queueNames()}`,
+      );
     const moved = await spool.moveQueue(from, to);
     dispatcher.wake([to.pool]);
     return moved;
@@ -53,7 +57,9 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
   }
 
   function queueNames(): string {
-    const names = config().handlers.flatMap(queuesOf).map(({ pool, handler }) => `${handler} on ${pool}`);
+    const names = config()
+      .handlers.flatMap(queuesOf)
+      .map(({ pool, handler }) => `${handler} on ${pool}`);
     return names.length === 0 ? 'none' : names.join(', ');
   }
 

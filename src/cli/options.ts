@@ -72,7 +72,10 @@ interface OptionToken {
 function refuseWrong({ name, rawName, value, inlineValue }: OptionToken, known: readonly OptionName[]): void {
   if (!isKnown(name, known)) {
     const near = nearest(name, known);
-    throw new ServiceError('USAGE', `there is no option ${rawName}${isKnown(name, allNames) ? ' here' : ''}${near === undefined ? '' : `; did you mean --${near}?`}`);
+    throw new ServiceError(
+      'USAGE',
+      `there is no option ${rawName}${isKnown(name, allNames) ? ' here' : ''}${near === undefined ? '' : `; did you mean --${near}?`}`,
+    );
   }
   if (options[name].type === 'boolean') {
     if (inlineValue === true) throw new ServiceError('USAGE', `${rawName} takes no value`);
