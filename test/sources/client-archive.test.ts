@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import type { Stanza } from '../../pools/contract.ts';
-import { systemClock } from '../../src/kit/clock.ts';
+import { type Clock, systemClock } from '../../src/kit/clock.ts';
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 import type { Mark } from '../../src/packet/receipt.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 import { createArchive } from '../../src/sources/client/archive.ts';
 import { archiveIdBy, type Sighting } from '../../src/sources/client/sighting.ts';
+import { readEpoch } from '../../src/sources/client/trail.ts';
 import { eventually } from '../support/eventually.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
 
@@ -122,6 +123,7 @@ test('an archive that never answers is given up, and asked again later', async (
   await reading.caughtUp();
 
   expect(reading.handed).toEqual(['no id → no mark', 'item m2 → m2']);
+  reading.archive.close();
   expect(reading.timers.pending).toBe(0);
 });
 
@@ -167,12 +169,108 @@ test('the first start of all begins behind the newest message', async () => {
 test('where ids are numbers, one that comes late does not set the mark back', async () => {
   await using reading = startArchive({ mark: '100' });
   await reading.asked(1);
+  reading.answer(['101'], { complete: true });
+  await reading.caughtUp();
+  reading.archive.live(live('later', '103'));
+  reading.archive.live(live('earlier', '102'));
+
+  expect(reading.handed.slice(1)).toEqual(['later → 103', 'earlier → 102']);
+  expect(readEpoch(reading.mark())).toEqual(['100', '101', '103', '102']);
+});
+
+test('what the archive stores late is found by a later look, and by the next life', async () => {
+  await using reading = startArchive({ mark: '100' });
+  await reading.asked(1);
+  reading.answer(['102'], { complete: true });
+  await reading.caughtUp();
+  reading.archive.live(live('live', '105'));
+  reading.timers.fire();
+  await reading.asked(2);
+  expect(reading.after()).toBe('100');
+  reading.answer(['102', '103', '105'], { complete: true });
+  await reading.caughtUp();
+  expect(reading.handed).toEqual(['item 102 → 102', 'live → 105', 'item 103 → 103']);
+
+  await using next = startArchive({ mark: reading.mark() });
+  await next.asked(1);
+  expect(next.after()).toBe('100');
+  next.answer(['102', '103', '104', '105'], { complete: true });
+  await next.caughtUp();
+  expect(next.handed).toEqual(['item 104 → 104']);
+  expect(next.doubles()).toBe(0);
+});
+
+test('looks for what is stored late a few times in a session, and no more', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  await reading.asked(1);
   reading.answer([], { complete: true });
   await reading.caughtUp();
-  reading.archive.live(live('later', '102'));
-  reading.archive.live(live('earlier', '101'));
+  for (const question of [2, 3, 4]) {
+    reading.timers.fire();
+    await reading.asked(question);
+    reading.answer([], { complete: true });
+    await reading.caughtUp();
+  }
+  expect(reading.timers.pending).toBe(0);
+});
 
-  expect(reading.handed).toEqual(['later → 102', 'earlier → 102']);
+test('two messages with the same id are two, live and in the archive', async () => {
+  await using reading = startArchive({ mark: '100' });
+  await reading.asked(1);
+  reading.item('101', message('read one', { id: '101' }));
+  reading.item('101', message('read two', { id: '101' }));
+  reading.answer([], { complete: true, last: '101' });
+  await reading.caughtUp();
+  for (const body of ['live one', 'live two', 'live one']) reading.archive.live(live(body, '102'));
+  expect(reading.handed).toEqual(['read one → 101', 'read two → 101', 'live one → 102', 'live two → 102']);
+
+  await using next = startArchive({ mark: reading.mark() });
+  await next.asked(1);
+  for (const body of ['read one', 'read two', 'read three']) next.item('101', message(body, { id: '101' }));
+  next.answer(['102', '102'], { complete: true });
+  await next.caughtUp();
+  expect(next.handed).toEqual(['read three → 101']);
+});
+
+test('an archive that gives the same page again is not read on, is told, and mutes nothing', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  await reading.asked(1);
+  reading.answer(['m2', 'm3'], { complete: false });
+  await reading.asked(2);
+  reading.answer(['m2', 'm3'], { complete: false });
+  await eventually(() => expect(reading.archive.trouble).toContain('the same page again and again'));
+  reading.archive.live(live('four', 'm4'));
+
+  expect(reading.archive.caughtUp).toBe(false);
+  expect(reading.handed).toEqual(['item m2 → m2', 'item m3 → m3', 'four → no mark']);
+  expect(reading.questions).toHaveLength(2);
+  expect(reading.timers.pending).toBe(0);
+});
+
+test('an archive that counts from 1 again is told as a gap, and read from the time of the mark on', async () => {
+  await using reading = startArchive({ mark: '500' });
+  await reading.asked(1);
+  reading.answer([], { complete: true });
+  await reading.asked(2);
+  expect(reading.questions[1]?.xml).toContain('<before/>');
+  reading.answer(['7'], { complete: false });
+  await reading.asked(3);
+  expect(reading.questions[2]?.xml).toContain('<value>2026-11-22T10:00:00.000Z</value>');
+  reading.answer(['6', '7'], { complete: true });
+  await reading.caughtUp();
+
+  expect(reading.gaps()).toBe(1);
+  expect(reading.handed).toEqual(['item 6 → 6', 'item 7 → 7']);
+});
+
+test('no question has the id of one of an earlier life', async () => {
+  const ids: unknown[] = [];
+  for (const now of [1_000, 2_000]) {
+    await using reading = startArchive({ mark: 'm1', clock: { now: () => now, monotonic: () => now } });
+    await reading.asked(1);
+    ids.push(reading.questions[0]?.attrs['queryid']);
+  }
+  expect(new Set(ids).size).toBe(2);
 });
 
 test('more than it may hold does not wait in memory: the archive is read once more', async () => {
@@ -198,15 +296,17 @@ test('what bears no id is not lost when the session ends before the archive has 
 
 interface Begin {
   readonly mark?: string;
+  readonly clock?: Clock;
   readonly heldBytes?: number;
 }
 
 /** An archive that is open; the test gives its answers. */
-function startArchive({ mark, heldBytes = 1_000_000 }: Begin) {
+function startArchive({ mark, clock = systemClock, heldBytes = 1_000_000 }: Begin) {
   const questions: Stanza[] = [];
   const answers: Deferred<Stanza>[] = [];
   const handed: string[] = [];
   const timers = createFakeTimers();
+  let last: Mark | undefined;
   let gaps = 0;
   let doubles = 0;
   const newMark = (epoch: string, h: number): Mark => ({ attachment: 'bot', host: 'localhost', node: 'bob@localhost', epoch, h });
@@ -221,7 +321,12 @@ function startArchive({ mark, heldBytes = 1_000_000 }: Begin) {
       answers.push(answer);
       return answer.promise;
     },
-    hand: (seen, moved) => handed.push(`${seen === undefined ? 'nothing' : seen.stanza.text('body')} → ${moved?.epoch ?? 'no mark'}`),
+    hand: (seen, moved) => {
+      last = moved ?? last;
+      handed.push(
+        `${seen === undefined ? 'nothing' : seen.stanza.text('body')} → ${moved === undefined ? 'no mark' : readEpoch(moved.epoch).at(-1)}`,
+      );
+    },
     see: (found, bytes) => ({ ...sighting(found.message), archiveId: found.id, bytes }),
     onDouble: () => {
       doubles += 1;
@@ -231,7 +336,7 @@ function startArchive({ mark, heldBytes = 1_000_000 }: Begin) {
     },
     onChange: () => undefined,
     heldBytes,
-    clock: systemClock,
+    clock,
     timers,
   });
   archive.open();
@@ -258,6 +363,8 @@ function startArchive({ mark, heldBytes = 1_000_000 }: Begin) {
     timers,
     item,
     answer,
+    /** What the last mark says. */
+    mark: () => last?.epoch ?? '',
     gaps: () => gaps,
     doubles: () => doubles,
     asked: (count: number) => eventually(() => expect(questions).toHaveLength(count)),

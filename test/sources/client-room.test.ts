@@ -63,6 +63,7 @@ function enter(codes: readonly string[] = ['110']) {
     close: () => void calls.push('close'),
     live: () => undefined,
     item: () => undefined,
+    lose: () => false,
     pull: () => undefined,
   };
   const unknown = "<error type='cancel'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";

@@ -35,19 +35,6 @@ test('a server that fails for now is tried again sooner', async () => {
   expect(rig.reason()).toContain('offline: the login failed for now');
 });
 
-test.each([
-  ['an unknown entity', '<message><body>&nbsp;</body></message>'],
-  ['what is not well-formed', '<message></body>'],
-  ['a stanza that is too large', `<message><body>${'x'.repeat(5000)}</body></message>`],
-])('%s ends the connection and not the service', async (_what, bytes) => {
-  await using chat = await startChat({ timers: fast, attachment: { maxStanzaBytes: 4000 } });
-  chat.server.send(bytes);
-  await eventually(() => expect(chat.server.connections).toBe(2));
-  await chat.rig.attached();
-  chat.server.send(message('still here'));
-  await eventually(() => expect(chat.rig.bodies()).toEqual(['still here']));
-});
-
 test('addresses that no JID can have, stanzas that nest too much, and prefixes that nobody declared do no harm', async () => {
   await using chat = await startChat();
   chat.server.send("<message from='@@@//' to='bob@localhost'><body>strange</body></message>");

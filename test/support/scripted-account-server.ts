@@ -15,26 +15,33 @@ export interface ScriptedAccountServer extends AsyncDisposable {
   readonly connections: number;
   /** What the account has sent after its login. */
   readonly received: readonly Stanza[];
-  /** Sends to whoever is logged in. */
-  send(xml: string): void;
+  /** Sends to all who are logged in. */
+  send(xml: string | Uint8Array): void;
   /** From now on no question is answered, as by a dead peer. */
   fallSilent(): void;
   hangUp(): void;
 }
 
 export interface Script {
+  /** Offers `<session/>` without `<optional/>` and drops what comes before it was asked for one, as MongooseIM does. Default false. */
+  readonly insistsOnSession?: boolean;
   /** Refuses every login with this. */
   readonly refuses?: string;
-  /** Answers a question, or undefined: it is not offered here. */
-  readonly answer?: (iq: Stanza) => string | undefined;
+  /** Answers a question, or undefined: it is not offered here. An answer that is an `<error/>` is one. `send` goes before it. */
+  readonly answer?: (iq: Stanza, send: (xml: string) => void) => string | undefined;
 }
 
 const streamsNs = 'http://etherx.jabber.org/streams';
 const saslNs = 'urn:ietf:params:xml:ns:xmpp-sasl';
 const bindNs = 'urn:ietf:params:xml:ns:xmpp-bind';
+const sessionNs = 'urn:ietf:params:xml:ns:xmpp-session';
 const jid = 'bob@localhost/pusher';
 
-export async function startScriptedAccountServer({ refuses, answer = () => undefined }: Script = {}): Promise<ScriptedAccountServer> {
+export async function startScriptedAccountServer({
+  insistsOnSession = false,
+  refuses,
+  answer = () => undefined,
+}: Script = {}): Promise<ScriptedAccountServer> {
   const sockets = new Set<Socket>();
   const received: Stanza[] = [];
   let connections = 0;
@@ -46,6 +53,7 @@ export async function startScriptedAccountServer({ refuses, answer = () => undef
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => undefined); // the account has gone
     let loggedIn = false;
+    let hasSession = !insistsOnSession;
     let framer = frame();
     socket.on('data', (chunk) => framer.push(chunk));
 
@@ -54,7 +62,7 @@ export async function startScriptedAccountServer({ refuses, answer = () => undef
         maxStanzaBytes: 1_000_000,
         onOpen: () => {
           const offer = loggedIn
-            ? `<bind xmlns='${bindNs}'/>`
+            ? `<bind xmlns='${bindNs}'/>${insistsOnSession ? `<session xmlns='${sessionNs}'/>` : ''}`
             : `<mechanisms xmlns='${saslNs}'><mechanism>SCRAM-SHA-1</mechanism></mechanisms>`;
           socket.write(
             `<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='${streamsNs}' version='1.0' from='localhost' id='s'><stream:features>${offer}</stream:features>`,
@@ -70,13 +78,19 @@ export async function startScriptedAccountServer({ refuses, answer = () => undef
       const { id = '', type } = stanza.attrs;
       if (findChild(stanza, 'bind', bindNs) !== undefined)
         return void socket.write(`<iq type='result' id='${id}'><bind xmlns='${bindNs}'><jid>${jid}</jid></bind></iq>`);
+      if (findChild(stanza, 'session', sessionNs) !== undefined) {
+        hasSession = true;
+        return void socket.write(`<iq type='result' id='${id}'/>`);
+      }
+      if (!hasSession) return;
       received.push(stanza);
       if (silent) return;
       if (stanza.name !== 'iq' || (type !== 'get' && type !== 'set')) return;
       const from = stanza.attrs['to'] === undefined ? '' : ` from='${stanza.attrs['to']}'`;
-      const payload = answer(stanza);
+      const payload = answer(stanza, (xml) => void socket.write(xml));
       const unoffered = "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
-      socket.write(`<iq type='${payload === undefined ? 'error' : 'result'}' id='${id}'${from} to='${jid}'>${payload ?? unoffered}</iq>`);
+      const kind = payload === undefined || payload.startsWith('<error') ? 'error' : 'result';
+      socket.write(`<iq type='${kind}' id='${id}'${from} to='${jid}'>${payload ?? unoffered}</iq>`);
     }
 
     /** RFC 5802, as far as a client that does not check the server's signature can tell. */

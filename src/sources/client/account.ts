@@ -1,17 +1,20 @@
 import type { Element } from '@xmpp/client';
 import type { Stanza } from '../../../pools/contract.ts';
+import type { Clock } from '../../kit/clock.ts';
 import { isNothingBut } from '../../packet/nothing-but.ts';
 import type { Mark } from '../../packet/receipt.ts';
-import { element } from '../../packet/xml/element.ts';
+import { readStamp } from '../../packet/stamp.ts';
+import { element, findChild } from '../../packet/xml/element.ts';
+import type { Unreadable } from '../component/stanza-reader.ts';
 import { type Archive, createArchive } from './archive.ts';
 import { toLibrary } from './bridge.ts';
 import type { ClientOptions } from './client-options.ts';
 import { createQuestions } from './questions.ts';
 import { createRoom, type Room } from './room.ts';
-import { archiveIdBy, isCopy, readArchiveItem, type Sighting, uncarboned } from './sighting.ts';
+import { archiveIdBy, isCopy, mamNs, readArchiveItem, type Sighting, uncarboned } from './sighting.ts';
 
 /** Why something that came was no packet; bounded, since it is a label. */
-export type SkipReason = 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'room-self';
+export type SkipReason = 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'room-self' | 'too-large';
 
 export interface AccountOptions extends Omit<ClientOptions, 'accept' | 'newPacketId'> {
   readonly send: (sent: Element) => void;
@@ -28,6 +31,7 @@ export interface Account {
   /** The session is over and cannot be resumed. */
   closed(): void;
   received(stanza: Stanza, bytes: number): void;
+  unreadable(unreadable: Unreadable): void;
   /** Resolves when the server has taken in all that was sent before. */
   ping(): Promise<unknown>;
 }
@@ -39,18 +43,22 @@ interface Seen {
   readonly archived: boolean;
 }
 
+const timeNs = 'urn:xmpp:time';
 const heldBytes = 4 * 1024 * 1024;
 
 export function createAccount(options: AccountOptions): Account {
-  const { attachment, events, timers, hand, skip } = options;
+  const { attachment, clock, events, timers, hand, skip } = options;
   const bareOf = (jid: string) => options.readJid(jid).jid.bare;
   const own = bareOf(`${attachment.jid.user}@${attachment.jid.domain}`);
   const domain = bareOf(attachment.jid.domain);
   const questions = createQuestions({ send, isSame });
-  const archive = archiveOf(own, undefined);
-  const rooms = new Map<string, Room>();
+  /** How far the server's clock is ahead of ours: marks say when messages were sent, which the server decides. */
+  let aheadMs = 0;
+  const serverClock: Clock = { now: () => clock.now() + aheadMs, monotonic: clock.monotonic };
   let lastTold = '';
   let callOffLook: () => void = () => undefined;
+  const archive = archiveOf(own, undefined);
+  const rooms = new Map<string, Room>();
 
   for (const { jid, nick } of attachment.rooms) {
     const bare = bareOf(jid);
@@ -76,6 +84,7 @@ export function createAccount(options: AccountOptions): Account {
     const place = { attachment: attachment.name, host: attachment.jid.domain, node: jid };
     return createArchive({
       ...options,
+      clock: serverClock,
       enabled: attachment.archive,
       jid,
       mark: options.marks.find(({ attachment, host, node }) => attachment === place.attachment && host === place.host && node === jid),
@@ -133,6 +142,17 @@ export function createAccount(options: AccountOptions): Account {
     if (sighting !== undefined) (room?.archive ?? archive).live(sighting);
   }
 
+  /** Counts it once. Where its beginning says what its archive calls it, it will not be read there again. */
+  function unreadable({ head, reason }: Unreadable): void {
+    const from = head?.attrs['from'] ?? own;
+    const result = head && findChild(head, 'result', mamNs);
+    if (head === undefined) return skip(reason);
+    const jid = rooms.has(bareOf(from)) ? bareOf(from) : own;
+    const id = result === undefined ? archiveIdBy(head, (by) => bareOf(by) === jid) : result.attrs['id'];
+    const place = result === undefined ? (rooms.get(jid)?.archive ?? archive) : archiveAt(from);
+    if (id === undefined || place === undefined || place.lose(id, result?.attrs['queryid'])) skip(reason);
+  }
+
   /** An archive speaks for itself, without a resource: with one it is another client, or somebody in the room. */
   function archiveAt(from: string): Archive | undefined {
     if (from.includes('/')) return undefined;
@@ -144,6 +164,7 @@ export function createAccount(options: AccountOptions): Account {
     if (attachment.carbons) questions.ask('set', element('enable', { xmlns: 'urn:xmpp:carbons:2' })).then(carbonsAnswered, () => undefined);
     const priority = element('priority', {}, [String(attachment.priority)]);
     send(element('presence', { xmlns: 'jabber:client' }, attachment.priority === 0 ? [] : [priority]));
+    questions.ask('get', element('time', { xmlns: timeNs }), domain).then(timeAnswered, () => undefined);
     archive.open();
     for (const room of rooms.values()) room.join();
     lookNowAndThen();
@@ -155,6 +176,12 @@ export function createAccount(options: AccountOptions): Account {
     events.emit('notice', {
       text: `${domain} has no carbons (XEP-0280): what other clients of ${own} send and receive is seen only in the archive`,
     });
+  }
+
+  /** XEP-0202. */
+  function timeAnswered(answer: Stanza): void {
+    const utc = readStamp(findChild(answer, 'time', timeNs)?.text('utc') ?? '');
+    if (utc !== undefined) aheadMs = utc - clock.now();
   }
 
   /** Below 0 a server need not tell of what no other client has received: only the archive does. */
@@ -199,6 +226,7 @@ export function createAccount(options: AccountOptions): Account {
       else if (stanza.name === 'presence') rooms.get(bareOf(stanza.attrs['from'] ?? own))?.presence(stanza);
       else questions.answered(stanza);
     },
+    unreadable,
     ping: () => questions.ask('get', element('ping', { xmlns: 'urn:xmpp:ping' }), domain),
   };
 }

@@ -1,34 +1,33 @@
 /**
  * What the account, or one of its rooms, has seen: each message once, over connections and restarts, in the order of
- * its archive (XEP-0313) where there is one. The archive's id of the last message on disk is the mark from which the
- * next life goes on.
+ * its archive (XEP-0313) where there is one. The mark from which the next life goes on is that of its {@link Trail}.
  *
  *   closed → pulling → live ⇄ pulling     live: what comes is handed over as it comes, its ids move the mark
  *              ↓  ↑                        pulling: pages from the mark on; what comes meanwhile is held, since the
  *            stalled (an error; again later)   archive most likely holds it too, and goes last if it does not
- *   none: the server keeps no archive. What comes is handed over, at most once
+ *   none: the server keeps no archive, or one that cannot be read. What comes is handed over, at most once
  *
- * A live message that the archive should hold but that bears no id of it (some servers leave it out of carbon copies)
- * makes the source pull, so that the mark is always right.
+ * A live message that the archive should hold but that has no id of it (some servers leave it out of carbon copies)
+ * makes the source pull, so that the mark is always right. A while after it has caught up it pulls again: what a server
+ * stores late comes live to no session.
  */
 import type { Stanza } from '../../../pools/contract.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Timers } from '../../kit/timers.ts';
-import { within } from '../../kit/within.ts';
 import type { Mark } from '../../packet/receipt.ts';
-import { type ArchivePage, type ArchiveQuestion, askArchive } from './ask-archive.ts';
+import { Pager, type PullEnd } from './ask-archive.ts';
 import { createHeld } from './held.ts';
-import { createRecent } from './recent.ts';
 import { type ArchiveItem, isDelayed, isKept, printOf, type Sighting } from './sighting.ts';
+import { type Sight, Trail } from './trail.ts';
 
 export interface ArchiveOptions {
   /** False: it is not asked, and what comes is handed over at most once. */
   readonly enabled: boolean;
   /** The archive's address: the account's bare JID, or the room's. */
   readonly jid: string;
-  /** Where it had got to; `epoch` is the archive's id, `h` when that message was sent (ms). */
+  /** Where it had got to; `epoch` is what its trail says, `h` when the message was sent behind which reading begins (ms). */
   readonly mark: Mark | undefined;
-  readonly newMark: (id: string, sentAt: number) => Mark;
+  readonly newMark: (epoch: string, h: number) => Mark;
   readonly ask: (child: Stanza) => Promise<Stanza>;
   /** Hands over in order. Without a sighting only the mark is written. */
   readonly hand: (sighting: Sighting | undefined, mark: Mark | undefined) => void;
@@ -56,35 +55,35 @@ export interface Archive {
   live(sighting: Sighting): void;
   /** An item that the archive answered with. */
   item(item: ArchiveItem, bytes: number): void;
+  /** A message that cannot be read came live, or as an item of `query`. False: it was known. */
+  lose(id: string, query: string | undefined): boolean;
   /** Looks for what was not told live. */
   pull(): void;
 }
 
 const stalledMs = 30_000;
-const answerWithinMs = 120_000;
-const remembered = 2000;
+/** When it looks again, after it has caught up in a session. */
+const lateLooksMs = [5_000, 15_000, 40_000];
 /** Conditions by which a server says that it keeps none. */
 const absent = new Set(['feature-not-implemented', 'not-allowed', 'service-unavailable']);
 
 export function createArchive(options: ArchiveOptions): Archive {
-  const { hand, timers } = options;
+  const { hand, jid, timers } = options;
   const held = createHeld();
-  const recent = createRecent(remembered);
+  const trail = new Trail(options);
+  const pager = new Pager(options);
   let state: 'closed' | 'live' | 'none' | 'pulling' | 'stalled' = 'closed';
   let trouble = '';
   /** It was caught up in this session: a look for one more message does not change that. */
   let reached = false;
-  let { mark } = options;
   let life = 0;
-  let serial = 0;
-  let query = '';
   let again = false;
-  let callOffRetry: () => void = () => undefined;
+  let callOff: () => void = () => undefined;
 
   function enter(next: typeof state, reason = ''): void {
     state = next;
     trouble = reason;
-    if (next !== 'pulling') reached = next === 'live' || next === 'none';
+    if (next !== 'pulling') reached = reason === '';
     options.onChange();
   }
 
@@ -92,74 +91,47 @@ export function createArchive(options: ArchiveOptions): Archive {
     const mine = life;
     again = false;
     if (state !== 'pulling') enter('pulling');
-    const problem = await (mark === undefined ? begin(mine) : goOn(mine)).catch(() => undefined); // the session's end says why
-    if (mine !== life) return;
-    if (problem === undefined) return again ? pull() : caughtUp('live');
-    if (absent.has(problem)) return caughtUp('none');
-    stall(problem);
+    const end = await (trail.base === undefined ? begin() : pager.readOn(trail.base, () => mine !== life)).catch(() => undefined);
+    if (mine !== life || end === undefined) return; // the session's end says why
+    if (end.kind === 'read') return again ? pull() : caughtUp('live');
+    if (end.kind === 'repeats') return caughtUp('none', `the archive of ${jid} gives the same page again and again, and is not read`);
+    if (absent.has(end.condition)) return caughtUp('none');
+    stall(end.condition);
   }
 
   /** Nothing is known: the present is where it begins. */
-  async function begin(mine: number): Promise<string | undefined> {
-    const newest = await question({ before: '', max: 1 }, mine, 'looking');
-    if (newest.kind === 'refused') return newest.condition;
-    if (mark === undefined) move(newest.last ?? '', newest.last === undefined ? 0 : options.clock.now());
-    return undefined;
+  async function begin(): Promise<PullEnd> {
+    const newest = await pager.newest();
+    if (newest.kind === 'refused') return newest;
+    const { last } = newest;
+    if (trail.base === undefined) hand(undefined, trail.begin({ id: last ?? '', sentAt: last === undefined ? 0 : options.clock.now() }));
+    return { kind: 'read' };
   }
 
-  async function goOn(mine: number): Promise<string | undefined> {
-    let after = mark?.epoch || undefined;
-    let start: number | undefined;
-    for (;;) {
-      const page = await question({ after, start, max: 50 }, mine, 'reading');
-      if (page.kind === 'refused') {
-        if (page.condition !== 'item-not-found' || after === undefined || start !== undefined) return page.condition;
-        options.onGap();
-        start = mark?.h ?? 0;
-        after = undefined;
-      } else if (page.complete || page.last === undefined || mine !== life) return undefined;
-      else after = page.last;
-    }
+  function give(sighting: Sighting | undefined, { id, sentAt, sight }: Found): void {
+    hand(sighting, trail.add({ id, sentAt }, sight));
   }
 
-  /** `looking`: what it answers with is not handed over. */
-  function question(asked: Omit<ArchiveQuestion, 'id'>, mine: number, how: 'looking' | 'reading'): Promise<ArchivePage> {
-    serial += 1;
-    const id = `${options.jid} ${mine}.${serial}`;
-    query = how === 'reading' ? id : '';
-    return inTime(askArchive(options.ask, { id, ...asked }));
-  }
-
-  /** An answer may be lost on its way (the room's server, a module that is loaded anew): live messages wait for it. */
-  async function inTime(answer: Promise<ArchivePage>): Promise<ArchivePage> {
-    const answered = await within(answer, answerWithinMs, timers);
-    return answered ? answer : { kind: 'refused', condition: 'no answer in time' };
-  }
-
-  function move(id: string, sentAt: number): void {
-    mark = options.newMark(id, sentAt);
-    hand(undefined, mark);
-  }
-
-  function give(sighting: Sighting | undefined, id: string, sentAt: number): void {
-    recent.add(id);
-    if (mark === undefined || !isOlder(id, mark.epoch)) mark = options.newMark(id, sentAt);
-    hand(sighting, mark);
+  function giveLive(sighting: Sighting, id: string): void {
+    give(sighting, { id, sentAt: options.clock.now(), sight: { way: 'live', print: printOf(sighting.stanza) } });
   }
 
   function item(found: ArchiveItem, bytes: number): void {
-    if (query === '' || found.query !== query) return options.onDouble();
+    const { id, query, time } = found;
+    if (!pager.expects(query)) return pager.isLook(query) ? undefined : options.onDouble();
     const print = printOf(found.message);
-    const live = held.take(found.id, print);
-    if (recent.has(found.id)) return options.onDouble();
-    const known = recent.has(print); // it came live, without an id, and was taken for one that the archive does not hold
+    const live = held.take(id, print);
+    const sight: Sight = { way: 'archived', print };
+    if (trail.knows(id, sight)) return;
+    const known = trail.hasPrint(print); // it came live, without an id, and was taken for one that the archive does not hold
     if (known) options.onDouble();
-    give(known ? undefined : (live ?? options.see(found, bytes)), found.id, found.time ?? options.clock.now());
+    const sighting = known ? undefined : (live ?? options.see(found, bytes));
+    give(sighting, { id, sentAt: time ?? options.clock.now(), sight });
   }
 
   function live(sighting: Sighting): void {
     const { archiveId, stanza } = sighting;
-    if (archiveId !== undefined && recent.has(archiveId)) return options.onDouble();
+    if (archiveId !== undefined && trail.knows(archiveId, { way: 'live', print: printOf(stanza) })) return options.onDouble();
     if (state === 'none' || state === 'closed') return handAnyway(sighting);
     if (archiveId !== undefined && isDelayed(stanza)) {
       options.onDouble(); // the archive says whether it was seen before
@@ -167,10 +139,21 @@ export function createArchive(options: ArchiveOptions): Archive {
     }
     if (state === 'stalled') return besideTheArchive(sighting);
     if (state === 'pulling') return hold(sighting);
-    if (archiveId !== undefined) return give(sighting, archiveId, options.clock.now());
+    if (archiveId !== undefined) return giveLive(sighting, archiveId);
     if (!isKept(stanza)) return pass(sighting);
     hold(sighting);
     lookFor();
+  }
+
+  function lose(id: string, query: string | undefined): boolean {
+    const sight: Sight = { way: query === undefined ? 'live' : 'archived', print: 'unreadable' };
+    if (trail.knows(id, sight)) return false;
+    const name = `unreadable ${id}`;
+    const isNew = !trail.hasPrint(name);
+    const moves = query === undefined ? state === 'live' : pager.expects(query);
+    if (moves) give(undefined, { id, sentAt: options.clock.now(), sight });
+    else trail.addPrint(name); // the archive may be read at the moment, and comes to it later
+    return isNew;
   }
 
   function lookFor(): void {
@@ -185,35 +168,47 @@ export function createArchive(options: ArchiveOptions): Archive {
     for (const one of held.takeAll()) besideTheArchive(one);
   }
 
-  /** What bears an id is in the archive, and will be found there. */
+  /** What has an id is in the archive, and will be found there. */
   function besideTheArchive(sighting: Sighting): void {
-    if (sighting.archiveId === undefined || mark === undefined) pass(sighting);
+    if (sighting.archiveId === undefined || trail.base === undefined) pass(sighting);
   }
 
   function pass(sighting: Sighting): void {
     const { archiveId, stanza } = sighting;
-    if (archiveId !== undefined) return give(sighting, archiveId, options.clock.now());
-    if (stanza.attrs['id'] !== undefined) recent.add(printOf(stanza)); // without one, two that look alike may be two
+    if (archiveId !== undefined) return giveLive(sighting, archiveId);
+    if (stanza.attrs['id'] !== undefined) trail.addPrint(printOf(stanza)); // without one, two that look alike may be two
     hand(sighting, undefined);
   }
 
   /** Nothing is asked now. The next session may find it in the archive, and then it is known. */
   function handAnyway(sighting: Sighting): void {
-    if (sighting.archiveId !== undefined) recent.add(sighting.archiveId);
+    const { archiveId, stanza } = sighting;
+    if (archiveId !== undefined) trail.addPassing(archiveId, { way: 'live', print: printOf(stanza) });
     hand(sighting, undefined);
   }
 
-  function caughtUp(next: 'live' | 'none'): void {
-    query = '';
+  function caughtUp(next: 'live' | 'none', reason = ''): void {
+    pager.stop();
     for (const sighting of held.takeAll()) (next === 'live' ? pass : handAnyway)(sighting);
-    enter(next);
+    if (next === 'live' && !reached) lookLater(lateLooksMs);
+    enter(next, reason);
+  }
+
+  function lookLater([next, ...others]: readonly number[]): void {
+    if (next === undefined) return;
+    callOff();
+    callOff = timers.after(next, () => {
+      lookLater(others);
+      lookFor();
+    });
   }
 
   function stall(condition: string): void {
-    query = '';
+    pager.stop();
     for (const sighting of held.takeAll()) besideTheArchive(sighting);
-    enter('stalled', `the archive of ${options.jid} does not answer: ${condition}`);
-    callOffRetry = timers.after(stalledMs, () => void pull());
+    enter('stalled', `the archive of ${jid} does not answer: ${condition}`);
+    callOff();
+    callOff = timers.after(stalledMs, () => void pull());
   }
 
   return {
@@ -230,21 +225,24 @@ export function createArchive(options: ArchiveOptions): Archive {
     },
     close: () => {
       life += 1;
-      callOffRetry();
-      query = '';
+      callOff();
+      pager.stop();
       for (const sighting of held.takeAll()) if (sighting.archiveId === undefined) pass(sighting);
       state = 'closed';
       reached = false;
     },
     live,
     item,
+    lose,
     pull: () => {
       if (state === 'live') void pull();
     },
   };
 }
 
-/** Where ids are plain numbers (ejabberd's are the time), one that comes late does not set the mark back. */
-function isOlder(id: string, than: string): boolean {
-  return /^\d+$/.test(id) && /^\d+$/.test(than) && BigInt(id) < BigInt(than);
+/** A message as the archive has it. */
+interface Found {
+  readonly id: string;
+  readonly sentAt: number;
+  readonly sight: Sight;
 }

@@ -1,7 +1,11 @@
 import type { Stanza } from '../../../pools/contract.ts';
+import type { Clock } from '../../kit/clock.ts';
+import type { Timers } from '../../kit/timers.ts';
+import { within } from '../../kit/within.ts';
 import { element, findChild } from '../../packet/xml/element.ts';
 import { conditionOf } from './questions.ts';
 import { mamNs } from './sighting.ts';
+import { isOlder, type Point } from './trail.ts';
 
 const rsmNs = 'http://jabber.org/protocol/rsm';
 const formNs = 'jabber:x:data';
@@ -23,8 +27,99 @@ export type ArchivePage =
   | { readonly kind: 'page'; readonly complete: boolean; readonly last: string | undefined }
   | { readonly kind: 'refused'; readonly condition: string };
 
+/** Why a pull ended: all was read, the archive begins again and again with the same page, or it refuses. */
+export type PullEnd = { readonly kind: 'read' } | { readonly kind: 'repeats' } | { readonly kind: 'refused'; readonly condition: string };
+
+export interface PagerOptions {
+  /** The archive's address. */
+  readonly jid: string;
+  readonly ask: (child: Stanza) => Promise<Stanza>;
+  /** It no longer knows where reading begins. */
+  readonly onGap: () => void;
+  readonly clock: Clock;
+  readonly timers: Timers;
+}
+
+const pageItems = 50;
+const answerWithinMs = 120_000;
+
+/** Reads an archive by pages. Each question has an id of its own, also over restarts: what an earlier one brings late is none of this one's. */
+export class Pager {
+  readonly #options: PagerOptions;
+  readonly #run: string;
+  #serial = 0;
+  #query = '';
+  #look = '';
+
+  constructor(options: PagerOptions) {
+    this.#options = options;
+    this.#run = options.clock.now().toString(36);
+  }
+
+  /** Whether an item was asked for, and by the question that is open. */
+  expects(query: string): boolean {
+    return query !== '' && query === this.#query;
+  }
+
+  /** Whether it answers a question whose item is not wanted. */
+  isLook(query: string): boolean {
+    return query !== '' && query === this.#look;
+  }
+
+  stop(): void {
+    this.#query = '';
+  }
+
+  /** The last page of one, whose item is not wanted. */
+  newest(): Promise<ArchivePage> {
+    return this.#ask({ before: '', max: 1 }, 'looking');
+  }
+
+  /** Reads all behind `base`; `isOver` ends it early. */
+  async readOn(base: Point, isOver: () => boolean): Promise<PullEnd> {
+    let after = base.id || undefined;
+    let start: number | undefined;
+    const asked = new Set<string>();
+    for (;;) {
+      const page = await this.#ask({ after, start, max: pageItems }, 'reading');
+      if (isOver()) return { kind: 'read' };
+      const lost = start === undefined && after !== undefined && asked.size === 0 && (await this.#hasLost(base, page));
+      if (lost) {
+        this.#options.onGap();
+        start = base.sentAt;
+        after = undefined;
+      } else if (page.kind === 'refused') return page;
+      else if (page.complete || page.last === undefined) return { kind: 'read' };
+      else if (page.last === after || asked.has(page.last)) return { kind: 'repeats' };
+      else {
+        after = page.last;
+        asked.add(after);
+      }
+    }
+  }
+
+  /** Whether the archive has forgotten the base: it says so, or it has begun to count again and is not there yet. */
+  async #hasLost(base: Point, page: ArchivePage): Promise<boolean> {
+    if (page.kind === 'refused') return page.condition === 'item-not-found';
+    if (page.last !== undefined || !isOlder('0', base.id)) return false;
+    const newest = await this.newest();
+    return newest.kind === 'page' && newest.last !== undefined && isOlder(newest.last, base.id);
+  }
+
+  /** An answer may be lost on its way (the room's server, a module that is loaded anew): live messages wait for it. */
+  async #ask(asked: Omit<ArchiveQuestion, 'id'>, how: 'looking' | 'reading'): Promise<ArchivePage> {
+    const { jid, ask, timers } = this.#options;
+    this.#serial += 1;
+    const id = `${this.#run}.${this.#serial} ${jid}`;
+    [this.#query, this.#look] = how === 'reading' ? [id, ''] : ['', id];
+    const answer = askArchive(ask, { id, ...asked });
+    const answered = await within(answer, answerWithinMs, timers);
+    return answered ? answer : { kind: 'refused', condition: 'no answer in time' };
+  }
+}
+
 /** Asks, and gives what the answer says; the items themselves come before it, on their own. Rejects when the session ends. */
-export async function askArchive(ask: (child: Stanza) => Promise<Stanza>, question: ArchiveQuestion): Promise<ArchivePage> {
+async function askArchive(ask: (child: Stanza) => Promise<Stanza>, question: ArchiveQuestion): Promise<ArchivePage> {
   const { id, after, before, start, max } = question;
   const set = element('set', { xmlns: rsmNs }, [
     element('max', {}, [String(max)]),

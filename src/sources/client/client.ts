@@ -66,7 +66,7 @@ export function createClientSource(options: ClientOptions): ClientSource {
       {
         onUp: up,
         onStanza: account.received,
-        onUnreadable: () => skip('malformed'),
+        onUnreadable: account.unreadable,
         onRead: (bytes) => events.emit('stream.read', { attachment: name, bytes }),
         onSilence: () => void account.ping().catch(() => undefined), // the connection's end says why
         onFate: outbox.settled,

@@ -7,7 +7,7 @@
  * the keepalive are ours: it takes no certificates of ours, splits characters at reads, tries again every second for
  * ever, and throws what is sent while it is down. An end is told once, whatever caused it.
  */
-import { client, type Element, type StreamManagement } from '@xmpp/client';
+import { client, type Element, type StreamManagement, xml } from '@xmpp/client';
 import type { Stanza } from '../../../pools/contract.ts';
 import type { ClientAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
@@ -15,8 +15,9 @@ import { ServiceError, toError } from '../../kit/errors.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import { watchSilence } from '../component/silence.ts';
+import type { Unreadable } from '../component/stanza-reader.ts';
 import type { StreamEnd } from '../component/stream.ts';
-import { createStreamReader } from './reader.ts';
+import { createStreamReader, type StreamReader } from './reader.ts';
 import { refusedBy } from './refusal.ts';
 import { createWire } from './wire.ts';
 
@@ -39,7 +40,7 @@ export interface ConnectionListener {
   /** `resumed`: the stream before goes on; what was not acknowledged has been sent again. */
   onUp(resumed: boolean): void;
   onStanza(stanza: Stanza, bytes: number): void;
-  onUnreadable(): void;
+  onUnreadable(unreadable: Unreadable): void;
   onRead(bytes: number): void;
   /** The server has been silent for a while: ask it something. */
   onSilence(): void;
@@ -61,12 +62,15 @@ export interface Connection {
 const goodbyeMs = 1000;
 
 const tlsNs = 'urn:ietf:params:xml:ns:xmpp-tls';
+const sessionNs = 'urn:ietf:params:xml:ns:xmpp-session';
 
 export function openConnection(options: ConnectionOptions, listener: ConnectionListener): Connection {
   const { attachment, timers } = options;
   const { user, domain } = attachment.jid;
   let state: 'ended' | 'negotiating' | 'up' = 'negotiating';
   let early: (() => void)[] = [];
+  let reading: StreamReader | undefined;
+  let wantsSession = false;
 
   const wire = createWire({ ...attachment, domain });
   const entity = client({
@@ -82,13 +86,19 @@ export function openConnection(options: ConnectionOptions, listener: ConnectionL
   entity.transports = [ourTransport()];
   entity._onData = (data) => {
     listener.onRead(data.length);
-    silence.heard();
     entity.parser?.write(data);
+    if (reading?.skipping !== true) silence.heard(); // a stanza that never ends is no sign of life
+  };
+  const bind = entity.iqCaller.set.bind(entity.iqCaller);
+  entity.iqCaller.set = async (request) => {
+    const bound = await bind(request);
+    if (wantsSession) await bind(xml('session', { xmlns: sessionNs }));
+    return bound;
   };
 
   const silence = watchSilence(attachmentTimes(options), {
     ask: listener.onSilence,
-    giveUp: (ms) => end({ kind: 'failed', reason: `the server has been silent for ${ms} ms and does not answer a ping` }),
+    giveUp: (ms) => end({ kind: 'failed', reason: whySilent(ms) }),
   });
   const callOffDeadline = timers.after(attachment.connectTimeoutMs, () =>
     end({ kind: 'failed', reason: `not logged in within ${attachment.connectTimeoutMs} ms` }),
@@ -100,8 +110,8 @@ export function openConnection(options: ConnectionOptions, listener: ConnectionL
     if (tcp === undefined) throw new ServiceError('SERVICE_FAILED', '@xmpp/client has no transport over TCP');
     const reader = {
       onStanza: (stanza: Stanza, bytes: number) => whenUp(() => listener.onStanza(stanza, bytes)),
-      onUnreadable: () => whenUp(listener.onUnreadable),
-      onNonza: insistOnPlain,
+      onUnreadable: (unreadable: Unreadable) => whenUp(() => listener.onUnreadable(unreadable)),
+      onNonza: featured,
       onBroken: (error: Error) => end({ kind: 'failed', reason: error.message }),
     };
     const own = {
@@ -109,7 +119,8 @@ export function openConnection(options: ConnectionOptions, listener: ConnectionL
         return wire;
       },
       Parser: function Parser() {
-        return createStreamReader(attachment.maxStanzaBytes, reader);
+        reading = createStreamReader(attachment.maxStanzaBytes, reader);
+        return reading;
       },
       socketParameters: () => ({}),
     };
@@ -120,6 +131,19 @@ export function openConnection(options: ConnectionOptions, listener: ConnectionL
   function whenUp(act: () => void): void {
     if (state === 'up') act();
     else if (state === 'negotiating') early.push(act);
+  }
+
+  function whySilent(ms: number): string {
+    const { maxStanzaBytes } = attachment;
+    if (reading?.skipping === true) return `a stanza that exceeds max_stanza_bytes (${maxStanzaBytes}) has not ended within ${ms} ms`;
+    return `the server has been silent for ${ms} ms and does not answer a ping`;
+  }
+
+  /** A server of RFC 3921 drops what comes before a session was asked for, and the library does not ask. */
+  function featured(nonza: Stanza): void {
+    const session = findChild(nonza, 'session', sessionNs);
+    if (session !== undefined) wantsSession = findChild(session, 'optional', sessionNs) === undefined;
+    insistOnPlain(nonza);
   }
 
   function insistOnPlain(nonza: Stanza): void {

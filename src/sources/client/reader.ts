@@ -4,14 +4,16 @@ import type { Stanza } from '../../../pools/contract.ts';
 import { toError } from '../../kit/errors.ts';
 import { createFifo } from '../../kit/fifo.ts';
 import { createFramer } from '../../packet/xml/frame.ts';
-import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
-import { toCount, toLibrary } from './bridge.ts';
+import { readHead } from '../../packet/xml/head.ts';
+import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader, type StanzaContext } from '../../packet/xml/parse.ts';
+import type { Unreadable } from '../component/stanza-reader.ts';
+import { toCount, toLibrary, uncountable } from './bridge.ts';
 
 /** What a stream brings, besides what the library makes of it. */
 export interface ReaderListener {
   onStanza(stanza: Stanza, bytes: number): void;
-  /** A stanza came whole that nobody should read; it does not end the stream. */
-  onUnreadable(): void;
+  /** A stanza came that cannot be read, or is too large to be; it does not end the stream. */
+  onUnreadable(unreadable: Unreadable): void;
   /** The server's features, or any other element of the stream itself (RFC 6120 §4.8.2). */
   onNonza(element: Stanza): void;
   /** The stream cannot be read any further. */
@@ -20,6 +22,8 @@ export interface ReaderListener {
 
 /** Takes the place of the library's parser, with its events: `start`, `element`, `end`. */
 export interface StreamReader extends EventEmitter {
+  /** A stanza is too large, and its end has not come yet. */
+  readonly skipping: boolean;
   write(data: Buffer): void;
 }
 
@@ -32,6 +36,7 @@ export interface StreamReader extends EventEmitter {
 export function createStreamReader(maxStanzaBytes: number, listener: ReaderListener): StreamReader {
   const emitter = new EventEmitter();
   const waiting = createFifo<() => void>();
+  let context: StanzaContext = {};
   let parse: ParseStanza = createStanzaParser();
   let broken = false;
   let resting = false;
@@ -40,21 +45,32 @@ export function createStreamReader(maxStanzaBytes: number, listener: ReaderListe
     maxStanzaBytes,
     onOpen: (header) => {
       const { stream, namespaces } = parseStreamHeader(header);
-      parse = createStanzaParser({ namespaces });
+      context = { namespaces };
+      parse = createStanzaParser(context);
       later(() => emitter.emit('start', toLibrary(stream)));
     },
     onStanza: (bytes) => framed(bytes),
+    onTooLarge: (head) => lose({ head: readHead(head, context), reason: 'too-large' }),
     onClose: () => later(() => emitter.emit('end')),
   });
 
   function framed(bytes: Buffer): void {
     const stanza = read(bytes);
     const { length } = bytes;
-    if (stanza === undefined) later(listener.onUnreadable);
+    if (stanza === undefined) lose({ head: readHead(bytes, context), reason: 'malformed' });
     else later(() => (isStanza(stanza) ? hand(stanza, length) : pass(stanza)));
   }
 
-  /** Undefined: it nests too much, or has prefixes that nobody declares. */
+  /** What is no element for us was a stanza for the server, which counts it (XEP-0198 §4). */
+  function lose(unreadable: Unreadable): void {
+    const { head } = unreadable;
+    later(() => {
+      tell(head !== undefined && isStanza(head) ? toCount(head) : uncountable);
+      listener.onUnreadable(unreadable);
+    });
+  }
+
+  /** Undefined: a user can make one that cannot be read. */
   function read(bytes: Buffer): Stanza | undefined {
     try {
       return parse(bytes);
@@ -116,7 +132,7 @@ export function createStreamReader(maxStanzaBytes: number, listener: ReaderListe
     drain();
   }
 
-  return Object.assign(emitter, { write });
+  return Object.defineProperty(Object.assign(emitter, { write, skipping: false }), 'skipping', { get: () => framer.skipping });
 }
 
 function isStanza({ name }: Stanza): boolean {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Direction, Stanza } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
 import { readStamp } from '../../packet/stamp.ts';
@@ -87,10 +88,11 @@ export function isKept(message: Stanza): boolean {
   return type !== 'headline' && (findChild(message, 'body') !== undefined || findChild(message, 'store', hintsNs) !== undefined);
 }
 
-/** Names a message without its archive's id. */
+/** Names a message without its archive's id, in a few bytes whatever its size. */
 export function printOf(message: Stanza): string {
   const { from, to = '', id, type } = message.attrs;
-  return JSON.stringify([from, to.split('/', 1)[0], id, type, message.text('body')]);
+  const looks = JSON.stringify([from, to.split('/', 1)[0], id, type, message.text('body')]);
+  return createHash('sha256').update(looks).digest('base64url');
 }
 
 function messageIn(forwarded: Stanza): Stanza | undefined {

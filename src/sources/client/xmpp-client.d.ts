@@ -3,6 +3,8 @@ declare module '@xmpp/client' {
   export interface Client {
     readonly reconnect: { stop(): void };
     readonly streamManagement: StreamManagement;
+    /** Its binding asks through this. */
+    readonly iqCaller: { set(request: Element): Promise<Element | undefined> };
     /** Ways to reach a server; the first that takes a service's address is used. */
     transports: Transport[];
     /** Where the bytes of the socket arrive. */

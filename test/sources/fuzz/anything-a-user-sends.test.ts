@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { wrap } from '../../../src/cli/demo/tap-server.ts';
+import { createStreamReader } from '../../../src/sources/client/reader.ts';
 import { effort, patienceMs } from './effort.ts';
 import { cutAt, cuts } from './mutations.ts';
 import { maxStanzaBytes, walk } from './stanza-path.ts';
@@ -47,6 +48,44 @@ describe('a tap goes on, and every item takes its turn, after an item that', () 
     patienceMs,
   );
 });
+
+describe('an account goes on after a message that', () => {
+  test.each(contents)(
+    '%s',
+    (_what, content) => {
+      fc.assert(
+        fc.property(fc.array(fc.option(content), { minLength: 1, maxLength: 6 }), cuts, (items, parts) => {
+          const told: string[] = [];
+          const reader = createStreamReader(maxStanzaBytes, {
+            onStanza: (stanza) => told.push(stanza.text('body')),
+            onUnreadable: ({ head }) => told.push(`unreadable from ${head?.attrs['from']}`),
+            onNonza: ({ name }) => told.push(name),
+            onBroken: ({ message }) => told.push(message),
+          });
+          let counted = 0;
+          reader.on('element', () => {
+            counted += 1;
+          });
+          for (const part of cutAt(clientStreamOf(items), parts)) reader.write(part);
+          expect(told).toEqual(items.map((item, index) => (item === null ? `${index}` : 'unreadable from alice@chat.example/x')));
+          expect(counted).toBe(items.length);
+        }),
+        effort(40),
+      );
+    },
+    patienceMs,
+  );
+});
+
+function clientStreamOf(items: readonly (Buffer | null)[]): Buffer {
+  const stanzas = items.flatMap((content, index) => [
+    Buffer.from(`<message from='alice@${at.host}/x' to='bob@${at.host}'><body>${index}</body>`),
+    content ?? Buffer.alloc(0),
+    Buffer.from('</message>'),
+  ]);
+  const opening = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' id='s'>";
+  return Buffer.concat([Buffer.from(opening), ...stanzas]);
+}
 
 /** Readable messages, whose text is their place, and around the others what the tap writes. */
 function streamOf(items: readonly (Buffer | null)[]): Buffer {

@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest';
+import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import type { Mark } from '../../src/packet/receipt.ts';
+import { startClientSource } from '../support/client-source.ts';
+import { eventually } from '../support/eventually.ts';
+import { startScriptedAccountServer } from '../support/scripted-account-server.ts';
+import { type ArchivedMessage, createScriptedArchive, messageOf } from '../support/scripted-archive.ts';
+
+/** The looks for what is archived late come at once; deadlines stay. */
+const fast: Timers = { after: (ms, action) => systemTimers.after([5_000, 15_000, 40_000].includes(ms) ? 5 : ms, action) };
+const numbered = (count: number, from = 1): ArchivedMessage[] =>
+  Array.from({ length: count }, (_, index) => ({ id: `m${from + index}`, body: `message ${from + index}`, sentAt: Date.now() }));
+
+test('a session is asked for where the server insists on one, before anything else', async () => {
+  await using server = await startScriptedAccountServer({ insistsOnSession: true });
+  await using rig = await startClientSource({ port: server.port });
+  await rig.attached();
+  expect(server.received.some(({ name }) => name === 'presence')).toBe(true);
+  server.send(messageOf({ id: 'm1', body: 'hello' }));
+  await eventually(() => expect(rig.bodies()).toEqual(['hello']));
+});
+
+test('the archive is read on from the message that was the newest at the first start, page by page', async () => {
+  const archive = createScriptedArchive();
+  await using server = await startScriptedAccountServer({ insistsOnSession: true, answer: archive.answer });
+  archive.messages.push(...numbered(70));
+  const disk = new Map<string, Mark>();
+  await using first = await startClientSource({ port: server.port, disk });
+  await first.attached();
+  expect(first.bodies()).toEqual([]);
+  await first.source.stop();
+
+  archive.messages.push(...numbered(120, 71));
+  await using second = await startClientSource({ port: server.port, disk });
+  await second.attached();
+  expect(second.bodies()).toEqual(numbered(120, 71).map(({ body }) => body));
+  expect(archive.asked.filter((after) => after !== '')).toEqual(['m70', 'm120', 'm170']);
+});
+
+test('what is archived a while after it came live is no gap after a restart, and comes once', async () => {
+  const archive = createScriptedArchive();
+  await using server = await startScriptedAccountServer({ insistsOnSession: true, answer: archive.answer });
+  const [old, ...late] = numbered(3);
+  archive.messages.push(...(old === undefined ? [] : [old]));
+  const disk = new Map<string, Mark>();
+  await using first = await startClientSource({ port: server.port, disk });
+  await first.attached();
+  server.send(late.map(messageOf).join(''));
+  await eventually(() => expect(first.bodies()).toEqual(['message 2', 'message 3']));
+  await first.source.stop();
+
+  await using second = await startClientSource({ port: server.port, disk, timers: fast });
+  await second.attached();
+  archive.messages.push(...late, ...numbered(1, 4)); // the last one came to no session
+  await eventually(() => expect(second.bodies()).toEqual(['message 4']));
+  expect([first.gaps(), second.gaps()]).toEqual([0, 0]);
+});
+
+test('an archive that pays no heed to where a page begins is not asked again and again, and is told', async () => {
+  const archive = createScriptedArchive({ takesAfter: false });
+  await using server = await startScriptedAccountServer({ insistsOnSession: true, answer: archive.answer });
+  archive.messages.push(...numbered(70));
+  const mark = { attachment: 'bot', host: 'localhost', node: 'bob@localhost', epoch: 'm60', h: 0 };
+  await using rig = await startClientSource({ port: server.port, disk: new Map([[mark.node, mark]]), timers: fast });
+  await eventually(() =>
+    expect(rig.reason()).toBe('refused: the archive of bob@localhost gives the same page again and again, and is not read'),
+  );
+  server.send(messageOf({ id: 'm71', body: 'live all the same' }));
+  await eventually(() => expect(rig.bodies().at(-1)).toBe('live all the same'));
+  expect(archive.asked).toHaveLength(2);
+});
