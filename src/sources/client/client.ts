@@ -53,6 +53,7 @@ export function createClientSource(options: ClientOptions): ClientSource {
   let unsaid: Element[] = [];
   /** The server has taken in what a session begins with: before that, none is worth resuming. */
   let begun = false;
+  let { resource } = attachment;
   let serial = 0;
   let stopping = false;
   let failures = 0;
@@ -62,7 +63,7 @@ export function createClientSource(options: ClientOptions): ClientSource {
   function connect(): void {
     tell('connecting', '');
     connection = openConnection(
-      { attachment, resumption, clock, timers },
+      { attachment: { ...attachment, resource }, resumption, clock, timers },
       {
         onUp: up,
         onStanza: account.received,
@@ -124,8 +125,20 @@ export function createClientSource(options: ClientOptions): ClientSource {
     failures = lasted >= provenAfterMs ? 1 : failures + 1;
     tell(end.kind === 'refused' ? 'refused' : 'offline', end.reason);
     if (stopping) return;
+    if (end.kind === 'occupied') giveWay();
     const wait = backoffMs(end.kind === 'refused' ? refusedBackoff : failedBackoff, failures, random);
     callOffWait = timers.after(wait, connect);
+  }
+
+  /** Another pusher of this account, or a person's client: to take the resource back would go on for ever, to and fro. */
+  function giveWay(): void {
+    const taken = resource;
+    const own = Math.floor(random() * 0x1_0000).toString(16);
+    resource = `${attachment.resource}-${own.padStart(4, '0')}`;
+    const account = `${jid.user}@${jid.domain}`;
+    events.emit('notice', {
+      text: `another client of ${account} has taken the resource "${taken}": attachment ${name} goes on as "${resource}"`,
+    });
   }
 
   function hand(archive: string, sighting: Sighting | undefined, mark: Mark | undefined): void {

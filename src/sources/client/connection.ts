@@ -173,7 +173,8 @@ export function openConnection(options: ConnectionOptions, listener: ConnectionL
     state = 'ended';
     callOffDeadline();
     silence.stop();
-    const resumption = reason.kind === 'refused' ? undefined : wasUp ? keep(management) : untried(management, options.resumption);
+    const isOver = reason.kind === 'refused' || reason.kind === 'occupied';
+    const resumption = isOver ? undefined : wasUp ? keep(management) : untried(management, options.resumption);
     management.outbound_q = []; // they are the next connection's, or lost, and not to be told of again
     entity.timeout = goodbyeMs;
     entity.disconnect().catch(() => undefined); // it is gone, or goes in a moment

@@ -2,7 +2,10 @@ import type { ClientAttachment } from '../../config/config.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import type { StreamEnd } from '../component/stream.ts';
 
-/** Why a connection ended, in words that say what to do about it. `refused`: trying again soon would meet the same answer. */
+/**
+ * Why a connection ended, in words that say what to do about it. `refused`: trying again soon would meet the same answer;
+ * `occupied`: with another resource it would not.
+ */
 export function refusedBy(
   error: Error & { readonly code?: unknown; readonly condition?: unknown },
   attachment: ClientAttachment,
@@ -22,10 +25,7 @@ export function refusedBy(
     case 'host-unknown':
       return { kind: 'refused', reason: `the server does not serve ${domain}. Check ${key} jid and service` };
     case 'conflict':
-      return {
-        kind: 'refused',
-        reason: `another client has taken the resource "${attachment.resource}". Give each its own ${key} resource`,
-      };
+      return { kind: 'occupied', reason: `another client has taken the resource "${attachment.resource}" of ${user}@${domain}` };
     default:
       return { kind: 'failed', reason: typeof error.condition === 'string' ? `stream error: ${error.condition}` : error.message };
   }
