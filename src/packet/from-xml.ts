@@ -30,6 +30,8 @@ export interface Reception {
   readonly id: PacketId;
   readonly origin: string;
   readonly receivedAt: EpochMs;
+  /** It is known to end its receiver's stay in a room. */
+  readonly endsStay?: boolean;
 }
 
 /**
@@ -43,7 +45,7 @@ export function packetFrom(
   readJid: JidReader,
 ): { readonly packet: Packet; readonly prepared: boolean } {
   const { stanza, direction, report, host, session, sessions, bytes, key } = seen;
-  const { id, origin, receivedAt } = reception;
+  const { id, origin, receivedAt, endsStay = false } = reception;
   const from = readJid(stanza.attrs['from'] || (direction === 'in' && session) || host);
   const to = readJid(stanza.attrs['to'] || (direction === 'out' && session) || from.jid.bare);
   const sender = roomSender(seen, from.jid, readJid);
@@ -52,7 +54,7 @@ export function packetFrom(
     direction,
     stanza,
     event: report ?? eventOf(stanza),
-    kind: report === 'status' ? 'status' : kindOf(stanza),
+    kind: report === 'status' ? 'status' : kindOf(stanza, { endsStay }),
     from: from.jid,
     to: to.jid,
     host,

@@ -43,10 +43,13 @@ const marks: ReadonlyMap<string, Mark> = new Map([
 /** Around what is applied to another message (XEP-0422), and by whom (XEP-0425), as retractions once were. */
 const wrappings: ReadonlySet<string> = new Set(['urn:xmpp:fasten:0', 'urn:xmpp:message-moderate:0']);
 
-/** Tells what a stanza is about: the strongest mark among a message's children, `message` where there is none. */
-export function kindOf(stanza: Stanza): Kind {
+/**
+ * Tells what a stanza is about: the strongest mark among a message's children, `message` where there is none. `endsStay`: a
+ * presence is known to end its receiver's stay in a room.
+ */
+export function kindOf(stanza: Stanza, { endsStay = false } = {}): Kind {
   if (stanza.name === 'iq') return 'iq';
-  if (stanza.name === 'presence') return roomChangeOf(stanza) ?? 'presence';
+  if (stanza.name === 'presence') return roomChangeOf(stanza, endsStay) ?? 'presence';
   const mark = strongest(stanza);
   if (mark === undefined || (mark.rank >= bodilessRank && stanza.text('body') !== '' && !isStandIn(stanza))) return 'message';
   return mark.kind;

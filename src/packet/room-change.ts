@@ -8,7 +8,7 @@ export function isRoomChange(kind: string): kind is RoomChange {
   return kind === 'room-destroyed' || kind === 'room-left' || kind === 'room-removed';
 }
 
-const mucUserNs = 'http://jabber.org/protocol/muc#user';
+export const mucUserNs = 'http://jabber.org/protocol/muc#user';
 
 /** Banned, kicked, no longer a member, the room is for members alone now, the service shuts down. XEP-0045 §15.6. */
 const removing: readonly string[] = ['301', '307', '321', '322', '332'];
@@ -18,16 +18,16 @@ const removing: readonly string[] = ['301', '307', '321', '322', '332'];
  * that the room is no more (XEP-0045 §7.14, §8.2, §9.1, §9.4, §10.9). Each of them is told to who goes by one presence;
  * what the others in the room hear of it is none, nor is a change of nickname (303), nor what another user of the receiver's
  * own domain pretends: rooms have a domain of their own. MongooseIM and old versions of ejabberd leave out 110 when they
- * remove somebody; where they show addresses, the address says whose stay it is.
+ * remove somebody; where they show addresses, the address says whose stay it is, elsewhere `endsStay` may.
  */
-export function roomChangeOf(stanza: Stanza): RoomChange | undefined {
+export function roomChangeOf(stanza: Stanza, endsStay = false): RoomChange | undefined {
   if (stanza.name !== 'presence' || stanza.attrs['type'] !== 'unavailable' || isBetweenUsers(stanza)) return undefined;
   const about = roomNews(stanza);
   if (about === undefined) return undefined;
   if (findChild(about, 'destroy', mucUserNs) !== undefined) return 'room-destroyed';
 
   const codes = new Set(findChildren(about, 'status', mucUserNs).map((status) => status.attrs['code']));
-  if (codes.has('303') || !(codes.has('110') || isAboutReceiver(about, stanza))) return undefined;
+  if (codes.has('303') || !(codes.has('110') || endsStay || isAboutReceiver(about, stanza))) return undefined;
   return removing.some((code) => codes.has(code)) ? 'room-removed' : 'room-left';
 }
 

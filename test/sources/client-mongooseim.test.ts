@@ -3,7 +3,7 @@ import { systemTimers, type Timers } from '../../src/kit/timers.ts';
 import type { Mark } from '../../src/packet/receipt.ts';
 import { startClientSource } from '../support/client-source.ts';
 import { eventually } from '../support/eventually.ts';
-import { startScriptedAccountServer } from '../support/scripted-account-server.ts';
+import { type Script, startScriptedAccountServer } from '../support/scripted-account-server.ts';
 import { type ArchivedMessage, createScriptedArchive, messageOf } from '../support/scripted-archive.ts';
 
 /** The looks for what is archived late come at once; deadlines stay. */
@@ -68,4 +68,24 @@ test('an archive that pays no heed to where a page begins is not asked again and
   server.send(messageOf({ id: 'm71', body: 'live all the same' }));
   await eventually(() => expect(rig.bodies().at(-1)).toBe('live all the same'));
   expect(archive.asked).toHaveLength(2);
+});
+
+test('an archive that has forgotten the mark is read from its time on by the clock of the server', async () => {
+  const hourMs = 3_600_000; // the server's clock is so far behind
+  const archive = createScriptedArchive();
+  const answer: Script['answer'] = (iq, send) => {
+    if (!iq.xml.includes('urn:xmpp:time')) return archive.answer(iq, send);
+    return `<time xmlns='urn:xmpp:time'><tzo>+02:00</tzo><utc>${new Date(Date.now() - hourMs).toISOString()}</utc></time>`;
+  };
+  await using server = await startScriptedAccountServer({ answer });
+  archive.messages.push({ id: 'm1', body: 'known', sentAt: Date.now() - hourMs });
+  const disk = new Map<string, Mark>();
+  await using first = await startClientSource({ port: server.port, disk });
+  await first.attached();
+  await first.source.stop();
+
+  archive.messages.splice(0, 1, { id: 'n1', body: 'since then', sentAt: Date.now() - hourMs });
+  await using second = await startClientSource({ port: server.port, disk });
+  await second.attached();
+  expect([second.gaps(), second.bodies()]).toEqual([1, ['since then']]);
 });

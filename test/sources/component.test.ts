@@ -364,3 +364,14 @@ test('answers a ping, and offers nothing else', async () => {
   expect(answer('p1')?.attrs).toMatchObject({ type: 'result', to: 'alice@localhost/x', from: 'pusher.localhost' });
   expect(answer('d1')?.attrs).toMatchObject({ type: 'error' });
 });
+
+test('a user who was seen to enter a room and is removed without status 110 is seen as removed', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  const presence = (type: string, code: number) =>
+    `<presence xmlns='jabber:client'${type} from='tea@rooms.example/Bob' to='bob@localhost/desk'><x xmlns='http://jabber.org/protocol/muc#user'><status code='${code}'/></x></presence>`;
+  chatServer.server.push(presence('', 110), { dir: 'out' });
+  chatServer.server.push(presence(" type='unavailable'", 307), { dir: 'out' });
+  await eventually(() => expect(chatServer.server.acked).toBe(2));
+  expect(chatServer.handed.map(({ packet }) => packet?.kind)).toEqual(['presence', 'room-removed']);
+});

@@ -16,6 +16,7 @@ import { packetFrom, type SeenStanza } from '../../packet/from-xml.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import type { Packet } from '../../packet/packet.ts';
 import type { Mark } from '../../packet/receipt.ts';
+import { Stays } from '../../packet/stays.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import type { Flow } from '../flow.ts';
 import type { IsOwn } from '../own-traffic.ts';
@@ -84,6 +85,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     refuse: (reason) => stream?.close({ kind: 'refused', reason }),
   });
   const outlet: Outlet = { send: (xml) => stream?.send(xml) };
+  const stays = new Stays();
   let stream: ComponentStream | undefined;
   let stopping = false;
   let failures = 0;
@@ -131,7 +133,8 @@ export function createConnection(options: ConnectionOptions): Connection {
   }
 
   function toPacket(seen: SeenStanza): Packet {
-    const reception = { id: options.newPacketId(), origin: name, receivedAt: clock.now() };
+    const endsStay = stays.endsWith(seen.stanza, seen.direction);
+    const reception = { id: options.newPacketId(), origin: name, receivedAt: clock.now(), endsStay };
     const { packet, prepared } = packetFrom(seen, reception, options.readJid);
     if (!prepared) events.emit('jid.unprepared', { attachment: name });
     return packet;

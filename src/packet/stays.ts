@@ -1,0 +1,37 @@
+import type { Direction, Stanza } from '../../pools/contract.ts';
+import { mucUserNs, roomNews } from './room-change.ts';
+import { findChildren } from './xml/element.ts';
+
+/** A nickname costs some hundred bytes. */
+const maxStays = 20_000;
+
+/**
+ * Which nicknames users have in rooms, as far as presences have said since the start: whose stay ends where a room does not
+ * say it (MongooseIM leaves out status 110 for who is removed, and hides addresses in most rooms).
+ */
+export class Stays {
+  readonly #nicks = new Map<string, string>();
+
+  /** Takes in a presence. Whether it ends the receiver's own stay, as far as that is known. */
+  endsWith(stanza: Stanza, direction: Direction): boolean {
+    if (direction !== 'out' || stanza.name !== 'presence') return false;
+    const news = roomNews(stanza);
+    if (news === undefined) return false;
+    const { from = '', to = '', type } = stanza.attrs;
+    const slash = from.indexOf('/');
+    const stay = `${to} ${from.slice(0, slash)}`;
+    const nick = from.slice(slash + 1);
+    if (type === undefined) {
+      if (findChildren(news, 'status', mucUserNs).some(({ attrs }) => attrs['code'] === '110')) this.#begin(stay, nick);
+      return false;
+    }
+    return type === 'unavailable' && this.#nicks.get(stay) === nick && this.#nicks.delete(stay);
+  }
+
+  #begin(stay: string, nick: string): void {
+    this.#nicks.delete(stay);
+    this.#nicks.set(stay, nick);
+    const [oldest = ''] = this.#nicks.keys();
+    if (this.#nicks.size > maxStays) this.#nicks.delete(oldest);
+  }
+}
