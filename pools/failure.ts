@@ -1,3 +1,4 @@
+import { messageOf } from '../src/kit/errors.ts';
 import { CONNECTION_GONE } from './connection.ts';
 
 /** The code of an outcome whose destination is refused. */
@@ -12,13 +13,6 @@ export function failureOf(error: Error): { readonly code: string; readonly messa
 export function codeOf(error: Error): string {
   if ('code' in error && typeof error.code === 'string') return error.code;
   return error.name === 'HTTPParserError' ? 'HPE_INVALID' : 'ERR_UNKNOWN'; // undici knows the parser's codes only in part
-}
-
-/** A host with several addresses fails with one error per address and no message of its own. */
-function messageOf(error: Error): string {
-  if (error.message !== '') return error.message;
-  const reasons = error instanceof AggregateError ? error.errors.map((reason: unknown) => String(reason)) : [];
-  return reasons.join('; ');
 }
 
 const renamed = new Map([

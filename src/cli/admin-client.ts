@@ -4,7 +4,7 @@ import { refusalShape } from '../admin/api/values.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadAdmin } from '../config/load.ts';
 import { locateConfig } from '../config/locate.ts';
-import { ServiceError, toError } from '../kit/errors.ts';
+import { messageOf, ServiceError, toError } from '../kit/errors.ts';
 import type { Secret } from '../kit/secret.ts';
 import type { OptionName, OptionValues } from './options.ts';
 import { printable } from './printable.ts';
@@ -82,8 +82,7 @@ function queryString(query: Query): string {
 
 function unreachable(base: URL, thrown: unknown): ServiceError {
   const error = toError(thrown);
-  const reason =
-    error.cause instanceof Error ? error.cause.message || String('code' in error.cause ? error.cause.code : '') : error.message;
+  const reason = messageOf(error.cause instanceof Error ? error.cause : error);
   const message = `no service answers at ${base.origin} (${reason}): start it with "event-pusher run", or say where it is with --config or --url`;
   return new ServiceError('ADMIN_UNREACHABLE', message, { cause: error });
 }

@@ -48,6 +48,18 @@ export class ServiceError extends Error {
 }
 
 /**
+ * What an error says. One that gathers others and says nothing itself, as Node's for a host with several addresses, says
+ * what each of them says; one that has only a code says that.
+ */
+export function messageOf(error: Error): string {
+  if (error.message !== '') return error.message;
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return error.errors.map((each: unknown) => messageOf(toError(each))).join('; ');
+  }
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+}
+
+/**
  * An error that ended a thread, in words for the log. Where it went through a module of a user its message may quote what
  * that worked on, so its name and the place stand for it; else it is its stack, or its message.
  */

@@ -1,3 +1,5 @@
+import { messageOf } from './errors.ts';
+
 /** Undoes what a start did: last in, first out, every step tried, all errors gathered. */
 export interface Teardown {
   /** Remembers a step; `what` names it in the error when it fails. */
@@ -19,7 +21,7 @@ export function createTeardown(): Teardown {
         errors.push(new Error(`could not stop ${what}`, { cause }));
       }
     }
-    if (errors.length > 0) throw new AggregateError(errors, errors.map((error) => error.message).join('; '));
+    if (errors.length > 0) throw new AggregateError(errors, errors.map(messageOf).join('; '));
   }
 
   return {

@@ -1,28 +1,16 @@
 import { expect, test } from 'vitest';
-import { loggable } from '../../src/kit/errors.ts';
+import { messageOf } from '../../src/kit/errors.ts';
 
-const thrownAt = (place: string) =>
-  Object.assign(new TypeError('no key for Hi, Bob!'), { stack: `TypeError: no key for Hi, Bob!\n    at ${place}` });
+const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5347'), { code: 'ECONNREFUSED' });
+const noRoute = Object.assign(new Error(''), { code: 'ENETUNREACH' });
 
-test('an error that went through a module of a user is logged by its name and place', () => {
-  const error = thrownAt('prepareBody (file:///etc/pusher/own.mjs:3:7)');
-  expect(loggable(error, 'message')).toBe('TypeError at file:///etc/pusher/own.mjs:3:7');
-  expect(loggable(error, 'stack')).toBe('TypeError at file:///etc/pusher/own.mjs:3:7');
-});
-
-test('an error of the service, a dependency or Node is logged with its words', () => {
-  for (const place of [
-    'node:internal/x:1:2',
-    `x (${new URL('../../src/service.ts', import.meta.url)}:1:2)`,
-    'file:///a/node_modules/b.js:1:2',
-  ]) {
-    expect(loggable(thrownAt(place), 'message')).toBe('no key for Hi, Bob!');
-    expect(loggable(thrownAt(place), 'stack')).toContain('no key for Hi, Bob!\n    at');
-  }
-});
-
-test('a module that cannot be imported is told with its problem', () => {
-  expect(
-    loggable(new Error('cannot import file:///etc/pusher/own.mjs: no such export (file:///etc/pusher/own.mjs:3)'), 'message'),
-  ).toContain('no such export');
+test.each([
+  ['its own message', new Error('disk full'), 'disk full'],
+  ['those of the errors that it gathers', new AggregateError([refused, noRoute]), 'connect ECONNREFUSED 127.0.0.1:5347; ENETUNREACH'],
+  ['its own message before theirs', new AggregateError([refused], 'both failed'), 'both failed'],
+  ['what gathered errors gather', new AggregateError([new AggregateError([refused, 'odd'])]), 'connect ECONNREFUSED 127.0.0.1:5347; odd'],
+  ['its code, without a message', noRoute, 'ENETUNREACH'],
+  ['its name, without anything else', new AggregateError([]), 'AggregateError'],
+])('an error says %s', (_what, error, text) => {
+  expect(messageOf(error)).toBe(text);
 });

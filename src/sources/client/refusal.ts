@@ -1,5 +1,5 @@
 import type { ClientAttachment } from '../../config/config.ts';
-import { ServiceError } from '../../kit/errors.ts';
+import { messageOf, ServiceError } from '../../kit/errors.ts';
 import type { StreamEnd } from '../component/stream.ts';
 
 /**
@@ -27,7 +27,7 @@ export function refusedBy(
     case 'conflict':
       return { kind: 'occupied', reason: `another client has taken the resource "${attachment.resource}" of ${user}@${domain}` };
     default:
-      return { kind: 'failed', reason: typeof error.condition === 'string' ? `stream error: ${error.condition}` : error.message };
+      return { kind: 'failed', reason: typeof error.condition === 'string' ? `stream error: ${error.condition}` : messageOf(error) };
   }
 }
 

@@ -7,10 +7,11 @@
  * decode each read on its own (characters split over two reads break), know no stanza size limit and no keepalive.
  */
 import { createHash } from 'node:crypto';
-import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Stanza } from '../../../pools/contract.ts';
 import type { Clock } from '../../kit/clock.ts';
-import { ServiceError, toError } from '../../kit/errors.ts';
+import { dialTcp, type Resolve } from '../../kit/dial-tcp.ts';
+import { messageOf, ServiceError, toError } from '../../kit/errors.ts';
 import type { Secret } from '../../kit/secret.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { element, escapeText, findChild, toXml } from '../../packet/xml/element.ts';
@@ -19,6 +20,8 @@ import { createStanzaReader, type Unreadable } from './stanza-reader.ts';
 
 export interface StreamOptions {
   readonly service: { readonly host: string; readonly port: number };
+  /** Default: the system's resolver. */
+  readonly resolve?: Resolve | undefined;
   readonly domain: string;
   readonly secret: Secret;
   readonly maxStanzaBytes: number;
@@ -64,10 +67,9 @@ const pingNs = 'urn:xmpp:ping';
 export function openStream(options: StreamOptions, listener: StreamListener): ComponentStream {
   const { domain, timers } = options;
   let state: 'dialing' | 'ended' | 'opening' | 'proving' | 'up' = 'dialing';
+  let socket: Socket | undefined;
   let pings = 0;
 
-  const socket = connect(options.service);
-  socket.setNoDelay(true);
   const reader = createStanzaReader({
     maxStanzaBytes: options.maxStanzaBytes,
     onOpen: opened,
@@ -89,13 +91,24 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     end({ kind: 'failed', reason: `not attached within ${options.connectTimeoutMs} ms (stopped while ${state})` }),
   );
 
-  socket.on('connect', () => {
+  const dialling = dialTcp({ ...options.service, resolve: options.resolve }, (error, dialled) => {
+    if (error === undefined) connected(dialled);
+    else end({ kind: 'failed', reason: messageOf(error) });
+  });
+
+  function connected(dialled: Socket): void {
+    socket = dialled;
     state = 'opening';
-    socket.write(
+    dialled.setNoDelay(true);
+    dialled.on('data', read);
+    dialled.on('error', (error) => end({ kind: 'failed', reason: messageOf(error) }));
+    dialled.on('close', () => end({ kind: 'closed', reason: 'the connection was closed' }));
+    dialled.write(
       `<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' xmlns:stream='${streamsNs}' to='${escapeText(domain)}'>`,
     );
-  });
-  socket.on('data', (chunk) => {
+  }
+
+  function read(chunk: Buffer): void {
     if (state === 'ended') return;
     listener.onRead(chunk.length);
     try {
@@ -104,16 +117,14 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     } catch (thrown) {
       fail(toError(thrown));
     }
-  });
-  socket.on('error', (error) => end({ kind: 'failed', reason: error.message }));
-  socket.on('close', () => end({ kind: 'closed', reason: 'the connection was closed' }));
+  }
 
   function opened(stream: Stanza): void {
     state = 'proving';
     const proof = createHash('sha1')
       .update(`${stream.attrs['id'] ?? ''}${options.secret.reveal()}`)
       .digest('hex');
-    socket.write(`<handshake>${proof}</handshake>`);
+    socket?.write(`<handshake>${proof}</handshake>`);
   }
 
   function received(stanza: Stanza, bytes: number): void {
@@ -151,12 +162,12 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
   }
 
   function send(xml: string): void {
-    if (state === 'up') socket.write(xml);
+    if (state === 'up') socket?.write(xml);
   }
 
   function fail(error: Error): void {
     const condition = error instanceof ServiceError && error.code === 'STANZA_TOO_LARGE' ? 'policy-violation' : 'not-well-formed';
-    if (state !== 'ended') socket.write(`<stream:error><${condition} xmlns='${conditionsNs}'/></stream:error>`);
+    if (state !== 'ended') socket?.write(`<stream:error><${condition} xmlns='${conditionsNs}'/></stream:error>`);
     end({ kind: 'failed', reason: error.message });
   }
 
@@ -165,8 +176,9 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     state = 'ended';
     callOffDeadline();
     silence.stop();
-    socket.end('</stream:stream>');
-    timers.after(1000, () => socket.destroy());
+    dialling.cancel();
+    socket?.end('</stream:stream>');
+    timers.after(1000, () => socket?.destroy());
     listener.onEnd(reason);
   }
 
@@ -174,11 +186,11 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     send,
     pause: () => {
       silence.stop();
-      socket.pause();
+      socket?.pause();
     },
     resume: () => {
       if (state === 'up') silence.start();
-      socket.resume();
+      socket?.resume();
     },
     close: (why = { kind: 'closed', reason: 'closed by us' }) => end(why),
   };
