@@ -48,14 +48,17 @@ function countPackets(registry: MetricRegistry, events: EventBus, hosts: readonl
 function countHoles(registry: MetricRegistry, events: EventBus): void {
   const missed = registry.counter('event_pusher_tap_missed_total');
   const lost = registry.counter('event_pusher_tap_queues_lost_total');
+  const unmarked = registry.counter('event_pusher_tap_marks_missing_total');
   const gaps = registry.counter('event_pusher_archive_gaps_total');
   events.on('attachment.state', ({ attachment, host }) => {
     if (host === '') return;
     missed.at(attachment, host);
     lost.at(attachment, host);
+    unmarked.at(attachment, host);
     gaps.at(attachment, host);
   });
   events.on('archive.gap', ({ attachment, host }) => gaps.at(attachment, host).add());
+  events.on('tap.mark-missing', ({ attachment, host }) => unmarked.at(attachment, host).add());
   events.on('tap.hole', ({ attachment, host, missing }) => {
     if (missing === undefined) lost.at(attachment, host).add();
     else missed.at(attachment, host).add(missing);

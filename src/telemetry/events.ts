@@ -186,6 +186,11 @@ export interface Events {
   'stream.read': { readonly attachment: string; readonly bytes: number };
   /** The server's queue lost this many before we could see them; `missing` undefined: the whole queue, without a number (new epoch). */
   'tap.hole': { readonly attachment: string; readonly host: string; readonly missing: number | undefined };
+  /**
+   * A tap has handed out so many items before, and the spool has no mark of them: it is new, was lost, or another pusher
+   * took them. What that one had not delivered may be lost.
+   */
+  'tap.mark-missing': { readonly attachment: string; readonly host: string; readonly items: number };
   /** How full the queue of a tap is. `stream` names it (host and node); at a `ratio` of 1 the tap drops what it cannot keep. */
   'tap.queue': {
     readonly attachment: string;

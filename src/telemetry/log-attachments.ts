@@ -10,6 +10,7 @@ export function logAttachments(events: EventBus, log: Logger): void {
     const text = `an archive on ${host} no longer knows the last message that was read: what it threw away since then was missed`;
     log.warn({ event: 'archive.gap', attachment, host }, text);
   });
+  events.on('tap.mark-missing', (missing) => log.warn({ event: 'tap.mark-missing', ...missing }, sayMarkMissing(missing)));
   events.on('tap.hole', ({ attachment, host, missing }) => {
     const text =
       missing === undefined
@@ -17,6 +18,12 @@ export function logAttachments(events: EventBus, log: Logger): void {
         : `chat server lost ${missing} packets of ${host}: its queue was full, or did not outlive a restart`;
     log.warn({ event: 'tap.hole', attachment, host, missing }, text);
   });
+}
+
+/** No mark is right for a spool that is new, and a trouble for one that was used before: only the operator knows. */
+function sayMarkMissing({ host, items }: Events['tap.mark-missing']): string {
+  const cause = 'the spool is new or was lost, or another pusher took them';
+  return `the spool has no mark of ${items} packets that the tap of ${host} handed out before: ${cause}; what was not delivered of them may be lost`;
 }
 
 const levelOf = { attached: 'info', connecting: 'debug', offline: 'warn', refused: 'error', resuming: 'debug', standby: 'info' } as const;

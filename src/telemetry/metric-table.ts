@@ -57,6 +57,7 @@ export const metricTable = {
     labels: ['attachment', 'host'],
     help: 'Times the chat server lost its queue without saying what was in it, as in a crash.',
   },
+  event_pusher_tap_marks_missing_total: { type: 'counter', labels: ['attachment', 'host'], help: 'Times a tap had no mark in the spool.' },
   event_pusher_tap_queue_items: {
     type: 'gauge',
     labels: ['attachment', 'host'],

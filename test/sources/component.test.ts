@@ -173,6 +173,23 @@ test('counts what the server dropped, and notices a lost queue', async () => {
   expect(chatServer.holes).toEqual([2, undefined]);
 });
 
+test('says that it has no mark of what the tap has handed out before, and not where it has one', async () => {
+  const mark = { attachment: 'chat', host: 'localhost', node: 'scripted', epoch: 'e1', h: 2 };
+  await using before = await startSource();
+  await before.attached();
+  for (const body of ['one', 'two']) before.server.push(chat(body), sentByAlice);
+  await eventually(() => before.server.acked === 2);
+  await before.source.stop();
+
+  await using unmarked = await startSource({ attachment: { nodes: [nodeAt(before.server.port)] } });
+  await unmarked.attached();
+  expect([unmarked.unmarked, unmarked.holes]).toEqual([[2], []]);
+  await unmarked.source.stop();
+  await using marked = await startSource({ attachment: { nodes: [nodeAt(before.server.port)] }, marks: [mark] });
+  await marked.attached();
+  expect([marked.unmarked, marked.holes]).toEqual([[], []]);
+});
+
 test('refuses what does not come from its tap', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();

@@ -14,7 +14,7 @@ test('asks for what follows its last mark', () => {
 
 test('recognises what is on disk already, also after a restart', () => {
   const restarted = ledger(mark(5));
-  expect(restarted.resumed({ epoch: 'e1', node: 'n1', fromSeq: 3 })).toBe(0);
+  expect(restarted.resumed({ epoch: 'e1', node: 'n1', fromSeq: 3 })).toBeUndefined();
   expect([3, 4, 5, 6].map((seq) => restarted.received(seq).kind)).toEqual(['duplicate', 'duplicate', 'duplicate', 'new']);
 });
 
@@ -30,20 +30,27 @@ test('recognises what was received but is not on disk yet', () => {
 
 test('counts a hole once, whether the resume or the next item shows it', () => {
   const running = ledger(mark(5));
-  expect(running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 9 })).toBe(3);
+  expect(running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 9 })).toEqual({ kind: 'dropped', items: 3 });
   expect(running.received(9)).toMatchObject({ missing: 0 });
   expect(running.received(12)).toMatchObject({ missing: 2 });
 });
 
 test('a new epoch means that a queue of unknown length was lost', () => {
   const running = ledger(mark(5));
-  expect(running.resumed({ epoch: 'e2', node: 'n1', fromSeq: 1 })).toBeUndefined();
+  expect(running.resumed({ epoch: 'e2', node: 'n1', fromSeq: 1 })).toEqual({ kind: 'queue-lost' });
   expect(running.knows('e1')).toBe(false);
   expect(running.received(1)).toEqual({ kind: 'new', mark: mark(1, 'e2'), missing: 0 });
 });
 
 test('a node never met before has lost nothing', () => {
-  expect(ledger(mark(5)).resumed({ epoch: 'e9', node: 'n2', fromSeq: 1 })).toBe(0);
+  expect(ledger(mark(5)).resumed({ epoch: 'e9', node: 'n2', fromSeq: 1 })).toBeUndefined();
+});
+
+test('a node whose items were handed out before, and of which there is no mark, may have lost them', () => {
+  const running = ledger(mark(5));
+  expect(running.resumed({ epoch: 'e9', node: 'n2', fromSeq: 42 })).toEqual({ kind: 'unrecorded', items: 41 });
+  expect(running.received(42)).toMatchObject({ missing: 0 });
+  expect(running.resumed({ epoch: 'e9', node: 'n2', fromSeq: 43 })).toBeUndefined(); // said once
 });
 
 test('acknowledges what is on disk and never what belongs to an older epoch', () => {

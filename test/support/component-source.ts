@@ -42,7 +42,9 @@ export async function startSource({ attachment, others = [], timers = systemTime
   const holes: (number | undefined)[] = [];
   events.on('packet.skipped', ({ reason }) => skipped.push(reason));
   events.on('attachment.state', (state) => states.push(state));
+  const unmarked: number[] = [];
   events.on('tap.hole', ({ missing }) => holes.push(missing));
+  events.on('tap.mark-missing', ({ items }) => unmarked.push(items));
 
   const readJid = createJidReader({ size: 100 });
   const settings = attachmentTo({ nodes: [server, ...others].map(({ port }) => nodeAt(port)), ...attachment });
@@ -73,6 +75,7 @@ export async function startSource({ attachment, others = [], timers = systemTime
     skipped,
     states,
     holes,
+    unmarked,
     bodies: () => handed.map(({ packet }) => packet?.stanza.text('body')),
     attached: () => eventually(() => states.some(({ host, state }) => host !== '' && state === 'attached')),
     [Symbol.asyncDispose]: async () => {

@@ -200,6 +200,7 @@ test('holes, stanzas that are skipped (once each), full disks, dead threads and 
   const { events, lines } = keepLines();
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: 3 });
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: undefined });
+  events.emit('tap.mark-missing', { attachment: 'chat', host: 'localhost', items: 41 });
   for (let nth = 0; nth < 3; nth += 1) {
     events.emit('packet.skipped', { attachment: 'chat', reason: 'forged' });
     events.emit('packet.skipped', { attachment: 'chat', host: 'localhost', reason: 'too-large' });
@@ -214,6 +215,7 @@ test('holes, stanzas that are skipped (once each), full disks, dead threads and 
   expect(lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
     'warn chat server lost 3 packets of localhost: its queue was full, or did not outlive a restart',
     'warn chat server lost its queue for localhost, as in a crash: what was in it, if anything, is gone',
+    'warn the spool has no mark of 41 packets that the tap of localhost handed out before: the spool is new or was lost, or another pusher took them; what was not delivered of them may be lost',
     'warn skipped a stanza that claims to be from a tap and is not; more of these are only counted, in event_pusher_skipped_total',
     'warn skipped a stanza of localhost that exceeds max_stanza_bytes; more of these are only counted, in event_pusher_skipped_total',
     'error spool takes nothing in: disk full',

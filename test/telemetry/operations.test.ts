@@ -115,12 +115,14 @@ test('an attachment shows zeros as soon as it tries to connect', async () => {
   expect(await sample(metrics, 'event_pusher_tap_missed_total{attachment="chat",host="localhost"}')).toBe(0);
 });
 
-test('holes count what was dropped, and lost queues count as themselves', async () => {
+test('holes count what was dropped, lost queues and missing marks count as themselves', async () => {
   const { events, metrics } = observe();
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: 12 });
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: undefined });
+  events.emit('tap.mark-missing', { attachment: 'chat', host: 'localhost', items: 41 });
   expect(await sample(metrics, 'event_pusher_tap_missed_total{attachment="chat",host="localhost"}')).toBe(12);
   expect(await sample(metrics, 'event_pusher_tap_queues_lost_total{attachment="chat",host="localhost"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_tap_marks_missing_total{attachment="chat",host="localhost"}')).toBe(1);
 });
 
 test('of the queues of a host on several nodes the fullest one is shown', async () => {

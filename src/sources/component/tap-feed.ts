@@ -23,6 +23,7 @@ import type { FeedOptions } from './feed-options.ts';
 import type { Unreadable } from './stanza-reader.ts';
 import { createConversation, flows, type HostConversation, isOf } from './tap-conversation.ts';
 import { errorCondition, isAnswer, readQueueFill, readResumed, readSeen, readTapItem, type TapItem, tapNs } from './tap-item.ts';
+import type { Gap } from './tap-ledger.ts';
 
 /** A host that has no tap, or feeds another pusher, is asked again after this. */
 const askAgainMs = 30_000;
@@ -119,12 +120,19 @@ export function createTapFeed(options: TapFeedOptions): Feed {
     }
 
     conversation.state = 'flowing';
-    const lost = ledger.resumed(answer);
+    reportGap(host, ledger.resumed(answer));
     conversation.stream = `${attachment.name}/${host}/${answer.node}`;
-    if (lost !== 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: lost });
     options.tell(host, 'attached');
     reportFill(conversation, iq);
     remindLater(conversation);
+  }
+
+  function reportGap(host: string, gap: Gap | undefined): void {
+    if (gap?.kind === 'unrecorded') events.emit('tap.mark-missing', { attachment: attachment.name, host, items: gap.items });
+    else if (gap !== undefined) {
+      const missing = gap.kind === 'dropped' ? gap.items : undefined;
+      events.emit('tap.hole', { attachment: attachment.name, host, missing });
+    }
   }
 
   function refused(conversation: HostConversation, iq: Stanza): void {

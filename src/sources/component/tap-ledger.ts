@@ -7,6 +7,15 @@ export interface Resumed {
   readonly fromSeq: number;
 }
 
+/** What may be missing before the first item that comes. */
+export type Gap =
+  /** Items that the queue has lost since the last one that came. */
+  | { readonly kind: 'dropped'; readonly items: number }
+  /** Items that were sent before, and acknowledged or dropped: nothing is known of them here. */
+  | { readonly kind: 'unrecorded'; readonly items: number }
+  /** All of an earlier queue that had not come. */
+  | { readonly kind: 'queue-lost' };
+
 /**
  * What one host has sent us and how much of it is on disk. One epoch flows at a time; an epoch is one life of the
  * server's queue, and within it sequence numbers have no holes but those that the queue's bound has torn.
@@ -14,8 +23,8 @@ export interface Resumed {
 export interface TapLedger {
   /** What to ask for: the last thing on disk. Empty epoch and 0: nothing is known. */
   resumeFrom(): { readonly epoch: string; readonly h: number };
-  /** The server's answer. Gives how many items were lost before it, or undefined: a queue of unknown length. */
-  resumed(answer: Resumed): number | undefined;
+  /** The server's answer. Undefined: nothing is missing before its first item. */
+  resumed(answer: Resumed): Gap | undefined;
   /** Is this the epoch that was resumed? Anything else is not from our tap. */
   knows(epoch: string): boolean;
   /** An item came: a duplicate, or its mark and how many items before it are missing. */
@@ -45,7 +54,7 @@ export function createTapLedger(options: {
   /** Of the node and epoch that flow. */
   let current: Seen = { epoch: '', seq: 0 };
 
-  function resumed(answer: Resumed): number | undefined {
+  function resumed(answer: Resumed): Gap | undefined {
     const before = seen.get(answer.node);
     node = answer.node;
     epoch = answer.epoch;
@@ -53,7 +62,9 @@ export function createTapLedger(options: {
     const known = before?.epoch === epoch ? before.seq : sentBefore;
     current = { epoch, seq: Math.max(known, sentBefore) };
     seen.set(node, current);
-    return before === undefined || before.epoch === epoch ? Math.max(0, sentBefore - known) : undefined;
+    if (before === undefined) return sentBefore > 0 ? { kind: 'unrecorded', items: sentBefore } : undefined;
+    if (before.epoch !== epoch) return { kind: 'queue-lost' };
+    return sentBefore > known ? { kind: 'dropped', items: sentBefore - known } : undefined;
   }
 
   function received(seq: number): ReturnType<TapLedger['received']> {
