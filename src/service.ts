@@ -9,6 +9,7 @@ import { createAnswering } from './answering.ts';
 import type { Config } from './config/config.ts';
 import { fitListeners } from './config/fit-listeners.ts';
 import { Redactor } from './config/mask.ts';
+import { orphaning } from './config/orphaning.ts';
 import { createReloader } from './config/reloader.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
 import { createGateListener } from './gate/listener.ts';
@@ -90,6 +91,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
   const { config: fitted, notice } = fitListeners(config, openFilesLimit());
   let running = config;
   let swapping: Promise<void> = Promise.resolve();
+  let warnOfOrphans: (next: Config, before: Config) => void = () => undefined;
   let apply: (next: Config, loaded: readonly LoadedHandler[]) => Promise<void> = async () => undefined;
 
   async function begin(what: string, part: Lifecycle): Promise<void> {
@@ -141,6 +143,9 @@ export function createService(config: Config, options: ServiceOptions): Service 
     for (const source of sources) await begin(`attachment ${source.name}`, source);
     teardown.add('readiness', () => health.drain());
 
+    warnOfOrphans = (next, before) => {
+      for (const text of orphaning(spool.stats().depths, next, before)) events.emit('notice', { text, level: 'warn' });
+    };
     apply = async (next, loaded) => {
       redactor.add(next.redacted);
       onConfigured(next);
@@ -154,6 +159,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     config,
     load: (handlers, reload) => loadHandlers(withFreshModules(handlers, reload)),
     apply: (next, loaded) => apply(next, loaded),
+    announce: (next, before) => warnOfOrphans(next, before),
     timers: systemTimers,
   });
 

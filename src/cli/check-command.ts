@@ -3,17 +3,34 @@ import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
 import { createMask } from '../config/mask.ts';
 import { ConfigInvalid } from '../config/mistakes.ts';
+import { type Owed, orphaning } from '../config/orphaning.ts';
 import { loadExits, loadHandlers } from '../hooks/load.ts';
 import { ServiceError } from '../kit/errors.ts';
+import { readInfo } from '../spool/inspect/info.ts';
 import { checkAsJson, renderCheck } from './check.ts';
 
 /** Validates, loads the callback modules, prints what the service would run with. Throws what is wrong. */
 export async function checkCommand({ file, json }: { readonly file: string; readonly json: boolean }): Promise<number> {
   if (json) return checkForScripts(file);
+  process.stdout.write(renderCheck(await loadChecked(file)));
+  return 0;
+}
+
+/** With the warnings about the backlog on disk as further notices. */
+async function loadChecked(file: string): Promise<Config> {
   const config = await loadConfig(file, readEnvironment());
   await loadModules(config);
-  process.stdout.write(renderCheck(config));
-  return 0;
+  return { ...config, notices: [...config.notices, ...orphaning(owedOnDisk(config), config)] };
+}
+
+/** What the spool's file says is owed; nothing where it cannot be read, which `spool check` explains. */
+function owedOnDisk({ spool }: Config): readonly Owed[] {
+  if (spool.engine === 'memory') return [];
+  try {
+    return readInfo(spool.path)?.queues ?? [];
+  } catch {
+    return []; // a configuration can be checked on another machine, or by a user who may not read the spool
+  }
 }
 
 /** What a module throws while it is imported may quote a secret, so the error has neither that nor a cause. */
@@ -30,9 +47,7 @@ async function loadModules({ handlers, attachments, redacted }: Config): Promise
 /** The same as JSON on standard output, the mistakes too. */
 async function checkForScripts(file: string): Promise<number> {
   try {
-    const config = await loadConfig(file, readEnvironment());
-    await loadModules(config);
-    print(checkAsJson(config));
+    print(checkAsJson(await loadChecked(file)));
     return 0;
   } catch (thrown) {
     if (!(thrown instanceof ConfigInvalid)) throw thrown;

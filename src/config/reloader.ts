@@ -20,6 +20,8 @@ export interface ReloaderOptions<Loaded> {
   load(handlers: readonly HandlerConfig[], reload: number): Promise<Loaded>;
   /** Gives the running parts what is new. When it throws, the old must go on. */
   apply(next: Config, loaded: Loaded, running: Config): Promise<void>;
+  /** Called with a file that is well, before anything of it is taken. */
+  announce?(next: Config, running: Config): void;
   readonly timers: Timers;
 }
 
@@ -41,6 +43,7 @@ export function createReloader<Loaded>(options: ReloaderOptions<Loaded>): () => 
       const next = await loadConfig(running.file, readEnvironment());
       requireAttachment(next);
       const loaded = await load(next.handlers);
+      options.announce?.(next, running);
       const fixed = fixedDifferences(running, next);
       if (fixed.length > 0) return { result: 'restart', reason: `${fixed.join(', ')} changed` };
 

@@ -193,7 +193,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   function warnOfOrphans(): void {
     for (const { pool, handler, waiting } of orphans()) {
       const text = `${waiting} deliveries wait for the handler ${handler} on the pool ${pool}, which is not configured: they stay until it is, or are moved or purged (event-pusher orphans)`;
-      events.emit('notice', { text });
+      events.emit('notice', { text, level: 'warn' });
     }
   }
 

@@ -142,8 +142,8 @@ export interface Events {
   'handler.paused': { readonly pool: string; readonly handler: string; readonly until: EpochMs };
   /** A JID could not be prepared and was passed on as it is. */
   'jid.unprepared': { readonly attachment: string };
-  /** Something an operator should read once. */
-  notice: { readonly text: string };
+  /** Something an operator should read once; at level info if not told. */
+  notice: { readonly text: string; readonly level?: 'warn' };
   /** A stanza became a packet. */
   'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction; readonly event: PacketEvent };
   /** Something that came down a feed was no packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `too-large`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */

@@ -23,7 +23,7 @@ export function subscribeLog(events: EventBus, log: Logger): void {
   logThreads(events, log);
   logGuards(events, log);
   logReloads(events, log);
-  events.on('notice', ({ text }) => log.info({ event: 'notice' }, text));
+  events.on('notice', ({ text, level }) => log[level ?? 'info']({ event: 'notice' }, text));
   // Whatever the level: scripts wait for this line.
   const always = log.child({}, { level: 'info' });
   events.on('ready', ({ admin }) => always.info({ event: 'ready', admin }, 'ready'));

@@ -5,6 +5,11 @@ import { guides, readGuide, readPage } from '../support/guide.ts';
 
 const secrets = { SHOP_PASSWORD: 'pw', BOT_PASSWORD: 'a password', GATE_TOKEN: 'a token', PUSHER_SECRET: 'a secret' };
 
+/** Its name ends in a hash of its pool, path and module: with another path it would be another handler, without its backlog. */
+function isAutoNamed({ name }: { readonly name: string }): boolean {
+  return /-[0-9a-f]{8}$/.test(name);
+}
+
 test('the pages promise, or do not, the same things in the same order', () => {
   const promised = guides.map((name) =>
     readGuide(name)
@@ -24,6 +29,7 @@ describe.each(guides)('the page %s', (name) => {
     for (const block of shown) {
       const config = await load(block, { env: secrets });
       expect(config.attachments, block).toHaveLength(1);
+      expect(config.handlers.filter(isAutoNamed), block).toEqual([]);
       if (block.includes('backend.http]')) expect(config.notices, block).toEqual([]);
     }
   });
@@ -55,6 +61,7 @@ describe('what the pages behind them show loads too', () => {
     for (const text of [whole, ...rules.map((rule) => before + rule), ...rest.map((more) => whole + more)]) {
       const config = await load(text, { env: secrets });
       expect(config.handlers.length, text).toBeGreaterThan(0);
+      expect(config.handlers.filter(isAutoNamed), text).toEqual([]);
       expect(config.notices, text).toEqual([]);
     }
   });

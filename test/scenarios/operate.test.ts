@@ -186,10 +186,18 @@ test('what a handler that went was owed is kept, shown, and moved to another', a
   await rig.backend.received(1);
   const before = await readFile(file, 'utf8');
   await writeFile(file, before.replace('name = "push"', 'name = "renamed"'));
+  const move = 'event-pusher orphans move --pool http_pool --handler push --to-handler renamed';
+  const checked: { readonly notices: readonly string[] } = await operateJson('check');
+  expect(checked.notices.filter((notice) => notice.startsWith('2 deliveries wait for the handler push'))).toEqual([
+    expect.stringContaining(move),
+  ]);
   rig.pusher.signal('SIGHUP');
   await rig.pusher.said((line) => line.event === 'config.reload');
   await eventually(async () => expect(await rig.metric('event_pusher_orphaned{pool="http_pool",handler="push"}')).toBe(2));
-  expect(rig.pusher.log.some(({ msg }) => msg.includes('2 deliveries wait for the handler push on the pool http_pool'))).toBe(true);
+  const told = rig.pusher.log.map(({ level, event, msg }) => ({ level, event, msg }));
+  const warned = told.findIndex(({ level, msg }) => level === 'warn' && msg.includes(move));
+  const applied = told.findIndex(({ event }) => event === 'config.reload');
+  expect([warned >= 0, warned < applied]).toEqual([true, true]);
 
   expect(await operateJson('orphans', 'list')).toEqual([{ pool: 'http_pool', handler: 'push', waiting: 2 }]);
   status = 200;
