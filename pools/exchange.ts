@@ -11,6 +11,11 @@ import { DESTINATION_REFUSED, failureOf } from './failure.ts';
 /** How much of an answer's body is kept for the attempt's record. */
 const EXCERPT_BYTES = 1024;
 
+/** How much of interim responses is read before the final one. */
+const INTERIM_BYTES = 256 * 1024;
+/** About what an interim response without headers takes. */
+const STATUS_LINE_BYTES = 20;
+
 /** The code of an outcome for which a callback made no request. */
 export const NOT_BUILT = 'REQUEST_NOT_BUILT';
 
@@ -48,6 +53,7 @@ export class Exchange implements Due {
   #abort: (() => void) | undefined;
   #status = 0;
   #retryAfter: string | undefined;
+  #interimBytes = 0;
   #bodyBytes = 0;
   #excerpt: Buffer | undefined;
   readonly #body: Buffer[] | undefined;
@@ -107,6 +113,15 @@ export class Exchange implements Due {
   /** The connection turned out to be dead: the client tries once more on a fresh one. */
   resend(): void {
     this.#enter('connect');
+  }
+
+  /** An interim response came (RFC 9110 §15.2): the final one is awaited on, no longer than before. Too many of them end it. */
+  informed(headers: readonly (Buffer | string)[]): void {
+    this.#interimBytes = headers.reduce((sum, { length }) => sum + length, this.#interimBytes + STATUS_LINE_BYTES);
+    if (this.#interimBytes <= INTERIM_BYTES) return;
+    const message = `more than ${INTERIM_BYTES} bytes of interim responses (1xx) came before the final one`;
+    this.#conclude({ kind: 'broken', code: 'HPE_HEADER_OVERFLOW', message, durationMs: this.#elapsedMs() });
+    this.#abort?.();
   }
 
   /** The final status came, 200 or above. */

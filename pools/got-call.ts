@@ -4,7 +4,7 @@ import type { Got, Method, Request, RequestFunction } from 'got';
 import { CONNECTION_GONE, type Connection } from './connection.ts';
 import type { Body, Job } from './contract.ts';
 import type { Exchange } from './exchange.ts';
-import { codeOf } from './failure.ts';
+import { codeOf, protocolChanged } from './failure.ts';
 import type { Carriage } from './worker.ts';
 
 export interface GotCall extends Carriage {
@@ -20,7 +20,7 @@ export function startGotCall(exchange: Exchange, call: GotCall): void {
   const { job } = exchange;
   const wire = createWire(exchange, call.connection, (socket) => {
     socket.destroy();
-    stream.destroy(Object.assign(new Error('the backend changed the protocol, unasked'), { code: 'ECONNRESET' }));
+    stream.destroy(protocolChanged());
   });
   const stream = call.client.stream(call.origin, {
     ...(hasBody(job) ? { body: bytesOf(job.body), allowGetBody: true } : {}), // a GET that may have a body waits for one
@@ -52,6 +52,7 @@ export function startGotCall(exchange: Exchange, call: GotCall): void {
 
 function follow(stream: Request, exchange: Exchange): void {
   stream.once('response', ({ statusCode, statusMessage, headers, rawHeaders }) => {
+    if (statusCode === 101) return;
     exchange.keeper?.head(statusMessage ?? '', rawHeaders);
     exchange.answered(statusCode, headers['retry-after']);
   });
@@ -82,7 +83,7 @@ function exactRequest({ job }: Exchange, { agent, headers, origin }: GotCall, wa
 
 /**
  * Sees the connection under the request: when it is given, and whether it was used before and gave nothing back. After a
- * 101 Node leaves it to whoever listens, and that is `onChanged`.
+ * 101 Node leaves it to the listener of `upgrade`, or takes it for the final response: both are `onChanged`.
  */
 function createWire(exchange: Exchange, connection: Connection, onChanged: (socket: Socket) => void) {
   let request: ClientRequest | undefined;
@@ -98,8 +99,10 @@ function createWire(exchange: Exchange, connection: Connection, onChanged: (sock
         exchange.sent();
       });
       started.once('upgrade', (_answer, socket) => onChanged(socket));
+      started.on('information', ({ rawHeaders }) => exchange.informed(rawHeaders));
       started.once('response', (begun) => {
-        answer = begun;
+        if (begun.statusCode === 101) onChanged(begun.socket);
+        else answer = begun;
       });
     },
     /** The answer, if all of it came. */

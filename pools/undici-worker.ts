@@ -5,8 +5,9 @@
 import type { Socket } from 'node:net';
 import { Client, type Dispatcher } from 'undici';
 import { CONNECTION_GONE, type Connection, connectionGone } from './connection.ts';
+import { ContinueMask } from './continue-mask.ts';
 import type { Exchange } from './exchange.ts';
-import { codeOf } from './failure.ts';
+import { codeOf, protocolChanged } from './failure.ts';
 import type { Carriage, Worker } from './worker.ts';
 
 /** How long an idle connection is kept where the server does not say, ms. Servers close theirs after 5 s and more. */
@@ -18,6 +19,7 @@ const KEEP_ALIVE_MARGIN_MS = 1000;
 export class UndiciWorker implements Dispatcher.DispatchHandler, Worker {
   readonly connection: Connection;
   readonly #client: Client;
+  readonly #continues = new ContinueMask();
   readonly #abort = (): void => this.#giveUp();
   #exchange: Exchange | undefined;
   #carriage: Carriage | undefined;
@@ -51,6 +53,7 @@ export class UndiciWorker implements Dispatcher.DispatchHandler, Worker {
   onConnect(abort: () => void): void {
     this.#onWire = true;
     this.connection.carried += 1;
+    this.#continues.expect();
     if (this.#exchange?.concluded === false) this.#exchange.sent();
     else abort();
   }
@@ -60,6 +63,8 @@ export class UndiciWorker implements Dispatcher.DispatchHandler, Worker {
   }
 
   onHeaders(status: number, rawHeaders: Buffer[], _resume: () => void, reason: string): boolean {
+    if (status === 101) this.connection.drop(protocolChanged());
+    else if (status < 200) this.#exchange?.informed(rawHeaders);
     if (status < 200) return true;
     this.#exchange?.keeper?.head(reason, rawHeaders);
     this.#exchange?.answered(status, retryAfterIn(rawHeaders));
@@ -121,11 +126,11 @@ export class UndiciWorker implements Dispatcher.DispatchHandler, Worker {
    */
   #connect(opened: (...result: [null, Socket] | [Error, null]) => void): void {
     const standing = this.connection.take();
-    if (standing !== undefined) queueMicrotask(() => opened(null, standing));
+    if (standing !== undefined) queueMicrotask(() => opened(null, this.#continues.over(standing)));
     else if (this.#carriage?.onStale !== undefined) queueMicrotask(() => opened(connectionGone(), null));
     else
       this.connection.open((error, socket) => {
-        if (socket !== undefined) return opened(null, socket);
+        if (socket !== undefined) return opened(null, this.#continues.over(socket));
         this.#exchange?.failed(error);
         opened(new Error('not connected', { cause: error }), null);
       });

@@ -50,6 +50,7 @@ export const tooManyHeaders: Answer = bytes([
 ]);
 export const hugeHeaderLine: Answer = bytes([head('HTTP/1.1 200 OK', `x: ${'x'.repeat(1024 * 1024)}`, 'content-length: 2'), 'ok']);
 export const interimFlood: Answer = bytes(endlessly(head('HTTP/1.1 103 Early Hints', 'link: </a>')), { gapMs: 1 });
+export const interimTorrent: Answer = bytes(endlessly(head('HTTP/1.1 100 Continue', `x: ${'x'.repeat(4000)}`)));
 export const chunked: Answer = bytes([chunkedHead, '1\r\no\r\n', '1;name=value\r\nk\r\n', '0\r\nx-trailer: 1\r\n\r\n'], {
   gapMs: 5,
   status: 200,

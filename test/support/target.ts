@@ -222,6 +222,7 @@ async function sendBytes(socket: Socket, { pieces, gapMs = 0, afterwards }: Extr
       yield piece;
     }
   }
+  socket.setNoDelay(true).setMaxListeners(0); // each pipeline leaves listeners behind
   await pipeline(Readable.from(paced()), socket, { end: false }).catch(() => undefined); // the client went away
   if (afterwards === 'end') socket.end();
   else if (afterwards === 'reset') socket.resetAndDestroy();

@@ -1,0 +1,75 @@
+import type { Socket } from 'node:net';
+
+/**
+ * undici ends a connection on a 100 (Continue) that it did not ask for (7.30), though it skips every other interim response, as
+ * RFC 9110 §15.2 wants of all of them. So each 100 is read as 102, which means as little and is as long.
+ *
+ *   idle → status line → (1xx) interim head → status line → (other) idle
+ *
+ * Of a connection that answers without interim responses it looks at one byte per answer.
+ */
+export class ContinueMask {
+  #state: 'idle' | 'interim head' | 'status line' = 'idle';
+  /** Bytes of the status line that have come. */
+  #column = 0;
+  /** How many of the last two digits are 0. */
+  #zeros = 0;
+  #lineIsEmpty = false;
+
+  /** The same socket, whose reads are masked. */
+  over(socket: Socket): Socket {
+    const read = socket.read.bind(socket);
+    socket.read = (size?: number): Buffer | null => {
+      const chunk: Buffer | null = read(size);
+      if (chunk !== null && this.#state !== 'idle') this.#mask(chunk);
+      return chunk;
+    };
+    return socket;
+  }
+
+  /** A request goes out: what comes next is the head of a response. */
+  expect(): void {
+    this.#state = 'status line';
+    this.#column = 0;
+    this.#zeros = 0;
+  }
+
+  #mask(chunk: Buffer): void {
+    for (let at = 0; at < chunk.length && this.#state !== 'idle'; at += 1) {
+      if (this.#state === 'interim head') this.#readHead(chunk[at]);
+      else if (this.#column === 0 && chunk.length - at > LAST_DIGIT && chunk[at] === H && chunk[at + FIRST_DIGIT] !== ONE)
+        this.#state = 'idle';
+      else if (this.#isLastDigitOf100(chunk[at])) chunk[at] = TWO;
+    }
+  }
+
+  /** Takes a byte of the status line: `HTTP/1.1 100 Continue`. */
+  #isLastDigitOf100(byte: number | undefined): boolean {
+    if (this.#column === 0 && (byte === CR || byte === LF)) return false; // empty lines may stand before it (RFC 9112 §2.2)
+    const column = this.#column;
+    this.#column += 1;
+    if (column === FIRST_DIGIT && byte !== ONE) this.#state = 'idle';
+    if (column > FIRST_DIGIT && byte === ZERO) this.#zeros += 1;
+    if (column < LAST_DIGIT) return false;
+    this.#state = 'interim head';
+    this.#lineIsEmpty = false;
+    return this.#zeros === 2;
+  }
+
+  /** Ends with an empty line. */
+  #readHead(byte: number | undefined): void {
+    if (byte === LF && this.#lineIsEmpty) this.expect();
+    else if (byte !== CR) this.#lineIsEmpty = byte === LF;
+  }
+}
+
+/** Columns of the status line. */
+const FIRST_DIGIT = 9;
+const LAST_DIGIT = 11;
+
+const CR = 0x0d;
+const LF = 0x0a;
+const ZERO = 0x30;
+const ONE = 0x31;
+const TWO = 0x32;
+const H = 0x48;
