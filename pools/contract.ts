@@ -62,7 +62,7 @@ export type HttpOutcome =
   | { readonly kind: 'unreachable'; readonly code: string; readonly message: string; readonly durationMs: number }
   /** The connection broke, or what came was no HTTP answer, after the request may have been sent. */
   | { readonly kind: 'broken'; readonly code: string; readonly message: string; readonly durationMs: number }
-  /** Nothing was put on the wire: callbacks of the handler made no request, or one that HTTP/1.1 cannot carry. */
+  /** Nothing was put on the wire: callbacks of the handler made no request, or one that HTTP/1.1 cannot carry, or this machine had no descriptor or port left for a connection. */
   | { readonly kind: 'unsent'; readonly code: string; readonly message: string; readonly durationMs: number };
 
 /** Who set the status that is classified: the backend's status line, the handler's module, or we (590 to 599). */

@@ -4,6 +4,7 @@
  * first, is built meanwhile (`call` again), and then goes on.
  */
 import type { Clock } from '../src/kit/clock.ts';
+import { isLocalShortage, LOCAL_SHORTAGE } from '../src/kit/dial-tcp.ts';
 import type { HttpOutcome, Job, Phase, PoolThreadSettings, Within } from './contract.ts';
 import type { Deadlines, Due } from './deadlines.ts';
 import { DESTINATION_REFUSED, failureOf } from './failure.ts';
@@ -154,6 +155,7 @@ export class Exchange implements Due {
   failed(error: Error): void {
     const failure = failureOf(error);
     if (failure.code === DESTINATION_REFUSED) return this.unsent(failure);
+    if (this.#phase === 'connect' && isLocalShortage(error)) return this.unsent({ ...failure, code: LOCAL_SHORTAGE });
     this.#conclude({ kind: this.#maybeSent ? 'broken' : 'unreachable', ...failure, durationMs: this.#elapsedMs() });
   }
 

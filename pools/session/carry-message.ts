@@ -6,6 +6,7 @@
  * A connection that goes before the request is on it, or turns out to be stale, brings it back to the first step, once.
  */
 import { createDeferred } from '../../src/kit/deferred.ts';
+import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
 import type { Message } from '../callbacks.ts';
 import { connectionGone } from '../connection.ts';
 import type { HttpOutcome, Job, JobMessage, Judgement, KeyedOutcome, PoolThreadSettings } from '../contract.ts';
@@ -70,6 +71,10 @@ export function createMessageCarrier(options: MessageCarrierOptions): CarryMessa
     const worker = client.lend();
     const seat = await tryTwice(attempt, worker);
     const outcome = await attempt.outcome;
+    if (outcome.kind === 'unsent' && outcome.code === LOCAL_SHORTAGE) {
+      onOutcome({ key: job.key, outcome }); // no attempt was made, so there is nothing to judge
+      return client.giveBack(worker);
+    }
     const verdict = await judge.verdict(attempt, await standingOf(attempt, seat, outcome));
 
     const disposition = hasDisposer(module) ? dispositions.of(job.key) : undefined;

@@ -1,5 +1,6 @@
 import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
+import { LOCAL_SHORTAGE } from '../kit/dial-tcp.ts';
 import { type Dead, internalErrorCode } from './boundary.ts';
 import { retryAfterMs } from './retry-after.ts';
 
@@ -70,7 +71,7 @@ function classifyOutcome(outcome: Outcome, lists: StatusLists, hintMs: number | 
     case 'unreachable':
       return deferred(`unreachable: ${outcome.code}`);
     case 'unsent':
-      if (outcome.code === threadLost) return deferred(outcome.message);
+      if (outcome.code === threadLost || outcome.code === LOCAL_SHORTAGE) return deferred(outcome.message);
       return { kind: 'refused', by: outcome.code === internalErrorCode ? 'service' : 'callback', reason: outcome.message };
     default:
       return outcome satisfies never;

@@ -30,3 +30,10 @@ export interface PoolDispatcherOptions {
   /** The spool is gone: the service cannot go on. */
   readonly onFailed: (error: Error) => void;
 }
+
+export interface HowToStop {
+  /** What is in flight may end within this, ms; what is left stays on disk. */
+  readonly graceMs: number;
+  /** The process goes on, so what was claimed and is not done is given back. */
+  readonly release: boolean;
+}

@@ -11,9 +11,10 @@ import { whenExpired } from './decide.ts';
 import { endingOf } from './follow.ts';
 import { placesFor } from './places.ts';
 import { type PoolRules, postingBy } from './policy.ts';
-import type { PoolDispatcherOptions } from './pool-dispatcher-options.ts';
+import type { HowToStop, PoolDispatcherOptions } from './pool-dispatcher-options.ts';
 import { createPoolQueues } from './pool-queues.ts';
 import { createSettler } from './settler.ts';
+import { Shortage } from './shortage.ts';
 import { createTestSends, type TestAnswer } from './test-sends.ts';
 import { createThrottle } from './throttle.ts';
 import { createUnderway, lostReply, notHandedOver } from './underway.ts';
@@ -37,13 +38,6 @@ export interface PoolDispatcher {
   sendTest(delivery: NewDelivery): Promise<TestAnswer>;
 }
 
-export interface HowToStop {
-  /** What is in flight may end within this, ms; what is left stays on disk. */
-  readonly graceMs: number;
-  /** The process goes on, so what was claimed and is not done is given back. */
-  readonly release: boolean;
-}
-
 export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispatcher {
   const { pool, clock, timers, events, random } = options;
   const { places, bytes, handed } = placesFor(pool.workers);
@@ -62,6 +56,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   const settler = createSettler({ ...options, reserve, release: queues.release, onNext: put, onSettled });
   const tests = createTestSends({ clock, post: carrier.carry });
   const underway = createUnderway();
+  const shortage = new Shortage({ ...own, onOver: take });
   const stranded: Claimed[] = [];
   const rfc3339 = createRfc3339();
   const drained = createDeferred<void>();
@@ -71,7 +66,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     if (state !== 'running' || paused) return;
     const now = clock.monotonic();
     for (let ask = nextUnasked(now); ask !== undefined; ask = nextUnasked(now)) endUnsent(ask, now);
-    while (underway.size < handed && settler.pending < places && throttle.waitMs(now) === 0) {
+    while (!shortage.isHolding && underway.size < handed && settler.pending < places && throttle.waitMs(now) === 0) {
       const delivery = queues.next(now, { retriesHaveTheirShare: underway.retries >= retriesAtMost });
       if (delivery === undefined) break;
       const dead = thrownBy('beginning an attempt', () => sendOrExpire(delivery, now));
@@ -127,7 +122,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
 
   function onOutcome(key: number, reply: Reply): void {
     const attempt = underway.take(key);
-    if (attempt !== undefined) return ended(attempt, reply, key);
+    if (attempt !== undefined) return shortage.isMetBy(reply) ? spare(attempt, shortage.hold) : ended(attempt, reply, key);
     const disposition = tests.answer(key, reply);
     if (disposition !== undefined) carrier.disposed(key, disposition);
   }
@@ -161,16 +156,18 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     for (const key of keys) {
       const lost = underway.lose(key);
       if (lost === undefined) tests.answer(key, lostReply);
-      else if (lost.again) sendAgain(lost.attempt);
+      else if (lost.again) spare(lost.attempt, send);
       else ended(lost.attempt, lostReply, key);
     }
     tellIfDrained();
   }
 
-  function sendAgain(attempt: Attempt): void {
+  /** Nothing is known of its backend, so no attempt is spent. */
+  function spare(attempt: Attempt, goOn: (attempt: Attempt) => void): void {
     admission.handler(attempt.delivery.handler).ended('ours', clock.monotonic());
-    if (state === 'running') send(attempt);
+    if (state === 'running') goOn(attempt);
     else stranded.push(attempt.delivery);
+    tellIfDrained();
   }
 
   function wakeAt(at: EpochMs): void {
@@ -184,6 +181,11 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
 
   function reserve(delivery: NewDelivery): boolean {
     return state === 'running' && !paused && queues.reserve(delivery);
+  }
+
+  function take(delivery: Claimed): void {
+    put(delivery);
+    pump();
   }
 
   function put(delivery: Claimed): void {
@@ -202,6 +204,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   async function stop({ graceMs, release }: HowToStop): Promise<void> {
     state = 'draining';
     wakeUps.clear();
+    stranded.push(...shortage.release());
     carrier.drain();
     tellIfDrained();
     const callOff = timers.after(graceMs, () => drained.resolve());
@@ -240,10 +243,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     },
     reserve,
     release: queues.release,
-    take: (delivery) => {
-      put(delivery);
-      pump();
-    },
+    take,
     wake,
     sendTest: (delivery) => tests.send(delivery, rules),
   };

@@ -152,6 +152,9 @@ export function isLocalShortage(error: Error): boolean {
   return shortages.has(code) || (code === 'EADDRNOTAVAIL' && hasFamilyOf(error));
 }
 
+/** The code of an attempt that such a shortage ended before it was made. */
+export const LOCAL_SHORTAGE = 'LOCAL_SHORTAGE';
+
 /** Without any address of that family the same code means that there is no such network here, which time does not mend. */
 function hasFamilyOf(error: Error): boolean {
   const address = 'address' in error && typeof error.address === 'string' ? error.address : '';

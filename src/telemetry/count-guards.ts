@@ -7,6 +7,7 @@ import { createSeries } from './series.ts';
 export function countGuards(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   countBreakers(registry, events, roster);
   countPauses(registry, events, roster);
+  countShortages(registry, events, roster);
   countOverflow(registry, events);
   countDeleted(registry, events, roster);
   countDeliveryCallbacks(registry, events);
@@ -40,6 +41,14 @@ function countPauses(registry: MetricRegistry, events: EventBus, roster: Roster)
   roster.eachPool((pool) => throttled.at(pool));
   events.on('handler.paused', ({ pool, handler }) => pauses.at(pool, handler).add());
   events.on('pool.throttled', ({ pool, waitMs }) => throttled.at(pool).add(waitMs / 1000));
+}
+
+function countShortages(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+  const shortages = registry.counter('event_pusher_local_shortages_total');
+  roster.eachPool((pool) => shortages.at(pool));
+  events.on('pool.shortage', ({ pool, state }) => {
+    if (state !== 'ended') shortages.at(pool).add();
+  });
 }
 
 function countOverflow(registry: MetricRegistry, events: EventBus): void {

@@ -150,6 +150,8 @@ export interface Events {
   'packet.skipped': { readonly attachment: string; readonly host?: string; readonly reason: string };
   /** An operator paused or resumed a pool. */
   'pool.paused': { readonly pool: string; readonly paused: boolean };
+  /** This machine or process has no descriptor, port or memory left for a connection of the pool. `lasts`: one more attempt met it. */
+  'pool.shortage': { readonly pool: string; readonly state: 'began' | 'ended' | 'lasts'; readonly reason: string };
   /** A pool's thread started, died (with the reason), or was replaced. */
   'pool.thread': { readonly pool: string; readonly state: 'died' | 'started'; readonly reason: string };
   /** A pool with free workers waited for its rate limit. */

@@ -14,6 +14,15 @@ export function logGuards(events: EventBus, log: Logger): void {
     log.warn({ event: 'pool.paused', pool, paused }, `an operator ${paused ? 'paused' : 'resumed'} pool ${pool}`);
   });
   logOverflow(events, log);
+  events.on('pool.shortage', ({ pool, state, reason }) => {
+    const told = { event: 'pool.shortage', pool, state, reason };
+    if (state === 'began')
+      log.error(
+        told,
+        `no descriptor, port or memory is left here for connections of pool ${pool} (see ulimit -n): it waits, and spends no attempt`,
+      );
+    else if (state === 'ended') log.info(told, `pool ${pool} can make connections again`);
+  });
   events.on('delivery.callback-failed', ({ pool, handler, callback, id, at }) => {
     log.error(
       { event: 'delivery.callback-failed', pool, handler, callback, id, at },

@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Outcome } from '../../pools/contract.ts';
+import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
 import type { NewDelivery } from '../../src/spool/spool.ts';
 import { makeDelivery } from '../spool/build.ts';
 import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
@@ -17,6 +18,7 @@ const outcomes: readonly Outcome[] = [
   answered(503),
   { kind: 'answered', status: 429, durationMs: 1, retryAfter: '3', excerpt: '', truncated: false },
   { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 },
+  { kind: 'unsent', code: LOCAL_SHORTAGE, message: 'connect EMFILE', durationMs: 1 },
 ];
 
 /** What happens next. A number picks among what is open. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Judgement, Outcome } from '../../pools/contract.ts';
 import { createDeferred } from '../../src/kit/deferred.ts';
+import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { NewDelivery } from '../../src/spool/spool.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
@@ -331,4 +332,58 @@ test('while fates do not reach the disk, no more is sent than may be forgotten, 
   await rig.pass(0);
   for (let [id] = rig.open(); id !== undefined; [id] = rig.open()) await rig.answer(id, 200);
   expect(rig.fates).toHaveLength(400);
+});
+
+describe('a shortage of descriptors or ports on this machine', () => {
+  const shortage: Outcome = { kind: 'unsent', code: LOCAL_SHORTAGE, message: 'connect EMFILE', durationMs: 1 };
+
+  test('spends no attempt, opens no circuit breaker, and sends nothing more until what met it goes again', async () => {
+    const rig = await startDeliveryRig({ workers: 1, pool: { circuitBreaker }, policy: { scheduleMs: [] } });
+    const told: string[] = [];
+    rig.events.on('pool.shortage', ({ state, reason }) => told.push(`${state} ${reason}`));
+    rig.events.on('breaker.state', () => expect.unreachable());
+    rig.events.on('attempt.ended', ({ outcome }) => expect(outcome.kind).toBe('answered'));
+    await rig.accept(...numbered(6));
+
+    for (let round = 0; round < 3; round += 1) {
+      const open = rig.open();
+      expect(open.length).toBeGreaterThan(0);
+      for (const id of open) await rig.answer(id, shortage);
+      expect(rig.open()).toEqual([]);
+      await rig.pass(1000);
+    }
+    for (let left = 6; left > 0; left -= 1) {
+      const [job] = rig.threads.open;
+      expect(job).toMatchObject({ attempt: 1 });
+      await rig.answer(job?.id ?? '', 200);
+    }
+
+    expect(rig.fates).toHaveLength(6);
+    expect(rig.fates.every((fate) => fate.endsWith(' delivered'))).toBe(true);
+    expect([told[0], told.at(-1), told.slice(1, -1).every((each) => each === 'lasts connect EMFILE')]).toEqual([
+      ...['began connect EMFILE', 'ended ', true],
+    ]);
+  });
+
+  test('keeps the order of a lane', async () => {
+    const rig = await startDeliveryRig({ workers: 4 });
+    await rig.accept(...numbered(3, { lane: 'alice/bob' }));
+    await rig.answer('d1', shortage);
+    await rig.pass(1000);
+    for (const id of ['d1', 'd2', 'd3']) {
+      expect(rig.open()).toEqual([id]);
+      await rig.answer(id, 200);
+    }
+  });
+
+  test('gives what it holds back to the spool when the pool stops', async () => {
+    const rig = await startDeliveryRig({ workers: 2 });
+    await rig.accept(...numbered(2));
+    await rig.answer('d1', shortage);
+    const stopped = rig.dispatcher.stop({ graceMs: 1000, release: true });
+    await rig.answer('d2', shortage);
+    await stopped;
+    const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
+    expect(claimed.map(({ id, attempts }) => `${id} ${attempts}`)).toEqual(['d1 0', 'd2 0']);
+  });
 });

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type LookupFunction, type Server, type Socket } from 'node:net';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { dialTcp, type Resolve } from '../../src/kit/dial-tcp.ts';
+import { dialTcp, isLocalShortage, type Resolve } from '../../src/kit/dial-tcp.ts';
 import { startSlowListener } from '../support/slow-listener.ts';
 import { freePort } from '../support/target.ts';
 
@@ -115,4 +117,31 @@ test('nothing is told after it was called off, and no connection stays', async (
   const socket = await dialled(portOf(server), resolvesTo('127.0.0.1'));
   expect(told).toBe(0);
   socket.destroy();
+});
+
+describe('a local shortage', () => {
+  test('is one where the process has no descriptor, or the machine no port left', () => {
+    const failed = (code: string, address = '127.0.0.1') => Object.assign(new Error(`connect ${code}`), { code, address });
+    for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
+      expect([code, isLocalShortage(failed(code))]).toEqual([code, true]);
+    for (const code of ['ECONNREFUSED', 'ENETUNREACH', 'ENOTFOUND']) expect([code, isLocalShortage(failed(code))]).toEqual([code, false]);
+  });
+
+  test.skipIf(process.getuid?.() !== 0)('is met in a network whose local ports are all in use, and not for want of IPv6', async () => {
+    const url = new URL('../../src/kit/dial-tcp.ts', import.meta.url).href;
+    const script = `
+      import { createServer } from 'node:net';
+      import { dialTcp, isLocalShortage } from ${JSON.stringify(url)};
+      const server = createServer().listen(9000, '127.0.0.1', async () => {
+        const dial = (host, port) => new Promise((done) => dialTcp({ host, port }, (error, socket) => done(error ?? socket)));
+        const results = [await dial('127.0.0.1', 9000), await dial('127.0.0.1', 9000), await dial('::1', 9000)];
+        console.log(JSON.stringify(results.map((each) => each instanceof Error ? [each.code, isLocalShortage(each)] : 'connected')));
+        process.exit();
+      });`;
+    const network =
+      'ip link set lo up && echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 && echo "40000 40000" > /proc/sys/net/ipv4/ip_local_port_range';
+    const run = `${network} && exec "$0" --import tsx --input-type=module -e "$1"`;
+    const { stdout } = await promisify(execFile)('unshare', ['-n', 'sh', '-c', run, process.execPath, script]);
+    expect(JSON.parse(stdout)).toEqual(['connected', ['EADDRNOTAVAIL', true], ['EADDRNOTAVAIL', false]]);
+  });
 });
