@@ -168,11 +168,7 @@ export const metricTable = {
     labels: ['pool'],
     help: 'Time that deliveries waited for nothing but the rate limit.',
   },
-  event_pusher_local_shortages_total: {
-    type: 'counter',
-    labels: ['pool'],
-    help: 'Connections that could not be made for want of a descriptor, port or memory on this machine; they spend no attempt.',
-  },
+  event_pusher_local_shortages_total: { type: 'counter', labels: ['pool'], help: 'Connections not made for lack of descriptors or ports.' },
   event_pusher_overflow_total: {
     type: 'counter',
     labels: ['pool', 'handler', 'policy'],
