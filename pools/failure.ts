@@ -15,6 +15,11 @@ export function codeOf(error: Error): string {
   return error.name === 'HTTPParserError' ? 'HPE_INVALID' : 'ERR_UNKNOWN'; // undici knows the parser's codes only in part
 }
 
+/** What a 101 (Switching Protocols) comes to: no request of ours asks for one. */
+export function protocolChanged(): Error {
+  return Object.assign(new Error('the backend changed the protocol, unasked'), { code: 'ECONNRESET' });
+}
+
 const renamed = new Map([
   [CONNECTION_GONE, 'ECONNRESET'],
   ['ERR_HTTP_CONTENT_LENGTH_MISMATCH', 'ECONNRESET'],
