@@ -38,6 +38,38 @@ test('a copy that bears no id of the archive is looked for there, so that the ma
   expect(reading.handed).toEqual(['sent by a desk → m2']);
 });
 
+test('a copy that has no id is looked for behind what was read last, or further back where the archive does not have that yet', async () => {
+  await using reading = startArchive({ mark: 'm1' });
+  await reading.asked(1);
+  reading.answer(['m2'], { complete: true });
+  await reading.caughtUp();
+  reading.archive.live(live('not archived yet', 'm3'));
+  reading.archive.live(live('no id'));
+  await reading.asked(2);
+  expect(reading.after()).toBe('m3');
+  reading.refuse('item-not-found');
+  await reading.asked(3);
+  expect(reading.after()).toBe('m1');
+  reading.item('m4', message('no id'));
+  reading.answer([], { complete: true, last: 'm4' });
+  await reading.caughtUp();
+
+  expect(reading.gaps()).toBe(0);
+  expect(reading.handed).toEqual(['item m2 → m2', 'not archived yet → m3', 'no id → m4']);
+});
+
+test('an archive whose newest message was removed is no gap', async () => {
+  await using reading = startArchive({ mark: '500' });
+  await reading.asked(1);
+  reading.answer([], { complete: true });
+  await reading.asked(2);
+  reading.answer(['490'], { complete: false });
+  await reading.asked(3);
+  reading.answer([], { complete: true });
+  await reading.caughtUp();
+  expect([reading.gaps(), reading.handed]).toEqual([0, []]);
+});
+
 test('a copy that the archive does not hold is handed over all the same', async () => {
   await using reading = startArchive({ mark: 'm1' });
   await reading.asked(1);
@@ -256,6 +288,15 @@ test('an archive that counts from 1 again is told as a gap, and read from the ti
   reading.answer(['7'], { complete: false });
   await reading.asked(3);
   expect(reading.questions[2]?.xml).toContain('<value>2026-11-22T10:00:00.000Z</value>');
+  reading.answer(['6', '7'], { complete: true });
+  await reading.caughtUp();
+
+  reading.timers.fire();
+  await reading.asked(4);
+  reading.answer([], { complete: true });
+  await reading.asked(5);
+  reading.answer(['7'], { complete: false });
+  await reading.asked(6);
   reading.answer(['6', '7'], { complete: true });
   await reading.caughtUp();
 

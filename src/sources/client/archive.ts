@@ -1,6 +1,6 @@
 /**
  * What the account, or one of its rooms, has seen: each message once, over connections and restarts, in the order of
- * its archive (XEP-0313) where there is one. The mark from which the next life goes on is that of its {@link Trail}.
+ * its archive (XEP-0313) where there is one. Its {@link Trail} says from where the next life goes on.
  *
  *   closed → pulling → live ⇄ pulling     live: what comes is handed over as it comes, its ids move the mark
  *              ↓  ↑                        pulling: pages from the mark on; what comes meanwhile is held, since the
@@ -18,7 +18,7 @@ import type { Mark } from '../../packet/receipt.ts';
 import { Pager, type PullEnd } from './ask-archive.ts';
 import { createHeld } from './held.ts';
 import { type ArchiveItem, isDelayed, isKept, printOf, type Sighting } from './sighting.ts';
-import { type Sight, Trail } from './trail.ts';
+import { type Point, type Sight, Trail } from './trail.ts';
 
 export interface ArchiveOptions {
   /** False: it is not asked, and what comes is handed over at most once. */
@@ -57,13 +57,13 @@ export interface Archive {
   item(item: ArchiveItem, bytes: number): void;
   /** A message that cannot be read came live, or as an item of `query`. False: it was known. */
   lose(id: string, query: string | undefined): boolean;
-  /** Looks for what was not told live. */
   pull(): void;
 }
 
 const stalledMs = 30_000;
 /** When it looks again, after it has caught up in a session. */
 const lateLooksMs = [5_000, 15_000, 40_000];
+const repeats = 'gives the same page again and again, and is not read';
 /** Conditions by which a server says that it keeps none. */
 const absent = new Set(['feature-not-implemented', 'not-allowed', 'service-unavailable']);
 
@@ -77,7 +77,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   /** It was caught up in this session: a look for one more message does not change that. */
   let reached = false;
   let life = 0;
-  let again = false;
+  let again: From | undefined;
   let callOff: () => void = () => undefined;
 
   function enter(next: typeof state, reason = ''): void {
@@ -87,14 +87,16 @@ export function createArchive(options: ArchiveOptions): Archive {
     options.onChange();
   }
 
-  async function pull(): Promise<void> {
+  async function pull(from: From = 'base'): Promise<void> {
     const mine = life;
-    again = false;
+    again = undefined;
     if (state !== 'pulling') enter('pulling');
-    const end = await (trail.base === undefined ? begin() : pager.readOn(trail.base, () => mine !== life)).catch(() => undefined);
+    const { base, tip } = trail;
+    const pulled = base === undefined ? begin() : pager.readOn(base, () => mine !== life, from === 'tip' ? tip : base);
+    const end = await pulled.catch(() => undefined);
     if (mine !== life || end === undefined) return; // the session's end says why
-    if (end.kind === 'read') return again ? pull() : caughtUp('live');
-    if (end.kind === 'repeats') return caughtUp('none', `the archive of ${jid} gives the same page again and again, and is not read`);
+    if (end.kind === 'read') return again === undefined ? caughtUp('live') : pull(again);
+    if (end.kind === 'repeats') return caughtUp('none', `the archive of ${jid} ${repeats}`);
     if (absent.has(end.condition)) return caughtUp('none');
     stall(end.condition);
   }
@@ -103,8 +105,8 @@ export function createArchive(options: ArchiveOptions): Archive {
   async function begin(): Promise<PullEnd> {
     const newest = await pager.newest();
     if (newest.kind === 'refused') return newest;
-    const { last } = newest;
-    if (trail.base === undefined) hand(undefined, trail.begin({ id: last ?? '', sentAt: last === undefined ? 0 : options.clock.now() }));
+    const point = newest.last === undefined ? { id: '', sentAt: 0 } : { id: newest.last, sentAt: options.clock.now() };
+    if (trail.base === undefined) hand(undefined, trail.begin(point));
     return { kind: 'read' };
   }
 
@@ -142,13 +144,13 @@ export function createArchive(options: ArchiveOptions): Archive {
     if (archiveId !== undefined) return giveLive(sighting, archiveId);
     if (!isKept(stanza)) return pass(sighting);
     hold(sighting);
-    lookFor();
+    lookFor('tip');
   }
 
   function lose(id: string, query: string | undefined): boolean {
-    const sight: Sight = { way: query === undefined ? 'live' : 'archived', print: 'unreadable' };
-    if (trail.knows(id, sight)) return false;
     const name = `unreadable ${id}`;
+    const sight: Sight = { way: query === undefined ? 'live' : 'archived', print: name };
+    if (trail.knows(id, sight)) return false;
     const isNew = !trail.hasPrint(name);
     const moves = query === undefined ? state === 'live' : pager.expects(query);
     if (moves) give(undefined, { id, sentAt: options.clock.now(), sight });
@@ -156,15 +158,15 @@ export function createArchive(options: ArchiveOptions): Archive {
     return isNew;
   }
 
-  function lookFor(): void {
-    if (state === 'pulling') again = true;
-    else if (state === 'live') void pull();
+  function lookFor(from: From = 'base'): void {
+    if (state === 'pulling') again = again === 'base' ? again : from;
+    else if (state === 'live') void pull(from);
   }
 
   function hold(sighting: Sighting): void {
     held.add(sighting, printOf(sighting.stanza));
     if (held.bytes <= options.heldBytes) return;
-    again = true;
+    again = 'base';
     for (const one of held.takeAll()) besideTheArchive(one);
   }
 
@@ -240,9 +242,9 @@ export function createArchive(options: ArchiveOptions): Archive {
   };
 }
 
-/** A message as the archive has it. */
-interface Found {
-  readonly id: string;
-  readonly sentAt: number;
+/** Where reading begins: see {@link Trail}. */
+type From = 'base' | 'tip';
+
+interface Found extends Point {
   readonly sight: Sight;
 }

@@ -50,6 +50,7 @@ export class Pager {
   #serial = 0;
   #query = '';
   #look = '';
+  #gapBehind: string | undefined;
 
   constructor(options: PagerOptions) {
     this.#options = options;
@@ -75,35 +76,47 @@ export class Pager {
     return this.#ask({ before: '', max: 1 }, 'looking');
   }
 
-  /** Reads all behind `base`; `isOver` ends it early. */
-  async readOn(base: Point, isOver: () => boolean): Promise<PullEnd> {
-    let after = base.id || undefined;
+  /**
+   * Reads all behind `base`, or behind `tip`, which is further on, where the archive knows that. `isOver` ends it early.
+   */
+  async readOn(base: Point, isOver: () => boolean, tip = base): Promise<PullEnd> {
+    let after = tip.id || undefined;
     let start: number | undefined;
     const asked = new Set<string>();
     for (;;) {
       const page = await this.#ask({ after, start, max: pageItems }, 'reading');
       if (isOver()) return { kind: 'read' };
-      const lost = start === undefined && after !== undefined && asked.size === 0 && (await this.#hasLost(base, page));
-      if (lost) {
-        this.#options.onGap();
+      const isFirst = start === undefined && after !== undefined && asked.size === 0;
+      const isLost = isFirst && (await this.#hasLost(tip, page));
+      if (isLost && tip !== base) return this.readOn(base, isOver);
+      if (isLost) {
+        if (page.kind === 'refused') this.#tellGap(base);
         start = base.sentAt;
         after = undefined;
       } else if (page.kind === 'refused') return page;
-      else if (page.complete || page.last === undefined) return { kind: 'read' };
-      else if (page.last === after || asked.has(page.last)) return { kind: 'repeats' };
       else {
+        if (start !== undefined && page.last !== undefined) this.#tellGap(base);
+        if (page.complete || page.last === undefined) return { kind: 'read' };
+        if (page.last === after || asked.has(page.last)) return { kind: 'repeats' };
         after = page.last;
         asked.add(after);
       }
     }
   }
 
-  /** Whether the archive has forgotten the base: it says so, or it has begun to count again and is not there yet. */
-  async #hasLost(base: Point, page: ArchivePage): Promise<boolean> {
+  /** Once for each base: it stays until something new was read. */
+  #tellGap({ id }: Point): void {
+    if (this.#gapBehind === id) return;
+    this.#gapBehind = id;
+    this.#options.onGap();
+  }
+
+  /** Whether the archive has forgotten a message: it says so, or it has begun to count again and is not there yet. */
+  async #hasLost({ id }: Point, page: ArchivePage): Promise<boolean> {
     if (page.kind === 'refused') return page.condition === 'item-not-found';
-    if (page.last !== undefined || !isOlder('0', base.id)) return false;
+    if (page.last !== undefined || !isOlder('0', id)) return false;
     const newest = await this.newest();
-    return newest.kind === 'page' && newest.last !== undefined && isOlder(newest.last, base.id);
+    return newest.kind === 'page' && newest.last !== undefined && isOlder(newest.last, id);
   }
 
   /** An answer may be lost on its way (the room's server, a module that is loaded anew): live messages wait for it. */

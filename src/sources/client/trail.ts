@@ -63,6 +63,11 @@ export class Trail {
     return this.#base;
   }
 
+  /** What was handed over last. */
+  get tip(): Point | undefined {
+    return this.#steps.at(-1) ?? this.#base;
+  }
+
   /** All up to here is known, or not wanted. */
   begin(base: Point): Mark {
     this.#base = base;
