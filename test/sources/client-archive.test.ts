@@ -184,7 +184,11 @@ test('what was handed over while the archive was away is known when it is there 
   reading.answer(['m2', 'm3', 'm4', 'm5'], { complete: true });
   await reading.caughtUp();
 
-  expect(reading.handed).toEqual(['two → no mark', 'three → no mark', 'four → no mark', 'item m5 → m5']);
+  expect(reading.handed).toEqual([
+    ...['two → no mark', 'three → no mark', 'four → no mark'],
+    ...['nothing → m2', 'nothing → m3', 'nothing → m4', 'item m5 → m5'],
+  ]);
+  expect(readEpoch(reading.mark())).toEqual(['m1', 'm2', 'm3', 'm4', 'm5']);
 });
 
 test('the first start of all begins behind the newest message', async () => {

@@ -11,36 +11,26 @@
  * makes the source pull, so that the mark is always right. A while after it has caught up it pulls again: what a server
  * stores late comes live to no session.
  */
-import type { Stanza } from '../../../pools/contract.ts';
-import type { Clock } from '../../kit/clock.ts';
-import type { Timers } from '../../kit/timers.ts';
 import type { Mark } from '../../packet/receipt.ts';
-import { Pager, type PullEnd } from './ask-archive.ts';
+import { endBy, Pager, type PagerOptions, type PullEnd } from './ask-archive.ts';
 import { createHeld } from './held.ts';
 import { type ArchiveItem, isDelayed, isKept, printOf, type Sighting } from './sighting.ts';
 import { type Point, type Sight, Trail } from './trail.ts';
 
-export interface ArchiveOptions {
+export interface ArchiveOptions extends PagerOptions {
   /** False: it is not asked, and what comes is handed over at most once. */
   readonly enabled: boolean;
-  /** The archive's address: the account's bare JID, or the room's. */
-  readonly jid: string;
   /** Where it had got to; `epoch` is what its trail says, `h` when the message was sent behind which reading begins (ms). */
   readonly mark: Mark | undefined;
   readonly newMark: (epoch: string, h: number) => Mark;
-  readonly ask: (child: Stanza) => Promise<Stanza>;
   /** Hands over in order. Without a sighting only the mark is written. */
   readonly hand: (sighting: Sighting | undefined, mark: Mark | undefined) => void;
   /** An item as a sighting; undefined (and counted) where it is none. */
   readonly see: (item: ArchiveItem, bytes: number) => Sighting | undefined;
   readonly onDouble: () => void;
-  /** The archive no longer knows the mark: what it has thrown away meanwhile was never seen. */
-  readonly onGap: () => void;
   /** It is caught up, or not; see {@link Archive.trouble}. */
   readonly onChange: () => void;
   readonly heldBytes: number;
-  readonly clock: Clock;
-  readonly timers: Timers;
 }
 
 export interface Archive {
@@ -57,15 +47,13 @@ export interface Archive {
   item(item: ArchiveItem, bytes: number): void;
   /** A message that cannot be read came live, or as an item of `query`. False: it was known. */
   lose(id: string, query: string | undefined): boolean;
+  /** Looks for what was not told live. */
   pull(): void;
 }
 
 const stalledMs = 30_000;
 /** When it looks again, after it has caught up in a session. */
 const lateLooksMs = [5_000, 15_000, 40_000];
-const repeats = 'gives the same page again and again, and is not read';
-/** Conditions by which a server says that it keeps none. */
-const absent = new Set(['feature-not-implemented', 'not-allowed', 'service-unavailable']);
 
 export function createArchive(options: ArchiveOptions): Archive {
   const { hand, jid, timers } = options;
@@ -96,15 +84,14 @@ export function createArchive(options: ArchiveOptions): Archive {
     const end = await pulled.catch(() => undefined);
     if (mine !== life || end === undefined) return; // the session's end says why
     if (end.kind === 'read') return again === undefined ? caughtUp('live') : pull(again);
-    if (end.kind === 'repeats') return caughtUp('none', `the archive of ${jid} ${repeats}`);
-    if (absent.has(end.condition)) return caughtUp('none');
+    if (end.kind === 'none') return caughtUp('none', end.reason);
     stall(end.condition);
   }
 
   /** Nothing is known: the present is where it begins. */
   async function begin(): Promise<PullEnd> {
     const newest = await pager.newest();
-    if (newest.kind === 'refused') return newest;
+    if (newest.kind === 'refused') return endBy(newest.condition);
     const point = newest.last === undefined ? { id: '', sentAt: 0 } : { id: newest.last, sentAt: options.clock.now() };
     if (trail.base === undefined) hand(undefined, trail.begin(point));
     return { kind: 'read' };
@@ -121,14 +108,19 @@ export function createArchive(options: ArchiveOptions): Archive {
   function item(found: ArchiveItem, bytes: number): void {
     const { id, query, time } = found;
     if (!pager.expects(query)) return pager.isLook(query) ? undefined : options.onDouble();
-    const print = printOf(found.message);
-    const live = held.take(id, print);
-    const sight: Sight = { way: 'archived', print };
-    if (trail.knows(id, sight)) return;
-    const known = trail.hasPrint(print); // it came live, without an id, and was taken for one that the archive does not hold
+    const sight: Sight = { way: 'archived', print: printOf(found.message) };
+    const live = held.take(id, sight.print);
+    const sentAt = time ?? options.clock.now();
+    if (trail.knows(id, sight)) return confirm({ id, sentAt });
+    const known = trail.hasPrint(sight.print); // it came live, without an id, and was taken for one that the archive does not hold
     if (known) options.onDouble();
     const sighting = known ? undefined : (live ?? options.see(found, bytes));
-    give(sighting, { id, sentAt: time ?? options.clock.now(), sight });
+    give(sighting, { id, sentAt, sight });
+  }
+
+  function confirm(point: Point): void {
+    const mark = trail.confirm(point);
+    if (mark !== undefined) hand(undefined, mark);
   }
 
   function live(sighting: Sighting): void {

@@ -27,20 +27,25 @@ export type ArchivePage =
   | { readonly kind: 'page'; readonly complete: boolean; readonly last: string | undefined }
   | { readonly kind: 'refused'; readonly condition: string };
 
-/** Why a pull ended: all was read, the archive begins again and again with the same page, or it refuses. */
-export type PullEnd = { readonly kind: 'read' } | { readonly kind: 'repeats' } | { readonly kind: 'refused'; readonly condition: string };
+/** Why a pull ended: all was read, there is no archive or none that can be read (then with a reason), or it refuses for now. */
+export type PullEnd =
+  | { readonly kind: 'none'; readonly reason: string }
+  | { readonly kind: 'read' }
+  | { readonly kind: 'refused'; readonly condition: string };
 
 export interface PagerOptions {
-  /** The archive's address. */
+  /** The archive's address: the account's bare JID, or the room's. */
   readonly jid: string;
   readonly ask: (child: Stanza) => Promise<Stanza>;
-  /** It no longer knows where reading begins. */
+  /** The archive no longer knows where reading begins: what it has thrown away meanwhile was never seen. */
   readonly onGap: () => void;
   readonly clock: Clock;
   readonly timers: Timers;
 }
 
 const pageItems = 50;
+/** Conditions by which a server says that it keeps none. */
+const absent = new Set(['feature-not-implemented', 'not-allowed', 'service-unavailable']);
 const answerWithinMs = 120_000;
 
 /** Reads an archive by pages. Each question has an id of its own, also over restarts: what an earlier one brings late is none of this one's. */
@@ -93,15 +98,19 @@ export class Pager {
         if (page.kind === 'refused') this.#tellGap(base);
         start = base.sentAt;
         after = undefined;
-      } else if (page.kind === 'refused') return page;
+      } else if (page.kind === 'refused') return endBy(page.condition);
       else {
         if (start !== undefined && page.last !== undefined) this.#tellGap(base);
         if (page.complete || page.last === undefined) return { kind: 'read' };
-        if (page.last === after || asked.has(page.last)) return { kind: 'repeats' };
+        if (page.last === after || asked.has(page.last)) return { kind: 'none', reason: this.#repeats };
         after = page.last;
         asked.add(after);
       }
     }
+  }
+
+  get #repeats(): string {
+    return `the archive of ${this.#options.jid} gives the same page again and again, and is not read`;
   }
 
   /** Once for each base: it stays until something new was read. */
@@ -129,6 +138,11 @@ export class Pager {
     const answered = await within(answer, answerWithinMs, timers);
     return answered ? answer : { kind: 'refused', condition: 'no answer in time' };
   }
+}
+
+/** How a pull ends that is refused with this. */
+export function endBy(condition: string): PullEnd {
+  return absent.has(condition) ? { kind: 'none', reason: '' } : { kind: 'refused', condition };
 }
 
 /** Asks, and gives what the answer says; the items themselves come before it, on their own. Rejects when the session ends. */

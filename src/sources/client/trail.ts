@@ -71,7 +71,8 @@ export class Trail {
   /** All up to here is known, or not wanted. */
   begin(base: Point): Mark {
     this.#base = base;
-    this.#named(base.id).handed = 1;
+    const named = this.#named(base.id);
+    [named.handed, named.marked] = [1, 1];
     return this.#mark(base);
   }
 
@@ -96,6 +97,16 @@ export class Trail {
     named.record(sight);
   }
 
+  /** The archive has it, too: gives the mark that says so, where none does yet. */
+  confirm(point: Point): Mark | undefined {
+    const named = this.#known.get(point.id);
+    if (named === undefined || named.marked >= named.handed || this.#base === undefined) return undefined;
+    named.handed -= 1;
+    this.#push(point);
+    this.#shorten();
+    return this.#mark(this.#base);
+  }
+
   /** Whether a message without an id was handed over that looks like this. */
   hasPrint(print: string): boolean {
     return this.#known.has(print);
@@ -106,7 +117,9 @@ export class Trail {
   }
 
   #push({ id, sentAt }: Point): void {
-    this.#named(id).handed += 1;
+    const named = this.#named(id);
+    named.handed += 1;
+    named.marked += 1;
     this.#steps.push({ id, sentAt, readAt: this.#clock.monotonic() });
     this.#chars += id.length + 3;
   }
@@ -141,6 +154,8 @@ export class Trail {
  */
 class Namesakes {
   handed = 0;
+  /** Of those, how many a mark tells of. */
+  marked = 0;
   readonly #prints = new Set<string>();
   readonly #seen = { archived: 0, live: 0 };
 
