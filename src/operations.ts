@@ -114,9 +114,10 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
     const answer = readAnswer(asked.outcome);
     const refused = (reason: string): TestReport => ({ ...asked, accepted: false, reason });
     if (answer.kind === 'failed') return refused(`the business server gave no answer that counts: ${answer.reason}`);
+    if (answer.kind === 'misnamed') return refused(misnamed);
     if (answer.kind === 'withheld') return refused(`the business server withholds it: ${answer.errCode ?? ''} ${answer.errMsg}`.trimEnd());
     const made = await prepareAsked(ask, answer);
-    if (typeof made === 'string') return refused('the business server gave no answer that counts: bad-answer');
+    if (typeof made === 'string') return refused(misnamed);
     const [push] = made.spawn;
     if (push !== undefined) return await test(markedAsTest(push));
     return refused(made.stillBorn[0]?.detail ?? 'the business server names no receiver');
@@ -132,6 +133,8 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
     sendTest,
   };
 }
+
+const misnamed = 'the business server names receivers that cannot be read (userIDList), so nothing is pushed';
 
 function viewPools(
   { pools, handlers }: Pick<Config, 'handlers' | 'pools'>,

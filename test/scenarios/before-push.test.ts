@@ -160,6 +160,31 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     expect(await rig.metric('mod_event_pusher_http_sent_total{host="localhost"}')).toBe(4);
   });
 
+  test.each(['continue', 'refuse'] as const)('withholds what it may have refused, where on_failure is %s', async (onFailure) => {
+    const answers: Readonly<Record<string, object>> = {
+      'no actionCode': { nextCode: 1, errCode: 5001, errMsg: 'no' },
+      'a failure that refuses': { actionCode: 1, nextCode: 1, errCode: 5002, errMsg: 'no' },
+      'a number for a name': { actionCode: 0, userIDList: [123] },
+      'one bad name': { actionCode: 0, userIDList: ['carol', 'a b@'] },
+      'no actionCode, allowed': {},
+    };
+    const script = (request: TargetRequest): Answer => ({ kind: 'answer', body: JSON.stringify(answers[contentOf(request)]) });
+    await using business = await startTarget({ script });
+    await using prosody = await startProsody();
+    const beforePush = `on_failure = "${onFailure}"`;
+    await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, beforePush) });
+    await say(prosody, ...Object.keys(answers));
+    await overWith(rig, 5);
+
+    expect(pushesOf(rig).map(({ body }) => body)).toEqual(['no actionCode, allowed']);
+    expect(await withheldBy(rig)).toMatchObject([
+      { why: 'refused', errCode: 5001 },
+      { why: 'refused', errCode: 5002 },
+      { why: 'bad-answer' },
+      { why: 'bad-answer' },
+    ]);
+  });
+
   const broken: Readonly<Record<string, [reason: string, answer: Answer]>> = {
     slow: ['timed-out', { kind: 'silent' }],
     late: ['timed-out', { kind: 'slow-body', chunks: ['{', '}'], gapMs: Number.POSITIVE_INFINITY }],

@@ -27,7 +27,9 @@ export const withheldList = z.array(
     host: z.string(),
     why: z
       .enum(reasons)
-      .describe('`refused` and `no-receiver` are what was answered; all others say why no answer counts, where that refuses.'),
+      .describe(
+        '`refused` and `no-receiver` are what was answered; all others say why no answer counts: where `on_failure` refuses, or (`bad-answer`) its `userIDList` cannot be read.',
+      ),
     errCode: z.int().nullable().describe('As answered.'),
     errMsg: z.string().describe('As answered; `[hidden]` for callers that may not see content.'),
     errDlt: z.string().describe('As answered; `[hidden]` for callers that may not see content.'),

@@ -1,12 +1,15 @@
 /** What a business server answers to a question, read as OpenIM writes it down. */
 import type { Answered, AskFailure, OfflinePushInfo, Outcome } from '../../../pools/contract.ts';
 import { deepFreeze } from '../../kit/deep-freeze.ts';
+import { asMap, asObject, readJson } from '../../kit/json.ts';
 import { notAsked } from './patience.ts';
 
 /** What an attempt at a question comes to. */
 export type AskAnswer =
   | Extract<Answered, { kind: 'allowed' }>
   | ({ readonly kind: 'withheld' } & Refusal)
+  /** It limits the receivers, in a way that cannot be read: a push could reach someone it excludes, so there is none. */
+  | ({ readonly kind: 'misnamed' } & Refusal)
   /** No answer that counts. */
   | ({ readonly kind: 'failed'; readonly reason: AskFailure } & Refusal);
 
@@ -47,33 +50,26 @@ function failed(reason: AskFailure, refusal: Refusal = nothingSaid): AskAnswer {
 }
 
 function readBody(body: string): AskAnswer {
-  const answer = parseObject(body);
+  const read = readJson(body);
+  const answer: Partial<Fields> | undefined = read.kind === 'read' ? asObject(read.value) : undefined;
   if (answer === undefined) return failed('bad-answer');
   const { actionCode, nextCode, userIDList, offlinePushInfo } = answer;
 
   const refusal = refusalIn(answer);
-  const action = codeOf(actionCode);
+  const next = codeOf(nextCode ?? '');
+  if (next === '1') return { kind: 'withheld', ...refusal };
+  const action = codeOf(actionCode ?? 0);
   if (action === undefined || action === '') return failed('bad-answer', refusal);
   if (action !== '0') return failed('action-code', refusal);
 
-  const next = codeOf(nextCode ?? '');
-  if (next === '1') return { kind: 'withheld', ...refusal };
   const receivers = listOf(userIDList);
+  if (receivers === 'misshapen') return { kind: 'misnamed', ...refusal };
   const info = infoOf(offlinePushInfo);
-  if (next === undefined || receivers === 'misshapen' || info === 'misshapen') return failed('bad-answer', refusal);
+  if (next === undefined || info === 'misshapen') return failed('bad-answer', refusal);
   return { kind: 'allowed', userIDList: receivers, offlinePushInfo: info };
 }
 
 type Fields = Readonly<Record<'actionCode' | 'errCode' | 'errDlt' | 'errMsg' | 'nextCode' | 'offlinePushInfo' | 'userIDList', unknown>>;
-
-function parseObject(text: string): Partial<Fields> | undefined {
-  try {
-    const value: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
-  } catch {
-    return undefined; // what it says instead is in the attempt's record
-  }
-}
 
 /** A code may come as a number or as text; undefined where it is neither. */
 function codeOf(value: unknown): string | undefined {
@@ -92,13 +88,17 @@ function refusalIn({ errCode, errMsg, errDlt }: Partial<Fields>): Refusal {
 
 function listOf(value: unknown): readonly string[] | 'misshapen' | undefined {
   if (value === undefined || value === null) return undefined;
-  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) return 'misshapen';
+  if (!Array.isArray(value) || value.length > mostReceivers || !value.every((item) => typeof item === 'string')) return 'misshapen';
   return value;
 }
 
+/** Each is a push of its own. */
+const mostReceivers = 10_000;
+
 function infoOf(value: unknown): OfflinePushInfo | 'misshapen' | undefined {
   if (value === undefined || value === null) return undefined;
-  return typeof value === 'object' && !Array.isArray(value) && isShallow(value, deepestInfo) ? deepFreeze({ ...value }) : 'misshapen';
+  const info = asMap(value);
+  return info !== undefined && isShallow(info, deepestInfo) ? deepFreeze({ ...info }) : 'misshapen';
 }
 
 /** What is to be shown in a notification needs no more, and what nests without end could not be kept. */

@@ -29,6 +29,8 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
         return await push(ask, answer);
       case 'failed':
         return await fail(ask, answer.reason, answer);
+      case 'misnamed':
+        return refuseReceivers(ask, answer);
       case 'withheld':
         tell(ask, { result: 'withheld' });
         return withhold(ask, 'refused', answer);
@@ -39,7 +41,7 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
 
   async function push(ask: NewDelivery, answered: Answered): Promise<Sequel> {
     const made = await prepare(ask, answered);
-    if (made === 'misnamed') return await fail(ask, 'bad-answer', nothingSaid);
+    if (made === 'misnamed') return refuseReceivers(ask, nothingSaid);
     if (made === 'unknown-handler') return dead('its handler is not configured any more: bring it back, and replay this');
     if (made.spawn.length + made.stillBorn.length === 0) {
       tell(ask, { result: 'withheld' });
@@ -54,6 +56,12 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
     if (!refusesOnFailure(ask)) return await push(ask, { kind: 'failed', reason });
     tell(ask, { result: 'failed', reason });
     return withhold(ask, reason, refusal);
+  }
+
+  /** Whatever `on_failure` says: it wanted fewer to be reached, and pushing as without asking could reach those it left out. */
+  function refuseReceivers(ask: NewDelivery, refusal: Refusal): Sequel {
+    tell(ask, { result: 'failed', reason: 'bad-answer' });
+    return withhold(ask, 'bad-answer', refusal);
   }
 
   function refusesOnFailure({ target: { errand } }: NewDelivery): boolean {

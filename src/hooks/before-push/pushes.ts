@@ -44,25 +44,37 @@ export function createAskedPushes(options: ReviverOptions): PrepareAsked {
     if (receivers === undefined) return 'misnamed';
 
     const spawn: NewRequest[] = [];
-    for (const [index, receiver] of receivers.entries()) {
-      const met = await prepare(handler, addressed(packet, receiver), { id: `${id}.${index + 1}` as DeliveryId, answered });
-      if (met.kind === 'wanted') spawn.push(met.delivery);
-      else if (met.kind === 'failed') return { spawn: [], stillBorn: [{ ...met.letter, id: `${id}.1` as DeliveryId }] };
+    let bytes = 0;
+    for (const [index, { receiver, answered: own }] of receivers.entries()) {
+      const met = await prepare(handler, addressed(packet, receiver), { id: `${id}.${index + 1}` as DeliveryId, answered: own });
+      if (met.kind === 'failed') return { spawn: [], stillBorn: [{ ...met.letter, id: `${id}.1` as DeliveryId }] };
+      if (met.kind === 'unwanted') continue;
+      bytes += bytesOf(met.delivery);
+      if (bytes > mostBytes) return { spawn: [], stillBorn: [tooMuch(handler, packet, { id: `${id}.1` as DeliveryId, answered })] };
+      spawn.push(met.delivery);
     }
     return { spawn, stillBorn: [] };
   };
 
-  function receiversOf(answered: Answered, packet: Packet): readonly Jid[] | undefined {
-    if (answered.kind === 'failed' || answered.userIDList === undefined) return [packet.to];
-    const named = new Map<string, Jid>();
+  /** Each push keeps of the answer what concerns it, or what is kept would grow with the square of their number. */
+  function receiversOf(answered: Answered, packet: Packet): readonly Receiver[] | undefined {
+    if (answered.kind === 'failed' || answered.userIDList === undefined) return [{ receiver: packet.to, answered }];
+    const named = new Map<string, Receiver>();
     const around = { host: packet.host, room: roomAround(packet) };
     for (const userId of answered.userIDList) {
       const jid = jidOfUser(userId, around, readJid);
       if (jid === undefined) return undefined;
       const isReceiver = jid.bare === packet.to.bare && (jid.resource === '' || jid.resource === packet.to.resource);
-      named.set(jid.full, isReceiver ? packet.to : jid);
+      const receiver = isReceiver ? packet.to : jid;
+      if (!named.has(receiver.full)) named.set(receiver.full, { receiver, answered: { ...answered, userIDList: [userId] } });
     }
     return [...named.values()];
+  }
+
+  function tooMuch(handler: LoadedHandler, packet: Packet, { id, answered }: Named): StillBorn {
+    const count = answered.kind === 'allowed' ? (answered.userIDList?.length ?? 1) : 1;
+    const detail = `the pushes of one packet may take ${mostBytes} bytes, and those to ${count} receivers take more: name fewer`;
+    return createLeavings({ clock, newId: () => id, readJid }).letter(handler, packet, { reason: 'overflow', detail });
   }
 
   async function prepare(handler: LoadedHandler, packet: Packet, { id, answered }: Named): Promise<Met> {
@@ -70,6 +82,21 @@ export function createAskedPushes(options: ReviverOptions): PrepareAsked {
     const context = contextOf(packet, answered.kind === 'allowed' ? answered.offlinePushInfo : undefined);
     return await createMeet({ call, watch, leavings, events }).prepare(handler, packet, { context, answered });
   }
+}
+
+/** Whom a push is for, and the answer as it is kept with it. */
+interface Receiver {
+  readonly receiver: Jid;
+  readonly answered: Answered;
+}
+
+/** What the pushes of one answer may take in memory, and in one transaction. */
+const mostBytes = 64 * 1024 * 1024;
+
+/** About as much as it takes. */
+function bytesOf({ body, target }: NewRequest): number {
+  const { stanza = '', answered } = target;
+  return body.length + stanza.length + (answered?.kind === 'allowed' ? JSON.stringify(answered).length : 0);
 }
 
 interface Named {

@@ -40,14 +40,24 @@ describe('actionCode', () => {
     expect(read({ actionCode })).toMatchObject({ kind: 'allowed' });
   });
 
-  test.each([[1], ['1'], [-1], [5001]])('%j means that the server failed, whatever else it says', (actionCode) => {
-    expect(read({ actionCode, nextCode: 1, errCode: 5001, errMsg: 'broken' })).toEqual({
+  test.each([[null], [undefined]])('%j is 0', (actionCode) => {
+    expect(read({ actionCode, userIDList: ['a'] })).toMatchObject({ kind: 'allowed', userIDList: ['a'] });
+    expect(read({ actionCode, nextCode: 1 })).toEqual({ kind: 'withheld', ...nothingSaid });
+  });
+
+  test.each([[1], ['1'], [-1], [5001]])('%j means that the server failed, unless it refuses', (actionCode) => {
+    expect(read({ actionCode, userIDList: ['a'], errCode: 5001, errMsg: 'broken' })).toEqual({
       ...{ kind: 'failed', reason: 'action-code', errCode: 5001, errMsg: 'broken', errDlt: '' },
     });
   });
 
-  test.each([[null], [undefined], [''], [{}], [true]])('%j makes it no answer', (actionCode) => {
+  test.each([[''], [{}], [true]])('%j makes it no answer, unless it refuses', (actionCode) => {
     expect(read({ actionCode })).toEqual({ kind: 'failed', reason: 'bad-answer', ...nothingSaid });
+  });
+
+  test.each([[1], ['1'], [5001], [''], [{}], [true]])('%j lets no push go that nextCode refuses', (actionCode) => {
+    const said = { errCode: 5001, errMsg: 'An error message' };
+    expect(read({ actionCode, nextCode: 1, ...said })).toEqual({ kind: 'withheld', ...nothingSaid, ...said });
   });
 });
 
@@ -82,14 +92,24 @@ describe('userIDList', () => {
     expect(read({ userIDList })).toMatchObject({ kind: 'allowed', userIDList: receivers });
   });
 
-  test.each([['a'], [[1]], [{}], [[null]]])('%j makes it no answer', (userIDList) => {
-    expect(read({ userIDList })).toMatchObject({ kind: 'failed', reason: 'bad-answer' });
+  test.each([['a'], [[1]], [{}], [[null]], [['a', 123]], [0], [true]])('%j names receivers that cannot be read', (userIDList) => {
+    expect(read({ userIDList, errMsg: 'words' })).toEqual({ kind: 'misnamed', ...nothingSaid, errMsg: 'words' });
+  });
+
+  test('may name 10 000, and no more', () => {
+    const names = (count: number) => Array.from({ length: count }, (_, index) => `u${index}`);
+    expect(read({ userIDList: names(10_000) })).toMatchObject({ kind: 'allowed' });
+    expect(read({ userIDList: names(10_001) })).toMatchObject({ kind: 'misnamed' });
   });
 });
 
 describe('offlinePushInfo', () => {
   test.each([[undefined], [null]])('%j says nothing', (offlinePushInfo) => {
     expect(read({ offlinePushInfo })).toMatchObject({ kind: 'allowed', offlinePushInfo: undefined });
+  });
+
+  test('as PHP’s empty array is empty', () => {
+    expect(read({ offlinePushInfo: [] })).toMatchObject({ kind: 'allowed', offlinePushInfo: {} });
   });
 
   test('may hold more than OpenIM knows', () => {

@@ -107,13 +107,22 @@ describe('without an answer that counts', () => {
     expect(rig.told).toEqual(['a1 push failed action-code 0']);
     expect(rig.withheld).toMatchObject([{ why: 'action-code', errCode: 5002, errMsg: 'mine' }]);
   });
+});
 
-  test.each(['continue', 'refuse'] as const)('somebody who can be nobody is the same (%s)', async (onFailure) => {
-    let times = 0;
-    const rig = rigOf({ onFailure, prepare: async () => (++times === 1 ? 'misnamed' : made) });
-    const come = await rig.follow(answered({ userIDList: [' '] }));
-    expect(come).toEqual(onFailure === 'continue' ? { fate: over, ...made } : nothing);
-    expect(rig.told).toEqual([`a1 push failed bad-answer ${onFailure === 'continue' ? 1 : 0}`]);
+describe.each(['continue', 'refuse'] as const)('receivers that cannot be read withhold the push, where on_failure is %s:', (onFailure) => {
+  test.each([[[123]], [['carol', 123]], [['carol', null]], ['carol'], [{ 0: 'carol' }]])('%j', async (userIDList) => {
+    const rig = rigOf({ onFailure });
+    expect(await rig.follow(answered({ userIDList, errMsg: 'words' }))).toEqual(nothing);
+    expect(rig.asked).toEqual([]);
+    expect(rig.told).toEqual(['a1 push failed bad-answer 0']);
+    expect(rig.withheld).toMatchObject([{ why: 'bad-answer', errMsg: 'words' }]);
+  });
+
+  test('one bad name among good ones', async () => {
+    const rig = rigOf({ onFailure, prepare: async () => 'misnamed' });
+    expect(await rig.follow(answered({ userIDList: ['carol', ' '] }))).toEqual(nothing);
+    expect(rig.told).toEqual(['a1 push failed bad-answer 0']);
+    expect(rig.withheld).toMatchObject([{ why: 'bad-answer' }]);
   });
 });
 

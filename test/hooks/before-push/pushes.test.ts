@@ -162,6 +162,19 @@ describe('an answer that names receivers', () => {
     ]);
   });
 
+  test('keeps of the names, with each push, the one it is for', async () => {
+    const { spawn } = await rigOf(makeHandler(asking)).pushes(allowed(['carol', 'Dave@Elsewhere.example/phone', 'carol@localhost']));
+    expect(spawn.map(({ target }) => target.answered)).toEqual([allowed(['carol']), allowed(['Dave@Elsewhere.example/phone'])]);
+  });
+
+  test('makes no more pushes than memory can hold: beyond that it is one dead letter', async () => {
+    const callbacks: Callbacks = { shouldMakeReq: () => true, prepareBody: () => new Uint8Array(1024 * 1024) };
+    const names = Array.from({ length: 65 }, (_, index) => `u${index}`);
+    const { spawn, stillBorn } = await rigOf(makeHandler(asking, callbacks)).pushes(allowed(names));
+    expect(spawn).toEqual([]);
+    expect(stillBorn).toMatchObject([{ id: 'ask1.1', reason: 'overflow', detail: expect.stringContaining('65 receivers') }]);
+  });
+
   test('makes none where it names an empty list', async () => {
     expect(await rigOf(makeHandler(asking)).pushes(allowed([]))).toEqual({ spawn: [], stillBorn: [] });
   });
