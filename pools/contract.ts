@@ -112,7 +112,7 @@ export interface Job {
   readonly within?: Within;
 }
 
-/** When an attempt is over: at `until`, and after `atMostMs` whatever the wall clock says meanwhile. */
+/** When an attempt is over: `atMostMs` after a worker took it, and at `until`, the wait for a worker included. */
 export interface Within {
   /** Milliseconds since 1970. */
   readonly until: number;

@@ -82,7 +82,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   function nextUnasked(now: number): Claimed | undefined {
     if (settler.pending >= places) return undefined;
     return queues.nextImpatient((ask) => {
-      const { until = 0 } = patience.within(ask) ?? {};
+      const until = patience.waitsUntil(ask) ?? 0;
       if (until > clock.now()) wakeAt(until);
       return patience.whyUnasked(ask, now) !== undefined;
     });

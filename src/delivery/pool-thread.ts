@@ -71,12 +71,13 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
   function spawn(): void {
     life = beginLife(settings, { onMessage: hear, onDeath: died });
     events.emit('pool.thread', { pool, state: 'started', reason: '' });
+    life.post({ kind: 'ping' }); // read once all is loaded: the answer says so
     pingLater(life);
     flush();
   }
 
   function hear(message: FromPoolThread): void {
-    if (life !== undefined) life.answered = true;
+    heardFrom(life);
     switch (message.kind) {
       case 'alive':
         return;
@@ -90,6 +91,15 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
       default:
         return message satisfies never;
     }
+  }
+
+  /** Its first word says that it has loaded all it needs. */
+  function heardFrom(speaker: Life | undefined): void {
+    if (speaker === undefined) return;
+    speaker.answered = true;
+    if (speaker.isUp) return;
+    speaker.isUp = true;
+    events.emit('pool.thread', { pool, state: 'up', reason: '' });
   }
 
   function ended({ key, outcome, judgement }: KeyedOutcome): void {
@@ -163,6 +173,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
 /** A thread from its start to its end. */
 interface Life {
   answered: boolean;
+  isUp: boolean;
   callOffPing: () => void;
   post(message: ToPoolThread): void;
   /** Lets it finish, then destroys it. */
@@ -185,6 +196,7 @@ function beginLife(
 
   const life: Life = {
     answered: true,
+    isUp: false,
     callOffPing: () => undefined,
     post: (message) => ours.postMessage(message),
     stop: async () => {

@@ -3,6 +3,7 @@ import type { Clock } from '../kit/clock.ts';
 import { createDeferred, type Deferred } from '../kit/deferred.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { NewDelivery } from '../spool/spool.ts';
+import { askWaitMs } from './ask/patience.ts';
 import { type Attempt, begin, type Posting, type Reply } from './attempt.ts';
 import { within } from './boundary.ts';
 import { classify, refusedByUs, type StatusLists, type Verdict } from './classify.ts';
@@ -39,7 +40,7 @@ export function createTestSends({ clock, post }: { readonly clock: Clock; post(a
     waiting.set(lastKey, { lists: policy.lists, answered });
     const attempt = begin({ ...delivery, ...untried }, policy);
     const atMostMs = rules.askTimeoutMs(delivery);
-    const within = atMostMs === undefined ? undefined : { until: clock.now() + atMostMs, atMostMs };
+    const within = atMostMs === undefined ? undefined : { until: clock.now() + askWaitMs + atMostMs, atMostMs };
     post(attempt, { key: lastKey, ...postingBy(rules, delivery), wantsBody: within !== undefined, within, rfc3339 });
     return answered.promise;
   }

@@ -152,8 +152,8 @@ export interface Events {
   'pool.paused': { readonly pool: string; readonly paused: boolean };
   /** This machine or process has no descriptor, port or memory left for a connection of the pool. `lasts`: one more attempt met it. */
   'pool.shortage': { readonly pool: string; readonly state: 'began' | 'ended' | 'lasts'; readonly reason: string };
-  /** A pool's thread started, died (with the reason), or was replaced. */
-  'pool.thread': { readonly pool: string; readonly state: 'died' | 'started'; readonly reason: string };
+  /** A pool's thread started, has loaded all it needs (`up`), or died (with the reason) and is replaced. */
+  'pool.thread': { readonly pool: string; readonly state: 'died' | 'started' | 'up'; readonly reason: string };
   /** A pool with free workers waited for its rate limit. */
   'pool.throttled': { readonly pool: string; readonly waitMs: number };
   /**

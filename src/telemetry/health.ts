@@ -10,7 +10,7 @@ export interface Check {
 export interface Health {
   /**
    * Every check, those that hold included: one for each host of each attachment (of each of its nodes, where it has several),
-   * the spool, and whether the service drains. That of the gate is there only where it does not hold.
+   * the spool, and whether the service drains. Those of the gate and of pools whose threads start are there only where they do not hold.
    */
   checks(): readonly Check[];
   /** Whether packets of a host can reach the service, from every node. */
@@ -61,6 +61,7 @@ export function createHealth({ events, attachments, gate = false }: HealthOption
     spool = change;
   });
 
+  const starting = createStartingPools(events);
   events.on('gate.listening', ({ listening }) => {
     gateIsShut = !listening;
   });
@@ -84,6 +85,7 @@ export function createHealth({ events, attachments, gate = false }: HealthOption
           const name = `attachment ${attachment}, host ${host}${node === '' ? '' : `, node ${node}`}`;
           return check(name, state === 'attached', reason === '' ? state : `${state}: ${reason}`);
         }),
+      ...Array.from(starting.keys(), (pool) => check(`pool ${pool}`, false, 'its threads are starting')),
       ...(gateIsShut ? [check('gate', false, 'its listener is not open')] : []),
       check('spool', spool.writable, spool.reason),
       check('draining', !draining, 'the service is stopping'),
@@ -99,6 +101,23 @@ export function createHealth({ events, attachments, gate = false }: HealthOption
       draining = true;
     },
   };
+}
+
+/**
+ * Pools whose first threads load yet, with their number. Later starts do not count: while a thread is replaced, its pool's
+ * deliveries wait on disk. One that dies at its start is no reason to attach to nothing, either.
+ */
+function createStartingPools(events: EventBus): ReadonlyMap<string, number> {
+  const starting = new Map<string, number>();
+  const started = new Set<string>();
+  events.on('pool.thread', ({ pool, state }) => {
+    if (started.has(pool)) return;
+    const count = (starting.get(pool) ?? 0) + (state === 'started' ? 1 : -1);
+    if (count > 0) return void starting.set(pool, count);
+    starting.delete(pool);
+    started.add(pool);
+  });
+  return starting;
 }
 
 function nameOf(attachment: string, node: string): string {

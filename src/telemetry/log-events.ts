@@ -166,7 +166,7 @@ function logSpool(events: EventBus, log: Logger): void {
 function logThreads(events: EventBus, log: Logger): void {
   events.on('pool.thread', ({ pool, state, reason }) => {
     if (state === 'died') log.error({ event: 'pool.thread', pool, state, reason }, `a thread of pool ${pool} died and is replaced`);
-    else log.debug({ event: 'pool.thread', pool, state, reason }, `a thread of pool ${pool} started`);
+    else log.debug({ event: 'pool.thread', pool, state, reason }, `a thread of pool ${pool} ${state === 'up' ? 'is up' : 'started'}`);
   });
 }
 

@@ -8,6 +8,8 @@ import { createFakeClock } from '../support/fake-clock.ts';
 
 const queue = 'push:ask';
 const timeoutMs = 5000;
+/** How long a question waits for a worker. */
+const waitMs = 30_000;
 const circuitBreaker = { failureRatio: 0.5, minAttempts: 4, windowMs: 30_000, openMs: 10_000, maxOpenMs: 60_000 };
 const refused: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 };
 
@@ -36,10 +38,10 @@ async function startAskRig(options: RigOptions = {}) {
 const numbered = (count: number): readonly string[] => Array.from({ length: count }, (_, index) => `a${index + 1}`);
 
 describe('a question', () => {
-  test('is put with the time that it has left, and its push goes on at once', async () => {
+  test('is put with all of its time, however long it has waited, and its push goes on at once', async () => {
     const { rig, over, asked, clock } = await startAskRig();
-    await rig.accept(asked('a1', { createdAt: clock.now() }));
-    expect(rig.threads.open).toMatchObject([{ id: 'a1', within: { until: clock.now() + timeoutMs, atMostMs: timeoutMs } }]);
+    await rig.accept(asked('a1', { createdAt: clock.now() - 20_000 }));
+    expect(rig.threads.open).toMatchObject([{ id: 'a1', within: { until: clock.now() + waitMs + timeoutMs, atMostMs: timeoutMs } }]);
     await rig.answer('a1', 200);
     expect(over).toEqual(['a1 answered']);
     expect(rig.open()).toEqual(['a1.1']);
@@ -57,21 +59,30 @@ describe('a question', () => {
     expect(rig.open()).toEqual(['a0.1', 'a1.1', 'a2.1', 'a3.1']);
   });
 
-  test('that finds no free worker in all of its time is over without having been put', async () => {
+  test('that finds no free worker for half a minute is over without having been put', async () => {
     const { rig, over, asked } = await startAskRig({ workers: 1 });
     await rig.accept(...numbered(3).map((id) => asked(id)));
     expect(rig.open()).toEqual(['a1', 'a2']); // one at the worker, and one behind it
-    await rig.pass(timeoutMs - 1);
+    await rig.pass(waitMs - 1);
     expect(over).toEqual([]);
     await rig.pass(1);
     expect(over).toEqual(['a3 timed-out']);
   });
 
-  test('behind others of its conversation waits no longer for them than for an answer', async () => {
+  test('behind a slow one of its conversation is put when that one is over, with all of its time', async () => {
+    const { rig, over, asked } = await startAskRig();
+    await rig.accept(...numbered(3).map((id) => asked(id, { lane: 'ask a' })));
+    await rig.pass(timeoutMs);
+    await rig.answer('a1', { kind: 'timed-out', phase: 'call', durationMs: timeoutMs });
+    expect(over).toEqual(['a1 timed-out']);
+    expect(rig.threads.open.find(({ id }) => id === 'a2')?.within).toMatchObject({ atMostMs: timeoutMs });
+  });
+
+  test('behind others of its conversation waits no longer for them than for a worker', async () => {
     const { rig, over, asked } = await startAskRig();
     await rig.accept(...numbered(3).map((id) => asked(id, { lane: 'ask a' })));
     expect(rig.open()).toEqual(['a1']);
-    await rig.pass(timeoutMs);
+    await rig.pass(waitMs);
     await rig.answer('a1', { kind: 'timed-out', phase: 'call', durationMs: timeoutMs });
     expect(over).toEqual(['a1 timed-out', 'a2 timed-out', 'a3 timed-out']);
   });
@@ -97,7 +108,7 @@ describe('a question', () => {
     rig.dispatcher.wake();
     await rig.pass(0);
     expect(over).toEqual([]);
-    expect(rig.threads.open).toMatchObject([{ id: 'a1', within: { until: clock.now() + timeoutMs } }]);
+    expect(rig.threads.open).toMatchObject([{ id: 'a1', within: { until: clock.now() + waitMs + timeoutMs } }]);
   });
 
   test('on a pool that an operator has paused waits, and has all of its time when that is over', async () => {
@@ -115,14 +126,14 @@ describe('a question', () => {
     const { rig, over, asked } = await startAskRig({ pool: { rateLimit: { requests: 1, perMs: 60_000, burst: 1 } } });
     await rig.accept(asked('a1'), asked('a2'));
     expect(rig.open()).toEqual(['a1']);
-    await rig.pass(timeoutMs);
+    await rig.pass(waitMs);
     expect(over).toEqual(['a2 timed-out']);
   });
 
   test('with a clock that was set back is still put', async () => {
     const { rig, asked, clock } = await startAskRig();
     await rig.accept(asked('a1', { createdAt: clock.now() + 3_600_000 }));
-    expect(rig.threads.open).toMatchObject([{ within: { until: clock.now() + timeoutMs } }]);
+    expect(rig.threads.open).toMatchObject([{ within: { until: clock.now() + waitMs + timeoutMs } }]);
   });
 
   test('in a queue that asks no more is over at once', async () => {
@@ -202,7 +213,7 @@ test('an answer of 429 stops no other question, and 410 no pool', async () => {
 
 test('a question whose thread died is put again, in what is left of its time', async () => {
   const { rig, asked, clock } = await startAskRig();
-  const until = clock.now() + timeoutMs;
+  const until = clock.now() + waitMs + timeoutMs;
   await rig.accept(asked('a1'));
   clock.advance(1000);
   rig.threads.lose([...rig.threads.open]);

@@ -22,7 +22,11 @@ function createRig(
   const outcomes = new Map<number, Outcome>();
   const lost: number[] = [];
   const told: Events['pool.thread'][] = [];
-  events.on('pool.thread', (event) => told.push(event));
+  const up: string[] = [];
+  events.on('pool.thread', (event) => {
+    if (event.state === 'up') up.push(event.pool);
+    else told.push(event);
+  });
   const threads = createPoolThreads({
     settings: makeThreadSettings(settings),
     threads: count,
@@ -32,13 +36,20 @@ function createRig(
     onOutcome: (key, { outcome }) => outcomes.set(key, outcome),
     onLost: (keys) => lost.push(...keys),
   });
-  return { threads, outcomes, lost, told, [Symbol.asyncDispose]: () => threads.kill() };
+  return { threads, outcomes, lost, told, up, [Symbol.asyncDispose]: () => threads.kill() };
 }
 
 /** A job at which its thread throws where nobody catches: its headers are no list. */
 function poison(key: number): Job {
   return { ...makeJob({ key }), headers: 1 as unknown as Job['headers'] };
 }
+
+test('each thread says once that it is up, before it has had a job', async () => {
+  await using rig = createRig({ origin: 'http://127.0.0.1:1', workers: 2 }, { count: 2 });
+  await rig.threads.start();
+  await eventually(() => rig.up.length === 2, { withinMs: 30_000 });
+  expect(rig.up).toEqual(['http_pool', 'http_pool']);
+});
 
 describe('fifty workers', () => {
   test.each([1, 3])('on %i threads have fifty requests in flight, and tell the fast ones while a slow one hangs', async (count) => {

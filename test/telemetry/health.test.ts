@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { announceReady } from '../../src/telemetry/announce-ready.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { AttachmentState } from '../../src/telemetry/events.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
@@ -38,6 +39,35 @@ test('is ready when the connection and each host are attached', () => {
     { attachment: 'chat', host: 'localhost', attached: true },
     { attachment: 'chat', host: 'example.org', attached: true },
   ]);
+});
+
+test('is not ready while the first threads of a pool load; those that replace others do not count', () => {
+  const { events, move, troubles } = watch();
+  for (const host of ['', 'localhost', 'example.org']) move(host, 'attached');
+  const thread = (state: 'died' | 'started' | 'up', pool = 'push') => events.emit('pool.thread', { pool, state, reason: '' });
+  thread('started');
+  thread('started');
+  thread('started', 'business');
+  expect(troubles()).toEqual(['pool push: its threads are starting', 'pool business: its threads are starting']);
+  thread('up');
+  thread('died', 'business');
+  expect(troubles()).toEqual(['pool push: its threads are starting']);
+  thread('up');
+  thread('died');
+  thread('started');
+  expect(troubles()).toEqual([]);
+});
+
+test('ready is announced when the last of all that it needs is there, be it a thread', () => {
+  const { events, health, move } = watch();
+  const announced: string[] = [];
+  events.on('ready', ({ admin }) => announced.push(admin));
+  announceReady(events, health, 'http://127.0.0.1:1');
+  events.emit('pool.thread', { pool: 'push', state: 'started', reason: '' });
+  for (const host of ['', 'localhost', 'example.org']) move(host, 'attached');
+  expect(announced).toEqual([]);
+  events.emit('pool.thread', { pool: 'push', state: 'up', reason: '' });
+  expect(announced).toEqual(['http://127.0.0.1:1']);
 });
 
 test('a lost connection takes all its hosts along, and they have to resume after it is back', () => {

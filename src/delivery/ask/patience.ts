@@ -4,14 +4,19 @@ import type { NewDelivery } from '../../spool/spool.ts';
 import type { Admission } from '../admission.ts';
 import type { PoolRules } from '../policy.ts';
 
+/** How long a question may wait for a worker, ms: behind others, for a rate limit, or for a thread that is not up yet. */
+export const askWaitMs = 30_000;
+
 /** For how long pushes wait for their question. */
 export interface AskPatience {
   /** From now on questions are put: the time before is held against none of them. */
   begin(): void;
-  /** When a question is to be over; undefined for what is none, or none that is put here. */
+  /** How long a question's answer may take, and when it is to be over at last; undefined for what is none, or none that is put here. */
   within(delivery: NewDelivery): Within | undefined;
+  /** When a question has waited for a worker for all of its time; undefined likewise. */
+  waitsUntil(delivery: NewDelivery): EpochMs | undefined;
   /**
-   * What an attempt would come to that is not even made: the question has waited for all of its time, its way is shut, or its
+   * What an attempt would come to that is not even made: the question has waited for too long, its way is shut, or its
    * handler asks here no longer. Undefined: it may be made. `now` is of a clock that never jumps.
    */
   whyUnasked(delivery: NewDelivery, now: number): Outcome | undefined;
@@ -27,22 +32,29 @@ export interface AskPatienceParts {
   readonly clock: Clock;
 }
 
-/** A question's time runs from when its packet was accepted, but not while nothing is put: after a crash, or on a paused pool. */
+/**
+ * A question's timeout runs from when a worker takes it. It waits for that from when its packet was accepted, but not while
+ * nothing is put: after a crash, or on a paused pool.
+ */
 export function createAskPatience({ rules, admission, clock }: AskPatienceParts): AskPatience {
   let begunAt: EpochMs = Number.POSITIVE_INFINITY;
 
+  function waitsUntil(delivery: NewDelivery): EpochMs | undefined {
+    if (rules().askTimeoutMs(delivery) === undefined) return undefined;
+    return Math.min(Math.max(delivery.createdAt, begunAt), clock.now()) + askWaitMs; // a clock that was set back makes no wait longer
+  }
+
   function within(delivery: NewDelivery): Within | undefined {
     const atMostMs = rules().askTimeoutMs(delivery);
-    if (atMostMs === undefined) return undefined;
-    const since = Math.min(Math.max(delivery.createdAt, begunAt), clock.now()); // a clock that was set back makes nobody wait
-    return { until: since + atMostMs, atMostMs };
+    const until = waitsUntil(delivery);
+    return atMostMs === undefined || until === undefined ? undefined : { until: until + atMostMs, atMostMs };
   }
 
   function whyUnasked(delivery: NewDelivery, now: number): Outcome | undefined {
     if (delivery.target.errand?.kind !== 'ask') return undefined;
-    const time = within(delivery);
-    if (time === undefined) return unasked('its handler asks nobody over this pool any more');
-    if (time.until <= clock.now()) return { kind: 'timed-out', phase: 'call', durationMs: 0 };
+    const until = waitsUntil(delivery);
+    if (until === undefined) return unasked('its handler asks nobody over this pool any more');
+    if (until <= clock.now()) return { kind: 'timed-out', phase: 'call', durationMs: 0 };
     return admission.handler(delivery.handler).isShut(now) ? unasked('the circuit breaker is open') : undefined;
   }
 
@@ -50,6 +62,7 @@ export function createAskPatience({ rules, admission, clock }: AskPatienceParts)
     begin: () => {
       begunAt = clock.now();
     },
+    waitsUntil,
     within,
     whyUnasked,
   };
