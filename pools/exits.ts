@@ -27,9 +27,9 @@ export interface HttpExitPar extends HttpRequestParts {
   readonly ca: Record<string, unknown>;
   /**
    * I: empty. Left so, each `putMgetMessage` is one part; filled, it says how all that was put is cut into parts. O: number
-   * and lengths of the parts that the unit has put.
+   * and lengths of the parts that the unit has put. Another object in its place counts as it does.
    */
-  readonly structureInfo: ExitMsgInfo;
+  structureInfo: ExitMsgInfo;
   /** I alone: supplies a part for the unit, text as UTF-8. Throws RangeError where there would be too much. */
   putMgetMessage(part: Uint8Array | string): void;
   /** O alone: a part that the unit has put, counted from 0; without an index all of them as one. Throws RangeError for one that is not there. */

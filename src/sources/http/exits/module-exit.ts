@@ -1,5 +1,6 @@
 import type { ExitMsgInfo, HttpExit, HttpExitPar } from '../../../../pools/exits.ts';
 import { toError } from '../../../kit/errors.ts';
+import { asObject } from '../../../kit/json.ts';
 import type { Ended, Exit, ExitInput, ExitOutput, Service } from './exit.ts';
 import type { CallModule } from './module-call.ts';
 import { createParts, cutBy, structureOf } from './parts.ts';
@@ -11,25 +12,27 @@ import { retcodeOf } from './secondary-code.ts';
 export function createModuleExit(exit: HttpExit, call: CallModule): Exit {
   /** Undefined: it returned 0. */
   async function run(service: Service, par: HttpExitPar): Promise<Ended | undefined> {
+    let retcode: number;
     try {
       await call('exit', service.received.id, () => exit(par));
+      retcode = retcodeOf(par.retcode);
     } catch (thrown) {
       return ended(255, thrown);
     }
-    const retcode = retcodeOf(par.retcode);
     return retcode === 0 ? undefined : { kind: 'ended', retcode, error: undefined };
   }
 
   async function input(service: Service): Promise<ExitInput> {
     const put = createParts();
     const structureInfo: ExitMsgInfo = { nrMsgParts: 0, lthMsgParts: [] };
-    const end = await run(service, { ...common(service), ...notNow, ioIndicator: 'I', structureInfo, putMgetMessage: put.add });
+    const par: HttpExitPar = { ...common(service), ...notNow, ioIndicator: 'I', structureInfo, putMgetMessage: put.add };
+    const end = await run(service, par);
     if (end !== undefined) return end;
-    if (structureInfo.nrMsgParts === 0) return { kind: 'parts', parts: [...put.all] };
-    const parts = cutBy(structureInfo, Buffer.concat(put.all));
-    return parts === undefined
-      ? ended(255, new Error('structureInfo does not come to the message that was put'))
-      : { kind: 'parts', parts };
+    try {
+      return { kind: 'parts', parts: partsBy(par.structureInfo, put.all) };
+    } catch (thrown) {
+      return ended(255, thrown);
+    }
   }
 
   async function output(service: Service, parts: readonly Buffer[]): Promise<ExitOutput> {
@@ -41,6 +44,14 @@ export function createModuleExit(exit: HttpExit, call: CallModule): Exit {
   }
 
   return { input, output };
+}
+
+/** The parts as an exit has put them, or cut as it says. It may have filled the structure that it was given, or put another in its place. */
+function partsBy(structure: unknown, put: readonly Buffer[]): readonly Buffer[] {
+  if (asObject(structure)?.['nrMsgParts'] === 0) return [...put];
+  const parts = cutBy(structure, Buffer.concat(put));
+  if (parts === undefined) throw new Error('structureInfo does not come to the message that was put');
+  return parts;
 }
 
 function common({ received, ca }: Service) {

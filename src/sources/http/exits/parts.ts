@@ -1,4 +1,5 @@
 import type { ExitMsgInfo } from '../../../../pools/exits.ts';
+import { asObject } from '../../../kit/json.ts';
 
 /** What a message may be made of: openUTM counts its parts in 254 places, and a part's length in 15 bits. */
 export const maxParts = 254;
@@ -40,7 +41,8 @@ export function splitMessage(message: Buffer): readonly Buffer[] | undefined {
 }
 
 /** Cuts a message as an exit has asked for; undefined where its numbers are none, or do not come to the message's length. */
-export function cutBy({ nrMsgParts, lthMsgParts }: ExitMsgInfo, message: Buffer): readonly Buffer[] | undefined {
+export function cutBy(structure: unknown, message: Buffer): readonly Buffer[] | undefined {
+  const { nrMsgParts, lthMsgParts } = asObject(structure) ?? {};
   if (!isCount(nrMsgParts, maxParts) || !Array.isArray(lthMsgParts) || lthMsgParts.length < nrMsgParts) return undefined;
   const parts: Buffer[] = [];
   let start = 0;
@@ -52,7 +54,7 @@ export function cutBy({ nrMsgParts, lthMsgParts }: ExitMsgInfo, message: Buffer)
   return start === message.length ? parts : undefined;
 }
 
-function isCount(value: unknown, most: number): boolean {
+function isCount(value: unknown, most: number): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most;
 }
 
