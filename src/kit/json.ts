@@ -15,6 +15,54 @@ export function readJson(text: string): JsonRead {
   }
 }
 
+/** A member of an object: what it is, and the text that says so. */
+export interface JsonMember {
+  readonly name: string;
+  readonly value: unknown;
+  readonly written: string;
+}
+
+export type JsonMembers =
+  | { readonly kind: 'members'; readonly members: Iterable<JsonMember> }
+  | { readonly kind: 'no-object' }
+  | { readonly kind: 'too-deep' };
+
+/** Reads text as {@link readJson} does, as a JSON object with each member as it is written: a number as a double may be another. */
+export function readJsonMembers(text: string): JsonMembers {
+  const read = readJson(text);
+  if (read.kind === 'too-deep') return read;
+  const object = read.kind === 'read' ? asObject(read.value) : undefined;
+  return object === undefined ? { kind: 'no-object' } : { kind: 'members', members: membersOf(text) };
+}
+
+/** The members of text that is a JSON object, doubled names included. */
+function* membersOf(json: string): Generator<JsonMember> {
+  let at = json.indexOf('{') + 1;
+  for (;;) {
+    const start = json.indexOf('"', at);
+    if (start < 0) return;
+    const nameEnd = endOfString(json, start) + 1;
+    const valueStart = json.indexOf(':', nameEnd) + 1;
+    const valueEnd = endOfValue(json, valueStart);
+    const written = json.slice(valueStart, valueEnd).trim();
+    yield { name: String(JSON.parse(json.slice(start, nameEnd))), value: JSON.parse(written), written };
+    at = valueEnd;
+  }
+}
+
+/** Where the comma or brace behind a value stands. */
+function endOfValue(json: string, start: number): number {
+  let depth = 0;
+  for (let at = start; at < json.length; at += 1) {
+    const code = json.charCodeAt(at);
+    if (code === quote) at = endOfString(json, at);
+    else if (code === leftBrace || code === leftBracket) depth += 1;
+    else if (depth > 0 && (code === rightBrace || code === rightBracket)) depth -= 1;
+    else if (depth === 0 && (code === comma || code === rightBrace)) return at;
+  }
+  return json.length;
+}
+
 /** An object as JSON means it: no array, and not null. Its members are unchecked. */
 export function asObject(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return isObject(value) ? value : undefined;
@@ -59,6 +107,7 @@ function endOfString(json: string, start: number): number {
 }
 
 const quote = 0x22;
+const comma = 0x2c;
 const leftBracket = 0x5b;
 const backslash = 0x5c;
 const rightBracket = 0x5d;

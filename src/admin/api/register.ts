@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import { readJson } from '../../kit/json.ts';
 import { refuse } from '../refusals.ts';
 import { apiRoot, openApiDocument } from './openapi.ts';
 import { createAskedReader } from './read-asked.ts';
@@ -26,12 +27,15 @@ export function registerApi(app: FastifyInstance, { routes, version, ...access }
   app.get(`${apiRoot}/openapi.json`, { onRequest: access.guard }, async () => document);
 }
 
+const tooDeep = Object.assign(new Error('the JSON is nested too deep'), { statusCode: 400 });
+
 /** A form is the one thing that a foreign page may post without asking the browser first, so JSON is all that is read. */
 function readJsonAlone(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body === '') done(null, undefined);
+    else if (readJson(String(body)).kind === 'too-deep') done(tooDeep);
     else void parse(request, String(body), done);
   });
 }

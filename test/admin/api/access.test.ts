@@ -43,9 +43,10 @@ test('a body that is too large, or no JSON, is refused', async () => {
   const json = { 'content-type': 'application/json' };
   const huge = await send('POST', '/dead-letters/purge', { body: `{"ids":["${'x'.repeat(2 ** 20)}"]}`, headers: json });
   expect([huge.status, huge.body.code]).toEqual([413, 'TOO_LARGE']);
-  for (const body of ['{"all":', '{"__proto__":{"all":true}}', 'all=true']) {
+  const deep = `{"ids":${'['.repeat(80_000)}${']'.repeat(80_000)}}`;
+  for (const body of ['{"all":', '{"__proto__":{"all":true}}', 'all=true', deep]) {
     const refused = await send('POST', '/dead-letters/purge', { body, headers: json });
-    expect([refused.status, refused.body.code], body).toEqual([400, 'BAD_REQUEST']);
+    expect([refused.status, refused.body.code], body.slice(0, 40)).toEqual([400, 'BAD_REQUEST']);
   }
   expect((await get('/pools')).status).toBe(200);
 });

@@ -213,6 +213,45 @@ describe('the structure of the message', () => {
     expect(String(front.failed[0]?.error)).toContain('structureInfo does not come to the message');
   });
 
+  test('counts also where the exit puts another object in its place', async () => {
+    await using front = await startExitsSource({
+      unit: echo,
+      exit: (par) => {
+        if (par.ioIndicator === 'O') return par.putResponseBody(par.getMputMessage());
+        par.putMgetMessage('abcdefg');
+        par.structureInfo = { nrMsgParts: 2, lthMsgParts: [3, 4] };
+      },
+    });
+    expect((await front.post('', 'text/plain'))?.body).toBe('[abc][defg]');
+  });
+
+  test.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['null', null],
+    ['a number', 2],
+    ['a list', [1, 2]],
+    ['an object without numbers', {}],
+    ['a text in place of lengths', { nrMsgParts: 1, lthMsgParts: '3' }],
+    [
+      'one that throws when it is read',
+      {
+        get nrMsgParts() {
+          throw new Error('structureInfo does not come to the message');
+        },
+      },
+    ],
+  ])('that is %s in its place ends the service: HXFF', async (_, structureInfo) => {
+    await using front = await startExitsSource({
+      unit: echo,
+      exit: (par) => {
+        par.putMgetMessage('abc');
+        Object.assign(par, { structureInfo });
+      },
+    });
+    expect(await front.post('', 'text/plain')).toMatchObject({ status: 500, body: 'HXFF\n' });
+    expect(String(front.failed[0]?.error)).toContain('structureInfo does not come to the message');
+  });
+
   test('holds 254 parts of 32767 bytes, and no more', async () => {
     const part = Buffer.alloc(32_767, 'x');
     const problems: string[] = [];
@@ -412,6 +451,22 @@ describe('text in another charset', () => {
     const answer = await front.post('author=a&receiver=b&message=Za%BF%F3%B3%E6', 'application/x-www-form-urlencoded; charset=iso-8859-2');
     expect(answer?.status).toBe(202);
     expect(front.bodies()).toEqual(['Zażółć']);
+  });
+
+  test.each([
+    ['UTF-8', 'utf-8', [0xef, 0xbb, 0xbf], 'utf8'],
+    ['UTF-16, which counts more than the name', 'iso-8859-1', [0xff, 0xfe], 'utf16le'],
+  ] as const)('may begin with a byte order mark of %s', async (_, charset, mark, encoding) => {
+    await using front = await startExitsSource({ descriptor: { convertText }, exit: lines });
+    const body = Buffer.concat([Buffer.from(mark), Buffer.from('alice@localhost\nbob@localhost\nZażółć', encoding)]);
+    expect((await front.post(body, `text/plain; charset=${charset}`))?.status).toBe(202);
+    expect(front.bodies()).toEqual(['Zażółć']);
+  });
+
+  test('keeps a byte order mark that stands inside', async () => {
+    await using front = await startExitsSource({ descriptor: { convertText } });
+    await front.post('author=a&receiver=b&message=%EF%BB%BFx', 'application/x-www-form-urlencoded; charset=utf-8');
+    expect(front.bodies()).toEqual(['\ufeffx']);
   });
 
   test.each([

@@ -128,6 +128,53 @@ describe('*SYSTEM in front of a unit of the user’s', () => {
     expect((await front.post('as it is', 'text/plain'))?.body).toBe('<as it is>\n');
   });
 
+  test('gives it numbers to the last digit, and JSON as it is written', async () => {
+    await using front = await startExitsSource({
+      unit: async ({ mget, mput }) => {
+        for (let part = await mget(); part !== undefined; part = await mget()) mput(`<${part}>`);
+      },
+    });
+    const body = '{"id":9007199254740993,"o":{"n": 12345678901234567890},"t":true,"e":1e3,"f":0.10,"z":-0}';
+    expect(JSON.parse((await front.post(body, 'application/json'))?.body ?? '').parts).toEqual([
+      '<9007199254740993>',
+      '<{"n": 12345678901234567890}>',
+      '<true>',
+      '<1000>',
+      '<0.1>',
+      '<0>',
+    ]);
+  });
+
+  test.each([
+    ['a fraction with more digits than a double has', '{"n":0.12345678901234567890}'],
+    ['a number beyond all doubles', '{"n":1e999}'],
+    ['a number of many digits and a fraction', `{"n":${'9'.repeat(500)}.5}`],
+    ['a field that is there twice', '{"n":"alice","n":"eve"}'],
+    ['half of a surrogate pair', '{"n":"\\ud800"}'],
+    ['lists in lists in lists', `{"n":${'['.repeat(80_000)}${']'.repeat(80_000)}}`],
+    ['a thousand and one fields', JSON.stringify(Object.fromEntries(Array.from({ length: 1001 }, (_, index) => [index, ''])))],
+  ])('refuses %s', async (_, body) => {
+    await using front = await startExitsSource({ unit: ({ mget }) => mget() });
+    expect((await front.post(body, 'application/json'))?.status).toBe(400);
+    expect((await front.post('{"n":1}', 'application/json'))?.status).toBe(200);
+    expect(front.failed).toEqual([]);
+  });
+
+  test('takes a byte order mark in front of JSON and of a form', async () => {
+    await using front = await startExitsSource();
+    expect((await front.post('\ufeff{"author":"a","receiver":"b","message":"1"}', 'application/json'))?.status).toBe(202);
+    expect((await front.post('\ufeffauthor=a&receiver=b&message=2', form))?.status).toBe(202);
+    expect(front.bodies()).toEqual(['1', '2']);
+  });
+
+  test('pushes to the user whose number was sent', async () => {
+    await using front = await startExitsSource();
+    await front.post('{"author":9007199254740993,"receiver":9007199254740995,"message":"Hi"}', 'application/json');
+    expect(front.packets.map(({ from, to }) => [from.bare, to.bare])).toEqual([
+      ['9007199254740993@localhost', '9007199254740995@localhost'],
+    ]);
+  });
+
   test('answers 204 where the unit puts nothing', async () => {
     await using front = await startExitsSource({ unit: () => undefined });
     expect(await front.post('', 'text/plain')).toMatchObject({ status: 204, body: '' });

@@ -21,6 +21,7 @@ import type { Outbox } from '../../outbox.ts';
 import type { Source } from '../../source.ts';
 import { overloaded, type Refusal, strangers } from '../answer.ts';
 import { tooLarge } from '../door.ts';
+import { Decoders } from './decoders.ts';
 import { type Admitted, createDoor } from './door.ts';
 import { createListeners } from './listeners.ts';
 import type { ModuleCaller, UserModules } from './module-call.ts';
@@ -64,6 +65,7 @@ export function createExitsSource(options: ExitsOptions): Source {
   const door = createDoor(attachment, clock);
   const programs = createPrograms({ ...options, hand });
   const rfc3339 = createRfc3339();
+  const decoders = new Decoders();
   let held = 0;
   let stopping = false;
 
@@ -101,7 +103,7 @@ export function createExitsSource(options: ExitsOptions): Source {
     events.emit('stream.read', { attachment: name, bytes: read.body.length });
     if (stopping) return { kind: 'refused', refusal: overloaded };
 
-    const received = receive(request, admitted, { id: options.newPacketId(), bcamappl: listener, body: read.body });
+    const received = receive(request, admitted, { id: options.newPacketId(), bcamappl: listener, body: read.body, decoders });
     if ('status' in received) return { kind: 'refused', refusal: received };
     const ca = {};
     const acc = Object.freeze({ id: received.id, origin: name, receivedAt: rfc3339(clock.now()), ca });

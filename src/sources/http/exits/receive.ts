@@ -2,7 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import type { HttpInfo } from '../../../../pools/exits.ts';
 import type { Refusal } from '../answer.ts';
-import { type ContentType, type Decode, decoderOf, isForm, isText, readContentType } from './charset.ts';
+import { type ContentType, isForm, isText, readContentType } from './content-type.ts';
+import { type Decode, type Decoders, readMark } from './decoders.ts';
 import type { Admitted } from './door.ts';
 import type { Received } from './received.ts';
 
@@ -11,12 +12,13 @@ export interface Arrived {
   /** The listener's name. */
   readonly bcamappl: string;
   readonly body: Buffer;
+  readonly decoders: Decoders;
 }
 
 /** Puts together what exits and units may know of a request, or says why its text cannot be read. */
 export function receive(request: IncomingMessage, admitted: Admitted, arrived: Arrived): Received | Refusal {
   const contentType = readContentType(request.headers['content-type']);
-  const converted = admitted.descriptor.convertText && isText(contentType) ? convert(arrived.body, contentType) : asItIs(arrived.body);
+  const converted = admitted.descriptor.convertText && isText(contentType) ? convert(arrived, contentType) : asItIs(arrived);
   if ('status' in converted) return converted;
   return {
     id: arrived.id,
@@ -32,21 +34,25 @@ interface Converted {
   readonly decode: Decode;
 }
 
-function asItIs(body: Buffer): Converted {
-  return { body, decode: utf8 };
+function asItIs({ body, decoders }: Arrived): Converted {
+  return { body, decode: utf8Of(decoders) };
 }
 
-const utf8: Decode = (bytes) => decoderOf('utf-8')?.(bytes);
+function utf8Of(decoders: Decoders): Decode {
+  return decoders.of('utf-8') ?? (() => undefined);
+}
 
-/** Makes UTF-8 of text in any charset. A form stays: what it says stands in escapes, and is decoded field by field. */
-function convert(body: Buffer, contentType: ContentType): Converted | Refusal {
+/** Makes UTF-8 of text in any charset, without its byte order mark. A form stays: what it says stands in escapes, and is decoded field by field. */
+function convert({ body, decoders }: Arrived, contentType: ContentType): Converted | Refusal {
   const { charset = 'utf-8' } = contentType;
-  const decode = decoderOf(charset);
+  const mark = readMark(body);
+  const decode = decoders.of(charset) && decoders.of(mark?.charset ?? charset);
   if (decode === undefined) return { status: 415, reason: 'malformed', text: `the charset ${charset} is not known here` };
-  if (isForm(contentType)) return { body, decode };
-  const text = decode(body);
-  if (text === undefined) return { status: 400, reason: 'malformed', text: `the body is not ${charset}` };
-  return { body: Buffer.from(text), decode: utf8 };
+  const unmarked = body.subarray(mark?.length ?? 0);
+  if (isForm(contentType)) return { body: unmarked, decode };
+  const text = decode(unmarked);
+  if (text === undefined) return { status: 400, reason: 'malformed', text: `the body is not ${mark?.charset ?? charset}` };
+  return { body: Buffer.from(text), decode: utf8Of(decoders) };
 }
 
 function infoOf(request: IncomingMessage, { descriptor, path, query, user }: Admitted, bcamappl: string): HttpInfo {

@@ -1,5 +1,6 @@
 import type { HttpInfo, HttpRequestParts } from '../../../../pools/exits.ts';
-import type { ContentType, Decode } from './charset.ts';
+import type { ContentType } from './content-type.ts';
+import type { Decode } from './decoders.ts';
 
 /** A request that has come whole and may come in. */
 export interface Received {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Descriptor } from '../../../config/config.ts';
-import { isForm, isJson } from './charset.ts';
+import { isForm, isJson } from './content-type.ts';
+import { readMark } from './decoders.ts';
 import { type Exit, type ExitInput, type Unfit, unfit } from './exit.ts';
 import { type Fields, readFormFields, readJsonFields } from './fields.ts';
 import { bytesType, wholeBody } from './none-exit.ts';
@@ -17,7 +18,7 @@ export function createSystemExit({ unit }: Pick<Descriptor, 'unit'>, defaultHost
   const name = unit.kind === 'builtin' ? unit.name : undefined;
 
   function message(fields: Fields): ExitInput {
-    const { server = defaultHost } = Object.fromEntries(fields);
+    const server = fields.get('server') ?? defaultHost;
     switch (name) {
       case 'PUSH':
         return inOrder(fields, ['author', 'receiver', 'message'], server);
@@ -47,7 +48,8 @@ export function createSystemExit({ unit }: Pick<Descriptor, 'unit'>, defaultHost
 /** Undefined: there are none in a body of this kind. */
 function fieldsOf({ contentType, body, decode }: Received): Fields | Unfit | undefined {
   if (isForm(contentType)) {
-    const read = readFormFields(body.toString('latin1'), decode);
+    const { charset, length } = readMark(body) ?? { charset: 'utf-8', length: 0 };
+    const read = readFormFields(charset === 'utf-8' ? body.subarray(length) : body, decode);
     return read.kind === 'fields' ? read.fields : unfit(400, read.text);
   }
   if (!isJson(contentType)) return undefined;

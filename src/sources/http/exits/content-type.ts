@@ -23,29 +23,3 @@ export function isText(type: ContentType): boolean {
   const { media } = type;
   return media.startsWith('text/') || isForm(type) || isJson(type) || media === 'application/xml' || media.endsWith('+xml');
 }
-
-/** Reads bytes as text; undefined where they are none. */
-export type Decode = (bytes: Buffer) => string | undefined;
-
-/** The decoder for a charset by any of the names that the Encoding Standard gives it; undefined for one that it does not know. */
-export function decoderOf(charset: string): Decode | undefined {
-  const decoder = openDecoder(charset);
-  return (
-    decoder &&
-    ((bytes) => {
-      try {
-        return decoder.decode(bytes);
-      } catch {
-        return undefined; // bytes that this charset does not have: the one error there is
-      }
-    })
-  );
-}
-
-function openDecoder(charset: string): InstanceType<typeof TextDecoder> | undefined {
-  try {
-    return new TextDecoder(charset, { fatal: true });
-  } catch {
-    return undefined; // a name that nobody knows: the one error there is
-  }
-}
