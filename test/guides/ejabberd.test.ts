@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { type Ejabberd, startEjabberd } from '../support/ejabberd.ts';
 import { tapFolder } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
-import { createShownPusher, readGuide, startShownBackend, troubleOf } from '../support/guide.ts';
+import { canStartMachines, type FreshMachine, runOnFreshMachine } from '../support/fresh-machine.ts';
+import { createShownPusher, follow as followPage, readGuide, startShownBackend, troubleOf } from '../support/guide.ts';
 import { requirePackage } from '../support/packages.ts';
 import { freePort } from '../support/target.ts';
 
@@ -44,7 +45,27 @@ async function follow(written = shown): Promise<Followed> {
   };
 }
 
-describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('the page on ejabberd', () => {
+/** Debian's ejabberd as its package leaves it, of the domain `localhost`. */
+const debian: FreshMachine = {
+  copies: ['/etc/ejabberd'],
+  empty: { '/var/lib/ejabberd': 'ejabberd', '/var/log/ejabberd': 'ejabberd', '/usr/local/lib': 'root' },
+  commands: {},
+};
+const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
+
+describe.skipIf(!isHere || !(await canStartMachines()))('the page on ejabberd, command by command on a fresh Debian', () => {
+  test('leads to its message at its backend, also to one that was sent while the pusher was away', async () => {
+    const followed = followPage(guide).replaceAll('example.org', 'localhost');
+    const { code, said } = await runOnFreshMachine(debian, `ejabberdctl start\nejabberdctl started\n${followed}`);
+
+    const message = guide.block('', 'author=').trim().replace('example.org', 'localhost');
+    expect(said).toContain(`the backend got\n${message}\n${message}\n`);
+    expect(said).toMatch(/localhost\tejabberd@localhost\t0\t0\t.*\t1\t\d+\t0\t0\t0$/m); // one message waits, nothing failed
+    expect(code, said).toBe(0);
+  });
+});
+
+describe.skipIf(!isHere)('the page on ejabberd', () => {
   test('leads to its message at its backend', async () => {
     await using ejabberd = await follow();
     await using backend = await startShownBackend(guide);

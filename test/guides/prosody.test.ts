@@ -1,12 +1,44 @@
 /** guides/prosody.md, followed: what it shows is what a real Prosody and the built service make of it. */
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { createShownPusher, readGuide, startShownBackend, troubleOf } from '../support/guide.ts';
-import { requirePackage } from '../support/packages.ts';
+import { canStartMachines, type FreshMachine, runOnFreshMachine } from '../support/fresh-machine.ts';
+import { createShownPusher, follow, readGuide, startShownBackend, troubleOf } from '../support/guide.ts';
+import { isUnchanged, requirePackage } from '../support/packages.ts';
 import { startProsody } from '../support/prosody.ts';
 import { freePort } from '../support/target.ts';
 
 const guide = readGuide('prosody');
+/** Debian's Prosody as its package leaves it; systemd does no more than this for a page that restarts it. */
+const debian: FreshMachine = {
+  copies: ['/etc/prosody'],
+  empty: { '/var/lib/prosody': 'prosody', '/var/log/prosody': 'prosody', '/run/prosody': 'prosody', '/usr/local/lib': 'root' },
+  commands: {
+    systemctl: `[ "$*" = "restart prosody" ] || { echo "systemctl $*: not here" >&2; exit 1; }
+if [ -f /run/prosody/prosody.pid ]; then
+  kill "$(cat /run/prosody/prosody.pid)"
+  while [ -f /run/prosody/prosody.pid ]; do sleep 0.1; done
+fi
+setpriv --reuid prosody --regid prosody --init-groups prosody -F >/var/log/prosody/out 2>&1 &
+until bash -c '</dev/tcp/127.0.0.1/5222' 2>/dev/null; do sleep 0.1; done`,
+  },
+};
+const canFollow =
+  (await requirePackage('prosody')) &&
+  (await requirePackage('go-sendxmpp')) &&
+  (await isUnchanged('prosody')) &&
+  (await canStartMachines());
+
+describe.skipIf(!canFollow)('the page on Prosody, command by command on a fresh Debian', () => {
+  test('leads to its message at its backend, also to one that was sent while the pusher was away', async () => {
+    const { code, said } = await runOnFreshMachine(debian, follow(guide));
+
+    const message = guide.block('', 'author=').trim();
+    expect(said).toContain(`the backend got\n${message}\n${message}\n`);
+    expect(said).toContain('attached 0, queued 2,');
+    expect(code, said).toBe(0);
+  });
+});
+
 const start = () => startProsody({ hosts: ['example.org', 'localhost'], tap: false, ending: guide.block('lua', 'VirtualHost') });
 
 describe.skipIf(!(await requirePackage('prosody')))('the page on Prosody', () => {

@@ -90,3 +90,48 @@ export async function troubleOf(pusher: Pusher): Promise<string> {
   const { state, reason } = await pusher.said((line) => line.event === 'attachment.state' && troubles.has(String(line['state'])));
   return `${state}: ${reason}`;
 }
+
+/**
+ * A page as a script of bash: its files and its commands, in their order. What stays in the foreground of a terminal runs
+ * beside the rest. Behind them the pusher is stopped, something more is said, the page's command shows it, and it is started again.
+ */
+export function follow(guide: Guide): string {
+  const [, setUp = '', works = ''] = guide.text.split(/^## (?:Set-up|Does it work\?|What can go wrong)$/m);
+  const send = guide.block('sh', 'Hi, Bob!');
+  const run = guide.block('sh', 'event-pusher run');
+  const [, waiting = 'false'] = /^`(sudo [^`]*)` shows how many are waiting/m.exec(guide.text) ?? [];
+  return [
+    ...stepsOf(setUp),
+    until(`${guide.block('sh', '/readyz').trim()} -sf`),
+    ...stepsOf(works),
+    until('grep -q author= backend.log'),
+    `kill -INT "$(pgrep -f '${serviceProcess}')"`,
+    until(`! pgrep -f '${serviceProcess}'`),
+    send,
+    waiting,
+    beside(run, 'pusher.log'),
+    until('[ "$(grep -c author= backend.log)" = 2 ]'),
+    'echo the backend got; cat backend.log',
+  ].join('\n');
+}
+
+/** What its command line is like, which stands in that of the script too. */
+const serviceProcess = '^[^ ]*node [^ ]*main.js run';
+
+function stepsOf(section: string): readonly string[] {
+  return [...section.matchAll(/(.*?)^( *)```(\w*)\n(.*?)^ *```$/gms)].map(([, before = '', indent = '', language = '', block = '']) => {
+    const content = block.replaceAll(new RegExp(`^${indent}`, 'gm'), '');
+    const [, path] = /[Ww]rite `([^`]*)`/.exec(before) ?? [];
+    if (language !== 'sh') return path === undefined ? '' : `cat >${path} <<'END OF FILE'\n${content}END OF FILE`;
+    if (content.includes('createServer')) return beside(content, 'backend.log');
+    return content.includes('event-pusher run') ? beside(content, 'pusher.log') : content;
+  });
+}
+
+function until(condition: string): string {
+  return `(set +x; for _ in $(seq 300); do if ${condition} >/dev/null; then exit 0; fi; sleep 0.2; done; cat *.log; exit 1)`;
+}
+
+function beside(commands: string, log: string): string {
+  return `(\n{ set +x; } 2>/dev/null\n${commands}) >>${log} 2>&1 &`;
+}

@@ -20,6 +20,15 @@ export async function requirePackage(name: string, program = `/usr/bin/${name}`)
   return false;
 }
 
+/** Whether the files of a package are as it brought them, its configuration included. */
+export async function isUnchanged(name: string): Promise<boolean> {
+  try {
+    return (await run('dpkg', ['--verify', name])).stdout === '';
+  } catch {
+    return false; // no Debian, or a file is missing
+  }
+}
+
 /** Installs without starting anything; gives what went wrong, empty when nothing did. */
 async function install(name: string): Promise<string> {
   if (process.getuid?.() !== 0) return `only root can install the package ${name}`;
