@@ -229,7 +229,6 @@ test.each<[text: string, line: string]>([
   [host('ftp://localhost'), `${p}.connection.host: received "ftp://localhost", expected ${http}`],
   [host('http://localhost/api'), `${p}.connection.host: received "http://localhost/api", expected ${http} (a path belongs in path_prefix)`],
   [host('http://me:mine@localhost'), `${p}.connection.host: received a URL with credentials, expected ${http}, without credentials`],
-  [`${pool}path_prefix = ""`, `${p}.connection.path_prefix: received "", expected a string that is not empty`],
   [
     `${pool}path_prefix = "/a?b"`,
     `${p}.connection.path_prefix: received "/a?b", expected a URL path without a query, everything outside ASCII percent-encoded`,

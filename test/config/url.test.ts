@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { effectiveUrl, joinPath } from '../../src/config/url.ts';
+import { load, pool } from './write-config.ts';
 
 test.each([
   ['/', '', '/'],
@@ -33,4 +34,12 @@ test('the effective URL keeps the scheme of the host', () => {
   expect(effectiveUrl({ origin: 'https://localhost:8000' }, { requestPath: '/webservice/notifications' })).toBe(
     'https://localhost:8000/webservice/notifications',
   );
+});
+
+test('an empty path_prefix is the root', async () => {
+  const { pools, handlers } = await load(
+    `[general]\nhosts = ["localhost"]\n${pool}path_prefix = ""\n[modules.mod_event_pusher.backend.http]\nname = "push"\npath = "x"`,
+  );
+  expect(pools[0]?.pathPrefix).toBe('/');
+  expect(handlers[0]?.requestPath).toBe('/x');
 });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { rateLimit } from './rate-limit.ts';
-import { duration, durationOrForever, flag, listOf, oneOf, part, section, size, text, wait, whole } from './values.ts';
+import { anyText, duration, durationOrForever, flag, listOf, oneOf, part, section, size, text, wait, whole } from './values.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -61,7 +61,7 @@ export const tls = section({
 const connection = section(
   {
     host: z.string({ error: 'http://host[:port] or https://host[:port]' }),
-    path_prefix: text.default('/'),
+    path_prefix: anyText.default('/'),
     request_timeout: wait.default(2000),
     tls: tls.optional(),
   },
