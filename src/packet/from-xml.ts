@@ -3,6 +3,7 @@ import type { EpochMs } from '../kit/clock.ts';
 import { eventOf, type Report } from './event.ts';
 import { bareJid, type JidReader, type ReadJid } from './jid.ts';
 import { kindOf } from './kind.ts';
+import { withoutMucSub } from './muc-sub.ts';
 import type { Packet } from './packet.ts';
 import { isSaidInRoom } from './room.ts';
 import { readStamp } from './stamp.ts';
@@ -37,18 +38,19 @@ export interface Reception {
 /**
  * Makes the packet of a stanza. A missing `from` is the session that sent it, or else the host; a missing `to` is the
  * session that it was written to, or else the bare JID of whoever the stanza concerns, the sender: no field is empty for
- * that reason. `prepared` is false when a JID could not be prepared and is passed on as it is.
+ * that reason. What ejabberd's MUC/Sub has nested is taken out. `prepared` is false when a JID could not be prepared and is passed on as it is.
  */
 export function packetFrom(
   seen: SeenStanza,
   reception: Reception,
   readJid: JidReader,
 ): { readonly packet: Packet; readonly prepared: boolean } {
-  const { stanza, direction, report, host, session, sessions, bytes, key } = seen;
+  const { direction, report, host, session, sessions, bytes, key } = seen;
+  const stanza = direction === 'out' ? withoutMucSub(seen.stanza) : seen.stanza;
   const { id, origin, receivedAt, endsStay = false } = reception;
   const from = readJid(stanza.attrs['from'] || (direction === 'in' && session) || host);
   const to = readJid(stanza.attrs['to'] || (direction === 'out' && session) || from.jid.bare);
-  const sender = roomSender(seen, from.jid, readJid);
+  const sender = roomSender({ ...seen, stanza }, from.jid, readJid);
   const packet: Packet = {
     id,
     direction,

@@ -1,5 +1,5 @@
 import type { Stanza } from '../../pools/contract.ts';
-import { type Child, element, localName } from './xml/element.ts';
+import { type Child, element, localName, withChildren } from './xml/element.ts';
 
 const xhtmlNs = 'http://jabber.org/protocol/xhtml-im';
 
@@ -11,7 +11,7 @@ export function withBody(message: Stanza, text: string): Stanza {
   const first = message.children.find((child) => isBody(child, message));
   const kept = message.children.filter((child) => child === first || !(isBody(child, message) || isXhtml(child)));
   const children = kept.map((child) => (typeof child !== 'string' && child === first ? element('body', child.attrs, [text]) : child));
-  return element(message.name, message.attrs, children);
+  return withChildren(message, children);
 }
 
 function isBody(child: Child, { ns }: Stanza): boolean {

@@ -1,6 +1,7 @@
 import type { Stanza } from '../../pools/contract.ts';
 import type { Attachment } from '../config/config.ts';
 import type { JidReader } from '../packet/jid.ts';
+import { withoutMucSub } from '../packet/muc-sub.ts';
 import { findChild } from '../packet/xml/element.ts';
 
 /**
@@ -27,7 +28,8 @@ export function createOwnTraffic(attachments: readonly Attachment[], readJid: Ji
   const accounts = new Set(attachments.flatMap(addressesOf).map((jid) => readJid(jid).jid.full));
 
   return {
-    isOwn: (stanza, from = '') => {
+    isOwn: (seen, from = '') => {
+      const stanza = withoutMucSub(seen);
       const sender = stanza.attrs['from'] ?? from;
       if (domains.has(domainOf(sender))) return true;
       if (accounts.size === 0 || !isMarked(stanza)) return false;

@@ -252,7 +252,15 @@ sender(#message{type = groupchat, from = Room, subject = Subject, body = Body, m
         true -> [];
         false -> [{<<"sender">>, jid:encode(jid:remove_resource(Jid))}]
     end;
+sender(#message{sub_els = Els}) ->
+    lists:flatmap(fun sender/1, [Said || Event <- Els, Said <- nested_by_room(Event)]);
 sender(_Packet) ->
+    [].
+
+%% MUC/Sub: what the room hands to a subscriber who is not in it. What came over a stream is no record here.
+nested_by_room(#ps_event{items = #ps_items{node = ?NS_MUCSUB_NODES_MESSAGES, items = [#ps_item{sub_els = [#message{} = Said]}]}}) ->
+    [Said];
+nested_by_room(_Element) ->
     [].
 
 is_history(Packet, #jid{luser = Room, lserver = Rooms}) ->

@@ -25,6 +25,12 @@ export function element(
   return finish({ name, attrs: written, ns: own ?? '', prefixes: undefined, open: own === undefined && prefix === '' }, children);
 }
 
+/** The same element with other children. */
+export function withChildren(stanza: Stanza, children: readonly Child[]): Stanza {
+  const { name, attrs, ns } = stanza;
+  return finish({ name, attrs, ns, prefixes: Element.prefixesOf(stanza), open: false }, children);
+}
+
 /** The element as XML text that stands on its own. `stanza.xml` is this, kept after the first time. */
 export function toXml(stanza: Stanza): string {
   return serialise(stanza, Element.prefixesOf);

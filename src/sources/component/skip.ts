@@ -1,4 +1,5 @@
 import type { Stanza } from '../../../pools/contract.ts';
+import { withoutMucSub } from '../../packet/muc-sub.ts';
 import { isNothingBut } from '../../packet/nothing-but.ts';
 import { localName } from '../../packet/xml/element.ts';
 import { domainOf, type IsOwn } from '../own-traffic.ts';
@@ -13,7 +14,8 @@ const carbons = 'urn:xmpp:carbons:2';
  * stanza. Undefined when it is one. A copy comes from the account's own address, or is nothing else: by the elements
  * alone anybody could hide a message. `receives`: what is addressed to us is an event here (the bot's feed).
  */
-export function reasonToSkip(stanza: Stanza, own: OwnSide): SkipReason | undefined {
+export function reasonToSkip(seen: Stanza, own: OwnSide): SkipReason | undefined {
+  const stanza = withoutMucSub(seen);
   if (own.isOwn(stanza)) return 'own';
   if (!own.receives && domainOf(stanza.attrs['to']) === own.domain) return 'own';
   if (stanza.attrs['type'] === 'error') return 'error';
