@@ -19,9 +19,16 @@ export function infoText({ path, bytes, version, isOld, holder, queues, oldest, 
     ['held by', holder === null ? 'nobody' : `process ${holder}`],
     ['paused', paused.length === 0 ? '-' : paused.join(', ')],
     ...Object.entries(oldest).map(([pool, at]) => ['oldest', `${localTime(rfc3339(at))} of pool ${pool}`] as const),
-    ...marks.map(({ attachment, host, node, epoch, h }) => ['mark', `${attachment}: ${host} ${node} ${epoch} ${h}`] as const),
+    ...marks.map(({ attachment, host, node, epoch, h }) => ['mark', `${attachment}: ${host} ${node} ${shortened(epoch)} ${h}`] as const),
   ]);
   if (isOld) return head;
   const rows = queues.map(({ pool, handler, waiting, dead }) => [pool, handler, String(waiting), String(dead)]);
   return `${head}\n${rows.length === 0 ? `${counted(0, 'delivery', 'deliveries')}\n` : table(['POOL', 'HANDLER', 'WAITING', 'DEAD'], rows)}`;
 }
+
+/** That of an archive names hundreds of messages. */
+function shortened(epoch: string): string {
+  return epoch.length <= maxEpochLength ? epoch : `${epoch.slice(0, maxEpochLength)}…`;
+}
+
+const maxEpochLength = 64;
