@@ -46,7 +46,8 @@ export class Trail {
   readonly #clock: Clock;
   readonly #known = new Map<string, Namesakes>();
   readonly #steps: Step[] = [];
-  #chars = 0;
+  /** The ids of the steps as a mark has them, each with a comma before it. */
+  #ids = '';
   #base: Point | undefined;
 
   constructor({ mark, newMark, clock }: TrailOptions) {
@@ -121,7 +122,7 @@ export class Trail {
     named.handed += 1;
     named.marked += 1;
     this.#steps.push({ id, sentAt, readAt: this.#clock.monotonic() });
-    this.#chars += id.length + 3;
+    this.#ids += listed(id);
   }
 
   #named(name: string): Namesakes {
@@ -136,16 +137,20 @@ export class Trail {
   #shorten(): void {
     const old = this.#clock.monotonic() - lateMs;
     for (let [first] = this.#steps; first !== undefined; [first] = this.#steps) {
-      if (first.readAt > old && this.#steps.length <= maxIds && this.#chars <= maxChars) return;
+      if (first.readAt > old && this.#steps.length <= maxIds && this.#ids.length <= maxChars) return;
       this.#steps.shift();
-      this.#chars -= first.id.length + 3;
+      this.#ids = this.#ids.slice(listed(first.id).length);
       if (this.#base === undefined || follows(first, this.#base)) this.#base = first;
     }
   }
 
   #mark({ id, sentAt }: Point): Mark {
-    return this.#newMark(this.#steps.length === 0 ? id : JSON.stringify([id, ...this.#steps.map((step) => step.id)]), sentAt);
+    return this.#newMark(this.#steps.length === 0 ? id : `[${JSON.stringify(id)}${this.#ids}]`, sentAt);
   }
+}
+
+function listed(id: string): string {
+  return `,${JSON.stringify(id)}`;
 }
 
 /**
