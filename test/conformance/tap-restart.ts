@@ -79,6 +79,17 @@ export function tellsWhatIsGone(server: TapServer): void {
       expect(await counts(rig)).toEqual({ missed: missing, queues_lost: 0 });
     });
 
+    test('and is more than the service takes is counted, and what was said behind it comes', async () => {
+      await using chat = await server.start();
+      await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
+      await leave(rig, chat, ["'".repeat(250_000), 'and on']);
+      await comeBack(rig, chat);
+
+      expect(rig.messages()).toEqual(['before', 'and on', 'afterwards']);
+      expect(await rig.metric('event_pusher_skipped_total{attachment="chat",reason="too-large"}')).toBe(1);
+      expect(holes(rig)).toEqual([]);
+    });
+
     test('comes too when users chat as fast as they can meanwhile: of what they have read nothing is missing', async () => {
       await using chat = await server.start({ disk: true, users: crowd(20) });
       await using rig = await startPushRig(chat.component.port, { loglevel: 'warn', attachment: 'reconnect_max = "1s"' });

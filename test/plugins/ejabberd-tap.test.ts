@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { seesWhatUsersSay } from '../conformance/tap-packets.ts';
 import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
-import { attachTap, seen } from '../support/tap-pusher.ts';
+import { attachTap, seen, tell } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
 
@@ -98,6 +98,21 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     await bob.next((stanza) => stanza.text('body') === 'Psst');
 
     expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Psst', 'out alice/phone > bob: Psst (1)']);
+  });
+
+  test('what the API sends and XML cannot carry leaves its number, and does not stop the feed', async () => {
+    await using chat = await ejabberd.startWith();
+    await using pusher = await attachTap(chat);
+    for (const body of ['a\u0001b', 'a\uFFFEb', 'a\u0000b', 'as it should be'])
+      await chat.api('send_message', { type: 'chat', from: 'alice@localhost', to: 'carol@localhost', subject: '', body });
+
+    const items: string[] = [];
+    while (items.length < 8) items.push(tell(await pusher.item()));
+    expect(items).toEqual([
+      ...Array.from({ length: 3 }, () => ['in malformed', 'out malformed']).flat(),
+      'in alice > carol: as it should be',
+      'out alice > carol: as it should be (0)',
+    ]);
   });
 
   test('it fails at nothing that a client may send', async () => {

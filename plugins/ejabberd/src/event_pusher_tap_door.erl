@@ -111,8 +111,8 @@ pack(Packet, Attrs, #door{host = Host, component = Component, shared = Shared}) 
     Feed = {Host, Component, ?ANY_EPOCH, atomics:get(Shared, ?MAX_ITEM)},
     Packed =
         case client_xml(Packet) of
-            too_deep -> term_to_binary({without(too_deep, none, Attrs), At, ?NO_STANZA});
-            El -> pack_fitting({Attrs, At, El}, Feed)
+            #xmlel{} = El -> pack_fitting({Attrs, At, El}, Feed);
+            Flaw -> term_to_binary({without(Flaw, none, Attrs), At, ?NO_STANZA})
         end,
     {byte_size(Packed) + ?ITEM_BYTES, Packed}.
 
@@ -146,6 +146,7 @@ unpack({Seq, _, _, Packed}, {_, _, _, MaxItem} = Feed) ->
 without(Reason, Bytes, [{<<"dir">>, Dir} | _]) ->
     [{<<"dir">>, Dir}, {<<"reason">>, reason(Reason)}] ++ [{<<"bytes">>, integer_to_binary(Bytes)} || is_integer(Bytes)].
 
+reason(malformed) -> <<"malformed">>;
 reason(too_deep) -> <<"too-deep">>;
 reason(too_large) -> <<"too-large">>.
 
@@ -168,9 +169,12 @@ stamp(Milliseconds) ->
 
 client_xml(Packet) ->
     #xmlel{attrs = Attrs} = El = xmpp:encode(Packet),
-    case is_deeper(El, ?MAX_DEPTH) of
-        true -> too_deep;
-        false -> declared(El#xmlel{attrs = lists:keystore(<<"xmlns">>, 1, Attrs, {<<"xmlns">>, ?NS_CLIENT})}, #{<<"xml">> => 1, <<"xmlns">> => 1})
+    case flaw(El, ?MAX_DEPTH) of
+        none ->
+            WithNamespace = lists:keystore(<<"xmlns">>, 1, Attrs, {<<"xmlns">>, ?NS_CLIENT}),
+            declared(El#xmlel{attrs = WithNamespace}, #{<<"xml">> => 1, <<"xmlns">> => 1});
+        Flaw ->
+            Flaw
     end.
 
 %% ejabberd loses the prefixes that are declared on the stanza itself, and keeps the attributes further in that use them:
@@ -194,9 +198,32 @@ declared(Text, _Prefixes) ->
 is_declared([_], _Prefixes) -> true;
 is_declared([Prefix, _], Prefixes) -> is_map_key(Prefix, Prefixes).
 
-is_deeper(#xmlel{}, 0) -> true;
-is_deeper(#xmlel{children = Children}, Left) -> lists:any(fun(Child) -> is_deeper(Child, Left - 1) end, Children);
-is_deeper(_Text, _Left) -> false.
+%% Why the pusher could not read it. What came over a stream is text; what the API and other modules send may be anything.
+flaw(#xmlel{}, 0) ->
+    too_deep;
+flaw(#xmlel{attrs = Attrs, children = Children}, Left) ->
+    case lists:all(fun({_, Value}) -> is_text(Value) end, Attrs) of
+        true -> first_flaw(Children, Left - 1);
+        false -> malformed
+    end;
+flaw({xmlcdata, Text}, _Left) ->
+    case is_text(Text) of
+        true -> none;
+        false -> malformed
+    end.
+
+first_flaw([], _Left) ->
+    none;
+first_flaw([Child | Others], Left) ->
+    case flaw(Child, Left) of
+        none -> first_flaw(Others, Left);
+        Flaw -> Flaw
+    end.
+
+%% UTF-8 of characters that XML can carry (XML 1.0, section 2.2).
+is_text(<<>>) -> true;
+is_text(<<C/utf8, Rest/binary>>) when C >= 32, C < 16#FFFE; C >= 16#10000; C == $\n; C == $\t; C == $\r -> is_text(Rest);
+is_text(_) -> false.
 
 rank(#message{}) -> message;
 rank(_) -> minor.
