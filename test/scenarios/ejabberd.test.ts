@@ -61,6 +61,18 @@ describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('w
       expect([reason, await rig.metric(`event_pusher_skipped_total{attachment="chat",reason="${reason}"}`)]).not.toEqual([reason, 0]);
   });
 
+  test('a message that is too large once it is escaped is skipped, and the copies go on', async () => {
+    await using ejabberd = await startEjabberd();
+    await using rig = await attach(ejabberd, {});
+    await using alice = await ejabberd.connect({ user: 'alice', resource: 'phone' });
+    alice.sendChat('bob@localhost', "'".repeat(250_000));
+    alice.sendChat('bob@localhost', 'the last word');
+    await rig.settled(1);
+    expect(rig.messages()).toEqual(['the last word']);
+    expect(await rig.metric('event_pusher_skipped_total{attachment="chat",reason="too-large"}')).toBeGreaterThan(0);
+    expect(await rig.metric('event_pusher_skipped_total{attachment="chat",reason="malformed"}')).toBe(0);
+  });
+
   test('the service attaches itself again when the server comes back', async () => {
     await using ejabberd = await startEjabberd();
     await using rig = await attach(ejabberd, { attachment: 'reconnect_max = "1s"' });

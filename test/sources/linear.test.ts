@@ -96,7 +96,7 @@ describe('what a stanza costs grows no faster than its size, where it is full of
   test.each(shapes)(
     '%s',
     (_what, shape) => {
-      expect(growth((size) => allTheWay(shape(size)), 32_768)).toBeLessThan(linear);
+      expect(growth((size) => allTheWay(shape(size)), 16_384)).toBeLessThan(linear);
     },
     patienceMs,
   );
@@ -144,7 +144,7 @@ test(
     fc.assert(
       fc.property(fragment, where, (repeated, place) => {
         const shape = (bytes: number) => message(place.replace('#', () => repeated.repeat(bytes / repeated.length)));
-        expect(growth((size) => allTheWay(shape(size)), 16_384)).toBeLessThan(linear);
+        expect(growth((size) => allTheWay(shape(size)), 8192)).toBeLessThan(linear);
       }),
       effort(40),
     );

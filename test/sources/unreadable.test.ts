@@ -38,16 +38,19 @@ test('finds the number of a stanza that is too large behind an address of full l
   expect(chatServer.bodies()).toEqual([undefined, 'after']);
 });
 
-test('an item that the tap left out because of its size is counted and acknowledged', async () => {
+test.each([
+  ['size', { reason: 'too-large', bytes: 2_000_000 }, 'too-large'],
+  ['depth', { reason: 'too-deep' }, 'malformed'],
+])('an item whose stanza the tap left out because of its %s is counted and acknowledged', async (_what, marks, skipped) => {
   await using chatServer = await startSource();
   await chatServer.attached();
   const item = { host: 'localhost', domain: 'pusher.localhost', epoch: 'e1', seq: 1 };
-  const leftOut = wrap('', { ...sentByAlice, reason: 'too-large', bytes: 2_000_000 }, item).replace(/<forwarded.*<\/forwarded>/, '');
+  const leftOut = wrap('', { ...sentByAlice, ...marks }, item).replace(/<forwarded.*<\/forwarded>/, '');
   chatServer.server.push(chat('sent again'), sentByAlice);
   await eventually(() => chatServer.server.acked === 1);
   chatServer.server.sendRaw(leftOut.replace("seq='1'", "seq='2'"));
   await eventually(() => chatServer.server.received.some((iq) => findChild(iq, 'ack')?.attrs['h'] === '2'));
-  expect([chatServer.skipped, chatServer.holes]).toEqual([['too-large'], []]);
+  expect([chatServer.skipped, chatServer.holes]).toEqual([[skipped], []]);
 });
 
 test('tells the tap how large an item may be, so that what comes with it also fits', async () => {
