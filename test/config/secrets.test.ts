@@ -4,10 +4,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { checkAsJson, renderCheck, renderMistakes } from '../../src/cli/check.ts';
 import { createMask } from '../../src/config/mask.ts';
-import { ConfigInvalid } from '../../src/config/mistakes.ts';
+import { ConfigInvalid, mistakeLine } from '../../src/config/mistakes.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { makeSelfSigned } from '../support/self-signed.ts';
-import { load } from './write-config.ts';
+import { load, mistakesOf } from './write-config.ts';
 
 /** Secrets that stand in no output by chance, with letters that need escapes among them. */
 const secretText = fc.stringMatching(/^[A-Z"\\'=# ]{4,20}$/).map((text) => `S3cr3t${text}`);
@@ -86,6 +86,18 @@ test('a mask knows a secret in the spellings of URLs, forms and JSON, and a shor
   expect(mask('{"key":"a \\"long\\" secret"}')).toBe('{"key":"[redacted]"}');
   expect(mask('/hooks/s3cr/in?t=s3cr and s3cret')).toBe('/hooks/[redacted]/in?t=s3cr and s3cret');
   expect(mask('Bearer s3cr')).toBe('Bearer [redacted]');
+});
+
+test.each([
+  ['users = "shop:hunter2"', 'attach.front.users: received a string'],
+  ['users = { shop = 5 }', 'attach.front.users.shop: received a number'],
+  ['token = "hunter2"', 'attach.front.token: received an unknown key'],
+  ['origins = "https://user:hunter2@app.example"', 'attach.front.origins: received '],
+])('no password that stands in a wrong place is in a mistake: %s', async (line, told) => {
+  const text = `[general]\nhosts = ["localhost"]\n[attach.front]\ntype = "http"\nlisten = "127.0.0.1:0"\n${line}\n[[attach.front.descriptors]]\nname = "FORM"\ntac = "PUSH"\n`;
+  const lines = (await mistakesOf(text)).map(mistakeLine).join('\n');
+  expect(lines).toContain(told);
+  expect(lines).not.toContain('hunter2');
 });
 
 test('addresses and names that come from the environment are shown', async () => {
