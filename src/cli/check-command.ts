@@ -3,9 +3,9 @@ import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
 import { createMask } from '../config/mask.ts';
 import { ConfigInvalid } from '../config/mistakes.ts';
-import { type Owed, orphaning } from '../config/orphaning.ts';
+import { orphaning } from '../config/orphaning.ts';
 import { loadExits, loadHandlers } from '../hooks/load.ts';
-import { ServiceError } from '../kit/errors.ts';
+import { ServiceError, toError } from '../kit/errors.ts';
 import { readInfo } from '../spool/inspect/info.ts';
 import { checkAsJson, renderCheck } from './check.ts';
 
@@ -20,16 +20,16 @@ export async function checkCommand({ file, json }: { readonly file: string; read
 async function loadChecked(file: string): Promise<Config> {
   const config = await loadConfig(file, readEnvironment());
   await loadModules(config);
-  return { ...config, notices: [...config.notices, ...orphaning(owedOnDisk(config), config)] };
+  return { ...config, notices: [...config.notices, ...noticesOfSpool(config)] };
 }
 
-/** What the spool's file says is owed; nothing where it cannot be read, which `spool check` explains. */
-function owedOnDisk({ spool }: Config): readonly Owed[] {
-  if (spool.engine === 'memory') return [];
+/** A spool that cannot be read is no mistake: a configuration can be checked by a user who may not read it. */
+function noticesOfSpool(config: Config): readonly string[] {
+  const { engine, path } = config.spool;
   try {
-    return readInfo(spool.path)?.queues ?? [];
-  } catch {
-    return []; // a configuration can be checked on another machine, or by a user who may not read the spool
+    return engine === 'memory' ? [] : orphaning(readInfo(path)?.queues ?? [], config);
+  } catch (thrown) {
+    return [`the backlog on disk was not looked at: ${toError(thrown).message}`];
   }
 }
 

@@ -78,6 +78,7 @@ function hintFor({ what, lines, line }: Failure): string {
   if (/control characters|unfinished string/.test(what)) return 'a text in quotes ends on its line: is the closing quote missing?';
   if (/invalid value/.test(what)) return 'a text stands in quotes';
   if (/unrecognised escape/.test(what)) return 'write \\\\ for a backslash, or put the text in single quotes';
+  if (/illegal character in key/.test(what) && /^\s*\[/.test(here)) return 'is a closing bracket missing?';
   return /end-of-line/.test(what) && bareKey.test(here) ? 'is a quote missing, or one too many?' : '';
 }
 

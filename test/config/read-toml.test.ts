@@ -45,6 +45,7 @@ test.each([
     '[attach.chat]\nsecret = "hunter2\ndomain = "p"\n',
     'line 2, column 18, key attach.chat.secret: control characters are not allowed in strings; a text in quotes ends on its line: is the closing quote missing?',
   ],
+  ['[general\nhosts = []\n', 'line 1, column 9: illegal character in key; is a closing bracket missing?'],
   ['[attach.chat]\nsecret = hunter2\n', 'line 2, column 10, key attach.chat.secret: invalid value; a text stands in quotes'],
   [
     '[admin]\ntoken = "hunter2" x\n',

@@ -122,7 +122,14 @@ test('a group of commands explains all of them', async () => {
 
 test('a directory is no configuration, and no spool', async () => {
   const file = await writeConfig('[spool]\npath = "."\n');
-  const [asFile, asSpool] = await Promise.all([runCli(['check', '--config', dirname(file)]), runCli(['spool', 'info', '--config', file])]);
+  const [asFile, asSpool, checked] = await Promise.all([
+    runCli(['check', '--config', dirname(file)]),
+    runCli(['spool', 'info', '--config', file]),
+    runCli(['check', '--json', '--config', file]),
+  ]);
+  expect(JSON.parse(checked.stdout).notices).toContainEqual(
+    expect.stringMatching(/^the backlog on disk was not looked at: .* is a directory/),
+  );
   expect(asFile).toMatchObject({ code: 1, stderr: `event-pusher: cannot read the configuration ${dirname(file)}: it is a directory\n` });
   expect(asSpool).toMatchObject({ code: 1, stderr: expect.stringContaining('directory') });
   expect(asSpool.stderr.trimEnd().split('\n')).toHaveLength(1);
