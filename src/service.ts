@@ -63,6 +63,10 @@ export interface ServiceOptions {
   readonly onFailed: (error: Error) => void;
   /** A new configuration is about to run: no callback of a handler that it brings has been called yet. */
   readonly onConfigured?: (config: Config) => void;
+  /** The spool was found damaged before: it is looked through before it is used. Default false. */
+  readonly checkSpool?: boolean;
+  /** Resolves when the address of the admin listener is free. */
+  readonly beforeListening?: () => Promise<void>;
   /** Reloads before this service, which its metrics go on counting. */
   readonly reloads?: ReloadCounts;
 }
@@ -79,6 +83,7 @@ export interface Service extends Lifecycle {
 
 export function createService(config: Config, options: ServiceOptions): Service {
   const { watch = unwatched, onFailed, onConfigured = () => undefined, reloads = noReloads } = options;
+  const { checkSpool = false, beforeListening = async () => undefined } = options;
   const events = createEventBus();
   const health = createHealth({ events, attachments: config.attachments, gate: config.gate !== undefined });
   const withheld = createRecentWithheld({ events, clock: systemClock });
@@ -172,7 +177,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
 
   async function startSpool(): Promise<Spool> {
     const { deadLetterMaxAgeMs: maxAgeMs, deadLetterMax: maxLetters } = config.spool;
-    const spool = openSpool(config.spool, shared);
+    const spool = openSpool(config.spool, { ...shared, check: checkSpool });
     await begin('the spool', spool);
     await begin('the retention of dead letters', createRetention({ ...shared, spool, maxAgeMs, maxLetters }));
     return spool;
@@ -193,6 +198,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     } = config;
     const pools = config.pools.map((pool) => pool.id);
     const metrics = createMetrics({ ...shared, hosts, pools, handlers, readings, mongooseim, reloads, version: packageVersion() });
+    await beforeListening();
     const admin = createAdmin({ ...shared, config: fitted, metrics, health, api: { ...shared, spool, operations, withheld, redactor } });
     await begin('the admin listener', admin);
 

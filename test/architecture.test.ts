@@ -36,7 +36,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/gate': ['src/packet', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts'],
   'src/admin': ['src/telemetry', 'src/spool/spool.ts', 'src/spool/dead-letter.ts', 'src/config', 'pools/contract.ts', 'fastify', 'zod'],
-  'src/supervise': ['src/service.ts', 'src/config', 'src/hooks/watch.ts'],
+  'src/supervise': ['src/service.ts', 'src/config', 'src/hooks/watch.ts', 'src/admin/known-host.ts'],
   'src/cli': [
     'src/supervise',
     'src/service.ts',

@@ -16,6 +16,7 @@ export const errorCodes = {
   POOL_THREAD_FAILED: 'A pool thread could not be started.',
   SERVICE_FAILED: 'The service thread died of an error that nobody expected; it is started again.',
   SPOOL_BACKUP_FAILED: 'A backup of the spool could not be written; nothing is left of it.',
+  SPOOL_DAMAGED: 'The file of the spool is damaged; nothing is taken in until it is repaired or replaced.',
   SPOOL_FAILED: 'The spool met an error it cannot recover from by itself.',
   SPOOL_FULL: 'The disk or the spool is full; intake waits until there is room again.',
   SPOOL_LOCKED: 'Another process uses this spool.',

@@ -125,6 +125,8 @@ export interface SpoolStats {
   readonly oldest: Readonly<Record<string, EpochMs>>;
   /** Until intake is refused for want of room, at the rate of the last minutes; 0 while it is, undefined while the spool does not grow. */
   readonly fullInMs: number | undefined;
+  /** Why what was committed last may be lost, as was found at the start; empty when it is not. */
+  readonly loss: string;
 }
 
 /** What a claim asks for. */

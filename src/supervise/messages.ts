@@ -12,11 +12,13 @@ export interface ServiceThreadData {
   readonly strikes: readonly Strike[];
   /** Those that other threads before it were asked for. */
   readonly reloads: ReloadCounts;
+  /** The thread before it found the spool damaged. */
+  readonly checkSpool: boolean;
 }
 
-/** Supervisor → service thread: stop gracefully; read the file anew. */
+/** Supervisor → service thread: the admin address is free, read the file again, or stop gracefully. */
 export interface ToServiceThread {
-  readonly kind: 'reload' | 'stop';
+  readonly kind: 'listen' | 'reload' | 'stop';
 }
 
 /** Service thread → supervisor. */
@@ -27,7 +29,10 @@ export type FromServiceThread =
       readonly handlers: readonly string[];
       readonly blockTimeoutMs: number;
       readonly logLevel: LogLevel;
+      readonly admin: { readonly host: string; readonly port: number };
     }
+  /** It is about to open the admin listener, and waits for `listen`. */
+  | { readonly kind: 'listening' }
   /** All parts run (attachments may still be connecting). */
   | { readonly kind: 'started' }
   /** A reload has ended; with `restart` the thread wants to be replaced. */

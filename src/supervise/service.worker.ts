@@ -4,6 +4,7 @@ import type { Attachment, Config } from '../config/config.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
 import { Redactor } from '../config/mask.ts';
+import { createDeferred } from '../kit/deferred.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createService, type Service } from '../service.ts';
 import type { FromServiceThread, ServiceThreadData, ToServiceThread } from './messages.ts';
@@ -17,15 +18,21 @@ const fail = (thrown: unknown) => {
   const error = toError(thrown);
   tell({ kind: 'failed', code: error instanceof ServiceError ? error.code : undefined, message: redactor.text(error.message) });
 };
-const configured = ({ handlers, attachments, callbacks, logLevel, redacted }: Config) => {
+const configured = ({ handlers, attachments, callbacks, logLevel, redacted, admin: { host, port } }: Config) => {
   redactor.add(redacted);
   const names = watch.know([...handlers.map((handler) => handler.name), ...attachments.flatMap(exitNames)]);
-  tell({ kind: 'configured', handlers: names, blockTimeoutMs: callbacks.blockTimeoutMs, logLevel });
+  tell({ kind: 'configured', handlers: names, blockTimeoutMs: callbacks.blockTimeoutMs, logLevel, admin: { host, port } });
 };
 /** As exits and program units are announced to the watch. */
 const exitNames = (attachment: Attachment) =>
   attachment.type === 'exits' ? attachment.descriptors.map((descriptor) => `${attachment.name}/${descriptor.name}`) : [];
+const mayListen = createDeferred<void>();
+const beforeListening = () => {
+  tell({ kind: 'listening' });
+  return mayListen.promise;
+};
 const obey = ({ kind }: ToServiceThread, service: Service) => {
+  if (kind === 'listen') return mayListen.resolve();
   if (kind === 'stop') return service.stop().finally(() => process.exit(0));
   return service.reload().then((result) => tell({ kind: 'reloaded', result }), fail);
 };
@@ -33,8 +40,9 @@ const obey = ({ kind }: ToServiceThread, service: Service) => {
 try {
   const config = await loadConfig(data.file, readEnvironment());
   configured(config);
-  const { instance, reloads } = data;
-  const service = createService(config, { instance, watch, reloads, onConfigured: configured, onFailed: fail });
+  const { instance, reloads, checkSpool } = data;
+  const options = { instance, watch, reloads, checkSpool, beforeListening, onConfigured: configured, onFailed: fail };
+  const service = createService(config, options);
   parentPort?.on('message', (message: ToServiceThread) => void obey(message, service));
   process.on('unhandledRejection', (reason) => service.events.emit('rejection.stray', { error: toError(reason) }));
   await service.start();

@@ -3,7 +3,7 @@
  *
  *   starting → running → stopping → stopped
  *      ↓          ↓ failed, died, blocked by a callback, or asked for a configuration that it cannot take while it runs
- *    failed    starting again (after a wait that doubles while it keeps failing)
+ *    failed    starting again (after a wait that doubles while it keeps failing; meanwhile /readyz says why)
  *
  * A thread, not a process: it ends with us whatever ends us, even `kill -9`, and a thread that a callback blocks for
  * ever can still be ended from outside. What the spool has promised survives either way.
@@ -22,6 +22,7 @@ import type { Timers } from '../kit/timers.ts';
 import type { ReloadResult } from '../service.ts';
 import type { FromServiceThread, ServiceThreadData, ToServiceThread } from './messages.ts';
 import { createWatchMemory, lookInside, type Strike } from './shared-watch.ts';
+import { type Address, StandIn } from './stand-in.ts';
 
 export interface SupervisorOptions {
   readonly file: string;
@@ -39,7 +40,7 @@ export type Trouble =
   | { readonly kind: 'failed'; readonly message: string; readonly restartInMs: number };
 
 export interface Supervisor {
-  /** Resolves when the service runs; rejects with why it cannot. */
+  /** Resolves when the service runs, or waits to be started again since its spool cannot be used; rejects with why it cannot run. */
   start(): Promise<void>;
   /** Has the service read its file anew. A service that waits to be started again is started now. */
   reload(): void;
@@ -52,6 +53,8 @@ export interface Supervisor {
 const restartBackoff: Backoff = { firstMs: 500, capMs: 30_000, jitter: 0.2 };
 /** A service that has lasted this long was a success: the next wait starts small again. */
 const provenAfterMs = 60_000;
+/** What an operator can cure while the process goes on; a first start that fails of anything else ends it. */
+const curable: ReadonlySet<ErrorCode> = new Set(['SPOOL_DAMAGED', 'SPOOL_FAILED', 'SPOOL_FULL']);
 const lookEveryMs = 250;
 /** What a packet leaves behind lives for some ms: with room for that, hardly any of it is ever copied by the collector. */
 const youngGenerationMb = 64;
@@ -73,11 +76,14 @@ interface ServiceThread {
 }
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
-  const { clock, timers, random, onConfigured = () => undefined } = options;
+  const { file, clock, timers, random, onConfigured = () => undefined } = options;
   const instance = createIdSource(clock)();
   const strikes = new Map<string, Strike>();
   const reloads: Record<ReloadResult, number> = { applied: 0, refused: 0, restart: 0 };
   const workers = new Set<Worker>();
+  const standIn = new StandIn({ clock, timers });
+  let address: Address | undefined;
+  let checkSpool = false;
   let thread: ServiceThread | undefined;
   let stopping = false;
   let failures = 0;
@@ -91,7 +97,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     launchedAt = clock.monotonic();
     const started = createDeferred<void>();
     const memory = createWatchMemory();
-    const data: ServiceThreadData = { file: options.file, instance, watchMemory: memory, strikes: [...strikes.values()], reloads };
+    const data: ServiceThreadData = { file, instance, watchMemory: memory, strikes: [...strikes.values()], reloads, checkSpool };
     const worker = new Worker(entryUrl(), { workerData: data, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
     workers.add(worker);
     const gone = createDeferred<void>();
@@ -121,7 +127,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       case 'configured':
         who.handlers = message.handlers;
         who.blockTimeoutMs = message.blockTimeoutMs;
+        address = message.admin;
         return onConfigured(message.logLevel);
+      case 'listening':
+        return void standIn.close().then(() => tell(who, { kind: 'listen' }));
       case 'started':
         who.started = true;
         return started.resolve();
@@ -141,14 +150,18 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     if (who !== thread || stopping) return;
     thread = undefined;
     const ended = who.worker.terminate();
-    if (!who.started) return rejectStart(new ServiceError(failure.code ?? 'SERVICE_FAILED', failure.message));
-    void ended.then(() => startLater(failure.message));
+    const error = new ServiceError(failure.code ?? 'SERVICE_FAILED', failure.message);
+    if (!who.started) return rejectStart(error);
+    void ended.then(() => startLater(error));
   }
 
-  function startLater(message: string): void {
+  function startLater({ code, message }: ServiceError): void {
+    if (stopping) return;
+    checkSpool = code === 'SPOOL_DAMAGED';
     failures = clock.monotonic() - launchedAt >= provenAfterMs ? 1 : failures + 1;
     const restartInMs = backoffMs(restartBackoff, failures, random);
     options.onTrouble({ kind: 'failed', message, restartInMs });
+    if (address !== undefined) standIn.show(address, message);
     waiting = true;
     callOffRestart = timers.after(restartInMs, relaunch);
   }
@@ -156,7 +169,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   function relaunch(): void {
     waiting = false;
     if (stopping) return;
-    launch().catch((error: Error) => startLater(error.message));
+    launch().catch(startLater);
   }
 
   function look(): void {
@@ -192,9 +205,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   }
 
   async function end(last: ServiceThread | undefined): Promise<void> {
-    if (last === undefined) return;
-    tell(last, { kind: 'stop' });
-    await last.gone;
+    if (last !== undefined) tell(last, { kind: 'stop' });
+    await last?.gone;
   }
 
   function cease(): void {
@@ -209,7 +221,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   return {
     start: async () => {
-      await launch();
+      await launch().catch((error: ServiceError) => {
+        if (!curable.has(error.code)) throw error;
+        startLater(error);
+      });
       look();
     },
     reload: () => {
@@ -220,7 +235,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     },
     stop: async () => {
       cease();
-      await Promise.all([ending, end(thread)]);
+      await Promise.all([ending, end(thread), standIn.close()]);
     },
     kill: async () => {
       cease();

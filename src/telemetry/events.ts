@@ -182,6 +182,8 @@ export interface Events {
   'spool.committed': { readonly durationMs: number; readonly commands: number };
   /** Events that were not delivered have left the spool for good. */
   'spool.deleted': { readonly pool: string; readonly handler: string; readonly reason: DeletionReason; readonly count: number };
+  /** What was committed last may be lost, as the spool found at its start. */
+  'spool.loss': { readonly reason: string };
   /** Intake stopped or goes on. */
   'spool.writable': { readonly writable: boolean; readonly reason: string };
   /** Bytes came from a chat server. */

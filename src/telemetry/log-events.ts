@@ -157,6 +157,7 @@ function logStrays(events: EventBus, log: Logger): void {
 }
 
 function logSpool(events: EventBus, log: Logger): void {
+  events.on('spool.loss', ({ reason }) => log.error({ event: 'spool.loss' }, reason));
   events.on('spool.writable', ({ writable, reason }) => {
     if (writable) log.info({ event: 'spool.writable', writable }, 'spool takes deliveries in again');
     else log.error({ event: 'spool.writable', writable, reason }, `spool takes nothing in: ${reason}`);

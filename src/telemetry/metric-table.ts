@@ -196,6 +196,11 @@ export const metricTable = {
   event_pusher_spool_oldest_age_seconds: { type: 'gauge', labels: ['pool'], help: 'Age of the oldest delivery that is still owed.' },
   event_pusher_spool_bytes: { type: 'gauge', labels: [], help: 'Size of the spool on disk.' },
   event_pusher_spool_writable: { type: 'gauge', labels: [], help: '1 while the spool takes deliveries in, 0 while intake waits.' },
+  event_pusher_spool_possible_loss: {
+    type: 'gauge',
+    labels: [],
+    help: '1 when the spool at the start was older than what had been committed to it: its log was deleted, or its file replaced.',
+  },
   event_pusher_spool_time_to_full_seconds: {
     type: 'gauge',
     labels: [],

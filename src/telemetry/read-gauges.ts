@@ -25,6 +25,8 @@ export interface SpoolReading {
   readonly oldest: Readonly<Record<string, EpochMs>>;
   /** Until intake waits for room; undefined while the spool does not grow. */
   readonly fullInMs: number | undefined;
+  /** Why what was committed last may be lost; empty when it is not. */
+  readonly loss: string;
 }
 
 interface GaugeOptions {
@@ -77,6 +79,7 @@ function readSpool(registry: MetricRegistry, { readings, clock, roster }: GaugeO
     return [...new Set([...roster.pools, ...Object.keys(oldest)])].map((pool) => [[pool], Math.max(0, now - (oldest[pool] ?? now)) / 1000]);
   });
   registry.gauge('event_pusher_spool_bytes', () => [[[], readings.spoolStats().bytes]]);
+  registry.gauge('event_pusher_spool_possible_loss', () => [[[], Number(readings.spoolStats().loss !== '')]]);
   registry.gauge('event_pusher_spool_time_to_full_seconds', () => [
     [[], (readings.spoolStats().fullInMs ?? Number.POSITIVE_INFINITY) / 1000],
   ]);

@@ -1,5 +1,6 @@
 /** What the built service does while something around it is wrong, and when it is right again. A scripted chat server. */
-import { readdir } from 'node:fs/promises';
+import { open, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { eventually } from '../support/eventually.ts';
@@ -119,6 +120,34 @@ describe.skipIf(!(await canMountDisks()))('a full disk (needs root, and mounts a
     await rig.settled(said);
     const numbers = rig.messages().map((message) => Number(message.split(' ', 1)[0]));
     expect(numbers.sort((one, other) => one - other)).toEqual(Array.from({ length: said }, (_nothing, index) => index + 1));
+    expect(await rig.pusher.stop()).toBe(0);
+  });
+});
+
+describe('a damaged spool', () => {
+  test('keeps /readyz up, which says why, and once it is replaced the service goes on by itself', async () => {
+    await using chat = await startScriptedChat();
+    const listen = `127.0.0.1:${await freePort()}`;
+    await using rig = await startPushRig(chat.server.port, { listen, loglevel: 'info', script: () => ({ kind: 'answer', status: 503 }) });
+    for (let said = 0; said < 200; said += 1) chat.say('x'.repeat(3000), `user${said}`);
+    await eventually(() => expect(chat.server.acked).toBe(200));
+    expect(await rig.pusher.stop()).toBe(0);
+
+    const path = join(rig.pusher.folder, 'spool.sqlite');
+    const file = await open(path, 'r+');
+    await file.write(Buffer.alloc(60 * 4096, 'damage '), 0, 60 * 4096, 20 * 4096);
+    await file.close();
+    rig.pusher.launch();
+    await eventually(async () => {
+      const answer = await fetch(`http://${listen}/readyz`);
+      const text = await answer.text();
+      expect(answer.status).toBe(503);
+      expect(text).toMatch(/"name":"service","ready":false,"reason":"cannot use the spool at .*: its file is damaged/);
+    });
+    await rig.pusher.said((line) => line.event === 'service.failed' && line.msg.includes('cannot use the spool')); // looked through, and refused
+
+    for (const suffix of ['', '-wal', '-shm']) await rm(path + suffix, { force: true });
+    await rig.pusher.said((line) => line.event === 'ready');
     expect(await rig.pusher.stop()).toBe(0);
   });
 });

@@ -1,6 +1,7 @@
 /**
  * Run as a process of its own: appends to the spool at argv[2] as fast as it can, settles every other delivery, and
- * prints `+ID` when it is appended, `?ID` before it asks to settle it, `-ID` when it is settled.
+ * prints `+ID` when it is appended, `?ID` before it asks to settle it, `-ID` when it is settled. With `purge` as argv[3] it
+ * also makes large dead letters and purges them without end, and prints `purged` each time.
  */
 import { systemClock } from '../../src/kit/clock.ts';
 import { systemTimers } from '../../src/kit/timers.ts';
@@ -19,7 +20,16 @@ await spool.start();
 process.stdout.write('ready\n');
 
 let made = 0;
-await Promise.all(Array.from({ length: 64 }, appendForEver));
+await Promise.all([...Array.from({ length: 64 }, appendForEver), ...(process.argv[3] === 'purge' ? [purgeForEver()] : [])]);
+
+async function purgeForEver(): Promise<void> {
+  for (;;) {
+    const letters = Array.from({ length: 40 }, () => makeDelivery({ id: 'dead', body: 'x'.repeat(300_000) }));
+    await spool.append(makeEntry([], { refused: letters.map((delivery) => ({ delivery, reason: 'overflow', detail: '' })) }));
+    await spool.purgeDead({ diedBefore: Number.MAX_SAFE_INTEGER }, 'age');
+    process.stdout.write('purged\n');
+  }
+}
 
 async function appendForEver(): Promise<void> {
   for (;;) {

@@ -4,7 +4,8 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { checkFile } from '../../src/spool/inspect/check.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { eventually } from '../support/eventually.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement } from './build.ts';
@@ -24,9 +25,9 @@ afterEach(async () => {
 const everything = { handlers: ['push'], limit: 1_000_000, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt };
 
 /** A process that appends and settles without end; `lines` grows with what it says. */
-function startAppending(): { child: ChildProcess; lines: () => string[] } {
+function startAppending(...more: readonly string[]): { child: ChildProcess; lines: () => string[] } {
   const entry = fileURLToPath(new URL('./appending-process.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', entry, rig.path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--import', 'tsx', entry, rig.path, ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
   children.push(child);
   let text = '';
   child.stdout.on('data', (chunk) => {
@@ -57,6 +58,7 @@ test('misses nothing that it acknowledged, and brings back nothing that it settl
     const [appended, settling, settled] = [said('+'), new Set(said('?')), said('-')];
     const spool = await rig.started();
     const depth = spool.stats().depths[0]?.waiting;
+    expect(spool.stats().loss).toBe('');
     const owed = await idsOwed(spool);
     await spool.stop();
 
@@ -64,6 +66,30 @@ test('misses nothing that it acknowledged, and brings back nothing that it settl
     expect(appended.filter((id) => !settling.has(id) && !owed.has(id))).toEqual([]);
     expect(settled.filter((id) => owed.has(id))).toEqual([]);
     expect(owed.size).toBe(depth);
+  }
+});
+
+test('is whole after each kill while it deletes dead letters, and an open reader stops neither them nor the commits', async () => {
+  for (let round = 0; round < 3; round += 1) {
+    const { child, lines } = startAppending('purge');
+    const count = (mark: string) => lines().filter((line) => line.startsWith(mark)).length;
+    await eventually(() => count('purged') > 1);
+    const reader = new Database(rig.path, { readonly: true });
+    onTestFinished(() => void reader.close());
+    reader.exec('BEGIN');
+    reader.prepare('SELECT count(*) FROM dead').get();
+    const [purges, appends] = [count('purged'), count('+')];
+    await eventually(() => count('purged') > purges + 2 && count('+') > appends + 100);
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    reader.close();
+
+    expect(checkFile(rig.path)).toEqual([]);
+    const spool = await rig.started();
+    expect(spool.stats().loss).toBe('');
+    await spool.purgeDead({});
+    await spool.stop();
+    expect(checkFile(rig.path)).toEqual([]);
   }
 });
 

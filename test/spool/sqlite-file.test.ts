@@ -1,13 +1,27 @@
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { createDeferred } from '../../src/kit/deferred.ts';
+import type { ServiceError } from '../../src/kit/errors.ts';
 import { readInfo } from '../../src/spool/inspect/info.ts';
 import { beforeAll, type Command, type DeadCursor, type Purged } from '../../src/spool/sqlite/protocol.ts';
 import { rowOf } from '../../src/spool/sqlite/rows.ts';
 import { type Migration, migrate, migrations, refuseForeign } from '../../src/spool/sqlite/schema.ts';
 import { statements } from '../../src/spool/sqlite/statements.ts';
 import { openStore } from '../../src/spool/sqlite/store.ts';
+import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { eventually } from '../support/eventually.ts';
 import { acceptedAt, idOf, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
@@ -34,7 +48,7 @@ test('is for its owner alone: the folder, the file, its log and its lock', async
   await spool.append(makeEntry([makeDelivery()]));
   const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
   expect(modeOf(dirname(rig.path))).toBe('700');
-  for (const suffix of ['', '-wal', '-shm', '.lock']) expect([suffix, modeOf(rig.path + suffix)]).toEqual([suffix, '600']);
+  for (const suffix of ['', '-wal', '-shm', '.lock', '.count']) expect([suffix, modeOf(rig.path + suffix)]).toEqual([suffix, '600']);
 });
 
 test.each([
@@ -91,7 +105,7 @@ describe('an open reader', () => {
   test('is waited for by no beat of the spool', () => {
     mkdirSync(dirname(rig.path), { recursive: true });
     const { path } = rig;
-    const store = openStore({ path, maxBytes: 1024 ** 3, minFreeBytes: 0 });
+    const store = openStore({ path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false });
     onTestFinished(() => store.close());
     startReading();
     const began = performance.now();
@@ -105,7 +119,7 @@ describe('an open reader', () => {
 
 test('large dead letters are deleted few at a time, so that commits go on between', () => {
   mkdirSync(dirname(rig.path), { recursive: true });
-  const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0 });
+  const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false });
   onTestFinished(() => store.close());
   const run = (command: Command) => store.commit([command], { beat: false, now: acceptedAt }).answers[0];
   const refused = Array.from(
@@ -123,6 +137,99 @@ test('large dead letters are deleted few at a time, so that commits go on betwee
   expect(counts).toEqual([4, 4, 4, 4, 4]);
   store.commit([], { beat: true, now: acceptedAt });
   expect(readFileSync(rig.path).includes('xxxxxxxx')).toBe(false);
+});
+
+describe('a damaged file', () => {
+  /** A spool with enough in it that it has many pages. */
+  async function fill(): Promise<void> {
+    const spool = await rig.started();
+    await spool.append(makeEntry(Array.from({ length: 200 }, (_, at) => makeDelivery({ id: `d${at}`, body: 'x'.repeat(3000) }))));
+    await spool.stop();
+  }
+
+  /** Over `bytes` bytes from `from`. */
+  function overwrite(from: number, bytes: number): void {
+    const file = openSync(rig.path, 'r+');
+    writeSync(file, Buffer.alloc(bytes, 'damage '), 0, bytes, from);
+    closeSync(file);
+  }
+
+  const pageBytes = 4096;
+  const damages: readonly (readonly [string, () => void, RegExp])[] = [
+    ['its header destroyed', () => overwrite(0, 100), /file is not a database/],
+    ['the rest of its first page destroyed', () => overwrite(100, pageBytes - 100), /malformed/],
+    ['its second half cut off', () => truncateSync(rig.path, Math.floor(statSync(rig.path).size / 2 / pageBytes) * pageBytes), /malformed/],
+    ['text in its place', () => writeFileSync(rig.path, 'what is this?'), /file is not a database/],
+  ];
+  test.each(damages)('with %s is refused with its path, what is wrong and what to do, and stays as it is', async (_, damage, what) => {
+    await fill();
+    damage();
+    const before = readFileSync(rig.path);
+    const start = rig.started();
+    await expect(start).rejects.toMatchObject({ code: 'SPOOL_DAMAGED', message: expect.stringMatching(what) });
+    await expect(start).rejects.toThrow(new RegExp(`the spool at ${rig.path}: its file is damaged .*start on a backup, or without a file`));
+    expect(readFileSync(rig.path).equals(before)).toBe(true);
+  });
+
+  test('fails at the page that is damaged, and is not opened again once it is known to be', async () => {
+    await fill();
+    overwrite(20 * pageBytes, 30 * pageBytes);
+    const failed = createDeferred<ServiceError>();
+    const spool = await rig.started({ onFailed: failed.resolve });
+    const claiming = spool.claim('pool', { handlers: ['push'], limit: 999, bytes: 1e9, now: acceptedAt });
+    await expect(claiming).rejects.toMatchObject({ code: 'SPOOL_DAMAGED' });
+    expect(await failed.promise).toMatchObject({ code: 'SPOOL_DAMAGED', message: expect.stringContaining('malformed') });
+    await spool.stop();
+    await expect(rig.started({ check: true })).rejects.toMatchObject({ code: 'SPOOL_DAMAGED' });
+  });
+
+  test('that is none is opened though it is looked through first', async () => {
+    await fill();
+    const spool = await rig.started({ check: true });
+    expect(spool.stats().depths).toMatchObject([{ waiting: 200 }]);
+  });
+});
+
+describe('a spool whose log was deleted', () => {
+  /** The files of a running service, as a `kill -9` leaves them. */
+  function copyOfRunning(suffixes: readonly string[]): string {
+    mkdirSync(dirname(rig.path), { recursive: true });
+    const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false });
+    onTestFinished(() => store.close());
+    const append: Command = ['append', [rowOf(makeDelivery())], [false], [], undefined];
+    store.commit([append], { beat: true, now: acceptedAt });
+    store.commit([append], { beat: true, now: acceptedAt });
+    const copy = join(rig.folder, 'copy.sqlite');
+    for (const suffix of suffixes) copyFileSync(rig.path + suffix, copy + suffix);
+    return copy;
+  }
+
+  test.each([
+    ['the log', ['', '.count']],
+    ['the log and the file', ['.count']],
+  ])('says that something may be lost: %s', async (_, left) => {
+    const path = copyOfRunning(left);
+    const events = createEventBus();
+    const told: string[] = [];
+    events.on('spool.loss', ({ reason }) => told.push(reason));
+    const spool = await rig.started({ events }, { path });
+    expect(told).toEqual([expect.stringMatching(/copy\.sqlite lacks what was committed to it last: its log .*-wal\) was deleted/)]);
+    expect(spool.stats().loss).toBe(told[0]);
+    await spool.append(makeEntry([makeDelivery()]));
+    await spool.stop();
+
+    const again = await rig.started({ events }, { path });
+    expect([again.stats().loss, told.length]).toEqual(['', 1]);
+  });
+
+  test.each([
+    ['all is there', ['', '-wal', '.count']],
+    ['it is one of an older version, or a backup', ['', '-wal']],
+    ['there is nothing yet', []],
+  ])('says nothing where %s', async (_, left) => {
+    const spool = await rig.started({}, { path: copyOfRunning(left) });
+    expect(spool.stats().loss).toBe('');
+  });
 });
 
 describe('the schema', () => {

@@ -1,5 +1,7 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { get as httpGet, type IncomingMessage } from 'node:http';
 import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
 import type { Trouble } from '../../src/supervise/supervisor.ts';
@@ -52,10 +54,10 @@ setInterval(() => {
 export const shouldMakeReq = () => false;
 `;
 
-async function createRig(text = config) {
+async function createRig(written = config) {
   const port = await freePort();
-  const at = (written: string) => written.replace('127.0.0.1:0', `127.0.0.1:${port}`);
-  const file = await writeConfig(at(text), { 'callbacks/obedient.mjs': obedient });
+  const at = (toml: string) => toml.replace('127.0.0.1:0', `127.0.0.1:${port}`);
+  const file = await writeConfig(at(written), { 'callbacks/obedient.mjs': obedient });
   const beside = (name: string) => join(dirname(file), name);
   const troubles: Trouble[] = [];
   const timers = createSteppedTimers();
@@ -75,6 +77,14 @@ async function createRig(text = config) {
     return line === undefined ? undefined : Number(line.slice(sample.length + 1));
   }
 
+  /** With `http`, since `fetch` sets the Host header itself. */
+  async function get(path: string, headers: Record<string, string> = {}) {
+    const request = httpGet({ host: '127.0.0.1', port, path, headers, agent: false });
+    const response = await new Promise<IncomingMessage>((resolve, reject) => request.once('response', resolve).once('error', reject));
+    const body = await text(response);
+    return { status: response.statusCode, json: () => JSON.parse(body) };
+  }
+
   const loaded = async () => (await readFile(beside('loaded'), 'utf8')).length;
   return {
     supervisor,
@@ -83,6 +93,8 @@ async function createRig(text = config) {
     levels,
     rewrite: (changed: string) => writeFile(file, at(changed)),
     order,
+    beside,
+    get,
     metric,
     reloads: (result: string) => metric(`event_pusher_config_reloads_total{result="${result}"}`),
     succeeded: () => metric('event_pusher_config_last_reload_successful'),
@@ -99,10 +111,50 @@ test('a first start that fails tells why, and is not tried again', async () => {
   expect(troubles).toEqual([]);
 });
 
+describe('a spool that cannot be used', () => {
+  const onDisk = config.replace('engine = "memory"', 'path = "spool.sqlite"');
+
+  test('keeps /readyz up, which says why, until the file is replaced', async () => {
+    await using rig = await createRig(onDisk);
+    await writeFile(rig.beside('spool.sqlite'), 'this was a spool');
+    await rig.supervisor.start();
+    expect(rig.troubles).toEqual([{ kind: 'failed', message: expect.stringContaining('its file is damaged'), restartInMs: 500 }]);
+
+    await eventually(() => rig.get('/readyz'));
+    const readyz = await rig.get('/readyz');
+    expect(readyz.status).toBe(503);
+    expect(readyz.json()).toEqual({
+      status: 'not ready',
+      checks: [{ name: 'service', ready: false, reason: expect.stringMatching(/spool\.sqlite: its file is damaged .* start on a backup/) }],
+    });
+    expect((await rig.get('/healthz')).status).toBe(200);
+    const metrics = await rig.get('/metrics');
+    expect([metrics.status, metrics.json()]).toMatchObject([503, { code: 'SERVICE_DOWN' }]);
+    expect((await rig.get('/readyz', { host: 'rebound.example' })).status).toBe(421);
+
+    rig.timers.step();
+    await eventually(() => expect(rig.troubles).toHaveLength(2));
+    expect((await rig.get('/readyz')).status).toBe(503);
+
+    await rm(rig.beside('spool.sqlite'));
+    rig.timers.step();
+    await eventually(async () => expect(await rig.metric('event_pusher_spool_writable')).toBe(1));
+  });
+
+  test('ends with the process that waits for it', async () => {
+    const rig = await createRig(onDisk);
+    await writeFile(rig.beside('spool.sqlite'), 'this was a spool');
+    await rig.supervisor.start();
+    await eventually(() => rig.get('/readyz'));
+    await rig.supervisor.stop();
+    await expect(rig.get('/readyz')).rejects.toThrow();
+  });
+});
+
 describe('a service thread', () => {
   test.each([
     ['exit', /ended with code 7/],
-    ['throw', /thrown by the test/],
+    ['throw', /Error at .*obedient\.mjs/],
   ] as const)('that meets its end by %s is started again', async (order, message) => {
     await using rig = await createRig();
     await rig.supervisor.start();

@@ -47,7 +47,7 @@ export function settled(changes: Partial<Events['delivery.settled']> = {}): Even
 }
 
 export const quietReadings: Readings = {
-  spoolStats: () => ({ depths: [], paused: [], bytes: 0, writable: true, oldest: {}, fullInMs: undefined }),
+  spoolStats: () => ({ depths: [], paused: [], bytes: 0, writable: true, oldest: {}, fullInMs: undefined, loss: '' }),
   inFlight: () => [],
   orphans: () => [],
   attached: () => [],

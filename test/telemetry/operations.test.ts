@@ -170,6 +170,7 @@ test('gauges ask their owners on each scrape', async () => {
         writable: false,
         oldest: { http_pool: now - 1500 },
         fullInMs: 90_500,
+        loss: 'its log was deleted',
       }),
       inFlight: () => [{ pool: 'http_pool', value: 3, workers: 10 }],
       orphans: () => [{ pool: 'gone', handler: 'old', waiting: 5 }],
@@ -188,6 +189,7 @@ test('gauges ask their owners on each scrape', async () => {
   expect(await sample(metrics, 'event_pusher_spool_bytes')).toBe(8192);
   expect(await sample(metrics, 'event_pusher_spool_writable')).toBe(0);
   expect(await sample(metrics, 'event_pusher_spool_time_to_full_seconds')).toBe(90.5);
+  expect(await sample(metrics, 'event_pusher_spool_possible_loss')).toBe(1);
   expect(await sample(metrics, 'event_pusher_workers{pool="http_pool",state="busy"}')).toBe(3);
   expect(await sample(metrics, 'event_pusher_workers{pool="http_pool",state="idle"}')).toBe(7);
   expect(await sample(metrics, 'event_pusher_attached{attachment="chat",host="localhost"}')).toBe(1);

@@ -1,4 +1,5 @@
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
+import { isDamage } from '../sqlite/failure.ts';
 import { type OpenFile, readFile } from './open-read-only.ts';
 
 /** Something wrong with a spool's file. */
@@ -72,11 +73,6 @@ export function checkFile(path: string): readonly Fault[] | undefined {
     if (error instanceof Error && isDamage(error.cause)) return [{ what: `the file is damaged: ${error.message}`, remedy: restore }];
     throw error;
   }
-}
-
-/** It is damaged so far that SQLite gives up. */
-function isDamage(cause: unknown): boolean {
-  return cause instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(cause.code);
 }
 
 /** What SQLite itself finds: the first hundred. */

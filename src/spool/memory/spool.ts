@@ -172,6 +172,7 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
       reason: running ? '' : 'the spool is not running',
       oldest: oldest(),
       fullInMs: undefined,
+      loss: '',
     }),
   };
 }

@@ -22,6 +22,7 @@ export function createGauge(events: EventSink, clock: Pick<Clock, 'monotonic'>):
   const depths = new Map<string, QueueDepth>();
   let paused: readonly string[] = [];
   let bytes = 0;
+  let loss = '';
   let oldest: Readonly<Record<string, EpochMs>> = {};
   let reason = 'the spool is not open yet';
   const forecast = new Forecast();
@@ -42,6 +43,8 @@ export function createGauge(events: EventSink, clock: Pick<Clock, 'monotonic'>):
       note(opened.depths);
       paused = opened.paused;
       bytes = opened.bytes;
+      loss = opened.loss;
+      if (loss !== '') events.emit('spool.loss', { reason: loss });
       reason = '';
     },
     committed: (committed) => {
@@ -62,7 +65,16 @@ export function createGauge(events: EventSink, clock: Pick<Clock, 'monotonic'>):
     },
     stats: () => {
       const writable = reason === '';
-      return { depths: Array.from(depths.values()), paused, bytes, writable, reason, oldest, fullInMs: writable ? forecast.fullInMs : 0 };
+      return {
+        depths: Array.from(depths.values()),
+        paused,
+        bytes,
+        writable,
+        reason,
+        oldest,
+        loss,
+        fullInMs: writable ? forecast.fullInMs : 0,
+      };
     },
   };
 }

@@ -31,7 +31,7 @@ export function lockSpool(path: string): Database.Database {
 
 /** Writes down who holds the spool, for the message that others get. */
 export function signIn(db: Database.Database, pid: number): void {
-  db.prepare('INSERT INTO holder VALUES (1, ?) ON CONFLICT DO UPDATE SET pid = excluded.pid').run(pid);
+  db.prepare('INSERT INTO holder (one, pid) VALUES (1, ?) ON CONFLICT DO UPDATE SET pid = excluded.pid').run(pid);
 }
 
 function holderOf(path: string): string {

@@ -181,7 +181,13 @@ export type ToSpoolThread =
   | { readonly kind: 'close' };
 
 export type FromSpoolThread =
-  | { readonly kind: 'opened'; readonly depths: readonly Depth[]; readonly paused: readonly string[]; readonly bytes: number }
+  | {
+      readonly kind: 'opened';
+      readonly depths: readonly Depth[];
+      readonly paused: readonly string[];
+      readonly bytes: number;
+      readonly loss: string;
+    }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
   | ({ readonly kind: 'committed' } & Committed);
 
@@ -208,4 +214,6 @@ export interface Opening {
   readonly path: string;
   readonly maxBytes: number;
   readonly minFreeBytes: number;
+  /** Whether the whole file is looked through first, since it was found damaged before. */
+  readonly check: boolean;
 }

@@ -88,7 +88,7 @@ export function createRoom(db: Database.Database, { path, maxBytes, minFreeBytes
 }
 
 /** Housekeeping that needs room itself waits for better times. */
-function unlessFull(work: () => void): void {
+export function unlessFull(work: () => void): void {
   try {
     work();
   } catch (error) {

@@ -6,7 +6,7 @@ import { ServiceError } from '../../kit/errors.ts';
 export type Migration = (db: Database.Database) => void;
 
 /** `migrations[n]` brings version n to n + 1. Version 0 is a file with nothing in it. */
-export const migrations: readonly Migration[] = [createTables, separateQueues];
+export const migrations: readonly Migration[] = [createTables, separateQueues, countCommits];
 
 /** Marks the file as ours ("xepS"), so that no foreign database is taken for a spool. SQLite file format §1.3.6. */
 const applicationId = 0x78657053;
@@ -164,4 +164,9 @@ function separateQueues(db: Database.Database): void {
 
     CREATE TABLE paused (pool TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
   `);
+}
+
+/** `noted` is the number that `tally.ts` keeps beside the file too. */
+function countCommits(db: Database.Database): void {
+  db.exec('ALTER TABLE holder ADD COLUMN noted INTEGER NOT NULL DEFAULT 0');
 }

@@ -19,6 +19,8 @@ export interface SqliteSpoolDeps {
   readonly timers: Timers;
   /** The thread is gone, and not because it was stopped. Called once. */
   readonly onFailed: (error: ServiceError) => void;
+  /** Whether the whole file is looked through before it is used; default false. */
+  readonly check?: boolean;
   /** How the file system of a folder is told; the system's own answer where it is left out. */
   readonly fileSystemOf?: FileSystemOf;
   /** The file that the thread runs, where it needs another than its own: a loader, perhaps. */
@@ -29,7 +31,8 @@ export interface SqliteSpoolDeps {
  * The spool in one SQLite file, which a thread of its own holds open: SQLite's calls block. Whatever is asked while a
  * transaction is under way makes up the next one, so that many commands share one fsync and one message.
  */
-export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, onFailed, fileSystemOf, entry }: SqliteSpoolDeps): Spool {
+export function createSqliteSpool(config: SpoolConfig, deps: SqliteSpoolDeps): Spool {
+  const { clock, events, timers, onFailed, fileSystemOf, entry, check = false } = deps;
   const { path, maxBytes, minFreeBytes } = config;
   const gauge = createGauge(events, clock);
   let thread: SpoolThread | undefined;
@@ -42,7 +45,7 @@ export function createSqliteSpool(config: SpoolConfig, { clock, events, timers, 
 
   async function start(): Promise<void> {
     preparePlace(path, fileSystemOf);
-    thread = await startSpoolThread({ path, maxBytes, minFreeBytes }, { onCommitted, onFailed: failed, entry });
+    thread = await startSpoolThread({ path, maxBytes, minFreeBytes, check }, { onCommitted, onFailed: failed, entry });
     gauge.opened(thread.opened);
     group.startBeating();
   }

@@ -12,7 +12,7 @@ function serve(opening: Opening, port: MessagePort): void {
 
   const store = attempt('SPOOL_OPEN_FAILED', `cannot open the spool at ${opening.path}`, () => openStore(opening));
   if (store === undefined) return;
-  tell({ kind: 'opened', depths: store.depths, paused: store.paused, bytes: store.bytes });
+  tell({ kind: 'opened', depths: store.depths, paused: store.paused, bytes: store.bytes, loss: store.loss });
   port.on('message', (message: ToSpoolThread) => {
     attempt('SPOOL_FAILED', `the spool at ${opening.path} failed`, () => obey(store, message));
   });

@@ -68,6 +68,8 @@ export const statements = {
     ON CONFLICT DO UPDATE SET epoch = excluded.epoch, h = excluded.h`,
   setDepth: `INSERT INTO depths (pool, handler, waiting, dead) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET waiting = excluded.waiting, dead = excluded.dead`,
+  noted: 'SELECT noted FROM holder WHERE one = 1',
+  note: 'UPDATE holder SET noted = ? WHERE one = 1',
   pause: 'INSERT INTO paused (pool) VALUES (?) ON CONFLICT DO NOTHING',
   resume: 'DELETE FROM paused WHERE pool = ?',
 } as const;

@@ -1,8 +1,10 @@
 import { chmodSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Clock, type EpochMs, systemClock } from '../../kit/clock.ts';
+import { ServiceError } from '../../kit/errors.ts';
 import { createCommitter } from './committer.ts';
 import { createDepths, depthOf } from './depths.ts';
+import { damageText } from './failure.ts';
 import { createFinder } from './finder.ts';
 import { createGraveyard } from './graveyard.ts';
 import { createHistories } from './histories.ts';
@@ -17,12 +19,15 @@ import { createQueues } from './queues.ts';
 import { createReplay } from './replay.ts';
 import { busyTimeoutMs, createRoom } from './room.ts';
 import { migrate, refuseForeign } from './schema.ts';
+import { openTally } from './tally.ts';
 
 /** The spool's file, held open by this process alone. Synchronous: lives in the spool's thread. */
 export interface Store {
   readonly depths: readonly Depth[];
   readonly paused: readonly string[];
   readonly bytes: number;
+  /** Why what was committed last may be lost; empty when it is not. */
+  readonly loss: string;
   commit(commands: readonly Command[], round: { readonly beat: boolean; readonly now: number }): Committed;
   close(): void;
 }
@@ -45,6 +50,7 @@ function openLocked(opening: Opening, { lock, clock, pid }: { lock: Database.Dat
   const db = new Database(opening.path, { timeout: busyTimeoutMs });
   try {
     setUp(db);
+    if (opening.check) refuseDamaged(db, opening.path);
     migrate(db);
     signIn(db, pid);
     return createStore(db, { opening, lock, clock });
@@ -52,6 +58,12 @@ function openLocked(opening: Opening, { lock, clock, pid }: { lock: Database.Dat
     db.close();
     throw error;
   }
+}
+
+function refuseDamaged(db: Database.Database, path: string): void {
+  const found = db.prepare<[], string>('PRAGMA quick_check(1)').pluck().get();
+  if (found !== undefined && found !== 'ok')
+    throw new ServiceError('SPOOL_DAMAGED', `cannot use the spool at ${path}: ${damageText(found)}`);
 }
 
 /** So many empty pages stay in an idle spool: the next burst needs them. Short of room, none stays. */
@@ -79,6 +91,8 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
   const paused = createPaused(db);
   const room = createRoom(db, opening);
   const marks = createMarks(db);
+  const tally = openTally(db, opening.path);
+  let isUncounted = false;
   const perform = createPerformer({
     ...{ owed, dead, histories, marks, paused },
     finder: createFinder(db),
@@ -116,8 +130,14 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
     depths: depths.all().map(depthOf),
     paused: paused.all(),
     bytes: room.bytes(),
+    loss: tally.loss,
     commit: (commands, { beat, now }) => {
       const committed = run(commands, now);
+      isUncounted ||= commands.length > 0;
+      if (beat && isUncounted) {
+        tally.note();
+        isUncounted = false;
+      }
       if (beat) owed.look();
       if (beat && committed.closed !== '') room.tidy(0);
       else if (beat && commands.length === 0) room.tidy(sparePages);
@@ -125,6 +145,7 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
       return { ...committed, closed, bytes: room.bytes(), ...(beat ? { oldest: oldest(), roomBytes: room.left() } : unasked) };
     },
     close: () => {
+      tally.close();
       db.close();
       lock.close();
     },
