@@ -199,13 +199,9 @@ export const metricTable = {
   event_pusher_spool_possible_loss: {
     type: 'gauge',
     labels: [],
-    help: '1 when the spool at the start was older than what had been committed to it: its log was deleted, or its file replaced.',
+    help: '1: at the start the spool was older than what was committed to it.',
   },
-  event_pusher_spool_time_to_full_seconds: {
-    type: 'gauge',
-    labels: [],
-    help: 'Time until intake waits for room on the disk, at the rate of the last five minutes; +Inf while the spool does not grow.',
-  },
+  event_pusher_spool_time_to_full_seconds: { type: 'gauge', labels: [], help: 'Time until intake waits for room; +Inf: it does not grow.' },
   event_pusher_spool_commit_duration_seconds: { type: 'histogram', labels: [], help: 'Duration of the transactions of the spool.' },
   event_pusher_spool_commands_total: { type: 'counter', labels: [], help: 'Appends, claims and settlements committed by the spool.' },
 
