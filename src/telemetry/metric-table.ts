@@ -196,11 +196,7 @@ export const metricTable = {
   event_pusher_spool_oldest_age_seconds: { type: 'gauge', labels: ['pool'], help: 'Age of the oldest delivery that is still owed.' },
   event_pusher_spool_bytes: { type: 'gauge', labels: [], help: 'Size of the spool on disk.' },
   event_pusher_spool_writable: { type: 'gauge', labels: [], help: '1 while the spool takes deliveries in, 0 while intake waits.' },
-  event_pusher_spool_possible_loss: {
-    type: 'gauge',
-    labels: [],
-    help: '1: at the start the spool was older than what was committed to it.',
-  },
+  event_pusher_spool_possible_loss: { type: 'gauge', labels: [], help: '1: the spool lacked commits when it was opened.' },
   event_pusher_spool_time_to_full_seconds: { type: 'gauge', labels: [], help: 'Time until intake waits for room; +Inf: it does not grow.' },
   event_pusher_spool_commit_duration_seconds: { type: 'histogram', labels: [], help: 'Duration of the transactions of the spool.' },
   event_pusher_spool_commands_total: { type: 'counter', labels: [], help: 'Appends, claims and settlements committed by the spool.' },
