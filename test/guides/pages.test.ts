@@ -38,6 +38,11 @@ describe.each(guides)('the page %s', (name) => {
     expect(guide.block('sh', 'createServer')).toBe(readGuide('prosody').block('sh', 'createServer'));
   });
 
+  test('says how to install what is not published, and claims no signatures', () => {
+    expect(guide.block('sh', 'npm pack')).toBe('npm ci && npm pack\nsudo npm install --global ./xmpp-event-pusher-*.tgz\n');
+    expect(guide.text).not.toMatch(/npm install (?!--global \.\/)|signature/);
+  });
+
   test('leads only to what is there', async () => {
     const links = [...guide.text.matchAll(/\]\(([^)#]+)/g)].map(([, link = '']) => link).filter((link) => !link.startsWith('http'));
     expect(links.length).toBeGreaterThan(0);

@@ -49,6 +49,18 @@ describe('what MongooseIM posts', () => {
     expect(chatServer.bodies()).toEqual([body]);
   });
 
+  test('is pushed also with a body of blanks, and each space as a plus', async () => {
+    await using chatServer = await startHttpSource();
+    using client = await openHttpConnection(chatServer.port);
+    for (const body of ['++', '%20%20', '%3F%21%20%28']) {
+      client.send(mongooseimPost(`author=alice&server=localhost&receiver=bob&message=${body}`));
+      expect((await client.answer())?.status).toBeOneOf([200, 503]); // 503: a busy disk
+    }
+    await eventually(() => chatServer.stored.length === 3);
+    const form = (message: string) => `author=alice&server=localhost&receiver=bob&message=${message}`;
+    expect(chatServer.stored.map(({ body }) => body)).toEqual([form('++'), form('++'), form('%3F%21+%28')]);
+  });
+
   test('has local parts of any script, with escapes as they are; an empty one is the server itself', async () => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);

@@ -35,7 +35,7 @@ export async function runOnFreshMachine(
   const folder = await mkdtemp(join(tmpdir(), 'machine-'));
   const shown = {
     sudo: 'exec "$@"',
-    npm: `case "$*" in "root --global") echo ${join(folder, 'global')};; install*|pack*) ;; *) echo "npm $*: not here" >&2; exit 1;; esac`,
+    npm: `case "$*" in "root --global") echo ${join(folder, 'global')};; ci|install*|pack*) ;; *) echo "npm $*: not here" >&2; exit 1;; esac`,
     'event-pusher': `exec ${process.execPath} ${project}/dist/src/cli/main.js "$@"`,
     ...commands,
   };

@@ -2,6 +2,7 @@
  * A listener for the posts of MongooseIM's `mod_event_pusher_http` with its default module: each is a chat message that
  * a local user has sent. MongooseIM delivers that message only when it has an answer, so each request has one soon: 200
  * once it is committed, 503 if it is not by then. It reads no answer and repeats nothing it has one to: at most once.
+ * A service that was frozen finds posts whose senders have given up, each on a connection of its own: they are pushed late, in any order.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PacketId } from '../../../pools/contract.ts';
