@@ -227,4 +227,14 @@ export type {
   Stanza,
   StatusOrigin,
 } from './contract.ts';
-export type { ExitMsgInfo, HttpExit, HttpExitPar, HttpInfo, HttpRequestParts, ProgramUnit, ProgramUnitCall, UnitAcc } from './exits.ts';
+export type {
+  Bytes,
+  ExitMsgInfo,
+  HttpExit,
+  HttpExitPar,
+  HttpInfo,
+  HttpRequestParts,
+  ProgramUnit,
+  ProgramUnitCall,
+  UnitAcc,
+} from './exits.ts';

@@ -33,13 +33,22 @@ export interface HttpExitPar extends HttpRequestParts {
   /** I alone: supplies a part for the unit, text as UTF-8. Throws RangeError where there would be too much. */
   putMgetMessage(part: Uint8Array | string): void;
   /** O alone: a part that the unit has put, counted from 0; without an index all of them as one. Throws RangeError for one that is not there. */
-  getMputMessage(index?: number): Buffer;
+  getMputMessage(index?: number): Bytes;
   /** O alone: the response's body; a second call adds to it. */
   putResponseBody(body: Uint8Array | string): void;
   /** O alone: 200 to 599. */
   putStatus(code: number): void;
   /** O alone: a header of the response; one name may come several times. Throws TypeError for what no header can be. */
   putHeader(name: string, value: string): void;
+}
+
+/** A Buffer. Where Node's types are not installed, as much of one as can be said without them. */
+export type Bytes = typeof globalThis extends { readonly Buffer: { readonly prototype: infer B } } ? B : PlainBytes;
+
+/** Bytes, and as text. */
+interface PlainBytes extends Uint8Array {
+  /** UTF-8 if not told. */
+  toString(encoding?: 'base64' | 'hex' | 'latin1' | 'utf8'): string;
 }
 
 /** How a message is split: at most 254 parts, each of at most 32767 bytes. */
@@ -66,7 +75,7 @@ export interface HttpRequestParts {
   /** Counted from 0, in the order in which they came. */
   getHeaderByIndex(index: number): { readonly name: string; readonly value: string } | undefined;
   /** The body; one of text in UTF-8 where the descriptor has `convert_text`. */
-  getRequestBody(): Buffer;
+  getRequestBody(): Bytes;
   /** Resolves percent escapes; undefined where they are broken or not UTF-8. */
   percentDecode(text: string): string | undefined;
 }
@@ -90,7 +99,7 @@ export interface HttpInfo {
 /** What a program unit is called with. */
 export interface ProgramUnitCall {
   /** The next part of the message; undefined behind the last. The first call runs the exit. */
-  mget(): Promise<Buffer | undefined>;
+  mget(): Promise<Bytes | undefined>;
   /** Adds a part to the output, text as UTF-8. Throws RangeError where there would be too much. */
   mput(part: Uint8Array | string): void;
   init(): { readonly httpInfo: HttpInfo };

@@ -4,7 +4,7 @@ import { toError } from '../kit/errors.ts';
 import type { Attachment } from './config.ts';
 import { type Credential, readCredential } from './credential.ts';
 import type { BuiltinUnit, Descriptor, ExitsAttachment, Listener, UserModule } from './exits.ts';
-import { findModule } from './find-module.ts';
+import { findModule, placesLookedAt } from './find-module.ts';
 import { isLoopback } from './loopback.ts';
 import { type Reading, unknownAmong } from './reading.ts';
 import { type DescriptorSection, type ExitsSection, exitsSchema } from './schema/exits.ts';
@@ -118,7 +118,7 @@ interface Wanted {
 async function readModule(name: string, { path, what }: Wanted, reading: Reading): Promise<UserModule | undefined> {
   const found = await findModule(name, reading.folder);
   if (found.kind === 'found' && found.module.kind === 'url') return { kind: 'module', name, url: found.module.url };
-  const lookedAt = found.kind === 'missing' ? `. Looked at: ${found.lookedAt.join(', ')}` : '';
+  const lookedAt = found.kind === 'missing' ? `. ${placesLookedAt(found)}` : '';
   reading.mistake(path, { expected: `${what}${lookedAt}` });
   return undefined;
 }

@@ -13,8 +13,8 @@ export const builtinModules: readonly string[] = [
 
 export type FoundModule =
   | { readonly kind: 'found'; readonly module: HandlerConfig['module'] }
-  /** Absolute paths, in the order in which they were tried. */
-  | { readonly kind: 'missing'; readonly lookedAt: readonly string[] };
+  /** Absolute paths, in the order in which they were tried; `typeScript`: what stands there instead, and Node does not load. */
+  | { readonly kind: 'missing'; readonly lookedAt: readonly string[]; readonly typeScript: string | undefined };
 
 /**
  * Finds a callback module by name: a built-in, `NAME.mjs` or `NAME.js` in `folder`, the same in `callbacks/` there, a
@@ -28,14 +28,27 @@ export async function findModule(name: string, folder: string): Promise<FoundMod
     if (await isFile(file)) return found(file);
     lookedAt.push(file);
   }
-  if (/^[./]/.test(name) || isBuiltin(name)) return { kind: 'missing', lookedAt };
+  if (/^[./]/.test(name) || isBuiltin(name)) return missing(name, folder, lookedAt);
 
   for (const packageFolder of packageFolders(splitSpecifier(name).packageName, folder)) {
     const entry = await packageEntry(name, packageFolder);
     if (entry !== undefined) return found(entry);
     lookedAt.push(packageFolder);
   }
-  return { kind: 'missing', lookedAt };
+  return missing(name, folder, lookedAt);
+}
+
+/** What to say of a module that was not found. */
+export function placesLookedAt({ lookedAt, typeScript }: Extract<FoundModule, { kind: 'missing' }>): string {
+  const hint = typeScript === undefined ? '' : `. ${typeScript} is TypeScript: compile it to .mjs or .js`;
+  return `Looked at: ${lookedAt.join(', ')}${hint}`;
+}
+
+async function missing(name: string, folder: string, lookedAt: readonly string[]): Promise<FoundModule> {
+  const base = name.replace(/\.[cm]?[jt]s$/, '');
+  const files = [folder, join(folder, 'callbacks')].flatMap((place) => ['.mts', '.ts'].map((ending) => resolve(place, base + ending)));
+  const [typeScript] = (await Promise.all(files.map(async (file) => ((await isFile(file)) ? [file] : [])))).flat();
+  return { kind: 'missing', lookedAt, typeScript };
 }
 
 function found(file: string): FoundModule {

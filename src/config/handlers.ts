@@ -1,6 +1,6 @@
 import { beforePushOf, warnOfPlainHttp } from './before-push.ts';
 import type { HandlerConfig, PoolConfig } from './config.ts';
-import { findModule } from './find-module.ts';
+import { findModule, placesLookedAt } from './find-module.ts';
 import { followUpOf } from './follow-up.ts';
 import { handlerName, trimmedPath } from './handler-name.ts';
 import { type HandlerTable, handlerTables } from './handler-tables.ts';
@@ -162,7 +162,7 @@ function checkPath(path: string, where: Path, reading: Reading): void {
 async function readModule(name: string, path: Path, reading: Reading): Promise<HandlerConfig['module'] | undefined> {
   const result = await findModule(name, reading.folder);
   if (result.kind === 'found') return result.module;
-  reading.mistake(path, { expected: `a callback module. Looked at: ${result.lookedAt.join(', ')}` });
+  reading.mistake(path, { expected: `a callback module. ${placesLookedAt(result)}` });
   return undefined;
 }
 

@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { builtinModules, findModule } from '../../src/config/find-module.ts';
+import { builtinModules, findModule, placesLookedAt } from '../../src/config/find-module.ts';
 import { writeConfig } from './write-config.ts';
 
 const manifest = (fields: object): string => JSON.stringify({ name: 'push', version: '1.0.0', ...fields });
@@ -71,3 +71,14 @@ test('what is nowhere comes back with the places looked at', async () => {
 function found(file: string) {
   return { kind: 'found', module: { kind: 'url', url: pathToFileURL(file).href } };
 }
+
+test.each([
+  ['push', 'callbacks/push.ts'],
+  ['push', 'push.mts'],
+  ['hooks/push.ts', 'hooks/push.ts'],
+])('"%s" with %s alone is missing, and is said to be TypeScript', async (name, file) => {
+  const folder = dirname(await writeConfig('', { [file]: '' }));
+  const result = await findModule(name, folder);
+  expect(result).toMatchObject({ kind: 'missing', typeScript: join(folder, file) });
+  if (result.kind === 'missing') expect(placesLookedAt(result)).toMatch(/\. \/.*push\.m?ts is TypeScript: compile it to \.mjs or \.js$/);
+});

@@ -166,8 +166,18 @@ describe.each(ways)('whatever bytes answer %s', (way) => {
     return thread.judge(makeJob({ key, path, wantsBody: true, ...(way === 'an order' ? { destination } : {}) }));
   }
 
+  /** Bytes behind an answer, which come while the next request is on its way, are taken for its answer by every HTTP/1.1 client. */
+  async function carriesOn(): Promise<void> {
+    for (let request = 1; request < 3; request += 1) {
+      const { outcome } = await judge('/good');
+      if (outcome.kind === 'answered' && outcome.excerpt === 'ok') return;
+      expect(kinds).toContain(outcome.kind);
+    }
+    expect((await judge('/good')).outcome).toMatchObject({ kind: 'answered', status: 200, excerpt: 'ok' });
+  }
+
   test(
-    'its delivery gets an outcome, and the next request is carried',
+    'its delivery gets an outcome, and the worker carries on',
     async () => {
       await fc.assert(
         fc.asyncProperty(answers, async (answer) => {
@@ -182,7 +192,7 @@ describe.each(ways)('whatever bytes answer %s', (way) => {
           const fate = decide(verdict, standing, patience);
           if (fate.kind === 'retry') expect(fate.notBefore).toBeLessThanOrEqual(3_600_000);
 
-          expect((await judge('/good')).outcome).toMatchObject({ kind: 'answered', status: 200 });
+          await carriesOn();
           expect(escaped).toEqual([]);
         }),
         effort(120),

@@ -1,8 +1,9 @@
 /** The package as a stranger gets it: packed, installed in an empty folder, run. */
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -78,4 +79,45 @@ test('what is packed is the build, the plugins, the guides, the examples and the
     ]),
   );
   expect(packed.filter((name) => name.endsWith('.map') || (/\.ts$/.test(name) && !name.endsWith('.d.ts')))).toEqual([]);
+});
+
+test('it installs as a command of the whole machine without a warning', async () => {
+  const [tarball = ''] = (await readdir(folder)).filter((name) => name.endsWith('.tgz'));
+  const place = ['--global', '--prefix', join(folder, 'everywhere'), '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+  const { stdout, stderr } = await run('npm', ['install', ...place, `./${tarball}`], { cwd: folder });
+  expect(stdout + stderr).not.toMatch(/EBADENGINE|deprecated/);
+}, 600_000);
+
+test('every link of a packed page leads to a packed file', async () => {
+  const home = join(folder, 'node_modules/xmpp-event-pusher');
+  const pages = (await readdir(home, { recursive: true })).filter((name) => name.endsWith('.md') && !name.includes('node_modules'));
+  const broken: string[] = [];
+  for (const page of pages) {
+    const links = [...(await readFile(join(home, page), 'utf8')).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, target = '']) => target);
+    for (const target of links.filter((each) => !/^[a-z]+:/.test(each))) {
+      if (!existsSync(join(home, dirname(page), target))) broken.push(`${page}: ${target}`);
+    }
+  }
+  expect(pages).toContain('README.md');
+  expect(broken).toEqual([]);
+});
+
+test('what the pages say of modules is TypeScript in its strictest form, without any other types', async () => {
+  const readme = await readFile(join(folder, 'node_modules/xmpp-event-pusher/README.md'), 'utf8');
+  const blocks = [...readme.matchAll(/^```js\n(.*?)^```/gms)]
+    .map(([, code = '']) => code)
+    .filter((code) => code.includes('xmpp-event-pusher/callbacks'));
+  expect(blocks.length).toBeGreaterThan(0);
+  for (const [index, code] of blocks.entries()) await writeFile(join(folder, `readme-${index}.mts`), code);
+  await writeFile(
+    join(folder, 'exit.mts'),
+    "import type { HttpExit } from 'xmpp-event-pusher/callbacks';\n" +
+      "const exit: HttpExit = (par) => par.ioIndicator === 'I' ? par.putMgetMessage(par.getRequestBody().toString('latin1')) : undefined;\nexport default exit;\n",
+  );
+  const files = [...blocks.keys()].map((index) => `readme-${index}.mts`);
+  const strict = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2023', '--lib', 'es2023', '--types', ''];
+  const { stdout } = await run(join(root, 'node_modules/.bin/tsc'), [...strict, ...files, 'exit.mts'], { cwd: folder }).catch(
+    (error) => error,
+  );
+  expect(stdout).toBe('');
 });
