@@ -27,9 +27,16 @@ export const DLV_RESPONSE_STATUS_DETAIL = 'DLV_RESPONSE_STATUS_DETAIL' as const;
  * Gives a callback module its types, and changes nothing: `export const { shouldMakeReq } = defineCallbacks({ … })`.
  * A function on accept that is left out is the default module's; one at delivery that is left out does nothing.
  */
-export function defineCallbacks<C extends Callbacks>(callbacks: C & Callbacks): C {
+export function defineCallbacks<C extends Callbacks>(callbacks: C & Callbacks & NoOtherFunction<C>): C {
   return callbacks;
 }
+
+/** Functions of other names would never be called: each is an error of its own, as it is when the module is loaded. */
+export type NoOtherFunction<C> = {
+  readonly [Name in Exclude<keyof C, keyof Callbacks>]: C[Name] extends (...given: never) => unknown
+    ? 'not the name of a callback'
+    : C[Name];
+};
 
 /** The functions of a callback module: those on accept, that of the gate, and those at delivery. */
 export interface Callbacks extends AcceptCallbacks, DeliveryCallbacks, GateCallbacks {}

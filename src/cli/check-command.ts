@@ -19,8 +19,16 @@ export async function checkCommand({ file, json }: { readonly file: string; read
 /** With the warnings about the backlog on disk as further notices. */
 async function loadChecked(file: string): Promise<Config> {
   const config = await loadConfig(file, readEnvironment());
-  await loadModules(config);
-  return { ...config, notices: [...config.notices, ...noticesOfSpool(config)] };
+  const handlers = await loadModules(config);
+  return { ...config, notices: [...config.notices, ...handlers.flatMap(uncalledBy), ...noticesOfSpool(config)] };
+}
+
+type LoadedHandler = Awaited<ReturnType<typeof loadHandlers>>[number];
+
+/** For who meant one of them to be called. */
+function uncalledBy({ config: { name, callbackModule }, uncalled }: LoadedHandler): readonly string[] {
+  if (uncalled.length === 0) return [];
+  return [`handler ${name}: ${callbackModule} exports functions that are no callbacks and are never called: ${uncalled.join(', ')}`];
 }
 
 /** A spool that cannot be read is no mistake: a configuration can be checked by a user who may not read it. */
@@ -34,10 +42,11 @@ function noticesOfSpool(config: Config): readonly string[] {
 }
 
 /** What a module throws while it is imported may quote a secret, so the error has neither that nor a cause. */
-async function loadModules({ handlers, attachments, redacted }: Config): Promise<void> {
+async function loadModules({ handlers, attachments, redacted }: Config): Promise<readonly LoadedHandler[]> {
   try {
-    await loadHandlers(handlers);
+    const loaded = await loadHandlers(handlers);
     await loadExits(attachments);
+    return loaded;
   } catch (thrown) {
     if (!(thrown instanceof ServiceError)) throw thrown;
     throw new ServiceError(thrown.code, createMask(redacted)(thrown.message));

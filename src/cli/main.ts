@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** The command line. Exit codes: 0 well, 1 failed, 2 wrong usage. */
 import { ConfigInvalid } from '../config/mistakes.ts';
-import { nearest } from '../config/nearest.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
+import { nearest } from '../kit/nearest.ts';
 import { packageVersion } from '../kit/version.ts';
 import { renderMistakes } from './check.ts';
 import type { Command } from './command.ts';

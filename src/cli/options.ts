@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { nearest } from '../config/nearest.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
+import { nearest } from '../kit/nearest.ts';
 
 /** Every option of the command line; which command takes which stands with the commands. */
 const options = {

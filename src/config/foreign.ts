@@ -2,7 +2,7 @@
  * What stands in a whole `mongooseim.toml` beside the sections that are ours: set aside, with one notice each. What
  * MongooseIM does not know either stays, for the schemas to refuse.
  */
-import { editDistance } from './nearest.ts';
+import { editDistance } from '../kit/nearest.ts';
 import { asTable, isTable, type Path, showPath, type Table } from './table.ts';
 
 const foreignSections = ['access', 'acl', 'auth', 'instrumentation', 'internal_databases', 'listen', 's2s', 'services', 'shaper'];

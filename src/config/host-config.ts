@@ -1,4 +1,4 @@
-import { nearest } from './nearest.ts';
+import { nearest } from '../kit/nearest.ts';
 import type { Reading } from './reading.ts';
 import { anything, domain, section } from './schema/values.ts';
 import { isTable, type Path, showPath } from './table.ts';

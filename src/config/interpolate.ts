@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { nearest } from '../kit/nearest.ts';
 import { Secret } from '../kit/secret.ts';
 import type { Environment } from './environment.ts';
 import type { Mistake } from './mistakes.ts';
-import { nearest } from './nearest.ts';
 import { isPublicPlace, isSecretPlace } from './public-place.ts';
 import { isTable, type Path, showPath } from './table.ts';
 

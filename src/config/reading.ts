@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { nearest } from '../kit/nearest.ts';
 import { describe, type Mistake } from './mistakes.ts';
-import { nearest } from './nearest.ts';
 import { isSecretPlace } from './public-place.ts';
 import { asTable, lookUp, type Path, showPath, type Table } from './table.ts';
 

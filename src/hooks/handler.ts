@@ -18,6 +18,8 @@ export interface LoadedHandler {
   /** Its module is one of ours: it gives the thread back, and what it returns needs no second look. */
   readonly builtIn: boolean;
   readonly opts: HandlerOpts;
+  /** Functions that its module exports by name and that are no callbacks. */
+  readonly uncalled: readonly string[];
   /** Whether the handler's `when` and `respect_hints` let a packet through; without them everything but reports. */
   lets(packet: Packet): boolean;
   /** The same for its gate: what is to be kept nowhere is asked about all the same, or a hint would open the gate. */
@@ -28,7 +30,7 @@ export interface LoadedHandler {
  * Puts a handler together from its configuration and its module's callbacks; what is missing is the default module's. A
  * `when` takes the place of a built-in module's own test, the default's filled in included; with a `shouldMakeReq` of the user's both must agree.
  */
-export function createHandler(config: HandlerConfig, callbacks: Callbacks): LoadedHandler {
+export function createHandler(config: HandlerConfig, callbacks: Callbacks, uncalled: readonly string[] = []): LoadedHandler {
   const builtIn = config.module.kind === 'builtin';
   const ruled = config.when !== undefined && (builtIn || callbacks.shouldMakeReq === undefined);
   const filled = { shouldMakeReq, prepareHeaders, prepareBody, ...callbacks };
@@ -40,6 +42,7 @@ export function createHandler(config: HandlerConfig, callbacks: Callbacks): Load
     delivers: deliveryCallbacks.some((name) => callbacks[name] !== undefined),
     builtIn,
     opts: optsOf(config),
+    uncalled,
     lets: ruleOf(config),
     holds: whenOf(config),
   };

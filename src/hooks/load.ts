@@ -5,7 +5,7 @@ import { ServiceError } from '../kit/errors.ts';
 import * as cloudevents from './builtin/cloudevents.ts';
 import * as defaults from './builtin/defaults.ts';
 import * as json from './builtin/json.ts';
-import { callbacksIn } from './exports.ts';
+import { callbacksIn, type FoundCallbacks } from './exports.ts';
 import { createHandler, type LoadedHandler } from './handler.ts';
 import { loadModules, type NamedModule, type UserFunction } from './load-modules.ts';
 
@@ -20,7 +20,7 @@ export async function loadHandlers(configs: readonly HandlerConfig[]): Promise<r
   const problems: string[] = [];
   for (const config of configs) {
     const found = await importCallbacks(config.module);
-    if ('callbacks' in found) loaded.push(createHandler(config, found.callbacks));
+    if ('callbacks' in found) loaded.push(createHandler(config, found.callbacks, found.uncalled));
     else problems.push(...found.problems.map((problem) => `handler ${config.name} (${config.callbackModule}): ${problem}`));
   }
 
@@ -28,12 +28,12 @@ export async function loadHandlers(configs: readonly HandlerConfig[]): Promise<r
   return loaded;
 }
 
-type Found = { readonly callbacks: Callbacks } | { readonly problems: readonly string[] };
+type Found = FoundCallbacks | { readonly problems: readonly string[] };
 
 async function importCallbacks(module: HandlerConfig['module']): Promise<Found> {
   if (module.kind === 'builtin') {
     const callbacks = builtins[module.name];
-    return callbacks === undefined ? { problems: [`there is no built-in module ${module.name}`] } : { callbacks };
+    return callbacks === undefined ? { problems: [`there is no built-in module ${module.name}`] } : { callbacks, uncalled: [] };
   }
 
   try {

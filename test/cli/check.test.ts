@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { checkAsJson, renderCheck, renderMistakes } from '../../src/cli/check.ts';
 import { durationText, sizeText } from '../../src/cli/toml-text.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { attachment, listener, load, mistakesOf, pool } from '../config/write-config.ts';
+import { attachment, listener, load, mistakesOf, pool, writeConfig } from '../config/write-config.ts';
+import { runCli } from '../support/run-cli.ts';
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/config/${name}`, import.meta.url));
 
@@ -206,4 +207,17 @@ test('where a handler asks first is told beside where it pushes', async () => {
   expect(text).toContain(`push, asked first\n    POST ${askUrl}`);
   expect(text).toContain('push\n    POST http://localhost:8000/notifications');
   expect(checkAsJson(config)).toMatchObject({ handlers: [{ name: 'push', askUrl, beforePush: { onFailure: 'refuse', timeoutMs: 2500 } }] });
+});
+
+test('functions that a module exports by name and that are no callbacks are among the notices', async () => {
+  const callbacks = { 'callbacks/own.mjs': "export const prepareBody = () => helper('x'); export function helper(text) { return text; }" };
+  const file = await writeConfig(
+    `${attachment}${pool}[modules.mod_event_pusher.backend.http]\nname = "mine"\ncallback_module = "own"`,
+    callbacks,
+  );
+  const { code, stdout } = await runCli(['check', '--config', file]);
+  expect(code).toBe(0);
+  expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
+    'handler mine: own exports functions that are no callbacks and are never called: helper',
+  );
 });

@@ -229,6 +229,7 @@ test.each<[text: string, line: string]>([
   [host('ftp://localhost'), `${p}.connection.host: received "ftp://localhost", expected ${http}`],
   [host('http://localhost/api'), `${p}.connection.host: received "http://localhost/api", expected ${http} (a path belongs in path_prefix)`],
   [host('http://me:mine@localhost'), `${p}.connection.host: received a URL with credentials, expected ${http}, without credentials`],
+  [`${pool}path_prefix = 7`, `${p}.connection.path_prefix: received 7, expected a string`],
   [
     `${pool}path_prefix = "/a?b"`,
     `${p}.connection.path_prefix: received "/a?b", expected a URL path without a query, everything outside ASCII percent-encoded`,

@@ -21,6 +21,14 @@ const good: Record<string, [source: string, loaded: Loaded]> = {
     "import { defineCallbacks } from 'xmpp-event-pusher/callbacks'; export const { prepareHeaders } = defineCallbacks({ prepareHeaders: () => ({ a: 'b' }) });",
     { wanted: true, headers: { a: 'b' }, body: form },
   ],
+  'named functions beside, with names of their own': [
+    'export const prepareBody = () => shout("hi"); export function shout(text) { return text.toUpperCase(); }',
+    { wanted: true, headers: [formType], body: 'HI' },
+  ],
+  'values that are no functions in its default export': [
+    'export default { version: 1, prepareBody: () => "x" };',
+    { wanted: true, headers: [formType], body: 'x' },
+  ],
   'the gate alone': ['export const gate = () => false;', { wanted: true, headers: [formType], body: form }],
   'functions of delivery alone': ['export const statusClassifier = () => 2;', { wanted: true, headers: [formType], body: form }],
 };
@@ -29,6 +37,18 @@ const bad: Record<string, [source: string, message: RegExp]> = {
   'a misspelt name': ['export const should_make_req = () => true;', /exports should_make_req: did you mean shouldMakeReq\?$/],
   'a misspelt name of delivery': ['export default { HandleResponse() {} };', /exports HandleResponse: did you mean handleResponse\?$/],
   'a misspelt name of the gate': ['export const Gate = () => true;', /exports Gate: did you mean gate\?$/],
+  'a name that is near a callback’s': [
+    'export const prepareBody = () => "x"; export const shouldMakeRequest = () => false;',
+    /exports shouldMakeRequest: did you mean shouldMakeReq\?$/,
+  ],
+  'a name in its default export that is near a callback’s': [
+    'export default { prepareBody: () => "x", shouldMakeRequest: () => false };',
+    /exports shouldMakeRequest: did you mean shouldMakeReq\?$/,
+  ],
+  'any other function in its default export': [
+    'export default { prepareBody: () => "x", filterOut: () => false };',
+    /its default export has the function filterOut, which is no callback: take it out, or export it by name$/,
+  ],
   'a text where a function is meant': [
     "export const prepareBody = '';",
     /exports prepareBody, which is of type string and not a function$/,

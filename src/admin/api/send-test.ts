@@ -1,5 +1,5 @@
-import { nearest } from '../../config/nearest.ts';
 import { ServiceError } from '../../kit/errors.ts';
+import { nearest } from '../../kit/nearest.ts';
 import type { PoolView } from '../operations.ts';
 import { audit } from './audit.ts';
 import { withoutQuotes } from './content.ts';
