@@ -81,7 +81,7 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
     let revived = 0;
     for (const { id } of await spool.deadLetters(filter, { limit: stillBorn })) {
       const letter = await spool.deadLetter(id);
-      if (letter?.packet == null) continue;
+      if (letter?.packet == null || letter.packet === '') continue; // the spool refused what it was made of
       const delivery = await reviver.revive({ id, handler: letter.handler, packet: letter.packet });
       if (delivery === undefined) continue;
       await dispatcher.accept({ deliveries: [delivery], deadLetters: [], mark: undefined, revives: id });

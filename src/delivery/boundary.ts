@@ -2,8 +2,10 @@
  * The boundary around one delivery. Its steps work on what a backend answered and what a module made, so an error in our
  * own code can be provoked from outside: it ends the delivery as a dead letter, and nothing else.
  */
+import type { EpochMs } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
-import type { Fate } from '../spool/spool.ts';
+import type { StillBorn } from '../spool/dead-letter.ts';
+import type { Claimed, Entry, Fate, NewDelivery, Spool } from '../spool/spool.ts';
 
 /** The end of a delivery that is given up. */
 export type Dead = Extract<Fate, { kind: 'dead' }>;
@@ -46,5 +48,54 @@ export const internalErrorCode = 'INTERNAL_ERROR';
 
 /** Whether it is the spool itself that failed, so that no other delivery could be stored either. */
 export function isOfTheSpool(thrown: unknown): boolean {
-  return thrown instanceof ServiceError;
+  return thrown instanceof ServiceError && thrown.code !== 'SPOOL_ROW_REFUSED';
+}
+
+/**
+ * Appends an entry. If the spool refuses it as a whole, its parts are appended one by one, the mark last, and a delivery that
+ * is refused by itself becomes a dead letter without a packet. Rejects when the spool itself has failed.
+ */
+export async function appendOrBury(spool: Pick<Spool, 'append'>, entry: Entry, now: EpochMs): Promise<readonly Claimed[]> {
+  try {
+    return await spool.append(entry);
+  } catch (thrown) {
+    if (isOfTheSpool(thrown)) throw thrown;
+  }
+  const claimed: Claimed[] = [];
+  for (const [part, subject] of partsOf(entry)) claimed.push(...(await appendPart(spool, part, buried(subject, now))));
+  await spool.append({ ...nothing, mark: entry.mark, revives: entry.revives });
+  return claimed;
+}
+
+const nothing: Entry = { deliveries: [], deadLetters: [], mark: undefined, claim: [], refused: [], revives: undefined };
+
+type Subject = NewDelivery | StillBorn;
+
+function partsOf({ deliveries, claim, deadLetters, refused }: Entry): readonly (readonly [part: Entry, subject: Subject])[] {
+  return [
+    ...deliveries.map((delivery, index) => [{ ...nothing, deliveries: [delivery], claim: [claim[index] ?? false] }, delivery] as const),
+    ...deadLetters.map((letter) => [{ ...nothing, deadLetters: [letter] }, letter] as const),
+    ...refused.map((each) => [{ ...nothing, refused: [each] }, each.delivery] as const),
+  ];
+}
+
+async function appendPart(
+  spool: Pick<Spool, 'append'>,
+  part: Entry,
+  letterOf: (thrown: unknown) => StillBorn,
+): Promise<readonly Claimed[]> {
+  try {
+    return await spool.append(part);
+  } catch (thrown) {
+    if (isOfTheSpool(thrown)) throw thrown;
+    return await spool.append({ ...nothing, deadLetters: [letterOf(thrown)] });
+  }
+}
+
+/** The times and the content of what was refused may be the reason: neither is kept. */
+function buried({ id, packetId, host, handler, pool, sender, receiver }: Subject, now: EpochMs): (thrown: unknown) => StillBorn {
+  return (thrown) => {
+    const { reason, detail } = internalError('storing it', thrown);
+    return { ...{ id, packetId, host, handler, pool, sender, receiver, reason, detail }, packet: '', seenAt: now, createdAt: now };
+  };
 }

@@ -8,6 +8,7 @@ import type { EventSink } from '../telemetry/events.ts';
 import type { Admission } from './admission.ts';
 import { childless } from './attempt.ts';
 import { type Backlog, createBacklog } from './backlog.ts';
+import { appendOrBury } from './boundary.ts';
 import { carryOverThreads } from './carrier.ts';
 import type { Follow } from './follow.ts';
 import { createMessageCarrier } from './follow-up/message-carrier.ts';
@@ -130,7 +131,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   async function store({ deliveries, deadLetters, mark, revives }: Leavings, refused: readonly Refused[]): Promise<void> {
     const owners = deliveries.map(({ pool }) => members.get(pool));
     const claim = deliveries.map((delivery, index) => owners[index]?.dispatcher.reserve(delivery) ?? false);
-    const claimed = await spool.append({ deliveries, deadLetters, mark, claim, refused, revives });
+    const claimed = await appendOrBury(spool, { deliveries, deadLetters, mark, claim, refused, revives }, options.clock.now());
     deliveries.forEach((delivery, index) => {
       const owner = owners[index];
       owner?.backlog.arrived();

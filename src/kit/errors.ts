@@ -22,6 +22,7 @@ export const errorCodes = {
   SPOOL_LOCKED: 'Another process uses this spool.',
   SPOOL_NETWORK_FILE_SYSTEM: 'The spool lies on a network file system, where SQLite cannot keep its promises.',
   SPOOL_OPEN_FAILED: 'The spool cannot be opened or created.',
+  SPOOL_ROW_REFUSED: 'SQLite does not take a value of a delivery; the delivery ends as a dead letter, and nothing else is concerned.',
   SPOOL_TOO_NEW: 'The spool was written by a newer version of the service.',
   STREAM_INVALID: 'The chat server sent bytes that are not a well-formed XMPP stream.',
   STANZA_PREFIX_INVALID: 'A stanza uses a namespace prefix that is not declared, or declares one as it must not; it was skipped.',

@@ -148,7 +148,8 @@ export interface Spool extends Lifecycle {
   /**
    * Commits one packet's leavings; resolves when they are durable, with what was claimed. Calls are committed in the
    * order in which they were made. While the spool is full the promise waits (nothing is lost, nothing acknowledged);
-   * it rejects with SPOOL_FAILED only when the engine is gone.
+   * it rejects with SPOOL_FAILED only when the engine is gone, with SPOOL_ROW_REFUSED when the engine does not take a value of
+   * this entry: then nothing of it is stored, and other calls are not concerned. The same holds for `settle`.
    */
   append(entry: Entry): Promise<readonly Claimed[]>;
 

@@ -139,7 +139,7 @@ test('one failing delivery is enough to see an outage, in the metrics and in the
   expect(pool.handlers).toMatchObject([{ name: 'push', lastError: { reason: 'status 503' } }]);
   const shown = await operate('pools', 'list');
   expect(shown).toContain('failing');
-  expect(shown).toMatch(/ s ago, \d in a row: status 503/);
+  expect(shown).toMatch(/ s ago, \d+ in a row: status 503/);
 
   status = 200;
   await rig.settled(1);

@@ -1,5 +1,6 @@
 import type { Clock } from '../../kit/clock.ts';
 import { createDeferred, type Deferred } from '../../kit/deferred.ts';
+import { ServiceError } from '../../kit/errors.ts';
 import { createPacer } from '../../kit/pacer.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { type Answer, type Answers, type Command, type Committed, isAppend } from './protocol.ts';
@@ -99,9 +100,12 @@ export function createGroupCommit({ clock, timers, post }: GroupCommitParts): Gr
     const undone = new Set(committed.undone);
     closed = committed.closed !== '';
     takeBack(batch.filter((_, index) => undone.has(index)));
+    const refused = new Map(committed.refused);
     batch.forEach((pending, index) => {
       if (undone.has(index)) return;
+      const reason = refused.get(index);
       try {
+        if (reason !== undefined) throw rowRefused(reason);
         pending.settle(committed.answers[index]);
       } catch (error) {
         pending.reject(error as Error); // `decode` throws errors only
@@ -155,6 +159,10 @@ export function createGroupCommit({ clock, timers, post }: GroupCommitParts): Gr
     drain,
     fail,
   };
+}
+
+function rowRefused(reason: string): ServiceError {
+  return new ServiceError('SPOOL_ROW_REFUSED', `the spool cannot store it: ${reason}`);
 }
 
 /** How many of the first appends make up a batch: at most `limit`, no more once their bodies exceed the bound, but one. */

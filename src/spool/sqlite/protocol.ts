@@ -196,6 +196,8 @@ export interface Committed {
   readonly answers: readonly (Answer | undefined)[];
   /** Commands (by index) that found no room and are to be sent again. */
   readonly undone: readonly number[];
+  /** Commands of which nothing is stored, since SQLite does not take one of their values. */
+  readonly refused: readonly Refused[];
   /** Counters that changed. */
   readonly depths: readonly Depth[];
   /** By pool; undefined where nobody asked. */
@@ -207,6 +209,9 @@ export interface Committed {
   readonly closed: string;
   readonly durationMs: number;
 }
+
+/** The index of a command, and SQLite's reason. */
+export type Refused = readonly [index: number, message: string];
 
 /** What the thread must know to open the spool. */
 export interface Opening {

@@ -100,3 +100,9 @@ export function unlessFull(work: () => void): void {
 export function isOutOfRoom(error: unknown): boolean {
   return error instanceof Database.SqliteError && (error.code === 'SQLITE_FULL' || error.code.startsWith('SQLITE_IOERR'));
 }
+
+/** SQLite, or its driver, does not take a value that a command would store; other commands are not concerned. */
+export function isAboutOneValue(error: unknown): boolean {
+  if (error instanceof Database.SqliteError) return /^SQLITE_(CONSTRAINT|MISMATCH|RANGE|TOOBIG)/.test(error.code);
+  return error instanceof RangeError || error instanceof TypeError;
+}

@@ -1,0 +1,66 @@
+/** SQLite refuses a fraction in a column of whole numbers: a value that a fault of ours could hand to it. */
+import { expect, test } from 'vitest';
+import { appendOrBury } from '../../src/delivery/boundary.ts';
+import { acceptedAt, idOf, makeDelivery, makeEntry, makeSettlement, makeStillBorn } from './build.ts';
+import { createSqliteRig } from './sqlite-rig.ts';
+
+const fraction = acceptedAt + 0.5;
+const refused = { code: 'SPOOL_ROW_REFUSED', message: expect.stringContaining('the spool cannot store it') };
+
+test('a value that SQLite refuses costs its own entry, and none that is committed with it', async () => {
+  await using rig = await createSqliteRig();
+  const failures: Error[] = [];
+  const spool = await rig.started({ onFailed: (error) => failures.push(error) });
+  const results = await Promise.allSettled([
+    spool.append(makeEntry([makeDelivery({ id: 'd1' })])),
+    spool.append(makeEntry([makeDelivery({ id: 'd2' }), makeDelivery({ id: 'd3', seenAt: fraction })])),
+    spool.append(makeEntry([makeDelivery({ id: 'd4' })], { take: true })),
+  ]);
+  expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  expect(results[1]).toMatchObject({ reason: refused });
+  expect(results[2]).toMatchObject({ value: [{ id: 'd4' }] });
+
+  const wanted = { handlers: [makeDelivery().handler], limit: 10, bytes: 1e6, now: acceptedAt };
+  const { claimed } = await spool.claim(makeDelivery().pool, wanted);
+  expect(claimed.map(({ id }) => id)).toEqual(['d1']);
+  expect(spool.stats().depths).toMatchObject([{ waiting: 2, dead: 0 }]);
+  expect(failures).toEqual([]);
+});
+
+test('an end that SQLite refuses leaves the delivery claimed, and settles what is committed with it', async () => {
+  await using rig = await createSqliteRig();
+  const spool = await rig.started();
+  const claimed = await spool.append(makeEntry([makeDelivery({ id: 'd1' }), makeDelivery({ id: 'd2' })], { take: true }));
+  const [first = 0, second = 0] = claimed.map(({ seq }) => seq);
+  const retry = { kind: 'retry', notBefore: fraction, leaveLane: false, context: {} } as const;
+  const results = await Promise.allSettled([
+    spool.settle(makeSettlement(first, retry)),
+    spool.settle(makeSettlement(second, { kind: 'delivered' })),
+  ]);
+  expect(results).toMatchObject([{ status: 'rejected', reason: refused }, { status: 'fulfilled' }]);
+  await spool.settle(makeSettlement(first, { kind: 'delivered' }));
+  expect(spool.stats().depths).toMatchObject([{ waiting: 0 }]);
+});
+
+test('of an entry that is refused each part is kept that can be, with its mark, and the rest is dead letters', async () => {
+  await using rig = await createSqliteRig();
+  const spool = await rig.started();
+  const mark = { attachment: 'chat', host: 'localhost', node: 'n', epoch: 'e', h: 7 };
+  const entry = makeEntry([makeDelivery({ id: 'd1', seenAt: fraction }), makeDelivery({ id: 'd2' })], {
+    mark,
+    take: true,
+    deadLetters: [makeStillBorn({ id: 's1' }), makeStillBorn({ id: 's2', seenAt: fraction })],
+  });
+  expect((await appendOrBury(spool, entry, acceptedAt)).map(({ id }) => id)).toEqual(['d2']);
+  expect(await spool.marks()).toEqual([mark]);
+
+  const letters = await spool.deadLetters({}, { limit: 10 });
+  expect(letters.map(({ id, reason }) => [id, reason])).toEqual([
+    ['d1', 'internal-error'],
+    ['s1', makeStillBorn().reason],
+    ['s2', 'internal-error'],
+  ]);
+  expect(await spool.deadLetter(idOf('d1'))).toMatchObject({
+    detail: expect.stringContaining('error while storing it: ServiceError: the spool cannot store it'),
+  });
+});
