@@ -22,6 +22,7 @@ export function announceAttempt(events: EventSink, { attempt, outcome, judgement
     reason: verdict.kind === 'accepted' ? '' : verdict.reason,
     ageMs: at - delivery.createdAt,
     nextAt: fate.kind === 'retry' ? fate.notBefore : undefined,
+    died: fate.kind === 'dead' ? fate.reason : undefined,
   });
 }
 

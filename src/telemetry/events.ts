@@ -71,6 +71,8 @@ export interface Events {
     readonly ageMs: number;
     /** When it is tried again; undefined when it is not. */
     readonly nextAt: EpochMs | undefined;
+    /** The reason of its dead letter; undefined while it is none. */
+    readonly died: string | undefined;
   };
   /**
    * A session of a source moved on. `host` is empty for the connection as a whole; `reason` is for people. `node` is the

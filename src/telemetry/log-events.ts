@@ -37,7 +37,7 @@ function logAttempts(events: EventBus, log: Logger): void {
   events.on('attempt.ended', (attempt) => {
     if (attempt.purpose === 'ask') log.debug(describe(attempt), 'question put to a business server');
     else if (!attempt.accepted) {
-      if (attempt.nextAt === undefined) log.error(describe(attempt), 'delivery is dead: its attempt failed and none is left');
+      if (attempt.nextAt === undefined) log.error(describe(attempt), deaths[attempt.died ?? ''] ?? 'delivery is dead: its attempt failed');
       else log.warn(describe(attempt), 'attempt failed, delivery will be tried again');
     } else if (log.isLevelEnabled('debug')) log.debug(describe(attempt), 'attempt accepted');
   });
@@ -46,10 +46,17 @@ function logAttempts(events: EventBus, log: Logger): void {
   });
 }
 
-function describe({ id, pool, handler, host, attempt, attemptsAllowed, outcome, judgement, nextAt }: Events['attempt.ended']) {
+/** By the reason of the dead letter. */
+const deaths: Readonly<Record<string, string>> = {
+  'attempts-exhausted': 'delivery is dead: its last attempt failed',
+  expired: 'delivery is dead: its attempt failed and it is too old for another',
+  refused: 'delivery is dead: the backend refused it for good',
+};
+
+function describe({ id, pool, handler, host, attempt, attemptsAllowed, outcome, judgement, nextAt, died }: Events['attempt.ended']) {
   const met = { ...describeOutcome(outcome), ...describeJudgement(judgement) };
-  const retryAt = nextAt === undefined ? {} : { nextAt: rfc3339(nextAt) };
-  return { event: 'attempt.ended', id, pool, handler, host, attempt, attemptsAllowed, ...met, ...retryAt };
+  const then = nextAt === undefined ? { died } : { nextAt: rfc3339(nextAt) };
+  return { event: 'attempt.ended', id, pool, handler, host, attempt, attemptsAllowed, ...met, ...then };
 }
 
 /** The context and the detail hold what a module wants to have logged; a detail of ours may hold what a callback threw. */

@@ -82,9 +82,9 @@ test('counts the hold from the first failure, which is this one if there was non
 });
 
 test.each<readonly [number, Partial<Events['attempt.ended']>, Partial<Events['delivery.settled']>]>([
-  [200, { accepted: true, reason: '', nextAt: undefined }, { disposition: 'delivered', reason: '' }],
-  [503, { accepted: false, reason: 'status 503', nextAt: now + 1000 }, { disposition: 'retry', reason: 'status 503' }],
-  [422, { accepted: false, reason: 'status 422', nextAt: undefined }, { disposition: 'dead', reason: 'refused' }],
+  [200, { accepted: true, reason: '', nextAt: undefined, died: undefined }, { disposition: 'delivered', reason: '' }],
+  [503, { accepted: false, reason: 'status 503', nextAt: now + 1000, died: undefined }, { disposition: 'retry', reason: 'status 503' }],
+  [422, { accepted: false, reason: 'status 422', nextAt: undefined, died: 'refused' }, { disposition: 'dead', reason: 'refused' }],
 ])('tells of a %i what it met and what becomes of it', (status, attempt, settled) => {
   const events = createEventBus();
   const told: unknown[] = [];

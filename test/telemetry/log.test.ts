@@ -86,6 +86,17 @@ test.each<[Outcome, Record<string, unknown>]>([
   expect(lines[0]).not.toHaveProperty('nextAt');
 });
 
+test.each([
+  ['refused', 'delivery is dead: the backend refused it for good'],
+  ['attempts-exhausted', 'delivery is dead: its last attempt failed'],
+  ['expired', 'delivery is dead: its attempt failed and it is too old for another'],
+  ['internal-error', 'delivery is dead: its attempt failed'],
+])('a failed attempt that ends its delivery is an error that says why it is dead: %s', (died, msg) => {
+  const { events, lines } = keepLines();
+  events.emit('attempt.ended', attemptEnded({ accepted: false, outcome: answered(400), died }));
+  expect(lines).toMatchObject([{ level: 'error', attempt: 1, attemptsAllowed: 4, died, msg }]);
+});
+
 test('what a backend answered is never logged', () => {
   const { events, lines } = keepLines('debug');
   const outcome: Outcome = {

@@ -28,6 +28,7 @@ export function attemptEnded(changes: Partial<Events['attempt.ended']> = {}): Ev
     reason: '',
     ageMs: 50,
     nextAt: undefined,
+    died: undefined,
     ...changes,
   };
 }
