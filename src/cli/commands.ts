@@ -29,7 +29,7 @@ export const commands: readonly Command[] = [
   {
     name: 'demo',
     synopsis: '[--once] [--scripted]',
-    does: 'a whole working example on this machine, with nothing prepared',
+    does: 'a working example on this machine; --once ends after it, --scripted needs no chat server',
     options: ['once', 'scripted'],
     run: ({ values }) => demo({ once: values.once === true, scripted: values.scripted === true }),
   },

@@ -17,7 +17,7 @@ export const orphanCommands: readonly Command[] = [
   {
     name: 'orphans move',
     synopsis: '--pool NAME --handler NAME [--to-pool NAME] [--to-handler NAME] [SERVICE]',
-    does: 'gives it to a handler and pool that are; a name that is not given stays',
+    does: 'moves it to a configured handler and pool; a name that is not given stays the same',
     options: ['handler', 'pool', 'to-handler', 'to-pool', ...serviceOptions],
     run: move,
   },

@@ -6,6 +6,8 @@ const glossary: Readonly<Record<string, string>> = {
   SERVICE: '[--config FILE], whose service must be running, or [--url URL] [--token TOKEN]; [--json]',
   FILTER: `[--pool NAME] [--handler NAME] [--host HOST] [--reason REASON] [--since TIME]
          [--before TIME]: all that are given must hold, the times for when it died.`,
+  REASON: `attempts-exhausted, callback-blocked, callback-failed, chain-failed, expired,
+         internal-error, overflow or refused.`,
   TIME: '2026-11-22T06:00:00Z, "2026-11-22 06:00" of this machine\'s time, or an age: 30m, 2h, 7d.',
 };
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { commands } from '../../src/cli/commands.ts';
-import { usageOf } from '../../src/cli/usage.ts';
+import { helpOf, usageOf } from '../../src/cli/usage.ts';
+import { deadReasons } from '../../src/spool/dead-letter.ts';
 
 const usage = usageOf(commands);
 
@@ -25,4 +26,10 @@ test('the usage fits into 100 columns, and tells the groups', () => {
     const told = usage.slice(usage.indexOf(`\n${group}:`)).split(/\n(?=[A-Z])/, 2)[1];
     for (const option of options.split(' ')) expect(told, group).toContain(option);
   }
+});
+
+test('the help of a command that takes a filter lists every reason that a dead letter can have', () => {
+  const help = helpOf(commands.filter(({ name }) => name === 'dead-letters list'));
+  const reasons = help.slice(help.indexOf('\nREASON:')).split(/\n(?=[A-Z])/, 2)[1] ?? '';
+  expect(reasons.match(/[a-z]+(?:-[a-z]+)?(?=,| or |\.)/g)).toEqual([...deadReasons]);
 });
