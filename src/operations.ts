@@ -14,7 +14,7 @@ import type { RecentAttempts } from './telemetry/recent-attempts.ts';
 
 export interface OperationsParts {
   /** Asked anew each time: it may be replaced. */
-  readonly config: () => Pick<Config, 'handlers' | 'pools'>;
+  readonly config: () => Pick<Config, 'handlers' | 'hosts' | 'pools'>;
   readonly spool: Spool;
   readonly dispatcher: Dispatcher;
   readonly reviver: Reviver;
@@ -125,6 +125,7 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
 
   return {
     pools: () => viewPools(config(), { spool, dispatcher, attempts, clock }),
+    hosts: () => config().hosts,
     setPaused: dispatcher.setPaused,
     orphans: () => dispatcher.orphans().map(({ pool, handler, waiting }): OrphanView => ({ pool, handler, waiting })),
     moveOrphans,

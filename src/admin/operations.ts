@@ -8,6 +8,8 @@ import type { Standing } from '../telemetry/recent-attempts.ts';
 /** What an operator may do to a running service beyond reading its spool; handed in by the composition root. */
 export interface Operations {
   pools(): readonly PoolView[];
+  /** The hosts that are configured. */
+  hosts(): readonly string[];
   /** Stops sending to a pool, or goes on; remembered over restarts. False: there is no such pool. */
   setPaused(pool: string, paused: boolean): Promise<boolean>;
   /** Queues whose pool or handler is not configured. */

@@ -28,6 +28,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   SPOOL_FULL: 503,
   UNKNOWN_DEAD_LETTER: 404,
   UNKNOWN_HANDLER: 404,
+  UNKNOWN_HOST: 404,
   UNKNOWN_POOL: 404,
   UNKNOWN_QUEUE: 404,
 };

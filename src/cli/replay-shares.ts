@@ -23,10 +23,11 @@ export interface SharesOptions {
  * not meant.
  */
 export async function replayShares(service: AdminClient, selection: Selection, options: SharesOptions): Promise<ReplayedShares> {
-  const { before } = await service.post('/dead-letters/replay', replayedShape, { ...selection, dryRun: true });
+  const { before, count: there } = await service.post('/dead-letters/replay', replayedShape, { ...selection, dryRun: true });
   const meant = { ...selection.filter, before };
   const ids = selection.ids ?? [];
-  const shares = ids.length > 0 ? sharesOf(ids, options) : sharesFound(service, meant, options);
+  const shares =
+    ids.length > 0 ? sharesOf(ids, options) : sharesFound(service, meant, { ...options, limit: Math.min(options.limit, there) });
   const sum = { count: 0, failed: 0 };
 
   let first = true;

@@ -31,6 +31,7 @@ export const errorCodes = {
   TEST_FAILED: 'A test request could not be made: a callback of the handler failed.',
   UNKNOWN_DEAD_LETTER: 'There is no dead letter of this id: it was replayed, purged, or its age has ended.',
   UNKNOWN_HANDLER: 'No handler of this name is configured.',
+  UNKNOWN_HOST: 'No host of this name is configured, and no dead letter is of one.',
   UNKNOWN_POOL: 'No pool of this name is configured.',
   UNKNOWN_QUEUE: 'There is no such queue of a handler on a pool: to take from it must be orphaned, to give to it must be configured.',
   USAGE: 'The command line is wrong.',

@@ -65,6 +65,17 @@ second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
     expect([code, stderr.split('\n', 1)[0]]).toEqual([2, expect.stringContaining('did you mean "refused"?')]);
   });
 
+  test.each([
+    ['list', '--handler', 'puhs'],
+    ['replay', '--handler', 'puhs'],
+    ['replay', '--handler', 'puhs', '--rate', '5'],
+    ['purge', '--handler', 'puhs', '--yes'],
+  ])('%s %s %s says which handlers there are', async (...words) => {
+    const { operate } = await startOperated();
+    const stderr = 'event-pusher: there is no handler "puhs" and no dead letter of one; there are: push; did you mean "push"?\n';
+    expect(await operate('dead-letters', ...words)).toEqual({ code: 1, stdout: '', stderr });
+  });
+
   test('says so when there are none', async () => {
     const { operate } = await startOperated();
     expect((await operate('dead-letters', 'list')).stdout).toBe('No dead letters.\n');
@@ -114,7 +125,8 @@ attempts  1. 2023-11-14 22:13:20  answered 400 in 3 ms
     expect(await operate('dead-letters', 'show', '../pools?x=#')).toEqual({
       code: 1,
       stdout: '',
-      stderr: 'event-pusher: there is no dead letter "../pools?x=#"\n',
+      stderr:
+        'event-pusher: there is no dead letter "../pools?x=#": it is still owed, was delivered or purged, or was deleted for its age\n',
     });
   });
 

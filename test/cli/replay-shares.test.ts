@@ -44,6 +44,14 @@ test('does not replay what dies, or dies again, while it goes on', async () => {
   expect((await spool.deadLetters({}, { limit: 10 })).map(({ id }) => id)).toEqual(['a', 'late']);
 });
 
+test('ends well with the last dead letter of a handler that is no longer configured', async () => {
+  const { client, shares, die } = await startReplaying();
+  for (const id of ['a', 'b']) await die({ id, handler: 'gone' });
+  const selection = { filter: { handler: 'gone' } };
+  expect(await replayShares(client, selection, { rate: 1, limit: 10, nextShare: on })).toEqual({ count: 2, failed: 0, whole: true });
+  expect(shares).toEqual([['a'], ['b']]);
+});
+
 test('passes by those that stay dead, though they died at the same instant', async () => {
   const { client, shares, die, neverBeBorn, clock } = await startReplaying();
   for (const id of ['s1', 's2', 's3']) {

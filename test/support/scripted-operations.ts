@@ -35,6 +35,7 @@ export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperatio
       reason: '',
     },
     pools: () => [makePoolView({ paused: paused.has('pool'), spoolFullInMs: operations.spoolFullInMs })],
+    hosts: () => ['localhost'],
     setPaused: async (pool, pause) => {
       if (pool !== 'pool') return false;
       if (pause) paused.add(pool);

@@ -18,6 +18,7 @@ import {
 import { detailView, letterView } from './dead-letter-views.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { defineRoute, type Route } from './route.ts';
+import { refuseUnknownNames } from './unknown-name.ts';
 import { rfc3339 } from './values.ts';
 
 /** Deliveries given up: listed, shown, replayed, purged. */
@@ -31,6 +32,7 @@ export function deadLetterRoutes({ spool, operations, events, clock, redactor }:
     handle: async ({ id, limit, order, content, ...keys }, caller) => {
       if (content) refuseContentTo(caller);
       const letters = await spool.deadLetters(toFilter(keys, id), { limit, newest: order === 'newest' });
+      if (letters.length === 0) await refuseUnknown(keys, id);
       return letters.map((letter) => letterView(letter, { content, mayQuote: caller.mayReadContent }));
     },
   });
@@ -60,6 +62,7 @@ export function deadLetterRoutes({ spool, operations, events, clock, redactor }:
     handle: async (asked, caller) => {
       const { filter, before } = meant(asked);
       const there = Math.min(await spool.countDead(filter), asked.limit ?? Number.POSITIVE_INFINITY);
+      if (there === 0) await refuseUnknown(asked.filter, asked.ids);
       if (asked.dryRun || there === 0) return { count: there, failed: 0, before };
       const { replayed, failed } = await operations.replay(filter, there);
       audit(events, caller, `replayed ${replayed} dead letters (${describe(asked)}); ${failed} stay dead`);
@@ -75,8 +78,9 @@ export function deadLetterRoutes({ spool, operations, events, clock, redactor }:
     answers: purgedShape,
     handle: async (asked, caller) => {
       const { filter, before } = meant(asked);
-      if (asked.dryRun) return { count: await spool.countDead(filter), before };
-      const count = await spool.purgeDead(filter);
+      const count = asked.dryRun ? await spool.countDead(filter) : await spool.purgeDead(filter);
+      if (count === 0) await refuseUnknown(asked.filter, asked.ids);
+      if (asked.dryRun) return { count, before };
       audit(events, caller, `purged ${count} dead letters (${describe(asked)})`);
       return { count, before };
     },
@@ -88,13 +92,19 @@ export function deadLetterRoutes({ spool, operations, events, clock, redactor }:
     return { filter: toFilter({ ...filter, before }, ids), before: rfc3339(before) };
   }
 
+  /** Where nothing was found by names alone. Ids say what is meant by themselves. */
+  async function refuseUnknown(filter: FilterKeys = {}, ids: readonly DeliveryId[] | undefined): Promise<void> {
+    if (ids === undefined) await refuseUnknownNames(filter, { operations, spool });
+  }
+
   return [list, show, replay, purge];
 }
 
 /** A parent that was delivered is asked for by who looks for what came of it. */
 function unknownLetter(id: DeliveryId, descendants: readonly Descendant[]): ServiceError {
   const known = descendants.map((descendant) => `${descendant.id} is ${descendant.state}`);
-  const came = known.length === 0 ? '' : `; of what came of it ${known.join(', ')}`;
+  const elsewhere = ': it is still owed, was delivered or purged, or was deleted for its age';
+  const came = known.length === 0 ? elsewhere : `; of what came of it ${known.join(', ')}`;
   return new ServiceError('UNKNOWN_DEAD_LETTER', `there is no dead letter ${JSON.stringify(id)}${came}`);
 }
 

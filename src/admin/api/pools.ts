@@ -1,5 +1,4 @@
 import type { z } from 'zod';
-import { ServiceError } from '../../kit/errors.ts';
 import type { LastError, Standing } from '../../telemetry/recent-attempts.ts';
 import type { PoolView } from '../operations.ts';
 import { audit } from './audit.ts';
@@ -7,6 +6,7 @@ import { withoutQuotes } from './content.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { pausedShape, poolList, poolQuestion, type poolShape } from './pool-shapes.ts';
 import { type Caller, defineRoute, type Route } from './route.ts';
+import { poolsOf, unknownName } from './unknown-name.ts';
 import { nothing, rfc3339 } from './values.ts';
 
 /** Pools: what they owe and how they stand, and whether they send at all. */
@@ -29,7 +29,7 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
       answers: pausedShape,
       handle: async ({ pool }, caller) => {
         const paused = word === 'pause';
-        if (!(await operations.setPaused(pool, paused))) throw unknownPool(pool, operations.pools());
+        if (!(await operations.setPaused(pool, paused))) throw unknownName('pool', pool, poolsOf(operations.pools()));
         audit(events, caller, `${word}d pool ${pool}`);
         return { pool, paused };
       },
@@ -80,9 +80,4 @@ function standingView({ consecutiveFailures, lastError, attempts, accepted }: St
     recentAttempts: attempts,
     successRate: attempts === 0 ? null : accepted / attempts,
   };
-}
-
-function unknownPool(pool: string, known: readonly PoolView[]): ServiceError {
-  const names = known.map(({ name }) => name).join(', ');
-  return new ServiceError('UNKNOWN_POOL', `there is no pool ${JSON.stringify(pool)}; there are: ${names === '' ? 'none' : names}`);
 }

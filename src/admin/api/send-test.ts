@@ -1,12 +1,12 @@
 import { ServiceError } from '../../kit/errors.ts';
-import { nearest } from '../../kit/nearest.ts';
-import type { PoolView } from '../operations.ts';
+import type { Operations } from '../operations.ts';
 import { audit } from './audit.ts';
 import { withoutQuotes } from './content.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { outcomeView } from './outcome.ts';
 import { defineRoute, type Route } from './route.ts';
 import { testQuestion, testShape } from './send-test-shapes.ts';
+import { handlersOf, unknownName } from './unknown-name.ts';
 
 /** One request through a handler, to see what comes back. */
 export function sendTestRoutes({ operations, events }: ApiDependencies): readonly Route[] {
@@ -21,7 +21,7 @@ export function sendTestRoutes({ operations, events }: ApiDependencies): readonl
       const report = await operations.sendTest(handler).catch((thrown: unknown) => {
         throw mayReadContent ? thrown : quotingNothing(thrown, handler);
       });
-      if (report === undefined) throw unknownHandler(handler, operations.pools());
+      if (report === undefined) throw unknownName('handler', handler, testable(operations));
       audit(events, caller, `sent a test through handler ${handler}`);
       const reason = mayReadContent ? report.reason : withoutQuotes(report.reason, false);
       return { ...report, reason, outcome: outcomeView(report.outcome, mayReadContent) };
@@ -30,12 +30,9 @@ export function sendTestRoutes({ operations, events }: ApiDependencies): readonl
   return [sendTest];
 }
 
-function unknownHandler(handler: string, pools: readonly PoolView[]): ServiceError {
-  const known = [...new Set(pools.flatMap(({ handlers }) => handlers.map(({ name }) => name)))].filter((name) => !name.includes(':'));
-  const near = nearest(handler, known);
-  const hint = near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`;
-  const names = known.length === 0 ? 'none' : known.join(', ');
-  return new ServiceError('UNKNOWN_HANDLER', `there is no handler ${JSON.stringify(handler)}; there are: ${names}${hint}`);
+/** Questions are tested through the handler that asks them. */
+function testable({ pools }: Pick<Operations, 'pools'>): readonly string[] {
+  return handlersOf(pools()).filter((name) => !name.includes(':'));
 }
 
 function quotingNothing(thrown: unknown, handler: string): unknown {

@@ -248,6 +248,54 @@ describe.each(['replay', 'purge'])('%s', (verb) => {
   });
 });
 
+describe('a name in a filter', () => {
+  const ways = [
+    ['list', (name: string, value: string) => ({ path: `/dead-letters?${name}=${value}`, body: undefined })],
+    ['replay', (name: string, value: string) => ({ path: '/dead-letters/replay', body: { filter: { [name]: value } } })],
+    ['replay', (name: string, value: string) => ({ path: '/dead-letters/replay', body: { filter: { [name]: value }, dryRun: true } })],
+    ['purge', (name: string, value: string) => ({ path: '/dead-letters/purge', body: { filter: { [name]: value } } })],
+    ['purge', (name: string, value: string) => ({ path: '/dead-letters/purge', body: { filter: { [name]: value }, dryRun: true } })],
+  ] as const;
+  const refused = [
+    ['handler', 'puhs', 'UNKNOWN_HANDLER', 'there is no handler "puhs" and no dead letter of one; there are: push; did you mean "push"?'],
+    ['pool', 'poll', 'UNKNOWN_POOL', 'there is no pool "poll" and no dead letter of one; there are: pool; did you mean "pool"?'],
+    ['host', 'example.org', 'UNKNOWN_HOST', 'there is no host "example.org" and no dead letter of one; there are: localhost'],
+  ] as const;
+
+  test.each(ways)('that is neither configured nor in a dead letter is refused with the known ones: %s', async (_verb, asking) => {
+    const { get, post, die, notices } = await startApi();
+    await die({ id: 'd1' });
+    for (const [name, value, code, message] of refused) {
+      const { path, body } = asking(name, value);
+      expect(await (body === undefined ? get(path) : post(path, body))).toEqual({ status: 404, body: { code, message } });
+    }
+    expect(idsIn(await get('/dead-letters'))).toEqual(['d1']);
+    expect(notices).toEqual([]);
+  });
+
+  test.each(ways)('that is configured, and has no dead letter, is taken: %s', async (_verb, asking) => {
+    const { get, post } = await startApi();
+    for (const [name, value] of [
+      ['handler', 'push'],
+      ['pool', 'pool'],
+      ['host', 'localhost'],
+    ] as const) {
+      const { path, body } = asking(name, value);
+      expect((await (body === undefined ? get(path) : post(path, body))).status).toBe(200);
+    }
+  });
+
+  test('that only dead letters have is taken, whatever else the filter asks', async () => {
+    const { get, post, die } = await startApi();
+    await die({ id: 'old', handler: 'gone', pool: 'gone', host: 'gone.example' });
+    const filter = { handler: 'gone', pool: 'gone', host: 'gone.example' };
+    expect(await get('/dead-letters?handler=gone&reason=overflow')).toEqual({ status: 200, body: [] });
+    expect((await post('/dead-letters/purge', { filter: { ...filter, reason: 'overflow' } })).body.count).toBe(0);
+    expect((await post('/dead-letters/replay', { filter, dryRun: true })).body.count).toBe(1);
+    expect((await post('/dead-letters/purge', { filter })).body.count).toBe(1);
+  });
+});
+
 test('replay takes the oldest up to a limit, and says how many stay dead', async () => {
   const { get, post, die, neverBeBorn } = await startApi();
   await neverBeBorn({ id: 'still' });
