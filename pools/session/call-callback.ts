@@ -1,4 +1,5 @@
 import { createDeferred } from '../../src/kit/deferred.ts';
+import { asError, toError } from '../../src/kit/errors.ts';
 import type { Timers } from '../../src/kit/timers.ts';
 import type { DeliveryCallbacks } from '../callbacks.ts';
 import type { CallbackFailure, DeliveryId } from '../contract.ts';
@@ -61,19 +62,15 @@ export function createCallbackCaller({ timeoutMs, timers, report }: CallbackCall
 /** How much is told of what was thrown, in characters. */
 const TOLD = 500;
 
-/** Anything can be thrown, also what cannot be made a text. */
 function tell(thrown: unknown): string {
-  try {
-    const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
-    return text.slice(0, TOLD);
-  } catch {
-    return 'threw something that has no text'; // there is nothing to learn from the second error
-  }
+  const error = asError(thrown);
+  const text = error === undefined ? toError(thrown).message : `${error.name}: ${error.message}`;
+  return text.slice(0, TOLD);
 }
 
 /** The first places of the stack; its first lines are the message, which may itself have several. */
 function placesIn(thrown: unknown): readonly string[] {
-  if (!(thrown instanceof Error) || typeof thrown.stack !== 'string') return [];
-  const places = thrown.stack.split('\n').filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line));
+  const { stack = '' } = asError(thrown) ?? {};
+  const places = stack.split('\n').filter((line) => /^\s+at .*:\d+:\d+\)?$/.test(line));
   return places.slice(0, 3).map((line) => line.trim());
 }

@@ -33,7 +33,7 @@ export class CallbackFailure extends Error {
   readonly callback: CallbackName;
 
   constructor(callback: CallbackName, cause: unknown) {
-    super(`${callback}: ${tell(cause)}`, { cause });
+    super(`${callback}: ${toError(cause).message}`, { cause });
     this.name = 'CallbackFailure';
     this.callback = callback;
   }
@@ -81,14 +81,5 @@ export function createCaller({ timeoutMs, watch, clock, timers, events }: Caller
       callOff();
       resolve(undefined);
     });
-  }
-}
-
-/** Anything can be thrown, also what cannot be made a text. */
-function tell(thrown: unknown): string {
-  try {
-    return String(toError(thrown).message);
-  } catch {
-    return 'threw something that has no text'; // there is nothing to learn from the second error
   }
 }

@@ -80,9 +80,23 @@ export function placeIn(stack: string): string | undefined {
 
 const ours = ['../../pools/', '../'].map((folder) => new URL(folder, import.meta.url).href);
 
-/** Whatever was thrown, as an Error: the edge where `unknown` from a catch becomes something to tell. */
+/** What was thrown, if it is an error whose name, message and stack can be read. A module can throw anything, also a revoked proxy. */
+export function asError(thrown: unknown): Error | undefined {
+  try {
+    return thrown instanceof Error && hasTexts(thrown) ? thrown : undefined;
+  } catch {
+    return undefined; // even the question whether it is an error can throw
+  }
+}
+
+function hasTexts({ name, message, stack = '' }: Error): boolean {
+  return [name, message, stack].every((text: unknown) => typeof text === 'string');
+}
+
+/** Whatever was thrown, as an Error: the edge where `unknown` from a catch becomes something to tell. Never throws. */
 export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
+  const error = asError(thrown);
+  if (error !== undefined) return error;
   try {
     return new Error(String(thrown));
   } catch {

@@ -15,7 +15,7 @@ import type { LogLevel } from '../config/config.ts';
 import { type Backoff, backoffMs } from '../kit/backoff.ts';
 import type { Clock } from '../kit/clock.ts';
 import { createDeferred, type Deferred } from '../kit/deferred.ts';
-import { type ErrorCode, loggable, ServiceError } from '../kit/errors.ts';
+import { type ErrorCode, loggable, ServiceError, toError } from '../kit/errors.ts';
 import { createIdSource } from '../kit/ids.ts';
 import type { Random } from '../kit/random.ts';
 import type { Timers } from '../kit/timers.ts';
@@ -113,7 +113,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     thread = launched;
 
     worker.on('message', (message: FromServiceThread) => heard(launched, message, started));
-    worker.on('error', (error) => failed(launched, { code: undefined, message: loggable(error, 'stack') }, started.reject));
+    worker.on('error', (error) => failed(launched, { code: undefined, message: loggable(toError(error), 'stack') }, started.reject));
     worker.on('exit', (code) => {
       workers.delete(worker);
       gone.resolve();

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { EpochMs } from '../kit/clock.ts';
+import { asError } from '../kit/errors.ts';
 import { maxJsonDepth } from '../kit/json.ts';
 import type { EventBus, Events, IgnoredReason } from './events.ts';
 import { logAsks } from './log-asks.ts';
@@ -103,14 +104,14 @@ const ignored: Readonly<Record<IgnoredReason, string>> = {
 
 function logCallbacks(events: EventBus, log: Logger): void {
   events.on('callback.failed', ({ handler, callback, packetId, error }) => {
-    const thrown = error.cause instanceof Error ? error.cause : error;
+    const thrown = asError(error.cause) ?? error;
     log.error(
       { event: 'callback.failed', handler, callback, packetId, error: thrown.name, at: placesIn(thrown) },
       `callback ${callback} of handler ${handler} failed; the packet became a dead letter, which says why`,
     );
   });
   events.on('exit.failed', ({ attachment, descriptor, by, text, error }) => {
-    const thrown = error?.cause instanceof Error ? error.cause : error;
+    const thrown = asError(error?.cause) ?? error;
     const told = { event: 'exit.failed', attachment, descriptor, by };
     const ended = `a request to descriptor ${descriptor} of attachment ${attachment} was ended: ${text}`;
     if (thrown === undefined) log.warn(told, ended);
@@ -127,7 +128,7 @@ function logGate(events: EventBus, log: Logger): void {
     rejecting = answer === 'rejected';
   });
   events.on('gate.failed', ({ handler, packetId, error }) => {
-    const thrown = error.cause instanceof Error ? error.cause : error;
+    const thrown = asError(error.cause) ?? error;
     const told = { event: 'gate.failed', handler, packetId, error: thrown.name, at: placesIn(thrown) };
     log.error(told, `the gate of handler ${handler} failed; the chat server does with the message what its on_failure says`);
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { messageOf } from '../../src/kit/errors.ts';
+import { loggable, messageOf, toError } from '../../src/kit/errors.ts';
 
 const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5347'), { code: 'ECONNREFUSED' });
 const noRoute = Object.assign(new Error(''), { code: 'ENETUNREACH' });
@@ -13,4 +13,37 @@ test.each([
   ['its name, without anything else', new AggregateError([]), 'AggregateError'],
 ])('an error says %s', (_what, error, text) => {
   expect(messageOf(error)).toBe(text);
+});
+
+function revoked(target: object): unknown {
+  const { proxy, revoke } = Proxy.revocable(target, {});
+  revoke();
+  return proxy;
+}
+
+const throwing = {
+  get: () => {
+    throw new Error('on purpose');
+  },
+};
+
+test.each([
+  ['nothing', undefined],
+  ['an object without a prototype', Object.create(null)],
+  ['a proxy that was revoked', revoked({})],
+  ['an error behind a proxy that was revoked', revoked(new Error('x'))],
+  ['an error whose message throws', Object.defineProperty(new Error('x'), 'message', throwing)],
+  ['an error whose stack throws', Object.defineProperty(new Error('x'), 'stack', throwing)],
+  ['an error whose name is no text', Object.defineProperty(new Error('x'), 'name', { value: Symbol('x') })],
+  ['an error whose message is no text', Object.defineProperty(new Error('x'), 'message', { value: {} })],
+  ['an error whose stack is no text', Object.defineProperty(new Error('x'), 'stack', { value: 1 })],
+])('%s that was thrown becomes an error that can be logged', (_what, thrown) => {
+  const error = toError(thrown);
+  expect([typeof error.name, typeof error.message, typeof error.stack]).toEqual(['string', 'string', 'string']);
+  expect(loggable(error, 'stack')).toBeTypeOf('string');
+});
+
+test('an error that can be logged stays the same error', () => {
+  const error = new TypeError('x', { cause: 1 });
+  expect(toError(error)).toBe(error);
 });

@@ -53,21 +53,29 @@ test('a callback that throws, rejects, answers nonsense or never answers costs i
       if (body === 'reject') return Promise.reject(new Error('on purpose'));
       if (body === 'nonsense') return 'perhaps';
       if (body === 'never') return new Promise(() => {});
+      if (body === 'revoked') throw revoked();
       if (body === 'stray') Promise.reject(new Error('on purpose'));
+      if (body === 'stray-revoked') Promise.reject(revoked());
       return true;
+    }
+    function revoked() {
+      const { proxy, revoke } = Proxy.revocable({}, {});
+      revoke();
+      return proxy;
     }`);
-  for (const body of ['throw', 'reject', 'nonsense', 'never', 'stray', 'fine']) rig.say(body);
+  const said = ['throw', 'reject', 'nonsense', 'never', 'revoked', 'stray', 'stray-revoked', 'fine'];
+  for (const body of said) rig.say(body);
 
-  await eventually(() => rig.seen('clumsy').length === 2 && rig.seen('steady').length === 6);
-  expect(rig.seen('clumsy')).toEqual(['stray', 'fine']);
-  expect([...rig.seen('steady')].sort()).toEqual(['fine', 'never', 'nonsense', 'reject', 'stray', 'throw']);
-  await eventually(() => rig.server.acked === 6);
-  expect(rig.pusher.log.filter((line) => line.event === 'rejection.stray').length).toBe(1);
+  await eventually(() => rig.seen('clumsy').length === 3 && rig.seen('steady').length === said.length);
+  expect(rig.seen('clumsy')).toEqual(['stray', 'stray-revoked', 'fine']);
+  expect([...rig.seen('steady')].sort()).toEqual(said.toSorted());
+  await eventually(() => rig.server.acked === said.length);
+  expect(rig.pusher.log.filter((line) => line.event === 'rejection.stray').length).toBe(2);
 
   const failures = rig.pusher.log.filter((line) => line.event === 'callback.failed');
-  expect(failures.map((line) => [line['handler'], line['callback']])).toEqual(Array.from({ length: 4 }, () => ['clumsy', 'shouldMakeReq']));
+  expect(failures.map((line) => [line['handler'], line['callback']])).toEqual(Array.from({ length: 5 }, () => ['clumsy', 'shouldMakeReq']));
   const { text } = await rig.pusher.get('/metrics');
-  expect(text).toContain('event_pusher_dead_letters_total{pool="http_pool",handler="clumsy",reason="callback-failed"} 4');
+  expect(text).toContain('event_pusher_dead_letters_total{pool="http_pool",handler="clumsy",reason="callback-failed"} 5');
 });
 
 test('a callback that blocks the thread is named, and after three tries skipped for that packet', async () => {

@@ -50,6 +50,7 @@ setInterval(() => {
   } catch {}
   if (order === 'exit') process.exit(7);
   if (order === 'throw') throw new Error('thrown by the test');
+  if (order === 'throw-nothing') throw undefined;
 }, 5);
 export const shouldMakeReq = () => false;
 `;
@@ -66,7 +67,7 @@ async function createRig(written = config) {
   const onConfigured = (level: string) => levels.push(level);
   const supervisor = createSupervisor({ file, clock: systemClock, random: () => 0.5, timers, onTrouble, onConfigured });
   /** In one step: a thread that looks meanwhile would read half an order. */
-  async function order(what: 'exit' | 'throw'): Promise<void> {
+  async function order(what: 'exit' | 'throw' | 'throw-nothing'): Promise<void> {
     await writeFile(beside('order to be'), what);
     await rename(beside('order to be'), beside('order'));
   }
@@ -155,6 +156,7 @@ describe('a service thread', () => {
   test.each([
     ['exit', /ended with code 7/],
     ['throw', /Error at .*obedient\.mjs/],
+    ['throw-nothing', /undefined/],
   ] as const)('that meets its end by %s is started again', async (order, message) => {
     await using rig = await createRig();
     await rig.supervisor.start();

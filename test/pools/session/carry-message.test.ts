@@ -79,6 +79,8 @@ test.each<[string, unknown]>([
   ['a text', 'no token'],
   ['nothing', undefined],
   ['an object without a text', Object.create(null)],
+  ['a proxy that was revoked', revoked()],
+  ['an error whose stack throws', unreadable()],
 ])('a callback may throw %s', async (_what, thrown) => {
   await using target = await startTarget();
   await using thread = serveSessions(
@@ -93,6 +95,19 @@ test.each<[string, unknown]>([
   expect(await thread.judge(makeMessageJob())).toMatchObject({ outcome: { kind: 'unsent' }, judgement: { status: 597 } });
   expect(thread.failures).toMatchObject([{ callback: 'buildRequest', message: expect.any(String), at: [] }]);
 });
+
+function revoked(): unknown {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+function unreadable(): unknown {
+  const stack = () => {
+    throw new Error('on purpose');
+  };
+  return Object.defineProperty(new Error('x'), 'stack', { get: stack });
+}
 
 test('a thread ends with what is wrong with the module of each handler', async () => {
   const handlers = ['first', 'second'].map(makeSessionHandler);
