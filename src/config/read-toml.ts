@@ -6,6 +6,23 @@ import type { Table } from './table.ts';
 /** Reads a TOML file as it stands. Throws CONFIG_UNREADABLE: no such file, no permission, or not TOML. */
 export async function readToml(file: string): Promise<Table> {
   const text = await readText(file);
+  const table = parseToml(file, text);
+  if (!isDeeper(table, maxDepth)) return table;
+  throw new ServiceError(
+    'CONFIG_UNREADABLE',
+    `cannot read the configuration ${file}: its tables stand more than ${maxDepth} deep in each other`,
+  );
+}
+
+/** Tables and lists may stand this deep in each other: a key with tens of thousands of dots would exhaust the stack. */
+const maxDepth = 100;
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((part) => isDeeper(part, levels - 1));
+}
+
+function parseToml(file: string, text: string): Table {
   try {
     return parse(text);
   } catch (error) {
@@ -91,11 +108,15 @@ function hintForTwice(lines: readonly string[], line: number): string {
   );
   const others = same.filter(({ at }) => at !== line).map(({ at }) => at);
   if (others.length === 0) return 'a key stands once in its table';
-  const where = `line ${others.join(' and ')}`;
+  const rest = others.length > shownLines ? ` and ${others.length - shownLines} more` : '';
+  const where = `line ${others.slice(0, shownLines).join(' and ')}${rest}`;
   return lists.test(name)
     ? `${where} has it too: write [[${name}]] above each of them, also where it is the first`
     : `${where} has it too: join the two tables`;
 }
+
+/** So many of the lines that have the same table are named. */
+const shownLines = 3;
 
 /** The tables that may be lists. */
 const lists = /(^|\.)(http|handlers|mod_event_pusher_http|host_config|descriptors)$/;

@@ -72,3 +72,14 @@ test.each([
   expect(String(error)).toContain('is not TOML: line ');
   expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('hunter2');
 });
+
+test('a key of tens of thousands of dots is refused, by a message that a log can take', async () => {
+  const file = await writeConfig(`a.${'b.'.repeat(50_000)}c = 1\n`);
+  await expect(loadConfig(file, {})).rejects.toMatchObject(
+    unreadable(`cannot read the configuration ${file}: its tables stand more than 100 deep in each other`),
+  );
+});
+
+test('a table that stands many times is named with the first of its lines', async () => {
+  expect(await complaintOf('[a]\n'.repeat(1000))).toMatch(/; line 1 and 3 and 4 and 996 more has it too: join the two tables$/);
+});
