@@ -9,13 +9,13 @@ export const CONNECTION_GONE = 'CONNECTION_GONE';
 /** How long a connection may stand that no client has been given, ms. */
 const UNUSED_MS = 4000;
 
-/** By which part of it an age may fall short. */
+/** The largest random reduction of an age, as a fraction. */
 const AGE_SPREAD = 0.2;
 
-/** How old connections may become. */
+/** The age limit of connections. */
 export interface Longevity {
   readonly clock: Clock;
-  /** At most; Infinity: as long as they last. */
+  /** Maximum age, ms; Infinity disables the limit. */
   readonly maxAgeMs: number;
   readonly random: Random;
 }
@@ -84,7 +84,7 @@ export class Connection {
     if (this.#unused) this.standing?.setTimeout(UNUSED_MS).once('timeout', end);
   }
 
-  /** Nothing is under way: one that has reached its age ends, so that the next request looks the host's name up again. */
+  /** The connection is idle. If it has reached its age it closes, so that the next request resolves the host name again. */
   retire(): void {
     if (this.#longevity !== undefined && this.#longevity.clock.monotonic() >= this.#agedAt) this.drop();
   }
@@ -95,7 +95,7 @@ export class Connection {
   }
 }
 
-/** In reach of its greatest age, so that connections that were opened together do not end together. */
+/** Slightly below the maximum, at random, so that connections that were opened together do not close together. */
 function agedAt(longevity: Longevity | undefined): number {
   if (longevity === undefined) return Number.POSITIVE_INFINITY;
   const { clock, maxAgeMs, random } = longevity;

@@ -1,22 +1,22 @@
 import type { Socket } from 'node:net';
 
 /**
- * undici ends a connection on a 100 (Continue) that it did not ask for (7.30), though it skips every other interim response, as
- * RFC 9110 §15.2 wants of all of them. So each 100 is read as 102, which means as little and is as long.
+ * undici 7.30 closes a connection that receives an unsolicited 100 (Continue), although it skips every other interim response.
+ * RFC 9110 §15.2 requires a client to skip them all. The mask replaces each 100 with 102, which has the same length and is skipped.
  *
  *   idle → status line → (1xx) interim head → status line → (other) idle
  *
- * Of a connection that answers without interim responses it looks at one byte per answer.
+ * On a connection without interim responses it reads one byte per response.
  */
 export class ContinueMask {
   #state: 'idle' | 'interim head' | 'status line' = 'idle';
-  /** Bytes of the status line that have come. */
+  /** Bytes of the status line received so far. */
   #column = 0;
-  /** How many of the last two digits are 0. */
+  /** Number of zeros among the last two digits. */
   #zeros = 0;
   #lineIsEmpty = false;
 
-  /** The same socket, whose reads are masked. */
+  /** Masks the reads of a socket and returns it. */
   over(socket: Socket): Socket {
     const read = socket.read.bind(socket);
     socket.read = (size?: number): Buffer | null => {
@@ -27,7 +27,7 @@ export class ContinueMask {
     return socket;
   }
 
-  /** A request goes out: what comes next is the head of a response. */
+  /** A request is sent; the next bytes received are the head of a response. */
   expect(): void {
     this.#state = 'status line';
     this.#column = 0;
@@ -45,7 +45,7 @@ export class ContinueMask {
 
   /** Takes a byte of the status line: `HTTP/1.1 100 Continue`. */
   #isLastDigitOf100(byte: number | undefined): boolean {
-    if (this.#column === 0 && (byte === CR || byte === LF)) return false; // empty lines may stand before it (RFC 9112 §2.2)
+    if (this.#column === 0 && (byte === CR || byte === LF)) return false; // empty lines may precede the status line (RFC 9112 §2.2)
     const column = this.#column;
     this.#column += 1;
     if (column === FIRST_DIGIT && byte !== ONE) this.#state = 'idle';
@@ -56,7 +56,7 @@ export class ContinueMask {
     return this.#zeros === 2;
   }
 
-  /** Ends with an empty line. */
+  /** The head of an interim response ends with an empty line. */
   #readHead(byte: number | undefined): void {
     if (byte === LF && this.#lineIsEmpty) this.expect();
     else if (byte !== CR) this.#lineIsEmpty = byte === LF;

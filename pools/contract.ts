@@ -62,7 +62,7 @@ export type HttpOutcome =
   | { readonly kind: 'unreachable'; readonly code: string; readonly message: string; readonly durationMs: number }
   /** The connection broke, or what came was no HTTP answer, after the request may have been sent. */
   | { readonly kind: 'broken'; readonly code: string; readonly message: string; readonly durationMs: number }
-  /** Nothing was put on the wire: callbacks of the handler made no request, or one that HTTP/1.1 cannot carry, or this machine had no descriptor or port left for a connection. */
+  /** No request was sent: the callbacks made none, or one that HTTP/1.1 cannot carry, or no descriptor or local port was free. */
   | { readonly kind: 'unsent'; readonly code: string; readonly message: string; readonly durationMs: number };
 
 /** Who set the status that is classified: the backend's status line, the handler's module, or we (590 to 599). */
@@ -112,7 +112,7 @@ export interface Job {
   readonly within?: Within;
 }
 
-/** When an attempt is over: `atMostMs` after a worker took it, and at `until`, the wait for a worker included. */
+/** The deadline of an attempt: `atMostMs` after a worker took it, and no later than `until`, which includes the wait for a worker. */
 export interface Within {
   /** Milliseconds since 1970. */
   readonly until: number;
@@ -147,7 +147,7 @@ export interface PoolThreadSettings {
   readonly requestTimeoutMs: number;
   /** Bounds the whole attempt, from the worker's taking it. */
   readonly callTimeoutMs: number;
-  /** No request goes over an older connection; Infinity: however old it is. */
+  /** Maximum age of a connection that carries a request; Infinity disables the limit. */
   readonly maxConnectionAgeMs: number;
   readonly maxResponseBytes: number;
   readonly userAgent: string;

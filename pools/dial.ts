@@ -10,9 +10,9 @@ export type Dial = (opened: Opened) => Dialled;
 /** Called once, with the error of a connection that could not be made, or with one that stands, TLS included. */
 export type Opened = (...result: [error: Error, socket: undefined] | [error: undefined, socket: Socket]) => void;
 
-/** A connection that is being opened, or stands. */
+/** A connection that is being opened or is open. */
 export interface Dialled {
-  /** Closes it. Before it stands `opened` is called with the reason, if there is one. */
+  /** Closes the connection. If it is not open yet and a reason is given, `opened` is called with the reason. */
   destroy(reason?: Error): void;
 }
 
@@ -20,8 +20,8 @@ export interface Dialled {
 const TCP_KEEP_ALIVE_MS = 60_000;
 
 /**
- * Connections of one origin share their TLS session, so that a reconnect spares the full handshake. `resolve` gives the
- * addresses of a name, and no other is dialled; default: the system's resolver. Each connection looks the name up again.
+ * Connections of one origin share their TLS session, so that a reconnect avoids a full handshake. `resolve` gives the
+ * addresses of a name, and only these are dialled; default: the system's resolver. Each connection resolves the name again.
  */
 export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 'tls'>, resolve?: Resolve): Dial {
   const url = new URL(origin);
@@ -42,7 +42,7 @@ export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 
   return (opened) => new Opening(place, { encrypt: secure ? encrypt : undefined, opened });
 }
 
-/** One connection while it is opened: TCP, then TLS where the origin wants it. */
+/** One connection while it is being opened: TCP, then TLS for an https origin. */
 class Opening implements Dialled {
   readonly #dialling: Dialling;
   #socket: Socket | undefined;
@@ -62,7 +62,7 @@ class Opening implements Dialled {
         this.#shakeHands(encrypt(bare));
       } catch (thrown) {
         bare.destroy();
-        this.#tell(toError(thrown), undefined); // what TLS cannot use: a certificate, a cipher
+        this.#tell(toError(thrown), undefined); // an invalid certificate or cipher
       }
     });
   }
@@ -83,7 +83,7 @@ class Opening implements Dialled {
 }
 
 function ignore(): void {
-  // What goes wrong below TLS is an error of the TLS socket too.
+  // Errors of the TCP socket are also emitted by the TLS socket.
 }
 
 /** The pool's TLS in Node's words; what is undefined stays Node's default. */

@@ -12,9 +12,9 @@ import { DESTINATION_REFUSED, failureOf } from './failure.ts';
 /** How much of an answer's body is kept for the attempt's record. */
 const EXCERPT_BYTES = 1024;
 
-/** How much of interim responses is read before the final one. */
+/** Maximum size of the interim responses before the final one. */
 const INTERIM_BYTES = 256 * 1024;
-/** About what an interim response without headers takes. */
+/** Approximate size of an interim response without headers. */
 const STATUS_LINE_BYTES = 20;
 
 /** The code of an outcome for which a callback made no request. */
@@ -116,11 +116,11 @@ export class Exchange implements Due {
     this.#enter('connect');
   }
 
-  /** An interim response came (RFC 9110 §15.2): the final one is awaited on, no longer than before. Too many of them end it. */
+  /** An interim response was received (RFC 9110 §15.2). It does not extend the deadline; too many of them end the exchange. */
   informed(headers: readonly (Buffer | string)[]): void {
     this.#interimBytes = headers.reduce((sum, { length }) => sum + length, this.#interimBytes + STATUS_LINE_BYTES);
     if (this.#interimBytes <= INTERIM_BYTES) return;
-    const message = `more than ${INTERIM_BYTES} bytes of interim responses (1xx) came before the final one`;
+    const message = `more than ${INTERIM_BYTES} bytes of interim responses (1xx) before the final one`;
     this.#conclude({ kind: 'broken', code: 'HPE_HEADER_OVERFLOW', message, durationMs: this.#elapsedMs() });
     this.#abort?.();
   }

@@ -27,7 +27,7 @@ export interface HttpExitPar extends HttpRequestParts {
   readonly ca: Record<string, unknown>;
   /**
    * I: empty. Left so, each `putMgetMessage` is one part; filled, it says how all that was put is cut into parts. O: number
-   * and lengths of the parts that the unit has put. Another object in its place counts as it does.
+   * and lengths of the parts that the unit has put. The exit may replace the object with another one.
    */
   structureInfo: ExitMsgInfo;
   /** I alone: supplies a part for the unit, text as UTF-8. Throws RangeError where there would be too much. */

@@ -15,9 +15,9 @@ export function codeOf(error: Error): string {
   return error.name === 'HTTPParserError' ? 'HPE_INVALID' : 'ERR_UNKNOWN'; // undici knows the parser's codes only in part
 }
 
-/** What a 101 (Switching Protocols) comes to: no request of ours asks for one. */
+/** The failure for a 101 (Switching Protocols): the service never requests an upgrade. */
 export function protocolChanged(): Error {
-  return Object.assign(new Error('the backend changed the protocol, unasked'), { code: 'ECONNRESET' });
+  return Object.assign(new Error('the backend switched protocols without a request to do so'), { code: 'ECONNRESET' });
 }
 
 const renamed = new Map([

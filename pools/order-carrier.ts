@@ -52,7 +52,7 @@ function refusalOf(job: Job, destination: Destination): { readonly code: string;
   return refusal === undefined ? unsendable(job) : { code: DESTINATION_REFUSED, message: refusal };
 }
 
-/** Only the addresses that this gives are dialled, so those that are checked here are those that are dialled. */
+/** Resolves a name and checks its addresses. Only these addresses are dialled, so a second lookup cannot evade the check. */
 function guarded(resolve: Resolve, guard: DestinationGuard): Resolve {
   return (name, options, found) => {
     resolve(name, options, (error, addresses) => {

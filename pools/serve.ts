@@ -24,7 +24,7 @@ export interface ThreadSurroundings {
   readonly clock: Clock;
   /** How callback modules are imported; default: Node's own way. */
   readonly importModule?: ImportModule;
-  /** How names of hosts are resolved; default: by the system. */
+  /** Resolves host names; default: the system's resolver. */
   readonly resolve?: Resolve;
 }
 

@@ -23,7 +23,7 @@ export interface HttpTarget {
 
 /** What lets a push go that a business server was asked about. Kept with the push: its retries do not ask again. */
 export type Answered =
-  /** `userIDList` (with a push the one of it that the push is for) and `offlinePushInfo` as answered; undefined where the answer has none. */
+  /** `userIDList` (for a push: its own entry) and `offlinePushInfo` of the answer; undefined if the answer has none. */
   | {
       readonly kind: 'allowed';
       readonly userIDList: readonly string[] | undefined;

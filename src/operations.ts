@@ -135,7 +135,7 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
   };
 }
 
-const misnamed = 'the business server names receivers that cannot be read (userIDList), so nothing is pushed';
+const misnamed = 'the userIDList of the business server is invalid, so nothing is pushed';
 
 function viewPools(
   { pools, handlers }: Pick<Config, 'handlers' | 'pools'>,

@@ -63,7 +63,7 @@ export interface ServiceOptions {
   readonly onFailed: (error: Error) => void;
   /** A new configuration is about to run: no callback of a handler that it brings has been called yet. */
   readonly onConfigured?: (config: Config) => void;
-  /** The spool was found damaged before: it is looked through before it is used. Default false. */
+  /** Whether an earlier start found the spool damaged; it is then checked in full before use. Default false. */
   readonly checkSpool?: boolean;
   /** Resolves when the address of the admin listener is free. */
   readonly beforeListening?: () => Promise<void>;

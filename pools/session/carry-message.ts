@@ -72,7 +72,7 @@ export function createMessageCarrier(options: MessageCarrierOptions): CarryMessa
     const seat = await tryTwice(attempt, worker);
     const outcome = await attempt.outcome;
     if (outcome.kind === 'unsent' && outcome.code === LOCAL_SHORTAGE) {
-      onOutcome({ key: job.key, outcome }); // no attempt was made, so there is nothing to judge
+      onOutcome({ key: job.key, outcome }); // no attempt was made, so there is no outcome to classify
       return client.giveBack(worker);
     }
     const verdict = await judge.verdict(attempt, await standingOf(attempt, seat, outcome));

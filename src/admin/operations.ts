@@ -33,7 +33,7 @@ export interface PoolView {
   readonly paused: boolean;
   /** When the oldest delivery still owed was accepted; null when nothing is. */
   readonly oldestAt: EpochMs | null;
-  /** Until intake of all pools waits for room on the disk, at the present rate; null while the spool does not grow. */
+  /** Seconds until intake of all pools stops because the spool is full, at the present rate; null while the spool does not grow. */
   readonly spoolFullInMs: number | null;
   /** The pool's own circuit breaker. */
   readonly breaker: BreakerState;

@@ -48,17 +48,17 @@ export function refuseRequest(response: ServerResponse, message: string): void {
   response.end(body);
 }
 
-/** What could not even be parsed as HTTP, or did not come in time, never becomes a request, so its answer is written by hand. */
+/** Answers bytes that are not HTTP or a request that is late. There is no request object, so the response is written to the socket. */
 export function refuseMalformed(socket: Socket, error: Error): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
   const late = 'code' in error && error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-  const message = late ? 'the request did not come in time' : 'what came was no HTTP/1.1 request';
+  const message = late ? 'the request was not received in time' : 'not an HTTP/1.1 request';
   const body = JSON.stringify({ code: 'BAD_REQUEST', message });
   const status = late ? '408 Request Timeout' : '400 Bad Request';
   const head = `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close`;
   socket.end(`${head}\r\n\r\n${body}`);
-  socket.destroySoon(); // the client may keep its own side open for ever
+  socket.destroySoon(); // the client may never close its side
 }

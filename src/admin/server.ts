@@ -37,7 +37,7 @@ export interface Admin extends Lifecycle {
   readonly address: { readonly host: string; readonly port: number };
 }
 
-/** Bounds on clients that are slow on purpose, ms. */
+/** Limits for slow clients, ms. */
 const limits = { headersTimeoutMs: 5000, requestTimeoutMs: 10_000, keepAliveMs: 10_000 };
 
 const maxBodyBytes = 1024 * 1024;

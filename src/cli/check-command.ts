@@ -16,7 +16,7 @@ export async function checkCommand({ file, json }: { readonly file: string; read
   return 0;
 }
 
-/** With the warnings about the backlog on disk as further notices. */
+/** Adds warnings about the backlog on disk to the notices. */
 async function loadChecked(file: string): Promise<Config> {
   const config = await loadConfig(file, readEnvironment());
   const handlers = await loadModules(config);
@@ -28,20 +28,20 @@ type LoadedHandler = Awaited<ReturnType<typeof loadHandlers>>[number];
 /** For who meant one of them to be called. */
 function uncalledBy({ config: { name, callbackModule }, uncalled }: LoadedHandler): readonly string[] {
   if (uncalled.length === 0) return [];
-  return [`handler ${name}: ${callbackModule} exports functions that are no callbacks and are never called: ${uncalled.join(', ')}`];
+  return [`handler ${name}: ${callbackModule} exports functions that are not callbacks and are never called: ${uncalled.join(', ')}`];
 }
 
-/** A spool that cannot be read is no mistake: a configuration can be checked by a user who may not read it. */
+/** An unreadable spool is not a mistake: the user who checks a configuration may have no permission to read the spool. */
 function noticesOfSpool(config: Config): readonly string[] {
   const { engine, path } = config.spool;
   try {
     return engine === 'memory' ? [] : orphaning(readInfo(path)?.queues ?? [], config);
   } catch (thrown) {
-    return [`the backlog on disk was not looked at: ${toError(thrown).message}`];
+    return [`the backlog on disk was not checked: ${toError(thrown).message}`];
   }
 }
 
-/** What a module throws while it is imported may quote a secret, so the error has neither that nor a cause. */
+/** An import error of a module may quote a secret, so the error has neither its text nor a cause. */
 async function loadModules({ handlers, attachments, redacted }: Config): Promise<readonly LoadedHandler[]> {
   try {
     const loaded = await loadHandlers(handlers);

@@ -22,7 +22,7 @@ export const commands: readonly Command[] = [
   {
     name: 'check',
     synopsis: '[--config FILE] [--json]',
-    does: 'validates the configuration and its callback modules, and prints what is in effect',
+    does: 'validates the configuration and its callback modules, and prints the effective configuration',
     options: ['config', 'json'],
     run: (call) => checkCommand({ file: fileOf(call), json: call.values.json === true }),
   },

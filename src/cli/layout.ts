@@ -4,8 +4,8 @@ import { printable } from './printable.ts';
 const columns = 100;
 
 /**
- * A table with aligned columns, numbers to the right. Where it would be too wide, the last cells of each row, `below` of them,
- * stand below the row instead, each on its line. Cells hold one line each.
+ * A table with aligned columns, numbers to the right. If it is too wide, the last `below` cells of each row are printed below
+ * the row, each on a line. A cell is one line.
  */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[], below = 1): string {
   const cells = [headings, ...rows.map((row) => row.map((cell) => printable(cell).replaceAll('\n', ' ')))];
@@ -25,14 +25,14 @@ function line(row: readonly string[], widths: readonly number[]): string {
   return `${padded.join('  ').trimEnd()}\n`;
 }
 
-/** Stands where there is nothing to show. */
+/** The text of an empty cell. */
 export const none = '-';
 
 function cut(cell: string): string {
   return cell.length <= longestCell ? cell : `${cell.slice(0, longestCell - 1)}…`;
 }
 
-/** Of a cell that stands below its row. */
+/** The indentation of a cell below its row. */
 const longestCell = 300;
 
 /** Labels in a column of their own, each with a text that may have several lines. */

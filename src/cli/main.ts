@@ -23,7 +23,7 @@ async function main(args: readonly string[]): Promise<number> {
   return call(command, args).catch((thrown) => explain(thrown, command));
 }
 
-/** The command whose name the words begin with. */
+/** The command whose name begins the arguments. */
 function find(words: readonly string[]): Command | undefined {
   const line = words.join(' ');
   return commands.find(({ name }) => line === name || line.startsWith(`${name} `));
@@ -47,7 +47,7 @@ function helpFor(words: readonly string[]): string {
   return group.length > 0 ? helpOf(group) : namesOf(commands);
 }
 
-/** What is wrong where no command was found. */
+/** The error message if no command was found. */
 function complaintAbout(args: readonly string[], words: readonly string[]): string {
   const [group, verb] = words;
   if (group === undefined) return args.length === 0 ? 'a command is missing' : `a command is missing before ${args[0]}`;
@@ -89,7 +89,7 @@ function explain(thrown: unknown, command: Command): number {
   return 1;
 }
 
-/** Wrong usage: a line, and the help of what was meant. */
+/** A usage error: one line, and the help of the command. */
 function complain(message: string, usage: string): number {
   process.stderr.write(`event-pusher: ${message}\n\n${usage}`);
   return 2;

@@ -35,12 +35,12 @@ const allNames = Object.keys(options).filter((name): name is OptionName => name 
 /** The options as they were given. */
 export type OptionValues = ReturnType<typeof parseStrictly>['values'];
 
-/** Words without their options, for finding out which command is meant where an option is wrong. */
+/** The arguments without options, to identify the command if an option is wrong. */
 export function wordsOf(args: readonly string[]): readonly string[] {
   return parseArgs({ args: [...args], options, allowPositionals: true, strict: false }).positionals;
 }
 
-/** What is wrong with the options, whatever the command; undefined: nothing. */
+/** The mistake in the options that is independent of the command; undefined if there is none. */
 export function wrongOption(args: readonly string[]): string | undefined {
   try {
     readOptions(args, allNames);
@@ -50,7 +50,7 @@ export function wrongOption(args: readonly string[]): string | undefined {
   }
 }
 
-/** Throws USAGE: an option that is not `known` to the command, or whose value is missing or is none of its business. */
+/** Throws USAGE if an option is unknown to the command, or has a missing or unexpected value. */
 export function readOptions(args: readonly string[], known: readonly OptionName[]) {
   const { tokens } = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true });
   for (const token of tokens) if (token.kind === 'option') refuseWrong(token, known);
@@ -82,7 +82,7 @@ function refuseWrong({ name, rawName, value, inlineValue }: OptionToken, known: 
     return;
   }
   const isMissing = value === undefined || (inlineValue !== true && value.startsWith('-') && value !== '-');
-  if (isMissing) throw new ServiceError('USAGE', `a value is missing behind ${rawName}${value === undefined ? '' : `, before ${value}`}`);
+  if (isMissing) throw new ServiceError('USAGE', `missing value after ${rawName}${value === undefined ? '' : `, before ${value}`}`);
 }
 
 function isKnown(name: string, known: readonly OptionName[]): name is OptionName {

@@ -87,7 +87,7 @@ function poolState({ paused, breaker, consecutiveFailures }: PoolState): string 
   return breaker === 'closed' && consecutiveFailures > 0 ? 'failing' : breakerText(breaker);
 }
 
-/** What keeps its pool from sending keeps the handler, too. */
+/** A condition that stops the pool also stops the handler. */
 function handlerState({ pausedUntil, ...own }: Handler, pool: PoolState): string {
   if (pool.paused) return 'paused';
   if (pausedUntil !== null) return `asked to wait until ${localTime(pausedUntil)}`;
@@ -95,7 +95,7 @@ function handlerState({ pausedUntil, ...own }: Handler, pool: PoolState): string
   return poolState({ ...own, paused: false });
 }
 
-/** Of the last five minutes. */
+/** Attempts in the last five minutes. */
 function rateText({ successRate, recentAttempts }: Pick<Handler, 'recentAttempts' | 'successRate'>): string {
   return successRate === null ? none : `${Math.floor(successRate * 100)} % of ${recentAttempts}`;
 }
@@ -109,8 +109,8 @@ function errorText({ lastError, consecutiveFailures }: Pick<Handler, 'consecutiv
 function roomLine([pool]: Pools): string {
   const seconds = pool?.spoolFullInSeconds ?? null;
   if (seconds === null) return '';
-  if (seconds === 0) return '\nThe spool is full: intake waits, and /readyz says why.\n';
-  return `\nAt the present rate the spool is full in ${spanText(seconds)}; then intake waits.\n`;
+  if (seconds === 0) return '\nThe spool is full; intake is stopped. /readyz gives the reason.\n';
+  return `\nAt the present rate the spool will be full in ${spanText(seconds)}; intake then stops.\n`;
 }
 
 function breakerText(breaker: Pools[number]['breaker']): string {

@@ -12,7 +12,7 @@ import { createSupervisor, type Supervisor, type Trouble } from '../supervise/su
 import { createLog } from '../telemetry/log.ts';
 
 /**
- * Runs the service in the foreground until it is told to stop. The first SIGTERM or SIGINT drains, the second ends the
+ * Runs the service in the foreground until a signal stops it. The first SIGTERM or SIGINT drains, the second ends the
  * process within a second, SIGHUP makes the service read its file again.
  */
 export async function run({ file }: { readonly file: string }): Promise<number> {
@@ -51,13 +51,13 @@ function obeySignals(supervisor: Supervisor, log: Logger): Promise<number> {
   return stopped.promise;
 }
 
-/** A thread that is stuck in native code is given this long, ms. */
+/** Time for threads to end before the process is killed, ms. */
 const killPatienceMs = 500;
 
-/** `process.exit` waits for every thread, however long it is stuck in a system call; only a signal ends such a process. */
+/** `process.exit` waits for every thread, including one blocked in a system call; only a signal ends such a process. */
 async function endNow(supervisor: Supervisor, log: Logger): Promise<void> {
   if (await within(supervisor.kill(), killPatienceMs, systemTimers)) process.exit(1);
-  log.error({ event: 'killed' }, 'a thread is stuck and does not end: the process ends itself by SIGKILL');
+  log.error({ event: 'killed' }, 'a thread is blocked and does not end: killing the process with SIGKILL');
   process.kill(process.pid, 'SIGKILL');
 }
 

@@ -26,7 +26,7 @@ export function infoText({ path, bytes, version, isOld, holder, queues, oldest, 
   return `${head}\n${rows.length === 0 ? `${counted(0, 'delivery', 'deliveries')}\n` : table(['POOL', 'HANDLER', 'WAITING', 'DEAD'], rows)}`;
 }
 
-/** That of an archive names hundreds of messages. */
+/** Shortens a mark; the mark of an archive may name hundreds of messages. */
 function shortened(epoch: string): string {
   return epoch.length <= maxEpochLength ? epoch : `${epoch.slice(0, maxEpochLength)}…`;
 }

@@ -1,6 +1,6 @@
 import type { Command } from './command.ts';
 
-/** What a word of a synopsis stands for. */
+/** The meaning of each placeholder in a synopsis. */
 const glossary: Readonly<Record<string, string>> = {
   FILE: '--config, else $EVENT_PUSHER_CONFIG, else event-pusher.toml in the working directory.',
   SERVICE: '[--config FILE], whose service must be running, or [--url URL] [--token TOKEN]; [--json]',
@@ -8,7 +8,7 @@ const glossary: Readonly<Record<string, string>> = {
          [--before TIME]: all that are given must hold, the times for when it died.`,
   REASON: `attempts-exhausted, callback-blocked, callback-failed, chain-failed, expired,
          internal-error, overflow or refused.`,
-  TIME: '2026-11-22T06:00:00Z, "2026-11-22 06:00" of this machine\'s time, or an age: 30m, 2h, 7d.',
+  TIME: '2026-11-22T06:00:00Z, "2026-11-22 06:00" in local time, or an age: 30m, 2h, 7d.',
 };
 
 /** The whole usage, made from the commands. */
@@ -16,7 +16,7 @@ export function usageOf(commands: readonly Command[]): string {
   return `Usage: event-pusher COMMAND [OPTIONS]
 
 ${commands.map(explained).join('')}
-  --help, -h, also behind a command; --version, -V
+  --help, -h, also after a command; --version, -V
 
 ${explainedWords(Object.keys(glossary))}`;
 }
@@ -29,7 +29,7 @@ export function helpOf(commands: readonly Command[]): string {
   return `Usage: event-pusher ${called(only)}\n\n  ${only.does}\n${words === '' ? '' : `\n${words}`}`;
 }
 
-/** The names of the commands, for who gave none or a wrong one. */
+/** The list of commands, printed if the command is missing or unknown. */
 export function namesOf(commands: readonly Command[]): string {
   const groups = new Map<string, string[]>();
   for (const { name } of commands) {
@@ -48,7 +48,7 @@ function explained(command: Command): string {
   return `  ${called(command)}\n      ${command.does}\n`;
 }
 
-/** What a synopsis mentions, and what the explanation of that mentions. */
+/** The placeholders of a synopsis, and those of their explanations. */
 function wordsIn(commands: readonly Command[]): readonly string[] {
   const mentioned = (text: string): readonly string[] => Object.keys(glossary).filter((word) => new RegExp(`\\b${word}\\b`).test(text));
   const direct = mentioned(commands.map(({ synopsis }) => synopsis).join(' '));

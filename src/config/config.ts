@@ -30,7 +30,7 @@ export interface Config {
   readonly drainTimeoutMs: number;
   /** What was skipped, or means something else here than in MongooseIM: one sentence each. */
   readonly notices: readonly string[];
-  /** The texts that must not be printed wherever they ended up: what references stood for, and what stands under a secret's name. */
+  /** Texts that must not be printed anywhere: values of references, and values of secret keys. */
   readonly redacted: readonly Secret[];
 }
 
@@ -51,7 +51,7 @@ export interface PoolConfig {
   readonly threads: number;
   readonly requestTimeoutMs: number;
   readonly callTimeoutMs: number;
-  /** No request goes over an older connection; Infinity for `max_connection_age = "forever"`. */
+  /** Maximum age of a connection that carries a request; Infinity for `max_connection_age = "forever"`. */
   readonly maxConnectionAgeMs: number;
   readonly maxResponseBytes: number;
   readonly retry: RetryPolicy;
@@ -198,7 +198,7 @@ export interface SpoolConfig {
   readonly minFreeBytes: number;
   /** Dead letters end after this, ms. */
   readonly deadLetterMaxAgeMs: number;
-  /** More dead letters than this are not kept, the oldest are deleted first; undefined: their number is not bounded. */
+  /** Maximum number of dead letters; the oldest are deleted first. Undefined: no limit. */
   readonly deadLetterMax: number | undefined;
 }
 
@@ -211,7 +211,7 @@ export interface GateConfig {
   /** All callbacks that are asked about a message are through within this, ms. */
   readonly timeoutMs: number;
   readonly maxBodyBytes: number;
-  /** Each sender that waits is one. */
+  /** Maximum number of connections; each waiting sender takes one. */
   readonly maxConnections: number;
 }
 

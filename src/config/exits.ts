@@ -23,7 +23,7 @@ export interface ExitsAttachment {
   readonly requestTimeoutMs: number;
   /** Bytes taken but not yet on disk, at most: then requests are turned away. */
   readonly maxUncommittedBytes: number;
-  /** Connections that each listener holds. */
+  /** Maximum number of connections of each listener. */
   readonly maxConnections: number;
   /** Undefined: no limit. */
   readonly rateLimit: TokenRate | undefined;

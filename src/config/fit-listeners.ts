@@ -1,13 +1,13 @@
 import type { Attachment, Config } from './config.ts';
 
-/** A configuration whose listeners leave half of the files that the process may have open to pools, chat servers and the spool. */
+/** A configuration whose listeners leave half of the open-file limit to pools, chat servers and the spool. */
 export interface Fitted {
   readonly config: Config;
-  /** For the operator, where a listener holds fewer connections than `max_connections` says. */
+  /** Notices for listeners that hold fewer connections than `max_connections`. */
   readonly notice: string | undefined;
 }
 
-/** Each listener has the same share. `openFiles`: the limit of the process; undefined where it is unknown. */
+/** Divides half of the limit equally among the listeners. `openFiles`: the limit of the process; undefined if unknown. */
 export function fitListeners(config: Config, openFiles: number | undefined): Fitted {
   const { admin, gate, attachments } = config;
   const listeners = 1 + (gate === undefined ? 0 : 1) + attachments.reduce((sum, attachment) => sum + listenersOf(attachment), 0);
@@ -28,8 +28,8 @@ export function fitListeners(config: Config, openFiles: number | undefined): Fit
       attachments: attachments.map((attachment) => ('maxConnections' in attachment ? held(attachment) : attachment)),
     },
     notice: isCut
-      ? `this process may have ${openFiles} files open, so each of its ${listeners} listeners holds ${share} connections at most; ` +
-        'raise the limit (ulimit -n, LimitNOFILE) to let them hold what max_connections says'
+      ? `this process may have ${openFiles} open files, so each of its ${listeners} listeners accepts at most ${share} connections; ` +
+        'raise the limit (ulimit -n, LimitNOFILE) to reach max_connections'
       : undefined,
   };
 }

@@ -24,8 +24,8 @@ const reference = /\$\$\{|\$\{([^}]*)\}/g;
 
 /**
  * Replaces `${NAME}` (environment) and `${file:/path}` (a file's content without one trailing line break) in every
- * string below `value`. A reference to nothing stays as it is and is a mistake. `redacted` lists what a reference stood for,
- * and what stands under a secret's name; addresses and names are left out, see `public-place.ts`.
+ * string below `value`. An unresolved reference is kept and reported as a mistake. `redacted` lists the values of references
+ * and of secret keys, without addresses and names (`public-place.ts`).
  */
 export async function interpolate(value: unknown, surroundings: Surroundings): Promise<Interpolated> {
   const mistakes: Mistake[] = [];

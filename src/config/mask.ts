@@ -5,7 +5,7 @@ export type Mask = (text: string) => string;
 
 const redactedText = '[redacted]';
 
-/** A text of this length is masked wherever it stands; a shorter one may stand in innocent words by chance. */
+/** A text of this length is masked everywhere; a shorter one may occur in other words by chance. */
 const shortestPart = 8;
 
 /** A text of this length is masked as a whole segment of a path, a query or a header. */
@@ -43,11 +43,11 @@ function segmentPattern(segments: readonly string[]): RegExp {
   return new RegExp(`(?<=^|[/?&=#;,"']|Bearer |Basic )(?:${any})(?=$|[/?&=#;,"'])`, 'g');
 }
 
-/** What these keys hold is a name that metrics, logs and commands go by; a secret that spells the same must not hide it. */
+/** Keys whose values are names in metrics, logs and commands; a secret with the same text must not hide them. */
 const naming: ReadonlySet<string> = new Set(['attachment', 'callback', 'event', 'handler', 'host', 'id', 'name', 'pool']);
 
 /**
- * Hides the secrets of a service's configuration in all that the service prints. It remembers the secrets of the
+ * Hides the secrets of the configuration in all output of the service. It remembers the secrets of the
  * configurations before a reload, because deliveries on disk were made with them.
  */
 export class Redactor {
@@ -59,7 +59,7 @@ export class Redactor {
     this.#mask = createMask(secrets);
   }
 
-  /** Hides these from now on, too. */
+  /** Adds secrets to hide. */
   add(secrets: readonly Secret[]): void {
     const known = new Map([...this.#secrets, ...secrets].map((secret) => [secret.reveal(), secret]));
     this.#secrets = [...known.values()];
@@ -78,7 +78,7 @@ export class Redactor {
     return Object.fromEntries(shown);
   };
 
-  /** A body. One that is not UTF-8 is read with one character for each byte, so that the rest of it stays as it is. */
+  /** Masks a body. A body that is not UTF-8 is read as one character per byte, so that its other bytes do not change. */
   bytes(bytes: Uint8Array): Uint8Array {
     const given = Buffer.from(bytes);
     const encoding = Buffer.from(given.toString()).equals(given) ? 'utf8' : 'latin1';

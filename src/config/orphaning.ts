@@ -11,8 +11,8 @@ export interface Owed {
 type Handlers = Pick<Config, 'handlers'>;
 
 /**
- * One warning for each queue whose deliveries no handler of `next` would send: they become orphans. Where `running` is given,
- * those that are orphans already are left out. A handler without a name of its own gets another name when its path changes.
+ * One warning for each queue that has no handler in `next`, so that its deliveries become orphans. If `running` is given,
+ * existing orphans are left out. The name of a handler without `name` changes with its path.
  */
 export function orphaning(owed: readonly Owed[], next: Handlers, running?: Handlers): readonly string[] {
   const left = owed.filter((queue) => queue.waiting > 0 && !serves(next, queue) && (running === undefined || serves(running, queue)));
@@ -23,7 +23,7 @@ function serves({ handlers }: Handlers, { pool, handler }: Owed): boolean {
   return handlers.flatMap(queueNames).some((queue) => queue.pool === pool && queue.handler === handler);
 }
 
-/** As the dispatcher queues them (`delivery/served.ts`). */
+/** The queues that have a handler, as in the dispatcher (`delivery/served.ts`). */
 export function queueNames({ name, pool, beforePush, followUp }: HandlerConfig): readonly Omit<Owed, 'waiting'>[] {
   return [
     { pool, handler: name },
@@ -32,7 +32,7 @@ export function queueNames({ name, pool, beforePush, followUp }: HandlerConfig):
   ];
 }
 
-/** The handlers of the same pool that nothing is owed to yet: one of them may be the old one under a new name. */
+/** Handlers of the same pool without deliveries; one of them may be the renamed handler. */
 function newcomers({ pool }: Owed, { owed, next }: { readonly owed: readonly Owed[]; readonly next: Handlers }): readonly string[] {
   const names = next.handlers.filter((handler) => handler.pool === pool).map(({ name }) => name);
   return names.filter((name) => !owed.some((queue) => queue.pool === pool && queue.handler === name));
@@ -41,7 +41,7 @@ function newcomers({ pool }: Owed, { owed, next }: { readonly owed: readonly Owe
 function warningOf({ pool, handler, waiting }: Owed, [only, another]: readonly string[]): string {
   const deliveries = waiting === 1 ? '1 delivery waits' : `${waiting} deliveries wait`;
   const target = only !== undefined && another === undefined ? only : 'NAME';
-  const keep = /^[\w.-]+$/.test(handler) ? `write name = "${handler}" at the handler that continues it, or ` : '';
+  const keep = /^[\w.-]+$/.test(handler) ? `set name = "${handler}" on the handler that replaces it, or ` : '';
   const move = `event-pusher orphans move --pool ${pool} --handler ${handler} --to-handler ${target}`;
-  return `${deliveries} for the handler ${handler} on the pool ${pool}, which this configuration does not have: kept as orphans, and not sent. To send them, ${keep}run: ${move}`;
+  return `${deliveries} for the handler ${handler} on the pool ${pool}, which this configuration does not have: they are kept as orphans and not sent. To send them, ${keep}run: ${move}`;
 }

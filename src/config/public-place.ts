@@ -2,8 +2,8 @@ import { isSecretKey } from './mistakes.ts';
 import type { Path } from './table.ts';
 
 /**
- * Keys whose values are addresses, names of things or names of files: logs, metrics and commands show them, whatever their
- * source. Every other text that a reference stood for is a secret.
+ * Keys whose values are addresses, names of things or names of files: logs, metrics and commands show them, also if
+ * they come from a reference. Every other value of a reference is a secret.
  */
 const publicKeys: ReadonlySet<string> = new Set([
   ...['allow', 'default_host', 'domain', 'host', 'host_type', 'hosts', 'listen', 'origins', 'service'],
@@ -16,7 +16,7 @@ const publicKeys: ReadonlySet<string> = new Set([
 /** Keys that hold durations and sizes. */
 const measure = /(timeout|interval|_max|_age|_bytes|_size|_free)$|^(hold|max_open|open|per|schedule|ttl|window)$/;
 
-/** Whether what stands at a path of the configuration file may be printed. */
+/** Whether the value at a path of the configuration file may be printed. */
 export function isPublicPlace(path: Path): boolean {
   const keys = path.filter((step) => typeof step === 'string');
   if (keys.includes('options') || isSecretPlace(path)) return false;
@@ -25,7 +25,7 @@ export function isPublicPlace(path: Path): boolean {
   return isSpoolFile || publicKeys.has(key) || measure.test(key) || keys.includes('listen');
 }
 
-/** Whether a text at a path is a secret also where it was written into the file. */
+/** Whether the text at a path is a secret even if it is written in the file. */
 export function isSecretPlace(path: Path): boolean {
   const keys = path.filter((step) => typeof step === 'string');
   const isPassword = keys[0] === 'attach' && keys[2] === 'users';

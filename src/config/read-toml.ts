@@ -27,7 +27,7 @@ function parseToml(file: string, text: string): Table {
     return parse(text);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
-    throw new ServiceError('CONFIG_UNREADABLE', syntaxMessage({ file, text }, error)); // no cause: it quotes the file, secrets and all
+    throw new ServiceError('CONFIG_UNREADABLE', syntaxMessage({ file, text }, error)); // no cause: it quotes the file, which may hold secrets
   }
 }
 
@@ -52,7 +52,7 @@ function reasonOf(error: NodeJS.ErrnoException): string {
   }
 }
 
-/** Line, column and key of a syntax error, and what to do. No value of the file: it may be a secret. */
+/** Line, column, key and remedy of a syntax error. Values of the file are left out because they may be secrets. */
 function syntaxMessage({ file, text }: { readonly file: string; readonly text: string }, error: TomlError): string {
   const what = error.message.split('\n', 1).join('').replace('Invalid TOML document: ', '');
   const lines = text.split(/\r?\n/);
@@ -64,14 +64,14 @@ function syntaxMessage({ file, text }: { readonly file: string; readonly text: s
 interface Failure {
   readonly what: string;
   readonly lines: readonly string[];
-  /** The first is 1. */
+  /** Counts from 1. */
   readonly line: number;
 }
 
 const bareKey = /^\s*([\w-]+(?:\s*\.\s*[\w-]+)*)\s*=/;
 const header = /^\s*(\[\[?)\s*([\w-]+(?:\s*\.\s*[\w-]+)*)\s*\]/;
 
-/** The key on a line, with its table; nothing where the line may be a piece of a longer value. */
+/** The key on a line, with its table; empty if the line may be part of a longer value. */
 function keyAt(lines: readonly string[], line: number): string {
   const above = lines.slice(0, line - 1);
   if (isInside(above)) return '';
@@ -84,7 +84,7 @@ function keyAt(lines: readonly string[], line: number): string {
   return `, key ${parent}${key}`;
 }
 
-/** Whether a text of several lines has begun and not ended. */
+/** Whether a multi-line string is open. */
 function isInside(lines: readonly string[]): boolean {
   return [/"""/g, /'''/g].some((quotes) => (lines.join('\n').match(quotes)?.length ?? 0) % 2 === 1);
 }
@@ -92,14 +92,14 @@ function isInside(lines: readonly string[]): boolean {
 function hintFor({ what, lines, line }: Failure): string {
   const here = lines[line - 1] ?? '';
   if (/redefine/.test(what)) return hintForTwice(lines, line);
-  if (/control characters|unfinished string/.test(what)) return 'a text in quotes ends on its line: is the closing quote missing?';
-  if (/invalid value/.test(what)) return 'a text stands in quotes';
-  if (/unrecognised escape/.test(what)) return 'write \\\\ for a backslash, or put the text in single quotes';
+  if (/control characters|unfinished string/.test(what)) return 'a quoted string must end on its line: is the closing quote missing?';
+  if (/invalid value/.test(what)) return 'a string must be quoted';
+  if (/unrecognised escape/.test(what)) return 'write \\\\ for a backslash, or use single quotes';
   if (/illegal character in key/.test(what) && /^\s*\[/.test(here)) return 'is a closing bracket missing?';
   return /end-of-line/.test(what) && bareKey.test(here) ? 'is a quote missing, or one too many?' : '';
 }
 
-/** A table written as `[x]` once is no list; each of several has to stand as `[[x]]`. */
+/** A table that is written as `[x]` cannot be repeated; each of several must be written as `[[x]]`. */
 function hintForTwice(lines: readonly string[], line: number): string {
   const name = header.exec(lines[line - 1] ?? '')?.[2];
   if (name === undefined) return 'a key stands once in its table';
@@ -111,12 +111,12 @@ function hintForTwice(lines: readonly string[], line: number): string {
   const rest = others.length > shownLines ? ` and ${others.length - shownLines} more` : '';
   const where = `line ${others.slice(0, shownLines).join(' and ')}${rest}`;
   return lists.test(name)
-    ? `${where} has it too: write [[${name}]] above each of them, also where it is the first`
-    : `${where} has it too: join the two tables`;
+    ? `${where} defines it too: write [[${name}]] for each of them, including the first`
+    : `${where} defines it too: merge the two tables`;
 }
 
-/** So many of the lines that have the same table are named. */
+/** Maximum number of lines that are listed. */
 const shownLines = 3;
 
-/** The tables that may be lists. */
+/** Tables that may be repeated. */
 const lists = /(^|\.)(http|handlers|mod_event_pusher_http|host_config|descriptors)$/;

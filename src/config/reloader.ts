@@ -20,7 +20,7 @@ export interface ReloaderOptions<Loaded> {
   load(handlers: readonly HandlerConfig[], reload: number): Promise<Loaded>;
   /** Gives the running parts what is new. When it throws, the old must go on. */
   apply(next: Config, loaded: Loaded, running: Config): Promise<void>;
-  /** Called with a file that is well, before anything of it is taken. */
+  /** Called with a valid configuration before it is applied. */
   announce?(next: Config, running: Config): void;
   readonly timers: Timers;
 }

@@ -32,7 +32,7 @@ export function announceEnding(events: EventSink, concluded: Concluded, { fate, 
   for (const { pool, handler, host } of spawn) events.emit('delivery.accepted', { pool, handler, host });
 }
 
-/** The same of a delivery that ended without an attempt. */
+/** Announces a delivery that ended without an attempt. */
 export function announceDead(events: EventSink, delivery: Claimed, fate: Dead, at: EpochMs): void {
   announceFate(events, delivery, { fate, reason: fate.reason, at });
 }

@@ -83,7 +83,7 @@ export type Allowed = Pick<Destination, 'allow' | 'ownOrigin'>;
 /** Reply → verdict → fate. */
 export function conclude(attempt: Attempt, reply: Reply, moment: Moment): Concluded {
   return within(
-    'judging its answer',
+    'classifying its response',
     () => judge(attempt, reply, moment),
     (fate) => ({ attempt, ...reply, verdict: refusedByUs(fate), fate, at: moment.now }),
   );

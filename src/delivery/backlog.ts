@@ -13,7 +13,7 @@ export interface Backlog {
   readonly fullness: string;
   /** Whether intake must wait: the pool is full, and that is its way. Told once each time it becomes so. */
   holdsIntake(handler: string): boolean;
-  /** Lets one of a handler in, which is counted as coming, or turns it away. With `dead-letter-oldest` room is made for it. */
+  /** Admits a delivery of a handler and counts it, or refuses it. `dead-letter-oldest` makes room for it. */
   enter(handler: string): boolean;
   /** One that was coming is on disk. */
   arrived(): void;

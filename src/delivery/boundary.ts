@@ -1,13 +1,13 @@
 /**
- * The boundary around one delivery. Its steps work on what a backend answered and what a module made, so an error in our
- * own code can be provoked from outside: it ends the delivery as a dead letter, and nothing else.
+ * The boundary around one delivery. Its steps process responses of backends and requests of callback modules, so outside data
+ * can trigger an error in the service. Such an error makes this delivery a dead letter and affects no other.
  */
 import type { EpochMs } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import type { StillBorn } from '../spool/dead-letter.ts';
 import type { Claimed, Entry, Fate, NewDelivery, Spool } from '../spool/spool.ts';
 
-/** The end of a delivery that is given up. */
+/** The end of a delivery without further attempts. */
 export type Dead = Extract<Fate, { kind: 'dead' }>;
 
 /** Runs a step of one delivery. `doing` completes "error while …"; `end` gives the result of a step that threw. */
@@ -19,7 +19,7 @@ export function within<T>(doing: string, step: () => T, end: (fate: Dead) => T):
   }
 }
 
-/** Runs a step that gives nothing; gives the end that it made necessary by throwing. */
+/** Runs a step without a result; returns the end of the delivery if the step threw. */
 export function thrownBy(doing: string, step: () => void): Dead | undefined {
   return within<Dead | undefined>(
     doing,
@@ -28,7 +28,7 @@ export function thrownBy(doing: string, step: () => void): Dead | undefined {
   );
 }
 
-/** The fate of a delivery on which our own code threw. */
+/** The disposition of a delivery after an internal error. */
 export function internalError(doing: string, thrown: unknown): Dead {
   const { name, message, stack = '' } = toError(thrown);
   const detail = `error while ${doing}: ${name}: ${message.slice(0, maxMessage)} (${placeIn(stack)}); please report it`;
@@ -43,10 +43,10 @@ function placeIn(stack: string): string {
   return call.slice(call.lastIndexOf('/') + 1).replace(/\)$/, '');
 }
 
-/** The code of an attempt that was not made because our own code threw. */
+/** The code of an attempt that was not made because of an internal error. */
 export const internalErrorCode = 'INTERNAL_ERROR';
 
-/** Whether it is the spool itself that failed, so that no other delivery could be stored either. */
+/** Whether the spool failed, so that no delivery can be stored. */
 export function isOfTheSpool(thrown: unknown): boolean {
   return thrown instanceof ServiceError && thrown.code !== 'SPOOL_ROW_REFUSED';
 }

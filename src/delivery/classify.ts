@@ -9,10 +9,10 @@ export type Verdict =
   | { readonly kind: 'accepted' }
   /** May succeed later; `retryAfterMs` is the backend's own wish. */
   | { readonly kind: 'deferred'; readonly reason: string; readonly retryAfterMs: number | undefined }
-  /** Will never succeed as it is: the backend says so, a callback made no request that can be sent, or our own code threw. */
+  /** A retry cannot succeed: the backend rejected it, a callback made no valid request, or an internal error occurred. */
   | { readonly kind: 'refused'; readonly by: Refuser; readonly reason: string };
 
-/** The verdict on an answer that our own code could not judge. */
+/** The verdict if classification threw. */
 export function refusedByUs({ detail: reason }: Dead): Verdict {
   return { kind: 'refused', by: 'service', reason };
 }

@@ -9,11 +9,11 @@ export interface Sequel extends Offspring {
 
 /**
  * Asked about every attempt that has ended and was not lost with its thread. Undefined: nothing comes of its answer, as
- * for nearly all. One that throws or rejects makes a dead letter of what was answered.
+ * for nearly all. If it throws or rejects, the delivery becomes a dead letter.
  */
 export type Follow = (concluded: Concluded) => Promise<Sequel> | undefined;
 
-/** What an attempt comes to with all that comes of its answer. Never throws, never rejects. */
+/** Result of an attempt with the deliveries that its response creates. Never throws, never rejects. */
 export function endingOf(concluded: Concluded, follow: Follow): Ending | Promise<Ending> {
   const dead = (fate: Fate): Ending => toSettlement({ ...concluded, fate });
   const followed = (): Ending | Promise<Ending> => {
@@ -26,7 +26,7 @@ export function endingOf(concluded: Concluded, follow: Follow): Ending | Promise
   return within(following, followed, dead);
 }
 
-const following = 'following up its answer';
+const following = 'following up its response';
 
 /** Asks one after the other: what the first of them says counts. */
 export function firstToFollow(follows: readonly Follow[]): Follow {

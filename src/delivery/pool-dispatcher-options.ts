@@ -32,8 +32,8 @@ export interface PoolDispatcherOptions {
 }
 
 export interface HowToStop {
-  /** What is in flight may end within this, ms; what is left stays on disk. */
+  /** Time for attempts in flight to end, ms; the other deliveries stay on disk. */
   readonly graceMs: number;
-  /** The process goes on, so what was claimed and is not done is given back. */
+  /** The process continues, so unfinished claims are released. */
   readonly release: boolean;
 }

@@ -69,7 +69,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     while (!shortage.isHolding && underway.size < handed && settler.pending < places && throttle.waitMs(now) === 0) {
       const delivery = queues.next(now, { retriesHaveTheirShare: underway.retries >= retriesAtMost });
       if (delivery === undefined) break;
-      const dead = thrownBy('beginning an attempt', () => sendOrExpire(delivery, now));
+      const dead = thrownBy('starting an attempt', () => sendOrExpire(delivery, now));
       if (dead !== undefined) end(delivery, dead);
     }
     queues.refill(now);
@@ -162,7 +162,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     tellIfDrained();
   }
 
-  /** Nothing is known of its backend, so no attempt is spent. */
+  /** The backend was not reached, so the attempt does not count. */
   function spare(attempt: Attempt, goOn: (attempt: Attempt) => void): void {
     admission.handler(attempt.delivery.handler).ended('ours', clock.monotonic());
     if (state === 'running') goOn(attempt);

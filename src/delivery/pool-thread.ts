@@ -71,7 +71,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
   function spawn(): void {
     life = beginLife(settings, { onMessage: hear, onDeath: died });
     events.emit('pool.thread', { pool, state: 'started', reason: '' });
-    life.post({ kind: 'ping' }); // read once all is loaded: the answer says so
+    life.post({ kind: 'ping' }); // the thread answers once everything is loaded
     pingLater(life);
     flush();
   }
@@ -93,7 +93,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
     }
   }
 
-  /** Its first word says that it has loaded all it needs. */
+  /** The first message of a thread means that it has loaded everything. */
   function heardFrom(speaker: Life | undefined): void {
     if (speaker === undefined) return;
     speaker.answered = true;

@@ -25,7 +25,7 @@ export interface SettlerParts {
   onFailed(error: Error): void;
 }
 
-/** An ending that is on disk: perhaps another than was wanted. */
+/** A stored ending, which may differ from the requested one. */
 type Stored = Awaited<ReturnType<Spool['settle']>> & { readonly ending: Ending };
 
 export function createSettler(parts: SettlerParts): Settler {
@@ -48,7 +48,7 @@ export function createSettler(parts: SettlerParts): Settler {
     parts.onSettled();
   }
 
-  /** What cannot be written as a row ends with the delivery that brought it about; only a failed spool stops the service. */
+  /** An ending that cannot be stored makes its delivery a dead letter; only a failure of the spool stops the service. */
   async function store(seq: number, ending: Ending, claimNext: boolean): Promise<Stored> {
     try {
       return { ending, ...(await parts.spool.settle({ seq, ...ending, claimNext })) };

@@ -1,7 +1,7 @@
 /**
- * This machine or process has no descriptor, port or memory left for a connection. That says nothing of any backend, so it
- * spends no attempt and trips no circuit breaker: what met it is held here and goes again shortly, and meanwhile the pool sends
- * nothing else.
+ * This machine or process has no descriptor, port or memory left for a connection. The backend is not at fault, so no attempt
+ * is spent and no circuit breaker opens: the affected deliveries are held here and sent again shortly, and the pool sends
+ * no others until then.
  *
  *   none → lasting → (the hold ends, an attempt reaches its backend) none
  *               ↑        ↓ or meets it again
@@ -17,11 +17,11 @@ export interface ShortageParts {
   readonly pool: string;
   readonly timers: Timers;
   readonly events: EventSink;
-  /** Called for each that was held: it may go again. */
+  /** Called for each held delivery when it may be sent again. */
   readonly onOver: (delivery: Claimed) => void;
 }
 
-/** How long what met it is held, ms. */
+/** How long a delivery is held, ms. */
 const HOLD_MS = 1000;
 
 export class Shortage {
@@ -34,12 +34,12 @@ export class Shortage {
     this.#parts = parts;
   }
 
-  /** Something is held: nothing else is to be sent. */
+  /** Whether a delivery is held; the pool then sends no other. */
   get isHolding(): boolean {
     return this.#held.length > 0;
   }
 
-  /** Whether an attempt met it, and spent nothing. */
+  /** Whether an attempt failed because of a shortage and does not count. */
   isMetBy({ outcome }: Reply): boolean {
     const { pool, events } = this.#parts;
     const met = outcome.kind === 'unsent' && outcome.code === LOCAL_SHORTAGE;
@@ -55,7 +55,7 @@ export class Shortage {
     this.#callOff = this.#parts.timers.after(HOLD_MS, () => this.release().forEach(this.#parts.onOver));
   };
 
-  /** Gives all that is held, and holds it no longer. */
+  /** Releases and returns all held deliveries. */
   release(): readonly Claimed[] {
     this.#callOff();
     const held = this.#held;

@@ -50,7 +50,7 @@ export function createTestSends({ clock, post }: { readonly clock: Clock; post(a
     if (test === undefined) return undefined;
     waiting.delete(key);
     const standards = { lists: test.lists, now: clock.now() };
-    const verdict = within<Verdict>('judging its answer', () => classify(outcome, judgement, standards), refusedByUs);
+    const verdict = within<Verdict>('classifying its response', () => classify(outcome, judgement, standards), refusedByUs);
     const accepted = verdict.kind === 'accepted';
     test.answered.resolve({ outcome, accepted, reason: accepted ? '' : verdict.reason });
     return accepted ? 'delivered' : 'dead';

@@ -69,7 +69,7 @@ export function createUnderway(): Underway {
   };
 }
 
-/** What is said of an attempt that our own code could not hand to its pool. */
+/** The outcome of an attempt that could not be handed to its pool because of an internal error. */
 export function notHandedOver(message: string): Reply {
   return { outcome: { kind: 'unsent', code: internalErrorCode, message, durationMs: 0 }, judgement: undefined };
 }

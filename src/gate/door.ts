@@ -45,7 +45,7 @@ function unfit(headers: IncomingHttpHeaders, maxBytes: number): TextAnswer | und
 }
 
 export function tooLarge(maxBytes: number): TextAnswer {
-  return { status: 413, text: `a message may have ${maxBytes} bytes` };
+  return { status: 413, text: `the message exceeds ${maxBytes} bytes` };
 }
 
 /** A header's value as UTF-8; Node reads headers as Latin-1. */

@@ -28,7 +28,7 @@ export interface GateListenerOptions {
   readonly events: EventSink;
 }
 
-/** Bounds on clients that are slow on purpose, ms. */
+/** Limits for slow clients, ms. */
 const limits = { headersTimeoutMs: 2000, requestTimeoutMs: 5000, keepAliveMs: 60_000 };
 
 interface Answered extends TextAnswer {

@@ -52,7 +52,7 @@ export function createGate({ handlers, timeoutMs, watch, clock, timers, events }
     return decision;
   };
 
-  /** Allowed, too, where its rules do not let the message through. */
+  /** Also allowed if its rules do not match the message. */
   async function ask(handler: LoadedHandler, { packet, invoke, leftMs }: Question): Promise<GateDecision> {
     const { name, callbackModule, when } = handler.config;
     const { key, id } = packet;
@@ -79,6 +79,6 @@ interface Question {
 }
 
 function blocked(handler: string, callbackModule: string): ServiceError {
-  const told = `handler ${handler} (${callbackModule}) held the thread on this message too often; it is not asked about it again`;
-  return new ServiceError('CALLBACK_BLOCKED', told);
+  const text = `handler ${handler} (${callbackModule}) blocked the thread on this message too often; it is skipped for this message`;
+  return new ServiceError('CALLBACK_BLOCKED', text);
 }

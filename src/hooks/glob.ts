@@ -23,15 +23,15 @@ function prepareGlob(glob: string, { nameprep, nodeprep }: Profiles): string {
 }
 
 /**
- * What does not match moves the last `*` on by one, and never one before it: no more steps than the lengths of both
- * multiplied, whatever they hold. A regular expression would try all places of all stars.
+ * A mismatch extends the last `*` by one character and never an earlier one, so the number of steps is at most the product of
+ * both lengths. A regular expression would try every combination of all stars.
  */
 function matches(glob: string, text: string): boolean {
   let [at, inText] = [0, 0];
   let lastStar = -1;
   let afterStar = 0;
   while (inText < text.length) {
-    const wanted = glob.charCodeAt(at); // NaN behind the end
+    const wanted = glob.charCodeAt(at); // NaN after the end
     if (wanted === star) {
       lastStar = at;
       at += 1;
@@ -54,7 +54,7 @@ function matches(glob: string, text: string): boolean {
 const star = 0x2a;
 const question = 0x3f;
 
-/** A character beyond the first 65 536 takes two places. */
+/** A character outside the Basic Multilingual Plane takes two code units. */
 function widthAt(text: string, index: number): number {
   return (text.codePointAt(index) ?? 0) > 0xffff ? 2 : 1;
 }

@@ -72,7 +72,7 @@ export function createMeet({ call, watch, leavings, events }: MeetOptions): Meet
     return watch.struckOut(config.name, key);
   }
 
-  /** A handler without a `when` is spared the watch, which costs more than its rule. */
+  /** A handler without `when` is not watched, since the watch costs more than its rule. */
   function lets(handler: LoadedHandler, packet: Packet): boolean {
     const { name, when } = handler.config;
     return when === undefined ? handler.lets(packet) : watched(watch, { handler: name, packetKey: packet.key }, () => handler.lets(packet));
@@ -115,7 +115,7 @@ export function createMeet({ call, watch, leavings, events }: MeetOptions): Meet
     const { name, callbackModule } = handler.config;
     const error = new ServiceError(
       'CALLBACK_BLOCKED',
-      `handler ${name} (${callbackModule}) held the thread on this packet too often; it is not asked about it again`,
+      `handler ${name} (${callbackModule}) blocked the thread on this packet too often; it is skipped for this packet`,
     );
     events.emit('callback.failed', { handler: name, callback: 'shouldMakeReq', packetId: packet.id, error });
     return { kind: 'failed', letter: leavings.letter(handler, packet, { reason: 'callback-blocked', detail: error.message }) };

@@ -1,6 +1,6 @@
 /**
- * How the watchdog sees what the thread is doing: what blocks the thread cannot be timed out from within, so each call of a
- * callback, and each look at a handler's rules, is announced before it begins. The one who watches lives in another thread.
+ * Reports the thread's work to the watchdog. A blocked thread cannot run its own timers, so each callback call and each
+ * evaluation of a handler's rules is announced before it starts. The watchdog runs in another thread.
  */
 export interface CallbackWatch {
   /** A callback or the rules of `handler` are about to run for the packet named `packetKey` (`Packet.key`). */

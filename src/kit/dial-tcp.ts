@@ -9,7 +9,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { toError } from './errors.ts';
 
-/** Finds all addresses of a name. */
+/** Resolves all addresses of a name. */
 export type Resolve = (
   name: string,
   options: LookupAllOptions,
@@ -19,7 +19,7 @@ export type Resolve = (
 export interface Place {
   readonly host: string;
   readonly port: number;
-  /** No address but those that it gives is dialled. Default: the system's resolver. */
+  /** Only the addresses that it gives are dialled. Default: the system's resolver. */
   readonly resolve?: Resolve | undefined;
 }
 
@@ -27,11 +27,11 @@ export interface Place {
 export type Dialled = (...result: [error: Error, socket: undefined] | [error: undefined, socket: Socket]) => void;
 
 export interface Dialling {
-  /** Gives up: closes what is open. */
+  /** Closes all connections of this dial. */
   cancel(): void;
 }
 
-/** Dials until one address answers or all have failed; it has no deadline of its own. */
+/** Dials until one address answers or all have failed. The caller sets the deadline. */
 export function dialTcp(place: Place, dialled: Dialled): Dialling {
   const dial = new TcpDial(place, dialled);
   queueMicrotask(() => dial.begin());
@@ -40,7 +40,7 @@ export function dialTcp(place: Place, dialled: Dialled): Dialling {
 
 /** Time between the starts of two attempts, ms (RFC 8305 §8). */
 const STAGGER_MS = 250;
-/** A name server may give thousands. */
+/** Bounds the answer of a name server, which may list thousands of addresses. */
 const MAX_ADDRESSES = 16;
 
 class TcpDial implements Dialling {
@@ -128,7 +128,7 @@ function alternating(addresses: readonly LookupAddress[]): LookupAddress[] {
   return first.flatMap((address, index) => [address, ...second.slice(index, index + 1)]).concat(second.slice(first.length));
 }
 
-/** One error for all addresses: each message, and the code that says most. */
+/** One error for all addresses: every message, and the most specific code. */
 function joined(errors: readonly Error[]): Error {
   const [first] = errors;
   if (first !== undefined && errors.length === 1) return first;
@@ -137,32 +137,32 @@ function joined(errors: readonly Error[]): Error {
   return Object.assign(new AggregateError(errors, errors.map(({ message }) => message).join('; ')), { code });
 }
 
-/** What an address fails with whose family this machine has no route for. */
+/** Codes of an address whose family has no route on this machine. */
 const routeless: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EHOSTUNREACH', 'ENETUNREACH']);
 
-/** This machine or process has none left: descriptors, buffers, memory. */
+/** Codes of a machine or process that has no descriptor, buffer or memory left. */
 const shortages: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 /**
- * Whether a connection could not be made for want of something on this machine: descriptors, buffers, memory, or a free local
- * port. Says nothing against the other side.
+ * Whether a connection failed because this machine has no descriptor, buffer, memory or local port left. Such a failure is not
+ * the fault of the peer.
  */
 export function isLocalShortage(error: Error): boolean {
   const code = systemCode(error);
   return shortages.has(code) || (code === 'EADDRNOTAVAIL' && hasFamilyOf(error));
 }
 
-/** The code of an attempt that such a shortage ended before it was made. */
+/** The code of an attempt that was not made because of such a shortage. */
 export const LOCAL_SHORTAGE = 'LOCAL_SHORTAGE';
 
-/** Without any address of that family the same code means that there is no such network here, which time does not mend. */
+/** If this machine has no address of the family, the same code means that it has no such network, which is permanent. */
 function hasFamilyOf(error: Error): boolean {
   const address = 'address' in error && typeof error.address === 'string' ? error.address : '';
   const family = isIP(address) === 6 ? 'IPv6' : 'IPv4';
   return Object.values(networkInterfaces()).some((addresses) => addresses?.some((each) => each.family === family));
 }
 
-/** The resolver opens files and sockets of its own, and does not say when it could not. */
+/** The resolver opens files and sockets and does not report a lack of descriptors. */
 function outOfDescriptors(what: string, cause: Error): Error | undefined {
   try {
     closeSync(openSync('/dev/null', 'r'));

@@ -16,7 +16,7 @@ export const errorCodes = {
   POOL_THREAD_FAILED: 'A pool thread could not be started.',
   SERVICE_FAILED: 'The service thread died of an error that nobody expected; it is started again.',
   SPOOL_BACKUP_FAILED: 'A backup of the spool could not be written; nothing is left of it.',
-  SPOOL_DAMAGED: 'The file of the spool is damaged; nothing is taken in until it is repaired or replaced.',
+  SPOOL_DAMAGED: 'The file of the spool is damaged; intake stops until it is repaired or replaced.',
   SPOOL_FAILED: 'The spool met an error it cannot recover from by itself.',
   SPOOL_FULL: 'The disk or the spool is full; intake waits until there is room again.',
   SPOOL_LOCKED: 'Another process uses this spool.',
@@ -51,8 +51,8 @@ export class ServiceError extends Error {
 }
 
 /**
- * What an error says. One that gathers others and says nothing itself, as Node's for a host with several addresses, says
- * what each of them says; one that has only a code says that.
+ * The message of an error. An AggregateError without a message, such as Node's for a host with several addresses, gives the
+ * messages of its errors; an error with only a code gives the code.
  */
 export function messageOf(error: Error): string {
   if (error.message !== '') return error.message;
@@ -63,8 +63,8 @@ export function messageOf(error: Error): string {
 }
 
 /**
- * An error that ended a thread, in words for the log. Where it went through a module of a user its message may quote what
- * that worked on, so its name and the place stand for it; else it is its stack, or its message.
+ * Describes an error that ended a thread, for the log. If its stack contains a user's module, the message may quote user data,
+ * so only the name and the place are given; otherwise the stack, or the message.
  */
 export function loggable(error: Error, detail: 'message' | 'stack'): string {
   const place = placeIn(error.stack ?? '');
@@ -72,7 +72,7 @@ export function loggable(error: Error, detail: 'message' | 'stack'): string {
   return detail === 'stack' ? (error.stack ?? error.message) : error.message;
 }
 
-/** The first place in a stack that is neither the project's, a dependency's nor Node's own. */
+/** The first place in a stack outside the project, its dependencies and Node. */
 export function placeIn(stack: string): string | undefined {
   const places = stack.match(/(?<=^ {4}at .*)file:\/\/[^\s)]+:\d+/gm) ?? [];
   return places.find((place) => !place.includes('/node_modules/') && !ours.some((folder) => place.startsWith(folder)));

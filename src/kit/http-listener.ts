@@ -34,7 +34,7 @@ export class HttpListener {
     return `http://${host.includes(':') ? `[${host}]` : host}:${shown}`;
   }
 
-  /** It closes: answers are the last of their connections. */
+  /** The listener is closing, so each response is the last on its connection. */
   get closing(): boolean {
     return this.#closing;
   }
@@ -50,7 +50,7 @@ export class HttpListener {
     }
   }
 
-  /** Resolves when every connection has ended; one that was never opened is closed. */
+  /** Resolves when every connection has ended; resolves at once if the listener was never opened. */
   async close(): Promise<void> {
     this.#closing = true;
     if (!this.#server.listening) return;

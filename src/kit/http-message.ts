@@ -8,7 +8,7 @@ export interface TextAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Sends an answer. `last`: the connection ends behind it, as it does where the client waits to send a body. */
+/** Sends a response. `last` closes the connection after it, as does a client that waits to send a body. */
 export function sendText(response: ServerResponse, { status, text, headers = {} }: TextAnswer, { last }: { readonly last: boolean }): void {
   response.writeHead(status, {
     ...headers,
@@ -20,11 +20,11 @@ export function sendText(response: ServerResponse, { status, text, headers = {} 
 
 export type ReadBody =
   | { readonly kind: 'body'; readonly body: Buffer }
-  /** The client went away, or was too slow: there is nobody to tell. */
+  /** The client disconnected or was too slow; no response is possible. */
   | { readonly kind: 'gone' }
   | { readonly kind: 'too-large' };
 
-/** Reads a body to its end, and keeps it if it has `maxBytes` at most. Tells a client that waits to send it. */
+/** Reads a body to its end and keeps at most `maxBytes`. Sends `100 Continue` to a client that waits for it. */
 export async function readBody(request: IncomingMessage, response: ServerResponse, maxBytes: number): Promise<ReadBody> {
   if (waitsToSend(request)) response.writeContinue();
   const chunks: Buffer[] = [];
@@ -43,11 +43,11 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
 
 /** Reads what nobody wants to its end: closed before that, a connection is reset, and the answer may be lost. */
 export async function skipBody(request: IncomingMessage): Promise<void> {
-  if (waitsToSend(request)) return; // it sends nothing if it is answered at once
+  if (waitsToSend(request)) return; // an immediate response makes it send no body
   await finished(request.resume()).catch(() => undefined); // reset, or too slow
 }
 
-/** Whether a client sends its body only when it is told to (RFC 9110 §10.1.1), or has not sent all of it. */
+/** Whether the client waits for `100 Continue` (RFC 9110 §10.1.1) or has not sent its whole body. */
 export function waitsToSend({ headers, httpVersion, complete }: IncomingMessage): boolean {
   return !complete && httpVersion === '1.1' && /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect ?? '');
 }

@@ -1,7 +1,7 @@
 /**
- * The server under every listener. It holds no more connections than its limit, ends those that are slow on purpose, and
- * hands on only requests whose target and Host are right (RFC 9112 §3.2). An interim answer is sent when a body is read, and
- * not before (`http-message.ts`).
+ * The server under every listener. It bounds the number of connections, closes connections that are too slow, and
+ * passes on only requests with a valid target and Host (RFC 9112 §3.2). `100 Continue` is sent only when a body is read
+ * (`http-message.ts`).
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -12,38 +12,38 @@ import { createPacer } from './pacer.ts';
 import { readTarget } from './request-target.ts';
 import type { Timers } from './timers.ts';
 
-/** Why a connection was not taken. Bounded, since it is a label. */
+/** Why a connection was refused. The set is closed because it is a metric label. */
 export type ConnectionRefusal = 'accept-failed' | 'max-connections' | 'open-files';
 
 export interface HttpLimits {
   readonly maxConnections: number;
-  /** A request's headers, and the whole of it, must have come within these, ms; so must the first request of a connection. */
+  /** Deadlines for the headers and for the whole request, ms; they also apply to the first request of a connection. */
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
-  /** A connection without a request is kept so long, ms. */
+  /** How long an idle connection is kept, ms. */
   readonly keepAliveMs: number;
-  /** A client that reads nothing of its answer for so long is cut off, ms; default 60 s. */
+  /** How long a client may stop reading its response before it is disconnected, ms; default 60 s. */
   readonly unreadMs?: number;
 }
 
 export interface HttpServerOptions {
   readonly limits: HttpLimits;
   serve(request: IncomingMessage, response: ServerResponse): Promise<void> | void;
-  /** Answers a request whose target or Host is wrong; default 400 in plain text. */
+  /** Answers a request with an invalid target or Host; default: 400 in plain text. */
   readonly refuse?: (response: ServerResponse, problem: string) => void;
-  /** So many connections were not taken. Called at the first, then at most every 10 s. */
+  /** Reports the number of refused connections: at the first one, then at most every 10 s. */
   onRefused(reason: ConnectionRefusal, count: number): void;
-  /** `serve` threw: a fault of ours. The request was answered 500. */
+  /** `serve` threw, which is a fault of the service. The request was answered with 500. */
   onFault(error: Error): void;
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly timers: Timers;
 }
 
-/** Requests of one connection that wait for their answers: a client that sends more is cut off. */
+/** Maximum number of pipelined requests on one connection; a client that sends more is disconnected. */
 const maxUnanswered = 20;
 const refusedEveryMs = 10_000;
 
-/** Not listening yet. What it counts for `onRefused` is told at the latest when it closes. */
+/** Creates the server; the caller makes it listen. Counts for `onRefused` are reported no later than its close. */
 export function createHttpServer(options: HttpServerOptions): Server {
   const { limits, serve, refuse = refuseInText } = options;
   const { unreadMs = 60_000 } = limits;
@@ -54,7 +54,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
     connectionsCheckingInterval: Math.min(500, limits.requestTimeoutMs),
   });
   server.maxConnections = limits.maxConnections;
-  server.maxHeadersCount = 0; // their bytes are bounded, and none may hide a second Host
+  server.maxHeadersCount = 0; // their total size is bounded; a limit on their number could drop a second Host
   const unanswered = new WeakMap<Socket, number>();
 
   function isTooMany({ socket }: IncomingMessage, response: ServerResponse): boolean {
@@ -69,7 +69,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
       request.socket.destroy();
       return;
     }
-    response.once('prefinish', () => request.socket.setTimeout(unreadMs)); // once it is read, Node waits for the next request
+    response.once('prefinish', () => request.socket.setTimeout(unreadMs)); // after the response Node waits for the next request
     try {
       const problem = readTarget(request);
       if (problem === undefined) await serve(request, response);
@@ -77,7 +77,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
     } catch (thrown) {
       options.onFault(toError(thrown));
       if (response.headersSent) response.destroy();
-      else sendText(response, { status: 500, text: 'the service made a mistake; its log says more' }, { last: true });
+      else sendText(response, { status: 500, text: 'internal error; see the log of the service' }, { last: true });
     }
   }
 
@@ -87,7 +87,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   return server;
 }
 
-/** Every refused connection is counted; those that the system refused for us (libuv closes them) are not seen. */
+/** Counts refused connections; those that libuv closes for lack of descriptors are not visible here. */
 function countRefused(server: Server, { onRefused, clock, timers }: HttpServerOptions): void {
   const counts = new Map<ConnectionRefusal, number>();
   const report = () => {
@@ -102,7 +102,7 @@ function countRefused(server: Server, { onRefused, clock, timers }: HttpServerOp
 
   server.on('drop', () => count('max-connections'));
   server.on('error', (error) => {
-    if (server.listening) count(isOpenFiles(error) ? 'open-files' : 'accept-failed'); // else it could not be opened: `listen` says so
+    if (server.listening) count(isOpenFiles(error) ? 'open-files' : 'accept-failed'); // otherwise the listener could not be opened, which `listen` reports
   });
   server.on('close', () => {
     pacer.stop();

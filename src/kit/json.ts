@@ -1,21 +1,21 @@
-/** JSON from outside: what is nested deeper than our own code could walk is not even parsed. */
+/** Reads untrusted JSON. Text that is nested too deep for recursive code is rejected before it is parsed. */
 export type JsonRead = { readonly kind: 'not-json' } | { readonly kind: 'read'; readonly value: unknown } | { readonly kind: 'too-deep' };
 
-/** Levels of arrays and objects that JSON from outside may have. Parsers of other languages allow as few by default. */
+/** Maximum nesting of untrusted JSON. Parsers in other languages have similar defaults. */
 export const maxJsonDepth = 100;
 
-/** Reads text as JSON, with a byte order mark or without (RFC 8259 §8.1). Time is linear in its length, whatever it holds. */
+/** Reads text as JSON, with or without a byte order mark (RFC 8259 §8.1), in time linear in its length. */
 export function readJson(text: string): JsonRead {
   const json = text.startsWith('\uFEFF') ? text.slice(1) : text;
   if (isDeeper(json, maxJsonDepth)) return { kind: 'too-deep' };
   try {
     return { kind: 'read', value: JSON.parse(json) };
   } catch {
-    return { kind: 'not-json' }; // the one error there is
+    return { kind: 'not-json' }; // JSON.parse throws only SyntaxError
   }
 }
 
-/** A member of an object: what it is, and the text that says so. */
+/** A member of an object: its value and its source text. */
 export interface JsonMember {
   readonly name: string;
   readonly value: unknown;
@@ -27,7 +27,7 @@ export type JsonMembers =
   | { readonly kind: 'no-object' }
   | { readonly kind: 'too-deep' };
 
-/** Reads text as {@link readJson} does, as a JSON object with each member as it is written: a number as a double may be another. */
+/** Reads a JSON object as {@link readJson} does and keeps the source text of each member, because a double may not represent a number exactly. */
 export function readJsonMembers(text: string): JsonMembers {
   const read = readJson(text);
   if (read.kind === 'too-deep') return read;
@@ -35,7 +35,7 @@ export function readJsonMembers(text: string): JsonMembers {
   return object === undefined ? { kind: 'no-object' } : { kind: 'members', members: membersOf(text) };
 }
 
-/** The members of text that is a JSON object, doubled names included. */
+/** The members of a JSON object, including duplicate names. */
 function* membersOf(json: string): Generator<JsonMember> {
   let at = json.indexOf('{') + 1;
   for (;;) {
@@ -50,7 +50,7 @@ function* membersOf(json: string): Generator<JsonMember> {
   }
 }
 
-/** Where the comma or brace behind a value stands. */
+/** The position of the comma or brace after a value. */
 function endOfValue(json: string, start: number): number {
   let depth = 0;
   for (let at = start; at < json.length; at += 1) {
@@ -63,7 +63,7 @@ function endOfValue(json: string, start: number): number {
   return json.length;
 }
 
-/** An object as JSON means it: no array, and not null. Its members are unchecked. */
+/** A JSON object, which excludes arrays and null. Its members are not validated. */
 export function asObject(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return isObject(value) ? value : undefined;
 }
@@ -77,7 +77,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Counts brackets outside of strings. What it says of text that is not JSON does not matter. */
+/** Measures nesting by counting brackets outside strings. The result is meaningless for text that is not JSON. */
 function isDeeper(json: string, levels: number): boolean {
   let depth = 0;
   for (let at = 0; at < json.length; at += 1) {

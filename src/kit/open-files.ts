@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** How many files this process may have open; undefined where the system does not say. */
+/** The limit of open files of this process; undefined if the system does not report it. */
 export function openFilesLimit(): number | undefined {
   try {
     const soft = /^Max open files +(\d+) /m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];

@@ -4,13 +4,13 @@ import type { IncomingMessage } from 'node:http';
 const hostPattern = /^(?:\[[\da-f:.]+\]|\[v[\da-f]+\.[\w.~!$&'()*+,;=:-]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})*)(?::\d*)?$/i;
 
 /**
- * Checks the Host of a request, and turns a target in absolute form into path and Host: an origin server must take both
- * forms, and in the absolute one the Host that counts is that of the target (RFC 9112 §3.2.2). Gives what is wrong.
+ * Checks the Host of a request and converts a target in absolute form into path and Host. An origin server must accept both
+ * forms, and the host of an absolute target overrides the header (RFC 9112 §3.2.2). Returns the mistake, if any.
  */
 export function readTarget(request: IncomingMessage): string | undefined {
   const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
-  if (hosts.length > 1) return 'a request has one Host header';
-  if (!hostPattern.test(request.headers.host ?? '')) return 'the Host header is no host';
+  if (hosts.length > 1) return 'more than one Host header';
+  if (!hostPattern.test(request.headers.host ?? '')) return 'the Host header is invalid';
 
   const [, host, rest = ''] = /^https?:\/\/([^/?#]*)(.*)$/is.exec(request.url ?? '') ?? [];
   if (host === undefined) return undefined;

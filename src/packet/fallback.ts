@@ -12,11 +12,11 @@ export function isBodyStandIn(message: Stanza, isFeature: (namespace: string) =>
     ({ attrs }) => attrs['for'] === undefined || isFeature(attrs['for']),
   );
   if (indications.length === 0) return false;
-  const length = countCharacters(message.text('body')); // once: a sender may write thousands of indications about a long body
+  const length = countCharacters(message.text('body')); // counted once: a message may have thousands of fallback indications and a long body
   return indications.some((fallback) => coversBody(fallback, length));
 }
 
-/** Unicode code points. */
+/** Counts Unicode code points. */
 function countCharacters(text: string): number {
   let count = 0;
   for (const _ of text) count += 1;

@@ -31,14 +31,14 @@ export interface Reception {
   readonly id: PacketId;
   readonly origin: string;
   readonly receivedAt: EpochMs;
-  /** It is known to end its receiver's stay in a room. */
+  /** Whether the presence is known to end its receiver's stay in a room. */
   readonly endsStay?: boolean;
 }
 
 /**
  * Makes the packet of a stanza. A missing `from` is the session that sent it, or else the host; a missing `to` is the
  * session that it was written to, or else the bare JID of whoever the stanza concerns, the sender: no field is empty for
- * that reason. What ejabberd's MUC/Sub has nested is taken out. `prepared` is false when a JID could not be prepared and is passed on as it is.
+ * that reason. A message nested by ejabberd's MUC/Sub is extracted. `prepared` is false when a JID could not be prepared and is passed on as it is.
  */
 export function packetFrom(
   seen: SeenStanza,

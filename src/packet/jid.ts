@@ -12,7 +12,7 @@ export type JidReader = (text: string) => ReadJid;
 
 /** Bytes of UTF-8 that each part may have (RFC 7622 §3.1). */
 const MAX_PART_BYTES = 1023;
-/** Preparing may make a part shorter. What is longer than this is not prepared: normalising takes time that grows faster than the text. */
+/** Longest part that is prepared; preparation may shorten a part. Normalising takes more than linear time. */
 const MAX_RAW_LENGTH = 3 * MAX_PART_BYTES;
 
 /**

@@ -44,8 +44,8 @@ const marks: ReadonlyMap<string, Mark> = new Map([
 const wrappings: ReadonlySet<string> = new Set(['urn:xmpp:fasten:0', 'urn:xmpp:message-moderate:0']);
 
 /**
- * Tells what a stanza is about: the strongest mark among a message's children, `message` where there is none. `endsStay`: a
- * presence is known to end its receiver's stay in a room.
+ * Classifies a stanza by the strongest indication among its children; `message` if there is none. `endsStay`: the presence is
+ * known to end its receiver's stay in a room.
  */
 export function kindOf(stanza: Stanza, { endsStay = false } = {}): Kind {
   if (stanza.name === 'iq') return 'iq';

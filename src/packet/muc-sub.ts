@@ -5,9 +5,9 @@ const eventNs = 'http://jabber.org/protocol/pubsub#event';
 const messagesNode = 'urn:xmpp:mucsub:nodes:messages';
 
 /**
- * What was said in a room, for a subscriber who is not in it: ejabberd's MUC/Sub nests the message in a PubSub event from
- * the room. Gives that message, with what stands around it (archive id, delay); any other stanza as it is. A room
- * nests only what comes from itself and says nothing around it: another sender, or a body, is a forgery and stays as it is.
+ * Extracts a room message for a subscriber who is not in the room: ejabberd's MUC/Sub nests it in a PubSub event from the
+ * room. Returns that message with the archive id and delay of the event; any other stanza is returned unchanged. A room nests
+ * only its own messages and adds no body: an event with another sender or a body is a forgery and is returned unchanged.
  */
 export function withoutMucSub(stanza: Stanza): Stanza {
   if (stanza.name !== 'message' || stanza.attrs['type'] === 'error') return stanza;

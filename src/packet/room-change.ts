@@ -18,7 +18,7 @@ const removing: readonly string[] = ['301', '307', '321', '322', '332'];
  * that the room is no more (XEP-0045 §7.14, §8.2, §9.1, §9.4, §10.9). Each of them is told to who goes by one presence;
  * what the others in the room hear of it is none, nor is a change of nickname (303), nor what another user of the receiver's
  * own domain pretends: rooms have a domain of their own. MongooseIM and old versions of ejabberd leave out 110 when they
- * remove somebody; where they show addresses, the address says whose stay it is, elsewhere `endsStay` may.
+ * remove an occupant. If the presence shows the address, the address identifies the occupant; otherwise `endsStay` may.
  */
 export function roomChangeOf(stanza: Stanza, endsStay = false): RoomChange | undefined {
   if (stanza.name !== 'presence' || stanza.attrs['type'] !== 'unavailable' || isBetweenUsers(stanza)) return undefined;
@@ -42,7 +42,7 @@ function bareOf(jid: string): string {
   return jid.split('/', 1)[0] ?? '';
 }
 
-/** A server may write an address as the user typed it; the resource alone tells large letters from small ones. */
+/** A server may send an address as the user typed it; only the resource is case-sensitive. */
 function withLowerBare(jid: string): string {
   const bare = bareOf(jid);
   return bare.toLowerCase() + jid.slice(bare.length);

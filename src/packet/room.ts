@@ -17,8 +17,8 @@ export function roomOf({ direction, stanza, from, to }: Pick<Packet, 'direction'
 }
 
 /**
- * Whether it is said in a room, to one occupant (XEP-0045 §7.5): clients and rooms mark it, since nothing else tells a
- * room and a nickname from a user and a resource.
+ * Whether a message is private within a room (XEP-0045 §7.5). Clients and rooms mark such messages, because `room/nickname`
+ * has the same form as `user/resource`.
  */
 export function isWhispered(stanza: Stanza): boolean {
   const { name, attrs } = stanza;
@@ -26,7 +26,7 @@ export function isWhispered(stanza: Stanza): boolean {
   return roomNews(stanza) !== undefined || findChild(stanza, 'occupant-id', occupantIdNs) !== undefined;
 }
 
-/** The bare JID of the room whose nicknames the message speaks of: said there to all or to one. */
+/** The bare JID of the room in which the message was sent, to all occupants or to one. */
 export function roomAround(packet: Pick<Packet, 'direction' | 'from' | 'stanza' | 'to'>): string | undefined {
   if (!isWhispered(packet.stanza)) return roomOf(packet);
   return packet.direction === 'in' ? packet.to.bare : packet.from.bare;

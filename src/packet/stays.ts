@@ -2,17 +2,17 @@ import type { Direction, Stanza } from '../../pools/contract.ts';
 import { mucUserNs, roomNews } from './room-change.ts';
 import { findChildren } from './xml/element.ts';
 
-/** A nickname costs some hundred bytes. */
+/** Maximum number of nicknames; each takes some hundred bytes. */
 const maxStays = 20_000;
 
 /**
- * Which nicknames users have in rooms, as far as presences have said since the start: whose stay ends where a room does not
- * say it (MongooseIM leaves out status 110 for who is removed, and hides addresses in most rooms).
+ * The nicknames of users in rooms, as learned from presences since the start. They identify whose stay ends if the room does not:
+ * MongooseIM omits status 110 for a removed occupant and hides addresses in most rooms.
  */
 export class Stays {
   readonly #nicks = new Map<string, string>();
 
-  /** Takes in a presence. Whether it ends the receiver's own stay, as far as that is known. */
+  /** Records a presence. Returns whether it is known to end the receiver's own stay. */
   endsWith(stanza: Stanza, direction: Direction): boolean {
     if (direction !== 'out' || stanza.name !== 'presence') return false;
     const news = roomNews(stanza);

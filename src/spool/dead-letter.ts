@@ -90,7 +90,7 @@ export function lastStatus(history: readonly AttemptRecord[]): number | null {
   return null;
 }
 
-/** How many there are of each queue. */
+/** The number of dead letters of each queue. */
 export function countByQueue<Q extends QueueKey>(items: Iterable<Q>): readonly (QueueKey & { readonly count: number })[] {
   const counts = new Map<string, QueueKey & { count: number }>();
   for (const { pool, handler } of items) {

@@ -11,7 +11,7 @@ export interface SpoolDeps {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly timers?: Timers;
-  /** The spool was found damaged before: its file is looked through before it is used. Default false. */
+  /** Whether an earlier start found the spool damaged; its file is then checked in full before use. Default false. */
   readonly check?: boolean;
   /** The engine is gone: every call rejects with SPOOL_FAILED from now on, and only a new spool helps. Called once. */
   readonly onFailed?: (error: ServiceError) => void;

@@ -9,7 +9,7 @@ export interface RetentionParts {
   readonly spool: Pick<Spool, 'deadLetters' | 'purgeDead' | 'stats'>;
   /** Dead letters end when they have been dead so long, ms. */
   readonly maxAgeMs: number;
-  /** More than this are not kept, the oldest are deleted first; undefined: their number is not bounded. */
+  /** Maximum number of dead letters; the oldest are deleted first. Undefined: no limit. */
   readonly maxLetters: number | undefined;
   readonly clock: Clock;
   readonly events: EventSink;
@@ -25,7 +25,7 @@ const numberEveryMs = 5000;
 /** Too many are ended so many at a time. */
 const chunk = 1000;
 
-/** Deletes dead letters by age, and by number where that is bounded, at once and again and again. What fails is tried again next time. */
+/** Deletes dead letters by age, and by number if that is bounded, at the start and then periodically. A failure is retried at the next run. */
 export function createRetention({ spool, maxAgeMs, maxLetters, clock, events, timers = systemTimers }: RetentionParts): Lifecycle {
   let callOff: () => void = () => undefined;
   let running = false;
@@ -41,7 +41,7 @@ export function createRetention({ spool, maxAgeMs, maxLetters, clock, events, ti
       if (running) callOff = timers.after(maxLetters === undefined ? ageEveryMs : numberEveryMs, goOn);
     } catch (error) {
       if (!running) return;
-      events.emit('notice', { text: `old dead letters could not be deleted: ${toError(error).message}` });
+      events.emit('notice', { text: `cannot delete old dead letters: ${toError(error).message}` });
       callOff = timers.after(ageEveryMs, goOn);
     }
   }
@@ -49,7 +49,7 @@ export function createRetention({ spool, maxAgeMs, maxLetters, clock, events, ti
   async function purgeOld(): Promise<void> {
     agesLookedAt = clock.monotonic();
     const ended = await spool.purgeDead({ diedBefore: clock.now() - maxAgeMs }, 'age');
-    if (ended > 0) events.emit('notice', { text: `${ended} dead letters were deleted: they were older than dead_letter_max_age` });
+    if (ended > 0) events.emit('notice', { text: `deleted ${ended} dead letters that were older than dead_letter_max_age` });
   }
 
   /** By their ids: many may have died in the same millisecond. */
@@ -62,7 +62,7 @@ export function createRetention({ spool, maxAgeMs, maxLetters, clock, events, ti
     }
     if (unsaid === 0 || clock.monotonic() - surplusSaidAt < ageEveryMs) return;
     surplusSaidAt = clock.monotonic();
-    events.emit('notice', { text: `${unsaid} dead letters were deleted: there were more than dead_letter_max` });
+    events.emit('notice', { text: `deleted ${unsaid} dead letters above dead_letter_max` });
     unsaid = 0;
   }
 

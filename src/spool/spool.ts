@@ -123,9 +123,9 @@ export interface SpoolStats {
   readonly reason: string;
   /** When the oldest delivery still owed was accepted, by pool, whatever its handler; absent for an empty pool. Up to a second old. */
   readonly oldest: Readonly<Record<string, EpochMs>>;
-  /** Until intake is refused for want of room, at the rate of the last minutes; 0 while it is, undefined while the spool does not grow. */
+  /** Time until intake is refused because the spool is full, at the recent rate; 0 while it is full, undefined while the spool does not grow. */
   readonly fullInMs: number | undefined;
-  /** Why what was committed last may be lost, as was found at the start; empty when it is not. */
+  /** Why the last commits may be lost, as found at the start; empty if none are missing. */
   readonly loss: string;
 }
 
@@ -183,7 +183,7 @@ export interface Spool extends Lifecycle {
    */
   replay(filter: DeadFilter, how: { readonly limit: number; readonly now: EpochMs }): Promise<Replayed>;
 
-  /** Deletes dead letters for good, some in each transaction; gives how many. `reason` is for the event `spool.deleted`, default `purge`. */
+  /** Deletes dead letters permanently, some in each transaction; returns their number. `reason` is for the event `spool.deleted`, default `purge`. */
   purgeDead(filter: DeadFilter, reason?: DeletionReason): Promise<number>;
 
   /**
@@ -194,7 +194,7 @@ export interface Spool extends Lifecycle {
 
   /** Gives the deliveries of a queue that nobody has claimed to another, whose pool should claim; gives how many. They keep ids, lanes, attempts. */
   moveQueue(from: QueueName, to: QueueName): Promise<number>;
-  /** Deletes the unclaimed deliveries of a queue for good, as `orphan-purge`; gives how many. */
+  /** Deletes the unclaimed deliveries of a queue permanently, as `orphan-purge`; returns their number. */
   purgeQueue(queue: QueueName): Promise<number>;
 
   /** Remembers, also over restarts, that an operator has paused a pool or let it go on; `stats` shows it. */

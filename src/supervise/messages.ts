@@ -12,7 +12,7 @@ export interface ServiceThreadData {
   readonly strikes: readonly Strike[];
   /** Those that other threads before it were asked for. */
   readonly reloads: ReloadCounts;
-  /** The thread before it found the spool damaged. */
+  /** Whether the previous thread found the spool damaged. */
   readonly checkSpool: boolean;
 }
 
@@ -31,7 +31,7 @@ export type FromServiceThread =
       readonly logLevel: LogLevel;
       readonly admin: { readonly host: string; readonly port: number };
     }
-  /** It is about to open the admin listener, and waits for `listen`. */
+  /** The thread is about to open the admin listener and waits for `listen`. */
   | { readonly kind: 'listening' }
   /** All parts run (attachments may still be connecting). */
   | { readonly kind: 'started' }

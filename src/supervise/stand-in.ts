@@ -14,7 +14,7 @@ interface Time {
   readonly timers: Timers;
 }
 
-/** Answers at the admin address while no service runs: `/healthz` that the process lives, `/readyz` why it is not ready. */
+/** Serves the admin address while no service runs: `/healthz` reports the process, `/readyz` why it is not ready. */
 export class StandIn {
   readonly #time: Time;
   #listener: HttpListener | undefined;
@@ -25,7 +25,7 @@ export class StandIn {
     this.#time = time;
   }
 
-  /** Opens, or gives another reason. An address that cannot be had is left: the log says why the service failed. */
+  /** Opens the listener, or changes the reason. A failure to listen is ignored; the log has the reason of the service failure. */
   show(address: Address, reason: string): void {
     this.#reason = reason;
     this.#moving = this.#moving.then(async () => {
@@ -55,7 +55,7 @@ export class StandIn {
       limits: { maxConnections: 50, headersTimeoutMs: 5000, requestTimeoutMs: 5000, keepAliveMs: 1000 },
       endWithinMs: 100,
       serve: (request, response) => this.#serve(listen.host, request, response),
-      onRefused: () => undefined, // a line for each would add nothing to why the service is down
+      onRefused: () => undefined, // refused connections are irrelevant while the service is down
       onFault: () => undefined,
       ...this.#time,
     });
@@ -64,10 +64,10 @@ export class StandIn {
   #serve(listenHost: string, { headers, url = '' }: IncomingMessage, response: ServerResponse): void {
     const path = url.split('?', 1)[0];
     const reason = this.#reason;
-    if (!isKnownHost(headers.host, listenHost)) answer(response, 421, { code: 'UNKNOWN_HOST', message: 'ask for the IP address' });
+    if (!isKnownHost(headers.host, listenHost)) answer(response, 421, { code: 'UNKNOWN_HOST', message: 'use the IP address as Host' });
     else if (path === '/healthz') answer(response, 200, { status: 'ok' });
     else if (path === '/readyz') answer(response, 503, { status: 'not ready', checks: [{ name: 'service', ready: false, reason }] });
-    else answer(response, 503, { code: 'SERVICE_DOWN', message: `the service does not run: ${reason}` });
+    else answer(response, 503, { code: 'SERVICE_DOWN', message: `the service is not running: ${reason}` });
   }
 }
 

@@ -40,20 +40,20 @@ export type Trouble =
   | { readonly kind: 'failed'; readonly message: string; readonly restartInMs: number };
 
 export interface Supervisor {
-  /** Resolves when the service runs, or waits to be started again since its spool cannot be used; rejects with why it cannot run. */
+  /** Resolves when the service runs, or waits for a restart because its spool is unusable; rejects if it cannot run. */
   start(): Promise<void>;
   /** Has the service read its file anew. A service that waits to be started again is started now. */
   reload(): void;
   /** Resolves when the service has stopped gracefully. */
   stop(): Promise<void>;
-  /** Ends the threads at once; resolves when they have ended, which a thread that is stuck in native code never does. */
+  /** Ends the threads at once; resolves when they have ended. A thread that is blocked in native code never ends. */
   kill(): Promise<void>;
 }
 
 const restartBackoff: Backoff = { firstMs: 500, capMs: 30_000, jitter: 0.2 };
 /** A service that has lasted this long was a success: the next wait starts small again. */
 const provenAfterMs = 60_000;
-/** What an operator can cure while the process goes on; a first start that fails of anything else ends it. */
+/** Failures that an operator can fix while the process runs; any other failure of the first start ends the process. */
 const curable: ReadonlySet<ErrorCode> = new Set(['SPOOL_DAMAGED', 'SPOOL_FAILED', 'SPOOL_FULL']);
 const lookEveryMs = 250;
 /** What a packet leaves behind lives for some ms: with room for that, hardly any of it is ever copied by the collector. */

@@ -32,7 +32,7 @@ function countAttempts(registry: MetricRegistry, events: EventBus, roster: Roste
   });
 }
 
-/** Moves with the first attempt that fails, however little is sent, and before any circuit breaker opens. */
+/** Rises with the first failed attempt, also at low traffic, and before any circuit breaker opens. */
 function countFailuresInARow(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const failures = createSeries<{ value: number }, [pool: string, handler: string]>(() => ({ value: 0 }));
   roster.eachHandler(({ name, pool, beforePush }) => {

@@ -56,7 +56,7 @@ function countOverflow(registry: MetricRegistry, events: EventBus): void {
   events.on('backlog.overflow', ({ pool, handler, policy, count }) => overflow.at(pool, handler, policy).add(count));
 }
 
-/** What was not delivered and is gone. Series of the deletions that happen by themselves are there from the start. */
+/** Undelivered events that were deleted. Series of automatic deletions exist from the start. */
 function countDeleted(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const deleted = registry.counter('event_pusher_deleted_total');
   roster.eachHandler(({ name, pool }) => {

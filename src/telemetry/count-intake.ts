@@ -65,7 +65,7 @@ function countHoles(registry: MetricRegistry, events: EventBus): void {
   });
 }
 
-/** Where a host has a queue on each of several nodes, the fullest one is shown: it is the first to drop something. */
+/** If a host has queues on several nodes, the fullest one is shown, because it drops items first. */
 function readTapQueues(registry: MetricRegistry, events: EventBus): void {
   const queues = new Map<string, Events['tap.queue']>();
   events.on('tap.queue', (queue) => queues.set(queue.stream, queue));

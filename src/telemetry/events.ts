@@ -33,7 +33,7 @@ export type IgnoredReason = 'declined' | 'malformed' | 'too-deep' | 'truncated' 
 export type AskResult = 'allowed' | 'failed' | 'withheld';
 
 export interface Events {
-  /** A backend's answer asked for something that is not done. `reason`: `declined` (success was false), `malformed`, `too-deep`, `truncated`, `unknown-task`. */
+  /** A request in a backend's answer was not carried out. `reason`: `declined` (success was false), `malformed`, `too-deep`, `truncated`, `unknown-task`. */
   'answer.ignored': { readonly id: DeliveryId; readonly pool: string; readonly handler: string; readonly reason: IgnoredReason };
   /** An archive no longer knows the last message that we saw in it: what it threw away meanwhile, if anything, was missed. */
   'archive.gap': { readonly attachment: string; readonly host: string };
@@ -51,8 +51,8 @@ export interface Events {
     readonly pushes: number;
   };
   /**
-   * One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted; `reason`: why it was not, empty where it
-   * was. The reason may quote what a callback threw, so it is not logged.
+   * One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted; `reason`: why it was not, otherwise empty.
+   * The reason may quote the error text of a callback, so it is not logged.
    */
   'attempt.ended': {
     readonly id: DeliveryId;
@@ -101,8 +101,8 @@ export interface Events {
   /** A new configuration was asked for. `reason` says why it was refused, or what changed. */
   'config.reload': { readonly result: 'applied' | 'refused' | 'restart'; readonly reason: string };
   /**
-   * So many connections to a listener were not taken: it holds as many as it may (`max-connections`), or the process as many open
-   * files (`open-files`). `listener`: `admin`, `gate`, or an attachment.
+   * A listener refused `count` connections: it has reached its limit (`max-connections`), or the process its limit of open files
+   * (`open-files`). `listener`: `admin`, `gate`, or an attachment.
    */
   'connection.refused': { readonly listener: string; readonly reason: string; readonly count: number };
   /** A delivery is on disk. */
@@ -144,11 +144,11 @@ export interface Events {
   'handler.paused': { readonly pool: string; readonly handler: string; readonly until: EpochMs };
   /** A JID could not be prepared and was passed on as it is. */
   'jid.unprepared': { readonly attachment: string };
-  /** Something an operator should read once; at level info if not told. */
+  /** A message for the operator; level info by default. */
   notice: { readonly text: string; readonly level?: 'warn' };
   /** A stanza became a packet. */
   'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction; readonly event: PacketEvent };
-  /** Something that came down a feed was no packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `too-large`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */
+  /** A stanza of a feed was not a packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `too-large`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */
   'packet.skipped': { readonly attachment: string; readonly host?: string; readonly reason: string };
   /** An operator paused or resumed a pool. */
   'pool.paused': { readonly pool: string; readonly paused: boolean };
@@ -178,26 +178,26 @@ export interface Events {
   ready: { readonly admin: string };
   /** A promise that nobody waits for was rejected; a callback module has left it behind. */
   'rejection.stray': { readonly error: Error };
-  /** A request to a listener of ours met a fault of the service, and was answered 500. */
+  /** A request to a listener failed because of a fault of the service and was answered with 500. */
   'request.failed': { readonly listener: string; readonly error: Error };
   /** A transaction of the spool is on disk. */
   'spool.committed': { readonly durationMs: number; readonly commands: number };
-  /** Events that were not delivered have left the spool for good. */
+  /** Undelivered events were deleted from the spool. */
   'spool.deleted': { readonly pool: string; readonly handler: string; readonly reason: DeletionReason; readonly count: number };
-  /** What was committed last may be lost, as the spool found at its start. */
+  /** The spool found at its start that its last commits may be lost. */
   'spool.loss': { readonly reason: string };
   /** Intake stopped or goes on. */
   'spool.writable': { readonly writable: boolean; readonly reason: string };
   /** Bytes came from a chat server. */
   'stream.read': { readonly attachment: string; readonly bytes: number };
-  /** The server's queue lost this many before we could see them; `missing` undefined: the whole queue, without a number (new epoch). */
+  /** The server's queue lost `missing` packets before they were received; undefined: the whole queue, of unknown size (new epoch). */
   'tap.hole': { readonly attachment: string; readonly host: string; readonly missing: number | undefined };
   /**
-   * A tap has handed out so many items before, and the spool has no mark of them: it is new, was lost, or another pusher
-   * took them. What that one had not delivered may be lost.
+   * A tap has sent `items` items before, but the spool has no mark for them: the spool is new or was lost, or another pusher
+   * received them. Items that were not delivered may be lost.
    */
   'tap.mark-missing': { readonly attachment: string; readonly host: string; readonly items: number };
-  /** How full the queue of a tap is. `stream` names it (host and node); at a `ratio` of 1 the tap drops what it cannot keep. */
+  /** Fill level of a tap's queue. `stream` identifies it (host and node); at a `ratio` of 1 the tap drops items. */
   'tap.queue': {
     readonly attachment: string;
     readonly host: string;

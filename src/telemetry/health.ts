@@ -10,7 +10,7 @@ export interface Check {
 export interface Health {
   /**
    * Every check, those that hold included: one for each host of each attachment (of each of its nodes, where it has several),
-   * the spool, and whether the service drains. Those of the gate and of pools whose threads start are there only where they do not hold.
+   * the spool, and whether the service drains. Checks of the gate and of pools that are starting appear only if they fail.
    */
   checks(): readonly Check[];
   /** Whether packets of a host can reach the service, from every node. */
@@ -104,8 +104,8 @@ export function createHealth({ events, attachments, gate = false }: HealthOption
 }
 
 /**
- * Pools whose first threads load yet, with their number. Later starts do not count: while a thread is replaced, its pool's
- * deliveries wait on disk. One that dies at its start is no reason to attach to nothing, either.
+ * Pools whose first threads are still loading, with their number. Later starts do not count: while a thread is replaced, its
+ * pool's deliveries wait on disk. A thread that dies at its start does not keep the service from attaching either.
  */
 function createStartingPools(events: EventBus): ReadonlyMap<string, number> {
   const starting = new Map<string, number>();

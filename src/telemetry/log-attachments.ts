@@ -14,16 +14,16 @@ export function logAttachments(events: EventBus, log: Logger): void {
   events.on('tap.hole', ({ attachment, host, missing }) => {
     const text =
       missing === undefined
-        ? `chat server lost its queue for ${host}, as in a crash: what was in it, if anything, is gone`
-        : `chat server lost ${missing} packets of ${host}: its queue was full, or did not outlive a restart`;
+        ? `chat server lost its queue for ${host}, as after a crash; any packets in it are lost`
+        : `chat server lost ${missing} packets of ${host}: its queue was full, or was lost in a restart`;
     log.warn({ event: 'tap.hole', attachment, host, missing }, text);
   });
 }
 
-/** No mark is right for a spool that is new, and a trouble for one that was used before: only the operator knows. */
+/** A missing mark is normal for a new spool and a problem for a used one; only the operator knows which applies. */
 function sayMarkMissing({ host, items }: Events['tap.mark-missing']): string {
-  const cause = 'the spool is new or was lost, or another pusher took them';
-  return `the spool has no mark of ${items} packets that the tap of ${host} handed out before: ${cause}; what was not delivered of them may be lost`;
+  const cause = 'the spool is new or was lost, or another pusher received them';
+  return `the spool has no mark of ${items} packets that the tap of ${host} sent before: ${cause}; packets that were not delivered may be lost`;
 }
 
 const levelOf = { attached: 'info', connecting: 'debug', offline: 'warn', refused: 'error', resuming: 'debug', standby: 'info' } as const;
@@ -58,8 +58,8 @@ function say({ attachment, host, node, state, reason }: Events['attachment.state
 }
 
 /**
- * Stanzas that should not be there deserve a look, once per attachment, host and reason: a user can send any number of
- * them. The rest is the ordinary noise of a feed.
+ * Unexpected stanzas are logged once per attachment, host and reason, because a user can send any number of them. The others
+ * are normal in a feed.
  */
 function logSkipped(events: EventBus, log: Logger): void {
   const told = new Set<string>();
@@ -77,7 +77,7 @@ function logSkipped(events: EventBus, log: Logger): void {
 }
 
 const suspicious: ReadonlyMap<string, string> = new Map([
-  ['forged', 'claims to be from a tap and is not'],
+  ['forged', 'claims to be from a tap but is not'],
   ['malformed', 'cannot be read'],
   ['too-large', 'exceeds max_stanza_bytes'],
   ['unknown-direction', 'has a direction that this version does not know'],

@@ -97,7 +97,7 @@ function logAnswers(events: EventBus, log: Logger): void {
 const ignored: Readonly<Record<IgnoredReason, string>> = {
   declined: 'the answer says that it was no success: no message of it is sent',
   malformed: 'the payload of the answer is none: nothing of it is sent',
-  'too-deep': `the JSON of the answer is nested deeper than ${maxJsonDepth} levels: what it orders is not read`,
+  'too-deep': `the JSON of the answer is nested deeper than ${maxJsonDepth} levels; its orders are ignored`,
   truncated: 'the answer is longer than max_response_size: what it orders is not read',
   'unknown-task': 'the payload of the answer has a task that is not known: nothing of it is sent',
 };
@@ -148,13 +148,13 @@ function logListeners(events: EventBus, log: Logger): void {
   });
   events.on('request.failed', ({ listener, error }) => {
     const told = { event: 'request.failed', listener, error: error.name, at: placesIn(error) };
-    log.error(told, `a request to ${listener} failed through a fault of the service, and was answered 500`);
+    log.error(told, `a request to ${listener} failed because of a fault of the service and was answered with 500`);
   });
 }
 
 const refusals: Readonly<Record<string, string>> = {
-  'max-connections': 'it holds as many as max_connections and the limit of open files allow',
-  'open-files': 'this process has as many files open as it may; raise its limit (ulimit -n, LimitNOFILE)',
+  'max-connections': 'the limit by max_connections and open files is reached',
+  'open-files': 'this process has reached its limit of open files; raise it (ulimit -n, LimitNOFILE)',
 };
 
 function logStrays(events: EventBus, log: Logger): void {

@@ -19,7 +19,7 @@ export function logGuards(events: EventBus, log: Logger): void {
     if (state === 'began')
       log.error(
         told,
-        `no descriptor, port or memory is left here for connections of pool ${pool} (see ulimit -n): it waits, and spends no attempt`,
+        `this machine has no descriptor, port or memory left for connections of pool ${pool} (see ulimit -n): it waits and spends no attempt`,
       );
     else if (state === 'ended') log.info(told, `pool ${pool} can make connections again`);
   });
@@ -44,7 +44,6 @@ function logOverflow(events: EventBus, log: Logger): void {
   events.on('backlog.overflow', ({ pool, handler, policy, count }) => {
     const told = { event: 'backlog.overflow', pool, handler, policy, count };
     if (policy === 'hold-intake') log.error(told, `the backlog of pool ${pool} is full: intake of all pools waits`);
-    else
-      log.error(told, `the backlog of pool ${pool} is full: ${count} deliveries of handler ${handler} became dead letters, which are kept`);
+    else log.error(told, `the backlog of pool ${pool} is full: ${count} deliveries of handler ${handler} became dead letters`);
   });
 }

@@ -4,7 +4,7 @@ export interface LogOptions {
   readonly level: LevelWithSilent;
   /** Where lines go; standard output by default. */
   readonly destination?: DestinationStream;
-  /** Hides secrets in what is logged; gets each field and each message as it is. */
+  /** Hides secrets in log output; called with each field and each message. */
   readonly redact?: (value: unknown) => unknown;
 }
 
@@ -24,7 +24,7 @@ export function createLog({ level, destination = fileDestination({ fd: 1, sync: 
       hooks: {
         logMethod(given, method) {
           const [fields, ...words] = given;
-          method.apply(this, [redact(fields), ...words.map(redact)] as typeof given); // the shape stays: only texts change
+          method.apply(this, [redact(fields), ...words.map(redact)] as typeof given); // redaction changes only texts
         },
       },
     },

@@ -50,24 +50,24 @@ export const metricTable = {
   event_pusher_tap_missed_total: {
     type: 'counter',
     labels: ['attachment', 'host'],
-    help: 'Packets that the queue of the chat server lost: it was full, or did not outlive a restart.',
+    help: 'Packets lost by the chat server because its queue was full or was lost in a restart.',
   },
   event_pusher_tap_queues_lost_total: {
     type: 'counter',
     labels: ['attachment', 'host'],
-    help: 'Times the chat server lost its queue without saying what was in it, as in a crash.',
+    help: 'Times the chat server lost a queue of unknown size, as after a crash.',
   },
-  event_pusher_tap_marks_missing_total: { type: 'counter', labels: ['attachment', 'host'], help: 'Times a tap had no mark in the spool.' },
+  event_pusher_tap_marks_missing_total: { type: 'counter', labels: ['attachment', 'host'], help: 'Times the spool had no mark for a tap.' },
   event_pusher_tap_queue_items: {
     type: 'gauge',
     labels: ['attachment', 'host'],
-    help: 'Items that wait in the chat server for acknowledgement, as its tap last said; of several nodes, the fullest.',
+    help: 'Unacknowledged items in the tap queue of the chat server, as last reported; the fullest of several nodes.',
   },
-  event_pusher_tap_queue_bytes: { type: 'gauge', labels: ['attachment', 'host'], help: 'What these items take there.' },
+  event_pusher_tap_queue_bytes: { type: 'gauge', labels: ['attachment', 'host'], help: 'Size of these items in the tap queue.' },
   event_pusher_tap_queue_fill_ratio: {
     type: 'gauge',
     labels: ['attachment', 'host'],
-    help: 'How much of that queue is used; at 1 it drops the oldest unsent items.',
+    help: 'Used fraction of that queue; at 1 it drops the oldest unsent items.',
   },
   event_pusher_archive_gaps_total: {
     type: 'counter',
@@ -95,7 +95,7 @@ export const metricTable = {
     labels: [],
     help: 'Time that held messages waited for an answer of the gate; rejected questions are left out.',
   },
-  event_pusher_connections_refused_total: { type: 'counter', labels: ['listener', 'reason'], help: 'Connections not taken by a listener.' },
+  event_pusher_connections_refused_total: { type: 'counter', labels: ['listener', 'reason'], help: 'Connections refused by a listener.' },
   event_pusher_uncommitted_bytes: { type: 'gauge', labels: [], help: 'Bytes of stanzas that were received and are not on disk yet.' },
   event_pusher_asks_total: {
     type: 'counter',
@@ -197,7 +197,7 @@ export const metricTable = {
   event_pusher_spool_bytes: { type: 'gauge', labels: [], help: 'Size of the spool on disk.' },
   event_pusher_spool_writable: { type: 'gauge', labels: [], help: '1 while the spool takes deliveries in, 0 while intake waits.' },
   event_pusher_spool_possible_loss: { type: 'gauge', labels: [], help: '1: the spool lacked commits when it was opened.' },
-  event_pusher_spool_time_to_full_seconds: { type: 'gauge', labels: [], help: 'Time until intake waits for room; +Inf: it does not grow.' },
+  event_pusher_spool_time_to_full_seconds: { type: 'gauge', labels: [], help: 'Time until intake stops for lack of room; +Inf: never.' },
   event_pusher_spool_commit_duration_seconds: { type: 'histogram', labels: [], help: 'Duration of the transactions of the spool.' },
   event_pusher_spool_commands_total: { type: 'counter', labels: [], help: 'Appends, claims and settlements committed by the spool.' },
 

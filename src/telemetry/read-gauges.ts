@@ -23,9 +23,9 @@ export interface SpoolReading {
   readonly writable: boolean;
   /** When the oldest delivery still owed was accepted, by pool. */
   readonly oldest: Readonly<Record<string, EpochMs>>;
-  /** Until intake waits for room; undefined while the spool does not grow. */
+  /** Time until intake stops because the spool is full; undefined while the spool does not grow. */
   readonly fullInMs: number | undefined;
-  /** Why what was committed last may be lost; empty when it is not. */
+  /** Why the last commits may be lost; empty if none are missing. */
   readonly loss: string;
 }
 

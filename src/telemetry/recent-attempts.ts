@@ -3,7 +3,7 @@ import type { EventBus, Events } from './events.ts';
 import { createSeries } from './series.ts';
 import { createSpiral, type Spiral } from './spiral.ts';
 
-/** How the attempts of a queue have gone of late. */
+/** Results of the recent attempts of a queue. */
 export interface Standing {
   /** Attempts since the last accepted one. */
   readonly consecutiveFailures: number;
@@ -17,11 +17,11 @@ export interface Standing {
 export interface LastError {
   readonly at: EpochMs;
   readonly reason: string;
-  /** Whether the reason may hold the words of a callback. */
+  /** Whether the reason may contain the error text of a callback. */
   readonly mayQuote: boolean;
 }
 
-/** "Of late": five minutes, to the next five seconds. */
+/** The window: five minutes, in steps of five seconds. */
 export const recentMs = 300_000;
 
 const slotMs = recentMs / 60;
@@ -33,7 +33,7 @@ interface Counts {
   readonly failed: Spiral;
 }
 
-/** Remembers how the attempts of each handler on each pool went, from the moment it is created. */
+/** Records the results of attempts of each handler on each pool. */
 export class RecentAttempts {
   readonly #series;
 

@@ -5,15 +5,14 @@ export interface Spiral {
   add(count?: number): void;
   readonly total: number;
   /**
-   * The sum of the last 60 slots, the running one included: what was added leaves it 60 slots after the one in which it was
-   * added began. Exact, and as cheap to read as to add to.
+   * The sum of the last 60 slots, including the current one. Reading takes constant time.
    */
   one(): number;
 }
 
 const slots = 60;
 
-/** A slot lasts a second if not told. */
+/** A slot lasts one second by default. */
 export function createSpiral(clock: Pick<Clock, 'monotonic'>, slotMs = 1000): Spiral {
   const counts = new Float64Array(slots);
   let newest = currentSlot();

@@ -31,22 +31,22 @@ test.each([
   ],
   [
     '[modules.mod_event_pusher.backend.http]\npath = "/a"\n[[modules.mod_event_pusher.backend.http]]\npath = "/b"\n',
-    'line 3, column 3, table modules.mod_event_pusher.backend.http: trying to redefine an already defined table or value; line 1 has it too: write [[modules.mod_event_pusher.backend.http]] above each of them, also where it is the first',
+    'line 3, column 3, table modules.mod_event_pusher.backend.http: trying to redefine an already defined table or value; line 1 defines it too: write [[modules.mod_event_pusher.backend.http]] for each of them, including the first',
   ],
   [
     '[[modules.mod_event_pusher.backend.http]]\npath = "/a"\n[modules.mod_event_pusher.backend.http]\npath = "/b"\n',
-    'line 3, column 2, table modules.mod_event_pusher.backend.http: trying to redefine an already defined table or value; line 1 has it too: write [[modules.mod_event_pusher.backend.http]] above each of them, also where it is the first',
+    'line 3, column 2, table modules.mod_event_pusher.backend.http: trying to redefine an already defined table or value; line 1 defines it too: write [[modules.mod_event_pusher.backend.http]] for each of them, including the first',
   ],
   [
     '[spool]\nengine = "memory"\n[spool]\npath = "x"\n',
-    'line 3, column 2, table spool: trying to redefine an already defined table or value; line 1 has it too: join the two tables',
+    'line 3, column 2, table spool: trying to redefine an already defined table or value; line 1 defines it too: merge the two tables',
   ],
   [
     '[attach.chat]\nsecret = "hunter2\ndomain = "p"\n',
-    'line 2, column 18, key attach.chat.secret: control characters are not allowed in strings; a text in quotes ends on its line: is the closing quote missing?',
+    'line 2, column 18, key attach.chat.secret: control characters are not allowed in strings; a quoted string must end on its line: is the closing quote missing?',
   ],
   ['[general\nhosts = []\n', 'line 1, column 9: illegal character in key; is a closing bracket missing?'],
-  ['[attach.chat]\nsecret = hunter2\n', 'line 2, column 10, key attach.chat.secret: invalid value; a text stands in quotes'],
+  ['[attach.chat]\nsecret = hunter2\n', 'line 2, column 10, key attach.chat.secret: invalid value; a string must be quoted'],
   [
     '[admin]\ntoken = "hunter2" x\n',
     'line 2, column 19, key admin.token: each key-value declaration must be followed by an end-of-line; is a quote missing, or one too many?',

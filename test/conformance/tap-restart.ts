@@ -32,7 +32,7 @@ export function tellsWhatIsGone(server: TapServer): void {
       await comeBack(rig, chat);
 
       expect(rig.messages()).toEqual(['before', 'afterwards']);
-      expect(holes(rig)).toEqual(['chat server lost its queue for localhost, as in a crash: what was in it, if anything, is gone']);
+      expect(holes(rig)).toEqual(['chat server lost its queue for localhost, as after a crash; any packets in it are lost']);
       expect(await counts(rig)).toEqual({ missed: 0, queues_lost: 1 });
     });
 
@@ -132,7 +132,7 @@ async function comeBack(rig: PushRig, chat: TappedServer): Promise<void> {
 }
 
 function lost(count: number): string {
-  return `chat server lost ${count} packets of localhost: its queue was full, or did not outlive a restart`;
+  return `chat server lost ${count} packets of localhost: its queue was full, or was lost in a restart`;
 }
 
 function holes({ pusher }: PushRig): string[] {

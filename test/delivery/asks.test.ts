@@ -139,7 +139,7 @@ describe('a question', () => {
   test('in a queue that asks no more is over at once', async () => {
     const { rig, over, asked } = await startAskRig();
     await rig.accept(asked('a1', { handler: 'push' }));
-    expect(over).toEqual(['a1 its handler asks nobody over this pool any more']);
+    expect(over).toEqual(['a1 its handler no longer asks questions on this pool']);
     expect(rig.open()).toEqual(['a1.1']);
   });
 });

@@ -35,7 +35,7 @@ describe('an error of our own costs one delivery, and nothing else', () => {
     const kept = await meetError(rig);
     expect(kept).toMatchObject(broken);
     expect(kept.detail).toMatch(
-      /^error while following up its answer: RangeError: Maximum call stack size exceeded \(boundary.test.ts:\d+:\d+\); please report it$/,
+      /^error while following up its response: RangeError: Maximum call stack size exceeded \(boundary.test.ts:\d+:\d+\); please report it$/,
     );
   });
 
@@ -51,7 +51,7 @@ describe('an error of our own costs one delivery, and nothing else', () => {
     const unknown = { ...answered(503), retryAfter: 17 } as unknown as Outcome;
     expect(await meetError(rig, unknown)).toMatchObject({
       ...broken,
-      detail: expect.stringContaining('error while judging its answer: TypeError'),
+      detail: expect.stringContaining('error while classifying its response: TypeError'),
     });
   });
 
@@ -88,7 +88,7 @@ test('a test request whose answer cannot be judged is answered with the reason',
   const rig = await startDeliveryRig();
   const sent = rig.dispatcher.sendTest(makeDelivery({ id: 't1' }));
   await rig.answer('t1', { ...answered(200), retryAfter: 17 } as unknown as Outcome);
-  expect(await sent).toMatchObject({ accepted: false, reason: expect.stringContaining('error while judging its answer') });
+  expect(await sent).toMatchObject({ accepted: false, reason: expect.stringContaining('error while classifying its response') });
 });
 
 test.each([[{ toString: 1, valueOf: 1 }], [Object.create(null)], [Symbol('s')], [undefined]])(

@@ -127,7 +127,7 @@ describe('a gate that goes wrong', () => {
     const watch = { ...unwatched, struckOut: (handler: string, key: string) => handler === 'first' && key === 'chat/1' };
     const { decide, failed } = gateOf([answering(true)], { watch });
     expect(await decide(makePacket())).toMatchObject({ kind: 'failed' });
-    expect(failed).toEqual([expect.stringContaining('held the thread on this message too often')]);
+    expect(failed).toEqual([expect.stringContaining('blocked the thread on this message too often')]);
     expect(await decide(makePacket({ key: 'chat/2' }))).toEqual({ kind: 'allowed' });
   });
 

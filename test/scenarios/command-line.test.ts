@@ -79,8 +79,8 @@ describe('wrong usage', () => {
     [['run', '--once'], 'there is no option --once here', 'run'],
     [['run', '-x'], 'there is no option -x', 'run'],
     [['check', 'everything'], '"check" takes no "everything"', 'check'],
-    [['check', '--config'], 'a value is missing behind --config', 'check'],
-    [['check', '--config', '--json'], 'a value is missing behind --config, before --json', 'check'],
+    [['check', '--config'], 'missing value after --config', 'check'],
+    [['check', '--config', '--json'], 'missing value after --config, before --json', 'check'],
     [['check', '--json=yes'], '--json takes no value', 'check'],
     [['pools', 'lst'], '"pools" has no "lst", but list, pause, resume; did you mean "list"?', ''],
     [['pools'], '"pools" needs one of list, pause, resume', ''],
@@ -128,7 +128,7 @@ test('a directory is no configuration, and no spool', async () => {
     runCli(['check', '--json', '--config', file]),
   ]);
   expect(JSON.parse(checked.stdout).notices).toContainEqual(
-    expect.stringMatching(/^the backlog on disk was not looked at: .* is a directory/),
+    expect.stringMatching(/^the backlog on disk was not checked: .* is a directory/),
   );
   expect(asFile).toMatchObject({ code: 1, stderr: `event-pusher: cannot read the configuration ${dirname(file)}: it is a directory\n` });
   expect(asSpool).toMatchObject({ code: 1, stderr: expect.stringContaining('directory') });

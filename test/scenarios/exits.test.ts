@@ -143,7 +143,7 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
       '403 evil.example is no host of this attachment',
       '404 nothing is taken at this path',
       '405 taken here: POST',
-      '413 a body may have 1048576 bytes',
+      '413 the body exceeds 1048576 bytes',
       '415 the charset klingon is not known here',
       '404 nothing is taken at this path',
     ]);

@@ -60,7 +60,7 @@ describe('with 256 open files and 400 idle connections attempted', () => {
     expect(pusher.log.filter(({ level, event }) => event === 'attempt.ended' && level !== 'debug')).toEqual([]);
     expect(pusher.log.filter(({ level }) => level === 'error' || level === 'fatal')).toEqual([]);
     const notice = pusher.log.find(({ msg }) => msg.startsWith('this process may have'));
-    expect(notice?.msg).toContain('this process may have 256 files open, so each of its 4 listeners holds 32 connections at most');
+    expect(notice?.msg).toContain('this process may have 256 open files, so each of its 4 listeners accepts at most 32 connections');
     const { text } = await pusher.get('/metrics');
     expect(text).toMatch(/event_pusher_connections_refused_total\{listener="mim",reason="max-connections"\} [1-9]/);
     expect(await pusher.stop()).toBe(0);

@@ -213,7 +213,7 @@ describe('a spool whose log was deleted', () => {
     const told: string[] = [];
     events.on('spool.loss', ({ reason }) => told.push(reason));
     const spool = await rig.started({ events }, { path });
-    expect(told).toEqual([expect.stringMatching(/copy\.sqlite lacks what was committed to it last: its log .*-wal\) was deleted/)]);
+    expect(told).toEqual([expect.stringMatching(/copy\.sqlite lacks its last commits: its log .*-wal\) was deleted/)]);
     expect(spool.stats().loss).toBe(told[0]);
     await spool.append(makeEntry([makeDelivery()]));
     await spool.stop();

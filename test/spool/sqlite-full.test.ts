@@ -88,7 +88,7 @@ test('holds intake where dead letters fill it, says so, deletes none of them, an
   const more = spool.append(makeEntry([], { refused: dead(1, 'b') }));
   expect(await closed).toMatchObject({
     writable: false,
-    reason: expect.stringMatching(/max_bytes is \d+; 450 dead letters take part of it: replay or purge them$/),
+    reason: expect.stringMatching(/max_bytes is \d+; 450 dead letters occupy part of it; replay or purge them$/),
   });
   expect(spool.stats()).toMatchObject({ depths: [{ dead: 450 }], fullInMs: 0 });
   expect(await spool.deadLetter(idOf('a0'))).toMatchObject({ body: 'x'.repeat(10_000) });

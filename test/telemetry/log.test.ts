@@ -224,10 +224,10 @@ test('holes, stanzas that are skipped (once each), full disks, dead threads and 
   events.emit('delivery.left-lane', { id: deliveryId, pool: 'http_pool', handler: 'chat' });
   events.emit('notice', { text: 'section [shaper] is skipped' });
   expect(lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
-    'warn chat server lost 3 packets of localhost: its queue was full, or did not outlive a restart',
-    'warn chat server lost its queue for localhost, as in a crash: what was in it, if anything, is gone',
-    'warn the spool has no mark of 41 packets that the tap of localhost handed out before: the spool is new or was lost, or another pusher took them; what was not delivered of them may be lost',
-    'warn skipped a stanza that claims to be from a tap and is not; more of these are only counted, in event_pusher_skipped_total',
+    'warn chat server lost 3 packets of localhost: its queue was full, or was lost in a restart',
+    'warn chat server lost its queue for localhost, as after a crash; any packets in it are lost',
+    'warn the spool has no mark of 41 packets that the tap of localhost sent before: the spool is new or was lost, or another pusher received them; packets that were not delivered may be lost',
+    'warn skipped a stanza that claims to be from a tap but is not; more of these are only counted, in event_pusher_skipped_total',
     'warn skipped a stanza of localhost that exceeds max_stanza_bytes; more of these are only counted, in event_pusher_skipped_total',
     'error spool takes nothing in: disk full',
     'info spool takes deliveries in again',

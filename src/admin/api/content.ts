@@ -1,15 +1,15 @@
 import { ServiceError } from '../../kit/errors.ts';
 import type { Caller } from './route.ts';
 
-/** Stands for an error text that the caller may not see. */
+/** Replaces an error text that the caller may not see. */
 export const hidden = '[hidden]';
 
-/** The names of callbacks with which the text of a failure begins. */
+/** The callback name at the start of a failure text. */
 const callbackName = /^(shouldMakeReq|prepareHeaders|prepareBody): /;
 
 /**
- * The reason of a failure for callers that may not see content. The texts of callbacks may quote a message or an option, so
- * only the status, the callback and the words of our own code are left.
+ * The reason of a failure for callers that may not see content. Error texts of callbacks may quote a message or an option, so
+ * only the status, the name of the callback and the service's own texts remain.
  */
 export function withoutQuotes(text: string, isOurs: boolean): string {
   const status = /^status \d{3}/.exec(text)?.[0];

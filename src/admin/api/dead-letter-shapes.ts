@@ -45,7 +45,7 @@ const letterKeys = {
   handler: z.string(),
   pool: z.string(),
   reason: z.enum(deadReasons),
-  detail: z.string().describe('Callers that may not see content get `[hidden]` in place of what a callback threw.'),
+  detail: z.string().describe('For callers that may not see content, the error text of a callback is `[hidden]`.'),
   status: z.int().nullable().describe('Of the last answer; null where there was none.'),
   attempts: count,
   createdAt: time,

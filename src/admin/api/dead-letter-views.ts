@@ -11,7 +11,7 @@ import { rfc3339 } from './values.ts';
 interface Sight {
   /** Whether what people wrote is shown. */
   readonly content: boolean;
-  /** Whether error texts of callbacks and answers of backends are shown, which may quote it. */
+  /** Whether error texts of callbacks and responses of backends are shown; both may quote content. */
   readonly mayQuote: boolean;
 }
 
@@ -26,7 +26,7 @@ export function letterView(letter: DeadLetter, { content, mayQuote }: Sight): Le
   return content ? { ...view, sender, receiver } : view;
 }
 
-/** The reasons whose details may be the words of a callback. */
+/** Reasons whose detail may be the error text of a callback. */
 const quoting: ReadonlySet<DeadReason> = new Set(['callback-failed', 'refused']);
 
 export function detailView(letter: DeadLetterDetail, descendants: readonly Descendant[], sight: Sight): DetailView {

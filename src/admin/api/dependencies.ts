@@ -12,6 +12,6 @@ export interface ApiDependencies {
   readonly withheld: RecentWithheld;
   readonly events: EventSink;
   readonly clock: Pick<Clock, 'now'>;
-  /** Hides the secrets of the configuration in every answer. */
+  /** Hides the secrets of the configuration in every response. */
   readonly redactor: Pick<Redactor, 'bytes' | 'value'>;
 }

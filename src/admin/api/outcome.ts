@@ -24,7 +24,7 @@ export const outcomeShape = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unsent'), ...trouble }),
 ]);
 
-/** `mayQuote`: whether what a backend answered, and what a callback threw, is shown. */
+/** `mayQuote`: whether response excerpts and error texts of callbacks are shown. */
 export function outcomeView(outcome: Outcome, mayQuote: boolean): z.input<typeof outcomeShape> {
   if (outcome.kind === 'answered') {
     const { body, ...rest } = outcome;

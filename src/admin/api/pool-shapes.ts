@@ -5,15 +5,17 @@ import { count, time } from './values.ts';
 
 const breaker = z.enum(['closed', 'half-open', 'open', 'slow-start']);
 
-/** Of a handler, and of all handlers of a pool together. */
+/** Recent attempts of a handler, or of all handlers of a pool. */
 const standingKeys = {
-  consecutiveFailures: count.describe('Attempts since the last accepted one; of a pool: of its worst handler.'),
+  consecutiveFailures: count.describe('Attempts since the last accepted one; for a pool, the maximum of its handlers.'),
   lastError: z
     .object({ at: time, reason: z.string() })
     .nullable()
-    .describe('Why the last failed attempt was not accepted. Callers that may not see content get `[hidden]` for what a callback threw.'),
-  recentAttempts: count.describe('Attempts of the last five minutes.'),
-  successRate: z.number().min(0).max(1).nullable().describe('Part of those that was accepted; null without attempts.'),
+    .describe(
+      'Why the last failed attempt was not accepted. For callers that may not see content, the error text of a callback is `[hidden]`.',
+    ),
+  recentAttempts: count.describe('Attempts in the last five minutes.'),
+  successRate: z.number().min(0).max(1).nullable().describe('Accepted fraction of `recentAttempts`; null if there are none.'),
 };
 
 export const poolShape = z.object({
@@ -28,7 +30,9 @@ export const poolShape = z.object({
   oldestAt: time.nullable(),
   spoolFullInSeconds: count
     .nullable()
-    .describe('Until intake of all pools waits for room on the disk, at the rate of the last five minutes; null: the spool does not grow.'),
+    .describe(
+      'Seconds until intake of all pools stops because the spool is full, at the rate of the last five minutes; null: the spool does not grow.',
+    ),
   breaker,
   ...standingKeys,
   handlers: z.array(

@@ -56,7 +56,7 @@ function poolView({ oldestAt, spoolFullInMs, handlers, ...pool }: PoolView, call
   };
 }
 
-/** The worst and the newest of several. */
+/** Combines handlers: the most consecutive failures and the newest error. */
 function together(standings: readonly Standing[]): Standing {
   const errors = standings.flatMap(({ lastError }) => lastError ?? []);
   return {

@@ -37,5 +37,5 @@ function testable({ pools }: Pick<Operations, 'pools'>): readonly string[] {
 
 function quotingNothing(thrown: unknown, handler: string): unknown {
   if (!(thrown instanceof ServiceError) || thrown.code !== 'TEST_FAILED') return thrown;
-  return new ServiceError('TEST_FAILED', `handler ${handler} made no request: why is shown to callers that may see content`);
+  return new ServiceError('TEST_FAILED', `handler ${handler} made no request; the reason is shown only to callers that may see content`);
 }

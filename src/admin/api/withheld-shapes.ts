@@ -28,7 +28,7 @@ export const withheldList = z.array(
     why: z
       .enum(reasons)
       .describe(
-        '`refused` and `no-receiver` are what was answered; all others say why no answer counts: where `on_failure` refuses, or (`bad-answer`) its `userIDList` cannot be read.',
+        '`refused` and `no-receiver` are answers; all other reasons are failures: `on_failure` refuses, or (`bad-answer`) the `userIDList` of the answer is invalid.',
       ),
     errCode: z.int().nullable().describe('As answered.'),
     errMsg: z.string().describe('As answered; `[hidden]` for callers that may not see content.'),

@@ -27,7 +27,7 @@ export function withheldRoutes({ withheld }: ApiDependencies): readonly Route[] 
 
 interface Sight {
   readonly content: boolean;
-  /** Whether the words of the business server are shown, which may quote the message. */
+  /** Whether texts of the business server are shown; they may quote the message. */
   readonly mayQuote: boolean;
 }
 

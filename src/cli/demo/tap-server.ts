@@ -18,7 +18,7 @@ export interface TapServerOptions {
   /** Items sent and not yet acknowledged, at most. */
   readonly window?: number;
   readonly port?: number;
-  /** What its queue may hold, as it says; default: it says nothing of its queue, like an older tap. */
+  /** The queue limits that it reports; default: none, like an older tap. */
   readonly queueBytes?: number;
   /** What the tap calls its server's node, default `scripted`. */
   readonly node?: string;
@@ -34,7 +34,7 @@ export interface TapMarks {
   readonly sender?: string;
   readonly status?: string;
   readonly stamp?: string;
-  /** Of an item that the tap has left out. */
+  /** The reason of an item whose stanza the tap left out. */
   readonly reason?: string;
   readonly bytes?: number;
 }
@@ -43,7 +43,7 @@ export interface TapServer {
   readonly port: number;
   /** The last sequence number acknowledged. */
   readonly acked: number;
-  /** Whether a component has proved itself, and its connection stands. */
+  /** Whether an authenticated component is connected. */
   readonly connected: boolean;
   /** Queues a stanza; it is sent as soon as a pusher has resumed and the window allows. Gives its sequence number. */
   push(stanzaXml: string, marks: TapMarks): number;
@@ -75,7 +75,7 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
   /** By sequence number: sent or not, but not acknowledged. */
   const queue = new Map<number, string>();
   let attached: Socket | undefined;
-  /** The last connection that has proved itself: feeds that resume nothing are read from it. */
+  /** The last authenticated connection; feeds that resume nothing are read from it. */
   let connected: Socket | undefined;
   let tapEnabled = true;
   let occupied = false;

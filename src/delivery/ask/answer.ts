@@ -8,7 +8,7 @@ import { notAsked } from './patience.ts';
 export type AskAnswer =
   | Extract<Answered, { kind: 'allowed' }>
   | ({ readonly kind: 'withheld' } & Refusal)
-  /** It limits the receivers, in a way that cannot be read: a push could reach someone it excludes, so there is none. */
+  /** Its list of receivers is invalid. A push could reach an excluded user, so nothing is pushed. */
   | ({ readonly kind: 'misnamed' } & Refusal)
   /** No answer that counts. */
   | ({ readonly kind: 'failed'; readonly reason: AskFailure } & Refusal);
@@ -92,7 +92,7 @@ function listOf(value: unknown): readonly string[] | 'misshapen' | undefined {
   return value;
 }
 
-/** Each is a push of its own. */
+/** Maximum number of receivers; each gets a separate push. */
 const mostReceivers = 10_000;
 
 function infoOf(value: unknown): OfflinePushInfo | 'misshapen' | undefined {

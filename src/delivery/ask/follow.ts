@@ -58,7 +58,7 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
     return withhold(ask, reason, refusal);
   }
 
-  /** Whatever `on_failure` says: it wanted fewer to be reached, and pushing as without asking could reach those it left out. */
+  /** Ignores `on_failure`: the answer restricts the receivers, and a push to the original receiver could reach an excluded user. */
   function refuseReceivers(ask: NewDelivery, refusal: Refusal): Sequel {
     tell(ask, { result: 'failed', reason: 'bad-answer' });
     return withhold(ask, 'bad-answer', refusal);

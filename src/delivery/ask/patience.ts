@@ -11,9 +11,9 @@ export const askWaitMs = 30_000;
 export interface AskPatience {
   /** From now on questions are put: the time before is held against none of them. */
   begin(): void;
-  /** How long a question's answer may take, and when it is to be over at last; undefined for what is none, or none that is put here. */
+  /** The deadline of a question; undefined for another delivery, or a question that its handler does not ask on this pool. */
   within(delivery: NewDelivery): Within | undefined;
-  /** When a question has waited for a worker for all of its time; undefined likewise. */
+  /** When a question has waited too long for a worker; undefined as above. */
   waitsUntil(delivery: NewDelivery): EpochMs | undefined;
   /**
    * What an attempt would come to that is not even made: the question has waited for too long, its way is shut, or its
@@ -33,15 +33,15 @@ export interface AskPatienceParts {
 }
 
 /**
- * A question's timeout runs from when a worker takes it. It waits for that from when its packet was accepted, but not while
- * nothing is put: after a crash, or on a paused pool.
+ * The timeout of a question starts when a worker takes it. The wait for a worker starts when its packet was accepted, and
+ * starts again after a crash or a pause of the pool.
  */
 export function createAskPatience({ rules, admission, clock }: AskPatienceParts): AskPatience {
   let begunAt: EpochMs = Number.POSITIVE_INFINITY;
 
   function waitsUntil(delivery: NewDelivery): EpochMs | undefined {
     if (rules().askTimeoutMs(delivery) === undefined) return undefined;
-    return Math.min(Math.max(delivery.createdAt, begunAt), clock.now()) + askWaitMs; // a clock that was set back makes no wait longer
+    return Math.min(Math.max(delivery.createdAt, begunAt), clock.now()) + askWaitMs; // a clock that is set back does not extend the wait
   }
 
   function within(delivery: NewDelivery): Within | undefined {
@@ -53,7 +53,7 @@ export function createAskPatience({ rules, admission, clock }: AskPatienceParts)
   function whyUnasked(delivery: NewDelivery, now: number): Outcome | undefined {
     if (delivery.target.errand?.kind !== 'ask') return undefined;
     const until = waitsUntil(delivery);
-    if (until === undefined) return unasked('its handler asks nobody over this pool any more');
+    if (until === undefined) return unasked('its handler no longer asks questions on this pool');
     if (until <= clock.now()) return { kind: 'timed-out', phase: 'call', durationMs: 0 };
     return admission.handler(delivery.handler).isShut(now) ? unasked('the circuit breaker is open') : undefined;
   }

@@ -56,7 +56,7 @@ export function createAskedPushes(options: ReviverOptions): PrepareAsked {
     return { spawn, stillBorn: [] };
   };
 
-  /** Each push keeps of the answer what concerns it, or what is kept would grow with the square of their number. */
+  /** Each push keeps only its part of the answer; otherwise the stored size would grow with the square of their number. */
   function receiversOf(answered: Answered, packet: Packet): readonly Receiver[] | undefined {
     if (answered.kind === 'failed' || answered.userIDList === undefined) return [{ receiver: packet.to, answered }];
     const named = new Map<string, Receiver>();
@@ -73,7 +73,7 @@ export function createAskedPushes(options: ReviverOptions): PrepareAsked {
 
   function tooMuch(handler: LoadedHandler, packet: Packet, { id, answered }: Named): StillBorn {
     const count = answered.kind === 'allowed' ? (answered.userIDList?.length ?? 1) : 1;
-    const detail = `the pushes of one packet may take ${mostBytes} bytes, and those to ${count} receivers take more: name fewer`;
+    const detail = `the pushes to ${count} receivers exceed ${mostBytes} bytes per packet; name fewer receivers`;
     return createLeavings({ clock, newId: () => id, readJid }).letter(handler, packet, { reason: 'overflow', detail });
   }
 
@@ -84,16 +84,16 @@ export function createAskedPushes(options: ReviverOptions): PrepareAsked {
   }
 }
 
-/** Whom a push is for, and the answer as it is kept with it. */
+/** The receiver of a push, and the part of the answer that is stored with it. */
 interface Receiver {
   readonly receiver: Jid;
   readonly answered: Answered;
 }
 
-/** What the pushes of one answer may take in memory, and in one transaction. */
+/** Maximum size of the pushes of one answer, in memory and in one transaction. */
 const mostBytes = 64 * 1024 * 1024;
 
-/** About as much as it takes. */
+/** Approximate size of a push. */
 function bytesOf({ body, target }: NewRequest): number {
   const { stanza = '', answered } = target;
   return body.length + stanza.length + (answered?.kind === 'allowed' ? JSON.stringify(answered).length : 0);

@@ -88,7 +88,7 @@ function partiesOf({ stanza, direction, kind, from, to, sender, host }: Packet, 
   }
 }
 
-/** The room's side is known by its nickname alone, which says nothing of a client. */
+/** The room occupant is identified by nickname alone, which does not identify a client. */
 function whispered({ direction, from, to, host }: Pick<Packet, 'direction' | 'from' | 'host' | 'to'>): Parties {
   const sendID = partyIdOf(from, host, { inRoom: direction === 'out' });
   const receivers = [partyIdOf(to, host, { inRoom: direction === 'in' })];

@@ -16,8 +16,8 @@ interface Around {
 }
 
 /**
- * The JID that a business server means: with an `@` a JID, whose resource is left out unless it is a nickname in `room`
- * (a bare JID), else a local part of the packet's host. Undefined: it can be none.
+ * The JID of a user ID from a business server. With an `@` it is a JID, whose resource is removed unless it is a nickname in
+ * `room` (a bare JID); otherwise it is a local part of the packet's host. Undefined: it is not a valid JID.
  */
 export function jidOfUser(id: string, { host, room }: Around, readJid: JidReader): Jid | undefined {
   const { jid, prepared } = readJid(id.includes('@') ? id : `${id}@${host}`);
@@ -26,7 +26,7 @@ export function jidOfUser(id: string, { host, room }: Around, readJid: JidReader
   return jid.bare === room ? jid : bareJid(jid);
 }
 
-/** As {@link userIdOf}, but for a room's occupant, who keeps the nickname: it is all that tells two occupants apart. */
+/** As {@link userIdOf}, but keeps the nickname of a room occupant, which distinguishes it from other occupants. */
 export function partyIdOf(jid: Jid, host: string, { inRoom }: { readonly inRoom: boolean }): string {
   return inRoom && jid.server !== host ? jid.full : userIdOf(jid, host);
 }

@@ -71,7 +71,7 @@ export interface ElementHead {
   readonly name: string;
   readonly attrs: Record<string, string>;
   readonly ns: string;
-  /** What the prefixes of its attributes meant where it was read; undefined without any, and for a built one. */
+  /** Namespaces of its attribute prefixes where it was read; undefined if there are none or the element was built. */
   readonly prefixes: Declarations | undefined;
   /** It was built without a namespace, and takes that of the parent it is given to. */
   readonly open: boolean;

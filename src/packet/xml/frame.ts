@@ -23,8 +23,8 @@ export interface FramerOptions {
   /** The bytes of one whole element, valid as long as the chunk they came in is: they may be a view of it. */
   onStanza(bytes: Buffer): void;
   /**
-   * A stanza has more bytes than allowed: its first ones (16 KiB, or the limit where that is less), as soon as that is
-   * known. The rest is skipped. Without this listener the stream cannot be read any further.
+   * Called as soon as a stanza exceeds the limit, with its first bytes (16 KiB, or the limit if that is less). The rest is
+   * skipped. Without this listener the stream ends.
    */
   onTooLarge?(head: Buffer): void;
   onClose(): void;
@@ -32,7 +32,7 @@ export interface FramerOptions {
 
 /** Frames one stream; holds at most `maxStanzaBytes` beside the chunk it was given. */
 export interface Framer {
-  /** A stanza is too large, and its end has not come yet. */
+  /** Whether a stanza is too large and its end has not been received. */
   readonly skipping: boolean;
   /**
    * Takes what was read, calling the listeners before it returns. White space between stanzas (keepalives), comments
@@ -92,7 +92,7 @@ class StreamFramer implements Framer {
       while (at < chunk.length) at = this.#step(chunk, at);
       this.#before = chunk.at(-1) ?? this.#before;
     } finally {
-      this.#held.carry(chunk.subarray(0, at)); // also before a mistake: what is too large is so however the reads were cut
+      this.#held.carry(chunk.subarray(0, at)); // also before a mistake, so that the size check does not depend on the chunks
     }
   }
 

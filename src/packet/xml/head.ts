@@ -5,7 +5,7 @@ import type { StanzaContext } from './parse.ts';
 import { resolveHead } from './resolve.ts';
 import { Scope } from './scope.ts';
 
-/** No more than so many of a stanza's first bytes are read. */
+/** Maximum number of bytes that are read of a stanza. */
 const maxHeadBytes = 16_384;
 
 /**
@@ -35,7 +35,7 @@ export function readHead(bytes: Buffer, { namespaces = {} }: StanzaContext = {})
   try {
     saxes.write(bytes.toString('utf8', 0, maxHeadBytes));
   } catch {
-    // What was read before the mistake is all there is.
+    // The elements before the mistake are the result.
   }
   return root === undefined ? undefined : finishRead(root, children);
 }

@@ -1,18 +1,18 @@
 import { ServiceError } from '../../kit/errors.ts';
 
-/** So many of its first bytes are handed over of an element that is too large. */
+/** How many bytes of an element that is too large are handed over. */
 const headBytes = 16_384;
 
 /**
- * The bytes of the element that is being framed, over as many chunks as it takes and at most `maxBytes`. What has more
- * is skipped to its end where `onTooLarge` takes its first bytes, and otherwise throws STANZA_TOO_LARGE.
+ * The bytes of the element that is being framed, over any number of chunks and up to `maxBytes`. A larger element is skipped
+ * if there is an `onTooLarge`, which receives its first bytes; otherwise it throws STANZA_TOO_LARGE.
  */
 export class Held {
   readonly #maxBytes: number;
   readonly #onTooLarge: ((head: Buffer) => void) | undefined;
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
-  /** Where the element, or what comes of it in this chunk, begins; -1: there is none, or it is skipped. */
+  /** Where the element, or its continuation, begins in this chunk; -1: there is none, or it is skipped. */
   #start = -1;
   #skippable = false;
   #skipping = false;
@@ -26,29 +26,29 @@ export class Held {
     return this.#length;
   }
 
-  /** The end of an element that is too large has not come yet. */
+  /** Whether the end of an element that is too large has not been received. */
   get skipping(): boolean {
     return this.#skipping;
   }
 
-  /** An element begins here in the chunk. */
+  /** An element begins at this position of the chunk. */
   begin(at: number): void {
     this.#start = at;
     this.#skippable = false;
   }
 
-  /** What began is a stanza. */
+  /** The element is a stanza. */
   allowSkipping(): void {
     this.#skippable = this.#onTooLarge !== undefined;
   }
 
-  /** What began is not wanted. */
+  /** Discards the element. */
   drop(): void {
     this.#start = -1;
     this.#clear();
   }
 
-  /** The chunk is over and the element is not. */
+  /** The chunk ends inside the element. */
   carry(chunk: Buffer): void {
     if (this.#start === -1) return;
     const part = chunk.subarray(this.#start);
@@ -59,7 +59,7 @@ export class Held {
     this.#length += part.length;
   }
 
-  /** The element ends here. Gives its bytes, a view of the chunk if all came in it; undefined when it was too large. */
+  /** The element ends at this position. Returns its bytes, a view of the chunk if it holds all of them; undefined if it was too large. */
   take(chunk: Buffer, end: number): Buffer | undefined {
     const wasSkipped = this.#skipping;
     this.#skipping = false;
@@ -83,7 +83,7 @@ export class Held {
   #tooLarge(part: Buffer, goesOn: boolean): void {
     if (!this.#skippable) {
       const limit = `max_stanza_bytes (${this.#maxBytes})`;
-      throw new ServiceError('STANZA_TOO_LARGE', `a stanza has more bytes than ${limit} allows; raise it if such stanzas are meant`);
+      throw new ServiceError('STANZA_TOO_LARGE', `a stanza has more bytes than ${limit} allows; raise it to accept such stanzas`);
     }
     const length = Math.min(headBytes, this.#maxBytes);
     const head = Buffer.concat([this.#bytes.subarray(0, Math.min(length, this.#length)), part.subarray(0, length)]).subarray(0, length);

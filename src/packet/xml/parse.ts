@@ -56,8 +56,8 @@ export function createStanzaParser({ namespaces = {} }: StanzaContext = {}): Par
 }
 
 /**
- * Whether what a parser threw is about one stanza, which came whole: the stream can be read behind it. A user can make
- * such a stanza through some chat servers, and the stream must not end over it.
+ * Whether a parser's error concerns one complete stanza, so that the stream can be read after it. Some chat servers let a user
+ * send such a stanza, and it must not end the stream.
  */
 export function isAboutOneStanza(thrown: unknown): boolean {
   return thrown instanceof ServiceError && aboutOneStanza.has(thrown.code);

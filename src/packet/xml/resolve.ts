@@ -25,7 +25,7 @@ function namespaceOf(name: string, scope: Scope): string {
   return uri ?? '';
 }
 
-/** What the attributes' prefixes stand for: each is declared, and no two attributes are the same one under two (§6.3). */
+/** The namespaces of the attributes' prefixes. Each must be declared, and no two attributes may have the same expanded name (§6.3). */
 function prefixesOf(attrs: Record<string, string>, scope: Scope): Declarations {
   const prefixes: Record<string, string> = Object.create(null);
   const seen = new Set<string>();

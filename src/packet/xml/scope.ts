@@ -8,10 +8,10 @@ export type Declarations = Readonly<Record<string, string>>;
 export class Scope {
   /** By prefix, innermost last. */
   readonly #uris = new Map<string, string[]>();
-  /** What each open element has declared. */
+  /** The declarations of each open element. */
   readonly #open: string[][] = [];
 
-  /** With what was declared outside, as by a stream's header. */
+  /** Starts with outer declarations, such as those of the stream header. */
   constructor(outer: Declarations = {}) {
     for (const [prefix, uri] of Object.entries(outer)) this.#uris.set(prefix, [uri]);
   }
@@ -36,17 +36,17 @@ export class Scope {
     for (const prefix of this.#open.pop() ?? NONE) {
       const uris = this.#uris.get(prefix);
       uris?.pop();
-      if (uris?.length === 0) this.#uris.delete(prefix); // or a parser would remember every prefix that it has ever met
+      if (uris?.length === 0) this.#uris.delete(prefix); // otherwise a parser would keep every prefix it has seen
     }
   }
 
-  /** The namespace that `prefix` stands for; undefined without a declaration. `xml` needs none. */
+  /** The namespace of `prefix`; undefined without a declaration. `xml` needs none. */
   lookup(prefix: string): string | undefined {
     return this.#uris.get(prefix)?.at(-1) ?? (prefix === 'xml' ? 'http://www.w3.org/XML/1998/namespace' : undefined);
   }
 }
 
-/** Of an element that declares nothing, as most do: never written to. */
+/** Shared by elements without declarations; never modified. */
 const NONE: string[] = [];
 
 /** The prefix that an attribute of this name declares: empty for `xmlns`, undefined for any other attribute. */

@@ -4,7 +4,7 @@ import { type Declarations, declaredPrefix, prefixOf, Scope } from './scope.ts';
 
 /**
  * An element as XML text that stands on its own: a namespace or prefix inherited from what is not written is declared
- * where it is first needed. `prefixesOf` gives what the prefixes of an element's attributes meant where it was read.
+ * where it is first needed. `prefixesOf` gives the namespaces of an element's attribute prefixes where it was read.
  */
 export function serialise(stanza: Stanza, prefixesOf: (stanza: Stanza) => Declarations | undefined): string {
   const scope = new Scope();

@@ -52,7 +52,7 @@ export function createAccount(options: AccountOptions): Account {
   const own = bareOf(`${attachment.jid.user}@${attachment.jid.domain}`);
   const domain = bareOf(attachment.jid.domain);
   const questions = createQuestions({ send, isSame });
-  /** How far the server's clock is ahead of ours: marks say when messages were sent, which the server decides. */
+  /** Offset of the server's clock to the local one: marks hold the send time, which the server sets. */
   let aheadMs = 0;
   const serverClock: Clock = { now: () => clock.now() + aheadMs, monotonic: clock.monotonic };
   let lastTold = '';
@@ -142,7 +142,7 @@ export function createAccount(options: AccountOptions): Account {
     if (sighting !== undefined) (room?.archive ?? archive).live(sighting);
   }
 
-  /** Counts it once. Where its beginning says what its archive calls it, it will not be read there again. */
+  /** Counts it once. If its head contains its archive id, the archive does not deliver it again. */
   function unreadable({ head, reason }: Unreadable): void {
     const from = head?.attrs['from'] ?? own;
     const result = head && findChild(head, 'result', mamNs);
@@ -178,7 +178,7 @@ export function createAccount(options: AccountOptions): Account {
     });
   }
 
-  /** XEP-0202. */
+  /** Asks for the server's time (XEP-0202). */
   function timeAnswered(answer: Stanza): void {
     const utc = readStamp(findChild(answer, 'time', timeNs)?.text('utc') ?? '');
     if (utc !== undefined) aheadMs = utc - clock.now();

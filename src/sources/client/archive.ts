@@ -1,15 +1,15 @@
 /**
  * What the account, or one of its rooms, has seen: each message once, over connections and restarts, in the order of
- * its archive (XEP-0313) where there is one. Its {@link Trail} says from where the next life goes on.
+ * its archive (XEP-0313) where there is one. Its {@link Trail} gives the position at which the next session continues.
  *
  *   closed → pulling → live ⇄ pulling     live: what comes is handed over as it comes, its ids move the mark
  *              ↓  ↑                        pulling: pages from the mark on; what comes meanwhile is held, since the
  *            stalled (an error; again later)   archive most likely holds it too, and goes last if it does not
- *   none: the server keeps no archive, or one that cannot be read. What comes is handed over, at most once
+ *   none: the server keeps no archive, or one that cannot be read. Live messages are handed over, at most once
  *
  * A live message that the archive should hold but that has no id of it (some servers leave it out of carbon copies)
- * makes the source pull, so that the mark is always right. A while after it has caught up it pulls again: what a server
- * stores late comes live to no session.
+ * makes the source pull, so that the mark is always correct. Some time after it has caught up it pulls again, because a message
+ * that the server stores late is not delivered live.
  */
 import type { Mark } from '../../packet/receipt.ts';
 import { endBy, Pager, type PagerOptions, type PullEnd } from './ask-archive.ts';
@@ -20,7 +20,7 @@ import { type Point, type Sight, Trail } from './trail.ts';
 export interface ArchiveOptions extends PagerOptions {
   /** False: it is not asked, and what comes is handed over at most once. */
   readonly enabled: boolean;
-  /** Where it had got to; `epoch` is what its trail says, `h` when the message was sent behind which reading begins (ms). */
+  /** The position; `epoch` encodes the trail, `h` is the send time of the message after which reading starts (ms). */
   readonly mark: Mark | undefined;
   readonly newMark: (epoch: string, h: number) => Mark;
   /** Hands over in order. Without a sighting only the mark is written. */
@@ -45,14 +45,14 @@ export interface Archive {
   live(sighting: Sighting): void;
   /** An item that the archive answered with. */
   item(item: ArchiveItem, bytes: number): void;
-  /** A message that cannot be read came live, or as an item of `query`. False: it was known. */
+  /** Records an unreadable message, received live or as an item of `query`. False: it was known. */
   lose(id: string, query: string | undefined): boolean;
   /** Looks for what was not told live. */
   pull(): void;
 }
 
 const stalledMs = 30_000;
-/** When it looks again, after it has caught up in a session. */
+/** When it pulls again after it has caught up in a session. */
 const lateLooksMs = [5_000, 15_000, 40_000];
 
 export function createArchive(options: ArchiveOptions): Archive {
@@ -82,7 +82,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     const { base, tip } = trail;
     const pulled = base === undefined ? begin() : pager.readOn(base, () => mine !== life, from === 'tip' ? tip : base);
     const end = await pulled.catch(() => undefined);
-    if (mine !== life || end === undefined) return; // the session's end says why
+    if (mine !== life || end === undefined) return; // the end of the session is reported elsewhere
     if (end.kind === 'read') return again === undefined ? caughtUp('live') : pull(again);
     if (end.kind === 'none') return caughtUp('none', end.reason);
     stall(end.condition);
@@ -112,7 +112,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     const live = held.take(id, sight.print);
     const sentAt = time ?? options.clock.now();
     if (trail.knows(id, sight)) return confirm({ id, sentAt });
-    const known = trail.hasPrint(sight.print); // it came live, without an id, and was taken for one that the archive does not hold
+    const known = trail.hasPrint(sight.print); // received live without an id, and assumed not to be in the archive
     if (known) options.onDouble();
     const sighting = known ? undefined : (live ?? options.see(found, bytes));
     give(sighting, { id, sentAt, sight });
@@ -146,7 +146,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     const isNew = !trail.hasPrint(name);
     const moves = query === undefined ? state === 'live' : pager.expects(query);
     if (moves) give(undefined, { id, sentAt: options.clock.now(), sight });
-    else trail.addPrint(name); // the archive may be read at the moment, and comes to it later
+    else trail.addPrint(name); // a pull that is in progress may reach it later
     return isNew;
   }
 
@@ -162,7 +162,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     for (const one of held.takeAll()) besideTheArchive(one);
   }
 
-  /** What has an id is in the archive, and will be found there. */
+  /** A message with an id is in the archive, and a pull will find it. */
   function besideTheArchive(sighting: Sighting): void {
     if (sighting.archiveId === undefined || trail.base === undefined) pass(sighting);
   }
@@ -170,7 +170,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   function pass(sighting: Sighting): void {
     const { archiveId, stanza } = sighting;
     if (archiveId !== undefined) return giveLive(sighting, archiveId);
-    if (stanza.attrs['id'] !== undefined) trail.addPrint(printOf(stanza)); // without one, two that look alike may be two
+    if (stanza.attrs['id'] !== undefined) trail.addPrint(printOf(stanza)); // without an id, two equal prints may be two messages
     hand(sighting, undefined);
   }
 

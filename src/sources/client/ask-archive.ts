@@ -37,18 +37,18 @@ export interface PagerOptions {
   /** The archive's address: the account's bare JID, or the room's. */
   readonly jid: string;
   readonly ask: (child: Stanza) => Promise<Stanza>;
-  /** The archive no longer knows where reading begins: what it has thrown away meanwhile was never seen. */
+  /** The archive no longer has the start position; messages that it has deleted meanwhile were missed. */
   readonly onGap: () => void;
   readonly clock: Clock;
   readonly timers: Timers;
 }
 
 const pageItems = 50;
-/** Conditions by which a server says that it keeps none. */
+/** Error conditions of a server without an archive. */
 const absent = new Set(['feature-not-implemented', 'not-allowed', 'service-unavailable']);
 const answerWithinMs = 120_000;
 
-/** Reads an archive by pages. Each question has an id of its own, also over restarts: what an earlier one brings late is none of this one's. */
+/** Reads an archive by pages. Query ids are unique, also across restarts, so late results of an earlier query are recognised. */
 export class Pager {
   readonly #options: PagerOptions;
   readonly #run: string;
@@ -62,12 +62,12 @@ export class Pager {
     this.#run = options.clock.now().toString(36);
   }
 
-  /** Whether an item was asked for, and by the question that is open. */
+  /** Whether an item belongs to the current query. */
   expects(query: string): boolean {
     return query !== '' && query === this.#query;
   }
 
-  /** Whether it answers a question whose item is not wanted. */
+  /** Whether it belongs to a query whose item is discarded. */
   isLook(query: string): boolean {
     return query !== '' && query === this.#look;
   }
@@ -76,7 +76,7 @@ export class Pager {
     this.#query = '';
   }
 
-  /** The last page of one, whose item is not wanted. */
+  /** Asks for the last page with one item, which is discarded. */
   newest(): Promise<ArchivePage> {
     return this.#ask({ before: '', max: 1 }, 'looking');
   }
@@ -113,14 +113,14 @@ export class Pager {
     return `the archive of ${this.#options.jid} gives the same page again and again, and is not read`;
   }
 
-  /** Once for each base: it stays until something new was read. */
+  /** Reported once for each base; the state lasts until a new message was read. */
   #tellGap({ id }: Point): void {
     if (this.#gapBehind === id) return;
     this.#gapBehind = id;
     this.#options.onGap();
   }
 
-  /** Whether the archive has forgotten a message: it says so, or it has begun to count again and is not there yet. */
+  /** Whether the archive no longer has a message: it reports so, or its numbering has restarted and is below the id. */
   async #hasLost({ id }: Point, page: ArchivePage): Promise<boolean> {
     if (page.kind === 'refused') return page.condition === 'item-not-found';
     if (page.last !== undefined || !isOlder('0', id)) return false;
@@ -128,7 +128,7 @@ export class Pager {
     return newest.kind === 'page' && newest.last !== undefined && isOlder(newest.last, id);
   }
 
-  /** An answer may be lost on its way (the room's server, a module that is loaded anew): live messages wait for it. */
+  /** A result may be lost (the room's server, a reloaded module), and live messages wait for it, so the wait is bounded. */
   async #ask(asked: Omit<ArchiveQuestion, 'id'>, how: 'looking' | 'reading'): Promise<ArchivePage> {
     const { jid, ask, timers } = this.#options;
     this.#serial += 1;
@@ -140,7 +140,7 @@ export class Pager {
   }
 }
 
-/** How a pull ends that is refused with this. */
+/** The end of a pull for an error condition. */
 export function endBy(condition: string): PullEnd {
   return absent.has(condition) ? { kind: 'none', reason: '' } : { kind: 'refused', condition };
 }

@@ -3,15 +3,15 @@ import type { Stanza } from '../../../pools/contract.ts';
 import { localName } from '../../packet/xml/element.ts';
 
 /**
- * An element as the library builds them. Prefixes are resolved, so that it finds what it looks for however it was spelled. A
- * namespace is written only where it differs from that around it: MongooseIM takes no `<after/>` that has any attribute.
+ * Converts an element to the library's class. Prefixes are resolved, so that the library finds elements independent of the prefix.
+ * A namespace is written only if it differs from the parent's: MongooseIM rejects an `<after/>` with any attribute.
  */
 export function toLibrary(stanza: Stanza, around = ''): Element {
   const children = stanza.children.map((child) => (typeof child === 'string' ? child : toLibrary(child, stanza.ns)));
   return xml(localName(stanza.name), headOf(stanza, around), ...children);
 }
 
-/** Stands for a stanza whose beginning cannot be read either: the server counts it all the same. */
+/** Placeholder for a stanza without a readable head; the server counts it too. */
 export const uncountable: Element = xml('message', { xmlns: 'jabber:client' });
 
 /** Enough of a stanza for the library to count it (XEP-0198): its own parts read no messages, and trip over strange addresses. */

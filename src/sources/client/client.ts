@@ -130,14 +130,14 @@ export function createClientSource(options: ClientOptions): ClientSource {
     callOffWait = timers.after(wait, connect);
   }
 
-  /** Another pusher of this account, or a person's client: to take the resource back would go on for ever, to and fro. */
+  /** Another pusher or client took the resource. Taking it back would make both alternate without end. */
   function giveWay(): void {
     const taken = resource;
     const own = Math.floor(random() * 0x1_0000).toString(16);
     resource = `${attachment.resource}-${own.padStart(4, '0')}`;
     const account = `${jid.user}@${jid.domain}`;
     events.emit('notice', {
-      text: `another client of ${account} has taken the resource "${taken}": attachment ${name} goes on as "${resource}"`,
+      text: `another client of ${account} has taken the resource "${taken}"; attachment ${name} continues as "${resource}"`,
     });
   }
 

@@ -87,7 +87,7 @@ export function openConnection(options: ConnectionOptions, listener: ConnectionL
   entity._onData = (data) => {
     listener.onRead(data.length);
     entity.parser?.write(data);
-    if (reading?.skipping !== true) silence.heard(); // a stanza that never ends is no sign of life
+    if (reading?.skipping !== true) silence.heard(); // an endless stanza does not count as activity
   };
   const bind = entity.iqCaller.set.bind(entity.iqCaller);
   entity.iqCaller.set = async (request) => {
@@ -139,7 +139,7 @@ export function openConnection(options: ConnectionOptions, listener: ConnectionL
     return `the server has been silent for ${ms} ms and does not answer a ping`;
   }
 
-  /** A server of RFC 3921 drops what comes before a session was asked for, and the library does not ask. */
+  /** A server of RFC 3921 drops stanzas before a session is requested, and the library does not request one. */
   function featured(nonza: Stanza): void {
     const session = findChild(nonza, 'session', sessionNs);
     if (session !== undefined) wantsSession = findChild(session, 'optional', sessionNs) === undefined;

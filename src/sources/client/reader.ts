@@ -12,7 +12,7 @@ import { toCount, toLibrary, uncountable } from './bridge.ts';
 /** What a stream brings, besides what the library makes of it. */
 export interface ReaderListener {
   onStanza(stanza: Stanza, bytes: number): void;
-  /** A stanza came that cannot be read, or is too large to be; it does not end the stream. */
+  /** Called for a stanza that is unreadable or too large; the stream continues. */
   onUnreadable(unreadable: Unreadable): void;
   /** The server's features, or any other element of the stream itself (RFC 6120 §4.8.2). */
   onNonza(element: Stanza): void;
@@ -22,7 +22,7 @@ export interface ReaderListener {
 
 /** Takes the place of the library's parser, with its events: `start`, `element`, `end`. */
 export interface StreamReader extends EventEmitter {
-  /** A stanza is too large, and its end has not come yet. */
+  /** Whether a stanza is too large and its end has not been received. */
   readonly skipping: boolean;
   write(data: Buffer): void;
 }
@@ -61,7 +61,7 @@ export function createStreamReader(maxStanzaBytes: number, listener: ReaderListe
     else later(() => (isStanza(stanza) ? hand(stanza, length) : pass(stanza)));
   }
 
-  /** What is no element for us was a stanza for the server, which counts it (XEP-0198 §4). */
+  /** The server counts an unreadable stanza too (XEP-0198 §4). */
   function lose(unreadable: Unreadable): void {
     const { head } = unreadable;
     later(() => {
@@ -70,7 +70,7 @@ export function createStreamReader(maxStanzaBytes: number, listener: ReaderListe
     });
   }
 
-  /** Undefined: a user can make one that cannot be read. */
+  /** Undefined if it cannot be read, which a user can cause. */
   function read(bytes: Buffer): Stanza | undefined {
     try {
       return parse(bytes);

@@ -3,8 +3,8 @@ import { messageOf, ServiceError } from '../../kit/errors.ts';
 import type { StreamEnd } from '../component/stream.ts';
 
 /**
- * Why a connection ended, in words that say what to do about it. `refused`: trying again soon would meet the same answer;
- * `occupied`: with another resource it would not.
+ * Why a connection ended, with the remedy. `refused`: a retry soon would fail in the same way;
+ * `occupied`: another resource would succeed.
  */
 export function refusedBy(
   error: Error & { readonly code?: unknown; readonly condition?: unknown },

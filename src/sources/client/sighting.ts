@@ -88,7 +88,7 @@ export function isKept(message: Stanza): boolean {
   return type !== 'headline' && (findChild(message, 'body') !== undefined || findChild(message, 'store', hintsNs) !== undefined);
 }
 
-/** Names a message without its archive's id, in a few bytes whatever its size. */
+/** A short digest that identifies a message without its archive id. */
 export function printOf(message: Stanza): string {
   const { from, to = '', id, type } = message.attrs;
   const looks = JSON.stringify([from, to.split('/', 1)[0], id, type, message.text('body')]);

@@ -1,16 +1,16 @@
 /**
- * How far an archive was read, so that nothing is lost and nothing comes twice although archives are not written in order: a
- * server may give a message its id, and so its place, and store it seconds later (ejabberd: the session that received it has a
- * backlog, even when a new session has replaced it; MongooseIM: writes are delayed). So what was read last says nothing of
- * what is before it. The mark stays behind by a while, and names what was handed over of that while:
+ * The read position in an archive, without loss or duplicates although archives are not written in order: a server may assign
+ * the id of a message, and thereby its position, seconds before it stores the message (ejabberd: the receiving session has a
+ * backlog, even if a new session has replaced it; MongooseIM: writes are delayed). So messages before the last one read may be
+ * missing. The mark therefore stays behind by a fixed time and names the messages handed over within that time:
  *
- *   … known …  base │ id id id     the question is for all behind the base; what is named here is not handed over again
+ *   … known …  base │ id id id     a query reads everything after the base; the named messages are not handed over again
  */
 import type { Clock } from '../../kit/clock.ts';
 import type { Mark } from '../../packet/receipt.ts';
 
 export interface TrailOptions {
-  /** Where it had got to. */
+  /** The position of an earlier session. */
   readonly mark: Mark | undefined;
   readonly newMark: (epoch: string, h: number) => Mark;
   readonly clock: Clock;
@@ -22,15 +22,15 @@ export interface Point {
   readonly sentAt: number;
 }
 
-/** How a message came, and what it looks like. */
+/** How a message was received, and its print. */
 export interface Sight {
   readonly way: 'archived' | 'live';
   readonly print: string;
 }
 
-/** An archive may take so long to store a message. */
+/** How long an archive may take to store a message. */
 const lateMs = 90_000;
-/** What a mark names at most: it is written in each commit. A busier archive gets less time. */
+/** Maximum number and size of names in a mark, which is written in each commit. A busy archive gets less time. */
 const maxIds = 500;
 const maxChars = 12_288;
 /** Names in memory: ids, and prints of messages without one. */
@@ -59,17 +59,17 @@ export class Trail {
     for (const id of ids) this.#push({ id, sentAt: mark.h });
   }
 
-  /** Where reading begins; undefined: nothing was ever read. An empty id: at the beginning. */
+  /** The message after which reading starts; undefined: nothing was ever read. An empty id: the start of the archive. */
   get base(): Point | undefined {
     return this.#base;
   }
 
-  /** What was handed over last. */
+  /** The last message handed over. */
   get tip(): Point | undefined {
     return this.#steps.at(-1) ?? this.#base;
   }
 
-  /** All up to here is known, or not wanted. */
+  /** Moves the base: everything up to here is known or not needed. */
   begin(base: Point): Mark {
     this.#base = base;
     const named = this.#named(base.id);
@@ -82,7 +82,7 @@ export class Trail {
     return this.#known.get(id)?.include(sight) ?? false;
   }
 
-  /** It is handed over now. Gives the mark that says so. */
+  /** Records a message that is handed over; returns the mark. */
   add(point: Point, sight: Sight): Mark {
     if (this.#base === undefined) return this.begin(point);
     this.#push(point);
@@ -91,14 +91,14 @@ export class Trail {
     return this.#mark(this.#base);
   }
 
-  /** It is handed over now, and no mark says so. */
+  /** Records a message that is handed over without a mark. */
   addPassing(id: string, sight: Sight): void {
     const named = this.#named(id);
     named.handed += 1;
     named.record(sight);
   }
 
-  /** The archive has it, too: gives the mark that says so, where none does yet. */
+  /** The archive has a message that was handed over: returns its mark if no mark names it yet. */
   confirm(point: Point): Mark | undefined {
     const named = this.#known.get(point.id);
     if (named === undefined || named.marked >= named.handed || this.#base === undefined) return undefined;
@@ -108,7 +108,7 @@ export class Trail {
     return this.#mark(this.#base);
   }
 
-  /** Whether a message without an id was handed over that looks like this. */
+  /** Whether a message without an id and with this print was handed over. */
   hasPrint(print: string): boolean {
     return this.#known.has(print);
   }
@@ -154,12 +154,12 @@ function listed(id: string): string {
 }
 
 /**
- * Messages of one id: a single one, but where the id is the time two may have it (ejabberd: in one microsecond). Their looks
- * tell them apart among those that came the same way; a server may change a message on its way into the archive.
+ * Messages with one id: usually one, but if the id is the time, two messages may share it (ejabberd: one microsecond). Their
+ * prints distinguish messages received in the same way; a server may change a message before it archives it.
  */
 class Namesakes {
   handed = 0;
-  /** Of those, how many a mark tells of. */
+  /** How many of them a mark names. */
   marked = 0;
   readonly #prints = new Set<string>();
   readonly #seen = { archived: 0, live: 0 };
@@ -177,19 +177,19 @@ class Namesakes {
   }
 }
 
-/** The base's id and those behind it, as a mark has them; without any it is the base's id alone. */
+/** The ids of the base and of the messages after it, as written in a mark. */
 export function readEpoch(epoch: string): readonly string[] {
   if (!epoch.startsWith('["')) return [epoch];
   try {
     const ids: unknown = JSON.parse(epoch);
     if (Array.isArray(ids) && ids.every((id) => typeof id === 'string')) return ids;
   } catch {
-    // an id that only looks like a list
+    // an id that happens to contain the separator
   }
   return [epoch];
 }
 
-/** Whether the base moves to this: not back where ids are numbers, unless the archive has begun to count again. */
+/** Whether the base moves to this id. Numeric ids do not move back, unless the archive has restarted its numbering. */
 function follows(step: Point, base: Point): boolean {
   return !isOlder(step.id, base.id) || step.sentAt > base.sentAt + lateMs;
 }

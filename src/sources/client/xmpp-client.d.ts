@@ -3,7 +3,7 @@ declare module '@xmpp/client' {
   export interface Client {
     readonly reconnect: { stop(): void };
     readonly streamManagement: StreamManagement;
-    /** Its binding asks through this. */
+    /** Sends the bind request. */
     readonly iqCaller: { set(request: Element): Promise<Element | undefined> };
     /** Ways to reach a server; the first that takes a service's address is used. */
     transports: Transport[];

@@ -20,7 +20,7 @@ export interface FeedOptions {
   /** Says how a host fares on this connection. */
   readonly tell: (host: string, state: AttachmentState, reason?: string) => void;
   readonly toPacket: (seen: SeenStanza) => Packet;
-  /** Counts what was skipped; `host` where it is known. */
+  /** Counts a skipped stanza; `host` if known. */
   readonly skip: (reason: SkipReason, host?: string) => void;
   /** Takes what is not for this feed: pings and questions of others, stray answers. */
   readonly strange: (stanza: Stanza) => void;

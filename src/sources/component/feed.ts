@@ -15,7 +15,7 @@ export interface Feed {
   detached(): void;
   /** One stanza came; `bytes` is its size on the wire. Answers to our own pings do not arrive here. */
   received(stanza: Stanza, bytes: number): void;
-  /** A stanza came that is no element: it is counted, and takes its turn where the feed acknowledges. */
+  /** Called for an unreadable stanza: it is counted, and acknowledged in order if the feed acknowledges. */
   unreadable(stanza: Unreadable): void;
   /** Other stanzas are wanted than before; a feed that cannot choose does nothing. */
   renewWant(want: string): void;

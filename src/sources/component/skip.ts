@@ -22,7 +22,7 @@ export function reasonToSkip(seen: Stanza, own: OwnSide): SkipReason | undefined
   return copies(stanza).find((reason) => isOfOwnAccount(stanza) || isNothingBut(stanza, (child) => reasonOfCopy(child) === reason));
 }
 
-/** What its children say it is a copy of, each word once however many they are. */
+/** The kinds of copy that its children indicate, without duplicates. */
 function copies(stanza: Stanza): SkipReason[] {
   const reasons = new Set<SkipReason>();
   for (const child of stanza.children) {

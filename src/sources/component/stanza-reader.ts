@@ -3,7 +3,7 @@ import { createFramer, type Framer } from '../../packet/xml/frame.ts';
 import { readHead } from '../../packet/xml/head.ts';
 import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader, type StanzaContext } from '../../packet/xml/parse.ts';
 
-/** A stanza that became no element: its beginning, undefined where not even that can be read, and why. */
+/** An unreadable stanza: its head, undefined if that is unreadable too, and the reason. */
 export interface Unreadable {
   readonly head: Stanza | undefined;
   readonly reason: 'malformed' | 'too-large';
@@ -15,14 +15,14 @@ export interface StanzaReaderOptions {
   onOpen(stream: Stanza): void;
   /** One stanza, and its bytes on the wire. */
   onStanza(stanza: Stanza, bytes: number): void;
-  /** A stanza came that cannot be read, or is too large to be. The server would send it again on the next stream. */
+  /** Called for a stanza that is unreadable or too large. The server would send it again on the next stream. */
   onUnreadable(unreadable: Unreadable): void;
   onClose(): void;
 }
 
 /**
  * Reads one stream from its bytes, however they are split. `push` calls the listeners before it returns, and throws what
- * ends the stream: STREAM_INVALID, STANZA_TOO_LARGE for its header, or what a listener threw.
+ * ends the stream: STREAM_INVALID, STANZA_TOO_LARGE for its header, or an error of a listener.
  */
 export function createStanzaReader({ maxStanzaBytes, onOpen, onStanza, onUnreadable, onClose }: StanzaReaderOptions): Framer {
   let context: StanzaContext = {};

@@ -45,7 +45,7 @@ export type StreamEnd =
 export interface StreamListener {
   onUp(): void;
   onStanza(stanza: Stanza, bytes: number): void;
-  /** A stanza came that cannot be read, or is too large: a user can make one, so it must not end the stream. */
+  /** Called for a stanza that is unreadable or too large. A user can cause one, so it must not end the stream. */
   onUnreadable(unreadable: Unreadable): void;
   onRead(bytes: number): void;
   onEnd(end: StreamEnd): void;
@@ -113,7 +113,7 @@ export function openStream(options: StreamOptions, listener: StreamListener): Co
     listener.onRead(chunk.length);
     try {
       reader.push(chunk);
-      if (!reader.skipping) silence.heard(); // a stanza that never ends is no sign of life
+      if (!reader.skipping) silence.heard(); // an endless stanza does not count as activity
     } catch (thrown) {
       fail(toError(thrown));
     }

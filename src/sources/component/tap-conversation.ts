@@ -2,11 +2,11 @@ import type { Mark } from '../../packet/receipt.ts';
 import type { TapItem } from './tap-item.ts';
 import { createTapLedger, type TapLedger } from './tap-ledger.ts';
 
-/** What one virtual host and we have to say to each other; the states are those of `tap-feed.ts`. */
+/** The conversation with one virtual host; its states are described in `tap-feed.ts`. */
 export interface HostConversation {
   readonly host: string;
   readonly ledger: TapLedger;
-  /** Names what flows, for the order of its packets: attachment, host and node. */
+  /** The stream key that orders its packets: attachment, host and node. */
   stream: string;
   state: 'asking' | 'detached' | 'flowing' | 'refused' | 'renewing';
   unacked: number;
@@ -14,7 +14,7 @@ export interface HostConversation {
   callOffAck: () => void;
 }
 
-/** A conversation that has not begun, with what the marks of its host say. */
+/** A conversation that has not started, with the marks of its host. */
 export function createConversation(attachment: string, host: string, marks: readonly Mark[]): HostConversation {
   const own = marks.filter((mark) => mark.attachment === attachment && mark.host === host);
   return {
@@ -32,7 +32,7 @@ export function flows({ state }: HostConversation): boolean {
   return state === 'flowing' || state === 'renewing';
 }
 
-/** Whether an item comes from the tap that was resumed: anybody can write the same in a message to the component. */
+/** Whether an item comes from the tap that was resumed: any user can send the same in a message to the component. */
 export function isOf(conversation: HostConversation | undefined, { epoch }: TapItem): conversation is HostConversation {
   return conversation !== undefined && flows(conversation) && conversation.ledger.knows(epoch);
 }

@@ -39,7 +39,7 @@ const resumeAnewMs = 1000;
 const ackEvery = 200;
 const ackDelayMs = 20;
 
-/** Room for what a tap writes around a stanza: a JID alone may take 8 KiB where each of its characters is escaped. */
+/** Room for the wrapper of a stanza: a JID alone may take 8 KiB if each of its characters is escaped. */
 const wrapperBytes = 16_384;
 
 export interface TapFeedOptions extends FeedOptions {
@@ -164,7 +164,7 @@ export function createTapFeed(options: TapFeedOptions): Feed {
     take(conversation, tapped, bytes, (key) => toPacket(tapped, { host: conversation.host, key, bytes }));
   }
 
-  /** An item that cannot be read takes its turn if its beginning names it: otherwise the tap sends it again for ever. */
+  /** An unreadable item is acknowledged in order if its head identifies it; otherwise the tap would send it again without end. */
   function unreadable({ head, reason }: Unreadable): void {
     const conversation = conversations.get(head?.attrs['from'] ?? '');
     const tapped = head?.name === 'message' ? readTapItem(head) : undefined;
@@ -175,7 +175,7 @@ export function createTapFeed(options: TapFeedOptions): Feed {
     });
   }
 
-  /** What is no packet still takes its turn: its mark has to be written and acknowledged. */
+  /** An item without a packet keeps its place: its mark must be written and acknowledged. */
   function take(conversation: HostConversation, { seq }: TapItem, bytes: number, toPacket: (key: string) => Packet | undefined): void {
     const { host, ledger, stream } = conversation;
     const received = ledger.received(seq);
@@ -203,7 +203,7 @@ export function createTapFeed(options: TapFeedOptions): Feed {
     else if (conversation.unacked === 1) conversation.callOffAck = timers.after(ackDelayMs, () => ack(conversation));
   }
 
-  /** With `report` the tap answers how full its queue is. */
+  /** With `report` the tap answers with the fill level of its queue. */
   function ack(conversation: HostConversation, report?: 'queue'): void {
     conversation.callOffAck();
     conversation.unacked = 0;
@@ -240,11 +240,11 @@ export function createTapFeed(options: TapFeedOptions): Feed {
   };
 }
 
-/** What Prosody and ejabberd answer for a domain that is none of theirs, and that no other server was found for. */
+/** Error conditions of Prosody and ejabberd for a domain that they do not serve and cannot reach. */
 const elsewhere: ReadonlySet<string> = new Set(['not-allowed', 'remote-server-not-found', 'remote-server-timeout']);
 
 function refusalOf(host: string, condition: string): string {
   return elsewhere.has(condition)
-    ? `the chat server does not serve ${host} (${condition}): correct hosts in the configuration, or add the host there`
+    ? `the chat server does not serve ${host} (${condition}): correct hosts in the configuration, or add the host to the chat server`
     : `${host} has no tap (${condition}): enable the module mod_event_pusher_tap there`;
 }

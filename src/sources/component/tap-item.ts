@@ -13,20 +13,20 @@ const forwardNs = 'urn:xmpp:forward:0';
 export interface TapItem {
   readonly seq: number;
   readonly epoch: string;
-  /** One of {@link directions}, or a word that a later tap may use. */
+  /** One of {@link directions}, or a value of a later tap. */
   readonly direction: string;
   readonly session: string | undefined;
   readonly sessions: number | undefined;
   /** Who said it in a room. */
   readonly sender: string | undefined;
   readonly time: EpochMs | undefined;
-  /** The tap left the stanza out because it is larger than what was asked for. */
+  /** The tap left the stanza out because it exceeds the requested size. */
   readonly tooLarge: boolean;
   /** Undefined when nothing was forwarded, more than one stanza, or one that this cannot be told of. */
   readonly stanza: Stanza | undefined;
 }
 
-/** What waits in a tap's queue, sent and unsent; at a ratio of 1 the oldest unsent items are dropped. */
+/** Fill level of a tap's queue, sent and unsent items; at a ratio of 1 the oldest unsent items are dropped. */
 export interface QueueFill {
   readonly items: number;
   readonly bytes: number;
@@ -46,7 +46,7 @@ const directions: ReadonlyMap<string, Seen> = new Map<string, Seen>([
   ['unack', { direction: 'out', report: 'unack' }],
 ]);
 
-/** What an item says was seen, or why it is no packet. */
+/** The content of an item, or why it has no packet. */
 export function readSeen({ direction, stanza, tooLarge }: TapItem, own: OwnSide): SkipReason | (Seen & { readonly stanza: Stanza }) {
   if (tooLarge) return 'too-large';
   const seen = directions.get(direction);
@@ -85,7 +85,7 @@ export function readResumed(iq: Stanza): Resumed | undefined {
   return { epoch, node: node ?? '', fromSeq };
 }
 
-/** How full a tap's queue is: in a `<resumed/>`, or in the answer to an acknowledgement that asked. Undefined: an older tap does not say. */
+/** Fill level of a tap's queue, from a `<resumed/>` or the answer to an acknowledgement with `report`. Undefined: an older tap. */
 export function readQueueFill(iq: Stanza): QueueFill | undefined {
   const {
     pending,

@@ -7,13 +7,13 @@ export interface Resumed {
   readonly fromSeq: number;
 }
 
-/** What may be missing before the first item that comes. */
+/** Items that may be missing before the first received item. */
 export type Gap =
-  /** Items that the queue has lost since the last one that came. */
+  /** Items that the queue lost after the last received one. */
   | { readonly kind: 'dropped'; readonly items: number }
-  /** Items that were sent before, and acknowledged or dropped: nothing is known of them here. */
+  /** Items that were sent earlier and acknowledged or dropped; the spool has no record of them. */
   | { readonly kind: 'unrecorded'; readonly items: number }
-  /** All of an earlier queue that had not come. */
+  /** All items of an earlier queue that were not received. */
   | { readonly kind: 'queue-lost' };
 
 /**

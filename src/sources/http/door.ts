@@ -80,5 +80,5 @@ function unfit(headers: IncomingHttpHeaders, maxBytes: number): Refusal | undefi
 }
 
 export function tooLarge(maxBytes: number): Refusal {
-  return { status: 413, reason: 'malformed', text: `a body may have ${maxBytes} bytes` };
+  return { status: 413, reason: 'malformed', text: `the body exceeds ${maxBytes} bytes` };
 }

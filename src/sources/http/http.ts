@@ -2,7 +2,7 @@
  * A listener for the posts of MongooseIM's `mod_event_pusher_http` with its default module: each is a chat message that
  * a local user has sent. MongooseIM delivers that message only when it has an answer, so each request has one soon: 200
  * once it is committed, 503 if it is not by then. It reads no answer and repeats nothing it has one to: at most once.
- * A service that was frozen finds posts whose senders have given up, each on a connection of its own: they are pushed late, in any order.
+ * After a freeze, the service receives posts whose senders have timed out, each on a separate connection: they are pushed late, in any order.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PacketId } from '../../../pools/contract.ts';
@@ -43,7 +43,7 @@ const commitWithinMs = 50;
 /** What is under way when the listener stops has this long to end, ms. */
 const endWithinMs = 1000;
 
-/** Bounds on clients that are slow on purpose, ms. An idle connection is a worker's of the server. */
+/** Limits for slow clients, ms. An idle connection belongs to a worker of the server. */
 const limits = { headersTimeoutMs: 2000, requestTimeoutMs: 5000, keepAliveMs: 60_000 };
 
 const later = { 'retry-after': '1' };

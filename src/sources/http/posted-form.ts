@@ -23,7 +23,7 @@ export function readForm(body: Buffer): ReadForm {
     const name = decode(equals < 0 ? pair : pair.slice(0, equals));
     const value = decode(equals < 0 ? '' : pair.slice(equals + 1));
     if (name === undefined || value === undefined) return problem('a %-escape is broken, or not UTF-8');
-    if (found.has(name) && isWanted(name)) return problem(`the field ${name} is there twice`);
+    if (found.has(name) && isWanted(name)) return problem(`duplicate field ${name}`);
     found.set(name, value);
   }
   return check(found);

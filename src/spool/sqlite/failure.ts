@@ -3,13 +3,13 @@ import type { ErrorCode } from '../../kit/errors.ts';
 import type { FromSpoolThread } from './protocol.ts';
 import { isOutOfRoom } from './room.ts';
 
-/** SQLite cannot make sense of what the file holds. */
+/** SQLite reports that the file is damaged. */
 export function isDamage(error: unknown): boolean {
   return error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
 }
 
 export function damageText(found: string): string {
-  return `its file is damaged (${found}). Keep the file and start on a backup, or without a file; event-pusher spool check shows what is wrong with it`;
+  return `its file is damaged (${found}). Keep the file, and start with a backup or without a file; event-pusher spool check shows the damage`;
 }
 
 /** What is told of an error that ends the thread, with what to do about it where that is known. */

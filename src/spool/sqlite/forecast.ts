@@ -1,5 +1,5 @@
 const sampleEveryMs = 5000;
-/** A rate is that of the last five minutes, and of half a minute at least, ms. */
+/** The rate is measured over the last five minutes, and at least half a minute, ms. */
 const windowMs = 5 * 60_000;
 const leastMs = 30_000;
 
@@ -8,12 +8,12 @@ interface Sample {
   readonly roomBytes: number;
 }
 
-/** When the spool will be full, if it goes on to fill as in the last five minutes. Instants are of a clock that never jumps, ms. */
+/** Predicts when the spool will be full at the rate of the last five minutes. Instants are monotonic, ms. */
 export class Forecast {
   #samples: readonly Sample[] = [];
   #newest: Sample | undefined;
 
-  /** So many bytes may be taken in now. */
+  /** Records the number of bytes that may be taken in now. */
   note(roomBytes: number, at: number): void {
     this.#newest = { at, roomBytes };
     const last = this.#samples.at(-1);
@@ -21,7 +21,7 @@ export class Forecast {
     this.#samples = [...this.#samples.filter((sample) => at - sample.at < windowMs), this.#newest];
   }
 
-  /** Undefined: never, since there is as much room as before or more, or not known yet. */
+  /** Undefined: the spool does not grow, or the rate is not known yet. */
   get fullInMs(): number | undefined {
     const [oldest] = this.#samples;
     const newest = this.#newest;

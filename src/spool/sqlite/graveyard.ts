@@ -23,7 +23,7 @@ export interface Graveyard {
   page(page: DeadPage): Answers['dead-letters'];
   find(id: DeliveryId): DeadRow | undefined;
   count(filter: DeadFilter, after: DeadCursor): Chunk<DeadCursor>;
-  /** Deletes some, few where they are large: what is deleted is overwritten, and other commits wait meanwhile. */
+  /** Deletes a batch, smaller if the letters are large: deleted content is overwritten while other commits wait. */
   purge(filter: DeadFilter, after: DeadCursor): Purged;
 }
 

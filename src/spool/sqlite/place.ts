@@ -44,7 +44,7 @@ export function preparePlace(path: string, fileSystemOf: FileSystemOf = systemFi
   );
 }
 
-/** `mkdir` with `recursive` never returns where the system makes no folder, as below `/proc`. */
+/** `mkdir` with `recursive` never returns if the file system cannot create folders, as below `/proc`. */
 function makeFolder(folder: string): void {
   if (existsSync(folder)) {
     if (statSync(folder).isDirectory()) return;
@@ -54,7 +54,7 @@ function makeFolder(folder: string): void {
   mkdirSync(folder, { mode: 0o700 });
 }
 
-/** Throws SPOOL_OPEN_FAILED where the path of a spool is that of a directory, a device or a pipe. */
+/** Throws SPOOL_OPEN_FAILED if the path of a spool is a directory, a device or a pipe. */
 export function refuseOtherThanFile(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined || found.isFile()) return;

@@ -203,7 +203,7 @@ export interface Committed {
   /** By pool; undefined where nobody asked. */
   readonly oldest: Readonly<Record<string, EpochMs>> | undefined;
   readonly bytes: number;
-  /** Bytes that may still be taken in; undefined where nobody asked. */
+  /** Bytes that may still be taken in; undefined if not requested. */
   readonly roomBytes: number | undefined;
   /** Why intake is closed; empty while it is open. */
   readonly closed: string;
@@ -219,6 +219,6 @@ export interface Opening {
   readonly path: string;
   readonly maxBytes: number;
   readonly minFreeBytes: number;
-  /** Whether the whole file is looked through first, since it was found damaged before. */
+  /** Whether the whole file is checked first, because it was found damaged earlier. */
   readonly check: boolean;
 }

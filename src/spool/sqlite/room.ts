@@ -8,7 +8,7 @@ export interface Room {
   refusal(): string;
   /** Bytes of the file and its log on disk. */
   bytes(): number;
-  /** Bytes that may be taken in until intake is closed; what the log holds counts as free, since it is emptied. */
+  /** Bytes that may be taken in until intake closes. The log counts as free, since a checkpoint empties it. */
   left(): number;
   /** Lets the log start anew, so that what is settled can be removed though the disk is full. */
   rewindLog(): void;
@@ -28,7 +28,7 @@ const reserveBytes = 16 * 1024 * 1024;
 /** Settling writes too (attempts, dead letters): past `maxBytes` there is this much more, and an eighth of the whole. */
 const headroomBytes = 8 * 1024 * 1024;
 
-/** A process that writes to the spool's file, as the shell of SQLite may, is waited for this long, ms. */
+/** How long to wait for another process that writes to the spool's file, such as the sqlite3 shell, ms. */
 export const busyTimeoutMs = 2000;
 
 export function createRoom(db: Database.Database, { path, maxBytes, minFreeBytes }: Opening): Room {
@@ -61,11 +61,11 @@ export function createRoom(db: Database.Database, { path, maxBytes, minFreeBytes
     return room < log + reserveBytes ? `the disk of ${path} has ${left} bytes left, the spool needs ${log + reserveBytes}` : '';
   }
 
-  /** An open reader would be waited for, and every commit with it. What it keeps in the log leaves at a later beat. */
+  /** A checkpoint that waits for an open reader would delay every commit. A later beat checkpoints the rest of the log. */
   function checkpoint(mode: 'RESTART' | 'TRUNCATE'): void {
     db.pragma('busy_timeout = 0');
     try {
-      unlessFull(() => db.pragma(`wal_checkpoint(${mode})`)); // full: what the log holds stays there until there is room
+      unlessFull(() => db.pragma(`wal_checkpoint(${mode})`)); // full: the log is kept until there is room
     } finally {
       db.pragma(`busy_timeout = ${busyTimeoutMs}`);
     }

@@ -166,7 +166,7 @@ function separateQueues(db: Database.Database): void {
   `);
 }
 
-/** `noted` is the number that `tally.ts` keeps beside the file too. */
+/** `noted` is the number that `tally.ts` also keeps in a separate file. */
 function countCommits(db: Database.Database): void {
   db.exec('ALTER TABLE holder ADD COLUMN noted INTEGER NOT NULL DEFAULT 0');
 }

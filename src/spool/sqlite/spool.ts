@@ -19,7 +19,7 @@ export interface SqliteSpoolDeps {
   readonly timers: Timers;
   /** The thread is gone, and not because it was stopped. Called once. */
   readonly onFailed: (error: ServiceError) => void;
-  /** Whether the whole file is looked through before it is used; default false. */
+  /** Whether the whole file is checked before use; default false. */
   readonly check?: boolean;
   /** How the file system of a folder is told; the system's own answer where it is left out. */
   readonly fileSystemOf?: FileSystemOf;

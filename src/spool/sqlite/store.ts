@@ -26,7 +26,7 @@ export interface Store {
   readonly depths: readonly Depth[];
   readonly paused: readonly string[];
   readonly bytes: number;
-  /** Why what was committed last may be lost; empty when it is not. */
+  /** Why the last commits may be lost; empty if none are missing. */
   readonly loss: string;
   commit(commands: readonly Command[], round: { readonly beat: boolean; readonly now: number }): Committed;
   close(): void;
@@ -120,10 +120,10 @@ function createStore(db: Database.Database, { opening, lock, clock }: { opening:
     return Object.fromEntries(known.filter((each): each is readonly [string, EpochMs] => each[1] !== undefined));
   }
 
-  /** Where nothing can be taken in, dead letters are what an operator can do something about. */
+  /** While intake is closed, the reason mentions dead letters, because an operator can remove them. */
   function withRemedy(closed: string): string {
     const dead = closed === '' ? 0 : depths.all().reduce((sum, queue) => sum + queue.dead, 0);
-    return dead === 0 ? closed : `${closed}; ${dead} dead letters take part of it: replay or purge them`;
+    return dead === 0 ? closed : `${closed}; ${dead} dead letters occupy part of it; replay or purge them`;
   }
 
   return {

@@ -5,12 +5,12 @@ import { unlessFull } from './room.ts';
 import { statements } from './statements.ts';
 
 /**
- * Finds out whether commits are missing. A number that grows once a second while there are commits is kept in the spool and,
- * after that, in a small file beside it. Where the spool's number is the smaller one, the spool is older than what was committed:
- * its log was deleted, or the file was emptied or replaced. A process that is killed in between leaves the larger one in the spool.
+ * Detects missing commits. A number that grows once a second while there are commits is written to the spool and then to a small
+ * file next to it. If the number in the spool is smaller, the spool lacks commits: its log was deleted, or its file was emptied or
+ * replaced. A process that is killed between the two writes leaves the larger number in the spool.
  */
 export interface Tally {
-  /** What was found at the start; empty when nothing is missing. */
+  /** The loss found at the start; empty if no commits are missing. */
   readonly loss: string;
   /** Counts on, after a commit. */
   note(): void;
@@ -25,7 +25,7 @@ export function openTally(db: Database.Database, path: string): Tally {
   createPrivate(besideIt);
   const file = openSync(besideIt, 'r+');
   let number = Math.max(inSpool, beside);
-  if (inSpool < beside) unlessFull(() => set.run(beside)); // a loss is told once
+  if (inSpool < beside) unlessFull(() => set.run(beside)); // a loss is reported once
 
   return {
     loss: inSpool < beside ? lossText(path) : '',
@@ -41,18 +41,18 @@ export function openTally(db: Database.Database, path: string): Tally {
 }
 
 function lossText(path: string): string {
-  return `the spool at ${path} lacks what was committed to it last: its log (${path}-wal) was deleted, or its file was emptied or replaced by an older one. Deliveries may be lost`;
+  return `the spool at ${path} lacks its last commits: its log (${path}-wal) was deleted, or its file was emptied or replaced by an older one. Deliveries may be lost`;
 }
 
 function writeBeside(file: number, number: number): void {
   try {
     writeSync(file, String(number).padStart(16), 0);
   } catch {
-    // a full disk: the smaller number stays, and a loss of the last second would not be found
+    // a full disk: the smaller number stays, so a loss within the last second would not be detected
   }
 }
 
-/** 0 where there is none, or none that can be read. */
+/** 0 if there is no readable file. */
 function readNumber(path: string): number {
   try {
     const number = Number(readFileSync(path, 'utf8'));

@@ -45,7 +45,7 @@ test('error texts of callbacks are shown to callers that may see content, and to
   }
   expect((await post('/send-test', { handler: 'push' })).body).toEqual({
     code: 'TEST_FAILED',
-    message: 'handler push made no request: why is shown to callers that may see content',
+    message: 'handler push made no request; the reason is shown only to callers that may see content',
   });
   expect((await post('/send-test', { handler: 'push' }, { authorization })).body.message).toContain(quoted);
 });

@@ -210,7 +210,7 @@ describe('the structure of the message', () => {
       },
     });
     expect(await front.post('', 'text/plain')).toMatchObject({ status: 500, body: 'HXFF\n' });
-    expect(String(front.failed[0]?.error)).toContain('structureInfo does not come to the message');
+    expect(String(front.failed[0]?.error)).toContain('structureInfo does not match the length of the message');
   });
 
   test('counts also where the exit puts another object in its place', async () => {
@@ -236,7 +236,7 @@ describe('the structure of the message', () => {
       'one that throws when it is read',
       {
         get nrMsgParts() {
-          throw new Error('structureInfo does not come to the message');
+          throw new Error('structureInfo does not match the length of the message');
         },
       },
     ],
@@ -249,7 +249,7 @@ describe('the structure of the message', () => {
       },
     });
     expect(await front.post('', 'text/plain')).toMatchObject({ status: 500, body: 'HXFF\n' });
-    expect(String(front.failed[0]?.error)).toContain('structureInfo does not come to the message');
+    expect(String(front.failed[0]?.error)).toContain('structureInfo does not match the length of the message');
   });
 
   test('holds 254 parts of 32767 bytes, and no more', async () => {

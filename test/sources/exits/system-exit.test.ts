@@ -68,11 +68,11 @@ describe('*SYSTEM in front of PUSH', () => {
 
   test.each([
     ['a field that is missing', 'author=alice&receiver=bob', form, 400, 'the field message is missing'],
-    ['a field that is there twice', `${hello}&author=eve`, form, 400, 'the field author is there twice'],
-    ['a broken escape', 'author=%4', form, 400, 'a %-escape is broken, or not of the charset'],
-    ['an escape that is not UTF-8', 'author=%FF', form, 400, 'a %-escape is broken, or not of the charset'],
-    ['a JSON list', '[1]', 'application/json', 400, 'the body is no JSON object'],
-    ['no JSON', '{', 'application/json', 400, 'the body is no JSON object'],
+    ['a field that is there twice', `${hello}&author=eve`, form, 400, 'duplicate field author'],
+    ['a broken escape', 'author=%4', form, 400, 'a %-escape is malformed or invalid in the charset'],
+    ['an escape that is not UTF-8', 'author=%FF', form, 400, 'a %-escape is malformed or invalid in the charset'],
+    ['a JSON list', '[1]', 'application/json', 400, 'the body is not a JSON object'],
+    ['no JSON', '{', 'application/json', 400, 'the body is not a JSON object'],
     [
       'a sender of another host',
       'author=a&server=evil.example&receiver=b&message=x',

@@ -1,13 +1,13 @@
-/** Text in any charset, as the Encoding Standard says. */
+/** Decodes text in any charset of the Encoding Standard. */
 
-/** Reads bytes as text; undefined where they are none. A byte order mark is a character. */
+/** Decodes bytes; undefined if they are invalid. A byte order mark is a character. */
 export type Decode = (bytes: Buffer) => string | undefined;
 
 /** The decoders of charsets, each made once. */
 export class Decoders {
   readonly #made = new Map<string, Decode>();
 
-  /** By any of a charset's names; undefined for one that the standard does not know. */
+  /** The decoder for any label of a charset; undefined for a label that the standard does not define. */
   of(charset: string): Decode | undefined {
     const name = nameOf(charset);
     if (name === undefined) return undefined;
@@ -17,7 +17,7 @@ export class Decoders {
   }
 }
 
-/** What a byte order mark at the beginning says, which counts more than a charset's name (§6, "BOM sniff"). */
+/** The charset of a leading byte order mark, which overrides the label (§6, "BOM sniff"). */
 export function readMark(bytes: Buffer): { readonly charset: string; readonly length: number } | undefined {
   if (bytes.subarray(0, 3).equals(Buffer.of(0xef, 0xbb, 0xbf))) return { charset: 'utf-8', length: 3 };
   if (bytes.subarray(0, 2).equals(Buffer.of(0xfe, 0xff))) return { charset: 'utf-16be', length: 2 };
@@ -25,7 +25,7 @@ export function readMark(bytes: Buffer): { readonly charset: string; readonly le
   return undefined;
 }
 
-/** What the bytes from 0x80 on stand for in charsets that Node does not know, or (windows-1252) takes for ISO 8859-1. */
+/** The characters from 0x80 of charsets that Node lacks or, for windows-1252, decodes as ISO 8859-1. */
 const upperHalves: Readonly<Record<string, string>> = {
   'iso-8859-16': `${characters(0x80, 33)}ĄąŁ€„Š§š©Ș«Ź\u00adźŻ°±ČłŽ”¶·žčș»ŒœŸżÀÁÂĂÄĆÆÇÈÉÊËÌÍÎÏĐŃÒÓÔŐÖŚŰÙÚÛÜĘȚßàáâăäćæçèéêëìíîïđńòóôőöśűùúûüęțÿ`,
   'windows-1252': `€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ${characters(0xa0, 96)}`,
@@ -36,7 +36,7 @@ function characters(first: number, count: number): string {
   return String.fromCharCode(...Array.from({ length: count }, (_, index) => first + index));
 }
 
-/** Bytes that Node 20 or its ICU reads otherwise than the standard; empty: they stand for nothing. */
+/** Bytes that Node 20 or its ICU decodes differently from the standard; empty: unassigned. */
 const corrections: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   'koi8-u': { 174: 'ў', 190: 'Ў' },
   'windows-874': { 219: '', 220: '', 221: '', 222: '', 252: '', 253: '', 254: '', 255: '' },
@@ -50,7 +50,7 @@ function nameOf(charset: string): string | undefined {
   try {
     return new TextDecoder(label).encoding;
   } catch {
-    return undefined; // a name that nobody knows: the one error there is
+    return undefined; // RangeError: an unknown label
   }
 }
 
@@ -65,7 +65,7 @@ function decodeBy(name: string): Decode {
     try {
       return decoder.decode(bytes);
     } catch {
-      return undefined; // bytes that this charset does not have: the one error there is
+      return undefined; // TypeError: bytes that are invalid in this charset
     }
   };
 }
@@ -81,7 +81,7 @@ function correctedUpperHalf(name: string): string {
   return characters.join('');
 }
 
-/** Through UTF-16, so that it costs a step for each byte and no more. */
+/** Decodes through UTF-16, in time linear in the number of bytes. */
 function decodeSingleBytes(bytes: Buffer, upper: string): string | undefined {
   const units = Buffer.allocUnsafe(2 * bytes.length);
   for (let at = 0; at < bytes.length; at += 1) {

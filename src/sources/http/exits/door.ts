@@ -23,8 +23,8 @@ export type Admission = Admitted | { readonly kind: 'refused'; readonly refusal:
 export type Door = (request: IncomingMessage, listener: string) => Promise<Admission>;
 
 /**
- * Finds the descriptor, then wants the credentials, then looks at method, rate and size: strangers learn nothing of those. A
- * password that costs a hash to check is checked only while the rate limit has room, which a wrong one does not use up.
+ * Checks descriptor, credentials, method, rate and size in this order, so that unauthenticated clients learn nothing about the
+ * last three. A password that needs a hash is checked only if the rate limit allows it; a wrong password does not consume it.
  */
 export function createDoor(attachment: ExitsAttachment, clock: Pick<Clock, 'monotonic'>): Door {
   const route = createRoute(attachment.descriptors);

@@ -48,7 +48,7 @@ export interface ExitsOptions {
   readonly outbox: Outbox | undefined;
 }
 
-/** A request on a listener, and what answers it. */
+/** A request on a listener, and its response. */
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;

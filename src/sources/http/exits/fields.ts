@@ -13,12 +13,12 @@ interface Problem {
 
 const maxFields = 1000;
 
-/** Reads `application/x-www-form-urlencoded`; `decode` reads what its bytes stand for. */
+/** Reads `application/x-www-form-urlencoded`; `decode` decodes the unescaped bytes. */
 export function readFormFields(body: Buffer, decode: Decode): ReadFields {
   const fields = new Map<string, string>();
   for (const [name, value] of pairs(body)) {
     const [nameText, valueText] = [read(name, decode), read(value, decode)];
-    if (nameText === undefined || valueText === undefined) return problem('a %-escape is broken, or not of the charset');
+    if (nameText === undefined || valueText === undefined) return problem('a %-escape is malformed or invalid in the charset');
     const trouble = put(fields, nameText, valueText);
     if (trouble !== undefined) return trouble;
   }
@@ -43,7 +43,7 @@ function read(escaped: Buffer, decode: Decode): string | undefined {
 
 const [percent, plus, space] = [0x25, 0x2b, 0x20];
 
-/** Undefined where a %-escape is broken. */
+/** Undefined if a %-escape is malformed. */
 function unescaped(escaped: Buffer): Buffer | undefined {
   const bytes = Buffer.allocUnsafe(escaped.length);
   let length = 0;
@@ -65,11 +65,11 @@ function hexDigit(byte = 0): number | undefined {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : undefined;
 }
 
-/** Reads a JSON object: strings as they are, null as nothing, everything else as it is written. Numbers keep their value to the last digit. */
+/** Reads a JSON object: strings as they are, null as empty, all else as its source text. Numbers keep every digit. */
 export function readJsonFields(body: string): ReadFields {
   const object = readJsonMembers(body);
   if (object.kind === 'too-deep') return problem('the JSON is nested too deep');
-  if (object.kind === 'no-object') return problem('the body is no JSON object');
+  if (object.kind === 'no-object') return problem('the body is not a JSON object');
   const fields = new Map<string, string>();
   for (const { name, value, written } of object.members) {
     if (value === null) continue;
@@ -84,7 +84,7 @@ export function readJsonFields(body: string): ReadFields {
 
 const loneSurrogate = /[\ud800-\udfff]/u;
 
-/** A whole number as it is written; another as its double is, if that has the same value. */
+/** An integer as written; any other number as its double, if that has the same value. */
 function numberText(written: string): string | undefined {
   if (/^-?\d+$/.test(written)) return written === '-0' ? '0' : written;
   if (written.length > longestDouble) return undefined;
@@ -92,10 +92,10 @@ function numberText(written: string): string | undefined {
   return decimal(text) === decimal(written) ? text : undefined;
 }
 
-/** Characters; the smallest double has 324 zeros in front, and 17 digits say which one it is. */
+/** Maximum length in characters; the smallest double has 324 leading zeros and 17 significant digits. */
 const longestDouble = 400;
 
-/** One text for each value: digits without zeros around them, and the power of ten of the last. */
+/** The canonical text of a value: digits without leading and trailing zeros, and the exponent of the last digit. */
 function decimal(written: string): string | undefined {
   const [, sign = '', whole = '', fraction = '', power = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(written) ?? [];
   const all = `${whole}${fraction}`.replace(/^0+/, '');
@@ -108,8 +108,8 @@ function decimal(written: string): string | undefined {
 }
 
 function put(fields: Map<string, string>, name: string, value: string): Problem | undefined {
-  if (fields.has(name)) return problem(`the field ${name} is there twice`);
-  if (fields.size >= maxFields) return problem(`there are more than ${maxFields} fields`);
+  if (fields.has(name)) return problem(`duplicate field ${name}`);
+  if (fields.size >= maxFields) return problem(`more than ${maxFields} fields`);
   fields.set(name, value);
   return undefined;
 }

@@ -46,11 +46,11 @@ export function createModuleExit(exit: HttpExit, call: CallModule): Exit {
   return { input, output };
 }
 
-/** The parts as an exit has put them, or cut as it says. It may have filled the structure that it was given, or put another in its place. */
+/** The parts that an exit put, or the message cut by its lengths. The exit may fill the given structure or replace it. */
 function partsBy(structure: unknown, put: readonly Buffer[]): readonly Buffer[] {
   if (asObject(structure)?.['nrMsgParts'] === 0) return [...put];
   const parts = cutBy(structure, Buffer.concat(put));
-  if (parts === undefined) throw new Error('structureInfo does not come to the message that was put');
+  if (parts === undefined) throw new Error('structureInfo does not match the length of the message');
   return parts;
 }
 

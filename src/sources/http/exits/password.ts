@@ -1,6 +1,6 @@
 /**
- * Basic authentication (RFC 7617) for exits. A plain password, or one that was right before, is recognised at once. Anything
- * else costs a hash, of which few are computed at a time and few wait: strangers can fill the line, but never make it long.
+ * Basic authentication (RFC 7617) for exits. A plain password, or one that was verified before, is recognised at once. All others
+ * need a hash. Few hashes are computed at a time and few wait, so unauthenticated clients cannot cause a long queue.
  */
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import type { Credential, ScryptHash } from '../../../config/config.ts';
@@ -12,18 +12,18 @@ export interface BasicCredentials {
   readonly password: string;
 }
 
-/** Where credentials come from. */
+/** The client that offers credentials. */
 export interface Client {
   readonly address: string;
-  /** Whether it has hung up. */
+  /** Whether the client has disconnected. */
   gone(): boolean;
 }
 
 export type Proof = { readonly kind: 'known'; readonly user: string } | { readonly kind: 'unknown' } | { readonly kind: 'busy' };
 
-/** Hashes computed at one time: each takes tens of milliseconds and MiB, in threads that the rest of the service needs too. */
+/** Concurrent hashes: each takes tens of milliseconds and MiB, in threads that the rest of the service needs too. */
 const maxComputing = 2;
-/** Hashes that wait, in all and for one address. */
+/** Maximum number of waiting hashes, in total and per address. */
 const maxWaiting = 32;
 const maxWaitingForAddress = 8;
 
@@ -34,10 +34,10 @@ export function readBasic(header = ''): BasicCredentials | undefined {
   return user === undefined || password === undefined ? undefined : { user, password };
 }
 
-/** What was proven is remembered as a digest under a key of this process: a user costs one hash, not one for each request. */
+/** Verified credentials are kept as a digest under a key of this process, so each user needs one hash and not one per request. */
 export class Authenticator {
   readonly #known: ReadonlyMap<string, Credential>;
-  /** Checked where the user is unknown or has no hash: how long a wrong answer takes does not show what was wrong. */
+  /** Checked if the user is unknown or has no hash, so that the response time does not reveal which users exist. */
   readonly #decoy: ScryptHash | undefined;
   readonly #proven = new Map<string, Buffer>();
   readonly #key = randomBytes(32);
@@ -48,7 +48,7 @@ export class Authenticator {
     this.#decoy = users.flatMap((credential) => (credential.kind === 'scrypt' ? [credential.hash] : []))[0];
   }
 
-  /** Whether these are right, as far as that can be said without computing a hash. */
+  /** Whether the credentials are correct, as far as this is known without a hash. */
   recognises({ user, password }: BasicCredentials): boolean {
     const credential = this.#known.get(user);
     if (credential?.kind === 'plain') return credential.password.matches(password);
@@ -56,7 +56,7 @@ export class Authenticator {
     return proven !== undefined && timingSafeEqual(proven, this.#digest(password));
   }
 
-  /** Computes a hash, where any user has one. `busy`: too many wait for theirs, or the client has gone. */
+  /** Computes a hash if any user has one. `busy`: too many are waiting, or the client has disconnected. */
   async prove({ user, password }: BasicCredentials, client: Client): Promise<Proof> {
     const credential = this.#known.get(user);
     const hash = credential?.kind === 'scrypt' ? credential.hash : this.#decoy;
@@ -78,7 +78,7 @@ export class Authenticator {
 }
 
 interface Question {
-  /** The same for the same credentials: they are checked once for all who offer them at the same time. */
+  /** Concurrent requests with the same credentials share one check. */
   readonly name: string;
   readonly client: Client;
   readonly hash: ScryptHash;
@@ -86,17 +86,17 @@ interface Question {
 }
 
 interface Job extends Question {
-  /** All who wait for it. */
+  /** All clients that wait for this hash. */
   readonly clients: Client[];
   readonly done: Deferred<boolean | undefined>;
   computing: boolean;
 }
 
-/** Computes few hashes at a time, in the order of their questions; a bounded number waits, and none is computed for clients that have gone. */
+/** Computes few hashes at a time, in the order of requests. The queue is bounded, and hashes of disconnected clients are skipped. */
 class HashLine {
   readonly #jobs = new Map<string, Job>();
 
-  /** Undefined: it is not computed. */
+  /** Undefined: the hash was not computed. */
   compute(question: Question): Promise<boolean | undefined> {
     const same = this.#jobs.get(question.name);
     if (same !== undefined) {

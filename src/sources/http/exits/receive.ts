@@ -42,7 +42,7 @@ function utf8Of(decoders: Decoders): Decode {
   return decoders.of('utf-8') ?? (() => undefined);
 }
 
-/** Makes UTF-8 of text in any charset, without its byte order mark. A form stays: what it says stands in escapes, and is decoded field by field. */
+/** Converts text in any charset to UTF-8, without its byte order mark. A form is not converted here, because its escapes are decoded field by field. */
 function convert({ body, decoders }: Arrived, contentType: ContentType): Converted | Refusal {
   const { charset = 'utf-8' } = contentType;
   const mark = readMark(body);

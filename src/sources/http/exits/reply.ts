@@ -19,7 +19,7 @@ export const textType = ['content-type', 'text/plain; charset=utf-8'] as const;
 /** Our own; a header of an exit that says otherwise is left out. */
 const reserved: ReadonlySet<string> = new Set(['connection', 'content-length', 'keep-alive', 'trailer', 'transfer-encoding', 'upgrade']);
 
-/** Sends a reply. `last`: the connection ends behind it, as it does where the client waits to send a body. */
+/** Sends a reply. `last` closes the connection after it, as does a client that waits to send a body. */
 export function sendReply(response: ServerResponse, { status, headers, body }: Reply, { last }: { readonly last: boolean }): void {
   const sent = new Map<string, string[]>();
   for (const [name, value] of headers) {
