@@ -25,7 +25,7 @@ function namesIn(code: string): readonly string[] {
 
 test.each([
   ['guides/mongooseim.md', '## Port a callback module', ['pools/callbacks.ts', 'pools/packet.ts', 'pools/contract.ts'], 20],
-  ['pools/README.md', "From Momentum's C to this:", ['pools/callbacks.ts'], 25],
+  ['pools/README.md', "Equivalents of Momentum's C API:", ['pools/callbacks.ts'], 25],
   ['src/sources/http/README.md', '## Port an exit', ['pools/exits.ts'], 15],
 ])('the names in the porting table of %s are those of the code', (page, heading, sources, least) => {
   const declared = new Set(sources.flatMap((source) => read(source).match(/\w+/g) ?? []));

@@ -32,7 +32,7 @@ export function flows({ state }: HostConversation): boolean {
   return state === 'flowing' || state === 'renewing';
 }
 
-/** Whether an item comes from the tap that was resumed: any user can send the same in a message to the component. */
+/** Whether an item comes from the tap that was resumed. Any user can send the same in a message to the component. */
 export function isOf(conversation: HostConversation | undefined, { epoch }: TapItem): conversation is HostConversation {
   return conversation !== undefined && flows(conversation) && conversation.ledger.knows(epoch);
 }
