@@ -22,10 +22,10 @@ push     pool       12     1  asked to wait until 2023-11-14 22:13:21  -        
   });
 
   test.each([
-    [37 * 60_000, 'At the present rate the spool is full in 37 min; then intake waits.'],
-    [5.5 * 3_600_000, 'At the present rate the spool is full in 5 h; then intake waits.'],
-    [12 * 86_400_000, 'At the present rate the spool is full in 12 days; then intake waits.'],
-    [0, 'The spool is full: intake waits, and /readyz says why.'],
+    [37 * 60_000, 'At the present rate the spool will be full in 37 min; intake then stops.'],
+    [5.5 * 3_600_000, 'At the present rate the spool will be full in 5 h; intake then stops.'],
+    [12 * 86_400_000, 'At the present rate the spool will be full in 12 days; intake then stops.'],
+    [0, 'The spool is full; intake is stopped. /readyz gives the reason.'],
   ])('are listed with the time until the spool is full (%i ms)', async (spoolFullInMs, line) => {
     const { operate, operations } = await startOperated();
     operations.spoolFullInMs = spoolFullInMs;
