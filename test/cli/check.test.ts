@@ -218,6 +218,6 @@ test('functions that a module exports by name and that are no callbacks are amon
   const { code, stdout } = await runCli(['check', '--config', file]);
   expect(code).toBe(0);
   expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
-    'handler mine: own exports functions that are no callbacks and are never called: helper',
+    'handler mine: own exports functions that are not callbacks and are never called: helper',
   );
 });

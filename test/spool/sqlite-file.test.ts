@@ -167,7 +167,9 @@ describe('a damaged file', () => {
     const before = readFileSync(rig.path);
     const start = rig.started();
     await expect(start).rejects.toMatchObject({ code: 'SPOOL_DAMAGED', message: expect.stringMatching(what) });
-    await expect(start).rejects.toThrow(new RegExp(`the spool at ${rig.path}: its file is damaged .*start with a backup or without a file`));
+    await expect(start).rejects.toThrow(
+      new RegExp(`the spool at ${rig.path}: its file is damaged .*start with a backup or without a file`),
+    );
     expect(readFileSync(rig.path).equals(before)).toBe(true);
   });
 

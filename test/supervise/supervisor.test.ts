@@ -126,7 +126,9 @@ describe('a spool that cannot be used', () => {
     expect(readyz.status).toBe(503);
     expect(readyz.json()).toEqual({
       status: 'not ready',
-      checks: [{ name: 'service', ready: false, reason: expect.stringMatching(/spool\.sqlite: its file is damaged .* start with a backup/) }],
+      checks: [
+        { name: 'service', ready: false, reason: expect.stringMatching(/spool\.sqlite: its file is damaged .* start with a backup/) },
+      ],
     });
     expect((await rig.get('/healthz')).status).toBe(200);
     const metrics = await rig.get('/metrics');
