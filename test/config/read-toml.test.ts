@@ -81,5 +81,5 @@ test('a key of tens of thousands of dots is refused, by a message that a log can
 });
 
 test('a table that stands many times is named with the first of its lines', async () => {
-  expect(await complaintOf('[a]\n'.repeat(1000))).toMatch(/; line 1 and 3 and 4 and 996 more has it too: join the two tables$/);
+  expect(await complaintOf('[a]\n'.repeat(1000))).toMatch(/; line 1 and 3 and 4 and 996 more defines it too: merge the two tables$/);
 });
