@@ -21,7 +21,10 @@ test('of a module’s exports the callbacks of delivery are found too', () => {
   const buildRequest = () => 0;
   const disposeDelivery = () => undefined;
 
-  expect(callbacksIn({ buildRequest, other: 1, default: { disposeDelivery } })).toEqual({ callbacks: { buildRequest, disposeDelivery } });
+  expect(callbacksIn({ buildRequest, other: 1, default: { disposeDelivery } })).toEqual({
+    callbacks: { buildRequest, disposeDelivery },
+    uncalled: [],
+  });
 });
 
 describe('a message that asks not to be stored', () => {

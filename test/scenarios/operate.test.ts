@@ -133,7 +133,7 @@ test('one failing delivery is enough to see an outage, in the metrics and in the
   expect((await rig.pusher.get('/metrics')).text).toContain(`${failures} 0\n`);
   chat.say('hello');
   await eventually(async () => expect(await rig.metric(failures)).toBeGreaterThan(0));
-  expect(await rig.metric('event_pusher_spool_oldest_age_seconds{pool="http_pool"}')).toBeGreaterThan(0);
+  await eventually(async () => expect(await rig.metric('event_pusher_spool_oldest_age_seconds{pool="http_pool"}')).toBeGreaterThan(0));
   const [pool] = await operateJson('pools', 'list');
   expect(pool).toMatchObject({ lastError: { reason: 'status 503' }, successRate: 0 });
   expect(pool.handlers).toMatchObject([{ name: 'push', lastError: { reason: 'status 503' } }]);
