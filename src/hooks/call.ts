@@ -28,12 +28,15 @@ export interface CallerOptions {
   readonly events: EventSink;
 }
 
+/** A dead letter keeps this much of an error's text, in UTF-16 units: a module may throw whatever it was given. */
+const maxMessage = 500;
+
 /** A callback threw, rejected, returned nonsense or missed its deadline; `cause` is what it threw. */
 export class CallbackFailure extends Error {
   readonly callback: CallbackName;
 
   constructor(callback: CallbackName, cause: unknown) {
-    super(`${callback}: ${toError(cause).message}`, { cause });
+    super(`${callback}: ${toError(cause).message.slice(0, maxMessage)}`, { cause });
     this.name = 'CallbackFailure';
     this.callback = callback;
   }

@@ -206,6 +206,7 @@ describe('handlers of one packet', () => {
 describe('a callback that goes wrong', () => {
   const wrong: [string, Callbacks, string][] = [
     ['throws', { shouldMakeReq: () => fail(new Error('no such table')) }, 'shouldMakeReq: no such table'],
+    ['throws a text of megabytes', { shouldMakeReq: () => fail(new Error('h'.repeat(5e6))) }, `shouldMakeReq: ${'h'.repeat(500)}`],
     ['throws no error', { shouldMakeReq: () => fail('gone') }, 'shouldMakeReq: gone'],
     ['throws what has no text', { shouldMakeReq: () => fail(Object.create(null)) }, 'shouldMakeReq: threw something that has no text'],
     ['rejects', { prepareHeaders: () => Promise.reject(new Error('no token')) }, 'prepareHeaders: no token'],
