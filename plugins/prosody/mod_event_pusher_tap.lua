@@ -17,8 +17,8 @@
 -- Directions:
 --   in   a client of this host sent it. Blocked (XEP-0191) is not sent. A message bears its sender's archive id.
 --   out  it was routed to a user of this host: once per receiver, with the number of clients that it is for (0 for an
---        offline user; a client that XEP-0198 only keeps a place for is not counted). A message bears the receiver's
---        archive id. Blocked, or addressed to nobody who exists, is not routed.
+--        offline user; a client that XEP-0198 only keeps a place for is not counted). A message carries the receiver's
+--        archive id. Blocked, or addressed to an account that does not exist, is not routed.
 --   status  the user's first client became available, or the last one ended (made only when it is wanted)
 --   unack   it was written to a client that never acknowledged it (XEP-0198) and was given up (only when wanted)
 -- Room traffic is one `in`, and one `out` per occupant of this host, which names the account that spoke where the room

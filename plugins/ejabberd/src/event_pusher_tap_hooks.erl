@@ -4,9 +4,9 @@
 %%   in      a client of this host sent it, or an administrator in its name. What the sender's privacy lists refuse is
 %%           not sent. A message bears its sender's archive id.
 %%   out     it was routed to a user of this host: once per receiver, with the number of clients that it is for (0 for an
-%%           offline user; a client that XEP-0198 only keeps a place for is not counted). A message bears the
+%%           offline user; a client that XEP-0198 only keeps a place for is not counted). A message carries the
 %%           receiver's archive id, and one out of a room of this server its true sender. Blocked, refused, or addressed
-%%           to nobody who exists, is not routed.
+%%           to an account that does not exist, is not routed.
 %%   status  a user's first client became available, or the last one ceased to be; event_pusher_tap_online decides.
 %%   unack   a message had been written to a client which went without having acknowledged it (XEP-0198).
 %%
