@@ -2,7 +2,13 @@
  * What a callback module is written against: `xmpp-event-pusher/callbacks`. Nothing else is imported with it, so that
  * it also resolves for a module that lies outside any `node_modules`.
  */
-import type { Acc, Body, DeliveryId, Direction, HandlerOpts, HeaderPair, Jid, OfflinePushInfo, Stanza, StatusOrigin } from './contract.ts';
+
+import type { StatusOrigin } from '../src/model/attempt.ts';
+import type { Body, DeliveryId, HeaderPair, OfflinePushInfo } from '../src/model/delivery.ts';
+import type { Jid } from '../src/model/jid.ts';
+import type { Acc, Direction } from '../src/model/packet.ts';
+import type { Stanza } from '../src/model/stanza.ts';
+import type { HandlerOpts } from './contract.ts';
 
 /** From `buildRequest`: send `method`, `path`, `headers` and `body`. From `handleResponse`: the status line is the status. */
 export const HTTP_INTERNAL_CONT = 0 as const;
@@ -219,21 +225,12 @@ export interface RequestPrepared {
 /** Headers as a callback may give them. */
 export type PreparedHeaders = readonly HeaderPair[] | Readonly<Record<string, string>>;
 
-export type {
-  Acc,
-  Body,
-  DeliveryId,
-  Direction,
-  HandlerOpts,
-  HeaderPair,
-  Jid,
-  Kind,
-  OfflinePushInfo,
-  PacketEvent,
-  PacketId,
-  Stanza,
-  StatusOrigin,
-} from './contract.ts';
+export type { StatusOrigin } from '../src/model/attempt.ts';
+export type { Body, DeliveryId, HeaderPair, OfflinePushInfo } from '../src/model/delivery.ts';
+export type { Jid } from '../src/model/jid.ts';
+export type { Acc, Direction, Kind, PacketEvent, PacketId } from '../src/model/packet.ts';
+export type { Stanza } from '../src/model/stanza.ts';
+export type { HandlerOpts } from './contract.ts';
 export type {
   Bytes,
   ExitMsgInfo,

@@ -5,7 +5,7 @@
 import { isIP } from 'node:net';
 import { type HostRule, parseHostRule } from '../src/kit/host-rule.ts';
 import { createNetworkTest, embeddedIpv4, type Network, parseNetwork, plainAddress } from '../src/kit/ip-address.ts';
-import type { Destination } from './contract.ts';
+import type { Destination } from '../src/model/delivery.ts';
 
 export interface DestinationGuard {
   /** Why the destination is refused by what it is called, its literal address included; undefined: it may be looked up. */

@@ -5,7 +5,8 @@
  */
 import type { Clock } from '../src/kit/clock.ts';
 import { isLocalShortage, LOCAL_SHORTAGE } from '../src/kit/dial-tcp.ts';
-import type { HttpOutcome, Job, Phase, PoolThreadSettings, Within } from './contract.ts';
+import type { HttpOutcome, Phase } from '../src/model/attempt.ts';
+import type { Job, PoolThreadSettings, Within } from './contract.ts';
 import type { Deadlines, Due } from './deadlines.ts';
 import { DESTINATION_REFUSED, failureOf } from './failure.ts';
 

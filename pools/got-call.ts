@@ -1,8 +1,9 @@
 import { type Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Got, Method, Request, RequestFunction } from 'got';
+import type { Body } from '../src/model/delivery.ts';
 import { CONNECTION_GONE, type Connection } from './connection.ts';
-import type { Body, Job } from './contract.ts';
+import type { Job } from './contract.ts';
 import type { Exchange } from './exchange.ts';
 import { codeOf, protocolChanged } from './failure.ts';
 import type { Carriage } from './worker.ts';

@@ -1,8 +1,9 @@
 import { lookup as systemLookup } from 'node:dns';
 import type { Clock } from '../src/kit/clock.ts';
 import type { Resolve } from '../src/kit/dial-tcp.ts';
+import type { Destination } from '../src/model/delivery.ts';
 import { Connection } from './connection.ts';
-import type { Destination, Job, PoolThreadSettings } from './contract.ts';
+import type { Job, PoolThreadSettings } from './contract.ts';
 import { type DestinationGuard, guardDestination } from './destination.ts';
 import { createDial } from './dial.ts';
 import { Exchange, type ExchangeSurroundings } from './exchange.ts';

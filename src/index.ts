@@ -1,9 +1,15 @@
 /** For programs that embed the service; the command line needs none of this. */
-export type { Acc, Body, Direction, HandlerOpts, HeaderPair, Jid, Kind, Outcome, PacketEvent, Stanza } from '../pools/contract.ts';
+
+export type { HandlerOpts } from '../pools/contract.ts';
 export type { Config } from './config/config.ts';
 export { loadConfig } from './config/load.ts';
 export { ConfigInvalid, type Mistake } from './config/mistakes.ts';
 export type { CallbackWatch } from './hooks/watch.ts';
 export { type ErrorCode, errorCodes, ServiceError } from './kit/errors.ts';
+export type { Outcome } from './model/attempt.ts';
+export type { Body, HeaderPair } from './model/delivery.ts';
+export type { Jid } from './model/jid.ts';
+export type { Acc, Direction, Kind, PacketEvent } from './model/packet.ts';
+export type { Stanza } from './model/stanza.ts';
 export { createService, type Service, type ServiceOptions } from './service.ts';
 export type { EventBus, EventName, Events } from './telemetry/events.ts';

@@ -8,8 +8,9 @@ import type { PrepareAsked } from './hooks/before-push/pushes.ts';
 import { markedAsTest, type Reviver } from './hooks/revive.ts';
 import type { Clock } from './kit/clock.ts';
 import { ServiceError } from './kit/errors.ts';
+import type { NewRequest, QueueName } from './model/delivery.ts';
 import type { DeadFilter } from './spool/dead-letter.ts';
-import type { NewRequest, QueueDepth, QueueName, Spool } from './spool/spool.ts';
+import type { QueueDepth, Spool } from './spool/spool.ts';
 import type { RecentAttempts } from './telemetry/recent-attempts.ts';
 
 export interface OperationsParts {

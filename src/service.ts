@@ -2,7 +2,7 @@
  * The composition root: the only file that knows all parts. They are started against the way of a packet, so that each
  * finds the next one ready, and stopped along it, so that each can hand on what it holds.
  */
-import type { DeliveryId, PacketId } from '../pools/contract.ts';
+
 import type { Operations } from './admin/operations.ts';
 import { createAdmin } from './admin/server.ts';
 import { createAnswering } from './answering.ts';
@@ -33,6 +33,8 @@ import { createTeardown } from './kit/teardown.ts';
 import { systemTimers } from './kit/timers.ts';
 import { packageVersion } from './kit/version.ts';
 import { within } from './kit/within.ts';
+import type { DeliveryId } from './model/delivery.ts';
+import type { PacketId } from './model/packet.ts';
 import { createOperations } from './operations.ts';
 import { createJidReader } from './packet/jid.ts';
 import { openSources } from './sources/open.ts';

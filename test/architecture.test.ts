@@ -5,15 +5,25 @@ import { describe, expect, test } from 'vitest';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** What each folder may import beside `node:`, its own files and `src/kit`: paths from the root (a folder or a file), or packages. */
+/** What each folder may import in addition to `node:`, its own files and `src/kit`: paths from the root (a folder or a file), or packages. */
 const floors: Readonly<Record<string, readonly string[]>> = {
   'src/kit': [],
-  'src/packet': ['pools/contract.ts', 'saxes'],
-  pools: ['src/packet/xml/parse.ts', 'undici', 'got'],
-  'src/telemetry': ['src/packet', 'pools/contract.ts', 'prom-client', 'pino'],
-  'src/config': ['pools/contract.ts', 'smol-toml', 'zod'],
-  'src/sources': ['src/packet', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts', 'pools/exits.ts', '@xmpp/client'],
+  'src/model': [],
+  'src/packet': ['src/model', 'saxes'],
+  pools: ['src/model', 'src/packet/xml/parse.ts', 'undici', 'got'],
+  'src/telemetry': ['src/model', 'src/packet', 'pools/contract.ts', 'prom-client', 'pino'],
+  'src/config': ['src/model', 'pools/contract.ts', 'smol-toml', 'zod'],
+  'src/sources': [
+    'src/model',
+    'src/packet',
+    'src/telemetry/events.ts',
+    'src/config/config.ts',
+    'pools/contract.ts',
+    'pools/exits.ts',
+    '@xmpp/client',
+  ],
   'src/hooks': [
+    'src/model',
     'src/packet',
     'src/spool/dead-letter.ts',
     'src/spool/spool.ts',
@@ -25,8 +35,9 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'pools/callbacks.ts',
     'pools/import-problem.ts',
   ],
-  'src/spool': ['src/packet/receipt.ts', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts', 'better-sqlite3'],
+  'src/spool': ['src/model', 'src/packet/receipt.ts', 'src/telemetry/events.ts', 'src/config/config.ts', 'better-sqlite3'],
   'src/delivery': [
+    'src/model',
     'src/spool/dead-letter.ts',
     'src/spool/spool.ts',
     'src/telemetry/events.ts',
@@ -34,10 +45,11 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'pools/contract.ts',
     'piscina',
   ],
-  'src/gate': ['src/packet', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts'],
-  'src/admin': ['src/telemetry', 'src/spool/spool.ts', 'src/spool/dead-letter.ts', 'src/config', 'pools/contract.ts', 'fastify', 'zod'],
+  'src/gate': ['src/model', 'src/packet', 'src/telemetry/events.ts', 'src/config/config.ts'],
+  'src/admin': ['src/model', 'src/telemetry', 'src/spool/spool.ts', 'src/spool/dead-letter.ts', 'src/config', 'fastify', 'zod'],
   'src/supervise': ['src/service.ts', 'src/config', 'src/hooks/watch.ts', 'src/admin/known-host.ts'],
   'src/cli': [
+    'src/model',
     'src/supervise',
     'src/service.ts',
     'src/admin/api',
@@ -47,7 +59,6 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'src/telemetry',
     'src/packet/xml',
     'src/sources/component/tap-item.ts',
-    'pools/contract.ts',
     'pino',
     'zod',
     '@xmpp/client',
@@ -119,8 +130,8 @@ describe('the floors', () => {
 });
 
 describe('the files', () => {
-  test('none is longer than 250 lines', () => {
-    const long = files.filter(({ path, text }) => !unmeasured.includes(path) && text.split('\n').length > 251);
+  test('none is longer than 400 lines', () => {
+    const long = files.filter(({ path, text }) => !unmeasured.includes(path) && text.split('\n').length > 401);
     expect(long.map(({ path }) => path)).toEqual([]);
   });
 

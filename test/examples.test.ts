@@ -9,7 +9,7 @@ import { readAnswer } from '../src/delivery/ask/answer.ts';
 import { begin, conclude } from '../src/delivery/attempt.ts';
 import { createFollowUp } from '../src/delivery/follow-up/follow-up.ts';
 import { rulesOf } from '../src/delivery/policy.ts';
-import type { Packet } from '../src/packet/packet.ts';
+import type { Packet } from '../src/model/packet.ts';
 import { createEventBus } from '../src/telemetry/event-bus.ts';
 import { makeDelivery } from './spool/build.ts';
 import { decideInNode } from './support/decide-in-node.ts';

@@ -1,5 +1,6 @@
+import type { HttpOutcome } from '../../src/model/attempt.ts';
+import type { HeaderPair } from '../../src/model/delivery.ts';
 import type { SessionResponse } from '../callbacks.ts';
-import type { HeaderPair, HttpOutcome } from '../contract.ts';
 import type { AnswerKeeper } from '../exchange.ts';
 import { joined } from './header-record.ts';
 

@@ -1,5 +1,6 @@
+import type { Body, HeaderPair } from '../../src/model/delivery.ts';
 import { HTTP_INTERNAL_CONT, HTTP_INTERNAL_DONE, HTTP_INTERNAL_FAIL, type Session, type SessionRequest } from '../callbacks.ts';
-import type { Body, HeaderPair, Job } from '../contract.ts';
+import type { Job } from '../contract.ts';
 import { unsendable } from '../request-headers.ts';
 import type { CallbackCaller } from './call-callback.ts';
 import { headerRecord } from './header-record.ts';

@@ -1,8 +1,9 @@
 import { createDeferred } from '../../src/kit/deferred.ts';
 import { asError, toError } from '../../src/kit/errors.ts';
 import type { Timers } from '../../src/kit/timers.ts';
+import type { DeliveryId } from '../../src/model/delivery.ts';
 import type { DeliveryCallbacks } from '../callbacks.ts';
-import type { CallbackFailure, DeliveryId } from '../contract.ts';
+import type { CallbackFailure } from '../contract.ts';
 import type { HandlerModule } from './load-modules.ts';
 
 /** One call of one callback at delivery. */

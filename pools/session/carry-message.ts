@@ -7,9 +7,10 @@
  */
 import { createDeferred } from '../../src/kit/deferred.ts';
 import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
+import type { HttpOutcome, Judgement } from '../../src/model/attempt.ts';
 import type { Message } from '../callbacks.ts';
 import { connectionGone } from '../connection.ts';
-import type { HttpOutcome, Job, JobMessage, Judgement, KeyedOutcome, PoolThreadSettings } from '../contract.ts';
+import type { Job, JobMessage, KeyedOutcome, PoolThreadSettings } from '../contract.ts';
 import { Exchange, type ExchangeSurroundings, NOT_BUILT } from '../exchange.ts';
 import type { HttpClient } from '../http-client.ts';
 import { requestHeaders } from '../request-headers.ts';

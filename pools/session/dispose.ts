@@ -1,5 +1,5 @@
+import type { Disposition } from '../../src/model/disposition.ts';
 import type { Message } from '../callbacks.ts';
-import type { Disposition } from '../contract.ts';
 import type { CallbackCaller } from './call-callback.ts';
 import type { HandlerModule } from './load-modules.ts';
 

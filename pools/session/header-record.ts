@@ -1,4 +1,4 @@
-import type { HeaderPair } from '../contract.ts';
+import type { HeaderPair } from '../../src/model/delivery.ts';
 
 /**
  * Headers as a record in which case makes no difference: names are kept in lower case, the one set last counts, and the

@@ -1,4 +1,4 @@
-import type { HttpOutcome } from '../contract.ts';
+import type { HttpOutcome } from '../../src/model/attempt.ts';
 
 /** The statuses that are ours, so that a backend's own 503 is told apart; pools/README.md lists them. */
 export const internalStatus = {

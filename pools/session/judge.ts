@@ -1,3 +1,5 @@
+import type { HttpOutcome, Judgement, StatusOrigin } from '../../src/model/attempt.ts';
+import type { DeliveryId } from '../../src/model/delivery.ts';
 import {
   DELIVERY_PERMFAILED,
   DELIVERY_SUCCESS,
@@ -7,7 +9,6 @@ import {
   HTTP_INTERNAL_FAIL,
   type Session,
 } from '../callbacks.ts';
-import type { DeliveryId, HttpOutcome, Judgement, StatusOrigin } from '../contract.ts';
 import type { CallbackCaller } from './call-callback.ts';
 import { internalStatus } from './internal-status.ts';
 import type { HandlerModule } from './load-modules.ts';

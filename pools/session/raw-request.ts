@@ -1,4 +1,4 @@
-import type { Body, HeaderPair } from '../contract.ts';
+import type { Body, HeaderPair } from '../../src/model/delivery.ts';
 
 /** What a complete HTTP message says. */
 export interface RawRequest {

@@ -1,5 +1,5 @@
+import type { ContextVariables } from '../../src/model/delivery.ts';
 import { DLV_RESPONSE_STATUS, DLV_RESPONSE_STATUS_DETAIL, type MessageContext } from '../callbacks.ts';
-import type { ContextVariables } from '../contract.ts';
 
 /** What the variables of one message may take together, names included, bytes as UTF-8. */
 const MAX_BYTES = 16_384;

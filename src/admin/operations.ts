@@ -1,7 +1,7 @@
-import type { DeliveryId, Outcome } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
+import type { Outcome } from '../model/attempt.ts';
+import type { DeliveryId, QueueName } from '../model/delivery.ts';
 import type { DeadFilter } from '../spool/dead-letter.ts';
-import type { QueueName } from '../spool/spool.ts';
 import type { BreakerState } from '../telemetry/events.ts';
 import type { Standing } from '../telemetry/recent-attempts.ts';
 

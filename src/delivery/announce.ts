@@ -1,6 +1,7 @@
 /** Tells of attempts, and of what became of their deliveries. */
 import type { EpochMs } from '../kit/clock.ts';
-import type { Claimed, Fate, NewDelivery } from '../spool/spool.ts';
+import type { Claimed, NewDelivery } from '../model/delivery.ts';
+import type { Fate } from '../spool/spool.ts';
 import type { EventSink, Purpose } from '../telemetry/events.ts';
 import type { Concluded, Ending } from './attempt.ts';
 import type { Dead } from './boundary.ts';

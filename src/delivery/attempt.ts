@@ -5,10 +5,13 @@
  *
  * Every step is a function of what the step before gave; the dispatcher runs them and owns the waiting in between.
  */
-import type { Destination, Errand, Job, Judgement, Outcome, Within } from '../../pools/contract.ts';
+
+import type { Job, Within } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
-import type { Claimed, Fate, Settlement } from '../spool/spool.ts';
+import type { Judgement, Outcome } from '../model/attempt.ts';
+import type { Claimed, Destination, Errand } from '../model/delivery.ts';
+import type { Fate, Settlement } from '../spool/spool.ts';
 import { within } from './boundary.ts';
 import { classify, refusedByUs, type StatusLists, type Verdict } from './classify.ts';
 import { decide, type Patience } from './decide.ts';

@@ -4,8 +4,9 @@
  */
 import type { EpochMs } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
+import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { StillBorn } from '../spool/dead-letter.ts';
-import type { Claimed, Entry, Fate, NewDelivery, Spool } from '../spool/spool.ts';
+import type { Entry, Fate, Spool } from '../spool/spool.ts';
 
 /** The end of a delivery without further attempts. */
 export type Dead = Extract<Fate, { kind: 'dead' }>;

@@ -1,5 +1,5 @@
 import { createFifo } from '../kit/fifo.ts';
-import type { Claimed, NewDelivery } from '../spool/spool.ts';
+import type { Claimed, NewDelivery } from '../model/delivery.ts';
 
 /** What is tried for the first time, and what has failed before. */
 export type DeliveryAge = 'fresh' | 'retry';

@@ -1,6 +1,6 @@
-import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import { LOCAL_SHORTAGE } from '../kit/dial-tcp.ts';
+import type { Judgement, Outcome } from '../model/attempt.ts';
 import { type Dead, internalErrorCode } from './boundary.ts';
 import { retryAfterMs } from './retry-after.ts';
 

@@ -1,4 +1,4 @@
-import type { Judgement, Outcome } from '../../pools/contract.ts';
+import type { Judgement, Outcome } from '../model/attempt.ts';
 import type { Verdict } from './classify.ts';
 
 /**

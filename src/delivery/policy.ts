@@ -1,6 +1,6 @@
 import type { SessionHandler } from '../../pools/contract.ts';
 import type { HandlerConfig, PoolConfig } from '../config/config.ts';
-import type { NewDelivery } from '../spool/spool.ts';
+import type { NewDelivery } from '../model/delivery.ts';
 import type { Allowed, DeliveryPolicy, Posting } from './attempt.ts';
 import { queuesOf } from './served.ts';
 

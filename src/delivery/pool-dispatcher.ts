@@ -1,7 +1,8 @@
 import type { EpochMs } from '../kit/clock.ts';
 import { createDeferred } from '../kit/deferred.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
-import type { Claimed, Fate, NewDelivery } from '../spool/spool.ts';
+import type { Claimed, NewDelivery } from '../model/delivery.ts';
+import type { Fate } from '../spool/spool.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import { announceAttempt, announceDead, announceEnding } from './announce.ts';
 import { createAskPatience } from './ask/patience.ts';

@@ -1,4 +1,4 @@
-import type { Claimed, NewDelivery } from '../spool/spool.ts';
+import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Admission } from './admission.ts';
 import { createQueue, type Queue, type QueueParts } from './queue.ts';
 import { createRota, type Rota } from './rota.ts';

@@ -12,12 +12,13 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import type { Disposition, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
+import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import { type Backoff, backoffMs } from '../kit/backoff.ts';
 import type { Clock } from '../kit/clock.ts';
 import { loggable, toError } from '../kit/errors.ts';
 import { createPacer } from '../kit/pacer.ts';
 import type { Timers } from '../kit/timers.ts';
+import type { Disposition } from '../model/disposition.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Reply } from './attempt.ts';
 

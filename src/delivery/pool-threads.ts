@@ -1,4 +1,5 @@
-import type { Disposition, Job } from '../../pools/contract.ts';
+import type { Job } from '../../pools/contract.ts';
+import type { Disposition } from '../model/disposition.ts';
 import { createPoolThread, type PoolThread, type PoolThreadOptions } from './pool-thread.ts';
 
 export interface PoolThreadsOptions extends PoolThreadOptions {

@@ -10,7 +10,8 @@
  */
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
-import type { Claimed, NewDelivery, Spool } from '../spool/spool.ts';
+import type { Claimed, NewDelivery } from '../model/delivery.ts';
+import type { Spool } from '../spool/spool.ts';
 import type { HandlerAdmission } from './admission.ts';
 import { createDeliveryBuffer, type DeliveryAge, type DeliveryBuffer } from './buffer.ts';
 

@@ -1,4 +1,4 @@
-import type { Claimed } from '../spool/spool.ts';
+import type { Claimed } from '../model/delivery.ts';
 import type { DeliveryAge } from './buffer.ts';
 import type { Queue } from './queue.ts';
 

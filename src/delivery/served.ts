@@ -1,6 +1,6 @@
 import type { PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
 import type { BuiltInPool, HandlerConfig, PoolConfig } from '../config/config.ts';
-import type { QueueName } from '../spool/spool.ts';
+import type { QueueName } from '../model/delivery.ts';
 
 /** What the dispatcher serves, and a new configuration may change. */
 export interface Served {

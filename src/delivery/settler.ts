@@ -1,5 +1,6 @@
 import { toError } from '../kit/errors.ts';
-import type { Claimed, Spool } from '../spool/spool.ts';
+import type { Claimed } from '../model/delivery.ts';
+import type { Spool } from '../spool/spool.ts';
 import { childless, type Ending } from './attempt.ts';
 import { internalError, isOfTheSpool } from './boundary.ts';
 

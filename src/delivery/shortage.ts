@@ -9,7 +9,7 @@
  */
 import { LOCAL_SHORTAGE } from '../kit/dial-tcp.ts';
 import type { Timers } from '../kit/timers.ts';
-import type { Claimed } from '../spool/spool.ts';
+import type { Claimed } from '../model/delivery.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Attempt, Reply } from './attempt.ts';
 

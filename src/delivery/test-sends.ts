@@ -1,8 +1,9 @@
-import type { Disposition, Outcome } from '../../pools/contract.ts';
 import type { Clock } from '../kit/clock.ts';
 import { createDeferred, type Deferred } from '../kit/deferred.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
-import type { NewDelivery } from '../spool/spool.ts';
+import type { Outcome } from '../model/attempt.ts';
+import type { NewDelivery } from '../model/delivery.ts';
+import type { Disposition } from '../model/disposition.ts';
 import { askWaitMs } from './ask/patience.ts';
 import { type Attempt, begin, type Posting, type Reply } from './attempt.ts';
 import { within } from './boundary.ts';

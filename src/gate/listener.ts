@@ -3,13 +3,13 @@
  * 403 refuses one; whatever hinders a decision has a status of its own, and the chat server's own policy decides then.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { PacketId } from '../../pools/contract.ts';
 import type { GateConfig } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
 import { HttpListener } from '../kit/http-listener.ts';
 import { readBody, sendText, skipBody, type TextAnswer } from '../kit/http-message.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import type { Timers } from '../kit/timers.ts';
+import type { PacketId } from '../model/packet.ts';
 import type { Decide, GateDecision } from '../packet/gate-decision.ts';
 import type { JidReader } from '../packet/jid.ts';
 import type { EventSink, GateAnswered } from '../telemetry/events.ts';

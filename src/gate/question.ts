@@ -1,9 +1,8 @@
-import type { PacketId } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
+import type { Packet, PacketId } from '../model/packet.ts';
 import { packetFrom } from '../packet/from-xml.ts';
 import type { JidReader } from '../packet/jid.ts';
-import type { Packet } from '../packet/packet.ts';
 import { createStanzaParser, type ParseStanza } from '../packet/xml/parse.ts';
 
 /** What a chat server sends: the message's bytes, and in headers the host that asks and the session that sent it. */

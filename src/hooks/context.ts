@@ -1,7 +1,7 @@
 import type { Acc, PacketAsked, RequestPrepared } from '../../pools/callbacks.ts';
-import type { OfflinePushInfo } from '../../pools/contract.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
-import type { Packet } from '../packet/packet.ts';
+import type { OfflinePushInfo } from '../model/delivery.ts';
+import type { Packet } from '../model/packet.ts';
 import { roomOf } from '../packet/room.ts';
 import type { LoadedHandler } from './handler.ts';
 

@@ -1,9 +1,9 @@
-import type { DeliveryId } from '../../pools/contract.ts';
 import type { CallbackLimits } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
 import { systemTimers, type Timers } from '../kit/timers.ts';
+import type { DeliveryId } from '../model/delivery.ts';
+import type { Packet } from '../model/packet.ts';
 import { createJidReader, type JidReader } from '../packet/jid.ts';
-import type { Packet } from '../packet/packet.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { createCaller } from './call.ts';
 import { createContexts } from './context.ts';

@@ -1,5 +1,5 @@
+import type { NewRequest } from '../model/delivery.ts';
 import type { StillBorn } from '../spool/dead-letter.ts';
-import type { NewRequest } from '../spool/spool.ts';
 import type { Eventually } from './eventually.ts';
 import type { LoadedHandler } from './handler.ts';
 import type { Met } from './meet.ts';

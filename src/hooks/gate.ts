@@ -1,8 +1,8 @@
 import type { Clock } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import type { Timers } from '../kit/timers.ts';
+import type { Packet } from '../model/packet.ts';
 import type { Decide, GateDecision } from '../packet/gate-decision.ts';
-import type { Packet } from '../packet/packet.ts';
 import { withBody } from '../packet/with-body.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { checkedGate } from './answers.ts';

@@ -8,9 +8,10 @@
  */
 import { createDeferred, type Deferred } from '../kit/deferred.ts';
 import { toError } from '../kit/errors.ts';
-import type { Packet } from '../packet/packet.ts';
+import type { NewDelivery } from '../model/delivery.ts';
+import type { Packet } from '../model/packet.ts';
 import type { Accept, Receipt } from '../packet/receipt.ts';
-import type { Entry, NewDelivery } from '../spool/spool.ts';
+import type { Entry } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Evaluator } from './evaluate.ts';
 import type { Evaluation } from './fan-out.ts';

@@ -1,5 +1,5 @@
 import type { Ordering } from '../config/config.ts';
-import type { Packet } from '../packet/packet.ts';
+import type { Packet } from '../model/packet.ts';
 import { roomOf } from '../packet/room.ts';
 
 /** The lane of a packet's delivery for a handler: what is in one lane is delivered one after the other. Null: no order. */

@@ -1,10 +1,10 @@
-import type { Answered, Body, DeliveryId, HeaderPair } from '../../pools/contract.ts';
 import type { BeforePushConfig } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
+import type { Answered, Body, DeliveryId, HeaderPair, NewRequest } from '../model/delivery.ts';
+import type { DeadReason } from '../model/disposition.ts';
+import type { Packet } from '../model/packet.ts';
 import type { JidReader } from '../packet/jid.ts';
-import type { Packet } from '../packet/packet.ts';
-import type { DeadReason, StillBorn } from '../spool/dead-letter.ts';
-import type { NewRequest } from '../spool/spool.ts';
+import type { StillBorn } from '../spool/dead-letter.ts';
 import { questionOf } from './before-push/question.ts';
 import type { LoadedHandler } from './handler.ts';
 import { laneOf } from './lane.ts';

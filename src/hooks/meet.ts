@@ -1,8 +1,7 @@
-import type { Answered } from '../../pools/contract.ts';
 import { ServiceError } from '../kit/errors.ts';
-import type { Packet } from '../packet/packet.ts';
+import type { Answered, NewRequest } from '../model/delivery.ts';
+import type { Packet } from '../model/packet.ts';
 import type { StillBorn } from '../spool/dead-letter.ts';
-import type { NewRequest } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { checkedBody, checkedHeaders, checkedWish } from './answers.ts';
 import { type Call, CallbackFailure, type Caller } from './call.ts';

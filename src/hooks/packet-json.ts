@@ -1,6 +1,6 @@
-import type { Jid, PacketId } from '../../pools/contract.ts';
+import type { Jid } from '../model/jid.ts';
+import type { Packet, PacketId } from '../model/packet.ts';
 import { eventOf } from '../packet/event.ts';
-import type { Packet } from '../packet/packet.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
 
 /** A packet as JSON text, whole: {@link packetFromJson} gives it back, and a replay runs the hooks on that. */

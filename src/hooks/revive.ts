@@ -1,7 +1,6 @@
-import type { DeliveryId } from '../../pools/contract.ts';
 import { systemTimers } from '../kit/timers.ts';
+import type { DeliveryId, NewRequest } from '../model/delivery.ts';
 import { createJidReader } from '../packet/jid.ts';
-import type { NewRequest } from '../spool/spool.ts';
 import { createCaller } from './call.ts';
 import { createContexts } from './context.ts';
 import type { EvaluatorOptions } from './evaluate.ts';

@@ -1,8 +1,8 @@
-import type { DeliveryId, PacketId } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
+import type { DeliveryId } from '../model/delivery.ts';
+import type { Packet, PacketId } from '../model/packet.ts';
 import { packetFrom } from '../packet/from-xml.ts';
 import { createJidReader } from '../packet/jid.ts';
-import type { Packet } from '../packet/packet.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
 
 /** A chat message between two users of a host that nobody sent, for trying a handler out. Its resource says what it is. */

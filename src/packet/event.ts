@@ -1,4 +1,5 @@
-import type { PacketEvent, Stanza } from '../../pools/contract.ts';
+import type { PacketEvent } from '../model/packet.ts';
+import type { Stanza } from '../model/stanza.ts';
 
 /** What a feed may tell with a stanza that is not passing by: see {@link PacketEvent}. */
 export type Report = 'status' | 'unack';

@@ -1,10 +1,11 @@
-import type { Direction, Jid, PacketId, Stanza } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
+import type { Jid } from '../model/jid.ts';
+import type { Direction, Packet, PacketId } from '../model/packet.ts';
+import type { Stanza } from '../model/stanza.ts';
 import { eventOf, type Report } from './event.ts';
 import { bareJid, type JidReader, type ReadJid } from './jid.ts';
 import { kindOf } from './kind.ts';
 import { withoutMucSub } from './muc-sub.ts';
-import type { Packet } from './packet.ts';
 import { isSaidInRoom } from './room.ts';
 import { readStamp } from './stamp.ts';
 import { findChild, findChildren } from './xml/element.ts';

@@ -1,4 +1,4 @@
-import type { Packet } from './packet.ts';
+import type { Packet } from '../model/packet.ts';
 
 /** What becomes of a message that a chat server holds. */
 export type GateDecision =

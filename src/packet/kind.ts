@@ -1,4 +1,5 @@
-import type { Kind, Stanza } from '../../pools/contract.ts';
+import type { Kind } from '../model/packet.ts';
+import type { Stanza } from '../model/stanza.ts';
 import { isBodyStandIn } from './fallback.ts';
 import { roomChangeOf } from './room-change.ts';
 import { localName } from './xml/element.ts';

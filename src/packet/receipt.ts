@@ -1,4 +1,4 @@
-import type { Packet } from './packet.ts';
+import type { Packet } from '../model/packet.ts';
 
 /** How far a chat server's feed has been taken in. One per attachment, host and server node. */
 export interface Mark {

@@ -1,5 +1,5 @@
-import type { Stanza } from '../../pools/contract.ts';
-import type { Packet } from './packet.ts';
+import type { Packet } from '../model/packet.ts';
+import type { Stanza } from '../model/stanza.ts';
 import { roomNews } from './room-change.ts';
 import { findChild } from './xml/element.ts';
 

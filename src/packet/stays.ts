@@ -1,4 +1,5 @@
-import type { Direction, Stanza } from '../../pools/contract.ts';
+import type { Direction } from '../model/packet.ts';
+import type { Stanza } from '../model/stanza.ts';
 import { mucUserNs, roomNews } from './room-change.ts';
 import { findChildren } from './xml/element.ts';
 

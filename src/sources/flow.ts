@@ -1,4 +1,4 @@
-import type { Packet } from '../packet/packet.ts';
+import type { Packet } from '../model/packet.ts';
 import type { Accept, Receipt } from '../packet/receipt.ts';
 
 /** Counts what has been handed over and is not on disk yet, and stops the reading before memory pays for it. */

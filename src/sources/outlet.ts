@@ -1,4 +1,4 @@
-import type { Stanza } from '../../pools/contract.ts';
+import type { Stanza } from '../model/stanza.ts';
 
 /** Where messages go out to users. */
 export interface MessageOutlet {

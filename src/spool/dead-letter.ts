@@ -1,29 +1,10 @@
 /** Deliveries that were given up, as the spool keeps them until they are replayed, purged, or too old. */
-import type { Body, DeliveryId, HttpTarget, Judgement, Outcome, PacketId, XmppTarget } from '../../pools/contract.ts';
+
 import type { EpochMs } from '../kit/clock.ts';
-
-/** Why a delivery was given up. Stands alphabetically. */
-export type DeadReason = (typeof deadReasons)[number];
-export const deadReasons = [
-  'attempts-exhausted',
-  'callback-blocked',
-  'callback-failed',
-  'chain-failed',
-  'expired',
-  'internal-error',
-  'overflow',
-  'refused',
-] as const;
-
-/** One attempt as it is kept with a delivery that has failed at least once. */
-export interface AttemptRecord {
-  /** 1 for the first. */
-  readonly number: number;
-  readonly at: EpochMs;
-  readonly outcome: Outcome;
-  /** What the handler's callbacks made of it; absent where it has none. */
-  readonly judgement?: Judgement;
-}
+import type { AttemptRecord } from '../model/attempt.ts';
+import type { Body, DeliveryId, HttpTarget, XmppTarget } from '../model/delivery.ts';
+import type { DeadReason } from '../model/disposition.ts';
+import type { PacketId } from '../model/packet.ts';
 
 /** A dead letter that never was a delivery: its callbacks did not make one. Kept with the raw packet. */
 export interface StillBorn {
@@ -79,15 +60,6 @@ export interface DeadLetterDetail extends DeadLetter {
   /** The raw packet (JSON text) of one that never became a delivery. */
   readonly packet: string | null;
   readonly history: readonly AttemptRecord[];
-}
-
-/** Status that the last attempt with one came to: the callbacks' where they gave one, else the answer's. Null: there was none. */
-export function lastStatus(history: readonly AttemptRecord[]): number | null {
-  for (const { outcome, judgement } of history.toReversed()) {
-    if (judgement?.status !== undefined) return judgement.status;
-    if (outcome.kind === 'answered') return outcome.status;
-  }
-  return null;
 }
 
 /** The number of dead letters of each queue. */

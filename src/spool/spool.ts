@@ -9,48 +9,15 @@
  * Deliveries of one pool and one handler make up a *queue*: the dispatcher claims from the queues that it may serve now,
  * and those of a handler or pool that is no longer configured simply stay.
  */
-import type { Body, ContextVariables, DeliveryId, HttpTarget, PacketId, XmppTarget } from '../../pools/contract.ts';
+
 import type { EpochMs } from '../kit/clock.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
+import type { AttemptRecord } from '../model/attempt.ts';
+import type { Claimed, ContextVariables, DeliveryId, NewDelivery, QueueName } from '../model/delivery.ts';
+import type { DeadReason } from '../model/disposition.ts';
 import type { Mark } from '../packet/receipt.ts';
 import type { DeletionReason } from '../telemetry/events.ts';
-import type { AttemptRecord, DeadFilter, DeadLetter, DeadLetterDetail, DeadReason, StillBorn } from './dead-letter.ts';
-
-/** What a delivery is for. The engines keep it as it is and never look inside: a new kind needs no new schema. */
-export type Target = HttpTarget | XmppTarget;
-
-/** A delivery as it is handed to the spool. */
-export interface NewDelivery<T extends Target = Target> extends QueueName {
-  readonly id: DeliveryId;
-  readonly packetId: PacketId;
-  readonly host: string;
-  /** Deliveries of one lane are claimed one after the other; null: it waits for nobody. */
-  readonly lane: string | null;
-  /** Bare JIDs, so that a person's rows can be found. */
-  readonly sender: string;
-  readonly receiver: string;
-  readonly target: T;
-  readonly body: Body;
-  /** When the stanza was seen. */
-  readonly seenAt: EpochMs;
-  /** When it was accepted. */
-  readonly createdAt: EpochMs;
-}
-
-/** One that is a request. */
-export type NewRequest = NewDelivery<HttpTarget>;
-
-/** A delivery that is in this process's hands until it is settled. */
-export interface Claimed extends NewDelivery {
-  /** Its place in the spool; later is larger. Names the row in `settle`. */
-  readonly seq: number;
-  /** Attempts already spent. */
-  readonly attempts: number;
-  /** When its first attempt failed; undefined before. Decides when it leaves its lane (`hold`). */
-  readonly failingSince: EpochMs | undefined;
-  /** What the callbacks at delivery left in the message context at the attempt before. */
-  readonly context: ContextVariables;
-}
+import type { DeadFilter, DeadLetter, DeadLetterDetail, StillBorn } from './dead-letter.ts';
 
 /** What one packet leaves behind, committed as a whole. */
 export interface Entry {
@@ -94,12 +61,6 @@ export interface Settlement {
   readonly stillBorn: readonly StillBorn[];
   /** The caller would take the lane's next at once. */
   readonly claimNext: boolean;
-}
-
-/** One queue. */
-export interface QueueName {
-  readonly pool: string;
-  readonly handler: string;
 }
 
 /** Kept counters of one queue, never counted on request. */

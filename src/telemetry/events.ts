@@ -2,17 +2,12 @@
  * Every event of the service, once: logs, metrics and health subscribe, the parts only emit. Fields are plain values;
  * none is a message body, and only `log` fields may hold a JID or an id (they never become labels).
  */
-import type {
-  AskFailure,
-  CallbackFailure,
-  DeliveryId,
-  Direction,
-  Judgement,
-  Outcome,
-  PacketEvent,
-  PacketId,
-} from '../../pools/contract.ts';
+
+import type { CallbackFailure } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
+import type { Judgement, Outcome } from '../model/attempt.ts';
+import type { AskFailure, DeliveryId } from '../model/delivery.ts';
+import type { Direction, PacketEvent, PacketId } from '../model/packet.ts';
 
 /** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
 export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';

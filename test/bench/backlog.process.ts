@@ -2,7 +2,7 @@
 import { createSqliteSpool } from '../../dist/src/spool/sqlite/spool.js';
 import { systemClock } from '../../src/kit/clock.ts';
 import { systemTimers } from '../../src/kit/timers.ts';
-import type { NewDelivery } from '../../src/spool/spool.ts';
+import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { makeConfig, makeDelivery, makeEntry } from '../spool/build.ts';
 

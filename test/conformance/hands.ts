@@ -1,5 +1,5 @@
-import type { ContextVariables } from '../../pools/contract.ts';
-import type { Fate, NewDelivery, Settlement, Spool } from '../../src/spool/spool.ts';
+import type { ContextVariables, NewDelivery } from '../../src/model/delivery.ts';
+import type { Fate, Settlement, Spool } from '../../src/spool/spool.ts';
 import { acceptedAt, makeDelivery, makeEntry, makeSettlement } from '../spool/build.ts';
 
 /** When the conformance tests' clock stands still. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Fate, QueueName, Spool } from '../../src/spool/spool.ts';
+import type { QueueName } from '../../src/model/delivery.ts';
+import type { Fate, Spool } from '../../src/spool/spool.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { SpoolModel } from './spool-model.ts';
 

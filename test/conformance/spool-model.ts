@@ -1,5 +1,6 @@
 import type { EpochMs } from '../../src/kit/clock.ts';
-import type { Entry, NewDelivery, QueueName, Settlement, Wanted } from '../../src/spool/spool.ts';
+import type { NewDelivery, QueueName } from '../../src/model/delivery.ts';
+import type { Entry, Settlement, Wanted } from '../../src/spool/spool.ts';
 
 interface Row {
   delivery: NewDelivery;

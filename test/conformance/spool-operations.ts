@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Judgement } from '../../pools/contract.ts';
-import type { AttemptRecord } from '../../src/spool/dead-letter.ts';
+import type { AttemptRecord, Judgement } from '../../src/model/attempt.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeStillBorn, timedOut } from '../spool/build.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Outcome } from '../../pools/contract.ts';
 import type { Follow } from '../../src/delivery/follow.ts';
-import type { NewDelivery } from '../../src/spool/spool.ts';
+import type { Outcome } from '../../src/model/attempt.ts';
+import type { NewDelivery } from '../../src/model/delivery.ts';
 import { idOf, makeDelivery } from '../spool/build.ts';
 import { startDeliveryRig } from '../support/delivery-rig.ts';
 import { createFakeClock } from '../support/fake-clock.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { Judgement, Outcome } from '../../pools/contract.ts';
 import { announceAttempt, announceEnding, announceFate } from '../../src/delivery/announce.ts';
 import { begin, conclude, type DeliveryPolicy, toJob, toSettlement } from '../../src/delivery/attempt.ts';
-import type { Claimed } from '../../src/spool/spool.ts';
+import type { Judgement, Outcome } from '../../src/model/attempt.ts';
+import type { Claimed } from '../../src/model/delivery.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { acceptedAt, makeDelivery } from '../spool/build.ts';

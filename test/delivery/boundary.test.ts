@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { Outcome } from '../../pools/contract.ts';
 import { carryOverThreads } from '../../src/delivery/carrier.ts';
 import type { Follow } from '../../src/delivery/follow.ts';
 import { toError } from '../../src/kit/errors.ts';
+import type { Outcome } from '../../src/model/attempt.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { idOf, makeDelivery } from '../spool/build.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { costBytes, createDeliveryBuffer } from '../../src/delivery/buffer.ts';
-import type { Claimed } from '../../src/spool/spool.ts';
+import type { Claimed } from '../../src/model/delivery.ts';
 import { makeDelivery } from '../spool/build.ts';
 
 const claimed = (id: string, body = ''): Claimed => ({

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Judgement, Outcome } from '../../pools/contract.ts';
 import { classify } from '../../src/delivery/classify.ts';
+import type { Judgement, Outcome } from '../../src/model/attempt.ts';
 
 const now = 0;
 const lists = { accept: [], defer: [], refuse: [] };

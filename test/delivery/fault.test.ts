@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { Judgement, Outcome, StatusOrigin } from '../../pools/contract.ts';
 import type { Verdict } from '../../src/delivery/classify.ts';
 import { type Fault, faultOf } from '../../src/delivery/fault.ts';
+import type { Judgement, Outcome, StatusOrigin } from '../../src/model/attempt.ts';
 
 const answered: Outcome = { kind: 'answered', status: 503, durationMs: 1, retryAfter: undefined, excerpt: '', truncated: false };
 const deferred: Verdict = { kind: 'deferred', reason: '', retryAfterMs: undefined };

@@ -4,9 +4,9 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Outcome } from '../../pools/contract.ts';
 import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
-import type { NewDelivery } from '../../src/spool/spool.ts';
+import type { Outcome } from '../../src/model/attempt.ts';
+import type { NewDelivery } from '../../src/model/delivery.ts';
 import { makeDelivery } from '../spool/build.ts';
 import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
 

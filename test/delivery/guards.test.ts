@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import type { Judgement, Outcome } from '../../pools/contract.ts';
 import { createDeferred } from '../../src/kit/deferred.ts';
 import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
+import type { Judgement, Outcome } from '../../src/model/attempt.ts';
+import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
-import type { NewDelivery } from '../../src/spool/spool.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
 

@@ -1,7 +1,6 @@
 /** Whatever a backend answers: the delivery that it answers ends or is put off, and the next one goes out. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { DeliveryId, HttpTarget, Outcome } from '../../pools/contract.ts';
 import { createAnswering } from '../../src/answering.ts';
 import type { BeforePushConfig, FollowUpConfig } from '../../src/config/config.ts';
 import { createAskedPushes } from '../../src/hooks/before-push/pushes.ts';
@@ -9,7 +8,8 @@ import { packetToJson } from '../../src/hooks/packet-json.ts';
 import { unwatched } from '../../src/hooks/watch.ts';
 import { createDeferred } from '../../src/kit/deferred.ts';
 import { systemTimers } from '../../src/kit/timers.ts';
-import type { NewDelivery } from '../../src/spool/spool.ts';
+import type { Outcome } from '../../src/model/attempt.ts';
+import type { DeliveryId, HttpTarget, NewDelivery } from '../../src/model/delivery.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { effort, patienceMs } from '../sources/fuzz/effort.ts';
 import { makeDelivery } from '../spool/build.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { Outcome } from '../../pools/contract.ts';
 import { begin, conclude } from '../../src/delivery/attempt.ts';
 import { askedPatienceMs } from '../../src/delivery/patience.ts';
+import type { Outcome } from '../../src/model/attempt.ts';
 import { acceptedAt, makeDelivery } from '../spool/build.ts';
 
 const lists = { accept: [], defer: [], refuse: [] };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Errand } from '../../pools/contract.ts';
 import { rulesOf } from '../../src/delivery/policy.ts';
+import type { Errand } from '../../src/model/delivery.ts';
 import { makeHandler, makeHandlerConfig } from '../support/make-handler.ts';
 import { makePoolConfig } from '../support/make-pool.ts';
 

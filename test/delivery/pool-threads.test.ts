@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import type { Job, Outcome, PoolThreadSettings } from '../../pools/contract.ts';
+import type { Job, PoolThreadSettings } from '../../pools/contract.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/deferred.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import type { Outcome } from '../../src/model/attempt.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { importBuilt } from '../support/built.ts';

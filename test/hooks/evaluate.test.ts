@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Callbacks, RequestPrepared } from '../../pools/callbacks.ts';
-import type { DeliveryId } from '../../pools/contract.ts';
 import { createEvaluator, type Evaluator } from '../../src/hooks/evaluate.ts';
 import type { Evaluation } from '../../src/hooks/fan-out.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
 import { packetFromJson } from '../../src/hooks/packet-json.ts';
 import { type CallbackWatch, unwatched } from '../../src/hooks/watch.ts';
 import { createDeferred } from '../../src/kit/deferred.ts';
+import type { DeliveryId } from '../../src/model/delivery.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { createFakeClock } from '../support/fake-clock.ts';

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { DeliveryId } from '../../pools/contract.ts';
 import type { Evaluation } from '../../src/hooks/fan-out.ts';
 import { createIntake } from '../../src/hooks/intake.ts';
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
+import type { DeliveryId, NewDelivery } from '../../src/model/delivery.ts';
 import type { Mark, Receipt } from '../../src/packet/receipt.ts';
-import type { Entry, NewDelivery } from '../../src/spool/spool.ts';
+import type { Entry } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { makePacket } from '../support/make-packet.ts';
 

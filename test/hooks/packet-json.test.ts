@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { packetFromJson, packetToJson } from '../../src/hooks/packet-json.ts';
-import type { Packet } from '../../src/packet/packet.ts';
+import type { Packet } from '../../src/model/packet.ts';
 import { chat, makeJid, makePacket } from '../support/make-packet.ts';
 
 test('a packet comes back from JSON as it was', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { When } from '../../src/config/config.ts';
 import { compileWhen } from '../../src/hooks/rules.ts';
-import type { Packet } from '../../src/packet/packet.ts';
+import type { Packet } from '../../src/model/packet.ts';
 import { chat, makePacket } from '../support/make-packet.ts';
 
 const message = (attrs: string, payload = '') => makePacket({ stanza: `<message xmlns='jabber:client' ${attrs}>${payload}</message>` });

@@ -5,7 +5,7 @@ import { kindOf } from '../../src/packet/kind.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 const readme = read('README.md');
-const vocabulary = read('pools/packet.ts');
+const vocabulary = read('src/model/packet.ts');
 
 describe('the README lists what a `when` can name', () => {
   test('every kind, and none that is no kind', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { PacketId } from '../../pools/contract.ts';
+import type { PacketId } from '../../src/model/packet.ts';
 import { packetFrom, type SeenStanza } from '../../src/packet/from-xml.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';

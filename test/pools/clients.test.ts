@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Outcome, PoolThreadSettings } from '../../pools/contract.ts';
+import type { PoolThreadSettings } from '../../pools/contract.ts';
 import { createDeferred } from '../../src/kit/deferred.ts';
+import type { Outcome } from '../../src/model/attempt.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeJob, makeThreadSettings } from '../support/make-job.ts';
 import { serveHere } from '../support/pool-thread.ts';

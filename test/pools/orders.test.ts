@@ -1,7 +1,8 @@
 import type { LookupAddress } from 'node:dns';
 import { describe, expect, test } from 'vitest';
-import type { Destination, Job } from '../../pools/contract.ts';
+import type { Job } from '../../pools/contract.ts';
 import type { Resolve } from '../../src/kit/dial-tcp.ts';
+import type { Destination } from '../../src/model/delivery.ts';
 import { startDnsServer } from '../support/dns-server.ts';
 import { makeJob, makeThreadSettings } from '../support/make-job.ts';
 import { serveHere } from '../support/pool-thread.ts';

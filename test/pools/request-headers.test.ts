@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { HeaderPair } from '../../pools/contract.ts';
 import { requestHeaders, unsendable } from '../../pools/request-headers.ts';
+import type { HeaderPair } from '../../src/model/delivery.ts';
 import { makeJob, makeThreadSettings } from '../support/make-job.ts';
 import { serveHere } from '../support/pool-thread.ts';
 import { startTarget } from '../support/target.ts';

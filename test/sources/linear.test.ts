@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { PacketId, Stanza } from '../../pools/contract.ts';
 import { packetToJson } from '../../src/hooks/packet-json.ts';
 import { ServiceError } from '../../src/kit/errors.ts';
+import type { PacketId } from '../../src/model/packet.ts';
+import type { Stanza } from '../../src/model/stanza.ts';
 import { packetFrom } from '../../src/packet/from-xml.ts';
 import { asksNotToBeStored } from '../../src/packet/hints.ts';
 import { createJidReader } from '../../src/packet/jid.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { PacketId } from '../../pools/contract.ts';
 import { systemTimers } from '../../src/kit/timers.ts';
+import type { PacketId } from '../../src/model/packet.ts';
 import { packetFrom } from '../../src/packet/from-xml.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
+import type { Claimed, NewDelivery } from '../../src/model/delivery.ts';
 import { checkFile } from '../../src/spool/inspect/check.ts';
 import { createRetention } from '../../src/spool/retention.ts';
-import type { Claimed, NewDelivery, Spool } from '../../src/spool/spool.ts';
+import type { Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';

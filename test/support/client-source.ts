@@ -1,10 +1,9 @@
-import type { PacketId } from '../../pools/contract.ts';
 import type { Attachment, ClientAttachment } from '../../src/config/config.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import type { Packet, PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import type { Packet } from '../../src/packet/packet.ts';
 import type { Mark, Receipt } from '../../src/packet/receipt.ts';
 import { createClientSource } from '../../src/sources/client/client.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';

@@ -1,11 +1,10 @@
-import type { PacketId } from '../../pools/contract.ts';
 import { startTapServer, type TapServer, type TapServerOptions } from '../../src/cli/demo/tap-server.ts';
 import type { Attachment, ComponentAttachment, ComponentNode } from '../../src/config/config.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import type { Packet, PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import type { Packet } from '../../src/packet/packet.ts';
 import type { Mark, Receipt } from '../../src/packet/receipt.ts';
 import { createComponentSource } from '../../src/sources/component/component.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';

@@ -7,8 +7,8 @@ import { loadHandlers } from '../../src/hooks/load.ts';
 import { packetFromJson, packetToJson } from '../../src/hooks/packet-json.ts';
 import { unwatched } from '../../src/hooks/watch.ts';
 import { systemTimers } from '../../src/kit/timers.ts';
+import type { Packet } from '../../src/model/packet.ts';
 import type { GateDecision } from '../../src/packet/gate-decision.ts';
-import type { Packet } from '../../src/packet/packet.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { createFakeClock } from './fake-clock.ts';
 

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { CallbackFailure, Disposition, KeyedOutcome } from '../../pools/contract.ts';
+import type { CallbackFailure, KeyedOutcome } from '../../pools/contract.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { loadHandlers } from '../../src/hooks/load.ts';
+import type { Disposition } from '../../src/model/disposition.ts';
 import { makeThreadSettings } from './make-job.ts';
 import { serveHere } from './pool-thread.ts';
 import { makeMessageJob } from './session-rig.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { Job } from '../../pools/contract.ts';
 import type { Clock, EpochMs } from '../../src/kit/clock.ts';
-import type { NewDelivery } from '../../src/spool/spool.ts';
+import type { NewDelivery } from '../../src/model/delivery.ts';
 import type { DeliveryRig } from './delivery-rig.ts';
 
 interface Account {

@@ -1,11 +1,12 @@
-import type { Judgement, Outcome } from '../../pools/contract.ts';
 import type { DeliveryPolicy } from '../../src/delivery/attempt.ts';
 import { carryOverThreads } from '../../src/delivery/carrier.ts';
 import type { Follow } from '../../src/delivery/follow.ts';
 import { createPoolDispatcher, type PoolDispatcher } from '../../src/delivery/pool-dispatcher.ts';
 import type { PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher-options.ts';
+import type { Judgement, Outcome } from '../../src/model/attempt.ts';
+import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
-import type { NewDelivery, Spool } from '../../src/spool/spool.ts';
+import type { Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus, Events } from '../../src/telemetry/events.ts';
 import { makeEntry } from '../spool/build.ts';

@@ -1,14 +1,14 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { DeliveryId } from '../../pools/contract.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createEvaluator } from '../../src/hooks/evaluate.ts';
 import type { Evaluation } from '../../src/hooks/fan-out.ts';
 import { loadHandlers } from '../../src/hooks/load.ts';
 import { packetFromJson, packetToJson } from '../../src/hooks/packet-json.ts';
 import { unwatched } from '../../src/hooks/watch.ts';
-import type { Packet } from '../../src/packet/packet.ts';
+import type { DeliveryId } from '../../src/model/delivery.ts';
+import type { Packet } from '../../src/model/packet.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { createFakeClock } from './fake-clock.ts';
 

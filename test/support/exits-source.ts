@@ -1,10 +1,10 @@
-import type { PacketId } from '../../pools/contract.ts';
 import type { HttpExit, ProgramUnit } from '../../pools/exits.ts';
 import type { Descriptor, ExitsAttachment } from '../../src/config/config.ts';
 import { createModuleCaller } from '../../src/hooks/call-module.ts';
 import { unwatched } from '../../src/hooks/watch.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { createExitsSource } from '../../src/sources/http/exits/exits.ts';
 import type { UserFunction } from '../../src/sources/http/exits/module-call.ts';

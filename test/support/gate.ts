@@ -1,5 +1,4 @@
 import type { GateAnswer, GateAsked } from '../../pools/callbacks.ts';
-import type { PacketId } from '../../pools/contract.ts';
 import { createGateListener } from '../../src/gate/listener.ts';
 import { createGate } from '../../src/hooks/gate.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
@@ -7,6 +6,7 @@ import { unwatched } from '../../src/hooks/watch.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers } from '../../src/kit/timers.ts';
+import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';

@@ -1,4 +1,5 @@
-import type { DeliveryId, Job, PoolThreadSettings, PoolTls } from '../../pools/contract.ts';
+import type { Job, PoolThreadSettings, PoolTls } from '../../pools/contract.ts';
+import type { DeliveryId } from '../../src/model/delivery.ts';
 
 const plainTls: PoolTls = {
   verify: true,

@@ -1,6 +1,6 @@
-import type { Jid, PacketId } from '../../pools/contract.ts';
+import type { Jid } from '../../src/model/jid.ts';
+import type { Packet, PacketId } from '../../src/model/packet.ts';
 import { eventOf } from '../../src/packet/event.ts';
-import type { Packet } from '../../src/packet/packet.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 type Given = Omit<Partial<Packet>, 'from' | 'id' | 'stanza' | 'to'> & { readonly id?: string; readonly stanza?: string };

@@ -1,20 +1,13 @@
 import { once } from 'node:events';
 import { MessageChannel } from 'node:worker_threads';
-import type {
-  CallbackFailure,
-  Disposition,
-  FromPoolThread,
-  Job,
-  KeyedOutcome,
-  Outcome,
-  PoolThreadSettings,
-  ToPoolThread,
-} from '../../pools/contract.ts';
+import type { CallbackFailure, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import { serve } from '../../pools/serve.ts';
 import type { ImportModule } from '../../pools/session/load-modules.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 import type { Resolve } from '../../src/kit/dial-tcp.ts';
+import type { Outcome } from '../../src/model/attempt.ts';
+import type { Disposition } from '../../src/model/disposition.ts';
 
 /** What runs in a pool's thread, run in this one, and spoken to over the same port. */
 export interface ServedThread extends AsyncDisposable {

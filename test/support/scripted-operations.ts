@@ -1,6 +1,7 @@
 import type { Operations, OrphanView, PoolView, TestReport } from '../../src/admin/operations.ts';
 import { ServiceError } from '../../src/kit/errors.ts';
-import type { QueueName, Spool } from '../../src/spool/spool.ts';
+import type { QueueName } from '../../src/model/delivery.ts';
+import type { Spool } from '../../src/spool/spool.ts';
 import type { Standing } from '../../src/telemetry/recent-attempts.ts';
 import { acceptedAt, idOf } from '../spool/build.ts';
 

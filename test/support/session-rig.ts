@@ -1,5 +1,6 @@
 import type { DeliveryCallbacks, HandlerOpts } from '../../pools/callbacks.ts';
-import type { ContextVariables, Job, JobMessage, PoolThreadSettings, PoolTls, SessionHandler } from '../../pools/contract.ts';
+import type { Job, JobMessage, PoolThreadSettings, PoolTls, SessionHandler } from '../../pools/contract.ts';
+import type { ContextVariables } from '../../src/model/delivery.ts';
 import { makeJob, makeThreadSettings } from './make-job.ts';
 import { type ServedThread, serveHere } from './pool-thread.ts';
 

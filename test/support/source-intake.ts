@@ -1,14 +1,13 @@
 import type { Callbacks } from '../../pools/callbacks.ts';
-import type { DeliveryId } from '../../pools/contract.ts';
 import { createEvaluator } from '../../src/hooks/evaluate.ts';
 import { createIntake, type Intake } from '../../src/hooks/intake.ts';
 import { unwatched } from '../../src/hooks/watch.ts';
 import { type Clock, systemClock } from '../../src/kit/clock.ts';
 import { systemTimers } from '../../src/kit/timers.ts';
-import type { Packet } from '../../src/packet/packet.ts';
+import type { DeliveryId, NewDelivery } from '../../src/model/delivery.ts';
+import type { Packet } from '../../src/model/packet.ts';
 import type { Accept } from '../../src/packet/receipt.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
-import type { NewDelivery } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { makeHandler } from './make-handler.ts';

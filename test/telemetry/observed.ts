@@ -1,4 +1,6 @@
-import type { DeliveryId, Outcome, PacketId } from '../../pools/contract.ts';
+import type { Outcome } from '../../src/model/attempt.ts';
+import type { DeliveryId } from '../../src/model/delivery.ts';
+import type { PacketId } from '../../src/model/packet.ts';
 import { noReloads } from '../../src/telemetry/count-reloads.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus, Events } from '../../src/telemetry/events.ts';

@@ -1,8 +1,10 @@
 import type { z } from 'zod';
-import type { Answered, Body, Judgement } from '../../../pools/contract.ts';
 import { isSecretKey } from '../../config/mistakes.ts';
-import type { AttemptRecord, DeadLetter, DeadLetterDetail, DeadReason } from '../../spool/dead-letter.ts';
-import type { Descendant, Target } from '../../spool/spool.ts';
+import type { AttemptRecord, Judgement } from '../../model/attempt.ts';
+import type { Answered, Body, Target } from '../../model/delivery.ts';
+import type { DeadReason } from '../../model/disposition.ts';
+import type { DeadLetter, DeadLetterDetail } from '../../spool/dead-letter.ts';
+import type { Descendant } from '../../spool/spool.ts';
 import { hidden, withoutQuotes } from './content.ts';
 import type { answeredShape, letterList, letterShape } from './dead-letter-shapes.ts';
 import { outcomeView } from './outcome.ts';

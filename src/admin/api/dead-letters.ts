@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { DeliveryId } from '../../../pools/contract.ts';
 import { ServiceError } from '../../kit/errors.ts';
+import type { DeliveryId } from '../../model/delivery.ts';
 import type { DeadFilter } from '../../spool/dead-letter.ts';
 import type { Descendant } from '../../spool/spool.ts';
 import { audit } from './audit.ts';

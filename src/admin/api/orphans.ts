@@ -1,5 +1,5 @@
 import { ServiceError } from '../../kit/errors.ts';
-import type { QueueName } from '../../spool/spool.ts';
+import type { QueueName } from '../../model/delivery.ts';
 import { audit } from './audit.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { countShape, moveQuestion, orphanList, queue } from './pool-shapes.ts';

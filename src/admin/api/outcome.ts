@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Outcome } from '../../../pools/contract.ts';
+import type { Outcome } from '../../model/attempt.ts';
 import { hidden } from './content.ts';
 
 const durationMs = z.number();

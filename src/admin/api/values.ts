@@ -1,8 +1,8 @@
 /** The kinds of single values that the API's questions and answers are made of. */
 import { z } from 'zod';
-import type { DeliveryId } from '../../../pools/contract.ts';
 import { section } from '../../config/schema/values.ts';
 import type { EpochMs } from '../../kit/clock.ts';
+import type { DeliveryId } from '../../model/delivery.ts';
 
 const idExpected = 'the id of a delivery (its webhook-id)';
 

@@ -1,7 +1,9 @@
 /** What a business server answers to a question, read as OpenIM writes it down. */
-import type { Answered, AskFailure, OfflinePushInfo, Outcome } from '../../../pools/contract.ts';
+
 import { deepFreeze } from '../../kit/deep-freeze.ts';
 import { asMap, asObject, readJson } from '../../kit/json.ts';
+import type { Outcome } from '../../model/attempt.ts';
+import type { Answered, AskFailure, OfflinePushInfo } from '../../model/delivery.ts';
 import { notAsked } from './patience.ts';
 
 /** What an attempt at a question comes to. */

@@ -1,7 +1,7 @@
-import type { Answered, AskFailure } from '../../../pools/contract.ts';
 import type { HandlerConfig } from '../../config/config.ts';
 import { toError } from '../../kit/errors.ts';
-import type { Fate, NewDelivery } from '../../spool/spool.ts';
+import type { Answered, AskFailure, NewDelivery } from '../../model/delivery.ts';
+import type { Fate } from '../../spool/spool.ts';
 import type { EventSink, Events } from '../../telemetry/events.ts';
 import { type Concluded, childless, type Offspring } from '../attempt.ts';
 import type { Follow, Sequel } from '../follow.ts';

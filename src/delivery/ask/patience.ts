@@ -1,6 +1,7 @@
-import type { Outcome, Within } from '../../../pools/contract.ts';
+import type { Within } from '../../../pools/contract.ts';
 import type { Clock, EpochMs } from '../../kit/clock.ts';
-import type { NewDelivery } from '../../spool/spool.ts';
+import type { Outcome } from '../../model/attempt.ts';
+import type { NewDelivery } from '../../model/delivery.ts';
 import type { Admission } from '../admission.ts';
 import type { PoolRules } from '../policy.ts';
 

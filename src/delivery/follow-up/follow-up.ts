@@ -3,9 +3,10 @@
  * users (`payload`). Each becomes a delivery of its own, stored in the transaction that settles what was answered, so that a
  * crash loses neither and repeats neither. What was answered is settled whatever becomes of them.
  */
-import type { DeliveryId } from '../../../pools/contract.ts';
+
 import type { FollowUpConfig } from '../../config/config.ts';
-import type { Claimed, Fate, NewDelivery, Target } from '../../spool/spool.ts';
+import type { Claimed, DeliveryId, NewDelivery, Target } from '../../model/delivery.ts';
+import type { Fate } from '../../spool/spool.ts';
 import type { EventSink, IgnoredReason } from '../../telemetry/events.ts';
 import { type Concluded, childless } from '../attempt.ts';
 import type { Follow, Sequel } from '../follow.ts';

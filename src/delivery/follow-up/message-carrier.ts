@@ -1,6 +1,7 @@
-import type { MessageOutcome, Outcome, XmppTarget } from '../../../pools/contract.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { toError } from '../../kit/errors.ts';
+import type { MessageOutcome, Outcome } from '../../model/attempt.ts';
+import type { XmppTarget } from '../../model/delivery.ts';
 import type { Attempt } from '../attempt.ts';
 import { type Carrier, misplaced } from '../carrier.ts';
 import type { PoolThreadsCallbacks } from '../pool-thread.ts';

@@ -1,5 +1,5 @@
-import type { XmppTarget } from '../../../pools/contract.ts';
 import { asMap, asObject } from '../../kit/json.ts';
+import type { XmppTarget } from '../../model/delivery.ts';
 import type { IgnoredReason } from '../../telemetry/events.ts';
 
 /** A message to a user that an answer orders. */

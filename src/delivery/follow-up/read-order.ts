@@ -1,5 +1,5 @@
-import type { HeaderPair } from '../../../pools/contract.ts';
 import { asMap, asObject } from '../../kit/json.ts';
+import type { HeaderPair } from '../../model/delivery.ts';
 
 /** A request that an answer orders. */
 export interface Order {

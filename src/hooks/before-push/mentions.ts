@@ -1,4 +1,5 @@
-import type { Jid, Stanza } from '../../../pools/contract.ts';
+import type { Jid } from '../../model/jid.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { findChildren } from '../../packet/xml/element.ts';
 

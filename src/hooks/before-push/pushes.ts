@@ -1,10 +1,10 @@
-import type { Answered, DeliveryId, Jid } from '../../../pools/contract.ts';
 import { systemTimers } from '../../kit/timers.ts';
+import type { Answered, DeliveryId, NewDelivery, NewRequest } from '../../model/delivery.ts';
+import type { Jid } from '../../model/jid.ts';
+import type { Packet } from '../../model/packet.ts';
 import { createJidReader } from '../../packet/jid.ts';
-import type { Packet } from '../../packet/packet.ts';
 import { roomAround } from '../../packet/room.ts';
 import type { StillBorn } from '../../spool/dead-letter.ts';
-import type { NewDelivery, NewRequest } from '../../spool/spool.ts';
 import { createCaller } from '../call.ts';
 import { createContexts } from '../context.ts';
 import type { LoadedHandler } from '../handler.ts';

@@ -2,9 +2,9 @@
  * The question that a business server is asked before a push, as OpenIM asks it: `callbackBeforePushCommand`. The README
  * shows this mapping as one table.
  */
-import type { Jid } from '../../../pools/contract.ts';
+import type { Jid } from '../../model/jid.ts';
+import type { Packet } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import type { Packet } from '../../packet/packet.ts';
 import { isSaidInRoom, isWhispered, roomAround } from '../../packet/room.ts';
 import { roomNews } from '../../packet/room-change.ts';
 import { findChild } from '../../packet/xml/element.ts';

@@ -1,4 +1,4 @@
-import type { Jid } from '../../../pools/contract.ts';
+import type { Jid } from '../../model/jid.ts';
 import { bareJid, type JidReader, makeJid } from '../../packet/jid.ts';
 
 /**

@@ -9,8 +9,8 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { SaxesParser } from 'saxes';
-import type { Stanza } from '../../../pools/contract.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import { appendChild, type Child, type ElementHead, finishRead } from './element.ts';
 import { resolveHead } from './resolve.ts';
 import { type Declarations, declaredPrefix, Scope } from './scope.ts';

@@ -2,10 +2,11 @@
  * What an account sends to users, through the way out that outlives its connections. A message that was given up here may
  * leave yet; so one that comes again under its id meanwhile is the same message, and does not leave twice.
  */
-import type { Stanza } from '../../../pools/contract.ts';
+
 import { ServiceError } from '../../kit/errors.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { within } from '../../kit/within.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { isXmlText } from '../../packet/xml/characters.ts';
 import { element } from '../../packet/xml/element.ts';

@@ -1,8 +1,8 @@
-import type { PacketId } from '../../../pools/contract.ts';
 import type { ClientAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Random } from '../../kit/random.ts';
 import type { Timers } from '../../kit/timers.ts';
+import type { PacketId } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import type { Accept, Mark } from '../../packet/receipt.ts';
 import type { EventSink } from '../../telemetry/events.ts';

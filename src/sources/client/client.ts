@@ -9,8 +9,8 @@
 import type { Element } from '@xmpp/client';
 import { type Backoff, backoffMs } from '../../kit/backoff.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
+import type { Packet } from '../../model/packet.ts';
 import { packetFrom } from '../../packet/from-xml.ts';
-import type { Packet } from '../../packet/packet.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import type { AttachmentState } from '../../telemetry/events.ts';
 import type { StreamEnd } from '../component/stream.ts';

@@ -8,11 +8,11 @@
  * ever, and throws what is sent while it is down. An end is told once, whatever caused it.
  */
 import { client, type Element, type StreamManagement, xml } from '@xmpp/client';
-import type { Stanza } from '../../../pools/contract.ts';
 import type { ClientAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
 import type { Timers } from '../../kit/timers.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import { watchSilence } from '../component/silence.ts';
 import type { Unreadable } from '../component/stanza-reader.ts';

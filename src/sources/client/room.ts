@@ -4,10 +4,11 @@
  *   out → joining → in → out (thrown out, the room's server restarted) → joining, later
  *            ↓ refused (nick taken, members only): again later
  */
-import type { Stanza } from '../../../pools/contract.ts';
+
 import { type Backoff, backoffMs } from '../../kit/backoff.ts';
 import type { Random } from '../../kit/random.ts';
 import type { Timers } from '../../kit/timers.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import { element, findChild, findChildren } from '../../packet/xml/element.ts';
 import type { Archive } from './archive.ts';
 import { conditionOf } from './questions.ts';

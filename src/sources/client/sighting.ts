@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Direction, Stanza } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
+import type { Direction } from '../../model/packet.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import { readStamp } from '../../packet/stamp.ts';
 import { childElements, element, findChild, findChildren, localName } from '../../packet/xml/element.ts';
 

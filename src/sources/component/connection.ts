@@ -6,15 +6,16 @@
  * The wait doubles with each failure, capped and jittered; after a refusal (wrong secret, unknown component) it starts
  * at half a minute. Where another pusher holds the component, this one stands by and asks at least every half a minute.
  */
-import type { PacketId, Stanza } from '../../../pools/contract.ts';
+
 import type { ComponentAttachment, ComponentNode } from '../../config/config.ts';
 import { type Backoff, backoffMs } from '../../kit/backoff.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Random } from '../../kit/random.ts';
 import type { Timers } from '../../kit/timers.ts';
+import type { Packet, PacketId } from '../../model/packet.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import { packetFrom, type SeenStanza } from '../../packet/from-xml.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import type { Packet } from '../../packet/packet.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import { Stays } from '../../packet/stays.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';

@@ -1,8 +1,8 @@
-import type { Stanza } from '../../../pools/contract.ts';
 import type { ComponentAttachment } from '../../config/config.ts';
 import type { Timers } from '../../kit/timers.ts';
+import type { Packet } from '../../model/packet.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
-import type { Packet } from '../../packet/packet.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import type { Flow } from '../flow.ts';
 import type { IsOwn } from '../own-traffic.ts';

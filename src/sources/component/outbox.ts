@@ -5,8 +5,9 @@
  *
  * A component speaks for its own domain alone; by that domain every feed knows what is our own, and pushes none of it.
  */
-import type { Stanza } from '../../../pools/contract.ts';
+
 import type { Timers } from '../../kit/timers.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { isXmlText } from '../../packet/xml/characters.ts';
 import { element, findChild, toXml } from '../../packet/xml/element.ts';

@@ -8,7 +8,8 @@
  * - so what is sent to an absent user gives no `out` until the user is back.
  */
 import { createHash } from 'node:crypto';
-import type { Direction, Stanza } from '../../../pools/contract.ts';
+import type { Direction } from '../../model/packet.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import { domainOf } from '../own-traffic.ts';
 import type { Feed } from './feed.ts';
 import type { FeedOptions } from './feed-options.ts';

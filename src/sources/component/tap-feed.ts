@@ -13,9 +13,10 @@
  *
  * Protocol: `urn:x-event-pusher:tap:1`, described in plugins/prosody/README.md.
  */
-import type { Stanza } from '../../../pools/contract.ts';
+
+import type { Packet } from '../../model/packet.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
-import type { Packet } from '../../packet/packet.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import { element, toXml } from '../../packet/xml/element.ts';
 import type { Feed, Outlet } from './feed.ts';

@@ -1,5 +1,6 @@
-import type { Direction, Stanza } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
+import type { Direction } from '../../model/packet.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import type { Report } from '../../packet/event.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import type { SkipReason } from './feed-options.ts';

@@ -5,7 +5,6 @@
  * After a freeze, the service receives posts whose senders have timed out, each on a separate connection: they are pushed late, in any order.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { PacketId } from '../../../pools/contract.ts';
 import type { HttpAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { createDeferred } from '../../kit/deferred.ts';
@@ -14,9 +13,9 @@ import { readBody, sendText, skipBody } from '../../kit/http-message.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { within } from '../../kit/within.ts';
+import type { Packet, PacketId } from '../../model/packet.ts';
 import { packetFrom } from '../../packet/from-xml.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import type { Packet } from '../../packet/packet.ts';
 import type { Accept } from '../../packet/receipt.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import { createFlow } from '../flow.ts';

@@ -1,4 +1,5 @@
-import type { PacketId, Stanza } from '../../../pools/contract.ts';
+import type { PacketId } from '../../model/packet.ts';
+import type { Stanza } from '../../model/stanza.ts';
 import { element } from '../../packet/xml/element.ts';
 import type { PostedForm } from './posted-form.ts';
 

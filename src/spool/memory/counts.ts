@@ -1,4 +1,5 @@
-import type { QueueDepth, QueueName } from '../spool.ts';
+import type { QueueName } from '../../model/delivery.ts';
+import type { QueueDepth } from '../spool.ts';
 
 /** The kept counters of each queue. */
 export interface Counts {

@@ -1,8 +1,10 @@
-import type { DeliveryId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { DeadFilter, DeadLetter, DeadLetterDetail, DeadReason, StillBorn } from '../dead-letter.ts';
-import { createDeadTest, lastStatus } from '../dead-letter.ts';
-import type { NewDelivery, Refused } from '../spool.ts';
+import { lastStatus } from '../../model/attempt.ts';
+import type { DeliveryId, NewDelivery } from '../../model/delivery.ts';
+import type { DeadReason } from '../../model/disposition.ts';
+import type { DeadFilter, DeadLetter, DeadLetterDetail, StillBorn } from '../dead-letter.ts';
+import { createDeadTest } from '../dead-letter.ts';
+import type { Refused } from '../spool.ts';
 import type { Owed } from './owed.ts';
 
 /** A dead letter, and the delivery that it was; undefined where it never was one. */

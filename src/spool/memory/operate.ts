@@ -1,7 +1,6 @@
-import type { DeliveryId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
+import type { DeliveryId, QueueName } from '../../model/delivery.ts';
 import { countByQueue, type DeadFilter } from '../dead-letter.ts';
-import type { QueueName } from '../spool.ts';
 import type { Counts } from './counts.ts';
 import type { Grave, Graveyard } from './graveyard.ts';
 import type { Owed, OwedDeliveries } from './owed.ts';

@@ -1,8 +1,8 @@
-import type { ContextVariables } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { AttemptRecord } from '../dead-letter.ts';
+import type { AttemptRecord } from '../../model/attempt.ts';
+import type { Claimed, ContextVariables, NewDelivery, QueueName } from '../../model/delivery.ts';
 import { retryShare } from '../fair-share.ts';
-import type { Claimed, NewDelivery, QueueName, Wanted } from '../spool.ts';
+import type { Wanted } from '../spool.ts';
 import { createReadyLines, type LineKind, type Standing } from './ready-lines.ts';
 
 /** A delivery still owed. Its place is `claimed`, `ready` or `waiting`, as the port describes them; `gone` ends it. */

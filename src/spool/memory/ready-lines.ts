@@ -1,5 +1,5 @@
 import type { EpochMs } from '../../kit/clock.ts';
-import type { QueueName } from '../spool.ts';
+import type { QueueName } from '../../model/delivery.ts';
 import { createHeap, type Heap } from './heap.ts';
 
 /** What can stand in line. */

@@ -1,11 +1,12 @@
-import type { DeliveryId } from '../../../pools/contract.ts';
 import type { Clock, EpochMs } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
+import type { AttemptRecord } from '../../model/attempt.ts';
+import type { Claimed, DeliveryId, NewDelivery, QueueName } from '../../model/delivery.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import type { DeletionReason, EventSink } from '../../telemetry/events.ts';
-import type { AttemptRecord, StillBorn } from '../dead-letter.ts';
-import type { Claimed, Entry, NewDelivery, QueueName, Settlement, Spool } from '../spool.ts';
+import type { StillBorn } from '../dead-letter.ts';
+import type { Entry, Settlement, Spool } from '../spool.ts';
 import { createCounts } from './counts.ts';
 import { createGraveyard } from './graveyard.ts';
 import { createOperations } from './operate.ts';

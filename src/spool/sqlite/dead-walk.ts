@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
-import type { DeliveryId } from '../../../pools/contract.ts';
-import type { DeadFilter, DeadLetter, DeadReason } from '../dead-letter.ts';
+import type { DeliveryId } from '../../model/delivery.ts';
+import type { DeadReason } from '../../model/disposition.ts';
+import type { DeadFilter, DeadLetter } from '../dead-letter.ts';
 import { createDeadTest } from '../dead-letter.ts';
 import { afterAll, beforeAll, type DeadCursor } from './protocol.ts';
 import { statements } from './statements.ts';

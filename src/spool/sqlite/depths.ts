@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { QueueName } from '../spool.ts';
+import type { QueueName } from '../../model/delivery.ts';
 import type { Depth } from './protocol.ts';
 import { statements, wholeTables } from './statements.ts';
 

@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { DeliveryId } from '../../../pools/contract.ts';
+import type { DeliveryId } from '../../model/delivery.ts';
 import type { Found, Sought } from './protocol.ts';
 import { statements } from './statements.ts';
 

@@ -1,8 +1,10 @@
 import type Database from 'better-sqlite3';
-import type { Body, DeliveryId } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { DeadFilter, DeadReason, StillBorn } from '../dead-letter.ts';
-import { countByQueue, lastStatus } from '../dead-letter.ts';
+import { lastStatus } from '../../model/attempt.ts';
+import type { Body, DeliveryId } from '../../model/delivery.ts';
+import type { DeadReason } from '../../model/disposition.ts';
+import type { DeadFilter, StillBorn } from '../dead-letter.ts';
+import { countByQueue } from '../dead-letter.ts';
 import { createDeadWalk, cursorOf, type LetterRow, letterOf } from './dead-walk.ts';
 import type { Depths } from './depths.ts';
 import type { Histories } from './histories.ts';

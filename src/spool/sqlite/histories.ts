@@ -1,6 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { Judgement, Outcome } from '../../../pools/contract.ts';
-import type { AttemptRecord } from '../dead-letter.ts';
+import type { AttemptRecord, Judgement, Outcome } from '../../model/attempt.ts';
 import { statements } from './statements.ts';
 
 /** The attempts on disk, by the place of their delivery. Everything here runs inside a transaction. */

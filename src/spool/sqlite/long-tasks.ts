@@ -1,7 +1,7 @@
-import type { DeliveryId } from '../../../pools/contract.ts';
+import type { DeliveryId, QueueName } from '../../model/delivery.ts';
 import type { EventSink } from '../../telemetry/events.ts';
 import type { DeadLetter } from '../dead-letter.ts';
-import type { QueueName, Spool } from '../spool.ts';
+import type { Spool } from '../spool.ts';
 import type { GroupCommit } from './group-commit.ts';
 import {
   afterAll,

@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
-import type { ContextVariables } from '../../../pools/contract.ts';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { QueueName, Wanted } from '../spool.ts';
+import type { ContextVariables, QueueName } from '../../model/delivery.ts';
+import type { Wanted } from '../spool.ts';
 import type { Depths } from './depths.ts';
 import { createHolding, type Held } from './holding.ts';
 import { createTurns } from './line.ts';

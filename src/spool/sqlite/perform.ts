@@ -1,5 +1,5 @@
 import type { EpochMs } from '../../kit/clock.ts';
-import type { AttemptRecord } from '../dead-letter.ts';
+import type { AttemptRecord } from '../../model/attempt.ts';
 import type { Fate } from '../spool.ts';
 import type { Finder } from './finder.ts';
 import type { Graveyard } from './graveyard.ts';

@@ -2,12 +2,16 @@
  * What crosses between the main thread and the spool's thread. Rows travel as tuples of primitives: they cost half of
  * what objects cost to clone, because names need not be written.
  */
-import type { Body, DeliveryId, PacketId } from '../../../pools/contract.ts';
+
 import type { EpochMs } from '../../kit/clock.ts';
 import type { ErrorCode } from '../../kit/errors.ts';
+import type { AttemptRecord } from '../../model/attempt.ts';
+import type { Body, DeliveryId, QueueName } from '../../model/delivery.ts';
+import type { DeadReason } from '../../model/disposition.ts';
+import type { PacketId } from '../../model/packet.ts';
 import type { Mark } from '../../packet/receipt.ts';
-import type { AttemptRecord, DeadFilter, DeadLetter, DeadReason, StillBorn } from '../dead-letter.ts';
-import type { QueueName, Settlement, Wanted } from '../spool.ts';
+import type { DeadFilter, DeadLetter, StillBorn } from '../dead-letter.ts';
+import type { Settlement, Wanted } from '../spool.ts';
 
 /** A delivery, in the order of its columns; `target` is JSON text. */
 export type Row = readonly [

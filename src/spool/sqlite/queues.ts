@@ -1,5 +1,5 @@
 import type { EpochMs } from '../../kit/clock.ts';
-import type { QueueName } from '../spool.ts';
+import type { QueueName } from '../../model/delivery.ts';
 import type { Graveyard } from './graveyard.ts';
 import type { Histories } from './histories.ts';
 import type { Held } from './holding.ts';

@@ -1,6 +1,5 @@
-import type { ContextVariables } from '../../../pools/contract.ts';
+import type { Claimed, ContextVariables, NewDelivery, Target } from '../../model/delivery.ts';
 import type { DeadLetterDetail } from '../dead-letter.ts';
-import type { Claimed, NewDelivery, Target } from '../spool.ts';
 import type { ClaimedRow, DeadRow, Row } from './protocol.ts';
 
 /** Shared by all that have none. */

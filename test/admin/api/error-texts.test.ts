@@ -1,8 +1,10 @@
 /** What callbacks threw, and what business servers answered, may quote a message or an option. */
 import { expect, test } from 'vitest';
-import type { DeliveryId, Judgement, Outcome, PacketId } from '../../../pools/contract.ts';
 import { ServiceError } from '../../../src/kit/errors.ts';
 import { Secret } from '../../../src/kit/secret.ts';
+import type { Judgement, Outcome } from '../../../src/model/attempt.ts';
+import type { DeliveryId } from '../../../src/model/delivery.ts';
+import type { PacketId } from '../../../src/model/packet.ts';
 import { makeDelivery, makeEntry, makeSettlement } from '../../spool/build.ts';
 import { startApi } from './ask-api.ts';
 

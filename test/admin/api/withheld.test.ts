@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import type { DeliveryId, PacketId } from '../../../pools/contract.ts';
+import type { DeliveryId } from '../../../src/model/delivery.ts';
+import type { PacketId } from '../../../src/model/packet.ts';
 import type { Events } from '../../../src/telemetry/events.ts';
 import { idsIn, startApi } from './ask-api.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Outcome } from '../../../pools/contract.ts';
 import { readAnswer } from '../../../src/delivery/ask/answer.ts';
+import type { Outcome } from '../../../src/model/attempt.ts';
 
 function answered(body: string, rest: Partial<Extract<Outcome, { kind: 'answered' }>> = {}): Outcome {
   return { kind: 'answered', status: 200, durationMs: 1, retryAfter: undefined, excerpt: '', truncated: false, body, ...rest };

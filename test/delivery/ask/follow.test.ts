@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import type { Answered, Outcome } from '../../../pools/contract.ts';
 import { createAskFollow } from '../../../src/delivery/ask/follow.ts';
 import { begin, conclude, type Offspring } from '../../../src/delivery/attempt.ts';
 import type { Sequel } from '../../../src/delivery/follow.ts';
+import type { Outcome } from '../../../src/model/attempt.ts';
+import type { Answered } from '../../../src/model/delivery.ts';
 import { createEventBus } from '../../../src/telemetry/event-bus.ts';
 import type { Events } from '../../../src/telemetry/events.ts';
 import { makeDelivery, makeStillBorn } from '../../spool/build.ts';

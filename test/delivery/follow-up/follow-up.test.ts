@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import type { Errand, HttpTarget } from '../../../pools/contract.ts';
 import type { FollowUpConfig } from '../../../src/config/config.ts';
 import { begin, conclude } from '../../../src/delivery/attempt.ts';
 import { createFollowUp } from '../../../src/delivery/follow-up/follow-up.ts';
 import { rulesOf } from '../../../src/delivery/policy.ts';
-import type { Claimed, NewDelivery } from '../../../src/spool/spool.ts';
+import type { Claimed, Errand, HttpTarget, NewDelivery } from '../../../src/model/delivery.ts';
 import { createEventBus } from '../../../src/telemetry/event-bus.ts';
 import { makeDelivery } from '../../spool/build.ts';
 import { makeHandlerConfig } from '../../support/make-handler.ts';

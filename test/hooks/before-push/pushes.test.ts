@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import type { Callbacks } from '../../../pools/callbacks.ts';
-import type { Answered, DeliveryId } from '../../../pools/contract.ts';
 import type { BeforePushConfig, HandlerConfig } from '../../../src/config/config.ts';
 import { createAskedPushes } from '../../../src/hooks/before-push/pushes.ts';
 import * as cloudevents from '../../../src/hooks/builtin/cloudevents.ts';
@@ -10,8 +9,8 @@ import type { Evaluation } from '../../../src/hooks/fan-out.ts';
 import { createHandler, type LoadedHandler } from '../../../src/hooks/handler.ts';
 import { createReviver } from '../../../src/hooks/revive.ts';
 import { unwatched } from '../../../src/hooks/watch.ts';
-import type { Packet } from '../../../src/packet/packet.ts';
-import type { NewDelivery } from '../../../src/spool/spool.ts';
+import type { Answered, DeliveryId, NewDelivery } from '../../../src/model/delivery.ts';
+import type { Packet } from '../../../src/model/packet.ts';
 import { createEventBus } from '../../../src/telemetry/event-bus.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { createFakeTimers } from '../../support/fake-timers.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { questionOf } from '../../../src/hooks/before-push/question.ts';
+import type { Packet } from '../../../src/model/packet.ts';
 import { createJidReader } from '../../../src/packet/jid.ts';
 import { kindOf } from '../../../src/packet/kind.ts';
-import type { Packet } from '../../../src/packet/packet.ts';
 import { makeJid, makePacket } from '../../support/make-packet.ts';
 
 const readJid = createJidReader();

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import * as cloudevents from '../../../src/hooks/builtin/cloudevents.ts';
 import * as json from '../../../src/hooks/builtin/json.ts';
 import { createContexts } from '../../../src/hooks/context.ts';
-import type { Packet } from '../../../src/packet/packet.ts';
+import type { Packet } from '../../../src/model/packet.ts';
 import { makeHandler } from '../../support/make-handler.ts';
 import { makePacket } from '../../support/make-packet.ts';
 

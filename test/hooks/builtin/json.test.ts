@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import * as json from '../../../src/hooks/builtin/json.ts';
 import { createContexts } from '../../../src/hooks/context.ts';
-import type { Packet } from '../../../src/packet/packet.ts';
+import type { Packet } from '../../../src/model/packet.ts';
 import { makeHandler } from '../../support/make-handler.ts';
 import { makeJid, makePacket } from '../../support/make-packet.ts';
 

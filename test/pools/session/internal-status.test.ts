@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { HttpOutcome } from '../../../pools/contract.ts';
 import { troubleOf } from '../../../pools/session/internal-status.ts';
+import type { HttpOutcome } from '../../../src/model/attempt.ts';
 import { makeSelfSigned } from '../../support/self-signed.ts';
 import { makeMessageJob, serveSessions } from '../../support/session-rig.ts';
 import { freePort, startTarget, type TargetOptions } from '../../support/target.ts';

@@ -1,11 +1,11 @@
-import type { DeliveryId } from '../../../pools/contract.ts';
 import * as cloudevents from '../../../src/hooks/builtin/cloudevents.ts';
 import * as defaults from '../../../src/hooks/builtin/defaults.ts';
 import * as json from '../../../src/hooks/builtin/json.ts';
 import { createEvaluator, type Evaluator } from '../../../src/hooks/evaluate.ts';
 import { createHandler } from '../../../src/hooks/handler.ts';
 import { unwatched } from '../../../src/hooks/watch.ts';
-import type { Packet } from '../../../src/packet/packet.ts';
+import type { DeliveryId } from '../../../src/model/delivery.ts';
+import type { Packet } from '../../../src/model/packet.ts';
 import { createEventBus } from '../../../src/telemetry/event-bus.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { makeHandlerConfig } from '../../support/make-handler.ts';

@@ -1,10 +1,10 @@
 /** The way of a stanza but its socket: bytes → reader → feed → packet. */
-import type { PacketId } from '../../../pools/contract.ts';
+
 import { packetToJson } from '../../../src/hooks/packet-json.ts';
 import { ServiceError } from '../../../src/kit/errors.ts';
+import type { Packet, PacketId } from '../../../src/model/packet.ts';
 import { packetFrom } from '../../../src/packet/from-xml.ts';
 import { createJidReader } from '../../../src/packet/jid.ts';
-import type { Packet } from '../../../src/packet/packet.ts';
 import type { Receipt } from '../../../src/packet/receipt.ts';
 import { createDirectFeed } from '../../../src/sources/component/direct-feed.ts';
 import type { Feed } from '../../../src/sources/component/feed.ts';

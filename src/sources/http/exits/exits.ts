@@ -3,7 +3,6 @@
  * A request is looked at by the door, read, run (`run-service.ts`), and answered: what became a packet when it is on disk.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { PacketId, Stanza } from '../../../../pools/contract.ts';
 import type { ExitsAttachment } from '../../../config/config.ts';
 import type { Clock } from '../../../kit/clock.ts';
 import { createDeferred } from '../../../kit/deferred.ts';
@@ -12,6 +11,8 @@ import { createLifecycle } from '../../../kit/lifecycle.ts';
 import { createRfc3339 } from '../../../kit/rfc3339.ts';
 import type { Timers } from '../../../kit/timers.ts';
 import { within } from '../../../kit/within.ts';
+import type { PacketId } from '../../../model/packet.ts';
+import type { Stanza } from '../../../model/stanza.ts';
 import { packetFrom } from '../../../packet/from-xml.ts';
 import type { JidReader } from '../../../packet/jid.ts';
 import type { Accept } from '../../../packet/receipt.ts';

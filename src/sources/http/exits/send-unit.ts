@@ -1,4 +1,4 @@
-import type { PacketId } from '../../../../pools/contract.ts';
+import type { PacketId } from '../../../model/packet.ts';
 import type { Outbox } from '../../outbox.ts';
 import type { Refusal } from '../answer.ts';
 import { readText } from './read-text.ts';

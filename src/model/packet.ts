@@ -1,35 +1,12 @@
-/** A packet as callback modules see it, and what is known of it beside its stanza. */
+import type { EpochMs } from '../kit/clock.ts';
+import type { Jid } from './jid.ts';
+import type { Stanza } from './stanza.ts';
 
 /** Names one packet; handlers of the same packet share it. */
 export type PacketId = string & { readonly __brand: 'PacketId' };
 
 /** The server's view, as in MongooseIM: `in` came in from a local user, `out` is routed to a local user. */
 export type Direction = 'in' | 'out';
-
-/** A prepared JID (nodeprep, nameprep, resourceprep); absent parts are empty strings. RFC 7622. */
-export interface Jid {
-  readonly user: string;
-  readonly server: string;
-  readonly resource: string;
-  /** `user@server`, or `server` alone. */
-  readonly bare: string;
-  /** `bare/resource`, or `bare` where there is no resource. */
-  readonly full: string;
-}
-
-/** One XML element, frozen. Attribute names are as written; `xmlns` is an attribute like any other. */
-export interface Stanza {
-  /** The name as written, prefix included. */
-  readonly name: string;
-  readonly attrs: Readonly<Record<string, string>>;
-  /** Its namespace, resolved; empty when it has none. */
-  readonly ns: string;
-  readonly children: readonly (Stanza | string)[];
-  /** This element as XML text. */
-  readonly xml: string;
-  /** The text below the first child reached by `path` (`text('body')`); without a path its own. Empty when absent. */
-  text(...path: readonly string[]): string;
-}
 
 /** What a stanza is about, beyond its type. XEP-0308, 0424, 0425, 0444, 0184, 0333, 0085, 0384, 0045. */
 export type Kind =
@@ -85,4 +62,33 @@ export interface Acc {
   readonly kind: Kind;
   /** Shared by the handlers of this packet, in their order. */
   readonly metadata: Map<string, unknown>;
+}
+
+/** One stanza seen at one point, with a direction. Plain and frozen: what a handler does to it harms no other. */
+export interface Packet {
+  readonly id: PacketId;
+  readonly direction: Direction;
+  readonly stanza: Stanza;
+  readonly event: PacketEvent;
+  readonly kind: Kind;
+  readonly from: Jid;
+  readonly to: Jid;
+  /** The local virtual host that saw it. */
+  readonly host: string;
+  /** The attachment it came from. */
+  readonly origin: string;
+  readonly session: string | undefined;
+  readonly sessions: number | undefined;
+  /** Who said it in a room, as a bare JID: `from` is the room and a nickname. Undefined where not known, and outside of rooms. */
+  readonly sender: Jid | undefined;
+  readonly stanzaId: string | undefined;
+  /** When the chat server saw it, or else we. */
+  readonly time: EpochMs;
+  readonly receivedAt: EpochMs;
+  /** When a delayed copy was first sent (XEP-0203). */
+  readonly delayed: EpochMs | undefined;
+  /** Bytes of the stanza as it came: what it costs while it waits. */
+  readonly bytes: number;
+  /** Names the packet over restarts where the feed can (tap: host, node, epoch, seq); the watchdog counts strikes by it. */
+  readonly key: string;
 }

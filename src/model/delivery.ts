@@ -1,4 +1,53 @@
-/** What a delivery is for. Types only: importing it imports no code. */
+import type { EpochMs } from '../kit/clock.ts';
+import type { PacketId } from './packet.ts';
+
+/** Names one delivery for ever; sent as `webhook-id`. Time-ordered, without `.` (Standard Webhooks 1.0.0). */
+export type DeliveryId = string & { readonly __brand: 'DeliveryId' };
+
+/** The variables of a message context: kept over attempts, and logged. */
+export type ContextVariables = Readonly<Record<string, string>>;
+
+/** What a delivery is for. The engines keep it as it is and never look inside: a new kind needs no new schema. */
+export type Target = HttpTarget | XmppTarget;
+
+/** A delivery as it is handed to the spool. */
+export interface NewDelivery<T extends Target = Target> extends QueueName {
+  readonly id: DeliveryId;
+  readonly packetId: PacketId;
+  readonly host: string;
+  /** Deliveries of one lane are claimed one after the other; null: it waits for nobody. */
+  readonly lane: string | null;
+  /** Bare JIDs, so that a person's rows can be found. */
+  readonly sender: string;
+  readonly receiver: string;
+  readonly target: T;
+  readonly body: Body;
+  /** When the stanza was seen. */
+  readonly seenAt: EpochMs;
+  /** When it was accepted. */
+  readonly createdAt: EpochMs;
+}
+
+/** One that is a request. */
+export type NewRequest = NewDelivery<HttpTarget>;
+
+/** One queue. */
+export interface QueueName {
+  readonly pool: string;
+  readonly handler: string;
+}
+
+/** A delivery that is in this process's hands until it is settled. */
+export interface Claimed extends NewDelivery {
+  /** Its place in the spool; later is larger. Names the row in `settle`. */
+  readonly seq: number;
+  /** Attempts already spent. */
+  readonly attempts: number;
+  /** When its first attempt failed; undefined before. Decides when it leaves its lane (`hold`). */
+  readonly failingSince: EpochMs | undefined;
+  /** What the callbacks at delivery left in the message context at the attempt before. */
+  readonly context: ContextVariables;
+}
 
 /** A header as it goes on the wire. */
 export type HeaderPair = readonly [name: string, value: string];
