@@ -5,9 +5,7 @@
 
 import type { StatusOrigin } from '../src/model/attempt.ts';
 import type { Body, DeliveryId, HeaderPair, OfflinePushInfo } from '../src/model/delivery.ts';
-import type { Jid } from '../src/model/jid.ts';
-import type { Acc, Direction } from '../src/model/packet.ts';
-import type { Stanza } from '../src/model/stanza.ts';
+import type { Acc, Direction, Jid, Stanza } from '../src/model/packet.ts';
 import type { HandlerOpts } from './contract.ts';
 
 /** From `buildRequest`: send `method`, `path`, `headers` and `body`. From `handleResponse`: the status line is the status. */
@@ -227,9 +225,7 @@ export type PreparedHeaders = readonly HeaderPair[] | Readonly<Record<string, st
 
 export type { StatusOrigin } from '../src/model/attempt.ts';
 export type { Body, DeliveryId, HeaderPair, OfflinePushInfo } from '../src/model/delivery.ts';
-export type { Jid } from '../src/model/jid.ts';
-export type { Acc, Direction, Kind, PacketEvent, PacketId } from '../src/model/packet.ts';
-export type { Stanza } from '../src/model/stanza.ts';
+export type { Acc, Direction, Jid, Kind, PacketEvent, PacketId, Stanza } from '../src/model/packet.ts';
 export type { HandlerOpts } from './contract.ts';
 export type {
   Bytes,

@@ -1,8 +1,7 @@
 /** The messages between the service thread and the pool threads, and the settings of a pool thread. Types only: importing it imports no code. */
 
-import type { HttpOutcome, Judgement } from '../src/model/attempt.ts';
+import type { Disposition, HttpOutcome, Judgement } from '../src/model/attempt.ts';
 import type { Body, ContextVariables, DeliveryId, Destination, HeaderPair } from '../src/model/delivery.ts';
-import type { Disposition } from '../src/model/disposition.ts';
 
 /** A handler as its callbacks see it: who it is, and the `options` of its configuration beside. */
 export interface HandlerOpts {

@@ -5,7 +5,7 @@ import type { Resolve } from '../src/kit/dial-tcp.ts';
 import { createPacer } from '../src/kit/pacer.ts';
 import { systemRandom } from '../src/kit/random.ts';
 import { systemTimers } from '../src/kit/timers.ts';
-import type { Disposition } from '../src/model/disposition.ts';
+import type { Disposition } from '../src/model/attempt.ts';
 import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createDial } from './dial.ts';

@@ -1,4 +1,4 @@
-import type { Disposition } from '../../src/model/disposition.ts';
+import type { Disposition } from '../../src/model/attempt.ts';
 import type { Message } from '../callbacks.ts';
 import type { CallbackCaller } from './call-callback.ts';
 import type { HandlerModule } from './load-modules.ts';

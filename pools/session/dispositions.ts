@@ -1,6 +1,6 @@
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 import type { Timers } from '../../src/kit/timers.ts';
-import type { Disposition } from '../../src/model/disposition.ts';
+import type { Disposition } from '../../src/model/attempt.ts';
 
 /** Workers that wait to be told what has become of their deliveries. */
 export interface Dispositions {

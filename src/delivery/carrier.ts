@@ -1,4 +1,4 @@
-import type { Disposition } from '../model/disposition.ts';
+import type { Disposition } from '../model/attempt.ts';
 import { type Attempt, type Posting, type Reply, toJob } from './attempt.ts';
 import type { PoolThreads } from './pool-threads.ts';
 

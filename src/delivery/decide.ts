@@ -1,8 +1,8 @@
 import { jittered } from '../kit/backoff.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
+import type { DeadReason } from '../model/attempt.ts';
 import type { ContextVariables } from '../model/delivery.ts';
-import type { DeadReason } from '../model/disposition.ts';
 import type { Fate } from '../spool/spool.ts';
 import type { Refuser, Verdict } from './classify.ts';
 

@@ -18,7 +18,7 @@ import type { Clock } from '../kit/clock.ts';
 import { loggable, toError } from '../kit/errors.ts';
 import { createPacer } from '../kit/pacer.ts';
 import type { Timers } from '../kit/timers.ts';
-import type { Disposition } from '../model/disposition.ts';
+import type { Disposition } from '../model/attempt.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Reply } from './attempt.ts';
 

@@ -1,5 +1,5 @@
 import type { Job } from '../../pools/contract.ts';
-import type { Disposition } from '../model/disposition.ts';
+import type { Disposition } from '../model/attempt.ts';
 import { createPoolThread, type PoolThread, type PoolThreadOptions } from './pool-thread.ts';
 
 export interface PoolThreadsOptions extends PoolThreadOptions {

@@ -1,9 +1,8 @@
 import type { Clock } from '../kit/clock.ts';
 import { createDeferred, type Deferred } from '../kit/deferred.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
-import type { Outcome } from '../model/attempt.ts';
+import type { Disposition, Outcome } from '../model/attempt.ts';
 import type { NewDelivery } from '../model/delivery.ts';
-import type { Disposition } from '../model/disposition.ts';
 import { askWaitMs } from './ask/patience.ts';
 import { type Attempt, begin, type Posting, type Reply } from './attempt.ts';
 import { within } from './boundary.ts';

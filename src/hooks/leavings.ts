@@ -1,7 +1,7 @@
 import type { BeforePushConfig } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
+import type { DeadReason } from '../model/attempt.ts';
 import type { Answered, Body, DeliveryId, HeaderPair, NewRequest } from '../model/delivery.ts';
-import type { DeadReason } from '../model/disposition.ts';
 import type { Packet } from '../model/packet.ts';
 import type { JidReader } from '../packet/jid.ts';
 import type { StillBorn } from '../spool/dead-letter.ts';

@@ -1,5 +1,4 @@
-import type { Jid } from '../model/jid.ts';
-import type { Packet, PacketId } from '../model/packet.ts';
+import type { Jid, Packet, PacketId } from '../model/packet.ts';
 import { eventOf } from '../packet/event.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
 

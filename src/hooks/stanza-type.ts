@@ -1,4 +1,4 @@
-import type { Stanza } from '../model/stanza.ts';
+import type { Stanza } from '../model/packet.ts';
 
 /** A stanza's type as it counts: a message without one is `normal`, a presence without one `available` (RFC 6121 §5.2.2, §4.7.1). */
 export function typeOf({ name, attrs }: Stanza): string {

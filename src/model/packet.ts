@@ -1,6 +1,29 @@
 import type { EpochMs } from '../kit/clock.ts';
-import type { Jid } from './jid.ts';
-import type { Stanza } from './stanza.ts';
+
+/** A prepared JID (nodeprep, nameprep, resourceprep); absent parts are empty strings. RFC 7622. */
+export interface Jid {
+  readonly user: string;
+  readonly server: string;
+  readonly resource: string;
+  /** `user@server`, or `server` alone. */
+  readonly bare: string;
+  /** `bare/resource`, or `bare` where there is no resource. */
+  readonly full: string;
+}
+
+/** One XML element, frozen. Attribute names are as written; `xmlns` is an attribute like any other. */
+export interface Stanza {
+  /** The name as written, prefix included. */
+  readonly name: string;
+  readonly attrs: Readonly<Record<string, string>>;
+  /** Its namespace, resolved; empty when it has none. */
+  readonly ns: string;
+  readonly children: readonly (Stanza | string)[];
+  /** This element as XML text. */
+  readonly xml: string;
+  /** The text below the first child reached by `path` (`text('body')`); without a path its own. Empty when absent. */
+  text(...path: readonly string[]): string;
+}
 
 /** Names one packet; handlers of the same packet share it. */
 export type PacketId = string & { readonly __brand: 'PacketId' };

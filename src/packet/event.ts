@@ -1,5 +1,4 @@
-import type { PacketEvent } from '../model/packet.ts';
-import type { Stanza } from '../model/stanza.ts';
+import type { PacketEvent, Stanza } from '../model/packet.ts';
 
 /** What a feed may tell with a stanza that is not passing by: see {@link PacketEvent}. */
 export type Report = 'status' | 'unack';

@@ -1,4 +1,4 @@
-import type { Stanza } from '../model/stanza.ts';
+import type { Stanza } from '../model/packet.ts';
 import { findChildren } from './xml/element.ts';
 
 const fallbackNs = 'urn:xmpp:fallback:0';

@@ -1,7 +1,5 @@
 import type { EpochMs } from '../kit/clock.ts';
-import type { Jid } from '../model/jid.ts';
-import type { Direction, Packet, PacketId } from '../model/packet.ts';
-import type { Stanza } from '../model/stanza.ts';
+import type { Direction, Jid, Packet, PacketId, Stanza } from '../model/packet.ts';
 import { eventOf, type Report } from './event.ts';
 import { bareJid, type JidReader, type ReadJid } from './jid.ts';
 import { kindOf } from './kind.ts';

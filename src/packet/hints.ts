@@ -1,4 +1,4 @@
-import type { Stanza } from '../model/stanza.ts';
+import type { Stanza } from '../model/packet.ts';
 import { findChild } from './xml/element.ts';
 
 const hintsNs = 'urn:xmpp:hints';

@@ -1,4 +1,4 @@
-import type { Jid } from '../model/jid.ts';
+import type { Jid } from '../model/packet.ts';
 import { prepareDomain } from './domain.ts';
 import { createProfiles, type Profiles } from './stringprep.ts';
 

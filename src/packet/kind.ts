@@ -1,5 +1,4 @@
-import type { Kind } from '../model/packet.ts';
-import type { Stanza } from '../model/stanza.ts';
+import type { Kind, Stanza } from '../model/packet.ts';
 import { isBodyStandIn } from './fallback.ts';
 import { roomChangeOf } from './room-change.ts';
 import { localName } from './xml/element.ts';

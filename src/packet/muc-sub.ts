@@ -1,4 +1,4 @@
-import type { Stanza } from '../model/stanza.ts';
+import type { Stanza } from '../model/packet.ts';
 import { childElements, findChild, withChildren } from './xml/element.ts';
 
 const eventNs = 'http://jabber.org/protocol/pubsub#event';

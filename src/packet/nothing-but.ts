@@ -1,4 +1,4 @@
-import type { Stanza } from '../model/stanza.ts';
+import type { Stanza } from '../model/packet.ts';
 
 /** What servers and clients note beside the content of a message (XEP-0203, XEP-0334, XEP-0359): it says nothing by itself. */
 const notes: ReadonlySet<string> = new Set(['jabber:x:delay', 'urn:xmpp:delay', 'urn:xmpp:hints', 'urn:xmpp:sid:0']);

@@ -1,4 +1,4 @@
-import type { Stanza } from '../model/stanza.ts';
+import type { Stanza } from '../model/packet.ts';
 import { findChild, findChildren } from './xml/element.ts';
 
 /** What ends a user's stay in a room. */

@@ -1,5 +1,4 @@
-import type { Packet } from '../model/packet.ts';
-import type { Stanza } from '../model/stanza.ts';
+import type { Packet, Stanza } from '../model/packet.ts';
 import { roomNews } from './room-change.ts';
 import { findChild } from './xml/element.ts';
 

@@ -1,5 +1,4 @@
-import type { Direction } from '../model/packet.ts';
-import type { Stanza } from '../model/stanza.ts';
+import type { Direction, Stanza } from '../model/packet.ts';
 import { mucUserNs, roomNews } from './room-change.ts';
 import { findChildren } from './xml/element.ts';
 

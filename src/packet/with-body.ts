@@ -1,4 +1,4 @@
-import type { Stanza } from '../model/stanza.ts';
+import type { Stanza } from '../model/packet.ts';
 import { type Child, element, localName, withChildren } from './xml/element.ts';
 
 const xhtmlNs = 'http://jabber.org/protocol/xhtml-im';

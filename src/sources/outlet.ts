@@ -1,4 +1,4 @@
-import type { Stanza } from '../model/stanza.ts';
+import type { Stanza } from '../model/packet.ts';
 
 /** Where messages go out to users. */
 export interface MessageOutlet {

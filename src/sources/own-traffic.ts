@@ -1,5 +1,5 @@
 import type { Attachment } from '../config/config.ts';
-import type { Stanza } from '../model/stanza.ts';
+import type { Stanza } from '../model/packet.ts';
 import type { JidReader } from '../packet/jid.ts';
 import { withoutMucSub } from '../packet/muc-sub.ts';
 import { findChild } from '../packet/xml/element.ts';

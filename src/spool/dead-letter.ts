@@ -1,9 +1,8 @@
 /** Deliveries that were given up, as the spool keeps them until they are replayed, purged, or too old. */
 
 import type { EpochMs } from '../kit/clock.ts';
-import type { AttemptRecord } from '../model/attempt.ts';
+import type { AttemptRecord, DeadReason } from '../model/attempt.ts';
 import type { Body, DeliveryId, HttpTarget, XmppTarget } from '../model/delivery.ts';
-import type { DeadReason } from '../model/disposition.ts';
 import type { PacketId } from '../model/packet.ts';
 
 /** A dead letter that never was a delivery: its callbacks did not make one. Kept with the raw packet. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { commands } from '../../src/cli/commands.ts';
 import { helpOf, usageOf } from '../../src/cli/usage.ts';
-import { deadReasons } from '../../src/model/disposition.ts';
+import { deadReasons } from '../../src/model/attempt.ts';
 
 const usage = usageOf(commands);
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createDeferred } from '../../src/kit/deferred.ts';
-import type { Stanza } from '../../src/model/stanza.ts';
+import type { Stanza } from '../../src/model/packet.ts';
 import { findChild, findChildren } from '../../src/packet/xml/element.ts';
 import type { ComponentLogin } from '../support/component-socket.ts';
 import { eventually } from '../support/eventually.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Stanza } from '../../src/model/stanza.ts';
+import type { Stanza } from '../../src/model/packet.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import type { TapItem } from '../../src/sources/component/tap-item.ts';
 import { attachTap, seen, tell } from '../support/tap-pusher.ts';

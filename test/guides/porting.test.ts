@@ -27,7 +27,7 @@ test.each([
   [
     'guides/mongooseim.md',
     '## Port a callback module',
-    ['pools/callbacks.ts', 'src/model/packet.ts', 'src/model/delivery.ts', 'src/model/attempt.ts', 'pools/contract.ts'],
+    ['pools/callbacks.ts', 'src/model/packet.ts', 'src/model/delivery.ts', 'pools/contract.ts'],
     20,
   ],
   ['pools/README.md', "Equivalents of Momentum's C API:", ['pools/callbacks.ts'], 25],

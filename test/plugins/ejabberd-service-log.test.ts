@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Stanza } from '../../src/model/stanza.ts';
+import type { Stanza } from '../../src/model/packet.ts';
 import { forwarded } from '../../src/sources/component/tap-item.ts';
 import { connectComponent } from '../support/component-socket.ts';
 import { type Ejabberd, startEjabberd } from '../support/ejabberd.ts';

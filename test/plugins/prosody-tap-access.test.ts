@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Stanza } from '../../src/model/stanza.ts';
+import type { Stanza } from '../../src/model/packet.ts';
 import { keepsStrangersOut } from '../conformance/tap-access.ts';
 import { eventually } from '../support/eventually.ts';
 import { startProsody } from '../support/prosody.ts';

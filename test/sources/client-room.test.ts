@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Stanza } from '../../src/model/stanza.ts';
+import type { Stanza } from '../../src/model/packet.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 import type { Archive } from '../../src/sources/client/archive.ts';
 import { createRoom } from '../../src/sources/client/room.ts';

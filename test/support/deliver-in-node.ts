@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import type { CallbackFailure, KeyedOutcome } from '../../pools/contract.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { loadHandlers } from '../../src/hooks/load.ts';
-import type { Disposition } from '../../src/model/disposition.ts';
+import type { Disposition } from '../../src/model/attempt.ts';
 import { makeThreadSettings } from './make-job.ts';
 import { serveHere } from './pool-thread.ts';
 import { makeMessageJob } from './session-rig.ts';

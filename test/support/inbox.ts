@@ -1,5 +1,5 @@
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
-import type { Stanza } from '../../src/model/stanza.ts';
+import type { Stanza } from '../../src/model/packet.ts';
 import { hangMs } from './eventually.ts';
 
 /** What came over a stream, in order. Every stanza is given to one `next` at most. */

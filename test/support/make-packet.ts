@@ -1,5 +1,4 @@
-import type { Jid } from '../../src/model/jid.ts';
-import type { Packet, PacketId } from '../../src/model/packet.ts';
+import type { Jid, Packet, PacketId } from '../../src/model/packet.ts';
 import { eventOf } from '../../src/packet/event.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 

@@ -6,8 +6,7 @@ import type { ImportModule } from '../../pools/session/load-modules.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 import type { Resolve } from '../../src/kit/dial-tcp.ts';
-import type { Outcome } from '../../src/model/attempt.ts';
-import type { Disposition } from '../../src/model/disposition.ts';
+import type { Disposition, Outcome } from '../../src/model/attempt.ts';
 
 /** What runs in a pool's thread, run in this one, and spoken to over the same port. */
 export interface ServedThread extends AsyncDisposable {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import type { Stanza } from '../../src/model/stanza.ts';
+import type { Stanza } from '../../src/model/packet.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { createFramer, type Framer } from '../../src/packet/xml/frame.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';

@@ -1,4 +1,4 @@
-import type { Stanza } from '../../src/model/stanza.ts';
+import type { Stanza } from '../../src/model/packet.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import type { Script } from './scripted-account-server.ts';
 

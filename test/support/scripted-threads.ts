@@ -1,8 +1,7 @@
 import type { Job } from '../../pools/contract.ts';
 import type { PoolThreadsCallbacks } from '../../src/delivery/pool-thread.ts';
 import type { PoolThreads } from '../../src/delivery/pool-threads.ts';
-import type { Judgement, Outcome } from '../../src/model/attempt.ts';
-import type { Disposition } from '../../src/model/disposition.ts';
+import type { Disposition, Judgement, Outcome } from '../../src/model/attempt.ts';
 
 /** A pool's threads without threads: keeps what it is sent, and answers when and as the test says. */
 export interface ScriptedThreads {

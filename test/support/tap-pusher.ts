@@ -1,4 +1,4 @@
-import type { Stanza } from '../../src/model/stanza.ts';
+import type { Stanza } from '../../src/model/packet.ts';
 import { element, findChild, toXml } from '../../src/packet/xml/element.ts';
 import { readTapItem, type TapItem, tapNs } from '../../src/sources/component/tap-item.ts';
 import { type ComponentLogin, type ComponentSocket, connectComponent } from './component-socket.ts';

@@ -1,4 +1,4 @@
-import type { Stanza } from '../../src/model/stanza.ts';
+import type { Stanza } from '../../src/model/packet.ts';
 import { escapeAttribute, escapeText, findChild } from '../../src/packet/xml/element.ts';
 import { openBosh } from './bosh-transport.ts';
 import type { Inbox } from './inbox.ts';

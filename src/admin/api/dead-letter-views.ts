@@ -1,8 +1,7 @@
 import type { z } from 'zod';
 import { isSecretKey } from '../../config/mistakes.ts';
-import type { AttemptRecord, Judgement } from '../../model/attempt.ts';
+import type { AttemptRecord, DeadReason, Judgement } from '../../model/attempt.ts';
 import type { Answered, Body, Target } from '../../model/delivery.ts';
-import type { DeadReason } from '../../model/disposition.ts';
 import type { DeadLetter, DeadLetterDetail } from '../../spool/dead-letter.ts';
 import type { Descendant } from '../../spool/spool.ts';
 import { hidden, withoutQuotes } from './content.ts';

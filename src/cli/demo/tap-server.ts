@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { element, escapeAttribute, findChild, toXml } from '../../packet/xml/element.ts';
 import { createFramer } from '../../packet/xml/frame.ts';
 import { parseStanza } from '../../packet/xml/parse.ts';

@@ -1,5 +1,4 @@
-import type { Jid } from '../../model/jid.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Jid, Stanza } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { findChildren } from '../../packet/xml/element.ts';
 

@@ -1,7 +1,6 @@
 import { systemTimers } from '../../kit/timers.ts';
 import type { Answered, DeliveryId, NewDelivery, NewRequest } from '../../model/delivery.ts';
-import type { Jid } from '../../model/jid.ts';
-import type { Packet } from '../../model/packet.ts';
+import type { Jid, Packet } from '../../model/packet.ts';
 import { createJidReader } from '../../packet/jid.ts';
 import { roomAround } from '../../packet/room.ts';
 import type { StillBorn } from '../../spool/dead-letter.ts';

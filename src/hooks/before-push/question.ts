@@ -2,8 +2,7 @@
  * The question that a business server is asked before a push, as OpenIM asks it: `callbackBeforePushCommand`. The README
  * shows this mapping as one table.
  */
-import type { Jid } from '../../model/jid.ts';
-import type { Packet } from '../../model/packet.ts';
+import type { Jid, Packet } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { isSaidInRoom, isWhispered, roomAround } from '../../packet/room.ts';
 import { roomNews } from '../../packet/room-change.ts';

@@ -1,4 +1,4 @@
-import type { Jid } from '../../model/jid.ts';
+import type { Jid } from '../../model/packet.ts';
 import { bareJid, type JidReader, makeJid } from '../../packet/jid.ts';
 
 /**

@@ -1,5 +1,5 @@
 /** What a message says about other messages, and about what it is encrypted with. */
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { findChild, findChildren } from '../../packet/xml/element.ts';
 
 /** The id of the message that this one corrects (XEP-0308). */

@@ -1,4 +1,4 @@
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { type Declarations, prefixOf } from './scope.ts';
 import { serialise } from './serialise.ts';
 

@@ -1,5 +1,5 @@
 import { SaxesParser } from 'saxes';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { type ElementHead, finishRead } from './element.ts';
 import type { StanzaContext } from './parse.ts';
 import { resolveHead } from './resolve.ts';

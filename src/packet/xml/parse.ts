@@ -10,7 +10,7 @@
 import { isUtf8 } from 'node:buffer';
 import { SaxesParser } from 'saxes';
 import { ServiceError, toError } from '../../kit/errors.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { appendChild, type Child, type ElementHead, finishRead } from './element.ts';
 import { resolveHead } from './resolve.ts';
 import { type Declarations, declaredPrefix, Scope } from './scope.ts';

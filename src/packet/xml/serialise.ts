@@ -1,4 +1,4 @@
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { escapeAttribute, escapeText } from './escape.ts';
 import { type Declarations, declaredPrefix, prefixOf, Scope } from './scope.ts';
 

@@ -6,7 +6,7 @@
 import { ServiceError } from '../../kit/errors.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { within } from '../../kit/within.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { isXmlText } from '../../packet/xml/characters.ts';
 import { element } from '../../packet/xml/element.ts';

@@ -1,6 +1,6 @@
 import type { Element } from '@xmpp/client';
 import type { Clock } from '../../kit/clock.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { isNothingBut } from '../../packet/nothing-but.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import { readStamp } from '../../packet/stamp.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../../kit/clock.ts';
 import type { Timers } from '../../kit/timers.ts';
 import { within } from '../../kit/within.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { element, findChild } from '../../packet/xml/element.ts';
 import { conditionOf } from './questions.ts';
 import { mamNs } from './sighting.ts';

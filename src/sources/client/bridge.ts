@@ -1,5 +1,5 @@
 import { type Element, xml } from '@xmpp/client';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { localName } from '../../packet/xml/element.ts';
 
 /**

@@ -12,7 +12,7 @@ import type { ClientAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
 import type { Timers } from '../../kit/timers.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import { watchSilence } from '../component/silence.ts';
 import type { Unreadable } from '../component/stanza-reader.ts';

@@ -1,7 +1,7 @@
 import type { Element } from '@xmpp/client';
 import { createDeferred, type Deferred } from '../../kit/deferred.ts';
 import { ServiceError } from '../../kit/errors.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { element } from '../../packet/xml/element.ts';
 import type { MessageOutlet } from '../outlet.ts';
 import { isMarked, sentNs } from '../own-traffic.ts';

@@ -1,6 +1,6 @@
 import { createDeferred, type Deferred } from '../../kit/deferred.ts';
 import { ServiceError } from '../../kit/errors.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { childElements, element, findChild } from '../../packet/xml/element.ts';
 
 /** Questions to the server and others (RFC 6120 §8.2.3), each with its answer or the end of the session. */

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { Element } from '@xmpp/client';
 import { toError } from '../../kit/errors.ts';
 import { createFifo } from '../../kit/fifo.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { createFramer } from '../../packet/xml/frame.ts';
 import { readHead } from '../../packet/xml/head.ts';
 import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader, type StanzaContext } from '../../packet/xml/parse.ts';

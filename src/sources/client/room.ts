@@ -8,7 +8,7 @@
 import { type Backoff, backoffMs } from '../../kit/backoff.ts';
 import type { Random } from '../../kit/random.ts';
 import type { Timers } from '../../kit/timers.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { element, findChild, findChildren } from '../../packet/xml/element.ts';
 import type { Archive } from './archive.ts';
 import { conditionOf } from './questions.ts';

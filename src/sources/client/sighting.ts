@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { Direction } from '../../model/packet.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Direction, Stanza } from '../../model/packet.ts';
 import { readStamp } from '../../packet/stamp.ts';
 import { childElements, element, findChild, findChildren, localName } from '../../packet/xml/element.ts';
 

@@ -1,4 +1,4 @@
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { childElements, element, toXml } from '../../packet/xml/element.ts';
 
 const stanzasNs = 'urn:ietf:params:xml:ns:xmpp-stanzas';

@@ -1,7 +1,6 @@
 import type { ComponentAttachment } from '../../config/config.ts';
 import type { Timers } from '../../kit/timers.ts';
-import type { Packet } from '../../model/packet.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Packet, Stanza } from '../../model/packet.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import type { Flow } from '../flow.ts';

@@ -1,4 +1,4 @@
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import type { Unreadable } from './stanza-reader.ts';
 
 /** What a feed may do with the stream it reads from. */

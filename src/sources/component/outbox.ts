@@ -7,7 +7,7 @@
  */
 
 import type { Timers } from '../../kit/timers.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { isXmlText } from '../../packet/xml/characters.ts';
 import { element, findChild, toXml } from '../../packet/xml/element.ts';

@@ -8,8 +8,7 @@
  * - so what is sent to an absent user gives no `out` until the user is back.
  */
 import { createHash } from 'node:crypto';
-import type { Direction } from '../../model/packet.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Direction, Stanza } from '../../model/packet.ts';
 import { domainOf } from '../own-traffic.ts';
 import type { Feed } from './feed.ts';
 import type { FeedOptions } from './feed-options.ts';

@@ -1,4 +1,4 @@
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { withoutMucSub } from '../../packet/muc-sub.ts';
 import { isNothingBut } from '../../packet/nothing-but.ts';
 import { localName } from '../../packet/xml/element.ts';

@@ -1,4 +1,4 @@
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { createFramer, type Framer } from '../../packet/xml/frame.ts';
 import { readHead } from '../../packet/xml/head.ts';
 import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader, type StanzaContext } from '../../packet/xml/parse.ts';

@@ -13,7 +13,7 @@ import { dialTcp, type Resolve } from '../../kit/dial-tcp.ts';
 import { messageOf, ServiceError, toError } from '../../kit/errors.ts';
 import type { Secret } from '../../kit/secret.ts';
 import type { Timers } from '../../kit/timers.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Stanza } from '../../model/packet.ts';
 import { element, escapeText, findChild, toXml } from '../../packet/xml/element.ts';
 import { watchSilence } from './silence.ts';
 import { createStanzaReader, type Unreadable } from './stanza-reader.ts';

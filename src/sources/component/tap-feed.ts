@@ -14,8 +14,7 @@
  * Protocol: `urn:x-event-pusher:tap:1`, described in plugins/prosody/README.md.
  */
 
-import type { Packet } from '../../model/packet.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Packet, Stanza } from '../../model/packet.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import { element, toXml } from '../../packet/xml/element.ts';

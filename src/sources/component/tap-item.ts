@@ -1,6 +1,5 @@
 import type { EpochMs } from '../../kit/clock.ts';
-import type { Direction } from '../../model/packet.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { Direction, Stanza } from '../../model/packet.ts';
 import type { Report } from '../../packet/event.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import type { SkipReason } from './feed-options.ts';

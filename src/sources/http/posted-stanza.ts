@@ -1,5 +1,4 @@
-import type { PacketId } from '../../model/packet.ts';
-import type { Stanza } from '../../model/stanza.ts';
+import type { PacketId, Stanza } from '../../model/packet.ts';
 import { element } from '../../packet/xml/element.ts';
 import type { PostedForm } from './posted-form.ts';
 

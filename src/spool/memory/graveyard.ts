@@ -1,7 +1,7 @@
 import type { EpochMs } from '../../kit/clock.ts';
+import type { DeadReason } from '../../model/attempt.ts';
 import { lastStatus } from '../../model/attempt.ts';
 import type { DeliveryId, NewDelivery } from '../../model/delivery.ts';
-import type { DeadReason } from '../../model/disposition.ts';
 import type { DeadFilter, DeadLetter, DeadLetterDetail, StillBorn } from '../dead-letter.ts';
 import { createDeadTest } from '../dead-letter.ts';
 import type { Refused } from '../spool.ts';

@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
+import type { DeadReason } from '../../model/attempt.ts';
 import type { DeliveryId } from '../../model/delivery.ts';
-import type { DeadReason } from '../../model/disposition.ts';
 import type { DeadFilter, DeadLetter } from '../dead-letter.ts';
 import { createDeadTest } from '../dead-letter.ts';
 import { afterAll, beforeAll, type DeadCursor } from './protocol.ts';

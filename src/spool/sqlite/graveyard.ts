@@ -1,8 +1,8 @@
 import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
+import type { DeadReason } from '../../model/attempt.ts';
 import { lastStatus } from '../../model/attempt.ts';
 import type { Body, DeliveryId } from '../../model/delivery.ts';
-import type { DeadReason } from '../../model/disposition.ts';
 import type { DeadFilter, StillBorn } from '../dead-letter.ts';
 import { countByQueue } from '../dead-letter.ts';
 import { createDeadWalk, cursorOf, type LetterRow, letterOf } from './dead-walk.ts';

@@ -5,9 +5,8 @@
 
 import type { EpochMs } from '../../kit/clock.ts';
 import type { ErrorCode } from '../../kit/errors.ts';
-import type { AttemptRecord } from '../../model/attempt.ts';
+import type { AttemptRecord, DeadReason } from '../../model/attempt.ts';
 import type { Body, DeliveryId, QueueName } from '../../model/delivery.ts';
-import type { DeadReason } from '../../model/disposition.ts';
 import type { PacketId } from '../../model/packet.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import type { DeadFilter, DeadLetter, StillBorn } from '../dead-letter.ts';

@@ -1,4 +1,4 @@
-import type { Stanza } from '../../../src/model/stanza.ts';
+import type { Stanza } from '../../../src/model/packet.ts';
 import type { PlainElement } from './whole-document.ts';
 
 /** A stanza without its methods, to compare with what saxes reads, which trims namespaces. */

@@ -1,4 +1,4 @@
-import type { Stanza } from '../../../src/model/stanza.ts';
+import type { Stanza } from '../../../src/model/packet.ts';
 import { createFramer } from '../../../src/packet/xml/frame.ts';
 import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../../src/packet/xml/parse.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type DeliveryCallbacks, DLV_RESPONSE_STATUS, type Message } from '../../../pools/callbacks.ts';
 import { createDeferred } from '../../../src/kit/deferred.ts';
-import type { Disposition } from '../../../src/model/disposition.ts';
+import type { Disposition } from '../../../src/model/attempt.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeMessageJob, serveSessions } from '../../support/session-rig.ts';
 import { startTarget } from '../../support/target.ts';

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { packetFromJson, packetToJson } from '../../../src/hooks/packet-json.ts';
-import type { Packet } from '../../../src/model/packet.ts';
-import type { Stanza } from '../../../src/model/stanza.ts';
+import type { Packet, Stanza } from '../../../src/model/packet.ts';
 import { byteByByte, cut } from '../../packet/xml/read-stream.ts';
 import { effort, patienceMs } from './effort.ts';
 import { cutAt, cuts, decorations, mutations } from './mutations.ts';

@@ -1,5 +1,4 @@
-import type { PacketId } from '../../../model/packet.ts';
-import type { Stanza } from '../../../model/stanza.ts';
+import type { PacketId, Stanza } from '../../../model/packet.ts';
 import type { JidReader } from '../../../packet/jid.ts';
 import { element } from '../../../packet/xml/element.ts';
 import { overloaded } from '../answer.ts';
