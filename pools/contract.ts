@@ -1,6 +1,6 @@
 /** The messages between the service thread and the pool threads, and the settings of a pool thread. Types only: importing it imports no code. */
 
-import type { Disposition, HttpOutcome, Judgement } from '../src/model/attempt.ts';
+import type { DispositionKind, HttpOutcome, Judgement } from '../src/model/attempt.ts';
 import type { Body, ContextVariables, DeliveryId, Destination, HeaderPair } from '../src/model/delivery.ts';
 
 /** A handler as its callbacks see it: who it is, and the `options` of its configuration beside. */
@@ -98,7 +98,7 @@ export interface PoolTls {
 
 /** Main → pool thread. `disposed`: what became of a delivery is on disk, its worker waits to be told; `stop` lets what is in flight end. */
 export type ToPoolThread =
-  | { readonly kind: 'disposed'; readonly key: number; readonly disposition: Disposition }
+  | { readonly kind: 'disposed'; readonly key: number; readonly disposition: DispositionKind }
   | { readonly kind: 'jobs'; readonly jobs: readonly Job[] }
   | { readonly kind: 'ping' }
   | { readonly kind: 'stop' };

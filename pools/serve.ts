@@ -5,7 +5,7 @@ import type { Resolve } from '../src/kit/dial-tcp.ts';
 import { createPacer } from '../src/kit/pacer.ts';
 import { systemRandom } from '../src/kit/random.ts';
 import { systemTimers } from '../src/kit/timers.ts';
-import type { Disposition } from '../src/model/attempt.ts';
+import type { DispositionKind } from '../src/model/attempt.ts';
 import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
 import { createDeadlines } from './deadlines.ts';
 import { createDial } from './dial.ts';
@@ -69,7 +69,7 @@ export async function serve({ port, settings, clock, importModule, resolve }: Th
 /** What carries a thread's jobs. */
 interface Carriers {
   carry(job: Job, free: () => void): void;
-  disposed(key: number, disposition: Disposition): void;
+  disposed(key: number, disposition: DispositionKind): void;
   /** Nobody is told any more what became of deliveries. */
   stop(): void;
   /** Nothing is under way any more. */

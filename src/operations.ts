@@ -71,16 +71,16 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
   }
 
   async function replay(filter: DeadFilter, limit: number): Promise<ReplayReport> {
-    const { replayed, stillBorn, readyPools } = await spool.replay(filter, { limit, now: clock.now() });
+    const { replayed, failedPackets, readyPools } = await spool.replay(filter, { limit, now: clock.now() });
     dispatcher.wake(readyPools);
-    const revived = stillBorn === 0 ? 0 : await reviveAll(filter, stillBorn);
-    return { replayed: replayed + revived, failed: stillBorn - revived };
+    const revived = failedPackets === 0 ? 0 : await reviveAll(filter, failedPackets);
+    return { replayed: replayed + revived, failed: failedPackets - revived };
   }
 
   /** Those that never were deliveries meet the hooks again, one by one; gives how many became one. */
-  async function reviveAll(filter: DeadFilter, stillBorn: number): Promise<number> {
+  async function reviveAll(filter: DeadFilter, failedPackets: number): Promise<number> {
     let revived = 0;
-    for (const { id } of await spool.deadLetters(filter, { limit: stillBorn })) {
+    for (const { id } of await spool.deadLetters(filter, { limit: failedPackets })) {
       const letter = await spool.deadLetter(id);
       if (letter?.packet == null || letter.packet === '') continue; // the spool refused what it was made of
       const delivery = await reviver.revive({ id, handler: letter.handler, packet: letter.packet });
@@ -121,7 +121,7 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
     if (typeof made === 'string') return refused(misnamed);
     const [push] = made.spawn;
     if (push !== undefined) return await test(markedAsTest(push));
-    return refused(made.stillBorn[0]?.detail ?? 'the business server names no receiver');
+    return refused(made.failedPackets[0]?.detail ?? 'the business server names no receiver');
   }
 
   return {

@@ -22,7 +22,7 @@ import type { LoadedHandler } from './hooks/handler.ts';
 import { createIntake } from './hooks/intake.ts';
 import { loadExits, loadHandlers } from './hooks/load.ts';
 import { createReviver } from './hooks/revive.ts';
-import { wantOf } from './hooks/want.ts';
+import { subscriptionOf } from './hooks/subscription.ts';
 import { type CallbackWatch, unwatched } from './hooks/watch.ts';
 import { systemClock } from './kit/clock.ts';
 import { createIdSource } from './kit/ids.ts';
@@ -132,7 +132,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const reviver = createReviver({ ...hooks, handlers: () => handlers });
     const intake = createIntake({ ...shared, evaluate: evaluator.evaluate, append: dispatcher.accept });
     const reading = { newPacketId: () => nextId() as PacketId, readJid };
-    const attaching = { ...reading, marks: await spool.marks(), want: wantOf(handlers), instance: options.instance ?? nextId() };
+    const attaching = { ...reading, marks: await spool.marks(), want: subscriptionOf(handlers), instance: options.instance ?? nextId() };
     const callModule = createModuleCaller({ ...shared, watch, timeoutMs: limits.timeoutMs });
     const exits = { modules, callModule, checks: () => health.checks() };
     const sources = openSources(fitted.attachments, { ...shared, ...attaching, ...exits, accept: intake.accept });

@@ -6,7 +6,7 @@ import type { Dispatcher } from './delivery/dispatcher.ts';
 import type { Served } from './delivery/served.ts';
 import type { Evaluator } from './hooks/evaluate.ts';
 import type { LoadedHandler } from './hooks/handler.ts';
-import { wantOf } from './hooks/want.ts';
+import { subscriptionOf } from './hooks/subscription.ts';
 import type { Source } from './sources/source.ts';
 import type { EventSink } from './telemetry/events.ts';
 import type { Metrics } from './telemetry/metrics.ts';
@@ -34,7 +34,7 @@ export async function swap({ dispatcher, evaluator, sources, metrics, log, event
   const reconfigured = dispatcher.reconfigure(parts);
   metrics.know({ pools: next.pools.map(({ id }) => id), handlers: parts.handlers });
   evaluator.swap(loaded);
-  for (const source of sources) source.renewWant(wantOf(loaded));
+  for (const source of sources) source.resubscribe(subscriptionOf(loaded));
   log.level = next.logLevel;
   for (const text of next.notices) if (!running.notices.includes(text)) events.emit('notice', { text });
   await reconfigured;

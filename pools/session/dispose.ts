@@ -1,4 +1,4 @@
-import type { Disposition } from '../../src/model/attempt.ts';
+import type { DispositionKind } from '../../src/model/attempt.ts';
 import type { Message } from '../callbacks.ts';
 import type { CallbackCaller } from './call-callback.ts';
 import type { HandlerModule } from './load-modules.ts';
@@ -12,7 +12,7 @@ export function hasDisposer({ callbacks }: HandlerModule): boolean {
 export async function dispose(
   caller: CallbackCaller,
   { module, message }: { readonly module: HandlerModule; readonly message: Message },
-  disposition: Disposition | undefined,
+  disposition: DispositionKind | undefined,
 ): Promise<void> {
   if (disposition === undefined) return;
   const callback = disposers[disposition];
@@ -23,4 +23,4 @@ const disposers = {
   dead: 'disposePermfail',
   delivered: 'disposeDelivery',
   retry: 'disposeTempfail',
-} as const satisfies Record<Disposition, string>;
+} as const satisfies Record<DispositionKind, string>;

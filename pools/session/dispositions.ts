@@ -1,21 +1,21 @@
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 import type { Timers } from '../../src/kit/timers.ts';
-import type { Disposition } from '../../src/model/attempt.ts';
+import type { DispositionKind } from '../../src/model/attempt.ts';
 
 /** Workers that wait to be told what has become of their deliveries. */
 export interface Dispositions {
   /** To be called before the outcome is told. Undefined: the thread stops, and nobody said. */
-  of(key: number): Promise<Disposition | undefined>;
-  told(key: number, disposition: Disposition): void;
+  of(key: number): Promise<DispositionKind | undefined>;
+  told(key: number, disposition: DispositionKind): void;
   /** The thread stops: from now on nobody waits longer than the timeout. */
   stop(): void;
 }
 
 export function createDispositions({ timeoutMs, timers }: { readonly timeoutMs: number; readonly timers: Timers }): Dispositions {
-  const awaited = new Map<number, Deferred<Disposition | undefined>>();
+  const awaited = new Map<number, Deferred<DispositionKind | undefined>>();
   let stopping = false;
 
-  function settle(key: number, disposition: Disposition | undefined): void {
+  function settle(key: number, disposition: DispositionKind | undefined): void {
     awaited.get(key)?.resolve(disposition);
     awaited.delete(key);
   }
@@ -27,7 +27,7 @@ export function createDispositions({ timeoutMs, timers }: { readonly timeoutMs: 
 
   return {
     of: (key) => {
-      const deferred = createDeferred<Disposition | undefined>();
+      const deferred = createDeferred<DispositionKind | undefined>();
       awaited.set(key, deferred);
       if (stopping) giveUpLater(key);
       return deferred.promise;

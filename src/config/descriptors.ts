@@ -109,13 +109,13 @@ async function exitOf(written: string, path: Path, reading: Reading): Promise<De
   return readModule(written, { path, what: 'an exit: *NONE, *SYSTEM, or a module' }, reading);
 }
 
-interface Wanted {
+interface ClaimRequest {
   readonly path: Path;
   readonly what: string;
 }
 
 /** Exits and units lie where callback modules do. */
-async function readModule(name: string, { path, what }: Wanted, reading: Reading): Promise<UserModule | undefined> {
+async function readModule(name: string, { path, what }: ClaimRequest, reading: Reading): Promise<UserModule | undefined> {
   const found = await findModule(name, reading.folder);
   if (found.kind === 'found' && found.module.kind === 'url') return { kind: 'module', name, url: found.module.url };
   const lookedAt = found.kind === 'missing' ? `. ${placesLookedAt(found)}` : '';

@@ -1,5 +1,5 @@
 /**
- * One attempt, from the moment a delivery is taken until its fate is known:
+ * One attempt, from the moment a delivery is taken until its disposition is known:
  *
  *   begin → toJob → (a pool thread sends it) → conclude → toSettlement → announce (`announce.ts`)
  *
@@ -11,7 +11,7 @@ import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Judgement, Outcome } from '../model/attempt.ts';
 import type { Claimed, Destination, Errand } from '../model/delivery.ts';
-import type { Fate, Settlement } from '../spool/spool.ts';
+import type { Disposition, Settlement } from '../spool/spool.ts';
 import { within } from './boundary.ts';
 import { classify, refusedByUs, type StatusLists, type Verdict } from './classify.ts';
 import { decide, type Patience } from './decide.ts';
@@ -37,7 +37,7 @@ export interface Reply {
 export interface Concluded extends Reply {
   readonly attempt: Attempt;
   readonly verdict: Verdict;
-  readonly fate: Fate;
+  readonly disposition: Disposition;
   readonly at: EpochMs;
 }
 
@@ -83,12 +83,12 @@ export interface Posting {
 
 export type Allowed = Pick<Destination, 'allow' | 'ownOrigin'>;
 
-/** Reply → verdict → fate. */
+/** Reply → verdict → disposition. */
 export function conclude(attempt: Attempt, reply: Reply, moment: Moment): Concluded {
   return within(
     'classifying its response',
     () => judge(attempt, reply, moment),
-    (fate) => ({ attempt, ...reply, verdict: refusedByUs(fate), fate, at: moment.now }),
+    (disposition) => ({ attempt, ...reply, verdict: refusedByUs(disposition), disposition, at: moment.now }),
   );
 }
 
@@ -111,21 +111,24 @@ function judge(attempt: Attempt, reply: Reply, { now, random }: Moment): Conclud
     now,
     random,
   };
-  return { attempt, outcome, judgement, verdict, fate: decide(verdict, standing, policy), at: now };
+  return { attempt, outcome, judgement, verdict, disposition: decide(verdict, standing, policy), at: now };
 }
 
-/** What the spool is told: the fate, the attempt for the record, and what comes of it. */
-export function toSettlement({ attempt, outcome, judgement, fate, at }: Concluded, { spawn, stillBorn }: Offspring = childless): Ending {
+/** What the spool is told: the disposition, the attempt for the record, and what comes of it. */
+export function toSettlement(
+  { attempt, outcome, judgement, disposition, at }: Concluded,
+  { spawn, failedPackets }: Offspring = childless,
+): Ending {
   const record = { number: attempt.number, at, outcome: withoutBody(outcome) };
-  return { fate, attempt: judgement === undefined ? record : { ...record, judgement }, spawn, stillBorn };
+  return { disposition, attempt: judgement === undefined ? record : { ...record, judgement }, spawn, failedPackets };
 }
 
 export type Ending = Omit<Settlement, 'claimNext' | 'seq'>;
 
 /** What an answer brings about. */
-export type Offspring = Pick<Settlement, 'spawn' | 'stillBorn'>;
+export type Offspring = Pick<Settlement, 'spawn' | 'failedPackets'>;
 
-export const childless: Offspring = Object.freeze({ spawn: [], stillBorn: [] });
+export const childless: Offspring = Object.freeze({ spawn: [], failedPackets: [] });
 
 /** The record keeps an excerpt. */
 function withoutBody(outcome: Outcome): Outcome {

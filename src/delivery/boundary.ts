@@ -5,14 +5,14 @@
 import type { EpochMs } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
-import type { StillBorn } from '../spool/dead-letter.ts';
-import type { Entry, Fate, Spool } from '../spool/spool.ts';
+import type { FailedPacket } from '../spool/dead-letter.ts';
+import type { Disposition, Entry, Spool } from '../spool/spool.ts';
 
 /** The end of a delivery without further attempts. */
-export type Dead = Extract<Fate, { kind: 'dead' }>;
+export type Dead = Extract<Disposition, { kind: 'dead' }>;
 
 /** Runs a step of one delivery. `doing` completes "error while …"; `end` gives the result of a step that threw. */
-export function within<T>(doing: string, step: () => T, end: (fate: Dead) => T): T {
+export function within<T>(doing: string, step: () => T, end: (disposition: Dead) => T): T {
   try {
     return step();
   } catch (thrown) {
@@ -70,7 +70,7 @@ export async function appendOrBury(spool: Pick<Spool, 'append'>, entry: Entry, n
 
 const nothing: Entry = { deliveries: [], deadLetters: [], mark: undefined, claim: [], refused: [], revives: undefined };
 
-type Subject = NewDelivery | StillBorn;
+type Subject = NewDelivery | FailedPacket;
 
 function partsOf({ deliveries, claim, deadLetters, refused }: Entry): readonly (readonly [part: Entry, subject: Subject])[] {
   return [
@@ -83,7 +83,7 @@ function partsOf({ deliveries, claim, deadLetters, refused }: Entry): readonly (
 async function appendPart(
   spool: Pick<Spool, 'append'>,
   part: Entry,
-  letterOf: (thrown: unknown) => StillBorn,
+  letterOf: (thrown: unknown) => FailedPacket,
 ): Promise<readonly Claimed[]> {
   try {
     return await spool.append(part);
@@ -94,7 +94,7 @@ async function appendPart(
 }
 
 /** The times and the content of what was refused may be the reason: neither is kept. */
-function buried({ id, packetId, host, handler, pool, sender, receiver }: Subject, now: EpochMs): (thrown: unknown) => StillBorn {
+function buried({ id, packetId, host, handler, pool, sender, receiver }: Subject, now: EpochMs): (thrown: unknown) => FailedPacket {
   return (thrown) => {
     const { reason, detail } = internalError('storing it', thrown);
     return { ...{ id, packetId, host, handler, pool, sender, receiver, reason, detail }, packet: '', seenAt: now, createdAt: now };

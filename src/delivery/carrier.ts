@@ -1,4 +1,4 @@
-import type { Disposition } from '../model/attempt.ts';
+import type { DispositionKind } from '../model/attempt.ts';
 import { type Attempt, type Posting, type Reply, toJob } from './attempt.ts';
 import type { PoolThreads } from './pool-threads.ts';
 
@@ -13,7 +13,7 @@ export interface Carrier {
   drain(): void;
   carry(attempt: Attempt, posting: Posting): void;
   /** Tells who waits for it what became of a delivery. */
-  disposed(key: number, disposition: Disposition): void;
+  disposed(key: number, disposition: DispositionKind): void;
 }
 
 /** Requests go to the threads. A message to a user is nothing for them: it got into this pool by mistake. */

@@ -3,7 +3,7 @@ import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { DeadReason } from '../model/attempt.ts';
 import type { ContextVariables } from '../model/delivery.ts';
-import type { Fate } from '../spool/spool.ts';
+import type { Disposition } from '../spool/spool.ts';
 import type { Refuser, Verdict } from './classify.ts';
 
 /** What a pool and a handler say about trying again. */
@@ -34,8 +34,8 @@ export interface Standing {
 /** A backend may ask for patience, but not for ever: a longer `Retry-After` counts as this. */
 export const retryAfterCapMs = 3_600_000;
 
-/** Decides a delivery's fate from what its attempt met. */
-export function decide(verdict: Verdict, standing: Standing, patience: Patience): Fate {
+/** Decides a delivery's disposition from what its attempt met. */
+export function decide(verdict: Verdict, standing: Standing, patience: Patience): Disposition {
   switch (verdict.kind) {
     case 'accepted':
       return { kind: 'delivered' };
@@ -55,7 +55,7 @@ const deadReason = { backend: 'refused', callback: 'callback-failed', service: '
 
 type Deferred = Extract<Verdict, { kind: 'deferred' }>;
 
-function tryAgain(verdict: Deferred, standing: Standing, patience: Patience): Fate {
+function tryAgain(verdict: Deferred, standing: Standing, patience: Patience): Disposition {
   const wait = patience.scheduleMs[standing.attempts - 1];
   if (wait === undefined) return { kind: 'dead', reason: 'attempts-exhausted', detail: verdict.reason };
 
@@ -90,7 +90,7 @@ export function whenExpired(
   { createdAt }: { readonly createdAt: EpochMs },
   { maxAgeMs }: Pick<Patience, 'maxAgeMs'>,
   now: EpochMs,
-): Extract<Fate, { kind: 'dead' }> | undefined {
+): Extract<Disposition, { kind: 'dead' }> | undefined {
   if (now - createdAt <= maxAgeMs) return undefined;
   return { kind: 'dead', reason: 'expired', detail: `it waited for longer than ${maxAgeMs} ms` };
 }

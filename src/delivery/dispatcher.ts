@@ -151,7 +151,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   async function giveBack({ seq }: Claimed): Promise<void> {
     try {
-      const { readyPools } = await spool.settle({ seq, fate: { kind: 'released' }, attempt: undefined, ...childless, claimNext: false });
+      const { readyPools } = await spool.settle({
+        seq,
+        disposition: { kind: 'released' },
+        attempt: undefined,
+        ...childless,
+        claimNext: false,
+      });
       wake(readyPools);
     } catch (thrown) {
       options.onFailed(toError(thrown));

@@ -1,10 +1,10 @@
-import type { Fate } from '../spool/spool.ts';
+import type { Disposition } from '../spool/spool.ts';
 import { type Concluded, type Ending, type Offspring, toSettlement } from './attempt.ts';
 import { internalError, within } from './boundary.ts';
 
 /** What an attempt comes to where its answer brings something about: all of it is stored in one transaction. */
 export interface Sequel extends Offspring {
-  readonly fate: Fate;
+  readonly disposition: Disposition;
 }
 
 /**
@@ -15,7 +15,7 @@ export type Follow = (concluded: Concluded) => Promise<Sequel> | undefined;
 
 /** Result of an attempt with the deliveries that its response creates. Never throws, never rejects. */
 export function endingOf(concluded: Concluded, follow: Follow): Ending | Promise<Ending> {
-  const dead = (fate: Fate): Ending => toSettlement({ ...concluded, fate });
+  const dead = (disposition: Disposition): Ending => toSettlement({ ...concluded, disposition });
   const followed = (): Ending | Promise<Ending> => {
     const sequel = follow(concluded);
     if (sequel === undefined) return toSettlement(concluded);

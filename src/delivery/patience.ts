@@ -11,9 +11,9 @@ const shortestPauseMs = 1000;
  * as something else. What is ordered goes to many, and a question that is answered so has failed like any other: the next is
  * put all the same.
  */
-export function askedPatienceMs({ attempt, outcome, verdict, fate, at }: Concluded): number | undefined {
+export function askedPatienceMs({ attempt, outcome, verdict, disposition, at }: Concluded): number | undefined {
   if (attempt.delivery.target.errand !== undefined) return undefined;
   if (outcome.kind !== 'answered' || outcome.status !== 429 || verdict.kind !== 'deferred') return undefined;
   const hintMs = Math.min(retryAfterMs(outcome.retryAfter, at) ?? 0, retryAfterCapMs);
-  return Math.max(hintMs, fate.kind === 'retry' ? fate.notBefore - at : shortestPauseMs);
+  return Math.max(hintMs, disposition.kind === 'retry' ? disposition.notBefore - at : shortestPauseMs);
 }

@@ -2,7 +2,7 @@ import type { EpochMs } from '../kit/clock.ts';
 import { createDeferred } from '../kit/deferred.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
-import type { Fate } from '../spool/spool.ts';
+import type { Disposition } from '../spool/spool.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import { announceAttempt, announceDead, announceEnding } from './announce.ts';
 import { createAskPatience } from './ask/patience.ts';
@@ -101,15 +101,17 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   function sendOrExpire(delivery: Claimed, now: number): void {
     if (endUnsent(delivery, now)) return;
     const policy = rules.policyFor(delivery);
-    const fate = whenExpired(delivery, policy, clock.now());
-    if (fate !== undefined) return end(delivery, fate);
+    const disposition = whenExpired(delivery, policy, clock.now());
+    if (disposition !== undefined) return end(delivery, disposition);
     throttle.take(now);
     send(begin(delivery, policy));
   }
 
   /** Ends a delivery without an attempt. */
-  function end(delivery: Claimed, fate: Dead): void {
-    void settler.settle(delivery, { fate, attempt: undefined, ...childless }, () => announceDead(events, delivery, fate, clock.now()));
+  function end(delivery: Claimed, disposition: Dead): void {
+    void settler.settle(delivery, { disposition, attempt: undefined, ...childless }, () =>
+      announceDead(events, delivery, disposition, clock.now()),
+    );
   }
 
   function send(attempt: Attempt): void {
@@ -137,14 +139,14 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     announceAttempt(events, concluded);
     void settler.settle(delivery, endingOf(concluded, options.follow), (settled) => {
       announceEnding(events, concluded, settled);
-      whenSettled(settled.fate, reply, key);
+      whenSettled(settled.disposition, reply, key);
     });
     pump();
   }
 
-  function whenSettled(fate: Fate, { judgement }: Reply, key: number): void {
-    if (fate.kind === 'retry') wakeAt(fate.notBefore);
-    if (judgement?.awaitsDisposition === true && fate.kind !== 'released') carrier.disposed(key, fate.kind);
+  function whenSettled(disposition: Disposition, { judgement }: Reply, key: number): void {
+    if (disposition.kind === 'retry') wakeAt(disposition.notBefore);
+    if (judgement?.awaitsDisposition === true && disposition.kind !== 'released') carrier.disposed(key, disposition.kind);
   }
 
   /** A handler was shut: others may have its places. */

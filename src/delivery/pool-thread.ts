@@ -18,7 +18,7 @@ import type { Clock } from '../kit/clock.ts';
 import { loggable, toError } from '../kit/errors.ts';
 import { createPacer } from '../kit/pacer.ts';
 import type { Timers } from '../kit/timers.ts';
-import type { Disposition } from '../model/attempt.ts';
+import type { DispositionKind } from '../model/attempt.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Reply } from './attempt.ts';
 
@@ -30,7 +30,7 @@ export interface PoolThread {
   kill(): Promise<void>;
   send(job: Job): void;
   /** Tells the worker that waits for it, if it is one of this thread's, what became of its delivery. */
-  disposed(key: number, disposition: Disposition): void;
+  disposed(key: number, disposition: DispositionKind): void;
 }
 
 export interface PoolThreadsCallbacks {

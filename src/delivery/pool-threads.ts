@@ -1,5 +1,5 @@
 import type { Job } from '../../pools/contract.ts';
-import type { Disposition } from '../model/attempt.ts';
+import type { DispositionKind } from '../model/attempt.ts';
 import { createPoolThread, type PoolThread, type PoolThreadOptions } from './pool-thread.ts';
 
 export interface PoolThreadsOptions extends PoolThreadOptions {
@@ -16,7 +16,7 @@ export interface PoolThreads {
   kill(): Promise<void>;
   send(job: Job): void;
   /** Tells the worker that waits for it what became of its delivery. */
-  disposed(key: number, disposition: Disposition): void;
+  disposed(key: number, disposition: DispositionKind): void;
 }
 
 export function createPoolThreads({ settings, threads, ...shared }: PoolThreadsOptions): PoolThreads {

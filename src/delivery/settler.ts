@@ -4,7 +4,7 @@ import type { Spool } from '../spool/spool.ts';
 import { childless, type Ending } from './attempt.ts';
 import { internalError, isOfTheSpool } from './boundary.ts';
 
-/** Takes fates to the spool, and the lane's next from it. */
+/** Takes dispositions to the spool, and the lane's next from it. */
 export interface Settler {
   /** Fates that are not on disk yet. */
   readonly pending: number;
@@ -21,7 +21,7 @@ export interface SettlerParts {
   release(delivery: Claimed): void;
   onNext(next: Claimed): void;
   onReady(pools: readonly string[]): void;
-  /** A fate is on disk, or never will be. */
+  /** A disposition is on disk, or never will be. */
   onSettled(): void;
   onFailed(error: Error): void;
 }
@@ -55,7 +55,7 @@ export function createSettler(parts: SettlerParts): Settler {
       return { ending, ...(await parts.spool.settle({ seq, ...ending, claimNext })) };
     } catch (thrown) {
       if (isOfTheSpool(thrown)) throw thrown;
-      const dead = { fate: internalError('storing its end', thrown), attempt: undefined, ...childless };
+      const dead = { disposition: internalError('storing its end', thrown), attempt: undefined, ...childless };
       return { ending: dead, ...(await parts.spool.settle({ seq, ...dead, claimNext })) };
     }
   }
@@ -65,6 +65,6 @@ export function createSettler(parts: SettlerParts): Settler {
       return pending;
     },
     settle,
-    letGo: (delivery) => settle(delivery, { fate: { kind: 'released' }, attempt: undefined, ...childless }, () => undefined),
+    letGo: (delivery) => settle(delivery, { disposition: { kind: 'released' }, attempt: undefined, ...childless }, () => undefined),
   };
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../kit/clock.ts';
 import { createDeferred, type Deferred } from '../kit/deferred.ts';
 import { createRfc3339 } from '../kit/rfc3339.ts';
-import type { Disposition, Outcome } from '../model/attempt.ts';
+import type { DispositionKind, Outcome } from '../model/attempt.ts';
 import type { NewDelivery } from '../model/delivery.ts';
 import { askWaitMs } from './ask/patience.ts';
 import { type Attempt, begin, type Posting, type Reply } from './attempt.ts';
@@ -13,7 +13,7 @@ import { type PoolRules, postingBy } from './policy.ts';
 export interface TestSends {
   send(delivery: NewDelivery, rules: PoolRules): Promise<TestAnswer>;
   /** Answers it if the key was one of these, and gives what became of it; it is never tried again. */
-  answer(key: number, reply: Reply): Disposition | undefined;
+  answer(key: number, reply: Reply): DispositionKind | undefined;
   /** Answers all that are under way. */
   endAll(reply: Reply): void;
 }
@@ -45,7 +45,7 @@ export function createTestSends({ clock, post }: { readonly clock: Clock; post(a
     return answered.promise;
   }
 
-  function answer(key: number, { outcome, judgement }: Reply): Disposition | undefined {
+  function answer(key: number, { outcome, judgement }: Reply): DispositionKind | undefined {
     const test = waiting.get(key);
     if (test === undefined) return undefined;
     waiting.delete(key);

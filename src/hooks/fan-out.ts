@@ -1,5 +1,5 @@
 import type { NewRequest } from '../model/delivery.ts';
-import type { StillBorn } from '../spool/dead-letter.ts';
+import type { FailedPacket } from '../spool/dead-letter.ts';
 import type { Eventually } from './eventually.ts';
 import type { LoadedHandler } from './handler.ts';
 import type { Met } from './meet.ts';
@@ -7,7 +7,7 @@ import type { Met } from './meet.ts';
 /** What a packet leaves behind, in the order of the handlers. */
 export interface Evaluation {
   readonly deliveries: readonly NewRequest[];
-  readonly deadLetters: readonly StillBorn[];
+  readonly deadLetters: readonly FailedPacket[];
 }
 
 /**
@@ -16,7 +16,7 @@ export interface Evaluation {
  */
 export function fanOut(handlers: readonly LoadedHandler[], meet: (handler: LoadedHandler) => Eventually<Met>): Eventually<Evaluation> {
   const deliveries: NewRequest[] = [];
-  const deadLetters: StillBorn[] = [];
+  const deadLetters: FailedPacket[] = [];
   const evaluation = { deliveries, deadLetters };
 
   for (const [index, handler] of handlers.entries()) {

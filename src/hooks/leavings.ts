@@ -4,7 +4,7 @@ import type { DeadReason } from '../model/attempt.ts';
 import type { Answered, Body, DeliveryId, HeaderPair, NewRequest } from '../model/delivery.ts';
 import type { Packet } from '../model/packet.ts';
 import type { JidReader } from '../packet/jid.ts';
-import type { StillBorn } from '../spool/dead-letter.ts';
+import type { FailedPacket } from '../spool/dead-letter.ts';
 import { questionOf } from './before-push/question.ts';
 import type { LoadedHandler } from './handler.ts';
 import { laneOf } from './lane.ts';
@@ -17,7 +17,7 @@ export interface Leavings {
   /** The question that a business server is asked first. */
   ask(handler: LoadedHandler, packet: Packet, beforePush: BeforePushConfig): NewRequest;
   /** The whole packet, because its callbacks did not make a request of it. */
-  letter(handler: LoadedHandler, packet: Packet, why: { readonly reason: DeadReason; readonly detail: string }): StillBorn;
+  letter(handler: LoadedHandler, packet: Packet, why: { readonly reason: DeadReason; readonly detail: string }): FailedPacket;
 }
 
 export interface Prepared {

@@ -1,7 +1,7 @@
 import { ServiceError } from '../kit/errors.ts';
 import type { Answered, NewRequest } from '../model/delivery.ts';
 import type { Packet } from '../model/packet.ts';
-import type { StillBorn } from '../spool/dead-letter.ts';
+import type { FailedPacket } from '../spool/dead-letter.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { checkedBody, checkedHeaders, checkedWish } from './answers.ts';
 import { type Call, CallbackFailure, type Caller } from './call.ts';
@@ -13,7 +13,7 @@ import { type CallbackWatch, watched } from './watch.ts';
 
 /** What came of one packet's meeting with one handler. */
 export type Met =
-  | { readonly kind: 'failed'; readonly letter: StillBorn }
+  | { readonly kind: 'failed'; readonly letter: FailedPacket }
   | { readonly kind: 'unwanted' }
   | { readonly kind: 'wanted'; readonly delivery: NewRequest };
 

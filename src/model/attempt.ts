@@ -74,7 +74,7 @@ export function lastStatus(history: readonly AttemptRecord[]): number | null {
 }
 
 /** What has become of a delivery after an attempt. */
-export type Disposition = 'dead' | 'delivered' | 'retry';
+export type DispositionKind = 'dead' | 'delivered' | 'retry';
 
 /** Why a delivery was given up. Stands alphabetically. */
 export type DeadReason = (typeof deadReasons)[number];

@@ -9,5 +9,5 @@ export interface Source extends Lifecycle {
   /** Bytes handed over and not yet on disk. */
   readonly uncommittedBytes: number;
   /** From now on the handlers can want these stanzas (as a tap's `want` says them): the chat server is asked for them alone. */
-  renewWant(want: string): void;
+  resubscribe(want: string): void;
 }

@@ -6,7 +6,7 @@ import type { Body, DeliveryId, HttpTarget, XmppTarget } from '../model/delivery
 import type { PacketId } from '../model/packet.ts';
 
 /** A dead letter that never was a delivery: its callbacks did not make one. Kept with the raw packet. */
-export interface StillBorn {
+export interface FailedPacket {
   readonly id: DeliveryId;
   readonly packetId: PacketId;
   readonly host: string;

@@ -16,12 +16,12 @@ import type { AttemptRecord, DeadReason } from '../model/attempt.ts';
 import type { Claimed, ContextVariables, DeliveryId, NewDelivery, QueueName } from '../model/delivery.ts';
 import type { Mark } from '../packet/receipt.ts';
 import type { DeletionReason } from '../telemetry/events.ts';
-import type { DeadFilter, DeadLetter, DeadLetterDetail, StillBorn } from './dead-letter.ts';
+import type { DeadFilter, DeadLetter, DeadLetterDetail, FailedPacket } from './dead-letter.ts';
 
 /** What one packet leaves behind, committed as a whole. */
 export interface Entry {
   readonly deliveries: readonly NewDelivery[];
-  readonly deadLetters: readonly StillBorn[];
+  readonly deadLetters: readonly FailedPacket[];
   readonly mark: Mark | undefined;
   /**
    * Whether the caller would take each delivery at once (same order as `deliveries`): a delivery whose lane is free and
@@ -40,8 +40,8 @@ export interface Refused {
   readonly detail: string;
 }
 
-/** The fate of a claimed delivery. */
-export type Fate =
+/** The disposition of a claimed delivery. */
+export type Disposition =
   | { readonly kind: 'delivered' }
   | { readonly kind: 'dead'; readonly reason: DeadReason; readonly detail: string }
   /** To be tried again at `notBefore`; with `leaveLane` it goes on beside its lane, which moves on. `context` replaces the one before. */
@@ -51,13 +51,13 @@ export type Fate =
 
 export interface Settlement {
   readonly seq: number;
-  readonly fate: Fate;
+  readonly disposition: Disposition;
   /** The attempt behind it; undefined where none was spent. Kept only when the delivery lives on or dies. */
   readonly attempt: AttemptRecord | undefined;
   /** Deliveries that come of it, in the same transaction. */
   readonly spawn: readonly NewDelivery[];
   /** Dead letters that come of it: callbacks did not make deliveries of what was answered. */
-  readonly stillBorn: readonly StillBorn[];
+  readonly failedPackets: readonly FailedPacket[];
   /** The caller would take the lane's next at once. */
   readonly claimNext: boolean;
 }
@@ -70,7 +70,7 @@ export interface QueueDepth extends QueueName {
 }
 
 export type Shed = { readonly shed: readonly QueueName[]; readonly readyPools: readonly string[] };
-export type Replayed = { readonly replayed: number; readonly stillBorn: number; readonly readyPools: readonly string[] };
+export type Replayed = { readonly replayed: number; readonly failedPackets: number; readonly readyPools: readonly string[] };
 
 export interface SpoolStats {
   readonly depths: readonly QueueDepth[];
@@ -90,7 +90,7 @@ export interface SpoolStats {
 }
 
 /** What a claim asks for. */
-export interface Wanted {
+export interface ClaimRequest {
   /** The handlers whose queues may be served now. */
   readonly handlers: readonly string[];
   readonly limit: number;
@@ -118,7 +118,7 @@ export interface Spool extends Lifecycle {
    * (one is always given). While deliveries without an attempt are ready, retries get at most half of `limit`, and what
    * either kind leaves the other has. `nextAt`: when the next of these queues is due, if any is left.
    */
-  claim(pool: string, wanted: Wanted): Promise<{ readonly claimed: readonly Claimed[]; readonly nextAt: EpochMs | undefined }>;
+  claim(pool: string, wanted: ClaimRequest): Promise<{ readonly claimed: readonly Claimed[]; readonly nextAt: EpochMs | undefined }>;
 
   /**
    * Settles a claimed delivery; resolves when durable, with the lane's next if `claimNext` asked for it. `readyPools`
@@ -138,7 +138,7 @@ export interface Spool extends Lifecycle {
   /**
    * Makes up to `limit` dead letters, oldest first, deliveries again: same id, at the tail of their lane, attempts counted from
    * 1 with the history kept, accepted `now`. Those among them that never were deliveries are left alone and counted as
-   * `stillBorn`, beside the limit: their packets must meet the hooks again, which `revives` settles. Each is moved in one
+   * `failedPackets`, beside the limit: their packets must meet the hooks again, which `revives` settles. Each is moved in one
    * transaction with its new row; what dies again meanwhile is left alone too.
    */
   replay(filter: DeadFilter, how: { readonly limit: number; readonly now: EpochMs }): Promise<Replayed>;

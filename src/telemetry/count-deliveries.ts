@@ -9,8 +9,8 @@ import { createSeries } from './series.ts';
 export function countDeliveries(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   countAttempts(registry, events, roster);
   countFailuresInARow(registry, events, roster);
-  countFates(registry, events, roster);
-  countStillBorn(registry, events, roster);
+  countDispositions(registry, events, roster);
+  countFailedPackets(registry, events, roster);
   countIgnoredAnswers(registry, events);
   countThreadDeaths(registry, events, roster);
 }
@@ -55,7 +55,7 @@ function codeClass(outcome: Events['attempt.ended']['outcome']): string {
   return outcome.kind === 'answered' ? (codeClasses[Math.floor(outcome.status / 100)] ?? 'other') : 'none';
 }
 
-function countFates(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+function countDispositions(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const accepted = registry.counter('event_pusher_accepted_total');
   const deliveries = registry.counter('event_pusher_deliveries_total');
   const latency = registry.histogram('event_pusher_delivery_latency_seconds', waitBuckets);
@@ -76,7 +76,7 @@ function countFates(registry: MetricRegistry, events: EventBus, roster: Roster):
 }
 
 /** Dead letters have three sources: deliveries that were given up, those that a full backlog had no place for, and callbacks that never made one. */
-function countStillBorn(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+function countFailedPackets(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const deadLetters = registry.counter('event_pusher_dead_letters_total');
   const poolOf = new Map<string, string>();
   roster.eachHandler(({ name, pool }) => {

@@ -106,7 +106,7 @@ export interface Events {
   'delivery.callback-failed': { readonly pool: string } & CallbackFailure;
   /** A delivery that keeps failing left its lane, which moves on without it. */
   'delivery.left-lane': { readonly id: DeliveryId; readonly pool: string; readonly handler: string };
-  /** A delivery's fate is on disk: `delivered`, `dead` with its reason, or `retry`. `ageMs`: accepted → now. */
+  /** A delivery's disposition is on disk: `delivered`, `dead` with its reason, or `retry`. `ageMs`: accepted → now. */
   'delivery.settled': {
     readonly id: DeliveryId;
     readonly pool: string;

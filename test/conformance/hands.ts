@@ -1,18 +1,18 @@
 import type { ContextVariables, NewDelivery } from '../../src/model/delivery.ts';
-import type { Fate, Settlement, Spool } from '../../src/spool/spool.ts';
+import type { Disposition, Settlement, Spool } from '../../src/spool/spool.ts';
 import { acceptedAt, makeDelivery, makeEntry, makeSettlement } from '../spool/build.ts';
 
 /** When the conformance tests' clock stands still. */
 export const diedAt = acceptedAt + 60_000;
 
-export const delivered: Fate = { kind: 'delivered' };
-export const dead: Fate = { kind: 'dead', reason: 'refused', detail: 'status 400' };
-export const released: Fate = { kind: 'released' };
+export const delivered: Disposition = { kind: 'delivered' };
+export const dead: Disposition = { kind: 'dead', reason: 'refused', detail: 'status 400' };
+export const released: Disposition = { kind: 'released' };
 
 export function retryAt(
   notBefore: number,
   { leaveLane = false, context = {} }: { readonly leaveLane?: boolean; readonly context?: ContextVariables } = {},
-): Fate {
+): Disposition {
   return { kind: 'retry', notBefore, leaveLane, context };
 }
 
@@ -40,7 +40,8 @@ export function createHands(spoolAtHand: () => Spool) {
   const claimIds = async (limit = 100, which: { pool?: string; handlers?: string[]; now?: number } = {}) =>
     ids((await claim(limit, which)).claimed);
 
-  const settle = (seq: number, fate: Fate, rest: Partial<Settlement> = {}) => spoolAtHand().settle(makeSettlement(seq, fate, rest));
+  const settle = (seq: number, disposition: Disposition, rest: Partial<Settlement> = {}) =>
+    spoolAtHand().settle(makeSettlement(seq, disposition, rest));
 
   const depth = (pool = 'pool', handler = 'push') =>
     spoolAtHand()

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { QueueName } from '../../src/model/delivery.ts';
-import type { Fate, Spool } from '../../src/spool/spool.ts';
+import type { Disposition, Spool } from '../../src/spool/spool.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { SpoolModel } from './spool-model.ts';
 
 interface NewRow {
   readonly lane: number;
   readonly queue: number;
-  readonly fate: 'leave' | 'refuse' | 'take';
+  readonly disposition: 'leave' | 'refuse' | 'take';
 }
 
 /** One step of a life: what is done, in numbers that the state at hand gives a meaning to. */
@@ -18,12 +18,18 @@ type Step =
   | { readonly kind: 'move'; readonly from: number; readonly to: number }
   | { readonly kind: 'purge'; readonly queue: number }
   | { readonly kind: 'replay'; readonly pool: number; readonly limit: number }
-  | { readonly kind: 'settle'; readonly which: number; readonly fate: Fate; readonly claimNext: boolean; readonly spawnLane: number }
+  | {
+      readonly kind: 'settle';
+      readonly which: number;
+      readonly disposition: Disposition;
+      readonly claimNext: boolean;
+      readonly spawnLane: number;
+    }
   | { readonly kind: 'shed'; readonly pool: number; readonly count: number };
 
-const fates: fc.Arbitrary<Fate> = fc.oneof(
-  { weight: 3, arbitrary: fc.constant<Fate>({ kind: 'delivered' }) },
-  fc.constant<Fate>({ kind: 'dead', reason: 'refused', detail: '' }),
+const dispositions: fc.Arbitrary<Disposition> = fc.oneof(
+  { weight: 3, arbitrary: fc.constant<Disposition>({ kind: 'delivered' }) },
+  fc.constant<Disposition>({ kind: 'dead', reason: 'refused', detail: '' }),
   {
     weight: 2,
     arbitrary: fc.record({
@@ -33,13 +39,13 @@ const fates: fc.Arbitrary<Fate> = fc.oneof(
       context: fc.constant({}),
     }),
   },
-  fc.constant<Fate>({ kind: 'released' }),
+  fc.constant<Disposition>({ kind: 'released' }),
 );
 
 const newRow = fc.record({
   lane: fc.nat(3),
   queue: fc.nat(3),
-  fate: fc.constantFrom<NewRow['fate'][]>('leave', 'leave', 'take', 'take', 'refuse'),
+  disposition: fc.constantFrom<NewRow['disposition'][]>('leave', 'leave', 'take', 'take', 'refuse'),
 });
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
@@ -58,7 +64,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('settle' as const),
       which: fc.nat(),
-      fate: fates,
+      disposition: dispositions,
       claimNext: fc.boolean(),
       spawnLane: fc.nat(12),
     }),
@@ -105,13 +111,15 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
   };
 
   async function append({ rows, revives }: Extract<Step, { kind: 'append' }>): Promise<void> {
-    const made = rows.map(({ lane, queue, fate }) => ({ delivery: make(lane, queue), fate }));
-    const kept = made.filter(({ fate }) => fate !== 'refuse');
-    const refused = made.filter(({ fate }) => fate === 'refuse').map((each) => ({ ...each, reason: 'overflow' as const, detail: 'full' }));
+    const made = rows.map(({ lane, queue, disposition }) => ({ delivery: make(lane, queue), disposition }));
+    const kept = made.filter(({ disposition }) => disposition !== 'refuse');
+    const refused = made
+      .filter(({ disposition }) => disposition === 'refuse')
+      .map((each) => ({ ...each, reason: 'overflow' as const, detail: 'full' }));
     const entry = makeEntry(
       kept.map(({ delivery }) => delivery),
       {
-        claim: kept.map(({ fate }) => fate === 'take'),
+        claim: kept.map(({ disposition }) => disposition === 'take'),
         refused,
         revives: model.dead[revives]?.id ?? (revives === 9 ? idOf('nobody') : undefined),
       },
@@ -128,22 +136,22 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
     for (const { id, attempts } of claimed) expect(attempts).toBe(model.attemptsOf(id));
   }
 
-  async function settle({ which, fate: wish, claimNext, spawnLane }: Extract<Step, { kind: 'settle' }>): Promise<void> {
+  async function settle({ which, disposition: wish, claimNext, spawnLane }: Extract<Step, { kind: 'settle' }>): Promise<void> {
     const held = model.claimedIds();
     const id = held[which % Math.max(1, held.length)];
     if (id === undefined) return;
     const spawn = spawnLane < 4 ? [make(spawnLane, 1)] : [];
-    const fate = wish.kind === 'retry' ? { ...wish, notBefore: model.acceptedAt(id) + wish.notBefore } : wish;
-    const attempt = fate.kind === 'retry' ? answered((model.attemptsOf(id) ?? 0) + 1, 503) : undefined;
-    const expected = model.settle(id, { fate, attempt, spawn, stillBorn: [], claimNext });
-    const { next, readyPools } = await spool.settle({ seq: seqs.get(id) ?? 0, fate, attempt, spawn, stillBorn: [], claimNext });
+    const disposition = wish.kind === 'retry' ? { ...wish, notBefore: model.acceptedAt(id) + wish.notBefore } : wish;
+    const attempt = disposition.kind === 'retry' ? answered((model.attemptsOf(id) ?? 0) + 1, 503) : undefined;
+    const expected = model.settle(id, { disposition, attempt, spawn, failedPackets: [], claimNext });
+    const { next, readyPools } = await spool.settle({ seq: seqs.get(id) ?? 0, disposition, attempt, spawn, failedPackets: [], claimNext });
     if (next !== undefined) remember([next]);
     expect({ next: next?.id, readyPools: readyPools.toSorted() }).toEqual(expected);
   }
 
   async function replay({ pool, limit }: Extract<Step, { kind: 'replay' }>): Promise<void> {
     const how = { limit, now: now() };
-    expect(await spool.replay({ pool: poolAt(pool) }, how)).toEqual({ ...model.replay(poolAt(pool), how), stillBorn: 0 });
+    expect(await spool.replay({ pool: poolAt(pool) }, how)).toEqual({ ...model.replay(poolAt(pool), how), failedPackets: 0 });
   }
 
   async function shed({ pool, count }: Extract<Step, { kind: 'shed' }>): Promise<void> {

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../../src/kit/clock.ts';
 import type { NewDelivery, QueueName } from '../../src/model/delivery.ts';
-import type { Entry, Settlement, Wanted } from '../../src/spool/spool.ts';
+import type { ClaimRequest, Entry, Settlement } from '../../src/spool/spool.ts';
 
 interface Row {
   delivery: NewDelivery;
@@ -22,7 +22,7 @@ export class SpoolModel {
     return deliveries.filter((delivery, index) => this.#add(delivery, claim[index] === true) === 'claimed').map(({ id }) => id);
   }
 
-  claim(pool: string, { handlers, limit, now }: Omit<Wanted, 'bytes'>): { ids: string[]; nextAt: EpochMs | undefined } {
+  claim(pool: string, { handlers, limit, now }: Omit<ClaimRequest, 'bytes'>): { ids: string[]; nextAt: EpochMs | undefined } {
     const ready = () => this.#ready(pool, handlers);
     const due = ready().filter((row) => row.due <= now);
     const [fresh, retries] = [due.filter(({ attempts }) => attempts === 0), due.filter(({ attempts }) => attempts > 0)];
@@ -32,20 +32,23 @@ export class SpoolModel {
     return { ids: due.filter((row) => taken.includes(row)).map((row) => row.delivery.id), nextAt: ready()[0]?.due };
   }
 
-  settle(id: string, { fate, attempt, spawn, claimNext }: Omit<Settlement, 'seq'>): { next: string | undefined; readyPools: string[] } {
+  settle(
+    id: string,
+    { disposition, attempt, spawn, claimNext }: Omit<Settlement, 'seq'>,
+  ): { next: string | undefined; readyPools: string[] } {
     const row = this.rows.find((each) => each.delivery.id === id);
     if (row === undefined) throw new Error(`the model knows no ${id}`);
     const readyPools = new Set<string>();
     const lane = row.lane;
-    const ends = fate.kind === 'delivered' || fate.kind === 'dead';
-    const leaves = ends || (fate.kind === 'retry' && fate.leaveLane);
+    const ends = disposition.kind === 'delivered' || disposition.kind === 'dead';
+    const leaves = ends || (disposition.kind === 'retry' && disposition.leaveLane);
 
-    if (fate.kind === 'dead') this.dead.push(row.delivery);
+    if (disposition.kind === 'dead') this.dead.push(row.delivery);
     if (ends) this.rows = this.rows.filter((each) => each !== row);
     else {
       row.place = 'ready';
-      if (fate.kind === 'retry') row.due = fate.notBefore;
-      if (fate.kind === 'retry' && attempt !== undefined) row.attempts += 1;
+      if (disposition.kind === 'retry') row.due = disposition.notBefore;
+      if (disposition.kind === 'retry' && attempt !== undefined) row.attempts += 1;
       readyPools.add(row.delivery.pool);
     }
     if (leaves) row.lane = null;

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { AttemptRecord, Judgement } from '../../src/model/attempt.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
-import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeStillBorn, timedOut } from '../spool/build.ts';
+import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeFailedPacket, timedOut } from '../spool/build.ts';
 import { createHands, dead, delivered, diedAt, ids, retryAt } from './hands.ts';
 
 const judgement: Judgement = {
@@ -19,7 +19,8 @@ export function keepsOperatorsPromises(spoolAtHand: () => Spool, eventsAtHand: (
     eventsAtHand().on('spool.deleted', ({ handler, reason, count }) => told.push(`${count} of ${handler} by ${reason}`));
     return told;
   };
-  const stillBorn = (...names: string[]) => spoolAtHand().append(makeEntry([], { deadLetters: names.map((id) => makeStillBorn({ id })) }));
+  const failedPackets = (...names: string[]) =>
+    spoolAtHand().append(makeEntry([], { deadLetters: names.map((id) => makeFailedPacket({ id })) }));
 
   describe('dead letters of every kind', () => {
     test('keep what the callbacks made of each attempt, whose status is theirs', async () => {
@@ -51,16 +52,16 @@ export function keepsOperatorsPromises(spoolAtHand: () => Spool, eventsAtHand: (
     });
 
     test('are revived by the entry that comes of them', async () => {
-      await stillBorn('a', 'b');
+      await failedPackets('a', 'b');
       await spoolAtHand().append(makeEntry([makeDelivery({ id: 'new' })], { revives: idOf('a') }));
       expect(await letters()).toEqual(['b']);
       expect(depth()).toMatchObject({ waiting: 1, dead: 1 });
     });
 
     test('are revived one of an id: the newest, and never what the entry itself brings', async () => {
-      await stillBorn('a');
-      await spoolAtHand().append(makeEntry([], { deadLetters: [makeStillBorn({ id: 'a', detail: 'again' })] }));
-      await spoolAtHand().append(makeEntry([], { deadLetters: [makeStillBorn({ id: 'a', detail: 'third' })], revives: idOf('a') }));
+      await failedPackets('a');
+      await spoolAtHand().append(makeEntry([], { deadLetters: [makeFailedPacket({ id: 'a', detail: 'again' })] }));
+      await spoolAtHand().append(makeEntry([], { deadLetters: [makeFailedPacket({ id: 'a', detail: 'third' })], revives: idOf('a') }));
       expect((await spoolAtHand().deadLetters({}, { limit: 9 })).map(({ detail }) => detail)).toEqual(['prepareBody threw', 'third']);
       await spoolAtHand().append(makeEntry([], { revives: idOf('nobody') }));
       expect(depth()).toMatchObject({ dead: 2 });
@@ -87,7 +88,7 @@ export function keepsOperatorsPromises(spoolAtHand: () => Spool, eventsAtHand: (
     });
 
     test('are listed from the newest end where that is asked, still oldest first', async () => {
-      await stillBorn(...many(2500).map(({ id }) => id));
+      await failedPackets(...many(2500).map(({ id }) => id));
       const names = many(2500).map(({ id }) => id);
       const newest = async (limit: number) => ids(await spoolAtHand().deadLetters({}, { limit, newest: true }));
       expect(await newest(2)).toEqual(['m2498', 'm2499']);
@@ -97,7 +98,7 @@ export function keepsOperatorsPromises(spoolAtHand: () => Spool, eventsAtHand: (
     test('are purged by any filter', async () => {
       await fail(makeDelivery({ id: 'a' }), [answered(1, 503)]);
       await settle((await claim()).claimed[0]?.seq ?? 0, dead);
-      await stillBorn(...many(1200).map(({ id }) => id));
+      await failedPackets(...many(1200).map(({ id }) => id));
       expect(await spoolAtHand().purgeDead({ ids: [idOf('a'), idOf('x')] })).toBe(1);
       expect(await spoolAtHand().purgeDead({ reason: 'callback-failed' })).toBe(1200);
       expect(await spoolAtHand().purgeDead({})).toBe(0);
@@ -106,10 +107,10 @@ export function keepsOperatorsPromises(spoolAtHand: () => Spool, eventsAtHand: (
 
     test('are deleted with a word on how many of which handler, and why', async () => {
       const told = watchDeletions();
-      await stillBorn('a', 'b');
+      await failedPackets('a', 'b');
       await bury(makeDelivery({ id: 'c', handler: 'log' }));
       await spoolAtHand().purgeDead({ diedBefore: diedAt + 1 }, 'age');
-      await stillBorn('d');
+      await failedPackets('d');
       await spoolAtHand().purgeDead({});
       await leave(makeDelivery({ id: 'e', handler: 'gone' }), makeDelivery({ id: 'f', handler: 'gone' }));
       await spoolAtHand().purgeQueue({ pool: 'pool', handler: 'gone' });
@@ -125,7 +126,7 @@ export function keepsOperatorsPromises(spoolAtHand: () => Spool, eventsAtHand: (
       const seq = (await claim()).claimed[0]?.seq ?? 0;
       await settle(seq, dead, { attempt: answered(3, 400) });
       const now = acceptedAt + 50;
-      expect(await replay()).toEqual({ replayed: 1, stillBorn: 0, readyPools: ['pool'] });
+      expect(await replay()).toEqual({ replayed: 1, failedPackets: 0, readyPools: ['pool'] });
       expect(await letters()).toEqual([]);
       expect(depth()).toMatchObject({ waiting: 1, dead: 0 });
 
@@ -167,20 +168,20 @@ export function keepsOperatorsPromises(spoolAtHand: () => Spool, eventsAtHand: (
     });
 
     test('takes the oldest that are meant, up to the limit, and passes over those that never were deliveries', async () => {
-      await stillBorn('s');
+      await failedPackets('s');
       await bury(makeDelivery({ id: 'a', pool: 'other' }), makeDelivery({ id: 'b' }), makeDelivery({ id: 'c' }), makeDelivery({ id: 'd' }));
-      await stillBorn('t');
-      expect(await replay({ pool: 'pool' }, { limit: 2 })).toEqual({ replayed: 2, stillBorn: 1, readyPools: ['pool'] });
+      await failedPackets('t');
+      expect(await replay({ pool: 'pool' }, { limit: 2 })).toEqual({ replayed: 2, failedPackets: 1, readyPools: ['pool'] });
       expect(await letters()).toEqual(['s', 'a', 'd', 't']);
-      expect(await replay()).toEqual({ replayed: 2, stillBorn: 2, readyPools: expect.arrayContaining(['other', 'pool']) });
-      expect(await replay()).toEqual({ replayed: 0, stillBorn: 2, readyPools: [] });
+      expect(await replay()).toEqual({ replayed: 2, failedPackets: 2, readyPools: expect.arrayContaining(['other', 'pool']) });
+      expect(await replay()).toEqual({ replayed: 0, failedPackets: 2, readyPools: [] });
       expect(await claimIds(9, { now: acceptedAt + 50 })).toEqual(['b', 'c', 'd']);
     });
 
     test('brings back thousands in their order', async () => {
       const rows = many(2300, { lane: 'lane' });
       await spoolAtHand().append(makeEntry([], { refused: rows.map((delivery) => ({ delivery, reason: 'overflow', detail: '' })) }));
-      expect(await replay({}, { limit: 2200 })).toEqual({ replayed: 2200, stillBorn: 0, readyPools: ['pool'] });
+      expect(await replay({}, { limit: 2200 })).toEqual({ replayed: 2200, failedPackets: 0, readyPools: ['pool'] });
       expect(await letters()).toEqual(ids(rows.slice(2200)));
       const seen: string[] = [];
       for (let [head] = (await claim(9, { now: acceptedAt + 50 })).claimed; head !== undefined && seen.length < 300; ) {

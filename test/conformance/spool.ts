@@ -4,7 +4,7 @@ import type { ErrorCode } from '../../src/kit/errors.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
-import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeStillBorn, timedOut } from '../spool/build.ts';
+import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeFailedPacket, timedOut } from '../spool/build.ts';
 import { eventually } from '../support/eventually.ts';
 import { createHands, dead, delivered, diedAt, ids, released, retryAt } from './hands.ts';
 import { keepsLaneOrder } from './spool-lanes.ts';
@@ -194,8 +194,8 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       test('lets a failing head leave its lane, which moves on', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'lane' }));
-        const fate = retryAt(acceptedAt + 5, { leaveLane: true });
-        const { next, readyPools } = await settle(seq, fate, { attempt: answered(1, 503), claimNext: true });
+        const disposition = retryAt(acceptedAt + 5, { leaveLane: true });
+        const { next, readyPools } = await settle(seq, disposition, { attempt: answered(1, 503), claimNext: true });
         expect({ next: next?.id, readyPools }).toEqual({ next: 'b', readyPools: ['pool'] });
 
         const { claimed } = await claim(9, { now: acceptedAt + 5 });
@@ -245,12 +245,12 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await claimIds()).toEqual(['b']);
       });
 
-      test('buries what could not be made of an answer with the fate of what was answered', async () => {
+      test('buries what could not be made of an answer with the disposition of what was answered', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a' }));
-        const stillBorn = [makeStillBorn({ id: 'b', detail: 'prepareBody threw' })];
-        await settle(seq, delivered, { spawn: [makeDelivery({ id: 'c' })], stillBorn });
+        const failedPackets = [makeFailedPacket({ id: 'b', detail: 'prepareBody threw' })];
+        await settle(seq, delivered, { spawn: [makeDelivery({ id: 'c' })], failedPackets });
         expect(await claimIds()).toEqual(['c']);
-        expect(await spool.deadLetter(idOf('b'))).toMatchObject({ detail: 'prepareBody threw', packet: stillBorn[0]?.packet });
+        expect(await spool.deadLetter(idOf('b'))).toMatchObject({ detail: 'prepareBody threw', packet: failedPackets[0]?.packet });
         expect(depth()).toMatchObject({ waiting: 1, dead: 1 });
       });
 
@@ -293,8 +293,8 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       });
 
       test('hold those that never became a delivery, with their packet', async () => {
-        const { packetId, seenAt, ...kept } = makeStillBorn({ id: 's' });
-        await spool.append(makeEntry([], { deadLetters: [makeStillBorn({ id: 's' })] }));
+        const { packetId, seenAt, ...kept } = makeFailedPacket({ id: 's' });
+        await spool.append(makeEntry([], { deadLetters: [makeFailedPacket({ id: 's' })] }));
         expect(await spool.deadLetter(idOf('s'))).toEqual({
           ...kept,
           ...{ diedAt, status: null, attempts: 0, target: null, body: null, history: [] },
@@ -304,9 +304,9 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
 
       test('are listed oldest first, up to the limit, by pool and by handler', async () => {
         const deadLetters = [
-          makeStillBorn({ id: 'a', pool: 'one', handler: 'x' }),
-          makeStillBorn({ id: 'b', pool: 'two', handler: 'x' }),
-          makeStillBorn({ id: 'c', pool: 'one', handler: 'y' }),
+          makeFailedPacket({ id: 'a', pool: 'one', handler: 'x' }),
+          makeFailedPacket({ id: 'b', pool: 'two', handler: 'x' }),
+          makeFailedPacket({ id: 'c', pool: 'one', handler: 'y' }),
         ];
         await spool.append(makeEntry([], { deadLetters }));
         expect(ids(await spool.deadLetters({}, { limit: 2 }))).toEqual(['a', 'b']);
@@ -323,7 +323,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       });
 
       test('end when they died before the asked time, and only then', async () => {
-        await spool.append(makeEntry([], { deadLetters: ['a', 'b', 'c'].map((id) => makeStillBorn({ id })) }));
+        await spool.append(makeEntry([], { deadLetters: ['a', 'b', 'c'].map((id) => makeFailedPacket({ id })) }));
         expect(await spool.purgeDead({ diedBefore: diedAt })).toBe(0);
         expect(await spool.purgeDead({ diedBefore: diedAt + 1 })).toBe(3);
         expect(await spool.deadLetters({}, { limit: 9 })).toEqual([]);
@@ -350,7 +350,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         makeDelivery({ id: 'elsewhere', receiver: 'carol@localhost', host: 'other' }),
         makeDelivery({ id: 'stranger' }),
       );
-      const deadLetters = [makeStillBorn({ id: 'dead', sender: 'carol@localhost' }), makeStillBorn({ id: 'dead-stranger' })];
+      const deadLetters = [makeFailedPacket({ id: 'dead', sender: 'carol@localhost' }), makeFailedPacket({ id: 'dead-stranger' })];
       await spool.append(makeEntry([], { deadLetters }));
       expect((await spool.findByJid('localhost', 'carol@localhost')).toSorted()).toEqual(['dead', 'received', 'sent']);
     });

@@ -28,7 +28,7 @@ async function startAskRig(options: RigOptions = {}) {
     if (delivery.target.errand === undefined) return undefined;
     over.push(`${delivery.id} ${outcome.kind === 'unsent' ? outcome.message : outcome.kind}`);
     const spawn = [makeDelivery({ id: `${delivery.id}.1`, lane: null })];
-    return Promise.resolve({ fate: { kind: 'delivered' }, spawn, stillBorn: [] });
+    return Promise.resolve({ disposition: { kind: 'delivered' }, spawn, failedPackets: [] });
   };
   const rig = await startDeliveryRig({ handlers: [queue, 'push'], askTimeouts: { [queue]: timeoutMs }, follow, clock, ...options });
   const asked = (id: string, rest: Partial<NewDelivery> = {}) => ask(id, { createdAt: clock.now(), ...rest });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { announceAttempt, announceEnding, announceFate } from '../../src/delivery/announce.ts';
+import { announceAttempt, announceDisposition, announceEnding } from '../../src/delivery/announce.ts';
 import { begin, conclude, type DeliveryPolicy, toJob, toSettlement } from '../../src/delivery/attempt.ts';
 import type { Judgement, Outcome } from '../../src/model/attempt.ts';
 import type { Claimed } from '../../src/model/delivery.ts';
@@ -67,18 +67,18 @@ test('a message to a user is nothing for a thread', () => {
 test('settles with the outcome as it was met', () => {
   const concluded = conclude(begin(claimed(), policy), plainly(204), around);
   expect(toSettlement(concluded)).toEqual({
-    fate: { kind: 'delivered' },
+    disposition: { kind: 'delivered' },
     attempt: { number: 1, at: now, outcome: answered(204) },
     spawn: [],
-    stillBorn: [],
+    failedPackets: [],
   });
 });
 
 test('counts the hold from the first failure, which is this one if there was none', () => {
   const first = conclude(begin(claimed(), policy), plainly(503), around);
-  expect(first.fate).toEqual({ kind: 'retry', notBefore: now + 1000, leaveLane: false, context: {} });
+  expect(first.disposition).toEqual({ kind: 'retry', notBefore: now + 1000, leaveLane: false, context: {} });
   const later = conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), plainly(503), around);
-  expect(later.fate).toEqual({ kind: 'retry', notBefore: now + 5000, leaveLane: true, context: {} });
+  expect(later.disposition).toEqual({ kind: 'retry', notBefore: now + 5000, leaveLane: true, context: {} });
 });
 
 test.each<readonly [number, Partial<Events['attempt.ended']>, Partial<Events['delivery.settled']>]>([
@@ -108,14 +108,14 @@ test('tells of what an answer brought about, and that a question is no push', ()
   const target = { ...makeDelivery().target, errand: { kind: 'ask', handler: 'push', packet: '{}' } } as const;
   const concluded = conclude(begin(claimed({ target }), policy), plainly(200), around);
   announceAttempt(events, concluded);
-  announceEnding(events, concluded, toSettlement(concluded, { spawn: [makeDelivery({ pool: 'other' })], stillBorn: [] }));
+  announceEnding(events, concluded, toSettlement(concluded, { spawn: [makeDelivery({ pool: 'other' })], failedPackets: [] }));
   expect(told).toEqual(['ask', 'ask', { pool: 'other', handler: 'push', host: 'localhost' }]);
 });
 
 test('a record keeps no body but its excerpt', () => {
   const outcome = { ...answered(503), body: 'all of it' } as const;
   const concluded = conclude(begin(claimed(), policy), { outcome, judgement: undefined }, around);
-  expect(toSettlement(concluded)).toMatchObject({ attempt: { outcome: answered(503) }, spawn: [], stillBorn: [] });
+  expect(toSettlement(concluded)).toMatchObject({ attempt: { outcome: answered(503) }, spawn: [], failedPackets: [] });
   expect(toSettlement(concluded).attempt?.outcome).not.toHaveProperty('body');
 });
 
@@ -123,8 +123,8 @@ test('tells when a delivery leaves its lane', () => {
   const events = createEventBus();
   const left: unknown[] = [];
   events.on('delivery.left-lane', (event) => left.push(event));
-  const { fate, at } = conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), plainly(503), around);
-  announceFate(events, claimed(), { fate, reason: 'status 503', at });
+  const { disposition, at } = conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), plainly(503), around);
+  announceDisposition(events, claimed(), { disposition, reason: 'status 503', at });
   expect(left).toEqual([{ id: 'd1', pool: 'pool', handler: 'push' }]);
 });
 
@@ -146,7 +146,7 @@ describe('a handler with callbacks at delivery', () => {
 
   test('has its word counted, kept with the attempt, and its context with the delivery', () => {
     const concluded = conclude(begin(claimed(), policy), { outcome: answered(200), judgement }, around);
-    expect(concluded.fate).toEqual({ kind: 'retry', notBefore: now + 1000, leaveLane: false, context: { device: 'asleep' } });
+    expect(concluded.disposition).toEqual({ kind: 'retry', notBefore: now + 1000, leaveLane: false, context: { device: 'asleep' } });
     expect(toSettlement(concluded).attempt).toEqual({ number: 1, at: now, outcome: answered(200), judgement });
   });
 });

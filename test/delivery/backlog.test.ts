@@ -57,10 +57,10 @@ test('refuse turns the newest away, and lets in again when there is room', async
   const { claimed } = await spool.claim('pool', { handlers: ['push'], limit: 1, bytes: 1, now: Number.MAX_SAFE_INTEGER });
   await spool.settle({
     seq: claimed[0]?.seq ?? 0,
-    fate: { kind: 'delivered' },
+    disposition: { kind: 'delivered' },
     attempt: undefined,
     spawn: [],
-    stillBorn: [],
+    failedPackets: [],
     claimNext: false,
   });
   expect(await arrive('b')).toBe(true);

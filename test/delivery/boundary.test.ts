@@ -17,7 +17,7 @@ async function meetError(rig: DeliveryRig, answer: Outcome | number = 200) {
   if (rig.open().includes('d1')) await rig.answer('d1', answer);
   expect(rig.open()).toEqual(['d2']);
   await rig.answer('d2', 200);
-  expect(rig.fates).toEqual(['d1 dead', 'd2 delivered']);
+  expect(rig.dispositions).toEqual(['d1 dead', 'd2 delivered']);
   const letter = await rig.spool.deadLetter(idOf('d1'));
   return { kind: 'dead', reason: letter?.reason, detail: letter?.detail };
 }
@@ -65,7 +65,7 @@ describe('an error of our own costs one delivery, and nothing else', () => {
     });
     await rig.accept(makeDelivery({ id: 'd1', lane: 'a' }), makeDelivery({ id: 'd2', lane: 'a' }));
     await rig.pass(0);
-    expect(rig.fates).toEqual(['d1 dead']);
+    expect(rig.dispositions).toEqual(['d1 dead']);
     expect(threads.open.map(({ id }) => id)).toEqual(['d2']);
     expect(rig.dispatcher.inFlight).toBe(1);
     expect(await rig.spool.deadLetter(idOf('d1'))).toMatchObject({ reason: 'internal-error', attempts: 1 });
@@ -78,7 +78,7 @@ describe('an error of our own costs one delivery, and nothing else', () => {
     };
     const spawn = [makeDelivery({ id: 'd1.1' })];
     const follow: Follow = ({ attempt }) =>
-      attempt.delivery.id === 'd1' ? Promise.resolve({ fate: { kind: 'delivered' }, spawn, stillBorn: [] }) : undefined;
+      attempt.delivery.id === 'd1' ? Promise.resolve({ disposition: { kind: 'delivered' }, spawn, failedPackets: [] }) : undefined;
     const rig = await startDeliveryRig({ follow, openSpool });
     expect(await meetError(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('error while storing its end') });
   });

@@ -51,7 +51,9 @@ test('one wait per retry: after the last it is dead', () => {
 
 test('jitter spreads a wait by at most its share, to both sides', () => {
   const waits = [0, 0.25, 0.999].map((chance) => decide(deferred(), standing({ attempts: 2, random: () => chance }), patience));
-  expect(waits.map((fate) => (fate.kind === 'retry' ? fate.notBefore - now : fate.kind))).toEqual([4000, 4500, 5998]);
+  expect(waits.map((disposition) => (disposition.kind === 'retry' ? disposition.notBefore - now : disposition.kind))).toEqual([
+    4000, 4500, 5998,
+  ]);
 });
 
 test('retries after the time the server asked for, when that is later', () => {

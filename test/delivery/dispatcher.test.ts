@@ -8,7 +8,7 @@ import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
-import { makeDelivery, makeStillBorn } from '../spool/build.ts';
+import { makeDelivery, makeFailedPacket } from '../spool/build.ts';
 import { importBuilt } from '../support/built.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeHandlerConfig } from '../support/make-handler.ts';
@@ -29,9 +29,9 @@ async function startRig(pools: readonly PoolConfig[], { storing }: { readonly st
       return await memory.append(entry);
     },
   };
-  const fates: string[] = [];
+  const dispositions: string[] = [];
   const failures: Error[] = [];
-  events.on('delivery.settled', ({ id, disposition }) => fates.push(`${id} ${disposition}`));
+  events.on('delivery.settled', ({ id, disposition }) => dispositions.push(`${id} ${disposition}`));
   const notices: string[] = [];
   events.on('notice', ({ text }) => notices.push(text));
   const partsOf = (configured: readonly PoolConfig[]) => ({
@@ -57,7 +57,7 @@ async function startRig(pools: readonly PoolConfig[], { storing }: { readonly st
   await dispatcher.start();
   const accept = (...deliveries: NewDelivery[]) => dispatcher.accept({ deliveries, deadLetters: [], mark: undefined });
   const reconfigure = (next: readonly PoolConfig[]) => dispatcher.reconfigure(partsOf(next));
-  return { dispatcher, spool, fates, failures, notices, accept, reconfigure, [Symbol.asyncDispose]: () => dispatcher.stop(0) };
+  return { dispatcher, spool, dispositions, failures, notices, accept, reconfigure, [Symbol.asyncDispose]: () => dispatcher.stop(0) };
 }
 
 /** Accepted now: by the system clock it is not too old to be tried again. */
@@ -73,7 +73,7 @@ test('takes what one packet leaves to the pools that it is for', async () => {
   ]);
 
   await rig.accept(deliveryTo('chats', 'd1'), deliveryTo('calls', 'd2'));
-  await eventually(() => rig.fates.length === 2);
+  await eventually(() => rig.dispositions.length === 2);
 
   expect(chats.requests.map(({ path }) => path)).toEqual(['/d1']);
   expect(calls.requests.map(({ path }) => path)).toEqual(['/d2']);
@@ -107,7 +107,7 @@ test('delivers a thousand at once, each of them once, in the order of its lane',
   const deliveries = Array.from({ length: 1000 }, (_nothing, index) => deliveryTo('chats', `d${index}`, `lane ${index % 30}`));
 
   await Promise.all(deliveries.map((delivery) => rig.accept(delivery)));
-  await eventually(() => rig.fates.length === 1000);
+  await eventually(() => rig.dispositions.length === 1000);
 
   const numbers = target.requests.map(({ path }) => Number(path.slice(2)));
   expect(new Set(numbers).size).toBe(1000);
@@ -121,9 +121,9 @@ test('delivers a thousand at once, each of them once, in the order of its lane',
 
 test('stores the dead letters of a packet, and deliveries to a pool that is no longer there', async () => {
   await using rig = await startRig([makePoolConfig({ id: 'chats' })]);
-  const stillBorn = makeStillBorn({ id: 's1', pool: 'chats' });
+  const failedPackets = makeFailedPacket({ id: 's1', pool: 'chats' });
 
-  await rig.dispatcher.accept({ deliveries: [deliveryTo('gone', 'd1')], deadLetters: [stillBorn], mark: undefined });
+  await rig.dispatcher.accept({ deliveries: [deliveryTo('gone', 'd1')], deadLetters: [failedPackets], mark: undefined });
 
   expect(rig.spool.stats().depths).toEqual([
     { pool: 'gone', handler: 'push', waiting: 1, dead: 0 },
@@ -143,7 +143,7 @@ test('tells how many workers are busy, and stops when they are done', async () =
   held.resolve({ kind: 'answer' });
   await stopped;
 
-  expect(rig.fates.toSorted()).toEqual(['d1 delivered', 'd2 delivered', 'd3 delivered']);
+  expect(rig.dispositions.toSorted()).toEqual(['d1 delivered', 'd2 delivered', 'd3 delivered']);
   await eventually(() => target.counts.open === 0);
 });
 
@@ -157,10 +157,10 @@ describe('a full backlog', () => {
 
     expect(await rig.spool.deadLetters({}, { limit: 9 })).toMatchObject([{ id: 'd3', reason: 'overflow', attempts: 0 }]);
     held.resolve({ kind: 'answer' });
-    await eventually(() => rig.fates.length === 2);
+    await eventually(() => rig.dispositions.length === 2);
     const { readyPools } = await rig.spool.replay({}, { limit: 9, now: systemClock.now() });
     rig.dispatcher.wake(readyPools);
-    await eventually(() => rig.fates.includes('d3 delivered'));
+    await eventually(() => rig.dispositions.includes('d3 delivered'));
   });
 
   test('holds intake where the pool says so, and nobody overtakes whoever waits', async () => {
@@ -176,7 +176,7 @@ describe('a full backlog', () => {
     held.resolve({ kind: 'answer' });
     await Promise.all(waiting);
 
-    await eventually(() => rig.fates.length === 5);
+    await eventually(() => rig.dispositions.length === 5);
     expect(target.requests.map(({ path }) => path)).toEqual(['/d1', '/d2', '/d3', '/d4', '/d5']);
   });
 });
@@ -195,7 +195,7 @@ describe('another configuration', () => {
     held.resolve({ kind: 'answer' });
     await reconfigured;
     await rig.accept(deliveryTo('chats', 'd5'));
-    await eventually(() => rig.fates.length === 5);
+    await eventually(() => rig.dispositions.length === 5);
 
     const paths = [...before.requests, ...after.requests].map(({ path }) => path);
     expect(paths.toSorted()).toEqual(['/d1', '/d2', '/d3', '/d4', '/d5']);
@@ -212,7 +212,7 @@ describe('another configuration', () => {
     await reconfigured;
     room.resolve();
     await accepted;
-    await eventually(() => rig.fates.length === 1);
+    await eventually(() => rig.dispositions.length === 1);
   });
 
   test('leaves a pool that stays the same undisturbed, its connections too', async () => {
@@ -220,10 +220,10 @@ describe('another configuration', () => {
     const pool = makePoolConfig({ id: 'chats', origin: target.origin, workers: 1 });
     await using rig = await startRig([pool]);
     await rig.accept(deliveryTo('chats', 'd1'));
-    await eventually(() => rig.fates.length === 1);
+    await eventually(() => rig.dispositions.length === 1);
     await rig.reconfigure([pool, makePoolConfig({ id: 'more' })]);
     await rig.accept(deliveryTo('chats', 'd2'));
-    await eventually(() => rig.fates.length === 2);
+    await eventually(() => rig.dispositions.length === 2);
     expect(target.counts.connections).toBe(1);
   });
 
@@ -242,7 +242,7 @@ describe('another configuration', () => {
 
     await rig.reconfigure([pool]);
     await eventually(() => rig.spool.stats().depths.every(({ waiting }) => waiting === 0));
-    const delivered = rig.fates.filter((fate) => fate.endsWith('delivered'));
+    const delivered = rig.dispositions.filter((disposition) => disposition.endsWith('delivered'));
     expect(delivered).toEqual(['d2 delivered', 'd3 delivered']);
   });
 });
@@ -259,7 +259,7 @@ test('a paused pool stays paused for the next dispatcher of the same spool, unti
   expect(rig.spool.stats().paused).toEqual(['chats']);
   expect(target.requests).toEqual([]);
   await rig.dispatcher.setPaused('chats', false);
-  await eventually(() => rig.fates.length === 1);
+  await eventually(() => rig.dispositions.length === 1);
 });
 
 test('sends a test request beside all queues, and gives what came back', async () => {
@@ -267,7 +267,7 @@ test('sends a test request beside all queues, and gives what came back', async (
   await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin })]);
   await rig.dispatcher.setPaused('chats', true);
   expect(await rig.dispatcher.sendTest(deliveryTo('chats', 'd1'))).toMatchObject({ accepted: true, outcome: { status: 202 } });
-  expect([rig.fates, rig.spool.stats().depths]).toEqual([[], []]);
+  expect([rig.dispositions, rig.spool.stats().depths]).toEqual([[], []]);
   await expect(rig.dispatcher.sendTest(deliveryTo('nobody', 'd1'))).rejects.toThrow('no pool nobody');
 });
 
@@ -278,7 +278,7 @@ test('a backend that is gone pauses its pool where that was asked for, and is to
   await eventually(() => rig.spool.stats().paused.length === 1);
   await rig.accept(deliveryTo('chats', 'd2'));
   expect(rig.notices.join()).toContain('answered 410 (gone): the pool is paused');
-  expect(rig.fates).toEqual(['d1 dead']);
+  expect(rig.dispositions).toEqual(['d1 dead']);
   await rig.dispatcher.setPaused('chats', false);
-  await eventually(() => rig.fates.includes('d2 delivered'));
+  await eventually(() => rig.dispositions.includes('d2 delivered'));
 });

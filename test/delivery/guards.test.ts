@@ -111,7 +111,7 @@ describe('429', () => {
     await rig.accept(makeDelivery({ id: 'a1' }), makeDelivery({ id: 'b1' }));
     await rig.answer('a1', tooMany('30'));
     await rig.answer('b1', 200);
-    expect(rig.fates).toEqual(['a1 retry', 'b1 delivered']);
+    expect(rig.dispositions).toEqual(['a1 retry', 'b1 delivered']);
   });
 });
 
@@ -185,7 +185,7 @@ describe('an operator', () => {
     const sent = rig.dispatcher.sendTest(makeDelivery({ id: 'test' }));
     await rig.answer('test', 422);
     expect(await sent).toMatchObject({ outcome: { kind: 'answered', status: 422 }, accepted: false, reason: 'status 422' });
-    expect([attempts, rig.fates, rig.spool.stats().depths]).toEqual([[], [], []]);
+    expect([attempts, rig.dispositions, rig.spool.stats().depths]).toEqual([[], [], []]);
   });
 });
 
@@ -197,7 +197,7 @@ test('what grew too old while it waited is dead without an attempt, and its lane
   rig.dispatcher.setPaused(false);
   await rig.accept(makeDelivery({ id: 'b1', lane: 'b', createdAt: rig.now() }));
   expect(rig.threads.sent.map(({ id }) => id)).toEqual(['b1']);
-  expect(rig.fates).toEqual(['a1 dead']);
+  expect(rig.dispositions).toEqual(['a1 dead']);
   expect(await rig.spool.deadLetter(idOf('a1'))).toMatchObject({ reason: 'expired', attempts: 0, status: null });
 });
 
@@ -209,7 +209,7 @@ test('a delivery that is there whenever a thread dies spends an attempt at the t
     rig.threads.lose(rig.threads.open);
   }
   await rig.pass(0);
-  expect(rig.fates).toEqual(['poison dead']);
+  expect(rig.dispositions).toEqual(['poison dead']);
   expect(await rig.spool.deadLetter(idOf('poison'))).toMatchObject({ reason: 'attempts-exhausted', attempts: 1 });
 });
 
@@ -314,7 +314,7 @@ describe('what reaches a handler just as it goes is given back', () => {
   });
 });
 
-test('while fates do not reach the disk, no more is sent than may be forgotten, and it goes on when they do', async () => {
+test('while dispositions do not reach the disk, no more is sent than may be forgotten, and it goes on when they do', async () => {
   const disk = createDeferred<void>();
   const rig = await startDeliveryRig({
     workers: 1,
@@ -326,12 +326,12 @@ test('while fates do not reach the disk, no more is sent than may be forgotten, 
   await rig.accept(...numbered(400));
   for (let [id] = rig.open(); id !== undefined; [id] = rig.open()) await rig.answer(id, 200);
   expect(rig.threads.sent.length).toBeLessThanOrEqual(256 + 2);
-  expect(rig.fates).toEqual([]);
+  expect(rig.dispositions).toEqual([]);
 
   disk.resolve();
   await rig.pass(0);
   for (let [id] = rig.open(); id !== undefined; [id] = rig.open()) await rig.answer(id, 200);
-  expect(rig.fates).toHaveLength(400);
+  expect(rig.dispositions).toHaveLength(400);
 });
 
 describe('a shortage of descriptors or ports on this machine', () => {
@@ -358,8 +358,8 @@ describe('a shortage of descriptors or ports on this machine', () => {
       await rig.answer(job?.id ?? '', 200);
     }
 
-    expect(rig.fates).toHaveLength(6);
-    expect(rig.fates.every((fate) => fate.endsWith(' delivered'))).toBe(true);
+    expect(rig.dispositions).toHaveLength(6);
+    expect(rig.dispositions.every((disposition) => disposition.endsWith(' delivered'))).toBe(true);
     expect([told[0], told.at(-1), told.slice(1, -1).every((each) => each === 'lasts connect EMFILE')]).toEqual([
       ...['began connect EMFILE', 'ended ', true],
     ]);

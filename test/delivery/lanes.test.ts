@@ -21,13 +21,15 @@ test('whatever the tries meet: a lane keeps its order, everything ends once, not
       const ended = await playOut(rig, (job) => left.get(job.id)?.shift() ?? 200, stream);
 
       expect(rig.threads.open).toEqual([]);
-      expect(rig.fates.filter((fate) => !fate.endsWith('retry')).sort()).toEqual(ended.map(({ id, fate }) => `${id} ${fate}`).sort());
+      expect(rig.dispositions.filter((disposition) => !disposition.endsWith('retry')).sort()).toEqual(
+        ended.map(({ id, disposition }) => `${id} ${disposition}`).sort(),
+      );
       expect(ended.map(({ id }) => id).sort()).toEqual(deliveries.map(({ id }) => id).sort());
       for (const lane of ['a', 'b', 'c']) {
         const inLane = (id: string) => id.startsWith(`${lane}-`);
         expect(ended.map(({ id }) => id).filter(inLane)).toEqual(deliveries.map(({ id }) => id).filter(inLane));
       }
-      const dead = ended.filter(({ fate }) => fate === 'dead').length;
+      const dead = ended.filter(({ disposition }) => disposition === 'dead').length;
       expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 0, dead }]);
     }),
   );
@@ -38,8 +40,8 @@ async function playOut(
   rig: DeliveryRig,
   meets: (job: Job) => Tries[number],
   picks: Iterator<number>,
-): Promise<{ readonly id: string; readonly fate: 'dead' | 'delivered' }[]> {
-  const ended: { readonly id: string; readonly fate: 'dead' | 'delivered' }[] = [];
+): Promise<{ readonly id: string; readonly disposition: 'dead' | 'delivered' }[]> {
+  const ended: { readonly id: string; readonly disposition: 'dead' | 'delivered' }[] = [];
   const deaths = new Map<string, number>();
   for (;;) {
     const { open } = rig.threads;
@@ -54,14 +56,14 @@ async function playOut(
     if (met === 'thread died') {
       const isCulprit = (deaths.get(job.id) ?? 0) === 2; // its third spends an attempt
       deaths.set(job.id, isCulprit ? 0 : (deaths.get(job.id) ?? 0) + 1);
-      if (isCulprit && job.attempt === 3) ended.push({ id: job.id, fate: 'dead' });
+      if (isCulprit && job.attempt === 3) ended.push({ id: job.id, disposition: 'dead' });
       rig.threads.lose([job]);
       await new Promise((resolve) => setImmediate(resolve));
       continue;
     }
     deaths.delete(job.id);
-    if (met === 200) ended.push({ id: job.id, fate: 'delivered' });
-    else if (met === 422 || job.attempt === 3) ended.push({ id: job.id, fate: 'dead' });
+    if (met === 200) ended.push({ id: job.id, disposition: 'delivered' });
+    else if (met === 422 || job.attempt === 3) ended.push({ id: job.id, disposition: 'dead' });
     rig.threads.answer(job, answered(met));
     await new Promise((resolve) => setImmediate(resolve)); // as long as the spool in memory needs
   }

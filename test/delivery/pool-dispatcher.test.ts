@@ -30,7 +30,7 @@ describe('a lane', () => {
     expect(rig.threads.open[0]).toMatchObject({ attempt: 2 });
     await rig.answer('a1', 200);
     expect(rig.open()).toEqual(['a2']);
-    expect(rig.fates).toEqual(['a1 retry', 'a1 delivered']);
+    expect(rig.dispositions).toEqual(['a1 retry', 'a1 delivered']);
   });
 
   test('is left by a head that fails beyond its hold, and the next goes on', async () => {
@@ -53,7 +53,7 @@ describe('a lane', () => {
     await rig.accept(...inLane('a', 'a1', 'a2'));
     await rig.answer('a1', 503);
     expect(rig.open()).toEqual(['a2']);
-    expect(rig.fates).toEqual(['a1 dead']);
+    expect(rig.dispositions).toEqual(['a1 dead']);
   });
 });
 
@@ -73,7 +73,7 @@ test('is dead after its last attempt, with all that it met', async () => {
   await rig.answer('a1', 429);
   await rig.pass(5000);
   await rig.answer('a1', 500);
-  expect(rig.fates).toEqual(['a1 retry', 'a1 retry', 'a1 dead']);
+  expect(rig.dispositions).toEqual(['a1 retry', 'a1 retry', 'a1 dead']);
   expect(rig.timers.pending).toBe(0);
   const letter = await rig.spool.deadLetter(idOf('a1'));
   expect(letter).toMatchObject({ reason: 'attempts-exhausted', detail: 'status 500', status: 500, attempts: 3 });
@@ -99,7 +99,7 @@ describe('a backlog larger than the buffer', () => {
     const backlog = numbered(1000);
     await rig.spool.append(makeEntry(backlog));
     await rig.dispatcher.start();
-    while (rig.fates.length < backlog.length) {
+    while (rig.dispositions.length < backlog.length) {
       const [next] = rig.threads.open;
       await rig.answer(next?.id ?? 'nothing', 200);
     }
@@ -113,7 +113,7 @@ describe('a backlog larger than the buffer', () => {
     await rig.dispatcher.start();
     await rig.accept(makeDelivery({ id: 'late' }));
     expect(rig.dispatcher.reserve(makeDelivery())).toBe(false);
-    while (rig.fates.length < 301) await rig.answer(rig.open()[0] ?? 'nothing', 200);
+    while (rig.dispositions.length < 301) await rig.answer(rig.open()[0] ?? 'nothing', 200);
     expect(rig.threads.sent.at(-1)?.id).toBe('late');
     expect(rig.dispatcher.reserve(makeDelivery())).toBe(true);
   });
@@ -149,9 +149,9 @@ test('sends again what a dying thread had, and spends no attempt on it', async (
     ['b1', 1],
   ]);
   for (const job of lost) rig.threads.answer(job, { kind: 'timed-out', phase: 'call', durationMs: 1 });
-  expect(rig.fates).toEqual([]);
+  expect(rig.dispositions).toEqual([]);
   await rig.answer('a1', 200);
-  expect(rig.fates).toEqual(['a1 delivered']);
+  expect(rig.dispositions).toEqual(['a1 delivered']);
 });
 
 describe('stopping', () => {
@@ -169,7 +169,7 @@ describe('stopping', () => {
     await stopping;
     expect(rig.threads.ended).toBe('stopped');
     expect(rig.threads.sent.map(({ id }) => id)).toEqual(['a1', 'd1']);
-    expect(rig.fates).toEqual(['a1 delivered', 'd1 retry']);
+    expect(rig.dispositions).toEqual(['a1 delivered', 'd1 retry']);
     expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 3, dead: 0 }]);
     expect(rig.timers.pending).toBe(0);
     expect(rig.dispatcher.reserve(makeDelivery())).toBe(false);
@@ -198,17 +198,19 @@ describe('stopping', () => {
 describe('what comes of an answer', () => {
   const spawned = makeDelivery({ id: 'd2', lane: null });
 
-  test('is stored with the fate of what was answered, and goes on at once', async () => {
+  test('is stored with the disposition of what was answered, and goes on at once', async () => {
     const rig = await startDeliveryRig({
       follow: ({ attempt }) =>
-        attempt.delivery.id === 'd1' ? Promise.resolve({ fate: { kind: 'delivered' }, spawn: [spawned], stillBorn: [] }) : undefined,
+        attempt.delivery.id === 'd1'
+          ? Promise.resolve({ disposition: { kind: 'delivered' }, spawn: [spawned], failedPackets: [] })
+          : undefined,
     });
     await rig.accept(makeDelivery({ id: 'd1', lane: null }));
     await rig.answer('d1', 503);
-    expect(rig.fates).toEqual(['d1 delivered']);
+    expect(rig.dispositions).toEqual(['d1 delivered']);
     expect(rig.open()).toEqual(['d2']);
     await rig.answer('d2', 200);
-    expect(rig.fates).toEqual(['d1 delivered', 'd2 delivered']);
+    expect(rig.dispositions).toEqual(['d1 delivered', 'd2 delivered']);
   });
 
   test('may take its time: the lane waits, and the pool does not stop before it is on disk', async () => {
@@ -223,9 +225,9 @@ describe('what comes of an answer', () => {
       stopped = true;
     });
     await new Promise((resolve) => setImmediate(resolve));
-    expect([stopped, rig.fates]).toEqual([false, []]);
-    come.resolve({ fate: { kind: 'dead', reason: 'refused', detail: 'it said no' }, spawn: [], stillBorn: [] });
+    expect([stopped, rig.dispositions]).toEqual([false, []]);
+    come.resolve({ disposition: { kind: 'dead', reason: 'refused', detail: 'it said no' }, spawn: [], failedPackets: [] });
     await stopping;
-    expect(rig.fates).toEqual(['a1 dead', 'b1 dead']);
+    expect(rig.dispositions).toEqual(['a1 dead', 'b1 dead']);
   });
 });

@@ -189,8 +189,8 @@ describe.each(ways)('whatever bytes answer %s', (way) => {
           const verdict = classify(outcome, judgement, { lists: { accept: [], defer: [], refuse: [] }, now: 0 });
           const standing = { attempts: 1, createdAt: 0, failingSince: 0, inLane: true, context: {}, now: 0, random: () => 0.5 };
           const patience = { scheduleMs: [1000], jitter: 0, maxAgeMs: 86_400_000, holdMs: 30_000 };
-          const fate = decide(verdict, standing, patience);
-          if (fate.kind === 'retry') expect(fate.notBefore).toBeLessThanOrEqual(3_600_000);
+          const disposition = decide(verdict, standing, patience);
+          if (disposition.kind === 'retry') expect(disposition.notBefore).toBeLessThanOrEqual(3_600_000);
 
           await carriesOn();
           expect(escaped).toEqual([]);

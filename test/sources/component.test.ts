@@ -228,8 +228,8 @@ test('asks for other stanzas without a pause: what comes meanwhile counts, what 
   server.push(chat('one'), sentByAlice);
   await eventually(() => handed.length === 1);
 
-  source.renewWant('message');
-  source.renewWant('message presence');
+  source.resubscribe('message');
+  source.resubscribe('message presence');
   server.push(chat('two'), sentByAlice); // is on its way before the question arrives
   await eventually(() => wants().length === 2 && handed.length === 2);
   server.push(chat('three'), sentByAlice);
@@ -257,7 +257,7 @@ test('asks for what was wanted last after a reconnect', async () => {
   const wants = () => chatServer.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
   await chatServer.attached();
   chatServer.server.disconnect();
-  chatServer.source.renewWant('iq');
+  chatServer.source.resubscribe('iq');
   await eventually(() => wants().at(-1) === 'iq');
 });
 
@@ -266,7 +266,7 @@ test('a host that answers the question for other stanzas with an error is asked 
   const { server, source } = chatServer;
   await chatServer.attached();
   server.tapEnabled = false;
-  source.renewWant('iq');
+  source.resubscribe('iq');
   await eventually(() => chatServer.states.some(({ state, reason }) => state === 'refused' && reason.includes('has no tap')));
   server.tapEnabled = true;
   server.push(chat('one'), sentByAlice);

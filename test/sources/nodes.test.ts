@@ -82,7 +82,7 @@ test('every node is asked for other stanzas', async () => {
   await using cluster = await startCluster();
   const wants = (server: TapServer) => server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
   await cluster.ready();
-  cluster.source.renewWant('message status');
+  cluster.source.resubscribe('message status');
   await eventually(() => cluster.servers.every((server) => wants(server).at(-1) === 'message status'));
 });
 

@@ -2,8 +2,8 @@ import type { SpoolConfig } from '../../src/config/config.ts';
 import type { AttemptRecord } from '../../src/model/attempt.ts';
 import type { DeliveryId, HttpTarget, NewDelivery, Target } from '../../src/model/delivery.ts';
 import type { PacketId } from '../../src/model/packet.ts';
-import type { StillBorn } from '../../src/spool/dead-letter.ts';
-import type { Entry, Fate, Settlement } from '../../src/spool/spool.ts';
+import type { FailedPacket } from '../../src/spool/dead-letter.ts';
+import type { Disposition, Entry, Settlement } from '../../src/spool/spool.ts';
 
 /** When everything in these tests was accepted, unless the test says otherwise. */
 export const acceptedAt = 1_700_000_000_000;
@@ -35,7 +35,7 @@ export function makeDelivery<T extends Target = HttpTarget>({
   };
 }
 
-export function makeStillBorn({ id = 's1', ...rest }: Partial<Omit<StillBorn, 'id'>> & { readonly id?: string } = {}): StillBorn {
+export function makeFailedPacket({ id = 's1', ...rest }: Partial<Omit<FailedPacket, 'id'>> & { readonly id?: string } = {}): FailedPacket {
   return {
     id: idOf(id),
     packetId: `packet-of-${id}` as PacketId,
@@ -59,8 +59,8 @@ export function makeEntry(deliveries: readonly NewDelivery[], rest: Partial<Entr
   return { deliveries, deadLetters: [], mark: undefined, claim: deliveries.map(() => take), refused: [], revives: undefined, ...given };
 }
 
-export function makeSettlement(seq: number, fate: Fate, rest: Partial<Settlement> = {}): Settlement {
-  return { seq, fate, attempt: undefined, spawn: [], stillBorn: [], claimNext: false, ...rest };
+export function makeSettlement(seq: number, disposition: Disposition, rest: Partial<Settlement> = {}): Settlement {
+  return { seq, disposition, attempt: undefined, spawn: [], failedPackets: [], claimNext: false, ...rest };
 }
 
 /** An attempt that the backend answered with a status. */

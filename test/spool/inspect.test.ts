@@ -7,7 +7,7 @@ import { checkFile } from '../../src/spool/inspect/check.ts';
 import { readInfo } from '../../src/spool/inspect/info.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { migrate, migrations } from '../../src/spool/sqlite/schema.ts';
-import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement, makeStillBorn } from './build.ts';
+import { acceptedAt, answered, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
 let rig: SqliteRig;
@@ -30,10 +30,10 @@ async function fill(spool: Spool): Promise<void> {
       { take: true },
     ),
   );
-  const fate = { kind: 'retry', notBefore: acceptedAt + 50, leaveLane: false, context: { kept: 'yes' } } as const;
-  await spool.settle(makeSettlement(retry?.seq ?? 0, fate, { attempt: answered(1, 503) }));
+  const disposition = { kind: 'retry', notBefore: acceptedAt + 50, leaveLane: false, context: { kept: 'yes' } } as const;
+  await spool.settle(makeSettlement(retry?.seq ?? 0, disposition, { attempt: answered(1, 503) }));
   await spool.settle(makeSettlement(dead?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }));
-  await spool.append(makeEntry([], { deadLetters: [makeStillBorn()] }));
+  await spool.append(makeEntry([], { deadLetters: [makeFailedPacket()] }));
   await spool.setPaused('other', true);
 }
 

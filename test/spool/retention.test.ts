@@ -3,7 +3,7 @@ import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import { createRetention } from '../../src/spool/retention.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { eventually } from '../support/eventually.ts';
-import { acceptedAt, makeEntry, makeStillBorn } from './build.ts';
+import { acceptedAt, makeEntry, makeFailedPacket } from './build.ts';
 
 interface Wait {
   readonly delayMs: number;
@@ -45,7 +45,7 @@ async function createRig({ maxAgeMs, maxLetters }: { readonly maxAgeMs: number; 
       waits.shift()?.action();
       await eventually(() => waits.length === 1);
     },
-    bury: (...ids: string[]) => spool.append(makeEntry([], { deadLetters: ids.map((id) => makeStillBorn({ id })) })),
+    bury: (...ids: string[]) => spool.append(makeEntry([], { deadLetters: ids.map((id) => makeFailedPacket({ id })) })),
     left: async () => (await spool.deadLetters({}, { limit: 9999 })).map(({ id }) => id),
   };
 }

@@ -1,7 +1,7 @@
 /** SQLite refuses a fraction in a column of whole numbers: a value that a fault of ours could hand to it. */
 import { expect, test } from 'vitest';
 import { appendOrBury } from '../../src/delivery/boundary.ts';
-import { acceptedAt, idOf, makeDelivery, makeEntry, makeSettlement, makeStillBorn } from './build.ts';
+import { acceptedAt, idOf, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from './build.ts';
 import { createSqliteRig } from './sqlite-rig.ts';
 
 const fraction = acceptedAt + 0.5;
@@ -49,7 +49,7 @@ test('of an entry that is refused each part is kept that can be, with its mark, 
   const entry = makeEntry([makeDelivery({ id: 'd1', seenAt: fraction }), makeDelivery({ id: 'd2' })], {
     mark,
     take: true,
-    deadLetters: [makeStillBorn({ id: 's1' }), makeStillBorn({ id: 's2', seenAt: fraction })],
+    deadLetters: [makeFailedPacket({ id: 's1' }), makeFailedPacket({ id: 's2', seenAt: fraction })],
   });
   expect((await appendOrBury(spool, entry, acceptedAt)).map(({ id }) => id)).toEqual(['d2']);
   expect(await spool.marks()).toEqual([mark]);
@@ -57,7 +57,7 @@ test('of an entry that is refused each part is kept that can be, with its mark, 
   const letters = await spool.deadLetters({}, { limit: 10 });
   expect(letters.map(({ id, reason }) => [id, reason])).toEqual([
     ['d1', 'internal-error'],
-    ['s1', makeStillBorn().reason],
+    ['s1', makeFailedPacket().reason],
     ['s2', 'internal-error'],
   ]);
   expect(await spool.deadLetter(idOf('d1'))).toMatchObject({

@@ -6,14 +6,14 @@ import { systemClock } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { systemTimers } from '../../src/kit/timers.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
-import type { StillBorn } from '../../src/spool/dead-letter.ts';
+import type { FailedPacket } from '../../src/spool/dead-letter.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { Settlement, Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { createRecentWithheld } from '../../src/telemetry/recent-withheld.ts';
-import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement, makeStillBorn } from '../spool/build.ts';
+import { acceptedAt, answered, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from '../spool/build.ts';
 import { observe } from '../telemetry/observed.ts';
 import { createFakeClock } from './fake-clock.ts';
 import { type ScriptedOperations, scriptOperations } from './scripted-operations.ts';
@@ -32,12 +32,12 @@ export interface ApiRig {
   /** Lets a delivery die of one answer, a second after the one before. */
   die(delivery?: Parameters<typeof makeDelivery>[0], death?: Death): Promise<NewDelivery>;
   /** Leaves a dead letter whose callbacks failed. */
-  neverBeBorn(stillBorn?: Parameters<typeof makeStillBorn>[0]): Promise<StillBorn>;
+  neverBeBorn(failedPackets?: Parameters<typeof makeFailedPacket>[0]): Promise<FailedPacket>;
 }
 
 export interface Death {
   readonly status?: number;
-  readonly fate?: Settlement['fate'];
+  readonly disposition?: Settlement['disposition'];
 }
 
 export async function createApiRig(): Promise<ApiRig> {
@@ -49,21 +49,21 @@ export async function createApiRig(): Promise<ApiRig> {
   const notices: string[] = [];
   events.on('notice', ({ text }) => notices.push(text));
 
-  async function die(made: Parameters<typeof makeDelivery>[0] = {}, { status = 400, fate }: Death = {}): Promise<NewDelivery> {
+  async function die(made: Parameters<typeof makeDelivery>[0] = {}, { status = 400, disposition }: Death = {}): Promise<NewDelivery> {
     clock.advance(1000);
     const delivery = makeDelivery(made);
     const [claimed] = await spool.append(makeEntry([delivery], { take: true }));
     if (claimed === undefined) throw new Error(`${delivery.id} waits behind another`);
-    const dead = fate ?? { kind: 'dead', reason: 'refused', detail: `status ${status}` };
+    const dead = disposition ?? { kind: 'dead', reason: 'refused', detail: `status ${status}` };
     await spool.settle(makeSettlement(claimed.seq, dead, { attempt: answered(1, status) }));
     return delivery;
   }
 
-  async function neverBeBorn(made: Parameters<typeof makeStillBorn>[0] = {}): Promise<StillBorn> {
+  async function neverBeBorn(made: Parameters<typeof makeFailedPacket>[0] = {}): Promise<FailedPacket> {
     clock.advance(1000);
-    const stillBorn = makeStillBorn(made);
-    await spool.append(makeEntry([], { deadLetters: [stillBorn] }));
-    return stillBorn;
+    const failedPackets = makeFailedPacket(made);
+    await spool.append(makeEntry([], { deadLetters: [failedPackets] }));
+    return failedPackets;
   }
 
   const withheld = createRecentWithheld({ events, clock });

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import type { CallbackFailure, KeyedOutcome } from '../../pools/contract.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { loadHandlers } from '../../src/hooks/load.ts';
-import type { Disposition } from '../../src/model/attempt.ts';
+import type { DispositionKind } from '../../src/model/attempt.ts';
 import { makeThreadSettings } from './make-job.ts';
 import { serveHere } from './pool-thread.ts';
 import { makeMessageJob } from './session-rig.ts';
@@ -21,14 +21,14 @@ export interface DeliveredInNode {
 export async function deliverInNode(
   file: string,
   origin: string,
-  disposition: Disposition,
+  disposition: DispositionKind,
 ): Promise<DeliveredInNode & { readonly stderr: string }> {
   const arguments_ = ['--import', 'tsx', fileURLToPath(import.meta.url), file, origin, disposition];
   const { stdout, stderr } = await promisify(execFile)(process.execPath, arguments_);
   return { ...JSON.parse(stdout), stderr };
 }
 
-async function deliver(file: string, origin: string, disposition: Disposition): Promise<DeliveredInNode> {
+async function deliver(file: string, origin: string, disposition: DispositionKind): Promise<DeliveredInNode> {
   const [handler] = await loadHandlers((await loadConfig(file, { PUSHER_SECRET: 'secret' })).handlers);
   if (handler?.config.module.kind !== 'url') throw new Error('expected a handler with a module of its own');
   const { config, opts } = handler;
@@ -43,5 +43,5 @@ async function deliver(file: string, origin: string, disposition: Disposition): 
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [file = '', origin = '', disposition = ''] = process.argv.slice(2);
-  process.stdout.write(JSON.stringify(await deliver(file, origin, disposition as Disposition)));
+  process.stdout.write(JSON.stringify(await deliver(file, origin, disposition as DispositionKind)));
 }

@@ -21,8 +21,8 @@ export interface DeliveryRig {
   readonly threads: ScriptedThreads;
   readonly timers: ReturnType<typeof createFakeTimers>;
   readonly events: EventBus;
-  /** Every fate that was told, oldest first: `id disposition`. */
-  readonly fates: readonly string[];
+  /** Every disposition that was told, oldest first: `id disposition`. */
+  readonly dispositions: readonly string[];
   /** Stores deliveries one after the other, as the hooks' leavings are. */
   accept(...deliveries: readonly NewDelivery[]): Promise<void>;
   /** Answers what is open of this delivery. */
@@ -77,8 +77,8 @@ export async function startDeliveryRig({
   const spool = openSpool({ clock, events });
   const lists = { accept: [], defer: [], refuse: [] };
   const rules = { scheduleMs: [1000, 5000], jitter: 0, maxAgeMs: 86_400_000, holdMs: Number.POSITIVE_INFINITY, lists, ...policy };
-  const fates: string[] = [];
-  events.on('delivery.settled', ({ id, disposition }: Events['delivery.settled']) => fates.push(`${id} ${disposition}`));
+  const dispositions: string[] = [];
+  events.on('delivery.settled', ({ id, disposition }: Events['delivery.settled']) => dispositions.push(`${id} ${disposition}`));
 
   const rulesFor = (served: readonly string[]) => ({
     handlers: served,
@@ -125,7 +125,7 @@ export async function startDeliveryRig({
     threads,
     timers,
     events,
-    fates,
+    dispositions,
     accept,
     answer: async (id, answer, judgement) => {
       const job = threads.open.find((open) => open.id === id);

@@ -6,7 +6,7 @@ import type { ImportModule } from '../../pools/session/load-modules.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 import type { Resolve } from '../../src/kit/dial-tcp.ts';
-import type { Disposition, Outcome } from '../../src/model/attempt.ts';
+import type { DispositionKind, Outcome } from '../../src/model/attempt.ts';
 
 /** What runs in a pool's thread, run in this one, and spoken to over the same port. */
 export interface ServedThread extends AsyncDisposable {
@@ -15,7 +15,7 @@ export interface ServedThread extends AsyncDisposable {
   /** The same, with what the callbacks made of it. */
   judge(job: Job): Promise<KeyedOutcome>;
   /** Tells what has become of a job. */
-  dispose(key: number, disposition: Disposition): void;
+  dispose(key: number, disposition: DispositionKind): void;
   /** Callbacks that went wrong, in their order. */
   readonly failures: readonly CallbackFailure[];
   /** Settles as the thread's task does. */

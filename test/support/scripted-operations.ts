@@ -50,8 +50,8 @@ export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperatio
     },
     purgeOrphans: async (queue) => takeOrphans(queue),
     replay: async (filter, limit) => {
-      const { replayed, stillBorn } = await spool.replay(filter, { limit, now: acceptedAt });
-      return { replayed, failed: stillBorn };
+      const { replayed, failedPackets } = await spool.replay(filter, { limit, now: acceptedAt });
+      return { replayed, failed: failedPackets };
     },
     sendTest: async (handler) => (handler === 'push' ? operations.report : undefined),
   };

@@ -1,7 +1,7 @@
 import type { Job } from '../../pools/contract.ts';
 import type { PoolThreadsCallbacks } from '../../src/delivery/pool-thread.ts';
 import type { PoolThreads } from '../../src/delivery/pool-threads.ts';
-import type { Disposition, Judgement, Outcome } from '../../src/model/attempt.ts';
+import type { DispositionKind, Judgement, Outcome } from '../../src/model/attempt.ts';
 
 /** A pool's threads without threads: keeps what it is sent, and answers when and as the test says. */
 export interface ScriptedThreads {
@@ -49,7 +49,7 @@ export function createScriptedThreads(): ScriptedThreads {
           ids.set(job.key, job.id);
           open.set(job.key, job);
         },
-        disposed: (key, disposition: Disposition) => disposed.push(`${ids.get(key)} ${disposition}`),
+        disposed: (key, disposition: DispositionKind) => disposed.push(`${ids.get(key)} ${disposition}`),
       };
     },
     disposed,

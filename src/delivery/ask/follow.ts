@@ -1,7 +1,7 @@
 import type { HandlerConfig } from '../../config/config.ts';
 import { toError } from '../../kit/errors.ts';
 import type { Answered, AskFailure, NewDelivery } from '../../model/delivery.ts';
-import type { Fate } from '../../spool/spool.ts';
+import type { Disposition } from '../../spool/spool.ts';
 import type { EventSink, Events } from '../../telemetry/events.ts';
 import { type Concluded, childless, type Offspring } from '../attempt.ts';
 import type { Follow, Sequel } from '../follow.ts';
@@ -43,13 +43,13 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
     const made = await prepare(ask, answered);
     if (made === 'misnamed') return refuseReceivers(ask, nothingSaid);
     if (made === 'unknown-handler') return dead('its handler is not configured any more: bring it back, and replay this');
-    if (made.spawn.length + made.stillBorn.length === 0) {
+    if (made.spawn.length + made.failedPackets.length === 0) {
       tell(ask, { result: 'withheld' });
       return withhold(ask, 'no-receiver', nothingSaid);
     }
     const pushes = made.spawn.length;
     tell(ask, answered.kind === 'allowed' ? { result: 'allowed', pushes } : { result: 'failed', reason: answered.reason, pushes });
-    return { fate: over, ...made };
+    return { disposition: over, ...made };
   }
 
   async function fail(ask: NewDelivery, reason: AskFailure, refusal: Refusal): Promise<Sequel> {
@@ -74,7 +74,7 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
   function withhold(ask: NewDelivery, why: Events['push.withheld']['why'], { errCode, errMsg, errDlt }: Refusal): Sequel {
     const { sender, receiver } = ask;
     events.emit('push.withheld', { ...namesOf(ask), sender, receiver, why, errCode, errMsg, errDlt });
-    return { fate: over, ...childless };
+    return { disposition: over, ...childless };
   }
 
   function tell(ask: NewDelivery, came: Pick<Events['ask.ended'], 'result'> & Partial<Events['ask.ended']>): void {
@@ -82,11 +82,11 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
   }
 }
 
-const over: Fate = { kind: 'delivered' };
+const over: Disposition = { kind: 'delivered' };
 
 /** What nobody can make pushes of now. */
 function dead(detail: string): Sequel {
-  return { fate: { kind: 'dead', reason: 'callback-failed', detail }, ...childless };
+  return { disposition: { kind: 'dead', reason: 'callback-failed', detail }, ...childless };
 }
 
 /** Who asked, for logs and metrics. */

@@ -6,7 +6,7 @@
 
 import type { FollowUpConfig } from '../../config/config.ts';
 import type { Claimed, DeliveryId, NewDelivery, Target } from '../../model/delivery.ts';
-import type { Fate } from '../../spool/spool.ts';
+import type { Disposition } from '../../spool/spool.ts';
 import type { EventSink, IgnoredReason } from '../../telemetry/events.ts';
 import { type Concluded, childless } from '../attempt.ts';
 import type { Follow, Sequel } from '../follow.ts';
@@ -24,15 +24,16 @@ export interface FollowUpOptions {
 export function createFollowUp({ configOf, events }: FollowUpOptions): Follow {
   return (concluded) => {
     const { delivery } = concluded.attempt;
-    if (concluded.fate.kind === 'dead' && isOrder(delivery)) return Promise.resolve({ fate: broken(concluded.fate), ...childless });
+    if (concluded.disposition.kind === 'dead' && isOrder(delivery))
+      return Promise.resolve({ disposition: broken(concluded.disposition), ...childless });
     const config = delivery.target.errand?.kind === 'ask' ? undefined : configOf(delivery.handler);
-    if (config === undefined || concluded.fate.kind !== 'delivered') return undefined;
+    if (config === undefined || concluded.disposition.kind !== 'delivered') return undefined;
     const children = childrenOf(concluded, config, (reason) => {
       const { id, pool, handler } = delivery;
       events.emit('answer.ignored', { id, pool, handler, reason });
     });
     if (children.length === 0) return undefined;
-    return Promise.resolve({ fate: concluded.fate, spawn: children, stillBorn: [] } satisfies Sequel);
+    return Promise.resolve({ disposition: concluded.disposition, spawn: children, failedPackets: [] } satisfies Sequel);
   };
 }
 
@@ -41,8 +42,8 @@ function isOrder({ target }: Claimed): boolean {
 }
 
 /** A chain is broken where its request is not answered by 200 or 201, for whatever reason. */
-function broken(fate: Extract<Fate, { kind: 'dead' }>): Fate {
-  return fate.reason === 'expired' ? fate : { ...fate, reason: 'chain-failed' };
+function broken(disposition: Extract<Disposition, { kind: 'dead' }>): Disposition {
+  return disposition.reason === 'expired' ? disposition : { ...disposition, reason: 'chain-failed' };
 }
 
 /** In the order of their ids: the request first, then the messages in theirs. */

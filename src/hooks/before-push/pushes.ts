@@ -3,7 +3,7 @@ import type { Answered, DeliveryId, NewDelivery, NewRequest } from '../../model/
 import type { Jid, Packet } from '../../model/packet.ts';
 import { createJidReader } from '../../packet/jid.ts';
 import { roomAround } from '../../packet/room.ts';
-import type { StillBorn } from '../../spool/dead-letter.ts';
+import type { FailedPacket } from '../../spool/dead-letter.ts';
 import { createCaller } from '../call.ts';
 import { createContexts } from '../context.ts';
 import type { LoadedHandler } from '../handler.ts';
@@ -22,7 +22,7 @@ export type PrepareAsked = (ask: NewDelivery, answered: Answered) => Promise<Ask
 /** What comes of an ask is named after it: `id.1`, `id.2`, … */
 export interface AskedPushes {
   readonly spawn: readonly NewRequest[];
-  readonly stillBorn: readonly StillBorn[];
+  readonly failedPackets: readonly FailedPacket[];
 }
 
 /**
@@ -46,13 +46,13 @@ export function createAskedPushes(options: ReviverOptions): PrepareAsked {
     let bytes = 0;
     for (const [index, { receiver, answered: own }] of receivers.entries()) {
       const met = await prepare(handler, addressed(packet, receiver), { id: `${id}.${index + 1}` as DeliveryId, answered: own });
-      if (met.kind === 'failed') return { spawn: [], stillBorn: [{ ...met.letter, id: `${id}.1` as DeliveryId }] };
+      if (met.kind === 'failed') return { spawn: [], failedPackets: [{ ...met.letter, id: `${id}.1` as DeliveryId }] };
       if (met.kind === 'unwanted') continue;
       bytes += bytesOf(met.delivery);
-      if (bytes > mostBytes) return { spawn: [], stillBorn: [tooMuch(handler, packet, { id: `${id}.1` as DeliveryId, answered })] };
+      if (bytes > mostBytes) return { spawn: [], failedPackets: [tooMuch(handler, packet, { id: `${id}.1` as DeliveryId, answered })] };
       spawn.push(met.delivery);
     }
-    return { spawn, stillBorn: [] };
+    return { spawn, failedPackets: [] };
   };
 
   /** Each push keeps only its part of the answer; otherwise the stored size would grow with the square of their number. */
@@ -70,7 +70,7 @@ export function createAskedPushes(options: ReviverOptions): PrepareAsked {
     return [...named.values()];
   }
 
-  function tooMuch(handler: LoadedHandler, packet: Packet, { id, answered }: Named): StillBorn {
+  function tooMuch(handler: LoadedHandler, packet: Packet, { id, answered }: Named): FailedPacket {
     const count = answered.kind === 'allowed' ? (answered.userIDList?.length ?? 1) : 1;
     const detail = `the pushes to ${count} receivers exceed ${mostBytes} bytes per packet; name fewer receivers`;
     return createLeavings({ clock, newId: () => id, readJid }).letter(handler, packet, { reason: 'overflow', detail });

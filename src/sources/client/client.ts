@@ -70,7 +70,7 @@ export function createClientSource(options: ClientOptions): ClientSource {
         onUnreadable: account.unreadable,
         onRead: (bytes) => events.emit('stream.read', { attachment: name, bytes }),
         onSilence: () => void account.ping().catch(() => undefined), // the connection's end says why
-        onFate: outbox.settled,
+        onOutcome: outbox.settled,
         onEnd: ended,
       },
     );
@@ -181,7 +181,7 @@ export function createClientSource(options: ClientOptions): ClientSource {
     get uncommittedBytes() {
       return flow.uncommittedBytes;
     },
-    renewWant: () => undefined, // an account sees messages, whatever the handlers can want
+    resubscribe: () => undefined, // an account sees messages, whatever the handlers can want
     send: outbox.send,
     outbox: toUsers,
     ...lifecycle,

@@ -45,7 +45,7 @@ export interface ConnectionListener {
   /** The server has been silent for a while: ask it something. */
   onSilence(): void;
   /** The server has taken this in, or has not and never will (it was of a stream that cannot be resumed). */
-  onFate(sent: Element, fate: 'acknowledged' | 'lost'): void;
+  onOutcome(sent: Element, outcome: 'acknowledged' | 'lost'): void;
   onEnd(end: StreamEnd, resumption: Resumption | undefined): void;
 }
 
@@ -186,8 +186,8 @@ export function openConnection(options: ConnectionOptions, listener: ConnectionL
   entity.on('online', () => up(false));
   entity.on('disconnect', () => end({ kind: 'closed', reason: 'the connection was closed' }));
   management.on('resumed', () => up(true));
-  management.on('ack', (stanza) => listener.onFate(stanza, 'acknowledged'));
-  management.on('fail', (stanza) => listener.onFate(stanza, 'lost'));
+  management.on('ack', (stanza) => listener.onOutcome(stanza, 'acknowledged'));
+  management.on('fail', (stanza) => listener.onOutcome(stanza, 'lost'));
   management.timeout = 0; // pings of ours find out a dead server
   management.requestAckInterval = 0;
   restore(management, options.resumption);

@@ -13,7 +13,7 @@ export interface Outbox extends MessageOutlet {
   open(way: OutboxWay): void;
   /** The session is gone; `resumable`: what it has not acknowledged is sent again by who resumes it. */
   close(how: { readonly resumable: boolean }): void;
-  settled(sent: Element, fate: 'acknowledged' | 'lost'): void;
+  settled(sent: Element, outcome: 'acknowledged' | 'lost'): void;
   /** Nothing is sent any more. */
   end(): void;
 }
@@ -95,9 +95,9 @@ export function createOutbox(maxBytes: number): Outbox {
       way = undefined;
       putBack(under.filter(({ counted }) => !resumable || !counted));
     },
-    settled: (sent, fate) => {
+    settled: (sent, outcome) => {
       const entries = under.filter((entry) => entry.sent === sent);
-      if (fate === 'acknowledged') settle(entries);
+      if (outcome === 'acknowledged') settle(entries);
       else putBack(entries);
     },
     end: () => {

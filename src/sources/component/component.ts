@@ -47,7 +47,7 @@ export function createComponentSource(options: ComponentOptions): Source & { rea
     get uncommittedBytes() {
       return flow.uncommittedBytes;
     },
-    renewWant: (want) => each((connection) => connection.renewWant(want)),
+    resubscribe: (want) => each((connection) => connection.resubscribe(want)),
     ...lifecycle,
   };
 }

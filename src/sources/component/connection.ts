@@ -42,7 +42,7 @@ export interface ConnectionOptions {
   readonly pingTo: string;
   /** Where each of its hosts had got to. */
   readonly marks: readonly Mark[];
-  /** The stanza kinds that the handlers can want, as the tap's `want` says them, until {@link Connection.renewWant}. */
+  /** The stanza kinds that the handlers can want, as the tap's `want` says them, until {@link Connection.resubscribe}. */
   readonly want: string;
   /** Names this process to the taps: its own feed it takes back at once, another's it waits for. */
   readonly instance: string;
@@ -63,7 +63,7 @@ export interface Connection {
   pause(): void;
   resume(): void;
   /** From now on the handlers can want these stanzas. */
-  renewWant(want: string): void;
+  resubscribe(want: string): void;
 }
 
 /** An attachment that has lasted this long was a success: the next wait starts small again. */
@@ -158,7 +158,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
     pause: () => stream?.pause(),
     resume: () => stream?.resume(),
-    renewWant: (want) => feed.renewWant(want),
+    resubscribe: (want) => feed.resubscribe(want),
   };
 }
 

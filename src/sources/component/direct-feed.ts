@@ -17,7 +17,7 @@ export function createDirectFeed(options: FeedOptions): Feed {
       for (const host of attachment.hosts) options.tell(host, 'attached');
     },
     detached: () => undefined,
-    renewWant: () => undefined,
+    resubscribe: () => undefined,
     unreadable: ({ reason }) => options.skip(reason),
     received: (stanza, bytes) => {
       if (stanza.name === 'iq') return options.strange(stanza);

@@ -18,5 +18,5 @@ export interface Feed {
   /** Called for an unreadable stanza: it is counted, and acknowledged in order if the feed acknowledges. */
   unreadable(stanza: Unreadable): void;
   /** Other stanzas are wanted than before; a feed that cannot choose does nothing. */
-  renewWant(want: string): void;
+  resubscribe(want: string): void;
 }

@@ -41,7 +41,7 @@ export function createServiceLogFeed(options: FeedOptions): Feed {
       for (const host of hosts) options.tell(host, 'attached');
     },
     detached: () => undefined,
-    renewWant: () => undefined,
+    resubscribe: () => undefined,
     unreadable: ({ head, reason }) => {
       const host = head?.attrs['from'];
       options.skip(reason, host !== undefined && hosts.has(host) ? host : undefined);

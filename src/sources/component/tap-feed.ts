@@ -232,7 +232,7 @@ export function createTapFeed(options: TapFeedOptions): Feed {
       else options.strange(stanza);
     },
     unreadable,
-    renewWant: (next) => {
+    resubscribe: (next) => {
       if (next === want) return;
       want = next;
       for (const conversation of conversations.values()) renew(conversation);

@@ -144,7 +144,7 @@ export function createHttpSource(options: HttpOptions): Source {
     get uncommittedBytes() {
       return flow.uncommittedBytes;
     },
-    renewWant: () => undefined, // MongooseIM posts what its own module chooses
+    resubscribe: () => undefined, // MongooseIM posts what its own module chooses
     ...createLifecycle({ start, stop }),
   };
 }

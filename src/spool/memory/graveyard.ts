@@ -2,7 +2,7 @@ import type { EpochMs } from '../../kit/clock.ts';
 import type { DeadReason } from '../../model/attempt.ts';
 import { lastStatus } from '../../model/attempt.ts';
 import type { DeliveryId, NewDelivery } from '../../model/delivery.ts';
-import type { DeadFilter, DeadLetter, DeadLetterDetail, StillBorn } from '../dead-letter.ts';
+import type { DeadFilter, DeadLetter, DeadLetterDetail, FailedPacket } from '../dead-letter.ts';
 import { createDeadTest } from '../dead-letter.ts';
 import type { Refused } from '../spool.ts';
 import type { Owed } from './owed.ts';
@@ -16,7 +16,7 @@ export interface Grave {
 /** The dead letters, in the order in which they died. */
 export interface Graveyard {
   bury(owed: Owed, death: Death): void;
-  buryStillBorn(stillBorn: StillBorn, diedAt: EpochMs): void;
+  buryFailedPacket(failedPackets: FailedPacket, diedAt: EpochMs): void;
   buryRefused(refused: Refused, diedAt: EpochMs): void;
   list(filter: DeadFilter): readonly DeadLetter[];
   graves(filter: DeadFilter): readonly Grave[];
@@ -44,8 +44,8 @@ export function createGraveyard(): Graveyard {
     all.push({ letter, delivery });
   }
 
-  function buryStillBorn(stillBorn: StillBorn, diedAt: EpochMs): void {
-    const { id, host, handler, pool, reason, detail, createdAt, sender, receiver, packet } = stillBorn;
+  function buryFailedPacket(failedPackets: FailedPacket, diedAt: EpochMs): void {
+    const { id, host, handler, pool, reason, detail, createdAt, sender, receiver, packet } = failedPackets;
     const letter = {
       ...{ id, host, handler, pool, reason, detail, status: null, attempts: 0, createdAt, diedAt, sender, receiver },
       ...{ target: null, body: null, packet, history: [] },
@@ -60,7 +60,7 @@ export function createGraveyard(): Graveyard {
 
   return {
     bury,
-    buryStillBorn,
+    buryFailedPacket,
     buryRefused: ({ delivery, reason, detail }, diedAt) => bury({ delivery, history: [] }, { reason, detail, diedAt }),
     list: (filter) => graves(filter).map(({ letter }) => withoutContent(letter)),
     graves,

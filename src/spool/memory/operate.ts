@@ -10,7 +10,7 @@ export interface Operations {
   replay(
     filter: DeadFilter,
     how: { readonly limit: number; readonly now: EpochMs },
-  ): { readonly replayed: number; readonly stillBorn: number; readonly readyPools: readonly string[] };
+  ): { readonly replayed: number; readonly failedPackets: number; readonly readyPools: readonly string[] };
   purgeDead(filter: DeadFilter): readonly (QueueName & { readonly count: number })[];
   /** Removes the newest dead letter of this id, if there is one. */
   end(id: DeliveryId): void;
@@ -33,10 +33,10 @@ export function createOperations({
 }): Operations {
   function replay(...[filter, { limit, now }]: Parameters<Operations['replay']>): ReturnType<Operations['replay']> {
     const readyPools = new Set<string>();
-    let [replayed, stillBorn] = [0, 0];
+    let [replayed, failedPackets] = [0, 0];
     for (const grave of dead.graves(filter)) {
       const { delivery, letter } = grave;
-      if (delivery === undefined) stillBorn += 1;
+      if (delivery === undefined) failedPackets += 1;
       else if (replayed === limit) break;
       else {
         replayed += 1;
@@ -47,7 +47,7 @@ export function createOperations({
         if (place === 'ready') readyPools.add(delivery.pool);
       }
     }
-    return { replayed, stillBorn, readyPools: [...readyPools] };
+    return { replayed, failedPackets, readyPools: [...readyPools] };
   }
 
   function purge(graves: readonly Grave[]): ReturnType<Operations['purgeDead']> {

@@ -2,7 +2,7 @@ import type { EpochMs } from '../../kit/clock.ts';
 import type { AttemptRecord } from '../../model/attempt.ts';
 import type { Claimed, ContextVariables, NewDelivery, QueueName } from '../../model/delivery.ts';
 import { retryShare } from '../fair-share.ts';
-import type { Wanted } from '../spool.ts';
+import type { ClaimRequest } from '../spool.ts';
 import { createReadyLines, type LineKind, type Standing } from './ready-lines.ts';
 
 /** A delivery still owed. Its place is `claimed`, `ready` or `waiting`, as the port describes them; `gone` ends it. */
@@ -28,7 +28,7 @@ export interface OwedDeliveries {
   /** At the tail of its lane: claimed if the lane is free and `take` says so, else ready or waiting. */
   add(delivery: NewDelivery, how: { readonly take: boolean; readonly history: readonly AttemptRecord[] }): Owed;
   claimed(seq: number): Owed | undefined;
-  claim(pool: string, wanted: Wanted): { readonly claimed: readonly Owed[]; readonly nextAt: EpochMs | undefined };
+  claim(pool: string, wanted: ClaimRequest): { readonly claimed: readonly Owed[]; readonly nextAt: EpochMs | undefined };
   /** Gives a claimed one back: ready at `due`. */
   giveBack(owed: Owed, due: EpochMs): void;
   /** Frees the lane of its head and promotes the next, which is given; the freed one owes its lane nothing more. */
@@ -90,7 +90,7 @@ export function createOwedDeliveries(): OwedDeliveries {
     lines.enter(owed);
   }
 
-  function claim(pool: string, wanted: Wanted): { claimed: readonly Owed[]; nextAt: EpochMs | undefined } {
+  function claim(pool: string, wanted: ClaimRequest): { claimed: readonly Owed[]; nextAt: EpochMs | undefined } {
     const [fresh, retries] = [takeDue('fresh', pool, wanted), takeDue('retries', pool, wanted)];
     const retriesTaken = retryShare(wanted.limit, { fresh: fresh.length, retries: retries.length });
     const chosen = [...fresh.slice(0, wanted.limit - retriesTaken), ...retries.slice(0, retriesTaken)].sort(byTurn);
@@ -102,7 +102,7 @@ export function createOwedDeliveries(): OwedDeliveries {
   }
 
   /** Up to `limit` of one kind, out of their lines. */
-  function takeDue(kind: LineKind, pool: string, { handlers, limit, now }: Wanted): Owed[] {
+  function takeDue(kind: LineKind, pool: string, { handlers, limit, now }: ClaimRequest): Owed[] {
     const due: Owed[] = [];
     while (due.length < limit) {
       const first = lines.first(kind, pool, handlers);

@@ -5,7 +5,7 @@ import type { AttemptRecord } from '../../model/attempt.ts';
 import type { Claimed, DeliveryId, NewDelivery, QueueName } from '../../model/delivery.ts';
 import type { Mark } from '../../packet/receipt.ts';
 import type { DeletionReason, EventSink } from '../../telemetry/events.ts';
-import type { StillBorn } from '../dead-letter.ts';
+import type { FailedPacket } from '../dead-letter.ts';
 import type { Entry, Settlement, Spool } from '../spool.ts';
 import { createCounts } from './counts.ts';
 import { createGraveyard } from './graveyard.ts';
@@ -25,7 +25,7 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
   function append({ deliveries, deadLetters, mark, claim, refused, revives }: Entry): readonly Claimed[] {
     if (revives !== undefined) operations.end(revives);
     const added = deliveries.map((delivery, index) => add(delivery, claim[index] === true));
-    for (const each of deadLetters) buryStillBorn(each);
+    for (const each of deadLetters) buryFailedPacket(each);
     for (const each of refused) {
       dead.buryRefused(each, clock.now());
       counts.dead(each.delivery, 1);
@@ -39,8 +39,8 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
     return owed.add(delivery, { take, history: [] });
   }
 
-  function buryStillBorn(each: StillBorn): void {
-    dead.buryStillBorn(each, clock.now());
+  function buryFailedPacket(each: FailedPacket): void {
+    dead.buryFailedPacket(each, clock.now());
     counts.dead(each, 1);
   }
 
@@ -49,37 +49,37 @@ export function createMemorySpool({ clock, events }: { readonly clock: Clock; re
     if (row === undefined) throw new ServiceError('SPOOL_FAILED', `delivery ${settlement.seq} is not claimed: it cannot be settled`);
     const readyPools = new Set<string>();
 
-    const next = decideFate(row, settlement, readyPools);
+    const next = applyDisposition(row, settlement, readyPools);
     if (next?.place === 'ready') readyPools.add(next.delivery.pool);
     for (const delivery of settlement.spawn) if (add(delivery, false).place === 'ready') readyPools.add(delivery.pool);
-    for (const each of settlement.stillBorn) buryStillBorn(each);
+    for (const each of settlement.failedPackets) buryFailedPacket(each);
     return { next: next?.place === 'claimed' ? asClaimed(next) : undefined, readyPools: [...readyPools] };
   }
 
   /** Gives the lane's next if the lane moved on. */
-  function decideFate(row: Owed, { fate, attempt, claimNext }: Settlement, readyPools: Set<string>): Owed | undefined {
-    switch (fate.kind) {
+  function applyDisposition(row: Owed, { disposition, attempt, claimNext }: Settlement, readyPools: Set<string>): Owed | undefined {
+    switch (disposition.kind) {
       case 'delivered':
         remove(row);
         return owed.leaveLane(row, claimNext);
       case 'dead':
         record(row, attempt);
-        dead.bury(row, { reason: fate.reason, detail: fate.detail, diedAt: clock.now() });
+        dead.bury(row, { reason: disposition.reason, detail: disposition.detail, diedAt: clock.now() });
         counts.dead(row.delivery, 1);
         remove(row);
         return owed.leaveLane(row, claimNext);
       case 'retry':
         record(row, attempt);
-        row.context = fate.context;
-        owed.giveBack(row, fate.notBefore);
+        row.context = disposition.context;
+        owed.giveBack(row, disposition.notBefore);
         readyPools.add(row.delivery.pool);
-        return fate.leaveLane ? owed.leaveLane(row, claimNext) : undefined;
+        return disposition.leaveLane ? owed.leaveLane(row, claimNext) : undefined;
       case 'released':
         owed.giveBack(row, row.due);
         readyPools.add(row.delivery.pool);
         return undefined;
       default:
-        return fate satisfies never;
+        return disposition satisfies never;
     }
   }
 

@@ -3,7 +3,7 @@ import type { EpochMs } from '../../kit/clock.ts';
 import type { DeadReason } from '../../model/attempt.ts';
 import { lastStatus } from '../../model/attempt.ts';
 import type { Body, DeliveryId } from '../../model/delivery.ts';
-import type { DeadFilter, StillBorn } from '../dead-letter.ts';
+import type { DeadFilter, FailedPacket } from '../dead-letter.ts';
 import { countByQueue } from '../dead-letter.ts';
 import { createDeadWalk, cursorOf, type LetterRow, letterOf } from './dead-walk.ts';
 import type { Depths } from './depths.ts';
@@ -16,7 +16,7 @@ import { statements } from './statements.ts';
 export interface Graveyard {
   /** Copies a delivery, which is removed by the caller. */
   bury(held: Held, death: Death): void;
-  buryStillBorn(stillBorn: StillBorn, diedAt: EpochMs): void;
+  buryFailedPacket(failedPackets: FailedPacket, diedAt: EpochMs): void;
   buryRefused(refused: RefusedRow, diedAt: EpochMs): void;
   /** Removes the row; its attempts stay. */
   remove(row: Pick<LetterRow, 'handler' | 'nr' | 'pool'>): void;
@@ -51,7 +51,7 @@ export function createGraveyard(
   { depths, histories }: { readonly depths: Depths; readonly histories: Histories },
 ): Graveyard {
   const buryRow = db.prepare(statements.bury);
-  const buryStillBorn = db.prepare(statements.buryStillBorn);
+  const buryFailedPacket = db.prepare(statements.buryFailedPacket);
   const buryRefused = db.prepare(statements.buryRefused);
   const deadById = db.prepare<[string], WholeRow>(statements.deadById);
   const sizeOf = db.prepare<[number], number>(statements.deadBytes).pluck();
@@ -111,9 +111,9 @@ export function createGraveyard(
 
   return {
     bury,
-    buryStillBorn: (born, diedAt) => {
+    buryFailedPacket: (born, diedAt) => {
       const { id, packetId, host, handler, pool, sender, receiver, reason, detail, seenAt, createdAt, packet } = born;
-      buryStillBorn.run(id, packetId, host, handler, pool, sender, receiver, reason, detail, seenAt, createdAt, diedAt, packet);
+      buryFailedPacket.run(id, packetId, host, handler, pool, sender, receiver, reason, detail, seenAt, createdAt, diedAt, packet);
       depths.addDead(depths.of(pool, handler), 1);
     },
     buryRefused: ([row, reason, detail], diedAt) => {

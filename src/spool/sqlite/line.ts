@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
 import { retryShare } from '../fair-share.ts';
-import type { Wanted } from '../spool.ts';
+import type { ClaimRequest } from '../spool.ts';
 import { statements } from './statements.ts';
 
 /** Where a ready delivery stands: who is due first goes first. */
@@ -14,7 +14,7 @@ export interface Turn {
 }
 
 /** Looks up whose turn it is in some queues of a pool, from the index alone. Nothing is claimed by it. */
-export function createTurns(db: Database.Database): (pool: string, wanted: Wanted) => Turn {
+export function createTurns(db: Database.Database): (pool: string, wanted: ClaimRequest) => Turn {
   const readyWindow = db.prepare<[string, string, number, number, number, number], Place>(statements.readyWindow).raw();
 
   return (pool, { handlers, limit, now }) => {

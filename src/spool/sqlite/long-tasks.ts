@@ -39,16 +39,16 @@ export function createLongTasks(ask: GroupCommit['ask'], events: EventSink): Lon
 
   async function replay(...[filter, { limit, now }]: Parameters<Spool['replay']>): ReturnType<Spool['replay']> {
     const readyPools = new Set<string>();
-    let [replayed, stillBorn] = [0, 0];
+    let [replayed, failedPackets] = [0, 0];
     let step: ReplayedChunk['more'] | { readonly after: DeadCursor; readonly last: undefined } = { after: beforeAll, last: undefined };
     while (step !== undefined) {
       const chunk: ReplayedChunk = await ask(['replay', { filter, limit: limit - replayed, now, ...step }], (answer) => answer);
       replayed += chunk.replayed;
-      stillBorn += chunk.stillBorn;
+      failedPackets += chunk.failedPackets;
       for (const pool of chunk.readyPools) readyPools.add(pool);
       step = chunk.more;
     }
-    return { replayed, stillBorn, readyPools: [...readyPools] };
+    return { replayed, failedPackets, readyPools: [...readyPools] };
   }
 
   async function shed(pool: string, count: number, detail: string): ReturnType<Spool['shed']> {

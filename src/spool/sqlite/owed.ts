@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { ContextVariables, QueueName } from '../../model/delivery.ts';
-import type { Wanted } from '../spool.ts';
+import type { ClaimRequest } from '../spool.ts';
 import type { Depths } from './depths.ts';
 import { createHolding, type Held } from './holding.ts';
 import { createTurns } from './line.ts';
@@ -25,7 +25,7 @@ export interface OwedDeliveries {
   add(row: Row, take: boolean): number | string;
   /** Makes a dead letter a delivery at the tail of its lane; it is removed by the caller. Ready, or waiting behind its lane. */
   exhume(grave: Grave, now: EpochMs): { readonly seq: number; readonly ready: boolean };
-  claim(pool: string, wanted: Wanted): readonly [claimed: ClaimedRow[], nextAt: EpochMs | undefined];
+  claim(pool: string, wanted: ClaimRequest): readonly [claimed: ClaimedRow[], nextAt: EpochMs | undefined];
   held(seq: number): Held | undefined;
   /** Ready again as it was. */
   release(held: Held): void;
@@ -135,7 +135,7 @@ export function createOwedDeliveries(db: Database.Database, depths: Depths): Owe
     return { seq: lastSeq, ready };
   }
 
-  function claim(pool: string, wanted: Wanted): readonly [claimed: ClaimedRow[], nextAt: EpochMs | undefined] {
+  function claim(pool: string, wanted: ClaimRequest): readonly [claimed: ClaimedRow[], nextAt: EpochMs | undefined] {
     const claimed: ClaimedRow[] = [];
     const { places, next } = turnOf(pool, wanted);
     let room = wanted.bytes;

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../../kit/clock.ts';
 import type { AttemptRecord } from '../../model/attempt.ts';
-import type { Fate } from '../spool.ts';
+import type { Disposition } from '../spool.ts';
 import type { Finder } from './finder.ts';
 import type { Graveyard } from './graveyard.ts';
 import type { Histories } from './histories.ts';
@@ -30,12 +30,12 @@ type Settle = Extract<Command, readonly ['settle', ...unknown[]]>;
 export function createPerformer(parts: PerformerParts): (command: Command, now: EpochMs) => Answer {
   const { owed, dead, histories, marks, paused, finder, queues } = parts;
 
-  function append([, rows, take, stillBorn, mark]: Append | AppendAndBury, now: EpochMs): Seqs {
+  function append([, rows, take, failedPackets, mark]: Append | AppendAndBury, now: EpochMs): Seqs {
     const seqs = rows.map((row, index) => {
       const place = owed.add(row, take[index] === true);
       return typeof place === 'number' ? place : 0;
     });
-    for (const born of stillBorn) dead.buryStillBorn(born, now);
+    for (const born of failedPackets) dead.buryFailedPacket(born, now);
     if (mark !== undefined) marks.set(mark);
     return seqs.length === 1 ? (seqs[0] ?? 0) : seqs;
   }
@@ -55,13 +55,13 @@ export function createPerformer(parts: PerformerParts): (command: Command, now: 
     return held.followed ? settledOf(owed.moveOn(held, claimNext), []) : null;
   }
 
-  function settle([, seq, { fate, attempt, spawn, stillBorn, claimNext }]: Settle, now: EpochMs): Settled {
+  function settle([, seq, { disposition, attempt, spawn, failedPackets, claimNext }]: Settle, now: EpochMs): Settled {
     const held = owed.held(seq);
     if (held === undefined) return 'unclaimed';
-    const moves = decideFate(held, { fate, attempt, now });
-    const readyPools = fate.kind === 'retry' || fate.kind === 'released' ? [held.queue.pool] : [];
+    const moves = applyDisposition(held, { disposition, attempt, now });
+    const readyPools = disposition.kind === 'retry' || disposition.kind === 'released' ? [held.queue.pool] : [];
     const released = moves ? owed.moveOn(held, claimNext) : undefined;
-    for (const born of stillBorn) dead.buryStillBorn(born, now);
+    for (const born of failedPackets) dead.buryFailedPacket(born, now);
     return settledOf(released, [...readyPools, ...addAll(spawn)]);
   }
 
@@ -71,26 +71,34 @@ export function createPerformer(parts: PerformerParts): (command: Command, now: 
   }
 
   /** Whether its lane moves on. */
-  function decideFate(held: Held, { fate, attempt, now }: { fate: Fate; attempt: AttemptRecord | undefined; now: EpochMs }): boolean {
-    if (attempt !== undefined && (fate.kind === 'dead' || fate.kind === 'retry')) histories.add(held.seq, attempt);
-    switch (fate.kind) {
+  function applyDisposition(
+    held: Held,
+    { disposition, attempt, now }: { disposition: Disposition; attempt: AttemptRecord | undefined; now: EpochMs },
+  ): boolean {
+    if (attempt !== undefined && (disposition.kind === 'dead' || disposition.kind === 'retry')) histories.add(held.seq, attempt);
+    switch (disposition.kind) {
       case 'delivered':
         end(held);
         return true;
       case 'dead': {
         const attempts = held.spent + (attempt === undefined ? 0 : 1);
-        dead.bury(held, { reason: fate.reason, detail: fate.detail, attempts, diedAt: now });
+        dead.bury(held, { reason: disposition.reason, detail: disposition.detail, attempts, diedAt: now });
         owed.remove(held);
         return true;
       }
       case 'retry':
-        owed.putOff(held, { due: fate.notBefore, failedAt: attempt?.at, leaveLane: fate.leaveLane, context: fate.context });
-        return fate.leaveLane;
+        owed.putOff(held, {
+          due: disposition.notBefore,
+          failedAt: attempt?.at,
+          leaveLane: disposition.leaveLane,
+          context: disposition.context,
+        });
+        return disposition.leaveLane;
       case 'released':
         owed.release(held);
         return false;
       default:
-        return fate satisfies never;
+        return disposition satisfies never;
     }
   }
 

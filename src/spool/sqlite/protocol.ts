@@ -9,8 +9,8 @@ import type { AttemptRecord, DeadReason } from '../../model/attempt.ts';
 import type { Body, DeliveryId, QueueName } from '../../model/delivery.ts';
 import type { PacketId } from '../../model/packet.ts';
 import type { Mark } from '../../packet/receipt.ts';
-import type { DeadFilter, DeadLetter, StillBorn } from '../dead-letter.ts';
-import type { Settlement, Wanted } from '../spool.ts';
+import type { DeadFilter, DeadLetter, FailedPacket } from '../dead-letter.ts';
+import type { ClaimRequest, Settlement } from '../spool.ts';
 
 /** A delivery, in the order of its columns; `target` is JSON text. */
 export type Row = readonly [
@@ -55,11 +55,11 @@ export type Command =
   | readonly [kind: 'append', ...Leavings]
   /** The few entries that refuse deliveries or revive a dead letter. */
   | readonly [kind: 'append-and-bury', ...Leavings, refused: readonly RefusedRow[], revives: DeliveryId | undefined]
-  | readonly [kind: 'claim', pool: string, wanted: Wanted]
+  | readonly [kind: 'claim', pool: string, wanted: ClaimRequest]
   | readonly [kind: 'count-dead', filter: DeadFilter, after: DeadCursor]
   | readonly [kind: 'dead-letter', id: DeliveryId]
   | readonly [kind: 'dead-letters', page: DeadPage]
-  /** The fate of nearly all: no attempt to keep, nothing to spawn. */
+  /** The disposition of nearly all: no attempt to keep, nothing to spawn. */
   | readonly [kind: 'delivered', seq: number, claimNext: boolean]
   | readonly [kind: 'find-dead' | 'find-owed', sought: Sought, after: number]
   | readonly [kind: 'marks']
@@ -76,13 +76,13 @@ export type Sought =
   | { readonly kind: 'descendants'; readonly of: DeliveryId }
   | { readonly kind: 'person'; readonly host: string; readonly bareJid: string };
 
-/** The fate of a claimed delivery, and what comes of it. */
-export interface Ending extends Pick<Settlement, 'attempt' | 'claimNext' | 'fate' | 'stillBorn'> {
+/** The disposition of a claimed delivery, and what comes of it. */
+export interface Ending extends Pick<Settlement, 'attempt' | 'claimNext' | 'disposition' | 'failedPackets'> {
   readonly spawn: readonly Row[];
 }
 
 /** What an entry leaves behind. */
-type Leavings = readonly [rows: readonly Row[], take: readonly boolean[], stillBorn: readonly StillBorn[], mark: Mark | undefined];
+type Leavings = readonly [rows: readonly Row[], take: readonly boolean[], failedPackets: readonly FailedPacket[], mark: Mark | undefined];
 
 /** Whether it takes room on the disk, so that it waits while intake is closed; appends keep their order. */
 export function isAppend([kind]: Command): boolean {
@@ -157,7 +157,7 @@ export interface Purged {
 
 export interface ReplayedChunk {
   readonly replayed: number;
-  readonly stillBorn: number;
+  readonly failedPackets: number;
   readonly readyPools: readonly string[];
   readonly more: { readonly after: DeadCursor; readonly last: DeadCursor } | undefined;
 }

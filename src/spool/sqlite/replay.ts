@@ -21,12 +21,12 @@ export function createReplay(
     const { rows, more } = walk({ filter, after, before: [last[0], last[1] + 1] });
     const readyPools = new Set<string>();
     const most = Math.min(limit, movedAtOnce);
-    let [replayed, stillBorn] = [0, 0];
+    let [replayed, failedPackets] = [0, 0];
     let reached = after;
     for (const row of rows) {
       if (row.still_born === 0 && replayed === most) return chunk(replayed < limit ? reached : undefined);
       reached = [row.died_at, row.nr];
-      if (row.still_born === 1) stillBorn += 1;
+      if (row.still_born === 1) failedPackets += 1;
       else {
         replayed += 1;
         if (comeBack(row)) readyPools.add(row.pool);
@@ -35,7 +35,7 @@ export function createReplay(
     return chunk(replayed < limit ? more : undefined);
 
     function chunk(next: DeadCursor | undefined): ReplayedChunk {
-      return { replayed, stillBorn, readyPools: [...readyPools], more: next && { after: next, last } };
+      return { replayed, failedPackets, readyPools: [...readyPools], more: next && { after: next, last } };
     }
 
     /** Whether it is ready at once. */

@@ -71,5 +71,5 @@ function parseTarget(text: string): Target {
 }
 
 function parseContext(text: string): ContextVariables {
-  return JSON.parse(text) as ContextVariables; // a fate's, as the thread wrote it
+  return JSON.parse(text) as ContextVariables; // a disposition's, as the thread wrote it
 }

@@ -76,15 +76,15 @@ export function createSqliteSpool(config: SpoolConfig, deps: SqliteSpoolDeps): S
     return group.ask(['append-and-bury', rows, claim, deadLetters, mark, refusedRows, revives], decode);
   }
 
-  function settle({ seq, fate, attempt, spawn, stillBorn, claimNext }: Settlement): ReturnType<Spool['settle']> {
+  function settle({ seq, disposition, attempt, spawn, failedPackets, claimNext }: Settlement): ReturnType<Spool['settle']> {
     const decode = (settled: Settled) => {
       if (settled === 'unclaimed') throw new ServiceError('SPOOL_FAILED', `delivery ${seq} is not claimed: it cannot be settled`);
       const [next, readyPools] = settled ?? [undefined, []];
       return { next: next && claimedOf(next), readyPools };
     };
-    return fate.kind === 'delivered' && spawn.length === 0 && stillBorn.length === 0
+    return disposition.kind === 'delivered' && spawn.length === 0 && failedPackets.length === 0
       ? group.ask(['delivered', seq, claimNext], decode)
-      : group.ask(['settle', seq, { fate, attempt, spawn: spawn.map(rowOf), stillBorn, claimNext }], decode);
+      : group.ask(['settle', seq, { disposition, attempt, spawn: spawn.map(rowOf), failedPackets, claimNext }], decode);
   }
 
   return {

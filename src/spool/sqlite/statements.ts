@@ -46,7 +46,7 @@ export const statements = {
   bury: `INSERT INTO dead (seq, id, packet_id, host, handler, pool, lane, sender, receiver, reason, detail, status, attempts, seen_at,
     created_at, died_at, target, body) SELECT ?, id, packet_id, host, handler, pool, coalesce(lane, left_lane), sender, receiver,
     ?, ?, ?, ?, seen_at, created_at, ?, target, body FROM deliveries WHERE seq = ?`,
-  buryStillBorn: `INSERT INTO dead (id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at,
+  buryFailedPacket: `INSERT INTO dead (id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at,
     died_at, packet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`,
   buryRefused: `INSERT INTO dead (id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, created_at, target, body, reason,
     detail, attempts, died_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,

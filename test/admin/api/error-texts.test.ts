@@ -16,7 +16,7 @@ async function startWithQuotes() {
   const api = await startApi({ token: 'sesame' });
   const { spool, events, neverBeBorn, dependencies, die } = api;
   await neverBeBorn({ id: 'born', detail: `prepareBody: ${quoted}` });
-  await die({ id: 'module' }, { fate: { kind: 'dead', reason: 'refused', detail: `status 406 ${quoted}` } });
+  await die({ id: 'module' }, { disposition: { kind: 'dead', reason: 'refused', detail: `status 406 ${quoted}` } });
 
   const outcome: Outcome = { kind: 'unsent', code: 'REQUEST_NOT_BUILT', message: `TypeError: ${quoted}`, durationMs: 1 };
   const judgement: Judgement = {

@@ -6,16 +6,16 @@ import type { Outcome } from '../../../src/model/attempt.ts';
 import type { Answered } from '../../../src/model/delivery.ts';
 import { createEventBus } from '../../../src/telemetry/event-bus.ts';
 import type { Events } from '../../../src/telemetry/events.ts';
-import { makeDelivery, makeStillBorn } from '../../spool/build.ts';
+import { makeDelivery, makeFailedPacket } from '../../spool/build.ts';
 import { makeHandlerConfig } from '../../support/make-handler.ts';
 
 const errand = { kind: 'ask', handler: 'push', packet: '{}' } as const;
 const ask = makeDelivery({ id: 'a1', handler: 'push:ask', target: { ...makeDelivery().target, errand } });
 const push = makeDelivery({ id: 'a1.1' });
-const made: Offspring = { spawn: [push], stillBorn: [] };
+const made: Offspring = { spawn: [push], failedPackets: [] };
 
 const over = { kind: 'delivered' };
-const nothing = { fate: over, spawn: [], stillBorn: [] };
+const nothing = { disposition: over, spawn: [], failedPackets: [] };
 
 function rigOf({
   onFailure = 'continue' as 'continue' | 'refuse',
@@ -59,7 +59,7 @@ test('what is no ask is none of its business', () => {
 
 test('an allowed push comes of it, and it is over', async () => {
   const rig = rigOf();
-  expect(await rig.follow(answered({ userIDList: ['carol'], offlinePushInfo: { title: 'T' } }))).toEqual({ fate: over, ...made });
+  expect(await rig.follow(answered({ userIDList: ['carol'], offlinePushInfo: { title: 'T' } }))).toEqual({ disposition: over, ...made });
   expect(rig.asked).toEqual([{ kind: 'allowed', userIDList: ['carol'], offlinePushInfo: { title: 'T' } }]);
   expect(rig.told).toEqual(['a1 push allowed  1']);
 });
@@ -78,16 +78,16 @@ test('of a refusal nothing comes, no dead letter either, and the server’s word
 });
 
 test('of an answer without a receiver nothing comes, and that is told', async () => {
-  const rig = rigOf({ prepare: async () => ({ spawn: [], stillBorn: [] }) });
+  const rig = rigOf({ prepare: async () => ({ spawn: [], failedPackets: [] }) });
   expect(await rig.follow(answered({ userIDList: [] }))).toEqual(nothing);
   expect(rig.told).toEqual(['a1 push withheld  0']);
   expect(rig.withheld).toMatchObject([{ why: 'no-receiver', errCode: null }]);
 });
 
 test('callbacks that fail on what was answered leave their dead letter, and the ask is over', async () => {
-  const stillBorn = [makeStillBorn()];
-  const rig = rigOf({ prepare: async () => ({ spawn: [], stillBorn }) });
-  expect(await rig.follow(answered({}))).toEqual({ fate: over, spawn: [], stillBorn });
+  const failedPackets = [makeFailedPacket()];
+  const rig = rigOf({ prepare: async () => ({ spawn: [], failedPackets }) });
+  expect(await rig.follow(answered({}))).toEqual({ disposition: over, spawn: [], failedPackets });
   expect(rig.told).toEqual(['a1 push allowed  0']);
   expect(rig.withheld).toEqual([]);
 });
@@ -95,7 +95,7 @@ test('callbacks that fail on what was answered leave their dead letter, and the 
 describe('without an answer that counts', () => {
   test('it is pushed as if nobody had been asked', async () => {
     const rig = rigOf();
-    expect(await rig.follow(down)).toEqual({ fate: over, ...made });
+    expect(await rig.follow(down)).toEqual({ disposition: over, ...made });
     expect(rig.asked).toEqual([{ kind: 'failed', reason: 'unreachable' }]);
     expect(rig.told).toEqual(['a1 push failed unreachable 1']);
     expect(rig.withheld).toEqual([]);
@@ -130,7 +130,7 @@ describe.each(['continue', 'refuse'] as const)('receivers that cannot be read wi
 describe('where nobody can make pushes of it', () => {
   test('since its handler is gone, it is a dead letter', async () => {
     const rig = rigOf({ prepare: async () => 'unknown-handler' });
-    expect(await rig.follow(answered({}))).toMatchObject({ fate: { kind: 'dead', reason: 'callback-failed' }, spawn: [] });
+    expect(await rig.follow(answered({}))).toMatchObject({ disposition: { kind: 'dead', reason: 'callback-failed' }, spawn: [] });
     expect(rig.told).toEqual([]);
   });
 
@@ -140,6 +140,8 @@ describe('where nobody can make pushes of it', () => {
         throw new Error('cannot read a kept packet of version 9');
       },
     });
-    expect(await rig.follow(answered({}))).toMatchObject({ fate: { kind: 'dead', detail: 'cannot read a kept packet of version 9' } });
+    expect(await rig.follow(answered({}))).toMatchObject({
+      disposition: { kind: 'dead', detail: 'cannot read a kept packet of version 9' },
+    });
   });
 });

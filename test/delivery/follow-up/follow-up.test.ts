@@ -38,7 +38,12 @@ async function follow(delivery: Claimed, status: number, answer: unknown, { atte
   const ignored: string[] = [];
   events.on('answer.ignored', ({ reason }) => ignored.push(reason));
   const sequel = await createFollowUp({ configOf: (name) => (name === 'push' ? config : undefined), events })(concluded);
-  return { fate: sequel?.fate ?? concluded.fate, spawn: sequel?.spawn ?? [], stillBorn: sequel?.stillBorn ?? [], ignored };
+  return {
+    disposition: sequel?.disposition ?? concluded.disposition,
+    spawn: sequel?.spawn ?? [],
+    failedPackets: sequel?.failedPackets ?? [],
+    ignored,
+  };
 }
 
 test('an answer brings about a request and messages, deliveries of their own named after what was answered', async () => {
@@ -50,9 +55,9 @@ test('an answer brings about a request and messages, deliveries of their own nam
       { to: '+123', message: 'two' },
     ],
   };
-  const { fate, spawn, ignored } = await follow(push, 200, { callback, payload });
+  const { disposition, spawn, ignored } = await follow(push, 200, { callback, payload });
 
-  expect(fate).toEqual({ kind: 'delivered' });
+  expect(disposition).toEqual({ kind: 'delivered' });
   const { packetId, host, handler, sender, seenAt } = push;
   const inherited = { packetId, host, handler, sender, seenAt, createdAt: now };
   expect(spawn).toEqual([
@@ -92,7 +97,7 @@ test('an answer brings about a request and messages, deliveries of their own nam
 test.each(['ok', '', '[1]', '7', 'null', '{"callback":', '{}', '{"callback":null,"payload":null}', '<html>'])(
   'an answer %j asks for nothing, and is no mistake',
   async (answer) => {
-    expect(await follow(push, 200, answer)).toEqual({ fate: { kind: 'delivered' }, spawn: [], stillBorn: [], ignored: [] });
+    expect(await follow(push, 200, answer)).toEqual({ disposition: { kind: 'delivered' }, spawn: [], failedPackets: [], ignored: [] });
   },
 );
 
@@ -102,7 +107,12 @@ test('an answer may begin with a byte order mark', async () => {
 
 test('an answer that is nested too deep orders nothing, and that is told', async () => {
   const deep = `{"callback":{"options":{"host":"127.0.0.1","method":"POST"},"data":${'['.repeat(80_000)}${']'.repeat(80_000)}}}`;
-  expect(await follow(push, 200, deep)).toEqual({ fate: { kind: 'delivered' }, spawn: [], stillBorn: [], ignored: ['too-deep'] });
+  expect(await follow(push, 200, deep)).toEqual({
+    disposition: { kind: 'delivered' },
+    spawn: [],
+    failedPackets: [],
+    ignored: ['too-deep'],
+  });
 });
 
 test('an order whose path or port is an object without a text is kept with its fault, and never sent', async () => {
@@ -124,7 +134,7 @@ test('the answer to a question is not looked at: it decides about a push, and or
 });
 
 test('an answer that does not accept orders nothing yet: it is tried again', async () => {
-  expect(await follow(push, 503, { callback })).toMatchObject({ fate: { kind: 'retry' }, spawn: [] });
+  expect(await follow(push, 503, { callback })).toMatchObject({ disposition: { kind: 'retry' }, spawn: [] });
 });
 
 test('what is declined is told, and the request beside it is made', async () => {
@@ -137,21 +147,21 @@ test('what is declined is told, and the request beside it is made', async () => 
 
 describe('a chain', () => {
   test.each([200, 201])('goes on at %i, a step deeper', async (status) => {
-    const { fate, spawn } = await follow(order(1), status, { callback });
-    expect(fate).toEqual({ kind: 'delivered' });
+    const { disposition, spawn } = await follow(order(1), status, { callback });
+    expect(disposition).toEqual({ kind: 'delivered' });
     expect(spawn).toMatchObject([{ id: 'X.1.1', target: { errand: { depth: 2 } } }]);
     expect(spawn[0]?.target.errand).not.toHaveProperty('fault');
   });
 
   test.each([202, 204, 206, 299, 301, 302, 304, 400, 401, 403, 404, 408, 409, 410, 422, 499])('ends at %i', async (status) => {
-    const fate = { kind: 'dead', reason: 'chain-failed', detail: `status ${status}` };
-    expect(await follow(order(1), status, { callback })).toMatchObject({ fate, spawn: [] });
+    const disposition = { kind: 'dead', reason: 'chain-failed', detail: `status ${status}` };
+    expect(await follow(order(1), status, { callback })).toMatchObject({ disposition, spawn: [] });
   });
 
   test.each([429, 500, 501, 502, 503, 504, 505, 599])('waits at %i, and ends when its attempts are used up', async (status) => {
-    expect(await follow(order(1), status, { callback })).toMatchObject({ fate: { kind: 'retry' }, spawn: [] });
-    const fate = { kind: 'dead', reason: 'chain-failed', detail: `status ${status}` };
-    expect(await follow(order(1), status, { callback }, { attempts: 2 })).toMatchObject({ fate, spawn: [] });
+    expect(await follow(order(1), status, { callback })).toMatchObject({ disposition: { kind: 'retry' }, spawn: [] });
+    const disposition = { kind: 'dead', reason: 'chain-failed', detail: `status ${status}` };
+    expect(await follow(order(1), status, { callback }, { attempts: 2 })).toMatchObject({ disposition, spawn: [] });
   });
 
   test('that is too long, and one that breaks a rule, are kept with the reason and never sent', async () => {
@@ -159,6 +169,6 @@ describe('a chain', () => {
     expect(spawn).toMatchObject([{ id: 'X.1.1.1.1', target: { errand: { fault: 'the chain is longer than max_depth (3)' } } }]);
     const broken = await follow(push, 200, { callback: { options, data: [1] } });
     expect(broken.spawn).toMatchObject([{ target: { errand: { origin: '', fault: expect.stringContaining('an array') } } }]);
-    expect(broken.fate).toEqual({ kind: 'delivered' });
+    expect(broken.disposition).toEqual({ kind: 'delivered' });
   });
 });

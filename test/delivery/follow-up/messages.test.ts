@@ -41,9 +41,9 @@ describe('messages to users', () => {
     const rig = await startRig();
     await rig.accept(makeDelivery({ id: 'X.1', target: toBob, body: 'Thank you.' }));
     expect(rig.handed[0]?.message).toEqual({ id: 'X.1', from: 'bot@localhost', to: 'bob@localhost', body: 'Thank you.' });
-    expect(rig.fates).toEqual([]);
+    expect(rig.dispositions).toEqual([]);
     await rig.answerOutbox(0, { kind: 'sent' });
-    expect(rig.fates).toEqual(['X.1 delivered']);
+    expect(rig.dispositions).toEqual(['X.1 delivered']);
   });
 
   test('wait in their lane for one that waits for its attachment', async () => {
@@ -70,7 +70,7 @@ describe('messages to users', () => {
     const rig = await startRig();
     await rig.accept(makeDelivery({ id: 'X.1', target: toBob }));
     await rig.answerOutbox(0, new Error('on purpose'));
-    expect(rig.fates).toEqual(['X.1 retry']);
+    expect(rig.dispositions).toEqual(['X.1 retry']);
   });
 
   test('that wait hold up no stop, spend no attempt on it, and stay', async () => {
@@ -79,20 +79,20 @@ describe('messages to users', () => {
     await rig.dispatcher.stop({ graceMs: 1000, release: true });
     const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 1, bytes: 1, now: Number.MAX_SAFE_INTEGER });
     expect(claimed.map(({ id, attempts }) => [id, attempts])).toEqual([['X.1', 0]]);
-    expect(rig.fates).toEqual([]);
+    expect(rig.dispositions).toEqual([]);
   });
 
   test('that are requests got there by mistake, and die', async () => {
     const rig = await startRig();
     await rig.accept(makeDelivery({ id: 'd1' }));
-    expect(rig.fates).toEqual(['d1 dead']);
+    expect(rig.dispositions).toEqual(['d1 dead']);
   });
 });
 
 test('a message in the pool of requests is nothing that its threads could send', async () => {
   const rig = await startDeliveryRig();
   await rig.accept(makeDelivery({ id: 'X.1', target: toBob }));
-  expect([rig.open(), rig.fates]).toEqual([[], ['X.1 dead']]);
+  expect([rig.open(), rig.dispositions]).toEqual([[], ['X.1 dead']]);
 });
 
 describe('the way out', () => {

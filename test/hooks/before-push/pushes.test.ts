@@ -111,10 +111,10 @@ describe('a handler that asks', () => {
 describe('an answer that names nobody', () => {
   test('makes the push that there would have been, with its own id and what was answered', async () => {
     const packet = makePacket();
-    const { spawn, stillBorn } = await rigOf(makeHandler(asking)).pushes(allowed(), packet);
+    const { spawn, failedPackets } = await rigOf(makeHandler(asking)).pushes(allowed(), packet);
     const { deliveries } = await rigOf(makeHandler({ name: 'push' })).evaluate(packet);
 
-    expect(stillBorn).toEqual([]);
+    expect(failedPackets).toEqual([]);
     expect(spawn).toEqual([{ ...deliveries[0], id: 'ask1.1', target: { ...deliveries[0]?.target, answered: allowed() } }]);
   });
 
@@ -169,13 +169,13 @@ describe('an answer that names receivers', () => {
   test('makes no more pushes than memory can hold: beyond that it is one dead letter', async () => {
     const callbacks: Callbacks = { shouldMakeReq: () => true, prepareBody: () => new Uint8Array(1024 * 1024) };
     const names = Array.from({ length: 65 }, (_, index) => `u${index}`);
-    const { spawn, stillBorn } = await rigOf(makeHandler(asking, callbacks)).pushes(allowed(names));
+    const { spawn, failedPackets } = await rigOf(makeHandler(asking, callbacks)).pushes(allowed(names));
     expect(spawn).toEqual([]);
-    expect(stillBorn).toMatchObject([{ id: 'ask1.1', reason: 'overflow', detail: expect.stringContaining('65 receivers') }]);
+    expect(failedPackets).toMatchObject([{ id: 'ask1.1', reason: 'overflow', detail: expect.stringContaining('65 receivers') }]);
   });
 
   test('makes none where it names an empty list', async () => {
-    expect(await rigOf(makeHandler(asking)).pushes(allowed([]))).toEqual({ spawn: [], stillBorn: [] });
+    expect(await rigOf(makeHandler(asking)).pushes(allowed([]))).toEqual({ spawn: [], failedPackets: [] });
   });
 
   test('keeps what is known of the clients of who was meant, and knows nothing of others', async () => {
@@ -243,15 +243,15 @@ describe('a callback that fails after the answer', () => {
   };
 
   test('costs all pushes of the packet, as one dead letter that holds it', async () => {
-    const { spawn, stillBorn } = await rigOf(makeHandler(asking, failing)).pushes(allowed(['bob', 'carol', 'dave']));
+    const { spawn, failedPackets } = await rigOf(makeHandler(asking, failing)).pushes(allowed(['bob', 'carol', 'dave']));
     expect(spawn).toEqual([]);
-    expect(stillBorn).toMatchObject([{ id: 'ask1.1', handler: 'push', pool: 'http_pool', reason: 'callback-failed' }]);
-    expect(stillBorn[0]?.detail).toContain('no carol');
+    expect(failedPackets).toMatchObject([{ id: 'ask1.1', handler: 'push', pool: 'http_pool', reason: 'callback-failed' }]);
+    expect(failedPackets[0]?.detail).toContain('no carol');
   });
 
   test('and that one asks again when it is replayed, under its own id', async () => {
     const rig = rigOf(makeHandler(asking, failing));
-    const [letter] = (await rig.pushes(allowed(['carol']))).stillBorn;
+    const [letter] = (await rig.pushes(allowed(['carol']))).failedPackets;
     const revived = letter && (await rig.reviver.revive(letter));
     expect(revived).toMatchObject({ id: 'ask1.1', handler: 'push:ask', pool: 'business', target: { errand: { kind: 'ask' } } });
     expect(revived?.target.headers).toContainEqual(['operationID', 'ask1.1']);

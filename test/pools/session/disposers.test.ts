@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { type DeliveryCallbacks, DLV_RESPONSE_STATUS, type Message } from '../../../pools/callbacks.ts';
 import { createDeferred } from '../../../src/kit/deferred.ts';
-import type { Disposition } from '../../../src/model/attempt.ts';
+import type { DispositionKind } from '../../../src/model/attempt.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeMessageJob, serveSessions } from '../../support/session-rig.ts';
 import { startTarget } from '../../support/target.ts';
 
-const dispositions: [disposition: Disposition, callback: 'disposeDelivery' | 'disposePermfail' | 'disposeTempfail'][] = [
+const dispositions: [disposition: DispositionKind, callback: 'disposeDelivery' | 'disposePermfail' | 'disposeTempfail'][] = [
   ['delivered', 'disposeDelivery'],
   ['retry', 'disposeTempfail'],
   ['dead', 'disposePermfail'],

@@ -168,7 +168,7 @@ export function createExitsSource(options: ExitsOptions): Source {
     get uncommittedBytes() {
       return flow.uncommittedBytes;
     },
-    renewWant: () => undefined, // clients send what they like
+    resubscribe: () => undefined, // clients send what they like
     ...lifecycle,
   };
 }

@@ -14,7 +14,7 @@ const messageTypes: ReadonlySet<string> = new Set(['chat', 'groupchat', 'headlin
  * What the handlers can want, as a tap's `want` says it: what nobody can want need not be sent. A handler without rules
  * and with a `shouldMakeReq` of its own can want any stanza; reports (`status`, `unack`) are wanted only by name.
  */
-export function wantOf(handlers: readonly LoadedHandler[]): string {
+export function subscriptionOf(handlers: readonly LoadedHandler[]): string {
   const wanted = new Set(handlers.flatMap(wantedBy));
   return words.filter((word) => wanted.has(word)).join(' ') || 'message';
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { When } from '../../src/config/config.ts';
-import { wantOf } from '../../src/hooks/want.ts';
+import { subscriptionOf } from '../../src/hooks/subscription.ts';
 import { makeHandler } from '../support/make-handler.ts';
 
 const own = { shouldMakeReq: () => true };
@@ -21,22 +21,22 @@ test.each<[string, When, string]>([
   ['reports with a body', { event: ['status', 'unack'], body: true }, 'unack'],
   ['direction alone', { direction: ['out'] }, 'message presence iq'],
 ])('a handler with rules for %s wants what they can let through', (_, when, wanted) => {
-  expect(wantOf([makeHandler({ when }, own)])).toBe(wanted);
+  expect(subscriptionOf([makeHandler({ when }, own)])).toBe(wanted);
 });
 
 test('without rules our modules, and the default test, want messages', () => {
-  expect(wantOf([makeHandler(), makeHandler({}, { prepareBody: () => '' })])).toBe('message');
+  expect(subscriptionOf([makeHandler(), makeHandler({}, { prepareBody: () => '' })])).toBe('message');
 });
 
 test('without rules a module with a test of its own wants all', () => {
-  expect(wantOf([makeHandler(), makeHandler({}, own)])).toBe('message presence iq');
+  expect(subscriptionOf([makeHandler(), makeHandler({}, own)])).toBe('message presence iq');
 });
 
 test('rules that contradict each other want nothing, and take nothing from others', () => {
   const contradiction = makeHandler({ when: { event: ['status'], stanza: ['iq'] } });
-  expect(wantOf([contradiction, makeHandler({ when: { event: ['presence'] } })])).toBe('presence');
+  expect(subscriptionOf([contradiction, makeHandler({ when: { event: ['presence'] } })])).toBe('presence');
 });
 
 test('without handlers messages are asked for, as a tap would send anyway', () => {
-  expect(wantOf([])).toBe('message');
+  expect(subscriptionOf([])).toBe('message');
 });
