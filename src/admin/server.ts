@@ -1,12 +1,12 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type onRequestAsyncHookHandler } from 'fastify';
 import type { ListenConfig } from '../config/config.ts';
-import { bears } from '../kit/bearer-token.ts';
 import type { Clock } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
 import { waitsToSend } from '../kit/http-message.ts';
 import { createHttpServer } from '../kit/http-server.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import { listenProblem } from '../kit/listen-problem.ts';
+import { bearerRequired, hasBearerToken } from '../kit/request-guard.ts';
 import type { Secret } from '../kit/secret.ts';
 import type { Timers } from '../kit/timers.ts';
 import { packageVersion } from '../kit/version.ts';
@@ -97,7 +97,7 @@ function guard(app: FastifyInstance, { config: { admin, metrics }, api }: AdminO
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     const { host, authorization } = request.headers;
-    const isTrusted = isKnownHost(host, admin.host) || tokens.some((token) => bears(authorization, token));
+    const isTrusted = isKnownHost(host, admin.host) || tokens.some((token) => hasBearerToken(authorization, token));
     if (!isTrusted) {
       const message = `this listener does not answer to the name "${host ?? ''}"; ask for its IP address, or show a token`;
       return refuse(reply, { status: 421, code: 'UNKNOWN_HOST', message });
@@ -152,7 +152,7 @@ function serve(app: FastifyInstance, { config: { admin, metrics: guarded }, metr
 
 /** Off loopback the API is for who bears the token; what people wrote is so everywhere, where there is a token. */
 function accessOf({ config: { admin } }: AdminOptions): ApiAccess {
-  const bearsToken = ({ headers }: FastifyRequest) => admin.token !== undefined && bears(headers.authorization, admin.token);
+  const bearsToken = ({ headers }: FastifyRequest) => admin.token !== undefined && hasBearerToken(headers.authorization, admin.token);
   return {
     guard: requireToken(isLoopback(admin.host) ? undefined : admin.token),
     bearsToken,
@@ -163,8 +163,8 @@ function accessOf({ config: { admin } }: AdminOptions): ApiAccess {
 /** Lets through who bears the token; everybody where there is none. */
 function requireToken(token: Secret | undefined): onRequestAsyncHookHandler {
   return async (request, reply) => {
-    if (token === undefined || bears(request.headers.authorization, token)) return undefined;
-    reply.header('www-authenticate', 'Bearer');
-    return refuse(reply, { status: 401, code: 'UNAUTHORIZED', message: 'this address needs the header "authorization: Bearer <token>"' });
+    if (token === undefined || hasBearerToken(request.headers.authorization, token)) return undefined;
+    const { status, headers, text } = bearerRequired;
+    return refuse(reply.headers(headers), { status, code: 'UNAUTHORIZED', message: text });
   };
 }

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { bears } from '../kit/bearer-token.ts';
 import type { TextAnswer } from '../kit/http-message.ts';
+import { bearerRequired, checkLength, hasBearerToken } from '../kit/request-guard.ts';
 import type { Secret } from '../kit/secret.ts';
 
 /** Looks at a request before its body is read. Undefined: it may come in. No answer of it is one that refuses a message. */
@@ -21,31 +21,18 @@ export function createDoor({ token, hosts, maxBodyBytes }: DoorOptions): Door {
   return ({ headers, method, url }) => {
     // A page in a browser of this machine could ask too, and so read what is refused; its browser says so (Fetch §3.2).
     if (headers.origin !== undefined) return { status: 401, text: 'nothing is answered to web pages' };
-    if (token !== undefined && !bears(headers.authorization, token)) return unknown;
+    if (token !== undefined && !hasBearerToken(headers.authorization, token)) return bearerRequired;
     if (url !== '/gate') return { status: 404, text: 'messages are asked about at /gate alone' };
     if (method !== 'POST') return { status: 405, headers: { allow: 'POST' }, text: 'only POST is answered here' };
     const host = textOf(headers['event-pusher-host']);
     if (!hosts.has(host)) return { status: 421, text: `"${host}" is no host of this service` };
-    return unfit(headers, maxBodyBytes);
+    return checkLength(headers, maxBodyBytes) ?? unfit(headers);
   };
 }
 
-const unknown: TextAnswer = {
-  status: 401,
-  headers: { 'www-authenticate': 'Bearer' },
-  text: 'this needs the header "authorization: Bearer <token>"',
-};
-
-function unfit(headers: IncomingHttpHeaders, maxBytes: number): TextAnswer | undefined {
-  const { 'content-length': length, 'content-type': type = '', 'content-encoding': encoding } = headers;
-  if (length === undefined) return { status: 411, text: 'a content-length is needed' };
-  if (Number(length) > maxBytes) return tooLarge(maxBytes);
+function unfit({ 'content-type': type = '', 'content-encoding': encoding }: IncomingHttpHeaders): TextAnswer | undefined {
   if (xmlType.test(type) && encoding === undefined) return undefined;
   return { status: 415, text: 'the body must be application/xml, in UTF-8 and not compressed' };
-}
-
-export function tooLarge(maxBytes: number): TextAnswer {
-  return { status: 413, text: `the message exceeds ${maxBytes} bytes` };
 }
 
 /** A header's value as UTF-8; Node reads headers as Latin-1. */

@@ -8,12 +8,13 @@ import type { Clock } from '../kit/clock.ts';
 import { HttpListener } from '../kit/http-listener.ts';
 import { readBody, sendText, skipBody, type TextAnswer } from '../kit/http-message.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
+import { tooLarge } from '../kit/request-guard.ts';
 import type { Timers } from '../kit/timers.ts';
 import type { PacketId } from '../model/packet.ts';
 import type { Decide, GateDecision } from '../packet/gate-decision.ts';
 import type { JidReader } from '../packet/jid.ts';
 import type { EventSink, GateAnswered } from '../telemetry/events.ts';
-import { createDoor, textOf, tooLarge } from './door.ts';
+import { createDoor, textOf } from './door.ts';
 import { createQuestionReader } from './question.ts';
 
 export interface GateListenerOptions {

@@ -139,7 +139,7 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
       '500 HX05',
       '500 HXFF',
       '400 the field receiver is missing',
-      '401 this needs a user name and a password',
+      '401 this address requires a user name and a password',
       '403 evil.example is no host of this attachment',
       '404 nothing is taken at this path',
       '405 taken here: POST',

@@ -1,4 +1,5 @@
 import type { TextAnswer } from '../../kit/http-message.ts';
+import { basicRequired, tooLarge } from '../../kit/request-guard.ts';
 
 /** Why a request became no packet; bounded, since it is a label. */
 export type SkipReason = 'forged' | 'malformed' | 'overloaded' | 'own' | 'rate-limited' | 'unauthorized' | 'unknown-host';
@@ -14,6 +15,12 @@ export const overloaded: Refusal = {
   reason: 'overloaded',
   text: 'not taken: nothing more is taken in just now',
 };
+
+export const unauthorized: Refusal = { ...basicRequired, reason: 'unauthorized' };
+
+export function bodyTooLarge(maxBytes: number): Refusal {
+  return { ...tooLarge(maxBytes), reason: 'malformed' };
+}
 
 /** Who is told these has no business here: the connection ends, so that such cannot take the places of others. */
 export const strangers: ReadonlySet<SkipReason> = new Set(['forged', 'own', 'unauthorized']);

@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { HttpAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
+import { checkLength, readBasic } from '../../kit/request-guard.ts';
 import { Secret } from '../../kit/secret.ts';
 import { createTokenBucket, unlimited } from '../../kit/token-bucket.ts';
-import type { Refusal } from './answer.ts';
+import { type Refusal, unauthorized } from './answer.ts';
 
 /** Looks at a request before its body is read. Undefined: it may come in. */
 export type Door = (request: IncomingMessage) => Refusal | undefined;
@@ -32,7 +33,7 @@ export function createDoor(attachment: HttpAttachment, clock: Pick<Clock, 'monot
   return (request) =>
     fromBrowser(request.headers) ??
     fromPusher(request.headers) ??
-    (isKnown(request.headers.authorization) ? undefined : unknown) ??
+    (isKnown(request.headers.authorization) ? undefined : unauthorized) ??
     misdirected(request, attachment.path) ??
     throttled() ??
     unfit(request.headers, attachment.maxBodyBytes);
@@ -48,20 +49,13 @@ function fromPusher({ 'event-pusher-attempt': attempt }: IncomingHttpHeaders): R
   return attempt === undefined ? undefined : { status: 403, reason: 'own', text: 'nothing is taken from a pusher' };
 }
 
-const unknown: Refusal = {
-  status: 401,
-  headers: { 'www-authenticate': 'Basic realm="xmpp-event-pusher", charset="UTF-8"' },
-  reason: 'unauthorized',
-  text: 'this needs the user name and the password of the attachment',
-};
-
 /** Basic authentication (RFC 7617). */
 function credentialCheck(credentials: HttpAttachment['credentials']): (header: string | undefined) => boolean {
   if (credentials === undefined) return () => true;
   const expected = new Secret(`${credentials.username}:${credentials.password.reveal()}`);
-  return (header = '') => {
-    const offered = /^Basic +([\w+/=-]+) *$/i.exec(header)?.[1];
-    return offered !== undefined && expected.matches(Buffer.from(offered, 'base64').toString());
+  return (header) => {
+    const offered = readBasic(header);
+    return offered !== undefined && expected.matches(offered);
   };
 }
 
@@ -72,13 +66,9 @@ function misdirected({ method, url = '' }: IncomingMessage, path: string): Refus
 }
 
 function unfit(headers: IncomingHttpHeaders, maxBytes: number): Refusal | undefined {
-  const { 'content-length': length, 'content-type': type = '', 'content-encoding': encoding } = headers;
-  if (length === undefined) return { status: 411, reason: 'malformed', text: 'a content-length is needed' };
-  if (Number(length) > maxBytes) return tooLarge(maxBytes);
+  const wrongLength = checkLength(headers, maxBytes);
+  if (wrongLength !== undefined) return { ...wrongLength, reason: 'malformed' };
+  const { 'content-type': type = '', 'content-encoding': encoding } = headers;
   if (formType.test(type) && encoding === undefined) return undefined;
   return { status: 400, reason: 'malformed', text: 'the body must be application/x-www-form-urlencoded, in UTF-8 and not compressed' };
-}
-
-export function tooLarge(maxBytes: number): Refusal {
-  return { status: 413, reason: 'malformed', text: `the body exceeds ${maxBytes} bytes` };
 }

@@ -21,8 +21,8 @@ import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import { createFlow } from '../flow.ts';
 import type { OwnTraffic } from '../own-traffic.ts';
 import type { Source } from '../source.ts';
-import { overloaded, type Refusal, type SkipReason, strangers } from './answer.ts';
-import { createDoor, tooLarge } from './door.ts';
+import { bodyTooLarge, overloaded, type Refusal, type SkipReason, strangers } from './answer.ts';
+import { createDoor } from './door.ts';
 import { type PostedForm, readForm } from './posted-form.ts';
 import { postedStanza } from './posted-stanza.ts';
 
@@ -85,7 +85,7 @@ export function createHttpSource(options: HttpOptions): Source {
   async function take(request: IncomingMessage, response: ServerResponse): Promise<Refusal | typeof late | typeof taken | undefined> {
     const reading = await readBody(request, response, attachment.maxBodyBytes);
     if (reading.kind === 'gone') return undefined;
-    if (reading.kind === 'too-large') return tooLarge(attachment.maxBodyBytes);
+    if (reading.kind === 'too-large') return bodyTooLarge(attachment.maxBodyBytes);
     const { body } = reading;
     events.emit('stream.read', { attachment: name, bytes: body.length });
     const read = readForm(body);

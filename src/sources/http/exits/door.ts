@@ -2,10 +2,9 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Descriptor, ExitsAttachment } from '../../../config/config.ts';
 import type { Clock } from '../../../kit/clock.ts';
 import { createTokenBucket, unlimited } from '../../../kit/token-bucket.ts';
-import type { Refusal } from '../answer.ts';
-import { tooLarge } from '../door.ts';
+import { bodyTooLarge, type Refusal, unauthorized } from '../answer.ts';
 import { readTarget } from './normal-path.ts';
-import { Authenticator, readBasic } from './password.ts';
+import { Authenticator, readCredentials } from './password.ts';
 import { createRoute } from './route.ts';
 
 /** A request that may come in: for which descriptor, what it asks for, and who has shown credentials. */
@@ -43,8 +42,8 @@ export function createDoor(attachment: ExitsAttachment, clock: Pick<Clock, 'mono
 
   /** The user, or why there is none. */
   async function authenticate({ headers, socket }: IncomingMessage): Promise<string | Refusal> {
-    const offered = readBasic(headers.authorization);
-    if (offered === undefined) return unknown;
+    const offered = readCredentials(headers.authorization);
+    if (offered === undefined) return unauthorized;
     if (users.recognises(offered)) return offered.user;
     const refusal = throttled();
     if (refusal !== undefined) return refusal;
@@ -55,7 +54,7 @@ export function createDoor(attachment: ExitsAttachment, clock: Pick<Clock, 'mono
       case 'known':
         return proof.user;
       case 'unknown':
-        return unknown;
+        return unauthorized;
       default:
         return proof satisfies never;
     }
@@ -91,13 +90,6 @@ const crowdedLine: Refusal = {
   text: 'too many passwords wait to be checked',
 };
 
-const unknown: Refusal = {
-  status: 401,
-  headers: { 'www-authenticate': 'Basic realm="xmpp-event-pusher", charset="UTF-8"' },
-  reason: 'unauthorized',
-  text: 'this needs a user name and a password',
-};
-
 /** A web page of somebody else could have its visitors' browsers ask; they say so (Fetch §3.2, Fetch Metadata §2.2). */
 function foreign({ headers }: IncomingMessage, origins: readonly string[]): Refusal | undefined {
   const { origin, 'sec-fetch-site': site } = headers;
@@ -125,5 +117,5 @@ function wrongMethod(method: string, { exit, unit }: Descriptor): Refusal | unde
 function unfit({ 'content-length': length, 'content-encoding': encoding }: IncomingHttpHeaders, maxBytes: number): Refusal | undefined {
   if (encoding !== undefined && encoding !== 'identity')
     return { status: 415, reason: 'malformed', text: 'the body must not be compressed' };
-  return length !== undefined && Number(length) > maxBytes ? tooLarge(maxBytes) : undefined;
+  return length !== undefined && Number(length) > maxBytes ? bodyTooLarge(maxBytes) : undefined;
 }

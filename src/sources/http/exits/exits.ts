@@ -19,8 +19,7 @@ import type { AttachmentState, EventSink } from '../../../telemetry/events.ts';
 import { createFlow } from '../../flow.ts';
 import type { Outbox } from '../../outbox.ts';
 import type { Source } from '../../source.ts';
-import { overloaded, type Refusal, strangers } from '../answer.ts';
-import { tooLarge } from '../door.ts';
+import { bodyTooLarge, overloaded, type Refusal, strangers } from '../answer.ts';
 import { Decoders } from './decoders.ts';
 import { type Admitted, createDoor } from './door.ts';
 import { createListeners } from './listeners.ts';
@@ -99,7 +98,7 @@ export function createExitsSource(options: ExitsOptions): Source {
   async function take({ request, response, listener }: Exchange, admitted: Admitted): Promise<ServiceEnd | undefined> {
     const read = await readBody(request, response, attachment.maxBodyBytes);
     if (read.kind === 'gone') return undefined;
-    if (read.kind === 'too-large') return { kind: 'refused', refusal: tooLarge(attachment.maxBodyBytes) };
+    if (read.kind === 'too-large') return { kind: 'refused', refusal: bodyTooLarge(attachment.maxBodyBytes) };
     events.emit('stream.read', { attachment: name, bytes: read.body.length });
     if (stopping) return { kind: 'refused', refusal: overloaded };
 

@@ -6,6 +6,7 @@ import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import type { Credential, ScryptHash } from '../../../config/config.ts';
 import { createDeferred, type Deferred } from '../../../kit/deferred.ts';
 import { toError } from '../../../kit/errors.ts';
+import { readBasic } from '../../../kit/request-guard.ts';
 
 export interface BasicCredentials {
   readonly user: string;
@@ -28,9 +29,8 @@ const maxWaiting = 32;
 const maxWaitingForAddress = 8;
 
 /** Undefined: the header offers no credentials. */
-export function readBasic(header = ''): BasicCredentials | undefined {
-  const offered = /^Basic +([\w+/=-]+) *$/i.exec(header)?.[1];
-  const [, user, password] = /^([^:]*):(.*)$/s.exec(Buffer.from(offered ?? '', 'base64').toString()) ?? [];
+export function readCredentials(header: string | undefined): BasicCredentials | undefined {
+  const [, user, password] = /^([^:]*):(.*)$/s.exec(readBasic(header) ?? '') ?? [];
   return user === undefined || password === undefined ? undefined : { user, password };
 }
 
