@@ -99,7 +99,7 @@ export function createOperations({ config, spool, dispatcher, reviver, prepareAs
         'TEST_FAILED',
         `handler ${handler} made no request: ${met.kind === 'failed' ? met.letter.detail : 'it wants none'}`,
       );
-    return met.delivery.target.errand?.kind === 'ask' ? await askAndTest(met.delivery) : await test(met.delivery);
+    return met.delivery.target.purpose?.kind === 'ask' ? await askAndTest(met.delivery) : await test(met.delivery);
   }
 
   async function test(delivery: NewRequest): Promise<TestReport> {

@@ -162,13 +162,13 @@ test('the example whose backend orders more does to the letter what its page sho
         method: 'POST',
         path: '/measures/',
         headers: [['Content-Type', 'application/json; charset=utf-8']],
-        errand: { origin: 'http://10.0.0.172:5984' },
+        purpose: { origin: 'http://10.0.0.172:5984' },
       },
     },
     { body: 'Your submission was received, thank you.', target: { from: 'bot@pusher.localhost', to: 'alice@localhost' } },
   ]);
   const [order, message] = sequel?.spawn ?? [];
-  expect(order?.target).not.toHaveProperty('errand.fault');
+  expect(order?.target).not.toHaveProperty('purpose.fault');
   expect(message?.target).not.toHaveProperty('fault');
   const destination = { origin: 'http://10.0.0.172:5984', allow: handler?.followUp?.allow ?? [], ownOrigin: pools[0]?.origin ?? '' };
   expect(guardDestination(destination).refusal).toBeUndefined();

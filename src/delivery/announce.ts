@@ -59,7 +59,7 @@ export interface Told {
 
 /** What a delivery is for. */
 export function purposeOf({ target }: Pick<NewDelivery, 'target'>): Purpose {
-  return target.kind === 'xmpp' ? 'message' : (target.errand?.kind ?? 'push');
+  return target.kind === 'xmpp' ? 'message' : (target.purpose?.kind ?? 'push');
 }
 
 /** Why a delivery's disposition is what it is: a dead one's reason, or what its attempt met. */

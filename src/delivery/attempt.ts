@@ -10,7 +10,7 @@ import type { Job, Within } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/random.ts';
 import type { Judgement, Outcome } from '../model/attempt.ts';
-import type { Claimed, Destination, Errand } from '../model/delivery.ts';
+import type { Claimed, Destination, RequestPurpose } from '../model/delivery.ts';
 import type { Disposition, Settlement } from '../spool/spool.ts';
 import { within } from './boundary.ts';
 import { classify, refusedByUs, type StatusLists, type Verdict } from './classify.ts';
@@ -50,14 +50,14 @@ export function toJob({ delivery, number }: Attempt, posting: Posting): Job | un
   const { key, hasCallbacks, wantsBody, within: time, allowed, rfc3339 } = posting;
   const { id, handler, target, body, seenAt, context } = delivery;
   if (target.kind !== 'http') return undefined;
-  const { method, path, headers, stanza, errand } = target;
+  const { method, path, headers, stanza, purpose } = target;
   const job = { key, id, attempt: number, method, path, headers, body, seenAt: rfc3339(seenAt) };
-  if (!hasCallbacks && !wantsBody && errand === undefined) return job;
+  if (!hasCallbacks && !wantsBody && purpose === undefined) return job;
   return {
     ...job,
     ...(hasCallbacks ? { message: { handler, stanza, context } } : {}),
     ...(wantsBody ? { wantsBody } : {}),
-    ...(errand?.kind === 'order' ? { destination: destinationOf(errand, allowed) } : {}),
+    ...(purpose?.kind === 'order' ? { destination: destinationOf(purpose, allowed) } : {}),
     ...(time === undefined ? {} : { within: time }),
   };
 }
@@ -66,7 +66,7 @@ function destinationOf({ origin, fault }: Order, { allow, ownOrigin }: Allowed):
   return { origin, allow, ownOrigin, ...(fault === undefined ? {} : { fault }) };
 }
 
-type Order = Extract<Errand, { kind: 'order' }>;
+type Order = Extract<RequestPurpose, { kind: 'order' }>;
 
 export interface Posting {
   readonly key: number;

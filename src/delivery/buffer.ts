@@ -73,6 +73,6 @@ export function createDeliveryBuffer({ places, bytes }: { readonly places: numbe
 }
 
 /** What a delivery costs in memory, roughly: its body, the packet of a question, and the objects around it. */
-export function costBytes({ body, target: { errand } }: NewDelivery): number {
-  return body.length + (errand?.kind === 'ask' ? errand.packet.length : 0) + 1024;
+export function costBytes({ body, target: { purpose } }: NewDelivery): number {
+  return body.length + (purpose?.kind === 'ask' ? purpose.packet.length : 0) + 1024;
 }

@@ -12,7 +12,7 @@ const shortestPauseMs = 1000;
  * put all the same.
  */
 export function askedPatienceMs({ attempt, outcome, verdict, disposition, at }: Concluded): number | undefined {
-  if (attempt.delivery.target.errand !== undefined) return undefined;
+  if (attempt.delivery.target.purpose !== undefined) return undefined;
   if (outcome.kind !== 'answered' || outcome.status !== 429 || verdict.kind !== 'deferred') return undefined;
   const hintMs = Math.min(retryAfterMs(outcome.retryAfter, at) ?? 0, retryAfterCapMs);
   return Math.max(hintMs, disposition.kind === 'retry' ? disposition.notBefore - at : shortestPauseMs);

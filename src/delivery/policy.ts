@@ -52,18 +52,18 @@ export function rulesOf(pool: PoolConfig, handlers: readonly HandlerConfig[], se
   );
 
   function policyFor({ handler, target }: Work): DeliveryPolicy {
-    if (target.errand?.kind === 'ask') return askedOnce;
+    if (target.purpose?.kind === 'ask') return askedOnce;
     const policy = policies.get(handler) ?? plain;
-    return target.errand?.kind === 'order' ? { ...policy, lists: chainLists } : policy;
+    return target.purpose?.kind === 'order' ? { ...policy, lists: chainLists } : policy;
   }
 
   return {
     handlers: [...policies.keys()],
     asks: (queue) => timeouts.has(queue),
-    askTimeoutMs: ({ handler, target }) => (target.errand?.kind === 'ask' ? timeouts.get(handler) : undefined),
+    askTimeoutMs: ({ handler, target }) => (target.purpose?.kind === 'ask' ? timeouts.get(handler) : undefined),
     policyFor,
-    hasCallbacks: ({ handler, target }) => target.errand === undefined && withCallbacks.has(handler),
-    wantsBody: ({ handler, target }) => target.errand?.kind === 'ask' || followUps.has(handler),
+    hasCallbacks: ({ handler, target }) => target.purpose === undefined && withCallbacks.has(handler),
+    wantsBody: ({ handler, target }) => target.purpose?.kind === 'ask' || followUps.has(handler),
     allowedFor: ({ handler }) => followUps.get(handler) ?? nowhere,
   };
 }

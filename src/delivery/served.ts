@@ -10,7 +10,7 @@ export interface Served {
   readonly sessions: readonly SessionHandler[];
 }
 
-/** The queues that a handler has: its own, and those of its errands. Questions never share one with pushes, whose backend is another. */
+/** The queues of a handler: that of its pushes, and those of its questions and follow-ups. Questions and pushes never share a queue, because their backends differ. */
 export function queuesOf({ name, pool, beforePush, followUp }: HandlerConfig): readonly QueueName[] {
   return [
     { pool, handler: name },

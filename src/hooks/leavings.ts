@@ -77,7 +77,7 @@ export function createLeavings({ clock, newId, readJid }: LeavingsOptions): Leav
             ['content-type', 'application/json'],
             ['operationID', id],
           ],
-          errand: { kind: 'ask', handler: config.name, packet: packetToJson(packet) },
+          purpose: { kind: 'ask', handler: config.name, packet: packetToJson(packet) },
         },
         body: JSON.stringify(questionOf(packet, readJid)),
         seenAt: packet.time,

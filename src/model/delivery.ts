@@ -64,8 +64,8 @@ export interface HttpTarget {
   readonly headers: readonly HeaderPair[];
   /** The stanza as XML, kept only where the handler's module has callbacks at delivery. */
   readonly stanza?: string;
-  /** What it is, where it is no push. */
-  readonly errand?: Errand;
+  /** Absent for a push. */
+  readonly purpose?: RequestPurpose;
   /** What a business server answered when it was asked about this push; absent where none was asked. */
   readonly answered?: Answered;
 }
@@ -91,10 +91,10 @@ export type AskFailure = 'action-code' | 'bad-answer' | 'bad-status' | 'broken' 
 export type OfflinePushInfo = Readonly<Record<string, unknown>>;
 
 /**
- * A delivery that is no push. An *ask* puts a question about a packet to a business server: its answer decides what is
+ * The purpose of a request other than a push. An *ask* puts a question about a packet to a business server: its answer decides what is
  * pushed. An *order* is a request that a backend's answer ordered: it goes to an origin of its own.
  */
-export type Errand =
+export type RequestPurpose =
   /** `handler`: whose pushes wait for it. `packet`: the whole packet as JSON text, from which they are prepared once the answer is there. */
   | { readonly kind: 'ask'; readonly handler: string; readonly packet: string }
   /**
@@ -112,11 +112,11 @@ export interface XmppTarget {
   readonly to: string;
   /** Why it cannot be sent: `to` is what the answer said, and no JID. */
   readonly fault?: string;
-  readonly errand?: undefined;
+  readonly purpose?: undefined;
 }
 
 /** Where an ordered request goes, and what says whether it may go there. */
-export interface Destination extends Pick<Extract<Errand, { kind: 'order' }>, 'fault' | 'origin'> {
+export interface Destination extends Pick<Extract<RequestPurpose, { kind: 'order' }>, 'fault' | 'origin'> {
   /** A host, `*.suffix`, an address or a CIDR, each with an optional `:port`. */
   readonly allow: readonly string[];
   /** The origin of the pool of the handler whose backend ordered it. */

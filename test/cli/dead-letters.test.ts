@@ -107,8 +107,8 @@ attempts  1. 2023-11-14 22:13:20  answered 400 in 3 ms
   test('shows whose answer ordered it, and what came of it', async () => {
     inUtc();
     const { operate, die } = await startOperated();
-    const errand = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
-    await die({ id: 'X.1', body: '', target: { kind: 'http', method: 'GET', path: '/next', headers: [], errand } });
+    const purpose = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
+    await die({ id: 'X.1', body: '', target: { kind: 'http', method: 'GET', path: '/next', headers: [], purpose } });
     await die({ id: 'X.1.1', body: 'Thank you.', target: { kind: 'xmpp', from: 'bot@localhost', to: 'bob@localhost' } });
     const { stdout } = await operate('dead-letters', 'show', 'X.1');
     expect(stdout).toMatch(/came of +X\n/);

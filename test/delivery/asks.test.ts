@@ -14,8 +14,8 @@ const circuitBreaker = { failureRatio: 0.5, minAttempts: 4, windowMs: 30_000, op
 const refused: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 };
 
 function ask(id: string, rest: Partial<NewDelivery> = {}): NewDelivery {
-  const errand = { kind: 'ask', handler: 'push', packet: '{}' } as const;
-  return makeDelivery({ lane: null, handler: queue, ...rest, id, target: { ...makeDelivery().target, errand } });
+  const purpose = { kind: 'ask', handler: 'push', packet: '{}' } as const;
+  return makeDelivery({ lane: null, handler: queue, ...rest, id, target: { ...makeDelivery().target, purpose } });
 }
 
 type RigOptions = NonNullable<Parameters<typeof startDeliveryRig>[0]>;
@@ -25,7 +25,7 @@ async function startAskRig(options: RigOptions = {}) {
   const over: string[] = [];
   const clock = createFakeClock();
   const follow: Follow = ({ attempt: { delivery }, outcome }) => {
-    if (delivery.target.errand === undefined) return undefined;
+    if (delivery.target.purpose === undefined) return undefined;
     over.push(`${delivery.id} ${outcome.kind === 'unsent' ? outcome.message : outcome.kind}`);
     const spawn = [makeDelivery({ id: `${delivery.id}.1`, lane: null })];
     return Promise.resolve({ disposition: { kind: 'delivered' }, spawn, failedPackets: [] });

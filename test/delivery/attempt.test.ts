@@ -53,8 +53,8 @@ test('makes a job of what the delivery asks for, and counts attempts from 1', ()
 
 test('an order goes to an origin of its own, and the body of its answer is wanted where something may come of it', () => {
   const origin = 'http://127.0.0.1:5984';
-  const errand = { kind: 'order', origin, depth: 1 } as const;
-  const attempt = begin(claimed({ target: { ...makeDelivery().target, errand } }), policy);
+  const purpose = { kind: 'order', origin, depth: 1 } as const;
+  const attempt = begin(claimed({ target: { ...makeDelivery().target, purpose } }), policy);
   expect(toJob(attempt, { ...posting, wantsBody: true })).toMatchObject({ destination: { origin, ...allowed }, wantsBody: true });
   expect(toJob(attempt, posting)).not.toHaveProperty('wantsBody');
 });
@@ -105,7 +105,7 @@ test('tells of what an answer brought about, and that a question is no push', ()
   const told: unknown[] = [];
   for (const name of ['attempt.ended', 'delivery.settled'] as const) events.on(name, ({ purpose }) => told.push(purpose));
   events.on('delivery.accepted', (event) => told.push(event));
-  const target = { ...makeDelivery().target, errand: { kind: 'ask', handler: 'push', packet: '{}' } } as const;
+  const target = { ...makeDelivery().target, purpose: { kind: 'ask', handler: 'push', packet: '{}' } } as const;
   const concluded = conclude(begin(claimed({ target }), policy), plainly(200), around);
   announceAttempt(events, concluded);
   announceEnding(events, concluded, toSettlement(concluded, { spawn: [makeDelivery({ pool: 'other' })], failedPackets: [] }));

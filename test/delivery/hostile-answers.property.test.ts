@@ -31,8 +31,8 @@ const handlers = [makeHandler({ name: 'push', pool: 'pool', followUp }), makeHan
 /** What a delivery is for: a push whose answer may order more, a question before a push, or an ordered request. */
 const purposes = {
   push: { handler: 'push' },
-  ask: { handler: 'asked:ask', errand: { kind: 'ask', handler: 'asked', packet: packetToJson(makePacket()) } },
-  order: { handler: 'push', errand: { kind: 'order', origin: 'http://127.0.0.1:8000', depth: 1 } },
+  ask: { handler: 'asked:ask', purpose: { kind: 'ask', handler: 'asked', packet: packetToJson(makePacket()) } },
+  order: { handler: 'push', purpose: { kind: 'order', origin: 'http://127.0.0.1:8000', depth: 1 } },
 } as const;
 
 function deliveryFor(purpose: keyof typeof purposes, id: string, createdAt: number): NewDelivery {

@@ -42,6 +42,6 @@ test('a pool that accepts 429 is not stopped by it', () => {
 });
 
 test('what one of many origins asks for is not asked of the others', () => {
-  const errand = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
-  expect(patienceAfter(429, '30', { target: { ...makeDelivery().target, errand } })).toBeUndefined();
+  const purpose = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
+  expect(patienceAfter(429, '30', { target: { ...makeDelivery().target, purpose } })).toBeUndefined();
 });

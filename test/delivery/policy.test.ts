@@ -1,17 +1,17 @@
 import { expect, test } from 'vitest';
 import { rulesOf } from '../../src/delivery/policy.ts';
-import type { Errand } from '../../src/model/delivery.ts';
+import type { RequestPurpose } from '../../src/model/delivery.ts';
 import { makeHandler, makeHandlerConfig } from '../support/make-handler.ts';
 import { makePoolConfig } from '../support/make-pool.ts';
 
 const pool = makePoolConfig({ retry: { scheduleMs: [1, 2], jitter: 0.1, maxAgeMs: 1000, accept: [409], defer: [400], refuse: [404] } });
 
-const work = (handler: string, errand?: Errand) => ({
+const work = (handler: string, purpose?: RequestPurpose) => ({
   handler,
-  target: { kind: 'http', method: 'POST', path: '/', headers: [], ...(errand && { errand }) } as const,
+  target: { kind: 'http', method: 'POST', path: '/', headers: [], ...(purpose && { purpose }) } as const,
 });
-const ask: Errand = { kind: 'ask', handler: 'push', packet: '{}' };
-const order: Errand = { kind: 'order', origin: 'http://127.0.0.1:1', depth: 1 };
+const ask: RequestPurpose = { kind: 'ask', handler: 'push', packet: '{}' };
+const order: RequestPurpose = { kind: 'order', origin: 'http://127.0.0.1:1', depth: 1 };
 
 test('takes the schedule and the lists from the pool, and hold from the handler', () => {
   const { policyFor } = rulesOf(pool, [makeHandlerConfig({ name: 'push', holdMs: 7 })], []);

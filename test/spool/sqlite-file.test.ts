@@ -15,6 +15,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { createDeferred } from '../../src/kit/deferred.ts';
 import type { ServiceError } from '../../src/kit/errors.ts';
+import type { HttpTarget } from '../../src/model/delivery.ts';
 import { readInfo } from '../../src/spool/inspect/info.ts';
 import { beforeAll, type Command, type DeadCursor, type Purged } from '../../src/spool/sqlite/protocol.ts';
 import { rowOf } from '../../src/spool/sqlite/rows.ts';
@@ -294,6 +295,26 @@ describe('the schema', () => {
       history: [{ number: 1, at: acceptedAt - 9 }],
     });
     expect(await spool.replay({ ids: [idOf('dead')] }, { limit: 1, now: acceptedAt })).toMatchObject({ replayed: 1 });
+  });
+
+  test('keeps the purpose of a request under the key that earlier versions read and write', async () => {
+    const purpose = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
+    const { purpose: errand, ...rest } = { ...makeDelivery<HttpTarget>().target, purpose };
+    const spool = await rig.started();
+    await spool.append(makeEntry([makeDelivery({ id: 'new', target: { ...rest, purpose } }), makeDelivery({ id: 'old' })]));
+    await spool.stop();
+    withDatabase((db) => {
+      const stored = db.prepare<[], string>("SELECT target FROM deliveries WHERE id = 'new'").pluck().get() ?? '';
+      expect(JSON.parse(stored)).toEqual({ ...rest, errand });
+      db.prepare("UPDATE deliveries SET target = ? WHERE id = 'old'").run(JSON.stringify({ ...rest, errand }));
+    });
+
+    const again = await rig.started();
+    const { claimed } = await again.claim('pool', { handlers: ['push'], limit: 9, bytes: 9999, now: acceptedAt });
+    expect(claimed.map(({ target }) => target)).toEqual([
+      { ...rest, purpose },
+      { ...rest, purpose },
+    ]);
   });
 
   test('of another program is refused', async () => {

@@ -53,9 +53,9 @@ function parentOf(id: string): string | null {
 function targetView(target: Target, sight: Sight): DetailView['target'] {
   const { content } = sight;
   if (target.kind === 'xmpp') return { kind: target.kind, from: target.from ?? null, ...(content ? { to: target.to } : {}) };
-  const { kind, method, path, headers, stanza, errand, answered } = target;
+  const { kind, method, path, headers, stanza, purpose, answered } = target;
   const shown = headers.map(([name, value]): [string, string] => [name, content || !isSecretKey(name) ? value : '[redacted]']);
-  const origin = errand?.kind === 'order' ? errand.origin : undefined;
+  const origin = purpose?.kind === 'order' ? purpose.origin : undefined;
   return {
     kind,
     ...(origin === undefined ? {} : { origin }),

@@ -18,7 +18,7 @@ export interface AskFollowParts {
 /** What comes of a question: its pushes, or nothing. It is over then, whatever it was answered: nobody is asked twice. */
 export function createAskFollow({ handlers, prepare, events }: AskFollowParts): Follow {
   return ({ attempt: { delivery }, outcome }) => {
-    if (delivery.target.errand?.kind !== 'ask') return undefined;
+    if (delivery.target.purpose?.kind !== 'ask') return undefined;
     return conclude(delivery, outcome).catch((thrown: unknown) => dead(toError(thrown).message));
   };
 
@@ -64,9 +64,9 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
     return withhold(ask, 'bad-answer', refusal);
   }
 
-  function refusesOnFailure({ target: { errand } }: NewDelivery): boolean {
+  function refusesOnFailure({ target: { purpose } }: NewDelivery): boolean {
     return handlers().some(
-      ({ name, beforePush }) => errand?.kind === 'ask' && name === errand.handler && beforePush?.onFailure === 'refuse',
+      ({ name, beforePush }) => purpose?.kind === 'ask' && name === purpose.handler && beforePush?.onFailure === 'refuse',
     );
   }
 
@@ -90,8 +90,8 @@ function dead(detail: string): Sequel {
 }
 
 /** Who asked, for logs and metrics. */
-function namesOf({ id, packetId, host, handler, target: { errand } }: NewDelivery): AskNames {
-  return { id, packetId, host, handler: errand?.kind === 'ask' ? errand.handler : handler };
+function namesOf({ id, packetId, host, handler, target: { purpose } }: NewDelivery): AskNames {
+  return { id, packetId, host, handler: purpose?.kind === 'ask' ? purpose.handler : handler };
 }
 
 type AskNames = Pick<Events['ask.ended'], 'handler' | 'host' | 'id' | 'packetId'>;

@@ -52,7 +52,7 @@ export function createAskPatience({ rules, admission, clock }: AskPatienceParts)
   }
 
   function whyUnasked(delivery: NewDelivery, now: number): Outcome | undefined {
-    if (delivery.target.errand?.kind !== 'ask') return undefined;
+    if (delivery.target.purpose?.kind !== 'ask') return undefined;
     const until = waitsUntil(delivery);
     if (until === undefined) return unasked('its handler no longer asks questions on this pool');
     if (until <= clock.now()) return { kind: 'timed-out', phase: 'call', durationMs: 0 };

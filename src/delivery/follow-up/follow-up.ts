@@ -26,7 +26,7 @@ export function createFollowUp({ configOf, events }: FollowUpOptions): Follow {
     const { delivery } = concluded.attempt;
     if (concluded.disposition.kind === 'dead' && isOrder(delivery))
       return Promise.resolve({ disposition: broken(concluded.disposition), ...childless });
-    const config = delivery.target.errand?.kind === 'ask' ? undefined : configOf(delivery.handler);
+    const config = delivery.target.purpose?.kind === 'ask' ? undefined : configOf(delivery.handler);
     if (config === undefined || concluded.disposition.kind !== 'delivered') return undefined;
     const children = childrenOf(concluded, config, (reason) => {
       const { id, pool, handler } = delivery;
@@ -38,7 +38,7 @@ export function createFollowUp({ configOf, events }: FollowUpOptions): Follow {
 }
 
 function isOrder({ target }: Claimed): boolean {
-  return target.errand?.kind === 'order';
+  return target.purpose?.kind === 'order';
 }
 
 /** A chain is broken where its request is not answered by 200 or 201, for whatever reason. */
@@ -81,13 +81,13 @@ function orderOf(callback: unknown, parent: Claimed, { maxDepth }: FollowUpConfi
   const { method, path, headers, origin, body, fault } = readOrder(callback);
   const depth = depthOf(parent.target) + 1;
   const why = depth > maxDepth ? `the chain is longer than max_depth (${maxDepth})` : fault;
-  const errand = { kind: 'order', origin, depth, ...(why === undefined ? {} : { fault: why }) } as const;
-  const target = { kind: 'http', method, path, headers, errand } as const;
+  const purpose = { kind: 'order', origin, depth, ...(why === undefined ? {} : { fault: why }) } as const;
+  const target = { kind: 'http', method, path, headers, purpose } as const;
   return { pool: orderPool, lane: null, target, body, receiver: parent.receiver };
 }
 
-function depthOf({ errand }: Target): number {
-  return errand?.kind === 'order' ? errand.depth : 0;
+function depthOf({ purpose }: Target): number {
+  return purpose?.kind === 'order' ? purpose.depth : 0;
 }
 
 /** What a handler says to one user arrives in the order in which it was ordered. */

@@ -34,11 +34,11 @@ export function createAskedPushes(options: ReviverOptions): PrepareAsked {
   const call = createCaller({ timeoutMs: limits.timeoutMs, watch, clock, timers, events });
   const contextOf = createContexts();
 
-  return async ({ id, target: { errand } }, answered) => {
-    if (errand?.kind !== 'ask') throw new Error(`delivery ${id} asks nothing`);
-    const handler = handlers().find(({ config }) => config.name === errand.handler);
+  return async ({ id, target: { purpose } }, answered) => {
+    if (purpose?.kind !== 'ask') throw new Error(`delivery ${id} asks nothing`);
+    const handler = handlers().find(({ config }) => config.name === purpose.handler);
     if (handler === undefined) return 'unknown-handler';
-    const packet = packetFromJson(errand.packet);
+    const packet = packetFromJson(purpose.packet);
     const receivers = receiversOf(answered, packet);
     if (receivers === undefined) return 'misnamed';
 

@@ -1,4 +1,4 @@
-import type { Claimed, ContextVariables, NewDelivery, Target } from '../../model/delivery.ts';
+import type { Claimed, ContextVariables, NewDelivery, RequestPurpose, Target } from '../../model/delivery.ts';
 import type { DeadLetterDetail } from '../dead-letter.ts';
 import type { ClaimedRow, DeadRow, Row } from './protocol.ts';
 
@@ -8,7 +8,7 @@ const noContext: ContextVariables = Object.freeze({});
 /** A delivery as it travels to the thread. */
 export function rowOf(delivery: NewDelivery): Row {
   const { id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body } = delivery;
-  return [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, JSON.stringify(target), body];
+  return [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, encodeTarget(target), body];
 }
 
 /** Written out, for a spread of so many fields costs ten times as much. */
@@ -66,8 +66,20 @@ export function detailOf({ letter, target, body, packet, history }: DeadRow): De
   return { ...letter, target: target === null ? null : parseTarget(target), body, packet, history };
 }
 
+/** A target as it is stored: `purpose` is stored under the name `errand`. */
+type StoredTarget = Target & { readonly errand?: RequestPurpose };
+
+function encodeTarget(target: Target): string {
+  if (target.purpose === undefined) return JSON.stringify(target);
+  const { purpose, ...rest } = target;
+  return JSON.stringify({ ...rest, errand: purpose });
+}
+
 function parseTarget(text: string): Target {
-  return JSON.parse(text) as Target; // written by `rowOf` alone
+  const target = JSON.parse(text) as StoredTarget; // written by `encodeTarget` alone
+  if (target.kind === 'xmpp' || target.errand === undefined) return target;
+  const { errand, ...rest } = target;
+  return { ...rest, purpose: errand };
 }
 
 function parseContext(text: string): ContextVariables {

@@ -9,8 +9,8 @@ import type { Events } from '../../../src/telemetry/events.ts';
 import { makeDelivery, makeFailedPacket } from '../../spool/build.ts';
 import { makeHandlerConfig } from '../../support/make-handler.ts';
 
-const errand = { kind: 'ask', handler: 'push', packet: '{}' } as const;
-const ask = makeDelivery({ id: 'a1', handler: 'push:ask', target: { ...makeDelivery().target, errand } });
+const purpose = { kind: 'ask', handler: 'push', packet: '{}' } as const;
+const ask = makeDelivery({ id: 'a1', handler: 'push:ask', target: { ...makeDelivery().target, purpose } });
 const push = makeDelivery({ id: 'a1.1' });
 const made: Offspring = { spawn: [push], failedPackets: [] };
 

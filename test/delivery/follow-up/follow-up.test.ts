@@ -3,7 +3,7 @@ import type { FollowUpConfig } from '../../../src/config/config.ts';
 import { begin, conclude } from '../../../src/delivery/attempt.ts';
 import { createFollowUp } from '../../../src/delivery/follow-up/follow-up.ts';
 import { rulesOf } from '../../../src/delivery/policy.ts';
-import type { Claimed, Errand, HttpTarget, NewDelivery } from '../../../src/model/delivery.ts';
+import type { Claimed, HttpTarget, NewDelivery, RequestPurpose } from '../../../src/model/delivery.ts';
 import { createEventBus } from '../../../src/telemetry/event-bus.ts';
 import { makeDelivery } from '../../spool/build.ts';
 import { makeHandlerConfig } from '../../support/make-handler.ts';
@@ -19,8 +19,8 @@ const callback = { options, data: { a: 1 } };
 
 const push = claimed(makeDelivery({ id: 'X', lane: 'push alice bob' }));
 const order = (depth: number, id = 'X.1') => {
-  const errand: Errand = { kind: 'order', origin: 'http://127.0.0.1:5984', depth };
-  return claimed(makeDelivery<HttpTarget>({ id, pool: 'follow_up', target: { ...makeDelivery().target, errand } }));
+  const purpose: RequestPurpose = { kind: 'order', origin: 'http://127.0.0.1:5984', depth };
+  return claimed(makeDelivery<HttpTarget>({ id, pool: 'follow_up', target: { ...makeDelivery().target, purpose } }));
 };
 
 function claimed(delivery: NewDelivery): Claimed {
@@ -72,7 +72,7 @@ test('an answer brings about a request and messages, deliveries of their own nam
         method: 'POST',
         path: '/next',
         headers: [],
-        errand: { kind: 'order', origin: 'http://127.0.0.1:5984', depth: 1 },
+        purpose: { kind: 'order', origin: 'http://127.0.0.1:5984', depth: 1 },
       },
       body: '{"a":1}',
     },
@@ -119,7 +119,9 @@ test('an order whose path or port is an object without a text is kept with its f
   const untextual = { toString: 1, valueOf: 1 };
   for (const odd of [{ path: untextual }, { port: untextual }, { host: untextual }, { protocol: untextual }, { method: untextual }]) {
     const { spawn } = await follow(push, 200, { callback: { options: { ...options, ...odd } } });
-    expect(spawn).toMatchObject([{ target: { path: expect.any(String), errand: { fault: expect.stringContaining('callback.options') } } }]);
+    expect(spawn).toMatchObject([
+      { target: { path: expect.any(String), purpose: { fault: expect.stringContaining('callback.options') } } },
+    ]);
   }
 });
 
@@ -128,8 +130,8 @@ test('the answer of a handler that does not follow up is not looked at', async (
 });
 
 test('the answer to a question is not looked at: it decides about a push, and orders nothing', async () => {
-  const ask: Errand = { kind: 'ask', handler: 'h', packet: '{}' };
-  const asked = claimed(makeDelivery<HttpTarget>({ id: 'X', target: { ...makeDelivery().target, errand: ask } }));
+  const ask: RequestPurpose = { kind: 'ask', handler: 'h', packet: '{}' };
+  const asked = claimed(makeDelivery<HttpTarget>({ id: 'X', target: { ...makeDelivery().target, purpose: ask } }));
   expect(await follow(asked, 200, { callback })).toMatchObject({ spawn: [] });
 });
 
@@ -149,8 +151,8 @@ describe('a chain', () => {
   test.each([200, 201])('goes on at %i, a step deeper', async (status) => {
     const { disposition, spawn } = await follow(order(1), status, { callback });
     expect(disposition).toEqual({ kind: 'delivered' });
-    expect(spawn).toMatchObject([{ id: 'X.1.1', target: { errand: { depth: 2 } } }]);
-    expect(spawn[0]?.target.errand).not.toHaveProperty('fault');
+    expect(spawn).toMatchObject([{ id: 'X.1.1', target: { purpose: { depth: 2 } } }]);
+    expect(spawn[0]?.target.purpose).not.toHaveProperty('fault');
   });
 
   test.each([202, 204, 206, 299, 301, 302, 304, 400, 401, 403, 404, 408, 409, 410, 422, 499])('ends at %i', async (status) => {
@@ -166,9 +168,9 @@ describe('a chain', () => {
 
   test('that is too long, and one that breaks a rule, are kept with the reason and never sent', async () => {
     const { spawn } = await follow(order(3, 'X.1.1.1'), 200, { callback });
-    expect(spawn).toMatchObject([{ id: 'X.1.1.1.1', target: { errand: { fault: 'the chain is longer than max_depth (3)' } } }]);
+    expect(spawn).toMatchObject([{ id: 'X.1.1.1.1', target: { purpose: { fault: 'the chain is longer than max_depth (3)' } } }]);
     const broken = await follow(push, 200, { callback: { options, data: [1] } });
-    expect(broken.spawn).toMatchObject([{ target: { errand: { origin: '', fault: expect.stringContaining('an array') } } }]);
+    expect(broken.spawn).toMatchObject([{ target: { purpose: { origin: '', fault: expect.stringContaining('an array') } } }]);
     expect(broken.disposition).toEqual({ kind: 'delivered' });
   });
 });

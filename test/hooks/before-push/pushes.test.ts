@@ -89,7 +89,7 @@ describe('a handler that asks', () => {
           ['content-type', 'application/json'],
           ['operationID', 'ask1'],
         ],
-        errand: { kind: 'ask', handler: 'push' },
+        purpose: { kind: 'ask', handler: 'push' },
       },
     });
     expect(JSON.parse(String(ask.body))).toMatchObject({ callbackCommand: 'callbackBeforePushCommand', userIDList: ['bob'] });
@@ -253,7 +253,7 @@ describe('a callback that fails after the answer', () => {
     const rig = rigOf(makeHandler(asking, failing));
     const [letter] = (await rig.pushes(allowed(['carol']))).failedPackets;
     const revived = letter && (await rig.reviver.revive(letter));
-    expect(revived).toMatchObject({ id: 'ask1.1', handler: 'push:ask', pool: 'business', target: { errand: { kind: 'ask' } } });
+    expect(revived).toMatchObject({ id: 'ask1.1', handler: 'push:ask', pool: 'business', target: { purpose: { kind: 'ask' } } });
     expect(revived?.target.headers).toContainEqual(['operationID', 'ask1.1']);
   });
 });
