@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../src/kit/clock.ts';
-import type { Random } from '../src/kit/random.ts';
+import type { Random } from '../src/kit/pacing.ts';
 import type { Dial, Dialled, Opened } from './dial.ts';
 
 /** The code of an attempt to use a connection that has gone meanwhile. */

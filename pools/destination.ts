@@ -3,8 +3,15 @@
  * address that it resolves to, at the moment when one of them is dialled.
  */
 import { isIP } from 'node:net';
-import { type HostRule, parseHostRule } from '../src/kit/host-rule.ts';
-import { createNetworkTest, embeddedIpv4, type Network, parseNetwork, plainAddress } from '../src/kit/ip-address.ts';
+import {
+  createNetworkTest,
+  embeddedIpv4,
+  type HostRule,
+  type Network,
+  parseHostRule,
+  parseNetwork,
+  plainAddress,
+} from '../src/kit/network.ts';
 import type { Destination } from '../src/model/delivery.ts';
 
 export interface DestinationGuard {

@@ -1,5 +1,5 @@
 import type { Clock } from '../src/kit/clock.ts';
-import type { Random } from '../src/kit/random.ts';
+import type { Random } from '../src/kit/pacing.ts';
 import { Connection } from './connection.ts';
 import type { PoolThreadSettings } from './contract.ts';
 import type { Dial } from './dial.ts';

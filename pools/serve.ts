@@ -1,10 +1,8 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { Clock } from '../src/kit/clock.ts';
-import { createDeferred } from '../src/kit/deferred.ts';
+import { type Clock, systemTimers } from '../src/kit/clock.ts';
 import type { Resolve } from '../src/kit/dial-tcp.ts';
-import { createPacer } from '../src/kit/pacer.ts';
-import { systemRandom } from '../src/kit/random.ts';
-import { systemTimers } from '../src/kit/timers.ts';
+import { createDeferred } from '../src/kit/lifecycle.ts';
+import { createPacer, systemRandom } from '../src/kit/pacing.ts';
 import type { DispositionKind } from '../src/model/attempt.ts';
 import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
 import { createDeadlines } from './deadlines.ts';

@@ -5,7 +5,7 @@ import type { DispatcherOptions } from './delivery/dispatcher.ts';
 import { firstToFollow } from './delivery/follow.ts';
 import { createFollowUp } from './delivery/follow-up/follow-up.ts';
 import { createPostRoom, type Exit } from './delivery/follow-up/post-room.ts';
-import type { Timers } from './kit/timers.ts';
+import type { Timers } from './kit/clock.ts';
 import type { Source } from './sources/source.ts';
 
 export interface AnsweringParts extends Pick<AskFollowParts, 'events' | 'prepare'> {

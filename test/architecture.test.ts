@@ -35,7 +35,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'pools/callbacks.ts',
     'pools/import-problem.ts',
   ],
-  'src/spool': ['src/model', 'src/packet/receipt.ts', 'src/telemetry/events.ts', 'src/config/config.ts', 'better-sqlite3'],
+  'src/spool': ['src/model', 'src/telemetry/events.ts', 'src/config/config.ts', 'better-sqlite3'],
   'src/delivery': [
     'src/model',
     'src/spool/dead-letter.ts',

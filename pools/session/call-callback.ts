@@ -1,6 +1,6 @@
-import { createDeferred } from '../../src/kit/deferred.ts';
+import type { Timers } from '../../src/kit/clock.ts';
 import { asError, toError } from '../../src/kit/errors.ts';
-import type { Timers } from '../../src/kit/timers.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
 import type { DeliveryCallbacks } from '../callbacks.ts';
 import type { CallbackFailure } from '../contract.ts';

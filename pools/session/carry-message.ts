@@ -5,8 +5,9 @@
  *
  * A connection that goes before the request is on it, or turns out to be stale, brings it back to the first step, once.
  */
-import { createDeferred } from '../../src/kit/deferred.ts';
+
 import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { HttpOutcome, Judgement } from '../../src/model/attempt.ts';
 import type { Message } from '../callbacks.ts';
 import { connectionGone } from '../connection.ts';

@@ -1,5 +1,5 @@
-import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
-import type { Timers } from '../../src/kit/timers.ts';
+import type { Timers } from '../../src/kit/clock.ts';
+import { createDeferred, type Deferred } from '../../src/kit/lifecycle.ts';
 import type { DispositionKind } from '../../src/model/attempt.ts';
 
 /** Workers that wait to be told what has become of their deliveries. */

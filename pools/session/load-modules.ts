@@ -1,5 +1,5 @@
-import { deepFreeze } from '../../src/kit/deep-freeze.ts';
 import { ServiceError, toError } from '../../src/kit/errors.ts';
+import { deepFreeze } from '../../src/kit/json.ts';
 import { deliveryCallbacks, exportsOf, pick } from '../callback-exports.ts';
 import type { DeliveryCallbacks, HandlerOpts } from '../callbacks.ts';
 import type { SessionHandler } from '../contract.ts';

@@ -3,7 +3,7 @@
  * it is gone, and the message on it is over → destroySession.
  */
 import type { Socket } from 'node:net';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { type ConnectionSession, HTTP_INTERNAL_FAIL, type Session } from '../callbacks.ts';
 import type { Dial } from '../dial.ts';
 import type { CallbackCaller } from './call-callback.ts';

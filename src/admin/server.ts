@@ -1,15 +1,13 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type onRequestAsyncHookHandler } from 'fastify';
 import type { ListenConfig } from '../config/config.ts';
-import type { Clock } from '../kit/clock.ts';
+import type { Clock, Timers } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
+import { createHttpServer, listenProblem } from '../kit/http-listener.ts';
 import { waitsToSend } from '../kit/http-message.ts';
-import { createHttpServer } from '../kit/http-server.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
-import { listenProblem } from '../kit/listen-problem.ts';
+import { packageVersion } from '../kit/process.ts';
 import { bearerRequired, hasBearerToken } from '../kit/request-guard.ts';
 import type { Secret } from '../kit/secret.ts';
-import type { Timers } from '../kit/timers.ts';
-import { packageVersion } from '../kit/version.ts';
 import type { Health } from '../telemetry/health.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { ApiDependencies } from './api/dependencies.ts';

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { readEnvironment } from '../config/environment.ts';
 import { systemClock } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
-import { packageVersion } from '../kit/version.ts';
+import { packageVersion } from '../kit/process.ts';
 import { startBackend } from './demo/backend.ts';
 import { createCleanup } from './demo/cleanup.ts';
 import { keepRunning } from './demo/keep-running.ts';

@@ -3,7 +3,7 @@
 import { ConfigInvalid } from '../config/mistakes.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { nearest } from '../kit/nearest.ts';
-import { packageVersion } from '../kit/version.ts';
+import { packageVersion } from '../kit/process.ts';
 import { renderMistakes } from './check.ts';
 import type { Command } from './command.ts';
 import { commands } from './commands.ts';

@@ -3,11 +3,9 @@ import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
 import { Redactor } from '../config/mask.ts';
 import { requireAttachment } from '../config/require-attachment.ts';
-import { systemClock } from '../kit/clock.ts';
-import { createDeferred } from '../kit/deferred.ts';
-import { systemRandom } from '../kit/random.ts';
-import { systemTimers } from '../kit/timers.ts';
-import { within } from '../kit/within.ts';
+import { systemClock, systemTimers, within } from '../kit/clock.ts';
+import { createDeferred } from '../kit/lifecycle.ts';
+import { systemRandom } from '../kit/pacing.ts';
 import { createSupervisor, type Supervisor, type Trouble } from '../supervise/supervisor.ts';
 import { createLog } from '../telemetry/log.ts';
 

@@ -1,4 +1,4 @@
-import { createRfc3339 } from '../kit/rfc3339.ts';
+import { createRfc3339 } from '../kit/clock.ts';
 import type { SpoolInfo } from '../spool/inspect/info.ts';
 import { counted, facts, table } from './layout.ts';
 import { localTime } from './times.ts';

@@ -1,6 +1,6 @@
 import type { PoolTls } from '../../pools/contract.ts';
+import type { TokenRate } from '../kit/pacing.ts';
 import type { Secret } from '../kit/secret.ts';
-import type { TokenRate } from '../kit/token-bucket.ts';
 import type { ExitsAttachment } from './exits.ts';
 
 export type Attachment = ClientAttachment | ComponentAttachment | ExitsAttachment | HttpAttachment;

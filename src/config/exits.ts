@@ -1,5 +1,5 @@
 /** What a listener with descriptors is configured to do: the words are those of openUTM's HTTP-DESCRIPTOR and PROGRAM statements. */
-import type { TokenRate } from '../kit/token-bucket.ts';
+import type { TokenRate } from '../kit/pacing.ts';
 import type { Credential } from './credential.ts';
 
 /** Listeners whose requests descriptors route to program units. In the file: `type = "http"` with `descriptors`. */

@@ -1,6 +1,5 @@
+import { type Timers, within } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
-import type { Timers } from '../kit/timers.ts';
-import { within } from '../kit/within.ts';
 import { describeDifferences, fixedDifferences } from './compare.ts';
 import type { Config, HandlerConfig } from './config.ts';
 import { readEnvironment } from './environment.ts';

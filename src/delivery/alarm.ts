@@ -1,5 +1,4 @@
-import type { Clock, EpochMs } from '../kit/clock.ts';
-import type { Timers } from '../kit/timers.ts';
+import type { Clock, EpochMs, Timers } from '../kit/clock.ts';
 
 /** Rings once, at the earliest instant it was set to. */
 export interface Alarm {

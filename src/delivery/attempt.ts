@@ -8,7 +8,7 @@
 
 import type { Job, Within } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
-import type { Random } from '../kit/random.ts';
+import type { Random } from '../kit/pacing.ts';
 import type { Judgement, Outcome } from '../model/attempt.ts';
 import type { Claimed, Destination, RequestPurpose } from '../model/delivery.ts';
 import type { Disposition, Settlement } from '../spool/spool.ts';

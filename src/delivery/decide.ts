@@ -1,6 +1,5 @@
-import { jittered } from '../kit/backoff.ts';
 import type { EpochMs } from '../kit/clock.ts';
-import type { Random } from '../kit/random.ts';
+import { jittered, type Random } from '../kit/pacing.ts';
 import type { DeadReason } from '../model/attempt.ts';
 import type { ContextVariables } from '../model/delivery.ts';
 import type { Disposition } from '../spool/spool.ts';

@@ -1,8 +1,7 @@
 import type { CallbackLimits, PoolConfig } from '../config/config.ts';
-import type { Clock } from '../kit/clock.ts';
+import type { Clock, Timers } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
-import type { Random } from '../kit/random.ts';
-import type { Timers } from '../kit/timers.ts';
+import type { Random } from '../kit/pacing.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Entry, QueueDepth, Refused, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';

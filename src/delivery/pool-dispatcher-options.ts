@@ -1,7 +1,6 @@
 import type { PoolConfig } from '../config/config.ts';
-import type { Clock } from '../kit/clock.ts';
-import type { Random } from '../kit/random.ts';
-import type { Timers } from '../kit/timers.ts';
+import type { Clock, Timers } from '../kit/clock.ts';
+import type { Random } from '../kit/pacing.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Carrier } from './carrier.ts';

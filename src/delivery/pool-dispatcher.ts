@@ -1,6 +1,5 @@
-import type { EpochMs } from '../kit/clock.ts';
-import { createDeferred } from '../kit/deferred.ts';
-import { createRfc3339 } from '../kit/rfc3339.ts';
+import { createRfc3339, type EpochMs } from '../kit/clock.ts';
+import { createDeferred } from '../kit/lifecycle.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Disposition } from '../spool/spool.ts';
 import { type Admission, createAdmission } from './admission.ts';

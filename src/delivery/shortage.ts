@@ -7,8 +7,9 @@
  *               ↑        ↓ or meets it again
  *               └────────┘
  */
+
+import type { Timers } from '../kit/clock.ts';
 import { LOCAL_SHORTAGE } from '../kit/dial-tcp.ts';
-import type { Timers } from '../kit/timers.ts';
 import type { Claimed } from '../model/delivery.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Attempt, Reply } from './attempt.ts';

@@ -1,6 +1,5 @@
-import type { Clock } from '../kit/clock.ts';
-import { createDeferred, type Deferred } from '../kit/deferred.ts';
-import { createRfc3339 } from '../kit/rfc3339.ts';
+import { type Clock, createRfc3339 } from '../kit/clock.ts';
+import { createDeferred, type Deferred } from '../kit/lifecycle.ts';
 import type { DispositionKind, Outcome } from '../model/attempt.ts';
 import type { NewDelivery } from '../model/delivery.ts';
 import { askWaitMs } from './ask/patience.ts';

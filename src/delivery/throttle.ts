@@ -1,5 +1,5 @@
 import type { RateLimit } from '../config/config.ts';
-import { createTokenBucket, unlimited } from '../kit/token-bucket.ts';
+import { createTokenBucket, unlimited } from '../kit/pacing.ts';
 import type { EventSink } from '../telemetry/events.ts';
 
 /** A pool's rate limit. Instants are of a clock that never jumps, ms. */

@@ -1,4 +1,4 @@
-import type { Timers } from '../kit/timers.ts';
+import type { Timers } from '../kit/clock.ts';
 
 /** Who may not go on yet waits here, and nobody who came later goes before. */
 export interface WaitingLine {

@@ -1,5 +1,4 @@
-import type { Clock, EpochMs } from '../kit/clock.ts';
-import type { Timers } from '../kit/timers.ts';
+import type { Clock, EpochMs, Timers } from '../kit/clock.ts';
 import type { Admission } from './admission.ts';
 import { createAlarm } from './alarm.ts';
 import type { Throttle } from './throttle.ts';

@@ -4,12 +4,11 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GateConfig } from '../config/config.ts';
-import type { Clock } from '../kit/clock.ts';
+import type { Clock, Timers } from '../kit/clock.ts';
 import { HttpListener } from '../kit/http-listener.ts';
 import { readBody, sendText, skipBody, type TextAnswer } from '../kit/http-message.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import { tooLarge } from '../kit/request-guard.ts';
-import type { Timers } from '../kit/timers.ts';
 import type { PacketId } from '../model/packet.ts';
 import type { Decide, GateDecision } from '../packet/gate-decision.ts';
 import type { JidReader } from '../packet/jid.ts';

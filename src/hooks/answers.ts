@@ -4,7 +4,7 @@
  */
 import type { Body, HeaderPair } from '../../pools/callbacks.ts';
 import type { GateDecision } from '../packet/gate-decision.ts';
-import { isXmlText } from '../packet/xml/characters.ts';
+import { isXmlText } from '../packet/xml/element.ts';
 
 /** What `shouldMakeReq` may return: a boolean and nothing that merely looks like one. */
 export function checkedWish(given: unknown): boolean {

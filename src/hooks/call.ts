@@ -1,8 +1,7 @@
 import type { AcceptCallbacks, GateCallbacks } from '../../pools/callbacks.ts';
-import type { Clock } from '../kit/clock.ts';
-import { createDeferred } from '../kit/deferred.ts';
+import type { Clock, Timers } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
-import type { Timers } from '../kit/timers.ts';
+import { createDeferred } from '../kit/lifecycle.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { type Eventually, isThenable } from './eventually.ts';
 import { type CallbackWatch, type Watched, watched } from './watch.ts';

@@ -1,5 +1,5 @@
 import type { Acc, PacketAsked, RequestPrepared } from '../../pools/callbacks.ts';
-import { createRfc3339 } from '../kit/rfc3339.ts';
+import { createRfc3339 } from '../kit/clock.ts';
 import type { OfflinePushInfo } from '../model/delivery.ts';
 import type { Packet } from '../model/packet.ts';
 import { roomOf } from '../packet/room.ts';

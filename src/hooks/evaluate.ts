@@ -1,6 +1,5 @@
 import type { CallbackLimits } from '../config/config.ts';
-import type { Clock } from '../kit/clock.ts';
-import { systemTimers, type Timers } from '../kit/timers.ts';
+import { type Clock, systemTimers, type Timers } from '../kit/clock.ts';
 import type { DeliveryId } from '../model/delivery.ts';
 import type { Packet } from '../model/packet.ts';
 import { createJidReader, type JidReader } from '../packet/jid.ts';

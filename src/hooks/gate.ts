@@ -1,9 +1,7 @@
-import type { Clock } from '../kit/clock.ts';
+import type { Clock, Timers } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
-import type { Timers } from '../kit/timers.ts';
 import type { Packet } from '../model/packet.ts';
-import type { Decide, GateDecision } from '../packet/gate-decision.ts';
-import { withBody } from '../packet/with-body.ts';
+import { type Decide, type GateDecision, withBody } from '../packet/gate-decision.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { checkedGate } from './answers.ts';
 import { createCaller } from './call.ts';

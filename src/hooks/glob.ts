@@ -1,4 +1,4 @@
-import { prepareDomain } from '../packet/domain.ts';
+import { prepareDomain } from '../packet/jid.ts';
 import { createProfiles, type Profiles } from '../packet/stringprep.ts';
 
 /**

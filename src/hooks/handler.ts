@@ -1,9 +1,9 @@
 import { deliveryCallbacks } from '../../pools/callback-exports.ts';
 import type { AcceptCallbacks, Callbacks, HandlerOpts } from '../../pools/callbacks.ts';
 import type { HandlerConfig } from '../config/config.ts';
-import { deepFreeze } from '../kit/deep-freeze.ts';
+import { deepFreeze } from '../kit/json.ts';
 import type { Packet } from '../model/packet.ts';
-import { asksNotToBeStored } from '../packet/hints.ts';
+import { asksNotToBeStored } from '../packet/kind.ts';
 import * as defaults from './builtin/defaults.ts';
 import { compileWhen, noReports, type Rule } from './rules.ts';
 

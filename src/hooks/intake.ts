@@ -6,11 +6,11 @@
  * and is acknowledged as soon as all before it are. A stream whose append failed is *broken* for good: it appends and
  * acknowledges nothing more, and what is handed over for it is let go, so that the chat server keeps it.
  */
-import { createDeferred, type Deferred } from '../kit/deferred.ts';
+
 import { toError } from '../kit/errors.ts';
+import { createDeferred, type Deferred } from '../kit/lifecycle.ts';
 import type { NewDelivery } from '../model/delivery.ts';
-import type { Packet } from '../model/packet.ts';
-import type { Accept, Receipt } from '../packet/receipt.ts';
+import type { Accept, Packet, Receipt } from '../model/packet.ts';
 import type { Entry } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Evaluator } from './evaluate.ts';

@@ -1,5 +1,5 @@
 import type { Jid, Packet, PacketId } from '../model/packet.ts';
-import { eventOf } from '../packet/event.ts';
+import { eventOf } from '../packet/kind.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
 
 /** A packet as JSON text, whole: {@link packetFromJson} gives it back, and a replay runs the hooks on that. */

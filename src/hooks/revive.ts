@@ -1,4 +1,4 @@
-import { systemTimers } from '../kit/timers.ts';
+import { systemTimers } from '../kit/clock.ts';
 import type { DeliveryId, NewRequest } from '../model/delivery.ts';
 import { createJidReader } from '../packet/jid.ts';
 import { createCaller } from './call.ts';

@@ -1,7 +1,6 @@
 import type { When } from '../config/config.ts';
 import type { Packet } from '../model/packet.ts';
-import { isReport } from '../packet/event.ts';
-import { hasText } from '../packet/kind.ts';
+import { hasText, isReport } from '../packet/kind.ts';
 import { compileGlobs } from './glob.ts';
 import { typeOf } from './stanza-type.ts';
 

@@ -1,5 +1,5 @@
 import type { When } from '../config/config.ts';
-import { isRoomChange } from '../packet/room-change.ts';
+import { isRoomChange } from '../packet/room.ts';
 import * as defaults from './builtin/defaults.ts';
 import type { LoadedHandler } from './handler.ts';
 

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
-import { type ErrorCode, ServiceError } from './errors.ts';
-import { createHttpServer, type HttpServerOptions } from './http-server.ts';
-import { listenProblem } from './listen-problem.ts';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Clock, Timers } from './clock.ts';
+import { type ErrorCode, ServiceError, toError } from './errors.ts';
+import { readTarget, sendText } from './http-message.ts';
+import { createPacer } from './pacing.ts';
 
 export interface HttpListenerOptions extends HttpServerOptions {
   /** Port 0 takes any free one. */
@@ -60,4 +62,125 @@ export class HttpListener {
     await closed;
     callOff();
   }
+}
+
+/**
+ * The server under every listener. It bounds the number of connections, closes connections that are too slow, and
+ * passes on only requests with a valid target and Host (RFC 9112 §3.2). `100 Continue` is sent only when a body is read
+ * (`http-message.ts`).
+ */
+
+/** Why a connection was refused. The set is closed because it is a metric label. */
+export type ConnectionRefusal = 'accept-failed' | 'max-connections' | 'open-files';
+
+export interface HttpLimits {
+  readonly maxConnections: number;
+  /** Deadlines for the headers and for the whole request, ms; they also apply to the first request of a connection. */
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  /** How long an idle connection is kept, ms. */
+  readonly keepAliveMs: number;
+  /** How long a client may stop reading its response before it is disconnected, ms; default 60 s. */
+  readonly unreadMs?: number;
+}
+
+export interface HttpServerOptions {
+  readonly limits: HttpLimits;
+  serve(request: IncomingMessage, response: ServerResponse): Promise<void> | void;
+  /** Answers a request with an invalid target or Host; default: 400 in plain text. */
+  readonly refuse?: (response: ServerResponse, problem: string) => void;
+  /** Reports the number of refused connections: at the first one, then at most every 10 s. */
+  onRefused(reason: ConnectionRefusal, count: number): void;
+  /** `serve` threw, which is a fault of the service. The request was answered with 500. */
+  onFault(error: Error): void;
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly timers: Timers;
+}
+
+/** Maximum number of pipelined requests on one connection; a client that sends more is disconnected. */
+const maxUnanswered = 20;
+const refusedEveryMs = 10_000;
+
+/** Creates the server; the caller makes it listen. Counts for `onRefused` are reported no later than its close. */
+export function createHttpServer(options: HttpServerOptions): Server {
+  const { limits, serve, refuse = refuseInText } = options;
+  const { unreadMs = 60_000 } = limits;
+  const server = createServer({
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    connectionsCheckingInterval: Math.min(500, limits.requestTimeoutMs),
+  });
+  server.maxConnections = limits.maxConnections;
+  server.maxHeadersCount = 0; // their total size is bounded; a limit on their number could drop a second Host
+  const unanswered = new WeakMap<Socket, number>();
+
+  function isTooMany({ socket }: IncomingMessage, response: ServerResponse): boolean {
+    const count = (unanswered.get(socket) ?? 0) + 1;
+    unanswered.set(socket, count);
+    response.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+    return count > maxUnanswered;
+  }
+
+  async function receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (isTooMany(request, response)) {
+      request.socket.destroy();
+      return;
+    }
+    response.once('prefinish', () => request.socket.setTimeout(unreadMs)); // after the response Node waits for the next request
+    try {
+      const problem = readTarget(request);
+      if (problem === undefined) await serve(request, response);
+      else refuse(response, problem);
+    } catch (thrown) {
+      options.onFault(toError(thrown));
+      if (response.headersSent) response.destroy();
+      else sendText(response, { status: 500, text: 'internal error; see the log of the service' }, { last: true });
+    }
+  }
+
+  const take = (request: IncomingMessage, response: ServerResponse) => void receive(request, response);
+  server.on('request', take).on('checkContinue', take);
+  countRefused(server, options);
+  return server;
+}
+
+/** Counts refused connections; those that libuv closes for lack of descriptors are not visible here. */
+function countRefused(server: Server, { onRefused, clock, timers }: HttpServerOptions): void {
+  const counts = new Map<ConnectionRefusal, number>();
+  const report = () => {
+    for (const [reason, count] of counts) onRefused(reason, count);
+    counts.clear();
+  };
+  const pacer = createPacer({ everyMs: refusedEveryMs, clock, timers }, report);
+  const count = (reason: ConnectionRefusal) => {
+    counts.set(reason, (counts.get(reason) ?? 0) + 1);
+    pacer.nudge();
+  };
+
+  server.on('drop', () => count('max-connections'));
+  server.on('error', (error) => {
+    if (server.listening) count(isOpenFiles(error) ? 'open-files' : 'accept-failed'); // otherwise the listener could not be opened, which `listen` reports
+  });
+  server.on('close', () => {
+    pacer.stop();
+    report();
+  });
+}
+
+function isOpenFiles(error: Error): boolean {
+  return 'code' in error && (error.code === 'EMFILE' || error.code === 'ENFILE');
+}
+
+function refuseInText(response: ServerResponse, problem: string): void {
+  sendText(response, { status: 400, text: problem }, { last: true });
+}
+
+/** Why a listener could not be opened, and what to do about it. `key` names the setting that holds its address. */
+export function listenProblem(cause: unknown, key: string): string {
+  const { message } = toError(cause);
+  if (message.includes('EADDRINUSE')) return `another program listens there; stop it, or change ${key}`;
+  if (message.includes('EACCES')) return `this user may not; take a port above 1023 in ${key}`;
+  if (message.includes('EADDRNOTAVAIL')) return `this machine does not have that address; change ${key}`;
+  return `${message}; check ${key}`;
 }

@@ -1,8 +1,7 @@
 import type { EpochMs } from '../kit/clock.ts';
 import type { Direction, Jid, Packet, PacketId, Stanza } from '../model/packet.ts';
-import { eventOf, type Report } from './event.ts';
 import { bareJid, type JidReader, type ReadJid } from './jid.ts';
-import { kindOf } from './kind.ts';
+import { eventOf, kindOf, type Report } from './kind.ts';
 import { withoutMucSub } from './muc-sub.ts';
 import { isSaidInRoom } from './room.ts';
 import { readStamp } from './stamp.ts';

@@ -1,7 +1,6 @@
-import type { Kind, Stanza } from '../model/packet.ts';
-import { isBodyStandIn } from './fallback.ts';
-import { roomChangeOf } from './room-change.ts';
-import { localName } from './xml/element.ts';
+import type { Kind, PacketEvent, Stanza } from '../model/packet.ts';
+import { roomChangeOf } from './room.ts';
+import { findChild, findChildren, localName } from './xml/element.ts';
 
 interface Mark {
   readonly kind: Kind;
@@ -81,4 +80,75 @@ function strongest(element: Stanza): Mark | undefined {
 function markOf({ name, ns }: Stanza): Mark | undefined {
   const mark = marks.get(ns);
   return mark?.names.includes(localName(name)) === true ? mark : undefined;
+}
+
+const fallbackNs = 'urn:xmpp:fallback:0';
+
+/**
+ * Whether the whole body is there only for clients that do not know one of these features, by their namespaces
+ * (XEP-0428). An indication without `for`, as its first version wrote them, is for any.
+ */
+export function isBodyStandIn(message: Stanza, isFeature: (namespace: string) => boolean): boolean {
+  const indications = findChildren(message, 'fallback', fallbackNs).filter(
+    ({ attrs }) => attrs['for'] === undefined || isFeature(attrs['for']),
+  );
+  if (indications.length === 0) return false;
+  const length = countCharacters(message.text('body')); // counted once: a message may have thousands of fallback indications and a long body
+  return indications.some((fallback) => coversBody(fallback, length));
+}
+
+/** Counts Unicode code points. */
+function countCharacters(text: string): number {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
+/** Empty it is about the whole message, else about what it names: the body, or from one character of it up to another. */
+function coversBody(fallback: Stanza, length: number): boolean {
+  if (!fallback.children.some((child) => typeof child !== 'string')) return true;
+  return findChildren(fallback, 'body', fallbackNs).some(({ attrs: { start = '0', end = 'Infinity' } }) => {
+    return Number(start) <= 0 && Number(end) >= length;
+  });
+}
+
+/** What a feed may tell with a stanza that is not passing by: see {@link PacketEvent}. */
+export type Report = 'status' | 'unack';
+
+/** What happens when a stanza passes by; a message's type that is missing or unknown counts as `normal` (RFC 6121 §5.2.2). */
+export function eventOf({ name, attrs }: Stanza): Exclude<PacketEvent, Report> {
+  if (name === 'iq' || name === 'presence') return name;
+  switch (attrs['type']) {
+    case 'chat':
+    case 'error':
+    case 'groupchat':
+    case 'headline':
+      return attrs['type'];
+    default:
+      return 'normal';
+  }
+}
+
+/** Whether a packet reports on a user or a client: only those who ask for that by its name are meant to meet it. */
+export function isReport(event: PacketEvent): event is Report {
+  return event === 'status' || event === 'unack';
+}
+
+const hintsNs = 'urn:xmpp:hints';
+
+/** Whether its sender asks that a message be kept nowhere (XEP-0334), and does not ask for the opposite. */
+export function asksNotToBeStored(stanza: Stanza): boolean {
+  const hints = (name: string): boolean => findChild(stanza, name, hintsNs) !== undefined;
+  return (hints('no-store') || hints('no-permanent-store')) && !hints('store');
+}
+
+/** What servers and clients note beside the content of a message (XEP-0203, XEP-0334, XEP-0359): it says nothing by itself. */
+const notes: ReadonlySet<string> = new Set(['jabber:x:delay', 'urn:xmpp:delay', 'urn:xmpp:hints', 'urn:xmpp:sid:0']);
+
+/**
+ * Whether a stanza holds what `isThat` finds and nothing else that could reach anybody. Anybody can write the elements
+ * by which copies are known, and would hide a message of their own behind one.
+ */
+export function isNothingBut({ children }: Stanza, isThat: (child: Stanza) => boolean): boolean {
+  return children.every((child) => typeof child === 'string' || isThat(child) || notes.has(child.ns));
 }

@@ -1,5 +1,4 @@
-import type { Packet } from '../model/packet.ts';
-import type { Accept, Receipt } from '../packet/receipt.ts';
+import type { Accept, Packet, Receipt } from '../model/packet.ts';
 
 /** Counts what has been handed over and is not on disk yet, and stops the reading before memory pays for it. */
 export interface Flow {

@@ -1,7 +1,6 @@
 import type { SpoolConfig } from '../config/config.ts';
-import type { Clock } from '../kit/clock.ts';
+import { type Clock, systemTimers, type Timers } from '../kit/clock.ts';
 import type { ServiceError } from '../kit/errors.ts';
-import { systemTimers, type Timers } from '../kit/timers.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { createMemorySpool } from './memory/spool.ts';
 import type { Spool } from './spool.ts';

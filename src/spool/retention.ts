@@ -1,7 +1,6 @@
-import type { Clock } from '../kit/clock.ts';
+import { type Clock, systemTimers, type Timers } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
-import { systemTimers, type Timers } from '../kit/timers.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Spool } from './spool.ts';
 

@@ -14,7 +14,7 @@ import type { EpochMs } from '../kit/clock.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { AttemptRecord, DeadReason } from '../model/attempt.ts';
 import type { Claimed, ContextVariables, DeliveryId, NewDelivery, QueueName } from '../model/delivery.ts';
-import type { Mark } from '../packet/receipt.ts';
+import type { Mark } from '../model/packet.ts';
 import type { DeletionReason } from '../telemetry/events.ts';
 import type { DeadFilter, DeadLetter, DeadLetterDetail, FailedPacket } from './dead-letter.ts';
 

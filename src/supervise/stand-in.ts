@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isKnownHost } from '../admin/known-host.ts';
-import type { Clock } from '../kit/clock.ts';
+import type { Clock, Timers } from '../kit/clock.ts';
 import { HttpListener } from '../kit/http-listener.ts';
-import type { Timers } from '../kit/timers.ts';
 
 export interface Address {
   readonly host: string;

@@ -1,5 +1,5 @@
-import { createDeferred } from '../kit/deferred.ts';
 import { toError } from '../kit/errors.ts';
+import { createDeferred } from '../kit/lifecycle.ts';
 import type { EventBus, EventName, Events } from './events.ts';
 
 type AnyListener = (event: never) => void;

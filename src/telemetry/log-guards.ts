@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { createRfc3339 } from '../kit/rfc3339.ts';
+import { createRfc3339 } from '../kit/clock.ts';
 import type { EventBus } from './events.ts';
 
 /** Circuit breakers, pauses, and full backlogs: what an operator is called for at night. */

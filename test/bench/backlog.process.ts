@@ -1,7 +1,6 @@
 /** Fills a spool with deliveries that wait, in a process of its own. */
 import { createSqliteSpool } from '../../dist/src/spool/sqlite/spool.js';
-import { systemClock } from '../../src/kit/clock.ts';
-import { systemTimers } from '../../src/kit/timers.ts';
+import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { makeConfig, makeDelivery, makeEntry } from '../spool/build.ts';

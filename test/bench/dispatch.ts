@@ -1,7 +1,6 @@
 import { createPoolThreads } from '../../dist/src/delivery/pool-threads.js';
 import type { Job, PoolThreadSettings } from '../../pools/contract.ts';
-import { systemClock } from '../../src/kit/clock.ts';
-import { systemTimers } from '../../src/kit/timers.ts';
+import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { type Cost, measureCost } from './cost.ts';

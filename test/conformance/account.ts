@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Mark } from '../../src/packet/receipt.ts';
+import type { Mark } from '../../src/model/packet.ts';
 import { element, findChild } from '../../src/packet/xml/element.ts';
 import { type ClientRig, type ClientSetting, startClientSource } from '../support/client-source.ts';
 import { eventually } from '../support/eventually.ts';

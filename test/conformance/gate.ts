@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { Stanza } from '../../src/model/packet.ts';
 import { findChild, findChildren } from '../../src/packet/xml/element.ts';
 import type { ComponentLogin } from '../support/component-socket.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createAlarm } from '../../src/delivery/alarm.ts';
-import type { Timers } from '../../src/kit/timers.ts';
+import type { Timers } from '../../src/kit/clock.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
 

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { PoolConfig } from '../../src/config/config.ts';
 import { createPostRoom } from '../../src/delivery/follow-up/post-room.ts';
-import { systemClock } from '../../src/kit/clock.ts';
-import { createDeferred } from '../../src/kit/deferred.ts';
-import { systemTimers } from '../../src/kit/timers.ts';
+import { systemClock, systemTimers } from '../../src/kit/clock.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { Spool } from '../../src/spool/spool.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { createDeferred } from '../../src/kit/deferred.ts';
 import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { Judgement, Outcome } from '../../src/model/attempt.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';

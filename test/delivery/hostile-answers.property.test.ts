@@ -6,8 +6,8 @@ import type { BeforePushConfig, FollowUpConfig } from '../../src/config/config.t
 import { createAskedPushes } from '../../src/hooks/before-push/pushes.ts';
 import { packetToJson } from '../../src/hooks/packet-json.ts';
 import { unwatched } from '../../src/hooks/watch.ts';
-import { createDeferred } from '../../src/kit/deferred.ts';
-import { systemTimers } from '../../src/kit/timers.ts';
+import { systemTimers } from '../../src/kit/clock.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import type { DeliveryId, HttpTarget, NewDelivery } from '../../src/model/delivery.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';

@@ -5,8 +5,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '../../src/kit/clock.ts';
-import { systemTimers } from '../../src/kit/timers.ts';
+import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import { makeConfig, makeDelivery } from '../spool/build.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Sequel } from '../../src/delivery/follow.ts';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { startDeliveryRig } from '../support/delivery-rig.ts';

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Job, PoolThreadSettings } from '../../pools/contract.ts';
-import { systemClock } from '../../src/kit/clock.ts';
-import { createDeferred } from '../../src/kit/deferred.ts';
-import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { startGate } from '../support/gate.ts';
 import { openHttpConnection } from '../support/http-connection.ts';
 import { chat } from '../support/make-packet.ts';

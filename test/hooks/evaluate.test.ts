@@ -6,7 +6,7 @@ import type { Evaluation } from '../../src/hooks/fan-out.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
 import { packetFromJson } from '../../src/hooks/packet-json.ts';
 import { type CallbackWatch, unwatched } from '../../src/hooks/watch.ts';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';

@@ -3,7 +3,7 @@ import type { GateAsked } from '../../pools/callbacks.ts';
 import { createGate } from '../../src/hooks/gate.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
 import { type CallbackWatch, unwatched } from '../../src/hooks/watch.ts';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { eventually } from '../support/eventually.ts';
 import { createFakeClock } from '../support/fake-clock.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseHostRule } from '../../src/kit/host-rule.ts';
+import { parseHostRule } from '../../src/kit/network.ts';
 
 const network = (address: string, prefix: number, port?: number) => ({ kind: 'network', network: { address, prefix }, port });
 

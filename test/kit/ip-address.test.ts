@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createNetworkTest, embeddedIpv4, parseNetwork, plainAddress } from '../../src/kit/ip-address.ts';
+import { createNetworkTest, embeddedIpv4, parseNetwork, plainAddress } from '../../src/kit/network.ts';
 
 test.each([
   ['10.0.0.1', { address: '10.0.0.1', prefix: 32 }],

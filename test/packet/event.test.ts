@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { eventOf } from '../../src/packet/event.ts';
+import { eventOf } from '../../src/packet/kind.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 test.each([

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Stays } from '../../src/packet/stays.ts';
+import { Stays } from '../../src/packet/room.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 function presence(nick: string, codes: readonly number[], { type = '', to = 'bob@localhost/desk' } = {}) {

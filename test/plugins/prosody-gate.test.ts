@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { carriesOutDecisions, keepsNobodyElseWaiting, outlivesTheLossOfIt } from '../conformance/gate.ts';
 import { eventually } from '../support/eventually.ts';
 import { startGate } from '../support/gate.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { PoolThreadSettings } from '../../pools/contract.ts';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeJob, makeThreadSettings } from '../support/make-job.ts';

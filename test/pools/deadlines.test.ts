@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createDeadlines, type Due } from '../../pools/deadlines.ts';
 import { systemClock } from '../../src/kit/clock.ts';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 
 function createRig() {
   const deadlines = createDeadlines(systemClock);

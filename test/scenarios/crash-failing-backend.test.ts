@@ -5,8 +5,7 @@
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { systemClock } from '../../src/kit/clock.ts';
-import { systemTimers } from '../../src/kit/timers.ts';
+import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { makeConfig } from '../spool/build.ts';
 import { importBuilt } from '../support/built.ts';

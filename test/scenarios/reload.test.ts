@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { eventually } from '../support/eventually.ts';
 import { type PushRig, type PushRigOptions, startPushRig } from '../support/push-rig.ts';

@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { eventually } from '../support/eventually.ts';
 import { startPushRig } from '../support/push-rig.ts';
 import { createPusher, type Pusher, plainConfig } from '../support/pusher.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { createDeferred } from '../../src/kit/deferred.ts';
 import { ServiceError } from '../../src/kit/errors.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { createAccountOutbox } from '../../src/sources/client/account-outbox.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';

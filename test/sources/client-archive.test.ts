@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { type Clock, systemClock } from '../../src/kit/clock.ts';
-import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
-import type { Stanza } from '../../src/model/packet.ts';
-import type { Mark } from '../../src/packet/receipt.ts';
+import { createDeferred, type Deferred } from '../../src/kit/lifecycle.ts';
+import type { Mark, Stanza } from '../../src/model/packet.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 import { createArchive } from '../../src/sources/client/archive.ts';

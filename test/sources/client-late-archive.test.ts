@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Mark } from '../../src/packet/receipt.ts';
+import type { Mark } from '../../src/model/packet.ts';
 import { startClientSource } from '../support/client-source.ts';
 import { startEjabberd } from '../support/ejabberd.ts';
 import { compile } from '../support/ejabberd-tap.ts';

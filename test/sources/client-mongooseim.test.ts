@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { systemTimers, type Timers } from '../../src/kit/timers.ts';
-import type { Mark } from '../../src/packet/receipt.ts';
+import { systemTimers, type Timers } from '../../src/kit/clock.ts';
+import type { Mark } from '../../src/model/packet.ts';
 import { startClientSource } from '../support/client-source.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Script, startScriptedAccountServer } from '../support/scripted-account-server.ts';

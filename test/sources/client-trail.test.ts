@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Mark } from '../../src/packet/receipt.ts';
+import type { Mark } from '../../src/model/packet.ts';
 import { readEpoch, Trail } from '../../src/sources/client/trail.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 

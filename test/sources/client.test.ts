@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { element } from '../../src/packet/xml/element.ts';
 import { type ClientRig, type ClientSetting, startClientSource } from '../support/client-source.ts';
 import { eventually } from '../support/eventually.ts';

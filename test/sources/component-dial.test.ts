@@ -1,8 +1,7 @@
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
-import { systemClock } from '../../src/kit/clock.ts';
+import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { Resolve } from '../../src/kit/dial-tcp.ts';
-import { systemTimers } from '../../src/kit/timers.ts';
 import { openStream, type StreamEnd } from '../../src/sources/component/stream.ts';
 import { attachmentTo } from '../support/component-source.ts';
 import { startSlowListener } from '../support/slow-listener.ts';

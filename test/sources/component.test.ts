@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { wrap } from '../../src/cli/demo/tap-server.ts';
+import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
-import { systemTimers, type Timers } from '../../src/kit/timers.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { tapNs } from '../../src/sources/component/tap-item.ts';
 import type { Events } from '../../src/telemetry/events.ts';

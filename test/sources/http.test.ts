@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { eventually } from '../support/eventually.ts';
 import { createFakeClock } from '../support/fake-clock.ts';

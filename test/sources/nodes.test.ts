@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { startTapServer, type TapServer } from '../../src/cli/demo/tap-server.ts';
-import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { chat, nodeAt, type Setting, startSource } from '../support/component-source.ts';

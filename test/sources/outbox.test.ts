@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 import { createComponentOutbox } from '../../src/sources/component/outbox.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { systemTimers } from '../../src/kit/timers.ts';
+import { systemTimers } from '../../src/kit/clock.ts';
 import type { PacketId } from '../../src/model/packet.ts';
 import { packetFrom } from '../../src/packet/from-xml.ts';
 import { createJidReader } from '../../src/packet/jid.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { chat, nodeAt, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';

@@ -3,8 +3,7 @@
  * prints `+ID` when it is appended, `?ID` before it asks to settle it, `-ID` when it is settled. With `purge` as argv[3] it
  * also makes large dead letters and purges them without end, and prints `purged` each time.
  */
-import { systemClock } from '../../src/kit/clock.ts';
-import { systemTimers } from '../../src/kit/timers.ts';
+import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createSqliteSpool } from '../../src/spool/sqlite/spool.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import { makeConfig, makeDelivery, makeEntry, makeSettlement } from './build.ts';

@@ -13,8 +13,8 @@ import {
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { createDeferred } from '../../src/kit/deferred.ts';
 import type { ServiceError } from '../../src/kit/errors.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { HttpTarget } from '../../src/model/delivery.ts';
 import { readInfo } from '../../src/spool/inspect/info.ts';
 import { beforeAll, type Command, type DeadCursor, type Purged } from '../../src/spool/sqlite/protocol.ts';

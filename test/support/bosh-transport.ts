@@ -1,4 +1,4 @@
-import { createDeferred } from '../../src/kit/deferred.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { childElements } from '../../src/packet/xml/element.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 import { createInbox } from './inbox.ts';

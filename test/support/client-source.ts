@@ -1,10 +1,8 @@
 import type { Attachment, ClientAttachment } from '../../src/config/config.ts';
-import { systemClock } from '../../src/kit/clock.ts';
+import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
-import { systemTimers, type Timers } from '../../src/kit/timers.ts';
-import type { Packet, PacketId } from '../../src/model/packet.ts';
+import type { Mark, Packet, PacketId, Receipt } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import type { Mark, Receipt } from '../../src/packet/receipt.ts';
 import { createClientSource } from '../../src/sources/client/client.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';

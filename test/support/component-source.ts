@@ -1,11 +1,9 @@
 import { startTapServer, type TapServer, type TapServerOptions } from '../../src/cli/demo/tap-server.ts';
 import type { Attachment, ComponentAttachment, ComponentNode } from '../../src/config/config.ts';
-import { systemClock } from '../../src/kit/clock.ts';
+import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
-import { systemTimers, type Timers } from '../../src/kit/timers.ts';
-import type { Packet, PacketId } from '../../src/model/packet.ts';
+import type { Mark, Packet, PacketId, Receipt } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import type { Mark, Receipt } from '../../src/packet/receipt.ts';
 import { createComponentSource } from '../../src/sources/component/component.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';

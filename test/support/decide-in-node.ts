@@ -6,7 +6,7 @@ import { createGate } from '../../src/hooks/gate.ts';
 import { loadHandlers } from '../../src/hooks/load.ts';
 import { packetFromJson, packetToJson } from '../../src/hooks/packet-json.ts';
 import { unwatched } from '../../src/hooks/watch.ts';
-import { systemTimers } from '../../src/kit/timers.ts';
+import { systemTimers } from '../../src/kit/clock.ts';
 import type { Packet } from '../../src/model/packet.ts';
 import type { GateDecision } from '../../src/packet/gate-decision.ts';
 import { createEventBus } from '../../src/telemetry/event-bus.ts';

@@ -1,4 +1,4 @@
-import type { Timers } from '../../src/kit/timers.ts';
+import type { Timers } from '../../src/kit/clock.ts';
 
 /** Timers that go off when a test says so. */
 export function createFakeTimers(): Timers & { readonly pending: number; readonly waits: readonly number[]; fire(): void } {

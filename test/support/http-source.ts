@@ -1,6 +1,5 @@
 import type { HttpAttachment } from '../../src/config/config.ts';
-import { systemClock } from '../../src/kit/clock.ts';
-import { systemTimers, type Timers } from '../../src/kit/timers.ts';
+import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { createHttpSource } from '../../src/sources/http/http.ts';

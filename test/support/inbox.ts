@@ -1,4 +1,4 @@
-import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
+import { createDeferred, type Deferred } from '../../src/kit/lifecycle.ts';
 import type { Stanza } from '../../src/model/packet.ts';
 import { hangMs } from './eventually.ts';
 

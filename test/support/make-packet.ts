@@ -1,5 +1,5 @@
 import type { Jid, Packet, PacketId } from '../../src/model/packet.ts';
-import { eventOf } from '../../src/packet/event.ts';
+import { eventOf } from '../../src/packet/kind.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 type Given = Omit<Partial<Packet>, 'from' | 'id' | 'stanza' | 'to'> & { readonly id?: string; readonly stanza?: string };

@@ -4,8 +4,8 @@ import type { CallbackFailure, FromPoolThread, Job, KeyedOutcome, PoolThreadSett
 import { serve } from '../../pools/serve.ts';
 import type { ImportModule } from '../../pools/session/load-modules.ts';
 import { systemClock } from '../../src/kit/clock.ts';
-import { createDeferred, type Deferred } from '../../src/kit/deferred.ts';
 import type { Resolve } from '../../src/kit/dial-tcp.ts';
+import { createDeferred, type Deferred } from '../../src/kit/lifecycle.ts';
 import type { DispositionKind, Outcome } from '../../src/model/attempt.ts';
 
 /** What runs in a pool's thread, run in this one, and spoken to over the same port. */

@@ -1,4 +1,4 @@
-import type { Timers } from '../../src/kit/timers.ts';
+import type { Timers } from '../../src/kit/clock.ts';
 
 /** Timers of which a step lets go off all that are set, and none that those set. */
 export function createSteppedTimers(): Timers & { step(): void } {

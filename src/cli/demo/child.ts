@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { type Environment, readEnvironment } from '../../config/environment.ts';
-import { systemTimers } from '../../kit/timers.ts';
-import { within } from '../../kit/within.ts';
+import { systemTimers, within } from '../../kit/clock.ts';
 import type { Cleanup } from './cleanup.ts';
 
 export interface Child {

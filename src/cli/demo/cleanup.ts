@@ -1,4 +1,4 @@
-import { createTeardown } from '../../kit/teardown.ts';
+import { createTeardown } from '../../kit/lifecycle.ts';
 
 /** Undoes what the demo did, whatever way it ends: step by step when there is time, at once when the process goes. */
 export interface Cleanup {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { escapeText } from '../../packet/xml/escape.ts';
+import { escapeText } from '../../packet/xml/element.ts';
 import type { ChatServer } from './chat-server.ts';
 import type { Line } from './conversation.ts';
 import { loopback } from './loopback.ts';

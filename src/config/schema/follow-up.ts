@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseHostRule } from '../../kit/host-rule.ts';
+import { parseHostRule } from '../../kit/network.ts';
 import { domain, flag, listOf, section, whole } from './values.ts';
 
 const hostRuleExpected =

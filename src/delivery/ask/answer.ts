@@ -1,7 +1,6 @@
 /** What a business server answers to a question, read as OpenIM writes it down. */
 
-import { deepFreeze } from '../../kit/deep-freeze.ts';
-import { asMap, asObject, readJson } from '../../kit/json.ts';
+import { asMap, asObject, deepFreeze, readJson } from '../../kit/json.ts';
 import type { Outcome } from '../../model/attempt.ts';
 import type { Answered, AskFailure, OfflinePushInfo } from '../../model/delivery.ts';
 import { notAsked } from './patience.ts';

@@ -1,5 +1,5 @@
-import { createDeferred } from '../../kit/deferred.ts';
-import type { Timers } from '../../kit/timers.ts';
+import type { Timers } from '../../kit/clock.ts';
+import { createDeferred } from '../../kit/lifecycle.ts';
 import type { Handed, Outbox, OutgoingMessage } from './outbox.ts';
 
 /** The way out through one attachment. */

@@ -1,4 +1,4 @@
-import { systemTimers } from '../../kit/timers.ts';
+import { systemTimers } from '../../kit/clock.ts';
 import type { Answered, DeliveryId, NewDelivery, NewRequest } from '../../model/delivery.ts';
 import type { Jid, Packet } from '../../model/packet.ts';
 import { createJidReader } from '../../packet/jid.ts';

@@ -4,8 +4,7 @@
  */
 import type { Jid, Packet } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import { isSaidInRoom, isWhispered, roomAround } from '../../packet/room.ts';
-import { roomNews } from '../../packet/room-change.ts';
+import { isSaidInRoom, isWhispered, roomAround, roomNews } from '../../packet/room.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import { mentionsIn } from './mentions.ts';
 import { platformOf } from './platform.ts';

@@ -8,7 +8,7 @@
  * - `partitionkey` (Partitioning extension) is the conversation: what shares it should be handled in order.
  */
 import type { HeaderPair, RequestPrepared } from '../../../pools/callbacks.ts';
-import { isReport } from '../../packet/event.ts';
+import { isReport } from '../../packet/kind.ts';
 import { conversationOf } from '../lane.ts';
 import { tell } from './json.ts';
 

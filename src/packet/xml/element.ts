@@ -1,8 +1,5 @@
 import type { Stanza } from '../../model/packet.ts';
-import { type Declarations, prefixOf } from './scope.ts';
-import { serialise } from './serialise.ts';
-
-export { escapeAttribute, escapeText } from './escape.ts';
+import { type Declarations, declaredPrefix, type ElementHead, prefixOf, Scope } from './namespaces.ts';
 
 export type Child = Stanza | string;
 
@@ -64,17 +61,6 @@ export function localName(name: string): string {
 
 function matches(child: Stanza, name: string, ns: string | undefined): boolean {
   return ns === undefined ? child.name === name : child.ns === ns && localName(child.name) === name;
-}
-
-/** What an element is before its children are known. */
-export interface ElementHead {
-  readonly name: string;
-  readonly attrs: Record<string, string>;
-  readonly ns: string;
-  /** Namespaces of its attribute prefixes where it was read; undefined if there are none or the element was built. */
-  readonly prefixes: Declarations | undefined;
-  /** It was built without a namespace, and takes that of the parent it is given to. */
-  readonly open: boolean;
 }
 
 function finish(head: ElementHead, children: readonly Child[]): Stanza {
@@ -152,4 +138,101 @@ function ownText(stanza: Stanza): string {
   let text = '';
   for (const child of stanza.children) if (typeof child === 'string') text += child;
   return text;
+}
+
+/**
+ * An element as XML text that stands on its own: a namespace or prefix inherited from what is not written is declared
+ * where it is first needed. `prefixesOf` gives the namespaces of an element's attribute prefixes where it was read.
+ */
+export function serialise(stanza: Stanza, prefixesOf: (stanza: Stanza) => Declarations | undefined): string {
+  const scope = new Scope();
+  return write(stanza);
+
+  function write(element: Stanza): string {
+    scope.enter();
+    let declared = '';
+    let own = '';
+    for (const name in element.attrs) {
+      const value = element.attrs[name] ?? '';
+      const prefix = declaredPrefix(name);
+      if (prefix !== undefined) scope.declare(prefix, value);
+      own += ` ${name}="${escapeAttribute(value)}"`;
+    }
+    for (const [prefix, uri] of undeclared(element, scope, prefixesOf(element))) {
+      scope.declare(prefix, uri);
+      declared += ` ${prefix === '' ? 'xmlns' : `xmlns:${prefix}`}="${escapeAttribute(uri)}"`;
+    }
+    let content = '';
+    for (const child of element.children) content += typeof child === 'string' ? escapeText(child) : write(child);
+    scope.leave();
+    const tag = `<${element.name}${declared}${own}`;
+    return element.children.length === 0 ? `${tag}/>` : `${tag}>${content}</${element.name}>`;
+  }
+}
+
+/** The declarations that an element lacks: prefix and namespace. */
+function undeclared(element: Stanza, written: Scope, read: Declarations | undefined): ReadonlyMap<string, string> {
+  const prefix = prefixOf(element.name);
+  if (prefix === '' && read === undefined && (written.lookup('') ?? '') === element.ns) return NOTHING;
+
+  const missing = new Map<string, string>();
+  if (prefix !== '') need(prefix, element.ns);
+  else if ((written.lookup('') ?? '') !== element.ns) missing.set('', element.ns);
+  for (const attributePrefix in read) need(attributePrefix, read[attributePrefix]);
+  return missing;
+
+  function need(name: string, uri: string | undefined): void {
+    if (uri !== undefined && uri !== '' && written.lookup(name) !== uri) missing.set(name, uri);
+  }
+}
+
+const NOTHING: ReadonlyMap<string, string> = new Map();
+
+/**
+ * Text as it stands between tags. What XML 1.0 cannot carry at all becomes U+FFFD: a chat server would close the stream
+ * over one such character.
+ */
+export function escapeText(text: string): string {
+  return TEXT_SPECIALS.test(text) ? text.replace(TEXT_SPECIAL, escaped) : text;
+}
+
+/** Text as it stands between double quotes; line ends and tabs are kept as references (XML 1.0 §3.3.3). */
+export function escapeAttribute(value: string): string {
+  return ATTRIBUTE_SPECIALS.test(value) ? value.replace(ATTRIBUTE_SPECIAL, escaped) : value;
+}
+
+const TEXT_SPECIALS = /[&<>\ufffe\uffff]|\p{Surrogate}|(?![\t\n\x7f-\x9f])\p{Cc}/u;
+const TEXT_SPECIAL = new RegExp(TEXT_SPECIALS, 'gu');
+const ATTRIBUTE_SPECIALS = /[&<>"'\ufffe\uffff]|\p{Surrogate}|(?![\x7f-\x9f])\p{Cc}/u;
+const ATTRIBUTE_SPECIAL = new RegExp(ATTRIBUTE_SPECIALS, 'gu');
+
+function escaped(character: string): string {
+  switch (character) {
+    case '&':
+      return '&amp;';
+    case '<':
+      return '&lt;';
+    case '>':
+      return '&gt;';
+    case '"':
+      return '&quot;';
+    case "'":
+      return '&apos;';
+    case '\t':
+      return '&#9;';
+    case '\n':
+      return '&#10;';
+    case '\r':
+      return '&#13;';
+    default:
+      return '\ufffd';
+  }
+}
+
+/** XML 1.0 §2.2. */
+const notInXml = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
+
+/** Whether XML can carry a text: it knows no way to write most control characters. */
+export function isXmlText(text: string): boolean {
+  return !notInXml.test(text);
 }

@@ -1,3 +1,10 @@
+import { isUtf8 } from 'node:buffer';
+import { SaxesParser } from 'saxes';
+import { ServiceError, toError } from '../../kit/errors.ts';
+import type { Stanza } from '../../model/packet.ts';
+import { appendChild, type Child, finishRead } from './element.ts';
+import { type Declarations, declaredPrefix, type ElementHead, resolveHead, Scope } from './namespaces.ts';
+
 /**
  * Bytes of one element → a frozen tree. On `saxes` in strict form, with what it leaves to its user: fatal UTF-8, one
  * element and no more, no DOCTYPE, no entity but XML's five, a limit on depth. Namespaces are resolved here and not by
@@ -7,13 +14,6 @@
  * out of a socket's handler; text after a CDATA section, a comment or a processing instruction is kept; a DOCTYPE and
  * an attribute without quotes are refused and do not stall the stream.
  */
-import { isUtf8 } from 'node:buffer';
-import { SaxesParser } from 'saxes';
-import { ServiceError, toError } from '../../kit/errors.ts';
-import type { Stanza } from '../../model/packet.ts';
-import { appendChild, type Child, type ElementHead, finishRead } from './element.ts';
-import { resolveHead } from './resolve.ts';
-import { type Declarations, declaredPrefix, Scope } from './scope.ts';
 
 /** Elements may stand this deep in each other; what XMPP carries stays below twenty. */
 export const MAX_DEPTH = 128;
@@ -177,4 +177,39 @@ function tooDeep(): ServiceError {
 
 function refuse(reason: string): never {
   throw invalid(reason);
+}
+
+/** Maximum number of bytes that are read of a stanza. */
+const maxHeadBytes = 16_384;
+
+/**
+ * The beginning of a stanza that is not whole or cannot be read: the element with its attributes, and the children that
+ * start before the first mistake, each with its attributes alone. Undefined where the element's own tag cannot be read.
+ * Never throws.
+ */
+export function readHead(bytes: Buffer, { namespaces = {} }: StanzaContext = {}): Stanza | undefined {
+  const saxes = new SaxesParser({ xmlns: false, fragment: true, position: false, defaultXMLVersion: '1.0', forceXMLVersion: true });
+  const scope = new Scope(namespaces);
+  const children: Stanza[] = [];
+  let root: ElementHead | undefined;
+  let depth = 0;
+
+  saxes.on('opentag', ({ name, attributes }) => {
+    depth += 1;
+    if (root === undefined) root = resolveHead(name, attributes, scope);
+    else if (depth === 2) children.push(finishRead(resolveHead(name, attributes, scope), []));
+  });
+  saxes.on('closetag', () => {
+    if (depth <= 2) scope.leave();
+    depth -= 1;
+  });
+  saxes.on('error', (error) => {
+    throw error;
+  });
+  try {
+    saxes.write(bytes.toString('utf8', 0, maxHeadBytes));
+  } catch {
+    // The elements before the mistake are the result.
+  }
+  return root === undefined ? undefined : finishRead(root, children);
 }

@@ -3,13 +3,11 @@
  * leave yet; so one that comes again under its id meanwhile is the same message, and does not leave twice.
  */
 
+import { type Timers, within } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
-import type { Timers } from '../../kit/timers.ts';
-import { within } from '../../kit/within.ts';
 import type { Stanza } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import { isXmlText } from '../../packet/xml/characters.ts';
-import { element } from '../../packet/xml/element.ts';
+import { element, isXmlText } from '../../packet/xml/element.ts';
 import type { Outbox, OutgoingMessage, Sent } from '../outbox.ts';
 import type { MessageOutlet } from '../outlet.ts';
 

@@ -1,8 +1,7 @@
 import type { Element } from '@xmpp/client';
 import type { Clock } from '../../kit/clock.ts';
-import type { Stanza } from '../../model/packet.ts';
-import { isNothingBut } from '../../packet/nothing-but.ts';
-import type { Mark } from '../../packet/receipt.ts';
+import type { Mark, Stanza } from '../../model/packet.ts';
+import { isNothingBut } from '../../packet/kind.ts';
 import { readStamp } from '../../packet/stamp.ts';
 import { element, findChild } from '../../packet/xml/element.ts';
 import type { Unreadable } from '../component/stanza-reader.ts';

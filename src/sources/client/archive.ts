@@ -11,7 +11,7 @@
  * makes the source pull, so that the mark is always correct. Some time after it has caught up it pulls again, because a message
  * that the server stores late is not delivered live.
  */
-import type { Mark } from '../../packet/receipt.ts';
+import type { Mark } from '../../model/packet.ts';
 import { endBy, Pager, type PagerOptions, type PullEnd } from './ask-archive.ts';
 import { createHeld } from './held.ts';
 import { type ArchiveItem, isDelayed, isKept, printOf, type Sighting } from './sighting.ts';

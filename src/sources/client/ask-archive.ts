@@ -1,6 +1,4 @@
-import type { Clock } from '../../kit/clock.ts';
-import type { Timers } from '../../kit/timers.ts';
-import { within } from '../../kit/within.ts';
+import { type Clock, type Timers, within } from '../../kit/clock.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { element, findChild } from '../../packet/xml/element.ts';
 import { conditionOf } from './questions.ts';

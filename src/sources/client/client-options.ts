@@ -1,10 +1,8 @@
 import type { ClientAttachment } from '../../config/config.ts';
-import type { Clock } from '../../kit/clock.ts';
-import type { Random } from '../../kit/random.ts';
-import type { Timers } from '../../kit/timers.ts';
-import type { PacketId } from '../../model/packet.ts';
+import type { Clock, Timers } from '../../kit/clock.ts';
+import type { Random } from '../../kit/pacing.ts';
+import type { Accept, Mark, PacketId } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import type { Accept, Mark } from '../../packet/receipt.ts';
 import type { EventSink } from '../../telemetry/events.ts';
 import type { IsOwn } from '../own-traffic.ts';
 

@@ -7,11 +7,10 @@
  * certificate that is not accepted) it starts at half a minute.
  */
 import type { Element } from '@xmpp/client';
-import { type Backoff, backoffMs } from '../../kit/backoff.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
-import type { Packet } from '../../model/packet.ts';
+import { type Backoff, backoffMs } from '../../kit/pacing.ts';
+import type { Mark, Packet } from '../../model/packet.ts';
 import { packetFrom } from '../../packet/from-xml.ts';
-import type { Mark } from '../../packet/receipt.ts';
 import type { AttachmentState } from '../../telemetry/events.ts';
 import type { StreamEnd } from '../component/stream.ts';
 import { createFlow } from '../flow.ts';

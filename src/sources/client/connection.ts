@@ -9,9 +9,8 @@
  */
 import { client, type Element, type StreamManagement, xml } from '@xmpp/client';
 import type { ClientAttachment } from '../../config/config.ts';
-import type { Clock } from '../../kit/clock.ts';
+import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
-import type { Timers } from '../../kit/timers.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import { watchSilence } from '../component/silence.ts';

@@ -1,6 +1,6 @@
 import type { Element } from '@xmpp/client';
-import { createDeferred, type Deferred } from '../../kit/deferred.ts';
 import { ServiceError } from '../../kit/errors.ts';
+import { createDeferred, type Deferred } from '../../kit/lifecycle.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { element } from '../../packet/xml/element.ts';
 import type { MessageOutlet } from '../outlet.ts';

@@ -1,5 +1,5 @@
-import { createDeferred, type Deferred } from '../../kit/deferred.ts';
 import { ServiceError } from '../../kit/errors.ts';
+import { createDeferred, type Deferred } from '../../kit/lifecycle.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { childElements, element, findChild } from '../../packet/xml/element.ts';
 

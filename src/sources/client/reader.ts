@@ -4,8 +4,14 @@ import { toError } from '../../kit/errors.ts';
 import { createFifo } from '../../kit/fifo.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { createFramer } from '../../packet/xml/frame.ts';
-import { readHead } from '../../packet/xml/head.ts';
-import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader, type StanzaContext } from '../../packet/xml/parse.ts';
+import {
+  createStanzaParser,
+  isAboutOneStanza,
+  type ParseStanza,
+  parseStreamHeader,
+  readHead,
+  type StanzaContext,
+} from '../../packet/xml/parse.ts';
 import type { Unreadable } from '../component/stanza-reader.ts';
 import { toCount, toLibrary, uncountable } from './bridge.ts';
 

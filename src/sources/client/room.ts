@@ -5,9 +5,8 @@
  *            ↓ refused (nick taken, members only): again later
  */
 
-import { type Backoff, backoffMs } from '../../kit/backoff.ts';
-import type { Random } from '../../kit/random.ts';
-import type { Timers } from '../../kit/timers.ts';
+import type { Timers } from '../../kit/clock.ts';
+import { type Backoff, backoffMs, type Random } from '../../kit/pacing.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { element, findChild, findChildren } from '../../packet/xml/element.ts';
 import type { Archive } from './archive.ts';

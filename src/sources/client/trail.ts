@@ -7,7 +7,7 @@
  *   … known …  base │ id id id     a query reads everything after the base; the named messages are not handed over again
  */
 import type { Clock } from '../../kit/clock.ts';
-import type { Mark } from '../../packet/receipt.ts';
+import type { Mark } from '../../model/packet.ts';
 
 export interface TrailOptions {
   /** The position of an earlier session. */

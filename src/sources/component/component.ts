@@ -1,6 +1,6 @@
 import type { ComponentAttachment } from '../../config/config.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
-import type { Accept } from '../../packet/receipt.ts';
+import type { Accept } from '../../model/packet.ts';
 import { createFlow } from '../flow.ts';
 import type { Outbox } from '../outbox.ts';
 import type { Source } from '../source.ts';

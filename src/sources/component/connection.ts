@@ -8,15 +8,12 @@
  */
 
 import type { ComponentAttachment, ComponentNode } from '../../config/config.ts';
-import { type Backoff, backoffMs } from '../../kit/backoff.ts';
-import type { Clock } from '../../kit/clock.ts';
-import type { Random } from '../../kit/random.ts';
-import type { Timers } from '../../kit/timers.ts';
-import type { Packet, PacketId, Stanza } from '../../model/packet.ts';
+import type { Clock, Timers } from '../../kit/clock.ts';
+import { type Backoff, backoffMs, type Random } from '../../kit/pacing.ts';
+import type { Mark, Packet, PacketId, Stanza } from '../../model/packet.ts';
 import { packetFrom, type SeenStanza } from '../../packet/from-xml.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import type { Mark } from '../../packet/receipt.ts';
-import { Stays } from '../../packet/stays.ts';
+import { Stays } from '../../packet/room.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import type { Flow } from '../flow.ts';
 import type { IsOwn } from '../own-traffic.ts';

@@ -1,5 +1,5 @@
 import type { ComponentAttachment } from '../../config/config.ts';
-import type { Timers } from '../../kit/timers.ts';
+import type { Timers } from '../../kit/clock.ts';
 import type { Packet, Stanza } from '../../model/packet.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';

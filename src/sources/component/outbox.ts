@@ -6,11 +6,10 @@
  * A component speaks for its own domain alone; by that domain every feed knows what is our own, and pushes none of it.
  */
 
-import type { Timers } from '../../kit/timers.ts';
+import type { Timers } from '../../kit/clock.ts';
 import type { Stanza } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import { isXmlText } from '../../packet/xml/characters.ts';
-import { element, findChild, toXml } from '../../packet/xml/element.ts';
+import { element, findChild, isXmlText, toXml } from '../../packet/xml/element.ts';
 import type { Outbox, OutgoingMessage, Sent } from '../outbox.ts';
 import { domainOf } from '../own-traffic.ts';
 import type { Outlet } from './feed.ts';

@@ -1,5 +1,4 @@
-import type { Clock } from '../../kit/clock.ts';
-import type { Timers } from '../../kit/timers.ts';
+import type { Clock, Timers } from '../../kit/clock.ts';
 
 /** Finds out a dead peer: TCP alone may not notice for hours. */
 export interface Silence {

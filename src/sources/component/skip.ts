@@ -1,6 +1,6 @@
 import type { Stanza } from '../../model/packet.ts';
+import { isNothingBut } from '../../packet/kind.ts';
 import { withoutMucSub } from '../../packet/muc-sub.ts';
-import { isNothingBut } from '../../packet/nothing-but.ts';
 import { localName } from '../../packet/xml/element.ts';
 import { domainOf, type IsOwn } from '../own-traffic.ts';
 import type { SkipReason } from './feed-options.ts';

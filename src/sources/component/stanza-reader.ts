@@ -1,7 +1,13 @@
 import type { Stanza } from '../../model/packet.ts';
 import { createFramer, type Framer } from '../../packet/xml/frame.ts';
-import { readHead } from '../../packet/xml/head.ts';
-import { createStanzaParser, isAboutOneStanza, type ParseStanza, parseStreamHeader, type StanzaContext } from '../../packet/xml/parse.ts';
+import {
+  createStanzaParser,
+  isAboutOneStanza,
+  type ParseStanza,
+  parseStreamHeader,
+  readHead,
+  type StanzaContext,
+} from '../../packet/xml/parse.ts';
 
 /** An unreadable stanza: its head, undefined if that is unreadable too, and the reason. */
 export interface Unreadable {

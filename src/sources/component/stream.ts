@@ -8,11 +8,10 @@
  */
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
-import type { Clock } from '../../kit/clock.ts';
+import type { Clock, Timers } from '../../kit/clock.ts';
 import { dialTcp, type Resolve } from '../../kit/dial-tcp.ts';
 import { messageOf, ServiceError, toError } from '../../kit/errors.ts';
 import type { Secret } from '../../kit/secret.ts';
-import type { Timers } from '../../kit/timers.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { element, escapeText, findChild, toXml } from '../../packet/xml/element.ts';
 import { watchSilence } from './silence.ts';

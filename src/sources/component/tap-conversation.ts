@@ -1,4 +1,4 @@
-import type { Mark } from '../../packet/receipt.ts';
+import type { Mark } from '../../model/packet.ts';
 import type { TapItem } from './tap-item.ts';
 import { createTapLedger, type TapLedger } from './tap-ledger.ts';
 

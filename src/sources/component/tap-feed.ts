@@ -14,9 +14,8 @@
  * Protocol: `urn:x-event-pusher:tap:1`, described in plugins/prosody/README.md.
  */
 
-import type { Packet, Stanza } from '../../model/packet.ts';
+import type { Mark, Packet, Stanza } from '../../model/packet.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
-import type { Mark } from '../../packet/receipt.ts';
 import { element, toXml } from '../../packet/xml/element.ts';
 import type { Feed, Outlet } from './feed.ts';
 import type { FeedOptions } from './feed-options.ts';

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../../kit/clock.ts';
 import type { Direction, Stanza } from '../../model/packet.ts';
-import type { Report } from '../../packet/event.ts';
+import type { Report } from '../../packet/kind.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import type { SkipReason } from './feed-options.ts';
 import { type OwnSide, reasonToSkip } from './skip.ts';

@@ -1,4 +1,4 @@
-import type { Mark } from '../../packet/receipt.ts';
+import type { Mark } from '../../model/packet.ts';
 
 /** What was agreed at a resume. */
 export interface Resumed {

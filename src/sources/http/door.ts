@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { HttpAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
+import { createTokenBucket, unlimited } from '../../kit/pacing.ts';
 import { checkLength, readBasic } from '../../kit/request-guard.ts';
 import { Secret } from '../../kit/secret.ts';
-import { createTokenBucket, unlimited } from '../../kit/token-bucket.ts';
 import { type Refusal, unauthorized } from './answer.ts';
 
 /** Looks at a request before its body is read. Undefined: it may come in. */

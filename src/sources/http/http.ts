@@ -6,17 +6,13 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpAttachment } from '../../config/config.ts';
-import type { Clock } from '../../kit/clock.ts';
-import { createDeferred } from '../../kit/deferred.ts';
+import { type Clock, type Timers, within } from '../../kit/clock.ts';
 import { HttpListener } from '../../kit/http-listener.ts';
 import { readBody, sendText, skipBody } from '../../kit/http-message.ts';
-import { createLifecycle } from '../../kit/lifecycle.ts';
-import type { Timers } from '../../kit/timers.ts';
-import { within } from '../../kit/within.ts';
-import type { Packet, PacketId } from '../../model/packet.ts';
+import { createDeferred, createLifecycle } from '../../kit/lifecycle.ts';
+import type { Accept, Packet, PacketId } from '../../model/packet.ts';
 import { packetFrom } from '../../packet/from-xml.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import type { Accept } from '../../packet/receipt.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import { createFlow } from '../flow.ts';
 import type { OwnTraffic } from '../own-traffic.ts';

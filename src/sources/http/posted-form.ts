@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { isXmlText } from '../../packet/xml/characters.ts';
+import { isXmlText } from '../../packet/xml/element.ts';
 
 /** What MongooseIM's default module posts: who wrote (a local part), on which host, to whom (a local part), and what. */
 export interface PostedForm {

@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { Mark } from '../../packet/receipt.ts';
+import type { Mark } from '../../model/packet.ts';
 import type { QueueDepth } from '../spool.ts';
 import { createDepths } from '../sqlite/depths.ts';
 import { createOldest, type Facts } from '../sqlite/oldest.ts';

@@ -3,7 +3,7 @@ import { ServiceError } from '../../kit/errors.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
 import type { AttemptRecord } from '../../model/attempt.ts';
 import type { Claimed, DeliveryId, NewDelivery, QueueName } from '../../model/delivery.ts';
-import type { Mark } from '../../packet/receipt.ts';
+import type { Mark } from '../../model/packet.ts';
 import type { DeletionReason, EventSink } from '../../telemetry/events.ts';
 import type { FailedPacket } from '../dead-letter.ts';
 import type { Entry, Settlement, Spool } from '../spool.ts';

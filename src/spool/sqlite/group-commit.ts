@@ -1,8 +1,7 @@
-import type { Clock } from '../../kit/clock.ts';
-import { createDeferred, type Deferred } from '../../kit/deferred.ts';
+import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
-import { createPacer } from '../../kit/pacer.ts';
-import type { Timers } from '../../kit/timers.ts';
+import { createDeferred, type Deferred } from '../../kit/lifecycle.ts';
+import { createPacer } from '../../kit/pacing.ts';
 import { type Answer, type Answers, type Command, type Committed, isAppend } from './protocol.ts';
 
 /**

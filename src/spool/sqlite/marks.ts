@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { Mark } from '../../packet/receipt.ts';
+import type { Mark } from '../../model/packet.ts';
 import { statements, wholeTables } from './statements.ts';
 
 /** The marks of the feeds. Of the many that a transaction brings for one node only the last is written. */

@@ -7,8 +7,7 @@ import type { EpochMs } from '../../kit/clock.ts';
 import type { ErrorCode } from '../../kit/errors.ts';
 import type { AttemptRecord, DeadReason } from '../../model/attempt.ts';
 import type { Body, DeliveryId, QueueName } from '../../model/delivery.ts';
-import type { PacketId } from '../../model/packet.ts';
-import type { Mark } from '../../packet/receipt.ts';
+import type { Mark, PacketId } from '../../model/packet.ts';
 import type { DeadFilter, DeadLetter, FailedPacket } from '../dead-letter.ts';
 import type { ClaimRequest, Settlement } from '../spool.ts';
 

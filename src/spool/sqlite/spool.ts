@@ -1,8 +1,7 @@
 import type { SpoolConfig } from '../../config/config.ts';
-import type { Clock } from '../../kit/clock.ts';
+import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createLifecycle } from '../../kit/lifecycle.ts';
-import type { Timers } from '../../kit/timers.ts';
 import type { Claimed, NewDelivery } from '../../model/delivery.ts';
 import type { EventSink } from '../../telemetry/events.ts';
 import type { Entry, Settlement, Spool } from '../spool.ts';

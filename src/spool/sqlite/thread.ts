@@ -1,8 +1,8 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { createDeferred } from '../../kit/deferred.ts';
 import { ServiceError } from '../../kit/errors.ts';
+import { createDeferred } from '../../kit/lifecycle.ts';
 import type { Committed, FromSpoolThread, Opening, ToSpoolThread } from './protocol.ts';
 
 export type Opened = Extract<FromSpoolThread, { readonly kind: 'opened' }>;

@@ -2,7 +2,7 @@ import Fastify from 'fastify';
 import { expect, test } from 'vitest';
 import { registerApi } from '../../../src/admin/api/register.ts';
 import { apiRoutes } from '../../../src/admin/api/routes.ts';
-import { packageVersion } from '../../../src/kit/version.ts';
+import { packageVersion } from '../../../src/kit/process.ts';
 import { createApiRig } from '../../support/admin-rig.ts';
 import { startApi } from './ask-api.ts';
 

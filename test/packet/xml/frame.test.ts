@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ServiceError } from '../../../src/kit/errors.ts';
+import { Held } from '../../../src/packet/xml/element-buffer.ts';
 import { createFramer, type FramerOptions } from '../../../src/packet/xml/frame.ts';
-import { Held } from '../../../src/packet/xml/held.ts';
 import { readCaptures } from '../../support/captures.ts';
 import { plain } from './plain.ts';
 import { byteByByte, cut, readStream, type StreamAsRead } from './read-stream.ts';

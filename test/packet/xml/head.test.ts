@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { readHead } from '../../../src/packet/xml/head.ts';
-import { parseStanza } from '../../../src/packet/xml/parse.ts';
+import { parseStanza, readHead } from '../../../src/packet/xml/parse.ts';
 import { effort } from '../../sources/fuzz/effort.ts';
 
 const context = { namespaces: { '': 'jabber:component:accept' } };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type DeliveryCallbacks, DLV_RESPONSE_STATUS, type Message } from '../../../pools/callbacks.ts';
-import { createDeferred } from '../../../src/kit/deferred.ts';
+import { createDeferred } from '../../../src/kit/lifecycle.ts';
 import type { DispositionKind } from '../../../src/model/attempt.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeMessageJob, serveSessions } from '../../support/session-rig.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type DeliveryCallbacks, DLV_RESPONSE_STATUS, HTTP_INTERNAL_CONT, HTTP_INTERNAL_FAIL } from '../../../pools/callbacks.ts';
-import { createDeferred } from '../../../src/kit/deferred.ts';
+import { createDeferred } from '../../../src/kit/lifecycle.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeJob } from '../../support/make-job.ts';
 import { makeSelfSigned } from '../../support/self-signed.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createDeferred } from '../../../src/kit/deferred.ts';
+import { createDeferred } from '../../../src/kit/lifecycle.ts';
 import type { OutgoingMessage, Sent } from '../../../src/sources/outbox.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type ExitsSetting, startExitsSource } from '../../support/exits-source.ts';

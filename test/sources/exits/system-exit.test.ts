@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createDeferred } from '../../../src/kit/deferred.ts';
+import { createDeferred } from '../../../src/kit/lifecycle.ts';
 import type { Exit } from '../../../src/sources/http/exits/exit.ts';
 import { noneExit } from '../../../src/sources/http/exits/none-exit.ts';
 import type { Received } from '../../../src/sources/http/exits/received.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { systemTimers, type Timers } from '../../../src/kit/timers.ts';
+import { systemTimers, type Timers } from '../../../src/kit/clock.ts';
 import { chat, startSource } from '../../support/component-source.ts';
 import { eventually } from '../../support/eventually.ts';
 import { effort, patienceMs } from './effort.ts';

@@ -2,10 +2,9 @@
 
 import { packetToJson } from '../../../src/hooks/packet-json.ts';
 import { ServiceError } from '../../../src/kit/errors.ts';
-import type { Packet, PacketId } from '../../../src/model/packet.ts';
+import type { Packet, PacketId, Receipt } from '../../../src/model/packet.ts';
 import { packetFrom } from '../../../src/packet/from-xml.ts';
 import { createJidReader } from '../../../src/packet/jid.ts';
-import type { Receipt } from '../../../src/packet/receipt.ts';
 import { createDirectFeed } from '../../../src/sources/component/direct-feed.ts';
 import type { Feed } from '../../../src/sources/component/feed.ts';
 import type { FeedOptions } from '../../../src/sources/component/feed-options.ts';

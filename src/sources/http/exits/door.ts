@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Descriptor, ExitsAttachment } from '../../../config/config.ts';
 import type { Clock } from '../../../kit/clock.ts';
-import { createTokenBucket, unlimited } from '../../../kit/token-bucket.ts';
+import { createTokenBucket, unlimited } from '../../../kit/pacing.ts';
 import { bodyTooLarge, type Refusal, unauthorized } from '../answer.ts';
 import { readTarget } from './normal-path.ts';
 import { Authenticator, readCredentials } from './password.ts';

@@ -4,17 +4,12 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExitsAttachment } from '../../../config/config.ts';
-import type { Clock } from '../../../kit/clock.ts';
-import { createDeferred } from '../../../kit/deferred.ts';
+import { type Clock, createRfc3339, type Timers, within } from '../../../kit/clock.ts';
 import { readBody, skipBody } from '../../../kit/http-message.ts';
-import { createLifecycle } from '../../../kit/lifecycle.ts';
-import { createRfc3339 } from '../../../kit/rfc3339.ts';
-import type { Timers } from '../../../kit/timers.ts';
-import { within } from '../../../kit/within.ts';
-import type { PacketId, Stanza } from '../../../model/packet.ts';
+import { createDeferred, createLifecycle } from '../../../kit/lifecycle.ts';
+import type { Accept, PacketId, Stanza } from '../../../model/packet.ts';
 import { packetFrom } from '../../../packet/from-xml.ts';
 import type { JidReader } from '../../../packet/jid.ts';
-import type { Accept } from '../../../packet/receipt.ts';
 import type { AttachmentState, EventSink } from '../../../telemetry/events.ts';
 import { createFlow } from '../../flow.ts';
 import type { Outbox } from '../../outbox.ts';

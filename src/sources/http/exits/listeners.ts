@@ -1,9 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExitsAttachment } from '../../../config/config.ts';
-import type { Clock } from '../../../kit/clock.ts';
+import type { Clock, Timers } from '../../../kit/clock.ts';
 import { HttpListener } from '../../../kit/http-listener.ts';
 import { createLifecycle, type Lifecycle } from '../../../kit/lifecycle.ts';
-import type { Timers } from '../../../kit/timers.ts';
 import type { EventSink } from '../../../telemetry/events.ts';
 
 export interface ListenersOptions {

@@ -4,8 +4,8 @@
  */
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import type { Credential, ScryptHash } from '../../../config/config.ts';
-import { createDeferred, type Deferred } from '../../../kit/deferred.ts';
 import { toError } from '../../../kit/errors.ts';
+import { createDeferred, type Deferred } from '../../../kit/lifecycle.ts';
 import { readBasic } from '../../../kit/request-guard.ts';
 
 export interface BasicCredentials {

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { isXmlText } from '../../../packet/xml/characters.ts';
+import { isXmlText } from '../../../packet/xml/element.ts';
 
 /** A part as text that a stanza can hold; a part that is missing is empty. Undefined: it is not UTF-8, or XML cannot carry it. */
 export function readText(part: Buffer = Buffer.alloc(0)): string | undefined {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createTokenBucket } from '../../src/kit/token-bucket.ts';
+import { createTokenBucket } from '../../src/kit/pacing.ts';
 
 test('lets a burst through, then one at each interval', () => {
   const bucket = createTokenBucket({ requests: 10, perMs: 1000, burst: 2 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createRfc3339 } from '../../src/kit/rfc3339.ts';
+import { createRfc3339 } from '../../src/kit/clock.ts';
 
 test('instants are written as Date writes them, whatever was written before', () => {
   const instant = fc.integer({ min: Date.UTC(0, 0), max: Date.UTC(9999, 11, 31) });

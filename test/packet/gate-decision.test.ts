@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { withBody } from '../../src/packet/with-body.ts';
+import { withBody } from '../../src/packet/gate-decision.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 const xhtml = "<html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'><b>old</b></body></html>";

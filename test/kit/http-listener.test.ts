@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { connect, type Server, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { systemClock } from '../../src/kit/clock.ts';
+import { systemClock, systemTimers } from '../../src/kit/clock.ts';
+import { type ConnectionRefusal, createHttpServer, type HttpServerOptions } from '../../src/kit/http-listener.ts';
 import { sendText } from '../../src/kit/http-message.ts';
-import { type ConnectionRefusal, createHttpServer, type HttpServerOptions } from '../../src/kit/http-server.ts';
-import { systemTimers } from '../../src/kit/timers.ts';
 import { eventually } from '../support/eventually.ts';
 import { openHttpConnection } from '../support/http-connection.ts';
 
