@@ -1,6 +1,6 @@
 import type { HttpOutcome } from '../../src/model/attempt.ts';
 
-/** The statuses that are ours, so that a backend's own 503 is told apart; pools/README.md lists them. */
+/** The statuses that are ours, so that a backend's own 503 is told apart; docs/guides/delivery-callbacks.md lists them. */
 export const internalStatus = {
   nameNotResolved: 590,
   notConnected: 591,

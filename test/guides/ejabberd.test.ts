@@ -1,4 +1,4 @@
-/** guides/ejabberd.md, followed: what it shows is what a real ejabberd and the built service make of it. */
+/** docs/guides/ejabberd.md, followed: what it shows is what a real ejabberd and the built service make of it. */
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

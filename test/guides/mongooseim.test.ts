@@ -1,4 +1,4 @@
-/** guides/mongooseim.md, followed as far as that goes without a MongooseIM: `curl` takes its place. */
+/** docs/guides/mongooseim.md, followed as far as that goes without a MongooseIM: `curl` takes its place. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';

@@ -46,24 +46,32 @@ describe.each(guides)('the page %s', (name) => {
   test('leads only to what is there', async () => {
     const links = [...guide.text.matchAll(/\]\(([^)#]+)/g)].map(([, link = '']) => link).filter((link) => !link.startsWith('http'));
     expect(links.length).toBeGreaterThan(0);
-    for (const link of links) await access(new URL(`../../guides/${link}`, import.meta.url));
+    for (const link of links) await access(new URL(`../../docs/guides/${link}`, import.meta.url));
   });
 });
 
-describe('what the pages behind them show loads too', () => {
+describe('every other configuration shown loads too', () => {
   test.each(['prosody', 'ejabberd'])('in plugins/%s', async (server) => {
     const shown = readPage(`plugins/${server}/README.md`).blocks('toml');
     for (const block of shown.filter((text) => /^\[(gate|general)\]/.test(text))) await load(block, { env: secrets });
     expect(shown.some((text) => text.startsWith('[gate]'))).toBe(true);
   });
 
-  test('on the main page, its rules in place of its handler, and all else behind its configuration', async () => {
-    const [whole = '', ...others] = readPage('README.md').blocks('toml');
-    const [before = ''] = whole.split('[modules.');
-    const rules = others.filter((block) => block.startsWith('[[modules.'));
-    const rest = others.filter((block) => !rules.includes(block));
-    expect([rules.length, rest.length]).toEqual([3, 2]);
-    for (const text of [whole, ...rules.map((rule) => before + rule), ...rest.map((more) => whole + more)]) {
+  test.each([
+    ['README.md', 0],
+    ['docs/guides/before-push.md', 1],
+    ['docs/guides/callback-modules.md', 1],
+    ['docs/guides/exits.md', 1],
+    ['docs/guides/follow-up.md', 1],
+    ['docs/guides/rooms.md', 1],
+  ])('in %s, added to the configuration of the README or in place of its handlers', async (name, least) => {
+    const whole = readPage('README.md').block('toml', '[attach.');
+    const [before = ''] = whole.split(/^\[{1,2}modules\./m);
+    const others = readPage(name)
+      .blocks('toml')
+      .filter((block) => block !== whole && !block.includes('"order"')); // the test of porting loads that one, with its modules
+    expect(others.length).toBeGreaterThanOrEqual(least);
+    for (const text of [whole, ...others.map((more) => (more.startsWith('[[modules.') ? before : whole) + more)]) {
       const config = await load(text, { env: secrets });
       expect(config.handlers.length, text).toBeGreaterThan(0);
       expect(config.handlers.filter(isAutoNamed), text).toEqual([]);

@@ -25,13 +25,13 @@ function namesIn(code: string): readonly string[] {
 
 test.each([
   [
-    'guides/mongooseim.md',
+    'docs/guides/mongooseim.md',
     '## Port a callback module',
     ['pools/callbacks.ts', 'src/model/packet.ts', 'src/model/delivery.ts', 'pools/contract.ts'],
     20,
   ],
-  ['pools/README.md', "Equivalents of Momentum's C API:", ['pools/callbacks.ts'], 25],
-  ['src/sources/http/README.md', '## Port an exit', ['pools/exits.ts'], 15],
+  ['docs/guides/delivery-callbacks.md', "Equivalents of Momentum's C API:", ['pools/callbacks.ts'], 25],
+  ['docs/guides/exits.md', '## Port an exit', ['pools/exits.ts'], 15],
 ])('the names in the porting table of %s are those of the code', (page, heading, sources, least) => {
   const declared = new Set(sources.flatMap((source) => read(source).match(/\w+/g) ?? []));
   const words = new Set([
@@ -57,7 +57,7 @@ test.each([
 });
 
 test('the descriptor beside its TOML loads, with the same operands', async () => {
-  const page = readPage('src/sources/http/README.md');
+  const page = readPage('docs/guides/exits.md');
   const toml = page.block('toml', 'ORDERS');
   const files = { 'order.mjs': 'export default () => undefined;', 'ordexit.mjs': 'export default () => undefined;' };
   const { attachments } = await load(`[general]\nhosts = ["localhost"]\n${toml}`, { files, env: { SHOP_PASSWORD: 'pw' } });
@@ -72,7 +72,7 @@ test('the descriptor beside its TOML loads, with the same operands', async () =>
     listener: undefined,
   });
   expect(descriptor?.exit).toMatchObject({ kind: 'module', name: 'ordexit' });
-  const statement = /^HTTP-DESCRIPTOR .*$/m.exec(read('src/sources/http/README.md'))?.[0] ?? '';
+  const statement = /^HTTP-DESCRIPTOR .*$/m.exec(read('docs/guides/exits.md'))?.[0] ?? '';
   for (const operand of ["PATH=C'/orders/*'", 'TAC=ORDER', 'CONVERT-TEXT=*YES', 'USER-AUTH=*BASIC', 'BCAMAPPL=*ALL'])
     expect(statement).toContain(operand);
 });
@@ -83,6 +83,6 @@ test('what is said of SMSSync holds: its own host is refused by default, and tak
     [modules.mod_event_pusher.backend.http]\nname = "push"\nfollow_up = { ${allow} }`;
   const [byDefault] = (await load(handler(''))).handlers;
   expect(byDefault?.followUp?.allow).toEqual(['127.0.0.1:8000']);
-  const listed = /`(allow = \[[^`]*5984"\])`/.exec(read('README.md'))?.[1] ?? '';
+  const listed = /`(allow = \[[^`]*5984"\])`/.exec(read('docs/guides/follow-up.md'))?.[1] ?? '';
   expect((await load(handler(listed))).handlers[0]?.followUp?.allow).toEqual(['127.0.0.1:8000', '10.0.0.172:5984']);
 });

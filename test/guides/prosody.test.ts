@@ -1,4 +1,4 @@
-/** guides/prosody.md, followed: what it shows is what a real Prosody and the built service make of it. */
+/** docs/guides/prosody.md, followed: what it shows is what a real Prosody and the built service make of it. */
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { canStartMachines, type FreshMachine, runOnFreshMachine } from '../support/fresh-machine.ts';

@@ -4,10 +4,10 @@ import { handlerSchema } from '../../src/config/schema/handler.ts';
 import { kindOf } from '../../src/packet/kind.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
-const readme = read('README.md');
+const page = read('docs/reference/rules.md');
 const vocabulary = read('src/model/packet.ts');
 
-describe('the README lists what a `when` can name', () => {
+describe('the page of rules lists what a `when` can name', () => {
   test('every kind, and none that is no kind', () => {
     const listed = rows('kind').map(([name = '']) => name);
     const others = new Set(['iq', 'presence']); // those are kinds to callbacks, and events to rules
@@ -30,11 +30,11 @@ describe('the README lists what a `when` can name', () => {
 
 const marks = rows('kind').flatMap(([kind = '', , by = '']) => [...by.matchAll(/<[^>]+>/g)].map(([mark]) => [kind, mark] as const));
 
-test.each(marks)('the README calls it %s by %s, and so it is', (kind, mark) => {
+test.each(marks)('the page of rules calls it %s by %s, and so it is', (kind, mark) => {
   expect(kindOf(parseStanza(`<message xmlns='jabber:client'>${mark}</message>`))).toBe(kind);
 });
 
-test('where several marks fit, the README has the stronger one first', () => {
+test('where several marks fit, the page of rules has the stronger one first', () => {
   const kinds = new Set(marks.map(([kind]) => kind));
   expect(kinds.size).toBeGreaterThan(1);
   for (const kind of kinds) {
@@ -45,7 +45,7 @@ test('where several marks fit, the README has the stronger one first', () => {
 
 /** The cells of the rows of the table whose first heading is `heading`, without the marks of code. */
 function rows(heading: string): readonly (readonly string[])[] {
-  const lines = readme.split('\n');
+  const lines = page.split('\n');
   const from = lines.findIndex((line) => new RegExp(`^\\| ${heading} +\\|`).test(line)) + 2;
   const until = lines.findIndex((line, at) => at >= from && !line.startsWith('|'));
   return lines.slice(from, until).map((line) =>

@@ -59,7 +59,7 @@ test('it runs from there, with a callback module that imports the package', asyn
   await server.close();
 });
 
-test('what is packed is the build, the plugins, the guides, the examples and the papers, and no source or map', async () => {
+test('the package contains the build, the plugins, the documentation and the examples, and no source or source map', async () => {
   const packed = await readdir(join(folder, 'node_modules/xmpp-event-pusher'), { recursive: true });
   const erlang = await readdir(join(root, 'plugins/ejabberd/src'));
   expect(packed).toEqual(
@@ -74,7 +74,7 @@ test('what is packed is the build, the plugins, the guides, the examples and the
       'plugins/prosody/mod_event_pusher_gate.lua',
       'plugins/prosody/mod_event_pusher_tap.lua',
       'plugins/prosody/mod_event_pusher_tap/disk.lib.lua',
-      ...guides.map((name) => `guides/${name}.md`),
+      ...guides.map((name) => `docs/guides/${name}.md`),
       'examples/ordinary/event-pusher.toml',
     ]),
   );
@@ -88,23 +88,25 @@ test('it installs as a command of the whole machine without a warning', async ()
   expect(stdout + stderr).not.toMatch(/EBADENGINE|deprecated/);
 }, 600_000);
 
-test('every link of a packed page leads to a packed file', async () => {
+test('every link of a packed page leads to a packed file, and that of a source file to what was built from it', async () => {
   const home = join(folder, 'node_modules/xmpp-event-pusher');
   const pages = (await readdir(home, { recursive: true })).filter((name) => name.endsWith('.md') && !name.includes('node_modules'));
   const broken: string[] = [];
   for (const page of pages) {
     const links = [...(await readFile(join(home, page), 'utf8')).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, target = '']) => target);
     for (const target of links.filter((each) => !/^[a-z]+:/.test(each))) {
-      if (!existsSync(join(home, dirname(page), target))) broken.push(`${page}: ${target}`);
+      const leadsTo = [join(dirname(page), target), join('dist', dirname(page), target.replace(/\.ts$/, '.js'))];
+      if (!leadsTo.some((path) => existsSync(join(home, path)))) broken.push(`${page}: ${target}`);
     }
   }
   expect(pages).toContain('README.md');
   expect(broken).toEqual([]);
 });
 
-test('what the pages say of modules is TypeScript in its strictest form, without any other types', async () => {
-  const readme = await readFile(join(folder, 'node_modules/xmpp-event-pusher/README.md'), 'utf8');
-  const blocks = [...readme.matchAll(/^```js\n(.*?)^```/gms)]
+test('the callback modules shown in the documentation compile as strict TypeScript', async () => {
+  const home = join(folder, 'node_modules/xmpp-event-pusher');
+  const pages = await Promise.all(['README.md', 'docs/guides/callback-modules.md'].map((page) => readFile(join(home, page), 'utf8')));
+  const blocks = [...pages.join('\n').matchAll(/^```js\n(.*?)^```/gms)]
     .map(([, code = '']) => code)
     .filter((code) => code.includes('xmpp-event-pusher/callbacks'));
   expect(blocks.length).toBeGreaterThan(0);

@@ -4,7 +4,7 @@ import { createPusher, type Pusher } from './pusher.ts';
 import { createServerProcess, type ServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
 
-export const guides = ['ejabberd', 'mongooseim', 'other', 'prosody'] as const;
+export const guides = ['account', 'ejabberd', 'mongooseim', 'prosody'] as const;
 
 /** A page, as its readers see it. */
 export interface Guide {
@@ -18,7 +18,7 @@ export interface Guide {
 }
 
 export function readGuide(name: (typeof guides)[number]): Guide {
-  return readPage(`guides/${name}.md`);
+  return readPage(`docs/guides/${name}.md`);
 }
 
 /** Any page, by its path in the project. */

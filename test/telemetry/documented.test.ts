@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import { type MetricRow, metricTable } from '../../src/telemetry/metric-table.ts';
 import { observe } from './observed.ts';
 
-const readme = readFileSync(new URL('../../src/telemetry/README.md', import.meta.url), 'utf8');
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-test('the README and the metric table tell the same of each metric', () => {
+test('the page of metrics and the metric table say the same of each metric', () => {
   expect(documentedMetrics()).toEqual(metricTable);
 });
 
@@ -17,24 +17,23 @@ test('every metric of the table is rendered with its type and help, and nothing 
   for (const [name, { help }] of Object.entries(metricTable)) expect(text).toContain(`# HELP ${name} ${help}\n`);
 });
 
-test('the README lists every event', () => {
-  const source = readFileSync(new URL('../../src/telemetry/events.ts', import.meta.url), 'utf8');
+test('the page of events lists every event, and no other', () => {
+  const source = read('src/telemetry/events.ts');
   const declared = [...source.matchAll(/^ {2}'?([a-z-]+(?:\.[a-z-]+)?)'?: \{/gm)].map(([, name]) => name);
-  expect(rows('## Events').map(([name]) => bare(name))).toEqual(declared);
+  expect(rows('docs/reference/events.md').map(([name]) => bare(name))).toEqual(declared);
 });
 
 function documentedMetrics(): Record<string, MetricRow> {
-  const metrics = rows('## Metrics').map(([name, type, labels = '', help = '']) => {
+  const metrics = rows('docs/reference/metrics.md').map(([name, type, labels = '', help = '']) => {
     const row = { type, labels: labels === '' ? [] : labels.split(', ').map(bare), help };
     return [bare(name), row as MetricRow] as const;
   });
   return Object.fromEntries(metrics);
 }
 
-/** The cells of all table rows below a heading, without the tables' own headings. */
-function rows(heading: string): readonly (readonly string[])[] {
-  const section = readme.split(/^(?=## )/m).find((part) => part.startsWith(heading)) ?? '';
-  return section
+/** The cells of all table rows of a page, without the tables' own headings. */
+function rows(page: string): readonly (readonly string[])[] {
+  return read(page)
     .split('\n')
     .filter((line) => line.startsWith('| `'))
     .map((line) =>

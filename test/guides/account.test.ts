@@ -1,4 +1,4 @@
-/** guides/other.md, followed with a Prosody that wants TLS and knows nothing of us. */
+/** docs/guides/account.md, followed with a Prosody that wants TLS and knows nothing of us. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
@@ -9,7 +9,7 @@ import { createPusher } from '../support/pusher.ts';
 import { makeSelfSigned } from '../support/self-signed.ts';
 import { freePort, startTarget } from '../support/target.ts';
 
-const guide = readGuide('other');
+const guide = readGuide('account');
 
 function start(): Promise<Prosody> {
   return startProsody({
@@ -31,7 +31,7 @@ function here({ c2sPort, directory }: Prosody): Readonly<Record<string, string>>
   return { [service]: `"xmpp://127.0.0.1:${c2sPort}"`, [certificate]: `cacertfile = "${join(directory, 'certs/cert')}"` };
 }
 
-describe.skipIf(!(await requirePackage('prosody')))('the page on other servers', () => {
+describe.skipIf(!(await requirePackage('prosody')))('the page on accounts', () => {
   test('leads an account to its message at its backend, and to what was said while it was away', async () => {
     await using prosody = await start();
     await using backend = await startShownBackend(guide);
