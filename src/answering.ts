@@ -1,11 +1,13 @@
 /** What comes of the answers of backends, put together from its parts. */
 import type { Config } from './config/config.ts';
+import { AskDeadlines } from './delivery/ask/deadlines.ts';
 import { type AskFollowParts, createAskFollow } from './delivery/ask/follow.ts';
 import type { DispatcherOptions } from './delivery/dispatcher.ts';
-import { firstToFollow } from './delivery/follow.ts';
 import { createFollowUp } from './delivery/follow-up/follow-up.ts';
+import { createMessageCarrier } from './delivery/follow-up/message-carrier.ts';
 import { createPostRoom, type Exit } from './delivery/follow-up/post-room.ts';
-import type { Timers } from './kit/clock.ts';
+import { messagePool } from './delivery/served.ts';
+import type { Clock, Timers } from './kit/clock.ts';
 import type { Source } from './sources/source.ts';
 
 export interface AnsweringParts extends Pick<AskFollowParts, 'events' | 'prepare'> {
@@ -13,6 +15,7 @@ export interface AnsweringParts extends Pick<AskFollowParts, 'events' | 'prepare
   readonly config: () => Pick<Config, 'attachments' | 'handlers'>;
   /** Asked for when there is something to send. */
   readonly sources: () => readonly Source[];
+  readonly clock: Clock;
   readonly timers: Timers;
 }
 
@@ -21,15 +24,18 @@ export function createAnswering({
   sources,
   prepare,
   events,
+  clock,
   timers,
-}: AnsweringParts): Pick<DispatcherOptions, 'follow' | 'outbox'> {
+}: AnsweringParts): Pick<DispatcherOptions, 'carriers' | 'follow' | 'openDeadlines'> {
   const handlers = (): Config['handlers'] => config().handlers;
+  const outbox = createPostRoom({ exits: () => exitsOf(sources(), config()), timers });
   return {
-    follow: firstToFollow([
+    follow: [
       createAskFollow({ handlers, prepare, events }),
       createFollowUp({ configOf: (name) => handlers().find((handler) => handler.name === name)?.followUp, events }),
-    ]),
-    outbox: createPostRoom({ exits: () => exitsOf(sources(), config()), timers }),
+    ],
+    openDeadlines: (parts) => new AskDeadlines(parts),
+    carriers: { [messagePool]: (callbacks) => createMessageCarrier({ ...callbacks, outbox, clock }) },
   };
 }
 

@@ -1,5 +1,6 @@
 import type { DispositionKind } from '../model/attempt.ts';
 import { type Attempt, type Posting, type Reply, toJob } from './attempt.ts';
+import type { PoolThreadsCallbacks } from './pool-thread.ts';
 import type { PoolThreads } from './pool-threads.ts';
 
 /** What carries a pool's attempts: its threads, or for messages to users a part of this thread. */
@@ -15,6 +16,9 @@ export interface Carrier {
   /** Tells who waits for it what became of a delivery. */
   disposed(key: number, disposition: DispositionKind): void;
 }
+
+/** Makes the carrier of a pool. */
+export type OpenCarrier = (callbacks: PoolThreadsCallbacks) => Carrier;
 
 /** Requests go to the threads. A message to a user is nothing for them: it got into this pool by mistake. */
 export function carryOverThreads(threads: PoolThreads, { onOutcome }: { onOutcome(key: number, reply: Reply): void }): Carrier {

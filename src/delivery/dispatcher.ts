@@ -9,18 +9,16 @@ import type { Admission } from './admission.ts';
 import { childless } from './attempt.ts';
 import { type Backlog, createBacklog } from './backlog.ts';
 import { appendOrBury } from './boundary.ts';
-import { carryOverThreads } from './carrier.ts';
-import type { Follow } from './follow.ts';
-import { createMessageCarrier } from './follow-up/message-carrier.ts';
-import type { Outbox } from './follow-up/outbox.ts';
+import { carryOverThreads, type OpenCarrier } from './carrier.ts';
 import { rulesOf } from './policy.ts';
 import { createPoolDispatcher, type PoolDispatcher } from './pool-dispatcher.ts';
+import type { PoolDispatcherOptions } from './pool-dispatcher-options.ts';
 import { createPoolThreads } from './pool-threads.ts';
-import { fixedOf, messagePool, queuesOf, type Served, sessionsOf, threadSettingsOf } from './served.ts';
+import { fixedOf, queuesOf, type Served, sessionsOf, threadSettingsOf } from './served.ts';
 import type { TestAnswer } from './test-sends.ts';
 import { createWaitingLine } from './waiting-line.ts';
 
-export interface DispatcherOptions extends Served {
+export interface DispatcherOptions extends Served, Pick<PoolDispatcherOptions, 'follow' | 'openDeadlines'> {
   readonly spool: Spool;
   readonly clock: Clock;
   readonly random: Random;
@@ -29,10 +27,8 @@ export interface DispatcherOptions extends Served {
   /** Sent as `user-agent`. */
   readonly userAgent: string;
   readonly limits: Pick<CallbackLimits, 'timeoutMs'>;
-  /** What comes of answers. */
-  readonly follow: Follow;
-  /** The way of messages to users. */
-  readonly outbox: Outbox;
+  /** Carriers of pools that send without threads, by pool. */
+  readonly carriers?: Readonly<Record<string, OpenCarrier>>;
   /** How long a pool that is replaced may wait for what is in flight, ms. */
   readonly drainTimeoutMs: number;
   /** The spool is gone: the service cannot go on. */
@@ -91,10 +87,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       pool: config,
       rules: rulesOf(config, served.handlers, sessions),
       paused: spool.stats().paused.includes(config.id),
-      openCarrier: (callbacks) =>
-        config.id === messagePool
-          ? createMessageCarrier({ ...options, ...callbacks })
-          : carryOverThreads(createPoolThreads({ ...options, ...callbacks, settings, threads: config.threads }), callbacks),
+      openCarrier:
+        options.carriers?.[config.id] ??
+        ((callbacks) => carryOverThreads(createPoolThreads({ ...options, ...callbacks, settings, threads: config.threads }), callbacks)),
       onReady: wake,
       onGone: () => void pauseGone(config.id),
     });

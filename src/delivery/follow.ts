@@ -14,10 +14,10 @@ export interface Sequel extends Offspring {
 export type Follow = (concluded: Concluded) => Promise<Sequel> | undefined;
 
 /** Result of an attempt with the deliveries that its response creates. Never throws, never rejects. */
-export function endingOf(concluded: Concluded, follow: Follow): Ending | Promise<Ending> {
+export function endingOf(concluded: Concluded, follows: readonly Follow[]): Ending | Promise<Ending> {
   const dead = (disposition: Disposition): Ending => toSettlement({ ...concluded, disposition });
   const followed = (): Ending | Promise<Ending> => {
-    const sequel = follow(concluded);
+    const sequel = firstResult(concluded, follows);
     if (sequel === undefined) return toSettlement(concluded);
     return sequel
       .then((come) => toSettlement({ ...concluded, ...come }, come))
@@ -28,13 +28,10 @@ export function endingOf(concluded: Concluded, follow: Follow): Ending | Promise
 
 const following = 'following up its response';
 
-/** Asks one after the other: what the first of them says counts. */
-export function firstToFollow(follows: readonly Follow[]): Follow {
-  return (concluded) => {
-    for (const follow of follows) {
-      const sequel = follow(concluded);
-      if (sequel !== undefined) return sequel;
-    }
-    return undefined;
-  };
+function firstResult(concluded: Concluded, follows: readonly Follow[]): Promise<Sequel> | undefined {
+  for (const follow of follows) {
+    const sequel = follow(concluded);
+    if (sequel !== undefined) return sequel;
+  }
+  return undefined;
 }

@@ -3,10 +3,10 @@ import type { Clock, Timers } from '../kit/clock.ts';
 import type { Random } from '../kit/pacing.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
-import type { Carrier } from './carrier.ts';
+import type { OpenCarrier } from './carrier.ts';
+import type { Deadlines, DeadlinesParts } from './deadlines.ts';
 import type { Follow } from './follow.ts';
 import type { PoolRules } from './policy.ts';
-import type { PoolThreadsCallbacks } from './pool-thread.ts';
 
 /** What a pool's dispatcher works with. */
 export interface PoolDispatcherOptions {
@@ -15,13 +15,15 @@ export interface PoolDispatcherOptions {
   /** An operator has paused it before. */
   readonly paused: boolean;
   readonly spool: Spool;
-  readonly openCarrier: (callbacks: PoolThreadsCallbacks) => Carrier;
+  readonly openCarrier: OpenCarrier;
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: Timers;
   readonly events: EventSink;
-  /** What comes of answers. */
-  readonly follow: Follow;
+  /** Steps after a response, in this order; the first result counts. */
+  readonly follow?: readonly Follow[];
+  /** Default: no delivery has a deadline. */
+  readonly openDeadlines?: (parts: DeadlinesParts) => Deadlines;
   /** The backend says that it is gone for good (410), and the pool is to be paused then. */
   readonly onGone: () => void;
   /** Pools, perhaps others, gained ready deliveries. */

@@ -4,9 +4,9 @@ import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Disposition } from '../spool/spool.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import { announceAttempt, announceDead, announceEnding } from './announce.ts';
-import { createAskPatience } from './ask/patience.ts';
 import { type Attempt, begin, childless, conclude, type Reply } from './attempt.ts';
 import { type Dead, thrownBy } from './boundary.ts';
+import { noDeadlines } from './deadlines.ts';
 import { whenExpired } from './decide.ts';
 import { endingOf } from './follow.ts';
 import { placesFor } from './places.ts';
@@ -39,14 +39,14 @@ export interface PoolDispatcher {
 }
 
 export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispatcher {
-  const { pool, clock, timers, events, random } = options;
+  const { pool, clock, timers, events, random, follow = [] } = options;
   const { places, bytes, handed } = placesFor(pool.workers);
   const retriesAtMost = Math.floor(handed * (1 - pool.firstAttemptShare));
   const throttle = createThrottle(pool.id, pool.rateLimit, events);
   const own = { ...options, pool: pool.id };
   const admission = createAdmission({ ...own, workers: pool.workers, config: pool.circuitBreaker, onShut: giveBack });
   let { rules, paused } = options;
-  const patience = createAskPatience({ rules: () => rules, admission, clock });
+  const deadlines = options.openDeadlines?.({ rules: () => rules, admission, clock }) ?? noDeadlines;
   const queues = createPoolQueues({
     ...{ ...own, admission, places, bytes, handlers: rules.handlers, isImpatient: (queue) => rules.asks(queue) },
     ...{ onClaimed: pump, onNextAt: wakeAt },
@@ -54,7 +54,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   const wakeUps = createWakeUps({ ...options, throttle, admission }, wake);
   const carrier = options.openCarrier({ onOutcome, onLost });
   const settler = createSettler({ ...options, reserve, release: queues.release, onNext: put, onSettled });
-  const tests = createTestSends({ clock, post: carrier.carry });
+  const tests = createTestSends({ clock, deadlines, post: carrier.carry });
   const underway = createUnderway();
   const shortage = new Shortage({ ...own, onOver: take });
   const stranded: Claimed[] = [];
@@ -82,18 +82,18 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
   function nextUnasked(now: number): Claimed | undefined {
     if (settler.pending >= places) return undefined;
     return queues.nextImpatient((ask) => {
-      const until = patience.waitsUntil(ask) ?? 0;
+      const until = deadlines.waitsUntil(ask) ?? 0;
       if (until > clock.now()) wakeAt(until);
-      return patience.whyUnasked(ask, now) !== undefined;
+      return deadlines.unsentOutcome(ask, now) !== undefined;
     });
   }
 
   /** Ends a question without an attempt; false where an attempt may be made. */
   function endUnsent(delivery: Claimed, now: number): boolean {
-    const outcome = patience.whyUnasked(delivery, now);
+    const outcome = deadlines.unsentOutcome(delivery, now);
     if (outcome === undefined) return false;
     const concluded = conclude(begin(delivery, rules.policyFor(delivery)), { outcome, judgement: undefined }, { now: clock.now(), random });
-    void settler.settle(delivery, endingOf(concluded, options.follow), (settled) => announceEnding(events, concluded, settled));
+    void settler.settle(delivery, endingOf(concluded, follow), (settled) => announceEnding(events, concluded, settled));
     return true;
   }
 
@@ -117,7 +117,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     const key = underway.add(attempt);
     const { delivery } = attempt;
     admission.handler(delivery.handler).began();
-    const posting = () => ({ key, ...postingBy(rules, delivery), within: patience.within(delivery), rfc3339 });
+    const posting = () => ({ key, ...postingBy(rules, delivery), within: deadlines.within(delivery), rfc3339 });
     const dead = thrownBy('handing it to its pool', () => carrier.carry(attempt, posting()));
     if (dead !== undefined) setImmediate(onOutcome, key, notHandedOver(dead.detail));
   }
@@ -136,7 +136,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     if (pool.pauseOnGone && reply.outcome.kind === 'answered' && reply.outcome.status === 410 && !rules.asks(delivery.handler))
       options.onGone();
     announceAttempt(events, concluded);
-    void settler.settle(delivery, endingOf(concluded, options.follow), (settled) => {
+    void settler.settle(delivery, endingOf(concluded, follow), (settled) => {
       announceEnding(events, concluded, settled);
       whenSettled(settled.disposition, reply, key);
     });
@@ -228,7 +228,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     start: async () => {
       await carrier.start();
       state = 'running';
-      patience.begin();
+      deadlines.restart();
       pump();
     },
     stop,
@@ -240,7 +240,7 @@ export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispat
     },
     setPaused: (now) => {
       paused = now;
-      patience.begin();
+      deadlines.restart();
       pump();
     },
     reserve,

@@ -2,10 +2,10 @@ import { type Clock, createRfc3339 } from '../kit/clock.ts';
 import { createDeferred, type Deferred } from '../kit/lifecycle.ts';
 import type { DispositionKind, Outcome } from '../model/attempt.ts';
 import type { NewDelivery } from '../model/delivery.ts';
-import { askWaitMs } from './ask/patience.ts';
 import { type Attempt, begin, type Posting, type Reply } from './attempt.ts';
 import { within } from './boundary.ts';
 import { classify, refusedByUs, type StatusLists, type Verdict } from './classify.ts';
+import type { Deadlines } from './deadlines.ts';
 import { type PoolRules, postingBy } from './policy.ts';
 
 /** Requests that are no deliveries: an operator waits for each, and nothing of them is kept. */
@@ -27,7 +27,13 @@ export interface TestAnswer {
 /** What such a request has in common with a delivery that was just claimed. */
 const untried = { seq: 0, attempts: 0, failingSince: undefined, context: {} };
 
-export function createTestSends({ clock, post }: { readonly clock: Clock; post(attempt: Attempt, posting: Posting): void }): TestSends {
+export interface TestSendsParts {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  post(attempt: Attempt, posting: Posting): void;
+}
+
+export function createTestSends({ clock, deadlines, post }: TestSendsParts): TestSends {
   const waiting = new Map<number, { readonly lists: StatusLists; readonly answered: Deferred<TestAnswer> }>();
   const rfc3339 = createRfc3339();
   let lastKey = 0;
@@ -38,8 +44,7 @@ export function createTestSends({ clock, post }: { readonly clock: Clock; post(a
     const answered = createDeferred<TestAnswer>();
     waiting.set(lastKey, { lists: policy.lists, answered });
     const attempt = begin({ ...delivery, ...untried }, policy);
-    const atMostMs = rules.askTimeoutMs(delivery);
-    const within = atMostMs === undefined ? undefined : { until: clock.now() + askWaitMs + atMostMs, atMostMs };
+    const within = deadlines.within(delivery);
     post(attempt, { key: lastKey, ...postingBy(rules, delivery), wantsBody: within !== undefined, within, rfc3339 });
     return answered.promise;
   }

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import type { PoolConfig } from '../../src/config/config.ts';
-import { createPostRoom } from '../../src/delivery/follow-up/post-room.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
@@ -41,8 +40,6 @@ async function startRig(pools: readonly PoolConfig[], { storing }: { readonly st
   const dispatcher = createDispatcher({
     ...partsOf(pools),
     limits: { timeoutMs: 5000 },
-    follow: () => undefined,
-    outbox: createPostRoom({ exits: () => [], timers: systemTimers }),
     drainTimeoutMs: 1000,
     spool,
     clock: systemClock,

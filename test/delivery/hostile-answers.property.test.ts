@@ -164,7 +164,7 @@ async function startRig() {
   const hooks = { limits, watch: unwatched, clock, timers: systemTimers, newId: () => 'unused' as DeliveryId, events };
   const { follow } = createAnswering({
     config: () => ({ attachments: [], handlers: handlers.map(({ config }) => config) }),
-    ...{ sources: () => [], prepare: createAskedPushes({ ...hooks, handlers: () => handlers }), events, timers: systemTimers },
+    ...{ sources: () => [], prepare: createAskedPushes({ ...hooks, handlers: () => handlers }), events, clock, timers: systemTimers },
   });
   const rig = await startDeliveryRig({
     ...{ handlers: ['push', 'asked:ask'], askTimeouts: { 'asked:ask': 60_000 }, follow, clock, onFailed: failed.reject },

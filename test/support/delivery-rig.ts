@@ -1,3 +1,4 @@
+import { AskDeadlines } from '../../src/delivery/ask/deadlines.ts';
 import type { DeliveryPolicy } from '../../src/delivery/attempt.ts';
 import { carryOverThreads } from '../../src/delivery/carrier.ts';
 import type { Follow } from '../../src/delivery/follow.ts';
@@ -41,7 +42,7 @@ export async function startDeliveryRig({
   pool = {},
   handlers = ['push'],
   hasCallbacks = false,
-  follow = () => undefined,
+  follow = [],
   policy = {},
   askTimeouts = {},
   onGone = () => undefined,
@@ -57,7 +58,7 @@ export async function startDeliveryRig({
   readonly pool?: Partial<PoolDispatcherOptions['pool']>;
   readonly handlers?: readonly string[];
   readonly hasCallbacks?: boolean;
-  readonly follow?: Follow;
+  readonly follow?: Follow | readonly Follow[] | undefined;
   readonly policy?: Partial<DeliveryPolicy>;
   /** How long the questions in a queue may hold up their pushes, ms; those in others are none. */
   readonly askTimeouts?: Readonly<Record<string, number>>;
@@ -93,7 +94,8 @@ export async function startDeliveryRig({
     pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, pauseOnGone: false, rateLimit: undefined, ...pool },
     rules: rulesFor(handlers),
     paused: false,
-    follow,
+    follow: typeof follow === 'function' ? [follow] : follow,
+    openDeadlines: (parts) => new AskDeadlines(parts),
     spool,
     openCarrier: openCarrier ?? ((callbacks) => carryOverThreads(threads.openWith(callbacks), callbacks)),
     clock,

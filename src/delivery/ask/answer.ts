@@ -3,7 +3,7 @@
 import { asMap, asObject, deepFreeze, readJson } from '../../kit/json.ts';
 import type { Outcome } from '../../model/attempt.ts';
 import type { Answered, AskFailure, OfflinePushInfo } from '../../model/delivery.ts';
-import { notAsked } from './patience.ts';
+import { notAsked } from './deadlines.ts';
 
 /** What an attempt at a question comes to. */
 export type AskAnswer =
