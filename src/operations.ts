@@ -11,7 +11,7 @@ import { ServiceError } from './kit/errors.ts';
 import type { NewRequest, QueueName } from './model/delivery.ts';
 import type { DeadFilter } from './spool/dead-letter.ts';
 import type { QueueDepth, Spool } from './spool/spool.ts';
-import type { RecentAttempts } from './telemetry/recent-attempts.ts';
+import type { RecentAttempts } from './telemetry/recent.ts';
 
 export interface OperationsParts {
   /** Asked anew each time: it may be replaced. */

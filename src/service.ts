@@ -39,18 +39,14 @@ import { openSpool } from './spool/open.ts';
 import { createRetention } from './spool/retention.ts';
 import type { Spool } from './spool/spool.ts';
 import { partsOf, swap } from './swap.ts';
-import { announceReady } from './telemetry/announce-ready.ts';
-import { noReloads, type ReloadCounts, type ReloadResult } from './telemetry/count-reloads.ts';
-import { createEventBus } from './telemetry/event-bus.ts';
 import type { EventBus } from './telemetry/events.ts';
-import { createHealth } from './telemetry/health.ts';
-import { createLog } from './telemetry/log.ts';
-import { subscribeLog } from './telemetry/log-events.ts';
-import { createMetrics, type Metrics } from './telemetry/metrics.ts';
-import { RecentAttempts } from './telemetry/recent-attempts.ts';
-import { createRecentWithheld } from './telemetry/recent-withheld.ts';
+import { createEventBus } from './telemetry/events.ts';
+import { announceReady, createHealth } from './telemetry/health.ts';
+import { createLog, subscribeLog } from './telemetry/log.ts';
+import { createMetrics, type Metrics, noReloads, type ReloadCounts, type ReloadResult } from './telemetry/metrics.ts';
+import { createRecentWithheld, RecentAttempts } from './telemetry/recent.ts';
 
-export type { ReloadCounts, ReloadResult } from './telemetry/count-reloads.ts';
+export type { ReloadCounts, ReloadResult } from './telemetry/metrics.ts';
 
 export interface ServiceOptions {
   /** Names this process to chat servers, over one service in it after the other. Default: one for this service alone. */

@@ -10,7 +10,7 @@ import { begin, conclude } from '../src/delivery/attempt.ts';
 import { createFollowUp } from '../src/delivery/follow-up/follow-up.ts';
 import { rulesOf } from '../src/delivery/policy.ts';
 import type { Packet } from '../src/model/packet.ts';
-import { createEventBus } from '../src/telemetry/event-bus.ts';
+import { createEventBus } from '../src/telemetry/events.ts';
 import { makeDelivery } from './spool/build.ts';
 import { decideInNode } from './support/decide-in-node.ts';
 import { deliverInNode } from './support/deliver-in-node.ts';

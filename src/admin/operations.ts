@@ -3,7 +3,7 @@ import type { Outcome } from '../model/attempt.ts';
 import type { DeliveryId, QueueName } from '../model/delivery.ts';
 import type { DeadFilter } from '../spool/dead-letter.ts';
 import type { BreakerState } from '../telemetry/events.ts';
-import type { Standing } from '../telemetry/recent-attempts.ts';
+import type { Standing } from '../telemetry/recent.ts';
 
 /** What an operator may do to a running service beyond reading its spool; handed in by the composition root. */
 export interface Operations {

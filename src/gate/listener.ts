@@ -1,20 +1,23 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { GateConfig } from '../config/config.ts';
+import type { Clock, EpochMs, Timers } from '../kit/clock.ts';
+import { toError } from '../kit/errors.ts';
+import { HttpListener } from '../kit/http-listener.ts';
+import { readBody, sendText, skipBody, type TextAnswer } from '../kit/http-message.ts';
+import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
+import { bearerRequired, checkLength, hasBearerToken, tooLarge } from '../kit/request-guard.ts';
+import type { Secret } from '../kit/secret.ts';
+import type { Packet, PacketId } from '../model/packet.ts';
+import { packetFrom } from '../packet/from-xml.ts';
+import type { Decide, GateDecision } from '../packet/gate-decision.ts';
+import type { JidReader } from '../packet/jid.ts';
+import { createStanzaParser, type ParseStanza } from '../packet/xml/parse.ts';
+import type { EventSink, GateAnswered } from '../telemetry/events.ts';
+
 /**
  * Where a chat server asks about a message that it holds: `POST /gate`, kept alive, one request for each message. Only
  * 403 refuses one; whatever hinders a decision has a status of its own, and the chat server's own policy decides then.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { GateConfig } from '../config/config.ts';
-import type { Clock, Timers } from '../kit/clock.ts';
-import { HttpListener } from '../kit/http-listener.ts';
-import { readBody, sendText, skipBody, type TextAnswer } from '../kit/http-message.ts';
-import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
-import { tooLarge } from '../kit/request-guard.ts';
-import type { PacketId } from '../model/packet.ts';
-import type { Decide, GateDecision } from '../packet/gate-decision.ts';
-import type { JidReader } from '../packet/jid.ts';
-import type { EventSink, GateAnswered } from '../telemetry/events.ts';
-import { createDoor, textOf } from './door.ts';
-import { createQuestionReader } from './question.ts';
 
 export interface GateListenerOptions {
   readonly config: GateConfig;
@@ -108,4 +111,71 @@ function toAnswer(decision: GateDecision): Answered {
     default:
       return decision satisfies never;
   }
+}
+
+/** Looks at a request before its body is read. Undefined: it may come in. No answer of it is one that refuses a message. */
+export type Door = (request: Pick<IncomingMessage, 'headers' | 'method' | 'url'>) => TextAnswer | undefined;
+
+export interface DoorOptions {
+  /** Undefined: whoever reaches the listener may ask. */
+  readonly token: Secret | undefined;
+  /** The virtual hosts that may ask. */
+  readonly hosts: ReadonlySet<string>;
+  readonly maxBodyBytes: number;
+}
+
+const xmlType = /^application\/xml *(?:; *charset="?utf-8"? *)?$/i;
+
+/** Lets in what comes from no browser, shows the token, asks at the right place about a host of ours, and announces XML that is not too large. */
+export function createDoor({ token, hosts, maxBodyBytes }: DoorOptions): Door {
+  return ({ headers, method, url }) => {
+    // A page in a browser of this machine could ask too, and so read what is refused; its browser says so (Fetch §3.2).
+    if (headers.origin !== undefined) return { status: 401, text: 'nothing is answered to web pages' };
+    if (token !== undefined && !hasBearerToken(headers.authorization, token)) return bearerRequired;
+    if (url !== '/gate') return { status: 404, text: 'messages are asked about at /gate alone' };
+    if (method !== 'POST') return { status: 405, headers: { allow: 'POST' }, text: 'only POST is answered here' };
+    const host = textOf(headers['event-pusher-host']);
+    if (!hosts.has(host)) return { status: 421, text: `"${host}" is no host of this service` };
+    return checkLength(headers, maxBodyBytes) ?? unfit(headers);
+  };
+}
+
+function unfit({ 'content-type': type = '', 'content-encoding': encoding }: IncomingHttpHeaders): TextAnswer | undefined {
+  if (xmlType.test(type) && encoding === undefined) return undefined;
+  return { status: 415, text: 'the body must be application/xml, in UTF-8 and not compressed' };
+}
+
+/** A header's value as UTF-8; Node reads headers as Latin-1. */
+export function textOf(value: string[] | string | undefined): string {
+  return typeof value === 'string' ? Buffer.from(value, 'latin1').toString() : '';
+}
+
+/** What a chat server sends: the message's bytes, and in headers the host that asks and the session that sent it. */
+export interface Posted {
+  readonly body: Buffer;
+  readonly host: string;
+  readonly session: string | undefined;
+}
+
+export type ReadQuestion = (posted: Posted, receivedAt: EpochMs) => { readonly packet: Packet } | { readonly problem: string };
+
+/** Reads what a chat server asks about: exactly one message of a client (RFC 6120 §4.8.2: `jabber:client`) that is no error. */
+export function createQuestionReader(options: { readonly newPacketId: () => PacketId; readonly readJid: JidReader }): ReadQuestion {
+  const parse: ParseStanza = createStanzaParser();
+
+  return ({ body, host, session }, receivedAt) => {
+    try {
+      const stanza = parse(body);
+      const { name, ns, attrs } = stanza;
+      if (name !== 'message' || ns !== 'jabber:client') return { problem: 'the body must be one message in the namespace jabber:client' };
+      if (attrs['type'] === 'error') return { problem: 'an error is never held' };
+      const id = options.newPacketId();
+      // A client that sends a blocking message again gives it the same id: the watchdog counts it as the same.
+      const key = `gate ${host} ${session ?? ''} ${attrs['id'] ?? id}`;
+      const seen = { stanza, direction: 'in', host, session, bytes: body.length, key } as const;
+      return { packet: packetFrom(seen, { id, origin: 'gate', receivedAt }, options.readJid).packet };
+    } catch (thrown) {
+      return { problem: toError(thrown).message };
+    }
+  };
 }

@@ -1,9 +1,8 @@
 import { ServiceError } from '../kit/errors.ts';
-import { attemptBuckets, waitBuckets } from './buckets.ts';
 import type { EventBus, Events } from './events.ts';
 import type { MetricRegistry } from './registry.ts';
 import type { Roster } from './roster.ts';
-import { createSeries } from './series.ts';
+import { attemptBuckets, createSeries, waitBuckets } from './series.ts';
 
 /** What operators watch of the way from the spool to the backends. Pools show 0 as soon as they are configured. */
 export function countDeliveries(registry: MetricRegistry, events: EventBus, roster: Roster): void {
@@ -106,5 +105,19 @@ function countThreadDeaths(registry: MetricRegistry, events: EventBus, roster: R
   roster.eachPool((pool) => deaths.at(pool));
   events.on('pool.thread', ({ pool, state }) => {
     if (state === 'died') deaths.at(pool).add();
+  });
+}
+
+/** What business servers say of pushes. A handler that asks shows 0 as soon as it is configured. */
+export function countAsks(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+  const asks = registry.counter('event_pusher_asks_total');
+  const failures = registry.counter('event_pusher_ask_failures_total');
+  roster.eachHandler(({ name, beforePush }) => {
+    if (beforePush !== undefined) for (const result of ['allowed', 'failed', 'withheld']) asks.at(name, result);
+  });
+
+  events.on('ask.ended', ({ handler, result, reason }) => {
+    asks.at(handler, result).add();
+    if (reason !== undefined) failures.at(handler, reason).add();
   });
 }

@@ -1,7 +1,7 @@
-import { callbackBuckets, commitBuckets } from './buckets.ts';
 import { createHostLabel } from './count-pushes.ts';
-import type { EventBus, Events } from './events.ts';
+import type { EventBus, Events, GateAnswered } from './events.ts';
 import type { MetricRegistry } from './registry.ts';
+import { callbackBuckets, commitBuckets } from './series.ts';
 
 /** What operators watch of the way from a chat server to the spool. Hosts and attachments show 0 as soon as they are known. */
 export function countIntake(registry: MetricRegistry, events: EventBus, hosts: readonly string[]): void {
@@ -106,5 +106,18 @@ function timeCommits(registry: MetricRegistry, events: EventBus): void {
   events.on('spool.committed', (commit) => {
     duration.observe(commit.durationMs / 1000);
     commands.add(commit.commands);
+  });
+}
+
+const answers: readonly GateAnswered[] = ['allowed', 'changed', 'refused', 'failed', 'rejected'];
+
+/** How the gate answers, and how long senders wait for that. Every answer shows 0 from the start. */
+export function countGate(registry: MetricRegistry, events: EventBus): void {
+  const answered = registry.counter('event_pusher_gate_total');
+  const duration = registry.histogram('event_pusher_gate_duration_seconds', callbackBuckets).at();
+  for (const answer of answers) answered.at(answer);
+  events.on('gate.answered', ({ answer, durationMs }) => {
+    answered.at(answer).add();
+    if (answer !== 'rejected') duration.observe(durationMs / 1000);
   });
 }

@@ -1,9 +1,7 @@
 import type { Clock } from '../kit/clock.ts';
-import { attemptBuckets } from './buckets.ts';
 import type { EventBus } from './events.ts';
 import type { MetricRegistry } from './registry.ts';
-import { createSeries, otherValue, type Series } from './series.ts';
-import { createSpiral, type Spiral } from './spiral.ts';
+import { attemptBuckets, createSeries, createSpiral, otherValue, type Series, type Spiral } from './series.ts';
 
 /** Gives the label of a host: itself if it is ours, else `other`. */
 export type HostLabel = (host: string) => string;
@@ -45,4 +43,26 @@ export function countPushes(registry: MetricRegistry, { events, clock, hosts }: 
 
 function* readSpirals(series: Series<Spiral, [string]>, read: (spiral: Spiral) => number): Generator<readonly [[string], number]> {
   for (const [[host = ''], spiral] of series.cells()) yield [[host], read(spiral)];
+}
+
+/** Microseconds, each bound twice the one before: 2^0 to 2^30. */
+const microsecondBuckets = Array.from({ length: 31 }, (_, exponent) => 2 ** exponent);
+
+/**
+ * The same under the names and units of MongooseIM from 6.3 on, so that its dashboards work as they are. As there, the
+ * counters show 0 from the start, and the histogram appears with its first observation.
+ */
+export function countAsMongooseIm(registry: MetricRegistry, events: EventBus, hosts: readonly string[]): void {
+  const hostLabel = createHostLabel(hosts);
+  const sent = registry.counter('mod_event_pusher_http_sent_count');
+  const failed = registry.counter('mod_event_pusher_http_sent_failure_count');
+  const responseTime = registry.histogram('mod_event_pusher_http_sent_response_time', microsecondBuckets);
+  for (const series of [sent, failed]) for (const host of hosts) series.at(host);
+
+  events.on('attempt.ended', ({ accepted, host, outcome, purpose }) => {
+    if (purpose !== 'push') return;
+    const label = hostLabel(host);
+    (accepted ? sent : failed).at(label).add();
+    if (accepted) responseTime.at(label).observe(Math.round(outcome.durationMs * 1000));
+  });
 }

@@ -1,13 +1,15 @@
+import type { CallbackFailure } from '../../pools/contract.ts';
+import type { EpochMs } from '../kit/clock.ts';
+import { toError } from '../kit/errors.ts';
+import { createDeferred } from '../kit/lifecycle.ts';
+import type { Judgement, Outcome } from '../model/attempt.ts';
+import type { AskFailure, DeliveryId } from '../model/delivery.ts';
+import type { Direction, PacketEvent, PacketId } from '../model/packet.ts';
+
 /**
  * Every event of the service, once: logs, metrics and health subscribe, the parts only emit. Fields are plain values;
  * none is a message body, and only `log` fields may hold a JID or an id (they never become labels).
  */
-
-import type { CallbackFailure } from '../../pools/contract.ts';
-import type { EpochMs } from '../kit/clock.ts';
-import type { Judgement, Outcome } from '../model/attempt.ts';
-import type { AskFailure, DeliveryId } from '../model/delivery.ts';
-import type { Direction, PacketEvent, PacketId } from '../model/packet.ts';
 
 /** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
 export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';
@@ -218,4 +220,43 @@ export interface EventBus extends EventSink {
   on<N extends EventName>(name: N, listener: (event: Events[N]) => void): () => void;
   /** Resolves with the next event of this name that `matches`: tests wait for this, never for time. */
   next<N extends EventName>(name: N, matches?: (event: Events[N]) => boolean): Promise<Events[N]>;
+}
+
+type AnyListener = (event: never) => void;
+
+/** Calls listeners at once, in the order they came. What a listener throws goes to `onBroken`, never to the emitter. */
+export function createEventBus(onBroken: (name: EventName, error: Error) => void = () => undefined): EventBus {
+  const listeners = new Map<EventName, AnyListener[]>();
+
+  function emit<N extends EventName>(name: N, event: Events[N]): void {
+    for (const listener of listeners.get(name) ?? []) {
+      try {
+        (listener as (event: Events[N]) => void)(event); // `on` pairs names and listeners
+      } catch (thrown) {
+        onBroken(name, toError(thrown));
+      }
+    }
+  }
+
+  function on<N extends EventName>(name: N, listener: (event: Events[N]) => void): () => void {
+    listeners.set(name, [...(listeners.get(name) ?? []), listener]);
+    return () => {
+      listeners.set(
+        name,
+        (listeners.get(name) ?? []).filter((other) => other !== listener),
+      );
+    };
+  }
+
+  function next<N extends EventName>(name: N, matches: (event: Events[N]) => boolean = () => true): Promise<Events[N]> {
+    const deferred = createDeferred<Events[N]>();
+    const off = on(name, (event) => {
+      if (!matches(event)) return;
+      off();
+      deferred.resolve(event);
+    });
+    return deferred.promise;
+  }
+
+  return { emit, on, next };
 }

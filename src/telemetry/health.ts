@@ -133,3 +133,14 @@ function next(last: Standing | undefined, now: Standing): Standing {
 function check(name: string, ready: boolean, reason: string): Check {
   return { name, ready, reason: ready ? '' : reason };
 }
+
+/** Emits `ready` once, as soon as every check of `health` holds. `admin` is the address to say with it. */
+export function announceReady(events: EventBus, health: Health, admin: string): void {
+  const offs = [events.on('attachment.state', look), events.on('pool.thread', look), events.on('spool.writable', look)];
+
+  function look(): void {
+    if (!health.checks().every((check) => check.ready)) return;
+    for (const off of offs) off();
+    events.emit('ready', { admin });
+  }
+}

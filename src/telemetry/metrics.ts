@@ -1,16 +1,12 @@
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import type { Clock } from '../kit/clock.ts';
-import { countAsks } from './count-asks.ts';
-import { countDeliveries } from './count-deliveries.ts';
-import { countGate } from './count-gate.ts';
+import { countAsks, countDeliveries } from './count-deliveries.ts';
 import { countGuards } from './count-guards.ts';
-import { countIntake } from './count-intake.ts';
-import { countPushes } from './count-pushes.ts';
-import { countReloads, type ReloadCounts } from './count-reloads.ts';
-import type { EventBus } from './events.ts';
-import { countAsMongooseIm } from './mongooseim-metrics.ts';
+import { countGate, countIntake } from './count-intake.ts';
+import { countAsMongooseIm, countPushes } from './count-pushes.ts';
+import type { EventBus, Events } from './events.ts';
 import { type Readings, readGauges } from './read-gauges.ts';
-import { createMetricRegistry } from './registry.ts';
+import { createMetricRegistry, type MetricRegistry } from './registry.ts';
 import { type Configured, createRoster } from './roster.ts';
 
 export interface Metrics {
@@ -69,4 +65,34 @@ function measureProcess(register: Registry): void {
     register.removeSingleMetric(`nodejs_active_${kind}`);
     register.removeSingleMetric(`nodejs_active_${kind}_total`);
   }
+}
+
+export type ReloadResult = Events['config.reload']['result'];
+
+/** How often a new configuration was asked for, by what came of it. */
+export type ReloadCounts = Readonly<Record<ReloadResult, number>>;
+
+export const noReloads: ReloadCounts = { applied: 0, refused: 0, restart: 0 };
+
+interface ReloadOptions {
+  readonly events: EventBus;
+  readonly clock: Clock;
+  /** Those before this service was started: a reload may be what started it. */
+  readonly reloads: ReloadCounts;
+}
+
+/** Whether the file that was read last is what runs. A service that starts has just read its file. */
+export function countReloads(registry: MetricRegistry, { events, clock, reloads }: ReloadOptions): void {
+  const total = registry.counter('event_pusher_config_reloads_total');
+  for (const result of ['applied', 'refused', 'restart'] as const) total.at(result).add(reloads[result]);
+  let successful = true;
+  let succeededAt = clock.now();
+
+  events.on('config.reload', ({ result }) => {
+    total.at(result).add();
+    successful = result !== 'refused';
+    if (successful) succeededAt = clock.now();
+  });
+  registry.gauge('event_pusher_config_last_reload_successful', () => [[[], Number(successful)]]);
+  registry.gauge('event_pusher_config_last_reload_success_timestamp_seconds', () => [[[], succeededAt / 1000]]);
 }

@@ -1,7 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { Spread, Tally } from './cells.ts';
 import { type LabelValues, type MetricName, metricTable, type NameOf } from './metric-table.ts';
-import { createSeries, type Series } from './series.ts';
+import { createSeries, type Series, Spread, Tally } from './series.ts';
 
 /** Values of a metric at this moment, each with its label values in the order of the labels. */
 export type Samples<N extends MetricName> = Iterable<readonly [LabelValues<N>, number]>;

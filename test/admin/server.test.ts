@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { type Admin, type AdminOptions, createAdmin } from '../../src/admin/server.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { createApiRig } from '../support/admin-rig.ts';
 import { observe } from '../telemetry/observed.ts';

@@ -2,7 +2,7 @@
 import { createSqliteSpool } from '../../dist/src/spool/sqlite/spool.js';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeConfig, makeDelivery, makeEntry } from '../spool/build.ts';
 
 const [path = '', count = '0'] = process.argv.slice(2);

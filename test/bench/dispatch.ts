@@ -2,7 +2,7 @@ import { createPoolThreads } from '../../dist/src/delivery/pool-threads.js';
 import type { Job, PoolThreadSettings } from '../../pools/contract.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { type Cost, measureCost } from './cost.ts';
 
 /** A pool's dispatch path as the service uses it: main thread → pool thread → request → outcome → main thread. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createAdmission } from '../../src/delivery/admission.ts';
 import type { Fault } from '../../src/delivery/fault.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 
 function startAdmission() {

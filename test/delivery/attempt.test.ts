@@ -3,8 +3,8 @@ import { announceAttempt, announceDisposition, announceEnding } from '../../src/
 import { begin, conclude, type DeliveryPolicy, toJob, toSettlement } from '../../src/delivery/attempt.ts';
 import type { Judgement, Outcome } from '../../src/model/attempt.ts';
 import type { Claimed } from '../../src/model/delivery.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { acceptedAt, makeDelivery } from '../spool/build.ts';
 
 const policy: DeliveryPolicy = {

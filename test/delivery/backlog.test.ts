@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { PoolConfig } from '../../src/config/config.ts';
 import { createBacklog } from '../../src/delivery/backlog.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 

@@ -5,7 +5,7 @@ import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { Spool } from '../../src/spool/spool.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeDelivery, makeFailedPacket } from '../spool/build.ts';
 import { importBuilt } from '../support/built.ts';
 import { eventually } from '../support/eventually.ts';

@@ -10,7 +10,7 @@ import { systemTimers } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import type { DeliveryId, HttpTarget, NewDelivery } from '../../src/model/delivery.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { effort, patienceMs } from '../sources/fuzz/effort.ts';
 import { makeDelivery } from '../spool/build.ts';
 import { createSqliteRig } from '../spool/sqlite-rig.ts';

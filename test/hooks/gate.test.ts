@@ -4,7 +4,7 @@ import { createGate } from '../../src/hooks/gate.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
 import { type CallbackWatch, unwatched } from '../../src/hooks/watch.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';

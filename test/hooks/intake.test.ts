@@ -6,7 +6,7 @@ import { createDeferred, type Deferred } from '../../src/kit/lifecycle.ts';
 import type { DeliveryId, NewDelivery } from '../../src/model/delivery.ts';
 import type { Mark, Receipt } from '../../src/model/packet.ts';
 import type { Entry } from '../../src/spool/spool.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { makePacket } from '../support/make-packet.ts';
 
 describe('intake', () => {

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeConfig } from '../spool/build.ts';
 import { importBuilt } from '../support/built.ts';
 import { eventually } from '../support/eventually.ts';

@@ -10,7 +10,7 @@ import { asksNotToBeStored, hasText } from '../../src/packet/kind.ts';
 import { parseStanza, readHead } from '../../src/packet/xml/parse.ts';
 import { createServiceLogFeed } from '../../src/sources/component/service-log-feed.ts';
 import { createFlow } from '../../src/sources/flow.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { attachmentTo } from '../support/component-source.ts';
 import { growth, linear } from '../support/growth.ts';
 import { effort, patienceMs } from './fuzz/effort.ts';

@@ -8,7 +8,7 @@ import { createDirectFeed } from '../../src/sources/component/direct-feed.ts';
 import { createServiceLogFeed } from '../../src/sources/component/service-log-feed.ts';
 import { createFlow } from '../../src/sources/flow.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { accountOf, startClientSource } from '../support/client-source.ts';
 import { attachmentTo, chat, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';

@@ -5,7 +5,7 @@
  */
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createSqliteSpool } from '../../src/spool/sqlite/spool.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeConfig, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 
 const spool = createSqliteSpool(makeConfig(process.argv[2] ?? ''), {

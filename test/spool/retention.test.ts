@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import { createRetention } from '../../src/spool/retention.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
 import { acceptedAt, makeEntry, makeFailedPacket } from './build.ts';
 

@@ -22,7 +22,7 @@ import { rowOf } from '../../src/spool/sqlite/rows.ts';
 import { type Migration, migrate, migrations, refuseForeign } from '../../src/spool/sqlite/schema.ts';
 import { statements } from '../../src/spool/sqlite/statements.ts';
 import { openStore } from '../../src/spool/sqlite/store.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
 import { acceptedAt, idOf, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';

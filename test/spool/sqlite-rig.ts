@@ -5,7 +5,7 @@ import type { SpoolConfig } from '../../src/config/config.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { createSqliteSpool, type SqliteSpoolDeps } from '../../src/spool/sqlite/spool.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeConfig } from './build.ts';
 
 /** A folder for spools, and the spools in it: all stopped, then all removed. */

@@ -5,8 +5,8 @@ import type { Mark, Packet, PacketId, Receipt } from '../../src/model/packet.ts'
 import { createJidReader } from '../../src/packet/jid.ts';
 import { createClientSource } from '../../src/sources/client/client.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { eventually } from './eventually.ts';
 

@@ -6,8 +6,8 @@ import type { Mark, Packet, PacketId, Receipt } from '../../src/model/packet.ts'
 import { createJidReader } from '../../src/packet/jid.ts';
 import { createComponentSource } from '../../src/sources/component/component.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { Events } from '../../src/telemetry/events.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from './eventually.ts';
 
 /** What a source handed over. */

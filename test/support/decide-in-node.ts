@@ -9,7 +9,7 @@ import { unwatched } from '../../src/hooks/watch.ts';
 import { systemTimers } from '../../src/kit/clock.ts';
 import type { Packet } from '../../src/model/packet.ts';
 import type { GateDecision } from '../../src/packet/gate-decision.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { createFakeClock } from './fake-clock.ts';
 
 /**

@@ -9,7 +9,7 @@ import { packetFromJson, packetToJson } from '../../src/hooks/packet-json.ts';
 import { unwatched } from '../../src/hooks/watch.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
 import type { Packet } from '../../src/model/packet.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { createFakeClock } from './fake-clock.ts';
 
 /**

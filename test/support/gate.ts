@@ -7,8 +7,8 @@ import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from './eventually.ts';
 import { makeHandler } from './make-handler.ts';
 

@@ -2,7 +2,7 @@ import type { Operations, OrphanView, PoolView, TestReport } from '../../src/adm
 import { ServiceError } from '../../src/kit/errors.ts';
 import type { QueueName } from '../../src/model/delivery.ts';
 import type { Spool } from '../../src/spool/spool.ts';
-import type { Standing } from '../../src/telemetry/recent-attempts.ts';
+import type { Standing } from '../../src/telemetry/recent.ts';
 import { acceptedAt, idOf } from '../spool/build.ts';
 
 /** The service's operations without a service: pools, orphans and answers that a test sets, dead letters of a real spool. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Events } from '../../src/telemetry/events.ts';
-import { createRecentWithheld } from '../../src/telemetry/recent-withheld.ts';
+import { createRecentWithheld } from '../../src/telemetry/recent.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { deliveryId, observe, packetId, sample } from './observed.ts';
 

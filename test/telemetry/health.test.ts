@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
-import { announceReady } from '../../src/telemetry/announce-ready.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { AttachmentState } from '../../src/telemetry/events.ts';
-import { createHealth } from '../../src/telemetry/health.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
+import { announceReady, createHealth } from '../../src/telemetry/health.ts';
 
 function watch() {
   const events = createEventBus();

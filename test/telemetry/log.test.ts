@@ -5,9 +5,8 @@ import { Worker } from 'node:worker_threads';
 import { expect, onTestFinished, test } from 'vitest';
 import { Secret } from '../../src/kit/secret.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
-import { createLog, type LogOptions } from '../../src/telemetry/log.ts';
-import { subscribeLog } from '../../src/telemetry/log-events.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
+import { createLog, type LogOptions, subscribeLog } from '../../src/telemetry/log.ts';
 import { answered, attemptEnded, deliveryId, packetId } from './observed.ts';
 
 function keepLines(level: LogOptions['level'] = 'info') {

@@ -1,10 +1,9 @@
 import type { Outcome } from '../../src/model/attempt.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
 import type { PacketId } from '../../src/model/packet.ts';
-import { noReloads } from '../../src/telemetry/count-reloads.ts';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
 import type { EventBus, Events } from '../../src/telemetry/events.ts';
-import { createMetrics, type Metrics, type MetricsOptions } from '../../src/telemetry/metrics.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
+import { createMetrics, type Metrics, type MetricsOptions, noReloads } from '../../src/telemetry/metrics.ts';
 import type { Readings } from '../../src/telemetry/read-gauges.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { createEventBus } from '../../src/telemetry/event-bus.ts';
-import { RecentAttempts } from '../../src/telemetry/recent-attempts.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
+import { RecentAttempts } from '../../src/telemetry/recent.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { attemptEnded } from './observed.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ReloadResult } from '../../src/telemetry/count-reloads.ts';
+import type { ReloadResult } from '../../src/telemetry/metrics.ts';
 import { observe, packetId, quietReadings, sample } from './observed.ts';
 
 const successful = 'event_pusher_config_last_reload_successful';

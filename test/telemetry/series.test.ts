@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { Spread, Tally } from '../../src/telemetry/cells.ts';
-import { createSeries } from '../../src/telemetry/series.ts';
+import { createSeries, Spread, Tally } from '../../src/telemetry/series.ts';
 
 test('the same label values give the same cell', () => {
   const series = createSeries<Tally, [string, string]>(() => new Tally());

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createSpiral } from '../../src/telemetry/spiral.ts';
+import { createSpiral } from '../../src/telemetry/series.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 
 test('a new spiral is empty', () => {

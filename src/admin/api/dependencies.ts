@@ -2,7 +2,7 @@ import type { Redactor } from '../../config/mask.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Spool } from '../../spool/spool.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { RecentWithheld } from '../../telemetry/recent-withheld.ts';
+import type { RecentWithheld } from '../../telemetry/recent.ts';
 import type { Operations } from '../operations.ts';
 
 /** What the API reads and operates. */

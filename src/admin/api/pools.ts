@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { LastError, Standing } from '../../telemetry/recent-attempts.ts';
+import type { LastError, Standing } from '../../telemetry/recent.ts';
 import type { PoolView } from '../operations.ts';
 import { audit } from './audit.ts';
 import { withoutQuotes } from './content.ts';

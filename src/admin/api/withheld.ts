@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { WithheldPush } from '../../telemetry/recent-withheld.ts';
+import type { WithheldPush } from '../../telemetry/recent.ts';
 import { hidden, refuseContentTo } from './content.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { defineRoute, type Route } from './route.ts';

@@ -1,8 +1,8 @@
 import type { Element } from '@xmpp/client';
 import type { Clock } from '../../kit/clock.ts';
 import type { Mark, Stanza } from '../../model/packet.ts';
+import { readStamp } from '../../packet/from-xml.ts';
 import { isNothingBut } from '../../packet/kind.ts';
-import { readStamp } from '../../packet/stamp.ts';
 import { element, findChild } from '../../packet/xml/element.ts';
 import type { Unreadable } from '../component/stanza-reader.ts';
 import { type Archive, createArchive } from './archive.ts';

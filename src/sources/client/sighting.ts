@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { Direction, Stanza } from '../../model/packet.ts';
-import { readStamp } from '../../packet/stamp.ts';
+import { readStamp } from '../../packet/from-xml.ts';
 import { childElements, element, findChild, findChildren, localName } from '../../packet/xml/element.ts';
 
 /** A message that the account can see, wherever it was found. */

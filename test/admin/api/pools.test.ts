@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Standing } from '../../../src/telemetry/recent-attempts.ts';
+import type { Standing } from '../../../src/telemetry/recent.ts';
 import { acceptedAt } from '../../spool/build.ts';
 import { makePoolView, wellStanding } from '../../support/scripted-operations.ts';
 import { startApi } from './ask-api.ts';

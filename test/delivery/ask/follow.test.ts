@@ -4,8 +4,8 @@ import { begin, conclude, type Offspring } from '../../../src/delivery/attempt.t
 import type { Sequel } from '../../../src/delivery/follow.ts';
 import type { Outcome } from '../../../src/model/attempt.ts';
 import type { Answered } from '../../../src/model/delivery.ts';
-import { createEventBus } from '../../../src/telemetry/event-bus.ts';
 import type { Events } from '../../../src/telemetry/events.ts';
+import { createEventBus } from '../../../src/telemetry/events.ts';
 import { makeDelivery, makeFailedPacket } from '../../spool/build.ts';
 import { makeHandlerConfig } from '../../support/make-handler.ts';
 

@@ -4,7 +4,7 @@ import { begin, conclude } from '../../../src/delivery/attempt.ts';
 import { createFollowUp } from '../../../src/delivery/follow-up/follow-up.ts';
 import { rulesOf } from '../../../src/delivery/policy.ts';
 import type { Claimed, HttpTarget, NewDelivery, RequestPurpose } from '../../../src/model/delivery.ts';
-import { createEventBus } from '../../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../../src/telemetry/events.ts';
 import { makeDelivery } from '../../spool/build.ts';
 import { makeHandlerConfig } from '../../support/make-handler.ts';
 import { makePoolConfig } from '../../support/make-pool.ts';

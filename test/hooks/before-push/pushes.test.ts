@@ -11,7 +11,7 @@ import { createReviver } from '../../../src/hooks/revive.ts';
 import { unwatched } from '../../../src/hooks/watch.ts';
 import type { Answered, DeliveryId, NewDelivery } from '../../../src/model/delivery.ts';
 import type { Packet } from '../../../src/model/packet.ts';
-import { createEventBus } from '../../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../../src/telemetry/events.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { createFakeTimers } from '../../support/fake-timers.ts';
 import { makeHandler, makeHandlerConfig } from '../../support/make-handler.ts';

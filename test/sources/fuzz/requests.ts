@@ -6,7 +6,7 @@ import { createHandler } from '../../../src/hooks/handler.ts';
 import { unwatched } from '../../../src/hooks/watch.ts';
 import type { DeliveryId } from '../../../src/model/delivery.ts';
 import type { Packet } from '../../../src/model/packet.ts';
-import { createEventBus } from '../../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../../src/telemetry/events.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { makeHandlerConfig } from '../../support/make-handler.ts';
 

@@ -13,7 +13,7 @@ import { createStanzaReader } from '../../../src/sources/component/stanza-reader
 import { createTapFeed } from '../../../src/sources/component/tap-feed.ts';
 import { createFlow } from '../../../src/sources/flow.ts';
 import { createOwnTraffic } from '../../../src/sources/own-traffic.ts';
-import { createEventBus } from '../../../src/telemetry/event-bus.ts';
+import { createEventBus } from '../../../src/telemetry/events.ts';
 import { attachmentTo } from '../../support/component-source.ts';
 import type { RecordedStream } from './streams.ts';
 
