@@ -124,7 +124,12 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const reviver = createReviver({ ...hooks, handlers: () => handlers });
     const intake = createIntake({ ...shared, evaluate: evaluator.evaluate, append: dispatcher.accept });
     const reading = { newPacketId: () => nextId() as PacketId, readJid };
-    const attaching = { ...reading, marks: await spool.marks(), want: subscriptionOf(handlers), instance: options.instance ?? nextId() };
+    const attaching = {
+      ...reading,
+      marks: await spool.marks(),
+      subscription: subscriptionOf(handlers),
+      instance: options.instance ?? nextId(),
+    };
     const callModule = createModuleCaller({ ...shared, watch, timeoutMs: limits.timeoutMs });
     const exits = { modules, callModule, checks: () => health.checks() };
     const sources = openSources(fitted.attachments, { ...shared, ...attaching, ...exits, accept: intake.accept });

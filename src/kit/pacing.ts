@@ -13,9 +13,50 @@ export function backoffMs({ firstMs, capMs, jitter }: Backoff, failures: number,
   return Math.min(capMs, jittered(plain, jitter, random));
 }
 
-/** Spreads a wait evenly over ±`jitter` of itself, so that what failed together does not come back together. */
+/** Spreads a wait evenly over ±`jitter` of itself, so that clients that failed together do not retry together. */
 export function jittered(waitMs: number, jitter: number, random: Random): number {
   return Math.max(0, Math.round(waitMs * (1 + jitter * (2 * random() - 1))));
+}
+
+export interface RestarterOptions {
+  /** A run of at least this length was a success: the next wait starts at the backoff's first. */
+  readonly provenAfterMs: number;
+  readonly restart: () => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+}
+
+/** Restarts something that keeps ending, after waits that double while its runs stay short. */
+export class Restarter {
+  readonly #options: RestarterOptions;
+  #failures = 0;
+  #runningSince: number | undefined;
+  #cancelWait: () => void = () => undefined;
+
+  constructor(options: RestarterOptions) {
+    this.#options = options;
+  }
+
+  /** A run begins. */
+  running(): void {
+    this.#runningSince = this.#options.clock.monotonic();
+  }
+
+  /** The run, or the attempt to start it, has ended: schedules the restart and returns the wait, ms. */
+  schedule(backoff: Backoff): number {
+    const { provenAfterMs, restart, clock, random, timers } = this.#options;
+    const lastedMs = this.#runningSince === undefined ? 0 : clock.monotonic() - this.#runningSince;
+    this.#runningSince = undefined;
+    this.#failures = lastedMs >= provenAfterMs ? 1 : this.#failures + 1;
+    const waitMs = backoffMs(backoff, this.#failures, random);
+    this.#cancelWait = timers.after(waitMs, restart);
+    return waitMs;
+  }
+
+  cancel(): void {
+    this.#cancelWait();
+  }
 }
 
 /** A number in [0, 1). Comes in as a dependency, so that tests decide what chance does. */

@@ -115,6 +115,27 @@ export interface XmppTarget {
   readonly purpose?: undefined;
 }
 
+/** A chat message to a user, sent through an attachment. */
+export interface OutgoingMessage {
+  /** The stanza's id, chosen by the sender: a message that is repeated after a crash has the same id. */
+  readonly id: string;
+  /** A JID of ours; undefined: the attachment's own. */
+  readonly from?: string | undefined;
+  readonly to: string;
+  readonly body: string;
+}
+
+/** Result of sending a message. */
+export type SendResult =
+  /** The chat server has accepted it: a ping that was sent after it on the same stream is answered. */
+  | { readonly kind: 'sent' }
+  /** It cannot be sent, or the chat server returned it: `reason` is a text for operators. Final. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** It was sent at least once; its arrival is unknown. */
+  | { readonly kind: 'unconfirmed' }
+  /** It was never sent: there was no connection in time, or too many messages wait. */
+  | { readonly kind: 'unsent' };
+
 /** Where an ordered request goes, and what says whether it may go there. */
 export interface Destination extends Pick<Extract<RequestPurpose, { kind: 'order' }>, 'fault' | 'origin'> {
   /** A host, `*.suffix`, an address or a CIDR, each with an optional `:port`. */

@@ -2,7 +2,8 @@ import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { Resolve } from '../../src/kit/dial-tcp.ts';
-import { openStream, type StreamEnd } from '../../src/sources/component/stream.ts';
+import { ComponentStream } from '../../src/sources/component/stream.ts';
+import type { StreamEnd } from '../../src/sources/xmpp-stream.ts';
 import { attachmentTo } from '../support/component-source.ts';
 import { startSlowListener } from '../support/slow-listener.ts';
 
@@ -10,7 +11,7 @@ import { startSlowListener } from '../support/slow-listener.ts';
 const both: Resolve = (_name, _options, found) => {
   found(null, [
     { address: '127.0.0.1', family: 4 },
-    { address: '::1', family: 6 }, // nothing listens there
+    { address: '::1', family: 6 }, // no listener
   ]);
 };
 
@@ -21,7 +22,7 @@ test('a server with IPv4 and IPv6 whose handshake takes longer than 250 ms is re
   expect((await ended).reason).toContain('check that an XMPP server answers there'); // it is an HTTP server, and has answered
 });
 
-test('where no address of a host can be reached, the reason says what each of them answers', async () => {
+test('if no address of a host can be reached, the reason names the error of each', async () => {
   const { kind, reason } = await endOf(await closedPort());
   expect(kind).toBe('failed');
   expect(reason).toMatch(/ECONNREFUSED 127\.0\.0\.1:\d+; .*E[A-Z]+.* ::1/);
@@ -32,7 +33,7 @@ function endOf(port: number): Promise<StreamEnd> {
   const ignore = () => undefined;
   return new Promise((onEnd) => {
     const listener = { onUp: ignore, onStanza: ignore, onUnreadable: ignore, onRead: ignore, onEnd };
-    openStream({ ...options, service: { host: 'chat.example', port }, resolve: both }, listener);
+    new ComponentStream({ ...options, service: { host: 'chat.example', port }, resolve: both }, listener);
   });
 }
 

@@ -9,10 +9,10 @@ import { chat, nodeAt, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 
 const sentByAlice = { dir: 'in', session: 'alice@localhost/phone' };
-/** Waits between tries are short, deadlines (10 s each) are as they are. */
+/** Shortens all waits except the deadlines of 10 s. */
 const fast: Timers = { after: (ms, action) => systemTimers.after(ms === 10_000 ? ms : Math.min(ms, 5), action) };
 
-test('hands over what a tap sends, in its order, with what the tap says of it', async () => {
+test('hands over the items of a tap in order, with their attributes', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();
   chatServer.server.push(chat('one'), { ...sentByAlice, stamp: '2026-11-22T10:00:00.123Z' });
@@ -32,7 +32,7 @@ test('hands over what a tap sends, in its order, with what the tap says of it', 
   expect(first?.from.bare).toBe('alice@localhost');
 });
 
-test('hands over who came and went, and what a client never acknowledged', async () => {
+test('hands over status and unack items', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();
   const session = 'alice@localhost/phone';
@@ -55,7 +55,7 @@ test('hands over who came and went, and what a client never acknowledged', async
   expect(chatServer.skipped).toEqual([]);
 });
 
-test('hands over who said something in a room', async () => {
+test('hands over the sender of a room message', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();
   const heard =
@@ -77,7 +77,7 @@ test.each([
   expect(chatServer.skipped).toEqual(['malformed']);
 });
 
-test('acknowledges what is committed, and nothing before', async () => {
+test('acknowledges an item only after it is committed', async () => {
   await using chatServer = await startSource({ commit: false });
   await chatServer.attached();
   for (const body of ['one', 'two', 'three']) chatServer.server.push(chat(body), sentByAlice);
@@ -91,7 +91,7 @@ test('acknowledges what is committed, and nothing before', async () => {
   await eventually(() => chatServer.server.acked === 3);
 });
 
-test('reports how full the queue of the tap is: when it resumes, and again with each reminder', async () => {
+test('reports the fill level of the tap queue at the resume and with each reminder', async () => {
   const timers: Timers = { after: (ms, action) => systemTimers.after(ms === 30_000 ? 5 : ms, action) };
   await using chatServer = await startSource({ commit: false, timers, server: { queueBytes: 10_000 } });
   const queues: Events['tap.queue'][] = [];
@@ -108,7 +108,7 @@ test('reports how full the queue of the tap is: when it resumes, and again with 
   await eventually(() => queues.at(-1)?.items === 0);
 });
 
-test('an older tap is asked too, and what it does not answer changes nothing', async () => {
+test('works with an older tap that does not report a fill level', async () => {
   const timers: Timers = { after: (ms, action) => systemTimers.after(ms === 30_000 ? 5 : ms, action) };
   await using chatServer = await startSource({ timers });
   const queues: unknown[] = [];
@@ -121,7 +121,7 @@ test('an older tap is asked too, and what it does not answer changes nothing', a
   expect(queues).toEqual([]);
 });
 
-test('goes on after a broken connection without a gap and without a double', async () => {
+test('continues after a broken connection without a gap or a duplicate', async () => {
   await using chatServer = await startSource({ timers: fast });
   await chatServer.attached();
   chatServer.server.push(chat('one'), sentByAlice);
@@ -133,7 +133,7 @@ test('goes on after a broken connection without a gap and without a double', asy
   expect(chatServer.bodies()).toEqual(['one', 'two', 'three']);
 });
 
-test('recognises after a reconnect what it holds but has not committed', async () => {
+test('recognises uncommitted items as duplicates after a reconnect', async () => {
   await using chatServer = await startSource({ commit: false, timers: fast });
   await chatServer.attached();
   chatServer.server.push(chat('one'), sentByAlice);
@@ -147,7 +147,7 @@ test('recognises after a reconnect what it holds but has not committed', async (
   await eventually(() => chatServer.server.acked === 1);
 });
 
-test('skips after a restart what its marks say is on disk', async () => {
+test('skips items up to its marks after a restart', async () => {
   const mark = { attachment: 'chat', host: 'localhost', node: 'scripted', epoch: 'e1', h: 0 };
   await using chatServer = await startSource({ marks: [{ ...mark, h: 2 }] });
   for (const body of ['one', 'two', 'three']) chatServer.server.push(chat(body), sentByAlice);
@@ -155,7 +155,7 @@ test('skips after a restart what its marks say is on disk', async () => {
   expect(chatServer.bodies()).toEqual(['three']);
 });
 
-test('counts what the server dropped, and notices a lost queue', async () => {
+test('counts dropped items and detects a lost queue', async () => {
   await using chatServer = await startSource({ timers: fast });
   await chatServer.attached();
   chatServer.server.push(chat('one'), sentByAlice);
@@ -173,7 +173,7 @@ test('counts what the server dropped, and notices a lost queue', async () => {
   expect(chatServer.holes).toEqual([2, undefined]);
 });
 
-test('says that it has no mark of what the tap has handed out before, and not where it has one', async () => {
+test('reports a missing mark if the tap has sent items before', async () => {
   const mark = { attachment: 'chat', host: 'localhost', node: 'scripted', epoch: 'e1', h: 2 };
   await using before = await startSource();
   await before.attached();
@@ -190,7 +190,7 @@ test('says that it has no mark of what the tap has handed out before, and not wh
   expect([marked.unmarked, marked.holes]).toEqual([[], []]);
 });
 
-test('refuses what does not come from its tap', async () => {
+test('skips messages that do not come from its tap', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();
   const item = { host: 'localhost', domain: 'pusher.localhost', epoch: 'e1', seq: 1 };
@@ -203,7 +203,7 @@ test('refuses what does not come from its tap', async () => {
   expect(chatServer.bodies()).toEqual(['real']);
 });
 
-test('acknowledges and counts a direction that it does not know, an archive result, a carbon, an error, and its own', async () => {
+test('skips and acknowledges an unknown direction, an archive result, a carbon, an error and own traffic', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();
   chatServer.server.push(chat('later'), { dir: 'sideways' });
@@ -220,7 +220,7 @@ test('acknowledges and counts a direction that it does not know, an archive resu
   expect(chatServer.handed.every(({ packet }) => packet === undefined)).toBe(true);
 });
 
-test('asks for other stanzas without a pause: what comes meanwhile counts, what comes again is known', async () => {
+test('changes its subscription while items flow, and recognises repeated items', async () => {
   await using chatServer = await startSource({ commit: false });
   const { server, source, handed } = chatServer;
   const wants = () => server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
@@ -230,7 +230,7 @@ test('asks for other stanzas without a pause: what comes meanwhile counts, what 
 
   source.resubscribe('message');
   source.resubscribe('message presence');
-  server.push(chat('two'), sentByAlice); // is on its way before the question arrives
+  server.push(chat('two'), sentByAlice); // in transit before the resume arrives
   await eventually(() => wants().length === 2 && handed.length === 2);
   server.push(chat('three'), sentByAlice);
   await eventually(() => handed.length === 3);
@@ -243,7 +243,7 @@ test('asks for other stanzas without a pause: what comes meanwhile counts, what 
   await eventually(() => server.acked === 3);
 });
 
-test('asks again where no answer comes: who was asked may just have ended', async () => {
+test('repeats a resume that is not answered', async () => {
   const timers: Timers = { after: (ms, action) => systemTimers.after(ms === 10_000 ? 5 : ms, action) };
   const unhurried = { connectTimeoutMs: 60_000, pingTimeoutMs: 60_000 };
   await using chatServer = await startSource({ timers, server: { host: 'elsewhere' }, attachment: unhurried });
@@ -252,7 +252,7 @@ test('asks again where no answer comes: who was asked may just have ended', asyn
   expect(chatServer.handed).toEqual([]);
 });
 
-test('asks for what was wanted last after a reconnect', async () => {
+test('resumes with the latest subscription after a reconnect', async () => {
   await using chatServer = await startSource({ timers: fast });
   const wants = () => chatServer.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
   await chatServer.attached();
@@ -261,7 +261,7 @@ test('asks for what was wanted last after a reconnect', async () => {
   await eventually(() => wants().at(-1) === 'iq');
 });
 
-test('a host that answers the question for other stanzas with an error is asked again', async () => {
+test('repeats the resume to a host that has answered a new subscription with an error', async () => {
   await using chatServer = await startSource({ timers: fast });
   const { server, source } = chatServer;
   await chatServer.attached();
@@ -273,7 +273,7 @@ test('a host that answers the question for other stanzas with an error is asked 
   await eventually(() => chatServer.bodies().includes('one'));
 });
 
-test('says which host has no tap, and asks again', async () => {
+test('reports a host without a tap, and retries', async () => {
   await using chatServer = await startSource({ timers: fast });
   await chatServer.attached();
   chatServer.server.tapEnabled = false;
@@ -285,7 +285,7 @@ test('says which host has no tap, and asks again', async () => {
   await eventually(() => chatServer.handed.length === 1);
 });
 
-test('says that the secret is wrong, and tries again slowly', async () => {
+test('reports a wrong secret, and retries slowly', async () => {
   const waits: number[] = [];
   const recording: Timers = {
     after: (ms, action) => {
@@ -301,7 +301,7 @@ test('says that the secret is wrong, and tries again slowly', async () => {
   expect(waits.at(-1)).toBe(30_000);
 });
 
-test('waits longer after each failure, up to its cap', async () => {
+test('doubles the wait after each failure, up to its cap', async () => {
   const waits: number[] = [];
   const impatient: Timers = {
     after: (ms, action) => {
@@ -320,7 +320,7 @@ test('waits longer after each failure, up to its cap', async () => {
   expect(Math.max(...reconnects)).toBe(4000);
 });
 
-test('survives what is no XML: the stream ends with a reason and the source comes back', async () => {
+test('ends a stream that is no XML with a reason, and reconnects', async () => {
   await using chatServer = await startSource({ timers: fast });
   await chatServer.attached();
   chatServer.server.sendRaw('HTTP/1.1 400 Bad Request');
@@ -329,7 +329,7 @@ test('survives what is no XML: the stream ends with a reason and the source come
   await eventually(() => chatServer.bodies().includes('after'));
 });
 
-test('keeps characters whole however the bytes are cut', async () => {
+test('decodes characters that are split over reads', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();
   const text = 'żółć 😀 — 語';
@@ -339,7 +339,7 @@ test('keeps characters whole however the bytes are cut', async () => {
   expect(chatServer.bodies()).toEqual([text]);
 });
 
-test('gives up a server that does not answer a ping, and keeps one that does', async () => {
+test('disconnects from a server that does not answer a ping, and stays connected to one that does', async () => {
   await using dead = await startSource({ attachment: { pingIntervalMs: 30, pingTimeoutMs: 30 }, server: { answersPings: false } });
   await using quiet = await startSource({ attachment: { pingIntervalMs: 30, pingTimeoutMs: 1000 } });
   await eventually(() => dead.states.some(({ state, reason }) => state === 'offline' && reason.includes('silent')));
@@ -347,7 +347,7 @@ test('gives up a server that does not answer a ping, and keeps one that does', a
   expect(quiet.states.some(({ state }) => state === 'offline')).toBe(false);
 });
 
-test('stops reading while too much is uncommitted, and goes on when it is not', async () => {
+test('stops reading while too many bytes are uncommitted', async () => {
   await using chatServer = await startSource({
     commit: false,
     attachment: { maxUncommittedBytes: 100_000 },
@@ -369,7 +369,7 @@ test('stops reading while too much is uncommitted, and goes on when it is not', 
   expect(chatServer.source.uncommittedBytes).toBe(0);
 });
 
-test('answers a ping, and offers nothing else', async () => {
+test('answers a ping, and rejects other requests', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();
   chatServer.server.sendRaw("<iq type='get' id='p1' from='alice@localhost/x' to='pusher.localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
@@ -382,7 +382,7 @@ test('answers a ping, and offers nothing else', async () => {
   expect(answer('d1')?.attrs).toMatchObject({ type: 'error' });
 });
 
-test('a user who was seen to enter a room and is removed without status 110 is seen as removed', async () => {
+test('recognises the removal of a user from a room without status 110', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();
   const presence = (type: string, code: number) =>

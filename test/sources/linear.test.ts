@@ -8,8 +8,8 @@ import { withBody } from '../../src/packet/gate-decision.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { asksNotToBeStored, hasText } from '../../src/packet/kind.ts';
 import { parseStanza, readHead } from '../../src/packet/xml/parse.ts';
-import { createServiceLogFeed } from '../../src/sources/component/service-log-feed.ts';
-import { createFlow } from '../../src/sources/flow.ts';
+import { createServiceLogFeed } from '../../src/sources/component/unacknowledged-feeds.ts';
+import { Flow } from '../../src/sources/source.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { attachmentTo } from '../support/component-source.ts';
 import { growth, linear } from '../support/growth.ts';
@@ -23,7 +23,7 @@ const message = (content: string, attributes = "type='chat' from='alice@localhos
 const nested = (content: string) => `${"<a xmlns:p='u' xmlns='v'>".repeat(120)}${content}${'</a>'.repeat(120)}`;
 const many = (count: number, piece: (index: number) => string) => Array.from({ length: count }, (_, index) => piece(index)).join('');
 
-/** A message of about so many bytes, full of one thing. */
+/** A message of about `bytes` bytes, filled with one construct. */
 const shapes: readonly (readonly [string, (bytes: number) => string])[] = [
   ['namespace declarations of one element', (bytes) => message(`<a${many(bytes / 16, (nth) => ` xmlns:a${nth}='u'`)}/>`)],
   [
@@ -90,7 +90,7 @@ const shapes: readonly (readonly [string, (bytes: number) => string])[] = [
   ],
 ];
 
-describe('what a stanza costs grows no faster than its size, where it is full of', () => {
+describe('the cost of a stanza grows linearly with its size if it is full of', () => {
   test.each(shapes)(
     '%s',
     (_what, shape) => {
@@ -101,18 +101,18 @@ describe('what a stanza costs grows no faster than its size, where it is full of
 });
 
 test(
-  '28 000 namespace declarations are read, written and read again at once',
+  '28 000 namespace declarations are parsed, serialised and parsed again in linear time',
   () => {
     const xml = message(`<a${many(28_000, (nth) => ` xmlns:declared-prefix-${nth}='u'`)}/>`);
     const before = process.cpuUsage();
     allTheWay(xml);
-    expect(process.cpuUsage(before).user / 1e6).toBeLessThan(5); // it took 31 s when it was quadratic
+    expect(process.cpuUsage(before).user / 1e6).toBeLessThan(5); // 31 s with the former quadratic code
   },
   patienceMs,
 );
 
 test(
-  'whatever fragment a stanza repeats, what it costs grows no faster than its size',
+  'the cost of a stanza grows linearly with its size for any repeated fragment',
   () => {
     const piece = fc.constantFrom(
       '<a>',
@@ -150,13 +150,13 @@ test(
   patienceMs * 2,
 );
 
-test('a text without an end tag is refused in the time that its size takes', () => {
+test('a text without an end tag is rejected in linear time', () => {
   expect(growth((size) => void readable(`<a/>${' '.repeat(size)}x`), 65_536)).toBeLessThan(linear);
 });
 
 const readJid = createJidReader({ size: 10 });
 
-/** Everything that is done with a stanza between the socket and the handlers. */
+/** All processing of a stanza between the socket and the handlers. */
 function allTheWay(xml: string): void {
   const bytes = Buffer.from(xml);
   walk({ feed: 'direct', host: 'localhost', domain: 'pusher.localhost' }, cutAt(bytes, [10_000, 20_000, 30_000]));
@@ -176,14 +176,14 @@ function allTheWay(xml: string): void {
 function serviceLog() {
   return createServiceLogFeed({
     attachment: attachmentTo({ feed: 'service_log' }),
-    flow: createFlow(() => undefined, { maxBytes: 1, onStop: () => undefined, onGo: () => undefined }),
+    flow: new Flow(() => undefined, { maxBytes: 1 }),
     isOwn: () => false,
     events: createEventBus(),
     timers: { after: () => () => undefined },
-    tell: () => undefined,
+    reportState: () => undefined,
     toPacket: (seen) => packetFrom(seen, { id: 'packet' as PacketId, origin: 'chat', receivedAt: 0 }, readJid).packet,
     skip: () => undefined,
-    strange: () => undefined,
+    onOther: () => undefined,
   });
 }
 

@@ -7,7 +7,7 @@ import { chat, nodeAt, type Setting, startSource } from '../support/component-so
 import { eventually } from '../support/eventually.ts';
 
 const sentByAlice = { dir: 'in', session: 'alice@localhost/phone' };
-/** Waits between tries are short, deadlines (10 s each) are as they are. */
+/** Shortens all waits except the deadlines of 10 s. */
 const fast: Timers = { after: (ms, action) => systemTimers.after(ms === 10_000 ? ms : Math.min(ms, 5), action) };
 
 /** A source attached to the nodes `a` and `b` of one chat server. */
@@ -32,7 +32,7 @@ async function startCluster({ names = ['a', 'b'], ...setting }: Setting & { read
   };
 }
 
-test('each node is read and acknowledged for itself', async () => {
+test('each node is read and acknowledged separately', async () => {
   await using cluster = await startCluster();
   const [a, b] = cluster.servers;
   await cluster.ready();
@@ -47,7 +47,7 @@ test('each node is read and acknowledged for itself', async () => {
   expect(cluster.skipped).toEqual([]);
 });
 
-test('what the marks of both nodes say is on disk is known after a restart', async () => {
+test('items up to the marks of both nodes are duplicates after a restart', async () => {
   const mark = { attachment: 'chat', host: 'localhost' };
   await using cluster = await startCluster({
     marks: [
@@ -62,7 +62,7 @@ test('what the marks of both nodes say is on disk is known after a restart', asy
   expect(cluster.holes).toEqual([]);
 });
 
-test('a node that is not attached is named, and the others go on', async () => {
+test('a node that is not attached is reported, and the others continue', async () => {
   await using cluster = await startCluster({ timers: fast });
   const [a, b] = cluster.servers;
   await cluster.ready();
@@ -78,7 +78,7 @@ test('a node that is not attached is named, and the others go on', async () => {
   await cluster.ready();
 });
 
-test('every node is asked for other stanzas', async () => {
+test('a new subscription goes to every node', async () => {
   await using cluster = await startCluster();
   const wants = (server: TapServer) => server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
   await cluster.ready();
@@ -86,7 +86,7 @@ test('every node is asked for other stanzas', async () => {
   await eventually(() => cluster.servers.every((server) => wants(server).at(-1) === 'message status'));
 });
 
-test('all nodes together keep below what may be uncommitted', async () => {
+test('all nodes share one limit of uncommitted bytes', async () => {
   await using cluster = await startCluster({ commit: false, attachment: { maxUncommittedBytes: 100_000 } });
   const [a, b] = cluster.servers;
   await cluster.ready();
@@ -106,7 +106,7 @@ test('all nodes together keep below what may be uncommitted', async () => {
   expect(cluster.source.uncommittedBytes).toBe(0);
 });
 
-test('two nodes of one name are not mixed up: the second waits, and what is wrong is said', async () => {
+test('the second of two nodes with one name waits, with a reason', async () => {
   await using cluster = await startCluster({ names: ['prosody', 'prosody'], timers: fast });
   await eventually(() => cluster.troubles().some((trouble) => trouble.includes('give each node a name of its own')));
   const refused = cluster.servers.find(({ port }) => cluster.troubles().join().includes(`node xmpp://127.0.0.1:${port}`));

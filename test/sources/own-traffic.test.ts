@@ -4,10 +4,9 @@ import type { PacketId } from '../../src/model/packet.ts';
 import { packetFrom } from '../../src/packet/from-xml.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
-import { createDirectFeed } from '../../src/sources/component/direct-feed.ts';
-import { createServiceLogFeed } from '../../src/sources/component/service-log-feed.ts';
-import { createFlow } from '../../src/sources/flow.ts';
+import { createDirectFeed, createServiceLogFeed } from '../../src/sources/component/unacknowledged-feeds.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
+import { Flow } from '../../src/sources/source.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { accountOf, startClientSource } from '../support/client-source.ts';
 import { attachmentTo, chat, startSource } from '../support/component-source.ts';
@@ -20,41 +19,41 @@ const rooms = [{ jid: 'ops@rooms.localhost', nick: 'pusher' }];
 const bot = accountOf({ name: 'bot', jid: { user: 'Bot', domain: 'localhost' }, rooms });
 const component = attachmentTo({ name: 'other', domain: 'Other.localhost' });
 
-/** As an account sends it. */
+/** A message as an account of ours sends it. */
 function marked(from: string, to = 'alice@localhost'): string {
   const mark = "<sent xmlns='urn:x-event-pusher:sent:1'/>";
   return `<message xmlns='jabber:client' type='chat' from='${from}' to='${to}'><body>Hi</body>${mark}</message>`;
 }
 
-describe('what the pusher itself has sent', () => {
+describe('a message that the pusher has sent', () => {
   const { isOwn } = createOwnTraffic([component, bot], createJidReader());
 
   test.each([
     ['a component, by its domain', chat('Hi', { from: 'other.localhost' })],
-    ['a name at a component', chat('Hi', { from: 'News@OTHER.localhost/x' })],
+    ['a JID at a component', chat('Hi', { from: 'News@OTHER.localhost/x' })],
     ['an account, by the mark', marked('bot@localhost/pusher')],
-    ['an account, however its address is written', marked('BOT@localhost')],
+    ['an account, with its address in any case', marked('BOT@localhost')],
     ['an account in its room', marked('ops@rooms.localhost/pusher')],
-  ])('is known from %s', (_, xml) => {
+  ])('is recognised from %s', (_, xml) => {
     expect(isOwn(parseStanza(xml))).toBe(true);
   });
 
   test.each([
     ['another client of an account', chat('Hi', { from: 'bot@localhost/phone' })],
-    ['who sets the mark and is no account of ours', marked('mallory@localhost/phone')],
-    ['who is in the room of an account under another name', marked('ops@rooms.localhost/mallory')],
-    ['a component whose name only ends like ours', chat('Hi', { from: 'another.localhost' })],
-  ])('is not from %s', (_, xml) => {
+    ['a sender with the mark that is no account of ours', marked('mallory@localhost/phone')],
+    ["another occupant of an account's room", marked('ops@rooms.localhost/mallory')],
+    ['a component whose domain has ours as a suffix', chat('Hi', { from: 'another.localhost' })],
+  ])('is not assumed from %s', (_, xml) => {
     expect(isOwn(parseStanza(xml))).toBe(false);
   });
 
-  test('is known where a server leaves the address of an account out', () => {
+  test('is recognised if a server omits the address of an account', () => {
     const stanza = parseStanza(marked('x').replace(" from='x'", ''));
     expect([isOwn(stanza, 'bot@localhost'), isOwn(stanza, 'bob@localhost'), isOwn(stanza)]).toEqual([true, false, false]);
   });
 });
 
-describe('no feed pushes what the pusher has sent through another attachment', () => {
+describe('messages that the pusher has sent through another attachment are not pushed by', () => {
   const others = [chat('Hi', { from: 'news@other.localhost' }), marked('bot@localhost/pusher')];
   const byPerson = chat('by a person', { from: 'bot@localhost/phone' });
 
@@ -81,13 +80,13 @@ describe('no feed pushes what the pusher has sent through another attachment', (
     const { received } = create({
       attachment: attachmentTo({ feed }),
       ...createOwnTraffic([component, bot], readJid),
-      flow: createFlow((packet) => bodies.push(packet?.stanza.text('body')), unbounded),
+      flow: new Flow((packet) => bodies.push(packet?.stanza.text('body')), unbounded),
       events: createEventBus(),
       timers: systemTimers,
-      tell: () => undefined,
+      reportState: () => undefined,
       toPacket: (seen) => packetFrom(seen, { id: 'packet' as PacketId, origin: 'chat', receivedAt: 0 }, readJid).packet,
       skip: (reason) => skipped.push(reason),
-      strange: () => undefined,
+      onOther: () => undefined,
     });
     for (const xml of [...others, byPerson]) received(parseStanza(wrap(xml)), xml.length);
     expect({ bodies, skipped }).toEqual({ bodies: ['by a person'], skipped: ['own', 'own'] });
@@ -102,7 +101,7 @@ describe('no feed pushes what the pusher has sent through another attachment', (
     expect(rig.skipped).toEqual(['own', 'own']);
   });
 
-  test('posts of a server, which bear no mark', async () => {
+  test('an HTTP source, whose posts have no mark', async () => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);
     for (const author of ['bot', 'alice']) {
@@ -113,4 +112,4 @@ describe('no feed pushes what the pusher has sent through another attachment', (
   });
 });
 
-const unbounded = { maxBytes: Number.POSITIVE_INFINITY, onStop: () => undefined, onGo: () => undefined };
+const unbounded = { maxBytes: Number.POSITIVE_INFINITY };

@@ -8,8 +8,8 @@ import { startProsody } from '../support/prosody.ts';
 
 const sentByAlice = { dir: 'in', session: 'alice@localhost/phone' };
 
-/** Notes how long is waited, and does not wait so long, if not told to; deadlines (10 s each) are as they are. */
-function impatient({ longestMs = 5 } = {}) {
+/** Records the waits, and shortens all of them to `longestMs` except the deadlines of 10 s. */
+function shortTimers({ longestMs = 5 } = {}) {
   const waits: number[] = [];
   const timers: Timers = {
     after: (ms, action) => {
@@ -20,8 +20,8 @@ function impatient({ longestMs = 5 } = {}) {
   return { timers, waits };
 }
 
-test('stands by while the tap feeds another pusher, asks every half a minute, and takes over when that has gone', async () => {
-  const { timers, waits } = impatient();
+test('is on standby while the tap feeds another pusher, retries every 30 s, and takes over when the other has gone', async () => {
+  const { timers, waits } = shortTimers();
   await using chatServer = await startSource({ timers, attachment: { pingIntervalMs: 77_000 } });
   const { server, states } = chatServer;
   await chatServer.attached();
@@ -39,8 +39,8 @@ test('stands by while the tap feeds another pusher, asks every half a minute, an
   expect(states.at(-1)).toMatchObject({ host: 'localhost', state: 'attached' });
 });
 
-test('one whose feed was taken by another finds that out by its acknowledgements, and stands by', async () => {
-  const { timers } = impatient();
+test('a pusher whose feed was taken over detects it by the error to an acknowledgement', async () => {
+  const { timers } = shortTimers();
   await using chatServer = await startSource({ timers });
   const { server, states } = chatServer;
   await chatServer.attached();
@@ -49,8 +49,8 @@ test('one whose feed was taken by another finds that out by its acknowledgements
   await eventually(() => states.some(({ state }) => state === 'standby'));
 });
 
-test('says at each resume which pusher it is', async () => {
-  await using chatServer = await startSource({ timers: impatient().timers });
+test('identifies itself in each resume', async () => {
+  await using chatServer = await startSource({ timers: shortTimers().timers });
   const named = () => chatServer.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['pusher'] ?? []);
   await chatServer.attached();
   chatServer.server.disconnect();
@@ -60,11 +60,11 @@ test('says at each resume which pusher it is', async () => {
 
 const prosodyIsHere = await requirePackage('prosody');
 
-describe.skipIf(!prosodyIsHere)('a Prosody that lets one connection of a component in', () => {
-  test('keeps the second pusher standing by until the first has gone', async () => {
+describe.skipIf(!prosodyIsHere)('a Prosody that accepts one connection of a component', () => {
+  test('keeps the second pusher on standby until the first has gone', async () => {
     await using prosody = await startProsody();
     const nodes = [nodeAt(prosody.componentPort)];
-    const { timers } = impatient();
+    const { timers } = shortTimers();
     const first = await startSource({ attachment: { nodes } });
     await first.attached();
     await using second = await startSource({ attachment: { nodes }, timers });
@@ -77,10 +77,10 @@ describe.skipIf(!prosodyIsHere)('a Prosody that lets one connection of a compone
     await second.attached();
   });
 
-  test('with kick_old throws the first out, which waits long before it would throw out the other', async () => {
+  test('with kick_old closes the first connection, which waits 30 s before it reconnects', async () => {
     await using prosody = await startProsody({ config: 'component_conflict_resolve = "kick_old"' });
     const nodes = [nodeAt(prosody.componentPort)];
-    const { timers, waits } = impatient({ longestMs: 60_000 });
+    const { timers, waits } = shortTimers({ longestMs: 60_000 });
     await using first = await startSource({ attachment: { nodes }, timers });
     await first.attached();
     await using second = await startSource({ attachment: { nodes } });

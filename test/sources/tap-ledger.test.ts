@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { createTapLedger } from '../../src/sources/component/tap-ledger.ts';
+import { TapLedger } from '../../src/sources/component/tap-ledger.ts';
 
 const mark = (h: number, epoch = 'e1', node = 'n1') => ({ attachment: 'chat', host: 'localhost', node, epoch, h });
-const ledger = (...marks: ReturnType<typeof mark>[]) => createTapLedger({ attachment: 'chat', host: 'localhost', marks });
+const ledger = (...marks: ReturnType<typeof mark>[]) => new TapLedger({ attachment: 'chat', host: 'localhost', marks });
 
 test('asks for all there is when nothing is known', () => {
   expect(ledger().resumeFrom()).toEqual({ epoch: '', h: 0 });

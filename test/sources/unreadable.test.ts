@@ -6,17 +6,17 @@ import { chat, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 
 const sentByAlice = { dir: 'in', session: 'alice@localhost/phone' };
-/** Waits between tries are short, deadlines (10 s each) are as they are. */
+/** Shortens all waits except the deadlines of 10 s. */
 const fast: Timers = { after: (ms, action) => systemTimers.after(ms === 10_000 ? ms : Math.min(ms, 5), action) };
 const small = { maxStanzaBytes: 2000 };
 
 test.each([
   ['is larger than allowed', 'too-large', `<body>${'&apos;'.repeat(2000)}</body>`],
-  ['nests too much', 'malformed', `${'<a>'.repeat(200)}${'</a>'.repeat(200)}`],
-  ['has a prefix that is not declared', 'malformed', "<x p:a='1'/>"],
-  ['has a character that XML forbids', 'malformed', '<body>\u0001</body>'],
-  ['has an entity that XML does not know', 'malformed', '<body>&nonsense;</body>'],
-])('the tap goes past a stanza that %s: it is counted and acknowledged in its turn', async (_what, reason, content) => {
+  ['is nested too deeply', 'malformed', `${'<a>'.repeat(200)}${'</a>'.repeat(200)}`],
+  ['has an undeclared prefix', 'malformed', "<x p:a='1'/>"],
+  ['has a character that XML does not allow', 'malformed', '<body>\u0001</body>'],
+  ['has an undefined entity', 'malformed', '<body>&nonsense;</body>'],
+])('the feed continues after an item that %s, and acknowledges it in order', async (_what, reason, content) => {
   await using chatServer = await startSource({ timers: fast, attachment: small });
   await chatServer.attached();
   chatServer.server.push(chat('before'), sentByAlice);
@@ -29,7 +29,7 @@ test.each([
   expect(chatServer.states.filter(({ state }) => state === 'offline')).toEqual([]);
 });
 
-test('finds the number of a stanza that is too large behind an address of full length, each character of it escaped', async () => {
+test('reads the number of an oversized item after an address of maximum length with all characters escaped', async () => {
   await using chatServer = await startSource({ attachment: { maxStanzaBytes: 50_000 } });
   await chatServer.attached();
   chatServer.server.push(chat('x'.repeat(60_000)), { dir: 'in', session: `alice@localhost/${"'".repeat(1023)}` });
@@ -41,7 +41,7 @@ test('finds the number of a stanza that is too large behind an address of full l
 test.each([
   ['size', { reason: 'too-large', bytes: 2_000_000 }, 'too-large'],
   ['depth', { reason: 'too-deep' }, 'malformed'],
-])('an item whose stanza the tap left out because of its %s is counted and acknowledged', async (_what, marks, skipped) => {
+])('an item whose stanza the tap omitted because of its %s is counted and acknowledged', async (_what, marks, skipped) => {
   await using chatServer = await startSource();
   await chatServer.attached();
   const item = { host: 'localhost', domain: 'pusher.localhost', epoch: 'e1', seq: 1 };
@@ -53,7 +53,7 @@ test.each([
   expect([chatServer.skipped, chatServer.holes]).toEqual([[skipped], []]);
 });
 
-test('tells the tap how large an item may be, so that what comes with it also fits', async () => {
+test('requests a maximum stanza size that leaves space for the wrapper', async () => {
   await using chatServer = await startSource({ attachment: { maxStanzaBytes: 1_048_576 } });
   await chatServer.attached();
   const [resume] = chatServer.server.received.flatMap((iq) => findChild(iq, 'resume') ?? []);
@@ -63,7 +63,7 @@ test('tells the tap how large an item may be, so that what comes with it also fi
 test.each([
   ['a user', 'mallory@localhost/x'],
   ['another server', 'evil.example'],
-])('a stanza that is too large from %s acknowledges nothing', async (_who, from) => {
+])('an oversized stanza from %s acknowledges nothing', async (_who, from) => {
   await using chatServer = await startSource({ attachment: small });
   await chatServer.attached();
   const item = { domain: 'pusher.localhost', epoch: 'e1', seq: 7, host: from };
@@ -82,7 +82,7 @@ describe('the other feeds', () => {
   test.each([
     ['service_log', copy(chat("'".repeat(3000))), copy(chat('\u0001')), copy(chat('after'))],
     ['direct', direct("'".repeat(3000)), direct('\u0001'), direct('after')],
-  ] as const)('%s goes past what is too large and what cannot be read', async (feed, large, odd, after) => {
+  ] as const)('%s continues after oversized and unreadable stanzas', async (feed, large, odd, after) => {
     await using chatServer = await startSource({ attachment: { ...small, feed } });
     await chatServer.attached();
     await eventually(() => chatServer.server.connected);
@@ -93,9 +93,9 @@ describe('the other feeds', () => {
   });
 });
 
-test('a stanza that never ends is acknowledged, ends its stream, and is not asked for again', async () => {
-  const impatient = { ...small, pingIntervalMs: 50, pingTimeoutMs: 50 };
-  await using chatServer = await startSource({ timers: fast, attachment: impatient });
+test('a stanza that never ends is acknowledged, ends its stream, and is not requested again', async () => {
+  const shortTimeouts = { ...small, pingIntervalMs: 50, pingTimeoutMs: 50 };
+  await using chatServer = await startSource({ timers: fast, attachment: shortTimeouts });
   await chatServer.attached();
   const { server } = chatServer;
   server.push(`<message xmlns='jabber:client'><body>${'x'.repeat(3000)}`, sentByAlice);

@@ -4,7 +4,7 @@ import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { Mark, Packet, PacketId, Receipt } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import { createComponentSource } from '../../src/sources/component/component.ts';
+import { openComponent } from '../../src/sources/open.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
@@ -45,14 +45,14 @@ export async function startSource({ attachment, others = [], timers = systemTime
 
   const readJid = createJidReader({ size: 100 });
   const settings = attachmentTo({ nodes: [server, ...others].map(({ port }) => nodeAt(port)), ...attachment });
-  const source = createComponentSource({
+  const source = openComponent({
     attachment: settings,
     accept: (packet, receipt) => {
       handed.push({ packet, receipt });
       if (commit) receipt.committed();
     },
     marks: setting.marks ?? [],
-    want: 'message',
+    subscription: 'message',
     instance: 'instance-1',
     newPacketId: () => `packet-${handed.length + 1}` as PacketId,
     readJid,

@@ -7,7 +7,7 @@ import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { createExitsSource } from '../../src/sources/http/exits/exits.ts';
 import type { UserFunction } from '../../src/sources/http/exits/module-call.ts';
-import type { Outbox } from '../../src/sources/outbox.ts';
+import type { Outbox } from '../../src/sources/source.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { openHttpConnection, type RawAnswer } from './http-connection.ts';

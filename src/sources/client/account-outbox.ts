@@ -5,11 +5,12 @@
 
 import { type Timers, within } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
+import type { OutgoingMessage, SendResult as Sent } from '../../model/delivery.ts';
 import type { Stanza } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { element, isXmlText } from '../../packet/xml/element.ts';
-import type { Outbox, OutgoingMessage, Sent } from '../outbox.ts';
 import type { MessageOutlet } from '../outlet.ts';
+import type { Outbox } from '../source.ts';
 
 export interface AccountOutboxOptions {
   /** The account's bare JID. */

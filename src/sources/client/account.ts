@@ -4,7 +4,7 @@ import type { Mark, Stanza } from '../../model/packet.ts';
 import { readStamp } from '../../packet/from-xml.ts';
 import { isNothingBut } from '../../packet/kind.ts';
 import { element, findChild } from '../../packet/xml/element.ts';
-import type { Unreadable } from '../component/stanza-reader.ts';
+import type { Unreadable } from '../xmpp-stream.ts';
 import { type Archive, createArchive } from './archive.ts';
 import { toLibrary } from './bridge.ts';
 import type { ClientOptions } from './client-options.ts';

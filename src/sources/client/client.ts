@@ -12,11 +12,10 @@ import { type Backoff, backoffMs } from '../../kit/pacing.ts';
 import type { Mark, Packet } from '../../model/packet.ts';
 import { packetFrom } from '../../packet/from-xml.ts';
 import type { AttachmentState } from '../../telemetry/events.ts';
-import type { StreamEnd } from '../component/stream.ts';
-import { createFlow } from '../flow.ts';
-import type { Outbox } from '../outbox.ts';
 import type { MessageOutlet } from '../outlet.ts';
-import type { Source } from '../source.ts';
+import type { Outbox, Source } from '../source.ts';
+import { Flow } from '../source.ts';
+import type { StreamEnd } from '../xmpp-stream.ts';
 import { createAccount } from './account.ts';
 import { createAccountOutbox } from './account-outbox.ts';
 import type { ClientOptions } from './client-options.ts';
@@ -38,10 +37,10 @@ export function createClientSource(options: ClientOptions): ClientSource {
   const { attachment, clock, timers, random, events } = options;
   const { name, jid } = attachment;
   const failedBackoff: Backoff = { firstMs: 1000, capMs: attachment.reconnectCapMs, jitter: 0.2 };
-  const flow = createFlow(options.accept, {
+  const flow = new Flow(options.accept, {
     maxBytes: attachment.maxUncommittedBytes,
     onStop: () => connection?.pause(),
-    onGo: () => connection?.resume(),
+    onResume: () => connection?.resume(),
   });
   const outbox = createOutbox(maxOutboxBytes);
   const toUsers = createAccountOutbox({ ...options, jid: `${jid.user}@${jid.domain}`, outlet: outbox });
@@ -143,7 +142,7 @@ export function createClientSource(options: ClientOptions): ClientSource {
   function hand(archive: string, sighting: Sighting | undefined, mark: Mark | undefined): void {
     const bytes = sighting?.bytes ?? 0;
     const packet = sighting === undefined ? undefined : toPacket(archive, sighting);
-    flow.hand(packet, { stream: `${name}/${archive}`, mark, committed: () => flow.landed(bytes) }, bytes);
+    flow.hand(packet, { stream: `${name}/${archive}`, mark, committed: () => flow.committed(bytes) }, bytes);
   }
 
   function toPacket(archive: string, sighting: Sighting): Packet {

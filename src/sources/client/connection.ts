@@ -13,9 +13,8 @@ import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { findChild } from '../../packet/xml/element.ts';
-import { watchSilence } from '../component/silence.ts';
-import type { Unreadable } from '../component/stanza-reader.ts';
-import type { StreamEnd } from '../component/stream.ts';
+import type { StreamEnd, Unreadable } from '../xmpp-stream.ts';
+import { Keepalive } from '../xmpp-stream.ts';
 import { createStreamReader, type StreamReader } from './reader.ts';
 import { refusedBy } from './refusal.ts';
 import { createWire } from './wire.ts';
@@ -95,9 +94,10 @@ export function openConnection(options: ConnectionOptions, listener: ConnectionL
     return bound;
   };
 
-  const silence = watchSilence(attachmentTimes(options), {
-    ask: listener.onSilence,
-    giveUp: (ms) => end({ kind: 'failed', reason: whySilent(ms) }),
+  const silence = new Keepalive({
+    ...attachmentTimes(options),
+    ping: listener.onSilence,
+    onDead: (ms) => end({ kind: 'failed', reason: whySilent(ms) }),
   });
   const callOffDeadline = timers.after(attachment.connectTimeoutMs, () =>
     end({ kind: 'failed', reason: `not logged in within ${attachment.connectTimeoutMs} ms` }),

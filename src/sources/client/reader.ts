@@ -12,7 +12,7 @@ import {
   readHead,
   type StanzaContext,
 } from '../../packet/xml/parse.ts';
-import type { Unreadable } from '../component/stanza-reader.ts';
+import type { Unreadable } from '../xmpp-stream.ts';
 import { toCount, toLibrary, uncountable } from './bridge.ts';
 
 /** What a stream brings, besides what the library makes of it. */

@@ -1,6 +1,6 @@
 import type { ClientAttachment } from '../../config/config.ts';
 import { messageOf, ServiceError } from '../../kit/errors.ts';
-import type { StreamEnd } from '../component/stream.ts';
+import type { StreamEnd } from '../xmpp-stream.ts';
 
 /**
  * Why a connection ended, with the remedy. `refused`: a retry soon would fail in the same way;

@@ -1,53 +1,51 @@
 import type { ComponentAttachment } from '../../config/config.ts';
-import { createLifecycle } from '../../kit/lifecycle.ts';
+import { createLifecycle, type Lifecycle } from '../../kit/lifecycle.ts';
 import type { Accept } from '../../model/packet.ts';
-import { createFlow } from '../flow.ts';
-import type { Outbox } from '../outbox.ts';
-import type { Source } from '../source.ts';
-import { type Connection, type ConnectionOptions, createConnection } from './connection.ts';
-import { createNodeNames } from './node-names.ts';
-import { createComponentOutbox } from './outbox.ts';
+import { Flow, type Source } from '../source.ts';
+import { type ConnectionOptions, NodeConnection, NodeNames } from './connection.ts';
 
-export interface ComponentOptions extends Omit<ConnectionOptions, 'flow' | 'names' | 'node' | 'outbox' | 'pingTo'> {
-  readonly attachment: ComponentAttachment;
+export interface ComponentOptions extends Omit<ConnectionOptions, 'flow' | 'node' | 'nodeNames' | 'pingTo'> {
   readonly accept: Accept;
 }
 
 /**
- * A component (XEP-0114) of one chat server: a connection to each of its nodes, which share what may be uncommitted and
- * what is sent to users.
+ * A component (XEP-0114) of one chat server: one connection to each of its nodes. The connections share the limit of
+ * uncommitted bytes and the outbox.
  */
-export function createComponentSource(options: ComponentOptions): Source & { readonly outbox: Outbox } {
-  const { attachment, accept } = options;
-  const flow = createFlow(accept, {
+export function createComponentSource(options: ComponentOptions): Source {
+  const { attachment, accept, outbox } = options;
+  const flow = new Flow(accept, {
     maxBytes: attachment.maxUncommittedBytes,
     onStop: () => each((connection) => connection.pause()),
-    onGo: () => each((connection) => connection.resume()),
+    onResume: () => each((connection) => connection.resume()),
   });
-  const names = createNodeNames();
-  const pingTo = attachment.hosts[0] ?? attachment.domain;
-  const outbox = createComponentOutbox({ ...options, domain: attachment.domain, pingTo });
-  const connections = attachment.nodes.map((node) => createConnection({ ...options, node, names, flow, outbox, pingTo }));
+  const shared = { ...options, nodeNames: new NodeNames(), flow, pingTo: pingAddress(attachment) };
+  const connections = attachment.nodes.map((node) => new NodeConnection({ ...shared, node }));
 
-  function each(act: (connection: Connection) => void): void {
+  function each(act: (connection: NodeConnection) => void): void {
     connections.forEach(act);
   }
 
-  const lifecycle = createLifecycle({
+  const lifecycle: Lifecycle = createLifecycle({
     start: async () => each((connection) => connection.open()),
     stop: async () => {
       each((connection) => connection.close());
-      outbox.close();
+      outbox?.close();
     },
   });
 
   return {
     name: attachment.name,
-    outbox,
+    ...(outbox === undefined ? {} : { outbox }),
     get uncommittedBytes() {
       return flow.uncommittedBytes;
     },
-    resubscribe: (want) => each((connection) => connection.resubscribe(want)),
+    resubscribe: (subscription) => each((connection) => connection.resubscribe(subscription)),
     ...lifecycle,
   };
+}
+
+/** A host of the chat server, which answers the component's pings. */
+export function pingAddress({ hosts, domain }: Pick<ComponentAttachment, 'domain' | 'hosts'>): string {
+  return hosts[0] ?? domain;
 }

@@ -1,47 +1,43 @@
 /**
- * A component's connection to one node of a chat server (XEP-0114), attached for as long as it lives:
+ * A component's connection to one node of a chat server (XEP-0114), attached for as long as its source runs:
  *
  *   offline → connecting → attached → offline (waiting) → connecting → …
  *
  * The wait doubles with each failure, capped and jittered; after a refusal (wrong secret, unknown component) it starts
- * at half a minute. Where another pusher holds the component, this one stands by and asks at least every half a minute.
+ * at 30 s. While another pusher holds the component, this one is on standby and retries at least every 30 s.
  */
-
 import type { ComponentAttachment, ComponentNode } from '../../config/config.ts';
 import type { Clock, Timers } from '../../kit/clock.ts';
-import { type Backoff, backoffMs, type Random } from '../../kit/pacing.ts';
+import { type Backoff, type Random, Restarter } from '../../kit/pacing.ts';
 import type { Mark, Packet, PacketId, Stanza } from '../../model/packet.ts';
 import { packetFrom, type SeenStanza } from '../../packet/from-xml.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { Stays } from '../../packet/room.ts';
+import { childElements, element, toXml } from '../../packet/xml/element.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
-import type { Flow } from '../flow.ts';
 import type { IsOwn } from '../own-traffic.ts';
-import { answerStranger } from './answer-stranger.ts';
-import { createDirectFeed } from './direct-feed.ts';
-import type { Feed, Outlet } from './feed.ts';
-import type { FeedOptions } from './feed-options.ts';
-import type { NodeNames } from './node-names.ts';
-import type { ComponentOutbox } from './outbox.ts';
-import { createServiceLogFeed } from './service-log-feed.ts';
-import { type ComponentStream, openStream, type StreamEnd } from './stream.ts';
-import { createTapFeed } from './tap-feed.ts';
+import type { Flow, Outbox } from '../source.ts';
+import { provenAfterMs, reconnectBackoffs, type StreamEnd, stanzaErrorsNs } from '../xmpp-stream.ts';
+import type { Feed, FeedContext, Outlet, SkipReason } from './feed.ts';
+import { ComponentStream } from './stream.ts';
+import { TapFeed } from './tap-feed.ts';
 
 export interface ConnectionOptions {
   readonly attachment: ComponentAttachment;
-  /** One of the attachment's. */
+  /** One of the attachment's nodes. */
   readonly node: ComponentNode;
-  readonly names: NodeNames;
+  readonly nodeNames: NodeNames;
   readonly flow: Flow;
-  /** Goes over the connection while it stands. */
-  readonly outbox: ComponentOutbox;
+  /** Makes the feed of each connection. Default: the tap. */
+  readonly createFeed?: ((context: FeedContext) => Feed) | undefined;
+  readonly outbox?: StreamOutbox | undefined;
   /** A host of the server, which answers pings. */
   readonly pingTo: string;
-  /** Where each of its hosts had got to. */
+  /** The last committed position of each host. */
   readonly marks: readonly Mark[];
-  /** The stanza kinds that the handlers can want, as the tap's `want` says them, until {@link Connection.resubscribe}. */
-  readonly want: string;
-  /** Names this process to the taps: its own feed it takes back at once, another's it waits for. */
+  /** The stanza kinds that the handlers use, as in the tap's `want` attribute, until {@link NodeConnection.resubscribe}. */
+  readonly subscription: string;
+  /** Identifies this process to the taps: it takes back its own feed at once, and waits for another's. */
   readonly instance: string;
   readonly isOwn: IsOwn;
   readonly newPacketId: () => PacketId;
@@ -52,128 +48,176 @@ export interface ConnectionOptions {
   readonly events: EventSink;
 }
 
-export interface Connection {
-  open(): void;
-  /** Ends it for good. */
+/** An outbox that sends over the component's streams. */
+export interface StreamOutbox extends Outbox {
+  /** A stream is up; others may be up too. */
+  attached(outlet: Outlet): void;
+  /** The stream is gone, if it ever was up. */
+  detached(outlet: Outlet): void;
+  /** No further stream will come: ends all pending messages. */
   close(): void;
-  /** Stops and restarts the reading. */
-  pause(): void;
-  resume(): void;
-  /** From now on the handlers can want these stanzas. */
-  resubscribe(want: string): void;
+  /** Consumes a stanza that is about a sent message; false: it is not, and belongs to the feed. */
+  consumes(stanza: Stanza): boolean;
 }
 
-/** An attachment that has lasted this long was a success: the next wait starts small again. */
-const provenAfterMs = 30_000;
 const standbyMs = 30_000;
-const refusedBackoff: Backoff = { firstMs: 30_000, capMs: 300_000, jitter: 0.2 };
-
 const stateAfter = { closed: 'offline', failed: 'offline', occupied: 'standby', refused: 'refused' } as const;
 
-export function createConnection(options: ConnectionOptions): Connection {
-  const { attachment, node, names, flow, outbox, pingTo, clock, timers, random, events } = options;
-  const { name } = attachment;
-  const failed: Backoff = { firstMs: 1000, capMs: attachment.reconnectCapMs, jitter: 0.2 };
-  const occupied: Backoff = { ...failed, capMs: Math.min(failed.capMs, standbyMs) };
-  const backoffs = { closed: failed, failed, occupied, refused: refusedBackoff };
-  const named = attachment.nodes.length > 1 ? { node: node.name } : {};
-  const feed = createFeed(options, {
-    shared: { attachment, flow, isOwn: options.isOwn, events, timers, tell, toPacket, skip, strange },
-    refuse: (reason) => stream?.close({ kind: 'refused', reason }),
-  });
-  const outlet: Outlet = { send: (xml) => stream?.send(xml) };
-  const stays = new Stays();
-  let stream: ComponentStream | undefined;
-  let stopping = false;
-  let failures = 0;
-  let attachedAt: number | undefined;
-  let callOffWait: () => void = () => undefined;
+export class NodeConnection {
+  readonly #options: ConnectionOptions;
+  readonly #feed: Feed;
+  readonly #stays = new Stays();
+  readonly #restarter: Restarter;
+  readonly #backoffs: Readonly<Record<StreamEnd['kind'], Backoff>>;
+  readonly #outlet: Outlet = { send: (xml) => this.#stream?.send(xml) };
+  #stream: ComponentStream | undefined;
+  #attached = false;
+  #stopping = false;
 
-  function connect(): void {
-    tell('', 'connecting');
-    stream = openStream(
+  constructor(options: ConnectionOptions) {
+    const { reconnectCapMs } = options.attachment;
+    this.#options = options;
+    this.#restarter = new Restarter({ ...options, provenAfterMs, restart: () => this.open() });
+    const backoffs = reconnectBackoffs(reconnectCapMs);
+    this.#backoffs = { ...backoffs, occupied: { ...backoffs.occupied, capMs: Math.min(reconnectCapMs, standbyMs) } };
+    this.#feed = this.#createFeed();
+  }
+
+  open(): void {
+    const { attachment, node, pingTo, clock, timers, events, outbox } = this.#options;
+    this.#reportState('', 'connecting');
+    this.#stream = new ComponentStream(
       { ...attachment, service: node, pingTo, clock, timers },
       {
-        onUp: up,
-        onStanza: (stanza, bytes) => outbox.takes(stanza) || feed.received(stanza, bytes),
-        onUnreadable: (stanza) => feed.unreadable(stanza),
-        onRead: (bytes) => events.emit('stream.read', { attachment: name, bytes }),
-        onEnd: ended,
+        onUp: () => this.#up(),
+        onStanza: (stanza, bytes) => {
+          if (outbox?.consumes(stanza) !== true) this.#feed.received(stanza, bytes);
+        },
+        onUnreadable: (unreadable) => this.#feed.unreadable(unreadable),
+        onRead: (bytes) => events.emit('stream.read', { attachment: attachment.name, bytes }),
+        onEnd: (end) => this.#ended(end),
       },
     );
   }
 
-  function up(): void {
-    attachedAt = clock.monotonic();
-    tell('', 'attached');
-    feed.attached(outlet);
-    outbox.attached(outlet);
-    if (flow.stopped) stream?.pause(); // what stopped the last stream is not over
+  /** Ends the connection for good. */
+  close(): void {
+    this.#stopping = true;
+    this.#restarter.cancel();
+    this.#stream?.close();
   }
 
-  function ended(end: StreamEnd): void {
-    stream = undefined;
-    outbox.detached(outlet);
-    if (attachedAt !== undefined) feed.detached();
-    const lasted = attachedAt === undefined ? 0 : clock.monotonic() - attachedAt;
-    attachedAt = undefined;
-    failures = lasted >= provenAfterMs ? 1 : failures + 1;
-    names.release(node.name);
-    tell('', stateAfter[end.kind], end.reason);
-    if (stopping) return;
-    const wait = backoffMs(backoffs[end.kind], failures, random);
-    callOffWait = timers.after(wait, connect);
+  /** Stops reading. */
+  pause(): void {
+    this.#stream?.pause();
   }
 
-  function tell(host: string, state: AttachmentState, reason = ''): void {
-    events.emit('attachment.state', { attachment: name, host, ...named, state, reason });
+  /** Reads again. */
+  resume(): void {
+    this.#stream?.resume();
   }
 
-  function toPacket(seen: SeenStanza): Packet {
-    const endsStay = stays.endsWith(seen.stanza, seen.direction);
-    const reception = { id: options.newPacketId(), origin: name, receivedAt: clock.now(), endsStay };
-    const { packet, prepared } = packetFrom(seen, reception, options.readJid);
-    if (!prepared) events.emit('jid.unprepared', { attachment: name });
+  resubscribe(subscription: string): void {
+    this.#feed.resubscribe(subscription);
+  }
+
+  #createFeed(): Feed {
+    const { attachment, flow, isOwn, events, timers, node, nodeNames, createFeed } = this.#options;
+    const context: FeedContext = {
+      attachment,
+      flow,
+      isOwn,
+      events,
+      timers,
+      reportState: (host, state, reason) => this.#reportState(host, state, reason),
+      toPacket: (seen) => this.#toPacket(seen),
+      skip: (reason, host) => this.#skip(reason, host),
+      onOther: (stanza) => this.#respond(stanza),
+    };
+    if (createFeed !== undefined) return createFeed(context);
+    return new TapFeed({
+      ...this.#options,
+      ...context,
+      claimNode: (host, name) => nodeNames.claim({ host, node: name }, node.name),
+      refuse: (reason) => this.#stream?.close({ kind: 'refused', reason }),
+    });
+  }
+
+  #up(): void {
+    const { outbox, flow } = this.#options;
+    this.#attached = true;
+    this.#restarter.running();
+    this.#reportState('', 'attached');
+    this.#feed.attached(this.#outlet);
+    outbox?.attached(this.#outlet);
+    if (flow.stopped) this.#stream?.pause(); // the limit that stopped the previous stream still holds
+  }
+
+  #ended({ kind, reason }: StreamEnd): void {
+    const { outbox, node, nodeNames } = this.#options;
+    this.#stream = undefined;
+    outbox?.detached(this.#outlet);
+    if (this.#attached) this.#feed.detached();
+    this.#attached = false;
+    nodeNames.release(node.name);
+    this.#reportState('', stateAfter[kind], reason);
+    if (!this.#stopping) this.#restarter.schedule(this.#backoffs[kind]);
+  }
+
+  #reportState(host: string, state: AttachmentState, reason = ''): void {
+    const { attachment, node, events } = this.#options;
+    const named = attachment.nodes.length > 1 ? { node: node.name } : {};
+    events.emit('attachment.state', { attachment: attachment.name, host, ...named, state, reason });
+  }
+
+  #toPacket(seen: SeenStanza): Packet {
+    const { attachment, newPacketId, readJid, clock, events } = this.#options;
+    const endsStay = this.#stays.endsWith(seen.stanza, seen.direction);
+    const reception = { id: newPacketId(), origin: attachment.name, receivedAt: clock.now(), endsStay };
+    const { packet, prepared } = packetFrom(seen, reception, readJid);
+    if (!prepared) events.emit('jid.unprepared', { attachment: attachment.name });
     return packet;
   }
 
-  function skip(reason: string, host?: string): void {
-    events.emit('packet.skipped', { attachment: name, reason, ...(host === undefined ? {} : { host }) });
+  #skip(reason: SkipReason, host?: string): void {
+    const { attachment, events } = this.#options;
+    events.emit('packet.skipped', { attachment: attachment.name, reason, ...(host === undefined ? {} : { host }) });
   }
 
-  function strange(stanza: Stanza): void {
-    const answer = answerStranger(stanza, attachment.domain);
-    if (answer !== undefined) stream?.send(answer);
+  #respond(request: Stanza): void {
+    const response = responseTo(request, this.#options.attachment.domain);
+    if (response !== undefined) this.#stream?.send(response);
   }
-
-  return {
-    open: connect,
-    close: () => {
-      stopping = true;
-      callOffWait();
-      stream?.close();
-    },
-    pause: () => stream?.pause(),
-    resume: () => stream?.resume(),
-    resubscribe: (want) => feed.resubscribe(want),
-  };
 }
 
-interface FeedSurroundings {
-  readonly shared: FeedOptions;
-  readonly refuse: (reason: string) => void;
+/** Which connection has which node of a host: two nodes of one name would overwrite each other's marks. */
+export class NodeNames {
+  readonly #holders = new Map<string, string>();
+
+  /** Claims a node's name for a connection. Returns the connection that already holds it, which keeps it. */
+  claim({ host, node }: { readonly host: string; readonly node: string }, connection: string): string | undefined {
+    const name = `${host} ${node}`;
+    const holder = this.#holders.get(name) ?? connection;
+    this.#holders.set(name, holder);
+    return holder === connection ? undefined : holder;
+  }
+
+  /** The connection is gone. */
+  release(connection: string): void {
+    for (const [name, holder] of this.#holders) if (holder === connection) this.#holders.delete(name);
+  }
 }
 
-function createFeed({ attachment, node, names, marks, want, instance }: ConnectionOptions, { shared, refuse }: FeedSurroundings): Feed {
-  const claimNode = (host: string, itsName: string) => names.claim({ host, node: itsName }, node.name);
-  switch (attachment.feed) {
-    case 'direct':
-      return createDirectFeed(shared);
-    case 'service_log':
-      return createServiceLogFeed(shared);
-    case 'tap':
-      return createTapFeed({ ...shared, marks, want, instance, claimNode, refuse });
-    default:
-      return attachment.feed satisfies never;
-  }
+/**
+ * The response to a request that users or servers send to the component: a ping is answered, other requests are rejected
+ * (RFC 6120 §8.2.3 requires a response to every get and set). Undefined for stanzas that need no response.
+ */
+function responseTo(stanza: Stanza, domain: string): string | undefined {
+  const { from, to, id, type } = stanza.attrs;
+  if (stanza.name !== 'iq' || from === undefined || (type !== 'get' && type !== 'set')) return undefined;
+  const [payload] = childElements(stanza);
+  const head = { id, from: to ?? domain, to: from };
+  if (type === 'get' && payload?.ns === 'urn:xmpp:ping') return toXml(element('iq', { ...head, type: 'result' }));
+  const error = element('error', { type: 'cancel' }, [element('service-unavailable', { xmlns: stanzaErrorsNs })]);
+  return toXml(element('iq', { ...head, type: 'error' }, [error]));
 }

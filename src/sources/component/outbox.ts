@@ -1,150 +1,151 @@
 /**
- * What a component sends to users. A message waits for a stream, goes out with a ping behind it, and is settled by what
- * comes back: an error by the server is a refusal, the ping's answer without one means that it was taken. What a stream
- * has not confirmed when it ends goes out again on the next.
+ * Sends a component's messages to users. A message waits for a stream, goes out followed by a ping, and is settled by the
+ * first response: an error by the server means refused, the ping's response without an error before it means sent. Messages
+ * that a stream has not confirmed when it ends go out again on the next stream.
  *
- * A component speaks for its own domain alone; by that domain every feed knows what is our own, and pushes none of it.
+ * A component may send from its own domain only; by that domain every feed recognises our messages, and pushes none of them.
  */
-
 import type { Timers } from '../../kit/clock.ts';
+import type { OutgoingMessage, SendResult } from '../../model/delivery.ts';
 import type { Stanza } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { element, findChild, isXmlText, toXml } from '../../packet/xml/element.ts';
-import type { Outbox, OutgoingMessage, Sent } from '../outbox.ts';
 import { domainOf } from '../own-traffic.ts';
+import { defaultSendMs, type Outbox } from '../source.ts';
+import { errorCondition, isResponse, pingElement } from '../xmpp-stream.ts';
+import type { StreamOutbox } from './connection.ts';
 import type { Outlet } from './feed.ts';
 
 export interface ComponentOutboxOptions {
   /** The component's own domain. */
   readonly domain: string;
-  /** Who is pinged: a host of the server. */
+  /** The address that is pinged: a host of the server. */
   readonly pingTo: string;
   readonly readJid: JidReader;
   readonly timers: Timers;
 }
 
-export interface ComponentOutbox extends Outbox {
-  /** A stream is up, perhaps beside others. */
-  attached(outlet: Outlet): void;
-  /** That stream is gone, if it ever was up. */
-  detached(outlet: Outlet): void;
-  /** No stream will come any more: what waits is told so. */
-  close(): void;
-  /** Whether a stanza is about what was sent; then it is nothing for a feed. */
-  takes(stanza: Stanza): boolean;
-}
-
-/** One message on its way. */
 interface Pending {
   readonly xml: string;
-  /** The receiver's domain, which an error must come from. */
+  /** The receiver's domain: an error from another domain is about something else. */
   readonly domain: string;
   written: boolean;
-  settle(sent: Sent): void;
+  settle(result: SendResult): void;
 }
 
-const defaultWithinMs = 10_000;
-/** So many messages may be on their way at once. */
+/** Maximum number of messages that wait or are unconfirmed. */
 const maxPending = 1000;
 const pingPrefix = 'sent-';
 
-export function createComponentOutbox({ domain, pingTo, readJid, timers }: ComponentOutboxOptions): ComponentOutbox {
-  const pending = new Map<string, Pending>();
-  /** The streams that are up; the first is the one in use. */
-  let outlets: readonly Outlet[] = [];
-  let closed = false;
+export class ComponentOutbox implements StreamOutbox {
+  readonly #options: ComponentOutboxOptions;
+  readonly #pending = new Map<string, Pending>();
+  /** The streams that are up; the first is in use. */
+  #outlets: readonly Outlet[] = [];
+  #closed = false;
 
-  function send(message: OutgoingMessage, { withinMs = defaultWithinMs } = {}): Promise<Sent> {
-    const refusal = refusalOf(message);
+  constructor(options: ComponentOutboxOptions) {
+    this.#options = options;
+  }
+
+  readonly send: Outbox['send'] = (message, { withinMs = defaultSendMs } = {}) => {
+    const { readJid, timers } = this.#options;
+    const refusal = this.#refusal(message);
     if (refusal !== undefined) return Promise.resolve({ kind: 'refused', reason: refusal });
-    if (closed || pending.size >= maxPending) return Promise.resolve({ kind: 'unsent' });
+    if (this.#closed || this.#pending.size >= maxPending) return Promise.resolve({ kind: 'unsent' });
 
     return new Promise((resolve) => {
       const { id } = message;
-      const callOff = timers.after(withinMs, () => giveUp(sent));
-      const sent: Pending = {
-        xml: toXml(stanzaOf(message)),
+      const cancel = timers.after(withinMs, () => giveUp(pending));
+      const pending: Pending = {
+        xml: toXml(this.#toStanza(message)),
         domain: readJid(message.to).jid.server,
         written: false,
-        settle: (end) => {
-          callOff();
-          pending.delete(id);
-          resolve(end);
+        settle: (result) => {
+          cancel();
+          this.#pending.delete(id);
+          resolve(result);
         },
       };
-      pending.set(id, sent);
-      write(id, sent);
+      this.#pending.set(id, pending);
+      this.#write(id, pending);
     });
+  };
+
+  attached(outlet: Outlet): void {
+    this.#use([...this.#outlets, outlet]);
   }
 
-  function giveUp(message: Pending): void {
-    message.settle({ kind: message.written ? 'unconfirmed' : 'unsent' });
+  detached(outlet: Outlet): void {
+    this.#use(this.#outlets.filter((other) => other !== outlet));
   }
 
-  /** Why it cannot be sent at all. */
-  function refusalOf({ id, from, to, body }: OutgoingMessage): string | undefined {
+  close(): void {
+    this.#closed = true;
+    for (const message of this.#pending.values()) giveUp(message);
+  }
+
+  consumes(stanza: Stanza): boolean {
+    return this.#isPingResponse(stanza) || this.#isReturned(stanza);
+  }
+
+  /** Why a message cannot be sent at all. */
+  #refusal({ id, from, to, body }: OutgoingMessage): string | undefined {
+    const { domain, readJid } = this.#options;
     const sender = readJid(from ?? domain);
     const receiver = readJid(to);
-    if (pending.has(id)) return `a message with the id ${id} is on its way already`;
-    if (!sender.prepared || sender.jid.server !== domain) return `${from} is no sender here: it must be ${domain}, or a name at it`;
+    if (this.#pending.has(id)) return `a message with the id ${id} is already being sent`;
+    if (!sender.prepared || sender.jid.server !== domain)
+      return `${from} is not allowed as the sender: it must be ${domain}, or a JID at it`;
     if (!receiver.prepared) return `${to} is no JID`;
-    if (receiver.jid.server === domain) return `${to} is ourselves`;
-    return isXmlText(body) ? undefined : 'the text has a character that XML cannot carry';
+    if (receiver.jid.server === domain) return `${to} is this component itself`;
+    return isXmlText(body) ? undefined : 'the text has a character that XML does not allow';
   }
 
-  function stanzaOf({ id, from = domain, to, body }: OutgoingMessage): Stanza {
+  #toStanza({ id, from = this.#options.domain, to, body }: OutgoingMessage): Stanza {
+    const { readJid } = this.#options;
     const attrs = { type: 'chat', id, from: readJid(from).jid.full, to: readJid(to).jid.full };
     return element('message', attrs, [element('body', {}, [body])]);
   }
 
-  function write(id: string, message: Pending): void {
-    const [outlet] = outlets;
+  #write(id: string, message: Pending): void {
+    const [outlet] = this.#outlets;
     if (outlet === undefined) return;
+    const { domain, pingTo } = this.#options;
     message.written = true;
     outlet.send(message.xml);
-    const attrs = { type: 'get', id: `${pingPrefix}${id}`, from: domain, to: pingTo };
-    outlet.send(toXml(element('iq', attrs, [element('ping', { xmlns: 'urn:xmpp:ping' })])));
+    outlet.send(toXml(element('iq', { type: 'get', id: `${pingPrefix}${id}`, from: domain, to: pingTo }, [pingElement()])));
   }
 
-  /** What the stream before has not confirmed goes out again on the one that takes its place. */
-  function use(next: readonly Outlet[]): void {
-    const changes = next[0] !== outlets[0];
-    outlets = next;
-    if (changes) for (const [id, message] of pending) write(id, message);
+  /** Messages that the previous stream has not confirmed go out again on its successor. */
+  #use(next: readonly Outlet[]): void {
+    const changes = next[0] !== this.#outlets[0];
+    this.#outlets = next;
+    if (changes) for (const [id, message] of this.#pending) this.#write(id, message);
   }
 
-  /** Any answer will do, an error too: it comes behind whatever the message itself has caused. */
-  function answered({ name, attrs }: Stanza): boolean {
-    const { id = '', type } = attrs;
-    if (name !== 'iq' || (type !== 'result' && type !== 'error') || !id.startsWith(pingPrefix)) return false;
-    pending.get(id.slice(pingPrefix.length))?.settle({ kind: 'sent' });
+  /** Any response counts, an error too: it arrives after any error that the message itself has caused. */
+  #isPingResponse(stanza: Stanza): boolean {
+    const { id = '' } = stanza.attrs;
+    if (!isResponse(stanza) || !id.startsWith(pingPrefix)) return false;
+    this.#pending.get(id.slice(pingPrefix.length))?.settle({ kind: 'sent' });
     return true;
   }
 
-  function bounced(stanza: Stanza): boolean {
+  #isReturned(stanza: Stanza): boolean {
     const { id = '', type, from } = stanza.attrs;
-    const message = stanza.name === 'message' && type === 'error' ? pending.get(id) : undefined;
+    const message = stanza.name === 'message' && type === 'error' ? this.#pending.get(id) : undefined;
     if (message === undefined || message.domain !== domainOf(from)) return false;
-    message.settle({ kind: 'refused', reason: `${from} cannot be reached: ${conditionOf(stanza)}` });
+    message.settle({ kind: 'refused', reason: `${from} cannot be reached: ${describeError(stanza)}` });
     return true;
   }
-
-  return {
-    send,
-    attached: (next) => use([...outlets, next]),
-    detached: (gone) => use(outlets.filter((outlet) => outlet !== gone)),
-    close: () => {
-      closed = true;
-      for (const message of pending.values()) giveUp(message);
-    },
-    takes: (stanza) => answered(stanza) || bounced(stanza),
-  };
 }
 
-/** RFC 6120 §8.3.3. */
-function conditionOf(stanza: Stanza): string {
-  const error = findChild(stanza, 'error');
-  const named = error?.children.find((child): child is Stanza => typeof child !== 'string' && child.name !== 'text');
-  const text = error?.text('text') ?? '';
-  return `${named?.name ?? 'undefined-condition'}${text === '' ? '' : ` (${text})`}`;
+function giveUp(message: Pending): void {
+  message.settle({ kind: message.written ? 'unconfirmed' : 'unsent' });
+}
+
+function describeError(stanza: Stanza): string {
+  const text = findChild(stanza, 'error')?.text('text') ?? '';
+  return `${errorCondition(stanza) ?? 'undefined-condition'}${text === '' ? '' : ` (${text})`}`;
 }

@@ -1,249 +1,305 @@
 /**
- * The feed of our server-side module: at least once, in order, direction and session marked. Each virtual host has a
+ * The feed of our server-side module: at least once, in order, with direction and session. Each virtual host has a
  * conversation of its own on the component's stream:
  *
- *   detached → asking (resume is out) → flowing
- *                 ↓ an error               ↓ an error to an acknowledgement: the tap has forgotten us, or been taken over
+ *   detached → asking (resume is sent) → flowing
+ *                 ↓ an error               ↓ an error to an acknowledgement: the tap was reloaded, or feeds another pusher
  *              refused → asking again  ←───┘
  *
- * Refused is who has no tap, and who feeds another pusher: this one stands by then.
+ * Refused: the host has no tap, or its tap feeds another pusher; in that case this one is on standby.
  *
- * A conversation that flows goes on while it is asked anew for other stanzas (renewing): what was on its way comes again,
- * and is known.
+ * A flowing conversation continues while its subscription changes (renewing): items that were in transit arrive again, and
+ * are recognised as duplicates.
  *
  * Protocol: `urn:x-event-pusher:tap:1`, described in plugins/prosody/README.md.
  */
-
 import type { Mark, Packet, Stanza } from '../../model/packet.ts';
-import type { SeenStanza } from '../../packet/from-xml.ts';
 import { element, toXml } from '../../packet/xml/element.ts';
-import type { Feed, Outlet } from './feed.ts';
-import type { FeedOptions } from './feed-options.ts';
-import type { Unreadable } from './stanza-reader.ts';
-import { createConversation, flows, type HostConversation, isOf } from './tap-conversation.ts';
-import { errorCondition, isAnswer, readQueueFill, readResumed, readSeen, readTapItem, type TapItem, tapNs } from './tap-item.ts';
-import type { Gap } from './tap-ledger.ts';
+import { errorCondition, isResponse, type Unreadable } from '../xmpp-stream.ts';
+import type { Feed, FeedContext, Outlet, OwnSide, SkipReason } from './feed.ts';
+import { readContent, readQueueFill, readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
+import { type Resumed, TapLedger } from './tap-ledger.ts';
 
-/** A host that has no tap, or feeds another pusher, is asked again after this. */
+/** Wait before the next resume to a host that has no tap, or feeds another pusher. */
 const askAgainMs = 30_000;
-/** One that has just ended never answers. */
-const answerWithinMs = 10_000;
+/** A host that has just been removed never answers. */
+const answerTimeoutMs = 10_000;
 
-/** An idle host is told again how far we are, so that a tap which forgot us (its module was loaded anew) can say so … */
+/** Interval of the repeated acknowledgement to an idle host: a reloaded tap, which has lost our resume, answers it with an error … */
 const remindEveryMs = 30_000;
-/** … and is asked anew after this. */
-const resumeAnewMs = 1000;
+/** … and gets a new resume after this time. */
+const resumeAgainMs = 1000;
 
-/** An acknowledgement is due after so many commits, or so long after the first of them. */
+/** An acknowledgement is due after this many commits, or this long after the first of them. */
 const ackEvery = 200;
 const ackDelayMs = 20;
 
-/** Room for the wrapper of a stanza: a JID alone may take 8 KiB if each of its characters is escaped. */
+/** Space for the wrapper of a stanza: a JID alone may take 8 KiB if each of its characters is escaped. */
 const wrapperBytes = 16_384;
 
-export interface TapFeedOptions extends FeedOptions {
+export interface TapFeedOptions extends FeedContext {
   readonly marks: readonly Mark[];
-  readonly want: string;
-  /** Names this process: what it resumes is its own, though its last connection may still stand. */
+  readonly subscription: string;
+  /** Identifies this process: the tap lets it take over from its own earlier connection, which may still be open. */
   readonly instance: string;
-  /** Takes the name of a host's node for this connection. Gives the other connection that has it already. */
+  /** Claims the name of a host's node for this connection. Returns the connection that already has it. */
   readonly claimNode: (host: string, node: string) => string | undefined;
-  /** Ends the stream: it leads where it should not. */
+  /** Ends the stream, which is connected to the wrong node. */
   readonly refuse: (reason: string) => void;
 }
 
-export function createTapFeed(options: TapFeedOptions): Feed {
-  const { attachment, events, timers } = options;
-  const conversations = new Map<string, HostConversation>();
-  const own = { domain: attachment.domain, receives: false, isOwn: options.isOwn };
-  const max = attachment.maxStanzaBytes - Math.min(wrapperBytes, Math.floor(attachment.maxStanzaBytes / 2));
-  let { want } = options;
-  let outlet: Outlet | undefined;
+export class TapFeed implements Feed {
+  readonly #options: TapFeedOptions;
+  readonly #conversations: ReadonlyMap<string, HostConversation>;
 
-  for (const host of attachment.hosts) {
-    conversations.set(host, createConversation(attachment.name, host, options.marks));
+  constructor(options: TapFeedOptions) {
+    this.#options = options;
+    this.#conversations = new Map(options.attachment.hosts.map((host) => [host, new HostConversation(host, options)]));
   }
 
-  function ask(conversation: HostConversation): void {
-    conversation.state = 'asking';
-    options.tell(conversation.host, 'resuming');
-    resume(conversation);
-    awaitAnswer(conversation);
+  attached(outlet: Outlet): void {
+    for (const conversation of this.#conversations.values()) conversation.attached(outlet);
   }
 
-  /** While nothing is read no answer can come either, and each question would be one more replay. */
-  function awaitAnswer(conversation: HostConversation): void {
-    conversation.callOffTimer();
-    conversation.callOffTimer = timers.after(answerWithinMs, () => (options.flow.stopped ? awaitAnswer : ask)(conversation));
+  detached(): void {
+    for (const conversation of this.#conversations.values()) conversation.detached();
   }
 
-  function resume(conversation: HostConversation): void {
-    const { host, ledger } = conversation;
-    const { epoch, h } = ledger.resumeFrom();
-    const resume = { xmlns: tapNs, epoch, h: String(h), want, max: String(max), pusher: options.instance };
-    tell(host, `resume-${host}`, element('resume', resume));
+  resubscribe(subscription: string): void {
+    for (const conversation of this.#conversations.values()) conversation.resubscribe(subscription);
   }
 
-  /** Who has not answered yet was asked for what was wanted before, and is asked once more. */
-  function renew(conversation: HostConversation): void {
-    if (flows(conversation)) conversation.state = 'renewing';
-    if (conversation.state === 'renewing' || conversation.state === 'asking') resume(conversation);
+  received(stanza: Stanza, bytes: number): void {
+    const conversation = this.#conversations.get(stanza.attrs['from'] ?? '');
+    if (stanza.name === 'message') this.#item(conversation, stanza, bytes);
+    else if (conversation !== undefined && isResponse(stanza)) conversation.answered(stanza);
+    else this.#options.onOther(stanza);
   }
 
-  function tell(host: string, id: string, child: Stanza): void {
-    outlet?.send(toXml(element('iq', { type: 'set', id, from: attachment.domain, to: host }, [child])));
+  /** An unreadable item is acknowledged in order if its head identifies it; otherwise the tap would send it again without end. */
+  unreadable({ head, reason }: Unreadable): void {
+    const conversation = this.#conversations.get(head?.attrs['from'] ?? '');
+    const item = head?.name === 'message' ? readTapItem(head) : undefined;
+    if (item !== undefined && conversation?.owns(item) === true) conversation.skipInOrder(item, reason);
+    else this.#options.skip(reason, conversation?.host);
   }
 
-  function answer(conversation: HostConversation, iq: Stanza): void {
-    const asked = conversation.state === 'asking' || conversation.state === 'renewing';
-    if (asked && iq.attrs['id'] === `resume-${conversation.host}`) resumed(conversation, iq);
-    else if (flows(conversation) && iq.attrs['type'] === 'error') askLater(conversation, resumeAnewMs);
-    else reportFill(conversation, iq);
+  #item(conversation: HostConversation | undefined, message: Stanza, bytes: number): void {
+    const item = readTapItem(message);
+    if (item === undefined) return this.#options.skip('malformed');
+    if (conversation?.owns(item) !== true) return this.#options.skip('forged');
+    conversation.take(item, bytes);
+  }
+}
+
+/** The conversation with the tap of one virtual host. */
+class HostConversation {
+  readonly host: string;
+  readonly #options: TapFeedOptions;
+  readonly #own: OwnSide;
+  readonly #ledger: TapLedger;
+  #state: 'asking' | 'detached' | 'flowing' | 'refused' | 'renewing' = 'detached';
+  #outlet: Outlet | undefined;
+  #subscription: string;
+  /** The stream key that orders its packets: attachment, host and node. */
+  #stream = '';
+  #unacknowledged = 0;
+  #cancelTimer: () => void = () => undefined;
+  #cancelAck: () => void = () => undefined;
+
+  constructor(host: string, options: TapFeedOptions) {
+    const { attachment, marks, subscription, isOwn } = options;
+    const ours = marks.filter((mark) => mark.attachment === attachment.name && mark.host === host);
+    this.host = host;
+    this.#options = options;
+    this.#own = { domain: attachment.domain, receives: false, isOwn };
+    this.#ledger = new TapLedger({ attachment: attachment.name, host, marks: ours });
+    this.#subscription = subscription;
   }
 
-  function reportFill({ host, stream }: HostConversation, iq: Stanza): void {
-    const fill = readQueueFill(iq);
-    if (fill !== undefined) events.emit('tap.queue', { attachment: attachment.name, host, stream, ...fill });
+  attached(outlet: Outlet): void {
+    this.#outlet = outlet;
+    this.#ask();
   }
 
-  function resumed(conversation: HostConversation, iq: Stanza): void {
-    const { host, ledger } = conversation;
+  detached(): void {
+    this.#outlet = undefined;
+    this.#state = 'detached';
+    this.#unacknowledged = 0;
+    this.#cancelTimer();
+    this.#cancelAck();
+  }
+
+  /** A resume that has not been answered yet had the old subscription, so it is repeated with the new one. */
+  resubscribe(subscription: string): void {
+    if (subscription === this.#subscription) return;
+    this.#subscription = subscription;
+    if (this.#flows()) this.#state = 'renewing';
+    if (this.#state === 'renewing' || this.#state === 'asking') this.#sendResume();
+  }
+
+  answered(iq: Stanza): void {
+    const asked = this.#state === 'asking' || this.#state === 'renewing';
+    if (asked && iq.attrs['id'] === `resume-${this.host}`) this.#resumeAnswered(iq);
+    else if (this.#flows() && iq.attrs['type'] === 'error') this.#askLater(resumeAgainMs);
+    else this.#reportQueueFill(iq);
+  }
+
+  /** Whether an item comes from the tap that was resumed: any user can send a message of the same form to the component. */
+  owns({ epoch }: TapItem): boolean {
+    return this.#flows() && this.#ledger.knows(epoch);
+  }
+
+  /** Hands an item over. An item without a packet keeps its position: its mark must be written and acknowledged. */
+  take(item: TapItem, bytes: number): void {
+    const mark = this.#receive(item);
+    if (mark !== undefined) this.#handOver(this.#toPacket(item, mark, bytes), mark, bytes);
+  }
+
+  skipInOrder(item: TapItem, reason: SkipReason): void {
+    const mark = this.#receive(item);
+    if (mark === undefined) return;
+    this.#options.skip(reason, this.host);
+    this.#handOver(undefined, mark, 0);
+  }
+
+  #receive({ seq }: TapItem): Mark | undefined {
+    const { attachment, events, skip } = this.#options;
+    const received = this.#ledger.received(seq);
+    if (received.kind === 'duplicate') {
+      skip('duplicate');
+      return undefined;
+    }
+    const { mark, missing } = received;
+    if (missing > 0) events.emit('tap.hole', { attachment: attachment.name, host: this.host, missing });
+    return mark;
+  }
+
+  #toPacket(item: TapItem, { epoch, h }: Mark, bytes: number): Packet | undefined {
+    const content = readContent(item, this.#own);
+    if (typeof content !== 'string') {
+      const key = `${this.#stream}/${epoch}/${h}`;
+      return this.#options.toPacket({ ...item, ...content, host: this.host, key, bytes });
+    }
+    this.#options.skip(content, this.host);
+    return undefined;
+  }
+
+  #handOver(packet: Packet | undefined, mark: Mark, bytes: number): void {
+    const { flow } = this.#options;
+    const committed = () => {
+      flow.committed(bytes);
+      if (this.#ledger.committed(mark)) this.#ackSoon();
+    };
+    flow.hand(packet, { stream: this.#stream, mark, committed }, bytes);
+  }
+
+  #flows(): boolean {
+    return this.#state === 'flowing' || this.#state === 'renewing';
+  }
+
+  #ask(): void {
+    this.#state = 'asking';
+    this.#options.reportState(this.host, 'resuming');
+    this.#sendResume();
+    this.#awaitAnswer();
+  }
+
+  #sendResume(): void {
+    const { attachment, instance } = this.#options;
+    const { epoch, h } = this.#ledger.resumeFrom();
+    const max = attachment.maxStanzaBytes - Math.min(wrapperBytes, Math.floor(attachment.maxStanzaBytes / 2));
+    const attrs = { xmlns: tapNs, epoch, h: String(h), want: this.#subscription, max: String(max), pusher: instance };
+    this.#send(`resume-${this.host}`, element('resume', attrs));
+  }
+
+  /** While reading is stopped no answer can arrive, and each further resume would cause another replay. */
+  #awaitAnswer(): void {
+    const { timers, flow } = this.#options;
+    this.#cancelTimer();
+    this.#cancelTimer = timers.after(answerTimeoutMs, () => (flow.stopped ? this.#awaitAnswer() : this.#ask()));
+  }
+
+  #askLater(waitMs: number): void {
+    this.#state = 'refused';
+    this.#cancelTimer();
+    this.#cancelTimer = this.#options.timers.after(waitMs, () => this.#ask());
+  }
+
+  #resumeAnswered(iq: Stanza): void {
+    const { attachment, claimNode, refuse, reportState } = this.#options;
+    const { host } = this;
     const answer = iq.attrs['type'] === 'result' ? readResumed(iq) : undefined;
-    if (answer === undefined) return refused(conversation, iq);
+    if (answer === undefined) return this.#refused(errorCondition(iq) ?? 'an answer without <resumed/>');
 
-    const namesake = options.claimNode(host, answer.node);
+    const namesake = claimNode(host, answer.node);
     if (namesake !== undefined) {
-      return options.refuse(
+      return refuse(
         `${host} calls this node "${answer.node}", and ${namesake} too: give each node a name of its own in its tap's options, and list each once`,
       );
     }
 
-    conversation.state = 'flowing';
-    reportGap(host, ledger.resumed(answer));
-    conversation.stream = `${attachment.name}/${host}/${answer.node}`;
-    options.tell(host, 'attached');
-    reportFill(conversation, iq);
-    remindLater(conversation);
+    this.#state = 'flowing';
+    this.#reportGap(answer);
+    this.#stream = `${attachment.name}/${host}/${answer.node}`;
+    reportState(host, 'attached');
+    this.#reportQueueFill(iq);
+    this.#remindLater();
   }
 
-  function reportGap(host: string, gap: Gap | undefined): void {
-    if (gap?.kind === 'unrecorded') events.emit('tap.mark-missing', { attachment: attachment.name, host, items: gap.items });
-    else if (gap !== undefined) {
-      const missing = gap.kind === 'dropped' ? gap.items : undefined;
-      events.emit('tap.hole', { attachment: attachment.name, host, missing });
-    }
+  #refused(condition: string): void {
+    const { host } = this;
+    if (condition === 'conflict') this.#options.reportState(host, 'standby', `${host} feeds another pusher`);
+    else this.#options.reportState(host, 'refused', refusalReason(host, condition));
+    this.#askLater(askAgainMs);
   }
 
-  function refused(conversation: HostConversation, iq: Stanza): void {
-    const { host } = conversation;
-    const condition = errorCondition(iq);
-    if (condition === 'conflict') options.tell(host, 'standby', `${host} feeds another pusher`);
-    else options.tell(host, 'refused', refusalOf(host, condition));
-    askLater(conversation, askAgainMs);
+  #reportGap(answer: Resumed): void {
+    const { attachment, events } = this.#options;
+    const about = { attachment: attachment.name, host: this.host };
+    const gap = this.#ledger.resumed(answer);
+    if (gap?.kind === 'unrecorded') events.emit('tap.mark-missing', { ...about, items: gap.items });
+    else if (gap !== undefined) events.emit('tap.hole', { ...about, missing: gap.kind === 'dropped' ? gap.items : undefined });
   }
 
-  function askLater(conversation: HostConversation, waitMs: number): void {
-    conversation.state = 'refused';
-    conversation.callOffTimer();
-    conversation.callOffTimer = timers.after(waitMs, () => ask(conversation));
+  #reportQueueFill(iq: Stanza): void {
+    const { attachment, events } = this.#options;
+    const fill = readQueueFill(iq);
+    if (fill !== undefined) events.emit('tap.queue', { attachment: attachment.name, host: this.host, stream: this.#stream, ...fill });
   }
 
-  function remindLater(conversation: HostConversation): void {
-    conversation.callOffTimer();
-    conversation.callOffTimer = timers.after(remindEveryMs, () => {
-      ack(conversation, 'queue');
-      remindLater(conversation);
+  #remindLater(): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#options.timers.after(remindEveryMs, () => {
+      this.#ack('queue');
+      this.#remindLater();
     });
   }
 
-  function item(conversation: HostConversation | undefined, message: Stanza, bytes: number): void {
-    const tapped = readTapItem(message);
-    if (tapped === undefined) return options.skip('malformed');
-    if (!isOf(conversation, tapped)) return options.skip('forged');
-    take(conversation, tapped, bytes, (key) => toPacket(tapped, { host: conversation.host, key, bytes }));
-  }
-
-  /** An unreadable item is acknowledged in order if its head identifies it; otherwise the tap would send it again without end. */
-  function unreadable({ head, reason }: Unreadable): void {
-    const conversation = conversations.get(head?.attrs['from'] ?? '');
-    const tapped = head?.name === 'message' ? readTapItem(head) : undefined;
-    if (tapped === undefined || !isOf(conversation, tapped)) return options.skip(reason, conversation?.host);
-    take(conversation, tapped, 0, () => {
-      options.skip(reason, conversation.host);
-      return undefined;
-    });
-  }
-
-  /** An item without a packet keeps its place: its mark must be written and acknowledged. */
-  function take(conversation: HostConversation, { seq }: TapItem, bytes: number, toPacket: (key: string) => Packet | undefined): void {
-    const { host, ledger, stream } = conversation;
-    const received = ledger.received(seq);
-    if (received.kind === 'duplicate') return options.skip('duplicate');
-    if (received.missing > 0) events.emit('tap.hole', { attachment: attachment.name, host, missing: received.missing });
-
-    const { mark } = received;
-    const committed = () => {
-      options.flow.landed(bytes);
-      if (ledger.committed(mark)) ackSoon(conversation);
-    };
-    options.flow.hand(toPacket(`${stream}/${mark.epoch}/${mark.h}`), { stream, mark, committed }, bytes);
-  }
-
-  function toPacket(tapped: TapItem, at: Pick<SeenStanza, 'bytes' | 'host' | 'key'>): Packet | undefined {
-    const seen = readSeen(tapped, own);
-    if (typeof seen !== 'string') return options.toPacket({ ...tapped, ...seen, ...at });
-    options.skip(seen, at.host);
-    return undefined;
-  }
-
-  function ackSoon(conversation: HostConversation): void {
-    conversation.unacked += 1;
-    if (conversation.unacked >= ackEvery) ack(conversation);
-    else if (conversation.unacked === 1) conversation.callOffAck = timers.after(ackDelayMs, () => ack(conversation));
+  #ackSoon(): void {
+    this.#unacknowledged += 1;
+    if (this.#unacknowledged >= ackEvery) this.#ack();
+    else if (this.#unacknowledged === 1) this.#cancelAck = this.#options.timers.after(ackDelayMs, () => this.#ack());
   }
 
   /** With `report` the tap answers with the fill level of its queue. */
-  function ack(conversation: HostConversation, report?: 'queue'): void {
-    conversation.callOffAck();
-    conversation.unacked = 0;
-    const { epoch, h } = conversation.ledger.acknowledge();
-    if (flows(conversation)) tell(conversation.host, `ack-${h}`, element('ack', { xmlns: tapNs, epoch, h: String(h), report }));
+  #ack(report?: 'queue'): void {
+    this.#cancelAck();
+    this.#unacknowledged = 0;
+    const { epoch, h } = this.#ledger.acknowledge();
+    if (this.#flows()) this.#send(`ack-${h}`, element('ack', { xmlns: tapNs, epoch, h: String(h), report }));
   }
 
-  return {
-    attached: (next) => {
-      outlet = next;
-      for (const conversation of conversations.values()) ask(conversation);
-    },
-    detached: () => {
-      outlet = undefined;
-      for (const conversation of conversations.values()) {
-        conversation.state = 'detached';
-        conversation.unacked = 0;
-        conversation.callOffTimer();
-        conversation.callOffAck();
-      }
-    },
-    received: (stanza, bytes) => {
-      const conversation = conversations.get(stanza.attrs['from'] ?? '');
-      if (stanza.name === 'message') item(conversation, stanza, bytes);
-      else if (conversation !== undefined && isAnswer(stanza)) answer(conversation, stanza);
-      else options.strange(stanza);
-    },
-    unreadable,
-    resubscribe: (next) => {
-      if (next === want) return;
-      want = next;
-      for (const conversation of conversations.values()) renew(conversation);
-    },
-  };
+  #send(id: string, child: Stanza): void {
+    this.#outlet?.send(toXml(element('iq', { type: 'set', id, from: this.#options.attachment.domain, to: this.host }, [child])));
+  }
 }
 
 /** Error conditions of Prosody and ejabberd for a domain that they do not serve and cannot reach. */
-const elsewhere: ReadonlySet<string> = new Set(['not-allowed', 'remote-server-not-found', 'remote-server-timeout']);
+const unservedConditions: ReadonlySet<string> = new Set(['not-allowed', 'remote-server-not-found', 'remote-server-timeout']);
 
-function refusalOf(host: string, condition: string): string {
-  return elsewhere.has(condition)
+function refusalReason(host: string, condition: string): string {
+  return unservedConditions.has(condition)
     ? `the chat server does not serve ${host} (${condition}): correct hosts in the configuration, or add the host to the chat server`
     : `${host} has no tap (${condition}): enable the module mod_event_pusher_tap there`;
 }

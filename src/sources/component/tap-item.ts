@@ -2,27 +2,27 @@ import type { EpochMs } from '../../kit/clock.ts';
 import type { Direction, Stanza } from '../../model/packet.ts';
 import type { Report } from '../../packet/kind.ts';
 import { findChild } from '../../packet/xml/element.ts';
-import type { SkipReason } from './feed-options.ts';
-import { type OwnSide, reasonToSkip } from './skip.ts';
+import type { SkipReason } from './feed.ts';
+import { type OwnSide, reasonToSkip } from './feed.ts';
 import type { Resumed } from './tap-ledger.ts';
 
 export const tapNs = 'urn:x-event-pusher:tap:1';
 const forwardNs = 'urn:xmpp:forward:0';
 
-/** One item of a tap, as it came: nothing is believed yet but its shape. */
+/** One item of a tap, as received: only its shape is checked. */
 export interface TapItem {
   readonly seq: number;
   readonly epoch: string;
-  /** One of {@link directions}, or a value of a later tap. */
+  /** `in`, `out`, `status`, `unack`, or a value of a later tap. */
   readonly direction: string;
   readonly session: string | undefined;
   readonly sessions: number | undefined;
-  /** Who said it in a room. */
+  /** Sender of a message in a room. */
   readonly sender: string | undefined;
   readonly time: EpochMs | undefined;
   /** The tap left the stanza out because it exceeds the requested size. */
   readonly tooLarge: boolean;
-  /** Undefined when nothing was forwarded, more than one stanza, or one that this cannot be told of. */
+  /** Undefined unless exactly one stanza was forwarded, of a kind that suits the direction. */
   readonly stanza: Stanza | undefined;
 }
 
@@ -33,29 +33,29 @@ export interface QueueFill {
   readonly ratio: number;
 }
 
-/** How a stanza was seen: passing by in a direction, or told with a report. */
-export interface Seen {
+/** A direction, and for items that report an event the kind of report. */
+interface Sighting {
   readonly direction: Direction;
   readonly report: Report | undefined;
 }
 
-const directions: ReadonlyMap<string, Seen> = new Map<string, Seen>([
+const sightings: ReadonlyMap<string, Sighting> = new Map<string, Sighting>([
   ['in', { direction: 'in', report: undefined }],
   ['out', { direction: 'out', report: undefined }],
   ['status', { direction: 'in', report: 'status' }],
   ['unack', { direction: 'out', report: 'unack' }],
 ]);
 
-/** The content of an item, or why it has no packet. */
-export function readSeen({ direction, stanza, tooLarge }: TapItem, own: OwnSide): SkipReason | (Seen & { readonly stanza: Stanza }) {
+/** The content of an item, or why it becomes no packet. */
+export function readContent({ direction, stanza, tooLarge }: TapItem, own: OwnSide): SkipReason | (Sighting & { readonly stanza: Stanza }) {
   if (tooLarge) return 'too-large';
-  const seen = directions.get(direction);
-  if (seen === undefined) return 'unknown-direction';
+  const sighting = sightings.get(direction);
+  if (sighting === undefined) return 'unknown-direction';
   if (stanza === undefined) return 'malformed';
-  return reasonToSkip(stanza, own) ?? { ...seen, stanza };
+  return reasonToSkip(stanza, own) ?? { ...sighting, stanza };
 }
 
-/** Reads `<message><tap …/><forwarded>…</forwarded></message>`; undefined when it is no tap item. */
+/** Reads `<message><tap …/><forwarded>…</forwarded></message>`; undefined if it is no tap item. */
 export function readTapItem(message: Stanza): TapItem | undefined {
   const tap = findChild(message, 'tap', tapNs);
   const seq = Number(tap?.attrs['seq']);
@@ -67,15 +67,15 @@ export function readTapItem(message: Stanza): TapItem | undefined {
     epoch: epoch ?? '',
     direction: dir,
     session,
-    sessions: count(sessions),
+    sessions: digits(sessions, 9),
     sender,
     time: instant(stamp),
     tooLarge: reason === 'too-large' && stanza === undefined,
-    stanza: stanza !== undefined && fits(stanza, directions.get(dir)?.report) ? stanza : undefined,
+    stanza: stanza !== undefined && suits(sightings.get(dir)?.report, stanza) ? stanza : undefined,
   };
 }
 
-/** Reads `<resumed/>` out of an answer; undefined when it is not there or not whole. */
+/** Reads `<resumed/>` of an answer; undefined if it is missing or incomplete. */
 export function readResumed(iq: Stanza): Resumed | undefined {
   const resumed = findChild(iq, 'resumed', tapNs);
   if (resumed === undefined) return undefined;
@@ -87,15 +87,13 @@ export function readResumed(iq: Stanza): Resumed | undefined {
 
 /** Fill level of a tap's queue, from a `<resumed/>` or the answer to an acknowledgement with `report`. Undefined: an older tap. */
 export function readQueueFill(iq: Stanza): QueueFill | undefined {
-  const {
-    pending,
-    bytes,
-    'max-bytes': maxBytes,
-    'max-items': maxItems,
-  } = (findChild(iq, 'resumed', tapNs) ?? findChild(iq, 'queue', tapNs))?.attrs ?? {};
-  const [items, used, limit] = [number(pending), number(bytes), number(maxBytes)];
-  if (items === undefined || used === undefined || !limit) return undefined;
-  return { items, bytes: used, ratio: Math.max(used / limit, items / (number(maxItems) || Number.POSITIVE_INFINITY)) };
+  const attrs = (findChild(iq, 'resumed', tapNs) ?? findChild(iq, 'queue', tapNs))?.attrs ?? {};
+  const items = digits(attrs['pending'], 15);
+  const bytes = digits(attrs['bytes'], 15);
+  const maxBytes = digits(attrs['max-bytes'], 15);
+  const maxItems = digits(attrs['max-items'], 15);
+  if (items === undefined || bytes === undefined || !maxBytes) return undefined;
+  return { items, bytes, ratio: Math.max(bytes / maxBytes, items / (maxItems || Number.POSITIVE_INFINITY)) };
 }
 
 /** The one stanza inside `<forwarded/>` (XEP-0297). */
@@ -108,8 +106,8 @@ function isStanza(candidate: Stanza | undefined): boolean {
   return candidate?.ns === 'jabber:client' && ['iq', 'message', 'presence'].includes(candidate.name);
 }
 
-/** A user comes with a presence that is available and goes with one that is not; what a client left unacknowledged is a message. */
-function fits({ name, attrs: { type } }: Stanza, report: Report | undefined): boolean {
+/** A `status` report is an available or unavailable presence; an `unack` report is a message. */
+function suits(report: Report | undefined, { name, attrs: { type } }: Stanza): boolean {
   switch (report) {
     case 'status':
       return name === 'presence' && (type === undefined || type === 'unavailable');
@@ -122,26 +120,12 @@ function fits({ name, attrs: { type } }: Stanza, report: Report | undefined): bo
   }
 }
 
-function number(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+function digits(text: string | undefined, most: number): number | undefined {
+  return text !== undefined && text.length <= most && /^\d+$/.test(text) ? Number(text) : undefined;
 }
 
-function count(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
-}
-
-/** Our own module wrote it, so its shape is not looked at closely: this runs for every packet. */
+/** Parsed leniently: our own module writes it, and this runs for every packet. */
 function instant(stamp: string | undefined): EpochMs | undefined {
   const at = Date.parse(stamp ?? '');
   return Number.isNaN(at) ? undefined : at;
-}
-
-export function isAnswer({ name, attrs }: Stanza): boolean {
-  return name === 'iq' && (attrs['type'] === 'result' || attrs['type'] === 'error');
-}
-
-export function errorCondition(iq: Stanza): string {
-  const error = iq.children.find((child): child is Stanza => typeof child !== 'string' && child.name === 'error');
-  const condition = error?.children.find((child): child is Stanza => typeof child !== 'string');
-  return condition?.name ?? 'an answer without <resumed/>';
 }

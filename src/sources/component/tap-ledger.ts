@@ -1,6 +1,6 @@
 import type { Mark } from '../../model/packet.ts';
 
-/** What was agreed at a resume. */
+/** The tap's answer to a resume. */
 export interface Resumed {
   readonly epoch: string;
   readonly node: string;
@@ -16,79 +16,90 @@ export type Gap =
   /** All items of an earlier queue that were not received. */
   | { readonly kind: 'queue-lost' };
 
-/**
- * What one host has sent us and how much of it is on disk. One epoch flows at a time; an epoch is one life of the
- * server's queue, and within it sequence numbers have no holes but those that the queue's bound has torn.
- */
-export interface TapLedger {
-  /** What to ask for: the last thing on disk. Empty epoch and 0: nothing is known. */
-  resumeFrom(): { readonly epoch: string; readonly h: number };
-  /** The server's answer. Undefined: nothing is missing before its first item. */
-  resumed(answer: Resumed): Gap | undefined;
-  /** Is this the epoch that was resumed? Anything else is not from our tap. */
-  knows(epoch: string): boolean;
-  /** An item came: a duplicate, or its mark and how many items before it are missing. */
-  received(seq: number): { readonly kind: 'duplicate' } | { readonly kind: 'new'; readonly mark: Mark; readonly missing: number };
-  /** An item is on disk; false when its epoch is over, so that there is nobody to acknowledge it to. */
-  committed(mark: Mark): boolean;
-  /** What may be acknowledged now. */
-  acknowledge(): { readonly epoch: string; readonly h: number };
-}
+/** A received item: a duplicate, or a new item with its mark and the number of items missing before it. */
+export type Received = { readonly kind: 'duplicate' } | { readonly kind: 'new'; readonly mark: Mark; readonly missing: number };
 
-interface Seen {
+/** An epoch and the last sequence number in it. Empty epoch and 0: nothing is known. */
+export interface Position {
   readonly epoch: string;
-  seq: number;
+  readonly h: number;
 }
 
-export function createTapLedger(options: {
+export interface TapLedgerOptions {
   readonly attachment: string;
   readonly host: string;
+  /** Of this attachment and host. */
   readonly marks: readonly Mark[];
-}): TapLedger {
-  const { attachment, host } = options;
-  /** By node: the last thing on disk, and the last thing received, which may be ahead of it. */
-  const onDisk = new Map(options.marks.map((mark) => [mark.node, mark]));
-  const seen = new Map(options.marks.map((mark): [string, Seen] => [mark.node, { epoch: mark.epoch, seq: mark.h }]));
-  let node = options.marks.at(-1)?.node ?? '';
-  let epoch = '';
-  /** Of the node and epoch that flow. */
-  let current: Seen = { epoch: '', seq: 0 };
+}
 
-  function resumed(answer: Resumed): Gap | undefined {
-    const before = seen.get(answer.node);
-    node = answer.node;
-    epoch = answer.epoch;
-    const sentBefore = answer.fromSeq - 1;
+const duplicate: Received = { kind: 'duplicate' };
+
+/**
+ * The items of one host that were received, and those that are on disk. One epoch flows at a time; an epoch is one life of
+ * the server's queue, and its sequence numbers have no holes except those of items that the full queue dropped.
+ */
+export class TapLedger {
+  readonly #attachment: string;
+  readonly #host: string;
+  /** By node: the last item on disk. */
+  readonly #onDisk: Map<string, Mark>;
+  /** By node: the last item received, which may be ahead of the disk. */
+  readonly #received: Map<string, { readonly epoch: string; seq: number }>;
+  /** The node and epoch that flow, and the last item received from them. */
+  #node: string;
+  #current = { epoch: '', seq: 0 };
+
+  constructor({ attachment, host, marks }: TapLedgerOptions) {
+    this.#attachment = attachment;
+    this.#host = host;
+    this.#onDisk = new Map(marks.map((mark) => [mark.node, mark]));
+    this.#received = new Map(marks.map(({ node, epoch, h }) => [node, { epoch, seq: h }]));
+    this.#node = marks.at(-1)?.node ?? '';
+  }
+
+  /** The position to resume from: the last item on disk. */
+  resumeFrom(): Position {
+    const mark = this.#onDisk.get(this.#node);
+    return { epoch: mark?.epoch ?? '', h: mark?.h ?? 0 };
+  }
+
+  /** Records the tap's answer. Undefined: nothing is missing before its first item. */
+  resumed({ node, epoch, fromSeq }: Resumed): Gap | undefined {
+    const before = this.#received.get(node);
+    const sentBefore = fromSeq - 1;
     const known = before?.epoch === epoch ? before.seq : sentBefore;
-    current = { epoch, seq: Math.max(known, sentBefore) };
-    seen.set(node, current);
+    this.#node = node;
+    this.#current = { epoch, seq: Math.max(known, sentBefore) };
+    this.#received.set(node, this.#current);
     if (before === undefined) return sentBefore > 0 ? { kind: 'unrecorded', items: sentBefore } : undefined;
     if (before.epoch !== epoch) return { kind: 'queue-lost' };
     return sentBefore > known ? { kind: 'dropped', items: sentBefore - known } : undefined;
   }
 
-  function received(seq: number): ReturnType<TapLedger['received']> {
-    const missing = seq - current.seq - 1;
-    if (missing < 0) return { kind: 'duplicate' };
-    current.seq = seq;
-    return { kind: 'new', mark: { attachment, host, node, epoch, h: seq }, missing };
+  /** Whether this epoch was resumed; an item of any other epoch does not come from the tap. */
+  knows(epoch: string): boolean {
+    return epoch !== '' && epoch === this.#current.epoch;
   }
 
-  return {
-    resumeFrom: () => {
-      const mark = onDisk.get(node);
-      return { epoch: mark?.epoch ?? '', h: mark?.h ?? 0 };
-    },
-    resumed,
-    knows: (other) => epoch !== '' && other === epoch,
-    received,
-    committed: (mark) => {
-      onDisk.set(mark.node, mark);
-      return mark.node === node && mark.epoch === epoch;
-    },
-    acknowledge: () => {
-      const mark = onDisk.get(node);
-      return { epoch, h: mark?.epoch === epoch ? mark.h : 0 };
-    },
-  };
+  received(seq: number): Received {
+    const { epoch, seq: last } = this.#current;
+    const missing = seq - last - 1;
+    if (missing < 0) return duplicate;
+    this.#current.seq = seq;
+    const mark = { attachment: this.#attachment, host: this.#host, node: this.#node, epoch, h: seq };
+    return { kind: 'new', mark, missing };
+  }
+
+  /** Records that an item is on disk; false if its epoch is over and it can no longer be acknowledged. */
+  committed(mark: Mark): boolean {
+    this.#onDisk.set(mark.node, mark);
+    return mark.node === this.#node && mark.epoch === this.#current.epoch;
+  }
+
+  /** The position that may be acknowledged. */
+  acknowledge(): Position {
+    const { epoch } = this.#current;
+    const mark = this.#onDisk.get(this.#node);
+    return { epoch, h: mark?.epoch === epoch ? mark.h : 0 };
+  }
 }

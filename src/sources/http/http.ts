@@ -14,9 +14,9 @@ import type { Accept, Packet, PacketId } from '../../model/packet.ts';
 import { packetFrom } from '../../packet/from-xml.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
-import { createFlow } from '../flow.ts';
 import type { OwnTraffic } from '../own-traffic.ts';
 import type { Source } from '../source.ts';
+import { Flow } from '../source.ts';
 import { bodyTooLarge, overloaded, type Refusal, type SkipReason, strangers } from './answer.ts';
 import { createDoor } from './door.ts';
 import { type PostedForm, readForm } from './posted-form.ts';
@@ -52,7 +52,7 @@ export function createHttpSource(options: HttpOptions): Source {
   const { attachment, clock, timers, events } = options;
   const { name, listen, path, maxConnections } = attachment;
   const hosts = new Set(attachment.hosts);
-  const flow = createFlow(options.accept, { maxBytes: attachment.maxUncommittedBytes, onStop: () => undefined, onGo: () => undefined });
+  const flow = new Flow(options.accept, { maxBytes: attachment.maxUncommittedBytes });
   const door = createDoor(attachment, clock);
   const listener = new HttpListener({
     listen,
@@ -107,7 +107,7 @@ export function createHttpSource(options: HttpOptions): Source {
   function commit(packet: Packet): Promise<boolean> {
     const committed = createDeferred<void>();
     const landed = () => {
-      flow.landed(packet.bytes);
+      flow.committed(packet.bytes);
       committed.resolve();
     };
     flow.hand(packet, { stream: `${name} ${packet.from.bare}`, mark: undefined, committed: landed }, packet.bytes);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createDeferred } from '../../../src/kit/lifecycle.ts';
-import type { OutgoingMessage, Sent } from '../../../src/sources/outbox.ts';
+import type { OutgoingMessage, SendResult } from '../../../src/model/delivery.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type ExitsSetting, startExitsSource } from '../../support/exits-source.ts';
 
@@ -8,7 +8,7 @@ const form = 'application/x-www-form-urlencoded';
 const descriptor = { unit: { kind: 'builtin', name: 'SENDMSG' } } as const;
 
 /** An outbox that keeps what it is given, and answers what it is told. */
-function startSending(sent: Promise<Sent> | Sent, setting: ExitsSetting = {}) {
+function startSending(sent: Promise<SendResult> | SendResult, setting: ExitsSetting = {}) {
   const messages: OutgoingMessage[] = [];
   const send = async (message: OutgoingMessage) => {
     messages.push(message);
@@ -18,7 +18,7 @@ function startSending(sent: Promise<Sent> | Sent, setting: ExitsSetting = {}) {
 }
 
 test('SENDMSG sends to a user, and is answered when the chat server has it', async () => {
-  const sent = createDeferred<Sent>();
+  const sent = createDeferred<SendResult>();
   await using front = await startSending(sent.promise);
   const answer = front.post('receiver=bob&message=Hi', form);
   await eventually(() => front.messages.length === 1);
@@ -28,7 +28,7 @@ test('SENDMSG sends to a user, and is answered when the chat server has it', asy
   expect(front.packets).toEqual([]);
 });
 
-test.each<[Sent, number, string]>([
+test.each<[SendResult, number, string]>([
   [{ kind: 'refused', reason: '+123 is no JID' }, 422, '+123 is no JID'],
   [{ kind: 'unsent' }, 503, 'not sent: the chat server cannot be reached'],
   [{ kind: 'unconfirmed' }, 503, 'the message was sent, but the chat server has not confirmed it in time'],

@@ -5,14 +5,12 @@ import { ServiceError } from '../../../src/kit/errors.ts';
 import type { Packet, PacketId, Receipt } from '../../../src/model/packet.ts';
 import { packetFrom } from '../../../src/packet/from-xml.ts';
 import { createJidReader } from '../../../src/packet/jid.ts';
-import { createDirectFeed } from '../../../src/sources/component/direct-feed.ts';
-import type { Feed } from '../../../src/sources/component/feed.ts';
-import type { FeedOptions } from '../../../src/sources/component/feed-options.ts';
-import { createServiceLogFeed } from '../../../src/sources/component/service-log-feed.ts';
-import { createStanzaReader } from '../../../src/sources/component/stanza-reader.ts';
-import { createTapFeed } from '../../../src/sources/component/tap-feed.ts';
-import { createFlow } from '../../../src/sources/flow.ts';
+import type { Feed, FeedContext } from '../../../src/sources/component/feed.ts';
+import { TapFeed } from '../../../src/sources/component/tap-feed.ts';
+import { createDirectFeed, createServiceLogFeed } from '../../../src/sources/component/unacknowledged-feeds.ts';
 import { createOwnTraffic } from '../../../src/sources/own-traffic.ts';
+import { Flow } from '../../../src/sources/source.ts';
+import { createStanzaReader } from '../../../src/sources/xmpp-stream.ts';
 import { createEventBus } from '../../../src/telemetry/events.ts';
 import { attachmentTo } from '../../support/component-source.ts';
 import type { RecordedStream } from './streams.ts';
@@ -45,29 +43,29 @@ export function walk({ feed: name, host, domain }: Omit<RecordedStream, 'bytes'>
   }
 
   const attachment = attachmentTo({ feed: name, hosts: [host], domain, maxStanzaBytes });
-  const shared: FeedOptions = {
+  const shared: FeedContext = {
     attachment,
     ...createOwnTraffic([attachment], readJid),
-    flow: createFlow(accept, { maxBytes: Number.POSITIVE_INFINITY, onStop: () => undefined, onGo: () => undefined }),
+    flow: new Flow(accept, { maxBytes: Number.POSITIVE_INFINITY }),
     events,
     timers: { after: () => () => undefined },
-    tell: (ofHost, state, reason) => told.push(`${ofHost} ${state} ${reason}`),
+    reportState: (ofHost, state, reason) => told.push(`${ofHost} ${state} ${reason}`),
     toPacket: (seen) => packetFrom(seen, { id: 'packet' as PacketId, origin: 'chat', receivedAt: 0 }, readJid).packet,
     skip: (reason) => told.push(`skipped ${reason}`),
-    strange: (stanza) => told.push(`strange ${stanza.xml}`),
+    onOther: (stanza) => told.push(`other ${stanza.xml}`),
   };
   told.push(readAll(openFeed(shared), reads));
   return { packets, numbers, told };
 
-  function openFeed(options: FeedOptions): Feed {
+  function openFeed(options: FeedContext): Feed {
     const opened = {
       direct: () => createDirectFeed(options),
       service_log: () => createServiceLogFeed(options),
       tap: () =>
-        createTapFeed({
+        new TapFeed({
           ...options,
           marks: [],
-          want: 'message',
+          subscription: 'message',
           instance: 'fuzz',
           claimNode: () => undefined,
           refuse: () => told.push('refused'),

@@ -11,9 +11,8 @@ import type { Accept, PacketId, Stanza } from '../../../model/packet.ts';
 import { packetFrom } from '../../../packet/from-xml.ts';
 import type { JidReader } from '../../../packet/jid.ts';
 import type { AttachmentState, EventSink } from '../../../telemetry/events.ts';
-import { createFlow } from '../../flow.ts';
-import type { Outbox } from '../../outbox.ts';
-import type { Source } from '../../source.ts';
+import type { Outbox, Source } from '../../source.ts';
+import { Flow } from '../../source.ts';
 import { bodyTooLarge, overloaded, type Refusal, strangers } from '../answer.ts';
 import { Decoders } from './decoders.ts';
 import { type Admitted, createDoor } from './door.ts';
@@ -55,7 +54,7 @@ const commitWithinMs = 10_000;
 export function createExitsSource(options: ExitsOptions): Source {
   const { attachment, clock, timers, events } = options;
   const { name } = attachment;
-  const flow = createFlow(options.accept, { maxBytes: attachment.maxUncommittedBytes, onStop: () => undefined, onGo: () => undefined });
+  const flow = new Flow(options.accept, { maxBytes: attachment.maxUncommittedBytes });
   const door = createDoor(attachment, clock);
   const programs = createPrograms({ ...options, hand });
   const rfc3339 = createRfc3339();
@@ -116,7 +115,7 @@ export function createExitsSource(options: ExitsOptions): Source {
     const { packet } = packetFrom({ stanza, direction: 'in', key: id, ...seen }, reception, options.readJid);
     const committed = createDeferred<void>();
     const landed = () => {
-      flow.landed(bytes);
+      flow.committed(bytes);
       committed.resolve();
     };
     flow.hand(packet, { stream: `${name} ${packet.from.bare}`, mark: undefined, committed: landed }, bytes);

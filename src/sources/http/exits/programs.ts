@@ -1,5 +1,5 @@
 import type { Descriptor, ExitsAttachment } from '../../../config/config.ts';
-import type { Outbox } from '../../outbox.ts';
+import type { Outbox } from '../../source.ts';
 import type { Exit } from './exit.ts';
 import type { CallModule, ModuleCaller, UserModules } from './module-call.ts';
 import { createModuleExit } from './module-exit.ts';

@@ -1,5 +1,5 @@
 import type { PacketId } from '../../../model/packet.ts';
-import type { Outbox } from '../../outbox.ts';
+import type { Outbox } from '../../source.ts';
 import type { Refusal } from '../answer.ts';
 import { readText } from './read-text.ts';
 import { refuse, type Unit } from './unit.ts';

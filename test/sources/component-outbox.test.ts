@@ -2,24 +2,25 @@ import { describe, expect, test } from 'vitest';
 import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
-import { createComponentOutbox } from '../../src/sources/component/outbox.ts';
+import { ComponentOutbox } from '../../src/sources/component/outbox.ts';
 import { startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
 
-/** An outbox on a stream whose other end is the test. */
+/** An outbox on a stream that the test reads and answers. */
 function openOutbox(timers = createFakeTimers()) {
   const written: string[] = [];
   const stream = { send: (xml: string) => void written.push(xml) };
-  const outbox = createComponentOutbox({ domain: 'pusher.localhost', pingTo: 'localhost', readJid: createJidReader(), timers });
+  const outbox = new ComponentOutbox({ domain: 'pusher.localhost', pingTo: 'localhost', readJid: createJidReader(), timers });
   return {
-    ...outbox,
+    send: outbox.send,
+    close: () => outbox.close(),
     timers,
     written,
-    attach: () => outbox.attached(stream),
-    detach: () => outbox.detached(stream),
-    answerPing: (id: string, type = 'result') => outbox.takes(parseStanza(`<iq type='${type}' id='sent-${id}' from='localhost'/>`)),
-    bounce: (id: string, from: string) => outbox.takes(parseStanza(bounced(id, from))),
+    attach: (other = stream) => outbox.attached(other),
+    detach: (other = stream) => outbox.detached(other),
+    answerPing: (id: string, type = 'result') => outbox.consumes(parseStanza(`<iq type='${type}' id='sent-${id}' from='localhost'/>`)),
+    bounce: (id: string, from: string) => outbox.consumes(parseStanza(bounced(id, from))),
   };
 }
 
@@ -31,7 +32,7 @@ function bounced(id: string, from: string): string {
 const hello = { id: 'm1', to: 'bob@localhost', body: 'Hi & bye' };
 
 describe('a message to a user', () => {
-  test('leaves with a ping behind it, whose answer means that it was taken', async () => {
+  test('is followed by a ping, whose answer confirms it', async () => {
     const { attach, send, written, answerPing, timers } = openOutbox();
     attach();
     const sent = send(hello);
@@ -44,7 +45,7 @@ describe('a message to a user', () => {
     expect(timers.pending).toBe(0);
   });
 
-  test('is taken also where the host knows no pings', async () => {
+  test('is confirmed by an error too, if the host does not support pings', async () => {
     const { attach, send, answerPing } = openOutbox();
     attach();
     const sent = send(hello);
@@ -52,14 +53,14 @@ describe('a message to a user', () => {
     expect(await sent).toEqual({ kind: 'sent' });
   });
 
-  test('may be from a name at the domain', () => {
+  test('may have a JID at the component domain as its sender', () => {
     const { attach, send, written } = openOutbox();
     attach();
     void send({ ...hello, from: 'News@pusher.localhost' });
     expect(written[0]).toContain('from="news@pusher.localhost"');
   });
 
-  test('that comes back is refused, with the reason', async () => {
+  test('is refused with the reason if the server returns it', async () => {
     const { attach, send, bounce } = openOutbox();
     attach();
     const sent = send(hello);
@@ -67,7 +68,7 @@ describe('a message to a user', () => {
     expect(await sent).toEqual({ kind: 'refused', reason: 'bob@localhost cannot be reached: service-unavailable' });
   });
 
-  test('is not refused by whom it was not for', async () => {
+  test('is not refused by an error from another domain or for another message', async () => {
     const { attach, send, bounce, answerPing } = openOutbox();
     attach();
     const sent = send(hello);
@@ -80,15 +81,15 @@ describe('a message to a user', () => {
   test.each([
     ['a receiver that is no JID', { to: '+123@' }, '+123@ is no JID'],
     ['a telephone number', { to: '+123' }, '+123 is no JID'],
-    ['ourselves as receiver', { to: 'x@pusher.localhost' }, 'x@pusher.localhost is ourselves'],
+    ['the component as receiver', { to: 'x@pusher.localhost' }, 'x@pusher.localhost is this component itself'],
     [
       'a sender of another domain',
       { from: 'alice@localhost' },
-      'alice@localhost is no sender here: it must be pusher.localhost, or a name at it',
+      'alice@localhost is not allowed as the sender: it must be pusher.localhost, or a JID at it',
     ],
-    ['a sender that is no JID', { from: '@' }, '@ is no sender here: it must be pusher.localhost, or a name at it'],
-    ['what XML cannot carry', { body: '\u0000' }, 'the text has a character that XML cannot carry'],
-  ])('with %s is refused at once, attached or not', async (_, change, reason) => {
+    ['a sender that is no JID', { from: '@' }, '@ is not allowed as the sender: it must be pusher.localhost, or a JID at it'],
+    ['a character that XML does not allow', { body: '\u0000' }, 'the text has a character that XML does not allow'],
+  ])('with %s is refused at once, with or without a stream', async (_, change, reason) => {
     const { send, written } = openOutbox();
     expect(await send({ ...hello, ...change })).toEqual({ kind: 'refused', reason });
     expect(written).toEqual([]);
@@ -96,7 +97,7 @@ describe('a message to a user', () => {
 });
 
 describe('while there is no stream', () => {
-  test('messages wait, and leave in their order', async () => {
+  test('messages wait, and leave in order', async () => {
     const { attach, send, written, answerPing } = openOutbox();
     const both = [send(hello), send({ ...hello, id: 'm2' })];
     expect(written).toEqual([]);
@@ -107,7 +108,7 @@ describe('while there is no stream', () => {
     expect(await Promise.all(both)).toEqual([{ kind: 'sent' }, { kind: 'sent' }]);
   });
 
-  test('they wait no longer than they were told', async () => {
+  test('a message waits no longer than its limit', async () => {
     const { send, timers } = openOutbox();
     const sent = send(hello, { withinMs: 1234 });
     expect(timers.waits).toEqual([1234]);
@@ -115,7 +116,7 @@ describe('while there is no stream', () => {
     expect(await sent).toEqual({ kind: 'unsent' });
   });
 
-  test('only so many wait', async () => {
+  test('at most 1000 messages wait', async () => {
     const { send } = openOutbox();
     for (let i = 0; i < 1000; i += 1) void send({ ...hello, id: `m${i}` });
     expect(await send({ ...hello, id: 'one more' })).toEqual({ kind: 'unsent' });
@@ -123,7 +124,7 @@ describe('while there is no stream', () => {
 });
 
 describe('when a stream ends', () => {
-  test('what it has not confirmed goes out again on the next, under its id', async () => {
+  test('unconfirmed messages go out again on the next, with the same id', async () => {
     const { attach, detach, send, written, answerPing } = openOutbox();
     attach();
     const sent = send(hello);
@@ -137,7 +138,7 @@ describe('when a stream ends', () => {
     expect(written).toHaveLength(4);
   });
 
-  test('what no stream confirms in time is neither sent nor unsent', async () => {
+  test('a message that no stream confirms in time is unconfirmed', async () => {
     const { attach, detach, send, timers } = openOutbox();
     attach();
     const sent = send(hello);
@@ -147,32 +148,32 @@ describe('when a stream ends', () => {
   });
 });
 
-test('of several streams the first is used, and the next when that goes', async () => {
-  const { attach, attached, detached, send, written, answerPing } = openOutbox();
+test('the first of several streams is used, and the others only after it has ended', async () => {
+  const { attach, detach, send, written, answerPing } = openOutbox();
   attach();
   const other: string[] = [];
-  const beside = { send: (xml: string) => void other.push(xml) };
-  attached(beside);
+  const second = { send: (xml: string) => void other.push(xml) };
+  attach(second);
   const sent = send(hello);
   expect([written.length, other.length]).toEqual([2, 0]);
-  detached(beside);
-  attached(beside);
+  detach(second);
+  attach(second);
   expect(other).toEqual([]);
   answerPing('m1');
   expect(await sent).toEqual({ kind: 'sent' });
 });
 
-test('what the first of several streams has not confirmed goes out on the next', () => {
-  const { attach, detach, attached, send, written } = openOutbox();
+test('unconfirmed messages of the first stream go out on the next', () => {
+  const { attach, detach, send, written } = openOutbox();
   attach();
   const other: string[] = [];
-  attached({ send: (xml) => void other.push(xml) });
+  attach({ send: (xml) => void other.push(xml) });
   void send(hello);
   detach();
   expect(other).toEqual(written);
 });
 
-test('at the end what waits is told so, and nothing more is taken', async () => {
+test('closing ends the pending messages and rejects new ones', async () => {
   const { attach, detach, send, close, timers } = openOutbox();
   attach();
   const written = send(hello);
@@ -185,13 +186,13 @@ test('at the end what waits is told so, and nothing more is taken', async () => 
 });
 
 describe('on a chat server', () => {
-  /** Waits between tries are short, deadlines (10 s each) are as they are. */
+  /** Shortens all waits except the deadlines of 10 s. */
   const fast: Timers = { after: (ms, action) => systemTimers.after(ms === 10_000 ? ms : Math.min(ms, 5), action) };
 
-  test('a component sends, and survives that the server closes the stream', async () => {
+  test('a component sends a message again after the server has closed the stream', async () => {
     await using chatServer = await startSource({ timers: fast, server: { answersPings: false } });
     await chatServer.attached();
-    const sent = chatServer.source.outbox.send(hello);
+    const sent = chatServer.source.outbox?.send(hello);
     const received = () => chatServer.server.received.filter(({ name }) => name === 'message').map(({ attrs }) => attrs['id']);
     await eventually(() => received().length === 1);
     chatServer.server.disconnect();
@@ -202,13 +203,13 @@ describe('on a chat server', () => {
     expect(chatServer.skipped).toEqual([]);
   });
 
-  test('what comes back is no packet, and no stranger', async () => {
+  test('a returned message is not handed to the feed', async () => {
     await using chatServer = await startSource({ server: { answersPings: false } });
     await chatServer.attached();
-    const sent = chatServer.source.outbox.send(hello);
+    const sent = chatServer.source.outbox?.send(hello);
     await eventually(() => chatServer.server.received.some(({ name }) => name === 'message'));
     chatServer.server.sendRaw(bounced('m1', 'bob@localhost'));
-    expect((await sent).kind).toBe('refused');
+    expect((await sent)?.kind).toBe('refused');
     expect(chatServer.skipped).toEqual([]);
   });
 });
