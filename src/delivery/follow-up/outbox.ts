@@ -1,12 +1,4 @@
-/** A chat message to a user, on its way out. */
-export interface OutgoingMessage {
-  /** Bare JID; undefined: the attachment's own. */
-  readonly from: string | undefined;
-  readonly to: string;
-  readonly body: string;
-  /** The stanza's id: the delivery's, so that a message that is sent again is known again. */
-  readonly id: string;
-}
+import type { OutgoingMessage } from '../../model/delivery.ts';
 
 /** Refused: it never will be sent, for the `reason`. */
 export type Handed = { readonly kind: 'refused'; readonly reason: string } | { readonly kind: 'sent' };

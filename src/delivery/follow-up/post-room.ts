@@ -1,6 +1,7 @@
 import type { Timers } from '../../kit/clock.ts';
 import { createDeferred } from '../../kit/lifecycle.ts';
-import type { Handed, Outbox, OutgoingMessage } from './outbox.ts';
+import type { OutgoingMessage } from '../../model/delivery.ts';
+import type { Handed, Outbox } from './outbox.ts';
 
 /** The way out through one attachment. */
 export interface Exit {

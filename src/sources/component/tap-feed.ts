@@ -145,7 +145,7 @@ class HostConversation {
     else this.#reportQueueFill(iq);
   }
 
-  /** Whether an item comes from the tap that was resumed: any user can send a message of the same form to the component. */
+  /** Whether an item comes from the tap that was resumed. Any user can send a message of the same form to the component. */
   owns({ epoch }: TapItem): boolean {
     return this.#flows() && this.#ledger.knows(epoch);
   }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { createMessageCarrier } from '../../../src/delivery/follow-up/message-carrier.ts';
-import type { Handed, Outbox, OutgoingMessage } from '../../../src/delivery/follow-up/outbox.ts';
+import type { Handed, Outbox } from '../../../src/delivery/follow-up/outbox.ts';
 import { createPostRoom, type Exit } from '../../../src/delivery/follow-up/post-room.ts';
 import { createDeferred, type Deferred } from '../../../src/kit/lifecycle.ts';
-import type { XmppTarget } from '../../../src/model/delivery.ts';
+import type { OutgoingMessage, XmppTarget } from '../../../src/model/delivery.ts';
 import { makeDelivery } from '../../spool/build.ts';
 import { startDeliveryRig } from '../../support/delivery-rig.ts';
 import { eventually } from '../../support/eventually.ts';
