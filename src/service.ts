@@ -7,10 +7,10 @@ import type { Operations } from './admin/operations.ts';
 import { createAdmin } from './admin/server.ts';
 import { createAnswering } from './answering.ts';
 import type { Config } from './config/config.ts';
-import { fitListeners } from './config/fit-listeners.ts';
-import { Redactor } from './config/mask.ts';
-import { orphaning } from './config/orphaning.ts';
-import { createReloader } from './config/reloader.ts';
+import { orphanWarnings } from './config/notices.ts';
+import { Reloader } from './config/reload.ts';
+import { Redactor } from './config/secrets.ts';
+import { limitConnections } from './config/service.ts';
 import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
 import { createGateListener } from './gate/listener.ts';
 import { createAskedPushes } from './hooks/before-push/pushes.ts';
@@ -87,7 +87,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
   const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
   const redactor = new Redactor(config.redacted);
   const log = createLog({ level: config.logLevel, redact: redactor.value });
-  const { config: fitted, notice } = fitListeners(config, openFilesLimit());
+  const { config: limited, notice } = limitConnections(config, openFilesLimit());
   let running = config;
   let swapping: Promise<void> = Promise.resolve();
   let warnOfOrphans: (next: Config, before: Config) => void = () => undefined;
@@ -132,7 +132,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     };
     const callModule = createModuleCaller({ ...shared, watch, timeoutMs: limits.timeoutMs });
     const exits = { modules, callModule, checks: () => health.checks() };
-    const sources = openSources(fitted.attachments, { ...shared, ...attaching, ...exits, accept: intake.accept });
+    const sources = openSources(limited.attachments, { ...shared, ...attaching, ...exits, accept: intake.accept });
     const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver, prepareAsked, attempts });
 
     const metrics = await startAdmin({ spool, dispatcher, sources, operations });
@@ -140,15 +140,15 @@ export function createService(config: Config, options: ServiceOptions): Service 
     await dispatcher.start();
     teardown.add('the pools that a reload replaces', async () => void (await within(swapping, drainTimeoutMs, systemTimers)));
     teardown.add('the intake', async () => void (await within(intake.idle(), drainTimeoutMs, systemTimers)));
-    if (fitted.gate !== undefined) {
-      const decide = createGate({ ...hooks, handlers: () => handlers, timeoutMs: fitted.gate.timeoutMs });
-      await begin('the gate', createGateListener({ ...shared, ...reading, config: fitted.gate, hosts: config.hosts, decide }));
+    if (limited.gate !== undefined) {
+      const decide = createGate({ ...hooks, handlers: () => handlers, timeoutMs: limited.gate.timeoutMs });
+      await begin('the gate', createGateListener({ ...shared, ...reading, config: limited.gate, hosts: config.hosts, decide }));
     }
     for (const source of sources) await begin(`attachment ${source.name}`, source);
     teardown.add('readiness', () => health.drain());
 
     warnOfOrphans = (next, before) => {
-      for (const text of orphaning(spool.stats().depths, next, before)) events.emit('notice', { text, level: 'warn' });
+      for (const text of orphanWarnings(spool.stats().depths, next, before)) events.emit('notice', { text, level: 'warn' });
     };
     apply = async (next, loaded) => {
       redactor.add(next.redacted);
@@ -159,17 +159,17 @@ export function createService(config: Config, options: ServiceOptions): Service 
     };
   }
 
-  const readAnew = createReloader<readonly LoadedHandler[]>({
+  const reloader = new Reloader<readonly LoadedHandler[]>({
     config,
     load: (handlers, reload) => loadHandlers(withFreshModules(handlers, reload)),
     apply: (next, loaded) => apply(next, loaded),
-    announce: (next, before) => warnOfOrphans(next, before),
+    onValid: (next, before) => warnOfOrphans(next, before),
     timers: systemTimers,
   });
 
   async function reload(): Promise<ReloadResult> {
     await lifecycle.start();
-    const reloaded = await readAnew();
+    const reloaded = await reloader.reload();
     events.emit('config.reload', reloaded);
     return reloaded.result;
   }
@@ -198,7 +198,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const pools = config.pools.map((pool) => pool.id);
     const metrics = createMetrics({ ...shared, hosts, pools, handlers, readings, mongooseim, reloads, version: packageVersion() });
     await beforeListening();
-    const admin = createAdmin({ ...shared, config: fitted, metrics, health, api: { ...shared, spool, operations, withheld, redactor } });
+    const admin = createAdmin({ ...shared, config: limited, metrics, health, api: { ...shared, spool, operations, withheld, redactor } });
     await begin('the admin listener', admin);
 
     const address = `http://${admin.address.host}:${admin.address.port}`;

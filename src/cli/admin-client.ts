@@ -1,9 +1,8 @@
 import type { z } from 'zod';
 import { apiRoot } from '../admin/api/openapi.ts';
 import { refusalShape } from '../admin/api/values.ts';
-import { readEnvironment } from '../config/environment.ts';
+import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { loadAdmin } from '../config/load.ts';
-import { locateConfig } from '../config/locate.ts';
 import { messageOf, ServiceError, toError } from '../kit/errors.ts';
 import type { Secret } from '../kit/secret.ts';
 import type { OptionName, OptionValues } from './options.ts';

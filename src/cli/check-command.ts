@@ -1,9 +1,9 @@
 import type { Config } from '../config/config.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
-import { createMask } from '../config/mask.ts';
 import { ConfigInvalid } from '../config/mistakes.ts';
-import { orphaning } from '../config/orphaning.ts';
+import { orphanWarnings } from '../config/notices.ts';
+import { createMask } from '../config/secrets.ts';
 import { loadExits, loadHandlers } from '../hooks/load.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { readInfo } from '../spool/inspect/info.ts';
@@ -35,7 +35,7 @@ function uncalledBy({ config: { name, callbackModule }, uncalled }: LoadedHandle
 function noticesOfSpool(config: Config): readonly string[] {
   const { engine, path } = config.spool;
   try {
-    return engine === 'memory' ? [] : orphaning(readInfo(path)?.queues ?? [], config);
+    return engine === 'memory' ? [] : orphanWarnings(readInfo(path)?.queues ?? [], config);
   } catch (thrown) {
     return [`the backlog on disk was not checked: ${toError(thrown).message}`];
   }

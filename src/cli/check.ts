@@ -1,10 +1,9 @@
 import type { Config, HandlerConfig } from '../config/config.ts';
-import { createMask } from '../config/mask.ts';
 import { type Mistake, mistakeLine } from '../config/mistakes.ts';
-import { effectiveUrl } from '../config/url.ts';
+import { effectiveUrl } from '../config/pool.ts';
+import { createMask, withoutSecrets } from '../config/secrets.ts';
 import { effectiveSections } from './effective-sections.ts';
 import { tomlSection } from './toml-text.ts';
-import { withoutSecrets } from './without-secrets.ts';
 
 const columns = 100;
 

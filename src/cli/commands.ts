@@ -1,5 +1,4 @@
-import { readEnvironment } from '../config/environment.ts';
-import { locateConfig } from '../config/locate.ts';
+import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { checkCommand } from './check-command.ts';
 import type { Call, Command } from './command.ts';
 import { deadLetterCommands } from './dead-letters.ts';

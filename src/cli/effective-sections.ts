@@ -10,10 +10,9 @@ import type {
   PoolConfig,
 } from '../config/config.ts';
 import { isBuiltIn } from '../config/follow-up.ts';
-import { createMask } from '../config/mask.ts';
+import { createMask, withoutSecrets } from '../config/secrets.ts';
 import { exitsSections } from './exits-sections.ts';
 import { durationText, hostText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
-import { withoutSecrets } from './without-secrets.ts';
 
 /** The configuration as the tables of a file that says everything, defaults included. Holds no secret. */
 export function effectiveSections(config: Config): readonly TomlSection[] {

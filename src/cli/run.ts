@@ -1,8 +1,7 @@
 import type { Logger } from 'pino';
 import { readEnvironment } from '../config/environment.ts';
-import { loadConfig } from '../config/load.ts';
-import { Redactor } from '../config/mask.ts';
-import { requireAttachment } from '../config/require-attachment.ts';
+import { loadConfig, requireAttachment } from '../config/load.ts';
+import { Redactor } from '../config/secrets.ts';
 import { systemClock, systemTimers, within } from '../kit/clock.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import { systemRandom } from '../kit/pacing.ts';

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
-import { readEnvironment } from '../config/environment.ts';
+import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { loadSpool } from '../config/load.ts';
-import { locateConfig } from '../config/locate.ts';
 import { ServiceError } from '../kit/errors.ts';
 import { backUp } from '../spool/inspect/backup.ts';
 import { checkFile, type Fault } from '../spool/inspect/check.ts';

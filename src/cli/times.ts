@@ -1,4 +1,4 @@
-import { duration } from '../config/schema/values.ts';
+import { duration } from '../config/values.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
 

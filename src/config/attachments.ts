@@ -1,62 +1,51 @@
-import { clientOf } from './client.ts';
-import type { Attachment, ClientAttachment, ComponentAttachment, ExitsAttachment, HttpAttachment } from './config.ts';
-import { readExits, settleSenders } from './descriptors.ts';
-import { isLoopback } from './loopback.ts';
-import type { Reading } from './reading.ts';
-import { attachmentSchema, type ComponentSection, componentSchema, type HttpSection, httpSchema } from './schema/attachment.ts';
-import { clientSchema } from './schema/client.ts';
-import { rateLimitOf } from './schema/rate-limit.ts';
-import { isTable, type Path, showPath } from './table.ts';
+import { z } from 'zod';
+import { readClient } from './client.ts';
+import type { Attachment, ClientAttachment, ComponentAttachment } from './config.ts';
+import { type ReadExits, readExits, settleSenders } from './exits.ts';
+import { isTable, type Path, showPath } from './mistakes.ts';
+import { type ReadPosts, readPosts } from './mongooseim-posts.ts';
+import type { SectionReader } from './section-reader.ts';
+import { attachmentHosts, connectionLimits, connectionLimitsOf, domain, listOf, oneOf, secret, section } from './values.ts';
 
-/** Reads `[attach.*]`. `generalHosts` are the hosts of an attachment that names none; undefined when they have mistakes. */
+/** Reads `[attach.*]`. `generalHosts` is the default of `hosts`; undefined if it has mistakes. */
 export async function readAttachments(
   value: unknown,
   generalHosts: readonly string[] | undefined,
-  reading: Reading,
+  reader: SectionReader,
 ): Promise<readonly Attachment[]> {
   if (value === undefined) return [];
   if (!isTable(value)) {
-    reading.mistake(['attach'], { expected: 'tables: [attach.NAME]' });
+    reader.mistake(['attach'], { expected: 'tables: [attach.NAME]' });
     return [];
   }
 
   const attachments: Attachment[] = [];
   for (const [name, entry] of Object.entries(value)) {
-    const attachment = await readOne(name, entry, reading);
+    const attachment = await readOne(name, entry, reader);
     if (attachment === undefined) continue;
     attachments.push({ ...attachment, hosts: [...new Set(attachment.hosts ?? generalHosts ?? [])] });
     if (attachment.hosts === undefined && generalHosts?.length === 0) {
-      reading.mistake(['attach', name, 'hosts'], { expected: 'a list of domain names here, or in general.hosts' });
+      reader.mistake(['attach', name, 'hosts'], { expected: 'a list of domain names here, or in general.hosts' });
     }
   }
-  checkTogether(attachments, reading);
-  return settleSenders(attachments, reading);
+  refuseSharedHosts(attachments, reader);
+  return settleSenders(attachments, reader);
 }
 
-/** An attachment that may yet have to be given the hosts of all. */
-type Read<A extends Attachment> = Omit<A, 'hosts'> & { readonly hosts: readonly string[] | undefined };
+/** The key that selects the schema of an attachment. */
+const attachmentSchema = z.looseObject({ type: oneOf(['client', 'component', 'http']) }, { error: 'a table' });
 
-async function readOne(
-  name: string,
-  entry: unknown,
-  reading: Reading,
-): Promise<ClientAttachment | Read<ComponentAttachment> | Read<ExitsAttachment> | Read<HttpAttachment> | undefined> {
-  const path = ['attach', name];
-  const type = reading.read(attachmentSchema, entry, path)?.type;
+type ReadAttachment = ClientAttachment | ReadComponent | ReadExits | ReadPosts;
+
+async function readOne(name: string, entry: unknown, reader: SectionReader): Promise<ReadAttachment | undefined> {
+  const type = reader.read(attachmentSchema, entry, ['attach', name])?.type;
   switch (type) {
-    case 'client': {
-      const section = reading.read(clientSchema, entry, path);
-      return section && clientOf(name, section, reading);
-    }
-    case 'component': {
-      const section = reading.read(componentSchema, entry, path);
-      return section && componentOf(name, section, reading);
-    }
-    case 'http': {
-      if (isTable(entry) && 'descriptors' in entry) return await readExits(name, entry, reading);
-      const section = reading.read(httpSchema, entry, path);
-      return section && httpOf(name, section, reading);
-    }
+    case 'client':
+      return readClient(name, entry, reader);
+    case 'component':
+      return readComponent(name, entry, reader);
+    case 'http':
+      return isTable(entry) && 'descriptors' in entry ? readExits(name, entry, reader) : readPosts(name, entry, reader);
     case undefined:
       return undefined;
     default:
@@ -64,8 +53,36 @@ async function readOne(
   }
 }
 
-function componentOf(name: string, read: ComponentSection, reading: Reading): Read<ComponentAttachment> {
-  checkNodes(['attach', name, 'service'], read, reading);
+const service = 'xmpp://host[:port] of the server’s component listener';
+
+/** The default port is 5347: XEP-0114 defines none, and servers agree on it. */
+const componentService = z.string({ error: service }).transform((value, context) => {
+  const [, bracketed, plain, port = '5347'] = /^xmpp:\/\/(?:\[([\da-f:.]+)\]|([^\s/:@[\]]+))(?::(\d{1,5}))?\/?$/i.exec(value) ?? [];
+  const host = bracketed ?? plain;
+  const name = `xmpp://${bracketed === undefined ? host : `[${host}]`}:${port}`;
+  if (host !== undefined && Number(port) >= 1 && Number(port) <= 65_535) return { name, host, port: Number(port) };
+  context.addIssue({ code: 'custom', message: service });
+  return z.NEVER;
+});
+
+/** `[attach.NAME]` with `type = "component"`. */
+const componentSchema = section({
+  type: oneOf(['component']),
+  service: listOf(componentService, service),
+  domain,
+  secret,
+  feed: oneOf(['tap', 'service_log', 'direct']).default('tap'),
+  hosts: attachmentHosts,
+  ...connectionLimits,
+});
+
+/** The attachment before the hosts of `[general]` are filled in. */
+type ReadComponent = Omit<ComponentAttachment, 'hosts'> & { readonly hosts: readonly string[] | undefined };
+
+function readComponent(name: string, entry: unknown, reader: SectionReader): ReadComponent | undefined {
+  const read = reader.read(componentSchema, entry, ['attach', name]);
+  if (read === undefined) return undefined;
+  checkNodes(['attach', name, 'service'], read, reader);
   return {
     type: read.type,
     name,
@@ -74,69 +91,36 @@ function componentOf(name: string, read: ComponentSection, reading: Reading): Re
     secret: read.secret,
     feed: read.feed,
     hosts: read.hosts,
-    maxStanzaBytes: read.max_stanza_bytes,
-    maxUncommittedBytes: read.max_uncommitted_bytes,
-    pingIntervalMs: read.ping_interval,
-    pingTimeoutMs: read.ping_timeout,
-    connectTimeoutMs: read.connect_timeout,
-    reconnectCapMs: read.reconnect_max,
+    ...connectionLimitsOf(read),
   };
 }
 
-/** Only a tap numbers what it sends, so that it can come in pieces; and each piece comes once. */
-function checkNodes(path: Path, { service, feed }: ComponentSection, reading: Reading): void {
-  if (service.length > 1 && feed !== 'tap') reading.mistake(path, { expected: `one address; several need feed = "tap"` });
-  if (new Set(service.map(({ name }) => name)).size < service.length) reading.mistake(path, { expected: 'each address once' });
+/** Only the tap numbers its items per node, so only the tap supports several nodes. */
+function checkNodes(path: Path, { service, feed }: z.output<typeof componentSchema>, reader: SectionReader): void {
+  if (service.length > 1 && feed !== 'tap') reader.mistake(path, { expected: 'one address; several require feed = "tap"' });
+  if (new Set(service.map(({ name }) => name)).size < service.length) reader.mistake(path, { expected: 'each address once' });
 }
 
-function httpOf(name: string, read: HttpSection, reading: Reading): Read<HttpAttachment> {
-  return {
-    type: read.type,
-    name,
-    listen: read.listen,
-    path: read.path,
-    credentials: credentialsOf(name, read, reading),
-    hosts: read.hosts,
-    maxBodyBytes: read.max_body_bytes,
-    maxUncommittedBytes: read.max_uncommitted_bytes,
-    maxConnections: read.max_connections,
-    rateLimit: read.rate_limit && rateLimitOf(read.rate_limit),
-  };
-}
-
-/** A name and its password come together, and what other machines can reach needs both: whoever can post can forge messages. */
-function credentialsOf(name: string, { listen, username, password }: HttpSection, reading: Reading): HttpAttachment['credentials'] {
-  if (username !== undefined && password !== undefined) return { username, password };
-
-  const wanted = username !== undefined || password !== undefined ? 'since they come together' : undefined;
-  const reason = isLoopback(listen.host) ? wanted : `since listen (${listen.host}) is reachable from other machines`;
-  if (reason !== undefined) {
-    const missing = username === undefined ? 'username' : 'password';
-    reading.mistake(['attach', name, missing], { expected: `username and password, ${reason}` });
-  }
-  return undefined;
-}
-
-/** What no attachment can see alone: whose hosts and domains they are. */
-function checkTogether(attachments: readonly Attachment[], reading: Reading): void {
+/** Each host belongs to one attachment, except that accounts may share a host; a component's domain is no host. */
+function refuseSharedHosts(attachments: readonly Attachment[], reader: SectionReader): void {
   const owners = new Map<string, { readonly path: Path; readonly type: Attachment['type'] }>();
   const everyHost = new Set(attachments.flatMap(({ hosts }) => hosts));
 
   for (const attachment of attachments) {
     const path = ['attach', attachment.name];
     if (attachment.type === 'component' && everyHost.has(attachment.domain)) {
-      reading.mistake([...path, 'domain'], {
-        expected: 'a domain of the component’s own, which is no host',
+      reader.mistake([...path, 'domain'], {
+        expected: 'a domain of the component’s own, which is not one of the hosts',
         hint: `for example "pusher.${attachment.domain}"`,
       });
     }
-    if (attachment.type === 'exits') continue; // it serves no host: it only names senders there
+    if (attachment.type === 'exits') continue; // serves no host: its hosts only limit the senders
     for (const host of attachment.hosts) {
       const owner = owners.get(host);
-      const bothAccounts = owner?.type === 'client' && attachment.type === 'client'; // each sees what is its own
+      const bothAccounts = owner?.type === 'client' && attachment.type === 'client'; // each sees only its own traffic
       if (owner !== undefined && !bothAccounts) {
         const expected = `hosts of this attachment alone; "${host}" belongs to ${showPath(owner.path)}`;
-        reading.mistake([...path, 'hosts'], { expected });
+        reader.mistake([...path, 'hosts'], { expected });
       }
       owners.set(host, { path, type: attachment.type });
     }

@@ -1,14 +1,26 @@
+import type { z } from 'zod';
 import type { BeforePushConfig, PoolConfig } from './config.ts';
-import { isLoopback } from './loopback.ts';
-import type { Reading } from './reading.ts';
-import type { BeforePushSection } from './schema/before-push.ts';
-import { type Path, showPath } from './table.ts';
-import { joinPath } from './url.ts';
+import type { Path } from './mistakes.ts';
+import { joinPath } from './pool.ts';
+import type { SectionReader } from './section-reader.ts';
+import { anyText, flag, isLoopback, oneOf, section, text, wait } from './values.ts';
 
-/** OpenIM's name of the question, and how it wants to be asked. */
+/** `before_push` of a handler: the business server that is asked before a push. */
+export const beforePushSchema = section({
+  enabled: flag.default(true),
+  /** Default: the pool of the handler. */
+  pool_name: text.optional(),
+  path: anyText.default(''),
+  timeout: wait.default(5000),
+  on_failure: oneOf(['continue', 'refuse']).default('continue'),
+});
+
+export type BeforePushSection = z.output<typeof beforePushSchema>;
+
+/** OpenIM's name of the question, and the content type of its body. */
 const query = 'command=callbackBeforePushCommand&contenttype=json';
 
-/** What a handler's questions are queued by. No handler has such a name. */
+/** The questions of a handler. No handler can have the name of their queue, because names contain no colon. */
 export function beforePushOf(handlerName: string, section: BeforePushSection, pool: PoolConfig): BeforePushConfig {
   const path = joinPath(pool.pathPrefix, section.path);
   return {
@@ -21,12 +33,13 @@ export function beforePushOf(handlerName: string, section: BeforePushSection, po
   };
 }
 
-/** What people say to each other, and who they are, must not cross a network in the open. */
-export function warnOfPlainHttp({ origin, id }: PoolConfig, path: Path, reading: Reading): void {
-  if (!URL.canParse(origin)) return; // a mistake, told elsewhere
+/** Questions contain message texts and JIDs, which must not cross a network unencrypted. */
+export function warnOfPlainHttp({ origin, id }: PoolConfig, path: Path, reader: SectionReader): void {
+  if (!URL.canParse(origin)) return; // a mistake, reported by the pool
   const { protocol, hostname } = new URL(origin);
   if (protocol === 'https:' || isLoopback(hostname.replace(/^\[|\]$/g, ''))) return;
-  reading.notice(
-    `${showPath(path)}: the business server at ${origin} (pool ${id}) is asked over http: whoever is in between reads and changes it; use https`,
+  reader.notice(
+    path,
+    `the business server at ${origin} (pool ${id}) is asked over http, which can be read and changed in transit: use https`,
   );
 }

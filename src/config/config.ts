@@ -1,24 +1,21 @@
 /**
  * The effective configuration: every default filled in, every file read, every path absolute, every `${…}` replaced.
- * `load.ts` makes it from TOML; nothing else of the service knows TOML, or the environment.
+ * `load.ts` builds it from TOML. This file holds types only, because every folder imports it; the readers of the sections
+ * stand in the other files of this folder.
  */
 import type { PoolTls } from '../../pools/contract.ts';
+import type { TokenRate } from '../kit/pacing.ts';
 import type { Secret } from '../kit/secret.ts';
-import type { Attachment } from './attachment.ts';
-
-export type { Attachment, ClientAttachment, ComponentAttachment, ComponentNode, HttpAttachment } from './attachment.ts';
-export type { Credential, ScryptHash } from './credential.ts';
-export type { BuiltinUnit, Descriptor, ExitsAttachment, Listener, UserModule } from './exits.ts';
 
 export interface Config {
-  /** The file it came from, absolute. */
+  /** The configuration file, absolute. */
   readonly file: string;
   /** Domains whose users are local: the union of `general.hosts` and the attachments' hosts. */
   readonly hosts: readonly string[];
   readonly logLevel: LogLevel;
   readonly attachments: readonly Attachment[];
   readonly pools: readonly PoolConfig[];
-  /** In the order of the file: the order in which they meet a packet. */
+  /** In file order, the order in which packets are evaluated. */
   readonly handlers: readonly HandlerConfig[];
   readonly callbacks: CallbackLimits;
   readonly spool: SpoolConfig;
@@ -28,22 +25,179 @@ export interface Config {
   readonly metrics: { readonly mongooseim: boolean; readonly token: Secret | undefined };
   /** How long SIGTERM waits for requests in flight, ms. */
   readonly drainTimeoutMs: number;
-  /** What was skipped, or means something else here than in MongooseIM: one sentence each. */
+  /** One sentence for each setting that is skipped, has no effect, or differs from MongooseIM. */
   readonly notices: readonly string[];
-  /** Texts that must not be printed anywhere: values of references, and values of secret keys. */
+  /** Texts that must not be printed: values of references and of secret keys. */
   readonly redacted: readonly Secret[];
 }
 
 export type LogLevel = 'debug' | 'error' | 'fatal' | 'info' | 'silent' | 'warn';
 
-/** Pools that are there where a handler follows up. No file may define them. */
-export type BuiltInPool = 'follow_up' | 'follow_up_messages';
+export type Attachment = ClientAttachment | ComponentAttachment | ExitsAttachment | HttpAttachment;
+
+/** An ordinary account on a server. */
+export interface ClientAttachment extends XmppConnection {
+  readonly type: 'client';
+  readonly name: string;
+  /** Host and port of the server's client listener. */
+  readonly service: { readonly host: string; readonly port: number };
+  /** `direct`: TLS from the first byte; `starttls`: required, never skipped; `plain`: no TLS. */
+  readonly encryption: 'direct' | 'plain' | 'starttls';
+  readonly tls: PoolTls;
+  /** As written; the server prepares it. */
+  readonly jid: { readonly user: string; readonly domain: string };
+  readonly password: Secret;
+  readonly resource: string;
+  /** Presence priority; below 0 the account's other clients still receive every message (RFC 6121 §8.5.2.1). */
+  readonly priority: number;
+  /** Rooms to join. */
+  readonly rooms: readonly { readonly jid: string; readonly nick: string }[];
+  /** Whether to receive copies of the other clients' messages (XEP-0280). */
+  readonly carbons: boolean;
+  /** Whether to read missed messages from the archives (XEP-0313). */
+  readonly archive: boolean;
+  /** Local virtual hosts of its packets; a packet of no listed host counts for the first one. */
+  readonly hosts: readonly string[];
+}
+
+export interface ComponentAttachment extends XmppConnection {
+  readonly type: 'component';
+  readonly name: string;
+  /** The XEP-0114 listeners: usually one, in a cluster one per node. */
+  readonly nodes: readonly ComponentNode[];
+  /** The component's own domain. */
+  readonly domain: string;
+  readonly secret: Secret;
+  readonly feed: 'direct' | 'service_log' | 'tap';
+  /** Local virtual hosts of this server. */
+  readonly hosts: readonly string[];
+}
+
+/** Limits of a connection to an XMPP server. */
+interface XmppConnection {
+  readonly maxStanzaBytes: number;
+  /** Maximum of bytes received but not yet on disk; at the limit the socket is not read. */
+  readonly maxUncommittedBytes: number;
+  /** Silence after which a ping is sent; without an answer within `pingTimeoutMs` the connection ends. */
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+  /** Limit for dialling and logging in. */
+  readonly connectTimeoutMs: number;
+  /** Reconnect pauses double from 1 s up to this. */
+  readonly reconnectCapMs: number;
+}
+
+export interface ComponentNode {
+  /** The address in messages: `xmpp://host:port`. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A listener for the posts of MongooseIM's `mod_event_pusher_http`. */
+export interface HttpAttachment extends HttpIntake {
+  readonly type: 'http';
+  readonly name: string;
+  /** Port 0 takes any free port. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** The path of the requests; starts with `/`. */
+  readonly path: string;
+  /** Required Basic credentials (RFC 7617); undefined: no authentication. */
+  readonly credentials: { readonly username: string; readonly password: Secret } | undefined;
+  /** Local virtual hosts of this server. */
+  readonly hosts: readonly string[];
+}
+
+/**
+ * Listeners whose requests descriptors route to program units. In the file: `type = "http"` with `descriptors`.
+ * The words are those of openUTM's HTTP-DESCRIPTOR and PROGRAM statements.
+ */
+export interface ExitsAttachment extends HttpIntake {
+  readonly type: 'exits';
+  readonly name: string;
+  readonly listeners: readonly Listener[];
+  readonly descriptors: readonly Descriptor[];
+  /** Users for descriptors with Basic authentication. */
+  readonly users: readonly Credential[];
+  /** Origins (RFC 6454) of web pages that may send requests; requests from other pages are rejected. */
+  readonly origins: readonly string[];
+  /** Local virtual hosts whose users may be named as senders. */
+  readonly hosts: readonly string[];
+  /** The attachment that sends for SENDMSG; undefined if no descriptor needs one. */
+  readonly sendThrough: string | undefined;
+  /** Maximum number of header fields of a request. */
+  readonly maxHeaders: number;
+  /** Limit for receiving a complete request, ms. */
+  readonly requestTimeoutMs: number;
+}
+
+/** Limits of the listeners of one HTTP attachment. */
+interface HttpIntake {
+  readonly maxBodyBytes: number;
+  /** Maximum of bytes accepted but not yet on disk; at the limit requests are rejected. */
+  readonly maxUncommittedBytes: number;
+  /** Maximum number of connections of each listener. */
+  readonly maxConnections: number;
+  /** Undefined: no limit. */
+  readonly rateLimit: TokenRate | undefined;
+}
+
+/** Port 0 takes any free port. */
+export interface Listener {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Links a path to an exit and to a program unit. */
+export interface Descriptor {
+  readonly name: string;
+  /** Starts with `/`; a final `/*` matches every path below. */
+  readonly path: string;
+  /** The listener it belongs to; undefined: all listeners. */
+  readonly listener: string | undefined;
+  /** The transaction code that the program unit receives. */
+  readonly tac: string;
+  readonly unit: BuiltinUnit | UserModule;
+  readonly exit: UserModule | { readonly kind: 'none' } | { readonly kind: 'system' };
+  /** Whether text bodies are decoded by the charset of the request. */
+  readonly convertText: boolean;
+  readonly userAuth: 'basic' | 'none';
+}
+
+export interface BuiltinUnit {
+  readonly kind: 'builtin';
+  readonly name: 'PUSH' | 'SENDMSG' | 'STATUS';
+}
+
+/** A module of the user: its name as in the file, and the URL of the file or package. */
+export interface UserModule {
+  readonly kind: 'module';
+  readonly name: string;
+  readonly url: string;
+}
+
+/** A user's name with the password or its scrypt hash (RFC 7914). */
+export type Credential =
+  | { readonly kind: 'plain'; readonly user: string; readonly password: Secret }
+  | { readonly kind: 'scrypt'; readonly user: string; readonly hash: ScryptHash };
+
+export interface ScryptHash {
+  /** The cost N is 2 to the power of this. */
+  readonly log2Cost: number;
+  readonly blockSize: number;
+  readonly parallelization: number;
+  /** Base64. */
+  readonly salt: string;
+  /** Base64. */
+  readonly key: Secret;
+}
 
 export interface PoolConfig {
-  /** The name in the file, with `@host` behind it where the scope is one pool per host. Unique. */
+  /** The name in the file, with `@host` appended if the pool is per host. Unique. */
   readonly id: string;
   readonly client: 'got' | 'undici';
-  /** Scheme, host and port. Empty for a built-in pool: each of its deliveries says where it goes. */
+  /** Scheme, host and port. Empty for a built-in pool, whose deliveries carry their own URL. */
   readonly origin: string;
   /** Starts with `/`. */
   readonly pathPrefix: string;
@@ -55,22 +209,28 @@ export interface PoolConfig {
   readonly maxConnectionAgeMs: number;
   readonly maxResponseBytes: number;
   readonly retry: RetryPolicy;
-  /** Part of the workers that first attempts have for themselves while any wait, 0 to 1. */
+  /** Share of the workers reserved for first attempts while any wait, 0 to 1. */
   readonly firstAttemptShare: number;
-  /** An answer of 410 pauses the pool until an operator resumes it. */
+  /** Whether status 410 pauses the pool until an operator resumes it. */
   readonly pauseOnGone: boolean;
-  /** Undefined: no limit but the workers. */
+  /** Undefined: no limit except `workers`. */
   readonly rateLimit: RateLimit | undefined;
-  /** Undefined: switched off. */
+  /** Undefined: disabled. */
   readonly circuitBreaker: CircuitBreakerConfig | undefined;
-  /** Deliveries owed at most; beyond that `overflow` says what gives way. */
+  /** Maximum number of unsettled deliveries; `overflow` applies beyond it. */
   readonly maxBacklog: number;
-  /** `dead-letter-oldest` ends the oldest, `refuse` the newest, as dead letters; `hold-intake` stops every pool's intake. */
+  /**
+   * `dead-letter-oldest` makes the oldest delivery a dead letter, `refuse` the newest; `hold-intake` stops the intake of
+   * every pool.
+   */
   readonly overflow: 'dead-letter-oldest' | 'hold-intake' | 'refuse';
   readonly tls: PoolTls;
 }
 
-/** A token bucket: `requests` per `perMs` on average, `burst` at once at most. */
+/** Pools that exist if a handler has `follow_up`. Their names are reserved. */
+export type BuiltInPool = 'follow_up' | 'follow_up_messages';
+
+/** A token bucket: on average `requests` per `perMs`, at most `burst` at once. */
 export interface RateLimit {
   readonly requests: number;
   readonly perMs: number;
@@ -78,24 +238,24 @@ export interface RateLimit {
 }
 
 export interface CircuitBreakerConfig {
-  /** Opens when this part of the attempts in the window failed, 0 to 1. */
+  /** Opens if this share of the attempts in the window failed, 0 to 1. */
   readonly failureRatio: number;
-  /** Opens only after so many attempts in the window. */
+  /** Minimum number of attempts in the window before it can open. */
   readonly minAttempts: number;
   readonly windowMs: number;
-  /** How long it stays open the first time; doubles with each probe that fails. */
+  /** Duration of the first open state; doubles with each failed probe. */
   readonly openMs: number;
   readonly maxOpenMs: number;
 }
 
 export interface RetryPolicy {
-  /** One wait per retry, ms; after the last the delivery is dead. */
+  /** One pause per retry, ms; after the last retry the delivery is dead. */
   readonly scheduleMs: readonly number[];
-  /** 0.2 varies each wait by ±20 %. */
+  /** 0.2 varies each pause by ±20 %. */
   readonly jitter: number;
-  /** Age at which a delivery is given up whatever is left of its schedule, ms. */
+  /** Age at which a delivery is dead even if retries remain, ms. */
   readonly maxAgeMs: number;
-  /** Status codes counted otherwise than by default. */
+  /** Status codes whose default verdict is overridden. */
   readonly accept: readonly number[];
   readonly defer: readonly number[];
   readonly refuse: readonly number[];
@@ -105,36 +265,36 @@ export type Ordering = 'conversation' | 'none' | 'sender';
 
 export interface HandlerConfig {
   readonly name: string;
-  /** Hosts whose packets it meets. */
+  /** Hosts whose packets it evaluates. */
   readonly hosts: readonly string[];
   /** `PoolConfig.id`. */
   readonly pool: string;
   /** As in the file. */
   readonly path: string;
-  /** Prefix and path joined: what the request asks for. */
+  /** Prefix of the pool and path of the handler, joined. */
   readonly requestPath: string;
   /** As in the file. */
   readonly callbackModule: string;
-  /** Where the module was found: a built-in's name, or the URL of a file or package. */
+  /** The resolved module: the name of a built-in, or the URL of a file or package. */
   readonly module: { readonly kind: 'builtin'; readonly name: string } | { readonly kind: 'url'; readonly url: string };
   readonly when: When | undefined;
-  /** Messages that ask not to be stored (XEP-0334) do not meet it. */
+  /** Whether messages with the hint "no-store" (XEP-0334) are skipped. */
   readonly respectHints: boolean;
   readonly ordering: Ordering;
-  /** How long a failing head may hold its lane, ms; Infinity for `hold = "forever"`. */
+  /** How long a failing head may block its lane, ms; Infinity for `hold = "forever"`. */
   readonly holdMs: number;
-  /** Age at which its deliveries are given up, ms; undefined: only the pool's `max_age`. */
+  /** Age at which its deliveries are dead, ms; undefined: only `max_age` of the pool. */
   readonly ttlMs: number | undefined;
-  /** Who is asked before it pushes; undefined: nobody. */
+  /** Undefined: pushes without asking a business server. */
   readonly beforePush: BeforePushConfig | undefined;
-  /** What the answers to its pushes may order; undefined: nothing. */
+  /** Undefined: responses to its pushes create no further deliveries. */
   readonly followUp: FollowUpConfig | undefined;
   readonly options: Readonly<Record<string, unknown>>;
 }
 
 /** A business server that allows, withholds or changes a handler's pushes. */
 export interface BeforePushConfig {
-  /** What its questions are queued, counted and guarded by, apart from its pushes. */
+  /** Queue name of its questions: they have their own queue, metrics and circuit breaker. */
   readonly queue: string;
   /** `PoolConfig.id`. */
   readonly pool: string;
@@ -142,33 +302,33 @@ export interface BeforePushConfig {
   readonly path: string;
   /** Path and query on the pool's origin, prefix included. */
   readonly requestPath: string;
-  /** How long a push may be held up by its question, ms: its wait for a worker and the answer's time together. */
+  /** Maximum delay of a push by its question, ms: the wait for a worker plus the response time. */
   readonly timeoutMs: number;
-  /** What an answer that is none comes to: `continue` pushes as if nobody had been asked, `refuse` withholds. */
+  /** Result of a question without a valid answer: `continue` pushes unchanged, `refuse` withholds the push. */
   readonly onFailure: 'continue' | 'refuse';
 }
 
-/** What the answers of a backend may order. */
+/** Limits of the requests and messages that responses of a backend may order. */
 export interface FollowUpConfig {
-  /** Where ordered requests may go: a host, `*.suffix`, an address or a CIDR, each with an optional `:port`. */
+  /** Permitted destinations: a host, `*.suffix`, an address or a CIDR, each with an optional `:port`. */
   readonly allow: readonly string[];
-  /** The origin of the handler's pool, which may be at any address, since pushes go there. */
+  /** The origin of the handler's pool; pushes go there, so it may have any address. */
   readonly ownOrigin: string;
-  /** How long a chain of orders may be. */
+  /** Maximum length of a chain of orders. */
   readonly maxDepth: number;
   /** The bare JID that messages to users come from; undefined: the attachment's own. */
   readonly replyFrom: string | undefined;
-  /** The host of receivers that are given as local parts; undefined: that of the packet. */
+  /** The host of receivers given as local parts; undefined: the host of the packet. */
   readonly defaultHost: string | undefined;
 }
 
-/** A handler's `when`: every given key must hold; a list means any of its members. */
+/** A handler's `when`: all given keys must match; a list matches if one member matches. */
 export interface When {
   readonly direction?: readonly string[];
   readonly stanza?: readonly string[];
   readonly type?: readonly string[];
   readonly kind?: readonly string[];
-  /** What `Packet.event` may be, and `offline`: a message for a receiver without a session. */
+  /** Values of `Packet.event`, and `offline`: a message for a receiver without a session. */
   readonly event?: readonly string[];
   readonly body?: boolean;
   /** Globs (`*`, `?`) on bare JIDs. */
@@ -177,14 +337,14 @@ export interface When {
   /** The receiver has no session. */
   readonly offline?: boolean;
   readonly delayed?: boolean;
-  /** Namespaces, one of which a child must have. */
+  /** Namespaces of child elements; one must be present. */
   readonly has?: readonly string[];
 }
 
 export interface CallbackLimits {
-  /** A callback's promise must settle within this, ms. */
+  /** Limit for the promise of a callback, ms. */
   readonly timeoutMs: number;
-  /** A callback that holds the thread this long is found out by the watchdog, ms. */
+  /** How long a callback may block its thread before the watchdog replaces the thread, ms. */
   readonly blockTimeoutMs: number;
 }
 
@@ -192,23 +352,23 @@ export interface SpoolConfig {
   readonly engine: 'memory' | 'sqlite';
   /** Absolute. */
   readonly path: string;
-  /** Intake stops when the file and its log reach this. */
+  /** Intake stops when the database and its log reach this size. */
   readonly maxBytes: number;
-  /** Intake stops when the file system has less than this left. */
+  /** Intake stops when the file system has less free space than this. */
   readonly minFreeBytes: number;
-  /** Dead letters end after this, ms. */
+  /** Age at which dead letters are deleted, ms. */
   readonly deadLetterMaxAgeMs: number;
   /** Maximum number of dead letters; the oldest are deleted first. Undefined: no limit. */
   readonly deadLetterMax: number | undefined;
 }
 
-/** Where chat servers ask about the messages that they hold. */
+/** The listener where chat servers ask about the messages that they hold. */
 export interface GateConfig {
-  /** Port 0 takes any free one. */
+  /** Port 0 takes any free port. */
   readonly listen: { readonly host: string; readonly port: number };
-  /** What they must show (RFC 6750); undefined: anybody who reaches the listener may ask. */
+  /** Required bearer token (RFC 6750); undefined: no authentication. */
   readonly token: Secret | undefined;
-  /** All callbacks that are asked about a message are through within this, ms. */
+  /** Limit for all callbacks of one message together, ms. */
   readonly timeoutMs: number;
   readonly maxBodyBytes: number;
   /** Maximum number of connections; each waiting sender takes one. */

@@ -3,7 +3,7 @@ import { createRequire, isBuiltin } from 'node:module';
 import { dirname, extname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { HandlerConfig } from './config.ts';
-import { isTable, type Table } from './table.ts';
+import { isTable, type Table } from './mistakes.ts';
 
 export const builtinModules: readonly string[] = [
   'mod_event_pusher_http_cloudevents',
@@ -13,12 +13,12 @@ export const builtinModules: readonly string[] = [
 
 export type FoundModule =
   | { readonly kind: 'found'; readonly module: HandlerConfig['module'] }
-  /** Absolute paths, in the order in which they were tried; `typeScript`: what stands there instead, and Node does not load. */
+  /** `lookedAt`: absolute paths in search order; `typeScript`: a TypeScript file of that name, which Node does not load. */
   | { readonly kind: 'missing'; readonly lookedAt: readonly string[]; readonly typeScript: string | undefined };
 
 /**
- * Finds a callback module by name: a built-in, `NAME.mjs` or `NAME.js` in `folder`, the same in `callbacks/` there, a
- * path relative to `folder`, a package installed for `folder`. Nothing is imported.
+ * Finds a callback module by name, in this order: a built-in; `NAME.mjs` or `NAME.js` in `folder`, then in `folder/callbacks`;
+ * a path relative to `folder`; a package installed for `folder`. Imports nothing.
  */
 export async function findModule(name: string, folder: string): Promise<FoundModule> {
   if (builtinModules.includes(name)) return { kind: 'found', module: { kind: 'builtin', name } };
@@ -38,15 +38,15 @@ export async function findModule(name: string, folder: string): Promise<FoundMod
   return missing(name, folder, lookedAt);
 }
 
-/** What to say of a module that was not found. */
-export function placesLookedAt({ lookedAt, typeScript }: Extract<FoundModule, { kind: 'missing' }>): string {
+/** The places that were searched for a missing module, for a message. */
+export function searchedPlaces({ lookedAt, typeScript }: Extract<FoundModule, { kind: 'missing' }>): string {
   const hint = typeScript === undefined ? '' : `. ${typeScript} is TypeScript: compile it to .mjs or .js`;
-  return `Looked at: ${lookedAt.join(', ')}${hint}`;
+  return `Searched: ${lookedAt.join(', ')}${hint}`;
 }
 
 async function missing(name: string, folder: string, lookedAt: readonly string[]): Promise<FoundModule> {
   const base = name.replace(/\.[cm]?[jt]s$/, '');
-  const files = [folder, join(folder, 'callbacks')].flatMap((place) => ['.mts', '.ts'].map((ending) => resolve(place, base + ending)));
+  const files = [folder, join(folder, 'callbacks')].flatMap((parent) => ['.mts', '.ts'].map((ending) => resolve(parent, base + ending)));
   const [typeScript] = (await Promise.all(files.map(async (file) => ((await isFile(file)) ? [file] : [])))).flat();
   return { kind: 'missing', lookedAt, typeScript };
 }
@@ -55,31 +55,31 @@ function found(file: string): FoundModule {
   return { kind: 'found', module: { kind: 'url', url: pathToFileURL(file).href } };
 }
 
-/** A name with a module's ending is a path of its own. */
+/** A name with the extension of a module is a path. */
 function filesFor(name: string, folder: string): readonly string[] {
   if (['.cjs', '.js', '.mjs'].includes(extname(name))) return [resolve(folder, name)];
-  return [folder, join(folder, 'callbacks')].flatMap((place) => [resolve(place, `${name}.mjs`), resolve(place, `${name}.js`)]);
+  return [folder, join(folder, 'callbacks')].flatMap((parent) => [resolve(parent, `${name}.mjs`), resolve(parent, `${name}.js`)]);
 }
 
 async function isFile(file: string): Promise<boolean> {
-  const found = await stat(file).catch(() => undefined); // whatever hinders us, this place has no module for us
+  const found = await stat(file).catch(() => undefined); // an unreadable path counts as missing
   return found?.isFile() ?? false;
 }
 
-/** A package's name and what is asked of it: `@acme/push/chat` is `./chat` of `@acme/push`. */
+/** Package and subpath: `@acme/push/chat` is `./chat` of `@acme/push`. */
 function splitSpecifier(name: string): { readonly packageName: string; readonly subpath: string } {
   const [packageName = name] = /^(?:@[^/]+\/)?[^/]+/.exec(name) ?? [];
   return { packageName, subpath: `.${name.slice(packageName.length)}` };
 }
 
-/** Where Node would look for a package: `node_modules` in the folder and in every folder above it. */
+/** Node's search path for a package: `node_modules` in the folder and in every folder above it. */
 function packageFolders(packageName: string, folder: string): readonly string[] {
   const above = dirname(folder);
   const here = join(folder, 'node_modules', packageName);
   return above === folder ? [here] : [here, ...packageFolders(packageName, above)];
 }
 
-/** The file that `import` of the package gives: its `exports` for import, else what `require` would take. */
+/** The file that `import` of the package loads: from `exports`, else the file that `require` loads. */
 async function packageEntry(name: string, packageFolder: string): Promise<string | undefined> {
   const manifest = await readManifest(join(packageFolder, 'package.json'));
   if (manifest === undefined) return undefined;
@@ -89,7 +89,7 @@ async function packageEntry(name: string, packageFolder: string): Promise<string
   try {
     return createRequire(join(packageFolder, '..', 'package.json')).resolve(name);
   } catch {
-    return undefined; // the package is there and has nothing by this name: told as one more place looked at
+    return undefined; // the package has no such file: reported as one more searched place
   }
 }
 
@@ -98,11 +98,11 @@ async function readManifest(file: string): Promise<Table | undefined> {
     const manifest: unknown = JSON.parse(await readFile(file, 'utf8'));
     return isTable(manifest) ? manifest : undefined;
   } catch {
-    return undefined; // no package there, or none that Node could use
+    return undefined; // no package, or an invalid one
   }
 }
 
-/** What `exports` gives for a subpath under the conditions `node`, `import` and `default`. */
+/** The target of a subpath in `exports` under the conditions `node`, `import` and `default`. */
 function importTarget(exported: unknown, subpath: string): string | undefined {
   if (typeof exported === 'string') return subpath === '.' ? exported : undefined;
   if (!isTable(exported)) return undefined;

@@ -1,44 +1,46 @@
+import { z } from 'zod';
+import { parseHostRule } from '../kit/network.ts';
 import type { BuiltInPool, FollowUpConfig, HandlerConfig, PoolConfig } from './config.ts';
-import type { FollowUpSection } from './schema/follow-up.ts';
-import { poolSchema } from './schema/pool.ts';
-import { untouchedTls } from './tls.ts';
+import { poolSchema } from './pool.ts';
+import { defaultTls } from './tls.ts';
+import { domain, flag, listOf, section, whole } from './values.ts';
 
-/** Names that no file may give to a pool. */
+/** Reserved pool names. */
 export const builtInPools = ['follow_up', 'follow_up_messages'] as const satisfies readonly BuiltInPool[];
 
 export function isBuiltIn(pool: string): boolean {
   return builtInPools.some((name) => name === pool);
 }
 
-/** What a handler's `follow_up` comes to; without `allow` its orders may go to its own pool's origin. */
+/** Reads `follow_up` of a handler. Without `allow`, orders may go to the origin of the handler's pool. */
 export function followUpOf(section: FollowUpSection | undefined, { origin }: Pick<PoolConfig, 'origin'>): FollowUpConfig | undefined {
   if (section === undefined || !section.enabled) return undefined;
   const { allow = portedHosts(origin), max_depth: maxDepth, reply_from: replyFrom, default_host: defaultHost } = section;
   return { allow, ownOrigin: origin, maxDepth, replyFrom, defaultHost };
 }
 
-/** None of an origin with a mistake in it. */
+/** Empty if the origin has a mistake. */
 function portedHosts(origin: string): readonly string[] {
   if (!URL.canParse(origin)) return [];
   const { hostname, port, protocol } = new URL(origin);
   return [`${hostname.replace(/\.$/, '')}:${port || (protocol === 'https:' ? 443 : 80)}`];
 }
 
-/** The pools of what answers order, where a handler follows up. */
+/** The built-in pools for ordered requests and messages, if a handler has `follow_up`. */
 export function followUpPools(handlers: readonly HandlerConfig[]): readonly PoolConfig[] {
   return handlers.some(({ followUp }) => followUp !== undefined) ? builtInPools.map(builtInPool) : [];
 }
 
-/** A message that waits for its attachment costs next to nothing, and must not hold up those of another. */
+/** A message that waits for its attachment costs almost nothing and must not delay messages of another attachment. */
 const workersOf: Readonly<Record<BuiltInPool, number>> = { follow_up: 10, follow_up_messages: 100 };
 
-/** Somebody else's server may take its time. What is sick is one of many, so no breaker stops the others. */
-const patience = { requestTimeoutMs: 10_000, callTimeoutMs: 30_000, circuitBreaker: undefined } as const;
+/** Servers of third parties may be slow. The pool has many destinations, so one circuit breaker would stop them all. */
+const limits = { requestTimeoutMs: 10_000, callTimeoutMs: 30_000, circuitBreaker: undefined } as const;
 
 function builtInPool(id: BuiltInPool): PoolConfig {
   const { retry, ...pool } = poolSchema.parse({ connection: { host: '' } });
   return {
-    ...{ id, client: 'got', origin: '', pathPrefix: '/', workers: workersOf[id], threads: 1, ...patience },
+    ...{ id, client: 'got', origin: '', pathPrefix: '/', workers: workersOf[id], threads: 1, ...limits },
     maxConnectionAgeMs: pool.max_connection_age,
     maxResponseBytes: pool.max_response_size,
     retry: {
@@ -52,6 +54,25 @@ function builtInPool(id: BuiltInPool): PoolConfig {
     rateLimit: undefined,
     maxBacklog: pool.max_backlog,
     overflow: pool.overflow,
-    tls: untouchedTls,
+    tls: defaultTls,
   };
 }
+
+const hostRuleExpected = 'a host, "*.suffix", an address or a CIDR, with or without ":port", such as "10.0.0.172:5984" or "[fd00::/8]:443"';
+
+const hostRule = z.string({ error: hostRuleExpected }).refine((text) => parseHostRule(text) !== undefined, { error: hostRuleExpected });
+
+const senderExpected = 'a bare JID, such as "bot@chat.example" or "pusher.chat.example"';
+
+const sender = z.string({ error: senderExpected }).regex(/^([^\s"&'/:<>@]+@)?[^\s"&'/:<>@]+$/u, { error: senderExpected });
+
+/** `follow_up` of a handler: limits of the orders of its backend. */
+export const followUpSchema = section({
+  enabled: flag.default(true),
+  allow: listOf(hostRule, 'a list of hosts').optional(),
+  max_depth: whole(1, 100).default(10),
+  reply_from: sender.optional(),
+  default_host: domain.optional(),
+});
+
+type FollowUpSection = z.output<typeof followUpSchema>;

@@ -1,26 +1,23 @@
-import { beforePushOf, warnOfPlainHttp } from './before-push.ts';
+import { type BeforePushSection, beforePushOf, warnOfPlainHttp } from './before-push.ts';
 import type { HandlerConfig, PoolConfig } from './config.ts';
-import { findModule, placesLookedAt } from './find-module.ts';
+import { findModule, searchedPlaces } from './find-module.ts';
 import { followUpOf } from './follow-up.ts';
-import { handlerName, trimmedPath } from './handler-name.ts';
-import { type HandlerTable, handlerTables } from './handler-tables.ts';
-import type { HostConfig } from './host-config.ts';
+import { type HandlerSection, handlerName, handlerSchema, trimmedPath, type WhenSection } from './handler.ts';
+import { lookUp, type Path, showPath, type Table } from './mistakes.ts';
+import { type HandlerTable, type HostConfig, handlerTables } from './mongooseim.ts';
+import { joinPath } from './pool.ts';
 import type { Pools } from './pools.ts';
-import { type Reading, unknownAmong } from './reading.ts';
-import type { BeforePushSection } from './schema/before-push.ts';
-import { type HandlerSection, handlerSchema, type WhenSection } from './schema/handler.ts';
-import { lookUp, type Path, showPath, type Table } from './table.ts';
-import { joinPath } from './url.ts';
+import { type SectionReader, unknownAmong } from './section-reader.ts';
 
-interface HandlerSurroundings {
+interface HandlerContext {
   readonly hosts: readonly string[];
   readonly hostConfigs: readonly HostConfig[];
   readonly pools: Pools;
-  /** The file before references were replaced: names come from what is written, so that a new secret renames nothing. */
+  /** The file before references were replaced: names are derived from it, so that a new secret renames no handler. */
   readonly written: Table;
 }
 
-/** A handler's table with the hosts it is for; `suffix` keeps the names of one host's handlers apart from the others'. */
+/** The table of a handler with the hosts that it belongs to. */
 interface Candidate {
   readonly table: HandlerTable;
   readonly handler: HandlerSection;
@@ -29,25 +26,26 @@ interface Candidate {
 }
 
 /**
- * Reads the handlers from `modules` and from `[[host_config]]`, in the order of the file. A handler whose hosts have
- * different pools, its own or those that it asks over, becomes one for each, named `NAME@HOST`.
+ * Reads the handlers from `modules` and from `[[host_config]]`, in file order. A handler whose hosts have different pools
+ * (for its pushes or its questions) becomes one handler per pool, named `NAME@HOST`.
  */
-export async function readHandlers(modules: unknown, around: HandlerSurroundings, reading: Reading): Promise<readonly HandlerConfig[]> {
-  const replaced = new Set(around.hostConfigs.filter((config) => config.modules !== undefined).map(({ host }) => host));
-  const common = around.hosts.filter((host) => !replaced.has(host));
+export async function readHandlers(modules: unknown, context: HandlerContext, reader: SectionReader): Promise<readonly HandlerConfig[]> {
+  const replaced = new Set(context.hostConfigs.filter((config) => config.modules !== undefined).map(({ host }) => host));
+  const common = context.hosts.filter((host) => !replaced.has(host));
   const scopes = [
-    { modules, path: [], hosts: around.hosts.length === 0 ? [undefined] : common, suffix: '' },
-    ...around.hostConfigs.map(({ host, path, modules }) => ({ modules, path, hosts: [host], suffix: `@${host}` })),
+    { modules, path: [], hosts: context.hosts.length === 0 ? [undefined] : common, suffix: '' },
+    ...context.hostConfigs.map(({ host, path, modules }) => ({ modules, path, hosts: [host], suffix: `@${host}` })),
   ];
 
-  const candidates = scopes.flatMap((scope) => candidatesIn(scope, around.written, reading));
-  refuseSameNames(candidates, reading);
+  const candidates = scopes.flatMap((scope) => candidatesIn(scope, context.written, reader));
+  refuseSameNames(candidates, reader);
 
   const handlers: HandlerConfig[] = [];
-  for (const candidate of candidates) handlers.push(...(await resolveCandidate(candidate, around, reading)));
+  for (const candidate of candidates) handlers.push(...(await resolveCandidate(candidate, context, reader)));
   return handlers;
 }
 
+/** One `modules` table. `suffix` distinguishes the handlers of one host from the others. */
 interface Scope {
   readonly modules: unknown;
   readonly path: Path;
@@ -55,19 +53,19 @@ interface Scope {
   readonly suffix: string;
 }
 
-function candidatesIn({ modules, path, hosts, suffix }: Scope, written: Table, reading: Reading): readonly Candidate[] {
+function candidatesIn({ modules, path, hosts, suffix }: Scope, written: Table, reader: SectionReader): readonly Candidate[] {
   const seen = new Map<string, Path>();
   const candidates: Candidate[] = [];
 
-  for (const table of handlerTables(modules, [...path, 'modules'], reading)) {
-    const handler = reading.read(handlerSchema, table.value, table.path);
+  for (const table of handlerTables(modules, [...path, 'modules'], reader)) {
+    const handler = reader.read(handlerSchema, table.value, table.path);
     if (handler === undefined) continue;
 
     const identity = JSON.stringify([handler.pool_name, trimmedPath(handler.path), handler.callback_module, handler.name]);
     const before = seen.get(identity);
     if (before !== undefined) {
       const expected = `another pool_name, path, callback_module or name than in ${showPath(before)}`;
-      reading.mistake(table.path, { received: 'a handler that is there already', expected });
+      reader.mistake(table.path, { received: 'a handler that is already defined', expected });
       continue;
     }
     seen.set(identity, table.path);
@@ -79,111 +77,124 @@ function candidatesIn({ modules, path, hosts, suffix }: Scope, written: Table, r
   return candidates;
 }
 
-function refuseSameNames(candidates: readonly Candidate[], reading: Reading): void {
+function refuseSameNames(candidates: readonly Candidate[], reader: SectionReader): void {
   const seen = new Map<string, Path>();
   for (const { name, table } of candidates) {
     const before = seen.get(name);
-    if (before !== undefined) reading.mistake([...table.path, 'name'], { expected: `another name than that of ${showPath(before)}` });
+    if (before !== undefined) reader.mistake([...table.path, 'name'], { expected: `another name than that of ${showPath(before)}` });
     seen.set(name, table.path);
   }
 }
 
-async function resolveCandidate(candidate: Candidate, around: HandlerSurroundings, reading: Reading): Promise<readonly HandlerConfig[]> {
+async function resolveCandidate(candidate: Candidate, context: HandlerContext, reader: SectionReader): Promise<readonly HandlerConfig[]> {
   const { table, handler, hosts, name } = candidate;
-  const asking = handler.before_push?.enabled === true ? handler.before_push : undefined;
-  checkPool(candidate, { tag: handler.pool_name, path: [...table.path, 'pool_name'] }, { around, reading });
-  checkPath(handler.path, [...table.path, 'path'], reading);
-  if (asking !== undefined) checkAsked(candidate, asking, { around, reading });
-  const module = await readModule(handler.callback_module, [...table.path, 'callback_module'], reading);
+  const question = handler.before_push?.enabled === true ? handler.before_push : undefined;
+  checkPool(candidate, { poolName: handler.pool_name, path: [...table.path, 'pool_name'] }, { context, reader });
+  checkPath(handler.path, [...table.path, 'path'], reader);
+  if (question !== undefined) checkQuestion(candidate, question, { context, reader });
+  const module = await readModule(handler.callback_module, [...table.path, 'callback_module'], reader);
 
   if (module === undefined) return [];
   if (!handler.enabled) {
-    reading.notice(`${showPath(table.path)} is not enabled: handler ${name} meets no packet`);
+    reader.notice(table.path, `handler ${name} is not enabled and evaluates no packet`);
     return [];
   }
-  const bindings = bindingsOf(hosts, { own: handler.pool_name, asked: asking && (asking.pool_name ?? handler.pool_name) }, around.pools);
-  noticeIdleTtl(candidate, [...new Set(bindings.map(({ own }) => own))], reading);
-  if (asking !== undefined)
-    for (const pool of new Set(bindings.flatMap(({ asked }) => asked ?? []))) warnOfPlainHttp(pool, table.path, reading);
-  return bindings.map(({ own, asked, hosts: itsHosts }) => {
-    const perHost = own.id.includes('@') || asked?.id.includes('@') === true;
-    const itsName = perHost && !name.includes('@') ? `${name}@${itsHosts.join()}` : name;
-    return {
-      name: itsName,
-      hosts: itsHosts,
-      pool: own.id,
-      path: handler.path,
-      requestPath: joinPath(own.pathPrefix, handler.path),
-      callbackModule: handler.callback_module,
-      module,
-      when: handler.when === undefined ? undefined : withoutAbsent(handler.when),
-      respectHints: handler.respect_hints,
-      ordering: handler.ordering,
-      holdMs: handler.hold,
-      beforePush: asking && asked && beforePushOf(itsName, asking, asked),
-      followUp: followUpOf(handler.follow_up, own),
-      ttlMs: handler.ttl,
-      options: handler.options,
-    };
-  });
+  const poolNames = { own: handler.pool_name, asked: question && (question.pool_name ?? handler.pool_name) };
+  const bindings = bindingsOf(hosts, poolNames, context.pools);
+  noticeUselessTtl(candidate, [...new Set(bindings.map(({ own }) => own))], reader);
+  for (const pool of new Set(bindings.flatMap(({ asked }) => asked ?? []))) warnOfPlainHttp(pool, table.path, reader);
+  return bindings.map((binding) => handlerOf(candidate, { ...binding, module, question }));
 }
 
-interface Around {
-  readonly around: HandlerSurroundings;
-  readonly reading: Reading;
+interface ResolvedHandler extends Binding {
+  readonly module: HandlerConfig['module'];
+  /** Undefined: no question before a push. */
+  readonly question: BeforePushSection | undefined;
 }
 
-function checkAsked(candidate: Candidate, asking: BeforePushSection, context: Around): void {
+function handlerOf({ handler, name }: Candidate, { own, asked, hosts, module, question }: ResolvedHandler): HandlerConfig {
+  const isPerHost = own.id.includes('@') || asked?.id.includes('@') === true;
+  const ownName = isPerHost && !name.includes('@') ? `${name}@${hosts.join()}` : name;
+  return {
+    name: ownName,
+    hosts,
+    pool: own.id,
+    path: handler.path,
+    requestPath: joinPath(own.pathPrefix, handler.path),
+    callbackModule: handler.callback_module,
+    module,
+    when: handler.when === undefined ? undefined : withoutAbsent(handler.when),
+    respectHints: handler.respect_hints,
+    ordering: handler.ordering,
+    holdMs: handler.hold,
+    beforePush: question && asked && beforePushOf(ownName, question, asked),
+    followUp: followUpOf(handler.follow_up, own),
+    ttlMs: handler.ttl,
+    options: handler.options,
+  };
+}
+
+interface CheckContext {
+  readonly context: HandlerContext;
+  readonly reader: SectionReader;
+}
+
+function checkQuestion(candidate: Candidate, question: BeforePushSection, context: CheckContext): void {
   const path = [...candidate.table.path, 'before_push'];
-  if (asking.pool_name !== undefined) checkPool(candidate, { tag: asking.pool_name, path: [...path, 'pool_name'] }, context);
-  checkPath(asking.path, [...path, 'path'], context.reading);
+  if (question.pool_name !== undefined) checkPool(candidate, { poolName: question.pool_name, path: [...path, 'pool_name'] }, context);
+  checkPath(question.path, [...path, 'path'], context.reader);
 }
 
-/** `path` is where the pool is named. */
-function checkPool({ hosts }: Candidate, { tag, path }: { readonly tag: string; readonly path: Path }, { around, reading }: Around): void {
-  const { pools, written } = around;
-  const missing = hosts.filter((host) => !pools.defines(host, tag));
-  if (missing.length === 0 || (hosts[0] === undefined && pools.tags.includes(tag))) return;
+interface PoolReference {
+  readonly poolName: string;
+  /** The position of the name in the file. */
+  readonly path: Path;
+}
 
-  const known = pools.tags.filter((other) => missing.every((host) => pools.defines(host, other)));
-  const { expected, hint } = unknownAmong(tag, known);
+function checkPool({ hosts }: Candidate, { poolName, path }: PoolReference, { context, reader }: CheckContext): void {
+  const { pools, written } = context;
+  const missing = hosts.filter((host) => !pools.defines(host, poolName));
+  if (missing.length === 0 || (hosts[0] === undefined && pools.names.includes(poolName))) return;
+
+  const known = pools.names.filter((other) => missing.every((host) => pools.defines(host, other)));
+  const { expected, hint } = unknownAmong(poolName, known);
   const defined =
     known.length === 0 ? 'a pool under outgoing_pools.http, which defines none' : `${expected} (the pools in outgoing_pools.http)`;
   const forHosts = missing.length === hosts.length ? '' : ` for ${missing.join(', ')}`;
-  const name = lookUp(written, path) ?? tag;
-  reading.mistake(path, { received: `${JSON.stringify(name)}${forHosts}`, expected: defined, hint });
+  const name = lookUp(written, path) ?? poolName;
+  reader.mistake(path, { received: `${JSON.stringify(name)}${forHosts}`, expected: defined, hint });
 }
 
-function checkPath(path: string, where: Path, reading: Reading): void {
+function checkPath(path: string, where: Path, reader: SectionReader): void {
   if (/^[\x21-\x7e]*$/.test(path) && !path.includes('#')) return;
-  reading.mistake(where, { expected: 'a URL path, everything outside ASCII percent-encoded' });
+  reader.mistake(where, { expected: 'a URL path; characters outside ASCII must be percent-encoded' });
 }
 
-async function readModule(name: string, path: Path, reading: Reading): Promise<HandlerConfig['module'] | undefined> {
-  const result = await findModule(name, reading.folder);
+async function readModule(name: string, path: Path, reader: SectionReader): Promise<HandlerConfig['module'] | undefined> {
+  const result = await findModule(name, reader.folder);
   if (result.kind === 'found') return result.module;
-  reading.mistake(path, { expected: `a callback module. ${placesLookedAt(result)}` });
+  reader.mistake(path, { expected: `a callback module. ${searchedPlaces(result)}` });
   return undefined;
 }
 
-/** Hosts that share a handler's pools: its own, and the one that it asks over. */
+/** Hosts with the same pools: one for pushes, and one for questions. */
 interface Binding {
   readonly own: PoolConfig;
   readonly asked: PoolConfig | undefined;
   readonly hosts: string[];
 }
 
-interface Tags {
+interface PoolNames {
   readonly own: string;
-  /** Undefined: nobody is asked. */
+  /** Undefined: no question before a push. */
   readonly asked: string | undefined;
 }
 
-function bindingsOf(hosts: readonly (string | undefined)[], tags: Tags, pools: Pools): readonly Binding[] {
+function bindingsOf(hosts: readonly (string | undefined)[], names: PoolNames, pools: Pools): readonly Binding[] {
   const bindings: Binding[] = [];
   for (const host of hosts) {
-    const own = pools.find(host, tags.own);
-    const asked = tags.asked === undefined ? undefined : pools.find(host, tags.asked);
+    const own = pools.find(host, names.own);
+    const asked = names.asked === undefined ? undefined : pools.find(host, names.asked);
     if (own === undefined) continue;
     const known = bindings.find((binding) => binding.own === own && binding.asked === asked);
     const binding = known ?? { own, asked, hosts: [] };
@@ -193,9 +204,9 @@ function bindingsOf(hosts: readonly (string | undefined)[], tags: Tags, pools: P
   return bindings;
 }
 
-function noticeIdleTtl({ handler: { ttl = 0 }, table }: Candidate, pools: readonly PoolConfig[], reading: Reading): void {
+function noticeUselessTtl({ handler: { ttl = 0 }, table }: Candidate, pools: readonly PoolConfig[], reader: SectionReader): void {
   for (const { id } of pools.filter(({ retry }) => ttl > retry.maxAgeMs)) {
-    reading.notice(`${showPath([...table.path, 'ttl'])}: has no effect, retry.max_age of pool ${id} is shorter`);
+    reader.notice([...table.path, 'ttl'], `has no effect: retry.max_age of pool ${id} is shorter`);
   }
 }
 

@@ -3,31 +3,30 @@ import { resolve } from 'node:path';
 import { nearest } from '../kit/nearest.ts';
 import { Secret } from '../kit/secret.ts';
 import type { Environment } from './environment.ts';
-import type { Mistake } from './mistakes.ts';
-import { isPublicPlace, isSecretPlace } from './public-place.ts';
-import { isTable, type Path, showPath } from './table.ts';
+import { isTable, type Mistake, type Path, showPath } from './mistakes.ts';
+import { isPublicPath, isSecretPath } from './secrets.ts';
 
-/** Where references are looked up. Relative file names start at `folder`. */
-export interface Surroundings {
+/** Sources of references. Relative file names start at `folder`. */
+interface Sources {
   readonly env: Environment;
   readonly folder: string;
 }
 
-export interface Interpolated {
+interface Interpolated {
   readonly value: unknown;
   readonly mistakes: readonly Mistake[];
   readonly redacted: readonly Secret[];
 }
 
-/** `$${` stands for a plain `${`. */
+/** `$${` is an escaped `${`. */
 const reference = /\$\$\{|\$\{([^}]*)\}/g;
 
 /**
  * Replaces `${NAME}` (environment) and `${file:/path}` (a file's content without one trailing line break) in every
  * string below `value`. An unresolved reference is kept and reported as a mistake. `redacted` lists the values of references
- * and of secret keys, without addresses and names (`public-place.ts`).
+ * and of secret keys, except addresses and names (`isPublicPath`).
  */
-export async function interpolate(value: unknown, surroundings: Surroundings): Promise<Interpolated> {
+export async function interpolate(value: unknown, sources: Sources): Promise<Interpolated> {
   const mistakes: Mistake[] = [];
   const redacted: Secret[] = [];
 
@@ -47,7 +46,7 @@ export async function interpolate(value: unknown, surroundings: Surroundings): P
   async function replaced(text: string, path: Path): Promise<string> {
     const before = mistakes.length;
     const result = await replaceIn(text, path);
-    if (isSecretPlace(path) && mistakes.length === before) redacted.push(new Secret(result));
+    if (isSecretPath(path) && mistakes.length === before) redacted.push(new Secret(result));
     return result;
   }
 
@@ -63,13 +62,13 @@ export async function interpolate(value: unknown, surroundings: Surroundings): P
 
   async function replacement([written, name]: RegExpExecArray, path: Path): Promise<string> {
     if (name === undefined) return '${';
-    const found = name.startsWith('file:') ? await fromFile(name.slice(5), surroundings) : fromEnvironment(name, surroundings);
+    const found = name.startsWith('file:') ? await fromFile(name.slice(5), sources) : fromEnvironment(name, sources);
     if (found.kind === 'missing') {
       const hint = found.hint === undefined ? {} : { hint: found.hint };
       mistakes.push({ path: showPath(path), received: `"${written}"`, expected: found.expected, ...hint });
       return written;
     }
-    if (!isPublicPlace(path)) redacted.push(new Secret(found.text));
+    if (!isPublicPath(path)) redacted.push(new Secret(found.text));
     return found.text;
   }
 
@@ -80,24 +79,24 @@ type Found =
   | { readonly kind: 'found'; readonly text: string }
   | { readonly kind: 'missing'; readonly expected: string; readonly hint?: string };
 
-function fromEnvironment(name: string, { env }: Surroundings): Found {
+function fromEnvironment(name: string, { env }: Sources): Found {
   const text = env[name];
   if (text !== undefined) return { kind: 'found', text };
   if (!/^[A-Za-z_]\w*$/.test(name)) {
-    return { kind: 'missing', expected: 'the name of an environment variable, or file:/path', hint: `write $$\{ for a plain $\{` };
+    return { kind: 'missing', expected: 'the name of an environment variable, or file:/path', hint: `write $$\{ for a literal $\{` };
   }
   const near = nearest(name, Object.keys(env));
   const expected = `the environment variable ${name} to be set`;
   return near === undefined ? { kind: 'missing', expected } : { kind: 'missing', expected, hint: `did you mean ${near}?` };
 }
 
-async function fromFile(name: string, { folder }: Surroundings): Promise<Found> {
+async function fromFile(name: string, { folder }: Sources): Promise<Found> {
   const file = resolve(folder, name);
   try {
     const text = await readFile(file, 'utf8');
     return { kind: 'found', text: text.replace(/\r?\n$/, '') };
   } catch (error) {
-    return { kind: 'missing', expected: `a file that can be read: ${file} (${reasonOf(error)})` };
+    return { kind: 'missing', expected: `a readable file: ${file} (${reasonOf(error)})` };
   }
 }
 

@@ -1,41 +1,39 @@
 import { dirname, resolve } from 'node:path';
+import { ServiceError } from '../kit/errors.ts';
 import type { Secret } from '../kit/secret.ts';
 import { readAttachments } from './attachments.ts';
 import type { Config, ListenConfig, SpoolConfig } from './config.ts';
 import type { Environment } from './environment.ts';
 import { followUpPools } from './follow-up.ts';
-import { setAsideForeign } from './foreign.ts';
 import { readHandlers } from './handlers.ts';
-import { readHostConfigs } from './host-config.ts';
 import { interpolate } from './interpolate.ts';
-import { createMask } from './mask.ts';
-import { ConfigInvalid, type Mistake } from './mistakes.ts';
+import { asTable, ConfigInvalid, type Mistake, type Table } from './mistakes.ts';
+import { readHostConfigs, withoutForeign } from './mongooseim.ts';
+import { noticesOf } from './notices.ts';
 import { readPools } from './pools.ts';
-import { readToml } from './read-toml.ts';
-import { createReading, type Reading } from './reading.ts';
-import { generalSchema, rootSchema } from './schema/service.ts';
-import { readAdmin, readService, readSpool } from './service.ts';
-import { asTable, type Table } from './table.ts';
-import { untoldEvents } from './untold.ts';
+import { createMask } from './secrets.ts';
+import { SectionReader } from './section-reader.ts';
+import { generalSchema, readAdmin, readService, readSpool, rootSchema } from './service.ts';
+import { readToml } from './toml.ts';
 
 /**
- * Loads a configuration file: TOML, references replaced, checked, every default filled in. Throws CONFIG_UNREADABLE, or
- * CONFIG_INVALID as a {@link ConfigInvalid} with all mistakes of the file.
+ * Loads a configuration file: reads TOML, replaces references, checks every section, fills in the defaults. Throws
+ * CONFIG_UNREADABLE, or CONFIG_INVALID as a {@link ConfigInvalid} with all mistakes of the file.
  */
 export async function loadConfig(file: string, env: Environment): Promise<Config> {
   const { path, own, notices } = await readOwn(file);
-  const { reading, value, redacted } = await prepare(path, own, env);
+  const { reader, value, redacted } = await prepare(path, own, env);
 
-  reading.read(rootSchema, value, []);
-  const general = reading.read(generalSchema, value['general'] ?? {}, ['general']);
-  const attachments = await readAttachments(value['attach'], general?.hosts, reading);
+  reader.read(rootSchema, value, []);
+  const general = reader.read(generalSchema, value['general'] ?? {}, ['general']);
+  const attachments = await readAttachments(value['attach'], general?.hosts, reader);
   const hosts = [...new Set([...(general?.hosts ?? []), ...attachments.flatMap((attachment) => attachment.hosts)])];
-  const hostConfigs = readHostConfigs(value['host_config'], reading.mistakes.length === 0 ? hosts : undefined, reading);
-  const pools = await readPools(value['outgoing_pools'], { hosts, hostConfigs }, reading);
-  const handlers = await readHandlers(value['modules'], { hosts, hostConfigs, pools, written: own }, reading);
-  const service = readService(value, reading);
+  const hostConfigs = readHostConfigs(value['host_config'], reader.mistakes.length === 0 ? hosts : undefined, reader);
+  const pools = await readPools(value['outgoing_pools'], { hosts, hostConfigs }, reader);
+  const handlers = await readHandlers(value['modules'], { hosts, hostConfigs, pools, written: own }, reader);
+  const service = readService(value, reader);
 
-  if (reading.mistakes.length > 0 || general === undefined || service === undefined) throw refusal(path, reading, redacted);
+  if (reader.mistakes.length > 0 || general === undefined || service === undefined) throw refusal(path, reader, redacted);
   return {
     file: path,
     hosts,
@@ -44,47 +42,58 @@ export async function loadConfig(file: string, env: Environment): Promise<Config
     pools: [...pools.all, ...followUpPools(handlers)],
     handlers,
     ...service,
-    notices: [...notices, ...reading.notices.map(createMask(redacted)), ...absences({ attachments, handlers, hosts })],
+    notices: [...notices, ...reader.notices.map(createMask(redacted)), ...noticesOf({ attachments, handlers, hosts })],
     redacted,
   };
 }
 
-/** Loads `[admin]` alone, for commands that only want to find the service: no other section's secrets are needed. */
-export async function loadAdmin(file: string, env: Environment): Promise<ListenConfig> {
-  const { path, own } = await readOwn(file);
-  const { reading, value, redacted } = await prepare(path, { admin: own['admin'] ?? {} }, env);
-  const admin = readAdmin(value['admin'], reading);
-
-  if (reading.mistakes.length > 0 || admin === undefined) throw refusal(path, reading, redacted);
-  return admin;
+/** Loads only `[admin]`, for commands that call the service: secrets of other sections are not needed. */
+export function loadAdmin(file: string, env: Environment): Promise<ListenConfig> {
+  return loadSection(file, env, { name: 'admin', read: readAdmin });
 }
 
-/** Loads `[spool]` alone, for commands that look at its file. */
-export async function loadSpool(file: string, env: Environment): Promise<SpoolConfig> {
-  const { path, own } = await readOwn(file);
-  const { reading, value, redacted } = await prepare(path, { spool: own['spool'] ?? {} }, env);
-  const spool = readSpool(value['spool'], reading);
+/** Loads only `[spool]`, for commands that read its file. */
+export function loadSpool(file: string, env: Environment): Promise<SpoolConfig> {
+  return loadSection(file, env, { name: 'spool', read: readSpool });
+}
 
-  if (reading.mistakes.length > 0 || spool === undefined) throw refusal(path, reading, redacted);
-  return spool;
+interface Section<T> {
+  readonly name: string;
+  readonly read: (value: unknown, reader: SectionReader) => T | undefined;
+}
+
+async function loadSection<T>(file: string, env: Environment, { name, read }: Section<T>): Promise<T> {
+  const { path, own } = await readOwn(file);
+  const { reader, value, redacted } = await prepare(path, { [name]: own[name] ?? {} }, env);
+  const section = read(value[name], reader);
+
+  if (reader.mistakes.length > 0 || section === undefined) throw refusal(path, reader, redacted);
+  return section;
+}
+
+/** Throws CONFIG_INVALID for a configuration without an attachment: it can be checked, but not run. */
+export function requireAttachment({ attachments, file }: Config): void {
+  if (attachments.length > 0) return;
+  const message = `${file} attaches to no chat server: add a table [attach.NAME] with type, service, domain and secret, with type = "http" and listen, or with type = "client" and an account`;
+  throw new ServiceError('CONFIG_INVALID', message);
 }
 
 interface OwnFile {
   /** Absolute. */
   readonly path: string;
-  /** What is ours in it, references as written. */
+  /** The sections of the event pusher, references as written. */
   readonly own: Table;
   readonly notices: readonly string[];
 }
 
 async function readOwn(file: string): Promise<OwnFile> {
   const path = resolve(file);
-  return { path, ...setAsideForeign(await readToml(path)) };
+  return { path, ...withoutForeign(await readToml(path)) };
 }
 
 interface Prepared {
-  readonly reading: Reading;
-  /** References replaced. */
+  readonly reader: SectionReader;
+  /** The file with references replaced. */
   readonly value: Table;
   readonly redacted: readonly Secret[];
 }
@@ -92,11 +101,11 @@ interface Prepared {
 async function prepare(path: string, written: Table, env: Environment): Promise<Prepared> {
   const folder = dirname(path);
   const { value, mistakes, redacted } = await interpolate(written, { env, folder });
-  return { reading: createReading({ folder, written, mistakes }), value: asTable(value), redacted };
+  return { reader: new SectionReader({ folder, written, mistakes: [...mistakes] }), value: asTable(value), redacted };
 }
 
-/** The error that tells all mistakes; what came from a file stays untold even where it stands inside another value. */
-function refusal(path: string, { mistakes }: Reading, redacted: readonly Secret[]): ConfigInvalid {
+/** The error with all mistakes. Secrets are masked, also as part of another value. */
+function refusal(path: string, { mistakes }: SectionReader, redacted: readonly Secret[]): ConfigInvalid {
   const mask = createMask(redacted);
   const masked = mistakes.map((mistake): Mistake => {
     const { hint } = mistake;
@@ -104,13 +113,4 @@ function refusal(path: string, { mistakes }: Reading, redacted: readonly Secret[
     return hint === undefined ? shown : { ...shown, hint: mask(hint) };
   });
   return new ConfigInvalid(path, masked);
-}
-
-/** What is allowed to be missing and yet makes a service that does nothing. */
-function absences({ attachments, handlers, hosts }: Pick<Config, 'attachments' | 'handlers' | 'hosts'>): readonly string[] {
-  const notices: string[] = [];
-  if (attachments.length === 0) notices.push('no [attach.NAME] section: nothing to attach to, so `run` will refuse to start');
-  if (hosts.length === 0) notices.push('general.hosts names no host: no packet is local, so no handler meets one');
-  if (handlers.length === 0) notices.push('no handler under modules.mod_event_pusher has a packet to meet: nothing is pushed');
-  return [...notices, ...untoldEvents({ attachments, handlers })];
 }

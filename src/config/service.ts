@@ -1,20 +1,20 @@
 import { resolve } from 'node:path';
-import type { Config, GateConfig, ListenConfig, SpoolConfig } from './config.ts';
-import { isLoopback } from './loopback.ts';
-import type { Reading } from './reading.ts';
-import { adminSchema, callbacksSchema, gateSchema, metricsSchema, serviceSchema, spoolSchema } from './schema/service.ts';
-import type { Table } from './table.ts';
+import { z } from 'zod';
+import type { Attachment, Config, GateConfig, ListenConfig, LogLevel, SpoolConfig } from './config.ts';
+import type { Table } from './mistakes.ts';
+import type { SectionReader } from './section-reader.ts';
+import { anything, domains, duration, flag, isLoopback, listen, oneOf, secret, section, size, text, wait, whole } from './values.ts';
 
 type ServiceSections = Pick<Config, 'admin' | 'callbacks' | 'drainTimeoutMs' | 'gate' | 'metrics' | 'spool'>;
 
-/** Reads the sections about the service itself; undefined when one of them has mistakes, all of which are reported. */
-export function readService(file: Table, reading: Reading): ServiceSections | undefined {
-  const callbacks = reading.read(callbacksSchema, file['callbacks'] ?? {}, ['callbacks']);
-  const spool = readSpool(file['spool'] ?? {}, reading);
-  const admin = readAdmin(file['admin'] ?? {}, reading);
-  const gate = readGate(file['gate'], reading);
-  const metrics = reading.read(metricsSchema, file['metrics'] ?? {}, ['metrics']);
-  const service = reading.read(serviceSchema, file['service'] ?? {}, ['service']);
+/** Reads the sections of the service itself; undefined if one of them has mistakes, all of which are reported. */
+export function readService(file: Table, reader: SectionReader): ServiceSections | undefined {
+  const callbacks = reader.read(callbacksSchema, file['callbacks'] ?? {}, ['callbacks']);
+  const spool = readSpool(file['spool'] ?? {}, reader);
+  const admin = readAdmin(file['admin'] ?? {}, reader);
+  const gate = readGate(file['gate'], reader);
+  const metrics = reader.read(metricsSchema, file['metrics'] ?? {}, ['metrics']);
+  const service = reader.read(serviceSchema, file['service'] ?? {}, ['service']);
 
   if (!callbacks || !spool || !admin || !metrics || !service) return undefined;
   return {
@@ -28,12 +28,12 @@ export function readService(file: Table, reading: Reading): ServiceSections | un
 }
 
 /** Reads `[spool]`. */
-export function readSpool(value: unknown, reading: Reading): SpoolConfig | undefined {
-  const spool = reading.read(spoolSchema, value, ['spool']);
+export function readSpool(value: unknown, reader: SectionReader): SpoolConfig | undefined {
+  const spool = reader.read(spoolSchema, value, ['spool']);
   return (
     spool && {
       engine: spool.engine,
-      path: resolve(reading.folder, spool.path),
+      path: resolve(reader.folder, spool.path),
       maxBytes: spool.max_bytes,
       minFreeBytes: spool.min_free,
       deadLetterMaxAgeMs: spool.dead_letter_max_age,
@@ -42,26 +42,161 @@ export function readSpool(value: unknown, reading: Reading): SpoolConfig | undef
   );
 }
 
-/** Reads `[admin]`: what is not reachable from this machine alone needs a token. */
-export function readAdmin(value: unknown, reading: Reading): ListenConfig | undefined {
-  const admin = reading.read(adminSchema, value, ['admin']);
+/** Reads `[admin]`. A listener that other machines can reach needs a token. */
+export function readAdmin(value: unknown, reader: SectionReader): ListenConfig | undefined {
+  const admin = reader.read(adminSchema, value, ['admin']);
   if (admin === undefined) return undefined;
 
   const { host, port } = admin.listen;
   if (!isLoopback(host) && admin.token === undefined) {
-    reading.mistake(['admin', 'token'], { expected: `a token, since admin.listen (${host}) is reachable from other machines` });
+    reader.mistake(['admin', 'token'], { expected: `a token, since admin.listen (${host}) is reachable from other machines` });
   }
   return { host, port, token: admin.token, maxConnections: admin.max_connections };
 }
 
-/** Reads `[gate]`; without that section there is none. Who can ask learns what is refused, so it needs a token as `[admin]` does. */
-function readGate(value: unknown, reading: Reading): GateConfig | undefined {
-  const gate = value === undefined ? undefined : reading.read(gateSchema, value, ['gate']);
+/** Reads `[gate]`. Its answers reveal what is refused, so a listener that other machines can reach needs a token. */
+function readGate(value: unknown, reader: SectionReader): GateConfig | undefined {
+  const gate = value === undefined ? undefined : reader.read(gateSchema, value, ['gate']);
   if (gate === undefined) return undefined;
 
   const { listen, token } = gate;
   if (!isLoopback(listen.host) && token === undefined) {
-    reading.mistake(['gate', 'token'], { expected: `a token, since gate.listen (${listen.host}) is reachable from other machines` });
+    reader.mistake(['gate', 'token'], { expected: `a token, since gate.listen (${listen.host}) is reachable from other machines` });
   }
   return { listen, token, timeoutMs: gate.timeout, maxBodyBytes: gate.max_body_bytes, maxConnections: gate.max_connections };
+}
+
+/** Our levels, and each level of MongooseIM with the nearest of ours. */
+const levels = {
+  all: 'debug',
+  alert: 'fatal',
+  critical: 'fatal',
+  debug: 'debug',
+  emergency: 'fatal',
+  error: 'error',
+  fatal: 'fatal',
+  info: 'info',
+  none: 'silent',
+  notice: 'info',
+  silent: 'silent',
+  warn: 'warn',
+  warning: 'warn',
+} as const satisfies Record<string, LogLevel>;
+
+const logLevel = z
+  .enum(Object.keys(levels) as (keyof typeof levels)[], { error: `one of ${Object.keys(levels).join(', ')}` })
+  .transform((level): LogLevel => levels[level]);
+
+/** `[general]` without the keys of MongooseIM. */
+export const generalSchema = section({
+  hosts: domains.default([]),
+  loglevel: logLevel.default('info'),
+});
+
+/** `[callbacks]` */
+const callbacksSchema = section({
+  timeout: wait.default(5000),
+  block_timeout: wait.default(10_000),
+});
+
+/** `[spool]` */
+const spoolSchema = section({
+  engine: oneOf(['sqlite', 'memory']).default('sqlite'),
+  path: text.default('var/spool.sqlite'),
+  max_bytes: size.default(10 * 1000 ** 3),
+  min_free: size.default(64 * 1000 ** 2),
+  dead_letter_max_age: duration.default(30 * 86_400_000),
+  dead_letter_max: whole(1).optional(),
+});
+
+/** `[admin]` */
+const adminSchema = section({
+  listen: listen.default({ host: '127.0.0.1', port: 9464 }),
+  token: secret.optional(),
+  max_connections: whole(1).default(100),
+});
+
+/** `[gate]` */
+const gateSchema = section({
+  listen: listen.default({ host: '127.0.0.1', port: 9465 }),
+  token: secret.optional(),
+  timeout: wait.default(1000),
+  max_body_bytes: size.pipe(whole(1)).default(1024 * 1024),
+  max_connections: whole(1).default(10_000),
+});
+
+/** `[metrics]` */
+const metricsSchema = section({
+  mongooseim: flag.default(false),
+  token: secret.optional(),
+});
+
+/** `[service]` */
+const serviceSchema = section({
+  drain_timeout: wait.default(25_000),
+});
+
+/** The file's outermost level; each section is read by its own schema. */
+export const rootSchema = section({
+  general: anything,
+  attach: anything,
+  outgoing_pools: anything,
+  modules: anything,
+  host_config: anything,
+  callbacks: anything,
+  spool: anything,
+  admin: anything,
+  gate: anything,
+  metrics: anything,
+  service: anything,
+});
+
+interface Limited {
+  readonly config: Config;
+  /** Set if a listener accepts fewer connections than its `max_connections`. */
+  readonly notice: string | undefined;
+}
+
+/**
+ * Divides half of the open-file limit equally among the listeners; pools, chat servers and the spool need the rest.
+ * `openFiles` is the limit of the process, undefined if unknown.
+ */
+export function limitConnections(config: Config, openFiles: number | undefined): Limited {
+  const { admin, gate, attachments } = config;
+  const listeners = 1 + (gate === undefined ? 0 : 1) + attachments.reduce((sum, attachment) => sum + listenersOf(attachment), 0);
+  const share = Math.max(1, Math.floor((openFiles ?? Number.POSITIVE_INFINITY) / 2 / listeners));
+  const limited = <T extends { readonly maxConnections: number }>(one: T): T => ({
+    ...one,
+    maxConnections: Math.min(one.maxConnections, share),
+  });
+  const isCut = [admin, ...(gate === undefined ? [] : [gate]), ...attachments].some(
+    (one) => 'maxConnections' in one && one.maxConnections > share,
+  );
+
+  return {
+    config: {
+      ...config,
+      admin: limited(admin),
+      gate: gate && limited(gate),
+      attachments: attachments.map((attachment) => ('maxConnections' in attachment ? limited(attachment) : attachment)),
+    },
+    notice: isCut
+      ? `this process may have ${openFiles} open files, so each of its ${listeners} listeners accepts at most ${share} connections; ` +
+        'raise the limit (ulimit -n, LimitNOFILE) to reach max_connections'
+      : undefined,
+  };
+}
+
+function listenersOf(attachment: Attachment): number {
+  switch (attachment.type) {
+    case 'client':
+    case 'component':
+      return 0;
+    case 'exits':
+      return attachment.listeners.length;
+    case 'http':
+      return 1;
+    default:
+      return attachment satisfies never;
+  }
 }

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Attachment, Config } from '../config/config.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
-import { Redactor } from '../config/mask.ts';
+import { Redactor } from '../config/secrets.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import { createService, type Service } from '../service.ts';

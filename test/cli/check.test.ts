@@ -126,8 +126,8 @@ test('after the configuration stands where each handler’s requests go, then th
   http_pool-alerts-d8c5ce0e         POST https://localhost:8000/webservice/alerts
 
 Notices:
-  - no [attach.NAME] section: nothing to attach to, so \`run\` will refuse to start
-  - general.hosts names no host: no packet is local, so no handler meets one
+  - no [attach.NAME] section: without an attachment \`run\` refuses to start
+  - general.hosts is empty: no packet is local, so no handler evaluates one
 `);
 });
 

@@ -20,13 +20,13 @@ async function beforePushOf(text: string): Promise<BeforePushConfig | undefined>
   return (await load(text)).handlers[0]?.beforePush;
 }
 
-test('who is asked has OpenIM’s defaults', async () => {
+test('the question has OpenIM’s defaults', async () => {
   expect(await beforePushOf(asking('pool_name = "business"'))).toEqual({
     ...{ queue: 'push:ask', pool: 'business', path: '', requestPath: `/?${question}`, timeoutMs: 5000, onFailure: 'continue' },
   });
 });
 
-test('without a pool of its own it is the handler’s', async () => {
+test('without pool_name the question uses the pool of the handler', async () => {
   expect(await beforePushOf(asking('path = "/im"'))).toMatchObject({ pool: 'http_pool', requestPath: `/im?${question}` });
 });
 
@@ -34,7 +34,7 @@ test('a path may have a query', async () => {
   expect(await beforePushOf(asking('path = "/im?app=1"'))).toMatchObject({ requestPath: `/im?app=1&${question}` });
 });
 
-test('time and what a failure comes to are as they are said', async () => {
+test('timeout and on_failure are read', async () => {
   expect(await beforePushOf(asking('timeout = "2s"\non_failure = "refuse"'))).toMatchObject({ timeoutMs: 2000, onFailure: 'refuse' });
 });
 
@@ -45,7 +45,7 @@ test.each([['enabled = false'], ['enabled = false\npool_name = "gone"']])(
   },
 );
 
-test('a handler of several hosts whose business servers differ becomes one for each', async () => {
+test('a handler whose hosts have different business servers becomes one handler per server', async () => {
   const scoped = `
 [general]
 hosts = ["a.example", "b.example"]
@@ -70,7 +70,7 @@ test.each([
     'pool_name = "busines"',
     `${at}.before_push.pool_name: received "busines", expected one of business, http_pool (the pools in outgoing_pools.http) (did you mean "business"?)`,
   ],
-  ['path = "/ä"', `${at}.before_push.path: received "/ä", expected a URL path, everything outside ASCII percent-encoded`],
+  ['path = "/ä"', `${at}.before_push.path: received "/ä", expected a URL path; characters outside ASCII must be percent-encoded`],
   ['on_failure = "refuze"', `${at}.before_push.on_failure: received "refuze", expected one of continue, refuse (did you mean "refuse"?)`],
   ['timeout = 0', `${at}.before_push.timeout: received 0, expected a duration of 1 ms or more`],
   [
@@ -88,7 +88,7 @@ test.each([
   ['http://[::1]', 0],
   ['http://localhost', 0],
   ['https://business.example', 0],
-])('over %s what people write is in the open %i times', async (origin, warnings) => {
+])('%s gives %i warnings about unencrypted questions', async (origin, warnings) => {
   const { notices } = await load(asking('pool_name = "business"', origin));
   expect(notices.filter((notice) => notice.includes('is asked over http'))).toHaveLength(warnings);
 });

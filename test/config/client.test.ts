@@ -12,7 +12,7 @@ password = "hunter2"
 ${more}
 `;
 
-test('an account has what it needs when it says who it is', async () => {
+test('an account needs only service, jid and password', async () => {
   expect(await bot(account('xmpp://chat.example'))).toMatchObject({
     service: { host: 'chat.example', port: 5222 },
     encryption: 'starttls',
@@ -48,7 +48,7 @@ describe('encryption', () => {
   });
 });
 
-test('rooms have their nick behind the address', async () => {
+test('a room contains its nickname after the slash', async () => {
   const rooms = 'rooms = ["ops@rooms.example/the bot", "dev@rooms.example/a/b"]';
   expect(await bot(account('xmpp://chat.example', rooms))).toMatchObject({
     rooms: [
@@ -58,7 +58,7 @@ test('rooms have their nick behind the address', async () => {
   });
 });
 
-test('two accounts may be on one host: each sees what is its own', async () => {
+test('two accounts may share a host, because each sees only its own traffic', async () => {
   const both = `${account('xmpp://chat.example')}${account('xmpp://chat.example').replace('attach.bot', 'attach.other')}`;
   const { attachments } = await load(both);
   expect(attachments.map(({ hosts }) => hosts)).toEqual([['chat.example'], ['chat.example']]);

@@ -1,12 +1,12 @@
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { builtinModules, findModule, placesLookedAt } from '../../src/config/find-module.ts';
+import { builtinModules, findModule, searchedPlaces } from '../../src/config/find-module.ts';
 import { writeConfig } from './write-config.ts';
 
 const manifest = (fields: object): string => JSON.stringify({ name: 'push', version: '1.0.0', ...fields });
 
-test.each(builtinModules)('%s is built in, whatever lies beside', async (name) => {
+test.each(builtinModules)('%s is built in, even if a file has the same name', async (name) => {
   const folder = dirname(await writeConfig('', { [`${name}.mjs`]: '' }));
   expect(await findModule(name, folder)).toEqual({ kind: 'found', module: { kind: 'builtin', name } });
 });
@@ -36,7 +36,7 @@ test.each([
   expect(await findModule(name, folder)).toEqual(found(join(folder, inPackage(expected))));
 });
 
-test('a scoped package is looked for in the folders above too', async () => {
+test('a scoped package is also searched in the parent folders', async () => {
   const folder = dirname(
     await writeConfig('', {
       'node_modules/@acme/push/package.json': manifest({ exports: './x.mjs' }),
@@ -46,22 +46,22 @@ test('a scoped package is looked for in the folders above too', async () => {
   expect(await findModule('@acme/push', join(folder, 'etc', 'pusher'))).toEqual(found(join(folder, 'node_modules/@acme/push/x.mjs')));
 });
 
-test('a package that exports nothing by the name is no hit', async () => {
+test('a package without an export of the name is no match', async () => {
   const folder = dirname(await writeConfig('', { 'node_modules/push/package.json': manifest({ exports: { './other': './x.mjs' } }) }));
   expect(await findModule('push', folder)).toMatchObject({ kind: 'missing' });
 });
 
-test('what Node brings itself is no callback module', async () => {
+test('a built-in module of Node is no callback module', async () => {
   const folder = dirname(await writeConfig('', { 'node_modules/crypto/package.json': manifest({}), 'node_modules/crypto/index.js': '' }));
   expect(await findModule('crypto', folder)).toMatchObject({ kind: 'missing' });
 });
 
-test('a folder is no module', async () => {
+test('a folder is no callback module', async () => {
   const folder = dirname(await writeConfig('', { 'push.mjs/file': '' }));
   expect(await findModule('./push.mjs', folder)).toMatchObject({ kind: 'missing' });
 });
 
-test('what is nowhere comes back with the places looked at', async () => {
+test('a missing module is reported with the searched places', async () => {
   const folder = dirname(await writeConfig(''));
   const places = ['push.mjs', 'push.js', 'callbacks/push.mjs', 'callbacks/push.js'];
   expect(await findModule('./push', folder)).toEqual({ kind: 'missing', lookedAt: places.map((place) => join(folder, place)) });
@@ -76,9 +76,9 @@ test.each([
   ['push', 'callbacks/push.ts'],
   ['push', 'push.mts'],
   ['hooks/push.ts', 'hooks/push.ts'],
-])('"%s" with %s alone is missing, and is said to be TypeScript', async (name, file) => {
+])('"%s" with only %s is missing and reported as TypeScript', async (name, file) => {
   const folder = dirname(await writeConfig('', { [file]: '' }));
   const result = await findModule(name, folder);
   expect(result).toMatchObject({ kind: 'missing', typeScript: join(folder, file) });
-  if (result.kind === 'missing') expect(placesLookedAt(result)).toMatch(/\. \/.*push\.m?ts is TypeScript: compile it to \.mjs or \.js$/);
+  if (result.kind === 'missing') expect(searchedPlaces(result)).toMatch(/\. \/.*push\.m?ts is TypeScript: compile it to \.mjs or \.js$/);
 });

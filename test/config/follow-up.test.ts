@@ -10,19 +10,19 @@ host = "${host}"
 ${followUp}
 `;
 
-describe('a handler that follows up', () => {
+describe('a handler with follow_up', () => {
   test.each([
     ['http://localhost:8000', 'localhost:8000'],
     ['http://backend.example', 'backend.example:80'],
     ['https://backend.example', 'backend.example:443'],
     ['http://[::1]:8000', '[::1]:8000'],
-  ])('lets the backend %s order requests to itself if not told otherwise', async (host, allowed) => {
+  ])('by default lets the backend %s order requests to itself', async (host, allowed) => {
     const { handlers } = await load(withPool(host, ''));
     const followUp = { allow: [allowed], ownOrigin: host, maxDepth: 10, replyFrom: undefined, defaultHost: undefined };
     expect(handlers.map((handler) => handler.followUp)).toEqual([followUp]);
   });
 
-  test('says where else, how far, and in whose name', async () => {
+  test('sets destinations, depth and sender', async () => {
     const { handlers } = await load(
       withPool(
         'http://a.example',
@@ -37,7 +37,7 @@ describe('a handler that follows up', () => {
     });
   });
 
-  test('brings two pools of its own, one of them without an origin and without a breaker', async () => {
+  test('adds two built-in pools without an origin and without a circuit breaker', async () => {
     const { pools } = await load(withPool('http://a.example', ''));
     expect(pools.map(({ id, origin, client, circuitBreaker }) => [id, origin, client, circuitBreaker?.minAttempts])).toEqual([
       ['http_pool', 'http://a.example', 'undici', 20],
@@ -46,7 +46,7 @@ describe('a handler that follows up', () => {
     ]);
   });
 
-  test('is none where it is switched off', async () => {
+  test('is ignored if it is not enabled', async () => {
     const { pools, handlers } = await load(withPool('http://a.example', 'enabled = false'));
     expect([pools.length, handlers[0]?.followUp]).toEqual([1, undefined]);
   });

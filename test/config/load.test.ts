@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { Config } from '../../src/config/config.ts';
 import { loadAdmin, loadConfig } from '../../src/config/load.ts';
-import { effectiveUrl } from '../../src/config/url.ts';
+import { effectiveUrl } from '../../src/config/pool.ts';
 import { attachment, listener, load, pool, writeConfig } from './write-config.ts';
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/config/${name}`, import.meta.url));
@@ -16,7 +16,7 @@ function urlsOf({ pools, handlers }: Config): readonly string[] {
   });
 }
 
-test('MongooseIM’s documented pool and handler load as they stand', async () => {
+test('MongooseIM’s documented pool and handler load unchanged', async () => {
   const config = await loadConfig(fixture('documented-pool-and-handler.toml'), {});
   expect(config.pools).toMatchObject([{ id: 'http_pool', workers: 50, requestTimeoutMs: 2000, callTimeoutMs: 5000 }]);
   expect(config.handlers).toMatchObject([{ callbackModule: 'mod_event_pusher_http_defaults', module: { kind: 'builtin' } }]);
@@ -29,7 +29,7 @@ test('MongooseIM’s documented options load under the module’s own name', asy
   expect(urlsOf(config)).toEqual(['https://localhost:8000/notifications']);
 });
 
-test('MongooseIM’s two documented handlers load once their modules lie in callbacks/', async () => {
+test('MongooseIM’s two documented handlers load if their modules are in callbacks/', async () => {
   const config = await loadConfig(fixture('documented-two-handlers.toml'), {});
   expect(urlsOf(config)).toEqual(['https://localhost:8000/webservice/notifications', 'https://localhost:8000/webservice/alerts']);
   expect(config.handlers.map(({ module }) => module.kind === 'url' && module.url.replace(/.*\/fixtures\//, ''))).toEqual([
@@ -50,7 +50,7 @@ test.each([
   expect(urlsOf(config)).toEqual(['http://localhost:8000/x']);
 });
 
-test('a handler’s name stays when handlers are reordered, and with a slash more or less', async () => {
+test('a handler’s name does not depend on order and leading slashes', async () => {
   const handler = (path: string): string => `[[modules.mod_event_pusher.http.handlers]]\npath = "${path}"\n`;
   const names = async (text: string): Promise<readonly string[]> => (await load(`${pool}${text}`)).handlers.map(({ name }) => name);
 
@@ -59,7 +59,7 @@ test('a handler’s name stays when handlers are reordered, and with a slash mor
   expect(await names(handler('second') + handler('/first'))).toEqual([second, first]);
 });
 
-test('every default is filled in', async () => {
+test('all defaults are filled in', async () => {
   const config = await load(`${pool}${attachment}[modules.mod_event_pusher.backend.http]`);
   const folder = dirname(config.file);
   expect(config).toMatchObject({
@@ -129,7 +129,7 @@ test('every default is filled in', async () => {
   expect(chat?.type === 'component' && chat.secret.reveal()).toBe('a secret of the test');
 });
 
-test('a listener for posts has bounds, and no credentials where nobody else can reach it', async () => {
+test('a listener for posts has limits, and needs no credentials on a loopback address', async () => {
   const config = await load(`${attachment}${listener}`);
   expect(config.attachments[1]).toEqual({
     type: 'http',
@@ -146,19 +146,19 @@ test('a listener for posts has bounds, and no credentials where nobody else can 
   expect(config.hosts).toEqual(['localhost', 'mim.example']);
 });
 
-test('a listener for posts that other machines can reach has credentials', async () => {
+test('a listener for posts that other machines can reach needs credentials', async () => {
   const open = `${listener.replace('127.0.0.1', '[::]')}username = "mim"\npassword = "\${PASSWORD}"\nrate_limit = 90`;
   const [mim] = (await load(open, { env: { PASSWORD: 'a secret of the test' } })).attachments;
   expect(mim).toMatchObject({ credentials: { username: 'mim' }, rateLimit: { requests: 90, perMs: 1000, burst: 90 } });
   expect(mim?.type === 'http' && mim.credentials?.password.reveal()).toBe('a secret of the test');
 });
 
-test('an attachment may have one address, or one for each node', async () => {
+test('a component may have one address, or one per node', async () => {
   const config = await load(attachment.replace(/service = (.*)/, 'service = [$1, "xmpp://b.example"]'));
   expect(config.attachments).toMatchObject([{ nodes: [{ name: 'xmpp://127.0.0.1:5347' }, { name: 'xmpp://b.example:5347', port: 5347 }] }]);
 });
 
-test('an attachment without hosts has the general ones; all hosts together are local', async () => {
+test('an attachment without hosts has those of [general], and all hosts are local', async () => {
   const more =
     '[attach.other]\ntype = "component"\nservice = "xmpp://[::1]:5348"\ndomain = "p.example"\nsecret = "s"\nfeed = "service_log"\n';
   const config = await load(`[general]\nhosts = ["Example.ORG"]\n${attachment}${more}`);
@@ -208,7 +208,7 @@ test.each([
   expect((await load(`[general]\nloglevel = "${written}"`)).logLevel).toBe(level);
 });
 
-test('a handler’s own keys arrive', async () => {
+test('all keys of a handler are read', async () => {
   const text = `${pool}[modules.mod_event_pusher.backend.http]
     name = "mine"
     ordering = "sender"
@@ -238,7 +238,7 @@ test.each([
   expect((await load(poolWith(`rate_limit = ${written}`))).pools).toMatchObject([{ rateLimit }]);
 });
 
-test.each(['false', '{ enabled = false, open = "1m" }'])('circuit_breaker = %s switches it off', async (written) => {
+test.each(['false', '{ enabled = false, open = "1m" }'])('circuit_breaker = %s disables the circuit breaker', async (written) => {
   expect((await load(poolWith(`circuit_breaker = ${written}`))).pools).toMatchObject([{ circuitBreaker: undefined }]);
 });
 
@@ -251,48 +251,48 @@ test.each([
   expect((await load(poolWith(`circuit_breaker = ${written}`))).pools).toMatchObject([{ circuitBreaker }]);
 });
 
-test('a pool’s bounds and the share of first attempts arrive', async () => {
+test('a pool’s limits and share of first attempts are read', async () => {
   const keys = 'max_backlog = 500\noverflow = "refuse"\nretry.first_attempt_share = 0.25';
   expect((await load(poolWith(keys))).pools).toMatchObject([{ maxBacklog: 500, overflow: 'refuse', firstAttemptShare: 0.25 }]);
 });
 
-test('an overflow that holds the intake of other pools is told', async () => {
+test('an overflow setting that stops the intake of other pools gives a notice', async () => {
   expect((await load(poolWith('overflow = "hold-intake"\nmax_backlog = 500'))).notices).toContain(
     'outgoing_pools.http.http_pool.overflow: "hold-intake" stops the intake of every pool, not only of this one, while 500 deliveries wait here',
   );
 });
 
-test('a ttl that max_age forestalls is told', async () => {
+test('a ttl above max_age gives a notice', async () => {
   const withTtl = (ttl: string): string => `${poolWith('retry.max_age = "30h"')}[modules.mod_event_pusher.backend.http]\nttl = "${ttl}"`;
   expect((await load(withTtl('31h'))).notices).toContain(
-    'modules.mod_event_pusher.backend.http.ttl: has no effect, retry.max_age of pool http_pool is shorter',
+    'modules.mod_event_pusher.backend.http.ttl: has no effect: retry.max_age of pool http_pool is shorter',
   );
   expect((await load(withTtl('30h'))).notices.join()).not.toContain('ttl');
 });
 
-test('a retry schedule that max_age cuts short is told', async () => {
+test('a retry schedule longer than max_age gives a notice', async () => {
   const withSchedule = (last: string): string => poolWith(`retry = { schedule = ["10m", "${last}"], max_age = "1h" }`);
   expect((await load(withSchedule('51m'))).notices).toContain(
-    'outgoing_pools.http.http_pool.retry.schedule: its waits take longer than retry.max_age, which ends a delivery before the last of them',
+    'outgoing_pools.http.http_pool.retry.schedule: takes longer than retry.max_age, so a delivery is dead before its last retry',
   );
   expect((await load(withSchedule('50m'))).notices.join()).not.toContain('schedule');
 });
 
-test('a handler that is not enabled is checked and left out', async () => {
+test('a handler that is not enabled is checked, then left out with a notice', async () => {
   const config = await load(`${pool}[modules.mod_event_pusher.backend.http]\nenabled = false\nname = "idle"`);
   expect(config.handlers).toEqual([]);
-  expect(config.notices).toContain('modules.mod_event_pusher.backend.http is not enabled: handler idle meets no packet');
+  expect(config.notices).toContain('modules.mod_event_pusher.backend.http: handler idle is not enabled and evaluates no packet');
 });
 
-test('without an attachment, a host or a handler there is a notice for each', async () => {
+test('a missing attachment, host and handler give one notice each', async () => {
   expect((await load('')).notices).toEqual([
-    'no [attach.NAME] section: nothing to attach to, so `run` will refuse to start',
-    'general.hosts names no host: no packet is local, so no handler meets one',
-    'no handler under modules.mod_event_pusher has a packet to meet: nothing is pushed',
+    'no [attach.NAME] section: without an attachment `run` refuses to start',
+    'general.hosts is empty: no packet is local, so no handler evaluates one',
+    'no enabled handler under modules.mod_event_pusher: nothing is pushed',
   ]);
 });
 
-test('the admin section alone can be read, whatever is missing elsewhere', async () => {
+test('the admin section can be loaded alone, with mistakes in other sections', async () => {
   const file = await writeConfig('[admin]\nlisten = "[::1]:0"\ntoken = "${TOKEN}"\n[attach.chat]\nsecret = "${NOT_SET}"');
   const admin = await loadAdmin(file, { TOKEN: 'let me in' });
   expect(admin).toMatchObject({ host: '::1', port: 0 });
@@ -300,7 +300,7 @@ test('the admin section alone can be read, whatever is missing elsewhere', async
   await expect(loadAdmin(file, {})).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
 });
 
-test('an empty section of the gate opens one with every default', async () => {
+test('an empty gate section enables the gate with all defaults', async () => {
   const { gate } = await load('[gate]');
   expect(gate).toEqual({
     listen: { host: '127.0.0.1', port: 9465 },

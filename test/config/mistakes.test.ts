@@ -13,16 +13,16 @@ const durations = 'a duration: milliseconds, or a string such as "500ms", "2s", 
 const clientService = 'xmpp://host[:port] of the server’s listener for clients, or xmpps://host[:port] for direct TLS';
 const account = '[attach.bot]\ntype = "client"\nservice = "xmpp://chat.example"\njid = "bot@chat.example"\npassword = "hunter2"\n';
 
-/** A pool with one more line in it. */
+/** A pool with one more line. */
 const poolWith = (line: string): string => `[${p}]\n${line}\n${pool}`;
 const host = (value: string): string => `[${p}.connection]\nhost = "${value}"`;
 
-const allowed = 'a host, "*.suffix", an address or a CIDR, with ":port" behind it or not, such as "10.0.0.172:5984" or "[fd00::/8]:443"';
-/** A handler that follows up, with one line in it. */
+const allowed = 'a host, "*.suffix", an address or a CIDR, with or without ":port", such as "10.0.0.172:5984" or "[fd00::/8]:443"';
+/** A handler with `follow_up` that contains one line. */
 const followUp = (line: string): string => `${pool}${handler}[modules.mod_event_pusher.backend.http.follow_up]\n${line}`;
 
 test.each<[text: string, line: string]>([
-  // what answers may order
+  // follow_up
   [followUp('allow = ["https://a.example"]'), `${at}.follow_up.allow[0]: received "https://a.example", expected ${allowed}`],
   [followUp('allow = "2130706433"'), `${at}.follow_up.allow: received "2130706433", expected ${allowed}`],
   [followUp('allow = []'), `${at}.follow_up.allow: received an empty list, expected a list of hosts, with at least one`],
@@ -38,11 +38,11 @@ test.each<[text: string, line: string]>([
   ],
   [
     `[outgoing_pools.http.follow_up]\n[outgoing_pools.http.follow_up.connection]\nhost = "http://a.example"`,
-    'outgoing_pools.http.follow_up: received this name, expected another: follow_up and follow_up_messages are built in',
+    'outgoing_pools.http.follow_up: received this name, expected another name: follow_up and follow_up_messages are built in',
   ],
   [
     `[outgoing_pools.http.follow_up_messages]\n[outgoing_pools.http.follow_up_messages.connection]\nhost = "http://a.example"`,
-    'outgoing_pools.http.follow_up_messages: received this name, expected another: follow_up and follow_up_messages are built in',
+    'outgoing_pools.http.follow_up_messages: received this name, expected another name: follow_up and follow_up_messages are built in',
   ],
   // sections and keys
   [
@@ -65,7 +65,7 @@ test.each<[text: string, line: string]>([
     '[spool]\nmax_bytes = "10 elephants"',
     'spool.max_bytes: received "10 elephants", expected a size: bytes, or a string such as "512KiB", "10MB", "1GB"',
   ],
-  ['[spool]\ndead_letter_max = 0', 'spool.dead_letter_max: received 0, expected a whole number of 1 or more'],
+  ['[spool]\ndead_letter_max = 0', 'spool.dead_letter_max: received 0, expected a whole number of at least 1'],
   ['[metrics]\nmongooseim = "yes"', 'metrics.mongooseim: received "yes", expected true or false'],
   ['[admin]\nlisten = "9464"', 'admin.listen: received "9464", expected address:port, such as "127.0.0.1:9464" or "[::1]:9464"'],
   [
@@ -80,7 +80,7 @@ test.each<[text: string, line: string]>([
     '[gate]\ntimout = 5',
     'gate.timout: received an unknown key, expected one of listen, token, timeout, max_body_bytes, max_connections (did you mean "timeout"?)',
   ],
-  ['[gate]\nmax_body_bytes = 0', 'gate.max_body_bytes: received 0, expected a whole number of 1 or more'],
+  ['[gate]\nmax_body_bytes = 0', 'gate.max_body_bytes: received 0, expected a whole number of at least 1'],
   ['[admin]\ntoken = 12345', 'admin.token: received a number, expected a string that is not empty'],
   // modules
   [
@@ -95,15 +95,15 @@ test.each<[text: string, line: string]>([
     '[modules.mod_event_pusher.http]\nhandler = []',
     'modules.mod_event_pusher.http.handler: received an unknown key, expected one of handlers (did you mean "handlers"?)',
   ],
-  ['[modules.mod_event_pusher.backend]\nhttp = "x"', `${at}: received "x", expected a handler’s table, or a list of them`],
-  ['[modules.mod_event_pusher.backend]\nhttp = ["x"]', `${at}[0]: received "x", expected a handler’s table`],
+  ['[modules.mod_event_pusher.backend]\nhttp = "x"', `${at}: received "x", expected the table of a handler, or a list of such tables`],
+  ['[modules.mod_event_pusher.backend]\nhttp = ["x"]', `${at}[0]: received "x", expected the table of a handler`],
   // handlers
   [
     `${pool}${handler}paht = "/x"`,
     `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, respect_hints, ordering, hold, ttl, before_push, follow_up, options (did you mean "path"?)`,
   ],
   [`${pool}${handler}path = 5`, `${at}.path: received 5, expected a string`],
-  [`${pool}${handler}path = "/a b"`, `${at}.path: received "/a b", expected a URL path, everything outside ASCII percent-encoded`],
+  [`${pool}${handler}path = "/a b"`, `${at}.path: received "/a b", expected a URL path; characters outside ASCII must be percent-encoded`],
   [`${pool}${handler}pool_name = ""`, `${at}.pool_name: received "", expected a string that is not empty`],
   [
     `${pool}${handler}pool_name = "htpp_pool"`,
@@ -145,11 +145,11 @@ test.each<[text: string, line: string]>([
   [`${pool}${handler}options = 5`, `${at}.options: received 5, expected a table`],
   [
     `${pool}${handler}options = { path = "x" }`,
-    `${at}.options: received a table, expected a table without the keys name, poolName, path, callbackModule, which callbacks get anyway`,
+    `${at}.options: received a table, expected a table without the keys name, poolName, path, callbackModule, which the service sets itself`,
   ],
   [
     `${pool}[[${at}]]\npath = "/x"\n[[${at}]]\npath = "x"`,
-    `${at}[1]: received a handler that is there already, expected another pool_name, path, callback_module or name than in ${at}[0]`,
+    `${at}[1]: received a handler that is already defined, expected another pool_name, path, callback_module or name than in ${at}[0]`,
   ],
   [
     `${pool}[[${at}]]\npath = "/x"\nname = "n"\n[[${at}]]\nname = "n"`,
@@ -165,14 +165,14 @@ test.each<[text: string, line: string]>([
   ],
   [`[${p}.connection]`, `${p}.connection.host: received nothing, expected ${http}`],
   [poolWith('scope = "globl"'), `${p}.scope: received "globl", expected one of global, host, host_type (did you mean "global"?)`],
-  [poolWith('workers = 0'), `${p}.workers: received 0, expected a whole number of 1 or more`],
-  [poolWith('workers = "10"'), `${p}.workers: received "10", expected a whole number of 1 or more`],
+  [poolWith('workers = 0'), `${p}.workers: received 0, expected a whole number of at least 1`],
+  [poolWith('workers = "10"'), `${p}.workers: received "10", expected a whole number of at least 1`],
   [poolWith('threads = 11'), `${p}.threads: received 11, expected at most as many threads as workers (10)`],
   [
     poolWith('strategy = "worst_worker"'),
     `${p}.strategy: received "worst_worker", expected one of best_worker, random_worker, next_worker, available_worker, next_available_worker (did you mean "best_worker"?)`,
   ],
-  [poolWith('max_worker_queue_len = -1'), `${p}.max_worker_queue_len: received -1, expected a whole number of 0 or more`],
+  [poolWith('max_worker_queue_len = -1'), `${p}.max_worker_queue_len: received -1, expected a whole number of at least 0`],
   [poolWith('call_timeout = 0'), `${p}.call_timeout: received 0, expected a duration of 1 ms or more`],
   [poolWith('client = "fetch"'), `${p}.client: received "fetch", expected one of got, undici`],
   [
@@ -183,10 +183,10 @@ test.each<[text: string, line: string]>([
     poolWith('rate_limit = "fast"'),
     `${p}.rate_limit: received "fast", expected a number of requests per second, or a table such as { requests = 100, per = "1s", burst = 200 }`,
   ],
-  [poolWith('rate_limit = 0'), `${p}.rate_limit: received 0, expected a whole number of 1 or more`],
-  [poolWith('rate_limit = {}'), `${p}.rate_limit.requests: received nothing, expected a whole number of 1 or more`],
+  [poolWith('rate_limit = 0'), `${p}.rate_limit: received 0, expected a whole number of at least 1`],
+  [poolWith('rate_limit = {}'), `${p}.rate_limit.requests: received nothing, expected a whole number of at least 1`],
   [poolWith('rate_limit = { requests = 1, per = 0 }'), `${p}.rate_limit.per: received 0, expected a duration of 1 ms or more`],
-  [poolWith('rate_limit = { requests = 1, burst = 0.5 }'), `${p}.rate_limit.burst: received 0.5, expected a whole number of 1 or more`],
+  [poolWith('rate_limit = { requests = 1, burst = 0.5 }'), `${p}.rate_limit.burst: received 0.5, expected a whole number of at least 1`],
   [
     poolWith('rate_limit = { request = 1, requests = 1 }'),
     `${p}.rate_limit.request: received an unknown key, expected one of requests, per, burst (did you mean "requests"?)`,
@@ -206,13 +206,13 @@ test.each<[text: string, line: string]>([
   ],
   [
     poolWith('circuit_breaker = { min_attempts = 0 }'),
-    `${p}.circuit_breaker.min_attempts: received 0, expected a whole number of 1 or more`,
+    `${p}.circuit_breaker.min_attempts: received 0, expected a whole number of at least 1`,
   ],
   [
     poolWith('circuit_breaker = { open = "1m", max_open = "30s" }'),
     `${p}.circuit_breaker.max_open: received "30s", expected at least circuit_breaker.open (60000 ms)`,
   ],
-  [poolWith('max_backlog = 0'), `${p}.max_backlog: received 0, expected a whole number of 1 or more`],
+  [poolWith('max_backlog = 0'), `${p}.max_backlog: received 0, expected a whole number of at least 1`],
   [
     poolWith('overflow = "hold_intake"'),
     `${p}.overflow: received "hold_intake", expected one of dead-letter-oldest, refuse, hold-intake (did you mean "hold-intake"?)`,
@@ -223,7 +223,7 @@ test.each<[text: string, line: string]>([
   [poolWith('retry.defer = [99]'), `${p}.retry.defer[0]: received 99, expected a whole number from 100 to 599`],
   [
     poolWith('retry.accept = [404]\nretry.refuse = [410, 404]'),
-    `${p}.retry.refuse[1]: received 404, expected each status code once; 404 is in accept too`,
+    `${p}.retry.refuse[1]: received 404, expected each status code once; 404 is also in accept`,
   ],
   [host('localhost:8000'), `${p}.connection.host: received "localhost:8000", expected ${http} (did you mean "http://localhost:8000"?)`],
   [host('ftp://localhost'), `${p}.connection.host: received "ftp://localhost", expected ${http}`],
@@ -232,7 +232,7 @@ test.each<[text: string, line: string]>([
   [`${pool}path_prefix = 7`, `${p}.connection.path_prefix: received 7, expected a string`],
   [
     `${pool}path_prefix = "/a?b"`,
-    `${p}.connection.path_prefix: received "/a?b", expected a URL path without a query, everything outside ASCII percent-encoded`,
+    `${p}.connection.path_prefix: received "/a?b", expected a URL path without a query; characters outside ASCII must be percent-encoded`,
   ],
   [
     `${pool}tls = { verify_mode = "peeer" }`,
@@ -246,7 +246,7 @@ test.each<[text: string, line: string]>([
   [account.replace('bot@chat.example', 'bot'), 'attach.bot.jid: received "bot", expected the address of an account, user@domain'],
   [
     `${account}rooms = ["ops@rooms.example"]`,
-    'attach.bot.rooms[0]: received "ops@rooms.example", expected a room and the name to have in it, room@domain/nick',
+    'attach.bot.rooms[0]: received "ops@rooms.example", expected a room and the nickname to use in it, room@domain/nick',
   ],
   [`${account}priority = 200`, 'attach.bot.priority: received 200, expected a whole number from -128 to 127'],
   [
@@ -263,10 +263,16 @@ test.each<[text: string, line: string]>([
     'attach.mim.listen: received nothing, expected address:port, such as "127.0.0.1:9464" or "[::1]:9464"',
   ],
   [`${listener}path = "in?x"`, 'attach.mim.path: received "in?x", expected a URL path that starts with "/", without a query'],
-  [`${listener}max_body_bytes = 0`, 'attach.mim.max_body_bytes: received 0, expected a whole number of 1 or more'],
+  [`${listener}max_body_bytes = 0`, 'attach.mim.max_body_bytes: received 0, expected a whole number of at least 1'],
   [`${listener}username = "a:b"\npassword = "hunter2"`, 'attach.mim.username: received "a:b", expected a user name without a colon'],
-  [`${listener}username = "mim"`, 'attach.mim.password: received nothing, expected username and password, since they come together'],
-  [`${listener}password = "hunter2"`, 'attach.mim.username: received nothing, expected username and password, since they come together'],
+  [
+    `${listener}username = "mim"`,
+    'attach.mim.password: received nothing, expected username and password, since neither works without the other',
+  ],
+  [
+    `${listener}password = "hunter2"`,
+    'attach.mim.username: received nothing, expected username and password, since neither works without the other',
+  ],
   [
     `${listener.replace('127.0.0.1', '0.0.0.0')}username = "mim"`,
     'attach.mim.password: received nothing, expected username and password, since listen (0.0.0.0) is reachable from other machines',
@@ -275,7 +281,7 @@ test.each<[text: string, line: string]>([
     `${attachment}${listener.replace('mim.example', 'localhost')}`,
     'attach.mim.hosts: received a list, expected hosts of this attachment alone; "localhost" belongs to attach.chat',
   ],
-  [`${listener}rate_limit = 0`, 'attach.mim.rate_limit: received 0, expected a whole number of 1 or more'],
+  [`${listener}rate_limit = 0`, 'attach.mim.rate_limit: received 0, expected a whole number of at least 1'],
   [
     `${attachment}secrt = "hunter2"`,
     'attach.chat.secrt: received an unknown key, expected one of type, service, domain, secret, feed, hosts, max_stanza_bytes, max_uncommitted_bytes, ping_interval, ping_timeout, connect_timeout, reconnect_max (did you mean "secret"?)',
@@ -299,14 +305,14 @@ test.each<[text: string, line: string]>([
   ],
   [
     `${attachment.replace(/service = (.*)/, 'service = [$1, "xmpp://b.example"]')}feed = "service_log"`,
-    'attach.chat.service: received a list, expected one address; several need feed = "tap"',
+    'attach.chat.service: received a list, expected one address; several require feed = "tap"',
   ],
   [attachment.replace('"a secret of the test"', '""'), 'attach.chat.secret: received an empty string, expected a string that is not empty'],
   [attachment.replace(/secret.*/, ''), 'attach.chat.secret: received nothing, expected a string that is not empty'],
   [attachment.replace(/hosts.*/, ''), 'attach.chat.hosts: received nothing, expected a list of domain names here, or in general.hosts'],
   [
     attachment.replace('pusher.localhost', 'localhost'),
-    'attach.chat.domain: received "localhost", expected a domain of the component’s own, which is no host (for example "pusher.localhost")',
+    'attach.chat.domain: received "localhost", expected a domain of the component’s own, which is not one of the hosts (for example "pusher.localhost")',
   ],
   [
     `${attachment}${attachment.replaceAll('chat', 'twin')}`,
@@ -316,17 +322,17 @@ test.each<[text: string, line: string]>([
   expect(await mistakeLines(text)).toEqual([line]);
 });
 
-test('a callback module that is nowhere is told with every place looked at', async () => {
+test('a missing callback module is reported with all searched places', async () => {
   const file = await writeConfig(`${pool}${handler}callback_module = "my_module"`);
   const folder = dirname(file);
   const error = await loadConfig(file, {}).catch((thrown: unknown) => thrown);
   const places = ['my_module.mjs', 'my_module.js', 'callbacks/my_module.mjs', 'callbacks/my_module.js', 'node_modules/my_module'];
   expect(String(error)).toContain(
-    `${at}.callback_module: received "my_module", expected a callback module. Looked at: ${places.map((place) => `${folder}/${place}`).join(', ')}`,
+    `${at}.callback_module: received "my_module", expected a callback module. Searched: ${places.map((place) => `${folder}/${place}`).join(', ')}`,
   );
 });
 
-test('all mistakes of a file come together, one line each, in one error', async () => {
+test('all mistakes of a file are reported in one error, one per line', async () => {
   const file = await writeConfig(
     `[general]\nhosts = "a"\n[attach.chat]\ntype = "component"\n${poolWith('workers = 0\nclinet = "got"')}${handler}pool_name = "x"\n[admin]\nlisten = 1\n[service]\ndrain_timeout = "?"`,
   );
@@ -350,7 +356,7 @@ test('all mistakes of a file come together, one line each, in one error', async 
   expect(lines).toHaveLength(10);
 });
 
-test('what only follows from a mistake in the hosts is not told', async () => {
+test('consequences of a mistake in the hosts are not reported', async () => {
   const withoutHosts = attachment.replace(/hosts.*/, '');
   expect(await mistakeLines(`[general]\nhosts = "a"\n${withoutHosts}[[host_config]]\nhost = "a"`)).toEqual([
     'general.hosts: received "a", expected a list of domain names',

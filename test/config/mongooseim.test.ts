@@ -5,9 +5,9 @@ import { load, mistakeLines } from './write-config.ts';
 
 const connection = (host: string): string => `.connection]\nhost = "${host}"\n`;
 
-test('a whole mongooseim.toml loads, with one notice for each section that is not ours', async () => {
+test('a complete mongooseim.toml loads, with one notice per skipped section', async () => {
   const config = await loadConfig(fileURLToPath(new URL('../fixtures/config/mongooseim.toml', import.meta.url)), {});
-  const skipped = config.notices.filter((notice) => notice.endsWith(' belongs to MongooseIM: skipped'));
+  const skipped = config.notices.filter((notice) => notice.endsWith(' is a setting of MongooseIM: skipped'));
   expect(skipped.map((notice) => notice.split(' ', 1)[0]).sort()).toEqual([
     'access',
     'acl',
@@ -40,14 +40,14 @@ test('a whole mongooseim.toml loads, with one notice for each section that is no
   ]);
 });
 
-test('pool options that mean something else here are told', async () => {
+test('pool options with another meaning than in MongooseIM give notices', async () => {
   const { notices } = await loadConfig(fileURLToPath(new URL('../fixtures/config/mongooseim.toml', import.meta.url)), {});
   expect(notices).toEqual(
     expect.arrayContaining([
       expect.stringMatching(/^outgoing_pools\.http\.http_pool\.strategy: "best_worker" works as "available_worker"/),
       expect.stringMatching(/^outgoing_pools\.http\.http_pool\.max_worker_queue_len: has no effect/),
       expect.stringMatching(/^outgoing_pools\.http\.http_pool\.call_timeout: ends an attempt after 1000 ms/),
-      expect.stringMatching(/^outgoing_pools\.http\.http_pool\.call_timeout: counts from when a worker takes the request/),
+      expect.stringMatching(/^outgoing_pools\.http\.http_pool\.call_timeout: starts when a worker takes the request/),
     ]),
   );
 });
@@ -60,22 +60,22 @@ test.each(['best_worker', 'random_worker', 'next_worker', 'next_available_worker
   },
 );
 
-test('next_available_worker is told never to fail at once', async () => {
+test('the notice about next_available_worker says that no request fails immediately', async () => {
   const config = await load(`[outgoing_pools.http.p]\nstrategy = "next_available_worker"\n[outgoing_pools.http.p${connection('http://a')}`);
-  expect(config.notices.join('\n')).toContain('and none fails because every worker is busy');
+  expect(config.notices.join('\n')).toContain('and a request never fails because all workers are busy');
 });
 
-test('nothing is said of a call_timeout that is not in the file', async () => {
+test('a call_timeout that is not in the file gives no notice', async () => {
   const config = await load(`[outgoing_pools.http.p${connection('http://a')}`);
   expect(config.notices.join('\n')).not.toContain('call_timeout');
 });
 
-test('the strategy available_worker is what a durable queue does, and no notice is given', async () => {
+test('the strategy available_worker gives no notice', async () => {
   const config = await load(`[outgoing_pools.http.p]\nstrategy = "available_worker"\n[outgoing_pools.http.p${connection('http://a')}`);
   expect(config.notices.join('\n')).not.toContain('strategy');
 });
 
-test.each(['host', 'host_type'])('scope = "%s" makes one pool per host, and one handler for each', async (scope) => {
+test.each(['host', 'host_type'])('scope = "%s" makes one pool and one handler per host', async (scope) => {
   const config = await load(`
     [general]\nhosts = ["a.example", "b.example"]
     [outgoing_pools.http.http_pool]\nscope = "${scope}"
@@ -94,7 +94,7 @@ const threeHosts = `
 [modules.mod_event_pusher.backend.http]\nname = "push"
 `;
 
-test('a host’s own pool is used by that host alone, the others use the global one', async () => {
+test('a host’s own pool is used only by that host, other hosts use the global pool', async () => {
   const config = await load(
     `${threeHosts}[[host_config]]\nhost = "b.example"\n[host_config.outgoing_pools.http.http_pool${connection('http://other')}`,
   );
@@ -108,7 +108,7 @@ test('a host’s own pool is used by that host alone, the others use the global 
   ]);
 });
 
-test('a host’s modules replace the handlers wholly, also when there are none among them', async () => {
+test('a host’s modules replace all handlers, even if they contain none', async () => {
   const config = await load(`${threeHosts}
     [[host_config]]\nhost = "b.example"\n[[host_config.modules.mod_event_pusher.http.handlers]]\npath = "/b"\nname = "push"
     [[host_config]]\nhost_type = "c.example"\n[host_config.modules.mod_roster]`);
@@ -118,12 +118,12 @@ test('a host’s modules replace the handlers wholly, also when there are none a
   ]);
 });
 
-test('a host type without a domain of ours is skipped with a notice', async () => {
+test('an unknown host type is skipped with a notice', async () => {
   const config = await load(`${threeHosts}[[host_config]]\nhost_type = "dynamic"`);
-  expect(config.notices).toContain('host_config[0].host_type: "dynamic" is no host in general.hosts: skipped');
+  expect(config.notices).toContain('host_config[0].host_type: "dynamic" is not in general.hosts: skipped');
 });
 
-test('mistakes in host_config are found', async () => {
+test('mistakes in host_config are reported', async () => {
   const lines = await mistakeLines(`${threeHosts}
     [[host_config]]\nhost = "d.example"
     [[host_config]]\nhost = "b.example"\nhost_type = "b.example"
@@ -134,13 +134,13 @@ test('mistakes in host_config are found', async () => {
   expect(lines).toEqual([
     'host_config[0].host: received "d.example", expected one of a.example, b.example, c.example (did you mean "a.example"?)',
     'host_config[1]: received a table, expected a table with either host or host_type',
-    'host_config[3]: received a table for a host, expected another host than in host_config[2]',
-    'host_config[2].outgoing_pools.http.own.scope: received "global", expected no scope: the host is given above',
+    'host_config[3]: received a second table for c.example, expected another host than in host_config[2]',
+    'host_config[2].outgoing_pools.http.own.scope: received "global", expected no scope: [[host_config]] sets the host',
     'host_config[2].modules.mod_event_pusher.backend.http.pool_name: received "onw", expected one of http_pool, own (the pools in outgoing_pools.http) (did you mean "own"?)',
   ]);
 });
 
-test('a pool that one host has is missing for the others', async () => {
+test('a pool of one host is missing for the others', async () => {
   const lines = await mistakeLines(`
     [general]\nhosts = ["a.example", "b.example"]
     [modules.mod_event_pusher.backend.http]

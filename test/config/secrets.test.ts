@@ -3,16 +3,16 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { checkAsJson, renderCheck, renderMistakes } from '../../src/cli/check.ts';
-import { createMask } from '../../src/config/mask.ts';
 import { ConfigInvalid, mistakeLine } from '../../src/config/mistakes.ts';
+import { createMask } from '../../src/config/secrets.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { makeSelfSigned } from '../support/self-signed.ts';
 import { load, mistakesOf } from './write-config.ts';
 
-/** Secrets that stand in no output by chance, with letters that need escapes among them. */
+/** Secrets that occur in no output by chance, some with characters that need escaping. */
 const secretText = fc.stringMatching(/^[A-Z"\\'=# ]{4,20}$/).map((text) => `S3cr3t${text}`);
 
-/** Every place where a secret may stand, each with its own reference. */
+/** Every setting that may contain a secret, each with its own reference. */
 const everywhere = (broken: string): string => `
 [attach.chat]
 type = "component"
@@ -36,7 +36,7 @@ ${broken}`;
 
 const identity = makeSelfSigned(['DNS:localhost']);
 
-test('no secret is in anything that is shown of a configuration', async () => {
+test('the printed configuration contains no secret', async () => {
   await fc.assert(
     fc.asyncProperty(secretText, async (text) => {
       const config = await load(everywhere(''), given(text));
@@ -59,7 +59,7 @@ test.each([
     'a secret where something else belongs',
     '[general]\nloglevel = "${COMPONENT}"\n[callbacks]\ntimeout = "${file:token}"\n[service]\ndrain_timeout = "${METRICS}"\n[[modules.mod_event_pusher_http]]\npool_name = "${OPTION}"',
   ],
-])('no secret is in the mistakes: %s', async (_, broken) => {
+])('mistakes contain no secret: %s', async (_, broken) => {
   await fc.assert(
     fc.asyncProperty(secretText, async (text) => {
       const error = await load(everywhere(broken), given(text)).catch((thrown: unknown) => thrown);
@@ -70,7 +70,7 @@ test.each([
   );
 });
 
-test('a mask replaces whole values of any length, and long texts inside others', () => {
+test('a mask replaces whole values of any length, and long texts inside other values', () => {
   const mask = createMask([new Secret('abc'), new Secret('long enough'), new Secret('long enough to hold the other'), new Secret('')]);
   expect(mask('abc')).toBe('[redacted]');
   expect(mask('abcdef')).toBe('abcdef');
@@ -79,7 +79,7 @@ test('a mask replaces whole values of any length, and long texts inside others',
   expect(mask('')).toBe('');
 });
 
-test('a mask knows a secret in the spellings of URLs, forms and JSON, and a short one between their delimiters', () => {
+test('a mask recognises secrets in URLs, forms and JSON, and short ones between delimiters', () => {
   const mask = createMask([new Secret('a "long" secret'), new Secret('s3cr')]);
   expect(mask('/x?key=a%20%22long%22%20secret&b=1')).toBe('/x?key=[redacted]&b=1');
   expect(mask('key=a+%22long%22+secret')).toBe('key=[redacted]');
@@ -93,14 +93,14 @@ test.each([
   ['users = { shop = 5 }', 'attach.front.users.shop: received a number'],
   ['token = "hunter2"', 'attach.front.token: received an unknown key'],
   ['origins = "https://user:hunter2@app.example"', 'attach.front.origins: received '],
-])('no password that stands in a wrong place is in a mistake: %s', async (line, told) => {
+])('mistakes contain no misplaced password: %s', async (line, told) => {
   const text = `[general]\nhosts = ["localhost"]\n[attach.front]\ntype = "http"\nlisten = "127.0.0.1:0"\n${line}\n[[attach.front.descriptors]]\nname = "FORM"\ntac = "PUSH"\n`;
   const lines = (await mistakesOf(text)).map(mistakeLine).join('\n');
   expect(lines).toContain(told);
   expect(lines).not.toContain('hunter2');
 });
 
-test('addresses and names that come from the environment are shown', async () => {
+test('addresses and names from the environment are printed', async () => {
   const env = {
     DOMAIN: 'chat.example',
     BACKEND: 'https://backend.example',

@@ -7,12 +7,12 @@ import { loadConfig } from '../../src/config/load.ts';
 import { ConfigInvalid, type Mistake, mistakeLine } from '../../src/config/mistakes.ts';
 
 interface Beside {
-  /** Files beside the configuration, by relative path. */
+  /** Further files in the folder of the configuration, by relative path. */
   readonly files?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** A pool that any handler may use without saying so. */
+/** The default pool of handlers. */
 export const pool = `
 [outgoing_pools.http.http_pool.connection]
 host = "http://localhost:8000"
@@ -34,7 +34,7 @@ listen = "127.0.0.1:8080"
 hosts = ["mim.example"]
 `;
 
-/** Writes `event-pusher.toml` into a folder of its own, which goes away with the test. Gives the file's path. */
+/** Writes `event-pusher.toml` into its own folder, which is deleted after the test. Returns the path of the file. */
 export async function writeConfig(text: string, files: Readonly<Record<string, string>> = {}): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'config-'));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -50,7 +50,7 @@ export async function load(text: string, { files, env = {} }: Beside = {}): Prom
   return loadConfig(await writeConfig(text, files), env);
 }
 
-/** The mistakes of a configuration that must have some. */
+/** The mistakes of an invalid configuration. */
 export async function mistakesOf(text: string, beside: Beside = {}): Promise<readonly Mistake[]> {
   const error = await load(text, beside).then(
     () => undefined,

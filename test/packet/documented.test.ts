@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { handlerSchema } from '../../src/config/schema/handler.ts';
+import { handlerSchema } from '../../src/config/handler.ts';
 import { kindOf } from '../../src/packet/kind.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 

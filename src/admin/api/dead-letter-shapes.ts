@@ -1,6 +1,6 @@
 /** Questions and answers about dead letters. */
 import { z } from 'zod';
-import { flag, oneOf, section, text, whole } from '../../config/schema/values.ts';
+import { flag, oneOf, section, text, whole } from '../../config/values.ts';
 import { deadReasons } from '../../model/attempt.ts';
 import { outcomeShape } from './outcome.ts';
 import { count, deliveryId, instant, time } from './values.ts';

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { isSecretKey } from '../../config/mistakes.ts';
+import { isSecretKey } from '../../config/secrets.ts';
 import type { AttemptRecord, DeadReason, Judgement } from '../../model/attempt.ts';
 import type { Answered, Body, Target } from '../../model/delivery.ts';
 import type { DeadLetter, DeadLetterDetail } from '../../spool/dead-letter.ts';

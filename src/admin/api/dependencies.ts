@@ -1,4 +1,4 @@
-import type { Redactor } from '../../config/mask.ts';
+import type { Redactor } from '../../config/secrets.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { Spool } from '../../spool/spool.ts';
 import type { EventSink } from '../../telemetry/events.ts';

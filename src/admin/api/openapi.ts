@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { asTable, type Table } from '../../config/table.ts';
+import { asTable, type Table } from '../../config/mistakes.ts';
 import { parametersIn, type Route } from './route.ts';
 import { refusalShape } from './values.ts';
 

@@ -1,6 +1,6 @@
 /** Questions and answers about pools, and queues that belong to none. */
 import { z } from 'zod';
-import { section, text } from '../../config/schema/values.ts';
+import { section, text } from '../../config/values.ts';
 import { count, time } from './values.ts';
 
 const breaker = z.enum(['closed', 'half-open', 'open', 'slow-start']);

@@ -1,4 +1,4 @@
-import { asTable, isTable, type Table } from '../../config/table.ts';
+import { asTable, isTable, type Table } from '../../config/mistakes.ts';
 import { questionsOf } from './openapi.ts';
 import type { Misasked, Route } from './route.ts';
 

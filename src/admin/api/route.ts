@@ -1,7 +1,7 @@
 import type { z } from 'zod';
+import type { Table } from '../../config/mistakes.ts';
 import { mistakeLine } from '../../config/mistakes.ts';
-import { createReading } from '../../config/reading.ts';
-import type { Table } from '../../config/table.ts';
+import { SectionReader } from '../../config/section-reader.ts';
 
 /** Who asks, as far as a route must know. */
 export interface Caller {
@@ -46,9 +46,9 @@ export function defineRoute<Asked, Answers extends z.ZodType>(definition: Defini
   return {
     ...{ method, path, summary, asks, answers },
     answer: async (asked, caller) => {
-      const reading = createReading({ folder: '', written: asked, mistakes: [] });
-      const question = reading.read<Asked>(asks, asked, []);
-      if (question === undefined) return { kind: 'misasked', message: reading.mistakes.map(mistakeLine).join('; ') };
+      const reader = new SectionReader({ folder: '', written: asked, mistakes: [] });
+      const question = reader.read<Asked>(asks, asked, []);
+      if (question === undefined) return { kind: 'misasked', message: reader.mistakes.map(mistakeLine).join('; ') };
       return { kind: 'done', value: await definition.handle(question, caller) };
     },
   };

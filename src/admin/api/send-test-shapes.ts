@@ -1,6 +1,6 @@
 /** The question and the answer of a test. */
 import { z } from 'zod';
-import { section, text } from '../../config/schema/values.ts';
+import { section, text } from '../../config/values.ts';
 import { outcomeShape } from './outcome.ts';
 
 export const testQuestion = section({ handler: text });

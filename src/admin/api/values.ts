@@ -1,6 +1,6 @@
 /** The kinds of single values that the API's questions and answers are made of. */
 import { z } from 'zod';
-import { section } from '../../config/schema/values.ts';
+import { section } from '../../config/values.ts';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { DeliveryId } from '../../model/delivery.ts';
 

@@ -1,6 +1,6 @@
 /** The question and the answer about pushes that were withheld. */
 import { z } from 'zod';
-import { oneOf, section, text, whole } from '../../config/schema/values.ts';
+import { oneOf, section, text, whole } from '../../config/values.ts';
 import { contentFlag } from './dead-letter-shapes.ts';
 import { time } from './values.ts';
 

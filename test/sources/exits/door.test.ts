@@ -2,7 +2,7 @@ import { createHook } from 'node:async_hooks';
 import { scryptSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { ExitsAttachment } from '../../../src/config/config.ts';
-import { readCredential } from '../../../src/config/credential.ts';
+import { readCredential } from '../../../src/config/exits.ts';
 import { Secret } from '../../../src/kit/secret.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeDescriptor, requestBytes, startExitsSource } from '../../support/exits-source.ts';

@@ -18,7 +18,7 @@ async function exits(text: string, files: Record<string, string> = {}): Promise<
 }
 
 describe('descriptors', () => {
-  test('have the defaults of their document', async () => {
+  test('have the defaults of openUTM’s documentation', async () => {
     const { descriptors, listeners, hosts, ...rest } = await exits(`${front}[[attach.front.descriptors]]\nname = "D"\ntac = "PUSH"`);
     expect(descriptors).toEqual([
       {
@@ -37,7 +37,7 @@ describe('descriptors', () => {
     expect(rest).toMatchObject({ maxBodyBytes: 1_048_576, maxHeaders: 100, requestTimeoutMs: 5000, users: [], origins: [] });
   });
 
-  test('understand the words of their document', async () => {
+  test('accept the values of openUTM’s documentation', async () => {
     const lines = 'path = "/a/*"\nhttp_exit = "*NONE"\nconvert_text = "*YES"\nuser_auth = "*BASIC"\nbcamappl = "*ALL"';
     const { descriptors } = await exits(`${front}[attach.front.users]\nshop = "pw"\n${descriptor(lines)}`);
     expect(descriptors).toMatchObject([
@@ -47,7 +47,7 @@ describe('descriptors', () => {
     expect((await exits(`${front}${descriptor('convert_text = true')}`)).descriptors).toMatchObject([{ convertText: true }]);
   });
 
-  test('find exits and units where callback modules lie', async () => {
+  test('find exits and units in the places of callback modules', async () => {
     const tacs = '[attach.front.tacs]\nORDER = "order"\nSAY = "SENDMSG"\n';
     const lines = `${descriptor('path = "/a"\nhttp_exit = "split"').replace('PUSH', 'ORDER')}${descriptor('path = "/b"', 'E').replace('PUSH', 'SAY')}`;
     const { descriptors, sendThrough } = await exits(`${attachment}${front}${tacs}${lines}`, {
@@ -65,7 +65,7 @@ describe('descriptors', () => {
     expect(sendThrough).toBe('chat');
   });
 
-  test('pick a listener by name', async () => {
+  test('select a listener by name', async () => {
     const text = front.replace('listen = "127.0.0.1:8080"', 'listen = { public = "127.0.0.1:8080", inner = "[::1]:0" }');
     const { listeners, descriptors } = await exits(`${text}${descriptor('bcamappl = "inner"')}`);
     expect(listeners).toEqual([
@@ -75,18 +75,18 @@ describe('descriptors', () => {
     expect(descriptors).toMatchObject([{ listener: 'inner' }]);
   });
 
-  test('may have one path on two listeners', async () => {
+  test('may have the same path on two listeners', async () => {
     const text = front.replace('listen = "127.0.0.1:8080"', 'listen = { a = "127.0.0.1:8080", b = "127.0.0.1:8081" }');
     const { descriptors } = await exits(`${text}${descriptor('bcamappl = "a"')}${descriptor('bcamappl = "b"', 'E')}`);
     expect(descriptors).toHaveLength(2);
   });
 
-  test('may name senders at hosts that another attachment serves', async () => {
+  test('may name senders at hosts of another attachment', async () => {
     const { attachments } = await load(`${attachment}${front.replace('web.example', 'localhost')}${descriptor()}`);
     expect(attachments.map(({ hosts }) => hosts)).toEqual([['localhost'], ['localhost']]);
   });
 
-  test('do not change what an attachment without them is', async () => {
+  test('are what distinguishes exits from a listener for posts', async () => {
     expect((await load(front)).attachments).toMatchObject([{ type: 'http', path: '/', maxBodyBytes: 65_536 }]);
   });
 });
@@ -94,7 +94,7 @@ describe('descriptors', () => {
 describe('users', () => {
   const hash = `$scrypt$ln=15,r=8,p=1$c2FsdHNhbHQ$${'a'.repeat(43)}`;
 
-  test('come from the configuration and from a file, as passwords or as hashes', async () => {
+  test('are read from the configuration and from a file, as passwords or hashes', async () => {
     const { users } = await exits(`${front}users_file = "users"\n[attach.front.users]\nshop = "pw"\n${descriptor()}`, {
       users: `# who may come in\nbob:${hash}\n\neve:p:w\n`,
     });
@@ -109,11 +109,11 @@ describe('users', () => {
   test.each([
     [
       `bob = "$scrypt$x"`,
-      'attach.front.users.bob: received of bob a hash that is none, expected a password, or its hash as $scrypt$ln=15,r=8,p=1$SALT$KEY, which may take 128 MiB',
+      'attach.front.users.bob: received for bob an invalid hash, expected a password, or its hash as $scrypt$ln=15,r=8,p=1$SALT$KEY, which may take at most 128 MiB',
     ],
     [
       `bob = "${hash.replace('ln=15', 'ln=25')}"`,
-      'attach.front.users.bob: received of bob a hash that is none, expected a password, or its hash as $scrypt$ln=15,r=8,p=1$SALT$KEY, which may take 128 MiB',
+      'attach.front.users.bob: received for bob an invalid hash, expected a password, or its hash as $scrypt$ln=15,r=8,p=1$SALT$KEY, which may take at most 128 MiB',
     ],
     [`"a:b" = "x"`, expect.stringContaining('attach.front.users')],
   ])('with %s are a mistake', async (line, mistake) => {
@@ -122,16 +122,16 @@ describe('users', () => {
 
   test.each([
     ['shop:pw\nshop:other', 'received the user shop twice, expected each user once'],
-    ['nobody', 'received "users", expected a file whose lines are NAME:PASSWORD'],
+    ['nobody', 'received "users", expected a file with lines NAME:PASSWORD'],
   ])('of a file with %j are a mistake', async (users, mistake) => {
     expect(await mistakeLines(`${front}users_file = "users"\n${descriptor()}`, { files: { users } })).toEqual([
       `attach.front.users_file: ${mistake}`,
     ]);
   });
 
-  test('of a file that is not there are a mistake', async () => {
+  test('of a missing file are a mistake', async () => {
     expect(await mistakeLines(`${front}users_file = "none"\n${descriptor()}`)).toEqual([
-      expect.stringContaining('a file that can be read (ENOENT'),
+      expect.stringContaining('a readable file (ENOENT'),
     ]);
   });
 });
@@ -139,7 +139,7 @@ describe('users', () => {
 describe('a mistake', () => {
   const open = front.replace('127.0.0.1', '0.0.0.0');
   const path =
-    'a URL path that starts with "/", without a query, everything outside ASCII percent-encoded; "/*" at its end stands for all below';
+    'a URL path that starts with "/", without a query, everything outside ASCII percent-encoded; a final "/*" matches every path below';
 
   test.each([
     [
@@ -172,7 +172,7 @@ describe('a mistake', () => {
     [`${front}descriptors = []`, 'attach.front.descriptors: received an empty list, expected at least one descriptor'],
     [
       `${open}${descriptor()}`,
-      `${at}[0].user_auth: received nothing, expected "*BASIC", or an exit of your own that looks who asks, since listen (0.0.0.0) is reachable from other machines`,
+      `${at}[0].user_auth: received nothing, expected "*BASIC", or a module as http_exit that authenticates requests, since listen (0.0.0.0) is reachable from other machines`,
     ],
     [
       `${front}origins = ["https://a/b"]\n${descriptor()}`,
@@ -190,32 +190,32 @@ describe('a mistake', () => {
       `${front}listen = 5\n`.replace('listen = "127.0.0.1:8080"\n', '') + descriptor(),
       'attach.front.listen: received 5, expected address:port, or a table of listeners by name, each with its address:port',
     ],
-  ])('%# is told with what was expected', async (text, line) => {
+  ])('%# names the expected value', async (text, line) => {
     expect(await mistakeLines(text)).toEqual([line]);
   });
 
-  test('about a module names where it was looked for', async () => {
+  test('about a module lists the searched places', async () => {
     const lines = await mistakeLines(
       `${front}[attach.front.tacs]\nORDER = "./order.mjs"\n${descriptor('http_exit = "./split.mjs"').replace('PUSH', 'ORDER')}`,
     );
     expect(lines).toEqual([
       expect.stringMatching(
-        /^attach\.front\.tacs\.ORDER: received "\.\/order\.mjs", expected a program unit: PUSH, SENDMSG, STATUS, or a module\. Looked at: \/.*order\.mjs$/,
+        /^attach\.front\.tacs\.ORDER: received "\.\/order\.mjs", expected a program unit: PUSH, SENDMSG, STATUS, or a module\. Searched: \/.*order\.mjs$/,
       ),
       expect.stringMatching(
-        /^attach\.front\.descriptors\[0\]\.http_exit: received "\.\/split\.mjs", expected an exit: \*NONE, \*SYSTEM, or a module\. Looked at: \/.*split\.mjs$/,
+        /^attach\.front\.descriptors\[0\]\.http_exit: received "\.\/split\.mjs", expected an exit: \*NONE, \*SYSTEM, or a module\. Searched: \/.*split\.mjs$/,
       ),
     ]);
   });
 
-  test('is a sender that is not clear', async () => {
+  test('is an ambiguous sender', async () => {
     const second = attachment.replace('attach.chat', 'attach.other').replaceAll('localhost', 'other.example');
     expect(await mistakeLines(`${attachment}${second}${front}${descriptor().replace('PUSH', 'SENDMSG')}`)).toEqual([
       'attach.front.send_through: received nothing, expected the attachment through which SENDMSG sends: one of chat, other',
     ]);
   });
 
-  test('is a way in from other machines that nobody guards, unless an exit does', async () => {
+  test('is a listener that other machines can reach without authentication, unless an exit module authenticates', async () => {
     const { descriptors } = await exits(`${open}${descriptor('http_exit = "own"')}`, { 'own.mjs': '' });
     expect(descriptors).toHaveLength(1);
   });

@@ -1,18 +1,17 @@
 import { expect, test } from 'vitest';
-import { readEnvironment } from '../../src/config/environment.ts';
-import { locateConfig } from '../../src/config/locate.ts';
+import { locateConfig, readEnvironment } from '../../src/config/environment.ts';
 
-test('the option stands above the environment, which stands above the default name', () => {
+test('the option takes precedence over the environment, and the environment over the default name', () => {
   const env = { EVENT_PUSHER_CONFIG: '/etc/pusher.toml' };
   expect(locateConfig('mine.toml', env)).toBe('mine.toml');
   expect(locateConfig(undefined, env)).toBe('/etc/pusher.toml');
   expect(locateConfig(undefined, {})).toBe('event-pusher.toml');
 });
 
-test('an empty variable counts as none', () => {
+test('an empty variable counts as unset', () => {
   expect(locateConfig(undefined, { EVENT_PUSHER_CONFIG: '' })).toBe('event-pusher.toml');
 });
 
-test('the environment is that of the process', () => {
+test('the environment is the environment of the process', () => {
   expect(readEnvironment()['PATH']).toBe(process.env['PATH']);
 });

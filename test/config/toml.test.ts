@@ -5,18 +5,18 @@ import { writeConfig } from './write-config.ts';
 
 const unreadable = (message: unknown) => ({ code: 'CONFIG_UNREADABLE', message });
 
-test('a missing file makes an error that names the places where one is looked for', async () => {
+test('the error about a missing file names the search order', async () => {
   await expect(loadConfig('/nowhere/at/all.toml', {})).rejects.toMatchObject(
     unreadable(expect.stringMatching(/\/nowhere\/at\/all\.toml.*--config.*\$EVENT_PUSHER_CONFIG.*event-pusher\.toml/)),
   );
 });
 
-test('a directory is no configuration', async () => {
+test('a directory is refused', async () => {
   const folder = dirname(await writeConfig(''));
   await expect(loadConfig(folder, {})).rejects.toMatchObject(unreadable(`cannot read the configuration ${folder}: it is a directory`));
 });
 
-/** What is said of a file that is not TOML, behind its name. */
+/** The error about a file with invalid TOML, without the file name. */
 async function complaintOf(text: string): Promise<string> {
   const file = await writeConfig(text);
   const error = await loadConfig(file, {}).catch((thrown: unknown) => thrown);
@@ -27,19 +27,19 @@ async function complaintOf(text: string): Promise<string> {
 test.each([
   [
     '[general]\nhosts = ["localhost"]\nhosts = []\n',
-    'line 3, column 1, key general.hosts: trying to redefine an already defined table or value; a key stands once in its table',
+    'line 3, column 1, key general.hosts: trying to redefine an already defined table or value; a key may occur only once in its table',
   ],
   [
     '[modules.mod_event_pusher.backend.http]\npath = "/a"\n[[modules.mod_event_pusher.backend.http]]\npath = "/b"\n',
-    'line 3, column 3, table modules.mod_event_pusher.backend.http: trying to redefine an already defined table or value; line 1 defines it too: write [[modules.mod_event_pusher.backend.http]] for each of them, including the first',
+    'line 3, column 3, table modules.mod_event_pusher.backend.http: trying to redefine an already defined table or value; line 1 also defines it: write [[modules.mod_event_pusher.backend.http]] for each of them, including the first',
   ],
   [
     '[[modules.mod_event_pusher.backend.http]]\npath = "/a"\n[modules.mod_event_pusher.backend.http]\npath = "/b"\n',
-    'line 3, column 2, table modules.mod_event_pusher.backend.http: trying to redefine an already defined table or value; line 1 defines it too: write [[modules.mod_event_pusher.backend.http]] for each of them, including the first',
+    'line 3, column 2, table modules.mod_event_pusher.backend.http: trying to redefine an already defined table or value; line 1 also defines it: write [[modules.mod_event_pusher.backend.http]] for each of them, including the first',
   ],
   [
     '[spool]\nengine = "memory"\n[spool]\npath = "x"\n',
-    'line 3, column 2, table spool: trying to redefine an already defined table or value; line 1 defines it too: merge the two tables',
+    'line 3, column 2, table spool: trying to redefine an already defined table or value; line 1 also defines it: merge the two tables',
   ],
   [
     '[attach.chat]\nsecret = "hunter2\ndomain = "p"\n',
@@ -49,9 +49,9 @@ test.each([
   ['[attach.chat]\nsecret = hunter2\n', 'line 2, column 10, key attach.chat.secret: invalid value; a string must be quoted'],
   [
     '[admin]\ntoken = "hunter2" x\n',
-    'line 2, column 19, key admin.token: each key-value declaration must be followed by an end-of-line; is a quote missing, or one too many?',
+    'line 2, column 19, key admin.token: each key-value declaration must be followed by an end-of-line; is a quote missing, or is there one too many?',
   ],
-])('what is not TOML is told with line, column, key and what to do: %j', async (text, complaint) => {
+])('invalid TOML is reported with line, column, key and a remedy: %j', async (text, complaint) => {
   expect(await complaintOf(text)).toBe(complaint);
 });
 
@@ -66,20 +66,20 @@ test.each([
   'options = [ "x", hunter2 ]\n',
   '[admin]\ntoken "hunter2"\n',
   'path = "\\hunter2"\n',
-])('no value of a file that is not TOML is shown: %j', async (text) => {
+])('the error about invalid TOML contains no value: %j', async (text) => {
   const file = await writeConfig(text);
   const error = await loadConfig(file, {}).catch((thrown: unknown) => thrown);
   expect(String(error)).toContain('is not TOML: line ');
   expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('hunter2');
 });
 
-test('a key of tens of thousands of dots is refused, by a message that a log can take', async () => {
+test('a key with tens of thousands of dots is refused with a short message', async () => {
   const file = await writeConfig(`a.${'b.'.repeat(50_000)}c = 1\n`);
   await expect(loadConfig(file, {})).rejects.toMatchObject(
-    unreadable(`cannot read the configuration ${file}: its tables stand more than 100 deep in each other`),
+    unreadable(`cannot read the configuration ${file}: its tables are nested more than 100 levels deep`),
   );
 });
 
-test('a table that stands many times is named with the first of its lines', async () => {
-  expect(await complaintOf('[a]\n'.repeat(1000))).toMatch(/; line 1 and 3 and 4 and 996 more defines it too: merge the two tables$/);
+test('a table that is repeated many times is reported with its first lines', async () => {
+  expect(await complaintOf('[a]\n'.repeat(1000))).toMatch(/; lines 1, 3, 4 and 996 more also define it: merge the two tables$/);
 });

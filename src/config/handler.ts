@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { beforePush } from './before-push.ts';
+import { beforePushSchema } from './before-push.ts';
 import { followUpSchema } from './follow-up.ts';
 import { anyText, duration, durationOrForever, flag, listOf, oneOf, section, text } from './values.ts';
 
@@ -8,7 +9,7 @@ const kinds = [
   ...['room-left', 'room-removed', 'room-destroyed'],
 ] as const;
 
-/** What may happen, as `acc.event` says it; `offline` is a message whose receiver has no client connected. */
+/** Values of `acc.event`, and `offline`: a message whose receiver has no client connected. */
 const events = ['chat', 'groupchat', 'normal', 'headline', 'presence', 'iq', 'status', 'unack', 'offline'] as const;
 
 /** Types of messages, of presences (`available`: without a type) and of iqs. RFC 6121 §4.7.1 and §5.2.2, RFC 6120 §8.2.3. */
@@ -18,9 +19,9 @@ const types = [
   ...['get', 'set', 'result'],
 ] as const;
 
-const globs = listOf(text, 'a bare JID, or a list of them, with * and ? as wildcards');
+const globs = listOf(text, 'a bare JID or a list of bare JIDs, with * and ? as wildcards');
 
-/** Which packets a handler meets: every given key must hold, a list means any of its members. */
+/** The packets that a handler evaluates: all given keys must match; a list matches if one member matches. */
 const when = section({
   direction: listOf(oneOf(['in', 'out']), 'in, out, or a list of them').optional(),
   stanza: listOf(oneOf(['message', 'presence', 'iq']), 'message, presence, iq, or a list of them').optional(),
@@ -35,16 +36,16 @@ const when = section({
   has: listOf(text, 'a namespace, or a list of them').optional(),
 });
 
-/** What callbacks find in `opts` beside their own options. */
+/** Keys of `opts` that the service sets. */
 const reserved = new Set(['name', 'poolName', 'path', 'callbackModule']);
 
 const options = z
   .record(z.string(), z.unknown(), { error: 'a table' })
   .refine((given) => Object.keys(given).every((key) => !reserved.has(key)), {
-    error: `a table without the keys ${[...reserved].join(', ')}, which callbacks get anyway`,
+    error: `a table without the keys ${[...reserved].join(', ')}, which the service sets itself`,
   });
 
-/** A handler: MongooseIM's three options, then ours. */
+/** The table of a handler: MongooseIM's three options, then ours. */
 export const handlerSchema = section({
   pool_name: text.default('http_pool'),
   path: anyText.default(''),
@@ -59,10 +60,35 @@ export const handlerSchema = section({
   ordering: oneOf(['conversation', 'sender', 'none']).default('conversation'),
   hold: durationOrForever.default(30_000),
   ttl: duration.optional(),
-  before_push: beforePush.optional(),
+  before_push: beforePushSchema.optional(),
   follow_up: followUpSchema.optional(),
   options: options.default({}),
 });
 
 export type HandlerSection = z.output<typeof handlerSchema>;
 export type WhenSection = z.output<typeof when>;
+
+/**
+ * The name of a handler: its own, or one made of pool, path and a hash of pool, path and module. It does not depend on the
+ * order of the handlers, because deliveries on disk and metrics refer to it.
+ */
+export function handlerName(handler: HandlerSection, writtenPath: string): string {
+  if (handler.name !== undefined) return handler.name;
+
+  const path = trimmedPath(writtenPath);
+  const identity = JSON.stringify([handler.pool_name, path, handler.callback_module]);
+  const hash = createHash('sha256').update(identity).digest('hex').slice(0, 8);
+  return [slug(handler.pool_name), slug(path), hash].filter((part) => part !== '').join('-');
+}
+
+/** The path that identifies a handler: MongooseIM removes leading slashes. */
+export function trimmedPath(path: string): string {
+  return path.replace(/^\/+/, '');
+}
+
+function slug(text: string): string {
+  return text
+    .replace(/[^\w.]+/g, '-')
+    .slice(0, 40)
+    .replace(/^-+|-+$/g, '');
+}

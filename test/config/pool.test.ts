@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { effectiveUrl, joinPath } from '../../src/config/url.ts';
+import { effectiveUrl, joinPath } from '../../src/config/pool.ts';
 import { load, pool } from './write-config.ts';
 
 test.each([
@@ -21,7 +21,7 @@ test.each([
   expect(joinPath(prefix, path)).toBe(joined);
 });
 
-test('there is exactly one slash at the seam, however many were written', () => {
+test('prefix and path are joined with exactly one slash', () => {
   const slashes = fc.stringMatching(/^\/{0,3}$/);
   fc.assert(
     fc.property(slashes, slashes, (after, before) => {
@@ -36,7 +36,7 @@ test('the effective URL keeps the scheme of the host', () => {
   );
 });
 
-test('an empty path_prefix is the root', async () => {
+test('an empty path_prefix means the root', async () => {
   const { pools, handlers } = await load(
     `[general]\nhosts = ["localhost"]\n${pool}path_prefix = ""\n[modules.mod_event_pusher.backend.http]\nname = "push"\npath = "x"`,
   );

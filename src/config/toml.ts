@@ -1,20 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { parse, TomlError } from 'smol-toml';
 import { ServiceError, toError } from '../kit/errors.ts';
-import type { Table } from './table.ts';
+import type { Table } from './mistakes.ts';
 
-/** Reads a TOML file as it stands. Throws CONFIG_UNREADABLE: no such file, no permission, or not TOML. */
+/** Reads a TOML file without changes. Throws CONFIG_UNREADABLE if the file is missing, not permitted or not TOML. */
 export async function readToml(file: string): Promise<Table> {
   const text = await readText(file);
   const table = parseToml(file, text);
   if (!isDeeper(table, maxDepth)) return table;
   throw new ServiceError(
     'CONFIG_UNREADABLE',
-    `cannot read the configuration ${file}: its tables stand more than ${maxDepth} deep in each other`,
+    `cannot read the configuration ${file}: its tables are nested more than ${maxDepth} levels deep`,
   );
 }
 
-/** Tables and lists may stand this deep in each other: a key with tens of thousands of dots would exhaust the stack. */
+/** Maximum nesting of tables and lists: a key with tens of thousands of dots would exhaust the stack. */
 const maxDepth = 100;
 
 function isDeeper(value: unknown, levels: number): boolean {
@@ -27,7 +27,7 @@ function parseToml(file: string, text: string): Table {
     return parse(text);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
-    throw new ServiceError('CONFIG_UNREADABLE', syntaxMessage({ file, text }, error)); // no cause: it quotes the file, which may hold secrets
+    throw new ServiceError('CONFIG_UNREADABLE', syntaxMessage({ file, text }, error)); // no cause: it quotes the file, which may contain secrets
   }
 }
 
@@ -46,7 +46,7 @@ function reasonOf(error: NodeJS.ErrnoException): string {
     case 'EISDIR':
       return 'it is a directory';
     case 'ENOENT':
-      return 'there is no such file. Looked at: --config FILE, then $EVENT_PUSHER_CONFIG, then event-pusher.toml in the working directory';
+      return 'the file does not exist. Search order: --config FILE, then $EVENT_PUSHER_CONFIG, then event-pusher.toml in the working directory';
     default:
       return error.message;
   }
@@ -56,9 +56,9 @@ function reasonOf(error: NodeJS.ErrnoException): string {
 function syntaxMessage({ file, text }: { readonly file: string; readonly text: string }, error: TomlError): string {
   const what = error.message.split('\n', 1).join('').replace('Invalid TOML document: ', '');
   const lines = text.split(/\r?\n/);
-  const place = keyAt(lines, error.line);
+  const key = keyAt(lines, error.line);
   const hint = hintFor({ what, lines, line: error.line });
-  return `${file} is not TOML: line ${error.line}, column ${error.column}${place}: ${what}${hint === '' ? '' : `; ${hint}`}`;
+  return `${file} is not TOML: line ${error.line}, column ${error.column}${key}: ${what}${hint === '' ? '' : `; ${hint}`}`;
 }
 
 interface Failure {
@@ -96,26 +96,25 @@ function hintFor({ what, lines, line }: Failure): string {
   if (/invalid value/.test(what)) return 'a string must be quoted';
   if (/unrecognised escape/.test(what)) return 'write \\\\ for a backslash, or use single quotes';
   if (/illegal character in key/.test(what) && /^\s*\[/.test(here)) return 'is a closing bracket missing?';
-  return /end-of-line/.test(what) && bareKey.test(here) ? 'is a quote missing, or one too many?' : '';
+  return /end-of-line/.test(what) && bareKey.test(here) ? 'is a quote missing, or is there one too many?' : '';
 }
 
-/** A table that is written as `[x]` cannot be repeated; each of several must be written as `[[x]]`. */
+/** A table written as `[x]` cannot be repeated; each member of a list must be written as `[[x]]`. */
 function hintForTwice(lines: readonly string[], line: number): string {
   const name = header.exec(lines[line - 1] ?? '')?.[2];
-  if (name === undefined) return 'a key stands once in its table';
+  if (name === undefined) return 'a key may occur only once in its table';
   const same = lines.flatMap((text, index) =>
     header.exec(text)?.[2] === name ? [{ at: index + 1, opening: header.exec(text)?.[1] }] : [],
   );
   const others = same.filter(({ at }) => at !== line).map(({ at }) => at);
-  if (others.length === 0) return 'a key stands once in its table';
+  if (others.length === 0) return 'a key may occur only once in its table';
   const rest = others.length > shownLines ? ` and ${others.length - shownLines} more` : '';
-  const where = `line ${others.slice(0, shownLines).join(' and ')}${rest}`;
-  return lists.test(name)
-    ? `${where} defines it too: write [[${name}]] for each of them, including the first`
-    : `${where} defines it too: merge the two tables`;
+  const where =
+    others.length === 1 ? `line ${others[0]} also defines it` : `lines ${others.slice(0, shownLines).join(', ')}${rest} also define it`;
+  return lists.test(name) ? `${where}: write [[${name}]] for each of them, including the first` : `${where}: merge the two tables`;
 }
 
-/** Maximum number of lines that are listed. */
+/** Maximum number of listed lines. */
 const shownLines = 3;
 
 /** Tables that may be repeated. */

@@ -1,4 +1,61 @@
-import type { Secret } from '../kit/secret.ts';
+/** Which values of the configuration are secret, and how they are removed from output. */
+import { Secret } from '../kit/secret.ts';
+
+const secretKey = /secret|token|password|passphrase|credential|authorization|cookie|(^|[_-])(api|private|access)[_-]?key/i;
+
+/** Whether values of this key are secret. */
+export function isSecretKey(key: string): boolean {
+  return secretKey.test(key);
+}
+
+/** Whether the value at a path of the configuration file is a secret even if it is written in the file. */
+export function isSecretPath(path: readonly (number | string)[]): boolean {
+  const keys = path.filter((step) => typeof step === 'string');
+  const isPassword = keys[0] === 'attach' && keys[2] === 'users';
+  return isPassword || isSecretKey(keys.at(-1) ?? '');
+}
+
+/**
+ * Keys of addresses, names and file names. Logs, metrics and commands show their values even if a reference supplied them.
+ * Values of references at all other keys are secret.
+ */
+const publicKeys: ReadonlySet<string> = new Set([
+  ...['allow', 'default_host', 'domain', 'host', 'host_type', 'hosts', 'listen', 'origins', 'service'],
+  ...['from', 'jid', 'reply_from', 'rooms', 'to'],
+  ...['bcamappl', 'callback_module', 'http_exit', 'name', 'pool_name', 'send_through', 'tac'],
+  ...['cacertfile', 'certfile', 'crl_files', 'keyfile', 'users_file'],
+  ...['client', 'engine', 'feed', 'loglevel', 'ordering', 'overflow', 'scope', 'strategy', 'type'],
+]);
+
+/** Keys of durations and sizes. */
+const measure = /(timeout|interval|_max|_age|_bytes|_size|_free)$|^(hold|max_open|open|per|schedule|ttl|window)$/;
+
+/** Whether the value of a reference at a path of the configuration file may be printed. */
+export function isPublicPath(path: readonly (number | string)[]): boolean {
+  const keys = path.filter((step) => typeof step === 'string');
+  if (keys.includes('options') || isSecretPath(path)) return false;
+  const key = keys.at(-1) ?? '';
+  const isSpoolFile = keys[0] === 'spool' && key === 'path';
+  return isSpoolFile || publicKeys.has(key) || measure.test(key) || keys.includes('listen');
+}
+
+/** A printable copy of a table: secrets and values of secret keys become `[redacted]`, other texts pass `mask`. */
+export function withoutSecrets(value: Readonly<Record<string, unknown>>, mask: Mask): Readonly<Record<string, unknown>> {
+  const shown: [string, unknown][] = [];
+  for (const [key, item] of Object.entries(value)) {
+    if (item !== undefined) shown.push([key, isSecretKey(key) ? redactedText : printable(item, mask)]);
+  }
+  return Object.fromEntries(shown);
+}
+
+function printable(value: unknown, mask: Mask): unknown {
+  if (typeof value === 'string') return mask(value);
+  if (value instanceof Secret) return redactedText;
+  if (value === Number.POSITIVE_INFINITY) return 'forever'; // JSON has no such number
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return value.map((item) => printable(item, mask));
+  return typeof value === 'object' && value !== null ? withoutSecrets({ ...value }, mask) : value;
+}
 
 /** Replaces secrets in a text by `[redacted]`. */
 export type Mask = (text: string) => string;
@@ -43,7 +100,7 @@ function segmentPattern(segments: readonly string[]): RegExp {
   return new RegExp(`(?<=^|[/?&=#;,"']|Bearer |Basic )(?:${any})(?=$|[/?&=#;,"'])`, 'g');
 }
 
-/** Keys whose values are names in metrics, logs and commands; a secret with the same text must not hide them. */
+/** Keys whose values are names in metrics, logs and commands; they are never masked, even if a secret has the same text. */
 const naming: ReadonlySet<string> = new Set(['attachment', 'callback', 'event', 'handler', 'host', 'id', 'name', 'pool']);
 
 /**

@@ -1,0 +1,130 @@
+import { type Timers, within } from '../kit/clock.ts';
+import { ServiceError, toError } from '../kit/errors.ts';
+import { Secret } from '../kit/secret.ts';
+import type { Config, HandlerConfig } from './config.ts';
+import { readEnvironment } from './environment.ts';
+import { loadConfig, requireAttachment } from './load.ts';
+
+/** The result of a reload, and its reason: the changes, or the mistakes. */
+export interface Reloaded {
+  readonly result: 'applied' | 'refused' | 'restart';
+  readonly reason: string;
+}
+
+export interface ReloaderOptions<Loaded> {
+  /** The running configuration at the start. */
+  readonly config: Config;
+  /** Imports the callback modules again; `reload` counts from 1. Throws their mistakes. */
+  load(handlers: readonly HandlerConfig[], reload: number): Promise<Loaded>;
+  /** Hands the new configuration to the running parts. If it throws, the old configuration must stay in use. */
+  apply(next: Config, loaded: Loaded, running: Config): Promise<void>;
+  /** Called with a valid configuration before it is applied. */
+  onValid?(next: Config, running: Config): void;
+  readonly timers: Timers;
+}
+
+/** A module that never finishes loading must not block later reloads. */
+const loadTimeoutMs = 30_000;
+
+/**
+ * Reloads the configuration file of a running service, one reload at a time. The whole file is checked and its modules are
+ * imported before it is applied. A change that a running service cannot apply requires a restart; a mistake leaves the old
+ * configuration in use.
+ */
+export class Reloader<Loaded> {
+  readonly #options: ReloaderOptions<Loaded>;
+  #running: Config;
+  #reloads = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ReloaderOptions<Loaded>) {
+    this.#options = options;
+    this.#running = options.config;
+  }
+
+  readonly reload = (): Promise<Reloaded> => {
+    const reloaded = this.#last.then(() => this.#reloadNow());
+    this.#last = reloaded;
+    return reloaded;
+  };
+
+  async #reloadNow(): Promise<Reloaded> {
+    try {
+      const next = await loadConfig(this.#running.file, readEnvironment());
+      requireAttachment(next);
+      const loaded = await this.#load(next.handlers);
+      this.#options.onValid?.(next, this.#running);
+      const fixed = fixedDifferences(this.#running, next);
+      if (fixed.length > 0) return { result: 'restart', reason: `${fixed.join(', ')} changed` };
+
+      const reason = describeDifferences(this.#running, next);
+      await this.#options.apply(next, loaded, this.#running);
+      this.#running = next;
+      return { result: 'applied', reason };
+    } catch (thrown) {
+      return { result: 'refused', reason: toError(thrown).message };
+    }
+  }
+
+  async #load(handlers: readonly HandlerConfig[]): Promise<Loaded> {
+    this.#reloads += 1;
+    const loading = this.#options.load(handlers, this.#reloads);
+    if (await within(loading, loadTimeoutMs, this.#options.timers)) return loading;
+    const message = `the callback modules did not load within ${loadTimeoutMs / 1000} s: one of them waits at its top level`;
+    throw new ServiceError('CALLBACK_LOAD_FAILED', message);
+  }
+}
+
+/** The differing parts of the file that a running service cannot change. */
+export function fixedDifferences(running: Config, next: Config): readonly string[] {
+  const parts: readonly (readonly [name: string, of: (config: Config) => unknown])[] = [
+    ['attach', ({ attachments }) => attachments],
+    ['general.hosts', ({ hosts }) => hosts],
+    ['callbacks', ({ callbacks }) => callbacks],
+    ['spool', ({ spool }) => spool],
+    ['admin', ({ admin }) => admin],
+    ['gate', ({ gate }) => gate],
+    ['metrics', ({ metrics }) => metrics],
+    ['service', ({ drainTimeoutMs }) => drainTimeoutMs],
+  ];
+  return parts.filter(([, of]) => !isSame(of(running), of(next))).map(([name]) => name);
+}
+
+/** The changes of pools, handlers and log level in words: `pools added b, changed a; handlers removed x`. */
+export function describeDifferences(running: Config, next: Config): string {
+  const named = ({ handlers }: Config) => handlers.map(({ name, ...rest }) => ({ id: name, ...rest }));
+  const differences = [
+    describeList('pools', running.pools, next.pools),
+    describeList('handlers', named(running), named(next)),
+    running.logLevel === next.logLevel ? '' : `loglevel ${next.logLevel}`,
+  ].filter((text) => text !== '');
+  return differences.length === 0 ? 'callback modules only' : differences.join('; ');
+}
+
+interface Named {
+  readonly id: string;
+}
+
+function describeList(noun: string, running: readonly Named[], next: readonly Named[]): string {
+  const before = new Map(running.map((item) => [item.id, item]));
+  const after = new Map(next.map((item) => [item.id, item]));
+  const groups: readonly (readonly [verb: string, names: readonly string[]])[] = [
+    ['added', [...after.keys()].filter((id) => !before.has(id))],
+    ['removed', [...before.keys()].filter((id) => !after.has(id))],
+    ['changed', [...after].filter(([id, item]) => before.has(id) && !isSame(before.get(id), item)).map(([id]) => id)],
+  ];
+  const changes = groups.filter(([, names]) => names.length > 0).map(([verb, names]) => `${verb} ${names.join(' ')}`);
+  return changes.length === 0 ? '' : `${noun} ${changes.join(', ')}`;
+}
+
+/** Deep equality; secrets are compared by their values. */
+function isSame(one: unknown, other: unknown): boolean {
+  if (one instanceof Secret && other instanceof Secret) return one.reveal() === other.reveal();
+  if (!isObject(one) || !isObject(other)) return Object.is(one, other);
+  const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return Array.isArray(one) === Array.isArray(other) && [...keys].every((key) => isSame(one[key], other[key]));
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,154 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in the file look like templates
+import { writeFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
+import { describeDifferences, fixedDifferences, Reloader, type ReloaderOptions } from '../../src/config/reload.ts';
+import { systemTimers } from '../../src/kit/clock.ts';
+import { createDeferred } from '../../src/kit/lifecycle.ts';
+import { eventually } from '../support/eventually.ts';
+import { createSteppedTimers } from '../support/stepped-timers.ts';
+import { attachment, pool, writeConfig } from './write-config.ts';
+
+const plain = `${attachment}${pool}`;
+const withPool = (name: string) => `${plain}[outgoing_pools.http.${name}.connection]\nhost = "http://${name}"`;
+
+/** A reloader with its own file; it loads the number of the reload. */
+async function createRig(options: Partial<ReloaderOptions<number>> = {}) {
+  const file = await writeConfig(plain);
+  const steps: string[] = [];
+  const { reload } = new Reloader<number>({
+    config: await loadConfig(file, {}),
+    load: async (_handlers, number) => {
+      steps.push(`load ${number}`);
+      return number;
+    },
+    apply: async (next, loaded) => {
+      steps.push(`apply ${loaded}: ${next.pools.map(({ id }) => id)}`);
+    },
+    timers: systemTimers,
+    ...options,
+  });
+  return { reload, steps, read: () => loadConfig(file, {}), rewrite: (text: string) => writeFile(file, text) };
+}
+
+test('a valid file is loaded, then applied, and the next file is compared with it', async () => {
+  const { reload, steps, rewrite } = await createRig();
+  await rewrite(withPool('one'));
+  expect(await reload()).toEqual({ result: 'applied', reason: 'pools added one' });
+  await rewrite(withPool('two'));
+  expect(await reload()).toEqual({ result: 'applied', reason: 'pools added two, removed one' });
+  expect(steps).toEqual(['load 1', 'apply 1: http_pool,one', 'load 2', 'apply 2: http_pool,two']);
+});
+
+test('a change that a running service cannot apply requires a restart after its modules have loaded', async () => {
+  const { reload, steps, rewrite } = await createRig();
+  await rewrite(`${plain}[service]\ndrain_timeout = "9s"\n[spool]\nengine = "memory"`);
+  expect(await reload()).toEqual({ result: 'restart', reason: 'spool, service changed' });
+  expect(steps).toEqual(['load 1']);
+});
+
+test('a file with mistakes is refused with all mistakes and not loaded', async () => {
+  const { reload, steps, rewrite } = await createRig();
+  await rewrite(`${plain}[service]\ndrain_timeout = "soon"\n[spol]`);
+  const { result, reason } = await reload();
+  expect(result).toBe('refused');
+  expect(reason).toMatch(/has 2 mistakes:\n {2}spol: .*\n {2}service\.drain_timeout: /);
+  expect(steps).toEqual([]);
+});
+
+test('a configuration that fails to apply is refused, and the next file is compared with the running one', async () => {
+  let broken = true;
+  const { reload, rewrite } = await createRig({
+    apply: async () => {
+      if (broken) throw new Error('no thread to be had');
+    },
+  });
+  await rewrite(withPool('one'));
+  expect(await reload()).toEqual({ result: 'refused', reason: 'no thread to be had' });
+  broken = false;
+  expect(await reload()).toEqual({ result: 'applied', reason: 'pools added one' });
+});
+
+test('a second reload waits for the first', async () => {
+  const applied = createDeferred<void>();
+  const ends: string[] = [];
+  const { reload, steps, read } = await createRig({
+    apply: async (_next, loaded) => {
+      await applied.promise;
+      ends.push(`applied ${loaded}, after ${steps}`);
+    },
+  });
+  const both = [reload(), reload()];
+  await eventually(() => steps.length === 1);
+  await read(); // as long as a second reload would take to get as far, if it did not wait
+  await read();
+  applied.resolve();
+  await Promise.all(both);
+  expect(ends).toEqual(['applied 1, after load 1', 'applied 2, after load 1,load 2']);
+});
+
+test('a module that never finishes loading is refused and does not block later reloads', async () => {
+  const timers = createSteppedTimers();
+  const loading = createDeferred<void>();
+  const { reload } = await createRig({
+    timers,
+    load: (_handlers, number) => {
+      loading.resolve();
+      return number === 1 ? new Promise<number>(() => undefined) : Promise.resolve(number);
+    },
+  });
+  const first = reload();
+  await loading.promise;
+  timers.step();
+  expect(await first).toMatchObject({ result: 'refused', reason: expect.stringContaining('did not load within 30 s') });
+  expect(await reload()).toMatchObject({ result: 'applied' });
+});
+
+const handler = (name: string, more = ''): string => `[[modules.mod_event_pusher.http.handlers]]\nname = "${name}"\n${more}\n`;
+const withHandler = `${plain}${handler('first')}`;
+
+/** The configurations of one file before and after a change. */
+async function rewritten(before: string, after: string, [env, nextEnv = env]: readonly NodeJS.ProcessEnv[] = [{}]) {
+  const file = await writeConfig(before);
+  const running = await loadConfig(file, env ?? {});
+  await writeFile(file, after);
+  return { running, next: await loadConfig(file, nextEnv ?? {}) };
+}
+
+test.each([
+  ['nothing', withHandler, []],
+  ['pools and handlers', `${withHandler}${handler('second')}[outgoing_pools.http.other.connection]\nhost = "http://other"`, []],
+  ['the log level', `${withHandler}[general]\nloglevel = "debug"`, []],
+  ['the chat server’s address', withHandler.replace('xmpp://127.0.0.1', 'xmpp://127.0.0.2'), ['attach']],
+  ['a secret', withHandler.replace('a secret of the test', 'another'), ['attach']],
+  ['the hosts', withHandler.replace('["localhost"]', '["localhost", "b.example"]'), ['attach', 'general.hosts']],
+  ['a callback’s deadline', `${withHandler}[callbacks]\ntimeout = "1s"`, ['callbacks']],
+  ['the spool', `${withHandler}[spool]\nengine = "memory"`, ['spool']],
+  ['the admin listener and its token', `${withHandler}[admin]\nlisten = "[::1]:0"\ntoken = "t"`, ['admin']],
+  ['the listener of the gate', `${withHandler}[gate]\ntimeout = "2s"`, ['gate']],
+  ['a token of the metrics', `${withHandler}[metrics]\ntoken = "t"`, ['metrics']],
+  ['the time to drain', `${withHandler}[service]\ndrain_timeout = "1s"`, ['service']],
+])('a running service cannot change %s', async (_, after, fixed) => {
+  const { running, next } = await rewritten(withHandler, after);
+  expect(fixedDifferences(running, next)).toEqual(fixed);
+});
+
+test('a changed value of a reference is a difference', async () => {
+  const text = withHandler.replace('a secret of the test', '${PUSHER_SECRET}');
+  const { running, next } = await rewritten(text, text, [{ PUSHER_SECRET: 'one' }, { PUSHER_SECRET: 'two' }]);
+  expect(fixedDifferences(running, next)).toEqual(['attach']);
+});
+
+test('changes of pools, handlers and log level are described', async () => {
+  const before = `${withHandler}${handler('gone')}[outgoing_pools.http.old.connection]\nhost = "http://old"`;
+  const after = `[general]\nloglevel = "debug"\n${withHandler}${handler('new')}[outgoing_pools.http.http_pool]\nworkers = 3`;
+  const { running, next } = await rewritten(before, after.replace('name = "first"', 'name = "first"\nttl = "1h"'));
+  expect(describeDifferences(running, next)).toBe(
+    'pools removed old, changed http_pool; handlers added new, removed gone, changed first; loglevel debug',
+  );
+});
+
+test('an unchanged file differs only in its callback modules', async () => {
+  const { running, next } = await rewritten(withHandler, withHandler);
+  expect(describeDifferences(running, next)).toBe('callback modules only');
+});
