@@ -1,6 +1,6 @@
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
-import { type Dialling, dialTcp, type Place, type Resolve } from '../src/kit/dial-tcp.ts';
+import { type Dialling, dialTcp, type Endpoint, type Resolve } from '../src/kit/dial-tcp.ts';
 import { toError } from '../src/kit/errors.ts';
 import type { PoolThreadSettings, PoolTls } from './contract.ts';
 
@@ -48,7 +48,10 @@ class Opening implements Dialled {
   #socket: Socket | undefined;
   #tell: Opened;
 
-  constructor(place: Place, { encrypt, opened }: { readonly encrypt: ((bare: Socket) => TLSSocket) | undefined; readonly opened: Opened }) {
+  constructor(
+    place: Endpoint,
+    { encrypt, opened }: { readonly encrypt: ((bare: Socket) => TLSSocket) | undefined; readonly opened: Opened },
+  ) {
     this.#tell = (...result) => {
       this.#tell = () => undefined;
       opened(...result);

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { placeIn, toError } from '../src/kit/errors.ts';
+import { toError, userPositionIn } from '../src/kit/errors.ts';
 
 /** Why a module cannot be imported, with the file and line where it stands in code that is not ours. */
 export async function importProblem(url: string, thrown: unknown): Promise<string> {
   const error = toError(thrown);
-  const place = error instanceof SyntaxError ? await syntaxErrorIn(url) : placeIn(error.stack ?? '');
+  const place = error instanceof SyntaxError ? await syntaxErrorIn(url) : userPositionIn(error.stack ?? '');
   return `cannot import ${url}: ${error.name}: ${error.message}${place === undefined ? '' : ` (${place})`}`;
 }
 

@@ -2,7 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { type Clock, systemTimers } from '../src/kit/clock.ts';
 import type { Resolve } from '../src/kit/dial-tcp.ts';
 import { createDeferred } from '../src/kit/lifecycle.ts';
-import { createPacer, systemRandom } from '../src/kit/pacing.ts';
+import { Pacer, systemRandom } from '../src/kit/pacing.ts';
 import type { DispositionKind } from '../src/model/attempt.ts';
 import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
 import { createDeadlines } from './deadlines.ts';
@@ -135,7 +135,7 @@ const outcomesEveryMs = 1;
 /** Gathers outcomes: the first after a rest leaves at once, then all that came meanwhile. */
 function createOutcomeBatch(clock: Clock, post: (message: FromPoolThread) => void) {
   let batch: KeyedOutcome[] = [];
-  const pacer = createPacer({ everyMs: outcomesEveryMs, clock, timers: systemTimers }, flush);
+  const pacer = new Pacer({ everyMs: outcomesEveryMs, clock, timers: systemTimers }, flush);
 
   function flush(): void {
     if (batch.length > 0) post({ kind: 'outcomes', outcomes: batch });

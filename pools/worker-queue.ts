@@ -1,4 +1,4 @@
-import { createFifo } from '../src/kit/fifo.ts';
+import { Fifo } from '../src/kit/fifo.ts';
 import type { Job } from './contract.ts';
 
 /** Gives jobs to workers in the order they came, at most `workers` at a time. */
@@ -10,7 +10,7 @@ export interface WorkerQueue {
 
 /** `carry` begins a job and calls `free` once, when its worker can take another. */
 export function createWorkerQueue(workers: number, carry: (job: Job, free: () => void) => void): WorkerQueue {
-  const waiting = createFifo<Job>();
+  const waiting = new Fifo<Job>();
   let busy = 0;
   let onIdle: (() => void) | undefined;
 

@@ -26,7 +26,7 @@ import { subscriptionOf } from './hooks/subscription.ts';
 import { type CallbackWatch, unwatched } from './hooks/watch.ts';
 import { systemClock, systemTimers, within } from './kit/clock.ts';
 import { createIdSource } from './kit/ids.ts';
-import { createLifecycle, createTeardown, type Lifecycle } from './kit/lifecycle.ts';
+import { createLifecycle, type Lifecycle, Teardown } from './kit/lifecycle.ts';
 import { systemRandom } from './kit/pacing.ts';
 import { openFilesLimit, packageVersion } from './kit/process.ts';
 import type { DeliveryId } from './model/delivery.ts';
@@ -82,7 +82,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
   const health = createHealth({ events, attachments: config.attachments, gate: config.gate !== undefined });
   const withheld = createRecentWithheld({ events, clock: systemClock });
   const attempts = new RecentAttempts({ events, clock: systemClock });
-  const teardown = createTeardown();
+  const teardown = new Teardown();
   const nextId = createIdSource(systemClock);
   const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
   const redactor = new Redactor(config.redacted);

@@ -1,4 +1,4 @@
-import { createFifo } from '../kit/fifo.ts';
+import { Fifo } from '../kit/fifo.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
 
 /** What is tried for the first time, and what has failed before. */
@@ -28,7 +28,7 @@ export interface DeliveryBuffer {
 }
 
 export function createDeliveryBuffer({ places, bytes }: { readonly places: number; readonly bytes: number }): DeliveryBuffer {
-  const waiting = { fresh: createFifo<Claimed>(), retry: createFifo<Claimed>() };
+  const waiting = { fresh: new Fifo<Claimed>(), retry: new Fifo<Claimed>() };
   let waitingBytes = 0;
   let reserved = 0;
   let reservedBytes = 0;

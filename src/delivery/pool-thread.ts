@@ -15,7 +15,7 @@ import { Piscina } from 'piscina';
 import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
 import { loggable, toError } from '../kit/errors.ts';
-import { type Backoff, backoffMs, createPacer } from '../kit/pacing.ts';
+import { type Backoff, backoffMs, Pacer } from '../kit/pacing.ts';
 import type { DispositionKind } from '../model/attempt.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Reply } from './attempt.ts';
@@ -61,7 +61,7 @@ export function createPoolThread(options: PoolThreadOptions): PoolThread {
   const underway = new Map<number, Job>();
   const awaitingDisposition = new Set<number>();
   let life: Life | undefined;
-  const pacer = createPacer({ everyMs: jobsEveryMs, ...options }, flush);
+  const pacer = new Pacer({ everyMs: jobsEveryMs, ...options }, flush);
   let batch: Job[] = [];
   let deaths = 0;
   let ending = false;

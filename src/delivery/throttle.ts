@@ -1,5 +1,5 @@
 import type { RateLimit } from '../config/config.ts';
-import { createTokenBucket, unlimited } from '../kit/pacing.ts';
+import { TokenBucket } from '../kit/pacing.ts';
 import type { EventSink } from '../telemetry/events.ts';
 
 /** A pool's rate limit. Instants are of a clock that never jumps, ms. */
@@ -12,11 +12,12 @@ export interface Throttle {
 }
 
 export function createThrottle(pool: string, limit: RateLimit | undefined, events: EventSink): Throttle {
-  const bucket = limit === undefined ? unlimited : createTokenBucket(limit);
+  const bucket = new TokenBucket(limit);
   let toldUntil = Number.NEGATIVE_INFINITY;
 
   return {
-    ...bucket,
+    waitMs: (now) => bucket.waitMs(now),
+    take: (now) => bucket.take(now),
     tell: (now) => {
       const waitMs = bucket.waitMs(now);
       if (waitMs === 0 || now < toldUntil) return;

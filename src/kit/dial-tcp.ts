@@ -1,7 +1,7 @@
 /**
- * A TCP connection to a host that may have several addresses (RFC 8305): the attempts start one after another, run side by
- * side, and the first that connects wins. Node's own `autoSelectFamily` aborts every attempt but the last after 250 ms, so a
- * host with IPv4 and IPv6 behind a slower network is never reached. Here only the caller's deadline ends an attempt.
+ * Opens a TCP connection to a host with one or several addresses (RFC 8305). Attempts start one after another and run in
+ * parallel; the first to connect wins. Node's own `autoSelectFamily` aborts every attempt but the last after 250 ms, so it never
+ * reaches a host with IPv4 and IPv6 behind a slower network. Here only the caller's deadline ends an attempt.
  */
 import { ADDRCONFIG, type LookupAddress, type LookupAllOptions, lookup as systemLookup } from 'node:dns';
 import { closeSync, openSync } from 'node:fs';
@@ -16,35 +16,35 @@ export type Resolve = (
   found: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
 ) => void;
 
-export interface Place {
+export interface Endpoint {
   readonly host: string;
   readonly port: number;
-  /** Only the addresses that it gives are dialled. Default: the system's resolver. */
+  /** Only the addresses that it returns are dialled. Default: the system's resolver. */
   readonly resolve?: Resolve | undefined;
 }
 
-/** Called once, never before `dialTcp` has returned, and not after `cancel`. The socket has no listeners: add one for its errors at once. */
+/** Called once, after `dialTcp` has returned, and never after `cancel`. The socket has no listeners; add an error listener at once. */
 export type Dialled = (...result: [error: Error, socket: undefined] | [error: undefined, socket: Socket]) => void;
 
 export interface Dialling {
-  /** Closes all connections of this dial. */
+  /** Abandons the dial and closes its connections. */
   cancel(): void;
 }
 
-/** Dials until one address answers or all have failed. The caller sets the deadline. */
-export function dialTcp(place: Place, dialled: Dialled): Dialling {
-  const dial = new TcpDial(place, dialled);
+/** Dials until one address connects or all have failed. The caller sets the deadline. */
+export function dialTcp(endpoint: Endpoint, dialled: Dialled): Dialling {
+  const dial = new TcpDial(endpoint, dialled);
   queueMicrotask(() => dial.begin());
   return dial;
 }
 
 /** Time between the starts of two attempts, ms (RFC 8305 §8). */
 const STAGGER_MS = 250;
-/** Bounds the answer of a name server, which may list thousands of addresses. */
+/** Limit for the answer of a name server, which may list thousands of addresses. */
 const MAX_ADDRESSES = 16;
 
 class TcpDial implements Dialling {
-  readonly #place: Place;
+  readonly #endpoint: Endpoint;
   readonly #dialled: Dialled;
   readonly #attempts = new Set<Socket>();
   readonly #errors: Error[] = [];
@@ -52,14 +52,14 @@ class TcpDial implements Dialling {
   #timer: NodeJS.Timeout | undefined;
   #over = false;
 
-  constructor(place: Place, dialled: Dialled) {
-    this.#place = place;
+  constructor(endpoint: Endpoint, dialled: Dialled) {
+    this.#endpoint = endpoint;
     this.#dialled = dialled;
   }
 
   begin(): void {
     if (this.#over) return;
-    const { host, resolve = systemLookup } = this.#place;
+    const { host, resolve = systemLookup } = this.#endpoint;
     const family = isIP(host);
     if (family !== 0) return this.#try([{ address: host, family }]);
     try {
@@ -83,7 +83,7 @@ class TcpDial implements Dialling {
     if (this.#over) return;
     this.#untried = alternating(addresses.filter(({ address }) => isIP(address) !== 0)).slice(0, MAX_ADDRESSES);
     if (this.#untried.length > 0) return this.#next();
-    const { host } = this.#place;
+    const { host } = this.#endpoint;
     this.#fail(Object.assign(new Error(`${host} has no address`), { code: 'ENOTFOUND' }));
   }
 
@@ -92,7 +92,7 @@ class TcpDial implements Dialling {
     const next = this.#untried.shift();
     if (next === undefined) return;
     if (this.#untried.length > 0) this.#timer = setTimeout(() => this.#next(), STAGGER_MS);
-    const socket = connect({ host: next.address, port: this.#place.port });
+    const socket = connect({ host: next.address, port: this.#endpoint.port });
     this.#attempts.add(socket);
     socket.on('error', (error) => this.#lost(socket, error));
     socket.once('connect', () => this.#won(socket));
@@ -121,14 +121,14 @@ class TcpDial implements Dialling {
   }
 }
 
-/** Alternates the families, in the resolver's order (RFC 8305 §4). */
+/** Alternates between the address families in the resolver's order (RFC 8305 §4). */
 function alternating(addresses: readonly LookupAddress[]): LookupAddress[] {
   const first = addresses.filter(({ family }) => family === addresses[0]?.family);
   const second = addresses.filter(({ family }) => family !== addresses[0]?.family);
   return first.flatMap((address, index) => [address, ...second.slice(index, index + 1)]).concat(second.slice(first.length));
 }
 
-/** One error for all addresses: every message, and the most specific code. */
+/** Combines the errors of all addresses: every message, and the most specific code. */
 function joined(errors: readonly Error[]): Error {
   const [first] = errors;
   if (first !== undefined && errors.length === 1) return first;
@@ -137,14 +137,14 @@ function joined(errors: readonly Error[]): Error {
   return Object.assign(new AggregateError(errors, errors.map(({ message }) => message).join('; ')), { code });
 }
 
-/** Codes of an address whose family has no route on this machine. */
+/** Codes for an address family without a route on this machine. */
 const routeless: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EHOSTUNREACH', 'ENETUNREACH']);
 
-/** Codes of a machine or process that has no descriptor, buffer or memory left. */
+/** Codes for a machine or process without free descriptors, buffers or memory. */
 const shortages: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 /**
- * Whether a connection failed because this machine has no descriptor, buffer, memory or local port left. Such a failure is not
+ * Whether a connection failed because this machine has no free descriptor, buffer, memory or local port. Such a failure is not
  * the fault of the peer.
  */
 export function isLocalShortage(error: Error): boolean {
@@ -152,24 +152,26 @@ export function isLocalShortage(error: Error): boolean {
   return shortages.has(code) || (code === 'EADDRNOTAVAIL' && hasFamilyOf(error));
 }
 
-/** The code of an attempt that was not made because of such a shortage. */
+/** Outcome code of an attempt that was not made because of such a shortage. */
 export const LOCAL_SHORTAGE = 'LOCAL_SHORTAGE';
 
-/** If this machine has no address of the family, the same code means that it has no such network, which is permanent. */
+/** Without an address of the family, the same code means that the machine has no such network, which is permanent. */
 function hasFamilyOf(error: Error): boolean {
   const address = 'address' in error && typeof error.address === 'string' ? error.address : '';
   const family = isIP(address) === 6 ? 'IPv6' : 'IPv4';
   return Object.values(networkInterfaces()).some((addresses) => addresses?.some((each) => each.family === family));
 }
 
-/** The resolver opens files and sockets and does not report a lack of descriptors. */
-function outOfDescriptors(what: string, cause: Error): Error | undefined {
+/** The resolver needs descriptors but does not report a lack of them, so this opens a file to find out. */
+function outOfDescriptors(failure: string, cause: Error): Error | undefined {
   try {
     closeSync(openSync('/dev/null', 'r'));
     return undefined;
   } catch (thrown) {
     const code = systemCode(toError(thrown));
-    return shortages.has(code) ? Object.assign(new Error(`${what}: ${code}, no file descriptor is free`, { cause }), { code }) : undefined;
+    return shortages.has(code)
+      ? Object.assign(new Error(`${failure}: ${code}, no file descriptor is free`, { cause }), { code })
+      : undefined;
   }
 }
 

@@ -1,41 +1,33 @@
-/** First in, first out, both ends in constant time (`Array.shift` moves every element). */
-export interface Fifo<T> {
-  readonly size: number;
-  /** The one that `shift` would give. */
-  readonly first: T | undefined;
-  push(item: T): void;
-  shift(): T | undefined;
-}
-
-/** Below this an array is shorter than the trouble of trimming it. */
+/** Once this many slots at the start are empty, it is worth trimming the array. */
 const trimAt = 1024;
 
-export function createFifo<T>(): Fifo<T> {
-  let items: (T | undefined)[] = [];
-  let head = 0;
+/** A first-in, first-out queue whose ends both work in constant time (`Array.shift` moves every element). */
+export class Fifo<T> {
+  #items: (T | undefined)[] = [];
+  #head = 0;
 
-  function shift(): T | undefined {
-    const item = items[head];
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+
+  /** The item that `shift` would return. */
+  get first(): T | undefined {
+    return this.#items[this.#head];
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  shift(): T | undefined {
+    const item = this.#items[this.#head];
     if (item === undefined) return undefined;
-    items[head] = undefined; // let go of it at once
-    head += 1;
-    if (head >= trimAt && head * 2 >= items.length) {
-      items = items.slice(head);
-      head = 0;
+    this.#items[this.#head] = undefined; // release it for garbage collection
+    this.#head += 1;
+    if (this.#head >= trimAt && this.#head * 2 >= this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
     }
     return item;
   }
-
-  return {
-    get size() {
-      return items.length - head;
-    },
-    get first() {
-      return items[head];
-    },
-    push: (item) => {
-      items.push(item);
-    },
-    shift,
-  };
 }

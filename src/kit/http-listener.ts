@@ -1,23 +1,28 @@
+/**
+ * The HTTP/1.1 listener, without TLS, of every part that takes requests. It limits the number of connections, closes connections
+ * that are too slow, and passes on only requests with a valid target and Host (RFC 9112 §3.2). `100 Continue` is sent only when a
+ * body is read (`http-message.ts`).
+ */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock, Timers } from './clock.ts';
 import { type ErrorCode, ServiceError, toError } from './errors.ts';
-import { readTarget, sendText } from './http-message.ts';
-import { createPacer } from './pacing.ts';
+import { normaliseTarget, sendText } from './http-message.ts';
+import { Pacer } from './pacing.ts';
 
 export interface HttpListenerOptions extends HttpServerOptions {
-  /** Port 0 takes any free one. */
+  /** Port 0 selects any free port. */
   readonly listen: { readonly host: string; readonly port: number };
-  /** The setting that holds the address, for people. */
+  /** Name of the setting that holds the address, for messages. */
   readonly setting: string;
-  /** What is thrown when it cannot be opened. */
+  /** Code of the error that `open` throws. */
   readonly failure: ErrorCode;
-  /** What is under way when it closes has this long to end, ms. */
+  /** Time that requests in progress have to end when the listener closes, ms. */
   readonly endWithinMs: number;
 }
 
-/** A listener for HTTP/1.1 without TLS. */
+/** A server with its address and lifetime. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
   readonly #server: Server;
@@ -28,7 +33,7 @@ export class HttpListener {
     this.#server = createHttpServer(options);
   }
 
-  /** `http://host:port`; the port is the configured one until it is open. */
+  /** `http://host:port`; the port is the configured one until the listener is open. */
   get origin(): string {
     const { host, port } = this.#options.listen;
     const bound = this.#server.address();
@@ -41,7 +46,7 @@ export class HttpListener {
     return this.#closing;
   }
 
-  /** Throws `failure`. */
+  /** Throws a ServiceError with the code `failure`. */
   async open(): Promise<void> {
     const { listen, failure, setting } = this.#options;
     try {
@@ -52,25 +57,28 @@ export class HttpListener {
     }
   }
 
-  /** Resolves when every connection has ended; resolves at once if the listener was never opened. */
+  /** Resolves when every connection has ended; at once if the listener was never opened. */
   async close(): Promise<void> {
     this.#closing = true;
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
-    const callOff = this.#options.timers.after(this.#options.endWithinMs, () => this.#server.closeAllConnections());
+    const cancel = this.#options.timers.after(this.#options.endWithinMs, () => this.#server.closeAllConnections());
     await closed;
-    callOff();
+    cancel();
   }
 }
 
-/**
- * The server under every listener. It bounds the number of connections, closes connections that are too slow, and
- * passes on only requests with a valid target and Host (RFC 9112 §3.2). `100 Continue` is sent only when a body is read
- * (`http-message.ts`).
- */
+/** Explains why a listener could not be opened and how to fix it. `setting` names the setting that holds its address. */
+export function listenProblem(cause: unknown, setting: string): string {
+  const { message } = toError(cause);
+  if (message.includes('EADDRINUSE')) return `another program listens there; stop it, or change ${setting}`;
+  if (message.includes('EACCES')) return `permission denied; use a port above 1023 in ${setting}`;
+  if (message.includes('EADDRNOTAVAIL')) return `this machine does not have that address; change ${setting}`;
+  return `${message}; check ${setting}`;
+}
 
-/** Why a connection was refused. The set is closed because it is a metric label. */
+/** Reason for which a connection was refused. The set is closed because it is a metric label. */
 export type ConnectionRefusal = 'accept-failed' | 'max-connections' | 'open-files';
 
 export interface HttpLimits {
@@ -78,9 +86,9 @@ export interface HttpLimits {
   /** Deadlines for the headers and for the whole request, ms; they also apply to the first request of a connection. */
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
-  /** How long an idle connection is kept, ms. */
+  /** Time for which an idle connection is kept, ms. */
   readonly keepAliveMs: number;
-  /** How long a client may stop reading its response before it is disconnected, ms; default 60 s. */
+  /** Time after which a client that does not read its response is disconnected, ms; default 60 s. */
   readonly unreadMs?: number;
 }
 
@@ -101,7 +109,7 @@ export interface HttpServerOptions {
 const maxUnanswered = 20;
 const refusedEveryMs = 10_000;
 
-/** Creates the server; the caller makes it listen. Counts for `onRefused` are reported no later than its close. */
+/** Creates the server; the caller makes it listen. Counts for `onRefused` are reported no later than when it closes. */
 export function createHttpServer(options: HttpServerOptions): Server {
   const { limits, serve, refuse = refuseInText } = options;
   const { unreadMs = 60_000 } = limits;
@@ -112,15 +120,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
     connectionsCheckingInterval: Math.min(500, limits.requestTimeoutMs),
   });
   server.maxConnections = limits.maxConnections;
-  server.maxHeadersCount = 0; // their total size is bounded; a limit on their number could drop a second Host
-  const unanswered = new WeakMap<Socket, number>();
-
-  function isTooMany({ socket }: IncomingMessage, response: ServerResponse): boolean {
-    const count = (unanswered.get(socket) ?? 0) + 1;
-    unanswered.set(socket, count);
-    response.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
-    return count > maxUnanswered;
-  }
+  server.maxHeadersCount = 0; // their total size is limited; a limit on their number could drop a second Host
+  const isTooMany = createPipelineLimit();
 
   async function receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (isTooMany(request, response)) {
@@ -129,7 +130,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
     }
     response.once('prefinish', () => request.socket.setTimeout(unreadMs)); // after the response Node waits for the next request
     try {
-      const problem = readTarget(request);
+      const problem = normaliseTarget(request);
       if (problem === undefined) await serve(request, response);
       else refuse(response, problem);
     } catch (thrown) {
@@ -139,20 +140,32 @@ export function createHttpServer(options: HttpServerOptions): Server {
     }
   }
 
-  const take = (request: IncomingMessage, response: ServerResponse) => void receive(request, response);
-  server.on('request', take).on('checkContinue', take);
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => void receive(request, response);
+  server.on('request', onRequest).on('checkContinue', onRequest);
   countRefused(server, options);
   return server;
 }
 
-/** Counts refused connections; those that libuv closes for lack of descriptors are not visible here. */
+/** Creates a test of whether a connection has more than {@link maxUnanswered} requests without a response. */
+function createPipelineLimit(): (request: IncomingMessage, response: ServerResponse) => boolean {
+  const unanswered = new WeakMap<Socket, number>();
+
+  return ({ socket }, response) => {
+    const count = (unanswered.get(socket) ?? 0) + 1;
+    unanswered.set(socket, count);
+    response.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+    return count > maxUnanswered;
+  };
+}
+
+/** Counts refused connections. Those that libuv closes for lack of descriptors are not visible here. */
 function countRefused(server: Server, { onRefused, clock, timers }: HttpServerOptions): void {
   const counts = new Map<ConnectionRefusal, number>();
   const report = () => {
     for (const [reason, count] of counts) onRefused(reason, count);
     counts.clear();
   };
-  const pacer = createPacer({ everyMs: refusedEveryMs, clock, timers }, report);
+  const pacer = new Pacer({ everyMs: refusedEveryMs, clock, timers }, report);
   const count = (reason: ConnectionRefusal) => {
     counts.set(reason, (counts.get(reason) ?? 0) + 1);
     pacer.nudge();
@@ -160,7 +173,7 @@ function countRefused(server: Server, { onRefused, clock, timers }: HttpServerOp
 
   server.on('drop', () => count('max-connections'));
   server.on('error', (error) => {
-    if (server.listening) count(isOpenFiles(error) ? 'open-files' : 'accept-failed'); // otherwise the listener could not be opened, which `listen` reports
+    if (server.listening) count(isOpenFiles(error) ? 'open-files' : 'accept-failed'); // before that, `open` reports the error
   });
   server.on('close', () => {
     pacer.stop();
@@ -174,13 +187,4 @@ function isOpenFiles(error: Error): boolean {
 
 function refuseInText(response: ServerResponse, problem: string): void {
   sendText(response, { status: 400, text: problem }, { last: true });
-}
-
-/** Why a listener could not be opened, and what to do about it. `key` names the setting that holds its address. */
-export function listenProblem(cause: unknown, key: string): string {
-  const { message } = toError(cause);
-  if (message.includes('EADDRINUSE')) return `another program listens there; stop it, or change ${key}`;
-  if (message.includes('EACCES')) return `this user may not; take a port above 1023 in ${key}`;
-  if (message.includes('EADDRNOTAVAIL')) return `this machine does not have that address; change ${key}`;
-  return `${message}; check ${key}`;
 }

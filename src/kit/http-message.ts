@@ -1,14 +1,15 @@
+/** Reading requests and sending plain-text responses over HTTP/1.1. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { finished } from 'node:stream/promises';
 
-/** An answer in plain text. */
+/** A response in plain text. */
 export interface TextAnswer {
   readonly status: number;
   readonly text: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Sends a response. `last` closes the connection after it, as does a client that waits to send a body. */
+/** Sends a response. The connection is closed after it if it is the `last` or the client still waits to send a body. */
 export function sendText(response: ServerResponse, { status, text, headers = {} }: TextAnswer, { last }: { readonly last: boolean }): void {
   response.writeHead(status, {
     ...headers,
@@ -36,30 +37,27 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
       else chunks.length = 0;
     }
   } catch {
-    return { kind: 'gone' }; // reset, or not within the time: Node has ended the connection
+    return { kind: 'gone' }; // reset or timed out; Node has closed the connection
   }
   return size > maxBytes ? { kind: 'too-large' } : { kind: 'body', body: Buffer.concat(chunks) };
 }
 
-/** Reads what nobody wants to its end: closed before that, a connection is reset, and the answer may be lost. */
+/** Reads a body to its end and discards it. Closing a connection earlier resets it, and the response may be lost. */
 export async function skipBody(request: IncomingMessage): Promise<void> {
-  if (waitsToSend(request)) return; // an immediate response makes it send no body
-  await finished(request.resume()).catch(() => undefined); // reset, or too slow
+  if (waitsToSend(request)) return; // with an immediate response the client sends no body
+  await finished(request.resume()).catch(() => undefined); // reset or too slow
 }
 
-/** Whether the client waits for `100 Continue` (RFC 9110 §10.1.1) or has not sent its whole body. */
+/** Whether the client waits for `100 Continue` (RFC 9110 §10.1.1) and has not sent its whole body. */
 export function waitsToSend({ headers, httpVersion, complete }: IncomingMessage): boolean {
   return !complete && httpVersion === '1.1' && /(?:^|\W)100-continue(?:$|\W)/i.test(headers.expect ?? '');
 }
-
-/** Host and port of a URI (RFC 3986 §3.2.2); the name may be empty. */
-const hostPattern = /^(?:\[[\da-f:.]+\]|\[v[\da-f]+\.[\w.~!$&'()*+,;=:-]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})*)(?::\d*)?$/i;
 
 /**
  * Checks the Host of a request and converts a target in absolute form into path and Host. An origin server must accept both
  * forms, and the host of an absolute target overrides the header (RFC 9112 §3.2.2). Returns the mistake, if any.
  */
-export function readTarget(request: IncomingMessage): string | undefined {
+export function normaliseTarget(request: IncomingMessage): string | undefined {
   const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
   if (hosts.length > 1) return 'more than one Host header';
   if (!hostPattern.test(request.headers.host ?? '')) return 'the Host header is invalid';
@@ -68,11 +66,14 @@ export function readTarget(request: IncomingMessage): string | undefined {
   if (host === undefined) return undefined;
   if (!hostPattern.test(host) || host.startsWith(':') || host === '') return 'the target has no host';
   request.url = rest.startsWith('/') ? rest : `/${rest}`;
-  putHost(request, host);
+  replaceHost(request, host);
   return undefined;
 }
 
-function putHost({ headers, rawHeaders }: IncomingMessage, host: string): void {
+/** Host and port of a URI (RFC 3986 §3.2.2); the name may be empty. */
+const hostPattern = /^(?:\[[\da-f:.]+\]|\[v[\da-f]+\.[\w.~!$&'()*+,;=:-]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})*)(?::\d*)?$/i;
+
+function replaceHost({ headers, rawHeaders }: IncomingMessage, host: string): void {
   headers.host = host;
   const at = rawHeaders.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
   if (at >= 0) rawHeaders[at + 1] = host;

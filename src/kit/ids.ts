@@ -4,9 +4,9 @@ import type { Clock } from './clock.ts';
 const countersPerMs = 0x1000;
 
 /**
- * Names things: UUIDs of version 7 (RFC 9562 §5.7), each larger than the one before, also when the wall clock goes back.
- * The 12 bits behind the time count within a millisecond; the last 62 are this process's own, drawn once, so that an id
- * costs no random bytes.
+ * Creates a source of UUIDs of version 7 (RFC 9562 §5.7). Each is larger than the previous one, even if the wall clock goes back.
+ * The 12 bits after the time count within a millisecond. The last 62 bits are drawn once per process, so that an id consumes no
+ * random bytes.
  */
 export function createIdSource(clock: Pick<Clock, 'now'>): () => string {
   const tail = processTail();
@@ -14,7 +14,7 @@ export function createIdSource(clock: Pick<Clock, 'now'>): () => string {
   let counter = 0;
   let head = '';
 
-  function next(now: number): void {
+  function advance(now: number): void {
     counter += 1;
     if (now <= ms && counter < countersPerMs) return;
     ms = Math.max(now, ms + 1);
@@ -24,12 +24,12 @@ export function createIdSource(clock: Pick<Clock, 'now'>): () => string {
   }
 
   return () => {
-    next(clock.now());
+    advance(clock.now());
     return `${head}${counter.toString(16).padStart(3, '0')}-${tail}`;
   };
 }
 
-/** The variant's two bits and 62 of chance. */
+/** The two variant bits and 62 random bits. */
 function processTail(): string {
   const bytes = randomBytes(8);
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x80;

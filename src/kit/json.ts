@@ -63,7 +63,7 @@ function endOfValue(json: string, start: number): number {
   return json.length;
 }
 
-/** A JSON object, which excludes arrays and null. Its members are not validated. */
+/** The value if it is a JSON object, excluding arrays and null. Its members are not validated. */
 export function asObject(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return isObject(value) ? value : undefined;
 }
@@ -77,7 +77,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Measures nesting by counting brackets outside strings. The result is meaningless for text that is not JSON. */
+/** Whether brackets outside strings nest deeper than `levels`. Meaningless for text that is not JSON. */
 function isDeeper(json: string, levels: number): boolean {
   let depth = 0;
   for (let at = 0; at < json.length; at += 1) {
@@ -114,7 +114,7 @@ const rightBracket = 0x5d;
 const leftBrace = 0x7b;
 const rightBrace = 0x7d;
 
-/** Freezes a plain value through and through, and gives it back. */
+/** Freezes a plain value and everything in it, and returns it. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;
   for (const part of Object.values(value)) deepFreeze(part);

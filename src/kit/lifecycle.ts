@@ -1,15 +1,16 @@
+/** How long-lived parts start and stop, and promises that are settled from outside. */
 import { messageOf } from './errors.ts';
 
 /**
- * What lives has one shape: constructed (nothing happens), `start()`, `stop()`. Starting twice or stopping twice gives
- * the first call's promise; stopping what never started does nothing; a failed start leaves nothing behind.
+ * A part with one lifetime: construction has no effects, then `start()`, then `stop()`. A second call of either returns the
+ * promise of the first. Stopping a part that was never started does nothing. A failed start leaves nothing running.
  */
 export interface Lifecycle {
   start(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Wraps bare steps into a {@link Lifecycle}, so that each living part writes its two steps and not the rules. */
+/** Adds the rules of a {@link Lifecycle} to two plain steps. */
 export function createLifecycle(steps: { start(): Promise<void>; stop(): Promise<void> }): Lifecycle {
   let starting: Promise<void> | undefined;
   let stopping: Promise<void> | undefined;
@@ -18,7 +19,7 @@ export function createLifecycle(steps: { start(): Promise<void>; stop(): Promise
     try {
       await steps.start();
     } catch (error) {
-      await steps.stop().catch(() => undefined); // the reason why it did not start is the one worth telling
+      await steps.stop().catch(() => undefined); // the error of the start is the one to report
       throw error;
     }
   }
@@ -44,42 +45,36 @@ export function createLifecycle(steps: { start(): Promise<void>; stop(): Promise
   };
 }
 
-/** Undoes what a start did: last in, first out, every step tried, all errors gathered. */
-export interface Teardown {
-  /** Remembers a step; `what` names it in the error when it fails. */
-  add(what: string, step: () => Promise<void> | void): void;
-  /** Runs the steps in reverse; a second call returns the first call's promise. Throws an AggregateError. */
-  run(): Promise<void>;
-}
+/** Undoes the steps of a start: last in, first out. Every step runs; all errors are collected. */
+export class Teardown {
+  readonly #steps: { readonly part: string; readonly stop: () => Promise<void> | void }[] = [];
+  #running: Promise<void> | undefined;
 
-export function createTeardown(): Teardown {
-  const steps: { readonly what: string; readonly step: () => Promise<void> | void }[] = [];
-  let running: Promise<void> | undefined;
+  /** Adds a step; `part` names it in the error if it fails. */
+  add(part: string, stop: () => Promise<void> | void): void {
+    this.#steps.push({ part, stop });
+  }
 
-  async function unwind(): Promise<void> {
+  /** Runs the steps in reverse order; a second call returns the promise of the first. Throws an AggregateError. */
+  run(): Promise<void> {
+    this.#running ??= this.#unwind();
+    return this.#running;
+  }
+
+  async #unwind(): Promise<void> {
     const errors: Error[] = [];
-    for (const { what, step } of steps.reverse()) {
+    for (const { part, stop } of this.#steps.reverse()) {
       try {
-        await step();
+        await stop();
       } catch (cause) {
-        errors.push(new Error(`could not stop ${what}`, { cause }));
+        errors.push(new Error(`could not stop ${part}`, { cause }));
       }
     }
     if (errors.length > 0) throw new AggregateError(errors, errors.map(messageOf).join('; '));
   }
-
-  return {
-    add: (what, step) => {
-      steps.push({ what, step });
-    },
-    run: () => {
-      running ??= unwind();
-      return running;
-    },
-  };
 }
 
-/** A promise with its handles outside: for answers that arrive by another door than the question left. */
+/** A promise that is settled from outside. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   resolve(value: T): void;

@@ -1,4 +1,4 @@
-/** The candidate that a mistyped `word` most likely meant, or undefined when none is near enough to be worth a guess. */
+/** The candidate most similar to a mistyped `word`; undefined if none is similar enough to suggest. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   const allowed = Math.max(1, Math.floor(word.length / 3));
   let best: { readonly name: string; readonly distance: number } | undefined;
@@ -10,8 +10,8 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
 }
 
 /**
- * Damerau-Levenshtein distance in its restricted form (optimal string alignment): insertions, deletions, substitutions
- * and swaps of neighbours, each costing 1.
+ * Damerau-Levenshtein distance in its restricted form (optimal string alignment): insertions, deletions, substitutions and
+ * transpositions of neighbours, each of cost 1.
  */
 export function editDistance(left: string, right: string): number {
   let beforeLast: number[] = [];

@@ -1,23 +1,24 @@
+/** IP networks, and rules that match hosts by name, address or network. */
 import { BlockList, isIP } from 'node:net';
 
-/** Addresses that begin alike: `10.0.0.0/8`, or one address alone. */
+/** A block of addresses such as `10.0.0.0/8`, or a single address. */
 export interface Network {
   readonly address: string;
-  /** How many bits they share. */
+  /** Number of shared leading bits. */
   readonly prefix: number;
 }
 
-/** `10.0.0.1`, `10.0.0.0/8`, `::1` or `fd00::/8`; undefined for everything else, zones and unusual forms of IPv4 included. */
+/** Parses `10.0.0.1`, `10.0.0.0/8`, `::1` or `fd00::/8`; undefined for anything else, including zones and unusual forms of IPv4. */
 export function parseNetwork(text: string): Network | undefined {
   const [, address = '', bits] = /^([\da-f:.]+)(?:\/(\d{1,3}))?$/i.exec(text) ?? [];
   const family = isIP(address);
   if (family === 0) return undefined;
-  const most = family === 4 ? 32 : 128;
-  const prefix = bits === undefined ? most : Number(bits);
-  return prefix > most ? undefined : { address, prefix };
+  const maxPrefix = family === 4 ? 32 : 128;
+  const prefix = bits === undefined ? maxPrefix : Number(bits);
+  return prefix > maxPrefix ? undefined : { address, prefix };
 }
 
-/** Tells whether an address is in one of the networks; IPv4 that is mapped into IPv6 counts as IPv4. */
+/** Creates a test of whether an address is in one of the networks. IPv4-mapped IPv6 counts as IPv4. */
 export function createNetworkTest(networks: readonly Network[]): (address: string) => boolean {
   const list = new BlockList();
   for (const { address, prefix } of networks) list.addSubnet(address, prefix, isIP(address) === 4 ? 'ipv4' : 'ipv6');
@@ -27,7 +28,7 @@ export function createNetworkTest(networks: readonly Network[]): (address: strin
   };
 }
 
-/** The IPv4 address that a mapped one stands for (RFC 4291 §2.5.5.2); any other as it is, but for its zone. */
+/** The IPv4 address of an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2); any other address unchanged, without its zone. */
 export function plainAddress(address: string): string {
   if (isIP(address) !== 6) return address;
   const bytes = bytesOf(address);
@@ -37,8 +38,8 @@ export function plainAddress(address: string): string {
 }
 
 /**
- * The IPv4 address that packets to an IPv6 address end at, or may: NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056), Teredo
- * (RFC 4380), ISATAP (RFC 5214), IPv4-compatible (RFC 4291 §2.5.5.1). Undefined for every other.
+ * The IPv4 address at which packets to an IPv6 address may end: NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056), Teredo
+ * (RFC 4380), ISATAP (RFC 5214), IPv4-compatible (RFC 4291 §2.5.5.1). Undefined for any other address.
  */
 export function embeddedIpv4(address: string): string | undefined {
   if (isIP(address) !== 6) return undefined;
@@ -52,7 +53,7 @@ export function embeddedIpv4(address: string): string | undefined {
   return undefined;
 }
 
-/** The 16 bytes of an IPv6 address, which the URL parser writes in hexadecimal groups (WHATWG URL, host serializer). */
+/** The 16 bytes of an IPv6 address. The URL parser normalises it to hexadecimal groups (WHATWG URL, host serializer). */
 function bytesOf(address: string): Buffer {
   const [head = '', tail] = new URL(`http://[${withoutZone(address)}]`).hostname.slice(1, -1).split('::');
   const [before, after] = [groupsOf(head), groupsOf(tail ?? '')];
@@ -73,31 +74,31 @@ function ipv4Of(bytes: Uint8Array): string {
   return bytes.join('.');
 }
 
-/** What hosts a rule means. */
+/** A rule that matches hosts. */
 export type HostRule = {
-  /** Undefined: every port. */
+  /** Undefined matches every port. */
   readonly port: number | undefined;
 } & (
   | { readonly kind: 'host'; readonly host: string }
   | { readonly kind: 'network'; readonly network: Network }
-  /** Every name below `suffix`, not that name itself. */
+  /** Names that end in `suffix` (which begins with a dot), excluding the name itself. */
   | { readonly kind: 'suffix'; readonly suffix: string }
 );
 
 /**
- * Reads `host`, `*.suffix`, an address or a CIDR, each with `:port` behind it or without. IPv6 stands in brackets before a
- * port: `[fd00::/8]:443`. Undefined for what is none of these.
+ * Parses `host`, `*.suffix`, an address or a CIDR block, each with an optional `:port`. IPv6 with a port needs brackets:
+ * `[fd00::/8]:443`. Undefined for anything else.
  */
 export function parseHostRule(text: string): HostRule | undefined {
-  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^[\]]+?))(?::(\d{1,5}))?$/.exec(unported(text)) ?? [];
+  const [, ipv6, plain, digits] = /^(?:\[([^\]]+)\]|([^[\]]+?))(?::(\d{1,5}))?$/.exec(bracketed(text)) ?? [];
   const port = digits === undefined ? undefined : Number(digits);
   if (port !== undefined && (port === 0 || port > 65_535)) return undefined;
-  if (bracketed !== undefined) return bracketed.includes(':') ? networkRule(bracketed, port) : undefined;
+  if (ipv6 !== undefined) return ipv6.includes(':') ? networkRule(ipv6, port) : undefined;
   return plain === undefined ? undefined : (networkRule(plain, port) ?? nameRule(plain.toLowerCase(), port));
 }
 
-/** IPv6 without brackets has no port behind it. */
-function unported(text: string): string {
+/** Adds brackets to bare IPv6, which has no port. */
+function bracketed(text: string): string {
   return isIP(text.replace(/\/\d+$/, '')) === 6 ? `[${text}]` : text;
 }
 
@@ -106,7 +107,7 @@ function networkRule(text: string, port: number | undefined): HostRule | undefin
   return network && { kind: 'network', network, port };
 }
 
-/** A name whose last label is a number would be read as an address, and not as a name (WHATWG URL, host parser). */
+/** A name whose last label is a number is refused, because URL parsers read it as an address (WHATWG URL, host parser). */
 function nameRule(text: string, port: number | undefined): HostRule | undefined {
   const name = text.replace(/^\*\./, '');
   if (!/^(?!-)[a-z\d_-]+(\.[a-z\d_-]+)*$/.test(name) || /(^|\.)(\d+|0x[\da-f]*)$/.test(name)) return undefined;

@@ -1,19 +1,25 @@
+/** When to act next: backoff after failures, restarts, a token bucket for rates, and a pacer for batches. */
 import type { Clock, Timers } from './clock.ts';
 
-/** Waits that double from `firstMs` to `capMs`, each varied by up to `jitter` (0.2 = ±20 %) of itself. */
+/** Returns a number in [0, 1). A dependency, so that tests control chance. */
+export type Random = () => number;
+
+export const systemRandom: Random = () => Math.random();
+
+/** Waits that double from `firstMs` to `capMs`, each varied at random by up to `jitter` (0.2 = ±20 %). */
 export interface Backoff {
   readonly firstMs: number;
   readonly capMs: number;
   readonly jitter: number;
 }
 
-/** The wait before try number `failures + 1`; `failures` counts from 1. Never above the cap. */
+/** The wait after `failures` failures (1 or more), at most the cap. */
 export function backoffMs({ firstMs, capMs, jitter }: Backoff, failures: number, random: Random): number {
   const plain = Math.min(capMs, firstMs * 2 ** Math.min(failures - 1, 30));
   return Math.min(capMs, jittered(plain, jitter, random));
 }
 
-/** Spreads a wait evenly over ±`jitter` of itself, so that clients that failed together do not retry together. */
+/** Varies a wait evenly by ±`jitter`, so that retries of simultaneous failures do not coincide. */
 export function jittered(waitMs: number, jitter: number, random: Random): number {
   return Math.max(0, Math.round(waitMs * (1 + jitter * (2 * random() - 1))));
 }
@@ -59,52 +65,37 @@ export class Restarter {
   }
 }
 
-/** A number in [0, 1). Comes in as a dependency, so that tests decide what chance does. */
-export type Random = () => number;
-
-export const systemRandom: Random = () => Math.random();
-
-/** Lets so many through per time, and a burst after a rest. Instants are of a clock that never jumps, ms. */
-export interface TokenBucket {
-  /** How long until the next token, ms; 0: there is one. */
-  waitMs(now: number): number;
-  /** Takes a token, which must be there. */
-  take(now: number): void;
-}
-
-/** `requests` per `perMs` on average, `burst` at once at most. */
+/** `requests` per `perMs` on average, at most `burst` at once. */
 export interface TokenRate {
   readonly requests: number;
   readonly perMs: number;
   readonly burst: number;
 }
 
-/** Kept as the instant at which it is full again (the "virtual scheduling" of ITU-T I.371): no sum of fractions drifts. */
-export function createTokenBucket({ requests, perMs, burst }: TokenRate): TokenBucket {
-  const msPerToken = perMs / requests;
-  const toleranceMs = (burst - 1) * msPerToken;
-  let fullAt = Number.NEGATIVE_INFINITY;
-
-  return {
-    waitMs: (now) => Math.max(0, Math.ceil(fullAt - toleranceMs - now)),
-    take: (now) => {
-      fullAt = Math.max(fullAt, now) + msPerToken;
-    },
-  };
-}
-
-/** For what has no limit. */
-export const unlimited: TokenBucket = { waitMs: () => 0, take: () => undefined };
-
 /**
- * Gathers: between threads a message costs far more than what is in it. The first nudge after a rest acts in this turn
- * of the loop, later ones at most every so many ms, so that an idle service is quick and a busy one sends large batches.
+ * Limits a rate and allows a burst after a pause. Instants are monotonic, in ms. The state is the instant at which the bucket is
+ * full again ("virtual scheduling", ITU-T I.371), so no sum of fractions drifts.
  */
-export interface Pacer {
-  /** There is something to send. */
-  nudge(): void;
-  /** Acts no more. */
-  stop(): void;
+export class TokenBucket {
+  readonly #msPerToken: number;
+  readonly #toleranceMs: number;
+  #fullAt = Number.NEGATIVE_INFINITY;
+
+  /** Without a rate there is no limit. */
+  constructor(rate?: TokenRate) {
+    this.#msPerToken = rate === undefined ? 0 : rate.perMs / rate.requests;
+    this.#toleranceMs = rate === undefined ? 0 : (rate.burst - 1) * this.#msPerToken;
+  }
+
+  /** Time until the next token, ms; 0 if one is available. */
+  waitMs(now: number): number {
+    return Math.max(0, Math.ceil(this.#fullAt - this.#toleranceMs - now));
+  }
+
+  /** Takes an available token. */
+  take(now: number): void {
+    this.#fullAt = Math.max(this.#fullAt, now) + this.#msPerToken;
+  }
 }
 
 export interface PacerOptions {
@@ -113,26 +104,42 @@ export interface PacerOptions {
   readonly timers: Timers;
 }
 
-export function createPacer({ everyMs, clock, timers }: PacerOptions, act: () => void): Pacer {
-  let lastAct = Number.NEGATIVE_INFINITY;
-  let callOff: (() => void) | undefined;
+/**
+ * Combines requests to act into batches, because a message between threads costs far more than its content. The first nudge
+ * after a pause acts in the same turn of the event loop, later ones at most every `everyMs`: low latency when idle, large batches
+ * under load.
+ */
+export class Pacer {
+  readonly #options: PacerOptions;
+  readonly #act: () => void;
+  #lastActAt = Number.NEGATIVE_INFINITY;
+  #cancel: (() => void) | undefined;
 
-  function now(): void {
-    callOff = undefined;
-    lastAct = clock.monotonic();
-    act();
+  constructor(options: PacerOptions, act: () => void) {
+    this.#options = options;
+    this.#act = act;
   }
 
-  return {
-    nudge: () => {
-      if (callOff !== undefined) return;
-      const wait = lastAct + everyMs - clock.monotonic();
-      if (wait > 0) callOff = timers.after(wait, now);
-      else {
-        const immediate = setImmediate(now);
-        callOff = () => clearImmediate(immediate);
-      }
-    },
-    stop: () => callOff?.(),
+  /** Requests an action. */
+  nudge(): void {
+    if (this.#cancel !== undefined) return;
+    const { everyMs, clock, timers } = this.#options;
+    const waitMs = this.#lastActAt + everyMs - clock.monotonic();
+    if (waitMs > 0) this.#cancel = timers.after(waitMs, this.#run);
+    else {
+      const immediate = setImmediate(this.#run);
+      this.#cancel = () => clearImmediate(immediate);
+    }
+  }
+
+  /** Cancels a pending action. */
+  stop(): void {
+    this.#cancel?.();
+  }
+
+  readonly #run = (): void => {
+    this.#cancel = undefined;
+    this.#lastActAt = this.#options.clock.monotonic();
+    this.#act();
   };
 }

@@ -1,7 +1,8 @@
+/** Facts about this process. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
-/** The limit of open files of this process; undefined if the system does not report it. */
+/** Limit of open files of this process; undefined if the system does not report it. */
 export function openFilesLimit(): number | undefined {
   try {
     const soft = /^Max open files +(\d+) /m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
@@ -11,7 +12,7 @@ export function openFilesLimit(): number | undefined {
   }
 }
 
-/** The package's version, as its own package.json says; found by the package's name, so from the build as from the source. */
+/** Version of this package, from its package.json. It is resolved by name, so this works from source and from the build. */
 export function packageVersion(): string {
   const { version }: { readonly version: string } = createRequire(import.meta.url)('xmpp-event-pusher/package.json');
   return version;

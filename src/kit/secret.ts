@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-/** A value that must never be printed: it shows as `[redacted]` in strings, JSON and inspection. */
+/** A value that must never be printed. Strings, JSON and inspection show `[redacted]`. */
 export class Secret {
   readonly #value: string;
 
@@ -8,12 +8,12 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The bare value, for the one place that needs it. */
+  /** The plain value, for the code that must send or compare it. */
   reveal(): string {
     return this.#value;
   }
 
-  /** Whether `offered` is the bare value. How long it takes tells nothing of it. */
+  /** Whether `offered` is the value. The comparison takes constant time. */
   matches(offered: string): boolean {
     return timingSafeEqual(digest(offered), digest(this.#value));
   }
@@ -31,7 +31,7 @@ export class Secret {
   }
 }
 
-/** Digests have one length, which is what a comparison in constant time needs. */
+/** Digests have equal length, as a comparison in constant time requires. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }

@@ -1,70 +1,72 @@
+/** The nouns of the delivery side: an attempt, its outcome, the judgement of callbacks, and the disposition. */
 import type { EpochMs } from '../kit/clock.ts';
 import type { ContextVariables } from './delivery.ts';
 
-/** Where an attempt was when its time ran out. `call` is the whole, from the worker's taking it. */
+/** Phase in which an attempt timed out. `call`: the limit of the whole attempt, from the time a worker takes the job. */
 export type Phase = 'body' | 'call' | 'connect' | 'headers';
 
-/** What happened on the wire. Durations in ms, from the worker's taking the job, or from a message's being handed over. */
+/** Result of an attempt on the wire. Durations in ms, from the time a worker takes the job or a message is handed over. */
 export type Outcome = HttpOutcome | MessageOutcome;
 
-/** What came of a message to a user. */
+/** Result of a message to a user. */
 export type MessageOutcome =
-  /** The chat server has it. */
+  /** The chat server has received it. */
   | { readonly kind: 'sent'; readonly durationMs: number }
-  /** It cannot be sent, and never will be: no such receiver, or nobody may send it. */
+  /** It can never be sent: the receiver does not exist, or no attachment may send to it. */
   | { readonly kind: 'refused'; readonly message: string; readonly durationMs: number };
 
+/** Result of an HTTP request. `code` is Node's name of the error: ECONNREFUSED, CERT_HAS_EXPIRED, and so on. */
 export type HttpOutcome =
   | {
       readonly kind: 'answered';
       readonly status: number;
       readonly durationMs: number;
-      /** The `retry-after` header as it came. */
+      /** The `retry-after` header, unparsed. */
       readonly retryAfter: string | undefined;
-      /** The first part of the answer's body as text, for the attempt's record. */
+      /** The beginning of the response body as text, for the attempt's record. */
       readonly excerpt: string;
       /** The body was cut at the pool's `max_response_size`. */
       readonly truncated: boolean;
-      /** The body as text, up to `max_response_size`; present where the job wanted it. */
+      /** The body as text, up to `max_response_size`; present if the job asked for it. */
       readonly body?: string;
     }
   | { readonly kind: 'timed-out'; readonly phase: Phase; readonly durationMs: number }
-  /** Nothing was sent: DNS, connect, TLS. `code` as Node names it (ECONNREFUSED, CERT_HAS_EXPIRED, …). */
+  /** No request was sent: DNS, connection or TLS failed. */
   | { readonly kind: 'unreachable'; readonly code: string; readonly message: string; readonly durationMs: number }
-  /** The connection broke, or what came was no HTTP answer, after the request may have been sent. */
+  /** The connection broke, or the response was not HTTP. The request may have been sent. */
   | { readonly kind: 'broken'; readonly code: string; readonly message: string; readonly durationMs: number }
-  /** No request was sent: the callbacks made none, or one that HTTP/1.1 cannot carry, or no descriptor or local port was free. */
+  /** No request was sent: the callbacks made none or an invalid one, or no descriptor or local port was free. */
   | { readonly kind: 'unsent'; readonly code: string; readonly message: string; readonly durationMs: number };
 
-/** Who set the status that is classified: the backend's status line, the handler's module, or we (590 to 599). */
+/** Source of the status that is classified: the backend's status line, the handler's module, or this service (590 to 599). */
 export type StatusOrigin = 'http' | 'internal' | 'module';
 
-/** What the delivery callbacks of a handler made of an attempt. A handler without any leaves the outcome to speak. */
+/** Judgement of an attempt by the handler's delivery callbacks. Without such callbacks the outcome alone counts. */
 export interface Judgement {
-  /** `unclassified`: the module has no `statusClassifier`, so the status counts as it would without a module. */
+  /** `unclassified`: the module has no `statusClassifier`, so the status counts as without a module. */
   readonly verdict: 'permfailed' | 'success' | 'tempfailed' | 'unclassified';
-  /** `DLV_RESPONSE_STATUS`; undefined where nobody set it. */
+  /** `DLV_RESPONSE_STATUS`; undefined if unset. */
   readonly status: number | undefined;
-  /** `DLV_RESPONSE_STATUS_DETAIL`; empty where nobody set it. */
+  /** `DLV_RESPONSE_STATUS_DETAIL`; empty if unset. */
   readonly detail: string;
   readonly origin: StatusOrigin;
-  /** What the module wants to keep, the two `DLV_` variables left out. */
+  /** The message context without the two `DLV_` variables. */
   readonly context: ContextVariables;
-  /** The worker waits to be told what became of the delivery, since the module has disposers. */
+  /** The module has disposers, so the worker waits for the disposition. */
   readonly awaitsDisposition: boolean;
 }
 
-/** One attempt as it is kept with a delivery that has failed at least once. */
+/** Record of one attempt, stored with a delivery that has failed at least once. */
 export interface AttemptRecord {
   /** 1 for the first. */
   readonly number: number;
   readonly at: EpochMs;
   readonly outcome: Outcome;
-  /** What the handler's callbacks made of it; absent where it has none. */
+  /** Absent if the handler has no delivery callbacks. */
   readonly judgement?: Judgement;
 }
 
-/** Status that the last attempt with one came to: the callbacks' where they gave one, else the answer's. Null: there was none. */
+/** The most recent status of a delivery: set by callbacks, otherwise by the response. Null if no attempt had one. */
 export function lastStatus(history: readonly AttemptRecord[]): number | null {
   for (const { outcome, judgement } of history.toReversed()) {
     if (judgement?.status !== undefined) return judgement.status;
@@ -73,10 +75,10 @@ export function lastStatus(history: readonly AttemptRecord[]): number | null {
   return null;
 }
 
-/** What has become of a delivery after an attempt. */
+/** State of a delivery after an attempt. */
 export type DispositionKind = 'dead' | 'delivered' | 'retry';
 
-/** Why a delivery was given up. Stands alphabetically. */
+/** Reason of a dead letter. */
 export type DeadReason = (typeof deadReasons)[number];
 export const deadReasons = [
   'attempts-exhausted',

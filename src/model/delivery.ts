@@ -1,116 +1,118 @@
+/** The nouns of the middle: a delivery, its queue, and the request or message that it sends. */
 import type { EpochMs } from '../kit/clock.ts';
 import type { PacketId } from './packet.ts';
 
-/** Names one delivery for ever; sent as `webhook-id`. Time-ordered, without `.` (Standard Webhooks 1.0.0). */
+/** Identifies one delivery for good; sent as `webhook-id`. Ordered by time, without `.` (Standard Webhooks 1.0.0). */
 export type DeliveryId = string & { readonly __brand: 'DeliveryId' };
 
-/** The variables of a message context: kept over attempts, and logged. */
+/** Variables of a message context. They are kept across attempts, and logged. */
 export type ContextVariables = Readonly<Record<string, string>>;
 
-/** What a delivery is for. The engines keep it as it is and never look inside: a new kind needs no new schema. */
+/** Content of a delivery. The spool stores it unread, so a new kind needs no change of its schema. */
 export type Target = HttpTarget | XmppTarget;
 
-/** A delivery as it is handed to the spool. */
+/** A delivery on its way into the spool. */
 export interface NewDelivery<T extends Target = Target> extends QueueName {
   readonly id: DeliveryId;
   readonly packetId: PacketId;
   readonly host: string;
-  /** Deliveries of one lane are claimed one after the other; null: it waits for nobody. */
+  /** Deliveries of one lane are claimed one after another; null: the delivery waits for no other. */
   readonly lane: string | null;
-  /** Bare JIDs, so that a person's rows can be found. */
+  /** Sender and receiver as bare JIDs, so that an operator can find the deliveries of a user. */
   readonly sender: string;
   readonly receiver: string;
   readonly target: T;
   readonly body: Body;
-  /** When the stanza was seen. */
+  /** Time at which the stanza was seen. */
   readonly seenAt: EpochMs;
-  /** When it was accepted. */
+  /** Time at which the delivery was accepted. */
   readonly createdAt: EpochMs;
 }
 
-/** One that is a request. */
+/** A new delivery that sends an HTTP request. */
 export type NewRequest = NewDelivery<HttpTarget>;
 
-/** One queue. */
+/** Identifies a queue: one handler on one pool. */
 export interface QueueName {
   readonly pool: string;
   readonly handler: string;
 }
 
-/** A delivery that is in this process's hands until it is settled. */
+/** A delivery that this process has claimed from the spool and has to settle. */
 export interface Claimed extends NewDelivery {
-  /** Its place in the spool; later is larger. Names the row in `settle`. */
+  /** Row number in the spool, ascending by age; `settle` addresses the row by it. */
   readonly seq: number;
-  /** Attempts already spent. */
+  /** Number of attempts already made. */
   readonly attempts: number;
-  /** When its first attempt failed; undefined before. Decides when it leaves its lane (`hold`). */
+  /** Time of the first failed attempt; undefined before one. Determines when the delivery leaves its lane (`hold`). */
   readonly failingSince: EpochMs | undefined;
-  /** What the callbacks at delivery left in the message context at the attempt before. */
+  /** Message context that the delivery callbacks of the previous attempt left. */
   readonly context: ContextVariables;
 }
 
-/** A header as it goes on the wire. */
+/** A header in its form on the wire. */
 export type HeaderPair = readonly [name: string, value: string];
 
-/** A request body: text is sent as UTF-8. */
+/** A request body. Text is sent as UTF-8. */
 export type Body = string | Uint8Array;
 
-/** What a delivery asks for. Frozen when the packet is accepted; the origin is the pool's at each attempt. */
+/** An HTTP request, fixed when the packet is accepted. The origin is that of the pool at the time of each attempt. */
 export interface HttpTarget {
   readonly kind: 'http';
   readonly method: string;
-  /** Path and query on the pool's origin, prefix included. */
+  /** Path and query on the pool's origin, including the pool's prefix. */
   readonly path: string;
   readonly headers: readonly HeaderPair[];
-  /** The stanza as XML, kept only where the handler's module has callbacks at delivery. */
+  /** The stanza as XML; stored only if the handler's module has delivery callbacks. */
   readonly stanza?: string;
   /** Absent for a push. */
   readonly purpose?: RequestPurpose;
-  /** What a business server answered when it was asked about this push; absent where none was asked. */
+  /** Answer of the business server that was asked about this push; absent if none was asked. */
   readonly answered?: Answered;
 }
 
-/** What lets a push go that a business server was asked about. Kept with the push: its retries do not ask again. */
+/** Result of the question that preceded a push. It is stored with the push, so that retries do not ask again. */
 export type Answered =
-  /** `userIDList` (for a push: its own entry) and `offlinePushInfo` of the answer; undefined if the answer has none. */
+  /** `userIDList` (reduced to the receiver of this push) and `offlinePushInfo` of the answer; undefined if the answer has none. */
   | {
       readonly kind: 'allowed';
       readonly userIDList: readonly string[] | undefined;
       readonly offlinePushInfo: OfflinePushInfo | undefined;
     }
-  /** No answer that counts: it is pushed as if nobody had been asked. */
+  /** No valid answer: the push is sent as if no server had been asked. */
   | { readonly kind: 'failed'; readonly reason: AskFailure };
 
 /**
- * Why an answer does not count: `actionCode` is not 0, it is none or not as it should be, its status is no 2xx, the connection
- * broke, the server was not asked since its circuit breaker is open, it did not answer in time, it was not there.
+ * Reason why a question has no valid answer. `action-code`: `actionCode` is not 0. `bad-answer`: missing or malformed body.
+ * `bad-status`: not 2xx. `broken`: the connection broke. `not-asked`: the circuit breaker is open. `timed-out`: no answer in time.
+ * `unreachable`: no connection.
  */
 export type AskFailure = 'action-code' | 'bad-answer' | 'bad-status' | 'broken' | 'not-asked' | 'timed-out' | 'unreachable';
 
-/** What a business server wants a push to say. */
+/** Push content that a business server supplied. */
 export type OfflinePushInfo = Readonly<Record<string, unknown>>;
 
 /**
- * The purpose of a request other than a push. An *ask* puts a question about a packet to a business server: its answer decides what is
- * pushed. An *order* is a request that a backend's answer ordered: it goes to an origin of its own.
+ * Purpose of a request other than a push. An *ask* puts a question about a packet to a business server, whose answer decides
+ * about pushes. An *order* is a request that the answer of a backend ordered; it goes to an origin of its own.
  */
 export type RequestPurpose =
-  /** `handler`: whose pushes wait for it. `packet`: the whole packet as JSON text, from which they are prepared once the answer is there. */
+  /** `handler`: its pushes wait for the answer. `packet`: the whole packet as JSON text, from which the pushes are then prepared. */
   | { readonly kind: 'ask'; readonly handler: string; readonly packet: string }
   /**
-   * `origin`: scheme, host and port. `depth`: 1 for what the answer to a push ordered, 2 for what the answer to that ordered, …
-   * `fault`: which rule it breaks, so that it is never sent; its origin is empty then.
+   * `origin`: scheme, host and port. `depth`: 1 for an order in the answer to a push, 2 for one in the answer to that order, and
+   * so on. `fault`: the rule that it violates; such a request is never sent, and its origin is empty.
    */
   | { readonly kind: 'order'; readonly origin: string; readonly depth: number; readonly fault?: string };
 
-/** A chat message to a user, which an answer ordered; its text is the delivery's body. */
+/** A chat message to a user, ordered by the answer of a backend. The text is the body of the delivery. */
 export interface XmppTarget {
   readonly kind: 'xmpp';
-  /** Bare JID that it comes from; undefined: the attachment's own. */
+  /** Bare JID of the sender; undefined: the attachment's own. */
   readonly from: string | undefined;
-  /** A JID. */
+  /** JID of the receiver. */
   readonly to: string;
-  /** Why it cannot be sent: `to` is what the answer said, and no JID. */
+  /** Reason why the message cannot be sent: `to` is not a JID and is stored as received. */
   readonly fault?: string;
   readonly purpose?: undefined;
 }
@@ -136,10 +138,10 @@ export type SendResult =
   /** It was never sent: there was no connection in time, or too many messages wait. */
   | { readonly kind: 'unsent' };
 
-/** Where an ordered request goes, and what says whether it may go there. */
+/** Destination of an ordered request, and the rules that allow or refuse it. */
 export interface Destination extends Pick<Extract<RequestPurpose, { kind: 'order' }>, 'fault' | 'origin'> {
-  /** A host, `*.suffix`, an address or a CIDR, each with an optional `:port`. */
+  /** Host names, `*.suffix`, addresses or CIDR blocks, each with an optional `:port`. */
   readonly allow: readonly string[];
-  /** The origin of the pool of the handler whose backend ordered it. */
+  /** Origin of the pool of the handler whose backend ordered the request. */
   readonly ownOrigin: string;
 }

@@ -1,37 +1,38 @@
+/** The nouns of the intake side: stanza, JID, packet, and the receipt that acknowledges a packet to its source. */
 import type { EpochMs } from '../kit/clock.ts';
 
-/** A prepared JID (nodeprep, nameprep, resourceprep); absent parts are empty strings. RFC 7622. */
+/** A JID after preparation by nodeprep, nameprep and resourceprep (RFC 6122). Absent parts are empty strings. */
 export interface Jid {
   readonly user: string;
   readonly server: string;
   readonly resource: string;
-  /** `user@server`, or `server` alone. */
+  /** `user@server`, or `server` without a user. */
   readonly bare: string;
-  /** `bare/resource`, or `bare` where there is no resource. */
+  /** `bare/resource`, or `bare` without a resource. */
   readonly full: string;
 }
 
-/** One XML element, frozen. Attribute names are as written; `xmlns` is an attribute like any other. */
+/** One XML element, frozen. Attribute names keep their prefix; `xmlns` declarations are attributes. */
 export interface Stanza {
-  /** The name as written, prefix included. */
+  /** The name as written, including its prefix. */
   readonly name: string;
   readonly attrs: Readonly<Record<string, string>>;
-  /** Its namespace, resolved; empty when it has none. */
+  /** The resolved namespace; empty for an element without one. */
   readonly ns: string;
   readonly children: readonly (Stanza | string)[];
-  /** This element as XML text. */
+  /** This element as XML text, with all namespace declarations it needs. */
   readonly xml: string;
-  /** The text below the first child reached by `path` (`text('body')`); without a path its own. Empty when absent. */
+  /** Text of the descendant at `path`, following the first match at each level: `text('body')`. Without a path, the element's own text. Empty if absent. */
   text(...path: readonly string[]): string;
 }
 
-/** Names one packet; handlers of the same packet share it. */
+/** Identifies one packet. All handlers of a packet see the same id. */
 export type PacketId = string & { readonly __brand: 'PacketId' };
 
-/** The server's view, as in MongooseIM: `in` came in from a local user, `out` is routed to a local user. */
+/** The direction as seen by the chat server, as in MongooseIM: `in` from a local user, `out` to a local user. */
 export type Direction = 'in' | 'out';
 
-/** What a stanza is about, beyond its type. XEP-0308, 0424, 0425, 0444, 0184, 0333, 0085, 0384, 0045. */
+/** Content of a stanza beyond its type. XEP-0308, 0424, 0425, 0444, 0184, 0333, 0085, 0384, 0045. */
 export type Kind =
   | 'chat-state'
   | 'correction'
@@ -49,45 +50,45 @@ export type Kind =
   | 'status';
 
 /**
- * What happened. A message is its type, and `normal` where that is missing or unknown (RFC 6121 §5.2.2). `status`: a user's
- * first client came online, or the last one went offline, as the presence says. `unack`: a message had been written to
- * a client that was then given up without having acknowledged it (XEP-0198).
+ * The event that a packet reports. For a message it is the message type; `normal` if the type is missing or unknown (RFC 6121
+ * §5.2.2). `status`: a user's first client came online, or the last one went offline, according to the presence. `unack`: a
+ * message was written to a client, and the server closed that client's session without an acknowledgement (XEP-0198).
  */
 export type PacketEvent = 'chat' | 'error' | 'groupchat' | 'headline' | 'iq' | 'normal' | 'presence' | 'status' | 'unack';
 
-/** What is known of a packet beside its stanza; the `acc` of every callback. */
+/** Metadata of a packet: the `acc` argument of every callback. */
 export interface Acc {
   readonly id: PacketId;
-  /** When the chat server saw the stanza (or we did, where it does not say), in RFC 3339 with milliseconds. */
+  /** Time at which the chat server saw the stanza, or the time of receipt if the server does not report it. RFC 3339 with milliseconds. */
   readonly time: string;
-  /** When it reached this process, in RFC 3339 with milliseconds. */
+  /** Time at which this process received the stanza. RFC 3339 with milliseconds. */
   readonly receivedAt: string;
   /** The local virtual host that saw the packet. */
   readonly host: string;
-  /** The name of the attachment it came from. */
+  /** Name of the attachment that received the packet. */
   readonly origin: string;
-  /** Connected clients of the receiver (`out`); undefined where the feed does not say. */
+  /** Number of connected clients of the receiver (`out`); undefined if the feed does not report it. */
   readonly sessions: number | undefined;
   /**
-   * Full JID of the session it concerns: the sender's (`in`), of `unack` the one that acknowledged nothing; undefined where
-   * the feed does not say.
+   * Full JID of the session: the sender's for `in`; for `unack`, the session that did not acknowledge. Undefined if the feed does
+   * not report it.
    */
   readonly session: string | undefined;
-  /** Bare JID of the room that a message of type `groupchat` is said in; undefined for all else. */
+  /** Bare JID of the room of a `groupchat` message; undefined for all other packets. */
   readonly room: string | undefined;
-  /** Bare JID of the occupant who said it, whatever the nickname; undefined where nobody tells, and outside of rooms. */
+  /** Bare JID of the occupant who wrote the message, independent of the nickname; undefined outside rooms and if the server does not report it. */
   readonly sender: string | undefined;
-  /** The archive's id of the message (XEP-0359) given by our own side; undefined without one. */
+  /** Archive id (XEP-0359) assigned by the local user's archive or by the room; undefined without one. */
   readonly stanzaId: string | undefined;
-  /** When a delayed copy was first sent (XEP-0203), RFC 3339; undefined for a live one. */
+  /** Time at which a delayed message was first sent (XEP-0203), RFC 3339; undefined for a live message. */
   readonly delayed: string | undefined;
   readonly event: PacketEvent;
   readonly kind: Kind;
-  /** Shared by the handlers of this packet, in their order. */
+  /** Shared by all handlers of this packet, which run in configuration order. */
   readonly metadata: Map<string, unknown>;
 }
 
-/** One stanza seen at one point, with a direction. Plain and frozen: what a handler does to it harms no other. */
+/** One stanza, seen at one point of the chat server in one direction. Frozen, so that handlers cannot affect one another. */
 export interface Packet {
   readonly id: PacketId;
   readonly direction: Direction;
@@ -96,27 +97,30 @@ export interface Packet {
   readonly kind: Kind;
   readonly from: Jid;
   readonly to: Jid;
-  /** The local virtual host that saw it. */
+  /** The local virtual host that saw the stanza. */
   readonly host: string;
-  /** The attachment it came from. */
+  /** The attachment that received it. */
   readonly origin: string;
+  /** See {@link Acc.session}. */
   readonly session: string | undefined;
+  /** See {@link Acc.sessions}. */
   readonly sessions: number | undefined;
-  /** Who said it in a room, as a bare JID: `from` is the room and a nickname. Undefined where not known, and outside of rooms. */
+  /** Bare JID of the author of a room message, whose `from` is the room and a nickname. Undefined outside rooms and if unknown. */
   readonly sender: Jid | undefined;
+  /** See {@link Acc.stanzaId}. */
   readonly stanzaId: string | undefined;
-  /** When the chat server saw it, or else we. */
+  /** Time at which the chat server saw the stanza; `receivedAt` if the server does not report it. */
   readonly time: EpochMs;
   readonly receivedAt: EpochMs;
-  /** When a delayed copy was first sent (XEP-0203). */
+  /** Time at which a delayed message was first sent (XEP-0203). */
   readonly delayed: EpochMs | undefined;
-  /** Bytes of the stanza as it came: what it costs while it waits. */
+  /** Size of the received stanza: the memory that it occupies until it is committed. */
   readonly bytes: number;
-  /** Names the packet over restarts where the feed can (tap: host, node, epoch, seq); the watchdog counts strikes by it. */
+  /** Identifies the packet across restarts if the feed allows it (tap: host, node, epoch, sequence number). The watchdog counts strikes by it. */
   readonly key: string;
 }
 
-/** How far a chat server's feed has been taken in. One per attachment, host and server node. */
+/** Position up to which a chat server's feed has been committed. One for each attachment, host and server node. */
 export interface Mark {
   readonly attachment: string;
   readonly host: string;
@@ -126,15 +130,15 @@ export interface Mark {
   readonly h: number;
 }
 
-/** Travels beside a packet, so that its source learns when it may acknowledge. */
+/** Accompanies a packet and informs its source when the packet may be acknowledged. */
 export interface Receipt {
-  /** Packets of one stream are committed in the order in which they were handed over. */
+  /** Packets of one stream are committed in the order of `accept`. */
   readonly stream: string;
-  /** Written in the transaction of the packet's deliveries, also when there are none. */
+  /** Written in the transaction of the packet's deliveries, even if there are none. */
   readonly mark: Mark | undefined;
-  /** Called once, when all the packet leaves behind is on disk. */
+  /** Called once, when all deliveries and dead letters of the packet are on disk. */
   committed(): void;
 }
 
-/** Where sources hand packets over. Without a packet only the mark is written: something was skipped, in its turn. */
+/** Hands a packet from a source to intake. Without a packet, only the mark is written, in order: the source skipped a stanza. */
 export type Accept = (packet: Packet | undefined, receipt: Receipt) => void;

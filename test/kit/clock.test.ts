@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createRfc3339 } from '../../src/kit/clock.ts';
 
-test('instants are written as Date writes them, whatever was written before', () => {
+test('formats instants as Date does, independent of earlier calls', () => {
   const instant = fc.integer({ min: Date.UTC(0, 0), max: Date.UTC(9999, 11, 31) });
   const nearby = instant.chain((at) => fc.array(fc.integer({ min: -1500, max: 1500 }).map((ms) => at + ms)));
 

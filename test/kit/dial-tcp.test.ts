@@ -7,7 +7,7 @@ import { dialTcp, isLocalShortage, type Resolve } from '../../src/kit/dial-tcp.t
 import { startSlowListener } from '../support/slow-listener.ts';
 import { freePort } from '../support/target.ts';
 
-/** Gives these addresses for every name. */
+/** Resolves every name to these addresses. */
 function resolvesTo(...addresses: readonly string[]): Resolve {
   return (_name, _options, found) =>
     found(
@@ -44,23 +44,20 @@ async function listen(host: string, port = 0): Promise<Server & AsyncDisposable>
 const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 
 describe('a host with IPv4 and IPv6', () => {
-  test.each(['::1', '127.0.0.2'])(
-    'is reached by a handshake that takes longer than Node itself waits, %s refusing meanwhile',
-    async (other) => {
-      await using slow = await startSlowListener();
-      const resolve = resolvesTo('127.0.0.1', other);
-      const dialling = dialled(slow.port, resolve);
-      const [given] = await once(connect({ host: 'chat.example', port: slow.port, lookup: byNode(resolve) }), 'error');
-      expect(given).toMatchObject({ code: 'ETIMEDOUT' });
-      slow.accept();
+  test.each(['::1', '127.0.0.2'])('is reached by a handshake slower than the limit of Node, while %s refuses', async (other) => {
+    await using slow = await startSlowListener();
+    const resolve = resolvesTo('127.0.0.1', other);
+    const dialling = dialled(slow.port, resolve);
+    const [given] = await once(connect({ host: 'chat.example', port: slow.port, lookup: byNode(resolve) }), 'error');
+    expect(given).toMatchObject({ code: 'ETIMEDOUT' });
+    slow.accept();
 
-      const socket = await dialling;
-      expect([socket.remoteAddress, socket.listenerCount('error')]).toEqual(['127.0.0.1', 0]);
-      socket.destroy();
-    },
-  );
+    const socket = await dialling;
+    expect([socket.remoteAddress, socket.listenerCount('error')]).toEqual(['127.0.0.1', 0]);
+    socket.destroy();
+  });
 
-  test('is reached by its second family while the first gives no answer', async () => {
+  test('is reached over the second family while the first does not answer', async () => {
     await using dead = await startSlowListener('127.0.0.1');
     await using alive = await listen('::1', dead.port);
     const socket = await dialled(portOf(alive), resolvesTo('127.0.0.1', '::1'));
@@ -68,14 +65,14 @@ describe('a host with IPv4 and IPv6', () => {
     socket.destroy();
   });
 
-  test('is reached by its second family at once where the first refuses', async () => {
+  test('is reached over the second family at once if the first refuses', async () => {
     await using alive = await listen('::1');
     const socket = await dialled(portOf(alive), resolvesTo('127.0.0.1', '127.0.0.2', '::1'));
     expect(socket.remoteAddress).toBe('::1');
     socket.destroy();
   });
 
-  test('is dialled in turn, one family after the other', async () => {
+  test('is dialled over both families in alternation', async () => {
     const port = await freePort();
     const failed = dialled(port, resolvesTo('127.0.0.1', '127.0.0.2', '127.0.0.3', '::1'));
     await expect(failed).rejects.toMatchObject({
@@ -85,7 +82,7 @@ describe('a host with IPv4 and IPv6', () => {
   });
 });
 
-test('an address is dialled without being looked up', async () => {
+test('dials an address without a lookup', async () => {
   await using server = await listen('127.0.0.1');
   const never: Resolve = () => expect.unreachable();
   const socket = await dialled(portOf(server), never, '127.0.0.1');
@@ -96,8 +93,8 @@ test('an address is dialled without being looked up', async () => {
 test.each<readonly [string, Resolve, string]>([
   ['is not found', (_name, _options, found) => found(Object.assign(new Error('no'), { code: 'ENOTFOUND' }), []), 'ENOTFOUND'],
   ['has no address', resolvesTo(), 'ENOTFOUND'],
-  ['has what is no address, which is not looked up either', resolvesTo('localhost'), 'ENOTFOUND'],
-])('a name that %s is an error, and not before dialling has begun', async (_what, resolve, code) => {
+  ['resolves to a name', resolvesTo('localhost'), 'ENOTFOUND'],
+])('reports an error for a name that %s, after dialTcp has returned', async (_what, resolve, code) => {
   let begun = false;
   const failed = new Promise((done) => {
     dialTcp({ host: 'chat.example', port: 1, resolve }, (error, _socket) => done([begun, error]));
@@ -106,28 +103,28 @@ test.each<readonly [string, Resolve, string]>([
   expect(await failed).toEqual([true, expect.objectContaining({ code })]);
 });
 
-test('nothing is told after it was called off, and no connection stays', async () => {
+test('reports nothing after cancel and leaves no connection open', async () => {
   await using server = await listen('127.0.0.1');
-  let told = 0;
+  let calls = 0;
   const dialling = dialTcp({ host: 'chat.example', port: portOf(server), resolve: resolvesTo('127.0.0.1') }, () => {
-    told += 1;
+    calls += 1;
   });
   await new Promise(setImmediate);
   dialling.cancel();
   const socket = await dialled(portOf(server), resolvesTo('127.0.0.1'));
-  expect(told).toBe(0);
+  expect(calls).toBe(0);
   socket.destroy();
 });
 
 describe('a local shortage', () => {
-  test('is one where the process has no descriptor, or the machine no port left', () => {
+  test('is a lack of descriptors in the process or of ports in the machine', () => {
     const failed = (code: string, address = '127.0.0.1') => Object.assign(new Error(`connect ${code}`), { code, address });
     for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
       expect([code, isLocalShortage(failed(code))]).toEqual([code, true]);
     for (const code of ['ECONNREFUSED', 'ENETUNREACH', 'ENOTFOUND']) expect([code, isLocalShortage(failed(code))]).toEqual([code, false]);
   });
 
-  test.skipIf(process.getuid?.() !== 0)('is met in a network whose local ports are all in use, and not for want of IPv6', async () => {
+  test.skipIf(process.getuid?.() !== 0)('occurs if all local ports of a network are in use, but not for lack of IPv6', async () => {
     const url = new URL('../../src/kit/dial-tcp.ts', import.meta.url).href;
     const script = `
       import { createServer } from 'node:net';

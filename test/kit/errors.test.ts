@@ -6,12 +6,12 @@ const noRoute = Object.assign(new Error(''), { code: 'ENETUNREACH' });
 
 test.each([
   ['its own message', new Error('disk full'), 'disk full'],
-  ['those of the errors that it gathers', new AggregateError([refused, noRoute]), 'connect ECONNREFUSED 127.0.0.1:5347; ENETUNREACH'],
-  ['its own message before theirs', new AggregateError([refused], 'both failed'), 'both failed'],
-  ['what gathered errors gather', new AggregateError([new AggregateError([refused, 'odd'])]), 'connect ECONNREFUSED 127.0.0.1:5347; odd'],
-  ['its code, without a message', noRoute, 'ENETUNREACH'],
-  ['its name, without anything else', new AggregateError([]), 'AggregateError'],
-])('an error says %s', (_what, error, text) => {
+  ['the messages of its errors', new AggregateError([refused, noRoute]), 'connect ECONNREFUSED 127.0.0.1:5347; ENETUNREACH'],
+  ['its own message in preference to those of its errors', new AggregateError([refused], 'both failed'), 'both failed'],
+  ['the messages of nested errors', new AggregateError([new AggregateError([refused, 'odd'])]), 'connect ECONNREFUSED 127.0.0.1:5347; odd'],
+  ['its code if it has no message', noRoute, 'ENETUNREACH'],
+  ['its name if it has nothing else', new AggregateError([]), 'AggregateError'],
+])('the message of an error is %s', (_what, error, text) => {
   expect(messageOf(error)).toBe(text);
 });
 
@@ -30,20 +30,20 @@ const throwing = {
 test.each([
   ['nothing', undefined],
   ['an object without a prototype', Object.create(null)],
-  ['a proxy that was revoked', revoked({})],
-  ['an error behind a proxy that was revoked', revoked(new Error('x'))],
+  ['a revoked proxy', revoked({})],
+  ['an error behind a revoked proxy', revoked(new Error('x'))],
   ['an error whose message throws', Object.defineProperty(new Error('x'), 'message', throwing)],
   ['an error whose stack throws', Object.defineProperty(new Error('x'), 'stack', throwing)],
   ['an error whose name is no text', Object.defineProperty(new Error('x'), 'name', { value: Symbol('x') })],
   ['an error whose message is no text', Object.defineProperty(new Error('x'), 'message', { value: {} })],
   ['an error whose stack is no text', Object.defineProperty(new Error('x'), 'stack', { value: 1 })],
-])('%s that was thrown becomes an error that can be logged', (_what, thrown) => {
+])('converts %s to an error that can be logged', (_what, thrown) => {
   const error = toError(thrown);
   expect([typeof error.name, typeof error.message, typeof error.stack]).toEqual(['string', 'string', 'string']);
   expect(loggable(error, 'stack')).toBeTypeOf('string');
 });
 
-test('an error that can be logged stays the same error', () => {
+test('returns an error unchanged if it can be logged', () => {
   const error = new TypeError('x', { cause: 1 });
   expect(toError(error)).toBe(error);
 });

@@ -46,7 +46,7 @@ async function startServer(given: Partial<HttpServerOptions> = {}): Promise<Runn
 }
 
 describe('a full listener', () => {
-  test('closes further connections, tells how many, and serves those that it has', async () => {
+  test('closes further connections, reports their number, and serves the open ones', async () => {
     await using running = await startServer({ limits: { ...limits, maxConnections: 2 } });
     using first = await openHttpConnection(running.port);
     using second = await openHttpConnection(running.port);
@@ -68,7 +68,7 @@ describe('a full listener', () => {
     });
   });
 
-  test('has places again when connections that send nothing have had their time', async () => {
+  test('accepts connections again after silent ones have timed out', async () => {
     await using running = await startServer({ limits: { ...limits, maxConnections: 2, headersTimeoutMs: 50, requestTimeoutMs: 50 } });
     const idle = await Promise.all([1, 2].map(() => openHttpConnection(running.port)));
     await eventually(() => idle.every(({ closed }) => closed));
@@ -82,7 +82,7 @@ test.each([
   ['EMFILE', 'open-files'],
   ['ENFILE', 'open-files'],
   ['ENOBUFS', 'accept-failed'],
-] as const)('an accept that fails with %s is counted as ours, and the listener lives on', async (code, reason) => {
+] as const)('a failed accept with %s counts as a local refusal and does not stop the listener', async (code, reason) => {
   await using running = await startServer();
   running.server.emit('error', Object.assign(new Error(`accept ${code}`), { code, syscall: 'accept' }));
   await eventually(() => running.refused.length === 1);
@@ -92,7 +92,7 @@ test.each([
   expect((await client.answer())?.status).toBe(200);
 });
 
-test('a fault while serving is answered 500 and told, and the next request is served', async () => {
+test('answers 500 after a fault, reports it, and serves the next request', async () => {
   let calls = 0;
   await using running = await startServer({
     serve: async (_, response) => {
@@ -109,7 +109,7 @@ test('a fault while serving is answered 500 and told, and the next request is se
   expect(running.faults).toEqual(['our mistake']);
 });
 
-test('a client that sends request after request and waits for no answer is cut off', async () => {
+test('disconnects a client that pipelines too many requests', async () => {
   let served = 0;
   await using running = await startServer({
     serve: () => {
@@ -122,7 +122,7 @@ test('a client that sends request after request and waits for no answer is cut o
   expect(served).toBe(20);
 });
 
-test('a client that reads nothing of its answer is cut off', async () => {
+test('disconnects a client that does not read its response', async () => {
   await using running = await startServer({
     limits: { ...limits, unreadMs: 50 },
     serve: (_, response) => sendText(response, { status: 200, text: 'x'.repeat(50_000_000) }, { last: false }),

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { asMap, asObject, maxJsonDepth, readJson } from '../../src/kit/json.ts';
 import { effort } from '../sources/fuzz/effort.ts';
 
-test('any JSON that is not nested too deep reads as JSON.parse reads it, with a byte order mark or without', () => {
+test('reads JSON like JSON.parse, with or without a byte order mark', () => {
   fc.assert(
     fc.property(fc.json({ maxDepth: 4, stringUnit: 'binary' }), fc.constantFrom('', '\uFEFF'), (json, mark) => {
       expect(readJson(mark + json)).toEqual({ kind: 'read', value: JSON.parse(json) });
@@ -12,7 +12,7 @@ test('any JSON that is not nested too deep reads as JSON.parse reads it, with a 
   );
 });
 
-test('any text is read without a throw, and as JSON.parse reads it', () => {
+test('reads any text without throwing, with the result of JSON.parse', () => {
   const pieces = fc.constantFrom('[', ']', '{', '}', '"', '\\', ',', ':', '1', '\\u0000', '\uD800', 'null', ' ');
   fc.assert(
     fc.property(fc.array(pieces, { maxLength: 60 }), (text) => {
@@ -34,28 +34,28 @@ function parsed(text: string): object {
 test.each([
   ['arrays', '[', ']'],
   ['objects', '{"a":', '}'],
-])('%s may be nested to the limit, and not deeper', (_name, open, close) => {
+])('%s can be nested up to the limit but no deeper', (_name, open, close) => {
   const nested = (levels: number) => `${open.repeat(levels)}${open === '[' ? '' : '1'}${close.repeat(levels)}`;
   expect(readJson(nested(maxJsonDepth)).kind).toBe('read');
   expect(readJson(nested(maxJsonDepth + 1))).toEqual({ kind: 'too-deep' });
   expect(readJson(nested(80_000))).toEqual({ kind: 'too-deep' });
 });
 
-test('brackets in strings are not levels', () => {
+test('does not count brackets in strings as nesting', () => {
   const text = `${'['.repeat(200)}"\\${'{'.repeat(200)}`;
   expect(readJson(JSON.stringify({ text }))).toEqual({ kind: 'read', value: { text } });
 });
 
-test('many lists side by side are not deep', () => {
+test('does not count adjacent lists as nesting', () => {
   expect(readJson(`[${Array(1000).fill('[{}]').join()}]`).kind).toBe('read');
 });
 
-test('an object is no array and not null', () => {
+test('an array or null is not an object', () => {
   for (const value of [undefined, null, [], [1], 'text', 1, true]) expect(asObject(value)).toBeUndefined();
   expect(asObject({ a: 1 })).toEqual({ a: 1 });
 });
 
-test('PHP’s empty array is an empty map, and no other array is', () => {
+test('an empty array from PHP counts as an empty map, any other array does not', () => {
   expect(asMap([])).toEqual({});
   expect(asMap({ a: 1 })).toEqual({ a: 1 });
   for (const value of [undefined, null, [1], [[]], 'text']) expect(asMap(value)).toBeUndefined();

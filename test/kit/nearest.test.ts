@@ -15,7 +15,7 @@ test.each([
   expect(editDistance(left, right)).toBe(distance);
 });
 
-test('the distance is the same both ways, and zero only for equal words', () => {
+test('the distance is symmetric, and zero only for equal words', () => {
   fc.assert(
     fc.property(fc.string({ maxLength: 12 }), fc.string({ maxLength: 12 }), (left, right) => {
       expect(editDistance(left, right)).toBe(editDistance(right, left));
@@ -24,10 +24,10 @@ test('the distance is the same both ways, and zero only for equal words', () => 
   );
 });
 
-test('guesses the nearest name, whatever its case', () => {
+test('suggests the nearest name regardless of case', () => {
   expect(nearest('Pool_nmae', ['path', 'pool_name', 'name'])).toBe('pool_name');
 });
 
-test('guesses nothing when no name is near', () => {
+test('suggests nothing if no name is near', () => {
   expect(nearest('colour', ['path', 'pool_name'])).toBeUndefined();
 });

@@ -1,4 +1,4 @@
-import { createTeardown } from '../../kit/lifecycle.ts';
+import { Teardown } from '../../kit/lifecycle.ts';
 
 /** Undoes what the demo did, whatever way it ends: step by step when there is time, at once when the process goes. */
 export interface Cleanup {
@@ -15,7 +15,7 @@ export interface Undo {
 }
 
 export function createCleanup(): Cleanup {
-  const teardown = createTeardown();
+  const teardown = new Teardown();
   const hurried: (() => void)[] = [];
   process.on('exit', inAHurry);
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Element } from '@xmpp/client';
 import { toError } from '../../kit/errors.ts';
-import { createFifo } from '../../kit/fifo.ts';
+import { Fifo } from '../../kit/fifo.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { createFramer } from '../../packet/xml/frame.ts';
 import {
@@ -41,7 +41,7 @@ export interface StreamReader extends EventEmitter {
  */
 export function createStreamReader(maxStanzaBytes: number, listener: ReaderListener): StreamReader {
   const emitter = new EventEmitter();
-  const waiting = createFifo<() => void>();
+  const waiting = new Fifo<() => void>();
   let context: StanzaContext = {};
   let parse: ParseStanza = createStanzaParser();
   let broken = false;

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { HttpAttachment } from '../../config/config.ts';
 import type { Clock } from '../../kit/clock.ts';
-import { createTokenBucket, unlimited } from '../../kit/pacing.ts';
+import { TokenBucket } from '../../kit/pacing.ts';
 import { checkLength, readBasic } from '../../kit/request-guard.ts';
 import { Secret } from '../../kit/secret.ts';
 import { type Refusal, unauthorized } from './answer.ts';
@@ -16,7 +16,7 @@ const formType = /^application\/x-www-form-urlencoded *(?:; *charset="?utf-8"? *
  * and announces a form that is not too large. Strangers learn nothing but that, and do not count against the rate limit.
  */
 export function createDoor(attachment: HttpAttachment, clock: Pick<Clock, 'monotonic'>): Door {
-  const bucket = attachment.rateLimit === undefined ? unlimited : createTokenBucket(attachment.rateLimit);
+  const bucket = new TokenBucket(attachment.rateLimit);
   const isKnown = credentialCheck(attachment.credentials);
 
   function throttled(): Refusal | undefined {

@@ -1,7 +1,7 @@
 import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createDeferred, type Deferred } from '../../kit/lifecycle.ts';
-import { createPacer } from '../../kit/pacing.ts';
+import { Pacer } from '../../kit/pacing.ts';
 import { type Answer, type Answers, type Command, type Committed, isAppend } from './protocol.ts';
 
 /**
@@ -52,7 +52,7 @@ const maxBatch = 2048;
 const maxBatchBytes = 4 * 1024 * 1024;
 
 export function createGroupCommit({ clock, timers, post }: GroupCommitParts): GroupCommit {
-  const pacer = createPacer({ everyMs: commitEveryMs, clock, timers }, () => {
+  const pacer = new Pacer({ everyMs: commitEveryMs, clock, timers }, () => {
     if (flying === undefined && hasSendable()) send();
   });
   let appends: Pending[] = [];

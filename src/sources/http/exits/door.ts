@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Descriptor, ExitsAttachment } from '../../../config/config.ts';
 import type { Clock } from '../../../kit/clock.ts';
-import { createTokenBucket, unlimited } from '../../../kit/pacing.ts';
+import { TokenBucket } from '../../../kit/pacing.ts';
 import { bodyTooLarge, type Refusal, unauthorized } from '../answer.ts';
 import { readTarget } from './normal-path.ts';
 import { Authenticator, readCredentials } from './password.ts';
@@ -28,7 +28,7 @@ export type Door = (request: IncomingMessage, listener: string) => Promise<Admis
 export function createDoor(attachment: ExitsAttachment, clock: Pick<Clock, 'monotonic'>): Door {
   const route = createRoute(attachment.descriptors);
   const users = new Authenticator(attachment.users);
-  const bucket = attachment.rateLimit === undefined ? unlimited : createTokenBucket(attachment.rateLimit);
+  const bucket = new TokenBucket(attachment.rateLimit);
 
   function throttled(): Refusal | undefined {
     const waitMs = bucket.waitMs(clock.monotonic());
