@@ -1,8 +1,9 @@
 -- mod_event_pusher_gate: asks xmpp-event-pusher whether a client's message may go on, and with which text.
 --
--- Loaded on a VirtualHost. A message with a body that a client sends is held while the pusher is asked over HTTP; then
--- it goes on as it was, or with another text, or its sender gets an error and nobody else anything. Only the sender
--- waits, and its messages stay in their order. Protocol: README.md beside this file. Tried with Prosody 0.12.
+-- Loaded on a VirtualHost. A message with a body that a client sends is held while the module asks the pusher over HTTP.
+-- Then it is delivered unchanged or with another text, or it is refused, and only its sender receives an error. Only the
+-- sender waits, and its messages keep their order. The protocol is described in docs/guides/gate.md of the pusher.
+-- Tested with Prosody 0.12.
 --
 -- Options (set them on the VirtualHost, or globally for all):
 --   event_pusher_gate_url         where the pusher listens; default "http://127.0.0.1:9465/gate"

@@ -1,8 +1,8 @@
 -- mod_event_pusher_tap: hands the stanzas of a virtual host's users to xmpp-event-pusher.
 --
 -- Loaded on a VirtualHost. A copy of every wanted stanza goes, numbered and in order, to an external component
--- (XEP-0114) and waits in a bounded queue until that component has acknowledged it. Protocol: README.md beside this
--- file, namespace urn:x-event-pusher:tap:1. Works with Prosody 0.12 and 13.
+-- (XEP-0114) and waits in a bounded queue until that component has acknowledged it. The protocol,
+-- urn:x-event-pusher:tap:1, is described in docs/reference/tap-protocol.md of the pusher. Works with Prosody 0.12 and 13.
 --
 -- Options (set them on the VirtualHost, or globally for all):
 --   event_pusher_tap_component    the component's domain; default "pusher." .. the virtual host

@@ -5,9 +5,8 @@ import { eventually } from '../support/eventually.ts';
 import { createShownPusher, exported, readGuide, startShownBackend, troubleOf } from '../support/guide.ts';
 import { requirePackage } from '../support/packages.ts';
 import { type Prosody, startProsody } from '../support/prosody.ts';
-import { createPusher } from '../support/pusher.ts';
 import { makeSelfSigned } from '../support/self-signed.ts';
-import { freePort, startTarget } from '../support/target.ts';
+import { freePort } from '../support/target.ts';
 
 const guide = readGuide('account');
 
@@ -19,7 +18,6 @@ function start(): Promise<Prosody> {
     tls: makeSelfSigned(['DNS:example.org']),
     rooms: 'conference.example.org',
     roomModules: ['muc_mam'],
-    ending: 'Component "bot.example.org"\n  component_secret = "s3cret"',
   });
 }
 
@@ -61,26 +59,5 @@ describe.skipIf(!(await requirePackage('prosody')))('the page on accounts', () =
       await using pusher = await createShownPusher(guide, changes);
       expect(known).toContain((await troubleOf(pusher)).replace(nowhere, '5222'));
     }
-  });
-
-  test('leads a component to what is written to it', async () => {
-    await using prosody = await start();
-    await using backend = await startTarget();
-    const shown = guide
-      .block('toml', 'feed = "direct"')
-      .replace(/^\[general\]\n.*\n/, '')
-      .replace('5347', `${prosody.componentPort}`);
-    const handler = `[outgoing_pools.http.http_pool.connection]\nhost = "${backend.origin}"\n[modules.mod_event_pusher.backend.http]`;
-    await using pusher = await createPusher({
-      config: `${shown}\n${handler}`,
-      hosts: ['example.org'],
-      env: { PUSHER_SECRET: 's3cret' },
-    });
-    await pusher.start();
-    await using alice = await prosody.connect({ user: 'alice', transport: 'bosh' });
-    alice.sendChat('anybody@bot.example.org', 'Hi!');
-    await backend.received(1);
-
-    expect(String(backend.requests[0]?.body)).toBe('author=alice&server=example.org&receiver=anybody&message=Hi%21');
   });
 });

@@ -4,7 +4,7 @@ import { createPusher, type Pusher } from './pusher.ts';
 import { createServerProcess, type ServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
 
-export const guides = ['account', 'ejabberd', 'mongooseim', 'prosody'] as const;
+export const guides = ['account', 'ejabberd', 'mongooseim', 'other-servers', 'prosody'] as const;
 
 /** A page, as its readers see it. */
 export interface Guide {

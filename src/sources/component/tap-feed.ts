@@ -11,7 +11,7 @@
  * A flowing conversation continues while its subscription changes (renewing): items that were in transit arrive again, and
  * are recognised as duplicates.
  *
- * Protocol: `urn:x-event-pusher:tap:1`, described in plugins/prosody/README.md.
+ * Protocol: `urn:x-event-pusher:tap:1`, described in docs/reference/tap-protocol.md.
  */
 import type { Mark, Packet, Stanza } from '../../model/packet.ts';
 import { element, toXml } from '../../packet/xml/element.ts';

@@ -1,0 +1,63 @@
+/** The pages of docs/reference against the tables of the code, in both directions. Settings and links have files of their own. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import type { ApiDependencies } from '../../src/admin/api/dependencies.ts';
+import { parametersIn } from '../../src/admin/api/route.ts';
+import { apiRoutes } from '../../src/admin/api/routes.ts';
+import { commands } from '../../src/cli/commands.ts';
+import { errorCodes } from '../../src/kit/errors.ts';
+import { deadReasons } from '../../src/model/attempt.ts';
+import { metricTable } from '../../src/telemetry/metric-table.ts';
+import { readPage } from '../support/guide.ts';
+
+test('the page of error codes lists every code', () => {
+  const listed = readPage('docs/reference/errors.md').rows('code');
+  expect(listed.map(([code]) => code)).toEqual(Object.keys(errorCodes));
+});
+
+test('the page of error codes lists every reason of a dead letter', () => {
+  const listed = readPage('docs/reference/errors.md').rows('reason');
+  expect(listed.map(([reason]) => reason)).toEqual([...deadReasons]);
+});
+
+test('the page of the command line lists every command with its arguments', () => {
+  const listed = readPage('docs/reference/command-line.md').rows('command');
+  expect(listed.map(([line]) => line)).toEqual(commands.map(({ name, synopsis }) => `${name} ${synopsis}`.trim()));
+});
+
+test('the page of the API lists every request with its parameters', () => {
+  const listed = readPage('docs/reference/api.md').rows('request');
+  const routes = apiRoutes({} as ApiDependencies); // only a request uses them
+  const declared = routes.map(({ method, path, asks }) => {
+    const inPath = parametersIn(path);
+    return [
+      `${method} ${path}`,
+      Object.keys(asks.shape)
+        .filter((name) => !inPath.includes(name))
+        .join(' '),
+    ];
+  });
+  expect(listed.map(([request, parameters]) => [request, parameters])).toEqual(declared);
+});
+
+test('every metric that a guide names exists', () => {
+  const modules = /^(?:mod_)?event_pusher(?:_http_(?:cloudevents|defaults|json)|_http|_gate|_tap(?:_info)?)?$/;
+  const known = new Set([...Object.keys(metricTable), ...prosodyOptions()]);
+  for (const page of ['README.md', ...guidePages()]) {
+    const named = [...readPage(page).text.matchAll(/\b(?:mod_)?event_pusher(?:_\w+)?/g)].map(([name]) => name);
+    expect(
+      named.filter((name) => !known.has(name) && !modules.test(name)),
+      page,
+    ).toEqual([]);
+  }
+});
+
+/** The names in the modules for Prosody, their options among them. */
+function prosodyOptions(): readonly string[] {
+  const modules = ['tap', 'gate'].map((name) => new URL(`../../plugins/prosody/mod_event_pusher_${name}.lua`, import.meta.url));
+  return modules.flatMap((file) => readFileSync(file, 'utf8').match(/event_pusher_\w+/g) ?? []);
+}
+
+function guidePages(): readonly string[] {
+  return readdirSync(new URL('../../docs/guides/', import.meta.url)).map((name) => `docs/guides/${name}`);
+}
