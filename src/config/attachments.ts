@@ -66,7 +66,7 @@ const componentService = z.string({ error: service }).transform((value, context)
 });
 
 /** `[attach.NAME]` with `type = "component"`. */
-const componentSchema = section({
+export const componentSchema = section({
   type: oneOf(['component']),
   service: listOf(componentService, service),
   domain,

@@ -41,7 +41,7 @@ const rooms = z.array(
 const priority = 'a whole number from -128 to 127';
 
 /** `[attach.NAME]` with `type = "client"`. */
-const clientSchema = section({
+export const clientSchema = section({
   type: oneOf(['client']),
   service: clientService,
   jid,

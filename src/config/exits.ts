@@ -245,7 +245,7 @@ const descriptor = section({
 });
 
 /** `[attach.NAME]` with `type = "http"` and descriptors. */
-const exitsSchema = section({
+export const exitsSchema = section({
   type: oneOf(['http']),
   listen: z.union([listen, z.record(nameText, listen, { error: listenersExpected })], { error: listenersExpected }),
   hosts: attachmentHosts,

@@ -7,7 +7,7 @@ const path = 'a URL path that starts with "/", without a query';
 const username = 'a user name without a colon';
 
 /** `[attach.NAME]` with `type = "http"` and without descriptors. */
-const httpSchema = section({
+export const httpSchema = section({
   type: oneOf(['http']),
   listen,
   path: z

@@ -94,13 +94,13 @@ export const generalSchema = section({
 });
 
 /** `[callbacks]` */
-const callbacksSchema = section({
+export const callbacksSchema = section({
   timeout: wait.default(5000),
   block_timeout: wait.default(10_000),
 });
 
 /** `[spool]` */
-const spoolSchema = section({
+export const spoolSchema = section({
   engine: oneOf(['sqlite', 'memory']).default('sqlite'),
   path: text.default('var/spool.sqlite'),
   max_bytes: size.default(10 * 1000 ** 3),
@@ -110,14 +110,14 @@ const spoolSchema = section({
 });
 
 /** `[admin]` */
-const adminSchema = section({
+export const adminSchema = section({
   listen: listen.default({ host: '127.0.0.1', port: 9464 }),
   token: secret.optional(),
   max_connections: whole(1).default(100),
 });
 
 /** `[gate]` */
-const gateSchema = section({
+export const gateSchema = section({
   listen: listen.default({ host: '127.0.0.1', port: 9465 }),
   token: secret.optional(),
   timeout: wait.default(1000),
@@ -126,13 +126,13 @@ const gateSchema = section({
 });
 
 /** `[metrics]` */
-const metricsSchema = section({
+export const metricsSchema = section({
   mongooseim: flag.default(false),
   token: secret.optional(),
 });
 
 /** `[service]` */
-const serviceSchema = section({
+export const serviceSchema = section({
   drain_timeout: wait.default(25_000),
 });
 

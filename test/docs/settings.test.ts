@@ -2,11 +2,12 @@
 import { parse } from 'smol-toml';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { componentSchema, httpSchema } from '../../src/config/schema/attachment.ts';
-import { clientSchema } from '../../src/config/schema/client.ts';
-import { exitsSchema } from '../../src/config/schema/exits.ts';
-import { handlerSchema } from '../../src/config/schema/handler.ts';
-import { poolSchema } from '../../src/config/schema/pool.ts';
+import { componentSchema } from '../../src/config/attachments.ts';
+import { clientSchema } from '../../src/config/client.ts';
+import { exitsSchema } from '../../src/config/exits.ts';
+import { handlerSchema } from '../../src/config/handler.ts';
+import { httpSchema } from '../../src/config/mongooseim-posts.ts';
+import { poolSchema } from '../../src/config/pool.ts';
 import {
   adminSchema,
   callbacksSchema,
@@ -16,29 +17,29 @@ import {
   rootSchema,
   serviceSchema,
   spoolSchema,
-} from '../../src/config/schema/service.ts';
+} from '../../src/config/service.ts';
 import { readPage } from '../support/guide.ts';
 
 /** The schema behind each heading, and the tables in it that another section or page describes. */
-const sections: readonly (readonly [heading: string, schema: z.ZodObject, elsewhere?: readonly string[]])[] = [
-  ['`[general]`', generalSchema],
-  ['`[attach.NAME]` with `type = "component"`', componentSchema],
-  ['`[attach.NAME]` with `type = "client"`', clientSchema, ['tls']],
-  ['`[attach.NAME]` with `type = "http"`', httpSchema, ['rate_limit']],
-  ['`[attach.NAME]` with `type = "http"` and descriptors', exitsSchema, ['rate_limit']],
-  ['`[outgoing_pools.http.NAME]`', poolSchema],
-  ['`[[modules.mod_event_pusher.backend.http]]`', handlerSchema, ['when']],
-  ['`[callbacks]`', callbacksSchema],
-  ['`[spool]`', spoolSchema],
-  ['`[admin]`', adminSchema],
-  ['`[gate]`', gateSchema],
-  ['`[metrics]`', metricsSchema],
-  ['`[service]`', serviceSchema],
+const sections: readonly { readonly heading: string; readonly schema: z.ZodObject; readonly elsewhere?: readonly string[] }[] = [
+  { heading: '`[general]`', schema: generalSchema },
+  { heading: '`[attach.NAME]` with `type = "component"`', schema: componentSchema },
+  { heading: '`[attach.NAME]` with `type = "client"`', schema: clientSchema, elsewhere: ['tls'] },
+  { heading: '`[attach.NAME]` with `type = "http"`', schema: httpSchema, elsewhere: ['rate_limit'] },
+  { heading: '`[attach.NAME]` with `type = "http"` and descriptors', schema: exitsSchema, elsewhere: ['rate_limit'] },
+  { heading: '`[outgoing_pools.http.NAME]`', schema: poolSchema },
+  { heading: '`[[modules.mod_event_pusher.backend.http]]`', schema: handlerSchema, elsewhere: ['when'] },
+  { heading: '`[callbacks]`', schema: callbacksSchema },
+  { heading: '`[spool]`', schema: spoolSchema },
+  { heading: '`[admin]`', schema: adminSchema },
+  { heading: '`[gate]`', schema: gateSchema },
+  { heading: '`[metrics]`', schema: metricsSchema },
+  { heading: '`[service]`', schema: serviceSchema },
 ];
 
 const { text } = readPage('docs/reference/settings.md');
 
-describe.each(sections)('the settings under %s', (heading, schema, elsewhere = []) => {
+describe.each(sections)('the settings under $heading', ({ heading, schema, elsewhere = [] }) => {
   const listed = rowsBelow(heading);
   const declared = leavesOf(schema, elsewhere);
 
