@@ -5,7 +5,7 @@ import { Redactor } from '../config/secrets.ts';
 import { systemClock, systemTimers, within } from '../kit/clock.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import { systemRandom } from '../kit/pacing.ts';
-import { createSupervisor, type Supervisor, type Trouble } from '../supervise/supervisor.ts';
+import { Supervisor, type Trouble } from '../supervise/supervisor.ts';
 import { createLog } from '../telemetry/log.ts';
 
 /**
@@ -16,7 +16,7 @@ export async function run({ file }: { readonly file: string }): Promise<number> 
   const config = await loadConfig(file, readEnvironment());
   requireAttachment(config);
   const log = createLog({ level: config.logLevel, redact: new Redactor(config.redacted).value });
-  const supervisor = createSupervisor({
+  const supervisor = new Supervisor({
     file,
     clock: systemClock,
     random: systemRandom,

@@ -1,4 +1,4 @@
-/** Entry of the service thread: configuration in, service up, messages to and from the supervisor. No logic of its own. */
+/** Entry of the service thread: loads the configuration, starts the service, and exchanges messages with the supervisor. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Attachment, Config } from '../config/config.ts';
 import { readEnvironment } from '../config/environment.ts';
@@ -7,34 +7,34 @@ import { Redactor } from '../config/secrets.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import { createService, type Service } from '../service.ts';
-import type { FromServiceThread, ServiceThreadData, ToServiceThread } from './messages.ts';
-import { createSharedWatch } from './shared-watch.ts';
+import { SharedWatch } from './shared-watch.ts';
+import type { FromServiceThread, ServiceThreadData, ToServiceThread } from './supervisor.ts';
 
 const data: ServiceThreadData = workerData;
-const watch = createSharedWatch(data.watchMemory, [], data.strikes);
-const tell = (message: FromServiceThread) => parentPort?.postMessage(message);
+const watch = new SharedWatch(data.watchMemory, data.strikes);
+const post = (message: FromServiceThread) => parentPort?.postMessage(message);
 const redactor = new Redactor([]);
 const fail = (thrown: unknown) => {
   const error = toError(thrown);
-  tell({ kind: 'failed', code: error instanceof ServiceError ? error.code : undefined, message: redactor.text(error.message) });
+  post({ kind: 'failed', code: error instanceof ServiceError ? error.code : undefined, message: redactor.text(error.message) });
 };
 const configured = ({ handlers, attachments, callbacks, logLevel, redacted, admin: { host, port } }: Config) => {
   redactor.add(redacted);
-  const names = watch.know([...handlers.map((handler) => handler.name), ...attachments.flatMap(exitNames)]);
-  tell({ kind: 'configured', handlers: names, blockTimeoutMs: callbacks.blockTimeoutMs, logLevel, admin: { host, port } });
+  const names = watch.addHandlers([...handlers.map((handler) => handler.name), ...attachments.flatMap(exitNames)]);
+  post({ kind: 'configured', handlers: names, blockTimeoutMs: callbacks.blockTimeoutMs, logLevel, admin: { host, port } });
 };
-/** As exits and program units are announced to the watch. */
+/** The watchdog's names of exits and program units. */
 const exitNames = (attachment: Attachment) =>
   attachment.type === 'exits' ? attachment.descriptors.map((descriptor) => `${attachment.name}/${descriptor.name}`) : [];
 const mayListen = createDeferred<void>();
 const beforeListening = () => {
-  tell({ kind: 'listening' });
+  post({ kind: 'listening' });
   return mayListen.promise;
 };
 const obey = ({ kind }: ToServiceThread, service: Service) => {
   if (kind === 'listen') return mayListen.resolve();
   if (kind === 'stop') return service.stop().finally(() => process.exit(0));
-  return service.reload().then((result) => tell({ kind: 'reloaded', result }), fail);
+  return service.reload().then((result) => post({ kind: 'reloaded', result }), fail);
 };
 
 try {
@@ -46,7 +46,7 @@ try {
   parentPort?.on('message', (message: ToServiceThread) => void obey(message, service));
   process.on('unhandledRejection', (reason) => service.events.emit('rejection.stray', { error: toError(reason) }));
   await service.start();
-  tell({ kind: 'started' });
+  post({ kind: 'started' });
 } catch (thrown) {
   fail(thrown);
 }

@@ -1,82 +1,88 @@
 /**
- * The watchdog's eyes. A callback that blocks its thread cannot be timed out from within, so the service thread writes
- * into shared memory what it is about to call, and the supervisor's thread looks at it from time to time.
+ * Shared memory of the watchdog. A callback that blocks its thread cannot be timed out from within, so the service thread
+ * writes each call into shared memory before it starts, and the supervisor's thread reads it periodically.
  *
- * Layout: [0] number of enterings and leavings (odd: inside a callback), [1] index of the handler, [2] length of the
- * packet's key; behind them the key in UTF-16.
+ * Layout: [0] number of entries and exits (odd: inside a callback), [1] index of the handler, [2] length of the packet key;
+ * then the key in UTF-16.
  */
 import type { CallbackWatch } from '../hooks/watch.ts';
 
 const maxKeyLength = 1024;
+const [callIndex, handlerIndex, lengthIndex] = [0, 1, 2];
 const headBytes = 3 * Int32Array.BYTES_PER_ELEMENT;
 
 export function createWatchMemory(): SharedArrayBuffer {
   return new SharedArrayBuffer(headBytes + maxKeyLength * Uint16Array.BYTES_PER_ELEMENT);
 }
 
-/** A handler that has blocked the thread on one packet, and how often. */
+/** How often a handler has blocked the thread on one packet. */
 export interface Strike {
   readonly handler: string;
   readonly packetKey: string;
   readonly count: number;
 }
 
-/** After so many strikes a handler is skipped for a packet. */
+/** Number of strikes after which a handler is skipped for a packet. */
 const strikesAllowed = 3;
 
-export interface SharedWatch extends CallbackWatch {
-  /**
-   * Takes in the handlers of a new configuration; gives all names that there have been. An index never changes its
-   * meaning: whoever looks with an older list meets a handler that is not in it yet, and never takes one for another.
-   */
-  know(handlers: readonly string[]): readonly string[];
-}
+/** The service thread's side. A call takes some tens of nanoseconds. The methods of `CallbackWatch` are fields, so that a spread copies them. */
+export class SharedWatch implements CallbackWatch {
+  readonly #head: Int32Array;
+  readonly #key: Uint16Array;
+  readonly #indexes = new Map<string, number>();
+  readonly #struckOut: ReadonlySet<string>;
+  #writtenKey = '';
 
-/** The service thread's side: some tens of nanoseconds a call. */
-export function createSharedWatch(memory: SharedArrayBuffer, handlers: readonly string[], strikes: readonly Strike[]): SharedWatch {
-  const head = new Int32Array(memory, 0, 3);
-  const key = new Uint16Array(memory, headBytes);
-  const indexes = new Map(handlers.map((handler, index) => [handler, index]));
-  const out = new Set(strikes.filter(({ count }) => count >= strikesAllowed).map(({ handler, packetKey }) => `${handler}\n${packetKey}`));
-  let written = '';
-
-  function write(packetKey: string): void {
-    written = packetKey;
-    const length = Math.min(packetKey.length, maxKeyLength);
-    for (let i = 0; i < length; i += 1) key[i] = packetKey.charCodeAt(i);
-    head[2] = length;
+  constructor(memory: SharedArrayBuffer, strikes: readonly Strike[]) {
+    this.#head = new Int32Array(memory, 0, 3);
+    this.#key = new Uint16Array(memory, headBytes);
+    const out = strikes.filter(({ count }) => count >= strikesAllowed);
+    this.#struckOut = new Set(out.map(({ handler, packetKey }) => `${handler}\n${packetKey}`));
   }
 
-  return {
-    entering: (handler, packetKey) => {
-      if (packetKey !== written) write(packetKey);
-      head[1] = indexes.get(handler) ?? -1;
-      Atomics.add(head, 0, 1);
-    },
-    left: () => {
-      Atomics.add(head, 0, 1);
-    },
-    know: (more) => {
-      for (const handler of more) if (!indexes.has(handler)) indexes.set(handler, indexes.size);
-      return [...indexes.keys()];
-    },
-    struckOut: (handler, packetKey) => out.size > 0 && out.has(`${handler}\n${packetKey}`),
+  /**
+   * Adds the handlers of a configuration and returns all names so far. An index never changes its meaning: a reader with an
+   * older list finds no name for a newer handler, and never the name of another.
+   */
+  addHandlers(handlers: readonly string[]): readonly string[] {
+    for (const handler of handlers) if (!this.#indexes.has(handler)) this.#indexes.set(handler, this.#indexes.size);
+    return [...this.#indexes.keys()];
+  }
+
+  readonly entering = (handler: string, packetKey: string): void => {
+    if (packetKey !== this.#writtenKey) this.#write(packetKey);
+    this.#head[handlerIndex] = this.#indexes.get(handler) ?? -1;
+    Atomics.add(this.#head, callIndex, 1);
   };
+
+  readonly left = (): void => {
+    Atomics.add(this.#head, callIndex, 1);
+  };
+
+  readonly struckOut = (handler: string, packetKey: string): boolean =>
+    this.#struckOut.size > 0 && this.#struckOut.has(`${handler}\n${packetKey}`);
+
+  #write(packetKey: string): void {
+    this.#writtenKey = packetKey;
+    const length = Math.min(packetKey.length, maxKeyLength);
+    for (let i = 0; i < length; i += 1) this.#key[i] = packetKey.charCodeAt(i);
+    this.#head[lengthIndex] = length;
+  }
 }
 
-/** What the service thread is inside of, as the supervisor sees it. `call` tells two calls apart. */
-export interface InsideCallback {
+/** The running callback. `call` distinguishes two calls. */
+export interface RunningCallback {
   readonly call: number;
   readonly handler: string;
   readonly packetKey: string;
 }
 
 /** The supervisor's side; undefined while no callback runs. */
-export function lookInside(memory: SharedArrayBuffer, handlers: readonly string[]): InsideCallback | undefined {
+export function runningCallback(memory: SharedArrayBuffer, handlers: readonly string[]): RunningCallback | undefined {
   const head = new Int32Array(memory, 0, 3);
-  const call = Atomics.load(head, 0);
+  const call = Atomics.load(head, callIndex);
   if (call % 2 === 0) return undefined;
-  const length = head[2] ?? 0;
+  const length = head[lengthIndex] ?? 0;
   const packetKey = String.fromCharCode(...new Uint16Array(memory, headBytes, length));
-  return { call, handler: handlers[head[1] ?? -1] ?? 'unknown', packetKey };
+  return { call, handler: handlers[head[handlerIndex] ?? -1] ?? 'unknown', packetKey };
 }

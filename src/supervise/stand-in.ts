@@ -13,7 +13,7 @@ interface Time {
   readonly timers: Timers;
 }
 
-/** Serves the admin address while no service runs: `/healthz` reports the process, `/readyz` why it is not ready. */
+/** Serves the admin address while no service runs: `/healthz` reports the process, `/readyz` the reason why it is not ready. */
 export class StandIn {
   readonly #time: Time;
   #listener: HttpListener | undefined;
@@ -24,7 +24,7 @@ export class StandIn {
     this.#time = time;
   }
 
-  /** Opens the listener, or changes the reason. A failure to listen is ignored; the log has the reason of the service failure. */
+  /** Opens the listener, or changes the reason. A failure to listen is ignored: the log already has the service failure. */
   show(address: Address, reason: string): void {
     this.#reason = reason;
     this.#moving = this.#moving.then(async () => {

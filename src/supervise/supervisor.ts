@@ -1,12 +1,12 @@
 /**
- * Runs the service in a thread of its own and looks after it from the main thread:
+ * Runs the service in its own thread and supervises it from the main thread:
  *
  *   starting → running → stopping → stopped
- *      ↓          ↓ failed, died, blocked by a callback, or asked for a configuration that it cannot take while it runs
- *    failed    starting again (after a wait that doubles while it keeps failing; meanwhile /readyz says why)
+ *      ↓          ↓ failed, died, blocked by a callback, or a new configuration requires a restart
+ *    failed    starting again (after a pause that doubles while it keeps failing; meanwhile /readyz gives the reason)
  *
- * A thread, not a process: it ends with us whatever ends us, even `kill -9`, and a thread that a callback blocks for
- * ever can still be ended from outside. What the spool has promised survives either way.
+ * A thread instead of a process: it ends with this process, even after `kill -9`, and a thread blocked by a callback can
+ * still be ended from outside. The spool keeps its guarantees in both cases.
  */
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,9 +17,8 @@ import { type ErrorCode, loggable, ServiceError, toError } from '../kit/errors.t
 import { createIdSource } from '../kit/ids.ts';
 import { createDeferred, type Deferred } from '../kit/lifecycle.ts';
 import { type Backoff, backoffMs, type Random } from '../kit/pacing.ts';
-import type { ReloadResult } from '../service.ts';
-import type { FromServiceThread, ServiceThreadData, ToServiceThread } from './messages.ts';
-import { createWatchMemory, lookInside, type Strike } from './shared-watch.ts';
+import type { ReloadCounts, ReloadResult } from '../service.ts';
+import { createWatchMemory, type RunningCallback, runningCallback, type Strike } from './shared-watch.ts';
 import { type Address, StandIn } from './stand-in.ts';
 
 export interface SupervisorOptions {
@@ -27,9 +26,9 @@ export interface SupervisorOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: Timers;
-  /** Told when the thread has to be replaced, and why. */
+  /** Called when the thread has to be replaced, with the reason. */
   readonly onTrouble: (trouble: Trouble) => void;
-  /** Told the log level of each configuration that runs. */
+  /** Called with the log level of each configuration that runs. */
   readonly onConfigured?: (logLevel: LogLevel) => void;
 }
 
@@ -37,30 +36,57 @@ export type Trouble =
   | { readonly kind: 'blocked'; readonly handler: string; readonly packetKey: string; readonly strikes: number; readonly blockedMs: number }
   | { readonly kind: 'failed'; readonly message: string; readonly restartInMs: number };
 
-export interface Supervisor {
-  /** Resolves when the service runs, or waits for a restart because its spool is unusable; rejects if it cannot run. */
-  start(): Promise<void>;
-  /** Has the service read its file anew. A service that waits to be started again is started now. */
-  reload(): void;
-  /** Resolves when the service has stopped gracefully. */
-  stop(): Promise<void>;
-  /** Ends the threads at once; resolves when they have ended. A thread that is blocked in native code never ends. */
-  kill(): Promise<void>;
+/** The data of a new service thread. */
+export interface ServiceThreadData {
+  readonly file: string;
+  /** Identifies this process to chat servers. */
+  readonly instance: string;
+  readonly watchMemory: SharedArrayBuffer;
+  readonly strikes: readonly Strike[];
+  /** Reloads of the previous threads. */
+  readonly reloads: ReloadCounts;
+  /** Whether the previous thread found the spool damaged. */
+  readonly checkSpool: boolean;
 }
 
-const restartBackoff: Backoff = { firstMs: 500, capMs: 30_000, jitter: 0.2 };
-/** A service that has lasted this long was a success: the next wait starts small again. */
-const provenAfterMs = 60_000;
-/** Failures that an operator can fix while the process runs; any other failure of the first start ends the process. */
-const curable: ReadonlySet<ErrorCode> = new Set(['SPOOL_DAMAGED', 'SPOOL_FAILED', 'SPOOL_FULL']);
-const lookEveryMs = 250;
-/** What a packet leaves behind lives for some ms: with room for that, hardly any of it is ever copied by the collector. */
-const youngGenerationMb = 64;
+/** Supervisor → service thread: the admin address is free, reload the file, or stop gracefully. */
+export interface ToServiceThread {
+  readonly kind: 'listen' | 'reload' | 'stop';
+}
+
+/** Service thread → supervisor. */
+export type FromServiceThread =
+  /** A configuration is in use, after the start or a reload. */
+  | {
+      readonly kind: 'configured';
+      /** Handlers that may be called. */
+      readonly handlers: readonly string[];
+      readonly blockTimeoutMs: number;
+      readonly logLevel: LogLevel;
+      readonly admin: Address;
+    }
+  /** The thread is about to open the admin listener and waits for `listen`. */
+  | { readonly kind: 'listening' }
+  /** All parts run; attachments may still be connecting. */
+  | { readonly kind: 'started' }
+  /** A reload has ended; `restart` requires a new thread. */
+  | { readonly kind: 'reloaded'; readonly result: ReloadResult }
+  /** The service could not start, or cannot continue. */
+  | ({ readonly kind: 'failed' } & Failure);
 
 interface Failure {
   readonly code: ErrorCode | undefined;
   readonly message: string;
 }
+
+const restartBackoff: Backoff = { firstMs: 500, capMs: 30_000, jitter: 0.2 };
+/** A service that has run this long counts as a success: the next pause is the first one again. */
+const provenAfterMs = 60_000;
+/** Failures that an operator can fix while the process runs; any other failure of the first start ends the process. */
+const curable: ReadonlySet<ErrorCode> = new Set(['SPOOL_DAMAGED', 'SPOOL_FAILED', 'SPOOL_FULL']);
+const watchEveryMs = 250;
+/** The objects of a packet live for some ms: in a young generation of this size the collector copies hardly any of them. */
+const youngGenerationMb = 64;
 
 interface ServiceThread {
   started: boolean;
@@ -69,180 +95,189 @@ interface ServiceThread {
   readonly gone: Promise<void>;
   handlers: readonly string[];
   blockTimeoutMs: number;
-  /** The callback it was inside of at the last look, and since when. */
+  /** The callback that ran at the last check, and since when. */
   inside: { readonly call: number; readonly since: number } | undefined;
 }
 
-export function createSupervisor(options: SupervisorOptions): Supervisor {
-  const { file, clock, timers, random, onConfigured = () => undefined } = options;
-  const instance = createIdSource(clock)();
-  const strikes = new Map<string, Strike>();
-  const reloads: Record<ReloadResult, number> = { applied: 0, refused: 0, restart: 0 };
-  const workers = new Set<Worker>();
-  const standIn = new StandIn({ clock, timers });
-  let address: Address | undefined;
-  let checkSpool = false;
-  let thread: ServiceThread | undefined;
-  let stopping = false;
-  let failures = 0;
-  let launchedAt = 0;
-  let callOffLook: () => void = () => undefined;
-  let callOffRestart: () => void = () => undefined;
-  let waiting = false;
-  let ending: Promise<void> = Promise.resolve();
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #instance: string;
+  readonly #standIn: StandIn;
+  readonly #strikes = new Map<string, Strike>();
+  readonly #reloads: Record<ReloadResult, number> = { applied: 0, refused: 0, restart: 0 };
+  /** All workers that have not ended. */
+  readonly #workers = new Set<Worker>();
+  #adminAddress: Address | undefined;
+  #checkSpool = false;
+  #thread: ServiceThread | undefined;
+  #isStopping = false;
+  #failures = 0;
+  #launchedAt = 0;
+  #cancelWatch: () => void = () => undefined;
+  #cancelRestart: () => void = () => undefined;
+  #isRestartPending = false;
+  #replaced: Promise<void> = Promise.resolve();
 
-  function launch(): Promise<void> {
-    launchedAt = clock.monotonic();
-    const started = createDeferred<void>();
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#instance = createIdSource(options.clock)();
+    this.#standIn = new StandIn({ clock: options.clock, timers: options.timers });
+  }
+
+  /** Resolves when the service runs, or waits for a restart because its spool is unusable; rejects if it cannot run. */
+  async start(): Promise<void> {
+    await this.#launch().catch((error: ServiceError) => {
+      if (!curable.has(error.code)) throw error;
+      this.#startLater(error);
+    });
+    this.#watch();
+  }
+
+  /** Makes the service reload its file. A service that waits for a restart is started now. */
+  reload(): void {
+    if (this.#thread !== undefined) post(this.#thread, { kind: 'reload' });
+    if (!this.#isRestartPending) return;
+    this.#cancelRestart();
+    this.#relaunch();
+  }
+
+  /** Resolves when the service has stopped gracefully. */
+  async stop(): Promise<void> {
+    this.#cancelAll();
+    await Promise.all([this.#replaced, end(this.#thread), this.#standIn.close()]);
+  }
+
+  /** Ends the threads immediately; resolves when they have ended. A thread that is blocked in native code never ends. */
+  async kill(): Promise<void> {
+    this.#cancelAll();
+    await Promise.all(Array.from(this.#workers, (worker) => worker.terminate()));
+  }
+
+  #launch(): Promise<void> {
+    this.#launchedAt = this.#options.clock.monotonic();
     const memory = createWatchMemory();
-    const data: ServiceThreadData = { file, instance, watchMemory: memory, strikes: [...strikes.values()], reloads, checkSpool };
-    const worker = new Worker(entryUrl(), { workerData: data, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
-    workers.add(worker);
-    const gone = createDeferred<void>();
-    const launched: ServiceThread = {
-      worker,
-      memory,
-      gone: gone.promise,
-      handlers: [],
-      blockTimeoutMs: Number.POSITIVE_INFINITY,
-      inside: undefined,
-      started: false,
+    const workerData: ServiceThreadData = {
+      ...{ file: this.#options.file, instance: this.#instance, watchMemory: memory, strikes: [...this.#strikes.values()] },
+      ...{ reloads: this.#reloads, checkSpool: this.#checkSpool },
     };
-    thread = launched;
+    const worker = new Worker(entryUrl(), { workerData, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
+    const started = createDeferred<void>();
+    const gone = createDeferred<void>();
+    const state = { handlers: [], blockTimeoutMs: Number.POSITIVE_INFINITY, inside: undefined, started: false };
+    const thread: ServiceThread = { worker, memory, gone: gone.promise, ...state };
+    this.#workers.add(worker);
+    this.#thread = thread;
 
-    worker.on('message', (message: FromServiceThread) => heard(launched, message, started));
-    worker.on('error', (error) => failed(launched, { code: undefined, message: loggable(toError(error), 'stack') }, started.reject));
+    const failed = (failure: Failure) => this.#failed(thread, failure, started.reject);
+    worker.on('message', (message: FromServiceThread) => this.#received(thread, message, started));
+    worker.on('error', (error) => failed({ code: undefined, message: loggable(toError(error), 'stack') }));
     worker.on('exit', (code) => {
-      workers.delete(worker);
+      this.#workers.delete(worker);
       gone.resolve();
-      failed(launched, { code: undefined, message: `the service thread ended with code ${code}` }, started.reject);
+      failed({ code: undefined, message: `the service thread ended with code ${code}` });
     });
     return started.promise;
   }
 
-  function heard(who: ServiceThread, message: FromServiceThread, started: Deferred<void>): void {
+  #received(thread: ServiceThread, message: FromServiceThread, started: Deferred<void>): void {
     switch (message.kind) {
       case 'configured':
-        who.handlers = message.handlers;
-        who.blockTimeoutMs = message.blockTimeoutMs;
-        address = message.admin;
-        return onConfigured(message.logLevel);
+        thread.handlers = message.handlers;
+        thread.blockTimeoutMs = message.blockTimeoutMs;
+        this.#adminAddress = message.admin;
+        return this.#options.onConfigured?.(message.logLevel);
       case 'listening':
-        return void standIn.close().then(() => tell(who, { kind: 'listen' }));
+        return void this.#standIn.close().then(() => post(thread, { kind: 'listen' }));
       case 'started':
-        who.started = true;
+        thread.started = true;
         return started.resolve();
       case 'reloaded':
-        reloads[message.result] += 1;
-        if (message.result === 'restart' && who === thread) replace(who);
+        this.#reloads[message.result] += 1;
+        if (message.result === 'restart' && thread === this.#thread) this.#replace(thread);
         return;
       case 'failed':
-        return failed(who, message, started.reject);
+        return this.#failed(thread, message, started.reject);
       default:
         message satisfies never;
     }
   }
 
-  /** Of a thread's several last words only the first counts. A thread that never started is the caller's to judge. */
-  function failed(who: ServiceThread, failure: Failure, rejectStart: (error: Error) => void): void {
-    if (who !== thread || stopping) return;
-    thread = undefined;
-    const ended = who.worker.terminate();
+  /** Only the first failure of a thread counts. If the thread never started, the caller of `#launch` decides. */
+  #failed(thread: ServiceThread, failure: Failure, rejectStart: (error: Error) => void): void {
+    if (thread !== this.#thread || this.#isStopping) return;
+    this.#thread = undefined;
+    const ended = thread.worker.terminate();
     const error = new ServiceError(failure.code ?? 'SERVICE_FAILED', failure.message);
-    if (!who.started) return rejectStart(error);
-    void ended.then(() => startLater(error));
+    if (!thread.started) return rejectStart(error);
+    void ended.then(() => this.#startLater(error));
   }
 
-  function startLater({ code, message }: ServiceError): void {
-    if (stopping) return;
-    checkSpool = code === 'SPOOL_DAMAGED';
-    failures = clock.monotonic() - launchedAt >= provenAfterMs ? 1 : failures + 1;
-    const restartInMs = backoffMs(restartBackoff, failures, random);
-    options.onTrouble({ kind: 'failed', message, restartInMs });
-    if (address !== undefined) standIn.show(address, message);
-    waiting = true;
-    callOffRestart = timers.after(restartInMs, relaunch);
+  #startLater({ code, message }: ServiceError): void {
+    if (this.#isStopping) return;
+    const { clock, random, timers, onTrouble } = this.#options;
+    this.#checkSpool = code === 'SPOOL_DAMAGED';
+    this.#failures = clock.monotonic() - this.#launchedAt >= provenAfterMs ? 1 : this.#failures + 1;
+    const restartInMs = backoffMs(restartBackoff, this.#failures, random);
+    onTrouble({ kind: 'failed', message, restartInMs });
+    if (this.#adminAddress !== undefined) this.#standIn.show(this.#adminAddress, message);
+    this.#isRestartPending = true;
+    this.#cancelRestart = timers.after(restartInMs, () => this.#relaunch());
   }
 
-  function relaunch(): void {
-    waiting = false;
-    if (stopping) return;
-    launch().catch(startLater);
+  #relaunch(): void {
+    this.#isRestartPending = false;
+    if (this.#isStopping) return;
+    this.#launch().catch((error: ServiceError) => this.#startLater(error));
   }
 
-  function look(): void {
-    callOffLook = timers.after(lookEveryMs, look);
+  /** Replaces a thread that one callback has blocked for too long. */
+  #watch(): void {
+    const { clock, timers } = this.#options;
+    this.#cancelWatch = timers.after(watchEveryMs, () => this.#watch());
+    const thread = this.#thread;
     if (thread === undefined) return;
-    const inside = lookInside(thread.memory, thread.handlers);
-    if (inside === undefined || inside.call !== thread.inside?.call) {
-      thread.inside = inside === undefined ? undefined : { call: inside.call, since: clock.monotonic() };
+    const running = runningCallback(thread.memory, thread.handlers);
+    if (running === undefined || running.call !== thread.inside?.call) {
+      thread.inside = running === undefined ? undefined : { call: running.call, since: clock.monotonic() };
       return;
     }
     const blockedMs = clock.monotonic() - thread.inside.since;
-    if (blockedMs >= thread.blockTimeoutMs) strike(thread, inside, blockedMs);
+    if (blockedMs >= thread.blockTimeoutMs) this.#strike(thread, running, blockedMs);
   }
 
-  function strike(
-    blocked: ServiceThread,
-    { handler, packetKey }: { readonly handler: string; readonly packetKey: string },
-    blockedMs: number,
-  ): void {
+  #strike(blocked: ServiceThread, { handler, packetKey }: RunningCallback, blockedMs: number): void {
     const name = `${handler}\n${packetKey}`;
-    const count = (strikes.get(name)?.count ?? 0) + 1;
-    strikes.set(name, { handler, packetKey, count });
-    options.onTrouble({ kind: 'blocked', handler, packetKey, strikes: count, blockedMs: Math.round(blockedMs) });
-    thread = undefined;
-    void blocked.worker.terminate().then(relaunch);
+    const count = (this.#strikes.get(name)?.count ?? 0) + 1;
+    this.#strikes.set(name, { handler, packetKey, count });
+    this.#options.onTrouble({ kind: 'blocked', handler, packetKey, strikes: count, blockedMs: Math.round(blockedMs) });
+    this.#thread = undefined;
+    void blocked.worker.terminate().then(() => this.#relaunch());
   }
 
-  /** The old one stops gracefully first: it holds the spool, the admin listener and the component. */
-  function replace(old: ServiceThread): void {
-    thread = undefined;
-    ending = end(old);
-    void ending.then(relaunch);
+  /** The old thread stops gracefully first: it holds the spool, the admin listener and the component. */
+  #replace(old: ServiceThread): void {
+    this.#thread = undefined;
+    this.#replaced = end(old);
+    void this.#replaced.then(() => this.#relaunch());
   }
 
-  async function end(last: ServiceThread | undefined): Promise<void> {
-    if (last !== undefined) tell(last, { kind: 'stop' });
-    await last?.gone;
+  #cancelAll(): void {
+    this.#isStopping = true;
+    this.#cancelRestart();
+    this.#cancelWatch();
   }
-
-  function cease(): void {
-    stopping = true;
-    callOffRestart();
-    callOffLook();
-  }
-
-  function tell(who: ServiceThread, message: ToServiceThread): void {
-    who.worker.postMessage(message);
-  }
-
-  return {
-    start: async () => {
-      await launch().catch((error: ServiceError) => {
-        if (!curable.has(error.code)) throw error;
-        startLater(error);
-      });
-      look();
-    },
-    reload: () => {
-      if (thread !== undefined) tell(thread, { kind: 'reload' });
-      if (!waiting) return;
-      callOffRestart();
-      relaunch();
-    },
-    stop: async () => {
-      cease();
-      await Promise.all([ending, end(thread), standIn.close()]);
-    },
-    kill: async () => {
-      cease();
-      await Promise.all(Array.from(workers, (worker) => worker.terminate()));
-    },
-  };
 }
 
-/** The entry stands beside this file, as .ts in a checkout under tsx and as .js in the build. */
+async function end(thread: ServiceThread | undefined): Promise<void> {
+  if (thread !== undefined) post(thread, { kind: 'stop' });
+  await thread?.gone;
+}
+
+function post(thread: ServiceThread, message: ToServiceThread): void {
+  thread.worker.postMessage(message);
+}
+
+/** The entry stands in this folder, as .ts in a checkout under tsx and as .js in the build. */
 function entryUrl(): URL {
   return new URL(`./service.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 }

@@ -12,7 +12,7 @@ import { createSteppedTimers } from '../support/stepped-timers.ts';
 import { freePort } from '../support/target.ts';
 
 // The build: the service thread cannot load .ts here.
-const { createSupervisor } = await importBuilt<typeof import('../../src/supervise/supervisor.ts')>('src/supervise/supervisor.js');
+const { Supervisor } = await importBuilt<typeof import('../../src/supervise/supervisor.ts')>('src/supervise/supervisor.js');
 
 const config = `
 [general]
@@ -28,7 +28,7 @@ host = "http://127.0.0.1:1"
 callback_module = "obedient"
 `;
 
-/** The same with an attachment, to a chat server that is not there: without one a new configuration is refused. */
+/** The same with an attachment to an unreachable chat server: a reload refuses a configuration without an attachment. */
 const attached = `${config}
 [attach.chat]
 type = "component"
@@ -37,16 +37,16 @@ domain = "pusher.localhost"
 secret = "s3cret"
 `;
 
-/** Notes that it was loaded, which happens in each service thread and at each reload, and does to the thread what a file says. */
+/** Records each load (once per service thread and per reload), and ends the thread as a file orders. */
 const obedient = `
 import { appendFileSync, readFileSync, rmSync } from 'node:fs';
-const beside = (name) => new URL('../' + name, import.meta.url);
-appendFileSync(beside('loaded'), 'x');
+const inFolder = (name) => new URL('../' + name, import.meta.url);
+appendFileSync(inFolder('loaded'), 'x');
 setInterval(() => {
   let order = '';
   try {
-    order = readFileSync(beside('order'), 'utf8');
-    rmSync(beside('order'));
+    order = readFileSync(inFolder('order'), 'utf8');
+    rmSync(inFolder('order'));
   } catch {}
   if (order === 'exit') process.exit(7);
   if (order === 'throw') throw new Error('thrown by the test');
@@ -59,17 +59,17 @@ async function createRig(written = config) {
   const port = await freePort();
   const at = (toml: string) => toml.replace('127.0.0.1:0', `127.0.0.1:${port}`);
   const file = await writeConfig(at(written), { 'callbacks/obedient.mjs': obedient });
-  const beside = (name: string) => join(dirname(file), name);
+  const inFolder = (name: string) => join(dirname(file), name);
   const troubles: Trouble[] = [];
   const timers = createSteppedTimers();
   const onTrouble = (trouble: Trouble) => troubles.push(trouble);
   const levels: string[] = [];
   const onConfigured = (level: string) => levels.push(level);
-  const supervisor = createSupervisor({ file, clock: systemClock, random: () => 0.5, timers, onTrouble, onConfigured });
-  /** In one step: a thread that looks meanwhile would read half an order. */
+  const supervisor = new Supervisor({ file, clock: systemClock, random: () => 0.5, timers, onTrouble, onConfigured });
+  /** Renames a complete file, so that the thread never reads half an order. */
   async function order(what: 'exit' | 'throw' | 'throw-nothing'): Promise<void> {
-    await writeFile(beside('order to be'), what);
-    await rename(beside('order to be'), beside('order'));
+    await writeFile(inFolder('order.new'), what);
+    await rename(inFolder('order.new'), inFolder('order'));
   }
 
   async function metric(sample: string): Promise<number | undefined> {
@@ -78,7 +78,7 @@ async function createRig(written = config) {
     return line === undefined ? undefined : Number(line.slice(sample.length + 1));
   }
 
-  /** With `http`, since `fetch` sets the Host header itself. */
+  /** Uses `http`, because `fetch` sets the Host header itself. */
   async function get(path: string, headers: Record<string, string> = {}) {
     const request = httpGet({ host: '127.0.0.1', port, path, headers, agent: false });
     const response = await new Promise<IncomingMessage>((resolve, reject) => request.once('response', resolve).once('error', reject));
@@ -86,7 +86,7 @@ async function createRig(written = config) {
     return { status: response.statusCode, json: () => JSON.parse(body) };
   }
 
-  const loaded = async () => (await readFile(beside('loaded'), 'utf8')).length;
+  const loaded = async () => (await readFile(inFolder('loaded'), 'utf8')).length;
   return {
     supervisor,
     troubles,
@@ -94,30 +94,30 @@ async function createRig(written = config) {
     levels,
     rewrite: (changed: string) => writeFile(file, at(changed)),
     order,
-    beside,
+    inFolder,
     get,
     metric,
     reloads: (result: string) => metric(`event_pusher_config_reloads_total{result="${result}"}`),
     succeeded: () => metric('event_pusher_config_last_reload_successful'),
-    /** Resolves when the callbacks have been loaded so often. */
+    /** Resolves when the callbacks have been loaded `count` times. */
     loaded: (count: number) => eventually(async () => (await loaded()) === count),
     [Symbol.asyncDispose]: () => supervisor.stop(),
   };
 }
 
-test('a first start that fails tells why, and is not tried again', async () => {
+test('a failed first start rejects with its reason and is not repeated', async () => {
   const { supervisor, troubles, timers } = await createRig(`${config}\nwhat = "is this"`);
   await expect(supervisor.start()).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('what') });
   timers.step();
   expect(troubles).toEqual([]);
 });
 
-describe('a spool that cannot be used', () => {
+describe('an unusable spool', () => {
   const onDisk = config.replace('engine = "memory"', 'path = "spool.sqlite"');
 
-  test('keeps /readyz up, which says why, until the file is replaced', async () => {
+  test('leaves /readyz up with the reason until the file is replaced', async () => {
     await using rig = await createRig(onDisk);
-    await writeFile(rig.beside('spool.sqlite'), 'this was a spool');
+    await writeFile(rig.inFolder('spool.sqlite'), 'this was a spool');
     await rig.supervisor.start();
     expect(rig.troubles).toEqual([{ kind: 'failed', message: expect.stringContaining('its file is damaged'), restartInMs: 500 }]);
 
@@ -139,14 +139,14 @@ describe('a spool that cannot be used', () => {
     await eventually(() => expect(rig.troubles).toHaveLength(2));
     expect((await rig.get('/readyz')).status).toBe(503);
 
-    await rm(rig.beside('spool.sqlite'));
+    await rm(rig.inFolder('spool.sqlite'));
     rig.timers.step();
     await eventually(async () => expect(await rig.metric('event_pusher_spool_writable')).toBe(1));
   });
 
-  test('ends with the process that waits for it', async () => {
+  test('does not keep the process from stopping', async () => {
     const rig = await createRig(onDisk);
-    await writeFile(rig.beside('spool.sqlite'), 'this was a spool');
+    await writeFile(rig.inFolder('spool.sqlite'), 'this was a spool');
     await rig.supervisor.start();
     await eventually(() => rig.get('/readyz'));
     await rig.supervisor.stop();
@@ -159,7 +159,7 @@ describe('a service thread', () => {
     ['exit', /ended with code 7/],
     ['throw', /Error at .*obedient\.mjs/],
     ['throw-nothing', /undefined|ended with code 1/], // Node reports one or the other
-  ] as const)('that meets its end by %s is started again', async (order, message) => {
+  ] as const)('that ends by %s is started again', async (order, message) => {
     await using rig = await createRig();
     await rig.supervisor.start();
     await rig.order(order);
@@ -169,7 +169,7 @@ describe('a service thread', () => {
     await rig.loaded(2);
   });
 
-  test('that cannot be started again is waited for ever longer, until it can', async () => {
+  test('that fails to start again is retried with doubling pauses until it starts', async () => {
     await using rig = await createRig();
     await rig.supervisor.start();
     await rig.rewrite(`${config}\nwhat = "is this"`);
@@ -185,7 +185,7 @@ describe('a service thread', () => {
     await rig.loaded(2);
   });
 
-  test('ends when it is told to, and is not started again', async () => {
+  test('that is stopped is not started again', async () => {
     const rig = await createRig();
     await rig.supervisor.start();
     await rig.supervisor.stop();
@@ -194,7 +194,7 @@ describe('a service thread', () => {
     expect(rig.troubles).toEqual([]);
   });
 
-  test('that is asked for what it cannot change while it runs is replaced, and counted', async () => {
+  test('is replaced if the new configuration requires a restart, and the reload is counted', async () => {
     await using rig = await createRig(attached);
     await rig.supervisor.start();
     await rig.rewrite(`${attached}[callbacks]\ntimeout = "1s"`);
@@ -204,7 +204,7 @@ describe('a service thread', () => {
     expect(rig.troubles).toEqual([]);
   });
 
-  test('that takes a new configuration stays, and its log level is told outside', async () => {
+  test('that applies a new configuration stays, and its log level is reported', async () => {
     await using rig = await createRig(attached);
     await rig.supervisor.start();
     await rig.rewrite(attached.replace('loglevel = "silent"', 'loglevel = "fatal"'));
@@ -214,10 +214,10 @@ describe('a service thread', () => {
     expect(rig.troubles).toEqual([]);
   });
 
-  test('that refuses a configuration stays, and those that come after it know of it', async () => {
+  test('that refuses a configuration stays, and later threads count that reload', async () => {
     await using rig = await createRig(attached);
     await rig.supervisor.start();
-    await rig.rewrite(config); // attaches to nothing
+    await rig.rewrite(config); // no attachment
     rig.supervisor.reload();
     await eventually(async () => expect(await rig.reloads('refused')).toBe(1));
     expect([await rig.succeeded(), rig.levels]).toEqual([0, ['silent']]);
@@ -229,7 +229,7 @@ describe('a service thread', () => {
     await eventually(async () => expect([await rig.reloads('refused'), await rig.succeeded()]).toEqual([1, 1]));
   });
 
-  test('that waits to be started again is started by a reload', async () => {
+  test('that waits for its restart is started by a reload', async () => {
     await using rig = await createRig();
     await rig.supervisor.start();
     await rig.order('exit');
@@ -240,7 +240,7 @@ describe('a service thread', () => {
     await rig.loaded(2);
   });
 
-  test('ends also when it is being replaced', async () => {
+  test('can be stopped while it is being replaced', async () => {
     const rig = await createRig(attached);
     await rig.supervisor.start();
     await rig.rewrite(`${attached}[callbacks]\ntimeout = "1s"`);
