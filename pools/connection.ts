@@ -1,116 +1,213 @@
-import type { Socket } from 'node:net';
+/** The connection of a worker: dialled here, TCP and TLS, and handed to the HTTP client. */
+import { isIP, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Clock } from '../src/kit/clock.ts';
+import { type Dialling, dialTcp, type Endpoint, type Resolve } from '../src/kit/dial-tcp.ts';
+import { toError } from '../src/kit/errors.ts';
 import type { Random } from '../src/kit/pacing.ts';
-import type { Dial, Dialled, Opened } from './dial.ts';
+import type { PoolThreadSettings, PoolTls } from './contract.ts';
 
-/** The code of an attempt to use a connection that has gone meanwhile. */
+/** Code of a failed use of a connection that has closed in the meantime. */
 export const CONNECTION_GONE = 'CONNECTION_GONE';
 
-/** How long a connection may stand that no client has been given, ms. */
-const UNUSED_MS = 4000;
+/** The error of a request that was built for a connection that has closed, and may not use another one. */
+export function connectionGone(): Error {
+  return Object.assign(new Error('the connection closed after the request was built'), { code: CONNECTION_GONE });
+}
 
-/** The largest random reduction of an age, as a fraction. */
-const AGE_SPREAD = 0.2;
-
-/** The age limit of connections. */
-export interface Longevity {
+/** Age limit of connections. */
+export interface AgeLimit {
   readonly clock: Clock;
-  /** Maximum age, ms; Infinity disables the limit. */
+  /** Milliseconds; Infinity disables the limit. */
   readonly maxAgeMs: number;
   readonly random: Random;
 }
 
+/** How long an open connection that no HTTP client uses is kept, ms. */
+const UNUSED_MS = 4000;
+
+/** The largest random reduction of the age limit, as a fraction. */
+const AGE_SPREAD = 0.2;
+
 /**
- * A worker's one connection, and the next when that is gone. It is dialled when the HTTP client has something to send,
- * or ahead of that, for a message that needs a session: then it stands here until the client asks for it.
+ * A worker's current connection. It is dialled when the HTTP client has a request to send, or ahead of that for a message
+ * with a session; then it stays here, unused, until the HTTP client takes it.
  */
 export class Connection {
-  /** Requests that the present connection has carried, the one under way included. */
-  carried = 0;
+  /** Requests sent on the current connection, including the one in progress. */
+  requestCount = 0;
   readonly #dial: Dial;
-  readonly #longevity: Longevity | undefined;
-  #dialled: Dialled | undefined;
+  readonly #ageLimit: AgeLimit | undefined;
+  #handle: DialHandle | undefined;
   #socket: Socket | undefined;
   #unused = false;
-  #agedAt = Number.POSITIVE_INFINITY;
+  #closesAt = Number.POSITIVE_INFINITY;
 
-  constructor(dial: Dial, longevity?: Longevity) {
+  constructor(dial: Dial, ageLimit?: AgeLimit) {
     this.#dial = dial;
-    this.#longevity = longevity;
+    this.#ageLimit = ageLimit;
   }
 
-  /** The connection that the next request goes over; undefined where none stands. */
-  get standing(): Socket | undefined {
+  /** The open connection, if there is one. */
+  get current(): Socket | undefined {
     return this.#socket?.destroyed === false ? this.#socket : undefined;
   }
 
-  /** Dials a fresh one for a client that waits for it. */
-  open(opened: Opened): void {
-    this.carried = 0;
+  /** Dials a new connection for an HTTP client that waits for it. */
+  open(onOpened: OnOpened): void {
+    this.requestCount = 0;
     this.#socket = undefined;
     this.#unused = false;
-    this.#dialled = this.#dial((...result) => {
+    this.#handle = this.#dial((...result) => {
       const [, socket] = result;
       this.#socket = socket;
-      this.#agedAt = agedAt(this.#longevity);
-      opened(...result);
+      this.#closesAt = this.#ageLimit === undefined ? Number.POSITIVE_INFINITY : closingTime(this.#ageLimit);
+      onOpened(...result);
     });
   }
 
-  /** Dials a fresh one ahead of any request: it stands until a client takes it. */
-  prepare(opened: Opened): void {
+  /** Dials a new connection ahead of any request. It stays unused until an HTTP client takes it. */
+  openAhead(onOpened: OnOpened): void {
     this.open((...result) => {
       const [, socket] = result;
-      socket?.on('error', ignore);
+      socket?.on('error', ignoreError);
       this.#unused = socket !== undefined;
-      opened(...result);
+      onOpened(...result);
     });
   }
 
-  /** Hands over the one that stands unused; undefined where there is none. */
-  take(): Socket | undefined {
-    const socket = this.#unused ? this.keep() : undefined;
+  /** Hands the unused connection to an HTTP client; undefined if there is none. */
+  takeUnused(): Socket | undefined {
+    const socket = this.#unused ? this.hold() : undefined;
     this.#unused = false;
     return socket;
   }
 
-  /** Something is under way: the one that stands, if any, no longer ends by itself. */
-  keep(): Socket | undefined {
-    return this.#unused ? this.standing?.setTimeout(0).off('timeout', end) : this.standing;
+  /** Stops the idle timer, because the connection is about to be used. Returns the open connection, if there is one. */
+  hold(): Socket | undefined {
+    return this.#unused ? this.current?.setTimeout(0).off('timeout', destroy) : this.current;
   }
 
-  /** Nothing is under way: a connection that no client has, and none will therefore end, ends by itself. */
-  rest(): void {
-    if (this.#unused) this.standing?.setTimeout(UNUSED_MS).once('timeout', end);
+  /** Starts the idle timer of an unused connection, which no HTTP client would close. */
+  release(): void {
+    if (this.#unused) this.current?.setTimeout(UNUSED_MS).once('timeout', destroy);
   }
 
-  /** The connection is idle. If it has reached its age it closes, so that the next request resolves the host name again. */
-  retire(): void {
-    if (this.#longevity !== undefined && this.#longevity.clock.monotonic() >= this.#agedAt) this.drop();
+  /** Closes an idle connection that has reached its age limit, so that the next request resolves the host name again. */
+  closeIfOld(): void {
+    if (this.#ageLimit !== undefined && this.#ageLimit.clock.monotonic() >= this.#closesAt) this.destroy();
   }
 
-  drop(reason?: Error): void {
-    this.#agedAt = Number.POSITIVE_INFINITY;
-    this.#dialled?.destroy(reason);
+  /** Closes the connection. If it is not open yet and a reason is given, the callback of `open` gets the reason. */
+  destroy(reason?: Error): void {
+    this.#closesAt = Number.POSITIVE_INFINITY;
+    this.#handle?.destroy(reason);
   }
 }
 
-/** Slightly below the maximum, at random, so that connections that were opened together do not close together. */
-function agedAt(longevity: Longevity | undefined): number {
-  if (longevity === undefined) return Number.POSITIVE_INFINITY;
-  const { clock, maxAgeMs, random } = longevity;
+/** Somewhat earlier than the limit, at random, so that connections that were opened together do not close together. */
+function closingTime({ clock, maxAgeMs, random }: AgeLimit): number {
   return clock.monotonic() + maxAgeMs * (1 - AGE_SPREAD * random());
 }
 
-/** Why a request that belongs to a connection cannot be sent over another. */
-export function connectionGone(): Error {
-  return Object.assign(new Error('the connection has gone since the request was built'), { code: CONNECTION_GONE });
-}
-
-function end(this: Socket): void {
+function destroy(this: Socket): void {
   this.destroy();
 }
 
-function ignore(): void {
-  // Until a client has the socket nobody else listens, and an error would end the thread. What follows it is its close.
+function ignoreError(): void {
+  // An error without a listener would end the thread; the `close` event that follows is handled.
+}
+
+/** Opens one connection to the pool's origin. */
+export type Dial = (onOpened: OnOpened) => DialHandle;
+
+/** Called once, with an error or with an open connection, TLS included. */
+export type OnOpened = (...result: [error: Error, socket: undefined] | [error: undefined, socket: Socket]) => void;
+
+/** A connection that is being opened or is open. */
+export interface DialHandle {
+  /** Closes the connection. If it is not open yet and a reason is given, the callback gets the reason. */
+  destroy(reason?: Error): void;
+}
+
+/** Idle time after which TCP checks whether the peer still responds, ms. */
+const TCP_KEEP_ALIVE_MS = 60_000;
+
+/**
+ * Connections to one origin share their TLS session, so that a reconnect avoids a full handshake. `resolve` gives the
+ * addresses of a name, and only these are dialled; default: the system's resolver. Each connection resolves the name again.
+ */
+export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 'tls'>, resolve?: Resolve): Dial {
+  const url = new URL(origin);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const secure = url.protocol === 'https:';
+  const endpoint = { host, port: Number(url.port || (secure ? 443 : 80)), resolve };
+  const options = { ...tlsOptions(tls), ...serverName(tls, host), host, ALPNProtocols: ['http/1.1'] };
+  let session: Buffer | undefined;
+
+  function encrypt(bare: Socket): TLSSocket {
+    const socket = connectTls({ ...options, socket: bare, ...(session === undefined ? {} : { session }) });
+    socket.on('session', (latest) => {
+      session = latest;
+    });
+    return socket;
+  }
+
+  return (onOpened) => new Opening(endpoint, { encrypt: secure ? encrypt : undefined, onOpened });
+}
+
+/** A connection while it is being opened: TCP, then TLS for an https origin. */
+class Opening implements DialHandle {
+  readonly #dialling: Dialling;
+  #socket: Socket | undefined;
+  #report: OnOpened;
+
+  constructor(
+    endpoint: Endpoint,
+    { encrypt, onOpened }: { readonly encrypt: ((bare: Socket) => TLSSocket) | undefined; readonly onOpened: OnOpened },
+  ) {
+    this.#report = (...result) => {
+      this.#report = () => undefined;
+      onOpened(...result);
+    };
+    this.#dialling = dialTcp(endpoint, (error, bare) => {
+      if (error !== undefined) return this.#report(error, undefined);
+      this.#socket = bare.setNoDelay(true).setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+      if (encrypt === undefined) return this.#report(undefined, bare);
+      bare.on('error', ignoreError); // the TLS socket emits it as well
+      try {
+        this.#handshake(encrypt(bare));
+      } catch (thrown) {
+        bare.destroy();
+        this.#report(toError(thrown), undefined); // an invalid certificate or cipher
+      }
+    });
+  }
+
+  #handshake(socket: TLSSocket): void {
+    const failed = (error: Error): void => this.#report(error, undefined);
+    this.#socket = socket.once('error', failed).once('secureConnect', () => {
+      socket.off('error', failed);
+      this.#report(undefined, socket);
+    });
+  }
+
+  destroy(reason?: Error): void {
+    this.#dialling.cancel();
+    this.#socket?.destroy(reason);
+    if (this.#socket === undefined && reason !== undefined) process.nextTick(() => this.#report(reason, undefined));
+  }
+}
+
+/** The pool's TLS settings under Node's names; Node's default applies to an undefined one. */
+function tlsOptions(tls: PoolTls): ConnectionOptions {
+  const { ca, cert, key, passphrase, ciphers, minVersion, maxVersion } = tls;
+  const given = Object.entries({ ca, cert, key, passphrase, ciphers, minVersion, maxVersion }).filter(([, value]) => value !== undefined);
+  return { ...Object.fromEntries(given), rejectUnauthorized: tls.verify };
+}
+
+/** SNI takes no addresses (RFC 6066 §3); an address is still checked against the certificate. */
+function serverName(tls: PoolTls, host: string): { readonly servername?: string } {
+  if (tls.serverName !== undefined) return { servername: tls.serverName };
+  return isIP(host) === 0 ? { servername: host } : {};
 }

@@ -1,9 +1,8 @@
-/** The messages between the service thread and the pool threads, and the settings of a pool thread. Types only: importing it imports no code. */
-
+/** Messages between the service thread and the pool threads, and the settings of a pool thread. Types only. */
 import type { DispositionKind, HttpOutcome, Judgement } from '../src/model/attempt.ts';
 import type { Body, ContextVariables, DeliveryId, Destination, HeaderPair } from '../src/model/delivery.ts';
 
-/** A handler as its callbacks see it: who it is, and the `options` of its configuration beside. */
+/** A handler as its callbacks see it: its identity, and the `options` of its configuration as further members. */
 export interface HandlerOpts {
   readonly name: string;
   readonly poolName: string;
@@ -14,7 +13,7 @@ export interface HandlerOpts {
 
 /** One request for a pool thread. */
 export interface Job {
-  /** Names the job between the two threads; unique while it is under way. */
+  /** Identifies the job between the two threads; unique while it is in progress. */
   readonly key: number;
   readonly id: DeliveryId;
   /** 1 for the first. */
@@ -23,19 +22,19 @@ export interface Job {
   readonly path: string;
   readonly headers: readonly HeaderPair[];
   readonly body: Body;
-  /** When the stanza was seen, RFC 3339; sent as `event-pusher-time`. */
+  /** Time of the stanza, RFC 3339; sent as `event-pusher-time`. */
   readonly seenAt: string;
-  /** What the handler's callbacks at delivery work on; absent where its module has none. */
+  /** Input of the handler's callbacks at delivery; absent if its module has none. */
   readonly message?: JobMessage;
-  /** The answer's body is wanted: something comes of it. */
+  /** The outcome must include the response's body. */
   readonly wantsBody?: true;
-  /** Where it goes, on a pool without an origin. */
+  /** The destination on a pool without an origin. */
   readonly destination?: Destination;
-  /** When it is to be over, instead of by the pool's timeouts. */
+  /** The deadline, in place of the pool's timeouts. */
   readonly within?: Within;
 }
 
-/** The deadline of an attempt: `atMostMs` after a worker took it, and no later than `until`, which includes the wait for a worker. */
+/** Deadline of an attempt: `atMostMs` after a worker took it, and no later than `until`, which includes the wait for a worker. */
 export interface Within {
   /** Milliseconds since 1970. */
   readonly until: number;
@@ -43,47 +42,47 @@ export interface Within {
 }
 
 export interface JobMessage {
-  /** Names the handler among `PoolThreadSettings.handlers`. */
+  /** The handler's name in `PoolThreadSettings.handlers`. */
   readonly handler: string;
   /** The stanza as XML; undefined for a delivery that was stored before its module had callbacks at delivery. */
   readonly stanza: string | undefined;
-  /** What earlier attempts left in the context. */
+  /** The variables of earlier attempts. */
   readonly context: ContextVariables;
 }
 
-/** A handler whose module has callbacks at delivery, and where to import them. */
+/** A handler whose module has callbacks at delivery, and the module's URL. */
 export interface SessionHandler {
   readonly name: string;
   readonly url: string;
   readonly opts: HandlerOpts;
 }
 
-/** What a pool thread must know of its pool; handed over once, at its start. */
+/** The settings of a pool thread, which it gets once, at its start. */
 export interface PoolThreadSettings {
   readonly name: string;
   readonly client: 'got' | 'undici';
-  /** Scheme, host and port: `https://localhost:8000`. Empty: each job brings its destination. */
+  /** Scheme, host and port: `https://localhost:8000`. Empty: each job has its own destination. */
   readonly origin: string;
-  /** Requests in flight at most in this thread = connections at most. */
+  /** Maximum number of requests in progress, and of connections, in this thread. */
   readonly workers: number;
-  /** Bounds connect, headers, and each gap in a body. */
+  /** Time limit for connecting, for the headers, and for each gap in a body. */
   readonly requestTimeoutMs: number;
-  /** Bounds the whole attempt, from the worker's taking it. */
+  /** Time limit for the whole attempt, from when a worker takes it. */
   readonly callTimeoutMs: number;
   /** Maximum age of a connection that carries a request; Infinity disables the limit. */
   readonly maxConnectionAgeMs: number;
   readonly maxResponseBytes: number;
   readonly userAgent: string;
   readonly tls: PoolTls;
-  /** Those with callbacks at delivery; empty for most pools. */
+  /** Handlers with callbacks at delivery; empty for most pools. */
   readonly handlers: readonly SessionHandler[];
-  /** A callback's promise must settle within this, ms. */
+  /** Time limit for a callback's promise, ms. */
   readonly callbackTimeoutMs: number;
 }
 
-/** TLS of a pool's connections; files are already read. */
+/** TLS of a pool's connections; the contents of files. */
 export interface PoolTls {
-  /** False only where the operator said `verify_mode = "none"`. */
+  /** False only with `verify_mode = "none"`. */
   readonly verify: boolean;
   readonly ca: string | undefined;
   readonly cert: string | undefined;
@@ -92,37 +91,37 @@ export interface PoolTls {
   readonly ciphers: string | undefined;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3' | undefined;
   readonly maxVersion: 'TLSv1.2' | 'TLSv1.3' | undefined;
-  /** The name asked for in the handshake; undefined: the origin's host. */
+  /** Server name in the handshake (SNI); undefined: the origin's host. */
   readonly serverName: string | undefined;
 }
 
-/** Main → pool thread. `disposed`: what became of a delivery is on disk, its worker waits to be told; `stop` lets what is in flight end. */
+/** Service → pool thread. `disposed`: a disposition that a worker waits for is on disk. `stop`: finish the jobs in progress and end. */
 export type ToPoolThread =
   | { readonly kind: 'disposed'; readonly key: number; readonly disposition: DispositionKind }
   | { readonly kind: 'jobs'; readonly jobs: readonly Job[] }
   | { readonly kind: 'ping' }
   | { readonly kind: 'stop' };
 
-/** Pool thread → main: a sign of life, a callback that went wrong, or outcomes, each as soon as its own request ended. */
+/** Pool thread → service: the response to a ping, a failed callback, or outcomes, each as soon as its own request has ended. */
 export type FromPoolThread =
   | { readonly kind: 'alive' }
   | ({ readonly kind: 'callback-failed' } & CallbackFailure)
   | { readonly kind: 'outcomes'; readonly outcomes: readonly KeyedOutcome[] };
 
-/** A callback at delivery threw, rejected, missed its deadline or returned nonsense. */
+/** A callback at delivery threw, rejected, exceeded its time limit or returned an invalid value. */
 export interface CallbackFailure {
   readonly handler: string;
   readonly callback: string;
-  /** The delivery it was called for; undefined for a callback of the session alone. */
+  /** The delivery; undefined for a callback of a connection. */
   readonly id: DeliveryId | undefined;
   readonly message: string;
-  /** The first places of the stack, without the message. */
+  /** The first locations of the stack trace, without the message. */
   readonly at: readonly string[];
 }
 
 export interface KeyedOutcome {
   readonly key: number;
   readonly outcome: HttpOutcome;
-  /** Present where the handler has callbacks at delivery. */
+  /** Present if the handler has callbacks at delivery. */
   readonly judgement?: Judgement;
 }

@@ -1,9 +1,51 @@
+/** Entry of a pool thread, and its composition root: chooses the HTTP client, and adds sessions and ordered requests. */
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../src/kit/clock.ts';
+import type { Resolve } from '../src/kit/dial-tcp.ts';
+import { createDial } from './connection.ts';
 import type { PoolThreadSettings } from './contract.ts';
-import { serve } from './serve.ts';
+import type { NewWorker } from './http-client.ts';
+import { createClient, HttpCarrier, type OpenCarrier, serve, undiciWorkers } from './serve.ts';
+import type { ImportModule } from './session/handler-module.ts';
 
-/** The one task of a pool's thread: it lasts as long as the thread, and is fed over the port. */
+/** The only task of the thread: it lasts as long as the thread and gets its jobs over the port. */
 export default function deliver({ port, settings }: { readonly port: MessagePort; readonly settings: PoolThreadSettings }): Promise<void> {
-  return serve({ port, settings, clock: systemClock });
+  return serve({ port, settings, clock: systemClock, openCarrier: carrierOf() });
+}
+
+export interface ThreadDependencies {
+  /** Imports callback modules; default: Node's import. */
+  readonly importModule?: ImportModule | undefined;
+  /** Resolves host names; default: the system's resolver. */
+  readonly resolve?: Resolve | undefined;
+}
+
+/** The carrier for the settings of a pool; each part is loaded only where it is used. Throws CALLBACK_LOAD_FAILED. */
+export function carrierOf({ importModule, resolve }: ThreadDependencies = {}): OpenCarrier {
+  return async (context) => {
+    const { settings } = context;
+    if (settings.origin === '') {
+      const { OrderCarrier } = await import('./order-carrier.ts');
+      return new OrderCarrier(context, resolve);
+    }
+
+    const parts = { newWorker: await workersOf(settings), dial: createDial(settings, resolve) };
+    if (settings.handlers.length === 0) return new HttpCarrier(context, createClient(context, parts));
+    const { openSessionCarrier } = await import('./session/session-carrier.ts');
+    return openSessionCarrier(context, { ...parts, importModule });
+  };
+}
+
+/** Loads the pool's HTTP client and no other: each takes some 20 MB of every thread. */
+async function workersOf({ client, origin }: PoolThreadSettings): Promise<NewWorker> {
+  switch (client) {
+    case 'got': {
+      const { gotWorkers } = await import('./got-worker.ts');
+      return gotWorkers(origin);
+    }
+    case 'undici':
+      return undiciWorkers(origin);
+    default:
+      return client satisfies never;
+  }
 }

@@ -1,16 +1,31 @@
 /**
- * One job in the hands of a worker: taken (`call`) → connecting (`connect`) → waiting for the answer (`headers`) →
- * reading it (`body`) → concluded. It measures time and size; the client moves it on. A message with a session connects
- * first, is built meanwhile (`call` again), and then goes on.
+ * One job while a worker handles it: taken (`call`) → connecting (`connect`) → waiting for the response (`headers`) → reading
+ * it (`body`) → concluded. A message with a session connects first, then its callbacks build the request (`call` again). The
+ * exchange measures time and size; the HTTP client reports progress to it.
  */
 import type { Clock } from '../src/kit/clock.ts';
 import { isLocalShortage, LOCAL_SHORTAGE } from '../src/kit/dial-tcp.ts';
+import { messageOf } from '../src/kit/errors.ts';
 import type { HttpOutcome, Phase } from '../src/model/attempt.ts';
-import type { Job, PoolThreadSettings, Within } from './contract.ts';
-import type { Deadlines, Due } from './deadlines.ts';
-import { DESTINATION_REFUSED, failureOf } from './failure.ts';
+import { CONNECTION_GONE } from './connection.ts';
+import type { Job, KeyedOutcome, PoolThreadSettings, Within } from './contract.ts';
 
-/** How much of an answer's body is kept for the attempt's record. */
+export interface ExchangeContext {
+  readonly settings: Pick<PoolThreadSettings, 'callTimeoutMs' | 'maxResponseBytes' | 'requestTimeoutMs'>;
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  /** Called once per exchange. */
+  readonly onOutcome: (outcome: KeyedOutcome) => void;
+}
+
+/** Keeps a whole response for the callbacks that judge it. */
+export interface ResponseRecorder {
+  /** `headers` are names and values, flat. */
+  head(reason: string, headers: readonly (Buffer | string)[]): void;
+  body(chunk: Buffer): void;
+}
+
+/** How much of a response's body is kept for the attempt's record. */
 const EXCERPT_BYTES = 1024;
 
 /** Maximum size of the interim responses before the final one. */
@@ -18,33 +33,19 @@ const INTERIM_BYTES = 256 * 1024;
 /** Approximate size of an interim response without headers. */
 const STATUS_LINE_BYTES = 20;
 
-/** The code of an outcome for which a callback made no request. */
+/** Code of an outcome for which the callbacks made no request. */
 export const NOT_BUILT = 'REQUEST_NOT_BUILT';
+/** Code of an outcome whose destination is refused. */
+export const DESTINATION_REFUSED = 'DESTINATION_REFUSED';
 
-export interface ExchangeSurroundings {
-  readonly settings: Pick<PoolThreadSettings, 'callTimeoutMs' | 'maxResponseBytes' | 'requestTimeoutMs'>;
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  /** Called once per exchange. */
-  readonly onOutcome: (key: number, outcome: HttpOutcome) => void;
-}
+const notBuiltInTime = { code: NOT_BUILT, message: 'call_timeout ended before the callbacks had built the request' };
 
-/** Takes in the whole of an answer, for a callback that judges it. */
-export interface AnswerKeeper {
-  /** `headers` are names and values, flat. */
-  head(reason: string, headers: readonly (Buffer | string)[]): void;
-  body(chunk: Buffer): void;
-}
-
-/** The backend has no part in it. */
-const notBuiltInTime = { code: NOT_BUILT, message: "the call's time was up before its callbacks had made the request" };
-
-/** A class since it lives: made when a worker takes the job, it concludes exactly once, by answer, failure or deadline. */
-export class Exchange implements Due {
-  readonly keeper: AnswerKeeper | undefined;
+/** Created when a worker takes the job. Concludes exactly once: by response, failure or deadline. */
+export class Exchange implements Timed {
+  readonly recorder: ResponseRecorder | undefined;
   /** Moves with each phase, never beyond the end of the call. */
   dueAt: number;
-  readonly #around: ExchangeSurroundings;
+  readonly #context: ExchangeContext;
   readonly #startedAt: number;
   readonly #callTimeoutMs: number;
   readonly #requestTimeoutMs: number;
@@ -60,16 +61,17 @@ export class Exchange implements Due {
   #excerpt: Buffer | undefined;
   readonly #body: Buffer[] | undefined;
 
-  constructor(job: Job, around: ExchangeSurroundings, keeper?: AnswerKeeper) {
+  constructor(job: Job, context: ExchangeContext, recorder?: ResponseRecorder) {
+    const { clock, deadlines, settings } = context;
     this.#job = job;
-    this.keeper = keeper;
+    this.recorder = recorder;
     this.#body = job.wantsBody === true ? [] : undefined;
-    this.#around = around;
-    this.#startedAt = around.clock.monotonic();
-    this.#callTimeoutMs = job.within === undefined ? around.settings.callTimeoutMs : timeLeftMs(job.within, around.clock);
-    this.#requestTimeoutMs = job.within === undefined ? around.settings.requestTimeoutMs : this.#callTimeoutMs;
+    this.#context = context;
+    this.#startedAt = clock.monotonic();
+    this.#callTimeoutMs = job.within === undefined ? settings.callTimeoutMs : timeLeftMs(job.within, clock);
+    this.#requestTimeoutMs = job.within === undefined ? settings.requestTimeoutMs : this.#callTimeoutMs;
     this.dueAt = this.#startedAt + this.#callTimeoutMs;
-    around.deadlines.watch(this);
+    deadlines.watch(this);
   }
 
   get job(): Job {
@@ -80,45 +82,45 @@ export class Exchange implements Due {
     return this.#concluded;
   }
 
-  /** Concludes it, and says so, if its time was up before it had begun: nothing goes on the wire. */
-  endsUnsent(): boolean {
+  /** Concludes the exchange, and returns true, if its time was up before a worker took it: nothing is sent. */
+  concludeIfLate(): boolean {
     if (this.#callTimeoutMs > 0) return false;
     this.#conclude({ kind: 'timed-out', phase: 'call', durationMs: 0 });
     return true;
   }
 
-  /** From here on `abort` ends what is on the wire. */
-  begin(abort: () => void): void {
+  /** The HTTP client connects. From now on `abort` ends what is in progress. */
+  start(abort: () => void): void {
     this.#abort = abort;
     this.#enter('connect');
-    this.#around.deadlines.watch(this);
+    this.#context.deadlines.watch(this);
   }
 
-  /** The connection stands, and a callback has the word: only the end of the call is watched. */
-  pause(): void {
+  /** The connection is open and callbacks build the request: only the end of the call is watched. */
+  building(): void {
     this.#abort = undefined;
     this.#phase = 'call';
     this.dueAt = this.#startedAt + this.#callTimeoutMs;
   }
 
-  /** A callback has made `job` of what the delivery asked for. */
-  rewrite(job: Job): void {
+  /** The callbacks built `job` from the delivery's request. */
+  replaceJob(job: Job): void {
     this.#job = job;
   }
 
-  /** The connection stands and the request is written to it. */
+  /** The connection is open and the request is written to it. */
   sent(): void {
     this.#maybeSent = true;
     this.#enter('headers');
   }
 
-  /** The connection turned out to be dead: the client tries once more on a fresh one. */
+  /** The connection turned out to be closed: the HTTP client tries once more on a new one. */
   resend(): void {
     this.#enter('connect');
   }
 
   /** An interim response was received (RFC 9110 §15.2). It does not extend the deadline; too many of them end the exchange. */
-  informed(headers: readonly (Buffer | string)[]): void {
+  interim(headers: readonly (Buffer | string)[]): void {
     this.#interimBytes = headers.reduce((sum, { length }) => sum + length, this.#interimBytes + STATUS_LINE_BYTES);
     if (this.#interimBytes <= INTERIM_BYTES) return;
     const message = `more than ${INTERIM_BYTES} bytes of interim responses (1xx) before the final one`;
@@ -126,20 +128,20 @@ export class Exchange implements Due {
     this.#abort?.();
   }
 
-  /** The final status came, 200 or above. */
+  /** The final status was received, 200 or above. */
   answered(status: number, retryAfter: string | undefined): void {
     this.#status = status;
     this.#retryAfter = retryAfter;
     this.#enter('body');
   }
 
-  /** Takes a piece of the answer's body. Over the size cap the status counts: it concludes, and the connection is dropped. */
-  received(chunk: Buffer): void {
+  /** A piece of the body was received. Above the size limit the exchange concludes with the status, and the connection is closed. */
+  data(chunk: Buffer): void {
     this.#bodyBytes += chunk.length;
     this.#keep(chunk);
     this.#body?.push(chunk);
-    this.keeper?.body(chunk);
-    if (this.#bodyBytes <= this.#around.settings.maxResponseBytes) {
+    this.recorder?.body(chunk);
+    if (this.#bodyBytes <= this.#context.settings.maxResponseBytes) {
       this.#enter('body');
       return;
     }
@@ -147,12 +149,12 @@ export class Exchange implements Due {
     this.#abort?.();
   }
 
-  /** The answer is complete. */
+  /** The response is complete. */
   ended(): void {
     this.#conclude(this.#answer({ truncated: false }));
   }
 
-  /** The wire failed. Before anything was sent that is `unreachable`, or `unsent` where we would not dial, afterwards `broken`. */
+  /** The connection failed: `unreachable` before anything was sent, `unsent` if we refused to dial, `broken` afterwards. */
   failed(error: Error): void {
     const failure = failureOf(error);
     if (failure.code === DESTINATION_REFUSED) return this.unsent(failure);
@@ -160,9 +162,9 @@ export class Exchange implements Due {
     this.#conclude({ kind: this.#maybeSent ? 'broken' : 'unreachable', ...failure, durationMs: this.#elapsedMs() });
   }
 
-  /** Callbacks made no request, or one that HTTP/1.1 cannot carry: nothing goes on the wire. */
-  unsent(why: { readonly code: string; readonly message: string }): void {
-    this.#conclude({ kind: 'unsent', ...why, durationMs: this.#elapsedMs() });
+  /** There is no request, or one that HTTP/1.1 cannot carry: nothing is sent. */
+  unsent(failure: Failure): void {
+    this.#conclude({ kind: 'unsent', ...failure, durationMs: this.#elapsedMs() });
   }
 
   expire(): void {
@@ -176,7 +178,7 @@ export class Exchange implements Due {
   #enter(phase: Phase): void {
     this.#phase = phase;
     const callEnd = this.#startedAt + this.#callTimeoutMs;
-    this.dueAt = Math.min(callEnd, this.#around.clock.monotonic() + this.#requestTimeoutMs);
+    this.dueAt = Math.min(callEnd, this.#context.clock.monotonic() + this.#requestTimeoutMs);
   }
 
   #keep(chunk: Buffer): void {
@@ -198,18 +200,105 @@ export class Exchange implements Due {
   }
 
   #elapsedMs(): number {
-    return this.#around.clock.monotonic() - this.#startedAt;
+    return this.#context.clock.monotonic() - this.#startedAt;
   }
 
-  /** Only the first ending counts: what the wire still brings after a deadline comes too late to change it. */
+  /** The first outcome counts: what arrives after a deadline does not change it. */
   #conclude(outcome: HttpOutcome): void {
     if (this.#concluded) return;
     this.#concluded = true;
-    this.#around.deadlines.forget(this);
-    this.#around.onOutcome(this.#job.key, outcome);
+    this.#context.deadlines.forget(this);
+    this.#context.onOutcome({ key: this.#job.key, outcome });
   }
 }
 
 function timeLeftMs({ until, atMostMs }: Within, clock: Clock): number {
   return Math.min(atMostMs, until - clock.now());
+}
+
+/** An error as it is recorded. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A failure of the connection under Node's own code, so that both HTTP clients report the same. */
+function failureOf(error: Error): Failure {
+  const code = codeOf(error);
+  return { code: nodeCodes.get(code) ?? code, message: messageOf(error) };
+}
+
+const nodeCodes = new Map([
+  [CONNECTION_GONE, 'ECONNRESET'],
+  ['ERR_HTTP_CONTENT_LENGTH_MISMATCH', 'ECONNRESET'],
+  ['UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW'],
+  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'ECONNRESET'],
+  ['UND_ERR_SOCKET', 'ECONNRESET'],
+]);
+
+export function codeOf(error: Error): string {
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  return error.name === 'HTTPParserError' ? 'HPE_INVALID' : 'ERR_UNKNOWN'; // undici knows only some of the parser's codes
+}
+
+/** The failure for a 101 (Switching Protocols): the service never requests an upgrade. */
+export function protocolChanged(): Error {
+  return Object.assign(new Error('the backend switched protocols without a request to do so'), { code: 'ECONNRESET' });
+}
+
+/** Something with a deadline. `dueAt` is on the monotonic clock and may move while it is watched. */
+export interface Timed {
+  readonly dueAt: number;
+  /** The time is up. Must call `forget`, or move `dueAt`. */
+  expire(): void;
+}
+
+/**
+ * One timer for all exchanges of a thread, in place of several per request. It is set to the nearest deadline; when it fires,
+ * all exchanges are checked: at most as many as there are workers, at most once per timeout. Before anything expires the event
+ * loop does one turn of I/O, so that a response that is already in the socket is not counted as late because the thread was.
+ */
+export class Deadlines {
+  readonly #clock: Clock;
+  readonly #watched = new Set<Timed>();
+  #timer: NodeJS.Timeout | undefined;
+  #firesAt = Number.POSITIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Watches from now on. Call it again if `dueAt` comes nearer, not if it moves away. */
+  watch(timed: Timed): void {
+    this.#watched.add(timed);
+    this.#setTimer(timed.dueAt);
+  }
+
+  forget(timed: Timed): void {
+    this.#watched.delete(timed);
+  }
+
+  #setTimer(dueAt: number): void {
+    if (dueAt >= this.#firesAt) return;
+    clearTimeout(this.#timer);
+    this.#firesAt = dueAt;
+    this.#timer = setTimeout(this.#fire, Math.max(1, Math.ceil(dueAt - this.#clock.monotonic())));
+    this.#timer.unref();
+  }
+
+  readonly #fire = (): void => {
+    this.#firesAt = Number.NEGATIVE_INFINITY; // no timer is set before the check, which sets the next one
+    setImmediate(this.#check);
+  };
+
+  readonly #check = (): void => {
+    const now = this.#clock.monotonic();
+    let nearest = Number.POSITIVE_INFINITY;
+    for (const timed of this.#watched) {
+      if (timed.dueAt <= now) timed.expire();
+      else if (timed.dueAt < nearest) nearest = timed.dueAt;
+    }
+    this.#firesAt = Number.POSITIVE_INFINITY;
+    if (nearest < Number.POSITIVE_INFINITY) this.#setTimer(nearest);
+  };
 }

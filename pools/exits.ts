@@ -1,90 +1,90 @@
 /**
- * What HTTP exits and program units are written against, beside the callbacks: types alone. The names are those of
- * openUTM's event exit HTTP, in camelCase and without the prefix kcHttp.
+ * The API for HTTP exits and program units, types only; `callbacks.ts` exports it too. The names are those of openUTM's event exit
+ * HTTP, in camelCase and without the prefix kcHttp.
  */
 
 /**
- * The default export of an exit module, sync or async. Called once at the unit's first `mget` (`ioIndicator` I), where it
- * must supply all parts of the message, and once before the response is sent (O). Each time it has `[callbacks] timeout`.
+ * The default export of an exit module, sync or async. Called once at the unit's first `mget` (`ioIndicator` I), when it must
+ * supply all parts of the message, and once before the response is sent (O). Each call is limited to `[callbacks] timeout`.
  */
 export type HttpExit = (par: HttpExitPar) => unknown;
 
-/** The default export of a program unit's module, sync or async: it reads parts and writes parts. */
+/** The default export of a program unit's module, sync or async. It reads and writes parts. */
 export type ProgramUnit = (call: ProgramUnitCall) => unknown;
 
-/** What an exit is called with. */
+/** Argument of an exit. */
 export interface HttpExitPar extends HttpRequestParts {
   readonly utmHttpVersion: 1;
   /** I: the input message is read. O: the response is about to be sent. */
   readonly ioIndicator: 'I' | 'O';
   /**
-   * 0 to go on. Anything else ends the service with 500: nothing of it is done. 1 to 255 becomes the secondary return code
-   * (26 gives HX1A); what is none of these counts as 255, and so does an error that the exit throws.
+   * 0: continue. Any other value ends the service with 500 before it has an effect. 1 to 255 becomes the secondary return code (26
+   * gives HX1A); any other value counts as 255, and so does an error that the exit throws.
    */
   retcode: number;
   readonly httpInfo: HttpInfo;
-  /** The communication area: one object for both calls of the exit and for the unit, a fresh one for each request. */
+  /** The communication area: one object for both calls of the exit and for the unit, new for each request. */
   readonly ca: Record<string, unknown>;
   /**
-   * I: empty. Left so, each `putMgetMessage` is one part; filled, it says how all that was put is cut into parts. O: number
-   * and lengths of the parts that the unit has put. The exit may replace the object with another one.
+   * I: empty. If it stays empty, each `putMgetMessage` is one part; otherwise it gives the lengths into which everything put is
+   * split. O: number and lengths of the parts that the unit has put. The exit may replace the object.
    */
   structureInfo: ExitMsgInfo;
-  /** I alone: supplies a part for the unit, text as UTF-8. Throws RangeError where there would be too much. */
+  /** Only I: supplies a part for the unit, text as UTF-8. Throws RangeError if the message would be too large. */
   putMgetMessage(part: Uint8Array | string): void;
-  /** O alone: a part that the unit has put, counted from 0; without an index all of them as one. Throws RangeError for one that is not there. */
+  /** Only O: a part that the unit has put, counted from 0; without an index all parts as one. Throws RangeError for a missing part. */
   getMputMessage(index?: number): Bytes;
-  /** O alone: the response's body; a second call adds to it. */
+  /** Only O: the response's body; a further call appends to it. */
   putResponseBody(body: Uint8Array | string): void;
-  /** O alone: 200 to 599. */
+  /** Only O: 200 to 599. */
   putStatus(code: number): void;
-  /** O alone: a header of the response; one name may come several times. Throws TypeError for what no header can be. */
+  /** Only O: adds a header to the response; a name may be repeated. Throws TypeError for an invalid name or value. */
   putHeader(name: string, value: string): void;
 }
 
-/** A Buffer. Where Node's types are not installed, as much of one as can be said without them. */
+/** A Buffer; without Node's types the part of it that is declared here. */
 export type Bytes = typeof globalThis extends { readonly Buffer: { readonly prototype: infer B } } ? B : PlainBytes;
 
-/** Bytes, and as text. */
+/** Bytes that can be converted to text. */
 interface PlainBytes extends Uint8Array {
-  /** UTF-8 if not told. */
+  /** Default: UTF-8. */
   toString(encoding?: 'base64' | 'hex' | 'latin1' | 'utf8'): string;
 }
 
-/** How a message is split: at most 254 parts, each of at most 32767 bytes. */
+/** The parts of a message: at most 254, each of at most 32767 bytes. */
 export interface ExitMsgInfo {
   nrMsgParts: number;
   lthMsgParts: number[];
 }
 
-/** Every component of the request. */
+/** All components of the request. */
 export interface HttpRequestParts {
   /** `1.1` */
   getVersion(): string;
   getScheme(): string;
   getMethod(): string;
-  /** Normalised (RFC 3986 §6.2.2): no dot segments, no needless escapes. */
+  /** Normalised (RFC 3986 §6.2.2): without dot segments and unnecessary escapes. */
   getPath(): string;
-  /** Without the `?`, as it came; empty without one. */
+  /** Without the `?`, unchanged; empty if there is none. */
   getQuery(): string;
-  /** Who has shown credentials; undefined where none were asked for. */
+  /** The authenticated user; undefined if no credentials are required. */
   getUser(): string | undefined;
   getHeaderCount(): number;
-  /** By its name in any case, several joined by a comma and a space. `Authorization` is not shown. */
+  /** The name is case-insensitive; repeated values are joined by a comma and a space. `Authorization` is hidden. */
   getHeaderByName(name: string): string | undefined;
-  /** Counted from 0, in the order in which they came. */
+  /** Counted from 0, in the order of the request. */
   getHeaderByIndex(index: number): { readonly name: string; readonly value: string } | undefined;
-  /** The body; one of text in UTF-8 where the descriptor has `convert_text`. */
+  /** The body; text is converted to UTF-8 if the descriptor has `convert_text`. */
   getRequestBody(): Bytes;
-  /** Resolves percent escapes; undefined where they are broken or not UTF-8. */
+  /** Decodes percent escapes; undefined if they are malformed or not UTF-8. */
   percentDecode(text: string): string | undefined;
 }
 
-/** What is known of the request before it is read: as `init()` tells it to a program unit. */
+/** The request without its body, which `init()` gives to a program unit. */
 export interface HttpInfo {
   readonly descriptor: string;
   readonly tac: string;
-  /** The listener on which it came. */
+  /** The listener that received it. */
   readonly bcamappl: string;
   readonly version: string;
   readonly scheme: string;
@@ -96,24 +96,24 @@ export interface HttpInfo {
   readonly remoteAddress: string;
 }
 
-/** What a program unit is called with. */
+/** Argument of a program unit. */
 export interface ProgramUnitCall {
-  /** The next part of the message; undefined behind the last. The first call runs the exit. */
+  /** The next part of the message; undefined after the last. The first call runs the exit. */
   mget(): Promise<Bytes | undefined>;
-  /** Adds a part to the output, text as UTF-8. Throws RangeError where there would be too much. */
+  /** Adds a part to the output, text as UTF-8. Throws RangeError if the output would be too large. */
   mput(part: Uint8Array | string): void;
   init(): { readonly httpInfo: HttpInfo };
   readonly acc: UnitAcc;
 }
 
-/** What stays the same through one service. */
+/** Data of one service that does not change. */
 export interface UnitAcc {
-  /** Names the request in logs. */
+  /** Identifies the request in logs. */
   readonly id: string;
-  /** The attachment. */
+  /** The attachment's name. */
   readonly origin: string;
   /** RFC 3339. */
   readonly receivedAt: string;
-  /** As the exit's `ca`. */
+  /** The same object as the exit's `ca`. */
   readonly ca: Record<string, unknown>;
 }

@@ -1,27 +1,32 @@
-import type { Clock } from '../src/kit/clock.ts';
+/** Sends the exchanges of a pool thread to one origin, over one connection per worker. Follows no redirect and retries nothing. */
+import type { Clock, EpochMs } from '../src/kit/clock.ts';
 import type { Random } from '../src/kit/pacing.ts';
-import { Connection } from './connection.ts';
-import type { PoolThreadSettings } from './contract.ts';
-import type { Dial } from './dial.ts';
+import { Connection, type Dial } from './connection.ts';
+import type { Job, PoolThreadSettings } from './contract.ts';
 import type { Exchange } from './exchange.ts';
-import { requestHeaders } from './request-headers.ts';
-import type { Worker } from './worker.ts';
 
-/** Puts exchanges on the wire, over connections to one origin. Follows no redirect, retries nothing. */
-export interface HttpClient {
-  /**
-   * Carries the exchange through its phases and never throws. `free` is called once its worker can take another one:
-   * that can be after the exchange has concluded. At most `workers` exchanges may be under way.
-   */
-  send(exchange: Exchange, free: () => void): void;
-  /** Lends a worker for a message with a session, until it is given back. It counts as an exchange under way. */
-  lend(): Worker;
-  giveBack(worker: Worker): void;
-  /** Closes the connections. Nothing is under way any more. */
+/** One connection at a time and the request on it. undici and got implement it. */
+export interface Worker {
+  readonly connection: Connection;
+  /** Sends the request and takes the exchange through its phases. Never throws. */
+  send(exchange: Exchange, options: SendOptions): void;
+  /** Closes the connection. No request may be in progress. */
   close(): Promise<void>;
 }
 
-export interface HttpClientSurroundings {
+export interface SendOptions {
+  /** Names and values, flat. */
+  readonly headers: string[];
+  /** Called when the worker can take another exchange, which may be after this one has concluded. */
+  readonly free: () => void;
+  /**
+   * Called in place of `free` if the connection had closed before a byte of the response was received. The request is bound to
+   * the current connection. If undefined, such a request is sent once more on a new connection.
+   */
+  readonly onStale?: (error: Error) => void;
+}
+
+export interface HttpClientOptions {
   readonly settings: PoolThreadSettings;
   readonly newWorker: NewWorker;
   readonly clock: Clock;
@@ -29,66 +34,123 @@ export interface HttpClientSurroundings {
   readonly dial: Dial;
 }
 
-/**
- * One connection per worker, made when it is first needed. The worker that was used last is used first, so that a quiet
- * pool keeps few connections, and keeps them warm.
- */
-export function createHttpClient({ settings, newWorker, clock, random, dial }: HttpClientSurroundings): HttpClient {
-  const { userAgent } = settings;
-  const longevity = { clock, random, maxAgeMs: settings.maxConnectionAgeMs };
-  const workers: Worker[] = [];
-  const idle: Worker[] = [];
-
-  function lend(): Worker {
-    const worker = idle.pop();
-    worker?.connection.retire();
-    return worker ?? hire();
-  }
-
-  function hire(): Worker {
-    const worker = newWorker(new Connection(dial, longevity));
-    workers.push(worker);
-    return worker;
-  }
-
-  return {
-    send: (exchange, free) => {
-      const worker = lend();
-      worker.carry(exchange, {
-        headers: requestHeaders(exchange.job, { userAgent, now: clock.now() }),
-        free: () => {
-          worker.connection.retire();
-          idle.push(worker);
-          free();
-        },
-      });
-    },
-    lend,
-    giveBack: (worker) => {
-      worker.connection.retire();
-      worker.connection.rest();
-      idle.push(worker);
-    },
-    close: async () => {
-      await Promise.all(workers.map((worker) => worker.close()));
-    },
-  };
-}
-
 export type NewWorker = (connection: Connection) => Worker;
 
-/** Loads the pool's client, and only that: each of them takes some 20 MB of every thread that knows it. */
-export async function loadClient({ client, origin }: PoolThreadSettings): Promise<NewWorker> {
-  switch (client) {
-    case 'got': {
-      const { gotWorkers } = await import('./got-worker.ts');
-      return gotWorkers(origin);
-    }
-    case 'undici': {
-      const { UndiciWorker } = await import('./undici-worker.ts');
-      return (connection) => new UndiciWorker(origin, connection);
-    }
-    default:
-      return client satisfies never;
+/**
+ * Creates workers as they are needed; the caller limits how many exchanges are in progress. The worker that was used last is
+ * used first, so a pool with little traffic keeps few connections and reuses them.
+ */
+export class HttpClient {
+  readonly #options: HttpClientOptions;
+  readonly #workers: Worker[] = [];
+  readonly #idle: Worker[] = [];
+
+  constructor(options: HttpClientOptions) {
+    this.#options = options;
+  }
+
+  /** Takes the exchange through its phases and never throws. `free` is called once, when the worker can take another exchange. */
+  send(exchange: Exchange, free: () => void): void {
+    const { clock, settings } = this.#options;
+    const worker = this.borrow();
+    worker.send(exchange, {
+      headers: requestHeaders(exchange.job, { userAgent: settings.userAgent, now: clock.now() }),
+      free: () => {
+        worker.connection.closeIfOld();
+        this.#idle.push(worker);
+        free();
+      },
+    });
+  }
+
+  /** Lends a worker to a message with a session, until `giveBack`. It counts as an exchange in progress. */
+  borrow(): Worker {
+    const worker = this.#idle.pop();
+    worker?.connection.closeIfOld();
+    return worker ?? this.#createWorker();
+  }
+
+  giveBack(worker: Worker): void {
+    worker.connection.closeIfOld();
+    worker.connection.release();
+    this.#idle.push(worker);
+  }
+
+  /** Closes the connections. No exchange may be in progress. */
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.close()));
+  }
+
+  #createWorker(): Worker {
+    const { clock, dial, newWorker, random, settings } = this.#options;
+    const worker = newWorker(new Connection(dial, { clock, random, maxAgeMs: settings.maxConnectionAgeMs }));
+    this.#workers.push(worker);
+    return worker;
   }
 }
+
+/**
+ * The headers of one attempt, as a flat list of names and values: first the handler's, in their order and case, then those of
+ * every request. The HTTP client adds `host`, `connection` and `content-length`. A header of the handler is left out if it would
+ * override one of ours or belongs to the connection (RFC 9110 §7.6.1).
+ */
+export function requestHeaders(job: Job, { userAgent, now }: { readonly userAgent: string; readonly now: EpochMs }): string[] {
+  const headers: string[] = [];
+  for (const [name, value] of job.headers) {
+    if (!reserved.has(name.toLowerCase())) headers.push(name, value);
+  }
+  headers.push(
+    'webhook-id',
+    job.id,
+    'webhook-timestamp',
+    String(Math.floor(now / 1000)),
+    'event-pusher-time',
+    job.seenAt,
+    'event-pusher-attempt',
+    String(job.attempt),
+    'user-agent',
+    userAgent,
+  );
+  return headers;
+}
+
+const reserved = new Set([
+  'connection',
+  'content-length',
+  'event-pusher-attempt',
+  'event-pusher-time',
+  'expect',
+  'host',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'user-agent',
+  'webhook-id',
+  'webhook-timestamp',
+]);
+
+/** Reason why a job cannot be sent as HTTP/1.1 (RFC 9110 §5.1, §5.5, §9.1; RFC 9112 §3.2), or undefined. */
+export function unsendable(job: Job): { readonly code: string; readonly message: string } | undefined {
+  if (!tokenPattern.test(job.method)) return { code: 'ERR_INVALID_HTTP_TOKEN', message: 'the method is not an HTTP token' };
+  if (job.path[0] !== '/' || illegalInPath.test(job.path)) {
+    return {
+      code: 'ERR_UNESCAPED_CHARACTERS',
+      message: 'the path does not begin with a slash, or contains characters that must be escaped',
+    };
+  }
+  for (const [name, value] of job.headers) {
+    if (!tokenPattern.test(name) || illegalInValue.test(value)) {
+      return { code: 'ERR_INVALID_HEADER', message: `header ${JSON.stringify(name)} cannot be sent` };
+    }
+  }
+  return undefined;
+}
+
+const tokenPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const illegalInPath = /[^\x21-\x7e]/;
+/** Everything except tab and the printable characters of Latin-1. A line break would add a header. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a value may contain a tab
+const illegalInValue = /[^\x09\x20-\x7e\x80-\xff]/;

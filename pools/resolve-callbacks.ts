@@ -1,6 +1,6 @@
 /**
- * Node's module hook, run in a thread of its own: a module outside any `node_modules` finds our one public specifier too,
- * and a module that is loaded anew (`?reload=N`) has the files that it imports by path loaded anew with it.
+ * Module hook, which Node runs in a separate thread. It resolves our public specifier for modules outside any `node_modules`.
+ * If a module is reloaded (`?reload=N`), the files that it imports by path are reloaded with it.
  */
 import type { ResolveHook } from 'node:module';
 import { extname } from 'node:path';
@@ -16,7 +16,7 @@ export const resolve: ResolveHook = async (specifier, context, next) => {
   return reload !== undefined && isOwnFile(specifier, found.url) ? { ...found, url: found.url + reload } : found;
 };
 
-/** Whether a file was asked for by path that belongs to no package; one with a query of its own is left alone. */
+/** Whether the specifier is a path and the file belongs to no package. A file with its own query is left alone. */
 function isOwnFile(specifier: string, url: string): boolean {
   return /^(?:[./]|file:)/.test(specifier) && /^file:[^?#]*$/.test(url) && !url.includes('/node_modules/');
 }

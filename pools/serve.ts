@@ -1,56 +1,63 @@
 import type { MessagePort } from 'node:worker_threads';
 import { type Clock, systemTimers } from '../src/kit/clock.ts';
-import type { Resolve } from '../src/kit/dial-tcp.ts';
+import { Fifo } from '../src/kit/fifo.ts';
 import { createDeferred } from '../src/kit/lifecycle.ts';
 import { Pacer, systemRandom } from '../src/kit/pacing.ts';
 import type { DispositionKind } from '../src/model/attempt.ts';
+import { createDial, type Dial } from './connection.ts';
 import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
-import { createDeadlines } from './deadlines.ts';
-import { createDial } from './dial.ts';
-import { Exchange, type ExchangeSurroundings } from './exchange.ts';
-import { createHttpClient, loadClient } from './http-client.ts';
-import { unsendable } from './request-headers.ts';
-import { createCallbackCaller } from './session/call-callback.ts';
-import { createMessageCarrier } from './session/carry-message.ts';
-import { createDispositions } from './session/dispositions.ts';
-import { type HandlerModule, type ImportModule, loadModules } from './session/load-modules.ts';
-import { createSessions } from './session/sessions.ts';
-import { createWorkerQueue } from './worker-queue.ts';
+import { Deadlines, Exchange, type ExchangeContext } from './exchange.ts';
+import { HttpClient, type NewWorker, unsendable } from './http-client.ts';
 
-export interface ThreadSurroundings {
+export interface ThreadOptions {
   readonly port: MessagePort;
   readonly settings: PoolThreadSettings;
   readonly clock: Clock;
-  /** How callback modules are imported; default: Node's own way. */
-  readonly importModule?: ImportModule;
-  /** Resolves host names; default: the system's resolver. */
-  readonly resolve?: Resolve;
+  /** Opens what carries the thread's jobs; default: {@link openHttpCarrier}. */
+  readonly openCarrier?: OpenCarrier;
+}
+
+/** Carries the jobs of a thread. */
+export interface Carrier {
+  /** Starts a job, reports its outcome, and calls `free` once, when the job's worker can take another. Never throws. */
+  carry(job: Job, free: () => void): void;
+  /** The disposition of a delivery is on disk. */
+  disposed(key: number, disposition: DispositionKind): void;
+  /** No further dispositions arrive. */
+  stop(): void;
+  /** Closes the connections. No job may be in progress. */
+  close(): Promise<void>;
+}
+
+export type OpenCarrier = (context: CarrierContext) => Promise<Carrier>;
+
+export interface CarrierContext extends ExchangeContext {
+  readonly settings: PoolThreadSettings;
+  readonly post: (message: FromPoolThread) => void;
 }
 
 /**
- * A pool thread's whole life: imports the modules of its handlers, takes jobs from the port and sends each outcome back
- * when its own request has ended, with those of the same millisecond in one message. Resolves after `stop`, when nothing
- * is in flight and all is closed. Throws CALLBACK_LOAD_FAILED.
+ * Runs a pool thread: takes jobs from the port and sends each outcome back when its request has ended, together with those of
+ * the same millisecond. Resolves after `stop`, when no job is in progress and everything is closed. Rejects if the carrier
+ * cannot be opened.
  */
-export async function serve({ port, settings, clock, importModule, resolve }: ThreadSurroundings): Promise<void> {
-  const modules = await loadModules(settings.handlers, importModule);
+export async function serve({ port, settings, clock, openCarrier = openHttpCarrier }: ThreadOptions): Promise<void> {
   const stopped = createDeferred<void>();
   const post = (message: FromPoolThread): void => port.postMessage(message);
-  const outcomes = createOutcomeBatch(clock, post);
-  const open = settings.origin === '' ? openForOrders : openForOrigin;
-  const carriers = await open({ settings, clock, modules, resolve, post, onOutcome: outcomes.add });
-  const queue = createWorkerQueue(settings.workers, carriers.carry);
+  const batch = new OutcomeBatch(clock, post);
+  const carrier = await openCarrier({ settings, clock, post, deadlines: new Deadlines(clock), onOutcome: batch.add });
+  const queue = new JobQueue(settings.workers, carrier);
 
   port.on('message', (message: ToPoolThread) => {
     switch (message.kind) {
       case 'disposed':
-        return carriers.disposed(message.key, message.disposition);
+        return carrier.disposed(message.key, message.disposition);
       case 'jobs':
-        return message.jobs.forEach(queue.enqueue);
+        return message.jobs.forEach(queue.add);
       case 'ping':
         return post({ kind: 'alive' });
       case 'stop':
-        carriers.stop();
+        carrier.stop();
         return stopped.resolve();
       default:
         return message satisfies never;
@@ -59,93 +66,122 @@ export async function serve({ port, settings, clock, importModule, resolve }: Th
 
   await stopped.promise;
   await queue.idle();
-  await carriers.close();
-  outcomes.flush();
+  await carrier.close();
+  batch.send();
   port.close();
 }
 
-/** What carries a thread's jobs. */
-interface Carriers {
-  carry(job: Job, free: () => void): void;
-  disposed(key: number, disposition: DispositionKind): void;
-  /** Nobody is told any more what became of deliveries. */
-  stop(): void;
-  /** Nothing is under way any more. */
-  close(): Promise<void>;
+/** Gives jobs to the carrier in the order of their arrival, at most `workers` at a time. */
+class JobQueue {
+  readonly #workers: number;
+  readonly #carrier: Carrier;
+  readonly #waiting = new Fifo<Job>();
+  #busy = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor(workers: number, carrier: Carrier) {
+    this.#workers = workers;
+    this.#carrier = carrier;
+  }
+
+  readonly add = (job: Job): void => {
+    if (this.#busy < this.#workers) this.#start(job);
+    else this.#waiting.push(job);
+  };
+
+  /** Resolves when no job is waiting or in progress. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#busy === 0) resolve();
+    });
+  }
+
+  #start(job: Job): void {
+    this.#busy += 1;
+    this.#carrier.carry(job, this.#free);
+  }
+
+  readonly #free = (): void => {
+    this.#busy -= 1;
+    const next = this.#waiting.shift();
+    if (next !== undefined) this.#start(next);
+    else if (this.#busy === 0) this.#onIdle?.();
+  };
 }
 
-interface CarriersOptions extends Pick<ThreadSurroundings, 'clock' | 'settings'> {
-  readonly modules: ReadonlyMap<string, HandlerModule>;
-  readonly resolve: Resolve | undefined;
-  readonly post: (message: FromPoolThread) => void;
-  readonly onOutcome: (outcome: KeyedOutcome) => void;
+/** Minimum time between two messages with outcomes, ms. */
+const outcomesEveryMs = 1;
+
+/** Gathers outcomes into one message: the first after a pause leaves at once, the next message takes all that followed. */
+class OutcomeBatch {
+  readonly #post: (message: FromPoolThread) => void;
+  readonly #pacer: Pacer;
+  #outcomes: KeyedOutcome[] = [];
+
+  constructor(clock: Clock, post: (message: FromPoolThread) => void) {
+    this.#post = post;
+    this.#pacer = new Pacer({ everyMs: outcomesEveryMs, clock, timers: systemTimers }, () => this.send());
+  }
+
+  readonly add = (outcome: KeyedOutcome): void => {
+    this.#outcomes.push(outcome);
+    this.#pacer.nudge();
+  };
+
+  send(): void {
+    if (this.#outcomes.length > 0) this.#post({ kind: 'outcomes', outcomes: this.#outcomes });
+    this.#outcomes = [];
+  }
 }
 
-/** Jobs with a message go through their handler's callbacks, the others straight to the client. */
-async function openForOrigin({ settings, clock, modules, resolve, post, onOutcome }: CarriersOptions): Promise<Carriers> {
-  const newWorker = await loadClient(settings);
-  const patience = { timeoutMs: settings.callbackTimeoutMs, timers: systemTimers };
-  const caller = createCallbackCaller({ ...patience, report: (failure) => post({ kind: 'callback-failed', ...failure }) });
-  const dispositions = createDispositions(patience);
-  const sessions = createSessions(modules, caller);
+/** Carries the jobs of a pool without callbacks at delivery: over undici, to the pool's origin. */
+export async function openHttpCarrier(context: CarrierContext): Promise<Carrier> {
+  const { settings } = context;
+  return new HttpCarrier(context, createClient(context, { newWorker: await undiciWorkers(settings.origin), dial: createDial(settings) }));
+}
 
-  const dial = createDial(settings, resolve);
-  const around = surroundings(settings, clock, onOutcome);
-  const client = createHttpClient({
-    settings,
-    newWorker,
-    clock,
-    random: systemRandom,
-    dial: modules.size === 0 ? dial : sessions.over(dial),
-  });
-  const carryMessage = createMessageCarrier({ settings, modules, caller, sessions, dispositions, client, around, onOutcome });
+export function createClient(
+  { settings, clock }: CarrierContext,
+  parts: { readonly newWorker: NewWorker; readonly dial: Dial },
+): HttpClient {
+  return new HttpClient({ settings, clock, random: systemRandom, ...parts });
+}
 
-  function carry(job: Job, free: () => void): void {
-    if (job.message !== undefined) return void carryMessage(job, job.message).then(free);
-    const exchange = new Exchange(job, around);
-    if (exchange.endsUnsent()) return free();
-    const mistake = unsendable(job);
-    if (mistake === undefined) return client.send(exchange, free);
-    exchange.unsent(mistake);
+/** Loads undici, which takes some 20 MB of a thread: threads with another client do without. */
+export async function undiciWorkers(origin: string): Promise<NewWorker> {
+  const { UndiciWorker } = await import('./undici-worker.ts');
+  return (connection) => new UndiciWorker(origin, connection);
+}
+
+/** Gives each job to the HTTP client as it is. */
+export class HttpCarrier implements Carrier {
+  readonly #context: CarrierContext;
+  readonly #client: HttpClient;
+
+  constructor(context: CarrierContext, client: HttpClient) {
+    this.#context = context;
+    this.#client = client;
+  }
+
+  carry(job: Job, free: () => void): void {
+    const exchange = new Exchange(job, this.#context);
+    if (exchange.concludeIfLate()) return free();
+    const failure = unsendable(job);
+    if (failure === undefined) return this.#client.send(exchange, free);
+    exchange.unsent(failure);
     free();
   }
 
-  async function close(): Promise<void> {
-    await client.close();
-    await sessions.ended();
+  disposed(): void {
+    // Only callbacks of a session take dispositions.
   }
 
-  return { carry, disposed: dispositions.told, stop: dispositions.stop, close };
-}
-
-/** Each job brings its destination; no handler has a session there. */
-async function openForOrders({ settings, clock, resolve, onOutcome }: CarriersOptions): Promise<Carriers> {
-  const { createOrderCarrier } = await import('./order-carrier.ts'); // brings got, which other threads may do without
-  const carry = createOrderCarrier({ settings, clock, around: surroundings(settings, clock, onOutcome), resolve });
-  return { carry, disposed: () => undefined, stop: () => undefined, close: () => Promise.resolve() };
-}
-
-function surroundings(settings: PoolThreadSettings, clock: Clock, onOutcome: CarriersOptions['onOutcome']): ExchangeSurroundings {
-  return { settings, clock, deadlines: createDeadlines(clock), onOutcome: (key, outcome) => onOutcome({ key, outcome }) };
-}
-
-/** Messages leave at most this often, ms. */
-const outcomesEveryMs = 1;
-
-/** Gathers outcomes: the first after a rest leaves at once, then all that came meanwhile. */
-function createOutcomeBatch(clock: Clock, post: (message: FromPoolThread) => void) {
-  let batch: KeyedOutcome[] = [];
-  const pacer = new Pacer({ everyMs: outcomesEveryMs, clock, timers: systemTimers }, flush);
-
-  function flush(): void {
-    if (batch.length > 0) post({ kind: 'outcomes', outcomes: batch });
-    batch = [];
+  stop(): void {
+    // It waits for no dispositions.
   }
 
-  function add(outcome: KeyedOutcome): void {
-    batch.push(outcome);
-    pacer.nudge();
+  close(): Promise<void> {
+    return this.#client.close();
   }
-
-  return { add, flush };
 }

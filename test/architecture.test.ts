@@ -30,10 +30,9 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'src/telemetry/events.ts',
     'src/config/config.ts',
     'pools/contract.ts',
-    'pools/callback-exports.ts',
+    'pools/callback-modules.ts',
     'pools/callbacks-specifier.ts',
     'pools/callbacks.ts',
-    'pools/import-problem.ts',
   ],
   'src/spool': ['src/model', 'src/telemetry/events.ts', 'src/config/config.ts', 'better-sqlite3'],
   'src/delivery': [

@@ -1,126 +1,136 @@
 /**
- * One session is one connection, as each handler of the pool knows it: it stands → initSession → message after message →
- * it is gone, and the message on it is over → destroySession.
+ * A session is one connection as one handler of the pool sees it: connection open → initSession → messages, one at a time →
+ * connection closed, and its message over → destroySession.
  */
 import type { Socket } from 'node:net';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { type ConnectionSession, HTTP_INTERNAL_FAIL, type Session } from '../callbacks.ts';
-import type { Dial } from '../dial.ts';
-import type { CallbackCaller } from './call-callback.ts';
-import type { HandlerModule } from './load-modules.ts';
+import type { Dial } from '../connection.ts';
+import type { CallbackCaller, HandlerModule } from './handler-module.ts';
 
-export interface Sessions {
-  /** The same connections, each with its sessions from when it stands to when it is gone. */
-  over(dial: Dial): Dial;
-  /**
-   * Puts a message on a connection that stands. Undefined: its handler's `initSession` went wrong there. A connection
-   * that goes keeps its sessions until `leave`.
-   */
-  enter(socket: Socket, module: HandlerModule, message: OnSession): Promise<Seat | undefined>;
-  /** Resolves when every connection is gone and every `destroySession` over. */
-  ended(): Promise<void>;
-}
+type Modules = ReadonlyMap<string, HandlerModule>;
 
-/** What a session has for the time of one message. */
-export type OnSession = Omit<Session, keyof ConnectionSession>;
+/** The properties of a session that belong to one message. */
+export type MessageProperties = Omit<Session, keyof ConnectionSession>;
 
-export interface Seat {
+/** A session with a message on it. */
+export interface OccupiedSession {
   readonly session: Session;
+  /** The message is over. */
   leave(): void;
 }
 
-export function createSessions(modules: ReadonlyMap<string, HandlerModule>, caller: CallbackCaller): Sessions {
-  const connections = new WeakMap<Socket, ConnectionSessions>();
-  const open = new Set<Promise<void>>();
+/** The sessions of all connections of a pool thread. */
+export class Sessions {
+  readonly #modules: Modules;
+  readonly #caller: CallbackCaller;
+  readonly #connections = new WeakMap<Socket, SessionsOfConnection>();
+  readonly #open = new Set<Promise<void>>();
 
-  function begin(socket: Socket): void {
-    const sessions = beginSessions(modules, caller);
-    connections.set(socket, sessions);
-    const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    const over = gone.then(sessions.end).finally(() => open.delete(over));
-    open.add(over);
+  constructor(modules: Modules, caller: CallbackCaller) {
+    this.#modules = modules;
+    this.#caller = caller;
   }
 
-  return {
-    over: (dial) => (opened) =>
+  /** Wraps a dial: each connection has sessions from when it opens until it closes. */
+  wrap(dial: Dial): Dial {
+    return (onOpened) =>
       dial((...result) => {
         const [, socket] = result;
-        if (socket !== undefined) begin(socket);
-        opened(...result);
-      }),
-    enter: async (socket, module, message) => connections.get(socket)?.enter(module, message),
-    ended: async () => {
-      await Promise.all(open);
-    },
-  };
+        if (socket !== undefined) this.#begin(socket);
+        onOpened(...result);
+      });
+  }
+
+  /**
+   * Puts a message on an open connection; undefined if `initSession` of its handler failed there. A connection that closes keeps
+   * its sessions until `leave`.
+   */
+  async enter(socket: Socket, module: HandlerModule, message: MessageProperties): Promise<OccupiedSession | undefined> {
+    return this.#connections.get(socket)?.enter(module, message);
+  }
+
+  /** Resolves when every connection is closed and every `destroySession` is over. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#open);
+  }
+
+  #begin(socket: Socket): void {
+    const sessions = new SessionsOfConnection(this.#modules, this.#caller);
+    this.#connections.set(socket, sessions);
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    const over = closed.then(() => sessions.end()).finally(() => this.#open.delete(over));
+    this.#open.add(over);
+  }
 }
 
-/** The sessions of one connection. */
-interface ConnectionSessions {
-  enter(module: HandlerModule, message: OnSession): Promise<Seat | undefined>;
-  end(): Promise<void>;
+interface BegunSession {
+  readonly session: ConnectionSession;
+  /** False if `initSession` failed. */
+  readonly initialised: Promise<boolean>;
 }
 
-function beginSessions(modules: ReadonlyMap<string, HandlerModule>, caller: CallbackCaller): ConnectionSessions {
-  let vacated = Promise.resolve();
-  const begun = new Map([...modules.values()].map((module) => [module, beginSession(module, caller)]));
+/** The sessions of one connection, one for each handler. */
+class SessionsOfConnection {
+  readonly #caller: CallbackCaller;
+  readonly #begun: ReadonlyMap<HandlerModule, BegunSession>;
+  /** Resolves when the current message has left. */
+  #left = Promise.resolve();
 
-  async function enter(module: HandlerModule, message: OnSession): Promise<Seat | undefined> {
+  constructor(modules: Modules, caller: CallbackCaller) {
+    this.#caller = caller;
+    this.#begun = new Map([...modules.values()].map((module) => [module, beginSession(module, caller)]));
+  }
+
+  async enter(module: HandlerModule, message: MessageProperties): Promise<OccupiedSession | undefined> {
     const left = createDeferred<void>();
-    vacated = left.promise;
-    const begunSession = begun.get(module);
-    if (begunSession === undefined || !(await begunSession.initialised)) {
+    this.#left = left.promise;
+    const begun = this.#begun.get(module);
+    if (begun === undefined || !(await begun.initialised)) {
       left.resolve();
       return undefined;
     }
-    const { session } = begunSession;
+    const { session } = begun;
     return {
-      session: occupy(session, message),
+      session: addProperties(session, message),
       leave: () => {
-        vacate(session);
+        removeProperties(session);
         left.resolve();
       },
     };
   }
 
-  async function end(): Promise<void> {
-    await vacated;
-    for (const [module, { session, initialised }] of begun) {
+  async end(): Promise<void> {
+    await this.#left;
+    for (const [module, { session, initialised }] of this.#begun) {
       await initialised;
-      await caller.call({ module, callback: 'destroySession', id: undefined, invoke: (callbacks) => callbacks.destroySession?.(session) });
+      const call = { module, callback: 'destroySession', id: undefined } as const;
+      await this.#caller.call({ ...call, invoke: (callbacks) => callbacks.destroySession?.(session) });
     }
   }
-
-  return { enter, end };
-}
-
-interface BegunSession {
-  readonly session: ConnectionSession;
-  /** False where `initSession` went wrong. */
-  readonly initialised: Promise<boolean>;
 }
 
 function beginSession(module: HandlerModule, caller: CallbackCaller): BegunSession {
   const session: ConnectionSession = { userdata: undefined, opts: module.opts };
-  const about = { module, callback: 'initSession', id: undefined } as const;
-  const initialised = caller.call({ ...about, invoke: (callbacks) => callbacks.initSession?.(session) }).then((called) => {
+  const subject = { module, callback: 'initSession', id: undefined } as const;
+  const initialised = caller.call({ ...subject, invoke: (callbacks) => callbacks.initSession?.(session) }).then((called) => {
     if (called.kind === 'failed') return false;
-    if (called.value === HTTP_INTERNAL_FAIL) caller.complain(about, new Error('it gave HTTP_INTERNAL_FAIL'));
+    if (called.value === HTTP_INTERNAL_FAIL) caller.report(subject, new Error('it returned HTTP_INTERNAL_FAIL'));
     return called.value !== HTTP_INTERNAL_FAIL;
   });
   return { session, initialised };
 }
 
-const perMessage = ['message', 'request', 'response'] as const satisfies (keyof OnSession)[];
+const perMessage = ['message', 'request', 'response'] as const satisfies (keyof MessageProperties)[];
 
-/** They cannot be put in each other's place: what is sent is what we gave. */
-function occupy(session: ConnectionSession, message: OnSession): Session {
+/** The properties are read-only: the module changes the objects that will be sent, and cannot replace them. */
+function addProperties(session: ConnectionSession, message: MessageProperties): Session {
   for (const name of perMessage) {
     Object.defineProperty(session, name, { value: message[name], configurable: true, enumerable: true });
   }
-  return session as Session; // it has them now
+  return session as Session; // the loop has completed it
 }
 
-function vacate(session: ConnectionSession): void {
+function removeProperties(session: ConnectionSession): void {
   for (const name of perMessage) Reflect.deleteProperty(session, name);
 }

@@ -1,4 +1,4 @@
-import { acceptCallbacks, deliveryCallbacks, exportsOf, gateCallbacks, pick } from '../../pools/callback-exports.ts';
+import { acceptCallbacks, deliveryCallbacks, exportsOf, gateCallbacks, pick } from '../../pools/callback-modules.ts';
 import type { Callbacks } from '../../pools/callbacks.ts';
 import { nearest } from '../kit/nearest.ts';
 

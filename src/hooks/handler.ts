@@ -1,4 +1,4 @@
-import { deliveryCallbacks } from '../../pools/callback-exports.ts';
+import { deliveryCallbacks } from '../../pools/callback-modules.ts';
 import type { AcceptCallbacks, Callbacks, HandlerOpts } from '../../pools/callbacks.ts';
 import type { HandlerConfig } from '../config/config.ts';
 import { deepFreeze } from '../kit/json.ts';

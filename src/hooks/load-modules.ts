@@ -1,4 +1,4 @@
-import { importProblem } from '../../pools/import-problem.ts';
+import { importProblem } from '../../pools/callback-modules.ts';
 import { ServiceError } from '../kit/errors.ts';
 
 /** A user's function: what it takes and gives is not known here. */

@@ -1,5 +1,5 @@
+import { importProblem } from '../../pools/callback-modules.ts';
 import type { Callbacks } from '../../pools/callbacks.ts';
-import { importProblem } from '../../pools/import-problem.ts';
 import type { Attachment, ExitsAttachment, HandlerConfig } from '../config/config.ts';
 import { ServiceError } from '../kit/errors.ts';
 import * as cloudevents from './builtin/cloudevents.ts';

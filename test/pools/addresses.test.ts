@@ -31,7 +31,7 @@ function towards(way: (typeof ways)[number], port: number): readonly [PoolThread
 }
 
 describe.each(ways)('a request by %s to a host with IPv4 and IPv6', (way) => {
-  test('reaches it though the handshake takes longer than 250 ms', async () => {
+  test('connects if the handshake takes longer than 250 ms', async () => {
     await using slow = await startSlowListener();
     const [settings, job] = towards(way, slow.port);
     await using thread = serveHere(settings, undefined, bothFamilies);
@@ -41,7 +41,7 @@ describe.each(ways)('a request by %s to a host with IPv4 and IPv6', (way) => {
     expect(await outcome).toMatchObject({ kind: 'answered', status: 200 });
   });
 
-  test('reaches its second family while the first gives no answer', async () => {
+  test('connects over its second family while the first does not respond', async () => {
     await using dead = await startSlowListener();
     await using alive = await startTarget({ host: '::1', port: dead.port });
     const [settings, job] = towards(way, dead.port);
@@ -50,7 +50,7 @@ describe.each(ways)('a request by %s to a host with IPv4 and IPv6', (way) => {
     expect(alive.counts.connections).toBe(1);
   });
 
-  test('is held to the deadline of the connection where neither answers', async () => {
+  test('times out in phase connect if neither responds', async () => {
     await using dead = await startSlowListener();
     await using dumb = await startSlowListener('::1', dead.port);
     const [settings, job] = towards(way, dumb.port);
@@ -59,7 +59,7 @@ describe.each(ways)('a request by %s to a host with IPv4 and IPv6', (way) => {
   });
 });
 
-/** Resolves once Node's own dialling has given up on the same addresses. */
+/** Resolves when Node's own dialling has failed on the same addresses. */
 async function fails(port: number): Promise<void> {
   const given = createDeferred<void>();
   connect({ host: 'backend.example', port, lookup: (name, options, found) => bothFamilies(name, { ...options, all: true }, found) }).on(
@@ -96,7 +96,7 @@ describe.each(['undici', 'got'] as const)('a pool of %s, when the address of its
     await eventually(() => before.counts.open === 0);
   });
 
-  test('lets the request in flight end, however old its connection', async () => {
+  test('finishes the request in progress on an old connection', async () => {
     const held = createDeferred<Answer>();
     await using target = await startTarget({ script: ({ path }) => (path === '/held' ? held.promise : { kind: 'answer' }) });
     await using thread = serveHere(makeThreadSettings({ client, origin: target.origin, workers: 1, maxConnectionAgeMs: 0 }));
@@ -115,7 +115,7 @@ describe.each(['undici', 'got'] as const)('a pool of %s, when the address of its
     ]);
   });
 
-  test('keeps connections that may last for ever', async () => {
+  test('keeps connections without an age limit', async () => {
     await using target = await startTarget();
     await using thread = serveHere(makeThreadSettings({ client, origin: target.origin, workers: 1 }));
     for (let key = 1; key <= 20; key += 1) await thread.deliver(makeJob({ key }));

@@ -11,7 +11,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
   const settingsFor = (target: { readonly origin: string }, settings: Partial<Omit<PoolThreadSettings, 'tls'>> = {}) =>
     makeThreadSettings({ client, origin: target.origin, ...settings });
 
-  test('tells status, retry-after and the beginning of the body', async () => {
+  test('reports status, retry-after and the beginning of the body', async () => {
     const answer: Answer = { kind: 'answer', status: 503, headers: [['Retry-After', '120']], body: 'too much' };
     await using target = await startTarget({ script: () => answer });
     await using thread = serveHere(settingsFor(target));
@@ -25,14 +25,14 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     });
   });
 
-  test('makes a GET with a body, and one without', async () => {
+  test('sends a GET with a body, and one without', async () => {
     await using target = await startTarget();
     await using thread = serveHere(settingsFor(target));
     for (const body of ['', 'a body']) expect(await thread.deliver(makeJob({ method: 'GET', body }))).toMatchObject({ status: 200 });
     expect(target.requests.map((request) => request.header('content-length'))).toEqual([undefined, '6']);
   });
 
-  test('gives the whole body to whom wants it, as far as max_response_size', async () => {
+  test('reports the whole body up to max_response_size if the job wants it', async () => {
     const body = Buffer.concat([Buffer.from('ä'), Buffer.alloc(3000, 'b')]);
     await using target = await startTarget({ script: () => ({ kind: 'answer', body }) });
     await using thread = serveHere(settingsFor(target, { maxResponseBytes: 3002 }));
@@ -43,7 +43,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(await tight.deliver(makeJob({ wantsBody: true }))).toMatchObject({ status: 200, truncated: true });
   });
 
-  test('holds a job to its own time, whatever the pool allows', async () => {
+  test('applies the time limit of a job in place of those of the pool', async () => {
     await using target = await startTarget({ script: () => ({ kind: 'answer', delayMs: 300 }) });
     await using patient = serveHere(settingsFor(target, { requestTimeoutMs: 50, callTimeoutMs: 50 }));
     const within = (ms: number) => ({ until: Date.now() + ms, atMostMs: 10_000 });
@@ -52,7 +52,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(await patient.deliver(makeJob({ within: { until: Date.now() + 10_000, atMostMs: 60 } }))).toMatchObject({ kind: 'timed-out' });
   });
 
-  test('puts nothing on the wire for a job whose time is up', async () => {
+  test('sends nothing for a job whose time is up', async () => {
     await using target = await startTarget();
     await using thread = serveHere(settingsFor(target));
     const late = await thread.deliver(makeJob({ within: { until: Date.now() - 1, atMostMs: 5000 } }));
@@ -61,7 +61,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(await thread.deliver(makeJob())).toMatchObject({ kind: 'answered' });
   });
 
-  test('keeps the first KiB of a body, and replaces what is no UTF-8', async () => {
+  test('keeps the first KiB of a body, and replaces invalid UTF-8', async () => {
     const body = Buffer.concat([Buffer.from([0x61, 0xff]), Buffer.alloc(3000, 'b')]);
     await using target = await startTarget({ script: () => ({ kind: 'answer', body }) });
     await using thread = serveHere(settingsFor(target));
@@ -75,7 +75,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     ['text as UTF-8', 'message=Grüße 🎉'],
     ['bytes as they are', new Uint8Array([0, 255, 13, 10, 128])],
     ['a view into a larger buffer', new Uint8Array([9, 9, 1, 2, 3, 9]).subarray(2, 5)],
-    ['nothing', ''],
+    ['an empty body', ''],
   ])('sends %s, with its length and never chunked', async (_what, body) => {
     await using target = await startTarget();
     await using thread = serveHere(settingsFor(target));
@@ -88,7 +88,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(request?.header('transfer-encoding')).toBeUndefined();
   });
 
-  test('puts method, path and headers on the wire as they are frozen', async () => {
+  test('sends method, path and headers unchanged', async () => {
     await using target = await startTarget();
     await using thread = serveHere(settingsFor(target));
     const headers = [
@@ -116,11 +116,11 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
   });
 
   test.each<readonly [string, Answer, number]>([
-    ['an answer after interim ones', { kind: 'answer', status: 201, interim: [102, 103] }, 201],
-    ['an answer without a body', { kind: 'answer', status: 204, body: '' }, 204],
-    ['an answer that ends its connection', { kind: 'answer', status: 200, close: true }, 200],
-    ['a body that comes in pieces', { kind: 'slow-body', chunks: ['o', 'k'], gapMs: 5 }, 200],
-  ])('takes %s', async (_what, answer, status) => {
+    ['a response after interim responses', { kind: 'answer', status: 201, interim: [102, 103] }, 201],
+    ['a response without a body', { kind: 'answer', status: 204, body: '' }, 204],
+    ['a response that closes the connection', { kind: 'answer', status: 200, close: true }, 200],
+    ['a body in pieces', { kind: 'slow-body', chunks: ['o', 'k'], gapMs: 5 }, 200],
+  ])('accepts %s', async (_what, answer, status) => {
     await using target = await startTarget({ script: () => answer });
     await using thread = serveHere(settingsFor(target));
 
@@ -130,10 +130,10 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
 
   test.each<readonly [string, Answer, string]>([
     ['resets the connection', { kind: 'reset' }, 'ECONNRESET'],
-    ['closes without an answer', { kind: 'half-close' }, 'ECONNRESET'],
-    ['sends less than it announced', { kind: 'answer', body: 'half', contentLength: 8, close: true }, 'ECONNRESET'],
-    ['speaks no HTTP', { kind: 'garbage' }, expect.stringMatching(/^HPE_INVALID/)],
-  ])('calls it broken when the backend %s', async (_what, answer, code) => {
+    ['closes without a response', { kind: 'half-close' }, 'ECONNRESET'],
+    ['sends less than its content-length', { kind: 'answer', body: 'half', contentLength: 8, close: true }, 'ECONNRESET'],
+    ['does not speak HTTP', { kind: 'garbage' }, expect.stringMatching(/^HPE_INVALID/)],
+  ])('reports `broken` if the backend %s', async (_what, answer, code) => {
     await using target = await startTarget({ script: () => answer });
     await using thread = serveHere(settingsFor(target));
 
@@ -143,20 +143,20 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(target.requests).toHaveLength(1);
   });
 
-  test('calls it broken when the connection is reset before the request is read', async () => {
+  test('reports `broken` if the connection is reset before the request is read', async () => {
     await using target = await startTarget({ onConnect: 'reset' });
     await using thread = serveHere(settingsFor(target));
 
     expect(await thread.deliver(makeJob())).toMatchObject({ kind: 'broken', code: expect.stringMatching(/ECONNRESET|EPIPE/) });
   });
 
-  test('calls it unreachable when nobody listens', async () => {
+  test('reports `unreachable` if nothing listens on the port', async () => {
     await using thread = serveHere(settingsFor({ origin: `http://127.0.0.1:${await freePort()}` }));
 
     expect(await thread.deliver(makeJob())).toMatchObject({ kind: 'unreachable', code: 'ECONNREFUSED' });
   });
 
-  test('says which of several addresses refused', async () => {
+  test('reports which of several addresses refused', async () => {
     await using thread = serveHere(settingsFor({ origin: `http://localhost:${await freePort()}` }));
 
     expect(await thread.deliver(makeJob())).toMatchObject({ code: 'ECONNREFUSED', message: expect.stringContaining('ECONNREFUSED') });
@@ -172,7 +172,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
       { kind: 'slow-body', chunks: 'abcdefghijklmnopqrstuvwxyz'.split(''), gapMs: 20 },
       { callTimeoutMs: 200, requestTimeoutMs: 190 },
     ],
-  ])('runs out of time in %s (%j)', async (phase, answer, deadlines) => {
+  ])('times out in phase %s (%j)', async (phase, answer, deadlines) => {
     const onConnect = answer === 'mute' ? { onConnect: answer } : { script: () => answer };
     await using target = await startTarget(onConnect);
     const origin = answer === 'mute' ? target.origin.replace('http:', 'https:') : target.origin;
@@ -182,7 +182,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     await eventually(() => target.counts.open === 0);
   });
 
-  test('opens no connection for a request that it has given up', async () => {
+  test('opens no connection after a request that timed out', async () => {
     await using target = await startTarget({ script: () => ({ kind: 'silent' }) });
     await using thread = serveHere(settingsFor(target, { requestTimeoutMs: 60 }));
 
@@ -193,7 +193,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(target.requests).toHaveLength(2);
   });
 
-  test('spends no time of a job that waits for a worker', async () => {
+  test('does not count the wait for a worker', async () => {
     const held = createDeferred<Answer>();
     await using target = await startTarget({ script: ({ path }) => (path === '/held' ? held.promise : { kind: 'answer' }) });
     await using thread = serveHere(settingsFor(target, { workers: 1, callTimeoutMs: 150 }));
@@ -206,7 +206,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     held.resolve({ kind: 'silent' });
   });
 
-  test('lets the status of an oversized answer count, and drops the connection', async () => {
+  test('reports the status of an oversized response, and closes the connection', async () => {
     await using target = await startTarget({ script: () => ({ kind: 'endless-body', status: 200 }) });
     await using thread = serveHere(settingsFor(target, { maxResponseBytes: 5000 }));
 
@@ -216,7 +216,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     await eventually(() => target.counts.open === 0);
   });
 
-  test('uses its connection again', async () => {
+  test('reuses its connection', async () => {
     await using target = await startTarget();
     await using thread = serveHere(settingsFor(target));
 
@@ -225,7 +225,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(target.counts.connections).toBe(1);
   });
 
-  test('ends its connection before the server would', async () => {
+  test('closes its connection before the server would', async () => {
     await using target = await startTarget({ script: () => ({ kind: 'answer', headers: [['keep-alive', 'timeout=1']] }) });
     await using thread = serveHere(settingsFor(target));
 
@@ -234,7 +234,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     await eventually(() => target.counts.open === 0);
   });
 
-  test('sends once more, on a fresh connection, what a stale one swallowed', async () => {
+  test('sends a request that failed on a stale connection once more on a new one', async () => {
     await using target = await startTarget({
       script: ({ connection, position }) => (connection === 0 && position === 1 ? { kind: 'reset' } : { kind: 'answer' }),
     });
@@ -248,7 +248,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(target.requests[2]?.headers).toEqual(target.requests[1]?.headers);
   });
 
-  test('sends it once more only once', async () => {
+  test('sends such a request no more than twice', async () => {
     await using target = await startTarget({ script: ({ path }) => (path === '/well' ? { kind: 'answer' } : { kind: 'half-close' }) });
     await using thread = serveHere(settingsFor(target));
 
@@ -259,7 +259,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(target.requests.filter(({ path }) => path === '/dead')).toHaveLength(2);
   });
 
-  test('does not send again what was answered in part', async () => {
+  test('does not repeat a request with a partial response', async () => {
     await using target = await startTarget({
       script: ({ path }) => (path === '/well' ? { kind: 'answer' } : { kind: 'answer', body: 'half', contentLength: 8, close: true }),
     });
@@ -272,20 +272,20 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(target.requests.map(({ path }) => path)).toEqual(['/well', '/half']);
   });
 
-  test('never has more than its workers in flight, and tells the fast ones while a slow one hangs', async () => {
+  test('never exceeds its workers, and reports fast responses while a slow one is pending', async () => {
     const slow = createDeferred<Answer>();
     const gate = createDeferred<Answer>();
     await using target = await startTarget({ script: ({ path }) => (path === '/slow' ? slow.promise : gate.promise) });
     await using thread = serveHere(settingsFor(target, { workers: 50 }));
 
-    const told: number[] = [];
+    const reported: number[] = [];
     const jobs = Array.from({ length: 120 }, (_, key) => makeJob({ key, path: key === 7 ? '/slow' : '/fast' }));
-    const all = jobs.map((job) => thread.deliver(job).then((outcome) => told.push(job.key) && outcome));
+    const all = jobs.map((job) => thread.deliver(job).then((outcome) => reported.push(job.key) && outcome));
     await target.received(50);
     gate.resolve({ kind: 'answer' });
-    await eventually(() => told.length === 119);
+    await eventually(() => reported.length === 119);
 
-    expect(told).not.toContain(7);
+    expect(reported).not.toContain(7);
     expect(target.counts.peakUnanswered).toBe(50);
     expect(target.counts.peakOpen).toBe(50);
     slow.resolve({ kind: 'answer', status: 202 });
@@ -293,7 +293,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(target.counts.connections).toBe(50);
   });
 
-  test('takes jobs in their order', async () => {
+  test('takes jobs in order', async () => {
     await using target = await startTarget();
     await using thread = serveHere(settingsFor(target, { workers: 1 }));
 
@@ -302,7 +302,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     expect(target.requests.map(({ path }) => path)).toEqual(Array.from({ length: 20 }, (_, key) => `/${key}`));
   });
 
-  test('lets what is in flight end before it stops', async () => {
+  test('stops when the requests in progress have ended', async () => {
     const held = createDeferred<Answer>();
     await using target = await startTarget({ script: () => held.promise });
     const thread = serveHere(settingsFor(target));

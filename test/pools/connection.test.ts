@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { Connection } from '../../pools/connection.ts';
-import { createDial } from '../../pools/dial.ts';
+import { Connection, createDial } from '../../pools/connection.ts';
 import { eventually } from '../support/eventually.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { makeThreadSettings } from '../support/make-job.ts';
@@ -10,65 +9,65 @@ import { startTarget } from '../support/target.ts';
 const connectionTo = (origin: string) => new Connection(createDial(makeThreadSettings({ origin })));
 
 function prepared(connection: Connection): Promise<Socket> {
-  return new Promise((resolve, reject) => connection.prepare((error, socket) => (error === undefined ? resolve(socket) : reject(error))));
+  return new Promise((resolve, reject) => connection.openAhead((error, socket) => (error === undefined ? resolve(socket) : reject(error))));
 }
 
-test('one that was dialled ahead stands until it is taken, and is taken once', async () => {
+test('a connection that was opened ahead stays open until it is taken, and is taken once', async () => {
   await using target = await startTarget();
   const connection = connectionTo(target.origin);
-  expect(connection.standing).toBeUndefined();
+  expect(connection.current).toBeUndefined();
 
   const socket = await prepared(connection);
 
-  expect(connection.standing).toBe(socket);
-  expect(connection.take()).toBe(socket);
-  expect(connection.take()).toBeUndefined();
-  expect(connection.standing).toBe(socket);
-  connection.drop();
-  expect(connection.standing).toBeUndefined();
+  expect(connection.current).toBe(socket);
+  expect(connection.takeUnused()).toBe(socket);
+  expect(connection.takeUnused()).toBeUndefined();
+  expect(connection.current).toBe(socket);
+  connection.destroy();
+  expect(connection.current).toBeUndefined();
 });
 
-test('one that the server ends stands no more, and is not taken', async () => {
+test('a connection that the server closes is not taken', async () => {
   await using target = await startTarget();
   const connection = connectionTo(target.origin);
   await prepared(connection);
 
   target.hangUp();
-  await eventually(() => connection.standing === undefined);
+  await eventually(() => connection.current === undefined);
 
-  expect(connection.take()).toBeUndefined();
+  expect(connection.takeUnused()).toBeUndefined();
 });
 
-test('one that nobody takes ends by itself, but not while something is under way', async () => {
+test('an unused connection closes after 4 s, except while it is held', async () => {
   await using target = await startTarget();
   const connection = connectionTo(target.origin);
   const socket = await prepared(connection);
 
   for (let message = 0; message < 20; message += 1) {
-    connection.rest();
-    connection.keep();
+    connection.release();
+    connection.hold();
   }
   expect([socket.timeout, socket.listenerCount('timeout')]).toEqual([0, 0]);
-  connection.rest();
+  connection.release();
   expect([socket.timeout, socket.listenerCount('timeout')]).toEqual([4000, 1]);
   socket.emit('timeout');
 
-  expect(connection.standing).toBeUndefined();
+  expect(connection.current).toBeUndefined();
 });
 
-test('one that a client has taken is the client’s to end', async () => {
+test('a connection that an HTTP client has taken has no idle timer', async () => {
   await using target = await startTarget();
   const connection = connectionTo(target.origin);
   const socket = await prepared(connection);
 
-  connection.take();
-  connection.rest();
+  connection.takeUnused();
+  connection.release();
 
   expect(socket.listenerCount('timeout')).toBe(0);
-  connection.drop();
+  connection.destroy();
 });
 
-test('one that has reached its age ends when nothing is on it, at the latest at that age, and not all at one time', async () => {
+test('an idle connection closes between 80 and 100 % of the maximum age', async () => {
   await using target = await startTarget();
   const clock = createFakeClock();
   const agesAfter = async (chance: number, ms: number) => {
@@ -77,10 +76,10 @@ test('one that has reached its age ends when nothing is on it, at the latest at 
     });
     await prepared(connection);
     clock.advance(ms);
-    connection.retire();
-    const standing = connection.standing !== undefined;
-    connection.drop();
-    return standing;
+    connection.closeIfOld();
+    const isOpen = connection.current !== undefined;
+    connection.destroy();
+    return isOpen;
   };
 
   expect([await agesAfter(0, 999), await agesAfter(0, 1000)]).toEqual([true, false]);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { defineCallbacks } from '../../pools/callbacks.ts';
 
-test('the helper for types takes callbacks, and values beside them, as they are', () => {
+test('defineCallbacks returns callbacks and other values unchanged', () => {
   const given = {
     version: 1,
     shouldMakeReq: () => true,
@@ -12,15 +12,15 @@ test('the helper for types takes callbacks, and values beside them, as they are'
   expect([callbacks.version, callbacks.shouldMakeReq()]).toEqual([1, true]);
 });
 
-test('the helper for types knows what a callback is given', () => {
+test('defineCallbacks types the arguments of callbacks', () => {
   const { prepareBody } = defineCallbacks({ prepareBody: ({ message, opts }) => `${opts.name}: ${message.toUpperCase()}` });
   expect(prepareBody.length).toBe(1);
 });
 
-test('the helper for types refuses a function that is no callback, when it is compiled', () => {
+test('defineCallbacks refuses a function with another name at compile time', () => {
   const misspelt = { prepareBody: () => 'x', shouldMakeRequest: () => false };
   // @ts-expect-error: a function of this name is never called
   expect(defineCallbacks(misspelt)).toBe(misspelt);
-  // @ts-expect-error: the same, written in place
+  // @ts-expect-error: the same as a method
   expect(defineCallbacks({ prepareBody: () => 'x', shouldMakeRequest: () => false })).toBeTypeOf('object');
 });

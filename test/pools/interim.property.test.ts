@@ -23,7 +23,7 @@ const answers = fc
   .tuple(fc.array(interim, { maxLength: 5 }), fc.array(fc.nat(400), { maxLength: 6 }))
   .map(([heads, cuts]) => cut(heads.join('') + final, cuts));
 
-/** In pieces, each to be a read of its own. */
+/** Split into pieces, each sent separately. */
 function cut(text: string, cuts: readonly number[]): string[] {
   const places = [0, ...new Set(cuts.filter((at) => at > 0 && at < text.length)), text.length].sort((one, other) => one - other);
   return places.slice(1).map((end, index) => text.slice(places[index], end));
@@ -67,7 +67,7 @@ describe.each(ways)('through %s', (way) => {
     await meets(text.split(''));
   });
 
-  test('whatever interim responses come first are skipped', async () => {
+  test('all interim responses are skipped', async () => {
     await fc.assert(fc.asyncProperty(answers, meets), effort(60));
   });
 });

@@ -1,6 +1,6 @@
 /**
- * What a backend can do to a request, and what the attempt is then said to have met. In every row the worker, the only
- * one, carries a plain request afterwards, and no connection is left when the thread has stopped.
+ * Outcomes of attempts at misbehaving backends. In every row the only worker carries a plain request afterwards, and no
+ * connection is left when the thread has stopped.
  */
 import { describe, expect, test } from 'vitest';
 import type { PoolThreadSettings } from '../../pools/contract.ts';
@@ -31,9 +31,9 @@ import { type Answer, freePort, startTarget, type TargetOptions } from '../suppo
 
 type Deadlines = Partial<Pick<PoolThreadSettings, 'callTimeoutMs' | 'maxResponseBytes' | 'requestTimeoutMs'>>;
 
-/** Short enough not to be waited for, long enough for a plain request on a busy machine. */
+/** Short for the test, long enough for a request on a busy machine. */
 const briefMs = 400;
-const noPatience: Deadlines = { requestTimeoutMs: briefMs };
+const shortTimeout: Deadlines = { requestTimeoutMs: briefMs };
 
 const answered = (code: number, more: object = {}) => ({ kind: 'answered', status: code, ...more });
 const timedOut = (phase: string) => ({ kind: 'timed-out', phase });
@@ -42,7 +42,7 @@ const unreachable = (code: RegExp) => ({ kind: 'unreachable', code: expect.strin
 
 type Row = readonly [does: string, answer: Answer, expected: object, settings?: Deadlines];
 
-/** What is left out filled in. */
+/** Fills in the defaults. */
 const rows = (table: readonly Row[]) =>
   table.map(([does, answer, expected, settings = {}]) => [does, { answer, expected, settings }] as const);
 
@@ -70,20 +70,20 @@ const inTime = [
 ].map((wish): Row => [`asks to wait for '${wish.slice(0, 40)}'`, retryAfter(wish), answered(429, { retryAfter: wish })]);
 
 const inBytes: readonly Row[] = [
-  ['never answers', { kind: 'silent' }, timedOut('headers'), noPatience],
-  ['says its status and never ends its head', bytes(['HTTP/1.1 200 OK\r\nx: 1\r\n']), timedOut('headers'), noPatience],
-  ['sends its head a character at a time, for ever', bytes(endlessly('x'), { gapMs: 20 }), broken(/^HPE_INVALID/)],
+  ['never responds', { kind: 'silent' }, timedOut('headers'), shortTimeout],
+  ['never ends its head', bytes(['HTTP/1.1 200 OK\r\nx: 1\r\n']), timedOut('headers'), shortTimeout],
+  ['sends its head one character at a time, forever', bytes(endlessly('x'), { gapMs: 20 }), broken(/^HPE_INVALID/)],
   [
     'sends one header after another, slowly, for ever',
     bytes(['HTTP/1.1 200 OK\r\n', ...trickled('x: 1\r\n'.repeat(500))], { gapMs: 20 }),
     timedOut('headers'),
-    noPatience,
+    shortTimeout,
   ],
   [
     'sends its body a character at a time, then stops',
     bytes([head('HTTP/1.1 200 OK', 'content-length: 100'), ...trickled('slowly')], { gapMs: 10 }),
     timedOut('body'),
-    noPatience,
+    shortTimeout,
   ],
   [
     'sends its body a character at a time, for ever',
@@ -99,15 +99,15 @@ const inBytes: readonly Row[] = [
   ],
   ['sends chunks without end', { kind: 'endless-body', status: 503 }, answered(503, { truncated: true }), { maxResponseBytes: 5000 }],
   ['resets the connection', { kind: 'reset' }, broken(/^ECONNRESET$/)],
-  ['resets the connection within the head of its answer', resetWithinHead, broken(/^ECONNRESET$/)],
-  ['resets the connection within the body of its answer', resetWithinBody, broken(/^ECONNRESET$/)],
-  ['closes its half without an answer', { kind: 'half-close' }, broken(/^ECONNRESET$/)],
-  ['closes within the head of its answer', bytes(['HTTP/1.1 200 OK\r\nx'], { afterwards: 'end' }), broken(/^(ECONNRESET|HPE_INVALID)/)],
-  ['announces more than it sends, and closes', bytes([okHead, 'o'], { gapMs: 5, afterwards: 'end' }), broken(/^ECONNRESET$/)],
-  ['announces more than it sends, and waits', bytes([okHead, 'o']), timedOut('body'), noPatience],
-  ['announces less than it sends', bytes([`${okHead}ok, and more`]), answered(200, { truncated: false })],
-  ['announces no number', bytes([head('HTTP/1.1 200 OK', 'content-length: two'), 'ok']), broken(/^HPE_INVALID/)],
-  ['announces less than nothing', bytes([head('HTTP/1.1 200 OK', 'content-length: -2'), 'ok']), broken(/^HPE_INVALID/)],
+  ['resets the connection within the head of its response', resetWithinHead, broken(/^ECONNRESET$/)],
+  ['resets the connection within the body of its response', resetWithinBody, broken(/^ECONNRESET$/)],
+  ['closes its half of the connection without a response', { kind: 'half-close' }, broken(/^ECONNRESET$/)],
+  ['closes within the head of its response', bytes(['HTTP/1.1 200 OK\r\nx'], { afterwards: 'end' }), broken(/^(ECONNRESET|HPE_INVALID)/)],
+  ['declares more than it sends, and closes', bytes([okHead, 'o'], { gapMs: 5, afterwards: 'end' }), broken(/^ECONNRESET$/)],
+  ['declares more than it sends, and waits', bytes([okHead, 'o']), timedOut('body'), shortTimeout],
+  ['declares less than it sends', bytes([`${okHead}ok, and more`]), answered(200, { truncated: false })],
+  ['declares a length that is not a number', bytes([head('HTTP/1.1 200 OK', 'content-length: two'), 'ok']), broken(/^HPE_INVALID/)],
+  ['declares a negative length', bytes([head('HTTP/1.1 200 OK', 'content-length: -2'), 'ok']), broken(/^HPE_INVALID/)],
   [
     'announces two lengths',
     bytes([head('HTTP/1.1 200 OK', 'content-length: 2', 'content-length: 3'), 'ok']),
@@ -118,31 +118,35 @@ const inBytes: readonly Row[] = [
     bytes([head('HTTP/1.1 200 OK', 'content-length: 2', 'transfer-encoding: chunked'), '2\r\nok\r\n0\r\n\r\n']),
     broken(/^(ECONNRESET|HPE_INVALID_TRANSFER_ENCODING)$/),
   ],
-  ['announces a body where 204 allows none', bytes([head('HTTP/1.1 204 No Content', 'content-length: 2')]), answered(204)],
-  ['sends a body where 204 allows none', bytes([`${head('HTTP/1.1 204 No Content', 'content-length: 2')}ok`]), answered(204)],
+  ['declares a body with 204', bytes([head('HTTP/1.1 204 No Content', 'content-length: 2')]), answered(204)],
+  ['sends a body with 204', bytes([`${head('HTTP/1.1 204 No Content', 'content-length: 2')}ok`]), answered(204)],
   ['sends 100 000 headers', tooManyHeaders, broken(/^HPE_HEADER_OVERFLOW$/)],
   ['sends a header of 1 MiB', hugeHeaderLine, broken(/^HPE_HEADER_OVERFLOW$/)],
   ['sends a header without a colon', bytes([head('HTTP/1.1 200 OK', 'no colon', 'content-length: 2'), 'ok']), broken(/^HPE_INVALID/)],
   ['speaks another protocol', { kind: 'garbage' }, broken(/^HPE_INVALID/)],
   ['speaks HTTP/2', bytes([Buffer.from('00000604000000000000030000006400', 'hex')]), broken(/^HPE_INVALID/)],
   ['has a status of two digits', bytes(['HTTP/1.1 20 OK\r\ncontent-length: 0\r\n\r\n']), broken(/^HPE_INVALID/)],
-  ['floods with interim answers before the final one', { kind: 'answer', interim: Array.from({ length: 2000 }, () => 103) }, answered(200)],
-  ['lets the request continue, which did not ask', { kind: 'answer', interim: [100] }, answered(200)],
-  ['lets it continue again and again', { kind: 'answer', interim: [100, 103, 100, 102, 100] }, answered(200)],
-  ['floods with interim answers as fast as they are read', interimTorrent, broken(/^HPE_HEADER_OVERFLOW$/)],
-  ['floods with interim answers for ever', interimFlood, timedOut('headers'), noPatience],
+  [
+    'sends many interim responses before the final one',
+    { kind: 'answer', interim: Array.from({ length: 2000 }, () => 103) },
+    answered(200),
+  ],
+  ['sends an unsolicited 100 (Continue)', { kind: 'answer', interim: [100] }, answered(200)],
+  ['sends 100 (Continue) several times', { kind: 'answer', interim: [100, 103, 100, 102, 100] }, answered(200)],
+  ['sends interim responses as fast as they are read', interimTorrent, broken(/^HPE_HEADER_OVERFLOW$/)],
+  ['sends interim responses forever', interimFlood, timedOut('headers'), shortTimeout],
   ['sends chunks, with an extension and a trailer', chunked, answered(200, { excerpt: 'ok' })],
-  ['sends a chunk whose size is no number', chunkedBadly, broken(/^HPE_INVALID/)],
+  ['sends a chunk size that is not a number', chunkedBadly, broken(/^HPE_INVALID/)],
   ['closes within a chunk', chunkedCutShort, broken(/^ECONNRESET$/)],
-  ['says that it closes, and does', { kind: 'answer', headers: [['connection', 'close']], close: true }, answered(200)],
-  ['closes without saying so', { kind: 'answer', close: true }, answered(200)],
-  ['says that it closes, and does not', { kind: 'answer', headers: [['connection', 'close']] }, answered(200)],
+  ['declares that it closes, and does', { kind: 'answer', headers: [['connection', 'close']], close: true }, answered(200)],
+  ['closes without declaring it', { kind: 'answer', close: true }, answered(200)],
+  ['declares that it closes, and does not', { kind: 'answer', headers: [['connection', 'close']] }, answered(200)],
   [
     'ends its body by closing, as HTTP/1.0 does',
     bytes(['HTTP/1.0 200 OK\r\n\r\nok'], { afterwards: 'end' }),
     answered(200, { excerpt: 'ok' }),
   ],
-  ['says 101 and changes nothing', { kind: 'answer', status: 101 }, broken(/^ECONNRESET$/)],
+  ['sends 101 and keeps the protocol', { kind: 'answer', status: 101 }, broken(/^ECONNRESET$/)],
   [
     'changes the protocol unasked',
     bytes([head('HTTP/1.1 101 Switching Protocols', 'connection: upgrade', 'upgrade: websocket')]),
@@ -171,7 +175,7 @@ const expired = makeSelfSigned(['IP:127.0.0.1'], { expired: true });
 const another = makeSelfSigned(['DNS:elsewhere.example']);
 const trusted = { ca: [good, expired, another].map(({ cert }) => cert).join('\n') };
 
-/** Trouble before any request is read; the pool asks for this scheme. */
+/** Failures before a request is read; the pool uses this scheme. */
 interface Trouble {
   readonly is: string;
   readonly scheme: 'http' | 'https';
@@ -180,7 +184,7 @@ interface Trouble {
   readonly settings?: Deadlines;
 }
 
-const troubles: readonly Trouble[] = [
+const failures: readonly Trouble[] = [
   { is: 'is not there', scheme: 'http', target: 'absent', expected: unreachable(/^ECONNREFUSED$/) },
   { is: 'is not there', scheme: 'https', target: 'absent', expected: unreachable(/^ECONNREFUSED$/) },
   { is: 'resets the connection before it reads', scheme: 'http', target: { onConnect: 'reset' }, expected: broken(/^(ECONNRESET|EPIPE)$/) },
@@ -190,13 +194,13 @@ const troubles: readonly Trouble[] = [
     target: { onConnect: 'reset' },
     expected: unreachable(/^ECONNRESET$/),
   },
-  { is: 'accepts and never reads', scheme: 'http', target: { onConnect: 'deaf' }, expected: timedOut('headers'), settings: noPatience },
+  { is: 'accepts and never reads', scheme: 'http', target: { onConnect: 'deaf' }, expected: timedOut('headers'), settings: shortTimeout },
   {
     is: 'accepts and never shakes hands',
     scheme: 'https',
     target: { onConnect: 'mute' },
     expected: timedOut('connect'),
-    settings: noPatience,
+    settings: shortTimeout,
   },
   { is: 'has a certificate that has expired', scheme: 'https', target: { tls: expired }, expected: unreachable(/^CERT_HAS_EXPIRED$/) },
   {
@@ -206,7 +210,7 @@ const troubles: readonly Trouble[] = [
     expected: unreachable(/^ERR_TLS_CERT_ALTNAME_INVALID$/),
   },
   {
-    is: 'has a certificate that nobody vouches for',
+    is: 'has a self-signed certificate',
     scheme: 'https',
     target: { tls: makeSelfSigned(['IP:127.0.0.1']) },
     expected: unreachable(/^DEPTH_ZERO_SELF_SIGNED_CERT$/),
@@ -220,14 +224,14 @@ const troubles: readonly Trouble[] = [
   { is: 'speaks TLS where HTTP is spoken', scheme: 'http', target: { tls: good }, expected: broken(/./) },
 ];
 
-/** More than the buffers of a connection take: a request that nobody reads is never written to its end. */
+/** Larger than the buffers of a connection, so that the request is not written completely if the backend does not read it. */
 const body = Buffer.alloc(8 * 1024 * 1024, 'x');
 
 describe.each(['undici', 'got'] as const)('through %s, a backend that', (client) => {
-  test.each(troubles.map((trouble) => [trouble.is, trouble.scheme, trouble] as const))(
+  test.each(failures.map((failure) => [failure.is, failure.scheme, failure] as const))(
     '%s (asked over %s)',
-    async (_is, scheme, trouble) => {
-      const { target, expected, settings = {} } = trouble;
+    async (_is, scheme, failure) => {
+      const { target, expected, settings = {} } = failure;
       const backend = target === 'absent' ? undefined : await startTarget(target);
       const port = backend?.port ?? (await freePort());
       const origin = `${scheme}://127.0.0.1:${port}`;
@@ -246,7 +250,7 @@ describe.each(['undici', 'got'] as const)('through %s, a backend that', (client)
     },
   );
 
-  test('has a name that nobody knows', async () => {
+  test('has an unknown name', async () => {
     await using thread = serveHere(makeThreadSettings({ client, origin: 'http://backend.invalid', workers: 1 }));
 
     for (const key of [1, 2]) expect(await thread.deliver(makeJob({ key }))).toMatchObject(unreachable(/^(ENOTFOUND|EAI_AGAIN)$/));

@@ -1,6 +1,6 @@
 /**
- * Whatever bytes a backend sends for an answer, in whatever pieces: its delivery gets an outcome that can be judged, nothing is
- * thrown beside it, and the worker carries the next request.
+ * Random bytes as a response, in random pieces: the delivery gets an outcome that can be judged, no error escapes, and the worker
+ * carries the next request.
  */
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -133,7 +133,7 @@ function cut(raw: Buffer, cuts: readonly number[]): Buffer[] {
 const kinds = ['answered', 'broken', 'timed-out'];
 const ways = ['undici', 'got', 'a session over undici', 'a session over got', 'an order'] as const;
 
-describe.each(ways)('whatever bytes answer %s', (way) => {
+describe.each(ways)('random response bytes to %s', (way) => {
   let backend: ScriptedBackend;
   let thread: ServedThread;
   let key = 0;
@@ -166,7 +166,7 @@ describe.each(ways)('whatever bytes answer %s', (way) => {
     return thread.judge(makeJob({ key, path, wantsBody: true, ...(way === 'an order' ? { destination } : {}) }));
   }
 
-  /** Bytes behind an answer, which come while the next request is on its way, are taken for its answer by every HTTP/1.1 client. */
+  /** Bytes after a response that arrive during the next request are read as its response by every HTTP/1.1 client. */
   async function carriesOn(): Promise<void> {
     for (let request = 1; request < 3; request += 1) {
       const { outcome } = await judge('/good');

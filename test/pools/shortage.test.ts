@@ -1,4 +1,4 @@
-/** No file descriptor is left in this process: what a pool then says of its attempts. */
+/** Outcomes of attempts while the process has no free file descriptor. */
 import { describe, expect, test } from 'vitest';
 import { DELIVERY_SUCCESS, type DeliveryCallbacks } from '../../pools/callbacks.ts';
 import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
@@ -8,13 +8,13 @@ import { serveHere } from '../support/pool-thread.ts';
 import { makeMessageJob, serveSessions } from '../support/session-rig.ts';
 import { startTarget, type TargetOptions } from '../support/target.ts';
 
-/** So that each request needs a connection. */
+/** Each request needs a new connection. */
 const closing: TargetOptions = { script: () => ({ kind: 'answer', headers: [['connection', 'close']], close: true }) };
 
 const short = { kind: 'unsent', code: LOCAL_SHORTAGE, message: expect.stringContaining('EMFILE') };
 
 describe.each(['undici', 'got'] as const)('without a free descriptor, %s', (client) => {
-  test('says so of each request that needs a connection, and sends it once there is one', async () => {
+  test('reports the shortage for each request that needs a connection, and sends the request when a descriptor is free', async () => {
     await using target = await startTarget(closing);
     await using limit = limitDescriptors(process.pid);
     await using thread = serveHere(makeThreadSettings({ client, origin: target.origin, workers: 1 }));
@@ -29,7 +29,7 @@ describe.each(['undici', 'got'] as const)('without a free descriptor, %s', (clie
     expect(target.requests).toHaveLength(2);
   });
 
-  test('says so where it cannot look the name up either', async () => {
+  test('reports the shortage if the name cannot be resolved either', async () => {
     await using target = await startTarget(closing);
     await using limit = limitDescriptors(process.pid);
     await using thread = serveHere(makeThreadSettings({ client, origin: `http://localhost:${target.port}`, workers: 1 }));
@@ -42,7 +42,7 @@ describe.each(['undici', 'got'] as const)('without a free descriptor, %s', (clie
     expect(outcome).toMatchObject(short);
   });
 
-  test('asks no callback about it', async () => {
+  test('calls no callback', async () => {
     await using target = await startTarget(closing);
     await using limit = limitDescriptors(process.pid);
     const called: string[] = [];
@@ -71,7 +71,7 @@ describe.each(['undici', 'got'] as const)('without a free descriptor, %s', (clie
   });
 });
 
-test('without a free descriptor, an ordered request says so', async () => {
+test('without a free descriptor, an ordered request reports the shortage', async () => {
   await using target = await startTarget(closing);
   await using limit = limitDescriptors(process.pid);
   await using thread = serveHere(makeThreadSettings({ client: 'got', origin: '' }));

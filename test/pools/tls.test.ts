@@ -11,7 +11,7 @@ const forAddress = makeSelfSigned(['IP:127.0.0.1']);
 describe.each(['undici', 'got'] as const)('the %s client over TLS', (client) => {
   const settingsFor = (origin: string, tls: Partial<PoolTls> = {}) => makeThreadSettings({ client, origin, tls });
 
-  test('refuses a certificate that nobody vouches for, and sends nothing', async () => {
+  test('refuses a self-signed certificate, and sends nothing', async () => {
     await using target = await startTarget({ tls: forAddress });
     await using thread = serveHere(settingsFor(target.origin));
 
@@ -19,7 +19,7 @@ describe.each(['undici', 'got'] as const)('the %s client over TLS', (client) => 
     expect(target.requests).toHaveLength(0);
   });
 
-  test('accepts it with its `ca`, and uses the connection again', async () => {
+  test('accepts it with its `ca`, and reuses the connection', async () => {
     await using target = await startTarget({ tls: forAddress });
     await using thread = serveHere(settingsFor(target.origin, { ca: forAddress.cert }));
 
@@ -27,14 +27,14 @@ describe.each(['undici', 'got'] as const)('the %s client over TLS', (client) => 
     expect(target.counts.connections).toBe(1);
   });
 
-  test('accepts it where verification is off', async () => {
+  test('accepts it without verification', async () => {
     await using target = await startTarget({ tls: forLocalhost });
     await using thread = serveHere(settingsFor(target.origin, { verify: false }));
 
     expect(await thread.deliver(makeJob())).toMatchObject({ kind: 'answered', status: 200 });
   });
 
-  test('refuses a certificate of another name', async () => {
+  test('refuses a certificate for another name', async () => {
     await using target = await startTarget({ tls: forLocalhost });
     await using thread = serveHere(settingsFor(target.origin, { ca: forLocalhost.cert }));
 
@@ -42,7 +42,7 @@ describe.each(['undici', 'got'] as const)('the %s client over TLS', (client) => 
     expect(target.requests).toHaveLength(0);
   });
 
-  test('asks for the name of its origin', async () => {
+  test('sends the name of its origin as SNI', async () => {
     await using target = await startTarget({ tls: forLocalhost });
     await using thread = serveHere(settingsFor(`https://localhost:${target.port}`, { ca: forLocalhost.cert }));
 
@@ -51,7 +51,7 @@ describe.each(['undici', 'got'] as const)('the %s client over TLS', (client) => 
     expect(target.requests.map(({ serverName }) => serverName)).toEqual(['localhost']);
   });
 
-  test('asks for, and checks, the name it is told', async () => {
+  test('sends and checks the configured server name', async () => {
     await using target = await startTarget({ tls: forLocalhost });
     await using thread = serveHere(settingsFor(target.origin, { ca: forLocalhost.cert, serverName: 'localhost' }));
 
@@ -59,14 +59,14 @@ describe.each(['undici', 'got'] as const)('the %s client over TLS', (client) => 
     expect(target.requests.map(({ serverName }) => serverName)).toEqual(['localhost']);
   });
 
-  test('calls a server that hangs up on the handshake unreachable', async () => {
+  test('reports `unreachable` if the server closes during the handshake', async () => {
     await using target = await startTarget({ onConnect: 'reset' });
     await using thread = serveHere(settingsFor(target.origin.replace('http:', 'https:')));
 
     expect(await thread.deliver(makeJob())).toMatchObject({ kind: 'unreachable', code: 'ECONNRESET' });
   });
 
-  test('calls a port that nobody listens on unreachable', async () => {
+  test('reports `unreachable` for a port without a listener', async () => {
     await using thread = serveHere(settingsFor(`https://127.0.0.1:${await freePort()}`));
 
     expect(await thread.deliver(makeJob())).toMatchObject({ kind: 'unreachable', code: 'ECONNREFUSED' });

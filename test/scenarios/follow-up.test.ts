@@ -188,7 +188,7 @@ describe('a chain ends as a dead letter', () => {
     ['where its data is an array', (other) => ({ callback: { ...documented(other).callback, data: [1] } }), /an array/, 0],
     ['where its data is a number', (other) => ({ callback: { ...documented(other).callback, data: 1 } }), /is 1$/, 0],
     ['where its method is another', at({ method: 'DELETE' }), /method must be/, 0],
-    ['where an allowed name resolves to an address inside', at({ host: 'localhost', port: 81 }), /is no public address/, 0],
+    ['where an allowed name resolves to an address inside', at({ host: 'localhost', port: 81 }), /is not a public address/, 0],
     ['where its host is a metadata service', at({ host: '0xa9fea9fe', port: 80 }), /no request may be ordered to/, 0],
     ['where a header would smuggle another in', at({ headers: { 'X-A': 'b\r\nHost: c' } }), /"X-A" cannot be sent/, 0],
   ];

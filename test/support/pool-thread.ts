@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { MessageChannel } from 'node:worker_threads';
 import type { CallbackFailure, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
+import { carrierOf } from '../../pools/deliver.worker.ts';
 import { serve } from '../../pools/serve.ts';
-import type { ImportModule } from '../../pools/session/load-modules.ts';
+import type { ImportModule } from '../../pools/session/handler-module.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import type { Resolve } from '../../src/kit/dial-tcp.ts';
 import { createDeferred, type Deferred } from '../../src/kit/lifecycle.ts';
@@ -27,8 +28,7 @@ export function serveHere(settings: PoolThreadSettings, importModule?: ImportMod
   const { port1: ours, port2: port } = new MessageChannel();
   const awaited = new Map<number, Deferred<KeyedOutcome>>();
   const failures: CallbackFailure[] = [];
-  const given = { ...(importModule === undefined ? {} : { importModule }), ...(resolve === undefined ? {} : { resolve }) };
-  const served = serve({ port, settings, clock: systemClock, ...given });
+  const served = serve({ port, settings, clock: systemClock, openCarrier: carrierOf({ importModule, resolve }) });
 
   ours.on('message', (message: FromPoolThread) => {
     if (message.kind === 'callback-failed') failures.push(message);

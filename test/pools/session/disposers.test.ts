@@ -12,7 +12,7 @@ const dispositions: [disposition: DispositionKind, callback: 'disposeDelivery' |
   ['dead', 'disposePermfail'],
 ];
 
-/** All three, writing down what they are called with. */
+/** All three disposers; they record their arguments. */
 function createDisposers(dispose: () => unknown = () => undefined) {
   const calls: [name: string, given: readonly unknown[]][] = [];
   const noted =
@@ -26,7 +26,7 @@ function createDisposers(dispose: () => unknown = () => undefined) {
 }
 
 describe.each(['undici', 'got'] as const)('over %s', (client) => {
-  test.each(dispositions)('what is %s goes to %s, once, with the message alone, after its session', async (disposition, callback) => {
+  test.each(dispositions)('the disposition %s calls %s once, with only the message', async (disposition, callback) => {
     await using target = await startTarget({ script: () => ({ kind: 'answer', status: 503 }) });
     const { calls, callbacks } = createDisposers();
     await using thread = serveSessions(callbacks, { client, origin: target.origin });
@@ -48,7 +48,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
     expect([message.context.get('token'), message.context.get(DLV_RESPONSE_STATUS)]).toEqual(['t', '503']);
   });
 
-  test('the worker takes its next message when the disposer is through', async () => {
+  test('the worker takes its next message after the disposer', async () => {
     await using target = await startTarget();
     const gate = createDeferred<void>();
     const { calls, callbacks } = createDisposers(() => gate.promise);
@@ -75,8 +75,8 @@ test.each<[string, () => unknown]>([
     },
   ],
   ['rejects', () => Promise.reject(new Error('no log'))],
-  ['never ends', () => new Promise(() => undefined)],
-])('a disposer that %s is reported and holds nothing up', async (_what, dispose) => {
+  ['never settles', () => new Promise(() => undefined)],
+])('a disposer that %s is reported and delays nothing', async (_what, dispose) => {
   await using target = await startTarget();
   const { callbacks } = createDisposers(dispose);
   await using thread = serveSessions(callbacks, { origin: target.origin, settings: { callbackTimeoutMs: 50 } });
@@ -90,7 +90,7 @@ test.each<[string, () => unknown]>([
   expect(thread.failures).toMatchObject(Array(2).fill({ handler: 'notifications', callback: 'disposeDelivery', id: makeMessageJob().id }));
 });
 
-test('a module without disposers is not waited for', async () => {
+test('the worker does not wait for the disposition if the module has no disposers', async () => {
   await using target = await startTarget();
   await using thread = serveSessions({ buildRequest: () => undefined }, { origin: target.origin });
 
@@ -99,7 +99,7 @@ test('a module without disposers is not waited for', async () => {
   }
 });
 
-test('a module is waited for when it has only one of them, and only that one is called', async () => {
+test('the worker waits if the module has only one disposer, and calls only that one', async () => {
   await using target = await startTarget();
   const dead: string[] = [];
   await using thread = serveSessions({ disposePermfail: ({ id }) => dead.push(id) }, { origin: target.origin });
@@ -115,7 +115,7 @@ test('a module is waited for when it has only one of them, and only that one is 
   await eventually(() => dead.length === 1);
 });
 
-test('a thread that stops and is never told what became of a delivery stops all the same', async () => {
+test('a thread stops even if a disposition never arrives', async () => {
   await using target = await startTarget();
   const { calls, callbacks } = createDisposers();
   const thread = serveSessions(callbacks, { origin: target.origin, settings: { callbackTimeoutMs: 50 } });
@@ -128,7 +128,7 @@ test('a thread that stops and is never told what became of a delivery stops all 
   expect(calls).toEqual([]);
 });
 
-test('what became of a delivery is still told while the thread stops', async () => {
+test('dispositions still arrive while the thread stops', async () => {
   await using target = await startTarget();
   const { calls, callbacks } = createDisposers();
   const thread = serveSessions(callbacks, { origin: target.origin });

@@ -1,16 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { DLV_RESPONSE_STATUS, DLV_RESPONSE_STATUS_DETAIL } from '../../../pools/callbacks.ts';
-import { createMessage } from '../../../pools/session/message.ts';
-import { createVariables } from '../../../pools/session/variables.ts';
+import { createMessage, Variables } from '../../../pools/session/message.ts';
 import { makeJob } from '../../support/make-job.ts';
 
 const xml =
   "<message xmlns='jabber:client' type='chat'>before<thread>1</thread><body>Hi &amp; bye</body><body xml:lang='de'>Hallo</body><x:y xmlns:x='urn:x'><z/></x:y></message>";
 
 describe('a message', () => {
-  const { context } = createVariables({});
+  const { context } = new Variables({});
 
-  test('says which delivery and attempt it is', () => {
+  test('has the id of the delivery and the attempt', () => {
     expect(createMessage(makeJob({ attempt: 3 }), xml, context)).toMatchObject({ id: makeJob().id, attempt: 3 });
   });
 
@@ -37,24 +36,24 @@ describe('a message', () => {
     expect(Object.isFrozen(parts) && parts.every((part) => Object.isFrozen(part))).toBe(true);
   });
 
-  test('without a body has no such part', () => {
+  test('has no body part without a body', () => {
     const { parts } = createMessage(makeJob(), '<presence/>', context);
     expect(parts.map(({ kind }) => kind)).toEqual(['stanza']);
   });
 
-  test('that was stored without its stanza has neither packet nor parts', () => {
+  test('has neither packet nor parts if it was stored without its stanza', () => {
     expect(createMessage(makeJob(), undefined, context)).toMatchObject({ packet: undefined, parts: [] });
   });
 });
 
 describe('its context', () => {
-  test('begins with what earlier attempts kept, without the status of the last one', () => {
-    const { context } = createVariables({ token: 't', [DLV_RESPONSE_STATUS]: '500', [DLV_RESPONSE_STATUS_DETAIL]: 'old' });
+  test('starts with the variables of earlier attempts, without the last status', () => {
+    const { context } = new Variables({ token: 't', [DLV_RESPONSE_STATUS]: '500', [DLV_RESPONSE_STATUS_DETAIL]: 'old' });
     expect(context.keys()).toEqual(['token']);
   });
 
   test('is set, read and deleted', () => {
-    const { context, kept } = createVariables({});
+    const { context, kept } = new Variables({});
     context.set('a', '1');
     context.set('b', '');
 
@@ -64,8 +63,8 @@ describe('its context', () => {
     expect(kept).toEqual({});
   });
 
-  test('keeps everything but the status', () => {
-    const variables = createVariables({ before: '1' });
+  test('keeps everything except the status', () => {
+    const variables = new Variables({ before: '1' });
     variables.context.set('__proto__', 'harmless');
     variables.context.set(DLV_RESPONSE_STATUS, '200');
     variables.context.set(DLV_RESPONSE_STATUS_DETAIL, 'fine');
@@ -81,14 +80,14 @@ describe('its context', () => {
     ['a number', 'a', 1],
     ['nothing', 'a', undefined],
     ['an object', 'a', {}],
-    ['a name that is no string', 1, 'a'],
-  ])('takes strings only, not %s', (_what, name, value) => {
-    const { context } = createVariables({});
+    ['a name that is not a string', 1, 'a'],
+  ])('refuses %s', (_what, name, value) => {
+    const { context } = new Variables({});
     expect(() => context.set(name as string, value as string)).toThrow(TypeError);
   });
 
-  test('takes no more than 16 KiB in all', () => {
-    const { context } = createVariables({ before: 'x'.repeat(8000) });
+  test('is limited to 16 KiB in total', () => {
+    const { context } = new Variables({ before: 'x'.repeat(8000) });
     context.set('a', 'ä'.repeat(4000));
 
     expect(() => context.set('b', 'x'.repeat(400))).toThrow(RangeError);
@@ -105,7 +104,7 @@ describe('its context', () => {
     [' 200', Number.NaN],
     ['200.5', Number.NaN],
   ])('reads the status %j as %d', (text, status) => {
-    const variables = createVariables({});
+    const variables = new Variables({});
     variables.context.set(DLV_RESPONSE_STATUS, text);
     expect(variables.status).toBe(status);
   });

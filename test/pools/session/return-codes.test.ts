@@ -19,7 +19,7 @@ import type { ServedThread } from '../../support/pool-thread.ts';
 import { makeMessageJob, serveSessions } from '../../support/session-rig.ts';
 import { startTarget, type Target, type TargetOptions } from '../../support/target.ts';
 
-/** A value that the types forbid: modules are written in JavaScript. */
+/** A value that the types forbid; modules may be JavaScript. */
 const nonsense = (value: unknown) => value as InternalCode & DeliveryVerdict;
 const never = new Promise<never>(() => undefined);
 
@@ -28,7 +28,7 @@ function mark(session: Session, status: string, detail = ''): void {
   session.message.context.set(DLV_RESPONSE_STATUS_DETAIL, detail);
 }
 
-/** Remembers what it was asked, and answers as it was told. */
+/** Records its arguments and returns a given verdict. */
 function createClassifier(verdict: () => DeliveryVerdict | Promise<DeliveryVerdict> = () => DELIVERY_TEMPFAILED) {
   const asked: [status: number, origin: StatusOrigin][] = [];
   const statusClassifier: Required<DeliveryCallbacks>['statusClassifier'] = (status, { origin }) => {
@@ -57,7 +57,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
   }
 
   describe('buildRequest', () => {
-    test.each(continuations)('gives %s: method, path, headers and body are sent, with the length of the body', async (_what, code) => {
+    test.each(continuations)('%s: method, path, headers and body are sent, with the length of the body', async (_what, code) => {
       const { outcome, target, thread } = await judge({
         buildRequest: ({ request }) => {
           request.method = 'PUT';
@@ -81,7 +81,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
     test.each<[string, string | Uint8Array]>([
       ['text', 'POST /whole HTTP/1.1\r\nHost: HOST\r\nX-A: Grüße\r\nContent-Length: 2\r\n\r\nok'],
       ['bytes', Buffer.from('POST /whole HTTP/1.1\r\nHost: HOST\r\nX-A: Grüße\r\nContent-Length: 2\r\n\r\nok')],
-    ])('gives HTTP_INTERNAL_DONE: the whole message in data goes out, as %s, with our own headers', async (_what, data) => {
+    ])('HTTP_INTERNAL_DONE: the complete message in data is sent, as %s, with the headers of every request', async (_what, data) => {
       await using target = await startTarget();
       const { host } = new URL(target.origin);
       const text = Buffer.from(data).toString().replace('HOST', host);
@@ -105,7 +105,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
       expect(thread.failures).toEqual([]);
     });
 
-    test('gives HTTP_INTERNAL_FAIL and a status: nothing is sent, and the classifier is asked about that status', async () => {
+    test('HTTP_INTERNAL_FAIL and a status: nothing is sent, and the classifier gets that status', async () => {
       const { asked, statusClassifier } = createClassifier(() => DELIVERY_PERMFAILED);
       const { outcome, judgement, target } = await judge({
         statusClassifier,
@@ -135,17 +135,21 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
         /^RangeError: no token$/,
       ],
       ['a rejection', () => Promise.reject(new Error('no token')), /^Error: no token$/],
-      ['nothing in time', () => never, /no answer within 50 ms/],
+      ['no result in time', () => never, /no result within 50 ms/],
       [
         'a header that is no text',
         ({ request }) => void Object.assign(request.headers, { a: {} }),
         /header "a" to be a string, got object/,
       ],
       ['a header that HTTP does not allow', ({ request }) => void Object.assign(request.headers, { a: '1\r\nb: 2' }), /cannot be sent/],
-      ['a body that is no body', ({ request }) => void Object.assign(request, { body: { a: 1 } }), /body to be a string or a Uint8Array/],
+      [
+        'a body that is neither text nor bytes',
+        ({ request }) => void Object.assign(request, { body: { a: 1 } }),
+        /body to be a string or a Uint8Array/,
+      ],
       ['a path without a slash', ({ request }) => void Object.assign(request, { path: 'elsewhere' }), /path does not begin/],
-      ['a tunnel', ({ request }) => void Object.assign(request, { method: 'CONNECT' }), /tunnel/],
-    ])('gives %s: nothing is sent, 597, a tempfail about which nobody is asked', async (_what, buildRequest, told) => {
+      ['the method CONNECT', ({ request }) => void Object.assign(request, { method: 'CONNECT' }), /CONNECT is not allowed/],
+    ])('%s: nothing is sent, 597, tempfailed without the classifier', async (_what, buildRequest, reported) => {
       const { asked, statusClassifier } = createClassifier(() => DELIVERY_SUCCESS);
       const { outcome, judgement, target, thread } = await judge({ buildRequest, statusClassifier });
 
@@ -154,10 +158,10 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
       expect(asked).toEqual([]);
       expect(target.requests).toEqual([]);
       const expected = { handler: 'notifications', callback: 'buildRequest', id: makeMessageJob().id };
-      expect(thread.failures).toMatchObject(told === undefined ? [] : [{ ...expected, message: expect.stringMatching(told) }]);
+      expect(thread.failures).toMatchObject(reported === undefined ? [] : [{ ...expected, message: expect.stringMatching(reported) }]);
     });
 
-    test('sets a status that is no integer with HTTP_INTERNAL_FAIL: 597', async () => {
+    test('HTTP_INTERNAL_FAIL and a status that is not an integer: 597', async () => {
       const { judgement } = await judge({
         buildRequest: (session) => {
           mark(session, 'gone');
@@ -168,7 +172,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
       expect(judgement).toMatchObject({ verdict: 'tempfailed', status: 597, origin: 'internal' });
     });
 
-    test('sets a content-length that is wrong: it is replaced, and told once', async () => {
+    test('a wrong content-length is replaced, and reported once', async () => {
       await using target = await startTarget();
       await using thread = serveSessions(
         {
@@ -191,7 +195,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
       script: () => ({ kind: 'answer', status: 202, headers: [['X-NotificationStatus', 'Suppressed']], body: 'später' }),
     };
 
-    test.each(continuations)('gives %s: the status line is the status, whatever the module has set', async (_what, code) => {
+    test.each(continuations)('%s: the status line is the status, even if the module has set one', async (_what, code) => {
       const { asked, statusClassifier } = createClassifier(() => DELIVERY_SUCCESS);
       const { outcome, judgement } = await judge(
         {
@@ -212,7 +216,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
     test.each([
       ['HTTP_INTERNAL_DONE', HTTP_INTERNAL_DONE],
       ['HTTP_INTERNAL_FAIL', HTTP_INTERNAL_FAIL],
-    ] as const)('gives %s and a status: that is what the classifier is asked about', async (_what, code) => {
+    ] as const)('%s and a status: the classifier gets that status', async (_what, code) => {
       const { asked, statusClassifier } = createClassifier();
       const { outcome, judgement } = await judge(
         {
@@ -230,7 +234,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
       expect(asked).toEqual([[429, 'module']]);
     });
 
-    test('gives HTTP_INTERNAL_DONE and no status: delivered, and nobody is asked', async () => {
+    test('HTTP_INTERNAL_DONE and no status: delivered without the classifier', async () => {
       const { asked, statusClassifier } = createClassifier(() => DELIVERY_PERMFAILED);
       const { judgement } = await judge(
         { statusClassifier, handleResponse: () => HTTP_INTERNAL_DONE },
@@ -253,16 +257,16 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
         /^Error: cannot read it$/,
       ],
       ['a rejection', () => Promise.reject(new Error('cannot read it')), /^Error: cannot read it$/],
-      ['nothing in time', () => never, /no answer within 50 ms/],
+      ['no result in time', () => never, /no result within 50 ms/],
       [
-        'HTTP_INTERNAL_DONE and a status that is no integer',
+        'HTTP_INTERNAL_DONE and a status that is not an integer',
         (session) => {
           mark(session, '2xx');
           return HTTP_INTERNAL_DONE;
         },
-        /no integer/,
+        /not an integer/,
       ],
-    ])('gives %s: 598, a tempfail about which nobody is asked', async (_what, handleResponse, told) => {
+    ])('%s: 598, tempfailed without the classifier', async (_what, handleResponse, reported) => {
       const { asked, statusClassifier } = createClassifier(() => DELIVERY_SUCCESS);
       const { outcome, judgement, thread } = await judge({ handleResponse, statusClassifier });
 
@@ -270,7 +274,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
       expect(judgement).toMatchObject({ verdict: 'tempfailed', status: 598, origin: 'internal' });
       expect(asked).toEqual([]);
       const expected = { handler: 'notifications', callback: 'handleResponse', id: makeMessageJob().id };
-      expect(thread.failures).toMatchObject(told === undefined ? [] : [{ ...expected, message: expect.stringMatching(told) }]);
+      expect(thread.failures).toMatchObject(reported === undefined ? [] : [{ ...expected, message: expect.stringMatching(reported) }]);
     });
   });
 
@@ -279,7 +283,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
       ['DELIVERY_SUCCESS', DELIVERY_SUCCESS, 500, 'success'],
       ['DELIVERY_TEMPFAILED', DELIVERY_TEMPFAILED, 200, 'tempfailed'],
       ['DELIVERY_PERMFAILED', DELIVERY_PERMFAILED, 200, 'permfailed'],
-    ] as const)('gives %s: so it is, regardless of the status', async (_what, verdict, status, expected) => {
+    ] as const)('%s counts, regardless of the status', async (_what, verdict, status, expected) => {
       for (const given of [() => verdict, async () => verdict]) {
         const { asked, statusClassifier } = createClassifier(given);
         const { judgement } = await judge({ statusClassifier }, { script: () => ({ kind: 'answer', status }) });
@@ -289,7 +293,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
       }
     });
 
-    test.each([0, 1, 5, '2', true, undefined, null])('gives %j: a tempfail', async (value) => {
+    test.each([0, 1, 5, '2', true, undefined, null])('%j counts as tempfailed', async (value) => {
       const { judgement, thread } = await judge({ statusClassifier: () => nonsense(value) });
 
       expect(judgement).toMatchObject({ verdict: 'tempfailed', status: 200, origin: 'http' });
@@ -304,15 +308,15 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
         },
       ],
       ['a rejection', () => Promise.reject(new Error('unknown'))],
-      ['nothing in time', () => never],
-    ])('gives %s: 599, a tempfail', async (_what, statusClassifier) => {
+      ['no result in time', () => never],
+    ])('%s: 599, tempfailed', async (_what, statusClassifier) => {
       const { judgement, thread } = await judge({ statusClassifier });
 
       expect(judgement).toMatchObject({ verdict: 'tempfailed', status: 599, origin: 'internal' });
       expect(thread.failures).toMatchObject([{ callback: 'statusClassifier' }]);
     });
 
-    test('is not there: the status counts as it would without a module', async () => {
+    test('is missing: the status counts as it would without a module', async () => {
       const { judgement } = await judge({ handleResponse: () => HTTP_INTERNAL_CONT }, { script: () => ({ kind: 'answer', status: 418 }) });
 
       expect(judgement).toMatchObject({ verdict: 'unclassified', status: 418, detail: 'Scripted', origin: 'http' });
@@ -320,7 +324,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
   });
 });
 
-test('the constants have the names and values of the original', () => {
+test('the constants have Momentum’s names and values', () => {
   expect([HTTP_INTERNAL_CONT, HTTP_INTERNAL_DONE, HTTP_INTERNAL_FAIL]).toEqual([0, 1, -1]);
   expect([DELIVERY_SUCCESS, DELIVERY_TEMPFAILED, DELIVERY_PERMFAILED]).toEqual([2, 3, 4]);
   expect([DLV_RESPONSE_STATUS, DLV_RESPONSE_STATUS_DETAIL]).toEqual(['DLV_RESPONSE_STATUS', 'DLV_RESPONSE_STATUS_DETAIL']);

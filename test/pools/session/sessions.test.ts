@@ -7,7 +7,7 @@ import { makeSelfSigned } from '../../support/self-signed.ts';
 import { makeMessageJob, serveSessions } from '../../support/session-rig.ts';
 import { startTarget, type Target, type TargetOptions } from '../../support/target.ts';
 
-/** Callbacks that write down when they are called; `own` are called as well. */
+/** Callbacks that record their calls; those of `own` are called as well. */
 function createDiary(own: DeliveryCallbacks = {}) {
   const entries: string[] = [];
   const noted =
@@ -47,7 +47,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(target.counts.connections).toBe(1);
   });
 
-  test('begins when TLS stands too', async () => {
+  test('begins after the TLS handshake', async () => {
     const identity = makeSelfSigned(['IP:127.0.0.1']);
     await using target = await startTarget({ tls: identity });
     const { entries, callbacks } = createDiary();
@@ -57,7 +57,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(entries.slice(0, 2)).toEqual(['initSession', 'buildRequest']);
   });
 
-  test('does not begin where TLS never stands', async () => {
+  test('does not begin if the TLS handshake fails', async () => {
     await using target = await startTarget({ tls: makeSelfSigned(['IP:127.0.0.1']) });
     const { entries, callbacks } = createDiary();
     await using thread = serveSessions(callbacks, { client, origin: target.origin });
@@ -69,7 +69,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(entries).toEqual([]);
   });
 
-  test('keeps userdata as long as the connection, per handler; on request and response as long as the message', async () => {
+  test('keeps its userdata while the connection lasts, per handler, and that of request and response for one message', async () => {
     await using target = await startTarget({
       script: ({ position }) => ({ kind: 'answer', close: position === 1, headers: position === 1 ? [['connection', 'close']] : [] }),
     });
@@ -99,7 +99,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(seen).toEqual([fresh, after, fresh, after, fresh, after]);
   });
 
-  test('finds its userdata again with the next message on the connection', async () => {
+  test('has the same userdata with the next message on the connection', async () => {
     await using target = await startTarget();
     const counts: unknown[] = [];
     await using thread = serveSessions(
@@ -121,7 +121,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(counts).toEqual([1, 2, 3]);
   });
 
-  test('begins and ends for every handler of the pool, whoever the connection was made for', async () => {
+  test('begins and ends for every handler of the pool', async () => {
     await using target = await startTarget();
     const first = createDiary();
     const second = createDiary();
@@ -136,7 +136,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(target.counts.connections).toBe(1);
   });
 
-  test('takes over a connection that another client call uses between messages', async () => {
+  test('uses a connection that also carries jobs without a message', async () => {
     await using target = await startTarget();
     await using thread = serveSessions({ buildRequest: () => HTTP_INTERNAL_FAIL }, { client, origin: target.origin });
 
@@ -148,7 +148,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(target.counts.connections).toBe(1);
   });
 
-  test('is reset before it is destroyed when its connection goes under a message', async () => {
+  test('is reset before it is destroyed if its connection closes during a message', async () => {
     await using target = await startTarget({ script: () => ({ kind: 'reset' }) });
     const { entries, callbacks } = createDiary();
     await using thread = serveSessions(callbacks, { client, origin: target.origin });
@@ -162,9 +162,9 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
   });
 
   test.each<[string, TargetOptions, (target: Target) => void]>([
-    ['the server ends it', {}, (target) => target.hangUp()],
-    ['it is kept no longer', { script: () => ({ kind: 'answer', headers: [['Keep-Alive', 'timeout=1']] }) }, () => undefined],
-  ])('ends with a connection that is idle, when %s', async (_what, options, end) => {
+    ['the server closes it', {}, (target) => target.hangUp()],
+    ['its keep-alive time ends', { script: () => ({ kind: 'answer', headers: [['Keep-Alive', 'timeout=1']] }) }, () => undefined],
+  ])('ends with its idle connection when %s', async (_what, options, end) => {
     await using target = await startTarget(options);
     const { entries, callbacks } = createDiary();
     await using thread = serveSessions(callbacks, { client, origin: target.origin });
@@ -177,7 +177,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(entries).toEqual(['initSession', ...message, 'destroySession']);
   });
 
-  test('is made anew, and the request built again, once, when its connection was stale', async () => {
+  test('is replaced, and the request is built again, once, if its connection was stale', async () => {
     await using target = await startTarget({
       script: ({ connection, position }) => (connection === 0 && position === 1 ? { kind: 'reset' } : { kind: 'answer' }),
     });
@@ -196,7 +196,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(entries.filter((entry) => entry === 'destroySession')).toHaveLength(1);
   });
 
-  test('that is made anew forgets the status that the first request was given', async () => {
+  test('that replaces another does not keep the status of the first request', async () => {
     await using target = await startTarget({
       script: ({ position }) => (position === 1 ? { kind: 'reset' } : { kind: 'answer' }),
     });
@@ -218,7 +218,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(built).toBe(3);
   });
 
-  test('is made anew only once', async () => {
+  test('is replaced only once', async () => {
     await using target = await startTarget({ script: ({ path }) => (path === '/well' ? { kind: 'answer' } : { kind: 'half-close' }) });
     await using thread = serveSessions({}, { client, origin: target.origin });
 
@@ -227,7 +227,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(target.requests.filter(({ path }) => path === '/dead')).toHaveLength(2);
   });
 
-  test('is made anew when its connection goes while the request is built', async () => {
+  test('is replaced if its connection closes while the request is built', async () => {
     await using target = await startTarget();
     const { entries, callbacks } = createDiary({
       buildRequest: async () => {
@@ -248,7 +248,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
   });
 
   test.each<[string, Required<DeliveryCallbacks>['initSession'], RegExp]>([
-    ['gives HTTP_INTERNAL_FAIL', () => HTTP_INTERNAL_FAIL, /HTTP_INTERNAL_FAIL/],
+    ['returns HTTP_INTERNAL_FAIL', () => HTTP_INTERNAL_FAIL, /HTTP_INTERNAL_FAIL/],
     [
       'throws',
       () => {
@@ -257,8 +257,8 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
       /^Error: no key$/,
     ],
     ['rejects', () => Promise.reject(new Error('no key')), /^Error: no key$/],
-    ['never answers', () => new Promise(() => undefined), /no answer within 50 ms/],
-  ])('whose initSession %s carries nothing: 597, and the connection is closed', async (_what, initSession, told) => {
+    ['never settles', () => new Promise(() => undefined), /no result within 50 ms/],
+  ])('whose initSession %s carries no message: 597, and the connection is closed', async (_what, initSession, reported) => {
     await using target = await startTarget();
     const { entries, callbacks } = createDiary({ initSession });
     await using thread = serveSessions(
@@ -274,10 +274,10 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     await eventually(() => entries.includes('destroySession'));
     expect(entries).toEqual(['initSession', 'destroySession']);
     expect(target.requests).toEqual([]);
-    expect(thread.failures).toMatchObject([{ callback: 'initSession', id: undefined, message: expect.stringMatching(told) }]);
+    expect(thread.failures).toMatchObject([{ callback: 'initSession', id: undefined, message: expect.stringMatching(reported) }]);
   });
 
-  test('of a handler is not harmed by another handler’s initSession', async () => {
+  test('is not affected by a failed initSession of another handler', async () => {
     await using target = await startTarget();
     const others = { second: { initSession: () => Promise.reject(new Error('no key')) } };
     await using thread = serveSessions({}, { client, origin: target.origin, others });
@@ -288,23 +288,26 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(target.requests.map(({ connection }) => connection)).toEqual([0, 1]);
   });
 
-  test.each(['resetRequest', 'resetResponse', 'resetSession', 'destroySession'] as const)('bears a %s that throws', async (name) => {
-    await using target = await startTarget();
-    const { entries, callbacks } = createDiary({
-      [name]: () => {
-        throw new Error('nothing to reset');
-      },
-    });
-    const thread = serveSessions(callbacks, { client, origin: target.origin });
+  test.each(['resetRequest', 'resetResponse', 'resetSession', 'destroySession'] as const)(
+    'continues after a %s that throws',
+    async (name) => {
+      await using target = await startTarget();
+      const { entries, callbacks } = createDiary({
+        [name]: () => {
+          throw new Error('nothing to reset');
+        },
+      });
+      const thread = serveSessions(callbacks, { client, origin: target.origin });
 
-    expect(await thread.judge(makeMessageJob())).toMatchObject({ outcome: { kind: 'answered' }, judgement: { verdict: 'unclassified' } });
-    await thread.stop();
+      expect(await thread.judge(makeMessageJob())).toMatchObject({ outcome: { kind: 'answered' }, judgement: { verdict: 'unclassified' } });
+      await thread.stop();
 
-    expect(entries).toEqual(['initSession', ...message, 'destroySession']);
-    expect(thread.failures).toMatchObject([{ callback: name, message: 'Error: nothing to reset' }]);
-  });
+      expect(entries).toEqual(['initSession', ...message, 'destroySession']);
+      expect(thread.failures).toMatchObject([{ callback: name, message: 'Error: nothing to reset' }]);
+    },
+  );
 
-  test('takes its next message only when the last one is over', async () => {
+  test('takes its next message after the last one is over', async () => {
     await using target = await startTarget();
     const gate = createDeferred<void>();
     const { entries, callbacks } = createDiary({ resetSession: () => gate.promise });
@@ -320,7 +323,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(entries.slice(0, 8)).toEqual(['initSession', ...message, 'buildRequest', 'handleResponse']);
   });
 
-  test('shows the answer: status line, headers in lower case and joined, and the body up to the cap', async () => {
+  test('shows the response: status line, headers in lower case and joined, and the body up to the limit', async () => {
     await using target = await startTarget({
       script: () => ({
         kind: 'answer',
@@ -355,7 +358,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     ]);
   });
 
-  test('hands over the options of its handler, and lets nothing of the message be replaced', async () => {
+  test('has the options of its handler, and properties that cannot be replaced', async () => {
     await using target = await startTarget();
     const seen: unknown[] = [];
     await using thread = serveSessions(
@@ -374,7 +377,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(thread.failures).toMatchObject([{ callback: 'buildRequest', message: expect.stringMatching(/^TypeError/) }]);
   });
 
-  test('is given up with the call while its request is built, and nothing is sent', async () => {
+  test('sends nothing if the call times out while the request is built', async () => {
     await using target = await startTarget();
     const gate = createDeferred<void>();
     const settings = { callTimeoutMs: 60, requestTimeoutMs: 20 };
@@ -393,7 +396,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     expect(target.requests).toEqual([]);
   });
 
-  test('may take longer to build a request than a request may take', async () => {
+  test('may build a request for longer than request_timeout', async () => {
     await using target = await startTarget();
     const slowly = () => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 60));
     await using thread = serveSessions({ buildRequest: slowly }, { client, origin: target.origin, settings: { requestTimeoutMs: 30 } });

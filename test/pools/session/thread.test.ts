@@ -41,7 +41,7 @@ function startThread(settings: PoolThreadSettings) {
   };
 }
 
-test('a module that lies outside any node_modules finds our constants in a poolâ€™s thread', async () => {
+test('a module outside any node_modules can import the constants in a pool thread', async () => {
   await using target = await startTarget();
   await using module = await writeModule(`
     import { DELIVERY_PERMFAILED, DLV_RESPONSE_STATUS, HTTP_INTERNAL_DONE, defineCallbacks } from 'xmpp-event-pusher/callbacks';
@@ -65,7 +65,7 @@ test('a module that lies outside any node_modules finds our constants in a poolâ
   ]);
 });
 
-test('a thread whose module has a syntax error ends, and says which and where', async () => {
+test('a thread whose module has a syntax error ends, and reports its location', async () => {
   await using module = await writeModule('export const buildRequest = (;');
   const { name, url, opts } = module;
   await using thread = startThread(makeThreadSettings({ handlers: [{ name, url, opts }] }));

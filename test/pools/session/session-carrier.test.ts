@@ -5,7 +5,7 @@ import { serveHere } from '../../support/pool-thread.ts';
 import { makeMessageJob, makeSessionHandler, serveSessions } from '../../support/session-rig.ts';
 import { startTarget } from '../../support/target.ts';
 
-test('the context is kept from attempt to attempt, the status is not', async () => {
+test('the context is kept between attempts, without the status', async () => {
   await using target = await startTarget({ script: () => ({ kind: 'answer', status: 500 }) });
   const seen: unknown[] = [];
   await using thread = serveSessions(
@@ -27,7 +27,7 @@ test('the context is kept from attempt to attempt, the status is not', async () 
   expect(seen).toEqual([[], ['tries']]);
 });
 
-test('a job without a message meets no callback but those of its connection', async () => {
+test('a job without a message calls only the callbacks of its connection', async () => {
   await using target = await startTarget();
   const refuse: DeliveryCallbacks = { buildRequest: () => HTTP_INTERNAL_FAIL, statusClassifier: () => 4 };
   await using thread = serveSessions(refuse, { origin: target.origin });
@@ -35,7 +35,7 @@ test('a job without a message meets no callback but those of its connection', as
   expect(await thread.judge(makeJob())).toEqual({ key: 1, outcome: expect.objectContaining({ kind: 'answered', status: 200 }) });
 });
 
-test('a message of a handler that is not loaded here is not sent, and tried again later', async () => {
+test('a message of an unknown handler is not sent, and is retried later', async () => {
   await using target = await startTarget();
   await using thread = serveSessions({}, { origin: target.origin });
 
@@ -46,7 +46,7 @@ test('a message of a handler that is not loaded here is not sent, and tried agai
   expect(target.requests).toEqual([]);
 });
 
-test('messages go over as many connections at a time as there are workers', async () => {
+test('messages use as many connections as there are workers', async () => {
   await using target = await startTarget();
   await using thread = serveSessions({}, { origin: target.origin, settings: { workers: 4 } });
 
@@ -57,7 +57,7 @@ test('messages go over as many connections at a time as there are workers', asyn
   expect(target.counts.peakOpen).toBeLessThanOrEqual(4);
 });
 
-test('a failure says where it happened, and not what the message was', async () => {
+test('a reported failure contains its location, and not the message', async () => {
   await using target = await startTarget();
   await using thread = serveSessions(
     {
@@ -71,15 +71,15 @@ test('a failure says where it happened, and not what the message was', async () 
   await thread.judge(makeMessageJob());
 
   expect(thread.failures).toMatchObject([{ message: 'TypeError: first line\nsecond line', at: expect.any(Array) }]);
-  expect(thread.failures[0]?.at[0]).toMatch(/^at .*judgeIt.*carry-message\.test\.ts:\d+:\d+\)?$/);
+  expect(thread.failures[0]?.at[0]).toMatch(/^at .*judgeIt.*session-carrier\.test\.ts:\d+:\d+\)?$/);
   expect(thread.failures[0]?.at.length).toBeLessThanOrEqual(3);
 });
 
 test.each<[string, unknown]>([
   ['a text', 'no token'],
-  ['nothing', undefined],
-  ['an object without a text', Object.create(null)],
-  ['a proxy that was revoked', revoked()],
+  ['undefined', undefined],
+  ['an object without a prototype', Object.create(null)],
+  ['a revoked proxy', revoked()],
   ['an error whose stack throws', unreadable()],
 ])('a callback may throw %s', async (_what, thrown) => {
   await using target = await startTarget();
@@ -109,7 +109,7 @@ function unreadable(): unknown {
   return Object.defineProperty(new Error('x'), 'stack', { get: stack });
 }
 
-test('a thread ends with what is wrong with the module of each handler', async () => {
+test('a thread ends with the problems of all modules', async () => {
   const handlers = ['first', 'second'].map(makeSessionHandler);
   const importModule = async (url: string) => Promise.reject(new Error(`${url} is not well`));
   const thread = serveHere(makeThreadSettings({ handlers }), importModule);

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { troubleOf } from '../../../pools/session/internal-status.ts';
+import { failureStatus } from '../../../pools/session/judge.ts';
 import type { HttpOutcome } from '../../../src/model/attempt.ts';
 import { makeSelfSigned } from '../../support/self-signed.ts';
 import { makeMessageJob, serveSessions } from '../../support/session-rig.ts';
 import { freePort, startTarget, type TargetOptions } from '../../support/target.ts';
 
-type Trouble = Exclude<HttpOutcome, { kind: 'answered' | 'unsent' }>;
+type Failed = Exclude<HttpOutcome, { kind: 'answered' | 'unsent' }>;
 
 test.each<[status: number, kind: 'broken' | 'unreachable', code: string, scheme: 'http' | 'https']>([
   [590, 'unreachable', 'ENOTFOUND', 'http'],
@@ -25,8 +25,8 @@ test.each<[status: number, kind: 'broken' | 'unreachable', code: string, scheme:
   [596, 'broken', 'HPE_INVALID', 'http'],
   [596, 'broken', 'HPE_HEADER_OVERFLOW', 'https'],
 ])('%i is %s with %s over %s', (status, kind, code, scheme) => {
-  const outcome: Trouble = { kind, code, message: '', durationMs: 1 };
-  expect(troubleOf(outcome, { secure: scheme === 'https' })).toBe(status);
+  const outcome: Failed = { kind, code, message: '', durationMs: 1 };
+  expect(failureStatus(outcome, { secure: scheme === 'https' })).toBe(status);
 });
 
 test.each([
@@ -35,7 +35,7 @@ test.each([
   [595, 'body'],
   [595, 'call'],
 ] as const)('%i is out of time in %s', (status, phase) => {
-  expect(troubleOf({ kind: 'timed-out', phase, durationMs: 1 }, { secure: false })).toBe(status);
+  expect(failureStatus({ kind: 'timed-out', phase, durationMs: 1 }, { secure: false })).toBe(status);
 });
 
 describe.each(['undici', 'got'] as const)('over %s', (client) => {
@@ -57,12 +57,12 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
   }
 
   const cases: [status: number, what: string, target: TargetOptions, scheme?: 'https:'][] = [
-    [592, 'a certificate that nobody vouches for', { tls: makeSelfSigned(['IP:127.0.0.1']) }],
-    [593, 'a handshake that nobody answers', { onConnect: 'mute' }, 'https:'],
+    [592, 'a self-signed certificate', { tls: makeSelfSigned(['IP:127.0.0.1']) }],
+    [593, 'a handshake without a response', { onConnect: 'mute' }, 'https:'],
     [594, 'a reset', { script: () => ({ kind: 'reset' }) }],
-    [594, 'an answer that breaks off', { script: () => ({ kind: 'answer', body: 'half', contentLength: 8, close: true }) }],
-    [595, 'no answer', { script: () => ({ kind: 'silent' }) }],
-    [596, 'what is no HTTP', { script: () => ({ kind: 'garbage' }) }],
+    [594, 'an incomplete response', { script: () => ({ kind: 'answer', body: 'half', contentLength: 8, close: true }) }],
+    [595, 'no response', { script: () => ({ kind: 'silent' }) }],
+    [596, 'a response that is not HTTP', { script: () => ({ kind: 'garbage' }) }],
   ];
 
   test.each(cases)('the classifier is asked about %i for %s, and handleResponse is not called', async (status, _what, target, scheme) => {
@@ -77,7 +77,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
     expect(judgement).toMatchObject({ verdict: 'permfailed', status, origin: 'internal', detail: expect.stringMatching(/./) });
   });
 
-  test('the classifier is asked about 591 for a port that nobody listens on', async () => {
+  test('the classifier is asked about 591 for a port without a listener', async () => {
     expect(await ask(`http://127.0.0.1:${await freePort()}`)).toMatchObject({ asked: [[591, 'internal']], calls: [] });
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { requestHeaders, unsendable } from '../../pools/request-headers.ts';
+import { requestHeaders, unsendable } from '../../pools/http-client.ts';
 import type { HeaderPair } from '../../src/model/delivery.ts';
 import { makeJob, makeThreadSettings } from '../support/make-job.ts';
 import { serveHere } from '../support/pool-thread.ts';
@@ -7,7 +7,7 @@ import { startTarget } from '../support/target.ts';
 
 const about = { userAgent: 'xmpp-event-pusher/1.2.3', now: 1_700_000_000_999 };
 
-test('every request says which delivery and attempt it is, when it was seen, and when it is sent', () => {
+test('every request has the id of its delivery, the attempt, the time of the stanza and the time of sending', () => {
   const job = makeJob({ attempt: 3, headers: [], seenAt: '2026-11-22T03:44:00.123Z' });
 
   expect(requestHeaders(job, about)).toEqual([
@@ -19,7 +19,7 @@ test('every request says which delivery and attempt it is, when it was seen, and
   ]);
 });
 
-test('a handler’s own come first, in their order and case', () => {
+test('the headers of the handler come first, in their order and case', () => {
   const headers: HeaderPair[] = [
     ['X-B', '2'],
     ['x-a', '1'],
@@ -45,11 +45,11 @@ test.each([
   'User-Agent',
   'Webhook-Id',
   'Webhook-Timestamp',
-])('a handler’s own %s is left out', (name) => {
+])('the header %s of a handler is left out', (name) => {
   expect(requestHeaders(makeJob({ headers: [[name, 'of the handler']] }), about)).not.toContain('of the handler');
 });
 
-describe('what cannot be sent', () => {
+describe('is never sent:', () => {
   test.each<readonly [string, HeaderPair]>([
     ['a line break in a value', ['x-a', '1\r\nx-smuggled: 2']],
     ['a bare line feed in a value', ['x-a', '1\nx-smuggled: 2']],
@@ -70,7 +70,7 @@ describe('what cannot be sent', () => {
     expect(unsendable(makeJob({ method }))).toMatchObject({ code: 'ERR_INVALID_HTTP_TOKEN' });
   });
 
-  test.each(['undici', 'got'] as const)('reaches no backend through %s, and frees its worker', async (client) => {
+  test.each(['undici', 'got'] as const)('a header with a line break, through %s, and its worker is free again', async (client) => {
     await using target = await startTarget();
     await using thread = serveHere(makeThreadSettings({ client, origin: target.origin, workers: 1 }));
 
@@ -82,6 +82,6 @@ describe('what cannot be sent', () => {
   });
 });
 
-test('tabs and Latin-1 can be sent', () => {
+test('tabs and Latin-1 are sent', () => {
   expect(unsendable(makeJob({ headers: [['x-a', 'a\tÄ~']] }))).toBeUndefined();
 });

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { createDeadlines, type Due } from '../../pools/deadlines.ts';
+import { Deadlines, type Timed } from '../../pools/exchange.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 
 function createRig() {
-  const deadlines = createDeadlines(systemClock);
+  const deadlines = new Deadlines(systemClock);
   const expired: string[] = [];
 
   function watch(name: string, inMs: number): { dueAt: number; readonly over: Promise<void> } {
@@ -18,7 +18,7 @@ function createRig() {
         expired.push(name);
         over.resolve();
       },
-    } satisfies Due & { over: Promise<void> };
+    } satisfies Timed & { over: Promise<void> };
     deadlines.watch(due);
     return due;
   }
@@ -26,7 +26,7 @@ function createRig() {
   return { deadlines, expired, watch };
 }
 
-test('a nearer deadline ends before an earlier, farther one', async () => {
+test('the nearer deadline expires first, whichever was watched first', async () => {
   const { watch, expired } = createRig();
   const far = watch('far', 60);
   const near = watch('near', 20);
@@ -36,7 +36,7 @@ test('a nearer deadline ends before an earlier, farther one', async () => {
   expect(expired).toEqual(['near', 'far']);
 });
 
-test('a deadline that moves away ends at its new time', async () => {
+test('a deadline that moves away expires at its new time', async () => {
   const { watch, expired } = createRig();
   const moved = watch('moved', 20);
   moved.dueAt += 40;
@@ -47,13 +47,13 @@ test('a deadline that moves away ends at its new time', async () => {
   expect(expired).toEqual(['steady', 'moved']);
 });
 
-test('what is forgotten never ends', async () => {
+test('a forgotten deadline never expires', async () => {
   const { deadlines, expired } = createRig();
-  const forgotten: Due = { dueAt: systemClock.monotonic() + 10, expire: () => expired.push('forgotten') };
+  const forgotten: Timed = { dueAt: systemClock.monotonic() + 10, expire: () => expired.push('forgotten') };
   deadlines.watch(forgotten);
   deadlines.forget(forgotten);
   const later = createDeferred<void>();
-  const last: Due = {
+  const last: Timed = {
     dueAt: systemClock.monotonic() + 40,
     expire: () => {
       deadlines.forget(last);
@@ -67,10 +67,10 @@ test('what is forgotten never ends', async () => {
   expect(expired).toEqual([]);
 });
 
-test('what is watched by something that ends is seen to its end too', async () => {
+test('a deadline that is watched while another expires also expires', async () => {
   const { watch, expired, deadlines } = createRig();
   const second = createDeferred<void>();
-  const first: Due = {
+  const first: Timed = {
     dueAt: systemClock.monotonic() + 10,
     expire: () => {
       deadlines.forget(first);
