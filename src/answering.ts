@@ -6,7 +6,7 @@ import type { DispatcherOptions } from './delivery/dispatcher.ts';
 import { createFollowUp } from './delivery/follow-up/follow-up.ts';
 import { createMessageCarrier } from './delivery/follow-up/message-carrier.ts';
 import { createPostRoom, type Exit } from './delivery/follow-up/post-room.ts';
-import { messagePool } from './delivery/served.ts';
+import { messagePool } from './delivery/policy.ts';
 import type { Clock, Timers } from './kit/clock.ts';
 import type { Source } from './sources/source.ts';
 

@@ -3,7 +3,7 @@ import type { Operations, OrphanView, PoolView, QueueView, ReplayReport, TestRep
 import type { Config } from './config/config.ts';
 import { readAnswer } from './delivery/ask/answer.ts';
 import type { Dispatcher } from './delivery/dispatcher.ts';
-import { isFollowUpPool, queuesOf } from './delivery/served.ts';
+import { isFollowUpPool, queuesOf } from './delivery/policy.ts';
 import type { PrepareAsked } from './hooks/before-push/pushes.ts';
 import { markedAsTest, type Reviver } from './hooks/revive.ts';
 import type { Clock } from './kit/clock.ts';

@@ -11,7 +11,7 @@ import { orphanWarnings } from './config/notices.ts';
 import { Reloader } from './config/reload.ts';
 import { Redactor } from './config/secrets.ts';
 import { limitConnections } from './config/service.ts';
-import { createDispatcher, type Dispatcher } from './delivery/dispatcher.ts';
+import { Dispatcher } from './delivery/dispatcher.ts';
 import { createGateListener } from './gate/listener.ts';
 import { createAskedPushes } from './hooks/before-push/pushes.ts';
 import { createModuleCaller } from './hooks/call-module.ts';
@@ -111,7 +111,7 @@ export function createService(config: Config, options: ServiceOptions): Service 
     const spool = await startSpool();
     const userAgent = `xmpp-event-pusher/${packageVersion()}`;
     const { drainTimeoutMs, callbacks: limits } = config;
-    const dispatcher = createDispatcher({
+    const dispatcher = new Dispatcher({
       ...shared,
       ...partsOf(config, handlers),
       spool,

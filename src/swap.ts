@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { SessionHandler } from '../pools/contract.ts';
 import type { Config } from './config/config.ts';
 import type { Dispatcher } from './delivery/dispatcher.ts';
-import type { Served } from './delivery/served.ts';
+import type { DispatchConfig } from './delivery/policy.ts';
 import type { Evaluator } from './hooks/evaluate.ts';
 import type { LoadedHandler } from './hooks/handler.ts';
 import { subscriptionOf } from './hooks/subscription.ts';
@@ -41,7 +41,7 @@ export async function swap({ dispatcher, evaluator, sources, metrics, log, event
 }
 
 /** What the dispatcher is to serve. */
-export function partsOf({ pools }: Pick<Config, 'pools'>, loaded: readonly LoadedHandler[]): Served {
+export function partsOf({ pools }: Pick<Config, 'pools'>, loaded: readonly LoadedHandler[]): DispatchConfig {
   return { pools, handlers: loaded.map(({ config }) => config), sessions: loaded.flatMap(sessionOf) };
 }
 

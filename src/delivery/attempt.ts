@@ -1,53 +1,40 @@
 /**
- * One attempt, from the moment a delivery is taken until its disposition is known:
+ * One attempt, from a claimed delivery to the content of its settlement:
  *
- *   begin → toJob → (a pool thread sends it) → conclude → toSettlement → announce (`announce.ts`)
+ *   begin → toJob → (a pool thread sends the request) → conclude → settlementOf → (the spool stores it)
  *
- * Every step is a function of what the step before gave; the dispatcher runs them and owns the waiting in between.
+ * Each step is a function of the result of the previous one. `PoolDispatcher` calls the steps and waits between them; `Settler`
+ * stores the result.
  */
-
 import type { Job, Within } from '../../pools/contract.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import type { Random } from '../kit/pacing.ts';
 import type { Judgement, Outcome } from '../model/attempt.ts';
 import type { Claimed, Destination, RequestPurpose } from '../model/delivery.ts';
 import type { Disposition, Settlement } from '../spool/spool.ts';
-import { within } from './boundary.ts';
-import { classify, refusedByUs, type StatusLists, type Verdict } from './classify.ts';
-import { decide, type Patience } from './decide.ts';
+import { classify, refusedByService, type StatusLists, type Verdict } from './classify.ts';
+import { decide, type RetryPolicy } from './decide.ts';
+import { internalError } from './error-boundary.ts';
 
-/** The rules an attempt is judged by: its pool's, as far as its handler does not say otherwise. */
-export interface DeliveryPolicy extends Patience {
+/** Rules for the attempts of a delivery: those of its pool, with the overrides of its handler. */
+export interface DeliveryPolicy extends RetryPolicy {
   readonly lists: StatusLists;
 }
 
 export interface Attempt {
   readonly delivery: Claimed;
-  /** 1 for the first. */
+  /** Starts at 1. */
   readonly number: number;
   readonly policy: DeliveryPolicy;
-}
-
-/** What came back of an attempt: what happened on the wire, and what the handler's callbacks made of it, where it has any. */
-export interface Reply {
-  readonly outcome: Outcome;
-  readonly judgement: Judgement | undefined;
-}
-
-export interface Concluded extends Reply {
-  readonly attempt: Attempt;
-  readonly verdict: Verdict;
-  readonly disposition: Disposition;
-  readonly at: EpochMs;
 }
 
 export function begin(delivery: Claimed, policy: DeliveryPolicy): Attempt {
   return { delivery, number: delivery.attempts + 1, policy };
 }
 
-/** What the pool thread needs; `key` names it between the two threads. Undefined: it is nothing for a thread. */
-export function toJob({ delivery, number }: Attempt, posting: Posting): Job | undefined {
-  const { key, hasCallbacks, wantsBody, within: time, allowed, rfc3339 } = posting;
+/** Makes the job for a pool thread; undefined for a message to a user, which no thread can send. */
+export function toJob({ delivery, number }: Attempt, options: JobOptions): Job | undefined {
+  const { key, hasCallbacks, wantsBody, within, allowed, rfc3339 } = options;
   const { id, handler, target, body, seenAt, context } = delivery;
   if (target.kind !== 'http') return undefined;
   const { method, path, headers, stanza, purpose } = target;
@@ -58,79 +45,130 @@ export function toJob({ delivery, number }: Attempt, posting: Posting): Job | un
     ...(hasCallbacks ? { message: { handler, stanza, context } } : {}),
     ...(wantsBody ? { wantsBody } : {}),
     ...(purpose?.kind === 'order' ? { destination: destinationOf(purpose, allowed) } : {}),
-    ...(time === undefined ? {} : { within: time }),
+    ...(within === undefined ? {} : { within }),
   };
 }
 
-function destinationOf({ origin, fault }: Order, { allow, ownOrigin }: Allowed): Destination {
-  return { origin, allow, ownOrigin, ...(fault === undefined ? {} : { fault }) };
-}
-
-type Order = Extract<RequestPurpose, { kind: 'order' }>;
-
-export interface Posting {
+/** Job settings that the delivery does not contain. */
+export interface JobOptions {
+  /** Identifies the job between the two threads. */
   readonly key: number;
-  /** Its handler's module works on it in the thread. */
+  /** Whether the module of the handler has callbacks at delivery. */
   readonly hasCallbacks: boolean;
-  /** Something comes of the answer. */
+  /** Whether the body of the response is evaluated. */
   readonly wantsBody: boolean;
-  /** Where an order of its handler may go. */
-  readonly allowed: Allowed;
-  /** Of a question: when it is to be over. */
+  /** Origins that an ordered request of the handler may go to. */
+  readonly allowed: AllowedOrigins;
   readonly within?: Within | undefined;
   readonly rfc3339: (at: EpochMs) => string;
 }
 
-export type Allowed = Pick<Destination, 'allow' | 'ownOrigin'>;
+export type AllowedOrigins = Pick<Destination, 'allow' | 'ownOrigin'>;
 
-/** Reply → verdict → disposition. */
-export function conclude(attempt: Attempt, reply: Reply, moment: Moment): Concluded {
-  return within(
-    'classifying its response',
-    () => judge(attempt, reply, moment),
-    (disposition) => ({ attempt, ...reply, verdict: refusedByUs(disposition), disposition, at: moment.now }),
-  );
+function destinationOf({ origin, fault }: Extract<RequestPurpose, { kind: 'order' }>, { allow, ownOrigin }: AllowedOrigins): Destination {
+  return { origin, allow, ownOrigin, ...(fault === undefined ? {} : { fault }) };
 }
 
-/** When it is judged, and the chance in its next wait. */
-export interface Moment {
-  readonly now: EpochMs;
-  readonly random: Random;
+/** Result of a carrier: the outcome on the wire, and the judgement of the handler's callbacks if it has any. */
+export interface Reply {
+  readonly outcome: Outcome;
+  readonly judgement: Judgement | undefined;
 }
 
-function judge(attempt: Attempt, reply: Reply, { now, random }: Moment): Concluded {
+export interface ConcludedAttempt extends Reply {
+  readonly attempt: Attempt;
+  readonly verdict: Verdict;
+  readonly disposition: Disposition;
+  readonly at: EpochMs;
+}
+
+/** Reply → verdict → disposition. `random` is for the jitter of the next wait. */
+export function conclude(
+  attempt: Attempt,
+  reply: Reply,
+  { now, random }: { readonly now: EpochMs; readonly random: Random },
+): ConcludedAttempt {
+  try {
+    return judge(attempt, reply, now, random);
+  } catch (thrown) {
+    const disposition = internalError('classifying its response', thrown);
+    return { attempt, ...reply, verdict: refusedByService(disposition.detail), disposition, at: now };
+  }
+}
+
+function judge(attempt: Attempt, { outcome, judgement }: Reply, now: EpochMs, random: Random): ConcludedAttempt {
   const { delivery, number, policy } = attempt;
-  const { outcome, judgement } = reply;
   const verdict = classify(outcome, judgement, { lists: policy.lists, now });
-  const standing = {
-    attempts: number,
-    createdAt: delivery.createdAt,
-    failingSince: delivery.failingSince ?? now,
-    inLane: delivery.lane !== null,
-    context: judgement?.context ?? delivery.context,
-    now,
-    random,
-  };
-  return { attempt, outcome, judgement, verdict, disposition: decide(verdict, standing, policy), at: now };
+  const disposition = decide(
+    verdict,
+    {
+      attempts: number,
+      createdAt: delivery.createdAt,
+      failingSince: delivery.failingSince ?? now,
+      inLane: delivery.lane !== null,
+      context: judgement?.context ?? delivery.context,
+      now,
+      random,
+    },
+    policy,
+  );
+  return { attempt, outcome, judgement, verdict, disposition, at: now };
 }
 
-/** What the spool is told: the disposition, the attempt for the record, and what comes of it. */
+/**
+ * A step after a response, called for each concluded attempt. Returns undefined if the response creates no deliveries, as most
+ * do. If it throws or rejects, the delivery becomes a dead letter.
+ */
+export type Follow = (concluded: ConcludedAttempt) => Promise<FollowResult> | undefined;
+
+/** The disposition of a delivery, and the deliveries that its response creates: stored in one transaction. */
+export interface FollowResult extends Spawned {
+  readonly disposition: Disposition;
+}
+
+/** Deliveries and dead letters that a response creates. */
+export type Spawned = Pick<Settlement, 'failedPackets' | 'spawn'>;
+
+export const nothingSpawned: Spawned = Object.freeze({ spawn: [], failedPackets: [] });
+
+/** The disposition of a delivery with the record of the attempt and the deliveries that it creates. */
+export type SettlementContent = Omit<Settlement, 'claimNext' | 'seq'>;
+
+/** Settlement of a concluded attempt, after the first of `follows` that returns a result. Never throws, never rejects. */
+export function settlementOf(concluded: ConcludedAttempt, follows: readonly Follow[]): SettlementContent | Promise<SettlementContent> {
+  try {
+    for (const follow of follows) {
+      const result = follow(concluded);
+      if (result !== undefined) return settlementAfter(concluded, result);
+    }
+    return toSettlement(concluded);
+  } catch (thrown) {
+    return failedToFollow(concluded, thrown);
+  }
+}
+
+async function settlementAfter(concluded: ConcludedAttempt, following: Promise<FollowResult>): Promise<SettlementContent> {
+  try {
+    const { disposition, spawn, failedPackets } = await following;
+    return toSettlement({ ...concluded, disposition }, { spawn, failedPackets });
+  } catch (thrown) {
+    return failedToFollow(concluded, thrown);
+  }
+}
+
+function failedToFollow(concluded: ConcludedAttempt, thrown: unknown): SettlementContent {
+  return toSettlement({ ...concluded, disposition: internalError('following up its response', thrown) });
+}
+
 export function toSettlement(
-  { attempt, outcome, judgement, disposition, at }: Concluded,
-  { spawn, failedPackets }: Offspring = childless,
-): Ending {
+  { attempt, outcome, judgement, disposition, at }: ConcludedAttempt,
+  { spawn, failedPackets }: Spawned = nothingSpawned,
+): SettlementContent {
   const record = { number: attempt.number, at, outcome: withoutBody(outcome) };
   return { disposition, attempt: judgement === undefined ? record : { ...record, judgement }, spawn, failedPackets };
 }
 
-export type Ending = Omit<Settlement, 'claimNext' | 'seq'>;
-
-/** What an answer brings about. */
-export type Offspring = Pick<Settlement, 'spawn' | 'failedPackets'>;
-
-export const childless: Offspring = Object.freeze({ spawn: [], failedPackets: [] });
-
-/** The record keeps an excerpt. */
+/** The record keeps the excerpt only. */
 function withoutBody(outcome: Outcome): Outcome {
   if (outcome.kind !== 'answered' || outcome.body === undefined) return outcome;
   const { body, ...rest } = outcome;

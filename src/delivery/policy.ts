@@ -1,78 +1,128 @@
-import type { SessionHandler } from '../../pools/contract.ts';
-import type { HandlerConfig, PoolConfig } from '../config/config.ts';
-import type { NewDelivery } from '../model/delivery.ts';
-import type { Allowed, DeliveryPolicy, Posting } from './attempt.ts';
-import { queuesOf } from './served.ts';
+/** What the configuration says about the deliveries of a pool: its queues, and the rules for each handler on it. */
+import type { PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
+import type { BuiltInPool, HandlerConfig, PoolConfig } from '../config/config.ts';
+import type { NewDelivery, QueueName } from '../model/delivery.ts';
+import type { AllowedOrigins, DeliveryPolicy, JobOptions } from './attempt.ts';
 
-/** What may change while a pool goes on. */
+/** The part of the configuration that the dispatcher uses, and that a reload may change. */
+export interface DispatchConfig {
+  readonly pools: readonly PoolConfig[];
+  readonly handlers: readonly HandlerConfig[];
+  /** Handlers whose modules have callbacks at delivery. */
+  readonly sessions: readonly SessionHandler[];
+}
+
+/** The queues of a handler: of its pushes, its questions, and what its backend orders. Questions have a queue of their own, since their backend is another. */
+export function queuesOf({ name, pool, beforePush, followUp }: HandlerConfig): readonly QueueName[] {
+  return [
+    { pool, handler: name },
+    ...(beforePush === undefined ? [] : [{ pool: beforePush.pool, handler: beforePush.queue }]),
+    ...(followUp === undefined ? [] : [orderPool, messagePool].map((followUpPool) => ({ pool: followUpPool, handler: name }))),
+  ];
+}
+
+/** The built-in pool of the requests that responses order. */
+export const orderPool: BuiltInPool = 'follow_up';
+/** The built-in pool of the messages to users that responses order. */
+export const messagePool: BuiltInPool = 'follow_up_messages';
+
+export function isFollowUpPool(pool: string): boolean {
+  return pool === orderPool || pool === messagePool;
+}
+
+/** The handlers with callbacks in the threads of this pool. */
+export function sessionsOf(pool: PoolConfig, { handlers, sessions }: DispatchConfig): readonly SessionHandler[] {
+  const own = new Set(handlers.filter((handler) => handler.pool === pool.id).map(({ name }) => name));
+  return sessions.filter(({ name }) => own.has(name));
+}
+
+/** The settings that cannot change while a pool runs, as text to compare. */
+export function fixedSettingsOf(pool: PoolConfig, config: DispatchConfig): string {
+  return JSON.stringify([pool, sessionsOf(pool, config)]);
+}
+
+export function threadSettingsOf(
+  pool: PoolConfig,
+  { userAgent, callbackTimeoutMs, handlers }: Pick<PoolThreadSettings, 'callbackTimeoutMs' | 'handlers' | 'userAgent'>,
+): PoolThreadSettings {
+  const { id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, tls } = pool;
+  return {
+    ...{ name: id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, tls },
+    ...{ userAgent, callbackTimeoutMs, handlers },
+  };
+}
+
+/** The rules of a pool; a reload may change them while it runs. */
 export interface PoolRules {
-  /** The queues that the pool serves, by the names that they have in the place of a handler's. */
+  /** The names of the pool's queues. */
   readonly handlers: readonly string[];
-  /** Whether a queue holds questions: they wait for nothing for long. */
+  /** Whether a queue holds questions, which have deadlines. */
   readonly asks: (queue: string) => boolean;
-  /** How long a question may hold up its pushes, ms; undefined for what is none, or none that is asked here any more. */
-  readonly askTimeoutMs: (delivery: Work) => number | undefined;
-  readonly policyFor: (delivery: Work) => DeliveryPolicy;
-  /** Whether the handler's module works on the request in the pool's threads. */
-  readonly hasCallbacks: (delivery: Work) => boolean;
-  /** Whether something comes of the answer's body. */
-  readonly wantsBody: (delivery: Work) => boolean;
-  /** Where the orders of its backend may go. */
-  readonly allowedFor: (delivery: Work) => Allowed;
+  /** Timeout of a question, ms; undefined for other deliveries, and for questions that are no longer configured. */
+  readonly askTimeoutMs: (delivery: Subject) => number | undefined;
+  readonly policyFor: (delivery: Subject) => DeliveryPolicy;
+  /** Whether the module of the handler has callbacks at delivery. */
+  readonly hasCallbacks: (delivery: Subject) => boolean;
+  /** Whether the body of the response is evaluated. */
+  readonly wantsBody: (delivery: Subject) => boolean;
+  /** Origins that orders of the handler's backend may go to. */
+  readonly allowedFor: (delivery: Subject) => AllowedOrigins;
 }
 
-/** What the rules say of how a delivery is posted. */
-export function postingBy(
-  { hasCallbacks, wantsBody, allowedFor }: PoolRules,
-  delivery: Work,
-): Pick<Posting, 'allowed' | 'hasCallbacks' | 'wantsBody'> {
-  return { hasCallbacks: hasCallbacks(delivery), wantsBody: wantsBody(delivery), allowed: allowedFor(delivery) };
+/** The part of a delivery that its rules depend on. */
+type Subject = Pick<NewDelivery, 'handler' | 'target'>;
+
+export function jobRulesOf(rules: PoolRules, delivery: Subject): Pick<JobOptions, 'allowed' | 'hasCallbacks' | 'wantsBody'> {
+  return { hasCallbacks: rules.hasCallbacks(delivery), wantsBody: rules.wantsBody(delivery), allowed: rules.allowedFor(delivery) };
 }
 
-/** What says how a delivery is treated. */
-export type Work = Pick<NewDelivery, 'handler' | 'target'>;
-
-/** A delivery may outlive its handler's place in the configuration while it is under way; it holds its lane as by default. */
+/** The hold of a delivery in flight whose handler is no longer configured, ms. */
 const defaultHoldMs = 30_000;
 
-/** What holds for a pool's deliveries, by handler: the pool's own rules, with the handler's `hold` and the sooner of both ends. */
+/** The rules of a pool by handler: those of the pool, with the `hold` of the handler and the shorter of both maximum ages. */
 export function rulesOf(pool: PoolConfig, handlers: readonly HandlerConfig[], sessions: readonly SessionHandler[]): PoolRules {
   const { scheduleMs, jitter, maxAgeMs, accept, defer, refuse } = pool.retry;
-  const plain: DeliveryPolicy = { scheduleMs, jitter, maxAgeMs, holdMs: defaultHoldMs, lists: { accept, defer, refuse } };
+  const poolPolicy: DeliveryPolicy = { scheduleMs, jitter, maxAgeMs, holdMs: defaultHoldMs, lists: { accept, defer, refuse } };
   const policies = new Map(
     handlers.flatMap((handler) => {
-      const policy = { ...plain, holdMs: handler.holdMs, maxAgeMs: Math.min(maxAgeMs, handler.ttlMs ?? maxAgeMs) };
+      const policy = { ...poolPolicy, holdMs: handler.holdMs, maxAgeMs: Math.min(maxAgeMs, handler.ttlMs ?? maxAgeMs) };
       return queuesOf(handler).flatMap((queue) => (queue.pool === pool.id ? [[queue.handler, policy] as const] : []));
     }),
   );
   const withCallbacks = new Set(sessions.map(({ name }) => name));
   const followUps = new Map(handlers.flatMap(({ name, followUp }) => (followUp === undefined ? [] : [[name, followUp] as const])));
-  const timeouts = new Map(
+  const askTimeouts = new Map(
     handlers.flatMap(({ beforePush }) => (beforePush?.pool === pool.id ? [[beforePush.queue, beforePush.timeoutMs]] : [])),
   );
 
-  function policyFor({ handler, target }: Work): DeliveryPolicy {
-    if (target.purpose?.kind === 'ask') return askedOnce;
-    const policy = policies.get(handler) ?? plain;
-    return target.purpose?.kind === 'order' ? { ...policy, lists: chainLists } : policy;
+  function policyFor({ handler, target }: Subject): DeliveryPolicy {
+    if (target.purpose?.kind === 'ask') return askPolicy;
+    const policy = policies.get(handler) ?? poolPolicy;
+    return target.purpose?.kind === 'order' ? { ...policy, lists: orderLists } : policy;
   }
 
   return {
     handlers: [...policies.keys()],
-    asks: (queue) => timeouts.has(queue),
-    askTimeoutMs: ({ handler, target }) => (target.purpose?.kind === 'ask' ? timeouts.get(handler) : undefined),
+    asks: (queue) => askTimeouts.has(queue),
+    askTimeoutMs: ({ handler, target }) => (target.purpose?.kind === 'ask' ? askTimeouts.get(handler) : undefined),
     policyFor,
     hasCallbacks: ({ handler, target }) => target.purpose === undefined && withCallbacks.has(handler),
     wantsBody: ({ handler, target }) => target.purpose?.kind === 'ask' || followUps.has(handler),
-    allowedFor: ({ handler }) => followUps.get(handler) ?? nowhere,
+    allowedFor: ({ handler }) => followUps.get(handler) ?? noOrigins,
   };
 }
 
-/** Of a handler that is gone, or never followed up. */
-const nowhere: Allowed = { allow: [], ownOrigin: '' };
+/** For a handler that is no longer configured, or without `follow_up`. */
+const noOrigins: AllowedOrigins = { allow: [], ownOrigin: '' };
 
-/** A chain goes on at 200 and 201, waits at 429 and 5xx, and ends at everything else. */
-const chainLists: DeliveryPolicy['lists'] = {
+/** A question is sent once: the handler's `on_failure` decides about any failure. It does not expire by age. */
+const askPolicy: DeliveryPolicy = {
+  ...{ scheduleMs: [], jitter: 0, maxAgeMs: Number.POSITIVE_INFINITY, holdMs: Number.POSITIVE_INFINITY },
+  lists: { accept: [], defer: [], refuse: [] },
+};
+
+/** A chain of orders continues at 200 and 201, is retried at 429 and 5xx, and ends at any other status. */
+const orderLists: DeliveryPolicy['lists'] = {
   accept: [200, 201],
   defer: [429, ...statuses(500, 599)],
   refuse: [...statuses(202, 428), ...statuses(430, 499)],
@@ -81,9 +131,3 @@ const chainLists: DeliveryPolicy['lists'] = {
 function statuses(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
-
-/** An ask is put once: whatever comes of it, the handler's `on_failure` has an answer to. It cannot grow too old. */
-const askedOnce: DeliveryPolicy = {
-  ...{ scheduleMs: [], jitter: 0, maxAgeMs: Number.POSITIVE_INFINITY, holdMs: Number.POSITIVE_INFINITY },
-  lists: { accept: [], defer: [], refuse: [] },
-};

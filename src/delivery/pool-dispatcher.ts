@@ -1,252 +1,363 @@
-import { createRfc3339, type EpochMs } from '../kit/clock.ts';
+import type { PoolConfig } from '../config/config.ts';
+import { type Clock, createRfc3339, type EpochMs, type Timers } from '../kit/clock.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
+import { Alarm, type Random } from '../kit/pacing.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
-import type { Disposition } from '../spool/spool.ts';
-import { type Admission, createAdmission } from './admission.ts';
-import { announceAttempt, announceDead, announceEnding } from './announce.ts';
-import { type Attempt, begin, childless, conclude, type Reply } from './attempt.ts';
-import { type Dead, thrownBy } from './boundary.ts';
-import { noDeadlines } from './deadlines.ts';
+import type { Spool } from '../spool/spool.ts';
+import type { EventSink } from '../telemetry/events.ts';
+import { Admission, Shortage, Throttle } from './admission.ts';
+import { type Attempt, begin, conclude, type Follow, type Reply, settlementOf } from './attempt.ts';
 import { whenExpired } from './decide.ts';
-import { endingOf } from './follow.ts';
-import { placesFor } from './places.ts';
-import { type PoolRules, postingBy } from './policy.ts';
-import type { HowToStop, PoolDispatcherOptions } from './pool-dispatcher-options.ts';
-import { createPoolQueues } from './pool-queues.ts';
-import { createSettler } from './settler.ts';
-import { Shortage } from './shortage.ts';
-import { createTestSends, type TestAnswer } from './test-sends.ts';
-import { createThrottle } from './throttle.ts';
-import { createUnderway, lostReply, notHandedOver } from './underway.ts';
-import { createWakeUps } from './wake-ups.ts';
+import { type Dead, internalError } from './error-boundary.ts';
+import { type Carrier, type Deadlines, type DeadlinesOptions, noDeadlines, type OpenCarrier } from './extensions.ts';
+import { InFlight, lostReply, notHandedOverReply, type TestAnswer, TestRequests } from './in-flight.ts';
+import { jobRulesOf, type PoolRules } from './policy.ts';
+import { PoolQueues } from './queues.ts';
+import { emitAttemptEnded, emitDead, emitSettled, Settler, withoutAttempt } from './settle.ts';
 
-export interface PoolDispatcher {
-  readonly inFlight: number;
-  readonly admission: Admission;
-  start(): Promise<void>;
-  stop(how: HowToStop): Promise<void>;
-  change(rules: PoolRules): void;
-  setPaused(paused: boolean): void;
-  /** Keeps a place for a delivery about to be stored; false while others wait before it. */
-  reserve(delivery: NewDelivery): boolean;
-  release(delivery: NewDelivery): void;
-  /** Takes a claimed delivery. */
-  take(delivery: Claimed): void;
-  /** The spool may hold ready deliveries of this pool. */
-  wake(): void;
-  /** Sends a request that is no delivery, beside all queues and limits. */
-  sendTest(delivery: NewDelivery): Promise<TestAnswer>;
+export interface PoolDispatcherOptions {
+  readonly pool: Pick<PoolConfig, 'circuitBreaker' | 'firstAttemptShare' | 'id' | 'pauseOnGone' | 'rateLimit' | 'workers'>;
+  readonly rules: PoolRules;
+  /** Whether an operator has paused the pool. */
+  readonly paused: boolean;
+  readonly spool: Spool;
+  readonly openCarrier: OpenCarrier;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: Timers;
+  readonly events: EventSink;
+  /** Steps after a response, in this order; the first result counts. Default: none. */
+  readonly follow?: readonly Follow[];
+  /** Default: no delivery has a deadline. */
+  readonly openDeadlines?: (options: DeadlinesOptions) => Deadlines;
+  /** The backend answered 410 (gone), and the pool is configured to pause then. */
+  readonly onGone: () => void;
+  /** Pools that gained ready deliveries, possibly others than this one. */
+  readonly onReady: (pools: readonly string[]) => void;
+  /** The spool has failed: the service cannot go on. */
+  readonly onFailed: (error: Error) => void;
 }
 
-export function createPoolDispatcher(options: PoolDispatcherOptions): PoolDispatcher {
-  const { pool, clock, timers, events, random, follow = [] } = options;
-  const { places, bytes, handed } = placesFor(pool.workers);
-  const retriesAtMost = Math.floor(handed * (1 - pool.firstAttemptShare));
-  const throttle = createThrottle(pool.id, pool.rateLimit, events);
-  const own = { ...options, pool: pool.id };
-  const admission = createAdmission({ ...own, workers: pool.workers, config: pool.circuitBreaker, onShut: giveBack });
-  let { rules, paused } = options;
-  const deadlines = options.openDeadlines?.({ rules: () => rules, admission, clock }) ?? noDeadlines;
-  const queues = createPoolQueues({
-    ...{ ...own, admission, places, bytes, handlers: rules.handlers, isImpatient: (queue) => rules.asks(queue) },
-    ...{ onClaimed: pump, onNextAt: wakeAt },
-  });
-  const wakeUps = createWakeUps({ ...options, throttle, admission }, wake);
-  const carrier = options.openCarrier({ onOutcome, onLost });
-  const settler = createSettler({ ...options, reserve, release: queues.release, onNext: put, onSettled });
-  const tests = createTestSends({ clock, deadlines, post: carrier.carry });
-  const underway = createUnderway();
-  const shortage = new Shortage({ ...own, onOver: take });
-  const stranded: Claimed[] = [];
-  const rfc3339 = createRfc3339();
-  const drained = createDeferred<void>();
-  let state: 'draining' | 'idle' | 'running' = 'idle';
+export interface StopOptions {
+  /** Time for attempts in flight to end, ms; the other deliveries stay on disk. */
+  readonly graceMs: number;
+  /** The process continues, so unfinished claims are released. */
+  readonly release: boolean;
+}
 
-  function pump(): void {
-    if (state !== 'running' || paused) return;
-    const now = clock.monotonic();
-    for (let ask = nextUnasked(now); ask !== undefined; ask = nextUnasked(now)) endUnsent(ask, now);
-    while (!shortage.isHolding && underway.size < handed && settler.pending < places && throttle.waitMs(now) === 0) {
-      const delivery = queues.next(now, { retriesHaveTheirShare: underway.retries >= retriesAtMost });
-      if (delivery === undefined) break;
-      const dead = thrownBy('starting an attempt', () => sendOrExpire(delivery, now));
-      if (dead !== undefined) end(delivery, dead);
-    }
-    queues.refill(now);
-    if (!queues.isNeeded()) return;
-    if (underway.size < handed) throttle.tell(now);
-    wakeUps.whenMoreMayGo(now);
-  }
+/** Dispatches the deliveries of one pool: from its queues through its carrier to the settlement. */
+export class PoolDispatcher {
+  readonly admission: Admission;
+  readonly #options: PoolDispatcherOptions;
+  readonly #clock: Clock;
+  readonly #events: EventSink;
+  readonly #follow: readonly Follow[];
+  readonly #limits: ReturnType<typeof limitsOf>;
+  readonly #queues: PoolQueues;
+  readonly #carrier: Carrier;
+  readonly #deadlines: Deadlines;
+  readonly #settler: Settler;
+  readonly #throttle: Throttle;
+  readonly #shortage: Shortage;
+  readonly #tests: TestRequests;
+  readonly #alarm: Alarm;
+  readonly #inFlight = new InFlight();
+  /** Deliveries whose attempt did not count and that were not sent again, because the pool is stopping. */
+  readonly #unsent: Claimed[] = [];
+  readonly #rfc3339 = createRfc3339();
+  readonly #drained = createDeferred<void>();
+  #rules: PoolRules;
+  #paused: boolean;
+  #state: 'draining' | 'idle' | 'running' = 'idle';
 
-  /** A question that is not to be put any more, though no worker is free; of others it is remembered when that is so. */
-  function nextUnasked(now: number): Claimed | undefined {
-    if (settler.pending >= places) return undefined;
-    return queues.nextImpatient((ask) => {
-      const until = deadlines.waitsUntil(ask) ?? 0;
-      if (until > clock.now()) wakeAt(until);
-      return deadlines.unsentOutcome(ask, now) !== undefined;
+  constructor(options: PoolDispatcherOptions) {
+    const { pool, rules, clock, events, timers, openDeadlines } = options;
+    const parts = { ...options, pool: pool.id };
+    this.#options = options;
+    this.#clock = clock;
+    this.#events = events;
+    this.#follow = options.follow ?? [];
+    this.#rules = rules;
+    this.#paused = options.paused;
+    this.#limits = limitsOf(pool);
+    this.admission = new Admission({
+      ...parts,
+      workers: pool.workers,
+      config: pool.circuitBreaker,
+      onBlocked: (handler) => void this.#returnToSpool(this.#queues.withdraw(handler)),
+    });
+    this.#deadlines = openDeadlines?.({ rules: () => this.#rules, admission: this.admission, clock }) ?? noDeadlines;
+    this.#queues = new PoolQueues({
+      ...{ ...parts, ...this.#limits, admission: this.admission, handlers: rules.handlers },
+      hasDeadlines: (queue) => this.#rules.asks(queue),
+      onClaimed: () => this.#pump(),
+      onNextAt: (at) => this.#wakeAt(at),
+    });
+    this.#throttle = new Throttle(pool.id, pool.rateLimit, events);
+    this.#shortage = new Shortage({ ...parts, onOver: (delivery) => this.take(delivery) });
+    this.#alarm = new Alarm({ clock, timers }, () => this.wake());
+    this.#carrier = options.openCarrier({
+      onOutcome: (key, reply) => this.#onOutcome(key, reply),
+      onLost: (keys) => this.#onLost(keys),
+    });
+    this.#tests = new TestRequests({ clock, deadlines: this.#deadlines, carrier: this.#carrier });
+    this.#settler = new Settler({
+      ...options,
+      reserve: (delivery) => this.reserve(delivery),
+      release: this.#queues.release,
+      onNext: (next) => this.#put(next),
+      onSettled: () => this.#onSettled(),
     });
   }
 
-  /** Ends a question without an attempt; false where an attempt may be made. */
-  function endUnsent(delivery: Claimed, now: number): boolean {
-    const outcome = deadlines.unsentOutcome(delivery, now);
+  async start(): Promise<void> {
+    await this.#carrier.start();
+    this.#state = 'running';
+    this.#deadlines.restart();
+    this.#pump();
+  }
+
+  /** Number of busy workers. */
+  get inFlight(): number {
+    return Math.min(this.#inFlight.size, this.#options.pool.workers);
+  }
+
+  /** Changes the rules and the served handlers. */
+  change(rules: PoolRules): void {
+    this.#rules = rules;
+    this.admission.keepOnly(rules.handlers);
+    void this.#queues.serve(rules.handlers).then((removed) => this.#returnToSpool(removed));
+    this.#pump();
+  }
+
+  setPaused(paused: boolean): void {
+    this.#paused = paused;
+    this.#deadlines.restart();
+    this.#pump();
+  }
+
+  /** Sends a request that is not stored, outside all queues and limits. */
+  sendTest(delivery: NewDelivery): Promise<TestAnswer> {
+    return this.#tests.send(delivery, this.#rules);
+  }
+
+  /** Reserves capacity for a delivery about to be stored; false while others wait before it. */
+  reserve(delivery: NewDelivery): boolean {
+    return this.#state === 'running' && !this.#paused && this.#queues.reserve(delivery);
+  }
+
+  release(delivery: NewDelivery): void {
+    this.#queues.release(delivery);
+  }
+
+  /** Takes over a claimed delivery. */
+  take(delivery: Claimed): void {
+    this.#put(delivery);
+    this.#pump();
+  }
+
+  #put(delivery: Claimed): void {
+    if (!this.#queues.put(delivery)) void this.#settler.release(delivery);
+  }
+
+  /** The spool may hold ready deliveries of this pool. */
+  wake(): void {
+    this.#queues.wake();
+    this.#pump();
+  }
+
+  #wakeAt(at: EpochMs): void {
+    if (this.#state === 'running') this.#alarm.set(at);
+  }
+
+  /** Begins all attempts that may begin now. */
+  #pump(): void {
+    if (this.#state !== 'running' || this.#paused) return;
+    const now = this.#clock.monotonic();
+    this.#endOverdue(now);
+    while (this.#mayBegin(now)) {
+      const delivery = this.#queues.next(now, { retriesUsedShare: this.#inFlight.retries >= this.#limits.retries });
+      if (delivery === undefined) break;
+      this.#begin(delivery, now);
+    }
+    this.#queues.refill(now);
+    if (!this.#queues.isNeeded()) return;
+    if (this.#inFlight.size < this.#limits.inFlight) this.#throttle.report(now);
+    this.#wakeWhenAdmitted(now);
+  }
+
+  #mayBegin(now: number): boolean {
+    if (this.#shortage.isHolding || this.#throttle.waitMs(now) > 0) return false;
+    return this.#inFlight.size < this.#limits.inFlight && this.#settler.pending < this.#limits.slots;
+  }
+
+  /** Ends the deliveries that must not be sent any more, even if no worker is free, and schedules the check of the others. */
+  #endOverdue(now: number): void {
+    const isOverdue = (delivery: Claimed): boolean => {
+      const until = this.#deadlines.waitsUntil(delivery) ?? 0;
+      if (until > this.#clock.now()) this.#wakeAt(until);
+      return this.#deadlines.unsentOutcome(delivery, now) !== undefined;
+    };
+    while (this.#settler.pending < this.#limits.slots) {
+      const delivery = this.#queues.nextWithDeadline(isOverdue);
+      if (delivery === undefined) return;
+      this.#endUnsent(delivery, now);
+    }
+  }
+
+  /** Wakes when the rate limit, a pause or a circuit breaker admits attempts that may not begin now. */
+  #wakeWhenAdmitted(now: number): void {
+    const throttledMs = this.#throttle.waitMs(now);
+    if (throttledMs > 0) this.#wakeAt(this.#clock.now() + throttledMs);
+    const blockedMs = this.admission.opensInMs(now);
+    if (blockedMs !== undefined) this.#wakeAt(this.#clock.now() + blockedMs);
+  }
+
+  #begin(delivery: Claimed, now: number): void {
+    try {
+      this.#sendOrEnd(delivery, now);
+    } catch (thrown) {
+      this.#endDead(delivery, internalError('starting an attempt', thrown));
+    }
+  }
+
+  #sendOrEnd(delivery: Claimed, now: number): void {
+    if (this.#endUnsent(delivery, now)) return;
+    const policy = this.#rules.policyFor(delivery);
+    const expired = whenExpired(delivery, policy, this.#clock.now());
+    if (expired !== undefined) return this.#endDead(delivery, expired);
+    this.#throttle.take(now);
+    this.#send(begin(delivery, policy));
+  }
+
+  /** Concludes a delivery with a missed deadline without sending it; false if it may be sent. */
+  #endUnsent(delivery: Claimed, now: number): boolean {
+    const outcome = this.#deadlines.unsentOutcome(delivery, now);
     if (outcome === undefined) return false;
-    const concluded = conclude(begin(delivery, rules.policyFor(delivery)), { outcome, judgement: undefined }, { now: clock.now(), random });
-    void settler.settle(delivery, endingOf(concluded, follow), (settled) => announceEnding(events, concluded, settled));
+    const attempt = begin(delivery, this.#rules.policyFor(delivery));
+    const concluded = conclude(attempt, { outcome, judgement: undefined }, { now: this.#clock.now(), random: this.#options.random });
+    void this.#settler.settle(delivery, settlementOf(concluded, this.#follow), (stored) => emitSettled(this.#events, concluded, stored));
     return true;
   }
 
-  function sendOrExpire(delivery: Claimed, now: number): void {
-    if (endUnsent(delivery, now)) return;
-    const policy = rules.policyFor(delivery);
-    const disposition = whenExpired(delivery, policy, clock.now());
-    if (disposition !== undefined) return end(delivery, disposition);
-    throttle.take(now);
-    send(begin(delivery, policy));
+  #endDead(delivery: Claimed, disposition: Dead): void {
+    const emit = (): void => emitDead(this.#events, delivery, disposition, this.#clock.now());
+    void this.#settler.settle(delivery, withoutAttempt(disposition), emit);
   }
 
-  /** Ends a delivery without an attempt. */
-  function end(delivery: Claimed, disposition: Dead): void {
-    void settler.settle(delivery, { disposition, attempt: undefined, ...childless }, () =>
-      announceDead(events, delivery, disposition, clock.now()),
-    );
-  }
-
-  function send(attempt: Attempt): void {
-    const key = underway.add(attempt);
+  readonly #send = (attempt: Attempt): void => {
+    const key = this.#inFlight.add(attempt);
     const { delivery } = attempt;
-    admission.handler(delivery.handler).began();
-    const posting = () => ({ key, ...postingBy(rules, delivery), within: deadlines.within(delivery), rfc3339 });
-    const dead = thrownBy('handing it to its pool', () => carrier.carry(attempt, posting()));
-    if (dead !== undefined) setImmediate(onOutcome, key, notHandedOver(dead.detail));
-  }
-
-  function onOutcome(key: number, reply: Reply): void {
-    const attempt = underway.take(key);
-    if (attempt !== undefined) return shortage.isMetBy(reply) ? spare(attempt, shortage.hold) : ended(attempt, reply, key);
-    const disposition = tests.answer(key, reply);
-    if (disposition !== undefined) carrier.disposed(key, disposition);
-  }
-
-  function ended(attempt: Attempt, reply: Reply, key: number): void {
-    const { delivery } = attempt;
-    const concluded = conclude(attempt, reply, { now: clock.now(), random });
-    admission.heed(concluded);
-    if (pool.pauseOnGone && reply.outcome.kind === 'answered' && reply.outcome.status === 410 && !rules.asks(delivery.handler))
-      options.onGone();
-    announceAttempt(events, concluded);
-    void settler.settle(delivery, endingOf(concluded, follow), (settled) => {
-      announceEnding(events, concluded, settled);
-      whenSettled(settled.disposition, reply, key);
-    });
-    pump();
-  }
-
-  function whenSettled(disposition: Disposition, { judgement }: Reply, key: number): void {
-    if (disposition.kind === 'retry') wakeAt(disposition.notBefore);
-    if (judgement?.awaitsDisposition === true && disposition.kind !== 'released') carrier.disposed(key, disposition.kind);
-  }
-
-  /** A handler was shut: others may have its places. */
-  function giveBack(handler: string): void {
-    for (const delivery of queues.withdraw(handler)) void settler.letGo(delivery);
-  }
-
-  /** A thread died: nothing is known of these, so no attempt is spent, unless one of them is there each time a thread dies. */
-  function onLost(keys: readonly number[]): void {
-    for (const key of keys) {
-      const lost = underway.lose(key);
-      if (lost === undefined) tests.answer(key, lostReply);
-      else if (lost.again) spare(lost.attempt, send);
-      else ended(lost.attempt, lostReply, key);
+    this.admission.handler(delivery.handler).began();
+    try {
+      const within = this.#deadlines.within(delivery);
+      this.#carrier.carry(attempt, { ...jobRulesOf(this.#rules, delivery), key, within, rfc3339: this.#rfc3339 });
+    } catch (thrown) {
+      const { detail } = internalError('handing it to its pool', thrown);
+      setImmediate(() => this.#onOutcome(key, notHandedOverReply(detail)));
     }
-    tellIfDrained();
+  };
+
+  #onOutcome(key: number, reply: Reply): void {
+    const attempt = this.#inFlight.take(key);
+    if (attempt === undefined) return this.#onTestOutcome(key, reply);
+    if (this.#shortage.caused(reply)) this.#discount(attempt, this.#shortage.hold);
+    else this.#conclude(attempt, reply, key);
   }
 
-  /** The backend was not reached, so the attempt does not count. */
-  function spare(attempt: Attempt, goOn: (attempt: Attempt) => void): void {
-    admission.handler(attempt.delivery.handler).ended('ours', clock.monotonic());
-    if (state === 'running') goOn(attempt);
-    else stranded.push(attempt.delivery);
-    tellIfDrained();
+  #onTestOutcome(key: number, reply: Reply): void {
+    const disposition = this.#tests.answer(key, reply);
+    if (disposition !== undefined) this.#carrier.disposed(key, disposition);
   }
 
-  function wakeAt(at: EpochMs): void {
-    if (state === 'running') wakeUps.at(at);
+  #conclude(attempt: Attempt, reply: Reply, key: number): void {
+    const { delivery } = attempt;
+    const concluded = conclude(attempt, reply, { now: this.#clock.now(), random: this.#options.random });
+    this.admission.record(concluded);
+    this.#pauseIfGone(delivery, reply);
+    emitAttemptEnded(this.#events, concluded);
+    void this.#settler.settle(delivery, settlementOf(concluded, this.#follow), (stored) => {
+      const { disposition } = stored;
+      emitSettled(this.#events, concluded, stored);
+      if (disposition.kind === 'retry') this.#wakeAt(disposition.notBefore);
+      if (reply.judgement?.awaitsDisposition === true && disposition.kind !== 'released') this.#carrier.disposed(key, disposition.kind);
+    });
+    this.#pump();
   }
 
-  function wake(): void {
-    queues.wake();
-    pump();
+  #pauseIfGone({ handler }: Claimed, { outcome }: Reply): void {
+    const { pool, onGone } = this.#options;
+    if (pool.pauseOnGone && outcome.kind === 'answered' && outcome.status === 410 && !this.#rules.asks(handler)) onGone();
   }
 
-  function reserve(delivery: NewDelivery): boolean {
-    return state === 'running' && !paused && queues.reserve(delivery);
+  /** A thread died: its attempts do not count and are sent again, except those that were in flight at too many deaths. */
+  #onLost(keys: readonly number[]): void {
+    for (const key of keys) {
+      const lost = this.#inFlight.lose(key);
+      if (lost === undefined) this.#tests.answer(key, lostReply);
+      else if (lost.again) this.#discount(lost.attempt, this.#send);
+      else this.#conclude(lost.attempt, lostReply, key);
+    }
+    this.#checkDrained();
   }
 
-  function take(delivery: Claimed): void {
-    put(delivery);
-    pump();
+  /** Ends an attempt that does not count, because its backend was not reached. */
+  #discount(attempt: Attempt, next: (attempt: Attempt) => void): void {
+    this.admission.handler(attempt.delivery.handler).ended('unknown', this.#clock.monotonic());
+    if (this.#state === 'running') next(attempt);
+    else this.#unsent.push(attempt.delivery);
+    this.#checkDrained();
   }
 
-  function put(delivery: Claimed): void {
-    if (!queues.put(delivery)) void settler.letGo(delivery);
+  #onSettled(): void {
+    this.#pump();
+    this.#checkDrained();
   }
 
-  function onSettled(): void {
-    pump();
-    tellIfDrained();
+  #checkDrained(): void {
+    if (this.#state === 'draining' && this.#inFlight.size === 0 && this.#settler.pending === 0) this.#drained.resolve();
   }
 
-  function tellIfDrained(): void {
-    if (state === 'draining' && underway.size === 0 && settler.pending === 0) drained.resolve();
-  }
-
-  async function stop({ graceMs, release }: HowToStop): Promise<void> {
-    state = 'draining';
-    wakeUps.clear();
-    stranded.push(...shortage.release());
-    carrier.drain();
-    tellIfDrained();
-    const callOff = timers.after(graceMs, () => drained.resolve());
-    await drained.promise;
-    callOff();
-    tests.endAll(lostReply);
-    await (underway.size === 0 ? carrier.stop() : carrier.kill());
+  async stop({ graceMs, release }: StopOptions): Promise<void> {
+    this.#state = 'draining';
+    this.#alarm.clear();
+    this.#unsent.push(...this.#shortage.release());
+    this.#carrier.drain();
+    this.#checkDrained();
+    const cancelTimer = this.#options.timers.after(graceMs, () => this.#drained.resolve());
+    await this.#drained.promise;
+    cancelTimer();
+    this.#tests.answerAll(lostReply);
+    await (this.#inFlight.size === 0 ? this.#carrier.stop() : this.#carrier.kill());
     if (!release) return;
-    admission.end();
-    const held = [...(await queues.withdrawAll()), ...underway.clear().map(({ delivery }) => delivery), ...stranded];
-    await Promise.all(held.map(settler.letGo));
+    this.admission.close();
+    const queued = await this.#queues.withdrawAll();
+    const sent = this.#inFlight.clear().map(({ delivery }) => delivery);
+    await this.#returnToSpool([...queued, ...sent, ...this.#unsent]);
   }
 
+  async #returnToSpool(deliveries: readonly Claimed[]): Promise<void> {
+    await Promise.all(deliveries.map(this.#settler.release));
+  }
+}
+
+const slotsPerWorker = 8;
+const minSlots = 256;
+const maxBytes = 16 * 1024 * 1024;
+
+/** One job for a worker and one in reserve, so that no worker waits for the next turn of the main thread. */
+const inFlightPerWorker = 2;
+
+/** Limits on a pool's deliveries in memory: enough to keep the workers busy during a commit, few enough to repeat after a crash. */
+function limitsOf({ workers, firstAttemptShare }: Pick<PoolConfig, 'firstAttemptShare' | 'workers'>) {
+  const inFlight = workers * inFlightPerWorker;
   return {
-    get inFlight() {
-      return Math.min(underway.size, pool.workers);
-    },
-    admission,
-    start: async () => {
-      await carrier.start();
-      state = 'running';
-      deadlines.restart();
-      pump();
-    },
-    stop,
-    change: (next) => {
-      rules = next;
-      admission.serve(next.handlers);
-      void queues.serve(next.handlers).then((held) => Promise.all(held.map(settler.letGo)));
-      pump();
-    },
-    setPaused: (now) => {
-      paused = now;
-      deadlines.restart();
-      pump();
-    },
-    reserve,
-    release: queues.release,
-    take,
-    wake,
-    sendTest: (delivery) => tests.send(delivery, rules),
+    /** Deliveries that are claimed and not settled. */
+    slots: Math.max(minSlots, workers * slotsPerWorker),
+    /** Bytes of the deliveries in the queues. */
+    bytes: maxBytes,
+    inFlight,
+    /** Retries in flight, unless no first attempt waits. */
+    retries: Math.floor(inFlight * (1 - firstAttemptShare)),
   };
 }

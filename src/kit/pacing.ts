@@ -1,5 +1,5 @@
-/** When to act next: backoff after failures, restarts, a token bucket for rates, and a pacer for batches. */
-import type { Clock, Timers } from './clock.ts';
+/** When to act next: backoff after failures, restarts, a token bucket for rates, a pacer for batches, and an alarm for the wall clock. */
+import type { Clock, EpochMs, Timers } from './clock.ts';
 
 /** Returns a number in [0, 1). A dependency, so that tests control chance. */
 export type Random = () => number;
@@ -142,4 +142,38 @@ export class Pacer {
     this.#lastActAt = this.#options.clock.monotonic();
     this.#act();
   };
+}
+
+/** The wall clock may jump, so no wait is trusted for longer than this, ms. */
+const maxAlarmWaitMs = 30_000;
+
+/** Rings once, at the earliest instant that it was set to; it may ring early. */
+export class Alarm {
+  readonly #clock: Clock;
+  readonly #timers: Timers;
+  readonly #ring: () => void;
+  #due: EpochMs | undefined;
+  #cancelTimer: () => void = () => undefined;
+
+  constructor({ clock, timers }: { readonly clock: Clock; readonly timers: Timers }, ring: () => void) {
+    this.#clock = clock;
+    this.#timers = timers;
+    this.#ring = ring;
+  }
+
+  /** Has no effect if the alarm is already set to an earlier instant. */
+  set(at: EpochMs): void {
+    if (this.#due !== undefined && at >= this.#due) return;
+    this.#cancelTimer();
+    this.#due = at;
+    this.#cancelTimer = this.#timers.after(Math.min(Math.max(0, at - this.#clock.now()), maxAlarmWaitMs), () => {
+      this.#due = undefined;
+      this.#ring();
+    });
+  }
+
+  clear(): void {
+    this.#cancelTimer();
+    this.#due = undefined;
+  }
 }

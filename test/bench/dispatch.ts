@@ -1,4 +1,4 @@
-import { createPoolThreads } from '../../dist/src/delivery/pool-threads.js';
+import { PoolThreads } from '../../dist/src/delivery/pool-threads.js';
 import type { Job, PoolThreadSettings } from '../../pools/contract.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
@@ -16,7 +16,7 @@ export async function measureDispatch({
   readonly requests: number;
 }): Promise<Cost> {
   const traffic = createTraffic(workers);
-  const threads = createPoolThreads({
+  const threads = new PoolThreads({
     settings: settingsOf(origin, workers),
     threads: 1,
     clock: systemClock,

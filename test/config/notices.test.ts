@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { orphanWarnings, queueNames } from '../../src/config/notices.ts';
-import { queuesOf } from '../../src/delivery/served.ts';
+import { queuesOf } from '../../src/delivery/policy.ts';
 import { attachment, listener, load, pool } from './write-config.ts';
 
 const watching = (when: string) => `[[modules.mod_event_pusher.http.handlers]]\nname = "watch"\nwhen = { ${when} }\n`;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Follow } from '../../src/delivery/follow.ts';
+import type { Follow } from '../../src/delivery/attempt.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { idOf, makeDelivery } from '../spool/build.ts';

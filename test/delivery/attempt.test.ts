@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { announceAttempt, announceDisposition, announceEnding } from '../../src/delivery/announce.ts';
 import { begin, conclude, type DeliveryPolicy, toJob, toSettlement } from '../../src/delivery/attempt.ts';
+import { emitAttemptEnded, emitSettled } from '../../src/delivery/settle.ts';
 import type { Judgement, Outcome } from '../../src/model/attempt.ts';
 import type { Claimed } from '../../src/model/delivery.ts';
 import type { Events } from '../../src/telemetry/events.ts';
@@ -15,7 +15,7 @@ const policy: DeliveryPolicy = {
   lists: { accept: [], defer: [], refuse: [] },
 };
 const now = acceptedAt + 40;
-const around = { now, random: () => 0.5 };
+const moment = { now, random: () => 0.5 };
 const claimed = (rest: Partial<Claimed> = {}): Claimed => ({
   ...makeDelivery({ lane: 'a' }),
   seq: 9,
@@ -24,7 +24,7 @@ const claimed = (rest: Partial<Claimed> = {}): Claimed => ({
   context: {},
   ...rest,
 });
-const plainly = (status: number) => ({ outcome: answered(status), judgement: undefined });
+const replied = (status: number) => ({ outcome: answered(status), judgement: undefined });
 const answered = (status: number): Outcome => ({
   kind: 'answered',
   status,
@@ -35,10 +35,10 @@ const answered = (status: number): Outcome => ({
 });
 
 const allowed = { allow: ['127.0.0.1'], ownOrigin: 'http://127.0.0.1:8000' };
-const posting = { key: 77, hasCallbacks: false, wantsBody: false, allowed, rfc3339: (at: number) => `at ${at}` };
+const jobOptions = { key: 77, hasCallbacks: false, wantsBody: false, allowed, rfc3339: (at: number) => `at ${at}` };
 
-test('makes a job of what the delivery asks for, and counts attempts from 1', () => {
-  const job = toJob(begin(claimed({ attempts: 2 }), policy), posting);
+test('makes a job from a delivery, with attempts counted from 1', () => {
+  const job = toJob(begin(claimed({ attempts: 2 }), policy), jobOptions);
   expect(job).toEqual({
     key: 77,
     id: 'd1',
@@ -51,21 +51,21 @@ test('makes a job of what the delivery asks for, and counts attempts from 1', ()
   });
 });
 
-test('an order goes to an origin of its own, and the body of its answer is wanted where something may come of it', () => {
+test('the job of an order has its own destination, and the response body if it is evaluated', () => {
   const origin = 'http://127.0.0.1:5984';
   const purpose = { kind: 'order', origin, depth: 1 } as const;
   const attempt = begin(claimed({ target: { ...makeDelivery().target, purpose } }), policy);
-  expect(toJob(attempt, { ...posting, wantsBody: true })).toMatchObject({ destination: { origin, ...allowed }, wantsBody: true });
-  expect(toJob(attempt, posting)).not.toHaveProperty('wantsBody');
+  expect(toJob(attempt, { ...jobOptions, wantsBody: true })).toMatchObject({ destination: { origin, ...allowed }, wantsBody: true });
+  expect(toJob(attempt, jobOptions)).not.toHaveProperty('wantsBody');
 });
 
-test('a message to a user is nothing for a thread', () => {
+test('a message to a user is no job for a thread', () => {
   const target = { kind: 'xmpp', from: undefined, to: 'bob@localhost' } as const;
-  expect(toJob(begin(claimed({ target }), policy), posting)).toBeUndefined();
+  expect(toJob(begin(claimed({ target }), policy), jobOptions)).toBeUndefined();
 });
 
-test('settles with the outcome as it was met', () => {
-  const concluded = conclude(begin(claimed(), policy), plainly(204), around);
+test('settles with the outcome of the attempt', () => {
+  const concluded = conclude(begin(claimed(), policy), replied(204), moment);
   expect(toSettlement(concluded)).toEqual({
     disposition: { kind: 'delivered' },
     attempt: { number: 1, at: now, outcome: answered(204) },
@@ -74,10 +74,10 @@ test('settles with the outcome as it was met', () => {
   });
 });
 
-test('counts the hold from the first failure, which is this one if there was none', () => {
-  const first = conclude(begin(claimed(), policy), plainly(503), around);
+test('measures the hold from the first failure', () => {
+  const first = conclude(begin(claimed(), policy), replied(503), moment);
   expect(first.disposition).toEqual({ kind: 'retry', notBefore: now + 1000, leaveLane: false, context: {} });
-  const later = conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), plainly(503), around);
+  const later = conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), replied(503), moment);
   expect(later.disposition).toEqual({ kind: 'retry', notBefore: now + 5000, leaveLane: true, context: {} });
 });
 
@@ -85,46 +85,46 @@ test.each<readonly [number, Partial<Events['attempt.ended']>, Partial<Events['de
   [200, { accepted: true, reason: '', nextAt: undefined, died: undefined }, { disposition: 'delivered', reason: '' }],
   [503, { accepted: false, reason: 'status 503', nextAt: now + 1000, died: undefined }, { disposition: 'retry', reason: 'status 503' }],
   [422, { accepted: false, reason: 'status 422', nextAt: undefined, died: 'refused' }, { disposition: 'dead', reason: 'refused' }],
-])('tells of a %i what it met and what becomes of it', (status, attempt, settled) => {
+])('emits the end of an attempt with status %i and the disposition of its delivery', (status, attempt, settled) => {
   const events = createEventBus();
-  const told: unknown[] = [];
-  events.on('attempt.ended', (event) => told.push(event));
-  events.on('delivery.settled', (event) => told.push(event));
-  const concluded = conclude(begin(claimed(), policy), plainly(status), around);
-  announceAttempt(events, concluded);
-  announceEnding(events, concluded, toSettlement(concluded));
+  const emitted: unknown[] = [];
+  events.on('attempt.ended', (event) => emitted.push(event));
+  events.on('delivery.settled', (event) => emitted.push(event));
+  const concluded = conclude(begin(claimed(), policy), replied(status), moment);
+  emitAttemptEnded(events, concluded);
+  emitSettled(events, concluded, toSettlement(concluded));
   const named = { id: 'd1', pool: 'pool', handler: 'push', host: 'localhost', purpose: 'push', ageMs: 40 };
-  expect(told).toEqual([
+  expect(emitted).toEqual([
     { ...named, attempt: 1, attemptsAllowed: 3, outcome: answered(status), judgement: undefined, ...attempt },
     { ...named, ...settled },
   ]);
 });
 
-test('tells of what an answer brought about, and that a question is no push', () => {
+test('emits the created deliveries, and the purpose of a question', () => {
   const events = createEventBus();
-  const told: unknown[] = [];
-  for (const name of ['attempt.ended', 'delivery.settled'] as const) events.on(name, ({ purpose }) => told.push(purpose));
-  events.on('delivery.accepted', (event) => told.push(event));
+  const emitted: unknown[] = [];
+  for (const name of ['attempt.ended', 'delivery.settled'] as const) events.on(name, ({ purpose }) => emitted.push(purpose));
+  events.on('delivery.accepted', (event) => emitted.push(event));
   const target = { ...makeDelivery().target, purpose: { kind: 'ask', handler: 'push', packet: '{}' } } as const;
-  const concluded = conclude(begin(claimed({ target }), policy), plainly(200), around);
-  announceAttempt(events, concluded);
-  announceEnding(events, concluded, toSettlement(concluded, { spawn: [makeDelivery({ pool: 'other' })], failedPackets: [] }));
-  expect(told).toEqual(['ask', 'ask', { pool: 'other', handler: 'push', host: 'localhost' }]);
+  const concluded = conclude(begin(claimed({ target }), policy), replied(200), moment);
+  emitAttemptEnded(events, concluded);
+  emitSettled(events, concluded, toSettlement(concluded, { spawn: [makeDelivery({ pool: 'other' })], failedPackets: [] }));
+  expect(emitted).toEqual(['ask', 'ask', { pool: 'other', handler: 'push', host: 'localhost' }]);
 });
 
-test('a record keeps no body but its excerpt', () => {
+test('the record of an attempt has no response body except its excerpt', () => {
   const outcome = { ...answered(503), body: 'all of it' } as const;
-  const concluded = conclude(begin(claimed(), policy), { outcome, judgement: undefined }, around);
+  const concluded = conclude(begin(claimed(), policy), { outcome, judgement: undefined }, moment);
   expect(toSettlement(concluded)).toMatchObject({ attempt: { outcome: answered(503) }, spawn: [], failedPackets: [] });
   expect(toSettlement(concluded).attempt?.outcome).not.toHaveProperty('body');
 });
 
-test('tells when a delivery leaves its lane', () => {
+test('emits when a delivery leaves its lane', () => {
   const events = createEventBus();
   const left: unknown[] = [];
   events.on('delivery.left-lane', (event) => left.push(event));
-  const { disposition, at } = conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), plainly(503), around);
-  announceDisposition(events, claimed(), { disposition, reason: 'status 503', at });
+  const concluded = conclude(begin(claimed({ attempts: 1, failingSince: now - 3000 }), policy), replied(503), moment);
+  emitSettled(events, concluded, toSettlement(concluded));
   expect(left).toEqual([{ id: 'd1', pool: 'pool', handler: 'push' }]);
 });
 
@@ -138,14 +138,14 @@ describe('a handler with callbacks at delivery', () => {
     awaitsDisposition: false,
   };
 
-  test('gets the stanza and what earlier attempts left in the context', () => {
+  test('receives the stanza and the context of earlier attempts', () => {
     const target = { ...makeDelivery().target, stanza: '<message/>' };
-    const job = toJob(begin(claimed({ target, context: { device: 'asleep' } }), policy), { ...posting, hasCallbacks: true });
+    const job = toJob(begin(claimed({ target, context: { device: 'asleep' } }), policy), { ...jobOptions, hasCallbacks: true });
     expect(job?.message).toEqual({ handler: 'push', stanza: '<message/>', context: { device: 'asleep' } });
   });
 
-  test('has its word counted, kept with the attempt, and its context with the delivery', () => {
-    const concluded = conclude(begin(claimed(), policy), { outcome: answered(200), judgement }, around);
+  test('decides the disposition; its judgement is kept with the attempt, its context with the delivery', () => {
+    const concluded = conclude(begin(claimed(), policy), { outcome: answered(200), judgement }, moment);
     expect(concluded.disposition).toEqual({ kind: 'retry', notBefore: now + 1000, leaveLane: false, context: { device: 'asleep' } });
     expect(toSettlement(concluded).attempt).toEqual({ number: 1, at: now, outcome: answered(200), judgement });
   });

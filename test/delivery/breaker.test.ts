@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { createBreaker } from '../../src/delivery/breaker.ts';
+import { Breaker } from '../../src/delivery/breaker.ts';
 
 const config = { failureRatio: 0.5, minAttempts: 4, windowMs: 10_000, openMs: 1000, maxOpenMs: 3000 };
 
 function startBreaker(workers = 4) {
   const states: string[] = [];
-  const breaker = createBreaker({ config, workers, onState: (state) => states.push(state) });
+  const breaker = new Breaker({ config, workers, onState: (state) => states.push(state) });
   const fail = (now: number, times = 1): void => {
     for (let time = 0; time < times; time += 1) breaker.record('failed', now);
   };
@@ -123,7 +123,7 @@ describe('a breaker that recovers', () => {
 });
 
 test('one that is switched off never opens', () => {
-  const breaker = createBreaker({ config: undefined, workers: 1, onState: () => undefined });
+  const breaker = new Breaker({ config: undefined, workers: 1, onState: () => undefined });
   for (let failure = 0; failure < 1000; failure += 1) breaker.record('failed', failure);
   expect([breaker.state, breaker.allowance(0)]).toEqual(['closed', Number.POSITIVE_INFINITY]);
 });

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import type { Verdict } from '../../src/delivery/classify.ts';
-import { decide, type Patience, type Standing, whenExpired } from '../../src/delivery/decide.ts';
+import { type AttemptContext, decide, type RetryPolicy, whenExpired } from '../../src/delivery/decide.ts';
 
 const second = 1000;
-const patience: Patience = { scheduleMs: [second, 5 * second, 30 * second], jitter: 0.2, maxAgeMs: 3600 * second, holdMs: 30 * second };
+const patience: RetryPolicy = { scheduleMs: [second, 5 * second, 30 * second], jitter: 0.2, maxAgeMs: 3600 * second, holdMs: 30 * second };
 const now = 1_000_000;
-const standing = (changes: Partial<Standing> = {}): Standing => ({
+const standing = (changes: Partial<AttemptContext> = {}): AttemptContext => ({
   attempts: 1,
   createdAt: now,
   failingSince: now,

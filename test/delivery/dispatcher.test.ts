@@ -14,7 +14,7 @@ import { makePoolConfig } from '../support/make-pool.ts';
 import { type Answer, startTarget } from '../support/target.ts';
 
 // The build: the threads of a pool cannot load .ts here.
-const { createDispatcher } = await importBuilt<typeof import('../../src/delivery/dispatcher.ts')>('src/delivery/dispatcher.js');
+const { Dispatcher } = await importBuilt<typeof import('../../src/delivery/dispatcher.ts')>('src/delivery/dispatcher.js');
 
 /** Nothing is stored before `storing` says so. */
 async function startRig(pools: readonly PoolConfig[], { storing }: { readonly storing?: Promise<void> } = {}) {
@@ -37,7 +37,7 @@ async function startRig(pools: readonly PoolConfig[], { storing }: { readonly st
     handlers: configured.map(({ id }) => makeHandlerConfig({ name: 'push', pool: id })),
     sessions: [],
   });
-  const dispatcher = createDispatcher({
+  const dispatcher = new Dispatcher({
     ...partsOf(pools),
     limits: { timeoutMs: 5000 },
     drainTimeoutMs: 1000,

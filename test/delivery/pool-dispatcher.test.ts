@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Sequel } from '../../src/delivery/follow.ts';
+import type { FollowResult } from '../../src/delivery/attempt.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
@@ -214,7 +214,7 @@ describe('what comes of an answer', () => {
   });
 
   test('may take its time: the lane waits, and the pool does not stop before it is on disk', async () => {
-    const come = createDeferred<Sequel>();
+    const come = createDeferred<FollowResult>();
     const rig = await startDeliveryRig({ follow: () => come.promise });
     await rig.accept(...inLane('a', 'a1', 'a2'), ...inLane('b', 'b1'));
     await rig.answer('a1', 200);

@@ -12,7 +12,7 @@ import { createSteppedTimers } from '../support/stepped-timers.ts';
 import { type Answer, startTarget } from '../support/target.ts';
 
 // The build: real threads cannot load .ts here.
-const { createPoolThreads } = await importBuilt<typeof import('../../src/delivery/pool-threads.ts')>('src/delivery/pool-threads.js');
+const { PoolThreads } = await importBuilt<typeof import('../../src/delivery/pool-threads.ts')>('src/delivery/pool-threads.js');
 
 function createRig(
   settings: Partial<Omit<PoolThreadSettings, 'tls'>>,
@@ -27,7 +27,7 @@ function createRig(
     if (event.state === 'up') up.push(event.pool);
     else told.push(event);
   });
-  const threads = createPoolThreads({
+  const threads = new PoolThreads({
     settings: makeThreadSettings(settings),
     threads: count,
     clock: systemClock,

@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
-import { TokenBucket } from '../../src/kit/pacing.ts';
+import type { Timers } from '../../src/kit/clock.ts';
+import { Alarm, TokenBucket } from '../../src/kit/pacing.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { createFakeTimers } from '../support/fake-timers.ts';
 
 test('allows a burst, then one request per interval', () => {
   const bucket = new TokenBucket({ requests: 10, perMs: 1000, burst: 2 });
@@ -30,4 +33,63 @@ test('keeps its rate over a long time, however often it is called', () => {
     through += 1;
   }
   expect(through).toBe(30);
+});
+
+function createAlarmRig() {
+  const clock = createFakeClock();
+  const fake = createFakeTimers();
+  const waits: number[] = [];
+  const timers: Timers = {
+    after: (delayMs, action) => {
+      waits.push(delayMs);
+      return fake.after(delayMs, action);
+    },
+  };
+  let rung = 0;
+  const alarm = new Alarm({ clock, timers }, () => {
+    rung += 1;
+  });
+  return { clock, fake, waits, alarm, rung: () => rung };
+}
+
+test('an alarm rings once', () => {
+  const { alarm, clock, fake, rung } = createAlarmRig();
+  alarm.set(clock.now() + 100);
+  fake.fire();
+  fake.fire();
+  expect(rung()).toBe(1);
+});
+
+test('an alarm keeps the earliest of several instants', () => {
+  const { alarm, clock, fake, waits } = createAlarmRig();
+  for (const delay of [500, 200, 900]) alarm.set(clock.now() + delay);
+  expect(waits).toEqual([500, 200]);
+  expect(fake.pending).toBe(1);
+});
+
+test('an alarm can be set to a later instant after it has rung', () => {
+  const { alarm, clock, fake, waits } = createAlarmRig();
+  alarm.set(clock.now() + 100);
+  fake.fire();
+  alarm.set(clock.now() + 900);
+  expect(waits).toEqual([100, 900]);
+});
+
+test('an alarm rings at once for a past instant, and waits 30 s at most, since the clock may jump', () => {
+  const { alarm, clock, fake, waits } = createAlarmRig();
+  alarm.set(clock.now() + 3_600_000);
+  fake.fire();
+  alarm.set(clock.now() - 5000);
+  expect(waits).toEqual([30_000, 0]);
+});
+
+test('a cleared alarm does not ring, and can be set again', () => {
+  const { alarm, clock, fake, rung } = createAlarmRig();
+  alarm.set(clock.now() + 100);
+  alarm.clear();
+  fake.fire();
+  expect(rung()).toBe(0);
+  alarm.set(clock.now() + 500);
+  fake.fire();
+  expect(rung()).toBe(1);
 });

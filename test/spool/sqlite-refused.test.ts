@@ -1,6 +1,6 @@
 /** SQLite refuses a fraction in a column of whole numbers: a value that a fault of ours could hand to it. */
 import { expect, test } from 'vitest';
-import { appendOrBury } from '../../src/delivery/boundary.ts';
+import { appendOrBury } from '../../src/delivery/error-boundary.ts';
 import { acceptedAt, idOf, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from './build.ts';
 import { createSqliteRig } from './sqlite-rig.ts';
 

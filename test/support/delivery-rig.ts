@@ -1,9 +1,6 @@
 import { AskDeadlines } from '../../src/delivery/ask/deadlines.ts';
-import type { DeliveryPolicy } from '../../src/delivery/attempt.ts';
-import { carryOverThreads } from '../../src/delivery/carrier.ts';
-import type { Follow } from '../../src/delivery/follow.ts';
-import { createPoolDispatcher, type PoolDispatcher } from '../../src/delivery/pool-dispatcher.ts';
-import type { PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher-options.ts';
+import type { DeliveryPolicy, Follow } from '../../src/delivery/attempt.ts';
+import { PoolDispatcher, type PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher.ts';
 import type { Judgement, Outcome } from '../../src/model/attempt.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
@@ -15,25 +12,25 @@ import { createFakeClock } from './fake-clock.ts';
 import { createFakeTimers } from './fake-timers.ts';
 import { createScriptedThreads, type ScriptedThreads } from './scripted-threads.ts';
 
-/** A pool's dispatcher between a spool in memory and threads that answer when told. Time stands still. */
+/** A pool dispatcher between a spool in memory and scripted threads. The clock does not advance by itself. */
 export interface DeliveryRig {
   readonly spool: Spool;
   readonly dispatcher: PoolDispatcher;
   readonly threads: ScriptedThreads;
   readonly timers: ReturnType<typeof createFakeTimers>;
   readonly events: EventBus;
-  /** Every disposition that was told, oldest first: `id disposition`. */
+  /** Dispositions from events, oldest first: `id disposition`. */
   readonly dispositions: readonly string[];
-  /** Stores deliveries one after the other, as the hooks' leavings are. */
+  /** Stores deliveries one after the other, each as the result of one packet. */
   accept(...deliveries: readonly NewDelivery[]): Promise<void>;
-  /** Answers what is open of this delivery. */
+  /** Answers the open job of this delivery. */
   answer(id: string, answer: Outcome | number, judgement?: Judgement): Promise<void>;
-  /** Ids of what is at the threads, in the order in which it was sent. */
+  /** Ids of the jobs at the threads, in the order of sending. */
   open(): string[];
   now(): number;
-  /** From now on these handlers are served. */
+  /** Changes the served handlers. */
   serve(handlers: readonly string[]): void;
-  /** Moves the clock, and lets every timer go off. */
+  /** Advances the clock, and fires all timers. */
   pass(ms: number): Promise<void>;
 }
 
@@ -60,16 +57,16 @@ export async function startDeliveryRig({
   readonly hasCallbacks?: boolean;
   readonly follow?: Follow | readonly Follow[] | undefined;
   readonly policy?: Partial<DeliveryPolicy>;
-  /** How long the questions in a queue may hold up their pushes, ms; those in others are none. */
+  /** Timeouts of questions by queue, ms; other queues hold no questions. */
   readonly askTimeouts?: Readonly<Record<string, number>>;
   readonly onGone?: () => void;
   readonly started?: boolean;
   readonly clock?: ReturnType<typeof createFakeClock>;
-  /** Not started yet; in memory if not told. */
+  /** Opens a spool that is not started yet. Default: in memory. */
   readonly openSpool?: typeof createMemorySpool;
-  /** Instead of threads that answer when told. */
+  /** Default: scripted threads. */
   readonly openCarrier?: PoolDispatcherOptions['openCarrier'];
-  /** The service cannot go on. Default: the test fails. */
+  /** Default: the test fails. */
   readonly onFailed?: (error: Error) => void;
 } = {}): Promise<DeliveryRig> {
   const timers = createFakeTimers();
@@ -90,14 +87,14 @@ export async function startDeliveryRig({
     asks: (queue: string) => askTimeouts[queue] !== undefined,
     askTimeoutMs: ({ handler }: { readonly handler: string }) => askTimeouts[handler],
   });
-  const dispatcher: PoolDispatcher = createPoolDispatcher({
+  const dispatcher: PoolDispatcher = new PoolDispatcher({
     pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, pauseOnGone: false, rateLimit: undefined, ...pool },
     rules: rulesFor(handlers),
     paused: false,
     follow: typeof follow === 'function' ? [follow] : follow,
     openDeadlines: (parts) => new AskDeadlines(parts),
     spool,
-    openCarrier: openCarrier ?? ((callbacks) => carryOverThreads(threads.openWith(callbacks), callbacks)),
+    openCarrier: openCarrier ?? threads.openWith,
     clock,
     random: () => 0.5,
     timers,
@@ -150,7 +147,7 @@ export function answered(status: number): Outcome {
   return { kind: 'answered', status, durationMs: 3, retryAfter: undefined, excerpt: '', truncated: false };
 }
 
-/** The spool in memory answers within the turn of the loop: behind it nothing is under way. */
+/** The spool in memory answers within one turn of the event loop. */
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

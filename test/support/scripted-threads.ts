@@ -1,20 +1,20 @@
 import type { Job } from '../../pools/contract.ts';
-import type { PoolThreadsCallbacks } from '../../src/delivery/pool-thread.ts';
-import type { PoolThreads } from '../../src/delivery/pool-threads.ts';
+import { toJob } from '../../src/delivery/attempt.ts';
+import { type Carrier, type CarrierCallbacks, misplacedReply } from '../../src/delivery/extensions.ts';
 import type { DispositionKind, Judgement, Outcome } from '../../src/model/attempt.ts';
 
-/** A pool's threads without threads: keeps what it is sent, and answers when and as the test says. */
+/** A carrier without threads: keeps the jobs, and answers them when the test says so. */
 export interface ScriptedThreads {
-  /** All that was sent, in its order. */
+  /** All jobs, in the order of sending. */
   readonly sent: readonly Job[];
-  /** What was sent and is not answered. */
+  /** Jobs without an answer. */
   readonly open: readonly Job[];
   readonly ended: 'killed' | 'no' | 'stopped';
-  openWith(callbacks: PoolThreadsCallbacks): PoolThreads;
+  openWith(callbacks: CarrierCallbacks): Carrier;
   answer(job: Job, outcome: Outcome, judgement?: Judgement): void;
-  /** What workers that wait for it were told: `id disposition`. */
+  /** Dispositions reported to waiting workers: `id disposition`. */
   readonly disposed: readonly string[];
-  /** The thread that had these has died. */
+  /** The thread of these jobs has died. */
   lose(jobs: readonly Job[]): void;
 }
 
@@ -24,7 +24,7 @@ export function createScriptedThreads(): ScriptedThreads {
   const ids = new Map<number, string>();
   const disposed: string[] = [];
   let ended: ScriptedThreads['ended'] = 'no';
-  let callbacks: PoolThreadsCallbacks | undefined;
+  let callbacks: CarrierCallbacks | undefined;
 
   return {
     sent,
@@ -44,12 +44,15 @@ export function createScriptedThreads(): ScriptedThreads {
         kill: async () => {
           ended = 'killed';
         },
-        send: (job) => {
+        drain: () => undefined,
+        carry: (attempt, options) => {
+          const job = toJob(attempt, options);
+          if (job === undefined) return void setImmediate(given.onOutcome, options.key, misplacedReply);
           sent.push(job);
           ids.set(job.key, job.id);
           open.set(job.key, job);
         },
-        disposed: (key, disposition: DispositionKind) => disposed.push(`${ids.get(key)} ${disposition}`),
+        disposed: (key, disposition: DispositionKind) => void disposed.push(`${ids.get(key)} ${disposition}`),
       };
     },
     disposed,

@@ -3,7 +3,7 @@ import type { Clock, EpochMs } from '../../kit/clock.ts';
 import type { Outcome } from '../../model/attempt.ts';
 import type { NewDelivery } from '../../model/delivery.ts';
 import type { Admission } from '../admission.ts';
-import type { Deadlines, DeadlinesParts } from '../deadlines.ts';
+import type { Deadlines, DeadlinesOptions } from '../extensions.ts';
 import type { PoolRules } from '../policy.ts';
 
 /** Maximum time a question waits for a worker, ms: behind other requests, for a rate limit, or for a thread that is starting. */
@@ -22,7 +22,7 @@ export class AskDeadlines implements Deadlines {
   readonly #clock: Clock;
   #restartedAt: EpochMs = Number.POSITIVE_INFINITY;
 
-  constructor({ rules, admission, clock }: DeadlinesParts) {
+  constructor({ rules, admission, clock }: DeadlinesOptions) {
     this.#rules = rules;
     this.#admission = admission;
     this.#clock = clock;
@@ -51,7 +51,7 @@ export class AskDeadlines implements Deadlines {
     const until = this.waitsUntil(delivery);
     if (until === undefined) return unsent('its handler no longer asks questions on this pool');
     if (until <= this.#clock.now()) return { kind: 'timed-out', phase: 'call', durationMs: 0 };
-    return this.#admission.handler(delivery.handler).isShut(now) ? unsent('the circuit breaker is open') : undefined;
+    return this.#admission.handler(delivery.handler).isBlocked(now) ? unsent('the circuit breaker is open') : undefined;
   }
 }
 

@@ -3,15 +3,15 @@ import { toError } from '../../kit/errors.ts';
 import type { Answered, AskFailure, NewDelivery } from '../../model/delivery.ts';
 import type { Disposition } from '../../spool/spool.ts';
 import type { EventSink, Events } from '../../telemetry/events.ts';
-import { type Concluded, childless, type Offspring } from '../attempt.ts';
-import type { Follow, Sequel } from '../follow.ts';
+import type { Follow, FollowResult } from '../attempt.ts';
+import { type ConcludedAttempt, nothingSpawned, type Spawned } from '../attempt.ts';
 import { nothingSaid, type Refusal, readAnswer } from './answer.ts';
 
 export interface AskFollowParts {
   /** Asked anew each time: they change with the configuration. */
   readonly handlers: () => readonly HandlerConfig[];
   /** Makes the pushes of an ask: how is the hooks' business. `misnamed`: the answer names somebody who can be nobody. */
-  readonly prepare: (ask: NewDelivery, answered: Answered) => Promise<Offspring | 'misnamed' | 'unknown-handler'>;
+  readonly prepare: (ask: NewDelivery, answered: Answered) => Promise<Spawned | 'misnamed' | 'unknown-handler'>;
   readonly events: EventSink;
 }
 
@@ -22,7 +22,7 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
     return conclude(delivery, outcome).catch((thrown: unknown) => dead(toError(thrown).message));
   };
 
-  async function conclude(ask: NewDelivery, outcome: Concluded['outcome']): Promise<Sequel> {
+  async function conclude(ask: NewDelivery, outcome: ConcludedAttempt['outcome']): Promise<FollowResult> {
     const answer = readAnswer(outcome);
     switch (answer.kind) {
       case 'allowed':
@@ -39,7 +39,7 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
     }
   }
 
-  async function push(ask: NewDelivery, answered: Answered): Promise<Sequel> {
+  async function push(ask: NewDelivery, answered: Answered): Promise<FollowResult> {
     const made = await prepare(ask, answered);
     if (made === 'misnamed') return refuseReceivers(ask, nothingSaid);
     if (made === 'unknown-handler') return dead('its handler is not configured any more: bring it back, and replay this');
@@ -52,14 +52,14 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
     return { disposition: over, ...made };
   }
 
-  async function fail(ask: NewDelivery, reason: AskFailure, refusal: Refusal): Promise<Sequel> {
+  async function fail(ask: NewDelivery, reason: AskFailure, refusal: Refusal): Promise<FollowResult> {
     if (!refusesOnFailure(ask)) return await push(ask, { kind: 'failed', reason });
     tell(ask, { result: 'failed', reason });
     return withhold(ask, reason, refusal);
   }
 
   /** Ignores `on_failure`: the answer restricts the receivers, and a push to the original receiver could reach an excluded user. */
-  function refuseReceivers(ask: NewDelivery, refusal: Refusal): Sequel {
+  function refuseReceivers(ask: NewDelivery, refusal: Refusal): FollowResult {
     tell(ask, { result: 'failed', reason: 'bad-answer' });
     return withhold(ask, 'bad-answer', refusal);
   }
@@ -71,10 +71,10 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
   }
 
   /** Nothing is pushed. That is no failure of anybody's, so there is no dead letter. */
-  function withhold(ask: NewDelivery, why: Events['push.withheld']['why'], { errCode, errMsg, errDlt }: Refusal): Sequel {
+  function withhold(ask: NewDelivery, why: Events['push.withheld']['why'], { errCode, errMsg, errDlt }: Refusal): FollowResult {
     const { sender, receiver } = ask;
     events.emit('push.withheld', { ...namesOf(ask), sender, receiver, why, errCode, errMsg, errDlt });
-    return { disposition: over, ...childless };
+    return { disposition: over, ...nothingSpawned };
   }
 
   function tell(ask: NewDelivery, came: Pick<Events['ask.ended'], 'result'> & Partial<Events['ask.ended']>): void {
@@ -85,8 +85,8 @@ export function createAskFollow({ handlers, prepare, events }: AskFollowParts): 
 const over: Disposition = { kind: 'delivered' };
 
 /** What nobody can make pushes of now. */
-function dead(detail: string): Sequel {
-  return { disposition: { kind: 'dead', reason: 'callback-failed', detail }, ...childless };
+function dead(detail: string): FollowResult {
+  return { disposition: { kind: 'dead', reason: 'callback-failed', detail }, ...nothingSpawned };
 }
 
 /** Who asked, for logs and metrics. */

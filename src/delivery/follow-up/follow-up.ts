@@ -8,9 +8,9 @@ import type { FollowUpConfig } from '../../config/config.ts';
 import type { Claimed, DeliveryId, NewDelivery, Target } from '../../model/delivery.ts';
 import type { Disposition } from '../../spool/spool.ts';
 import type { EventSink, IgnoredReason } from '../../telemetry/events.ts';
-import { type Concluded, childless } from '../attempt.ts';
-import type { Follow, Sequel } from '../follow.ts';
-import { messagePool, orderPool } from '../served.ts';
+import type { Follow, FollowResult } from '../attempt.ts';
+import { type ConcludedAttempt, nothingSpawned } from '../attempt.ts';
+import { messagePool, orderPool } from '../policy.ts';
 import { readAnswer } from './read-answer.ts';
 import { readPayload } from './read-messages.ts';
 import { readOrder } from './read-order.ts';
@@ -25,7 +25,7 @@ export function createFollowUp({ configOf, events }: FollowUpOptions): Follow {
   return (concluded) => {
     const { delivery } = concluded.attempt;
     if (concluded.disposition.kind === 'dead' && isOrder(delivery))
-      return Promise.resolve({ disposition: broken(concluded.disposition), ...childless });
+      return Promise.resolve({ disposition: broken(concluded.disposition), ...nothingSpawned });
     const config = delivery.target.purpose?.kind === 'ask' ? undefined : configOf(delivery.handler);
     if (config === undefined || concluded.disposition.kind !== 'delivered') return undefined;
     const children = childrenOf(concluded, config, (reason) => {
@@ -33,7 +33,7 @@ export function createFollowUp({ configOf, events }: FollowUpOptions): Follow {
       events.emit('answer.ignored', { id, pool, handler, reason });
     });
     if (children.length === 0) return undefined;
-    return Promise.resolve({ disposition: concluded.disposition, spawn: children, failedPackets: [] } satisfies Sequel);
+    return Promise.resolve({ disposition: concluded.disposition, spawn: children, failedPackets: [] } satisfies FollowResult);
   };
 }
 
@@ -47,7 +47,11 @@ function broken(disposition: Extract<Disposition, { kind: 'dead' }>): Dispositio
 }
 
 /** In the order of their ids: the request first, then the messages in theirs. */
-function childrenOf({ attempt, outcome, at }: Concluded, config: FollowUpConfig, ignore: (reason: IgnoredReason) => void): NewDelivery[] {
+function childrenOf(
+  { attempt, outcome, at }: ConcludedAttempt,
+  config: FollowUpConfig,
+  ignore: (reason: IgnoredReason) => void,
+): NewDelivery[] {
   if (outcome.kind !== 'answered' || outcome.body === undefined) return [];
   const { delivery } = attempt;
   const wishes = readAnswer(outcome.body);

@@ -3,11 +3,10 @@ import { toError } from '../../kit/errors.ts';
 import type { MessageOutcome, Outcome } from '../../model/attempt.ts';
 import type { XmppTarget } from '../../model/delivery.ts';
 import type { Attempt } from '../attempt.ts';
-import { type Carrier, misplaced } from '../carrier.ts';
-import type { PoolThreadsCallbacks } from '../pool-thread.ts';
+import { type Carrier, type CarrierCallbacks, misplacedReply } from '../extensions.ts';
 import type { Outbox } from './outbox.ts';
 
-export interface MessageCarrierOptions extends PoolThreadsCallbacks {
+export interface MessageCarrierOptions extends CarrierCallbacks {
   readonly outbox: Outbox;
   readonly clock: Clock;
 }
@@ -19,7 +18,7 @@ export function createMessageCarrier({ outbox, clock, onOutcome, onLost }: Messa
 
   async function carry(attempt: Attempt, key: number): Promise<void> {
     const { target } = attempt.delivery;
-    if (target.kind !== 'xmpp') return onOutcome(key, misplaced);
+    if (target.kind !== 'xmpp') return onOutcome(key, misplacedReply);
     const startedAt = clock.monotonic();
     const outcome = await send(attempt, target, () => clock.monotonic() - startedAt);
     if (killed) return;

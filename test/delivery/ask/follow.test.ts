@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createAskFollow } from '../../../src/delivery/ask/follow.ts';
-import { begin, conclude, type Offspring } from '../../../src/delivery/attempt.ts';
-import type { Sequel } from '../../../src/delivery/follow.ts';
+import type { FollowResult } from '../../../src/delivery/attempt.ts';
+import { begin, conclude, type Spawned } from '../../../src/delivery/attempt.ts';
 import type { Outcome } from '../../../src/model/attempt.ts';
 import type { Answered } from '../../../src/model/delivery.ts';
 import type { Events } from '../../../src/telemetry/events.ts';
@@ -12,14 +12,14 @@ import { makeHandlerConfig } from '../../support/make-handler.ts';
 const purpose = { kind: 'ask', handler: 'push', packet: '{}' } as const;
 const ask = makeDelivery({ id: 'a1', handler: 'push:ask', target: { ...makeDelivery().target, purpose } });
 const push = makeDelivery({ id: 'a1.1' });
-const made: Offspring = { spawn: [push], failedPackets: [] };
+const made: Spawned = { spawn: [push], failedPackets: [] };
 
 const over = { kind: 'delivered' };
 const nothing = { disposition: over, spawn: [], failedPackets: [] };
 
 function rigOf({
   onFailure = 'continue' as 'continue' | 'refuse',
-  prepare = async (): Promise<Offspring | 'misnamed' | 'unknown-handler'> => made,
+  prepare = async (): Promise<Spawned | 'misnamed' | 'unknown-handler'> => made,
 } = {}) {
   const events = createEventBus();
   const told: string[] = [];
@@ -37,7 +37,7 @@ function rigOf({
     },
     events,
   });
-  return { told, withheld, asked, follow: (outcome: Outcome) => follow(concludedOf(outcome)) as Promise<Sequel>, plain: follow };
+  return { told, withheld, asked, follow: (outcome: Outcome) => follow(concludedOf(outcome)) as Promise<FollowResult>, plain: follow };
 }
 
 function concludedOf(outcome: Outcome, delivery = ask) {

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { carryOverThreads } from '../../src/delivery/carrier.ts';
-import type { Follow } from '../../src/delivery/follow.ts';
+import type { Follow } from '../../src/delivery/attempt.ts';
 import { toError } from '../../src/kit/errors.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
@@ -11,8 +10,8 @@ import { createScriptedThreads } from '../support/scripted-threads.ts';
 
 const broken = { kind: 'dead', reason: 'internal-error' };
 
-/** Two deliveries of one lane, the first of which meets an error of our own: gives how that one is kept. */
-async function meetError(rig: DeliveryRig, answer: Outcome | number = 200) {
+/** Delivers two deliveries of one lane, the first with an internal error; returns the dead letter of the first. */
+async function failFirst(rig: DeliveryRig, answer: Outcome | number = 200) {
   await rig.accept(makeDelivery({ id: 'd1', lane: 'a' }), makeDelivery({ id: 'd2', lane: 'a' }));
   if (rig.open().includes('d1')) await rig.answer('d1', answer);
   expect(rig.open()).toEqual(['d2']);
@@ -29,38 +28,38 @@ const fail = (): never => {
   throw new RangeError('Maximum call stack size exceeded');
 };
 
-describe('an error of our own costs one delivery, and nothing else', () => {
-  test('while its answer is followed up', async () => {
+describe('an internal error makes one delivery a dead letter and affects no other', () => {
+  test('thrown by a step after the response', async () => {
     const rig = await startDeliveryRig({ follow: failing('d1', fail) });
-    const kept = await meetError(rig);
+    const kept = await failFirst(rig);
     expect(kept).toMatchObject(broken);
     expect(kept.detail).toMatch(
-      /^error while following up its response: RangeError: Maximum call stack size exceeded \(boundary.test.ts:\d+:\d+\); please report it$/,
+      /^error while following up its response: RangeError: Maximum call stack size exceeded \(error-boundary.test.ts:\d+:\d+\); please report it$/,
     );
   });
 
-  test('after its answer was being followed up for a while', async () => {
+  test('rejected by a step after the response', async () => {
     const rig = await startDeliveryRig({
       follow: ({ attempt }) => (attempt.delivery.id === 'd1' ? Promise.reject({ toString: 1, valueOf: 1 }) : undefined),
     });
-    expect(await meetError(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('threw something that has no text') });
+    expect(await failFirst(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('threw something that has no text') });
   });
 
-  test('while its answer is judged', async () => {
+  test('thrown by the classification', async () => {
     const rig = await startDeliveryRig();
     const unknown = { ...answered(503), retryAfter: 17 } as unknown as Outcome;
-    expect(await meetError(rig, unknown)).toMatchObject({
+    expect(await failFirst(rig, unknown)).toMatchObject({
       ...broken,
       detail: expect.stringContaining('error while classifying its response: TypeError'),
     });
   });
 
-  test('while it is handed to its pool', async () => {
+  test('thrown by the carrier', async () => {
     const threads = createScriptedThreads();
     const rig = await startDeliveryRig({
       openCarrier: (callbacks) => {
-        const carrier = carryOverThreads(threads.openWith(callbacks), callbacks);
-        return { ...carrier, carry: (attempt, posting) => (attempt.delivery.id === 'd1' ? fail() : carrier.carry(attempt, posting)) };
+        const carrier = threads.openWith(callbacks);
+        return { ...carrier, carry: (attempt, options) => (attempt.delivery.id === 'd1' ? fail() : carrier.carry(attempt, options)) };
       },
     });
     await rig.accept(makeDelivery({ id: 'd1', lane: 'a' }), makeDelivery({ id: 'd2', lane: 'a' }));
@@ -71,7 +70,7 @@ describe('an error of our own costs one delivery, and nothing else', () => {
     expect(await rig.spool.deadLetter(idOf('d1'))).toMatchObject({ reason: 'internal-error', attempts: 1 });
   });
 
-  test('while what comes of it is stored', async () => {
+  test('thrown while its follow-ups are stored', async () => {
     const openSpool = (...deps: Parameters<typeof createMemorySpool>): Spool => {
       const spool = createMemorySpool(...deps);
       return { ...spool, settle: (settlement) => (settlement.spawn.length > 0 ? fail() : spool.settle(settlement)) };
@@ -80,11 +79,11 @@ describe('an error of our own costs one delivery, and nothing else', () => {
     const follow: Follow = ({ attempt }) =>
       attempt.delivery.id === 'd1' ? Promise.resolve({ disposition: { kind: 'delivered' }, spawn, failedPackets: [] }) : undefined;
     const rig = await startDeliveryRig({ follow, openSpool });
-    expect(await meetError(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('error while storing its end') });
+    expect(await failFirst(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('error while storing its end') });
   });
 });
 
-test('a test request whose answer cannot be judged is answered with the reason', async () => {
+test('a test request whose response cannot be classified is answered with the reason', async () => {
   const rig = await startDeliveryRig();
   const sent = rig.dispatcher.sendTest(makeDelivery({ id: 't1' }));
   await rig.answer('t1', { ...answered(200), retryAfter: 17 } as unknown as Outcome);
@@ -92,7 +91,7 @@ test('a test request whose answer cannot be judged is answered with the reason',
 });
 
 test.each([[{ toString: 1, valueOf: 1 }], [Object.create(null)], [Symbol('s')], [undefined]])(
-  'whatever is thrown becomes an error (%#)',
+  'any thrown value becomes an error (%#)',
   (thrown) => {
     expect(toError(thrown)).toBeInstanceOf(Error);
   },
