@@ -2,28 +2,27 @@ import type { EpochMs } from '../kit/clock.ts';
 import type { Direction, Jid, Packet, PacketId, Stanza } from '../model/packet.ts';
 import { bareJid, type JidReader, type ReadJid } from './jid.ts';
 import { eventOf, kindOf, type Report } from './kind.ts';
-import { withoutMucSub } from './muc-sub.ts';
-import { isSaidInRoom } from './room.ts';
+import { isGroupchat, withoutMucSub } from './room.ts';
 import { findChild, findChildren } from './xml/element.ts';
 
-/** A stanza as a source saw it, with what the source knows beside it. */
+/** A stanza as seen by a source, with the source's metadata. */
 export interface SeenStanza {
   readonly stanza: Stanza;
   readonly direction: Direction;
-  /** Undefined: the stanza passes by. */
+  /** Undefined: the stanza is on its way. */
   readonly report?: Report | undefined;
   readonly host: string;
   readonly session?: string | undefined;
   readonly sessions?: number | undefined;
-  /** Who said it in a room, as the chat server tells. */
+  /** Address of the author of a room message, as reported by the chat server. */
   readonly sender?: string | undefined;
-  /** When the chat server saw it; undefined: it does not say. */
+  /** Time at which the chat server saw the stanza; undefined if it does not report it. */
   readonly time?: EpochMs | undefined;
   readonly bytes: number;
   readonly key: string;
 }
 
-/** What the service itself knows of it. */
+/** Metadata that the service adds to a received stanza. */
 export interface Reception {
   readonly id: PacketId;
   readonly origin: string;
@@ -33,9 +32,9 @@ export interface Reception {
 }
 
 /**
- * Makes the packet of a stanza. A missing `from` is the session that sent it, or else the host; a missing `to` is the
- * session that it was written to, or else the bare JID of whoever the stanza concerns, the sender: no field is empty for
- * that reason. A message nested by ejabberd's MUC/Sub is extracted. `prepared` is false when a JID could not be prepared and is passed on as it is.
+ * Creates the packet of a stanza. A missing `from` is replaced by the sending session, or by the host. A missing `to` is replaced by
+ * the receiving session, or by the bare JID of the sender. A message nested by ejabberd's MUC/Sub is extracted. `prepared` is false
+ * if a JID could not be prepared and is passed on unchanged.
  */
 export function packetFrom(
   seen: SeenStanza,
@@ -71,16 +70,16 @@ export function packetFrom(
   return { packet: Object.freeze(packet), prepared: from.prepared && to.prepared && sender?.prepared !== false };
 }
 
-/** A local user says it under the own name; from the room it comes under a nickname. */
+/** On its way in, `from` is the author; from the room, `from` is a nickname. */
 function roomSender({ stanza, direction, sender }: SeenStanza, from: Jid, readJid: JidReader): ReadJid | undefined {
-  if (!isSaidInRoom(stanza)) return undefined;
+  if (!isGroupchat(stanza)) return undefined;
   if (direction === 'in') return { jid: from, prepared: true };
   return sender === undefined || sender === '' ? undefined : readJid(sender);
 }
 
 /**
- * The archive's id of a message (XEP-0359 §3): the one given by our own user's archive, or by the room it came from.
- * Ids by anybody else are whatever a sender wrote.
+ * The archive id of a message (XEP-0359 §3), if it was assigned by the local user's archive or by the room. Any other id may have
+ * been written by the sender.
  */
 function archiveId(stanza: Stanza, ourBareJid: string): string | undefined {
   const ids = findChildren(stanza, 'stanza-id', 'urn:xmpp:sid:0');
@@ -88,13 +87,13 @@ function archiveId(stanza: Stanza, ourBareJid: string): string | undefined {
   return ids.find(({ attrs }) => attrs['by'] === ourBareJid || (room !== undefined && attrs['by'] === room))?.attrs['id'];
 }
 
-/** When a delayed copy was first sent (XEP-0203 §2); undefined for a live one, and for a stamp that is none. */
+/** Time at which a delayed message was first sent (XEP-0203 §2); undefined for a live message and for an invalid timestamp. */
 function delayedSince(stanza: Stanza): EpochMs | undefined {
   const stamp = findChild(stanza, 'delay', 'urn:xmpp:delay')?.attrs['stamp'];
   return stamp === undefined ? undefined : readStamp(stamp);
 }
 
-/** Reads a date and time as XEP-0082 §3.2 writes them; undefined for anything else, such as the 30th of February. */
+/** Parses a date and time of XEP-0082 §3.2; undefined for anything else, such as the 30th of February. */
 export function readStamp(stamp: string): EpochMs | undefined {
   const date = SHAPE.exec(stamp)?.[1];
   if (date === undefined) return undefined;
@@ -104,7 +103,7 @@ export function readStamp(stamp: string): EpochMs | undefined {
 
 const SHAPE = /^(\d{4}-\d\d-\d\d)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
 
-/** `Date.parse` takes up to 31 days in any month, and lets the rest run over into the next. */
+/** Whether the day exists. `Date.parse` accepts 31 days in any month and counts the excess into the next. */
 function isDay(date: string): boolean {
   const midnight = Date.parse(`${date}T00:00:00Z`);
   return !Number.isNaN(midnight) && new Date(midnight).toISOString().startsWith(date);

@@ -1,24 +1,22 @@
+/** The decision about a message that a chat server holds, and the message with a changed text. */
 import type { Packet, Stanza } from '../model/packet.ts';
 import { type Child, element, localName, withChildren } from './xml/element.ts';
-
-/** What becomes of a message that a chat server holds. */
-export type GateDecision =
-  | { readonly kind: 'allowed' }
-  /** It goes on with this text. */
-  | { readonly kind: 'changed'; readonly body: string }
-  /** Nobody can say: the chat server does what it was told to do then. */
-  | { readonly kind: 'failed'; readonly reason: string }
-  /** It does not go on; the text is for its sender. */
-  | { readonly kind: 'refused'; readonly text: string };
 
 /** Decides about one held message. Never rejects. */
 export type Decide = (packet: Packet) => Promise<GateDecision>;
 
-const xhtmlNs = 'http://jabber.org/protocol/xhtml-im';
+export type GateDecision =
+  | { readonly kind: 'allowed' }
+  /** The message continues with this text. */
+  | { readonly kind: 'changed'; readonly body: string }
+  /** No decision: the chat server applies its own policy for this case. */
+  | { readonly kind: 'failed'; readonly reason: string }
+  /** The message stops here; the text is for its sender. */
+  | { readonly kind: 'refused'; readonly text: string };
 
 /**
- * A message with another text: its first `<body>` bears it, every other one and XHTML-IM's `html` (XEP-0071) are gone,
- * and nothing else is changed. What the modules of the gate do in the chat server.
+ * Replaces the text of a message: its first `<body>` contains the new text, further bodies and XHTML-IM's `html` (XEP-0071) are
+ * removed, everything else is unchanged. The gate modules of the chat servers do the same.
  */
 export function withBody(message: Stanza, text: string): Stanza {
   const first = message.children.find((child) => isBody(child, message));
@@ -32,5 +30,5 @@ function isBody(child: Child, { ns }: Stanza): boolean {
 }
 
 function isXhtml(child: Child): boolean {
-  return typeof child !== 'string' && localName(child.name) === 'html' && child.ns === xhtmlNs;
+  return typeof child !== 'string' && localName(child.name) === 'html' && child.ns === 'http://jabber.org/protocol/xhtml-im';
 }

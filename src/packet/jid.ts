@@ -3,7 +3,7 @@ import { domainToASCII, domainToUnicode } from 'node:url';
 import type { Jid } from '../model/packet.ts';
 import { createProfiles, type Profile, type Profiles } from './stringprep.ts';
 
-/** A JID as read. Where `prepared` is false its parts are as they came, to be passed on and counted. */
+/** A parsed JID. If `prepared` is false, its parts are unchanged; the caller counts it and passes it on. */
 export interface ReadJid {
   readonly jid: Jid;
   readonly prepared: boolean;
@@ -11,14 +11,14 @@ export interface ReadJid {
 
 export type JidReader = (text: string) => ReadJid;
 
-/** Bytes of UTF-8 that each part may have (RFC 7622 §3.1). */
+/** Limit of each part in bytes of UTF-8 (RFC 7622 §3.1). */
 const MAX_PART_BYTES = 1023;
-/** Longest part that is prepared; preparation may shorten a part. Normalising takes more than linear time. */
+/** Longest part that is prepared. Preparation may shorten a part; normalisation takes more than linear time. */
 const MAX_RAW_LENGTH = 3 * MAX_PART_BYTES;
 
 /**
- * Reads JIDs, remembering between `size` and twice as many of those it has seen last. A packet's addresses are mostly
- * those of a conversation under way.
+ * Creates a parser of JIDs that caches between `size` and twice as many recent results, because most packets belong to a
+ * conversation in progress.
  */
 export function createJidReader({ size = 4096 }: { readonly size?: number } = {}): JidReader {
   const profiles = once(createProfiles);
@@ -29,32 +29,32 @@ export function createJidReader({ size = 4096 }: { readonly size?: number } = {}
     const known = recent.get(text);
     if (known !== undefined) return known;
 
-    // As a slice of a larger string it would keep all of that, a whole stanza, for as long as it is remembered.
+    // A copy: a slice would keep the whole stanza in memory as long as the entry is cached.
     const own = Buffer.from(text).toString();
-    const read = older.get(own) ?? prepare(own === text ? own : text, profiles);
-    if (read.prepared) remember(own, read);
-    return read;
+    const parsed = older.get(own) ?? prepare(own === text ? own : text, profiles);
+    if (parsed.prepared) remember(own, parsed);
+    return parsed;
   };
 
-  function remember(text: string, read: ReadJid): void {
+  function remember(text: string, parsed: ReadJid): void {
     if (recent.size >= size) {
       older = recent;
       recent = new Map();
     }
-    recent.set(text, read);
+    recent.set(text, parsed);
   }
 }
 
 /**
- * Reads one JID: split at the first `/`, then at the first `@` (RFC 7622 §3.2), its parts prepared by nodeprep, nameprep
- * and resourceprep (RFC 6122). Never throws: with a prohibited character, mixed direction, an empty part or a part of
- * more than 1023 bytes the JID is passed on as it is. For many, {@link createJidReader} builds the tables once.
+ * Parses one JID: splits it at the first `/`, then at the first `@` (RFC 7622 §3.2), and prepares its parts by nodeprep, nameprep
+ * and resourceprep (RFC 6122). Never throws: a JID with a prohibited character, mixed direction, an empty part or a part of more
+ * than 1023 bytes is returned unchanged. For many JIDs, {@link createJidReader} builds the tables only once.
  */
 export function parseJid(text: string): ReadJid {
   return prepare(text, createProfiles);
 }
 
-/** A JID of parts that are prepared already; absent ones are empty. */
+/** Builds a JID from prepared parts; absent parts are empty. */
 export function makeJid(user: string, server: string, resource: string): Jid {
   const bare = user === '' ? server : `${user}@${server}`;
   return Object.freeze({ user, server, resource, bare, full: resource === '' ? bare : `${bare}/${resource}` });
@@ -74,10 +74,10 @@ interface Parts {
 function prepare(text: string, profiles: () => Profiles): ReadJid {
   const parts = split(text);
   const jid = parts === undefined ? undefined : prepareParts(parts, profiles);
-  return jid === undefined ? { jid: asItIs(text), prepared: false } : { jid, prepared: true };
+  return jid === undefined ? { jid: unprepared(text), prepared: false } : { jid, prepared: true };
 }
 
-/** Undefined where a part is empty that its separator announces. */
+/** Undefined if a part is empty despite its separator. */
 function split(text: string): Parts | undefined {
   const parts = rawParts(text);
   if (parts.server === '' || (text.endsWith('/') && parts.resource === '')) return undefined;
@@ -95,7 +95,7 @@ function rawParts(text: string): Parts {
   };
 }
 
-function asItIs(text: string): Jid {
+function unprepared(text: string): Jid {
   const slash = text.indexOf('/');
   return Object.freeze({ ...rawParts(text), bare: slash === -1 ? text : text.slice(0, slash), full: text });
 }
@@ -107,11 +107,11 @@ function prepareParts({ user, server, resource }: Parts, profiles: () => Profile
     server: isPlainDomain(server) ? server.toLowerCase() : prepareDomain(server, profiles().nameprep),
     resource: PLAIN_RESOURCE.test(resource) ? resource : profiles().resourceprep(resource),
   };
-  if (!holds(prepared.user, user) || !holds(prepared.server, server) || !holds(prepared.resource, resource)) return undefined;
+  if (!isValid(prepared.user, user) || !isValid(prepared.server, server) || !isValid(prepared.resource, resource)) return undefined;
   return makeJid(prepared.user, prepared.server, prepared.resource);
 }
 
-/** Plain ASCII, which each profile leaves as it is but for its case. */
+/** Plain ASCII, which each profile leaves unchanged except for case. */
 const PLAIN_USER = /^[!#-%(-.0-9;=?A-~]*$/;
 const PLAIN_DOMAIN = /^[-0-9a-z_]+(?:\.[-0-9a-z_]+)*$/i;
 const PLAIN_RESOURCE = /^[ -~]*$/;
@@ -120,8 +120,8 @@ function isPlainDomain(server: string): boolean {
   return PLAIN_DOMAIN.test(server) && !/xn--/i.test(server);
 }
 
-/** What was prepared came out, is not too long, and is empty only where nothing was given. */
-function holds(prepared: string | undefined, given: string): prepared is string {
+/** Whether preparation succeeded: the result is not too long, and is empty only if the input was. */
+function isValid(prepared: string | undefined, given: string): prepared is string {
   if (prepared === undefined || (prepared === '') !== (given === '')) return false;
   return prepared.length <= MAX_PART_BYTES / 3 || Buffer.byteLength(prepared) <= MAX_PART_BYTES;
 }
@@ -135,9 +135,9 @@ function once<T>(make: () => T): () => T {
 }
 
 /**
- * A domain as JIDs compare it: lower case, without a final dot, each label as its U-label. `xn--` labels are decoded as
- * IDNA2003 does (RFC 3490 §4.2), and left as they are where decoding and encoding do not give the same label back.
- * Undefined for an empty label, a prohibited character, or an ASCII character that host names cannot have.
+ * Prepares a domain for comparison: lower case, without a final dot, each label as its U-label. `xn--` labels are decoded by the
+ * rules of IDNA2003 (RFC 3490 §4.2), and left unchanged if encoding the result does not give the same label. Undefined for an empty
+ * label, a prohibited character, or an ASCII character that host names cannot contain.
  */
 export function prepareDomain(domain: string, nameprep: Profile): string | undefined {
   if (domain.startsWith('[')) return isBracketed(domain) ? domain.toLowerCase() : undefined;
@@ -151,10 +151,10 @@ export function prepareDomain(domain: string, nameprep: Profile): string | undef
   return labels.join('.');
 }
 
-/** The characters that IDNA takes for a dot (RFC 3490 §3.1). */
+/** The characters that IDNA treats as a dot (RFC 3490 §3.1). */
 const DOT = /[.\u3002\uff0e\uff61]/;
 const FINAL_DOT = /[.\u3002\uff0e\uff61]$/;
-/** Letters, digits, hyphen, and the underscore that host names in use have all the same. */
+/** Everything except letters, digits, hyphen, and the underscore that host names contain in practice. */
 const FORBIDDEN_ASCII = /[^-0-9a-z_\u0080-\u{10ffff}]/u;
 
 function isBracketed(domain: string): boolean {

@@ -1,25 +1,49 @@
+/** Classifies stanzas: the event that a packet reports, and the kind of its content. */
 import type { Kind, PacketEvent, Stanza } from '../model/packet.ts';
 import { roomChangeOf } from './room.ts';
 import { findChild, findChildren, localName } from './xml/element.ts';
 
+/** An event that a feed reports in addition to the stanzas on their way: see {@link PacketEvent}. */
+export type Report = 'status' | 'unack';
+
+/** The event of a stanza on its way. A message type that is missing or unknown counts as `normal` (RFC 6121 §5.2.2). */
+export function eventOf({ name, attrs }: Stanza): Exclude<PacketEvent, Report> {
+  if (name === 'iq' || name === 'presence') return name;
+  switch (attrs['type']) {
+    case 'chat':
+    case 'error':
+    case 'groupchat':
+    case 'headline':
+      return attrs['type'];
+    default:
+      return 'normal';
+  }
+}
+
+/** Whether a packet reports on a user or a client. Handlers receive such packets only if their rules name the event. */
+export function isReport(event: PacketEvent): event is Report {
+  return event === 'status' || event === 'unack';
+}
+
+/** An element that gives a message a kind. */
 interface Mark {
   readonly kind: Kind;
   readonly names: readonly string[];
-  /** A smaller one is stronger: a correction that is encrypted is `encrypted`. */
+  /** The lowest rank wins: an encrypted correction is `encrypted`. */
   readonly rank: number;
 }
 
-/** From here on a mark counts only in a message without a body, or with one that stands in for the mark. */
+/** From this rank on, a mark counts only in a message without a body or with a fallback body for the mark. */
 const bodilessRank = 4;
 
-/** What makes a message more than a text, by namespace. */
+/** By namespace. */
 const marks: ReadonlyMap<string, Mark> = new Map([
   // XEP-0424
   ['urn:xmpp:message-retract:0', { kind: 'retraction', names: ['retract'], rank: 0 }],
   ['urn:xmpp:message-retract:1', { kind: 'retraction', names: ['retract'], rank: 0 }],
   // XEP-0444
   ['urn:xmpp:reactions:0', { kind: 'reaction', names: ['reactions'], rank: 1 }],
-  // XEP-0384, XEP-0373, XEP-0027, and XEP-0380, which says so whatever the method
+  // XEP-0384, XEP-0373, XEP-0027, and XEP-0380, which marks encryption by any method
   ['eu.siacs.conversations.axolotl', { kind: 'encrypted', names: ['encrypted'], rank: 2 }],
   ['urn:xmpp:omemo:1', { kind: 'encrypted', names: ['encrypted'], rank: 2 }],
   ['urn:xmpp:omemo:2', { kind: 'encrypted', names: ['encrypted'], rank: 2 }],
@@ -39,39 +63,26 @@ const marks: ReadonlyMap<string, Mark> = new Map([
   ],
 ]);
 
-/** Around what is applied to another message (XEP-0422), and by whom (XEP-0425), as retractions once were. */
-const wrappings: ReadonlySet<string> = new Set(['urn:xmpp:fasten:0', 'urn:xmpp:message-moderate:0']);
+/** Wrappers of marks that apply to another message (XEP-0422) or come from a moderator (XEP-0425), as in early retractions. */
+const wrappers: ReadonlySet<string> = new Set(['urn:xmpp:fasten:0', 'urn:xmpp:message-moderate:0']);
 
 /**
- * Classifies a stanza by the strongest indication among its children; `message` if there is none. `endsStay`: the presence is
- * known to end its receiver's stay in a room.
+ * Classifies a stanza by the strongest mark among its children; `message` if there is none. `endsStay`: the presence is known to
+ * end its receiver's stay in a room.
  */
 export function kindOf(stanza: Stanza, { endsStay = false } = {}): Kind {
   if (stanza.name === 'iq') return 'iq';
   if (stanza.name === 'presence') return roomChangeOf(stanza, endsStay) ?? 'presence';
   const mark = strongest(stanza);
-  if (mark === undefined || (mark.rank >= bodilessRank && stanza.text('body') !== '' && !isStandIn(stanza))) return 'message';
+  if (mark === undefined || (mark.rank >= bodilessRank && stanza.text('body') !== '' && !hasFallbackBody(stanza))) return 'message';
   return mark.kind;
-}
-
-/**
- * Whether the first body says something to people. That of an encrypted message says that it is encrypted, and a mark may
- * come with one that tells older clients of it (XEP-0428).
- */
-export function hasText({ stanza, kind }: { readonly stanza: Stanza; readonly kind: Kind }): boolean {
-  if (stanza.text('body') === '' || kind === 'encrypted') return false;
-  return kind === 'message' || !isStandIn(stanza);
-}
-
-function isStandIn(message: Stanza): boolean {
-  return isBodyStandIn(message, (namespace) => marks.has(namespace));
 }
 
 function strongest(element: Stanza): Mark | undefined {
   let best: Mark | undefined;
   for (const child of element.children) {
     if (typeof child === 'string') continue;
-    const mark = wrappings.has(child.ns) ? strongest(child) : markOf(child);
+    const mark = wrappers.has(child.ns) ? strongest(child) : markOf(child);
     if (mark !== undefined && (best === undefined || mark.rank < best.rank)) best = mark;
   }
   return best;
@@ -82,18 +93,27 @@ function markOf({ name, ns }: Stanza): Mark | undefined {
   return mark?.names.includes(localName(name)) === true ? mark : undefined;
 }
 
+/**
+ * Whether the first body is text for people. The body of an encrypted message only mentions the encryption, and the body of a
+ * marked message may be a fallback for older clients (XEP-0428).
+ */
+export function hasText({ stanza, kind }: { readonly stanza: Stanza; readonly kind: Kind }): boolean {
+  if (stanza.text('body') === '' || kind === 'encrypted') return false;
+  return kind === 'message' || !hasFallbackBody(stanza);
+}
+
 const fallbackNs = 'urn:xmpp:fallback:0';
 
 /**
- * Whether the whole body is there only for clients that do not know one of these features, by their namespaces
- * (XEP-0428). An indication without `for`, as its first version wrote them, is for any.
+ * Whether the whole body is a fallback for clients without the feature of a mark (XEP-0428). An indication without `for`, as in
+ * the first version of the XEP, applies to any feature.
  */
-export function isBodyStandIn(message: Stanza, isFeature: (namespace: string) => boolean): boolean {
+function hasFallbackBody(message: Stanza): boolean {
   const indications = findChildren(message, 'fallback', fallbackNs).filter(
-    ({ attrs }) => attrs['for'] === undefined || isFeature(attrs['for']),
+    ({ attrs }) => attrs['for'] === undefined || marks.has(attrs['for']),
   );
   if (indications.length === 0) return false;
-  const length = countCharacters(message.text('body')); // counted once: a message may have thousands of fallback indications and a long body
+  const length = countCharacters(message.text('body')); // counted once: a message may have thousands of indications and a long body
   return indications.some((fallback) => coversBody(fallback, length));
 }
 
@@ -104,7 +124,7 @@ function countCharacters(text: string): number {
   return count;
 }
 
-/** Empty it is about the whole message, else about what it names: the body, or from one character of it up to another. */
+/** An empty indication covers the whole message; otherwise it covers the named body, or a range of its characters. */
 function coversBody(fallback: Stanza, length: number): boolean {
   if (!fallback.children.some((child) => typeof child !== 'string')) return true;
   return findChildren(fallback, 'body', fallbackNs).some(({ attrs: { start = '0', end = 'Infinity' } }) => {
@@ -112,43 +132,19 @@ function coversBody(fallback: Stanza, length: number): boolean {
   });
 }
 
-/** What a feed may tell with a stanza that is not passing by: see {@link PacketEvent}. */
-export type Report = 'status' | 'unack';
-
-/** What happens when a stanza passes by; a message's type that is missing or unknown counts as `normal` (RFC 6121 §5.2.2). */
-export function eventOf({ name, attrs }: Stanza): Exclude<PacketEvent, Report> {
-  if (name === 'iq' || name === 'presence') return name;
-  switch (attrs['type']) {
-    case 'chat':
-    case 'error':
-    case 'groupchat':
-    case 'headline':
-      return attrs['type'];
-    default:
-      return 'normal';
-  }
-}
-
-/** Whether a packet reports on a user or a client: only those who ask for that by its name are meant to meet it. */
-export function isReport(event: PacketEvent): event is Report {
-  return event === 'status' || event === 'unack';
-}
-
-const hintsNs = 'urn:xmpp:hints';
-
-/** Whether its sender asks that a message be kept nowhere (XEP-0334), and does not ask for the opposite. */
+/** Whether the sender asks that the message not be stored (XEP-0334) and does not ask for the opposite. */
 export function asksNotToBeStored(stanza: Stanza): boolean {
-  const hints = (name: string): boolean => findChild(stanza, name, hintsNs) !== undefined;
+  const hints = (name: string): boolean => findChild(stanza, name, 'urn:xmpp:hints') !== undefined;
   return (hints('no-store') || hints('no-permanent-store')) && !hints('store');
 }
 
-/** What servers and clients note beside the content of a message (XEP-0203, XEP-0334, XEP-0359): it says nothing by itself. */
-const notes: ReadonlySet<string> = new Set(['jabber:x:delay', 'urn:xmpp:delay', 'urn:xmpp:hints', 'urn:xmpp:sid:0']);
+/** Namespaces of annotations that servers and clients add to a message (XEP-0203, XEP-0334, XEP-0359); they have no content of their own. */
+const annotations: ReadonlySet<string> = new Set(['jabber:x:delay', 'urn:xmpp:delay', 'urn:xmpp:hints', 'urn:xmpp:sid:0']);
 
 /**
- * Whether a stanza holds what `isThat` finds and nothing else that could reach anybody. Anybody can write the elements
- * by which copies are known, and would hide a message of their own behind one.
+ * Whether a stanza contains only elements that `matches` accepts, and annotations. Any user can write the elements that identify
+ * a copy, and could otherwise hide a message behind one.
  */
-export function isNothingBut({ children }: Stanza, isThat: (child: Stanza) => boolean): boolean {
-  return children.every((child) => typeof child === 'string' || isThat(child) || notes.has(child.ns));
+export function containsOnly({ children }: Stanza, matches: (child: Stanza) => boolean): boolean {
+  return children.every((child) => typeof child === 'string' || matches(child) || annotations.has(child.ns));
 }

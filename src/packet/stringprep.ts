@@ -9,10 +9,10 @@ import {
   UNASSIGNED,
 } from './stringprep-tables.ts';
 
-/** Prepares one string; undefined when its characters or their direction are not allowed. */
+/** Prepares one string; undefined if its characters or their direction are not allowed. */
 export type Profile = (text: string) => string | undefined;
 
-/** The three profiles of XMPP addresses, RFC 3920 appendices A and B, RFC 3491. */
+/** The three profiles of XMPP addresses (RFC 3920 appendices A and B, RFC 3491). */
 export interface Profiles {
   readonly nodeprep: Profile;
   readonly nameprep: Profile;
@@ -20,8 +20,8 @@ export interface Profiles {
 }
 
 /**
- * Stringprep (RFC 3454) with Unicode 3.2, which chat servers compare addresses by. Code points that 3.2 did not know pass
- * unchanged, as in a query (§7): a server that let them in must not lose its packets here. Builds its tables when called.
+ * Stringprep (RFC 3454) with Unicode 3.2, by which chat servers compare addresses. Code points that are unassigned in Unicode 3.2
+ * pass unchanged, as in a query (§7), so that packets of servers that allow them are not lost. Builds its tables when called.
  */
 export function createProfiles(): Profiles {
   const folds = readFolds();
@@ -46,7 +46,7 @@ export function createProfiles(): Profiles {
     return folded;
   }
 
-  /** NFKC as in Unicode 3.2: what it did not know stays, and stands between what it did. */
+  /** NFKC of Unicode 3.2. Unassigned code points stay unchanged and separate the runs that are normalised. */
   function normal(text: string): string {
     return text.replace(known, (run) => {
       let corrected = '';
@@ -59,7 +59,7 @@ export function createProfiles(): Profiles {
     return forbids(out) || !keepsDirection(out) ? undefined : out;
   }
 
-  /** RFC 3454 §6: what holds a right-to-left character holds no left-to-right one, and begins and ends with the former. */
+  /** RFC 3454 §6: a string with a right-to-left character contains no left-to-right one, and begins and ends with the former. */
   function keepsDirection(out: string): boolean {
     if (!right.test(out)) return true;
     const all = [...out];
@@ -71,7 +71,7 @@ function characters(ranges: string, flags: string): RegExp {
   return new RegExp(`[${classOf(ranges)}]`, flags);
 }
 
-/** `41-5a 61` → what stands between the brackets of a regular expression. */
+/** Converts `41-5a 61` to the inside of a character class. */
 function classOf(ranges: string): string {
   return ranges.replaceAll(/[0-9a-f]+/g, '\\u{$&}').replaceAll(' ', '');
 }
@@ -88,7 +88,7 @@ function readFolds(): Map<string, string> {
   return folds;
 }
 
-/** `df=73_73 …` → each character with what it becomes. */
+/** Parses `df=73_73 …`: each character and its replacement. */
 function readPairs(table: string): Map<string, string> {
   return new Map(
     table.split(' ').map((pair) => {

@@ -1,7 +1,7 @@
 import type { Attachment } from '../config/config.ts';
 import type { Stanza } from '../model/packet.ts';
 import type { JidReader } from '../packet/jid.ts';
-import { withoutMucSub } from '../packet/muc-sub.ts';
+import { withoutMucSub } from '../packet/room.ts';
 import { findChild } from '../packet/xml/element.ts';
 
 /**

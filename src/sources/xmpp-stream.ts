@@ -4,7 +4,7 @@ import type { Clock, Timers } from '../kit/clock.ts';
 import type { Backoff } from '../kit/pacing.ts';
 import type { Stanza } from '../model/packet.ts';
 import { childElements, element, findChild } from '../packet/xml/element.ts';
-import { createFramer, type Framer } from '../packet/xml/frame.ts';
+import { Framer } from '../packet/xml/frame.ts';
 import {
   createStanzaParser,
   isAboutOneStanza,
@@ -69,7 +69,7 @@ export function createStanzaReader({ maxStanzaBytes, onOpen, onStanza, onUnreada
     }
   }
 
-  return createFramer({
+  return new Framer({
     maxStanzaBytes,
     onOpen: (header) => {
       const { stream, namespaces } = parseStreamHeader(header);

@@ -3,8 +3,7 @@ import type { PacketId } from '../../src/model/packet.ts';
 import { packetFrom, type SeenStanza } from '../../src/packet/from-xml.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { hasText } from '../../src/packet/kind.ts';
-import { withoutMucSub } from '../../src/packet/muc-sub.ts';
-import { roomOf } from '../../src/packet/room.ts';
+import { roomOf, withoutMucSub } from '../../src/packet/room.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 const said =

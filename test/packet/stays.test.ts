@@ -14,23 +14,23 @@ const kick = { type: 'unavailable' };
 
 test('who was seen to enter a room is known by nickname when the room says that one is removed', () => {
   const stays = new Stays();
-  stays.endsWith(presence('Bob', [110]), 'out');
-  stays.endsWith(presence('Al', []), 'out'); // another occupant
-  expect(stays.endsWith(presence('Al', [307], kick), 'out')).toBe(false);
-  expect(stays.endsWith(presence('Bob', [307], { ...kick, to: 'carol@localhost/x' }), 'out')).toBe(false);
-  expect(stays.endsWith(presence('Bob', [307], kick), 'out')).toBe(true);
-  expect(stays.endsWith(presence('Bob', [307], kick), 'out')).toBe(false);
+  stays.observe(presence('Bob', [110]), 'out');
+  stays.observe(presence('Al', []), 'out'); // another occupant
+  expect(stays.observe(presence('Al', [307], kick), 'out')).toBe(false);
+  expect(stays.observe(presence('Bob', [307], { ...kick, to: 'carol@localhost/x' }), 'out')).toBe(false);
+  expect(stays.observe(presence('Bob', [307], kick), 'out')).toBe(true);
+  expect(stays.observe(presence('Bob', [307], kick), 'out')).toBe(false);
 });
 
 test('a new nickname takes the place of the old one', () => {
   const stays = new Stays();
-  for (const nick of ['Bob', 'Robert']) stays.endsWith(presence(nick, [110]), 'out');
-  expect(stays.endsWith(presence('Bob', [301], kick), 'out')).toBe(false);
-  expect(stays.endsWith(presence('Robert', [301], kick), 'out')).toBe(true);
+  for (const nick of ['Bob', 'Robert']) stays.observe(presence(nick, [110]), 'out');
+  expect(stays.observe(presence('Bob', [301], kick), 'out')).toBe(false);
+  expect(stays.observe(presence('Robert', [301], kick), 'out')).toBe(true);
 });
 
 test('what a user sends enters no room', () => {
   const stays = new Stays();
-  stays.endsWith(presence('Bob', [110]), 'in');
-  expect(stays.endsWith(presence('Bob', [307], kick), 'out')).toBe(false);
+  stays.observe(presence('Bob', [110]), 'in');
+  expect(stays.observe(presence('Bob', [307], kick), 'out')).toBe(false);
 });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { Stanza } from '../../src/model/packet.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
-import { createFramer, type Framer } from '../../src/packet/xml/frame.ts';
+import { Framer } from '../../src/packet/xml/frame.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 /**
@@ -58,7 +58,7 @@ export async function startScriptedAccountServer({
     socket.on('data', (chunk) => framer.push(chunk));
 
     function frame(): Framer {
-      return createFramer({
+      return new Framer({
         maxStanzaBytes: 1_000_000,
         onOpen: () => {
           const offer = loggedIn

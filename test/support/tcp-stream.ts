@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { createFramer, type Framer } from '../../src/packet/xml/frame.ts';
+import { Framer } from '../../src/packet/xml/frame.ts';
 import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../src/packet/xml/parse.ts';
 import { createInbox, type Inbox } from './inbox.ts';
 
@@ -43,7 +43,7 @@ export async function openTcpStream(owner: string, port: number): Promise<TcpStr
   function open(header: string): Promise<Readonly<Record<string, string>>> {
     return new Promise((resolve) => {
       let parse: ParseStanza = createStanzaParser();
-      framer = createFramer({
+      framer = new Framer({
         maxStanzaBytes: 16 * 1024 * 1024,
         onOpen: (answer) => {
           const { stream, namespaces } = parseStreamHeader(answer);

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { Stanza } from '../../model/packet.ts';
 import { element, escapeAttribute, findChild, toXml } from '../../packet/xml/element.ts';
-import { createFramer } from '../../packet/xml/frame.ts';
+import { Framer } from '../../packet/xml/frame.ts';
 import { parseStanza } from '../../packet/xml/parse.ts';
 import { tapNs } from '../../sources/component/tap-item.ts';
 
@@ -84,7 +84,7 @@ export async function startTapServer(options: TapServerOptions): Promise<TapServ
     sockets.add(socket);
     const streamId = `stream-${sockets.size}`;
     let authenticated = false;
-    const framer = createFramer({
+    const framer = new Framer({
       maxStanzaBytes: 10_000_000,
       onOpen: () =>
         socket.write(

@@ -4,7 +4,7 @@
  */
 import type { Jid, Packet } from '../../model/packet.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import { isSaidInRoom, isWhispered, roomAround, roomNews } from '../../packet/room.ts';
+import { isGroupchat, isPrivateRoomMessage, mucUserOf, roomAround } from '../../packet/room.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import { mentionsIn } from './mentions.ts';
 import { platformOf } from './platform.ts';
@@ -77,8 +77,8 @@ function partiesOf({ stanza, direction, kind, from, to, sender, host }: Packet, 
     case 'room-removed':
       return { sendID: actorOf({ stanza, from, host }, readJid), resource: '', room: from, receivers: [userIdOf(to, host)] };
     default:
-      if (isWhispered(stanza)) return whispered({ direction, from, to, host });
-      if (!isSaidInRoom(stanza))
+      if (isPrivateRoomMessage(stanza)) return whispered({ direction, from, to, host });
+      if (!isGroupchat(stanza))
         return { sendID: userIdOf(from, host), resource: from.resource, room: undefined, receivers: [userIdOf(to, host)] };
       return direction === 'in'
         ? { sendID: userIdOf(from, host), resource: from.resource, room: to, receivers: [] }
@@ -95,7 +95,7 @@ function whispered({ direction, from, to, host }: Pick<Packet, 'direction' | 'fr
 
 /** Who has removed a member, where the room tells it (XEP-0045 §8.2), else the room itself. */
 function actorOf({ stanza, from, host }: Pick<Packet, 'from' | 'host' | 'stanza'>, readJid: JidReader): string {
-  const news = roomNews(stanza);
+  const news = mucUserOf(stanza);
   const item = news && findChild(news, 'item', news.ns);
   const { jid = '', nick = '' } = (item && findChild(item, 'actor', item.ns)?.attrs) ?? {};
   if (jid !== '') return userIdOf(readJid(jid).jid, host);
@@ -121,7 +121,7 @@ function contentTypeOf({ kind, stanza }: Packet): number {
 
 /** What was said; of a room's news the reason that was given for it. */
 function contentOf({ kind, stanza }: Packet): string {
-  const news = roomNews(stanza);
+  const news = mucUserOf(stanza);
   switch (kind) {
     case 'room-destroyed':
       return news?.text('destroy', 'reason') ?? '';

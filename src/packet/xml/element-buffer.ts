@@ -1,18 +1,18 @@
 import { ServiceError } from '../../kit/errors.ts';
 
-/** How many bytes of an element that is too large are handed over. */
+/** Number of bytes of an oversized element that are passed on. */
 const headBytes = 16_384;
 
 /**
- * The bytes of the element that is being framed, over any number of chunks and up to `maxBytes`. A larger element is skipped
- * if there is an `onTooLarge`, which receives its first bytes; otherwise it throws STANZA_TOO_LARGE.
+ * Collects the bytes of the current element over any number of chunks, up to `maxBytes`. A larger element is skipped if there is an
+ * `onTooLarge`, which receives its first bytes; otherwise STANZA_TOO_LARGE is thrown.
  */
-export class Held {
+export class ElementBuffer {
   readonly #maxBytes: number;
   readonly #onTooLarge: ((head: Buffer) => void) | undefined;
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
-  /** Where the element, or its continuation, begins in this chunk; -1: there is none, or it is skipped. */
+  /** Start of the element or of its continuation in this chunk; -1 if there is none or it is skipped. */
   #start = -1;
   #skippable = false;
   #skipping = false;
@@ -22,11 +22,12 @@ export class Held {
     this.#onTooLarge = onTooLarge;
   }
 
+  /** Number of bytes kept from earlier chunks. */
   get length(): number {
     return this.#length;
   }
 
-  /** Whether the end of an element that is too large has not been received. */
+  /** Whether an element is too large and its end has not been received. */
   get skipping(): boolean {
     return this.#skipping;
   }
@@ -59,7 +60,7 @@ export class Held {
     this.#length += part.length;
   }
 
-  /** The element ends at this position. Returns its bytes, a view of the chunk if it holds all of them; undefined if it was too large. */
+  /** The element ends at this position. Returns its bytes, as a view of the chunk if that contains all of them; undefined if it was too large. */
   take(chunk: Buffer, end: number): Buffer | undefined {
     const wasSkipped = this.#skipping;
     this.#skipping = false;
@@ -80,7 +81,7 @@ export class Held {
     return this.#length + part.length <= this.#maxBytes;
   }
 
-  #tooLarge(part: Buffer, goesOn: boolean): void {
+  #tooLarge(part: Buffer, continues: boolean): void {
     if (!this.#skippable) {
       const limit = `max_stanza_bytes (${this.#maxBytes})`;
       throw new ServiceError('STANZA_TOO_LARGE', `a stanza has more bytes than ${limit} allows; raise it to accept such stanzas`);
@@ -88,7 +89,7 @@ export class Held {
     const length = Math.min(headBytes, this.#maxBytes);
     const head = Buffer.concat([this.#bytes.subarray(0, Math.min(length, this.#length)), part.subarray(0, length)]).subarray(0, length);
     this.drop();
-    this.#skipping = goesOn;
+    this.#skipping = continues;
     this.#onTooLarge?.(head);
   }
 
@@ -97,7 +98,7 @@ export class Held {
     this.#bytes = Buffer.alloc(0);
   }
 
-  /** Doubling keeps the copying linear in what comes, even if it comes byte by byte. */
+  /** Doubles the capacity, so that copying stays linear even if data arrives byte by byte. */
   #grow(needed: number): void {
     if (needed <= this.#bytes.length) return;
     const grown = Buffer.allocUnsafe(Math.min(this.#maxBytes, Math.max(needed, this.#bytes.length * 2, 1024)));

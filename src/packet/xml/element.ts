@@ -1,11 +1,12 @@
+/** XML elements: building, searching, serialising and escaping. */
 import type { Stanza } from '../../model/packet.ts';
 import { type Declarations, declaredPrefix, type ElementHead, prefixOf, Scope } from './namespaces.ts';
 
 export type Child = Stanza | string;
 
 /**
- * Builds an element for sending. An attribute that is undefined is left out. A built child without a namespace of its
- * own takes its parent's, as it would in XML; adjacent texts become one and empty ones vanish.
+ * Builds an element. An undefined attribute is omitted. A built child without a namespace takes that of its parent, as in XML.
+ * Adjacent texts are merged, empty ones removed.
  */
 export function element(
   name: string,
@@ -22,20 +23,19 @@ export function element(
   return finish({ name, attrs: written, ns: own ?? '', prefixes: undefined, open: own === undefined && prefix === '' }, children);
 }
 
-/** The same element with other children. */
+/** Copies an element with other children. */
 export function withChildren(stanza: Stanza, children: readonly Child[]): Stanza {
   const { name, attrs, ns } = stanza;
   return finish({ name, attrs, ns, prefixes: Element.prefixesOf(stanza), open: false }, children);
 }
 
-/** The element as XML text that stands on its own. `stanza.xml` is this, kept after the first time. */
+/** The element as self-contained XML text. `stanza.xml` caches the result. */
 export function toXml(stanza: Stanza): string {
   return serialise(stanza, Element.prefixesOf);
 }
 
 /**
- * The first child element of this name. With `ns` the local name and the namespace decide, however the prefix is
- * spelled; without it the name as written.
+ * The first child element of this name. With `ns`, the local name and the namespace are compared; without it, the name as written.
  */
 export function findChild(stanza: Stanza, name: string, ns?: string): Stanza | undefined {
   for (const child of stanza.children) if (typeof child !== 'string' && matches(child, name, ns)) return child;
@@ -49,7 +49,7 @@ export function findChildren(stanza: Stanza, name: string, ns?: string): Stanza[
   return found;
 }
 
-/** The children that are elements, in their order. */
+/** The children that are elements, in order. */
 export function childElements(stanza: Stanza): Stanza[] {
   return stanza.children.filter((child) => typeof child !== 'string');
 }
@@ -68,7 +68,7 @@ function finish(head: ElementHead, children: readonly Child[]): Stanza {
   return new Element(head, merged(adopted));
 }
 
-/** Makes the frozen element of a head and children that are final already, as the parser's are. */
+/** Creates an element from the parser's head and children, which need no adoption or merging. */
 export function finishRead(head: ElementHead, children: Child[]): Stanza {
   return new Element(head, children);
 }
@@ -79,7 +79,7 @@ function merged(children: readonly Child[]): Child[] {
   return result;
 }
 
-/** Appends a child, keeping the rule that no two texts stand side by side. */
+/** Appends a child and merges adjacent texts. */
 export function appendChild(children: Child[], child: Child): void {
   if (child === '') return;
   const last = children.at(-1);
@@ -112,7 +112,7 @@ class Element implements Stanza {
     return stanza instanceof Element ? stanza.#prefixes : undefined;
   }
 
-  /** `child` with the namespace `ns` if it was built without one, and so for those below it. */
+  /** Returns `child` with the namespace `ns` if it was built without one, and so for its descendants. */
   static adopt(child: Stanza, ns: string): Stanza {
     if (!(child instanceof Element) || !child.#open || child.ns === ns) return child;
     return finish({ name: child.name, attrs: child.attrs, ns, prefixes: undefined, open: true }, child.children);
@@ -141,8 +141,8 @@ function ownText(stanza: Stanza): string {
 }
 
 /**
- * An element as XML text that stands on its own: a namespace or prefix inherited from what is not written is declared
- * where it is first needed. `prefixesOf` gives the namespaces of an element's attribute prefixes where it was read.
+ * Serialises an element as self-contained XML text: an inherited namespace or prefix is declared where it is first needed.
+ * `prefixesOf` returns the namespaces of an element's attribute prefixes in its source.
  */
 export function serialise(stanza: Stanza, prefixesOf: (stanza: Stanza) => Declarations | undefined): string {
   const scope = new Scope();
@@ -170,7 +170,7 @@ export function serialise(stanza: Stanza, prefixesOf: (stanza: Stanza) => Declar
   }
 }
 
-/** The declarations that an element lacks: prefix and namespace. */
+/** The declarations that an element lacks, prefix → namespace. */
 function undeclared(element: Stanza, written: Scope, read: Declarations | undefined): ReadonlyMap<string, string> {
   const prefix = prefixOf(element.name);
   if (prefix === '' && read === undefined && (written.lookup('') ?? '') === element.ns) return NOTHING;
@@ -189,14 +189,14 @@ function undeclared(element: Stanza, written: Scope, read: Declarations | undefi
 const NOTHING: ReadonlyMap<string, string> = new Map();
 
 /**
- * Text as it stands between tags. What XML 1.0 cannot carry at all becomes U+FFFD: a chat server would close the stream
- * over one such character.
+ * Escapes text between tags. A character that XML 1.0 does not allow becomes U+FFFD, because a chat server would close the stream
+ * over it.
  */
 export function escapeText(text: string): string {
   return TEXT_SPECIALS.test(text) ? text.replace(TEXT_SPECIAL, escaped) : text;
 }
 
-/** Text as it stands between double quotes; line ends and tabs are kept as references (XML 1.0 §3.3.3). */
+/** Escapes text between double quotes. Line ends and tabs become references, so that they are preserved (XML 1.0 §3.3.3). */
 export function escapeAttribute(value: string): string {
   return ATTRIBUTE_SPECIALS.test(value) ? value.replace(ATTRIBUTE_SPECIAL, escaped) : value;
 }
@@ -232,7 +232,7 @@ function escaped(character: string): string {
 /** XML 1.0 §2.2. */
 const notInXml = /[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
-/** Whether XML can carry a text: it knows no way to write most control characters. */
+/** Whether XML can represent a text; most control characters have no representation. */
 export function isXmlText(text: string): boolean {
   return !notInXml.test(text);
 }

@@ -1,67 +1,51 @@
-import { isUtf8 } from 'node:buffer';
-import { ServiceError } from '../../kit/errors.ts';
-import { Held } from './element-buffer.ts';
-
 /**
- * Bytes of one XMPP stream (XEP-0114, RFC 6120 §4) → its header, its stanzas and its end, without parsing: the framer
- * only follows tags, quotes, comments, CDATA sections and processing instructions as far as it must to know where an
- * element ends. Each byte is looked at once, whatever the reads are.
+ * Splits the bytes of one XMPP stream (XEP-0114, RFC 6120 §4) into its header, its stanzas and its end, without parsing. The framer
+ * follows tags, quotes, comments, CDATA sections and processing instructions only as far as needed to find the end of an element.
+ * Each byte is examined once, independent of the chunks.
  *
  * States: `text` → `markup` (after `<`) → `open-tag` ⇄ `quoted`, `close-tag`, `declaration` (after `<!`) or `section`
- * (comment, CDATA, processing instruction), each → `text`. Depth 0 is before the header and after the end, 1 between
- * stanzas, more inside of one.
+ * (comment, CDATA, processing instruction), each → `text`. Depth is 0 before the header and after the end, 1 between stanzas, and
+ * more inside a stanza.
  *
- * What xmpp.js and ltx get wrong and this does not: a character split over two reads is never decoded by halves, a
- * stanza has a size limit, `]]>` may be split over reads, a DOCTYPE is refused and does not stall the stream.
+ * Cases in which xmpp.js and ltx fail and this framer does not: a character split over two chunks is decoded as a whole, a stanza
+ * has a size limit, `]]>` may be split over chunks, and a DOCTYPE is refused and does not stall the stream.
  */
+import { isUtf8 } from 'node:buffer';
+import { ServiceError } from '../../kit/errors.ts';
+import { ElementBuffer } from './element-buffer.ts';
 
 export interface FramerOptions {
-  /** The header, or one stanza, may have this many bytes. */
+  /** Limit for the header and for one stanza. */
   readonly maxStanzaBytes: number;
-  /** The stream's opening tag as it came. */
+  /** The stream's opening tag as received. */
   onOpen(header: string): void;
-  /** The bytes of one whole element, valid as long as the chunk they came in is: they may be a view of it. */
+  /** The bytes of one complete element. They may be a view of the chunk, and are valid only as long as the chunk. */
   onStanza(bytes: Buffer): void;
   /**
    * Called as soon as a stanza exceeds the limit, with its first bytes (16 KiB, or the limit if that is less). The rest is
-   * skipped. Without this listener the stream ends.
+   * skipped. Without this listener, the stream ends with STANZA_TOO_LARGE.
    */
   onTooLarge?(head: Buffer): void;
   onClose(): void;
-}
-
-/** Frames one stream; holds at most `maxStanzaBytes` beside the chunk it was given. */
-export interface Framer {
-  /** Whether a stanza is too large and its end has not been received. */
-  readonly skipping: boolean;
-  /**
-   * Takes what was read, calling the listeners before it returns. White space between stanzas (keepalives), comments
-   * and processing instructions there are skipped unread. Throws STREAM_INVALID or STANZA_TOO_LARGE, or what a listener
-   * threw; every later call throws the same.
-   */
-  push(chunk: Buffer): void;
-}
-
-export function createFramer(options: FramerOptions): Framer {
-  return new StreamFramer(options);
 }
 
 type State = 'close-tag' | 'declaration' | 'markup' | 'open-tag' | 'quoted' | 'section' | 'text';
 
 const NOTHING = Buffer.alloc(0);
 
-class StreamFramer implements Framer {
+/** Frames one stream. Holds at most `maxStanzaBytes` in addition to the chunk that it was given. */
+export class Framer {
   readonly #options: FramerOptions;
-  readonly #held: Held;
+  readonly #buffer: ElementBuffer;
   #state: State = 'text';
   #depth = 0;
   #ended = false;
   #failure: Error | undefined;
-  /** The last byte of the chunk before: a tag's `/` and its `>` may come in two reads. */
-  #before = 0;
+  /** The last byte of the previous chunk: `/` and `>` of a tag may be in different chunks. */
+  #lastByte = 0;
   #quote = 0;
   #opening = '';
-  /** What ends the section: this byte `closerRun` times or more, then `>`. */
+  /** The section ends with this byte, `closerRun` times or more, and `>`. */
   #closer = 0;
   #closerRun = 0;
   #run = 0;
@@ -69,13 +53,19 @@ class StreamFramer implements Framer {
 
   constructor(options: FramerOptions) {
     this.#options = options;
-    this.#held = new Held(options.maxStanzaBytes, options.onTooLarge);
+    this.#buffer = new ElementBuffer(options.maxStanzaBytes, options.onTooLarge);
   }
 
+  /** Whether a stanza is too large and its end has not been received. */
   get skipping(): boolean {
-    return this.#held.skipping;
+    return this.#buffer.skipping;
   }
 
+  /**
+   * Takes a chunk and calls the listeners before it returns. White space between stanzas (keepalives), comments and processing
+   * instructions there are skipped. Throws STREAM_INVALID, STANZA_TOO_LARGE or the error of a listener; every later call throws
+   * the same error.
+   */
   push(chunk: Buffer): void {
     if (this.#failure !== undefined) throw this.#failure;
     try {
@@ -90,9 +80,9 @@ class StreamFramer implements Framer {
     let at = 0;
     try {
       while (at < chunk.length) at = this.#step(chunk, at);
-      this.#before = chunk.at(-1) ?? this.#before;
+      this.#lastByte = chunk.at(-1) ?? this.#lastByte;
     } finally {
-      this.#held.carry(chunk.subarray(0, at)); // also before a mistake, so that the size check does not depend on the chunks
+      this.#buffer.carry(chunk.subarray(0, at)); // also before an error, so that the size check does not depend on the chunks
     }
   }
 
@@ -120,8 +110,8 @@ class StreamFramer implements Framer {
   #text(chunk: Buffer, from: number): number {
     const at = this.#depth > 1 ? indexOf(chunk, LESS, from) : afterSpace(chunk, from);
     if (at === chunk.length) return at;
-    if (chunk[at] !== LESS) throw invalid('text stands outside of a stanza');
-    if (this.#depth <= 1) this.#held.begin(at);
+    if (chunk[at] !== LESS) throw invalid('text outside a stanza');
+    if (this.#depth <= 1) this.#buffer.begin(at);
     this.#state = 'markup';
     return at + 1;
   }
@@ -130,23 +120,23 @@ class StreamFramer implements Framer {
     const byte = chunk[at] ?? 0;
     if (byte === QUESTION) this.#enterSection(QUESTION, 1);
     else if (byte === BANG) this.#enterDeclaration();
-    else if (this.#ended) throw invalid('something follows the end of the stream');
+    else if (this.#ended) throw invalid('data after the end of the stream');
     else if (byte === SLASH) this.#state = 'close-tag';
     else if (isNameStart(byte)) this.#enterOpenTag();
-    else throw invalid('what follows a < is no name');
+    else throw invalid('< is not followed by a name');
     return at + 1;
   }
 
   #enterOpenTag(): void {
     this.#state = 'open-tag';
-    if (this.#depth === 1) this.#held.allowSkipping();
+    if (this.#depth === 1) this.#buffer.allowSkipping();
   }
 
   #openTag(chunk: Buffer, from: number): number {
     for (let at = from; at < chunk.length; at += 1) {
       const byte = chunk[at] ?? 0;
       if (byte === GREATER) {
-        const last = at === 0 ? this.#before : chunk[at - 1];
+        const last = at === 0 ? this.#lastByte : chunk[at - 1];
         this.#opened(chunk, at + 1, last === SLASH);
         return at + 1;
       }
@@ -168,9 +158,9 @@ class StreamFramer implements Framer {
 
   #opened(chunk: Buffer, end: number, selfClosing: boolean): void {
     this.#state = 'text';
-    if (this.#depth === 0) this.#openStream(this.#held.take(chunk, end) ?? NOTHING, selfClosing);
+    if (this.#depth === 0) this.#openStream(this.#buffer.take(chunk, end) ?? NOTHING, selfClosing);
     else if (!selfClosing) this.#depth += 1;
-    else if (this.#depth === 1) this.#handOver(this.#held.take(chunk, end));
+    else if (this.#depth === 1) this.#handOver(this.#buffer.take(chunk, end));
   }
 
   #closeTag(chunk: Buffer, from: number): number {
@@ -178,8 +168,8 @@ class StreamFramer implements Framer {
     if (at === chunk.length) return at;
     this.#state = 'text';
     this.#depth -= 1;
-    if (this.#depth === 1) this.#handOver(this.#held.take(chunk, at + 1));
-    else if (this.#depth < 1) this.#closeStream(this.#held.take(chunk, at + 1) ?? NOTHING);
+    if (this.#depth === 1) this.#handOver(this.#buffer.take(chunk, at + 1));
+    else if (this.#depth < 1) this.#closeStream(this.#buffer.take(chunk, at + 1) ?? NOTHING);
     return at + 1;
   }
 
@@ -198,7 +188,7 @@ class StreamFramer implements Framer {
 
   #closeStream(bytes: Buffer): void {
     const name = bytes.toString('utf8').slice(2, -1).trimEnd();
-    if (this.#depth < 0 || name !== this.#streamName) throw invalid('a tag closes what is not open');
+    if (this.#depth < 0 || name !== this.#streamName) throw invalid('a closing tag without an opening tag');
     this.#end();
   }
 
@@ -213,13 +203,13 @@ class StreamFramer implements Framer {
     this.#state = 'declaration';
   }
 
-  /** After `<!` come `--` or `[CDATA[`; all else is a DOCTYPE's business, which XMPP forbids (RFC 6120 §11.1). */
+  /** `<!` continues with `--` or `[CDATA[`. Anything else is part of a DOCTYPE, which XMPP forbids (RFC 6120 §11.1). */
   #declaration(chunk: Buffer, at: number): number {
     this.#opening += String.fromCharCode(chunk[at] ?? 0);
     if (this.#opening === '--') this.#enterSection(DASH, 2);
     else if (this.#opening === '[CDATA[' && this.#depth > 1) this.#enterSection(BRACKET, 2);
-    else if (this.#opening === '[CDATA[') throw invalid('text stands outside of a stanza');
-    else if (!'--'.startsWith(this.#opening) && !'[CDATA['.startsWith(this.#opening)) throw invalid('it holds a DOCTYPE or the like');
+    else if (this.#opening === '[CDATA[') throw invalid('text outside a stanza');
+    else if (!'--'.startsWith(this.#opening) && !'[CDATA['.startsWith(this.#opening)) throw invalid('a DOCTYPE or similar declaration');
     return at + 1;
   }
 
@@ -228,7 +218,7 @@ class StreamFramer implements Framer {
     this.#closerRun = run;
     this.#run = 0;
     this.#state = 'section';
-    if (this.#depth <= 1) this.#held.drop();
+    if (this.#depth <= 1) this.#buffer.drop();
   }
 
   #section(chunk: Buffer, from: number): number {
@@ -252,25 +242,25 @@ const TAB = 0x09;
 const LINE_FEED = 0x0a;
 const RETURN = 0x0d;
 const SPACE = 0x20;
-export const BANG = 0x21;
-export const QUOTE = 0x22;
-export const APOSTROPHE = 0x27;
-export const DASH = 0x2d;
-export const SLASH = 0x2f;
-export const LESS = 0x3c;
-export const GREATER = 0x3e;
-export const QUESTION = 0x3f;
-export const BRACKET = 0x5d;
+const BANG = 0x21;
+const QUOTE = 0x22;
+const APOSTROPHE = 0x27;
+const DASH = 0x2d;
+const SLASH = 0x2f;
+const LESS = 0x3c;
+const GREATER = 0x3e;
+const QUESTION = 0x3f;
+const BRACKET = 0x5d;
 
-/** Where `byte` stands next, from `from` on; the chunk's length when it does not. */
-export function indexOf(chunk: Buffer, byte: number, from: number): number {
+/** Position of the next `byte` at or after `from`; the chunk's length if there is none. */
+function indexOf(chunk: Buffer, byte: number, from: number): number {
   let at = from;
   while (at < chunk.length && chunk[at] !== byte) at += 1;
   return at;
 }
 
-/** The first place from `from` on that is no white space; the chunk's length when all is. */
-export function afterSpace(chunk: Buffer, from: number): number {
+/** Position of the next byte at or after `from` that is not white space; the chunk's length if there is none. */
+function afterSpace(chunk: Buffer, from: number): number {
   let at = from;
   while (at < chunk.length && isSpace(chunk[at])) at += 1;
   return at;
@@ -280,7 +270,7 @@ function isSpace(byte: number | undefined): boolean {
   return byte === SPACE || byte === LINE_FEED || byte === RETURN || byte === TAB;
 }
 
-/** Whether a name may begin with this byte. Any byte of a longer UTF-8 sequence passes: the parser knows which characters are names. */
-export function isNameStart(byte: number): boolean {
+/** Whether a name may begin with this byte. Any byte of a longer UTF-8 sequence passes; the parser checks the character. */
+function isNameStart(byte: number): boolean {
   return (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x41 && byte <= 0x5a) || byte === 0x5f || byte === 0x3a || byte >= 0x80;
 }

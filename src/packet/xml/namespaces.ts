@@ -1,16 +1,17 @@
+/** Resolution of namespaces (Namespaces in XML 1.0). */
 import { ServiceError } from '../../kit/errors.ts';
 
 const XML = 'http://www.w3.org/XML/1998/namespace';
 const XMLNS = 'http://www.w3.org/2000/xmlns/';
 
-/** An opening tag with its namespace resolved (Namespaces in XML 1.0); it enters the scope. Throws STANZA_PREFIX_INVALID. */
+/** Resolves the namespaces of an opening tag (Namespaces in XML 1.0) and enters its scope. Throws STANZA_PREFIX_INVALID. */
 export function resolveHead(name: string, attrs: Record<string, string>, scope: Scope): ElementHead {
   let prefixed = 0;
   scope.enter();
   for (const attribute in attrs) {
     const prefix = declaredPrefix(attribute);
     if (prefix !== undefined) scope.declare(prefix, checkedUri(attribute, attrs[attribute] ?? ''));
-    else if (attribute !== 'xml:lang' && attribute.includes(':')) prefixed += 1; // that one needs no check, and stands in most stanzas
+    else if (attribute !== 'xml:lang' && attribute.includes(':')) prefixed += 1; // `xml:lang` needs no check and is in most stanzas
   }
   const prefixes = prefixed > 0 ? prefixesOf(attrs, scope) : undefined;
   return { name, attrs, ns: namespaceOf(name, scope), prefixes, open: false };
@@ -23,7 +24,7 @@ function namespaceOf(name: string, scope: Scope): string {
   return uri ?? '';
 }
 
-/** The namespaces of the attributes' prefixes. Each must be declared, and no two attributes may have the same expanded name (§6.3). */
+/** The namespaces of the attributes' prefixes. Each prefix must be declared, and no two attributes may have the same expanded name (§6.3). */
 function prefixesOf(attrs: Record<string, string>, scope: Scope): Declarations {
   const prefixes: Record<string, string> = Object.create(null);
   const seen = new Set<string>();
@@ -33,7 +34,7 @@ function prefixesOf(attrs: Record<string, string>, scope: Scope): Declarations {
     const uri = scope.lookup(prefix);
     if (uri === undefined) throw invalid(`the prefix of the attribute ${attribute} is not declared`);
     const expanded = `${uri} ${attribute.slice(prefix.length + 1)}`;
-    if (seen.has(expanded)) throw invalid(`the attribute ${attribute} stands twice`);
+    if (seen.has(expanded)) throw invalid(`the attribute ${attribute} is repeated`);
     seen.add(expanded);
     prefixes[prefix] = uri;
   }
@@ -47,12 +48,13 @@ function checkedPrefix(name: string): string {
   return prefixOf(name);
 }
 
-/** The reserved prefixes and namespaces keep to each other, and a prefix cannot be undeclared (§3, §5). */
+/** Reserved prefixes and namespaces belong to each other, and a prefix cannot be undeclared (§3, §5). */
 function checkedUri(attribute: string, uri: string): string {
   checkedPrefix(attribute);
   const prefix = declaredPrefix(attribute) ?? '';
-  if (prefix !== '' && uri.trim() === '') throw invalid(`the prefix ${prefix} is declared as nothing`);
-  if (prefix === 'xmlns' || uri === XMLNS || (prefix === 'xml') !== (uri === XML)) throw invalid('a reserved namespace is declared anew');
+  if (prefix !== '' && uri.trim() === '') throw invalid(`the prefix ${prefix} is declared with an empty namespace`);
+  if (prefix === 'xmlns' || uri === XMLNS || (prefix === 'xml') !== (uri === XML))
+    throw invalid('a reserved namespace or prefix is redeclared');
   return uri;
 }
 
@@ -60,20 +62,20 @@ function invalid(reason: string): ServiceError {
   return new ServiceError('STANZA_PREFIX_INVALID', `cannot read a stanza: ${reason}`);
 }
 
-/** The namespace declarations of one element, prefix → namespace; that of the default namespace is the empty string. */
+/** The namespace declarations of one element, prefix → namespace. The prefix of the default namespace is the empty string. */
 export type Declarations = Readonly<Record<string, string>>;
 
 /**
- * The namespace declarations in force while elements are read or written from beginning to end. A look-up costs the same
- * however many declarations there are: a stanza may hold tens of thousands.
+ * The namespace declarations in force while elements are read or written in document order. A lookup takes constant time, because a
+ * stanza may contain tens of thousands of declarations.
  */
 export class Scope {
-  /** By prefix, innermost last. */
+  /** Namespaces by prefix, the innermost last. */
   readonly #uris = new Map<string, string[]>();
-  /** The declarations of each open element. */
+  /** The declared prefixes of each open element. */
   readonly #open: string[][] = [];
 
-  /** Starts with outer declarations, such as those of the stream header. */
+  /** `outer`: inherited declarations, such as those of the stream header. */
   constructor(outer: Declarations = {}) {
     for (const [prefix, uri] of Object.entries(outer)) this.#uris.set(prefix, [uri]);
   }
@@ -98,11 +100,11 @@ export class Scope {
     for (const prefix of this.#open.pop() ?? NONE) {
       const uris = this.#uris.get(prefix);
       uris?.pop();
-      if (uris?.length === 0) this.#uris.delete(prefix); // otherwise a parser would keep every prefix it has seen
+      if (uris?.length === 0) this.#uris.delete(prefix); // otherwise the parser of a stream would keep every prefix
     }
   }
 
-  /** The namespace of `prefix`; undefined without a declaration. `xml` needs none. */
+  /** The namespace of `prefix`; undefined if it is not declared. `xml` needs no declaration. */
   lookup(prefix: string): string | undefined {
     return this.#uris.get(prefix)?.at(-1) ?? (prefix === 'xml' ? 'http://www.w3.org/XML/1998/namespace' : undefined);
   }
@@ -124,13 +126,13 @@ export function prefixOf(name: string): string {
   return colon === -1 ? '' : name.slice(0, colon);
 }
 
-/** What an element is before its children are known. */
+/** An element before its children are known. */
 export interface ElementHead {
   readonly name: string;
   readonly attrs: Record<string, string>;
   readonly ns: string;
-  /** Namespaces of its attribute prefixes where it was read; undefined if there are none or the element was built. */
+  /** Namespaces of its attribute prefixes in the source; undefined if there are none or the element was built. */
   readonly prefixes: Declarations | undefined;
-  /** It was built without a namespace, and takes that of the parent it is given to. */
+  /** It was built without a namespace and takes that of its parent. */
   readonly open: boolean;
 }

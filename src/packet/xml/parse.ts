@@ -1,3 +1,12 @@
+/**
+ * Parses the bytes of one element into a frozen tree. Uses `saxes` in strict mode, with the checks that saxes leaves to its caller:
+ * valid UTF-8, exactly one element, no DOCTYPE, only the five entities of XML, a limit on depth. Namespaces are resolved here,
+ * because the attribute objects of saxes take a third of the total time.
+ *
+ * Cases in which xmpp.js and ltx fail and this parser does not: the error of an unknown entity reaches the caller instead of a
+ * socket's handler; text after a CDATA section, a comment or a processing instruction is kept; a DOCTYPE and an attribute without
+ * quotes are refused and do not stall the stream.
+ */
 import { isUtf8 } from 'node:buffer';
 import { SaxesParser } from 'saxes';
 import { ServiceError, toError } from '../../kit/errors.ts';
@@ -5,37 +14,26 @@ import type { Stanza } from '../../model/packet.ts';
 import { appendChild, type Child, finishRead } from './element.ts';
 import { type Declarations, declaredPrefix, type ElementHead, resolveHead, Scope } from './namespaces.ts';
 
-/**
- * Bytes of one element → a frozen tree. On `saxes` in strict form, with what it leaves to its user: fatal UTF-8, one
- * element and no more, no DOCTYPE, no entity but XML's five, a limit on depth. Namespaces are resolved here and not by
- * saxes, whose attribute objects cost a third of the whole.
- *
- * What xmpp.js and ltx get wrong and this does not: an unknown entity is an error that is thrown to the caller and not
- * out of a socket's handler; text after a CDATA section, a comment or a processing instruction is kept; a DOCTYPE and
- * an attribute without quotes are refused and do not stall the stream.
- */
-
-/** Elements may stand this deep in each other; what XMPP carries stays below twenty. */
+/** Maximum depth of nested elements; stanzas in practice stay below twenty. */
 export const MAX_DEPTH = 128;
 
 export type ParseStanza = (source: Buffer | string) => Stanza;
 
-/** Where a stanza was read: what the stream's header declares (prefix → namespace, the default one under `''`). */
+/** The stream of a stanza: the namespaces that its header declares (prefix → namespace, the default under `''`). */
 export interface StanzaContext {
   readonly namespaces?: Declarations;
 }
 
-/** Parses one stanza by itself. For a stream, {@link createStanzaParser} saves the parser's start. Throws STREAM_INVALID. */
+/** Parses a single stanza. For a stream, {@link createStanzaParser} reuses the parser. Throws the same errors. */
 export function parseStanza(source: Buffer | string, context: StanzaContext = {}): Stanza {
   return createStanzaParser(context)(source);
 }
 
 /**
- * A parser for the stanzas of one stream. Each call takes exactly one element, white space around it allowed, and
- * returns it deeply frozen: adjacent texts merged, prefixes and inherited namespaces resolved, line ends as XML 1.0
- * §2.11 says. Throws STANZA_TOO_DEEP for one that nests too much, STANZA_PREFIX_INVALID for one that breaks the rules of
- * namespaces alone (some servers make such ones of what users send), and STREAM_INVALID for anything else. It can be used
- * again after that.
+ * Creates a parser for the stanzas of one stream. Each call takes exactly one element, optionally surrounded by white space, and
+ * returns it deeply frozen: adjacent texts merged, prefixes and inherited namespaces resolved, line ends normalised (XML 1.0
+ * §2.11). Throws STANZA_TOO_DEEP for excessive nesting, STANZA_PREFIX_INVALID for a violation of namespace rules alone (some servers
+ * create such stanzas from user input), and STREAM_INVALID for any other error. The parser stays usable after an error.
  */
 export function createStanzaParser({ namespaces = {} }: StanzaContext = {}): ParseStanza {
   let reader: Reader | undefined;
@@ -43,7 +41,7 @@ export function createStanzaParser({ namespaces = {} }: StanzaContext = {}): Par
   return (source) => {
     const text = decode(source);
     const used = reader ?? new Reader(namespaces);
-    reader = undefined; // one that failed is left in the middle of something
+    reader = undefined; // after an error, a reader is in an undefined state
     try {
       const stanza = used.read(text);
       reader = used;
@@ -65,13 +63,13 @@ export function isAboutOneStanza(thrown: unknown): boolean {
 
 const aboutOneStanza: ReadonlySet<string> = new Set(['STANZA_PREFIX_INVALID', 'STANZA_TOO_DEEP', 'STREAM_INVALID']);
 
-/** A stream's header as an element: its attributes, and the declarations that its stanzas inherit. */
+/** A stream's header: its element, and the declarations that stanzas inherit. */
 export interface StreamHeader {
   readonly stream: Stanza;
   readonly namespaces: Declarations;
 }
 
-/** Reads `<stream:stream …>` as the framer hands it over: an opening tag without its end. Throws STREAM_INVALID. */
+/** Parses `<stream:stream …>` as the framer provides it: an opening tag without its end. Throws STREAM_INVALID. */
 export function parseStreamHeader(header: string): StreamHeader {
   const closed = header.endsWith('/>') ? header : header.replace(/>$/, '/>');
   const stream = parseStanza(closed);
@@ -88,7 +86,7 @@ function decode(source: Buffer | string): string {
     if (!isUtf8(source)) throw invalid('it is not UTF-8');
     return trimEnd(source.toString('utf8'));
   }
-  if (/\p{Surrogate}/u.test(source)) throw invalid('it holds half a character');
+  if (/\p{Surrogate}/u.test(source)) throw invalid('it contains half a surrogate pair');
   return trimEnd(source);
 }
 
@@ -107,7 +105,7 @@ interface Open {
   readonly children: Child[];
 }
 
-/** One saxes parser and the elements that are open in it. */
+/** A saxes parser and its stack of open elements. */
 class Reader {
   readonly #saxes = new SaxesParser({ xmlns: false, fragment: true, position: false, defaultXMLVersion: '1.0', forceXMLVersion: true });
   readonly #scope: Scope;
@@ -117,7 +115,7 @@ class Reader {
 
   constructor(namespaces: Declarations) {
     this.#scope = new Scope(namespaces);
-    // An ordinary object would also know `&constructor;` and whatever else Object.prototype holds.
+    // An ordinary object would also resolve `&constructor;` and other properties of Object.prototype.
     this.#saxes.ENTITIES = Object.assign(Object.create(null), { amp: '&', apos: "'", gt: '>', lt: '<', quot: '"' });
     this.#saxes.on('opentag', (tag) => this.#openTag(tag.name, tag.attributes));
     this.#saxes.on('closetag', () => this.#closeTag());
@@ -125,7 +123,7 @@ class Reader {
     this.#saxes.on('cdata', (text) => this.#cdata(text));
     this.#saxes.on('doctype', () => refuse('a DOCTYPE is not allowed'));
     this.#saxes.on('xmldecl', () => refuse('an XML declaration is not allowed'));
-    // Namespaces in XML 1.0 §7; saxes looks at it only where it resolves namespaces itself.
+    // Namespaces in XML 1.0 §7; saxes checks this only if it resolves namespaces itself.
     this.#saxes.on(
       'processinginstruction',
       ({ target }) => target.includes(':') && refuse('a processing instruction has a colon in its name'),
@@ -135,10 +133,10 @@ class Reader {
 
   read(text: string): Stanza {
     this.#root = undefined;
-    this.#end += text.length; // saxes counts positions on from one write to the next
+    this.#end += text.length; // saxes continues counting positions across writes
     this.#saxes.write(text);
     const root: Stanza | undefined = this.#root;
-    if (root === undefined) throw invalid('it ends too early');
+    if (root === undefined) throw invalid('it ends prematurely');
     return root;
   }
 
@@ -149,43 +147,42 @@ class Reader {
 
   #closeTag(): void {
     const closed = this.#open.pop();
-    if (closed === undefined) throw invalid('a tag closes what is not open');
+    if (closed === undefined) throw invalid('a closing tag without an opening tag');
     this.#scope.leave();
     const stanza = finishRead(closed.head, closed.children);
     const parent = this.#open.at(-1);
     if (parent !== undefined) parent.children.push(stanza);
-    else if (this.#saxes.position !== this.#end) throw invalid('something follows its end');
+    else if (this.#saxes.position !== this.#end) throw invalid('data after its end');
     else this.#root = stanza;
   }
 
   #text(text: string): void {
     const parent = this.#open.at(-1);
     if (parent !== undefined) appendChild(parent.children, text);
-    else if (/[^ \t\r\n]/.test(text)) throw invalid('text stands outside of it');
+    else if (/[^ \t\r\n]/.test(text)) throw invalid('text outside the element');
   }
 
   #cdata(text: string): void {
     const parent = this.#open.at(-1);
-    if (parent === undefined) throw invalid('text stands outside of it');
+    if (parent === undefined) throw invalid('text outside the element');
     appendChild(parent.children, text);
   }
 }
 
 function tooDeep(): ServiceError {
-  return new ServiceError('STANZA_TOO_DEEP', `elements of a stanza stand more than ${MAX_DEPTH} deep in each other`);
+  return new ServiceError('STANZA_TOO_DEEP', `elements of a stanza are nested more than ${MAX_DEPTH} deep`);
 }
 
 function refuse(reason: string): never {
   throw invalid(reason);
 }
 
-/** Maximum number of bytes that are read of a stanza. */
+/** Number of bytes that `readHead` examines. */
 const maxHeadBytes = 16_384;
 
 /**
- * The beginning of a stanza that is not whole or cannot be read: the element with its attributes, and the children that
- * start before the first mistake, each with its attributes alone. Undefined where the element's own tag cannot be read.
- * Never throws.
+ * Reads the beginning of a stanza that is incomplete or invalid: the element with its attributes, and the children that start before
+ * the first error, each with its attributes only. Undefined if the element's own tag cannot be read. Never throws.
  */
 export function readHead(bytes: Buffer, { namespaces = {} }: StanzaContext = {}): Stanza | undefined {
   const saxes = new SaxesParser({ xmlns: false, fragment: true, position: false, defaultXMLVersion: '1.0', forceXMLVersion: true });
@@ -209,7 +206,7 @@ export function readHead(bytes: Buffer, { namespaces = {} }: StanzaContext = {})
   try {
     saxes.write(bytes.toString('utf8', 0, maxHeadBytes));
   } catch {
-    // The elements before the mistake are the result.
+    // The elements before the error are the result.
   }
   return root === undefined ? undefined : finishRead(root, children);
 }

@@ -2,7 +2,7 @@ import type { Element } from '@xmpp/client';
 import type { Clock } from '../../kit/clock.ts';
 import type { Mark, Stanza } from '../../model/packet.ts';
 import { readStamp } from '../../packet/from-xml.ts';
-import { isNothingBut } from '../../packet/kind.ts';
+import { containsOnly } from '../../packet/kind.ts';
 import { element, findChild } from '../../packet/xml/element.ts';
 import type { Unreadable } from '../xmpp-stream.ts';
 import { type Archive, createArchive } from './archive.ts';
@@ -131,7 +131,7 @@ export function createAccount(options: AccountOptions): Account {
     const asked = found === undefined ? undefined : archiveAt(from);
     if (found !== undefined && asked !== undefined) return asked.item(found, bytes);
     const copied = bareOf(from) === own; // XEP-0280 §11
-    if (!copied && isNothingBut(stanza, isCopy)) return skip('forged');
+    if (!copied && containsOnly(stanza, isCopy)) return skip('forged');
     const original = copied ? uncarboned(stanza) : stanza;
     if (original === undefined) return skip('malformed');
     const room = original.attrs['type'] === 'groupchat' ? rooms.get(bareOf(from)) : undefined;

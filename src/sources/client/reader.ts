@@ -3,7 +3,7 @@ import type { Element } from '@xmpp/client';
 import { toError } from '../../kit/errors.ts';
 import { Fifo } from '../../kit/fifo.ts';
 import type { Stanza } from '../../model/packet.ts';
-import { createFramer } from '../../packet/xml/frame.ts';
+import { Framer } from '../../packet/xml/frame.ts';
 import {
   createStanzaParser,
   isAboutOneStanza,
@@ -47,7 +47,7 @@ export function createStreamReader(maxStanzaBytes: number, listener: ReaderListe
   let broken = false;
   let resting = false;
 
-  const framer = createFramer({
+  const framer = new Framer({
     maxStanzaBytes,
     onOpen: (header) => {
       const { stream, namespaces } = parseStreamHeader(header);

@@ -5,7 +5,7 @@ import type { ClientAttachment } from '../../config/config.ts';
 import { type Dialling, dialTcp, type Resolve } from '../../kit/dial-tcp.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
 import { element, escapeAttribute, findChild, toXml } from '../../packet/xml/element.ts';
-import { createFramer } from '../../packet/xml/frame.ts';
+import { Framer } from '../../packet/xml/frame.ts';
 import { parseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
 
 export type WireOptions = Pick<ClientAttachment, 'encryption' | 'service' | 'tls'> & {
@@ -110,7 +110,7 @@ function tlsOptions({ domain, encryption, tls }: WireOptions): ConnectionOptions
 /** Opens a stream and asks it to become TLS; resolves when the server waits for the handshake. Throws ATTACH_REFUSED. */
 function askForTls(socket: Socket, domain: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const framer = createFramer({
+    const framer = new Framer({
       maxStanzaBytes: maxFeaturesBytes,
       onOpen: (header) => {
         namespaces = parseStreamHeader(header).namespaces;

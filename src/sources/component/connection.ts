@@ -172,7 +172,7 @@ export class NodeConnection {
 
   #toPacket(seen: SeenStanza): Packet {
     const { attachment, newPacketId, readJid, clock, events } = this.#options;
-    const endsStay = this.#stays.endsWith(seen.stanza, seen.direction);
+    const endsStay = this.#stays.observe(seen.stanza, seen.direction);
     const reception = { id: newPacketId(), origin: attachment.name, receivedAt: clock.now(), endsStay };
     const { packet, prepared } = packetFrom(seen, reception, readJid);
     if (!prepared) events.emit('jid.unprepared', { attachment: attachment.name });

@@ -3,8 +3,8 @@ import type { ComponentAttachment } from '../../config/config.ts';
 import type { Timers } from '../../kit/clock.ts';
 import type { Packet, Stanza } from '../../model/packet.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
-import { isNothingBut } from '../../packet/kind.ts';
-import { withoutMucSub } from '../../packet/muc-sub.ts';
+import { containsOnly } from '../../packet/kind.ts';
+import { withoutMucSub } from '../../packet/room.ts';
 import { localName } from '../../packet/xml/element.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
 import { domainOf, type IsOwn } from '../own-traffic.ts';
@@ -70,7 +70,7 @@ export function reasonToSkip(seen: Stanza, own: OwnSide): SkipReason | undefined
   if (own.isOwn(stanza)) return 'own';
   if (!own.receives && domainOf(stanza.attrs['to']) === own.domain) return 'own';
   if (stanza.attrs['type'] === 'error') return 'error';
-  return copyReasons(stanza).find((reason) => isFromOwnAccount(stanza) || isNothingBut(stanza, (child) => copyReason(child) === reason));
+  return copyReasons(stanza).find((reason) => isFromOwnAccount(stanza) || containsOnly(stanza, (child) => copyReason(child) === reason));
 }
 
 /** The kinds of copy that the children indicate, without duplicates. */

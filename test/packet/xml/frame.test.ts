@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ServiceError } from '../../../src/kit/errors.ts';
-import { Held } from '../../../src/packet/xml/element-buffer.ts';
-import { createFramer, type FramerOptions } from '../../../src/packet/xml/frame.ts';
+import { ElementBuffer } from '../../../src/packet/xml/element-buffer.ts';
+import { Framer, type FramerOptions } from '../../../src/packet/xml/frame.ts';
 import { readCaptures } from '../../support/captures.ts';
 import { plain } from './plain.ts';
 import { byteByByte, cut, readStream, type StreamAsRead } from './read-stream.ts';
@@ -103,7 +103,7 @@ function elementsOf(bytes: Buffer): PlainElement[] | undefined {
 
 function frames(reads: readonly (Buffer | string)[], options: Partial<FramerOptions> = {}): Buffer[] {
   const stanzas: Buffer[] = [];
-  const framer = createFramer({
+  const framer = new Framer({
     maxStanzaBytes: 1000,
     onOpen: () => undefined,
     onStanza: (bytes) => stanzas.push(bytes),
@@ -145,7 +145,7 @@ describe('what is not a stream of stanzas is refused', () => {
 });
 
 test('a framer that refused once refuses whatever comes', () => {
-  const framer = createFramer({ maxStanzaBytes: 10, onOpen: () => undefined, onStanza: () => undefined, onClose: () => undefined });
+  const framer = new Framer({ maxStanzaBytes: 10, onOpen: () => undefined, onStanza: () => undefined, onClose: () => undefined });
   const first = thrownBy(() => framer.push(Buffer.from('no')));
   expect(thrownBy(() => framer.push(Buffer.from('<a/>')))).toBe(first);
 });
@@ -197,7 +197,7 @@ describe('a stanza above the limit is skipped to its end where the reader takes 
   test('and of one that does not end no more than its first 16 KiB are handed over, and nothing is held', () => {
     const heads: number[] = [];
     const options = { maxStanzaBytes: 100_000, onTooLarge: (head: Buffer) => heads.push(head.length) };
-    const framer = createFramer({ ...options, onOpen: () => undefined, onStanza: () => undefined, onClose: () => undefined });
+    const framer = new Framer({ ...options, onOpen: () => undefined, onStanza: () => undefined, onClose: () => undefined });
     framer.push(Buffer.from(`${header}<a>`));
     const part = Buffer.alloc(60_000, 'x');
     for (let nth = 0; nth < 100; nth += 1) framer.push(part);
@@ -205,7 +205,7 @@ describe('a stanza above the limit is skipped to its end where the reader takes 
     framer.push(Buffer.from('</a>'));
     expect(framer.skipping).toBe(false);
 
-    const held = new Held(options.maxStanzaBytes, options.onTooLarge);
+    const held = new ElementBuffer(options.maxStanzaBytes, options.onTooLarge);
     held.begin(0);
     held.allowSkipping();
     const lengths = [1, 2, 3].map(() => {

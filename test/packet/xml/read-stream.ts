@@ -1,5 +1,5 @@
 import type { Stanza } from '../../../src/model/packet.ts';
-import { createFramer } from '../../../src/packet/xml/frame.ts';
+import { Framer } from '../../../src/packet/xml/frame.ts';
 import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../../src/packet/xml/parse.ts';
 
 /** What our framer and parser make of a stream that comes in these reads. */
@@ -17,7 +17,7 @@ export function readStream(reads: Iterable<Buffer>, maxStanzaBytes = 1 << 20): S
   let parse: ParseStanza | undefined;
   const frames: Buffer[] = [];
   const stanzas: Stanza[] = [];
-  const framer = createFramer({
+  const framer = new Framer({
     maxStanzaBytes,
     onOpen: (opening) => {
       header = opening;
