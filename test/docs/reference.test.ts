@@ -5,6 +5,7 @@ import type { ApiDependencies } from '../../src/admin/api/dependencies.ts';
 import { parametersIn } from '../../src/admin/api/route.ts';
 import { apiRoutes } from '../../src/admin/api/routes.ts';
 import { commands } from '../../src/cli/commands.ts';
+import { classify } from '../../src/delivery/classify.ts';
 import { errorCodes } from '../../src/kit/errors.ts';
 import { deadReasons } from '../../src/model/attempt.ts';
 import { metricTable } from '../../src/telemetry/metric-table.ts';
@@ -38,6 +39,27 @@ test('the page of the API lists every request with its parameters', () => {
     ];
   });
   expect(listed.map(([request, parameters]) => [request, parameters])).toEqual(declared);
+});
+
+test('the page of requests lists what each status means', () => {
+  const codes = readPage('docs/reference/requests.md').rows('status');
+  const refused = codes.find(([, effect = '']) => effect.startsWith('refused'))?.[0] ?? '';
+  const verdicts = Array.from({ length: 400 }, (_, index) => {
+    const outcome = {
+      kind: 'answered',
+      status: 200 + index,
+      durationMs: 1,
+      excerpt: '',
+      truncated: false,
+      retryAfter: undefined,
+      body: undefined,
+    };
+    const lists = { accept: [], defer: [], refuse: [] };
+    return [200 + index, classify(outcome as Parameters<typeof classify>[0], undefined, { lists, now: 0 }).kind] as const;
+  });
+  const of = (verdict: string) => verdicts.filter(([, kind]) => kind === verdict).map(([status]) => status);
+  expect(of('refused').join(', ')).toBe(refused);
+  expect([of('accepted').at(0), of('accepted').at(-1)]).toEqual([200, 299]);
 });
 
 test('every metric that a guide names exists', () => {
