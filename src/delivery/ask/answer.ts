@@ -1,28 +1,27 @@
-/** What a business server answers to a question, read as OpenIM writes it down. */
-
+/** Reads the answer of a business server to a question, in the format of OpenIM webhooks. */
 import { asMap, asObject, deepFreeze, readJson } from '../../kit/json.ts';
 import type { Outcome } from '../../model/attempt.ts';
 import type { Answered, AskFailure, OfflinePushInfo } from '../../model/delivery.ts';
 import { notAsked } from './deadlines.ts';
 
-/** What an attempt at a question comes to. */
+/** Result of a question. */
 export type AskAnswer =
   | Extract<Answered, { kind: 'allowed' }>
   | ({ readonly kind: 'withheld' } & Refusal)
   /** Its list of receivers is invalid. A push could reach an excluded user, so nothing is pushed. */
   | ({ readonly kind: 'misnamed' } & Refusal)
-  /** No answer that counts. */
+  /** There was no valid answer. */
   | ({ readonly kind: 'failed'; readonly reason: AskFailure } & Refusal);
 
-/** What the server says of an answer that is no plain yes; null and empty where it says nothing. */
+/** The error that the server reports; null and empty if absent. */
 export interface Refusal {
-  /** 5000 to 9999 by OpenIM's rules; kept as it was answered. */
+  /** 5000 to 9999 by the rules of OpenIM; kept as received. */
   readonly errCode: number | null;
   readonly errMsg: string;
   readonly errDlt: string;
 }
 
-/** Reads what came of a question. Whatever is not an answer as OpenIM describes it is a failure. */
+/** An answer that does not follow the format of OpenIM is a failure. */
 export function readAnswer(outcome: Outcome): AskAnswer {
   switch (outcome.kind) {
     case 'answered':
@@ -38,15 +37,15 @@ export function readAnswer(outcome: Outcome): AskAnswer {
       return failed(outcome.code === notAsked ? 'not-asked' : 'broken');
     case 'refused':
     case 'sent':
-      return failed('broken'); // of a message to a user: a question is none
+      return failed('broken'); // outcomes of messages to users, never of a question
     default:
       return outcome satisfies never;
   }
 }
 
-export const nothingSaid: Refusal = { errCode: null, errMsg: '', errDlt: '' };
+export const noRefusal: Refusal = { errCode: null, errMsg: '', errDlt: '' };
 
-function failed(reason: AskFailure, refusal: Refusal = nothingSaid): AskAnswer {
+function failed(reason: AskFailure, refusal: Refusal = noRefusal): AskAnswer {
   return { kind: 'failed', reason, ...refusal };
 }
 
@@ -64,15 +63,15 @@ function readBody(body: string): AskAnswer {
   if (action !== '0') return failed('action-code', refusal);
 
   const receivers = listOf(userIDList);
-  if (receivers === 'misshapen') return { kind: 'misnamed', ...refusal };
+  if (receivers === 'malformed') return { kind: 'misnamed', ...refusal };
   const info = infoOf(offlinePushInfo);
-  if (next === undefined || info === 'misshapen') return failed('bad-answer', refusal);
+  if (next === undefined || info === 'malformed') return failed('bad-answer', refusal);
   return { kind: 'allowed', userIDList: receivers, offlinePushInfo: info };
 }
 
 type Fields = Readonly<Record<'actionCode' | 'errCode' | 'errDlt' | 'errMsg' | 'nextCode' | 'offlinePushInfo' | 'userIDList', unknown>>;
 
-/** A code may come as a number or as text; undefined where it is neither. */
+/** A code can be a number or text; undefined for any other value. */
 function codeOf(value: unknown): string | undefined {
   if (typeof value === 'number') return String(value);
   return typeof value === 'string' ? value.trim() : undefined;
@@ -87,23 +86,23 @@ function refusalIn({ errCode, errMsg, errDlt }: Partial<Fields>): Refusal {
   };
 }
 
-function listOf(value: unknown): readonly string[] | 'misshapen' | undefined {
+function listOf(value: unknown): readonly string[] | 'malformed' | undefined {
   if (value === undefined || value === null) return undefined;
-  if (!Array.isArray(value) || value.length > mostReceivers || !value.every((item) => typeof item === 'string')) return 'misshapen';
+  if (!Array.isArray(value) || value.length > maxReceivers || !value.every((item) => typeof item === 'string')) return 'malformed';
   return value;
 }
 
 /** Maximum number of receivers; each gets a separate push. */
-const mostReceivers = 10_000;
+const maxReceivers = 10_000;
 
-function infoOf(value: unknown): OfflinePushInfo | 'misshapen' | undefined {
+function infoOf(value: unknown): OfflinePushInfo | 'malformed' | undefined {
   if (value === undefined || value === null) return undefined;
   const info = asMap(value);
-  return info !== undefined && isShallow(info, deepestInfo) ? deepFreeze({ ...info }) : 'misshapen';
+  return info !== undefined && isShallow(info, maxInfoDepth) ? deepFreeze({ ...info }) : 'malformed';
 }
 
-/** What is to be shown in a notification needs no more, and what nests without end could not be kept. */
-const deepestInfo = 16;
+/** Maximum nesting of `offlinePushInfo`: enough for a notification, and deep values could not be stored. */
+const maxInfoDepth = 16;
 
 function isShallow(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return true;

@@ -1,97 +1,107 @@
 import type { HandlerConfig } from '../../config/config.ts';
 import { toError } from '../../kit/errors.ts';
+import type { Outcome } from '../../model/attempt.ts';
 import type { Answered, AskFailure, NewDelivery } from '../../model/delivery.ts';
 import type { Disposition } from '../../spool/spool.ts';
 import type { EventSink, Events } from '../../telemetry/events.ts';
-import type { Follow, FollowResult } from '../attempt.ts';
-import { type ConcludedAttempt, nothingSpawned, type Spawned } from '../attempt.ts';
-import { nothingSaid, type Refusal, readAnswer } from './answer.ts';
+import { type ConcludedAttempt, type FollowResult, nothingSpawned, type Spawned } from '../attempt.ts';
+import { noRefusal, type Refusal, readAnswer } from './answer.ts';
 
-export interface AskFollowParts {
-  /** Asked anew each time: they change with the configuration. */
+export interface AskFollowOptions {
+  /** The current handlers. */
   readonly handlers: () => readonly HandlerConfig[];
-  /** Makes the pushes of an ask: how is the hooks' business. `misnamed`: the answer names somebody who can be nobody. */
+  /** Makes the pushes of an ask. `misnamed`: the answer contains an invalid receiver. */
   readonly prepare: (ask: NewDelivery, answered: Answered) => Promise<Spawned | 'misnamed' | 'unknown-handler'>;
   readonly events: EventSink;
 }
 
-/** What comes of a question: its pushes, or nothing. It is over then, whatever it was answered: nobody is asked twice. */
-export function createAskFollow({ handlers, prepare, events }: AskFollowParts): Follow {
-  return ({ attempt: { delivery }, outcome }) => {
+/** Turns the answer to a question into pushes, or into none. The question is settled in either case: it is not asked again. */
+export class AskFollow {
+  readonly #options: AskFollowOptions;
+
+  constructor(options: AskFollowOptions) {
+    this.#options = options;
+  }
+
+  readonly follow = ({ attempt: { delivery }, outcome }: ConcludedAttempt): Promise<FollowResult> | undefined => {
     if (delivery.target.purpose?.kind !== 'ask') return undefined;
-    return conclude(delivery, outcome).catch((thrown: unknown) => dead(toError(thrown).message));
+    return this.#conclude(delivery, outcome).catch((thrown: unknown) => dead(toError(thrown).message));
   };
 
-  async function conclude(ask: NewDelivery, outcome: ConcludedAttempt['outcome']): Promise<FollowResult> {
+  async #conclude(ask: NewDelivery, outcome: Outcome): Promise<FollowResult> {
     const answer = readAnswer(outcome);
     switch (answer.kind) {
       case 'allowed':
-        return await push(ask, answer);
+        return await this.#push(ask, answer);
       case 'failed':
-        return await fail(ask, answer.reason, answer);
+        return await this.#fail(ask, answer.reason, answer);
       case 'misnamed':
-        return refuseReceivers(ask, answer);
+        return this.#refuseReceivers(ask, answer);
       case 'withheld':
-        tell(ask, { result: 'withheld' });
-        return withhold(ask, 'refused', answer);
+        this.#emitEnded(ask, { result: 'withheld' });
+        return this.#withhold(ask, 'refused', answer);
       default:
         return answer satisfies never;
     }
   }
 
-  async function push(ask: NewDelivery, answered: Answered): Promise<FollowResult> {
-    const made = await prepare(ask, answered);
-    if (made === 'misnamed') return refuseReceivers(ask, nothingSaid);
-    if (made === 'unknown-handler') return dead('its handler is not configured any more: bring it back, and replay this');
-    if (made.spawn.length + made.failedPackets.length === 0) {
-      tell(ask, { result: 'withheld' });
-      return withhold(ask, 'no-receiver', nothingSaid);
+  async #push(ask: NewDelivery, answered: Answered): Promise<FollowResult> {
+    const prepared = await this.#options.prepare(ask, answered);
+    if (prepared === 'misnamed') return this.#refuseReceivers(ask, noRefusal);
+    if (prepared === 'unknown-handler') return dead('its handler is not configured any more: bring it back, and replay this');
+    const pushes = prepared.spawn.length;
+    if (pushes + prepared.failedPackets.length === 0) {
+      this.#emitEnded(ask, { result: 'withheld' });
+      return this.#withhold(ask, 'no-receiver', noRefusal);
     }
-    const pushes = made.spawn.length;
-    tell(ask, answered.kind === 'allowed' ? { result: 'allowed', pushes } : { result: 'failed', reason: answered.reason, pushes });
-    return { disposition: over, ...made };
+    this.#emitEnded(
+      ask,
+      answered.kind === 'allowed' ? { result: 'allowed', pushes } : { result: 'failed', reason: answered.reason, pushes },
+    );
+    return { disposition: delivered, ...prepared };
   }
 
-  async function fail(ask: NewDelivery, reason: AskFailure, refusal: Refusal): Promise<FollowResult> {
-    if (!refusesOnFailure(ask)) return await push(ask, { kind: 'failed', reason });
-    tell(ask, { result: 'failed', reason });
-    return withhold(ask, reason, refusal);
+  async #fail(ask: NewDelivery, reason: AskFailure, refusal: Refusal): Promise<FollowResult> {
+    if (!this.#refusesOnFailure(ask)) return await this.#push(ask, { kind: 'failed', reason });
+    this.#emitEnded(ask, { result: 'failed', reason });
+    return this.#withhold(ask, reason, refusal);
+  }
+
+  #refusesOnFailure(ask: NewDelivery): boolean {
+    const asking = handlerOf(ask);
+    return this.#options.handlers().some(({ name, beforePush }) => name === asking && beforePush?.onFailure === 'refuse');
   }
 
   /** Ignores `on_failure`: the answer restricts the receivers, and a push to the original receiver could reach an excluded user. */
-  function refuseReceivers(ask: NewDelivery, refusal: Refusal): FollowResult {
-    tell(ask, { result: 'failed', reason: 'bad-answer' });
-    return withhold(ask, 'bad-answer', refusal);
+  #refuseReceivers(ask: NewDelivery, refusal: Refusal): FollowResult {
+    this.#emitEnded(ask, { result: 'failed', reason: 'bad-answer' });
+    return this.#withhold(ask, 'bad-answer', refusal);
   }
 
-  function refusesOnFailure({ target: { purpose } }: NewDelivery): boolean {
-    return handlers().some(
-      ({ name, beforePush }) => purpose?.kind === 'ask' && name === purpose.handler && beforePush?.onFailure === 'refuse',
-    );
-  }
-
-  /** Nothing is pushed. That is no failure of anybody's, so there is no dead letter. */
-  function withhold(ask: NewDelivery, why: Events['push.withheld']['why'], { errCode, errMsg, errDlt }: Refusal): FollowResult {
+  /** Makes no push. This is not a failure, so there is no dead letter. */
+  #withhold(ask: NewDelivery, why: Events['push.withheld']['why'], { errCode, errMsg, errDlt }: Refusal): FollowResult {
     const { sender, receiver } = ask;
-    events.emit('push.withheld', { ...namesOf(ask), sender, receiver, why, errCode, errMsg, errDlt });
-    return { disposition: over, ...nothingSpawned };
+    this.#options.events.emit('push.withheld', { ...namesOf(ask), sender, receiver, why, errCode, errMsg, errDlt });
+    return { disposition: delivered, ...nothingSpawned };
   }
 
-  function tell(ask: NewDelivery, came: Pick<Events['ask.ended'], 'result'> & Partial<Events['ask.ended']>): void {
-    events.emit('ask.ended', { ...namesOf(ask), reason: undefined, pushes: 0, ...came });
+  #emitEnded(ask: NewDelivery, result: Pick<Events['ask.ended'], 'result'> & Partial<Events['ask.ended']>): void {
+    this.#options.events.emit('ask.ended', { ...namesOf(ask), reason: undefined, pushes: 0, ...result });
   }
 }
 
-const over: Disposition = { kind: 'delivered' };
+const delivered: Disposition = { kind: 'delivered' };
 
-/** What nobody can make pushes of now. */
 function dead(detail: string): FollowResult {
   return { disposition: { kind: 'dead', reason: 'callback-failed', detail }, ...nothingSpawned };
 }
 
-/** Who asked, for logs and metrics. */
-function namesOf({ id, packetId, host, handler, target: { purpose } }: NewDelivery): AskNames {
-  return { id, packetId, host, handler: purpose?.kind === 'ask' ? purpose.handler : handler };
+function namesOf(ask: NewDelivery): Pick<Events['ask.ended'], 'handler' | 'host' | 'id' | 'packetId'> {
+  const { id, packetId, host } = ask;
+  return { id, packetId, host, handler: handlerOf(ask) };
 }
 
-type AskNames = Pick<Events['ask.ended'], 'handler' | 'host' | 'id' | 'packetId'>;
+/** The handler whose pushes wait for the answer; the delivery itself names the queue of questions. */
+function handlerOf({ handler, target: { purpose } }: NewDelivery): string {
+  return purpose?.kind === 'ask' ? purpose.handler : handler;
+}

@@ -9,7 +9,7 @@ function answered(body: string, rest: Partial<Extract<Outcome, { kind: 'answered
 const read = (fields: object) => readAnswer(answered(JSON.stringify({ actionCode: 0, ...fields })));
 const nothingSaid = { errCode: null, errMsg: '', errDlt: '' };
 
-test('the answer that OpenIM shows allows the push, with its receivers and what it is to say', () => {
+test('the example of OpenIM allows the push, with receivers and offlinePushInfo', () => {
   const offlinePushInfo = {
     ...{ title: 'New Message', desc: 'You have a new message', ex: 'Extra push info' },
     ...{ iOSPushSound: 'default', iOSBadgeCount: true, signalInfo: 'Signal data' },
@@ -26,17 +26,17 @@ describe('nextCode', () => {
     });
   });
 
-  test.each([[0], ['0'], [''], [2], [null], [undefined]])('%j does not', (nextCode) => {
+  test.each([[0], ['0'], [''], [2], [null], [undefined]])('%j allows it', (nextCode) => {
     expect(read({ nextCode })).toMatchObject({ kind: 'allowed' });
   });
 
-  test('of another type makes it no answer', () => {
+  test('of another type makes the answer invalid', () => {
     expect(read({ nextCode: true })).toMatchObject({ kind: 'failed', reason: 'bad-answer' });
   });
 });
 
 describe('actionCode', () => {
-  test.each([[0], ['0']])('%j lets the rest count', (actionCode) => {
+  test.each([[0], ['0']])('%j means success', (actionCode) => {
     expect(read({ actionCode })).toMatchObject({ kind: 'allowed' });
   });
 
@@ -45,17 +45,17 @@ describe('actionCode', () => {
     expect(read({ actionCode, nextCode: 1 })).toEqual({ kind: 'withheld', ...nothingSaid });
   });
 
-  test.each([[1], ['1'], [-1], [5001]])('%j means that the server failed, unless it refuses', (actionCode) => {
+  test.each([[1], ['1'], [-1], [5001]])('%j means that the server failed, unless nextCode refuses', (actionCode) => {
     expect(read({ actionCode, userIDList: ['a'], errCode: 5001, errMsg: 'broken' })).toEqual({
       ...{ kind: 'failed', reason: 'action-code', errCode: 5001, errMsg: 'broken', errDlt: '' },
     });
   });
 
-  test.each([[''], [{}], [true]])('%j makes it no answer, unless it refuses', (actionCode) => {
+  test.each([[''], [{}], [true]])('%j makes the answer invalid, unless nextCode refuses', (actionCode) => {
     expect(read({ actionCode })).toEqual({ kind: 'failed', reason: 'bad-answer', ...nothingSaid });
   });
 
-  test.each([[1], ['1'], [5001], [''], [{}], [true]])('%j lets no push go that nextCode refuses', (actionCode) => {
+  test.each([[1], ['1'], [5001], [''], [{}], [true]])('%j does not override a refusal by nextCode', (actionCode) => {
     const said = { errCode: 5001, errMsg: 'An error message' };
     expect(read({ actionCode, nextCode: 1, ...said })).toEqual({ kind: 'withheld', ...nothingSaid, ...said });
   });
@@ -75,7 +75,7 @@ describe('errCode', () => {
   });
 });
 
-test('texts that are none are empty', () => {
+test('values that are not text are empty', () => {
   expect(read({ nextCode: 1, errMsg: 7, errDlt: null })).toEqual({ kind: 'withheld', ...nothingSaid });
 });
 
@@ -92,11 +92,11 @@ describe('userIDList', () => {
     expect(read({ userIDList })).toMatchObject({ kind: 'allowed', userIDList: receivers });
   });
 
-  test.each([['a'], [[1]], [{}], [[null]], [['a', 123]], [0], [true]])('%j names receivers that cannot be read', (userIDList) => {
+  test.each([['a'], [[1]], [{}], [[null]], [['a', 123]], [0], [true]])('%j is an invalid list of receivers', (userIDList) => {
     expect(read({ userIDList, errMsg: 'words' })).toEqual({ kind: 'misnamed', ...nothingSaid, errMsg: 'words' });
   });
 
-  test('may name 10 000, and no more', () => {
+  test('may contain up to 10 000 receivers', () => {
     const names = (count: number) => Array.from({ length: count }, (_, index) => `u${index}`);
     expect(read({ userIDList: names(10_000) })).toMatchObject({ kind: 'allowed' });
     expect(read({ userIDList: names(10_001) })).toMatchObject({ kind: 'misnamed' });
@@ -104,15 +104,15 @@ describe('userIDList', () => {
 });
 
 describe('offlinePushInfo', () => {
-  test.each([[undefined], [null]])('%j says nothing', (offlinePushInfo) => {
+  test.each([[undefined], [null]])('%j is absent', (offlinePushInfo) => {
     expect(read({ offlinePushInfo })).toMatchObject({ kind: 'allowed', offlinePushInfo: undefined });
   });
 
-  test('as PHP’s empty array is empty', () => {
+  test('is empty for the empty array of PHP', () => {
     expect(read({ offlinePushInfo: [] })).toMatchObject({ kind: 'allowed', offlinePushInfo: {} });
   });
 
-  test('may hold more than OpenIM knows', () => {
+  test('may contain unknown members', () => {
     expect(read({ offlinePushInfo: { title: 'T', own: { deep: [1] } } })).toMatchObject({
       offlinePushInfo: { title: 'T', own: { deep: [1] } },
     });
@@ -125,13 +125,13 @@ describe('offlinePushInfo', () => {
     },
   );
 
-  test('that nests without end does not end us', () => {
+  test('with excessive nesting is rejected', () => {
     const deep = `{"actionCode":0,"offlinePushInfo":{"a":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`;
     expect(readAnswer(answered(deep))).toMatchObject({ kind: 'failed', reason: 'bad-answer' });
   });
 });
 
-describe('no answer that counts', () => {
+describe('an invalid answer', () => {
   test.each<[reason: string, Outcome]>([
     ['bad-answer', answered('')],
     ['bad-answer', answered('<html/>')],
@@ -155,6 +155,6 @@ describe('no answer that counts', () => {
   });
 });
 
-test.each([[201], [299]])('%i is an answer as good as 200', (status) => {
+test.each([[201], [299]])('%i is as valid as 200', (status) => {
   expect(readAnswer(answered('\uFEFF{"actionCode":0}', { status }))).toMatchObject({ kind: 'allowed' });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createAskFollow } from '../../../src/delivery/ask/follow.ts';
+import { AskFollow } from '../../../src/delivery/ask/follow.ts';
 import type { FollowResult } from '../../../src/delivery/attempt.ts';
 import { begin, conclude, type Spawned } from '../../../src/delivery/attempt.ts';
 import type { Outcome } from '../../../src/model/attempt.ts';
@@ -22,14 +22,14 @@ function rigOf({
   prepare = async (): Promise<Spawned | 'misnamed' | 'unknown-handler'> => made,
 } = {}) {
   const events = createEventBus();
-  const told: string[] = [];
+  const emitted: string[] = [];
   const withheld: Events['push.withheld'][] = [];
   const asked: Answered[] = [];
-  events.on('ask.ended', ({ id, handler, result, reason, pushes }) => told.push([id, handler, result, reason, pushes].join(' ')));
+  events.on('ask.ended', ({ id, handler, result, reason, pushes }) => emitted.push([id, handler, result, reason, pushes].join(' ')));
   events.on('push.withheld', (push) => withheld.push(push));
 
   const beforePush = { queue: 'push:ask', pool: 'p', path: '', requestPath: '/', timeoutMs: 1, onFailure };
-  const follow = createAskFollow({
+  const { follow } = new AskFollow({
     handlers: () => [makeHandlerConfig({ name: 'push', beforePush })],
     prepare: (_, answered) => {
       asked.push(answered);
@@ -37,7 +37,7 @@ function rigOf({
     },
     events,
   });
-  return { told, withheld, asked, follow: (outcome: Outcome) => follow(concludedOf(outcome)) as Promise<FollowResult>, plain: follow };
+  return { emitted, withheld, asked, follow: (outcome: Outcome) => follow(concludedOf(outcome)) as Promise<FollowResult>, plain: follow };
 }
 
 function concludedOf(outcome: Outcome, delivery = ask) {
@@ -53,22 +53,22 @@ function answered(answer: object, status = 200): Outcome {
 
 const down: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: '', durationMs: 1 };
 
-test('what is no ask is none of its business', () => {
+test('ignores deliveries that are not questions', () => {
   expect(rigOf().plain(concludedOf(down, makeDelivery()))).toBeUndefined();
 });
 
-test('an allowed push comes of it, and it is over', async () => {
+test('an allowed question creates its push and is settled', async () => {
   const rig = rigOf();
   expect(await rig.follow(answered({ userIDList: ['carol'], offlinePushInfo: { title: 'T' } }))).toEqual({ disposition: over, ...made });
   expect(rig.asked).toEqual([{ kind: 'allowed', userIDList: ['carol'], offlinePushInfo: { title: 'T' } }]);
-  expect(rig.told).toEqual(['a1 push allowed  1']);
+  expect(rig.emitted).toEqual(['a1 push allowed  1']);
 });
 
-test('of a refusal nothing comes, no dead letter either, and the server’s words are told', async () => {
+test('a refusal creates neither push nor dead letter, and emits the error of the server', async () => {
   const rig = rigOf();
   expect(await rig.follow(answered({ nextCode: 1, errCode: 5001, errMsg: 'An error message', errDlt: 'Details' }))).toEqual(nothing);
   expect(rig.asked).toEqual([]);
-  expect(rig.told).toEqual(['a1 push withheld  0']);
+  expect(rig.emitted).toEqual(['a1 push withheld  0']);
   expect(rig.withheld).toEqual([
     {
       ...{ id: 'a1', packetId: ask.packetId, handler: 'push', host: ask.host, sender: ask.sender, receiver: ask.receiver },
@@ -77,35 +77,35 @@ test('of a refusal nothing comes, no dead letter either, and the server’s word
   ]);
 });
 
-test('of an answer without a receiver nothing comes, and that is told', async () => {
+test('an answer without a receiver creates no push, and emits an event', async () => {
   const rig = rigOf({ prepare: async () => ({ spawn: [], failedPackets: [] }) });
   expect(await rig.follow(answered({ userIDList: [] }))).toEqual(nothing);
-  expect(rig.told).toEqual(['a1 push withheld  0']);
+  expect(rig.emitted).toEqual(['a1 push withheld  0']);
   expect(rig.withheld).toMatchObject([{ why: 'no-receiver', errCode: null }]);
 });
 
-test('callbacks that fail on what was answered leave their dead letter, and the ask is over', async () => {
+test('a callback that fails on the answer creates a dead letter, and the question is settled', async () => {
   const failedPackets = [makeFailedPacket()];
   const rig = rigOf({ prepare: async () => ({ spawn: [], failedPackets }) });
   expect(await rig.follow(answered({}))).toEqual({ disposition: over, spawn: [], failedPackets });
-  expect(rig.told).toEqual(['a1 push allowed  0']);
+  expect(rig.emitted).toEqual(['a1 push allowed  0']);
   expect(rig.withheld).toEqual([]);
 });
 
-describe('without an answer that counts', () => {
-  test('it is pushed as if nobody had been asked', async () => {
+describe('without a valid answer', () => {
+  test('it is pushed as without a question', async () => {
     const rig = rigOf();
     expect(await rig.follow(down)).toEqual({ disposition: over, ...made });
     expect(rig.asked).toEqual([{ kind: 'failed', reason: 'unreachable' }]);
-    expect(rig.told).toEqual(['a1 push failed unreachable 1']);
+    expect(rig.emitted).toEqual(['a1 push failed unreachable 1']);
     expect(rig.withheld).toEqual([]);
   });
 
-  test('or withheld, where a failure is to refuse', async () => {
+  test('or withheld, if on_failure is refuse', async () => {
     const rig = rigOf({ onFailure: 'refuse' });
     expect(await rig.follow(answered({ actionCode: 7, errCode: 5002, errMsg: 'mine' }))).toEqual(nothing);
     expect(rig.asked).toEqual([]);
-    expect(rig.told).toEqual(['a1 push failed action-code 0']);
+    expect(rig.emitted).toEqual(['a1 push failed action-code 0']);
     expect(rig.withheld).toMatchObject([{ why: 'action-code', errCode: 5002, errMsg: 'mine' }]);
   });
 });
@@ -115,26 +115,26 @@ describe.each(['continue', 'refuse'] as const)('receivers that cannot be read wi
     const rig = rigOf({ onFailure });
     expect(await rig.follow(answered({ userIDList, errMsg: 'words' }))).toEqual(nothing);
     expect(rig.asked).toEqual([]);
-    expect(rig.told).toEqual(['a1 push failed bad-answer 0']);
+    expect(rig.emitted).toEqual(['a1 push failed bad-answer 0']);
     expect(rig.withheld).toMatchObject([{ why: 'bad-answer', errMsg: 'words' }]);
   });
 
-  test('one bad name among good ones', async () => {
+  test('one invalid receiver among valid ones', async () => {
     const rig = rigOf({ onFailure, prepare: async () => 'misnamed' });
     expect(await rig.follow(answered({ userIDList: ['carol', ' '] }))).toEqual(nothing);
-    expect(rig.told).toEqual(['a1 push failed bad-answer 0']);
+    expect(rig.emitted).toEqual(['a1 push failed bad-answer 0']);
     expect(rig.withheld).toMatchObject([{ why: 'bad-answer' }]);
   });
 });
 
-describe('where nobody can make pushes of it', () => {
-  test('since its handler is gone, it is a dead letter', async () => {
+describe('if no push can be made', () => {
+  test('because the handler is not configured, it is a dead letter', async () => {
     const rig = rigOf({ prepare: async () => 'unknown-handler' });
     expect(await rig.follow(answered({}))).toMatchObject({ disposition: { kind: 'dead', reason: 'callback-failed' }, spawn: [] });
-    expect(rig.told).toEqual([]);
+    expect(rig.emitted).toEqual([]);
   });
 
-  test('since its packet cannot be read, it is a dead letter that says so', async () => {
+  test('because its packet cannot be read, it is a dead letter with the reason', async () => {
     const rig = rigOf({
       prepare: async () => {
         throw new Error('cannot read a kept packet of version 9');

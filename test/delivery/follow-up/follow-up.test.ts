@@ -46,7 +46,7 @@ async function follow(delivery: Claimed, status: number, answer: unknown, { atte
   };
 }
 
-test('an answer brings about a request and messages, deliveries of their own named after what was answered', async () => {
+test('a response creates a request and messages, whose ids extend the id of the answered delivery', async () => {
   const payload = {
     success: true,
     task: 'send',
@@ -101,11 +101,11 @@ test.each(['ok', '', '[1]', '7', 'null', '{"callback":', '{}', '{"callback":null
   },
 );
 
-test('an answer may begin with a byte order mark', async () => {
+test('a response may begin with a byte order mark', async () => {
   expect(await follow(push, 200, `\uFEFF${JSON.stringify({ callback })}`)).toMatchObject({ spawn: [{ id: 'X.1' }], ignored: [] });
 });
 
-test('an answer that is nested too deep orders nothing, and that is told', async () => {
+test('a response with excessive nesting orders nothing and emits an event', async () => {
   const deep = `{"callback":{"options":{"host":"127.0.0.1","method":"POST"},"data":${'['.repeat(80_000)}${']'.repeat(80_000)}}}`;
   expect(await follow(push, 200, deep)).toEqual({
     disposition: { kind: 'delivered' },
@@ -115,7 +115,7 @@ test('an answer that is nested too deep orders nothing, and that is told', async
   });
 });
 
-test('an order whose path or port is an object without a text is kept with its fault, and never sent', async () => {
+test('an order whose path or port is an object is stored with its fault and never sent', async () => {
   const untextual = { toString: 1, valueOf: 1 };
   for (const odd of [{ path: untextual }, { port: untextual }, { host: untextual }, { protocol: untextual }, { method: untextual }]) {
     const { spawn } = await follow(push, 200, { callback: { options: { ...options, ...odd } } });
@@ -125,21 +125,21 @@ test('an order whose path or port is an object without a text is kept with its f
   }
 });
 
-test('the answer of a handler that does not follow up is not looked at', async () => {
+test('the response to a handler without follow_up is ignored', async () => {
   expect(await follow({ ...push, handler: 'other' }, 200, { callback })).toMatchObject({ spawn: [] });
 });
 
-test('the answer to a question is not looked at: it decides about a push, and orders nothing', async () => {
+test('the answer to a question orders nothing', async () => {
   const ask: RequestPurpose = { kind: 'ask', handler: 'h', packet: '{}' };
   const asked = claimed(makeDelivery<HttpTarget>({ id: 'X', target: { ...makeDelivery().target, purpose: ask } }));
   expect(await follow(asked, 200, { callback })).toMatchObject({ spawn: [] });
 });
 
-test('an answer that does not accept orders nothing yet: it is tried again', async () => {
+test('a deferred response orders nothing', async () => {
   expect(await follow(push, 503, { callback })).toMatchObject({ disposition: { kind: 'retry' }, spawn: [] });
 });
 
-test('what is declined is told, and the request beside it is made', async () => {
+test('a declined payload emits an event, and its request is still created', async () => {
   const { spawn, ignored } = await follow(push, 200, {
     callback,
     payload: { success: false, task: 'send', messages: [{ to: 'a', message: 'x' }] },
@@ -148,7 +148,7 @@ test('what is declined is told, and the request beside it is made', async () => 
 });
 
 describe('a chain', () => {
-  test.each([200, 201])('goes on at %i, a step deeper', async (status) => {
+  test.each([200, 201])('continues at %i with the next depth', async (status) => {
     const { disposition, spawn } = await follow(order(1), status, { callback });
     expect(disposition).toEqual({ kind: 'delivered' });
     expect(spawn).toMatchObject([{ id: 'X.1.1', target: { purpose: { depth: 2 } } }]);
@@ -160,13 +160,13 @@ describe('a chain', () => {
     expect(await follow(order(1), status, { callback })).toMatchObject({ disposition, spawn: [] });
   });
 
-  test.each([429, 500, 501, 502, 503, 504, 505, 599])('waits at %i, and ends when its attempts are used up', async (status) => {
+  test.each([429, 500, 501, 502, 503, 504, 505, 599])('retries at %i, and ends after the last attempt', async (status) => {
     expect(await follow(order(1), status, { callback })).toMatchObject({ disposition: { kind: 'retry' }, spawn: [] });
     const disposition = { kind: 'dead', reason: 'chain-failed', detail: `status ${status}` };
     expect(await follow(order(1), status, { callback }, { attempts: 2 })).toMatchObject({ disposition, spawn: [] });
   });
 
-  test('that is too long, and one that breaks a rule, are kept with the reason and never sent', async () => {
+  test('that is too long or breaks a rule is stored with the reason and never sent', async () => {
     const { spawn } = await follow(order(3, 'X.1.1.1'), 200, { callback });
     expect(spawn).toMatchObject([{ id: 'X.1.1.1.1', target: { purpose: { fault: 'the chain is longer than max_depth (3)' } } }]);
     const broken = await follow(push, 200, { callback: { options, data: [1] } });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { readOrder } from '../../../src/delivery/follow-up/read-order.ts';
+import { maxMessages, readPayload, readRequest } from '../../../src/delivery/follow-up/read-orders.ts';
 
 const options = { host: '10.0.0.172', port: '5984', method: 'POST', path: '/v1/your-other-api/' };
-const withOptions = (more: Readonly<Record<string, unknown>>, data?: unknown) => readOrder({ options: { ...options, ...more }, data });
+const withOptions = (more: Readonly<Record<string, unknown>>, data?: unknown) => readRequest({ options: { ...options, ...more }, data });
 
 test('reads the documented example', () => {
   const callback = JSON.parse(`{
@@ -13,7 +13,7 @@ test('reads the documented example', () => {
     },
     "data": { "uuid": "7cb8cfb7267c2296d3f4ff9e089d0076", "foo": "bar" }
   }`);
-  expect(readOrder(callback)).toEqual({
+  expect(readRequest(callback)).toEqual({
     method: 'POST',
     origin: 'http://10.0.0.172:5984',
     path: '/v1/your-other-api/',
@@ -23,7 +23,7 @@ test('reads the documented example', () => {
   });
 });
 
-describe('where it goes', () => {
+describe('the destination of a request', () => {
   test.each([
     [{ host: 'api.example', port: undefined }, 'http://api.example'],
     [{ host: 'api.example', port: undefined, protocol: 'https:' }, 'https://api.example'],
@@ -61,32 +61,32 @@ describe('where it goes', () => {
     },
   );
 
-  test.each(['http', 'ftp:', 'file:', 5])('a protocol %j breaks it', (protocol) => {
+  test.each(['http', 'ftp:', 'file:', 5])('rejects the protocol %j', (protocol) => {
     expect(withOptions({ protocol }).fault).toContain('options.protocol');
   });
 
-  test('the path is the root if not told, and text if it is', () => {
+  test('the path is text, and / by default', () => {
     expect(withOptions({ path: undefined })).toMatchObject({ path: '/', fault: undefined });
     for (const path of [7, [], {}, { toString: 1, valueOf: 1 }])
       expect(withOptions({ path })).toMatchObject({ path: '/', fault: expect.stringContaining('options.path') });
   });
 });
 
-describe('what it may do', () => {
-  test.each(['PUT', 'POST', 'GET', 'put', 'Post', 'get'])('%s is done', (method) => {
+describe('the method of a request', () => {
+  test.each(['PUT', 'POST', 'GET', 'put', 'Post', 'get'])('accepts %s', (method) => {
     expect(withOptions({ method })).toMatchObject({ method: method.toUpperCase(), fault: undefined });
   });
 
-  test.each(['DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'CONNECT', 'TRACE', 'GET ', '', undefined, 1])('%s is not', (method) => {
+  test.each(['DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'CONNECT', 'TRACE', 'GET ', '', undefined, 1])('rejects %s', (method) => {
     expect(withOptions({ method }).fault).toBe('callback.options.method must be GET, POST, PUT');
   });
 
-  test.each([null, 7, 'x', [], {}, { options: [] }, { options: 'x' }, { data: 'x' }])('%j is no order', (callback) => {
-    expect(readOrder(callback).fault).toBe('callback.options is missing');
+  test.each([null, 7, 'x', [], {}, { options: [] }, { options: 'x' }, { data: 'x' }])('rejects the order %j', (callback) => {
+    expect(readRequest(callback).fault).toBe('callback.options is missing');
   });
 });
 
-describe('its data', () => {
+describe('the data of a request', () => {
   test.each([
     [{ a: [1, { b: null }] }, '{"a":[1,{"b":null}]}'],
     [{}, '{}'],
@@ -109,12 +109,12 @@ describe('its data', () => {
     expect(withOptions({ method: 'PUT' }, data).fault).toBe(fault);
   });
 
-  test.each([[1, 2], 7, { a: 1 }, 'text', null])('is left alone on GET, be it %j', (data) => {
+  test.each([[1, 2], 7, { a: 1 }, 'text', null])('is omitted on GET: %j', (data) => {
     expect(withOptions({ method: 'GET' }, data)).toMatchObject({ body: '', fault: undefined });
   });
 });
 
-describe('its headers', () => {
+describe('the headers of a request', () => {
   test.each([
     ...[
       'Host',
@@ -145,7 +145,7 @@ describe('its headers', () => {
     expect(withOptions({ headers: { [name]: 'x', 'X-Mine': 'y' } })).toMatchObject({ headers: [['X-Mine', 'y']], fault: undefined });
   });
 
-  test('keeps the others, case and order too, and numbers as text', () => {
+  test('keeps the others in their order and case, with numbers as text', () => {
     const headers = { Authorization: 'Basic YTpi', accept: 'text/plain', 'X-Count': 3 };
     expect(withOptions({ headers }).headers).toEqual([
       ['Authorization', 'Basic YTpi'],
@@ -155,11 +155,88 @@ describe('its headers', () => {
     expect(withOptions({ headers: null })).toMatchObject({ headers: [], fault: undefined });
   });
 
-  test('PHP’s empty array is no headers', () => {
+  test('the empty array of PHP is no header', () => {
     expect(withOptions({ headers: [] })).toMatchObject({ headers: [], fault: undefined });
   });
 
-  test.each([[['Accept', 'x']], 'Accept: x', { Accept: ['x'] }, { Accept: null }])('%j breaks it', (headers) => {
+  test.each([[['Accept', 'x']], 'Accept: x', { Accept: ['x'] }, { Accept: null }])('rejects %j', (headers) => {
     expect(withOptions({ headers }).fault).toContain('callback.options.headers');
+  });
+});
+
+describe('payload', () => {
+  const defaults = { replyFrom: 'bot@localhost', defaultHost: 'localhost' };
+  const readMessages = (payload: unknown) => readPayload(payload, defaults);
+  const send = (...messages: readonly unknown[]) => readMessages({ success: true, task: 'send', messages });
+
+  test.each([
+    ['bob', 'bob@localhost'],
+    ['bob@elsewhere.example', 'bob@elsewhere.example'],
+    ['bob@localhost/phone', 'bob@localhost/phone'],
+    ['4711', '4711@localhost'],
+    ['+123@localhost', '+123@localhost'],
+  ])('a message to %s goes to %s', (to, receiver) => {
+    const target = { kind: 'xmpp', from: 'bot@localhost', to: receiver };
+    expect(send({ to, message: 'Thank you.' })).toEqual({ kind: 'messages', messages: [{ target, text: 'Thank you.' }] });
+  });
+
+  test.each([
+    ['+123', 'to is a telephone number and no JID'],
+    ['+49 (30) 123-456', 'to is a telephone number and no JID'],
+    ['', 'to is no JID'],
+    ['a b', 'to is no JID'],
+    ['a@b@c', 'to is no JID'],
+    ['@localhost', 'to is no JID'],
+    ['bob@', 'to is no JID'],
+    ["bob@localhost'/><x", 'to is no JID'],
+  ])('a message to %j is invalid, with the reason', (to, fault) => {
+    expect(send({ to, message: 'x' })).toMatchObject({ messages: [{ target: { to: expect.any(String), fault } }] });
+  });
+
+  test.each([
+    [{ to: 'bob' }, 'message must be text'],
+    [{ to: 'bob', message: '' }, 'message must be text'],
+    [{ to: 'bob', message: 7 }, 'message must be text'],
+    [{ message: 'x' }, 'to must be text'],
+    [{ to: 123, message: 'x' }, 'to must be text'],
+    ['bob', 'to must be text'],
+  ])('the message %j is invalid, with the reason', (message, fault) => {
+    expect(send(message)).toMatchObject({ messages: [{ target: { fault } }] });
+  });
+
+  test('reads each message; an invalid message does not affect the others', () => {
+    expect(send({ to: 'a', message: '1' }, { to: '+1', message: '2' }, { to: 'c', message: '3' })).toMatchObject({
+      messages: [
+        { target: { to: 'a@localhost' } },
+        { target: { fault: expect.any(String) } },
+        { target: { to: 'c@localhost' }, text: '3' },
+      ],
+    });
+  });
+
+  test.each([
+    [{ success: false, task: 'send', messages: [{ to: 'a', message: 'x' }] }, 'declined'],
+    [{ success: 'false', task: 'send', messages: [] }, 'declined'],
+    [{ success: false, error: 'out of paper' }, 'declined'],
+    [{ success: true, task: 'result' }, 'unknown-task'],
+    [{ task: 'send', messages: { to: 'a', message: 'x' } }, 'malformed'],
+    ['send', 'malformed'],
+    [[1], 'malformed'],
+  ])('%j sends nothing, with the reason %s', (payload, reason) => {
+    expect(readMessages(payload)).toEqual({ kind: 'ignored', reason });
+  });
+
+  test.each([{ success: true, error: null }, {}, [], { task: null }, { task: 'send' }, { success: 'true', task: 'send', messages: [] }])(
+    '%j contains no message',
+    (payload) => {
+      expect(readMessages(payload)).toEqual({ kind: 'messages', messages: [] });
+    },
+  );
+
+  test('the excess over the limit is one invalid message with the reason', () => {
+    const read = send(...Array.from({ length: maxMessages + 5 }, (_, index) => ({ to: `u${index}`, message: 'x' })));
+    if (read.kind !== 'messages') throw new Error('ignored');
+    expect(read.messages).toHaveLength(maxMessages + 1);
+    expect(read.messages.at(-1)?.target.fault).toBe('an answer may order 100 messages: 5 more were left out');
   });
 });

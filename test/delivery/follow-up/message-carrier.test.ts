@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { createMessageCarrier } from '../../../src/delivery/follow-up/message-carrier.ts';
-import type { Handed, Outbox } from '../../../src/delivery/follow-up/outbox.ts';
-import { createPostRoom, type Exit } from '../../../src/delivery/follow-up/post-room.ts';
+import {
+  type FinalResult,
+  MessageCarrier,
+  type MessageRoute,
+  MessageRouter,
+  type MessageSender,
+} from '../../../src/delivery/follow-up/message-carrier.ts';
 import { createDeferred, type Deferred } from '../../../src/kit/lifecycle.ts';
 import type { OutgoingMessage, XmppTarget } from '../../../src/model/delivery.ts';
 import { makeDelivery } from '../../spool/build.ts';
@@ -12,68 +16,68 @@ import { createFakeTimers } from '../../support/fake-timers.ts';
 
 const toBob: XmppTarget = { kind: 'xmpp', from: 'bot@localhost', to: 'bob@localhost' };
 
-/** A pool that carries messages, and an outbox that answers when told; it rejects when it is called off. */
+/** A pool of messages, and a sender that answers when the test says so; it rejects when it is aborted. */
 async function startRig() {
-  const handed: { readonly message: OutgoingMessage; readonly answer: Deferred<Handed> }[] = [];
-  const outbox: Outbox = {
+  const sends: { readonly message: OutgoingMessage; readonly answer: Deferred<FinalResult> }[] = [];
+  const sender: MessageSender = {
     send: (message, { signal }) => {
-      const answer = createDeferred<Handed>();
+      const answer = createDeferred<FinalResult>();
       signal.addEventListener('abort', () => answer.reject(signal.reason));
       if (signal.aborted) answer.reject(signal.reason);
-      handed.push({ message, answer });
+      sends.push({ message, answer });
       return answer.promise;
     },
   };
   const rig = await startDeliveryRig({
-    openCarrier: (callbacks) => createMessageCarrier({ ...callbacks, outbox, clock: createFakeClock() }),
+    openCarrier: (callbacks) => new MessageCarrier({ ...callbacks, sender, clock: createFakeClock() }),
   });
   const turn = () => new Promise((resolve) => setImmediate(resolve));
-  const answer = async (index: number, how: Handed | Error) => {
-    if (how instanceof Error) handed[index]?.answer.reject(how);
-    else handed[index]?.answer.resolve(how);
+  const answer = async (index: number, how: FinalResult | Error) => {
+    if (how instanceof Error) sends[index]?.answer.reject(how);
+    else sends[index]?.answer.resolve(how);
     await turn();
   };
-  return { ...rig, handed, handedOver: () => handed.map(({ message }) => message.id), answerOutbox: answer };
+  return { ...rig, sends, sentIds: () => sends.map(({ message }) => message.id), answerSend: answer };
 }
 
 describe('messages to users', () => {
-  test('are handed over as they are, and settled when the chat server has them', async () => {
+  test('are sent unchanged, and settled when the chat server has accepted them', async () => {
     const rig = await startRig();
     await rig.accept(makeDelivery({ id: 'X.1', target: toBob, body: 'Thank you.' }));
-    expect(rig.handed[0]?.message).toEqual({ id: 'X.1', from: 'bot@localhost', to: 'bob@localhost', body: 'Thank you.' });
+    expect(rig.sends[0]?.message).toEqual({ id: 'X.1', from: 'bot@localhost', to: 'bob@localhost', body: 'Thank you.' });
     expect(rig.dispositions).toEqual([]);
-    await rig.answerOutbox(0, { kind: 'sent' });
+    await rig.answerSend(0, { kind: 'sent' });
     expect(rig.dispositions).toEqual(['X.1 delivered']);
   });
 
-  test('wait in their lane for one that waits for its attachment', async () => {
+  test('wait in their lane behind one that waits for its attachment', async () => {
     const rig = await startRig();
     for (const id of ['X.1', 'X.2']) await rig.accept(makeDelivery({ id, target: toBob, lane: 'push > bob@localhost' }));
-    expect(rig.handedOver()).toEqual(['X.1']);
-    await rig.answerOutbox(0, { kind: 'sent' });
-    expect(rig.handedOver()).toEqual(['X.1', 'X.2']);
+    expect(rig.sentIds()).toEqual(['X.1']);
+    await rig.answerSend(0, { kind: 'sent' });
+    expect(rig.sentIds()).toEqual(['X.1', 'X.2']);
   });
 
-  test('die with the reason where they are refused, by us or by the outbox', async () => {
+  test('are dead letters with the reason if they are refused', async () => {
     const rig = await startRig();
     await rig.accept(makeDelivery({ id: 'X.1', target: { ...toBob, fault: 'it is no JID' } }), makeDelivery({ id: 'X.2', target: toBob }));
-    await rig.answerOutbox(0, { kind: 'refused', reason: 'nobody may' });
+    await rig.answerSend(0, { kind: 'refused', reason: 'not allowed' });
     const letters = await rig.spool.deadLetters({}, { limit: 10 });
     expect(letters.map(({ id, reason, detail }) => [id, reason, detail])).toEqual([
       ['X.1', 'refused', 'it is no JID'],
-      ['X.2', 'refused', 'nobody may'],
+      ['X.2', 'refused', 'not allowed'],
     ]);
-    expect(rig.handedOver()).toEqual(['X.2']);
+    expect(rig.sentIds()).toEqual(['X.2']);
   });
 
-  test('are tried again where the outbox fails', async () => {
+  test('are retried if the sender fails', async () => {
     const rig = await startRig();
     await rig.accept(makeDelivery({ id: 'X.1', target: toBob }));
-    await rig.answerOutbox(0, new Error('on purpose'));
+    await rig.answerSend(0, new Error('on purpose'));
     expect(rig.dispositions).toEqual(['X.1 retry']);
   });
 
-  test('that wait hold up no stop, spend no attempt on it, and stay', async () => {
+  test('that wait do not delay a stop: they stay in the spool without an attempt', async () => {
     const rig = await startRig();
     await rig.accept(makeDelivery({ id: 'X.1', target: toBob }));
     await rig.dispatcher.stop({ graceMs: 1000, release: true });
@@ -82,21 +86,21 @@ describe('messages to users', () => {
     expect(rig.dispositions).toEqual([]);
   });
 
-  test('that are requests got there by mistake, and die', async () => {
+  test('that are requests are dead letters', async () => {
     const rig = await startRig();
     await rig.accept(makeDelivery({ id: 'd1' }));
     expect(rig.dispositions).toEqual(['d1 dead']);
   });
 });
 
-test('a message in the pool of requests is nothing that its threads could send', async () => {
+test('a message in a pool of requests is a dead letter', async () => {
   const rig = await startDeliveryRig();
   await rig.accept(makeDelivery({ id: 'X.1', target: toBob }));
   expect([rig.open(), rig.dispositions]).toEqual([[], ['X.1 dead']]);
 });
 
-describe('the way out', () => {
-  const exit = (name: string, hosts: readonly string[], sent: string[]): Exit => ({
+describe('the attachment of a message', () => {
+  const route = (name: string, hosts: readonly string[], sent: string[]): MessageRoute => ({
     hosts,
     send: async ({ id }) => {
       sent.push(`${name} ${id}`);
@@ -108,47 +112,47 @@ describe('the way out', () => {
 
   test("is the attachment of the receiver's host, or else the first", async () => {
     const sent: string[] = [];
-    const room = createPostRoom({
-      exits: () => [exit('a', ['a.example'], sent), exit('b', ['b.example'], sent)],
+    const router = new MessageRouter({
+      routes: () => [route('a', ['a.example'], sent), route('b', ['b.example'], sent)],
       timers: createFakeTimers(),
     });
-    for (const to of ['x@b.example/phone', 'x@a.example', 'x@elsewhere.example']) await room.send(message(to), { signal });
+    for (const to of ['x@b.example/phone', 'x@a.example', 'x@elsewhere.example']) await router.send(message(to), { signal });
     expect(sent).toEqual(['b x@b.example/phone', 'a x@a.example', 'a x@elsewhere.example']);
   });
 
-  test('is refused where there is none', async () => {
-    const room = createPostRoom({ exits: () => [], timers: createFakeTimers() });
-    const answer = await room.send(message('x@a.example'), { signal });
+  test('is missing: the message is refused', async () => {
+    const router = new MessageRouter({ routes: () => [], timers: createFakeTimers() });
+    const answer = await router.send(message('x@a.example'), { signal });
     expect(answer).toEqual({ kind: 'refused', reason: 'no attachment can send messages to users' });
   });
 
-  test('is tried again and again while it is shut, until it is open or all is called off', async () => {
+  test('is tried until the message is sent or aborted', async () => {
     const timers = createFakeTimers();
     const answers = ['unsent', 'unconfirmed', 'sent', 'unsent'] as const;
     let tries = 0;
-    const shut: Exit = {
+    const offline: MessageRoute = {
       hosts: [],
       send: async () => {
         tries += 1;
         return { kind: answers[tries - 1] ?? 'unsent' };
       },
     };
-    const room = createPostRoom({ exits: () => [shut], timers });
+    const router = new MessageRouter({ routes: () => [offline], timers });
     const passing = async () => {
       await eventually(() => timers.pending === 1);
       timers.fire();
     };
-    const leaving = new AbortController();
-    const first = room.send(message('x@a.example'), leaving);
+    const stopping = new AbortController();
+    const first = router.send(message('x@a.example'), stopping);
     await passing();
     await passing();
     expect([await first, tries]).toEqual([{ kind: 'sent' }, 3]);
 
-    const second = room.send(message('x@a.example'), leaving);
+    const second = router.send(message('x@a.example'), stopping);
     await eventually(() => timers.pending === 1);
-    leaving.abort(new Error('called off'));
-    await expect(second).rejects.toThrow('called off');
-    await expect(room.send(message('x@a.example'), leaving)).rejects.toThrow('called off');
+    stopping.abort(new Error('aborted'));
+    await expect(second).rejects.toThrow('aborted');
+    await expect(router.send(message('x@a.example'), stopping)).rejects.toThrow('aborted');
     expect(tries).toBe(4);
   });
 });
