@@ -1,10 +1,10 @@
-/** For programs that embed the service; the command line needs none of this. */
+/** API for programs that embed the service. */
 
 export type { HandlerOpts } from '../pools/contract.ts';
 export type { Config } from './config/config.ts';
 export { loadConfig } from './config/load.ts';
 export { ConfigInvalid, type Mistake } from './config/mistakes.ts';
-export type { CallbackWatch } from './hooks/watch.ts';
+export type { CallbackWatch } from './hooks/call.ts';
 export { type ErrorCode, errorCodes, ServiceError } from './kit/errors.ts';
 export type { Outcome } from './model/attempt.ts';
 export type { Body, HeaderPair } from './model/delivery.ts';

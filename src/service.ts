@@ -1,29 +1,34 @@
 /**
- * The composition root: the only file that knows all parts. They are started against the way of a packet, so that each
- * finds the next one ready, and stopped along it, so that each can hand on what it holds.
+ * The composition root: the only file that knows all parts. Parts start from the last stage of the pipeline to the first, so each
+ * finds the next one ready, and stop in reverse, so each can pass on what it holds.
  */
 
-import type { Operations } from './admin/operations.ts';
-import { createAdmin } from './admin/server.ts';
-import { createAnswering } from './answering.ts';
+import type { SessionHandler } from '../pools/contract.ts';
+import { Operations } from './admin/operations.ts';
+import { AdminServer } from './admin/server.ts';
 import type { Config } from './config/config.ts';
 import { orphanWarnings } from './config/notices.ts';
 import { Reloader } from './config/reload.ts';
 import { Redactor } from './config/secrets.ts';
 import { limitConnections } from './config/service.ts';
+import { AskDeadlines } from './delivery/ask/deadlines.ts';
+import { AskFollow } from './delivery/ask/follow.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
+import { createFollowUp } from './delivery/follow-up/follow-up.ts';
+import { MessageCarrier, type MessageRoute, MessageRouter } from './delivery/follow-up/message-carrier.ts';
+import { type DispatchConfig, messagePool } from './delivery/policy.ts';
 import { createGateListener } from './gate/listener.ts';
-import { createAskedPushes } from './hooks/before-push/pushes.ts';
-import { createModuleCaller } from './hooks/call-module.ts';
-import { createEvaluator } from './hooks/evaluate.ts';
-import { withFreshModules } from './hooks/fresh-modules.ts';
+import { AskedPushMaker } from './hooks/before-push/pushes.ts';
+import { askBeforePush } from './hooks/before-push/question.ts';
+import { type CallbackWatch, unwatched } from './hooks/call.ts';
+import { Evaluator } from './hooks/evaluate.ts';
+import { createModuleCaller, loadExits } from './hooks/exit-modules.ts';
 import { createGate } from './hooks/gate.ts';
 import type { LoadedHandler } from './hooks/handler.ts';
-import { createIntake } from './hooks/intake.ts';
-import { loadExits, loadHandlers } from './hooks/load.ts';
-import { createReviver } from './hooks/revive.ts';
+import { Intake } from './hooks/intake.ts';
+import { loadHandlers, withFreshModules } from './hooks/load.ts';
+import { Replayer } from './hooks/replay.ts';
 import { subscriptionOf } from './hooks/subscription.ts';
-import { type CallbackWatch, unwatched } from './hooks/watch.ts';
 import { systemClock, systemTimers, within } from './kit/clock.ts';
 import { createIdSource } from './kit/ids.ts';
 import { createLifecycle, type Lifecycle, Teardown } from './kit/lifecycle.ts';
@@ -31,16 +36,13 @@ import { systemRandom } from './kit/pacing.ts';
 import { openFilesLimit, packageVersion } from './kit/process.ts';
 import type { DeliveryId } from './model/delivery.ts';
 import type { PacketId } from './model/packet.ts';
-import { createOperations } from './operations.ts';
 import { createJidReader } from './packet/jid.ts';
 import { openSources } from './sources/open.ts';
 import type { Source } from './sources/source.ts';
 import { openSpool } from './spool/open.ts';
 import { createRetention } from './spool/retention.ts';
 import type { Spool } from './spool/spool.ts';
-import { partsOf, swap } from './swap.ts';
-import type { EventBus } from './telemetry/events.ts';
-import { createEventBus } from './telemetry/events.ts';
+import { createEventBus, type EventBus } from './telemetry/events.ts';
 import { announceReady, createHealth } from './telemetry/health.ts';
 import { createLog, subscribeLog } from './telemetry/log.ts';
 import { createMetrics, type Metrics, noReloads, type ReloadCounts, type ReloadResult } from './telemetry/metrics.ts';
@@ -49,172 +51,282 @@ import { createRecentWithheld, RecentAttempts } from './telemetry/recent.ts';
 export type { ReloadCounts, ReloadResult } from './telemetry/metrics.ts';
 
 export interface ServiceOptions {
-  /** Names this process to chat servers, over one service in it after the other. Default: one for this service alone. */
+  /** Identifies this process to chat servers, also across restarts of the service inside it. Default: a new id for this service. */
   readonly instance?: string;
-  /** Sees each callback before it runs; see {@link CallbackWatch}. */
+  /** Gets notice of each callback before it runs; see {@link CallbackWatch}. */
   readonly watch?: CallbackWatch;
-  /** The service cannot go on: stop it and start another. */
+  /** The service cannot continue: stop it and start another. */
   readonly onFailed: (error: Error) => void;
-  /** A new configuration is about to run: no callback of a handler that it brings has been called yet. */
+  /** A new configuration is about to run: no callback of its new handlers has been called yet. */
   readonly onConfigured?: (config: Config) => void;
   /** Whether an earlier start found the spool damaged; it is then checked in full before use. Default false. */
   readonly checkSpool?: boolean;
   /** Resolves when the address of the admin listener is free. */
   readonly beforeListening?: () => Promise<void>;
-  /** Reloads before this service, which its metrics go on counting. */
+  /** Counts of reloads before this service, which its metrics continue. */
   readonly reloads?: ReloadCounts;
 }
 
-export interface Service extends Lifecycle {
-  readonly events: EventBus;
-  /**
-   * Reads the configuration's file anew once the service runs. `applied`: pools, handlers, callback modules and the log level
-   * are the new ones. `refused`: nothing has changed. `restart`: neither, but stop this service and start another. The event
-   * `config.reload` says why. Rejects when the service could not be started.
-   */
-  reload(): Promise<ReloadResult>;
+export function createService(config: Config, options: ServiceOptions): Service {
+  return new Service(config, options);
 }
 
-export function createService(config: Config, options: ServiceOptions): Service {
-  const { watch = unwatched, onFailed, onConfigured = () => undefined, reloads = noReloads } = options;
-  const { checkSpool = false, beforeListening = async () => undefined } = options;
-  const events = createEventBus();
-  const health = createHealth({ events, attachments: config.attachments, gate: config.gate !== undefined });
-  const withheld = createRecentWithheld({ events, clock: systemClock });
-  const attempts = new RecentAttempts({ events, clock: systemClock });
-  const teardown = new Teardown();
-  const nextId = createIdSource(systemClock);
-  const shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed };
-  const redactor = new Redactor(config.redacted);
-  const log = createLog({ level: config.logLevel, redact: redactor.value });
-  const { config: limited, notice } = limitConnections(config, openFilesLimit());
-  let running = config;
-  let swapping: Promise<void> = Promise.resolve();
-  let warnOfOrphans: (next: Config, before: Config) => void = () => undefined;
-  let apply: (next: Config, loaded: readonly LoadedHandler[]) => Promise<void> = async () => undefined;
+export class Service implements Lifecycle {
+  readonly events: EventBus = createEventBus();
+  readonly #options: ServiceOptions;
+  /** The running configuration and its handlers; a reload replaces both. */
+  #config: Config;
+  #handlers: readonly LoadedHandler[] = [];
+  readonly #watch: CallbackWatch;
+  readonly #drainTimeoutMs: number;
+  readonly #shared;
+  readonly #redactor: Redactor;
+  readonly #log;
+  readonly #health;
+  readonly #withheld;
+  readonly #attempts: RecentAttempts;
+  readonly #nextId = createIdSource(systemClock);
+  readonly #readJid = createJidReader({ size: 10_000 });
+  readonly #teardown = new Teardown();
+  readonly #lifecycle: Lifecycle;
+  readonly #reloader: Reloader<readonly LoadedHandler[]>;
+  #sources: readonly Source[] = [];
+  /** Set once the service runs. */
+  #parts: ReloadableParts | undefined;
+  #swapping: Promise<void> = Promise.resolve();
 
-  async function begin(what: string, part: Lifecycle): Promise<void> {
-    teardown.add(what, () => part.stop());
-    await part.start();
-  }
-
-  async function start(): Promise<void> {
-    subscribeLog(events, log);
-    for (const text of notice === undefined ? config.notices : [...config.notices, notice]) events.emit('notice', { text });
-    let handlers = await loadHandlers(config.handlers);
-    const modules = await loadExits(config.attachments);
-
-    const readJid = createJidReader({ size: 10_000 });
-    const hooks = { ...shared, limits: config.callbacks, watch, newId: () => nextId() as DeliveryId, readJid };
-    const prepareAsked = createAskedPushes({ ...hooks, handlers: () => handlers });
-
-    const spool = await startSpool();
-    const userAgent = `xmpp-event-pusher/${packageVersion()}`;
-    const { drainTimeoutMs, callbacks: limits } = config;
-    const dispatcher = new Dispatcher({
-      ...shared,
-      ...partsOf(config, handlers),
-      spool,
-      userAgent,
-      drainTimeoutMs,
-      limits,
-      ...createAnswering({ ...shared, config: () => running, sources: () => sources, prepare: prepareAsked }),
+  constructor(config: Config, options: ServiceOptions) {
+    const { events } = this;
+    this.#config = config;
+    this.#options = options;
+    this.#watch = options.watch ?? unwatched;
+    this.#drainTimeoutMs = config.drainTimeoutMs;
+    this.#shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed: options.onFailed };
+    this.#redactor = new Redactor(config.redacted);
+    this.#log = createLog({ level: config.logLevel, redact: this.#redactor.value });
+    this.#health = createHealth({ events, attachments: config.attachments, gate: config.gate !== undefined });
+    this.#withheld = createRecentWithheld({ events, clock: systemClock });
+    this.#attempts = new RecentAttempts({ events, clock: systemClock });
+    this.#lifecycle = createLifecycle({ start: () => this.#start(), stop: () => this.#teardown.run() });
+    this.#reloader = new Reloader<readonly LoadedHandler[]>({
+      config,
+      load: (handlers, reload) => loadHandlers(withFreshModules(handlers, reload)),
+      apply: (next, loaded) => this.#apply(next, loaded),
+      onValid: (next, before) => this.#warnOfOrphans(next, before),
+      timers: systemTimers,
     });
-    const evaluator = createEvaluator({ ...hooks, handlers });
-    const reviver = createReviver({ ...hooks, handlers: () => handlers });
-    const intake = createIntake({ ...shared, evaluate: evaluator.evaluate, append: dispatcher.accept });
-    const reading = { newPacketId: () => nextId() as PacketId, readJid };
-    const attaching = {
-      ...reading,
-      marks: await spool.marks(),
-      subscription: subscriptionOf(handlers),
-      instance: options.instance ?? nextId(),
-    };
-    const callModule = createModuleCaller({ ...shared, watch, timeoutMs: limits.timeoutMs });
-    const exits = { modules, callModule, checks: () => health.checks() };
-    const sources = openSources(limited.attachments, { ...shared, ...attaching, ...exits, accept: intake.accept });
-    const operations = createOperations({ ...shared, config: () => running, spool, dispatcher, reviver, prepareAsked, attempts });
-
-    const metrics = await startAdmin({ spool, dispatcher, sources, operations });
-    teardown.add('the dispatcher', () => dispatcher.stop(drainTimeoutMs));
-    await dispatcher.start();
-    teardown.add('the pools that a reload replaces', async () => void (await within(swapping, drainTimeoutMs, systemTimers)));
-    teardown.add('the intake', async () => void (await within(intake.idle(), drainTimeoutMs, systemTimers)));
-    if (limited.gate !== undefined) {
-      const decide = createGate({ ...hooks, handlers: () => handlers, timeoutMs: limited.gate.timeoutMs });
-      await begin('the gate', createGateListener({ ...shared, ...reading, config: limited.gate, hosts: config.hosts, decide }));
-    }
-    for (const source of sources) await begin(`attachment ${source.name}`, source);
-    teardown.add('readiness', () => health.drain());
-
-    warnOfOrphans = (next, before) => {
-      for (const text of orphanWarnings(spool.stats().depths, next, before)) events.emit('notice', { text, level: 'warn' });
-    };
-    apply = async (next, loaded) => {
-      redactor.add(next.redacted);
-      onConfigured(next);
-      swapping = swap({ dispatcher, evaluator, sources, metrics, log, events }, { next, loaded, running });
-      [handlers, running] = [loaded, next];
-      await swapping;
-    };
   }
 
-  const reloader = new Reloader<readonly LoadedHandler[]>({
-    config,
-    load: (handlers, reload) => loadHandlers(withFreshModules(handlers, reload)),
-    apply: (next, loaded) => apply(next, loaded),
-    onValid: (next, before) => warnOfOrphans(next, before),
-    timers: systemTimers,
-  });
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
 
-  async function reload(): Promise<ReloadResult> {
-    await lifecycle.start();
-    const reloaded = await reloader.reload();
-    events.emit('config.reload', reloaded);
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  /**
+   * Reads the configuration file again once the service runs. `applied`: pools, handlers, callback modules and the log level
+   * are the new ones. `refused`: nothing has changed. `restart`: nothing has changed, and the change needs a new service. The event
+   * `config.reload` gives the reason. Rejects if the service could not be started.
+   */
+  async reload(): Promise<ReloadResult> {
+    await this.start();
+    const reloaded = await this.#reloader.reload();
+    this.events.emit('config.reload', reloaded);
     return reloaded.result;
   }
 
-  async function startSpool(): Promise<Spool> {
-    const { deadLetterMaxAgeMs: maxAgeMs, deadLetterMax: maxLetters } = config.spool;
-    const spool = openSpool(config.spool, { ...shared, check: checkSpool });
-    await begin('the spool', spool);
-    await begin('the retention of dead letters', createRetention({ ...shared, spool, maxAgeMs, maxLetters }));
+  async #start(): Promise<void> {
+    const config = this.#config;
+    const { config: limited, notice } = limitConnections(config, openFilesLimit());
+    subscribeLog(this.events, this.#log);
+    for (const text of notice === undefined ? config.notices : [...config.notices, notice]) this.events.emit('notice', { text });
+    this.#handlers = await loadHandlers(config.handlers);
+    const modules = await loadExits(config.attachments);
+
+    const spool = await this.#startSpool();
+    const hooks = this.#hookOptions();
+    const prepareAsked = new AskedPushMaker(hooks).prepare;
+    const dispatcher = this.#createDispatcher(spool, prepareAsked);
+    const evaluator = new Evaluator({ ...hooks, handlers: this.#handlers });
+    const intake = new Intake({ ...this.#shared, evaluate: (packet) => evaluator.evaluate(packet), append: dispatcher.accept });
+    this.#sources = await this.#openSources(limited, { spool, intake, modules });
+    const replayer = new Replayer({ ...hooks, spool, accept: dispatcher.accept, wake: dispatcher.wake });
+    const operations = new Operations({
+      ...{ config: () => this.#config, spool, dispatcher, replayer },
+      ...{ prepareAsked, attempts: this.#attempts, clock: systemClock },
+    });
+
+    const metrics = await this.#startAdmin(limited, { spool, dispatcher, operations });
+    this.#teardown.add('the dispatcher', () => dispatcher.stop(this.#drainTimeoutMs));
+    await dispatcher.start();
+    this.#teardown.add('the pools that a reload replaces', () => this.#drained(this.#swapping));
+    this.#teardown.add('the intake', () => this.#drained(intake.idle()));
+    await this.#startGate(limited);
+    for (const source of this.#sources) await this.#begin(`attachment ${source.name}`, source);
+    this.#teardown.add('readiness', () => this.#health.drain());
+    this.#parts = { spool, dispatcher, evaluator, metrics };
+  }
+
+  /** Options of everything that calls callbacks. */
+  #hookOptions() {
+    const { limits, newId } = { limits: this.#config.callbacks, newId: () => this.#nextId() as DeliveryId };
+    const ids = { newId, readJid: this.#readJid };
+    const beforeRequest = askBeforePush({ ...this.#shared, ...ids });
+    return { ...this.#shared, ...ids, limits, watch: this.#watch, beforeRequest, handlers: () => this.#handlers };
+  }
+
+  async #begin(name: string, part: Lifecycle): Promise<void> {
+    this.#teardown.add(name, () => part.stop());
+    await part.start();
+  }
+
+  async #drained(work: Promise<void>): Promise<void> {
+    await within(work, this.#drainTimeoutMs, systemTimers);
+  }
+
+  async #startSpool(): Promise<Spool> {
+    const { spool: settings } = this.#config;
+    const { deadLetterMaxAgeMs: maxAgeMs, deadLetterMax: maxLetters } = settings;
+    const spool = openSpool(settings, { ...this.#shared, check: this.#options.checkSpool ?? false });
+    await this.#begin('the spool', spool);
+    await this.#begin('the retention of dead letters', createRetention({ ...this.#shared, spool, maxAgeMs, maxLetters }));
     return spool;
   }
 
-  async function startAdmin({ spool, dispatcher, sources, operations }: Observed): Promise<Metrics> {
+  /** Steps after an answer: asks, then orders of requests and messages. */
+  #createDispatcher(spool: Spool, prepare: AskedPushMaker['prepare']): Dispatcher {
+    const { callbacks: limits } = this.#config;
+    const handlers = (): Config['handlers'] => this.#config.handlers;
+    const sender = new MessageRouter({ ...this.#shared, routes: () => routesOf(this.#sources, this.#config) });
+    const configOf = (name: string) => handlers().find((handler) => handler.name === name)?.followUp;
+    return new Dispatcher({
+      ...this.#shared,
+      ...servedBy(this.#config, this.#handlers),
+      spool,
+      userAgent: `xmpp-event-pusher/${packageVersion()}`,
+      drainTimeoutMs: this.#drainTimeoutMs,
+      limits,
+      follow: [new AskFollow({ ...this.#shared, handlers, prepare }).follow, createFollowUp({ ...this.#shared, configOf })],
+      openDeadlines: (parts) => new AskDeadlines(parts),
+      carriers: { [messagePool]: (callbacks) => new MessageCarrier({ ...callbacks, sender, clock: systemClock }) },
+    });
+  }
+
+  async #openSources({ attachments }: Config, { spool, intake, modules }: SourceParts): Promise<readonly Source[]> {
+    const { timeoutMs } = this.#config.callbacks;
+    return openSources(attachments, {
+      ...this.#shared,
+      ...this.#receptionOptions(),
+      marks: await spool.marks(),
+      subscription: subscriptionOf(this.#handlers),
+      instance: this.#options.instance ?? this.#nextId(),
+      modules,
+      callModule: createModuleCaller({ ...this.#shared, watch: this.#watch, timeoutMs }),
+      checks: () => this.#health.checks(),
+      accept: intake.accept,
+    });
+  }
+
+  #receptionOptions() {
+    return { newPacketId: () => this.#nextId() as PacketId, readJid: this.#readJid };
+  }
+
+  async #startAdmin(limited: Config, { spool, dispatcher, operations }: ObservedParts): Promise<Metrics> {
     const readings = {
       spoolStats: () => spool.stats(),
       inFlight: () => dispatcher.inFlight(),
       orphans: () => dispatcher.orphans(),
-      attached: () => health.attached(),
-      uncommittedBytes: () => sources.reduce((sum, source) => sum + source.uncommittedBytes, 0),
+      attached: () => this.#health.attached(),
+      uncommittedBytes: () => this.#sources.reduce((sum, source) => sum + source.uncommittedBytes, 0),
     };
-    const {
-      hosts,
-      handlers,
-      metrics: { mongooseim },
-    } = config;
-    const pools = config.pools.map((pool) => pool.id);
-    const metrics = createMetrics({ ...shared, hosts, pools, handlers, readings, mongooseim, reloads, version: packageVersion() });
-    await beforeListening();
-    const admin = createAdmin({ ...shared, config: limited, metrics, health, api: { ...shared, spool, operations, withheld, redactor } });
-    await begin('the admin listener', admin);
+    const { hosts, handlers, metrics: settings } = this.#config;
+    const metrics = createMetrics({
+      ...this.#shared,
+      ...{ hosts, handlers, readings, pools: this.#config.pools.map((pool) => pool.id) },
+      ...{ mongooseim: settings.mongooseim, reloads: this.#options.reloads ?? noReloads, version: packageVersion() },
+    });
+    await this.#options.beforeListening?.();
+    const api = { ...this.#shared, spool, operations, withheld: this.#withheld, redactor: this.#redactor };
+    const admin = new AdminServer({ ...this.#shared, config: limited, metrics, health: this.#health, api });
+    await this.#begin('the admin listener', admin);
 
     const address = `http://${admin.address.host}:${admin.address.port}`;
-    events.emit('notice', { text: `metrics and health are at ${address}` });
-    announceReady(events, health, address);
+    this.events.emit('notice', { text: `metrics and health are at ${address}` });
+    announceReady(this.events, this.#health, address);
     return metrics;
   }
 
-  const lifecycle = createLifecycle({ start, stop: () => teardown.run() });
-  return { events, reload, ...lifecycle };
+  async #startGate({ gate: config, hosts }: Config): Promise<void> {
+    if (config === undefined) return;
+    const decide = createGate({ ...this.#hookOptions(), timeoutMs: config.timeoutMs });
+    await this.#begin('the gate', createGateListener({ ...this.#shared, ...this.#receptionOptions(), config, hosts, decide }));
+  }
+
+  #warnOfOrphans(next: Config, before: Config): void {
+    if (this.#parts === undefined) return;
+    const { depths } = this.#parts.spool.stats();
+    for (const text of orphanWarnings(depths, next, before)) this.events.emit('notice', { text, level: 'warn' });
+  }
+
+  async #apply(next: Config, loaded: readonly LoadedHandler[]): Promise<void> {
+    if (this.#parts === undefined) return;
+    this.#redactor.add(next.redacted);
+    this.#options.onConfigured?.(next);
+    this.#swapping = this.#swap(this.#parts, next, loaded);
+    [this.#handlers, this.#config] = [loaded, next];
+    await this.#swapping;
+  }
+
+  /** All parts change in one turn, so each packet is evaluated by the old handlers or by the new ones. Resolves when new and changed pools run. */
+  async #swap(parts: ReloadableParts, next: Config, loaded: readonly LoadedHandler[]): Promise<void> {
+    const { dispatcher, evaluator, metrics } = parts;
+    const { notices } = this.#config;
+    const served = servedBy(next, loaded);
+    const reconfigured = dispatcher.reconfigure(served);
+    metrics.know({ pools: next.pools.map(({ id }) => id), handlers: served.handlers });
+    evaluator.swap(loaded);
+    for (const source of this.#sources) source.resubscribe(subscriptionOf(loaded));
+    this.#log.level = next.logLevel;
+    for (const text of next.notices) if (!notices.includes(text)) this.events.emit('notice', { text });
+    await reconfigured;
+  }
 }
 
-/** What metrics are read from, and operators act on. */
-interface Observed {
+/** Parts of a running service that a reload changes. */
+interface ReloadableParts {
   readonly spool: Spool;
   readonly dispatcher: Dispatcher;
-  readonly sources: readonly Source[];
+  readonly evaluator: Evaluator;
+  readonly metrics: Metrics;
+}
+
+/** Parts that metrics read and operators act on. */
+interface ObservedParts extends Pick<ReloadableParts, 'dispatcher' | 'spool'> {
   readonly operations: Operations;
+}
+
+interface SourceParts {
+  readonly spool: Spool;
+  readonly intake: Intake;
+  readonly modules: Awaited<ReturnType<typeof loadExits>>;
+}
+
+/** The part of the configuration that the dispatcher serves. */
+function servedBy({ pools }: Pick<Config, 'pools'>, loaded: readonly LoadedHandler[]): DispatchConfig {
+  return { pools, handlers: loaded.map(({ config }) => config), sessions: loaded.flatMap(sessionOf) };
+}
+
+/** A handler whose module has callbacks at delivery also runs in the threads of its pool. */
+function sessionOf({ config: { name, module }, hasDeliveryCallbacks, opts }: LoadedHandler): readonly SessionHandler[] {
+  return hasDeliveryCallbacks && module.kind === 'url' ? [{ name, url: module.url, opts }] : [];
+}
+
+/** The outboxes of the attachments that can send messages to users. */
+function routesOf(sources: readonly Source[], { attachments }: Pick<Config, 'attachments'>): readonly MessageRoute[] {
+  return sources.flatMap(({ name, outbox }) => {
+    const hosts = attachments.find((attachment) => attachment.name === name)?.hosts ?? [];
+    return outbox === undefined ? [] : [{ hosts, send: outbox.send }];
+  });
 }

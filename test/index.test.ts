@@ -7,7 +7,7 @@ import { startTapServer } from '../src/cli/demo/tap-server.ts';
 import { chat } from './support/component-source.ts';
 import { startTarget } from './support/target.ts';
 
-test('gives programs that embed the service what they need, and no more', () => {
+test('exports only the API for programs that embed the service', () => {
   expect(Object.keys(api).sort()).toEqual(['ConfigInvalid', 'ServiceError', 'createService', 'errorCodes', 'loadConfig']);
 });
 

@@ -1,27 +1,31 @@
-import type { EpochMs } from '../kit/clock.ts';
+import type { Config } from '../config/config.ts';
+import { readAnswer } from '../delivery/ask/answer.ts';
+import type { Dispatcher } from '../delivery/dispatcher.ts';
+import { isFollowUpPool, queuesOf } from '../delivery/policy.ts';
+import type { PrepareAsked } from '../hooks/before-push/pushes.ts';
+import { markedAsTest, type Replayer, type ReplayReport } from '../hooks/replay.ts';
+import type { Clock, EpochMs } from '../kit/clock.ts';
+import { ServiceError } from '../kit/errors.ts';
 import type { Outcome } from '../model/attempt.ts';
-import type { DeliveryId, QueueName } from '../model/delivery.ts';
+import type { DeliveryId, NewRequest, QueueName } from '../model/delivery.ts';
 import type { DeadFilter } from '../spool/dead-letter.ts';
+import type { QueueDepth, Spool } from '../spool/spool.ts';
 import type { BreakerState } from '../telemetry/events.ts';
-import type { Standing } from '../telemetry/recent.ts';
+import type { RecentAttempts, Standing } from '../telemetry/recent.ts';
 
-/** What an operator may do to a running service beyond reading its spool; handed in by the composition root. */
-export interface Operations {
-  pools(): readonly PoolView[];
-  /** The hosts that are configured. */
-  hosts(): readonly string[];
-  /** Stops sending to a pool, or goes on; remembered over restarts. False: there is no such pool. */
-  setPaused(pool: string, paused: boolean): Promise<boolean>;
-  /** Queues whose pool or handler is not configured. */
-  orphans(): readonly OrphanView[];
-  /** Gives an orphaned queue to a configured one; gives how many. Throws UNKNOWN_QUEUE. */
-  moveOrphans(from: QueueName, to: QueueName): Promise<number>;
-  purgeOrphans(queue: QueueName): Promise<number>;
-  /** Replays dead letters, those that never were deliveries through the hooks; gives how many came back. */
-  replay(filter: DeadFilter, limit: number): Promise<ReplayReport>;
-  /** Sends one request through a handler, marked as a test, and gives what came back. Undefined: there is no such handler. */
-  sendTest(handler: string): Promise<TestReport | undefined>;
+export interface OperationsOptions {
+  /** The current configuration. */
+  readonly config: () => Pick<Config, 'handlers' | 'hosts' | 'pools'>;
+  readonly spool: Pick<Spool, 'moveQueue' | 'purgeQueue' | 'stats'>;
+  readonly dispatcher: Pick<Dispatcher, 'admission' | 'inFlight' | 'orphans' | 'sendTest' | 'setPaused' | 'wake'>;
+  readonly replayer: Pick<Replayer, 'replay' | 'testRequest'>;
+  readonly prepareAsked: PrepareAsked;
+  readonly attempts: Pick<RecentAttempts, 'of'>;
+  readonly clock: Clock;
 }
+
+/** The operations of the API, without those that only read the spool. */
+export type ServiceOperations = Pick<Operations, keyof Operations>;
 
 export interface PoolView {
   readonly name: string;
@@ -31,9 +35,9 @@ export interface PoolView {
   readonly waiting: number;
   readonly dead: number;
   readonly paused: boolean;
-  /** When the oldest delivery still owed was accepted; null when nothing is. */
+  /** When the oldest pending delivery was accepted; null if there is none. */
   readonly oldestAt: EpochMs | null;
-  /** Seconds until intake of all pools stops because the spool is full, at the present rate; null while the spool does not grow. */
+  /** Time until intake of all pools stops because the spool is full, at the present rate, ms; null while the spool does not grow. */
   readonly spoolFullInMs: number | null;
   /** The pool's own circuit breaker. */
   readonly breaker: BreakerState;
@@ -46,18 +50,12 @@ export interface QueueView {
   readonly waiting: number;
   readonly dead: number;
   readonly breaker: BreakerState;
-  /** Until when its backend has asked for patience; null when it has not. */
+  /** End of the pause that its backend asked for (`retry-after`); null without a pause. */
   readonly pausedUntil: EpochMs | null;
 }
 
 export interface OrphanView extends QueueName {
   readonly waiting: number;
-}
-
-export interface ReplayReport {
-  readonly replayed: number;
-  /** Their callbacks failed again, or want no request now: they stay dead letters. */
-  readonly failed: number;
 }
 
 export interface TestReport {
@@ -68,4 +66,158 @@ export interface TestReport {
   readonly accepted: boolean;
   /** Why it was not accepted; empty if it was. */
   readonly reason: string;
+}
+
+/** What an operator can do to a running service. */
+export class Operations {
+  readonly #options: OperationsOptions;
+
+  constructor(options: OperationsOptions) {
+    this.#options = options;
+  }
+
+  pools(): readonly PoolView[] {
+    const { config, spool, dispatcher } = this.#options;
+    const { pools, handlers } = config();
+    const { depths, oldest, paused, fullInMs = null } = spool.stats();
+    const inFlight = new Map(dispatcher.inFlight().map(({ pool, value }) => [pool, value]));
+    const queues = handlers.flatMap(queuesOf);
+
+    return pools.map(({ id, origin, workers }) => {
+      const own = depths.filter(({ pool }) => pool === id);
+      return {
+        name: id,
+        origin,
+        workers,
+        inFlight: inFlight.get(id) ?? 0,
+        waiting: sum(own, ({ waiting }) => waiting),
+        dead: sum(own, ({ dead }) => dead),
+        paused: paused.includes(id),
+        oldestAt: oldest[id] ?? null,
+        spoolFullInMs: fullInMs,
+        breaker: dispatcher.admission(id)?.state ?? 'closed',
+        handlers: queues.filter(({ pool }) => pool === id).map((queue) => this.#viewQueue(queue, own)),
+      };
+    });
+  }
+
+  #viewQueue({ pool, handler }: QueueName, depths: readonly QueueDepth[]): QueueView {
+    const { attempts, dispatcher, clock } = this.#options;
+    const depth = depths.find((queue) => queue.handler === handler);
+    const admission = dispatcher.admission(pool)?.handler(handler);
+    return {
+      name: handler,
+      standing: attempts.of(pool, handler),
+      waiting: depth?.waiting ?? 0,
+      dead: depth?.dead ?? 0,
+      breaker: admission?.state ?? 'closed',
+      pausedUntil: admission?.pausedUntil(clock.monotonic()) ?? null,
+    };
+  }
+
+  /** The configured hosts. */
+  hosts(): readonly string[] {
+    return this.#options.config().hosts;
+  }
+
+  /** Pauses or resumes a pool; the state is kept across restarts. False: there is no such pool. */
+  async setPaused(pool: string, paused: boolean): Promise<boolean> {
+    return await this.#options.dispatcher.setPaused(pool, paused);
+  }
+
+  /** Queues whose pool or handler is not configured. */
+  orphans(): readonly OrphanView[] {
+    return this.#options.dispatcher.orphans().map(({ pool, handler, waiting }) => ({ pool, handler, waiting }));
+  }
+
+  /** Moves an orphaned queue to a configured one; returns the number of deliveries. Throws UNKNOWN_QUEUE. */
+  async moveOrphans(from: QueueName, to: QueueName): Promise<number> {
+    this.#requireOrphan(from);
+    requireMovable(from, to);
+    this.#requireConfigured(to);
+    const moved = await this.#options.spool.moveQueue(from, to);
+    this.#options.dispatcher.wake([to.pool]);
+    return moved;
+  }
+
+  /** Removes an orphaned queue; returns the number of deliveries. Throws UNKNOWN_QUEUE. */
+  async purgeOrphans(queue: QueueName): Promise<number> {
+    this.#requireOrphan(queue);
+    return await this.#options.spool.purgeQueue(queue);
+  }
+
+  #requireOrphan(queue: QueueName): void {
+    if (!this.#isConfigured(queue)) return;
+    const text = `the handler ${queue.handler} on the pool ${queue.pool} is configured: its deliveries are not orphans`;
+    throw new ServiceError('UNKNOWN_QUEUE', text);
+  }
+
+  #requireConfigured(queue: QueueName): void {
+    if (this.#isConfigured(queue)) return;
+    const names = this.#queues().map(({ pool, handler }) => `${handler} on ${pool}`);
+    const known = names.length === 0 ? 'none' : names.join(', ');
+    const text = `the handler ${queue.handler} on the pool ${queue.pool} is not configured; there are: ${known}`;
+    throw new ServiceError('UNKNOWN_QUEUE', text);
+  }
+
+  #isConfigured({ pool, handler }: QueueName): boolean {
+    return this.#queues().some((known) => known.handler === handler && known.pool === pool);
+  }
+
+  #queues(): readonly QueueName[] {
+    return this.#options.config().handlers.flatMap(queuesOf);
+  }
+
+  /** Replays at most `limit` dead letters; those without a request go through the hooks again. */
+  async replay(filter: DeadFilter, limit: number): Promise<ReplayReport> {
+    return await this.#options.replayer.replay(filter, limit);
+  }
+
+  /**
+   * Sends one request of a handler, marked as a test, and reports its outcome. If the handler asks a business server first, the ask
+   * is sent, then the first push of its answer, and the last outcome is reported. Undefined: there is no such handler. Throws TEST_FAILED.
+   */
+  async sendTest(handler: string): Promise<TestReport | undefined> {
+    const result = await this.#options.replayer.testRequest(handler);
+    if (result === undefined) return undefined;
+    if (result.kind !== 'request') {
+      const why = result.kind === 'failed' ? result.failedPacket.detail : 'its callbacks declined the packet';
+      throw new ServiceError('TEST_FAILED', `handler ${handler} made no request: ${why}`);
+    }
+    const { delivery } = result;
+    return delivery.target.purpose?.kind === 'ask' ? await this.#askAndTest(delivery) : await this.#test(delivery);
+  }
+
+  async #test(delivery: NewRequest): Promise<TestReport> {
+    const { id, pool, target } = delivery;
+    const answer = await this.#options.dispatcher.sendTest(delivery);
+    const origin = this.#options.config().pools.find((known) => known.id === pool)?.origin ?? '';
+    return { id, method: target.method, url: `${origin}${target.path}`, ...answer };
+  }
+
+  async #askAndTest(ask: NewRequest): Promise<TestReport> {
+    const asked = await this.#test(ask);
+    const answer = readAnswer(asked.outcome);
+    const refused = (reason: string): TestReport => ({ ...asked, accepted: false, reason });
+    if (answer.kind === 'failed') return refused(`the business server gave no valid answer: ${answer.reason}`);
+    if (answer.kind === 'misnamed') return refused(misnamed);
+    if (answer.kind === 'withheld') return refused(`the business server withholds it: ${answer.errCode ?? ''} ${answer.errMsg}`.trimEnd());
+    const pushes = await this.#options.prepareAsked(ask, answer);
+    if (typeof pushes === 'string') return refused(misnamed);
+    const [push] = pushes.spawn;
+    if (push !== undefined) return await this.#test(markedAsTest(push));
+    return refused(pushes.failedPackets[0]?.detail ?? 'the business server names no receiver');
+  }
+}
+
+/** An ordered request is sent to the origin of the order: no other pool can send it. */
+function requireMovable(from: QueueName, to: QueueName): void {
+  if (from.pool === to.pool || (!isFollowUpPool(from.pool) && !isFollowUpPool(to.pool))) return;
+  throw new ServiceError('UNKNOWN_QUEUE', `deliveries of the pool ${from.pool} cannot be sent by the pool ${to.pool}`);
+}
+
+const misnamed = 'the userIDList of the business server is invalid, so nothing is pushed';
+
+function sum(depths: readonly QueueDepth[], count: (depth: QueueDepth) => number): number {
+  return depths.reduce((total, depth) => total + count(depth), 0);
 }

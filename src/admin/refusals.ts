@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { type ErrorCode, ServiceError, toError } from '../kit/errors.ts';
 
-/** How every request that is not served is answered. `code` is for programs and never changes, `message` is for people. */
+/** Response to a request that is not served. `code` is for programs and never changes, `message` is for people. */
 export interface Refusal {
   readonly status: number;
   readonly code: string;
@@ -14,7 +14,7 @@ export function refuse(reply: FastifyReply, { status, code, message }: Refusal):
   return reply.code(status).send({ code, message });
 }
 
-/** What a request meets that ended in an error. */
+/** Response to a request that failed with an error. */
 export function refusalOf(thrown: unknown): Refusal {
   const { message } = toError(thrown);
   if (thrown instanceof ServiceError) return { status: statuses[thrown.code] ?? 500, code: thrown.code, message };
@@ -22,7 +22,7 @@ export function refusalOf(thrown: unknown): Refusal {
   return { status, code: codes[status] ?? (status < 500 ? 'BAD_REQUEST' : 'INTERNAL'), message };
 }
 
-/** Errors that are not the service's fault. */
+/** Errors of the caller, and conditions of the service that pass. */
 const statuses: Partial<Record<ErrorCode, number>> = {
   CONTENT_HIDDEN: 403,
   SPOOL_FULL: 503,
@@ -35,20 +35,20 @@ const statuses: Partial<Record<ErrorCode, number>> = {
 
 const codes: Readonly<Record<number, string>> = { 413: 'TOO_LARGE', 415: 'UNSUPPORTED_MEDIA_TYPE' };
 
-/** Fastify's errors say whose fault they are; all others are ours. */
+/** Fastify's errors carry a status; all other errors are internal. */
 function statusIn(thrown: unknown): number {
   const status = thrown instanceof Error && 'statusCode' in thrown ? thrown.statusCode : undefined;
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
 }
 
-/** Answers a request that is refused before Fastify sees it. */
+/** Refuses a request before Fastify gets it. */
 export function refuseRequest(response: ServerResponse, message: string): void {
   const body = JSON.stringify({ code: 'BAD_REQUEST', message });
   response.writeHead(400, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), connection: 'close' });
   response.end(body);
 }
 
-/** Answers bytes that are not HTTP or a request that is late. There is no request object, so the response is written to the socket. */
+/** Refuses bytes that are not HTTP, or a late request. There is no request object, so the response is written to the socket. */
 export function refuseMalformed(socket: Socket, error: Error): void {
   if (!socket.writable) {
     socket.destroy();

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type onRequestAsyncHookHandler } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { ListenConfig } from '../config/config.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
@@ -6,19 +6,17 @@ import { createHttpServer, listenProblem } from '../kit/http-listener.ts';
 import { waitsToSend } from '../kit/http-message.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import { packageVersion } from '../kit/process.ts';
-import { bearerRequired, hasBearerToken } from '../kit/request-guard.ts';
+import { hasBearerToken } from '../kit/request-guard.ts';
 import type { Secret } from '../kit/secret.ts';
 import type { Health } from '../telemetry/health.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { ApiDependencies } from './api/dependencies.ts';
-import { type ApiAccess, registerApi } from './api/register.ts';
-import { apiRoutes } from './api/routes.ts';
-import { isKnownHost, isLoopback } from './known-host.ts';
+import { accessOf, isKnownHost, requireToken } from './access.ts';
+import { apiRoutes, registerApi } from './api/register.ts';
+import type { ApiDependencies } from './api/route.ts';
 import { refusalOf, refuse, refuseMalformed, refuseRequest } from './refusals.ts';
-import { type RouteIndex, routeIndex } from './route-index.ts';
 
 export interface AdminOptions {
-  /** The part of the configuration that is the listener's. Port 0 takes a free one. */
+  /** The listener's part of the configuration. Port 0: a free port. */
   readonly config: {
     readonly admin: ListenConfig;
     readonly metrics: { readonly token: Secret | undefined };
@@ -30,33 +28,66 @@ export interface AdminOptions {
   readonly timers: Timers;
 }
 
-export interface Admin extends Lifecycle {
-  /** Where it listens; the port is the configured one until it has started. */
-  readonly address: { readonly host: string; readonly port: number };
-}
-
 /** Limits for slow clients, ms. */
 const limits = { headersTimeoutMs: 5000, requestTimeoutMs: 10_000, keepAliveMs: 10_000 };
 
 const maxBodyBytes = 1024 * 1024;
 
-/** A name in a path may be so long, in characters. */
-const longestParameter = 500;
+/** Maximum length of a name in a path, in characters. */
+const maxNameLength = 500;
 
 /** Metrics, health and the API over HTTP. Starting throws ADMIN_LISTEN_FAILED. */
-export function createAdmin(options: AdminOptions): Admin {
-  const { host, port, maxConnections } = options.config.admin;
-  const { clock, timers } = options;
-  const { events } = options.api;
-  const app = Fastify({
+export class AdminServer implements Lifecycle {
+  readonly #options: AdminOptions;
+  readonly #app: FastifyInstance;
+  readonly #lifecycle: Lifecycle;
+
+  constructor(options: AdminOptions) {
+    const { config, api } = options;
+    this.#options = options;
+    this.#app = createApp(options);
+    guard(this.#app, options);
+    serve(this.#app, options);
+    registerApi(this.#app, { ...accessOf(config.admin), routes: apiRoutes(api), version: packageVersion() });
+    this.#lifecycle = createLifecycle({ start: () => this.#listen(), stop: () => this.#app.close() });
+  }
+
+  /** The address that it listens on; the port is the configured one until it has started. */
+  get address(): { readonly host: string; readonly port: number } {
+    const { host, port } = this.#options.config.admin;
+    const [bound] = this.#app.addresses();
+    return { host, port: typeof bound === 'object' ? bound.port : port };
+  }
+
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  async #listen(): Promise<void> {
+    const { host, port } = this.#options.config.admin;
+    try {
+      await this.#app.listen({ host, port });
+    } catch (cause) {
+      const problem = listenProblem(cause, '[admin] listen');
+      throw new ServiceError('ADMIN_LISTEN_FAILED', `cannot listen on ${host}:${port}: ${problem}`, { cause });
+    }
+  }
+}
+
+function createApp({ config, api: { events }, clock, timers }: AdminOptions): FastifyInstance {
+  return Fastify({
     bodyLimit: maxBodyBytes,
     clientErrorHandler: (error, socket) => refuseMalformed(socket, error),
     forceCloseConnections: true,
     frameworkErrors: (error, _, reply) => void refuse(reply, { status: 400, code: 'BAD_REQUEST', message: error.message }),
-    routerOptions: { maxParamLength: longestParameter },
+    routerOptions: { maxParamLength: maxNameLength },
     serverFactory: (handle) =>
       createHttpServer({
-        limits: { ...limits, maxConnections },
+        limits: { ...limits, maxConnections: config.admin.maxConnections },
         serve: handle,
         refuse: refuseRequest,
         onRefused: (reason, count) => events.emit('connection.refused', { listener: 'admin', reason, count }),
@@ -65,42 +96,22 @@ export function createAdmin(options: AdminOptions): Admin {
         timers,
       }),
   });
-  guard(app, options);
-  serve(app, options);
-  registerApi(app, { ...accessOf(options), routes: apiRoutes(options.api), version: packageVersion() });
-
-  const start = async () => {
-    try {
-      await app.listen({ host, port });
-    } catch (cause) {
-      throw new ServiceError('ADMIN_LISTEN_FAILED', `cannot listen on ${host}:${port}: ${listenProblem(cause, '[admin] listen')}`, {
-        cause,
-      });
-    }
-  };
-  return {
-    get address() {
-      const [bound] = app.addresses();
-      return { host, port: typeof bound === 'object' ? bound.port : port };
-    },
-    ...createLifecycle({ start, stop: () => app.close() }),
-  };
 }
 
-/** What holds for every request, whatever it asks for. */
+/** Rules for every request: Host header, unknown addresses, headers, redaction, `expect: 100-continue`, errors. */
 function guard(app: FastifyInstance, { config: { admin, metrics }, api }: AdminOptions): void {
   const tokens = [admin.token, metrics.token].filter((token) => token !== undefined);
-  const known = routeIndex(app);
+  const methodsAt = indexRoutes(app);
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     const { host, authorization } = request.headers;
     const isTrusted = isKnownHost(host, admin.host) || tokens.some((token) => hasBearerToken(authorization, token));
     if (!isTrusted) {
-      const message = `this listener does not answer to the name "${host ?? ''}"; ask for its IP address, or show a token`;
+      const message = `this listener is not named "${host ?? ''}"; use its IP address, or send a token`;
       return refuse(reply, { status: 421, code: 'UNKNOWN_HOST', message });
     }
-    if (request.is404) return refuseUnknown(known, request, reply);
+    if (request.is404) return refuseUnknown(request, reply, methodsAt);
     return undefined;
   });
   app.addHook('preSerialization', async (_request, _reply, answer) => api.redactor.value(answer));
@@ -115,25 +126,36 @@ function guard(app: FastifyInstance, { config: { admin, metrics }, api }: AdminO
   app.setErrorHandler((error, _, reply) => refuse(reply, refusalOf(error)));
 }
 
-function refuseUnknown(known: RouteIndex, { method, url }: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** The methods of an address, for requests with another method. */
+type MethodsAt = (path: string) => readonly string[];
+
+/** Records every route that is registered from now on. */
+function indexRoutes(app: FastifyInstance): MethodsAt {
+  const routes: { readonly methods: readonly string[]; readonly path: RegExp }[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    const pattern = url.replace(/[.]/g, '\\$&').replace(/:\w+/g, '[^/]+');
+    routes.push({ methods: [method].flat(), path: new RegExp(`^${pattern}$`) });
+  });
+  return (path) => [...new Set(routes.filter((route) => route.path.test(path)).flatMap(({ methods }) => methods))];
+}
+
+function refuseUnknown({ method, url }: FastifyRequest, reply: FastifyReply, methodsAt: MethodsAt): FastifyReply {
   const path = url.split('?', 1)[0] ?? '';
-  const allowed = known.methodsAt(path);
+  const allowed = methodsAt(path);
   if (allowed.length === 0) return refuse(reply, { status: 404, code: 'NOT_FOUND', message: `there is nothing at ${path}` });
   reply.header('allow', allowed.join(', '));
-  const message = `${path} answers to ${allowed.join(', ')}: ${method} is not allowed`;
+  const message = `${path} accepts ${allowed.join(', ')}: ${method} is not allowed`;
   return refuse(reply, { status: 405, code: 'METHOD_NOT_ALLOWED', message });
 }
 
-function serve(app: FastifyInstance, { config: { admin, metrics: guarded }, metrics, health }: AdminOptions): void {
-  const adminOnly = requireToken(isLoopback(admin.host) ? undefined : admin.token);
-
-  app.get('/', { onRequest: adminOnly }, async () => ({
+function serve(app: FastifyInstance, { config, metrics, health }: AdminOptions): void {
+  app.get('/', { onRequest: accessOf(config.admin).guard }, async () => ({
     service: 'xmpp-event-pusher',
     addresses: {
-      '/api/v1/openapi.json': 'what can be asked and done here',
-      '/healthz': 'whether it is alive',
-      '/metrics': 'for Prometheus',
-      '/readyz': 'whether it is ready, and what is not',
+      '/api/v1/openapi.json': 'the API: all operations with their parameters and responses',
+      '/healthz': 'whether the service is alive',
+      '/metrics': 'metrics for Prometheus',
+      '/readyz': 'whether the service is ready, and which checks fail',
     },
   }));
   app.get('/healthz', async () => ({ status: 'ok' }));
@@ -142,27 +164,8 @@ function serve(app: FastifyInstance, { config: { admin, metrics: guarded }, metr
     const ready = checks.every((check) => check.ready);
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', checks });
   });
-  app.get('/metrics', { onRequest: requireToken(guarded.token) }, async (_, reply) => {
+  app.get('/metrics', { onRequest: requireToken(config.metrics.token) }, async (_, reply) => {
     const { contentType, text } = await metrics.render();
     return reply.type(contentType).send(text);
   });
-}
-
-/** Off loopback the API is for who bears the token; what people wrote is so everywhere, where there is a token. */
-function accessOf({ config: { admin } }: AdminOptions): ApiAccess {
-  const bearsToken = ({ headers }: FastifyRequest) => admin.token !== undefined && hasBearerToken(headers.authorization, admin.token);
-  return {
-    guard: requireToken(isLoopback(admin.host) ? undefined : admin.token),
-    bearsToken,
-    mayReadContent: (request) => (admin.token === undefined ? isLoopback(admin.host) : bearsToken(request)),
-  };
-}
-
-/** Lets through who bears the token; everybody where there is none. */
-function requireToken(token: Secret | undefined): onRequestAsyncHookHandler {
-  return async (request, reply) => {
-    if (token === undefined || hasBearerToken(request.headers.authorization, token)) return undefined;
-    const { status, headers, text } = bearerRequired;
-    return refuse(reply.headers(headers), { status, code: 'UNAUTHORIZED', message: text });
-  };
 }

@@ -1,4 +1,4 @@
-import { countShape, orphanList } from '../admin/api/pool-shapes.ts';
+import { countShape, orphanList } from '../admin/api/pools.ts';
 import { ServiceError } from '../kit/errors.ts';
 import { type AdminClient, findService, serviceOptions } from './admin-client.ts';
 import type { Call, Command } from './command.ts';

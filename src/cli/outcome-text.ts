@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { outcomeShape } from '../admin/api/outcome.ts';
+import type { outcomeShape } from '../admin/api/content.ts';
 
 /** What an attempt met, in words. */
 export function outcomeText(outcome: z.output<typeof outcomeShape>): string {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { pausedShape, poolList } from '../admin/api/pool-shapes.ts';
+import { pausedShape, poolList } from '../admin/api/pools.ts';
 import { systemClock } from '../kit/clock.ts';
 import { findService, serviceOptions } from './admin-client.ts';
 import type { Call, Command } from './command.ts';

@@ -1,4 +1,4 @@
-import { testShape } from '../admin/api/send-test-shapes.ts';
+import { testShape } from '../admin/api/send-test.ts';
 import { findService, serviceOptions } from './admin-client.ts';
 import type { Call, Command } from './command.ts';
 import { facts, tell } from './layout.ts';

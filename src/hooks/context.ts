@@ -1,54 +1,75 @@
 import type { Acc, PacketAsked, RequestPrepared } from '../../pools/callbacks.ts';
 import { createRfc3339 } from '../kit/clock.ts';
-import type { OfflinePushInfo } from '../model/delivery.ts';
+import type { Answered, DeliveryId } from '../model/delivery.ts';
 import type { Packet } from '../model/packet.ts';
 import { roomOf } from '../packet/room.ts';
 import type { LoadedHandler } from './handler.ts';
 
-/** What the callbacks are given for one packet: each handler its own plain objects, all of them the same `acc`. */
-export interface PacketContext {
-  asked(handler: LoadedHandler): PacketAsked;
-  prepared(handler: LoadedHandler): RequestPrepared;
+/** What an evaluation starts with in addition to the packet. */
+export interface ContextOptions {
+  /** Id of the delivery or the dead letter. Default: a new id. */
+  readonly deliveryId?: DeliveryId | undefined;
+  /** Answer of the business server about this push, if one was asked. */
+  readonly answered?: Answered | undefined;
 }
 
-/** `offlinePushInfo`: what a business server wants pushes of it to say. */
-export type ContextOf = (packet: Packet, offlinePushInfo?: OfflinePushInfo) => PacketContext;
+type Rfc3339 = ReturnType<typeof createRfc3339>;
 
-/** Gives the context of one packet after the other. */
-export function createContexts(): ContextOf {
-  const rfc3339 = createRfc3339();
+/** A packet under evaluation, and the arguments of its callbacks: an object for each handler, with one `acc` for all of them. */
+export class PacketContext {
+  readonly packet: Packet;
+  readonly deliveryId: DeliveryId | undefined;
+  readonly answered: Answered | undefined;
+  readonly #rfc3339: Rfc3339;
+  #acc: Acc | undefined;
 
-  return (packet, offlinePushInfo) => {
-    const { direction, stanza, from, to } = packet;
-    const sender = packet.sender ?? from;
-    let shared: Acc | undefined;
+  constructor(packet: Packet, rfc3339: Rfc3339, { deliveryId, answered }: ContextOptions) {
+    this.packet = packet;
+    this.deliveryId = deliveryId;
+    this.answered = answered;
+    this.#rfc3339 = rfc3339;
+  }
 
-    function acc(): Acc {
-      shared ??= accOf(packet, rfc3339);
-      return shared;
-    }
+  /** Argument of `shouldMakeReq`. */
+  packetAsked({ opts }: LoadedHandler): PacketAsked {
+    const { direction, stanza, from, to } = this.packet;
+    return { acc: this.acc, dir: direction, packet: stanza, from, to, opts };
+  }
 
+  /** Argument of `prepareHeaders` and `prepareBody`. */
+  requestPrepared({ opts }: LoadedHandler): RequestPrepared {
+    const { direction, stanza, from, to, sender = from } = this.packet;
     return {
-      asked: ({ opts }) => ({ acc: acc(), dir: direction, packet: stanza, from, to, opts }),
-      prepared: ({ opts }) => ({
-        acc: acc(),
-        dir: direction,
-        host: sender.server,
-        message: stanza.text('body'),
-        sender: sender.user,
-        receiver: to.user,
-        opts,
-        packet: stanza,
-        from,
-        to,
-        offlinePushInfo,
-      }),
+      acc: this.acc,
+      dir: direction,
+      host: sender.server,
+      message: stanza.text('body'),
+      sender: sender.user,
+      receiver: to.user,
+      opts,
+      packet: stanza,
+      from,
+      to,
+      offlinePushInfo: this.answered?.kind === 'allowed' ? this.answered.offlinePushInfo : undefined,
     };
-  };
+  }
+
+  get acc(): Acc {
+    this.#acc ??= accOf(this.packet, this.#rfc3339);
+    return this.#acc;
+  }
 }
 
-/** Frozen, since the handlers of a packet share it; `metadata` is the one place where they may leave something. */
-function accOf(packet: Packet, rfc3339: ReturnType<typeof createRfc3339>): Acc {
+/** Makes the contexts of successive packets. */
+export function createContexts(): (packet: Packet, options?: ContextOptions) => PacketContext {
+  const rfc3339 = createRfc3339();
+  return (packet, options = noOptions) => new PacketContext(packet, rfc3339, options);
+}
+
+const noOptions: ContextOptions = {};
+
+/** Frozen, because the handlers of a packet share it; a handler may leave values for later ones in `metadata` only. */
+function accOf(packet: Packet, rfc3339: Rfc3339): Acc {
   const { id, host, origin, sessions, session, stanzaId, delayed, event, kind } = packet;
   return Object.freeze({
     id,

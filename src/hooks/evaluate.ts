@@ -1,63 +1,119 @@
+/** Packet → deliveries: every handler of the packet's host goes through `when`, `shouldMakeReq`, `prepareHeaders`, `prepareBody`. */
 import type { CallbackLimits } from '../config/config.ts';
-import { type Clock, systemTimers, type Timers } from '../kit/clock.ts';
-import type { DeliveryId } from '../model/delivery.ts';
+import type { Clock } from '../kit/clock.ts';
+import { systemTimers, type Timers } from '../kit/clock.ts';
+import { ServiceError } from '../kit/errors.ts';
+import type { DeliveryId, NewRequest } from '../model/delivery.ts';
 import type { Packet } from '../model/packet.ts';
-import { createJidReader, type JidReader } from '../packet/jid.ts';
+import type { FailedPacket } from '../spool/dead-letter.ts';
 import type { EventSink } from '../telemetry/events.ts';
-import { createCaller } from './call.ts';
-import { createContexts } from './context.ts';
-import type { Eventually } from './eventually.ts';
-import { type Evaluation, fanOut } from './fan-out.ts';
+import {
+  andThen,
+  type Call,
+  CallbackCaller,
+  CallbackFailure,
+  type CallbackWatch,
+  checkedBody,
+  checkedBoolean,
+  checkedHeaders,
+  type Eventually,
+  watched,
+} from './call.ts';
+import { createContexts, type PacketContext } from './context.ts';
+import { DeliveryFactory } from './delivery-factory.ts';
 import type { LoadedHandler } from './handler.ts';
-import { createLeavings } from './leavings.ts';
-import { createMeet } from './meet.ts';
-import type { CallbackWatch } from './watch.ts';
 
-export interface EvaluatorOptions {
-  /** In the order in which they meet a packet. */
-  readonly handlers: readonly LoadedHandler[];
+/** Deliveries and dead letters of a packet, in the order of the handlers. */
+export interface Evaluation {
+  readonly deliveries: readonly NewRequest[];
+  readonly deadLetters: readonly FailedPacket[];
+}
+
+export interface EvaluationOptions {
   readonly limits: CallbackLimits;
   readonly watch: CallbackWatch;
   readonly clock: Clock;
   /** Default: the system's. */
   readonly timers?: Timers;
   readonly newId: () => DeliveryId;
-  /** Reads the JIDs in what packets say; default: a reader of its own. */
-  readonly readJid?: JidReader;
   readonly events: EventSink;
+  /** Step before a request is prepared. Default: none. */
+  readonly beforeRequest?: BeforeRequest;
 }
 
-export interface Evaluator {
+/** Returns a delivery that takes the place of the prepared request, or undefined. */
+export type BeforeRequest = (handler: LoadedHandler, context: PacketContext) => NewRequest | undefined;
+
+export interface EvaluatorOptions extends EvaluationOptions {
+  /** In the order in which they are evaluated. */
+  readonly handlers: readonly LoadedHandler[];
+}
+
+export class Evaluator {
+  readonly #handlerEvaluator: HandlerEvaluator;
+  readonly #contextOf = createContexts();
+  #byHost: ReadonlyMap<string, readonly LoadedHandler[]>;
+
+  constructor(options: EvaluatorOptions) {
+    this.#handlerEvaluator = new HandlerEvaluator(options);
+    this.#byHost = groupByHost(options.handlers);
+  }
+
   /**
-   * Asks every handler of the packet's host what to push. Answers at once unless a callback waits. Never throws, never
-   * rejects: a callback that goes wrong makes a dead letter of its own handler and harms no other.
+   * Evaluates the handlers of the packet's host one after the other: a handler finds in `acc.metadata` the values of those before
+   * it, even if they returned promises. Returns a promise only if a callback does. Never throws, never rejects: a
+   * failed callback makes a dead letter of its own handler and does not affect the others.
    */
-  evaluate(packet: Packet): Eventually<Evaluation>;
-  /** From the next packet on these are the handlers; a packet under way goes on with those that it met first. */
-  swap(handlers: readonly LoadedHandler[]): void;
+  evaluate(packet: Packet): Eventually<Evaluation> {
+    const handlers = this.#byHost.get(packet.host);
+    if (handlers === undefined) return nothing;
+
+    const context = this.#contextOf(packet);
+    const evaluation: OpenEvaluation = { deliveries: [], deadLetters: [] };
+    for (const [index, handler] of handlers.entries()) {
+      const result = this.#handlerEvaluator.evaluate(handler, context);
+      if (result instanceof Promise) return this.#continueAfter(result, handlers.slice(index + 1), { context, evaluation });
+      add(result, evaluation);
+    }
+    return evaluation;
+  }
+
+  async #continueAfter(
+    pending: Promise<HandlerResult>,
+    rest: readonly LoadedHandler[],
+    { context, evaluation }: { readonly context: PacketContext; readonly evaluation: OpenEvaluation },
+  ): Promise<Evaluation> {
+    add(await pending, evaluation);
+    for (const handler of rest) add(await this.#handlerEvaluator.evaluate(handler, context), evaluation);
+    return evaluation;
+  }
+
+  /** Changes the handlers, from the next packet on; a packet under evaluation keeps the handlers that it started with. */
+  swap(handlers: readonly LoadedHandler[]): void {
+    this.#byHost = groupByHost(handlers);
+  }
 }
 
 const nothing: Evaluation = { deliveries: [], deadLetters: [] };
 
-export function createEvaluator(options: EvaluatorOptions): Evaluator {
-  const { limits, watch, clock, timers = systemTimers, newId, readJid = createJidReader(), events } = options;
-  const call = createCaller({ timeoutMs: limits.timeoutMs, watch, clock, timers, events });
-  const { meet } = createMeet({ call, watch, leavings: createLeavings({ clock, newId, readJid }), events });
-  const contextOf = createContexts();
-  let byHost = groupByHost(options.handlers);
+interface OpenEvaluation {
+  readonly deliveries: NewRequest[];
+  readonly deadLetters: FailedPacket[];
+}
 
-  return {
-    evaluate: (packet) => {
-      const handlers = byHost.get(packet.host);
-      if (handlers === undefined) return nothing;
-
-      const context = contextOf(packet);
-      return fanOut(handlers, (handler) => meet(handler, packet, context));
-    },
-    swap: (handlers) => {
-      byHost = groupByHost(handlers);
-    },
-  };
+function add(result: HandlerResult, { deliveries, deadLetters }: OpenEvaluation): void {
+  switch (result.kind) {
+    case 'failed':
+      deadLetters.push(result.failedPacket);
+      return;
+    case 'no-request':
+      return;
+    case 'request':
+      deliveries.push(result.delivery);
+      return;
+    default:
+      result satisfies never;
+  }
 }
 
 function groupByHost(handlers: readonly LoadedHandler[]): ReadonlyMap<string, readonly LoadedHandler[]> {
@@ -66,4 +122,132 @@ function groupByHost(handlers: readonly LoadedHandler[]): ReadonlyMap<string, re
     for (const host of handler.config.hosts) byHost.set(host, [...(byHost.get(host) ?? []), handler]);
   }
   return byHost;
+}
+
+/** Result of evaluating one packet for one handler. */
+export type HandlerResult =
+  | { readonly kind: 'failed'; readonly failedPacket: FailedPacket }
+  | { readonly kind: 'no-request' }
+  | { readonly kind: 'request'; readonly delivery: NewRequest };
+
+const noRequest: HandlerResult = { kind: 'no-request' };
+
+/** Evaluates one packet for one handler. Its methods never throw and never reject. */
+export class HandlerEvaluator {
+  readonly #caller: CallbackCaller;
+  readonly #watch: CallbackWatch;
+  readonly #factory: DeliveryFactory;
+  readonly #events: EventSink;
+  readonly #beforeRequest: BeforeRequest | undefined;
+
+  constructor({ limits, watch, clock, timers = systemTimers, newId, events, beforeRequest }: EvaluationOptions) {
+    this.#caller = new CallbackCaller({ timeoutMs: limits.timeoutMs, watch, clock, timers, events });
+    this.#watch = watch;
+    this.#factory = new DeliveryFactory({ clock, newId });
+    this.#events = events;
+    this.#beforeRequest = beforeRequest;
+  }
+
+  evaluate(handler: LoadedHandler, context: PacketContext): Eventually<HandlerResult> {
+    return this.#guarded(handler, context, this.#evaluate);
+  }
+
+  /** The last two callbacks only: the packet was evaluated before, and its answer has come. */
+  prepare(handler: LoadedHandler, context: PacketContext): Eventually<HandlerResult> {
+    return this.#guarded(handler, context, this.#prepare);
+  }
+
+  #guarded(handler: LoadedHandler, context: PacketContext, run: EvaluationStep): Eventually<HandlerResult> {
+    try {
+      if (this.#watch.struckOut(handler.config.name, context.packet.key)) return this.#skip(handler, context);
+      const result = run(handler, context);
+      return result instanceof Promise ? result.catch((thrown: unknown) => this.#fail(handler, context, thrown)) : result;
+    } catch (thrown) {
+      return this.#fail(handler, context, thrown);
+    }
+  }
+
+  readonly #evaluate: EvaluationStep = (handler, context) => {
+    if (!this.#matches(handler, context.packet)) return noRequest;
+    return andThen(this.#shouldMakeReq(handler, context), (wanted) => (wanted ? this.#makeRequest(handler, context) : noRequest));
+  };
+
+  /** A handler without `when` is not watched: the watch costs more than its rule. */
+  #matches(handler: LoadedHandler, packet: Packet): boolean {
+    const { name, when } = handler.config;
+    if (when === undefined) return handler.matches(packet);
+    return watched(this.#watch, { handler: name, packetKey: packet.key }, () => handler.matches(packet));
+  }
+
+  #shouldMakeReq(handler: LoadedHandler, context: PacketContext): Eventually<boolean> {
+    const asked = context.packetAsked(handler);
+    const invoke = () => handler.callbacks.shouldMakeReq(asked);
+    return this.#call(handler, context, { callback: 'shouldMakeReq', invoke, check: checkedBoolean });
+  }
+
+  #makeRequest(handler: LoadedHandler, context: PacketContext): Eventually<HandlerResult> {
+    const delivery = this.#beforeRequest?.(handler, context);
+    return delivery === undefined ? this.#prepare(handler, context) : { kind: 'request', delivery };
+  }
+
+  readonly #prepare: EvaluationStep = (handler, context) => {
+    const { callbacks } = handler;
+    const prepared = context.requestPrepared(handler);
+
+    const givenHeaders = this.#call(handler, context, {
+      callback: 'prepareHeaders',
+      invoke: () => callbacks.prepareHeaders(prepared),
+      check: checkedHeaders,
+    });
+    return andThen(givenHeaders, (headers) => {
+      const givenBody = this.#call(handler, context, {
+        callback: 'prepareBody',
+        invoke: () => callbacks.prepareBody(prepared),
+        check: checkedBody,
+      });
+      return andThen(givenBody, (body) => ({ kind: 'request', delivery: this.#factory.request(handler, context, { headers, body }) }));
+    });
+  };
+
+  /** Built-in modules neither block nor wait: they skip the watch and the timing, which cost more than the callbacks. */
+  #call<T>({ builtIn, config }: LoadedHandler, { packet }: PacketContext, { callback, invoke, check }: Step<T>): Eventually<T> {
+    return builtIn ? check(invoke()) : this.#caller.call({ handler: config.name, packetKey: packet.key, callback, invoke, check });
+  }
+
+  #fail(handler: LoadedHandler, context: PacketContext, thrown: unknown): HandlerResult {
+    const error = thrown instanceof CallbackFailure ? thrown : new CallbackFailure('shouldMakeReq', thrown);
+    this.#events.emit('callback.failed', {
+      handler: handler.config.name,
+      callback: error.callback,
+      packetId: context.packet.id,
+      error,
+    });
+    return {
+      kind: 'failed',
+      failedPacket: this.#factory.failedPacket(handler, context, { reason: 'callback-failed', detail: error.message }),
+    };
+  }
+
+  #skip(handler: LoadedHandler, context: PacketContext): HandlerResult {
+    const error = blockedTooOften(handler, 'packet');
+    this.#events.emit('callback.failed', {
+      handler: handler.config.name,
+      callback: 'shouldMakeReq',
+      packetId: context.packet.id,
+      error,
+    });
+    return {
+      kind: 'failed',
+      failedPacket: this.#factory.failedPacket(handler, context, { reason: 'callback-blocked', detail: error.message }),
+    };
+  }
+}
+
+type EvaluationStep = (handler: LoadedHandler, context: PacketContext) => Eventually<HandlerResult>;
+
+type Step<T> = Pick<Call<T>, 'callback' | 'check' | 'invoke'>;
+
+export function blockedTooOften({ config: { name, callbackModule } }: LoadedHandler, what: 'message' | 'packet'): ServiceError {
+  const text = `handler ${name} (${callbackModule}) blocked the thread on this ${what} too often; it is skipped for this ${what}`;
+  return new ServiceError('CALLBACK_BLOCKED', text);
 }

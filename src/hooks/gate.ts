@@ -1,18 +1,19 @@
 import type { Clock, Timers } from '../kit/clock.ts';
-import { ServiceError, toError } from '../kit/errors.ts';
+import { toError } from '../kit/errors.ts';
 import type { Packet } from '../model/packet.ts';
-import { type Decide, type GateDecision, withBody } from '../packet/gate-decision.ts';
+import type { Decide, GateDecision } from '../packet/gate-decision.ts';
+import { withBody } from '../packet/gate-decision.ts';
+import { isXmlText } from '../packet/xml/element.ts';
 import type { EventSink } from '../telemetry/events.ts';
-import { checkedGate } from './answers.ts';
-import { createCaller } from './call.ts';
+import { CallbackCaller, type CallbackWatch, describeValue, watched } from './call.ts';
 import { createContexts } from './context.ts';
+import { blockedTooOften } from './evaluate.ts';
 import type { LoadedHandler } from './handler.ts';
-import { type CallbackWatch, watched } from './watch.ts';
 
 export interface GateOptions {
-  /** Those of the present, in the order in which they are asked. */
+  /** The current handlers, in the order in which they are asked. */
   handlers(): readonly LoadedHandler[];
-  /** So long all of them may take together, ms. */
+  /** Limit for all gates of a message together, ms. */
   readonly timeoutMs: number;
   readonly watch: CallbackWatch;
   readonly clock: Clock;
@@ -21,11 +22,12 @@ export interface GateOptions {
 }
 
 /**
- * Asks the `gate` of every handler of the host that has one and whose `when` lets the message through, one after the
- * other: the first refusal ends it, and a change is seen by the next. A gate that goes wrong ends it too, without a
- * decision. Where nobody is asked, a message may go on.
+ * Asks the `gate` of every handler of the host whose `when` matches the message, one after the other: the first
+ * refusal is final, and each gate sees the changes of those before it. A failed gate is final too, without a decision.
+ * Without a gate the message is allowed.
  */
 export function createGate({ handlers, timeoutMs, watch, clock, timers, events }: GateOptions): Decide {
+  const caller = new CallbackCaller({ timeoutMs, watch, clock, timers, events });
   const contextOf = createContexts();
 
   return async (packet) => {
@@ -38,32 +40,32 @@ export function createGate({ handlers, timeoutMs, watch, clock, timers, events }
       const { gate } = handler;
       if (gate === undefined || !handler.config.hosts.includes(packet.host)) continue;
       const invoke = () => {
-        const { acc, from, to, opts } = context.asked(handler);
+        const { acc, from, to, opts } = context.packetAsked(handler);
         return gate({ acc, packet: seen.stanza, from, to, opts });
       };
-      const given = await ask(handler, { packet: seen, invoke, leftMs: endsAt - clock.monotonic() });
-      if (given.kind === 'failed' || given.kind === 'refused') return given;
-      if (given.kind === 'allowed') continue;
-      decision = given;
-      seen = { ...seen, stanza: withBody(seen.stanza, given.body) };
+      const result = await ask(handler, { packet: seen, invoke, leftMs: endsAt - clock.monotonic() });
+      if (result.kind === 'failed' || result.kind === 'refused') return result;
+      if (result.kind === 'allowed') continue;
+      decision = result;
+      seen = { ...seen, stanza: withBody(seen.stanza, result.body) };
     }
     return decision;
   };
 
   /** Also allowed if its rules do not match the message. */
   async function ask(handler: LoadedHandler, { packet, invoke, leftMs }: Question): Promise<GateDecision> {
-    const { name, callbackModule, when } = handler.config;
+    const { name, when } = handler.config;
     const { key, id } = packet;
     try {
-      if (watch.struckOut(name, key)) throw blocked(name, callbackModule);
-      const holds = () => handler.holds(packet);
-      if (!(when === undefined ? holds() : watched(watch, { handler: name, packetKey: key }, holds))) return allowed;
-      const call = createCaller({ timeoutMs: Math.max(1, Math.ceil(leftMs)), watch, clock, timers, events });
-      return await call({ handler: name, callback: 'gate', packetKey: key, invoke, check: checkedGate });
+      if (watch.struckOut(name, key)) throw blockedTooOften(handler, 'message');
+      const matches = () => handler.matchesHeld(packet);
+      if (!(when === undefined ? matches() : watched(watch, { handler: name, packetKey: key }, matches))) return allowed;
+      const deadline = { timeoutMs: Math.max(1, Math.ceil(leftMs)) };
+      return await caller.call({ handler: name, callback: 'gate', packetKey: key, invoke, check: checkedDecision, ...deadline });
     } catch (thrown) {
       const error = toError(thrown);
       events.emit('gate.failed', { handler: name, packetId: id, error });
-      return { kind: 'failed', reason: `the gate of handler ${name} went wrong` };
+      return { kind: 'failed', reason: `the gate of handler ${name} failed` };
     }
   }
 }
@@ -73,10 +75,28 @@ const allowed: GateDecision = { kind: 'allowed' };
 interface Question {
   readonly packet: Packet;
   readonly invoke: () => unknown;
+  /** Time left for all gates, ms. */
   readonly leftMs: number;
 }
 
-function blocked(handler: string, callbackModule: string): ServiceError {
-  const text = `handler ${handler} (${callbackModule}) blocked the thread on this message too often; it is skipped for this message`;
-  return new ServiceError('CALLBACK_BLOCKED', text);
+/** The decision that the result of a `gate` stands for. Throws a TypeError, which does not quote the result, for the author of the module. */
+function checkedDecision(result: unknown): GateDecision {
+  if (result === undefined || result === true) return allowed;
+  if (result === false) return { kind: 'refused', text: refusal };
+  if (typeof result !== 'object' || result === null)
+    throw new TypeError(`expected a boolean, { refuse } or { body }, got ${describeValue(result)}`);
+  if ('refuse' in result) return { kind: 'refused', text: checkedText('refuse', result.refuse) || refusal };
+  if (!('body' in result)) throw new TypeError('expected { refuse } or { body }, got an object without either');
+  const body = checkedText('body', result.body);
+  if (body === '') throw new TypeError('expected a non-empty body: return { refuse } to hold the message back');
+  return { kind: 'changed', body };
+}
+
+/** Text for the sender if the gate gives none. */
+const refusal = 'This message was not accepted.';
+
+function checkedText(name: string, value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError(`expected ${name} to be a string, got ${describeValue(value)}`);
+  if (!isXmlText(value)) throw new TypeError(`expected ${name} to be XML text, got a character that XML does not allow`);
+  return value;
 }

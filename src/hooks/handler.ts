@@ -7,44 +7,44 @@ import { asksNotToBeStored } from '../packet/kind.ts';
 import * as defaults from './builtin/defaults.ts';
 import { compileWhen, noReports, type Rule } from './rules.ts';
 
-/** A handler ready to meet packets: its rules compiled, its module loaded, what the module left out filled in. */
+/** A handler ready to evaluate packets: its rules compiled, its module loaded, missing callbacks filled in. */
 export interface LoadedHandler {
   readonly config: HandlerConfig;
   readonly callbacks: Required<AcceptCallbacks>;
-  /** Decides about messages that a chat server holds; undefined where its module does not. */
+  /** Decides about messages that a chat server holds; undefined if its module has no `gate`. */
   readonly gate: Callbacks['gate'];
-  /** Its module has callbacks at delivery, so the pool's thread needs the stanza. */
-  readonly delivers: boolean;
-  /** Its module is one of ours: it gives the thread back, and what it returns needs no second look. */
+  /** Whether its module has callbacks at delivery: the pool's thread then needs the stanza. */
+  readonly hasDeliveryCallbacks: boolean;
+  /** Whether its module is one of the service's own: it never blocks, and its results need no check. */
   readonly builtIn: boolean;
   readonly opts: HandlerOpts;
-  /** Functions that its module exports by name and that are no callbacks. */
+  /** Functions that its module exports by name and that are not callbacks. */
   readonly uncalled: readonly string[];
-  /** Whether the handler's `when` and `respect_hints` let a packet through; without them everything but reports. */
-  lets(packet: Packet): boolean;
-  /** The same for its gate: what is to be kept nowhere is asked about all the same, or a hint would open the gate. */
-  holds(packet: Packet): boolean;
+  /** Whether a packet matches `when` and `respect_hints`. Without them every packet matches except reports. */
+  matches(packet: Packet): boolean;
+  /** The same for its gate, which ignores `respect_hints`: a hint must not bypass the gate. */
+  matchesHeld(packet: Packet): boolean;
 }
 
 /**
- * Puts a handler together from its configuration and its module's callbacks; what is missing is the default module's. A
- * `when` takes the place of a built-in module's own test, the default's filled in included; with a `shouldMakeReq` of the user's both must agree.
+ * Makes a handler from its configuration and the callbacks of its module; the default module fills in missing callbacks. A `when`
+ * replaces the `shouldMakeReq` of a built-in module or of the default module; a packet must pass both `when` and a module's own `shouldMakeReq`.
  */
 export function createHandler(config: HandlerConfig, callbacks: Callbacks, uncalled: readonly string[] = []): LoadedHandler {
   const builtIn = config.module.kind === 'builtin';
-  const ruled = config.when !== undefined && (builtIn || callbacks.shouldMakeReq === undefined);
+  const isDecidedByRules = config.when !== undefined && (builtIn || callbacks.shouldMakeReq === undefined);
   const filled = { shouldMakeReq, prepareHeaders, prepareBody, ...callbacks };
 
   return {
     config,
-    callbacks: ruled ? { ...filled, shouldMakeReq: () => true } : filled,
+    callbacks: isDecidedByRules ? { ...filled, shouldMakeReq: () => true } : filled,
     gate: callbacks.gate,
-    delivers: deliveryCallbacks.some((name) => callbacks[name] !== undefined),
+    hasDeliveryCallbacks: deliveryCallbacks.some((name) => callbacks[name] !== undefined),
     builtIn,
     opts: optsOf(config),
     uncalled,
-    lets: ruleOf(config),
-    holds: whenOf(config),
+    matches: ruleOf(config),
+    matchesHeld: whenOf(config),
   };
 }
 
@@ -59,7 +59,7 @@ function whenOf({ when }: HandlerConfig): Rule {
   return when === undefined ? noReports : compileWhen(when);
 }
 
-/** Frozen through and through, so that no callback changes what another call is given. */
+/** Deeply frozen: a callback cannot change the options of another call. */
 function optsOf({ name, pool, path, callbackModule, options }: HandlerConfig): HandlerOpts {
   return deepFreeze({ ...structuredClone(options), name, poolName: pool, path, callbackModule });
 }

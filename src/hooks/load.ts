@@ -1,17 +1,17 @@
-import { importProblem } from '../../pools/callback-modules.ts';
+import { createRequire } from 'node:module';
+import { acceptCallbacks, deliveryCallbacks, exportsOf, gateCallbacks, importProblem, pick } from '../../pools/callback-modules.ts';
 import type { Callbacks } from '../../pools/callbacks.ts';
-import type { Attachment, ExitsAttachment, HandlerConfig } from '../config/config.ts';
+import type { HandlerConfig } from '../config/config.ts';
 import { ServiceError } from '../kit/errors.ts';
+import { nearest } from '../kit/nearest.ts';
 import * as cloudevents from './builtin/cloudevents.ts';
 import * as defaults from './builtin/defaults.ts';
 import * as json from './builtin/json.ts';
-import { callbacksIn, type FoundCallbacks } from './exports.ts';
 import { createHandler, type LoadedHandler } from './handler.ts';
-import { loadModules, type NamedModule, type UserFunction } from './load-modules.ts';
 
 /**
- * Imports the modules of all handlers and gives the handlers in their order. Throws CALLBACK_LOAD_FAILED, which tells
- * of every handler what is wrong with its module. A module may import `xmpp-event-pusher/callbacks` wherever it lies.
+ * Imports the callback modules of all handlers and returns the handlers in their order. Throws CALLBACK_LOAD_FAILED with the
+ * problems of all modules. A module can import `xmpp-event-pusher/callbacks` from any folder.
  */
 export async function loadHandlers(configs: readonly HandlerConfig[]): Promise<readonly LoadedHandler[]> {
   await import('../../pools/callbacks-specifier.ts');
@@ -28,9 +28,7 @@ export async function loadHandlers(configs: readonly HandlerConfig[]): Promise<r
   return loaded;
 }
 
-type Found = FoundCallbacks | { readonly problems: readonly string[] };
-
-async function importCallbacks(module: HandlerConfig['module']): Promise<Found> {
+async function importCallbacks(module: HandlerConfig['module']): Promise<FoundCallbacks | Problems> {
   if (module.kind === 'builtin') {
     const callbacks = builtins[module.name];
     return callbacks === undefined ? { problems: [`there is no built-in module ${module.name}`] } : { callbacks, uncalled: [] };
@@ -43,20 +41,91 @@ async function importCallbacks(module: HandlerConfig['module']): Promise<Found> 
   }
 }
 
-/** Imports the exits and program units of all attachments and gives them by their URLs. Throws CALLBACK_LOAD_FAILED, likewise. */
-export async function loadExits(attachments: readonly Attachment[]): Promise<ReadonlyMap<string, UserFunction>> {
-  return await loadModules(attachments.flatMap((attachment) => (attachment.type === 'exits' ? modulesOf(attachment) : [])));
-}
-
-function modulesOf({ name, descriptors }: ExitsAttachment): readonly NamedModule[] {
-  return descriptors.flatMap((descriptor) => {
-    const modules = [descriptor.exit, descriptor.unit].filter((part) => part.kind === 'module');
-    return modules.map((module) => ({ url: module.url, usedBy: `descriptor ${descriptor.name} of ${name} (${module.name})` }));
-  });
-}
-
 const builtins: Readonly<Record<string, Callbacks>> = {
   mod_event_pusher_http_cloudevents: cloudevents,
   mod_event_pusher_http_defaults: defaults,
   mod_event_pusher_http_json: json,
 };
+
+/** The callbacks of a module, and the names of its other named function exports, which are never called. */
+interface FoundCallbacks {
+  readonly callbacks: Callbacks;
+  readonly uncalled: readonly string[];
+}
+
+interface Problems {
+  readonly problems: readonly string[];
+}
+
+/**
+ * Finds the callbacks among the exports of a module: named exports, and the members of a default export that is an object (the
+ * latter win). A misspelt callback would never be called, although it may be the one that prevents a push. So a module is refused
+ * for each unknown function of its default export, and for each named function whose name is near that of a callback.
+ */
+export function callbacksIn(module: object): FoundCallbacks | Problems {
+  const exported = exportsOf(module);
+  const inDefault = exportsOf({ default: 'default' in module ? module.default : undefined });
+  const problems: string[] = [];
+  const uncalled: string[] = [];
+
+  for (const [name, value] of exported) {
+    if (known.includes(name)) {
+      if (typeof value !== 'function') problems.push(`it exports ${name}, which is ${describe(value)} and not a function`);
+      continue;
+    }
+    const intended = intendedName(name, value);
+    if (intended !== undefined) problems.push(`it exports ${name}: did you mean ${intended}?`);
+    else if (typeof value !== 'function') continue;
+    else if (inDefault.has(name))
+      problems.push(`its default export has the function ${name}, which is not a callback: remove it, or export it by name`);
+    else uncalled.push(name);
+  }
+  if (problems.length === 0 && !known.some((name) => exported.has(name))) problems.push(noCallbackAmong([...exported.keys()]));
+
+  return problems.length > 0 ? { problems } : { callbacks: pick(exported, known), uncalled };
+}
+
+const known: readonly string[] = [...acceptCallbacks, ...gateCallbacks, ...deliveryCallbacks];
+
+function noCallbackAmong(names: readonly string[]): string {
+  const exports = names.length === 0 ? 'it exports nothing' : `it exports ${names.join(', ')}`;
+  return `${exports}, and none of the callbacks: ${known.join(', ')}`;
+}
+
+/** A callback name in another notation (`should_make_req`), for any value; or a function with a similar name (`shouldMakeRequest`). */
+function intendedName(name: string, value: unknown): string | undefined {
+  const sameLetters = known.find((callback) => fold(callback) === fold(name));
+  return sameLetters ?? (typeof value === 'function' ? nearest(name, known) : undefined);
+}
+
+function fold(name: string): string {
+  return name.replaceAll(/[_-]/g, '').toLowerCase();
+}
+
+function describe(value: unknown): string {
+  return value === null ? 'null' : `of type ${typeof value}`;
+}
+
+/**
+ * Returns the same handlers with module URLs that are not imported yet, also for modules that they import by path (see
+ * `resolve-callbacks.ts`): an ES module is imported once for each URL, so the number of the reload is added to it. Packages are not
+ * reloaded.
+ */
+export function withFreshModules(handlers: readonly HandlerConfig[], reload: number): readonly HandlerConfig[] {
+  clearCommonJsCache();
+  return handlers.map((handler) => {
+    const { module } = handler;
+    if (module.kind === 'builtin' || isInPackage(module.url)) return handler;
+    return { ...handler, module: { kind: 'url', url: `${module.url}?reload=${reload}` } };
+  });
+}
+
+/** CommonJS modules are cached by path, without the query of the URL. */
+function clearCommonJsCache(): void {
+  const { cache } = createRequire(import.meta.url);
+  for (const path of Object.keys(cache)) if (!isInPackage(path)) delete cache[path];
+}
+
+function isInPackage(pathOrUrl: string): boolean {
+  return pathOrUrl.includes('/node_modules/');
+}

@@ -3,7 +3,7 @@ import { isRoomChange } from '../packet/room.ts';
 import * as defaults from './builtin/defaults.ts';
 import type { LoadedHandler } from './handler.ts';
 
-/** The words of a tap's `want`, in the order in which they are written. */
+/** The words of a tap's attribute `want`, in the order in which they are written. */
 const words = ['message', 'presence', 'iq', 'status', 'unack'] as const;
 type Word = (typeof words)[number];
 
@@ -11,21 +11,21 @@ const stanzas: readonly Word[] = ['message', 'presence', 'iq'];
 const messageTypes: ReadonlySet<string> = new Set(['chat', 'groupchat', 'headline', 'normal']);
 
 /**
- * What the handlers can want, as a tap's `want` says it: what nobody can want need not be sent. A handler without rules
- * and with a `shouldMakeReq` of its own can want any stanza; reports (`status`, `unack`) are wanted only by name.
+ * The packets that any of the handlers may push, as the value of a tap's `want`: the tap need not send others. A handler without rules and with
+ * its own `shouldMakeReq` may push any stanza; reports (`status`, `unack`) must be named.
  */
 export function subscriptionOf(handlers: readonly LoadedHandler[]): string {
-  const wanted = new Set(handlers.flatMap(wantedBy));
-  return words.filter((word) => wanted.has(word)).join(' ') || 'message';
+  const subscribed = new Set(handlers.flatMap(wordsOfHandler));
+  return words.filter((word) => subscribed.has(word)).join(' ') || 'message';
 }
 
-function wantedBy({ config, builtIn, callbacks }: LoadedHandler): readonly Word[] {
-  if (config.when !== undefined) return wantedByRules(config.when);
+function wordsOfHandler({ config, builtIn, callbacks }: LoadedHandler): readonly Word[] {
+  if (config.when !== undefined) return wordsOfRules(config.when);
   return builtIn || callbacks.shouldMakeReq === defaults.shouldMakeReq ? ['message'] : stanzas;
 }
 
-/** Each rule leaves what it can let through. */
-function wantedByRules({ direction, stanza, type, kind, event, body }: When): readonly Word[] {
+/** The words that every rule allows. */
+function wordsOfRules({ direction, stanza, type, kind, event, body }: When): readonly Word[] {
   const rules: (readonly Word[] | undefined)[] = [
     event?.map(wordOfEvent) ?? (kind?.includes('status') === true ? [...stanzas, 'status'] : stanzas),
     kind?.flatMap(wordsOfKind),
@@ -33,7 +33,7 @@ function wantedByRules({ direction, stanza, type, kind, event, body }: When): re
     direction?.flatMap(wordsOfDirection),
     body === true || type?.every((name) => messageTypes.has(name)) === true ? wordsOfStanza('message') : undefined,
   ];
-  return words.filter((word) => rules.every((left) => left === undefined || left.includes(word)));
+  return words.filter((word) => rules.every((allowed) => allowed === undefined || allowed.includes(word)));
 }
 
 function wordOfEvent(name: string): Word {
@@ -56,7 +56,7 @@ function wordsOfStanza(name: string): readonly Word[] {
   }
 }
 
-/** A report is about a user who came or went (`in`), or about a client that was written to (`out`). */
+/** The report `status` is about a user who connected or disconnected (`in`), `unack` about a client that did not acknowledge (`out`). */
 function wordsOfDirection(name: string): readonly Word[] {
   return name === 'in' ? [...stanzas, 'status'] : [...stanzas, 'unack'];
 }

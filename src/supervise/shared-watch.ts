@@ -5,7 +5,7 @@
  * Layout: [0] number of entries and exits (odd: inside a callback), [1] index of the handler, [2] length of the packet key;
  * then the key in UTF-16.
  */
-import type { CallbackWatch } from '../hooks/watch.ts';
+import type { CallbackWatch } from '../hooks/call.ts';
 
 const maxKeyLength = 1024;
 const [callIndex, handlerIndex, lengthIndex] = [0, 1, 2];

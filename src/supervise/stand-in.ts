@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isKnownHost } from '../admin/known-host.ts';
+import { isKnownHost } from '../admin/access.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
 import { HttpListener } from '../kit/http-listener.ts';
 

@@ -8,7 +8,7 @@ export interface Question {
   readonly body?: string;
 }
 
-/** One request to this machine, on a connection of its own; unlike `fetch` it sends any Host header it is told to. */
+/** One request to this machine on its own connection; unlike `fetch` it sends any given Host header. */
 export function ask(port: number, { path, method = 'GET', headers = {}, body = '' }: Question) {
   return new Promise<{ readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: string }>((resolve, reject) => {
     const asked = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (answer) => {

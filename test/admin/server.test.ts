@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Admin, type AdminOptions, createAdmin } from '../../src/admin/server.ts';
+import { type AdminOptions, AdminServer } from '../../src/admin/server.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
@@ -33,7 +33,7 @@ async function createTestAdmin({
   const health = createHealth({ events, attachments: [{ name: 'chat', hosts: ['localhost'] }] });
   const secret = (token: string | undefined) => (token === undefined ? undefined : new Secret(token));
   const config = { admin: { host, port, token: secret(adminToken), maxConnections }, metrics: { token: secret(metricsToken) } };
-  return { admin: createAdmin({ config, metrics, health, api, clock: systemClock, timers: systemTimers }), events, health };
+  return { admin: new AdminServer({ config, metrics, health, api, clock: systemClock, timers: systemTimers }), events, health };
 }
 
 async function startAdmin(settings: Settings = {}) {
@@ -44,7 +44,7 @@ async function startAdmin(settings: Settings = {}) {
   return { ...started, port, get: (path: string, headers = {}) => ask(port, { path, headers }) };
 }
 
-test('gives the metrics as Prometheus wants them', async () => {
+test('serves the metrics in the format of Prometheus', async () => {
   const { get } = await startAdmin();
   const { status, headers, body } = await get('/metrics');
   expect(status).toBe(200);
@@ -52,13 +52,13 @@ test('gives the metrics as Prometheus wants them', async () => {
   expect(body).toContain('mod_event_pusher_http_sent_total{host="localhost"} 0\n');
 });
 
-test('is alive even when it is not ready', async () => {
+test('is alive also if it is not ready', async () => {
   const { get } = await startAdmin();
   const { status, body } = await get('/healthz');
   expect([status, JSON.parse(body)]).toEqual([200, { status: 'ok' }]);
 });
 
-test('is ready when all checks hold, and else names those that do not', async () => {
+test('is ready if all checks pass, and otherwise names those that fail', async () => {
   const { get, events, health } = await startAdmin();
   const before = await get('/readyz');
   expect(before.status).toBe(503);
@@ -79,14 +79,14 @@ test('is ready when all checks hold, and else names those that do not', async ()
   expect((await get('/readyz')).status).toBe(503);
 });
 
-test('its front page names its addresses', async () => {
+test('its front page lists its addresses', async () => {
   const { get } = await startAdmin();
   const { status, body } = await get('/');
   expect(status).toBe(200);
   expect(Object.keys(JSON.parse(body).addresses)).toEqual(['/api/v1/openapi.json', '/healthz', '/metrics', '/readyz']);
 });
 
-test('answers what is not there, or is not done that way, with a code and a message', async () => {
+test('refuses unknown addresses and methods with a code and a message', async () => {
   const { get, port } = await startAdmin();
   const missing = await get('/nothing?token=x');
   expect([missing.status, JSON.parse(missing.body)]).toEqual([404, { code: 'NOT_FOUND', message: 'there is nothing at /nothing' }]);
@@ -98,7 +98,7 @@ test('answers what is not there, or is not done that way, with a code and a mess
   expect([undecodable.status, JSON.parse(undecodable.body).code]).toEqual([400, 'BAD_REQUEST']);
 });
 
-test('answers what is no HTTP with a code and a message, and hangs up', async () => {
+test('refuses bytes that are not HTTP with a code and a message, and closes the connection', async () => {
   const { port } = await startAdmin();
   const socket = connect(port, '127.0.0.1');
   socket.write('<stream:stream>\r\n\r\n');
@@ -107,14 +107,14 @@ test('answers what is no HTTP with a code and a message, and hangs up', async ()
   expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))).code).toBe('BAD_REQUEST');
 });
 
-test('metrics that cannot be rendered are an error with a message, and the service lives on', async () => {
+test('metrics that cannot be rendered are an error with a message, and the service continues', async () => {
   const { get } = await startAdmin({ metrics: { render: () => Promise.reject(new Error('spool is closed')), know: () => undefined } });
   const { status, body } = await get('/metrics');
   expect([status, JSON.parse(body)]).toEqual([500, { code: 'INTERNAL', message: 'spool is closed' }]);
   expect((await get('/healthz')).status).toBe(200);
 });
 
-test('a token for the metrics guards only them', async () => {
+test('the metrics token is required only for the metrics', async () => {
   const { get } = await startAdmin({ metricsToken: 'sesame' });
   const bare = await get('/metrics');
   expect([bare.status, JSON.parse(bare.body).code, bare.headers['www-authenticate']]).toEqual([401, 'UNAUTHORIZED', 'Bearer']);
@@ -126,7 +126,7 @@ test('a token for the metrics guards only them', async () => {
   expect((await get('/healthz')).status).toBe(200);
 });
 
-test('off loopback the front page needs the admin token, health and metrics stay open', async () => {
+test('off loopback the front page needs the admin token, and health and metrics are open', async () => {
   const { get } = await startAdmin({ host: '0.0.0.0', adminToken: 'sesame' });
   expect((await get('/')).status).toBe(401);
   expect((await get('/', { authorization: 'Bearer sesame' })).status).toBe(200);
@@ -134,7 +134,7 @@ test('off loopback the front page needs the admin token, health and metrics stay
   expect((await get('/metrics')).status).toBe(200);
 });
 
-test('a name that is not ours is refused: a page in a browser may have been sent here', async () => {
+test('an unknown Host is refused, against DNS rebinding', async () => {
   const { get } = await startAdmin();
   for (const path of ['/metrics', '/healthz', '/', '/nothing', '/metrics/']) {
     const { status, body } = await get(path, { host: 'rebound.example:9464' });
@@ -142,13 +142,13 @@ test('a name that is not ours is refused: a page in a browser may have been sent
   }
 });
 
-test('who shows a token is no rebound page, whatever name it came by', async () => {
+test('a request with a token is accepted under any Host', async () => {
   const { get } = await startAdmin({ metricsToken: 'sesame' });
   expect((await get('/metrics', { host: 'pusher.monitoring.svc', authorization: 'Bearer sesame' })).status).toBe(200);
   expect((await get('/metrics', { host: 'pusher.monitoring.svc', authorization: 'Bearer other' })).status).toBe(421);
 });
 
-test('a port in use is told with the option to change', async () => {
+test('a port in use is reported with the setting to change', async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void other.close());
@@ -162,12 +162,12 @@ test('a port in use is told with the option to change', async () => {
   });
 });
 
-test('an address of another machine is told too', async () => {
+test('an address of another machine is reported with the setting to change', async () => {
   const { admin } = await createTestAdmin({ host: '192.0.2.1' });
   await expect(admin.start()).rejects.toMatchObject({ code: 'ADMIN_LISTEN_FAILED', message: expect.stringContaining('[admin] listen') });
 });
 
-test('stops at once, though connections are open and half a request is under way', async () => {
+test('stops at once, with open connections and an incomplete request', async () => {
   const { admin } = await createTestAdmin();
   await admin.start();
   const { port } = admin.address;
@@ -182,9 +182,9 @@ test('stops at once, though connections are open and half a request is under way
   await expect(ask(port, { path: '/healthz' })).rejects.toMatchObject({ code: 'ECONNREFUSED' });
 });
 
-test('knows where it listens from its start on', async () => {
+test('knows its address once it has started', async () => {
   const { admin } = await createTestAdmin();
-  const before: Admin['address'] = admin.address;
+  const before: AdminServer['address'] = admin.address;
   expect(before).toEqual({ host: '127.0.0.1', port: 0 });
   await admin.start();
   onTestFinished(() => admin.stop());

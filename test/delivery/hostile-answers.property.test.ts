@@ -1,11 +1,12 @@
 /** Whatever a backend answers: the delivery that it answers ends or is put off, and the next one goes out. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createAnswering } from '../../src/answering.ts';
 import type { BeforePushConfig, FollowUpConfig } from '../../src/config/config.ts';
-import { createAskedPushes } from '../../src/hooks/before-push/pushes.ts';
-import { packetToJson } from '../../src/hooks/packet-json.ts';
-import { unwatched } from '../../src/hooks/watch.ts';
+import { AskFollow } from '../../src/delivery/ask/follow.ts';
+import { createFollowUp } from '../../src/delivery/follow-up/follow-up.ts';
+import { AskedPushMaker } from '../../src/hooks/before-push/pushes.ts';
+import { unwatched } from '../../src/hooks/call.ts';
+import { packetToJson } from '../../src/hooks/delivery-factory.ts';
 import { systemTimers } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
@@ -162,10 +163,12 @@ async function startRig() {
   failed.promise.catch(() => undefined); // looked at where something is waited for
   const limits = { timeoutMs: 5000, blockTimeoutMs: 10_000 };
   const hooks = { limits, watch: unwatched, clock, timers: systemTimers, newId: () => 'unused' as DeliveryId, events };
-  const { follow } = createAnswering({
-    config: () => ({ attachments: [], handlers: handlers.map(({ config }) => config) }),
-    ...{ sources: () => [], prepare: createAskedPushes({ ...hooks, handlers: () => handlers }), events, clock, timers: systemTimers },
-  });
+  const configs = handlers.map(({ config }) => config);
+  const { prepare } = new AskedPushMaker({ ...hooks, handlers: () => handlers });
+  const follow = [
+    new AskFollow({ handlers: () => configs, prepare, events }).follow,
+    createFollowUp({ configOf: (name) => configs.find((config) => config.name === name)?.followUp, events }),
+  ];
   const rig = await startDeliveryRig({
     ...{ handlers: ['push', 'asked:ask'], askTimeouts: { 'asked:ask': 60_000 }, follow, clock, onFailed: failed.reject },
     openSpool: (deps) => sqlite.make(deps),

@@ -1,9 +1,9 @@
 /** The pages of docs/reference against the tables of the code, in both directions. Settings and links have files of their own. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { ApiDependencies } from '../../src/admin/api/dependencies.ts';
-import { parametersIn } from '../../src/admin/api/route.ts';
-import { apiRoutes } from '../../src/admin/api/routes.ts';
+import { apiRoutes } from '../../src/admin/api/register.ts';
+import type { ApiDependencies } from '../../src/admin/api/route.ts';
+import { parametersOf } from '../../src/admin/api/route.ts';
 import { commands } from '../../src/cli/commands.ts';
 import { classify } from '../../src/delivery/classify.ts';
 import { errorCodes } from '../../src/kit/errors.ts';
@@ -29,15 +29,12 @@ test('the page of the command line lists every command with its arguments', () =
 test('the page of the API lists every request with its parameters', () => {
   const listed = readPage('docs/reference/api.md').rows('request');
   const routes = apiRoutes({} as ApiDependencies); // only a request uses them
-  const declared = routes.map(({ method, path, asks }) => {
-    const inPath = parametersIn(path);
-    return [
-      `${method} ${path}`,
-      Object.keys(asks.shape)
-        .filter((name) => !inPath.includes(name))
-        .join(' '),
-    ];
-  });
+  const declared = routes.map((route) => [
+    `${route.method} ${route.path}`,
+    parametersOf(route)
+      .others.map(([name]) => name)
+      .join(' '),
+  ]);
   expect(listed.map(([request, parameters]) => [request, parameters])).toEqual(declared);
 });
 

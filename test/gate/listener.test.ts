@@ -68,7 +68,7 @@ describe('a question about a message', () => {
     const never = createDeferred<boolean>().promise;
     const { answer, event } = await askOnce(question(chat('Hi')), { timeoutMs: 5, gate: () => never });
     expect(answer?.status).toBe(503);
-    expect(event).toMatchObject({ answer: 'failed', reason: 'the gate of handler notifications went wrong' });
+    expect(event).toMatchObject({ answer: 'failed', reason: 'the gate of handler notifications failed' });
   });
 });
 

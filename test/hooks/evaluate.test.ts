@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Callbacks, RequestPrepared } from '../../pools/callbacks.ts';
-import { createEvaluator, type Evaluator } from '../../src/hooks/evaluate.ts';
-import type { Evaluation } from '../../src/hooks/fan-out.ts';
+import { type CallbackWatch, unwatched } from '../../src/hooks/call.ts';
+import { packetFromJson } from '../../src/hooks/delivery-factory.ts';
+import { type Evaluation, Evaluator } from '../../src/hooks/evaluate.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
-import { packetFromJson } from '../../src/hooks/packet-json.ts';
-import { type CallbackWatch, unwatched } from '../../src/hooks/watch.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
+import type { Packet } from '../../src/model/packet.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
@@ -18,7 +18,7 @@ import { chat, makeJid, makePacket } from '../support/make-packet.ts';
 const now = Date.UTC(2026, 10, 22, 10, 31);
 
 describe('a handler with the default module', () => {
-  test('turns a chat message into a delivery with the form as its body', () => {
+  test('makes a delivery with a form body of a chat message', () => {
     const { evaluate } = evaluatorOf(makeHandler());
     const packet = makePacket();
 
@@ -48,11 +48,11 @@ describe('a handler with the default module', () => {
     });
   });
 
-  test('keeps the stanza only for a module with callbacks at delivery', () => {
+  test('stores the stanza only for a module with callbacks at delivery', () => {
     const { evaluate } = evaluatorOf([makeHandler(), makeHandler({ name: 'own' }, { buildRequest: () => 0 })]);
     const packet = makePacket();
 
-    const targets = made(evaluate(packet)).deliveries.map(({ target }) => target);
+    const targets = atOnce(evaluate(packet)).deliveries.map(({ target }) => target);
 
     expect(targets).toMatchObject([{ path: '/webservice/notifications' }, { stanza: packet.stanza.xml }]);
     expect(targets[0]).not.toHaveProperty('stanza');
@@ -65,48 +65,48 @@ describe('a handler with the default module', () => {
     ['type normal', { stanza: "<message xmlns='jabber:client' type='normal'><body>Hi</body></message>" }],
     ['type groupchat', { stanza: "<message xmlns='jabber:client' type='groupchat'><body>Hi</body></message>" }],
     ['direction out', { direction: 'out' }],
-    ['a host that is not the handler’s', { host: 'elsewhere.example' }],
-  ] as const)('leaves a message with %s alone', (_, given) => {
+    ['another host', { host: 'elsewhere.example' }],
+  ] as const)('makes no request of a message with %s', (_, given) => {
     const { evaluate } = evaluatorOf(makeHandler());
 
     expect(evaluate(makePacket(given))).toEqual({ deliveries: [], deadLetters: [] });
   });
 
-  test('pushes what its `when` lets through, and asks for nothing else', () => {
+  test('pushes packets that match its `when`, without another test', () => {
     const { evaluate } = evaluatorOf(makeHandler({ when: { type: ['headline'] } }));
 
-    const headline = made(evaluate(makePacket({ direction: 'out', stanza: "<message xmlns='jabber:client' type='headline'/>" })));
-    const chatting = made(evaluate(makePacket()));
+    const headline = atOnce(evaluate(makePacket({ direction: 'out', stanza: "<message xmlns='jabber:client' type='headline'/>" })));
+    const chatting = atOnce(evaluate(makePacket()));
 
     expect(headline.deliveries).toHaveLength(1);
     expect(chatting.deliveries).toHaveLength(0);
   });
 
-  test('spares the watch and the meter', () => {
+  test('runs without the watch and without timing', () => {
     const calls: string[] = [];
     const { evaluate, seen } = evaluatorOf([makeHandler()], watchInto(calls));
 
-    made(evaluate(makePacket()));
+    atOnce(evaluate(makePacket()));
 
     expect(calls).toEqual([]);
     expect(seen['callback.ended']).toEqual([]);
   });
 });
 
-describe('a handler with a module of its own', () => {
-  test('gives its callbacks the documented fields', () => {
+describe('a handler with a callback module', () => {
+  test('passes the documented fields to its callbacks', () => {
     const given: unknown[] = [];
-    const note = <T>(answer: T) => {
+    const recording = <T>(answer: T) => {
       return (context: unknown): T => {
         given.push(context);
         return answer;
       };
     };
-    const callbacks = { shouldMakeReq: note(true), prepareHeaders: note({}), prepareBody: note('') };
+    const callbacks = { shouldMakeReq: recording(true), prepareHeaders: recording({}), prepareBody: recording('') };
     const { evaluate } = evaluatorOf(makeHandler({ options: { lists: ['a'] } }, callbacks));
     const packet = makePacket({ session: 'alice@localhost/phone', stanzaId: 's1', delayed: 0, sessions: 2 });
 
-    made(evaluate(packet));
+    atOnce(evaluate(packet));
 
     const opts = { lists: ['a'], name: 'notifications', poolName: 'http_pool', path: '/notifications', callbackModule: 'own' };
     const shared = { dir: 'in', from: packet.from, to: packet.to, packet: packet.stanza, opts };
@@ -128,44 +128,44 @@ describe('a handler with a module of its own', () => {
     });
   });
 
-  test('tells who said something in a room, where that is known, as the sender', () => {
+  test('passes the known author of a room message as the sender', () => {
     const stanza =
       "<message xmlns='jabber:client' type='groupchat' from='hall@rooms.localhost/vee' to='bob@localhost'><body>Hi</body></message>";
-    const told: unknown[] = [];
+    const seen: unknown[] = [];
     const prepareBody = ({ acc, host, sender, receiver, from }: RequestPrepared): string => {
-      told.push([acc.room, acc.sender, sender, host, receiver, from.full]);
+      seen.push([acc.room, acc.sender, sender, host, receiver, from.full]);
       return '';
     };
     const { evaluate } = evaluatorOf(makeHandler({ when: { event: ['groupchat'] } }, { prepareBody }));
 
-    made(evaluate(makePacket({ stanza, direction: 'out', sender: makeJid('alice@example.org') })));
-    made(evaluate(makePacket({ stanza, direction: 'out' })));
+    atOnce(evaluate(makePacket({ stanza, direction: 'out', sender: makeJid('alice@example.org') })));
+    atOnce(evaluate(makePacket({ stanza, direction: 'out' })));
 
-    expect(told).toEqual([
+    expect(seen).toEqual([
       ['hall@rooms.localhost', 'alice@example.org', 'alice', 'example.org', 'bob', 'hall@rooms.localhost/vee'],
       ['hall@rooms.localhost', undefined, 'hall', 'rooms.localhost', 'bob', 'hall@rooms.localhost/vee'],
     ]);
   });
 
-  test('but without a test of its own leaves the choice to its `when`', () => {
+  test('without its own `shouldMakeReq` pushes packets that match its `when`', () => {
     const { evaluate } = evaluatorOf(makeHandler({ when: { direction: ['out'] } }, { prepareBody: () => 'text' }));
 
-    expect(made(evaluate(makePacket({ direction: 'out' }))).deliveries.map(({ body }) => body)).toEqual(['text']);
-    expect(made(evaluate(makePacket())).deliveries).toEqual([]);
+    expect(atOnce(evaluate(makePacket({ direction: 'out' }))).deliveries.map(({ body }) => body)).toEqual(['text']);
+    expect(atOnce(evaluate(makePacket())).deliveries).toEqual([]);
   });
 
-  test('must agree with its `when`', () => {
+  test('pushes packets that both its `shouldMakeReq` and its `when` accept', () => {
     const handler = makeHandler({ when: { direction: ['in'] } }, { shouldMakeReq: ({ packet }) => packet.text('body') === 'yes' });
     const { evaluate } = evaluatorOf(handler);
 
-    expect(made(evaluate(makePacket({ stanza: chat('yes') }))).deliveries).toHaveLength(1);
-    expect(made(evaluate(makePacket({ stanza: chat('no') }))).deliveries).toHaveLength(0);
-    expect(made(evaluate(makePacket({ stanza: chat('yes'), direction: 'out' }))).deliveries).toHaveLength(0);
+    expect(atOnce(evaluate(makePacket({ stanza: chat('yes') }))).deliveries).toHaveLength(1);
+    expect(atOnce(evaluate(makePacket({ stanza: chat('no') }))).deliveries).toHaveLength(0);
+    expect(atOnce(evaluate(makePacket({ stanza: chat('yes'), direction: 'out' }))).deliveries).toHaveLength(0);
   });
 });
 
-describe('handlers of one packet', () => {
-  test('find in `metadata` what those before them left, also when these had to wait', async () => {
+describe('the handlers of one packet', () => {
+  test('find the `metadata` of earlier handlers, even if these returned promises', async () => {
     const first = makeHandler({ name: 'first' }, { shouldMakeReq: async ({ acc }) => acc.metadata.set('seen', ['first']) !== undefined });
     const second = makeHandler({ name: 'second' }, { prepareBody: ({ acc }) => String(acc.metadata.get('seen')) });
     const { evaluate } = evaluatorOf([first, second]);
@@ -178,78 +178,78 @@ describe('handlers of one packet', () => {
     ]);
   });
 
-  test('make no promise while no callback does', () => {
+  test('are evaluated without a promise if no callback returns one', () => {
     const { evaluate } = evaluatorOf([makeHandler(), makeHandler({}, { prepareBody: () => 'text' })]);
 
     expect(evaluate(makePacket())).not.toBeInstanceOf(Promise);
   });
 
-  test('cannot change what the others are given', () => {
+  test('cannot change the arguments of the others', () => {
     const spoil = makeHandler({ name: 'spoiler' }, { shouldMakeReq: ({ acc }) => Object.assign(acc, { host: 'spoiled' }) !== undefined });
     const read = makeHandler({ name: 'reader' }, { prepareBody: ({ acc }) => acc.host });
     const { evaluate } = evaluatorOf([spoil, read]);
 
-    const { deliveries, deadLetters } = made(evaluate(makePacket()));
+    const { deliveries, deadLetters } = atOnce(evaluate(makePacket()));
 
     expect(deliveries.map(({ body }) => body)).toEqual(['localhost']);
     expect(deadLetters.map(({ handler }) => handler)).toEqual(['spoiler']);
   });
 
-  test('are those of the packet’s host, in their order', () => {
+  test('are those of the host of the packet, in their order', () => {
     const hosts = (name: string, ...served: string[]) => makeHandler({ name, hosts: served });
     const { evaluate } = evaluatorOf([hosts('a', 'localhost', 'other'), hosts('b', 'other'), hosts('c', 'localhost')]);
 
-    expect(made(evaluate(makePacket())).deliveries.map(({ handler }) => handler)).toEqual(['a', 'c']);
+    expect(atOnce(evaluate(makePacket())).deliveries.map(({ handler }) => handler)).toEqual(['a', 'c']);
   });
 });
 
-describe('a callback that goes wrong', () => {
+describe('a callback that fails', () => {
   const wrong: [string, Callbacks, string][] = [
     ['throws', { shouldMakeReq: () => fail(new Error('no such table')) }, 'shouldMakeReq: no such table'],
-    ['throws a text of megabytes', { shouldMakeReq: () => fail(new Error('h'.repeat(5e6))) }, `shouldMakeReq: ${'h'.repeat(500)}`],
-    ['throws no error', { shouldMakeReq: () => fail('gone') }, 'shouldMakeReq: gone'],
-    ['throws what has no text', { shouldMakeReq: () => fail(Object.create(null)) }, 'shouldMakeReq: threw something that has no text'],
+    ['throws megabytes of text', { shouldMakeReq: () => fail(new Error('h'.repeat(5e6))) }, `shouldMakeReq: ${'h'.repeat(500)}`],
+    ['throws a string', { shouldMakeReq: () => fail('gone') }, 'shouldMakeReq: gone'],
+    ['throws a value without text', { shouldMakeReq: () => fail(Object.create(null)) }, 'shouldMakeReq: threw something that has no text'],
     ['rejects', { prepareHeaders: () => Promise.reject(new Error('no token')) }, 'prepareHeaders: no token'],
-    ['wishes neither yes nor no', { shouldMakeReq: () => nonsense('yes') }, 'shouldMakeReq: expected true or false, got string'],
+    ['returns no boolean', { shouldMakeReq: () => invalid('yes') }, 'shouldMakeReq: expected true or false, got string'],
     [
-      'gives no headers',
-      { prepareHeaders: () => nonsense(undefined) },
+      'returns no headers',
+      { prepareHeaders: () => invalid(undefined) },
       'prepareHeaders: expected [name, value] pairs or an object, got undefined',
     ],
     [
-      'gives a header alone',
-      { prepareHeaders: () => nonsense([['x-a']]) },
+      'returns a header without a value',
+      { prepareHeaders: () => invalid([['x-a']]) },
       'prepareHeaders: expected header 1 to be [name, value], got an array of 1',
     ],
     [
-      'gives a number as a header',
-      { prepareHeaders: () => nonsense({ 'x-a': 1 }) },
+      'returns a number as a header value',
+      { prepareHeaders: () => invalid({ 'x-a': 1 }) },
       'prepareHeaders: expected the value of header x-a to be a string, got number',
     ],
     [
-      'gives a name with a space',
+      'returns a header name with a space',
       { prepareHeaders: () => [['x a', '1']] },
-      'prepareHeaders: the name of header 1 is not one that HTTP allows',
+      'prepareHeaders: the name of header 1 is not a valid HTTP header name',
     ],
     [
-      'smuggles a header',
+      'returns a line break in a header',
       { prepareHeaders: () => ({ 'x-a': '1\r\nx-b: 2' }) },
-      'prepareHeaders: the value of header x-a has a line break in it',
+      'prepareHeaders: the value of header x-a contains a line break',
     ],
     [
-      'gives a header beyond Latin-1',
+      'returns a header value outside Latin-1',
       { prepareHeaders: () => ({ 'x-a': 'ł' }) },
-      'prepareHeaders: the value of header x-a has a character that HTTP does not allow',
+      'prepareHeaders: the value of header x-a contains a character that HTTP does not allow',
     ],
-    ['gives an object as body', { prepareBody: () => nonsense({}) }, 'prepareBody: expected a string or a Uint8Array, got object'],
+    ['returns an object as the body', { prepareBody: () => invalid({}) }, 'prepareBody: expected a string or a Uint8Array, got object'],
     [
-      'gives a promise of nonsense',
-      { prepareBody: async () => nonsense(null) },
+      'returns a promise of an invalid body',
+      { prepareBody: async () => invalid(null) },
       'prepareBody: expected a string or a Uint8Array, got null',
     ],
   ];
 
-  test.each(wrong)('and %s makes a dead letter with the packet, and harms no other handler', async (_, callbacks, detail) => {
+  test.each(wrong)('and %s makes a dead letter with the packet, without affecting other handlers', async (_, callbacks, detail) => {
     const { evaluate, seen } = evaluatorOf([makeHandler({ name: 'wrong' }, callbacks), makeHandler({ name: 'well' })]);
     const packet = makePacket();
 
@@ -261,7 +261,7 @@ describe('a callback that goes wrong', () => {
     expect(seen['callback.failed']).toMatchObject([{ handler: 'wrong', callback: detail.split(':')[0], packetId: packet.id }]);
   });
 
-  test('by missing its deadline makes a dead letter, whatever it answers later', async () => {
+  test('because it misses its deadline makes a dead letter, also if it settles later', async () => {
     const answer = createDeferred<boolean>();
     const handlers = [makeHandler({ name: 'slow' }, { shouldMakeReq: () => answer.promise }), makeHandler({ name: 'well' })];
     const { evaluate, timers } = evaluatorOf(handlers);
@@ -272,29 +272,29 @@ describe('a callback that goes wrong', () => {
     const { deliveries, deadLetters } = await evaluation;
 
     expect(deliveries.map(({ handler }) => handler)).toEqual(['well']);
-    expect(deadLetters).toMatchObject([{ handler: 'slow', detail: 'shouldMakeReq: gave no answer within 5000 ms' }]);
+    expect(deadLetters).toMatchObject([{ handler: 'slow', detail: 'shouldMakeReq: no result within 5000 ms' }]);
   });
 
-  test('by blocking the thread too often is skipped', () => {
-    const handler = makeHandler({}, { shouldMakeReq: () => fail(new Error('it was asked')) });
+  test('because it blocks the thread too often is skipped', () => {
+    const handler = makeHandler({}, { shouldMakeReq: () => fail(new Error('it was called')) });
     const { evaluate, seen } = evaluatorOf([handler, makeHandler({ name: 'well' })], {
       ...unwatched,
       struckOut: (name, key) => name === 'notifications' && key === 'chat/1',
     });
 
-    const { deliveries, deadLetters } = made(evaluate(makePacket()));
+    const { deliveries, deadLetters } = atOnce(evaluate(makePacket()));
 
     expect(deliveries.map(({ handler: name }) => name)).toEqual(['well']);
     expect(deadLetters).toMatchObject([{ handler: 'notifications', reason: 'callback-blocked' }]);
     expect(seen['callback.failed']).toMatchObject([{ handler: 'notifications', error: { code: 'CALLBACK_BLOCKED' } }]);
   });
 
-  test('with its rules too is skipped, a built-in module as well', () => {
+  test('because its rules block the thread too often is skipped, also with a built-in module', () => {
     const { evaluate } = evaluatorOf([makeHandler({ when: { to: ['*'] } })], { ...unwatched, struckOut: () => true });
-    expect(made(evaluate(makePacket())).deadLetters).toMatchObject([{ handler: 'notifications', reason: 'callback-blocked' }]);
+    expect(atOnce(evaluate(makePacket())).deadLetters).toMatchObject([{ handler: 'notifications', reason: 'callback-blocked' }]);
   });
 
-  test('leaves the other handlers’ deliveries as they would be without it, whatever nonsense it gives', async () => {
+  test('never changes the deliveries of other handlers, for any result', async () => {
     const anything = fc.anything({ withNullPrototype: true, withBigInt: true, withTypedArray: true, withSparseArray: true });
     const answer = fc.tuple(anything, fc.constantFrom('returns', 'throws', 'resolves', 'rejects'));
 
@@ -303,15 +303,17 @@ describe('a callback that goes wrong', () => {
         fc.record({ shouldMakeReq: answer, prepareHeaders: answer, prepareBody: answer }, { requiredKeys: [] }),
         async (answers) => {
           const callbacks = Object.fromEntries(
-            Object.entries(answers).map(([name, [value, how]]) => [name, () => nonsense(behave(value, how))]),
+            Object.entries(answers).map(([name, [value, how]]) => [name, () => invalid(behave(value, how))]),
           );
-          const others = [makeHandler({ name: 'before' }), makeHandler({ name: 'after' }, { prepareBody: () => 'text' })] as const;
+          const neighbours = [makeHandler({ name: 'before' }), makeHandler({ name: 'after' }, { prepareBody: () => 'text' })] as const;
 
-          const alone = await evaluatorOf(others).evaluate(makePacket());
-          const beside = await evaluatorOf([others[0], makeHandler({ name: 'wrong' }, callbacks), others[1]]).evaluate(makePacket());
+          const alone = await evaluatorOf(neighbours).evaluate(makePacket());
+          const together = await evaluatorOf([neighbours[0], makeHandler({ name: 'wrong' }, callbacks), neighbours[1]]).evaluate(
+            makePacket(),
+          );
 
-          const theirs = beside.deliveries.filter(({ handler }) => handler !== 'wrong');
-          expect(theirs.map((delivery) => ({ ...delivery, id: '' }))).toEqual(
+          const others = together.deliveries.filter(({ handler }) => handler !== 'wrong');
+          expect(others.map((delivery) => ({ ...delivery, id: '' }))).toEqual(
             alone.deliveries.map((delivery) => ({ ...delivery, id: '' })),
           );
         },
@@ -320,7 +322,7 @@ describe('a callback that goes wrong', () => {
   });
 });
 
-test('every callback of a user’s module is announced while it runs, and timed', async () => {
+test('every callback of a user’s module is reported to the watch while it runs, and timed', async () => {
   const calls: string[] = [];
   const handler = makeHandler({}, { shouldMakeReq: async () => true, prepareBody: () => String(calls.push('prepareBody runs')) });
   const { evaluate, seen } = evaluatorOf(handler, watchInto(calls));
@@ -336,32 +338,32 @@ test('every callback of a user’s module is announced while it runs, and timed'
   ]);
 });
 
-test('the rules of a handler are announced while they are held against a packet', () => {
+test('the rules of a handler are reported to the watch while they are evaluated', () => {
   const calls: string[] = [];
   const ruled = makeHandler({ when: { to: ['*@localhost'] } });
   const { evaluate } = evaluatorOf([ruled, makeHandler({ name: 'without rules' })], watchInto(calls));
 
-  expect(made(evaluate(makePacket())).deliveries).toHaveLength(2);
+  expect(atOnce(evaluate(makePacket())).deliveries).toHaveLength(2);
   expect(calls).toEqual(['notifications chat/1', 'left']);
 });
 
-test('bytes are kept as they were when the callback gave them', () => {
+test('bytes are copied when the callback returns them', () => {
   const bytes = Buffer.from('before');
   const { evaluate } = evaluatorOf(makeHandler({}, { prepareBody: () => bytes }));
 
-  const { deliveries } = made(evaluate(makePacket()));
+  const { deliveries } = atOnce(evaluate(makePacket()));
   bytes.fill('x');
 
   expect(deliveries.map(({ body }) => Buffer.from(body).toString())).toEqual(['before']);
 });
 
-test('after a swap packets meet the new handlers, and one under way goes on with those that it met first', async () => {
+test('after a swap new packets get the new handlers, and a packet under evaluation keeps its handlers', async () => {
   const answer = createDeferred<boolean>();
   const evaluator = evaluatorOf([makeHandler({ name: 'waits' }, { shouldMakeReq: () => answer.promise }), makeHandler({ name: 'old' })]);
   const underWay = evaluator.evaluate(makePacket());
   evaluator.swap([makeHandler({ name: 'new' })]);
 
-  expect(made(evaluator.evaluate(makePacket())).deliveries.map(({ handler }) => handler)).toEqual(['new']);
+  expect(atOnce(evaluator.evaluate(makePacket())).deliveries.map(({ handler }) => handler)).toEqual(['new']);
   answer.resolve(true);
   expect((await underWay).deliveries.map(({ handler }) => handler)).toEqual(['waits', 'old']);
 });
@@ -374,7 +376,7 @@ function evaluatorOf(handlers: LoadedHandler | readonly LoadedHandler[], watch: 
 
   const timers = createFakeTimers();
   let made = 0;
-  const { evaluate, swap } = createEvaluator({
+  const evaluator = new Evaluator({
     handlers: [handlers].flat(),
     limits: { timeoutMs: 5000, blockTimeoutMs: 1000 },
     watch,
@@ -383,7 +385,12 @@ function evaluatorOf(handlers: LoadedHandler | readonly LoadedHandler[], watch: 
     newId: () => `delivery-${++made}` as DeliveryId,
     events,
   });
-  return { evaluate, swap, seen, timers };
+  return {
+    evaluate: (packet: Packet) => evaluator.evaluate(packet),
+    swap: (next: readonly LoadedHandler[]) => evaluator.swap(next),
+    seen,
+    timers,
+  };
 }
 
 interface Seen {
@@ -399,8 +406,8 @@ function watchInto(calls: string[]): CallbackWatch {
   };
 }
 
-function made(evaluation: ReturnType<Evaluator['evaluate']>): Evaluation {
-  if (evaluation instanceof Promise) throw new Error('expected an evaluation at once');
+function atOnce(evaluation: ReturnType<Evaluator['evaluate']>): Evaluation {
+  if (evaluation instanceof Promise) throw new Error('expected an evaluation without a promise');
   return evaluation;
 }
 
@@ -414,7 +421,7 @@ function fail(thrown: unknown): never {
   throw thrown;
 }
 
-/** What no module written in TypeScript could return. */
-function nonsense(value: unknown): never {
+/** A result that TypeScript would not allow a module to return. */
+function invalid(value: unknown): never {
   return value as never;
 }

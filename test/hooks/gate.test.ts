@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { GateAsked } from '../../pools/callbacks.ts';
+import { type CallbackWatch, unwatched } from '../../src/hooks/call.ts';
 import { createGate } from '../../src/hooks/gate.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
-import { type CallbackWatch, unwatched } from '../../src/hooks/watch.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
@@ -22,7 +22,7 @@ function gateOf(handlers: readonly LoadedHandler[], { watch = unwatched }: { rea
   return { decide: createGate({ handlers: () => handlers, timeoutMs: 1000, watch, clock, timers, events }), timers, clock, failed, ended };
 }
 
-/** A handler that answers with `given`, or with what it makes of the text. */
+/** A handler that answers with `given`, or with the result of a function. */
 function answering(given: unknown, name = 'first', rest: Partial<LoadedHandler['config']> = {}): LoadedHandler {
   const gate = (asked: GateAsked) => (typeof given === 'function' ? given(asked) : given);
   return makeHandler({ name, ...rest }, { gate });
@@ -32,33 +32,33 @@ const shout = ({ packet }: GateAsked) => ({ body: `${packet.text('body')}!` });
 
 describe('the handlers of a host are asked in their order', () => {
   test.each([
-    ['nobody has a gate', [makeHandler()], { kind: 'allowed' }],
+    ['without a gate', [makeHandler()], { kind: 'allowed' }],
     ['all allow', [answering(true), answering(undefined, 'second')], { kind: 'allowed' }],
     ['one changes', [answering(shout), answering(true, 'second')], { kind: 'changed', body: 'Hi!' }],
-    ['each changes what the one before has left', [answering(shout), answering(shout, 'second')], { kind: 'changed', body: 'Hi!!' }],
+    ['each changes the text of the one before', [answering(shout), answering(shout, 'second')], { kind: 'changed', body: 'Hi!!' }],
     ['one refuses', [answering(shout), answering({ refuse: 'no' }, 'second')], { kind: 'refused', text: 'no' }],
     ['one refuses without a text', [answering({ refuse: '' })], { kind: 'refused', text: 'This message was not accepted.' }],
-    ['they promise', [answering(async () => ({ body: 'later' }))], { kind: 'changed', body: 'later' }],
-    ['one is of another host', [answering(false, 'first', { hosts: ['elsewhere.example'] })], { kind: 'allowed' }],
-    ['the rules of one do not let it through', [answering(false, 'first', { when: { type: ['groupchat'] } })], { kind: 'allowed' }],
+    ['one returns a promise', [answering(async () => ({ body: 'later' }))], { kind: 'changed', body: 'later' }],
+    ['one belongs to another host', [answering(false, 'first', { hosts: ['elsewhere.example'] })], { kind: 'allowed' }],
+    ['the rules of one do not match', [answering(false, 'first', { when: { type: ['groupchat'] } })], { kind: 'allowed' }],
   ])('%s', async (_, handlers, decision) => {
     expect(await gateOf(handlers).decide(makePacket({ stanza: chat('Hi') }))).toEqual(decision);
   });
 
-  test('a hint that a message be kept nowhere does not open the gate', async () => {
+  test('a `no-store` hint does not bypass the gate', async () => {
     const hinted = chat('Hi').replace('</message>', "<no-store xmlns='urn:xmpp:hints'/></message>");
     const { decide } = gateOf([answering(false, 'first', { respectHints: true })]);
     expect(await decide(makePacket({ stanza: hinted }))).toMatchObject({ kind: 'refused' });
   });
 
-  test('the first refusal ends it', async () => {
+  test('the first refusal is final', async () => {
     let asked = 0;
     const { decide } = gateOf([answering(false), answering(() => (asked += 1), 'second')]);
     await decide(makePacket());
     expect(asked).toBe(0);
   });
 
-  test('they share the metadata of the message, and are called with what the packet is', async () => {
+  test('they share the metadata of the message and get the fields of the packet', async () => {
     const seen: GateAsked[] = [];
     const first = answering((asked: GateAsked) => {
       asked.acc.metadata.set('score', 7);
@@ -74,7 +74,7 @@ describe('the handlers of a host are asked in their order', () => {
   });
 });
 
-describe('a gate that goes wrong', () => {
+describe('a gate that fails', () => {
   test.each([
     [
       'throws',
@@ -87,26 +87,26 @@ describe('a gate that goes wrong', () => {
     ['returns a number', () => 1, 'gate: expected a boolean, { refuse } or { body }, got number'],
     ['returns null', () => null, 'gate: expected a boolean, { refuse } or { body }, got null'],
     ['returns another object', () => ({ text: 'x' }), 'gate: expected { refuse } or { body }, got an object without either'],
-    ['changes to nothing', () => ({ body: '' }), 'gate: expected body to be a text, got an empty one: to hold the message back, refuse it'],
-    ['changes to no text', () => ({ body: 7 }), 'gate: expected body to be a string, got number'],
+    ['returns an empty body', () => ({ body: '' }), 'gate: expected a non-empty body: return { refuse } to hold the message back'],
+    ['returns a number as the body', () => ({ body: 7 }), 'gate: expected body to be a string, got number'],
     [
-      'changes to what is no XML',
+      'returns a body that is not XML text',
       () => ({ body: 'a\u0000' }),
-      'gate: expected body to be a text for XML, got a character that XML cannot carry',
+      'gate: expected body to be XML text, got a character that XML does not allow',
     ],
     [
-      'refuses with half a character',
+      'refuses with half a surrogate pair',
       () => ({ refuse: '\ud83d' }),
-      'gate: expected refuse to be a text for XML, got a character that XML cannot carry',
+      'gate: expected refuse to be XML text, got a character that XML does not allow',
     ],
-  ])('decides nothing and ends it: one that %s', async (_, given, message) => {
+  ])('makes no decision and is final if it %s', async (_, given, message) => {
     const { decide, failed, ended } = gateOf([answering(given), answering(false, 'second')]);
-    expect(await decide(makePacket())).toEqual({ kind: 'failed', reason: 'the gate of handler first went wrong' });
+    expect(await decide(makePacket())).toEqual({ kind: 'failed', reason: 'the gate of handler first failed' });
     expect(failed).toEqual([`first: ${message}`]);
     expect(ended).toEqual(['first gate']);
   });
 
-  test('misses what is left of the time for all of them', async () => {
+  test('because it exceeds the rest of the time for all gates makes no decision', async () => {
     const first = createDeferred<boolean>();
     const { decide, timers, clock, failed } = gateOf([
       answering(() => first.promise),
@@ -120,10 +120,10 @@ describe('a gate that goes wrong', () => {
     timers.fire();
 
     expect(await decision).toMatchObject({ kind: 'failed' });
-    expect(failed).toEqual(['second: gate: gave no answer within 600 ms']);
+    expect(failed).toEqual(['second: gate: no result within 600 ms']);
   });
 
-  test('and has held the thread too often on this message is not asked', async () => {
+  test('because it blocked the thread too often on this message is not called', async () => {
     const watch = { ...unwatched, struckOut: (handler: string, key: string) => handler === 'first' && key === 'chat/1' };
     const { decide, failed } = gateOf([answering(true)], { watch });
     expect(await decide(makePacket())).toMatchObject({ kind: 'failed' });
@@ -131,7 +131,7 @@ describe('a gate that goes wrong', () => {
     expect(await decide(makePacket({ key: 'chat/2' }))).toEqual({ kind: 'allowed' });
   });
 
-  test('is announced to the watchdog while it runs', async () => {
+  test('is reported to the watchdog while it runs', async () => {
     const log: string[] = [];
     const watch: CallbackWatch = {
       entering: (handler, key) => log.push(`enter ${handler} ${key}`),
@@ -142,7 +142,7 @@ describe('a gate that goes wrong', () => {
     expect(log).toEqual(['enter first chat/1', 'gate', 'left']);
   });
 
-  test('has its rules announced to the watchdog, too', async () => {
+  test('has its rules reported to the watchdog, too', async () => {
     const log: string[] = [];
     const watch: CallbackWatch = {
       ...unwatched,

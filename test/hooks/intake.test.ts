@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Evaluation } from '../../src/hooks/fan-out.ts';
-import { createIntake } from '../../src/hooks/intake.ts';
+import type { Evaluation } from '../../src/hooks/evaluate.ts';
+import { Intake } from '../../src/hooks/intake.ts';
 import { createDeferred, type Deferred } from '../../src/kit/lifecycle.ts';
 import type { DeliveryId, NewDelivery } from '../../src/model/delivery.ts';
 import type { Mark, Receipt } from '../../src/model/packet.ts';
@@ -10,7 +10,7 @@ import { createEventBus } from '../../src/telemetry/events.ts';
 import { makePacket } from '../support/make-packet.ts';
 
 describe('intake', () => {
-  test('appends what a packet leaves behind with its mark, and acknowledges when that is durable', async () => {
+  test('appends the deliveries of a packet with its mark, and acknowledges it once they are durable', async () => {
     const scene = createScene();
     scene.accept('a', 1);
     scene.evaluated('a1').resolve(evaluationOf('a1'));
@@ -29,7 +29,7 @@ describe('intake', () => {
     expect(scene.events).toEqual(['packet.seen chat localhost in', 'delivery.accepted http_pool a1 localhost']);
   });
 
-  test('keeps a packet back while one before it is still evaluated', async () => {
+  test('holds a packet back while an earlier one is under evaluation', async () => {
     const scene = createScene();
     for (const number of [1, 2, 3]) scene.accept('a', number);
 
@@ -43,7 +43,7 @@ describe('intake', () => {
     expect(scene.appended).toEqual(['a1', 'a2', 'a3']);
   });
 
-  test('lets one stream go on while another waits', async () => {
+  test('continues one stream while another waits', async () => {
     const scene = createScene();
     scene.accept('a', 1);
     scene.accept('b', 1);
@@ -83,7 +83,7 @@ describe('intake', () => {
     expect(scene.entries).toHaveLength(1);
   });
 
-  test('acknowledges nothing more of a stream whose append failed, and says so once', async () => {
+  test('acknowledges nothing more of a stream whose append failed, and reports the failure once', async () => {
     const scene = createScene();
     for (const number of [1, 2, 3]) scene.accept('a', number);
     for (const name of ['a1', 'a2', 'a3']) scene.evaluated(name).resolve(evaluationOf(name));
@@ -102,7 +102,7 @@ describe('intake', () => {
     expect(scene.intake.uncommitted).toBe(0);
   });
 
-  test('lets other streams go on after one has failed, and tells of the first failure alone', async () => {
+  test('continues other streams after one has failed, and reports only the first failure', async () => {
     const scene = createScene();
     for (const stream of ['a', 'b', 'c']) scene.accept(stream, 1);
     for (const name of ['a1', 'b1', 'c1']) scene.evaluated(name).resolve(evaluationOf(name));
@@ -117,17 +117,17 @@ describe('intake', () => {
     expect(scene.failures).toEqual(['first']);
   });
 
-  test('treats an evaluation that throws as it treats a lost disk', async () => {
+  test('treats an evaluation that throws like a failed append', async () => {
     const scene = createScene();
     scene.accept('a', 1);
-    scene.evaluated('a1').reject(new Error('a fault of ours'));
+    scene.evaluated('a1').reject(new Error('an internal error'));
     await scene.intake.idle();
 
-    expect(scene.failures).toEqual(['a fault of ours']);
+    expect(scene.failures).toEqual(['an internal error']);
     expect(scene.committed).toEqual([]);
   });
 
-  test('appends and acknowledges each stream in the order of its packets, however long each step takes', async () => {
+  test('appends and acknowledges each stream in the order of its packets, for any duration of each step', async () => {
     const packets = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 30 });
 
     await fc.assert(
@@ -173,7 +173,7 @@ function createScene() {
   events.on('packet.seen', ({ attachment, host, direction }) => seen.push(`packet.seen ${attachment} ${host} ${direction}`));
   events.on('delivery.accepted', ({ pool, handler, host }) => seen.push(`delivery.accepted ${pool} ${handler} ${host}`));
 
-  const intake = createIntake({
+  const intake = new Intake({
     evaluate: ({ id }) => pending(evaluations, id, evaluationOf(id)),
     append: (entry) => {
       const name = entry.deliveries[0]?.handler ?? `${entry.mark?.attachment} mark ${entry.mark?.h}`;
@@ -217,7 +217,7 @@ function createScene() {
 
 function known<T>(kept: ReadonlyMap<string, T>, name: string): T {
   const found = kept.get(name);
-  if (found === undefined) throw new Error(`${name} is not under way`);
+  if (found === undefined) throw new Error(`${name} is not pending`);
   return found;
 }
 
@@ -225,7 +225,7 @@ function markOf(attachment: string, h: number): Mark {
   return { attachment, host: 'localhost', node: 'n1', epoch: 'e1', h };
 }
 
-/** An evaluation that leaves one delivery, of a handler with this name. */
+/** An evaluation with one delivery, of a handler with this name. */
 function evaluationOf(handler: string): Evaluation {
   const delivery = {
     id: 'd' as DeliveryId,
@@ -244,7 +244,7 @@ function evaluationOf(handler: string): Evaluation {
   return { deliveries: [delivery], deadLetters: [] };
 }
 
-/** Lets every promise that can go on do so. */
+/** Resolves after all pending promise reactions. */
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

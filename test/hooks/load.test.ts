@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as json from '../../src/hooks/builtin/json.ts';
-import { loadHandlers } from '../../src/hooks/load.ts';
+import { callbacksIn, loadHandlers } from '../../src/hooks/load.ts';
 import { type Loaded, loadInNode } from '../support/load-in-node.ts';
 import { makeHandlerConfig } from '../support/make-handler.ts';
 
@@ -17,46 +17,43 @@ const good: Record<string, [source: string, loaded: Loaded]> = {
     { wanted: true, headers: [formType], body: 'HI, BOB!' },
   ],
   'a default export': ['export default { shouldMakeReq: async () => false };', { wanted: false, headers: [formType], body: form }],
-  'the helper for types, though it lies outside any node_modules': [
+  'the helper for types, although it is outside any node_modules': [
     "import { defineCallbacks } from 'xmpp-event-pusher/callbacks'; export const { prepareHeaders } = defineCallbacks({ prepareHeaders: () => ({ a: 'b' }) });",
     { wanted: true, headers: { a: 'b' }, body: form },
   ],
-  'named functions beside, with names of their own': [
+  'other named functions': [
     'export const prepareBody = () => shout("hi"); export function shout(text) { return text.toUpperCase(); }',
     { wanted: true, headers: [formType], body: 'HI' },
   ],
-  'values that are no functions in its default export': [
+  'values in its default export': [
     'export default { version: 1, prepareBody: () => "x" };',
     { wanted: true, headers: [formType], body: 'x' },
   ],
-  'the gate alone': ['export const gate = () => false;', { wanted: true, headers: [formType], body: form }],
-  'functions of delivery alone': ['export const statusClassifier = () => 2;', { wanted: true, headers: [formType], body: form }],
+  'only the gate': ['export const gate = () => false;', { wanted: true, headers: [formType], body: form }],
+  'only callbacks at delivery': ['export const statusClassifier = () => 2;', { wanted: true, headers: [formType], body: form }],
 };
 
 const bad: Record<string, [source: string, message: RegExp]> = {
   'a misspelt name': ['export const should_make_req = () => true;', /exports should_make_req: did you mean shouldMakeReq\?$/],
-  'a misspelt name of delivery': ['export default { HandleResponse() {} };', /exports HandleResponse: did you mean handleResponse\?$/],
-  'a misspelt name of the gate': ['export const Gate = () => true;', /exports Gate: did you mean gate\?$/],
-  'a name that is near a callback’s': [
+  'a misspelt callback at delivery': ['export default { HandleResponse() {} };', /exports HandleResponse: did you mean handleResponse\?$/],
+  'a misspelt gate': ['export const Gate = () => true;', /exports Gate: did you mean gate\?$/],
+  'a name similar to a callback': [
     'export const prepareBody = () => "x"; export const shouldMakeRequest = () => false;',
     /exports shouldMakeRequest: did you mean shouldMakeReq\?$/,
   ],
-  'a name in its default export that is near a callback’s': [
+  'a name in its default export similar to a callback': [
     'export default { prepareBody: () => "x", shouldMakeRequest: () => false };',
     /exports shouldMakeRequest: did you mean shouldMakeReq\?$/,
   ],
   'any other function in its default export': [
     'export default { prepareBody: () => "x", filterOut: () => false };',
-    /its default export has the function filterOut, which is no callback: take it out, or export it by name$/,
+    /its default export has the function filterOut, which is not a callback: remove it, or export it by name$/,
   ],
-  'a text where a function is meant': [
-    "export const prepareBody = '';",
-    /exports prepareBody, which is of type string and not a function$/,
-  ],
-  'none of the names': ['export const a = 1, b = 2;', /exports a, b, and none of the callbacks: shouldMakeReq, prepareHeaders/],
+  'a string in place of a function': ["export const prepareBody = '';", /exports prepareBody, which is of type string and not a function$/],
+  'no callback': ['export const a = 1, b = 2;', /exports a, b, and none of the callbacks: shouldMakeReq, prepareHeaders/],
   'no exports': ['', /exports nothing, and none of the callbacks/],
   'a syntax error': ['const a = 1;\nexport const prepareBody = (;', /SyntaxError: .* \(\/.*\.mjs:2\)$/],
-  'an error at its start': ['const a = 1;\n\nthrow new Error("no token");', /Error: no token \(file:\/\/\/.*\.mjs:3:7\)$/],
+  'an error while it loads': ['const a = 1;\n\nthrow new Error("no token");', /Error: no token \(file:\/\/\/.*\.mjs:3:7\)$/],
   'a missing import': ["import 'no-such-package-anywhere';", /Cannot find package 'no-such-package-anywhere' imported from \/.*\.mjs$/],
 };
 
@@ -91,13 +88,54 @@ test('a built-in module is found by its name', async () => {
   expect(handler?.builtIn).toBe(true);
 });
 
-test('all handlers’ mistakes are told at once', async () => {
+test('the problems of all handlers are reported together', async () => {
   const gone = (name: string) =>
     makeHandlerConfig({ name, callbackModule: 'gone', module: { kind: 'url', url: 'file:///nowhere/gone.mjs' } });
 
   await expect(loadHandlers([gone('first'), makeHandlerConfig(), gone('second')])).rejects.toThrow(
     /^handler first \(gone\): cannot import file:.*\nhandler second \(gone\): cannot import file:/,
   );
+});
+
+describe('the exports of a module', () => {
+  const prepareBody = () => 'x';
+  const helper = () => 'y';
+
+  test('other functions that are exported by name are listed with the callbacks', () => {
+    expect(callbacksIn({ prepareBody, helper, version: 1 })).toEqual({ callbacks: { prepareBody }, uncalled: ['helper'] });
+  });
+
+  test.each([
+    ['shouldMakeRequest', 'shouldMakeReq'],
+    ['shouldMakeReqs', 'shouldMakeReq'],
+    ['prepareHeader', 'prepareHeaders'],
+    ['buildRequests', 'buildRequest'],
+    ['dispose_permfail', 'disposePermfail'],
+  ])('%s is refused, exported by name or by default, with the hint %s', (name, intended) => {
+    const problems = [`it exports ${name}: did you mean ${intended}?`];
+    expect(callbacksIn({ prepareBody, [name]: helper })).toEqual({ problems });
+    expect(callbacksIn({ default: { prepareBody, [name]: helper } })).toEqual({ problems });
+  });
+
+  test('another function in a default export is refused, also if it is exported by name', () => {
+    const problems = ['its default export has the function helper, which is not a callback: remove it, or export it by name'];
+    expect(callbacksIn({ default: { prepareBody, helper } })).toEqual({ problems });
+    expect(callbacksIn({ helper, default: { prepareBody, helper } })).toEqual({ problems });
+  });
+
+  test('a value that is not a function may have any name', () => {
+    expect(callbacksIn({ default: { prepareBody, gates: 3 }, prepareHeader: 'x' })).toEqual({ callbacks: { prepareBody }, uncalled: [] });
+  });
+
+  test('callbacks at delivery are found too', () => {
+    const buildRequest = () => 0;
+    const disposeDelivery = () => undefined;
+
+    expect(callbacksIn({ buildRequest, other: 1, default: { disposeDelivery } })).toEqual({
+      callbacks: { buildRequest, disposeDelivery },
+      uncalled: [],
+    });
+  });
 });
 
 async function write(path: string, source: string): Promise<string> {

@@ -1,7 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { When } from '../../src/config/config.ts';
-import { compileWhen } from '../../src/hooks/rules.ts';
+import { compileGlobs, compileWhen } from '../../src/hooks/rules.ts';
 import type { Packet } from '../../src/model/packet.ts';
+import { effort } from '../sources/fuzz/effort.ts';
 import { chat, makePacket } from '../support/make-packet.ts';
 
 const message = (attrs: string, payload = '') => makePacket({ stanza: `<message xmlns='jabber:client' ${attrs}>${payload}</message>` });
@@ -25,13 +27,13 @@ describe('a `when`', () => {
     ['the event unack', { event: ['unack'] }, unack, makePacket({ direction: 'out' })],
     ['the kind status', { kind: ['status', 'message'] }, status, presence('')],
     ['the event offline', { event: ['offline'] }, stored, makePacket({ direction: 'out', sessions: 1 })],
-    ['the event offline, of messages alone', { event: ['offline'] }, stored, { ...presence(''), direction: 'out', sessions: 0 }],
-    ['the event offline, of what goes out', { event: ['offline'] }, stored, makePacket({ sessions: 0 })],
-    ['the event offline, not of what was written', { event: ['offline', 'unack'], offline: true }, { ...unack, sessions: 0 }, unack],
+    ['the event offline, of messages only', { event: ['offline'] }, stored, { ...presence(''), direction: 'out', sessions: 0 }],
+    ['the event offline, of outgoing messages', { event: ['offline'] }, stored, makePacket({ sessions: 0 })],
+    ['the event offline, not of a report', { event: ['offline', 'unack'], offline: true }, { ...unack, sessions: 0 }, unack],
     ['one event of several', { event: ['offline', 'chat'] }, makePacket(), message("type='groupchat'")],
     ['event and kind', { event: ['unack'], kind: ['reaction'] }, { ...unack, kind: 'reaction' }, unack],
     ['body', { body: true }, makePacket(), makePacket({ stanza: chat('') })],
-    ['a body that people read', { body: true }, makePacket(), makePacket({ kind: 'encrypted' })],
+    ['a body with text for people', { body: true }, makePacket(), makePacket({ kind: 'encrypted' })],
     ['no body', { body: false }, message('', '<subject>Hi</subject>'), makePacket()],
     ['the first body', { body: false }, message('', '<body/><body>second</body>'), makePacket()],
     ['from', { from: ['*@localhost'] }, message("from='al@localhost/a'"), message("from='al@localhost.example/a'")],
@@ -40,47 +42,100 @@ describe('a `when`', () => {
     ['globs with other wildcards in them', { to: ['a.c+@x'] }, message("to='a.c+@x'"), message("to='abcc@x'")],
     ['globs in upper case', { from: ['AlIcE@LocalHost'] }, makePacket(), message("from='eve@localhost'")],
     [
-      'globs that are prepared as JIDs are',
+      'globs that are prepared as JIDs',
       { from: ['ŻÓŁĆ@*.XN--MNCHEN-3YA.example', 'STRAßE@xn--mnchen-3ya'] },
       message("from='strasse@münchen'"),
       message("from='straße@münchen'"),
     ],
     ['offline', { offline: true }, makePacket({ sessions: 0 }), makePacket({ sessions: 1 })],
-    ['offline where nobody knows', { offline: false }, makePacket(), makePacket({ sessions: 0 })],
+    ['offline with an unknown number of sessions', { offline: false }, makePacket(), makePacket({ sessions: 0 })],
     ['delayed', { delayed: true }, makePacket({ delayed: 0 }), makePacket()],
     ['not delayed', { delayed: false }, makePacket(), makePacket({ delayed: 0 })],
     ['has', { has: ['urn:a', 'urn:b'] }, message('', "text<x xmlns='urn:b'/>"), message('', "<x xmlns='urn:c'><y xmlns='urn:a'/></x>")],
     ['several keys', { direction: ['in'], type: ['chat'] }, makePacket(), makePacket({ direction: 'out' })],
   ];
 
-  test.each(table)('by %s lets one through and not the other', (_, when, through, back) => {
-    const lets = compileWhen(when);
+  test.each(table)('by %s matches one packet and not the other', (_, when, matching, other) => {
+    const rule = compileWhen(when);
 
-    expect(lets(through)).toBe(true);
-    expect(lets(back)).toBe(false);
+    expect(rule(matching)).toBe(true);
+    expect(rule(other)).toBe(false);
   });
 
-  test('without a key lets every stanza that passes by through', () => {
+  test('without a key matches every stanza', () => {
     expect(compileWhen({})(presence(''))).toBe(true);
   });
 
   test.each([
     ['nothing', {}],
-    ['what it is', { stanza: ['message', 'presence'], kind: ['message', 'presence'], direction: ['in', 'out'] }],
+    ['stanza, kind and direction', { stanza: ['message', 'presence'], kind: ['message', 'presence'], direction: ['in', 'out'] }],
     ['another event', { event: ['chat', 'presence'] }],
     ['offline', { event: ['offline'], offline: true }],
-  ] satisfies [string, When][])('that names %s keeps reports back', (_, when) => {
-    const lets = compileWhen(when);
-    expect([lets(status), lets({ ...unack, sessions: 0 })]).toEqual([false, false]);
+  ] satisfies [string, When][])('that names %s matches no report', (_, when) => {
+    const rule = compileWhen(when);
+    expect([rule(status), rule({ ...unack, sessions: 0 })]).toEqual([false, false]);
   });
 
-  test('that names one report keeps the other back', () => {
+  test('that names one report does not match the other', () => {
     expect(compileWhen({ event: ['status'] })(unack)).toBe(false);
     expect(compileWhen({ event: ['unack'] })(status)).toBe(false);
     expect(compileWhen({ kind: ['status'], event: ['unack'] })(status)).toBe(false);
   });
 
-  test('with an empty list lets nothing through', () => {
+  test('with an empty list matches nothing', () => {
     expect(compileWhen({ kind: [] })(makePacket())).toBe(false);
   });
+});
+
+const matches = (glob: string, text: string) => compileGlobs([glob])(text);
+
+/** The simplest algorithm: for all lengths of both, whether the start of the glob matches the start of the text. */
+function oracle(glob: string, text: string): boolean {
+  const characters = Array.from(text);
+  let row = [true, ...characters.map(() => false)];
+  for (const wanted of Array.from(glob)) {
+    const next = [wanted === '*' && row[0] === true];
+    for (const [index, character] of characters.entries()) {
+      const one = row[index] === true && (wanted === '?' || wanted === '*' || wanted === character);
+      next.push(one || (wanted === '*' && (next[index] === true || row[index + 1] === true)));
+    }
+    row = next;
+  }
+  return row.at(-1) === true;
+}
+
+/** Without characters that preparing a JID changes, as a final dot. */
+const letters = ['a', 'b', '-', '_', '@', '\u{1F600}', '\u{1F601}'];
+const text = fc.array(fc.constantFrom(...letters), { maxLength: 12 }).map((parts) => parts.join(''));
+const glob = fc.array(fc.constantFrom('*', '*', '?', ...letters), { maxLength: 10 }).map((parts) => parts.join(''));
+
+test('a glob matches as the simplest algorithm does', () => {
+  fc.assert(
+    fc.property(glob, text, (given, jid) => {
+      expect(matches(given, jid)).toBe(oracle(given, jid));
+    }),
+    effort(5000),
+  );
+});
+
+test('a glob matches every text that is made from it', () => {
+  const filled = fc.tuple(glob, fc.array(text, { minLength: 10, maxLength: 10 })).map(([given, texts]) => {
+    const parts = Array.from(given, (character, index) => (character === '*' ? texts[index] : character === '?' ? '\u{1F600}' : character));
+    return [given, parts.join('')] as const;
+  });
+  fc.assert(
+    fc.property(filled, ([given, jid]) => {
+      expect(matches(given, jid)).toBe(true);
+    }),
+    effort(2000),
+  );
+});
+
+test.each([
+  ['many stars', '*-*-*-*-*-*-*-*-*@localhost', `${'-'.repeat(3000)}@elsewhere`],
+  ['many adjacent stars', `${'*'.repeat(200)}x`, '-'.repeat(3000)],
+  ['a long part after a star', `*${'a'.repeat(500)}b@localhost`, `${'a'.repeat(3000)}@localhost`],
+  ['single characters between stars', '*?*?*?*?*?*?*@localhost', 'a'.repeat(3000)],
+])('%s do not block the thread', (_name, given, jid) => {
+  expect(matches(given, jid)).toBe(false);
 });

@@ -263,7 +263,7 @@ test('what was ordered for a handler that has another name now goes on in its ow
 
   const from = { pool: 'follow_up', handler: 'push' };
   expect(await rig.post('/orphans/move', { from, to: { pool: 'http_pool', handler: 'renamed' } })).toMatchObject({
-    message: 'what waits in the pool follow_up cannot be sent by the pool http_pool',
+    message: 'deliveries of the pool follow_up cannot be sent by the pool http_pool',
   });
   expect(await rig.post('/orphans/move', { from, to: { pool: 'follow_up', handler: 'renamed' } })).toEqual({ count: 1 });
   await rig.other.received(2);

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { createAdmin } from '../../src/admin/server.ts';
+import { AdminServer } from '../../src/admin/server.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { ask } from '../admin/ask.ts';
@@ -69,7 +69,7 @@ async function startAdmin() {
   const health = createHealth({ events, attachments: [] });
   const config = { admin: { host: '127.0.0.1', port: 0, token: undefined, maxConnections: 100 }, metrics: { token: undefined } };
   const { dependencies: api } = await createApiRig();
-  const admin = createAdmin({ config, metrics, health, api, clock: systemClock, timers: systemTimers });
+  const admin = new AdminServer({ config, metrics, health, api, clock: systemClock, timers: systemTimers });
   await admin.start();
   onTestFinished(() => admin.stop());
   return { events, port: admin.address.port };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { packetToJson } from '../../src/hooks/packet-json.ts';
+import { packetToJson } from '../../src/hooks/delivery-factory.ts';
 import { ServiceError } from '../../src/kit/errors.ts';
 import type { PacketId, Stanza } from '../../src/model/packet.ts';
 import { packetFrom } from '../../src/packet/from-xml.ts';

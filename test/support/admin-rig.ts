@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
-import type { ApiDependencies } from '../../src/admin/api/dependencies.ts';
-import { createAdmin } from '../../src/admin/server.ts';
+import type { ApiDependencies } from '../../src/admin/api/route.ts';
+import { AdminServer } from '../../src/admin/server.ts';
 import { Redactor } from '../../src/config/secrets.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
@@ -8,7 +8,8 @@ import type { NewDelivery } from '../../src/model/delivery.ts';
 import type { FailedPacket } from '../../src/spool/dead-letter.ts';
 import { createMemorySpool } from '../../src/spool/memory/spool.ts';
 import type { Settlement, Spool } from '../../src/spool/spool.ts';
-import { createEventBus, type EventBus } from '../../src/telemetry/events.ts';
+import type { EventBus } from '../../src/telemetry/events.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { createRecentWithheld } from '../../src/telemetry/recent.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from '../spool/build.ts';
@@ -83,7 +84,7 @@ export async function startAdminRig({ host = '127.0.0.1', token }: Admission = {
     metrics: { token: undefined },
   };
   const { events, dependencies } = rig;
-  const admin = createAdmin({
+  const admin = new AdminServer({
     config,
     metrics: observe().metrics,
     health: createHealth({ events, attachments: [] }),

@@ -2,11 +2,10 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { loadConfig } from '../../src/config/load.ts';
-import { createEvaluator } from '../../src/hooks/evaluate.ts';
-import type { Evaluation } from '../../src/hooks/fan-out.ts';
+import { unwatched } from '../../src/hooks/call.ts';
+import { packetFromJson, packetToJson } from '../../src/hooks/delivery-factory.ts';
+import { type Evaluation, Evaluator } from '../../src/hooks/evaluate.ts';
 import { loadHandlers } from '../../src/hooks/load.ts';
-import { packetFromJson, packetToJson } from '../../src/hooks/packet-json.ts';
-import { unwatched } from '../../src/hooks/watch.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
 import type { Packet } from '../../src/model/packet.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
@@ -24,7 +23,7 @@ export async function evaluateInNode(file: string, packets: readonly Packet[]): 
 
 async function evaluateAll(file: string, packets: readonly string[]): Promise<readonly Evaluation[]> {
   const { handlers, callbacks } = await loadConfig(file, { PUSHER_SECRET: 'secret' });
-  const { evaluate } = createEvaluator({
+  const evaluator = new Evaluator({
     handlers: await loadHandlers(handlers),
     limits: callbacks,
     watch: unwatched,
@@ -32,7 +31,7 @@ async function evaluateAll(file: string, packets: readonly string[]): Promise<re
     newId: () => 'delivery' as DeliveryId,
     events: createEventBus(),
   });
-  return Promise.all(packets.map((packet) => evaluate(packetFromJson(packet))));
+  return Promise.all(packets.map((packet) => evaluator.evaluate(packetFromJson(packet))));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

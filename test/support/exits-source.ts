@@ -1,7 +1,7 @@
 import type { HttpExit, ProgramUnit } from '../../pools/exits.ts';
 import type { Descriptor, ExitsAttachment } from '../../src/config/config.ts';
-import { createModuleCaller } from '../../src/hooks/call-module.ts';
-import { unwatched } from '../../src/hooks/watch.ts';
+import { unwatched } from '../../src/hooks/call.ts';
+import { createModuleCaller } from '../../src/hooks/exit-modules.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';

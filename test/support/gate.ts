@@ -1,8 +1,8 @@
 import type { GateAnswer, GateAsked } from '../../pools/callbacks.ts';
 import { createGateListener } from '../../src/gate/listener.ts';
+import { unwatched } from '../../src/hooks/call.ts';
 import { createGate } from '../../src/hooks/gate.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
-import { unwatched } from '../../src/hooks/watch.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { PacketId } from '../../src/model/packet.ts';

@@ -26,12 +26,13 @@ async function load(url: string): Promise<Loaded> {
   const [handler] = await loadHandlers([config]);
   if (handler === undefined) throw new Error('expected a handler');
 
-  const { asked, prepared } = createContexts()(makePacket());
+  const context = createContexts()(makePacket());
+  const prepared = context.requestPrepared(handler);
   const { shouldMakeReq, prepareHeaders, prepareBody } = handler.callbacks;
   return {
-    wanted: await shouldMakeReq(asked(handler)),
-    headers: await prepareHeaders(prepared(handler)),
-    body: await prepareBody(prepared(handler)),
+    wanted: await shouldMakeReq(context.packetAsked(handler)),
+    headers: await prepareHeaders(prepared),
+    body: await prepareBody(prepared),
   };
 }
 

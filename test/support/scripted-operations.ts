@@ -1,4 +1,4 @@
-import type { Operations, OrphanView, PoolView, TestReport } from '../../src/admin/operations.ts';
+import type { OrphanView, PoolView, ServiceOperations, TestReport } from '../../src/admin/operations.ts';
 import { ServiceError } from '../../src/kit/errors.ts';
 import type { QueueName } from '../../src/model/delivery.ts';
 import type { Spool } from '../../src/spool/spool.ts';
@@ -6,7 +6,7 @@ import type { Standing } from '../../src/telemetry/recent.ts';
 import { acceptedAt, idOf } from '../spool/build.ts';
 
 /** The service's operations without a service: pools, orphans and answers that a test sets, dead letters of a real spool. */
-export interface ScriptedOperations extends Operations {
+export interface ScriptedOperations extends ServiceOperations {
   readonly paused: Set<string>;
   orphaned: readonly OrphanView[];
   spoolFullInMs: number | null;

@@ -1,7 +1,7 @@
 import type { Callbacks } from '../../pools/callbacks.ts';
-import { createEvaluator } from '../../src/hooks/evaluate.ts';
-import { createIntake, type Intake } from '../../src/hooks/intake.ts';
-import { unwatched } from '../../src/hooks/watch.ts';
+import { unwatched } from '../../src/hooks/call.ts';
+import { Evaluator } from '../../src/hooks/evaluate.ts';
+import { Intake } from '../../src/hooks/intake.ts';
 import { type Clock, systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { DeliveryId, NewDelivery } from '../../src/model/delivery.ts';
 import type { Accept, Packet } from '../../src/model/packet.ts';
@@ -49,13 +49,13 @@ export async function startSourceIntake({ callbacks, disk, clock = systemClock }
   const limits = { timeoutMs: 600_000, blockTimeoutMs: 10_000 }; // a test's callback takes as long as it likes
   const newId = () => `delivery-${stored.length + 1}` as DeliveryId;
   const handlers = [makeHandler({}, callbacks)];
-  const evaluator = createEvaluator({ clock, timers: systemTimers, events, limits, watch: unwatched, newId, handlers });
-  const intake = createIntake({
-    evaluate: evaluator.evaluate,
-    append: async (leavings) => {
+  const evaluator = new Evaluator({ clock, timers: systemTimers, events, limits, watch: unwatched, newId, handlers });
+  const intake = new Intake({
+    evaluate: (packet) => evaluator.evaluate(packet),
+    append: async (entry) => {
       await disk?.();
-      await spool.append({ ...leavings, claim: [], refused: [], revives: undefined });
-      stored.push(...leavings.deliveries);
+      await spool.append({ ...entry, claim: [], refused: [], revives: undefined });
+      stored.push(...entry.deliveries);
     },
     onFailed: (error) => {
       throw error;

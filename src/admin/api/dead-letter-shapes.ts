@@ -1,20 +1,20 @@
-/** Questions and answers about dead letters. */
+/** Parameters and responses of the dead letter routes; the command line checks responses with them. */
 import { z } from 'zod';
 import { flag, oneOf, section, text, whole } from '../../config/values.ts';
 import { deadReasons } from '../../model/attempt.ts';
-import { outcomeShape } from './outcome.ts';
+import { contentFlag, outcomeShape } from './content.ts';
 import { count, deliveryId, instant, time } from './values.ts';
 
-/** At most so many are listed, or named by their ids, at once. */
+/** Maximum number of dead letters in one list, and of ids in one request. */
 export const mostAtOnce = 10_000;
 
-/** Every given key must hold. */
+/** All keys must match. */
 const filterKeys = {
   pool: text.optional(),
   handler: text.optional(),
   host: text.optional(),
   reason: oneOf(deadReasons).optional(),
-  /** Died at this instant or after. */
+  /** Died at this instant or later. */
   since: instant.optional(),
   /** Died before this instant. */
   before: instant.optional(),
@@ -23,19 +23,13 @@ const filterKeys = {
 const idsExpected = `a list of 1 to ${mostAtOnce} ids`;
 const ids = z.array(deliveryId, { error: idsExpected }).min(1, { error: idsExpected }).max(mostAtOnce, { error: idsExpected });
 
-export const contentFlag = flag
-  .default(false)
-  .describe(
-    'Whether to show what people wrote (bodies, packets, JIDs): for callers that may. Such a caller bears the admin token, where there is one.',
-  );
-
 export const listQuestion = section({
   ...filterKeys,
   id: ids.optional(),
   limit: whole(1, mostAtOnce).default(100),
   order: oneOf(['newest', 'oldest'])
     .default('newest')
-    .describe('Which are listed when there are more than the limit. Either way the oldest stands first.'),
+    .describe('Which ones are listed if there are more than the limit. The oldest is always first.'),
   content: contentFlag,
 });
 
@@ -46,7 +40,7 @@ const letterKeys = {
   pool: z.string(),
   reason: z.enum(deadReasons),
   detail: z.string().describe('For callers that may not see content, the error text of a callback is `[hidden]`.'),
-  status: z.int().nullable().describe('Of the last answer; null where there was none.'),
+  status: z.int().nullable().describe('Of the last response; null if there was none.'),
   attempts: count,
   createdAt: time,
   diedAt: time,
@@ -68,40 +62,43 @@ const judgement = z.object({
 
 export const answeredShape = z.object({
   result: z.enum(['allowed', 'failed']),
-  reason: z.string().optional().describe('Why no answer counts.'),
+  reason: z.string().optional().describe('Why there is no valid answer.'),
   userIDList: z.array(z.string()).optional().describe('Only with content.'),
   offlinePushInfo: z.record(z.string(), z.unknown()).optional().describe('Only with content.'),
 });
 
 const requestShape = z.object({
   kind: z.literal('http'),
-  origin: z.string().optional().describe('Where it goes that an answer ordered; empty where it breaks a rule. Others go to their pool.'),
+  origin: z
+    .string()
+    .optional()
+    .describe('Destination of a request that a response ordered; empty if it breaks a rule. Other requests go to their pool.'),
   method: z.string(),
   path: z.string(),
-  headers: z.array(z.tuple([z.string(), z.string()])).describe('What looks like a secret is masked without content.'),
+  headers: z.array(z.tuple([z.string(), z.string()])).describe('Values of secret-looking names are redacted without content.'),
   stanza: z.string().optional().describe('XML, only with content.'),
-  answered: answeredShape.optional().describe('What a business server answered when it was asked about this push.'),
+  answered: answeredShape.optional().describe('The answer of a business server about this push.'),
 });
 
 const messageShape = z.object({
   kind: z.literal('xmpp'),
   from: z.string().nullable().describe('Null: the attachment.'),
-  to: z.string().optional().describe('As it was ordered, only with content.'),
+  to: z.string().optional().describe('As ordered, only with content.'),
 });
 
 export const letterShape = z.object({
   ...letterKeys,
-  target: z.discriminatedUnion('kind', [requestShape, messageShape]).nullable().describe('Null for what never became a request.'),
-  parent: z.string().nullable().describe('The delivery whose answer brought it about, and which was delivered; null where none did.'),
+  target: z.discriminatedUnion('kind', [requestShape, messageShape]).nullable().describe('Null if no request was made.'),
+  parent: z.string().nullable().describe('The delivered delivery whose response created this one; null if there is none.'),
   descendants: z
     .array(z.object({ id: z.string(), state: z.enum(['dead', 'owed']) }))
-    .describe('What came of it, and of that, and is still here; what was delivered is not.'),
+    .describe('Deliveries that its response created, and theirs, as far as they are pending or dead.'),
   history: z.array(
     z.object({
       number: z.int().min(1),
       at: time,
       outcome: outcomeShape,
-      judgement: judgement.nullable().describe('What the callbacks of the handler made of it.'),
+      judgement: judgement.nullable().describe('Result of the callbacks of the handler.'),
     }),
   ),
   bodyBytes: count.nullable(),
@@ -109,7 +106,7 @@ export const letterShape = z.object({
     .object({ encoding: z.enum(['base64', 'text']), data: z.string() })
     .optional()
     .describe('Only with content.'),
-  packet: z.string().optional().describe('The raw packet, as JSON text, of what never became a request; only with content.'),
+  packet: z.string().optional().describe('The packet as JSON text if no request was made of it; only with content.'),
 });
 
 const filter = section(filterKeys);
@@ -121,17 +118,20 @@ const selectionKeys = {
   dryRun: flag.default(false).describe('Only count.'),
 };
 
-const ways = '"ids", a "filter" with at least one key, both, or "all": true alone';
-const mustSay = { path: ['all'], error: `${ways}: say which dead letters are meant` };
+const selections = '"ids", a "filter" with at least one key, both, or only "all": true';
+const required = { path: ['all'], error: `${selections} to select dead letters` };
 
-export const purgeQuestion = section(selectionKeys).refine(saysWhich, mustSay).describe(`Which are meant: ${ways}.`);
+export const purgeQuestion = section(selectionKeys).refine(hasSelection, required).describe(`Selection: ${selections}.`);
 
-export const replayQuestion = section({ ...selectionKeys, limit: whole(1).optional().describe('The oldest go first.') })
-  .refine(saysWhich, mustSay)
-  .describe(`Which are meant: ${ways}.`);
+export const replayQuestion = section({
+  ...selectionKeys,
+  limit: whole(1).optional().describe('Maximum number; the oldest are replayed first.'),
+})
+  .refine(hasSelection, required)
+  .describe(`Selection: ${selections}.`);
 
-/** Nobody means everything by saying nothing, and who says "all" has no filter in mind. */
-function saysWhich({
+/** An empty selection does not mean all, and "all" excludes ids and a filter. */
+function hasSelection({
   ids,
   filter,
   all,
@@ -140,16 +140,18 @@ function saysWhich({
   readonly filter?: object | undefined;
   readonly all?: true | undefined;
 }): boolean {
-  const names = ids !== undefined || Object.keys(filter ?? {}).length > 0;
-  return names !== (all === true);
+  const isNamed = ids !== undefined || Object.keys(filter ?? {}).length > 0;
+  return isNamed !== (all === true);
 }
 
-const before = time.describe('Those that died before this instant were meant. Give it along to mean the same ones again.');
+const before = time.describe(
+  'Letters that died before this instant were selected. Use it as the filter `before` to select the same ones again.',
+);
 
 export const purgedShape = z.object({ count, before });
 
 export const replayedShape = z.object({
-  count: count.describe('How many are deliveries again; of a dry run: how many are meant.'),
-  failed: count.describe('How many stay dead letters, since their callbacks failed again or want no request now.'),
+  count: count.describe('Number of deliveries made; in a dry run, number of selected letters.'),
+  failed: count.describe('Number of letters that remain, because their callbacks failed again or make no request now.'),
   before,
 });

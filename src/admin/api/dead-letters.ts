@@ -1,11 +1,13 @@
 import type { z } from 'zod';
+import { isSecretKey } from '../../config/secrets.ts';
 import { ServiceError } from '../../kit/errors.ts';
-import type { DeliveryId } from '../../model/delivery.ts';
-import type { DeadFilter } from '../../spool/dead-letter.ts';
+import type { AttemptRecord, DeadReason, Judgement } from '../../model/attempt.ts';
+import type { Answered, Body, DeliveryId, Target } from '../../model/delivery.ts';
+import type { DeadFilter, DeadLetter, DeadLetterDetail } from '../../spool/dead-letter.ts';
 import type { Descendant } from '../../spool/spool.ts';
-import { audit } from './audit.ts';
-import { refuseContentTo } from './content.ts';
+import { outcomeView, quoted, refuseContentTo, type Visibility, withoutQuotes } from './content.ts';
 import {
+  type answeredShape,
   letterList,
   letterQuestion,
   letterShape,
@@ -15,29 +17,33 @@ import {
   replayedShape,
   replayQuestion,
 } from './dead-letter-shapes.ts';
-import { detailView, letterView } from './dead-letter-views.ts';
-import type { ApiDependencies } from './dependencies.ts';
-import { defineRoute, type Route } from './route.ts';
-import { refuseUnknownNames } from './unknown-name.ts';
+import { refuseUnknownNames } from './pools.ts';
+import { type ApiDependencies, audit, defineRoute, type Route } from './route.ts';
 import { rfc3339 } from './values.ts';
 
-/** Deliveries given up: listed, shown, replayed, purged. */
-export function deadLetterRoutes({ spool, operations, events, clock, redactor }: ApiDependencies): readonly Route[] {
-  const list = defineRoute({
+/** Deliveries that were given up: list, show, replay, purge. */
+export function deadLetterRoutes(dependencies: ApiDependencies): readonly Route[] {
+  return [listRoute(dependencies), showRoute(dependencies), replayRoute(dependencies), purgeRoute(dependencies)];
+}
+
+function listRoute(dependencies: ApiDependencies): Route {
+  return defineRoute({
     method: 'GET',
     path: '/dead-letters',
-    summary: 'Lists dead letters, the newest at the end.',
+    summary: 'Lists dead letters, newest last.',
     asks: listQuestion,
     answers: letterList,
     handle: async ({ id, limit, order, content, ...keys }, caller) => {
       if (content) refuseContentTo(caller);
-      const letters = await spool.deadLetters(toFilter(keys, id), { limit, newest: order === 'newest' });
-      if (letters.length === 0) await refuseUnknown(keys, id);
+      const letters = await dependencies.spool.deadLetters(toFilter(keys, id), { limit, newest: order === 'newest' });
+      if (letters.length === 0) await refuseUnknown(keys, id, dependencies);
       return letters.map((letter) => letterView(letter, { content, mayQuote: caller.mayReadContent }));
     },
   });
+}
 
-  const show = defineRoute({
+function showRoute({ spool, redactor }: ApiDependencies): Route {
+  return defineRoute({
     method: 'GET',
     path: '/dead-letters/{id}',
     summary: 'Shows one dead letter with its request and every attempt.',
@@ -52,65 +58,59 @@ export function deadLetterRoutes({ spool, operations, events, clock, redactor }:
       return detailView({ ...letter, body }, descendants, { content, mayQuote: caller.mayReadContent });
     },
   });
+}
 
-  const replay = defineRoute({
+function replayRoute(dependencies: ApiDependencies): Route {
+  const { spool, operations, events } = dependencies;
+  return defineRoute({
     method: 'POST',
     path: '/dead-letters/replay',
     summary: 'Makes dead letters deliveries again, under their ids.',
     asks: replayQuestion,
     answers: replayedShape,
     handle: async (asked, caller) => {
-      const { filter, before } = meant(asked);
-      const there = Math.min(await spool.countDead(filter), asked.limit ?? Number.POSITIVE_INFINITY);
-      if (there === 0) await refuseUnknown(asked.filter, asked.ids);
-      if (asked.dryRun || there === 0) return { count: there, failed: 0, before };
-      const { replayed, failed } = await operations.replay(filter, there);
+      const { filter, before } = selected(asked, dependencies);
+      const found = Math.min(await spool.countDead(filter), asked.limit ?? Number.POSITIVE_INFINITY);
+      if (found === 0) await refuseUnknown(asked.filter, asked.ids, dependencies);
+      if (asked.dryRun || found === 0) return { count: found, failed: 0, before };
+      const { replayed, failed } = await operations.replay(filter, found);
       audit(events, caller, `replayed ${replayed} dead letters (${describe(asked)}); ${failed} stay dead`);
       return { count: replayed, failed, before };
     },
   });
+}
 
-  const purge = defineRoute({
+function purgeRoute(dependencies: ApiDependencies): Route {
+  const { spool, events } = dependencies;
+  return defineRoute({
     method: 'POST',
     path: '/dead-letters/purge',
-    summary: 'Removes dead letters for good.',
+    summary: 'Removes dead letters permanently.',
     asks: purgeQuestion,
     answers: purgedShape,
     handle: async (asked, caller) => {
-      const { filter, before } = meant(asked);
+      const { filter, before } = selected(asked, dependencies);
       const count = asked.dryRun ? await spool.countDead(filter) : await spool.purgeDead(filter);
-      if (count === 0) await refuseUnknown(asked.filter, asked.ids);
+      if (count === 0) await refuseUnknown(asked.filter, asked.ids, dependencies);
       if (asked.dryRun) return { count, before };
       audit(events, caller, `purged ${count} dead letters (${describe(asked)})`);
       return { count, before };
     },
   });
-
-  /** What has died by now: what dies while they are replayed, or died once more, is not meant. */
-  function meant({ ids, filter = {} }: Selection): { readonly filter: DeadFilter; readonly before: string } {
-    const before = Math.min(filter.before ?? Number.POSITIVE_INFINITY, clock.now() + 1);
-    return { filter: toFilter({ ...filter, before }, ids), before: rfc3339(before) };
-  }
-
-  /** Where nothing was found by names alone. Ids say what is meant by themselves. */
-  async function refuseUnknown(filter: FilterKeys = {}, ids: readonly DeliveryId[] | undefined): Promise<void> {
-    if (ids === undefined) await refuseUnknownNames(filter, { operations, spool });
-  }
-
-  return [list, show, replay, purge];
-}
-
-/** A parent that was delivered is asked for by who looks for what came of it. */
-function unknownLetter(id: DeliveryId, descendants: readonly Descendant[]): ServiceError {
-  const known = descendants.map((descendant) => `${descendant.id} is ${descendant.state}`);
-  const elsewhere = ': it is still owed, was delivered or purged, or was deleted for its age';
-  const came = known.length === 0 ? elsewhere : `; of what came of it ${known.join(', ')}`;
-  return new ServiceError('UNKNOWN_DEAD_LETTER', `there is no dead letter ${JSON.stringify(id)}${came}`);
 }
 
 type Selection = z.output<typeof purgeQuestion>;
 
 type FilterKeys = NonNullable<Selection['filter']>;
+
+/** Only letters that have died by now: one that dies during a replay, or dies again, is not selected. */
+function selected(
+  { ids, filter = {} }: Selection,
+  { clock }: Pick<ApiDependencies, 'clock'>,
+): { readonly filter: DeadFilter; readonly before: string } {
+  const before = Math.min(filter.before ?? Number.POSITIVE_INFINITY, clock.now() + 1);
+  return { filter: toFilter({ ...filter, before }, ids), before: rfc3339(before) };
+}
 
 function toFilter({ pool, handler, host, reason, since, before }: FilterKeys, ids: readonly DeliveryId[] | undefined): DeadFilter {
   return {
@@ -124,8 +124,101 @@ function toFilter({ pool, handler, host, reason, since, before }: FilterKeys, id
   };
 }
 
-/** A selection in words, ids left out. */
+/** For a selection without a letter: throws if a name in it is unknown. A selection by ids is not checked. */
+async function refuseUnknown(
+  filter: FilterKeys = {},
+  ids: readonly DeliveryId[] | undefined,
+  { operations, spool }: ApiDependencies,
+): Promise<void> {
+  if (ids === undefined) await refuseUnknownNames(filter, { operations, spool });
+}
+
+/** A selection as text, without the ids. */
 function describe({ ids, filter = {}, all }: Selection): string {
   const keys = Object.entries(filter).map(([key, value]) => `${key} ${typeof value === 'number' ? rfc3339(value) : value}`);
   return [...(ids ? [`${ids.length} ids`] : []), ...keys, ...(all === true ? ['all'] : [])].join(', ');
+}
+
+/** Names the descendants: an operator may look for those of a delivered parent. */
+function unknownLetter(id: DeliveryId, descendants: readonly Descendant[]): ServiceError {
+  const known = descendants.map((descendant) => `${descendant.id} is ${descendant.state}`);
+  const elsewhere = ': it is still pending, was delivered or purged, or was deleted because of its age';
+  const text = known.length === 0 ? elsewhere : `; of its descendants, ${known.join(', ')}`;
+  return new ServiceError('UNKNOWN_DEAD_LETTER', `there is no dead letter ${JSON.stringify(id)}${text}`);
+}
+
+type LetterView = z.input<typeof letterList>[number];
+type DetailView = z.input<typeof letterShape>;
+type AnsweredView = z.input<typeof answeredShape>;
+
+function letterView(letter: DeadLetter, { content, mayQuote }: Visibility): LetterView {
+  const { id, host, handler, pool, reason, status, attempts, createdAt, diedAt, sender, receiver } = letter;
+  const detail = mayQuote ? letter.detail : withoutQuotes(letter.detail, !quotingReasons.has(reason));
+  const view = { id, host, handler, pool, reason, detail, status, attempts, createdAt: rfc3339(createdAt), diedAt: rfc3339(diedAt) };
+  return content ? { ...view, sender, receiver } : view;
+}
+
+/** Reasons whose detail may be the error text of a callback. */
+const quotingReasons: ReadonlySet<DeadReason> = new Set(['callback-failed', 'refused']);
+
+function detailView(letter: DeadLetterDetail, descendants: readonly Descendant[], visibility: Visibility): DetailView {
+  const { target, body, packet, history } = letter;
+  return {
+    ...letterView(letter, visibility),
+    target: target && targetView(target, visibility),
+    parent: parentOf(letter.id),
+    descendants: [...descendants],
+    history: history.map((attempt) => attemptView(attempt, visibility)),
+    bodyBytes: body === null ? null : Buffer.byteLength(body),
+    ...(visibility.content && body !== null ? { body: bodyView(body) } : {}),
+    ...(visibility.content && packet !== null ? { packet } : {}),
+  };
+}
+
+/** The id of a descendant is that of its parent with a dot and a number. */
+function parentOf(id: string): string | null {
+  const dot = id.lastIndexOf('.');
+  return dot === -1 ? null : id.slice(0, dot);
+}
+
+function targetView(target: Target, visibility: Visibility): DetailView['target'] {
+  const { content } = visibility;
+  if (target.kind === 'xmpp') return { kind: target.kind, from: target.from ?? null, ...(content ? { to: target.to } : {}) };
+  const { kind, method, path, headers, stanza, purpose, answered } = target;
+  const shown = headers.map(([name, value]): [string, string] => [name, content || !isSecretKey(name) ? value : '[redacted]']);
+  const origin = purpose?.kind === 'order' ? purpose.origin : undefined;
+  return {
+    kind,
+    ...(origin === undefined ? {} : { origin }),
+    ...{ method, path, headers: shown },
+    ...(content && stanza !== undefined ? { stanza } : {}),
+    ...(answered === undefined ? {} : { answered: answeredView(answered, visibility) }),
+  };
+}
+
+/** Receivers and push texts are content: the business server has them from users. */
+function answeredView(answered: Answered, { content }: Visibility): AnsweredView {
+  if (answered.kind === 'failed') return { result: 'failed', reason: answered.reason };
+  const { userIDList, offlinePushInfo } = answered;
+  if (!content) return { result: 'allowed' };
+  return {
+    result: 'allowed',
+    ...(userIDList === undefined ? {} : { userIDList: [...userIDList] }),
+    ...(offlinePushInfo === undefined ? {} : { offlinePushInfo }),
+  };
+}
+
+function attemptView({ number, at, outcome, judgement }: AttemptRecord, { mayQuote }: Visibility): DetailView['history'][number] {
+  const judged = judgement === undefined ? null : judgementView(judgement, mayQuote);
+  return { number, at: rfc3339(at), outcome: outcomeView(outcome, mayQuote), judgement: judged };
+}
+
+function judgementView(judgement: Judgement, mayQuote: boolean): DetailView['history'][number]['judgement'] {
+  const { verdict, status, origin, detail } = judgement;
+  const context = Object.fromEntries(Object.entries(judgement.context).map(([name, text]) => [name, quoted(text, mayQuote)]));
+  return { verdict, status: status ?? null, detail: quoted(detail, mayQuote), origin, context };
+}
+
+function bodyView(body: Body): DetailView['body'] {
+  return typeof body === 'string' ? { encoding: 'text', data: body } : { encoding: 'base64', data: Buffer.from(body).toString('base64') };
 }

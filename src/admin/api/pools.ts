@@ -1,21 +1,69 @@
-import type { z } from 'zod';
+/** Pools with their queues, and queues that belong to no configured pool or handler. */
+import { z } from 'zod';
+import { section, text } from '../../config/values.ts';
+import { type ErrorCode, ServiceError } from '../../kit/errors.ts';
+import { nearest } from '../../kit/nearest.ts';
+import type { QueueName } from '../../model/delivery.ts';
+import type { Spool } from '../../spool/spool.ts';
 import type { LastError, Standing } from '../../telemetry/recent.ts';
-import type { PoolView } from '../operations.ts';
-import { audit } from './audit.ts';
+import type { PoolView, ServiceOperations } from '../operations.ts';
 import { withoutQuotes } from './content.ts';
-import type { ApiDependencies } from './dependencies.ts';
-import { pausedShape, poolList, poolQuestion, type poolShape } from './pool-shapes.ts';
-import { type Caller, defineRoute, type Route } from './route.ts';
-import { poolsOf, unknownName } from './unknown-name.ts';
-import { nothing, rfc3339 } from './values.ts';
+import { type ApiDependencies, audit, type Caller, defineRoute, type Route } from './route.ts';
+import { count, noParameters, rfc3339, time } from './values.ts';
 
-/** Pools: what they owe and how they stand, and whether they send at all. */
+const breaker = z.enum(['closed', 'half-open', 'open', 'slow-start']);
+
+/** Recent attempts of a handler, or of all handlers of a pool. */
+const attemptKeys = {
+  consecutiveFailures: count.describe('Attempts since the last accepted one; for a pool, the maximum of its handlers.'),
+  lastError: z
+    .object({ at: time, reason: z.string() })
+    .nullable()
+    .describe(
+      'Why the last failed attempt was not accepted. For callers that may not see content, the error text of a callback is `[hidden]`.',
+    ),
+  recentAttempts: count.describe('Attempts in the last five minutes.'),
+  successRate: z.number().min(0).max(1).nullable().describe('Accepted fraction of `recentAttempts`; null if there are none.'),
+};
+
+const poolShape = z.object({
+  name: z.string(),
+  origin: z.string(),
+  workers: count,
+  inFlight: count,
+  waiting: count,
+  dead: count,
+  paused: z.boolean(),
+  oldestAt: time.nullable().describe('When the oldest pending delivery was accepted.'),
+  spoolFullInSeconds: count
+    .nullable()
+    .describe(
+      'Seconds until intake of all pools stops because the spool is full, at the rate of the last five minutes; null: the spool does not grow.',
+    ),
+  breaker,
+  ...attemptKeys,
+  handlers: z.array(
+    z.object({
+      name: z.string(),
+      waiting: count,
+      dead: count,
+      breaker,
+      pausedUntil: time.nullable().describe('End of the pause that its backend asked for.'),
+      ...attemptKeys,
+    }),
+  ),
+});
+
+export const poolList = z.array(poolShape);
+
+export const pausedShape = z.object({ pool: z.string(), paused: z.boolean() });
+
 export function poolRoutes({ operations, events }: ApiDependencies): readonly Route[] {
   const list = defineRoute({
     method: 'GET',
     path: '/pools',
-    summary: 'Lists the pools, with what is owed and how their backends stand.',
-    asks: nothing,
+    summary: 'Lists the pools with their pending deliveries and the state of their backends.',
+    asks: noParameters,
     answers: poolList,
     handle: (_, caller) => operations.pools().map((pool) => poolView(pool, caller)),
   });
@@ -25,7 +73,7 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
       method: 'POST',
       path: `/pools/{pool}/${word}`,
       summary,
-      asks: poolQuestion,
+      asks: section({ pool: text }),
       answers: pausedShape,
       handle: async ({ pool }, caller) => {
         const paused = word === 'pause';
@@ -37,8 +85,8 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
 
   return [
     list,
-    set('pause', 'Stops sending to a pool, also over restarts; what it owes is kept.'),
-    set('resume', 'Goes on sending to a pool.'),
+    set('pause', 'Pauses sending to a pool, also across restarts; its deliveries are kept.'),
+    set('resume', 'Resumes sending to a pool.'),
   ];
 }
 
@@ -47,29 +95,29 @@ function poolView({ oldestAt, spoolFullInMs, handlers, ...pool }: PoolView, call
     ...pool,
     oldestAt: oldestAt === null ? null : rfc3339(oldestAt),
     spoolFullInSeconds: spoolFullInMs === null ? null : Math.floor(spoolFullInMs / 1000),
-    ...standingView(together(handlers.map(({ standing }) => standing)), caller),
+    ...attemptsView(combined(handlers.map(({ standing }) => standing)), caller),
     handlers: handlers.map(({ pausedUntil, standing, ...handler }) => ({
       ...handler,
-      ...standingView(standing, caller),
+      ...attemptsView(standing, caller),
       pausedUntil: pausedUntil === null ? null : rfc3339(pausedUntil),
     })),
   };
 }
 
 /** Combines handlers: the most consecutive failures and the newest error. */
-function together(standings: readonly Standing[]): Standing {
-  const errors = standings.flatMap(({ lastError }) => lastError ?? []);
+function combined(handlers: readonly Standing[]): Standing {
+  const errors = handlers.flatMap(({ lastError }) => lastError ?? []);
   return {
-    consecutiveFailures: Math.max(0, ...standings.map(({ consecutiveFailures }) => consecutiveFailures)),
+    consecutiveFailures: Math.max(0, ...handlers.map(({ consecutiveFailures }) => consecutiveFailures)),
     lastError: errors.toSorted((a, b) => a.at - b.at).at(-1),
-    attempts: standings.reduce((sum, { attempts }) => sum + attempts, 0),
-    accepted: standings.reduce((sum, { accepted }) => sum + accepted, 0),
+    attempts: handlers.reduce((sum, { attempts }) => sum + attempts, 0),
+    accepted: handlers.reduce((sum, { accepted }) => sum + accepted, 0),
   };
 }
 
-type StandingView = Pick<z.input<typeof poolShape>, 'consecutiveFailures' | 'lastError' | 'recentAttempts' | 'successRate'>;
+type AttemptsView = Pick<z.input<typeof poolShape>, keyof typeof attemptKeys>;
 
-function standingView({ consecutiveFailures, lastError, attempts, accepted }: Standing, { mayReadContent }: Caller): StandingView {
+function attemptsView({ consecutiveFailures, lastError, attempts, accepted }: Standing, { mayReadContent }: Caller): AttemptsView {
   const shown = ({ at, reason, mayQuote }: LastError) => ({
     at: rfc3339(at),
     reason: mayReadContent ? reason : withoutQuotes(reason, !mayQuote),
@@ -80,4 +128,103 @@ function standingView({ consecutiveFailures, lastError, attempts, accepted }: St
     recentAttempts: attempts,
     successRate: attempts === 0 ? null : accepted / attempts,
   };
+}
+
+/** The deliveries of one handler on one pool. */
+const queue = section({ pool: text, handler: text }, 'a table with "pool" and "handler"');
+
+export const orphanList = z.array(z.object({ pool: z.string(), handler: z.string(), waiting: count }));
+
+export const countShape = z.object({ count });
+
+/** Deliveries whose handler or pool is not configured: they wait until an operator moves or purges them. */
+export function orphanRoutes({ operations, events }: ApiDependencies): readonly Route[] {
+  const list = defineRoute({
+    method: 'GET',
+    path: '/orphans',
+    summary: 'Lists the queues whose pool or handler is not configured.',
+    asks: noParameters,
+    answers: orphanList,
+    handle: () => operations.orphans().map(({ pool, handler, waiting }) => ({ pool, handler, waiting })),
+  });
+
+  const move = defineRoute({
+    method: 'POST',
+    path: '/orphans/move',
+    summary: 'Moves an orphaned queue to a configured one.',
+    asks: section({ from: queue, to: queue }),
+    answers: countShape,
+    handle: async ({ from, to }, caller) => {
+      requireOrphan(from, operations);
+      const moved = await operations.moveOrphans(from, to);
+      audit(events, caller, `moved ${moved} deliveries from ${queueText(from)} to ${queueText(to)}`);
+      return { count: moved };
+    },
+  });
+
+  const purge = defineRoute({
+    method: 'POST',
+    path: '/orphans/purge',
+    summary: 'Removes the deliveries of an orphaned queue permanently.',
+    asks: queue,
+    answers: countShape,
+    handle: async (orphan, caller) => {
+      requireOrphan(orphan, operations);
+      const purged = await operations.purgeOrphans(orphan);
+      audit(events, caller, `purged ${purged} deliveries of ${queueText(orphan)}`);
+      return { count: purged };
+    },
+  });
+
+  return [list, move, purge];
+}
+
+/** Throws UNKNOWN_QUEUE. */
+function requireOrphan({ pool, handler }: QueueName, operations: Pick<ServiceOperations, 'orphans'>): void {
+  if (operations.orphans().some((orphan) => orphan.pool === pool && orphan.handler === handler)) return;
+  const text = `no orphaned deliveries of ${queueText({ pool, handler })}: either there are none, or it is configured`;
+  throw new ServiceError('UNKNOWN_QUEUE', text);
+}
+
+function queueText({ pool, handler }: QueueName): string {
+  return `handler ${JSON.stringify(handler)} on pool ${JSON.stringify(pool)}`;
+}
+
+type Named = 'handler' | 'host' | 'pool';
+
+const codes: Readonly<Record<Named, ErrorCode>> = { handler: 'UNKNOWN_HANDLER', host: 'UNKNOWN_HOST', pool: 'UNKNOWN_POOL' };
+
+/** The error for a name that is not among the `known` names, which it lists. */
+export function unknownName(what: Named, name: string, known: readonly string[], and = ''): ServiceError {
+  const near = nearest(name, known);
+  const hint = near === undefined ? '' : `; did you mean ${JSON.stringify(near)}?`;
+  const names = known.length === 0 ? 'none' : known.join(', ');
+  return new ServiceError(codes[what], `there is no ${what} ${JSON.stringify(name)}${and}; there are: ${names}${hint}`);
+}
+
+/**
+ * Throws for a name in a filter of dead letters that is neither configured nor in any dead letter: letters of removed handlers, pools
+ * and hosts stay accessible.
+ */
+export async function refuseUnknownNames(
+  filter: Readonly<Partial<Record<Named, string | undefined>>>,
+  { operations, spool }: { readonly operations: ServiceOperations; readonly spool: Pick<Spool, 'countDead'> },
+): Promise<void> {
+  const pools = operations.pools();
+  const configured = { handler: handlersOf(pools), host: operations.hosts(), pool: poolsOf(pools) };
+  for (const what of ['pool', 'handler', 'host'] as const) {
+    const name = filter[what];
+    if (name === undefined || configured[what].includes(name)) continue;
+    if ((await spool.countDead({ [what]: name })) === 0)
+      throw unknownName(what, name, configured[what], ' and no dead letter with this name');
+  }
+}
+
+/** The names of all queues, each once; `HANDLER:ask` holds the asks of a handler. */
+export function handlersOf(pools: readonly PoolView[]): readonly string[] {
+  return [...new Set(pools.flatMap(({ handlers }) => handlers.map(({ name }) => name)))];
+}
+
+function poolsOf(pools: readonly PoolView[]): readonly string[] {
+  return pools.map(({ name }) => name);
 }

@@ -1,34 +1,49 @@
-import type { z } from 'zod';
-import type { Table } from '../../config/mistakes.ts';
-import { mistakeLine } from '../../config/mistakes.ts';
+/** A route of the API as data: its schemas check the parameters, type the response, and make the OpenAPI document. */
+import { z } from 'zod';
+import { asTable, isTable, mistakeLine, type Table } from '../../config/mistakes.ts';
+import type { Redactor } from '../../config/secrets.ts';
 import { SectionReader } from '../../config/section-reader.ts';
+import type { Clock } from '../../kit/clock.ts';
+import type { Spool } from '../../spool/spool.ts';
+import type { EventSink } from '../../telemetry/events.ts';
+import type { RecentWithheld } from '../../telemetry/recent.ts';
+import type { ServiceOperations } from '../operations.ts';
 
-/** Who asks, as far as a route must know. */
-export interface Caller {
-  /** May see what people wrote: bodies, packets, JIDs. */
-  readonly mayReadContent: boolean;
-  readonly address: string;
-}
-
-/** One address of the API. Everything about it that can be told (path, questions, answers) is data, so that its document is made from it. */
 export interface Route {
   readonly method: 'GET' | 'POST';
   /** Below the API's root: `/dead-letters/{id}`. */
   readonly path: string;
   readonly summary: string;
-  /** What may be asked: the path's parameters and, beside them, the query of a GET or the JSON body of a POST. */
+  /** All parameters: those of the path, and those of the query (GET) or the JSON body (POST). */
   readonly asks: z.ZodObject;
   readonly answers: z.ZodType;
-  /** Checks what was asked and answers. Throws a ServiceError for what the service cannot do. */
+  /** Checks the parameters and answers. Throws a ServiceError if the service cannot do it. */
   answer(asked: Table, caller: Caller): Promise<Answer>;
 }
 
-export type Answer = Misasked | { readonly kind: 'done'; readonly value: unknown };
+export interface Caller {
+  /** Whether it may see content: bodies, packets, JIDs. */
+  readonly mayReadContent: boolean;
+  readonly address: string;
+}
 
-/** What was asked makes no sense; `message` says what would. */
-export interface Misasked {
-  readonly kind: 'misasked';
+export type Answer = BadRequest | { readonly kind: 'done'; readonly value: unknown };
+
+/** The parameters are invalid; `message` names valid ones. */
+export interface BadRequest {
+  readonly kind: 'bad-request';
   readonly message: string;
+}
+
+/** Parts of the service that the API reads and operates. */
+export interface ApiDependencies {
+  readonly spool: Pick<Spool, 'countDead' | 'deadLetter' | 'deadLetters' | 'descendants' | 'purgeDead'>;
+  readonly operations: ServiceOperations;
+  readonly withheld: RecentWithheld;
+  readonly events: EventSink;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Hides the secrets of the configuration in every response. */
+  readonly redactor: Pick<Redactor, 'bytes' | 'value'>;
 }
 
 interface Definition<Asked, Answers extends z.ZodType> {
@@ -40,21 +55,104 @@ interface Definition<Asked, Answers extends z.ZodType> {
   handle(asked: Asked, caller: Caller): Promise<z.input<Answers>> | z.input<Answers>;
 }
 
-/** Ties a handler to the schemas that check its questions and describe its answers. */
 export function defineRoute<Asked, Answers extends z.ZodType>(definition: Definition<Asked, Answers>): Route {
   const { method, path, summary, asks, answers } = definition;
   return {
     ...{ method, path, summary, asks, answers },
-    answer: async (asked, caller) => {
-      const reader = new SectionReader({ folder: '', written: asked, mistakes: [] });
-      const question = reader.read<Asked>(asks, asked, []);
-      if (question === undefined) return { kind: 'misasked', message: reader.mistakes.map(mistakeLine).join('; ') };
-      return { kind: 'done', value: await definition.handle(question, caller) };
+    answer: async (given, caller) => {
+      const reader = new SectionReader({ folder: '', written: given, mistakes: [] });
+      const asked = reader.read<Asked>(asks, given, []);
+      if (asked === undefined) return badRequest(reader.mistakes.map(mistakeLine).join('; '));
+      return { kind: 'done', value: await definition.handle(asked, caller) };
     },
   };
 }
 
-/** The names in a path's braces. */
-export function parametersIn(path: string): readonly string[] {
-  return Array.from(path.matchAll(/\{(\w+)\}/g), ([, name = '']) => name);
+function badRequest(message: string): BadRequest {
+  return { kind: 'bad-request', message };
+}
+
+/** Logs a change with the address of the caller. */
+export function audit(events: EventSink, { address }: Caller, what: string): void {
+  events.emit('notice', { text: `admin API, asked from ${address}: ${what}` });
+}
+
+/** The parameters of a route, by their place in the request. */
+interface Parameters {
+  readonly inPath: readonly NamedSchema[];
+  /** Those of the query or the body. */
+  readonly others: readonly NamedSchema[];
+  /** Names of required ones among the others. */
+  readonly required: readonly string[];
+  readonly description: { readonly description?: unknown };
+}
+
+type NamedSchema = readonly [name: string, schema: unknown];
+
+export function parametersOf({ asks, path }: Pick<Route, 'asks' | 'path'>): Parameters {
+  const { properties, required, description } = toJsonSchema(asks, 'input');
+  const inPath = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name = '']) => name);
+  const entries = Object.entries(asTable(properties));
+  return {
+    inPath: entries.filter(([name]) => inPath.includes(name)),
+    others: entries.filter(([name]) => !inPath.includes(name)),
+    required: Array.isArray(required) ? required.filter((name) => !inPath.includes(name)) : [],
+    description: description === undefined ? {} : { description },
+  };
+}
+
+export function toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): Table {
+  const { $schema, ...rest } = z.toJSONSchema(schema, { io });
+  return rest;
+}
+
+/** The parts of a request that carry parameters. */
+export interface RequestParts {
+  readonly params: unknown;
+  readonly query: unknown;
+  /** Undefined: no body. */
+  readonly body: unknown;
+}
+
+type Asked = BadRequest | { readonly kind: 'asked'; readonly asked: Table };
+
+/**
+ * Makes a reader of a route's parameters: from the path, and from the query of a GET or the body of a POST. A POST with a query is
+ * refused: a `dryRun` in the wrong place must not be ignored.
+ */
+export function createParameterReader(route: Pick<Route, 'asks' | 'method' | 'path'>): (parts: RequestParts) => Asked {
+  const { inPath, others } = parametersOf(route);
+  const schemas = new Map(others);
+
+  function readQuery({ params, query }: RequestParts): Asked {
+    const read = Object.entries(asTable(query)).map(([name, text]) => [name, fromText(text, schemas.get(name))]);
+    return join(Object.fromEntries(read), params);
+  }
+
+  function readBody({ params, query, body = {} }: RequestParts): Asked {
+    if (Object.keys(asTable(query)).length > 0) return badRequest('a POST takes no query; send the parameters in the JSON body');
+    return isTable(body) ? join(body, params) : badRequest('the body must be a JSON object');
+  }
+
+  function join(asked: Table, params: unknown): Asked {
+    const duplicate = inPath.find(([name]) => Object.hasOwn(asked, name));
+    if (duplicate !== undefined) return badRequest(`"${duplicate[0]}" is already in the path`);
+    return { kind: 'asked', asked: { ...asked, ...asTable(params) } };
+  }
+
+  return route.method === 'GET' ? readQuery : readBody;
+}
+
+/** Converts a query parameter to the type of its schema; an unreadable one stays text, which the schema then refuses. */
+function fromText(text: unknown, schema: unknown): unknown {
+  switch (asTable(schema)['type']) {
+    case 'array':
+      return Array.isArray(text) ? text : [text];
+    case 'boolean':
+      return text === 'true' || text === 'false' ? text === 'true' : text;
+    case 'integer':
+      return typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : text;
+    default:
+      return text;
+  }
 }

@@ -1,27 +1,38 @@
+import { z } from 'zod';
+import { section, text } from '../../config/values.ts';
 import { ServiceError } from '../../kit/errors.ts';
-import type { Operations } from '../operations.ts';
-import { audit } from './audit.ts';
-import { withoutQuotes } from './content.ts';
-import type { ApiDependencies } from './dependencies.ts';
-import { outcomeView } from './outcome.ts';
-import { defineRoute, type Route } from './route.ts';
-import { testQuestion, testShape } from './send-test-shapes.ts';
-import { handlersOf, unknownName } from './unknown-name.ts';
+import { outcomeShape, outcomeView, withoutQuotes } from './content.ts';
+import { handlersOf, unknownName } from './pools.ts';
+import { type ApiDependencies, audit, defineRoute, type Route } from './route.ts';
 
-/** One request through a handler, to see what comes back. */
+export const testShape = z.object({
+  id: z.string(),
+  method: z.string(),
+  url: z.string(),
+  outcome: outcomeShape,
+  accepted: z.boolean(),
+  reason: z.string().describe('Why the request was not accepted, from the callbacks of the handler if it has any; empty if it was.'),
+});
+
 export function sendTestRoutes({ operations, events }: ApiDependencies): readonly Route[] {
   const sendTest = defineRoute({
     method: 'POST',
     path: '/send-test',
-    summary: 'Sends one request through a handler, marked as a test, and tells what came back.',
-    asks: testQuestion,
+    summary: 'Sends one request of a handler, marked as a test, and reports its outcome.',
+    asks: section({ handler: text }),
     answers: testShape,
     handle: async ({ handler }, caller) => {
       const { mayReadContent } = caller;
       const report = await operations.sendTest(handler).catch((thrown: unknown) => {
-        throw mayReadContent ? thrown : quotingNothing(thrown, handler);
+        throw mayReadContent ? thrown : withoutReason(thrown, handler);
       });
-      if (report === undefined) throw unknownName('handler', handler, testable(operations));
+      // Asks are tested through the handler that makes them.
+      if (report === undefined)
+        throw unknownName(
+          'handler',
+          handler,
+          handlersOf(operations.pools()).filter((name) => !name.includes(':')),
+        );
       audit(events, caller, `sent a test through handler ${handler}`);
       const reason = mayReadContent ? report.reason : withoutQuotes(report.reason, false);
       return { ...report, reason, outcome: outcomeView(report.outcome, mayReadContent) };
@@ -30,12 +41,7 @@ export function sendTestRoutes({ operations, events }: ApiDependencies): readonl
   return [sendTest];
 }
 
-/** Questions are tested through the handler that asks them. */
-function testable({ pools }: Pick<Operations, 'pools'>): readonly string[] {
-  return handlersOf(pools()).filter((name) => !name.includes(':'));
-}
-
-function quotingNothing(thrown: unknown, handler: string): unknown {
+function withoutReason(thrown: unknown, handler: string): unknown {
   if (!(thrown instanceof ServiceError) || thrown.code !== 'TEST_FAILED') return thrown;
   return new ServiceError('TEST_FAILED', `handler ${handler} made no request; the reason is shown only to callers that may see content`);
 }

@@ -1,4 +1,4 @@
-/** The kinds of single values that the API's questions and answers are made of. */
+/** Schemas of single values in parameters and responses. */
 import { z } from 'zod';
 import { section } from '../../config/values.ts';
 import type { EpochMs } from '../../kit/clock.ts';
@@ -12,24 +12,23 @@ export const deliveryId = z
   .max(200, { error: idExpected })
   .transform((id) => id as DeliveryId);
 
-/** RFC 3339 as it comes; an instant once it is read. */
+/** RFC 3339 in a parameter. */
 export const instant = z.iso
   .datetime({ offset: true, error: 'a time as in RFC 3339, such as "2026-11-22T06:00:00Z"' })
   .transform((time): EpochMs => Date.parse(time));
 
-/** RFC 3339 as it goes: in UTC, with milliseconds. */
+/** RFC 3339 in a response: in UTC, with milliseconds. */
 export const time = z.iso.datetime();
 
 export const count = z.int().min(0);
 
-/** How everything that is not done is answered. */
+/** Response to every request that is not served. */
 export const refusalShape = z.object({
   code: z.string().describe('For programs; never changes.'),
   message: z.string().describe('For people.'),
 });
 
-/** For questions that take no parameters. */
-export const nothing = section({});
+export const noParameters = section({});
 
 export function rfc3339(at: EpochMs): string {
   return new Date(at).toISOString();

@@ -1,67 +1,82 @@
-import { systemTimers } from '../../kit/clock.ts';
 import type { Answered, DeliveryId, NewDelivery, NewRequest } from '../../model/delivery.ts';
 import type { Jid, Packet } from '../../model/packet.ts';
-import { createJidReader } from '../../packet/jid.ts';
+import { createJidReader, type JidReader } from '../../packet/jid.ts';
 import { roomAround } from '../../packet/room.ts';
 import type { FailedPacket } from '../../spool/dead-letter.ts';
-import { createCaller } from '../call.ts';
 import { createContexts } from '../context.ts';
+import { DeliveryFactory, packetFromJson } from '../delivery-factory.ts';
+import { type EvaluationOptions, HandlerEvaluator } from '../evaluate.ts';
 import type { LoadedHandler } from '../handler.ts';
-import { createLeavings } from '../leavings.ts';
-import { createMeet, type Met } from '../meet.ts';
-import { packetFromJson } from '../packet-json.ts';
-import type { ReviverOptions } from '../revive.ts';
-import { jidOfUser } from './user-id.ts';
+import { jidOfUser } from './question.ts';
 
-/**
- * Makes the pushes of a packet once a business server was asked about it. `misnamed`: the answer names somebody who can be
- * nobody. `unknown-handler`: nobody can say what it would push. Rejects only for an ask that is none of ours.
- */
-export type PrepareAsked = (ask: NewDelivery, answered: Answered) => Promise<AskedPushes | 'misnamed' | 'unknown-handler'>;
+export interface AskedPushesOptions extends EvaluationOptions {
+  /** The current handlers. */
+  readonly handlers: () => readonly LoadedHandler[];
+  /** Default: a reader of its own. */
+  readonly readJid?: JidReader;
+}
 
-/** What comes of an ask is named after it: `id.1`, `id.2`, … */
+/** The pushes of an ask; their ids are the id of the ask with a number: `id.1`, `id.2`, … */
 export interface AskedPushes {
   readonly spawn: readonly NewRequest[];
   readonly failedPackets: readonly FailedPacket[];
 }
 
-/**
- * One push for each receiver that was allowed, in their order; one for whom the packet is to where the answer names
- * nobody. A callback that fails on one of them costs all of them: they are one dead letter, whose replay asks again.
- */
-export function createAskedPushes(options: ReviverOptions): PrepareAsked {
-  const { handlers, limits, watch, clock, timers = systemTimers, readJid = createJidReader(), events } = options;
-  const call = createCaller({ timeoutMs: limits.timeoutMs, watch, clock, timers, events });
-  const contextOf = createContexts();
+/** Makes the pushes of an ask once it is answered; see {@link AskedPushMaker.prepare}. */
+export type PrepareAsked = AskedPushMaker['prepare'];
 
-  return async ({ id, target: { purpose } }, answered) => {
-    if (purpose?.kind !== 'ask') throw new Error(`delivery ${id} asks nothing`);
-    const handler = handlers().find(({ config }) => config.name === purpose.handler);
+export class AskedPushMaker {
+  readonly #options: AskedPushesOptions;
+  readonly #evaluator: HandlerEvaluator;
+  readonly #factory: DeliveryFactory;
+  readonly #readJid: JidReader;
+  readonly #contextOf = createContexts();
+
+  constructor(options: AskedPushesOptions) {
+    this.#options = options;
+    this.#evaluator = new HandlerEvaluator(options);
+    this.#factory = new DeliveryFactory(options);
+    this.#readJid = options.readJid ?? createJidReader();
+  }
+
+  /**
+   * One push for each allowed receiver, in their order; if the answer names no receivers, one for the receiver of the packet. If a callback
+   * fails for one of them, no push is made: the packet becomes one dead letter, and its replay asks again. `misnamed`: a user ID is not
+   * valid. `unknown-handler`: the handler is not configured. Rejects if `ask` is not an ask.
+   */
+  readonly prepare = async (ask: NewDelivery, answered: Answered): Promise<AskedPushes | 'misnamed' | 'unknown-handler'> => {
+    const {
+      id,
+      target: { purpose },
+    } = ask;
+    if (purpose?.kind !== 'ask') throw new Error(`delivery ${id} is not an ask`);
+    const handler = this.#options.handlers().find(({ config }) => config.name === purpose.handler);
     if (handler === undefined) return 'unknown-handler';
     const packet = packetFromJson(purpose.packet);
-    const receivers = receiversOf(answered, packet);
+    const receivers = this.#receiversOf(answered, packet);
     if (receivers === undefined) return 'misnamed';
 
     const spawn: NewRequest[] = [];
     let bytes = 0;
     for (const [index, { receiver, answered: own }] of receivers.entries()) {
-      const met = await prepare(handler, addressed(packet, receiver), { id: `${id}.${index + 1}` as DeliveryId, answered: own });
-      if (met.kind === 'failed') return { spawn: [], failedPackets: [{ ...met.letter, id: `${id}.1` as DeliveryId }] };
-      if (met.kind === 'unwanted') continue;
-      bytes += bytesOf(met.delivery);
-      if (bytes > mostBytes) return { spawn: [], failedPackets: [tooMuch(handler, packet, { id: `${id}.1` as DeliveryId, answered })] };
-      spawn.push(met.delivery);
+      const context = this.#contextOf(addressedTo(receiver, packet), { deliveryId: pushId(id, index + 1), answered: own });
+      const result = await this.#evaluator.prepare(handler, context);
+      if (result.kind === 'failed') return { spawn: [], failedPackets: [{ ...result.failedPacket, id: pushId(id, 1) }] };
+      if (result.kind === 'no-request') continue;
+      bytes += bytesOf(result.delivery);
+      if (bytes > maxBytes) return { spawn: [], failedPackets: [this.#overflow(handler, packet, { id, count: receiverCount(answered) })] };
+      spawn.push(result.delivery);
     }
     return { spawn, failedPackets: [] };
   };
 
-  /** Each push keeps only its part of the answer; otherwise the stored size would grow with the square of their number. */
-  function receiversOf(answered: Answered, packet: Packet): readonly Receiver[] | undefined {
+  /** Each push stores only its part of the answer; otherwise the stored size would grow with the square of the number of pushes. */
+  #receiversOf(answered: Answered, packet: Packet): readonly Receiver[] | undefined {
     if (answered.kind === 'failed' || answered.userIDList === undefined) return [{ receiver: packet.to, answered }];
     const named = new Map<string, Receiver>();
-    const around = { host: packet.host, room: roomAround(packet) };
+    const surroundings = { host: packet.host, room: roomAround(packet) };
     for (const userId of answered.userIDList) {
-      const jid = jidOfUser(userId, around, readJid);
+      const jid = jidOfUser(userId, surroundings, this.#readJid);
       if (jid === undefined) return undefined;
       const isReceiver = jid.bare === packet.to.bare && (jid.resource === '' || jid.resource === packet.to.resource);
       const receiver = isReceiver ? packet.to : jid;
@@ -70,16 +85,9 @@ export function createAskedPushes(options: ReviverOptions): PrepareAsked {
     return [...named.values()];
   }
 
-  function tooMuch(handler: LoadedHandler, packet: Packet, { id, answered }: Named): FailedPacket {
-    const count = answered.kind === 'allowed' ? (answered.userIDList?.length ?? 1) : 1;
-    const detail = `the pushes to ${count} receivers exceed ${mostBytes} bytes per packet; name fewer receivers`;
-    return createLeavings({ clock, newId: () => id, readJid }).letter(handler, packet, { reason: 'overflow', detail });
-  }
-
-  async function prepare(handler: LoadedHandler, packet: Packet, { id, answered }: Named): Promise<Met> {
-    const leavings = createLeavings({ clock, newId: () => id, readJid });
-    const context = contextOf(packet, answered.kind === 'allowed' ? answered.offlinePushInfo : undefined);
-    return await createMeet({ call, watch, leavings, events }).prepare(handler, packet, { context, answered });
+  #overflow(handler: LoadedHandler, packet: Packet, { id, count }: { readonly id: DeliveryId; readonly count: number }): FailedPacket {
+    const detail = `the pushes to ${count} receivers exceed ${maxBytes} bytes per packet; name fewer receivers`;
+    return this.#factory.failedPacket(handler, this.#contextOf(packet, { deliveryId: pushId(id, 1) }), { reason: 'overflow', detail });
   }
 }
 
@@ -89,8 +97,17 @@ interface Receiver {
   readonly answered: Answered;
 }
 
+function pushId(ask: DeliveryId, number: number): DeliveryId {
+  return `${ask}.${number}` as DeliveryId;
+}
+
+/** The packet with another receiver, whose sessions are unknown. */
+function addressedTo(receiver: Jid, packet: Packet): Packet {
+  return receiver === packet.to ? packet : Object.freeze({ ...packet, to: receiver, sessions: undefined });
+}
+
 /** Maximum size of the pushes of one answer, in memory and in one transaction. */
-const mostBytes = 64 * 1024 * 1024;
+const maxBytes = 64 * 1024 * 1024;
 
 /** Approximate size of a push. */
 function bytesOf({ body, target }: NewRequest): number {
@@ -98,12 +115,6 @@ function bytesOf({ body, target }: NewRequest): number {
   return body.length + stanza.length + (answered?.kind === 'allowed' ? JSON.stringify(answered).length : 0);
 }
 
-interface Named {
-  readonly id: DeliveryId;
-  readonly answered: Answered;
-}
-
-/** The packet as if it were to somebody else, of whose clients nothing is known. */
-function addressed(packet: Packet, to: Jid): Packet {
-  return to === packet.to ? packet : Object.freeze({ ...packet, to, sessions: undefined });
+function receiverCount(answered: Answered): number {
+  return answered.kind === 'allowed' ? (answered.userIDList?.length ?? 1) : 1;
 }

@@ -1,16 +1,56 @@
 /**
- * The question that a business server is asked before a push, as OpenIM asks it: `callbackBeforePushCommand`. The README
- * shows this mapping as one table.
+ * The step before a request: a handler with `before_push` asks a business server whether to push, in OpenIM's protocol
+ * (`callbackBeforePushCommand`). The README shows the fields as one table.
  */
-import type { Jid, Packet } from '../../model/packet.ts';
-import type { JidReader } from '../../packet/jid.ts';
+import type { Clock } from '../../kit/clock.ts';
+import type { DeliveryId } from '../../model/delivery.ts';
+import type { Jid, Packet, Stanza } from '../../model/packet.ts';
+import { bareJid, createJidReader, type JidReader, makeJid } from '../../packet/jid.ts';
 import { isGroupchat, isPrivateRoomMessage, mucUserOf, roomAround } from '../../packet/room.ts';
-import { findChild } from '../../packet/xml/element.ts';
-import { mentionsIn } from './mentions.ts';
-import { platformOf } from './platform.ts';
-import { occupantId, partyIdOf, userIdOf } from './user-id.ts';
+import { findChild, findChildren } from '../../packet/xml/element.ts';
+import { laneOf, packetToJson } from '../delivery-factory.ts';
+import type { BeforeRequest } from '../evaluate.ts';
 
-/** The fields of the request, in the order in which OpenIM shows them. Each is always there, and always of its type. */
+export interface AskOptions {
+  readonly clock: Pick<Clock, 'now'>;
+  readonly newId: () => DeliveryId;
+  /** Default: a reader of its own. */
+  readonly readJid?: JidReader;
+}
+
+/** Makes an ask in place of the request of a handler with `before_push`. The packet is stored with it and prepared once the answer has come. */
+export function askBeforePush({ clock, newId, readJid = createJidReader() }: AskOptions): BeforeRequest {
+  return ({ config }, { packet, deliveryId: id = newId() }) => {
+    if (config.beforePush === undefined) return undefined;
+    const { queue, pool, requestPath } = config.beforePush;
+    const lane = laneOf(packet, config.name, config.ordering);
+    return {
+      id,
+      packetId: packet.id,
+      host: packet.host,
+      handler: queue,
+      pool,
+      lane: lane === null ? null : `ask ${lane}`,
+      sender: (packet.sender ?? packet.from).bare,
+      receiver: packet.to.bare,
+      target: {
+        kind: 'http',
+        method: 'POST',
+        path: requestPath,
+        headers: [
+          ['content-type', 'application/json'],
+          ['operationID', id],
+        ],
+        purpose: { kind: 'ask', handler: config.name, packet: packetToJson(packet) },
+      },
+      body: JSON.stringify(questionOf(packet, readJid)),
+      seenAt: packet.time,
+      createdAt: clock.now(),
+    };
+  };
+}
+
+/** The fields of the request in OpenIM's order. Every field is always present, with its type. */
 export interface Question {
   readonly callbackCommand: 'callbackBeforePushCommand';
   readonly platformID: number;
@@ -31,7 +71,7 @@ export interface Question {
   readonly content: string;
 }
 
-/** What a packet asks. Of what XMPP does not have the fields are empty, 0 or false. */
+/** The question about a packet. Fields without a counterpart in XMPP are empty, 0 or false. */
 export function questionOf(packet: Packet, readJid: JidReader): Question {
   const { stanza, host } = packet;
   const parties = partiesOf(packet, readJid);
@@ -51,7 +91,9 @@ export function questionOf(packet: Packet, readJid: JidReader): Question {
     groupID: parties.room?.bare ?? '',
     contentType: contentTypeOf(packet),
     sessionType: parties.room === undefined ? singleSession : groupSession,
-    atUserIDList: [...new Set(mentionsIn(stanza, readJid).map((jid) => mentioned(jid, parties.room?.bare ?? roomAround(packet), host)))],
+    atUserIDList: [
+      ...new Set(mentionsIn(stanza, readJid).map((jid) => mentionedIdOf(jid, parties.room?.bare ?? roomAround(packet), host))),
+    ],
     content,
   };
 }
@@ -61,10 +103,10 @@ const groupSession = 2;
 
 interface Parties {
   readonly sendID: string;
-  /** Resource of the sender's client; empty where a room hides it. */
+  /** Resource of the sender's client; empty if a room hides it. */
   readonly resource: string;
   readonly room: Jid | undefined;
-  /** Who the packet is for, as far as it says: one user, or for what is said to a room nobody that we know of. */
+  /** The known receiver; empty for a message from a user to a room. */
   readonly receivers: readonly string[];
 }
 
@@ -77,7 +119,7 @@ function partiesOf({ stanza, direction, kind, from, to, sender, host }: Packet, 
     case 'room-removed':
       return { sendID: actorOf({ stanza, from, host }, readJid), resource: '', room: from, receivers: [userIdOf(to, host)] };
     default:
-      if (isPrivateRoomMessage(stanza)) return whispered({ direction, from, to, host });
+      if (isPrivateRoomMessage(stanza)) return partiesOfPrivateMessage({ direction, from, to, host });
       if (!isGroupchat(stanza))
         return { sendID: userIdOf(from, host), resource: from.resource, room: undefined, receivers: [userIdOf(to, host)] };
       return direction === 'in'
@@ -86,23 +128,23 @@ function partiesOf({ stanza, direction, kind, from, to, sender, host }: Packet, 
   }
 }
 
-/** The room occupant is identified by nickname alone, which does not identify a client. */
-function whispered({ direction, from, to, host }: Pick<Packet, 'direction' | 'from' | 'host' | 'to'>): Parties {
+/** The room occupant is identified by nickname only, which does not identify a client. */
+function partiesOfPrivateMessage({ direction, from, to, host }: Pick<Packet, 'direction' | 'from' | 'host' | 'to'>): Parties {
   const sendID = partyIdOf(from, host, { inRoom: direction === 'out' });
   const receivers = [partyIdOf(to, host, { inRoom: direction === 'in' })];
   return { sendID, resource: direction === 'in' ? from.resource : '', room: undefined, receivers };
 }
 
-/** Who has removed a member, where the room tells it (XEP-0045 §8.2), else the room itself. */
+/** The user who removed a member, if the room reports one (XEP-0045 §8.2), otherwise the room. */
 function actorOf({ stanza, from, host }: Pick<Packet, 'from' | 'host' | 'stanza'>, readJid: JidReader): string {
-  const news = mucUserOf(stanza);
-  const item = news && findChild(news, 'item', news.ns);
+  const mucUser = mucUserOf(stanza);
+  const item = mucUser && findChild(mucUser, 'item', mucUser.ns);
   const { jid = '', nick = '' } = (item && findChild(item, 'actor', item.ns)?.attrs) ?? {};
   if (jid !== '') return userIdOf(readJid(jid).jid, host);
-  return nick === '' ? from.bare : occupantId(from, nick);
+  return nick === '' ? from.bare : makeJid(from.user, from.server, nick).full;
 }
 
-/** The numbers are OpenIM's: a text, a member who left, one who was removed, a group that is no more; 0 for what it does not know. */
+/** OpenIM's numbers: 1 for text, 1504 a member left, 1508 a member was removed, 1511 a group was dismissed; 0 for all other content. */
 function contentTypeOf({ kind, stanza }: Packet): number {
   switch (kind) {
     case 'room-left':
@@ -119,22 +161,100 @@ function contentTypeOf({ kind, stanza }: Packet): number {
   }
 }
 
-/** What was said; of a room's news the reason that was given for it. */
+/** The text of a message, or the reason of a room change. */
 function contentOf({ kind, stanza }: Packet): string {
-  const news = mucUserOf(stanza);
+  const mucUser = mucUserOf(stanza);
   switch (kind) {
     case 'room-destroyed':
-      return news?.text('destroy', 'reason') ?? '';
+      return mucUser?.text('destroy', 'reason') ?? '';
     case 'room-left':
       return stanza.text('status');
     case 'room-removed':
-      return news?.text('item', 'reason') ?? '';
+      return mucUser?.text('item', 'reason') ?? '';
     default:
       return stanza.text('body');
   }
 }
 
-/** Whom a room's member mentions by nickname only the room knows. */
-function mentioned(jid: Jid, room: string | undefined, host: string): string {
+/** A client's platform with OpenIM's number; 0 and the empty string if unknown. */
+interface Platform {
+  readonly platformID: number;
+  readonly platform: string;
+}
+
+/** A stanza names the platform of a client in the resource only, by convention at its start: `ios`, `Android-17c`, `web.3f`. */
+function platformOf(resource: string): Platform {
+  const [, word = ''] = /^([a-z]+)(?![a-z])/i.exec(resource) ?? [];
+  return platforms.find(({ platform }) => platform.toLowerCase() === word.toLowerCase()) ?? unknownPlatform;
+}
+
+const unknownPlatform: Platform = { platformID: 0, platform: '' };
+
+const platforms: readonly Platform[] = [
+  { platformID: 1, platform: 'iOS' },
+  { platformID: 2, platform: 'Android' },
+  { platformID: 3, platform: 'Windows' },
+  { platformID: 4, platform: 'macOS' },
+  { platformID: 5, platform: 'Web' },
+  { platformID: 7, platform: 'Linux' },
+];
+
+/** The users that a message mentions (XEP-0372 §3.2), in their order; URIs without a valid JID are skipped. */
+function mentionsIn(message: Stanza, readJid: JidReader): readonly Jid[] {
+  return findChildren(message, 'reference', 'urn:xmpp:reference:0')
+    .filter(({ attrs }) => attrs['type'] === 'mention')
+    .flatMap(({ attrs }) => jidIn(attrs['uri'] ?? '', readJid) ?? []);
+}
+
+/** The JID in an `xmpp:` URI without an authority (RFC 5122 §2.2). */
+function jidIn(uri: string, readJid: JidReader): Jid | undefined {
+  const [, path = ''] = /^xmpp:([^?#]+)/i.exec(uri) ?? [];
+  const decoded = decode(path);
+  if (decoded === undefined || decoded === '' || decoded.startsWith('/')) return undefined;
+  const { jid, prepared } = readJid(decoded);
+  return prepared ? jid : undefined;
+}
+
+function decode(path: string): string | undefined {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return undefined; // a stray %: not a valid JID
+  }
+}
+
+/** A room occupant is mentioned by nickname, which only the room can resolve. */
+function mentionedIdOf(jid: Jid, room: string | undefined, host: string): string {
   return jid.bare === room ? jid.full : userIdOf(jid, host);
+}
+
+/**
+ * The user ID of a JID for the business server: the local part for users of the packet's own host, otherwise the bare JID (rooms, users of
+ * other hosts). {@link jidOfUser} is the inverse.
+ */
+function userIdOf({ user, server, bare }: Jid, host: string): string {
+  return user !== '' && server === host ? user : bare;
+}
+
+/** As {@link userIdOf}, but keeps the nickname of a room occupant, which distinguishes it from other occupants. */
+function partyIdOf(jid: Jid, host: string, { inRoom }: { readonly inRoom: boolean }): string {
+  return inRoom && jid.server !== host ? jid.full : userIdOf(jid, host);
+}
+
+interface PacketSurroundings {
+  /** The packet's host. */
+  readonly host: string;
+  /** Bare JID of the room of the packet, if any. */
+  readonly room: string | undefined;
+}
+
+/**
+ * The JID of a user ID from a business server. With an `@` it is a JID, whose resource is removed unless it is a nickname in
+ * `room`; otherwise it is a local part of the packet's host. Undefined: it is not a valid JID.
+ */
+export function jidOfUser(id: string, { host, room }: PacketSurroundings, readJid: JidReader): Jid | undefined {
+  const { jid, prepared } = readJid(id.includes('@') ? id : `${id}@${host}`);
+  const isUser = prepared && jid.user !== '' && (id.includes('@') || jid.resource === '');
+  if (!isUser) return undefined;
+  return jid.bare === room ? jid : bareJid(jid);
 }

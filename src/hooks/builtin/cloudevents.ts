@@ -1,16 +1,16 @@
 /**
- * `mod_event_pusher_http_cloudevents`: the same object as the JSON module's, as the data of a CloudEvent 1.0 in
- * structured JSON (HTTP Protocol Binding §3.2).
+ * `mod_event_pusher_http_cloudevents`: the object of the JSON module as the data of a CloudEvent 1.0 in structured JSON
+ * (HTTP Protocol Binding §3.2).
  *
- * - `type` is `im.xmpp.`, the stanza's name (of a report the report's), and the direction: `im.xmpp.message.in`.
+ * - `type` is `im.xmpp.`, the name of the stanza (or of the report), and the direction: `im.xmpp.message.in`.
  * - `source` is the local virtual host: `xmpp://localhost`.
- * - `subject` is the local user's bare JID: the sender's of what came in, the receiver's of what goes out.
- * - `partitionkey` (Partitioning extension) is the conversation: what shares it should be handled in order.
+ * - `subject` is the bare JID of the local user: the sender of incoming packets, the receiver of outgoing ones.
+ * - `partitionkey` (Partitioning extension) is the conversation: events with the same key should be handled in order.
  */
 import type { HeaderPair, RequestPrepared } from '../../../pools/callbacks.ts';
 import { isReport } from '../../packet/kind.ts';
-import { conversationOf } from '../lane.ts';
-import { tell } from './json.ts';
+import { conversationOf } from '../delivery-factory.ts';
+import { packetObject } from './json.ts';
 
 export { shouldMakeReq } from './json.ts';
 
@@ -32,6 +32,6 @@ export function prepareBody(prepared: RequestPrepared): string {
     subject: dir === 'in' ? from.bare : to.bare,
     partitionkey: conversationOf({ direction: dir, stanza: packet, from, to }),
     datacontenttype: 'application/json',
-    data: tell(prepared),
+    data: packetObject(prepared),
   });
 }

@@ -1,21 +1,20 @@
 /**
- * `mod_event_pusher_http_json`: everything that is known of a packet, as one JSON object. Every key is always there;
- * what a packet does not have is null.
+ * `mod_event_pusher_http_json`: all known facts about a packet as one JSON object. Every key is always present; a missing
+ * fact is null.
  */
 import type { HeaderPair, Jid, OfflinePushInfo, PacketAsked, RequestPrepared, Stanza } from '../../../pools/callbacks.ts';
 import { findChild, findChildren } from '../../packet/xml/element.ts';
-import { typeOf } from '../stanza-type.ts';
-import { encryptedWith, type Reactions, reactionsOf, replaces, retracts } from './references.ts';
+import { typeOf } from '../rules.ts';
 
 const headers: readonly HeaderPair[] = [['content-type', 'application/json']];
-const worthTelling: ReadonlySet<string> = new Set(['correction', 'encrypted', 'message', 'reaction', 'retraction']);
+const kindsWithContent: ReadonlySet<string> = new Set(['correction', 'encrypted', 'message', 'reaction', 'retraction']);
 
 /**
- * Messages that a local user sent, of any type but `error`, that say something: no chat states, receipts or markers. A
- * handler's `when` takes this test's place.
+ * Messages with content from a local user, of any type but `error`: no chat states, receipts or markers. A handler's `when`
+ * replaces this test.
  */
 export function shouldMakeReq({ acc, dir, packet }: PacketAsked): boolean {
-  return dir === 'in' && packet.name === 'message' && packet.attrs['type'] !== 'error' && worthTelling.has(acc.kind);
+  return dir === 'in' && packet.name === 'message' && packet.attrs['type'] !== 'error' && kindsWithContent.has(acc.kind);
 }
 
 export function prepareHeaders(): readonly HeaderPair[] {
@@ -23,16 +22,16 @@ export function prepareHeaders(): readonly HeaderPair[] {
 }
 
 export function prepareBody(prepared: RequestPrepared): string {
-  return JSON.stringify(tell(prepared));
+  return JSON.stringify(packetObject(prepared));
 }
 
 /** The object that is sent. */
-export interface PacketTold {
+interface PacketObject {
   readonly id: string;
-  /** When the chat server saw it, and when it reached us; RFC 3339. */
+  /** When the chat server handled the packet, and when it reached this service; RFC 3339. */
   readonly time: string;
   readonly receivedAt: string;
-  /** When a delayed copy was first sent (XEP-0203). */
+  /** When the original of a delayed copy was sent (XEP-0203). */
   readonly delayed: string | null;
   readonly direction: string;
   readonly host: string;
@@ -41,35 +40,35 @@ export interface PacketTold {
   readonly kind: string;
   /** `message`, `presence` or `iq`. */
   readonly stanza: string;
-  /** `normal` for a message without one, `available` for a presence without one. */
+  /** By default `normal` for a message, `available` for a presence. */
   readonly type: string;
   readonly from: Jid;
   readonly to: Jid;
   readonly session: string | null;
   readonly sessions: number | null;
-  /** Of what is said in a room: its bare JID, and that of the occupant who said it, where that is known. */
+  /** For a room's messages: the bare JID of the room, and the bare JID of the occupant, if known. */
   readonly room: string | null;
   readonly sender: string | null;
-  /** The archive's id (XEP-0359), and the one the sender gave it. */
+  /** The id of the archive (XEP-0359), and the id of the sender. */
   readonly stanzaId: string | null;
   readonly messageId: string | null;
   readonly subject: string | null;
   readonly thread: string | null;
-  /** The first body, and all of them by language. */
+  /** The first body, and all bodies by language. */
   readonly body: string | null;
   readonly bodies: Readonly<Record<string, string>>;
-  /** The namespace of what it is encrypted with. */
+  /** Namespace of the encryption. */
   readonly encrypted: string | null;
-  /** The id of the message that this one corrects (XEP-0308), or takes back (XEP-0424). */
+  /** Id of the message that this one corrects (XEP-0308) or retracts (XEP-0424). */
   readonly replaces: string | null;
   readonly retracts: string | null;
   readonly reactions: Reactions | null;
-  /** What a business server wants the push to say (`before_push`), as it answered. */
+  /** Text of the push from the answer of a business server (`before_push`). */
   readonly offlinePushInfo: OfflinePushInfo | null;
   readonly xml: string;
 }
 
-export function tell({ acc, dir, packet, from, to, offlinePushInfo }: RequestPrepared): PacketTold {
+export function packetObject({ acc, dir, packet, from, to, offlinePushInfo }: RequestPrepared): PacketObject {
   return {
     id: acc.id,
     time: acc.time,
@@ -108,7 +107,7 @@ function textOf(packet: Stanza, name: string): string | null {
 }
 
 /**
- * A body's language is its own `xml:lang`, else the stanza's, else the empty string (RFC 6120 §8.1.5). Of two bodies in
+ * The language of a body is its own `xml:lang`, else that of the stanza, else the empty string (RFC 6120 §8.1.5). Of two bodies in
  * one language, which RFC 6121 §5.2.3 forbids, the first counts.
  */
 function bodiesOf(packet: Stanza): Readonly<Record<string, string>> {
@@ -119,4 +118,51 @@ function bodiesOf(packet: Stanza): Readonly<Record<string, string>> {
     if (!bodies.has(language)) bodies.set(language, body.text());
   }
   return Object.fromEntries(bodies);
+}
+
+/** The namespace that XEP-0380 names, else that of a known payload: OMEMO (XEP-0384, both versions), OpenPGP (XEP-0373, XEP-0027). */
+function encryptedWith(message: Stanza): string | null {
+  const named = findChild(message, 'encryption', 'urn:xmpp:eme:0')?.attrs['namespace'];
+  if (named !== undefined) return named;
+  return encryptedPayloads.find(([name, namespace]) => findChild(message, name, namespace) !== undefined)?.[1] ?? null;
+}
+
+const encryptedPayloads = [
+  ['encrypted', 'urn:xmpp:omemo:2'],
+  ['encrypted', 'eu.siacs.conversations.axolotl'],
+  ['openpgp', 'urn:xmpp:openpgp:0'],
+  ['x', 'jabber:x:encrypted'],
+] as const;
+
+/** Id of the message that this one corrects (XEP-0308). */
+function replaces(message: Stanza): string | null {
+  return findChild(message, 'replace', 'urn:xmpp:message-correct:0')?.attrs['id'] ?? null;
+}
+
+/**
+ * Id of the message that its sender (XEP-0424) or a moderator (XEP-0425) retracts; before their versions 0.4 and 0.3 the
+ * id was an attribute of an enclosing element.
+ */
+function retracts(message: Stanza): string | null {
+  const retract = findChild(message, 'retract', 'urn:xmpp:message-retract:1');
+  if (retract !== undefined) return retract.attrs['id'] ?? null;
+
+  const fastened = findChild(message, 'apply-to', 'urn:xmpp:fasten:0');
+  if (fastened === undefined) return null;
+  const inside = findChild(fastened, 'moderated', 'urn:xmpp:message-moderate:0') ?? fastened;
+  return findChild(inside, 'retract', 'urn:xmpp:message-retract:0') === undefined ? null : (fastened.attrs['id'] ?? null);
+}
+
+/** All reactions of the sender to one message: an empty list removes earlier ones. */
+interface Reactions {
+  readonly id: string | null;
+  readonly emojis: readonly string[];
+}
+
+/** XEP-0444. */
+function reactionsOf(message: Stanza): Reactions | null {
+  const namespace = 'urn:xmpp:reactions:0';
+  const reactions = findChild(message, 'reactions', namespace);
+  if (reactions === undefined) return null;
+  return { id: reactions.attrs['id'] ?? null, emojis: findChildren(reactions, 'reaction', namespace).map((reaction) => reaction.text()) };
 }

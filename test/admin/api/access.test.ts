@@ -1,10 +1,10 @@
-/** Who may use the API, and what comes of requests that nobody should send. */
+/** Access to the API, and invalid requests. */
 import { expect, test } from 'vitest';
 import { ServiceError } from '../../../src/kit/errors.ts';
 import { ask } from '../ask.ts';
 import { startApi } from './ask-api.ts';
 
-test('off loopback everything needs the token', async () => {
+test('off loopback every request needs the token', async () => {
   const { get, post, operations } = await startApi({ host: '0.0.0.0', token: 'sesame' });
   for (const answer of [await get('/pools'), await get('/openapi.json'), await post('/pools/pool/pause')]) {
     expect([answer.status, answer.body.code]).toEqual([401, 'UNAUTHORIZED']);
@@ -15,7 +15,7 @@ test('off loopback everything needs the token', async () => {
   expect((await post('/pools/pool/pause', undefined, { authorization })).status).toBe(200);
 });
 
-test('a foreign page may change nothing, with a form or without', async () => {
+test('a foreign page cannot change anything, with a form or without', async () => {
   const { post, send, operations } = await startApi();
   for (const type of ['application/x-www-form-urlencoded', 'text/plain', 'multipart/form-data; boundary=x', 'application/jsonp', '']) {
     const { status, body } = await send('POST', '/pools/pool/pause', { body: '{}', headers: { 'content-type': type } });
@@ -29,7 +29,7 @@ test('a foreign page may change nothing, with a form or without', async () => {
   expect(operations.paused.size).toBe(0);
 });
 
-test('our own page may, and who shows a token', async () => {
+test('a page of this listener and callers with the token can change things', async () => {
   const { post, port } = await startApi({ token: 'sesame' });
   const host = `127.0.0.1:${port}`;
   expect((await post('/pools/pool/pause', undefined, { host, origin: `http://${host}` })).status).toBe(200);
@@ -38,7 +38,7 @@ test('our own page may, and who shows a token', async () => {
   expect((await post('/pools/pool/pause', undefined, headers)).status).toBe(200);
 });
 
-test('a body that is too large, or no JSON, is refused', async () => {
+test('a body that is too large or not JSON is refused', async () => {
   const { send, get } = await startApi();
   const json = { 'content-type': 'application/json' };
   const huge = await send('POST', '/dead-letters/purge', { body: `{"ids":["${'x'.repeat(2 ** 20)}"]}`, headers: json });
@@ -51,7 +51,7 @@ test('a body that is too large, or no JSON, is refused', async () => {
   expect((await get('/pools')).status).toBe(200);
 });
 
-test('an empty body is none', async () => {
+test('an empty body counts as no body', async () => {
   const { send } = await startApi();
   expect((await send('POST', '/pools/pool/pause', { body: '', headers: { 'content-type': 'application/json' } })).status).toBe(200);
 });
@@ -61,7 +61,7 @@ test.each([
   ['GET', '/pools/pool/pause', 'POST'],
   ['POST', '/pools', 'GET, HEAD'],
   ['OPTIONS', '/send-test', 'POST'],
-])('%s %s is answered with what is allowed', async (method, path, allow) => {
+])('%s %s is refused with the allowed methods', async (method, path, allow) => {
   const { port } = await startApi();
   const { status, headers, body } = await ask(port, { method, path: `/api/v1${path}` });
   expect([status, headers.allow, JSON.parse(body).code]).toEqual([405, allow, 'METHOD_NOT_ALLOWED']);
@@ -76,7 +76,7 @@ test.each(['', '/', '/pools/', '/pools/pool', '/pools/a/b/pause', '/nothing', '/
   },
 );
 
-test('what fails inside is told with its code, and the service lives on', async () => {
+test('an internal failure is reported with its code, and the service continues', async () => {
   const { get, spool, dependencies } = await startApi();
   await spool.stop();
   expect((await get('/dead-letters')).body).toMatchObject({ code: 'SPOOL_FAILED' });

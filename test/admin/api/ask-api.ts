@@ -1,14 +1,14 @@
 import { type Admission, startAdminRig } from '../../support/admin-rig.ts';
 import { ask } from '../ask.ts';
 
-/** An answer of the API: its status and what its JSON says. */
+/** A response of the API: its status and its JSON. */
 export interface ApiAnswer {
   readonly status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: what an answer must be is what the tests say
+  // biome-ignore lint/suspicious/noExplicitAny: the tests check the shape of the response
   readonly body: any;
 }
 
-/** The admin listener, and short words for asking its API. */
+/** The admin listener, with short functions for requests to its API. */
 export async function startApi(admission: Admission = {}) {
   const rig = await startAdminRig(admission);
 
@@ -32,7 +32,7 @@ export async function startApi(admission: Admission = {}) {
   };
 }
 
-/** The ids of a list that was answered. */
+/** The ids of a list in a response. */
 export function idsIn({ body }: ApiAnswer): readonly string[] {
   return body.map(({ id }: { readonly id: string }) => id);
 }

@@ -5,7 +5,7 @@ import { idsIn, startApi } from './ask-api.ts';
 const at = (afterMs: number): string => new Date(acceptedAt + afterMs).toISOString();
 
 describe('the list', () => {
-  test('tells of each what a program wants to know, and nothing that people wrote', async () => {
+  test('shows the facts about each letter without content', async () => {
     const { get, die } = await startApi();
     await die({ id: 'd1' }, { status: 422 });
     expect(await get('/dead-letters')).toEqual({
@@ -27,7 +27,7 @@ describe('the list', () => {
     });
   });
 
-  test('gives the newest when there are more than were asked for, the newest last; or the oldest, in the same order', async () => {
+  test('shows the newest ones if there are more than the limit, newest last; or the oldest ones, in the same order', async () => {
     const { get, die } = await startApi();
     for (const id of ['a', 'b', 'c']) await die({ id });
     expect(idsIn(await get('/dead-letters'))).toEqual(['a', 'b', 'c']);
@@ -35,7 +35,7 @@ describe('the list', () => {
     expect(idsIn(await get('/dead-letters?limit=2&order=oldest'))).toEqual(['a', 'b']);
   });
 
-  test('is no longer than a hundred where nobody says so', async () => {
+  test('has a limit of 100 by default', async () => {
     const { get, die } = await startApi();
     for (let n = 0; n < 101; n += 1) await die({ id: `d${n}` });
     const ids = idsIn(await get('/dead-letters'));
@@ -83,7 +83,7 @@ describe('the list', () => {
 });
 
 describe('one dead letter', () => {
-  test('is shown with its request and every attempt, without what people wrote', async () => {
+  test('is shown with its request and every attempt, without content', async () => {
     const { get, die } = await startApi();
     const headers = [
       ['content-type', 'text/plain'],
@@ -107,7 +107,7 @@ describe('one dead letter', () => {
     });
   });
 
-  test('is shown with whose answer ordered it, where to, and what came of it', async () => {
+  test('is shown with its parent, its destination and its descendants', async () => {
     const { get, die } = await startApi();
     const purpose = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
     await die({ id: 'X.1', target: { kind: 'http', method: 'PUT', path: '/n', headers: [], purpose } });
@@ -118,10 +118,10 @@ describe('one dead letter', () => {
     expect((await get('/dead-letters/X.1.1')).body.target).not.toHaveProperty('to');
     expect((await get('/dead-letters/X.1.1?content=true')).body.target.to).toBe('+123');
     const { status, body } = await get('/dead-letters/X');
-    expect([status, body.message]).toEqual([404, 'there is no dead letter "X"; of what came of it X.1 is dead, X.1.1 is dead']);
+    expect([status, body.message]).toEqual([404, 'there is no dead letter "X"; of its descendants, X.1 is dead, X.1.1 is dead']);
   });
 
-  test('is shown whole to who asks for the content and may see it', async () => {
+  test('is shown in full to callers that ask for content and may see it', async () => {
     const { get, die, neverBeBorn } = await startApi();
     await die({
       id: 'text',
@@ -145,7 +145,7 @@ describe('one dead letter', () => {
     expect((await get('/dead-letters?content=true&id=text')).body[0].sender).toBe('alice@localhost');
   });
 
-  test('keeps its content from who does not show the token that is configured', async () => {
+  test('is shown without content to callers without the configured token', async () => {
     const { get, die } = await startApi({ token: 'sesame' });
     await die({ id: 'd1' });
     for (const path of ['/dead-letters/d1?content=true', '/dead-letters?content=true']) {
@@ -156,7 +156,7 @@ describe('one dead letter', () => {
     expect((await get('/dead-letters/d1')).status).toBe(200);
   });
 
-  test('that is not there is a 404 with a code, however its id is written', async () => {
+  test('that does not exist is a 404 with a code, for any id', async () => {
     const { get, die } = await startApi();
     await die({ id: 'a/b' });
     expect((await get('/dead-letters/a%2Fb')).body.id).toBe('a/b');
@@ -185,18 +185,18 @@ describe.each(['replay', 'purge'])('%s', (verb) => {
     expect(idsIn(await get('/dead-letters'))).toEqual(left);
   });
 
-  test('without saying which is refused with what to say', async () => {
+  test('without a selection is refused with the valid selections', async () => {
     const { get, post, die } = await startApi();
     await die();
     for (const nothing of [undefined, {}, { dryRun: false }, { filter: {} }, { filter: { pool: 'pool' }, all: true }]) {
       const { status, body } = await post(`/dead-letters/${verb}`, nothing);
       expect([status, body.code]).toEqual([400, 'BAD_REQUEST']);
-      expect(body.message).toContain('say which dead letters are meant');
+      expect(body.message).toContain('to select dead letters');
     }
     expect(idsIn(await get('/dead-letters'))).toEqual(['d1']);
   });
 
-  test('only counts in a dry run, and gives the instant that makes the next request mean the same', async () => {
+  test('only counts in a dry run, and returns the instant that selects the same letters again', async () => {
     const { get, post, die, notices } = await startApi();
     await die({ id: 'a' });
     const { body: counted } = await post(`/dead-letters/${verb}`, { all: true, dryRun: true });
@@ -213,11 +213,11 @@ describe.each(['replay', 'purge'])('%s', (verb) => {
     const { get, post, die } = await startApi();
     await die();
     const { status, body } = await post(`/dead-letters/${verb}?dryRun=true`, { all: true });
-    expect([status, body.message]).toEqual([400, 'a POST takes no query; ask in the JSON body']);
+    expect([status, body.message]).toEqual([400, 'a POST takes no query; send the parameters in the JSON body']);
     expect(idsIn(await get('/dead-letters'))).toEqual(['d1']);
   });
 
-  test('is one line in the log, which names no one', async () => {
+  test('is one line in the log, without names of users', async () => {
     const { post, die, notices } = await startApi();
     await die();
     await post(`/dead-letters/${verb}`, { ids: ['d1', 'd2'], filter: { pool: 'pool' } });
@@ -257,9 +257,14 @@ describe('a name in a filter', () => {
     ['purge', (name: string, value: string) => ({ path: '/dead-letters/purge', body: { filter: { [name]: value }, dryRun: true } })],
   ] as const;
   const refused = [
-    ['handler', 'puhs', 'UNKNOWN_HANDLER', 'there is no handler "puhs" and no dead letter of one; there are: push; did you mean "push"?'],
-    ['pool', 'poll', 'UNKNOWN_POOL', 'there is no pool "poll" and no dead letter of one; there are: pool; did you mean "pool"?'],
-    ['host', 'example.org', 'UNKNOWN_HOST', 'there is no host "example.org" and no dead letter of one; there are: localhost'],
+    [
+      'handler',
+      'puhs',
+      'UNKNOWN_HANDLER',
+      'there is no handler "puhs" and no dead letter with this name; there are: push; did you mean "push"?',
+    ],
+    ['pool', 'poll', 'UNKNOWN_POOL', 'there is no pool "poll" and no dead letter with this name; there are: pool; did you mean "pool"?'],
+    ['host', 'example.org', 'UNKNOWN_HOST', 'there is no host "example.org" and no dead letter with this name; there are: localhost'],
   ] as const;
 
   test.each(ways)('that is neither configured nor in a dead letter is refused with the known ones: %s', async (_verb, asking) => {
@@ -273,7 +278,7 @@ describe('a name in a filter', () => {
     expect(notices).toEqual([]);
   });
 
-  test.each(ways)('that is configured, and has no dead letter, is taken: %s', async (_verb, asking) => {
+  test.each(ways)('that is configured and has no dead letter is accepted: %s', async (_verb, asking) => {
     const { get, post } = await startApi();
     for (const [name, value] of [
       ['handler', 'push'],
@@ -285,7 +290,7 @@ describe('a name in a filter', () => {
     }
   });
 
-  test('that only dead letters have is taken, whatever else the filter asks', async () => {
+  test('that only dead letters have is accepted, with any other keys in the filter', async () => {
     const { get, post, die } = await startApi();
     await die({ id: 'old', handler: 'gone', pool: 'gone', host: 'gone.example' });
     const filter = { handler: 'gone', pool: 'gone', host: 'gone.example' };
@@ -296,7 +301,7 @@ describe('a name in a filter', () => {
   });
 });
 
-test('replay takes the oldest up to a limit, and says how many stay dead', async () => {
+test('replay makes deliveries of the oldest letters up to a limit, and reports how many remain', async () => {
   const { get, post, die, neverBeBorn } = await startApi();
   await neverBeBorn({ id: 'still' });
   for (const id of ['a', 'b', 'c']) await die({ id });
@@ -306,12 +311,12 @@ test('replay takes the oldest up to a limit, and says how many stay dead', async
   expect((await post('/dead-letters/replay', { all: true })).body).toMatchObject({ count: 1, failed: 1 });
 });
 
-test('purge knows no limit: what it leaves would be chance', async () => {
+test('purge has no limit: the remaining letters would be arbitrary', async () => {
   const { post } = await startApi();
   expect((await post('/dead-letters/purge', { all: true, limit: 1 })).body.message).toContain('limit: received an unknown key');
 });
 
-test('so many ids at once are taken, and no more', async () => {
+test('the number of ids in one request is limited', async () => {
   const { post } = await startApi();
   const ids = Array.from({ length: 10_000 }, (_, n) => `d${n}`);
   expect((await post('/dead-letters/purge', { ids })).body.count).toBe(0);

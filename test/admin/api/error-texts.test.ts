@@ -1,4 +1,4 @@
-/** What callbacks threw, and what business servers answered, may quote a message or an option. */
+/** Error texts of callbacks and answers of business servers may quote a message or an option. */
 import { expect, test } from 'vitest';
 import { ServiceError } from '../../../src/kit/errors.ts';
 import { Secret } from '../../../src/kit/secret.ts';
@@ -11,7 +11,7 @@ import { startApi } from './ask-api.ts';
 const quoted = 'cannot send Hi, Bob! with the key of the backend';
 const authorization = 'Bearer sesame';
 
-/** Dead letters, a withheld push and a failing test, each with a text that quotes. */
+/** Dead letters, a withheld push and a failing test, each with a text that quotes content. */
 async function startWithQuotes() {
   const api = await startApi({ token: 'sesame' });
   const { spool, events, neverBeBorn, dependencies, die } = api;
@@ -52,7 +52,7 @@ test('error texts of callbacks are shown to callers that may see content, and to
   expect((await post('/send-test', { handler: 'push' }, { authorization })).body.message).toContain(quoted);
 });
 
-test('what the service says itself stays: the callback that failed, and the status', async () => {
+test('the service’s own texts are shown: the name of the failed callback, and the status', async () => {
   const { get } = await startWithQuotes();
   const details = (await get('/dead-letters')).body.map(({ id, detail }: Record<string, string>) => [id, detail]);
   expect(Object.fromEntries(details)).toEqual({
@@ -66,7 +66,7 @@ test('what the service says itself stays: the callback that failed, and the stat
   ]);
 });
 
-test('secrets are hidden in answers also from callers that may see content', async () => {
+test('secrets are hidden in responses also from callers that may see content', async () => {
   const { get, die, redactor } = await startApi();
 
   redactor.add([new Secret('the key of the backend')]);

@@ -1,7 +1,6 @@
 import Fastify from 'fastify';
 import { expect, test } from 'vitest';
-import { registerApi } from '../../../src/admin/api/register.ts';
-import { apiRoutes } from '../../../src/admin/api/routes.ts';
+import { apiRoutes, registerApi } from '../../../src/admin/api/register.ts';
 import { packageVersion } from '../../../src/kit/process.ts';
 import { createApiRig } from '../../support/admin-rig.ts';
 import { startApi } from './ask-api.ts';
@@ -19,7 +18,7 @@ interface Operation {
   };
 }
 
-/** A question for each route that it answers with 200. */
+/** A valid request for each route. */
 const questions: Readonly<Record<string, { readonly path?: string; readonly body?: unknown }>> = {
   'GET /pools': {},
   'POST /pools/{pool}/pause': { path: '/pools/pool/pause' },
@@ -46,7 +45,7 @@ async function startDocumented() {
   return { ...api, document, operations };
 }
 
-test('every route that the document names answers, with what the document says', async () => {
+test('every route in the document answers with the documented response', async () => {
   const { operations, send, dependencies } = await startDocumented();
   expect(operations.map(({ name }) => name).sort()).toEqual(Object.keys(questions).sort());
 
@@ -61,14 +60,14 @@ test('every route that the document names answers, with what the document says',
   }
 });
 
-test('every address that is registered below the API stands in the document', async () => {
+test('every registered address of the API is in the document', async () => {
   const { document } = await startDocumented();
   const { dependencies } = await createApiRig();
   const app = Fastify();
   const registered: string[] = [];
   app.addHook('onRoute', ({ method, url }) => void (method === 'HEAD' || registered.push(`${method} ${url}`)));
   const pass = async () => undefined;
-  const access = { guard: pass, bearsToken: () => false, mayReadContent: () => false };
+  const access = { guard: pass, hasToken: () => false, mayReadContent: () => false };
   registerApi(app, { ...access, routes: apiRoutes(dependencies), version: '1' });
 
   const [{ url: root }] = document.servers;
@@ -78,7 +77,7 @@ test('every address that is registered below the API stands in the document', as
   expect(registered.filter((route) => route !== `GET ${root}/openapi.json`)).toEqual(named);
 });
 
-test('what a route may be asked stands where it is asked', async () => {
+test('parameters are documented at their place in the request', async () => {
   const { operations, document } = await startDocumented();
   const byName = new Map(operations.map(({ name, operation }) => [name, operation]));
   expect(byName.get('GET /dead-letters/{id}')?.parameters.map((each) => [each.name, each.in, each.required])).toEqual([
@@ -102,7 +101,7 @@ test('what a route may be asked stands where it is asked', async () => {
   expect(document.info.version).toBe(packageVersion());
 });
 
-test('every operation has a name of its own', async () => {
+test('every operation has a unique name', async () => {
   const { operations } = await startDocumented();
   const names = operations.map(({ operation }) => operation.operationId);
   expect(new Set(names).size).toBe(names.length);

@@ -6,7 +6,7 @@ import { startApi } from './ask-api.ts';
 
 const untried = { consecutiveFailures: 0, lastError: null, recentAttempts: 0, successRate: null };
 
-test('pools are listed with what they owe and how their backends stand', async () => {
+test('pools are listed with their pending deliveries and the state of their backends', async () => {
   const { get } = await startApi();
   expect(await get('/pools')).toEqual({
     status: 200,
@@ -22,7 +22,7 @@ test('pools are listed with what they owe and how their backends stand', async (
   });
 });
 
-test('a pool says what its handlers met of late: the worst run of failures, the newest error, and one rate of success', async () => {
+test('a pool combines its handlers: the most consecutive failures, the newest error, and one success rate', async () => {
   const { get, operations } = await startApi({ token: 'sesame' });
   const queue = (name: string, standing: Standing) =>
     ({ name, standing, waiting: 0, dead: 0, breaker: 'closed', pausedUntil: null }) as const;
@@ -49,7 +49,7 @@ test('a pool says what its handlers met of late: the worst run of failures, the 
 
 const at = (afterMs: number): string => new Date(acceptedAt + afterMs).toISOString();
 
-test('a pool is paused and goes on, and the log says who asked', async () => {
+test('a pool is paused and resumed, and the log names the caller', async () => {
   const { post, operations, notices } = await startApi();
   expect(await post('/pools/pool/pause')).toEqual({ status: 200, body: { pool: 'pool', paused: true } });
   expect([...operations.paused]).toEqual(['pool']);
@@ -58,21 +58,21 @@ test('a pool is paused and goes on, and the log says who asked', async () => {
   expect(notices).toEqual(['admin API, asked from 127.0.0.1: paused pool pool', 'admin API, asked from 127.0.0.1: resumed pool pool']);
 });
 
-test('a pool that is not there is told from those that are', async () => {
+test('an unknown pool is refused with the known ones', async () => {
   const { post, notices } = await startApi();
   const { status, body } = await post('/pools/p%C3%B6%2Fl%20/pause');
   expect([status, body]).toEqual([404, { code: 'UNKNOWN_POOL', message: 'there is no pool "pö/l "; there are: pool' }]);
   expect(notices).toEqual([]);
 });
 
-test('a name is asked for once, in the path', async () => {
+test('a name in the path is refused in the body', async () => {
   const { post, operations } = await startApi();
   const { status, body } = await post('/pools/other/pause', { pool: 'pool' });
-  expect([status, body.message]).toEqual([400, '"pool" stands in the path already']);
+  expect([status, body.message]).toEqual([400, '"pool" is already in the path']);
   expect(operations.paused.size).toBe(0);
 });
 
-test('orphans are listed, and moved to a queue that is served', async () => {
+test('orphans are listed, and moved to a configured queue', async () => {
   const { get, post, notices } = await startApi();
   const orphan = { pool: 'pool', handler: 'gone' };
   expect((await get('/orphans')).body).toEqual([{ ...orphan, waiting: 7 }]);
@@ -83,7 +83,7 @@ test('orphans are listed, and moved to a queue that is served', async () => {
   ]);
 });
 
-test('orphans are purged, and nothing but orphans is', async () => {
+test('only orphans are purged', async () => {
   const { get, post } = await startApi();
   const served = { pool: 'pool', handler: 'push' };
   for (const [path, asked] of [
@@ -110,7 +110,7 @@ test.each([
   expect(body.message).toContain(wanted);
 });
 
-test('a test tells what came back', async () => {
+test('a test reports its outcome', async () => {
   const { post, operations, notices } = await startApi();
   const outcome = { kind: 'answered', status: 204, durationMs: 12, retryAfter: null, excerpt: '', truncated: false };
   const told = { id: 'test-1', method: 'POST', url: 'http://127.0.0.1:8000/notifications', accepted: true, reason: '' };

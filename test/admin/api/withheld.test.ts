@@ -16,7 +16,7 @@ async function startWithheld(admission: Parameters<typeof startApi>[0] = {}) {
   return { ...api, withhold };
 }
 
-test('what was withheld is listed with the server’s words, and without people', async () => {
+test('withheld pushes are listed with the texts of the business server, without JIDs', async () => {
   const { get, withhold, clock } = await startWithheld();
   withhold('a1');
   withhold('a2', { why: 'timed-out', errCode: null, errMsg: '', errDlt: '' });
@@ -30,7 +30,7 @@ test('what was withheld is listed with the server’s words, and without people'
   });
 });
 
-test('people are shown to who may see them', async () => {
+test('JIDs are shown to callers that may see content', async () => {
   const token = 'a-long-token';
   const { get, withhold } = await startWithheld({ token });
   withhold('a1');
@@ -40,7 +40,7 @@ test('people are shown to who may see them', async () => {
   ]);
 });
 
-test('of many the newest are listed, or the oldest, of one handler or host', async () => {
+test('the newest or the oldest pushes are listed, of one handler or host', async () => {
   const { get, withhold } = await startWithheld();
   withhold('a1');
   withhold('a2', { handler: 'other' });
@@ -51,7 +51,7 @@ test('of many the newest are listed, or the oldest, of one handler or host', asy
   expect(idsIn(await get('/withheld?host=localhost'))).toEqual(['a1', 'a2']);
 });
 
-test('a dead letter of a push shows what was answered about it, and to who may see it whom that names', async () => {
+test('a dead letter of a push shows the answer about it, and its receivers to callers that may see content', async () => {
   const { get, die } = await startWithheld();
   const answered = { kind: 'allowed', userIDList: ['carol'], offlinePushInfo: { title: 'T' } } as const;
   const target = { kind: 'http', method: 'POST', path: '/', headers: [], answered } as const;

@@ -137,11 +137,11 @@ describe('if no push can be made', () => {
   test('because its packet cannot be read, it is a dead letter with the reason', async () => {
     const rig = rigOf({
       prepare: async () => {
-        throw new Error('cannot read a kept packet of version 9');
+        throw new Error('cannot read a stored packet of version 9');
       },
     });
     expect(await rig.follow(answered({}))).toMatchObject({
-      disposition: { kind: 'dead', detail: 'cannot read a kept packet of version 9' },
+      disposition: { kind: 'dead', detail: 'cannot read a stored packet of version 9' },
     });
   });
 });

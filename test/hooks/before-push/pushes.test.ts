@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import type { Callbacks } from '../../../pools/callbacks.ts';
 import type { BeforePushConfig, HandlerConfig } from '../../../src/config/config.ts';
-import { createAskedPushes } from '../../../src/hooks/before-push/pushes.ts';
+import { AskedPushMaker } from '../../../src/hooks/before-push/pushes.ts';
+import { askBeforePush } from '../../../src/hooks/before-push/question.ts';
 import * as cloudevents from '../../../src/hooks/builtin/cloudevents.ts';
 import * as json from '../../../src/hooks/builtin/json.ts';
-import { createEvaluator } from '../../../src/hooks/evaluate.ts';
-import type { Evaluation } from '../../../src/hooks/fan-out.ts';
+import { unwatched } from '../../../src/hooks/call.ts';
+import type { Evaluation } from '../../../src/hooks/evaluate.ts';
+import { Evaluator } from '../../../src/hooks/evaluate.ts';
 import { createHandler, type LoadedHandler } from '../../../src/hooks/handler.ts';
-import { createReviver } from '../../../src/hooks/revive.ts';
-import { unwatched } from '../../../src/hooks/watch.ts';
+import { Replayer } from '../../../src/hooks/replay.ts';
 import type { Answered, DeliveryId, NewDelivery } from '../../../src/model/delivery.ts';
 import type { Packet } from '../../../src/model/packet.ts';
 import { createEventBus } from '../../../src/telemetry/events.ts';
@@ -32,16 +33,23 @@ const asking = { name: 'push', beforePush } satisfies Partial<HandlerConfig>;
 function rigOf(handler: LoadedHandler) {
   let ids = 0;
   const handlers = [handler];
-  const around = {
+  const clock = createFakeClock();
+  const newId = () => `ask${++ids}` as DeliveryId;
+  const options = {
     limits: { timeoutMs: 5000, blockTimeoutMs: 10_000 },
     watch: unwatched,
-    clock: createFakeClock(),
+    clock,
     timers: createFakeTimers(),
-    newId: () => `ask${++ids}` as DeliveryId,
+    newId,
     events: createEventBus(),
+    beforeRequest: askBeforePush({ clock, newId }),
   };
-  const { evaluate } = createEvaluator({ ...around, handlers });
-  const prepare = createAskedPushes({ ...around, handlers: () => handlers });
+  const evaluator = new Evaluator({ ...options, handlers });
+  const evaluate = (packet: Packet) => evaluator.evaluate(packet);
+  const { prepare } = new AskedPushMaker({ ...options, handlers: () => handlers });
+  const unused = () => Promise.reject(new Error('not called'));
+  const spool = { deadLetter: unused, deadLetters: unused, replay: unused };
+  const replayer = new Replayer({ ...options, handlers: () => handlers, spool, accept: unused, wake: () => undefined });
 
   async function ask(packet: Packet = makePacket()): Promise<NewDelivery> {
     const { deliveries }: Evaluation = await evaluate(packet);
@@ -56,7 +64,7 @@ function rigOf(handler: LoadedHandler) {
     return made;
   }
 
-  return { evaluate, prepare, ask, pushes, reviver: createReviver({ ...around, handlers: () => handlers }) };
+  return { evaluate, prepare, ask, pushes, replayer };
 }
 
 const allowed = (userIDList?: readonly string[], offlinePushInfo?: Record<string, unknown>): Answered => ({
@@ -252,7 +260,7 @@ describe('a callback that fails after the answer', () => {
   test('and that one asks again when it is replayed, under its own id', async () => {
     const rig = rigOf(makeHandler(asking, failing));
     const [letter] = (await rig.pushes(allowed(['carol']))).failedPackets;
-    const revived = letter && (await rig.reviver.revive(letter));
+    const revived = letter && (await rig.replayer.reevaluate(letter));
     expect(revived).toMatchObject({ id: 'ask1.1', handler: 'push:ask', pool: 'business', target: { purpose: { kind: 'ask' } } });
     expect(revived?.target.headers).toContainEqual(['operationID', 'ask1.1']);
   });

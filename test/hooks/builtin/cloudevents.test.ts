@@ -18,15 +18,15 @@ test('a message becomes a CloudEvent with the JSON module’s object as its data
     subject: 'alice@localhost',
     partitionkey: 'alice@localhost bob@localhost',
     datacontenttype: 'application/json',
-    data: JSON.parse(json.prepareBody(createContexts()(packet).prepared(makeHandler()))),
+    data: JSON.parse(json.prepareBody(createContexts()(packet).requestPrepared(makeHandler()))),
   });
 });
 
-test('what goes out is about its receiver', () => {
+test('the subject of an outgoing packet is its receiver', () => {
   expect(eventOf(makePacket({ direction: 'out' }))).toMatchObject({ type: 'im.xmpp.message.out', subject: 'bob@localhost' });
 });
 
-test('a report is named as what it is', () => {
+test('the type of a report is its name', () => {
   expect(eventOf(makePacket({ event: 'status' }))).toMatchObject({ type: 'im.xmpp.status.in' });
   expect(eventOf(makePacket({ event: 'unack', direction: 'out' }))).toMatchObject({ type: 'im.xmpp.unack.out' });
 });
@@ -40,5 +40,5 @@ test('the structured mode is named in the content type', () => {
 });
 
 function eventOf(packet: Packet): Record<string, unknown> {
-  return JSON.parse(cloudevents.prepareBody(createContexts()(packet).prepared(makeHandler())));
+  return JSON.parse(cloudevents.prepareBody(createContexts()(packet).requestPrepared(makeHandler())));
 }

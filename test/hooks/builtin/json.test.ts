@@ -8,7 +8,7 @@ import { makeJid, makePacket } from '../../support/make-packet.ts';
 const moderated = "<moderated xmlns='urn:xmpp:message-moderate:1' by='hall@rooms.localhost/moderator'/>";
 
 describe('the JSON module', () => {
-  test('tells everything that is known of a packet', () => {
+  test('contains all known facts about a packet', () => {
     const stanza =
       "<message xmlns='jabber:client' type='groupchat' id='m1' xml:lang='en' from='alice@localhost/phone' to='room@muc.localhost'>" +
       "<subject>Lunch</subject><thread>t1</thread><body>Hi</body><body xml:lang='pl'>Cześć</body><body xml:lang='en'>second</body></message>";
@@ -21,7 +21,7 @@ describe('the JSON module', () => {
       sender: makeJid('alice@localhost'),
     });
 
-    expect(told(packet)).toEqual({
+    expect(objectOf(packet)).toEqual({
       id: 'packet-1',
       time: '2026-11-22T10:30:00.125Z',
       receivedAt: '2026-11-22T10:30:00.250Z',
@@ -54,8 +54,8 @@ describe('the JSON module', () => {
     });
   });
 
-  test('has null for all that a packet does not have', () => {
-    expect(told(makePacket({ stanza: "<presence xmlns='jabber:client'/>", kind: 'presence' }))).toMatchObject({
+  test('has null for missing facts', () => {
+    expect(objectOf(makePacket({ stanza: "<presence xmlns='jabber:client'/>", kind: 'presence' }))).toMatchObject({
       type: 'available',
       delayed: null,
       session: null,
@@ -71,8 +71,10 @@ describe('the JSON module', () => {
     });
   });
 
-  test('keeps a body without a language under the empty key', () => {
-    expect(toldOf("<body>a</body><body xml:lang='__proto__'>b</body>")['bodies']).toEqual(JSON.parse('{"": "a", "__proto__": "b"}'));
+  test('lists a body without a language under the empty key', () => {
+    expect(objectOfMessage("<body>a</body><body xml:lang='__proto__'>b</body>")['bodies']).toEqual(
+      JSON.parse('{"": "a", "__proto__": "b"}'),
+    );
   });
 
   test.each([
@@ -83,24 +85,24 @@ describe('the JSON module', () => {
       "<apply-to xmlns='urn:xmpp:fasten:0' id='m0'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to>",
       { retracts: 'm0' },
     ],
-    ['a moderator’s', `<retract xmlns='urn:xmpp:message-retract:1' id='m0'>${moderated}</retract>`, { retracts: 'm0' }],
+    ['a retraction by a moderator', `<retract xmlns='urn:xmpp:message-retract:1' id='m0'>${moderated}</retract>`, { retracts: 'm0' }],
     [
-      'a moderator’s, older',
+      'an older retraction by a moderator',
       `<apply-to xmlns='urn:xmpp:fasten:0' id='m0'><moderated xmlns='urn:xmpp:message-moderate:0'><retract xmlns='urn:xmpp:message-retract:0'/></moderated></apply-to>`,
       { retracts: 'm0' },
     ],
-    ['something else fastened', "<apply-to xmlns='urn:xmpp:fasten:0' id='m0'><edit xmlns='e'/></apply-to>", { retracts: null }],
+    ['another fastened element', "<apply-to xmlns='urn:xmpp:fasten:0' id='m0'><edit xmlns='e'/></apply-to>", { retracts: null }],
     [
       'reactions',
       "<reactions xmlns='urn:xmpp:reactions:0' id='m0'><reaction>👍</reaction><reaction>🐢</reaction></reactions>",
       { reactions: { id: 'm0', emojis: ['👍', '🐢'] } },
     ],
-    ['no more reactions', "<reactions xmlns='urn:xmpp:reactions:0' id='m0'/>", { reactions: { id: 'm0', emojis: [] } }],
+    ['removed reactions', "<reactions xmlns='urn:xmpp:reactions:0' id='m0'/>", { reactions: { id: 'm0', emojis: [] } }],
     ['a named encryption', "<encryption xmlns='urn:xmpp:eme:0' namespace='urn:x'/>", { encrypted: 'urn:x' }],
     ['OMEMO', "<encrypted xmlns='eu.siacs.conversations.axolotl'/>", { encrypted: 'eu.siacs.conversations.axolotl' }],
-    ['a stranger’s `encrypted`', "<encrypted xmlns='urn:other'/>", { encrypted: null }],
+    ['an unknown `encrypted`', "<encrypted xmlns='urn:other'/>", { encrypted: null }],
   ])('reads %s', (_, payload, expected) => {
-    expect(toldOf(payload)).toMatchObject(expected);
+    expect(objectOfMessage(payload)).toMatchObject(expected);
   });
 
   test.each([
@@ -110,20 +112,20 @@ describe('the JSON module', () => {
     ['a receipt', { kind: 'receipt' }, false],
     ['a presence', { stanza: "<presence xmlns='jabber:client'/>", kind: 'presence' }, false],
     ['an error', { stanza: "<message xmlns='jabber:client' type='error'><body>Hi</body></message>" }, false],
-    ['what goes out', { direction: 'out' }, false],
-  ] as const)('asked about %s, and without a `when`, answers as documented', (_, given, expected) => {
-    expect(json.shouldMakeReq(createContexts()(makePacket(given)).asked(makeHandler()))).toBe(expected);
+    ['an outgoing message', { direction: 'out' }, false],
+  ] as const)('without a `when` its `shouldMakeReq` decides about %s as documented', (_, given, expected) => {
+    expect(json.shouldMakeReq(createContexts()(makePacket(given)).packetAsked(makeHandler()))).toBe(expected);
   });
 
-  test('calls its body JSON', () => {
+  test('sets the content type JSON', () => {
     expect(json.prepareHeaders()).toEqual([['content-type', 'application/json']]);
   });
 });
 
-function toldOf(payload: string): Record<string, unknown> {
-  return told(makePacket({ stanza: `<message xmlns='jabber:client'>${payload}</message>` }));
+function objectOfMessage(payload: string): Record<string, unknown> {
+  return objectOf(makePacket({ stanza: `<message xmlns='jabber:client'>${payload}</message>` }));
 }
 
-function told(packet: Packet): Record<string, unknown> {
-  return JSON.parse(json.prepareBody(createContexts()(packet).prepared(makeHandler())));
+function objectOf(packet: Packet): Record<string, unknown> {
+  return JSON.parse(json.prepareBody(createContexts()(packet).requestPrepared(makeHandler())));
 }

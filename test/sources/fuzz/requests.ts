@@ -1,9 +1,9 @@
 import * as cloudevents from '../../../src/hooks/builtin/cloudevents.ts';
 import * as defaults from '../../../src/hooks/builtin/defaults.ts';
 import * as json from '../../../src/hooks/builtin/json.ts';
-import { createEvaluator, type Evaluator } from '../../../src/hooks/evaluate.ts';
+import { unwatched } from '../../../src/hooks/call.ts';
+import { Evaluator } from '../../../src/hooks/evaluate.ts';
 import { createHandler } from '../../../src/hooks/handler.ts';
-import { unwatched } from '../../../src/hooks/watch.ts';
 import type { DeliveryId } from '../../../src/model/delivery.ts';
 import type { Packet } from '../../../src/model/packet.ts';
 import { createEventBus } from '../../../src/telemetry/events.ts';
@@ -15,14 +15,14 @@ const everything = { event: ['chat', 'groupchat', 'normal', 'headline', 'presenc
 /** The bodies that the built-in modules make of a packet: the form, the JSON object, and the CloudEvent. Throws where one fails. */
 export function requestsOf(packet: Packet): readonly [string, string, string] {
   const evaluation = evaluatorFor(packet.host).evaluate(packet);
-  if (evaluation instanceof Promise) throw new Error('a built-in module makes somebody wait');
+  if (evaluation instanceof Promise) throw new Error('a built-in module returned a promise');
   for (const { detail } of evaluation.deadLetters) throw new Error(`a built-in module failed: ${detail}`);
   const [form = '', object = '', event = ''] = evaluation.deliveries.map(({ body }) => String(body));
   return [form, object, event];
 }
 
 function evaluatorFor(host: string): Evaluator {
-  return createEvaluator({
+  return new Evaluator({
     handlers: [defaults, json, cloudevents].map((module, index) =>
       createHandler(makeHandlerConfig({ name: String(index), hosts: [host], when: everything }), module),
     ),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { packetFromJson, packetToJson } from '../../../src/hooks/packet-json.ts';
+import { packetFromJson, packetToJson } from '../../../src/hooks/delivery-factory.ts';
 import type { Packet, Stanza } from '../../../src/model/packet.ts';
 import { byteByByte, cut } from '../../packet/xml/read-stream.ts';
 import { effort, patienceMs } from './effort.ts';

@@ -1,6 +1,6 @@
 /** The way of a stanza but its socket: bytes → reader → feed → packet. */
 
-import { packetToJson } from '../../../src/hooks/packet-json.ts';
+import { packetToJson } from '../../../src/hooks/delivery-factory.ts';
 import { ServiceError } from '../../../src/kit/errors.ts';
 import type { Packet, PacketId, Receipt } from '../../../src/model/packet.ts';
 import { packetFrom } from '../../../src/packet/from-xml.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isKnownHost, isLoopback } from '../../src/admin/known-host.ts';
+import { isKnownHost, isLoopback } from '../../src/admin/access.ts';
 
 test.each([
   'localhost',
@@ -30,11 +30,11 @@ test.each([
   '::1',
   'localhost:port',
   'localhost evil.example',
-])('%s is not', (header) => {
+])('%s is not known', (header) => {
   expect(isKnownHost(header, '127.0.0.1')).toBe(false);
 });
 
-test('loopback is the machine itself and nothing else', () => {
+test('loopback is this machine only', () => {
   for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost']) expect(isLoopback(host), host).toBe(true);
   for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.evil.example', 'pusher.example']) expect(isLoopback(host), host).toBe(false);
 });

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { loadModules } from '../../src/hooks/load-modules.ts';
+import { loadModules } from '../../src/hooks/exit-modules.ts';
 
-/** A module that lies where no `node_modules` is. */
+/** A module in a folder without `node_modules`. */
 async function moduleOf(code: string): Promise<{ readonly url: string; readonly usedBy: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'exit-'));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -14,7 +14,7 @@ async function moduleOf(code: string): Promise<{ readonly url: string; readonly 
   return { url: pathToFileURL(file).href, usedBy: 'descriptor D of front (exit)' };
 }
 
-test('gives the default export of each module by its URL', async () => {
+test('returns the default export of each module by its URL', async () => {
   const [one, other] = [await moduleOf('export default () => 1;'), await moduleOf('export default async function unit() { return 2; }')];
   const loaded = await loadModules([one, other, one]);
   expect([...loaded.keys()]).toEqual([one.url, other.url]);
@@ -25,7 +25,7 @@ test.each([
   ['nothing by default', 'export const exit = () => 0;', /exports nothing by default, and must export a function$/],
   ['an object', 'export default { exit() {} };', /exports a value of type object by default, and must export a function$/],
   ['an error', 'throw new TypeError("no"); export default 1;', /cannot import .*exit\.mjs: TypeError: no/],
-])('tells whose module exports %s', async (_, code, problem) => {
+])('names the descriptor of a module that exports %s', async (_, code, problem) => {
   await expect(loadModules([await moduleOf(code)])).rejects.toThrow(
     expect.objectContaining({ code: 'CALLBACK_LOAD_FAILED', message: expect.stringMatching(problem) }),
   );

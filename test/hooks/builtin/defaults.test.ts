@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { encodeFormValue } from '../../../src/hooks/builtin/form.ts';
+import { encodeFormValue } from '../../../src/hooks/builtin/defaults.ts';
 
 test.each([
   ['Hi, Bob!', 'Hi%2C+Bob%21'],
@@ -11,11 +11,11 @@ test.each([
   ['half \uD83D a pair', 'half+%EF%BF%BD+a+pair'],
   ['\uDE00\uD83D', '%EF%BF%BD%EF%BF%BD'],
   ['', ''],
-])('%j is written as %s', (text, written) => {
+])('%j is encoded as %s', (text, written) => {
   expect(encodeFormValue(text)).toBe(written);
 });
 
-test('any form decoder reads back what was written, in nothing but plain characters', () => {
+test('any form decoder restores the text, and the encoding uses plain characters only', () => {
   const units = fc.array(fc.nat(0xffff)).map((codes) => String.fromCharCode(...codes));
   const text = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), units);
 
