@@ -1,5 +1,5 @@
 import type { Attachment, ComponentAttachment } from '../config/config.ts';
-import { createClientSource } from './client/client.ts';
+import { ClientSource } from './client/client.ts';
 import { type ComponentOptions, createComponentSource, pingAddress } from './component/component.ts';
 import type { ConnectionOptions } from './component/connection.ts';
 import { ComponentOutbox } from './component/outbox.ts';
@@ -20,7 +20,7 @@ export function openSources(attachments: readonly Attachment[], parts: SourcePar
   function open(attachment: Attachment): Source {
     switch (attachment.type) {
       case 'client':
-        return createClientSource({ ...shared, attachment });
+        return new ClientSource({ ...shared, attachment });
       case 'component':
         return openComponent({ ...shared, attachment });
       case 'exits':

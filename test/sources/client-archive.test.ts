@@ -4,13 +4,13 @@ import { createDeferred, type Deferred } from '../../src/kit/lifecycle.ts';
 import type { Mark, Stanza } from '../../src/model/packet.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
-import { createArchive } from '../../src/sources/client/archive.ts';
+import { Archive } from '../../src/sources/client/archive.ts';
 import { archiveIdBy, type Sighting } from '../../src/sources/client/sighting.ts';
 import { readEpoch } from '../../src/sources/client/trail.ts';
 import { eventually } from '../support/eventually.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
 
-test('what comes while it reads is handed over behind it, and what it has read not again', async () => {
+test('live messages during a pull are handed over after it, without those that it has read', async () => {
   await using reading = startArchive({ mark: 'm1' });
   reading.archive.live(live('three', 'm3'));
   reading.archive.live(live('four', 'm4'));
@@ -21,7 +21,7 @@ test('what comes while it reads is handed over behind it, and what it has read n
   expect(reading.handed).toEqual(['item m2 → m2', 'three → m3', 'four → m4']);
 });
 
-test('a copy that bears no id of the archive is looked for there, so that the mark is right', async () => {
+test('a copy without an archive id is read from the archive, so that the mark is correct', async () => {
   await using reading = startArchive({ mark: 'm1' });
   await reading.asked(1);
   reading.answer([], { complete: true });
@@ -37,7 +37,7 @@ test('a copy that bears no id of the archive is looked for there, so that the ma
   expect(reading.handed).toEqual(['sent by a desk → m2']);
 });
 
-test('a copy that has no id is looked for behind what was read last, or further back where the archive does not have that yet', async () => {
+test('a pull for a copy without an id reads after the last message, or from the base if the archive does not have that message yet', async () => {
   await using reading = startArchive({ mark: 'm1' });
   await reading.asked(1);
   reading.answer(['m2'], { complete: true });
@@ -57,7 +57,7 @@ test('a copy that has no id is looked for behind what was read last, or further 
   expect(reading.handed).toEqual(['item m2 → m2', 'not archived yet → m3', 'no id → m4']);
 });
 
-test('an archive whose newest message was removed is no gap', async () => {
+test('the removal of the newest archived message is no gap', async () => {
   await using reading = startArchive({ mark: '500' });
   await reading.asked(1);
   reading.answer([], { complete: true });
@@ -69,7 +69,7 @@ test('an archive whose newest message was removed is no gap', async () => {
   expect([reading.gaps(), reading.handed]).toEqual([0, []]);
 });
 
-test('a copy that the archive does not hold is handed over all the same', async () => {
+test('a copy that the archive does not have is handed over', async () => {
   await using reading = startArchive({ mark: 'm1' });
   await reading.asked(1);
   reading.answer([], { complete: true });
@@ -82,7 +82,7 @@ test('a copy that the archive does not hold is handed over all the same', async 
   expect(reading.handed).toEqual(['kept nowhere → no mark']);
 });
 
-test('what no archive holds is handed over at once', async () => {
+test('a message that no archive stores is handed over at once', async () => {
   await using reading = startArchive({ mark: 'm1' });
   await reading.asked(1);
   reading.answer([], { complete: true });
@@ -95,7 +95,7 @@ test('what no archive holds is handed over at once', async () => {
   expect(reading.handed).toEqual([' → no mark', 'secret → no mark']);
 });
 
-test('what the server had kept for later is not taken for new: the archive says whether it was seen', async () => {
+test('a delayed message is read from the archive, which shows whether it was seen before', async () => {
   await using reading = startArchive({ mark: 'm2' });
   reading.archive.live(live('pushed long ago', 'm1', "<delay xmlns='urn:xmpp:delay' stamp='2026-11-22T10:00:00Z'/>"));
   await reading.asked(1);
@@ -105,16 +105,16 @@ test('what the server had kept for later is not taken for new: the archive says 
   await reading.caughtUp();
 
   expect(reading.handed).toEqual([]);
-  expect(reading.doubles()).toBe(1);
+  expect(reading.duplicates()).toBe(1);
 });
 
-test('an archive that has forgotten the mark is told as a gap, and read from its time on', async () => {
+test('an archive that no longer has the mark is reported as a gap, and read from the time of the mark', async () => {
   await using reading = startArchive({ mark: 'm1' });
   await reading.asked(1);
   reading.refuse('item-not-found');
   await reading.asked(2);
   expect(reading.after()).toBeUndefined();
-  expect(reading.questions.at(-1)?.xml).toContain('<field var="start"><value>2026-11-22T10:00:00.000Z</value></field>');
+  expect(reading.queries.at(-1)?.xml).toContain('<field var="start"><value>2026-11-22T10:00:00.000Z</value></field>');
   reading.answer(['m8', 'm9'], { complete: false });
   await reading.asked(3);
   expect(reading.after()).toBe('m9');
@@ -125,7 +125,7 @@ test('an archive that has forgotten the mark is told as a gap, and read from its
   expect(reading.handed).toEqual(['item m8 → m8', 'item m9 → m9']);
 });
 
-test('an archive out of order is asked again later, and what it holds is not handed over before it', async () => {
+test('an archive with an error is read again later, and live messages with an archive id wait for that', async () => {
   await using reading = startArchive({ mark: 'm1' });
   await reading.asked(1);
   reading.refuse('internal-server-error');
@@ -141,7 +141,7 @@ test('an archive out of order is asked again later, and what it holds is not han
   expect(reading.archive.trouble).toBe('');
 });
 
-test('an archive that never answers is given up, and asked again later', async () => {
+test('a pull without an answer ends, and is repeated later', async () => {
   await using reading = startArchive({ mark: 'm1' });
   await reading.asked(1);
   reading.archive.live(live('no id'));
@@ -158,7 +158,7 @@ test('an archive that never answers is given up, and asked again later', async (
   expect(reading.timers.pending).toBe(0);
 });
 
-test('a server without an archive is believed', async () => {
+test('without an archive live messages are handed over', async () => {
   await using reading = startArchive({});
   reading.archive.live(live('one', 'm1'));
   await reading.asked(1);
@@ -169,7 +169,7 @@ test('a server without an archive is believed', async () => {
   expect(reading.handed).toEqual(['one → no mark', 'two → no mark']);
 });
 
-test('what was handed over while the archive was away is known when it is there again', async () => {
+test('messages handed over while the archive was away are duplicates when it is back', async () => {
   await using reading = startArchive({ mark: 'm1' });
   reading.archive.live(live('two', 'm2'));
   await reading.asked(1);
@@ -190,10 +190,10 @@ test('what was handed over while the archive was away is known when it is there 
   expect(readEpoch(reading.mark())).toEqual(['m1', 'm2', 'm3', 'm4', 'm5']);
 });
 
-test('the first start of all begins behind the newest message', async () => {
+test('the first start begins after the newest message', async () => {
   await using reading = startArchive({});
   await reading.asked(1);
-  expect(reading.questions[0]?.xml).toContain('<before/>');
+  expect(reading.queries[0]?.xml).toContain('<before/>');
   reading.answer(['m7'], { complete: false });
   await reading.caughtUp();
   reading.archive.live(live('eight', 'm8'));
@@ -201,7 +201,7 @@ test('the first start of all begins behind the newest message', async () => {
   expect(reading.handed).toEqual(['nothing → m7', 'eight → m8']);
 });
 
-test('where ids are numbers, one that comes late does not set the mark back', async () => {
+test('a late message with a numeric id does not move the mark back', async () => {
   await using reading = startArchive({ mark: '100' });
   await reading.asked(1);
   reading.answer(['101'], { complete: true });
@@ -213,7 +213,7 @@ test('where ids are numbers, one that comes late does not set the mark back', as
   expect(readEpoch(reading.mark())).toEqual(['100', '101', '103', '102']);
 });
 
-test('what the archive stores late is found by a later look, and by the next life', async () => {
+test('a message that is archived late is found by a later pull, and after a restart', async () => {
   await using reading = startArchive({ mark: '100' });
   await reading.asked(1);
   reading.answer(['102'], { complete: true });
@@ -232,10 +232,10 @@ test('what the archive stores late is found by a later look, and by the next lif
   next.answer(['102', '103', '104', '105'], { complete: true });
   await next.caughtUp();
   expect(next.handed).toEqual(['item 104 → 104']);
-  expect(next.doubles()).toBe(0);
+  expect(next.duplicates()).toBe(0);
 });
 
-test('looks for what is stored late a few times in a session, and no more', async () => {
+test('pulls three more times in a session after it has caught up', async () => {
   await using reading = startArchive({ mark: 'm1' });
   await reading.asked(1);
   reading.answer([], { complete: true });
@@ -249,7 +249,7 @@ test('looks for what is stored late a few times in a session, and no more', asyn
   expect(reading.timers.pending).toBe(0);
 });
 
-test('two messages with the same id are two, live and in the archive', async () => {
+test('two messages with the same id are both handed over, live and from the archive', async () => {
   await using reading = startArchive({ mark: '100' });
   await reading.asked(1);
   reading.item('101', message('read one', { id: '101' }));
@@ -267,30 +267,30 @@ test('two messages with the same id are two, live and in the archive', async () 
   expect(next.handed).toEqual(['read three → 101']);
 });
 
-test('an archive that gives the same page again is not read on, is told, and mutes nothing', async () => {
+test('an archive that repeats a page is reported and not read, and live messages continue', async () => {
   await using reading = startArchive({ mark: 'm1' });
   await reading.asked(1);
   reading.answer(['m2', 'm3'], { complete: false });
   await reading.asked(2);
   reading.answer(['m2', 'm3'], { complete: false });
-  await eventually(() => expect(reading.archive.trouble).toContain('the same page again and again'));
+  await eventually(() => expect(reading.archive.trouble).toContain('repeats the same page'));
   reading.archive.live(live('four', 'm4'));
 
   expect(reading.archive.caughtUp).toBe(false);
   expect(reading.handed).toEqual(['item m2 → m2', 'item m3 → m3', 'four → no mark']);
-  expect(reading.questions).toHaveLength(2);
+  expect(reading.queries).toHaveLength(2);
   expect(reading.timers.pending).toBe(0);
 });
 
-test('an archive that counts from 1 again is told as a gap, and read from the time of the mark on', async () => {
+test('an archive that restarts its numbering is reported as a gap, and read from the time of the mark', async () => {
   await using reading = startArchive({ mark: '500' });
   await reading.asked(1);
   reading.answer([], { complete: true });
   await reading.asked(2);
-  expect(reading.questions[1]?.xml).toContain('<before/>');
+  expect(reading.queries[1]?.xml).toContain('<before/>');
   reading.answer(['7'], { complete: false });
   await reading.asked(3);
-  expect(reading.questions[2]?.xml).toContain('<value>2026-11-22T10:00:00.000Z</value>');
+  expect(reading.queries[2]?.xml).toContain('<value>2026-11-22T10:00:00.000Z</value>');
   reading.answer(['6', '7'], { complete: true });
   await reading.caughtUp();
 
@@ -307,17 +307,17 @@ test('an archive that counts from 1 again is told as a gap, and read from the ti
   expect(reading.handed).toEqual(['item 6 → 6', 'item 7 → 7']);
 });
 
-test('no question has the id of one of an earlier life', async () => {
+test('query ids are unique over restarts', async () => {
   const ids: unknown[] = [];
   for (const now of [1_000, 2_000]) {
     await using reading = startArchive({ mark: 'm1', clock: { now: () => now, monotonic: () => now } });
     await reading.asked(1);
-    ids.push(reading.questions[0]?.attrs['queryid']);
+    ids.push(reading.queries[0]?.attrs['queryid']);
   }
   expect(new Set(ids).size).toBe(2);
 });
 
-test('more than it may hold does not wait in memory: the archive is read once more', async () => {
+test('messages over the memory limit are not held, and the archive is read once more', async () => {
   await using reading = startArchive({ mark: 'm1', heldBytes: 250 });
   for (const id of ['m2', 'm3', 'm4']) reading.archive.live(live(`live ${id}`, id));
   await reading.asked(1);
@@ -329,7 +329,7 @@ test('more than it may hold does not wait in memory: the archive is read once mo
   expect(reading.handed).toEqual(['item m2 → m2', 'item m3 → m3', 'item m4 → m4']);
 });
 
-test('what bears no id is not lost when the session ends before the archive has answered', async () => {
+test('messages without an id are handed over when the session ends before the archive has answered', async () => {
   const reading = startArchive({ mark: 'm1' });
   reading.archive.live(live('no id'));
   reading.archive.live(live('two', 'm2'));
@@ -344,23 +344,23 @@ interface Begin {
   readonly heldBytes?: number;
 }
 
-/** An archive that is open; the test gives its answers. */
+/** An open archive that the test answers. */
 function startArchive({ mark, clock = systemClock, heldBytes = 1_000_000 }: Begin) {
-  const questions: Stanza[] = [];
+  const queries: Stanza[] = [];
   const answers: Deferred<Stanza>[] = [];
   const handed: string[] = [];
   const timers = createFakeTimers();
   let last: Mark | undefined;
   let gaps = 0;
-  let doubles = 0;
+  let duplicates = 0;
   const newMark = (epoch: string, h: number): Mark => ({ attachment: 'bot', host: 'localhost', node: 'bob@localhost', epoch, h });
-  const archive = createArchive({
+  const archive = new Archive({
     enabled: true,
     jid: 'bob@localhost',
     mark: mark === undefined ? undefined : newMark(mark, Date.parse('2026-11-22T10:00:00Z')),
     newMark,
-    ask: (child) => {
-      questions.push(child);
+    request: (child) => {
+      queries.push(child);
       const answer = createDeferred<Stanza>();
       answers.push(answer);
       return answer.promise;
@@ -371,9 +371,9 @@ function startArchive({ mark, clock = systemClock, heldBytes = 1_000_000 }: Begi
         `${seen === undefined ? 'nothing' : seen.stanza.text('body')} → ${moved === undefined ? 'no mark' : readEpoch(moved.epoch).at(-1)}`,
       );
     },
-    see: (found, bytes) => ({ ...sighting(found.message), archiveId: found.id, bytes }),
-    onDouble: () => {
-      doubles += 1;
+    toSighting: (found, bytes) => ({ ...sighting(found.message), archiveId: found.id, bytes }),
+    onDuplicate: () => {
+      duplicates += 1;
     },
     onGap: () => {
       gaps += 1;
@@ -386,7 +386,7 @@ function startArchive({ mark, clock = systemClock, heldBytes = 1_000_000 }: Begi
   archive.open();
 
   function item(id: string, original: Stanza): void {
-    const query = questions.at(-1)?.attrs['queryid'] ?? '';
+    const query = queries.at(-1)?.attrs['queryid'] ?? '';
     archive.item({ query, id, message: original, time: undefined }, 100);
   }
 
@@ -402,22 +402,22 @@ function startArchive({ mark, clock = systemClock, heldBytes = 1_000_000 }: Begi
 
   return {
     archive,
-    questions,
+    queries,
     handed,
     timers,
     item,
     answer,
-    /** What the last mark says. */
+    /** The ids of the last mark. */
     mark: () => last?.epoch ?? '',
     gaps: () => gaps,
-    doubles: () => doubles,
-    asked: (count: number) => eventually(() => expect(questions).toHaveLength(count)),
-    /** All that the answer sets off is done: nothing of it waits for more than promises. */
+    duplicates: () => duplicates,
+    asked: (count: number) => eventually(() => expect(queries).toHaveLength(count)),
+    /** Resolves when the answer has been processed: that takes promises only. */
     caughtUp: async () => {
       await new Promise(setImmediate);
       expect(archive.caughtUp).toBe(true);
     },
-    after: () => findChild(questions.at(-1) ?? message(''), 'set', 'http://jabber.org/protocol/rsm')?.text('after') || undefined,
+    after: () => findChild(queries.at(-1) ?? message(''), 'set', 'http://jabber.org/protocol/rsm')?.text('after') || undefined,
     refuse: (condition: string) => {
       const error = `<error type='cancel'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`;
       answers.at(-1)?.resolve(parseStanza(`<iq xmlns='jabber:client' type='error'>${error}</iq>`));

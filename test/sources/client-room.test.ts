@@ -1,13 +1,12 @@
 import { expect, test } from 'vitest';
 import type { Stanza } from '../../src/model/packet.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
-import type { Archive } from '../../src/sources/client/archive.ts';
-import { createRoom } from '../../src/sources/client/room.ts';
+import { Room, type RoomOptions } from '../../src/sources/client/room.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
 
 const named = "<x xmlns='http://jabber.org/protocol/muc#user'><item jid='alice@localhost/phone'/></x>";
 
-test('tells who says something where the room does', () => {
+test('knows the sender of a message if the room reveals it', () => {
   const { room } = enter();
   expect(room.senderOf(said('alice'), { archived: false })).toBeUndefined();
   room.presence(occupant('alice', "<item jid='alice@localhost/phone'/>"));
@@ -16,7 +15,7 @@ test('tells who says something where the room does', () => {
   expect(room.senderOf(said('alice'), { archived: false })).toBeUndefined();
 });
 
-test('believes the archive about a sender only where the room is open to all, and never a live message about itself', () => {
+test('trusts the JID in an archived message only in a room that is not anonymous, and never the JID in a live message', () => {
   const open = enter(['100', '110']);
   expect(open.room.senderOf(said('alice', named), { archived: true })).toBe('alice@localhost');
   expect(open.room.senderOf(said('alice', named), { archived: false })).toBeUndefined();
@@ -24,10 +23,10 @@ test('believes the archive about a sender only where the room is open to all, an
   expect(anonymous.room.senderOf(said('alice', named), { archived: true })).toBeUndefined();
 });
 
-test('goes in again after it was put out, and reads up what it has missed', () => {
+test('joins again after a removal, and reads missed messages', () => {
   const { room, sent, timers, calls } = enter();
   room.presence(occupant('pusher', "<status code='110'/><status code='307'/>", 'unavailable'));
-  expect(room.trouble).toBe('room ops@rooms.localhost: we were put out of it');
+  expect(room.trouble).toBe('room ops@rooms.localhost: we were removed from it');
   timers.fire();
   room.presence(occupant('pusher', "<status code='110'/>"));
   expect(sent).toHaveLength(2);
@@ -35,7 +34,7 @@ test('goes in again after it was put out, and reads up what it has missed', () =
   expect(calls).toEqual(['open', 'close', 'open']);
 });
 
-test('notices that a room which restarted no longer has us', async () => {
+test('detects that it is no longer in a restarted room', async () => {
   const { room, sent, timers } = enter();
   timers.fire();
   await new Promise(setImmediate); // the answer to the ping is a promise
@@ -44,34 +43,31 @@ test('notices that a room which restarted no longer has us', async () => {
   expect(sent).toHaveLength(2);
 });
 
-test('takes the subject that it is greeted with for no message, once', () => {
+test('ignores the subject that a room sends to a new occupant, once', () => {
   const { room } = enter();
   const subject = parseStanza("<message xmlns='jabber:client' type='groupchat'><subject>Welcome</subject></message>");
   expect(room.isWelcome(said('alice'))).toBe(false);
   expect([room.isWelcome(subject), room.isWelcome(subject)]).toEqual([true, false]);
 });
 
-/** A room that has let us in. */
+/** A room that we have joined. */
 function enter(codes: readonly string[] = ['110']) {
   const sent: Stanza[] = [];
   const calls: string[] = [];
   const timers = createFakeTimers();
-  const archive: Archive = {
+  const archive: RoomOptions['archive'] = {
     caughtUp: true,
     trouble: '',
     open: () => void calls.push('open'),
     close: () => void calls.push('close'),
-    live: () => undefined,
-    item: () => undefined,
-    lose: () => false,
-    pull: () => undefined,
   };
   const unknown = "<error type='cancel'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
-  const room = createRoom({
-    room: { jid: 'ops@rooms.localhost', nick: 'pusher' },
+  const room = new Room({
+    jid: 'ops@rooms.localhost',
+    nick: 'pusher',
     archive,
     send: (presence) => void sent.push(presence),
-    ask: async () => parseStanza(`<iq xmlns='jabber:client' type='error'>${unknown}</iq>`),
+    request: async () => parseStanza(`<iq xmlns='jabber:client' type='error'>${unknown}</iq>`),
     onChange: () => undefined,
     reconnectCapMs: 60_000,
     timers,

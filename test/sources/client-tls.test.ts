@@ -39,7 +39,7 @@ describe.skipIf(!(await requirePackage('prosody')))('an account that encrypts', 
     },
   );
 
-  test('expects the name of its own domain, or the one it is told to', async () => {
+  test('expects a certificate for its own domain, or for the configured name', async () => {
     await using prosody = await startProsody({ tap: false, tls: misnamed });
     const encrypted = { encryption: 'starttls' } as const;
     const tls = { ...bare, ca: misnamed.cert };
@@ -59,9 +59,9 @@ describe.skipIf(!(await requirePackage('prosody')))('an account that encrypts', 
     await eventually(() => expect(rig.reason()).toMatch(/^refused: the server does not offer STARTTLS/));
   });
 
-  test('says what is missing where the server insists on encryption', async () => {
+  test('reports the missing table if the server requires encryption', async () => {
     await using prosody = await startProsody({ tap: false, tls: ours });
     await using rig = await startClientSource({ port: prosody.c2sPort });
-    await eventually(() => expect(rig.reason()).toBe('refused: the server wants encryption: add a table [attach.bot.tls]'));
+    await eventually(() => expect(rig.reason()).toBe('refused: the server requires encryption: add a table [attach.bot.tls]'));
   });
 });

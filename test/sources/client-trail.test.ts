@@ -12,7 +12,7 @@ function startTrail(epoch: string) {
   return { clock, trail, add };
 }
 
-test('a mark stays behind what was read last for as long as an archive may take to store a message', () => {
+test('a mark stays behind the last message by the time that an archive may take to store one', () => {
   const { clock, add } = startTrail('1');
   expect(add('2')).toEqual(['1', '2']);
   clock.advance(60_000);
@@ -21,7 +21,7 @@ test('a mark stays behind what was read last for as long as an archive may take 
   expect(add('4')).toEqual(['2', '3', '4']);
 });
 
-test('a mark is bounded, however many messages come and however long their ids are', () => {
+test('the size of a mark is bounded for any number of messages and any length of ids', () => {
   const { add, trail } = startTrail('0');
   let epoch: readonly string[] = [];
   for (let id = 1; id <= 3000; id += 1) epoch = add(String(id));
@@ -31,7 +31,7 @@ test('a mark is bounded, however many messages come and however long their ids a
   expect(JSON.stringify(epoch).length).toBeLessThan(20_000);
 });
 
-test('an archive that begins to count again takes the mark along', () => {
+test('the mark follows an archive that restarts its numbering', () => {
   const { clock, add } = startTrail('500');
   clock.advance(1000);
   add('1', 1_000_000);
@@ -39,6 +39,6 @@ test('an archive that begins to count again takes the mark along', () => {
   expect(add('2', 1_091_000)).toEqual(['1', '2']);
 });
 
-test.each(['m1', '', '["', '["a"', '["a", 1]', '[1]', 'null'])('a mark that is no list is an id: %j', (epoch) => {
+test.each(['m1', '', '["', '["a"', '["a", 1]', '[1]', 'null'])('a mark that is no list is one id: %j', (epoch) => {
   expect(readEpoch(epoch)).toEqual([epoch]);
 });

@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.ts';
 import { startScriptedAccountServer } from '../support/scripted-account-server.ts';
 import { createScriptedArchive, messageOf } from '../support/scripted-archive.ts';
 
-const apostrophes = '&apos;'.repeat(250_000); // 250 000 bytes where it was sent
+const apostrophes = '&apos;'.repeat(250_000); // 250 000 bytes at the sender
 const fast: Timers = { after: (ms, action) => systemTimers.after(ms >= 10_000 ? ms : Math.min(ms, 5), action) };
 
 const odd: [what: string, reason: string, content: string | Buffer][] = [
@@ -23,7 +23,7 @@ function around(content: string | Buffer, open: string, close: string): Buffer {
   return Buffer.concat([Buffer.from(open), Buffer.from(content), Buffer.from(close)]);
 }
 
-test.each(odd)('an account goes past a live message that %s', async (_what, reason, content) => {
+test.each(odd)('an account continues after a live message that %s', async (_what, reason, content) => {
   await using server = await startScriptedAccountServer();
   await using rig = await startClientSource({ port: server.port });
   await rig.attached();
@@ -33,7 +33,7 @@ test.each(odd)('an account goes past a live message that %s', async (_what, reas
   expect([rig.skipped, server.connections]).toEqual([[reason], 1]);
 });
 
-test.each(odd)('an account goes past a carbon copy that %s', async (_what, reason, content) => {
+test.each(odd)('an account continues after a carbon copy that %s', async (_what, reason, content) => {
   await using server = await startScriptedAccountServer();
   await using rig = await startClientSource({ port: server.port });
   await rig.attached();
@@ -46,7 +46,7 @@ test.each(odd)('an account goes past a carbon copy that %s', async (_what, reaso
 });
 
 test.each(odd.filter(([, , content]) => typeof content === 'string'))(
-  'an archive is read past an item that %s, which counts once, also over restarts',
+  'reading an archive continues after an item that %s, which is counted once, also over restarts',
   async (_what, reason, content) => {
     const archive = createScriptedArchive();
     await using server = await startScriptedAccountServer({ answer: archive.answer });
@@ -65,7 +65,7 @@ test.each(odd.filter(([, , content]) => typeof content === 'string'))(
   },
 );
 
-test('what came live and could not be read is not counted again when the archive has it', async () => {
+test('a message that was unreadable live is not counted again in the archive', async () => {
   const archive = createScriptedArchive();
   await using server = await startScriptedAccountServer({ answer: archive.answer });
   archive.messages.push({ id: 'm0', body: 'known' });
@@ -89,7 +89,7 @@ test('text between stanzas ends the connection and not the service', async () =>
   await eventually(() => expect(rig.bodies()).toEqual(['still here']));
 });
 
-test('a stanza that never ends is no sign of life', async () => {
+test('a stanza that never ends does not count as activity', async () => {
   const attachment = { maxStanzaBytes: 4000, pingIntervalMs: 100, pingTimeoutMs: 200 };
   await using server = await startScriptedAccountServer({ answer: ({ xml }) => (xml.includes('urn:xmpp:ping') ? '' : undefined) });
   await using rig = await startClientSource({ port: server.port, attachment });

@@ -6,11 +6,11 @@ import { eventually } from '../support/eventually.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
 import { type Script, type ScriptedAccountServer, startScriptedAccountServer } from '../support/scripted-account-server.ts';
 
-/** Waits between tries are short, deadlines (10 s and more) are as they are. */
+/** Shortens all waits except the deadlines of 10 s and more. */
 const fast: Timers = { after: (ms, action) => systemTimers.after(ms >= 10_000 ? ms : Math.min(ms, 5), action) };
 const room = { jid: 'ops@rooms.localhost', nick: 'pusher' };
 
-test('a refused password is tried again after half a minute, then after twice that, and no sooner', async () => {
+test('after a refused password the wait starts at 30 s and doubles', async () => {
   const timers = createFakeTimers();
   await using server = await startScriptedAccountServer({ refuses: 'not-authorized' });
   await using rig = await startClientSource({ port: server.port, timers });
@@ -24,7 +24,7 @@ test('a refused password is tried again after half a minute, then after twice th
   await eventually(() => expect(server.connections).toBe(4));
 });
 
-test('a server that fails for now is tried again sooner', async () => {
+test('after a temporary failure the wait is shorter', async () => {
   const timers = createFakeTimers();
   await using server = await startScriptedAccountServer({ refuses: 'temporary-auth-failure' });
   await using rig = await startClientSource({ port: server.port, timers, attachment: { reconnectCapMs: 3000 } });
@@ -32,10 +32,10 @@ test('a server that fails for now is tried again sooner', async () => {
     await eventually(() => expect(timers.waits).toContain(wait));
     timers.fire();
   }
-  expect(rig.reason()).toContain('offline: the login failed for now');
+  expect(rig.reason()).toContain('offline: the login failed temporarily');
 });
 
-test('addresses that no JID can have, stanzas that nest too much, and prefixes that nobody declared do no harm', async () => {
+test('survives invalid addresses, deeply nested stanzas and undeclared prefixes', async () => {
   await using chat = await startChat();
   chat.server.send("<message from='@@@//' to='bob@localhost'><body>strange</body></message>");
   chat.server.send(`<message>${'<a>'.repeat(200)}${'</a>'.repeat(200)}</message>`);
@@ -46,7 +46,7 @@ test('addresses that no JID can have, stanzas that nest too much, and prefixes t
   expect(chat.server.connections).toBe(1);
 });
 
-test('carbons and archived messages count only from who may send them', async () => {
+test('accepts carbons and archived messages only from their own sources', async () => {
   await using chat = await startChat();
   const forwarded = `<forwarded xmlns='urn:xmpp:forward:0'>${message('forged')}</forwarded>`;
   chat.server.send(`<message from='mallory@localhost'><received xmlns='urn:xmpp:carbons:2'>${forwarded}</received></message>`);
@@ -57,7 +57,7 @@ test('carbons and archived messages count only from who may send them', async ()
   expect(chat.rig.skipped).toEqual(['forged', 'forged', 'duplicate']);
 });
 
-test('nobody hides a message behind the elements of a copy', async () => {
+test('a sender cannot hide a message by adding the elements of a copy', async () => {
   await using chat = await startChat();
   const forwarded = `<forwarded xmlns='urn:xmpp:forward:0'>${message('forged')}</forwarded>`;
   const copies = [
@@ -71,7 +71,7 @@ test('nobody hides a message behind the elements of a copy', async () => {
   await eventually(() => expect(chat.rig.bodies()).toEqual(['hidden 0', 'hidden 1', 'hidden 2']));
 });
 
-test('nobody in a room speaks for its archive', async () => {
+test('an occupant cannot forge items of the room archive', async () => {
   await using chat = await startChat({ attachment: { rooms: [room] } }, { attached: false });
   await eventually(() => expect(entries(chat.server)).toHaveLength(1));
   const forged = "<message xmlns='jabber:client' type='groupchat' from='ops@rooms.localhost/alice'><body>forged</body></message>";
@@ -84,7 +84,7 @@ test('nobody in a room speaks for its archive', async () => {
   expect([...chat.rig.disk.keys()]).toEqual([]);
 });
 
-test('a room that does not let it in is named, and asked again', async () => {
+test('a room that refuses to be joined is reported, and retried', async () => {
   await using chat = await startChat({ timers: fast, attachment: { rooms: [room] } }, { attached: false });
   await eventually(() => expect(entries(chat.server).length).toBeGreaterThan(0));
   expect(entries(chat.server)[0]).toContain('<history maxstanzas="0"');
@@ -99,7 +99,7 @@ test('a room that does not let it in is named, and asked again', async () => {
   await chat.rig.attached();
 });
 
-test('beyond its bound nothing is read until there is room again', async () => {
+test('stops reading while too many bytes are uncommitted', async () => {
   await using chat = await startChat({ commit: false, attachment: { maxUncommittedBytes: 10_000 } });
   for (let number = 1; number <= 2000; number += 1) chat.server.send(message(`number ${number} ${'x'.repeat(200)}`));
   await eventually(() => expect(chat.rig.source.uncommittedBytes).toBeGreaterThan(10_000));
@@ -112,7 +112,7 @@ test('beyond its bound nothing is read until there is room again', async () => {
   });
 });
 
-test('without acknowledgements a message counts as sent when a ping behind it is answered', async () => {
+test('without acknowledgements a message is sent when the ping after it is answered', async () => {
   let answers = true;
   const answer: Script['answer'] = ({ xml }) => (xml.includes('urn:xmpp:ping') && answers ? '' : undefined);
   await using chat = await startChat({ timers: fast }, { script: { answer } });
@@ -124,15 +124,15 @@ test('without acknowledgements a message counts as sent when a ping behind it is
   expect(sent(chat.server)).toEqual(['a', 'b']);
 });
 
-test('a dead peer is found out by a ping that it does not answer', async () => {
+test('detects a dead peer by an unanswered ping', async () => {
   await using chat = await startChat({ attachment: { pingIntervalMs: 50, pingTimeoutMs: 500 } });
-  await eventually(() => expect(pings(chat.server)).toBeGreaterThan(3)); // answered, and so not given up
+  await eventually(() => expect(pings(chat.server)).toBeGreaterThan(3)); // answered, so still connected
   expect(chat.server.connections).toBe(1);
   chat.server.fallSilent();
   await eventually(() => expect(chat.rig.reason()).toMatch(/^offline: the server has been silent for \d+ ms and does not answer a ping$/));
 });
 
-test('what waits to be sent is bounded', async () => {
+test('the size of the send queue is bounded', async () => {
   await using rig = await startClientSource({ port: 1 });
   const large = element('message', { to: 'alice@localhost' }, [element('body', {}, ['x'.repeat(9_000_000)])]);
   const first = rig.source.send(large);

@@ -3,7 +3,7 @@ import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { Mark, Packet, PacketId, Receipt } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import { createClientSource } from '../../src/sources/client/client.ts';
+import { ClientSource } from '../../src/sources/client/client.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
@@ -43,7 +43,7 @@ export async function startClientSource({ port, attachment, beside = [], disk = 
 
   const settings = accountOf({ service: { host: '127.0.0.1', port }, ...attachment });
   const health = createHealth({ events, attachments: [settings] });
-  const source = createClientSource({
+  const source = new ClientSource({
     attachment: settings,
     accept: (packet, receipt) => {
       if (packet !== undefined) packets.push(packet);

@@ -1,42 +1,41 @@
-import type { Element } from '@xmpp/client';
-import type { Clock } from '../../kit/clock.ts';
+import type { ClientAttachment } from '../../config/config.ts';
+import type { Clock, Timers } from '../../kit/clock.ts';
+import { ServiceError } from '../../kit/errors.ts';
+import { createDeferred, type Deferred } from '../../kit/lifecycle.ts';
+import type { Random } from '../../kit/pacing.ts';
 import type { Mark, Stanza } from '../../model/packet.ts';
 import { readStamp } from '../../packet/from-xml.ts';
-import { containsOnly } from '../../packet/kind.ts';
+import type { JidReader } from '../../packet/jid.ts';
+import { isNothingBut } from '../../packet/kind.ts';
 import { element, findChild } from '../../packet/xml/element.ts';
-import type { Unreadable } from '../xmpp-stream.ts';
-import { type Archive, createArchive } from './archive.ts';
-import { toLibrary } from './bridge.ts';
-import type { ClientOptions } from './client-options.ts';
-import { createQuestions } from './questions.ts';
-import { createRoom, type Room } from './room.ts';
+import type { EventSink } from '../../telemetry/events.ts';
+import type { IsOwn } from '../own-traffic.ts';
+import { isResponse, pingElement, type Unreadable } from '../xmpp-stream.ts';
+import { Archive } from './archive.ts';
+import { Room, type RoomOptions } from './room.ts';
 import { archiveIdBy, isCopy, mamNs, readArchiveItem, type Sighting, uncarboned } from './sighting.ts';
 
-/** Why something that came was no packet; bounded, since it is a label. */
+/** Why a stanza became no packet; a closed set, since it is a metric label. */
 export type SkipReason = 'duplicate' | 'error' | 'forged' | 'malformed' | 'own' | 'room-self' | 'too-large';
 
-export interface AccountOptions extends Omit<ClientOptions, 'accept' | 'newPacketId'> {
-  readonly send: (sent: Element) => void;
+export interface AccountOptions {
+  readonly attachment: ClientAttachment;
+  /** The last committed position of each archive. */
+  readonly marks: readonly Mark[];
+  readonly isOwn: IsOwn;
+  readonly readJid: JidReader;
+  readonly send: (stanza: Stanza) => void;
+  /** Hands over a message of an archive. Without a sighting only the mark is written. */
   readonly hand: (archive: string, sighting: Sighting | undefined, mark: Mark | undefined) => void;
   readonly skip: (reason: SkipReason) => void;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly events: EventSink;
 }
 
-/** What an account does with its session: it hears of everything, joins its rooms, and reads up what it has missed. */
-export interface Account {
-  /** A new session. */
-  opened(): void;
-  /** The session before goes on. */
-  resumed(): void;
-  /** The session is over and cannot be resumed. */
-  closed(): void;
-  received(stanza: Stanza, bytes: number): void;
-  unreadable(unreadable: Unreadable): void;
-  /** Resolves when the server has taken in all that was sent before. */
-  ping(): Promise<unknown>;
-}
-
-/** How a message was found: in the archive of the account or room `jid`, or live. */
-interface Seen {
+/** Where a message was found: in the archive of the account or room `jid`, or live. */
+interface Found {
   readonly jid: string;
   readonly bytes: number;
   readonly archived: boolean;
@@ -45,192 +44,264 @@ interface Seen {
 const timeNs = 'urn:xmpp:time';
 const heldBytes = 4 * 1024 * 1024;
 
-export function createAccount(options: AccountOptions): Account {
-  const { attachment, clock, events, timers, hand, skip } = options;
-  const bareOf = (jid: string) => options.readJid(jid).jid.bare;
-  const own = bareOf(`${attachment.jid.user}@${attachment.jid.domain}`);
-  const domain = bareOf(attachment.jid.domain);
-  const questions = createQuestions({ send, isSame });
+/** The account's part in a session: it receives all messages, joins its rooms, and reads missed messages from the archives. */
+export class Account {
+  readonly #options: AccountOptions;
+  /** Bare JID of the account. */
+  readonly #own: string;
+  readonly #domain: string;
+  readonly #requests: IqRequests;
+  readonly #archives = new Map<string, Archive>();
+  readonly #rooms = new Map<string, Room>();
   /** Offset of the server's clock to the local one: marks hold the send time, which the server sets. */
-  let aheadMs = 0;
-  const serverClock: Clock = { now: () => clock.now() + aheadMs, monotonic: clock.monotonic };
-  let lastTold = '';
-  let callOffLook: () => void = () => undefined;
-  const archive = archiveOf(own, undefined);
-  const rooms = new Map<string, Room>();
+  #clockOffsetMs = 0;
+  #reportedState = '';
+  #cancelPull: () => void = () => undefined;
 
-  for (const { jid, nick } of attachment.rooms) {
-    const bare = bareOf(jid);
-    const room = { jid: bare, nick };
+  constructor(options: AccountOptions) {
+    const { attachment } = options;
+    this.#options = options;
+    this.#own = this.#bare(`${attachment.jid.user}@${attachment.jid.domain}`);
+    this.#domain = this.#bare(attachment.jid.domain);
+    this.#requests = new IqRequests({ send: options.send, isSame: (answering, asked) => this.#isSame(answering, asked) });
+    this.#archives.set(this.#own, this.#createArchive(this.#own));
+    for (const { jid, nick } of attachment.rooms) this.#addRoom(this.#bare(jid), nick);
+  }
+
+  /** A new session is up. */
+  opened(): void {
+    const { attachment, send } = this.#options;
+    if (attachment.carbons) {
+      const enable = element('enable', { xmlns: 'urn:xmpp:carbons:2' });
+      this.#requests.send('set', enable).then((answer) => this.#carbonsAnswered(answer), ignoreEndOfSession);
+    }
+    const priority = element('priority', {}, [String(attachment.priority)]);
+    send(element('presence', { xmlns: 'jabber:client' }, attachment.priority === 0 ? [] : [priority]));
+    const time = element('time', { xmlns: timeNs });
+    this.#requests.send('get', time, this.#domain).then((answer) => this.#timeAnswered(answer), ignoreEndOfSession);
+    this.#archiveOf(this.#own).open();
+    for (const room of this.#rooms.values()) room.join();
+    this.#pullRegularly();
+    this.resumed();
+  }
+
+  /** The previous session continues; the states reported for its connection no longer count. */
+  resumed(): void {
+    this.#reportedState = '';
+    this.#reportState();
+  }
+
+  /** The session is over and cannot be resumed. */
+  closed(): void {
+    this.#cancelPull();
+    this.#requests.abandon();
+    this.#archiveOf(this.#own).close();
+    for (const room of this.#rooms.values()) room.leave();
+  }
+
+  received(stanza: Stanza, bytes: number): void {
+    if (stanza.name === 'message') this.#message(stanza, bytes);
+    else if (stanza.name === 'presence') this.#rooms.get(this.#bare(stanza.attrs['from'] ?? this.#own))?.presence(stanza);
+    else this.#requests.answered(stanza);
+  }
+
+  /** Counts an unreadable stanza once. If its head contains its archive id, the archive does not deliver it again. */
+  unreadable({ head, reason }: Unreadable): void {
+    const { skip } = this.#options;
+    if (head === undefined) return skip(reason);
+    const from = head.attrs['from'] ?? this.#own;
+    const result = findChild(head, 'result', mamNs);
+    const jid = this.#rooms.has(this.#bare(from)) ? this.#bare(from) : this.#own;
+    const id = result === undefined ? archiveIdBy(head, (by) => this.#bare(by) === jid) : result.attrs['id'];
+    const archive = result === undefined ? this.#archives.get(jid) : this.#archiveAt(from);
+    if (id === undefined || archive === undefined || archive.unreadable(id, result?.attrs['queryid'])) skip(reason);
+  }
+
+  /** Resolves when the server has received all stanzas sent before. */
+  ping(): Promise<unknown> {
+    return this.#requests.send('get', pingElement(), this.#domain);
+  }
+
+  #bare(jid: string): string {
+    return this.#options.readJid(jid).jid.bare;
+  }
+
+  /** A response of our own server may have no address, or that of the account. */
+  #isSame(answering: string | undefined, asked: string | undefined): boolean {
+    if (asked === undefined) return answering === undefined || this.#bare(answering) === this.#own;
+    const { readJid } = this.#options;
+    return answering !== undefined && readJid(answering).jid.full === readJid(asked).jid.full;
+  }
+
+  #addRoom(jid: string, nick: string): void {
+    const archive = this.#createArchive(jid);
+    const { send, timers, random, attachment } = this.#options;
+    const request: RoomOptions['request'] = (type, child, to) => this.#requests.send(type, child, to);
     const { reconnectCapMs } = attachment;
-    rooms.set(
-      bare,
-      createRoom({ ...options, room, archive: archiveOf(bare, room), send, ask: questions.ask, onChange: tell, reconnectCapMs }),
+    this.#archives.set(jid, archive);
+    this.#rooms.set(
+      jid,
+      new Room({ jid, nick, archive, send, request, onChange: () => this.#reportState(), reconnectCapMs, timers, random }),
     );
   }
 
-  function send(stanza: Stanza): void {
-    options.send(toLibrary(stanza));
-  }
-
-  /** Answers of the own server may come without an address, or with that of the account. */
-  function isSame(answering: string | undefined, asked: string | undefined): boolean {
-    if (asked === undefined) return answering === undefined || bareOf(answering) === own;
-    return answering !== undefined && options.readJid(answering).jid.full === options.readJid(asked).jid.full;
-  }
-
-  function archiveOf(jid: string, room: { readonly nick: string } | undefined): Archive {
-    const place = { attachment: attachment.name, host: attachment.jid.domain, node: jid };
-    return createArchive({
-      ...options,
-      clock: serverClock,
+  #createArchive(jid: string): Archive {
+    const { attachment, clock, timers, marks, hand, skip, events } = this.#options;
+    const at = { attachment: attachment.name, host: attachment.jid.domain, node: jid };
+    return new Archive({
+      timers,
+      clock: { now: () => clock.now() + this.#clockOffsetMs, monotonic: () => clock.monotonic() },
       enabled: attachment.archive,
       jid,
-      mark: options.marks.find(({ attachment, host, node }) => attachment === place.attachment && host === place.host && node === jid),
-      newMark: (epoch, h) => ({ ...place, epoch, h }),
-      ask: (child) => questions.ask('set', child, room === undefined ? undefined : jid),
+      mark: marks.find(({ attachment: name, host, node }) => name === at.attachment && host === at.host && node === jid),
+      newMark: (epoch, h) => ({ ...at, epoch, h }),
+      request: (child) => this.#requests.send('set', child, jid === this.#own ? undefined : jid),
       hand: (sighting, mark) => hand(jid, sighting, mark),
-      see: ({ message, id, time }, bytes) => {
-        const sighting = see(message, { jid, bytes, archived: true });
+      toSighting: ({ message, id, time }, bytes) => {
+        const sighting = this.#toSighting(message, { jid, bytes, archived: true });
         return sighting && { ...sighting, archiveId: id, time };
       },
-      onDouble: () => skip('duplicate'),
-      onGap: () => events.emit('archive.gap', { attachment: attachment.name, host: attachment.jid.domain }),
-      onChange: tell,
+      onDuplicate: () => skip('duplicate'),
+      onGap: () => events.emit('archive.gap', { attachment: at.attachment, host: at.host }),
+      onChange: () => this.#reportState(),
       heldBytes,
     });
   }
 
-  /** A message of the account, or of the room `jid`, as a packet sees it. Undefined (and counted) where it is none. */
-  function see(message: Stanza, { jid, bytes, archived }: Seen): Sighting | undefined {
-    const { from = own, type } = message.attrs;
-    if (type === 'error') return skipped('error');
-    const isOfRoom = jid !== own;
-    if (!isOfRoom && type === 'groupchat') return skipped('duplicate'); // the room's own archive has it
-    const sentByUs = isOfRoom ? isOurNick(jid, from) : bareOf(from) === own;
-    if (options.isOwn(message, own)) return skipped('own');
-    const mine = !isOfRoom && sentByUs;
-    const session = mine && from.includes('/') ? from : undefined;
-    const archiveId = archiveIdBy(message, (by) => bareOf(by) === jid);
-    const stanza = isOfRoom && message.attrs['to'] === undefined ? addressed(message, own) : message;
-    const sender = isOfRoom ? rooms.get(jid)?.senderOf(message, { archived }) : undefined;
-    return { stanza, direction: mine ? 'in' : 'out', session, sender, archiveId, time: undefined, bytes };
+  #archiveOf(jid: string): Archive {
+    const archive = this.#archives.get(jid);
+    if (archive === undefined) throw new ServiceError('SERVICE_FAILED', `there is no archive of ${jid}`);
+    return archive;
   }
 
-  function isOurNick(room: string, from: string): boolean {
-    return attachment.rooms.some(({ jid, nick }) => bareOf(jid) === room && from === `${room}/${nick}`);
+  /** An archive sends from an address without a resource: one with a resource is another client, or an occupant of the room. */
+  #archiveAt(from: string): Archive | undefined {
+    return from.includes('/') ? undefined : this.#archives.get(this.#bare(from));
   }
 
-  function skipped(reason: SkipReason): undefined {
-    skip(reason);
-  }
-
-  function message(stanza: Stanza, bytes: number): void {
-    const { from = own } = stanza.attrs;
-    const found = readArchiveItem(stanza);
-    const asked = found === undefined ? undefined : archiveAt(from);
-    if (found !== undefined && asked !== undefined) return asked.item(found, bytes);
-    const copied = bareOf(from) === own; // XEP-0280 §11
-    if (!copied && containsOnly(stanza, isCopy)) return skip('forged');
-    const original = copied ? uncarboned(stanza) : stanza;
+  #message(stanza: Stanza, bytes: number): void {
+    const { skip } = this.#options;
+    const { from = this.#own } = stanza.attrs;
+    const item = readArchiveItem(stanza);
+    const archive = item === undefined ? undefined : this.#archiveAt(from);
+    if (item !== undefined && archive !== undefined) return archive.item(item, bytes);
+    const isFromOwn = this.#bare(from) === this.#own; // XEP-0280 §11
+    if (!isFromOwn && isNothingBut(stanza, isCopy)) return skip('forged');
+    const original = isFromOwn ? uncarboned(stanza) : stanza;
     if (original === undefined) return skip('malformed');
-    const room = original.attrs['type'] === 'groupchat' ? rooms.get(bareOf(from)) : undefined;
+    const room = original.attrs['type'] === 'groupchat' ? this.#rooms.get(this.#bare(from)) : undefined;
     if (room?.isWelcome(original) === true) return skip('room-self');
-    const jid = room?.jid ?? own;
-    const sighting = see(original, { jid, bytes, archived: false });
-    if (sighting !== undefined) (room?.archive ?? archive).live(sighting);
+    const jid = room?.jid ?? this.#own;
+    const sighting = this.#toSighting(original, { jid, bytes, archived: false });
+    if (sighting !== undefined) this.#archiveOf(jid).live(sighting);
   }
 
-  /** Counts it once. If its head contains its archive id, the archive does not deliver it again. */
-  function unreadable({ head, reason }: Unreadable): void {
-    const from = head?.attrs['from'] ?? own;
-    const result = head && findChild(head, 'result', mamNs);
-    if (head === undefined) return skip(reason);
-    const jid = rooms.has(bareOf(from)) ? bareOf(from) : own;
-    const id = result === undefined ? archiveIdBy(head, (by) => bareOf(by) === jid) : result.attrs['id'];
-    const place = result === undefined ? (rooms.get(jid)?.archive ?? archive) : archiveAt(from);
-    if (id === undefined || place === undefined || place.lose(id, result?.attrs['queryid'])) skip(reason);
+  /** A message of the account, or of the room `jid`, as a packet's content. Undefined (and counted) if it becomes no packet. */
+  #toSighting(message: Stanza, { jid, bytes, archived }: Found): Sighting | undefined {
+    const { isOwn, skip } = this.#options;
+    const own = this.#own;
+    const { from = own, to, type } = message.attrs;
+    const isOfRoom = jid !== own;
+    if (type === 'error') return void skip('error');
+    if (!isOfRoom && type === 'groupchat') return void skip('duplicate'); // the room's own archive has it
+    if (isOwn(message, own)) return void skip('own');
+    const isSent = !isOfRoom && this.#bare(from) === own;
+    return {
+      stanza: isOfRoom && to === undefined ? addressed(message, own) : message,
+      direction: isSent ? 'in' : 'out',
+      session: isSent && from.includes('/') ? from : undefined,
+      sender: isOfRoom ? this.#rooms.get(jid)?.senderOf(message, { archived }) : undefined,
+      archiveId: archiveIdBy(message, (by) => this.#bare(by) === jid),
+      time: undefined,
+      bytes,
+    };
   }
 
-  /** An archive speaks for itself, without a resource: with one it is another client, or somebody in the room. */
-  function archiveAt(from: string): Archive | undefined {
-    if (from.includes('/')) return undefined;
-    const bare = bareOf(from);
-    return bare === own ? archive : rooms.get(bare)?.archive;
-  }
-
-  function opened(): void {
-    if (attachment.carbons) questions.ask('set', element('enable', { xmlns: 'urn:xmpp:carbons:2' })).then(carbonsAnswered, () => undefined);
-    const priority = element('priority', {}, [String(attachment.priority)]);
-    send(element('presence', { xmlns: 'jabber:client' }, attachment.priority === 0 ? [] : [priority]));
-    questions.ask('get', element('time', { xmlns: timeNs }), domain).then(timeAnswered, () => undefined);
-    archive.open();
-    for (const room of rooms.values()) room.join();
-    lookNowAndThen();
-    tellAnew();
-  }
-
-  function carbonsAnswered({ attrs }: Stanza): void {
+  #carbonsAnswered({ attrs }: Stanza): void {
     if (attrs['type'] !== 'error') return;
-    events.emit('notice', {
-      text: `${domain} has no carbons (XEP-0280): what other clients of ${own} send and receive is seen only in the archive`,
+    this.#options.events.emit('notice', {
+      text: `${this.#domain} has no carbons (XEP-0280): messages that other clients of ${this.#own} send and receive are seen only in the archive`,
     });
   }
 
-  /** Asks for the server's time (XEP-0202). */
-  function timeAnswered(answer: Stanza): void {
+  /** Reads the server's time (XEP-0202). */
+  #timeAnswered(answer: Stanza): void {
     const utc = readStamp(findChild(answer, 'time', timeNs)?.text('utc') ?? '');
-    if (utc !== undefined) aheadMs = utc - clock.now();
+    if (utc !== undefined) this.#clockOffsetMs = utc - this.#options.clock.now();
   }
 
-  /** Below 0 a server need not tell of what no other client has received: only the archive does. */
-  function lookNowAndThen(): void {
+  /** With a priority below 0 a server need not deliver messages that no other client has received: only the archive has them. */
+  #pullRegularly(): void {
+    const { attachment, timers } = this.#options;
     if (attachment.priority >= 0) return;
-    callOffLook = timers.after(attachment.pingIntervalMs, () => {
-      archive.pull();
-      lookNowAndThen();
+    this.#cancelPull = timers.after(attachment.pingIntervalMs, () => {
+      this.#archiveOf(this.#own).pull();
+      this.#pullRegularly();
     });
   }
 
-  function closed(): void {
-    callOffLook();
-    questions.abandon();
-    archive.close();
-    for (const room of rooms.values()) room.leave();
-  }
-
-  /** What was told of a connection that is gone counts no more. */
-  function tellAnew(): void {
-    lastTold = '';
-    tell();
-  }
-
-  /** Whether all that the hosts' packets come from is there. */
-  function tell(): void {
-    const parts = [{ ready: archive.caughtUp, trouble: archive.trouble }, ...rooms.values()];
+  /** Reports whether all origins of the hosts' packets, the archives and rooms, are ready. */
+  #reportState(): void {
+    const { attachment, events } = this.#options;
+    const archive = this.#archiveOf(this.#own);
+    const parts = [{ ready: archive.caughtUp, trouble: archive.trouble }, ...this.#rooms.values()];
     const reason = parts.flatMap(({ trouble }) => (trouble === '' ? [] : [trouble])).join('; ');
     const ready = parts.every((part) => part.ready);
     const state = ready ? 'attached' : reason === '' ? 'resuming' : 'refused';
-    if (lastTold === `${state} ${reason}`) return;
-    lastTold = `${state} ${reason}`;
+    if (this.#reportedState === `${state} ${reason}`) return;
+    this.#reportedState = `${state} ${reason}`;
     for (const host of attachment.hosts) events.emit('attachment.state', { attachment: attachment.name, host, state, reason });
   }
-
-  return {
-    opened,
-    resumed: tellAnew,
-    closed,
-    received: (stanza, bytes) => {
-      if (stanza.name === 'message') message(stanza, bytes);
-      else if (stanza.name === 'presence') rooms.get(bareOf(stanza.attrs['from'] ?? own))?.presence(stanza);
-      else questions.answered(stanza);
-    },
-    unreadable,
-    ping: () => questions.ask('get', element('ping', { xmlns: 'urn:xmpp:ping' }), domain),
-  };
 }
 
-/** Archives of rooms keep what was said to all; a live message is addressed to each. */
+function ignoreEndOfSession(): void {
+  // the end of the connection gives the reason
+}
+
+/** The archives of rooms store a message without a receiver; a live message is addressed to each occupant. */
 function addressed(message: Stanza, to: string): Stanza {
   return element(message.name, { xmlns: message.ns, ...message.attrs, to }, message.children);
+}
+
+interface IqOptions {
+  readonly send: (iq: Stanza) => void;
+  /** Whether the sender of a response is the receiver of the request. */
+  readonly isSame: (answering: string | undefined, asked: string | undefined) => boolean;
+}
+
+/** Requests to the server and to others (RFC 6120 §8.2.3), each with its response or the end of the session. */
+class IqRequests {
+  readonly #options: IqOptions;
+  readonly #open = new Map<string, { readonly to: string | undefined; readonly answer: Deferred<Stanza> }>();
+  #sent = 0;
+
+  constructor(options: IqOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves with the response, an error too; rejects when the session ends first. Without `to`: to the own account. */
+  send(type: 'get' | 'set', child: Stanza, to?: string): Promise<Stanza> {
+    this.#sent += 1;
+    const id = `pusher-${this.#sent}`;
+    const answer = createDeferred<Stanza>();
+    this.#open.set(id, { to, answer });
+    this.#options.send(element('iq', { xmlns: 'jabber:client', type, id, to }, [child]));
+    return answer.promise;
+  }
+
+  /** Resolves the request that an IQ responds to, if it comes from the receiver of the request. */
+  answered(iq: Stanza): void {
+    const { id = '', from } = iq.attrs;
+    const request = isResponse(iq) ? this.#open.get(id) : undefined;
+    if (request === undefined || !this.#options.isSame(from, request.to)) return;
+    this.#open.delete(id);
+    request.answer.resolve(iq);
+  }
+
+  /** The session is over: rejects all open requests. */
+  abandon(): void {
+    const error = () => new ServiceError('STREAM_INVALID', 'the session ended before the answer arrived');
+    for (const { answer } of this.#open.values()) answer.reject(error());
+    this.#open.clear();
+  }
 }

@@ -1,187 +1,203 @@
 /**
- * An ordinary account as a source: its messages, those of its other clients, and the rooms it is in.
+ * An ordinary account as a source: its messages, those of its other clients, and those of its rooms.
  *
  *   offline → connecting → attached → offline (waiting) → connecting → …
  *
- * As with a component the wait doubles with each failure, capped and jittered, and after a refusal (wrong password, a
- * certificate that is not accepted) it starts at half a minute.
+ * As with a component the wait doubles with each failure, capped and jittered; after a refusal (wrong password, rejected
+ * certificate) it starts at 30 s.
  */
-import type { Element } from '@xmpp/client';
 import { createLifecycle } from '../../kit/lifecycle.ts';
-import { type Backoff, backoffMs } from '../../kit/pacing.ts';
-import type { Mark, Packet } from '../../model/packet.ts';
+import { Restarter } from '../../kit/pacing.ts';
+import type { Accept, Mark, Packet, PacketId, Stanza } from '../../model/packet.ts';
 import { packetFrom } from '../../packet/from-xml.ts';
 import type { AttachmentState } from '../../telemetry/events.ts';
-import type { MessageOutlet } from '../outlet.ts';
-import type { Outbox, Source } from '../source.ts';
-import { Flow } from '../source.ts';
-import type { StreamEnd } from '../xmpp-stream.ts';
-import { createAccount } from './account.ts';
-import { createAccountOutbox } from './account-outbox.ts';
-import type { ClientOptions } from './client-options.ts';
-import { type Connection, openConnection, type Resumption } from './connection.ts';
-import { createOutbox } from './outbox.ts';
+import { Flow, type Outbox, type Source } from '../source.ts';
+import { provenAfterMs, reconnectBackoffs, type StreamEnd } from '../xmpp-stream.ts';
+import { Account, type AccountOptions } from './account.ts';
+import { ClientConnection, type Resumption } from './connection.ts';
+import { AccountOutbox, SendQueue } from './outbox.ts';
+import { toLibrary } from './parser.ts';
 import type { Sighting } from './sighting.ts';
 
-export interface ClientSource extends Source, MessageOutlet {
-  readonly outbox: Outbox;
+export interface ClientOptions extends Omit<AccountOptions, 'hand' | 'send' | 'skip'> {
+  readonly accept: Accept;
+  readonly newPacketId: () => PacketId;
 }
 
-/** An attachment that has lasted this long was a success: the next wait starts small again. */
-const provenAfterMs = 30_000;
-const refusedBackoff: Backoff = { firstMs: 30_000, capMs: 300_000, jitter: 0.2 };
-/** Messages that wait to be sent, bytes. */
-const maxOutboxBytes = 16 * 1024 * 1024;
+/** Limit of the messages that wait or are unconfirmed. */
+const maxQueueBytes = 16 * 1024 * 1024;
 
-export function createClientSource(options: ClientOptions): ClientSource {
-  const { attachment, clock, timers, random, events } = options;
-  const { name, jid } = attachment;
-  const failedBackoff: Backoff = { firstMs: 1000, capMs: attachment.reconnectCapMs, jitter: 0.2 };
-  const flow = new Flow(options.accept, {
-    maxBytes: attachment.maxUncommittedBytes,
-    onStop: () => connection?.pause(),
-    onResume: () => connection?.resume(),
-  });
-  const outbox = createOutbox(maxOutboxBytes);
-  const toUsers = createAccountOutbox({ ...options, jid: `${jid.user}@${jid.domain}`, outlet: outbox });
-  const account = createAccount({ ...options, send, hand, skip });
-  let connection: Connection | undefined;
-  let resumption: Resumption | undefined;
-  /** Said while there is no connection, by a session that may yet go on. */
-  let unsaid: Element[] = [];
-  /** The server has taken in what a session begins with: before that, none is worth resuming. */
-  let begun = false;
-  let { resource } = attachment;
-  let serial = 0;
-  let stopping = false;
-  let failures = 0;
-  let attachedAt: number | undefined;
-  let callOffWait: () => void = () => undefined;
+export class ClientSource implements Source {
+  readonly name: string;
+  readonly outbox: Outbox;
+  readonly #options: ClientOptions;
+  readonly #flow: Flow;
+  readonly #queue = new SendQueue(maxQueueBytes);
+  readonly #account: Account;
+  readonly #restarter: Restarter;
+  readonly #lifecycle = createLifecycle({ start: async () => this.#connect(), stop: async () => this.#close() });
+  #connection: ClientConnection | undefined;
+  #resumption: Resumption | undefined;
+  #attached = false;
+  /** Stanzas of a session that may be resumed, from the time without a connection. */
+  #unsent: Stanza[] = [];
+  /** Whether the server has received the first stanzas of the session: before that it is not worth resuming. */
+  #begun = false;
+  #resource: string;
+  #serial = 0;
+  #stopping = false;
 
-  function connect(): void {
-    tell('connecting', '');
-    connection = openConnection(
-      { attachment: { ...attachment, resource }, resumption, clock, timers },
-      {
-        onUp: up,
-        onStanza: account.received,
-        onUnreadable: account.unreadable,
-        onRead: (bytes) => events.emit('stream.read', { attachment: name, bytes }),
-        onSilence: () => void account.ping().catch(() => undefined), // the connection's end says why
-        onOutcome: outbox.settled,
-        onEnd: ended,
-      },
-    );
-  }
-
-  function up(resumed: boolean): void {
-    attachedAt = clock.monotonic();
-    tell('attached', '');
-    if (resumed) goOn();
-    else begin();
-    outbox.open({
-      acknowledges: () => connection?.acknowledges === true,
-      send: (sent) => connection?.send(sent),
-      ping: account.ping,
+  constructor(options: ClientOptions) {
+    const { attachment, accept } = options;
+    const { user, domain } = attachment.jid;
+    this.#options = options;
+    this.name = attachment.name;
+    this.#resource = attachment.resource;
+    this.#flow = new Flow(accept, {
+      maxBytes: attachment.maxUncommittedBytes,
+      onStop: () => this.#connection?.pause(),
+      onResume: () => this.#connection?.resume(),
     });
-    if (flow.stopped) connection?.pause(); // what stopped the last stream is not over
+    this.outbox = new AccountOutbox({ ...options, jid: `${user}@${domain}`, queue: this.#queue });
+    this.#restarter = new Restarter({ ...options, provenAfterMs, restart: () => this.#connect() });
+    this.#account = new Account({
+      ...options,
+      send: (stanza) => this.#sendStanza(stanza),
+      hand: (archive, sighting, mark) => this.#hand(archive, sighting, mark),
+      skip: (reason) => options.events.emit('packet.skipped', { attachment: attachment.name, reason }),
+    });
   }
 
-  function begin(): void {
-    account.closed(); // the one before, which could not be resumed
-    begun = false;
-    unsaid = [];
-    account.opened();
-    account.ping().then(
-      () => {
-        begun = true;
+  get uncommittedBytes(): number {
+    return this.#flow.uncommittedBytes;
+  }
+
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#lifecycle.stop();
+  }
+
+  /** An account receives messages, independent of the subscription. */
+  resubscribe(): void {
+    // nothing to request
+  }
+
+  /** See {@link SendQueue.send}. */
+  send(message: Stanza): Promise<void> {
+    return this.#queue.send(message);
+  }
+
+  #connect(): void {
+    const { attachment, clock, timers, events } = this.#options;
+    const account = this.#account;
+    this.#reportState('connecting');
+    this.#connection = new ClientConnection(
+      { attachment: { ...attachment, resource: this.#resource }, resumption: this.#resumption, clock, timers },
+      {
+        onUp: (resumed) => this.#up(resumed),
+        onStanza: (stanza, bytes) => account.received(stanza, bytes),
+        onUnreadable: (unreadable) => account.unreadable(unreadable),
+        onRead: (bytes) => events.emit('stream.read', { attachment: attachment.name, bytes }),
+        onSilence: () => void account.ping().catch(() => undefined), // the connection's end gives the reason
+        onOutcome: (sent, outcome) => this.#queue.settled(sent, outcome),
+        onEnd: (end, resumption) => this.#ended(end, resumption),
       },
-      () => undefined, // it ended before
     );
   }
 
-  function goOn(): void {
-    const late = unsaid;
-    unsaid = [];
-    for (const sent of late) send(sent);
-    account.resumed();
+  #close(): void {
+    this.#stopping = true;
+    this.#restarter.cancel();
+    this.#connection?.close();
+    this.#account.closed();
+    this.#queue.end();
   }
 
-  function send(sent: Element): void {
-    if (attachedAt === undefined) unsaid.push(sent);
-    else connection?.send(sent);
+  #up(resumed: boolean): void {
+    this.#attached = true;
+    this.#restarter.running();
+    this.#reportState('attached');
+    if (resumed) this.#resumeSession();
+    else this.#beginSession();
+    this.#queue.open({
+      acknowledges: () => this.#connection?.acknowledges === true,
+      send: (sent) => this.#connection?.send(sent),
+      ping: () => this.#account.ping(),
+    });
+    if (this.#flow.stopped) this.#connection?.pause(); // the limit that stopped the previous stream still holds
   }
 
-  function ended(end: StreamEnd, kept: Resumption | undefined): void {
-    const wasAttached = attachedAt !== undefined;
-    connection = undefined;
-    resumption = begun ? kept : undefined;
-    if (wasAttached) outbox.close({ resumable: resumption !== undefined });
-    if (resumption === undefined) account.closed();
-    const lasted = attachedAt === undefined ? 0 : clock.monotonic() - attachedAt;
-    attachedAt = undefined;
-    failures = lasted >= provenAfterMs ? 1 : failures + 1;
-    tell(end.kind === 'refused' ? 'refused' : 'offline', end.reason);
-    if (stopping) return;
-    if (end.kind === 'occupied') giveWay();
-    const wait = backoffMs(end.kind === 'refused' ? refusedBackoff : failedBackoff, failures, random);
-    callOffWait = timers.after(wait, connect);
+  #beginSession(): void {
+    this.#account.closed(); // the previous session, which could not be resumed
+    this.#begun = false;
+    this.#unsent = [];
+    this.#account.opened();
+    this.#account.ping().then(
+      () => {
+        this.#begun = true;
+      },
+      () => undefined, // the session has ended before
+    );
+  }
+
+  #resumeSession(): void {
+    const unsent = this.#unsent;
+    this.#unsent = [];
+    for (const stanza of unsent) this.#sendStanza(stanza);
+    this.#account.resumed();
+  }
+
+  #sendStanza(stanza: Stanza): void {
+    if (this.#attached) this.#connection?.send(toLibrary(stanza));
+    else this.#unsent.push(stanza);
+  }
+
+  #ended({ kind, reason }: StreamEnd, resumption: Resumption | undefined): void {
+    this.#connection = undefined;
+    this.#resumption = this.#begun ? resumption : undefined;
+    if (this.#attached) this.#queue.close({ resumable: this.#resumption !== undefined });
+    if (this.#resumption === undefined) this.#account.closed();
+    this.#attached = false;
+    this.#reportState(kind === 'refused' ? 'refused' : 'offline', reason);
+    if (this.#stopping) return;
+    if (kind === 'occupied') this.#changeResource();
+    this.#restarter.schedule(reconnectBackoffs(this.#options.attachment.reconnectCapMs)[kind]);
   }
 
   /** Another pusher or client took the resource. Taking it back would make both alternate without end. */
-  function giveWay(): void {
-    const taken = resource;
-    const own = Math.floor(random() * 0x1_0000).toString(16);
-    resource = `${attachment.resource}-${own.padStart(4, '0')}`;
-    const account = `${jid.user}@${jid.domain}`;
+  #changeResource(): void {
+    const { attachment, random, events } = this.#options;
+    const { user, domain } = attachment.jid;
+    const taken = this.#resource;
+    const suffix = Math.floor(random() * 0x1_0000).toString(16);
+    this.#resource = `${attachment.resource}-${suffix.padStart(4, '0')}`;
     events.emit('notice', {
-      text: `another client of ${account} has taken the resource "${taken}"; attachment ${name} continues as "${resource}"`,
+      text: `another client of ${user}@${domain} has taken the resource "${taken}"; attachment ${this.name} continues as "${this.#resource}"`,
     });
   }
 
-  function hand(archive: string, sighting: Sighting | undefined, mark: Mark | undefined): void {
+  #hand(archive: string, sighting: Sighting | undefined, mark: Mark | undefined): void {
     const bytes = sighting?.bytes ?? 0;
-    const packet = sighting === undefined ? undefined : toPacket(archive, sighting);
-    flow.hand(packet, { stream: `${name}/${archive}`, mark, committed: () => flow.committed(bytes) }, bytes);
+    const packet = sighting === undefined ? undefined : this.#toPacket(archive, sighting);
+    this.#flow.hand(packet, { stream: `${this.name}/${archive}`, mark, committed: () => this.#flow.committed(bytes) }, bytes);
   }
 
-  function toPacket(archive: string, sighting: Sighting): Packet {
-    serial += 1;
-    const key = `${name}/${archive}/${sighting.archiveId ?? `live-${serial}`}`;
-    const host = attachment.hosts.includes(jid.domain) ? jid.domain : (attachment.hosts[0] ?? jid.domain);
-    const reception = { id: options.newPacketId(), origin: name, receivedAt: clock.now() };
-    const { packet, prepared } = packetFrom({ ...sighting, host, key }, reception, options.readJid);
-    if (!prepared) events.emit('jid.unprepared', { attachment: name });
+  #toPacket(archive: string, sighting: Sighting): Packet {
+    const { attachment, clock, newPacketId, readJid, events } = this.#options;
+    const { hosts, jid } = attachment;
+    this.#serial += 1;
+    const key = `${this.name}/${archive}/${sighting.archiveId ?? `live-${this.#serial}`}`;
+    const host = hosts.includes(jid.domain) ? jid.domain : (hosts[0] ?? jid.domain);
+    const reception = { id: newPacketId(), origin: this.name, receivedAt: clock.now() };
+    const { packet, prepared } = packetFrom({ ...sighting, host, key }, reception, readJid);
+    if (!prepared) events.emit('jid.unprepared', { attachment: this.name });
     return packet;
   }
 
-  function tell(state: AttachmentState, reason: string): void {
-    events.emit('attachment.state', { attachment: name, host: '', state, reason });
+  #reportState(state: AttachmentState, reason = ''): void {
+    this.#options.events.emit('attachment.state', { attachment: this.name, host: '', state, reason });
   }
-
-  function skip(reason: string): void {
-    events.emit('packet.skipped', { attachment: name, reason });
-  }
-
-  const lifecycle = createLifecycle({
-    start: async () => connect(),
-    stop: async () => {
-      stopping = true;
-      callOffWait();
-      connection?.close();
-      account.closed();
-      outbox.end();
-    },
-  });
-
-  return {
-    name,
-    get uncommittedBytes() {
-      return flow.uncommittedBytes;
-    },
-    resubscribe: () => undefined, // an account sees messages, whatever the handlers can want
-    send: outbox.send,
-    outbox: toUsers,
-    ...lifecycle,
-  };
 }

@@ -1,25 +1,23 @@
 /**
  * One connection of an account to its server, on @xmpp/client, from dial to end:
  *
- *   dialling → negotiating (login, binding or resumption) → up → ended
+ *   negotiating (dialling, login, then binding or resumption) → up → ended
  *
- * The library logs in, binds and keeps the counts of XEP-0198. The socket, the reading, the waiting between tries and
- * the keepalive are ours: it takes no certificates of ours, splits characters at reads, tries again every second for
- * ever, and throws what is sent while it is down. An end is told once, whatever caused it.
+ * The library logs in, binds and keeps the counts of XEP-0198. The socket, the parser, the reconnects and the keepalive are
+ * ours: the library does not support custom certificates, decodes each read on its own, retries every second without end,
+ * and rejects messages while it is offline. The end is reported once, with the first cause.
  */
-import { client, type Element, type StreamManagement, xml } from '@xmpp/client';
+import { type Client, client, type Element, type StreamManagement, type Transport, xml } from '@xmpp/client';
 import type { ClientAttachment } from '../../config/config.ts';
 import type { Clock, Timers } from '../../kit/clock.ts';
-import { ServiceError, toError } from '../../kit/errors.ts';
+import { messageOf, ServiceError, toError } from '../../kit/errors.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { findChild } from '../../packet/xml/element.ts';
-import type { StreamEnd, Unreadable } from '../xmpp-stream.ts';
-import { Keepalive } from '../xmpp-stream.ts';
-import { createStreamReader, type StreamReader } from './reader.ts';
-import { refusedBy } from './refusal.ts';
-import { createWire } from './wire.ts';
+import { describeSilence, Keepalive, type StreamEnd, type Unreadable } from '../xmpp-stream.ts';
+import { LibraryParser } from './parser.ts';
+import { ClientSocket, tlsNs } from './socket.ts';
 
-/** What of a stream is kept so that the next connection can resume it (XEP-0198 §5). */
+/** The state of a stream that the next connection needs to resume it (XEP-0198 §5). */
 export interface Resumption {
   readonly id: string;
   readonly inbound: number;
@@ -35,195 +33,215 @@ export interface ConnectionOptions {
 }
 
 export interface ConnectionListener {
-  /** `resumed`: the stream before goes on; what was not acknowledged has been sent again. */
+  /** `resumed`: the previous stream continues; unacknowledged stanzas have been sent again. */
   onUp(resumed: boolean): void;
   onStanza(stanza: Stanza, bytes: number): void;
   onUnreadable(unreadable: Unreadable): void;
   onRead(bytes: number): void;
-  /** The server has been silent for a while: ask it something. */
+  /** The server has been silent for the ping interval: send a request. */
   onSilence(): void;
-  /** The server has taken this in, or has not and never will (it was of a stream that cannot be resumed). */
+  /** The server has acknowledged a stanza; or never will, because its stream cannot be resumed. */
   onOutcome(sent: Element, outcome: 'acknowledged' | 'lost'): void;
   onEnd(end: StreamEnd, resumption: Resumption | undefined): void;
 }
 
-export interface Connection {
-  /** Whether the server acknowledges what is sent. */
-  readonly acknowledges: boolean;
-  send(sent: Element): void;
-  pause(): void;
-  resume(): void;
-  close(): void;
-}
+/** Time for the server to close the stream too, ms. */
+const closeTimeoutMs = 1000;
 
-/** The server has this long to say goodbye too, ms. */
-const goodbyeMs = 1000;
-
-const tlsNs = 'urn:ietf:params:xml:ns:xmpp-tls';
 const sessionNs = 'urn:ietf:params:xml:ns:xmpp-session';
+/** Any address of the form that the library's TCP transport accepts; our socket ignores it. */
+const service = 'xmpp://ours';
 
-export function openConnection(options: ConnectionOptions, listener: ConnectionListener): Connection {
-  const { attachment, timers } = options;
-  const { user, domain } = attachment.jid;
-  let state: 'ended' | 'negotiating' | 'up' = 'negotiating';
-  let early: (() => void)[] = [];
-  let reading: StreamReader | undefined;
-  let wantsSession = false;
+/** Dials when it is constructed. */
+export class ClientConnection {
+  readonly #options: ConnectionOptions;
+  readonly #listener: ConnectionListener;
+  readonly #socket: ClientSocket;
+  readonly #entity: Client;
+  readonly #keepalive: Keepalive;
+  readonly #cancelDeadline: () => void;
+  #state: 'ended' | 'negotiating' | 'up' = 'negotiating';
+  #parser: LibraryParser | undefined;
+  /** What arrived in the same read as the end of the negotiation. */
+  #early: (() => void)[] = [];
+  #sessionRequired = false;
 
-  const wire = createWire({ ...attachment, domain });
-  const entity = client({
-    service: 'xmpp://ours',
-    domain,
-    username: user,
-    password: attachment.password.reveal(),
-    resource: attachment.resource,
-    timeout: attachment.connectTimeoutMs,
-  });
-  const management = entity.streamManagement;
-  entity.reconnect.stop();
-  entity.transports = [ourTransport()];
-  entity._onData = (data) => {
-    listener.onRead(data.length);
-    entity.parser?.write(data);
-    if (reading?.skipping !== true) silence.heard(); // an endless stanza does not count as activity
-  };
-  const bind = entity.iqCaller.set.bind(entity.iqCaller);
-  entity.iqCaller.set = async (request) => {
-    const bound = await bind(request);
-    if (wantsSession) await bind(xml('session', { xmlns: sessionNs }));
-    return bound;
-  };
+  constructor(options: ConnectionOptions, listener: ConnectionListener) {
+    const { attachment, timers } = options;
+    const { pingIntervalMs, pingTimeoutMs, connectTimeoutMs, jid } = attachment;
+    this.#options = options;
+    this.#listener = listener;
+    this.#socket = new ClientSocket({ ...attachment, domain: jid.domain });
+    this.#entity = client({
+      service,
+      domain: jid.domain,
+      username: jid.user,
+      password: attachment.password.reveal(),
+      resource: attachment.resource,
+      timeout: connectTimeoutMs,
+    });
+    this.#keepalive = new Keepalive({
+      ...options,
+      pingIntervalMs,
+      pingTimeoutMs,
+      ping: () => listener.onSilence(),
+      onDead: (ms) => this.#fail(describeSilence(ms, { skipping: this.#skipping, maxStanzaBytes: attachment.maxStanzaBytes })),
+    });
+    this.#cancelDeadline = timers.after(connectTimeoutMs, () => this.#fail(`not logged in within ${connectTimeoutMs} ms`));
+    this.#adaptLibrary();
+    this.#listen();
+    this.#connect().catch((thrown: unknown) => this.#end(endByError(toError(thrown), attachment)));
+  }
 
-  const silence = new Keepalive({
-    ...attachmentTimes(options),
-    ping: listener.onSilence,
-    onDead: (ms) => end({ kind: 'failed', reason: whySilent(ms) }),
-  });
-  const callOffDeadline = timers.after(attachment.connectTimeoutMs, () =>
-    end({ kind: 'failed', reason: `not logged in within ${attachment.connectTimeoutMs} ms` }),
-  );
+  /** Whether the server acknowledges stanzas (XEP-0198). */
+  get acknowledges(): boolean {
+    return this.#entity.streamManagement.enabled;
+  }
 
-  /** The library's way over TCP, with our socket and our reader in it. */
-  function ourTransport() {
-    const tcp = entity.transports.find(({ prototype }) => takes(prototype, 'xmpp://ours'));
-    if (tcp === undefined) throw new ServiceError('SERVICE_FAILED', '@xmpp/client has no transport over TCP');
-    const reader = {
-      onStanza: (stanza: Stanza, bytes: number) => whenUp(() => listener.onStanza(stanza, bytes)),
-      onUnreadable: (unreadable: Unreadable) => whenUp(() => listener.onUnreadable(unreadable)),
-      onNonza: featured,
-      onBroken: (error: Error) => end({ kind: 'failed', reason: error.message }),
+  send(sent: Element): void {
+    if (this.#state === 'up') this.#entity.send(sent).catch(() => undefined); // the end of the connection gives the reason
+  }
+
+  /** Stops reading. */
+  pause(): void {
+    this.#keepalive.stop();
+    this.#socket.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    if (this.#state === 'up') this.#keepalive.start();
+    this.#socket.resume();
+  }
+
+  close(): void {
+    this.#end({ kind: 'closed', reason: 'closed by us' });
+  }
+
+  get #skipping(): boolean {
+    return this.#parser?.skipping === true;
+  }
+
+  #adaptLibrary(): void {
+    const entity = this.#entity;
+    entity.reconnect.stop();
+    entity.transports = [this.#createTransport()];
+    entity._onData = (data) => {
+      this.#listener.onRead(data.length);
+      entity.parser?.write(data);
+      if (!this.#skipping) this.#keepalive.heard(); // an endless stanza does not count as activity
     };
+    const bind = entity.iqCaller.set.bind(entity.iqCaller);
+    entity.iqCaller.set = async (request) => {
+      const bound = await bind(request);
+      if (this.#sessionRequired) await bind(xml('session', { xmlns: sessionNs }));
+      return bound;
+    };
+    entity.streamManagement.timeout = 0; // our pings detect a dead server
+    entity.streamManagement.requestAckInterval = 0;
+    restore(entity.streamManagement, this.#options.resumption);
+  }
+
+  /** The library's TCP transport with our socket and parser. */
+  #createTransport(): Transport {
+    const tcp = this.#entity.transports.find(({ prototype }) => accepts(prototype, service));
+    if (tcp === undefined) throw new ServiceError('SERVICE_FAILED', '@xmpp/client has no transport over TCP');
+    const socket = this.#socket;
+    const createParser = () => this.#createParser();
     const own = {
       Socket: function Socket() {
-        return wire;
+        return socket;
       },
       Parser: function Parser() {
-        reading = createStreamReader(attachment.maxStanzaBytes, reader);
-        return reading;
+        return createParser();
       },
       socketParameters: () => ({}),
     };
     return { prototype: Object.assign(Object.create(tcp.prototype), own) };
   }
 
-  /** What comes in the same read as the end of the negotiation waits for it. */
-  function whenUp(act: () => void): void {
-    if (state === 'up') act();
-    else if (state === 'negotiating') early.push(act);
+  #listen(): void {
+    const management = this.#entity.streamManagement;
+    this.#entity.on('error', (error) => this.#end(endByError(toError(error), this.#options.attachment)));
+    this.#entity.on('online', () => this.#up(false));
+    this.#entity.on('disconnect', () => this.#end({ kind: 'closed', reason: 'the connection was closed' }));
+    management.on('resumed', () => this.#up(true));
+    management.on('ack', (stanza) => this.#listener.onOutcome(stanza, 'acknowledged'));
+    management.on('fail', (stanza) => this.#listener.onOutcome(stanza, 'lost'));
   }
 
-  function whySilent(ms: number): string {
-    const { maxStanzaBytes } = attachment;
-    if (reading?.skipping === true) return `a stanza that exceeds max_stanza_bytes (${maxStanzaBytes}) has not ended within ${ms} ms`;
-    return `the server has been silent for ${ms} ms and does not answer a ping`;
+  async #connect(): Promise<void> {
+    await this.#entity.connect(service);
+    await this.#entity.open({ domain: this.#options.attachment.jid.domain });
   }
 
-  /** A server of RFC 3921 drops stanzas before a session is requested, and the library does not request one. */
-  function featured(nonza: Stanza): void {
+  #createParser(): LibraryParser {
+    const listener = this.#listener;
+    this.#parser = new LibraryParser(this.#options.attachment.maxStanzaBytes, {
+      onStanza: (stanza, bytes) => this.#whenUp(() => listener.onStanza(stanza, bytes)),
+      onUnreadable: (unreadable) => this.#whenUp(() => listener.onUnreadable(unreadable)),
+      onNonza: (nonza) => this.#negotiated(nonza),
+      onBroken: (error) => this.#fail(error.message),
+    });
+    return this.#parser;
+  }
+
+  #whenUp(act: () => void): void {
+    if (this.#state === 'up') act();
+    else if (this.#state === 'negotiating') this.#early.push(act);
+  }
+
+  #negotiated(nonza: Stanza): void {
+    const { attachment } = this.#options;
     const session = findChild(nonza, 'session', sessionNs);
-    if (session !== undefined) wantsSession = findChild(session, 'optional', sessionNs) === undefined;
-    insistOnPlain(nonza);
+    // A server of RFC 3921 drops stanzas before a session is requested, and the library does not request one.
+    if (session !== undefined) this.#sessionRequired = findChild(session, 'optional', sessionNs) === undefined;
+    const starttls = findChild(nonza, 'starttls', tlsNs);
+    if (attachment.encryption !== 'plain' || starttls === undefined || findChild(starttls, 'required', tlsNs) === undefined) return;
+    this.#end({ kind: 'refused', reason: `the server requires encryption: add a table [attach.${attachment.name}.tls]` });
   }
 
-  function insistOnPlain(nonza: Stanza): void {
-    const offered = findChild(nonza, 'starttls', tlsNs);
-    if (attachment.encryption !== 'plain' || offered === undefined || findChild(offered, 'required', tlsNs) === undefined) return;
-    end({ kind: 'refused', reason: `the server wants encryption: add a table [attach.${attachment.name}.tls]` });
+  #up(resumed: boolean): void {
+    if (this.#state !== 'negotiating') return;
+    this.#state = 'up';
+    this.#cancelDeadline();
+    this.#keepalive.start();
+    this.#listener.onUp(resumed);
+    const early = this.#early;
+    this.#early = [];
+    for (const act of early) act();
   }
 
-  function up(resumed: boolean): void {
-    if (state !== 'negotiating') return;
-    state = 'up';
-    callOffDeadline();
-    silence.start();
-    listener.onUp(resumed);
-    const missed = early;
-    early = [];
-    for (const act of missed) act();
+  #fail(reason: string): void {
+    this.#end({ kind: 'failed', reason });
   }
 
-  function send(sent: Element): void {
-    if (state === 'up') entity.send(sent).catch(() => undefined); // the end of the connection says why
+  #end(end: StreamEnd): void {
+    if (this.#state === 'ended') return;
+    const resumption = this.#resumptionAfter(end);
+    this.#state = 'ended';
+    this.#cancelDeadline();
+    this.#keepalive.stop();
+    this.#entity.streamManagement.outbound_q = []; // it belongs to the next connection, or is lost, and is not reported again
+    this.#entity.timeout = closeTimeoutMs;
+    this.#entity.disconnect().catch(() => undefined); // it is closed, or destroyed below
+    this.#options.timers.after(closeTimeoutMs, () => this.#socket.destroy());
+    this.#listener.onEnd(end, resumption);
   }
 
-  function end(reason: StreamEnd): void {
-    if (state === 'ended') return;
-    const wasUp = state === 'up';
-    state = 'ended';
-    callOffDeadline();
-    silence.stop();
-    const isOver = reason.kind === 'refused' || reason.kind === 'occupied';
-    const resumption = isOver ? undefined : wasUp ? keep(management) : untried(management, options.resumption);
-    management.outbound_q = []; // they are the next connection's, or lost, and not to be told of again
-    entity.timeout = goodbyeMs;
-    entity.disconnect().catch(() => undefined); // it is gone, or goes in a moment
-    timers.after(goodbyeMs, wire.destroy);
-    listener.onEnd(reason, resumption);
+  /** The stream that the next connection may resume: this one; or, if it was never up, the previous one unless the server has dropped it. */
+  #resumptionAfter({ kind }: StreamEnd): Resumption | undefined {
+    const { id, inbound, outbound, outbound_q: queue } = this.#entity.streamManagement;
+    if (kind === 'refused' || kind === 'occupied' || id === '') return undefined;
+    return this.#state === 'up' ? { id, inbound, outbound, queue } : this.#options.resumption;
   }
-
-  entity.on('error', (error) => end(refusedBy(toError(error), attachment)));
-  entity.on('online', () => up(false));
-  entity.on('disconnect', () => end({ kind: 'closed', reason: 'the connection was closed' }));
-  management.on('resumed', () => up(true));
-  management.on('ack', (stanza) => listener.onOutcome(stanza, 'acknowledged'));
-  management.on('fail', (stanza) => listener.onOutcome(stanza, 'lost'));
-  management.timeout = 0; // pings of ours find out a dead server
-  management.requestAckInterval = 0;
-  restore(management, options.resumption);
-  connect().catch((thrown: unknown) => end(refusedBy(toError(thrown), attachment)));
-
-  async function connect(): Promise<void> {
-    await entity.connect('xmpp://ours');
-    await entity.open({ domain });
-  }
-
-  return {
-    get acknowledges() {
-      return management.enabled;
-    },
-    send,
-    pause: () => {
-      silence.stop();
-      wire.pause();
-    },
-    resume: () => {
-      if (state === 'up') silence.start();
-      wire.resume();
-    },
-    close: () => end({ kind: 'closed', reason: 'closed by us' }),
-  };
 }
 
-function attachmentTimes({ attachment, clock, timers }: ConnectionOptions) {
-  const { pingIntervalMs, pingTimeoutMs } = attachment;
-  return { clock, timers, pingIntervalMs, pingTimeoutMs };
-}
-
-function takes(prototype: { socketParameters(service: string): unknown }, service: string): boolean {
+function accepts(prototype: { socketParameters(service: string): unknown }, address: string): boolean {
   try {
-    return prototype.socketParameters(service) !== undefined;
+    return prototype.socketParameters(address) !== undefined;
   } catch {
-    return false; // that of WebSockets throws for anything else
+    return false; // the WebSocket transport throws for other addresses
   }
 }
 
@@ -233,12 +251,33 @@ function restore(management: StreamManagement, resumption: Resumption | undefine
   Object.assign(management, { id, inbound, outbound, outbound_q: [...queue] });
 }
 
-/** What the next connection may resume of a stream that was up. */
-function keep({ id, inbound, outbound, outbound_q }: StreamManagement): Resumption | undefined {
-  return id === '' ? undefined : { id, inbound, outbound, queue: outbound_q };
+/** The end of a connection by an error, with the remedy. `occupied`: another resource would succeed. */
+function endByError(
+  error: Error & { readonly code?: unknown; readonly condition?: unknown },
+  { name, jid: { user, domain }, resource }: ClientAttachment,
+): StreamEnd {
+  const key = `[attach.${name}]`;
+  const condition = typeof error.condition === 'string' ? error.condition : undefined;
+  if (error instanceof ServiceError && error.code === 'ATTACH_REFUSED') return { kind: 'refused', reason: error.message };
+  if (error.name === 'SASLError') {
+    const answer = condition ?? error.message;
+    if (answer === 'temporary-auth-failure') return { kind: 'failed', reason: `the login failed temporarily: ${answer}` };
+    return { kind: 'refused', reason: `the server refuses the login of ${user}@${domain}: ${answer}. Check ${key} jid and password` };
+  }
+  if (isCertificateError(error)) {
+    return { kind: 'refused', reason: `the certificate of ${domain} is not accepted: ${error.message}. See ${key} tls.cacertfile` };
+  }
+  switch (condition) {
+    case 'host-unknown':
+      return { kind: 'refused', reason: `the server does not serve ${domain}. Check ${key} jid and service` };
+    case 'conflict':
+      return { kind: 'occupied', reason: `another client has taken the resource "${resource}" of ${user}@${domain}` };
+    default:
+      return { kind: 'failed', reason: condition === undefined ? messageOf(error) : `stream error: ${condition}` };
+  }
 }
 
-/** What it may resume after a connection that did not get that far: the stream before, unless the server said that it is gone. */
-function untried({ id }: StreamManagement, before: Resumption | undefined): Resumption | undefined {
-  return id === '' ? undefined : before;
+/** Node's codes for certificates: those of OpenSSL's verification, and its own for a name that does not match. */
+function isCertificateError({ code }: { readonly code?: unknown }): boolean {
+  return typeof code === 'string' && /CERT|SIGNATURE|ERR_TLS_/.test(code);
 }

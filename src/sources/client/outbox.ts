@@ -1,111 +1,172 @@
 import type { Element } from '@xmpp/client';
+import { type Timers, within } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createDeferred, type Deferred } from '../../kit/lifecycle.ts';
+import type { OutgoingMessage, SendResult } from '../../model/delivery.ts';
 import type { Stanza } from '../../model/packet.ts';
-import { element } from '../../packet/xml/element.ts';
-import type { MessageOutlet } from '../outlet.ts';
+import type { JidReader } from '../../packet/jid.ts';
+import { element, isXmlText } from '../../packet/xml/element.ts';
 import { isMarked, sentNs } from '../own-traffic.ts';
-import { toLibrary } from './bridge.ts';
+import { defaultSendMs, type Outbox } from '../source.ts';
+import { toLibrary } from './parser.ts';
 
-/** What is sent while there is no connection, and what is sent and not settled. */
-export interface Outbox extends MessageOutlet {
-  /** A session is up. `acknowledges`: the server tells what it has taken over (XEP-0198); else a ping behind it does. */
-  open(way: OutboxWay): void;
-  /** The session is gone; `resumable`: what it has not acknowledged is sent again by who resumes it. */
-  close(how: { readonly resumable: boolean }): void;
-  settled(sent: Element, outcome: 'acknowledged' | 'lost'): void;
-  /** Nothing is sent any more. */
-  end(): void;
+export interface AccountOutboxOptions {
+  /** The account's bare JID. */
+  readonly jid: string;
+  readonly queue: Pick<SendQueue, 'send'>;
+  readonly readJid: JidReader;
+  readonly timers: Timers;
 }
 
-export interface OutboxWay {
+/**
+ * Sends an account's messages to users. The queue may still send a message whose time limit has passed; a second call with
+ * the same id joins that message and does not send it twice.
+ */
+export class AccountOutbox implements Outbox {
+  readonly #options: AccountOutboxOptions;
+  readonly #own: string;
+  readonly #unfinished = new Map<string, Promise<SendResult>>();
+
+  constructor(options: AccountOutboxOptions) {
+    this.#options = options;
+    this.#own = options.readJid(options.jid).jid.bare;
+  }
+
+  readonly send: Outbox['send'] = async (message, { withinMs = defaultSendMs } = {}) => {
+    const refusal = this.#refusal(message);
+    if (refusal !== undefined) return { kind: 'refused', reason: refusal };
+    const result = this.#unfinished.get(message.id) ?? this.#begin(message);
+    return (await within(result, withinMs, this.#options.timers)) ? await result : { kind: 'unconfirmed' };
+  };
+
+  /** Why a message cannot be sent at all. */
+  #refusal({ from = this.#own, to, body }: OutgoingMessage): string | undefined {
+    const { readJid } = this.#options;
+    const receiver = readJid(to);
+    if (readJid(from).jid.bare !== this.#own) return `${from} is not allowed as the sender: it must be ${this.#own}`;
+    if (!receiver.prepared) return `${to} is no JID`;
+    if (receiver.jid.bare === this.#own) return `${to} is this account itself`;
+    return isXmlText(body) ? undefined : 'the text has a character that XML does not allow';
+  }
+
+  #begin({ id, to, body }: OutgoingMessage): Promise<SendResult> {
+    const { queue, readJid } = this.#options;
+    const stanza = element('message', { type: 'chat', id, to: readJid(to).jid.full }, [element('body', {}, [body])]);
+    const result = queue.send(stanza).then((): SendResult => ({ kind: 'sent' }), resultOfError);
+    this.#unfinished.set(id, result);
+    void result.then(() => this.#unfinished.delete(id));
+    return result;
+  }
+}
+
+/** A message that was pending when the attachment stopped may have been sent before. */
+function resultOfError(thrown: unknown): SendResult {
+  return { kind: thrown instanceof ServiceError && thrown.code === 'OUTBOX_FULL' ? 'unsent' : 'unconfirmed' };
+}
+
+/** A session that messages go out on. */
+export interface SendSession {
+  /** Whether the server acknowledges stanzas (XEP-0198); if not, a ping after them confirms them. */
   readonly acknowledges: () => boolean;
   readonly send: (sent: Element) => void;
-  /** Resolves when all that was sent before has been taken over. */
+  /** Resolves when the server has received all stanzas sent before. */
   readonly ping: () => Promise<unknown>;
 }
 
-interface Waiting {
+interface Entry {
   readonly sent: Element;
   readonly bytes: number;
   readonly settled: Deferred<void>;
-  /** The stream's counts tell what becomes of it, over a resumption too. */
+  /** Settled by the acknowledgements of the stream, even after a resumption. */
   counted: boolean;
 }
 
-/** Holds at most so many bytes of what is not settled. */
-export function createOutbox(maxBytes: number): Outbox {
-  let waiting: Waiting[] = [];
-  let under: Waiting[] = [];
-  let bytes = 0;
-  let way: OutboxWay | undefined;
-  let ended = false;
+/** Messages that wait for a session, and messages that are sent and unconfirmed: `maxBytes` at most. Outlives the sessions. */
+export class SendQueue {
+  readonly #maxBytes: number;
+  #waiting: Entry[] = [];
+  #unconfirmed: Entry[] = [];
+  #bytes = 0;
+  #session: SendSession | undefined;
+  #ended = false;
 
-  function send(message: Stanza): Promise<void> {
-    if (ended) return Promise.reject(closed());
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /**
+   * Sends a message, now or in the next session; it is marked, so that no feed pushes it. Resolves when the server has
+   * received it. Rejects with OUTBOX_FULL when too many messages wait, and with OUTBOX_CLOSED when the source stops first:
+   * the message may have arrived nevertheless. After a broken connection the server may receive it twice, with the same `id`.
+   */
+  send(message: Stanza): Promise<void> {
+    if (this.#ended) return Promise.reject(closed());
     const marked = isMarked(message) ? message : withMark(message);
-    const size = Buffer.byteLength(marked.xml);
-    if (bytes + size > maxBytes) return Promise.reject(full());
-    const entry = { sent: toLibrary(marked), bytes: size, settled: createDeferred<void>(), counted: false };
-    bytes += size;
-    waiting.push(entry);
-    flush();
+    const bytes = Buffer.byteLength(marked.xml);
+    if (this.#bytes + bytes > this.#maxBytes) return Promise.reject(full());
+    const entry = { sent: toLibrary(marked), bytes, settled: createDeferred<void>(), counted: false };
+    this.#bytes += bytes;
+    this.#waiting.push(entry);
+    this.#flush();
     return entry.settled.promise;
   }
 
-  function flush(): void {
-    const through = way;
-    if (through === undefined || waiting.length === 0) return;
-    const going = waiting;
-    waiting = [];
-    under.push(...going);
-    const counted = through.acknowledges();
-    for (const entry of going) {
+  /** A session is up. */
+  open(session: SendSession): void {
+    this.#session = session;
+    this.#flush();
+  }
+
+  /** The session is gone; `resumable`: the next connection sends its unacknowledged stanzas again. */
+  close({ resumable }: { readonly resumable: boolean }): void {
+    this.#session = undefined;
+    this.#putBack(this.#unconfirmed.filter(({ counted }) => !resumable || !counted));
+  }
+
+  settled(sent: Element, outcome: 'acknowledged' | 'lost'): void {
+    const entries = this.#unconfirmed.filter((entry) => entry.sent === sent);
+    if (outcome === 'acknowledged') this.#confirm(entries);
+    else this.#putBack(entries);
+  }
+
+  /** Ends the queue: pending messages are rejected. */
+  end(): void {
+    this.#ended = true;
+    for (const { settled } of [...this.#unconfirmed, ...this.#waiting]) settled.reject(closed());
+    [this.#unconfirmed, this.#waiting, this.#bytes] = [[], [], 0];
+  }
+
+  #flush(): void {
+    const session = this.#session;
+    if (session === undefined || this.#waiting.length === 0) return;
+    const entries = this.#waiting;
+    this.#waiting = [];
+    this.#unconfirmed.push(...entries);
+    const counted = session.acknowledges();
+    for (const entry of entries) {
       entry.counted = counted;
-      through.send(entry.sent);
+      session.send(entry.sent);
     }
     if (counted) return;
-    through.ping().then(
-      () => settle(going),
-      () => undefined, // the session ended: its end puts them back
+    session.ping().then(
+      () => this.#confirm(entries),
+      () => undefined, // the end of the session puts them back
     );
   }
 
-  function settle(entries: readonly Waiting[]): void {
-    const done = new Set(entries.filter((entry) => under.includes(entry)));
-    under = under.filter((entry) => !done.has(entry));
-    for (const entry of done) {
-      bytes -= entry.bytes;
+  #confirm(entries: readonly Entry[]): void {
+    const confirmed = new Set(entries.filter((entry) => this.#unconfirmed.includes(entry)));
+    this.#unconfirmed = this.#unconfirmed.filter((entry) => !confirmed.has(entry));
+    for (const entry of confirmed) {
+      this.#bytes -= entry.bytes;
       entry.settled.resolve();
     }
   }
 
-  function putBack(entries: readonly Waiting[]): void {
-    under = under.filter((entry) => !entries.includes(entry));
-    waiting = [...entries, ...waiting];
+  #putBack(entries: readonly Entry[]): void {
+    this.#unconfirmed = this.#unconfirmed.filter((entry) => !entries.includes(entry));
+    this.#waiting = [...entries, ...this.#waiting];
   }
-
-  return {
-    send,
-    open: (next) => {
-      way = next;
-      flush();
-    },
-    close: ({ resumable }) => {
-      way = undefined;
-      putBack(under.filter(({ counted }) => !resumable || !counted));
-    },
-    settled: (sent, outcome) => {
-      const entries = under.filter((entry) => entry.sent === sent);
-      if (outcome === 'acknowledged') settle(entries);
-      else putBack(entries);
-    },
-    end: () => {
-      ended = true;
-      for (const { settled } of [...under, ...waiting]) settled.reject(closed());
-      [under, waiting, bytes] = [[], [], 0];
-    },
-  };
 }
 
 function withMark(message: Stanza): Stanza {
@@ -118,5 +179,5 @@ function full(): ServiceError {
 }
 
 function closed(): ServiceError {
-  return new ServiceError('OUTBOX_CLOSED', 'the attachment was stopped before the chat server had taken the message over');
+  return new ServiceError('OUTBOX_CLOSED', 'the attachment was stopped before the chat server had confirmed the message');
 }

@@ -1,155 +1,162 @@
 /**
- * One room that the account is in (XEP-0045), for as long as a session lasts:
+ * One room that the account is in (XEP-0045), for the length of a session:
  *
- *   out → joining → in → out (thrown out, the room's server restarted) → joining, later
- *            ↓ refused (nick taken, members only): again later
+ *   out → joining → in → out (removed, or the room's server has restarted) → joining, later
+ *            ↓ refused (nick taken, members only): retried later
  */
-
 import type { Timers } from '../../kit/clock.ts';
 import { type Backoff, backoffMs, type Random } from '../../kit/pacing.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { element, findChild, findChildren } from '../../packet/xml/element.ts';
+import { errorCondition, pingElement } from '../xmpp-stream.ts';
 import type { Archive } from './archive.ts';
-import { conditionOf } from './questions.ts';
 
 export interface RoomOptions {
-  readonly room: { readonly jid: string; readonly nick: string };
-  readonly archive: Archive;
+  readonly jid: string;
+  readonly nick: string;
+  readonly archive: Pick<Archive, 'caughtUp' | 'close' | 'open' | 'trouble'>;
   readonly send: (presence: Stanza) => void;
-  readonly ask: (type: 'get' | 'set', child: Stanza, to: string) => Promise<Stanza>;
+  readonly request: (type: 'get' | 'set', child: Stanza, to: string) => Promise<Stanza>;
   readonly onChange: () => void;
   readonly reconnectCapMs: number;
   readonly timers: Timers;
   readonly random: Random;
 }
 
-export interface Room {
-  readonly jid: string;
-  readonly archive: Archive;
-  /** Why it is not joined and caught up; empty while it is. */
-  readonly trouble: string;
-  readonly ready: boolean;
-  /** A new session is up. */
-  join(): void;
-  /** The session is over. */
-  leave(): void;
-  presence(presence: Stanza): void;
-  /**
-   * Bare JID of who says it live, or said it when it was `archived`; undefined where the room does not tell. An archived
-   * message names its sender itself (XEP-0313 §6.1.1); elsewhere, and in anonymous rooms, that is whatever somebody wrote.
-   */
-  senderOf(message: Stanza, how: { readonly archived: boolean }): string | undefined;
-  /** Whether a message is the subject that a room tells who enters. */
-  isWelcome(message: Stanza): boolean;
-}
-
 const mucNs = 'http://jabber.org/protocol/muc';
 const mucUserNs = `${mucNs}#user`;
-/** How often it is looked whether the room still has us: one that restarts tells nobody (XEP-0410). */
-const lookEveryMs = 60_000;
-/** Errors to a ping of ourselves by which we are in the room all the same (XEP-0410 §3.2). */
-const stillIn = new Set(['feature-not-implemented', 'item-not-found', 'service-unavailable']);
+const joinTimeoutMs = 30_000;
+/** Interval of the self-ping: a room that restarts does not notify its occupants (XEP-0410). */
+const selfPingEveryMs = 60_000;
+/** Errors to a self-ping that mean that we are still in the room (XEP-0410 §3.2). */
+const joinedConditions: ReadonlySet<string> = new Set(['feature-not-implemented', 'item-not-found', 'service-unavailable']);
 
-export function createRoom(options: RoomOptions): Room {
-  const { room, archive, timers } = options;
-  const ourAddress = `${room.jid}/${room.nick}`;
-  const backoff: Backoff = { firstMs: 1000, capMs: Math.max(30_000, options.reconnectCapMs), jitter: 0.2 };
-  let state: 'in' | 'joining' | 'out' = 'out';
-  let trouble = '';
-  /** Who is behind a nick, in rooms that are not anonymous. */
-  const occupants = new Map<string, string>();
-  /** Everybody may know who is who. */
-  let open = false;
-  let failures = 0;
-  let welcomed = false;
-  let callOff: () => void = () => undefined;
+export class Room {
+  readonly #options: RoomOptions;
+  readonly #ownAddress: string;
+  readonly #backoff: Backoff;
+  /** Bare JIDs by occupant address, in rooms that are not anonymous. */
+  readonly #occupants = new Map<string, string>();
+  #state: 'in' | 'joining' | 'out' = 'out';
+  #trouble = '';
+  /** Whether all occupants may see the JIDs of all. */
+  #isPublic = false;
+  #failures = 0;
+  #welcomed = false;
+  #cancelTimer: () => void = () => undefined;
 
-  function join(): void {
-    state = 'joining';
-    welcomed = false;
-    callOff();
-    callOff = timers.after(30_000, () => out('the room does not answer'));
+  constructor(options: RoomOptions) {
+    this.#options = options;
+    this.#ownAddress = `${options.jid}/${options.nick}`;
+    this.#backoff = { firstMs: 1000, capMs: Math.max(30_000, options.reconnectCapMs), jitter: 0.2 };
+  }
+
+  get jid(): string {
+    return this.#options.jid;
+  }
+
+  /** Why the room is not joined or not caught up; empty while it is. */
+  get trouble(): string {
+    return this.#trouble === '' ? this.#options.archive.trouble : this.#trouble;
+  }
+
+  get ready(): boolean {
+    return this.#state === 'in' && this.#options.archive.caughtUp;
+  }
+
+  /** A new session is up. */
+  join(): void {
+    const { send, timers } = this.#options;
+    this.#state = 'joining';
+    this.#welcomed = false;
+    this.#cancelTimer();
+    this.#cancelTimer = timers.after(joinTimeoutMs, () => this.#out('the room does not answer'));
     const history = element('history', { maxstanzas: '0' });
-    options.send(element('presence', { xmlns: 'jabber:client', to: ourAddress }, [element('x', { xmlns: mucNs }, [history])]));
+    send(element('presence', { xmlns: 'jabber:client', to: this.#ownAddress }, [element('x', { xmlns: mucNs }, [history])]));
   }
 
-  function inside(): void {
-    state = 'in';
-    failures = 0;
-    trouble = '';
-    callOff();
-    lookLater();
-    archive.open();
-    options.onChange();
+  /** The session is over. */
+  leave(): void {
+    this.#cancelTimer();
+    this.#occupants.clear();
+    if (this.#state === 'in') this.#options.archive.close();
+    this.#state = 'out';
   }
 
-  function out(reason: string): void {
-    if (state === 'in') archive.close();
-    state = 'out';
-    failures += 1;
-    trouble = `room ${room.jid}: ${reason}`;
-    callOff();
-    callOff = timers.after(backoffMs(backoff, failures, options.random), join);
-    options.onChange();
+  presence(presence: Stanza): void {
+    const { type, from = '' } = presence.attrs;
+    const jid = realJid(presence);
+    if (type === undefined && jid !== undefined) this.#occupants.set(from, jid);
+    else this.#occupants.delete(from);
+    if (type === 'error') {
+      if (this.#state === 'joining') this.#out(`refused: ${conditionOf(presence)}`);
+    } else if (this.#isOurs(presence)) {
+      if (type === undefined) this.#isPublic = codesOf(presence).includes('100');
+      if (type === 'unavailable' && this.#state === 'in') this.#out('we were removed from it');
+      else if (type === undefined && this.#state === 'joining') this.#joined();
+    }
   }
 
-  function lookLater(): void {
-    callOff = timers.after(lookEveryMs, () => {
-      lookLater();
-      options.ask('get', element('ping', { xmlns: 'urn:xmpp:ping' }), ourAddress).then(
-        (answer) => {
-          if (state === 'in' && answer.attrs['type'] === 'error' && !stillIn.has(conditionOf(answer))) out(`left: ${conditionOf(answer)}`);
-        },
+  /**
+   * Bare JID of the sender of a live or `archived` message; undefined if the room does not reveal it. An archived message
+   * contains the JID of its sender (XEP-0313 §6.1.1); in live messages and in anonymous rooms any sender may forge that.
+   */
+  senderOf(message: Stanza, { archived }: { readonly archived: boolean }): string | undefined {
+    if (archived) return this.#isPublic ? realJid(message) : undefined;
+    return this.#occupants.get(message.attrs['from'] ?? '');
+  }
+
+  /** Whether a message is the subject that the room sends to a new occupant. */
+  isWelcome(message: Stanza): boolean {
+    const isFirst = !this.#welcomed && findChild(message, 'subject') !== undefined && findChild(message, 'body') === undefined;
+    if (isFirst) this.#welcomed = true;
+    return isFirst;
+  }
+
+  #joined(): void {
+    this.#state = 'in';
+    this.#failures = 0;
+    this.#trouble = '';
+    this.#cancelTimer();
+    this.#pingLater();
+    this.#options.archive.open();
+    this.#options.onChange();
+  }
+
+  #out(reason: string): void {
+    const { jid, archive, timers, random, onChange } = this.#options;
+    if (this.#state === 'in') archive.close();
+    this.#state = 'out';
+    this.#failures += 1;
+    this.#trouble = `room ${jid}: ${reason}`;
+    this.#cancelTimer();
+    this.#cancelTimer = timers.after(backoffMs(this.#backoff, this.#failures, random), () => this.join());
+    onChange();
+  }
+
+  #pingLater(): void {
+    this.#cancelTimer = this.#options.timers.after(selfPingEveryMs, () => {
+      this.#pingLater();
+      this.#options.request('get', pingElement(), this.#ownAddress).then(
+        (answer) => this.#pingAnswered(answer),
         () => undefined, // the session is over
       );
     });
   }
 
-  function presence(stanza: Stanza): void {
-    const { type, from = '' } = stanza.attrs;
-    const jid = realJid(stanza);
-    if (type === undefined && jid !== undefined) occupants.set(from, jid);
-    else occupants.delete(from);
-    if (type === 'error') {
-      if (state === 'joining') out(`refused: ${conditionOf(stanza)}`);
-    } else if (isOurs(stanza)) {
-      if (type === undefined) open = codesOf(stanza).includes('100');
-      if (type === 'unavailable' && state === 'in') out('we were put out of it');
-      else if (type === undefined && state === 'joining') inside();
-    }
+  #pingAnswered(answer: Stanza): void {
+    if (this.#state !== 'in' || answer.attrs['type'] !== 'error') return;
+    const condition = conditionOf(answer);
+    if (!joinedConditions.has(condition)) this.#out(`left: ${condition}`);
   }
 
-  function isOurs(stanza: Stanza): boolean {
-    return codesOf(stanza).includes('110') || (state === 'in' && stanza.attrs['from'] === ourAddress);
+  #isOurs(presence: Stanza): boolean {
+    return codesOf(presence).includes('110') || (this.#state === 'in' && presence.attrs['from'] === this.#ownAddress);
   }
+}
 
-  return {
-    jid: room.jid,
-    archive,
-    get trouble() {
-      return trouble === '' ? archive.trouble : trouble;
-    },
-    get ready() {
-      return state === 'in' && archive.caughtUp;
-    },
-    join,
-    leave: () => {
-      callOff();
-      occupants.clear();
-      if (state === 'in') archive.close();
-      state = 'out';
-    },
-    presence,
-    senderOf: (message, { archived }) => {
-      if (archived) return open ? realJid(message) : undefined;
-      return occupants.get(message.attrs['from'] ?? '');
-    },
-    isWelcome: (message) => {
-      const first = !welcomed && findChild(message, 'subject') !== undefined && findChild(message, 'body') === undefined;
-      if (first) welcomed = true;
-      return first;
-    },
-  };
+function conditionOf(stanza: Stanza): string {
+  return errorCondition(stanza) ?? 'undefined-condition';
 }
 
 /** Status codes of XEP-0045 §15.6. */

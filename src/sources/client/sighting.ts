@@ -4,22 +4,22 @@ import type { Direction, Stanza } from '../../model/packet.ts';
 import { readStamp } from '../../packet/from-xml.ts';
 import { childElements, element, findChild, findChildren, localName } from '../../packet/xml/element.ts';
 
-/** A message that the account can see, wherever it was found. */
+/** A message of the account or of one of its rooms, live or from an archive. */
 export interface Sighting {
   readonly stanza: Stanza;
   readonly direction: Direction;
-  /** Full JID of the client that sent it, where it is one of the account's. */
+  /** Full JID of the client that sent it, if it is one of the account's. */
   readonly session: string | undefined;
-  /** Bare JID of who said it in a room, where the room tells. */
+  /** Bare JID of the sender in a room, if the room reveals it. */
   readonly sender: string | undefined;
-  /** What the archive calls it (XEP-0359); undefined: it does not say. */
+  /** Its id in the archive (XEP-0359); undefined if the server does not add it. */
   readonly archiveId: string | undefined;
-  /** When the server saw it; undefined: it does not say. */
+  /** When the server received it; undefined if it does not report that. */
   readonly time: EpochMs | undefined;
   readonly bytes: number;
 }
 
-/** What an archive answers a query with, one by one (XEP-0313 §4.2). */
+/** One result of an archive query (XEP-0313 §4.2). */
 export interface ArchiveItem {
   readonly query: string;
   readonly id: string;
@@ -61,7 +61,7 @@ function carbonIn(message: Stanza): Stanza | undefined {
   return childElements(message).find(isCarbon);
 }
 
-/** Whether this is how an archive or a server hands on a message; anybody can write it. */
+/** Whether an element wraps a message as an archive or a server does; any user can send such an element. */
 export function isCopy(child: Stanza): boolean {
   return isCarbon(child) || (child.ns === mamNs && localName(child.name) === 'result');
 }
@@ -70,7 +70,7 @@ function isCarbon({ name, ns }: Stanza): boolean {
   return ns === carbonsNs && ['received', 'sent'].includes(localName(name));
 }
 
-/** The id that this archive gave; by anybody else it is whatever a sender wrote. */
+/** The id that this archive assigned; ids of other origins may be forged by the sender. */
 export function archiveIdBy(message: Stanza, isArchive: (jid: string) => boolean): string | undefined {
   const ids = findChildren(message, 'stanza-id', stanzaIdNs);
   return ids.find(({ attrs }) => attrs['by'] !== undefined && isArchive(attrs['by']))?.attrs['id'];
@@ -80,7 +80,7 @@ export function isDelayed(message: Stanza): boolean {
   return findChild(message, 'delay', delayNs) !== undefined;
 }
 
-/** Whether archives keep such a message by default (XEP-0313 §5.1.1, XEP-0334): what people wrote, unless they asked for the contrary. */
+/** Whether archives store such a message by default (XEP-0313 §5.1.1, XEP-0334): with a body, unless a hint excludes it. */
 export function isKept(message: Stanza): boolean {
   if (findChild(message, 'no-store', hintsNs) !== undefined || findChild(message, 'no-permanent-store', hintsNs) !== undefined)
     return false;
@@ -99,7 +99,7 @@ function messageIn(forwarded: Stanza): Stanza | undefined {
   return childElements(forwarded).find(({ name }) => localName(name) === 'message');
 }
 
-/** A copy that says when it was first sent, as one that the server had kept would (XEP-0203). */
+/** A copy with the time of first sending, as a server adds it to a stored message (XEP-0203). */
 function delayed(message: Stanza, stamp: string): Stanza {
   if (isDelayed(message)) return message;
   return element(message.name, { xmlns: message.ns, ...message.attrs }, [...message.children, element('delay', { xmlns: delayNs, stamp })]);

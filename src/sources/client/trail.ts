@@ -46,7 +46,7 @@ export class Trail {
   readonly #clock: Clock;
   readonly #known = new Map<string, Namesakes>();
   readonly #steps: Step[] = [];
-  /** The ids of the steps as a mark has them, each with a comma before it. */
+  /** The ids of the steps as in a mark, each with a comma before it. */
   #ids = '';
   #base: Point | undefined;
 
@@ -64,7 +64,7 @@ export class Trail {
     return this.#base;
   }
 
-  /** The last message handed over. */
+  /** The last message that a mark names. */
   get tip(): Point | undefined {
     return this.#steps.at(-1) ?? this.#base;
   }
@@ -91,8 +91,8 @@ export class Trail {
     return this.#mark(this.#base);
   }
 
-  /** Records a message that is handed over without a mark. */
-  addPassing(id: string, sight: Sight): void {
+  /** Records a message that is handed over without a mark, and that the archive may have. */
+  addUnmarked(id: string, sight: Sight): void {
     const named = this.#named(id);
     named.handed += 1;
     named.record(sight);
@@ -184,7 +184,7 @@ export function readEpoch(epoch: string): readonly string[] {
     const ids: unknown = JSON.parse(epoch);
     if (Array.isArray(ids) && ids.every((id) => typeof id === 'string')) return ids;
   } catch {
-    // an id that happens to contain the separator
+    // an id that starts like a list
   }
   return [epoch];
 }
@@ -194,7 +194,7 @@ function follows(step: Point, base: Point): boolean {
   return !isOlder(step.id, base.id) || step.sentAt > base.sentAt + lateMs;
 }
 
-/** Where ids are plain numbers (ejabberd's are the time), their order is that of the archive. */
+/** Whether an id is older, if both are plain numbers (in ejabberd: the time) and thereby have the order of the archive. */
 export function isOlder(id: string, than: string): boolean {
   return /^\d{1,30}$/.test(id) && /^\d{1,30}$/.test(than) && BigInt(id) < BigInt(than);
 }

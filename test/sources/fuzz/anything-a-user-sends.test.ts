@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { wrap } from '../../../src/cli/demo/tap-server.ts';
-import { createStreamReader } from '../../../src/sources/client/reader.ts';
+import { LibraryParser } from '../../../src/sources/client/parser.ts';
 import { effort, patienceMs } from './effort.ts';
 import { cutAt, cuts } from './mutations.ts';
 import { maxStanzaBytes, walk } from './stanza-path.ts';
@@ -56,7 +56,7 @@ describe('an account goes on after a message that', () => {
       fc.assert(
         fc.property(fc.array(fc.option(content), { minLength: 1, maxLength: 6 }), cuts, (items, parts) => {
           const told: string[] = [];
-          const reader = createStreamReader(maxStanzaBytes, {
+          const reader = new LibraryParser(maxStanzaBytes, {
             onStanza: (stanza) => told.push(stanza.text('body')),
             onUnreadable: ({ head }) => told.push(`unreadable from ${head?.attrs['from']}`),
             onNonza: ({ name }) => told.push(name),

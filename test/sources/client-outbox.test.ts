@@ -2,17 +2,17 @@ import { expect, test } from 'vitest';
 import { ServiceError } from '../../src/kit/errors.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import { createAccountOutbox } from '../../src/sources/client/account-outbox.ts';
+import { AccountOutbox } from '../../src/sources/client/outbox.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
 
 const hello = { id: 'm1', to: 'Bob@localhost', body: 'Hi & bye' };
 
-/** An account whose way out is the test. */
+/** An outbox whose queue is the test. */
 function openOutbox() {
   const written: string[] = [];
   const handed: ReturnType<typeof createDeferred<void>>[] = [];
   const timers = createFakeTimers();
-  const outlet = {
+  const queue = {
     send: (message: { readonly xml: string }) => {
       const taken = createDeferred<void>();
       written.push(message.xml);
@@ -20,11 +20,11 @@ function openOutbox() {
       return taken.promise;
     },
   };
-  const { send } = createAccountOutbox({ jid: 'bot@localhost', outlet, readJid: createJidReader(), timers });
+  const { send } = new AccountOutbox({ jid: 'bot@localhost', queue, readJid: createJidReader(), timers });
   return { send, written, handed, timers };
 }
 
-test('a message counts as sent once the server has taken it over', async () => {
+test('a message is sent when the server has received it', async () => {
   const { send, written, handed, timers } = openOutbox();
   const sent = send(hello);
   expect(written).toEqual(['<message type="chat" id="m1" to="bob@localhost"><body>Hi &amp; bye</body></message>']);
@@ -33,7 +33,7 @@ test('a message counts as sent once the server has taken it over', async () => {
   expect(timers.pending).toBe(0);
 });
 
-test('one that waits longer than it may is unconfirmed, and the same message when it comes again', async () => {
+test('a message over its time limit is unconfirmed, and a repeated call joins it', async () => {
   const { send, written, handed, timers } = openOutbox();
   const first = send(hello, { withinMs: 1234 });
   expect(timers.waits).toEqual([1234]);
@@ -50,7 +50,7 @@ test('one that waits longer than it may is unconfirmed, and the same message whe
 test.each([
   ['OUTBOX_FULL', 'unsent'],
   ['OUTBOX_CLOSED', 'unconfirmed'],
-] as const)('%s leaves it %s', async (code, kind) => {
+] as const)('an error %s makes it %s', async (code, kind) => {
   const { send, handed } = openOutbox();
   const sent = send(hello);
   handed[0]?.reject(new ServiceError(code, 'no'));
@@ -59,10 +59,10 @@ test.each([
 
 test.each([
   ['a telephone number as receiver', { to: '+123@' }, '+123@ is no JID'],
-  ['ourselves as receiver', { to: 'bot@localhost/phone' }, 'bot@localhost/phone is ourselves'],
-  ['another sender', { from: 'alice@localhost' }, 'alice@localhost is no sender here: it must be bot@localhost'],
-  ['what XML cannot carry', { body: '\u0000' }, 'the text has a character that XML cannot carry'],
-])('with %s it is refused at once', async (_, change, reason) => {
+  ['the account itself as receiver', { to: 'bot@localhost/phone' }, 'bot@localhost/phone is this account itself'],
+  ['another sender', { from: 'alice@localhost' }, 'alice@localhost is not allowed as the sender: it must be bot@localhost'],
+  ['a character that XML does not allow', { body: '\u0000' }, 'the text has a character that XML does not allow'],
+])('a message with %s is refused at once', async (_, change, reason) => {
   const { send, written } = openOutbox();
   expect(await send({ ...hello, ...change })).toEqual({ kind: 'refused', reason });
   expect(written).toEqual([]);

@@ -1,32 +1,32 @@
 import { expect, test } from 'vitest';
-import { createStreamReader } from '../../src/sources/client/reader.ts';
+import { LibraryParser } from '../../src/sources/client/parser.ts';
 import { eventually } from '../support/eventually.ts';
 
 const header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' id='s'>";
 
-test('what follows an element of the stream in the same read waits until the library has acted on that', async () => {
-  const { told, reader } = read();
-  reader.write(
+test('the rest of a read waits until the library has handled an element of the stream', async () => {
+  const { told, parser } = read();
+  parser.write(
     Buffer.from(`${header}<enabled xmlns='urn:xmpp:sm:3'/><message><body>one</body></message><r xmlns='urn:xmpp:sm:3'/><message/>`),
   );
   expect(told).toEqual(['nonza enabled']);
   await eventually(() => expect(told).toEqual(['nonza enabled', 'stanza message', 'nonza r', 'stanza message']));
 });
 
-test('tells what came whole before it tells that the rest is broken, once', () => {
-  const { told, reader } = read();
-  reader.write(Buffer.from(`${header}<message/>text`));
-  reader.write(Buffer.from('<message/>'));
+test('reports the complete stanzas first, and then once that the stream is broken', () => {
+  const { told, parser } = read();
+  parser.write(Buffer.from(`${header}<message/>text`));
+  parser.write(Buffer.from('<message/>'));
   expect(told).toEqual(['stanza message', 'broken']);
 });
 
 function read() {
   const told: string[] = [];
-  const reader = createStreamReader(10_000, {
+  const parser = new LibraryParser(10_000, {
     onStanza: ({ name }) => void told.push(`stanza ${name}`),
     onUnreadable: () => void told.push('unreadable'),
     onNonza: ({ name }) => void told.push(`nonza ${name}`),
     onBroken: () => void told.push('broken'),
   });
-  return { told, reader };
+  return { told, parser };
 }
