@@ -16,7 +16,7 @@ import type { Clock, Timers } from '../kit/clock.ts';
 import { type ErrorCode, loggable, ServiceError, toError } from '../kit/errors.ts';
 import { createIdSource } from '../kit/ids.ts';
 import { createDeferred, type Deferred } from '../kit/lifecycle.ts';
-import { type Backoff, backoffMs, type Random } from '../kit/pacing.ts';
+import { type Backoff, type Random, Restarter } from '../kit/pacing.ts';
 import type { ReloadCounts, ReloadResult } from '../service.ts';
 import { createWatchMemory, type RunningCallback, runningCallback, type Strike } from './shared-watch.ts';
 import { type Address, StandIn } from './stand-in.ts';
@@ -103,6 +103,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #instance: string;
   readonly #standIn: StandIn;
+  readonly #restarter: Restarter;
   readonly #strikes = new Map<string, Strike>();
   readonly #reloads: Record<ReloadResult, number> = { applied: 0, refused: 0, restart: 0 };
   /** All workers that have not ended. */
@@ -111,10 +112,7 @@ export class Supervisor {
   #checkSpool = false;
   #thread: ServiceThread | undefined;
   #isStopping = false;
-  #failures = 0;
-  #launchedAt = 0;
   #cancelWatch: () => void = () => undefined;
-  #cancelRestart: () => void = () => undefined;
   #isRestartPending = false;
   #replaced: Promise<void> = Promise.resolve();
 
@@ -122,6 +120,7 @@ export class Supervisor {
     this.#options = options;
     this.#instance = createIdSource(options.clock)();
     this.#standIn = new StandIn({ clock: options.clock, timers: options.timers });
+    this.#restarter = new Restarter({ ...options, provenAfterMs, restart: () => this.#relaunch() });
   }
 
   /** Resolves when the service runs, or waits for a restart because its spool is unusable; rejects if it cannot run. */
@@ -137,7 +136,7 @@ export class Supervisor {
   reload(): void {
     if (this.#thread !== undefined) post(this.#thread, { kind: 'reload' });
     if (!this.#isRestartPending) return;
-    this.#cancelRestart();
+    this.#restarter.cancel();
     this.#relaunch();
   }
 
@@ -154,7 +153,7 @@ export class Supervisor {
   }
 
   #launch(): Promise<void> {
-    this.#launchedAt = this.#options.clock.monotonic();
+    this.#restarter.running();
     const memory = createWatchMemory();
     const workerData: ServiceThreadData = {
       ...{ file: this.#options.file, instance: this.#instance, watchMemory: memory, strikes: [...this.#strikes.values()] },
@@ -214,14 +213,11 @@ export class Supervisor {
 
   #startLater({ code, message }: ServiceError): void {
     if (this.#isStopping) return;
-    const { clock, random, timers, onTrouble } = this.#options;
     this.#checkSpool = code === 'SPOOL_DAMAGED';
-    this.#failures = clock.monotonic() - this.#launchedAt >= provenAfterMs ? 1 : this.#failures + 1;
-    const restartInMs = backoffMs(restartBackoff, this.#failures, random);
-    onTrouble({ kind: 'failed', message, restartInMs });
+    const restartInMs = this.#restarter.schedule(restartBackoff);
+    this.#options.onTrouble({ kind: 'failed', message, restartInMs });
     if (this.#adminAddress !== undefined) this.#standIn.show(this.#adminAddress, message);
     this.#isRestartPending = true;
-    this.#cancelRestart = timers.after(restartInMs, () => this.#relaunch());
   }
 
   #relaunch(): void {
@@ -263,7 +259,7 @@ export class Supervisor {
 
   #cancelAll(): void {
     this.#isStopping = true;
-    this.#cancelRestart();
+    this.#restarter.cancel();
     this.#cancelWatch();
   }
 }

@@ -6,7 +6,7 @@ import type { Random } from '../../kit/pacing.ts';
 import type { Mark, Stanza } from '../../model/packet.ts';
 import { readStamp } from '../../packet/from-xml.ts';
 import type { JidReader } from '../../packet/jid.ts';
-import { isNothingBut } from '../../packet/kind.ts';
+import { containsOnly } from '../../packet/kind.ts';
 import { element, findChild } from '../../packet/xml/element.ts';
 import type { EventSink } from '../../telemetry/events.ts';
 import type { IsOwn } from '../own-traffic.ts';
@@ -186,7 +186,7 @@ export class Account {
     const archive = item === undefined ? undefined : this.#archiveAt(from);
     if (item !== undefined && archive !== undefined) return archive.item(item, bytes);
     const isFromOwn = this.#bare(from) === this.#own; // XEP-0280 §11
-    if (!isFromOwn && isNothingBut(stanza, isCopy)) return skip('forged');
+    if (!isFromOwn && containsOnly(stanza, isCopy)) return skip('forged');
     const original = isFromOwn ? uncarboned(stanza) : stanza;
     if (original === undefined) return skip('malformed');
     const room = original.attrs['type'] === 'groupchat' ? this.#rooms.get(this.#bare(from)) : undefined;

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { type Element, xml } from '@xmpp/client';
 import { toError } from '../../kit/errors.ts';
-import { createFifo } from '../../kit/fifo.ts';
+import { Fifo } from '../../kit/fifo.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { localName } from '../../packet/xml/element.ts';
 import type { Framer } from '../../packet/xml/frame.ts';
@@ -27,7 +27,7 @@ export interface ParserListener {
 export class LibraryParser extends EventEmitter {
   readonly #listener: ParserListener;
   readonly #framer: Framer;
-  readonly #actions = createFifo<() => void>();
+  readonly #actions = new Fifo<() => void>();
   #waiting = false;
   #broken = false;
 
