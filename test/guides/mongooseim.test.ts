@@ -45,5 +45,5 @@ test('the page leads to its message at its backend, and knows what is answered w
   ] as const)
     expect(known).toContain(await post(from, to));
   expect(await second.ended()).toBe(1);
-  expect(guide.rows('the pusher says').map(([text]) => text)).toContain(second.stderr().trim().replaceAll(listen, '8080'));
+  expect(guide.rows('the service says').map(([text]) => text)).toContain(second.stderr().trim().replaceAll(listen, '8080'));
 });
