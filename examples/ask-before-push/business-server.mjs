@@ -1,10 +1,10 @@
 /**
- * A business server that is asked before each push. Replace `decide` by what your business is. Listens on 127.0.0.1, port
- * 8001 or the one in PORT.
+ * A business server that is asked before each push. Replace `decide` with your own rules. Listens on 127.0.0.1, port 8001 or the value
+ * of PORT.
  */
 import { createServer } from 'node:http';
 
-/** Who wants nothing, and who reads along. Yours are in a database. */
+/** Users who receive nothing, and users who receive a copy. A real server would read them from a database. */
 const doNotDisturb = new Set(['bob']);
 const delegates = new Map([['carol', ['carol', 'dave']]]);
 
@@ -25,7 +25,7 @@ function decide({ userIDList, contentType, sendID, content }) {
   };
 }
 
-/** `errCode` is ours to choose, from 5000 to 9999. */
+/** The server chooses `errCode`, from 5000 to 9999. */
 function refuse(errCode, errMsg, errDlt = '') {
   return { actionCode: 0, nextCode: 1, errCode, errMsg, errDlt };
 }

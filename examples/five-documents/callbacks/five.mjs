@@ -1,5 +1,5 @@
-// One module with callbacks of two kinds. What it leaves out (shouldMakeReq, prepareHeaders, prepareBody) is the default
-// module's: the form.
+// One module with two kinds of callbacks. The others (shouldMakeReq, prepareHeaders, prepareBody) are those of the default module, which
+// sends the form.
 import { randomUUID } from 'node:crypto';
 import {
   DELIVERY_PERMFAILED,
@@ -12,11 +12,11 @@ import {
   HTTP_INTERNAL_DONE,
 } from 'xmpp-event-pusher/callbacks';
 
-// A status of our own, where no HTTP status is: 590 to 599 are taken.
+// A status outside of HTTP; 590 to 599 are used by the service.
 const LATER = 1001;
 
 export default defineCallbacks({
-  // In the pool's thread, for each attempt: this backend answers 200 to everything, and says in a header what it did.
+  // In the thread of the pool, for each attempt: this backend always answers 200, and reports the result in a header.
   handleResponse({ response, message: { context } }) {
     const notification = response.headers['x-notificationstatus'];
     if (notification === undefined || notification === 'Received') return HTTP_INTERNAL_CONT;
@@ -30,8 +30,8 @@ export default defineCallbacks({
     return status >= 400 && status < 500 && status !== 429 ? DELIVERY_PERMFAILED : DELIVERY_TEMPFAILED;
   },
 
-  // While the chat server holds the message: the question that is asked before a push, about the message itself. What goes
-  // wrong here is thrown, and the chat server's module does what its on_failure says.
+  // While the chat server holds the message: asks the same question as before a push, about the message itself. Errors are thrown, and
+  // the on_failure of the chat server's module applies.
   async gate({ packet, from, to, opts }) {
     const answer = await fetch(`${opts.business_server}?command=callbackBeforePushCommand&contenttype=json`, {
       method: 'POST',

@@ -1,5 +1,5 @@
 /**
- * A ticket of the help desk as what the user who opened it says to the desk. PUSH wants a sender, a receiver and a text.
+ * Converts a ticket of the help desk to a message from the user who opened it. PUSH takes a sender, a receiver and a text.
  * @type {import('xmpp-event-pusher/callbacks').HttpExit}
  */
 export default function ticketExit(par) {

@@ -1,5 +1,5 @@
-// Decides about a message while the chat server holds it. What this module leaves out (shouldMakeReq, prepareHeaders,
-// prepareBody) is the default module's: messages that went on are pushed as a form.
+// Decides about a message while the chat server holds it. The other callbacks (shouldMakeReq, prepareHeaders, prepareBody) are those of
+// the default module: delivered messages are pushed as a form.
 import { defineCallbacks } from 'xmpp-event-pusher/callbacks';
 
 export const { gate } = defineCallbacks({
@@ -16,7 +16,7 @@ function occursIn(text, word) {
   return wordLike(word).test(text);
 }
 
-/** The word by itself, in whatever case; a letter of any script may not stand beside it. */
+/** The word by itself, in any case; not as a part of a longer word in any script. */
 function wordLike(word) {
   const literal = word.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
   return new RegExp(`(?<!\\p{L})${literal}(?!\\p{L})`, 'giu');

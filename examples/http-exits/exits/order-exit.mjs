@@ -1,6 +1,6 @@
 /**
- * Between a client that speaks JSON and a unit that reads records: the exit decides how the message is cut into parts, and
- * renders the parts of the output as a page.
+ * Connects a client that sends JSON with a unit that reads records: the exit cuts the message into parts, and renders the parts of the
+ * output as a page.
  * @type {import('xmpp-event-pusher/callbacks').HttpExit}
  */
 export default function orderExit(par) {

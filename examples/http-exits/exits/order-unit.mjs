@@ -1,5 +1,5 @@
 /**
- * A program unit: it reads records of a price in eight digits and a name, and writes lines. Of HTTP it knows nothing.
+ * A program unit: reads records of an eight-digit price and a name, and writes lines. It is independent of HTTP.
  * @type {import('xmpp-event-pusher/callbacks').ProgramUnit}
  */
 export default async function orderUnit({ mget, mput, acc }) {

@@ -1,5 +1,5 @@
 /**
- * A message as lines of text: who sends it, who receives it, and what it says. PUSH wants JIDs, so names get the host.
+ * A message as lines of text: the sender, the receiver, and the text. PUSH takes JIDs, so the host is appended to names.
  * @type {import('xmpp-event-pusher/callbacks').HttpExit}
  */
 export default function textExit(par) {

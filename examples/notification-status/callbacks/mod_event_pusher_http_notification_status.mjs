@@ -1,9 +1,9 @@
-// A push service that answers 200 to whatever it is given, and says in a header what it did with it:
+// A push service that answers 200 to every request, and reports the result in a header:
 //
-//   X-NotificationStatus: Received     it will be shown
-//   X-NotificationStatus: Suppressed   the device wants none now: later
-//   X-NotificationStatus: QueueFull    the device's queue is full: later
-//   X-SubscriptionStatus: Expired      nobody will ever see it: give up
+//   X-NotificationStatus: Received     the notification will be shown
+//   X-NotificationStatus: Suppressed   the device suppresses notifications: retry
+//   X-NotificationStatus: QueueFull    the queue of the device is full: retry
+//   X-SubscriptionStatus: Expired      the subscription has ended: give up
 import {
   DELIVERY_PERMFAILED,
   DELIVERY_SUCCESS,
@@ -16,7 +16,7 @@ import {
   HTTP_INTERNAL_FAIL,
 } from 'xmpp-event-pusher/callbacks';
 
-// Statuses of our own, where no HTTP status is: 590 to 599 are taken.
+// Statuses outside of HTTP; 590 to 599 are used by the service.
 const LATER = 1001;
 const EXPIRED = 1002;
 
@@ -26,7 +26,7 @@ function mark({ context }, status, detail) {
 }
 
 export default defineCallbacks({
-  // Each attempt asks anew: `options.url` could as well be looked up here, or a token fetched.
+  // Called for each attempt: the URL could be looked up here, or a token fetched.
   buildRequest({ request, message, opts }) {
     if (message.packet === undefined) {
       mark(message, EXPIRED, 'nothing is known of the stanza any more');

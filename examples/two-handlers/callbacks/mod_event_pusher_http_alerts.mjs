@@ -1,9 +1,9 @@
-// Messages that a local user begins with the mark (`options.mark`, "!" by default), as JSON and without the mark.
+// Messages of local users that begin with the mark (`options.mark`, by default "!"), as JSON, without the mark.
 import { defineCallbacks } from 'xmpp-event-pusher/callbacks';
 
 const markOf = (opts) => opts.mark ?? '!';
 
-// `defineCallbacks` does nothing but give an editor the types.
+// `defineCallbacks` only adds types for the editor.
 export default defineCallbacks({
   shouldMakeReq({ dir, packet, opts }) {
     return dir === 'in' && packet.name === 'message' && packet.text('body').startsWith(markOf(opts));
