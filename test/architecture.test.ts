@@ -62,7 +62,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/supervise': ['src/service.ts', 'src/config', 'src/hooks/call.ts', 'src/admin/access.ts'],
   'src/cli': [
-    'src/model',
+    'demo',
     'src/supervise',
     'src/service.ts',
     'src/admin/api',
@@ -71,10 +71,15 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'src/hooks/exit-modules.ts',
     'src/hooks/load.ts',
     'src/telemetry',
-    'src/packet/xml',
-    'src/sources/component/tap-item.ts',
     'pino',
     'zod',
+  ],
+  demo: [
+    'src/model',
+    'src/packet/xml',
+    'src/sources/component/tap-item.ts',
+    'src/config/environment.ts',
+    'src/cli/layout.ts',
     '@xmpp/client',
   ],
 };
@@ -91,7 +96,7 @@ interface SourceFile {
   readonly imports: readonly string[];
 }
 
-const files = [...sources('src'), ...sources('pools')];
+const files = [...sources('src'), ...sources('pools'), ...sources('demo')];
 
 function sources(folder: string): SourceFile[] {
   return readdirSync(join(root, folder)).flatMap((name) => {

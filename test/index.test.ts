@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import * as api from '../dist/src/index.js';
-import { startTapServer } from '../src/cli/demo/tap-server.ts';
+import { startTapServer } from '../demo/tap-server.ts';
 import { chat } from './support/component-source.ts';
 import { startTarget } from './support/target.ts';
 

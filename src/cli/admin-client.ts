@@ -5,8 +5,8 @@ import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { loadAdmin } from '../config/load.ts';
 import { messageOf, ServiceError, toError } from '../kit/errors.ts';
 import type { Secret } from '../kit/secret.ts';
+import { printable } from './layout.ts';
 import type { OptionName, OptionValues } from './options.ts';
-import { printable } from './printable.ts';
 
 /** What every command that asks a running service takes. */
 export const serviceOptions = ['config', 'json', 'token', 'url'] as const satisfies readonly OptionName[];

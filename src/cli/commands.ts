@@ -1,8 +1,8 @@
+import { demo } from '../../demo/demo.ts';
 import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { checkCommand } from './check-command.ts';
 import type { Call, Command } from './command.ts';
 import { deadLetterCommands } from './dead-letters.ts';
-import { demo } from './demo.ts';
 import { orphanCommands } from './orphans.ts';
 import { poolCommands } from './pools.ts';
 import { run } from './run.ts';

@@ -1,5 +1,3 @@
-import { printable } from './printable.ts';
-
 /** What is printed fits into this. */
 const columns = 100;
 
@@ -50,4 +48,9 @@ export function counted(count: number, one: string, many = `${one}s`): string {
 /** Writes for people or, with --json, for programs. */
 export function tell(asJson: boolean | undefined, value: unknown, text: string): void {
   process.stdout.write(asJson === true ? `${JSON.stringify(value, null, 2)}\n` : text);
+}
+
+/** What somebody else wrote must not steer the terminal. Lines stay lines. */
+export function printable(text: string): string {
+  return text.replace(/[^\P{Cc}\n]/gu, '\u{fffd}');
 }

@@ -6,8 +6,7 @@ import { backUp } from '../spool/inspect/backup.ts';
 import { checkFile, type Fault } from '../spool/inspect/check.ts';
 import { readInfo } from '../spool/inspect/info.ts';
 import type { Call, Command } from './command.ts';
-import { counted, tell } from './layout.ts';
-import { printable } from './printable.ts';
+import { counted, printable, tell } from './layout.ts';
 import { infoAsJson, infoText } from './spool-text.ts';
 
 /** The commands about the spool's file. They read it alone, whether a service runs on it or not. */

@@ -1,6 +1,6 @@
 /** What callback modules do wrong, on the built service. */
 import { expect, test } from 'vitest';
-import { startTapServer } from '../../src/cli/demo/tap-server.ts';
+import { startTapServer } from '../../demo/tap-server.ts';
 import { chat } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';

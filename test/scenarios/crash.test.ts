@@ -3,7 +3,7 @@
  * asks the backend what it has seen: every number, and each double under the id of its first sight.
  */
 import { expect, test } from 'vitest';
-import { startTapServer } from '../../src/cli/demo/tap-server.ts';
+import { startTapServer } from '../../demo/tap-server.ts';
 import { chat } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';

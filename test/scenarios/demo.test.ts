@@ -11,15 +11,15 @@ import { requirePackage } from '../support/packages.ts';
 const main = resolve(fileURLToPath(import.meta.url), '../../../dist/src/cli/main.js');
 const hasProsody = await requirePackage('prosody');
 
-/** The built demo as a process of its own, with a folder for temporary files of its own. */
+/** The built demo in its own process, with its own folder for temporary files. */
 interface Demo extends AsyncDisposable {
   readonly process: ChildProcess;
   output(): string;
   /** Resolves with the exit code. */
   ended(): Promise<number | null>;
-  /** Resolves when this was printed. */
+  /** Resolves when the text was printed. */
   printed(text: string): Promise<void>;
-  /** Files and processes that are there because of it. */
+  /** Files and processes that the demo left. */
   leftovers(): Promise<string[]>;
 }
 
@@ -54,7 +54,7 @@ async function startDemo(...options: string[]): Promise<Demo> {
   };
 }
 
-/** Everything that the demo starts is given a path in its folder. */
+/** Every command line of the demo's programs contains a path in its folder. */
 async function commandsThatName(folder: string): Promise<string[]> {
   const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const commands = await Promise.all(processes.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
@@ -68,7 +68,7 @@ const forms = [
   'author=bob&server=localhost&receiver=alice&message=Sure%3A%0A1.+green%0A2.+mint',
 ];
 
-async function expectWholeShow(demo: Demo): Promise<void> {
+async function expectAllSteps(demo: Demo): Promise<void> {
   const code = await demo.ended();
   const output = demo.output();
   expect(code, output).toBe(0);
@@ -87,16 +87,16 @@ function expectNoControlCharacters(output: string): void {
 }
 
 describe.skipIf(!hasProsody)('the demo with Prosody', () => {
-  test('shows what was said beside what the backend received, ends by itself and leaves nothing behind', async () => {
+  test('shows each message with its request, ends by itself and leaves nothing behind', async () => {
     await using demo = await startDemo('--once');
-    await expectWholeShow(demo);
+    await expectAllSteps(demo);
     expect(demo.output()).toContain('Prosody');
     expectNoControlCharacters(demo.output());
     expect(demo.output()).not.toContain('SCRIPTED');
     expect(await demo.leftovers()).toEqual([]);
   });
 
-  test('goes on until it is told to stop, and then leaves nothing behind', async () => {
+  test('runs until it is stopped, and then leaves nothing behind', async () => {
     await using demo = await startDemo();
     await demo.printed('Ctrl-C');
     expect(await demo.leftovers()).not.toEqual([]);
@@ -105,29 +105,29 @@ describe.skipIf(!hasProsody)('the demo with Prosody', () => {
     expect(await demo.leftovers()).toEqual([]);
   });
 
-  test('leaves nothing behind when it is stopped before it is up', async () => {
+  test('leaves nothing behind if it is stopped during its start', async () => {
     await using demo = await startDemo('--once');
-    await demo.printed('Pusher'); // Prosody runs, the service begins to
+    await demo.printed('Pusher'); // Prosody runs, the service starts
     demo.process.kill('SIGTERM');
     expect(await demo.ended()).toBe(1);
     expect(demo.output()).toContain('SIGTERM');
     expect(await demo.leftovers()).toEqual([]);
   });
 
-  test('ends at once at a second signal, and leaves nothing behind', async () => {
+  test('ends immediately after a second signal, and leaves nothing behind', async () => {
     await using demo = await startDemo();
     await demo.printed('Ctrl-C');
     demo.process.kill('SIGINT');
     demo.process.kill('SIGTERM');
     expect(await demo.ended()).toBe(1);
-    await eventually(async () => expect(await demo.leftovers()).toEqual([])); // what was killed takes a moment to go
+    await eventually(async () => expect(await demo.leftovers()).toEqual([])); // killed processes need a moment to disappear
   });
 });
 
 describe('the demo without a chat server', () => {
-  test('shows the same path, and says that it is scripted', async () => {
+  test('shows the same steps and reports that the server is scripted', async () => {
     await using demo = await startDemo('--once', '--scripted');
-    await expectWholeShow(demo);
+    await expectAllSteps(demo);
     expect(demo.output()).toContain('SCRIPTED');
     expectNoControlCharacters(demo.output());
     for (const line of demo.output().split('\n')) expect(line.length, line).toBeLessThanOrEqual(100);

@@ -1,7 +1,7 @@
 /** Backends that order more in their answers, on the built service. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { startTapServer } from '../../src/cli/demo/tap-server.ts';
+import { startTapServer } from '../../demo/tap-server.ts';
 import { chat } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 import { hostileHosts } from '../support/hostile-hosts.ts';

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTapServer } from '../../src/cli/demo/tap-server.ts';
+import { startTapServer } from '../../demo/tap-server.ts';
 import { chat } from '../support/component-source.ts';
 import { guides } from '../support/guide.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { wrap } from '../../src/cli/demo/tap-server.ts';
+import { wrap } from '../../demo/tap-server.ts';
 import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { findChild } from '../../src/packet/xml/element.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { startTapServer, type TapServer } from '../../src/cli/demo/tap-server.ts';
+import { startTapServer, type TapServer } from '../../demo/tap-server.ts';
 import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { createHealth } from '../../src/telemetry/health.ts';

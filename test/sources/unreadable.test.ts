@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { wrap } from '../../src/cli/demo/tap-server.ts';
+import { wrap } from '../../demo/tap-server.ts';
 import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { chat, startSource } from '../support/component-source.ts';

@@ -1,4 +1,4 @@
-import { startTapServer, type TapServer, type TapServerOptions } from '../../src/cli/demo/tap-server.ts';
+import { startTapServer, type TapServer, type TapServerOptions } from '../../demo/tap-server.ts';
 import type { Attachment, ComponentAttachment, ComponentNode } from '../../src/config/config.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';

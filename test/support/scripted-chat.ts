@@ -1,4 +1,4 @@
-import { startTapServer, type TapServer, type TapServerOptions } from '../../src/cli/demo/tap-server.ts';
+import { startTapServer, type TapServer, type TapServerOptions } from '../../demo/tap-server.ts';
 import { chat } from './component-source.ts';
 
 /** A scripted chat server of the host `localhost`, and one way to speak on it. */

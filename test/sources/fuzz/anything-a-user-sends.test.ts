@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { wrap } from '../../../src/cli/demo/tap-server.ts';
+import { wrap } from '../../../demo/tap-server.ts';
 import { LibraryParser } from '../../../src/sources/client/parser.ts';
 import { effort, patienceMs } from './effort.ts';
 import { cutAt, cuts } from './mutations.ts';

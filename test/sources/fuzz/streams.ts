@@ -1,4 +1,4 @@
-import { wrap } from '../../../src/cli/demo/tap-server.ts';
+import { wrap } from '../../../demo/tap-server.ts';
 import type { ComponentAttachment } from '../../../src/config/config.ts';
 import { readCaptures } from '../../support/captures.ts';
 

@@ -1,11 +1,11 @@
 import { styleText } from 'node:util';
-import type { Environment } from '../../config/environment.ts';
-import { printable } from '../printable.ts';
+import { printable } from '../src/cli/layout.ts';
+import type { Environment } from '../src/config/environment.ts';
 
-/** What the demo tells, laid out for a terminal of 100 columns and for a log alike. */
+/** The output of the demo, readable in a terminal of 100 columns and in a log. */
 export interface Page {
   heading(text: string, aside?: string): void;
-  /** A label in a column of its own, and a text that may have several lines. */
+  /** A label in its own column, and a text that may have several lines. */
   row(label: string, text: string, tone?: Tone): void;
   /** An empty line. */
   gap(): void;
@@ -25,7 +25,7 @@ const widest = 100;
 const indent = 2;
 const labelWidth = 15;
 
-/** Colours only where a person looks at a terminal and has not forbidden them (no-color.org). */
+/** Uses colours only on a terminal without NO_COLOR (no-color.org). */
 export function createPage(output: PageOutput, env: Environment): Page {
   const colours = output.isTTY === true && (env['NO_COLOR'] ?? '') === '';
   const width = Math.min(widest, output.columns ?? widest);
@@ -64,7 +64,7 @@ export function createPage(output: PageOutput, env: Environment): Page {
   };
 }
 
-/** Breaks at blanks only: a path or a form stays one piece, to be copied. */
+/** Breaks only at blanks, so that a path or a form can be copied. */
 function wrap(text: string, width: number): string[] {
   return text.split('\n').flatMap((paragraph) => {
     const lines: string[] = [];

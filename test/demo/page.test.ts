@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createPage, type PageOutput } from '../../../src/cli/demo/page.ts';
+import { createPage, type PageOutput } from '../../demo/page.ts';
 
 function makeOutput(terminal: Omit<PageOutput, 'write'> = {}) {
   let text = '';
@@ -13,13 +13,13 @@ function makeOutput(terminal: Omit<PageOutput, 'write'> = {}) {
 }
 
 describe('a page', () => {
-  test('has labels in a column, and further lines of a text under the first', () => {
+  test('has labels in a column, and further lines of a text below the first', () => {
     const { output, text } = makeOutput();
     createPage(output, {}).row('said', 'one\ntwo');
     expect(text()).toBe('  said           one\n                 two\n');
   });
 
-  test('breaks sentences at 100 columns and at blanks, and leaves a long word whole', () => {
+  test('breaks sentences at blanks before column 100, and keeps a long word whole', () => {
     const { output, text } = makeOutput({ isTTY: false, columns: 300 });
     const page = createPage(output, {});
     page.say('word '.repeat(25).trim());
@@ -41,9 +41,9 @@ describe('a page', () => {
 
   test.each([
     ['a terminal', { isTTY: true }, {}, true],
-    ['a terminal whose user wants no colour', { isTTY: true }, { NO_COLOR: '1' }, false],
+    ['a terminal with NO_COLOR', { isTTY: true }, { NO_COLOR: '1' }, false],
     ['a file', {}, {}, false],
-  ])('for %s has colours or not', (_, terminal, env, coloured) => {
+  ])('uses colours as required for %s', (_, terminal, env, coloured) => {
     const { output, text } = makeOutput(terminal);
     const page = createPage(output, env);
     page.heading('Chat', 'aside');
@@ -51,7 +51,7 @@ describe('a page', () => {
     expect(text().includes('\u{1b}[')).toBe(coloured);
   });
 
-  test('does not let what somebody wrote steer the terminal', () => {
+  test('replaces control characters', () => {
     const { output, text } = makeOutput();
     createPage(output, {}).row('said', 'a\u{1b}[2Jb\r\u{9b}c');
     expect(text()).toMatch(/^ {2}said {11}a�\[2Jb��c\n$/);

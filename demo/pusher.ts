@@ -1,29 +1,28 @@
 import { writeFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ChatServer } from './chat-server.ts';
-import { startChild, tail } from './child.ts';
-import { freePorts, loopback } from './loopback.ts';
+import type { ChatServer } from './chat.ts';
+import { freePorts, loopback, startChild, tail } from './processes.ts';
 import type { Scene } from './scene.ts';
-import { until } from './until.ts';
+import { until } from './scene.ts';
 
-/** The service, as `run` runs it. */
+/** The service, started with `run`. */
 export interface Pusher {
-  /** Of metrics and health. */
+  /** URL of metrics and health checks. */
   readonly admin: string;
   readonly configFile: string;
   readonly logFile: string;
-  /** Throws when it has ended by itself. */
+  /** Throws if the service has ended by itself. */
   assertRunning(): void;
 }
 
-export interface PusherOptions {
+interface PusherOptions {
   readonly server: ChatServer;
   /** Origin of the backend. */
   readonly backend: string;
 }
 
-/** Writes a configuration file and starts the service from it, in a process of its own; resolves when it is ready. */
+/** Writes a configuration file and starts the service in its own process; resolves when it is ready. */
 export async function startPusher({ server, backend }: PusherOptions, scene: Scene): Promise<Pusher> {
   const [adminPort = 0] = await freePorts(1);
   const configFile = join(scene.folder, 'event-pusher.toml');
@@ -35,7 +34,7 @@ export async function startPusher({ server, backend }: PusherOptions, scene: Sce
   const admin = `http://${loopback}:${adminPort}`;
   const isReady = async () => {
     child.assertRunning();
-    return answersWell(`${admin}/readyz`);
+    return isOk(`${admin}/readyz`);
   };
   await until(isReady, { problem: () => `the service is not ready. Its log ends with\n${tail(logFile)}`, withinMs: 30_000, ...scene });
   return { admin, configFile, logFile, assertRunning: child.assertRunning };
@@ -43,7 +42,7 @@ export async function startPusher({ server, backend }: PusherOptions, scene: Sce
 
 function pusherConfig({ server, backend, adminPort }: PusherOptions & { readonly adminPort: number }): string {
   const { host, component } = server;
-  return `# Written by \`event-pusher demo\`, and removed when it ends.
+  return `# Written by \`event-pusher demo\`, which removes it at the end.
 
 [general]
   hosts = ["${host}"]
@@ -75,15 +74,15 @@ function pusherConfig({ server, backend, adminPort }: PusherOptions & { readonly
 `;
 }
 
-/** The command line's entry stands one folder up, as .ts in a checkout under tsx and as .js in the build. */
+/** The entry of the command line, .ts in a checkout under tsx and .js in the build. */
 function mainFile(): string {
-  return fileURLToPath(new URL(`../main${extname(fileURLToPath(import.meta.url))}`, import.meta.url));
+  return fileURLToPath(new URL(`../src/cli/main${extname(fileURLToPath(import.meta.url))}`, import.meta.url));
 }
 
-async function answersWell(url: string): Promise<boolean> {
+async function isOk(url: string): Promise<boolean> {
   try {
     return (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok;
   } catch {
-    return false; // nobody listens yet
+    return false; // does not listen yet
   }
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { loopback } from './loopback.ts';
+import { loopback } from './processes.ts';
 import type { Scene } from './scene.ts';
 
 /** A request as the backend received it. */
@@ -11,11 +11,11 @@ export interface Received {
   readonly path: string;
   readonly webhookId: string;
   readonly attempt: string;
-  /** The body's bytes, which are ASCII in a form. */
+  /** The body; a form is ASCII. */
   readonly form: string;
-  /** What the backend answered. */
+  /** The status of the answer. */
   readonly status: number;
-  /** On the clock that measures durations, ms. */
+  /** Time of the monotonic clock, ms. */
   readonly at: number;
 }
 
@@ -25,16 +25,16 @@ export interface Backend {
   readonly received: readonly Received[];
   /** Answers the next request with 503. */
   failOnce(): void;
-  /** Is told of each request from now on. */
+  /** Called with each request from now on. */
   onReceived: (request: Received) => void;
 }
 
-/** A small HTTP server in the place of the application that wants to know what is said. */
+/** A small HTTP server in place of the application that receives the pushes. */
 export async function startBackend({ cleanup, clock }: Scene): Promise<Backend> {
   const received: Received[] = [];
   let failing = false;
   const server = createServer((request, response) => {
-    answer(request, response).catch(() => response.destroy()); // cut off in the middle: no request
+    answer(request, response).catch(() => response.destroy()); // an incomplete request
   });
   server.listen(0, loopback);
   await once(server, 'listening');
@@ -71,7 +71,7 @@ function head({ method = '', url = '', headers }: IncomingMessage) {
   return { method, path: url, webhookId: header('webhook-id'), attempt: header('event-pusher-attempt') };
 }
 
-/** A form as a web framework reads it. */
+/** The fields of a form, decoded as by a web framework. */
 export function decode(form: string): { readonly from: string; readonly host: string; readonly to: string; readonly text: string } {
   const fields = new URLSearchParams(form);
   const field = (name: string) => fields.get(name) ?? '';
