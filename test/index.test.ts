@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import * as api from '../dist/src/index.js';
 import { startTapServer } from '../demo/tap-server.ts';
+import * as api from '../dist/src/index.js';
 import { chat } from './support/component-source.ts';
 import { startTarget } from './support/target.ts';
 
