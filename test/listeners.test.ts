@@ -1,4 +1,4 @@
-/** What holds for every HTTP listener of the service: exits, MongooseIM's posts, the gate, and the admin listener. */
+/** Common behaviour of all HTTP listeners: exits, MongooseIM's posts, the gate, and the admin listener. */
 import { describe, expect, test } from 'vitest';
 import { startAdminRig } from './support/admin-rig.ts';
 import { startExitsSource } from './support/exits-source.ts';
@@ -10,7 +10,7 @@ interface Front extends AsyncDisposable {
   readonly port: number;
 }
 
-/** A request that is taken, and headers that have it refused before its body is looked at. */
+/** An accepted request, and headers with which it is refused before its body is read. */
 interface Listener {
   readonly name: string;
   start(maxConnections?: number): Promise<Front>;
@@ -67,7 +67,7 @@ const listeners: readonly Listener[] = [
   {
     name: 'the admin listener',
     start: async () => {
-      const { port } = await startAdminRig(); // it ends with the test
+      const { port } = await startAdminRig(); // it stops with the test
       return { port, [Symbol.asyncDispose]: async () => undefined };
     },
     method: 'POST',
@@ -102,7 +102,7 @@ async function ask(port: number, bytes: string) {
 describe.each(listeners)('$name', (listener) => {
   const { body, path, taken } = listener;
 
-  test('takes a target in absolute form, whose host is the one that counts', async () => {
+  test('accepts a target in absolute form, whose host overrides the header', async () => {
     await using front = await listener.start();
     for (const target of [path, `http://127.0.0.1:1${path}`, `HTTP://localhost${path}`]) {
       expect((await ask(front.port, head(listener, { target }) + body))?.status, target).toBe(taken);
@@ -112,7 +112,7 @@ describe.each(listeners)('$name', (listener) => {
     }
   });
 
-  test('refuses two Host headers, none, and one that is no host', async () => {
+  test('refuses two Host headers, none, and an invalid one', async () => {
     await using front = await listener.start();
     for (const hosts of [['127.0.0.1', '127.0.0.1'], ['127.0.0.1', 'evil.example'], [], ['a b'], ['evil.example/'], ['x@y'], ['[::1']]) {
       const answer = await ask(front.port, head(listener, { hosts }) + body);
@@ -120,7 +120,7 @@ describe.each(listeners)('$name', (listener) => {
     }
   });
 
-  test('asks for a body only if it reads it', async () => {
+  test('sends 100 Continue only if it reads the body', async () => {
     await using front = await listener.start();
     const expecting = (headers: readonly string[]) => ['Expect: 100-continue', ...headers];
     using client = await openHttpConnection(front.port);
@@ -137,7 +137,7 @@ describe.each(listeners)('$name', (listener) => {
     expect([tooLarge?.status, tooLarge?.headers.get('connection')]).toEqual([413, 'close']);
   });
 
-  test('goes on with a body that came without waiting to be asked for', async () => {
+  test('continues with a body that was sent without waiting for 100 Continue', async () => {
     await using front = await listener.start();
     using client = await openHttpConnection(front.port);
     client.send(head(listener, { headers: ['Expect: 100-continue', ...listener.headers] }) + body + head(listener) + body);

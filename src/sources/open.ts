@@ -4,8 +4,8 @@ import { type ComponentOptions, createComponentSource, pingAddress } from './com
 import type { ConnectionOptions } from './component/connection.ts';
 import { ComponentOutbox } from './component/outbox.ts';
 import { createDirectFeed, createServiceLogFeed } from './component/unacknowledged-feeds.ts';
-import { createExitsSource, type ExitsOptions } from './http/exits/exits.ts';
-import { createHttpSource, type HttpOptions } from './http/http.ts';
+import { type ExitsOptions, ExitsSource } from './http/exits/exits.ts';
+import { type HttpOptions, HttpSource } from './http/http.ts';
 import { createOwnTraffic, type OwnTraffic } from './own-traffic.ts';
 import type { Source } from './source.ts';
 
@@ -24,9 +24,9 @@ export function openSources(attachments: readonly Attachment[], parts: SourcePar
       case 'component':
         return openComponent({ ...shared, attachment });
       case 'exits':
-        return createExitsSource({ ...shared, attachment, outbox: opened.get(attachment.sendThrough ?? '')?.outbox });
+        return new ExitsSource({ ...shared, attachment, outbox: opened.get(attachment.sendThrough ?? '')?.outbox });
       case 'http':
-        return createHttpSource({ ...shared, attachment });
+        return new HttpSource({ ...shared, attachment });
       default:
         return attachment satisfies never;
     }

@@ -140,12 +140,12 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
       '500 HXFF',
       '400 the field receiver is missing',
       '401 this address requires a user name and a password',
-      '403 evil.example is no host of this attachment',
-      '404 nothing is taken at this path',
-      '405 taken here: POST',
+      '403 evil.example is not a host of this attachment',
+      '404 no descriptor has this path',
+      '405 accepted methods: POST',
       '413 the body exceeds 1048576 bytes',
-      '415 the charset klingon is not known here',
-      '404 nothing is taken at this path',
+      '415 the charset klingon is not supported',
+      '404 no descriptor has this path',
     ]);
     expect(rig.pushed()).toEqual([]);
     const failed = rig.pusher.log.filter(({ event }) => event === 'exit.failed');
@@ -239,7 +239,7 @@ host = "${backend.origin}"
     files: { 'stuck.mjs': 'export default () => { for (;;); };' },
   });
   await pusher.start();
-  const { msg } = await pusher.said((line) => line.event === 'notice' && line.msg.includes('front takes requests'));
+  const { msg } = await pusher.said((line) => line.event === 'notice' && line.msg.includes('front accepts requests'));
   using client = await openHttpConnection(Number(/:(\d+) \(/.exec(msg)?.[1]));
   client.send(requestBytes({ path: '/x' }));
   const told = await pusher.said((line) => line.level === 'error' && JSON.stringify(line).includes('front/STUCK'));

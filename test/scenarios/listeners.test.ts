@@ -36,7 +36,7 @@ describe('with 256 open files and 400 idle connections attempted', () => {
       const { msg } = await pusher.said((line) => line.event === 'notice' && line.msg.includes(text));
       return Number(/:(\d+)/.exec(msg.replace(/^.*http:/, ''))?.[1]);
     };
-    const posts = await port('attachment mim takes posts');
+    const posts = await port('attachment mim accepts posts');
     const ports = [posts, await port('attachment front takes'), await port('the gate is at'), await port('metrics and health are at')];
     using mongooseim = await openHttpConnection(posts);
     const say = async (text: string) => {

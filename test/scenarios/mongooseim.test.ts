@@ -38,7 +38,7 @@ callback_module = "seeing"
 
   /** The port of this start. */
   async function port(): Promise<number> {
-    const { msg } = await pusher.said((line) => line.event === 'notice' && line.msg.includes('mim takes posts'));
+    const { msg } = await pusher.said((line) => line.event === 'notice' && line.msg.includes('mim accepts posts'));
     return Number(new URL(/http:\S+/.exec(msg)?.[0] ?? '').port);
   }
 

@@ -10,8 +10,8 @@ import { mongooseimPost, startHttpSource } from '../support/http-source.ts';
 const hello = 'author=alice&server=localhost&receiver=bob&message=Hi%2C+Bob%21';
 const formType = 'application/x-www-form-urlencoded';
 
-describe('what MongooseIM posts', () => {
-  test('becomes a chat message that a user of the host sent', async () => {
+describe('a post of MongooseIM', () => {
+  test('becomes a chat message of a local user', async () => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);
     client.send(mongooseimPost(hello));
@@ -40,8 +40,8 @@ describe('what MongooseIM posts', () => {
   test.each([
     ['both spellings of a space', 'message=%C5%BC%C3%B3%C5%82%C4%87%20%F0%9F%98%80+a%2Bb%26c%3Dd', 'żółć 😀 a+b&c=d'],
     ['markup', 'message=%3C%2Fbody%3E%26amp%3B%22%0A', '</body>&amp;"\n'],
-    ['a later field that nobody knows yet', 'message=hi&thread=7', 'hi'],
-  ])('is read right with %s', async (_, field, body) => {
+    ['an unknown field', 'message=hi&thread=7', 'hi'],
+  ])('is read correctly with %s', async (_, field, body) => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);
     client.send(mongooseimPost(`author=alice&server=localhost&receiver=bob&${field}`));
@@ -49,7 +49,7 @@ describe('what MongooseIM posts', () => {
     expect(chatServer.bodies()).toEqual([body]);
   });
 
-  test('is pushed also with a body of blanks, and each space as a plus', async () => {
+  test('is pushed with a body of blanks, each space as a plus', async () => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);
     for (const body of ['++', '%20%20', '%3F%21%20%28']) {
@@ -61,7 +61,7 @@ describe('what MongooseIM posts', () => {
     expect(chatServer.stored.map(({ body }) => body)).toEqual([form('++'), form('++'), form('%3F%21+%28')]);
   });
 
-  test('has local parts of any script, with escapes as they are; an empty one is the server itself', async () => {
+  test('has local parts in any script, with unchanged escapes; an empty one is the server itself', async () => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);
     client.send(mongooseimPost('author=%C5%BC%C3%B3%C5%82%C4%87&server=localhost&receiver=a%5C20b%2Bc&message=1'));
@@ -74,7 +74,7 @@ describe('what MongooseIM posts', () => {
     ]);
   });
 
-  test('comes one after the other on a connection that is kept', async () => {
+  test('may follow another on the same connection', async () => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);
     for (const body of ['1', '2', '3']) {
@@ -85,7 +85,7 @@ describe('what MongooseIM posts', () => {
     expect(client.closed).toBe(false);
   });
 
-  test('is read whole however it is cut into pieces', async () => {
+  test('is read completely from pieces of any size', async () => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);
     const bytes = Buffer.from(mongooseimPost(hello));
@@ -98,7 +98,7 @@ describe('what MongooseIM posts', () => {
   });
 });
 
-describe('the answer', () => {
+describe('the response', () => {
   test('waits for the commit', async () => {
     const disk = createDeferred<void>();
     await using chatServer = await startHttpSource({ disk: () => disk.promise, timers: createFakeTimers() });
@@ -113,7 +113,7 @@ describe('the answer', () => {
     expect(chatServer.source.uncommittedBytes).toBe(0);
   });
 
-  test('is 503 when the commit is late, and what was taken is pushed once', async () => {
+  test('is 503 if the commit is late, and the message is pushed once', async () => {
     const disk = createDeferred<void>();
     const timers = createFakeTimers();
     await using chatServer = await startHttpSource({ disk: () => disk.promise, timers });
@@ -122,7 +122,7 @@ describe('the answer', () => {
     await eventually(() => timers.pending === 1);
     timers.fire();
     const answer = await client.answer();
-    expect(answer).toMatchObject({ status: 503, body: 'taken, but not on disk within 50 ms: it may be pushed yet, once' });
+    expect(answer).toMatchObject({ status: 503, body: 'accepted but not committed within 50 ms; it may still be pushed once' });
     expect(answer?.headers.get('retry-after')).toBe('1');
 
     disk.resolve();
@@ -130,7 +130,7 @@ describe('the answer', () => {
     expect(chatServer.stored.map(({ body }) => body)).toEqual([hello]);
   });
 
-  test('to one sender does not wait for another', async () => {
+  test('to one sender does not wait for another sender', async () => {
     const slow = createDeferred<boolean>();
     const shouldMakeReq = ({ from }: { readonly from: { readonly user: string } }) => (from.user === 'slow' ? slow.promise : true);
     await using chatServer = await startHttpSource({ callbacks: { shouldMakeReq }, timers: createFakeTimers() });
@@ -145,7 +145,7 @@ describe('the answer', () => {
     expect((await first.answer())?.status).toBe(200);
   });
 
-  test('is 503, and nothing is taken, while too much waits for the disk', async () => {
+  test('is 503, and nothing is accepted, while too much is waiting for the disk', async () => {
     const disk = createDeferred<void>();
     await using chatServer = await startHttpSource({
       disk: () => disk.promise,
@@ -159,7 +159,7 @@ describe('the answer', () => {
     await eventually(() => chatServer.packets.length === 2);
     three?.send(mongooseimPost(hello));
     const answer = await three?.answer();
-    expect(answer).toMatchObject({ status: 503, body: 'not taken: nothing more is taken in just now' });
+    expect(answer).toMatchObject({ status: 503, body: 'not accepted: the service is overloaded or stopping' });
     expect(answer?.headers.get('retry-after')).toBe('1');
     expect(chatServer.skipped).toEqual(['overloaded']);
 
@@ -171,7 +171,7 @@ describe('the answer', () => {
   });
 });
 
-describe('a request that is not taken', () => {
+describe('a request is refused if it', () => {
   const fields = { author: 'alice', server: 'localhost', receiver: 'bob', message: 'hi' };
   const without = (name: string) => new URLSearchParams(Object.entries(fields).filter(([key]) => key !== name)).toString();
   const within = (change: Partial<typeof fields>) => new URLSearchParams({ ...fields, ...change }).toString();
@@ -187,30 +187,30 @@ describe('a request that is not taken', () => {
 
   test.each([
     ['a field twice', `${within({})}&author=bob`, 'duplicate field author'],
-    ['a broken escape', `${within({})}%`, 'a %-escape is broken, or not UTF-8'],
-    ['an escape that is no hex', `${within({})}%zz`, 'a %-escape is broken, or not UTF-8'],
-    ['escapes that are no UTF-8', `${within({})}%ff`, 'a %-escape is broken, or not UTF-8'],
-    ['a surrogate in UTF-8', `${within({})}%ed%a0%80`, 'a %-escape is broken, or not UTF-8'],
-    ['bytes that are no UTF-8', Buffer.from(`${within({})}\xff`, 'latin1'), 'the body is not UTF-8'],
-    ['what XML cannot carry', within({ message: '\x00' }), 'the field message has a character that XML cannot carry'],
+    ['a broken escape', `${within({})}%`, 'a %-escape is malformed or not UTF-8'],
+    ['an escape that is not hexadecimal', `${within({})}%zz`, 'a %-escape is malformed or not UTF-8'],
+    ['escapes that are not UTF-8', `${within({})}%ff`, 'a %-escape is malformed or not UTF-8'],
+    ['a surrogate in UTF-8', `${within({})}%ed%a0%80`, 'a %-escape is malformed or not UTF-8'],
+    ['bytes that are not UTF-8', Buffer.from(`${within({})}\xff`, 'latin1'), 'the body is not UTF-8'],
+    ['a character that XML does not allow', within({ message: '\x00' }), 'the field message contains a character that XML does not allow'],
     ['an author that is an address', within({ author: 'eve@evil.example/' }), 'the author must be a local part, without @ and /'],
     ['a receiver that is an address', within({ receiver: 'bob@b.example' }), 'the receiver must be a local part, without @ and /'],
-    ['nothing', '', 'the field author is missing'],
+    ['an empty body', '', 'the field author is missing'],
   ])('has %s', async (_, body, text) => {
     expect(await refused(body)).toEqual({ status: 400, text, skipped: ['malformed'] });
   });
 
   test.each([
-    ['b.example', 'b.example is no host of this attachment'],
-    ['alice@localhost', 'alice@localhost is no host of this attachment'],
-    ['', ' is no host of this attachment'],
+    ['b.example', 'b.example is not a host of this attachment'],
+    ['alice@localhost', 'alice@localhost is not a host of this attachment'],
+    ['', ' is not a host of this attachment'],
   ])('names %j as its server', async (server, text) => {
     expect(await refused(within({ server }))).toEqual({ status: 403, text, skipped: ['unknown-host'] });
   });
 
   test.each([
-    ['no form', { 'content-type': 'application/json' }],
-    ['no form but something like it', { 'content-type': `${formType}x` }],
+    ['not a form', { 'content-type': 'application/json' }],
+    ['a type that only begins like that of a form', { 'content-type': `${formType}x` }],
     ['in another charset', { 'content-type': `${formType}; charset=iso-8859-1` }],
     ['compressed', { 'content-type': formType, 'content-encoding': 'gzip' }],
   ])('is %s', async (_, headers) => {
@@ -218,37 +218,41 @@ describe('a request that is not taken', () => {
     expect(await refused(within({}), { headers })).toEqual({ status: 400, text, skipped: ['malformed'] });
   });
 
-  test('is taken when it says the charset that it has anyway', async () => {
+  test('is accepted with the charset UTF-8', async () => {
     const headers = { 'content-type': 'Application/X-WWW-form-urlencoded; Charset="UTF-8"' };
     expect((await refused(within({}), { headers })).status).toBe(200);
   });
 
-  test('is for another path, whatever its method', async () => {
+  test('is for another path, with any method', async () => {
     expect(await refused(within({}), { path: '/other' })).toEqual({
       status: 404,
-      text: 'posts are taken at / alone',
+      text: 'posts are accepted only at /',
       skipped: ['malformed'],
     });
   });
 
-  test('is no POST', async () => {
+  test('is not a POST', async () => {
     await using chatServer = await startHttpSource();
     const answer = await fetch(chatServer.address);
-    expect([answer.status, answer.headers.get('allow'), await answer.text()]).toEqual([405, 'POST', 'only POST is taken here']);
+    expect([answer.status, answer.headers.get('allow'), await answer.text()]).toEqual([405, 'POST', 'only POST is accepted']);
   });
 
   test('comes from a web page', async () => {
     const headers = { 'content-type': formType, origin: 'http://evil.example' };
     expect(await refused(within({}), { headers })).toEqual({
       status: 403,
-      text: 'nothing is taken from web pages',
+      text: 'requests of web pages are not accepted',
       skipped: ['forged'],
     });
   });
 
-  test('comes from a pusher, as where a pool leads to the listener', async () => {
+  test('comes from a pusher, for example of a pool that leads to the listener', async () => {
     const headers = { 'content-type': formType, 'event-pusher-attempt': '1' };
-    expect(await refused(within({}), { headers })).toEqual({ status: 403, text: 'nothing is taken from a pusher', skipped: ['own'] });
+    expect(await refused(within({}), { headers })).toEqual({
+      status: 403,
+      text: 'requests of a pusher are not accepted',
+      skipped: ['own'],
+    });
   });
 
   test('has a body of unknown length', async () => {
@@ -260,7 +264,7 @@ describe('a request that is not taken', () => {
     expect(chatServer.packets).toEqual([]);
   });
 
-  test('has too large a body, and the connection can be used again behind it', async () => {
+  test('has a body that is too large, and the connection can be used again', async () => {
     await using chatServer = await startHttpSource({ attachment: { maxBodyBytes: hello.length } });
     using client = await openHttpConnection(chatServer.port);
     client.send(mongooseimPost(`${hello}!`));
@@ -276,13 +280,13 @@ describe('an attachment with credentials', () => {
   const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
 
   test.each([
-    ['none', undefined, 401],
+    ['no credentials', undefined, 401],
     ['a wrong password', basic('mim:wrong'), 401],
     ['a wrong name', basic('mimi:s3:crét'), 401],
     ['another scheme', 'Bearer s3:crét', 401],
-    ['the right ones', basic('mim:s3:crét'), 200],
-    ['the right ones in another case of the scheme', basic('mim:s3:crét').replace('Basic', 'bASIC'), 200],
-  ])('shown %s answers', async (_, authorization, status) => {
+    ['the right credentials', basic('mim:s3:crét'), 200],
+    ['the right credentials with the scheme in another case', basic('mim:s3:crét').replace('Basic', 'bASIC'), 200],
+  ])('with %s', async (_, authorization, status) => {
     await using chatServer = await startHttpSource({ attachment });
     const headers = { 'content-type': formType, ...(authorization === undefined ? {} : { authorization }) };
     const answer = await fetch(chatServer.address, { method: 'POST', headers, body: hello });
@@ -291,7 +295,7 @@ describe('an attachment with credentials', () => {
     expect(answer.headers.get('www-authenticate')).toBe(status === 401 ? 'Basic realm="xmpp-event-pusher", charset="UTF-8"' : null);
   });
 
-  test('does not let strangers use up its rate limit', async () => {
+  test('does not count unauthenticated requests against its rate limit', async () => {
     const rateLimit = { requests: 1, perMs: 10_000, burst: 1 };
     await using chatServer = await startHttpSource({ attachment: { ...attachment, rateLimit }, clock: createFakeClock() });
     const post = (authorization: string) =>
@@ -302,7 +306,7 @@ describe('an attachment with credentials', () => {
   });
 });
 
-test('at the rate limit the answer says how long to wait', async () => {
+test('at the rate limit the response has the time to wait', async () => {
   const clock = createFakeClock();
   await using chatServer = await startHttpSource({ attachment: { rateLimit: { requests: 1, perMs: 2500, burst: 2 } }, clock });
   const post = () => fetch(chatServer.address, { method: 'POST', headers: { 'content-type': formType }, body: hello });
@@ -317,10 +321,10 @@ test('at the rate limit the answer says how long to wait', async () => {
 });
 
 describe('the listener', () => {
-  test('is what makes its hosts attached, and says where it is', async () => {
+  test('attaches its hosts when it opens, and reports its address', async () => {
     await using chatServer = await startHttpSource({ attachment: { hosts: ['localhost', 'b.example'], path: '/in' } });
     const attached = () => chatServer.health.attached().map(({ host, attached }) => [host, attached]);
-    expect(chatServer.notices).toEqual([`attachment chat takes posts at http://127.0.0.1:${chatServer.port}/in`]);
+    expect(chatServer.notices).toEqual([`attachment chat accepts posts at http://127.0.0.1:${chatServer.port}/in`]);
     expect(attached()).toEqual([
       ['localhost', true],
       ['b.example', true],
@@ -333,7 +337,7 @@ describe('the listener', () => {
     ]);
   });
 
-  test('does not start on an address that is in use, and says so', async () => {
+  test('fails to start on an address that is in use', async () => {
     await using first = await startHttpSource();
     await expect(startHttpSource({ attachment: { listen: { host: '127.0.0.1', port: first.port } } })).rejects.toMatchObject({
       code: 'ATTACH_LISTEN_FAILED',
@@ -341,7 +345,7 @@ describe('the listener', () => {
     });
   });
 
-  test('answers what it has taken before it stops, and closes what is idle', async () => {
+  test('answers accepted requests before it stops, and closes idle connections', async () => {
     const disk = createDeferred<void>();
     await using chatServer = await startHttpSource({ disk: () => disk.promise, timers: createFakeTimers() });
     using idle = await openHttpConnection(chatServer.port);
@@ -359,7 +363,7 @@ describe('the listener', () => {
     await stopped;
   });
 
-  test('takes nothing more once it stops, and does not wait for ever', async () => {
+  test('accepts nothing while it stops, and does not wait forever', async () => {
     const timers = createFakeTimers();
     await using chatServer = await startHttpSource({ timers });
     using slow = await openHttpConnection(chatServer.port);
@@ -379,10 +383,10 @@ describe('the listener', () => {
   });
 
   test.concurrent.each([
-    ['says nothing', ''],
+    ['sends nothing', ''],
     ['does not end its headers', 'POST / HTTP/1.1\r\nHost: x\r\n'],
     ['does not send its body', mongooseimPost(hello).slice(0, -1)],
-    ['does not send a body that is too large anyway', mongooseimPost('x'.repeat(70_000)).slice(0, -1)],
+    ['does not finish a body that is too large', mongooseimPost('x'.repeat(70_000)).slice(0, -1)],
   ])('closes the connection of a client that %s', async (_, bytes) => {
     await using chatServer = await startHttpSource();
     using client = await openHttpConnection(chatServer.port);
@@ -391,7 +395,7 @@ describe('the listener', () => {
     expect(chatServer.packets).toEqual([]);
   });
 
-  test('keeps no connection of a stranger', async () => {
+  test('keeps no connection of an unauthenticated client', async () => {
     await using chatServer = await startHttpSource({ attachment: { credentials: { username: 'mim', password: new Secret('s3cret') } } });
     using client = await openHttpConnection(chatServer.port);
     const bytes = mongooseimPost(hello);
@@ -402,7 +406,7 @@ describe('the listener', () => {
     await eventually(() => client.closed);
   });
 
-  test('survives a client that goes away in the middle', async () => {
+  test('continues after a client that disconnects within a request', async () => {
     await using chatServer = await startHttpSource();
     const gone = await openHttpConnection(chatServer.port);
     gone.send(mongooseimPost(hello).slice(0, -5));
@@ -416,7 +420,7 @@ describe('the listener', () => {
   });
 });
 
-/** Posts and tells what came of it. */
+/** Posts, and returns the response. */
 async function refused(
   body: Buffer | string,
   { headers = { 'content-type': formType }, path = '/' }: { readonly headers?: Record<string, string>; readonly path?: string } = {},

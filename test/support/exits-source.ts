@@ -5,8 +5,8 @@ import { createModuleCaller } from '../../src/hooks/exit-modules.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import { createExitsSource } from '../../src/sources/http/exits/exits.ts';
-import type { UserFunction } from '../../src/sources/http/exits/module-call.ts';
+import type { UserFunction } from '../../src/sources/http/exits/exit.ts';
+import { ExitsSource } from '../../src/sources/http/exits/exits.ts';
 import type { Outbox } from '../../src/sources/source.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
@@ -15,9 +15,9 @@ import { type IntakeSetting, startSourceIntake } from './source-intake.ts';
 
 export interface ExitsSetting extends IntakeSetting {
   readonly attachment?: Partial<ExitsAttachment>;
-  /** One that takes pushes at `/push` through *SYSTEM, with these changes; several are given whole. */
+  /** Changes to a descriptor that accepts pushes at `/push` through *SYSTEM, or several complete descriptors. */
   readonly descriptor?: Partial<Descriptor>;
-  /** The exit or the unit of that one. */
+  /** The exit or the unit of that descriptor. */
   readonly exit?: HttpExit;
   readonly unit?: ProgramUnit;
   readonly outbox?: Outbox;
@@ -30,11 +30,11 @@ export interface Asked {
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer | string;
-  /** The listener, default the first. */
+  /** The listener; default: the first. */
   readonly listener?: number;
 }
 
-/** Listeners with descriptors, with the real intake behind them and a spool in memory; all that is said and stored is kept. */
+/** Listeners with descriptors, the real intake and a spool in memory. They record events and deliveries. */
 export async function startExitsSource(setting: ExitsSetting = {}) {
   const { timers = systemTimers, clock = systemClock, timeoutMs = 600_000, outbox } = setting;
   const behind = await startSourceIntake(setting);
@@ -47,7 +47,7 @@ export async function startExitsSource(setting: ExitsSetting = {}) {
   if (setting.unit !== undefined) modules.set('file:///unit.mjs', setting.unit as UserFunction);
   const health = createHealth({ events, attachments: [attachment] });
   let ids = 0;
-  const source = createExitsSource({
+  const source = new ExitsSource({
     attachment,
     accept: behind.accept,
     newPacketId: () => {
@@ -96,7 +96,7 @@ function descriptorOf({ descriptor, exit, unit }: ExitsSetting): Descriptor {
   });
 }
 
-/** A descriptor that takes pushes at `/push` through *SYSTEM. */
+/** A descriptor that accepts pushes at `/push` through *SYSTEM. */
 export function makeDescriptor(given: Partial<Descriptor> = {}): Descriptor {
   const defaults = { name: 'D', path: '/push', listener: undefined, tac: 'PUSH', convertText: false, userAuth: 'none' } as const;
   return { ...defaults, unit: { kind: 'builtin', name: 'PUSH' }, exit: { kind: 'system' }, ...given };
@@ -119,7 +119,7 @@ const plain: ExitsAttachment = {
   rateLimit: undefined,
 };
 
-/** A request as it goes over the wire. */
+/** The bytes of a request. */
 export function requestBytes({ method = 'POST', path = '/push', headers = {}, body = '' }: Asked): Buffer {
   const bytes = Buffer.from(body);
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -2,7 +2,7 @@ import type { HttpAttachment } from '../../src/config/config.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import { createHttpSource } from '../../src/sources/http/http.ts';
+import { HttpSource } from '../../src/sources/http/http.ts';
 import { createHealth } from '../../src/telemetry/health.ts';
 import { type IntakeSetting, startSourceIntake } from './source-intake.ts';
 
@@ -11,12 +11,12 @@ export interface HttpSetting extends IntakeSetting {
   readonly timers?: Timers;
 }
 
-/** A source that listens, with the real intake behind it and a spool in memory; all that it says and stores is kept. */
+/** A listening source with the real intake and a spool in memory. It records events and deliveries. */
 export async function startHttpSource({ attachment, timers = systemTimers, clock = systemClock, ...setting }: HttpSetting = {}) {
   const behind = await startSourceIntake({ ...setting, clock });
   const settings = { ...plain, ...attachment };
   const health = createHealth({ events: behind.events, attachments: [settings] });
-  const source = createHttpSource({
+  const source = new HttpSource({
     attachment: settings,
     accept: behind.accept,
     isAccount: (bare) => bare === 'bot@localhost',
@@ -56,7 +56,7 @@ const plain: HttpAttachment = {
   rateLimit: undefined,
 };
 
-/** The bytes of a MongooseIM 6.8 that posts this form with its default module. */
+/** The bytes with which MongooseIM 6.8 posts this form with its default module. */
 export function mongooseimPost(form: string, path = '/'): string {
   const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Length: ${Buffer.byteLength(form)}`;
   return `${head}\r\ncontent-type: application/x-www-form-urlencoded\r\n\r\n${form}`;

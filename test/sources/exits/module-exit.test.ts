@@ -29,7 +29,7 @@ describe('an exit', () => {
     expect(told).toEqual(['unit', 'I', 'a,b,c,undefined', 'put', 'O']);
   });
 
-  test('is called once also where a unit asks twice at a time', async () => {
+  test('is called once if a unit calls mget twice at the same time', async () => {
     let calls = 0;
     await using front = await startExitsSource({
       exit: (par) => {
@@ -49,7 +49,7 @@ describe('an exit', () => {
     expect(told).toEqual(['O']);
   });
 
-  test('is told version, phase and what INIT tells, and shares its area with the unit', async () => {
+  test('gets version, phase and the data of INIT, and shares its area with the unit', async () => {
     const seen: unknown[] = [];
     await using front = await startExitsSource({
       exit: (par) => {
@@ -86,7 +86,7 @@ describe('an exit', () => {
     });
   });
 
-  test('has a fresh area for each request', async () => {
+  test('has a new area for each request', async () => {
     await using front = await startExitsSource({
       exit: lines,
       unit: async ({ mput, acc }) => {
@@ -98,7 +98,7 @@ describe('an exit', () => {
     expect((await front.post('', 'text/plain'))?.body).toBe('1\n');
   });
 
-  test('can ask for every component of the request', async () => {
+  test('can read every component of the request', async () => {
     await using front = await startExitsSource({
       descriptor: { path: '/*', unit: { kind: 'module', name: 'unit', url: 'file:///unit.mjs' } },
       unit: () => undefined,
@@ -156,7 +156,7 @@ describe('an exit', () => {
     expect(answer?.headers.get('content-length')).toBe('9');
   });
 
-  test('reads the parts that the unit has put, one by one or as one', async () => {
+  test('reads the parts of the unit, one by one or all as one', async () => {
     await using front = await startExitsSource({
       unit: ({ mput }) => {
         mput('one');
@@ -179,7 +179,7 @@ describe('the structure of the message', () => {
     for (let part = await mget(); part !== undefined; part = await mget()) mput(`[${part}]`);
   };
 
-  test('is what the exit says, however it has put the message', async () => {
+  test('is that of the exit, however it has put the message', async () => {
     await using front = await startExitsSource({
       unit: echo,
       exit: (par) => {
@@ -194,13 +194,13 @@ describe('the structure of the message', () => {
   });
 
   test.each([
-    ['lengths that do not come to the message', 2, [1, 1]],
+    ['lengths that do not add up to that of the message', 2, [1, 1]],
     ['more parts than lengths', 3, [2, 1]],
-    ['a length that is none', 2, [1.5, 1.5]],
+    ['a length that is not an integer', 2, [1.5, 1.5]],
     ['a negative length', 2, [-1, 4]],
     ['a length beyond 32767', 1, [32_768]],
     ['more than 254 parts', 255, new Array(255).fill(0).with(0, 3)],
-    ['a number that is none', Number.NaN, [3]],
+    ['a count that is not a number', Number.NaN, [3]],
   ])('with %s ends the service: HXFF', async (_, nrMsgParts, lthMsgParts) => {
     await using front = await startExitsSource({
       unit: echo,
@@ -213,7 +213,7 @@ describe('the structure of the message', () => {
     expect(String(front.failed[0]?.error)).toContain('structureInfo does not match the length of the message');
   });
 
-  test('counts also where the exit puts another object in its place', async () => {
+  test('may be another object that the exit assigns', async () => {
     await using front = await startExitsSource({
       unit: echo,
       exit: (par) => {
@@ -226,7 +226,7 @@ describe('the structure of the message', () => {
   });
 
   test.each<[string, unknown]>([
-    ['nothing', undefined],
+    ['undefined', undefined],
     ['null', null],
     ['a number', 2],
     ['a list', [1, 2]],
@@ -240,7 +240,7 @@ describe('the structure of the message', () => {
         },
       },
     ],
-  ])('that is %s in its place ends the service: HXFF', async (_, structureInfo) => {
+  ])('replaced by %s ends the service: HXFF', async (_, structureInfo) => {
     await using front = await startExitsSource({
       unit: echo,
       exit: (par) => {
@@ -278,13 +278,13 @@ describe('the structure of the message', () => {
     });
     expect((await front.post('', 'text/plain'))?.body).toBe(String(254 * 32_767));
     expect(problems).toEqual([
-      'RangeError: a part may have 32767 bytes, this has 32768',
+      'RangeError: a part may have 32767 bytes, this one has 32768',
       'RangeError: a message may have 254 parts',
-      'RangeError: a part may have 32767 bytes, this has 32768',
+      'RangeError: a part may have 32767 bytes, this one has 32768',
     ]);
   });
 
-  test('is the exit’s own: what it put may change afterwards', async () => {
+  test('is copied: the exit may change its buffers afterwards', async () => {
     await using front = await startExitsSource({
       unit: echo,
       exit: (par) => {
@@ -336,7 +336,7 @@ describe('a return code other than 0', () => {
     expect(front.failed).toMatchObject([{ attachment: 'front', descriptor: 'D', by: 'exit', text: code, error: undefined }]);
   });
 
-  test('counts also where the unit goes on without its input', async () => {
+  test('ends the service even if the unit continues without its input', async () => {
     let outputs = 0;
     await using front = await startExitsSource({
       unit: async ({ mget, mput }) => {
@@ -352,7 +352,7 @@ describe('a return code other than 0', () => {
     expect(outputs).toBe(0);
   });
 
-  test('of 0 in both phases pushes, and the exit says how that is answered', async () => {
+  test('of 0 in both phases pushes, and the exit makes the response', async () => {
     await using front = await startExitsSource({
       exit: (par) => {
         if (par.ioIndicator === 'I') return lines(par);
@@ -367,7 +367,7 @@ describe('a return code other than 0', () => {
   });
 });
 
-describe('an exit that goes wrong', () => {
+describe('a failing exit', () => {
   test.each<[string, (par: HttpExitPar) => unknown, string]>([
     [
       'throws',
@@ -378,18 +378,18 @@ describe('an exit that goes wrong', () => {
     ],
     ['rejects', () => Promise.reject(new Error('later no')), 'exit: later no'],
     ['puts a number', (par) => par.putMgetMessage(5 as never), 'exit: expected text or bytes, received number'],
-    ['puts a status in the input', (par) => par.putStatus(200), 'exit: putStatus is for the output alone'],
-    ['puts a header in the input', (par) => par.putHeader('a', 'b'), 'exit: putHeader is for the output alone'],
-    ['puts a body in the input', (par) => par.putResponseBody(''), 'exit: putResponseBody is for the output alone'],
-    ['reads the output in the input', (par) => par.getMputMessage(0), 'exit: getMputMessage is for the output alone'],
-  ])('%s: HXFF, told in the log', async (_, exit, message) => {
+    ['puts a status in the input', (par) => par.putStatus(200), 'exit: putStatus is available only for output'],
+    ['puts a header in the input', (par) => par.putHeader('a', 'b'), 'exit: putHeader is available only for output'],
+    ['puts a body in the input', (par) => par.putResponseBody(''), 'exit: putResponseBody is available only for output'],
+    ['reads the output in the input', (par) => par.getMputMessage(0), 'exit: getMputMessage is available only for output'],
+  ])('%s: HXFF, and a log entry', async (_, exit, message) => {
     await using front = await startExitsSource({ exit });
     expect(await front.post('', 'text/plain')).toMatchObject({ status: 500, body: 'HXFF\n' });
     expect(front.failed).toMatchObject([{ by: 'exit', error: { message } }]);
   });
 
   test.each<[string, (par: HttpExitPar) => unknown, string]>([
-    ['puts a part in the output', (par) => par.putMgetMessage('x'), 'exit: putMgetMessage is for the input alone'],
+    ['puts a part in the output', (par) => par.putMgetMessage('x'), 'exit: putMgetMessage is available only for input'],
     [
       'reads a part that is not there',
       (par) => par.getMputMessage(0),
@@ -397,7 +397,7 @@ describe('an exit that goes wrong', () => {
     ],
     ['puts a status of 99', (par) => par.putStatus(99), 'exit: a status is 200 to 599, received 99'],
     ['puts a header of two lines', (par) => par.putHeader('x', 'a\r\nb: c'), 'exit: Invalid character in header content ["x"]'],
-  ])('%s: HXFF, told in the log', async (_, exit, message) => {
+  ])('%s: HXFF, and a log entry', async (_, exit, message) => {
     await using front = await startExitsSource({ exit, unit: () => undefined });
     expect(await front.post('', 'text/plain')).toMatchObject({ status: 500, body: 'HXFF\n' });
     expect(front.failed).toMatchObject([{ by: 'exit', error: { message } }]);
@@ -410,8 +410,8 @@ describe('an exit that goes wrong', () => {
   });
 });
 
-describe('a program unit that goes wrong', () => {
-  test('throws: 500, and the exit is not asked for a response', async () => {
+describe('a failing program unit', () => {
+  test('throws: 500, and the exit is not called for the output', async () => {
     const told: string[] = [];
     await using front = await startExitsSource({
       exit: (par) => {
@@ -438,7 +438,7 @@ describe('text in another charset', () => {
   const latin2 = Buffer.from([0x5a, 0x61, 0xbf, 0xf3, 0xb3, 0xe6]); // Zażółć
   const convertText = true;
 
-  test('is UTF-8 by the time an exit reads it', async () => {
+  test('is converted to UTF-8 before an exit reads it', async () => {
     await using front = await startExitsSource({ descriptor: { convertText }, exit: lines });
     const body = Buffer.concat([Buffer.from('alice@localhost\nbob@localhost\n'), latin2]);
     expect((await front.post(body, 'text/plain; charset=ISO-8859-2'))?.status).toBe(202);
@@ -455,7 +455,7 @@ describe('text in another charset', () => {
 
   test.each([
     ['UTF-8', 'utf-8', [0xef, 0xbb, 0xbf], 'utf8'],
-    ['UTF-16, which counts more than the name', 'iso-8859-1', [0xff, 0xfe], 'utf16le'],
+    ['UTF-16, which overrides the label', 'iso-8859-1', [0xff, 0xfe], 'utf16le'],
   ] as const)('may begin with a byte order mark of %s', async (_, charset, mark, encoding) => {
     await using front = await startExitsSource({ descriptor: { convertText }, exit: lines });
     const body = Buffer.concat([Buffer.from(mark), Buffer.from('alice@localhost\nbob@localhost\nZażółć', encoding)]);
@@ -463,22 +463,22 @@ describe('text in another charset', () => {
     expect(front.bodies()).toEqual(['Zażółć']);
   });
 
-  test('keeps a byte order mark that stands inside', async () => {
+  test('keeps a byte order mark inside the text', async () => {
     await using front = await startExitsSource({ descriptor: { convertText } });
     await front.post('author=a&receiver=b&message=%EF%BB%BFx', 'application/x-www-form-urlencoded; charset=utf-8');
     expect(front.bodies()).toEqual(['\ufeffx']);
   });
 
   test.each([
-    ['an unknown charset', latin2, 'text/plain; charset=klingon', 415, 'the charset klingon is not known here'],
-    ['what is not of its charset', latin2, 'text/plain; charset=utf-8', 400, 'the body is not utf-8'],
-    ['what is not UTF-8 where no charset is named', latin2, 'text/plain', 400, 'the body is not utf-8'],
+    ['an unknown charset', latin2, 'text/plain; charset=klingon', 415, 'the charset klingon is not supported'],
+    ['bytes that are invalid in their charset', latin2, 'text/plain; charset=utf-8', 400, 'the body is not utf-8'],
+    ['bytes that are not UTF-8 without a charset', latin2, 'text/plain', 400, 'the body is not utf-8'],
   ])('is refused for %s', async (_, body, type, status, text) => {
     await using front = await startExitsSource({ descriptor: { convertText }, exit: lines });
     expect(await front.post(body, type)).toMatchObject({ status, body: `${text}\n` });
   });
 
-  test('stays as it is where nothing is to be converted, or it is no text', async () => {
+  test('is unchanged without convert_text, or if it is not text', async () => {
     const unit = async ({ mget, mput }: { mget(): Promise<Buffer | undefined>; mput(part: string): void }) =>
       mput((await mget())?.toString('hex') ?? '');
     const module = { kind: 'module', name: 'unit', url: 'file:///unit.mjs' } as const;

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { createDeferred } from '../../../src/kit/lifecycle.ts';
-import type { Exit } from '../../../src/sources/http/exits/exit.ts';
-import { noneExit } from '../../../src/sources/http/exits/none-exit.ts';
-import type { Received } from '../../../src/sources/http/exits/received.ts';
-import { createSystemExit } from '../../../src/sources/http/exits/system-exit.ts';
+import { type Exit, noneExit } from '../../../src/sources/http/exits/exit.ts';
+import type { Received } from '../../../src/sources/http/exits/request.ts';
+import { SystemExit } from '../../../src/sources/http/exits/system-exit.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeDescriptor, startExitsSource } from '../../support/exits-source.ts';
 import { createFakeTimers } from '../../support/fake-timers.ts';
@@ -12,7 +11,7 @@ const form = 'application/x-www-form-urlencoded';
 const hello = 'author=alice&server=localhost&receiver=bob&message=Hi%2C+Bob%21';
 
 describe('*SYSTEM in front of PUSH', () => {
-  test('takes a form, and answers with the id of the packet when it is on disk', async () => {
+  test('accepts a form, and responds with the id of the packet when it is on disk', async () => {
     const disk = createDeferred<void>();
     await using front = await startExitsSource({ disk: () => disk.promise, timers: createFakeTimers() });
     const answer = front.post(hello, form);
@@ -39,7 +38,7 @@ describe('*SYSTEM in front of PUSH', () => {
     expect(front.stored.map(({ body }) => body)).toEqual([hello]);
   });
 
-  test('takes a JSON object, and answers in JSON', async () => {
+  test('accepts a JSON object, and responds in JSON', async () => {
     await using front = await startExitsSource();
     const message = { author: 'alice@localhost/phone', receiver: 'bob@elsewhere.example', message: 'żółć\n"quoted"', thread: 7 };
     const answer = await front.post(JSON.stringify(message), 'application/json');
@@ -49,7 +48,7 @@ describe('*SYSTEM in front of PUSH', () => {
     expect(front.bodies()).toEqual(['żółć\n"quoted"']);
   });
 
-  test('takes local parts as those of the first host where no server is named', async () => {
+  test('adds the first host to local parts if no server is given', async () => {
     await using front = await startExitsSource({ attachment: { hosts: ['one.example', 'two.example'] } });
     await front.post('author=alice&receiver=bob&message=1', form);
     await front.post('author=alice&server=two.example&receiver=bob&message=2', form);
@@ -59,7 +58,7 @@ describe('*SYSTEM in front of PUSH', () => {
     ]);
   });
 
-  test('takes a text of more than one part whole', async () => {
+  test('accepts a text of several parts', async () => {
     await using front = await startExitsSource();
     const long = 'ż'.repeat(50_000);
     expect((await front.post(JSON.stringify({ author: 'a', receiver: 'b', message: long }), 'application/json'))?.status).toBe(202);
@@ -67,23 +66,29 @@ describe('*SYSTEM in front of PUSH', () => {
   });
 
   test.each([
-    ['a field that is missing', 'author=alice&receiver=bob', form, 400, 'the field message is missing'],
-    ['a field that is there twice', `${hello}&author=eve`, form, 400, 'duplicate field author'],
+    ['a missing field', 'author=alice&receiver=bob', form, 400, 'the field message is missing'],
+    ['a duplicate field', `${hello}&author=eve`, form, 400, 'duplicate field author'],
     ['a broken escape', 'author=%4', form, 400, 'a %-escape is malformed or invalid in the charset'],
     ['an escape that is not UTF-8', 'author=%FF', form, 400, 'a %-escape is malformed or invalid in the charset'],
     ['a JSON list', '[1]', 'application/json', 400, 'the body is not a JSON object'],
-    ['no JSON', '{', 'application/json', 400, 'the body is not a JSON object'],
+    ['malformed JSON', '{', 'application/json', 400, 'the body is not a JSON object'],
     [
       'a sender of another host',
       'author=a&server=evil.example&receiver=b&message=x',
       form,
       403,
-      'evil.example is no host of this attachment',
+      'evil.example is not a host of this attachment',
     ],
-    ['a sender that is no JID', 'author=a%20b&receiver=b&message=x', form, 400, 'the sender is no JID'],
-    ['a receiver that is no JID', 'author=a&receiver=%40&message=x', form, 400, 'the receiver is no JID'],
-    ['a character that XML cannot carry', 'author=a&receiver=b&message=%00', form, 400, 'a part is not UTF-8 that XML can carry'],
-    ['a plain text, which is one part', 'Hi', 'text/plain', 400, 'the receiver is no JID'],
+    ['a sender that is not a JID', 'author=a%20b&receiver=b&message=x', form, 400, 'the sender is not a JID'],
+    ['a receiver that is not a JID', 'author=a&receiver=%40&message=x', form, 400, 'the receiver is not a JID'],
+    [
+      'a character that XML cannot carry',
+      'author=a&receiver=b&message=%00',
+      form,
+      400,
+      'a part is not UTF-8, or contains a character that XML does not allow',
+    ],
+    ['a plain text, which is one part', 'Hi', 'text/plain', 400, 'the receiver is not a JID'],
   ])('refuses %s, and pushes nothing', async (_, body, type, status, text) => {
     await using front = await startExitsSource();
     expect(await front.post(body, type)).toMatchObject({ status, body: `${text}\n` });
@@ -91,32 +96,32 @@ describe('*SYSTEM in front of PUSH', () => {
     expect(front.skipped).toHaveLength(1);
   });
 
-  test('says so when the disk is late, and the packet is pushed once', async () => {
+  test('responds with 503 if the commit is late, and the packet is pushed once', async () => {
     const disk = createDeferred<void>();
     const timers = createFakeTimers();
     await using front = await startExitsSource({ disk: () => disk.promise, timers });
     const answer = front.post(hello, form);
     await eventually(() => timers.pending === 1);
     timers.fire();
-    expect(await answer).toMatchObject({ status: 503, body: 'id-2 is taken, but not on disk yet: it may be pushed, once\n' });
+    expect(await answer).toMatchObject({ status: 503, body: 'id-2 was accepted but not committed in time; it may still be pushed once\n' });
     disk.resolve();
     await front.intake.idle();
     expect(front.stored).toHaveLength(1);
   });
 
-  test('takes nothing more while too much waits for the disk', async () => {
+  test('accepts nothing while too much is waiting for the disk', async () => {
     const disk = createDeferred<void>();
     await using front = await startExitsSource({ disk: () => disk.promise, attachment: { maxUncommittedBytes: 1 } });
     const first = front.post(hello, form);
     await eventually(() => front.intake.uncommitted === 1);
-    expect(await front.post(hello, form)).toMatchObject({ status: 503, body: 'not taken: nothing more is taken in just now\n' });
+    expect(await front.post(hello, form)).toMatchObject({ status: 503, body: 'not accepted: the service is overloaded or stopping\n' });
     disk.resolve();
     expect((await first)?.status).toBe(202);
   });
 });
 
-describe('*SYSTEM in front of a unit of the user’s', () => {
-  test('gives it each field as a part, in their order, and puts its parts on lines', async () => {
+describe('*SYSTEM in front of a module unit', () => {
+  test('passes each field as a part, in order, and returns its parts as lines', async () => {
     await using front = await startExitsSource({
       unit: async ({ mget, mput }) => {
         for (let part = await mget(); part !== undefined; part = await mget()) mput(`<${part}>`);
@@ -128,7 +133,7 @@ describe('*SYSTEM in front of a unit of the user’s', () => {
     expect((await front.post('as it is', 'text/plain'))?.body).toBe('<as it is>\n');
   });
 
-  test('gives it numbers to the last digit, and JSON as it is written', async () => {
+  test('passes all digits of numbers, and JSON unchanged', async () => {
     await using front = await startExitsSource({
       unit: async ({ mget, mput }) => {
         for (let part = await mget(); part !== undefined; part = await mget()) mput(`<${part}>`);
@@ -149,9 +154,9 @@ describe('*SYSTEM in front of a unit of the user’s', () => {
     ['a fraction with more digits than a double has', '{"n":0.12345678901234567890}'],
     ['a number beyond all doubles', '{"n":1e999}'],
     ['a number of many digits and a fraction', `{"n":${'9'.repeat(500)}.5}`],
-    ['a field that is there twice', '{"n":"alice","n":"eve"}'],
+    ['a duplicate field', '{"n":"alice","n":"eve"}'],
     ['half of a surrogate pair', '{"n":"\\ud800"}'],
-    ['lists in lists in lists', `{"n":${'['.repeat(80_000)}${']'.repeat(80_000)}}`],
+    ['deeply nested lists', `{"n":${'['.repeat(80_000)}${']'.repeat(80_000)}}`],
     ['a thousand and one fields', JSON.stringify(Object.fromEntries(Array.from({ length: 1001 }, (_, index) => [index, ''])))],
   ])('refuses %s', async (_, body) => {
     await using front = await startExitsSource({ unit: ({ mget }) => mget() });
@@ -160,14 +165,14 @@ describe('*SYSTEM in front of a unit of the user’s', () => {
     expect(front.failed).toEqual([]);
   });
 
-  test('takes a byte order mark in front of JSON and of a form', async () => {
+  test('accepts a byte order mark before JSON and a form', async () => {
     await using front = await startExitsSource();
     expect((await front.post('\ufeff{"author":"a","receiver":"b","message":"1"}', 'application/json'))?.status).toBe(202);
     expect((await front.post('\ufeffauthor=a&receiver=b&message=2', form))?.status).toBe(202);
     expect(front.bodies()).toEqual(['1', '2']);
   });
 
-  test('pushes to the user whose number was sent', async () => {
+  test('pushes to the user with exactly the given number', async () => {
     await using front = await startExitsSource();
     await front.post('{"author":9007199254740993,"receiver":9007199254740995,"message":"Hi"}', 'application/json');
     expect(front.packets.map(({ from, to }) => [from.bare, to.bare])).toEqual([
@@ -175,13 +180,13 @@ describe('*SYSTEM in front of a unit of the user’s', () => {
     ]);
   });
 
-  test('answers 204 where the unit puts nothing', async () => {
+  test('responds with 204 if the unit puts nothing', async () => {
     await using front = await startExitsSource({ unit: () => undefined });
     expect(await front.post('', 'text/plain')).toMatchObject({ status: 204, body: '' });
   });
 });
 
-test('the largest output of a unit takes the thread about as long as copying it', async () => {
+test('the largest output of a unit takes about as much CPU time as copying it', async () => {
   const parts = Array.from({ length: 254 }, () => Buffer.alloc(32_767, 'x'));
   const received = { contentType: { media: 'text/plain', charset: undefined } } as Received;
   const cpuOf = async (exit: Exit) => {
@@ -193,12 +198,12 @@ test('the largest output of a unit takes the thread about as long as copying it'
   const unit = { kind: 'module', name: 'unit', url: 'file:///unit.mjs' } as const;
   await cpuOf(noneExit); // warm
   const plain = await cpuOf(noneExit);
-  const { output, micros } = await cpuOf(createSystemExit({ unit }, 'localhost'));
+  const { output, micros } = await cpuOf(new SystemExit({ unit }, 'localhost'));
   expect(output.kind === 'reply' && output.reply.body.equals(Buffer.from(`${'x'.repeat(32_767)}\n`.repeat(254)))).toBe(true);
   expect(micros).toBeLessThan(20 * plain.micros + 200_000);
 });
 
-test('STATUS puts what /readyz says, and is read', async () => {
+test('STATUS reports the checks of /readyz', async () => {
   const descriptor = { unit: { kind: 'builtin', name: 'STATUS' }, path: '/status' } as const;
   await using front = await startExitsSource({ descriptor });
   expect(await front.ask({ method: 'GET', path: '/status' })).toMatchObject({
@@ -210,7 +215,7 @@ test('STATUS puts what /readyz says, and is read', async () => {
   expect((await front.ask({ method: 'POST', path: '/status' }))?.headers.get('allow')).toBe('GET, HEAD');
 });
 
-test('*NONE gives the body as it is, in parts of at most 32767 bytes, and the output as it is', async () => {
+test('*NONE passes the body unchanged, in parts of at most 32767 bytes, and the output unchanged', async () => {
   const lengths: number[] = [];
   await using front = await startExitsSource({
     descriptor: makeDescriptor({ exit: { kind: 'none' }, tac: 'UNIT', unit: { kind: 'module', name: 'unit', url: 'file:///unit.mjs' } }),

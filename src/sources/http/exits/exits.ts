@@ -1,27 +1,26 @@
 /**
- * Listeners whose requests descriptors route to program units, through exits that know HTTP (openUTM's event exit HTTP).
- * A request is looked at by the door, read, run (`run-service.ts`), and answered: what became a packet when it is on disk.
+ * Listeners whose requests are routed by descriptors to program units, through exits that know HTTP (openUTM's event exit HTTP).
+ * Each request is checked (`request-guard.ts`), read, run (`run-service.ts`) and answered; a packet is on disk before its response.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExitsAttachment } from '../../../config/config.ts';
 import { type Clock, createRfc3339, type Timers, within } from '../../../kit/clock.ts';
+import { HttpListener } from '../../../kit/http-listener.ts';
 import { readBody, skipBody } from '../../../kit/http-message.ts';
-import { createDeferred, createLifecycle } from '../../../kit/lifecycle.ts';
-import type { Accept, PacketId, Stanza } from '../../../model/packet.ts';
+import { createDeferred, createLifecycle, type Lifecycle } from '../../../kit/lifecycle.ts';
+import type { Accept, PacketId } from '../../../model/packet.ts';
 import { packetFrom } from '../../../packet/from-xml.ts';
 import type { JidReader } from '../../../packet/jid.ts';
 import type { AttachmentState, EventSink } from '../../../telemetry/events.ts';
 import { Flow, type Outbox, type Source } from '../../source.ts';
-import { bodyTooLarge, overloaded, type Refusal, strangers } from '../answer.ts';
+import { bodyTooLarge, isForeign, overloaded } from '../request-guard.ts';
 import { Decoders } from './decoders.ts';
-import { type Admitted, createDoor } from './door.ts';
-import { createListeners } from './listeners.ts';
-import type { ModuleCaller, UserModules } from './module-call.ts';
-import { createPrograms } from './programs.ts';
-import { receive } from './receive.ts';
+import type { ModuleCaller, UserModules } from './exit.ts';
 import { plainReply, type Reply, sendReply } from './reply.ts';
-import { runService, type ServiceEnd } from './run-service.ts';
-import type { StatusCheck } from './status-unit.ts';
+import { receive } from './request.ts';
+import { type Admitted, ExitRequestGuard } from './request-guard.ts';
+import { createPrograms, type Program, runService, type ServiceEnd } from './run-service.ts';
+import type { PushOptions, StatusCheck } from './units.ts';
 
 export interface ExitsOptions {
   readonly attachment: ExitsAttachment;
@@ -31,12 +30,12 @@ export interface ExitsOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly events: EventSink;
-  /** What its exits and units export. */
+  /** The default exports of its exits and units. */
   readonly modules: UserModules;
   readonly callModule: ModuleCaller;
-  /** What STATUS tells. */
+  /** The checks of STATUS. */
   readonly checks: () => readonly StatusCheck[];
-  /** Where SENDMSG sends; undefined where nothing needs it. */
+  /** The outbox of SENDMSG; undefined if no unit needs it. */
   readonly outbox: Outbox | undefined;
 }
 
@@ -47,122 +46,158 @@ interface Exchange {
   readonly listener: string;
 }
 
-/** So long a request waits for its commit, ms. */
+/** Maximum time that a request waits for its commit, ms. */
 const commitWithinMs = 10_000;
+/** Time for requests in progress to end after the listeners have stopped, ms. */
+const endWithinMs = 5000;
+const keepAliveMs = 60_000;
 
-export function createExitsSource(options: ExitsOptions): Source {
-  const { attachment, clock, timers, events } = options;
-  const { name } = attachment;
-  const flow = new Flow(options.accept, { maxBytes: attachment.maxUncommittedBytes });
-  const door = createDoor(attachment, clock);
-  const programs = createPrograms({ ...options, hand });
-  const rfc3339 = createRfc3339();
-  const decoders = new Decoders();
-  let held = 0;
-  let stopping = false;
+export class ExitsSource implements Source {
+  readonly name: string;
+  readonly start: Lifecycle['start'];
+  readonly stop: Lifecycle['stop'];
+  readonly #options: ExitsOptions;
+  readonly #flow: Flow;
+  readonly #guard: ExitRequestGuard;
+  readonly #programs: ReadonlyMap<string, Program>;
+  readonly #listeners: readonly { readonly name: string; readonly http: HttpListener }[];
+  readonly #rfc3339 = createRfc3339();
+  readonly #decoders = new Decoders();
+  /** Bytes of bodies whose service has not ended, as declared. */
+  #heldBytes = 0;
+  #stopping = false;
 
-  async function serve(request: IncomingMessage, response: ServerResponse, listener: string): Promise<void> {
-    const admission = await door(request, listener);
-    if (admission.kind === 'refused') await skipBody(request);
-    const end: ServiceEnd | undefined =
-      admission.kind === 'refused' ? admission : await takeIfRoom({ request, response, listener }, admission);
-    if (end === undefined) return;
-    tellTrouble(end, admission.kind === 'admitted' ? admission.descriptor.name : '');
-    const isStranger = end.kind === 'refused' && strangers.has(end.refusal.reason);
-    sendReply(response, replyOf(end), { last: isStranger || stopping });
+  /** Starting throws ATTACH_LISTEN_FAILED. */
+  constructor(options: ExitsOptions) {
+    const { attachment, clock } = options;
+    this.name = attachment.name;
+    this.#options = options;
+    this.#flow = new Flow(options.accept, { maxBytes: attachment.maxUncommittedBytes });
+    this.#guard = new ExitRequestGuard(attachment, clock);
+    this.#programs = createPrograms({ ...options, hand: this.#hand });
+    this.#listeners = attachment.listeners.map((listen) => ({ name: listen.name, http: this.#createListener(listen) }));
+    ({ start: this.start, stop: this.stop } = createLifecycle({ start: () => this.#start(), stop: () => this.#stop() }));
   }
 
-  /** Bodies are held until their service ends, so many bytes of them at most; a chunked one may grow to the limit. */
-  async function takeIfRoom(exchange: Exchange, admitted: Admitted): Promise<ServiceEnd | undefined> {
-    const announced = Number(exchange.request.headers['content-length'] ?? attachment.maxBodyBytes);
-    if (held > 0 && held + announced > attachment.maxUncommittedBytes) {
+  get uncommittedBytes(): number {
+    return this.#flow.uncommittedBytes;
+  }
+
+  resubscribe(): void {
+    // Clients decide what they send.
+  }
+
+  #createListener(listen: ExitsAttachment['listeners'][number]): HttpListener {
+    const { attachment, events, clock, timers } = this.#options;
+    const { name, maxConnections, requestTimeoutMs } = attachment;
+    return new HttpListener({
+      listen,
+      setting: `[attach.${name}] listen`,
+      failure: 'ATTACH_LISTEN_FAILED',
+      limits: { maxConnections, requestTimeoutMs, headersTimeoutMs: requestTimeoutMs, keepAliveMs },
+      endWithinMs,
+      serve: (request, response) => this.#serve({ request, response, listener: listen.name }),
+      onRefused: (reason, count) => events.emit('connection.refused', { listener: name, reason, count }),
+      onFault: (error) => events.emit('request.failed', { listener: name, error }),
+      clock,
+      timers,
+    });
+  }
+
+  async #start(): Promise<void> {
+    const { attachment, events } = this.#options;
+    this.#emitState('connecting', '');
+    await this.#openListeners();
+    this.#emitState('attached', '');
+    for (const host of attachment.hosts) events.emit('attachment.state', { attachment: this.name, host, state: 'attached', reason: '' });
+  }
+
+  async #openListeners(): Promise<void> {
+    for (const { name, http } of this.#listeners) {
+      await http.open();
+      this.#options.events.emit('notice', { text: `attachment ${this.name} accepts requests at ${http.origin} (${name})` });
+    }
+  }
+
+  async #stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#listeners.map(({ http }) => http.close()));
+    this.#emitState('offline', 'stopped');
+  }
+
+  #emitState(state: AttachmentState, reason: string): void {
+    this.#options.events.emit('attachment.state', { attachment: this.name, host: '', state, reason });
+  }
+
+  async #serve(exchange: Exchange): Promise<void> {
+    const { request, response, listener } = exchange;
+    const admission = await this.#guard.check(request, listener);
+    if (admission.kind === 'refused') await skipBody(request);
+    const end: ServiceEnd | undefined = admission.kind === 'refused' ? admission : await this.#runIfCapacity(exchange, admission);
+    if (end === undefined) return;
+    this.#emitEnd(end, admission.kind === 'admitted' ? admission.descriptor.name : '');
+    const foreign = end.kind === 'refused' && isForeign(end.refusal);
+    sendReply(response, replyOf(end), { last: foreign || this.#stopping });
+  }
+
+  /** Bodies are held until their service ends, so their total size is limited; a chunked body may grow to the maximum. */
+  async #runIfCapacity(exchange: Exchange, admitted: Admitted): Promise<ServiceEnd | undefined> {
+    const { maxBodyBytes, maxUncommittedBytes } = this.#options.attachment;
+    const declared = Number(exchange.request.headers['content-length'] ?? maxBodyBytes);
+    if (this.#heldBytes > 0 && this.#heldBytes + declared > maxUncommittedBytes) {
       await skipBody(exchange.request);
       return { kind: 'refused', refusal: overloaded };
     }
-    held += announced;
+    this.#heldBytes += declared;
     try {
-      return await take(exchange, admitted);
+      return await this.#run(exchange, admitted);
     } finally {
-      held -= announced;
+      this.#heldBytes -= declared;
     }
   }
 
-  /** Undefined: the client has gone. */
-  async function take({ request, response, listener }: Exchange, admitted: Admitted): Promise<ServiceEnd | undefined> {
+  /** Undefined: the client has disconnected. */
+  async #run({ request, response, listener }: Exchange, admitted: Admitted): Promise<ServiceEnd | undefined> {
+    const { attachment, clock, events, newPacketId } = this.#options;
     const read = await readBody(request, response, attachment.maxBodyBytes);
     if (read.kind === 'gone') return undefined;
     if (read.kind === 'too-large') return { kind: 'refused', refusal: bodyTooLarge(attachment.maxBodyBytes) };
-    events.emit('stream.read', { attachment: name, bytes: read.body.length });
-    if (stopping) return { kind: 'refused', refusal: overloaded };
+    events.emit('stream.read', { attachment: this.name, bytes: read.body.length });
+    if (this.#stopping) return { kind: 'refused', refusal: overloaded };
 
-    const received = receive(request, admitted, { id: options.newPacketId(), bcamappl: listener, body: read.body, decoders });
+    const { body } = read;
+    const received = receive(request, admitted, { id: newPacketId(), bcamappl: listener, body, decoders: this.#decoders });
     if ('status' in received) return { kind: 'refused', refusal: received };
     const ca = {};
-    const acc = Object.freeze({ id: received.id, origin: name, receivedAt: rfc3339(clock.now()), ca });
-    const { status, ...program } = programs(admitted.descriptor);
-    return await runService(program, { received, ca, status }, acc);
+    const acc = Object.freeze({ id: received.id, origin: this.name, receivedAt: this.#rfc3339(clock.now()), ca });
+    const program = this.#programs.get(admitted.descriptor.name);
+    if (program === undefined) throw new Error(`no descriptor ${admitted.descriptor.name}`); // the guard has the same list
+    return await runService(program, { received, ca, status: program.status }, acc);
   }
 
-  /** Each sender is a stream: one whose packets take long keeps up nobody else's. Undefined: too much waits already. */
-  function hand(
-    stanza: Stanza,
-    seen: { readonly id: PacketId; readonly host: string; readonly bytes: number },
-  ): Promise<boolean> | undefined {
-    if (flow.stopped || stopping) return undefined;
+  /** Each sender is a stream, so slow packets of one delay no other. Undefined: too much is waiting already. */
+  readonly #hand: PushOptions['hand'] = (stanza, seen) => {
+    if (this.#flow.stopped || this.#stopping) return undefined;
+    const { clock, readJid, timers } = this.#options;
     const { id, bytes } = seen;
-    const reception = { id, origin: name, receivedAt: clock.now() };
-    const { packet } = packetFrom({ stanza, direction: 'in', key: id, ...seen }, reception, options.readJid);
-    const committed = createDeferred<void>();
-    const landed = () => {
-      flow.committed(bytes);
-      committed.resolve();
+    const reception = { id, origin: this.name, receivedAt: clock.now() };
+    const { packet } = packetFrom({ stanza, direction: 'in', key: id, ...seen }, reception, readJid);
+    const written = createDeferred<void>();
+    const committed = () => {
+      this.#flow.committed(bytes);
+      written.resolve();
     };
-    flow.hand(packet, { stream: `${name} ${packet.from.bare}`, mark: undefined, committed: landed }, bytes);
-    return within(committed.promise, commitWithinMs, timers);
-  }
+    this.#flow.hand(packet, { stream: `${this.name} ${packet.from.bare}`, mark: undefined, committed }, bytes);
+    return within(written.promise, commitWithinMs, timers);
+  };
 
-  function tellTrouble(end: ServiceEnd, descriptor: string): void {
-    if (end.kind === 'refused') events.emit('packet.skipped', { attachment: name, reason: end.refusal.reason });
+  #emitEnd(end: ServiceEnd, descriptor: string): void {
+    const { events } = this.#options;
+    if (end.kind === 'refused') events.emit('packet.skipped', { attachment: this.name, reason: end.refusal.reason });
     if (end.kind !== 'failed') return;
     const { by, text, error } = end;
-    events.emit('exit.failed', { attachment: name, descriptor, by, text, error });
+    events.emit('exit.failed', { attachment: this.name, descriptor, by, text, error });
   }
-
-  function tell(state: AttachmentState, reason: string): void {
-    events.emit('attachment.state', { attachment: name, host: '', state, reason });
-  }
-
-  const listeners = createListeners({
-    attachment,
-    events,
-    clock,
-    timers,
-    serve,
-    opened: (listener, address) => events.emit('notice', { text: `attachment ${name} takes requests at ${address} (${listener})` }),
-  });
-
-  const lifecycle = createLifecycle({
-    start: async () => {
-      tell('connecting', '');
-      await listeners.start();
-      tell('attached', '');
-      for (const host of attachment.hosts) events.emit('attachment.state', { attachment: name, host, state: 'attached', reason: '' });
-    },
-    stop: async () => {
-      stopping = true;
-      await listeners.stop();
-      tell('offline', 'it was stopped');
-    },
-  });
-
-  return {
-    name,
-    get uncommittedBytes() {
-      return flow.uncommittedBytes;
-    },
-    resubscribe: () => undefined, // clients send what they like
-    ...lifecycle,
-  };
 }
 
 function replyOf(end: ServiceEnd): Reply {
@@ -170,7 +205,7 @@ function replyOf(end: ServiceEnd): Reply {
     case 'failed':
       return plainReply({ status: 500, text: end.text });
     case 'refused':
-      return plainReply(end.refusal satisfies Refusal);
+      return plainReply(end.refusal);
     case 'replied':
       return end.reply;
     default:

@@ -1,55 +1,68 @@
 import type { ExitMsgInfo, HttpExit, HttpExitPar } from '../../../../pools/exits.ts';
 import { toError } from '../../../kit/errors.ts';
 import { asObject } from '../../../kit/json.ts';
-import type { Ended, Exit, ExitInput, ExitOutput, Service } from './exit.ts';
-import type { CallModule } from './module-call.ts';
-import { createParts, cutBy, structureOf } from './parts.ts';
-import { requestParts } from './received.ts';
-import { createResponse } from './response.ts';
-import { retcodeOf } from './secondary-code.ts';
+import type { CallModule, Ended, Exit, ExitInput, ExitOutput, Service } from './exit.ts';
+import { Parts, splitBy, structureOf } from './parts.ts';
+import { ReplyBuilder } from './reply.ts';
+import { requestParts } from './request.ts';
 
-/** An exit of the user's. `call` runs it: watched, timed, held to a deadline. */
-export function createModuleExit(exit: HttpExit, call: CallModule): Exit {
-  /** Undefined: it returned 0. */
-  async function run(service: Service, par: HttpExitPar): Promise<Ended | undefined> {
-    let retcode: number;
-    try {
-      await call('exit', service.received.id, () => exit(par));
-      retcode = retcodeOf(par.retcode);
-    } catch (thrown) {
-      return ended(255, thrown);
-    }
-    return retcode === 0 ? undefined : { kind: 'ended', retcode, error: undefined };
+/** An exit of the user. */
+export class ModuleExit implements Exit {
+  readonly #exit: HttpExit;
+  readonly #call: CallModule;
+
+  constructor(exit: HttpExit, call: CallModule) {
+    this.#exit = exit;
+    this.#call = call;
   }
 
-  async function input(service: Service): Promise<ExitInput> {
-    const put = createParts();
+  async input(service: Service): Promise<ExitInput> {
+    const put = new Parts();
     const structureInfo: ExitMsgInfo = { nrMsgParts: 0, lthMsgParts: [] };
-    const par: HttpExitPar = { ...common(service), ...notNow, ioIndicator: 'I', structureInfo, putMgetMessage: put.add };
-    const end = await run(service, par);
+    const par: HttpExitPar = { ...common(service), ...unavailable, ioIndicator: 'I', structureInfo, putMgetMessage: put.add };
+    const end = await this.#run(service, par);
     if (end !== undefined) return end;
     try {
       return { kind: 'parts', parts: partsBy(par.structureInfo, put.all) };
     } catch (thrown) {
-      return ended(255, thrown);
+      return failed(thrown);
     }
   }
 
-  async function output(service: Service, parts: readonly Buffer[]): Promise<ExitOutput> {
-    const response = createResponse(service.status);
+  async output(service: Service, parts: readonly Buffer[]): Promise<ExitOutput> {
+    const builder = new ReplyBuilder(service.status);
+    const { putHeader, putResponseBody, putStatus } = builder;
     const getMputMessage = (index?: number) => Buffer.from(index === undefined ? Buffer.concat(parts) : partAt(parts, index));
-    const put = { ...response.put, getMputMessage };
-    const end = await run(service, { ...common(service), ...notNow, ...put, ioIndicator: 'O', structureInfo: structureOf(parts) });
-    return end ?? { kind: 'reply', reply: response.reply() };
+    const available = { getMputMessage, putHeader, putResponseBody, putStatus, structureInfo: structureOf(parts) };
+    const end = await this.#run(service, { ...common(service), ...unavailable, ...available, ioIndicator: 'O' });
+    return end ?? { kind: 'reply', reply: builder.reply };
   }
 
-  return { input, output };
+  /** Undefined: the exit returned 0. */
+  async #run(service: Service, par: HttpExitPar): Promise<Ended | undefined> {
+    try {
+      await this.#call('exit', service.received.id, () => this.#exit(par));
+      const retcode = retcodeOf(par.retcode);
+      return retcode === 0 ? undefined : { kind: 'ended', retcode, error: undefined };
+    } catch (thrown) {
+      return failed(thrown);
+    }
+  }
 }
 
-/** The parts that an exit put, or the message cut by its lengths. The exit may fill the given structure or replace it. */
+/** A return code is 0 to 255; any other value counts as 255. */
+function retcodeOf(given: unknown): number {
+  return typeof given === 'number' && Number.isInteger(given) && given >= 0 && given <= 255 ? given : 255;
+}
+
+function failed(thrown: unknown): Ended {
+  return { kind: 'ended', retcode: 255, error: toError(thrown) };
+}
+
+/** The parts that an exit put, or the message split by its lengths. The exit may fill the given structure or replace it. */
 function partsBy(structure: unknown, put: readonly Buffer[]): readonly Buffer[] {
   if (asObject(structure)?.['nrMsgParts'] === 0) return [...put];
-  const parts = cutBy(structure, Buffer.concat(put));
+  const parts = splitBy(structure, Buffer.concat(put));
   if (parts === undefined) throw new Error('structureInfo does not match the length of the message');
   return parts;
 }
@@ -58,8 +71,8 @@ function common({ received, ca }: Service) {
   return { ...requestParts(received), utmHttpVersion: 1, retcode: 0, httpInfo: received.info, ca } as const;
 }
 
-/** What each of the two calls may not use; it puts its own in their place. */
-const notNow = {
+/** Functions that throw; each call of the exit replaces those that it may use. */
+const unavailable = {
   putMgetMessage: refuse('putMgetMessage', 'input'),
   getMputMessage: refuse('getMputMessage', 'output'),
   putResponseBody: refuse('putResponseBody', 'output'),
@@ -69,7 +82,7 @@ const notNow = {
 
 function refuse(name: string, phase: string): () => never {
   return () => {
-    throw new Error(`${name} is for the ${phase} alone`);
+    throw new Error(`${name} is available only for ${phase}`);
   };
 }
 
@@ -77,8 +90,4 @@ function partAt(parts: readonly Buffer[], index: number): Buffer {
   const part = parts[index];
   if (part === undefined) throw new RangeError(`the unit has put ${parts.length} parts, counted from 0: there is no part ${index}`);
   return part;
-}
-
-function ended(retcode: number, thrown: unknown): Ended {
-  return { kind: 'ended', retcode, error: toError(thrown) };
 }

@@ -1,38 +1,31 @@
 import type { ExitMsgInfo } from '../../../../pools/exits.ts';
 import { asObject } from '../../../kit/json.ts';
 
-/** What a message may be made of: openUTM counts its parts in 254 places, and a part's length in 15 bits. */
+/** The limits of a message: openUTM has 254 parts, and lengths of 15 bits. */
 export const maxParts = 254;
 export const maxPartBytes = 32_767;
 
-/** The parts of a message while somebody puts them. */
-export interface Parts {
-  readonly all: readonly Buffer[];
-  /** Copies the part, text as UTF-8. Throws RangeError for one too long, or one too many, TypeError for what is neither text nor bytes. */
-  add(part: Uint8Array | string): void;
-}
+/** The parts that an exit or unit has put so far. */
+export class Parts {
+  readonly all: Buffer[] = [];
 
-export function createParts(): Parts {
-  const all: Buffer[] = [];
-  return {
-    all,
-    add: (part) => {
-      const bytes = bytesOf(part);
-      if (bytes.length > maxPartBytes) throw new RangeError(`a part may have ${maxPartBytes} bytes, this has ${bytes.length}`);
-      if (all.length >= maxParts) throw new RangeError(`a message may have ${maxParts} parts`);
-      all.push(bytes);
-    },
+  /** Copies a part, text as UTF-8. Throws RangeError if it is too long or one too many, TypeError if it is neither text nor bytes. */
+  readonly add = (part: Uint8Array | string): void => {
+    const bytes = bytesOf(part);
+    if (bytes.length > maxPartBytes) throw new RangeError(`a part may have ${maxPartBytes} bytes, this one has ${bytes.length}`);
+    if (this.all.length >= maxParts) throw new RangeError(`a message may have ${maxParts} parts`);
+    this.all.push(bytes);
   };
 }
 
-/** Text as UTF-8, or a copy of bytes; it may come from anybody's module. */
+/** Text as UTF-8, or a copy of bytes; the value comes from a user's module. */
 export function bytesOf(given: unknown): Buffer {
   if (typeof given === 'string') return Buffer.from(given);
   if (given instanceof Uint8Array) return Buffer.from(given);
   throw new TypeError(`expected text or bytes, received ${given === null ? 'null' : typeof given}`);
 }
 
-/** Cuts a message into as few parts as it takes; undefined where that is more than there may be. Nothing is one empty part. */
+/** Splits a message into as few parts as possible; undefined if there would be too many. An empty message is one empty part. */
 export function splitMessage(message: Buffer): readonly Buffer[] | undefined {
   const parts: Buffer[] = [];
   for (let start = 0; start === 0 || start < message.length; start += maxPartBytes)
@@ -40,8 +33,8 @@ export function splitMessage(message: Buffer): readonly Buffer[] | undefined {
   return parts.length > maxParts ? undefined : parts;
 }
 
-/** Cuts a message as an exit has asked for; undefined where its numbers are none, or do not come to the message's length. */
-export function cutBy(structure: unknown, message: Buffer): readonly Buffer[] | undefined {
+/** Splits a message by the lengths of an exit; undefined if they are invalid or do not add up to the message's length. */
+export function splitBy(structure: unknown, message: Buffer): readonly Buffer[] | undefined {
   const { nrMsgParts, lthMsgParts } = asObject(structure) ?? {};
   if (!isCount(nrMsgParts, maxParts) || !Array.isArray(lthMsgParts) || lthMsgParts.length < nrMsgParts) return undefined;
   const parts: Buffer[] = [];
@@ -58,7 +51,7 @@ function isCount(value: unknown, most: number): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most;
 }
 
-/** The structure information of parts that are there. */
+/** The structure information of existing parts. */
 export function structureOf(parts: readonly Buffer[]): ExitMsgInfo {
   return { nrMsgParts: parts.length, lthMsgParts: parts.map(({ length }) => length) };
 }

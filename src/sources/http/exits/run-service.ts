@@ -1,36 +1,52 @@
 /**
- * One request through its exit, its program unit, and the exit again:
+ * Runs one request through its exit, its program unit, and the exit again:
  *
- *   unit begins → first mget: exit (input) → parts → unit puts its own → exit (output) → commit → reply
+ *   unit starts → first mget: exit (input) → parts → unit puts its own → exit (output) → commit → reply
  *
- * What ends it before the commit leaves nothing behind.
+ * A service that ends before the commit has no effect.
  */
 import type { UnitAcc } from '../../../../pools/exits.ts';
+import type { Descriptor, ExitsAttachment } from '../../../config/config.ts';
 import { toError } from '../../../kit/errors.ts';
-import type { Refusal } from '../answer.ts';
-import type { Exit, ExitInput, Service } from './exit.ts';
-import { createParts } from './parts.ts';
+import type { Outbox } from '../../source.ts';
+import type { Refusal } from '../request-guard.ts';
+import { type CallModule, type Exit, type ExitInput, type ModuleCaller, noneExit, type Service, type UserModules } from './exit.ts';
+import { ModuleExit } from './module-exit.ts';
+import { Parts } from './parts.ts';
 import type { Reply } from './reply.ts';
-import { secondaryCode } from './secondary-code.ts';
-import type { Unit, UnitCall, UnitEnd } from './unit.ts';
+import { SystemExit } from './system-exit.ts';
+import {
+  createModuleUnit,
+  createPushUnit,
+  createSendUnit,
+  createStatusUnit,
+  type PushOptions,
+  type StatusCheck,
+  type Unit,
+  type UnitCall,
+  type UnitEnd,
+} from './units.ts';
 
-/** How a service ended. `failed`: through a fault of an exit or a unit of the user's, which `error` tells where there was one. */
+/** `failed`: through a fault of a user's exit or unit; `error` is the error that it threw, if any. */
 export type ServiceEnd =
-  | { readonly kind: 'replied'; readonly reply: Reply }
+  | { readonly kind: 'failed'; readonly by: 'exit' | 'unit'; readonly text: string; readonly error: Error | undefined }
   | { readonly kind: 'refused'; readonly refusal: Refusal }
-  | { readonly kind: 'failed'; readonly by: 'exit' | 'unit'; readonly text: string; readonly error: Error | undefined };
+  | { readonly kind: 'replied'; readonly reply: Reply };
 
-export interface Programs {
+/** Exit and unit of a descriptor, and the default status of its responses. */
+export interface Program {
   readonly exit: Exit;
   readonly unit: Unit;
+  readonly status: number;
 }
 
-export async function runService({ exit, unit }: Programs, service: Service, acc: UnitAcc): Promise<ServiceEnd> {
-  const message = createMessage(() => exit.input(service));
-  const put = createParts();
-  const end = await runUnit(unit, { ...message.get, mput: put.add, init: () => ({ httpInfo: service.received.info }), acc });
+export async function runService({ exit, unit }: Program, service: Service, acc: UnitAcc): Promise<ServiceEnd> {
+  const message = new InputMessage(() => exit.input(service));
+  const put = new Parts();
+  const init = () => ({ httpInfo: service.received.info });
+  const end = await runUnit(unit, { mget: message.mget, mgetRest: message.mgetRest, mput: put.add, init, acc });
 
-  const input = await message.read();
+  const input = await message.input;
   if (input?.kind === 'unfit') return { kind: 'refused', refusal: input.refusal };
   if (input?.kind === 'ended') return endedBy(input.retcode, input.error);
   if (end.kind === 'failed') return end;
@@ -42,8 +58,9 @@ export async function runService({ exit, unit }: Programs, service: Service, acc
   return refusal === undefined ? { kind: 'replied', reply: output.reply } : { kind: 'refused', refusal };
 }
 
+/** The text is the secondary KDCS return code: 26 gives `HX1A`. */
 function endedBy(retcode: number, error: Error | undefined): ServiceEnd {
-  return { kind: 'failed', by: 'exit', text: secondaryCode(retcode), error };
+  return { kind: 'failed', by: 'exit', text: `HX${retcode.toString(16).toUpperCase().padStart(2, '0')}`, error };
 }
 
 async function runUnit(unit: Unit, call: UnitCall): Promise<UnitEnd | Extract<ServiceEnd, { kind: 'failed' }>> {
@@ -54,24 +71,88 @@ async function runUnit(unit: Unit, call: UnitCall): Promise<UnitEnd | Extract<Se
   }
 }
 
-/** The input message: the exit is called at the first `mget`, whoever calls it, and never again. */
-function createMessage(input: () => Promise<ExitInput>) {
-  let reading: Promise<ExitInput> | undefined;
-  let next = 0;
+/** The input message. The exit is called once, at the first `mget`. */
+class InputMessage {
+  readonly #read: () => Promise<ExitInput>;
+  #input: Promise<ExitInput> | undefined;
+  #next = 0;
 
-  async function mget(): Promise<Buffer | undefined> {
-    reading ??= Promise.resolve().then(input); // in a turn of its own: the unit has the thread now
-    const read = await reading;
-    if (read.kind !== 'parts') throw new Error('the input ended the service');
-    next += 1;
-    return read.parts[next - 1];
+  constructor(read: () => Promise<ExitInput>) {
+    this.#read = read;
   }
 
-  async function mgetRest(): Promise<Buffer> {
+  /** Undefined if the unit has not called `mget`. */
+  get input(): Promise<ExitInput> | undefined {
+    return this.#input;
+  }
+
+  readonly mget = async (): Promise<Buffer | undefined> => {
+    this.#input ??= Promise.resolve().then(this.#read); // in a separate turn, because the unit's own run is being watched now
+    const input = await this.#input;
+    if (input.kind !== 'parts') throw new Error('the input ended the service');
+    this.#next += 1;
+    return input.parts[this.#next - 1];
+  };
+
+  readonly mgetRest = async (): Promise<Buffer> => {
     const rest: Buffer[] = [];
-    for (let part = await mget(); part !== undefined; part = await mget()) rest.push(part);
+    for (let part = await this.mget(); part !== undefined; part = await this.mget()) rest.push(part);
     return Buffer.concat(rest);
-  }
+  };
+}
 
-  return { get: { mget, mgetRest }, read: async () => await reading };
+export interface ProgramOptions extends Pick<PushOptions, 'hand' | 'newPacketId' | 'readJid'> {
+  readonly attachment: ExitsAttachment;
+  readonly modules: UserModules;
+  readonly callModule: ModuleCaller;
+  readonly checks: () => readonly StatusCheck[];
+  readonly outbox: Outbox | undefined;
+}
+
+/** The programs of an attachment by the names of their descriptors. */
+export function createPrograms(options: ProgramOptions): ReadonlyMap<string, Program> {
+  return new Map(options.attachment.descriptors.map((descriptor) => [descriptor.name, createProgram(descriptor, options)]));
+}
+
+function createProgram(descriptor: Descriptor, options: ProgramOptions): Program {
+  const { attachment, callModule } = options;
+  const of = `${attachment.name}/${descriptor.name}`;
+  const call: CallModule = (what, id, invoke) => callModule({ of, what, id, invoke });
+  const pushes = descriptor.unit.kind === 'builtin' && descriptor.unit.name === 'PUSH';
+  return { exit: exitOf(descriptor, options, call), unit: unitOf(descriptor, options, call), status: pushes ? 202 : 200 };
+}
+
+function exitOf(descriptor: Descriptor, { attachment, modules }: ProgramOptions, call: CallModule): Exit {
+  const { exit } = descriptor;
+  switch (exit.kind) {
+    case 'module':
+      return new ModuleExit(loaded(modules, exit.url), call);
+    case 'none':
+      return noneExit;
+    case 'system':
+      return new SystemExit(descriptor, attachment.hosts[0] ?? '');
+    default:
+      return exit satisfies never;
+  }
+}
+
+function unitOf({ unit }: Descriptor, options: ProgramOptions, call: CallModule): Unit {
+  if (unit.kind === 'module') return createModuleUnit(loaded(options.modules, unit.url), call);
+  const { name } = unit;
+  switch (name) {
+    case 'PUSH':
+      return createPushUnit({ ...options, hosts: options.attachment.hosts });
+    case 'SENDMSG':
+      return createSendUnit(options);
+    case 'STATUS':
+      return createStatusUnit(options.checks);
+    default:
+      return name satisfies never;
+  }
+}
+
+function loaded(modules: UserModules, url: string) {
+  const main = modules.get(url);
+  if (main === undefined) throw new Error(`${url} is not loaded`); // the composition root loads all modules of the configuration
+  return main;
 }

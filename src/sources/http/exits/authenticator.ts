@@ -41,7 +41,7 @@ export class Authenticator {
   readonly #decoy: ScryptHash | undefined;
   readonly #proven = new Map<string, Buffer>();
   readonly #key = randomBytes(32);
-  readonly #line = new HashLine();
+  readonly #hashes = new HashQueue();
 
   constructor(users: readonly Credential[]) {
     this.#known = new Map(users.map((credential) => [credential.user, credential]));
@@ -65,7 +65,7 @@ export class Authenticator {
     const digest = this.#digest(password);
     const isOwn = credential?.kind === 'scrypt';
     const name = `${isOwn ? user : ''}:${digest.toString('base64')}`; // a base64 text has no colon
-    const matches = await this.#line.compute({ name, client, hash, password });
+    const matches = await this.#hashes.compute({ name, client, hash, password });
     if (matches === undefined) return { kind: 'busy' };
     if (!matches || !isOwn) return { kind: 'unknown' };
     this.#proven.set(user, digest);
@@ -77,7 +77,7 @@ export class Authenticator {
   }
 }
 
-interface Question {
+interface HashRequest {
   /** Concurrent requests with the same credentials share one check. */
   readonly name: string;
   readonly client: Client;
@@ -85,7 +85,7 @@ interface Question {
   readonly password: string;
 }
 
-interface Job extends Question {
+interface Job extends HashRequest {
   /** All clients that wait for this hash. */
   readonly clients: Client[];
   readonly done: Deferred<boolean | undefined>;
@@ -93,24 +93,24 @@ interface Job extends Question {
 }
 
 /** Computes few hashes at a time, in the order of requests. The queue is bounded, and hashes of disconnected clients are skipped. */
-class HashLine {
+class HashQueue {
   readonly #jobs = new Map<string, Job>();
 
   /** Undefined: the hash was not computed. */
-  compute(question: Question): Promise<boolean | undefined> {
-    const same = this.#jobs.get(question.name);
+  compute(request: HashRequest): Promise<boolean | undefined> {
+    const same = this.#jobs.get(request.name);
     if (same !== undefined) {
-      same.clients.push(question.client);
+      same.clients.push(request.client);
       return same.done.promise;
     }
-    if (!this.#hasRoom(question.client.address)) return Promise.resolve(undefined);
-    const job: Job = { ...question, clients: [question.client], done: createDeferred(), computing: false };
+    if (!this.#hasCapacity(request.client.address)) return Promise.resolve(undefined);
+    const job: Job = { ...request, clients: [request.client], done: createDeferred(), computing: false };
     this.#jobs.set(job.name, job);
     this.#begin();
     return job.done.promise;
   }
 
-  #hasRoom(address: string): boolean {
+  #hasCapacity(address: string): boolean {
     for (const job of this.#waiting()) if (isAbandoned(job)) this.#end(job, undefined);
     const waiting = this.#waiting();
     return waiting.length < maxWaiting && waiting.filter(({ client }) => client.address === address).length < maxWaitingForAddress;

@@ -7,7 +7,7 @@ import { type ExitsSetting, startExitsSource } from '../../support/exits-source.
 const form = 'application/x-www-form-urlencoded';
 const descriptor = { unit: { kind: 'builtin', name: 'SENDMSG' } } as const;
 
-/** An outbox that keeps what it is given, and answers what it is told. */
+/** An outbox that records messages and returns a given result. */
 function startSending(sent: Promise<SendResult> | SendResult, setting: ExitsSetting = {}) {
   const messages: OutgoingMessage[] = [];
   const send = async (message: OutgoingMessage) => {
@@ -17,7 +17,7 @@ function startSending(sent: Promise<SendResult> | SendResult, setting: ExitsSett
   return startExitsSource({ descriptor, outbox: { send }, ...setting }).then((front) => ({ ...front, messages }));
 }
 
-test('SENDMSG sends to a user, and is answered when the chat server has it', async () => {
+test('SENDMSG sends to a user, and responds when the chat server has confirmed the message', async () => {
   const sent = createDeferred<SendResult>();
   await using front = await startSending(sent.promise);
   const answer = front.post('receiver=bob&message=Hi', form);
@@ -32,12 +32,12 @@ test.each<[SendResult, number, string]>([
   [{ kind: 'refused', reason: '+123 is no JID' }, 422, '+123 is no JID'],
   [{ kind: 'unsent' }, 503, 'not sent: the chat server cannot be reached'],
   [{ kind: 'unconfirmed' }, 503, 'the message was sent, but the chat server has not confirmed it in time'],
-])('what was not sent is told: %j', async (sent, status, text) => {
+])('a message that was not sent is reported: %j', async (sent, status, text) => {
   await using front = await startSending(sent);
   expect(await front.post('receiver=bob&message=Hi', form)).toMatchObject({ status, body: `${text}\n` });
 });
 
-test('nothing is sent where the exit ends the service, in either phase', async () => {
+test('nothing is sent if the exit ends the service, in either phase', async () => {
   for (const phase of ['I', 'O']) {
     await using front = await startSending(
       { kind: 'sent' },
@@ -53,7 +53,7 @@ test('nothing is sent where the exit ends the service, in either phase', async (
   }
 });
 
-test('a text of several parts is one message', async () => {
+test('a text of several parts is sent as one message', async () => {
   await using front = await startSending(
     { kind: 'sent' },
     { exit: (par) => par.ioIndicator === 'I' && ['bob@localhost', 'one ', 'two'].forEach((part) => void par.putMgetMessage(part)) },

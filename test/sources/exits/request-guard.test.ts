@@ -37,23 +37,23 @@ describe('a path', () => {
     ['/orders%2Fnew', 'ALL'],
     ['/orders/..', 'ALL'],
     ['/../../orders/new', 'NEW'],
-  ])('%s is for %s: the longest wins', async (path, name) => {
+  ])('%s is routed to %s: the longest path wins', async (path, name) => {
     await using front = await startExitsSource({ ...told, attachment: { descriptors } });
     expect(await front.ask({ path })).toMatchObject({ status: 200, body: `${name}\n` });
   });
 
   test.each([
-    ['/nowhere', 404, 'nothing is taken at this path'],
-    ['/pushes', 404, 'nothing is taken at this path'],
-    ['/push/', 404, 'nothing is taken at this path'],
-    ['*', 400, 'the path is none'],
-    ['/push%zz', 400, 'the path is none'],
-  ])('%s is for none: %i', async (path, status, text) => {
+    ['/nowhere', 404, 'no descriptor has this path'],
+    ['/pushes', 404, 'no descriptor has this path'],
+    ['/push/', 404, 'no descriptor has this path'],
+    ['*', 400, 'the path is malformed'],
+    ['/push%zz', 400, 'the path is malformed'],
+  ])('%s has no descriptor: %i', async (path, status, text) => {
     await using front = await startExitsSource();
     expect(await front.ask({ path })).toMatchObject({ status, body: `${text}\n` });
   });
 
-  test('counts on the listener that its descriptor names, or on all', async () => {
+  test('applies to the listener of its descriptor, or to all', async () => {
     const listeners = ['public', 'inner'].map((name) => ({ name, host: '127.0.0.1', port: 0 }));
     await using front = await startExitsSource({
       ...told,
@@ -69,7 +69,7 @@ describe('a path', () => {
     });
     const asked = async (path: string) => [await front.ask({ path }), await front.ask({ path, listener: 1 })].map((answer) => answer?.body);
     expect(await asked('/both')).toEqual(['BOTH\n', 'BOTH\n']);
-    expect(await asked('/inner')).toEqual(['nothing is taken at this path\n', 'INNER\n']);
+    expect(await asked('/inner')).toEqual(['no descriptor has this path\n', 'INNER\n']);
     expect(await asked('/x')).toEqual(['P\n', 'I\n']);
     expect(front.notices).toEqual([expect.stringMatching(/ \(public\)$/), expect.stringMatching(/ \(inner\)$/)]);
   });
@@ -86,7 +86,7 @@ describe('a method', () => {
     expect([answer?.status, answer?.headers.get('allow')]).toEqual([405, allow]);
   });
 
-  test('is the business of a module, but for those that no service has', async () => {
+  test('is interpreted by a module, except methods that no service accepts', async () => {
     await using front = await startExitsSource({ unit: ({ init, mput }) => mput(init().httpInfo.method) });
     for (const method of ['DELETE', 'GET', 'PATCH', 'POST', 'PUT']) expect((await front.ask({ method }))?.body).toBe(`${method}\n`);
     expect((await front.ask({ method: 'OPTIONS' }))?.headers.get('allow')).toBe('DELETE, GET, HEAD, PATCH, POST, PUT');
@@ -110,42 +110,42 @@ describe('credentials', () => {
   test.each([
     ['shop:pw', 'shop'],
     ['bob:żółw:2', 'bob'],
-  ])('%s are those of %s, each time', async (text, user) => {
+  ])('%s authenticate %s, each time', async (text, user) => {
     await using front = await rig();
     for (let i = 0; i < 2; i += 1) expect(await front.ask({ headers: basic(text) })).toMatchObject({ status: 200, body: `${user}\n` });
   });
 
   test.each([
-    ['none', {}],
+    ['no credentials', {}],
     ['a wrong password', basic('shop:PW')],
     ['a wrong password for a hash', basic('bob:pw')],
     ['the hash itself', basic(`bob:$scrypt$ln=4,r=8,p=1$${base64(salt)}$${base64(key)}`)],
-    ['another’s password', basic('bob:pw')],
+    ['the password of another user', basic('bob:pw')],
     ['an unknown user', basic('eve:pw')],
     ['no user', basic(':')],
     ['no colon', basic('shop')],
     ['another scheme', { authorization: 'Bearer pw' }],
-    ['what is no base64', { authorization: 'Basic ***' }],
-  ])('are wanted, and not %s: 401', async (_, headers) => {
+    ['a text that is not base64', { authorization: 'Basic ***' }],
+  ])('%s: 401', async (_, headers) => {
     await using front = await rig();
     const answer = await front.ask({ headers });
     expect([answer?.status, answer?.headers.get('www-authenticate')]).toEqual([401, 'Basic realm="xmpp-event-pusher", charset="UTF-8"']);
     expect(answer?.headers.get('connection')).toBe('close');
   });
 
-  test('are not asked for where the descriptor does not want them', async () => {
+  test('are not checked if the descriptor does not require them', async () => {
     await using front = await startExitsSource({ attachment: { users }, unit: ({ init, mput }) => mput(`${init().httpInfo.user}`) });
     expect((await front.ask({ headers: basic('shop:pw') }))?.body).toBe('undefined\n');
   });
 
-  test('are asked for before anything is told of method or size', async () => {
+  test('are checked before method and size', async () => {
     await using front = await rig();
     expect((await front.ask({ method: 'OPTIONS' }))?.status).toBe(401);
     expect((await front.ask({ path: '/nowhere' }))?.status).toBe(404);
   });
 });
 
-describe('passwords that cost a hash to check', () => {
+describe('passwords with a hash', () => {
   const basic = (user: string, password: string) => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` });
   const salt = 'YSBzYWx0IG9mIHRoZSB0ZXN0';
   const key = scryptSync('right', Buffer.from(salt, 'base64'), 32, { N: 2 ** 15, r: 8, p: 1, maxmem: 2 ** 26 })
@@ -160,7 +160,7 @@ describe('passwords that cost a hash to check', () => {
       clock: createFakeClock(),
     });
 
-  /** How many hashes were begun while `action` ran. */
+  /** The number of hashes that were started during `action`. */
   async function hashesDuring(action: () => Promise<void>): Promise<number> {
     let begun = 0;
     const init = (_: number, type: string) => {
@@ -175,7 +175,7 @@ describe('passwords that cost a hash to check', () => {
     return begun;
   }
 
-  test('300 strangers who hang up hold up a right one for a bounded number of hashes', async () => {
+  test('300 clients that disconnect delay a valid one by a limited number of hashes', async () => {
     await using front = await rig();
     const hashes = await hashesDuring(async () => {
       const strangers = await Promise.all(Array.from({ length: 300 }, () => openHttpConnection(front.ports()[0] ?? 0)));
@@ -184,10 +184,10 @@ describe('passwords that cost a hash to check', () => {
       for (const stranger of strangers) stranger[Symbol.dispose]();
       await eventually(async () => (await front.ask({ headers: basic('bob', 'right') }))?.status === 200, { withinMs: 50_000 });
     });
-    expect(hashes).toBeLessThanOrEqual(2 + 8 + 1); // computed at a time, waiting for one address, the right one
+    expect(hashes).toBeLessThanOrEqual(2 + 8 + 1); // concurrent, waiting for one address, and the valid one
   });
 
-  test('are not checked for those who hung up while they waited', async () => {
+  test('are not checked for clients that disconnected while they waited', async () => {
     await using front = await rig();
     const hashes = await hashesDuring(async () => {
       const strangers = await Promise.all(Array.from({ length: 10 }, () => openHttpConnection(front.ports()[0] ?? 0)));
@@ -199,7 +199,7 @@ describe('passwords that cost a hash to check', () => {
     expect(hashes).toBeLessThan(8);
   });
 
-  test('wait in a line of bounded length: the others are asked to come again, and who was right before does not wait', async () => {
+  test('wait in a queue of limited length: further clients get 503, and a client that was verified before does not wait', async () => {
     await using front = await rig();
     expect((await front.ask({ headers: basic('carol', 'right') }))?.status).toBe(200);
     const statuses: (number | undefined)[] = [];
@@ -219,7 +219,7 @@ describe('passwords that cost a hash to check', () => {
     expect(hashes).toBeLessThan(40);
   });
 
-  test('are checked once for all who offer the same at the same time', async () => {
+  test('are checked once for concurrent clients with the same credentials', async () => {
     await using front = await rig();
     const hashes = await hashesDuring(async () => {
       const answers = await Promise.all(Array.from({ length: 20 }, () => front.ask({ headers: basic('bob', 'right') })));
@@ -228,7 +228,7 @@ describe('passwords that cost a hash to check', () => {
     expect(hashes).toBe(1);
   });
 
-  test('cost none while the rate limit is used up, which wrong ones do not use', async () => {
+  test('are not hashed at the rate limit, which wrong ones do not consume', async () => {
     await using front = await rig({ rateLimit: { requests: 1, perMs: 5000, burst: 1 } });
     for (const password of ['wrong', 'wrong too']) expect((await front.ask({ headers: basic('bob', password) }))?.status).toBe(401);
     expect((await front.ask({ headers: basic('bob', 'right') }))?.status).toBe(200);
@@ -240,8 +240,8 @@ describe('passwords that cost a hash to check', () => {
   });
 });
 
-describe('what is too much', () => {
-  test('a body: 413, whether it is announced or not', async () => {
+describe('a limit for', () => {
+  test('a body: 413, with or without a declared length', async () => {
     await using front = await startExitsSource({ attachment: { maxBodyBytes: 10 }, unit: ({ mput }) => mput('x') });
     expect((await front.ask({ body: '0123456789' }))?.status).toBe(200);
     expect(await front.ask({ body: '0123456789a' })).toMatchObject({ status: 413, body: 'the body exceeds 10 bytes\n' });
@@ -250,14 +250,14 @@ describe('what is too much', () => {
     expect((await client.answer())?.status).toBe(413);
   });
 
-  test('a chunked body of the right size is read whole', async () => {
+  test('a chunked body: one within the limit is read completely', async () => {
     await using front = await startExitsSource({ unit: async ({ mget, mput }) => mput((await mget()) ?? '') });
     using client = await openHttpConnection(front.ports()[0] ?? 0);
     client.send('POST /push HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n');
     expect((await client.answer())?.body).toBe('abcde\n');
   });
 
-  test('bodies at one time: 503, until the others are through', async () => {
+  test('concurrent bodies: 503 until the others have ended', async () => {
     await using front = await startExitsSource({
       attachment: { maxUncommittedBytes: 15, maxBodyBytes: 10 },
       unit: ({ mput }) => mput('x'),
@@ -278,7 +278,7 @@ describe('what is too much', () => {
     expect((await front.ask({ headers: headers(4) }))?.status).toBe(431);
   });
 
-  test('time: a request that does not come whole is ended', async () => {
+  test('time: an incomplete request is ended', async () => {
     await using front = await startExitsSource({ attachment: { requestTimeoutMs: 100 } });
     using client = await openHttpConnection(front.ports()[0] ?? 0);
     client.send('POST /push HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab');
@@ -304,7 +304,7 @@ describe('what is too much', () => {
   });
 });
 
-describe('who must not ask', () => {
+describe('refused clients:', () => {
   test.each([
     ['a page of another site', { origin: 'https://evil.example' }],
     ['a sandboxed page', { origin: 'null' }],
@@ -316,14 +316,14 @@ describe('who must not ask', () => {
     expect(front.skipped).toEqual(['forged']);
   });
 
-  test('pages of the origins that are named may, and so may who is no page', async () => {
+  test('pages of `origins` and clients other than browsers are accepted', async () => {
     await using front = await startExitsSource({ attachment: { origins: ['https://app.example'] }, unit: ({ mput }) => mput('x') });
     for (const headers of [{ origin: 'https://app.example', 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'none' }, {}]) {
       expect((await front.ask({ headers }))?.status).toBe(200);
     }
   });
 
-  test('a pusher does not come back through PUSH: it would go round for ever', async () => {
+  test('a pusher is refused by PUSH, because its pushes would circulate forever', async () => {
     await using front = await startExitsSource();
     expect((await front.ask({ headers: { 'event-pusher-attempt': '1' } }))?.status).toBe(403);
     await using other = await startExitsSource({ unit: ({ mput }) => mput('x') });
@@ -346,7 +346,7 @@ test('a HEAD is answered as a GET, without its body', async () => {
   expect([answer.status, Number(answer.headers.get('content-length')) > 0, await answer.text()]).toEqual([200, true, '']);
 });
 
-test('a listener whose address is in use is told of, and the others do not stay open', async () => {
+test('a listener whose address is in use fails the start, and the others are closed', async () => {
   await using front = await startExitsSource();
   const [port = 0] = front.ports();
   const listeners = [0, port].map((wanted, i) => ({ name: `l${i}`, host: '127.0.0.1', port: wanted }));
