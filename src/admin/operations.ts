@@ -8,8 +8,7 @@ import type { Clock, EpochMs } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
 import type { Outcome } from '../model/attempt.ts';
 import type { DeliveryId, NewRequest, QueueName } from '../model/delivery.ts';
-import type { DeadFilter } from '../spool/dead-letter.ts';
-import type { QueueDepth, Spool } from '../spool/spool.ts';
+import type { DeadFilter, QueueDepth, Spool } from '../spool/spool.ts';
 import type { BreakerState } from '../telemetry/events.ts';
 import type { RecentAttempts, Standing } from '../telemetry/recent.ts';
 

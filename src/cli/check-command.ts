@@ -7,7 +7,7 @@ import { createMask } from '../config/secrets.ts';
 import { loadExits } from '../hooks/exit-modules.ts';
 import { loadHandlers } from '../hooks/load.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
-import { readInfo } from '../spool/inspect/info.ts';
+import { readInfo } from '../spool/inspect.ts';
 import { checkAsJson, renderCheck } from './check.ts';
 
 /** Validates, loads the callback modules, prints what the service would run with. Throws what is wrong. */

@@ -1,5 +1,5 @@
 import { createRfc3339 } from '../kit/clock.ts';
-import type { SpoolInfo } from '../spool/inspect/info.ts';
+import type { SpoolInfo } from '../spool/inspect.ts';
 import { counted, facts, table } from './layout.ts';
 import { localTime } from './times.ts';
 

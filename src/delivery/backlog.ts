@@ -2,8 +2,8 @@
 import type { PoolConfig } from '../config/config.ts';
 import type { Timers } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
-import { countByQueue } from '../spool/dead-letter.ts';
 import type { Spool } from '../spool/spool.ts';
+import { countByQueue } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 
 export interface BacklogOptions {

@@ -5,8 +5,7 @@
 import type { EpochMs } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
-import type { FailedPacket } from '../spool/dead-letter.ts';
-import type { Disposition, Entry, Spool } from '../spool/spool.ts';
+import type { Disposition, Entry, FailedPacket, Spool } from '../spool/spool.ts';
 
 /** The disposition of a delivery without further attempts. */
 export type Dead = Extract<Disposition, { kind: 'dead' }>;

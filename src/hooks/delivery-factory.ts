@@ -7,7 +7,7 @@ import type { Jid, Packet, PacketId } from '../model/packet.ts';
 import { eventOf } from '../packet/kind.ts';
 import { roomOf } from '../packet/room.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
-import type { FailedPacket } from '../spool/dead-letter.ts';
+import type { FailedPacket } from '../spool/spool.ts';
 import type { PacketContext } from './context.ts';
 import type { LoadedHandler } from './handler.ts';
 

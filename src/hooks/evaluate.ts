@@ -5,7 +5,7 @@ import { systemTimers, type Timers } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
 import type { DeliveryId, NewRequest } from '../model/delivery.ts';
 import type { Packet } from '../model/packet.ts';
-import type { FailedPacket } from '../spool/dead-letter.ts';
+import type { FailedPacket } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import {
   andThen,

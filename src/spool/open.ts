@@ -1,22 +1,28 @@
 import type { SpoolConfig } from '../config/config.ts';
-import { type Clock, systemTimers, type Timers } from '../kit/clock.ts';
-import type { ServiceError } from '../kit/errors.ts';
+import type { Clock } from '../kit/clock.ts';
+import { systemTimers, type Timers } from '../kit/clock.ts';
+import { ServiceError, toError } from '../kit/errors.ts';
+import { createLifecycle } from '../kit/lifecycle.ts';
 import type { EventSink } from '../telemetry/events.ts';
-import { createMemorySpool } from './memory/spool.ts';
-import type { Spool } from './spool.ts';
+import type { Spool, SpoolStats } from './spool.ts';
+import { SpoolCommands } from './sqlite/commands.ts';
+import { type QueuedCommand, settleBatch } from './sqlite/group-commit.ts';
+import type { Answer, Answers, Command } from './sqlite/protocol.ts';
 import { createSqliteSpool } from './sqlite/spool.ts';
+import { ReportedStats } from './sqlite/stats.ts';
+import { openMemoryStore, type Store } from './sqlite/store.ts';
 
 export interface SpoolDeps {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly timers?: Timers;
-  /** Whether an earlier start found the spool damaged; its file is then checked in full before use. Default false. */
+  /** Whether to check the whole file before use, because an earlier start found it damaged. Default false. */
   readonly check?: boolean;
-  /** The engine is gone: every call rejects with SPOOL_FAILED from now on, and only a new spool helps. Called once. */
+  /** The engine has failed: every later call rejects with SPOOL_FAILED, and only a new spool helps. Called once. */
   readonly onFailed?: (error: ServiceError) => void;
 }
 
-/** The spool with the engine that the configuration names; not started yet. */
+/** Creates the spool with the configured engine; it is not started yet. */
 export function openSpool(config: SpoolConfig, deps: SpoolDeps): Spool {
   switch (config.engine) {
     case 'memory':
@@ -25,5 +31,70 @@ export function openSpool(config: SpoolConfig, deps: SpoolDeps): Spool {
       return createSqliteSpool(config, { timers: systemTimers, onFailed: () => undefined, ...deps });
     default:
       return config.engine satisfies never;
+  }
+}
+
+/**
+ * The spool in memory, for tests and `engine = "memory"`: SQLite on `:memory:` in the calling thread, without a file, a lock or a
+ * limit. Nothing outlives the process.
+ */
+export function createMemorySpool({ clock, events }: Pick<SpoolDeps, 'clock' | 'events'>): Spool {
+  const reported = new ReportedStats(events, clock);
+  const engine = new MemoryEngine(clock, reported);
+  const lifecycle = createLifecycle({ start: async () => engine.open(), stop: async () => engine.close() });
+  const commands = new SpoolCommands({ ask: (command, decode) => engine.ask(command, decode), events, onPaused: reported.paused });
+  return { ...lifecycle, ...commands, stats: () => engine.stats() };
+}
+
+/** Commits the commands of one turn of the event loop as one transaction. */
+class MemoryEngine {
+  readonly #clock: Clock;
+  readonly #reported: ReportedStats;
+  #store: Store | undefined;
+  #queued: QueuedCommand[] = [];
+
+  constructor(clock: Clock, reported: ReportedStats) {
+    this.#clock = clock;
+    this.#reported = reported;
+  }
+
+  open(): void {
+    this.#store = openMemoryStore(this.#clock);
+    this.#reported.opened(this.#store.opened);
+  }
+
+  close(): void {
+    this.#commit();
+    this.#store?.close();
+    this.#store = undefined;
+    this.#reported.stopped();
+  }
+
+  ask<C extends Command, T>(command: C, decode: (answer: Answers[C[0]]) => T): Promise<T> {
+    if (this.#store === undefined) return Promise.reject(new ServiceError('SPOOL_FAILED', 'the spool in memory is not running'));
+    return new Promise<T>((resolve, reject) => {
+      if (this.#queued.length === 0) queueMicrotask(() => this.#commit());
+      const settle = (answer: Answer | undefined) => resolve(decode(answer as Answers[C[0]])); // the store answers with the command's type
+      this.#queued.push({ command, settle, reject });
+    });
+  }
+
+  stats(): SpoolStats {
+    if (this.#store !== undefined) this.#reported.committed(this.#store.commit([], { maintain: true, now: this.#clock.now() }));
+    return this.#reported.stats();
+  }
+
+  #commit(): void {
+    const batch = this.#queued;
+    this.#queued = [];
+    if (this.#store === undefined || batch.length === 0) return;
+    const commands = batch.map(({ command }) => command);
+    try {
+      const committed = this.#store.commit(commands, { maintain: false, now: this.#clock.now() });
+      this.#reported.committed(committed);
+      settleBatch(batch, committed);
+    } catch (error) {
+      for (const { reject } of batch) reject(toError(error));
+    }
   }
 }

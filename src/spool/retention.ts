@@ -6,7 +6,7 @@ import type { Spool } from './spool.ts';
 
 export interface RetentionParts {
   readonly spool: Pick<Spool, 'deadLetters' | 'purgeDead' | 'stats'>;
-  /** Dead letters end when they have been dead so long, ms. */
+  /** Dead letters are deleted this long after their death, ms. */
   readonly maxAgeMs: number;
   /** Maximum number of dead letters; the oldest are deleted first. Undefined: no limit. */
   readonly maxLetters: number | undefined;
@@ -15,73 +15,92 @@ export interface RetentionParts {
   readonly timers?: Timers;
 }
 
-/** How often it looks for old ones, and says how many were too many, ms. */
+/** How often old dead letters are deleted, and how often the number of surplus ones is reported, ms. */
 const ageEveryMs = 10 * 60_000;
 
-/** How often it looks whether there are too many, ms: in memory, where nothing is to be done. */
-const numberEveryMs = 5000;
+/** How often the number of dead letters is compared with the limit, ms. The number is in memory. */
+const surplusEveryMs = 5000;
 
-/** Too many are ended so many at a time. */
+/** Surplus dead letters deleted at a time. */
 const chunk = 1000;
 
-/** Deletes dead letters by age, and by number if that is bounded, at the start and then periodically. A failure is retried at the next run. */
-export function createRetention({ spool, maxAgeMs, maxLetters, clock, events, timers = systemTimers }: RetentionParts): Lifecycle {
-  let callOff: () => void = () => undefined;
-  let running = false;
-  let purging: Promise<void> = Promise.resolve();
-  let agesLookedAt = Number.NEGATIVE_INFINITY;
-  let surplusSaidAt = Number.NEGATIVE_INFINITY;
-  let unsaid = 0;
+/** Deletes dead letters by age, and by number if there is a limit, at the start and then periodically. A failure is retried at the next run. */
+export function createRetention(parts: RetentionParts): Lifecycle {
+  const retention = new Retention(parts);
+  return createLifecycle({ start: async () => retention.start(), stop: () => retention.stop() });
+}
 
-  async function purge(): Promise<void> {
+class Retention {
+  readonly #parts: RetentionParts;
+  readonly #timers: Timers;
+  #cancelTimer: () => void = () => undefined;
+  #running = false;
+  #purging: Promise<void> = Promise.resolve();
+  #agesCheckedAt = Number.NEGATIVE_INFINITY;
+  #surplusReportedAt = Number.NEGATIVE_INFINITY;
+  #unreported = 0;
+
+  constructor(parts: RetentionParts) {
+    this.#parts = parts;
+    this.#timers = parts.timers ?? systemTimers;
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    this.#cancelTimer();
+    await this.#purging;
+  }
+
+  #run(): void {
+    this.#purging = this.#purge();
+  }
+
+  async #purge(): Promise<void> {
+    const { maxLetters, clock, events } = this.#parts;
     try {
-      if (clock.monotonic() - agesLookedAt >= ageEveryMs) await purgeOld();
-      await purgeSurplus();
-      if (running) callOff = timers.after(maxLetters === undefined ? ageEveryMs : numberEveryMs, goOn);
+      if (clock.monotonic() - this.#agesCheckedAt >= ageEveryMs) await this.#purgeOld();
+      await this.#purgeSurplus();
+      if (this.#running) this.#runAfter(maxLetters === undefined ? ageEveryMs : surplusEveryMs);
     } catch (error) {
-      if (!running) return;
+      if (!this.#running) return;
       events.emit('notice', { text: `cannot delete old dead letters: ${toError(error).message}` });
-      callOff = timers.after(ageEveryMs, goOn);
+      this.#runAfter(ageEveryMs);
     }
   }
 
-  async function purgeOld(): Promise<void> {
-    agesLookedAt = clock.monotonic();
-    const ended = await spool.purgeDead({ diedBefore: clock.now() - maxAgeMs }, 'age');
-    if (ended > 0) events.emit('notice', { text: `deleted ${ended} dead letters that were older than dead_letter_max_age` });
+  #runAfter(delayMs: number): void {
+    this.#cancelTimer = this.#timers.after(delayMs, () => this.#run());
   }
 
-  /** By their ids: many may have died in the same millisecond. */
-  async function purgeSurplus(): Promise<void> {
-    for (let surplus = surplusNow(); running && surplus > 0; surplus = surplusNow()) {
+  async #purgeOld(): Promise<void> {
+    const { spool, maxAgeMs, clock, events } = this.#parts;
+    this.#agesCheckedAt = clock.monotonic();
+    const deleted = await spool.purgeDead({ diedBefore: clock.now() - maxAgeMs }, 'age');
+    if (deleted > 0) events.emit('notice', { text: `deleted ${deleted} dead letters that were older than dead_letter_max_age` });
+  }
+
+  /** Deletes by id, because many dead letters may have the same time of death. */
+  async #purgeSurplus(): Promise<void> {
+    const { spool, clock, events } = this.#parts;
+    for (let surplus = this.#surplus(); this.#running && surplus > 0; surplus = this.#surplus()) {
       const oldest = await spool.deadLetters({}, { limit: Math.min(surplus, chunk) });
-      const ended = await spool.purgeDead({ ids: oldest.map(({ id }) => id) }, 'count');
-      if (ended === 0) break;
-      unsaid += ended;
+      const deleted = await spool.purgeDead({ ids: oldest.map(({ id }) => id) }, 'count');
+      if (deleted === 0) break;
+      this.#unreported += deleted;
     }
-    if (unsaid === 0 || clock.monotonic() - surplusSaidAt < ageEveryMs) return;
-    surplusSaidAt = clock.monotonic();
-    events.emit('notice', { text: `deleted ${unsaid} dead letters above dead_letter_max` });
-    unsaid = 0;
+    if (this.#unreported === 0 || clock.monotonic() - this.#surplusReportedAt < ageEveryMs) return;
+    this.#surplusReportedAt = clock.monotonic();
+    events.emit('notice', { text: `deleted ${this.#unreported} dead letters above dead_letter_max` });
+    this.#unreported = 0;
   }
 
-  function surplusNow(): number {
+  #surplus(): number {
+    const { spool, maxLetters } = this.#parts;
     return maxLetters === undefined ? 0 : spool.stats().depths.reduce((sum, { dead }) => sum + dead, 0) - maxLetters;
   }
-
-  function goOn(): void {
-    purging = purge();
-  }
-
-  return createLifecycle({
-    start: async () => {
-      running = true;
-      goOn();
-    },
-    stop: async () => {
-      running = false;
-      callOff();
-      await purging;
-    },
-  });
 }

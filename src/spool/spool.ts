@@ -1,36 +1,34 @@
 /**
- * The spool's port: what every engine keeps on its promise. One conformance suite (`test/conformance/spool.ts`) holds
- * all engines to this text.
+ * The spool's port. One conformance suite (`test/conformance/spool.ts`) checks all engines against this text.
  *
- * A delivery is in one of three places. *Ready*: it may be claimed once `notBefore` has come. *Claimed*: handed to this
- * process; claims die with the process, so after a restart what was claimed is ready again. *Waiting*: an earlier
- * delivery of its lane is not settled yet. Whatever ends or moves the head of a lane promotes the lane's next.
+ * A delivery is in one of three states. *Ready*: it may be claimed from its `notBefore` on. *Claimed*: handed to this process;
+ * claims end with the process, so a claimed delivery is ready again after a restart. *Waiting*: an earlier delivery of its lane is
+ * not settled yet. When the head of a lane is settled, shed or moved out of its lane, the next delivery of the lane is promoted.
  *
- * Deliveries of one pool and one handler make up a *queue*: the dispatcher claims from the queues that it may serve now,
- * and those of a handler or pool that is no longer configured simply stay.
+ * Deliveries of one pool and one handler form a *queue*. The dispatcher claims from the queues that it may serve now; queues of
+ * a handler or pool that is no longer configured are kept.
  */
 
 import type { EpochMs } from '../kit/clock.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { AttemptRecord, DeadReason } from '../model/attempt.ts';
-import type { Claimed, ContextVariables, DeliveryId, NewDelivery, QueueName } from '../model/delivery.ts';
-import type { Mark } from '../model/packet.ts';
+import type { Body, Claimed, ContextVariables, DeliveryId, NewDelivery, QueueName, Target } from '../model/delivery.ts';
+import type { Mark, PacketId } from '../model/packet.ts';
 import type { DeletionReason } from '../telemetry/events.ts';
-import type { DeadFilter, DeadLetter, DeadLetterDetail, FailedPacket } from './dead-letter.ts';
 
-/** What one packet leaves behind, committed as a whole. */
+/** The deliveries, dead letters and mark of one packet, committed as a whole. */
 export interface Entry {
   readonly deliveries: readonly NewDelivery[];
   readonly deadLetters: readonly FailedPacket[];
   readonly mark: Mark | undefined;
   /**
-   * Whether the caller would take each delivery at once (same order as `deliveries`): a delivery whose lane is free and
-   * whose flag is true is claimed in the same commit and never passes through the ready index.
+   * Whether the caller can take each delivery at once (same order as `deliveries`): a delivery whose lane is free and
+   * whose flag is true is claimed in the same commit and never enters the ready index.
    */
   readonly claim: readonly boolean[];
-  /** Deliveries that are dead letters from the first, since their pool's backlog is full. */
+  /** Deliveries stored as dead letters, because their pool's backlog is full. */
   readonly refused: readonly Refused[];
-  /** A dead letter (the newest of this id) that ends with this entry: it was replayed, and this is what came of it. */
+  /** The newest dead letter of this id is removed, because this entry is the result of its replay. */
   readonly revives: DeliveryId | undefined;
 }
 
@@ -44,27 +42,27 @@ export interface Refused {
 export type Disposition =
   | { readonly kind: 'delivered' }
   | { readonly kind: 'dead'; readonly reason: DeadReason; readonly detail: string }
-  /** To be tried again at `notBefore`; with `leaveLane` it goes on beside its lane, which moves on. `context` replaces the one before. */
+  /** To be tried again at `notBefore`; with `leaveLane` it leaves its lane, whose next delivery is promoted. `context` replaces the previous one. */
   | { readonly kind: 'retry'; readonly notBefore: EpochMs; readonly leaveLane: boolean; readonly context: ContextVariables }
-  /** Nothing was tried (its thread died, its pool went): ready again as it was. */
+  /** No attempt was made (its thread died, its pool was removed): ready again, unchanged. */
   | { readonly kind: 'released' };
 
 export interface Settlement {
   readonly seq: number;
   readonly disposition: Disposition;
-  /** The attempt behind it; undefined where none was spent. Kept only when the delivery lives on or dies. */
+  /** The attempt; undefined if none was made. Stored only for a retry or a dead letter. */
   readonly attempt: AttemptRecord | undefined;
-  /** Deliveries that come of it, in the same transaction. */
+  /** Deliveries that the response creates, stored in the same transaction. */
   readonly spawn: readonly NewDelivery[];
-  /** Dead letters that come of it: callbacks did not make deliveries of what was answered. */
+  /** Dead letters of callbacks that failed to make deliveries of the response. */
   readonly failedPackets: readonly FailedPacket[];
-  /** The caller would take the lane's next at once. */
+  /** Whether the caller can take the next delivery of the lane at once. */
   readonly claimNext: boolean;
 }
 
-/** Kept counters of one queue, never counted on request. */
+/** Counters of one queue, maintained with each change. */
 export interface QueueDepth extends QueueName {
-  /** Ready, claimed or waiting: everything owed. */
+  /** Ready, claimed and waiting deliveries. */
   readonly waiting: number;
   readonly dead: number;
 }
@@ -76,12 +74,12 @@ export interface SpoolStats {
   readonly depths: readonly QueueDepth[];
   /** Pools that an operator has paused. */
   readonly paused: readonly string[];
-  /** Bytes of the spool on disk (0 for memory). */
+  /** Size of the spool on disk (0 for memory). */
   readonly bytes: number;
-  /** False while intake is refused; `reason` says why. */
+  /** False while intake is refused, for `reason`. */
   readonly writable: boolean;
   readonly reason: string;
-  /** When the oldest delivery still owed was accepted, by pool, whatever its handler; absent for an empty pool. Up to a second old. */
+  /** When the oldest pending delivery of each pool was accepted; absent for an empty pool. Up to a second old. */
   readonly oldest: Readonly<Record<string, EpochMs>>;
   /** Time until intake is refused because the spool is full, at the recent rate; 0 while it is full, undefined while the spool does not grow. */
   readonly fullInMs: number | undefined;
@@ -89,7 +87,6 @@ export interface SpoolStats {
   readonly loss: string;
 }
 
-/** What a claim asks for. */
 export interface ClaimRequest {
   /** The handlers whose queues may be served now. */
   readonly handlers: readonly string[];
@@ -98,7 +95,7 @@ export interface ClaimRequest {
   readonly now: EpochMs;
 }
 
-/** A delivery that came of another, and is still here. */
+/** A delivery created by the response to another one, if it is still stored. `owed`: not settled yet. */
 export interface Descendant {
   readonly id: DeliveryId;
   readonly state: 'dead' | 'owed';
@@ -106,30 +103,30 @@ export interface Descendant {
 
 export interface Spool extends Lifecycle {
   /**
-   * Commits one packet's leavings; resolves when they are durable, with what was claimed. Calls are committed in the
-   * order in which they were made. While the spool is full the promise waits (nothing is lost, nothing acknowledged);
-   * it rejects with SPOOL_FAILED only when the engine is gone, with SPOOL_ROW_REFUSED when the engine does not take a value of
-   * this entry: then nothing of it is stored, and other calls are not concerned. The same holds for `settle`.
+   * Commits one entry; resolves when it is durable, with the claimed deliveries. Calls are committed in the order in which they
+   * were made. While the spool is full, the promise stays pending: nothing is lost and nothing is acknowledged. It rejects with
+   * SPOOL_FAILED only if the engine has failed, and with SPOOL_ROW_REFUSED if the engine refuses a value of this entry; then nothing
+   * of the entry is stored, and other calls are not affected. The same holds for `settle`.
    */
   append(entry: Entry): Promise<readonly Claimed[]>;
 
   /**
-   * Claims ready deliveries of a pool's handlers, earliest first, up to `limit`, and no more once their bodies exceed `bytes`
-   * (one is always given). While deliveries without an attempt are ready, retries get at most half of `limit`, and what
-   * either kind leaves the other has. `nextAt`: when the next of these queues is due, if any is left.
+   * Claims ready deliveries of a pool's handlers, earliest first, up to `limit`, and stops when their bodies exceed `bytes` (the
+   * first is always claimed). While deliveries without an attempt are ready, retries get at most half of `limit`; a share that one
+   * kind does not use goes to the other. `nextAt`: when the next delivery of these queues is due, if there is one.
    */
-  claim(pool: string, wanted: ClaimRequest): Promise<{ readonly claimed: readonly Claimed[]; readonly nextAt: EpochMs | undefined }>;
+  claim(pool: string, request: ClaimRequest): Promise<{ readonly claimed: readonly Claimed[]; readonly nextAt: EpochMs | undefined }>;
 
   /**
-   * Settles a claimed delivery; resolves when durable, with the lane's next if `claimNext` asked for it. `readyPools`
-   * names pools that gained ready deliveries nobody holds: the dispatcher should claim.
+   * Settles a claimed delivery; resolves when durable, with the next delivery of its lane if `claimNext` is set. `readyPools`: pools
+   * that gained ready deliveries, from which the dispatcher should claim.
    */
   settle(settlement: Settlement): Promise<{ readonly next: Claimed | undefined; readonly readyPools: readonly string[] }>;
 
-  /** All marks, for the sources at their start. */
+  /** All marks; read by the sources at their start. */
   marks(): Promise<readonly Mark[]>;
 
-  /** Dead letters, oldest first; with `newest` the last `limit` of them, still oldest first. */
+  /** Dead letters, oldest first; with `newest` the last `limit` of them, in the same order. */
   deadLetters(filter: DeadFilter, page: { readonly limit: number; readonly newest?: boolean }): Promise<readonly DeadLetter[]>;
   /** The newest dead letter of this id. */
   deadLetter(id: DeliveryId): Promise<DeadLetterDetail | undefined>;
@@ -137,35 +134,105 @@ export interface Spool extends Lifecycle {
 
   /**
    * Makes up to `limit` dead letters, oldest first, deliveries again: same id, at the tail of their lane, attempts counted from
-   * 1 with the history kept, accepted `now`. Those among them that never were deliveries are left alone and counted as
-   * `failedPackets`, beside the limit: their packets must meet the hooks again, which `revives` settles. Each is moved in one
-   * transaction with its new row; what dies again meanwhile is left alone too.
+   * 1 with the history kept, accepted `now`. Dead letters of failed packets are skipped and counted as `failedPackets`, outside the
+   * limit: their packets must be evaluated by the hooks again, and `revives` then removes the dead letter. Each row moves in one
+   * transaction; a delivery that dies again during the replay is skipped.
    */
   replay(filter: DeadFilter, how: { readonly limit: number; readonly now: EpochMs }): Promise<Replayed>;
 
-  /** Deletes dead letters permanently, some in each transaction; returns their number. `reason` is for the event `spool.deleted`, default `purge`. */
+  /** Deletes dead letters permanently, in several transactions; returns their number. `reason` (default `purge`) is that of the event `spool.deleted`. */
   purgeDead(filter: DeadFilter, reason?: DeletionReason): Promise<number>;
 
   /**
-   * Makes up to `count` deliveries of a pool that nobody has claimed dead letters, `overflow`, roughly the oldest first: heads
-   * of lanes go, and their lanes move on. Gives what has died; fewer when the rest is claimed.
+   * Makes up to `count` unclaimed deliveries of a pool dead letters with reason `overflow`, roughly the oldest first: heads of lanes
+   * die, and the next of their lanes are promoted. Returns the queue of each; fewer than `count` if the rest is claimed.
    */
   shed(pool: string, count: number, detail: string): Promise<Shed>;
 
-  /** Gives the deliveries of a queue that nobody has claimed to another, whose pool should claim; gives how many. They keep ids, lanes, attempts. */
+  /** Moves the unclaimed deliveries of a queue to another one, with their ids, lanes and attempts; returns their number. */
   moveQueue(from: QueueName, to: QueueName): Promise<number>;
   /** Deletes the unclaimed deliveries of a queue permanently, as `orphan-purge`; returns their number. */
   purgeQueue(queue: QueueName): Promise<number>;
 
-  /** Remembers, also over restarts, that an operator has paused a pool or let it go on; `stats` shows it. */
+  /** Stores durably whether an operator has paused a pool; `stats` shows it. */
   setPaused(pool: string, paused: boolean): Promise<void>;
 
-  /** What came of a delivery, and of that, and so on: its id and a dot is what their ids begin with. */
+  /** Deliveries created by the response to this one, and by theirs: their ids begin with its id and a dot. */
   descendants(id: DeliveryId): Promise<readonly Descendant[]>;
 
-  /** Rows (deliveries and dead letters) that name a bare JID of a host as sender or receiver: what an erasure would take. */
+  /** Deliveries and dead letters with this bare JID of a host as sender or receiver: the rows that an erasure would remove. */
   findByJid(host: string, bareJid: string): Promise<readonly DeliveryId[]>;
 
-  /** The engine's last word, without asking it. */
+  /** The statistics that the engine last reported; does not ask it. */
   stats(): SpoolStats;
+}
+
+/** Dead letters: deliveries that were given up, stored until they are replayed, purged or too old. */
+
+/** A dead letter without a delivery, because the callbacks failed to make one. Stored with the raw packet. */
+export interface FailedPacket {
+  readonly id: DeliveryId;
+  readonly packetId: PacketId;
+  readonly host: string;
+  readonly handler: string;
+  readonly pool: string;
+  readonly sender: string;
+  readonly receiver: string;
+  readonly reason: DeadReason;
+  /** Description of the error, for the operator. */
+  readonly detail: string;
+  /** The packet as JSON text, from which a replay runs the hooks again. */
+  readonly packet: string;
+  readonly seenAt: EpochMs;
+  readonly createdAt: EpochMs;
+}
+
+/** Selects dead letters: all given keys must match, `ids` matches any of its members; an empty filter matches all. */
+export interface DeadFilter {
+  readonly ids?: readonly DeliveryId[];
+  readonly pool?: string;
+  readonly handler?: string;
+  readonly host?: string;
+  readonly reason?: DeadReason;
+  /** Died before, at or after. */
+  readonly diedBefore?: EpochMs;
+  readonly diedSince?: EpochMs;
+}
+
+export interface DeadLetter {
+  readonly id: DeliveryId;
+  readonly host: string;
+  readonly handler: string;
+  readonly pool: string;
+  readonly reason: DeadReason;
+  readonly detail: string;
+  /** Status of the last attempt that has one: that of the callbacks if they set one, otherwise that of the response. Null if there is none. */
+  readonly status: number | null;
+  /** All attempts in its history, including those before a replay. */
+  readonly attempts: number;
+  readonly createdAt: EpochMs;
+  readonly diedAt: EpochMs;
+  readonly sender: string;
+  readonly receiver: string;
+}
+
+/** A dead letter with its content. */
+export interface DeadLetterDetail extends DeadLetter {
+  readonly target: Target | null;
+  readonly body: Body | null;
+  /** The raw packet (JSON text) of a failed packet; null for a delivery. */
+  readonly packet: string | null;
+  readonly history: readonly AttemptRecord[];
+}
+
+/** Counts items by queue. */
+export function countByQueue(items: Iterable<QueueName>): readonly (QueueName & { readonly count: number })[] {
+  const counts = new Map<string, QueueName & { count: number }>();
+  for (const { pool, handler } of items) {
+    const key = `${pool}\n${handler}`;
+    const counted = counts.get(key) ?? { pool, handler, count: 0 };
+    counted.count += 1;
+    counts.set(key, counted);
+  }
+  return [...counts.values()];
 }

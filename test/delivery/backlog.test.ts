@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { PoolConfig } from '../../src/config/config.ts';
 import { Backlog, IntakeQueue } from '../../src/delivery/backlog.ts';
-import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { createFakeClock } from '../support/fake-clock.ts';

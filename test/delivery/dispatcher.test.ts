@@ -3,7 +3,7 @@ import type { PoolConfig } from '../../src/config/config.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
-import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeDelivery, makeFailedPacket } from '../spool/build.ts';

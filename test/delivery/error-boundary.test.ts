@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Follow } from '../../src/delivery/attempt.ts';
 import { toError } from '../../src/kit/errors.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
-import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { idOf, makeDelivery } from '../spool/build.ts';
 import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';

@@ -3,7 +3,7 @@ import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { Judgement, Outcome } from '../../src/model/attempt.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
-import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
 

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
-import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
 import { makeConfig, makeDelivery } from '../spool/build.ts';
 import { createSqliteRig, type SqliteRig } from '../spool/sqlite-rig.ts';
 import { importBuilt } from '../support/built.ts';

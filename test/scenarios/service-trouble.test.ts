@@ -81,8 +81,8 @@ describe('a chat server', () => {
 
 describe.skipIf(!(await canMountDisks()))('a full disk (needs root, and mounts a small one)', () => {
   test.each([
-    ['below min_free', '4MiB', 3 * MiB, /(has \d+ bytes left, |^no room for the spool)/],
-    ['to the last byte', '0B', 0, /(has \d+ bytes left, |^no room for the spool)/],
+    ['below min_free', '4MiB', 3 * MiB, /(has \d+ bytes left, |^no space for the spool)/],
+    ['to the last byte', '0B', 0, /(has \d+ bytes left, |^no space for the spool)/],
   ])('%s stops intake without losing what was acknowledged, and it goes on by itself', async (_, minFree, leftBytes, why) => {
     await using disk = await mountSmallDisk(32 * MiB);
     await using chat = await startScriptedChat();

@@ -2,8 +2,7 @@ import type { SpoolConfig } from '../../src/config/config.ts';
 import type { AttemptRecord } from '../../src/model/attempt.ts';
 import type { DeliveryId, HttpTarget, NewDelivery, Target } from '../../src/model/delivery.ts';
 import type { PacketId } from '../../src/model/packet.ts';
-import type { FailedPacket } from '../../src/spool/dead-letter.ts';
-import type { Disposition, Entry, Settlement } from '../../src/spool/spool.ts';
+import type { Disposition, Entry, FailedPacket, Settlement } from '../../src/spool/spool.ts';
 
 /** When everything in these tests was accepted, unless the test says otherwise. */
 export const acceptedAt = 1_700_000_000_000;

@@ -2,9 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { backUp } from '../../src/spool/inspect/backup.ts';
-import { checkFile } from '../../src/spool/inspect/check.ts';
-import { readInfo } from '../../src/spool/inspect/info.ts';
+import { backUp, checkFile, readInfo } from '../../src/spool/inspect.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { migrate, migrations } from '../../src/spool/sqlite/schema.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from './build.ts';
@@ -199,14 +197,14 @@ describe('a check', () => {
   });
 
   test.each([
-    ['counters', `UPDATE depths SET waiting = 9 WHERE pool = 'pool'`, /pool \/ push holds 4 deliveries.*say 9 and 2/],
+    ['counters', `UPDATE depths SET waiting = 9 WHERE pool = 'pool'`, /pool \/ push holds 4 deliveries.*counters are 9 and 2/],
     ['a lane without a head', `UPDATE deliveries SET state = 0 WHERE id = 'head'`, /0 heads/],
     ['a lane with two', `UPDATE deliveries SET state = 1 WHERE id = 'c'`, /2 heads/],
     ['a head behind others', `UPDATE deliveries SET state = iif(id = 'b', 1, 0) WHERE lane = 'lane'`, /1 heads/],
-    ['one that waits for nobody', `UPDATE deliveries SET state = 0 WHERE id = 'log'`, /1 deliveries stand/],
+    ['one that waits for nobody', `UPDATE deliveries SET state = 0 WHERE id = 'log'`, /1 deliveries are neither/],
     ['a target', `UPDATE deliveries SET target = '{' WHERE id = 'log'`, /1 deliveries have a target/],
     ['a record that is missing', `DELETE FROM attempts WHERE seq = (SELECT seq FROM deliveries WHERE id = 'retry')`, /number of attempts/],
-    ['a record of nothing', `INSERT INTO attempts (seq, number, at, outcome) VALUES (999, 1, 1, '{}')`, /belong to nothing/],
+    ['a record of nothing', `INSERT INTO attempts (seq, number, at, outcome) VALUES (999, 1, 1, '{}')`, /belong to no delivery/],
   ])('finds what is wrong with %s, and says what to do', async (_, change, what) => {
     const spool = await rig.started();
     await fill(spool);

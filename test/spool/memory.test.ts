@@ -1,4 +1,4 @@
-import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
 import { keepsTheSpoolsPromises } from '../conformance/spool.ts';
 
 keepsTheSpoolsPromises('memory', async (deps) => createMemorySpool(deps));

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
 import { createRetention } from '../../src/spool/retention.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';

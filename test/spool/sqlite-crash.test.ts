@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
-import { checkFile } from '../../src/spool/inspect/check.ts';
+import { checkFile } from '../../src/spool/inspect.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { eventually } from '../support/eventually.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement } from './build.ts';

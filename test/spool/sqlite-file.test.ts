@@ -16,9 +16,8 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import type { ServiceError } from '../../src/kit/errors.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { HttpTarget } from '../../src/model/delivery.ts';
-import { readInfo } from '../../src/spool/inspect/info.ts';
-import { beforeAll, type Command, type DeadCursor, type Purged } from '../../src/spool/sqlite/protocol.ts';
-import { rowOf } from '../../src/spool/sqlite/rows.ts';
+import { readInfo } from '../../src/spool/inspect.ts';
+import { beforeAll, type Command, type DeadCursor, type Purged, rowOf } from '../../src/spool/sqlite/protocol.ts';
 import { type Migration, migrate, migrations, refuseForeign } from '../../src/spool/sqlite/schema.ts';
 import { statements } from '../../src/spool/sqlite/statements.ts';
 import { openStore } from '../../src/spool/sqlite/store.ts';
@@ -74,7 +73,7 @@ test.each([
 
 test('refuses a directory as its path, and names a file to give in its place', async () => {
   const start = rig.started({}, { path: rig.folder });
-  const message = expect.stringContaining(`${rig.folder} is a directory: give the path of a file, as ${rig.folder}/spool.sqlite`);
+  const message = expect.stringContaining(`${rig.folder} is a directory: give the path of a file, such as ${rig.folder}/spool.sqlite`);
   await expect(start).rejects.toMatchObject({ code: 'SPOOL_OPEN_FAILED', message });
   expect(existsSync(`${rig.folder}.lock`)).toBe(false);
   expect(() => readInfo(rig.folder)).toThrow('is a directory');
@@ -111,8 +110,8 @@ describe('an open reader', () => {
     startReading();
     const began = performance.now();
     for (let beat = 0; beat < 15; beat += 1) {
-      store.commit([['pause', `pool ${beat}`]], { beat: false, now: acceptedAt });
-      store.commit([], { beat: true, now: acceptedAt });
+      store.commit([['pause', `pool ${beat}`]], { maintain: false, now: acceptedAt });
+      store.commit([], { maintain: true, now: acceptedAt });
     }
     expect(performance.now() - began).toBeLessThan(15_000); // it took 30 s where each beat waited for its busy timeout
   });
@@ -122,12 +121,12 @@ test('large dead letters are deleted few at a time, so that commits go on betwee
   mkdirSync(dirname(rig.path), { recursive: true });
   const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false });
   onTestFinished(() => store.close());
-  const run = (command: Command) => store.commit([command], { beat: false, now: acceptedAt }).answers[0];
+  const run = (command: Command) => store.commit([command], { maintain: false, now: acceptedAt }).answers[0];
   const refused = Array.from(
     { length: 20 },
     (_, at) => [rowOf(makeDelivery({ id: `d${at}`, body: 'x'.repeat(1e6) })), 'overflow', ''] as const,
   );
-  run(['append-and-bury', [], [], [], undefined, refused, undefined]);
+  run(['append-full', [], [], [], undefined, refused, undefined]);
 
   const counts: number[] = [];
   for (let after: DeadCursor | undefined = beforeAll; after !== undefined; ) {
@@ -136,7 +135,7 @@ test('large dead letters are deleted few at a time, so that commits go on betwee
     after = purged.more;
   }
   expect(counts).toEqual([4, 4, 4, 4, 4]);
-  store.commit([], { beat: true, now: acceptedAt });
+  store.commit([], { maintain: true, now: acceptedAt });
   expect(readFileSync(rig.path).includes('xxxxxxxx')).toBe(false);
 });
 
@@ -200,8 +199,8 @@ describe('a spool whose log was deleted', () => {
     const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false });
     onTestFinished(() => store.close());
     const append: Command = ['append', [rowOf(makeDelivery())], [false], [], undefined];
-    store.commit([append], { beat: true, now: acceptedAt });
-    store.commit([append], { beat: true, now: acceptedAt });
+    store.commit([append], { maintain: true, now: acceptedAt });
+    store.commit([append], { maintain: true, now: acceptedAt });
     const copy = join(rig.folder, 'copy.sqlite');
     for (const suffix of suffixes) copyFileSync(rig.path + suffix, copy + suffix);
     return copy;

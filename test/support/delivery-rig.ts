@@ -3,7 +3,7 @@ import type { DeliveryPolicy, Follow } from '../../src/delivery/attempt.ts';
 import { PoolDispatcher, type PoolDispatcherOptions } from '../../src/delivery/pool-dispatcher.ts';
 import type { Judgement, Outcome } from '../../src/model/attempt.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
-import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import type { EventBus, Events } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';

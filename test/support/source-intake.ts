@@ -5,7 +5,7 @@ import { Intake } from '../../src/hooks/intake.ts';
 import { type Clock, systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { DeliveryId, NewDelivery } from '../../src/model/delivery.ts';
 import type { Accept, Packet } from '../../src/model/packet.ts';
-import { createMemorySpool } from '../../src/spool/memory/spool.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeHandler } from './make-handler.ts';

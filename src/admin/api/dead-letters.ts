@@ -3,8 +3,7 @@ import { isSecretKey } from '../../config/secrets.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import type { AttemptRecord, DeadReason, Judgement } from '../../model/attempt.ts';
 import type { Answered, Body, DeliveryId, Target } from '../../model/delivery.ts';
-import type { DeadFilter, DeadLetter, DeadLetterDetail } from '../../spool/dead-letter.ts';
-import type { Descendant } from '../../spool/spool.ts';
+import type { DeadFilter, DeadLetter, DeadLetterDetail, Descendant } from '../../spool/spool.ts';
 import { outcomeView, quoted, refuseContentTo, type Visibility, withoutQuotes } from './content.ts';
 import {
   type answeredShape,

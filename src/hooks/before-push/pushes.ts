@@ -2,7 +2,7 @@ import type { Answered, DeliveryId, NewDelivery, NewRequest } from '../../model/
 import type { Jid, Packet } from '../../model/packet.ts';
 import { createJidReader, type JidReader } from '../../packet/jid.ts';
 import { roomAround } from '../../packet/room.ts';
-import type { FailedPacket } from '../../spool/dead-letter.ts';
+import type { FailedPacket } from '../../spool/spool.ts';
 import { createContexts } from '../context.ts';
 import { DeliveryFactory, packetFromJson } from '../delivery-factory.ts';
 import { type EvaluationOptions, HandlerEvaluator } from '../evaluate.ts';

@@ -2,184 +2,190 @@ import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createDeferred, type Deferred } from '../../kit/lifecycle.ts';
 import { Pacer } from '../../kit/pacing.ts';
-import { type Answer, type Answers, type Command, type Committed, isAppend } from './protocol.ts';
+import { type Answer, type Answers, type Command, type Committed, isAppend, rowBody } from './protocol.ts';
 
-/**
- * Gathers commands while a batch is with the thread, and sends them as one when it comes back. Nearly always two states:
- * *resting* (nothing to do) and *flying* (one batch is with the thread). While intake is *closed*, appends wait here and a
- * few are tried at each beat; the others go on. What found no room at all waits for the next beat too (*stalled*).
- */
-export interface GroupCommit {
-  /** Gives what `decode` makes of the answer, once the command is durable. */
-  ask<C extends Command, T>(command: C, decode: (answer: Answers[C[0]]) => T): Promise<T>;
-  /** The batch came back. */
-  landed(committed: Committed): void;
-  /** Sends a batch now, be it empty, so that the thread can look after the file; then again and again. */
-  startBeating(): void;
-  /** Takes no more commands; resolves when all that can be committed is. What cannot be is rejected. */
-  drain(reason: Error): Promise<void>;
-  /** Rejects what is under way and all that comes. */
-  fail(error: Error): void;
-}
-
-export interface GroupCommitParts {
-  readonly clock: Clock;
-  readonly timers: Timers;
-  post(commands: readonly Command[], options: { readonly beat: boolean }): void;
-}
-
-interface Pending {
+/** A command and the handles of its promise. */
+export interface QueuedCommand {
   readonly command: Command;
   settle(answer: Answer | undefined): void;
   reject(error: Error): void;
 }
 
-/**
- * Transactions begin at most this often, ms: each costs an fsync, two messages between threads and a wake-up of both,
- * whatever is in it.
- */
+/** Minimum time between two transactions, ms: each costs an fsync, two messages between threads and a wake-up of both. */
 const commitEveryMs = 2;
 
-/** How often the thread looks after the file: for what is up to a second old, and sooner while it waits for room. */
-const beatMs = 1000;
-const closedBeatMs = 500;
+/** Interval of maintenance, ms: statistics are this old at most. It is shorter while intake waits for space. */
+const maintainEveryMs = 1000;
+const maintainClosedEveryMs = 500;
 
-/** Appends that try, at a beat, whether there is room again. */
+/** Appends that are tried at each maintenance while intake is closed. */
 const trialAppends = 64;
 
-/** A batch is one transaction and one clone: past this it makes nothing cheaper and everyone wait. */
+/** Limits of a batch, which is one transaction and one message: a larger one saves nothing and delays every caller. */
 const maxBatch = 2048;
 const maxBatchBytes = 4 * 1024 * 1024;
 
-export function createGroupCommit({ clock, timers, post }: GroupCommitParts): GroupCommit {
-  const pacer = new Pacer({ everyMs: commitEveryMs, clock, timers }, () => {
-    if (flying === undefined && hasSendable()) send();
-  });
-  let appends: Pending[] = [];
-  let others: Pending[] = [];
-  let flying: Pending[] | undefined;
-  let beatIsDue = false;
-  let stopBeating: () => void = () => undefined;
-  let closed = false;
-  let stalled = false;
-  let refusal: Error | undefined;
-  let drained: Deferred<void> | undefined;
+/**
+ * Collects commands while a batch is in the thread, and sends them as the next batch when it returns. Nearly always in one of
+ * two states: *idle*, or *in flight* (one batch is in the thread). While intake is *closed*, appends wait here and a few are
+ * tried at each maintenance; other commands continue. Other commands that found no space wait for the next maintenance as well
+ * (*stalled*).
+ */
+export class GroupCommit {
+  readonly #timers: Timers;
+  readonly #post: (commands: readonly Command[], options: { readonly maintain: boolean }) => void;
+  readonly #pacer: Pacer;
+  #appends: QueuedCommand[] = [];
+  #others: QueuedCommand[] = [];
+  #inFlight: QueuedCommand[] | undefined;
+  #maintenanceDue = false;
+  #stopMaintaining: () => void = () => undefined;
+  #closed = false;
+  #stalled = false;
+  #refusal: Error | undefined;
+  #drained: Deferred<void> | undefined;
 
-  function ask<C extends Command, T>(command: C, decode: (answer: Answers[C[0]]) => T): Promise<T> {
-    if (refusal !== undefined) return Promise.reject(refusal);
+  constructor({
+    clock,
+    timers,
+    post,
+  }: {
+    readonly clock: Clock;
+    readonly timers: Timers;
+    post(commands: readonly Command[], options: { readonly maintain: boolean }): void;
+  }) {
+    this.#timers = timers;
+    this.#post = post;
+    this.#pacer = new Pacer({ everyMs: commitEveryMs, clock, timers }, () => {
+      if (this.#inFlight === undefined && this.#hasSendable()) this.#send();
+    });
+  }
+
+  /** Resolves with the decoded answer once the command is durable. */
+  ask<C extends Command, T>(command: C, decode: (answer: Answers[C[0]]) => T): Promise<T> {
+    if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     return new Promise<T>((resolve, reject) => {
-      const settle = (answer: Answer | undefined) => resolve(decode(answer as Answers[C[0]])); // the thread answers in kind
-      (isAppend(command) ? appends : others).push({ command, settle, reject });
-      sendWhenFree();
+      const settle = (answer: Answer | undefined) => resolve(decode(answer as Answers[C[0]])); // the thread answers with the command's type
+      (isAppend(command) ? this.#appends : this.#others).push({ command, settle, reject });
+      this.#sendWhenFree();
     });
   }
 
-  /** Not at once: what the next moment brings shall ride along. */
-  function sendWhenFree(): void {
-    if (flying === undefined && hasSendable()) pacer.nudge();
+  /** Sends a batch periodically, even an empty one, so that the thread maintains the file. */
+  startMaintaining(): void {
+    this.#stopMaintaining = this.#timers.after(maintainEveryMs, () => this.#maintain());
   }
 
-  function hasSendable(): boolean {
-    return beatIsDue || (!stalled && others.length > 0) || (!closed && appends.length > 0);
-  }
-
-  function send(): void {
-    const willing = closed && beatIsDue ? trialAppends : closed ? 0 : maxBatch;
-    flying = [...(stalled && !beatIsDue ? [] : others.splice(0, maxBatch)), ...appends.splice(0, howMany(appends, willing))];
-    post(
-      flying.map(({ command }) => command),
-      { beat: beatIsDue },
-    );
-    beatIsDue = false;
-  }
-
-  function landed(committed: Committed): void {
-    const batch = flying ?? [];
-    flying = undefined;
+  /** Takes the answers of the batch that was in flight. */
+  committed(committed: Committed): void {
+    const batch = this.#inFlight ?? [];
+    this.#inFlight = undefined;
+    this.#closed = committed.closed !== '';
     const undone = new Set(committed.undone);
-    closed = committed.closed !== '';
-    takeBack(batch.filter((_, index) => undone.has(index)));
-    const refused = new Map(committed.refused);
-    batch.forEach((pending, index) => {
-      if (undone.has(index)) return;
-      const reason = refused.get(index);
-      try {
-        if (reason !== undefined) throw rowRefused(reason);
-        pending.settle(committed.answers[index]);
-      } catch (error) {
-        pending.reject(error as Error); // `decode` throws errors only
-      }
-    });
-    sendWhenFree();
-    if (flying === undefined && !hasSendable()) drained?.resolve();
+    this.#requeue(batch.filter((_, index) => undone.has(index)));
+    settleBatch(batch, committed);
+    this.#sendWhenFree();
+    if (this.#inFlight === undefined && !this.#hasSendable()) this.#drained?.resolve();
   }
 
-  /** In front of those that came later: the order of appends is a promise. */
-  function takeBack(undone: readonly Pending[]): void {
-    appends = [...undone.filter(({ command }) => isAppend(command)), ...appends];
-    const undoneOthers = undone.filter(({ command }) => !isAppend(command));
-    others = [...undoneOthers, ...others];
-    stalled = undoneOthers.length > 0;
-  }
-
-  function beat(): void {
-    beatIsDue = true;
-    sendWhenFree();
-    stopBeating = timers.after(closed ? closedBeatMs : beatMs, beat);
-  }
-
-  function fail(error: Error): void {
-    stopBeating();
-    pacer.stop();
-    refusal = error;
-    const abandoned = [...(flying ?? []), ...others, ...appends];
-    [flying, others, appends] = [undefined, [], []];
-    for (const { reject } of abandoned) reject(error);
-    drained?.resolve();
-  }
-
-  async function drain(reason: Error): Promise<void> {
-    stopBeating();
-    if (refusal === undefined) {
-      refusal = reason;
-      drained = createDeferred();
-      sendWhenFree();
-      if (flying !== undefined || hasSendable()) await drained.promise;
+  /** Accepts no more commands; resolves when all that can be committed are. The rest is rejected. */
+  async drain(reason: Error): Promise<void> {
+    this.#stopMaintaining();
+    if (this.#refusal === undefined) {
+      this.#refusal = reason;
+      this.#drained = createDeferred();
+      this.#sendWhenFree();
+      if (this.#inFlight !== undefined || this.#hasSendable()) await this.#drained.promise;
     }
-    fail(refusal);
+    this.fail(this.#refusal);
   }
 
-  return {
-    ask,
-    landed,
-    startBeating: () => {
-      stopBeating = timers.after(beatMs, beat);
-    },
-    drain,
-    fail,
-  };
+  /** Rejects all commands, those in flight and all later ones. */
+  fail(error: Error): void {
+    this.#stopMaintaining();
+    this.#pacer.stop();
+    this.#refusal = error;
+    const abandoned = [...(this.#inFlight ?? []), ...this.#others, ...this.#appends];
+    [this.#inFlight, this.#others, this.#appends] = [undefined, [], []];
+    for (const { reject } of abandoned) reject(error);
+    this.#drained?.resolve();
+  }
+
+  /** Not at once: commands that arrive in the same turn join the batch. */
+  #sendWhenFree(): void {
+    if (this.#inFlight === undefined && this.#hasSendable()) this.#pacer.nudge();
+  }
+
+  #hasSendable(): boolean {
+    return this.#maintenanceDue || (!this.#stalled && this.#others.length > 0) || (!this.#closed && this.#appends.length > 0);
+  }
+
+  #send(): void {
+    const maintain = this.#maintenanceDue;
+    const maxAppends = this.#closed ? (maintain ? trialAppends : 0) : maxBatch;
+    const others = this.#stalled && !maintain ? [] : this.#others.splice(0, maxBatch);
+    this.#inFlight = [...others, ...this.#appends.splice(0, batchLength(this.#appends, maxAppends))];
+    this.#post(
+      this.#inFlight.map(({ command }) => command),
+      { maintain },
+    );
+    this.#maintenanceDue = false;
+  }
+
+  /** Commands that were not done go before those that came later, because appends keep their order. */
+  #requeue(undone: readonly QueuedCommand[]): void {
+    this.#appends = [...undone.filter(({ command }) => isAppend(command)), ...this.#appends];
+    const undoneOthers = undone.filter(({ command }) => !isAppend(command));
+    this.#others = [...undoneOthers, ...this.#others];
+    this.#stalled = undoneOthers.length > 0;
+  }
+
+  #maintain(): void {
+    this.#maintenanceDue = true;
+    this.#sendWhenFree();
+    this.#stopMaintaining = this.#timers.after(this.#closed ? maintainClosedEveryMs : maintainEveryMs, () => this.#maintain());
+  }
+}
+
+/** Settles each command of a batch with its answer; commands that were not done stay unsettled. */
+export function settleBatch(batch: readonly QueuedCommand[], { answers, undone, refused }: Committed): void {
+  const unsettled = new Set(undone);
+  const reasons = new Map(refused);
+  batch.forEach((queued, index) => {
+    if (unsettled.has(index)) return;
+    const reason = reasons.get(index);
+    try {
+      if (reason !== undefined) throw rowRefused(reason);
+      queued.settle(answers[index]);
+    } catch (error) {
+      queued.reject(error as Error); // `decode` throws errors only
+    }
+  });
 }
 
 function rowRefused(reason: string): ServiceError {
   return new ServiceError('SPOOL_ROW_REFUSED', `the spool cannot store it: ${reason}`);
 }
 
-/** How many of the first appends make up a batch: at most `limit`, no more once their bodies exceed the bound, but one. */
-function howMany(appends: readonly Pending[], limit: number): number {
+/** Number of appends in a batch: at most `limit`, ending with the first one that exceeds the bound on bytes. */
+function batchLength(appends: readonly QueuedCommand[], limit: number): number {
   let bytes = 0;
   let count = 0;
   for (const { command } of appends) {
     if (count >= limit || bytes > maxBatchBytes) break;
-    bytes += bytesOf(command);
+    bytes += bodyBytes(command);
     count += 1;
   }
   return count;
 }
 
-function bytesOf(command: Command): number {
-  if (command[0] !== 'append' && command[0] !== 'append-and-bury') return 0;
+function bodyBytes(command: Command): number {
+  if (command[0] !== 'append' && command[0] !== 'append-full') return 0;
+  const [, rows] = command;
   let bytes = 0;
-  for (const row of command[1]) bytes += row[11].length;
-  if (command[0] === 'append-and-bury') for (const [row] of command[5]) bytes += row[11].length;
+  for (const row of rows) bytes += row[rowBody].length;
+  if (command[0] === 'append') return bytes;
+  const [, , , , , refused] = command;
+  for (const [row] of refused) bytes += row[rowBody].length;
   return bytes;
 }

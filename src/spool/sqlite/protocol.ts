@@ -1,15 +1,14 @@
 /**
- * What crosses between the main thread and the spool's thread. Rows travel as tuples of primitives: they cost half of
- * what objects cost to clone, because names need not be written.
+ * Messages between the service thread and the spool thread. Rows travel as tuples of primitives: cloning a tuple costs half
+ * of cloning an object, because no field names are written.
  */
 
 import type { EpochMs } from '../../kit/clock.ts';
 import type { ErrorCode } from '../../kit/errors.ts';
 import type { AttemptRecord, DeadReason } from '../../model/attempt.ts';
-import type { Body, DeliveryId, QueueName } from '../../model/delivery.ts';
+import type { Body, Claimed, ContextVariables, DeliveryId, NewDelivery, QueueName, RequestPurpose, Target } from '../../model/delivery.ts';
 import type { Mark, PacketId } from '../../model/packet.ts';
-import type { DeadFilter, DeadLetter, FailedPacket } from '../dead-letter.ts';
-import type { ClaimRequest, Settlement } from '../spool.ts';
+import type { ClaimRequest, DeadFilter, DeadLetter, DeadLetterDetail, FailedPacket, Replayed, Settlement, Shed } from '../spool.ts';
 
 /** A delivery, in the order of its columns; `target` is JSON text. */
 export type Row = readonly [
@@ -27,6 +26,11 @@ export type Row = readonly [
   body: Body,
 ];
 
+/** Positions in a {@link Row}. */
+export const rowHandler = 3;
+export const rowPool = 4;
+export const rowBody = 11;
+
 /** `past` counts attempts before a replay; `context` is JSON text. */
 export type ClaimedRow = readonly [
   seq: number,
@@ -37,10 +41,13 @@ export type ClaimedRow = readonly [
   ...row: Row,
 ];
 
-/** A delivery that is a dead letter from the first. */
+/** Position of the body in a {@link ClaimedRow}. */
+export const claimedRowBody = 16;
+
+/** A delivery that is stored as a dead letter, because its pool's backlog is full. */
 export type RefusedRow = readonly [row: Row, reason: DeadReason, detail: string];
 
-/** A dead letter as it lies on disk: `target`, `history` are JSON text. */
+/** A dead letter as stored; `target` is JSON text. */
 export interface DeadRow {
   readonly letter: DeadLetter;
   readonly target: string | null;
@@ -49,43 +56,48 @@ export interface DeadRow {
   readonly history: readonly AttemptRecord[];
 }
 
-/** One command; all commands of a batch are one transaction. */
+/** One command; all commands of a batch run in one transaction. */
 export type Command =
-  | readonly [kind: 'append', ...Leavings]
-  /** The few entries that refuse deliveries or revive a dead letter. */
-  | readonly [kind: 'append-and-bury', ...Leavings, refused: readonly RefusedRow[], revives: DeliveryId | undefined]
-  | readonly [kind: 'claim', pool: string, wanted: ClaimRequest]
+  | readonly [kind: 'append', ...EntryRows]
+  /** An entry that refuses deliveries or replaces a dead letter, which is rare. */
+  | readonly [kind: 'append-full', ...EntryRows, refused: readonly RefusedRow[], revives: DeliveryId | undefined]
+  | readonly [kind: 'claim', pool: string, request: ClaimRequest]
   | readonly [kind: 'count-dead', filter: DeadFilter, after: DeadCursor]
   | readonly [kind: 'dead-letter', id: DeliveryId]
   | readonly [kind: 'dead-letters', page: DeadPage]
-  /** The disposition of nearly all: no attempt to keep, nothing to spawn. */
+  /** The most frequent disposition: no attempt to store and nothing to spawn. */
   | readonly [kind: 'delivered', seq: number, claimNext: boolean]
-  | readonly [kind: 'find-dead' | 'find-owed', sought: Sought, after: number]
+  | readonly [kind: 'find-dead' | 'find-pending', criterion: Criterion, after: number]
   | readonly [kind: 'marks']
   | readonly [kind: 'move-queue', from: QueueName, to: QueueName, after: number]
   | readonly [kind: 'pause' | 'resume', pool: string]
   | readonly [kind: 'purge-dead', filter: DeadFilter, after: DeadCursor]
   | readonly [kind: 'purge-queue', queue: QueueName, after: number]
   | readonly [kind: 'replay', step: ReplayStep]
-  | readonly [kind: 'settle', seq: number, ending: Ending]
+  | readonly [kind: 'settle', seq: number, settlement: SettlementRows]
   | readonly [kind: 'shed', pool: string, count: number, detail: string];
 
-/** Rows that name a person of a host, or that what came of a delivery, and of that, and so on. */
-export type Sought =
-  | { readonly kind: 'descendants'; readonly of: DeliveryId }
-  | { readonly kind: 'person'; readonly host: string; readonly bareJid: string };
+export type CommandKind = Command[0];
 
-/** The disposition of a claimed delivery, and what comes of it. */
-export interface Ending extends Pick<Settlement, 'attempt' | 'claimNext' | 'disposition' | 'failedPackets'> {
+/** The command of this kind. */
+export type CommandOf<K extends CommandKind> = Extract<Command, readonly [K, ...unknown[]]>;
+
+/** The part of an entry that every append has. `claim`: by row, whether to claim it if its lane is free. */
+type EntryRows = readonly [rows: readonly Row[], claim: readonly boolean[], failedPackets: readonly FailedPacket[], mark: Mark | undefined];
+
+/** A settlement as it travels to the thread. */
+export interface SettlementRows extends Pick<Settlement, 'attempt' | 'claimNext' | 'disposition' | 'failedPackets'> {
   readonly spawn: readonly Row[];
 }
 
-/** What an entry leaves behind. */
-type Leavings = readonly [rows: readonly Row[], take: readonly boolean[], failedPackets: readonly FailedPacket[], mark: Mark | undefined];
+/** Selects rows that name a person of a host, or the descendants of a delivery. */
+export type Criterion =
+  | { readonly kind: 'descendants'; readonly of: DeliveryId }
+  | { readonly kind: 'person'; readonly host: string; readonly bareJid: string };
 
-/** Whether it takes room on the disk, so that it waits while intake is closed; appends keep their order. */
+/** Appends need space on the disk, so they wait while intake is closed; their order is kept. */
 export function isAppend([kind]: Command): boolean {
-  return kind === 'append' || kind === 'append-and-bury';
+  return kind === 'append' || kind === 'append-full';
 }
 
 export interface DeadPage {
@@ -93,14 +105,14 @@ export interface DeadPage {
   readonly limit: number;
   /** Newest first. */
   readonly backward: boolean;
-  /** Where the page before ended. */
+  /** End of the previous page. */
   readonly after: DeadCursor;
 }
 
-/** A dead letter's place in the order of dying. */
+/** Position of a dead letter in the order of death. */
 export type DeadCursor = readonly [diedAt: EpochMs, nr: number];
 
-/** Before the oldest, and after the newest. */
+/** Position before the oldest dead letter, and after the newest. */
 export const beforeAll: DeadCursor = [Number.MIN_SAFE_INTEGER, 0];
 export const afterAll: DeadCursor = [Number.MAX_SAFE_INTEGER, 0];
 
@@ -109,41 +121,39 @@ export interface ReplayStep {
   readonly limit: number;
   readonly now: EpochMs;
   readonly after: DeadCursor;
-  /** The newest when the replay began: what dies again meanwhile is not its business. Undefined in the first step. */
+  /** The newest dead letter at the start of the replay; deliveries that die again later are skipped. Undefined in the first step. */
   readonly last: DeadCursor | undefined;
 }
 
-export type CommandKind = Command[0];
-
-/** What each command is answered with. `more` says where to go on, undefined: that was all. */
+/** The answer to each command. `more`: where the next chunk begins; undefined after the last one. */
 export interface Answers {
-  readonly append: Seqs;
-  readonly 'append-and-bury': Seqs;
+  readonly append: ClaimedSeqs;
+  readonly 'append-full': ClaimedSeqs;
   readonly claim: readonly [claimed: readonly ClaimedRow[], nextAt: EpochMs | undefined];
   readonly 'count-dead': Chunk<DeadCursor>;
   readonly 'dead-letter': DeadRow | undefined;
   readonly 'dead-letters': { readonly letters: readonly DeadLetter[]; readonly more: DeadCursor | undefined };
   readonly delivered: Settled;
   readonly 'find-dead': Found;
-  readonly 'find-owed': Found;
+  readonly 'find-pending': Found;
   readonly marks: readonly Mark[];
   readonly 'move-queue': Chunk<number>;
-  /** All pools that are paused now. */
+  /** All paused pools. */
   readonly pause: readonly string[];
   readonly 'purge-dead': Purged;
   readonly 'purge-queue': Chunk<number>;
   readonly replay: ReplayedChunk;
   readonly resume: readonly string[];
   readonly settle: Settled;
-  readonly shed: { readonly shed: readonly QueueName[]; readonly readyPools: readonly string[]; readonly more: boolean };
+  readonly shed: Shed & { readonly more: boolean };
 }
 
 export type Answer = Answers[CommandKind];
 
-/** By row: its `seq` where it was claimed, else 0. A lone row's number stands bare: nearly all entries have one. */
-export type Seqs = number | readonly number[];
+/** For each row its `seq` if it was claimed, otherwise 0. A single row, the usual case, has a bare number. */
+export type ClaimedSeqs = number | readonly number[];
 
-/** What one transaction has done of something long. */
+/** Progress of a long command after one transaction. */
 export interface Chunk<Cursor> {
   readonly count: number;
   readonly more: Cursor | undefined;
@@ -154,10 +164,7 @@ export interface Purged {
   readonly more: DeadCursor | undefined;
 }
 
-export interface ReplayedChunk {
-  readonly replayed: number;
-  readonly failedPackets: number;
-  readonly readyPools: readonly string[];
+export interface ReplayedChunk extends Replayed {
   readonly more: { readonly after: DeadCursor; readonly last: DeadCursor } | undefined;
 }
 
@@ -166,61 +173,154 @@ export interface Found {
   readonly more: number | undefined;
 }
 
-/** Null: there is nothing to tell. */
+/** Null if no delivery follows and no pool gained ready deliveries. */
 export type Settled = readonly [next: ClaimedRow | undefined, readyPools: readonly string[]] | 'unclaimed' | null;
 
-export type Depth = readonly [pool: string, handler: string, waiting: number, dead: number];
+export type DepthRow = readonly [pool: string, handler: string, waiting: number, dead: number];
 
 export type ToSpoolThread =
   | {
       readonly kind: 'batch';
       readonly commands: readonly Command[];
-      /** Once a second: look after the file and say how old the oldest are. */
-      readonly beat: boolean;
-      /** When it was sent: what dies in it died then. */
+      /** True about once a second: maintain the file and report the age of the oldest deliveries. */
+      readonly maintain: boolean;
+      /** When the batch was sent; the time of death of what dies in it. */
       readonly now: EpochMs;
     }
   | { readonly kind: 'close' };
 
 export type FromSpoolThread =
-  | {
-      readonly kind: 'opened';
-      readonly depths: readonly Depth[];
-      readonly paused: readonly string[];
-      readonly bytes: number;
-      readonly loss: string;
-    }
+  | ({ readonly kind: 'opened' } & Opened)
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
   | ({ readonly kind: 'committed' } & Committed);
 
+/** State of the spool when it has been opened. */
+export interface Opened {
+  readonly depths: readonly DepthRow[];
+  readonly paused: readonly string[];
+  readonly bytes: number;
+  /** Why the last commits may be lost; empty if none are missing. */
+  readonly loss: string;
+}
+
 export interface Committed {
-  /** In the order of the commands; what stands for an undone command means nothing. */
+  /** In the order of the commands; undefined for a command that was not done. */
   readonly answers: readonly (Answer | undefined)[];
-  /** Commands (by index) that found no room and are to be sent again. */
+  /** Indexes of commands that found no space and must be sent again. */
   readonly undone: readonly number[];
-  /** Commands of which nothing is stored, since SQLite does not take one of their values. */
-  readonly refused: readonly Refused[];
+  /** Commands of which nothing is stored, because SQLite refused a value. */
+  readonly refused: readonly RefusedCommand[];
   /** Counters that changed. */
-  readonly depths: readonly Depth[];
-  /** By pool; undefined where nobody asked. */
+  readonly depths: readonly DepthRow[];
+  /** When the oldest delivery was accepted, by pool; undefined if not requested. */
   readonly oldest: Readonly<Record<string, EpochMs>> | undefined;
   readonly bytes: number;
-  /** Bytes that may still be taken in; undefined if not requested. */
-  readonly roomBytes: number | undefined;
+  /** Bytes that can be stored before intake closes; undefined if not requested or not limited. */
+  readonly intakeBytes: number | undefined;
   /** Why intake is closed; empty while it is open. */
   readonly closed: string;
   readonly durationMs: number;
 }
 
-/** The index of a command, and SQLite's reason. */
-export type Refused = readonly [index: number, message: string];
+/** Index of a command, and the reason that SQLite gave. */
+export type RefusedCommand = readonly [index: number, message: string];
 
-/** What the thread must know to open the spool. */
+/** Settings of the spool thread. */
 export interface Opening {
   /** Absolute. */
   readonly path: string;
   readonly maxBytes: number;
   readonly minFreeBytes: number;
-  /** Whether the whole file is checked first, because it was found damaged earlier. */
+  /** Whether to check the whole file first, because it was found damaged earlier. */
   readonly check: boolean;
+}
+
+/** Shared by all deliveries without context variables. */
+const noContext: ContextVariables = Object.freeze({});
+
+/** A delivery as it travels to the thread. */
+export function rowOf(delivery: NewDelivery): Row {
+  const { id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body } = delivery;
+  return [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, encodeTarget(target), body];
+}
+
+/** Written out in full: a spread of this many fields costs ten times as much. */
+export function newlyClaimed(delivery: NewDelivery, seq: number): Claimed {
+  const { id, packetId, host, handler, pool, lane, sender, receiver, target, body, seenAt, createdAt } = delivery;
+  const attempts = 0;
+  const failingSince = undefined;
+  const context = noContext;
+  return {
+    id,
+    packetId,
+    host,
+    handler,
+    pool,
+    lane,
+    sender,
+    receiver,
+    target,
+    body,
+    seenAt,
+    createdAt,
+    seq,
+    attempts,
+    failingSince,
+    context,
+  };
+}
+
+/** A claimed delivery from the row that the thread read. */
+export function claimedOf(row: ClaimedRow): Claimed {
+  const [
+    seq,
+    attempts,
+    ,
+    failingSince,
+    context,
+    id,
+    packetId,
+    host,
+    handler,
+    pool,
+    lane,
+    sender,
+    receiver,
+    seenAt,
+    createdAt,
+    target,
+    body,
+  ] = row;
+  const delivery = { id, packetId, host, handler, pool, lane, sender, receiver, target: parseTarget(target), body, seenAt, createdAt };
+  return {
+    ...delivery,
+    seq,
+    attempts,
+    failingSince: failingSince ?? undefined,
+    context: context === null ? noContext : parseContext(context),
+  };
+}
+
+export function detailOf({ letter, target, body, packet, history }: DeadRow): DeadLetterDetail {
+  return { ...letter, target: target === null ? null : parseTarget(target), body, packet, history };
+}
+
+/** A target as it is stored: `purpose` is stored under the name `errand`. */
+type StoredTarget = Target & { readonly errand?: RequestPurpose };
+
+function encodeTarget(target: Target): string {
+  if (target.purpose === undefined) return JSON.stringify(target);
+  const { purpose, ...rest } = target;
+  return JSON.stringify({ ...rest, errand: purpose });
+}
+
+function parseTarget(text: string): Target {
+  const target = JSON.parse(text) as StoredTarget; // written by `encodeTarget` alone
+  if (target.kind === 'xmpp' || target.errand === undefined) return target;
+  const { errand, ...rest } = target;
+  return { ...rest, purpose: errand };
+}
+
+function parseContext(text: string): ContextVariables {
+  return JSON.parse(text) as ContextVariables; // written by the thread from a disposition
 }

@@ -2,18 +2,18 @@ import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { ServiceError } from '../../kit/errors.ts';
 
-/** Changes the schema by one version. Never edited once released: the next change is a next entry. */
+/** Changes the schema by one version. Never edited once released: a later change is a further entry. */
 export type Migration = (db: Database.Database) => void;
 
-/** `migrations[n]` brings version n to n + 1. Version 0 is a file with nothing in it. */
+/** `migrations[n]` upgrades version n to n + 1. Version 0 is an empty file. */
 export const migrations: readonly Migration[] = [createTables, separateQueues, countCommits];
 
-/** Marks the file as ours ("xepS"), so that no foreign database is taken for a spool. SQLite file format §1.3.6. */
+/** Identifies the file as a spool ("xepS"), so that no other database is used as one. SQLite file format §1.3.6. */
 const applicationId = 0x78657053;
 
 /**
- * Throws SPOOL_TOO_NEW when a newer version of the service wrote the file, SPOOL_OPEN_FAILED when it is no spool.
- * Reads only: a file that is refused stays as it is.
+ * Throws SPOOL_TOO_NEW if a newer version of the service wrote the file, SPOOL_OPEN_FAILED if it is not a spool.
+ * Reads only: a refused file is not changed.
  */
 export function refuseForeign(path: string, known = migrations.length): void {
   if (!existsSync(path) || statSync(path).size === 0) return;
@@ -34,7 +34,7 @@ export function refuseForeign(path: string, known = migrations.length): void {
   }
 }
 
-/** Brings the schema to the newest version, all steps in one transaction; gives how many there were. */
+/** Upgrades the schema to the newest version, all steps in one transaction; returns the number of steps. */
 export function migrate(db: Database.Database, steps: readonly Migration[] = migrations): number {
   const pending = steps.slice(versionOf(db));
   const run = db.transaction(() => {
@@ -55,8 +55,8 @@ function hasTables(db: Database.Database): boolean {
 }
 
 /**
- * `state` is 0 waiting, 1 ready, 2 claimed. In the steady state a delivery is claimed from its first commit to its last
- * and so stands in the table and in `claimed` alone. `body` comes last: what looks for another column never reads it.
+ * `state` is 0 waiting, 1 ready, 2 claimed. In the steady state a delivery is claimed from its first commit to its last,
+ * so it is in the table and in the index `claimed` alone. `body` is the last column: reading another column never reads it.
  */
 function createTables(db: Database.Database): void {
   db.exec(`
@@ -166,7 +166,7 @@ function separateQueues(db: Database.Database): void {
   `);
 }
 
-/** `noted` is the number that `tally.ts` also keeps in a separate file. */
+/** `noted` is the number that `commit-loss.ts` also keeps in a separate file. */
 function countCommits(db: Database.Database): void {
   db.exec('ALTER TABLE holder ADD COLUMN noted INTEGER NOT NULL DEFAULT 0');
 }

@@ -1,108 +1,155 @@
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import type { SpoolConfig } from '../../config/config.ts';
 import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
-import { createLifecycle } from '../../kit/lifecycle.ts';
-import type { Claimed, NewDelivery } from '../../model/delivery.ts';
+import { createDeferred, createLifecycle } from '../../kit/lifecycle.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { Entry, Settlement, Spool } from '../spool.ts';
-import { createGauge } from './gauge.ts';
-import { createGroupCommit } from './group-commit.ts';
-import { createLongTasks } from './long-tasks.ts';
-import { type FileSystemOf, preparePlace } from './place.ts';
-import type { Committed, Seqs, Settled } from './protocol.ts';
-import { claimedOf, detailOf, newlyClaimed, rowOf } from './rows.ts';
-import { type SpoolThread, startSpoolThread } from './thread.ts';
+import type { Spool } from '../spool.ts';
+import { SpoolCommands } from './commands.ts';
+import { type FileSystemOf, prepareFolder } from './file.ts';
+import { GroupCommit } from './group-commit.ts';
+import type { Committed, FromSpoolThread, Opened, Opening, ToSpoolThread } from './protocol.ts';
+import { ReportedStats } from './stats.ts';
 
 export interface SqliteSpoolDeps {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly timers: Timers;
-  /** The thread is gone, and not because it was stopped. Called once. */
+  /** The thread ended without being stopped. Called once. */
   readonly onFailed: (error: ServiceError) => void;
   /** Whether the whole file is checked before use; default false. */
   readonly check?: boolean;
-  /** How the file system of a folder is told; the system's own answer where it is left out. */
+  /** Default: `statfs(2)`. */
   readonly fileSystemOf?: FileSystemOf;
-  /** The file that the thread runs, where it needs another than its own: a loader, perhaps. */
+  /** The thread's entry, if it needs another than `spool.worker`: a loader, for example. */
   readonly entry?: URL;
 }
 
 /**
- * The spool in one SQLite file, which a thread of its own holds open: SQLite's calls block. Whatever is asked while a
- * transaction is under way makes up the next one, so that many commands share one fsync and one message.
+ * The spool in one SQLite file, opened by a thread of its own because SQLite's calls block. Commands that arrive during a
+ * transaction form the next one, so that many of them share one fsync and one message.
  */
 export function createSqliteSpool(config: SpoolConfig, deps: SqliteSpoolDeps): Spool {
-  const { clock, events, timers, onFailed, fileSystemOf, entry, check = false } = deps;
+  const { clock, events, timers, onFailed, fileSystemOf, entry = threadEntry(), check = false } = deps;
   const { path, maxBytes, minFreeBytes } = config;
-  const gauge = createGauge(events, clock);
+  const reported = new ReportedStats(events, clock);
   let thread: SpoolThread | undefined;
 
-  const group = createGroupCommit({
+  const group = new GroupCommit({
     clock,
     timers,
-    post: (commands, { beat }) => thread?.post({ kind: 'batch', commands, beat, now: clock.now() }),
+    post: (commands, { maintain }) => thread?.post({ kind: 'batch', commands, maintain, now: clock.now() }),
   });
+  const commands = new SpoolCommands({ ask: (command, decode) => group.ask(command, decode), events, onPaused: reported.paused });
 
   async function start(): Promise<void> {
-    preparePlace(path, fileSystemOf);
-    thread = await startSpoolThread({ path, maxBytes, minFreeBytes, check }, { onCommitted, onFailed: failed, entry });
-    gauge.opened(thread.opened);
-    group.startBeating();
+    prepareFolder(path, fileSystemOf);
+    const starting = new SpoolThread(entry, { path, maxBytes, minFreeBytes, check }, { onCommitted, onFailed: failed });
+    reported.opened(await starting.opened);
+    thread = starting;
+    group.startMaintaining();
   }
 
   async function stop(): Promise<void> {
     await group.drain(new ServiceError('SPOOL_FAILED', `the spool at ${path} is stopped`));
     await thread?.close();
-    gauge.stopped();
+    reported.stopped();
   }
 
   function onCommitted(committed: Committed): void {
-    gauge.committed(committed);
-    group.landed(committed);
+    reported.committed(committed);
+    group.committed(committed);
   }
 
   function failed(error: ServiceError): void {
-    gauge.failed(error.message);
+    reported.failed(error.message);
     group.fail(error);
     onFailed(error);
   }
 
-  function append({ deliveries, claim, deadLetters, mark, refused, revives }: Entry): Promise<readonly Claimed[]> {
-    const decode = (seqs: Seqs) => bornClaimed(deliveries, seqs);
-    const rows = deliveries.map(rowOf);
-    if (refused.length === 0 && revives === undefined) return group.ask(['append', rows, claim, deadLetters, mark], decode);
-    const refusedRows = refused.map(({ delivery, reason, detail }) => [rowOf(delivery), reason, detail] as const);
-    return group.ask(['append-and-bury', rows, claim, deadLetters, mark, refusedRows, revives], decode);
-  }
-
-  function settle({ seq, disposition, attempt, spawn, failedPackets, claimNext }: Settlement): ReturnType<Spool['settle']> {
-    const decode = (settled: Settled) => {
-      if (settled === 'unclaimed') throw new ServiceError('SPOOL_FAILED', `delivery ${seq} is not claimed: it cannot be settled`);
-      const [next, readyPools] = settled ?? [undefined, []];
-      return { next: next && claimedOf(next), readyPools };
-    };
-    return disposition.kind === 'delivered' && spawn.length === 0 && failedPackets.length === 0
-      ? group.ask(['delivered', seq, claimNext], decode)
-      : group.ask(['settle', seq, { disposition, attempt, spawn: spawn.map(rowOf), failedPackets, claimNext }], decode);
-  }
-
-  return {
-    ...createLifecycle({ start, stop }),
-    append,
-    claim: (pool, wanted) => group.ask(['claim', pool, wanted], ([rows, nextAt]) => ({ claimed: rows.map(claimedOf), nextAt })),
-    settle,
-    marks: () => group.ask(['marks'], (marks) => marks),
-    deadLetter: (id) => group.ask(['dead-letter', id], (row) => row && detailOf(row)),
-    setPaused: (pool, paused) => group.ask([paused ? 'pause' : 'resume', pool], gauge.paused),
-    ...createLongTasks(group.ask, events),
-    stats: gauge.stats,
-  };
+  return { ...createLifecycle({ start, stop }), ...commands, stats: reported.stats };
 }
 
-/** Those that were claimed at birth, made of what was handed over: nothing need be read. */
-function bornClaimed(deliveries: readonly NewDelivery[], seqs: Seqs): readonly Claimed[] {
-  return deliveries.flatMap((delivery, index) => {
-    const seq = (typeof seqs === 'number' ? seqs : seqs[index]) ?? 0;
-    return seq === 0 ? [] : newlyClaimed(delivery, seq);
-  });
+/** Size of the young generation, a third of Node's default: the objects of a batch are garbage when the next one arrives. */
+const youngGenerationMb = 16;
+
+interface ThreadListener {
+  onCommitted(committed: Committed): void;
+  /** The thread ended without being closed. Called once, and only after it has opened the spool. */
+  onFailed(error: ServiceError): void;
+}
+
+/** The thread that owns the spool's file. Phases: opening → open → closing → ended; an error ends it in any phase. */
+class SpoolThread {
+  readonly #worker: Worker;
+  readonly #listener: ThreadListener;
+  readonly #opened = createDeferred<Opened>();
+  readonly #ended = createDeferred<void>();
+  #phase: 'closing' | 'ended' | 'open' | 'opening' = 'opening';
+
+  constructor(entry: URL, opening: Opening, listener: ThreadListener) {
+    this.#listener = listener;
+    this.#worker = new Worker(entry, {
+      workerData: opening,
+      name: 'spool',
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+    });
+    this.#worker.on('message', (message: FromSpoolThread) => this.#receive(message));
+    this.#worker.on('error', (cause) => {
+      this.#end(new ServiceError('SPOOL_FAILED', `the spool's thread failed: ${cause.message}`, { cause }));
+    });
+    this.#worker.on('exit', (code) => {
+      this.#end(new ServiceError('SPOOL_FAILED', `the spool's thread ended by itself (code ${code})`));
+      this.#ended.resolve();
+    });
+  }
+
+  /** Rejects with the thread's error, with its code, if the spool cannot be opened. */
+  get opened(): Promise<Opened> {
+    return this.#opened.promise;
+  }
+
+  post(message: ToSpoolThread): void {
+    this.#worker.postMessage(message);
+  }
+
+  /** Resolves when the file is closed and the thread has ended. */
+  async close(): Promise<void> {
+    if (this.#phase === 'open') {
+      this.#phase = 'closing';
+      this.post({ kind: 'close' });
+    }
+    await this.#ended.promise;
+  }
+
+  #receive(message: FromSpoolThread): void {
+    switch (message.kind) {
+      case 'opened':
+        this.#phase = 'open';
+        this.#opened.resolve(message);
+        break;
+      case 'failed':
+        this.#end(new ServiceError(message.code, message.message));
+        break;
+      case 'committed':
+        this.#listener.onCommitted(message);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #end(error: ServiceError): void {
+    const before = this.#phase;
+    this.#phase = 'ended';
+    if (before === 'opening') this.#opened.reject(error);
+    if (before === 'open') this.#listener.onFailed(error);
+  }
+}
+
+/** A .ts file in a checkout, a .js file in the build. */
+function threadEntry(): URL {
+  return new URL(`./spool.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 }

@@ -4,7 +4,7 @@ const letter = `nr, seq, target IS NULL AS still_born, id, host, handler, pool, 
 
 /**
  * Every statement that runs in a transaction of deliveries. Each finds its rows by an index or by the table's key, never
- * by walking through the table: a test asks SQLite for the plan of each.
+ * by a scan of the table: a test checks the query plan of each.
  */
 export const statements = {
   beginWrite: 'BEGIN IMMEDIATE',
@@ -32,9 +32,9 @@ export const statements = {
     WHERE state = 1 AND pool = ? AND handler = ? AND (attempts > 0) = ? ORDER BY due, seq LIMIT 1`,
   oldestDeferred: `SELECT seq, attempts + past, pool, handler, lane, created_at FROM deliveries INDEXED BY deferred
     WHERE state = 1 AND due <> created_at AND pool = ? ORDER BY created_at, seq LIMIT 1`,
-  standWindow: `SELECT seq, attempts + past, pool, handler, lane, created_at, state FROM deliveries WHERE seq > ? ORDER BY seq LIMIT ?`,
+  listWindow: `SELECT seq, attempts + past, pool, handler, lane, created_at, state FROM deliveries WHERE seq > ? ORDER BY seq LIMIT ?`,
   move: 'UPDATE deliveries SET pool = ?, handler = ? WHERE seq = ?',
-  exhume: `INSERT INTO deliveries (seq, state, due, attempts, past, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at,
+  restoreDead: `INSERT INTO deliveries (seq, state, due, attempts, past, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at,
     created_at, target, body) SELECT ?, ?, ?, 0, attempts, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, ?,
     target, body FROM dead WHERE nr = ?`,
 
@@ -43,12 +43,12 @@ export const statements = {
   moveAttempts: 'UPDATE attempts SET seq = ? WHERE seq = ?',
   removeAttempts: 'DELETE FROM attempts WHERE seq = ?',
 
-  bury: `INSERT INTO dead (seq, id, packet_id, host, handler, pool, lane, sender, receiver, reason, detail, status, attempts, seen_at,
+  insertDead: `INSERT INTO dead (seq, id, packet_id, host, handler, pool, lane, sender, receiver, reason, detail, status, attempts, seen_at,
     created_at, died_at, target, body) SELECT ?, id, packet_id, host, handler, pool, coalesce(lane, left_lane), sender, receiver,
     ?, ?, ?, ?, seen_at, created_at, ?, target, body FROM deliveries WHERE seq = ?`,
-  buryFailedPacket: `INSERT INTO dead (id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at,
+  insertFailedPacket: `INSERT INTO dead (id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at,
     died_at, packet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`,
-  buryRefused: `INSERT INTO dead (id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, created_at, target, body, reason,
+  insertRefused: `INSERT INTO dead (id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, created_at, target, body, reason,
     detail, attempts, died_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
   deadForward: `SELECT ${letter} FROM dead INDEXED BY dead_by_age WHERE (died_at, nr) > (?, ?) AND (died_at, nr) < (?, ?)
     ORDER BY died_at, nr LIMIT ?`,
@@ -61,7 +61,7 @@ export const statements = {
     'SELECT ifnull(octet_length(body), 0) + ifnull(octet_length(packet), 0) + ifnull(octet_length(target), 0) FROM dead WHERE nr = ?',
   removeDead: 'DELETE FROM dead WHERE nr = ?',
 
-  owedWindow: 'SELECT seq, id, host, sender, receiver FROM deliveries WHERE seq > ? ORDER BY seq LIMIT ?',
+  pendingWindow: 'SELECT seq, id, host, sender, receiver FROM deliveries WHERE seq > ? ORDER BY seq LIMIT ?',
   deadWindow: 'SELECT nr, id, host, sender, receiver FROM dead WHERE nr > ? ORDER BY nr LIMIT ?',
 
   setMark: `INSERT INTO marks (attachment, host, node, epoch, h) VALUES (?, ?, ?, ?, ?)
@@ -74,7 +74,7 @@ export const statements = {
   resume: 'DELETE FROM paused WHERE pool = ?',
 } as const;
 
-/** Tables with a row for each queue, pool or node: these are gone through whole. */
+/** Tables with one row per queue, pool or node: these are read whole. */
 export const wholeTables = {
   marks: 'SELECT attachment, host, node, epoch, h FROM marks',
   depths: 'SELECT pool, handler, waiting, dead FROM depths',

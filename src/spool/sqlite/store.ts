@@ -1,38 +1,20 @@
 import { chmodSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Clock, type EpochMs, systemClock } from '../../kit/clock.ts';
-import { ServiceError } from '../../kit/errors.ts';
-import { createCommitter } from './committer.ts';
-import { createDepths, depthOf } from './depths.ts';
-import { damageText } from './failure.ts';
-import { createFinder } from './finder.ts';
-import { createGraveyard } from './graveyard.ts';
-import { createHistories } from './histories.ts';
-import { lockSpool, signIn } from './lock.ts';
-import { createMarks } from './marks.ts';
-import { createOwedDeliveries } from './owed.ts';
-import { createPaused } from './paused.ts';
-import { createPerformer } from './perform.ts';
-import { createPrivate } from './place.ts';
-import type { Command, Committed, Depth, Opening } from './protocol.ts';
-import { createQueues } from './queues.ts';
-import { createReplay } from './replay.ts';
-import { busyTimeoutMs, createRoom } from './room.ts';
+import { ServiceError, toError } from '../../kit/errors.ts';
+import { CommandRunner } from './command-runner.ts';
+import { CommitCounter } from './commit-loss.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { PendingDeliveries } from './deliveries.ts';
+import { busyTimeoutMs, DiskSpace, type Space, unlimitedSpace } from './disk-space.ts';
+import { damageText, isOutOfSpace, isRefusedValue } from './errors.ts';
+import { createPrivateFile, lockSpool, writeHolder } from './file.ts';
+import { type Answer, type Command, type Committed, isAppend, type Opened, type Opening, type RefusedCommand } from './protocol.ts';
 import { migrate, refuseForeign } from './schema.ts';
-import { openTally } from './tally.ts';
+import { AttemptHistories, Depths, depthRowOf, Marks, PausedPools } from './side-tables.ts';
+import { statements } from './statements.ts';
 
-/** The spool's file, held open by this process alone. Synchronous: lives in the spool's thread. */
-export interface Store {
-  readonly depths: readonly Depth[];
-  readonly paused: readonly string[];
-  readonly bytes: number;
-  /** Why the last commits may be lost; empty if none are missing. */
-  readonly loss: string;
-  commit(commands: readonly Command[], round: { readonly beat: boolean; readonly now: number }): Committed;
-  close(): void;
-}
-
-/** Throws SPOOL_LOCKED, SPOOL_TOO_NEW, SPOOL_OPEN_FAILED, or what SQLite throws. */
+/** Opens the spool's file for this process alone. Throws SPOOL_LOCKED, SPOOL_TOO_NEW, SPOOL_OPEN_FAILED, or SQLite's error. */
 export function openStore(opening: Opening, { clock = systemClock, pid = process.pid }: { clock?: Clock; pid?: number } = {}): Store {
   const lock = lockSpool(opening.path);
   try {
@@ -43,34 +25,33 @@ export function openStore(opening: Opening, { clock = systemClock, pid = process
   }
 }
 
+/** Opens an empty spool in memory, with neither file nor lock. */
+export function openMemoryStore(clock: Clock): Store {
+  const db = new Database(':memory:');
+  migrate(db);
+  return new Store({ db, clock, space: unlimitedSpace });
+}
+
 function openLocked(opening: Opening, { lock, clock, pid }: { lock: Database.Database; clock: Clock; pid: number }): Store {
-  refuseForeign(opening.path);
-  createPrivate(opening.path);
-  chmodSync(opening.path, 0o600);
-  const db = new Database(opening.path, { timeout: busyTimeoutMs });
+  const { path } = opening;
+  refuseForeign(path);
+  createPrivateFile(path);
+  chmodSync(path, 0o600);
+  const db = new Database(path, { timeout: busyTimeoutMs });
   try {
-    setUp(db);
-    if (opening.check) refuseDamaged(db, opening.path);
+    setPragmas(db);
+    if (opening.check) refuseDamaged(db, path);
     migrate(db);
-    signIn(db, pid);
-    return createStore(db, { opening, lock, clock });
+    writeHolder(db, pid);
+    return new Store({ db, clock, space: new DiskSpace(db, opening), commitCounter: new CommitCounter(db, path), lock });
   } catch (error) {
     db.close();
     throw error;
   }
 }
 
-function refuseDamaged(db: Database.Database, path: string): void {
-  const found = db.prepare<[], string>('PRAGMA quick_check(1)').pluck().get();
-  if (found !== undefined && found !== 'ok')
-    throw new ServiceError('SPOOL_DAMAGED', `cannot use the spool at ${path}: ${damageText(found)}`);
-}
-
-/** So many empty pages stay in an idle spool: the next burst needs them. Short of room, none stays. */
-const sparePages = 4096;
-
-/** What is settled is overwritten on disk (`secure_delete`): a spool holds what people wrote to each other. */
-function setUp(db: Database.Database): void {
+/** `secure_delete` overwrites settled rows on disk, because a spool holds private messages. */
+function setPragmas(db: Database.Database): void {
   db.pragma('auto_vacuum = INCREMENTAL'); // before the first table, or it takes no effect
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
@@ -81,73 +62,188 @@ function setUp(db: Database.Database): void {
   db.pragma('temp_store = MEMORY');
 }
 
-const unasked = { oldest: undefined, roomBytes: undefined };
+function refuseDamaged(db: Database.Database, path: string): void {
+  const found = db.prepare<[], string>('PRAGMA quick_check(1)').pluck().get();
+  if (found !== undefined && found !== 'ok')
+    throw new ServiceError('SPOOL_DAMAGED', `cannot use the spool at ${path}: ${damageText(found)}`);
+}
 
-function createStore(db: Database.Database, { opening, lock, clock }: { opening: Opening; lock: Database.Database; clock: Clock }): Store {
-  const depths = createDepths(db);
-  const owed = createOwedDeliveries(db, depths);
-  const histories = createHistories(db);
-  const dead = createGraveyard(db, { depths, histories });
-  const paused = createPaused(db);
-  const room = createRoom(db, opening);
-  const marks = createMarks(db);
-  const tally = openTally(db, opening.path);
-  let isUncounted = false;
-  const perform = createPerformer({
-    ...{ owed, dead, histories, marks, paused },
-    finder: createFinder(db),
-    queues: createQueues({ owed, dead, histories }),
-    replay: createReplay(db, { owed, dead, histories }),
-  });
-  const writeRest = () => {
-    depths.write();
-    marks.write();
-  };
-  const reload = () => {
-    depths.load();
-    marks.forget();
-    owed.load();
-  };
-  const run = createCommitter({ db, clock, room, depths, perform, writeRest, reload });
+/** Empty pages that stay in an idle spool for the next burst. While space is short, none stays. */
+const sparePages = 4096;
 
-  depths.forgetEmpty();
-  owed.freeClaims();
-  reload();
+interface StoreParts {
+  readonly db: Database.Database;
+  readonly clock: Clock;
+  readonly space: Space;
+  readonly commitCounter?: CommitCounter;
+  readonly lock?: Database.Database;
+}
 
-  function oldest(): Record<string, number> {
-    const pools = new Set(depths.all().flatMap(({ pool, waiting }) => (waiting > 0 ? [pool] : [])));
-    const known = Array.from(pools, (pool) => [pool, owed.oldest(pool)] as const);
+/** Result of a batch, filled in while it runs. */
+interface Batch {
+  readonly commands: readonly Command[];
+  readonly now: EpochMs;
+  readonly answers: (Answer | undefined)[];
+  readonly undone: number[];
+  readonly refused: RefusedCommand[];
+  closed: string;
+}
+
+/** Why a transaction was rolled back: no space, or a value of one of its commands that SQLite refuses. */
+interface Failure {
+  readonly kind: 'no-space' | 'refused';
+  readonly message: string;
+}
+
+/**
+ * The open spool. Its calls block, so it lives in the spool thread. A batch of commands is one transaction. If there is no space
+ * for it, appends are left undone and the other commands are tried one by one, because removing settled rows frees space. If
+ * SQLite refuses a value, each command runs in a transaction of its own, so that one command does not affect the others.
+ */
+export class Store {
+  /** State when it was opened. */
+  readonly opened: Opened;
+  readonly #parts: StoreParts;
+  readonly #space: Space;
+  readonly #begin: Database.Statement;
+  readonly #commit: Database.Statement;
+  readonly #depths: Depths;
+  readonly #pending: PendingDeliveries;
+  readonly #marks: Marks;
+  readonly #runner: CommandRunner;
+  #isUncounted = false;
+
+  constructor(parts: StoreParts) {
+    const { db, space, commitCounter } = parts;
+    const [depths, histories, marks, paused] = [new Depths(db), new AttemptHistories(db), new Marks(db), new PausedPools(db)];
+    const pending = new PendingDeliveries(db, depths);
+    this.#parts = parts;
+    this.#space = space;
+    this.#begin = db.prepare(statements.beginWrite);
+    this.#commit = db.prepare(statements.commit);
+    this.#depths = depths;
+    this.#pending = pending;
+    this.#marks = marks;
+    this.#runner = new CommandRunner(db, { pending, dead: new DeadLetters(db, { depths, histories }), histories, marks, paused });
+    depths.forgetEmpty();
+    pending.freeClaims();
+    this.#load();
+    this.opened = { depths: depths.all().map(depthRowOf), paused: paused.all(), bytes: space.bytes(), loss: commitCounter?.loss ?? '' };
+  }
+
+  /** Runs a batch. `maintain` also shrinks the file and reports the age of the oldest deliveries. */
+  commit(commands: readonly Command[], { maintain, now }: { readonly maintain: boolean; readonly now: EpochMs }): Committed {
+    const began = this.#parts.clock.monotonic();
+    const batch = this.#runBatch(commands, now);
+    const { answers, undone, refused } = batch;
+    const depths = this.#depths.takeChanged();
+    const durationMs = this.#parts.clock.monotonic() - began;
+    this.#isUncounted ||= commands.length > 0;
+    if (maintain) this.#maintain(batch);
+    const report = maintain ? { oldest: this.#oldest(), intakeBytes: this.#space.intakeBytes() } : notRequested;
+    return { answers, undone, refused, depths, durationMs, closed: this.#withRemedy(batch.closed), bytes: this.#space.bytes(), ...report };
+  }
+
+  close(): void {
+    this.#parts.commitCounter?.close();
+    this.#parts.db.close();
+    this.#parts.lock?.close();
+  }
+
+  #load(): void {
+    this.#depths.load();
+    this.#marks.forget();
+    this.#pending.load();
+  }
+
+  #runBatch(commands: readonly Command[], now: EpochMs): Batch {
+    const batch: Batch = { commands, now, answers: [], undone: [], refused: [], closed: this.#space.refusal() };
+    const { appends, others } = partition(commands);
+    const admitted = batch.closed === '' ? others.concat(appends) : others; // commands that free space go first
+    const failure = this.#tryToRun(batch, admitted);
+    if (failure?.kind === 'no-space') {
+      batch.closed = noSpace(failure);
+      this.#space.rewindLog();
+      this.#runEach(batch, others);
+    } else if (failure !== undefined) this.#runEach(batch, admitted);
+    if (batch.closed !== '') batch.undone.push(...appends.filter((index) => isUndone(batch, index)));
+    return batch;
+  }
+
+  /** Runs the commands one by one in their order; after an append that found no space, other appends are not tried. */
+  #runEach(batch: Batch, indexes: readonly number[]): void {
+    for (const index of indexes) {
+      const command = batch.commands[index];
+      if (command !== undefined && isAppend(command) && batch.closed !== '') continue;
+      const failure = this.#tryToRun(batch, [index]);
+      if (failure?.kind === 'refused') batch.refused.push([index, failure.message]);
+      if (failure?.kind !== 'no-space') continue;
+      if (batch.closed === '') batch.closed = noSpace(failure);
+      if (command !== undefined && !isAppend(command)) batch.undone.push(index);
+    }
+  }
+
+  /** Runs commands as one transaction; returns why it was rolled back. */
+  #tryToRun({ commands, now, answers }: Batch, indexes: readonly number[]): Failure | undefined {
+    if (indexes.length === 0) return undefined;
+    const { db } = this.#parts;
+    try {
+      this.#begin.run();
+      for (const index of indexes) {
+        const command = commands[index];
+        if (command !== undefined) answers[index] = this.#runner.run(command, now);
+      }
+      this.#depths.write();
+      this.#marks.write();
+      this.#commit.run();
+      return undefined;
+    } catch (error) {
+      if (db.inTransaction) db.exec('ROLLBACK');
+      const kind = isOutOfSpace(error) ? 'no-space' : isRefusedValue(error) ? 'refused' : undefined;
+      if (kind === undefined) throw error;
+      this.#load();
+      for (const index of indexes) answers[index] = undefined;
+      return { kind, message: toError(error).message };
+    }
+  }
+
+  #maintain({ commands, closed }: Batch): void {
+    if (this.#isUncounted) this.#parts.commitCounter?.increase();
+    this.#isUncounted = false;
+    this.#pending.checkLanes();
+    if (closed !== '') this.#space.shrink(0);
+    else if (commands.length === 0) this.#space.shrink(sparePages);
+  }
+
+  #oldest(): Record<string, EpochMs> {
+    const pools = new Set(this.#depths.all().flatMap(({ pool, waiting }) => (waiting > 0 ? [pool] : [])));
+    const known = Array.from(pools, (pool) => [pool, this.#pending.oldestAt(pool)] as const);
     return Object.fromEntries(known.filter((each): each is readonly [string, EpochMs] => each[1] !== undefined));
   }
 
   /** While intake is closed, the reason mentions dead letters, because an operator can remove them. */
-  function withRemedy(closed: string): string {
-    const dead = closed === '' ? 0 : depths.all().reduce((sum, queue) => sum + queue.dead, 0);
+  #withRemedy(closed: string): string {
+    const dead = closed === '' ? 0 : this.#depths.all().reduce((sum, queue) => sum + queue.dead, 0);
     return dead === 0 ? closed : `${closed}; ${dead} dead letters occupy part of it; replay or purge them`;
   }
+}
 
-  return {
-    depths: depths.all().map(depthOf),
-    paused: paused.all(),
-    bytes: room.bytes(),
-    loss: tally.loss,
-    commit: (commands, { beat, now }) => {
-      const committed = run(commands, now);
-      isUncounted ||= commands.length > 0;
-      if (beat && isUncounted) {
-        tally.note();
-        isUncounted = false;
-      }
-      if (beat) owed.look();
-      if (beat && committed.closed !== '') room.tidy(0);
-      else if (beat && commands.length === 0) room.tidy(sparePages);
-      const closed = withRemedy(committed.closed);
-      return { ...committed, closed, bytes: room.bytes(), ...(beat ? { oldest: oldest(), roomBytes: room.left() } : unasked) };
-    },
-    close: () => {
-      tally.close();
-      db.close();
-      lock.close();
-    },
-  };
+const notRequested = { oldest: undefined, intakeBytes: undefined };
+
+function noSpace({ message }: Failure): string {
+  return `no space for the spool: ${message}`;
+}
+
+function isUndone({ answers, refused }: Batch, index: number): boolean {
+  return answers[index] === undefined && !refused.some(([each]) => each === index);
+}
+
+/** The indexes of the commands. */
+function partition(commands: readonly Command[]): { readonly appends: number[]; readonly others: number[] } {
+  const appends: number[] = [];
+  const others: number[] = [];
+  commands.forEach((command, index) => {
+    (isAppend(command) ? appends : others).push(index);
+  });
+  return { appends, others };
 }

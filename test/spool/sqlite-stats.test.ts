@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Forecast } from '../../src/spool/sqlite/forecast.ts';
+import { Forecast } from '../../src/spool/sqlite/stats.ts';
 
 const minute = 60_000;
 

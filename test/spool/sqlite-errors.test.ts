@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { failureOf } from '../../src/spool/sqlite/failure.ts';
+import { failureOf } from '../../src/spool/sqlite/errors.ts';
 
 test('where SQLite was never built, the message says how to build it, and not where it was looked for', () => {
   const error = new Error('Could not locate the bindings file. Tried:\n → /srv/node_modules/better-sqlite3/build/better_sqlite3.node');
@@ -7,7 +7,7 @@ test('where SQLite was never built, the message says how to build it, and not wh
     kind: 'failed',
     code: 'SPOOL_OPEN_FAILED',
     message:
-      'cannot open the spool at /var/spool.sqlite: SQLite was not built when the package was installed. Let it: npm rebuild better-sqlite3',
+      'cannot open the spool at /var/spool.sqlite: SQLite was not built when the package was installed. Build it: npm rebuild better-sqlite3',
   });
 });
 

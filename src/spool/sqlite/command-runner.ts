@@ -1,0 +1,176 @@
+import type Database from 'better-sqlite3';
+import type { EpochMs } from '../../kit/clock.ts';
+import type { Settlement } from '../spool.ts';
+import type { DeadLetters } from './dead-letters.ts';
+import type { DeliveryFacts, PendingDeliveries, Promotion } from './deliveries.ts';
+import { OperatorCommands } from './operator-commands.ts';
+import type { Answer, ClaimedSeqs, Command, CommandOf, Row, Settled } from './protocol.ts';
+import type { AttemptHistories, Marks, PausedPools } from './side-tables.ts';
+
+export interface Tables {
+  readonly pending: PendingDeliveries;
+  readonly dead: DeadLetters;
+  readonly histories: AttemptHistories;
+  readonly marks: Marks;
+  readonly paused: PausedPools;
+}
+
+/** Runs one command inside a transaction and returns its answer. */
+export class CommandRunner {
+  readonly #pending: PendingDeliveries;
+  readonly #dead: DeadLetters;
+  readonly #histories: AttemptHistories;
+  readonly #marks: Marks;
+  readonly #paused: PausedPools;
+  readonly #operator: OperatorCommands;
+
+  constructor(db: Database.Database, tables: Tables) {
+    this.#pending = tables.pending;
+    this.#dead = tables.dead;
+    this.#histories = tables.histories;
+    this.#marks = tables.marks;
+    this.#paused = tables.paused;
+    this.#operator = new OperatorCommands(db, tables);
+  }
+
+  run(command: Command, now: EpochMs): Answer {
+    switch (command[0]) {
+      case 'append':
+        return this.#append(command, now);
+      case 'append-full':
+        return this.#appendFull(command, now);
+      case 'claim': {
+        const [, pool, request] = command;
+        return this.#pending.claim(pool, request);
+      }
+      case 'delivered':
+        return this.#delivered(command);
+      case 'settle':
+        return this.#settle(command, now);
+      case 'dead-letter': {
+        const [, id] = command;
+        return this.#dead.find(id);
+      }
+      case 'dead-letters': {
+        const [, page] = command;
+        return this.#dead.page(page);
+      }
+      case 'count-dead': {
+        const [, filter, after] = command;
+        return this.#dead.count(filter, after);
+      }
+      case 'purge-dead': {
+        const [, filter, after] = command;
+        return this.#dead.purge(filter, after);
+      }
+      case 'marks':
+        return this.#marks.all();
+      case 'pause':
+      case 'resume': {
+        const [kind, pool] = command;
+        return this.#paused.set(pool, kind === 'pause');
+      }
+      case 'find-dead':
+      case 'find-pending': {
+        const [kind, criterion, after] = command;
+        return this.#operator.find(kind === 'find-dead' ? 'dead' : 'pending', criterion, after);
+      }
+      case 'move-queue': {
+        const [, from, to, after] = command;
+        return this.#operator.moveQueue(from, to, after);
+      }
+      case 'purge-queue': {
+        const [, queue, after] = command;
+        return this.#operator.purgeQueue(queue, after);
+      }
+      case 'replay': {
+        const [, step] = command;
+        return this.#operator.replay(step);
+      }
+      case 'shed': {
+        const [, pool, count, detail] = command;
+        return this.#operator.shed(pool, { count, detail }, now);
+      }
+      default:
+        return command satisfies never;
+    }
+  }
+
+  #append([, rows, claim, failedPackets, mark]: CommandOf<'append' | 'append-full'>, now: EpochMs): ClaimedSeqs {
+    const seqs = rows.map((row, index) => {
+      const added = this.#pending.add(row, claim[index] === true);
+      return typeof added === 'number' ? added : 0;
+    });
+    for (const failed of failedPackets) this.#dead.addFailedPacket(failed, now);
+    if (mark !== undefined) this.#marks.set(mark);
+    return seqs.length === 1 ? (seqs[0] ?? 0) : seqs;
+  }
+
+  /** Removes the replaced dead letter first, because its successors may have the same id. */
+  #appendFull(command: CommandOf<'append-full'>, now: EpochMs): ClaimedSeqs {
+    const [, , , , , refused, revives] = command;
+    if (revives !== undefined) this.#dead.removeNewest(revives);
+    for (const each of refused) this.#dead.addRefused(each, now);
+    return this.#append(command, now);
+  }
+
+  #delivered([, seq, claimNext]: CommandOf<'delivered'>): Settled {
+    const facts = this.#pending.claimed(seq);
+    if (facts === undefined) return 'unclaimed';
+    this.#removeDelivered(facts);
+    return facts.hasFollowers ? settledOf(this.#pending.promoteNext(facts, claimNext), []) : null;
+  }
+
+  #settle([, seq, settlement]: CommandOf<'settle'>, now: EpochMs): Settled {
+    const facts = this.#pending.claimed(seq);
+    if (facts === undefined) return 'unclaimed';
+    const { disposition, spawn, failedPackets, claimNext } = settlement;
+    const laneIsFree = this.#applyDisposition(facts, settlement, now);
+    const readyPools = disposition.kind === 'retry' || disposition.kind === 'released' ? [facts.queue.pool] : [];
+    const next = laneIsFree ? this.#pending.promoteNext(facts, claimNext) : undefined;
+    for (const failed of failedPackets) this.#dead.addFailedPacket(failed, now);
+    return settledOf(next, [...readyPools, ...this.#addSpawned(spawn)]);
+  }
+
+  /** Returns whether the delivery has left its lane. */
+  #applyDisposition(facts: DeliveryFacts, { disposition, attempt }: Pick<Settlement, 'attempt' | 'disposition'>, now: EpochMs): boolean {
+    if (attempt !== undefined && (disposition.kind === 'dead' || disposition.kind === 'retry')) this.#histories.add(facts.seq, attempt);
+    switch (disposition.kind) {
+      case 'delivered':
+        this.#removeDelivered(facts);
+        return true;
+      case 'dead': {
+        const { reason, detail } = disposition;
+        this.#dead.add(facts, { reason, detail, attempts: facts.spent + (attempt === undefined ? 0 : 1), diedAt: now });
+        this.#pending.remove(facts);
+        return true;
+      }
+      case 'retry': {
+        const { notBefore, leaveLane, context } = disposition;
+        this.#pending.defer(facts, { due: notBefore, failedAt: attempt?.at, leaveLane, context });
+        return leaveLane;
+      }
+      case 'released':
+        this.#pending.release(facts);
+        return false;
+      default:
+        return disposition satisfies never;
+    }
+  }
+
+  #removeDelivered(facts: DeliveryFacts): void {
+    if (facts.spent > 0) this.#histories.remove(facts.seq);
+    this.#pending.remove(facts);
+  }
+
+  /** Returns the pools of the deliveries that are ready at once. */
+  #addSpawned(rows: readonly Row[]): string[] {
+    return rows.map((row) => this.#pending.add(row, false)).filter((added) => typeof added === 'string');
+  }
+}
+
+function settledOf(promotion: Promotion | undefined, readyPools: readonly string[]): Settled {
+  const pools = promotion?.kind === 'ready' ? [promotion.pool, ...readyPools] : readyPools;
+  const next = promotion?.kind === 'claimed' ? promotion.row : undefined;
+  return next === undefined && pools.length === 0 ? null : [next, [...new Set(pools)]];
+}

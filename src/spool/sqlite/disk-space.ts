@@ -1,0 +1,132 @@
+import { statfsSync, statSync } from 'node:fs';
+import type Database from 'better-sqlite3';
+import { unlessFull } from './errors.ts';
+import type { Opening } from './protocol.ts';
+
+/** The space that the spool takes, and the limits of intake. */
+export interface Space {
+  /** Why intake must close now; empty if there is space. */
+  refusal(): string;
+  /** Size of the file and its log on disk. */
+  bytes(): number;
+  /** Bytes that can be stored before intake closes; undefined if there is no limit. The log counts as free, because a checkpoint empties it. */
+  intakeBytes(): number | undefined;
+  /** Restarts the log from its beginning, so that settled rows can be removed although the disk is full. */
+  rewindLog(): void;
+  /** Shrinks a mostly empty file by a bounded step, keeping `sparePages` empty pages, and empties the log. */
+  shrink(sparePages: number): void;
+}
+
+/** The space of a spool in memory: not limited, and nothing to shrink. */
+export const unlimitedSpace: Space = {
+  refusal: () => '',
+  bytes: () => 0,
+  intakeBytes: () => undefined,
+  rewindLog: () => undefined,
+  shrink: () => undefined,
+};
+
+/** Pages freed in one step. */
+const vacuumPages = 1024;
+
+/**
+ * The most that a batch may write to the log. This much of the disk stays free in addition to the size of the log: the log must
+ * always fit into the file, otherwise neither could grow and nothing could be settled.
+ */
+const reserveBytes = 16 * 1024 * 1024;
+
+/** Settling writes too (attempts, dead letters): this much, and an eighth of `maxBytes`, is allowed above `maxBytes`. */
+const headroomBytes = 8 * 1024 * 1024;
+
+/** How long to wait for another process that writes to the spool's file, such as the sqlite3 shell, ms. */
+export const busyTimeoutMs = 2000;
+
+export class DiskSpace implements Space {
+  readonly #db: Database.Database;
+  readonly #opening: Opening;
+  readonly #pageBytes: number;
+  readonly #pageCount: Database.Statement<[], number>;
+  readonly #freePageCount: Database.Statement<[], number>;
+
+  constructor(db: Database.Database, opening: Opening) {
+    this.#db = db;
+    this.#opening = opening;
+    this.#pageBytes = Number(db.pragma('page_size', { simple: true }));
+    this.#pageCount = db.prepare<[], number>('PRAGMA page_count').pluck();
+    this.#freePageCount = db.prepare<[], number>('PRAGMA freelist_count').pluck();
+    const { maxBytes } = opening;
+    db.pragma(`max_page_count = ${Math.ceil((maxBytes + maxBytes / 8 + headroomBytes) / this.#pageBytes)}`);
+  }
+
+  refusal(): string {
+    if (this.#shortage() !== '' && this.#logBytes() > 0) this.#checkpoint('TRUNCATE');
+    return this.#shortage();
+  }
+
+  bytes(): number {
+    return this.#pages() * this.#pageBytes + this.#logBytes();
+  }
+
+  intakeBytes(): number {
+    const { maxBytes, minFreeBytes } = this.#opening;
+    const onDisk = this.#diskBytes() + this.#logBytes() + this.#emptyBytes() - Math.max(minFreeBytes, reserveBytes);
+    return Math.max(0, Math.min(maxBytes - this.#filledBytes(), onDisk));
+  }
+
+  rewindLog(): void {
+    this.#checkpoint('RESTART');
+  }
+
+  shrink(sparePages: number): void {
+    const surplus = this.#emptyPages() - sparePages;
+    if (surplus > 0) unlessFull(() => this.#db.pragma(`incremental_vacuum(${Math.min(surplus, vacuumPages)})`));
+    if (this.#logBytes() > 0) this.#checkpoint('TRUNCATE');
+  }
+
+  #shortage(): string {
+    const { path, maxBytes, minFreeBytes } = this.#opening;
+    const used = this.#filledBytes() + this.#logBytes();
+    if (used >= maxBytes) return `the spool holds ${used} bytes, max_bytes is ${maxBytes}`;
+    const left = this.#diskBytes();
+    const log = this.#logBytes();
+    if (left < minFreeBytes) return `the disk of ${path} has ${left} bytes left, min_free is ${minFreeBytes}`;
+    return left + this.#emptyBytes() < log + reserveBytes
+      ? `the disk of ${path} has ${left} bytes left, the spool needs ${log + reserveBytes}`
+      : '';
+  }
+
+  /** Does not wait for an open reader, which would delay every commit. A later maintenance checkpoints the rest of the log. */
+  #checkpoint(mode: 'RESTART' | 'TRUNCATE'): void {
+    this.#db.pragma('busy_timeout = 0');
+    try {
+      unlessFull(() => this.#db.pragma(`wal_checkpoint(${mode})`)); // on a full disk the log is kept until there is space
+    } finally {
+      this.#db.pragma(`busy_timeout = ${busyTimeoutMs}`);
+    }
+  }
+
+  #pages(): number {
+    return this.#pageCount.get() ?? 0;
+  }
+
+  #emptyPages(): number {
+    return this.#freePageCount.get() ?? 0;
+  }
+
+  #emptyBytes(): number {
+    return this.#emptyPages() * this.#pageBytes;
+  }
+
+  #filledBytes(): number {
+    return (this.#pages() - this.#emptyPages()) * this.#pageBytes;
+  }
+
+  #logBytes(): number {
+    return statSync(`${this.#opening.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  #diskBytes(): number {
+    const { bavail, bsize } = statfsSync(this.#opening.path);
+    return bavail * bsize;
+  }
+}

@@ -1,0 +1,141 @@
+import type Database from 'better-sqlite3';
+import type { EpochMs } from '../../kit/clock.ts';
+import type { DeliveryId, QueueName } from '../../model/delivery.ts';
+import type { DeadLetters, LetterRow } from './dead-letters.ts';
+import type { DeliveryFacts, ListedDelivery, PendingDeliveries } from './deliveries.ts';
+import {
+  type Answers,
+  afterAll,
+  beforeAll,
+  type Chunk,
+  type Criterion,
+  type DeadCursor,
+  type Found,
+  type ReplayedChunk,
+  type ReplayStep,
+} from './protocol.ts';
+import type { AttemptHistories } from './side-tables.ts';
+import { statements } from './statements.ts';
+
+/** Rows read in one transaction, and rows copied with their bodies. */
+const windowRows = 1000;
+const searchedRows = 2000;
+const copiedRows = 250;
+
+type SearchRow = readonly [key: number, id: DeliveryId, host: string, sender: string, receiver: string];
+
+/**
+ * Commands of an operator, and of an overflow, that concern many rows: each call handles one chunk inside a transaction and
+ * returns where the next one begins. Claimed deliveries are never touched.
+ */
+export class OperatorCommands {
+  readonly #pending: PendingDeliveries;
+  readonly #dead: DeadLetters;
+  readonly #histories: AttemptHistories;
+  readonly #lastDead: Database.Statement<[number], DeadCursor>;
+  readonly #deadWindow: Database.Statement<[number, number], SearchRow>;
+  readonly #pendingWindow: Database.Statement<[number, number], SearchRow>;
+
+  constructor(
+    db: Database.Database,
+    { pending, dead, histories }: { readonly pending: PendingDeliveries; readonly dead: DeadLetters; readonly histories: AttemptHistories },
+  ) {
+    this.#pending = pending;
+    this.#dead = dead;
+    this.#histories = histories;
+    this.#lastDead = db.prepare<[number], DeadCursor>(statements.lastDead).raw();
+    this.#deadWindow = db.prepare<[number, number], SearchRow>(statements.deadWindow).raw();
+    this.#pendingWindow = db.prepare<[number, number], SearchRow>(statements.pendingWindow).raw();
+  }
+
+  /** Makes dead letters deliveries again. */
+  replay({ filter, limit, now, after, last = this.#lastDead.get(afterAll[0]) ?? beforeAll }: ReplayStep): ReplayedChunk {
+    const { rows, more } = this.#dead.walk({ filter, after, before: [last[0], last[1] + 1] });
+    const readyPools = new Set<string>();
+    const most = Math.min(limit, copiedRows);
+    let [replayed, failedPackets] = [0, 0];
+    let reached = after;
+    const chunk = (next: DeadCursor | undefined): ReplayedChunk => ({
+      ...{ replayed, failedPackets, readyPools: [...readyPools] },
+      more: next && { after: next, last },
+    });
+    for (const row of rows) {
+      if (row.still_born === 0 && replayed === most) return chunk(replayed < limit ? reached : undefined);
+      reached = [row.died_at, row.nr];
+      if (row.still_born === 1) failedPackets += 1;
+      else {
+        replayed += 1;
+        if (this.#restore(row, now)) readyPools.add(row.pool);
+      }
+    }
+    return chunk(replayed < limit ? more : undefined);
+  }
+
+  /** Makes ready deliveries of a pool dead letters, the oldest first. */
+  shed(pool: string, { count, detail }: { readonly count: number; readonly detail: string }, diedAt: EpochMs): Answers['shed'] {
+    const shed: QueueName[] = [];
+    const readyPools = new Set<string>();
+    const most = Math.min(count, copiedRows);
+    while (shed.length < most) {
+      const head = this.#pending.oldestReady(pool);
+      if (head === undefined) break;
+      this.#dead.add(head, { reason: 'overflow', detail, attempts: head.spent, diedAt });
+      this.#pending.removeUnclaimed(head);
+      const next = this.#pending.promoteNext(head, false);
+      if (next.kind === 'ready') readyPools.add(next.pool);
+      shed.push({ pool, handler: head.queue.handler });
+    }
+    return { shed, readyPools: [...readyPools], more: shed.length === copiedRows && shed.length < count };
+  }
+
+  moveQueue(from: QueueName, to: QueueName, after: number): Chunk<number> {
+    const { members, more } = this.#unclaimedOf(from, after);
+    for (const { facts } of members) this.#pending.move(facts, to);
+    return { count: members.length, more };
+  }
+
+  purgeQueue(queue: QueueName, after: number): Chunk<number> {
+    const { members, more } = this.#unclaimedOf(queue, after);
+    for (const { facts } of members) {
+      if (facts.spent > 0) this.#histories.remove(facts.seq);
+      this.#pending.removeUnclaimed(facts);
+    }
+    for (const { facts, state } of members) if (state === 'ready') this.#pending.promoteNext(facts, false);
+    return { count: members.length, more };
+  }
+
+  /** Searches rows without an index: searches are rare, and an index would cost every append. */
+  find(table: 'dead' | 'pending', criterion: Criterion, after: number): Found {
+    const rows = (table === 'dead' ? this.#deadWindow : this.#pendingWindow).all(after, searchedRows);
+    const ids = rows.filter((row) => matches(row, criterion)).map(([, id]) => id);
+    return { ids, more: rows.length === searchedRows ? rows.at(-1)?.[0] : undefined };
+  }
+
+  /** Returns whether the delivery is ready at once. */
+  #restore(row: LetterRow, now: EpochMs): boolean {
+    const { seq, ready } = this.#pending.restore(row, now);
+    if (row.seq !== null) this.#histories.move(row.seq, seq);
+    this.#dead.remove(row);
+    return ready;
+  }
+
+  #unclaimedOf({ pool, handler }: QueueName, after: number): { members: readonly ListedDelivery[]; more: number | undefined } {
+    const window = this.#pending.list(after, windowRows);
+    const isMember = ({ queue }: DeliveryFacts) => queue.pool === pool && queue.handler === handler;
+    return {
+      members: window.filter(({ facts, state }) => state !== 'claimed' && isMember(facts)),
+      more: window.length === windowRows ? window.at(-1)?.facts.seq : undefined,
+    };
+  }
+}
+
+function matches([, id, host, sender, receiver]: SearchRow, criterion: Criterion): boolean {
+  switch (criterion.kind) {
+    case 'descendants':
+      return id.startsWith(`${criterion.of}.`);
+    case 'person':
+      return host === criterion.host && (sender === criterion.bareJid || receiver === criterion.bareJid);
+    default:
+      return criterion satisfies never;
+  }
+}
