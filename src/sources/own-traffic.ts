@@ -5,23 +5,23 @@ import { withoutMucSub } from '../packet/room.ts';
 import { findChild } from '../packet/xml/element.ts';
 
 /**
- * Whether the pusher itself has sent a stanza, through whichever of its attachments: none of that is pushed, or what an
- * answer orders would be pushed for ever. `from` stands for an address that is left out.
+ * Whether the pusher itself has sent a stanza, through any of its attachments. Such a stanza is never pushed: a message that
+ * an answer orders would otherwise cause a push, and so another message, without end. `from` replaces a missing address.
  */
 export type IsOwn = (stanza: Stanza, from?: string) => boolean;
 
 export interface OwnTraffic {
   readonly isOwn: IsOwn;
-  /** Whether a bare JID is that of one of our accounts: what it says where no mark can be seen may be the pusher's. */
+  /** Whether a bare JID is one of our accounts: its messages may be the pusher's if the origin does not show the mark. */
   readonly isAccount: (bare: string) => boolean;
 }
 
-/** The child that marks what the pusher sends as an account. */
+/** Namespace of the child that marks the messages that the pusher sends as an account. */
 export const sentNs = 'urn:x-event-pusher:sent:1';
 
 /**
- * A component speaks for its domain alone, so that domain tells. An account's other clients are somebody else, so there
- * the mark tells; it counts for nothing from anybody who is none of our accounts, nor one of them in a room.
+ * A component is recognised by its domain, which only it may use. An account also has other clients, so its messages are
+ * recognised by the mark; the mark counts only from our accounts, and from their addresses in rooms.
  */
 export function createOwnTraffic(attachments: readonly Attachment[], readJid: JidReader): OwnTraffic {
   const domains = new Set(attachments.flatMap((attachment) => (attachment.type === 'component' ? [domainOf(attachment.domain)] : [])));
@@ -40,19 +40,19 @@ export function createOwnTraffic(attachments: readonly Attachment[], readJid: Ji
   };
 }
 
-/** Whether it bears the mark, whoever has set it. */
+/** Whether a message has the mark, from any sender. */
 export function isMarked(message: Stanza): boolean {
   return findChild(message, 'sent', sentNs) !== undefined;
 }
 
-/** The domain of a JID as it is written, in lower case; enough to tell our own name. */
+/** The domain of an unprepared JID, in lower case: sufficient to recognise our own domain. */
 export function domainOf(jid = ''): string {
   const slash = jid.indexOf('/');
   const bare = slash < 0 ? jid : jid.slice(0, slash);
   return bare.slice(bare.indexOf('@') + 1).toLowerCase();
 }
 
-/** An account, and who it is in its rooms. */
+/** The address of an account, and its addresses in rooms. */
 function addressesOf(attachment: Attachment): readonly string[] {
   if (attachment.type !== 'client') return [];
   const { jid, rooms } = attachment;

@@ -7,14 +7,14 @@ import type { XmppUser } from '../support/xmpp-user.ts';
 import type { AccountServer } from './account.ts';
 
 /**
- * Kills the built service with `kill -9` at random moments while users write to its account, and asks the backend what
- * it has seen: every message, and each double under the id of its first sight.
+ * Kills the built service with `kill -9` at random moments while users write to its account. The backend must have every
+ * message, and each duplicate with the id of the first request.
  */
 export function losesNothingOfItsAccountWhenKilled(
   server: AccountServer,
   { total, kills }: { readonly total: number; readonly kills: number },
 ): void {
-  const title = `${kills} times killed while users write to its account, it has still told the backend every one of ${total} messages`;
+  const title = `delivers each of ${total} messages although it is killed ${kills} times`;
   describe.skipIf(!server.isHere)(`with an account on ${server.name}`, () => {
     test(title, { timeout: 180_000 }, async () => {
       await using chat = await server.start();
@@ -22,7 +22,7 @@ export function losesNothingOfItsAccountWhenKilled(
       await using pusher = await createPusher({ loglevel: 'info', config: configuration(chat.c2sPort, backend.origin) });
       const speakers = await Promise.all(['alice', 'carol'].map((user) => chat.connect({ user })));
       const seen = createSightings(backend.requests);
-      await pusher.start(); // the first start of all begins with the present
+      await pusher.start(); // the first start has no mark and begins with the present
 
       let said = 0;
       for (let kill = 1; kill <= kills; kill += 1) {
@@ -38,7 +38,7 @@ export function losesNothingOfItsAccountWhenKilled(
       await eventually(() => expect(seen().size).toBe(total + speakers.length));
 
       const requests = backend.requests.length - speakers.length;
-      console.info(`${total} messages, ${kills} kills: ${requests} requests, ${requests - total} doubles`);
+      console.info(`${total} messages, ${kills} kills: ${requests} requests, ${requests - total} duplicates`);
       expect(renamed(seen())).toEqual([]);
       expect(await pusher.stop()).toBe(0);
     });

@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.ts';
 import { startRelay } from '../support/relay.ts';
 import type { UserLogin, XmppUser } from '../support/xmpp-user.ts';
 
-/** A server that accounts attach to; the archives of its rooms at `rooms.localhost` are on, and outlive a restart. */
+/** A server that accounts attach to; its rooms at `rooms.localhost` have archives that survive a restart. */
 export interface AccountServer {
   readonly name: string;
   readonly isHere: boolean;
@@ -22,10 +22,10 @@ export interface AccountHost extends AsyncDisposable {
 
 const room = { jid: 'ops@rooms.localhost', nick: 'pusher' };
 
-/** What an account as a source promises on every server. */
+/** Conformance tests of an account as a source, for every server. */
 export function seesWhatAnAccountSees(server: AccountServer): void {
   describe.skipIf(!server.isHere)(`an account on ${server.name}`, () => {
-    test('sees what is sent to it, and what its other clients send and receive, each once', async () => {
+    test('receives messages to it, and those that its other clients send and receive, each once', async () => {
       await using host = await server.start();
       await using rig = await attach(host);
       await using alice = await host.connect({ user: 'alice', resource: 'phone' });
@@ -44,7 +44,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       expect(rig.packets.at(-1)).toMatchObject({ session: 'bob@localhost/desk', host: 'localhost', origin: 'bot', delayed: undefined });
     });
 
-    test('with a priority below 0 it takes nothing away from the other clients, and sees it all the same', async () => {
+    test('with a priority below 0 it receives all messages, and other clients receive them too', async () => {
       await using host = await server.start();
       await using rig = await attach(host, { attachment: { priority: -1, pingIntervalMs: 200 } });
       await using alice = await host.connect({ user: 'alice' });
@@ -58,7 +58,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       expect(rig.bodies()).toEqual(['nobody there?', 'there you are']);
     });
 
-    test('reads up what it and its room have missed, once, and begins with the present', async () => {
+    test('starts with the present, and reads messages that it and its room have missed, once', async () => {
       await using host = await server.start();
       await using alice = await host.connect({ user: 'alice' });
       alice.sendChat('bob@localhost', 'long ago');
@@ -87,7 +87,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       expect(second.seen()).toContain('out ops@rooms.localhost/alice > bob@localhost: missed in the room');
     });
 
-    test('what was received and not committed comes again after a crash, and nothing else', async () => {
+    test('receives only the uncommitted messages again after a crash', async () => {
       await using host = await server.start();
       await using alice = await host.connect({ user: 'alice' });
       const disk = new Map<string, Mark>();
@@ -108,7 +108,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       expect(third.bodies()).toEqual(['three']);
     });
 
-    test('goes on after a cut connection where it was, and is in its room still', async () => {
+    test('resumes after a broken connection, and stays in its room', async () => {
       await using host = await server.start();
       await using relay = await startRelay(host.c2sPort);
       await using alice = await host.connect({ user: 'alice' });
@@ -137,7 +137,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       expect(relay.connections).toBe(3);
     });
 
-    test('comes back when the server does', async () => {
+    test('reconnects when the server is back', async () => {
       await using host = await server.start();
       await using rig = await attach(host, { attachment: { rooms: [room] } });
       await host.stop();
@@ -153,7 +153,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       expect(rig.bodies()).toEqual(['still there?', 'and you?']);
     });
 
-    test('characters that are split between reads stay whole', async () => {
+    test('decodes characters that are split over reads', async () => {
       await using host = await server.start();
       await using relay = await startRelay(host.c2sPort, { pieceBytes: 1 });
       await using alice = await host.connect({ user: 'alice' });
@@ -163,7 +163,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       expect(rig.bodies()).toEqual(['Grüße, 世界 🚀']);
     });
 
-    test('what it sends itself is told when it has arrived, and is no event, now or when it reads its archive', async () => {
+    test('confirms its own messages when they have arrived, and never pushes them, live or from the archive', async () => {
       await using host = await server.start();
       await using relay = await startRelay(host.c2sPort);
       await using alice = await host.connect({ user: 'alice' });
@@ -188,7 +188,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       await expect(rig.source.send(message('alice@localhost', 'too late'))).rejects.toMatchObject({ code: 'OUTBOX_CLOSED' });
     });
 
-    test('two pushers with one resource both stay, and both see everything', { timeout: 60_000 }, async () => {
+    test('two pushers with one resource both stay attached, and both receive all messages', { timeout: 60_000 }, async () => {
       await using host = await server.start();
       await using alice = await host.connect({ user: 'alice' });
       await using first = await attach(host);
@@ -200,7 +200,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       expect(second.states.filter(({ state }) => state === 'offline' || state === 'refused')).toEqual([]);
     });
 
-    test('a wrong password is told as such', async () => {
+    test('reports a wrong password', async () => {
       await using host = await server.start();
       await using rig = await startClientSource({ port: host.c2sPort, attachment: { jid: { user: 'nobody', domain: 'localhost' } } });
       await eventually(() => expect(rig.reason()).toMatch(/^refused: the server refuses the login of nobody@localhost: not-authorized/));
@@ -218,7 +218,7 @@ function said(rig: ClientRig, body: string): Promise<void> {
   return eventually(() => expect(rig.bodies()).toContain(body));
 }
 
-/** Enters the room under the user's own name. */
+/** Joins the room with the user's own name as nick. */
 async function enter(user: XmppUser): Promise<void> {
   const nick = user.bare.split('@', 1)[0];
   user.send(`<presence to='${room.jid}/${nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>`);

@@ -3,9 +3,9 @@ import { tapNs } from '../../src/sources/component/tap-item.ts';
 import { connectTapPusher } from '../support/tap-pusher.ts';
 import type { TapServer } from './tap.ts';
 
-/** Who may ask a tap for its feed. */
+/** Access to the feed of a tap. */
 export function keepsStrangersOut(server: TapServer): void {
-  describe.skipIf(!server.isHere)(`who may have the feed of ${server.name}`, () => {
+  describe.skipIf(!server.isHere)(`access to the feed of ${server.name}`, () => {
     test.each([
       ['resume', ''],
       ['ack', " h='1'"],
@@ -23,7 +23,7 @@ export function keepsStrangersOut(server: TapServer): void {
       expect(await pusher.ask({ epoch, h: 0 })).toMatchObject({ pending: '1' });
     });
 
-    test('another component is refused too', async () => {
+    test('another component is refused', async () => {
       await using chat = await server.start({ otherComponent: 'other.localhost' });
       await using other = await connectTapPusher({ ...chat.component, domain: 'other.localhost' });
 

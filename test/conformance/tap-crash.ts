@@ -6,19 +6,19 @@ import { createSightings, renamed } from '../support/sightings.ts';
 import type { TapServer } from './tap.ts';
 
 const speakersAtOnce = 20;
-/** What the present life of the service has taken from the tap. */
+/** Number of items that the current run of the service has received from the tap. */
 const received = 'event_pusher_events_received_total{attachment="chat"}';
 
 /**
- * Users of the server say everything at once, so that it has as much to do as it can take, and the built service is killed
- * with `kill -9` at random moments at which the tap's feed flows. Then the backend is asked what it has seen: every message,
- * each conversation in its order, and each double under the id of its first sight.
+ * Users send all messages at once, so that the server is under full load, and the built service is killed with `kill -9` at
+ * random moments while the tap's feed flows. Then the backend must have every message, each conversation in order, and each
+ * duplicate with the id of the first request.
  */
 export function losesNothingWhenKilled(server: TapServer, { total, kills }: { readonly total: number; readonly kills: number }): void {
-  const title = `${kills} times killed while users chat as fast as they can, it has still told the backend every one of ${total} messages`;
+  const title = `delivers each of ${total} messages although it is killed ${kills} times under full load`;
   describe.skipIf(!server.isHere)(`with ${server.name}`, () => {
     test(title, { timeout: 120_000 + 20 * total }, async () => {
-      // The archive that ejabberd has without a database takes ever longer for a message, up to 20 ms.
+      // The archive of ejabberd without a database becomes slower with each message, up to 20 ms.
       await using chat = await server.start({ users: crowd(speakersAtOnce), archive: false });
       await using rig = await startPushRig(chat.component.port, { loglevel: 'warn', started: false });
       const { backend, pusher } = rig;
@@ -33,7 +33,7 @@ export function losesNothingWhenKilled(server: TapServer, { total, kills }: { re
         speakers[number % speakers.length]?.sendChat(receiver?.bare ?? '', String(number));
       }
       for (let kill = 1; kill <= kills; kill += 1) {
-        const enough = Math.random() * Math.floor((2 * total) / (kills + 1)); // each is tapped twice, `in` and `out`
+        const enough = Math.random() * Math.floor((2 * total) / (kills + 1)); // each is tapped twice: `in` and `out`
         await eventually(async () => expect(await rig.metric(received)).toBeGreaterThan(enough), patience);
         await pusher.kill();
         await pusher.start();
@@ -43,7 +43,7 @@ export function losesNothingWhenKilled(server: TapServer, { total, kills }: { re
       await rig.settled(0);
 
       const doubles = backend.requests.length - total;
-      console.info(`${server.name}: ${total} messages in ${seconds.toFixed(1)} s, ${kills} kills, ${doubles} doubles`);
+      console.info(`${server.name}: ${total} messages in ${seconds.toFixed(1)} s, ${kills} kills, ${doubles} duplicates`);
       expect(renamed(seen())).toEqual([]);
       expect(outOfOrder([...seen().keys()].map(Number))).toEqual([]);
       expect(pusher.log.filter(({ event }) => event === 'tap.hole')).toEqual([]);
@@ -54,7 +54,7 @@ export function losesNothingWhenKilled(server: TapServer, { total, kills }: { re
   });
 }
 
-/** Numbers that a later one of their conversation was seen before. */
+/** Numbers that arrived after a later number of their conversation. */
 function outOfOrder(firstSights: readonly number[]): number[] {
   const latest = new Map<number, number>();
   return firstSights.filter((number) => {

@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { attachTap, seen, tell } from '../support/tap-pusher.ts';
 import type { TapServer } from './tap.ts';
 
-/** Whose stanzas a tap hands over, whatever way they came. */
+/** The origins and transports whose stanzas a tap covers. */
 export function seesWhoeverSpeaks(server: TapServer): void {
-  describe.skipIf(!server.isHere)(`whose messages the tap of ${server.name} sees`, () => {
-    test.each(['websocket', 'bosh'] as const)('a client over %s counts like any other', async (transport) => {
+  describe.skipIf(!server.isHere)(`the origins that the tap of ${server.name} covers`, () => {
+    test.each(['websocket', 'bosh'] as const)('a client over %s is covered like any other', async (transport) => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'web', transport });
@@ -23,7 +23,7 @@ export function seesWhoeverSpeaks(server: TapServer): void {
       ]);
     });
 
-    test('a message that the server itself sends is an `out`', async () => {
+    test('a message of the server itself is an `out`', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await chat.announce('bob@localhost', 'Down at noon');
@@ -31,7 +31,7 @@ export function seesWhoeverSpeaks(server: TapServer): void {
       expect(tell(await pusher.item())).toBe('out localhost > bob: Down at noon (0)');
     });
 
-    test('what goes to the component or comes from it is never tapped', async () => {
+    test('stanzas to and from the component are never tapped', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message presence iq');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone', available: false });

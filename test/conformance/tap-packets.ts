@@ -6,10 +6,10 @@ import { attachTap, seen, tell } from '../support/tap-pusher.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
 import type { TapServer } from './tap.ts';
 
-/** Which stanzas a tap hands over, how often, and what it says about them. */
+/** The stanzas that a tap hands over, how often, and their attributes. */
 export function seesWhatUsersSay(server: TapServer): void {
-  describe.skipIf(!server.isHere)(`what the tap of ${server.name} sees`, () => {
-    test('a message is one `in` of its sender and one `out` to its receiver, in this order and numbered', async () => {
+  describe.skipIf(!server.isHere)(`the stanzas that the tap of ${server.name} hands over`, () => {
+    test('a message is one `in` of its sender and then one `out` to its receiver, numbered', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -24,10 +24,10 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect([archivedBy(sent), archivedBy(routed)]).toEqual(['alice@localhost', 'bob@localhost']);
       expect(Math.abs((sent.time ?? 0) - Date.now())).toBeLessThan(60_000);
       const received = await bob.next(({ name }) => name === 'message');
-      expect(received.attrs).not.toHaveProperty('xmlns'); // the tap left the stanza as it was
+      expect(received.attrs).not.toHaveProperty('xmlns'); // the tap does not change the stanza
     });
 
-    test('`sessions` of a message to an account counts the available clients whose priority gets it', async () => {
+    test('`sessions` of a message to an account counts the available clients with a priority that receives it', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -54,7 +54,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       ]);
     });
 
-    test('`sessions` of a message to one client is 1, whatever its priority, and of one that is gone that of the account', async () => {
+    test('`sessions` of a message to one client is 1 for any priority, and that of the account if the client is gone', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -83,7 +83,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       ]);
     });
 
-    test('a headline is one `out` for the clients whose priority is not negative', async () => {
+    test('a headline is one `out` for the clients with a priority of 0 or more', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -98,7 +98,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Breaking', 'out alice/phone > bob: Breaking (2)']);
     });
 
-    test('a client that the server only keeps a place for is not counted', async () => {
+    test('a client in the resumption timeout is not counted', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -114,7 +114,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(await seen(pusher, alice)).toEqual([]);
     });
 
-    test('a message to an offline user is one `out` with no client, and its replay at login is no other', async () => {
+    test('a message to an offline user is one `out` with no client, and its delivery at login is not another', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -128,7 +128,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(await seen(pusher, alice)).toEqual([]);
     });
 
-    test('a message to nobody who exists is routed to nobody', async () => {
+    test('a message to an unknown user has no `out`', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -137,7 +137,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(await seen(pusher, alice)).toEqual(['in alice/phone > nobody: Hello?']);
     });
 
-    test('a message to oneself has both directions and a receiver', async () => {
+    test("a message to the sender's own account has both directions and a receiver", async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -154,7 +154,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       ]);
     });
 
-    test('who blocks sends nothing to the blocked and is routed nothing from them', async () => {
+    test('blocked messages have no `out`, in both directions', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -167,7 +167,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: to who blocks me']);
     });
 
-    test('the text arrives as it was written', async () => {
+    test('the text arrives unchanged', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: `it's <me> & "you"` });
@@ -183,7 +183,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(Object.values(extra?.attrs ?? {})).toContain("'<");
     });
 
-    test('a stanza that is nested deeper than the pusher reads leaves its number, and does not stop the feed', async () => {
+    test('a stanza that is nested too deeply keeps its number, and does not stop the feed', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -213,7 +213,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(desk.received.some((stanza) => findChild(stanza, 'result', 'urn:xmpp:mam:2') !== undefined)).toBe(true);
     });
 
-    test('what a client declares and where it uses it cannot make an item that nobody can read', async () => {
+    test('namespace declarations of a client cannot make an item unreadable', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message presence iq');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -227,7 +227,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       expect(bodies.filter((body) => body === 'odd').length).toBeGreaterThanOrEqual(prefixes.length);
     });
 
-    test('nobody hides a message behind the elements of a copy', async () => {
+    test('a sender cannot hide a message by adding the elements of a copy', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -245,7 +245,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       ]);
     });
 
-    test('presence and iq are tapped when they are wanted: a broadcast once, and its end too', async () => {
+    test('presence and iq are tapped if requested: a broadcast once, and its end too', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -276,12 +276,12 @@ export function seesWhatUsersSay(server: TapServer): void {
   });
 }
 
-/** A client that has received a message has been tapped: only then is it sure to come before what is said next. */
+/** A message that a client has received has been tapped, and so precedes the items of later messages. */
 function isMessage({ name }: Stanza): boolean {
   return name === 'message';
 }
 
-/** Resolves when the server has taken the priority: it says so to the client itself. */
+/** Resolves when the server has set the priority, which it confirms to the client itself. */
 async function prefer(client: XmppUser, priority: number): Promise<void> {
   client.send(`<presence><priority>${priority}</priority></presence>`);
   await client.next((stanza) => stanza.attrs['from'] === client.jid && stanza.text('priority') === String(priority));

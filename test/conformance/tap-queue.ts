@@ -3,10 +3,10 @@ import { tapNs } from '../../src/sources/component/tap-item.ts';
 import { answered, attachTap, chatter, connectTapPusher, items, numbered, pinged, seen, tell } from '../support/tap-pusher.ts';
 import type { TapServer } from './tap.ts';
 
-/** How a tap numbers, keeps, repeats and drops. */
+/** The queue of a tap: numbers, storage, repetition and drops. */
 export function keepsWhatItSaw(server: TapServer): void {
-  describe.skipIf(!server.isHere)(`how the tap of ${server.name} keeps what it saw`, () => {
-    test('nothing comes before the resume, and then the messages since the start', async () => {
+  describe.skipIf(!server.isHere)(`the queue of the tap of ${server.name}`, () => {
+    test('sends nothing before the resume, and then the messages since the start', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       chatter(alice, ['before anybody listens']);
@@ -18,7 +18,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(tell(await pusher.item())).toBe('in alice/phone > nobody: before anybody listens');
     });
 
-    test('after a reconnect everything behind `h` comes again under its old number', async () => {
+    test('repeats all items after `h` with their numbers after a reconnect', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using first = await connectTapPusher(chat.component);
@@ -35,7 +35,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(await numbered(second, 2)).toEqual(['3 three', '4 four']);
     });
 
-    test('while the component is away nobody is told, and nothing is lost', async () => {
+    test('loses nothing while the component is away, and sends no errors to users', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -53,7 +53,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(alice.received.filter(({ attrs }) => attrs['type'] === 'error')).toEqual([]);
     });
 
-    test('no more than the window is sent before an acknowledgement', async () => {
+    test('sends at most one window before an acknowledgement', async () => {
       await using chat = await server.start({ window: 3 });
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using pusher = await connectTapPusher(chat.component);
@@ -73,7 +73,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(await numbered(pusher, 1)).toEqual(['5 five']);
     });
 
-    test('when the bytes are used up presence and iq go first, then the oldest messages, and leave a hole', async () => {
+    test('when it is full, drops presence and iq first, then the oldest messages, and leaves a hole', async () => {
       await using chat = await server.start({ queueBytes: Math.round(4.12 * server.messageBytes) });
       await using alice = await chat.connect({ user: 'alice', resource: 'phone', available: false });
       await using pusher = await connectTapPusher(chat.component);
@@ -88,7 +88,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       await answered(alice);
 
       await using back = await connectTapPusher(chat.component);
-      // Five messages do not fit: the three presences, the first message and the ping that came last had to go.
+      // Five messages do not fit: the three presences, the first message and the last ping are dropped.
       expect(await back.ask({ epoch, h: 0 })).toMatchObject({ epoch, 'from-seq': '2', pending: '4', dropped: '5' });
       await pinged(back);
       expect(items(back)).toHaveLength(3); // more than half of the bytes are in flight
@@ -96,7 +96,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect((await numbered(back, 4)).map((item) => item.slice(0, 3))).toEqual(['2 b', '6 c', '7 d', '8 e']);
     });
 
-    test('a stanza larger than the pusher takes leaves its number and its size, however small it was before it was escaped', async () => {
+    test('sends number and size of a stanza that exceeds the limit of the pusher after escaping', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using pusher = await connectTapPusher(chat.component);
@@ -119,7 +119,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(await pusher.ask({ epoch, h: 4 })).toMatchObject({ 'from-seq': '5', pending: '0' });
     });
 
-    test('what was queued before the pusher said how much it takes is not sent larger either', async () => {
+    test('applies the limit of the pusher to items that were queued before it', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       chatter(alice, ['&'.repeat(8000), 'and on']);
@@ -140,7 +140,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(await pusher.fill({ epoch, h: 2 })).toMatchObject({ pending: '0', bytes: '0' });
     });
 
-    test.each(['', 'much', '-1', '5'])('a `max` of "%s" is not believed', async (max) => {
+    test.each(['', 'much', '-1', '5'])('ignores a `max` of "%s"', async (max) => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using pusher = await connectTapPusher(chat.component);
@@ -151,7 +151,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(tell(await pusher.item())).toBe('in alice/phone > nobody: as it is');
     });
 
-    test('as much as a client may send, all of it to be escaped, does not stop the feed of a pusher that names no limit', async () => {
+    test('continues after a stanza of maximum size with all characters escaped, for a pusher without a limit', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -163,7 +163,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(await seen(pusher, alice)).toEqual(['in too-large', 'in too-large', expect.stringContaining('<')]);
     });
 
-    test('the pusher is told how full the queue is when it resumes, and with an acknowledgement that asks', async () => {
+    test('reports its fill level at the resume, and to an acknowledgement that requests it', async () => {
       await using chat = await server.start({ queueBytes: 1_000_000 });
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using pusher = await connectTapPusher(chat.component);
@@ -181,7 +181,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(await pusher.fill({ epoch, h: 3 })).toMatchObject({ pending: '0', bytes: '0' });
     });
 
-    test('a module loaded anew without what it knew answers an acknowledgement with an error, so that it is resumed again', async () => {
+    test('a reloaded module without its state answers an acknowledgement with an error, so that it is resumed again', async () => {
       await using chat = await server.start();
       await using pusher = await connectTapPusher(chat.component);
       const { epoch = '' } = await pusher.ask();
@@ -192,7 +192,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect((await pusher.ask({ epoch, h: 0 }))['epoch']).not.toBe(epoch);
     });
 
-    test('a server that is stopped in order and started goes on with its numbers, behind what was not acknowledged', async () => {
+    test('continues its numbers after a regular restart, and repeats unacknowledged items', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       const first = await connectTapPusher(chat.component);
@@ -214,7 +214,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(await third.ask({ epoch, h: 3 })).toMatchObject({ epoch, 'from-seq': '5', pending: '0' });
     });
 
-    test('a crash of the server is a new epoch, also of one that was stopped in order before, and what an old one says is not believed', async () => {
+    test('starts a new epoch after a crash, also after an earlier regular stop, and ignores acknowledgements of an old epoch', async () => {
       await using chat = await server.start();
       const first = await connectTapPusher(chat.component);
       const { epoch: old = '' } = await first.ask();
@@ -233,7 +233,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(await second.ask({ epoch, h: 0 })).toMatchObject({ pending: '2' });
     });
 
-    test.each(['3', '-1', '1.5', 'soon', ''])('an `h` of "%s" when there are two items acknowledges nothing', async (h) => {
+    test.each(['3', '-1', '1.5', 'soon', ''])('an `h` of "%s" for two items acknowledges nothing', async (h) => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using pusher = await connectTapPusher(chat.component);
@@ -245,7 +245,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(await pusher.ask({ epoch, h: 0 })).toMatchObject({ 'from-seq': '1', pending: '2' });
     });
 
-    test('`want` says what is tapped from then on; unknown words mean nothing', async () => {
+    test('`want` selects the items from then on; unknown words are ignored', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using pusher = await connectTapPusher(chat.component);
@@ -262,7 +262,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       expect(await numbered(pusher, 1)).toEqual(['2 wanted']);
     });
 
-    test('each virtual host has a tap of its own on the one stream', async () => {
+    test('each virtual host has its own tap on one stream', async () => {
       await using chat = await server.start({ hosts: ['localhost', 'second.localhost'] });
       await using alice = await chat.connect({ user: 'alice', host: 'second.localhost', resource: 'phone' });
       await using pusher = await connectTapPusher(chat.component, 'second.localhost');

@@ -8,10 +8,10 @@ import type { TappedServer, TapServer } from './tap.ts';
 
 const waiting = Array.from({ length: 200 }, (_, index) => `waiting ${index}`);
 
-/** What becomes of what the built service has not acknowledged when the server ends or its queue is full, and how it is told. */
+/** Unacknowledged items after the end of the server or with a full queue, and their logs and metrics in the built service. */
 export function tellsWhatIsGone(server: TapServer): void {
-  describe.skipIf(!server.isHere)(`what waited in the tap of ${server.name}`, () => {
-    test('is gone when the server is restarted, and how much it was is logged and counted', async () => {
+  describe.skipIf(!server.isHere)(`an item that waits in the tap of ${server.name}`, () => {
+    test('is lost when the server restarts, and the number of lost items is logged and counted', async () => {
       await using chat = await server.start();
       await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
       await leave(rig, chat, waiting);
@@ -23,7 +23,7 @@ export function tellsWhatIsGone(server: TapServer): void {
       expect(await counts(rig)).toEqual({ missed: waiting.length, queues_lost: 0 });
     });
 
-    test('is gone when the server crashes, which is logged and counted as a lost queue', async () => {
+    test('is lost when the server crashes, and the lost queue is logged and counted', async () => {
       await using chat = await server.start();
       await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
       await leave(rig, chat, waiting);
@@ -36,7 +36,7 @@ export function tellsWhatIsGone(server: TapServer): void {
       expect(await counts(rig)).toEqual({ missed: 0, queues_lost: 1 });
     });
 
-    test('a restart of the server when everything was acknowledged is reported as no loss', async () => {
+    test('that was acknowledged before a restart is not reported as lost', async () => {
       await using chat = await server.start();
       await using rig = await startPushRig(chat.component.port, { loglevel: 'warn', attachment: 'reconnect_max = "1s"' });
       for (const [index, word] of ['one', 'two', 'three'].entries()) {
@@ -52,7 +52,7 @@ export function tellsWhatIsGone(server: TapServer): void {
       expect(await counts(rig)).toEqual({ missed: 0, queues_lost: 0 });
     });
 
-    test('comes after a restart where it is kept on disk, and there is no gap', async () => {
+    test('arrives after a restart without a gap if the queue is on disk', async () => {
       await using chat = await server.start({ disk: true });
       await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
       await leave(rig, chat, waiting);
@@ -64,7 +64,7 @@ export function tellsWhatIsGone(server: TapServer): void {
       expect(await counts(rig)).toEqual({ missed: 0, queues_lost: 0 });
     });
 
-    test('and did not fit is gone, and the size of the gap is logged and counted', async () => {
+    test('is lost if the queue was full, and the size of the gap is logged and counted', async () => {
       await using chat = await server.start({ queueBytes: 5 * server.messageBytes });
       await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
       const said = waiting.slice(0, 50).map((word) => word.padEnd(2000, '.'));
@@ -79,7 +79,7 @@ export function tellsWhatIsGone(server: TapServer): void {
       expect(await counts(rig)).toEqual({ missed: missing, queues_lost: 0 });
     });
 
-    test('and is more than the service takes is counted, and what was said behind it comes', async () => {
+    test('is counted if it exceeds the size limit, and later items arrive', async () => {
       await using chat = await server.start();
       await using rig = await startPushRig(chat.component.port, { loglevel: 'warn' });
       await leave(rig, chat, ["'".repeat(250_000), 'and on']);
@@ -90,7 +90,7 @@ export function tellsWhatIsGone(server: TapServer): void {
       expect(holes(rig)).toEqual([]);
     });
 
-    test('comes too when users chat as fast as they can meanwhile: of what they have read nothing is missing', async () => {
+    test('arrives under full load too: no message that users have received is missing', async () => {
       await using chat = await server.start({ disk: true, users: crowd(20) });
       await using rig = await startPushRig(chat.component.port, { loglevel: 'warn', attachment: 'reconnect_max = "1s"' });
       const users = await Promise.all(Object.keys(crowd(20)).map((user) => chat.connect({ user })));
@@ -111,7 +111,7 @@ export function tellsWhatIsGone(server: TapServer): void {
   });
 }
 
-/** One message goes through; then the service is killed, and alice goes on. */
+/** One message arrives; then the service is killed, and alice sends more. */
 async function leave(rig: PushRig, chat: TappedServer, words: readonly string[]): Promise<void> {
   const alice = await chat.connect({ user: 'alice', resource: 'phone' });
   chatter(alice, ['before']);
@@ -123,7 +123,7 @@ async function leave(rig: PushRig, chat: TappedServer, words: readonly string[])
   await alice.cut();
 }
 
-/** The service is started again; resolves when the last word has arrived. */
+/** Starts the service again; resolves when the last message has arrived. */
 async function comeBack(rig: PushRig, chat: TappedServer): Promise<void> {
   await rig.pusher.start();
   await using alice = await chat.connect({ user: 'alice', resource: 'desk' });

@@ -6,9 +6,9 @@ import type { TapServer } from './tap.ts';
 
 const tea = 'tea@rooms.localhost';
 
-/** What a tap says of rooms that its server serves. */
+/** Items of rooms on the tapped server. */
 export function seesWhoSpeaksInRooms(server: TapServer): void {
-  describe.skipIf(!server.isHere)(`what the tap of ${server.name} sees of rooms`, () => {
+  describe.skipIf(!server.isHere)(`room items of the tap of ${server.name}`, () => {
     test('a message in a room is one `in`, and one `out` per occupant', async () => {
       await using chat = await server.start({ rooms: 'rooms.localhost' });
       await using pusher = await attachTap(chat);
@@ -53,7 +53,7 @@ export function seesWhoSpeaksInRooms(server: TapServer): void {
       ]);
     });
 
-    test('what an occupant says to one other, a subject and a message between users name nobody', async () => {
+    test('a private message in a room, a subject and a message between users have no `sender`', async () => {
       await using chat = await server.start({ rooms: 'rooms.localhost' });
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -61,7 +61,7 @@ export function seesWhoSpeaksInRooms(server: TapServer): void {
       await enter(alice, tea, 'Alice');
       alice.send(`<message to='${tea}' type='groupchat'><subject>Manners</subject></message>`);
       await alice.next((stanza) => stanza.text('subject') === 'Manners');
-      await enter(bob, tea, 'Bob'); // and is told the subject
+      await enter(bob, tea, 'Bob'); // and receives the subject
       alice.send(`<message to='${tea}/Bob' type='chat'><body>Psst</body></message>`);
       alice.sendChat(bob.bare, 'Hello');
       for (const body of ['Psst', 'Hello']) await bob.next((stanza) => stanza.text('body') === body);
@@ -73,7 +73,7 @@ export function seesWhoSpeaksInRooms(server: TapServer): void {
   });
 }
 
-/** Everything that was tapped before a last word of `speaker`, which goes to nobody. */
+/** All items before a last message of `speaker`, which has no receiver. */
 function itemsBefore(pusher: TapPusher, speaker: XmppUser): Promise<TappedItem[]> {
   speaker.sendChat('nobody@localhost', 'the last word');
   return pusher.itemsUntil('the last word');

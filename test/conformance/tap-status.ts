@@ -3,10 +3,10 @@ import { attachTap, type TapPusher } from '../support/tap-pusher.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
 import type { TapServer } from './tap.ts';
 
-/** When a tap says that a user came online or went offline. */
+/** Items for users who come online or go offline. */
 export function tellsWhoComesAndGoes(server: TapServer): void {
-  describe.skipIf(!server.isHere)(`who comes and goes, as the tap of ${server.name} tells it`, () => {
-    test('the first available client makes its user online, and the last one that ends makes the user offline', async () => {
+  describe.skipIf(!server.isHere)(`status items of the tap of ${server.name}`, () => {
+    test('a user is online from the first available client to the end of the last', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message status');
       await using watcher = await chat.connect({ user: 'carol', resource: 'watch' });
@@ -36,7 +36,7 @@ export function tellsWhoComesAndGoes(server: TapServer): void {
       expect(await statuses(pusher, watcher)).toEqual([]);
     });
 
-    test('a client that hides and shows itself takes its user offline and back, and a change of its presence does not', async () => {
+    test('a client that becomes unavailable and available again takes its user offline and back; other presence changes do not', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message status');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -47,7 +47,7 @@ export function tellsWhoComesAndGoes(server: TapServer): void {
       expect(await statuses(pusher, alice)).toEqual(['online alice/phone', 'offline alice/phone', 'online alice/phone']);
     });
 
-    test('a connection that is lost makes its user offline', async () => {
+    test('a lost connection takes its user offline', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message status');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -57,7 +57,7 @@ export function tellsWhoComesAndGoes(server: TapServer): void {
       expect((await pusher.item()).marks).toMatchObject({ dir: 'status', status: 'offline', session: 'alice@localhost/phone' });
     });
 
-    test('a user whose place is kept is online until the server gives it up', async () => {
+    test('a user in the resumption timeout is online until the timeout ends', async () => {
       await using chat = await server.start({ keepsPlaceSeconds: 2 });
       await using pusher = await attachTap(chat, 'message status');
       await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -71,7 +71,7 @@ export function tellsWhoComesAndGoes(server: TapServer): void {
       expect((await pusher.item()).marks).toMatchObject({ dir: 'status', status: 'offline', session: 'alice@localhost/train' });
     });
 
-    test('a client that never showed itself is nobody who comes or goes', async () => {
+    test('a client without presence has no status items', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message status');
       await using mute = await chat.connect({ user: 'alice', resource: 'mute', available: false });
@@ -82,7 +82,7 @@ export function tellsWhoComesAndGoes(server: TapServer): void {
       expect(await statuses(pusher, bob)).toEqual(['online bob/desk']);
     });
 
-    test('without `status` in `want` nothing of it is told', async () => {
+    test('there are no status items without `status` in `want`', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -93,7 +93,7 @@ export function tellsWhoComesAndGoes(server: TapServer): void {
   });
 }
 
-/** What was told of comings and goings before a last word of `speaker`, in short. */
+/** The status items before a last message of `speaker`, in short. */
 async function statuses(pusher: TapPusher, speaker: XmppUser): Promise<string[]> {
   speaker.sendChat('nobody@localhost', 'the last word');
   const items = await pusher.itemsUntil('the last word');

@@ -4,10 +4,10 @@ import type { TapServer } from './tap.ts';
 
 const [morning, evening] = ['5b2f6f0e-7c0d-4f5e-9a0d-0d9f3c3f7a11', 'c0a8f1de-1d7b-4d1c-8f5a-93e0a4a1b2c3'];
 
-/** Who has the feed where more than one pusher asks for it. */
+/** Ownership of the feed with more than one pusher. */
 export function givesTheFeedToOne(server: TapServer): void {
   describe.skipIf(!server.isHere)(`several pushers at the tap of ${server.name}`, () => {
-    test('who asks while another one has the feed is told to wait, as often as it asks, and takes nothing', async () => {
+    test('a pusher that resumes while another has the feed gets a conflict each time, and no items', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using active = await connectTapPusher(chat.component);
@@ -26,7 +26,7 @@ export function givesTheFeedToOne(server: TapServer): void {
       expect(await active.ask({ epoch, h: 1 }, 'message', morning)).toMatchObject({ epoch, pending: '0' });
     });
 
-    test('when the active one goes, the next that asks has the feed from what was not acknowledged on', async () => {
+    test('when the active pusher goes, the next to resume gets the feed from the first unacknowledged item', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using active = await connectTapPusher(chat.component);
@@ -46,7 +46,7 @@ export function givesTheFeedToOne(server: TapServer): void {
       expect(await numbered(standby, 3)).toEqual(['2 two', '3 three', '4 four']);
     });
 
-    test('a pusher that comes again takes over from its own former connection at once', async () => {
+    test('a pusher that reconnects takes over from its own earlier connection at once', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using former = await connectTapPusher(chat.component);
@@ -63,7 +63,7 @@ export function givesTheFeedToOne(server: TapServer): void {
       expect(items(former)).toHaveLength(1);
     });
 
-    test('one that does not say which it is has the feed at once; the former one is not heard, and told so when the other goes', async () => {
+    test('a pusher without an id takes the feed at once; the earlier one is ignored, and gets an error when the other goes', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using former = await connectTapPusher(chat.component);

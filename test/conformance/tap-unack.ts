@@ -4,10 +4,10 @@ import { attachTap, seen, type TapPusher, type TappedItem, tell } from '../suppo
 import type { XmppUser } from '../support/xmpp-user.ts';
 import type { TapServer } from './tap.ts';
 
-/** Messages that were written to a client which died without having acknowledged them (XEP-0198). */
+/** Messages that were sent to a client and not acknowledged before its connection was lost (XEP-0198). */
 export function tellsWhatWasNotAcknowledged(server: TapServer): void {
-  describe.skipIf(!server.isHere)(`what was not acknowledged, as the tap of ${server.name} tells it`, () => {
-    test('when a lost client is given up each message that it had not acknowledged is told, and is no second `out`', async () => {
+  describe.skipIf(!server.isHere)(`unack items of the tap of ${server.name}`, () => {
+    test('each unacknowledged message of a lost client is one item when its session ends, and no second `out`', async () => {
       await using chat = await server.start({ keepsPlaceSeconds: 1 });
       await using pusher = await attachTap(chat, 'message unack');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -25,7 +25,7 @@ export function tellsWhatWasNotAcknowledged(server: TapServer): void {
       expect(await seen(pusher, alice)).toEqual([]);
     });
 
-    test('`sessions` says how many clients the receiver has left', async () => {
+    test('`sessions` is the number of remaining clients of the receiver', async () => {
       await using chat = await server.start({ keepsPlaceSeconds: 1 });
       await using pusher = await attachTap(chat, 'message unack');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -39,7 +39,7 @@ export function tellsWhatWasNotAcknowledged(server: TapServer): void {
       expect((await unacked(pusher, 1)).map(tell)).toEqual(['unack alice/phone > bob: to both (1)']);
     });
 
-    test('a client whose place is not to be kept is given up at once, and does not count itself', async () => {
+    test('the session of a client without resumption ends at once, and is not counted', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message unack');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -52,7 +52,7 @@ export function tellsWhatWasNotAcknowledged(server: TapServer): void {
       expect((await unacked(pusher, 1)).map(tell)).toEqual(['unack alice/phone > bob/train: gone (0)']);
     });
 
-    test('carbon copies, archive results and errors are not told, nor anything of a client without XEP-0198', async () => {
+    test('there are no items for carbon copies, archive results and errors, nor for a client without XEP-0198', async () => {
       await using chat = await server.start({ keepsPlaceSeconds: 1 });
       await using pusher = await attachTap(chat, 'message unack');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -78,7 +78,7 @@ export function tellsWhatWasNotAcknowledged(server: TapServer): void {
       expect((await seen(pusher, alice)).filter((item) => item.startsWith('unack'))).toEqual([]);
     });
 
-    test('without `unack` in `want` nothing of it is told', async () => {
+    test('there are no unack items without `unack` in `want`', async () => {
       await using chat = await server.start();
       await using pusher = await attachTap(chat, 'message status');
       await using bob = await chat.connect({ user: 'bob', resource: 'train' });
@@ -97,13 +97,13 @@ export function tellsWhatWasNotAcknowledged(server: TapServer): void {
   });
 }
 
-/** Asks for stream management, and for a place that is kept. */
+/** Enables stream management with resumption. */
 async function manage(user: XmppUser, keep = "resume='true'"): Promise<void> {
   user.send(`<enable xmlns='urn:xmpp:sm:3' ${keep}/>`);
   await user.next(({ name }) => name === 'enabled');
 }
 
-/** The next so many items of the kind; what comes between them is passed over. */
+/** The next `count` items of the kind; other items are ignored. */
 async function unacked(pusher: TapPusher, count: number): Promise<TappedItem[]> {
   const found: TappedItem[] = [];
   while (found.length < count) {

@@ -1,52 +1,52 @@
 import type { ComponentLogin } from '../support/component-socket.ts';
 import type { UserLogin, XmppUser } from '../support/xmpp-user.ts';
 
-/** A kind of chat server that our module runs on. Every tap keeps the same promises; `keeps…`, `sees…` hold one to them. */
+/** A kind of chat server that our module runs on. Each tap must pass the same conformance tests. */
 export interface TapServer {
   readonly name: string;
-  /** Whether it can run on this machine; its tests are skipped when it cannot. */
+  /** Whether it is installed on this machine; if not, its tests are skipped. */
   readonly isHere: boolean;
-  /** What a chat message of 2000 characters takes in its queue, roughly. */
+  /** Approximate size of a chat message of 2000 characters in its queue. */
   readonly messageBytes: number;
   start(settings?: TapSettings): Promise<TappedServer>;
 }
 
-/** One that runs, with the users alice, bob and carol on each virtual host if not told, and the component pusher.localhost. */
+/** Starts one with the component pusher.localhost and, by default, the users alice, bob and carol on each virtual host. */
 export interface TappedServer extends AsyncDisposable {
   readonly component: ComponentLogin;
   connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
-  /** Ends it as an administrator does, and starts it again. */
+  /** Restarts it regularly. */
   restart(): Promise<void>;
-  /** Ends it as a crash does. */
+  /** Ends it without a shutdown. */
   kill(): Promise<void>;
   /** Starts it again after `kill`. */
   start(): Promise<void>;
-  /** Stops our module and loads it again, without what it knew. */
+  /** Reloads our module without its state. */
   loadAnew(): Promise<void>;
-  /** Sends a message that no user wrote. */
+  /** Sends a message from the server itself. */
   announce(to: string, body: string): Promise<void>;
-  /** Lets a second connection of the component in beside the first; absent where it does so by itself. */
+  /** Accepts a second connection of the component in addition to the first; absent if the server always does. */
   letAnotherIn?(): Promise<void>;
-  /** Resolves when it has noticed that the component's connection is gone. */
+  /** Resolves when it has detected the end of the component's connection. */
   missesComponent(): Promise<void>;
-  /** Resolves when it has noticed that this user's connection is gone, and keeps its place. */
+  /** Resolves when it has detected the loss of this user's connection, with the session in the resumption timeout. */
   missesUser(jid: string): Promise<void>;
 }
 
 export interface TapSettings {
   readonly hosts?: readonly string[];
-  /** A domain of rooms. */
+  /** The domain of the rooms. */
   readonly rooms?: string;
   /** A second component, with the same secret. */
   readonly otherComponent?: string;
   readonly queueBytes?: number;
   readonly window?: number;
-  /** Whether what users say is archived, default true. */
+  /** Whether messages are archived; default true. */
   readonly archive?: boolean;
-  /** Whether its queue is kept on disk too, default false. */
+  /** Whether the queue is also on disk; default false. */
   readonly disk?: boolean;
-  /** Passwords by name. */
+  /** Passwords by user name. */
   readonly users?: Readonly<Record<string, string>>;
-  /** How long it keeps the place of a client that is lost (XEP-0198). */
+  /** The resumption timeout of a lost client (XEP-0198). */
   readonly keepsPlaceSeconds?: number;
 }

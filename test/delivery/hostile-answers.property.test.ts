@@ -12,7 +12,7 @@ import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import type { DeliveryId, HttpTarget, NewDelivery } from '../../src/model/delivery.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
-import { effort, patienceMs } from '../sources/fuzz/effort.ts';
+import { effort, fuzzTimeoutMs } from '../sources/fuzz/effort.ts';
 import { makeDelivery } from '../spool/build.ts';
 import { createSqliteRig } from '../spool/sqlite-rig.ts';
 import { startDeliveryRig } from '../support/delivery-rig.ts';
@@ -202,5 +202,5 @@ test.each(['push', 'ask', 'order'] as const)(
       { ...effort(300), endOnFailure: true }, // a spool that has failed says nothing about smaller answers
     );
   },
-  patienceMs,
+  fuzzTimeoutMs,
 );

@@ -8,7 +8,7 @@ import { HTTP_INTERNAL_CONT, type Session } from '../../pools/callbacks.ts';
 import type { KeyedOutcome } from '../../pools/contract.ts';
 import { classify } from '../../src/delivery/classify.ts';
 import { decide } from '../../src/delivery/decide.ts';
-import { effort, patienceMs } from '../sources/fuzz/effort.ts';
+import { effort, fuzzTimeoutMs } from '../sources/fuzz/effort.ts';
 import { makeJob, makeThreadSettings } from '../support/make-job.ts';
 import { bytes } from '../support/misbehaviour.ts';
 import { type ServedThread, serveHere } from '../support/pool-thread.ts';
@@ -198,7 +198,7 @@ describe.each(ways)('random response bytes to %s', (way) => {
         effort(120),
       );
     },
-    patienceMs + 60_000,
+    fuzzTimeoutMs + 60_000,
   );
 });
 

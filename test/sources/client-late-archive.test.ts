@@ -17,11 +17,11 @@ const compiled = await mkdtemp(join(tmpdir(), 'held-session-'));
 afterAll(() => rm(compiled, { recursive: true, force: true }));
 if (isHere) await compile(fixture, compiled);
 
-describe.skipIf(!isHere)('an account whose earlier session still archives what it had received', () => {
+describe.skipIf(!isHere)('an account whose earlier session is still archiving messages', () => {
   test.each([
     ['before', 'while'],
     ['after', 'after'],
-  ])('loses nothing of that, whether it ends %s the next message comes', { timeout: 120_000 }, async (order) => {
+  ])('loses none of them if that session ends %s the next message', { timeout: 120_000 }, async (order) => {
     const users = { alice: 'pw', bob: 'pw' };
     await using ejabberd = await startEjabberd({ users, serviceLog: false, modules: { mod_held_session: {} }, codePaths: [compiled] });
     await using relay = await startRelay(ejabberd.c2sPort);

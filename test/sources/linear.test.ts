@@ -13,7 +13,7 @@ import { Flow } from '../../src/sources/source.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { attachmentTo } from '../support/component-source.ts';
 import { growth, linear } from '../support/growth.ts';
-import { effort, patienceMs } from './fuzz/effort.ts';
+import { effort, fuzzTimeoutMs } from './fuzz/effort.ts';
 import { cutAt } from './fuzz/mutations.ts';
 import { walk } from './fuzz/stanza-path.ts';
 
@@ -96,7 +96,7 @@ describe('the cost of a stanza grows linearly with its size if it is full of', (
     (_what, shape) => {
       expect(growth((size) => allTheWay(shape(size)), 16_384)).toBeLessThan(linear);
     },
-    patienceMs,
+    fuzzTimeoutMs,
   );
 });
 
@@ -108,7 +108,7 @@ test(
     allTheWay(xml);
     expect(process.cpuUsage(before).user / 1e6).toBeLessThan(5); // 31 s with the former quadratic code
   },
-  patienceMs,
+  fuzzTimeoutMs,
 );
 
 test(
@@ -147,7 +147,7 @@ test(
       effort(40),
     );
   },
-  patienceMs * 2,
+  fuzzTimeoutMs * 2,
 );
 
 test('a text without an end tag is rejected in linear time', () => {

@@ -19,10 +19,10 @@ function cheapest(work: () => void): number {
     const { user, system } = process.cpuUsage(before);
     const spent = (user + system) / 1000;
     least = Math.min(least, spent);
-    if (spent > patienceMs) break;
+    if (spent > fuzzTimeoutMs) break;
   }
   return least;
 }
 
 /** Work that costs this much is not done again. */
-const patienceMs = 1000;
+const fuzzTimeoutMs = 1000;

@@ -1,17 +1,17 @@
-/** The part of @xmpp/client 0.14 that this source uses beside what the demo does; the package has no types of its own. */
+/** The part of @xmpp/client 0.14 that this source uses in addition to the demo; the package has no types of its own. */
 declare module '@xmpp/client' {
   export interface Client {
     readonly reconnect: { stop(): void };
     readonly streamManagement: StreamManagement;
     /** Sends the bind request. */
     readonly iqCaller: { set(request: Element): Promise<Element | undefined> };
-    /** Ways to reach a server; the first that takes a service's address is used. */
+    /** The first transport that accepts a service's address is used. */
     transports: Transport[];
-    /** Where the bytes of the socket arrive. */
+    /** Receives the bytes of the socket. */
     _onData: (data: Buffer) => void;
     readonly parser: { write(data: Buffer): void } | null;
     readonly jid: { toString(): string } | null;
-    /** How long a stream may take to open or close, ms. */
+    /** Limit for opening or closing a stream, ms. */
     timeout: number;
     connect(service: string): Promise<unknown>;
     open(options: { readonly domain: string }): Promise<unknown>;
@@ -25,12 +25,12 @@ declare module '@xmpp/client' {
 
   /** XEP-0198. */
   export interface StreamManagement {
-    /** Of the stream that can be resumed; empty: none can. */
+    /** Of the stream that can be resumed; empty if there is none. */
     readonly id: string;
     readonly enabled: boolean;
     readonly inbound: number;
     readonly outbound: number;
-    /** Sent and not acknowledged. */
+    /** Stanzas sent and not acknowledged. */
     outbound_q: readonly { readonly stanza: Element }[];
     timeout: number;
     requestAckInterval: number;

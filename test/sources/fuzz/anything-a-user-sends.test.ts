@@ -2,18 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { wrap } from '../../../demo/tap-server.ts';
 import { LibraryParser } from '../../../src/sources/client/parser.ts';
-import { effort, patienceMs } from './effort.ts';
+import { effort, fuzzTimeoutMs } from './effort.ts';
 import { cutAt, cuts } from './mutations.ts';
 import { maxStanzaBytes, walk } from './stanza-path.ts';
 import { end, header, resumed } from './streams.ts';
 
 const at = { host: 'chat.example', domain: 'pusher.chat.example' };
 
-/** What stands inside of a message that a user has written, and that no server should hand on, or that is too large. */
+/** Contents of a user's message that a server should not forward, or that are too large. */
 const contents: readonly (readonly [string, fc.Arbitrary<Buffer>])[] = [
-  ['nests too much', repeated('<a>', '</a>', 129, 900)],
-  ['has a prefix that is not declared', texts('<p:a/>', "<a p:b='1'/>", "<a xmlns:p=''/>", '<:a/>')],
-  ['has an entity that XML does not know', texts('&nonsense;', '&constructor;', '&#0;', '&#xD800;', '&', '&amp')],
+  ['is nested too deeply', repeated('<a>', '</a>', 129, 900)],
+  ['has an undeclared prefix', texts('<p:a/>', "<a p:b='1'/>", "<a xmlns:p=''/>", '<:a/>')],
+  ['has an undefined entity', texts('&nonsense;', '&constructor;', '&#0;', '&#xD800;', '&', '&amp')],
   ['has characters that XML forbids', texts('\0', '\u0001', '\ufffe', "<a b='\u0008'/>", ']]>')],
   ['is not UTF-8', fc.constantFrom([0xff], [0xc3], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xe2, 0x82]).map((bytes) => Buffer.from(bytes))],
   ['has an attribute twice', texts("<a b='1' b='2'/>", "<a xmlns:p='u' xmlns:q='u' p:b='1' q:b='2'/>")],
@@ -28,7 +28,7 @@ const contents: readonly (readonly [string, fc.Arbitrary<Buffer>])[] = [
   ['has a comment that is broken', texts('<!-- -- -->', '<!-- --->')],
 ];
 
-describe('a tap goes on, and every item takes its turn, after an item that', () => {
+describe('a tap continues in order after an item that', () => {
   test.each(contents)(
     '%s',
     (_what, content) => {
@@ -45,11 +45,11 @@ describe('a tap goes on, and every item takes its turn, after an item that', () 
         effort(40),
       );
     },
-    patienceMs,
+    fuzzTimeoutMs,
   );
 });
 
-describe('an account goes on after a message that', () => {
+describe('an account continues after a message that', () => {
   test.each(contents)(
     '%s',
     (_what, content) => {
@@ -73,7 +73,7 @@ describe('an account goes on after a message that', () => {
         effort(40),
       );
     },
-    patienceMs,
+    fuzzTimeoutMs,
   );
 });
 
@@ -87,7 +87,7 @@ function clientStreamOf(items: readonly (Buffer | null)[]): Buffer {
   return Buffer.concat([Buffer.from(opening), ...stanzas]);
 }
 
-/** Readable messages, whose text is their place, and around the others what the tap writes. */
+/** A tap stream of readable messages, whose text is their index, and of unreadable items in the tap's wrapper. */
 function streamOf(items: readonly (Buffer | null)[]): Buffer {
   const wrapped = items.flatMap((content, index) => {
     const stanza = `<message xmlns='jabber:client' from='alice@${at.host}/x' to='bob@${at.host}'><body>${index}</body>{}</message>`;

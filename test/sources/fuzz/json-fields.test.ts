@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readJsonFields } from '../../../src/sources/http/exits/fields.ts';
-import { effort, patienceMs } from './effort.ts';
+import { effort, fuzzTimeoutMs } from './effort.ts';
 
 const number = fc.oneof(
   fc.bigInt({ min: -(10n ** 40n), max: 10n ** 40n }).map(String),
@@ -11,7 +11,7 @@ const number = fc.oneof(
     .map(([whole, part, power]) => `${whole}.${part}e${power}`),
 );
 
-/** The value of a decimal text: an integer and the power of ten that it is multiplied with, without zeros at its end. */
+/** The value of a decimal text: an integer without trailing zeros, and its power of ten. */
 function exact(text: string): string {
   const [, sign, whole = '', fraction = '', power = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? [];
   let [value, exponent] = [BigInt(`${whole}${fraction}`), Number(power) - fraction.length];
@@ -20,7 +20,7 @@ function exact(text: string): string {
 }
 
 test(
-  'a JSON number keeps its value, or is refused',
+  'a JSON number keeps its value or is refused',
   () => {
     const keeps = fc.property(number, (written) => {
       const read = readJsonFields(`{"n": ${written}}`);
@@ -30,11 +30,11 @@ test(
     });
     fc.assert(keeps, effort(2000));
   },
-  patienceMs,
+  fuzzTimeoutMs,
 );
 
 test(
-  'whatever a JSON object says, its fields are what JSON.parse makes of it',
+  'the fields of any JSON object are those of JSON.parse',
   () => {
     const object = fc.dictionary(
       fc.string({ unit: 'grapheme' }),
@@ -55,5 +55,5 @@ test(
     });
     fc.assert(same, effort(1000));
   },
-  patienceMs,
+  fuzzTimeoutMs,
 );

@@ -5,12 +5,12 @@ import { startAdminRig } from '../../support/admin-rig.ts';
 import { startExitsSource } from '../../support/exits-source.ts';
 import { startGate } from '../../support/gate.ts';
 import { startHttpSource } from '../../support/http-source.ts';
-import { effort, patienceMs } from './effort.ts';
+import { effort, fuzzTimeoutMs } from './effort.ts';
 import { cutAt, cuts } from './mutations.ts';
 
 interface Front extends AsyncDisposable {
   readonly port: number;
-  /** Faults of ours while it served. */
+  /** Internal errors while it served. */
   readonly faults: readonly string[];
 }
 
@@ -27,7 +27,7 @@ async function startExits(): Promise<Front> {
 }
 
 async function startAdmin(): Promise<Front> {
-  const rig = await startAdminRig(); // it ends with the test
+  const rig = await startAdminRig(); // stopped with the test
   return watched({ ...rig, [Symbol.asyncDispose]: async () => undefined });
 }
 
@@ -108,7 +108,7 @@ const request = fc.tuple(line, fc.array(header, { maxLength: 8 }), body, fc.bool
 });
 const requests = fc.array(request, { minLength: 1, maxLength: 30 }).map((all) => Buffer.from(all.join(''), 'latin1'));
 
-/** Sends bytes in pieces, then ends or hangs up; resolves when the connection has ended. */
+/** Sends bytes in pieces, then ends or resets the connection; resolves when it has ended. */
 function provoke(port: number, pieces: readonly Buffer[], { hangsUp }: { readonly hangsUp: boolean }): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
@@ -122,7 +122,7 @@ function provoke(port: number, pieces: readonly Buffer[], { hangsUp }: { readonl
 
 describe.each(fronts)('%s', (_, start) => {
   test(
-    'ends every connection and goes on, whatever is sent',
+    'ends every connection and continues, for any input',
     async () => {
       await using front = await start();
       const survives = fc.asyncProperty(requests, cuts, fc.boolean(), async (bytes, parts, hangsUp) => {
@@ -136,6 +136,6 @@ describe.each(fronts)('%s', (_, start) => {
       expect(answer.status).toBeGreaterThanOrEqual(400);
       expect(answer.status).toBeLessThan(500);
     },
-    patienceMs,
+    fuzzTimeoutMs,
   );
 });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 /** A change to a stream's bytes. */
 export type Mutation = (bytes: Buffer) => Buffer;
 
-/** Where a change is made: anywhere, or where tags, texts and attribute values begin and end. */
+/** Position of a change: any byte, or the start or end of a tag, text or attribute value. */
 type Spot = 'after-tag' | 'anywhere' | 'before-tag' | 'in-value';
 interface Place {
   readonly spot: Spot;
@@ -15,7 +15,7 @@ const place: fc.Arbitrary<Place> = fc.record({
   nth: fc.nat(0xffff),
 });
 
-/** What XML allows between and inside of texts, and must not change them or the rest. */
+/** Constructs that XML allows between and inside of texts, and that must not change anything else. */
 const harmless = [
   '<!-- < & ] -->',
   '<![CDATA[<&]]]>',
@@ -100,7 +100,7 @@ const harmful = [
   ...['<x>'.repeat(200), `${'<x>'.repeat(200)}${'</x>'.repeat(200)}`, '&amp;'.repeat(300), ' '.repeat(2000)],
 ];
 
-/** Bytes that are no UTF-8: alone, overlong, a surrogate, beyond the last character, cut short. */
+/** Invalid UTF-8: stray bytes, overlong forms, a surrogate, beyond the last character, truncated. */
 const noText = [[0xff], [0x80], [0xc3], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80], [0xf0, 0x9f, 0x98], [0xe2, 0x82]];
 
 const snippet = fc.oneof(
@@ -152,12 +152,12 @@ const mutation: fc.Arbitrary<Mutation> = fc.oneof(
   { weight: 1, arbitrary: place.map((at) => (bytes: Buffer) => bytes.subarray(0, offsetOf(bytes, at))) },
 );
 
-/** None, one, or several changes, one after the other. */
+/** Zero or more changes, applied in order. */
 export const mutations: fc.Arbitrary<Mutation> = fc
   .array(mutation, { maxLength: 5 })
   .map((all) => (bytes: Buffer) => all.reduce((changed, change) => change(changed), bytes));
 
-/** Changes that leave every stanza readable: only what XML allows inside of a text, where a text may be. */
+/** Changes that leave every stanza readable: constructs that XML allows inside of a text, at a text. */
 export const decorations: fc.Arbitrary<Mutation> = fc.array(fc.tuple(fc.nat(0xffff), fc.constantFrom(...harmless)), { maxLength: 8 }).map(
   (all) => (bytes: Buffer) =>
     all.reduce((decorated, [nth, text]) => {
@@ -167,7 +167,7 @@ export const decorations: fc.Arbitrary<Mutation> = fc.array(fc.tuple(fc.nat(0xff
     }, bytes),
 );
 
-/** Where a stream is cut into reads, as parts of 65536 of its length. */
+/** Positions at which a stream is cut into reads, in 1/65536 of its length. */
 export const cuts = fc.uniqueArray(fc.nat(0xffff), { maxLength: 12 });
 
 export function cutAt(bytes: Buffer, parts: readonly number[]): Buffer[] {

@@ -12,7 +12,7 @@ import { makeHandlerConfig } from '../../support/make-handler.ts';
 
 const everything = { event: ['chat', 'groupchat', 'normal', 'headline', 'presence', 'iq', 'status', 'unack', 'offline'] };
 
-/** The bodies that the built-in modules make of a packet: the form, the JSON object, and the CloudEvent. Throws where one fails. */
+/** The bodies of the built-in modules for a packet: the form, the JSON object, and the CloudEvent. Throws if one fails. */
 export function requestsOf(packet: Packet): readonly [string, string, string] {
   const evaluation = evaluatorFor(packet.host).evaluate(packet);
   if (evaluation instanceof Promise) throw new Error('a built-in module returned a promise');

@@ -3,15 +3,15 @@ import { expect, test } from 'vitest';
 import { systemTimers, type Timers } from '../../../src/kit/clock.ts';
 import { chat, startSource } from '../../support/component-source.ts';
 import { eventually } from '../../support/eventually.ts';
-import { effort, patienceMs } from './effort.ts';
+import { effort, fuzzTimeoutMs } from './effort.ts';
 import { cutAt, cuts, mutations } from './mutations.ts';
 import { tappedItems } from './streams.ts';
 
-/** Waits between tries are short, deadlines (10 s each) are as they are. */
+/** Shortens all waits except the deadlines of 10 s. */
 const fast: Timers = { after: (ms, action) => systemTimers.after(ms === 10_000 ? ms : Math.min(ms, 5), action) };
 
 test(
-  'whatever a chat server sends, the source comes back and takes in what it sends next',
+  'after any input from a chat server the source reconnects and receives the next stanzas',
   async () => {
     await using chatServer = await startSource({ timers: fast, attachment: { maxStanzaBytes: 8192 } });
     const { server, handed, states, events } = chatServer;
@@ -39,5 +39,5 @@ test(
     await fc.assert(survives, effort(40));
     expect(life).toBeGreaterThan(1);
   },
-  patienceMs,
+  fuzzTimeoutMs,
 );

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { packetFromJson, packetToJson } from '../../../src/hooks/delivery-factory.ts';
 import type { Packet, Stanza } from '../../../src/model/packet.ts';
 import { byteByByte, cut } from '../../packet/xml/read-stream.ts';
-import { effort, patienceMs } from './effort.ts';
+import { effort, fuzzTimeoutMs } from './effort.ts';
 import { cutAt, cuts, decorations, mutations } from './mutations.ts';
 import { requestsOf } from './requests.ts';
 import { walk } from './stanza-path.ts';
@@ -15,7 +15,7 @@ const stream = fc.constantFrom(...streams);
 describe.each(streams.map((recorded, index) => [index, recorded.feed, recorded] as const))(
   'recorded stream %i (%s)',
   (_i, _feed, recorded) => {
-    test('makes the same packets when it is split in two at any byte', () => {
+    test('gives the same packets if it is split at any byte', () => {
       const whole = walk(recorded, [recorded.bytes]);
       expect(whole.packets.length).toBeGreaterThan(0);
       expect(whole.told.at(-1)).toBe('closed');
@@ -27,7 +27,7 @@ describe.each(streams.map((recorded, index) => [index, recorded.feed, recorded] 
 );
 
 test(
-  'whatever a stream is made into, it makes the same packets however it is split, and none that is corrupted',
+  'any mutated stream gives the same packets for any split, and no corrupted packet',
   () => {
     fc.assert(
       fc.property(stream, mutations, cuts, (recorded, change, parts) => {
@@ -44,11 +44,11 @@ test(
       effort(250),
     );
   },
-  patienceMs,
+  fuzzTimeoutMs,
 );
 
 test(
-  'what XML allows inside of a text is read as XML says, and changes nothing beside it',
+  'XML constructs inside of a text are read as XML defines, and change nothing else',
   () => {
     fc.assert(
       fc.property(stream, decorations, cuts, (recorded, decorate, parts) => {
@@ -60,23 +60,23 @@ test(
       effort(150),
     );
   },
-  patienceMs,
+  fuzzTimeoutMs,
 );
 
-/** A kept packet is read again as it was: the stanza's XML says what the stanza does. */
+/** A stored packet is read back unchanged: the stanza's XML has the same content as the stanza. */
 function comesBackWhole(packet: Packet): void {
   expect(packetToJson(packetFromJson(packetToJson(packet)))).toBe(packetToJson(packet));
   const read = packetFromJson(packetToJson(packet)).stanza;
   expect(essence(read)).toEqual(essence(packet.stanza));
 }
 
-/** Declarations aside: what the stream has declared is declared again where it stands alone. */
+/** Without declarations: those of the stream are repeated in a stanza that stands alone. */
 function essence({ name, ns, attrs, children }: Stanza): unknown {
   const own = Object.entries(attrs).filter(([attribute]) => !attribute.startsWith('xmlns'));
   return [name, ns, own, children.map((child) => (typeof child === 'string' ? child : essence(child)))];
 }
 
-/** The built-in modules' requests say the packet's text, each in its form. */
+/** The requests of the built-in modules contain the packet's text, each in its format. */
 function isAskedForTheSame(packet: Packet): void {
   const [form, object, event] = requestsOf(packet);
   const texts = [new URLSearchParams(form).get('message'), JSON.parse(object).body ?? '', JSON.parse(event).data.body ?? ''];
@@ -87,7 +87,7 @@ function sendsReplacements(bytes: Buffer): boolean {
   return bytes.includes('\ufffd') || /&#(?:x0*fffd|0*65533);/i.test(bytes.toString('latin1'));
 }
 
-/** What stands between the tags of the bodies that become packets, by another reading than ours. */
+/** The texts of the bodies that become packets, read with another method than ours. */
 function bodiesIn(bytes: Buffer): readonly string[] {
   const xml = bytes.toString();
   return [...xml.matchAll(/<body>(.*?)<\/body>/gs)].map(([, content = '']) => readText(content));

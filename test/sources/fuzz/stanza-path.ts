@@ -1,4 +1,4 @@
-/** The way of a stanza but its socket: bytes → reader → feed → packet. */
+/** The path of a stanza without the socket: bytes → reader → feed → packet. */
 
 import { packetToJson } from '../../../src/hooks/delivery-factory.ts';
 import { ServiceError } from '../../../src/kit/errors.ts';
@@ -17,9 +17,9 @@ import type { RecordedStream } from './streams.ts';
 
 export interface Walk {
   readonly packets: readonly Packet[];
-  /** The numbers of a tap's items that may be acknowledged, in the order in which they were handed over. */
+  /** The numbers of a tap's items that may be acknowledged, in the order of handing over. */
   readonly numbers: readonly number[];
-  /** Everything that could differ, as texts: packets, what was skipped, and how the stream ended. */
+  /** All results that could differ, as texts: packets, skipped stanzas, and the end of the stream. */
   readonly told: readonly string[];
 }
 
@@ -27,7 +27,7 @@ export const maxStanzaBytes = 8192;
 
 const readJid = createJidReader({ size: 1000 });
 
-/** Walks a stream that comes in these reads to its end. Throws only what no stream may cause. */
+/** Walks a stream in these reads to its end. Throws only errors that no stream may cause. */
 export function walk({ feed: name, host, domain }: Omit<RecordedStream, 'bytes'>, reads: Iterable<Buffer>): Walk {
   const packets: Packet[] = [];
   const numbers: number[] = [];
@@ -94,7 +94,7 @@ export function walk({ feed: name, host, domain }: Omit<RecordedStream, 'bytes'>
       for (const chunk of chunks) reader.push(chunk);
       return end;
     } catch (thrown) {
-      // Which of two mistakes is met first hangs on the reads; what came before them does not.
+      // Which of two errors is found first depends on the reads; the packets before them do not.
       if (thrown instanceof ServiceError && (thrown.code === 'STREAM_INVALID' || thrown.code === 'STANZA_TOO_LARGE')) return 'refused';
       throw thrown;
     }

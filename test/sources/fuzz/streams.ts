@@ -2,7 +2,7 @@ import { wrap } from '../../../demo/tap-server.ts';
 import type { ComponentAttachment } from '../../../src/config/config.ts';
 import { readCaptures } from '../../support/captures.ts';
 
-/** A component's stream as a chat server sends it, and what it takes to make packets of it. */
+/** A component's stream as a chat server sends it, and the settings for its feed. */
 export interface RecordedStream {
   readonly feed: ComponentAttachment['feed'];
   readonly host: string;
@@ -10,7 +10,7 @@ export interface RecordedStream {
   readonly bytes: Buffer;
 }
 
-/** What real servers sent, and a tap's stream with everything that a tap may say. */
+/** Recordings of real servers, and a tap's stream with all kinds of items. */
 export function recordedStreams(): readonly RecordedStream[] {
   const captures = readCaptures();
   const captured = (file: string, change: (xml: string) => string = (xml) => xml) =>
@@ -36,7 +36,7 @@ export function resumed({ host, domain }: Pick<RecordedStream, 'domain' | 'host'
   return `<iq type='result' id='resume-${host}' from='${host}' to='${domain}'>${resumed}</iq>`;
 }
 
-/** Who came and went, what a client never acknowledged, and what was said in a room by whom. */
+/** Status items, unack items, and a room message with its sender. */
 export function tappedItems(to: Pick<RecordedStream, 'domain' | 'host'> & { readonly epoch: string }): string {
   const alice = `alice@${to.host}/phone`;
   const room = `hall@rooms.${to.host}`;
