@@ -1,5 +1,6 @@
 import { PoolThreads } from '../../dist/src/delivery/pool-threads.js';
 import type { Job, PoolThreadSettings } from '../../pools/contract.ts';
+import { defaultTls } from '../../src/config/tls.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
@@ -91,16 +92,6 @@ function settingsOf(origin: string, workers: number): PoolThreadSettings {
     userAgent: 'xmpp-event-pusher/bench',
     handlers: [],
     callbackTimeoutMs: 5000,
-    tls: {
-      verify: true,
-      ca: undefined,
-      cert: undefined,
-      key: undefined,
-      passphrase: undefined,
-      ciphers: undefined,
-      minVersion: undefined,
-      maxVersion: undefined,
-      serverName: undefined,
-    },
+    tls: defaultTls,
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ClientAttachment } from '../../src/config/config.ts';
+import { defaultTls } from '../../src/config/tls.ts';
 import { startClientSource } from '../support/client-source.ts';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
@@ -9,17 +9,6 @@ import { makeSelfSigned } from '../support/self-signed.ts';
 const ours = makeSelfSigned(['DNS:localhost']);
 const others = makeSelfSigned(['DNS:localhost']);
 const misnamed = makeSelfSigned(['DNS:chat.example']);
-const bare: ClientAttachment['tls'] = {
-  verify: true,
-  ca: undefined,
-  cert: undefined,
-  key: undefined,
-  passphrase: undefined,
-  ciphers: undefined,
-  minVersion: undefined,
-  maxVersion: undefined,
-  serverName: undefined,
-};
 
 describe.skipIf(!(await requirePackage('prosody')))('an account that encrypts', () => {
   test.each(['starttls', 'direct'] as const)(
@@ -27,8 +16,8 @@ describe.skipIf(!(await requirePackage('prosody')))('an account that encrypts', 
     async (encryption) => {
       await using prosody = await startProsody({ tap: false, tls: ours });
       const port = encryption === 'direct' ? prosody.c2sTlsPort : prosody.c2sPort;
-      await using right = await startClientSource({ port, attachment: { encryption, tls: { ...bare, ca: ours.cert } } });
-      await using wrong = await startClientSource({ port, attachment: { encryption, tls: { ...bare, ca: others.cert } } });
+      await using right = await startClientSource({ port, attachment: { encryption, tls: { ...defaultTls, ca: ours.cert } } });
+      await using wrong = await startClientSource({ port, attachment: { encryption, tls: { ...defaultTls, ca: others.cert } } });
       await using none = await startClientSource({ port, attachment: { encryption } });
 
       await eventually(() => expect(right.reason()).toBe(''));
@@ -42,7 +31,7 @@ describe.skipIf(!(await requirePackage('prosody')))('an account that encrypts', 
   test('expects a certificate for its own domain, or for the configured name', async () => {
     await using prosody = await startProsody({ tap: false, tls: misnamed });
     const encrypted = { encryption: 'starttls' } as const;
-    const tls = { ...bare, ca: misnamed.cert };
+    const tls = { ...defaultTls, ca: misnamed.cert };
     await using plain = await startClientSource({ port: prosody.c2sPort, attachment: { ...encrypted, tls } });
     await using told = await startClientSource({
       port: prosody.c2sPort,

@@ -1,4 +1,5 @@
 import type { Attachment, ClientAttachment } from '../../src/config/config.ts';
+import { defaultTls } from '../../src/config/tls.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { Mark, Packet, PacketId, Receipt } from '../../src/model/packet.ts';
@@ -93,17 +94,7 @@ const plain: ClientAttachment = {
   name: 'bot',
   service: { host: '127.0.0.1', port: 0 },
   encryption: 'plain',
-  tls: {
-    verify: true,
-    ca: undefined,
-    cert: undefined,
-    key: undefined,
-    passphrase: undefined,
-    ciphers: undefined,
-    minVersion: undefined,
-    maxVersion: undefined,
-    serverName: undefined,
-  },
+  tls: defaultTls,
   jid: { user: 'bob', domain: 'localhost' },
   password: new Secret('pw'),
   resource: 'pusher',

@@ -1,17 +1,6 @@
 import type { Job, PoolThreadSettings, PoolTls } from '../../pools/contract.ts';
+import { defaultTls } from '../../src/config/tls.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
-
-const plainTls: PoolTls = {
-  verify: true,
-  ca: undefined,
-  cert: undefined,
-  key: undefined,
-  passphrase: undefined,
-  ciphers: undefined,
-  minVersion: undefined,
-  maxVersion: undefined,
-  serverName: undefined,
-};
 
 /** A job that asks for nothing special; a test says only what matters to it. */
 export function makeJob(job: Partial<Job> = {}): Job {
@@ -46,6 +35,6 @@ export function makeThreadSettings({
     handlers: [],
     callbackTimeoutMs: 20_000,
     ...settings,
-    tls: { ...plainTls, ...tls },
+    tls: { ...defaultTls, ...tls },
   };
 }
