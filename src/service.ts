@@ -23,7 +23,7 @@ import { askBeforePush } from './hooks/before-push/question.ts';
 import { type CallbackWatch, unwatched } from './hooks/call.ts';
 import { Evaluator } from './hooks/evaluate.ts';
 import { createModuleCaller, loadExits } from './hooks/exit-modules.ts';
-import { createGate } from './hooks/gate.ts';
+import { Gate } from './hooks/gate.ts';
 import type { LoadedHandler } from './hooks/handler.ts';
 import { Intake } from './hooks/intake.ts';
 import { loadHandlers, withFreshModules } from './hooks/load.ts';
@@ -171,10 +171,9 @@ export class Service implements Lifecycle {
 
   /** Options of everything that calls callbacks. */
   #hookOptions() {
-    const { limits, newId } = { limits: this.#config.callbacks, newId: () => this.#nextId() as DeliveryId };
-    const ids = { newId, readJid: this.#readJid };
-    const beforeRequest = askBeforePush({ ...this.#shared, ...ids });
-    return { ...this.#shared, ...ids, limits, watch: this.#watch, beforeRequest, handlers: () => this.#handlers };
+    const options = { ...this.#shared, newId: () => this.#nextId() as DeliveryId, readJid: this.#readJid };
+    const own = { limits: this.#config.callbacks, watch: this.#watch, handlers: () => this.#handlers };
+    return { ...options, ...own, beforeRequest: askBeforePush(options) };
   }
 
   async #begin(name: string, part: Lifecycle): Promise<void> {
@@ -260,7 +259,7 @@ export class Service implements Lifecycle {
 
   async #startGate({ gate: config, hosts }: Config): Promise<void> {
     if (config === undefined) return;
-    const decide = createGate({ ...this.#hookOptions(), timeoutMs: config.timeoutMs });
+    const { decide } = new Gate({ ...this.#hookOptions(), timeoutMs: config.timeoutMs });
     await this.#begin('the gate', createGateListener({ ...this.#shared, ...this.#receptionOptions(), config, hosts, decide }));
   }
 

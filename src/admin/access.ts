@@ -1,4 +1,4 @@
-/** Who may use the admin listener, and who may see content through it. */
+/** Access to the admin listener, and to content through it. */
 import { isIP } from 'node:net';
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import type { ListenConfig } from '../config/config.ts';

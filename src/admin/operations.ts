@@ -10,7 +10,7 @@ import type { Outcome } from '../model/attempt.ts';
 import type { DeliveryId, NewRequest, QueueName } from '../model/delivery.ts';
 import type { DeadFilter, QueueDepth, Spool } from '../spool/spool.ts';
 import type { BreakerState } from '../telemetry/events.ts';
-import type { RecentAttempts, Standing } from '../telemetry/recent.ts';
+import type { AttemptSummary, RecentAttempts } from '../telemetry/recent.ts';
 
 export interface OperationsOptions {
   /** The current configuration. */
@@ -45,7 +45,7 @@ export interface PoolView {
 
 export interface QueueView {
   readonly name: string;
-  readonly standing: Standing;
+  readonly recent: AttemptSummary;
   readonly waiting: number;
   readonly dead: number;
   readonly breaker: BreakerState;
@@ -106,7 +106,7 @@ export class Operations {
     const admission = dispatcher.admission(pool)?.handler(handler);
     return {
       name: handler,
-      standing: attempts.of(pool, handler),
+      recent: attempts.of(pool, handler),
       waiting: depth?.waiting ?? 0,
       dead: depth?.dead ?? 0,
       breaker: admission?.state ?? 'closed',

@@ -21,18 +21,25 @@ export interface GateOptions {
   readonly events: EventSink;
 }
 
-/**
- * Asks the `gate` of every handler of the host whose `when` matches the message, one after the other: the first
- * refusal is final, and each gate sees the changes of those before it. A failed gate is final too, without a decision.
- * Without a gate the message is allowed.
- */
-export function createGate({ handlers, timeoutMs, watch, clock, timers, events }: GateOptions): Decide {
-  const caller = new CallbackCaller({ timeoutMs, watch, clock, timers, events });
-  const contextOf = createContexts();
+export class Gate {
+  readonly #options: GateOptions;
+  readonly #caller: CallbackCaller;
+  readonly #contextOf = createContexts();
 
-  return async (packet) => {
+  constructor(options: GateOptions) {
+    this.#options = options;
+    this.#caller = new CallbackCaller(options);
+  }
+
+  /**
+   * Calls the `gate` of every handler of the host whose `when` matches the message, one after the other: the first
+   * refusal is final, and each gate sees the changes of those before it. A failed gate is final too, without a decision.
+   * Without a gate the message is allowed. Bound: the listener gets it as a function.
+   */
+  readonly decide: Decide = async (packet) => {
+    const { clock, timeoutMs, handlers } = this.#options;
     const endsAt = clock.monotonic() + timeoutMs;
-    const context = contextOf(packet);
+    const context = this.#contextOf(packet);
     let decision: GateDecision = allowed;
     let seen = packet;
 
@@ -43,7 +50,7 @@ export function createGate({ handlers, timeoutMs, watch, clock, timers, events }
         const { acc, from, to, opts } = context.packetAsked(handler);
         return gate({ acc, packet: seen.stanza, from, to, opts });
       };
-      const result = await ask(handler, { packet: seen, invoke, leftMs: endsAt - clock.monotonic() });
+      const result = await this.#ask(handler, { packet: seen, invoke, leftMs: endsAt - clock.monotonic() });
       if (result.kind === 'failed' || result.kind === 'refused') return result;
       if (result.kind === 'allowed') continue;
       decision = result;
@@ -52,19 +59,19 @@ export function createGate({ handlers, timeoutMs, watch, clock, timers, events }
     return decision;
   };
 
-  /** Also allowed if its rules do not match the message. */
-  async function ask(handler: LoadedHandler, { packet, invoke, leftMs }: Question): Promise<GateDecision> {
+  /** Also allowed if the rules of the handler do not match the message. */
+  async #ask(handler: LoadedHandler, { packet, invoke, leftMs }: Question): Promise<GateDecision> {
+    const { watch, events } = this.#options;
     const { name, when } = handler.config;
-    const { key, id } = packet;
+    const watchedPacket = { handler: name, packetKey: packet.key };
     try {
-      if (watch.struckOut(name, key)) throw blockedTooOften(handler, 'message');
+      if (watch.struckOut(name, packet.key)) throw blockedTooOften(handler, 'message');
       const matches = () => handler.matchesHeld(packet);
-      if (!(when === undefined ? matches() : watched(watch, { handler: name, packetKey: key }, matches))) return allowed;
-      const deadline = { timeoutMs: Math.max(1, Math.ceil(leftMs)) };
-      return await caller.call({ handler: name, callback: 'gate', packetKey: key, invoke, check: checkedDecision, ...deadline });
+      if (!(when === undefined ? matches() : watched(watch, watchedPacket, matches))) return allowed;
+      const timeoutMs = Math.max(1, Math.ceil(leftMs));
+      return await this.#caller.call({ ...watchedPacket, callback: 'gate', timeoutMs, invoke, check: checkedDecision });
     } catch (thrown) {
-      const error = toError(thrown);
-      events.emit('gate.failed', { handler: name, packetId: id, error });
+      events.emit('gate.failed', { handler: name, packetId: packet.id, error: toError(thrown) });
       return { kind: 'failed', reason: `the gate of handler ${name} failed` };
     }
   }

@@ -3,7 +3,7 @@ import type { EventBus, Events } from './events.ts';
 import { createSeries, createSpiral, type Spiral } from './series.ts';
 
 /** Results of the recent attempts of a queue. */
-export interface Standing {
+export interface AttemptSummary {
   /** Attempts since the last accepted one. */
   readonly consecutiveFailures: number;
   /** Undefined: none has failed since the start. */
@@ -44,7 +44,7 @@ export class RecentAttempts {
     events.on('attempt.ended', (attempt) => note(this.#series.at(attempt.pool, attempt.handler), attempt, clock.now()));
   }
 
-  of(pool: string, handler: string): Standing {
+  of(pool: string, handler: string): AttemptSummary {
     const { consecutiveFailures, lastError, accepted, failed } = this.#series.at(pool, handler);
     return { consecutiveFailures, lastError, attempts: accepted.one() + failed.one(), accepted: accepted.one() };
   }

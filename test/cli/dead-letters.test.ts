@@ -11,9 +11,9 @@ const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url
 
 describe('dead-letters list', () => {
   test('prints for programs what they rely on and nothing else, the newest last', async () => {
-    const { operate, die, neverBeBorn } = await startOperated();
+    const { operate, die, addFailedPacket } = await startOperated();
     await die({ id: 'a' }, { status: 410 });
-    await neverBeBorn({ id: 'b' });
+    await addFailedPacket({ id: 'b' });
     const { code, stdout, stderr } = await operate('dead-letters', 'list', '--json');
     expect([code, stderr]).toEqual([0, '']);
     const common = { host: 'localhost', handler: 'push', pool: 'pool', createdAt: new Date(acceptedAt).toISOString() };
@@ -158,9 +158,9 @@ describe('dead-letters replay', () => {
   });
 
   test('tells programs how many, and people which stay dead', async () => {
-    const { operate, die, neverBeBorn } = await startOperated();
+    const { operate, die, addFailedPacket } = await startOperated();
     await die();
-    await neverBeBorn();
+    await addFailedPacket();
     const { stdout } = await operate('dead-letters', 'replay', '--all', '--json');
     expect(JSON.parse(stdout)).toMatchObject({ count: 1, failed: 1 });
     expect((await operate('dead-letters', 'replay', '--all')).stdout).toContain('1 stay dead');

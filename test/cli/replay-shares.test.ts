@@ -53,9 +53,9 @@ test('ends well with the last dead letter of a handler that is no longer configu
 });
 
 test('passes by those that stay dead, though they died at the same instant', async () => {
-  const { client, shares, die, neverBeBorn, clock } = await startReplaying();
+  const { client, shares, die, addFailedPacket, clock } = await startReplaying();
   for (const id of ['s1', 's2', 's3']) {
-    await neverBeBorn({ id });
+    await addFailedPacket({ id });
     clock.advance(-1000);
   }
   await die({ id: 'a' });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { GateAsked } from '../../pools/callbacks.ts';
 import { type CallbackWatch, unwatched } from '../../src/hooks/call.ts';
-import { createGate } from '../../src/hooks/gate.ts';
+import { Gate } from '../../src/hooks/gate.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
@@ -19,7 +19,13 @@ function gateOf(handlers: readonly LoadedHandler[], { watch = unwatched }: { rea
   const ended: string[] = [];
   events.on('gate.failed', ({ handler, error }) => failed.push(`${handler}: ${error.message}`));
   events.on('callback.ended', ({ handler, callback }) => ended.push(`${handler} ${callback}`));
-  return { decide: createGate({ handlers: () => handlers, timeoutMs: 1000, watch, clock, timers, events }), timers, clock, failed, ended };
+  return {
+    decide: new Gate({ handlers: () => handlers, timeoutMs: 1000, watch, clock, timers, events }).decide,
+    timers,
+    clock,
+    failed,
+    ended,
+  };
 }
 
 /** A handler that answers with `given`, or with the result of a function. */

@@ -16,10 +16,10 @@ import { observe } from '../telemetry/observed.ts';
 import { createFakeClock } from './fake-clock.ts';
 import { type ScriptedOperations, scriptOperations } from './scripted-operations.ts';
 
-/** A spool with dead letters, and what else the API works on. */
+/** A spool for dead letters, and the other dependencies of the API. */
 export interface ApiRig {
   readonly dependencies: ApiDependencies;
-  /** Hides what it is given in the API's answers. */
+  /** Hides secrets in responses. */
   readonly redactor: Redactor;
   readonly spool: Spool;
   readonly operations: ScriptedOperations;
@@ -27,10 +27,10 @@ export interface ApiRig {
   readonly events: EventBus;
   /** The texts of the notices so far. */
   readonly notices: readonly string[];
-  /** Lets a delivery die of one answer, a second after the one before. */
+  /** Adds a dead letter with one attempt, a second after the previous one. */
   die(delivery?: Parameters<typeof makeDelivery>[0], death?: Death): Promise<NewDelivery>;
-  /** Leaves a dead letter whose callbacks failed. */
-  neverBeBorn(failedPackets?: Parameters<typeof makeFailedPacket>[0]): Promise<FailedPacket>;
+  /** Adds a dead letter of a failed callback. */
+  addFailedPacket(failedPackets?: Parameters<typeof makeFailedPacket>[0]): Promise<FailedPacket>;
 }
 
 export interface Death {
@@ -57,7 +57,7 @@ export async function createApiRig(): Promise<ApiRig> {
     return delivery;
   }
 
-  async function neverBeBorn(made: Parameters<typeof makeFailedPacket>[0] = {}): Promise<FailedPacket> {
+  async function addFailedPacket(made: Parameters<typeof makeFailedPacket>[0] = {}): Promise<FailedPacket> {
     clock.advance(1000);
     const failedPackets = makeFailedPacket(made);
     await spool.append(makeEntry([], { deadLetters: [failedPackets] }));
@@ -67,7 +67,7 @@ export async function createApiRig(): Promise<ApiRig> {
   const withheld = createRecentWithheld({ events, clock });
   const redactor = new Redactor([]);
   const dependencies = { spool, operations, withheld, events, clock, redactor };
-  return { dependencies, redactor, spool, operations, clock, events, notices, die, neverBeBorn };
+  return { dependencies, redactor, spool, operations, clock, events, notices, die, addFailedPacket };
 }
 
 export interface Admission {

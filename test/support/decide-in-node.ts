@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { loadConfig } from '../../src/config/load.ts';
 import { unwatched } from '../../src/hooks/call.ts';
 import { packetFromJson, packetToJson } from '../../src/hooks/delivery-factory.ts';
-import { createGate } from '../../src/hooks/gate.ts';
+import { Gate } from '../../src/hooks/gate.ts';
 import { loadHandlers } from '../../src/hooks/load.ts';
 import { systemTimers } from '../../src/kit/clock.ts';
 import type { Packet } from '../../src/model/packet.ts';
@@ -13,8 +13,8 @@ import { createEventBus } from '../../src/telemetry/events.ts';
 import { createFakeClock } from './fake-clock.ts';
 
 /**
- * What the handlers of a configuration file decide about each message, found out in a Node process of its own: there
- * callback modules are imported by Node itself and not by the test runner.
+ * Gate decisions of the handlers of a configuration file in a separate Node process, where Node itself imports the callback modules
+ * instead of the test runner.
  */
 export async function decideInNode(file: string, packets: readonly Packet[]): Promise<GateDecision[]> {
   const arguments_ = ['--import', 'tsx', fileURLToPath(import.meta.url), file, ...packets.map(packetToJson)];
@@ -25,7 +25,7 @@ export async function decideInNode(file: string, packets: readonly Packet[]): Pr
 async function decideAll(file: string, packets: readonly string[]): Promise<readonly GateDecision[]> {
   const handlers = await loadHandlers((await loadConfig(file, { PUSHER_SECRET: 'secret', GATE_TOKEN: 'token' })).handlers);
   const shared = { clock: createFakeClock(), timers: systemTimers, events: createEventBus() };
-  const decide = createGate({ ...shared, handlers: () => handlers, timeoutMs: 10_000, watch: unwatched });
+  const decide = new Gate({ ...shared, handlers: () => handlers, timeoutMs: 10_000, watch: unwatched }).decide;
   return Promise.all(packets.map((packet) => decide(packetFromJson(packet))));
 }
 

@@ -12,8 +12,8 @@ import { createEventBus } from '../../src/telemetry/events.ts';
 import { createFakeClock } from './fake-clock.ts';
 
 /**
- * What the handlers of a configuration file make of each packet, found out in a Node process of its own: there callback
- * modules are imported by Node itself and not by the test runner.
+ * Evaluates packets with the handlers of a configuration file in a separate Node process, where Node itself imports the callback
+ * modules instead of the test runner.
  */
 export async function evaluateInNode(file: string, packets: readonly Packet[]): Promise<Evaluation[]> {
   const arguments_ = ['--import', 'tsx', fileURLToPath(import.meta.url), file, ...packets.map(packetToJson)];

@@ -1,7 +1,7 @@
 import type { GateAnswer, GateAsked } from '../../pools/callbacks.ts';
 import { createGateListener } from '../../src/gate/listener.ts';
 import { unwatched } from '../../src/hooks/call.ts';
-import { createGate } from '../../src/hooks/gate.ts';
+import { Gate } from '../../src/hooks/gate.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
@@ -69,7 +69,7 @@ export async function startGate(setting: GateSetting = {}): Promise<GateAtHand> 
       maxConnections,
     },
     hosts,
-    decide: createGate({ ...shared, handlers: () => handlers, timeoutMs, watch: unwatched }),
+    decide: new Gate({ ...shared, handlers: () => handlers, timeoutMs, watch: unwatched }).decide,
     newPacketId: () => `packet-${asked.length + 1}` as PacketId,
     readJid: createJidReader({ size: 100 }),
   });

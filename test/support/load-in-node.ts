@@ -6,14 +6,14 @@ import { loadHandlers } from '../../src/hooks/load.ts';
 import { makeHandlerConfig } from './make-handler.ts';
 import { makePacket } from './make-packet.ts';
 
-/** What a module makes of the ordinary packet, or why it was refused. */
+/** Results of a module's callbacks for the default packet, or the error of loading it. */
 export type Loaded =
   | { readonly wanted: boolean; readonly headers: unknown; readonly body: unknown }
   | { readonly code: string; readonly message: string };
 
 /**
- * Loads each module by itself in a Node process of its own, with Node's own `import`: the test runner has another, which
- * resolves otherwise and tells of errors otherwise.
+ * Loads each module in a separate Node process with Node's own `import`: the test runner's `import` resolves modules and reports
+ * errors differently.
  */
 export async function loadInNode(urls: readonly string[]): Promise<Loaded[]> {
   const arguments_ = ['--import', 'tsx', fileURLToPath(import.meta.url), ...urls];

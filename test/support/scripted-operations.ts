@@ -2,15 +2,15 @@ import type { OrphanView, PoolView, ServiceOperations, TestReport } from '../../
 import { ServiceError } from '../../src/kit/errors.ts';
 import type { QueueName } from '../../src/model/delivery.ts';
 import type { Spool } from '../../src/spool/spool.ts';
-import type { Standing } from '../../src/telemetry/recent.ts';
+import type { AttemptSummary } from '../../src/telemetry/recent.ts';
 import { acceptedAt, idOf } from '../spool/build.ts';
 
-/** The service's operations without a service: pools, orphans and answers that a test sets, dead letters of a real spool. */
+/** Operations without a service: the test sets pools, orphans and the test report; dead letters come from a real spool. */
 export interface ScriptedOperations extends ServiceOperations {
   readonly paused: Set<string>;
   orphaned: readonly OrphanView[];
   spoolFullInMs: number | null;
-  /** What `sendTest` gives for the handler `push`. */
+  /** Result of `sendTest` for the handler `push`. */
   report: TestReport;
 }
 
@@ -58,8 +58,7 @@ export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperatio
   return operations;
 }
 
-/** Nothing has failed. */
-export const wellStanding: Standing = { consecutiveFailures: 0, lastError: undefined, attempts: 0, accepted: 0 };
+export const noAttempts: AttemptSummary = { consecutiveFailures: 0, lastError: undefined, attempts: 0, accepted: 0 };
 
 export function makePoolView(changes: Partial<PoolView> = {}): PoolView {
   return {
@@ -73,7 +72,7 @@ export function makePoolView(changes: Partial<PoolView> = {}): PoolView {
     oldestAt: acceptedAt,
     spoolFullInMs: null,
     breaker: 'closed',
-    handlers: [{ name: 'push', standing: wellStanding, waiting: 12, dead: 1, breaker: 'open', pausedUntil: acceptedAt + 1000 }],
+    handlers: [{ name: 'push', recent: noAttempts, waiting: 12, dead: 1, breaker: 'open', pausedUntil: acceptedAt + 1000 }],
     ...changes,
   };
 }

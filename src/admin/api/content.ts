@@ -1,4 +1,4 @@
-/** Content in responses: what a caller may see of texts that may quote messages, and outcomes with such texts. */
+/** Content in responses: texts that may quote messages, and outcomes with such texts, as far as a caller may see them. */
 import { z } from 'zod';
 import { flag } from '../../config/values.ts';
 import { ServiceError } from '../../kit/errors.ts';

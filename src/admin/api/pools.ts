@@ -5,7 +5,7 @@ import { type ErrorCode, ServiceError } from '../../kit/errors.ts';
 import { nearest } from '../../kit/nearest.ts';
 import type { QueueName } from '../../model/delivery.ts';
 import type { Spool } from '../../spool/spool.ts';
-import type { LastError, Standing } from '../../telemetry/recent.ts';
+import type { AttemptSummary, LastError } from '../../telemetry/recent.ts';
 import type { PoolView, ServiceOperations } from '../operations.ts';
 import { withoutQuotes } from './content.ts';
 import { type ApiDependencies, audit, type Caller, defineRoute, type Route } from './route.ts';
@@ -95,17 +95,17 @@ function poolView({ oldestAt, spoolFullInMs, handlers, ...pool }: PoolView, call
     ...pool,
     oldestAt: oldestAt === null ? null : rfc3339(oldestAt),
     spoolFullInSeconds: spoolFullInMs === null ? null : Math.floor(spoolFullInMs / 1000),
-    ...attemptsView(combined(handlers.map(({ standing }) => standing)), caller),
-    handlers: handlers.map(({ pausedUntil, standing, ...handler }) => ({
+    ...attemptsView(combined(handlers.map(({ recent }) => recent)), caller),
+    handlers: handlers.map(({ pausedUntil, recent, ...handler }) => ({
       ...handler,
-      ...attemptsView(standing, caller),
+      ...attemptsView(recent, caller),
       pausedUntil: pausedUntil === null ? null : rfc3339(pausedUntil),
     })),
   };
 }
 
 /** Combines handlers: the most consecutive failures and the newest error. */
-function combined(handlers: readonly Standing[]): Standing {
+function combined(handlers: readonly AttemptSummary[]): AttemptSummary {
   const errors = handlers.flatMap(({ lastError }) => lastError ?? []);
   return {
     consecutiveFailures: Math.max(0, ...handlers.map(({ consecutiveFailures }) => consecutiveFailures)),
@@ -117,7 +117,7 @@ function combined(handlers: readonly Standing[]): Standing {
 
 type AttemptsView = Pick<z.input<typeof poolShape>, keyof typeof attemptKeys>;
 
-function attemptsView({ consecutiveFailures, lastError, attempts, accepted }: Standing, { mayReadContent }: Caller): AttemptsView {
+function attemptsView({ consecutiveFailures, lastError, attempts, accepted }: AttemptSummary, { mayReadContent }: Caller): AttemptsView {
   const shown = ({ at, reason, mayQuote }: LastError) => ({
     at: rfc3339(at),
     reason: mayReadContent ? reason : withoutQuotes(reason, !mayQuote),

@@ -53,11 +53,11 @@ describe('the list', () => {
     ['id=a&id=d&id=nobody', ['a', 'd']],
     ['pool=pool&host=b.example', ['c']],
   ])('of %s has %j', async (query, expected) => {
-    const { get, die, neverBeBorn } = await startApi();
+    const { get, die, addFailedPacket } = await startApi();
     await die({ id: 'a', pool: 'other' });
     await die({ id: 'b', handler: 'alerts' });
     await die({ id: 'c', host: 'b.example' });
-    await neverBeBorn({ id: 'd' });
+    await addFailedPacket({ id: 'd' });
     expect(idsIn(await get(`/dead-letters?${query}`))).toEqual(expected);
   });
 
@@ -122,14 +122,14 @@ describe('one dead letter', () => {
   });
 
   test('is shown in full to callers that ask for content and may see it', async () => {
-    const { get, die, neverBeBorn } = await startApi();
+    const { get, die, addFailedPacket } = await startApi();
     await die({
       id: 'text',
       body: 'hello',
       target: { kind: 'http', method: 'POST', path: '/', headers: [['cookie', 'a=b']], stanza: '<m/>' },
     });
     await die({ id: 'bytes', body: Uint8Array.from([0, 255]) });
-    await neverBeBorn({ id: 'still' });
+    await addFailedPacket({ id: 'still' });
     expect((await get('/dead-letters/text?content=true')).body).toMatchObject({
       sender: 'alice@localhost',
       receiver: 'bob@localhost',
@@ -302,8 +302,8 @@ describe('a name in a filter', () => {
 });
 
 test('replay makes deliveries of the oldest letters up to a limit, and reports how many remain', async () => {
-  const { get, post, die, neverBeBorn } = await startApi();
-  await neverBeBorn({ id: 'still' });
+  const { get, post, die, addFailedPacket } = await startApi();
+  await addFailedPacket({ id: 'still' });
   for (const id of ['a', 'b', 'c']) await die({ id });
   expect((await post('/dead-letters/replay', { all: true, limit: 1, dryRun: true })).body.count).toBe(1);
   expect((await post('/dead-letters/replay', { filter: { reason: 'refused' }, limit: 2 })).body).toMatchObject({ count: 2, failed: 0 });

@@ -14,8 +14,8 @@ const authorization = 'Bearer sesame';
 /** Dead letters, a withheld push and a failing test, each with a text that quotes content. */
 async function startWithQuotes() {
   const api = await startApi({ token: 'sesame' });
-  const { spool, events, neverBeBorn, dependencies, die } = api;
-  await neverBeBorn({ id: 'born', detail: `prepareBody: ${quoted}` });
+  const { spool, events, addFailedPacket, dependencies, die } = api;
+  await addFailedPacket({ id: 'born', detail: `prepareBody: ${quoted}` });
   await die({ id: 'module' }, { disposition: { kind: 'dead', reason: 'refused', detail: `status 406 ${quoted}` } });
 
   const outcome: Outcome = { kind: 'unsent', code: 'REQUEST_NOT_BUILT', message: `TypeError: ${quoted}`, durationMs: 1 };

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { Standing } from '../../../src/telemetry/recent.ts';
+import type { AttemptSummary } from '../../../src/telemetry/recent.ts';
 import { acceptedAt } from '../../spool/build.ts';
-import { makePoolView, wellStanding } from '../../support/scripted-operations.ts';
+import { makePoolView, noAttempts } from '../../support/scripted-operations.ts';
 import { startApi } from './ask-api.ts';
 
 const untried = { consecutiveFailures: 0, lastError: null, recentAttempts: 0, successRate: null };
@@ -24,15 +24,15 @@ test('pools are listed with their pending deliveries and the state of their back
 
 test('a pool combines its handlers: the most consecutive failures, the newest error, and one success rate', async () => {
   const { get, operations } = await startApi({ token: 'sesame' });
-  const queue = (name: string, standing: Standing) =>
-    ({ name, standing, waiting: 0, dead: 0, breaker: 'closed', pausedUntil: null }) as const;
+  const queue = (name: string, recent: AttemptSummary) =>
+    ({ name, recent, waiting: 0, dead: 0, breaker: 'closed', pausedUntil: null }) as const;
   const error = (at: number, reason: string, mayQuote = false) => ({ at: acceptedAt + at, reason, mayQuote });
   operations.pools = () => [
     makePoolView({
       handlers: [
         queue('one', { consecutiveFailures: 3, lastError: error(1, 'status 503'), attempts: 4, accepted: 1 }),
         queue('other', { consecutiveFailures: 0, lastError: error(2, 'no key for Hi, Bob!', true), attempts: 1, accepted: 1 }),
-        queue('idle', wellStanding),
+        queue('idle', noAttempts),
       ],
     }),
   ];
