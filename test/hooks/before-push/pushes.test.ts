@@ -29,7 +29,7 @@ const beforePush: BeforePushConfig = {
 
 const asking = { name: 'push', beforePush } satisfies Partial<HandlerConfig>;
 
-/** A handler that asks, and what it makes of packets and of answers. */
+/** A handler with `before_push`, and its evaluation of packets and of answers. */
 function rigOf(handler: LoadedHandler) {
   let ids = 0;
   const handlers = [handler];
@@ -54,7 +54,7 @@ function rigOf(handler: LoadedHandler) {
   async function ask(packet: Packet = makePacket()): Promise<NewDelivery> {
     const { deliveries }: Evaluation = await evaluate(packet);
     const [delivery] = deliveries;
-    if (delivery === undefined) throw new Error('nothing is asked');
+    if (delivery === undefined) throw new Error('no ask was made');
     return delivery;
   }
 
@@ -73,8 +73,8 @@ const allowed = (userIDList?: readonly string[], offlinePushInfo?: Record<string
   offlinePushInfo,
 });
 
-describe('a handler that asks', () => {
-  test('puts a question in a queue and a lane of its own, and prepares nothing yet', async () => {
+describe('a handler with before_push', () => {
+  test('makes an ask in its own queue and lane, and does not prepare a request yet', async () => {
     const calls: string[] = [];
     const callbacks: Callbacks = {
       shouldMakeReq: () => calls.push('shouldMakeReq') > 0,
@@ -103,7 +103,7 @@ describe('a handler that asks', () => {
     expect(JSON.parse(String(ask.body))).toMatchObject({ callbackCommand: 'callbackBeforePushCommand', userIDList: ['bob'] });
   });
 
-  test('asks about nothing that it would not push', () => {
+  test('makes no ask about a packet that it would not push', () => {
     expect(rigOf(makeHandler(asking)).evaluate(makePacket({ direction: 'out' }))).toEqual({ deliveries: [], deadLetters: [] });
     expect(rigOf(makeHandler({ ...asking, when: { type: ['headline'] } })).evaluate(makePacket())).toEqual({
       deliveries: [],
@@ -111,13 +111,13 @@ describe('a handler that asks', () => {
     });
   });
 
-  test('without an order asks without one', async () => {
+  test('makes asks without a lane if it has no ordering', async () => {
     expect((await rigOf(makeHandler({ ...asking, ordering: 'none' })).ask()).lane).toBeNull();
   });
 });
 
-describe('an answer that names nobody', () => {
-  test('makes the push that there would have been, with its own id and what was answered', async () => {
+describe('an answer without receivers', () => {
+  test('makes the same push as without an ask, with its own id and the answer', async () => {
     const packet = makePacket();
     const { spawn, failedPackets } = await rigOf(makeHandler(asking)).pushes(allowed(), packet);
     const { deliveries } = await rigOf(makeHandler({ name: 'push' })).evaluate(packet);
@@ -126,19 +126,19 @@ describe('an answer that names nobody', () => {
     expect(spawn).toEqual([{ ...deliveries[0], id: 'ask1.1', target: { ...deliveries[0]?.target, answered: allowed() } }]);
   });
 
-  test('keeps the stanza for a module with callbacks at delivery', async () => {
+  test('stores the stanza for a module with callbacks at delivery', async () => {
     const { spawn } = await rigOf(makeHandler(asking, { shouldMakeReq: () => true, buildRequest: () => 0 })).pushes(allowed());
     expect(spawn[0]?.target.stanza).toContain('<message');
   });
 
-  test('is the same when there was none that counts', async () => {
+  test('has the same result as a failed ask', async () => {
     const { spawn } = await rigOf(makeHandler(asking)).pushes({ kind: 'failed', reason: 'timed-out' });
     expect(spawn).toMatchObject([{ receiver: 'bob@localhost', target: { answered: { kind: 'failed', reason: 'timed-out' } } }]);
   });
 });
 
 describe('an answer that names receivers', () => {
-  test('keeps occupants of the room of a private message apart', async () => {
+  test('distinguishes the occupants of the room of a private message', async () => {
     const stanza =
       "<message xmlns='jabber:client' type='chat' from='bob@localhost/desk' to='tea@rooms.localhost/Al'><body>psst</body><x xmlns='http://jabber.org/protocol/muc#user'/></message>";
     const names = ['tea@rooms.localhost/Al', 'tea@rooms.localhost/Eve', 'carol@localhost/phone'];
@@ -151,7 +151,7 @@ describe('an answer that names receivers', () => {
     ]);
   });
 
-  test('makes a push for each, in their order and each in its own conversation', async () => {
+  test('makes a push for each, in their order, each in its own conversation', async () => {
     const { spawn } = await rigOf(makeHandler(asking)).pushes(allowed(['carol', 'Dave@Elsewhere.example/phone', 'carol@localhost']));
     expect(spawn.map(({ id, lane, receiver, body }) => [id, lane, receiver, body])).toEqual([
       [
@@ -169,12 +169,12 @@ describe('an answer that names receivers', () => {
     ]);
   });
 
-  test('keeps of the names, with each push, the one it is for', async () => {
+  test('stores with each push only the user ID of its receiver', async () => {
     const { spawn } = await rigOf(makeHandler(asking)).pushes(allowed(['carol', 'Dave@Elsewhere.example/phone', 'carol@localhost']));
     expect(spawn.map(({ target }) => target.answered)).toEqual([allowed(['carol']), allowed(['Dave@Elsewhere.example/phone'])]);
   });
 
-  test('makes no more pushes than memory can hold: beyond that it is one dead letter', async () => {
+  test('makes one dead letter if the pushes exceed the size limit', async () => {
     const callbacks: Callbacks = { shouldMakeReq: () => true, prepareBody: () => new Uint8Array(1024 * 1024) };
     const names = Array.from({ length: 65 }, (_, index) => `u${index}`);
     const { spawn, failedPackets } = await rigOf(makeHandler(asking, callbacks)).pushes(allowed(names));
@@ -182,11 +182,11 @@ describe('an answer that names receivers', () => {
     expect(failedPackets).toMatchObject([{ id: 'ask1.1', reason: 'overflow', detail: expect.stringContaining('65 receivers') }]);
   });
 
-  test('makes none where it names an empty list', async () => {
+  test('makes no push for an empty list', async () => {
     expect(await rigOf(makeHandler(asking)).pushes(allowed([]))).toEqual({ spawn: [], failedPackets: [] });
   });
 
-  test('keeps what is known of the clients of who was meant, and knows nothing of others', async () => {
+  test('keeps the sessions of the original receiver, and has none for others', async () => {
     const handler = createHandler(makeHandlerConfig({ ...asking, when: {} }), json);
     const packet = makePacket({ direction: 'out', sessions: 0 });
     const { spawn } = await rigOf(handler).pushes(allowed(['bob', 'carol']), packet);
@@ -197,7 +197,7 @@ describe('an answer that names receivers', () => {
   });
 
   test.each([[''], ['a b'], ['@localhost'], ['bob/phone'], ['carol@'], ['<x>']])(
-    'who can be nobody (%j) does not count',
+    'with an invalid user ID (%j) is not valid',
     async (userId) => {
       const rig = rigOf(makeHandler(asking));
       expect(await rig.prepare(await rig.ask(), allowed(['carol', userId]))).toBe('misnamed');
@@ -205,10 +205,10 @@ describe('an answer that names receivers', () => {
   );
 });
 
-describe('what a push is to say', () => {
+describe('the offlinePushInfo of an answer', () => {
   const info = { title: 'News', desc: 'A message', iOSBadgeCount: true };
 
-  test('is seen by the callbacks, who cannot change it for each other', async () => {
+  test('is passed to the callbacks', async () => {
     const seen: unknown[] = [];
     const callbacks: Callbacks = {
       shouldMakeReq: () => true,
@@ -232,7 +232,7 @@ describe('what a push is to say', () => {
     expect(spawn[0]?.body).toBe('author=alice&server=localhost&receiver=bob&message=Hi%2C+Bob%21');
   });
 
-  test('is not there where nobody was asked', async () => {
+  test('is undefined without an ask and after a failed one', async () => {
     const seen: unknown[] = [];
     const callbacks: Callbacks = { shouldMakeReq: () => true, prepareBody: ({ offlinePushInfo }) => String(seen.push(offlinePushInfo)) };
     await rigOf(makeHandler({ name: 'push' }, callbacks)).evaluate(makePacket());
@@ -250,23 +250,23 @@ describe('a callback that fails after the answer', () => {
     },
   };
 
-  test('costs all pushes of the packet, as one dead letter that holds it', async () => {
+  test('makes one dead letter with the packet in place of all pushes', async () => {
     const { spawn, failedPackets } = await rigOf(makeHandler(asking, failing)).pushes(allowed(['bob', 'carol', 'dave']));
     expect(spawn).toEqual([]);
     expect(failedPackets).toMatchObject([{ id: 'ask1.1', handler: 'push', pool: 'http_pool', reason: 'callback-failed' }]);
     expect(failedPackets[0]?.detail).toContain('no carol');
   });
 
-  test('and that one asks again when it is replayed, under its own id', async () => {
+  test('makes a dead letter whose replay asks again, under its own id', async () => {
     const rig = rigOf(makeHandler(asking, failing));
     const [letter] = (await rig.pushes(allowed(['carol']))).failedPackets;
-    const revived = letter && (await rig.replayer.reevaluate(letter));
-    expect(revived).toMatchObject({ id: 'ask1.1', handler: 'push:ask', pool: 'business', target: { purpose: { kind: 'ask' } } });
-    expect(revived?.target.headers).toContainEqual(['operationID', 'ask1.1']);
+    const replayed = letter && (await rig.replayer.reevaluate(letter));
+    expect(replayed).toMatchObject({ id: 'ask1.1', handler: 'push:ask', pool: 'business', target: { purpose: { kind: 'ask' } } });
+    expect(replayed?.target.headers).toContainEqual(['operationID', 'ask1.1']);
   });
 });
 
-test('an ask whose handler is not configured any more makes nothing', async () => {
+test('an ask of a handler that is no longer configured makes no push', async () => {
   const ask = await rigOf(makeHandler(asking)).ask(makePacket({ stanza: chat('Hi') }));
   expect(await rigOf(makeHandler({ name: 'other' })).prepare(ask, allowed())).toBe('unknown-handler');
 });

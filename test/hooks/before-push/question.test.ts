@@ -21,7 +21,7 @@ const mention = (uri: string, type = 'mention'): string =>
 const ended = (news: string, content = ''): string =>
   `<presence xmlns='jabber:client' id='p1' type='unavailable' from='tea@rooms.localhost/bob' to='bob@localhost/web.1'>${content}<x xmlns='http://jabber.org/protocol/muc#user'>${news}</x></presence>`;
 
-test('a chat message is asked about with every field of the request, in OpenIM’s order', () => {
+test('the question about a chat message has every field, in OpenIM’s order', () => {
   const asked = ask(message('<subject>Tea</subject><body>Hello, this is a test message</body>', { from: 'alice@localhost/ios' }));
   expect(Object.entries(asked)).toEqual([
     ['callbackCommand', 'callbackBeforePushCommand'],
@@ -44,24 +44,24 @@ test('a chat message is asked about with every field of the request, in OpenIM�
   ]);
 });
 
-test('a stanza that has next to nothing has the fields all the same, each of its type', () => {
+test('the question about a minimal stanza has every field, with its type', () => {
   expect(ask("<message xmlns='jabber:client' type='chat'/>")).toMatchObject({
     ...{ platformID: 0, platform: '', title: '', desc: '', clientMsgID: '', content: '', contentType: 0, atUserIDList: [] },
     ...{ sendID: 'alice', userIDList: ['alice'] },
   });
 });
 
-describe('a user', () => {
+describe('the id of a user', () => {
   test.each([
     ['of the packet’s host is the local part', 'bob@localhost/desk', 'bob'],
     ['of another host is the bare JID', 'bob@elsewhere.example/desk', 'bob@elsewhere.example'],
-    ['that is a host is its domain', 'localhost', 'localhost'],
+    ['of a host is its domain', 'localhost', 'localhost'],
   ])('%s', (_, to, id) => {
     expect(ask(message('', { to })).userIDList).toEqual([id]);
   });
 });
 
-describe('what a client runs on', () => {
+describe('the platform of a client', () => {
   test.each([
     ['ios', 1, 'iOS'],
     ['iOS-17', 1, 'iOS'],
@@ -73,18 +73,18 @@ describe('what a client runs on', () => {
     ['phone', 0, ''],
     ['iosish', 0, ''],
     ['', 0, ''],
-  ])('is known of %s as %i %s', (resource, platformID, platform) => {
+  ])('with the resource %s is %i %s', (resource, platformID, platform) => {
     expect(ask(message('', { from: `alice@localhost${resource === '' ? '' : `/${resource}`}` }))).toMatchObject({ platformID, platform });
   });
 });
 
 describe('a message of a room', () => {
-  test('that a user sends is for nobody that we know of', () => {
+  test('that a user sends has no known receiver', () => {
     const asked = ask(message('<body>Tea?</body>', { type: 'groupchat', to: 'tea@rooms.localhost' }));
     expect(asked).toMatchObject({ sendID: 'alice', groupID: 'tea@rooms.localhost', sessionType: 2, contentType: 1, userIDList: [] });
   });
 
-  test('that a user gets is from who hides behind a nickname', () => {
+  test('that a user receives is from an occupant with a nickname', () => {
     const stanza = message('<body>Tea?</body>', { type: 'groupchat', from: 'tea@rooms.localhost/ios', to: 'bob@localhost/desk' });
     expect(ask(stanza, { direction: 'out' })).toMatchObject({
       ...{ sendID: 'tea@rooms.localhost/ios', groupID: 'tea@rooms.localhost', sessionType: 2 },
@@ -96,14 +96,14 @@ describe('a message of a room', () => {
 describe('a private message in a room keeps the nickname, so that two occupants are different', () => {
   const marks = ["<x xmlns='http://jabber.org/protocol/muc#user'/>", "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='o1'/>"];
 
-  test.each(marks)('to the user who gets it, marked %s', (mark) => {
+  test.each(marks)('to its receiver, marked %s', (mark) => {
     const stanza = message(`<body>psst</body>${mark}`, { from: 'tea@rooms.localhost/ios', to: 'bob@localhost/desk' });
     expect(ask(stanza, { direction: 'out' })).toMatchObject({
       ...{ sendID: 'tea@rooms.localhost/ios', userIDList: ['bob'], groupID: '', sessionType: 1, platformID: 0, platform: '' },
     });
   });
 
-  test('from the user who sends it', () => {
+  test('from its sender', () => {
     const stanza = message(`<body>psst</body>${marks[0]}`, { from: 'bob@localhost/ios', to: 'tea@rooms.localhost/Al' });
     expect(ask(stanza)).toMatchObject({ sendID: 'bob', userIDList: ['tea@rooms.localhost/Al'], platform: 'iOS' });
   });
@@ -113,19 +113,19 @@ describe('a private message in a room keeps the nickname, so that two occupants 
     expect(ask(stanza).atUserIDList).toEqual(['tea@rooms.localhost/Eve']);
   });
 
-  test('and a user who only pretends to stand in a room is a user of the host all the same', () => {
+  test('but a user of the host with a false mark stays a user of the host', () => {
     expect(ask(message(`<body>psst</body>${marks[0]}`), { direction: 'out' })).toMatchObject({ sendID: 'alice', userIDList: ['bob'] });
   });
 });
 
-test('who hides behind a nickname is told where the feed knows', () => {
+test('the user behind a nickname is named if the feed knows it', () => {
   const stanza = message('<body>Tea?</body>', { type: 'groupchat', from: 'tea@rooms.localhost/Al', to: 'bob@localhost/desk' });
   const packet = makePacket({ stanza, direction: 'out', sender: makeJid('alice@localhost') });
   expect(questionOf(packet, readJid)).toMatchObject({ sendID: 'alice', groupID: 'tea@rooms.localhost' });
 });
 
-describe('who is mentioned', () => {
-  test('is told once each, in the order of the text, as users are', () => {
+describe('mentioned users', () => {
+  test('are listed once each, in the order of the references, by user ID', () => {
     const stanza = message(
       ['xmpp:carol@localhost', 'xmpp:dave@elsewhere.example/phone', 'xmpp:carol@LOCALHOST?message', 'xmpp:tea@rooms.localhost/Eve%20E']
         .map((uri) => mention(uri))
@@ -136,31 +136,31 @@ describe('who is mentioned', () => {
   });
 
   test.each([
-    ['a reference that is no mention', mention('xmpp:carol@localhost', 'data')],
+    ['a reference of another type', mention('xmpp:carol@localhost', 'data')],
     ['another scheme', mention('https://carol@localhost')],
-    ['a JID that can be none', mention('xmpp:@localhost')],
+    ['an invalid JID', mention('xmpp:@localhost')],
     ['a stray %', mention('xmpp:car%ol@localhost')],
     ['an authority', mention('xmpp://carol@localhost/dave@localhost')],
     ['no URI', "<reference xmlns='urn:xmpp:reference:0' type='mention'/>"],
-  ])('is nobody in %s', (_, content) => {
+  ])('are none for %s', (_, content) => {
     expect(ask(message(content)).atUserIDList).toEqual([]);
   });
 });
 
-describe('what a message is', () => {
+describe('the content type', () => {
   test.each([
     ['a correction', '<body>hi</body><replace xmlns="urn:xmpp:message-correct:0" id="1"/>', 1],
-    ['an encrypted one', '<body>cannot read?</body><encrypted xmlns="urn:xmpp:omemo:2"/>', 0],
+    ['an encrypted message', '<body>cannot read?</body><encrypted xmlns="urn:xmpp:omemo:2"/>', 0],
     ['a reaction', '<reactions xmlns="urn:xmpp:reactions:0" id="1"/>', 0],
   ])('%s: %#', (_, content, contentType) => {
     expect(ask(message(content)).contentType).toBe(contentType);
   });
 });
 
-describe('the news of a room', () => {
+describe('a room change', () => {
   const room = { groupID: 'tea@rooms.localhost', sessionType: 2, userIDList: ['bob'], clientMsgID: 'p1' };
 
-  test('that a member has left names the member', () => {
+  test('by which a member left names the member', () => {
     expect(ask(ended("<status code='110'/>", '<status>Bye</status>'), { direction: 'out' })).toMatchObject({
       ...room,
       ...{ contentType: 1504, sendID: 'bob', content: 'Bye', platform: 'Web' },
@@ -171,12 +171,12 @@ describe('the news of a room', () => {
     ['by JID', "<actor jid='alice@localhost/phone' nick='Al'/>", 'alice'],
     ['by nickname', "<actor nick='Al'/>", 'tea@rooms.localhost/Al'],
     ['not at all', '', 'tea@rooms.localhost'],
-  ])('that a member was removed names who did that, where it is told %s', (_, actor, sendID) => {
+  ])('by which a member was removed names the actor: given %s', (_, actor, sendID) => {
     const asked = ask(ended(`<item role='none'>${actor}<reason>Enough</reason></item><status code='110'/><status code='307'/>`));
     expect(asked).toMatchObject({ ...room, contentType: 1508, sendID, content: 'Enough', desc: 'Enough' });
   });
 
-  test('that it is destroyed comes from the room', () => {
+  test('by which the room was destroyed is from the room', () => {
     const asked = ask(ended('<destroy><reason>Over</reason></destroy>'));
     expect(asked).toMatchObject({ ...room, contentType: 1511, sendID: 'tea@rooms.localhost', content: 'Over', platform: '' });
   });
