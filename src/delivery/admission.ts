@@ -87,13 +87,14 @@ export class Admission {
 
   /** Closes the breakers of all other handlers, so that no alert remains for a removed handler. */
   keepOnly(names: readonly string[]): void {
-    for (const [name, handler] of this.#handlers) if (!names.includes(name)) handler.reset('it is served here no longer');
+    for (const [name, handler] of this.#handlers)
+      if (!names.includes(name)) handler.reset('the handler is no longer configured on this pool');
   }
 
   /** Closes all breakers: the pool is removed. */
   close(): void {
     this.keepOnly([]);
-    this.#pool.breaker.reset('its pool has ended');
+    this.#pool.breaker.reset('the pool was removed or replaced');
   }
 }
 

@@ -47,7 +47,8 @@ export class Breaker {
 
   /** Maximum number of attempts in flight at `now`; an open breaker whose time is over becomes half-open. */
   allowance(now: number): number {
-    if (this.#condition.kind === 'open' && now >= this.#condition.until) this.#become({ kind: 'half-open' }, 'one attempt may try');
+    if (this.#condition.kind === 'open' && now >= this.#condition.until)
+      this.#become({ kind: 'half-open' }, 'one attempt is allowed as a probe');
     switch (this.#condition.kind) {
       case 'closed':
         return Number.POSITIVE_INFINITY;
@@ -86,7 +87,7 @@ export class Breaker {
       case 'open':
         return; // the attempt began before the breaker opened
       case 'slow-start':
-        if (this.#condition.limit < 2) return this.#open(maxOpenMs, now, 'it failed again');
+        if (this.#condition.limit < 2) return this.#open(maxOpenMs, now, 'an attempt failed during the slow start');
         return this.#become({ kind: 'slow-start', limit: Math.floor(this.#condition.limit / 2) }, '');
       default:
         return this.#condition satisfies never;
@@ -104,7 +105,7 @@ export class Breaker {
       case 'slow-start':
         if (this.#condition.limit < this.#workers) return this.#become({ kind: 'slow-start', limit: this.#condition.limit + 1 }, '');
         this.#nextOpenMs = openMs;
-        return this.#become({ kind: 'closed' }, 'it has recovered');
+        return this.#become({ kind: 'closed' }, 'the backend has recovered');
       default:
         return this.#condition satisfies never;
     }

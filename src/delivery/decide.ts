@@ -87,5 +87,5 @@ export function whenExpired(
   now: EpochMs,
 ): Extract<Disposition, { kind: 'dead' }> | undefined {
   if (now - createdAt <= maxAgeMs) return undefined;
-  return { kind: 'dead', reason: 'expired', detail: `it waited for longer than ${maxAgeMs} ms` };
+  return { kind: 'dead', reason: 'expired', detail: `not sent within its maximum age of ${maxAgeMs} ms` };
 }

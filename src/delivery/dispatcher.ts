@@ -187,7 +187,7 @@ export class Dispatcher {
 
   #warnOfOrphans(): void {
     for (const { pool, handler, waiting } of this.orphans()) {
-      const text = `${waiting} deliveries wait for the handler ${handler} on the pool ${pool}, which is not configured: they stay until it is, or are moved or purged (event-pusher orphans)`;
+      const text = `${waiting} deliveries wait for the handler ${handler} on the pool ${pool}, which is not configured: configure it, or move or purge them (event-pusher orphans)`;
       this.#options.events.emit('notice', { text, level: 'warn' });
     }
   }

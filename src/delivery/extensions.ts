@@ -32,7 +32,7 @@ export type OpenCarrier = (callbacks: CarrierCallbacks) => Carrier;
 
 /** The reply to an attempt in a pool that cannot send it: a message in a pool of requests, or a request in a pool of messages. */
 export const misplacedReply: Reply = {
-  outcome: { kind: 'unsent', code: 'MISPLACED', message: 'it is nothing that this pool can send', durationMs: 0 },
+  outcome: { kind: 'unsent', code: 'MISPLACED', message: 'this pool cannot send a delivery of this kind', durationMs: 0 },
   judgement: undefined,
 };
 

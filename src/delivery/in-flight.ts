@@ -78,7 +78,7 @@ export function notHandedOverReply(message: string): Reply {
 
 /** The reply to an attempt whose thread died. */
 export const lostReply: Reply = {
-  outcome: { kind: 'unsent', code: threadLostCode, message: 'the thread of the pool died while it was under way', durationMs: 0 },
+  outcome: { kind: 'unsent', code: threadLostCode, message: 'the pool thread died during the attempt', durationMs: 0 },
   judgement: undefined,
 };
 

@@ -253,7 +253,7 @@ export class PoolDispatcher {
       const within = this.#deadlines.within(delivery);
       this.#carrier.carry(attempt, { ...jobRulesOf(this.#rules, delivery), key, within, rfc3339: this.#rfc3339 });
     } catch (thrown) {
-      const { detail } = internalError('handing it to its pool', thrown);
+      const { detail } = internalError('handing it to a pool thread', thrown);
       setImmediate(() => this.#onOutcome(key, notHandedOverReply(detail)));
     }
   };

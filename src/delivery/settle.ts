@@ -66,7 +66,7 @@ export class Settler {
       return { stored: content, ...(await spool.settle({ seq, ...content, claimNext })) };
     } catch (thrown) {
       if (isSpoolFailure(thrown)) throw thrown;
-      const dead = withoutAttempt(internalError('storing its end', thrown));
+      const dead = withoutAttempt(internalError('storing its disposition', thrown));
       return { stored: dead, ...(await spool.settle({ seq, ...dead, claimNext })) };
     }
   }

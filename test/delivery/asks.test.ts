@@ -8,7 +8,7 @@ import { createFakeClock } from '../support/fake-clock.ts';
 
 const queue = 'push:ask';
 const timeoutMs = 5000;
-/** How long a question waits for a worker. */
+/** Maximum time a question waits for a worker, ms. */
 const waitMs = 30_000;
 const circuitBreaker = { failureRatio: 0.5, minAttempts: 4, windowMs: 30_000, openMs: 10_000, maxOpenMs: 60_000 };
 const refused: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 };
@@ -20,7 +20,7 @@ function ask(id: string, rest: Partial<NewDelivery> = {}): NewDelivery {
 
 type RigOptions = NonNullable<Parameters<typeof startDeliveryRig>[0]>;
 
-/** A pool that asks, and where every question comes to one push, with what was made of it: `id outcome`. */
+/** A pool with questions, each of which creates one push. `over` lists the outcomes: `id outcome`. */
 async function startAskRig(options: RigOptions = {}) {
   const over: string[] = [];
   const clock = createFakeClock();
@@ -38,7 +38,7 @@ async function startAskRig(options: RigOptions = {}) {
 const numbered = (count: number): readonly string[] => Array.from({ length: count }, (_, index) => `a${index + 1}`);
 
 describe('a question', () => {
-  test('is put with all of its time, however long it has waited, and its push goes on at once', async () => {
+  test('is sent with its full timeout after any wait, and its push follows at once', async () => {
     const { rig, over, asked, clock } = await startAskRig();
     await rig.accept(asked('a1', { createdAt: clock.now() - 20_000 }));
     expect(rig.threads.open).toMatchObject([{ id: 'a1', within: { until: clock.now() + waitMs + timeoutMs, atMostMs: timeoutMs } }]);
@@ -48,7 +48,7 @@ describe('a question', () => {
     expect(rig.threads.open[0]).not.toHaveProperty('within');
   });
 
-  test('is put once, whatever it is answered', async () => {
+  test('is sent once, for any answer', async () => {
     const { rig, over, asked } = await startAskRig();
     for (const [index, status] of [500, 429, 400, 410].entries()) {
       await rig.accept(asked(`a${index}`));
@@ -59,17 +59,17 @@ describe('a question', () => {
     expect(rig.open()).toEqual(['a0.1', 'a1.1', 'a2.1', 'a3.1']);
   });
 
-  test('that finds no free worker for half a minute is over without having been put', async () => {
+  test('without a free worker for 30 s ends without being sent', async () => {
     const { rig, over, asked } = await startAskRig({ workers: 1 });
     await rig.accept(...numbered(3).map((id) => asked(id)));
-    expect(rig.open()).toEqual(['a1', 'a2']); // one at the worker, and one behind it
+    expect(rig.open()).toEqual(['a1', 'a2']); // one at the worker, one in reserve
     await rig.pass(waitMs - 1);
     expect(over).toEqual([]);
     await rig.pass(1);
     expect(over).toEqual(['a3 timed-out']);
   });
 
-  test('behind a slow one of its conversation is put when that one is over, with all of its time', async () => {
+  test('behind a slow one of its conversation is sent after it with its full timeout', async () => {
     const { rig, over, asked } = await startAskRig();
     await rig.accept(...numbered(3).map((id) => asked(id, { lane: 'ask a' })));
     await rig.pass(timeoutMs);
@@ -78,7 +78,7 @@ describe('a question', () => {
     expect(rig.threads.open.find(({ id }) => id === 'a2')?.within).toMatchObject({ atMostMs: timeoutMs });
   });
 
-  test('behind others of its conversation waits no longer for them than for a worker', async () => {
+  test('waits for others of its conversation no longer than for a worker', async () => {
     const { rig, over, asked } = await startAskRig();
     await rig.accept(...numbered(3).map((id) => asked(id, { lane: 'ask a' })));
     expect(rig.open()).toEqual(['a1']);
@@ -87,20 +87,20 @@ describe('a question', () => {
     expect(over).toEqual(['a1 timed-out', 'a2 timed-out', 'a3 timed-out']);
   });
 
-  test('keeps its place: pushes come in the order of what was asked', async () => {
+  test('keeps its position: pushes follow in the order of the questions', async () => {
     const { rig, asked } = await startAskRig();
     await rig.accept(...numbered(3).map((id) => asked(id, { lane: 'ask a' })));
     for (const id of numbered(3)) await rig.answer(id, 200);
     expect(rig.open()).toEqual(['a1.1', 'a2.1', 'a3.1']);
   });
 
-  test('holds up nothing else', async () => {
+  test('does not delay other deliveries', async () => {
     const { rig, asked } = await startAskRig();
     await rig.accept(asked('a1', { lane: 'ask a' }), asked('a2', { lane: 'ask b' }), makeDelivery({ id: 'd1', lane: 'c' }));
     expect(rig.open()).toEqual(['a1', 'a2', 'd1']);
   });
 
-  test('that was accepted before a crash has all of its time again', async () => {
+  test('that was accepted before a crash gets its full wait again', async () => {
     const { rig, over, asked, clock } = await startAskRig({ started: false });
     await rig.accept(asked('a1'));
     clock.advance(3_600_000);
@@ -111,7 +111,7 @@ describe('a question', () => {
     expect(rig.threads.open).toMatchObject([{ id: 'a1', within: { until: clock.now() + waitMs + timeoutMs } }]);
   });
 
-  test('on a pool that an operator has paused waits, and has all of its time when that is over', async () => {
+  test('on a paused pool waits, and gets its full wait after the pause', async () => {
     const { rig, over, asked } = await startAskRig();
     rig.dispatcher.setPaused(true);
     await rig.accept(asked('a1'));
@@ -122,7 +122,7 @@ describe('a question', () => {
     expect(rig.open()).toEqual(['a1']);
   });
 
-  test('waits for a rate limit no longer than for anything else', async () => {
+  test('waits for a rate limit no longer than for a worker', async () => {
     const { rig, over, asked } = await startAskRig({ pool: { rateLimit: { requests: 1, perMs: 60_000, burst: 1 } } });
     await rig.accept(asked('a1'), asked('a2'));
     expect(rig.open()).toEqual(['a1']);
@@ -130,13 +130,13 @@ describe('a question', () => {
     expect(over).toEqual(['a2 timed-out']);
   });
 
-  test('with a clock that was set back is still put', async () => {
+  test('is sent after the clock was set back', async () => {
     const { rig, asked, clock } = await startAskRig();
     await rig.accept(asked('a1', { createdAt: clock.now() + 3_600_000 }));
     expect(rig.threads.open).toMatchObject([{ within: { until: clock.now() + waitMs + timeoutMs } }]);
   });
 
-  test('in a queue that asks no more is over at once', async () => {
+  test('in a queue without questions ends at once', async () => {
     const { rig, over, asked } = await startAskRig();
     await rig.accept(asked('a1', { handler: 'push' }));
     expect(over).toEqual(['a1 its handler no longer asks questions on this pool']);
@@ -155,7 +155,7 @@ describe('while the circuit breaker of its questions is open', () => {
     return shut;
   }
 
-  test('each is over at once, and pushes on the same pool go on', async () => {
+  test('each ends at once, and pushes on the same pool continue', async () => {
     const { rig, over, asked } = await startShutRig();
     await rig.accept(asked('a1'));
     expect(over).toEqual(['a1 the circuit breaker is open']);
@@ -163,7 +163,7 @@ describe('while the circuit breaker of its questions is open', () => {
     expect(rig.dispatcher.admission.handler('push').state).toBe('closed');
   });
 
-  test('so are those that wait in the spool, more than fit into memory', async () => {
+  test('questions in the spool end too, even more than fit into memory', async () => {
     const { rig, over, asked } = await startAskRig({ pool: { circuitBreaker }, workers: 1 });
     await rig.accept(...numbered(600).map((id) => asked(id)));
     for (let answered = 0; answered < 4; answered += 1) {
@@ -176,7 +176,7 @@ describe('while the circuit breaker of its questions is open', () => {
     expect(over.filter((line) => line.endsWith('the circuit breaker is open')).length).toBeGreaterThan(590);
   });
 
-  test('the one that comes when it may try again is put, and those behind it wait for how that ends', async () => {
+  test('the next question is sent as the probe, and the others wait for its result', async () => {
     const { rig, over, asked } = await startShutRig();
     await rig.pass(10_000);
     await rig.accept(asked('a1'), asked('a2'));
@@ -185,7 +185,7 @@ describe('while the circuit breaker of its questions is open', () => {
     expect(rig.open()).toEqual(['a2', 'a1.1']);
   });
 
-  test('a pool that cannot be reached is the same', async () => {
+  test('the same holds for an unreachable pool', async () => {
     const { rig, over, asked } = await startAskRig({ pool: { circuitBreaker } });
     await rig.accept(...[1, 2, 3, 4].map((n) => asked(`b${n}`)));
     for (const n of [1, 2, 3, 4]) await rig.answer(`b${n}`, refused);
@@ -195,7 +195,7 @@ describe('while the circuit breaker of its questions is open', () => {
   });
 });
 
-test('an answer of 429 stops no other question, and 410 no pool', async () => {
+test('429 does not pause other questions, and 410 does not pause the pool', async () => {
   let gone = 0;
   const { rig, asked } = await startAskRig({
     pool: { pauseOnGone: true },
@@ -211,7 +211,7 @@ test('an answer of 429 stops no other question, and 410 no pool', async () => {
   expect(gone).toBe(0);
 });
 
-test('a question whose thread died is put again, in what is left of its time', async () => {
+test('a question whose thread died is sent again within its remaining time', async () => {
   const { rig, asked, clock } = await startAskRig();
   const until = clock.now() + waitMs + timeoutMs;
   await rig.accept(asked('a1'));

@@ -26,7 +26,7 @@ describe('a closed breaker', () => {
     expect(breaker.allowance(999)).toBe(0);
   });
 
-  test('stays closed while there were too few attempts to tell', () => {
+  test('stays closed below the minimum of attempts', () => {
     const { breaker, fail } = startBreaker();
     fail(0, 3);
     expect(breaker.allowance(0)).toBe(Number.POSITIVE_INFINITY);
@@ -41,7 +41,7 @@ describe('a closed breaker', () => {
     expect(breaker.state).toBe('closed');
   });
 
-  test('forgets what lies before its window', () => {
+  test('forgets attempts before its window', () => {
     const { breaker, fail } = startBreaker();
     fail(0, 3);
     fail(10_000, 1);
@@ -52,7 +52,7 @@ describe('a closed breaker', () => {
 });
 
 describe('an open breaker', () => {
-  test('lets one probe through when its time is over', () => {
+  test('allows one probe when its time is over', () => {
     const { breaker, fail } = startBreaker();
     fail(0, 4);
     expect([breaker.opensInMs(400), breaker.allowance(400)]).toEqual([600, 0]);
@@ -60,7 +60,7 @@ describe('an open breaker', () => {
     expect([breaker.allowance(1000), breaker.state]).toEqual([1, 'half-open']);
   });
 
-  test('heeds nothing that was under way before', () => {
+  test('ignores attempts that began before it opened', () => {
     const { breaker, fail, succeed } = startBreaker();
     fail(0, 4);
     succeed(1, 100);
@@ -68,7 +68,7 @@ describe('an open breaker', () => {
     expect([breaker.state, breaker.opensInMs(2)]).toEqual(['open', 998]);
   });
 
-  test('stays open twice as long with each probe that fails, up to a bound', () => {
+  test('doubles its open time with each failed probe, up to a limit', () => {
     const { breaker, fail } = startBreaker();
     fail(0, 4);
     let now = 0;
@@ -83,7 +83,7 @@ describe('an open breaker', () => {
   });
 });
 
-describe('a breaker that recovers', () => {
+describe('a recovering breaker', () => {
   function recovering() {
     const started = startBreaker();
     started.fail(0, 4);
@@ -92,7 +92,7 @@ describe('a breaker that recovers', () => {
     return started;
   }
 
-  test('lets more and more go at once until it is closed', () => {
+  test('allows more attempts step by step until it is closed', () => {
     const { breaker, succeed, states } = recovering();
     const allowed = [breaker.allowance(1000)];
     for (let success = 0; success < 3; success += 1) {
@@ -103,7 +103,7 @@ describe('a breaker that recovers', () => {
     expect(states).toEqual(['open', 'half-open', 'slow-start', 'closed']);
   });
 
-  test('lets fewer go after a failure, and opens when none is left', () => {
+  test('halves its limit after a failure, and opens at the last', () => {
     const { breaker, fail, succeed } = recovering();
     succeed(1000, 2);
     fail(1001);
@@ -114,7 +114,7 @@ describe('a breaker that recovers', () => {
     expect([breaker.state, breaker.opensInMs(1003)]).toEqual(['open', 2000]);
   });
 
-  test('is as patient as at first once it was closed again', () => {
+  test('starts with the first open time again after it was closed', () => {
     const { breaker, fail, succeed } = recovering();
     succeed(1000, 3);
     fail(1001, 4);
@@ -122,7 +122,7 @@ describe('a breaker that recovers', () => {
   });
 });
 
-test('one that is switched off never opens', () => {
+test('a breaker that is switched off never opens', () => {
   const breaker = new Breaker({ config: undefined, workers: 1, onState: () => undefined });
   for (let failure = 0; failure < 1000; failure += 1) breaker.record('failed', failure);
   expect([breaker.state, breaker.allowance(0)]).toEqual(['closed', Number.POSITIVE_INFINITY]);

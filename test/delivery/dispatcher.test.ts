@@ -16,7 +16,7 @@ import { type Answer, startTarget } from '../support/target.ts';
 // The build: the threads of a pool cannot load .ts here.
 const { Dispatcher } = await importBuilt<typeof import('../../src/delivery/dispatcher.ts')>('src/delivery/dispatcher.js');
 
-/** Nothing is stored before `storing` says so. */
+/** Appends wait for `storing`. */
 async function startRig(pools: readonly PoolConfig[], { storing }: { readonly storing?: Promise<void> } = {}) {
   const events = createEventBus();
   const memory = createMemorySpool({ clock: systemClock, events });
@@ -56,11 +56,11 @@ async function startRig(pools: readonly PoolConfig[], { storing }: { readonly st
   return { dispatcher, spool, dispositions, failures, notices, accept, reconfigure, [Symbol.asyncDispose]: () => dispatcher.stop(0) };
 }
 
-/** Accepted now: by the system clock it is not too old to be tried again. */
+/** Accepted now by the system clock, so that it does not expire. */
 const deliveryTo = (pool: string, id: string, lane: string | null = null): NewDelivery =>
   makeDelivery({ id, pool, lane, createdAt: systemClock.now(), target: { kind: 'http', method: 'POST', path: `/${id}`, headers: [] } });
 
-test('takes what one packet leaves to the pools that it is for', async () => {
+test('sends the deliveries of one packet to their pools', async () => {
   await using chats = await startTarget();
   await using calls = await startTarget();
   await using rig = await startRig([
@@ -77,7 +77,7 @@ test('takes what one packet leaves to the pools that it is for', async () => {
   expect(rig.spool.stats().depths.map(({ waiting }) => waiting)).toEqual([0, 0]);
 });
 
-test('a lane waits for its failing head, on the wire too', async () => {
+test('a lane waits for its failing head on the wire', async () => {
   let asked = 0;
   await using target = await startTarget({
     script: ({ path }) => {
@@ -97,7 +97,7 @@ test('a lane waits for its failing head, on the wire too', async () => {
   expect(rig.failures).toEqual([]);
 });
 
-test('delivers a thousand at once, each of them once, in the order of its lane', async () => {
+test('delivers a thousand deliveries once each, in the order of their lanes', async () => {
   await using target = await startTarget();
   await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, workers: 20, threads: 2 })]);
   const deliveries = Array.from({ length: 1000 }, (_nothing, index) => deliveryTo('chats', `d${index}`, `lane ${index % 30}`));
@@ -115,7 +115,7 @@ test('delivers a thousand at once, each of them once, in the order of its lane',
   expect(target.counts.peakUnanswered).toBeLessThanOrEqual(20);
 });
 
-test('stores the dead letters of a packet, and deliveries to a pool that is no longer there', async () => {
+test('stores the dead letters of a packet, and deliveries to an unknown pool', async () => {
   await using rig = await startRig([makePoolConfig({ id: 'chats' })]);
   const failedPackets = makeFailedPacket({ id: 's1', pool: 'chats' });
 
@@ -127,7 +127,7 @@ test('stores the dead letters of a packet, and deliveries to a pool that is no l
   ]);
 });
 
-test('tells how many workers are busy, and stops when they are done', async () => {
+test('reports the number of busy workers, and stops when they are idle', async () => {
   const held = createDeferred<Answer>();
   await using target = await startTarget({ script: () => held.promise });
   await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, workers: 2 })]);
@@ -144,7 +144,7 @@ test('tells how many workers are busy, and stops when they are done', async () =
 });
 
 describe('a full backlog', () => {
-  test('turns the newest into dead letters where the pool says refuse, and a replay brings them back', async () => {
+  test('makes the newest deliveries dead letters with overflow refuse, and a replay restores them', async () => {
     const held = createDeferred<Answer>();
     await using target = await startTarget({ script: () => held.promise });
     await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, maxBacklog: 2, overflow: 'refuse' })]);
@@ -159,7 +159,7 @@ describe('a full backlog', () => {
     await eventually(() => rig.dispositions.includes('d3 delivered'));
   });
 
-  test('holds intake where the pool says so, and nobody overtakes whoever waits', async () => {
+  test('holds intake in order with overflow hold-intake', async () => {
     const held = createDeferred<Answer>();
     await using target = await startTarget({ script: () => held.promise });
     await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, maxBacklog: 2, overflow: 'hold-intake' })]);
@@ -177,8 +177,8 @@ describe('a full backlog', () => {
   });
 });
 
-describe('another configuration', () => {
-  test('sends what waits to the new backend of a pool, and lets what is under way end at the old', async () => {
+describe('a new configuration', () => {
+  test('sends waiting deliveries to the new backend of a pool, and finishes attempts at the old one', async () => {
     const held = createDeferred<Answer>();
     await using before = await startTarget({ script: () => held.promise });
     await using after = await startTarget();
@@ -198,7 +198,7 @@ describe('another configuration', () => {
     expect(after.requests.length).toBeGreaterThanOrEqual(3);
   });
 
-  test('sends what a full disk has kept from being stored until its pool was replaced', async () => {
+  test('sends a delivery that a full disk delayed until its pool was replaced', async () => {
     await using target = await startTarget();
     const room = createDeferred<void>();
     const pool = makePoolConfig({ id: 'chats', origin: target.origin });
@@ -211,7 +211,7 @@ describe('another configuration', () => {
     await eventually(() => rig.dispositions.length === 1);
   });
 
-  test('leaves a pool that stays the same undisturbed, its connections too', async () => {
+  test('keeps an unchanged pool and its connections', async () => {
     await using target = await startTarget();
     const pool = makePoolConfig({ id: 'chats', origin: target.origin, workers: 1 });
     await using rig = await startRig([pool]);
@@ -223,7 +223,7 @@ describe('another configuration', () => {
     expect(target.counts.connections).toBe(1);
   });
 
-  test('keeps what a pool that goes is owed, says so, and delivers it when the pool is back', async () => {
+  test('keeps and reports the deliveries of a removed pool, and delivers them when it is back', async () => {
     await using target = await startTarget({ script: ({ path }) => ({ kind: 'answer', status: path === '/d1' ? 503 : 200 }) });
     const pool = makePoolConfig({ id: 'chats', origin: target.origin, retry: { scheduleMs: [20, 20, 20, 20] } });
     await using rig = await startRig([pool]);
@@ -248,7 +248,7 @@ test('a paused pool stays paused for the next dispatcher of the same spool, unti
   const pool = makePoolConfig({ id: 'chats', origin: target.origin });
   await using rig = await startRig([pool]);
   expect(await rig.dispatcher.setPaused('chats', true)).toBe(true);
-  expect(await rig.dispatcher.setPaused('nobody', true)).toBe(false);
+  expect(await rig.dispatcher.setPaused('unknown', true)).toBe(false);
   await rig.reconfigure([]);
   await rig.reconfigure([pool]);
   await rig.accept(deliveryTo('chats', 'd1'));
@@ -258,16 +258,16 @@ test('a paused pool stays paused for the next dispatcher of the same spool, unti
   await eventually(() => rig.dispositions.length === 1);
 });
 
-test('sends a test request beside all queues, and gives what came back', async () => {
+test('sends a test request outside all queues, and returns its answer', async () => {
   await using target = await startTarget({ script: () => ({ kind: 'answer', status: 202 }) });
   await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin })]);
   await rig.dispatcher.setPaused('chats', true);
   expect(await rig.dispatcher.sendTest(deliveryTo('chats', 'd1'))).toMatchObject({ accepted: true, outcome: { status: 202 } });
   expect([rig.dispositions, rig.spool.stats().depths]).toEqual([[], []]);
-  await expect(rig.dispatcher.sendTest(deliveryTo('nobody', 'd1'))).rejects.toThrow('no pool nobody');
+  await expect(rig.dispatcher.sendTest(deliveryTo('unknown', 'd1'))).rejects.toThrow('no pool unknown');
 });
 
-test('a backend that is gone pauses its pool where that was asked for, and is told of', async () => {
+test('410 pauses the pool if configured, and is reported', async () => {
   await using target = await startTarget({ script: ({ path }) => ({ kind: 'answer', status: path === '/d1' ? 410 : 200 }) });
   await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin, pauseOnGone: true })]);
   await rig.accept(deliveryTo('chats', 'd1'));

@@ -79,7 +79,7 @@ describe('an internal error makes one delivery a dead letter and affects no othe
     const follow: Follow = ({ attempt }) =>
       attempt.delivery.id === 'd1' ? Promise.resolve({ disposition: { kind: 'delivered' }, spawn, failedPackets: [] }) : undefined;
     const rig = await startDeliveryRig({ follow, openSpool });
-    expect(await failFirst(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('error while storing its end') });
+    expect(await failFirst(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('error while storing its disposition') });
   });
 });
 

@@ -1,6 +1,6 @@
 /**
- * However backends fail, operators pause and reloads take handlers away and bring them back, in whatever order and in the
- * midst of commits: nothing waits that may go and at which nobody looks, nothing ends twice, and a lane keeps its order.
+ * For any order of backend failures, pauses by operators, and reloads that remove and restore handlers, also during commits: no
+ * delivery that may be sent waits without a scheduled check, none ends twice, and a lane keeps its order.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -21,7 +21,7 @@ const outcomes: readonly Outcome[] = [
   { kind: 'unsent', code: LOCAL_SHORTAGE, message: 'connect EMFILE', durationMs: 1 },
 ];
 
-/** What happens next. A number picks among what is open. */
+/** The next event. A number selects one of the open jobs. */
 type Step =
   | readonly ['accept', handler: string, lane: string | null]
   | readonly ['answer', open: number, outcome: Outcome]
@@ -50,7 +50,7 @@ const guards = fc.record({
   rateLimit: fc.constantFrom(undefined, { requests: 5, perMs: 1000, burst: 3 }),
 });
 
-test('whoever may go goes, once, in the order of its lane', async () => {
+test('each admitted delivery is sent once, in the order of its lane', async () => {
   const many = fc.array(steps, { maxLength: 120, size: 'max' });
   await fc.assert(
     fc.asyncProperty(many, fc.constantFrom(1, 2, 5), guards, async (taken, workers, pool) => {
@@ -72,11 +72,11 @@ async function playOut(rig: DeliveryRig, taken: readonly Step[]): Promise<void> 
   rig.dispatcher.setPaused(false);
   rig.serve(handlers);
   await rig.pass(0);
-  for (let patience = 0; rig.spool.stats().depths.some(({ waiting }) => waiting > 0); patience += 1) {
-    expect(patience).toBeLessThan(1000);
+  for (let rounds = 0; rig.spool.stats().depths.some(({ waiting }) => waiting > 0); rounds += 1) {
+    expect(rounds).toBeLessThan(1000);
     const [open] = rig.open();
     if (open !== undefined) await rig.answer(open, 200);
-    else await rig.pass(Math.min(...rig.timers.waits)); // Infinity where nobody looks again
+    else await rig.pass(Math.min(...rig.timers.waits)); // Infinity if no check is scheduled
   }
 
   expect(ended.toSorted()).toEqual(accepted.map(({ id }) => id).toSorted());
@@ -85,7 +85,7 @@ async function playOut(rig: DeliveryRig, taken: readonly Step[]): Promise<void> 
     expect(ended.filter((id) => ids.includes(id))).toEqual(ids);
   }
 
-  /** Only who waits lets commits end: what follows another step comes in its midst. */
+  /** Only waiting lets commits end: other steps take place during commits. */
   async function take(step: Step): Promise<void> {
     const { open } = rig.threads;
     switch (step[0]) {

@@ -14,7 +14,7 @@ const numbered = (count: number, rest: Parameters<typeof makeDelivery>[0] = {}):
   Array.from({ length: count }, (_nothing, index) => makeDelivery({ ...rest, id: `${rest.handler ?? 'd'}${index + 1}` }));
 
 describe('a circuit breaker', () => {
-  test('stops a pool that cannot be reached, and spends no attempts while it is open', async () => {
+  test('stops an unreachable pool without spending attempts', async () => {
     const rig = await startDeliveryRig({ workers: 2, pool: { circuitBreaker }, policy: { scheduleMs: [60_000] } });
     await rig.accept(...numbered(6));
     for (const id of ['d1', 'd2', 'd3', 'd4']) await rig.answer(id, refused);
@@ -29,7 +29,7 @@ describe('a circuit breaker', () => {
     expect(rig.threads.open[0]).toMatchObject({ attempt: 1 });
   });
 
-  test('lets more and more go once its probe was answered', async () => {
+  test('allows more attempts step by step after a successful probe', async () => {
     const rig = await startDeliveryRig({ workers: 3, pool: { circuitBreaker }, policy: { scheduleMs: [60_000] } });
     await rig.accept(...numbered(4));
     for (const id of ['d1', 'd2', 'd3', 'd4']) await rig.answer(id, refused);
@@ -43,7 +43,7 @@ describe('a circuit breaker', () => {
     expect(atOnce).toEqual([1, 2, 3, 6]);
   });
 
-  test('of a handler whose path is broken leaves its siblings alone, and gives them its places', async () => {
+  test('of a failing handler does not affect the others, which get its slots', async () => {
     const rig = await startDeliveryRig({
       workers: 2,
       handlers: ['sick', 'well'],
@@ -63,19 +63,19 @@ describe('a circuit breaker', () => {
   });
 });
 
-describe('a circuit breaker that is open', () => {
+describe('an open circuit breaker', () => {
   test.each([
     {
-      what: 'its pool ends',
+      what: 'its pool is removed',
       handler: '',
       answer: refused,
       end: ({ dispatcher }: DeliveryRig) => dispatcher.stop({ graceMs: 0, release: true }),
     },
-    { what: 'its handler goes', handler: 'push', answer: answered(503), end: async (rig: DeliveryRig) => rig.serve(['other']) },
-  ])('is told closed when $what', async ({ handler, answer, end }) => {
+    { what: 'its handler is removed', handler: 'push', answer: answered(503), end: async (rig: DeliveryRig) => rig.serve(['other']) },
+  ])('is reported as closed when $what', async ({ handler, answer, end }) => {
     const rig = await startDeliveryRig({ pool: { circuitBreaker }, policy: { scheduleMs: [60_000] } });
     const states: string[] = [];
-    rig.events.on('breaker.state', (told) => states.push(`${told.handler} ${told.state}`));
+    rig.events.on('breaker.state', ({ handler: name, state }) => states.push(`${name} ${state}`));
     await rig.accept(...numbered(4));
     for (const id of rig.open()) await rig.answer(id, answer);
     await end(rig);
@@ -93,7 +93,7 @@ describe('429', () => {
     truncated: false,
   });
 
-  test('pauses its handler for as long as it asks, other lanes and first attempts included', async () => {
+  test('pauses its handler for the requested time, including other lanes and first attempts', async () => {
     const rig = await startDeliveryRig({ handlers: ['push', 'other'] });
     await rig.accept(makeDelivery({ id: 'a1', lane: 'a' }));
     await rig.answer('a1', tooMany('30'));
@@ -106,7 +106,7 @@ describe('429', () => {
     expect(rig.threads.open.map(({ attempt }) => attempt).toSorted()).toEqual([1, 1, 2]);
   });
 
-  test('does not take back what is under way', async () => {
+  test('does not affect attempts in flight', async () => {
     const rig = await startDeliveryRig();
     await rig.accept(makeDelivery({ id: 'a1' }), makeDelivery({ id: 'b1' }));
     await rig.answer('a1', tooMany('30'));
@@ -115,7 +115,7 @@ describe('429', () => {
   });
 });
 
-test('a breaker whose time is over while a rate limit holds all back wakes nobody until there is a token', async () => {
+test('a breaker whose time ends during a rate limit does not wake the pool before the next token', async () => {
   const rig = await startDeliveryRig({ pool: { circuitBreaker, rateLimit: { requests: 1, perMs: 60_000, burst: 4 } } });
   await rig.accept(...numbered(150));
   for (const id of rig.open()) await rig.answer(id, refused);
@@ -123,7 +123,7 @@ test('a breaker whose time is over while a rate limit holds all back wakes nobod
   expect(rig.timers.waits).toEqual([30_000]);
 });
 
-test('a rate limit lets its burst go, and then one at each interval', async () => {
+test('a rate limit allows its burst, then one attempt per interval', async () => {
   const rig = await startDeliveryRig({ pool: { rateLimit: { requests: 10, perMs: 1000, burst: 2 } } });
   const throttled: number[] = [];
   rig.events.on('pool.throttled', ({ waitMs }) => throttled.push(waitMs));
@@ -138,7 +138,7 @@ test('a rate limit lets its burst go, and then one at each interval', async () =
   expect(throttled[0]).toBe(100);
 });
 
-test('retries leave half of the workers to first attempts while any wait, and take all when none does', async () => {
+test('retries leave half of the workers to waiting first attempts, and use all workers if none waits', async () => {
   const rig = await startDeliveryRig({ workers: 2, policy: { scheduleMs: [1000, 1000, 1000] } });
   await rig.accept(...numbered(8));
   for (let index = 1; index <= 8; index += 1) await rig.answer(`d${index}`, 503);
@@ -151,7 +151,7 @@ test('retries leave half of the workers to first attempts while any wait, and ta
   expect(attempts()).toEqual([1, 1, 2, 2]);
 });
 
-test('first attempts get their share though more retries wait than there are places', async () => {
+test('first attempts get their share even if more retries wait than the queue has slots', async () => {
   const rig = await startDeliveryRig({ workers: 1, policy: { scheduleMs: [1000, 1000] } });
   await rig.accept(...numbered(300));
   for (let index = 1; index <= 300; index += 1) await rig.answer(`d${index}`, 503);
@@ -164,7 +164,7 @@ test('first attempts get their share though more retries wait than there are pla
 });
 
 describe('an operator', () => {
-  test('pauses a pool, whose backlog is kept, and lets it go on', async () => {
+  test('pauses and resumes a pool, whose backlog is kept', async () => {
     const rig = await startDeliveryRig({ workers: 1 });
     await rig.accept(...numbered(2));
     rig.dispatcher.setPaused(true);
@@ -178,7 +178,7 @@ describe('an operator', () => {
     expect(rig.open()).toEqual(['push1', 'push2']);
   });
 
-  test('gets the answer to a test request, which is no delivery', async () => {
+  test('gets the response to a test request, which is not stored', async () => {
     const rig = await startDeliveryRig();
     const attempts: unknown[] = [];
     rig.events.on('attempt.ended', (event) => attempts.push(event));
@@ -189,7 +189,7 @@ describe('an operator', () => {
   });
 });
 
-test('what grew too old while it waited is dead without an attempt, and its lane moves on', async () => {
+test('a delivery that expired while it waited is dead without an attempt, and its lane continues', async () => {
   const rig = await startDeliveryRig({ policy: { maxAgeMs: 5000, scheduleMs: [1000] } });
   rig.dispatcher.setPaused(true);
   await rig.accept(makeDelivery({ id: 'a1', lane: 'a' }));
@@ -201,7 +201,7 @@ test('what grew too old while it waited is dead without an attempt, and its lane
   expect(await rig.spool.deadLetter(idOf('a1'))).toMatchObject({ reason: 'expired', attempts: 0, status: null });
 });
 
-test('a delivery that is there whenever a thread dies spends an attempt at the third time', async () => {
+test('a delivery in flight at three deaths of a thread spends an attempt at the third', async () => {
   const rig = await startDeliveryRig({ policy: { scheduleMs: [] } });
   await rig.accept(makeDelivery({ id: 'poison' }));
   for (let death = 0; death < 3; death += 1) {
@@ -223,7 +223,7 @@ describe('callbacks at delivery', () => {
     awaitsDisposition: true,
   };
 
-  test('are told what became of a delivery once that is on disk', async () => {
+  test('receive the disposition of a delivery after it is stored', async () => {
     const rig = await startDeliveryRig();
     await rig.accept(makeDelivery({ id: 'd1' }));
     await rig.answer('d1', 200, judgement);
@@ -232,7 +232,7 @@ describe('callbacks at delivery', () => {
     expect(rig.threads.disposed).toEqual(['d1 retry', 'd1 delivered']);
   });
 
-  test('are told of a test request that it was delivered, or that it is not tried again', async () => {
+  test('receive delivered or dead for a test request', async () => {
     const rig = await startDeliveryRig({ hasCallbacks: true });
     const sent = ['d1', 'd2'].map((id) => rig.dispatcher.sendTest(makeDelivery({ id })));
     await rig.answer('d1', 200, judgement);
@@ -241,7 +241,7 @@ describe('callbacks at delivery', () => {
     expect(rig.threads.disposed).toEqual(['d1 dead', 'd2 delivered']);
   });
 
-  test('find what they left in the context at the next attempt', async () => {
+  test('find their context at the next attempt', async () => {
     const rig = await startDeliveryRig({ hasCallbacks: true });
     await rig.accept(makeDelivery({ id: 'd1' }));
     expect(rig.threads.open[0]?.message?.context).toEqual({});
@@ -251,7 +251,7 @@ describe('callbacks at delivery', () => {
   });
 });
 
-test('stopped while the process goes on, it gives back what it held, and another takes it up', async () => {
+test('a pool stopped while the process continues returns its deliveries to the spool', async () => {
   const rig = await startDeliveryRig({ workers: 1 });
   await rig.accept(...numbered(5));
   expect(rig.open()).toEqual(['d1', 'd2']);
@@ -268,7 +268,7 @@ test('stopped while the process goes on, it gives back what it held, and another
   ]);
 });
 
-test('a handler that goes is served no more, one that comes is', async () => {
+test('serves an added handler, and stops serving a removed one', async () => {
   const rig = await startDeliveryRig({ workers: 1, handlers: ['old'] });
   await rig.accept(...numbered(4, { handler: 'old' }), ...numbered(1, { handler: 'new' }));
   expect(rig.open()).toEqual(['old1', 'old2']);
@@ -279,10 +279,10 @@ test('a handler that goes is served no more, one that comes is', async () => {
   expect(rig.spool.stats().depths).toContainEqual({ pool: 'pool', handler: 'old', waiting: 2, dead: 0 });
 });
 
-describe('what reaches a handler just as it goes is given back', () => {
+describe('a delivery that arrives while its handler is removed returns to the spool', () => {
   const [a1, a2] = [makeDelivery({ id: 'a1', lane: 'a' }), makeDelivery({ id: 'a2', lane: 'a' })];
 
-  async function claimAtBirth({ dispatcher, spool }: DeliveryRig): Promise<void> {
+  async function claimOnAppend({ dispatcher, spool }: DeliveryRig): Promise<void> {
     const take = dispatcher.reserve(a1);
     const [claimed] = await spool.append(makeEntry([a1], { take }));
     dispatcher.release(a1);
@@ -293,15 +293,15 @@ describe('what reaches a handler just as it goes is given back', () => {
     await rig.answer('a1', 200);
   }
 
-  async function claimWhatWaits({ dispatcher }: DeliveryRig): Promise<void> {
+  async function claimWaiting({ dispatcher }: DeliveryRig): Promise<void> {
     dispatcher.wake();
   }
 
   test.each([
-    { door: 'claimed at birth', stored: [], waiting: [], arrive: claimAtBirth, given: 'a1' },
-    { door: 'claimed as next of its lane', stored: [a1, a2], waiting: [], arrive: claimAsNext, given: 'a2' },
-    { door: 'claimed from what waits', stored: [], waiting: [a1], arrive: claimWhatWaits, given: 'a1' },
-  ])('$door', async ({ stored, waiting, arrive, given }) => {
+    { way: 'claimed on append', stored: [], waiting: [], arrive: claimOnAppend, returned: 'a1' },
+    { way: 'claimed as the next of its lane', stored: [a1, a2], waiting: [], arrive: claimAsNext, returned: 'a2' },
+    { way: 'claimed from the spool', stored: [], waiting: [a1], arrive: claimWaiting, returned: 'a1' },
+  ])('$way', async ({ stored, waiting, arrive, returned }) => {
     const rig = await startDeliveryRig();
     await rig.accept(...stored);
     await rig.spool.append(makeEntry(waiting));
@@ -310,11 +310,11 @@ describe('what reaches a handler just as it goes is given back', () => {
     await arriving;
     await rig.pass(0);
     const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
-    expect(claimed.map(({ id }) => id)).toEqual([given]);
+    expect(claimed.map(({ id }) => id)).toEqual([returned]);
   });
 });
 
-test('while dispositions do not reach the disk, no more is sent than may be forgotten, and it goes on when they do', async () => {
+test('while settlements cannot be stored, sending stops at the limit, and continues afterwards', async () => {
   const disk = createDeferred<void>();
   const rig = await startDeliveryRig({
     workers: 1,
@@ -337,10 +337,10 @@ test('while dispositions do not reach the disk, no more is sent than may be forg
 describe('a shortage of descriptors or ports on this machine', () => {
   const shortage: Outcome = { kind: 'unsent', code: LOCAL_SHORTAGE, message: 'connect EMFILE', durationMs: 1 };
 
-  test('spends no attempt, opens no circuit breaker, and sends nothing more until what met it goes again', async () => {
+  test('spends no attempt, opens no circuit breaker, and stops the pool until the held delivery is sent again', async () => {
     const rig = await startDeliveryRig({ workers: 1, pool: { circuitBreaker }, policy: { scheduleMs: [] } });
-    const told: string[] = [];
-    rig.events.on('pool.shortage', ({ state, reason }) => told.push(`${state} ${reason}`));
+    const emitted: string[] = [];
+    rig.events.on('pool.shortage', ({ state, reason }) => emitted.push(`${state} ${reason}`));
     rig.events.on('breaker.state', () => expect.unreachable());
     rig.events.on('attempt.ended', ({ outcome }) => expect(outcome.kind).toBe('answered'));
     await rig.accept(...numbered(6));
@@ -360,7 +360,7 @@ describe('a shortage of descriptors or ports on this machine', () => {
 
     expect(rig.dispositions).toHaveLength(6);
     expect(rig.dispositions.every((disposition) => disposition.endsWith(' delivered'))).toBe(true);
-    expect([told[0], told.at(-1), told.slice(1, -1).every((each) => each === 'lasts connect EMFILE')]).toEqual([
+    expect([emitted[0], emitted.at(-1), emitted.slice(1, -1).every((each) => each === 'lasts connect EMFILE')]).toEqual([
       ...['began connect EMFILE', 'ended ', true],
     ]);
   });
@@ -376,7 +376,7 @@ describe('a shortage of descriptors or ports on this machine', () => {
     }
   });
 
-  test('gives what it holds back to the spool when the pool stops', async () => {
+  test('returns the held deliveries to the spool when the pool stops', async () => {
     const rig = await startDeliveryRig({ workers: 2 });
     await rig.accept(...numbered(2));
     await rig.answer('d1', shortage);

@@ -1,4 +1,4 @@
-/** Whatever a backend answers: the delivery that it answers ends or is put off, and the next one goes out. */
+/** For any response of a backend: its delivery ends or is retried, and the next delivery is sent. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { BeforePushConfig, FollowUpConfig } from '../../src/config/config.ts';
@@ -29,7 +29,7 @@ const followUp: FollowUpConfig = {
 };
 const handlers = [makeHandler({ name: 'push', pool: 'pool', followUp }), makeHandler({ name: 'asked', pool: 'pool', beforePush })];
 
-/** What a delivery is for: a push whose answer may order more, a question before a push, or an ordered request. */
+/** The purpose of a delivery: a push whose response may contain orders, a question before a push, or an ordered request. */
 const purposes = {
   push: { handler: 'push' },
   ask: { handler: 'asked:ask', purpose: { kind: 'ask', handler: 'asked', packet: packetToJson(makePacket()) } },
@@ -52,7 +52,7 @@ const plain = [
   ...['{"toString":1,"valueOf":1}', '{"toJSON":{}}', '{"then":1}', '{"__proto__":{"toString":1}}', `"${'x'.repeat(20_000)}"`],
 ];
 
-/** JSON text, made as text: objects can hold a `__proto__` of their own, and numbers that JavaScript does not write. */
+/** JSON text, generated as text: objects can contain a `__proto__` member, and numbers in forms that JavaScript does not write. */
 const { value } = fc.letrec<{ value: string }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 4, withCrossShrink: true },
@@ -70,7 +70,7 @@ function written(members: readonly (readonly [name: string, value: string])[]): 
   return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${member}`).join()}}`;
 }
 
-/** An object with these members, some of which are something else than they should be. */
+/** An object with these members, some of them with wrong types. */
 function spoilt(members: Readonly<Record<string, fc.Arbitrary<string> | string>>): fc.Arbitrary<string> {
   const entries = Object.entries(members).map(([name, proper]) => {
     const right = typeof proper === 'string' ? fc.constant(proper) : proper;
@@ -138,7 +138,7 @@ const retryAfter = fc.oneof(
   fc.date({ noInvalidDate: false }).map((date) => `Mon ${Number.isNaN(date.getTime()) ? '' : date.toUTCString()}`),
 );
 
-/** 429 aside, which holds up all that its handler sends: `admission.test.ts` is about that. */
+/** Without 429, which pauses its handler: see `admission.test.ts`. */
 const status = fc
   .oneof(fc.constantFrom(200, 201, 204, 302, 400, 410, 500, 503), fc.integer({ min: 0, max: 999 }))
   .filter((code) => code !== 429);
@@ -154,13 +154,13 @@ const outcome: fc.Arbitrary<Outcome> = fc.record({
   },
 });
 
-/** Dispatcher, what answers bring about, and a spool in a file; time stands still. */
+/** A pool dispatcher with the steps after a response, and a spool in a file. The clock does not advance. */
 async function startRig() {
   const sqlite = await createSqliteRig();
   const clock = createFakeClock();
   const events = createEventBus();
   const failed = createDeferred<never>();
-  failed.promise.catch(() => undefined); // looked at where something is waited for
+  failed.promise.catch(() => undefined); // awaited with each delivery
   const limits = { timeoutMs: 5000, blockTimeoutMs: 10_000 };
   const hooks = { limits, watch: unwatched, clock, timers: systemTimers, newId: () => 'unused' as DeliveryId, events };
   const configs = handlers.map(({ config }) => config);
@@ -174,7 +174,7 @@ async function startRig() {
     openSpool: (deps) => sqlite.make(deps),
   });
 
-  /** Gives what became of a delivery that is answered so. */
+  /** Returns the disposition of a delivery after this response. */
   async function settle(delivery: NewDelivery, answer: Outcome): Promise<string> {
     const settled = rig.events.next('delivery.settled', ({ id }) => id === delivery.id);
     await rig.accept(delivery);
@@ -188,7 +188,7 @@ async function startRig() {
 }
 
 test.each(['push', 'ask', 'order'] as const)(
-  'any answer to a delivery of the kind %s ends it or puts it off, and the next one is delivered',
+  'any response to a delivery of the kind %s ends or retries it, and the next one is delivered',
   async (purpose) => {
     await using rig = await startRig();
     let count = 0;
@@ -199,7 +199,7 @@ test.each(['push', 'ask', 'order'] as const)(
         const plainAnswer = { kind: 'answered', status: 200, durationMs: 1, retryAfter: undefined, excerpt: '', truncated: false } as const;
         expect(await rig.settle(deliveryFor('push', `n${count}`, rig.now()), plainAnswer)).toBe('delivered');
       }),
-      { ...effort(300), endOnFailure: true }, // a spool that has failed says nothing about smaller answers
+      { ...effort(300), endOnFailure: true }, // a failed spool cannot shrink the example
     );
   },
   fuzzTimeoutMs,

@@ -4,14 +4,14 @@ import type { Job } from '../../pools/contract.ts';
 import { makeDelivery } from '../spool/build.ts';
 import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
 
-/** What each try of one delivery meets; beyond its list it is accepted. */
+/** The results of the attempts at one delivery; further attempts are accepted. */
 type Tries = readonly (200 | 422 | 503 | 'thread died')[];
 
 const tries = fc.array(fc.constantFrom<Tries[number][]>(200, 422, 503, 503, 'thread died'), { maxLength: 6 });
 const plans = fc.array(fc.record({ lane: fc.constantFrom('a', 'b', 'c', null), tries }), { minLength: 1, maxLength: 25 });
 const picks = fc.infiniteStream(fc.nat(99));
 
-test('whatever the tries meet: a lane keeps its order, everything ends once, nothing is lost', async () => {
+test('for any results of attempts: a lane keeps its order, each delivery ends once, none is lost', async () => {
   await fc.assert(
     fc.asyncProperty(plans, fc.integer({ min: 1, max: 4 }), picks, async (plan, workers, stream) => {
       const rig = await startDeliveryRig({ workers });
@@ -35,7 +35,7 @@ test('whatever the tries meet: a lane keeps its order, everything ends once, not
   );
 });
 
-/** Lets every try meet what it is meant to, in any order, and time pass when nothing is open; gives the ends as they came. */
+/** Answers all jobs with their planned results in any order, and advances the clock if no job is open; returns the ends in order. */
 async function playOut(
   rig: DeliveryRig,
   meets: (job: Job) => Tries[number],
@@ -65,7 +65,7 @@ async function playOut(
     if (met === 200) ended.push({ id: job.id, disposition: 'delivered' });
     else if (met === 422 || job.attempt === 3) ended.push({ id: job.id, disposition: 'dead' });
     rig.threads.answer(job, answered(met));
-    await new Promise((resolve) => setImmediate(resolve)); // as long as the spool in memory needs
+    await new Promise((resolve) => setImmediate(resolve)); // the spool in memory answers within one turn
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Whatever the backend, the threads, the process and the wall clock do, in whatever order: nothing that was accepted is
- * lost or ends twice, a lane keeps its order, no attempt is spent that was none, and whoever may go goes.
+ * For any order of events of the backend, the threads, the process and the wall clock: no accepted delivery is lost or ends
+ * twice, a lane keeps its order, no attempt is counted that was not made, and each delivery that may be sent is sent.
  */
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -16,7 +16,7 @@ import { answered, type DeliveryRig, startDeliveryRig } from '../support/deliver
 import { createFakeClock } from '../support/fake-clock.ts';
 import { type WatchedSpool, watchSpool } from '../support/watched-spool.ts';
 
-// The build: its thread is there at once, and each run starts several.
+// The build: its thread starts fast, and each run starts several.
 const { createSqliteSpool } = await importBuilt<typeof import('../../src/spool/sqlite/spool.ts')>('src/spool/sqlite/spool.js');
 
 const scheduleMs = [1000, 5000, 2000];
@@ -34,10 +34,10 @@ const outcomes = {
 
 const hour = 3_600_000;
 const offsets = { 'two days back': -48 * hour, 'an hour back': -hour, right: 0, 'a minute ahead': hour / 60, 'two days ahead': 48 * hour };
-/** Beyond what those can make of an age. */
+/** Longer than any age with these offsets. */
 const maxAgeMs = 120 * hour;
 
-/** What happens next. A number picks among what is open. */
+/** The next event. A number selects one of the open jobs. */
 type Step =
   | readonly ['accept', lane: string | null]
   | readonly ['answer', open: number, backend: keyof typeof outcomes]
@@ -70,7 +70,7 @@ const onDisk = fc.array(fc.oneof(...quietly, { weight: 2, arbitrary: restart }),
 interface World {
   readonly workers: number;
   readonly holdMs: number;
-  /** Opens what the last one left. */
+  /** Opens the spool that the previous one left. */
   readonly openSpool: typeof createMemorySpool;
 }
 
@@ -189,9 +189,9 @@ async function playOut(steps: readonly Step[], { workers: count, holdMs, openSpo
 
   try {
     for (const step of steps) await takeAndCheck(step);
-    await takeAndCheck(['set the clock', 'two days ahead']); // where the last of all waits ends
-    for (let patience = 0; rig.spool.stats().depths.some(({ waiting }) => waiting > 0); patience += 1) {
-      expect(patience).toBeLessThan(200);
+    await takeAndCheck(['set the clock', 'two days ahead']); // after the end of all waits
+    for (let rounds = 0; rig.spool.stats().depths.some(({ waiting }) => waiting > 0); rounds += 1) {
+      expect(rounds).toBeLessThan(200);
       await takeAndCheck(rig.threads.open.length > 0 ? ['answer', 0, 'accepts'] : ['wait', 5000]);
     }
 

@@ -23,11 +23,11 @@ test.each([
   [undefined, 1000],
   [400, 400],
   [5000, 1000],
-])('with ttl %s and a max_age of 1000 a delivery ends at %i', (ttlMs, maxAgeMs) => {
+])('with ttl %s and a max_age of 1000 a delivery expires at %i', (ttlMs, maxAgeMs) => {
   expect(rulesOf(pool, [makeHandlerConfig({ name: 'push', ttlMs })], []).policyFor(work('push')).maxAgeMs).toBe(maxAgeMs);
 });
 
-test('what is under way when its handler goes ends by the rules of its pool', () => {
+test('a delivery in flight of a removed handler follows the rules of its pool', () => {
   expect(rulesOf(pool, [], []).policyFor(work('gone'))).toMatchObject({ scheduleMs: [1, 2], maxAgeMs: 1000, holdMs: 30_000 });
 });
 
@@ -38,7 +38,7 @@ test('serves the handlers of its own pool, and knows which have callbacks at del
   expect([rules.hasCallbacks(work('push')), rules.hasCallbacks(work('other'))]).toEqual([true, false]);
 });
 
-test('serves the handlers that ask over it, and those whose orders go over it', () => {
+test('serves the queues of questions and orders on its pool', () => {
   const beforePush = {
     queue: 'asking:ask',
     pool: pool.id,
@@ -54,14 +54,14 @@ test('serves the handlers that ask over it, and those whose orders go over it', 
   expect(rulesOf(makePoolConfig({ id: 'follow_up' }), [asking, ordered], []).handlers).toEqual(['ordered']);
 });
 
-test('an ask is put once, whatever the pool says of retries, and its module has no part in it', () => {
+test('a question is sent once, without callbacks at delivery', () => {
   const handler = makeHandlerConfig({ name: 'push' });
   const rules = rulesOf(pool, [handler], [{ name: 'push', url: 'file:///m.mjs', opts: makeHandler({ name: 'push' }).opts }]);
   expect(rules.policyFor(work('push', ask))).toMatchObject({ scheduleMs: [], maxAgeMs: Number.POSITIVE_INFINITY });
   expect([rules.hasCallbacks(work('push', ask)), rules.hasCallbacks(work('push', order))]).toEqual([false, false]);
 });
 
-test('the answer to an ask is read, and that to a push or an order where the handler follows up', () => {
+test('evaluates the response to a question, and to pushes and orders with follow_up', () => {
   const followUp = { allow: ['a.example'], ownOrigin: 'http://b.example', maxDepth: 3, replyFrom: undefined, defaultHost: undefined };
   const rules = rulesOf(pool, [makeHandlerConfig({ name: 'push' }), makeHandlerConfig({ name: 'follows', followUp })], []);
   expect([work('push'), work('push', ask), work('follows'), work('follows', order)].map(rules.wantsBody)).toEqual([

@@ -9,7 +9,7 @@ const inLane = (lane: string | null, ...ids: readonly string[]): NewDelivery[] =
 const numbered = (count: number): NewDelivery[] => inLane(null, ...Array.from({ length: count }, (_nothing, index) => `d${index + 1}`));
 
 describe('a lane', () => {
-  test('goes one by one, in order, while others go beside it', async () => {
+  test('is delivered one by one in order, in parallel with other lanes', async () => {
     const rig = await startDeliveryRig();
     await rig.accept(...inLane('a', 'a1', 'a2', 'a3'), ...inLane('b', 'b1'));
     expect(rig.open()).toEqual(['a1', 'b1']);
@@ -19,7 +19,7 @@ describe('a lane', () => {
     expect(rig.open()).toEqual(['b1', 'a3']);
   });
 
-  test('waits for its failing head, which comes back when it is due and not before', async () => {
+  test('waits for its failing head, which is retried when it is due', async () => {
     const rig = await startDeliveryRig();
     await rig.accept(...inLane('a', 'a1', 'a2'));
     await rig.answer('a1', 503);
@@ -33,7 +33,7 @@ describe('a lane', () => {
     expect(rig.dispositions).toEqual(['a1 retry', 'a1 delivered']);
   });
 
-  test('is left by a head that fails beyond its hold, and the next goes on', async () => {
+  test('continues without a head that fails beyond its hold', async () => {
     const rig = await startDeliveryRig({ policy: { holdMs: 500 } });
     const left: unknown[] = [];
     rig.events.on('delivery.left-lane', (event) => left.push(event));
@@ -48,7 +48,7 @@ describe('a lane', () => {
     expect(rig.open()).toEqual(['a2', 'a1']);
   });
 
-  test('goes on behind a head that is dead', async () => {
+  test('continues after a dead head', async () => {
     const rig = await startDeliveryRig({ policy: { scheduleMs: [] } });
     await rig.accept(...inLane('a', 'a1', 'a2'));
     await rig.answer('a1', 503);
@@ -57,7 +57,7 @@ describe('a lane', () => {
   });
 });
 
-test('without a lane nobody waits for a failing one', async () => {
+test('deliveries without a lane do not wait for a failing one', async () => {
   const rig = await startDeliveryRig();
   await rig.accept(...inLane(null, 'd1'));
   await rig.answer('d1', 503);
@@ -65,7 +65,7 @@ test('without a lane nobody waits for a failing one', async () => {
   expect(rig.open()).toEqual(['d2', 'd3']);
 });
 
-test('is dead after its last attempt, with all that it met', async () => {
+test('is dead after its last attempt, with the history of its attempts', async () => {
   const rig = await startDeliveryRig();
   await rig.accept(...inLane('a', 'a1'));
   await rig.answer('a1', 503);
@@ -84,7 +84,7 @@ test('is dead after its last attempt, with all that it met', async () => {
   ]);
 });
 
-test('hands over one job for each worker and one at hand, and the next when one has ended', async () => {
+test('hands over two jobs per worker, and the next job when one ends', async () => {
   const rig = await startDeliveryRig({ workers: 2 });
   await rig.accept(...numbered(6));
   expect(rig.open()).toEqual(['d1', 'd2', 'd3', 'd4']);
@@ -94,7 +94,7 @@ test('hands over one job for each worker and one at hand, and the next when one 
 });
 
 describe('a backlog larger than the buffer', () => {
-  test('is claimed in turn: all are sent, once, in their order', async () => {
+  test('is claimed in parts: each delivery is sent once, in order', async () => {
     const rig = await startDeliveryRig({ workers: 1, started: false });
     const backlog = numbered(1000);
     await rig.spool.append(makeEntry(backlog));
@@ -107,7 +107,7 @@ describe('a backlog larger than the buffer', () => {
     expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 0, dead: 0 }]);
   });
 
-  test('is not overtaken: nothing is reserved until the last of it is claimed', async () => {
+  test('is not overtaken: no reservation succeeds until all of it is claimed', async () => {
     const rig = await startDeliveryRig({ workers: 1, started: false });
     await rig.spool.append(makeEntry(numbered(300)));
     await rig.dispatcher.start();
@@ -119,7 +119,7 @@ describe('a backlog larger than the buffer', () => {
   });
 });
 
-test('what is owed goes out while commits hang that have reserved all they can', async () => {
+test('pending deliveries are sent while slow commits hold the maximum of reservations', async () => {
   const rig = await startDeliveryRig({ workers: 1 });
   await rig.accept(...inLane('a', 'a1', 'a2'));
   while (rig.dispatcher.reserve(makeDelivery()));
@@ -130,7 +130,7 @@ test('what is owed goes out while commits hang that have reserved all they can',
   expect(rig.open()).toEqual(['a2']);
 });
 
-test('what is owed goes out while commits hang, however unevenly its places are shared', async () => {
+test('pending deliveries are sent during slow commits for any distribution of slots', async () => {
   const rig = await startDeliveryRig({ handlers: ['push', 'b', 'c', 'd', 'e', 'f', 'g'] });
   while (rig.dispatcher.reserve(makeDelivery()));
   await rig.spool.append(makeEntry(inLane(null, 'd1')));
@@ -139,7 +139,7 @@ test('what is owed goes out while commits hang, however unevenly its places are 
   expect(rig.open()).toEqual(['d1']);
 });
 
-test('sends again what a dying thread had, and spends no attempt on it', async () => {
+test('sends the jobs of a dead thread again without spending attempts', async () => {
   const rig = await startDeliveryRig();
   await rig.accept(...inLane('a', 'a1'), ...inLane('b', 'b1'));
   const lost = rig.threads.open;
@@ -155,7 +155,7 @@ test('sends again what a dying thread had, and spends no attempt on it', async (
 });
 
 describe('stopping', () => {
-  test('waits for what is in flight, and leaves the rest on the spool', async () => {
+  test('waits for the attempts in flight, and leaves the other deliveries in the spool', async () => {
     const rig = await startDeliveryRig({ workers: 1 });
     await rig.accept(...inLane('a', 'a1', 'a2'), ...inLane(null, 'd1', 'd2'));
     expect(rig.open()).toEqual(['a1', 'd1']);
@@ -175,7 +175,7 @@ describe('stopping', () => {
     expect(rig.dispatcher.reserve(makeDelivery())).toBe(false);
   });
 
-  test('waits no longer than it was given, and kills the threads then', async () => {
+  test('kills the threads after the grace period', async () => {
     const rig = await startDeliveryRig();
     await rig.accept(...inLane('a', 'a1'));
     const stopping = rig.dispatcher.stop({ graceMs: 1000, release: false });
@@ -185,7 +185,7 @@ describe('stopping', () => {
     expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 1, dead: 0 }]);
   });
 
-  test('ends at once when nothing is in flight, whatever is yet to be tried again', async () => {
+  test('ends at once if no attempt is in flight, even if retries wait', async () => {
     const rig = await startDeliveryRig();
     await rig.accept(...inLane('a', 'a1'));
     await rig.answer('a1', 503);
@@ -195,10 +195,10 @@ describe('stopping', () => {
   });
 });
 
-describe('what comes of an answer', () => {
+describe('a delivery created by a response', () => {
   const spawned = makeDelivery({ id: 'd2', lane: null });
 
-  test('is stored with the disposition of what was answered, and goes on at once', async () => {
+  test('is stored with the disposition of the answered delivery, and sent at once', async () => {
     const rig = await startDeliveryRig({
       follow: ({ attempt }) =>
         attempt.delivery.id === 'd1'
@@ -213,7 +213,7 @@ describe('what comes of an answer', () => {
     expect(rig.dispositions).toEqual(['d1 delivered', 'd2 delivered']);
   });
 
-  test('may take its time: the lane waits, and the pool does not stop before it is on disk', async () => {
+  test('can be slow: the lane waits, and the pool does not stop before it is stored', async () => {
     const come = createDeferred<FollowResult>();
     const rig = await startDeliveryRig({ follow: () => come.promise });
     await rig.accept(...inLane('a', 'a1', 'a2'), ...inLane('b', 'b1'));

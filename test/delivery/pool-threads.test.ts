@@ -21,11 +21,11 @@ function createRig(
   const events = createEventBus();
   const outcomes = new Map<number, Outcome>();
   const lost: number[] = [];
-  const told: Events['pool.thread'][] = [];
+  const emitted: Events['pool.thread'][] = [];
   const up: string[] = [];
   events.on('pool.thread', (event) => {
     if (event.state === 'up') up.push(event.pool);
-    else told.push(event);
+    else emitted.push(event);
   });
   const threads = new PoolThreads({
     settings: makeThreadSettings(settings),
@@ -36,15 +36,15 @@ function createRig(
     onOutcome: (key, { outcome }) => outcomes.set(key, outcome),
     onLost: (keys) => lost.push(...keys),
   });
-  return { threads, outcomes, lost, told, up, [Symbol.asyncDispose]: () => threads.kill() };
+  return { threads, outcomes, lost, emitted, up, [Symbol.asyncDispose]: () => threads.kill() };
 }
 
-/** A job at which its thread throws where nobody catches: its headers are no list. */
+/** A job that makes its thread throw an uncaught error: its headers are not a list. */
 function poison(key: number): Job {
   return { ...makeJob({ key }), headers: 1 as unknown as Job['headers'] };
 }
 
-test('each thread says once that it is up, before it has had a job', async () => {
+test('each thread reports once that it is up, before its first job', async () => {
   await using rig = createRig({ origin: 'http://127.0.0.1:1', workers: 2 }, { count: 2 });
   await rig.threads.start();
   await eventually(() => rig.up.length === 2, { withinMs: 30_000 });
@@ -52,7 +52,7 @@ test('each thread says once that it is up, before it has had a job', async () =>
 });
 
 describe('fifty workers', () => {
-  test.each([1, 3])('on %i threads have fifty requests in flight, and tell the fast ones while a slow one hangs', async (count) => {
+  test.each([1, 3])('on %i threads have fifty requests in flight, and report fast ones while a slow one hangs', async (count) => {
     const slow = createDeferred<Answer>();
     const gate = createDeferred<Answer>();
     await using target = await startTarget({ script: ({ path }) => (path === '/slow' ? slow.promise : gate.promise) });
@@ -65,7 +65,7 @@ describe('fifty workers', () => {
     await eventually(() => rig.outcomes.size === 149 || target.requests.length > 150);
 
     expect(rig.outcomes.has(7)).toBe(false);
-    expect(rig.told).toHaveLength(count);
+    expect(rig.emitted).toHaveLength(count);
     slow.resolve({ kind: 'answer', status: 202 });
     await eventually(() => rig.outcomes.size === 150);
     expect(rig.outcomes.get(7)).toMatchObject({ kind: 'answered', status: 202 });
@@ -73,7 +73,7 @@ describe('fifty workers', () => {
   });
 });
 
-test('goes to the thread with the most workers free', async () => {
+test('sends a job to the thread with the most free workers', async () => {
   await using target = await startTarget({ script: () => ({ kind: 'silent' }) });
   await using rig = createRig({ origin: target.origin, workers: 3 }, { count: 3 });
   await rig.threads.start();
@@ -83,7 +83,7 @@ test('goes to the thread with the most workers free', async () => {
   await target.received(3); // each thread has one worker: two jobs in one of them would wait
 });
 
-test('sends what it was handed before the thread was up', async () => {
+test('sends jobs from before the thread was up', async () => {
   await using target = await startTarget();
   await using rig = createRig({ origin: target.origin, workers: 1 });
 
@@ -97,7 +97,7 @@ test('sends what it was handed before the thread was up', async () => {
 });
 
 describe('a thread that dies', () => {
-  test('gives its jobs back, says why, and the next one takes over', async () => {
+  test('reports its jobs as lost with the reason, and is replaced', async () => {
     await using target = await startTarget({ script: ({ path }) => ({ kind: path === '/hangs' ? 'silent' : 'answer' }) });
     await using rig = createRig({ origin: target.origin });
     await rig.threads.start();
@@ -111,11 +111,11 @@ describe('a thread that dies', () => {
 
     expect(rig.lost).toEqual([1, 2]);
     expect([...rig.outcomes.keys()]).toEqual([3]);
-    expect(rig.told.map(({ pool, state }) => `${pool} ${state}`)).toEqual(['http_pool started', 'http_pool died', 'http_pool started']);
-    expect(rig.told[1]?.reason).not.toBe('');
+    expect(rig.emitted.map(({ pool, state }) => `${pool} ${state}`)).toEqual(['http_pool started', 'http_pool died', 'http_pool started']);
+    expect(rig.emitted[1]?.reason).not.toBe('');
   });
 
-  test('leaves the other threads of its pool alone', async () => {
+  test('does not affect the other threads of its pool', async () => {
     const held = createDeferred<Answer>();
     await using target = await startTarget({ script: () => held.promise });
     await using rig = createRig({ origin: target.origin, workers: 2 }, { count: 2 });
@@ -133,8 +133,8 @@ describe('a thread that dies', () => {
   });
 });
 
-describe('asked from time to time whether it still turns', () => {
-  test('a thread that has not answered by the next time is replaced', async () => {
+describe('pings', () => {
+  test('replace a thread that has not answered by the next ping', async () => {
     const timers = createSteppedTimers();
     await using target = await startTarget({ script: ({ path }) => ({ kind: path === '/hangs' ? 'silent' : 'answer' }) });
     await using rig = createRig({ origin: target.origin }, { timers });
@@ -145,13 +145,13 @@ describe('asked from time to time whether it still turns', () => {
     timers.step();
     timers.step(); // at once: it had no time to answer
     expect(rig.lost).toEqual([1]);
-    expect(rig.told.at(-1)).toEqual({ pool: 'http_pool', state: 'died', reason: 'it has not answered for 10000 ms' });
+    expect(rig.emitted.at(-1)).toEqual({ pool: 'http_pool', state: 'died', reason: 'it has not answered for 10000 ms' });
     timers.step();
     rig.threads.send(makeJob({ key: 2 }));
     await eventually(() => rig.outcomes.has(2));
   });
 
-  test('one that gives any sign of life stays', async () => {
+  test('keep a thread that sends any message', async () => {
     const timers = createSteppedTimers();
     await using target = await startTarget();
     await using rig = createRig({ origin: target.origin }, { timers });
@@ -161,11 +161,11 @@ describe('asked from time to time whether it still turns', () => {
       rig.threads.send(makeJob({ key }));
       await eventually(() => rig.outcomes.has(key));
     }
-    expect(rig.told.map(({ state }) => state)).toEqual(['started']);
+    expect(rig.emitted.map(({ state }) => state)).toEqual(['started']);
   });
 });
 
-test('stop lets what is in flight end, and closes the connections', async () => {
+test('stop waits for the jobs in flight, and closes the connections', async () => {
   const held = createDeferred<Answer>();
   await using target = await startTarget({ script: () => held.promise });
   await using rig = createRig({ origin: target.origin });
@@ -178,10 +178,10 @@ test('stop lets what is in flight end, and closes the connections', async () => 
   await stopped;
 
   await eventually(() => rig.outcomes.has(1) && target.counts.open === 0);
-  expect(rig.told.map(({ state }) => state)).toEqual(['started']);
+  expect(rig.emitted.map(({ state }) => state)).toEqual(['started']);
 });
 
-test('stop waits for no thread that does not answer', async () => {
+test('stop does not wait for a thread that does not answer', async () => {
   const timers = createSteppedTimers();
   await using target = await startTarget({ script: () => ({ kind: 'silent' }) });
   await using rig = createRig({ origin: target.origin, requestTimeoutMs: 3_600_000, callTimeoutMs: 3_600_000 }, { timers });
@@ -195,7 +195,7 @@ test('stop waits for no thread that does not answer', async () => {
   await stopped;
 });
 
-test('kill ends the threads at once, though the backend hangs', async () => {
+test('kill ends the threads at once while the backend hangs', async () => {
   await using target = await startTarget({ script: () => ({ kind: 'silent' }) });
   await using rig = createRig({ origin: target.origin }, { count: 2 });
   await rig.threads.start();
@@ -206,5 +206,5 @@ test('kill ends the threads at once, though the backend hangs', async () => {
 
   await eventually(() => target.counts.open === 0);
   expect([rig.outcomes.size, rig.lost.length]).toEqual([0, 0]);
-  expect(rig.told.filter(({ state }) => state === 'died')).toEqual([]);
+  expect(rig.emitted.filter(({ state }) => state === 'died')).toEqual([]);
 });

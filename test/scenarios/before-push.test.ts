@@ -98,7 +98,7 @@ async function withheldBy(rig: PushRig): Promise<readonly object[]> {
 }
 
 describe.skipIf(!hasProsody)('a business server that is asked before a push', () => {
-  test('allows, refuses, names other receivers, and says what is pushed', async () => {
+  test('allows, refuses, changes the receivers, and sets the text of the push', async () => {
     const answers: Readonly<Record<string, Answer>> = {
       plain: allow({ userIDList: null }),
       refused: allow({ nextCode: 1, errCode: 5001, errMsg: 'An error message', errDlt: 'Detailed error information' }),
@@ -160,30 +160,33 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     expect(await rig.metric('mod_event_pusher_http_sent_total{host="localhost"}')).toBe(4);
   });
 
-  test.each(['continue', 'refuse'] as const)('withholds what it may have refused, where on_failure is %s', async (onFailure) => {
-    const answers: Readonly<Record<string, object>> = {
-      'no actionCode': { nextCode: 1, errCode: 5001, errMsg: 'no' },
-      'a failure that refuses': { actionCode: 1, nextCode: 1, errCode: 5002, errMsg: 'no' },
-      'a number for a name': { actionCode: 0, userIDList: [123] },
-      'one bad name': { actionCode: 0, userIDList: ['carol', 'a b@'] },
-      'no actionCode, allowed': {},
-    };
-    const script = (request: TargetRequest): Answer => ({ kind: 'answer', body: JSON.stringify(answers[contentOf(request)]) });
-    await using business = await startTarget({ script });
-    await using prosody = await startProsody();
-    const beforePush = `on_failure = "${onFailure}"`;
-    await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, beforePush) });
-    await say(prosody, ...Object.keys(answers));
-    await overWith(rig, 5);
+  test.each(['continue', 'refuse'] as const)(
+    'withholds a push with an invalid list of receivers if on_failure is %s',
+    async (onFailure) => {
+      const answers: Readonly<Record<string, object>> = {
+        'no actionCode': { nextCode: 1, errCode: 5001, errMsg: 'no' },
+        'a failure that refuses': { actionCode: 1, nextCode: 1, errCode: 5002, errMsg: 'no' },
+        'a number for a name': { actionCode: 0, userIDList: [123] },
+        'one bad name': { actionCode: 0, userIDList: ['carol', 'a b@'] },
+        'no actionCode, allowed': {},
+      };
+      const script = (request: TargetRequest): Answer => ({ kind: 'answer', body: JSON.stringify(answers[contentOf(request)]) });
+      await using business = await startTarget({ script });
+      await using prosody = await startProsody();
+      const beforePush = `on_failure = "${onFailure}"`;
+      await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, beforePush) });
+      await say(prosody, ...Object.keys(answers));
+      await overWith(rig, 5);
 
-    expect(pushesOf(rig).map(({ body }) => body)).toEqual(['no actionCode, allowed']);
-    expect(await withheldBy(rig)).toMatchObject([
-      { why: 'refused', errCode: 5001 },
-      { why: 'refused', errCode: 5002 },
-      { why: 'bad-answer' },
-      { why: 'bad-answer' },
-    ]);
-  });
+      expect(pushesOf(rig).map(({ body }) => body)).toEqual(['no actionCode, allowed']);
+      expect(await withheldBy(rig)).toMatchObject([
+        { why: 'refused', errCode: 5001 },
+        { why: 'refused', errCode: 5002 },
+        { why: 'bad-answer' },
+        { why: 'bad-answer' },
+      ]);
+    },
+  );
 
   const broken: Readonly<Record<string, [reason: string, answer: Answer]>> = {
     slow: ['timed-out', { kind: 'silent' }],
@@ -196,7 +199,7 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     reset: ['broken', { kind: 'reset' }],
   };
 
-  test.each(['continue', 'refuse'] as const)('that gives no answer that counts makes us %s', async (onFailure) => {
+  test.each(['continue', 'refuse'] as const)('without a valid answer: %s', async (onFailure) => {
     await using business = await startTarget({ script: (request) => broken[contentOf(request)]?.[1] ?? allow() });
     await using prosody = await startProsody();
     const beforePush = `timeout = 3000\non_failure = "${onFailure}"`;
@@ -217,7 +220,7 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
       expect(await rig.metric(`event_pusher_ask_failures_total{handler="push",reason="${reason}"}`)).toBe(2);
   });
 
-  test('that is slow holds up its own conversation alone', async () => {
+  test('that is slow delays only its own conversation', async () => {
     await using business = await startTarget({ script: (request) => (contentOf(request) === 'slow' ? { kind: 'silent' } : allow()) });
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, 'timeout = "10m"') });
@@ -230,7 +233,7 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     expect(business.requests.map(contentOf)).not.toContain('behind it');
   });
 
-  test('hears once of each user who leaves a room, is removed from it, or sees it destroyed', async () => {
+  test('is asked once about each user who leaves a room, is removed from it, or is in a destroyed room', async () => {
     await using business = await startTarget({ script: () => allow() });
     await using prosody = await startProsody({ rooms: 'rooms.localhost' });
     await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, '', { when: roomNews }) });
@@ -266,7 +269,7 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     expect(rig.bodies().map((body) => JSON.parse(body).kind)).toHaveLength(5);
   });
 
-  test('that is down holds nobody up', async () => {
+  test('that is down delays no push', async () => {
     await using prosody = await startProsody();
     const nobody = `http://127.0.0.1:${await freePort()}`;
     await using rig = await startPushRig(prosody.componentPort, {
@@ -290,7 +293,7 @@ describe.skipIf(!hasProsody)('an operator', () => {
     return await answer.json();
   }
 
-  test('replays a push that the backend refused: nobody is asked again, and the answer is shown', async () => {
+  test('replays a refused push without asking again, and shows the answer', async () => {
     let takes = false;
     await using business = await startTarget({ script: () => allow({ userIDList: ['carol'], offlinePushInfo: { title: 'T' } }) });
     await using prosody = await startProsody();
@@ -312,7 +315,7 @@ describe.skipIf(!hasProsody)('an operator', () => {
     expect(rig.backend.requests.map((request) => request.header('webhook-id'))).toEqual([letter.id, letter.id]);
   });
 
-  test('tries a handler out: the question first, then what it allows', async () => {
+  test('tests a handler: first the question, then the allowed push', async () => {
     let answer = allow({ offlinePushInfo: { title: 'T' } });
     await using business = await startTarget({ script: () => answer });
     await using prosody = await startProsody();
@@ -338,7 +341,7 @@ describe.skipIf(!hasProsody)('an operator', () => {
     expect(await rig.metric('event_pusher_asks_total{handler="push",result="allowed"}')).toBe(0);
   });
 
-  test('who takes the business server away moves what was still to be asked to the pushes', async () => {
+  test('removes before_push and moves the waiting questions to the pushes', async () => {
     await using business = await startTarget({ script: () => ({ kind: 'silent' }) });
     await using prosody = await startProsody();
     const setUp = { handlers: `[service]\ndrain_timeout = "1s"\n${handlers(business.origin, 'timeout = "10m"')}` };
@@ -371,7 +374,7 @@ describe.skipIf(!hasProsody)('kill -9', () => {
     return target.requests.map((request) => request.header(header));
   }
 
-  test('between asking and pushing asks again under the same operationID, and pushes once', async () => {
+  test('between question and push repeats the question with the same operationID, and pushes once', async () => {
     let answers = false;
     await using business = await startTarget({ script: () => (answers ? allow() : { kind: 'silent' }) });
     await using prosody = await startProsody();
@@ -390,7 +393,7 @@ describe.skipIf(!hasProsody)('kill -9', () => {
     expect(pushesOf(rig).map(({ body }) => body)).toEqual(['one', 'two']);
   });
 
-  test('between answer and push keeps the answer, and asks nobody', async () => {
+  test('between answer and push keeps the answer without asking again', async () => {
     let takes = false;
     await using business = await startTarget({ script: () => allow({ userIDList: ['carol'], offlinePushInfo: { title: 'T' } }) });
     await using backend = await startTarget({ script: () => (takes ? { kind: 'answer' } : { kind: 'silent' }) });

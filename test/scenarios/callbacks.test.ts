@@ -45,7 +45,7 @@ async function startRig(clumsy: string) {
   };
 }
 
-test('a callback that throws, rejects, answers nonsense or never answers costs its own handler that packet and nobody else anything', async () => {
+test('a callback that throws, rejects, returns an invalid value or never returns affects only its own handler and packet', async () => {
   await using rig = await startRig(`
     export function shouldMakeReq({ packet }) {
       const body = packet.text('body');
@@ -78,7 +78,7 @@ test('a callback that throws, rejects, answers nonsense or never answers costs i
   expect(text).toContain('event_pusher_dead_letters_total{pool="http_pool",handler="clumsy",reason="callback-failed"} 5');
 });
 
-test('a callback that blocks the thread is named, and after three tries skipped for that packet', async () => {
+test('a callback that blocks the thread is named, and skipped for the packet after three attempts', async () => {
   await using rig = await startRig(`
     export function shouldMakeReq({ packet }) {
       if (packet.text('body') === 'block') for (;;);
@@ -98,7 +98,7 @@ test('a callback that blocks the thread is named, and after three tries skipped 
   expect(rig.seen('clumsy')).not.toContain('block');
 });
 
-test('a module that cannot be used is refused at the start, with what is missing', async () => {
+test('a module without the required exports is refused at the start, with the missing exports', async () => {
   const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret' });
   await using pusher = await createPusher({
     config: plainConfig({ componentPort: server.port, backend: 'http://127.0.0.1:1', handlers }),

@@ -62,7 +62,7 @@ async function startRig(env: NodeJS.ProcessEnv) {
 }
 
 describe.skipIf(!(await requirePackage('faketime')))('a clock that is set two days ahead, and back (needs faketime)', () => {
-  test('loses nothing and gives nothing up: what was waiting, and what comes then and after', async () => {
+  test('loses no delivery: neither the waiting ones nor later ones', async () => {
     await using clock = await createSettableClock();
     await using rig = await startRig(clock.env);
     await rig.sayTen();
@@ -82,7 +82,7 @@ describe.skipIf(!(await requirePackage('faketime')))('a clock that is set two da
     expect(await rig.pusher.stop()).toBe(0);
   });
 
-  test('keeps what was put off while it was ahead, and delivers it when that time comes', async () => {
+  test('keeps retries scheduled while it was ahead, and sends them when they are due', async () => {
     await using clock = await createSettableClock();
     await using rig = await startRig(clock.env);
     await clock.set('+2d');

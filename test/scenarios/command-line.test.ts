@@ -22,7 +22,7 @@ describe('check', () => {
     expect(stdout.match(/(?<=POST )\S+/g)).toEqual(urls);
   });
 
-  test('takes the file from the environment where no option names one', async () => {
+  test('takes the file from the environment without the option', async () => {
     const EVENT_PUSHER_CONFIG = fixture('mongooseim.toml');
     const { code, stdout } = await runCli(['check'], { EVENT_PUSHER_CONFIG });
 
@@ -49,7 +49,7 @@ describe('check', () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
-  test('names a callback module that is not there, and a file that is not there', async () => {
+  test('names a missing callback module and a missing file', async () => {
     const file = await writeConfig(`
       [outgoing_pools.http.http_pool.connection]
       host = "http://localhost"
@@ -99,12 +99,12 @@ describe('wrong usage', () => {
   });
 });
 
-test.each(commands.map(({ name }) => [name]))('%s explains itself with --help', async (name) => {
+test.each(commands.map(({ name }) => [name]))('%s prints its help with --help', async (name) => {
   const answer = await runCli([...name.split(' '), '--help']);
   expect(answer).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining(`Usage: event-pusher ${name}`) });
 });
 
-test('a command explains itself with --help, -h and help, before or behind it', async () => {
+test('a command prints its help with --help, -h and help, before or after its name', async () => {
   const ways = [
     ['pools', 'list', '--help'],
     ['-h', 'pools', 'list'],
@@ -114,13 +114,13 @@ test('a command explains itself with --help, -h and help, before or behind it', 
   for (const other of others) expect(other).toEqual(answer);
 });
 
-test('a group of commands explains all of them', async () => {
+test('a group of commands prints the help of all its commands', async () => {
   const { code, stdout } = await runCli(['orphans', '--help']);
   expect(code).toBe(0);
   for (const { name } of commands) expect(stdout.includes(`  ${name} `), name).toBe(name.startsWith('orphans'));
 });
 
-test('a directory is no configuration, and no spool', async () => {
+test('a directory is neither a configuration nor a spool', async () => {
   const file = await writeConfig('[spool]\npath = "."\n');
   const [asFile, asSpool, checked] = await Promise.all([
     runCli(['check', '--config', dirname(file)]),
@@ -135,7 +135,7 @@ test('a directory is no configuration, and no spool', async () => {
   expect(asSpool.stderr.trimEnd().split('\n')).toHaveLength(1);
 });
 
-test('the usage and the version are there for the asking', async () => {
+test('prints the usage and the version', async () => {
   const { version }: { readonly version: string } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
   const [help, told] = await Promise.all([runCli(['--help']), runCli(['-V'])]);
 

@@ -36,7 +36,7 @@ const sick = byLot(seed, [
   [20, { kind: 'silent' }],
 ]);
 
-test('twenty times killed beside a failing backend, it has lost none of 6 000 messages', { timeout: 180_000 }, async () => {
+test('killed twenty times with a failing backend, it loses none of 6 000 messages', { timeout: 180_000 }, async () => {
   const random = seededRandom(seed);
   await using backend = await startScriptedBackend({ script: sick });
   await using chat = await startScriptedChat();

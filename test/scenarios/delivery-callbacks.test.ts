@@ -35,7 +35,7 @@ export const disposePermfail = ({ id }) => tell('permfail ' + id);
 
 const handlers = '[[modules.mod_event_pusher.backend.http]]\nname = "own"\npath = "/notifications"\ncallback_module = "own"\n';
 
-test('judge an answer, keep their context over attempts and a kill, and hear what is on disk', async () => {
+test('judge a response, keep their context over attempts and a kill, and receive the stored disposition', async () => {
   await using chat = await startScriptedChat();
   let suppressed = true;
   const script = (): Answer => ({ kind: 'answer', headers: suppressed ? [['x-notificationstatus', 'suppressed']] : [] });
@@ -65,7 +65,7 @@ test('judge an answer, keep their context over attempts and a kill, and hear wha
   expect(line?.['judgement']).toMatchObject({ verdict: 'tempfailed', status: 406, detail: 'as its header says', origin: 'module' });
 });
 
-test('that break leave a dead letter or another try, never a delivery', async () => {
+test('that fail cause a dead letter or a retry, never a delivery', async () => {
   await using chat = await startScriptedChat();
   const broken = "export const shouldMakeReq = () => true;\nexport const handleResponse = () => { throw new Error('no idea'); };\n";
   const pool = 'retry.schedule = ["50ms"]';

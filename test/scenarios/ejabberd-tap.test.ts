@@ -16,7 +16,7 @@ when = { stanza = "message" }
 const server = await ejabberdTap();
 
 describe.skipIf(!server.isHere)('with our module on ejabberd', () => {
-  test('a host that ejabberd does not serve is named as such', async () => {
+  test('names a host that ejabberd does not serve', async () => {
     await using ejabberd = await server.startWith();
     await using rig = await startPushRig(ejabberd.componentPort, { hosts: ['localhost', 'elsewhere.localhost'], started: false });
     rig.pusher.launch();
@@ -26,7 +26,7 @@ describe.skipIf(!server.isHere)('with our module on ejabberd', () => {
     expect(line['reason']).toMatch(/^the chat server does not serve elsewhere.localhost \([a-z-]+\): correct hosts in the configuration/);
   });
 
-  test('messages of two users arrive in order, with their direction and the number of clients that they reach', async () => {
+  test('messages of two users arrive in order, with direction and number of sessions', async () => {
     await using ejabberd = await server.startWith();
     await using rig = await startPushRig(ejabberd.componentPort, { handlers: witness });
     await using alice = await connectXmppJs({ port: ejabberd.c2sPort, username: 'alice', resource: 'phone' });

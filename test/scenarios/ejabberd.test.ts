@@ -16,7 +16,7 @@ when = { stanza = "message" }
 `;
 
 describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('with ejabberd as it comes', () => {
-  test('a chat message is one form, and one `out` however many clients receive it', async () => {
+  test('a chat message is one form, and one `out` for any number of receiving clients', async () => {
     await using ejabberd = await startEjabberd();
     await using rig = await attach(ejabberd, { handlers: witness });
     await using alice = await connectXmppJs({ port: ejabberd.c2sPort, username: 'alice', resource: 'phone' });
@@ -38,7 +38,7 @@ describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('w
     expect(await rig.metric('event_pusher_skipped_total{attachment="chat",reason="duplicate"}')).toBeGreaterThan(0);
   });
 
-  test('answers of the archive, carbons, errors and what concerns the component are no events', async () => {
+  test('archive results, carbons, errors and traffic of the component are not events', async () => {
     await using ejabberd = await startEjabberd();
     await using rig = await attach(ejabberd, { handlers: witness });
     await using phone = await ejabberd.connect({ user: 'alice', resource: 'phone' });
@@ -61,7 +61,7 @@ describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('w
       expect([reason, await rig.metric(`event_pusher_skipped_total{attachment="chat",reason="${reason}"}`)]).not.toEqual([reason, 0]);
   });
 
-  test('a message that is too large once it is escaped is skipped, and the copies go on', async () => {
+  test('a message that is too large after escaping is skipped, and the feed continues', async () => {
     await using ejabberd = await startEjabberd();
     await using rig = await attach(ejabberd, {});
     await using alice = await ejabberd.connect({ user: 'alice', resource: 'phone' });

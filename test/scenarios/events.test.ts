@@ -12,7 +12,7 @@ const lost = `<message xmlns='jabber:client' type='chat' from='bob@localhost/x' 
 const heard =
   "<message xmlns='jabber:client' type='groupchat' from='hall@rooms.localhost/vee' to='bob@localhost'><body>hi</body></message>";
 
-test('pushes who came and went, what nobody acknowledged, and what was said in a room, each to whom it names', async () => {
+test('pushes status changes, unacknowledged messages and room messages to their receivers', async () => {
   await using chat = await startScriptedChat();
   await using rig = await startPushRig(chat.server.port, {
     handlers: [
@@ -43,7 +43,7 @@ test('pushes who came and went, what nobody acknowledged, and what was said in a
   expect(await rig.metric('event_pusher_packet_events_total{event="status"}')).toBe(2);
 });
 
-test('a pusher whose feed another has taken stands by, says so, and takes over', async () => {
+test('a pusher whose feed was taken by another reports standby, and takes over later', async () => {
   await using chat = await startScriptedChat();
   await using rig = await startPushRig(chat.server.port, { handlers: handler('all'), loglevel: 'info' });
   chat.server.occupied = true;

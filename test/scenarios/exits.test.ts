@@ -70,7 +70,7 @@ async function startRig(prosody: Pick<Prosody, 'componentPort'>, { script, more 
 const shop = { authorization: `Basic ${Buffer.from('shop:demo').toString('base64')}` };
 
 describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
-  test('push what they say, each in its own way', async () => {
+  test('push their messages, each in its own format', async () => {
     await using prosody = await startChatServer();
     await using rig = await startRig(prosody);
     const uuid = /^[0-9a-f-]{36}$/;
@@ -97,7 +97,7 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
     expect(new Set(rig.backend.requests.map(({ path }) => path))).toEqual(new Set(['/webservice/notifications']));
   });
 
-  test('reach a unit of the user’s through an exit that splits the input and renders the output', async () => {
+  test('reach a unit of the user through an exit that splits the input and renders the output', async () => {
     await using prosody = await startChatServer();
     await using rig = await startRig(prosody);
     const order = {
@@ -118,7 +118,7 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
     expect(rig.pushed()).toEqual([]);
   });
 
-  test('are told every failure by its code, and nothing is pushed', async () => {
+  test('receive each failure as its code, without a push', async () => {
     await using prosody = await startChatServer();
     await using rig = await startRig(prosody);
     const answers = [
@@ -158,7 +158,7 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
     expect(text).toContain('event_pusher_callback_failures_total{handler="front/ORDERS",callback="exit"} 2\n');
   });
 
-  test('write to a user, and what they write is pushed by nobody', async () => {
+  test('write to a user without being pushed', async () => {
     await using prosody = await startChatServer();
     await using rig = await startRig(prosody, {
       more: '[[modules.mod_event_pusher.http.handlers]]\npath = "/all"\nwhen = { body = true }\n',
@@ -184,7 +184,7 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
     expect(await rig.post('/send', form, 'receiver=%2B123%40&message=x', shop)).toMatchObject({ status: 422, body: '+123@ is no JID\n' });
   });
 
-  test('write to a user while the chat server starts anew', async () => {
+  test('write to a user while the chat server restarts', async () => {
     await using prosody = await startChatServer();
     await using rig = await startRig(prosody);
     await prosody.stop();
@@ -196,7 +196,7 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
     await bob.next((stanza) => stanza.text('body') === 'later');
   });
 
-  test('are told how the service is, on the inner listener alone', async () => {
+  test('receive the status of the service on the inner listener only', async () => {
     await using prosody = await startChatServer();
     await using rig = await startRig(prosody);
     expect(await rig.ask({ method: 'GET', path: '/status' }, 'inner')).toMatchObject({
@@ -205,7 +205,7 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
     });
   });
 
-  test('lose nothing by a crash once they have their 202', async () => {
+  test('lose nothing in a crash after a 202', async () => {
     let up = false;
     await using prosody = await startChatServer();
     await using rig = await startRig(prosody, { script: () => ({ kind: 'answer', status: up ? 200 : 503 }) });
@@ -219,7 +219,7 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
   });
 });
 
-test('an exit that blocks the thread is found out by name, and the service goes on', async () => {
+test('an exit that blocks the thread is named, and the service continues', async () => {
   await using backend = await startTarget();
   await using pusher = await createPusher({
     config: `
@@ -246,7 +246,7 @@ host = "${backend.origin}"
   expect(told.msg).toContain('front/STUCK');
 });
 
-test('a module that exports no function ends the start, and is told with the descriptor', async () => {
+test('a module without an exported function aborts the start, with its descriptor in the error', async () => {
   await using pusher = await createPusher({
     config: `
 [attach.front]

@@ -119,7 +119,7 @@ const moody =
 const refusal = { nextCode: 1, errCode: 5001, errMsg: 'Not now.' };
 
 describe('the five documents together', () => {
-  test('make of one message what the page shows', async () => {
+  test('produce the requests of the page from one message', async () => {
     await using rig = await startRig({ backend: (_, attempt) => (attempt === 1 ? suppressed : undefined) });
     rig.chat.say('The printer is out of paper');
     await eventually(() => rig.ordered().length === 1 && rig.messages().length === 1);
@@ -137,7 +137,7 @@ describe('the five documents together', () => {
     expect(message?.text('body')).toBe('The desk has it.');
   });
 
-  test('make the same of a ticket that comes in through the exit', async () => {
+  test('produce the same requests from a ticket at the exit', async () => {
     await using rig = await startRig();
     const origin = new URL(await rig.listenerOf('desk'));
     using client = await openHttpConnection(Number(origin.port));
@@ -150,7 +150,7 @@ describe('the five documents together', () => {
     expect(rig.business.requests.map(contentOf)).toEqual(['Ticket 7: No paper']);
   });
 
-  test('let the business server decide at the gate, too', async () => {
+  test('let the business server decide at the gate', async () => {
     await using rig = await startRig({ business: (content) => (content === 'no' ? refusal : content === 'ill' ? { actionCode: 1 } : {}) });
     const gate = await rig.listenerOf('gate');
     async function ask(said: string): Promise<readonly [number, string]> {
@@ -173,7 +173,7 @@ describe('the five documents together', () => {
 });
 
 describe('a handler that asks before it pushes, and follows orders', () => {
-  test('asks nobody again when its push is replayed, and the answer to that is what orders', async () => {
+  test('does not ask again when its push is replayed, and follows the response', async () => {
     let takes = false;
     await using rig = await startRig({ backend: () => (takes ? undefined : { kind: 'answer', status: 400 }) });
     rig.chat.say('Hi');
@@ -190,7 +190,7 @@ describe('a handler that asks before it pushes, and follows orders', () => {
     expect(await rig.letters()).toEqual([]);
   });
 
-  test('neither asks nor pushes again when what was ordered is replayed', async () => {
+  test('neither asks nor pushes again when an order is replayed', async () => {
     let takesOrders = false;
     await using rig = await startRig({ takesOrders: () => takesOrders });
     rig.chat.say('Hi');
@@ -207,7 +207,7 @@ describe('a handler that asks before it pushes, and follows orders', () => {
     expect(await rig.letters()).toEqual([]);
   });
 
-  test('asks again when a packet is replayed of which its callbacks made no push, and follows what comes of that', async () => {
+  test('asks again when a packet without a push is replayed, and follows the response', async () => {
     await using rig = await startRig({ change: (config) => config.replace('callback_module = "five"', 'callback_module = "moody"') });
     rig.chat.say('Hi');
     await eventually(async () => (await rig.letters()).length === 1);
@@ -221,7 +221,7 @@ describe('a handler that asks before it pushes, and follows orders', () => {
     expect(await rig.letters()).toEqual([]);
   });
 
-  test('orders nothing where the business server withholds the push', async () => {
+  test('orders nothing if the business server withholds the push', async () => {
     await using rig = await startRig({ business: (content) => (content === 'no' ? refusal : {}) });
     for (const said of ['no', 'yes']) rig.chat.say(said);
     await eventually(() => rig.ordered().length === 1);
@@ -229,7 +229,7 @@ describe('a handler that asks before it pushes, and follows orders', () => {
     expect(rig.messages()).toHaveLength(1);
   });
 
-  test('is given both by a reload, and loses them by one', async () => {
+  test('gains and loses both by a reload', async () => {
     const errands = /\n *# OpenIM's callback before push\.[\s\S]*$/;
     let table = '';
     await using rig = await startRig({

@@ -22,7 +22,7 @@ const thankful = ({ body }: { readonly body: Buffer }) => {
 };
 
 describe.skipIf(!hasProsody)('a backend that answers users', () => {
-  test('is heard in their clients, in its order, and what it says is not pushed in turn', async () => {
+  test('is received by their clients in order, and is not pushed again', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort, { handlers, script: thankful });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
@@ -39,7 +39,7 @@ describe.skipIf(!hasProsody)('a backend that answers users', () => {
     expect(rig.messages()).toEqual(['Hi', 'Bye']);
   });
 
-  test('is heard after the chat server was away: its words wait, and no attempt is spent on that', async () => {
+  test('is received after an outage of the chat server, without spent attempts', async () => {
     await using prosody = await startProsody({ modules: ['offline'] });
     let answer: () => void = () => undefined;
     const away = new Promise<void>((resolve) => {

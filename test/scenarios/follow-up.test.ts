@@ -95,7 +95,7 @@ const ordering = ({ port }: Target, options: Readonly<Record<string, unknown>>) 
 
 const created: Answer = { kind: 'answer', status: 201, body: 'no JSON, and no mistake' };
 
-test('no answer stops the service: what it orders wrongly is a dead letter, and the next push arrives', async () => {
+test('no response stops the service: an invalid order is a dead letter, and the next push arrives', async () => {
   const hostile: Readonly<Record<string, string>> = {
     untextual: '{"callback":{"options":{"path":{"toString":1,"valueOf":1}}}}',
     deep: `{"callback":{"options":{"host":"127.0.0.1","method":"POST"},"data":${'{"a":'.repeat(80_000)}1${'}'.repeat(80_000)}}}`,
@@ -116,7 +116,7 @@ test('no answer stops the service: what it orders wrongly is a dead letter, and 
   expect(rig.pusher.log).toContainEqual(expect.objectContaining({ event: 'answer.ignored', reason: 'too-deep' }));
 });
 
-test('the documented answer becomes the documented request, and its message is refused with the reason', async () => {
+test('the documented response creates the documented request, and its message is refused with the reason', async () => {
   await using rig = await startRig({ answer: documented, script: () => created });
   rig.say('submission');
   await rig.other.received(1);
@@ -135,13 +135,13 @@ test('the documented answer becomes the documented request, and its message is r
     id: `${rig.pushId()}.2`,
     pool: 'follow_up_messages',
     reason: 'refused',
-    detail: 'to is a telephone number and no JID',
+    detail: 'to is a telephone number, not a JID',
   };
   expect(await rig.letters()).toMatchObject([letter]);
   expect(await rig.show(letter.id)).toMatchObject({ parent: rig.pushId(), target: { kind: 'xmpp', to: '+123' } });
 });
 
-test('a chain of three runs to its end, each step named after the one before', async () => {
+test('a chain of three orders completes, and each id extends the previous one', async () => {
   const script: Script = ({ path }) => {
     const step = Number(path.slice(1));
     const callback = {
@@ -228,7 +228,7 @@ describe('a chain ends as a dead letter', () => {
   });
 });
 
-test('no host that a backend may write leads inside', async () => {
+test('no form of a host reaches an internal address', async () => {
   const hosts = hostileHosts.map(([, host]) => host);
   await using rig = await startRig({
     answer: (other, said) => ordering(other, { host: hosts[Number(said)] }),
@@ -251,7 +251,7 @@ test('an operator sees the built-in pools', async () => {
   ]);
 });
 
-test('what was ordered for a handler that has another name now goes on in its own pool, and in no other', async () => {
+test('orders of a renamed handler can be moved within their pool only', async () => {
   const answers: Answer[] = [{ kind: 'answer', status: 503 }];
   await using rig = await startRig({ answer: documented, script: () => answers.shift() ?? created });
   rig.say('wait');
@@ -269,7 +269,7 @@ test('what was ordered for a handler that has another name now goes on in its ow
   await rig.other.received(2);
 });
 
-test('data is left alone on GET, and a chain goes through 503 and a reset before it ends well', async () => {
+test('data is omitted on GET, and a chain completes after a 503 and a reset', async () => {
   const answers: Answer[] = [{ kind: 'answer', status: 503 }, { kind: 'reset' }, created];
   await using rig = await startRig({
     answer: (other) => ({ callback: { ...ordering(other, { method: 'GET' }).callback, data: [1] } }),
@@ -285,7 +285,7 @@ test('data is left alone on GET, and a chain goes through 503 and a reset before
   expect(await rig.letters()).toEqual([]);
 });
 
-test('by default orders may go to the origin that pushes go to, and nowhere else', async () => {
+test('by default orders may go to the origin of the pushes only', async () => {
   await using rig = await startRig({
     answer: () =>
       rig.backend.requests.length > 1 ? {} : { callback: { options: { host: '127.0.0.1', port: rig.backend.port, method: 'GET' } } },
@@ -296,7 +296,7 @@ test('by default orders may go to the origin that pushes go to, and nowhere else
   expect(rig.backend.requests[1]).toMatchObject({ method: 'GET', path: '/' });
 });
 
-test('what an answer ordered outlives a kill, under its id, and the push is not repeated', async () => {
+test('an order survives a kill under its id, and the push is not repeated', async () => {
   let open: (answer: Answer) => void = () => undefined;
   const held = new Promise<Answer>((resolve) => {
     open = resolve;

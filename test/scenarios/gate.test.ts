@@ -64,7 +64,7 @@ async function startRig(callbacks = '') {
 }
 
 describe.skipIf(!isHere)('a message that Prosody holds', () => {
-  test('is decided about by the callback module, is pushed as it went on, and is counted; a reload changes who decides', async () => {
+  test('is decided by the callback module, pushed as forwarded, and counted; a reload changes the module', async () => {
     await using rig = await startRig();
     expect(await rig.reaches('hello')).toBe('HELLO');
     expect(await rig.comesBack('rude')).toBe('Not rude.');
@@ -84,7 +84,7 @@ describe.skipIf(!isHere)('a message that Prosody holds', () => {
     expect((await rig.pusher.get('/readyz')).text).not.toContain('gate');
   });
 
-  test('goes on where the callback holds the thread: it is found out, named, and the gate is there again', async () => {
+  test('is forwarded if the callback blocks the thread, which is named, and the gate recovers', async () => {
     await using rig = await startRig('[callbacks]\nblock_timeout = "500ms"\n');
     expect(await rig.reaches('block')).toBe('block');
     const blocked = await rig.pusher.said((line) => line.event === 'callback.blocked');

@@ -17,7 +17,7 @@ const troubles: readonly (readonly [does: string, sick: TargetOptions | 'absent'
   ['is not there', 'absent'],
 ];
 
-test.each(troubles)('beside a backend that %s, another gets every message, once', async (_does, sick) => {
+test.each(troubles)('next to a backend that %s, another receives each message once', async (_does, sick) => {
   await using healthy = await startScriptedBackend();
   await using sickOne = sick === 'absent' ? undefined : await startScriptedBackend(sick);
   await using chat = await startScriptedChat();

@@ -28,7 +28,7 @@ path = "/notifications"
 `;
 
 describe('with 256 open files and 400 idle connections attempted', () => {
-  test('pushes go on, and so does each listener when the idle ones have had their time', async () => {
+  test('pushes continue, and each listener recovers after the idle timeout', async () => {
     const backend = await startTarget();
     await using pusher = await createPusher({ config: config(backend.origin), openFiles: 256 });
     await pusher.start();

@@ -55,7 +55,7 @@ callback_module = "seeing"
 }
 
 describe('what MongooseIM posts', () => {
-  test('reaches the backend as MongooseIM would have posted it there', async () => {
+  test('reaches the backend in the format of MongooseIM', async () => {
     await using rig = await startRig();
     await rig.pusher.start();
     using mongooseim = await rig.connect();
@@ -72,7 +72,7 @@ describe('what MongooseIM posts', () => {
     ]);
   });
 
-  test('is shown to callbacks as a chat message that came in', async () => {
+  test('is an incoming chat message for callbacks', async () => {
     await using rig = await startRig();
     await rig.pusher.start();
     using mongooseim = await rig.connect();
@@ -89,7 +89,7 @@ describe('what MongooseIM posts', () => {
     );
   });
 
-  test('is counted as what a feed brings, and its listener shows as attached', async () => {
+  test('is counted like a feed, and its listener is shown as attached', async () => {
     await using rig = await startRig();
     await rig.pusher.start();
     using mongooseim = await rig.connect();
@@ -107,7 +107,7 @@ describe('what MongooseIM posts', () => {
     expect(await rig.pusher.stop()).toBe(0);
   });
 
-  test('is not lost by a crash once it was answered with 200', async () => {
+  test('is not lost in a crash after a 200', async () => {
     let up = false;
     await using rig = await startRig({ script: () => ({ kind: 'answer', status: up ? 200 : 503 }) });
     await rig.pusher.start();
@@ -123,7 +123,7 @@ describe('what MongooseIM posts', () => {
   });
 });
 
-test('a listener whose address is in use ends the start with a word on what to change', async () => {
+test('a listener whose address is in use aborts the start with a hint', async () => {
   await using other = await startTarget();
   await using rig = await startRig({ listen: `127.0.0.1:${other.port}` });
   rig.pusher.launch();

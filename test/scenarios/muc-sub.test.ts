@@ -19,7 +19,7 @@ when = { direction = "out", kind = "message", body = true, type = "groupchat" }
 const tap = await ejabberdTap();
 
 describe.skipIf(!tap.isHere)('what is said in a room, for a subscriber who is not in it', () => {
-  test('comes over the tap as a message of that room, also while the subscriber is offline', async () => {
+  test('arrives over the tap as a message of the room, even if the subscriber is offline', async () => {
     await using ejabberd = await tap.startWith({ modules });
     await using rig = await startPushRig(ejabberd.componentPort, { handlers: witness });
     await using alice = await ejabberd.connect({ user: 'alice', resource: 'phone' });
@@ -45,7 +45,7 @@ describe.skipIf(!tap.isHere)('what is said in a room, for a subscriber who is no
     ).toEqual(Array(4).fill('alice@localhost'));
   });
 
-  test('comes over mod_service_log as a message of that room', async () => {
+  test('arrives over mod_service_log as a message of the room', async () => {
     await using ejabberd = await startEjabberd({ modules });
     await using rig = await startPushRig(ejabberd.componentPort, { feed: 'service_log', handlers: witness });
     await using alice = await ejabberd.connect({ user: 'alice', resource: 'phone' });

@@ -36,7 +36,7 @@ async function startOperated(options: PushRigOptions = {}) {
 }
 
 describe('dead letters', () => {
-  test('are listed with what the contract names, shown with every attempt, and replayed under their ids', async () => {
+  test('are listed with the documented fields, shown with their attempts, and replayed under their ids', async () => {
     let status = 422;
     await using service = await startOperated({ script: (): Answer => ({ kind: 'answer', status, body: 'no such user' }) });
     const { chat, rig, operate, operateJson } = service;
@@ -73,7 +73,7 @@ describe('dead letters', () => {
     expect(await operateJson('dead-letters', 'list')).toEqual([]);
   });
 
-  test('whose callbacks failed meet the hooks again, and keep their ids', async () => {
+  test('whose callbacks failed are evaluated again, and keep their ids', async () => {
     const module = (body: string) => `export const prepareBody = () => { ${body} };\nexport const shouldMakeReq = () => true;\n`;
     const handlers = '[[modules.mod_event_pusher.backend.http]]\nname = "own"\npath = "/notifications"\ncallback_module = "own"\n';
     await using service = await startOperated({ handlers, files: { 'own.mjs': module("throw new Error('broken')") } });
@@ -95,7 +95,7 @@ describe('dead letters', () => {
     expect(await operateJson('dead-letters', 'list')).toEqual([]);
   });
 
-  test('are purged when that is said twice', async () => {
+  test('are purged after a confirmation', async () => {
     await using service = await startOperated({ script: (): Answer => ({ kind: 'answer', status: 410 }) });
     const { chat, rig, operate, operateJson } = service;
     chat.say('gone');
@@ -122,7 +122,7 @@ test('a paused pool keeps its backlog over a restart, and delivers it in order o
   expect(rig.messages()).toEqual(['one', 'two', 'three']);
 });
 
-test('one failing delivery is enough to see an outage, in the metrics and in the list of pools', async () => {
+test('one failing delivery shows an outage in the metrics and in the list of pools', async () => {
   let status = 503;
   await using service = await startOperated({
     script: (): Answer => ({ kind: 'answer', status }),
@@ -155,7 +155,7 @@ test('a handler of a paused pool is shown as paused', async () => {
   expect(handlers).not.toContain('sending');
 });
 
-test('a test request goes through a handler, marked, and is neither delivery nor count', async () => {
+test('a test request passes through a handler with a mark, and is neither stored nor counted', async () => {
   await using service = await startOperated({ script: (): Answer => ({ kind: 'answer', status: 201, body: 'thank you' }) });
   const { rig, operate } = service;
   expect(await operate('send-test', 'push')).toContain('thank you');
@@ -166,7 +166,7 @@ test('a test request goes through a handler, marked, and is neither delivery nor
   expect(await rig.metric('event_pusher_spool_depth{pool="http_pool",state="waiting"}')).toBe(0);
 });
 
-test('a test request meets the callbacks at delivery, and tells what they made of the answer', async () => {
+test('a test request calls the callbacks at delivery, and shows their judgement', async () => {
   const handlers = '[[modules.mod_event_pusher.backend.http]]\nname = "own"\npath = "/notifications"\ncallback_module = "own"\n';
   const module = `export function handleResponse({ message: { context } }) {
     context.set('DLV_RESPONSE_STATUS', '406');
@@ -178,7 +178,7 @@ test('a test request meets the callbacks at delivery, and tells what they made o
   expect([code, stdout]).toEqual([1, expect.stringMatching(/answered 200 .*accepted {2}no: status 406 suppressed\n$/s)]);
 });
 
-test('what a handler that went was owed is kept, shown, and moved to another', async () => {
+test('the deliveries of a removed handler are kept, shown, and moved to another', async () => {
   let status = 503;
   await using service = await startOperated({ script: (): Answer => ({ kind: 'answer', status }), pool: 'retry.schedule = ["1h"]' });
   const { chat, rig, file, operate, operateJson } = service;

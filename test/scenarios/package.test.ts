@@ -28,7 +28,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test('both names of the command are there, and say the version', async () => {
+test('both names of the command print the version', async () => {
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
   for (const name of ['event-pusher', 'xmpp-event-pusher']) {
     const { stdout } = await run(join(folder, 'node_modules/.bin', name), ['--version']);
@@ -36,7 +36,7 @@ test('both names of the command are there, and say the version', async () => {
   }
 });
 
-test('it runs from there, with a callback module that imports the package', async () => {
+test('it runs as installed, with a callback module that imports the package', async () => {
   await using backend = await startTarget();
   const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret' });
   await using pusher = await createPusher({
@@ -81,14 +81,14 @@ test('the package contains the build, the plugins, the documentation and the exa
   expect(packed.filter((name) => name.endsWith('.map') || (/\.ts$/.test(name) && !name.endsWith('.d.ts')))).toEqual([]);
 });
 
-test('it installs as a command of the whole machine without a warning', async () => {
+test('it installs globally without a warning', async () => {
   const [tarball = ''] = (await readdir(folder)).filter((name) => name.endsWith('.tgz'));
   const place = ['--global', '--prefix', join(folder, 'everywhere'), '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
   const { stdout, stderr } = await run('npm', ['install', ...place, `./${tarball}`], { cwd: folder });
   expect(stdout + stderr).not.toMatch(/EBADENGINE|deprecated/);
 }, 600_000);
 
-test('every link of a packed page leads to a packed file, and that of a source file to what was built from it', async () => {
+test('each link of a packed page leads to a packed file, and links to sources lead to their build', async () => {
   const home = join(folder, 'node_modules/xmpp-event-pusher');
   const pages = (await readdir(home, { recursive: true })).filter((name) => name.endsWith('.md') && !name.includes('node_modules'));
   const broken: string[] = [];

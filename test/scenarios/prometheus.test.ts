@@ -21,7 +21,7 @@ describe.skipIf(!(await requirePackage('prometheus', '/usr/bin/promtool')))('wit
     expect(status).toBe(0);
   });
 
-  test('promtool has nothing to say about the metrics, before the first event and after one of each', async () => {
+  test('promtool accepts the metrics, before the first event and after one of each', async () => {
     const { events, port } = await startAdmin();
     const before = await ask(port, { path: '/metrics' });
     expect(promtool(['check', 'metrics'], before.body)).toEqual({ status: 0, said: '' });
@@ -32,7 +32,7 @@ describe.skipIf(!(await requirePackage('prometheus', '/usr/bin/promtool')))('wit
     expect(promtool(['check', 'metrics'], after.body)).toEqual({ status: 0, said: '' });
   });
 
-  test('Prometheus scrapes with prometheus.yml as it stands, and answers queries', async () => {
+  test('Prometheus scrapes with prometheus.yml unchanged, and answers queries', async () => {
     const { events, port } = await startAdmin();
     for (let sent = 0; sent < 3; sent += 1) events.emit('attempt.ended', attemptEnded());
     events.emit('attempt.ended', attemptEnded({ accepted: false, outcome: answered(503) }));

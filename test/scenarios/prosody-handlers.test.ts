@@ -23,7 +23,7 @@ when = ${when}
 `;
 
 describe.skipIf(!hasProsody)('packets of Prosody that meet a rule', () => {
-  test('what is said in a room is one `in` to the room and one `out` to each occupant of this host', async () => {
+  test('a room message is one `in` to the room and one `out` to each occupant of this host', async () => {
     await using prosody = await startProsody({ rooms: 'rooms.localhost', hosts: ['localhost', 'elsewhere.example'] });
     await using rig = await startPushRig(prosody.componentPort, { handlers: withWitness('{ type = "groupchat" }') });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
@@ -43,7 +43,7 @@ describe.skipIf(!hasProsody)('packets of Prosody that meet a rule', () => {
     expect(rig.messages()).toEqual(['the last word']);
   });
 
-  test('a message to somebody absent is an `out` with no sessions, and meets the rule for that', async () => {
+  test('a message to an offline user is an `out` without sessions, and matches the offline rule', async () => {
     await using prosody = await startProsody();
     const handlers = withWitness('{ offline = true, direction = "out" }');
     await using rig = await startPushRig(prosody.componentPort, { handlers });
@@ -59,7 +59,7 @@ describe.skipIf(!hasProsody)('packets of Prosody that meet a rule', () => {
     ]);
   });
 
-  test('a message that its receiver blocks was sent, and reached nobody', async () => {
+  test('a message that its receiver blocks has an `in` and no `out`', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort, { handlers: withWitness('{ stanza = "message", body = true }') });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
@@ -77,7 +77,7 @@ describe.skipIf(!hasProsody)('packets of Prosody that meet a rule', () => {
     ]);
   });
 
-  test('two handlers with the callback modules of the example push each its own part over one pool', async () => {
+  test('two handlers with the example modules push their own parts over one pool', async () => {
     const modules = ['mod_event_pusher_http_notifications', 'mod_event_pusher_http_alerts'];
     const files = await Promise.all(
       modules.map(async (name) => [`${name}.mjs`, await readFile(`${examples}/callbacks/${name}.mjs`, 'utf8')] as const),
@@ -100,7 +100,7 @@ describe.skipIf(!hasProsody)('packets of Prosody that meet a rule', () => {
 });
 
 describe.skipIf(!hasProsody)('a backend of Prosody’s users that fails', () => {
-  test('gets everything when it is back: in order, under the same ids, each attempt counted', async () => {
+  test('gets all deliveries after an outage: in order, under the same ids, with attempt numbers', async () => {
     await using prosody = await startProsody();
     const schedule = Array.from({ length: 200 }, () => '100ms');
     const pool = `retry = { schedule = ${JSON.stringify(schedule)}, jitter = 0 }`;

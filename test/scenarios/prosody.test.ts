@@ -13,7 +13,7 @@ const hasProsody = await requirePackage('prosody');
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
-  test('arrives as a form, byte for byte, with headers that name and time it', async () => {
+  test('arrives as a form, byte for byte, with headers for id and time', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await connectXmppJs({ port: prosody.c2sPort, username: 'alice' });
@@ -42,7 +42,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     expect(Math.abs(Date.parse(seenAt) / 1000 - sentAt)).toBeLessThanOrEqual(1 + after - before);
   });
 
-  test('a host that Prosody does not serve is named as such', async () => {
+  test('names a host that Prosody does not serve', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort, { hosts: ['localhost', 'elsewhere.localhost'], started: false });
     rig.pusher.launch();
@@ -52,7 +52,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     expect(line['reason']).toMatch(/^the chat server does not serve elsewhere.localhost \([a-z-]+\): correct hosts in the configuration/);
   });
 
-  test('bears their names as the server prepares them, whatever they typed', async () => {
+  test('has the JIDs as prepared by the server', async () => {
     await using prosody = await startProsody({ users: { alice: 'pw', bob: 'pw', żółć: 'pw' } });
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await connectXmppJs({ port: prosody.c2sPort, username: 'AlIcE' });
@@ -72,7 +72,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     ]);
   });
 
-  test('to themselves, with or without an address, is their own', async () => {
+  test('to themselves, with or without an address, is one event', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await connectXmppJs({ port: prosody.c2sPort, username: 'alice' });
@@ -83,7 +83,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     expect(rig.bodies()).toEqual([form('alice', 'alice', 'to+me'), form('alice', 'alice', 'to+nobody')]);
   });
 
-  test('without words is pushed nowhere by the default module', async () => {
+  test('without a body is not pushed by the default module', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await prosody.connect({ user: 'alice' });
@@ -121,7 +121,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     expect(rig.bodies()).toEqual([form('alice', 'bob', 'from+a+socket'), form('bob', 'alice', 'from+a+poll')]);
   });
 
-  test('while the service is away arrives when it is back, in order', async () => {
+  test('during an outage of the service arrives afterwards, in order', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await prosody.connect({ user: 'alice' });
@@ -137,7 +137,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
 });
 
 describe.skipIf(!hasProsody)('a user of Prosody who poses as the tap', () => {
-  test('is counted as forged and pushes nothing, even with the right epoch', async () => {
+  test('is counted as forged and not pushed, even with the correct epoch', async () => {
     await using prosody = await startProsody({ hosts: ['localhost', 'elsewhere.example'], component: pusherOfLocalhost });
     await using rig = await startPushRig(prosody.componentPort);
     await using mallory = await prosody.connect({ user: 'carol' });

@@ -87,7 +87,7 @@ async function owed({ pusher }: PushRig, pool: string): Promise<number> {
   return [...samples].reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
-test('under a stream of messages handlers, pools and modules change between two packets, and nothing is lost', {
+test('under a stream of messages handlers, pools and modules change between two packets without loss', {
   timeout: 120_000,
 }, async () => {
   await using chat = await startScriptedChat();
@@ -123,7 +123,7 @@ test('under a stream of messages handlers, pools and modules change between two 
   expect(await rig.pusher.stop()).toBe(0);
 });
 
-describe('what cannot run is refused, and the old goes on:', () => {
+describe('an invalid configuration is refused, and the old one stays:', () => {
   test.each([
     ['a module', { 'branded.mjs': 'export const prepareBody = (;' }, /handler branded \(branded\): cannot import .*SyntaxError/],
     [
@@ -149,7 +149,7 @@ describe('what cannot run is refused, and the old goes on:', () => {
     expect(await rig.metric('event_pusher_config_reloads_total{result="refused"}')).toBe(1);
   });
 
-  test('a file with mistakes, all of which are in one line', async () => {
+  test('a file with mistakes, reported in one line', async () => {
     await using chat = await startScriptedChat();
     await using rig = await startRig(chat, { handlers: `${steady}${branded}`, files: modules('old') });
     const refusal = await rig.reload((text) => text.replace('workers = 20', 'workers = 0').replace('path = "/steady"', 'paht = "/steady"'));
@@ -171,7 +171,7 @@ describe('what cannot run is refused, and the old goes on:', () => {
   });
 });
 
-test('a handler that wants other stanzas has the chat server asked for them, over the same connection', async () => {
+test('a handler with another subscription changes the feed over the same connection', async () => {
   await using chat = await startScriptedChat();
   await using rig = await startRig(chat, { handlers: steady });
   const wants = () => chat.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
@@ -185,7 +185,7 @@ test('a handler that wants other stanzas has the chat server asked for them, ove
   expect(chat.server.received.filter(({ name }) => name === 'handshake')).toHaveLength(1);
 });
 
-test('a service that is started anew in its process resumes as the same pusher', async () => {
+test('a service that is restarted in its process resumes as the same pusher', async () => {
   await using chat = await startScriptedChat();
   await using rig = await startRig(chat, { handlers: steady });
   const resumes = () => chat.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['pusher'] ?? []);
@@ -196,7 +196,7 @@ test('a service that is started anew in its process resumes as the same pusher',
   expect(resumes()[0]).toMatch(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
 });
 
-test('a callback that came with a reload and blocks is named as those from the start are', async () => {
+test('a blocking callback of a reloaded module is named', async () => {
   await using chat = await startScriptedChat();
   const limits = '[callbacks]\nblock_timeout = "500ms"\n';
   const blocking = handler('blocking', 'callback_module = "blocking"');
@@ -215,7 +215,7 @@ test('the log level changes with the file', async () => {
   await rig.pusher.said((line) => line.event === 'attempt.ended' && line.level === 'debug');
 });
 
-test('a pool that changed sends to its new backend, and what it owed before goes there too', async () => {
+test('a changed pool sends all waiting deliveries to its new backend', async () => {
   await using chat = await startScriptedChat();
   await using other = await startTarget();
   await using rig = await startRig(chat, {
@@ -233,7 +233,7 @@ test('a pool that changed sends to its new backend, and what it owed before goes
   expect(messages.sort()).toEqual(['moved', 'sick']);
 });
 
-test('what is in flight at a pool that is being replaced may end when the service is stopped meanwhile', async () => {
+test('attempts in flight at a replaced pool may end while the service stops', async () => {
   await using chat = await startScriptedChat();
   await using other = await startTarget();
   const held = createDeferred<Answer>();
@@ -253,7 +253,7 @@ test('what is in flight at a pool that is being replaced may end when the servic
   expect(other.requests.map(({ body }) => new URLSearchParams(body.toString()).get('message'))).toEqual(['after']);
 });
 
-test('callbacks at delivery are loaded anew in the threads of their pool', async () => {
+test('callbacks at delivery are reloaded in the threads of their pool', async () => {
   await using chat = await startScriptedChat();
   const verdict = (code: number) => ({ 'strict.mjs': `export const statusClassifier = () => ${code};` });
   await using rig = await startRig(chat, { handlers: handler('strict', 'callback_module = "strict"'), files: verdict(4) });

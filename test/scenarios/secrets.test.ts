@@ -88,7 +88,7 @@ async function startWithSecrets() {
   };
 }
 
-test('a secret is in nothing that the service and its commands print, whatever place of the configuration it stands in', async () => {
+test('the service and its commands print no secret of any configuration key', async () => {
   await using service = await startWithSecrets();
   const { chat, rig, run, listen } = service;
   for (const body of ['refused', 'bytes', 'throw']) chat.say(body);
@@ -118,7 +118,7 @@ test('a secret is in nothing that the service and its commands print, whatever p
   expect(JSON.stringify(rig.pusher.log) + rig.pusher.stderr()).not.toContain(mark);
 });
 
-test('a secret that a reload replaced is hidden in what was made with it', async () => {
+test('a secret replaced by a reload stays hidden', async () => {
   await using service = await startWithSecrets();
   const { chat, rig, run } = service;
   chat.say('refused');

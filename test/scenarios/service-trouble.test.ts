@@ -12,7 +12,7 @@ import { freePort } from '../support/target.ts';
 const MiB = 1024 * 1024;
 
 describe('a chat server', () => {
-  test('that refuses the secret is told of in one line, however often it is asked again', async () => {
+  test('that refuses the secret is reported in one line for all retries', async () => {
     await using chat = await startScriptedChat({ secret: 'another' });
     await using rig = await startPushRig(chat.server.port, { started: false, loglevel: 'info' });
     const handshakes = () => chat.server.received.filter(({ name }) => name === 'handshake').length;
@@ -27,7 +27,7 @@ describe('a chat server', () => {
     expect(JSON.stringify(rig.pusher.log)).not.toContain('s3cret');
   });
 
-  test('that cannot be reached is named, and attached to when it is there', async () => {
+  test('that is unreachable is named, and attached when it is up', async () => {
     const port = await freePort();
     await using rig = await startPushRig(port, { started: false, loglevel: 'info', attachment: 'reconnect_max = "1s"' });
     rig.pusher.launch();
@@ -41,7 +41,7 @@ describe('a chat server', () => {
     expect(rig.messages()).toEqual(['there you are']);
   });
 
-  test('without the tap makes the service unready, which names the host, until the module is loaded', async () => {
+  test('without the tap makes the service unready, with the host, until the module is loaded', async () => {
     await using chat = await startScriptedChat();
     await using rig = await startPushRig(chat.server.port);
     expect(await rig.pusher.get('/readyz')).toMatchObject({ status: 200 });
@@ -62,7 +62,7 @@ describe('a chat server', () => {
     await rig.settled(1);
   });
 
-  test('that posts a tap item under a user’s name is not believed, even when the epoch is right', async () => {
+  test('that sends a tap item from a user’s JID is rejected, even with the correct epoch', async () => {
     await using chat = await startScriptedChat();
     await using rig = await startPushRig(chat.server.port);
     const { server } = chat;
@@ -125,7 +125,7 @@ describe.skipIf(!(await canMountDisks()))('a full disk (needs root, and mounts a
 });
 
 describe('a damaged spool', () => {
-  test('keeps /readyz up, which says why, and once it is replaced the service goes on by itself', async () => {
+  test('keeps /readyz up with the reason, and the service recovers after the file is replaced', async () => {
     await using chat = await startScriptedChat();
     const listen = `127.0.0.1:${await freePort()}`;
     await using rig = await startPushRig(chat.server.port, { listen, loglevel: 'info', script: () => ({ kind: 'answer', status: 503 }) });
@@ -152,7 +152,7 @@ describe('a damaged spool', () => {
   });
 });
 
-test('with the spool in memory everything works, and nothing is written', async () => {
+test('with the spool in memory the service works without writing a file', async () => {
   await using chat = await startScriptedChat();
   await using rig = await startPushRig(chat.server.port, { spool: '[spool]\nengine = "memory"' });
   for (const body of ['one', 'two', 'three']) chat.say(body);

@@ -29,7 +29,7 @@ function keepFirstWaiting() {
 }
 
 describe('on SIGTERM', () => {
-  test('it lets what is in flight end, keeps the rest for the next start, and exits with 0', async () => {
+  test('it waits for attempts in flight, keeps the rest for the next start, and exits with 0', async () => {
     const { script, letGo } = keepFirstWaiting();
     await using chat = await startScriptedChat();
     await using rig = await startPushRig(chat.server.port, { script, ...patient });
@@ -52,7 +52,7 @@ describe('on SIGTERM', () => {
     expect(rig.messages()).toEqual(['in flight', 'behind it', 'too late']);
   });
 
-  test('it waits no longer than its drain timeout for a backend that does not answer', async () => {
+  test('it waits at most its drain timeout for a backend that does not answer', async () => {
     const { script } = keepFirstWaiting();
     await using chat = await startScriptedChat();
     const handlers = '[modules.mod_event_pusher.backend.http]\npath = "/notifications"\n[service]\ndrain_timeout = "200ms"';
@@ -67,7 +67,7 @@ describe('on SIGTERM', () => {
     expect(rig.messages()).toEqual(['not answered', 'not answered']);
   });
 
-  test('a second one stops it at once, and what was in flight is sent again under its id', async () => {
+  test('a second signal stops it at once, and deliveries in flight are sent again under their ids', async () => {
     const { script } = keepFirstWaiting();
     await using chat = await startScriptedChat();
     await using rig = await startPushRig(chat.server.port, { script, ...patient });
@@ -117,7 +117,7 @@ describe.each([
 });
 
 describe('on SIGHUP', () => {
-  test('it is started anew for what it cannot change while it runs, and nothing said meanwhile is lost', async () => {
+  test('it restarts for settings that cannot change while it runs, without losing messages', async () => {
     await using chat = await startScriptedChat();
     await using rig = await startPushRig(chat.server.port);
     chat.say('before');
@@ -139,7 +139,7 @@ describe('on SIGHUP', () => {
     expect(await rig.pusher.stop()).toBe(0);
   });
 
-  test('it keeps the old configuration when the file has mistakes, and says which', async () => {
+  test('it keeps the old configuration if the file has mistakes, and lists them', async () => {
     await using chat = await startScriptedChat();
     await using rig = await startPushRig(chat.server.port);
     await rewrite(rig.pusher, (text) => text.replace('workers = 20', 'wokers = 20'));
@@ -156,7 +156,7 @@ describe('on SIGHUP', () => {
   });
 });
 
-describe('it does not start, and says why in a line, when', () => {
+describe('it does not start, with the reason in one line, if', () => {
   test('another process uses its spool', async () => {
     await using chat = await startScriptedChat();
     await using rig = await startPushRig(chat.server.port);
@@ -179,7 +179,7 @@ describe('it does not start, and says why in a line, when', () => {
     await expectRefusal(second, [taken, 'another program listens there', '[admin] listen']);
   });
 
-  test('its spool cannot be made', async () => {
+  test('its spool cannot be created', async () => {
     const config = plainConfig({ componentPort: await freePort(), backend: 'http://127.0.0.1:1' });
     await using pusher = await createPusher({ config, spool: '[spool]\npath = "event-pusher.toml/spool.sqlite"' });
 

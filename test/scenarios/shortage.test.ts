@@ -4,7 +4,7 @@ import { limitDescriptors } from '../support/descriptor-limit.ts';
 import { startPushRig } from '../support/push-rig.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
 
-test('without descriptors it spends no attempt and opens no circuit breaker, says so once, and delivers once it has some', async () => {
+test('without descriptors it spends no attempt, opens no circuit breaker, reports once, and delivers afterwards', async () => {
   await using chat = await startScriptedChat();
   const script = () => ({ kind: 'answer', headers: [['connection', 'close']], close: true }) as const;
   const pool = 'retry.schedule = []\ncircuit_breaker = { min_attempts = 1 }';

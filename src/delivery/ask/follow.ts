@@ -48,7 +48,8 @@ export class AskFollow {
   async #push(ask: NewDelivery, answered: Answered): Promise<FollowResult> {
     const prepared = await this.#options.prepare(ask, answered);
     if (prepared === 'misnamed') return this.#refuseReceivers(ask, noRefusal);
-    if (prepared === 'unknown-handler') return dead('its handler is not configured any more: bring it back, and replay this');
+    if (prepared === 'unknown-handler')
+      return dead('the handler is no longer configured: configure it again, then replay this dead letter');
     const pushes = prepared.spawn.length;
     if (pushes + prepared.failedPackets.length === 0) {
       this.#emitEnded(ask, { result: 'withheld' });

@@ -69,7 +69,7 @@ function originOf({ host, port, protocol = 'http:' }: Readonly<Record<string, un
   if (!isPort(number)) return { fault: 'callback.options.port must be a number from 1 to 65535' };
   const url = typeof host === 'string' ? `${protocol}//${isBareIpv6(host) ? `[${host}]` : host}:${number}` : '';
   if (typeof host !== 'string' || !/^[^\s/\\?#@:]+$|^\[[^\]/?#@]+\]$|^[\da-f:.]+$/i.test(host) || !URL.canParse(url)) {
-    return { fault: 'callback.options.host must be a host: its name or its address, alone' };
+    return { fault: 'callback.options.host must be a host name or an IP address' };
   }
   return { origin: new URL(url).origin };
 }
@@ -89,7 +89,7 @@ function bodyOf(data: unknown): Read<{ readonly body: string }> {
   if (typeof data === 'string') return { body: data };
   const map = asMap(data);
   if (map !== undefined) return { body: JSON.stringify(map) };
-  return { fault: `callback.data must be text or an object, and is ${Array.isArray(data) ? 'an array' : `${data}`}` };
+  return { fault: `callback.data must be text or an object, not ${Array.isArray(data) ? 'an array' : `${data}`}` };
 }
 
 function headersOf(headers: unknown): Read<{ readonly headers: readonly HeaderPair[] }> {
@@ -185,15 +185,15 @@ function readMessage(message: unknown, { replyFrom: from, defaultHost }: Message
  * fault contains no receiver, because it is shown to operators who may not see receivers.
  */
 function receiverOf(to: string, defaultHost: string): { readonly to: string; readonly fault?: string } {
-  if (/^\+[\d\s()./-]+$/.test(to)) return { to, fault: 'to is a telephone number and no JID' };
+  if (/^\+[\d\s()./-]+$/.test(to)) return { to, fault: 'to is a telephone number, not a JID' };
   const jid = to.includes('@') ? to : `${to}@${defaultHost}`;
-  return jidForm.test(jid) ? { to: jid } : { to, fault: 'to is no JID' };
+  return jidForm.test(jid) ? { to: jid } : { to, fault: 'to is not a JID' };
 }
 
 /** The approximate form of a user's JID (RFC 7622 §3.1); the chat server decides whether the user exists. */
 const jidForm = /^[^\s"&'/:<>@]{1,1023}@[^\s"&'/<>@]{1,1023}(\/.{1,1023})?$/u;
 
 function omitted(count: number): OrderedMessage {
-  const fault = `an answer may order ${maxMessages} messages: ${count} more were left out`;
+  const fault = `a response may order ${maxMessages} messages: ${count} more were omitted`;
   return { target: { kind: 'xmpp', from: undefined, to: '', fault }, text: '' };
 }

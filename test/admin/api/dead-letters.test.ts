@@ -111,7 +111,7 @@ describe('one dead letter', () => {
     const { get, die } = await startApi();
     const purpose = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
     await die({ id: 'X.1', target: { kind: 'http', method: 'PUT', path: '/n', headers: [], purpose } });
-    await die({ id: 'X.1.1', target: { kind: 'xmpp', from: undefined, to: '+123', fault: 'to is no JID' } });
+    await die({ id: 'X.1.1', target: { kind: 'xmpp', from: undefined, to: '+123', fault: 'to is not a JID' } });
     const target = { kind: 'http', origin: purpose.origin, method: 'PUT', path: '/n', headers: [] };
     expect((await get('/dead-letters/X.1')).body).toMatchObject({ parent: 'X', descendants: [{ id: 'X.1.1', state: 'dead' }], target });
     expect((await get('/dead-letters/X.1.1')).body).toMatchObject({ parent: 'X.1', descendants: [], target: { kind: 'xmpp', from: null } });

@@ -88,14 +88,14 @@ test('a response creates a request and messages, whose ids extend the id of the 
     expect.objectContaining({
       id: 'X.3',
       pool: 'follow_up_messages',
-      target: expect.objectContaining({ fault: 'to is a telephone number and no JID' }),
+      target: expect.objectContaining({ fault: 'to is a telephone number, not a JID' }),
     }),
   ]);
   expect(ignored).toEqual([]);
 });
 
 test.each(['ok', '', '[1]', '7', 'null', '{"callback":', '{}', '{"callback":null,"payload":null}', '<html>'])(
-  'an answer %j asks for nothing, and is no mistake',
+  'a response %j contains no order, and is not an error',
   async (answer) => {
     expect(await follow(push, 200, answer)).toEqual({ disposition: { kind: 'delivered' }, spawn: [], failedPackets: [], ignored: [] });
   },

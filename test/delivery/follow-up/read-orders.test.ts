@@ -99,11 +99,11 @@ describe('the data of a request', () => {
   });
 
   test.each([
-    [[1, 2], 'callback.data must be text or an object, and is an array'],
-    [[[]], 'callback.data must be text or an object, and is an array'],
-    [7, 'callback.data must be text or an object, and is 7'],
-    [true, 'callback.data must be text or an object, and is true'],
-    [null, 'callback.data must be text or an object, and is null'],
+    [[1, 2], 'callback.data must be text or an object, not an array'],
+    [[[]], 'callback.data must be text or an object, not an array'],
+    [7, 'callback.data must be text or an object, not 7'],
+    [true, 'callback.data must be text or an object, not true'],
+    [null, 'callback.data must be text or an object, not null'],
   ])('%j breaks it', (data, fault) => {
     expect(withOptions({}, data).fault).toBe(fault);
     expect(withOptions({ method: 'PUT' }, data).fault).toBe(fault);
@@ -181,14 +181,14 @@ describe('payload', () => {
   });
 
   test.each([
-    ['+123', 'to is a telephone number and no JID'],
-    ['+49 (30) 123-456', 'to is a telephone number and no JID'],
-    ['', 'to is no JID'],
-    ['a b', 'to is no JID'],
-    ['a@b@c', 'to is no JID'],
-    ['@localhost', 'to is no JID'],
-    ['bob@', 'to is no JID'],
-    ["bob@localhost'/><x", 'to is no JID'],
+    ['+123', 'to is a telephone number, not a JID'],
+    ['+49 (30) 123-456', 'to is a telephone number, not a JID'],
+    ['', 'to is not a JID'],
+    ['a b', 'to is not a JID'],
+    ['a@b@c', 'to is not a JID'],
+    ['@localhost', 'to is not a JID'],
+    ['bob@', 'to is not a JID'],
+    ["bob@localhost'/><x", 'to is not a JID'],
   ])('a message to %j is invalid, with the reason', (to, fault) => {
     expect(send({ to, message: 'x' })).toMatchObject({ messages: [{ target: { to: expect.any(String), fault } }] });
   });
@@ -237,6 +237,6 @@ describe('payload', () => {
     const read = send(...Array.from({ length: maxMessages + 5 }, (_, index) => ({ to: `u${index}`, message: 'x' })));
     if (read.kind !== 'messages') throw new Error('ignored');
     expect(read.messages).toHaveLength(maxMessages + 1);
-    expect(read.messages.at(-1)?.target.fault).toBe('an answer may order 100 messages: 5 more were left out');
+    expect(read.messages.at(-1)?.target.fault).toBe('a response may order 100 messages: 5 more were omitted');
   });
 });
