@@ -27,7 +27,7 @@ function claimed(delivery: NewDelivery): Claimed {
   return { ...delivery, seq: 1, attempts: 0, failingSince: undefined, context: {} };
 }
 
-/** What comes of a delivery whose backend answered so, and what was told of it. */
+/** Concludes a delivery with this response; returns the result of the follow-up and the emitted events. */
 async function follow(delivery: Claimed, status: number, answer: unknown, { attempts = 0 }: { readonly attempts?: number } = {}) {
   const handler = makeHandlerConfig({ name: 'push', followUp: config });
   const policy = rulesOf(makePoolConfig({ id: 'follow_up' }), [handler], []).policyFor(delivery);
