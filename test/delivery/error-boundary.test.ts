@@ -42,7 +42,7 @@ describe('an internal error makes one delivery a dead letter and affects no othe
     const rig = await startDeliveryRig({
       follow: ({ attempt }) => (attempt.delivery.id === 'd1' ? Promise.reject({ toString: 1, valueOf: 1 }) : undefined),
     });
-    expect(await failFirst(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('threw something that has no text') });
+    expect(await failFirst(rig)).toMatchObject({ ...broken, detail: expect.stringContaining('a value without a text form was thrown') });
   });
 
   test('thrown by the classification', async () => {
