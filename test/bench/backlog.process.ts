@@ -1,4 +1,4 @@
-/** Fills a spool with deliveries that wait, in a process of its own. */
+/** Fills a spool with waiting deliveries, in a separate process. */
 import { createSqliteSpool } from '../../dist/src/spool/sqlite/spool.js';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
@@ -27,7 +27,7 @@ const { bytes } = spool.stats();
 await spool.stop();
 process.send?.(bytes);
 
-/** Conversations as in the end-to-end bench, each with as many waiting. */
+/** The conversations of the end-to-end benchmark, each with the same number of waiting deliveries. */
 function delivery(index: number): NewDelivery {
   const user = index % conversations;
   return makeDelivery({

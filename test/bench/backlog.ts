@@ -1,6 +1,6 @@
 /**
- * The built service with a million deliveries waiting: how long it takes to start, what it holds in memory, and how fast it
- * drains, beside what it delivers end to end with nothing waiting.
+ * The built service with a million deliveries waiting: its start time, its memory, and how fast it
+ * drains, compared with end-to-end delivery without a backlog.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,9 +14,9 @@ import { startTapSource } from './tap-source.ts';
 
 export interface Backlog {
   readonly waiting: number;
-  /** From the start of the process to its `ready`. */
+  /** Time from the start of the process to its `ready`. */
   readonly startMs: number;
-  /** The most that the process ever held while it drained a tenth. */
+  /** Peak memory of the process while it drained a tenth. */
   readonly residentMiB: number;
   readonly fileMiB: number;
   readonly drainedPerSecond: number;

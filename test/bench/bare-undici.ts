@@ -28,7 +28,7 @@ interface Drive {
   reject(error: Error): void;
 }
 
-/** Every client sends its next request when its last one is answered, until so many are done. */
+/** Each client sends its next request after the response to the last, up to the total. */
 function send(clients: readonly Client[], { count, resolve, reject }: Drive): void {
   let begun = 0;
   let done = 0;

@@ -7,7 +7,7 @@ import { requirePackage } from '../support/packages.ts';
 import { startProsody } from '../support/prosody.ts';
 import { talkers } from './talks.ts';
 
-/** A kind of chat server that can be measured with our modules and without. It keeps no archive. */
+/** A kind of chat server, measured with and without our modules. It has no archive. */
 export interface ChatServer {
   readonly name: string;
   start(modules: OurModules): Promise<Chat>;
@@ -20,12 +20,12 @@ export interface Chat extends AsyncDisposable {
 }
 
 export interface OurModules {
-  /** Where the gate asks about each message. A message that nobody decides about is refused. */
+  /** The URL of the gate. A message without a decision is refused. */
   readonly gateUrl?: string;
   readonly tap?: boolean;
 }
 
-/** Measures every kind of server that is on this machine. */
+/** Measures each kind of server installed on this machine. */
 export async function onEachServer<T>(measure: (server: ChatServer) => Promise<T>): Promise<readonly T[]> {
   const compiled = await mkdtemp(join(tmpdir(), 'bench-modules-'));
   const measured: T[] = [];

@@ -1,4 +1,4 @@
-/** What something costs per request or event. */
+/** Cost per request or event. */
 export interface Cost {
   readonly perSecond: number;
   /** CPU of this process, all threads, µs. */

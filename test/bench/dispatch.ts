@@ -34,7 +34,7 @@ export async function measureDispatch({
   return cost;
 }
 
-/** Hands over as the dispatcher does, one job in each worker’s hands and one at hand, until so many have ended. */
+/** Sends jobs like the dispatcher, two per worker, up to the total. */
 function createTraffic(workers: number) {
   let left = 0;
   let open = 0;

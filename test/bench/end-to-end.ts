@@ -1,6 +1,6 @@
 /**
- * The whole service, built, as a process of its own: stanzas in over the tap, SQLite, POSTs out. Source and sink share
- * the bench's process, so everything runs on the machine's cores together.
+ * The whole built service as a separate process: stanzas in over the tap, SQLite, POSTs out. Source and sink share
+ * the process of the benchmark, so all of them run on the same cores.
  */
 import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
@@ -17,10 +17,10 @@ export interface EndToEnd {
 
 const conversations = 2000;
 const workers = 50;
-/** Stanzas sent and not yet delivered, at most: enough to keep everything busy, too few to build a backlog, which is another measure. */
+/** Maximum number of stanzas sent and not delivered yet: enough for full load, too few for a backlog, which is measured separately. */
 const ahead = 600;
 
-/** `events` messages as fast as they go, behind a warm-up of a tenth. */
+/** Sends `events` messages at full speed, after a warm-up of a tenth. */
 export async function measureThroughput(events: number): Promise<EndToEnd> {
   await using rig = await startRig({ workers, window: 4000 });
   const warmUp = Math.ceil(events / 10);
@@ -38,7 +38,7 @@ export interface Latency {
   readonly p99Ms: number;
 }
 
-/** Stanza in → request out at a steady rate, in small steps. */
+/** Latency from stanza to request at a steady rate, in small steps. */
 export async function measureLatency({ perSecond, seconds }: { readonly perSecond: number; readonly seconds: number }): Promise<Latency> {
   const latencies: number[] = [];
   await using rig = await startRig({
@@ -102,7 +102,7 @@ async function startRig({ workers: inFlight, window, onBody }: RigOptions) {
   };
 }
 
-/** The number is the moment it was made, so that the sink can tell how long it took. */
+/** The number is the time of creation, from which the sink computes the latency. */
 function message(seq: number): string {
   const user = seq % conversations;
   return `<message xmlns='jabber:client' type='chat' id='m${seq}' from='user${user}@localhost/phone' to='peer${user}@localhost' xml:lang='en'><body>${performance.now()} and some words, as people write them</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>`;

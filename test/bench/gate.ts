@@ -1,6 +1,6 @@
 /**
- * Messages per second through a real chat server, with the gate asking the built service about each, beside the same
- * server alone. Neither keeps an archive, and the tap is not loaded: what is measured is the question.
+ * Messages per second through a real chat server whose gate asks the built service about each message, compared with the same
+ * server alone. Neither has an archive, and the tap is not loaded: only the gate is measured.
  */
 import { createPusher } from '../support/pusher.ts';
 import { freePort } from '../support/target.ts';
@@ -12,13 +12,13 @@ export interface GateRate {
   readonly server: string;
   readonly alone: ChatRate;
   readonly gated: ChatRate;
-  /** CPU of the service for each decision, µs. */
+  /** CPU of the service per decision, µs. */
   readonly decisionMicros: number;
 }
 
 export interface ChatRate {
   readonly perSecond: number;
-  /** CPU of the chat server for each message, µs. */
+  /** CPU of the chat server per message, µs. */
   readonly cpuMicros: number;
 }
 
@@ -39,7 +39,7 @@ async function compare({ name, start }: ChatServer, seconds: number): Promise<Ga
   return { server: name, alone, gated, decisionMicros: beside };
 }
 
-/** `beside` is the CPU of another process for each message, µs. */
+/** `beside` is the CPU of another process per message, µs. */
 async function measureOne(seconds: number, server: Chat, other = 0): Promise<ChatRate & { readonly beside: number }> {
   await using chat = server;
   await using talks = await startTalks(chat.c2sPort);
@@ -52,7 +52,7 @@ async function measureOne(seconds: number, server: Chat, other = 0): Promise<Cha
   return { perSecond: Math.round(read / seconds), cpuMicros, beside };
 }
 
-/** A service that is ready without a chat server, and decides about each message in a callback module. */
+/** A service without a chat server, whose callback module decides about each message. */
 function asked(port: number): string {
   return `
 [attach.none]

@@ -1,6 +1,6 @@
 /**
- * What a pool whose backend hangs takes from another one. The built service with two pools: the same stanzas for the
- * healthy one, first alone, then beside a pool whose workers all hang, with a backlog that grows.
+ * Effect of a pool with a hanging backend on another pool. The built service with two pools: the same stanzas for the
+ * healthy pool, first alone, then with a pool whose workers all hang and whose backlog grows.
  */
 import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
@@ -16,9 +16,9 @@ export interface Isolation {
 
 const workers = 50;
 const conversations = 2000;
-/** Stanzas of the healthy pool sent and not yet delivered, at most; as in the end-to-end measure. */
+/** Maximum number of stanzas of the healthy pool sent and not delivered yet, as in the end-to-end benchmark. */
 const ahead = 600;
-/** What waits for the hanging pool before anything is measured, and how often one more comes. */
+/** Backlog of the hanging pool before the measurement, and the interval of further deliveries. */
 const backlog = 2000;
 const oneMoreIn = 100;
 
@@ -54,7 +54,7 @@ async function measure(events: number, { besideHanging }: { readonly besideHangi
   await drive(warmUp + events);
   const seconds = (performance.now() - began) / 1000;
 
-  await pusher.kill(); // what hangs would be waited for
+  await pusher.kill(); // a stop would wait for the hanging attempts
   source.close();
   sink.close();
   return Math.round(events / seconds);

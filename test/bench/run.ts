@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: what the service costs, each figure beside its reference from the same run. Everything stays on
- * loopback, is bounded, and ends by itself. Figures are medians of the rounds, which take turns.
+ * `npm run bench`: the cost of the service, each figure with its reference from the same run. All traffic stays on
+ * loopback, and the run ends by itself. Figures are medians of alternating rounds.
  */
 import { cpus } from 'node:os';
 import { measureBacklog } from './backlog.ts';

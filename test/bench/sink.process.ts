@@ -1,4 +1,4 @@
-/** The sink in a process of its own, so that its CPU is not counted. */
+/** The sink in a separate process, so that its CPU is not counted. */
 import { startSink } from './sink.ts';
 
 const sink = await startSink();

@@ -3,14 +3,14 @@ import { type AddressInfo, createServer } from 'node:net';
 const answer = Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
 const headEnd = Buffer.from('\r\n\r\n');
 
-/** A backend that does as little as HTTP/1.1 allows: it reads whole requests and says 200. */
+/** A backend with the minimum of HTTP/1.1: it reads whole requests and answers 200. */
 export interface Sink {
   readonly origin: string;
   readonly requests: number;
   close(): void;
 }
 
-/** `onBody` sees each body, as long as the call lasts. */
+/** `onBody` receives each body, which is valid during the call only. */
 export async function startSink(onBody: (body: Buffer) => void = () => undefined): Promise<Sink> {
   let requests = 0;
   const server = createServer((socket) => {
@@ -38,7 +38,7 @@ export async function startSink(onBody: (body: Buffer) => void = () => undefined
   };
 }
 
-/** Length of the first request, 0 while its head is not whole. */
+/** Length of the first request; 0 while its head is incomplete. */
 function requestLength(bytes: Buffer): number {
   const end = bytes.indexOf(headEnd);
   if (end < 0) return 0;

@@ -1,4 +1,4 @@
-/** The soak by itself: `node --import tsx test/bench/soak.process.ts --minutes 10`, after a build. Half a minute if not told. */
+/** Runs only the soak test: `node --import tsx test/bench/soak.process.ts --minutes 10`, after a build. Default: half a minute. */
 import { parseArgs } from 'node:util';
 import { soak } from './soak.ts';
 

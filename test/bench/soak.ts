@@ -1,6 +1,6 @@
 /**
- * The built service at a steady rate beside a backend that misbehaves by lot, through both clients: what its memory,
- * file descriptors and backlog do over time.
+ * The built service at a steady rate with a backend that fails at random, through both clients: its memory,
+ * file descriptors and backlog over time.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { eventually } from '../support/eventually.ts';
@@ -20,12 +20,12 @@ import { createPusher, type Pusher, plainConfig } from '../support/pusher.ts';
 import { byLot, type ScriptedBackend, startScriptedBackend } from '../support/scripted-backend.ts';
 import { startTapSource } from './tap-source.ts';
 
-/** The service at one moment. */
+/** A sample of the service. */
 export interface Sample {
   readonly second: number;
   readonly rssMiB: number;
   readonly descriptors: number;
-  /** Deliveries owed. */
+  /** Pending deliveries. */
   readonly backlog: number;
   /** Requests since the last sample, per second. */
   readonly requestsPerSecond: number;
@@ -37,7 +37,7 @@ export interface Soak {
   readonly rssSlopeMiB: number;
   readonly descriptorSlope: number;
   readonly backlogSlope: number;
-  /** Deliveries owed in all, and what became of them once the backend was well. */
+  /** Pending deliveries at the end of the faults, and after the backend has recovered. */
   readonly owed: number;
   readonly accepted: number;
   readonly dead: number;

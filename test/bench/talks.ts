@@ -2,24 +2,24 @@ import { crowd } from '../support/crowd.ts';
 import { connectUser, type XmppUser } from '../support/xmpp-user.ts';
 
 const writers = 20;
-/** Each writes to so many of as many readers, with one message under way for each of these conversations. */
+/** Each writer writes to this number of readers, with one message in flight per conversation. */
 const readersOfEach = 10;
-/** Messages that are written and not yet at the backend, at most: enough to keep everything busy, too few for a backlog. */
+/** Maximum number of messages written and not at the backend yet: enough for full load, too few for a backlog. */
 const unpushed = 600;
 const text = 'some words, as people write them';
 
-/** The users that a server needs for the talks. */
+/** The users of the conversations. */
 export const talkers = crowd(2 * writers);
 
-/** Users who write to others, each message as soon as one of those before has been read. */
+/** Users who write to others: each message follows when an earlier one has been read. */
 export interface Talks extends AsyncDisposable {
-  /** How many have been read by those whom they were for. */
+  /** Number of messages read by their receivers. */
   readonly read: number;
-  /** Nothing more is written. Gives how many messages were. */
+  /** Stops writing; returns the number of written messages. */
   hush(): number;
 }
 
-/** Connects all of them, and begins. `pushed` says how many of their messages are at a backend, where there is one to wait for. */
+/** Connects all users, and begins. `pushed` returns the number of messages at the backend, if there is one. */
 export async function startTalks(port: number, pushed: () => number = () => Number.POSITIVE_INFINITY): Promise<Talks> {
   const counts = { read: 0, written: 0 };
   const held: (() => void)[] = [];

@@ -1,6 +1,6 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 
-/** A tap that does as little as its protocol allows: numbered items within a window, nothing kept. */
+/** A tap with the minimum of its protocol: numbered items within a window, without a queue. */
 export interface TapSource {
   readonly port: number;
   readonly sent: number;

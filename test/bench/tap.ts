@@ -1,6 +1,6 @@
 /**
- * Messages per second between users of a real chat server whose tap feeds the built service, until all of them are at
- * the backend, beside the same server alone. Neither keeps an archive.
+ * Messages per second between users of a real chat server whose tap feeds the built service, until all messages are at
+ * the backend, compared with the same server alone. Neither has an archive.
  */
 import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
@@ -19,7 +19,7 @@ export interface TapRate {
 
 const warmUpSeconds = 1;
 
-/** Rounds alone and rounds with the tap take turns; their medians. */
+/** Medians of alternating rounds with and without the tap. */
 export function measureTap(extent: { readonly rounds: number; readonly seconds: number }): Promise<readonly TapRate[]> {
   return onEachServer(async ({ name, start }) => {
     const alone: ChatRate[] = [];
@@ -51,7 +51,7 @@ async function measureTapped(start: ChatServer['start'], seconds: number): Promi
   return rate;
 }
 
-/** Time runs from the end of the warm-up until the last message of so many seconds has been read, and pushed. */
+/** Measures from the end of the warm-up until the last message of the period has been read and pushed. */
 async function measureChat(
   chat: Chat,
   { seconds, pushed }: { readonly seconds: number; readonly pushed: () => number },

@@ -1,4 +1,4 @@
-/** The built service between a real Prosody, a business server that it asks first, and the backend that it pushes to. */
+/** The built service with a real Prosody, a business server that it asks first, and the backend of its pushes. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -37,7 +37,7 @@ ${beforePush}
 `;
 }
 
-/** What the business server says to a message. */
+/** The answer of the business server to a message. */
 const allow = (answer: object = {}): Answer => ({
   kind: 'answer',
   body: JSON.stringify({ actionCode: 0, errCode: 0, nextCode: '', ...answer }),
@@ -53,7 +53,7 @@ interface Push {
   readonly offlinePushInfo: unknown;
 }
 
-/** Pushes as they came: whom they are to, what was said, and what they are to say. */
+/** Pushes in order: receiver, message, and text of the push. */
 function pushesOf(rig: PushRig): readonly Push[] {
   return rig.bodies().map((body) => {
     const told = JSON.parse(body);
@@ -81,7 +81,7 @@ async function left(user: XmppUser): Promise<void> {
   await user.next(({ attrs, xml }) => attrs['type'] === 'unavailable' && /code="110"|<destroy/.test(xml));
 }
 
-/** Resolves when this many questions are over, and nothing is owed any more. */
+/** Resolves when this number of questions has ended and no delivery is pending. */
 async function overWith(rig: PushRig, questions: number): Promise<void> {
   await eventually(async () => {
     let over = 0;
@@ -212,7 +212,7 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     }
 
     expect(pushesOf(rig).map(({ body }) => body)).toEqual(onFailure === 'continue' ? said : ['well']);
-    // On a connection that was used before, what was reset without an answer is sent once more: it may have been stale.
+    // A request that was reset without a response on a reused connection is sent once more: the connection may have been stale.
     expect(new Set(business.requests.map((request) => request.header('operationid'))).size).toBe(said.length);
     const withheld = onFailure === 'continue' ? [] : Object.values(broken).map(([why]) => ({ why }));
     expect(await withheldBy(rig)).toMatchObject(withheld);

@@ -1,4 +1,4 @@
-/** What callback modules do wrong, on the built service. */
+/** Errors of callback modules, on the built service. */
 import { expect, test } from 'vitest';
 import { startTapServer } from '../../demo/tap-server.ts';
 import { chat } from '../support/component-source.ts';

@@ -1,4 +1,4 @@
-/** Sets the wall clock of the built service days ahead and back, while its other clock goes on. A scripted chat server. */
+/** Sets the wall clock of the built service days ahead and back; its monotonic clock continues. A scripted chat server. */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -34,7 +34,7 @@ async function startRig(env: NodeJS.ProcessEnv) {
   const rig = await startPushRig(chat.server.port, {
     backend,
     env,
-    // Twenty refusals would open the breaker, which is not what is tried here.
+    // Twenty refusals would open the circuit breaker, which is not the subject of this test.
     pool: 'retry = { schedule = ["300ms", "1s", "1s", "2s", "2s", "2s"] }\ncircuit_breaker = false',
   });
   let said = 0;
@@ -44,14 +44,14 @@ async function startRig(env: NodeJS.ProcessEnv) {
     heal: () => {
       healthy = true;
     },
-    /** Ten messages of ten people; resolves when each was tried. */
+    /** Sends ten messages of ten users; resolves after the first attempt of each. */
     sayTen: async () => {
       for (let more = 0; more < 10; more += 1) chat.say(String(said + more), `user${more}`);
       said += 10;
       await eventually(() => expect(new Set(backend.sightings.map(({ id }) => id)).size).toBe(said));
     },
     accepted: () => new Set(backend.sightings.filter(({ status }) => status === 200).map(({ id }) => id)).size,
-    /** What the service takes the time to be, by the last request, ms ahead of ours. */
+    /** Offset of the clock of the service, from its last request, ms. */
     ahead: () => Number(backend.requests.at(-1)?.header('webhook-timestamp')) * 1000 - systemClock.now(),
     dead: () => rig.metric('event_pusher_spool_depth{pool="http_pool",state="dead"}'),
     [Symbol.asyncDispose]: async () => {

@@ -1,4 +1,4 @@
-/** The built command line, as a person or a script calls it. */
+/** The built command line, called by a user or a script. */
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';

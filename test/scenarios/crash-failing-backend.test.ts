@@ -1,7 +1,7 @@
 /**
- * Kills the built service with `kill -9` twenty times while a scripted chat server hands it numbered messages and the
- * backend fails by lot; then the backend heals. What the tap was told is safe must have been accepted by the backend, or
- * lie among the dead letters.
+ * Kills the built service with `kill -9` twenty times while a scripted chat server sends numbered messages and the
+ * backend fails at random; then the backend recovers. Each acknowledged message must have been accepted by the backend, or
+ * be a dead letter.
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -23,7 +23,7 @@ const total = 6000;
 const kills = 20;
 const conversations = 400;
 
-/** One in five fails: the backend is sick, and not so sick that asking it less would be the answer. */
+/** One in five requests fails: too few to open the circuit breaker. */
 const sick = byLot(seed, [
   [800, { kind: 'answer' }],
   [60, status(500)],
@@ -82,13 +82,13 @@ function numberOf({ body }: Pick<TargetRequest, 'body'>): number {
   return Number(new URLSearchParams(String(body)).get('message'));
 }
 
-/** The numbers that the backend said 200 to, in the order in which it did. */
+/** The numbers that the backend answered with 200, in order. */
 function acceptedBy({ requests, sightings }: ScriptedBackend): number[] {
   const numbers = new Map(requests.map((request) => [request.header('webhook-id'), numberOf(request)]));
   return sightings.filter(({ status: given }) => given === 200).map(({ id }) => numbers.get(id) ?? Number.NaN);
 }
 
-/** The numbers among the dead letters of a spool that nobody holds. */
+/** The numbers among the dead letters of a closed spool. */
 async function deadIn(path: string): Promise<number[]> {
   const spool = createSqliteSpool(makeConfig(path), {
     clock: systemClock,
@@ -108,7 +108,7 @@ async function deadIn(path: string): Promise<number[]> {
   }
 }
 
-/** Each number that a later one of its conversation was accepted before: doubles aside, a lane keeps its order. */
+/** Each number that was accepted after a later one of its conversation: except for duplicates, a lane keeps its order. */
 function outOfOrder(accepted: readonly number[]): number[] {
   const latest = new Map<number, number>();
   return [...new Set(accepted)].filter((number) => {

@@ -1,6 +1,6 @@
 /**
- * Kills the built service with `kill -9` at random moments while a scripted chat server hands it numbered messages, and
- * asks the backend what it has seen: every number, and each double under the id of its first sight.
+ * Kills the built service with `kill -9` at random times while a scripted chat server sends numbered messages, and
+ * checks the requests at the backend: each number, and each duplicate under the id of the first.
  */
 import { expect, test } from 'vitest';
 import { startTapServer } from '../../demo/tap-server.ts';

@@ -1,4 +1,4 @@
-/** The callbacks at delivery in the built service: in a pool's thread, with the spool behind them. */
+/** The callbacks at delivery in the built service, in a pool thread and with a spool. */
 import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { startPushRig } from '../support/push-rig.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
 import type { Answer } from '../support/target.ts';
 
-/** Tells what it was called for in a file beside it. */
+/** Writes its calls to a file next to it. */
 const module = `
 import { appendFileSync } from 'node:fs';
 import { HTTP_INTERNAL_CONT, HTTP_INTERNAL_DONE, DELIVERY_SUCCESS, DELIVERY_TEMPFAILED } from 'xmpp-event-pusher/callbacks';

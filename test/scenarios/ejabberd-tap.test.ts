@@ -1,4 +1,4 @@
-/** ejabberd with our module: the built service learns who said what to whom. */
+/** ejabberd with our module: messages with sender and receiver at the built service. */
 import { describe, expect, test } from 'vitest';
 import { ejabberdTap } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';

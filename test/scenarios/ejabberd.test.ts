@@ -1,4 +1,4 @@
-/** ejabberd with nothing of ours on it: the built service makes sense of what its stock mod_service_log copies. */
+/** ejabberd without our module: the built service reads the copies of mod_service_log. */
 import { describe, expect, test } from 'vitest';
 import { type Ejabberd, startEjabberd } from '../support/ejabberd.ts';
 import { eventually } from '../support/eventually.ts';
@@ -92,7 +92,7 @@ function attach(ejabberd: Ejabberd, options: PushRigOptions): Promise<PushRig> {
   return startPushRig(ejabberd.componentPort, { feed: 'service_log', ...options });
 }
 
-/** What the witness wrote down, sorted: conversations do not wait for each other. */
+/** The lines of the witness, sorted: conversations are not ordered with each other. */
 function witnessed(rig: PushRig): string[] {
   return rig
     .bodies('witness')

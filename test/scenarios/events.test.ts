@@ -1,4 +1,4 @@
-/** The built service, told by a tap what is no message passing by. */
+/** The built service with tap items other than messages. */
 import { expect, test } from 'vitest';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { startPushRig } from '../support/push-rig.ts';

@@ -1,4 +1,4 @@
-/** HTTP clients in front of a real Prosody, through the example's exits and program units, on the built service. */
+/** HTTP clients with a real Prosody, through the exits and program units of the example, on the built service. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -20,12 +20,12 @@ const startChatServer = () => startProsody({ hosts: ['chat.example'], component 
 
 interface RigOptions {
   readonly script?: Script;
-  /** More of the configuration, and its files. */
+  /** Additional configuration and its files. */
   readonly more?: string;
   readonly files?: Readonly<Record<string, string>>;
 }
 
-/** The example, on free ports, with a backend of the test's. */
+/** The example on free ports with a backend of the test. */
 async function startRig(prosody: Pick<Prosody, 'componentPort'>, { script, more = '', files = {} }: RigOptions = {}) {
   const backend = await startTarget(script === undefined ? {} : { script });
   const text = await readFile(`${example}/event-pusher.toml`, 'utf8');

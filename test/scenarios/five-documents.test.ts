@@ -1,4 +1,4 @@
-/** The example in which all five documents work together, on the built service, to what its page says. */
+/** The example that combines all five documents, on the built service, compared with its page. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,16 +15,16 @@ const example = fileURLToPath(new URL('../../examples/five-documents', import.me
 const questionPath = '/callback?command=callbackBeforePushCommand&contenttype=json';
 
 interface RigOptions {
-  /** What the backend answers to an attempt at a push; undefined: the orders of the page. */
+  /** The response of the backend to a push attempt; undefined: the orders of the page. */
   readonly backend?: (said: string, attempt: number) => Answer | undefined;
   readonly business?: (content: string) => object;
-  /** Whether the backend takes ordered requests; default true. */
+  /** Whether the backend accepts ordered requests; default true. */
   readonly takesOrders?: () => boolean;
-  /** Of the configuration, before the service starts. */
+  /** Changes the configuration before the service starts. */
   readonly change?: (config: string) => string;
 }
 
-/** The example on free ports, between a scripted chat server, and a backend and a business server of the test's. */
+/** The example on free ports, with a scripted chat server, and a backend and a business server of the test. */
 async function startRig({ backend: answer, business: decide, takesOrders = () => true, change = (config) => config }: RigOptions = {}) {
   const chat = await startScriptedChat({ answersPings: true });
   const orders = await ordersOfThePage();
@@ -36,7 +36,7 @@ async function startRig({ backend: answer, business: decide, takesOrders = () =>
     },
   });
   const business = await startTarget({
-    // The question's answer holds orders too: they are none.
+    // The answer to the question contains orders too, which are ignored.
     script: (request) => ({
       kind: 'answer',
       body: JSON.stringify({ ...JSON.parse(orders(backend)), actionCode: 0, nextCode: '', ...decide?.(contentOf(request)) }),
@@ -80,7 +80,7 @@ async function startRig({ backend: answer, business: decide, takesOrders = () =>
     messages: () => chat.server.received.filter(({ name }) => name === 'message'),
     letters: async (): Promise<readonly { readonly id: string; readonly reason: string }[]> =>
       JSON.parse((await pusher.get('/api/v1/dead-letters')).text),
-    /** Changes the configuration under the service; resolves when it has taken it. */
+    /** Changes the configuration of the running service; resolves when it is applied. */
     reload: async (by: (config: string) => string) => {
       const file = join(pusher.folder, 'event-pusher.toml');
       await writeFile(file, by(await readFile(file, 'utf8')));
@@ -97,7 +97,7 @@ async function startRig({ backend: answer, business: decide, takesOrders = () =>
   };
 }
 
-/** The answer that the page shows, with the backend's port for the one in it. */
+/** The response on the page, with the port of the backend. */
 async function ordersOfThePage(): Promise<(backend: Target) => string> {
   const page = await readFile(`${example}/README.md`, 'utf8');
   const [, answer = ''] = /```json\n([\s\S]*?)```/.exec(page) ?? [];
@@ -113,7 +113,7 @@ function contentOf({ body }: TargetRequest): string {
 }
 
 const suppressed: Answer = { kind: 'answer', headers: [['x-notificationstatus', 'Suppressed']] };
-/** A module that makes nothing of its first packet. */
+/** A module that makes no push from its first packet. */
 const moody =
   "let times = 0;\nexport const prepareBody = () => {\n  times += 1;\n  if (times === 1) throw new Error('not now');\n  return 'at last';\n};\n";
 const refusal = { nextCode: 1, errCode: 5001, errMsg: 'Not now.' };

@@ -1,4 +1,4 @@
-/** What a backend says to users in its answers, through a real Prosody. */
+/** Messages to users ordered by a backend, through a real Prosody. */
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
@@ -14,7 +14,7 @@ path = "/notifications"
 reply_from = "bot@pusher.localhost"
 `;
 
-/** Thanks whoever wrote, whatever it was. */
+/** Orders a message of thanks to the sender of any message. */
 const thankful = ({ body }: { readonly body: Buffer }) => {
   const form = new URLSearchParams(body.toString());
   const messages = ['one', 'two', 'three'].map((word) => ({ to: form.get('author'), message: `${form.get('message')}: ${word}` }));

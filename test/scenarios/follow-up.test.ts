@@ -1,4 +1,4 @@
-/** Backends that order more in their answers, on the built service. */
+/** Orders in the responses of backends, on the built service. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { startTapServer } from '../../demo/tap-server.ts';
@@ -16,15 +16,15 @@ path = "/notifications"
 `;
 
 interface RigOptions {
-  /** What the backend answers to a push of what somebody said: as JSON, or a text as it is. */
+  /** The response of the backend to the push of a message: an object as JSON, a text unchanged. */
   readonly answer: (other: Target, said: string) => unknown;
-  /** What the server that requests are ordered to does. */
+  /** The script of the server that receives the ordered requests. */
   readonly script?: Script;
-  /** Of `follow_up`; the other server's address is allowed if not told. */
+  /** Settings of `follow_up`. Default: the address of the other server is allowed. */
   readonly followUp?: (other: Target) => string;
 }
 
-/** A chat server, a backend that answers with orders, and another server that they go to. */
+/** A chat server, a backend that responds with orders, and another server that receives them. */
 async function startRig({ answer, script, followUp = ({ port }) => `allow = "127.0.0.1:${port}"` }: RigOptions) {
   const other = await startTarget(script === undefined ? {} : { script });
   const bodyOf = (given: unknown) => (typeof given === 'string' ? given : JSON.stringify(given));
@@ -53,7 +53,7 @@ async function startRig({ answer, script, followUp = ({ port }) => `allow = "127
       return await (await fetch(`${now}/api/v1${path}`, asked)).json();
     },
     show: (id: string) => cli<Shown>('dead-letters', 'show', id, '--content'),
-    /** Of what somebody said, or of the first. */
+    /** The id of the push of this message; default: of the first. */
     pushId: (said?: string) =>
       backend.requests.find((request) => said === undefined || saidIn(request) === said)?.header('webhook-id') ?? '',
     [Symbol.asyncDispose]: async () => {
@@ -87,7 +87,7 @@ const headers = { 'Content-Type': 'application/json; charset=utf-8' };
 
 const documented = (other: Target) => ordering(other, {});
 
-/** The documented answer, with the other server's address in place of 10.0.0.172, and these options changed. */
+/** The documented response, with the address of the other server instead of 10.0.0.172, and these options. */
 const ordering = ({ port }: Target, options: Readonly<Record<string, unknown>>) => ({
   callback: { options: { host: '127.0.0.1', port: String(port), method: 'POST', headers, path: '/v1/your-other-api/', ...options }, data },
   payload: { success: true, task: 'send', messages: [{ to: '+123', message: 'Your submission was received, thank you.' }] },

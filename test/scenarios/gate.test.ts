@@ -1,4 +1,4 @@
-/** The gate of the built service, with a real Prosody in front of it. */
+/** The gate of the built service with a real Prosody. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ export function gate({ packet }) {
   return text === '${unwanted}' ? { refuse: 'Not ' + text + '.' } : { body: text.toUpperCase() };
 }`;
 
-/** Prosody with both modules, the service with a gate, and what its backend got. */
+/** Prosody with both modules, and the service with a gate and a backend. */
 async function startRig(callbacks = '') {
   const gatePort = await freePort();
   const backend = await startTarget();
@@ -42,12 +42,12 @@ async function startRig(callbacks = '') {
   const isMessage = ({ name }: { readonly name: string }) => name === 'message';
   return {
     pusher,
-    /** What bob reads when alice says it. */
+    /** The message that bob receives when alice sends this text. */
     reaches: async (body: string) => {
       alice.sendChat(bob.bare, body);
       return (await bob.next(isMessage)).text('body');
     },
-    /** What alice reads when she says it. */
+    /** The message that alice receives when she sends this text. */
     comesBack: async (body: string) => {
       alice.sendChat(bob.bare, body);
       return (await alice.next(isMessage)).text('error', 'text');

@@ -1,4 +1,4 @@
-/** One backend hangs, refuses, or is gone; another one's handler never notices. A scripted chat server. */
+/** One backend hangs, refuses, or is down; the handler of another is not affected. A scripted chat server. */
 import { expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { startPushRig } from '../support/push-rig.ts';

@@ -1,4 +1,4 @@
-/** The built service where the process may have few files open, and strangers hold connections to all of its listeners. */
+/** The built service with a low limit of open files, and idle connections of strangers to all listeners. */
 import { connect, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';

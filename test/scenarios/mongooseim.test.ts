@@ -1,11 +1,11 @@
-/** MongooseIM's own pusher as a source of the built service: bytes that MongooseIM 6.8 has sent, byte by byte. */
+/** The pusher of MongooseIM as a source of the built service: the bytes sent by MongooseIM 6.8. */
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { openHttpConnection } from '../support/http-connection.ts';
 import { createPusher } from '../support/pusher.ts';
 import { type Script, startTarget } from '../support/target.ts';
 
-/** As captured; alice writes to bob: plain text, then what needs escapes, then from and to addresses in mixed case. */
+/** As captured; alice writes to bob: plain text, then text that needs escapes, then with JIDs in mixed case. */
 const captured = {
   plain: `POST / HTTP/1.1\r\nHost: 127.0.0.1:38000\r\nContent-Length: 63\r\ncontent-type: application/x-www-form-urlencoded\r\n\r\nauthor=alice&server=localhost&receiver=bob&message=Hi%2C+Bob%21`,
   escaped: `POST / HTTP/1.1\r\nHost: 127.0.0.1:38000\r\nContent-Length: 104\r\ncontent-type: application/x-www-form-urlencoded\r\n\r\nauthor=alice&server=localhost&receiver=bob&message=%C5%BC%C3%B3%C5%82%C4%87%20%F0%9F%98%80+a%2Bb%26c%3Dd`,

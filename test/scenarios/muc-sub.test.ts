@@ -1,4 +1,4 @@
-/** MUC/Sub on ejabberd: the built service sees what was said in a room for subscribers who are not in it. */
+/** MUC/Sub on ejabberd: the built service sees room messages for subscribers who are not in the room. */
 import { describe, expect, test } from 'vitest';
 import { startEjabberd } from '../support/ejabberd.ts';
 import { ejabberdTap } from '../support/ejabberd-tap.ts';

@@ -1,4 +1,4 @@
-/** The package as a stranger gets it: packed, installed in an empty folder, run. */
+/** The package as a user gets it: packed, installed in an empty folder, run. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -19,7 +19,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'package-'));
-  // The build is there (`npm test` makes it first), and packing must not take it away from the tests beside this one.
+  // `npm test` makes the build first, and packing must not remove it while other tests run.
   await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: root });
   await writeFile(join(folder, 'package.json'), '{ "name": "stranger", "private": true }');
   const [tarball = ''] = (await readdir(folder)).filter((name) => name.endsWith('.tgz'));

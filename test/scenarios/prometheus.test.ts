@@ -1,4 +1,4 @@
-/** Debian's Prometheus reads what the service shows, with the prometheus.yml that comes with it. */
+/** Prometheus of Debian scrapes the service with the packaged prometheus.yml. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';

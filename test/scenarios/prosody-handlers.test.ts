@@ -1,4 +1,4 @@
-/** Which of a real Prosody's packets meet which handler, and what becomes of them when a backend fails. */
+/** Packets of a real Prosody at several handlers, and their deliveries when a backend fails. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ import type { XmppUser } from '../support/xmpp-user.ts';
 const hasProsody = await requirePackage('prosody');
 const examples = fileURLToPath(new URL('../../examples/two-handlers', import.meta.url));
 
-/** The default handler, and one that writes down what meets a rule. */
+/** The default handler, and one that writes the packets that match a rule. */
 const withWitness = (when: string) => `
 [[modules.mod_event_pusher.backend.http]]
 path = "/notifications"
@@ -140,7 +140,7 @@ async function enterRoom(user: XmppUser): Promise<void> {
   await user.next(({ name, attrs, xml }) => name === 'message' && attrs['type'] === 'groupchat' && xml.includes('<subject'));
 }
 
-/** What the witness wrote down of a message, a line for each sight of it. */
+/** The lines of the witness for a message, one per packet. */
 function witnessed(bodies: readonly string[], message: string): string[] {
   return bodies
     .map((body) => JSON.parse(body))

@@ -1,4 +1,4 @@
-/** What a real Prosody's users say, as a backend behind the built service receives it. */
+/** Messages of users of a real Prosody, as received by a backend of the built service. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { xml } from '@xmpp/client';
@@ -165,7 +165,7 @@ async function ownVersion(): Promise<string> {
   return version;
 }
 
-/** What only an administrator can find out. */
+/** Values that only an administrator can read. */
 async function epochOf(prosody: Prosody): Promise<string> {
   const answer = await prosody.shell('> require"core.modulemanager".get_module("localhost", "event_pusher_tap").module.save().queue.epoch');
   const [epoch = ''] = /[0-9a-f-]{36}/.exec(answer) ?? [];

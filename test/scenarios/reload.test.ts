@@ -1,4 +1,4 @@
-/** SIGHUP to the built service: what it takes in place, under a stream of messages, and what it refuses. */
+/** SIGHUP to the built service: changes applied during a stream of messages, and refused changes. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ const poolTable = (name: string, origin: string) =>
 const steady = handler('steady');
 const branded = handler('branded', 'callback_module = "branded"');
 
-/** A callback module that has what it says from an ES module and a CommonJS one beside it. */
+/** A callback module that imports its text from an ES module and a CommonJS module next to it. */
 const modules = (version: string) => ({
   'branded.mjs': `import { brand } from './brand.mjs';\nimport mark from './mark.cjs';\nexport const prepareBody = ({ message }) => '${version}/' + brand + '/' + mark + '/' + message;`,
   'brand.mjs': `export const brand = '${version}';`,
@@ -25,7 +25,7 @@ const modules = (version: string) => ({
 });
 
 interface ReloadRig extends PushRig {
-  /** Changes the file and those beside it, sends SIGHUP, and gives the line that tells what came of it. */
+  /** Changes the files, sends SIGHUP, and returns the log line with the result. */
   reload(change: (text: string) => string, files?: Readonly<Record<string, string>>): Promise<LogLine>;
 }
 
@@ -46,7 +46,7 @@ async function startRig(chat: ScriptedChat, options: PushRigOptions): Promise<Re
   };
 }
 
-/** Users of many conversations say 1, 2, 3, …, each as soon as nearly all before it are acknowledged. */
+/** Users of many conversations send 1, 2, 3, …, each when nearly all earlier messages are acknowledged. */
 function startStream({ server, say }: ScriptedChat) {
   let said = 0;
   let on = true;
@@ -59,12 +59,12 @@ function startStream({ server, say }: ScriptedChat) {
   }
   const speaking = speak();
   return {
-    /** Resolves when so many more have been said. */
+    /** Resolves after this number of further messages. */
     goesOn: (count: number) => {
       const enough = said + count;
       return eventually(() => said >= enough);
     },
-    /** Gives how many have been said. */
+    /** Returns the number of sent messages. */
     stop: async () => {
       on = false;
       await speaking;
@@ -112,7 +112,7 @@ test('under a stream of messages handlers, pools and modules change between two 
     rig.bodies('branded').flatMap((body) => (body.startsWith(`${brand}/${brand}/${brand}/`) ? [Number(body.split('/')[3])] : []));
   expect(sorted(rig.messages('steady').map(Number))).toEqual(upTo(said));
   expect(sorted([...numbers('old'), ...numbers('new')])).toEqual(upTo(said));
-  // Each packet met the old handlers or the new ones, never some of both, and none met the old after one that met the new.
+  // Each packet was evaluated by the old handlers or by the new ones, never by both, and none by the old after one by the new.
   await eventually(() => expect(sorted(rig.messages('coming').map(Number))).toEqual(sorted(numbers('new'))));
   expect(Math.min(...numbers('new'))).toBe(Math.max(...numbers('old')) + 1);
   expect(await owed(rig, 'old_pool')).toBe(numbers('old').length);

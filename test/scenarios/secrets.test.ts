@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in the configuration look like templates
-/** The built service and command line, with a secret in every place of the configuration that takes a text. */
+/** The built service and command line, with a secret in each text value of the configuration. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { runCli } from '../support/run-cli.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
 import { type Answer, freePort } from '../support/target.ts';
 
-/** Every secret holds this text; the quote, the blank and the letter are written otherwise in JSON, URLs and headers. */
+/** Each secret contains this text; its quote, space and letter are escaped differently in JSON, URLs and headers. */
 const mark = 'CANARY';
 const env = {
   ADMIN: `${mark}-admin-0`,

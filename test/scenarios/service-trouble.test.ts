@@ -1,4 +1,4 @@
-/** What the built service does while something around it is wrong, and when it is right again. A scripted chat server. */
+/** The built service during and after faults of its environment. A scripted chat server. */
 import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The built service as a process: how it starts, stops and takes a new configuration, with a scripted chat server. */
+/** The built service as a process: start, stop and reload, with a scripted chat server. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { createPusher, type Pusher, plainConfig } from '../support/pusher.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
 import { type Answer, freePort } from '../support/target.ts';
 
-/** A pool that waits for an answer for longer than any test. */
+/** A pool whose timeout is longer than any test. */
 const patient = { pool: 'call_timeout = "5m"', connection: 'request_timeout = "5m"' };
 
 /** A backend's script that keeps its first request waiting until the test lets it go. */
@@ -85,7 +85,7 @@ describe('on SIGTERM', () => {
   });
 });
 
-/** Blocks the thread that imports it in `open(2)`: the first that does so, or the second. */
+/** Blocks the first or the second thread that imports it, in `open(2)`. */
 const stuckModule = (imports: number) => `
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 const beside = (name) => new URL(name, import.meta.url);
@@ -200,7 +200,7 @@ async function rewrite(pusher: Pusher, change: (text: string) => string): Promis
   await writeFile(file, change(await readFile(file, 'utf8')));
 }
 
-/** The names and reasons of what `/readyz` says does not hold. */
+/** The names and reasons of the failed checks of `/readyz`. */
 async function readiness(pusher: Pusher): Promise<[name: string, reason: string][]> {
   const { checks }: { readonly checks: readonly { name: string; ready: boolean; reason: string }[] } = JSON.parse(
     (await pusher.get('/readyz')).text,

@@ -1,4 +1,4 @@
-/** The built service with no file descriptor left: what it says, and what its backend gets once there are some. */
+/** The built service without free file descriptors: its log, and the requests at its backend afterwards. */
 import { expect, test } from 'vitest';
 import { limitDescriptors } from '../support/descriptor-limit.ts';
 import { startPushRig } from '../support/push-rig.ts';

@@ -1,4 +1,4 @@
-/** The built service behind the taps of real servers: what happens reaches the handlers that name it. */
+/** The built service with the taps of real servers: events reach the handlers that subscribe to them. */
 import { describe, expect, test } from 'vitest';
 import type { TapServer } from '../conformance/tap.ts';
 import { ejabberdTap } from '../support/ejabberd-tap.ts';
@@ -51,7 +51,7 @@ describe.each(servers.map((server) => [server.name, server] as const))('%s', (_n
   });
 });
 
-/** A message is written to a client that never acknowledges it and is given up. */
+/** A message is written to a client that never acknowledges it and is terminated. */
 async function loseOne(from: XmppUser, to: XmppUser): Promise<void> {
   to.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
   await to.next(({ name }) => name === 'enabled');
