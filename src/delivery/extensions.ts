@@ -54,10 +54,3 @@ export interface DeadlinesOptions {
   readonly admission: Admission;
   readonly clock: Clock;
 }
-
-export const noDeadlines: Deadlines = {
-  restart: () => undefined,
-  waitsUntil: () => undefined,
-  within: () => undefined,
-  unsentOutcome: () => undefined,
-};

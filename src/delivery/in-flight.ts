@@ -91,7 +91,7 @@ export interface TestAnswer {
 
 export interface TestRequestsOptions {
   readonly clock: Clock;
-  readonly deadlines: Deadlines;
+  readonly deadlines: Deadlines | undefined;
   readonly carrier: Pick<Carrier, 'carry'>;
 }
 
@@ -116,7 +116,7 @@ export class TestRequests {
     const policy = rules.policyFor(delivery);
     const answered = createDeferred<TestAnswer>();
     this.#open.set(key, { lists: policy.lists, answered });
-    const within = deadlines.within(delivery);
+    const within = deadlines?.within(delivery);
     const options = { ...jobRulesOf(rules, delivery), wantsBody: within !== undefined, within, key, rfc3339: this.#rfc3339 };
     carrier.carry(begin({ ...delivery, ...untried }, policy), options);
     return answered.promise;

@@ -9,7 +9,7 @@ import { Admission, Shortage, Throttle } from './admission.ts';
 import { type Attempt, begin, conclude, type Follow, type Reply, settlementOf } from './attempt.ts';
 import { whenExpired } from './decide.ts';
 import { type Dead, internalError } from './error-boundary.ts';
-import { type Carrier, type Deadlines, type DeadlinesOptions, noDeadlines, type OpenCarrier } from './extensions.ts';
+import type { Carrier, Deadlines, DeadlinesOptions, OpenCarrier } from './extensions.ts';
 import { InFlight, lostReply, notHandedOverReply, type TestAnswer, TestRequests } from './in-flight.ts';
 import { jobRulesOf, type PoolRules } from './policy.ts';
 import { PoolQueues } from './queues.ts';
@@ -55,7 +55,7 @@ export class PoolDispatcher {
   readonly #limits: ReturnType<typeof limitsOf>;
   readonly #queues: PoolQueues;
   readonly #carrier: Carrier;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: Deadlines | undefined;
   readonly #settler: Settler;
   readonly #throttle: Throttle;
   readonly #shortage: Shortage;
@@ -86,7 +86,7 @@ export class PoolDispatcher {
       config: pool.circuitBreaker,
       onBlocked: (handler) => void this.#returnToSpool(this.#queues.withdraw(handler)),
     });
-    this.#deadlines = openDeadlines?.({ rules: () => this.#rules, admission: this.admission, clock }) ?? noDeadlines;
+    this.#deadlines = openDeadlines?.({ rules: () => this.#rules, admission: this.admission, clock });
     this.#queues = new PoolQueues({
       ...{ ...parts, ...this.#limits, admission: this.admission, handlers: rules.handlers },
       hasDeadlines: (queue) => this.#rules.asks(queue),
@@ -113,7 +113,7 @@ export class PoolDispatcher {
   async start(): Promise<void> {
     await this.#carrier.start();
     this.#state = 'running';
-    this.#deadlines.restart();
+    this.#deadlines?.restart();
     this.#pump();
   }
 
@@ -132,7 +132,7 @@ export class PoolDispatcher {
 
   setPaused(paused: boolean): void {
     this.#paused = paused;
-    this.#deadlines.restart();
+    this.#deadlines?.restart();
     this.#pump();
   }
 
@@ -193,10 +193,12 @@ export class PoolDispatcher {
 
   /** Ends the deliveries that must not be sent any more, even if no worker is free, and schedules the check of the others. */
   #endOverdue(now: number): void {
+    const deadlines = this.#deadlines;
+    if (deadlines === undefined) return;
     const isOverdue = (delivery: Claimed): boolean => {
-      const until = this.#deadlines.waitsUntil(delivery) ?? 0;
+      const until = deadlines.waitsUntil(delivery) ?? 0;
       if (until > this.#clock.now()) this.#wakeAt(until);
-      return this.#deadlines.unsentOutcome(delivery, now) !== undefined;
+      return deadlines.unsentOutcome(delivery, now) !== undefined;
     };
     while (this.#settler.pending < this.#limits.slots) {
       const delivery = this.#queues.nextWithDeadline(isOverdue);
@@ -232,7 +234,7 @@ export class PoolDispatcher {
 
   /** Concludes a delivery with a missed deadline without sending it; false if it may be sent. */
   #endUnsent(delivery: Claimed, now: number): boolean {
-    const outcome = this.#deadlines.unsentOutcome(delivery, now);
+    const outcome = this.#deadlines?.unsentOutcome(delivery, now);
     if (outcome === undefined) return false;
     const attempt = begin(delivery, this.#rules.policyFor(delivery));
     const concluded = conclude(attempt, { outcome, judgement: undefined }, { now: this.#clock.now(), random: this.#options.random });
@@ -250,7 +252,7 @@ export class PoolDispatcher {
     const { delivery } = attempt;
     this.admission.handler(delivery.handler).began();
     try {
-      const within = this.#deadlines.within(delivery);
+      const within = this.#deadlines?.within(delivery);
       this.#carrier.carry(attempt, { ...jobRulesOf(this.#rules, delivery), key, within, rfc3339: this.#rfc3339 });
     } catch (thrown) {
       const { detail } = internalError('handing it to a pool thread', thrown);
