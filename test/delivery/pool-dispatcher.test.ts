@@ -99,6 +99,7 @@ describe('a backlog larger than the buffer', () => {
     const backlog = numbered(1000);
     await rig.spool.append(makeEntry(backlog));
     await rig.dispatcher.start();
+    await rig.pass(0); // the first claim ends
     while (rig.dispositions.length < backlog.length) {
       const [next] = rig.threads.open;
       await rig.answer(next?.id ?? 'nothing', 200);
@@ -111,6 +112,7 @@ describe('a backlog larger than the buffer', () => {
     const rig = await startDeliveryRig({ workers: 1, started: false });
     await rig.spool.append(makeEntry(numbered(300)));
     await rig.dispatcher.start();
+    await rig.pass(0); // the first claim ends
     await rig.accept(makeDelivery({ id: 'late' }));
     expect(rig.dispatcher.reserve(makeDelivery())).toBe(false);
     while (rig.dispositions.length < 301) await rig.answer(rig.open()[0] ?? 'nothing', 200);
