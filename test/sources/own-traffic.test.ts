@@ -58,7 +58,7 @@ describe('messages that the pusher has sent through another attachment are not p
   const byPerson = chat('by a person', { from: 'bot@localhost/phone' });
 
   test('a tap', async () => {
-    await using chatServer = await startSource({ beside: [component, bot] });
+    await using chatServer = await startSource({ otherAttachments: [component, bot] });
     await chatServer.attached();
     for (const xml of others) chatServer.server.push(xml, { dir: 'out' });
     chatServer.server.push(byPerson, { dir: 'in' });
@@ -94,7 +94,7 @@ describe('messages that the pusher has sent through another attachment are not p
 
   test('an account', async () => {
     await using server = await startScriptedAccountServer({});
-    await using rig = await startClientSource({ port: server.port, beside: [component, bot] });
+    await using rig = await startClientSource({ port: server.port, otherAttachments: [component, bot] });
     await rig.attached();
     for (const xml of [...others, byPerson]) server.send(xml);
     await eventually(() => expect(rig.bodies()).toEqual(['by a person']));

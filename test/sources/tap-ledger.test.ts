@@ -4,21 +4,21 @@ import { TapLedger } from '../../src/sources/component/tap-ledger.ts';
 const mark = (h: number, epoch = 'e1', node = 'n1') => ({ attachment: 'chat', host: 'localhost', node, epoch, h });
 const ledger = (...marks: ReturnType<typeof mark>[]) => new TapLedger({ attachment: 'chat', host: 'localhost', marks });
 
-test('asks for all there is when nothing is known', () => {
+test('resumes from the start without a mark', () => {
   expect(ledger().resumeFrom()).toEqual({ epoch: '', h: 0 });
 });
 
-test('asks for what follows its last mark', () => {
+test('resumes after its last mark', () => {
   expect(ledger(mark(41)).resumeFrom()).toEqual({ epoch: 'e1', h: 41 });
 });
 
-test('recognises what is on disk already, also after a restart', () => {
+test('recognises items on disk as duplicates, also after a restart', () => {
   const restarted = ledger(mark(5));
   expect(restarted.resumed({ epoch: 'e1', node: 'n1', fromSeq: 3 })).toBeUndefined();
   expect([3, 4, 5, 6].map((seq) => restarted.received(seq).kind)).toEqual(['duplicate', 'duplicate', 'duplicate', 'new']);
 });
 
-test('recognises what was received but is not on disk yet', () => {
+test('recognises received items that are not on disk yet', () => {
   const running = ledger();
   running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 1 });
   running.received(1);
@@ -28,7 +28,7 @@ test('recognises what was received but is not on disk yet', () => {
   expect(running.received(3)).toEqual({ kind: 'new', mark: mark(3), missing: 0 });
 });
 
-test('counts a hole once, whether the resume or the next item shows it', () => {
+test('counts a hole once, at the resume or at the next item', () => {
   const running = ledger(mark(5));
   expect(running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 9 })).toEqual({ kind: 'dropped', items: 3 });
   expect(running.received(9)).toMatchObject({ missing: 0 });
@@ -42,18 +42,18 @@ test('a new epoch means that a queue of unknown length was lost', () => {
   expect(running.received(1)).toEqual({ kind: 'new', mark: mark(1, 'e2'), missing: 0 });
 });
 
-test('a node never met before has lost nothing', () => {
+test('a new node has lost nothing', () => {
   expect(ledger(mark(5)).resumed({ epoch: 'e9', node: 'n2', fromSeq: 1 })).toBeUndefined();
 });
 
-test('a node whose items were handed out before, and of which there is no mark, may have lost them', () => {
+test('a new node that has sent items before has unrecorded items', () => {
   const running = ledger(mark(5));
   expect(running.resumed({ epoch: 'e9', node: 'n2', fromSeq: 42 })).toEqual({ kind: 'unrecorded', items: 41 });
   expect(running.received(42)).toMatchObject({ missing: 0 });
-  expect(running.resumed({ epoch: 'e9', node: 'n2', fromSeq: 43 })).toBeUndefined(); // said once
+  expect(running.resumed({ epoch: 'e9', node: 'n2', fromSeq: 43 })).toBeUndefined(); // reported once
 });
 
-test('acknowledges what is on disk and never what belongs to an older epoch', () => {
+test('acknowledges items on disk, and none of an older epoch', () => {
   const running = ledger();
   running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 1 });
   running.received(1);
@@ -63,6 +63,6 @@ test('acknowledges what is on disk and never what belongs to an older epoch', ()
   expect(running.committed(mark(2))).toBe(false);
 });
 
-test('knows nobody before a resume', () => {
+test('knows no epoch before a resume', () => {
   expect(ledger().knows('')).toBe(false);
 });

@@ -16,18 +16,18 @@ export interface ClientSetting {
   readonly port: number;
   readonly attachment?: Partial<ClientAttachment>;
   /** Other attachments of the same service. */
-  readonly beside?: readonly Attachment[];
-  /** What an earlier life has left on disk; changed as this one commits. */
+  readonly otherAttachments?: readonly Attachment[];
+  /** Marks on disk, from earlier runs; updated by each commit. */
   readonly disk?: Map<string, Mark>;
-  /** Default: everything is committed as soon as it is handed over. */
+  /** Default: commits each message as soon as it is handed over. */
   readonly commit?: boolean;
   readonly timers?: Timers;
 }
 
 export type ClientRig = Awaited<ReturnType<typeof startClientSource>>;
 
-/** An account's source with all that it says and hands over kept. It logs in as bob unless `attachment` says otherwise. */
-export async function startClientSource({ port, attachment, beside = [], disk = new Map(), ...setting }: ClientSetting) {
+/** An account's source that records its events and packets. It logs in as bob by default. */
+export async function startClientSource({ port, attachment, otherAttachments = [], disk = new Map(), ...setting }: ClientSetting) {
   const { commit = true, timers = systemTimers } = setting;
   const readJid = createJidReader({ size: 100 });
   const events = createEventBus();
@@ -56,7 +56,7 @@ export async function startClientSource({ port, attachment, beside = [], disk = 
     marks: [...disk.values()],
     newPacketId: () => `packet-${packets.length + 1}` as PacketId,
     readJid,
-    isOwn: createOwnTraffic([settings, ...beside], readJid).isOwn,
+    isOwn: createOwnTraffic([settings, ...otherAttachments], readJid).isOwn,
     clock: systemClock,
     timers,
     random: () => 0.5,
@@ -74,8 +74,8 @@ export async function startClientSource({ port, attachment, beside = [], disk = 
     states,
     disk,
     gaps: () => gaps,
-    /** What was handed over, as `in alice@localhost > bob@localhost: Hi`. */
-    seen: () => packets.map(told),
+    /** The packets, as `in alice@localhost > bob@localhost: Hi`. */
+    seen: () => packets.map(describe),
     bodies: () => packets.map(({ stanza }) => stanza.text('body')),
     /** Why it is not attached; empty while it is. */
     reason: () => health.checks().find(({ name }) => name.startsWith('attachment'))?.reason ?? '',
@@ -84,7 +84,7 @@ export async function startClientSource({ port, attachment, beside = [], disk = 
   };
 }
 
-/** The attachment of an account, whose deadlines and limits no test meets by accident. */
+/** The attachment of an account, with deadlines and limits that no test reaches by accident. */
 export function accountOf(given: Partial<ClientAttachment>): ClientAttachment {
   return { ...plain, ...given };
 }
@@ -111,6 +111,6 @@ const plain: ClientAttachment = {
   reconnectCapMs: 60_000,
 };
 
-function told({ direction, from, to, stanza }: Packet): string {
+function describe({ direction, from, to, stanza }: Packet): string {
   return `${direction} ${from.full} > ${to.bare}: ${stanza.text('body')}`;
 }

@@ -10,7 +10,7 @@ import type { Events } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from './eventually.ts';
 
-/** What a source handed over. */
+/** A packet that a source has handed over. */
 export interface Handed {
   readonly packet: Packet | undefined;
   readonly receipt: Receipt;
@@ -22,14 +22,14 @@ export interface Setting {
   /** More nodes of the same chat server. */
   readonly others?: readonly Pick<TapServer, 'port'>[];
   /** Other attachments of the same service. */
-  readonly beside?: readonly Attachment[];
+  readonly otherAttachments?: readonly Attachment[];
   readonly marks?: readonly Mark[];
   readonly timers?: Timers;
-  /** Commits everything as soon as it is handed over. */
+  /** Commits each packet as soon as it is handed over; default true. */
   readonly commit?: boolean;
 }
 
-/** A component source attached to a scripted server, with everything it says and hands over kept. */
+/** A component source on a scripted server; records its events and packets. */
 export async function startSource({ attachment, others = [], timers = systemTimers, commit = true, ...setting }: Setting = {}) {
   const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret', ...setting.server });
   const events = createEventBus();
@@ -56,7 +56,7 @@ export async function startSource({ attachment, others = [], timers = systemTime
     instance: 'instance-1',
     newPacketId: () => `packet-${handed.length + 1}` as PacketId,
     readJid,
-    isOwn: createOwnTraffic([settings, ...(setting.beside ?? [])], readJid).isOwn,
+    isOwn: createOwnTraffic([settings, ...(setting.otherAttachments ?? [])], readJid).isOwn,
     clock: systemClock,
     timers,
     random: () => 0.5,
@@ -82,7 +82,7 @@ export async function startSource({ attachment, others = [], timers = systemTime
   };
 }
 
-/** The attachment `chat`, whose deadlines and limits no test meets by accident. */
+/** The attachment `chat`, with deadlines and limits that no test reaches by accident. */
 export function attachmentTo(given: Partial<ComponentAttachment>): ComponentAttachment {
   return { ...plain, ...given };
 }
