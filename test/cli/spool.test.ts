@@ -63,7 +63,7 @@ test('finds a spool in order, and lists what is wrong with one that is not', asy
   vandal.close();
 
   const { code, stdout } = await runCli(['spool', 'check', '--config', config]);
-  expect([code, stdout]).toEqual([1, expect.stringMatching(/- queue pool \/ alerts .*\n {2}deliveries are not harmed/)]);
+  expect([code, stdout]).toEqual([1, expect.stringMatching(/- queue pool \/ alerts .*\n {2}no delivery is affected/)]);
   const json = await runCli(['spool', 'check', '--json', '--config', config]);
   expect([json.code, JSON.parse(json.stdout)]).toMatchObject([1, { path, exists: true, faults: [{ what: expect.any(String) }] }]);
 });

@@ -2,7 +2,7 @@ import type { ContextVariables, NewDelivery } from '../../src/model/delivery.ts'
 import type { Disposition, Settlement, Spool } from '../../src/spool/spool.ts';
 import { acceptedAt, makeDelivery, makeEntry, makeSettlement } from '../spool/build.ts';
 
-/** When the conformance tests' clock stands still. */
+/** The constant time of the conformance tests. */
 export const diedAt = acceptedAt + 60_000;
 
 export const delivered: Disposition = { kind: 'delivered' };
@@ -20,13 +20,13 @@ export function ids(rows: readonly { readonly id: string }[]): string[] {
   return rows.map((row) => row.id);
 }
 
-/** What tests do to the spool at hand, said in a word. */
-export function createHands(spoolAtHand: () => Spool) {
-  /** Appends deliveries that nobody takes. */
-  const leave = (...deliveries: NewDelivery[]) => spoolAtHand().append(makeEntry(deliveries));
+/** Short forms of the calls that tests make. */
+export function createHands(currentSpool: () => Spool) {
+  /** Appends deliveries without claiming them. */
+  const leave = (...deliveries: NewDelivery[]) => currentSpool().append(makeEntry(deliveries));
 
   /** Appends deliveries and claims those whose lane is free. */
-  const take = (...deliveries: NewDelivery[]) => spoolAtHand().append(makeEntry(deliveries, { take: true }));
+  const take = (...deliveries: NewDelivery[]) => currentSpool().append(makeEntry(deliveries, { take: true }));
 
   async function takeOne(delivery: NewDelivery): Promise<number> {
     const [claimed] = await take(delivery);
@@ -35,16 +35,16 @@ export function createHands(spoolAtHand: () => Spool) {
   }
 
   const claim = (limit = 100, { pool = 'pool', handlers = ['push'], now = acceptedAt, bytes = 1_000_000 } = {}) =>
-    spoolAtHand().claim(pool, { handlers, limit, bytes, now });
+    currentSpool().claim(pool, { handlers, limit, bytes, now });
 
   const claimIds = async (limit = 100, which: { pool?: string; handlers?: string[]; now?: number } = {}) =>
     ids((await claim(limit, which)).claimed);
 
   const settle = (seq: number, disposition: Disposition, rest: Partial<Settlement> = {}) =>
-    spoolAtHand().settle(makeSettlement(seq, disposition, rest));
+    currentSpool().settle(makeSettlement(seq, disposition, rest));
 
   const depth = (pool = 'pool', handler = 'push') =>
-    spoolAtHand()
+    currentSpool()
       .stats()
       .depths.find((each) => each.pool === pool && each.handler === handler);
 
@@ -55,7 +55,7 @@ export function createHands(spoolAtHand: () => Spool) {
     bury: async (...deliveries: NewDelivery[]) => {
       for (const delivery of deliveries) await settle(await takeOne(delivery), dead);
     },
-    /** Spends attempts on a delivery that others may wait behind; it is ready again at once. */
+    /** Spends attempts on a delivery, which is ready again after each. */
     fail: async (delivery: NewDelivery, attempts: readonly NonNullable<Settlement['attempt']>[]) => {
       const seq = await takeOne(delivery);
       for (const [index, attempt] of attempts.entries()) {
@@ -63,7 +63,7 @@ export function createHands(spoolAtHand: () => Spool) {
         await settle(seq, retryAt(delivery.createdAt), { attempt });
       }
     },
-    /** So many deliveries that differ in nothing but their ids. */
+    /** Deliveries that differ only in their ids. */
     many: (count: number, rest: Partial<Omit<NewDelivery, 'id'>> = {}) =>
       Array.from({ length: count }, (_, index) => makeDelivery({ id: `m${index}`, ...rest })),
   };

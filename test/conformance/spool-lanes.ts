@@ -11,7 +11,7 @@ interface NewRow {
   readonly disposition: 'leave' | 'refuse' | 'take';
 }
 
-/** One step of a life: what is done, in numbers that the state at hand gives a meaning to. */
+/** One step of a random sequence; its numbers are interpreted in the current state. */
 type Step =
   | { readonly kind: 'append'; readonly rows: readonly NewRow[]; readonly revives: number }
   | { readonly kind: 'claim'; readonly pool: number; readonly handlers: number; readonly limit: number; readonly after: number }
@@ -75,17 +75,17 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant('shed' as const), pool: fc.nat(1), count: fc.nat(4) }),
 );
 
-/** Any life of a spool goes as the model's: what is claimed and when, which pools to wake, what is owed. */
-export function keepsLaneOrder(spoolAtHand: () => Spool): void {
-  test('goes step by step as the plainest reading of the port, whatever happens', async () => {
+/** Compares random sequences of calls with the model: claims, due times, pools to wake, depths. */
+export function keepsLaneOrder(currentSpool: () => Spool): void {
+  test('behaves like the model in every step of a random sequence', async () => {
     let lives = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 1, maxLength: 60, size: 'max' }), async (life) => {
         lives += 1; // each life has pools and lanes of its own
-        const walk = createWalk(spoolAtHand(), `life-${lives}`);
+        const walk = createWalk(currentSpool(), `life-${lives}`);
         for (const step of life) await walk(step);
       }),
-      { numRuns: 100, interruptAfterTimeLimit: 40_000 }, // or shrinking would outlast the test and tell nothing
+      { numRuns: 100, interruptAfterTimeLimit: 40_000 }, // otherwise shrinking would exceed the time limit of the test
     );
   });
 }

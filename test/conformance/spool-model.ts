@@ -10,12 +10,12 @@ interface Row {
   attempts: number;
 }
 
-/** The port's rules at their plainest: one list in order of acceptance, looked through from the front each time. */
+/** The rules of the port in their simplest form: one list in order of acceptance, searched from the front each time. */
 export class SpoolModel {
   rows: Row[] = [];
   dead: NewDelivery[] = [];
 
-  /** Ids claimed at birth. */
+  /** Returns the ids claimed by the append. */
   append({ deliveries, claim, refused, revives }: Entry): string[] {
     if (revives !== undefined) this.dead = this.dead.filter(({ id }) => id !== revives);
     this.dead.push(...refused.map(({ delivery }) => delivery));
@@ -67,7 +67,7 @@ export class SpoolModel {
     return { replayed: chosen.length, readyPools: places.includes('ready') ? [pool] : [] };
   }
 
-  /** Ids that died. */
+  /** Returns the queues of the deliveries that died. */
   shed(pool: string, count: number): { shed: QueueName[]; readyPools: string[] } {
     const [shed, readyPools] = [[] as QueueName[], new Set<string>()];
     while (shed.length < count) {

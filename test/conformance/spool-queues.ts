@@ -4,20 +4,20 @@ import { acceptedAt, answered, makeDelivery } from '../spool/build.ts';
 import { eventually } from '../support/eventually.ts';
 import { createHands, dead, delivered, retryAt } from './hands.ts';
 
-/** Queues of one pool are served apart, and retries beside first attempts. */
-export function keepsQueuesApart(spoolAtHand: () => Spool): void {
-  const { leave, claim, claimIds, takeOne, settle, fail, many, depth } = createHands(spoolAtHand);
+/** Queues of one pool are served separately, and so are retries and first attempts. */
+export function keepsQueuesApart(currentSpool: () => Spool): void {
+  const { leave, claim, claimIds, takeOne, settle, fail, many, depth } = createHands(currentSpool);
   const both = { handlers: ['log', 'push'], now: acceptedAt + 9 };
 
   describe('queues', () => {
-    test('are served only where their handler is named', async () => {
+    test('are served only if their handler is requested', async () => {
       await leave(makeDelivery({ id: 'a', handler: 'push' }), makeDelivery({ id: 'b', handler: 'log' }));
       expect(await claimIds(9, { handlers: ['log', 'other'] })).toEqual(['b']);
       expect(await claim(9, { handlers: [] })).toEqual({ claimed: [], nextAt: undefined });
       expect(await claimIds(9, { handlers: ['push'] })).toEqual(['a']);
     });
 
-    test('are served together, whoever is due first', async () => {
+    test('are served together in order of their due times', async () => {
       const rows = [4, 1, 3, 0, 2].map((wait) =>
         makeDelivery({ id: `d${wait}`, handler: wait % 2 === 0 ? 'push' : 'log', createdAt: acceptedAt + wait }),
       );
@@ -26,7 +26,7 @@ export function keepsQueuesApart(spoolAtHand: () => Spool): void {
       expect(await claimIds(3, both)).toEqual(['d3', 'd4']);
     });
 
-    test('say when the next of them is due, and nothing of others', async () => {
+    test('report when the next delivery of the requested handlers is due', async () => {
       await leave(makeDelivery({ id: 'a', handler: 'push', createdAt: acceptedAt + 5 }));
       await leave(makeDelivery({ id: 'b', handler: 'log', createdAt: acceptedAt + 3 }));
       expect((await claim(9, { handlers: ['push'] })).nextAt).toBe(acceptedAt + 5);
@@ -34,14 +34,14 @@ export function keepsQueuesApart(spoolAtHand: () => Spool): void {
       expect((await claim(9, { handlers: ['other'] })).nextAt).toBeUndefined();
     });
 
-    test('that are long are gone through in order', async () => {
+    test('that are long are read in order', async () => {
       const rows = many(100).map((row, index) => ({ ...row, handler: index % 7 === 0 ? 'log' : 'push' }));
       await leave(...rows);
       const seen = [...(await claimIds(40, both)), ...(await claimIds(40, both)), ...(await claimIds(40, both))];
       expect(seen).toEqual(rows.map(({ id }) => id));
     });
 
-    test('are counted one by one', async () => {
+    test('are counted separately', async () => {
       await settle(await takeOne(makeDelivery({ id: 'a' })), dead);
       await leave(makeDelivery({ id: 'b', handler: 'log' }), makeDelivery({ id: 'c', handler: 'log', pool: 'other' }));
       expect(depth()).toEqual({ pool: 'pool', handler: 'push', waiting: 0, dead: 1 });
@@ -49,11 +49,11 @@ export function keepsQueuesApart(spoolAtHand: () => Spool): void {
       expect(depth('other', 'log')).toEqual({ pool: 'other', handler: 'log', waiting: 1, dead: 0 });
     });
 
-    test('of a pool share its oldest', async () => {
+    test('of a pool share its oldest delivery delivery', async () => {
       await leave(makeDelivery({ id: 'a', handler: 'log' }), makeDelivery({ id: 'b', createdAt: acceptedAt + 1 }));
-      await eventually(() => expect(spoolAtHand().stats().oldest).toEqual({ pool: acceptedAt }));
+      await eventually(() => expect(currentSpool().stats().oldest).toEqual({ pool: acceptedAt }));
       await settle((await claim(9, { handlers: ['log'] })).claimed[0]?.seq ?? 0, delivered);
-      await eventually(() => expect(spoolAtHand().stats().oldest).toEqual({ pool: acceptedAt + 1 }));
+      await eventually(() => expect(currentSpool().stats().oldest).toEqual({ pool: acceptedAt + 1 }));
     });
   });
 
@@ -63,7 +63,7 @@ export function keepsQueuesApart(spoolAtHand: () => Spool): void {
       for (const row of retries(count)) await fail(row, [answered(1, 503)]);
     };
 
-    test('get half of the places at most while first attempts wait, though they were due before', async () => {
+    test('get at most half of the limit while first attempts wait, even if they were due before', async () => {
       await failAll(4);
       await leave(...many(4, { createdAt: acceptedAt + 1 }));
       expect(await claimIds(4, both)).toEqual(['r0', 'r1', 'm0', 'm1']);
@@ -71,7 +71,7 @@ export function keepsQueuesApart(spoolAtHand: () => Spool): void {
       expect(await claimIds(4, both)).toEqual(['r3']);
     });
 
-    test('get what first attempts leave, and the other way round', async () => {
+    test('get the share that first attempts do not use, and vice versa', async () => {
       await failAll(4);
       await leave(...many(1));
       expect(await claimIds(4, both)).toEqual(['r0', 'r1', 'r2', 'm0']);
@@ -79,26 +79,26 @@ export function keepsQueuesApart(spoolAtHand: () => Spool): void {
       expect(await claimIds(4, both)).toEqual(['r3', 'm0', 'm1', 'm2']);
     });
 
-    test('get all where no first attempt is due yet', async () => {
+    test('get the whole limit if no first attempt is due', async () => {
       await failAll(3);
       await leave(...many(3, { createdAt: acceptedAt + 100 }));
       expect(await claim(3, both)).toMatchObject({ claimed: [{ id: 'r0' }, { id: 'r1' }, { id: 'r2' }], nextAt: acceptedAt + 100 });
     });
 
-    test('that were held back are the next that is due', async () => {
+    test('that were not claimed are the next due', async () => {
       await failAll(2);
       await leave(...many(2, { createdAt: acceptedAt + 1 }));
       expect((await claim(2, both)).nextAt).toBe(acceptedAt);
     });
 
-    test('are told apart by attempts: what was put off without one is none', async () => {
+    test('are recognised by their attempts: a delivery deferred without one is a first attempt', async () => {
       const seq = await takeOne(makeDelivery({ id: 'r' }));
       await settle(seq, retryAt(acceptedAt));
       await leave(...many(1, { createdAt: acceptedAt + 1 }));
       expect(await claimIds(1, both)).toEqual(['r']);
     });
 
-    test('bring back the context that the attempt before left', async () => {
+    test('return the context of the previous attempt', async () => {
       const seq = await takeOne(makeDelivery({ id: 'a' }));
       await settle(seq, retryAt(acceptedAt, { context: { step: '1', note: 'grüße' } }), { attempt: answered(1, 503) });
       expect((await claim()).claimed).toMatchObject([{ context: { step: '1', note: 'grüße' } }]);

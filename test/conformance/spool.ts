@@ -11,12 +11,12 @@ import { keepsLaneOrder } from './spool-lanes.ts';
 import { keepsOperatorsPromises } from './spool-operations.ts';
 import { keepsQueuesApart } from './spool-queues.ts';
 
-/** Makes a spool that nobody has used and that is not started yet. */
+/** Makes an empty spool that is not started yet. */
 export type MakeSpool = (deps: { readonly clock: Clock; readonly events: EventBus }) => Promise<Spool>;
 
 const clock: Clock = { now: () => diedAt, monotonic: () => performance.now() };
 
-/** Holds one engine to every sentence of the spool's port. */
+/** Checks one engine against every statement of the spool's port. */
 export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
   describe(`the ${engine} spool`, () => {
     let spool: Spool;
@@ -32,24 +32,24 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     const { leave, take, takeOne, claim, claimIds, settle, depth } = createHands(() => spool);
 
     describe('append', () => {
-      test('claims what the caller takes, and gives it whole', async () => {
+      test('claims the deliveries that the caller takes, and returns them whole', async () => {
         const delivery = makeDelivery({ id: 'a', lane: 'lane', body: 'grüße 🐘' });
         const [claimed] = await take(delivery);
         expect(claimed).toEqual({ ...delivery, seq: expect.any(Number), attempts: 0, failingSince: undefined, context: {} });
       });
 
-      test('claims nothing that the caller does not take', async () => {
+      test('claims no delivery that the caller does not take', async () => {
         expect(await leave(makeDelivery())).toEqual([]);
         expect(await claimIds()).toEqual(['d1']);
       });
 
-      test('follows the flag of each delivery', async () => {
+      test('claims by the flag of each delivery', async () => {
         const three = [makeDelivery({ id: 'a' }), makeDelivery({ id: 'b' }), makeDelivery({ id: 'c' })];
         expect(ids(await spool.append(makeEntry(three, { claim: [true, false, true] })))).toEqual(['a', 'c']);
         expect(await claimIds()).toEqual(['b']);
       });
 
-      test('gives later deliveries larger places', async () => {
+      test('numbers later deliveries higher', async () => {
         const first = await takeOne(makeDelivery({ id: 'a' }));
         expect(await takeOne(makeDelivery({ id: 'b' }))).toBeGreaterThan(first);
       });
@@ -60,23 +60,23 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await claimIds()).toEqual(names);
       });
 
-      test('lets a delivery wait while an earlier one of its lane is owed', async () => {
+      test('makes a delivery wait while an earlier one of its lane is claimed', async () => {
         await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         expect(await take(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'other' }))).toMatchObject([{ id: 'c' }]);
         expect(await claimIds()).toEqual([]);
       });
 
-      test('lets a delivery wait behind one of its lane that is ready', async () => {
+      test('makes a delivery wait for a ready one of its lane', async () => {
         await leave(makeDelivery({ id: 'a', lane: 'lane' }));
         expect(await take(makeDelivery({ id: 'b', lane: 'lane' }))).toEqual([]);
         expect(await claimIds()).toEqual(['a']);
       });
 
-      test('lets a delivery wait behind one of its lane in the same entry', async () => {
+      test('makes a delivery wait for one of its lane in the same entry', async () => {
         expect(ids(await take(makeDelivery({ id: 'a', lane: 'lane' }), makeDelivery({ id: 'b', lane: 'lane' })))).toEqual(['a']);
       });
 
-      test('keeps an entry that has nothing but a mark', async () => {
+      test('stores an entry with a mark alone', async () => {
         const mark = { attachment: 'chat', host: 'localhost', node: 'n1', epoch: 'e', h: 7 };
         expect(await spool.append(makeEntry([], { mark }))).toEqual([]);
         expect(await spool.marks()).toEqual([mark]);
@@ -92,14 +92,14 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     });
 
     describe('claim', () => {
-      test('gives a delivery back as it was handed over', async () => {
+      test('returns a delivery as it was appended', async () => {
         const delivery = makeDelivery({ id: 'a', lane: 'lane', body: 'grüße 🐘' });
         await leave(delivery);
         const { claimed } = await claim(1, { now: acceptedAt });
         expect(claimed).toEqual([{ ...delivery, seq: expect.any(Number), attempts: 0, failingSince: undefined, context: {} }]);
       });
 
-      test('gives the earliest first, at most `limit`, none twice', async () => {
+      test('returns the earliest first, at most `limit`, none twice', async () => {
         await leave(makeDelivery({ id: 'late', createdAt: acceptedAt + 2 }), makeDelivery({ id: 'early', createdAt: acceptedAt + 1 }));
         await leave(makeDelivery({ id: 'first' }));
         expect(await claimIds(2, { now: acceptedAt + 9 })).toEqual(['first', 'early']);
@@ -107,25 +107,25 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await claimIds(2, { now: acceptedAt + 9 })).toEqual([]);
       });
 
-      test('gives only deliveries of its pool', async () => {
+      test('returns only deliveries of its pool', async () => {
         await leave(makeDelivery({ id: 'a', pool: 'one' }), makeDelivery({ id: 'b', pool: 'two' }));
         expect(await claimIds(9, { pool: 'two' })).toEqual(['b']);
       });
 
-      test('holds back what is not due and says when it is', async () => {
+      test('does not return deliveries before they are due, and reports when they are', async () => {
         const seq = await takeOne(makeDelivery());
         await settle(seq, retryAt(acceptedAt + 500), { attempt: answered(1, 503) });
         expect(await claim(9, { now: acceptedAt + 499 })).toEqual({ claimed: [], nextAt: acceptedAt + 500 });
         expect(await claimIds(9, { now: acceptedAt + 500 })).toEqual(['d1']);
       });
 
-      test('says when the next is due among those left over', async () => {
+      test('reports when the next of the remaining deliveries is due', async () => {
         await leave(makeDelivery({ id: 'a' }), makeDelivery({ id: 'b', createdAt: acceptedAt + 3 }));
         expect((await claim(1, { now: acceptedAt + 9 })).nextAt).toBe(acceptedAt + 3);
         expect((await claim(1, { now: acceptedAt + 9 })).nextAt).toBeUndefined();
       });
 
-      test('gives no more than so many bytes of bodies, but always one', async () => {
+      test('stops at the limit on bytes, but returns at least one delivery', async () => {
         const rows = ['a', 'b', 'c', 'd'].map((id) => makeDelivery({ id, body: 'ä'.repeat(50) }));
         await leave(...rows, makeDelivery({ id: 'e', body: Buffer.alloc(99) }));
         expect(ids((await claim(9, { bytes: 299 })).claimed)).toEqual(['a', 'b']);
@@ -133,7 +133,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(ids((await claim(9, { bytes: 199 })).claimed)).toEqual(['d', 'e']);
       });
 
-      test('counts two deliveries of one lane as one that is ready', async () => {
+      test('returns one of two deliveries of a lane', async () => {
         await leave(makeDelivery({ id: 'a', lane: 'lane' }), makeDelivery({ id: 'b', lane: 'lane' }));
         expect(await claimIds()).toEqual(['a']);
         expect(await claimIds()).toEqual([]);
@@ -141,7 +141,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     });
 
     describe('settle', () => {
-      test('moves a lane on when its head is delivered', async () => {
+      test('promotes the next of a lane when its head is delivered', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'lane' }));
         expect(await settle(seq, delivered)).toEqual({ next: undefined, readyPools: ['pool'] });
@@ -149,7 +149,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await claimIds()).toEqual([]);
       });
 
-      test('hands over the next of the lane whole, where the caller takes it', async () => {
+      test('returns the next of the lane whole if the caller takes it', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         const second = makeDelivery({ id: 'b', lane: 'lane', body: 'zweiter' });
         await leave(second);
@@ -159,25 +159,25 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await claimIds()).toEqual([]);
       });
 
-      test('has no next where the lane is empty, and frees the lane', async () => {
+      test('returns no next delivery of an empty lane, and frees the lane', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         expect(await settle(seq, delivered, { claimNext: true })).toEqual({ next: undefined, readyPools: [] });
         expect(ids(await take(makeDelivery({ id: 'b', lane: 'lane' })))).toEqual(['b']);
       });
 
-      test('has no next for a delivery without a lane', async () => {
+      test('returns no next delivery without a lane', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a' }));
         await leave(makeDelivery({ id: 'b' }));
         expect(await settle(seq, delivered, { claimNext: true })).toEqual({ next: undefined, readyPools: [] });
       });
 
-      test('names the pool of the next, which may be another', async () => {
+      test('names the pool of the next delivery, which may be another one', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane', pool: 'one' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane', pool: 'two' }));
         expect((await settle(seq, delivered)).readyPools).toEqual(['two']);
       });
 
-      test('keeps the lane behind a head that is to be tried again', async () => {
+      test('keeps a lane waiting for a head that is retried', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }));
         const { next, readyPools } = await settle(seq, retryAt(acceptedAt + 5), { attempt: answered(1, 503), claimNext: true });
@@ -185,13 +185,13 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await claimIds(9, { now: acceptedAt + 5 })).toEqual(['a']);
       });
 
-      test('lets what comes later wait behind a head that is to be tried again', async () => {
+      test('makes later deliveries wait for a head that is retried', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await settle(seq, retryAt(acceptedAt + 5), { attempt: answered(1, 503) });
         expect(await take(makeDelivery({ id: 'b', lane: 'lane' }))).toEqual([]);
       });
 
-      test('lets a failing head leave its lane, which moves on', async () => {
+      test('lets a failing head leave its lane, and promotes the next', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'lane' }));
         const disposition = retryAt(acceptedAt + 5, { leaveLane: true });
@@ -214,13 +214,13 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(third).toMatchObject({ seq, attempts: 2, failingSince: acceptedAt + 10 });
       });
 
-      test('spends no attempt where none was made', async () => {
+      test('counts no attempt if none was made', async () => {
         const seq = await takeOne(makeDelivery());
         await settle(seq, retryAt(acceptedAt));
         expect((await claim(1, { now: acceptedAt })).claimed[0]).toMatchObject({ attempts: 0, failingSince: undefined, context: {} });
       });
 
-      test('puts back what was released as it was, at the head of its lane', async () => {
+      test('returns a released delivery unchanged to the head of its lane', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }));
         expect(await settle(seq, released, { claimNext: true })).toEqual({ next: undefined, readyPools: ['pool'] });
@@ -229,7 +229,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(nextAt).toBeUndefined();
       });
 
-      test('adds what comes of a delivery, behind what its lane holds already', async () => {
+      test('adds spawned deliveries at the tail of their lane', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }));
         const spawn = [makeDelivery({ id: 'c', lane: 'lane' }), makeDelivery({ id: 'd', pool: 'other' })];
@@ -239,13 +239,13 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect((await settle(next?.seq ?? 0, delivered, { claimNext: true })).next?.id).toBe('c');
       });
 
-      test('lets what comes of a delivery take the lane that it freed', async () => {
+      test('lets a spawned delivery take the lane that its parent freed', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         expect((await settle(seq, delivered, { spawn: [makeDelivery({ id: 'b', lane: 'lane' })] })).readyPools).toEqual(['pool']);
         expect(await claimIds()).toEqual(['b']);
       });
 
-      test('buries what could not be made of an answer with the disposition of what was answered', async () => {
+      test('stores the failed packets of a response together with the disposition', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a' }));
         const failedPackets = [makeFailedPacket({ id: 'b', detail: 'prepareBody threw' })];
         await settle(seq, delivered, { spawn: [makeDelivery({ id: 'c' })], failedPackets });
@@ -254,7 +254,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(depth()).toMatchObject({ waiting: 1, dead: 1 });
       });
 
-      test('refuses what is not claimed, and harms nothing', async () => {
+      test('refuses a delivery that is not claimed, without side effects', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a' }));
         await leave(makeDelivery({ id: 'b' }));
         await settle(seq, delivered);
@@ -265,7 +265,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     });
 
     describe('dead letters', () => {
-      test('are kept whole, with reason, attempts and the last status', async () => {
+      test('are stored whole, with reason, attempts and the last status', async () => {
         const delivery = makeDelivery({ id: 'a', body: 'lost' });
         const seq = await takeOne(delivery);
         await settle(seq, retryAt(acceptedAt), { attempt: answered(1, 503) });
@@ -281,18 +281,18 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await spool.deadLetter(id)).toEqual({ ...letter, target, body, packet: null, history: [answered(1, 503), timedOut(2)] });
       });
 
-      test('have no status where nothing was answered', async () => {
+      test('have no status without a response', async () => {
         await settle(await takeOne(makeDelivery()), { kind: 'dead', reason: 'expired', detail: '' });
         expect(await spool.deadLetters({}, { limit: 9 })).toMatchObject([{ status: null, attempts: 0, reason: 'expired' }]);
       });
 
-      test('let their lane move on', async () => {
+      test('promote the next of their lane', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }));
         expect((await settle(seq, dead, { claimNext: true })).next?.id).toBe('b');
       });
 
-      test('hold those that never became a delivery, with their packet', async () => {
+      test('include failed packets, with the packet', async () => {
         const { packetId, seenAt, ...kept } = makeFailedPacket({ id: 's' });
         await spool.append(makeEntry([], { deadLetters: [makeFailedPacket({ id: 's' })] }));
         expect(await spool.deadLetter(idOf('s'))).toEqual({
@@ -316,13 +316,13 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(ids(await spool.deadLetters({}, { limit: 0 }))).toEqual([]);
       });
 
-      test('are absent for ids that are not dead', async () => {
+      test('are not found by the id of another delivery', async () => {
         await leave(makeDelivery({ id: 'a' }));
         expect(await spool.deadLetter(idOf('a'))).toBeUndefined();
         expect(await spool.deadLetter(idOf('nobody'))).toBeUndefined();
       });
 
-      test('end when they died before the asked time, and only then', async () => {
+      test('are purged only if they died before the given time', async () => {
         await spool.append(makeEntry([], { deadLetters: ['a', 'b', 'c'].map((id) => makeFailedPacket({ id })) }));
         expect(await spool.purgeDead({ diedBefore: diedAt })).toBe(0);
         expect(await spool.purgeDead({ diedBefore: diedAt + 1 })).toBe(3);
@@ -331,7 +331,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       });
     });
 
-    test('keeps one mark for each attachment, host and node: the last', async () => {
+    test('keeps the last mark of each attachment, host and node', async () => {
       const mark = { attachment: 'chat', host: 'localhost', node: 'n1', epoch: 'e1', h: 1 };
       await spool.append(makeEntry([], { mark }));
       await spool.append(makeEntry([], { mark: { ...mark, node: 'n2', h: 5 } }));
@@ -355,7 +355,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       expect((await spool.findByJid('localhost', 'carol@localhost')).toSorted()).toEqual(['dead', 'received', 'sent']);
     });
 
-    test('finds what came of a delivery, and of that, whether it is owed or dead', async () => {
+    test('finds the descendants of a delivery, pending or dead', async () => {
       const seqs = [await takeOne(makeDelivery({ id: 'X' })), await takeOne(makeDelivery({ id: 'X.2' }))] as const;
       await settle(seqs[0], { kind: 'delivered' }, { spawn: [makeDelivery({ id: 'X.1' }), makeDelivery({ id: 'X.1.1' })] });
       await settle(seqs[1], dead);
@@ -368,7 +368,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     });
 
     describe('stats', () => {
-      test('count what is owed and what is dead, by pool', async () => {
+      test('count pending deliveries and dead letters by pool', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         const taken = await takeOne(makeDelivery({ id: 'taken' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', pool: 'other' }));
@@ -380,7 +380,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(depth('other')).toEqual({ pool: 'other', handler: 'push', waiting: 2, dead: 0 });
       });
 
-      test('know when the oldest delivery owed was accepted, tried again or not', async () => {
+      test('report when the oldest pending delivery was accepted, retried or not', async () => {
         const first = await takeOne(makeDelivery({ id: 'a' }));
         await leave(makeDelivery({ id: 'b', createdAt: acceptedAt + 7 }));
         await eventually(() => expect(spool.stats().oldest).toEqual({ pool: acceptedAt }));
@@ -393,18 +393,18 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         await eventually(() => expect(spool.stats().oldest).toEqual({}));
       });
 
-      test('say that intake is open', () => {
+      test('report that intake is open', () => {
         expect(spool.stats()).toMatchObject({ writable: true, reason: '' });
       });
     });
 
-    test('tells of each commit', async () => {
+    test('emits an event for each commit', async () => {
       const committed = events.next('spool.committed', ({ commands }) => commands > 0);
       await leave(makeDelivery());
       expect(await committed).toEqual({ commands: expect.any(Number), durationMs: expect.any(Number) });
     });
 
-    test('refuses every call once it is stopped', async () => {
+    test('refuses every call after it is stopped', async () => {
       await spool.stop();
       const code: ErrorCode = 'SPOOL_FAILED';
       await expect(leave(makeDelivery())).rejects.toMatchObject({ code });

@@ -4,7 +4,7 @@ import type { DeliveryId, HttpTarget, NewDelivery, Target } from '../../src/mode
 import type { PacketId } from '../../src/model/packet.ts';
 import type { Disposition, Entry, FailedPacket, Settlement } from '../../src/spool/spool.ts';
 
-/** When everything in these tests was accepted, unless the test says otherwise. */
+/** Default time of acceptance in these tests. */
 export const acceptedAt = 1_700_000_000_000;
 
 export function idOf(name: string): DeliveryId {
@@ -52,7 +52,7 @@ export function makeFailedPacket({ id = 's1', ...rest }: Partial<Omit<FailedPack
   };
 }
 
-/** An entry whose deliveries are left to `claim`; `take` claims all of them at birth. */
+/** An entry whose deliveries stay unclaimed; with `take` all of them are claimed by the append. */
 export function makeEntry(deliveries: readonly NewDelivery[], rest: Partial<Entry> & { readonly take?: boolean } = {}): Entry {
   const { take = false, ...given } = rest;
   return { deliveries, deadLetters: [], mark: undefined, claim: deliveries.map(() => take), refused: [], revives: undefined, ...given };
@@ -62,7 +62,7 @@ export function makeSettlement(seq: number, disposition: Disposition, rest: Part
   return { seq, disposition, attempt: undefined, spawn: [], failedPackets: [], claimNext: false, ...rest };
 }
 
-/** An attempt that the backend answered with a status. */
+/** An attempt with a response. */
 export function answered(number: number, status: number, at = acceptedAt + number): AttemptRecord {
   return { number, at, outcome: { kind: 'answered', status, durationMs: 3, retryAfter: undefined, excerpt: 'so', truncated: false } };
 }
@@ -71,7 +71,7 @@ export function timedOut(number: number, at = acceptedAt + number): AttemptRecor
   return { number, at, outcome: { kind: 'timed-out', phase: 'headers', durationMs: 2000 } };
 }
 
-/** A spool in a file, with room enough. */
+/** A spool in a file, with enough space. */
 export function makeConfig(path: string, rest: Partial<SpoolConfig> = {}): SpoolConfig {
   return {
     engine: 'sqlite',

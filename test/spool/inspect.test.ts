@@ -35,15 +35,15 @@ async function fill(spool: Spool): Promise<void> {
   await spool.setPaused('other', true);
 }
 
-/** Spoils the file behind a stopped spool's back. */
+/** Changes the file of a stopped spool. */
 function spoil(...changes: readonly string[]): void {
   const db = new Database(rig.path);
   for (const sql of changes) db.exec(sql);
   db.close();
 }
 
-/** Ids by pool, as a spool on this file owes them. */
-async function owedBy(path: string): Promise<string[]> {
+/** Ids of the pending deliveries of a spool on this file, by pool. */
+async function pendingIn(path: string): Promise<string[]> {
   const spool = await rig.started({}, { path });
   const ids: string[] = [];
   for (const pool of ['pool', 'other']) {
@@ -58,7 +58,7 @@ async function owedBy(path: string): Promise<string[]> {
   return ids;
 }
 
-describe('a look from outside', () => {
+describe('reading the file from another process', () => {
   const told = {
     queues: [
       { pool: 'other', handler: 'log', waiting: 1, dead: 0 },
@@ -70,12 +70,12 @@ describe('a look from outside', () => {
     ...{ version: migrations.length, isOld: false },
   };
 
-  test('tells what a running spool holds, and which process has it', async () => {
+  test('shows the contents of a running spool and the process that holds it', async () => {
     await fill(await rig.started());
     expect(readInfo(rig.path)).toEqual({ ...told, path: rig.path, bytes: expect.any(Number), holder: process.pid });
   });
 
-  test('tells the same of a stopped one, which nobody has', async () => {
+  test('shows the same contents of a stopped spool, without a holder', async () => {
     const spool = await rig.started();
     await fill(spool);
     await spool.stop();
@@ -84,7 +84,7 @@ describe('a look from outside', () => {
     expect(info?.bytes).toBeGreaterThan(4096);
   });
 
-  test('lets the service go on, and be started', async () => {
+  test('disturbs neither a running service nor its start', async () => {
     const spool = await rig.started();
     readInfo(rig.path);
     await spool.append(makeEntry([makeDelivery()]));
@@ -95,13 +95,13 @@ describe('a look from outside', () => {
     await rig.started();
   });
 
-  test('knows no file where there is none, and makes none', () => {
+  test('returns undefined if there is no file, and creates none', () => {
     const target = join(rig.folder, 'copy');
     expect([readInfo(rig.path), checkFile(rig.path), backUp(rig.path, target)]).toEqual([undefined, undefined, undefined]);
     expect(readdirSync(rig.folder)).toEqual([]);
   });
 
-  test('says of an old file that it is old', async () => {
+  test('reports an old schema', async () => {
     await (await rig.started()).stop();
     const old = join(dirname(rig.path), 'old.sqlite');
     const db = new Database(old);
@@ -111,7 +111,7 @@ describe('a look from outside', () => {
     expect(checkFile(old)).toEqual([]);
   });
 
-  test('refuses what is no spool', () => {
+  test('refuses a file that is not a spool', () => {
     const path = join(rig.folder, 'other.sqlite');
     const db = new Database(path);
     db.exec('CREATE TABLE people (name)');
@@ -121,7 +121,7 @@ describe('a look from outside', () => {
 });
 
 describe('a backup', () => {
-  test('taken under load holds what was acknowledged before, nothing twice, and delivers under the same ids', async () => {
+  test('taken under load contains every delivery acknowledged before, none twice, under the same ids', async () => {
     const spool = await rig.started();
     const target = join(rig.folder, 'copy.sqlite');
     const acknowledged: string[] = [];
@@ -139,14 +139,14 @@ describe('a backup', () => {
     await Promise.all(load);
     await spool.stop();
 
-    const owed = await owedBy(target);
+    const owed = await pendingIn(target);
     expect(before.filter((id) => !owed.includes(id))).toEqual([]);
     expect(owed.filter((id) => !made.includes(id))).toEqual([]);
     expect(new Set(owed).size).toBe(owed.length);
-    expect((await owedBy(rig.path)).toSorted()).toEqual(made.toSorted());
+    expect((await pendingIn(rig.path)).toSorted()).toEqual(made.toSorted());
   });
 
-  test('holds all that a spool does, and is in order', async () => {
+  test('contains everything in the spool, and passes the check', async () => {
     const spool = await rig.started();
     await fill(spool);
     const target = join(rig.folder, 'copy.sqlite');
@@ -155,10 +155,10 @@ describe('a backup', () => {
     expect(readInfo(target)).toMatchObject({ ...content, path: target, holder: null });
     expect(checkFile(target)).toEqual([]);
     await spool.stop();
-    expect(await owedBy(target)).toEqual(await owedBy(rig.path));
+    expect(await pendingIn(target)).toEqual(await pendingIn(rig.path));
   });
 
-  test('is for its owner alone', async () => {
+  test('gives access to the owner alone', async () => {
     await rig.started();
     const target = join(rig.folder, 'copy.sqlite');
     backUp(rig.path, target);
@@ -174,12 +174,12 @@ describe('a backup', () => {
     expect(() => backUp(rig.path, join(rig.folder, 'no-such-folder', 'copy'))).toThrow(/no-such-folder/);
   });
 
-  test('leaves nothing of a copy that could not be finished', async () => {
+  test('removes a partial copy after a failure', async () => {
     const spool = await rig.started();
     await fill(spool);
     await spool.stop();
     const bytes = readFileSync(rig.path);
-    bytes.fill(0xff, 4096, bytes.length); // what the first page leads to
+    bytes.fill(0xff, 4096, bytes.length); // all pages but the first
     writeFileSync(rig.path, bytes);
     const target = join(rig.folder, 'copy.sqlite');
     expect(() => backUp(rig.path, target)).toThrow(expect.objectContaining({ code: 'SPOOL_BACKUP_FAILED' }));
@@ -199,13 +199,17 @@ describe('a check', () => {
   test.each([
     ['counters', `UPDATE depths SET waiting = 9 WHERE pool = 'pool'`, /pool \/ push holds 4 deliveries.*counters are 9 and 2/],
     ['a lane without a head', `UPDATE deliveries SET state = 0 WHERE id = 'head'`, /0 heads/],
-    ['a lane with two', `UPDATE deliveries SET state = 1 WHERE id = 'c'`, /2 heads/],
+    ['a lane with two heads', `UPDATE deliveries SET state = 1 WHERE id = 'c'`, /2 heads/],
     ['a head behind others', `UPDATE deliveries SET state = iif(id = 'b', 1, 0) WHERE lane = 'lane'`, /1 heads/],
-    ['one that waits for nobody', `UPDATE deliveries SET state = 0 WHERE id = 'log'`, /1 deliveries are neither/],
+    ['a waiting delivery without a lane', `UPDATE deliveries SET state = 0 WHERE id = 'log'`, /1 deliveries are neither/],
     ['a target', `UPDATE deliveries SET target = '{' WHERE id = 'log'`, /1 deliveries have a target/],
-    ['a record that is missing', `DELETE FROM attempts WHERE seq = (SELECT seq FROM deliveries WHERE id = 'retry')`, /number of attempts/],
-    ['a record of nothing', `INSERT INTO attempts (seq, number, at, outcome) VALUES (999, 1, 1, '{}')`, /belong to no delivery/],
-  ])('finds what is wrong with %s, and says what to do', async (_, change, what) => {
+    ['a missing attempt record', `DELETE FROM attempts WHERE seq = (SELECT seq FROM deliveries WHERE id = 'retry')`, /number of attempts/],
+    [
+      'an attempt record without a delivery',
+      `INSERT INTO attempts (seq, number, at, outcome) VALUES (999, 1, 1, '{}')`,
+      /belong to no delivery/,
+    ],
+  ])('finds a defect with a remedy: %s', async (_, change, what) => {
     const spool = await rig.started();
     await fill(spool);
     await spool.stop();

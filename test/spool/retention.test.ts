@@ -10,7 +10,7 @@ interface Wait {
   readonly action: () => void;
 }
 
-/** A spool whose retention is woken by hand. */
+/** A spool whose retention runs when the test says so. */
 async function createRig({ maxAgeMs, maxLetters }: { readonly maxAgeMs: number; readonly maxLetters?: number }) {
   let now = acceptedAt;
   const clock = { now: () => now, monotonic: () => now };
@@ -39,7 +39,7 @@ async function createRig({ maxAgeMs, maxLetters }: { readonly maxAgeMs: number; 
     pass: (ms: number) => {
       now += ms;
     },
-    /** Lets it look again, and waits until it has. */
+    /** Runs the retention and waits until it has finished. */
     wake: async () => {
       await eventually(() => waits.length === 1);
       waits.shift()?.action();
@@ -50,7 +50,7 @@ async function createRig({ maxAgeMs, maxLetters }: { readonly maxAgeMs: number; 
   };
 }
 
-test('ends dead letters at their age, at once and again and again, until it is stopped', async () => {
+test('deletes dead letters by age, at the start and periodically, until it is stopped', async () => {
   const { retention, pass, wake, bury, left, waits, deleted } = await createRig({ maxAgeMs: 1000, maxLetters: 9 });
   await bury('old');
   pass(1000);
@@ -66,7 +66,7 @@ test('ends dead letters at their age, at once and again and again, until it is s
   expect(waits).toEqual([]);
 });
 
-test('ends the oldest of too many dead letters, though they died together, and says so now and then', async () => {
+test('deletes the oldest dead letters above the limit, even if they died together, and reports their number periodically', async () => {
   const { retention, pass, wake, bury, left, notices, deleted } = await createRig({ maxAgeMs: 1e9, maxLetters: 2 });
   await bury(...Array.from({ length: 2500 }, (_, index) => `d${index}`));
   await retention.start();
@@ -86,7 +86,7 @@ test('ends the oldest of too many dead letters, though they died together, and s
   await retention.stop();
 });
 
-test('bounds dead letters by their age alone where no number is set', async () => {
+test('limits dead letters by age alone if no number is configured', async () => {
   const { retention, pass, wake, bury, left } = await createRig({ maxAgeMs: 1e9 });
   await bury(...Array.from({ length: 3000 }, (_, index) => `d${index}`));
   await retention.start();
@@ -98,7 +98,7 @@ test('bounds dead letters by their age alone where no number is set', async () =
   await retention.stop();
 });
 
-test('asks the spool for nothing while there are not too many', async () => {
+test('sends no command to the spool while the number is within the limit', async () => {
   const { retention, pass, wake, bury, left, commits } = await createRig({ maxAgeMs: 1e9, maxLetters: 2 });
   await bury('a', 'b');
   await retention.start();

@@ -24,7 +24,7 @@ afterEach(async () => {
 
 const everything = { handlers: ['push'], limit: 1_000_000, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt };
 
-/** A process that appends and settles without end; `lines` grows with what it says. */
+/** A process that appends and settles without end; `lines` returns its output. */
 function startAppending(...more: readonly string[]): { child: ChildProcess; lines: () => string[] } {
   const entry = fileURLToPath(new URL('./appending-process.ts', import.meta.url));
   const child = spawn(process.execPath, ['--import', 'tsx', entry, rig.path, ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -36,7 +36,7 @@ function startAppending(...more: readonly string[]): { child: ChildProcess; line
   return { child, lines: () => text.split('\n').slice(0, -1) };
 }
 
-async function idsOwed(spool: Spool): Promise<Set<string>> {
+async function pendingIds(spool: Spool): Promise<Set<string>> {
   const ids = new Set<string>();
   let heads = (await spool.claim('pool', everything)).claimed;
   while (heads.length > 0) {
@@ -47,7 +47,7 @@ async function idsOwed(spool: Spool): Promise<Set<string>> {
   return ids;
 }
 
-test('misses nothing that it acknowledged, and brings back nothing that it settled, after three kills', async () => {
+test('keeps every acknowledged delivery and restores no settled one after three kills', async () => {
   for (let round = 0; round < 3; round += 1) {
     const { child, lines } = startAppending();
     await eventually(() => lines().length > 5000);
@@ -59,7 +59,7 @@ test('misses nothing that it acknowledged, and brings back nothing that it settl
     const spool = await rig.started();
     const depth = spool.stats().depths[0]?.waiting;
     expect(spool.stats().loss).toBe('');
-    const owed = await idsOwed(spool);
+    const owed = await pendingIds(spool);
     await spool.stop();
 
     expect(settled.length).toBeGreaterThan(500);
@@ -69,7 +69,7 @@ test('misses nothing that it acknowledged, and brings back nothing that it settl
   }
 });
 
-test('is whole after each kill while it deletes dead letters, and an open reader stops neither them nor the commits', async () => {
+test('is intact after each kill during deletion of dead letters, and an open reader blocks neither deletion nor commits', async () => {
   for (let round = 0; round < 3; round += 1) {
     const { child, lines } = startAppending('purge');
     const count = (mark: string) => lines().filter((line) => line.startsWith(mark)).length;
@@ -93,7 +93,7 @@ test('is whole after each kill while it deletes dead letters, and an open reader
   }
 });
 
-test('gives back after a restart what it held: claims, lanes, attempts, marks and dead letters', async () => {
+test('restores claims, lanes, attempts, marks and dead letters after a restart', async () => {
   const mark = { attachment: 'chat', host: 'localhost', node: 'n', epoch: 'e', h: 3 };
   const first = await rig.started();
   const head = makeDelivery({ id: 'head', lane: 'lane' });
@@ -123,7 +123,7 @@ test('gives back after a restart what it held: claims, lanes, attempts, marks an
   expect(next?.id).toBe('behind');
 });
 
-test('refuses a second process by the id of the first, until that one is killed', async () => {
+test('refuses a second process, with the id of the first, until the first is killed', async () => {
   const { child, lines } = startAppending();
   await eventually(() => lines().includes('ready'));
   await expect(rig.started()).rejects.toMatchObject({ code: 'SPOOL_LOCKED', message: expect.stringContaining(`process ${child.pid}`) });
@@ -131,7 +131,7 @@ test('refuses a second process by the id of the first, until that one is killed'
   await rig.started();
 });
 
-test('refuses a second spool of the same process, and lets go when the first stops', async () => {
+test('refuses a second spool in the same process until the first is stopped', async () => {
   const first = await rig.started();
   await expect(rig.started()).rejects.toMatchObject({ code: 'SPOOL_LOCKED' });
   await first.append(makeEntry([makeDelivery()]));
@@ -140,7 +140,7 @@ test('refuses a second spool of the same process, and lets go when the first sto
   expect((await second.claim('pool', everything)).claimed).toHaveLength(1);
 });
 
-test('can be read by others while it is open', async () => {
+test('can be read by other processes while it is open', async () => {
   const spool = await rig.started();
   await spool.append(makeEntry([makeDelivery({ id: 'a', body: 'seen' })]));
   const reader = new Database(rig.path, { readonly: true });
@@ -148,7 +148,7 @@ test('can be read by others while it is open', async () => {
   reader.close();
 });
 
-test('tells that it failed, rejects what is asked, and can be started anew', async () => {
+test('reports its failure, rejects all calls, and can be started again', async () => {
   const failures: string[] = [];
   const spool = await rig.started({ onFailed: (error) => failures.push(error.code) });
   await spool.append(makeEntry([makeDelivery({ id: 'kept' })]));
@@ -184,7 +184,7 @@ test('leaves no bytes of a settled body on disk', async () => {
   expect(bytes).not.toContain('secret-');
 });
 
-test('starts in a folder that is there already', async () => {
+test('starts in an existing folder', async () => {
   mkdirSync(dirname(rig.path));
   await rig.started();
 });

@@ -32,7 +32,7 @@ beforeEach(async () => {
 });
 afterEach(() => rig[Symbol.asyncDispose]());
 
-/** Works on the file as another program would. */
+/** Opens the file as another program would. */
 function withDatabase<T>(work: (db: Database.Database) => T): T {
   mkdirSync(dirname(rig.path), { recursive: true });
   const db = new Database(rig.path);
@@ -43,7 +43,7 @@ function withDatabase<T>(work: (db: Database.Database) => T): T {
   }
 }
 
-test('is for its owner alone: the folder, the file, its log and its lock', async () => {
+test('gives access to the owner alone: folder, file, log and lock', async () => {
   const spool = await rig.started();
   await spool.append(makeEntry([makeDelivery()]));
   const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
@@ -56,7 +56,7 @@ test.each([
   ['CIFS', 0xff534d42],
   ['SMB2', 0xfe534d42],
   ['9p', 0x01021997],
-])('refuses %s by name and creates no file there', async (name, type) => {
+])('refuses the network file system %s and creates no file', async (name, type) => {
   const start = rig.started({ fileSystemOf: () => type });
   await expect(start).rejects.toMatchObject({ code: 'SPOOL_NETWORK_FILE_SYSTEM', message: expect.stringContaining(name) });
   expect(existsSync(rig.path)).toBe(false);
@@ -64,14 +64,14 @@ test.each([
 
 test.each([
   ['below a file', () => `${rig.path}/below`, /below: .* is not a directory/],
-  ['where the system makes none', () => '/proc/nope', /\/proc\/nope: ENOENT/],
-])('refuses a folder that cannot be made, %s', async (_, folder, message) => {
+  ['in /proc', () => '/proc/nope', /\/proc\/nope: ENOENT/],
+])('refuses a folder that cannot be created: %s', async (_, folder, message) => {
   withDatabase((db) => db.exec('CREATE TABLE t (x)'));
   const start = rig.started({}, { path: `${folder()}/a-file.sqlite` });
   await expect(start).rejects.toMatchObject({ code: 'SPOOL_OPEN_FAILED', message: expect.stringMatching(message) });
 });
 
-test('refuses a directory as its path, and names a file to give in its place', async () => {
+test('refuses a directory as its path, and suggests a file in it', async () => {
   const start = rig.started({}, { path: rig.folder });
   const message = expect.stringContaining(`${rig.folder} is a directory: give the path of a file, such as ${rig.folder}/spool.sqlite`);
   await expect(start).rejects.toMatchObject({ code: 'SPOOL_OPEN_FAILED', message });
@@ -80,7 +80,7 @@ test('refuses a directory as its path, and names a file to give in its place', a
 });
 
 describe('an open reader', () => {
-  /** Begins to read, as `spool backup` or the shell of SQLite does. */
+  /** Begins to read, as `spool backup` or the sqlite3 shell does. */
   function startReading() {
     const reader = new Database(rig.path, { readonly: true });
     onTestFinished(() => void reader.close());
@@ -91,7 +91,7 @@ describe('an open reader', () => {
 
   const holds = (text: string) => ['', '-wal'].filter((suffix) => readFileSync(rig.path + suffix).includes(text));
 
-  test('holds up no commit, and once it has ended a delivered body is neither in the file nor in its log', async () => {
+  test('blocks no commit, and after it ends a delivered body is neither in the file nor in its log', async () => {
     const spool = await rig.started();
     const [claimed] = await spool.append(makeEntry([makeDelivery({ body: 'what people wrote' })], { take: true }));
     const reader = startReading();
@@ -102,7 +102,7 @@ describe('an open reader', () => {
     await eventually(() => expect(holds('what people wrote')).toEqual([]));
   });
 
-  test('is waited for by no beat of the spool', () => {
+  test('does not delay maintenance', () => {
     mkdirSync(dirname(rig.path), { recursive: true });
     const { path } = rig;
     const store = openStore({ path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false });
@@ -113,11 +113,11 @@ describe('an open reader', () => {
       store.commit([['pause', `pool ${beat}`]], { maintain: false, now: acceptedAt });
       store.commit([], { maintain: true, now: acceptedAt });
     }
-    expect(performance.now() - began).toBeLessThan(15_000); // it took 30 s where each beat waited for its busy timeout
+    expect(performance.now() - began).toBeLessThan(15_000); // with a busy timeout at each maintenance it took 30 s
   });
 });
 
-test('large dead letters are deleted few at a time, so that commits go on between', () => {
+test('large dead letters are deleted a few at a time, with commits in between', () => {
   mkdirSync(dirname(rig.path), { recursive: true });
   const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false });
   onTestFinished(() => store.close());
@@ -140,14 +140,14 @@ test('large dead letters are deleted few at a time, so that commits go on betwee
 });
 
 describe('a damaged file', () => {
-  /** A spool with enough in it that it has many pages. */
+  /** A spool with many pages. */
   async function fill(): Promise<void> {
     const spool = await rig.started();
     await spool.append(makeEntry(Array.from({ length: 200 }, (_, at) => makeDelivery({ id: `d${at}`, body: 'x'.repeat(3000) }))));
     await spool.stop();
   }
 
-  /** Over `bytes` bytes from `from`. */
+  /** Overwrites `bytes` bytes from `from` on. */
   function overwrite(from: number, bytes: number): void {
     const file = openSync(rig.path, 'r+');
     writeSync(file, Buffer.alloc(bytes, 'damage '), 0, bytes, from);
@@ -161,7 +161,7 @@ describe('a damaged file', () => {
     ['its second half cut off', () => truncateSync(rig.path, Math.floor(statSync(rig.path).size / 2 / pageBytes) * pageBytes), /malformed/],
     ['text in its place', () => writeFileSync(rig.path, 'what is this?'), /file is not a database/],
   ];
-  test.each(damages)('with %s is refused with its path, what is wrong and what to do, and stays as it is', async (_, damage, what) => {
+  test.each(damages)('with %s is refused with its path, the defect and the remedy, and is not changed', async (_, damage, what) => {
     await fill();
     damage();
     const before = readFileSync(rig.path);
@@ -173,7 +173,7 @@ describe('a damaged file', () => {
     expect(readFileSync(rig.path).equals(before)).toBe(true);
   });
 
-  test('fails at the page that is damaged, and is not opened again once it is known to be', async () => {
+  test('fails at the damaged page, and is refused at the next start that checks it', async () => {
     await fill();
     overwrite(20 * pageBytes, 30 * pageBytes);
     const failed = createDeferred<ServiceError>();
@@ -185,7 +185,7 @@ describe('a damaged file', () => {
     await expect(rig.started({ check: true })).rejects.toMatchObject({ code: 'SPOOL_DAMAGED' });
   });
 
-  test('that is none is opened though it is looked through first', async () => {
+  test('is not reported for an intact file that is checked first', async () => {
     await fill();
     const spool = await rig.started({ check: true });
     expect(spool.stats().depths).toMatchObject([{ waiting: 200 }]);
@@ -209,7 +209,7 @@ describe('a spool whose log was deleted', () => {
   test.each([
     ['the log', ['', '.count']],
     ['the log and the file', ['.count']],
-  ])('says that something may be lost: %s', async (_, left) => {
+  ])('reports a possible loss: %s', async (_, left) => {
     const path = copyOfRunning(left);
     const events = createEventBus();
     const told: string[] = [];
@@ -225,17 +225,17 @@ describe('a spool whose log was deleted', () => {
   });
 
   test.each([
-    ['all is there', ['', '-wal', '.count']],
-    ['it is one of an older version, or a backup', ['', '-wal']],
-    ['there is nothing yet', []],
-  ])('says nothing where %s', async (_, left) => {
+    ['all files exist', ['', '-wal', '.count']],
+    ['the file is a backup or was written by an older version', ['', '-wal']],
+    ['there is no file yet', []],
+  ])('reports nothing if %s', async (_, left) => {
     const spool = await rig.started({}, { path: copyOfRunning(left) });
     expect(spool.stats().loss).toBe('');
   });
 });
 
 describe('the schema', () => {
-  test('is brought from version 0 to the newest', async () => {
+  test('is upgraded from version 0 to the newest', async () => {
     withDatabase((db) => db.pragma('journal_mode = DELETE'));
     const spool = await rig.started();
     await spool.append(makeEntry([makeDelivery()]));
@@ -243,7 +243,7 @@ describe('the schema', () => {
     expect(withDatabase((db) => db.pragma('user_version', { simple: true }))).toBe(migrations.length);
   });
 
-  test('takes only the steps that are missing, and all of them or none', () => {
+  test('runs only the missing steps, all or none of them', () => {
     const add =
       (table: string): Migration =>
       (db) =>
@@ -259,7 +259,7 @@ describe('the schema', () => {
     expect(() => refuseForeign(rig.path, 2)).toThrow(/version 3.*up to 2/);
   });
 
-  test('of a newer service is refused with both versions and the path, and the file stays as it is', async () => {
+  test('of a newer service is refused with both versions and the path, and the file is not changed', async () => {
     await (await rig.started()).stop();
     withDatabase((db) => db.pragma('user_version = 99'));
     const before = readFileSync(rig.path);
@@ -268,7 +268,7 @@ describe('the schema', () => {
     expect(readFileSync(rig.path).equals(before)).toBe(true);
   });
 
-  test('of version 1 is brought up with all that is in it: counters by queue, and every delivery and dead letter', async () => {
+  test('of version 1 is upgraded with all deliveries, dead letters, and counters by queue', async () => {
     withDatabase(fillVersionOne);
     const spool = await rig.started();
     expect(spool.stats()).toMatchObject({
@@ -322,7 +322,7 @@ describe('the schema', () => {
     expect(withDatabase((db) => db.prepare('SELECT name FROM sqlite_schema').pluck().all())).toEqual(['people']);
   });
 
-  test('lets no statement walk through a table', async () => {
+  test('lets no statement scan a table', async () => {
     await (await rig.started()).stop();
     const plans = withDatabase((db) =>
       Object.entries(statements)
@@ -338,7 +338,7 @@ describe('the schema', () => {
   });
 });
 
-/** A spool as the first schema kept it: a lane, a claim, a retry and two dead letters. */
+/** A spool of schema version 1: a lane, a claim, a retry and two dead letters. */
 function fillVersionOne(db: Database.Database): void {
   migrate(db, migrations.slice(0, 1));
   const columns =

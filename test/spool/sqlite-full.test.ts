@@ -22,7 +22,7 @@ beforeEach(async () => {
   rig = await createSqliteRig();
 });
 afterEach(async () => {
-  await rig[Symbol.asyncDispose](); // first, for a disk in use cannot be unmounted
+  await rig[Symbol.asyncDispose](); // first, because a disk in use cannot be unmounted
   await Promise.all(disks.splice(0).map((disk) => disk[Symbol.asyncDispose]()));
 });
 
@@ -32,7 +32,7 @@ async function mountDisk(sizeBytes: number): Promise<SmallDisk> {
   return disk;
 }
 
-/** Deliveries of 10 kB, and what became of each `append`. */
+/** Appends deliveries of 10 kB and collects the claimed ones. */
 function createFlood(spool: Spool) {
   const claimed: Claimed[] = [];
   const appending: Promise<unknown>[] = [];
@@ -51,7 +51,7 @@ function createFlood(spool: Spool) {
   return { claimed, pour, settleAll, appended: () => Promise.all(appending) };
 }
 
-test('closes intake at max_bytes, goes on settling, and opens again when there is room', async () => {
+test('closes intake at max_bytes, continues to settle, and opens intake when there is space', async () => {
   const spool = await rig.started({ events }, { maxBytes: 4 * megabyte });
   const flood = createFlood(spool);
   const closed = events.next('spool.writable');
@@ -75,7 +75,7 @@ test('closes intake at max_bytes, goes on settling, and opens again when there i
   expect(ids).toEqual(Array.from({ length: 1200 }, (_, index) => `d${index}`)); // none lost, none twice, in order
 });
 
-test('holds intake where dead letters fill it, says so, deletes none of them, and goes on when they are purged', async () => {
+test('closes intake when dead letters fill the spool, with that reason, deletes none of them, and opens intake when they are purged', async () => {
   const spool = await rig.started({ events }, { maxBytes: 4 * megabyte });
   const retention = createRetention({ spool, maxAgeMs: 1e9, maxLetters: undefined, clock: systemClock, events });
   await retention.start();
@@ -101,7 +101,7 @@ test('holds intake where dead letters fill it, says so, deletes none of them, an
   expect(spool.stats()).toMatchObject({ depths: [{ dead: 1 }], writable: true });
 });
 
-test.runIf(mounts)('closes intake when the disk has less than min_free left, and opens again by itself (tmpfs)', async () => {
+test.runIf(mounts)('closes intake when the disk has less than min_free left, and opens it again without a restart (tmpfs)', async () => {
   const disk = await mountDisk(64 * megabyte);
   const spool = await rig.started({ events }, { path: `${disk.folder}/spool.sqlite`, minFreeBytes: 32 * megabyte });
   const flood = createFlood(spool);
@@ -122,7 +122,7 @@ test.runIf(mounts)('closes intake when the disk has less than min_free left, and
   expect(flood.claimed.map(({ id }) => id)).toEqual(['d1', 'd2', 'd3', 'd4', 'd5']);
 });
 
-test.runIf(mounts)('never fills a small disk so far that it cannot settle, though no min_free is set (tmpfs)', async () => {
+test.runIf(mounts)('leaves enough space on a small disk to settle, even without min_free (tmpfs)', async () => {
   const disk = await mountDisk(32 * megabyte);
   const path = `${disk.folder}/spool.sqlite`;
   const spool = await rig.started({ events }, { path });
@@ -141,7 +141,7 @@ test.runIf(mounts)('never fills a small disk so far that it cannot settle, thoug
   expect(ids).toEqual(Array.from({ length: 4000 }, (_, index) => `d${index}`));
 });
 
-test.runIf(mounts)('waits while others have filled the disk to the last byte, and loses nothing (tmpfs)', async () => {
+test.runIf(mounts)('waits while other programs have filled the disk, and loses nothing (tmpfs)', async () => {
   const disk = await mountDisk(64 * megabyte);
   const path = `${disk.folder}/spool.sqlite`;
   const spool = await rig.started({ events }, { path });
@@ -168,7 +168,7 @@ test.runIf(mounts)('waits while others have filled the disk to the last byte, an
   expect(claimed.map(({ id }) => id)).toEqual([...kept, ...flood.claimed].map(({ id }) => id));
 });
 
-test.runIf(mounts)('sheds, replays, moves and purges as asked once the full disk has room again, and nothing twice (tmpfs)', async () => {
+test.runIf(mounts)('sheds, replays, moves and purges once the full disk has space again, nothing twice (tmpfs)', async () => {
   const disk = await mountDisk(48 * megabyte);
   const path = `${disk.folder}/spool.sqlite`;
   const spool = await rig.started({ events }, { path });
@@ -195,7 +195,7 @@ test.runIf(mounts)('sheds, replays, moves and purges as asked once the full disk
   expect(checkFile(path)).toEqual([]);
 });
 
-test.runIf(mounts)('cannot be opened on a disk without any room, and says so (tmpfs)', async () => {
+test.runIf(mounts)('refuses to open on a full disk, with that reason (tmpfs)', async () => {
   const disk = await mountDisk(megabyte);
   await disk.fill(0);
   const path = `${disk.folder}/spool.sqlite`;
@@ -205,7 +205,7 @@ test.runIf(mounts)('cannot be opened on a disk without any room, and says so (tm
   });
 });
 
-test('rejects at its stop the appends that found no room: they were never acknowledged', async () => {
+test('rejects unacknowledged appends without space when it is stopped', async () => {
   const spool = await rig.started({ events }, { maxBytes: megabyte });
   const flood = createFlood(spool);
   const closed = events.next('spool.writable');

@@ -1,4 +1,4 @@
-/** SQLite refuses a fraction in a column of whole numbers: a value that a fault of ours could hand to it. */
+/** SQLite refuses a fraction in an integer column, which a defect of the service could pass to it. */
 import { expect, test } from 'vitest';
 import { appendOrBury } from '../../src/delivery/error-boundary.ts';
 import { acceptedAt, idOf, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from './build.ts';
@@ -7,7 +7,7 @@ import { createSqliteRig } from './sqlite-rig.ts';
 const fraction = acceptedAt + 0.5;
 const refused = { code: 'SPOOL_ROW_REFUSED', message: expect.stringContaining('the spool cannot store it') };
 
-test('a value that SQLite refuses costs its own entry, and none that is committed with it', async () => {
+test('a value that SQLite refuses rejects its own entry, and no other entry of the batch', async () => {
   await using rig = await createSqliteRig();
   const failures: Error[] = [];
   const spool = await rig.started({ onFailed: (error) => failures.push(error) });
@@ -27,7 +27,7 @@ test('a value that SQLite refuses costs its own entry, and none that is committe
   expect(failures).toEqual([]);
 });
 
-test('an end that SQLite refuses leaves the delivery claimed, and settles what is committed with it', async () => {
+test('a settlement that SQLite refuses leaves the delivery claimed, and the rest of the batch is settled', async () => {
   await using rig = await createSqliteRig();
   const spool = await rig.started();
   const claimed = await spool.append(makeEntry([makeDelivery({ id: 'd1' }), makeDelivery({ id: 'd2' })], { take: true }));
@@ -42,7 +42,7 @@ test('an end that SQLite refuses leaves the delivery claimed, and settles what i
   expect(spool.stats().depths).toMatchObject([{ waiting: 0 }]);
 });
 
-test('of an entry that is refused each part is kept that can be, with its mark, and the rest is dead letters', async () => {
+test('the valid parts of a refused entry are stored with its mark, and the others become dead letters', async () => {
   await using rig = await createSqliteRig();
   const spool = await rig.started();
   const mark = { attachment: 'chat', host: 'localhost', node: 'n', epoch: 'e', h: 7 };

@@ -8,7 +8,7 @@ import { createSqliteSpool, type SqliteSpoolDeps } from '../../src/spool/sqlite/
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeConfig } from './build.ts';
 
-/** A folder for spools, and the spools in it: all stopped, then all removed. */
+/** A folder with spools, which are stopped and removed at the end. */
 export interface SqliteRig extends AsyncDisposable {
   readonly folder: string;
   readonly path: string;

@@ -3,12 +3,12 @@ import { Forecast } from '../../src/spool/sqlite/stats.ts';
 
 const minute = 60_000;
 
-/** Room for 1000 MB, of which some is taken each second. */
+/** Space for 1000 MB, which shrinks each second. */
 function fill(forecast: Forecast, { from, untilMs, bytesPerSecond }: { from: number; untilMs: number; bytesPerSecond: number }): void {
   for (let at = 0; at <= untilMs; at += 1000) forecast.note(from - (bytesPerSecond * at) / 1000, at);
 }
 
-test('tells when the spool is full at the present rate', () => {
+test('predicts when the spool is full at the current rate', () => {
   const forecast = new Forecast();
   fill(forecast, { from: 1e9, untilMs: 2 * minute, bytesPerSecond: 1e6 });
   expect(forecast.fullInMs).toBe(880_000);
@@ -21,7 +21,7 @@ test('forgets a rate after five minutes', () => {
   expect(forecast.fullInMs).toBeUndefined();
 });
 
-test('tells nothing while the spool shrinks or stays, nor in its first half minute', () => {
+test('predicts nothing while the spool does not grow, and in the first half minute', () => {
   const [shrinking, young] = [new Forecast(), new Forecast()];
   fill(shrinking, { from: 1e9, untilMs: minute, bytesPerSecond: -1 });
   fill(young, { from: 1e9, untilMs: 29_000, bytesPerSecond: 1e6 });

@@ -47,22 +47,6 @@ export class CommandRunner {
         return this.#delivered(command);
       case 'settle':
         return this.#settle(command, now);
-      case 'dead-letter': {
-        const [, id] = command;
-        return this.#dead.find(id);
-      }
-      case 'dead-letters': {
-        const [, page] = command;
-        return this.#dead.page(page);
-      }
-      case 'count-dead': {
-        const [, filter, after] = command;
-        return this.#dead.count(filter, after);
-      }
-      case 'purge-dead': {
-        const [, filter, after] = command;
-        return this.#dead.purge(filter, after);
-      }
       case 'marks':
         return this.#marks.all();
       case 'pause':
@@ -70,29 +54,8 @@ export class CommandRunner {
         const [kind, pool] = command;
         return this.#paused.set(pool, kind === 'pause');
       }
-      case 'find-dead':
-      case 'find-pending': {
-        const [kind, criterion, after] = command;
-        return this.#operator.find(kind === 'find-dead' ? 'dead' : 'pending', criterion, after);
-      }
-      case 'move-queue': {
-        const [, from, to, after] = command;
-        return this.#operator.moveQueue(from, to, after);
-      }
-      case 'purge-queue': {
-        const [, queue, after] = command;
-        return this.#operator.purgeQueue(queue, after);
-      }
-      case 'replay': {
-        const [, step] = command;
-        return this.#operator.replay(step);
-      }
-      case 'shed': {
-        const [, pool, count, detail] = command;
-        return this.#operator.shed(pool, { count, detail }, now);
-      }
       default:
-        return command satisfies never;
+        return this.#operator.run(command, now);
     }
   }
 

@@ -4,10 +4,12 @@ import type { DeliveryId, QueueName } from '../../model/delivery.ts';
 import type { DeadLetters, LetterRow } from './dead-letters.ts';
 import type { DeliveryFacts, ListedDelivery, PendingDeliveries } from './deliveries.ts';
 import {
+  type Answer,
   type Answers,
   afterAll,
   beforeAll,
   type Chunk,
+  type Command,
   type Criterion,
   type DeadCursor,
   type Found,
@@ -21,6 +23,15 @@ import { statements } from './statements.ts';
 const windowRows = 1000;
 const searchedRows = 2000;
 const copiedRows = 250;
+
+/** Position of the only argument of a command. */
+const argument = 1;
+
+/** The commands that are not part of the path of a delivery. */
+export type OperatorCommand = Exclude<
+  Command,
+  readonly ['append' | 'append-full' | 'claim' | 'delivered' | 'marks' | 'pause' | 'resume' | 'settle', ...unknown[]]
+>;
 
 type SearchRow = readonly [key: number, id: DeliveryId, host: string, sender: string, receiver: string];
 
@@ -48,8 +59,46 @@ export class OperatorCommands {
     this.#pendingWindow = db.prepare<[number, number], SearchRow>(statements.pendingWindow).raw();
   }
 
+  run(command: OperatorCommand, now: EpochMs): Answer {
+    switch (command[0]) {
+      case 'dead-letter':
+        return this.#dead.find(command[argument]);
+      case 'dead-letters':
+        return this.#dead.page(command[argument]);
+      case 'count-dead': {
+        const [, filter, after] = command;
+        return this.#dead.count(filter, after);
+      }
+      case 'purge-dead': {
+        const [, filter, after] = command;
+        return this.#dead.purge(filter, after);
+      }
+      case 'find-dead':
+      case 'find-pending': {
+        const [kind, criterion, after] = command;
+        return this.#find(kind === 'find-dead' ? 'dead' : 'pending', criterion, after);
+      }
+      case 'move-queue': {
+        const [, from, to, after] = command;
+        return this.#moveQueue(from, to, after);
+      }
+      case 'purge-queue': {
+        const [, queue, after] = command;
+        return this.#purgeQueue(queue, after);
+      }
+      case 'replay':
+        return this.#replay(command[argument]);
+      case 'shed': {
+        const [, pool, count, detail] = command;
+        return this.#shed(pool, { count, detail }, now);
+      }
+      default:
+        return command satisfies never;
+    }
+  }
+
   /** Makes dead letters deliveries again. */
-  replay({ filter, limit, now, after, last = this.#lastDead.get(afterAll[0]) ?? beforeAll }: ReplayStep): ReplayedChunk {
+  #replay({ filter, limit, now, after, last = this.#lastDead.get(afterAll[0]) ?? beforeAll }: ReplayStep): ReplayedChunk {
     const { rows, more } = this.#dead.walk({ filter, after, before: [last[0], last[1] + 1] });
     const readyPools = new Set<string>();
     const most = Math.min(limit, copiedRows);
@@ -72,7 +121,7 @@ export class OperatorCommands {
   }
 
   /** Makes ready deliveries of a pool dead letters, the oldest first. */
-  shed(pool: string, { count, detail }: { readonly count: number; readonly detail: string }, diedAt: EpochMs): Answers['shed'] {
+  #shed(pool: string, { count, detail }: { readonly count: number; readonly detail: string }, diedAt: EpochMs): Answers['shed'] {
     const shed: QueueName[] = [];
     const readyPools = new Set<string>();
     const most = Math.min(count, copiedRows);
@@ -88,13 +137,13 @@ export class OperatorCommands {
     return { shed, readyPools: [...readyPools], more: shed.length === copiedRows && shed.length < count };
   }
 
-  moveQueue(from: QueueName, to: QueueName, after: number): Chunk<number> {
+  #moveQueue(from: QueueName, to: QueueName, after: number): Chunk<number> {
     const { members, more } = this.#unclaimedOf(from, after);
     for (const { facts } of members) this.#pending.move(facts, to);
     return { count: members.length, more };
   }
 
-  purgeQueue(queue: QueueName, after: number): Chunk<number> {
+  #purgeQueue(queue: QueueName, after: number): Chunk<number> {
     const { members, more } = this.#unclaimedOf(queue, after);
     for (const { facts } of members) {
       if (facts.spent > 0) this.#histories.remove(facts.seq);
@@ -105,7 +154,7 @@ export class OperatorCommands {
   }
 
   /** Searches rows without an index: searches are rare, and an index would cost every append. */
-  find(table: 'dead' | 'pending', criterion: Criterion, after: number): Found {
+  #find(table: 'dead' | 'pending', criterion: Criterion, after: number): Found {
     const rows = (table === 'dead' ? this.#deadWindow : this.#pendingWindow).all(after, searchedRows);
     const ids = rows.filter((row) => matches(row, criterion)).map(([, id]) => id);
     return { ids, more: rows.length === searchedRows ? rows.at(-1)?.[0] : undefined };
