@@ -37,7 +37,7 @@ describe('with 256 open files and 400 idle connections attempted', () => {
       return Number(/:(\d+)/.exec(msg.replace(/^.*http:/, ''))?.[1]);
     };
     const posts = await port('attachment mim accepts posts');
-    const ports = [posts, await port('attachment front takes'), await port('the gate is at'), await port('metrics and health are at')];
+    const ports = [posts, await port('attachment front accepts'), await port('the gate is at'), await port('metrics and health are at')];
     using mongooseim = await openHttpConnection(posts);
     const say = async (text: string) => {
       mongooseim.send(mongooseimPost(`author=alice&server=localhost&receiver=bob&message=${text}`));
