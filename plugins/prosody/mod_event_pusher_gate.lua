@@ -1,4 +1,4 @@
--- mod_event_pusher_gate: asks xmpp-event-pusher whether a client's message may go on, and with which text.
+-- mod_event_pusher_gate: asks xmpp-event-pusher whether a client's message is delivered, and with which text.
 --
 -- Loaded on a VirtualHost. A message with a body that a client sends is held while the module asks the pusher over HTTP.
 -- Then it is delivered unchanged or with another text, or it is refused, and only its sender receives an error. Only the
@@ -7,9 +7,9 @@
 --
 -- Options (set them on the VirtualHost, or globally for all):
 --   event_pusher_gate_url         where the pusher listens; default "http://127.0.0.1:9465/gate"
---   event_pusher_gate_token       the token of its [gate]; default none
---   event_pusher_gate_timeout     how long a message may wait, in seconds; default 2
---   event_pusher_gate_on_failure  what becomes of it when nobody decides: "continue" (default) or "refuse"
+--   event_pusher_gate_token       the token of its [gate] section; default none
+--   event_pusher_gate_timeout     maximum time a message waits, in seconds; default 2
+--   event_pusher_gate_on_failure  applies without a decision: "continue" (default) or "refuse"
 
 local async = require "util.async";
 local st = require "util.stanza";
@@ -38,22 +38,22 @@ local port = tonumber(target.port or 80);
 
 --- Connections
 --
--- net.http of Prosody 0.12 opens one for each request. Here they are kept: one that is free is taken by the next message,
--- and there are as many as messages wait. One that was idle for long is not used again, since the pusher may be closing
--- it; one that closes all the same before a byte of an answer costs a second try.
+-- net.http of Prosody 0.12 opens a connection for each request. Here connections are kept and reused; there are as many as
+-- messages that wait. A connection that was idle for long is not reused, because the pusher may be closing it. If a reused
+-- connection closes before a byte of a response, the request is sent once more.
 
 local max_idle = 32;
 local max_idle_time = 30;
 
-local idle = {}; -- free links, the one used last at the end
-local links = setmetatable({}, { __mode = "k" }); -- by connection; a link's `call` is what it carries at present
+local idle = {}; -- free links, the most recently used last
+local links = setmetatable({}, { __mode = "k" }); -- by connection; `call` of a link is its current request
 local listener = {};
 
 local request_head = "POST " .. (target.path or "/") .. " HTTP/1.1\r\nhost: " .. target.authority:gsub("^.*@", "") .. "\r\n"
 	.. (token and "authorization: Bearer " .. token .. "\r\n" or "")
 	.. "content-type: application/xml; charset=utf-8\r\nevent-pusher-host: " .. host .. "\r\n";
 
--- Ends a call with an answer, or without one and the reason. Later ends of the same call change nothing.
+-- Ends a call with a response, or with the reason why there is none. Further ends of the same call have no effect.
 local function finish(call, answer, problem)
 	if call.over then return; end
 	call.over, call.answer, call.problem = true, answer, problem;
@@ -85,7 +85,7 @@ local function release(link)
 end
 
 local function answered(link, response)
-	if response.partial then return; end -- its body is still to come
+	if response.partial then return; end -- the body is not complete
 	local call = link.call;
 	link.call = nil;
 	if response.headers.connection ~= "close" and call then
@@ -105,7 +105,7 @@ end
 function listener.onconnect(conn)
 	local link = links[conn];
 	if link.call.over then
-		release(link); -- the message did not wait so long
+		release(link); -- the message has timed out
 	else
 		transmit(link, link.call);
 	end
@@ -141,7 +141,7 @@ function module.unload()
 	for _, link in ipairs(idle) do link.conn:close(); end
 end
 
---- Asking
+--- Requests
 
 local function serialise(stanza)
 	local attr = stanza.attr;
@@ -160,21 +160,21 @@ local function begin_call(origin, stanza, done)
 	call.request = request_head .. "event-pusher-session: " .. origin.full_jid .. "\r\ncontent-length: " .. #xml .. "\r\n\r\n" .. xml;
 	call.timer = timer.add_task(timeout, function ()
 		finish(call, nil, "no answer within " .. timeout .. " s");
-		if call.link then call.link.conn:close(); end -- its answer would be taken for the next one's
+		if call.link then call.link.conn:close(); end -- its response would be taken for that of the next request
 	end);
 	local link = take_idle();
 	if link then transmit(link, call); else open_link(call); end
 	return call;
 end
 
--- One line of log when it begins to fail and one when that ends: each message of a user may be such a failure.
+-- Logs once when failures begin and once when they end, because every message of a user may be such a failure.
 local failing = false;
 
 local function note_failure(problem)
 	if failing then return; end
 	failing = true;
-	module:log("error", "Nobody decides about messages (%s). Until somebody does again, %s; further failures are not reported", problem,
-		on_failure == "continue" and "they go on unasked" or "they are refused");
+	module:log("error", "No decision about messages (%s). Until the next decision, %s; further failures are not reported", problem,
+		on_failure == "continue" and "messages are delivered" or "messages are refused");
 end
 
 local function note_success()
@@ -183,7 +183,7 @@ local function note_success()
 	module:log("info", "The event pusher decides about messages again");
 end
 
--- A message that the pusher cannot read is refused whatever on_failure says: else whoever writes one passes the gate.
+-- A message that the pusher cannot read is refused with every on_failure; otherwise it would bypass the gate.
 local told_unreadable = false;
 
 local function note_unreadable(answer)
@@ -193,7 +193,7 @@ local function note_unreadable(answer)
 		tostring(answer.body):sub(1, 100));
 end
 
---- What becomes of a message
+--- The decision
 
 local function refuse(origin, stanza, ...)
 	origin.send(st.error_reply(stanza, ...));
@@ -201,7 +201,7 @@ local function refuse(origin, stanza, ...)
 end
 
 local function change(stanza, text)
-	local body = st.stanza("body"):text(text); -- throws for what is no text for XML, before anything is changed
+	local body = st.stanza("body"):text(text); -- throws for a text that XML does not allow, before any change
 	local has_it = false;
 	stanza:maptags(function (child)
 		if child.name == "html" and child.attr.xmlns == xmlns_xhtml then return nil; end
@@ -212,13 +212,13 @@ local function change(stanza, text)
 	end);
 end
 
--- The pusher answers in plain text. What somebody else puts into a page, a proxy perhaps, is no decision.
+-- The pusher answers in plain text. A page of another program, such as a proxy, is not a decision.
 local function is_page(answer)
 	local kind = answer.headers["content-type"];
 	return kind and not kind:lower():find("^text/plain");
 end
 
--- Says whether the message ends here, or throws where nobody has decided.
+-- Returns whether the message ends here. Throws if there is no decision.
 local function carry_out(call, origin, stanza)
 	local answer = call.answer;
 	if not answer then
@@ -226,7 +226,7 @@ local function carry_out(call, origin, stanza)
 	elseif is_page(answer) then
 		error("what answers is no pusher: it sends a page", 0);
 	elseif answer.code == 403 then
-		-- Whatever the text is worth, it does not go on.
+		-- It is refused even if the text is unusable.
 		if not pcall(refuse, origin, stanza, "cancel", "not-allowed", answer.body) then refuse(origin, stanza, "cancel", "not-allowed"); end
 	elseif answer.code == 200 then
 		change(stanza, answer.body);
@@ -258,8 +258,8 @@ local function is_held(origin, stanza)
 	return origin.type == "c2s" and stanza.attr.from == origin.full_jid and stanza.attr.type ~= "error" and has_body(stanza);
 end
 
--- Waiting gives the thread of this session back, so it must not happen inside of a pcall (Lua 5.1). All else does: an
--- error that is thrown in a hook would cost the client its stanza.
+-- Waiting yields the coroutine of this session, so it must not happen inside a pcall (Lua 5.1). Everything else runs in one,
+-- because an error in a hook would drop the client's stanza.
 local function hold(event)
 	local origin, stanza = event.origin, event.stanza;
 	if not is_held(origin, stanza) then return; end
@@ -276,7 +276,7 @@ local function hold(event)
 	if ends then return true; end
 end
 
--- mod_blocklist 100 refuses first; mod_mam 0, mod_carbons -0.5 and mod_event_pusher_tap -0.75 see what has gone on.
+-- mod_blocklist 100 refuses first; mod_mam 0, mod_carbons -0.5 and mod_event_pusher_tap -0.75 see messages that have passed.
 for _, kind in ipairs { "bare", "full", "host" } do
 	module:hook("pre-message/" .. kind, hold, 10);
 end

@@ -1,39 +1,40 @@
--- mod_event_pusher_tap: hands the stanzas of a virtual host's users to xmpp-event-pusher.
+-- mod_event_pusher_tap: sends the stanzas of a virtual host's users to xmpp-event-pusher.
 --
--- Loaded on a VirtualHost. A copy of every wanted stanza goes, numbered and in order, to an external component
--- (XEP-0114) and waits in a bounded queue until that component has acknowledged it. The protocol,
+-- Loaded on a VirtualHost. A copy of every requested stanza is sent, numbered and in order, to an external component
+-- (XEP-0114), and is kept in a bounded queue until that component has acknowledged it. The protocol,
 -- urn:x-event-pusher:tap:1, is described in docs/reference/tap-protocol.md of the pusher. Works with Prosody 0.12 and 13.
 --
 -- Options (set them on the VirtualHost, or globally for all):
 --   event_pusher_tap_component    the component's domain; default "pusher." .. the virtual host
---   event_pusher_tap_queue_bytes  how much may wait, sent and unsent together; default 64 MiB
---   event_pusher_tap_max_item     how large an item may be, in bytes of XML, where the pusher does not say; default 900000
---   event_pusher_tap_window       how many items may be sent and not yet acknowledged; default 2000
---   event_pusher_tap_disk         whether the queue is kept on disk too and outlives the server; default false. Needs the
---                                 folder mod_event_pusher_tap beside this file
---   event_pusher_tap_node         a stable name of this server; default "prosody". Only needed where several servers
+--   event_pusher_tap_queue_bytes  maximum size of the queue, sent and unsent items together; default 64 MiB
+--   event_pusher_tap_max_item     maximum size of an item in bytes of XML if the pusher sends no limit; default 900000
+--   event_pusher_tap_window       maximum number of items sent and not yet acknowledged; default 2000
+--   event_pusher_tap_disk         whether the queue is also kept on disk and survives a restart; default false. Needs the
+--                                 folder mod_event_pusher_tap next to this file
+--   event_pusher_tap_node         a stable name of this server; default "prosody". Needed only if several servers
 --                                 serve the same virtual host
 --
 -- Directions:
---   in   a client of this host sent it. Blocked (XEP-0191) is not sent. A message bears its sender's archive id.
---   out  it was routed to a user of this host: once per receiver, with the number of clients that it is for (0 for an
---        offline user; a client that XEP-0198 only keeps a place for is not counted). A message carries the receiver's
---        archive id. Blocked, or addressed to an account that does not exist, is not routed.
---   status  the user's first client became available, or the last one ended (made only when it is wanted)
---   unack   it was written to a client that never acknowledged it (XEP-0198) and was given up (only when wanted)
--- Room traffic is one `in`, and one `out` per occupant of this host, which names the account that spoke where the room
--- is served here. What Prosody writes into a client's stream without
--- routing it is not seen: carbon copies, archive results, stored messages replayed at login and its answers to an iq.
--- Neither are the errors that it makes itself. Routed copies of an older stanza (room history) bear their <delay/>.
+--   in   sent by a client of this host, unless it is blocked (XEP-0191). A message has the archive id of its sender.
+--   out  routed to a user of this host: once per receiver, with the number of clients that receive it (0 for an offline user;
+--        a client that is only held for resumption, XEP-0198, is not counted). A message has the archive id of the receiver.
+--        Blocked stanzas, and stanzas to an account that does not exist, are not routed.
+--   status  the first client of a user became available, or the last one ended (only on request)
+--   unack   a message was written to a client that did not acknowledge it (XEP-0198) and was given up (only on request)
+-- A room message is one `in`, and one `out` per occupant of this host, which names the speaker's account if the room is on
+-- this server. Stanzas that Prosody writes to a client's stream without routing them are not tapped: carbon copies, archive
+-- results, offline messages at login, answers to an iq, and errors that Prosody generates. Routed copies of an older
+-- stanza (room history) have their <delay/>.
 --
--- A stanza that the pusher cannot take (too large, too deep) leaves an item without it: its number is acknowledged like any
--- other, and the feed goes on.
+-- If the pusher cannot accept a stanza (too large, too deep), the item is sent without it: its number is acknowledged like
+-- any other, and the feed continues.
 --
--- The queue is memory: it outlives the component's connection and a reload of this module, and the server only where it
--- is kept on disk (disk.lib.lua says how). Its epoch names one life of it; a server that is stopped in order leaves its
--- epoch and last number to the next start, so that what was not acknowledged is a hole of known size. When the bytes are used up, unsent presence and iq go first, oldest first, then the oldest
--- unsent messages; the numbers of what was dropped are never given again, so that the component sees the hole. What is
--- in flight is not dropped, and nothing more is sent while it is more than half of the bytes.
+-- The queue is in memory: it survives the component's connection and a reload of this module, and a restart of the server
+-- only if it is kept on disk (disk.lib.lua). The epoch identifies the queue. A server that is stopped cleanly passes its
+-- epoch and last number to the next start, so that unacknowledged items are a hole of known size. When the queue is full,
+-- unsent presence and iq are dropped first, oldest first, then the oldest unsent messages. The numbers of dropped items are
+-- not used again, so that the component sees the hole. Items in flight are not dropped, and nothing more is sent while they
+-- take more than half of the bytes.
 
 local st = require "util.stanza";
 local sorted_pairs = require "util.iterators".sorted_pairs;
@@ -49,9 +50,9 @@ local xmlns_carbons = "urn:xmpp:carbons:2";
 local xmlns_delay = "urn:xmpp:delay";
 local xmlns_mam = "urn:xmpp:mam:2";
 
--- Elements may stand this deep in each other: the pusher reads 128.
+-- Maximum depth of elements; the pusher accepts 128.
 local max_depth = 100;
--- A pusher that takes less than this is not believed (RFC 6120 §13.12).
+-- A smaller limit of a pusher is ignored (RFC 6120 §13.12).
 local least_max_item = 10000;
 
 local host = module.host;
@@ -66,9 +67,8 @@ local bare_sessions = prosody.bare_sessions;
 local full_sessions = prosody.full_sessions;
 local hosts = prosody.hosts;
 
--- What outlives a reload. `pusher` is the component's session after its resume and `instance` the process behind it, if
--- it says so; `want` names what it asked for. Until the first resume messages are kept, since that is what a resume that
--- names nothing means.
+-- State that survives a reload. `pusher` is the component's session after its resume, `instance` the id of its process, if it
+-- sent one, and `want` its subscription. Until the first resume messages are kept, which is the default subscription.
 local pusher, instance;
 local wanted, want;
 local max_item = default_max_item;
@@ -83,16 +83,16 @@ set_wanted("message");
 local queue = {
 	epoch = uuid_generate();
 	items = {}; -- XML by sequence number; dropped and acknowledged numbers are empty
-	minor = {}; -- which of them are presence or iq
+	minor = {}; -- the ones that are presence or iq
 	unsent_minors = { first = 1, last = 0 }; -- their sequence numbers, oldest first
-	seq = 0; -- the last number given
-	acked = 0; -- everything up to here is done with
-	sent = 0; -- everything up to here has been sent, acknowledged or dropped
+	seq = 0; -- the number of the last item
+	acked = 0; -- items up to here are acknowledged or dropped
+	sent = 0; -- items up to here are sent, acknowledged or dropped
 	count = 0; bytes = 0;
 	in_flight = 0; bytes_in_flight = 0;
-	-- In this epoch. What is sent again counts again.
+	-- In this epoch. Repeated items count again.
 	sent_items = 0; acknowledged = 0; dropped = 0;
-	recovered_until = nil; -- what the disk knew as the last number, until the first resume has shown that it was
+	recovered_until = nil; -- the last number on disk, until the first resume has confirmed it
 };
 
 --- The queue
@@ -125,7 +125,7 @@ end
 local function next_unsent()
 	for seq = queue.sent + 1, queue.seq do
 		if queue.items[seq] then return seq; end
-		queue.sent = seq; -- a hole is stepped over once
+		queue.sent = seq; -- skips a hole
 	end
 end
 
@@ -150,7 +150,7 @@ local function make_room()
 	end
 end
 
--- Everything that was not acknowledged is to be sent again.
+-- Marks all unacknowledged items as unsent.
 local function rewind()
 	queue.sent, queue.in_flight, queue.bytes_in_flight = queue.acked, 0, 0;
 	queue.unsent_minors = { first = 1, last = 0 };
@@ -178,7 +178,7 @@ local function attached()
 	return pusher;
 end
 
--- In place of an item that is larger than the pusher takes: what it is about, and how large it was.
+-- Replaces an item that is larger than the pusher accepts: the attributes, and the size.
 local function without_stanza(item)
 	local opened, stamped = item:match("^(.- dir='%l+').- stamp='([^']*)'");
 	return string.format("%s stamp='%s' reason='too-large' bytes='%d'/></message>", opened, stamped, #item);
@@ -196,7 +196,7 @@ local function flush()
 	while attached() and queue.in_flight < window and queue.bytes_in_flight < max_bytes / 2 do
 		local seq = next_unsent();
 		if not seq then return; end
-		local item = fitting(seq); -- it may have been queued for a pusher that takes more
+		local item = fitting(seq); -- it may have been queued for a pusher with a larger limit
 		if queue.minor[seq] then take_unsent_minor(); end
 		queue.sent, queue.in_flight, queue.bytes_in_flight = seq, queue.in_flight + 1, queue.bytes_in_flight + #item;
 		queue.sent_items = queue.sent_items + 1;
@@ -224,7 +224,7 @@ local function is_deeper(stanza, left)
 	return false;
 end
 
--- The stanza is serialised where it stands, which is several times cheaper than a clone, and left as it was.
+-- The stanza is serialized in place, which is several times cheaper than a clone, and then restored.
 local function serialise(stanza, to)
 	local attr = stanza.attr;
 	local xmlns, old_to = attr.xmlns, attr.to;
@@ -261,10 +261,10 @@ local function concerns_pusher(stanza)
 	return from and jid_host(from) == component or to and jid_host(to) == component;
 end
 
---- What clients send
+--- Stanzas sent by clients
 
--- Prosody posts a client's broadcast again for each contact, as the same table with another `to`. Only the first time
--- was it the client.
+-- Prosody posts a client's broadcast again for each contact, as the same table with another `to`. Only the first one is from
+-- the client.
 local broadcasts = setmetatable({}, { __mode = "k" });
 
 local function is_fanned_out(stanza, session)
@@ -281,14 +281,14 @@ local function from_client(event)
 	if stanza.name == "presence" and (stanza.attr.type == "probe" or is_fanned_out(stanza, origin)) then return; end
 	if not want[stanza.name] or concerns_pusher(stanza) then return; end
 
-	-- Prosody takes away a `to` that is the sender's own account; without one only presence means something else.
+	-- Prosody removes a `to` that is the sender's own account; only for presence does a missing `to` mean something else.
 	local to = stanza.attr.to or stanza.name ~= "presence" and jid_bare(origin.full_jid) or nil;
 	enqueue(stanza, to, "in", " session='" .. st.xml_escape(origin.full_jid) .. "'");
 end
 
---- What is routed to users
+--- Stanzas routed to users
 
--- The available clients of an account: of a priority that gets its messages, or of any.
+-- The available clients of an account: those with a priority that receives messages, or all.
 local function count_clients(bare, of_any_priority, except)
 	local user = bare_sessions[bare];
 	local clients = 0;
@@ -301,14 +301,14 @@ end
 
 local not_rerouted = { error = true, groupchat = true, headline = true };
 
--- How many clients mod_message and mod_presence deliver it to. Of an iq to an account, which the server answers: the
--- available clients.
+-- The number of clients to which mod_message and mod_presence deliver the stanza. For an iq to an account, which the server
+-- answers: the available clients.
 local function count_receivers(stanza, to, bare)
 	local is_message, type = stanza.name == "message", stanza.attr.type;
 	if to ~= bare then
 		local session = full_sessions[to];
 		if session then return session.hibernating and 0 or 1; end
-		if not is_message or not_rerouted[type] then return 0; end -- a chat message goes on to the account
+		if not is_message or not_rerouted[type] then return 0; end -- a chat message is routed to the account
 	elseif is_message and (type == "error" or type == "groupchat") then
 		return 0;
 	end
@@ -321,13 +321,13 @@ end
 
 local function is_history(stanza, room_jid)
 	for delay in stanza:childtags("delay", xmlns_delay) do
-		if delay.attr.from == room_jid then return true; end -- the room takes it away from what occupants send
+		if delay.attr.from == room_jid then return true; end -- the room removes it from stanzas of occupants
 	end
 	return false;
 end
 
--- The account behind the nickname, or nil. The room's history and its subject may bear a nickname that somebody else has
--- by now.
+-- The account behind the nickname, or nil. In the history and the subject of a room, the nickname may belong to another
+-- account by now.
 local function room_speaker(stanza)
 	local from = stanza.attr.from;
 	local served = from and hosts[jid_host(from)];
@@ -340,10 +340,10 @@ local function room_speaker(stanza)
 	return occupant and occupant.bare_jid;
 end
 
--- What servers and clients note beside the content of a message.
+-- Elements that servers and clients add to the content of a message.
 local notes = { [xmlns_delay] = true, ["urn:xmpp:hints"] = true, ["urn:xmpp:sid:0"] = true };
 
--- Anybody can write the element of a result, and would hide a message behind it: nothing else may stand beside it.
+-- Any client can send the element of a result to hide a message, so it counts only if there is no other content.
 local function is_archive_result(stanza)
 	for _, child in ipairs(stanza.tags) do
 		if not (child.name == "result" and child.attr.xmlns == xmlns_mam) and not notes[child.attr.xmlns] then return false; end
@@ -365,7 +365,7 @@ local function to_user(event)
 		if is_archive_result(stanza) then return; end
 		if stanza.attr.type == "error" and event.origin == hosts[host] then return; end
 	elseif not to or stanza.attr.type == "probe" then
-		return; -- a client's talk with its own account, or a server's question
+		return; -- between a client and its own account, or a request of the server
 	end
 
 	local bare = jid_bare(to);
@@ -373,9 +373,9 @@ local function to_user(event)
 	enqueue(stanza, to, "out", " sessions='" .. count_receivers(stanza, to, bare) .. "'" .. sender_mark(stanza));
 end
 
---- Who comes and goes
+--- Users online and offline
 
--- A client that XEP-0198 keeps a place for has not gone.
+-- A client that is held for resumption (XEP-0198) is still online.
 local function has_another_client(session)
 	local user = bare_sessions[jid_bare(session.full_jid)];
 	for _, other in pairs(user and user.sessions or {}) do
@@ -393,16 +393,16 @@ local function became_available(event)
 	report_status("online", event.origin, event.stanza);
 end
 
--- When a stream ends mod_presence says it for the client.
+-- When a stream ends, mod_presence sends the unavailable presence.
 local function became_unavailable(event)
 	local origin, stanza = event.origin, event.stanza;
 	if origin.type ~= "c2s" or stanza.attr.to or stanza.attr.type ~= "unavailable" or not origin.presence then return; end
 	report_status("offline", origin, stanza);
 end
 
---- What was written to a client and never acknowledged
+--- Messages written to a client and not acknowledged
 
--- What came while mod_smacks only kept the client's place was not written to it: the `out` did not count that client.
+-- Messages that arrived while mod_smacks held the client for resumption were not written; their `out` did not count it.
 local unwritten = setmetatable({}, { __mode = "k" });
 
 local function kept_for_later(event)
@@ -419,7 +419,7 @@ local function is_own_copy(stanza, account)
 	return carbon ~= nil and stanza.attr.from == account;
 end
 
--- mod_smacks has added when it sent it.
+-- mod_smacks has added the time at which it sent the message.
 local function as_it_was(stanza, account)
 	return st.clone(stanza):maptags(function (child)
 		if child.name == "delay" and child.attr.xmlns == xmlns_delay and child.attr.from == account then return nil; end
@@ -438,7 +438,7 @@ end
 
 --- Hooks
 
--- An error thrown in a hook would cost the client its stanza. One line of log per kind is enough to find it.
+-- An error in a hook would drop the client's stanza. Logged once per kind.
 local failed = 0;
 
 local function guarded(what, tap)
@@ -454,8 +454,8 @@ local function guarded(what, tap)
 	end
 end
 
--- Messages: mod_blocklist 100, mod_mam 0 adds the archive id, mod_carbons -0.5; then us; mod_mam takes the sender's
--- archive id away again at -1, mod_message delivers at -1. Presence and iq: mod_blocklist 100, handled at 0.
+-- Messages: mod_blocklist 100, mod_mam 0 adds the archive id, mod_carbons -0.5; then this module; mod_mam removes the
+-- archive id of the sender at -1, mod_message delivers at -1. Presence and iq: mod_blocklist 100, handled at 0.
 for _, target in ipairs { "bare", "full", "host" } do
 	module:hook("pre-message/" .. target, guarded("message in", from_client), -0.75);
 	module:hook("pre-presence/" .. target, guarded("presence in", from_client), 0.5);
@@ -467,7 +467,7 @@ for _, target in ipairs { "bare", "full" } do
 	module:hook("iq/" .. target, guarded("iq out", to_user), 0.5);
 end
 
--- mod_presence handles a broadcast at 0; mod_smacks deals with what was lost at 0.
+-- mod_presence handles a broadcast at 0; mod_smacks handles lost stanzas at 0.
 module:hook("presence/initial", guarded("status", became_available));
 module:hook("presence/bare", guarded("status", became_unavailable), 0.5);
 module:hook("smacks-hibernation-stanza-queued", guarded("unack", kept_for_later));
@@ -476,12 +476,12 @@ module:hook("delivery/failure", guarded("unack", was_not_acknowledged), 0.5);
 
 --- Over a restart of the server
 
--- Numbers that may have been given twice must not bear the same epoch.
+-- Numbers that may have been used twice need a new epoch.
 local function begin_new_epoch()
 	local former = "epoch='" .. queue.epoch .. "'";
 	queue.epoch = uuid_generate();
 	for seq, item in pairs(queue.items) do
-		local at = item:find(former, 1, true); -- ours comes before any that is in the stanza
+		local at = item:find(former, 1, true); -- precedes any that is in the stanza
 		queue.items[seq] = item:sub(1, at - 1) .. "epoch='" .. queue.epoch .. "'" .. item:sub(at + #former);
 	end
 end
@@ -511,15 +511,15 @@ local function recover()
 	return true;
 end
 
--- What a server that was stopped in order leaves to its next start: with the numbers going on, the pusher finds what was
--- not acknowledged missing, and no more than that.
+-- State that a cleanly stopped server passes to its next start: because the numbering continues, the pusher finds exactly the
+-- unacknowledged items missing.
 local numbers = module:open_store("event_pusher_tap");
 
 local function leave_numbers()
 	numbers:set(nil, { epoch = queue.epoch, seq = queue.seq, dropped = queue.dropped + queue.count });
 end
 
--- They are taken away before one is given: after a crash they would be given twice.
+-- Removed before the first number is used; after a crash the numbers would be used twice.
 local function take_numbers()
 	local left = numbers:get(nil);
 	local is_whole = left and type(left.epoch) == "string" and type(left.seq) == "number" and type(left.dropped) == "number";
@@ -528,7 +528,7 @@ local function take_numbers()
 	queue.acked, queue.sent, queue.recovered_until = left.seq, left.seq, left.seq;
 end
 
--- A pusher that has more than the disk had: what is there was put back from a backup.
+-- The pusher has received more than the disk contains: the disk was restored from a backup.
 local function doubt_numbers(attr)
 	local until_then = queue.recovered_until;
 	queue.recovered_until = nil;
@@ -538,9 +538,9 @@ local function doubt_numbers(attr)
 	keep_on_disk();
 end
 
---- What the component says
+--- Requests of the component
 
--- A user or a remote server can send the same stanza; only the component's own session counts.
+-- Users and remote servers can send the same stanza; only the session of the component is accepted.
 local function is_pusher(origin)
 	return origin.type == "component" and origin.host == component and origin.conn ~= nil;
 end
@@ -550,14 +550,14 @@ local function refuse(event)
 	return true;
 end
 
--- How far the component has come, or nil when it speaks of another epoch or of what does not exist.
+-- The last number that the component has received, or nil for another epoch or a number that does not exist.
 local function acknowledged_until(attr)
 	local h = tonumber(attr.h);
 	if attr.epoch == queue.epoch and h and h % 1 == 0 and h >= queue.acked and h <= queue.seq then return h; end
 end
 
--- Two that ask in turn must not take the feed from each other for ever. Who names no process is let in, as is the same
--- process on a new connection: its old one may look alive for long.
+-- Two pushers must not take the feed from each other in turns. A pusher without an id is accepted, and so is the same process
+-- on a new connection, whose old connection may look alive for long.
 local function has_to_wait(origin, newcomer)
 	return attached() and pusher ~= origin and newcomer and newcomer ~= instance;
 end
@@ -596,7 +596,7 @@ end
 local function handle_ack(event)
 	if not is_pusher(event.origin) then return refuse(event); end
 	if not attached() then
-		-- Loaded anew since that resume, or the one that took the feed over has gone: an error makes the component resume.
+		-- Reloaded since that resume, or the process that took the feed over has disconnected: an error makes the component resume.
 		event.origin.send(st.error_reply(event.stanza, "cancel", "item-not-found"));
 		return true;
 	end
@@ -614,9 +614,9 @@ end
 module:hook("iq-set/host/" .. xmlns_tap .. ":resume", handle_resume);
 module:hook("iq-set/host/" .. xmlns_tap .. ":ack", handle_ack);
 
---- What the server's operator can read
+--- Counters for the operator
 
--- In the order in which they are shown.
+-- In display order.
 local counters = {
 	{ "gauge", "attached", "Whether a pusher has the feed", function () return attached() and 1 or 0; end };
 	{ "gauge", "queued", "Items that wait to be acknowledged", function () return queue.count; end };
@@ -682,7 +682,7 @@ end
 
 function module.restore(saved)
 	if not saved.queue then return; end
-	for field, value in pairs(saved.queue) do queue[field] = value; end -- an older module saved fewer of them
+	for field, value in pairs(saved.queue) do queue[field] = value; end -- an older version saved fewer fields
 	pusher, instance, failed = saved.pusher, saved.instance, saved.failed or 0;
 	max_item = saved.max_item or default_max_item;
 	if saved.wanted then set_wanted(saved.wanted); else want = saved.want; end

@@ -350,7 +350,7 @@ export function outlivesTheLossOfIt(server: GatedServer): void {
 }
 
 function failures(chat: GatedChat): number {
-  return chat.logs().split('Nobody decides about messages').length - 1;
+  return chat.logs().split('No decision about messages').length - 1;
 }
 
 function isMessage({ name }: Stanza): boolean {

@@ -1,4 +1,4 @@
-/** docs/guides/account.md, followed with a Prosody that wants TLS and knows nothing of us. */
+/** docs/guides/account.md, followed with a Prosody that requires TLS and has no module of ours. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
@@ -21,7 +21,7 @@ function start(): Promise<Prosody> {
   });
 }
 
-/** The page's `service`, and how its readers name a certificate of their own. */
+/** The `service` of the page, and its line for a certificate authority. */
 const service = '"xmpp://example.org"';
 const certificate = '# cacertfile = "/etc/ssl/our-ca.pem"';
 
@@ -30,7 +30,7 @@ function here({ c2sPort, directory }: Prosody): Readonly<Record<string, string>>
 }
 
 describe.skipIf(!(await requirePackage('prosody')))('the page on accounts', () => {
-  test('leads an account to its message at its backend, and to what was said while it was away', async () => {
+  test('delivers its message to its backend, and one that was sent while the service was down', async () => {
     await using prosody = await start();
     await using backend = await startShownBackend(guide);
     await using pusher = await createShownPusher(guide, { replace: { ...here(prosody), 8000: `${backend.port}` } });
@@ -46,7 +46,7 @@ describe.skipIf(!(await requirePackage('prosody')))('the page on accounts', () =
     await eventually(() => expect(backend.logs()).toBe(shown + shown.replace('Hi%2C+bot%21', 'Still+there%3F')));
   });
 
-  test('knows what an account is told when something goes wrong', async () => {
+  test('lists the reasons that the service gives for failures', async () => {
     const nowhere = `${await freePort()}`;
     await using prosody = await start();
     const known = guide.rows('it says').map(([text]) => text);

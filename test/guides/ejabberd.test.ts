@@ -1,4 +1,4 @@
-/** docs/guides/ejabberd.md, followed: what it shows is what a real ejabberd and the built service make of it. */
+/** docs/guides/ejabberd.md, followed with a real ejabberd and the built service. */
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,11 +15,11 @@ const guide = readGuide('ejabberd');
 const shown = guide.block('yaml', 'ejabberd_service');
 
 interface Followed extends Ejabberd {
-  /** Of the listener that the page has its readers add. */
+  /** The port of the listener that the page adds. */
   readonly shownPort: string;
 }
 
-/** An ejabberd that knows nothing of a component, and then steps 2 to 4. */
+/** An ejabberd without the component, after steps 2 to 4. */
 async function follow(written = shown): Promise<Followed> {
   const contributed = await mkdtemp(join(tmpdir(), 'ejabberd-modules-'));
   await cp(tapFolder, join(contributed, 'sources/mod_event_pusher_tap'), { recursive: true });
@@ -45,7 +45,7 @@ async function follow(written = shown): Promise<Followed> {
   };
 }
 
-/** Debian's ejabberd as its package leaves it, of the domain `localhost`. */
+/** Debian's ejabberd as its package installs it, with the domain `localhost`. */
 const debian: FreshMachine = {
   copies: ['/etc/ejabberd'],
   empty: { '/var/lib/ejabberd': 'ejabberd', '/var/log/ejabberd': 'ejabberd', '/usr/local/lib': 'root' },
@@ -54,7 +54,7 @@ const debian: FreshMachine = {
 const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
 
 describe.skipIf(!isHere || !(await canStartMachines()))('the page on ejabberd, command by command on a fresh Debian', () => {
-  test('leads to its message at its backend, also to one that was sent while the pusher was away', async () => {
+  test('delivers its message to its backend, and one that was sent while the service was down', async () => {
     const followed = followPage(guide).replaceAll('example.org', 'localhost');
     const { code, said } = await runOnFreshMachine(debian, `ejabberdctl start\nejabberdctl started\n${followed}`);
 
@@ -66,7 +66,7 @@ describe.skipIf(!isHere || !(await canStartMachines()))('the page on ejabberd, c
 });
 
 describe.skipIf(!isHere)('the page on ejabberd', () => {
-  test('leads to its message at its backend', async () => {
+  test('delivers its message to its backend', async () => {
     await using ejabberd = await follow();
     await using backend = await startShownBackend(guide);
     await using pusher = await createShownPusher(guide, { replace: { 5347: ejabberd.shownPort, 8000: `${backend.port}` } });
@@ -82,7 +82,7 @@ describe.skipIf(!isHere)('the page on ejabberd', () => {
     );
   });
 
-  test('knows what it is told when something goes wrong', async () => {
+  test('lists the reasons that the service gives for failures', async () => {
     const nowhere = `${await freePort()}`;
     await using ejabberd = await follow();
     const here = { 5347: ejabberd.shownPort };
@@ -102,7 +102,7 @@ describe.skipIf(!isHere)('the page on ejabberd', () => {
     expect(known).toContain(await troubleOf(second));
   });
 
-  test('knows what it is told when the module is not loaded', async () => {
+  test('lists the reason that the service gives if the module is not loaded', async () => {
     await using ejabberd = await follow(shown.replace(/^modules:\n.*\n/m, ''));
     await using pusher = await createShownPusher(guide, { replace: { 5347: ejabberd.shownPort } });
 

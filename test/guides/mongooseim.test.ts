@@ -1,4 +1,4 @@
-/** docs/guides/mongooseim.md, followed as far as that goes without a MongooseIM: `curl` takes its place. */
+/** docs/guides/mongooseim.md, followed with `curl` in place of MongooseIM. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { freePort } from '../support/target.ts';
 
 const guide = readGuide('mongooseim');
 
-test('the one side posts where the other listens', async () => {
+test('the pool of MongooseIM has the address of the attachment', async () => {
   const mongooseim = await load(`[general]\nhosts = ["example.org"]\n${guide.block('toml', 'handlers')}`); // its keys are ours too
   const pusher = await load(guide.block('toml', '[attach.chat]'));
 
@@ -20,7 +20,7 @@ test('the one side posts where the other listens', async () => {
   expect(mongooseim.handlers).toMatchObject([{ pool: 'event_pusher', requestPath: '/', callbackModule: 'mod_event_pusher_http_defaults' }]);
 });
 
-test('the page leads to its message at its backend, and knows what is answered when something goes wrong', async () => {
+test('the page delivers its message to its backend, and lists the answers to wrong requests', async () => {
   const listen = `${await freePort()}`;
   await using backend = await startShownBackend(guide);
   await using pusher = await createShownPusher(guide, { replace: { 8080: listen, 8000: `${backend.port}` }, env: {} });
@@ -28,7 +28,7 @@ test('the page leads to its message at its backend, and knows what is answered w
   await using second = await createShownPusher(guide, { replace: { 8080: listen }, env: {} });
   second.launch();
 
-  /** The command of the page, with something in it changed. */
+  /** Runs the command of the page, with a part of it replaced. */
   async function post(from: string | RegExp = '', to = ''): Promise<string> {
     const command = guide.block('sh', 'curl').replace('8080', listen).replace(from, to).trim();
     const { stdout } = await promisify(execFile)('sh', ['-c', `${command} -s -w '%{http_code}'`]);

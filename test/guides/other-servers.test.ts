@@ -8,7 +8,7 @@ import { startProsody } from '../support/prosody.ts';
 const guide = readGuide('other-servers');
 
 describe.skipIf(!(await requirePackage('prosody')))('the page on components', () => {
-  test('leads to its message at its backend', async () => {
+  test('delivers its message to its backend', async () => {
     await using prosody = await startProsody({ hosts: ['example.org'], tap: false, ending: guide.block('lua', 'Component') });
     await using backend = await startShownBackend(guide);
     await using pusher = await createShownPusher(guide, { replace: { 5347: `${prosody.componentPort}`, 8000: `${backend.port}` } });

@@ -5,12 +5,12 @@ import { guides, readGuide, readPage } from '../support/guide.ts';
 
 const secrets = { SHOP_PASSWORD: 'pw', BOT_PASSWORD: 'a password', GATE_TOKEN: 'a token', PUSHER_SECRET: 'a secret' };
 
-/** Its name ends in a hash of its pool, path and module: with another path it would be another handler, without its backlog. */
+/** Whether the name ends in a hash of pool, path and module: another path would make it another handler, without its backlog. */
 function isAutoNamed({ name }: { readonly name: string }): boolean {
   return /-[0-9a-f]{8}$/.test(name);
 }
 
-test('the pages promise, or do not, the same things in the same order', () => {
+test('the tables of guarantees have the same rows in the same order', () => {
   const promised = guides.map((name) =>
     readGuide(name)
       .rows('')
@@ -23,7 +23,7 @@ test('the pages promise, or do not, the same things in the same order', () => {
 describe.each(guides)('the page %s', (name) => {
   const guide = readGuide(name);
 
-  test('shows configurations that load, with nothing to remark', async () => {
+  test('shows configurations that load without notices', async () => {
     const shown = guide.blocks('toml').filter((block) => block.includes('[attach.'));
     expect(shown.length).toBeGreaterThan(0);
     for (const block of shown) {
@@ -34,16 +34,16 @@ describe.each(guides)('the page %s', (name) => {
     }
   });
 
-  test('shows the same backend as the others', () => {
+  test('shows the same backend as the other pages', () => {
     expect(guide.block('sh', 'createServer')).toBe(readGuide('prosody').block('sh', 'createServer'));
   });
 
-  test('says how to install what is not published, and claims no signatures', () => {
+  test('describes the installation of the unpublished package, and does not mention signatures', () => {
     expect(guide.block('sh', 'npm pack')).toBe('npm ci && npm pack\nsudo npm install --global ./xmpp-event-pusher-*.tgz\n');
     expect(guide.text).not.toMatch(/npm install (?!--global \.\/)|signature/);
   });
 
-  test('leads only to what is there', async () => {
+  test('links only to existing files', async () => {
     const links = [...guide.text.matchAll(/\]\(([^)#]+)/g)].map(([, link = '']) => link).filter((link) => !link.startsWith('http'));
     expect(links.length).toBeGreaterThan(0);
     for (const link of links) await access(new URL(`../../docs/guides/${link}`, import.meta.url));

@@ -1,4 +1,4 @@
-/** The tables that lead from the documents' names to ours. */
+/** The tables that translate the names of other products to ours. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { load } from '../config/write-config.ts';
@@ -18,7 +18,7 @@ function isFirstTable(lines: readonly string[], index: number): boolean {
   return lines.slice(begin, index + 1).every((line) => line.startsWith('|'));
 }
 
-/** The names in a piece of code, without what stands in quotes. */
+/** The names in a piece of code, without quoted texts. */
 function namesIn(code: string): readonly string[] {
   return code.replace(/'[^']*'/g, '').match(/[A-Za-z_]\w+/g) ?? [];
 }
@@ -56,7 +56,7 @@ test.each([
   expect(names.filter((name) => !declared.has(name))).toEqual([]);
 });
 
-test('the descriptor beside its TOML loads, with the same operands', async () => {
+test('the TOML of the descriptor loads, with the operands of the statement', async () => {
   const page = readPage('docs/guides/exits.md');
   const toml = page.block('toml', 'ORDERS');
   const files = { 'order.mjs': 'export default () => undefined;', 'ordexit.mjs': 'export default () => undefined;' };
@@ -77,7 +77,7 @@ test('the descriptor beside its TOML loads, with the same operands', async () =>
     expect(statement).toContain(operand);
 });
 
-test('what is said of SMSSync holds: its own host is refused by default, and taken where it is listed', async () => {
+test('the host in the example of SMSSync is refused by default, and accepted if it is listed', async () => {
   const handler = (allow: string) => `[general]\nhosts = ["localhost"]
     [outgoing_pools.http.http_pool.connection]\nhost = "http://127.0.0.1:8000"
     [modules.mod_event_pusher.backend.http]\nname = "push"\nfollow_up = { ${allow} }`;

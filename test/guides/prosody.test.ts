@@ -1,4 +1,4 @@
-/** docs/guides/prosody.md, followed: what it shows is what a real Prosody and the built service make of it. */
+/** docs/guides/prosody.md, followed with a real Prosody and the built service. */
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { canStartMachines, type FreshMachine, runOnFreshMachine } from '../support/fresh-machine.ts';
@@ -8,7 +8,7 @@ import { startProsody } from '../support/prosody.ts';
 import { freePort } from '../support/target.ts';
 
 const guide = readGuide('prosody');
-/** Debian's Prosody as its package leaves it; systemd does no more than this for a page that restarts it. */
+/** Debian's Prosody as its package installs it; `systemctl restart` is all that the page needs of systemd. */
 const debian: FreshMachine = {
   copies: ['/etc/prosody'],
   empty: { '/var/lib/prosody': 'prosody', '/var/log/prosody': 'prosody', '/run/prosody': 'prosody', '/usr/local/lib': 'root' },
@@ -29,7 +29,7 @@ const canFollow =
   (await canStartMachines());
 
 describe.skipIf(!canFollow)('the page on Prosody, command by command on a fresh Debian', () => {
-  test('leads to its message at its backend, also to one that was sent while the pusher was away', async () => {
+  test('delivers its message to its backend, and one that was sent while the service was down', async () => {
     const { code, said } = await runOnFreshMachine(debian, follow(guide));
 
     const message = guide.block('', 'author=').trim();
@@ -42,7 +42,7 @@ describe.skipIf(!canFollow)('the page on Prosody, command by command on a fresh 
 const start = () => startProsody({ hosts: ['example.org', 'localhost'], tap: false, ending: guide.block('lua', 'VirtualHost') });
 
 describe.skipIf(!(await requirePackage('prosody')))('the page on Prosody', () => {
-  test('leads to its message at its backend', async () => {
+  test('delivers its message to its backend', async () => {
     await using prosody = await start();
     await using backend = await startShownBackend(guide);
     await using pusher = await createShownPusher(guide, { replace: { 5347: `${prosody.componentPort}`, 8000: `${backend.port}` } });
@@ -54,7 +54,7 @@ describe.skipIf(!(await requirePackage('prosody')))('the page on Prosody', () =>
     expect(await prosody.shell('event_pusher_tap:info("example.org")')).toContain('attached 1, queued 0');
   });
 
-  test('knows what it is told when something goes wrong', async () => {
+  test('lists the reasons that the service gives for failures', async () => {
     const nowhere = await freePort();
     await using prosody = await start();
     const here = { 5347: `${prosody.componentPort}` };

@@ -6,14 +6,14 @@ import { freePort } from './target.ts';
 
 export const guides = ['account', 'ejabberd', 'mongooseim', 'other-servers', 'prosody'] as const;
 
-/** A page, as its readers see it. */
+/** A page of the documentation. */
 export interface Guide {
   readonly text: string;
-  /** The fenced blocks in a language (none: `''`), in their order, without the indentation of the list that they stand in. */
+  /** The fenced blocks in a language (none: `''`), in order, without the indentation of their list. */
   blocks(language: string): readonly string[];
-  /** The first block in a language that holds `part`. */
+  /** The first block in a language that contains `part`. */
   block(language: string, part: string): string;
-  /** The cells of the table whose first heading is `heading`, without the marks of code. */
+  /** The cells of the table whose first heading is `heading`, without backticks. */
   rows(heading: string): readonly (readonly string[])[];
 }
 
@@ -52,7 +52,7 @@ export function readPage(path: string): Guide {
   };
 }
 
-/** The backend that a page has its readers start, on a port of its own. */
+/** The backend of a page, on a free port. */
 export async function startShownBackend(guide: Guide): Promise<ServerProcess & { readonly port: number } & AsyncDisposable> {
   const port = await freePort();
   const command = guide.block('sh', 'createServer').replace('8000', String(port));
@@ -61,19 +61,19 @@ export async function startShownBackend(guide: Guide): Promise<ServerProcess & {
   return { ...backend, port, [Symbol.asyncDispose]: () => backend.kill() };
 }
 
-/** The secret that a page has its readers export, under its name. */
+/** The environment variable that a page exports. */
 export function exported(guide: Guide): Readonly<Record<string, string>> {
   const [, name = '', value = ''] = /export (\w+)="(.*)"/.exec(guide.block('sh', 'export ')) ?? [];
   return { [name]: value };
 }
 
 export interface Changes {
-  /** What is written otherwise, such as a port that is not free. */
+  /** Replaced texts, such as a port that is not free. */
   readonly replace?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The built service with the configuration of a page, but for its `[general]`: that is said by `hosts`. */
+/** The built service with the configuration of a page, except `[general]`, which `hosts` replaces. */
 export async function createShownPusher(
   guide: Guide,
   { replace = {}, env = exported(guide), hosts = ['example.org'] }: Changes & { readonly hosts?: readonly string[] } = {},
@@ -83,7 +83,7 @@ export async function createShownPusher(
   return createPusher({ config, hosts, env });
 }
 
-/** What the pusher says is in its way, as `/readyz` says it, when the first thing is. */
+/** Starts the service and returns the first failure of its attachment, in the form of `/readyz`. */
 export async function troubleOf(pusher: Pusher): Promise<string> {
   pusher.launch();
   const troubles = new Set(['offline', 'refused', 'standby']);
@@ -92,8 +92,8 @@ export async function troubleOf(pusher: Pusher): Promise<string> {
 }
 
 /**
- * A page as a script of bash: its files and its commands, in their order. What stays in the foreground of a terminal runs
- * beside the rest. Behind them the pusher is stopped, something more is said, the page's command shows it, and it is started again.
+ * A page as a bash script: its files and its commands, in order. Commands that stay in the foreground of a terminal run in the background.
+ * Then the pusher is stopped, another message is sent, the page's command shows the queue, and the pusher is started again.
  */
 export function follow(guide: Guide): string {
   const [, setUp = '', works = ''] = guide.text.split(/^## (?:Set-up|Does it work\?|What can go wrong)$/m);
@@ -115,7 +115,7 @@ export function follow(guide: Guide): string {
   ].join('\n');
 }
 
-/** What its command line is like, which stands in that of the script too. */
+/** Matches the command line of the service, and not that of the script, which contains it. */
 const serviceProcess = '^[^ ]*node [^ ]*main.js run';
 
 function stepsOf(section: string): readonly string[] {

@@ -1,5 +1,5 @@
-%% event_pusher_tap_component: what an external component says to the taps of this node. A component's requests are
-%% taken from its own connection, before they are routed, so that in a cluster it is this node's tap that answers.
+%% event_pusher_tap_component: requests of an external component to the taps of this node. They are taken from the component's
+%% own connection, before they are routed, so that in a cluster the tap of this node answers.
 
 -module(event_pusher_tap_component).
 
@@ -8,8 +8,8 @@
 -include("xmpp.hrl").
 -include("event_pusher_tap.hrl").
 
-%% Runs in the process of a component's connection, for all virtual hosts. A user or a remote server can send the same
-%% stanza; only a connection of the component itself counts.
+%% Runs in the process of a component's connection, for all virtual hosts. Users and remote servers can send the same stanza;
+%% only a connection of the component is accepted.
 component_send_packet({#iq{to = #jid{luser = <<>>, lserver = Host, lresource = <<>>}, sub_els = [El]} = IQ, State} = Acc) ->
     case {event_pusher_tap_door:find(Host), State} of
         {#door{component = Component, keeper = Keeper}, #{remote_server := Component}} ->
@@ -29,18 +29,18 @@ component_send_packet({#iq{to = #jid{luser = <<>>, lserver = Host, lresource = <
 component_send_packet(Acc) ->
     Acc.
 
-%% With several connections the router would give the answer to a ping to any of them, and the others would seem dead.
+%% With several connections the router would send the answer to a ping to any of them, and the others would seem dead.
 request(#iq{type = get}, ?NS_PING, _El) -> ping;
 request(#iq{type = set}, ?NS_TAP, #xmlel{name = <<"resume">>, attrs = Attrs}) -> {resume, Attrs};
 request(#iq{type = set}, ?NS_TAP, #xmlel{name = <<"ack">>, attrs = Attrs}) -> {ack, Attrs};
 request(_IQ, _Namespace, _El) -> none.
 
-%% Whoever comes here is not the component, or does not speak the protocol.
+%% The sender is not the component, or does not use the protocol.
 process_iq(#iq{type = set, sub_els = [#xmlel{name = Name}]} = IQ) when Name == <<"resume">>; Name == <<"ack">> ->
     xmpp:make_error(IQ, xmpp:err_forbidden());
 process_iq(IQ) ->
     xmpp:make_error(IQ, xmpp:err_bad_request()).
 
-%% Without this the codec refuses a namespace that it does not know before process_iq/1 is asked.
+%% Without this the codec refuses an unknown namespace before process_iq/1 is called.
 decode_iq_subel(El) ->
     El.

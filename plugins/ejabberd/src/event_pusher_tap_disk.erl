@@ -1,10 +1,10 @@
-%% event_pusher_tap_disk: a virtual host's queue as a file, for the option `disk`. Belongs to the keeper, which writes
-%% before it sends: a number that the component has seen is on disk.
+%% event_pusher_tap_disk: the queue of a virtual host as a file, for the option `disk`. Owned by the keeper, which writes
+%% before it sends: a number that the component has received is on disk.
 %%
-%% The file is a log. It begins with {epoch, Epoch}; each {item, Item} follows, {want, Words} when the component wants
-%% other things, and {numbers, {Seq, Acked, Dropped}} behind each batch of them. Nothing is taken out of it: when it has grown to more than twice what waits, and to more than a few
-%% megabytes, it is written anew. Each entry is <<Size:32, Crc32:32, Term/binary>>; reading ends where one is not whole,
-%% which is where a crash cut the last write short.
+%% The file is a log. It begins with {epoch, Epoch}; then follow each {item, Item}, {want, Words} when the subscription
+%% changes, and {numbers, {Seq, Acked, Dropped}} after each batch. Entries are never removed: when the file exceeds twice the
+%% size of the queue, and a few megabytes, it is rewritten. Each entry is <<Size:32, Crc32:32, Term/binary>>; reading ends at
+%% the first incomplete entry, where a crash interrupted the last write.
 
 -module(event_pusher_tap_disk).
 
@@ -13,7 +13,7 @@
 
 -export_type([disk/0]).
 
-%% Below this a file is never written anew.
+%% A smaller file is not rewritten.
 -define(SLACK_BYTES, 8 * 1024 * 1024).
 
 -type numbers() :: {Seq :: non_neg_integer(), Acked :: non_neg_integer(), Dropped :: non_neg_integer()}.
@@ -24,17 +24,17 @@
     path :: binary(),
     file :: file:io_device() | undefined,
     bytes = 0 :: non_neg_integer(),
-    %% Entries that are not written yet, the last one first.
+    %% Entries that are not written yet, newest first.
     unwritten = [] :: [iodata()]
 }).
 
 -opaque disk() :: #disk{}.
 
-%% Beside the database of this node, which no other node shares.
+%% In the folder of the database of this node, which no other node shares.
 path(Host) ->
     filename:join([mnesia:system_info(directory), "event_pusher_tap", <<Host/binary, ".queue">>]).
 
-%% Gives what an earlier life left there, or `nothing`. The first rewrite/2 begins the new file.
+%% Returns the content of an existing file, or `nothing`. The first rewrite/2 begins the new file.
 -spec open(binary()) ->
     {ok, disk(), nothing | content()} | {error, term()}.
 open(Path) ->
@@ -56,7 +56,7 @@ read({{numbers, Numbers}, Content}, {Epoch, Want, _, Items}) ->
 read(none, {Epoch, Want, Numbers, Items}) ->
     {Epoch, Want, Numbers, lists:reverse(Items)}.
 
-%% The binaries of a term are copies: nothing keeps the content of the whole file alive.
+%% The binaries of a term are copies, so that the content of the whole file can be freed.
 entry(<<Size:32, Crc:32, Entry:Size/binary, Rest/binary>>) ->
     case erlang:crc32(Entry) of
         Crc -> {binary_to_term(binary:copy(Entry)), Rest};
@@ -65,7 +65,7 @@ entry(<<Size:32, Crc:32, Entry:Size/binary, Rest/binary>>) ->
 entry(_Content) ->
     none.
 
-%% Takes {item, Item} or {want, Words}, which is on disk after the next write/2.
+%% Adds {item, Item} or {want, Words}; it is on disk after the next write/2.
 put(Entry, #disk{unwritten = Unwritten} = Disk) ->
     Disk#disk{unwritten = [encode(Entry) | Unwritten]}.
 
@@ -73,7 +73,7 @@ encode(Entry) ->
     Term = term_to_binary(Entry),
     [<<(byte_size(Term)):32, (erlang:crc32(Term)):32>>, Term].
 
-%% Writes what was put, and the numbers as they are now, and waits until it is on the medium.
+%% Writes the added entries and the current numbers, and waits until they are on the disk.
 write(Numbers, #disk{unwritten = Unwritten} = Disk) ->
     written(lists:reverse(Unwritten, [encode({numbers, Numbers})]), Disk#disk{unwritten = []}).
 
@@ -86,7 +86,7 @@ written(Entries, #disk{file = File, bytes = Bytes} = Disk) ->
 is_stale(Waiting, #disk{bytes = Bytes}) ->
     Bytes > 2 * Waiting + ?SLACK_BYTES.
 
-%% A file with this content takes the place of the former one at once, or not at all.
+%% Replaces the file atomically.
 rewrite({Epoch, Want, Numbers, Items}, #disk{path = Path, file = Former}) ->
     Begun = <<Path/binary, ".new">>,
     case in_turn([fun() -> filelib:ensure_dir(Path) end, fun() -> file:open(Begun, [write, raw, binary]) end]) of
@@ -117,7 +117,7 @@ in_turn([Step | Steps]) ->
 close(#disk{file = undefined}) -> ok;
 close(#disk{file = File}) -> file:close(File).
 
-%% What waits is only in memory from now on.
+%% From now on the queue is only in memory.
 remove(#disk{path = Path} = Disk) ->
     close(Disk),
     file:delete(Path).
@@ -129,7 +129,7 @@ remove(#disk{path = Path} = Disk) ->
 numbers_path(Host) ->
     filename:join(filename:dirname(path(Host)), <<Host/binary, ".numbers">>).
 
-%% At once or not at all.
+%% Atomic.
 -spec leave_numbers(binary(), left()) -> ok | {error, term()}.
 leave_numbers(Host, Left) ->
     Path = numbers_path(Host),
@@ -140,7 +140,7 @@ leave_numbers(Host, Left) ->
         fun() -> file:rename(Begun, Path) end
     ]).
 
-%% They are taken away before one is given: after a crash they would be given twice.
+%% Removed before the first number is used; after a crash the numbers would be used twice.
 -spec take_numbers(binary()) -> left() | none.
 take_numbers(Host) ->
     Path = numbers_path(Host),

@@ -1,5 +1,5 @@
-%% event_pusher_tap_door: the way from the hooks, which run in the processes of sessions, to the keeper of a virtual
-%% host's queue. Every process can read it; what goes through is packed, counted and never waited for.
+%% event_pusher_tap_door: passes items from the hooks, which run in the processes of sessions, to the keeper of the queue of
+%% a virtual host. Every process can use it; items are packed and counted, and the sender never waits.
 
 -module(event_pusher_tap_door).
 
@@ -11,23 +11,23 @@
 -include("xmpp.hrl").
 -include("event_pusher_tap.hrl").
 
-%% What an item costs besides its packed stanza, in bytes: its place in the queue, and the binary's own header.
+%% Overhead of an item in addition to its packed stanza, in bytes: its entry in the queue, and the header of the binary.
 -define(ITEM_BYTES, 160).
 
-%% Elements may stand this deep in each other: the pusher reads 128.
+%% Maximum depth of elements; the pusher accepts 128.
 -define(MAX_DEPTH, 100).
 
-%% In place of a stanza that the pusher cannot take. Inside of an older version of this module it is an empty stanza.
+%% Replaces a stanza that the pusher cannot accept. An older version of this module reads it as an empty stanza.
 -define(NO_STANZA, {xmlcdata, <<>>}).
 
-%% Escaped, one byte is at most six; and what stands around the stanza of an item.
+%% An escaped byte takes at most six; and the size of an item without its stanza.
 -define(MOST_XML(PackedBytes), (6 * (PackedBytes) + 2000)).
 
-%% A number and an epoch as long as any.
+%% A number and an epoch of maximum length.
 -define(ANY_SEQ, 9007199254740991).
 -define(ANY_EPOCH, <<"00000000-0000-0000-0000-000000000000">>).
 
-%% Whose items they are: virtual host, component, epoch, and how many bytes of XML the component takes of one.
+%% Virtual host, component, epoch, and the maximum size of an item in bytes of XML.
 -type feed() :: {Host :: binary(), Component :: binary(), Epoch :: binary(), MaxItem :: pos_integer()}.
 
 -define(KINDS, [{message, 1}, {presence, 2}, {iq, 4}, {status, 8}, {unack, 16}]).
@@ -41,7 +41,7 @@ close(Host) ->
 find(Host) ->
     persistent_term:get({mod_event_pusher_tap, Host}, closed).
 
-%% Words as in `want`; those that nobody knows mean nothing.
+%% Words as in `want`; unknown words are ignored.
 set_want(Words, Shared) ->
     atomics:put(Shared, ?WANT, lists:sum([Bit || {Kind, Bit} <- ?KINDS, lists:member(atom_to_binary(Kind, utf8), Words)])).
 
@@ -49,7 +49,7 @@ wants(Kind, #door{shared = Shared}) ->
     {Kind, Bit} = lists:keyfind(Kind, 1, ?KINDS),
     atomics:get(Shared, ?WANT) band Bit /= 0.
 
-%% Nothing that happens in here may cost a client its stanza. One line of log per direction is enough to find it.
+%% An error here must not drop a client's stanza. Logged once per direction.
 guarded(Host, Failed, Tap) ->
     case find(Host) of
         closed ->
@@ -71,7 +71,7 @@ guarded(Host, Failed, Tap) ->
             end
     end.
 
-%% Reasons and traces hold stanzas, which have no place in a log.
+%% Reasons and stack traces contain stanzas, which must not be logged.
 kind_of(Reason) when is_atom(Reason) -> Reason;
 kind_of(Reason) when is_tuple(Reason), is_atom(element(1, Reason)) -> element(1, Reason);
 kind_of(_Reason) -> unknown.
@@ -79,7 +79,7 @@ kind_of(_Reason) -> unknown.
 places(Trace) ->
     [{Module, Function, proplists:get_value(line, Where)} || {Module, Function, _, Where} <- lists:sublist(Trace, 5)].
 
-%% Packed, an item is one binary outside of every heap: cheap to hand over, to keep and to count.
+%% A packed item is one binary outside of the heaps: cheap to send, to keep and to count.
 hand_in(Packet, Attrs, #door{keeper = Keeper, shared = Shared} = Door) ->
     {Bytes, Packed} = pack(Packet, Attrs, Door),
     case has_room(Bytes, Door) of
@@ -87,7 +87,7 @@ hand_in(Packet, Attrs, #door{keeper = Keeper, shared = Shared} = Door) ->
         false -> atomics:add(Shared, ?REFUSED, 1)
     end.
 
-%% A client came or went. The keeper has to hear of it whether the item that it may become finds room or not.
+%% A client came online or went offline. The keeper must be notified even if the queue has no space for the item.
 report(Change, {Packet, Attrs}, #door{keeper = Keeper} = Door) ->
     {Bytes, Packed} = pack(Packet, Attrs, Door),
     case has_room(Bytes, Door) of
@@ -116,7 +116,7 @@ pack(Packet, Attrs, #door{host = Host, component = Component, shared = Shared}) 
         end,
     {byte_size(Packed) + ?ITEM_BYTES, Packed}.
 
-%% What is too large for the component is not kept. Its size is only counted where it may be.
+%% A stanza that is too large for the component is not kept. The size is computed only if it may exceed the limit.
 pack_fitting({Attrs, At, _} = Item, {_, _, _, MaxItem} = Feed) ->
     Packed = term_to_binary(Item),
     case byte_size(Packed) of
@@ -129,7 +129,7 @@ pack_fitting({Attrs, At, _} = Item, {_, _, _, MaxItem} = Feed) ->
             end
     end.
 
-%% The message for the component; it may have been packed for one that takes more.
+%% The message for the component; it may have been packed for a larger limit.
 -spec unpack(event_pusher_tap_queue:item(), feed()) -> message().
 unpack({Seq, _, _, Packed}, {_, _, _, MaxItem} = Feed) ->
     {Attrs, At, _} = Item = binary_to_term(Packed),
@@ -177,8 +177,8 @@ client_xml(Packet) ->
             Flaw
     end.
 
-%% ejabberd loses the prefixes that are declared on the stanza itself, and keeps the attributes further in that use them:
-%% no XML any more, which the pusher could not read. Those attributes are left out.
+%% ejabberd drops the prefixes that are declared on the stanza, and keeps attributes of inner elements that use them. This is
+%% not valid XML, so those attributes are removed.
 declared(#xmlel{attrs = Attrs, children = Children} = El, Outer) ->
     Prefixes = lists:foldl(
         fun
@@ -198,7 +198,7 @@ declared(Text, _Prefixes) ->
 is_declared([_], _Prefixes) -> true;
 is_declared([Prefix, _], Prefixes) -> is_map_key(Prefix, Prefixes).
 
-%% Why the pusher could not read it. What came over a stream is text; what the API and other modules send may be anything.
+%% The reason why the pusher could not read it. Stanzas from streams are valid; those from the API and other modules may not be.
 flaw(#xmlel{}, 0) ->
     too_deep;
 flaw(#xmlel{attrs = Attrs, children = Children}, Left) ->
@@ -220,7 +220,7 @@ first_flaw([Child | Others], Left) ->
         Flaw -> Flaw
     end.
 
-%% UTF-8 of characters that XML can carry (XML 1.0, section 2.2).
+%% UTF-8 of characters that XML allows (XML 1.0, section 2.2).
 is_text(<<>>) -> true;
 is_text(<<C/utf8, Rest/binary>>) when C >= 32, C < 16#FFFE; C >= 16#10000; C == $\n; C == $\t; C == $\r -> is_text(Rest);
 is_text(_) -> false.

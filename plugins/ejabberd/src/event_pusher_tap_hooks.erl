@@ -1,17 +1,17 @@
-%% event_pusher_tap_hooks: which stanzas of a virtual host's users are tapped, and what is said of them. Everything here
-%% runs in the processes of sessions.
+%% event_pusher_tap_hooks: selects the stanzas of a virtual host's users that are tapped, and adds their attributes. Runs in
+%% the processes of sessions.
 %%
-%%   in      a client of this host sent it, or an administrator in its name. What the sender's privacy lists refuse is
-%%           not sent. A message bears its sender's archive id.
-%%   out     it was routed to a user of this host: once per receiver, with the number of clients that it is for (0 for an
-%%           offline user; a client that XEP-0198 only keeps a place for is not counted). A message carries the
-%%           receiver's archive id, and one out of a room of this server its true sender. Blocked, refused, or addressed
-%%           to an account that does not exist, is not routed.
-%%   status  a user's first client became available, or the last one ceased to be; event_pusher_tap_online decides.
-%%   unack   a message had been written to a client which went without having acknowledged it (XEP-0198).
+%%   in      sent by a client of this host, or by an administrator in its name, unless the sender's privacy lists refuse it. A
+%%           message has the archive id of its sender.
+%%   out     routed to a user of this host: once per receiver, with the number of clients that receive it (0 for an offline
+%%           user; a client that is only held for resumption, XEP-0198, is not counted). A message has the archive id of the
+%%           receiver, and a message from a room of this server its sender's account. Stanzas that are blocked, refused, or
+%%           addressed to an account that does not exist are not routed.
+%%   status  the first client of a user became available, or the last one ended; event_pusher_tap_online decides.
+%%   unack   a message was written to a client that ended without acknowledging it (XEP-0198).
 %%
-%% In a cluster a message is tapped `in` on the node of its sender's session and `out` on the one of its receiver's (of
-%% its sender's when the receiver is offline); presence and iq are tapped on the sender's node, both ways.
+%% In a cluster a message is tapped `in` on the node of the sender's session and `out` on the node of the receiver's (of the
+%% sender's if the receiver is offline); presence and iq are tapped on the node of the sender, in both directions.
 
 -module(event_pusher_tap_hooks).
 
@@ -47,16 +47,16 @@ hooks() ->
         {c2s_self_presence, c2s_self_presence, 10},
         {c2s_copy_session, c2s_copy_session, 50},
         {c2s_session_pending, c2s_session_pending, 50},
-        %% mod_stream_mgmt 50 empties its queue, and stops here for a session that was resumed; ejabberd_c2s 100 tells the
+        %% mod_stream_mgmt 50 empties its queue, and stops here for a session that was resumed; ejabberd_c2s 100 notifies the
         %% contacts and closes the session.
         {c2s_terminated, unacknowledged, 40},
         {c2s_terminated, c2s_terminated, 90}
     ].
 
-%%% What clients send
+%%% Stanzas sent by clients
 
-%% mod_privacy 50, mod_mam 88 adds the archive id, mod_carboncopy 89; then us; mod_mam takes the sender's archive id away
-%% again at 500. Administrators' commands run this hook too, with a state that has nothing but a `jid`.
+%% mod_privacy 50, mod_mam 88 adds the archive id, mod_carboncopy 89; then this module; mod_mam removes the archive id of the
+%% sender at 500. Administrators' commands run this hook too, with a state that has only a `jid`.
 user_send_packet({Packet, #{jid := #jid{lserver = Host}} = State}) when ?is_stanza(Packet) ->
     event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) -> sent(Packet, State, Door) end),
     {mark_request(Packet), State};
@@ -72,7 +72,7 @@ sent(Packet, #{jid := Jid} = State, Door) ->
         false -> ok
     end.
 
-%% A session asks its privacy lists only after this hook. What an administrator sends in a user's name goes past them.
+%% A session checks its privacy lists only after this hook. They do not apply to stanzas that an administrator sends in a user's name.
 may_send(Packet, #{sid := _, lserver := Host} = State) ->
     allow == ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [State, Packet, out]);
 may_send(_Packet, _State) ->
@@ -84,7 +84,7 @@ without_own_address(#presence{to = #jid{luser = U, lserver = S, lresource = <<>>
 without_own_address(Packet, _Jid) ->
     Packet.
 
-%% A client that goes without a word.
+%% A client that disconnects without presence.
 c2s_terminated(#{jid := #jid{lserver = Host} = Jid, pres_last := _} = State, _Reason) ->
     Packet = #presence{type = unavailable, from = Jid},
     event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) ->
@@ -95,10 +95,10 @@ c2s_terminated(#{jid := #jid{lserver = Host} = Jid, pres_last := _} = State, _Re
 c2s_terminated(State, _Reason) ->
     State.
 
-%%% Who is there
+%%% Users online and offline
 
-%% Runs for what the client tells everybody, and for what an administrator sets in its name. `pres_last` is what was said
-%% before: only a change is of interest.
+%% Runs for a presence that the client broadcasts, and for one that an administrator sets in its name. `pres_last` is the
+%% previous one: only a change counts.
 c2s_self_presence({#presence{type = available} = Packet, State} = Acc) when not is_map_key(pres_last, State) ->
     told(came, Packet, State),
     Acc;
@@ -113,7 +113,7 @@ told(Change, Packet, #{jid := #jid{lserver = Host} = Jid}) ->
         changed({Change, self()}, Packet#presence{from = Jid, to = undefined}, Door)
     end).
 
-%% For the keeper, which alone notices when the process of a session ends without running its hooks.
+%% For the keeper, which detects the end of a session process that did not run its hooks.
 vanished({User, Resource, Pid}, Host) ->
     Packet = #presence{type = unavailable, from = jid:make(User, Host, Resource)},
     event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) -> changed({went, Pid}, Packet, Door) end).
@@ -124,8 +124,8 @@ changed({Change, Pid}, #presence{from = #jid{luser = User, lresource = Resource}
         false -> ok
     end.
 
-%% Another process goes on with a session (XEP-0198), maybe on another node. It says so before the former one is told to
-%% end.
+%% Another process resumes a session (XEP-0198), possibly on another node. It notifies the keeper before the previous process is
+%% ended.
 c2s_copy_session(#{jid := #jid{luser = User, lserver = Host, lresource = Resource}, pres_last := _} = State, #{sid := {_, Former}}) ->
     event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) ->
         event_pusher_tap_door:wants(status, Door) andalso
@@ -136,31 +136,31 @@ c2s_copy_session(#{jid := #jid{luser = User, lserver = Host, lresource = Resourc
 c2s_copy_session(State, _Former) ->
     State.
 
-%% A connection broke and XEP-0198 keeps its place; a resumed session has a new entry, without this.
+%% The connection broke and the session is held for resumption (XEP-0198); a resumed session has a new entry, without this.
 c2s_session_pending(#{jid := Jid} = State) ->
     {User, Host, Resource} = jid:tolower(Jid),
     _ = ejabberd_sm:set_user_info(User, Host, Resource, ?MARK, true),
     State#{?MARK => erlang:timestamp()}.
 
-%%% What is routed to users
+%%% Stanzas routed to users
 
-%% Messages are tapped where they have reached a session, since only there all that may refuse them has been asked:
-%% mod_block_strangers 25, mod_mam 88 adds the archive id, mod_carboncopy 89 stops copies; then us.
+%% Messages are tapped when they have reached a session, after every module that may refuse them: mod_block_strangers 25,
+%% mod_mam 88 adds the archive id, mod_carboncopy 89 stops copies; then this module.
 user_receive_packet({#message{} = Packet, #{jid := #jid{lserver = Host} = Jid} = State}) ->
     event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> reached(Packet, Jid, Door) end),
     {mark_routed(Packet), State};
 user_receive_packet(Acc) ->
     Acc.
 
-%% Behind mod_mam 49 and mod_offline 50, which may refuse a message when too many are stored.
+%% After mod_mam 49 and mod_offline 50, which may refuse a message when too many are stored.
 offline_message({_Action, #message{to = #jid{lserver = Host}} = Packet} = Acc) ->
     event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> routed(Packet, Door) end),
     Acc;
 offline_message(Acc) ->
     Acc.
 
-%% A message to an account goes to every session of the highest priority, and all but one bear a mark; a headline goes
-%% to those of lower priority too, without one.
+%% A message to an account is sent to every session of the highest priority, and all but one are marked; a headline is also sent
+%% to those of lower priority, without a mark.
 reached(#message{type = headline, to = #jid{lresource = <<>>}} = Packet, #jid{luser = U, lserver = S, lresource = R}, Door) ->
     case lists:sort([Present || {Priority, _} = Present <- ejabberd_sm:get_user_present_resources(U, S), Priority >= 0]) of
         [_ | _] = Resources when element(2, hd(Resources)) /= R -> ok;
@@ -169,8 +169,8 @@ reached(#message{type = headline, to = #jid{lresource = <<>>}} = Packet, #jid{lu
 reached(Packet, _Jid, Door) ->
     routed(Packet, Door).
 
-%% Left out: what was tapped before (the other sessions, messages from the store, what stream management routes again),
-%% copies, results of an archive, and errors that were made here for a local sender.
+%% Skipped: stanzas that were tapped before (the other sessions, offline messages, messages that stream management routes
+%% again), copies, results of an archive, and errors that were generated here for a local sender.
 routed(#message{meta = #{sm_copy := true}}, _Door) ->
     ok;
 routed(#message{meta = #{carbon_copy := true}}, _Door) ->
@@ -186,7 +186,7 @@ routed(Packet, Door) ->
         false -> ok
     end.
 
-%% Presence and iq are tapped where they are routed to the account, once however many sessions they go on to.
+%% Presence and iq are tapped when they are routed to the account, once for all its sessions.
 sm_receive_packet(Packet) when is_record(Packet, presence); is_record(Packet, iq) ->
     #jid{lserver = Host} = xmpp:get_to(Packet),
     event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> routed_to_account(Packet, Door) end),
@@ -205,7 +205,7 @@ routed_to_account(Packet, Door) ->
         false -> ok
     end.
 
-%% An account with itself, or the server with an account.
+%% Between an account and itself, or the server and an account.
 is_own_talk(#jid{luser = U, lserver = S}, #jid{luser = U, lserver = S}) -> true;
 is_own_talk(#jid{luser = <<>>, lserver = S}, #jid{lserver = S}) -> true;
 is_own_talk(_From, _To) -> false.
@@ -216,8 +216,8 @@ may_receive(Packet, #jid{lserver = Host} = To) ->
 exists(#jid{luser = User, lserver = Host}) ->
     ejabberd_sm:get_user_resources(User, Host) /= [] orelse ejabberd_auth:user_exists(User, Host).
 
-%% How many clients ejabberd_sm delivers it to. A chat message to a client that is gone goes to the account. Of an iq to an
-%% account, which the server answers: the available clients.
+%% The number of clients to which ejabberd_sm delivers the stanza. A chat message to a client that is gone is routed to the
+%% account. For an iq to an account, which the server answers: the available clients.
 receivers(Packet) ->
     #jid{lresource = Resource} = To = xmpp:get_to(Packet),
     Connected = connected(To),
@@ -244,7 +244,7 @@ connected(#jid{luser = User, lserver = Host}) ->
         not proplists:get_bool(?MARK, Info)
     ].
 
-%% The room says whose message it hands out, in metadata which no client can set. Its subject and its history name nobody.
+%% The room gives the sender in metadata that no client can set. Its subject and history have no sender.
 sender(#message{type = groupchat, from = Room, subject = Subject, body = Body, meta = #{muc_sender_real_jid := Jid}} = Packet) when
     Subject == []; Body /= []
 ->
@@ -257,7 +257,7 @@ sender(#message{sub_els = Els}) ->
 sender(_Packet) ->
     [].
 
-%% MUC/Sub: what the room hands to a subscriber who is not in it. What came over a stream is no record here.
+%% MUC/Sub: a message of the room to a subscriber who is not in it. A stanza from a stream is not a record here.
 nested_by_room(#ps_event{items = #ps_items{node = ?NS_MUCSUB_NODES_MESSAGES, items = [#ps_item{sub_els = [#message{} = Said]}]}}) ->
     [Said];
 nested_by_room(_Element) ->
@@ -269,10 +269,10 @@ is_history(Packet, #jid{luser = Room, lserver = Rooms}) ->
         _ -> false
     end.
 
-%%% What was never acknowledged
+%%% Unacknowledged messages
 
-%% What mod_stream_mgmt still holds for a session that is about to end: it may route it once more (to the store, or to
-%% another client), which is no second `out`, or send an error to whoever wrote it.
+%% The messages that mod_stream_mgmt still holds for a session that is about to end. It may route them again (to the offline
+%% store, or to another client), which is not a second `out`, or return an error to the sender.
 unacknowledged(#{mgmt_state := Mgmt, mgmt_queue := Queue, jid := #jid{lserver = Host} = Jid} = State, _Reason) when
     Mgmt == active; Mgmt == pending; Mgmt == timeout
 ->
@@ -286,7 +286,7 @@ unacknowledged(#{mgmt_state := Mgmt, mgmt_queue := Queue, jid := #jid{lserver = 
 unacknowledged(State, _Reason) ->
     State.
 
-%% What came while there was only a place to keep was never written to the client; its `out` did not count that client.
+%% Messages that arrived while the session was held for resumption were not written; their `out` did not count that client.
 was_written(At, #{?MARK := BrokenAt}) -> At =< BrokenAt;
 was_written(_At, _State) -> true.
 
@@ -300,9 +300,9 @@ never_received(Packets, #jid{lresource = Resource} = Jid, Door) ->
         not concerns_pusher(Packet, Door)
     ].
 
-%%% Which stanza is what
+%%% Classification of stanzas
 
-%% ejabberd makes its answers and errors out of the request, whose metadata they keep; what came over a stream has none.
+%% ejabberd derives its answers and errors from the request, with its metadata; stanzas from a stream have none.
 mark_request(#message{type = error} = Packet) -> Packet;
 mark_request(#presence{type = error} = Packet) -> Packet;
 mark_request(#iq{type = Type} = Packet) when Type == result; Type == error -> Packet;
@@ -320,8 +320,8 @@ is_answer_of_server(Packet) ->
         _ -> false
     end.
 
-%% What a local user sends under that name is no result. Anybody else can write its element too, and would hide a message
-%% behind it: nothing may stand beside it.
+%% A stanza of a local user is not a result. Any other sender can use the element to hide a message, so it counts only if there
+%% is no other content.
 is_archive_result(#message{meta = #{?MARK := request}}) ->
     false;
 is_archive_result(#message{body = [], subject = [], sub_els = Els}) ->
@@ -336,7 +336,7 @@ is_result(_El) -> false.
 is_archive(<<"urn:xmpp:mam:", _/binary>>) -> true;
 is_archive(_) -> false.
 
-%% What servers and clients note beside the content of a message.
+%% Elements that servers and clients add to the content of a message.
 is_note(El) ->
     lists:member(xmpp:get_ns(El), [?NS_DELAY, ?NS_HINTS, ?NS_SID_0]).
 
@@ -349,7 +349,7 @@ domain(undefined) -> none.
 is_wanted(Packet, Door) ->
     event_pusher_tap_door:wants(element(1, Packet), Door).
 
-%%% What is said of it
+%%% Attributes of an item
 
 in(#jid{lresource = <<>>}) -> [{<<"dir">>, <<"in">>}];
 in(Jid) -> [{<<"dir">>, <<"in">>}, {<<"session">>, jid:encode(Jid)}].

@@ -1,13 +1,12 @@
-%% event_pusher_tap_keeper: one process per virtual host. It numbers what the hooks hand in, keeps the queue and answers
-%% the component.
+%% event_pusher_tap_keeper: one process per virtual host. It numbers the items of the hooks, keeps the queue and answers the
+%% component.
 %%
-%% The feed goes to one connection, the active one: the last that resumed. Another pusher that asks while it is alive is
-%% refused with `conflict` and stands by; it may have the feed when the active one has gone, or has said nothing for
-%% longer than a pusher can. A pusher that names the same instance is the active one come back, and one that names none
-%% takes the feed over.
+%% The feed is sent to one connection, the active one: the last that resumed. Another pusher that resumes while it is alive is
+%% refused with `conflict` and stands by; it receives the feed when the active one has disconnected, or has been silent for
+%% too long. A pusher with the same instance id is the active one, reconnected; one without an id takes the feed over.
 %%
-%% With the option `disk` the queue is written before it is sent, so that its epoch and numbers outlive this process.
-%% What has come meanwhile is written at once; only the keeper waits for the disk.
+%% With the option `disk` the queue is written before it is sent, so that its epoch and numbers survive this process. Items that
+%% arrive during a write are written together in the next one; only the keeper waits for the disk.
 
 -module(event_pusher_tap_keeper).
 
@@ -20,13 +19,13 @@
 -include("xmpp.hrl").
 -include("event_pusher_tap.hrl").
 
-%% A pusher repeats its acknowledgement every 30 seconds. One that has been silent for this long has no claim.
+%% A pusher repeats its acknowledgement every 30 seconds. After this time of silence it loses the feed.
 -define(SILENCE_MS, 100000).
 
 -record(pusher, {
     pid :: pid(),
     monitor :: reference(),
-    %% What names the pusher's process, so that it is known again when it has reconnected.
+    %% The id of the pusher's process, which identifies it after a reconnection.
     instance :: binary() | none,
     heard_at :: integer()
 }).
@@ -39,50 +38,49 @@
     max_bytes :: pos_integer(),
     max_items :: pos_integer(),
     window :: pos_integer(),
-    %% What holds until a component says how much it takes, which is in `shared`.
+    %% Applies until a component sends its own limit, which is in `shared`.
     default_max_item :: pos_integer(),
     shared :: atomics:atomics_ref(),
-    %% The words of the last resume. Until there was one messages are kept, since that is what a resume that names nothing
-    %% means.
+    %% The words of the last resume. Until the first one messages are kept, which is the default subscription.
     want = [<<"message">>] :: [binary()],
     pusher = none :: none | #pusher{},
-    %% Other connections that have asked for the feed, with an acknowledgement that waits for an answer.
+    %% Other connections that have requested the feed, with an acknowledgement that waits for an answer.
     standby = #{} :: #{pid() => {reference(), none | iq()}},
     queue = event_pusher_tap_queue:new() :: event_pusher_tap_queue:queue(),
-    %% Whether it has been said that the queue is full.
+    %% Whether a full queue was logged.
     full = false :: boolean(),
     online :: ets:tid(),
-    %% Whether `online` is kept up.
+    %% Whether `online` is maintained.
     watching = false :: boolean(),
     disk = none :: none | event_pusher_tap_disk:disk(),
-    %% How many entries have not been written yet.
+    %% Number of entries not yet written.
     unwritten = 0 :: non_neg_integer(),
-    %% What the disk knew as the last number, until the first resume has shown that it was.
+    %% The last number on disk, until the first resume has confirmed it.
     recovered = none :: none | non_neg_integer()
 }).
 
-%% So many items are written together at most.
+%% Maximum number of items per write.
 -define(BATCH, 1000).
 
 reload(Host, Opts) ->
     gen_server:cast(gen_mod:get_module_proc(Host, mod_event_pusher_tap), {options, Opts}).
 
-%% Numbers of the present epoch, in the order of the operator's table.
+%% Counters of the current epoch, in display order.
 report(Host) ->
     gen_server:call(gen_mod:get_module_proc(Host, mod_event_pusher_tap), report).
 
-%% Tells the node of a session's former process that it goes on elsewhere.
+%% Notifies the node of a session's previous process that the session was resumed elsewhere.
 moved_away({User, Resource, Pid}, Host) ->
     Keeper = {gen_mod:get_module_proc(Host, mod_event_pusher_tap), node(Pid)},
     gen_server:cast(Keeper, {status, {moved_away, User, Resource, Pid}, 0, nothing}).
 
 init([Host, Opts]) ->
     process_flag(trap_exit, true), % so that terminate/2 runs
-    %% One mailbox in the order of arrival, so that an `in` stands before the `out` that it caused: off the heap, messages
-    %% of several senders are put in side by side.
+    %% One mailbox in the order of arrival, so that an `in` precedes its `out`: off the heap, messages of several senders are
+    %% inserted in parallel.
     process_flag(message_queue_data, on_heap),
-    process_flag(fullsweep_after, 20), % else binaries that were acknowledged long ago are kept
-    process_flag(sensitive, true), % what users say has no place in a crash report
+    process_flag(fullsweep_after, 20), % otherwise binaries that were acknowledged long ago are kept
+    process_flag(sensitive, true), % messages of users must not appear in a crash report
     Shared = atomics:new(?SHARED_PLACES, [{signed, true}]),
     atomics:put(Shared, ?MAX_ITEM, gen_mod:get_opt(max_item, Opts)),
     Fresh = #state{host = Host, epoch = uuid(), shared = Shared, online = event_pusher_tap_online:new()},
@@ -94,7 +92,7 @@ init([Host, Opts]) ->
 with_options(Opts, #state{host = Host, shared = Shared} = State) ->
     MaxBytes = gen_mod:get_opt(queue_bytes, Opts),
     Component = gen_mod:get_opt(component, Opts),
-    %% The bounds of the queue keep the heap far below this: it is there for what nobody thought of.
+    %% The limits of the queue keep the heap far below this; it is a safeguard.
     HeapWords = (4 * MaxBytes + 128 * 1024 * 1024) div erlang:system_info(wordsize),
     process_flag(max_heap_size, #{size => HeapWords, kill => true, error_logger => true}),
     event_pusher_tap_door:open(
@@ -119,7 +117,7 @@ terminate(Reason, #state{host = Host} = State) ->
 is_server_stopping() ->
     whereis(ejabberd_sm) == undefined.
 
-%% What sessions had handed in before the hooks were gone.
+%% Items that sessions had passed before the hooks were removed.
 drain(State) ->
     receive
         {'$gen_cast', {Kind, _, _, _} = Handed} when Kind == item; Kind == status -> drain(heard(Handed, State))
@@ -152,7 +150,7 @@ handle_info(Said, State) ->
     Noticed = noticed(Said, State),
     {noreply, Noticed, patience(Noticed)}.
 
-%% What is not written yet is written when nothing else has come.
+%% Unwritten entries are written when no other message has arrived.
 patience(#state{unwritten = 0}) -> infinity;
 patience(_State) -> 0.
 
@@ -178,7 +176,7 @@ heard({ack, Pid, IQ, Attrs}, #state{pusher = #pusher{pid = Pid} = Pusher} = Stat
 heard({ack, Pid, IQ, _Attrs}, #state{pusher = none} = State) ->
     Pid ! {route, not_resumed(IQ)},
     State;
-%% Where the active one has a name, who asks for its place is refused: to tell this one so takes the feed from nobody.
+%% If the active one has an id, the requesting one is refused, and keeps nothing from it.
 heard({ack, Pid, IQ, _Attrs}, #state{pusher = #pusher{instance = Instance}} = State) when Instance /= none ->
     Pid ! {route, not_resumed(IQ)},
     stand_by(Pid, none, State);
@@ -206,7 +204,7 @@ noticed(_Said, State) ->
 now_ms() ->
     erlang:monotonic_time(millisecond).
 
-%%% What the hooks hand in
+%%% Items of the hooks
 
 take(Rank, Bytes, Packed, #state{shared = Shared, queue = Queue} = State) ->
     atomics:sub(Shared, ?UNTAKEN_BYTES, Bytes),
@@ -223,14 +221,14 @@ taken(#state{unwritten = Unwritten} = State) when Unwritten > 0, Unwritten < ?BA
 taken(State) ->
     make_room(flush(State)).
 
-%% What found the door too full was never numbered: it leaves its hole here.
+%% Items that were dropped before they were numbered leave their hole here.
 take_refused(#state{shared = Shared, queue = Queue} = State) ->
     case atomics:exchange(Shared, ?REFUSED, 0) of
         0 -> State;
         Refused -> say_full(State#state{queue = event_pusher_tap_queue:skip(Refused, Queue)})
     end.
 
-%% Whether it is news that a client came or went: it was the first or the last one of its user, on all nodes.
+%% Whether the client was the first or the last one of its user, on all nodes.
 changed(_Change, #state{watching = false}) ->
     false;
 changed({moved_here, User, Resource, Pid}, #state{online = Online}) ->
@@ -249,7 +247,7 @@ wanting(Want, #state{want = Want} = State) ->
 wanting(Want, State) ->
     noted({want, Want}, watch(State#state{want = Want})).
 
-%% Has the hooks hand in what is wanted.
+%% Sets the subscription of the hooks.
 watch(#state{host = Host, want = Want, shared = Shared, online = Online, watching = Watching} = State) ->
     event_pusher_tap_door:set_want(Want, Shared),
     case lists:member(<<"status">>, Want) of
@@ -258,7 +256,7 @@ watch(#state{host = Host, want = Want, shared = Shared, online = Online, watchin
         false -> event_pusher_tap_online:forget(Online), State#state{watching = false}
     end.
 
-%%% What the component asks
+%%% Requests of the component
 
 asked(Pid, IQ, Attrs, State) ->
     Instance = instance(Attrs),
@@ -314,7 +312,7 @@ resume(IQ, Attrs, #state{host = Host, pusher = #pusher{pid = Pid}, queue = Queue
     Pid ! {route, xmpp:make_iq_result(IQ, resumed(Resumed))},
     flush(Resumed).
 
-%% Absent means messages.
+%% By default messages.
 want(Attrs) ->
     case fxml:get_attr(<<"want">>, Attrs) of
         {value, Want} -> binary:split(Want, [<<" ">>, <<"\t">>, <<"\n">>], [global]);
@@ -330,8 +328,7 @@ max_item(Attrs, #state{default_max_item = Default}) ->
         error:badarg -> Default
     end.
 
-%% How far the component has come, or none when that is not between what it said before and `Most`, or when it speaks of
-%% another epoch.
+%% The last number that the component has received; none if it is not between the previous one and `Most`, or for another epoch.
 progress(Attrs, Most, #state{epoch = Epoch, queue = Queue}) ->
     Least = event_pusher_tap_queue:acked(Queue),
     case come_to(Attrs, Epoch) of
@@ -368,7 +365,7 @@ resumed(#state{epoch = Epoch, node = Node, queue = Queue} = State) ->
 fill(State) ->
     #xmlel{name = <<"queue">>, attrs = [{<<"xmlns">>, ?NS_TAP} | fill_attributes(State)]}.
 
-%% How full the queue is.
+%% The fill level of the queue.
 fill_attributes(#state{queue = Queue, max_bytes = MaxBytes, max_items = MaxItems}) ->
     [
         {<<"pending">>, integer_to_binary(event_pusher_tap_queue:count(Queue))},
@@ -383,13 +380,12 @@ ack(Attrs, #state{queue = Queue} = State) ->
         H -> flush(State#state{queue = event_pusher_tap_queue:acknowledge(H, Queue)})
     end.
 
-%% Nobody has resumed since this module was started or the last pusher went: an error makes the component resume.
+%% No pusher has resumed since the start of this module or since the last one disconnected: an error makes the component resume.
 not_resumed(IQ) ->
     xmpp:make_error(IQ, xmpp:err_item_not_found()).
 
-%%% Who stands by. A connection that had the feed until one without a name took it over is told nothing, so that two
-%%% pushers do not take it from each other for ever; the answer to what it acknowledges waits until the feed is free, and
-%%% then makes it resume.
+%%% Standby connections. A connection that lost the feed to one without an id is not notified, so that two pushers do not take it
+%%% from each other endlessly; the answer to its acknowledgement is delayed until the feed is free, and then makes it resume.
 
 stand_by(Pid, IQ, #state{standby = Standby} = State) ->
     Monitor =
@@ -409,15 +405,15 @@ wake_standby(#state{standby = Standby} = State) ->
     ),
     State#state{standby = Woken}.
 
-%% A component that no longer has the feed is left alone with what it was sent.
+%% A component that no longer has the feed is sent nothing more.
 detach_other(#state{component = Component} = State, #state{component = Component}) ->
     State;
 detach_other(#state{queue = Queue} = State, _Former) ->
     State#state{pusher = none, standby = #{}, queue = event_pusher_tap_queue:rewind(Queue)}.
 
-%%% What is sent
+%%% Sending
 
-%% Nothing more while the window is full, or more than half of the bytes are in flight: those could not be dropped.
+%% Stops while the window is full, or more than half of the bytes are in flight, because those cannot be dropped.
 flush(State) ->
     feed(written(State)).
 
@@ -433,13 +429,13 @@ feed(#state{window = Window, max_bytes = MaxBytes, queue = Queue} = State) ->
             State
     end.
 
-%% Straight to the connection: the router would share stanzas out among several connections of one component.
+%% Directly to the connection: the router would distribute stanzas among several connections of one component.
 send(Item, #state{host = Host, component = Component, epoch = Epoch, shared = Shared, pusher = #pusher{pid = Pid}}) ->
     Pid ! {route, event_pusher_tap_door:unpack(Item, {Host, Component, Epoch, atomics:get(Shared, ?MAX_ITEM)})}.
 
-%%% What is kept on disk
+%%% The queue on disk
 
-%% Goes on where an earlier life ended.
+%% Continues the stored queue.
 restored(false, #state{host = Host} = State) ->
     _ = file:delete(event_pusher_tap_disk:path(Host)),
     numbered(State);
@@ -456,8 +452,8 @@ restored(true, #state{host = Host} = State) ->
             without_disk(Reason, State)
     end.
 
-%% A server that was stopped in order leaves its numbers to its next start, without a queue on disk too: with the numbers
-%% going on, the pusher finds what was not acknowledged missing, and no more than that.
+%% A cleanly stopped server passes its numbers to its next start, also without a queue on disk: because the numbering continues,
+%% the pusher finds exactly the unacknowledged items missing.
 numbered(#state{host = Host} = State) ->
     case event_pusher_tap_disk:take_numbers(Host) of
         {Epoch, Seq, Dropped} ->
@@ -466,8 +462,8 @@ numbered(#state{host = Host} = State) ->
             State
     end.
 
-%% A component that has come further than the disk: what is there was put back from a backup. It would take what has had
-%% these numbers since for what it knows.
+%% The component has received more than the disk contains: the disk was restored from a backup. The component would take new
+%% items with these numbers for known ones.
 doubted(Attrs, #state{host = Host, epoch = Epoch, recovered = Known, disk = Disk} = State) when is_integer(Known) ->
     Trusted = State#state{recovered = none},
     case come_to(Attrs, Epoch) of
@@ -515,8 +511,8 @@ rewritten(#state{epoch = Epoch, want = Want, queue = Queue, disk = Disk} = State
         {error, Reason} -> without_disk(Reason, State)
     end.
 
-%% The file may give numbers a second time after a restart, and the pusher would take new stanzas for old ones: a new
-%% epoch keeps the two apart.
+%% After a restart the file may use numbers a second time, and the pusher would take new stanzas for old ones: a new epoch
+%% distinguishes them.
 without_disk(Reason, #state{host = Host, disk = Disk, pusher = Pusher, standby = Standby, queue = Queue} = State) ->
     ?ERROR_MSG("The event pusher's queue of ~ts cannot be kept on disk (~p) and is only in memory now", [Host, Reason]),
     Disk == none orelse event_pusher_tap_disk:remove(Disk),
@@ -545,7 +541,7 @@ put_away(_IsServerStopping, #state{disk = Disk, queue = Queue}) ->
         {error, _} -> event_pusher_tap_disk:remove(Disk)
     end.
 
-%%% The bounds
+%%% Limits
 
 make_room(#state{queue = Queue, max_bytes = MaxBytes, max_items = MaxItems} = State) ->
     Shrunk = event_pusher_tap_queue:shrink(MaxBytes, MaxItems, Queue),
@@ -568,7 +564,7 @@ uuid() ->
     <<A:32, B:16, C:16, D:16, E:48>> = crypto:strong_rand_bytes(16),
     iolist_to_binary(io_lib:format("~8.16.0b-~4.16.0b-~4.16.0b-~4.16.0b-~12.16.0b", [A, B, C, D, E])).
 
-%%% For the operator
+%%% Counters for the operator
 
 facts(#state{host = Host, epoch = Epoch, pusher = Pusher, standby = Standby, shared = Shared, queue = Queue} = State) ->
     Attached =

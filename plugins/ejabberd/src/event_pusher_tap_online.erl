@@ -1,8 +1,8 @@
-%% event_pusher_tap_online: which available clients the users of a virtual host have on this node, so that of all their
-%% comings and goings the first and the last can be told. Belongs to the keeper, which hears of them in order.
+%% event_pusher_tap_online: the available clients of the users of a virtual host on this node, to report the first and the last
+%% of each user. Owned by the keeper, which is notified of changes in order.
 %%
-%% The session table of ejabberd cannot say it: it changes before and after a hook reads it, and two clients that come at
-%% once would each find the other.
+%% The session table of ejabberd cannot be used: it changes before and after a hook reads it, and two clients that connect at the
+%% same time would each find the other.
 
 -module(event_pusher_tap_online).
 
@@ -15,7 +15,7 @@
 new() ->
     ets:new(?MODULE, [ordered_set, private]).
 
-%% Who is here already is news to nobody.
+%% Clients that are already online are not reported.
 fill(Table, Host) ->
     [
         came({User, Resource, Pid}, Table)
@@ -29,7 +29,7 @@ forget(Table) ->
     [erlang:demonitor(Monitor, [flush]) || {_, _, Monitor} <- ets:tab2list(Table)],
     ets:delete_all_objects(Table).
 
-%% Also for a client whose session another process goes on with. When a process ends without a word, its owner gets
+%% Also for a client whose session another process resumes. When a process ends unexpectedly, its owner receives
 %% `{{gone, Client}, _, process, _, _}`.
 came({User, Resource, Pid} = Client, Table) ->
     Was = has_clients(User, Table),
@@ -43,7 +43,7 @@ came({User, Resource, Pid} = Client, Table) ->
             alone_unless(Was)
     end.
 
-%% Who no longer has the resource has been replaced there.
+%% A client that no longer has the resource was replaced.
 went({User, Resource, Pid}, Table) ->
     case ets:lookup(Table, {User, Resource}) of
         [{Key, Pid, Monitor}] ->
@@ -63,7 +63,7 @@ has_clients(User, Table) ->
         _ -> false
     end.
 
-%% Whether the user has an available client on another node of a cluster, as far as it is known here by now.
+%% Whether the user has an available client on another node of a cluster, as far as this node knows.
 elsewhere(User, Host) ->
     case ejabberd_cluster:get_nodes() of
         [_] ->

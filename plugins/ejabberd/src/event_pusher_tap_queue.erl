@@ -1,7 +1,7 @@
 %% event_pusher_tap_queue: the numbered items of one virtual host that are not yet acknowledged. Pure.
 %%
-%% Messages and what is minor (presence, iq, status) wait apart, since the minor ones are dropped first; the lowest
-%% number of both is sent next. The number of what is dropped is never given again.
+%% Messages and minor items (presence, iq, status) are kept separately, because minor ones are dropped first; the lowest number
+%% of both is sent next. The number of a dropped item is not used again.
 
 -module(event_pusher_tap_queue).
 
@@ -14,14 +14,14 @@
 -type item() :: {Seq :: pos_integer(), rank(), Bytes :: pos_integer(), Packed :: binary()}.
 
 -record(queue, {
-    %% Not sent yet, or to be sent again.
+    %% Not sent yet, or to be repeated.
     messages = queue:new() :: queue:queue(item()),
     minors = queue:new() :: queue:queue(item()),
     %% Sent and not acknowledged.
     in_flight = queue:new() :: queue:queue(item()),
     in_flight_count = 0 :: non_neg_integer(),
     in_flight_bytes = 0 :: non_neg_integer(),
-    %% The last number given; everything up to `sent` has been sent or dropped, up to `acked` is done with.
+    %% The number of the last item; items up to `sent` were sent or dropped, those up to `acked` are acknowledged.
     seq = 0 :: non_neg_integer(),
     sent = 0 :: non_neg_integer(),
     acked = 0 :: non_neg_integer(),
@@ -43,7 +43,7 @@ bytes(#queue{bytes = Bytes}) -> Bytes.
 dropped(#queue{dropped = Dropped}) -> Dropped.
 in_flight(#queue{in_flight_count = Count, in_flight_bytes = Bytes}) -> {Count, Bytes}.
 
-%% A queue as it was before a restart: its numbers/1 and its items/1.
+%% Restores a queue from its numbers/1 and its items/1.
 restored({Seq, Acked, Dropped}, Items) ->
     Restored = lists:foldl(
         fun({_, _, Bytes, _} = Item, #queue{count = Count, bytes = Sum} = Queue) ->
@@ -70,11 +70,11 @@ put_unsent({_, message, _, _} = Item, #queue{messages = Messages} = Queue) ->
 put_unsent({_, minor, _, _} = Item, #queue{minors = Minors} = Queue) ->
     Queue#queue{minors = queue:in(Item, Minors)}.
 
-%% So many were lost before they could be numbered: they leave their hole here.
+%% Items that were lost before they were numbered: they leave their hole here.
 skip(Lost, #queue{seq = Seq, dropped = Dropped} = Queue) ->
     Queue#queue{seq = Seq + Lost, dropped = Dropped + Lost}.
 
-%% The number and rank of what is to be sent next.
+%% The number and rank of the next item to send.
 next(#queue{messages = Messages, minors = Minors}) ->
     case {queue:peek(Messages), queue:peek(Minors)} of
         {empty, empty} -> none;
@@ -84,7 +84,7 @@ next(#queue{messages = Messages, minors = Minors}) ->
         {_, {value, {Seq, _, _, _}}} -> {Seq, minor}
     end.
 
-%% Gives the first item of this rank, which is in flight from now on.
+%% Returns the first item of this rank, which is now in flight.
 send_next(Rank, Queue) ->
     {{Seq, _, Bytes, _} = Item, Rest} = take_unsent(Rank, Queue),
     #queue{in_flight = InFlight, in_flight_count = Count, in_flight_bytes = Sum} = Rest,
@@ -102,7 +102,7 @@ take_unsent(minor, #queue{minors = Minors} = Queue) ->
     {{value, Item}, Rest} = queue:out(Minors),
     {Item, Queue#queue{minors = Rest}}.
 
-%% Everything that was not acknowledged is to be sent again.
+%% Marks all unacknowledged items as unsent.
 rewind(#queue{in_flight = InFlight, messages = Messages, minors = Minors, acked = Acked} = Queue) ->
     {Again, MinorsAgain} = lists:partition(fun({_, Rank, _, _}) -> Rank == message end, queue:to_list(InFlight)),
     Queue#queue{
@@ -114,7 +114,7 @@ rewind(#queue{in_flight = InFlight, messages = Messages, minors = Minors, acked 
         sent = Acked
     }.
 
-%% What an earlier connection received may be acknowledged by the next one before it is sent again.
+%% Items that a previous connection received may be acknowledged by the next one before they are repeated.
 acknowledge(H, Queue) ->
     #queue{in_flight = InFlight, messages = Messages, minors = Minors, count = Count, bytes = Sum, sent = Sent} = Queue,
     {Rest, Landed, LandedBytes} = done_with(H, InFlight, 0, 0),
@@ -138,7 +138,7 @@ done_with(H, Items, Count, Sum) ->
         _ -> {Items, Count, Sum}
     end.
 
-%% Drops what was not sent until the bounds are kept: what is minor first, the oldest first. What is in flight stays.
+%% Drops unsent items until the limits are met: minor ones first, oldest first. Items in flight are kept.
 shrink(MaxBytes, MaxItems, #queue{bytes = Sum, count = Count} = Queue) when Sum =< MaxBytes, Count =< MaxItems ->
     Queue;
 shrink(MaxBytes, MaxItems, #queue{minors = Minors, messages = Messages} = Queue) ->

@@ -1,10 +1,10 @@
-%% mod_event_pusher_gate: asks xmpp-event-pusher whether a client's message may go on, and with which text.
+%% mod_event_pusher_gate: asks xmpp-event-pusher whether a client's message is delivered, and with which text.
 %%
-%% Loaded on a virtual host. A message with a body that a client sends is held while the pusher is asked over HTTP; then
-%% it goes on as it was, or with another text, or its sender gets an error and nobody else anything. All that happens in
-%% the process of the sender's session: only the sender waits, and its messages stay in their order. One process per
-%% virtual host keeps the options, and one per connection talks to the pusher. Options and set-up: README.md of this
-%% module. Works with ejabberd 23.01.
+%% Loaded on a virtual host. A message with a body that a client sends is held while the module asks the pusher over HTTP. Then it
+%% is delivered unchanged or with another text, or it is refused, and only its sender receives an error. This happens in the
+%% process of the sender's session: only the sender waits, and its messages keep their order. One process per virtual host
+%% keeps the options, and one per connection communicates with the pusher. Options and set-up: README.md of this module.
+%% Works with ejabberd 23.01.
 
 -module(mod_event_pusher_gate).
 
@@ -21,32 +21,32 @@
 
 -define(NS_XHTML, <<"http://jabber.org/protocol/xhtml-im">>).
 
-%% The pusher closes a connection that was idle for a minute, so it is not used again after half of it, in milliseconds.
+%% The pusher closes a connection after a minute of idle time, so it is not reused after half of that, in milliseconds.
 -define(MAX_IDLE, 30000).
-%% A message that has taken a connection is with it sooner than this.
+%% A message that has taken a connection uses it within this time.
 -define(SOON, 5000).
 
-%% An answer's text may have so many bytes.
+%% Maximum size of the text of an answer in bytes.
 -define(MAX_ANSWER, 1024 * 1024).
 
-%% What every process may know of a virtual host's gate.
+%% State of a virtual host's gate that every process may read.
 -record(gate, {
     address :: inet:ip_address() | string(),
     port :: inet:port_number(),
-    %% A request up to the headers that each message has of its own.
+    %% The part of a request that is the same for all messages.
     head :: iodata(),
     %% Milliseconds.
     timeout :: pos_integer(),
     on_failure :: continue | refuse,
-    %% Connections that carry nothing: their processes.
+    %% The processes of idle connections.
     idle :: ets:tid(),
-    %% What has been logged; the names of the places are below.
+    %% Flags of logged states; their indexes are below.
     told :: atomics:atomics_ref()
 }).
 
-%% 1 while it fails, which is logged when it begins and when it ends.
+%% 1 during failures, which are logged when they begin and when they end.
 -define(FAILING, 1).
-%% 1 after it was logged that a message cannot be read.
+%% 1 after an unreadable message was logged.
 -define(TOLD_UNREADABLE, 2).
 
 %%% The module
@@ -79,14 +79,14 @@ mod_options(_Host) ->
 
 mod_doc() ->
     #{
-        desc => ?T("This module holds the messages of local users until xmpp-event-pusher has said whether they may go on, "
-                   "and with which text."),
+        desc => ?T("This module holds the messages of local users until xmpp-event-pusher has decided whether they are "
+                   "delivered, and with which text."),
         opts => [
             {url, #{value => ?T("URL"), desc => ?T("Where the pusher listens. The default is "
                                                    "'http://127.0.0.1:9465/gate'.")}},
             {token, #{value => ?T("Token"), desc => ?T("The token of the pusher's gate. There is none by default.")}},
-            {timeout, #{value => "timeout()", desc => ?T("How long a message may wait. The default is '2 seconds'.")}},
-            {on_failure, #{value => "continue | refuse", desc => ?T("What becomes of a message when nobody decides. The "
+            {timeout, #{value => "timeout()", desc => ?T("Maximum time a message waits. The default is '2 seconds'.")}},
+            {on_failure, #{value => "continue | refuse", desc => ?T("Applies to a message without a decision. The "
                                                                     "default is 'continue'.")}}
         ]
     }.
@@ -99,7 +99,7 @@ init([Host, Opts]) ->
     ejabberd_hooks:add(user_send_packet, Host, ?MODULE, user_send_packet, 60),
     {ok, Host}.
 
-%% The connections are of these options alone: the former ones end with their table.
+%% Connections belong to these options; previous ones end with their table.
 install(Host, Opts, Told) ->
     {Address, Port, Target, Authority} = where(gen_mod:get_opt(url, Opts)),
     persistent_term:put({?MODULE, Host}, #gate{
@@ -144,10 +144,10 @@ terminate(_Reason, Host) ->
     ejabberd_hooks:delete(user_send_packet, Host, ?MODULE, user_send_packet, 60),
     persistent_term:erase({?MODULE, Host}).
 
-%%% What clients send
+%%% Stanzas sent by clients
 
-%% Before mod_mam 88, mod_carboncopy 89 and mod_event_pusher_tap 95. Administrators' commands run this hook too, with a
-%% state that has no session: what they send in a user's name is not held.
+%% Before mod_mam 88, mod_carboncopy 89 and mod_event_pusher_tap 95. Administrators' commands run this hook too, with a state
+%% without a session; their messages are not held.
 user_send_packet({#message{type = Type, body = [_ | _] = Bodies} = Packet, #{sid := _, lserver := Host} = State} = Acc) when
     Type /= error
 ->
@@ -159,11 +159,11 @@ user_send_packet({#message{type = Type, body = [_ | _] = Bodies} = Packet, #{sid
 user_send_packet(Acc) ->
     Acc.
 
-%% In any language: an empty text in one must not hide another.
+%% In any language: an empty text must not hide another one.
 says_something(Bodies) ->
     lists:any(fun(#text{data = Data}) -> Data /= <<>> end, Bodies).
 
-%% Nothing that happens in here may cost a client its stanza.
+%% An error here must not drop a client's stanza.
 hold(Packet, State, Gate) ->
     try
         carry_out(ask(Packet, State, Gate), Packet, State, Gate)
@@ -172,7 +172,7 @@ hold(Packet, State, Gate) ->
             undecided(io_lib:format("~p: ~p", [Class, kind_of(Reason)]), Packet, State, Gate)
     end.
 
-%% Reasons hold stanzas, which have no place in a log.
+%% Reasons contain stanzas, which must not be logged.
 kind_of(Reason) when is_atom(Reason) -> Reason;
 kind_of(Reason) when is_tuple(Reason), is_atom(element(1, Reason)) -> element(1, Reason);
 kind_of(_Reason) -> unknown.
@@ -186,7 +186,7 @@ client_xml(Packet) ->
     #xmlel{attrs = Attrs} = El = xmpp:encode(Packet),
     fxml:element_to_binary(El#xmlel{attrs = lists:keystore(<<"xmlns">>, 1, Attrs, {<<"xmlns">>, ?NS_CLIENT})}).
 
-%%% What becomes of a message
+%%% The decision
 
 carry_out({ok, 204, _}, Packet, State, Gate) ->
     decided(Gate),
@@ -202,7 +202,7 @@ carry_out({ok, 200, Text}, Packet, State, Gate) ->
 carry_out({ok, 403, Text}, Packet, #{lang := Lang} = State, Gate) ->
     decided(Gate),
     refuse(Packet, State, xmpp:err_not_allowed(sound(Text), Lang));
-%% Refused whatever on_failure says: else whoever writes what the pusher cannot read passes the gate.
+%% Refused with every on_failure; otherwise an unreadable message would bypass the gate.
 carry_out({ok, Status, Text}, Packet, #{lserver := Host, lang := Lang} = State, Gate) when Status == 400; Status == 413 ->
     case atomics:exchange(Gate#gate.told, ?TOLD_UNREADABLE, 1) of
         0 ->
@@ -214,7 +214,7 @@ carry_out({ok, Status, Text}, Packet, #{lserver := Host, lang := Lang} = State, 
             ok
     end,
     Told = ?T("This message cannot be checked: it is too large, or built in too odd a way."),
-    refuse(Packet#message{body = [], sub_els = []}, State, xmpp:err_not_acceptable(Told, Lang)); % an error bears its message
+    refuse(Packet#message{body = [], sub_els = []}, State, xmpp:err_not_acceptable(Told, Lang)); % an error contains its message
 carry_out({ok, 401, _}, Packet, State, Gate) ->
     undecided("the pusher answers 401: the option token is not its token", Packet, State, Gate);
 carry_out({ok, Status, Text}, Packet, State, Gate) ->
@@ -228,7 +228,7 @@ undecided(Problem, Packet, #{lserver := Host, lang := Lang} = State, #gate{on_fa
     case atomics:exchange(Told, ?FAILING, 1) of
         0 ->
             ?ERROR_MSG(
-                "Nobody decides about messages of ~ts (~ts). Until somebody does again, ~ts; further failures are not reported",
+                "No decision about messages of ~ts (~ts). Until the next decision, ~ts; further failures are not reported",
                 [Host, Problem, consequence(OnFailure)]
             );
         1 ->
@@ -242,8 +242,8 @@ undecided(Problem, Packet, #{lserver := Host, lang := Lang} = State, #gate{on_fa
             refuse(Packet, State, xmpp:err_resource_constraint(Text, Lang))
     end.
 
-consequence(continue) -> "they go on unasked";
-consequence(refuse) -> "they are refused".
+consequence(continue) -> "messages are delivered";
+consequence(refuse) -> "messages are refused".
 
 decided(#gate{told = Told}) ->
     case atomics:get(Told, ?FAILING) == 1 andalso atomics:exchange(Told, ?FAILING, 0) of
@@ -251,15 +251,15 @@ decided(#gate{told = Told}) ->
         _ -> ok
     end.
 
-%% Straight to the sender's stream, so that the error is routed past nobody.
+%% Directly to the sender's stream, so that the error is not routed.
 refuse(Packet, State, Error) ->
     {stop, {drop, xmpp_stream_in:send_error(State, Packet, Error)}}.
 
-%% The first body, and with it its language, stays.
+%% The first body keeps its language.
 change(#message{body = [Body | _], sub_els = Els} = Packet, Text) ->
     Packet#message{body = [Body#text{data = Text}], sub_els = [El || El <- Els, xmpp:get_ns(El) /= ?NS_XHTML]}.
 
-%% What a stanza may hold (XML 1.0 2.2), in UTF-8.
+%% UTF-8 of characters that XML allows (XML 1.0, section 2.2).
 is_text(Text) ->
     case unicode:characters_to_list(Text) of
         Characters when is_list(Characters) -> lists:all(fun is_xml/1, Characters);
@@ -268,7 +268,7 @@ is_text(Text) ->
 
 is_xml(C) -> C == $\t orelse C == $\n orelse C == $\r orelse (C >= 16#20 andalso C /= 16#FFFE andalso C /= 16#FFFF).
 
-%% A refusal counts whatever its text is worth.
+%% A refusal applies even if its text is unusable.
 sound(Text) ->
     case is_text(Text) of
         true -> Text;
@@ -277,8 +277,8 @@ sound(Text) ->
 
 %%% Connections
 %%
-%% Each is a process of its own, which one message uses at a time: none waits behind another, whose answer may never come.
-%% There are as many as messages wait at once. OTP's httpc keeps connections too, for several times the CPU.
+%% Each connection is a process, used by one message at a time, so that no message waits for the answer of another. There are as
+%% many as messages that wait. OTP's httpc keeps connections too, for several times the CPU.
 
 take_connection(#gate{idle = Idle} = Gate) ->
     try take_idle(Idle, ets:first(Idle)) of
@@ -296,7 +296,7 @@ take_idle(Idle, Pid) ->
         [] -> take_idle(Idle, ets:first(Idle))
     end.
 
-%% In the process that asks. What comes when the time is up goes nowhere, and the connection goes too.
+%% In the requesting process. After a timeout, a late response is ignored and the connection is closed.
 exchange(Request, Timeout, Pid) ->
     Ref = monitor(process, Pid, [{alias, reply_demonitor}]),
     Pid ! {ask, Ref, Request},
@@ -309,9 +309,9 @@ exchange(Request, Timeout, Pid) ->
         {error, timeout}
     end.
 
-%% From here on in the connection's own process.
+%% From here on in the process of the connection.
 open_connection(Gate) ->
-    process_flag(sensitive, true), % what users say has no place in a crash report
+    process_flag(sensitive, true), % messages of users must not appear in a crash report
     connection(Gate, none, ?SOON).
 
 connection(#gate{idle = Idle} = Gate, Socket, Patience) ->
@@ -322,18 +322,18 @@ connection(#gate{idle = Idle} = Gate, Socket, Patience) ->
             Ref ! {Ref, Answer},
             Offered andalso connection(Gate, Kept, ?MAX_IDLE)
     after Patience ->
-        %% One that was taken just now has its message on the way, if its sender lives.
+        %% A connection that was just taken receives its message soon, if the sender is alive.
         Patience == ?SOON orelse withdraw(Idle) orelse connection(Gate, Socket, ?SOON)
     end.
 
-%% The table goes with the options that it belongs to.
+%% The table is deleted together with its options.
 offer(Idle) ->
     try ets:insert(Idle, {self()}) catch error:badarg -> false end.
 
 withdraw(Idle) ->
     try ets:take(Idle, self()) /= [] catch error:badarg -> true end.
 
-%% Gives the answer, and the socket if it can be used again.
+%% Returns the response, and the socket if it can be reused.
 attempt(Request, none, #gate{address = Address, port = Port, timeout = Timeout}) ->
     Options = [binary, {active, false}, {nodelay, true}, {packet, http_bin}, {send_timeout, Timeout}],
     case gen_tcp:connect(Address, Port, Options, Timeout) of
@@ -342,7 +342,7 @@ attempt(Request, none, #gate{address = Address, port = Port, timeout = Timeout})
     end;
 attempt(Request, Socket, #gate{timeout = Timeout} = Gate) ->
     case talk(Request, Socket, Timeout) of
-        %% It was closed just as it was used.
+        %% It was closed at the moment of its reuse.
         {{error, closed}, none} -> attempt(Request, none, Gate);
         Attempted -> Attempted
     end.
@@ -371,7 +371,7 @@ read_head(Socket, Timeout, Length, Kept) ->
         {http_header, _, 'Content-Length', _, Value} -> read_head(Socket, Timeout, binary_to_integer(Value), Kept);
         {http_header, _, 'Connection', _, <<"close">>} -> read_head(Socket, Timeout, Length, none);
         {http_header, _, 'Content-Type', _, <<"text/plain", _/binary>>} -> read_head(Socket, Timeout, Length, Kept);
-        %% The pusher answers in plain text. What somebody else puts into a page, a proxy perhaps, is no decision.
+        %% The pusher answers in plain text. A page of another program, such as a proxy, is not a decision.
         {http_header, _, 'Content-Type', _, _} -> throw(no_pusher);
         {http_header, _, 'Transfer-Encoding', _, _} -> throw(no_length);
         {http_header, _, _, _, _} -> read_head(Socket, Timeout, Length, Kept)

@@ -1,18 +1,19 @@
-%% mod_event_pusher_tap: hands the stanzas of a virtual host's users to xmpp-event-pusher.
+%% mod_event_pusher_tap: sends the stanzas of a virtual host's users to xmpp-event-pusher.
 %%
-%% Loaded on a virtual host. A copy of every wanted stanza goes, numbered and in order, to an external component
-%% (XEP-0114) and waits in a bounded queue until that component has acknowledged it. Options, set-up and protocol
-%% (urn:x-event-pusher:tap:1): README.md of this module. Works with ejabberd 23.01.
+%% Loaded on a virtual host. A copy of every requested stanza is sent, numbered and in order, to an external component
+%% (XEP-0114), and is kept in a bounded queue until that component has acknowledged it. The options are described in README.md
+%% of this module, the protocol (urn:x-event-pusher:tap:1) in docs/reference/tap-protocol.md of the pusher. Works with
+%% ejabberd 23.01.
 %%
 %% The parts:
-%%   event_pusher_tap_hooks      choose stanzas and say what they are, in the processes of the sessions
-%%   event_pusher_tap_door       packs them into binaries and hands them in; nothing waits here
-%%   event_pusher_tap_keeper     one process per virtual host: numbers them and feeds the component
-%%   event_pusher_tap_queue      what it keeps meanwhile
-%%   event_pusher_tap_disk       the same as a file, if that is wanted
-%%   event_pusher_tap_online     which users have available clients
-%%   event_pusher_tap_component  what the component says
-%% This module starts them, with their options, and answers the operator.
+%%   event_pusher_tap_hooks      selects stanzas and their attributes, in the processes of the sessions
+%%   event_pusher_tap_door       packs them into binaries and passes them on without waiting
+%%   event_pusher_tap_keeper     one process per virtual host: numbers them and sends them to the component
+%%   event_pusher_tap_queue      the queue of unacknowledged items
+%%   event_pusher_tap_disk       the queue as a file, with the option `disk`
+%%   event_pusher_tap_online     the available clients of users
+%%   event_pusher_tap_component  requests of the component
+%% This module starts them with their options, and shows the counters.
 
 -module(mod_event_pusher_tap).
 
@@ -53,7 +54,7 @@ mod_opt_type(max_item) -> econf:int(?LEAST_MAX_ITEM, 16#7fffffff);
 mod_opt_type(node) -> econf:binary();
 mod_opt_type(queue_bytes) -> econf:pos_int();
 mod_opt_type(queue_items) -> econf:pos_int();
-%% ejabberd ends a component's connection when 10000 stanzas wait in it (its listener's max_fsm_queue).
+%% ejabberd closes a component's connection if 10000 stanzas wait in it (max_fsm_queue of its listener).
 mod_opt_type(window) -> econf:int(1, 5000).
 
 mod_options(Host) ->
@@ -69,27 +70,27 @@ mod_options(Host) ->
 
 mod_doc() ->
     #{
-        desc => ?T("This module hands the stanzas of local users to xmpp-event-pusher, in order, and again until they "
+        desc => ?T("This module sends the stanzas of local users to xmpp-event-pusher, in order, and again until they "
                    "are acknowledged."),
         opts => [
             {component, #{value => ?T("Domain"), desc => ?T("The component that may take the feed. The default is "
                                                             "'pusher.' and the virtual host.")}},
-            {disk, #{value => "true | false", desc => ?T("Whether what waits outlives a restart of ejabberd. The default "
+            {disk, #{value => "true | false", desc => ?T("Whether the queue survives a restart of ejabberd. The default "
                                                          "is false.")}},
-            {max_item, #{value => ?T("Number"), desc => ?T("How many bytes of XML an item may have, where the component does "
-                                                           "not say. The default is 900000.")}},
+            {max_item, #{value => ?T("Number"), desc => ?T("Maximum size of an item in bytes of XML if the component sends "
+                                                           "no limit. The default is 900000.")}},
             {node, #{value => ?T("Name"), desc => ?T("A stable name of this server, for clusters. The default is the "
                                                      "name of the Erlang node.")}},
-            {queue_bytes, #{value => ?T("Number"), desc => ?T("How many bytes may wait for acknowledgement, sent and "
-                                                              "unsent together. The default is 64 MiB.")}},
-            {queue_items, #{value => ?T("Number"), desc => ?T("How many stanzas may wait for acknowledgement. The "
+            {queue_bytes, #{value => ?T("Number"), desc => ?T("Maximum size of the queue in bytes, sent and "
+                                                              "unsent items together. The default is 64 MiB.")}},
+            {queue_items, #{value => ?T("Number"), desc => ?T("Maximum number of items in the queue. The "
                                                               "default is 200000.")}},
-            {window, #{value => ?T("Number"), desc => ?T("How many stanzas may be sent and not yet acknowledged. The "
+            {window, #{value => ?T("Number"), desc => ?T("Maximum number of items sent and not yet acknowledged. The "
                                                          "default is 2000.")}}
         ]
     }.
 
-%%% For the operator
+%%% Counters for the operator
 
 get_commands_spec() ->
     [

@@ -1,19 +1,19 @@
--- Keeps the queue of mod_event_pusher_tap on disk, so that it outlives the server.
+-- Keeps the queue of mod_event_pusher_tap on disk, so that it survives a restart of the server.
 --
--- It is a log in segments. A record is handed to the operating system when it is made, an item before the pusher is told
--- of it: nothing that was tapped is lost when the server is killed. Nothing waits for the disk itself: a crash of the
--- machine loses what the system had not written yet, and read() tells that it may have (`complete` is false).
+-- A log in segments. A record is written to the operating system when it is made, an item before it is sent to the pusher, so
+-- nothing that was tapped is lost when the server is killed. The module does not wait for the disk: a crash of the machine
+-- loses data that the system had not written, and read() reports that (`complete` is false).
 --
 -- Records, each ended by a line feed:
---   queue EPOCH BOOT ACKED SEQ DROPPED   opens a segment: how the queue stood, and which start of the machine wrote it
---   want WORDS                           what the pusher asked for
---   item SEQ MINOR BYTES                 and the item behind it, MINOR is 1 for what is dropped first
---   acked SEQ                            everything up to there is done with
+--   queue EPOCH BOOT ACKED SEQ DROPPED   opens a segment: the state of the queue, and the boot id of the machine
+--   want WORDS                           the subscription of the pusher
+--   item SEQ MINOR BYTES                 followed by the item; MINOR is 1 for items that are dropped first
+--   acked SEQ                            items up to this number are acknowledged
 --   dropped SEQ
---   closed                               the server ended as it should
+--   closed                               the server was stopped cleanly
 --
--- A segment is deleted when nothing in it is waiting any more. Where many were dropped and a few are waiting in each
--- segment, those are written again, so that the log never takes much more than twice what may wait.
+-- A segment is deleted when it contains no item of the queue. If many items were dropped and each segment contains a few
+-- others, those are written again, so that the log takes at most about twice the maximum size of the queue.
 
 local lfs = require "lfs";
 local datamanager = require "util.datamanager";
@@ -21,10 +21,10 @@ local datamanager = require "util.datamanager";
 local segment_bytes = 1024 * 1024;
 local folder = datamanager.getpath("0", module.host, "event_pusher_tap", "log", true):match("^(.*)/");
 
-local keeper; -- what is kept: { queue, text_of(seq), wanted(), max_bytes }
+local keeper; -- the source of the data: { queue, text_of(seq), wanted(), max_bytes }
 local file;
 local segments = {}; -- oldest first; the last one is being written
-local segment_of = {}; -- by the number of an item that waits
+local segment_of = {}; -- by the number of an item in the queue
 local last_number = 0;
 
 local function boot()
@@ -86,7 +86,7 @@ end
 function readers.closed()
 end
 
--- Gives whether it is whole.
+-- Returns whether the segment is complete.
 local function read_segment(kept, text)
 	local at = 1;
 	while at <= #text do
@@ -101,7 +101,7 @@ local function read_segment(kept, text)
 	return true;
 end
 
--- What was kept, or nil: epoch, acked, seq, dropped, want, items and minor as in the queue, and whether it is complete.
+-- The stored queue, or nil: epoch, acked, seq, dropped, want, items and minor as in the queue, and whether it is complete.
 local function read()
 	local kept = { items = {}, minor = {}, acked = 0, seq = 0, dropped = 0, want = "message" };
 	local paths, whole = segment_paths(), true;
@@ -109,7 +109,7 @@ local function read()
 		local source = io.open(path, "rb");
 		local ok = source and read_segment(kept, source:read("*a") or "");
 		if source then source:close(); end
-		-- The end of the last one may be half written when the server was killed: the pusher never heard of it.
+		-- The last record may be incomplete if the server was killed; it had not been sent to the pusher.
 		if not ok and index < #paths then whole = false; end
 	end
 	if not kept.epoch then return; end
@@ -126,7 +126,7 @@ local function remove_all()
 	for _, path in ipairs(segment_paths()) do os.remove(path); end
 end
 
--- What stands there would be taken for the newest numbers at the next start, so nothing may.
+-- The next start would take remaining segments for the newest numbers, so all are removed.
 local function give_up(problem)
 	module:log("error", "Cannot keep the event pusher's queue in %s, it is in memory only from now on: %s", folder, problem);
 	if file then file:close(); end
@@ -190,7 +190,7 @@ local function is_too_long()
 	return bytes > 2 * keeper.max_bytes + segment_bytes;
 end
 
--- An item that has just got its number.
+-- Writes an item that was just numbered.
 local function add(seq)
 	append(seq);
 	if not file or segments[#segments].bytes < segment_bytes then return; end
@@ -212,7 +212,7 @@ local function wanted(words)
 	write("want ", words, "\n");
 end
 
--- Writes the whole queue, in place of what stands there.
+-- Replaces the log with the whole queue.
 local function begin(what)
 	keeper, segments, segment_of = what, {}, {};
 	local former = segment_paths();
