@@ -20,7 +20,7 @@ test.each(guides)('the messages that the page %s lists are in the source', (name
 function fixedWordsOf(message: string): readonly string[] {
   const [, text = ''] = /^(?:\w+: |event-pusher: |\d{3} )?(.*)$/.exec(message) ?? [];
   const values =
-    /\b[\w-]+@[\w.-]+|\b(?:\w+\.)+(?:example\.)?org\b|\d+(?:\.\d+)+:\d+|\([^)]*\)|\[attach\.\w+[^\]]*\]|\b[a-z]+-[a-z-]+\b|\//g;
+    /(?<=field )\w+|\b[\w-]+@[\w.-]+|\b(?:\w+\.)+(?:example\.)?org\b|\d+(?:\.\d+)+:\d+|\([^)]*\)|\[attach\.\w+[^\]]*\]|\b[a-z]+-[a-z-]+\b|\//g;
   return text
     .replace(values, '\n')
     .split('\n')
