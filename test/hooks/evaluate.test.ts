@@ -208,7 +208,11 @@ describe('a callback that fails', () => {
     ['throws', { shouldMakeReq: () => fail(new Error('no such table')) }, 'shouldMakeReq: no such table'],
     ['throws megabytes of text', { shouldMakeReq: () => fail(new Error('h'.repeat(5e6))) }, `shouldMakeReq: ${'h'.repeat(500)}`],
     ['throws a string', { shouldMakeReq: () => fail('gone') }, 'shouldMakeReq: gone'],
-    ['throws a value without text', { shouldMakeReq: () => fail(Object.create(null)) }, 'shouldMakeReq: threw something that has no text'],
+    [
+      'throws a value without text',
+      { shouldMakeReq: () => fail(Object.create(null)) },
+      'shouldMakeReq: a value without a text form was thrown',
+    ],
     ['rejects', { prepareHeaders: () => Promise.reject(new Error('no token')) }, 'prepareHeaders: no token'],
     ['returns no boolean', { shouldMakeReq: () => invalid('yes') }, 'shouldMakeReq: expected true or false, got string'],
     [
