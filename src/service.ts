@@ -43,10 +43,10 @@ import { openSpool } from './spool/open.ts';
 import { createRetention } from './spool/retention.ts';
 import type { Spool } from './spool/spool.ts';
 import { createEventBus, type EventBus } from './telemetry/events.ts';
-import { announceReady, createHealth } from './telemetry/health.ts';
+import { emitReady, Health } from './telemetry/health.ts';
 import { createLog, subscribeLog } from './telemetry/log.ts';
 import { createMetrics, type Metrics, noReloads, type ReloadCounts, type ReloadResult } from './telemetry/metrics.ts';
-import { createRecentWithheld, RecentAttempts } from './telemetry/recent.ts';
+import { RecentAttempts, RecentWithheld } from './telemetry/recent.ts';
 
 export type { ReloadCounts, ReloadResult } from './telemetry/metrics.ts';
 
@@ -104,8 +104,8 @@ export class Service implements Lifecycle {
     this.#shared = { clock: systemClock, random: systemRandom, timers: systemTimers, events, onFailed: options.onFailed };
     this.#redactor = new Redactor(config.redacted);
     this.#log = createLog({ level: config.logLevel, redact: this.#redactor.value });
-    this.#health = createHealth({ events, attachments: config.attachments, gate: config.gate !== undefined });
-    this.#withheld = createRecentWithheld({ events, clock: systemClock });
+    this.#health = new Health({ events, attachments: config.attachments, gate: config.gate !== undefined });
+    this.#withheld = new RecentWithheld({ events, clock: systemClock });
     this.#attempts = new RecentAttempts({ events, clock: systemClock });
     this.#lifecycle = createLifecycle({ start: () => this.#start(), stop: () => this.#teardown.run() });
     this.#reloader = new Reloader<readonly LoadedHandler[]>({
@@ -253,7 +253,7 @@ export class Service implements Lifecycle {
 
     const address = `http://${admin.address.host}:${admin.address.port}`;
     this.events.emit('notice', { text: `metrics and health are at ${address}` });
-    announceReady(this.events, this.#health, address);
+    emitReady(this.events, this.#health, address);
     return metrics;
   }
 
@@ -284,7 +284,7 @@ export class Service implements Lifecycle {
     const { notices } = this.#config;
     const served = servedBy(next, loaded);
     const reconfigured = dispatcher.reconfigure(served);
-    metrics.know({ pools: next.pools.map(({ id }) => id), handlers: served.handlers });
+    metrics.add({ pools: next.pools.map(({ id }) => id), handlers: served.handlers });
     evaluator.swap(loaded);
     for (const source of this.#sources) source.resubscribe(subscriptionOf(loaded));
     this.#log.level = next.logLevel;

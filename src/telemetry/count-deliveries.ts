@@ -1,15 +1,15 @@
 import { ServiceError } from '../kit/errors.ts';
 import type { EventBus, Events } from './events.ts';
-import type { MetricRegistry } from './registry.ts';
+import { attemptBuckets, type MetricRegistry, waitBuckets } from './registry.ts';
 import type { Roster } from './roster.ts';
-import { attemptBuckets, createSeries, waitBuckets } from './series.ts';
+import { Series } from './series.ts';
 
-/** What operators watch of the way from the spool to the backends. Pools show 0 as soon as they are configured. */
+/** Counts events between the spool and the backends. Series of pools start at 0 when these are configured. */
 export function countDeliveries(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   countAttempts(registry, events, roster);
-  countFailuresInARow(registry, events, roster);
+  countConsecutiveFailures(registry, events, roster);
   countDispositions(registry, events, roster);
-  countFailedPackets(registry, events, roster);
+  countDeadLetters(registry, events, roster);
   countIgnoredAnswers(registry, events);
   countThreadDeaths(registry, events, roster);
 }
@@ -31,9 +31,9 @@ function countAttempts(registry: MetricRegistry, events: EventBus, roster: Roste
   });
 }
 
-/** Rises with the first failed attempt, also at low traffic, and before any circuit breaker opens. */
-function countFailuresInARow(registry: MetricRegistry, events: EventBus, roster: Roster): void {
-  const failures = createSeries<{ value: number }, [pool: string, handler: string]>(() => ({ value: 0 }));
+/** Rises with the first failed attempt, so that it shows a failure at low traffic and before a circuit breaker opens. */
+function countConsecutiveFailures(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+  const failures = new Series<{ value: number }, [pool: string, handler: string]>(() => ({ value: 0 }));
   roster.eachHandler(({ name, pool, beforePush }) => {
     failures.at(pool, name);
     if (beforePush !== undefined) failures.at(beforePush.pool, beforePush.queue);
@@ -74,8 +74,8 @@ function countDispositions(registry: MetricRegistry, events: EventBus, roster: R
   });
 }
 
-/** Dead letters have three sources: deliveries that were given up, those that a full backlog had no place for, and callbacks that never made one. */
-function countFailedPackets(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+/** Dead letters have three sources: deliveries that failed, deliveries beyond a full backlog, and failed callbacks on accept. */
+function countDeadLetters(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const deadLetters = registry.counter('event_pusher_dead_letters_total');
   const poolOf = new Map<string, string>();
   roster.eachHandler(({ name, pool }) => {
@@ -108,7 +108,7 @@ function countThreadDeaths(registry: MetricRegistry, events: EventBus, roster: R
   });
 }
 
-/** What business servers say of pushes. A handler that asks shows 0 as soon as it is configured. */
+/** Counts questions to business servers. Series of a handler with questions start at 0 when it is configured. */
 export function countAsks(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const asks = registry.counter('event_pusher_asks_total');
   const failures = registry.counter('event_pusher_ask_failures_total');

@@ -1,9 +1,9 @@
 import type { BreakerState, EventBus } from './events.ts';
 import type { MetricRegistry } from './registry.ts';
 import type { Roster } from './roster.ts';
-import { createSeries } from './series.ts';
+import { Series } from './series.ts';
 
-/** What keeps a sick backend from harm, and others from it: circuit breakers, pauses, rate limits, and bounded backlogs. */
+/** Counts the protections against failing backends: circuit breakers, pauses, rate limits, and bounded backlogs. */
 export function countGuards(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   countBreakers(registry, events, roster);
   countPauses(registry, events, roster);
@@ -13,11 +13,11 @@ export function countGuards(registry: MetricRegistry, events: EventBus, roster: 
   countDeliveryCallbacks(registry, events);
 }
 
-/** Larger is worse, so that an alert can say "above 0". */
+/** A larger value is worse, so that an alert can test for "above 0". */
 const breakerValues: Readonly<Record<BreakerState, number>> = { closed: 0, 'slow-start': 1, 'half-open': 2, open: 3 };
 
 function countBreakers(registry: MetricRegistry, events: EventBus, roster: Roster): void {
-  const states = createSeries<{ value: number }, [string, string]>(() => ({ value: 0 }));
+  const states = new Series<{ value: number }, [string, string]>(() => ({ value: 0 }));
   const opened = registry.counter('event_pusher_breaker_opened_total');
   roster.eachPool((pool) => states.at(pool, ''));
   roster.eachHandler(({ name, pool, beforePush }) => {
@@ -56,7 +56,7 @@ function countOverflow(registry: MetricRegistry, events: EventBus): void {
   events.on('backlog.overflow', ({ pool, handler, policy, count }) => overflow.at(pool, handler, policy).add(count));
 }
 
-/** Undelivered events that were deleted. Series of automatic deletions exist from the start. */
+/** Counts undelivered events that were deleted. Series of automatic deletions start at 0. */
 function countDeleted(registry: MetricRegistry, events: EventBus, roster: Roster): void {
   const deleted = registry.counter('event_pusher_deleted_total');
   roster.eachHandler(({ name, pool }) => {

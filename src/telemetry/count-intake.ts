@@ -1,9 +1,8 @@
 import { createHostLabel } from './count-pushes.ts';
 import type { EventBus, Events, GateAnswered } from './events.ts';
-import type { MetricRegistry } from './registry.ts';
-import { callbackBuckets, commitBuckets } from './series.ts';
+import { callbackBuckets, commitBuckets, type MetricRegistry } from './registry.ts';
 
-/** What operators watch of the way from a chat server to the spool. Hosts and attachments show 0 as soon as they are known. */
+/** Counts events between a chat server and the spool. Series of hosts and attachments start at 0 when these are known. */
 export function countIntake(registry: MetricRegistry, events: EventBus, hosts: readonly string[]): void {
   countStream(registry, events);
   countPackets(registry, events, hosts);
@@ -111,7 +110,7 @@ function timeCommits(registry: MetricRegistry, events: EventBus): void {
 
 const answers: readonly GateAnswered[] = ['allowed', 'changed', 'refused', 'failed', 'rejected'];
 
-/** How the gate answers, and how long senders wait for that. Every answer shows 0 from the start. */
+/** Counts the answers of the gate and measures the senders' wait. Series of all answers start at 0. */
 export function countGate(registry: MetricRegistry, events: EventBus): void {
   const answered = registry.counter('event_pusher_gate_total');
   const duration = registry.histogram('event_pusher_gate_duration_seconds', callbackBuckets).at();

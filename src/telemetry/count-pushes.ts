@@ -1,14 +1,14 @@
 import type { Clock } from '../kit/clock.ts';
 import type { EventBus } from './events.ts';
-import type { MetricRegistry } from './registry.ts';
-import { attemptBuckets, createSeries, createSpiral, otherValue, type Series, type Spiral } from './series.ts';
+import { attemptBuckets, type MetricRegistry } from './registry.ts';
+import { otherValue, Series, Spiral } from './series.ts';
 
-/** Gives the label of a host: itself if it is ours, else `other`. */
+/** Returns the label of a host: its name if it is a local host, otherwise `other`. */
 export type HostLabel = (host: string) => string;
 
 export function createHostLabel(hosts: readonly string[]): HostLabel {
-  const ours = new Set(hosts);
-  return (host) => (ours.has(host) ? host : otherValue);
+  const local = new Set(hosts);
+  return (host) => (local.has(host) ? host : otherValue);
 }
 
 interface PushOptions {
@@ -18,13 +18,13 @@ interface PushOptions {
 }
 
 /**
- * The three metrics of MongooseIM's mod_event_pusher_http, `sent`, `failed` and `response_time`, by host: attempts that
- * were accepted, attempts that were not, and how long the accepted ones took. A host of ours shows 0 from the start.
+ * The three metrics of MongooseIM's mod_event_pusher_http by host: `sent` (accepted attempts), `failed` (other attempts) and
+ * `response_time` (duration of accepted attempts). Series of local hosts start at 0.
  */
 export function countPushes(registry: MetricRegistry, { events, clock, hosts }: PushOptions): void {
   const hostLabel = createHostLabel(hosts);
-  const sent = createSeries<Spiral, [string]>(() => createSpiral(clock));
-  const failed = createSeries<Spiral, [string]>(() => createSpiral(clock));
+  const sent = new Series<Spiral, [string]>(() => new Spiral(clock));
+  const failed = new Series<Spiral, [string]>(() => new Spiral(clock));
   const responseTime = registry.histogram('mod_event_pusher_http_response_time_seconds', attemptBuckets);
 
   registry.counterOf('mod_event_pusher_http_sent_total', () => readSpirals(sent, (spiral) => spiral.total));
@@ -45,12 +45,12 @@ function* readSpirals(series: Series<Spiral, [string]>, read: (spiral: Spiral) =
   for (const [[host = ''], spiral] of series.cells()) yield [[host], read(spiral)];
 }
 
-/** Microseconds, each bound twice the one before: 2^0 to 2^30. */
+/** Bounds in microseconds: 2^0 to 2^30. */
 const microsecondBuckets = Array.from({ length: 31 }, (_, exponent) => 2 ** exponent);
 
 /**
- * The same under the names and units of MongooseIM from 6.3 on, so that its dashboards work as they are. As there, the
- * counters show 0 from the start, and the histogram appears with its first observation.
+ * The same metrics under the names and units of MongooseIM 6.3 and later, so that its dashboards work unchanged. As there, the
+ * counters start at 0, and the histogram appears with its first observation.
  */
 export function countAsMongooseIm(registry: MetricRegistry, events: EventBus, hosts: readonly string[]): void {
   const hostLabel = createHostLabel(hosts);

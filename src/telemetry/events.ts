@@ -7,36 +7,36 @@ import type { AskFailure, DeliveryId } from '../model/delivery.ts';
 import type { Direction, PacketEvent, PacketId } from '../model/packet.ts';
 
 /**
- * Every event of the service, once: logs, metrics and health subscribe, the parts only emit. Fields are plain values;
- * none is a message body, and only `log` fields may hold a JID or an id (they never become labels).
+ * Every event of the service, and the bus that carries them. The parts of the service emit events; logs, metrics and health
+ * subscribe. Fields are plain values. None contains a message body, and JIDs and ids never become labels of metrics.
  */
 
-/** A circuit breaker: `closed` lets all through, `open` nothing, `half-open` one probe, `slow-start` more and more. */
+/** State of a circuit breaker: `closed` allows every attempt, `open` none, `half-open` one probe, `slow-start` a growing number. */
 export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';
 
-/** `standby`: another pusher has the feed, and this one takes it over when that goes. */
+/** `standby`: another pusher receives the feed; this one takes over when it disconnects. */
 export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming' | 'standby';
 
-/** How the gate answered. Bounded, since it is a label. */
+/** Answer of the gate. The set is closed because it is a metric label. */
 export type GateAnswered = 'allowed' | 'changed' | 'failed' | 'refused' | 'rejected';
 
-/** What a delivery is for: a push, a question that comes before one, or a request or message that a backend's answer ordered. */
+/** Purpose of a delivery: a push, a question to a business server before a push, or a request or message ordered by an answer. */
 export type Purpose = 'ask' | 'message' | 'order' | 'push';
 
-/** Why what an answer asked for is not done. */
+/** Reason why a request in an answer is not carried out. */
 export type IgnoredReason = 'declined' | 'malformed' | 'too-deep' | 'truncated' | 'unknown-task';
 
-/** What came of a question to a business server. `failed`: no answer that counts. */
+/** Result of a question to a business server. `failed`: no valid answer. */
 export type AskResult = 'allowed' | 'failed' | 'withheld';
 
 export interface Events {
-  /** A request in a backend's answer was not carried out. `reason`: `declined` (success was false), `malformed`, `too-deep`, `truncated`, `unknown-task`. */
+  /** A request in a backend's answer was not carried out. `declined`: its `success` was false. `too-deep`, `truncated`: it was not read. */
   'answer.ignored': { readonly id: DeliveryId; readonly pool: string; readonly handler: string; readonly reason: IgnoredReason };
-  /** An archive no longer knows the last message that we saw in it: what it threw away meanwhile, if anything, was missed. */
+  /** An archive no longer contains the last message that was read from it. Messages that it has since deleted were missed. */
   'archive.gap': { readonly attachment: string; readonly host: string };
   /**
-   * A question to a business server is over. `id`: its `operationID`; `reason`: why its answer does not count, undefined where
-   * it does; `pushes`: how many come of it.
+   * A question to a business server has ended. `id`: its `operationID`. `reason`: why there is no valid answer; undefined if there
+   * is one. `pushes`: the number of resulting pushes.
    */
   'ask.ended': {
     readonly id: DeliveryId;
@@ -48,8 +48,8 @@ export interface Events {
     readonly pushes: number;
   };
   /**
-   * One attempt ended. `host` is the packet's; `accepted`: the verdict was accepted; `reason`: why it was not, otherwise empty.
-   * The reason may quote the error text of a callback, so it is not logged.
+   * One attempt ended. `host`: the host of the packet. `reason`: why it was not accepted, otherwise empty; it may quote the error
+   * text of a callback, so it is not logged.
    */
   'attempt.ended': {
     readonly id: DeliveryId;
@@ -60,20 +60,20 @@ export interface Events {
     readonly attempt: number;
     readonly attemptsAllowed: number;
     readonly outcome: Outcome;
-    /** What the handler's callbacks made of it; undefined where it has none. */
+    /** The judgement of the handler's delivery callbacks; undefined if it has none. */
     readonly judgement: Judgement | undefined;
     readonly accepted: boolean;
     readonly reason: string;
-    /** Accepted → the end of this attempt, ms. */
+    /** Time from acceptance to the end of this attempt, ms. */
     readonly ageMs: number;
-    /** When it is tried again; undefined when it is not. */
+    /** Time of the next attempt; undefined if there is none. */
     readonly nextAt: EpochMs | undefined;
-    /** The reason of its dead letter; undefined while it is none. */
+    /** Reason of the dead letter; undefined if the delivery is not dead. */
     readonly died: string | undefined;
   };
   /**
-   * A session of a source moved on. `host` is empty for the connection as a whole; `reason` is for people. `node` is the
-   * server's (`xmpp://host:port`) where an attachment has several.
+   * A connection to a chat server, or a host's feed on it, changed its state. `host`: empty for the connection as a whole. `node`:
+   * the server node (`xmpp://host:port`) if the attachment has several. `reason`: a text for operators.
    */
   'attachment.state': {
     readonly attachment: string;
@@ -82,33 +82,33 @@ export interface Events {
     readonly state: AttachmentState;
     readonly reason: string;
   };
-  /** Deliveries had no place in the backlog of a pool: `policy` says what happened to `count` of them. */
+  /** The backlog of a pool was full. `policy`: the treatment of the `count` deliveries that exceeded it. */
   'backlog.overflow': {
     readonly pool: string;
     readonly handler: string;
     readonly policy: 'dead-letter-oldest' | 'hold-intake' | 'refuse';
     readonly count: number;
   };
-  /** A circuit breaker moved on. `handler` is empty for that of the whole pool; `reason` is for people. */
+  /** A circuit breaker changed its state. `handler`: empty for the breaker of the whole pool. `reason`: a text for operators. */
   'breaker.state': { readonly pool: string; readonly handler: string; readonly state: BreakerState; readonly reason: string };
-  /** A callback on accept ended. `callback` is its name; durations in ms. */
+  /** A callback on accept ended. `callback`: its name. */
   'callback.ended': { readonly handler: string; readonly callback: string; readonly durationMs: number };
-  /** A callback threw, rejected, returned nonsense, missed its deadline or was skipped; a dead letter was made. */
+  /** A callback threw, rejected, returned an invalid value, missed its deadline or was skipped. The packet became a dead letter. */
   'callback.failed': { readonly handler: string; readonly callback: string; readonly packetId: PacketId; readonly error: Error };
-  /** A new configuration was asked for. `reason` says why it was refused, or what changed. */
+  /** A reload was requested. `reason`: why the configuration was refused, or the changes. */
   'config.reload': { readonly result: 'applied' | 'refused' | 'restart'; readonly reason: string };
   /**
-   * A listener refused `count` connections: it has reached its limit (`max-connections`), or the process its limit of open files
-   * (`open-files`). `listener`: `admin`, `gate`, or an attachment.
+   * A listener refused `count` connections because of its own limit (`max-connections`), the process's limit of open files
+   * (`open-files`), or another error of the system. `listener`: `admin`, `gate`, or an attachment.
    */
   'connection.refused': { readonly listener: string; readonly reason: string; readonly count: number };
   /** A delivery is on disk. */
   'delivery.accepted': { readonly pool: string; readonly handler: string; readonly host: string };
-  /** A callback at delivery, in a pool's thread, went wrong. */
+  /** A delivery callback failed in a pool's thread. */
   'delivery.callback-failed': { readonly pool: string } & CallbackFailure;
-  /** A delivery that keeps failing left its lane, which moves on without it. */
+  /** A delivery that keeps failing left its lane, so that later deliveries can proceed. */
   'delivery.left-lane': { readonly id: DeliveryId; readonly pool: string; readonly handler: string };
-  /** A delivery's disposition is on disk: `delivered`, `dead` with its reason, or `retry`. `ageMs`: accepted → now. */
+  /** The disposition of a delivery is on disk. `reason`: of a dead letter. `ageMs`: time since acceptance. */
   'delivery.settled': {
     readonly id: DeliveryId;
     readonly pool: string;
@@ -119,45 +119,45 @@ export interface Events {
     readonly reason: string;
     readonly ageMs: number;
   };
-  /** A request was ended by an exit's return code, or by what an exit or a program unit threw; `text` is what the client was told. */
+  /** A request was ended by the return code of an exit, or by an error of an exit or program unit. `text`: the response to the client. */
   'exit.failed': {
     readonly attachment: string;
     readonly descriptor: string;
     readonly by: 'exit' | 'unit';
     readonly text: string;
-    /** Undefined: the exit has returned that code. */
+    /** Undefined if the exit returned a code. */
     readonly error: Error | undefined;
   };
   /**
-   * A chat server asked about a message. `failed`: nobody could say, it does what it was told to do then. `rejected`: it
-   * was no proper question, such as one without the token. `reason` says why for these two and is empty else; ms.
+   * A chat server asked about a message. `failed`: no decision, so the chat server applies its own policy. `rejected`: the request
+   * was invalid, for example without the token. `reason`: set for these two, otherwise empty.
    */
   'gate.answered': { readonly answer: GateAnswered; readonly reason: string; readonly durationMs: number };
-  /** A `gate` threw, rejected, returned nonsense, missed its deadline or was skipped. */
+  /** A `gate` callback threw, rejected, returned an invalid value, missed its deadline or was skipped. */
   'gate.failed': { readonly handler: string; readonly packetId: PacketId; readonly error: Error };
   /** The listener of the gate opened or closed. */
   'gate.listening': { readonly listening: boolean };
-  /** A backend asked for patience (429): nothing of this handler is sent to this pool before `until`. */
+  /** A backend answered 429: the handler's deliveries to this pool wait until `until`. */
   'handler.paused': { readonly pool: string; readonly handler: string; readonly until: EpochMs };
-  /** A JID could not be prepared and was passed on as it is. */
+  /** A JID could not be prepared and was passed on unchanged. */
   'jid.unprepared': { readonly attachment: string };
-  /** A message for the operator; level info by default. */
+  /** A message for the operator, at level info by default. */
   notice: { readonly text: string; readonly level?: 'warn' };
   /** A stanza became a packet. */
   'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction; readonly event: PacketEvent };
-  /** A stanza of a feed was not a packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `too-large`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */
+  /** A stanza of a feed did not become a packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `too-large`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */
   'packet.skipped': { readonly attachment: string; readonly host?: string; readonly reason: string };
   /** An operator paused or resumed a pool. */
   'pool.paused': { readonly pool: string; readonly paused: boolean };
-  /** This machine or process has no descriptor, port or memory left for a connection of the pool. `lasts`: one more attempt met it. */
+  /** This machine or process lacks a descriptor, port or memory for a connection of the pool. `lasts`: the lack affected one more attempt. */
   'pool.shortage': { readonly pool: string; readonly state: 'began' | 'ended' | 'lasts'; readonly reason: string };
-  /** A pool's thread started, has loaded all it needs (`up`), or died (with the reason) and is replaced. */
+  /** A thread of a pool started, finished loading (`up`), or died for `reason` and is replaced. */
   'pool.thread': { readonly pool: string; readonly state: 'died' | 'started' | 'up'; readonly reason: string };
-  /** A pool with free workers waited for its rate limit. */
+  /** A pool with free workers waited `waitMs` for its rate limit. */
   'pool.throttled': { readonly pool: string; readonly waitMs: number };
   /**
-   * Nothing is pushed of a packet: a business server refused it, or named no receiver, or gave no answer that counts where that
-   * refuses. The texts and the code are the server's. Sender and receiver, as bare JIDs, are for who may see them.
+   * A packet is not pushed: a business server refused it, named no receiver, or gave no valid answer and the handler is configured to
+   * refuse then. Code and texts are those of the server. Sender and receiver, as bare JIDs, are shown only to authorised clients.
    */
   'push.withheld': {
     readonly id: DeliveryId;
@@ -171,27 +171,27 @@ export interface Events {
     readonly errMsg: string;
     readonly errDlt: string;
   };
-  /** For the first time all hosts are attached and the spool takes in. `admin` is the address of metrics and health. */
+  /** All hosts are attached and the spool is writable for the first time. `admin`: the address of metrics and health. */
   ready: { readonly admin: string };
-  /** A promise that nobody waits for was rejected; a callback module has left it behind. */
+  /** Unhandled promise rejection in a callback module. */
   'rejection.stray': { readonly error: Error };
   /** A request to a listener failed because of a fault of the service and was answered with 500. */
   'request.failed': { readonly listener: string; readonly error: Error };
-  /** A transaction of the spool is on disk. */
+  /** A transaction of the spool is on disk. `commands`: the number of commands in it. */
   'spool.committed': { readonly durationMs: number; readonly commands: number };
   /** Undelivered events were deleted from the spool. */
   'spool.deleted': { readonly pool: string; readonly handler: string; readonly reason: DeletionReason; readonly count: number };
-  /** The spool found at its start that its last commits may be lost. */
+  /** The spool found at startup that its last commits may be lost. */
   'spool.loss': { readonly reason: string };
-  /** Intake stopped or goes on. */
+  /** Intake stopped or resumed. */
   'spool.writable': { readonly writable: boolean; readonly reason: string };
-  /** Bytes came from a chat server. */
+  /** Bytes were received from a chat server. */
   'stream.read': { readonly attachment: string; readonly bytes: number };
-  /** The server's queue lost `missing` packets before they were received; undefined: the whole queue, of unknown size (new epoch). */
+  /** The chat server lost `missing` packets before they were received; undefined: the whole queue, of unknown size (new epoch). */
   'tap.hole': { readonly attachment: string; readonly host: string; readonly missing: number | undefined };
   /**
-   * A tap has sent `items` items before, but the spool has no mark for them: the spool is new or was lost, or another pusher
-   * received them. Items that were not delivered may be lost.
+   * A tap has sent `items` items before, but the spool has no mark for them: the spool is new or was lost, or another pusher received
+   * them. Undelivered items may be lost.
    */
   'tap.mark-missing': { readonly attachment: string; readonly host: string; readonly items: number };
   /** Fill level of a tap's queue. `stream` identifies it (host and node); at a `ratio` of 1 the tap drops items. */
@@ -210,21 +210,21 @@ export type DeletionReason = 'age' | 'count' | 'orphan-purge' | 'purge';
 
 export type EventName = keyof Events;
 
-/** Where parts say what happened. Emitting never throws: a broken subscriber must not harm what it observes. */
+/** Takes events. Emitting never throws, so a failing subscriber cannot affect the emitter. */
 export interface EventSink {
   emit<N extends EventName>(name: N, event: Events[N]): void;
 }
 
 export interface EventBus extends EventSink {
-  /** Calls `listener` at every event of this name; the returned function ends it. */
+  /** Calls `listener` for every event of this name; the returned function unsubscribes it. */
   on<N extends EventName>(name: N, listener: (event: Events[N]) => void): () => void;
-  /** Resolves with the next event of this name that `matches`: tests wait for this, never for time. */
+  /** Resolves with the next event of this name that `matches`. */
   next<N extends EventName>(name: N, matches?: (event: Events[N]) => boolean): Promise<Events[N]>;
 }
 
 type AnyListener = (event: never) => void;
 
-/** Calls listeners at once, in the order they came. What a listener throws goes to `onBroken`, never to the emitter. */
+/** Calls listeners synchronously, in the order of subscription. Errors of a listener go to `onBroken`, never to the emitter. */
 export function createEventBus(onBroken: (name: EventName, error: Error) => void = () => undefined): EventBus {
   const listeners = new Map<EventName, AnyListener[]>();
 

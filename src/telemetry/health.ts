@@ -1,28 +1,16 @@
 import type { AttachmentState, EventBus } from './events.ts';
 
-/** One thing that must hold for the service to be ready. `name` is stable; `reason` is empty while it holds. */
+/** A condition for the service to be ready. `name` is stable; `reason` is empty if the check passes. */
 export interface Check {
   readonly name: string;
   readonly ready: boolean;
   readonly reason: string;
 }
 
-export interface Health {
-  /**
-   * Every check, those that hold included: one for each host of each attachment (of each of its nodes, where it has several),
-   * the spool, and whether the service drains. Checks of the gate and of pools that are starting appear only if they fail.
-   */
-  checks(): readonly Check[];
-  /** Whether packets of a host can reach the service, from every node. */
-  attached(): readonly { readonly attachment: string; readonly host: string; readonly attached: boolean }[];
-  /** From now on the service is not ready: it takes nothing more in. */
-  drain(): void;
-}
-
 export interface HealthOptions {
   readonly events: EventBus;
   readonly attachments: readonly Observed[];
-  /** Whether chat servers may ask about messages; default false. */
+  /** Whether the gate is configured; default false. */
   readonly gate?: boolean;
 }
 
@@ -32,82 +20,100 @@ interface Observed {
   readonly nodes?: readonly { readonly name: string }[];
 }
 
-interface Standing {
+interface Status {
   readonly state: AttachmentState;
   readonly reason: string;
 }
 
-const unheardOf: Standing = { state: 'connecting', reason: '' };
+const unreported: Status = { state: 'connecting', reason: '' };
 
-/** Gathers from the events, from its creation on, what `/readyz` answers. A host is attached when its connection and itself are. */
-export function createHealth({ events, attachments, gate = false }: HealthOptions): Health {
-  const connections = new Map<string, Standing>();
-  const hosts = new Map<string, Map<string, Standing>>();
-  let spool = { writable: true, reason: '' };
-  let gateIsShut = gate;
-  let draining = false;
+/** The checks behind `/readyz`, kept from events. A host is attached if its connection and its feed are. */
+export class Health {
+  readonly #attachments: readonly Observed[];
+  readonly #connections = new Map<string, Status>();
+  readonly #hosts = new Map<string, Map<string, Status>>();
+  readonly #starting: ReadonlyMap<string, number>;
+  #spool = { writable: true, reason: '' };
+  #gateIsClosed: boolean;
+  #draining = false;
 
-  events.on('attachment.state', ({ attachment, host, node = '', state, reason }) => {
-    const connection = nameOf(attachment, node);
-    const ofConnection = hosts.get(connection) ?? new Map<string, Standing>();
+  constructor({ events, attachments, gate = false }: HealthOptions) {
+    this.#attachments = attachments;
+    this.#gateIsClosed = gate;
+    this.#starting = watchStartingPools(events);
+    events.on('attachment.state', ({ attachment, host, node = '', state, reason }) => {
+      this.#update(nameOf(attachment, node), host, { state, reason });
+    });
+    events.on('spool.writable', (change) => {
+      this.#spool = change;
+    });
+    events.on('gate.listening', ({ listening }) => {
+      this.#gateIsClosed = !listening;
+    });
+  }
+
+  /**
+   * All checks: one for each host of each attachment (and node, if there are several), the spool, and shutdown. Checks of the gate
+   * and of starting pools appear only while they fail.
+   */
+  checks(): readonly Check[] {
+    const hosts = this.#attachments
+      .flatMap((attachment) => attachment.hosts.flatMap((host) => this.#statusesOf(attachment, host)))
+      .map(({ attachment, host, node, state, reason }) => {
+        const name = `attachment ${attachment}, host ${host}${node === '' ? '' : `, node ${node}`}`;
+        return check(name, state === 'attached', reason === '' ? state : `${state}: ${reason}`);
+      });
+    return [
+      ...hosts,
+      ...Array.from(this.#starting.keys(), (pool) => check(`pool ${pool}`, false, 'its threads are starting')),
+      ...(this.#gateIsClosed ? [check('gate', false, 'its listener is not open')] : []),
+      check('spool', this.#spool.writable, this.#spool.reason),
+      check('draining', !this.#draining, 'the service is stopping'),
+    ];
+  }
+
+  /** Whether packets of each host can reach the service, from every node. */
+  attached(): readonly { readonly attachment: string; readonly host: string; readonly attached: boolean }[] {
+    return this.#attachments.flatMap((attachment) =>
+      attachment.hosts.map((host) => {
+        const attached = this.#statusesOf(attachment, host).every(({ state }) => state === 'attached');
+        return { attachment: attachment.name, host, attached };
+      }),
+    );
+  }
+
+  /** The service is no longer ready, because it is stopping. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  #update(connection: string, host: string, status: Status): void {
     if (host !== '') {
-      hosts.set(connection, ofConnection.set(host, next(ofConnection.get(host), { state, reason })));
+      const hosts = this.#hosts.get(connection) ?? new Map<string, Status>();
+      this.#hosts.set(connection, hosts.set(host, next(hosts.get(host), status)));
       return;
     }
-    connections.set(connection, next(connections.get(connection), { state, reason }));
-    if (state !== 'attached') hosts.delete(connection); // what its hosts said was said over a connection that is gone
-  });
-  events.on('spool.writable', (change) => {
-    spool = change;
-  });
-
-  const starting = createStartingPools(events);
-  events.on('gate.listening', ({ listening }) => {
-    gateIsShut = !listening;
-  });
-
-  function standingOf(connection: string, host: string): Standing {
-    const standing = connections.get(connection) ?? unheardOf;
-    return standing.state === 'attached' ? (hosts.get(connection)?.get(host) ?? { state: 'resuming', reason: '' }) : standing;
+    this.#connections.set(connection, next(this.#connections.get(connection), status));
+    if (status.state !== 'attached') this.#hosts.delete(connection); // the hosts' states belong to the lost connection
   }
 
-  /** Of one host, at each node. */
-  function standings({ name, nodes = [] }: Observed, host: string) {
+  /** The status of a host at each node. */
+  #statusesOf({ name, nodes = [] }: Observed, host: string) {
     const names = nodes.length > 1 ? nodes.map((node) => node.name) : [''];
-    return names.map((node) => ({ attachment: name, host, node, ...standingOf(nameOf(name, node), host) }));
+    return names.map((node) => ({ attachment: name, host, node, ...this.#statusOf(nameOf(name, node), host) }));
   }
 
-  return {
-    checks: () => [
-      ...attachments
-        .flatMap((attachment) => attachment.hosts.flatMap((host) => standings(attachment, host)))
-        .map(({ attachment, host, node, state, reason }) => {
-          const name = `attachment ${attachment}, host ${host}${node === '' ? '' : `, node ${node}`}`;
-          return check(name, state === 'attached', reason === '' ? state : `${state}: ${reason}`);
-        }),
-      ...Array.from(starting.keys(), (pool) => check(`pool ${pool}`, false, 'its threads are starting')),
-      ...(gateIsShut ? [check('gate', false, 'its listener is not open')] : []),
-      check('spool', spool.writable, spool.reason),
-      check('draining', !draining, 'the service is stopping'),
-    ],
-    attached: () =>
-      attachments.flatMap((attachment) =>
-        attachment.hosts.map((host) => {
-          const attached = standings(attachment, host).every(({ state }) => state === 'attached');
-          return { attachment: attachment.name, host, attached };
-        }),
-      ),
-    drain: () => {
-      draining = true;
-    },
-  };
+  #statusOf(connection: string, host: string): Status {
+    const status = this.#connections.get(connection) ?? unreported;
+    return status.state === 'attached' ? (this.#hosts.get(connection)?.get(host) ?? { state: 'resuming', reason: '' }) : status;
+  }
 }
 
 /**
- * Pools whose first threads are still loading, with their number. Later starts do not count: while a thread is replaced, its
- * pool's deliveries wait on disk. A thread that dies at its start does not keep the service from attaching either.
+ * Pools whose first threads are loading, with the number of these threads. Later starts do not count: while a thread is replaced,
+ * the deliveries of its pool wait on disk. A thread that dies at its start does not keep the service from attaching either.
  */
-function createStartingPools(events: EventBus): ReadonlyMap<string, number> {
+function watchStartingPools(events: EventBus): ReadonlyMap<string, number> {
   const starting = new Map<string, number>();
   const started = new Set<string>();
   events.on('pool.thread', ({ pool, state }) => {
@@ -124,8 +130,8 @@ function nameOf(attachment: string, node: string): string {
   return `${attachment} ${node}`;
 }
 
-/** Trying again is no news to somebody who asks why it does not work: the last trouble stands until there is another, or none. */
-function next(last: Standing | undefined, now: Standing): Standing {
+/** Keeps the last problem while a connection is retried, so that its reason stays visible. */
+function next(last: Status | undefined, now: Status): Status {
   const troubled = last?.state === 'offline' || last?.state === 'refused' || last?.state === 'standby';
   return troubled && (now.state === 'connecting' || now.state === 'resuming') ? last : now;
 }
@@ -134,13 +140,13 @@ function check(name: string, ready: boolean, reason: string): Check {
   return { name, ready, reason: ready ? '' : reason };
 }
 
-/** Emits `ready` once, as soon as every check of `health` holds. `admin` is the address to say with it. */
-export function announceReady(events: EventBus, health: Health, admin: string): void {
-  const offs = [events.on('attachment.state', look), events.on('pool.thread', look), events.on('spool.writable', look)];
+/** Emits `ready` once, as soon as all checks pass. `admin` is the address of metrics and health. */
+export function emitReady(events: EventBus, health: Health, admin: string): void {
+  const unsubscribe = [events.on('attachment.state', look), events.on('pool.thread', look), events.on('spool.writable', look)];
 
   function look(): void {
-    if (!health.checks().every((check) => check.ready)) return;
-    for (const off of offs) off();
+    if (!health.checks().every((each) => each.ready)) return;
+    for (const off of unsubscribe) off();
     events.emit('ready', { admin });
   }
 }

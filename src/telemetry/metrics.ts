@@ -6,36 +6,36 @@ import { countGate, countIntake } from './count-intake.ts';
 import { countAsMongooseIm, countPushes } from './count-pushes.ts';
 import type { EventBus, Events } from './events.ts';
 import { type Readings, readGauges } from './read-gauges.ts';
-import { createMetricRegistry, type MetricRegistry } from './registry.ts';
-import { type Configured, createRoster } from './roster.ts';
+import { MetricRegistry } from './registry.ts';
+import { type Configured, Roster } from './roster.ts';
 
 export interface Metrics {
   /** All metrics in the text format of Prometheus, and the content type to send with it. */
   render(): Promise<{ readonly contentType: string; readonly text: string }>;
-  /** What a reload brought: its series show 0 from now on. */
-  know(configured: Configured): void;
+  /** Adds the pools and handlers of a reload, whose series start at 0. */
+  add(configured: Configured): void;
 }
 
 export interface MetricsOptions extends Configured {
   readonly events: EventBus;
   readonly clock: Clock;
-  /** Local virtual hosts: the only values of the label `host` beside `other`. */
+  /** Local virtual hosts: the values of the label `host`, in addition to `other`. */
   readonly hosts: readonly string[];
   readonly readings: Readings;
-  /** Adds the names that MongooseIM gives these metrics from 6.3 on. */
+  /** Whether to add the names of these metrics in MongooseIM 6.3 and later. */
   readonly mongooseim: boolean;
-  /** Configurations that were asked for before this service was started. */
+  /** Reloads requested before this service was started. */
   readonly reloads: ReloadCounts;
-  /** Of this service. */
+  /** Version of this service. */
   readonly version: string;
 }
 
-/** Counts what the events tell, from the moment it is created, and renders it for Prometheus. */
+/** Counts events from its creation on, and renders the metrics for Prometheus. */
 export function createMetrics(options: MetricsOptions): Metrics {
   const { events, hosts, version } = options;
-  const registry = createMetricRegistry();
+  const registry = new MetricRegistry();
   const { prometheus } = registry;
-  const roster = createRoster(options);
+  const roster = new Roster(options);
 
   countPushes(registry, options);
   countIntake(registry, events, hosts);
@@ -51,13 +51,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   return {
     render: async () => ({ contentType: prometheus.contentType, text: await prometheus.metrics() }),
-    know: (configured) => roster.add(configured),
+    add: (configured) => roster.add(configured),
   };
 }
 
 /**
- * Memory, processor, open files, event loop and garbage collection. Left out are the counts of handles and requests:
- * they are gauges with `_total` in their names, and cost a walk over all of them.
+ * Memory, processor, open files, event loop and garbage collection. The counts of handles and requests are omitted: they are gauges
+ * with `_total` in their names, and need a walk over all handles.
  */
 function measureProcess(register: Registry): void {
   collectDefaultMetrics({ register });
@@ -69,7 +69,7 @@ function measureProcess(register: Registry): void {
 
 export type ReloadResult = Events['config.reload']['result'];
 
-/** How often a new configuration was asked for, by what came of it. */
+/** Number of requested reloads by result. */
 export type ReloadCounts = Readonly<Record<ReloadResult, number>>;
 
 export const noReloads: ReloadCounts = { applied: 0, refused: 0, restart: 0 };
@@ -77,11 +77,11 @@ export const noReloads: ReloadCounts = { applied: 0, refused: 0, restart: 0 };
 interface ReloadOptions {
   readonly events: EventBus;
   readonly clock: Clock;
-  /** Those before this service was started: a reload may be what started it. */
+  /** Reloads before this service was started, including one that restarted it. */
   readonly reloads: ReloadCounts;
 }
 
-/** Whether the file that was read last is what runs. A service that starts has just read its file. */
+/** Counts reloads. A service that starts has just read its file, so the last reload counts as successful. */
 export function countReloads(registry: MetricRegistry, { events, clock, reloads }: ReloadOptions): void {
   const total = registry.counter('event_pusher_config_reloads_total');
   for (const result of ['applied', 'refused', 'restart'] as const) total.at(result).add(reloads[result]);

@@ -2,30 +2,30 @@ import type { Clock, EpochMs } from '../kit/clock.ts';
 import type { MetricRegistry } from './registry.ts';
 import type { Roster } from './roster.ts';
 
-/** What only its owner knows, asked for on each scrape; none of it may wait or count rows. */
+/** Current values, read from their owners on each scrape. None may block or count rows. */
 export interface Readings {
   spoolStats(): SpoolReading;
-  /** Requests under way in each pool, and how many there may be. */
+  /** Requests in progress in each pool, and its number of workers. */
   inFlight(): readonly { readonly pool: string; readonly value: number; readonly workers: number }[];
-  /** Deliveries that nobody serves. */
+  /** Deliveries whose handler or pool is not configured. */
   orphans(): readonly { readonly pool: string; readonly handler: string; readonly waiting: number }[];
   attached(): readonly { readonly attachment: string; readonly host: string; readonly attached: boolean }[];
-  /** Bytes received from chat servers that are not on disk yet. */
+  /** Bytes received from chat servers that are not yet on disk. */
   uncommittedBytes(): number;
 }
 
-/** The part of the spool's statistics that is measured. */
+/** The measured part of the spool's statistics. */
 export interface SpoolReading {
   readonly depths: readonly { readonly pool: string; readonly waiting: number; readonly dead: number }[];
   /** Pools that an operator has paused. */
   readonly paused: readonly string[];
   readonly bytes: number;
   readonly writable: boolean;
-  /** When the oldest delivery still owed was accepted, by pool. */
+  /** Time at which the oldest pending delivery was accepted, by pool. */
   readonly oldest: Readonly<Record<string, EpochMs>>;
   /** Time until intake stops because the spool is full; undefined while the spool does not grow. */
   readonly fullInMs: number | undefined;
-  /** Why the last commits may be lost; empty if none are missing. */
+  /** Reason why the last commits may be lost; empty if none are missing. */
   readonly loss: string;
 }
 
@@ -52,7 +52,7 @@ export function readGauges(registry: MetricRegistry, options: GaugeOptions): voi
 }
 
 function readSpool(registry: MetricRegistry, { readings, clock, roster }: GaugeOptions): void {
-  /** The sums over the handlers of each pool. One that the spool has never met has an empty backlog, not an unknown one. */
+  /** Sums over the handlers of each pool. A pool without deliveries has an empty backlog. */
   function depths(): ReadonlyMap<string, { readonly waiting: number; readonly dead: number }> {
     const sums = new Map(roster.pools.map((pool) => [pool, { waiting: 0, dead: 0 }]));
     for (const { pool, waiting, dead } of readings.spoolStats().depths) {

@@ -1,14 +1,15 @@
+/** Recent results that the API shows: attempts of each queue, and withheld pushes. */
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import type { EventBus, Events } from './events.ts';
-import { createSeries, createSpiral, type Spiral } from './series.ts';
+import { Series, Spiral } from './series.ts';
 
 /** Results of the recent attempts of a queue. */
 export interface AttemptSummary {
-  /** Attempts since the last accepted one. */
+  /** Failed attempts since the last accepted one. */
   readonly consecutiveFailures: number;
-  /** Undefined: none has failed since the start. */
+  /** Undefined if none has failed since the start. */
   readonly lastError: LastError | undefined;
-  /** Attempts of the last {@link recentMs}, and those of them that were accepted. */
+  /** Number of attempts within {@link recentMs}, and of the accepted ones among them. */
   readonly attempts: number;
   readonly accepted: number;
 }
@@ -37,11 +38,11 @@ export class RecentAttempts {
   readonly #series;
 
   constructor({ events, clock }: { readonly events: EventBus; readonly clock: Clock }) {
-    this.#series = createSeries<Counts, [pool: string, handler: string]>(() => ({
+    this.#series = new Series<Counts, [pool: string, handler: string]>(() => ({
       ...{ consecutiveFailures: 0, lastError: undefined },
-      ...{ accepted: createSpiral(clock, slotMs), failed: createSpiral(clock, slotMs) },
+      ...{ accepted: new Spiral(clock, slotMs), failed: new Spiral(clock, slotMs) },
     }));
-    events.on('attempt.ended', (attempt) => note(this.#series.at(attempt.pool, attempt.handler), attempt, clock.now()));
+    events.on('attempt.ended', (attempt) => record(this.#series.at(attempt.pool, attempt.handler), attempt, clock.now()));
   }
 
   of(pool: string, handler: string): AttemptSummary {
@@ -50,39 +51,38 @@ export class RecentAttempts {
   }
 }
 
-function note(counts: Counts, { accepted, outcome, reason }: Events['attempt.ended'], now: EpochMs): void {
+function record(counts: Counts, { accepted, outcome, reason }: Events['attempt.ended'], now: EpochMs): void {
   (accepted ? counts.accepted : counts.failed).add();
   counts.consecutiveFailures = accepted ? 0 : counts.consecutiveFailures + 1;
   if (!accepted) counts.lastError = { at: now, reason, mayQuote: outcome.kind === 'unsent' || outcome.kind === 'refused' };
 }
 
-/** A push that was withheld, and when. */
+/** A withheld push and its time. */
 export type WithheldPush = Events['push.withheld'] & { readonly at: EpochMs };
 
-/** The last pushes that were withheld: they leave no dead letter, and somebody may ask why they did not come. */
-export interface RecentWithheld {
+const maxWithheld = 1000;
+
+/** Maximum length of each text of a business server, in characters. */
+const maxTextLength = 1024;
+
+/** The last withheld pushes. They leave no dead letter, so this is the only record of why a push was not sent. */
+export class RecentWithheld {
+  #pushes: WithheldPush[] = [];
+
+  constructor({ events, clock }: { readonly events: EventBus; readonly clock: Pick<Clock, 'now'> }) {
+    events.on('push.withheld', (push) => {
+      this.#pushes.push({ ...push, errMsg: cut(push.errMsg), errDlt: cut(push.errDlt), at: clock.now() });
+      if (this.#pushes.length >= 2 * maxWithheld) this.#pushes = this.#pushes.slice(-maxWithheld);
+    });
+  }
+
   /** Oldest first. */
-  list(): readonly WithheldPush[];
+  list(): readonly WithheldPush[] {
+    return this.#pushes.slice(-maxWithheld);
+  }
 }
 
-const mostKept = 1000;
-
-/** Of each text of a business server, in characters. */
-const longestText = 1024;
-
-/** Remembers from the moment it is created. */
-export function createRecentWithheld({ events, clock }: { readonly events: EventBus; readonly clock: Pick<Clock, 'now'> }): RecentWithheld {
-  let kept: WithheldPush[] = [];
-
-  events.on('push.withheld', (push) => {
-    kept.push({ ...push, errMsg: cut(push.errMsg), errDlt: cut(push.errDlt), at: clock.now() });
-    if (kept.length >= 2 * mostKept) kept = kept.slice(-mostKept);
-  });
-
-  return { list: () => kept.slice(-mostKept) };
-}
-
-/** As bytes of its own: a slice would keep all of the answer. */
+/** Copies the beginning of a text, because a slice would keep the whole answer in memory. */
 function cut(text: string): string {
-  return text.length <= longestText ? text : `${Buffer.from(text.slice(0, longestText)).toString()}…`;
+  return text.length <= maxTextLength ? text : `${Buffer.from(text.slice(0, maxTextLength)).toString()}…`;
 }

@@ -1,18 +1,8 @@
-/** The pools and handlers that have been configured since the start: a reload brings more, and takes none away. */
-export interface Roster {
-  readonly pools: readonly string[];
-  /** Calls `listener` for each pool, those that come later included. */
-  eachPool(listener: (pool: string) => void): void;
-  /** Calls `listener` for each handler, again when it was configured anew. */
-  eachHandler(listener: (handler: KnownHandler) => void): void;
-  add(configured: Configured): void;
-}
-
 export interface KnownHandler {
   readonly name: string;
-  /** The pool that it delivers to. */
+  /** The pool to which it delivers. */
   readonly pool: string;
-  /** Where and by what name its questions are queued; undefined: it asks nobody. */
+  /** Pool and queue of its questions; undefined if it asks no business server. */
   readonly beforePush?: { readonly pool: string; readonly queue: string } | undefined;
 }
 
@@ -22,33 +12,42 @@ export interface Configured {
   readonly handlers: readonly KnownHandler[];
 }
 
-export function createRoster(configured: Configured): Roster {
-  const pools = new Set(configured.pools);
-  const handlers = new Map(configured.handlers.map((handler) => [handler.name, handler]));
-  const poolListeners: ((pool: string) => void)[] = [];
-  const handlerListeners: ((handler: KnownHandler) => void)[] = [];
+/** The pools and handlers that have been configured since the start. A reload adds to them and removes none. */
+export class Roster {
+  readonly #pools: Set<string>;
+  readonly #handlers: Map<string, KnownHandler>;
+  readonly #poolListeners: ((pool: string) => void)[] = [];
+  readonly #handlerListeners: ((handler: KnownHandler) => void)[] = [];
 
-  return {
-    get pools() {
-      return [...pools];
-    },
-    eachPool: (listener) => {
-      poolListeners.push(listener);
-      for (const pool of pools) listener(pool);
-    },
-    eachHandler: (listener) => {
-      handlerListeners.push(listener);
-      for (const handler of handlers.values()) listener(handler);
-    },
-    add: (more) => {
-      for (const pool of more.pools.filter((name) => !pools.has(name))) {
-        pools.add(pool);
-        for (const listener of poolListeners) listener(pool);
-      }
-      for (const handler of more.handlers) {
-        handlers.set(handler.name, handler);
-        for (const listener of handlerListeners) listener(handler);
-      }
-    },
-  };
+  constructor(configured: Configured) {
+    this.#pools = new Set(configured.pools);
+    this.#handlers = new Map(configured.handlers.map((handler) => [handler.name, handler]));
+  }
+
+  get pools(): readonly string[] {
+    return [...this.#pools];
+  }
+
+  /** Calls `listener` for each pool, including later ones. */
+  eachPool(listener: (pool: string) => void): void {
+    this.#poolListeners.push(listener);
+    for (const pool of this.#pools) listener(pool);
+  }
+
+  /** Calls `listener` for each handler, and again after each reload that configures it. */
+  eachHandler(listener: (handler: KnownHandler) => void): void {
+    this.#handlerListeners.push(listener);
+    for (const handler of this.#handlers.values()) listener(handler);
+  }
+
+  add({ pools, handlers }: Configured): void {
+    for (const pool of pools.filter((name) => !this.#pools.has(name))) {
+      this.#pools.add(pool);
+      for (const listener of this.#poolListeners) listener(pool);
+    }
+    for (const handler of handlers) {
+      this.#handlers.set(handler.name, handler);
+      for (const listener of this.#handlerListeners) listener(handler);
+    }
+  }
 }

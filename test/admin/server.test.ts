@@ -6,7 +6,7 @@ import { type AdminOptions, AdminServer } from '../../src/admin/server.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
-import { createHealth } from '../../src/telemetry/health.ts';
+import { Health } from '../../src/telemetry/health.ts';
 import { createApiRig } from '../support/admin-rig.ts';
 import { observe } from '../telemetry/observed.ts';
 import { ask } from './ask.ts';
@@ -30,7 +30,7 @@ async function createTestAdmin({
 }: Settings = {}) {
   const { dependencies: api } = await createApiRig();
   const events = createEventBus();
-  const health = createHealth({ events, attachments: [{ name: 'chat', hosts: ['localhost'] }] });
+  const health = new Health({ events, attachments: [{ name: 'chat', hosts: ['localhost'] }] });
   const secret = (token: string | undefined) => (token === undefined ? undefined : new Secret(token));
   const config = { admin: { host, port, token: secret(adminToken), maxConnections }, metrics: { token: secret(metricsToken) } };
   return { admin: new AdminServer({ config, metrics, health, api, clock: systemClock, timers: systemTimers }), events, health };
@@ -108,7 +108,7 @@ test('refuses bytes that are not HTTP with a code and a message, and closes the 
 });
 
 test('metrics that cannot be rendered are an error with a message, and the service continues', async () => {
-  const { get } = await startAdmin({ metrics: { render: () => Promise.reject(new Error('spool is closed')), know: () => undefined } });
+  const { get } = await startAdmin({ metrics: { render: () => Promise.reject(new Error('spool is closed')), add: () => undefined } });
   const { status, body } = await get('/metrics');
   expect([status, JSON.parse(body)]).toEqual([500, { code: 'INTERNAL', message: 'spool is closed' }]);
   expect((await get('/healthz')).status).toBe(200);

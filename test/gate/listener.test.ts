@@ -6,7 +6,7 @@ import { chat } from '../support/make-packet.ts';
 
 const token = 's3same';
 
-/** The bytes of a question as a chat server asks it; a header that is undefined is left out. */
+/** The bytes of a chat server's question; undefined headers are omitted. */
 function question(xml: string | Buffer, headers: Readonly<Record<string, string | undefined>> = {}, line = 'POST /gate'): Buffer {
   const all = {
     host: 'localhost',
@@ -36,14 +36,14 @@ describe('a question about a message', () => {
     [{ body: 'Grüße & 😀' }, 200, 'Grüße & 😀', 'changed'],
     [{ refuse: 'Nein, ähm…' }, 403, 'Nein, ähm…', 'refused'],
     [false, 403, 'This message was not accepted.', 'refused'],
-  ] as const)('is answered as %j says', async (given, status, body, kind) => {
+  ] as const)('is answered according to the decision %j', async (given, status, body, kind) => {
     const { answer, event } = await askOnce(question(chat('Hi')), { gate: () => given });
     expect(answer).toMatchObject({ status, body });
     if (status !== 204) expect(answer?.headers.get('content-type')).toBe('text/plain; charset=utf-8');
     expect(event).toMatchObject({ answer: kind, reason: '' });
   });
 
-  test('becomes a packet on its way in', async () => {
+  test('becomes a packet of direction in', async () => {
     const xml = "<message xmlns='jabber:client' to='bob@localhost'><body>Hi</body></message>";
     const { asked } = await askOnce(question(xml, { 'event-pusher-session': 'älice@localhost/phöne' }));
     expect(asked).toMatchObject([
@@ -57,14 +57,14 @@ describe('a question about a message', () => {
     expect(Object.keys(asked[0] ?? {}).sort()).toEqual(['acc', 'from', 'opts', 'packet', 'to']);
   });
 
-  test('may follow another on the same connection', async () => {
+  test('can follow another on the same connection', async () => {
     await using gate = await startGate({ token, gate: ({ packet }) => ({ body: packet.text('body').toUpperCase() }) });
     using client = await openHttpConnection(gate.port);
     for (const word of ['one', 'two']) client.send(question(chat(word)));
     expect([(await client.answer())?.body, (await client.answer())?.body]).toEqual(['ONE', 'TWO']);
   });
 
-  test('that nobody can decide about is 503', async () => {
+  test('is answered with 503 without a decision', async () => {
     const never = createDeferred<boolean>().promise;
     const { answer, event } = await askOnce(question(chat('Hi')), { timeoutMs: 5, gate: () => never });
     expect(answer?.status).toBe(503);
@@ -72,7 +72,7 @@ describe('a question about a message', () => {
   });
 });
 
-describe('what is no question', () => {
+describe('an invalid question', () => {
   const longText = chat('x'.repeat(200_000));
 
   test.each<readonly [what: string, status: number, bytes: Buffer]>([
@@ -82,13 +82,13 @@ describe('what is no question', () => {
     ['from a web page', 401, question(chat('Hi'), { origin: 'http://evil.example' })],
     ['at another path', 404, question(chat('Hi'), {}, 'POST /gates')],
     ['with another method', 405, question('', {}, 'GET /gate')],
-    ['of a host that is not ours', 421, question(chat('Hi'), { 'event-pusher-host': 'elsewhere.example' })],
+    ['of a foreign host', 421, question(chat('Hi'), { 'event-pusher-host': 'elsewhere.example' })],
     ['without a host', 421, question(chat('Hi'), { 'event-pusher-host': undefined })],
     ['without a length', 411, question('', { 'content-length': undefined })],
     ['that is too large', 413, question(longText)],
     ['of another type', 415, question(chat('Hi'), { 'content-type': 'text/xml' })],
     ['that is compressed', 415, question(chat('Hi'), { 'content-encoding': 'gzip' })],
-    ['that is no XML', 400, question('<message')],
+    ['that is not XML', 400, question('<message')],
     ['that is two messages', 400, question(chat('Hi') + chat('Hi'))],
     ['that is not UTF-8', 400, question(Buffer.from(chat('é'), 'latin1'))],
     ['with a DOCTYPE', 400, question(`<!DOCTYPE x [<!ENTITY y "z">]>${chat('Hi')}`)],
@@ -104,7 +104,7 @@ describe('what is no question', () => {
     expect(asked).toEqual([]);
   });
 
-  test('ends the connection of a stranger and of nobody else', async () => {
+  test('closes the connection only if the token is missing', async () => {
     await using gate = await startGate({ token });
     using stranger = await openHttpConnection(gate.port);
     stranger.send(question(chat('Hi'), { authorization: undefined }));
@@ -116,21 +116,21 @@ describe('what is no question', () => {
 });
 
 describe('the listener', () => {
-  test('needs no token where none is set', async () => {
+  test('requires no token if none is configured', async () => {
     await using gate = await startGate();
     using client = await openHttpConnection(gate.port);
     client.send(question(chat('Hi'), { authorization: undefined }));
     expect((await client.answer())?.status).toBe(204);
   });
 
-  test('says that the port is taken', async () => {
+  test('reports that the port is in use', async () => {
     await using gate = await startGate();
     await expect(startGate({ port: gate.port })).rejects.toThrow(
       `cannot listen on 127.0.0.1:${gate.port}: another program listens there; stop it, or change [gate] listen`,
     );
   });
 
-  test('lets what is under way end when it stops, and answers nothing more', async () => {
+  test('lets requests in progress end when it stops, and answers no new ones', async () => {
     const decision = createDeferred<boolean>();
     await using gate = await startGate({ token, gate: () => decision.promise });
     using client = await openHttpConnection(gate.port);

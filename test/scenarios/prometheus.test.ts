@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { AdminServer } from '../../src/admin/server.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
-import { createHealth } from '../../src/telemetry/health.ts';
+import { Health } from '../../src/telemetry/health.ts';
 import { ask } from '../admin/ask.ts';
 import { createApiRig } from '../support/admin-rig.ts';
 import { eventually } from '../support/eventually.ts';
@@ -66,7 +66,7 @@ async function startAdmin() {
     attached: () => [{ attachment: 'chat', host: 'localhost', attached: true }],
   };
   const { events, metrics } = observe({ readings });
-  const health = createHealth({ events, attachments: [] });
+  const health = new Health({ events, attachments: [] });
   const config = { admin: { host: '127.0.0.1', port: 0, token: undefined, maxConnections: 100 }, metrics: { token: undefined } };
   const { dependencies: api } = await createApiRig();
   const admin = new AdminServer({ config, metrics, health, api, clock: systemClock, timers: systemTimers });

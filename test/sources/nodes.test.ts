@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { startTapServer, type TapServer } from '../../demo/tap-server.ts';
 import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
-import { createHealth } from '../../src/telemetry/health.ts';
+import { Health } from '../../src/telemetry/health.ts';
 import { chat, nodeAt, type Setting, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -15,7 +15,7 @@ async function startCluster({ names = ['a', 'b'], ...setting }: Setting & { read
   const second = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret', node: names[1] });
   second.loseQueue('e2'); // no two queues share an epoch
   const source = await startSource({ ...setting, server: { node: names[0] }, others: [second] });
-  const health = createHealth({
+  const health = new Health({
     events: source.events,
     attachments: [{ name: 'chat', hosts: ['localhost'], nodes: [source.server, second].map(({ port }) => nodeAt(port)) }],
   });

@@ -7,10 +7,9 @@ import { Secret } from '../../src/kit/secret.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import type { FailedPacket, Settlement, Spool } from '../../src/spool/spool.ts';
-import type { EventBus } from '../../src/telemetry/events.ts';
-import { createEventBus } from '../../src/telemetry/events.ts';
-import { createHealth } from '../../src/telemetry/health.ts';
-import { createRecentWithheld } from '../../src/telemetry/recent.ts';
+import { createEventBus, type EventBus } from '../../src/telemetry/events.ts';
+import { Health } from '../../src/telemetry/health.ts';
+import { RecentWithheld } from '../../src/telemetry/recent.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from '../spool/build.ts';
 import { observe } from '../telemetry/observed.ts';
 import { createFakeClock } from './fake-clock.ts';
@@ -64,7 +63,7 @@ export async function createApiRig(): Promise<ApiRig> {
     return failedPackets;
   }
 
-  const withheld = createRecentWithheld({ events, clock });
+  const withheld = new RecentWithheld({ events, clock });
   const redactor = new Redactor([]);
   const dependencies = { spool, operations, withheld, events, clock, redactor };
   return { dependencies, redactor, spool, operations, clock, events, notices, die, addFailedPacket };
@@ -86,7 +85,7 @@ export async function startAdminRig({ host = '127.0.0.1', token }: Admission = {
   const admin = new AdminServer({
     config,
     metrics: observe().metrics,
-    health: createHealth({ events, attachments: [] }),
+    health: new Health({ events, attachments: [] }),
     api: dependencies,
     clock: systemClock,
     timers: systemTimers,

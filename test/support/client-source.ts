@@ -6,9 +6,8 @@ import type { Mark, Packet, PacketId, Receipt } from '../../src/model/packet.ts'
 import { createJidReader } from '../../src/packet/jid.ts';
 import { ClientSource } from '../../src/sources/client/client.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
-import type { Events } from '../../src/telemetry/events.ts';
-import { createEventBus } from '../../src/telemetry/events.ts';
-import { createHealth } from '../../src/telemetry/health.ts';
+import { createEventBus, type Events } from '../../src/telemetry/events.ts';
+import { Health } from '../../src/telemetry/health.ts';
 import { eventually } from './eventually.ts';
 
 export interface ClientSetting {
@@ -43,7 +42,7 @@ export async function startClientSource({ port, attachment, otherAttachments = [
   });
 
   const settings = accountOf({ service: { host: '127.0.0.1', port }, ...attachment });
-  const health = createHealth({ events, attachments: [settings] });
+  const health = new Health({ events, attachments: [settings] });
   const source = new ClientSource({
     attachment: settings,
     accept: (packet, receipt) => {

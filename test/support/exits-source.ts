@@ -9,7 +9,7 @@ import type { UserFunction } from '../../src/sources/http/exits/exit.ts';
 import { ExitsSource } from '../../src/sources/http/exits/exits.ts';
 import type { Outbox } from '../../src/sources/source.ts';
 import type { Events } from '../../src/telemetry/events.ts';
-import { createHealth } from '../../src/telemetry/health.ts';
+import { Health } from '../../src/telemetry/health.ts';
 import { openHttpConnection, type RawAnswer } from './http-connection.ts';
 import { type IntakeSetting, startSourceIntake } from './source-intake.ts';
 
@@ -45,7 +45,7 @@ export async function startExitsSource(setting: ExitsSetting = {}) {
   const modules = new Map<string, UserFunction>();
   if (setting.exit !== undefined) modules.set('file:///exit.mjs', setting.exit as UserFunction);
   if (setting.unit !== undefined) modules.set('file:///unit.mjs', setting.unit as UserFunction);
-  const health = createHealth({ events, attachments: [attachment] });
+  const health = new Health({ events, attachments: [attachment] });
   let ids = 0;
   const source = new ExitsSource({
     attachment,

@@ -3,7 +3,7 @@ import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { HttpSource } from '../../src/sources/http/http.ts';
-import { createHealth } from '../../src/telemetry/health.ts';
+import { Health } from '../../src/telemetry/health.ts';
 import { type IntakeSetting, startSourceIntake } from './source-intake.ts';
 
 export interface HttpSetting extends IntakeSetting {
@@ -15,7 +15,7 @@ export interface HttpSetting extends IntakeSetting {
 export async function startHttpSource({ attachment, timers = systemTimers, clock = systemClock, ...setting }: HttpSetting = {}) {
   const behind = await startSourceIntake({ ...setting, clock });
   const settings = { ...plain, ...attachment };
-  const health = createHealth({ events: behind.events, attachments: [settings] });
+  const health = new Health({ events: behind.events, attachments: [settings] });
   const source = new HttpSource({
     attachment: settings,
     accept: behind.accept,

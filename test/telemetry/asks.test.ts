@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Events } from '../../src/telemetry/events.ts';
-import { createRecentWithheld } from '../../src/telemetry/recent.ts';
+import { RecentWithheld } from '../../src/telemetry/recent.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { deliveryId, observe, packetId, sample } from './observed.ts';
 
@@ -11,7 +11,7 @@ function withheld(changes: Partial<Events['push.withheld']> = {}): Events['push.
   return { ...names, sender: 'alice@localhost', receiver: 'bob@localhost', ...server, ...changes };
 }
 
-test('questions are counted by what came of them, and failures by their reason', async () => {
+test('counts questions by result, and failed ones by reason', async () => {
   const { events, metrics } = observe();
   events.emit('ask.ended', { ...names, result: 'allowed', reason: undefined, pushes: 2 });
   events.emit('ask.ended', { ...names, result: 'withheld', reason: undefined, pushes: 0 });
@@ -22,17 +22,17 @@ test('questions are counted by what came of them, and failures by their reason',
   expect(await sample(metrics, 'event_pusher_ask_failures_total{handler="chat",reason="timed-out"}')).toBe(2);
 });
 
-test('a handler that asks shows 0 from the start, and so does the breaker of its questions', async () => {
+test('the series of a handler with questions, and of their breaker, start at 0', async () => {
   const beforePush = { pool: 'business', queue: 'push:ask' };
   const { metrics } = observe({ handlers: [{ name: 'push', pool: 'http_pool', beforePush }] });
   expect(await sample(metrics, 'event_pusher_asks_total{handler="push",result="withheld"}')).toBe(0);
   expect(await sample(metrics, 'event_pusher_breaker_state{pool="business",handler="push:ask"}')).toBe(0);
 });
 
-test('what was withheld is remembered, with when', () => {
+test('remembers withheld pushes with their time', () => {
   const { events } = observe();
   const clock = createFakeClock(1000);
-  const recent = createRecentWithheld({ events, clock });
+  const recent = new RecentWithheld({ events, clock });
   events.emit('push.withheld', withheld());
   clock.advance(5);
   events.emit('push.withheld', withheld({ why: 'no-receiver' }));
@@ -42,9 +42,9 @@ test('what was withheld is remembered, with when', () => {
   ]);
 });
 
-test('the last thousand are, and of each text the first KiB', () => {
+test('keeps the last thousand, and the first KiB of each text', () => {
   const { events } = observe();
-  const recent = createRecentWithheld({ events, clock: createFakeClock() });
+  const recent = new RecentWithheld({ events, clock: createFakeClock() });
   for (let errCode = 0; errCode < 4321; errCode += 1) events.emit('push.withheld', withheld({ errCode, errMsg: 'x'.repeat(5000) }));
   const list = recent.list();
   expect([list.length, list[0]?.errCode, list.at(-1)?.errCode]).toEqual([1000, 3321, 4320]);

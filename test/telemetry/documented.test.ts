@@ -5,11 +5,11 @@ import { observe } from './observed.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-test('the page of metrics and the metric table say the same of each metric', () => {
+test('the page of metrics and the metric table agree on each metric', () => {
   expect(documentedMetrics()).toEqual(metricTable);
 });
 
-test('every metric of the table is rendered with its type and help, and nothing else is but the process', async () => {
+test('renders exactly the metrics of the table, with type and help, and those of the process', async () => {
   const { text } = await observe({ mongooseim: true }).metrics.render();
   const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type]) => [name, type] as const);
   const ours = types.filter(([name]) => !/^(process|nodejs)_/.test(name));

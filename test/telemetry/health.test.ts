@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import type { AttachmentState } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
-import { announceReady, createHealth } from '../../src/telemetry/health.ts';
+import { emitReady, Health } from '../../src/telemetry/health.ts';
 
 function watch() {
   const events = createEventBus();
-  const health = createHealth({ events, attachments: [{ name: 'chat', hosts: ['localhost', 'example.org'] }] });
+  const health = new Health({ events, attachments: [{ name: 'chat', hosts: ['localhost', 'example.org'] }] });
   const move = (host: string, state: AttachmentState, reason = '') =>
     events.emit('attachment.state', { attachment: 'chat', host, state, reason });
   const troubles = () =>
@@ -16,7 +16,7 @@ function watch() {
   return { events, health, move, troubles };
 }
 
-test('is not ready before the chat server was met', () => {
+test('is not ready before the chat server is connected', () => {
   const { troubles } = watch();
   expect(troubles()).toEqual(['attachment chat, host localhost: connecting', 'attachment chat, host example.org: connecting']);
 });
@@ -40,7 +40,7 @@ test('is ready when the connection and each host are attached', () => {
   ]);
 });
 
-test('is not ready while the first threads of a pool load; those that replace others do not count', () => {
+test('is not ready while the first threads of a pool load, but while later ones do', () => {
   const { events, move, troubles } = watch();
   for (const host of ['', 'localhost', 'example.org']) move(host, 'attached');
   const thread = (state: 'died' | 'started' | 'up', pool = 'push') => events.emit('pool.thread', { pool, state, reason: '' });
@@ -57,11 +57,11 @@ test('is not ready while the first threads of a pool load; those that replace ot
   expect(troubles()).toEqual([]);
 });
 
-test('ready is announced when the last of all that it needs is there, be it a thread', () => {
+test('emits ready when the last check passes, even if that is a thread', () => {
   const { events, health, move } = watch();
   const announced: string[] = [];
   events.on('ready', ({ admin }) => announced.push(admin));
-  announceReady(events, health, 'http://127.0.0.1:1');
+  emitReady(events, health, 'http://127.0.0.1:1');
   events.emit('pool.thread', { pool: 'push', state: 'started', reason: '' });
   for (const host of ['', 'localhost', 'example.org']) move(host, 'attached');
   expect(announced).toEqual([]);
@@ -69,7 +69,7 @@ test('ready is announced when the last of all that it needs is there, be it a th
   expect(announced).toEqual(['http://127.0.0.1:1']);
 });
 
-test('a lost connection takes all its hosts along, and they have to resume after it is back', () => {
+test('a lost connection detaches all its hosts, which have to resume after it is back', () => {
   const { health, move, troubles } = watch();
   move('', 'attached');
   move('localhost', 'attached');
@@ -84,7 +84,7 @@ test('a lost connection takes all its hosts along, and they have to resume after
   expect(troubles()).toEqual(['attachment chat, host localhost: resuming', 'attachment chat, host example.org: resuming']);
 });
 
-test('the last trouble stands while it is tried again', () => {
+test('keeps the last problem while the connection is retried', () => {
   const { move, troubles } = watch();
   move('', 'refused', 'wrong secret');
   move('', 'connecting');
@@ -98,10 +98,10 @@ test('the last trouble stands while it is tried again', () => {
   expect(troubles()[0]).toBe('attachment chat, host localhost: standby: localhost feeds another pusher');
 });
 
-test('of an attachment with several nodes each is named, and a host is attached when it is at all of them', () => {
+test('names each of several nodes, and a host is attached if it is attached at all of them', () => {
   const events = createEventBus();
   const [a, b] = [{ name: 'xmpp://a:5347' }, { name: 'xmpp://b:5347' }];
-  const health = createHealth({ events, attachments: [{ name: 'chat', hosts: ['localhost'], nodes: [a, b] }] });
+  const health = new Health({ events, attachments: [{ name: 'chat', hosts: ['localhost'], nodes: [a, b] }] });
   const attach = (node: string) => {
     for (const host of ['', 'localhost'])
       events.emit('attachment.state', { attachment: 'chat', host, node, state: 'attached', reason: '' });
@@ -118,7 +118,7 @@ test('of an attachment with several nodes each is named, and a host is attached 
   expect(troubles()).toEqual([{ name: 'attachment chat, host localhost, node xmpp://a:5347', ready: false, reason: 'offline: gone' }]);
 });
 
-test('a spool that takes nothing in is named with its reason, until it does again', () => {
+test('reports a spool that is not writable with the reason', () => {
   const { events, health } = watch();
   events.emit('spool.writable', { writable: false, reason: 'disk full' });
   expect(health.checks()).toContainEqual({ name: 'spool', ready: false, reason: 'disk full' });
@@ -126,16 +126,16 @@ test('a spool that takes nothing in is named with its reason, until it does agai
   expect(health.checks()).toContainEqual({ name: 'spool', ready: true, reason: '' });
 });
 
-test('a service that drains is not ready', () => {
+test('is not ready while it drains', () => {
   const { health } = watch();
   expect(health.checks()).toContainEqual({ name: 'draining', ready: true, reason: '' });
   health.drain();
   expect(health.checks()).toContainEqual({ name: 'draining', ready: false, reason: 'the service is stopping' });
 });
 
-test('a gate is named only where its listener is not open', () => {
+test('reports a gate only if its listener is not open', () => {
   const events = createEventBus();
-  const health = createHealth({ events, attachments: [], gate: true });
+  const health = new Health({ events, attachments: [], gate: true });
   const names = () => health.checks().map(({ name, ready }) => `${name} ${ready}`);
   expect(names()).toEqual(['gate false', 'spool true', 'draining true']);
   events.emit('gate.listening', { listening: true });

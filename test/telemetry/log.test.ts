@@ -19,7 +19,7 @@ function keepLines(level: LogOptions['level'] = 'info') {
   return { events, lines, log };
 }
 
-test('a line is a JSON object with a level in words, an RFC 3339 time and the service', () => {
+test('writes JSON lines with the level as a word, an RFC 3339 time and the service', () => {
   const { lines, log } = keepLines();
   log.info('hello');
   expect(lines).toEqual([
@@ -27,7 +27,7 @@ test('a line is a JSON object with a level in words, an RFC 3339 time and the se
   ]);
 });
 
-test('an accepted attempt is one line at debug, and none above', () => {
+test('logs an accepted attempt as one line at debug', () => {
   const quiet = keepLines('info');
   quiet.events.emit('attempt.ended', attemptEnded());
   expect(quiet.lines).toEqual([]);
@@ -39,14 +39,14 @@ test('an accepted attempt is one line at debug, and none above', () => {
   ]);
 });
 
-test('an answer whose wish is not done warns, and shows nothing of it', () => {
+test('warns of an ignored answer without its content', () => {
   const { events, lines } = keepLines();
   events.emit('answer.ignored', { id: deliveryId, pool: 'http_pool', handler: 'chat', reason: 'declined' });
-  const msg = 'the answer says that it was no success: no message of it is sent';
+  const msg = 'the answer reports no success: no message of it is sent';
   expect(lines).toMatchObject([{ level: 'warn', event: 'answer.ignored', id: deliveryId, handler: 'chat', reason: 'declined', msg }]);
 });
 
-test('a failed attempt with another to come warns, and says when', () => {
+test('warns of a failed attempt with the time of the next one', () => {
   const { events, lines } = keepLines();
   events.emit('attempt.ended', attemptEnded({ accepted: false, outcome: answered(503), attempt: 2, nextAt: 1_700_000_005_000 }));
   expect(lines).toMatchObject([
@@ -78,7 +78,7 @@ test.each<[Outcome, Record<string, unknown>]>([
     { kind: 'broken', code: 'ECONNRESET', message: 'read ECONNRESET', durationMs: 7 },
     { outcome: 'broken', code: 'ECONNRESET', reason: 'read ECONNRESET' },
   ],
-])('a last attempt that failed is an error that names what happened: %j', (outcome, fields) => {
+])('logs a failed last attempt as an error with the outcome: %j', (outcome, fields) => {
   const { events, lines } = keepLines();
   events.emit('attempt.ended', attemptEnded({ accepted: false, outcome }));
   expect(lines).toMatchObject([{ level: 'error', durationMs: 7, ...fields }]);
@@ -86,17 +86,17 @@ test.each<[Outcome, Record<string, unknown>]>([
 });
 
 test.each([
-  ['refused', 'delivery is dead: the backend refused it for good'],
+  ['refused', 'delivery is dead: the backend refused it permanently'],
   ['attempts-exhausted', 'delivery is dead: its last attempt failed'],
   ['expired', 'delivery is dead: its attempt failed and it is too old for another'],
   ['internal-error', 'delivery is dead: its attempt failed'],
-])('a failed attempt that ends its delivery is an error that says why it is dead: %s', (died, msg) => {
+])('logs a failed attempt that ends its delivery as an error with the reason: %s', (died, msg) => {
   const { events, lines } = keepLines();
   events.emit('attempt.ended', attemptEnded({ accepted: false, outcome: answered(400), died }));
   expect(lines).toMatchObject([{ level: 'error', attempt: 1, attemptsAllowed: 4, died, msg }]);
 });
 
-test('what a backend answered is never logged', () => {
+test('never logs the body of a response', () => {
   const { events, lines } = keepLines('debug');
   const outcome: Outcome = {
     ...answered(500),
@@ -111,7 +111,7 @@ test('what a backend answered is never logged', () => {
   expect(JSON.stringify(lines)).not.toContain('Bob');
 });
 
-test('questions are told by their operationID, without the server’s words and without people', () => {
+test('logs questions by operationID, without texts of the server and without users', () => {
   const { events, lines } = keepLines();
   const names = { id: deliveryId, packetId, handler: 'chat', host: 'localhost' };
   events.emit('attempt.ended', attemptEnded({ purpose: 'ask', accepted: false, outcome: answered(503) }));
@@ -127,7 +127,7 @@ test('questions are told by their operationID, without the server’s words and 
   expect(JSON.stringify(lines)).not.toMatch(/bob|alice/i);
 });
 
-test('a failed callback is told with the place, without the words of its error', () => {
+test('logs a failed callback with its position, without the text of its error', () => {
   const { events, lines } = keepLines();
   const cause = new TypeError('cannot send Hi, Bob!\n    at his body');
   const error = new Error(`prepareBody: ${cause.message}`, { cause });
@@ -137,7 +137,7 @@ test('a failed callback is told with the place, without the words of its error',
   expect(JSON.stringify(lines)).not.toMatch(/Bob|his body/);
 });
 
-test('an exit that fails is told with the place, without the words of its error; one that ends a request with its code', () => {
+test('logs a failed exit with its position, without the text of its error, and an exit that ends a request with its code', () => {
   const { events, lines } = keepLines();
   const request = { attachment: 'front', descriptor: 'FORM', by: 'exit', text: 'HX1A' } as const;
   const error = new Error('exit: cannot read Hi, Bob!', { cause: new TypeError('cannot read Hi, Bob!') });
@@ -150,7 +150,7 @@ test('an exit that fails is told with the place, without the words of its error;
   expect(JSON.stringify(lines)).not.toContain('Bob');
 });
 
-test('what a callback at delivery threw is never logged, what it has set is', () => {
+test('never logs an error text of a delivery callback, but logs its context', () => {
   const { events, lines } = keepLines();
   const outcome: Outcome = { kind: 'unsent', code: 'REQUEST_NOT_BUILT', message: 'TypeError: cannot send Hi, Bob!', durationMs: 1 };
   const judgement = { verdict: 'tempfailed', status: 597, detail: outcome.message, context: {}, awaitsDisposition: false } as const;
@@ -160,7 +160,7 @@ test('what a callback at delivery threw is never logged, what it has set is', ()
   expect(JSON.stringify(lines)).not.toContain('Bob');
 });
 
-test('a refused secret is one clear error, however often it is tried', () => {
+test('logs a refused secret as one error, independent of retries', () => {
   const { events, lines } = keepLines();
   for (let attempt = 0; attempt < 5; attempt += 1) {
     events.emit('attachment.state', { attachment: 'chat', host: '', state: 'connecting', reason: '' });
@@ -171,7 +171,7 @@ test('a refused secret is one clear error, however often it is tried', () => {
   ]);
 });
 
-test('an attachment’s way is told as it changes: each end, each return', () => {
+test('logs each change of an attachment’s state', () => {
   const { events, lines } = keepLines();
   const move = (host: string, state: 'attached' | 'offline' | 'resuming' | 'standby') =>
     events.emit('attachment.state', { attachment: 'chat', host, state, reason: '' });
@@ -192,7 +192,7 @@ test('an attachment’s way is told as it changes: each end, each return', () =>
   ]);
 });
 
-test('the news of one node of several is not that of another', () => {
+test('logs states of several nodes separately', () => {
   const { events, lines } = keepLines();
   for (const node of ['xmpp://a:5347', 'xmpp://b:5347']) {
     events.emit('attachment.state', { attachment: 'chat', host: '', node, state: 'attached', reason: '' });
@@ -206,7 +206,7 @@ test('the news of one node of several is not that of another', () => {
   ]);
 });
 
-test('holes, stanzas that are skipped (once each), full disks, dead threads and notices are told', () => {
+test('logs holes, skipped stanzas (once each), full disks, dead threads and notices', () => {
   const { events, lines } = keepLines();
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: 3 });
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: undefined });
@@ -223,45 +223,50 @@ test('holes, stanzas that are skipped (once each), full disks, dead threads and 
   events.emit('delivery.left-lane', { id: deliveryId, pool: 'http_pool', handler: 'chat' });
   events.emit('notice', { text: 'section [shaper] is skipped' });
   expect(lines.map(({ level, msg }) => `${level} ${msg}`)).toEqual([
-    'warn chat server lost 3 packets of localhost: its queue was full, or was lost in a restart',
+    'warn chat server lost 3 packets of localhost: its queue was full or was lost in a restart',
     'warn chat server lost its queue for localhost, as after a crash; any packets in it are lost',
     'warn the spool has no mark of 41 packets that the tap of localhost sent before: the spool is new or was lost, or another pusher received them; packets that were not delivered may be lost',
     'warn skipped a stanza that claims to be from a tap but is not; more of these are only counted, in event_pusher_skipped_total',
     'warn skipped a stanza of localhost that exceeds max_stanza_bytes; more of these are only counted, in event_pusher_skipped_total',
-    'error spool takes nothing in: disk full',
-    'info spool takes deliveries in again',
+    'error intake stopped: disk full',
+    'info the spool is writable again',
     'error a thread of pool http_pool died and is replaced',
-    'warn delivery keeps failing, later ones of its conversation go ahead of it',
+    'warn delivery keeps failing; later ones of its conversation overtake it',
     'info section [shaper] is skipped',
   ]);
 });
 
-test('the service tells that it is ready whatever the level, since scripts wait for it', () => {
+test('logs that the service is ready at any level, because scripts wait for it', () => {
   const { events, lines } = keepLines('error');
   events.emit('notice', { text: 'not at this level' });
   events.emit('ready', { admin: 'http://127.0.0.1:9464' });
   expect(lines).toMatchObject([{ level: 'info', event: 'ready', admin: 'http://127.0.0.1:9464', msg: 'ready' }]);
 });
 
-test('a new configuration is told: what it changes, or in one line every mistake that kept it away', () => {
+test('logs the changes of a reload, or all mistakes of a refused one in one line', () => {
   const { events, lines } = keepLines();
   events.emit('config.reload', { result: 'applied', reason: 'pools added b' });
   events.emit('config.reload', { result: 'refused', reason: 'it has 2 mistakes:\n  one\n  two' });
   events.emit('config.reload', { result: 'restart', reason: 'spool' });
   expect(lines.map(({ level, event, result, msg }) => [level, event, result, msg])).toEqual([
-    ['info', 'config.reload', 'applied', 'the new configuration runs: pools added b'],
-    ['error', 'config.reload', 'refused', 'the new configuration is refused and the old one stays: it has 2 mistakes:\n  one\n  two'],
-    ['info', 'config.reload', 'restart', 'the service is started anew for what it cannot change while it runs: spool'],
+    ['info', 'config.reload', 'applied', 'the new configuration is in use: pools added b'],
+    [
+      'error',
+      'config.reload',
+      'refused',
+      'the new configuration was refused and the old one stays in use: it has 2 mistakes:\n  one\n  two',
+    ],
+    ['info', 'config.reload', 'restart', 'the service restarts for changes that a running service cannot apply: spool'],
   ]);
 });
 
-test('a secret that reaches the log shows as redacted', () => {
+test('redacts secrets', () => {
   const { lines, log } = keepLines();
   log.info({ secret: new Secret('s3cret') }, 'oops');
   expect(lines).toMatchObject([{ secret: '[redacted]' }]);
 });
 
-test('lines of a worker thread are written before it ends, even when it ends hard', async () => {
+test('writes lines of a worker thread before it ends, even if it is terminated', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'event-pusher-log-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const worker = new Worker(new URL('../fixtures/log-and-exit.mjs', import.meta.url), { workerData: { file: join(folder, 'log') } });
@@ -275,15 +280,15 @@ test('lines of a worker thread are written before it ends, even when it ends har
   ).toEqual(['one', 'two']);
 });
 
-test('a question that is none is an error once, until there is a proper one', () => {
+test('logs a rejected question once until there is a valid one', () => {
   const { events, lines } = keepLines();
   const answer = (answer: 'allowed' | 'rejected') => events.emit('gate.answered', { answer, reason: 'no token', durationMs: 1 });
   for (const kind of ['rejected', 'rejected', 'allowed', 'rejected'] as const) answer(kind);
   expect(lines).toMatchObject(Array.from({ length: 2 }, () => ({ level: 'error', event: 'gate.answered', answer: 'rejected' })));
-  expect(lines[0]?.['msg']).toBe('the gate cannot answer a question: no token');
+  expect(lines[0]?.['msg']).toBe('the gate rejected a question: no token');
 });
 
-test('a gate that failed is an error, without what was thrown', () => {
+test('logs a failed gate as an error without its text', () => {
   const { events, lines } = keepLines();
   events.emit('gate.failed', { handler: 'chat', packetId, error: new Error('gate: Hi', { cause: new TypeError('Hi, Bob!') }) });
   expect(lines).toMatchObject([{ level: 'error', event: 'gate.failed', handler: 'chat', packetId, error: 'TypeError' }]);

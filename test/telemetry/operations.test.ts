@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ServiceError } from '../../src/kit/errors.ts';
 import { answered, attemptEnded, deliveryId, observe, packetId, quietReadings, sample, settled } from './observed.ts';
 
-test('attempts are counted by pool, outcome and class of code', async () => {
+test('counts attempts by pool, outcome and class of code', async () => {
   const { events, metrics } = observe();
   events.emit('attempt.ended', attemptEnded({ outcome: answered(204) }));
   events.emit('attempt.ended', attemptEnded({ outcome: answered(503), accepted: false }));
@@ -14,7 +14,7 @@ test('attempts are counted by pool, outcome and class of code', async () => {
   expect(await sample(metrics, 'event_pusher_attempt_duration_seconds_count{pool="http_pool"}')).toBe(3);
 });
 
-test('only a first attempt has a lag, and it ends where the attempt begins', async () => {
+test('measures the lag of a first attempt only, up to its start', async () => {
   const { events, metrics } = observe();
   events.emit('attempt.ended', attemptEnded({ ageMs: 520, outcome: answered(503, 20), accepted: false }));
   events.emit('attempt.ended', attemptEnded({ attempt: 2, ageMs: 9000 }));
@@ -23,7 +23,7 @@ test('only a first attempt has a lag, and it ends where the attempt begins', asy
   expect(await sample(metrics, 'event_pusher_retries_total{pool="http_pool"}')).toBe(1);
 });
 
-test('a wall clock that was set back never makes a sum fall', async () => {
+test('a sum does not fall if the wall clock is set back', async () => {
   const { events, metrics } = observe();
   events.emit('delivery.settled', settled({ ageMs: 2000 }));
   events.emit('delivery.settled', settled({ ageMs: -3_600_000 }));
@@ -31,7 +31,7 @@ test('a wall clock that was set back never makes a sum fall', async () => {
   expect(await sample(metrics, 'event_pusher_delivery_latency_seconds_count{pool="http_pool"}')).toBe(2);
 });
 
-test('what becomes of deliveries is counted by disposition, dead ones by their reason too', async () => {
+test('counts deliveries by disposition, and dead letters by reason', async () => {
   const { events, metrics } = observe();
   const name = 'event_pusher_deliveries_total';
   expect(await sample(metrics, `${name}{pool="http_pool",handler="chat",disposition="dead"}`)).toBe(0);
@@ -46,7 +46,7 @@ test('what becomes of deliveries is counted by disposition, dead ones by their r
   expect(await sample(metrics, 'event_pusher_delivery_latency_seconds_count{pool="http_pool"}')).toBe(1);
 });
 
-test('attempts since the last accepted one are shown from the first failure on, by handler', async () => {
+test('shows consecutive failures by handler, from the first on', async () => {
   const { events, metrics } = observe();
   const name = 'event_pusher_consecutive_failures{pool="http_pool",handler="chat"}';
   expect(await sample(metrics, name)).toBe(0);
@@ -58,13 +58,13 @@ test('attempts since the last accepted one are shown from the first failure on, 
   expect(await sample(metrics, name)).toBe(0);
 });
 
-test('an answer whose wish is not done is counted by handler and reason', async () => {
+test('counts ignored answers by handler and reason', async () => {
   const { events, metrics } = observe();
   events.emit('answer.ignored', { id: deliveryId, pool: 'http_pool', handler: 'chat', reason: 'declined' });
   expect(await sample(metrics, 'event_pusher_answers_ignored_total{handler="chat",reason="declined"}')).toBe(1);
 });
 
-test('a failed callback counts as a dead letter of its handler’s pool', async () => {
+test('counts a failed callback as a dead letter of its handler’s pool', async () => {
   const { events, metrics } = observe();
   const failed = { handler: 'chat', callback: 'prepareBody', packetId };
   events.emit('callback.failed', { ...failed, error: new Error('no') });
@@ -74,14 +74,14 @@ test('a failed callback counts as a dead letter of its handler’s pool', async 
   expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="http_pool",handler="chat",reason="callback-blocked"}')).toBe(1);
 });
 
-test('callbacks are timed by handler and name', async () => {
+test('measures callbacks by handler and name', async () => {
   const { events, metrics } = observe();
   events.emit('callback.ended', { handler: 'chat', callback: 'prepareBody', durationMs: 2 });
   expect(await sample(metrics, 'event_pusher_callback_duration_seconds_sum{handler="chat",callback="prepareBody"}')).toBe(0.002);
   expect(await sample(metrics, 'event_pusher_callback_failures_total{handler="chat",callback="prepareBody"}')).toBe(0);
 });
 
-test('answers of the gate are counted and timed, and each shows 0 before the first', async () => {
+test('counts and measures answers of the gate, each starting at 0', async () => {
   const { events, metrics } = observe();
   events.emit('gate.answered', { answer: 'refused', reason: '', durationMs: 2 });
   events.emit('gate.answered', { answer: 'rejected', reason: 'no token', durationMs: 4 });
@@ -93,7 +93,7 @@ test('answers of the gate are counted and timed, and each shows 0 before the fir
   expect(await sample(metrics, 'event_pusher_callback_failures_total{handler="chat",callback="gate"}')).toBe(1);
 });
 
-test('what came down a feed is counted, packets and the rest', async () => {
+test('counts the stanzas of a feed, packets and skipped ones', async () => {
   const { events, metrics } = observe();
   events.emit('packet.seen', { attachment: 'chat', host: 'localhost', direction: 'in', event: 'chat' });
   events.emit('packet.seen', { attachment: 'chat', host: 'evil.example', direction: 'out', event: 'status' });
@@ -106,7 +106,7 @@ test('what came down a feed is counted, packets and the rest', async () => {
   expect(await sample(metrics, 'event_pusher_skipped_total{attachment="chat",reason="forged"}')).toBe(1);
 });
 
-test('an attachment shows zeros as soon as it tries to connect', async () => {
+test('the series of an attachment start at 0 when it first connects', async () => {
   const { events, metrics } = observe();
   events.emit('attachment.state', { attachment: 'chat', host: 'localhost', state: 'resuming', reason: '' });
   for (const name of ['stream_read_bytes_total', 'events_received_total', 'unprepared_jids_total']) {
@@ -115,7 +115,7 @@ test('an attachment shows zeros as soon as it tries to connect', async () => {
   expect(await sample(metrics, 'event_pusher_tap_missed_total{attachment="chat",host="localhost"}')).toBe(0);
 });
 
-test('holes count what was dropped, lost queues and missing marks count as themselves', async () => {
+test('counts packets lost in holes, lost queues and missing marks', async () => {
   const { events, metrics } = observe();
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: 12 });
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: undefined });
@@ -125,7 +125,7 @@ test('holes count what was dropped, lost queues and missing marks count as thems
   expect(await sample(metrics, 'event_pusher_tap_marks_missing_total{attachment="chat",host="localhost"}')).toBe(1);
 });
 
-test('of the queues of a host on several nodes the fullest one is shown', async () => {
+test('shows the fullest queue of a host with several nodes', async () => {
   const { events, metrics } = observe();
   const queue = { attachment: 'chat', host: 'localhost', stream: 'chat/localhost/n1', items: 40, bytes: 9000, ratio: 0.9 };
   events.emit('tap.queue', { ...queue, ratio: 0.1 });
@@ -137,7 +137,7 @@ test('of the queues of a host on several nodes the fullest one is shown', async 
   expect(await sample(metrics, `event_pusher_tap_queue_fill_ratio${labels}`)).toBe(0.9);
 });
 
-test('bytes, JIDs, lanes, commits and threads are counted', async () => {
+test('counts bytes, unprepared JIDs, left lanes, commits and dead threads', async () => {
   const { events, metrics } = observe();
   events.emit('stream.read', { attachment: 'chat', bytes: 4096 });
   events.emit('jid.unprepared', { attachment: 'chat' });
@@ -155,7 +155,7 @@ test('bytes, JIDs, lanes, commits and threads are counted', async () => {
   expect(await sample(metrics, 'event_pusher_pool_thread_deaths_total{pool="http_pool"}')).toBe(1);
 });
 
-test('gauges ask their owners on each scrape', async () => {
+test('reads gauges from their owners on each scrape', async () => {
   const now = 1_700_000_000_000;
   const { metrics, clock } = observe({
     pools: ['http_pool', 'idle_pool'],
@@ -203,7 +203,7 @@ test('a spool that does not grow is never full', async () => {
   expect((await metrics.render()).text).toContain('\nevent_pusher_spool_time_to_full_seconds +Inf\n');
 });
 
-test('what is deleted without having been delivered is counted by pool, handler and reason', async () => {
+test('counts deletions without delivery by pool, handler and reason', async () => {
   const { events, metrics } = observe();
   const name = 'event_pusher_deleted_total';
   expect(await sample(metrics, `${name}{pool="http_pool",handler="chat",reason="age"}`)).toBe(0);
@@ -213,14 +213,14 @@ test('what is deleted without having been delivered is counted by pool, handler 
   expect(await sample(metrics, `${name}{pool="gone",handler="old",reason="orphan-purge"}`)).toBe(7);
 });
 
-test('what a full backlog has no place for is counted by pool, handler and policy', async () => {
+test('counts deliveries beyond a full backlog by pool, handler and policy', async () => {
   const { events, metrics } = observe();
   events.emit('backlog.overflow', { pool: 'http_pool', handler: 'chat', policy: 'dead-letter-oldest', count: 3 });
   const labels = 'pool="http_pool",handler="chat",policy="dead-letter-oldest"';
   expect(await sample(metrics, `event_pusher_overflow_total{${labels}}`)).toBe(3);
 });
 
-test('a series ends when its owner no longer names it', async () => {
+test('a series ends when its owner no longer reports it', async () => {
   let attached = [{ attachment: 'chat', host: 'localhost', attached: true }];
   const { metrics } = observe({ readings: { ...quietReadings, attached: () => attached } });
   expect(await sample(metrics, 'event_pusher_attached{attachment="chat",host="localhost"}')).toBe(1);
@@ -228,6 +228,6 @@ test('a series ends when its owner no longer names it', async () => {
   expect(await sample(metrics, 'event_pusher_attached{attachment="chat",host="localhost"}')).toBeUndefined();
 });
 
-test('the build tells its version', async () => {
+test('reports the version of the build', async () => {
   expect(await sample(observe().metrics, `event_pusher_build_info{version="1.2.3",node="${process.version}"}`)).toBe(1);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { answered, attemptEnded, observe, sample } from './observed.ts';
 
-test('every host of ours shows zero before anything was sent', async () => {
+test('the series of every local host start at zero', async () => {
   const { metrics } = observe();
   for (const host of ['localhost', 'example.org']) {
     for (const name of ['sent_total', 'sent_one', 'failed_total', 'failed_one', 'response_time_seconds_count']) {
@@ -10,7 +10,7 @@ test('every host of ours shows zero before anything was sent', async () => {
   }
 });
 
-test('an accepted attempt counts as sent, for the host that saw the packet', async () => {
+test('counts an accepted attempt as sent for the host of the packet', async () => {
   const { events, metrics } = observe();
   events.emit('attempt.ended', attemptEnded({ host: 'example.org' }));
   expect(await sample(metrics, 'mod_event_pusher_http_sent_total{host="example.org"}')).toBe(1);
@@ -25,7 +25,7 @@ test.each([
   ['a deadline that passed', { kind: 'timed-out', phase: 'headers', durationMs: 2000 } as const],
   ['a backend out of reach', { kind: 'unreachable', code: 'ECONNREFUSED', message: '', durationMs: 1 } as const],
   ['a broken connection', { kind: 'broken', code: 'ECONNRESET', message: '', durationMs: 1 } as const],
-])('%s counts as failed, and its time is left out', async (_, outcome) => {
+])('counts %s as failed, without its duration', async (_, outcome) => {
   const { events, metrics } = observe();
   events.emit('attempt.ended', attemptEnded({ accepted: false, outcome }));
   expect(await sample(metrics, 'mod_event_pusher_http_failed_total{host="localhost"}')).toBe(1);
@@ -34,13 +34,13 @@ test.each([
   expect(await sample(metrics, 'mod_event_pusher_http_response_time_seconds_count{host="localhost"}')).toBe(0);
 });
 
-test('the verdict decides, not the status: an accepted 404 is sent', async () => {
+test('counts by verdict rather than status: an accepted 404 is sent', async () => {
   const { events, metrics } = observe();
   events.emit('attempt.ended', attemptEnded({ outcome: answered(404) }));
   expect(await sample(metrics, 'mod_event_pusher_http_sent_total{host="localhost"}')).toBe(1);
 });
 
-test('response times are in seconds, in cumulative buckets', async () => {
+test('measures response times in seconds, in cumulative buckets', async () => {
   const { events, metrics } = observe();
   for (const durationMs of [3, 250, 251]) events.emit('attempt.ended', attemptEnded({ outcome: answered(200, durationMs) }));
   const name = 'mod_event_pusher_http_response_time_seconds';
@@ -52,7 +52,7 @@ test('response times are in seconds, in cumulative buckets', async () => {
   expect(await sample(metrics, `${name}_sum{host="localhost"}`)).toBeCloseTo(0.504);
 });
 
-test('after a minute the sums of the last minute are zero again, and the totals stay', async () => {
+test('resets the sums of the last minute after a minute and keeps the totals', async () => {
   const { events, clock, metrics } = observe();
   events.emit('attempt.ended', attemptEnded());
   events.emit('attempt.ended', attemptEnded({ accepted: false }));
@@ -63,14 +63,14 @@ test('after a minute the sums of the last minute are zero again, and the totals 
   expect(await sample(metrics, 'mod_event_pusher_http_failed_total{host="localhost"}')).toBe(1);
 });
 
-test('a host that is not ours never becomes a label', async () => {
+test('a foreign host never becomes a label', async () => {
   const { events, metrics } = observe();
   for (const host of ['evil.example', 'worse.example']) events.emit('attempt.ended', attemptEnded({ host }));
   expect(await sample(metrics, 'mod_event_pusher_http_sent_total{host="other"}')).toBe(2);
   expect((await metrics.render()).text).not.toContain('evil');
 });
 
-test("MongooseIM's own names come only on request, with its units and buckets", async () => {
+test("adds MongooseIM's own names on request, with its units and buckets", async () => {
   expect((await observe().metrics.render()).text).not.toContain('host_type');
 
   const { events, metrics } = observe({ mongooseim: true });

@@ -6,14 +6,14 @@ const successful = 'event_pusher_config_last_reload_successful';
 const succeededAt = 'event_pusher_config_last_reload_success_timestamp_seconds';
 const total = (result: ReloadResult) => `event_pusher_config_reloads_total{result="${result}"}`;
 
-test('a service that has just read its file runs what it read last', async () => {
+test('a new service counts its configuration as the last successful reload', async () => {
   const { metrics, clock } = observe();
   expect(await sample(metrics, successful)).toBe(1);
   expect(await sample(metrics, succeededAt)).toBe(clock.now() / 1000);
   expect(await sample(metrics, total('applied'))).toBe(0);
 });
 
-test('a configuration that is refused is told until another is applied', async () => {
+test('reports a refused configuration until another is applied', async () => {
   const { events, metrics, clock } = observe();
   const startedAt = clock.now();
   clock.advance(60_000);
@@ -28,20 +28,20 @@ test('a configuration that is refused is told until another is applied', async (
   expect([await sample(metrics, total('applied')), await sample(metrics, total('refused'))]).toEqual([1, 1]);
 });
 
-test('what was asked for before the service was started counts', async () => {
+test('includes reloads before the start of the service', async () => {
   const { events, metrics } = observe({ reloads: { applied: 3, refused: 2, restart: 1 } });
   events.emit('config.reload', { result: 'applied', reason: '' });
   const totals = await Promise.all((['applied', 'refused', 'restart'] as const).map((result) => sample(metrics, total(result))));
   expect(totals).toEqual([4, 2, 1]);
 });
 
-test('pools and handlers that come with a reload show 0 from then on, and the others keep what they have', async () => {
+test('series of new pools and handlers start at 0 with the reload, and others keep their values', async () => {
   const depths = [{ pool: 'http_pool', waiting: 5, dead: 0 }];
   const { events, metrics } = observe({ readings: { ...quietReadings, spoolStats: () => ({ ...quietReadings.spoolStats(), depths }) } });
   events.emit('delivery.accepted', { pool: 'http_pool', handler: 'chat', host: 'localhost' });
   expect(await sample(metrics, 'event_pusher_accepted_total{pool="other"}')).toBeUndefined();
 
-  metrics.know({ pools: ['other'], handlers: [{ name: 'new', pool: 'other' }] });
+  metrics.add({ pools: ['other'], handlers: [{ name: 'new', pool: 'other' }] });
   for (const series of [
     'accepted_total{pool="other"}',
     'spool_depth{pool="other",state="waiting"}',
@@ -53,9 +53,9 @@ test('pools and handlers that come with a reload show 0 from then on, and the ot
   expect(await sample(metrics, 'event_pusher_spool_depth{pool="http_pool",state="waiting"}')).toBe(5);
 });
 
-test('a handler that was moved to another pool leaves its dead letters there', async () => {
+test('counts dead letters of a moved handler for its new pool', async () => {
   const { events, metrics } = observe();
-  metrics.know({ pools: ['other'], handlers: [{ name: 'chat', pool: 'other' }] });
+  metrics.add({ pools: ['other'], handlers: [{ name: 'chat', pool: 'other' }] });
   events.emit('callback.failed', { handler: 'chat', callback: 'prepareBody', packetId, error: new Error('on purpose') });
   expect(await sample(metrics, 'event_pusher_dead_letters_total{pool="other",handler="chat",reason="callback-failed"}')).toBe(1);
 });

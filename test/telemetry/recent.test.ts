@@ -17,7 +17,7 @@ function startCounting() {
   };
 }
 
-test('one failing attempt shows at once, and an accepted one ends the run but not the memory of the error', () => {
+test('shows a failed attempt at once; an accepted one resets the count but keeps the error', () => {
   const { clock, of, accept, fail } = startCounting();
   expect(of('push')).toEqual({ consecutiveFailures: 0, lastError: undefined, attempts: 0, accepted: 0 });
   fail('push');
@@ -31,7 +31,7 @@ test('one failing attempt shows at once, and an accepted one ends the run but no
   expect(of('other').attempts).toBe(0);
 });
 
-test('the rate of success is that of the last five minutes', () => {
+test('the success rate covers the last five minutes', () => {
   const { clock, of, accept, fail } = startCounting();
   fail('push');
   clock.advance(200_000);

@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import type { PacketId } from '../../src/model/packet.ts';
+import { packetFrom, type SeenStanza } from '../../src/packet/from-xml.ts';
+import { createJidReader } from '../../src/packet/jid.ts';
+import { hasText, kindOf } from '../../src/packet/kind.ts';
+import { roomOf, Stays, withoutMucSub } from '../../src/packet/room.ts';
+import { parseStanza } from '../../src/packet/xml/parse.ts';
+
+const codes = (...list: readonly number[]): string => list.map((code) => `<status code='${code}'/>`).join('');
+
+const presence = (news: string, type = 'unavailable'): string =>
+  `<presence xmlns='jabber:client' type='${type}' from='tea@rooms.localhost/bob' to='bob@localhost/desk'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='member' role='none'/>${news}</x></presence>`;
+
+describe('a presence from a room', () => {
+  test.each([
+    ['room-left', 'one who leaves', codes(110)],
+    ['room-removed', 'one who is kicked', codes(110, 307)],
+    ['room-removed', 'one who is banned', codes(301, 110)],
+    ['room-removed', 'one who is no member any more', codes(110, 321)],
+    ['room-removed', 'one who never was, once the room is for members alone', codes(110, 322)],
+    ['room-removed', 'one whose room shuts down with its service', codes(110, 332)],
+    ['room-destroyed', 'one whose room is destroyed', '<destroy jid="coffee@rooms.localhost"/>'],
+    ['room-destroyed', 'the same where the room says to whom it talks', `${codes(110)}<destroy/>`],
+    ['presence', 'what others hear of who leaves', ''],
+    ['presence', 'what others hear of who is kicked', codes(307)],
+    ['presence', 'one who takes another nickname', codes(110, 303)],
+  ])('is %s for %s', (kind, _, news) => {
+    expect(kindOf(parseStanza(presence(news)))).toBe(kind);
+  });
+
+  test.each([
+    ['room-removed', 'one who is kicked', 'bob@localhost/desk', 307],
+    ['room-removed', 'one who is banned', 'Bob@Localhost/desk', 301],
+    ['room-removed', 'one whose client is not shown', 'bob@localhost', 307],
+    ['presence', 'another client of the user that is kicked', 'bob@localhost/phone', 307],
+    ['presence', 'another occupant who is kicked', 'carol@localhost/desk', 307],
+    ['presence', 'another nickname', 'bob@localhost/desk', 303],
+  ])('without status 110 is %s for %s, where the room shows the address', (kind, _, jid, code) => {
+    const kicked = presence(codes(code)).replace('<item', `<item jid='${jid}'`);
+    expect(kindOf(parseStanza(kicked))).toBe(kind);
+  });
+
+  test('that is available ends nothing', () => {
+    expect(kindOf(parseStanza(presence(codes(110), 'probe')))).toBe('presence');
+  });
+});
+
+test('a user cannot pretend to be a room of the same domain', () => {
+  const forged = presence('<destroy/>').replace('tea@rooms.localhost/bob', 'mallory@Localhost/tea');
+  expect(kindOf(parseStanza(forged))).toBe('presence');
+});
+
+test('a presence that says nothing of rooms is a presence', () => {
+  expect(kindOf(parseStanza("<presence xmlns='jabber:client' type='unavailable'><x xmlns='urn:other'><destroy/></x></presence>"))).toBe(
+    'presence',
+  );
+});
+
+function occupantPresence(nick: string, codes: readonly number[], { type = '', to = 'bob@localhost/desk' } = {}) {
+  const statuses = codes.map((code) => `<status code='${code}'/>`).join('');
+  const kind = type === '' ? '' : ` type='${type}'`;
+  return parseStanza(
+    `<presence xmlns='jabber:client'${kind} from='tea@rooms.example/${nick}' to='${to}'><x xmlns='http://jabber.org/protocol/muc#user'><item role='none'/>${statuses}</x></presence>`,
+  );
+}
+
+const kick = { type: 'unavailable' };
+
+test('who was seen to enter a room is known by nickname when the room says that one is removed', () => {
+  const stays = new Stays();
+  stays.observe(occupantPresence('Bob', [110]), 'out');
+  stays.observe(occupantPresence('Al', []), 'out'); // another occupant
+  expect(stays.observe(occupantPresence('Al', [307], kick), 'out')).toBe(false);
+  expect(stays.observe(occupantPresence('Bob', [307], { ...kick, to: 'carol@localhost/x' }), 'out')).toBe(false);
+  expect(stays.observe(occupantPresence('Bob', [307], kick), 'out')).toBe(true);
+  expect(stays.observe(occupantPresence('Bob', [307], kick), 'out')).toBe(false);
+});
+
+test('a new nickname takes the place of the old one', () => {
+  const stays = new Stays();
+  for (const nick of ['Bob', 'Robert']) stays.observe(occupantPresence(nick, [110]), 'out');
+  expect(stays.observe(occupantPresence('Bob', [301], kick), 'out')).toBe(false);
+  expect(stays.observe(occupantPresence('Robert', [301], kick), 'out')).toBe(true);
+});
+
+test('what a user sends enters no room', () => {
+  const stays = new Stays();
+  stays.observe(occupantPresence('Bob', [110]), 'in');
+  expect(stays.observe(occupantPresence('Bob', [307], kick), 'out')).toBe(false);
+});
+
+const said =
+  "<message xmlns='jabber:client' type='groupchat' id='g1' from='tea@rooms.localhost/Queen' to='bob@localhost'><body>Milk?</body></message>";
+
+/** As ejabberd sends it to a subscriber who is not in the room. */
+function nested(
+  message = said,
+  { from = 'tea@rooms.localhost', node = 'urn:xmpp:mucsub:nodes:messages', around = '', type = '' } = {},
+): string {
+  const event = `<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='${node}'><item id='7'>${message}</item></items></event>`;
+  return `<message xmlns='jabber:client' from='${from}' to='bob@localhost' id='7'${type}>${event}${around}</message>`;
+}
+
+function packetOf(xml: string, seen: Partial<SeenStanza> = {}) {
+  const at = { stanza: parseStanza(xml), direction: 'out', host: 'localhost', bytes: 7, key: 'k', ...seen } as const;
+  return packetFrom(at, { id: 'p' as PacketId, origin: 'chat', receivedAt: 1 }, createJidReader()).packet;
+}
+
+test('what was said in a room is the same packet for a subscriber who is absent as for an occupant', () => {
+  const packet = packetOf(nested(), { sender: 'alice@localhost/x' });
+  expect(packet).toEqual({ ...packetOf(said, { sender: 'alice@localhost/x' }), stanza: expect.anything() });
+  expect(packet).toMatchObject({
+    event: 'groupchat',
+    kind: 'message',
+    from: { full: 'tea@rooms.localhost/Queen' },
+    sender: { bare: 'alice@localhost' },
+  });
+  expect([packet.stanza.text('body'), roomOf(packet), hasText(packet)]).toEqual(['Milk?', 'tea@rooms.localhost', true]);
+});
+
+test('what the server has noted around the event is kept', () => {
+  const around =
+    "<archived xmlns='urn:xmpp:mam:tmp' by='bob@localhost' id='a1'/><stanza-id xmlns='urn:xmpp:sid:0' by='bob@localhost' id='a1'/><delay xmlns='urn:xmpp:delay' stamp='2026-11-28T10:00:00Z'/>";
+  const packet = packetOf(nested(said, { around }));
+  expect(packet).toMatchObject({ stanzaId: 'a1', delayed: Date.parse('2026-11-28T10:00:00Z') });
+  expect(parseStanza(packet.stanza.xml).text('body')).toBe('Milk?');
+});
+
+test.each([
+  ['an event that another address has sent', nested(said, { from: 'mallory@localhost/x' })],
+  ['one of another node', nested(said, { node: 'urn:xmpp:mucsub:nodes:subject' })],
+  ['one with a text beside it', nested(said, { around: '<body>other</body>' })],
+  ['one that came back as an error', nested(said, { type: " type='error'" })],
+  ['a message that is not said to all', nested(said.replace('groupchat', 'chat'))],
+  ['two messages', nested(said + said)],
+  ['no message', nested('<x xmlns="urn:x"/>')],
+  ['a message without an event', said],
+])('%s stays what it is', (_what, xml) => {
+  const stanza = parseStanza(xml);
+  expect(withoutMucSub(stanza)).toBe(stanza);
+});
+
+test('what a user sends is not taken apart', () => {
+  expect(packetOf(nested(), { direction: 'in' }).stanza.text('body')).toBe('');
+});
