@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { printable } from '../src/cli/layout.ts';
+import { printable } from '../src/cli/terminal.ts';
 import type { Environment } from '../src/config/environment.ts';
 
 /** The output of the demo, readable in a terminal of 100 columns and in a log. */

@@ -69,7 +69,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'src/packet/xml',
     'src/sources/component/tap-item.ts',
     'src/config/environment.ts',
-    'src/cli/layout.ts',
+    'src/cli/terminal.ts',
     '@xmpp/client',
   ],
 };

@@ -5,31 +5,19 @@ import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { loadAdmin } from '../config/load.ts';
 import { messageOf, ServiceError, toError } from '../kit/errors.ts';
 import type { Secret } from '../kit/secret.ts';
-import { printable } from './layout.ts';
 import type { OptionName, OptionValues } from './options.ts';
+import { printable } from './terminal.ts';
 
-/** What every command that asks a running service takes. */
+/** The options of every command that calls a running service. */
 export const serviceOptions = ['config', 'json', 'token', 'url'] as const satisfies readonly OptionName[];
 
-/**
- * The API of a running service. Throws ADMIN_UNREACHABLE when nobody answers, and ADMIN_REFUSED with what the service
- * says when it does not do what was asked; USAGE when it says that the question makes no sense.
- */
-export interface AdminClient {
-  get<T>(path: string, answers: z.ZodType<T>, query?: Query): Promise<T>;
-  post<T>(path: string, answers: z.ZodType<T>, body?: object): Promise<T>;
-}
-
-/** Absent values are left out. */
-export type Query = Readonly<Record<string, number | string | boolean | undefined>>;
-
-/** Finds the service by --url, or by `[admin]` of the configuration file. Throws USAGE and what the file has wrong. */
+/** Finds the service by --url, or by `[admin]` of the configuration file. Throws USAGE, or the mistakes of the file. */
 export async function findService(values: OptionValues): Promise<AdminClient> {
-  if (values.url !== undefined) return createAdminClient(readUrl(values.url), values.token);
+  if (values.url !== undefined) return new AdminClient(readUrl(values.url), values.token);
   const { host, port, token } = await loadAdmin(locateConfig(values.config, readEnvironment()), readEnvironment());
   if (port === 0)
-    throw new ServiceError('USAGE', '[admin] listen takes any free port (0), so only its log knows where the service is: give --url');
-  return createAdminClient(new URL(`http://${reachable(host)}:${port}`), values.token ?? reveal(token));
+    throw new ServiceError('USAGE', '[admin] listen uses a random port (0), which only the log of the service shows: give --url');
+  return new AdminClient(new URL(`http://${reachable(host)}:${port}`), values.token ?? reveal(token));
 }
 
 function readUrl(text: string): URL {
@@ -40,7 +28,7 @@ function readUrl(text: string): URL {
   throw new ServiceError('USAGE', `--url: received ${JSON.stringify(text)}, expected a URL such as "http://127.0.0.1:9464"`);
 }
 
-/** Who listens everywhere is reached here. */
+/** A service that listens on all addresses is reachable on the loopback address. */
 function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';
@@ -51,27 +39,46 @@ function reveal(token: Secret | undefined): string | undefined {
   return token?.reveal();
 }
 
-export function createAdminClient(base: URL, token: string | undefined): AdminClient {
-  const root = base.href.replace(/\/$/, '') + apiRoot;
-  const authorization: Readonly<Record<string, string>> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+/**
+ * The API of a running service. Throws ADMIN_UNREACHABLE if the service does not answer, ADMIN_REFUSED with its reason if it
+ * refuses, and USAGE if it reports a wrong request.
+ */
+export class AdminClient {
+  readonly #base: URL;
+  readonly #root: string;
+  readonly #headers: Readonly<Record<string, string>>;
 
-  async function ask<T>(path: string, answers: z.ZodType<T>, request: RequestInit = {}): Promise<T> {
-    const headers = { ...authorization, ...(request.body === undefined ? {} : { 'content-type': 'application/json' }) };
-    const answer = await fetch(root + path, { ...request, headers, redirect: 'error' }).catch((thrown) => {
-      throw unreachable(base, thrown);
-    });
-    const told: unknown = await answer.json().catch(() => undefined);
-    if (!answer.ok) throw refused(base, answer.status, told);
-    const read = answers.safeParse(told);
-    if (read.success) return read.data;
-    throw new ServiceError('ADMIN_REFUSED', `what answers at ${base.origin} is no event-pusher of this version`, { cause: read.error });
+  constructor(base: URL, token: string | undefined) {
+    this.#base = base;
+    this.#root = base.href.replace(/\/$/, '') + apiRoot;
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
-  return {
-    get: (path, answers, query = {}) => ask(path + queryString(query), answers),
-    post: (path, answers, body) => ask(path, answers, { method: 'POST', ...(body === undefined ? {} : { body: JSON.stringify(body) }) }),
-  };
+  get<T>(path: string, answers: z.ZodType<T>, query: Query = {}): Promise<T> {
+    return this.#request(path + queryString(query), answers);
+  }
+
+  post<T>(path: string, answers: z.ZodType<T>, body?: object): Promise<T> {
+    return this.#request(path, answers, { method: 'POST', ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  }
+
+  async #request<T>(path: string, answers: z.ZodType<T>, request: RequestInit = {}): Promise<T> {
+    const headers = { ...this.#headers, ...(request.body === undefined ? {} : { 'content-type': 'application/json' }) };
+    const response = await fetch(this.#root + path, { ...request, headers, redirect: 'error' }).catch((thrown) => {
+      throw unreachable(this.#base, thrown);
+    });
+    const body: unknown = await response.json().catch(() => undefined);
+    if (!response.ok) throw refused(this.#base, response.status, body);
+    const read = answers.safeParse(body);
+    if (read.success) return read.data;
+    throw new ServiceError('ADMIN_REFUSED', `the server at ${this.#base.origin} is not an event-pusher of this version`, {
+      cause: read.error,
+    });
+  }
 }
+
+/** Undefined values are left out. */
+type Query = Readonly<Record<string, number | string | boolean | undefined>>;
 
 function queryString(query: Query): string {
   const given = new URLSearchParams();
@@ -82,15 +89,15 @@ function queryString(query: Query): string {
 function unreachable(base: URL, thrown: unknown): ServiceError {
   const error = toError(thrown);
   const reason = messageOf(error.cause instanceof Error ? error.cause : error);
-  const message = `no service answers at ${base.origin} (${reason}): start it with "event-pusher run", or say where it is with --config or --url`;
+  const message = `no service answers at ${base.origin} (${reason}): start it with "event-pusher run", or give its address with --config or --url`;
   return new ServiceError('ADMIN_UNREACHABLE', message, { cause: error });
 }
 
-function refused(base: URL, status: number, told: unknown): ServiceError {
-  const read = refusalShape.safeParse(told);
-  if (!read.success) return new ServiceError('ADMIN_REFUSED', `what answers at ${base.origin} is no event-pusher: it says ${status}`);
+function refused(base: URL, status: number, body: unknown): ServiceError {
+  const read = refusalShape.safeParse(body);
+  if (!read.success) return new ServiceError('ADMIN_REFUSED', `the server at ${base.origin} is not an event-pusher: it answers ${status}`);
   if (read.data.code === 'BAD_REQUEST') return new ServiceError('USAGE', printable(read.data.message));
-  const hint = tokenCodes.includes(read.data.code) ? '; give it with --token, or a FILE that has it' : '';
+  const hint = tokenCodes.includes(read.data.code) ? '; give it with --token, or with a FILE that contains it' : '';
   return new ServiceError('ADMIN_REFUSED', printable(read.data.message) + hint);
 }
 

@@ -1,25 +1,92 @@
 import type { Config, HandlerConfig } from '../config/config.ts';
-import { type Mistake, mistakeLine } from '../config/mistakes.ts';
+import { readEnvironment } from '../config/environment.ts';
+import { loadConfig } from '../config/load.ts';
+import { ConfigInvalid, type Mistake, mistakeLine } from '../config/mistakes.ts';
+import { orphanWarnings } from '../config/notices.ts';
 import { effectiveUrl } from '../config/pool.ts';
 import { createMask, withoutSecrets } from '../config/secrets.ts';
+import { loadExits } from '../hooks/exit-modules.ts';
+import { loadHandlers } from '../hooks/load.ts';
+import { ServiceError, toError } from '../kit/errors.ts';
+import { readInfo } from '../spool/inspect.ts';
 import { effectiveSections } from './effective-sections.ts';
 import { tomlSection } from './toml-text.ts';
 
+/** Validates the configuration, loads the callback modules, and prints the effective configuration. Throws the mistakes. */
+export async function checkCommand({ file, json }: { readonly file: string; readonly json: boolean }): Promise<number> {
+  if (json) return checkJson(file);
+  process.stdout.write(renderCheck(await loadChecked(file)));
+  return 0;
+}
+
+/** Adds warnings about the backlog on disk to the notices. */
+async function loadChecked(file: string): Promise<Config> {
+  const config = await loadConfig(file, readEnvironment());
+  const handlers = await loadModules(config);
+  return { ...config, notices: [...config.notices, ...handlers.flatMap(uncalledBy), ...noticesOfSpool(config)] };
+}
+
+type LoadedHandler = Awaited<ReturnType<typeof loadHandlers>>[number];
+
+/** A notice for exports that the author may have meant as callbacks. */
+function uncalledBy({ config: { name, callbackModule }, uncalled }: LoadedHandler): readonly string[] {
+  if (uncalled.length === 0) return [];
+  return [`handler ${name}: ${callbackModule} exports functions that are not callbacks and are never called: ${uncalled.join(', ')}`];
+}
+
+/** An unreadable spool is not a mistake: the user of `check` may have no permission to read the spool. */
+function noticesOfSpool(config: Config): readonly string[] {
+  const { engine, path } = config.spool;
+  try {
+    return engine === 'memory' ? [] : orphanWarnings(readInfo(path)?.queues ?? [], config);
+  } catch (thrown) {
+    return [`the backlog on disk was not checked: ${toError(thrown).message}`];
+  }
+}
+
+/** An import error of a module may quote a secret: the message is masked, and the cause is left out. */
+async function loadModules({ handlers, attachments, redacted }: Config): Promise<readonly LoadedHandler[]> {
+  try {
+    const loaded = await loadHandlers(handlers);
+    await loadExits(attachments);
+    return loaded;
+  } catch (thrown) {
+    if (!(thrown instanceof ServiceError)) throw thrown;
+    throw new ServiceError(thrown.code, createMask(redacted)(thrown.message));
+  }
+}
+
+/** The same as JSON on standard output, including the mistakes. */
+async function checkJson(file: string): Promise<number> {
+  try {
+    print(checkAsJson(await loadChecked(file)));
+    return 0;
+  } catch (thrown) {
+    if (!(thrown instanceof ConfigInvalid)) throw thrown;
+    print({ mistakes: thrown.mistakes });
+    return 1;
+  }
+}
+
+function print(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
 const columns = 100;
 
-/** What `check` prints: the effective configuration as TOML, where each handler's requests go, and the notices. No secrets. */
+/** The output of `check`: the effective configuration as TOML, the URL of each handler, and the notices. No secrets. */
 export function renderCheck(config: Config): string {
   const sections = effectiveSections(config).map((section) => tomlSection(section, columns));
   const blocks = [`# ${config.file}`, ...sections, handlerTable(config), noticeList(config.notices)];
   return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
 }
 
-/** Every mistake on its own lines, for people. */
+/** Every mistake as a list item. */
 export function renderMistakes(mistakes: readonly Mistake[]): string {
   return mistakes.map((mistake) => `${hang(mistakeLine(mistake))}\n`).join('');
 }
 
-/** The same as {@link renderCheck} for programs: durations in ms, sizes in bytes, no secrets. */
+/** {@link renderCheck} as JSON: durations in ms, sizes in bytes, no secrets. */
 export function checkAsJson(config: Config): Readonly<Record<string, unknown>> {
   const { redacted, pools, handlers, ...rest } = config;
   const whole = {
@@ -51,9 +118,9 @@ function handlerTable(config: Config): string {
   return ['Requests go to:', ...shown].join('\n');
 }
 
-/** Where else its backend may order requests to. */
+/** Permitted destinations of requests that the backend orders. */
 function ordersOf({ followUp }: HandlerConfig): string {
-  return followUp === undefined ? '' : `, and what it orders to ${followUp.allow.join(', ')}`;
+  return followUp === undefined ? '' : `, and ordered requests to ${followUp.allow.join(', ')}`;
 }
 
 function urlOf(handler: HandlerConfig, { pools }: Config): string {
@@ -61,7 +128,7 @@ function urlOf(handler: HandlerConfig, { pools }: Config): string {
   return pool === undefined ? handler.requestPath : effectiveUrl(pool, handler);
 }
 
-/** Where a handler asks before it pushes; empty where it asks nobody. */
+/** The URL of a handler's questions; empty without `before_push`. */
 function questionUrl({ beforePush }: HandlerConfig, { pools }: Config): readonly string[] {
   const pool = pools.find(({ id }) => id === beforePush?.pool);
   return beforePush === undefined || pool === undefined ? [] : [effectiveUrl(pool, beforePush)];
@@ -71,7 +138,7 @@ function noticeList(notices: readonly string[]): string {
   return notices.length === 0 ? '' : ['Notices:', ...notices.map(hang)].join('\n');
 }
 
-/** A list item whose lines after the first are indented, broken between words. */
+/** A list item, broken between words, with further lines indented. */
 function hang(text: string): string {
   const lines: string[] = [];
   let line = '  -';

@@ -4,19 +4,79 @@ import type { OptionName, OptionValues } from './options.ts';
 export interface Command {
   /** One or two words. */
   readonly name: string;
-  /** What may stand behind the name, for the usage. */
+  /** The arguments after the name, for the usage. */
   readonly synopsis: string;
-  /** What it does, in a line. */
-  readonly does: string;
-  /** Words that may stand behind the name, at least and at most. */
+  /** A description in one line. */
+  readonly description: string;
+  /** Minimum and maximum number of arguments without a dash. */
   readonly operands?: { readonly least: number; readonly most: number };
   readonly options: readonly OptionName[];
   /** Resolves with the exit code. */
   run(call: Call): Promise<number>;
 }
 
-/** How a command was called; that it takes what was given has been checked. */
+/** The checked arguments of a command. */
 export interface Call {
   readonly values: OptionValues;
   readonly operands: readonly string[];
+}
+
+/** The meaning of each placeholder in a synopsis. */
+const glossary: Readonly<Record<string, string>> = {
+  FILE: '--config, else $EVENT_PUSHER_CONFIG, else event-pusher.toml in the working directory.',
+  SERVICE: '[--config FILE], whose service must be running, or [--url URL] [--token TOKEN]; [--json]',
+  FILTER: `[--pool NAME] [--handler NAME] [--host HOST] [--reason REASON] [--since TIME]
+         [--before TIME]: all given options must match; the times are times of death.`,
+  REASON: `attempts-exhausted, callback-blocked, callback-failed, chain-failed, expired,
+         internal-error, overflow or refused.`,
+  TIME: '2026-11-22T06:00:00Z, "2026-11-22 06:00" in local time, or an age: 30m, 2h, 7d.',
+};
+
+/** The usage of all commands. */
+export function usageOf(commands: readonly Command[]): string {
+  return `Usage: event-pusher COMMAND [OPTIONS]
+
+${commands.map(explained).join('')}
+  --help, -h, also after a command; --version, -V
+
+${explainedWords(Object.keys(glossary))}`;
+}
+
+/** The usage of one command, or of all commands with the same first word. */
+export function helpOf(commands: readonly Command[]): string {
+  const [only, ...others] = commands;
+  if (only === undefined || others.length > 0) return `Usage:\n\n${commands.map(explained).join('')}\n${explainedWords(wordsIn(commands))}`;
+  const words = explainedWords(wordsIn(commands));
+  return `Usage: event-pusher ${called(only)}\n\n  ${only.description}\n${words === '' ? '' : `\n${words}`}`;
+}
+
+/** The list of commands, printed if the command is missing or unknown. */
+export function namesOf(commands: readonly Command[]): string {
+  const groups = new Map<string, string[]>();
+  for (const { name } of commands) {
+    const [group = '', ...verb] = name.split(' ');
+    groups.set(group, [...(groups.get(group) ?? []), ...verb]);
+  }
+  const names = Array.from(groups, ([group, verbs]) => `  ${[group, verbs.join('|')].join(' ').trim()}\n`);
+  return `Usage: event-pusher COMMAND [OPTIONS]\n\n${names.join('')}\n"event-pusher --help" explains them, "event-pusher COMMAND --help" one of them.\n`;
+}
+
+function called({ name, synopsis }: Command): string {
+  return [name, synopsis].join(' ').trim();
+}
+
+function explained(command: Command): string {
+  return `  ${called(command)}\n      ${command.description}\n`;
+}
+
+/** The placeholders of a synopsis, and those of their explanations. */
+function wordsIn(commands: readonly Command[]): readonly string[] {
+  const mentioned = (text: string): readonly string[] => Object.keys(glossary).filter((word) => new RegExp(`\\b${word}\\b`).test(text));
+  const direct = mentioned(commands.map(({ synopsis }) => synopsis).join(' '));
+  const all = new Set([...direct, ...direct.flatMap((word) => mentioned(glossary[word] ?? ''))]);
+  return Object.keys(glossary).filter((word) => all.has(word));
+}
+
+function explainedWords(words: readonly string[]): string {
+  return words.map((word) => `${`${word}:`.padEnd(9)}${glossary[word]}\n`).join('');
 }

@@ -1,6 +1,6 @@
 import { demo } from '../../demo/demo.ts';
 import { locateConfig, readEnvironment } from '../config/environment.ts';
-import { checkCommand } from './check-command.ts';
+import { checkCommand } from './check.ts';
 import type { Call, Command } from './command.ts';
 import { deadLetterCommands } from './dead-letters.ts';
 import { orphanCommands } from './orphans.ts';
@@ -9,26 +9,26 @@ import { run } from './run.ts';
 import { sendTestCommand } from './send-test.ts';
 import { spoolCommands } from './spool.ts';
 
-/** All commands, in the order in which the usage tells them. */
+/** All commands in the order of the usage. */
 export const commands: readonly Command[] = [
   {
     name: 'run',
     synopsis: '[--config FILE]',
-    does: 'runs the service until SIGTERM or SIGINT; SIGHUP reads the file again',
+    description: 'runs the service until SIGTERM or SIGINT; SIGHUP reloads the file',
     options: ['config'],
     run: (call) => run({ file: fileOf(call) }),
   },
   {
     name: 'check',
     synopsis: '[--config FILE] [--json]',
-    does: 'validates the configuration and its callback modules, and prints the effective configuration',
+    description: 'validates the configuration and its callback modules, and prints the effective configuration',
     options: ['config', 'json'],
     run: (call) => checkCommand({ file: fileOf(call), json: call.values.json === true }),
   },
   {
     name: 'demo',
     synopsis: '[--once] [--scripted]',
-    does: 'a working example on this machine; --once ends after it, --scripted needs no chat server',
+    description: 'runs a working example on this machine; --once ends after it, --scripted needs no chat server',
     options: ['once', 'scripted'],
     run: ({ values }) => demo({ once: values.once === true, scripted: values.scripted === true }),
   },

@@ -3,6 +3,9 @@ import type {
   ClientAttachment,
   ComponentAttachment,
   Config,
+  Credential,
+  Descriptor,
+  ExitsAttachment,
   GateConfig,
   HandlerConfig,
   HttpAttachment,
@@ -11,10 +14,9 @@ import type {
 } from '../config/config.ts';
 import { isBuiltIn } from '../config/follow-up.ts';
 import { createMask, withoutSecrets } from '../config/secrets.ts';
-import { exitsSections } from './exits-sections.ts';
 import { durationText, hostText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
 
-/** The configuration as the tables of a file that says everything, defaults included. Holds no secret. */
+/** The effective configuration as TOML tables, including defaults, without secrets. */
 export function effectiveSections(config: Config): readonly TomlSection[] {
   const mask = createMask(config.redacted);
   const sections: readonly TomlSection[] = [
@@ -151,7 +153,7 @@ function circuitBreakerEntries(breaker: PoolConfig['circuitBreaker']): TomlSecti
   };
 }
 
-/** Of files only that they were read. */
+/** Files appear only as `[read]`. */
 function tlsEntries(tls: PoolConfig['tls'], at: string): TomlSection['entries'] {
   return {
     [`${at}.verify_mode`]: tls.verify ? 'peer' : 'none',
@@ -173,7 +175,7 @@ function versionsOf({ minVersion, maxVersion }: PoolConfig['tls']): readonly str
 function handlerSection(handler: HandlerConfig, mask: (text: string) => string): TomlSection {
   return {
     title: '[[modules.mod_event_pusher.http.handlers]]',
-    comment: `meets the packets of ${handler.hosts.length === 0 ? 'no host' : handler.hosts.map(mask).join(', ')}`,
+    comment: `evaluates the packets of ${handler.hosts.length === 0 ? 'no host' : handler.hosts.map(mask).join(', ')}`,
     entries: {
       name: handler.name,
       pool_name: handler.pool,
@@ -242,4 +244,52 @@ function gateSection({ listen, token, timeoutMs, maxBodyBytes, maxConnections }:
 
 function listenText({ host, port }: Pick<ListenConfig, 'host' | 'port'>): string {
   return `${hostText(host)}:${port}`;
+}
+
+/** An attachment with descriptors. */
+function exitsSections(attachment: ExitsAttachment): readonly TomlSection[] {
+  const { rateLimit } = attachment;
+  const title = `attach.${tomlKey(attachment.name)}`;
+  const main: TomlSection = {
+    title: `[${title}]`,
+    entries: {
+      type: 'http',
+      listen: Object.fromEntries(attachment.listeners.map(({ name, host, port }) => [name, `${hostText(host)}:${port}`])),
+      origins: attachment.origins,
+      hosts: attachment.hosts,
+      send_through: attachment.sendThrough,
+      max_body_bytes: sizeText(attachment.maxBodyBytes),
+      max_headers: attachment.maxHeaders,
+      request_timeout: durationText(attachment.requestTimeoutMs),
+      max_uncommitted_bytes: sizeText(attachment.maxUncommittedBytes),
+      max_connections: attachment.maxConnections,
+      rate_limit: rateLimit && { requests: rateLimit.requests, per: durationText(rateLimit.perMs), burst: rateLimit.burst },
+    },
+  };
+  const users: TomlSection = { title: `[${title}.users]`, entries: Object.fromEntries(attachment.users.map(userEntry)) };
+  const tacs: TomlSection = { title: `[${title}.tacs]`, entries: Object.fromEntries(attachment.descriptors.flatMap(tacEntries)) };
+  const tables = [tacs, users].filter(({ entries }) => Object.keys(entries).length > 0);
+  return [main, ...tables, ...attachment.descriptors.map((descriptor) => descriptorSection(`[[${title}.descriptors]]`, descriptor))];
+}
+
+/** A built-in unit under its own name needs no TAC. */
+function tacEntries({ tac, unit }: Descriptor): readonly (readonly [string, string])[] {
+  return tac === unit.name ? [] : [[tac, unit.name]];
+}
+
+function userEntry({ user }: Credential): readonly [string, string] {
+  return [user, '[redacted]'];
+}
+
+function descriptorSection(title: string, { name, path, tac, exit, convertText, userAuth, listener }: Descriptor): TomlSection {
+  const entries = {
+    name,
+    path,
+    tac,
+    http_exit: exit.kind === 'module' ? exit.name : `*${exit.kind.toUpperCase()}`,
+    convert_text: convertText,
+    user_auth: `*${userAuth.toUpperCase()}`,
+    bcamappl: listener ?? '*ALL',
+  };
+  return { title, entries };
 }

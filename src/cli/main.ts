@@ -1,14 +1,14 @@
 #!/usr/bin/env node
-/** The command line. Exit codes: 0 well, 1 failed, 2 wrong usage. */
+/** The command line. Exit codes: 0 success, 1 failure, 2 wrong usage. */
 import { ConfigInvalid } from '../config/mistakes.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { nearest } from '../kit/nearest.ts';
 import { packageVersion } from '../kit/process.ts';
 import { renderMistakes } from './check.ts';
 import type { Command } from './command.ts';
+import { helpOf, namesOf, usageOf } from './command.ts';
 import { commands } from './commands.ts';
 import { readOptions, wordsOf, wrongOption } from './options.ts';
-import { helpOf, namesOf, usageOf } from './usage.ts';
 
 async function main(args: readonly string[]): Promise<number> {
   const given = wordsOf(args);
@@ -23,13 +23,13 @@ async function main(args: readonly string[]): Promise<number> {
   return call(command, args).catch((thrown) => explain(thrown, command));
 }
 
-/** The command whose name begins the arguments. */
+/** The command with the first one or two arguments as its name. */
 function find(words: readonly string[]): Command | undefined {
   const line = words.join(' ');
   return commands.find(({ name }) => line === name || line.startsWith(`${name} `));
 }
 
-/** The commands that share the first word. */
+/** The commands with the same first word. */
 function groupOf([group]: readonly string[]): readonly Command[] {
   return commands.filter(({ name }) => name.startsWith(`${group} `));
 }
@@ -57,8 +57,8 @@ function complaintAbout(args: readonly string[], words: readonly string[]): stri
     return near === undefined ? '' : `; did you mean "${near}"?`;
   };
   if (verbs.length > 0 && verb === undefined) return `"${group}" needs one of ${verbs.join(', ')}`;
-  if (verbs.length > 0) return `"${group}" has no "${verb}", but ${verbs.join(', ')}${guess(verb ?? '', verbs)}`;
-  return `there is no command "${group}"${guess(group, new Set(commands.map(({ name }) => name.split(' ', 1)[0] ?? '')))}`;
+  if (verbs.length > 0) return `unknown command "${group} ${verb}", expected one of ${verbs.join(', ')}${guess(verb ?? '', verbs)}`;
+  return `unknown command "${group}"${guess(group, new Set(commands.map(({ name }) => name.split(' ', 1)[0] ?? '')))}`;
 }
 
 async function call(command: Command, args: readonly string[]): Promise<number> {
@@ -66,7 +66,7 @@ async function call(command: Command, args: readonly string[]): Promise<number> 
   const { values, positionals } = readOptions(args, options);
   const operands = positionals.slice(name.split(' ').length);
   const stray = operands[takes.most];
-  if (stray !== undefined) throw new ServiceError('USAGE', `"${name}" takes no "${stray}"`);
+  if (stray !== undefined) throw new ServiceError('USAGE', `unexpected argument after "${name}": ${stray}`);
   if (operands.length < takes.least) throw new ServiceError('USAGE', `missing argument: ${command.synopsis.split(' ', 1)[0]}`);
   return await command.run({ values, operands });
 }

@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util';
+import { systemClock } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { nearest } from '../kit/nearest.ts';
+import { readTime } from './times.ts';
 
-/** Every option of the command line; which command takes which stands with the commands. */
+/** Every option of the command line; each command lists the options that it takes. */
 const options = {
   all: { type: 'boolean' },
   before: { type: 'string' },
@@ -32,7 +34,7 @@ export type OptionName = keyof typeof options;
 
 const allNames = Object.keys(options).filter((name): name is OptionName => name in options);
 
-/** The options as they were given. */
+/** The given options. */
 export type OptionValues = ReturnType<typeof parseStrictly>['values'];
 
 /** The arguments without options, to identify the command if an option is wrong. */
@@ -74,7 +76,7 @@ function refuseWrong({ name, rawName, value, inlineValue }: OptionToken, known: 
     const near = nearest(name, known);
     throw new ServiceError(
       'USAGE',
-      `there is no option ${rawName}${isKnown(name, allNames) ? ' here' : ''}${near === undefined ? '' : `; did you mean --${near}?`}`,
+      `${isKnown(name, allNames) ? 'this command has no' : 'unknown'} option ${rawName}${near === undefined ? '' : `; did you mean --${near}?`}`,
     );
   }
   if (options[name].type === 'boolean') {
@@ -89,11 +91,44 @@ function isKnown(name: string, known: readonly OptionName[]): name is OptionName
   return known.some((option) => option === name);
 }
 
-/** A whole number of 1 or more; undefined where the option was not given. Throws USAGE. */
+/** A whole number of at least 1; undefined if the option is not given. Throws USAGE. */
 export function wholeOption(values: OptionValues, name: 'limit' | 'rate', most: number): number | undefined {
   const text = values[name];
   if (text === undefined) return undefined;
   const value = /^\d{1,15}$/.test(text) ? Number(text) : 0;
   if (value >= 1 && value <= most) return value;
   throw new ServiceError('USAGE', `--${name}: received ${JSON.stringify(text)}, expected a whole number from 1 to ${most}`);
+}
+
+/** The dead letters of a command, in the form of the API. */
+export interface Selection {
+  readonly ids?: readonly string[];
+  readonly filter?: Filter;
+  readonly all?: true;
+}
+
+/** Times in RFC 3339. A key is absent if its option is not given. */
+export type Filter = Readonly<Partial<Record<'before' | 'handler' | 'host' | 'pool' | 'reason' | 'since', string>>>;
+
+export const filterOptions = ['before', 'handler', 'host', 'pool', 'reason', 'since'] as const satisfies readonly OptionName[];
+
+/** Throws USAGE for an invalid time. */
+export function filterIn(values: OptionValues): Filter {
+  const given: [string, string][] = [];
+  for (const name of filterOptions) {
+    const text = values[name];
+    if (text !== undefined) given.push([name, name === 'since' || name === 'before' ? readTime(name, text, systemClock.now()) : text]);
+  }
+  return Object.fromEntries(given);
+}
+
+/** Throws USAGE if there is no selection, or --all with ids or a filter. */
+export function selectionIn({ values, operands }: { readonly values: OptionValues; readonly operands: readonly string[] }): Selection {
+  const filter = filterIn(values);
+  const named = operands.length > 0 || Object.keys(filter).length > 0;
+  if (values.all === true && named)
+    throw new ServiceError('USAGE', '--all selects every dead letter: omit either --all or the ids and the filter');
+  if (values.all === true) return { all: true };
+  if (!named) throw new ServiceError('USAGE', 'select dead letters by their ids, by a filter such as --handler NAME, or with --all');
+  return { ...(operands.length > 0 && { ids: operands }), ...(Object.keys(filter).length > 0 && { filter }) };
 }

@@ -3,7 +3,7 @@ import { pausedShape, poolList } from '../admin/api/pools.ts';
 import { systemClock } from '../kit/clock.ts';
 import { findService, serviceOptions } from './admin-client.ts';
 import type { Call, Command } from './command.ts';
-import { none, table, tell } from './layout.ts';
+import { none, output, table } from './terminal.ts';
 import { ageText, localTime, spanText } from './times.ts';
 
 /** The commands about pools. */
@@ -11,14 +11,14 @@ export const poolCommands: readonly Command[] = [
   {
     name: 'pools list',
     synopsis: '[SERVICE]',
-    does: 'shows what each pool owes, and how its backend stands',
+    description: 'lists the pools with their backlogs and the state of their backends',
     options: serviceOptions,
     run: list,
   },
   {
     name: 'pools pause',
     synopsis: 'NAME [SERVICE]',
-    does: 'stops sending to a pool, also over restarts; what it owes is kept',
+    description: 'stops sending to a pool, also across restarts; its deliveries are kept',
     operands: { least: 1, most: 1 },
     options: serviceOptions,
     run: (call) => setPaused(call, 'pause'),
@@ -26,7 +26,7 @@ export const poolCommands: readonly Command[] = [
   {
     name: 'pools resume',
     synopsis: 'NAME [SERVICE]',
-    does: 'goes on sending to a pool',
+    description: 'resumes sending to a pool',
     operands: { least: 1, most: 1 },
     options: serviceOptions,
     run: (call) => setPaused(call, 'resume'),
@@ -36,15 +36,15 @@ export const poolCommands: readonly Command[] = [
 async function list({ values }: Call): Promise<number> {
   const service = await findService(values);
   const pools = await service.get('/pools', poolList);
-  tell(values.json, pools, pools.length === 0 ? 'No pools.\n' : `${poolTable(pools)}\n${handlerTable(pools)}${roomLine(pools)}`);
+  output(values.json, pools, pools.length === 0 ? 'No pools.\n' : `${poolTable(pools)}\n${handlerTable(pools)}${diskSpaceLine(pools)}`);
   return 0;
 }
 
-async function setPaused({ values, operands: [pool = ''] }: Call, word: 'pause' | 'resume'): Promise<number> {
+async function setPaused({ values, operands: [pool = ''] }: Call, action: 'pause' | 'resume'): Promise<number> {
   const service = await findService(values);
-  const now = await service.post(`/pools/${encodeURIComponent(pool)}/${word}`, pausedShape);
-  const text = now.paused ? `Pool ${now.pool} is paused; what it owes is kept.\n` : `Pool ${now.pool} goes on.\n`;
-  tell(values.json, now, text);
+  const now = await service.post(`/pools/${encodeURIComponent(pool)}/${action}`, pausedShape);
+  const text = now.paused ? `Pool ${now.pool} is paused; its deliveries are kept.\n` : `Pool ${now.pool} is sending again.\n`;
+  output(values.json, now, text);
   return 0;
 }
 
@@ -106,11 +106,11 @@ function errorText({ lastError, consecutiveFailures }: Pick<Handler, 'consecutiv
   return `${ageText(lastError.at, systemClock.now())}, ${run}: ${lastError.reason}`;
 }
 
-function roomLine([pool]: Pools): string {
+function diskSpaceLine([pool]: Pools): string {
   const seconds = pool?.spoolFullInSeconds ?? null;
   if (seconds === null) return '';
   if (seconds === 0) return '\nThe spool is full; intake is stopped. /readyz gives the reason.\n';
-  return `\nAt the present rate the spool will be full in ${spanText(seconds)}; intake then stops.\n`;
+  return `\nAt the current rate the spool will be full in ${spanText(seconds)}; intake then stops.\n`;
 }
 
 function breakerText(breaker: Pools[number]['breaker']): string {

@@ -10,7 +10,7 @@ import { createLog } from '../telemetry/log.ts';
 
 /**
  * Runs the service in the foreground until a signal stops it. The first SIGTERM or SIGINT drains, the second ends the
- * process within a second, SIGHUP makes the service read its file again.
+ * process within a second, SIGHUP reloads the configuration file.
  */
 export async function run({ file }: { readonly file: string }): Promise<number> {
   const config = await loadConfig(file, readEnvironment());
@@ -21,24 +21,27 @@ export async function run({ file }: { readonly file: string }): Promise<number> 
     clock: systemClock,
     random: systemRandom,
     timers: systemTimers,
-    onTrouble: (trouble) => tell(log, trouble),
+    onTrouble: (trouble) => logTrouble(log, trouble),
     onConfigured: (level) => {
       log.level = level;
     },
   });
-  const stopped = obeySignals(supervisor, log);
+  const stopped = handleSignals(supervisor, log);
   await supervisor.start();
   return stopped;
 }
 
-function obeySignals(supervisor: Supervisor, log: Logger): Promise<number> {
+function handleSignals(supervisor: Supervisor, log: Logger): Promise<number> {
   const stopped = createDeferred<number>();
   let signals = 0;
 
   function stop(signal: string): void {
     signals += 1;
     if (signals > 1) return void endNow(supervisor, log);
-    log.info({ event: 'stopping', signal }, 'stopping: what is in flight ends, the rest stays on disk; a second signal stops at once');
+    log.info(
+      { event: 'stopping', signal },
+      'stopping: requests in flight finish, the rest stays on disk; a second signal stops immediately',
+    );
     supervisor.stop().then(() => stopped.resolve(0), stopped.reject);
   }
 
@@ -48,29 +51,29 @@ function obeySignals(supervisor: Supervisor, log: Logger): Promise<number> {
   return stopped.promise;
 }
 
-/** Time for threads to end before the process is killed, ms. */
-const killPatienceMs = 500;
+/** Time for the threads to end before the process is killed, ms. */
+const killTimeoutMs = 500;
 
 /** `process.exit` waits for every thread, including one blocked in a system call; only a signal ends such a process. */
 async function endNow(supervisor: Supervisor, log: Logger): Promise<void> {
-  if (await within(supervisor.kill(), killPatienceMs, systemTimers)) process.exit(1);
+  if (await within(supervisor.kill(), killTimeoutMs, systemTimers)) process.exit(1);
   log.error({ event: 'killed' }, 'a thread is blocked and does not end: killing the process with SIGKILL');
   process.kill(process.pid, 'SIGKILL');
 }
 
-function tell(log: Logger, trouble: Trouble): void {
+function logTrouble(log: Logger, trouble: Trouble): void {
   switch (trouble.kind) {
     case 'blocked': {
       const { handler, packetKey, strikes, blockedMs } = trouble;
       return log.error(
         { event: 'callback.blocked', handler, packet: packetKey, strikes, blockedMs },
-        `a callback of handler ${handler} blocks the service, which is started again (strike ${strikes} of 3 for this packet)`,
+        `a callback of handler ${handler} blocks the service, which restarts (strike ${strikes} of 3 for this packet)`,
       );
     }
     case 'failed':
       return log.error(
         { event: 'service.failed', restartInMs: trouble.restartInMs },
-        `the service failed and is started again: ${trouble.message}`,
+        `the service failed and restarts: ${trouble.message}`,
       );
     default:
       return trouble satisfies never;

@@ -1,19 +1,20 @@
+import type { z } from 'zod';
+import type { outcomeShape } from '../admin/api/content.ts';
 import { testShape } from '../admin/api/send-test.ts';
 import { findService, serviceOptions } from './admin-client.ts';
 import type { Call, Command } from './command.ts';
-import { facts, tell } from './layout.ts';
-import { outcomeText } from './outcome-text.ts';
+import { facts, output } from './terminal.ts';
 
 export const sendTestCommand: Command = {
   name: 'send-test',
   synopsis: 'HANDLER [SERVICE]',
-  does: 'sends one request through a handler, marked as a test, and prints what came back',
+  description: 'sends one request through a handler, marked as a test, and prints the answer',
   operands: { least: 1, most: 1 },
   options: serviceOptions,
   run: sendTest,
 };
 
-/** Fails where the backend did not accept it. */
+/** Exit code 1 if the backend did not accept the request. */
 async function sendTest({ values, operands: [handler = ''] }: Call): Promise<number> {
   const service = await findService(values);
   const report = await service.post('/send-test', testShape, { handler });
@@ -26,6 +27,29 @@ async function sendTest({ values, operands: [handler = ''] }: Call): Promise<num
     ...excerpt,
     ['accepted', accepted ? 'yes' : `no: ${reason}`],
   ]);
-  tell(values.json, report, text);
+  output(values.json, report, text);
   return accepted ? 0 : 1;
+}
+
+/** The outcome of an attempt in words. */
+export function outcomeText(outcome: z.output<typeof outcomeShape>): string {
+  const took = `${Math.round(outcome.durationMs)} ms`;
+  switch (outcome.kind) {
+    case 'answered':
+      return `answered ${outcome.status} in ${took}`;
+    case 'refused':
+      return `refused: ${outcome.message}`;
+    case 'sent':
+      return `sent in ${took}`;
+    case 'timed-out':
+      return `no answer in time (${outcome.phase}) after ${took}`;
+    case 'unreachable':
+      return `not reached (${outcome.code}) after ${took}: ${outcome.message}`;
+    case 'broken':
+      return `connection broke (${outcome.code}) after ${took}: ${outcome.message}`;
+    case 'unsent':
+      return `not sent (${outcome.code}): ${outcome.message}`;
+    default:
+      return outcome satisfies never;
+  }
 }

@@ -1,25 +1,26 @@
 import { resolve } from 'node:path';
 import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { loadSpool } from '../config/load.ts';
+import { createRfc3339 } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
-import { backUp, checkFile, type Fault, readInfo } from '../spool/inspect.ts';
+import { backUp, checkFile, type Fault, readInfo, type SpoolInfo } from '../spool/inspect.ts';
 import type { Call, Command } from './command.ts';
-import { counted, printable, tell } from './layout.ts';
-import { infoAsJson, infoText } from './spool-text.ts';
+import { counted, facts, output, printable, table } from './terminal.ts';
+import { localTime } from './times.ts';
 
-/** The commands about the spool's file. They read it alone, whether a service runs on it or not. */
+/** The commands about the spool's file. They work with and without a running service. */
 export const spoolCommands: readonly Command[] = [
   {
     name: 'spool info',
     synopsis: '[--config FILE] [--json]',
-    does: "shows what the spool's file holds, and who holds it",
+    description: "shows the content of the spool's file, and the process that uses it",
     options: ['config', 'json'],
     run: info,
   },
   {
     name: 'spool backup',
     synopsis: 'TARGET [--config FILE]',
-    does: 'copies the spool into a new file, while the service runs or not',
+    description: 'copies the spool into a new file, with or without a running service',
     operands: { least: 1, most: 1 },
     options: ['config'],
     run: backup,
@@ -27,7 +28,7 @@ export const spoolCommands: readonly Command[] = [
   {
     name: 'spool check',
     synopsis: '[--config FILE] [--json]',
-    does: "goes through the spool's file and lists what is wrong with it",
+    description: "checks the spool's file and lists its faults",
     options: ['config', 'json'],
     run: check,
   },
@@ -36,8 +37,8 @@ export const spoolCommands: readonly Command[] = [
 async function info(call: Call): Promise<number> {
   const path = await pathOf(call);
   const found = path === undefined ? undefined : readInfo(path);
-  if (found === undefined) tell(call.values.json, { path: path ?? null, exists: false }, `${absence(path)}\n`);
-  else tell(call.values.json, infoAsJson(found), infoText(found));
+  if (found === undefined) output(call.values.json, { path: path ?? null, exists: false }, `${absence(path)}\n`);
+  else output(call.values.json, infoAsJson(found), infoText(found));
   return 0;
 }
 
@@ -46,7 +47,7 @@ async function backup(call: Call): Promise<number> {
   const target = resolve(call.operands[0] ?? '');
   const bytes = path === undefined ? undefined : backUp(path, target);
   if (bytes === undefined) throw new ServiceError('SPOOL_BACKUP_FAILED', `${absence(path)}: there is nothing to back up`);
-  tell(false, undefined, `${target}: ${counted(bytes, 'byte')}\n`);
+  output(false, undefined, `${target}: ${counted(bytes, 'byte')}\n`);
   return 0;
 }
 
@@ -54,14 +55,14 @@ async function check(call: Call): Promise<number> {
   const path = await pathOf(call);
   const faults = path === undefined ? undefined : checkFile(path);
   if (faults === undefined) {
-    tell(call.values.json, { path: path ?? null, exists: false, faults: [] }, `${absence(path)}\n`);
+    output(call.values.json, { path: path ?? null, exists: false, faults: [] }, `${absence(path)}\n`);
     return 0;
   }
-  tell(call.values.json, { path, exists: true, faults }, faults.length === 0 ? `${path}: nothing is wrong.\n` : faultText(faults));
+  output(call.values.json, { path, exists: true, faults }, faults.length === 0 ? `${path}: no faults.\n` : faultText(faults));
   return faults.length === 0 ? 0 : 1;
 }
 
-/** Undefined: the spool is in memory. */
+/** Undefined for a spool in memory. */
 async function pathOf({ values }: Call): Promise<string | undefined> {
   const env = readEnvironment();
   const { engine, path } = await loadSpool(locateConfig(values.config, env), env);
@@ -71,9 +72,39 @@ async function pathOf({ values }: Call): Promise<string | undefined> {
 function absence(path: string | undefined): string {
   return path === undefined
     ? 'spool.engine is "memory": there is no file'
-    : `there is no spool at ${path} yet: the service makes it when it first starts`;
+    : `there is no spool at ${path} yet: the service creates it when it first starts`;
 }
 
 function faultText(faults: readonly Fault[]): string {
   return faults.map(({ what, remedy }) => `- ${printable(what)}\n  ${remedy}\n`).join('');
 }
+
+/** The content of a spool as JSON, with times in RFC 3339. */
+export function infoAsJson({ oldest, ...info }: SpoolInfo): object {
+  const rfc3339 = createRfc3339();
+  return { exists: true, ...info, oldest: Object.fromEntries(Object.entries(oldest).map(([pool, at]) => [pool, rfc3339(at)])) };
+}
+
+/** The same as text. */
+export function infoText({ path, bytes, version, isOld, holder, queues, oldest, marks, paused }: SpoolInfo): string {
+  const rfc3339 = createRfc3339();
+  const head = facts([
+    ['file', path],
+    ['size', `${(bytes / 1024 ** 2).toFixed(1)} MiB`],
+    ['schema', isOld ? `${version}, of an older version: the service upgrades it when it starts` : String(version)],
+    ['used by', holder === null ? 'no process' : `process ${holder}`],
+    ['paused', paused.length === 0 ? '-' : paused.join(', ')],
+    ...Object.entries(oldest).map(([pool, at]) => ['oldest', `${localTime(rfc3339(at))} of pool ${pool}`] as const),
+    ...marks.map(({ attachment, host, node, epoch, h }) => ['mark', `${attachment}: ${host} ${node} ${shortened(epoch)} ${h}`] as const),
+  ]);
+  if (isOld) return head;
+  const rows = queues.map(({ pool, handler, waiting, dead }) => [pool, handler, String(waiting), String(dead)]);
+  return `${head}\n${rows.length === 0 ? `${counted(0, 'delivery', 'deliveries')}\n` : table(['POOL', 'HANDLER', 'WAITING', 'DEAD'], rows)}`;
+}
+
+/** Shortens a mark; the mark of an archive may name hundreds of messages. */
+function shortened(epoch: string): string {
+  return epoch.length <= maxEpochLength ? epoch : `${epoch.slice(0, maxEpochLength)}…`;
+}
+
+const maxEpochLength = 64;

@@ -2,7 +2,7 @@ import { duration } from '../config/values.ts';
 import type { EpochMs } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
 
-/** `2026-11-22 06:00:00`, of this machine's time. */
+/** `2026-11-22 06:00:00` in local time. */
 export function localTime(rfc3339: string): string {
   const at = new Date(rfc3339);
   const two = (part: number): string => String(part).padStart(2, '0');
@@ -10,7 +10,7 @@ export function localTime(rfc3339: string): string {
   return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
-/** How long ago an instant was: `12 s ago`, `37 min ago`, `5 h ago`, `12 d ago`, rounded down. */
+/** The age of an instant: `12 s ago`, `37 min ago`, `5 h ago`, `12 d ago`, rounded down. */
 export function ageText(rfc3339: string, now: EpochMs): string {
   const seconds = Math.max(0, Math.floor((now - new Date(rfc3339).getTime()) / 1000));
   if (seconds < 60) return `${seconds} s ago`;
@@ -28,14 +28,13 @@ export function spanText(seconds: number): string {
 const dateAndTime = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/;
 
 /**
- * An instant as a person writes it, in RFC 3339: a date and a time, of this machine's time where it does not say, or how
- * long ago. Throws USAGE.
+ * Reads a date and time (local time without a zone) or an age, and returns it in RFC 3339. Throws USAGE.
  */
 export function readTime(option: string, text: string, now: EpochMs): string {
   const [, day, time = '00:00', zone = ''] = dateAndTime.exec(text) ?? [];
   const at = day === undefined ? now - (ago(text) ?? Number.NaN) : new Date(`${day}T${time}${zone}`).getTime();
   if (!Number.isNaN(at)) return new Date(at).toISOString();
-  const expected = 'a time such as "2026-11-22T06:00:00Z" or "2026-11-22 06:00", or how long ago, such as "2h"';
+  const expected = 'a time such as "2026-11-22T06:00:00Z" or "2026-11-22 06:00", or an age such as "2h"';
   throw new ServiceError('USAGE', `--${option}: received ${JSON.stringify(text)}, expected ${expected}`);
 }
 

@@ -6,7 +6,7 @@ export interface TomlSection {
   readonly entries: Readonly<Record<string, unknown>>;
 }
 
-/** A table as TOML text; a list that does not fit into `columns` stands one item per line. */
+/** A table as TOML text; a list wider than `columns` is written with one item per line. */
 export function tomlSection({ title, comment, entries }: TomlSection, columns: number): string {
   const lines = Object.entries(entries)
     .filter(([, value]) => value !== undefined)
@@ -28,12 +28,12 @@ function tomlValue(value: unknown): string {
   return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`;
 }
 
-/** A key as TOML takes it: bare, or in quotes. */
+/** A TOML key, bare or in quotes. */
 export function tomlKey(key: string): string {
   return /^[\w-]+$/.test(key) ? key : JSON.stringify(key);
 }
 
-/** `30000` as `"30s"`: the largest unit that leaves no rest. */
+/** `30000` as `"30s"`: the largest unit without a remainder. */
 export function durationText(ms: number): string {
   if (ms === Number.POSITIVE_INFINITY) return 'forever';
   return inUnits(ms, [
@@ -63,7 +63,7 @@ function inUnits(amount: number, units: readonly (readonly [unit: string, factor
   return `${amount / factor}${unit}`;
 }
 
-/** An IPv6 address stands in brackets before a port. */
+/** A host before a port: an IPv6 address in brackets. */
 export function hostText(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }

@@ -94,7 +94,7 @@ test.each([
   expect({ ...again, file: config.file, notices: config.notices }).toEqual(config);
 });
 
-test('defaults are shown, secrets are not', async () => {
+test('prints defaults and no secrets', async () => {
   const shown = renderCheck(await load(`${pool}${attachment}[modules.mod_event_pusher.backend.http]`));
   expect(shown).toContain('call_timeout = "5s"\nmax_connection_age = "5m"\n');
   expect(shown).toContain('circuit_breaker.max_open = "5m"\nmax_backlog = 1000000\noverflow = "dead-letter-oldest"\n');
@@ -105,21 +105,21 @@ test('defaults are shown, secrets are not', async () => {
   expect(shown).not.toContain('a secret of the test');
 });
 
-test('where answers may order requests to is shown, by default the origin of pushes, and no built-in pool is', async () => {
+test('prints permitted destinations of orders, by default the origin of pushes, and no built-in pool', async () => {
   const shown = renderCheck(await load(`${pool}${attachment}[modules.mod_event_pusher.backend.http.follow_up]`));
   expect(shown).toContain('follow_up.allow = ["localhost:8000"]\nfollow_up.max_depth = 10\n');
-  expect(shown).toMatch(/POST http:\/\/localhost:8000\/, and what it orders to localhost:8000\n/);
+  expect(shown).toMatch(/POST http:\/\/localhost:8000\/, and ordered requests to localhost:8000\n/);
   expect(shown).not.toContain('outgoing_pools.http.follow_up');
 });
 
-test('a listener for posts is shown as it would be written', async () => {
+test('prints a listener for posts as TOML', async () => {
   const shown = renderCheck(await load(listener));
   expect(shown).toContain(
     '[attach.mim]\ntype = "http"\nlisten = "127.0.0.1:8080"\npath = "/"\nhosts = ["mim.example"]\nmax_body_bytes = "64KiB"\nmax_uncommitted_bytes = "16MiB"\nmax_connections = 1000\n',
   );
 });
 
-test('after the configuration stands where each handler’s requests go, then the notices', async () => {
+test('prints the URL of each handler after the configuration, then the notices', async () => {
   const shown = renderCheck(await loadConfig(fixture('documented-two-handlers.toml'), {}));
   expect(shown.slice(shown.indexOf('Requests go to:'))).toBe(`Requests go to:
   http_pool-notifications-9b73075f  POST https://localhost:8000/webservice/notifications
@@ -131,30 +131,30 @@ Notices:
 `);
 });
 
-test('nothing is said of handlers and notices where there are none', async () => {
+test('prints no headings without handlers and notices', async () => {
   const shown = renderCheck(await load(everything));
   expect(shown).not.toContain('Notices');
   expect(renderCheck(await load(attachment))).not.toContain('Requests go to');
 });
 
-test('a whole mongooseim.toml is shown on 100 columns', async () => {
+test('prints a complete mongooseim.toml within 100 columns', async () => {
   const lines = renderCheck(await loadConfig(fixture('mongooseim.toml'), {})).split('\n');
   expect(lines.filter((line) => line.length > 100)).toEqual([]);
 });
 
-test('a list that is too long stands one item per line', async () => {
+test('prints a long list with one item per line', async () => {
   const hosts = Array.from({ length: 12 }, (_, index) => `host-${index}.example.org`);
   const shown = renderCheck(await load(`[general]\nhosts = ${JSON.stringify(hosts)}`));
   expect(shown).toContain('hosts = [\n  "host-0.example.org",\n');
 });
 
-test('wide names and URLs stand on two lines', async () => {
+test('prints wide names and URLs on two lines', async () => {
   const path = `/${'x'.repeat(80)}`;
   const shown = renderCheck(await load(`${pool}[modules.mod_event_pusher.backend.http]\npath = "${path}"\nname = "wide"`));
   expect(shown).toContain(`  wide\n    POST http://localhost:8000${path}\n`);
 });
 
-test('for programs there are the same facts as an object', async () => {
+test('--json prints the same facts as an object', async () => {
   const json: unknown = JSON.parse(JSON.stringify(checkAsJson(await load(everything))));
   expect(json).toMatchObject({
     hosts: ['localhost', 'b.example', 'mim.example'],
@@ -169,7 +169,7 @@ test('for programs there are the same facts as an object', async () => {
   expect(json).not.toHaveProperty('redacted');
 });
 
-test('mistakes are listed one by one, on lines that fit', async () => {
+test('mistakes are listed one by one, wrapped to the width', async () => {
   const shown = renderMistakes(await mistakesOf('[spol]\n[service]\ndrain_timeout = "soon"'));
   expect(shown).toBe(`  - spol: received an unknown key, expected one of general, attach, outgoing_pools, modules,
     host_config, callbacks, spool, admin, gate, metrics, service (did you mean "spool"?)
@@ -200,7 +200,7 @@ test.each([
   expect(sizeText(bytes)).toBe(text);
 });
 
-test('where a handler asks first is told beside where it pushes', async () => {
+test('prints the URL of questions next to the URL of pushes', async () => {
   const config = await load(asking);
   const askUrl = 'https://business.example/im?x=1&command=callbackBeforePushCommand&contenttype=json';
   const text = renderCheck(config);
@@ -209,7 +209,7 @@ test('where a handler asks first is told beside where it pushes', async () => {
   expect(checkAsJson(config)).toMatchObject({ handlers: [{ name: 'push', askUrl, beforePush: { onFailure: 'refuse', timeoutMs: 2500 } }] });
 });
 
-test('functions that a module exports by name and that are no callbacks are among the notices', async () => {
+test('exported functions that are no callbacks give a notice', async () => {
   const callbacks = { 'callbacks/own.mjs': "export const prepareBody = () => helper('x'); export function helper(text) { return text; }" };
   const file = await writeConfig(
     `${attachment}${pool}[modules.mod_event_pusher.backend.http]\nname = "mine"\ncallback_module = "own"`,

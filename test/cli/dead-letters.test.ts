@@ -10,7 +10,7 @@ import { inUtc, startOperated } from './operate.ts';
 const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 
 describe('dead-letters list', () => {
-  test('prints for programs what they rely on and nothing else, the newest last', async () => {
+  test('--json prints only documented fields, the newest last', async () => {
     const { operate, die, addFailedPacket } = await startOperated();
     await die({ id: 'a' }, { status: 410 });
     await addFailedPacket({ id: 'b' });
@@ -23,7 +23,7 @@ describe('dead-letters list', () => {
     ]);
   });
 
-  test('prints a table for people', async () => {
+  test('prints a table', async () => {
     inUtc();
     const { operate, die } = await startOperated();
     await die({ id: 'first' });
@@ -35,7 +35,7 @@ second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
 `);
   });
 
-  test('keeps a wide table within 100 columns, and a terminal from being steered', async () => {
+  test('keeps a wide table within 100 columns and replaces control characters', async () => {
     const { operate, die } = await startOperated();
     await die({ id: '0198c9e2-0000-7000-8000-000000000001', handler: `push-${'x'.repeat(60)}`, host: 'a\u001b[2J.example' });
     const { stdout } = await operate('dead-letters', 'list');
@@ -43,7 +43,7 @@ second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
     expect(stdout).toContain(`push-${'x'.repeat(60)} on pool at a\u{fffd}[2J.example`);
   });
 
-  test('takes a filter, times in words, and a limit', async () => {
+  test('takes a filter, times as ages, and a limit', async () => {
     const { operate, die, clock } = await startOperated();
     clock.advance(Date.now() - clock.now() - 3_600_000);
     await die({ id: 'an hour ago' });
@@ -59,7 +59,7 @@ second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
     expect(await ids('--since', '2999-01-01')).toEqual([]);
   });
 
-  test('tells from the service what a filter cannot be', async () => {
+  test('prints the error of the service about a wrong filter', async () => {
     const { operate } = await startOperated();
     const { code, stderr } = await operate('dead-letters', 'list', '--reason', 'refussed');
     expect([code, stderr.split('\n', 1)[0]]).toEqual([2, expect.stringContaining('did you mean "refused"?')]);
@@ -76,7 +76,7 @@ second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
     expect(await operate('dead-letters', ...words)).toEqual({ code: 1, stdout: '', stderr });
   });
 
-  test('says so when there are none', async () => {
+  test('reports an empty list', async () => {
     const { operate } = await startOperated();
     expect((await operate('dead-letters', 'list')).stdout).toBe('No dead letters.\n');
     expect((await operate('dead-letters', 'list', '--json')).stdout).toBe('[]\n');
@@ -84,7 +84,7 @@ second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
 });
 
 describe('dead-letters show', () => {
-  test('shows the request and every attempt, and what people wrote to who asks', async () => {
+  test('shows the request and every attempt, and message texts with --content', async () => {
     inUtc();
     const { operate, die } = await startOperated();
     await die({ id: 'd1', body: 'hello\nworld' });
@@ -104,15 +104,15 @@ attempts  1. 2023-11-14 22:13:20  answered 400 in 3 ms
     expect(stdout).toContain('from, to  alice@localhost, bob@localhost\n');
   });
 
-  test('shows whose answer ordered it, and what came of it', async () => {
+  test('shows the delivery that ordered it, and the deliveries that it ordered', async () => {
     inUtc();
     const { operate, die } = await startOperated();
     const purpose = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
     await die({ id: 'X.1', body: '', target: { kind: 'http', method: 'GET', path: '/next', headers: [], purpose } });
     await die({ id: 'X.1.1', body: 'Thank you.', target: { kind: 'xmpp', from: 'bot@localhost', to: 'bob@localhost' } });
     const { stdout } = await operate('dead-letters', 'show', 'X.1');
-    expect(stdout).toMatch(/came of +X\n/);
-    expect(stdout).toMatch(/brought about +X\.1\.1 \(dead\)\n/);
+    expect(stdout).toMatch(/ordered by +X\n/);
+    expect(stdout).toMatch(/ordered +X\.1\.1 \(dead\)\n/);
     expect(stdout).toMatch(/request +GET http:\/\/10\.0\.0\.172:5984\/next\n/);
     expect((await operate('dead-letters', 'show', 'X.1.1')).stdout).toMatch(
       /message +from bot@localhost to a user, shown with --content\n/,
@@ -120,7 +120,7 @@ attempts  1. 2023-11-14 22:13:20  answered 400 in 3 ms
     expect((await operate('dead-letters', 'show', 'X.1.1', '--content')).stdout).toMatch(/to bob@localhost\nbody +Thank you\.\n/);
   });
 
-  test('fails for one that is not there, whatever its id', async () => {
+  test('fails for an unknown id', async () => {
     const { operate } = await startOperated();
     expect(await operate('dead-letters', 'show', '../pools?x=#')).toEqual({
       code: 1,
@@ -130,7 +130,7 @@ attempts  1. 2023-11-14 22:13:20  answered 400 in 3 ms
     });
   });
 
-  test('shows the token of the file, without which content stays hidden', async () => {
+  test('uses the token of the file, which content requires', async () => {
     const { operate, die, url } = await startOperated({ token: 'sesame' });
     await die({ id: 'd1' });
     expect((await operate('dead-letters', 'show', 'd1', '--content', '--json')).code).toBe(0);
@@ -157,7 +157,7 @@ describe('dead-letters replay', () => {
     expect(await left()).toEqual(expected);
   });
 
-  test('tells programs how many, and people which stay dead', async () => {
+  test('reports the replayed and the remaining dead letters', async () => {
     const { operate, die, addFailedPacket } = await startOperated();
     await die();
     await addFailedPacket();
@@ -166,14 +166,14 @@ describe('dead-letters replay', () => {
     expect((await operate('dead-letters', 'replay', '--all')).stdout).toContain('1 stay dead');
   });
 
-  test('at a rate ends when nothing is left', async () => {
+  test('with --rate ends when no dead letter is left', async () => {
     const { operate, left, die } = await startOperated();
     for (const id of ['a', 'b', 'c']) await die({ id });
     expect((await operate('dead-letters', 'replay', '--all', '--rate', '2')).stdout).toBe('3 dead letters replayed.\n');
     expect(await left()).toEqual([]);
   });
 
-  test('at a rate is stopped by Ctrl-C, and says what is done', async () => {
+  test('with --rate is stopped by Ctrl-C and reports its progress', async () => {
     const { config, left, die, clock } = await startOperated();
     for (let n = 0; n < 100; n += 1) await die({ id: `d${n}` });
     clock.advance(1);
@@ -191,7 +191,7 @@ describe('dead-letters replay', () => {
 });
 
 describe('dead-letters purge', () => {
-  test('removes what is meant once --yes is said', async () => {
+  test('removes the selected dead letters with --yes', async () => {
     const { operate, left, die } = await startOperated();
     await die({ id: 'a' });
     await die({ id: 'b', host: 'b.example' });
@@ -230,7 +230,7 @@ describe('dead-letters purge', () => {
     terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
       shown += text;
     });
-    await eventually(() => shown.includes('Remove 1 dead letter for good? [y/N]'));
+    await eventually(() => shown.includes('Permanently remove 1 dead letter? [y/N]'));
     terminal.stdin.write(answer < ' ' && answer !== '' ? answer : `${answer}\n`);
     expect((await once(terminal, 'close'))[0], shown).toBe(code);
     expect(await left()).toEqual(expected);
@@ -239,7 +239,7 @@ describe('dead-letters purge', () => {
 
 describe.each(['replay', 'purge'])('dead-letters %s', (verb) => {
   test.each([
-    [[], 'say which dead letters'],
+    [[], 'select dead letters'],
     [['--all', '--pool', 'x'], '--all means every dead letter'],
     [['--since', 'yesterday'], '--since: received "yesterday"'],
     [['--all', 'd1'], '--all means every dead letter'],

@@ -22,9 +22,9 @@ push     pool       12     1  asked to wait until 2023-11-14 22:13:21  -        
   });
 
   test.each([
-    [37 * 60_000, 'At the present rate the spool will be full in 37 min; intake then stops.'],
-    [5.5 * 3_600_000, 'At the present rate the spool will be full in 5 h; intake then stops.'],
-    [12 * 86_400_000, 'At the present rate the spool will be full in 12 days; intake then stops.'],
+    [37 * 60_000, 'At the current rate the spool will be full in 37 min; intake then stops.'],
+    [5.5 * 3_600_000, 'At the current rate the spool will be full in 5 h; intake then stops.'],
+    [12 * 86_400_000, 'At the current rate the spool will be full in 12 days; intake then stops.'],
     [0, 'The spool is full; intake is stopped. /readyz gives the reason.'],
   ])('are listed with the time until the spool is full (%i ms)', async (spoolFullInMs, line) => {
     const { operate, operations } = await startOperated();
@@ -33,16 +33,16 @@ push     pool       12     1  asked to wait until 2023-11-14 22:13:21  -        
     expect(JSON.parse((await operate('pools', 'list', '--json')).stdout)).toMatchObject([{ spoolFullInSeconds: spoolFullInMs / 1000 }]);
   });
 
-  test('are paused and go on', async () => {
+  test('are paused and resumed', async () => {
     const { operate, operations } = await startOperated();
-    expect(await operate('pools', 'pause', 'pool')).toMatchObject({ code: 0, stdout: 'Pool pool is paused; what it owes is kept.\n' });
+    expect(await operate('pools', 'pause', 'pool')).toMatchObject({ code: 0, stdout: 'Pool pool is paused; its deliveries are kept.\n' });
     expect([...operations.paused]).toEqual(['pool']);
     expect((await operate('pools', 'list')).stdout).toContain('pool  paused');
     expect(JSON.parse((await operate('pools', 'resume', 'pool', '--json')).stdout)).toEqual({ pool: 'pool', paused: false });
     expect(operations.paused.size).toBe(0);
   });
 
-  test('that are not there are told from those that are', async () => {
+  test('that do not exist give an error with the known names', async () => {
     const { operate } = await startOperated();
     expect(await operate('pools', 'pause', 'a/b')).toMatchObject({
       code: 1,
@@ -60,7 +60,7 @@ describe('orphans', () => {
     expect((await operate('orphans', 'list')).stdout).toBe('No orphans.\n');
   });
 
-  test('are purged once --yes is said', async () => {
+  test('are purged with --yes', async () => {
     const { operate, operations } = await startOperated();
     const queue = ['--pool', 'pool', '--handler', 'gone'];
     expect(await operate('orphans', 'purge', ...queue)).toMatchObject({ code: 2, stderr: expect.stringContaining('add --yes') });
@@ -70,8 +70,8 @@ describe('orphans', () => {
   });
 
   test.each([
-    [['purge', '--pool', 'pool', '--yes'], 'say which orphans'],
-    [['move', '--pool', 'pool', '--handler', 'gone'], 'say where to'],
+    [['purge', '--pool', 'pool', '--yes'], 'missing --pool and --handler'],
+    [['move', '--pool', 'pool', '--handler', 'gone'], 'missing destination'],
   ])('%j is wrong usage', async (args, wrong) => {
     const { operate } = await startOperated();
     expect(await operate('orphans', ...args)).toMatchObject({ code: 2, stderr: expect.stringContaining(wrong) });
@@ -79,7 +79,7 @@ describe('orphans', () => {
 });
 
 describe('send-test', () => {
-  test('prints what came back', async () => {
+  test('prints the answer', async () => {
     const { operate } = await startOperated();
     expect(await operate('send-test', 'push')).toEqual({
       code: 0,
@@ -93,7 +93,7 @@ accepted  yes
     });
   });
 
-  test('fails when the backend does not accept, or there is no such handler', async () => {
+  test('fails if the backend does not accept, or for an unknown handler', async () => {
     const { operate, operations } = await startOperated();
     const outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'nobody listens', durationMs: 1.4 } as const;
     operations.report = { ...operations.report, accepted: false, reason: 'unreachable: ECONNREFUSED', outcome };
@@ -108,7 +108,7 @@ accepted  yes
 });
 
 describe('a service', () => {
-  test('that listens everywhere is asked here, with the token of its file', async () => {
+  test('that listens on all addresses is called on loopback, with the token of its file', async () => {
     const { operate } = await startOperated({ host: '0.0.0.0', token: 'sesame' });
     expect((await operate('pools', 'list')).code).toBe(0);
     expect(await operate('pools', 'list', '--token', 'wrong')).toMatchObject({
@@ -117,7 +117,7 @@ describe('a service', () => {
     });
   });
 
-  test('that does not run is told with what to do', async () => {
+  test('that does not run gives an error with a remedy', async () => {
     const port = await freePort();
     const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:${port}"`);
     const { code, stdout, stderr } = await runCli(['pools', 'list', '--config', config]);
@@ -127,23 +127,23 @@ describe('a service', () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
-  test('is told from other programs that answer', async () => {
+  test('is distinguished from other HTTP servers', async () => {
     const other = createServer((_, answer) => answer.end('<html>')).listen(0, '127.0.0.1');
     onTestFinished(() => void other.close());
     await new Promise((resolve) => other.once('listening', resolve));
     const { port } = other.address() as AddressInfo;
     const { code, stderr } = await runCli(['pools', 'list', '--url', `http://127.0.0.1:${port}/`]);
-    expect([code, stderr]).toEqual([1, `event-pusher: what answers at http://127.0.0.1:${port} is no event-pusher of this version\n`]);
+    expect([code, stderr]).toEqual([1, `event-pusher: the server at http://127.0.0.1:${port} is not an event-pusher of this version\n`]);
   });
 
   test.each([
     [['--url', 'localhost:9464'], '--url: received "localhost:9464"'],
     [['--url', 'not a url'], '--url'],
-  ])('is not looked for at %j', async (args, wrong) => {
+  ])('is not called at the invalid URL %j', async (args, wrong) => {
     expect(await runCli(['pools', 'list', ...args])).toMatchObject({ code: 2, stderr: expect.stringContaining(wrong) });
   });
 
-  test('on a port that nobody knows is not looked for', async () => {
+  test('on a random port is not called', async () => {
     const config = await writeConfig('[admin]\nlisten = "127.0.0.1:0"');
     expect(await runCli(['pools', 'list', '--config', config])).toMatchObject({ code: 2, stderr: expect.stringContaining('give --url') });
   });

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
+import { infoAsJson, infoText } from '../../src/cli/spool.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createSqliteSpool } from '../../src/spool/sqlite/spool.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
@@ -27,7 +28,7 @@ async function startSpool() {
   return { config, path, spool };
 }
 
-test('shows what a running spool holds, for people and for programs', async () => {
+test('shows the content of a running spool as text and JSON', async () => {
   const { config, path } = await startSpool();
   const { code, stdout } = await runCli(['spool', 'info', '--config', config]);
   expect(code).toBe(0);
@@ -51,11 +52,11 @@ test('copies a running spool once', async () => {
   expect(second.stderr).not.toMatch(/^\s+at /m);
 });
 
-test('finds a spool in order, and lists what is wrong with one that is not', async () => {
+test('reports an intact spool, and lists the faults of a damaged one', async () => {
   const { config, path, spool } = await startSpool();
   expect(await runCli(['spool', 'check', '--config', config])).toMatchObject({
     code: 0,
-    stdout: expect.stringContaining('nothing is wrong'),
+    stdout: expect.stringContaining('no faults'),
   });
   await spool.stop();
   const vandal = new Database(path);
@@ -68,7 +69,7 @@ test('finds a spool in order, and lists what is wrong with one that is not', asy
   expect([json.code, JSON.parse(json.stdout)]).toMatchObject([1, { path, exists: true, faults: [{ what: expect.any(String) }] }]);
 });
 
-test('says that a spool in memory has no file', async () => {
+test('reports that a spool in memory has no file', async () => {
   const config = await writeConfig('[spool]\nengine = "memory"');
   for (const command of ['info', 'check']) {
     expect(await runCli(['spool', command, '--config', config])).toMatchObject({
@@ -82,10 +83,23 @@ test('says that a spool in memory has no file', async () => {
   });
 });
 
-test('says that there is no spool yet, and makes none', async () => {
+test('reports a missing spool and creates none', async () => {
   const config = await writeConfig('[spool]\npath = "data/spool.sqlite"');
   const { code, stdout } = await runCli(['spool', 'info', '--json', '--config', config]);
   expect([code, JSON.parse(stdout)]).toMatchObject([0, { exists: false }]);
   expect(await runCli(['spool', 'check', '--config', config])).toMatchObject({ code: 0, stdout: expect.stringContaining('no spool at') });
   expect(existsSync(join(dirname(config), 'data'))).toBe(false);
+});
+
+const mark = { attachment: 'bot', host: 'localhost', node: 'bob@localhost', epoch: JSON.stringify(['m0', 'm1'.repeat(500)]), h: 7 };
+const info = { path: 'spool.sqlite', bytes: 0, version: 2, isOld: false, holder: null, queues: [], oldest: {}, marks: [mark], paused: [] };
+
+test('the mark of an archive is shortened to one line, and complete with --json', () => {
+  const line =
+    infoText(info)
+      .split('\n')
+      .find((each) => each.startsWith('mark')) ?? '';
+  expect(line).toMatch(/bob@localhost \["m0","(m1)+.*… 7$/);
+  expect(line.length).toBeLessThan(130);
+  expect(infoAsJson(info)).toMatchObject({ marks: [mark] });
 });

@@ -1,9 +1,13 @@
-/** What is printed fits into this. */
+import { once } from 'node:events';
+import { createInterface } from 'node:readline/promises';
+import { ServiceError } from '../kit/errors.ts';
+
+/** Maximum width of the output. */
 const columns = 100;
 
 /**
  * A table with aligned columns, numbers to the right. If it is too wide, the last `below` cells of each row are printed below
- * the row, each on a line. A cell is one line.
+ * the row, each on its own line. A cell has one line.
  */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[], below = 1): string {
   const cells = [headings, ...rows.map((row) => row.map((cell) => printable(cell).replaceAll('\n', ' ')))];
@@ -30,10 +34,10 @@ function cut(cell: string): string {
   return cell.length <= longestCell ? cell : `${cell.slice(0, longestCell - 1)}…`;
 }
 
-/** The indentation of a cell below its row. */
+/** Maximum length of a cell below its row. */
 const longestCell = 300;
 
-/** Labels in a column of their own, each with a text that may have several lines. */
+/** Labels in their own column, each with a text that may have several lines. */
 export function facts(pairs: readonly (readonly [label: string, text: string])[]): string {
   const width = Math.max(...pairs.map(([label]) => label.length)) + 2;
   const margin = ' '.repeat(width);
@@ -45,12 +49,30 @@ export function counted(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** Writes for people or, with --json, for programs. */
-export function tell(asJson: boolean | undefined, value: unknown, text: string): void {
+/** Writes the text or, with --json, the value. */
+export function output(asJson: boolean | undefined, value: unknown, text: string): void {
   process.stdout.write(asJson === true ? `${JSON.stringify(value, null, 2)}\n` : text);
 }
 
-/** What somebody else wrote must not steer the terminal. Lines stay lines. */
+/** Replaces control characters, so that foreign text cannot control the terminal. Line breaks are kept. */
 export function printable(text: string): string {
   return text.replace(/[^\P{Cc}\n]/gu, '\u{fffd}');
+}
+
+/** Asks at the terminal before a permanent removal. */
+export async function confirm(question: string): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const closed = once(terminal, 'close').then(() => ''); // Ctrl-C and Ctrl-D count as no
+    const answer = await Promise.race([terminal.question(`${question} [y/N] `), closed]);
+    return /^y(es)?$/i.test(answer.trim());
+  } finally {
+    terminal.close();
+  }
+}
+
+/** Throws USAGE if standard input is no terminal: then --yes is required. */
+export function requireTerminal(): void {
+  if (process.stdin.isTTY !== true)
+    throw new ServiceError('USAGE', 'this removes permanently and there is no terminal to ask: add --yes, or --dry-run to count');
 }
