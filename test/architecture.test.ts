@@ -138,6 +138,63 @@ describe('the floors', () => {
   });
 });
 
+/** Where the core begins: the component that reads the tap, the hooks, the SQLite spool and its thread, the dispatcher, and the pool thread. */
+const coreEntries = [
+  'src/sources/component/component.ts',
+  'src/hooks/intake.ts',
+  'src/hooks/evaluate.ts',
+  'src/spool/sqlite/spool.ts',
+  'src/spool/sqlite/spool.worker.ts',
+  'src/delivery/dispatcher.ts',
+  'pools/serve.ts',
+];
+
+/** What plugs into the core and is not part of it. */
+const extensions = [
+  'pools/session',
+  'pools/got-worker.ts',
+  'pools/orders.ts',
+  'src/delivery/ask.ts',
+  'src/delivery/follow-up',
+  'src/gate',
+  'src/hooks/before-push',
+  'src/hooks/gate.ts',
+  'src/sources/client',
+  'src/sources/http',
+];
+
+/** Every line of every file counts, generated tables, comments and blank lines included. */
+const coreLinesAtMost = 10_000;
+
+describe('the core', () => {
+  const core = closureOf(coreEntries);
+
+  test('every entry and every extension exists', () => {
+    const known = (path: string) => files.some((file) => file.path === path || file.path.startsWith(`${path}/`));
+    expect([...coreEntries, ...extensions].filter((path) => !known(path))).toEqual([]);
+  });
+
+  test('imports no extension, types included', () => {
+    const isExtension = (path: string) => extensions.some((entry) => path === entry || path.startsWith(`${entry}/`));
+    const trespasses = core.flatMap(({ path, imports }) => imports.filter(isExtension).map((imported) => `${path} → ${imported}`));
+    expect(trespasses).toEqual([]);
+  });
+
+  test(`has at most ${coreLinesAtMost} lines`, () => {
+    const lines = core.reduce((sum, { text }) => sum + text.split('\n').length - 1, 0);
+    console.log(`The core has ${lines} lines in ${core.length} files.`);
+    expect(lines).toBeLessThanOrEqual(coreLinesAtMost);
+  });
+});
+
+/** The files themselves and all that they import, directly or through others. */
+function closureOf(entries: readonly string[]): readonly SourceFile[] {
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  const reached = new Set<string>(entries);
+  for (const path of reached) for (const next of byPath.get(path)?.imports ?? []) if (byPath.has(next)) reached.add(next);
+  return [...reached].flatMap((path) => byPath.get(path) ?? []);
+}
+
 describe('the files', () => {
   test('none is longer than 400 lines', () => {
     const long = files.filter(({ path, text }) => !unmeasured.includes(path) && text.split('\n').length > 401);
