@@ -153,8 +153,8 @@ const coreEntries = [
 const extensions = [
   'pools/session',
   'pools/got-worker.ts',
-  'pools/orders.ts',
-  'src/delivery/ask.ts',
+  'pools/order-carrier.ts',
+  'src/delivery/ask',
   'src/delivery/follow-up',
   'src/gate',
   'src/hooks/before-push',
