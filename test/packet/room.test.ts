@@ -50,7 +50,7 @@ test('a user cannot pretend to be a room of the same domain', () => {
   expect(kindOf(parseStanza(forged))).toBe('presence');
 });
 
-test('a presence that says nothing of rooms is a presence', () => {
+test('a presence without a room element is a presence', () => {
   expect(kindOf(parseStanza("<presence xmlns='jabber:client' type='unavailable'><x xmlns='urn:other'><destroy/></x></presence>"))).toBe(
     'presence',
   );
@@ -66,7 +66,7 @@ function occupantPresence(nick: string, codes: readonly number[], { type = '', t
 
 const kick = { type: 'unavailable' };
 
-test('who was seen to enter a room is known by nickname when the room says that one is removed', () => {
+test('recognises the removal of a user by the nickname of their entry', () => {
   const stays = new Stays();
   stays.observe(occupantPresence('Bob', [110]), 'out');
   stays.observe(occupantPresence('Al', []), 'out'); // another occupant
@@ -76,14 +76,14 @@ test('who was seen to enter a room is known by nickname when the room says that 
   expect(stays.observe(occupantPresence('Bob', [307], kick), 'out')).toBe(false);
 });
 
-test('a new nickname takes the place of the old one', () => {
+test('a new nickname replaces the old one', () => {
   const stays = new Stays();
   for (const nick of ['Bob', 'Robert']) stays.observe(occupantPresence(nick, [110]), 'out');
   expect(stays.observe(occupantPresence('Bob', [301], kick), 'out')).toBe(false);
   expect(stays.observe(occupantPresence('Robert', [301], kick), 'out')).toBe(true);
 });
 
-test('what a user sends enters no room', () => {
+test('presence sent by a user does not enter a room', () => {
   const stays = new Stays();
   stays.observe(occupantPresence('Bob', [110]), 'in');
   expect(stays.observe(occupantPresence('Bob', [307], kick), 'out')).toBe(false);
@@ -106,7 +106,7 @@ function packetOf(xml: string, seen: Partial<SeenStanza> = {}) {
   return packetFrom(at, { id: 'p' as PacketId, origin: 'chat', receivedAt: 1 }, createJidReader()).packet;
 }
 
-test('what was said in a room is the same packet for a subscriber who is absent as for an occupant', () => {
+test('a room message is the same packet for an absent subscriber as for an occupant', () => {
   const packet = packetOf(nested(), { sender: 'alice@localhost/x' });
   expect(packet).toEqual({ ...packetOf(said, { sender: 'alice@localhost/x' }), stanza: expect.anything() });
   expect(packet).toMatchObject({
@@ -118,7 +118,7 @@ test('what was said in a room is the same packet for a subscriber who is absent 
   expect([packet.stanza.text('body'), roomOf(packet), hasText(packet)]).toEqual(['Milk?', 'tea@rooms.localhost', true]);
 });
 
-test('what the server has noted around the event is kept', () => {
+test('keeps the annotations of the server around the event', () => {
   const around =
     "<archived xmlns='urn:xmpp:mam:tmp' by='bob@localhost' id='a1'/><stanza-id xmlns='urn:xmpp:sid:0' by='bob@localhost' id='a1'/><delay xmlns='urn:xmpp:delay' stamp='2026-11-28T10:00:00Z'/>";
   const packet = packetOf(nested(said, { around }));
@@ -135,11 +135,11 @@ test.each([
   ['two messages', nested(said + said)],
   ['no message', nested('<x xmlns="urn:x"/>')],
   ['a message without an event', said],
-])('%s stays what it is', (_what, xml) => {
+])('returns %s unchanged', (_what, xml) => {
   const stanza = parseStanza(xml);
   expect(withoutMucSub(stanza)).toBe(stanza);
 });
 
-test('what a user sends is not taken apart', () => {
+test('does not extract a message from a stanza that a user sends', () => {
   expect(packetOf(nested(), { direction: 'in' }).stanza.text('body')).toBe('');
 });

@@ -123,7 +123,7 @@ function thrownBy(act: () => unknown): unknown {
   return undefined;
 }
 
-describe('what is not a stream of stanzas is refused', () => {
+describe('refuses input that is not a stream of stanzas', () => {
   test.each([
     ['text before the header', 'HTTP/1.1 400 Bad Request\r\n'],
     ['text between stanzas', `${header}<a/>x<b/>`],
@@ -144,13 +144,13 @@ describe('what is not a stream of stanzas is refused', () => {
   });
 });
 
-test('a framer that refused once refuses whatever comes', () => {
+test('refuses all further input after an error', () => {
   const framer = new Framer({ maxStanzaBytes: 10, onOpen: () => undefined, onStanza: () => undefined, onClose: () => undefined });
   const first = thrownBy(() => framer.push(Buffer.from('no')));
   expect(thrownBy(() => framer.push(Buffer.from('<a/>')))).toBe(first);
 });
 
-test('a stanza of exactly the limit passes, however it comes', () => {
+test('accepts a stanza of exactly the limit in any chunks', () => {
   const stanza = `<a>${'x'.repeat(93)}</a>`;
   const all = Buffer.from(header + stanza);
   const limit = { maxStanzaBytes: Buffer.byteLength(stanza) };
@@ -158,7 +158,7 @@ test('a stanza of exactly the limit passes, however it comes', () => {
   expect(frames(byteByByte(all), limit)).toEqual([Buffer.from(stanza)]);
 });
 
-test('a stanza above the limit is refused before its end came, naming the option', () => {
+test('refuses a stanza above the limit before its end and names the option', () => {
   const begun = Buffer.from(`${header}<a>${'x'.repeat(98)}`);
   for (const reads of [[begun], byteByByte(begun)]) {
     const thrown = thrownBy(() => frames(reads, { maxStanzaBytes: 100 }));
@@ -166,7 +166,7 @@ test('a stanza above the limit is refused before its end came, naming the option
   }
 });
 
-test('a stanza above the limit is refused also when all of it came in one read', () => {
+test('refuses a stanza above the limit in a single chunk', () => {
   const whole = Buffer.from(`${header}<a>${'x'.repeat(98)}</a>`);
   for (const reads of [[whole], cut(whole, [whole.length - 1])]) {
     expect(thrownBy(() => frames(reads, { maxStanzaBytes: 100 }))).toMatchObject({ code: 'STANZA_TOO_LARGE' });
@@ -224,13 +224,13 @@ describe('a stanza above the limit is skipped to its end where the reader takes 
   });
 });
 
-test('a large stanza that comes byte by byte is put together again', () => {
+test('reassembles a large stanza from single bytes', () => {
   const stanza = Buffer.from(`<a>${Array.from({ length: 20_000 }, (_, index) => index).join('ü')}</a>`);
   const [whole] = frames([header, ...byteByByte(stanza)], { maxStanzaBytes: stanza.length });
   expect(whole?.equals(stanza)).toBe(true);
 });
 
-test('a header above the limit is refused', () => {
+test('refuses a header above the limit', () => {
   expect(thrownBy(() => frames([`<s a='${'x'.repeat(200)}'`], { maxStanzaBytes: 100 }))).toMatchObject({ code: 'STANZA_TOO_LARGE' });
 });
 
@@ -260,7 +260,7 @@ test('a header that closes itself opens and closes the stream', () => {
   expect(seen).toEqual(['open', 'close']);
 });
 
-test('an element ten thousand deep is framed without a thought', () => {
+test('frames an element ten thousand levels deep', () => {
   const deep = '<a>'.repeat(10_000) + '</a>'.repeat(10_000);
   expect(frames([header + deep], { maxStanzaBytes: 1 << 20 })).toEqual([Buffer.from(deep)]);
 });

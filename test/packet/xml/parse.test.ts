@@ -17,7 +17,7 @@ function thrownBy(act: () => unknown): unknown {
   return undefined;
 }
 
-describe('text is what was sent', () => {
+describe('reads text as sent', () => {
   test.each([
     ['the five entities', '<a>&lt;&gt;&amp;&quot;&apos;</a>', '<>&"\''],
     ['numeric references', '<a>&#65;&#x42;&#x1F600;&#13;</a>', 'AB😀\r'],
@@ -34,7 +34,7 @@ describe('text is what was sent', () => {
   });
 });
 
-describe('what is not one well-formed element is refused', () => {
+describe('refuses input that is not one well-formed element', () => {
   test.each([
     ['nothing', ''],
     ['text alone', 'a'],
@@ -92,7 +92,7 @@ describe('what is not one well-formed element is refused', () => {
   });
 });
 
-test('the same parser reads on after any mistake', () => {
+test('a parser stays usable after any error', () => {
   const parse = createStanzaParser();
   for (const mistake of ['<a>&foo;</a>', '<a', '<a><b>', "<a b='", '<a/>x', '<!--', '<![CDATA[']) {
     expect(thrownBy(() => parse(mistake))).toBeInstanceOf(ServiceError);
@@ -190,7 +190,7 @@ describe.each([...readCaptures()])('%s', (_file, bytes) => {
   });
 });
 
-test('whatever text is built in is read again', () => {
+test('reads back any text of a built element', () => {
   const sendable = fc.string({ unit: 'binary' }).filter((text) => !/[\ufffe\uffff]|(?![\t\n\r\x7f-\x9f])\p{Cc}/u.test(text));
   fc.assert(
     fc.property(sendable, sendable, (text, value) => {
