@@ -30,7 +30,7 @@ export const deadLetterCommands: readonly Command[] = [
   {
     name: 'dead-letters replay',
     synopsis: '[ID…] [FILTER] [--all] [--limit N] [--rate N] [--dry-run] [SERVICE]',
-    description: 'makes dead letters deliveries again, with their ids, the oldest first, N per second with --rate',
+    description: 'makes them deliveries again, with their ids, the oldest first, N per second with --rate',
     operands: anyNumber,
     options: ['all', 'dry-run', 'limit', 'rate', ...filterOptions, ...serviceOptions],
     run: replay,

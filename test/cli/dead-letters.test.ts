@@ -72,7 +72,7 @@ second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
     ['purge', '--handler', 'puhs', '--yes'],
   ])('%s %s %s says which handlers there are', async (...words) => {
     const { operate } = await startOperated();
-    const stderr = 'event-pusher: there is no handler "puhs" and no dead letter of one; there are: push; did you mean "push"?\n';
+    const stderr = 'event-pusher: there is no handler "puhs" and no dead letter with this name; there are: push; did you mean "push"?\n';
     expect(await operate('dead-letters', ...words)).toEqual({ code: 1, stdout: '', stderr });
   });
 
@@ -126,7 +126,7 @@ attempts  1. 2023-11-14 22:13:20  answered 400 in 3 ms
       code: 1,
       stdout: '',
       stderr:
-        'event-pusher: there is no dead letter "../pools?x=#": it is still owed, was delivered or purged, or was deleted for its age\n',
+        'event-pusher: there is no dead letter "../pools?x=#": it is still pending, was delivered or purged, or was deleted because of its age\n',
     });
   });
 
@@ -185,7 +185,10 @@ describe('dead-letters replay', () => {
     await eventually(async () => (await left()).length < 100);
     child.kill('SIGINT');
     const [code] = await once(child, 'close');
-    expect([code, told]).toEqual([1, expect.stringMatching(/^\d+ dead letters? replayed\.\nStopped: the rest stays\.\n$/)]);
+    expect([code, told]).toEqual([
+      1,
+      expect.stringMatching(/^\d+ dead letters? replayed\.\nStopped; the rest are still dead letters\.\n$/),
+    ]);
     expect((await left()).length).toBeGreaterThan(0);
   });
 });
@@ -240,9 +243,9 @@ describe('dead-letters purge', () => {
 describe.each(['replay', 'purge'])('dead-letters %s', (verb) => {
   test.each([
     [[], 'select dead letters'],
-    [['--all', '--pool', 'x'], '--all means every dead letter'],
+    [['--all', '--pool', 'x'], '--all selects every dead letter'],
     [['--since', 'yesterday'], '--since: received "yesterday"'],
-    [['--all', 'd1'], '--all means every dead letter'],
+    [['--all', 'd1'], '--all selects every dead letter'],
   ])('with %j is wrong usage', async (args, wrong) => {
     const { operate, left, die } = await startOperated();
     await die();
