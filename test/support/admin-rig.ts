@@ -74,7 +74,7 @@ export interface Admission {
   readonly token?: string;
 }
 
-/** The admin listener on a free port over such a rig; it ends with the test. */
+/** The admin listener on a free port over such a rig; it stops at the end of the test. */
 export async function startAdminRig({ host = '127.0.0.1', token }: Admission = {}) {
   const rig = await createApiRig();
   const config = {

@@ -4,7 +4,7 @@ import { parseStanza } from '../../src/packet/xml/parse.ts';
 import { createInbox } from './inbox.ts';
 import type { Transport } from './xmpp-user.ts';
 
-/** A client's way over BOSH (XEP-0124, XEP-0206), with one request always open to be answered. */
+/** A client's transport over BOSH (XEP-0124, XEP-0206); one request is always open for the server's response. */
 export async function openBosh(owner: string, port: number, host: string): Promise<Transport> {
   const inbox = createInbox(owner);
   const closed = createDeferred<void>();
@@ -28,7 +28,7 @@ export async function openBosh(owner: string, port: number, host: string): Promi
     else setImmediate(poll);
   }
 
-  /** Only when the test had nothing to say to what came: two requests at once might overtake each other. */
+  /** Only if the test sent nothing in reaction to the stanzas: of two simultaneous requests one could overtake the other. */
   function poll(): void {
     if (unanswered === 0) say('');
   }

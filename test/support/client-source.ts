@@ -76,7 +76,7 @@ export async function startClientSource({ port, attachment, otherAttachments = [
     /** The packets, as `in alice@localhost > bob@localhost: Hi`. */
     seen: () => packets.map(describe),
     bodies: () => packets.map(({ stanza }) => stanza.text('body')),
-    /** Why it is not attached; empty while it is. */
+    /** The reason why it is not attached; empty while it is. */
     reason: () => health.checks().find(({ name }) => name.startsWith('attachment'))?.reason ?? '',
     attached: () => eventually(() => health.attached().every(({ attached }) => attached)),
     [Symbol.asyncDispose]: () => source.stop(),

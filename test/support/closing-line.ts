@@ -11,7 +11,7 @@ export class ClosingLine implements Reporter {
         const { state } = test.result();
         if (state !== 'pending') count[state] += 1;
       }
-      if (tests === 0 && !module.ok()) count.failed += 1; // a file that cannot even be loaded
+      if (tests === 0 && !module.ok()) count.failed += 1; // a file that failed to load
     }
     const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : '';
     process.stdout.write(`\n${count.passed} passed, ${count.failed} failed${skipped}\n`);

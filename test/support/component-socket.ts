@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Inbox } from './inbox.ts';
 import { openTcpStream, type TcpStream } from './tcp-stream.ts';
 
-/** A component (XEP-0114) that says only what the test tells it to. */
+/** A component (XEP-0114) that sends only the stanzas of the test. */
 export interface ComponentSocket extends Pick<TcpStream, 'closed' | 'cut' | 'pause' | 'resume' | 'send'>, AsyncDisposable {
   readonly inbox: Inbox;
 }
@@ -13,7 +13,7 @@ export interface ComponentLogin {
   readonly secret: string;
 }
 
-/** Connects and proves the secret; rejects when the server refuses. */
+/** Connects and completes the handshake; rejects if the server refuses it. */
 export async function connectComponent({ port, domain, secret }: ComponentLogin): Promise<ComponentSocket> {
   const { open, ...stream } = await openTcpStream(domain, port);
   const { id = '' } = await open(

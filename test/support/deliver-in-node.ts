@@ -15,8 +15,8 @@ export interface DeliveredInNode {
 }
 
 /**
- * Delivers one message by the first handler of a configuration file to `origin`, in a Node process of its own: there
- * callback modules are imported by Node itself and not by the test runner.
+ * Delivers one message by the first handler of a configuration file to `origin` in a separate Node process, where Node itself
+ * imports the callback modules instead of the test runner.
  */
 export async function deliverInNode(
   file: string,

@@ -8,42 +8,42 @@ interface Account {
   readonly lane: string | null;
   /** Attempts that ended with an outcome. */
   spent: number;
-  /** The last answer's status was 422. */
+  /** The status of the last response was 422. */
   refused: boolean;
   failingSince: EpochMs | undefined;
   due: EpochMs;
-  /** It was due, whatever the clock has been set to since. */
+  /** It was due at some time, regardless of later changes of the clock. */
   ripe: boolean;
   open: boolean;
   leftLane: boolean;
-  /** One, if all is well. */
+  /** Has one element if everything is correct. */
   readonly ends: ('dead' | 'delivered')[];
 }
 
-/** What the dispatcher owes, kept from the outside: what was accepted, sent, and said of it. */
+/** An independent record of the dispatcher's obligations: accepted deliveries, sent jobs, and dispositions. */
 export interface DeliveryLedger {
-  /** Follows a dispatcher from its start on; what was open at the one before is not open any more. */
+  /** Follows a dispatcher from its start; jobs that were open at the previous one are no longer open. */
   follow(rig: DeliveryRig): void;
   accepted(delivery: NewDelivery): void;
-  /** A thread died with these: they may be sent again. */
+  /** A thread died with these jobs; they may be sent again. */
   lost(jobs: readonly Job[]): void;
-  /** Looks at what was sent since the last look: nothing too early, too often, twice at once, or out of its lane's order. */
+  /** Checks the jobs since the last call: none too early, too often, twice at once, or out of the order of its lane. */
   checkSent(): void;
-  /** No head left its lane before its hold was over, or its next wait would outlast it. */
+  /** No head left its lane before its hold ended or its next wait would have exceeded it. */
   checkHeld(): void;
-  /** Nothing is dead that was neither refused nor tried as often as is allowed. */
+  /** Each dead delivery was refused, or has used all its attempts. */
   checkGivenUp(): void;
-  /** Nothing that may go waits while there are workers. */
+  /** No ready delivery waits while a worker is free. */
   checkBusy(): void;
-  /** What has ended so, and once. */
+  /** Ids of the deliveries that ended this way, each once. */
   ended(how: 'dead' | 'delivered'): string[];
-  /** Ids of all that was accepted. */
+  /** Ids of all accepted deliveries. */
   readonly ids: readonly string[];
 }
 
 export interface LedgerOptions {
   readonly workers: number;
-  /** Attempts at most. */
+  /** Maximum number of attempts. */
   readonly budget: number;
   readonly holdMs: number;
   readonly clock: Pick<Clock, 'now'>;
@@ -61,7 +61,7 @@ export function createDeliveryLedger({ workers, budget, holdMs, clock }: LedgerO
     return found;
   }
 
-  /** The first of each lane, and all that are in none. */
+  /** The first delivery of each lane, and all deliveries without a lane. */
   function mayGo(): [string, Account][] {
     const seen = new Set<string>();
     return [...accounts].filter(([, { ends, lane, leftLane }]) => {

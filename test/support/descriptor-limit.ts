@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-/** Takes a process its file descriptors, and gives them back: those that it has open stay. */
+/** Removes the free file descriptors of a process, and restores them; its open ones stay open. */
 export interface DescriptorLimit extends AsyncDisposable {
   exhaust(): Promise<void>;
   restore(): Promise<void>;
 }
 
-/** A shell does it, which runs already: a process without descriptors could not start one. */
+/** A shell that already runs does it, because a process without descriptors cannot start one. */
 export function limitDescriptors(pid: number): DescriptorLimit {
   const script = 'while read -r limit; do prlimit --pid "$1" --nofile="$limit:" && echo done; done';
   const shell = spawn('bash', ['-c', script, 'bash', String(pid)], { stdio: ['pipe', 'pipe', 'inherit'] });

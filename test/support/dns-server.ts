@@ -3,11 +3,11 @@ import { Resolver } from 'node:dns';
 import { once } from 'node:events';
 import type { Resolve } from '../../src/kit/dial-tcp.ts';
 
-/** A name server on loopback that gives one IPv4 address for every name, and may be told another, as one that rebinds does. */
+/** A name server on loopback that returns one IPv4 address for every name. The test can change the address, as in DNS rebinding. */
 export interface DnsServer extends AsyncDisposable {
-  /** Asks this server, and no cache. */
+  /** Queries this server without a cache. */
   readonly resolve: Resolve;
-  /** Names asked for, in their order. */
+  /** Requested names, in order. */
   readonly asked: readonly string[];
   point(address: string): void;
 }
@@ -40,7 +40,7 @@ export async function startDnsServer(first: string): Promise<DnsServer> {
   };
 }
 
-/** One record of type A that must not be kept (RFC 1035 §4). */
+/** One record of type A with a TTL of 0 (RFC 1035 §4). */
 function answerTo(query: Buffer, address: string): Buffer {
   const head = Buffer.from([query[0] ?? 0, query[1] ?? 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
   const record = Buffer.from([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, ...address.split('.').map(Number)]);
@@ -53,7 +53,7 @@ function nameIn(query: Buffer): string {
   return labels.join('.');
 }
 
-/** Behind the zero that ends the name of the question. */
+/** After the zero byte that ends the name of the question. */
 function endOfName(query: Buffer): number {
   return query.indexOf(0, 12) + 1;
 }

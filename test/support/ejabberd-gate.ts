@@ -7,7 +7,7 @@ import { startEjabberd } from './ejabberd.ts';
 import { compile, tapFolder, tapSources } from './ejabberd-tap.ts';
 import { requirePackage } from './packages.ts';
 
-/** ejabberd with our modules, compiled once for the test file, for the suite that every gate has to pass. */
+/** ejabberd with our modules, compiled once per test file, for the conformance suite of gates. */
 export async function ejabberdGate(): Promise<GatedServer> {
   const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
   const compiled = await mkdtemp(join(tmpdir(), 'ejabberd-gate-'));

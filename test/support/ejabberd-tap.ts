@@ -10,20 +10,20 @@ import { type Ejabberd, type EjabberdOptions, startEjabberd } from './ejabberd.t
 import { eventually } from './eventually.ts';
 import { requirePackage } from './packages.ts';
 
-/** The folder that a user copies, and what is in it, as its README names it for the compiler. */
+/** The folder that a user copies, and its files as named for the compiler in its README. */
 export const tapFolder = fileURLToPath(new URL('../../plugins/ejabberd', import.meta.url));
 export const tapSources = 'src/*.erl';
 const troublePath = fileURLToPath(new URL('../fixtures/ejabberd/mod_tap_trouble.erl', import.meta.url));
 
-/** ejabberd with our module, for the suite that every tap has to pass and for what only this one promises. */
+/** ejabberd with our module, for the conformance suite of taps and for the tests of its additional features. */
 export interface EjabberdTap extends TapServer {
   startWith(options?: TappedEjabberdOptions): Promise<TappedEjabberd>;
 }
 
 export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
-  /** Changes the module's options while it runs. */
+  /** Changes the options of the module at runtime. */
   reconfigure(options: TapOptions): Promise<void>;
-  /** Resolves when it has noticed that this user's connection is gone, and keeps its place. */
+  /** Resolves when it has detected the loss of this user's connection, with the session in the resumption timeout. */
   missesUser(jid: string): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export type TapOptions = Pick<TapSettings, 'disk' | 'queueBytes' | 'window'> & {
 
 export interface TappedEjabberdOptions extends TapSettings, Omit<TapOptions, 'component'>, Pick<EjabberdOptions, 'modules' | 'node'> {}
 
-/** Compiles the module once, as its README says; what was compiled is removed when the test file is done. */
+/** Compiles the module once, as documented in its README; the compiled files are removed at the end of the test file. */
 export async function ejabberdTap(): Promise<EjabberdTap> {
   const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
   const compiled = await mkdtemp(join(tmpdir(), 'ejabberd-tap-'));
@@ -59,7 +59,7 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
       missesUser: async (jid) => {
         await eventually(() => ejabberd.logs().includes(`Closing c2s connection for ${jid}`));
         const [user = '', host = ''] = jid.split(/[@/]/);
-        await ejabberd.api('get_presence', { user, server: host }); // asks the session, which has then finished
+        await ejabberd.api('get_presence', { user, server: host }); // a request to the session, which has ended afterwards
       },
     };
   }
@@ -73,14 +73,14 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
   };
 }
 
-/** Options that make trouble for the process which keeps the queue; the fixture says what trouble. */
+/** Options that disturb the process of the queue; the fixture documents them. */
 export function inTrouble(
   kind: 'crashing' | 'diskless' | 'killing' | 'silenced' | 'stalled' | 'unreachable',
 ): Pick<TappedEjabberdOptions, 'modules'> {
   return { modules: { mod_tap_trouble: { kind } } };
 }
 
-/** Undefined values do not survive JSON, so an option that is not given is not written. */
+/** JSON has no undefined values, so missing options are not written. */
 function moduleOptions({
   component = 'pusher.localhost',
   disk,
@@ -91,11 +91,11 @@ function moduleOptions({
   return { component, disk, queue_bytes: queueBytes, queue_items: queueItems, window };
 }
 
-/** Runs the lines that the README gives for our modules; they leave what they compile in the working directory. */
+/** Runs the documented compiler commands for our modules; they write the compiled files to the working directory. */
 export async function compile(sources: string, into: string): Promise<void> {
   const readme = await readFile(join(tapFolder, 'README.md'), 'utf8');
   const lines = /```sh\n([^`]*\nerlc [^`]*)```/.exec(readme)?.[1];
-  if (lines === undefined) throw new Error('the README of the module for ejabberd no longer says how to compile it');
+  if (lines === undefined) throw new Error('the README of the module for ejabberd no longer contains the compiler commands');
   await promisify(execFile)('sh', ['-ec', lines.replace(tapSources, sources)], { cwd: into });
 }
 

@@ -9,9 +9,9 @@ import { freePort } from './target.ts';
 import { connectUser, type UserLogin, type XmppUser } from './xmpp-user.ts';
 
 /**
- * An ejabberd of its own: ports of 127.0.0.1 that were free, everything it writes in a fresh temporary directory. It is
- * no Erlang node (no name, no epmd, no cookie) unless it is one of a cluster, so that a system's ejabberd never meets
- * it; its HTTP API takes the place of `ejabberdctl`.
+ * A separate ejabberd: free ports of 127.0.0.1, all its files in a fresh temporary directory. Outside a cluster it is not an
+ * Erlang node (no name, no epmd, no cookie), so that it never connects to an ejabberd of the system; its HTTP API replaces
+ * `ejabberdctl`.
  */
 export interface Ejabberd extends AsyncDisposable {
   readonly c2sPort: number;
@@ -20,24 +20,24 @@ export interface Ejabberd extends AsyncDisposable {
   readonly httpPort: number;
   /** The first virtual host. */
   readonly host: string;
-  /** Where its database is. */
+  /** The folder of its database. */
   readonly dataPath: string;
-  /** How the component of `options.component` logs in. */
+  /** The login of the component of `options.component`. */
   readonly component: ComponentLogin;
-  /** Logs a user in on the port that its transport needs. */
+  /** Logs a user in on the port of its transport. */
   connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
-  /** Of the process that runs. */
+  /** The id of the current process. */
   pid(): number;
-  /** What it has logged so far. */
+  /** Its log so far. */
   logs(): string;
-  /** Ends it as an administrator does; its ports and data stay for `start`. */
+  /** Stops it as an administrator does; ports and data are kept for `start`. */
   stop(): Promise<void>;
   /** Ends it as a crash does. */
   kill(): Promise<void>;
   /** Starts it again after `stop` or `kill`. */
   start(): Promise<void>;
   restart(): Promise<void>;
-  /** Writes the configuration with other options for its modules, and has it read again. */
+  /** Writes the configuration with other options of its modules, and reloads it. */
   reconfigure(modules: Readonly<Record<string, unknown>>): Promise<void>;
   /** Runs an `ejabberdctl` command over the HTTP API, such as `api('send_message', { type, from, to, subject, body })`. */
   api(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown>;
@@ -49,36 +49,39 @@ export interface EjabberdOptions {
   readonly hosts?: readonly string[];
   /** Default `pusher.` and the first host, secret `s3cret`. */
   readonly component?: { readonly domain: string; readonly secret: string };
-  /** More components that may connect, with the secret of `component`. */
+  /** Additional components, with the secret of `component`. */
   readonly otherComponents?: readonly string[];
   /** A domain of rooms (MUC) without history. */
   readonly rooms?: string;
-  /** Modules besides those that a chat needs, as in `modules` of ejabberd.yml. */
+  /** Modules in addition to those that a chat needs, as in `modules` of ejabberd.yml. */
   readonly modules?: Readonly<Record<string, unknown>>;
-  /** Whether mod_service_log copies everything to the component, default true. */
+  /** Whether mod_service_log copies all messages to the component; default true. */
   readonly serviceLog?: boolean;
-  /** More top-level options of ejabberd.yml. */
+  /** Additional top-level options of ejabberd.yml. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Folders of compiled modules. */
   readonly codePaths?: readonly string[];
-  /** Where `ejabberdctl module_install` looks for modules (`sources/`) and installs them; default a folder that is not there. */
+  /**
+   * The folder in which `ejabberdctl module_install` finds modules (`sources/`) and installs them; default: a folder that does
+   * not exist.
+   */
   readonly contributed?: string;
   /** Makes it a node of a cluster. */
   readonly node?: ClusterNode;
 }
 
-/** Nodes of one cluster share a port on a loopback address of their own each, so that they need no epmd to find one another. */
+/** Nodes of one cluster share a port, each on its own loopback address, so that they find one another without epmd. */
 export interface ClusterNode {
   readonly address: string;
   readonly port: number;
   readonly cookie: string;
-  /** The address of the node whose cluster it joins when it starts. */
+  /** The address of the node whose cluster it joins at its start. */
   readonly joins?: string;
 }
 
 const controlScript = '/usr/sbin/ejabberdctl';
 
-/** Another process may take a port between the search for it and its use: then others are tried. */
+/** Another process may take a port between the search and its use; other ports are tried then. */
 export async function startEjabberd(options: EjabberdOptions = {}): Promise<Ejabberd> {
   for (let attempts = 3; ; attempts -= 1) {
     try {
@@ -169,7 +172,7 @@ function nodeArguments({ address, port, cookie }: ClusterNode): readonly string[
   return [...distribution, '-kernel', 'inet_dist_use_interface', `{${address.replaceAll('.', ',')}}`];
 }
 
-/** Gives the new node a schema on its disk that knows the cluster, as `ejabberdctl join_cluster` does. */
+/** Creates a schema on the disk of the new node that contains the cluster, as `ejabberdctl join_cluster` does. */
 async function joinCluster(erlang: readonly string[], joins: string): Promise<void> {
   const steps = 'ok = mnesia:start(), {atomic, ok} = mnesia:change_table_copy_type(schema, node(), disc_copies), halt().';
   const cluster = ['-mnesia', 'extra_db_nodes', `['${nodeName(joins)}']`];
@@ -227,7 +230,7 @@ function configuration(
   };
 }
 
-/** Where the distribution keeps its Erlang libraries: its control script knows. */
+/** The folder of the distribution's Erlang libraries, as set in its control script. */
 async function librariesPath(): Promise<string> {
   const script = await readFile(controlScript, 'utf8');
   return /^ERL_LIBS='([^']+)'/m.exec(script)?.[1] ?? '/usr/lib/erlang/lib';

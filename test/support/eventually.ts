@@ -1,7 +1,7 @@
-/** A wait of a test that has lasted this long has hung: no speed is bounded, since other work may share the machine. */
+/** After this time a wait in a test has hung. It is not a limit on speed, because the machine may be busy. */
 export const hangMs = 60_000;
 
-/** Polls `check` every 10 ms until it neither throws nor gives false; after `withinMs` the last failure is thrown. */
+/** Calls `check` every 10 ms until it neither throws nor returns false; throws the last failure after `withinMs`. */
 export async function eventually(check: () => unknown, { withinMs = hangMs }: { readonly withinMs?: number } = {}): Promise<void> {
   const giveUpAt = performance.now() + withinMs;
   for (;;) {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/kit/clock.ts';
 
-/** A clock that stands still until a test moves it: `advance` moves `now` and `monotonic`, `jump` the wall clock alone. */
+/** A clock that advances only in a test: `advance` moves `now` and `monotonic`, `jump` the wall clock alone. */
 export function createFakeClock(startMs = 1_700_000_000_000): Clock & { advance(ms: number): void; jump(ms: number): void } {
   let passed = 0;
   let jumped = 0;

@@ -1,13 +1,13 @@
 import type { Timers } from '../../src/kit/clock.ts';
 
-/** Timers that go off when a test says so. */
+/** Timers that fire on request. */
 export function createFakeTimers(): Timers & { readonly pending: number; readonly waits: readonly number[]; fire(): void } {
   const actions = new Map<() => void, number>();
   return {
     get pending() {
       return actions.size;
     },
-    /** How long those that are set wait, ms. */
+    /** Delays of the pending timers, ms. */
     get waits() {
       return [...actions.values()];
     },
@@ -16,7 +16,7 @@ export function createFakeTimers(): Timers & { readonly pending: number; readonl
       return () => actions.delete(action);
     },
     fire: () => {
-      const due = [...actions.keys()]; // what these set goes off at the next time
+      const due = [...actions.keys()]; // timers set by these actions fire at the next call
       actions.clear();
       for (const action of due) action();
     },

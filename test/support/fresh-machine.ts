@@ -8,25 +8,25 @@ import { startChild } from './start-child.ts';
 
 const project = resolve(fileURLToPath(import.meta.url), '../../..');
 
-/** A machine with Debian's packages as they were installed, in namespaces of its own: what it is told to do harms nothing outside. */
+/** A machine with Debian's packages in the installed state, in separate namespaces: its commands cannot harm the host. */
 export interface FreshMachine {
-  /** Folders that it gets a copy of, to change as it likes. */
+  /** Folders that are copied to it, where it may change them. */
   readonly copies: readonly string[];
-  /** Folders that are empty there, by the account that owns them. */
+  /** Folders that are empty on it, by the account that owns them. */
   readonly empty: Readonly<Record<string, string>>;
-  /** Commands in place of the system's, by name: what cannot be had there, such as systemd. */
+  /** Replacements of system commands that are not available on it, such as systemd, by name. */
   readonly commands: Readonly<Record<string, string>>;
 }
 
-/** Whether one can be had here: that takes root, and a machine (a container, perhaps) that lets root make namespaces. */
+/** Whether this machine can start one: this requires root, and (in a container) the permission to create namespaces. */
 export async function canStartMachines(): Promise<boolean> {
   return (await runOnFreshMachine({ copies: [], empty: {}, commands: {} }, 'true')).code === 0;
 }
 
 /**
- * Runs a script of bash as root there, until it ends or has hung; then all that it started ends, and what it did is told. It has its own network, with nothing
- * but loopback, so that every port is free, and cannot install packages: `npm` knows this checkout as installed, and
- * `event-pusher` is its build. `$FOLDER` is a folder of its own.
+ * Runs a script of bash as root on it until it ends or has hung, then ends all its processes and returns its result. It has its
+ * own network with only loopback, so that every port is free, and cannot install packages: `npm` treats this checkout as
+ * installed, and `event-pusher` is its build. `$FOLDER` is a separate folder.
  */
 export async function runOnFreshMachine(
   { copies, empty, commands }: FreshMachine,

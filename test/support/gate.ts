@@ -12,24 +12,24 @@ import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from './eventually.ts';
 import { makeHandler } from './make-handler.ts';
 
-/** The gate of the pusher as it is, with one callback that the test plays. */
+/** The real gate of the pusher, with one callback of the test. */
 export interface GateAtHand extends AsyncDisposable {
   readonly port: number;
   readonly url: string;
   readonly events: EventBus;
-  /** What the callback was asked, in order. */
+  /** The questions to the callback, in order. */
   readonly asked: readonly GateAsked[];
-  /** The texts that it was asked about. */
+  /** The texts of these questions. */
   readonly bodies: readonly string[];
-  /** Resolves when it was asked so often. */
+  /** Resolves after this number of questions. */
   waits(count: number): Promise<void>;
   stop(): Promise<void>;
 }
 
 export interface GateSetting {
-  /** Default: everything may go on. */
+  /** Default: all messages are allowed. */
   readonly gate?: (asked: GateAsked) => GateAnswer | Promise<GateAnswer>;
-  /** In place of the one with `gate`. */
+  /** Replaces the handler with `gate`. */
   readonly handlers?: readonly LoadedHandler[];
   readonly token?: string;
   readonly hosts?: readonly string[];

@@ -1,4 +1,4 @@
-/** How a piece of work grows with its input: the times that one was eight times as large costs more, by CPU time. */
+/** Growth of the cost of an operation with its input: the CPU time for eight times the size, as a multiple. */
 export function growth(work: (size: number) => void, size: number): number {
   const small = cheapest(() => work(size));
   return cheapest(() => work(8 * size)) / Math.max(small, leastMs);
@@ -7,10 +7,10 @@ export function growth(work: (size: number) => void, size: number): number {
 /** Linear work costs 8 times as much, quadratic work 64 times. */
 export const linear = 24;
 
-/** What is measured below this is noise, and does no harm. */
+/** Times below this are noise, and are harmless. */
 const leastMs = 5;
 
-/** CPU time of this process, ms, which other processes do not lengthen; the least of several runs. */
+/** CPU time of this process, ms, which is independent of other processes; the minimum of several runs. */
 function cheapest(work: () => void): number {
   let least = Number.POSITIVE_INFINITY;
   for (let run = 0; run < 2; run += 1) {
@@ -24,5 +24,5 @@ function cheapest(work: () => void): number {
   return least;
 }
 
-/** Work that costs this much is not done again. */
+/** An operation with this cost is not repeated. */
 const fuzzTimeoutMs = 1000;

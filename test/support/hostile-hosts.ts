@@ -1,7 +1,10 @@
-/** What a backend may write for a host that is this machine, the network behind it, or a cloud's metadata, where `*.example.com` is allowed alone. */
+/**
+ * Forms in which a backend may write a host of this machine, of its network, or of a cloud's metadata, if only `*.example.com`
+ * is allowed.
+ */
 export const hostileHosts: readonly (readonly [what: string, host: string])[] = [
   ['loopback', '127.0.0.1'],
-  ['loopback, far in', '127.255.255.254'],
+  ['loopback, high address', '127.255.255.254'],
   ['decimal', '2130706433'],
   ['hexadecimal', '0x7f000001'],
   ['hexadecimal, dotted', '0x7f.0x0.0x0.0x1'],
@@ -11,7 +14,7 @@ export const hostileHosts: readonly (readonly [what: string, host: string])[] = 
   ['shorter', '127.0.1'],
   ['nothing', '0'],
   ['unspecified', '0.0.0.0'],
-  ['with a dot behind', '127.0.0.1.'],
+  ['with a trailing dot', '127.0.0.1.'],
   ['full-width digits', '１２７.０.０.１'],
   ['circled digits', '①②⑦.⓪.⓪.①'],
   ['an ideographic full stop', '127。0。0。1'],

@@ -8,10 +8,10 @@ export interface RawAnswer {
   readonly body: string;
 }
 
-/** A client's connection on which bytes are written as they are. */
+/** A client connection that sends bytes unchanged. */
 export interface HttpConnection extends Disposable {
   send(bytes: Buffer | string): void;
-  /** The next answer, which must have a `content-length`; undefined when the connection ends before it has come whole. */
+  /** The next response, which must have a `content-length`; undefined if the connection ends before the response is complete. */
   answer(): Promise<RawAnswer | undefined>;
   readonly closed: boolean;
 }
@@ -23,7 +23,7 @@ export async function openHttpConnection(port: number): Promise<HttpConnection> 
   socket.setEncoding('latin1').on('data', (text: string) => {
     pending += text;
   });
-  socket.on('error', () => undefined); // the close that follows says enough
+  socket.on('error', () => undefined); // the close event that follows is sufficient
   socket.once('close', () => {
     closed = true;
   });
@@ -42,7 +42,7 @@ export async function openHttpConnection(port: number): Promise<HttpConnection> 
     const start = head.length;
     const end = start + Number(headers.get('content-length') ?? 0);
     if (pending.length < end) return undefined;
-    const body = Buffer.from(pending.slice(start, end), 'latin1').toString(); // lengths are of bytes
+    const body = Buffer.from(pending.slice(start, end), 'latin1').toString(); // lengths are in bytes
     pending = pending.slice(end);
     return { status: Number(status), headers, body };
   }

@@ -2,14 +2,14 @@ import { createDeferred, type Deferred } from '../../src/kit/lifecycle.ts';
 import type { Stanza } from '../../src/model/packet.ts';
 import { hangMs } from './eventually.ts';
 
-/** What came over a stream, in order. Every stanza is given to one `next` at most. */
+/** Stanzas received on a stream, in order. Each stanza is returned by at most one `next`. */
 export interface Inbox {
-  /** Everything that has come, claimed or not. */
+  /** All received stanzas, claimed or not. */
   readonly all: readonly Stanza[];
   put(stanza: Stanza): void;
-  /** The first stanza not yet claimed that `matches`, or the next one to come. Rejects after `withinMs` or at the end. */
+  /** The first unclaimed stanza that `matches`, now or later. Rejects after `withinMs` or at the end of the stream. */
   next(matches?: (stanza: Stanza) => boolean, withinMs?: number): Promise<Stanza>;
-  /** Nothing comes any more: those who wait are told why. */
+  /** No more stanzas will arrive; pending calls reject with the reason. */
   end(reason: string): void;
 }
 
@@ -47,7 +47,7 @@ export function createInbox(owner: string): Inbox {
       return waiter.found.promise.finally(() => clearTimeout(timer));
     },
     end: (reason) => {
-      ended ??= [reason, ...unclaimed.map(({ xml }) => xml)].join('; unclaimed: '); // a stream error says why
+      ended ??= [reason, ...unclaimed.map(({ xml }) => xml)].join('; unclaimed: '); // the stream error contains the reason
       for (const { found } of waiting) found.reject(new Error(`${owner}: ${ended}`));
       waiting.clear();
     },

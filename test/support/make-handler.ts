@@ -25,7 +25,7 @@ export function makeHandlerConfig(given: Partial<HandlerConfig> = {}): HandlerCo
   };
 }
 
-/** A handler with a module of a user's, given as its callbacks; without any it has the default module. */
+/** A handler with a user's module, given as its callbacks; without callbacks it has the default module. */
 export function makeHandler(given: Partial<HandlerConfig> = {}, callbacks?: Callbacks): LoadedHandler {
   if (callbacks === undefined) return createHandler(makeHandlerConfig(given), defaults);
   const own = { callbackModule: 'own', module: { kind: 'url', url: 'file:///own.mjs' } } as const;

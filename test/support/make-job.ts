@@ -2,7 +2,7 @@ import type { Job, PoolThreadSettings, PoolTls } from '../../pools/contract.ts';
 import { defaultTls } from '../../src/config/tls.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
 
-/** A job that asks for nothing special; a test says only what matters to it. */
+/** A job with default values; a test sets only the relevant ones. */
 export function makeJob(job: Partial<Job> = {}): Job {
   return {
     key: 1,
@@ -17,7 +17,7 @@ export function makeJob(job: Partial<Job> = {}): Job {
   };
 }
 
-/** Settings of a pool thread whose deadlines no test meets by accident. */
+/** Settings of a pool thread, with deadlines that no test reaches by accident. */
 export function makeThreadSettings({
   tls,
   ...settings

@@ -4,7 +4,7 @@ import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 type Given = Omit<Partial<Packet>, 'from' | 'id' | 'stanza' | 'to'> & { readonly id?: string; readonly stanza?: string };
 
-/** A packet of `localhost`, as if one of its users had just sent it; `from` and `to` are the stanza's. */
+/** A packet of `localhost`, as if one of its users had just sent it; `from` and `to` are those of the stanza. */
 export function makePacket({ stanza = chat('Hi, Bob!'), id = 'packet-1', ...given }: Given = {}): Packet {
   const parsed = parseStanza(stanza);
   return Object.freeze({
@@ -35,7 +35,7 @@ export function chat(body: string): string {
   return `<message xmlns='jabber:client' type='chat' from='alice@localhost/phone' to='bob@localhost' id='m1'><body>${escapeText(body)}</body></message>`;
 }
 
-/** Takes the text apart; it is expected to be prepared. */
+/** Splits the text, which must already be prepared, into its parts. */
 export function makeJid(full: string): Jid {
   const [, user = '', server = '', resource = ''] = /^(?:([^@/]*)@)?([^/]*)(?:\/(.*))?$/s.exec(full) ?? [];
   const bare = user === '' ? server : `${user}@${server}`;

@@ -1,7 +1,7 @@
 import type { PoolConfig } from '../../src/config/config.ts';
 import { makeThreadSettings } from './make-job.ts';
 
-/** The pool `http_pool`, whose deadlines and limits no test meets by accident. */
+/** The pool `http_pool`, with deadlines and limits that no test reaches by accident. */
 export function makePoolConfig({
   retry,
   ...pool

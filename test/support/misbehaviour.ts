@@ -1,7 +1,7 @@
-/** What a backend may do to a request besides answering it: each is an `Answer` of the scripted target. */
+/** Misbehaviour of a backend, as `Answer`s of the scripted target. */
 import type { Answer } from './target.ts';
 
-/** Bytes as they are; see `Answer`. */
+/** Unchanged bytes; see `Answer`. */
 export function bytes(
   pieces: Iterable<string | Uint8Array>,
   rest: Omit<Extract<Answer, { readonly kind: 'bytes' }>, 'kind' | 'pieces'> = {},
@@ -13,17 +13,17 @@ export function status(code: number, headers: readonly (readonly [string, string
   return { kind: 'answer', status: code, headers };
 }
 
-/** "Not now", and when: the value goes out as it is. */
+/** A response that asks to retry after the time; the value is sent unchanged. */
 export function retryAfter(value: string, code = 429): Answer {
   return status(code, [['Retry-After', value]]);
 }
 
-/** A whole answer, with these lines for a head. */
+/** A complete response with these lines as its head. */
 export function head(...lines: readonly string[]): string {
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
-/** Some pieces, then the last of them again and again, as long as it is read. */
+/** Some pieces, then the last one repeatedly, as long as it is read. */
 export function endlessly(...pieces: readonly string[]): Iterable<string> {
   return {
     *[Symbol.iterator]() {

@@ -4,13 +4,13 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Debian asks this program before it starts a service; 101 means "don't". */
+/** Debian calls this program before it starts a service; exit code 101 forbids the start. */
 const policyPath = '/usr/sbin/policy-rc.d';
 
 /**
- * Whether a program of a Debian package can be used here. It is installed if it is missing and we are root, without
- * its service being started or enabled. A test that needs it is skipped when this is false:
- * `describe.skipIf(!(await requirePackage('prosody')))`. Where `CI` is `true` nothing is skipped: this throws.
+ * Whether a program of a Debian package is available. If it is missing and we are root, the package is installed without
+ * starting or enabling its service. A test that needs it is skipped if this is false: `describe.skipIf(!(await
+ * requirePackage('prosody')))`. With `CI=true` nothing is skipped: this throws.
  */
 export async function requirePackage(name: string, program = `/usr/bin/${name}`): Promise<boolean> {
   if (await isThere(program)) return true;
@@ -20,16 +20,16 @@ export async function requirePackage(name: string, program = `/usr/bin/${name}`)
   return false;
 }
 
-/** Whether the files of a package are as it brought them, its configuration included. */
+/** Whether the files of a package, including its configuration, are unchanged. */
 export async function isUnchanged(name: string): Promise<boolean> {
   try {
     return (await run('dpkg', ['--verify', name])).stdout === '';
   } catch {
-    return false; // no Debian, or a file is missing
+    return false; // not Debian, or a file is missing
   }
 }
 
-/** Installs without starting anything; gives what went wrong, empty when nothing did. */
+/** Installs without starting a service; returns the error message, empty on success. */
 async function install(name: string): Promise<string> {
   if (process.getuid?.() !== 0) return `only root can install the package ${name}`;
   const guarded = await forbidStarts();
@@ -38,7 +38,7 @@ async function install(name: string): Promise<string> {
     const get = (...args: readonly string[]) => run('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], { env });
     const install = ['install', '-y', '--no-install-recommends', name];
     await get(...install).catch(async () => {
-      await get('update'); // a new machine knows no packages, or old ones
+      await get('update'); // the package lists of a new machine are missing or old
       await get(...install);
     });
     await run('update-rc.d', [name, 'disable']).catch(() => undefined); // not every package has a service
@@ -50,13 +50,13 @@ async function install(name: string): Promise<string> {
   }
 }
 
-/** False when there is a policy already, which is the machine's own and stays. */
+/** False if there is already a policy; it belongs to the machine and stays. */
 async function forbidStarts(): Promise<boolean> {
   try {
     await writeFile(policyPath, '#!/bin/sh\nexit 101\n', { flag: 'wx', mode: 0o755 });
     return true;
   } catch {
-    return false; // it exists, or cannot be written; apt says the rest
+    return false; // it exists, or cannot be written; apt reports any problem
   }
 }
 

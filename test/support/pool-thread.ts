@@ -9,17 +9,17 @@ import type { Resolve } from '../../src/kit/dial-tcp.ts';
 import { createDeferred, type Deferred } from '../../src/kit/lifecycle.ts';
 import type { DispositionKind, Outcome } from '../../src/model/attempt.ts';
 
-/** What runs in a pool's thread, run in this one, and spoken to over the same port. */
+/** The code of a pool thread, run in the thread of the test, with the same port. */
 export interface ServedThread extends AsyncDisposable {
-  /** Hands a job over; resolves with its outcome. */
+  /** Sends a job; resolves with its outcome. */
   deliver(job: Job): Promise<Outcome>;
-  /** The same, with what the callbacks made of it. */
+  /** The same, with the judgement of the callbacks. */
   judge(job: Job): Promise<KeyedOutcome>;
-  /** Tells what has become of a job. */
+  /** Reports the disposition of a job. */
   dispose(key: number, disposition: DispositionKind): void;
-  /** Callbacks that went wrong, in their order. */
+  /** Failures of callbacks, in order. */
   readonly failures: readonly CallbackFailure[];
-  /** Settles as the thread's task does. */
+  /** Settles together with the thread's task. */
   readonly ended: Promise<void>;
   stop(): Promise<void>;
 }
@@ -46,7 +46,7 @@ export function serveHere(settings: PoolThreadSettings, importModule?: ImportMod
 
   let stopped: Promise<void> | undefined;
   async function end(): Promise<void> {
-    const closed = once(ours, 'close'); // comes behind the last outcomes
+    const closed = once(ours, 'close'); // arrives after the last outcomes
     post({ kind: 'stop' });
     await served;
     await closed;

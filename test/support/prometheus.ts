@@ -7,9 +7,9 @@ import { eventually } from './eventually.ts';
 import { startChild } from './start-child.ts';
 import { freePort } from './target.ts';
 
-/** A Prometheus of its own: a free port of 127.0.0.1, and a fresh temporary directory for what it keeps. */
+/** A separate Prometheus: a free port of 127.0.0.1, and a fresh temporary directory for its data. */
 export interface Prometheus extends AsyncDisposable {
-  /** The values of a query at this moment, each with its labels. */
+  /** The current values of a query, each with its labels. */
   query(expression: string): Promise<readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[]>;
 }
 

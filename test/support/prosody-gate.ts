@@ -2,7 +2,7 @@ import type { GatedServer } from '../conformance/gate.ts';
 import { requirePackage } from './packages.ts';
 import { startProsody } from './prosody.ts';
 
-/** Prosody with our modules, for the suite that every gate has to pass. */
+/** Prosody with our modules, for the conformance suite of gates. */
 export async function prosodyGate(): Promise<GatedServer> {
   return {
     name: 'Prosody',

@@ -3,7 +3,7 @@ import { eventually } from './eventually.ts';
 import { requirePackage } from './packages.ts';
 import { startProsody } from './prosody.ts';
 
-/** Prosody with our module, for the suite that every tap has to pass. */
+/** Prosody with our module, for the conformance suite of taps. */
 export async function prosodyTap(): Promise<TapServer> {
   return { name: 'Prosody', isHere: await requirePackage('prosody'), messageBytes: 2500, start };
 }
@@ -26,7 +26,7 @@ async function start({ hosts, rooms, users, ...settings }: TapSettings = {}): Pr
       await prosody.shell(`> prosody.core_post_stanza(prosody.hosts.localhost, ${stanza})`);
     },
     letAnotherIn: async () => {
-      // Loaded anew, it no longer knows that one is connected: the only way to have two that live.
+      // A reloaded module has lost its record of the connected component: the only way to have two live connections.
       await prosody.shell('module:reload("component", "pusher.localhost")');
     },
     missesComponent: () => eventually(() => prosody.logs().includes('component disconnected: pusher.localhost')),

@@ -10,27 +10,27 @@ import { createServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
 import { connectUser, type UserLogin, type XmppUser } from './xmpp-user.ts';
 
-/** A Prosody of its own: ports of 127.0.0.1 that were free, everything it writes in a fresh temporary directory. */
+/** A separate Prosody: free ports of 127.0.0.1, all its files in a fresh temporary directory. */
 export interface Prosody extends AsyncDisposable {
   readonly c2sPort: number;
-  /** Direct TLS, where `options.tls` is given. */
+  /** Direct TLS, with `options.tls`. */
   readonly c2sTlsPort: number;
   readonly componentPort: number;
   /** BOSH at `/http-bind`, WebSocket at `/xmpp-websocket`. */
   readonly httpPort: number;
-  /** Everything that it writes is in here. */
+  /** The folder of all its files. */
   readonly directory: string;
   /** The first virtual host. */
   readonly host: string;
-  /** How the component of `options.component` logs in. */
+  /** The login of the component of `options.component`. */
   readonly component: ComponentLogin;
-  /** Logs a user in on the port that its transport needs. */
+  /** Logs a user in on the port of its transport. */
   connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
-  /** Of the process that runs. */
+  /** The id of the current process. */
   pid(): number;
-  /** What it has logged so far. */
+  /** Its log so far. */
   logs(): string;
-  /** Ends it as an administrator does; its ports and data stay for `start`. */
+  /** Stops it as an administrator does; ports and data are kept for `start`. */
   stop(): Promise<void>;
   /** Ends it as a crash does. */
   kill(): Promise<void>;
@@ -51,21 +51,21 @@ export interface ProsodyOptions {
   readonly rooms?: string;
   /** Modules of that domain. */
   readonly roomModules?: readonly string[];
-  /** Modules besides those that a chat needs. */
+  /** Modules in addition to those that a chat needs. */
   readonly modules?: readonly string[];
-  /** Whether the virtual hosts load mod_event_pusher_tap, default true. */
+  /** Whether the virtual hosts load mod_event_pusher_tap; default true. */
   readonly tap?: boolean;
-  /** Clients must encrypt, on `c2sPort` by STARTTLS; default: they cannot. */
+  /** Clients must encrypt, on `c2sPort` by STARTTLS; default: encryption is not available. */
   readonly tls?: Identity;
-  /** More Lua for the global section. */
+  /** Additional Lua for the global section. */
   readonly config?: string;
-  /** More Lua behind all of that, as a file in `conf.d` of Debian has it. */
+  /** Additional Lua at the end, like a file in `conf.d` of Debian. */
   readonly ending?: string;
 }
 
 const pluginPath = fileURLToPath(new URL('../../plugins/prosody', import.meta.url));
 
-/** Another process may take a port between the search for it and its use: then others are tried. */
+/** Another process may take a port between the search and its use; other ports are tried then. */
 export async function startProsody(options: ProsodyOptions = {}): Promise<Prosody> {
   for (let attempts = 3; ; attempts -= 1) {
     try {
@@ -84,7 +84,7 @@ async function startOnce(options: ProsodyOptions): Promise<Prosody> {
   const directory = await mkdtemp(join(tmpdir(), 'prosody-'));
   const configPath = join(directory, 'prosody.cfg.lua');
   await writeFile(configPath, configuration({ ...options, hosts, component }, { directory, ports }));
-  await mkdir(join(directory, 'certs')); // it complains when there is none
+  await mkdir(join(directory, 'certs')); // without one it logs a complaint
   for (const part of ['cert', 'key'] as const) await writeFile(join(directory, 'certs', part), options.tls?.[part] ?? '');
   await writeAccounts(directory, hosts, users);
 
@@ -119,7 +119,7 @@ async function startOnce(options: ProsodyOptions): Promise<Prosody> {
     ...server,
     shell: async (command) => {
       const { stdout } = await promisify(execFile)('prosodyctl', ['--config', configPath, 'shell', command]);
-      return stdout.replace(/^\*{9,}[\s\S]*^\*{9,}/m, '').trim(); // what it says about optional libraries
+      return stdout.replace(/^\*{9,}[\s\S]*^\*{9,}/m, '').trim(); // its remarks about optional libraries
     },
     [Symbol.asyncDispose]: remove,
   };
@@ -186,7 +186,7 @@ ${ending}
 `;
 }
 
-/** The accounts as mod_storage_internal keeps them, which saves a process per user. */
+/** The accounts in the format of mod_storage_internal, which saves a process per user. */
 async function writeAccounts(directory: string, hosts: readonly string[], users: Readonly<Record<string, string>>): Promise<void> {
   for (const host of hosts) {
     const accounts = join(directory, stored(host), 'accounts');
@@ -196,7 +196,7 @@ async function writeAccounts(directory: string, hosts: readonly string[], users:
   }
 }
 
-/** A name as Prosody's datamanager writes it into a path. */
+/** A name in the path encoding of Prosody's datamanager. */
 function stored(name: string): string {
   return name.replace(/[^A-Za-z0-9]/gu, (character) => Buffer.from(character).toString('hex').replace(/../g, '%$&'));
 }

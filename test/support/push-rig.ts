@@ -3,17 +3,17 @@ import { createPusher, type Pusher, type PusherOptions, plainConfig } from './pu
 import type { TargetRequest } from './request-reader.ts';
 import { type Script, startTarget, type Target } from './target.ts';
 
-/** The built service, attached to a chat server, and the backend that it pushes to. */
+/** The built service, attached to a chat server, and the backend of its pushes. */
 export interface PushRig extends AsyncDisposable {
   readonly backend: Target;
   readonly pusher: Pusher;
-  /** Bodies that came to a path below `/webservice`, oldest first. */
+  /** Bodies of requests to a path below `/webservice`, oldest first. */
   bodies(path?: string): string[];
-  /** The field `message` of the forms that came there. */
+  /** The field `message` of these forms. */
   messages(path?: string): string[];
-  /** A sample of `/metrics` by its name and labels, summed over those that are left out; 0 where it is not there. */
+  /** A sample of `/metrics` by its name and labels, summed over the omitted labels; 0 if it does not exist. */
   metric(sample: string): Promise<number>;
-  /** Resolves when this many requests have been accepted, and nothing is owed any more. */
+  /** Resolves when this number of requests has been accepted, and no delivery is pending. */
   settled(count: number): Promise<void>;
 }
 
@@ -23,9 +23,9 @@ export interface PushRigOptions
   extends Omit<ConfigOptions, 'backend' | 'componentPort'>,
     Pick<PusherOptions, 'env' | 'files' | 'hosts' | 'listen' | 'loglevel' | 'spool'> {
   readonly script?: Script;
-  /** Instead of a target of its own; it is stopped with the rig. */
+  /** Replaces the target of the rig; it is stopped with the rig. */
   readonly backend?: Target;
-  /** Default true; else the test starts it. */
+  /** Default true; if false, the test starts it. */
   readonly started?: boolean;
 }
 
@@ -75,7 +75,7 @@ export async function startPushRig(componentPort: number, options: PushRigOption
   };
 }
 
-/** The form that the default module sends of what a user of localhost said. */
+/** The form that the default module sends for a message of a user of localhost. */
 export function form(author: string, receiver: string, message: string): string {
   return `author=${author}&server=localhost&receiver=${receiver}&message=${message}`;
 }

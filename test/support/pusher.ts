@@ -16,17 +16,17 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
-/** The built service as a process of its own, in a fresh folder. */
+/** The built service as a separate process, in a fresh folder. */
 export interface Pusher extends AsyncDisposable {
   readonly folder: string;
   readonly log: readonly LogLine[];
-  /** Of the process last started. */
+  /** The id of the last started process. */
   readonly pid: number;
   /** Starts it; resolves at the `ready` line of this start. */
   start(): Promise<void>;
-  /** Starts it and does not wait. */
+  /** Starts it without waiting. */
   launch(): void;
-  /** Resolves with the first line, of this start, that matches. */
+  /** Resolves with the first line of this start that matches. */
   said(matches: (line: LogLine) => boolean): Promise<LogLine>;
   /** Sends a signal. */
   signal(signal: NodeJS.Signals): void;
@@ -34,29 +34,29 @@ export interface Pusher extends AsyncDisposable {
   ended(): Promise<number | null>;
   /** `kill -9`. */
   kill(): Promise<void>;
-  /** SIGTERM, and waits; gives the exit code. */
+  /** Sends SIGTERM and waits; returns the exit code. */
   stop(): Promise<number | null>;
   /** GET on the admin listener. */
   get(path: string): Promise<{ readonly status: number; readonly text: string }>;
-  /** What it wrote to standard error. */
+  /** Its output to standard error. */
   stderr(): string;
 }
 
 export interface PusherOptions {
   /** The configuration, without `[admin]`, `[spool]` and the log level. */
   readonly config: string;
-  /** Further files beside the configuration, by name. */
+  /** Additional files in the folder of the configuration, by name. */
   readonly files?: Readonly<Record<string, string>>;
   readonly loglevel?: string;
   readonly hosts?: readonly string[];
-  /** The spool's table, default an SQLite file in the folder. */
+  /** The spool's table; default: an SQLite file in the folder. */
   readonly spool?: string;
-  /** Where metrics and health are shown, default a free port. */
+  /** The address of metrics and health; default: a free port. */
   readonly listen?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Limits the files that the process may have open. */
+  /** Limits the number of open files of the process. */
   readonly openFiles?: number;
-  /** Another build than the checkout's. */
+  /** A build other than that of the checkout. */
   readonly main?: string;
 }
 

@@ -1,16 +1,16 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** Stands between a client and its server: every connection can be cut, and what the server says goes on in pieces. */
+/** A relay between a client and its server: every connection can be cut, and the server's bytes can be split. */
 export interface Relay extends AsyncDisposable {
   readonly port: number;
   /** Connections since the start. */
   readonly connections: number;
-  /** Cuts all connections without a word to either side. */
+  /** Cuts all connections without notice to either side. */
   cut(): void;
 }
 
-/** `pieceBytes`: what the server says is passed on in pieces of so many bytes, each a read of its own. */
+/** `pieceBytes`: the server's bytes are forwarded in pieces of this size, each read separately. */
 export async function startRelay(to: number, { pieceBytes = Number.POSITIVE_INFINITY } = {}): Promise<Relay> {
   const sockets = new Set<Socket>();
   let connections = 0;
@@ -20,7 +20,7 @@ export async function startRelay(to: number, { pieceBytes = Number.POSITIVE_INFI
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.setNoDelay(true);
-      socket.on('error', () => undefined); // cut, which is what it is for
+      socket.on('error', () => undefined); // cut, which is its purpose
       socket.on('close', () => {
         near.destroy();
         far.destroy();
@@ -54,7 +54,7 @@ async function passOn(from: Socket, to: Socket, pieceBytes: number): Promise<voi
     for await (const chunk of from) {
       for (let at = 0; at < chunk.length && !to.destroyed; at += pieceBytes) {
         to.write(chunk.subarray(at, at + pieceBytes));
-        if (pieceBytes < chunk.length) await new Promise(setImmediate); // so that the other side reads it by itself
+        if (pieceBytes < chunk.length) await new Promise(setImmediate); // so that the other side reads it separately
       }
     }
   } catch {

@@ -1,21 +1,21 @@
-/** A request as its bytes said it. */
+/** A request as parsed from its bytes. */
 export interface TargetRequest {
   readonly method: string;
   readonly path: string;
   /** In their order, case kept. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly body: Buffer;
-  /** Which of the target's connections it came on, from 0. */
+  /** The number of the target's connection, from 0. */
   readonly connection: number;
-  /** How many requests came on that connection before. */
+  /** The number of earlier requests on that connection. */
   readonly position: number;
-  /** The name asked for in the TLS handshake; empty without one. */
+  /** The server name of the TLS handshake; empty without one. */
   readonly serverName: string;
-  /** The first header of this name, whatever its case. */
+  /** The first header of this name, in any case. */
   header(name: string): string | undefined;
 }
 
-/** Cuts a connection's bytes into requests with `content-length` bodies (RFC 9112 §6.2). */
+/** Splits the bytes of a connection into requests with `content-length` bodies (RFC 9112 §6.2). */
 export function createRequestReader(
   { connection, serverName }: { readonly connection: number; readonly serverName: string },
   onRequest: (request: TargetRequest) => void,

@@ -12,7 +12,7 @@ export interface CliEnd {
   readonly stderr: string;
 }
 
-/** Runs the built command line until it ends by itself. */
+/** Runs the built command line until it exits. */
 export async function runCli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CliEnd> {
   const child = startChild(process.execPath, [main, ...args], { ...process.env, ...env });
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);

@@ -6,28 +6,28 @@ import { Framer } from '../../src/packet/xml/frame.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
 
 /**
- * A server that lets bob in (or nobody) and else says only what the test does: no archive unless the test answers for
- * it, no rooms, no acknowledgements. Questions that the test does not answer get an error.
+ * A server that accepts bob's login (or none) and otherwise sends only the stanzas of the test: no archive unless the test
+ * answers for it, no rooms, no acknowledgements. Requests that the test does not answer get an error.
  */
 export interface ScriptedAccountServer extends AsyncDisposable {
   readonly port: number;
   /** Connections since the start. */
   readonly connections: number;
-  /** What the account has sent after its login. */
+  /** Stanzas that the account has sent after its login. */
   readonly received: readonly Stanza[];
-  /** Sends to all who are logged in. */
+  /** Sends to all connected clients. */
   send(xml: string | Uint8Array): void;
-  /** From now on no question is answered, as by a dead peer. */
+  /** From now on no request is answered, as by a dead peer. */
   fallSilent(): void;
   hangUp(): void;
 }
 
 export interface Script {
-  /** Offers `<session/>` without `<optional/>` and drops what comes before it was asked for one, as MongooseIM does. Default false. */
+  /** Offers `<session/>` without `<optional/>` and drops stanzas before the session request, as MongooseIM does. Default false. */
   readonly insistsOnSession?: boolean;
-  /** Refuses every login with this. */
+  /** Refuses every login with this condition. */
   readonly refuses?: string;
-  /** Answers a question, or undefined: it is not offered here. An answer that is an `<error/>` is one. `send` goes before it. */
+  /** Answers a request; undefined means that it is not supported. An `<error/>` is sent as an error. `send` sends before the answer. */
   readonly answer?: (iq: Stanza, send: (xml: string) => void) => string | undefined;
 }
 
@@ -93,7 +93,7 @@ export async function startScriptedAccountServer({
       socket.write(`<iq type='${kind}' id='${id}'${from} to='${jid}'>${payload ?? unoffered}</iq>`);
     }
 
-    /** RFC 5802, as far as a client that does not check the server's signature can tell. */
+    /** RFC 5802, as far as is visible to a client that does not verify the server's signature. */
     function logIn(stanza: Stanza): void {
       if (refuses !== undefined) return void socket.write(`<failure xmlns='${saslNs}'><${refuses}/></failure>`);
       if (stanza.name === 'response') {

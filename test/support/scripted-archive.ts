@@ -10,12 +10,12 @@ export interface ArchivedMessage {
 }
 
 /**
- * An archive (XEP-0313) as MongooseIM has it: it takes no `<after/>` or `<before/>` that has any attribute, and refuses an
- * `after` that it does not hold. A test stores in it what it has sent live, or leaves that for later.
+ * An archive (XEP-0313) like that of MongooseIM: it accepts no `<after/>` or `<before/>` with an attribute, and refuses an
+ * unknown `after`. The test stores its live messages in it, at once or later.
  */
 export interface ScriptedArchive {
   readonly messages: ArchivedMessage[];
-  /** Each question's `after`; empty where it has none. */
+  /** The `after` of each query; empty without one. */
   readonly asked: readonly string[];
   readonly answer: NonNullable<Script['answer']>;
 }
@@ -65,7 +65,7 @@ function resultOf({ id, body, sentAt = 0 }: ArchivedMessage, query: string): str
   return `<message from='bob@localhost' to='bob@localhost/pusher'><result xmlns='${mamNs}' queryid='${query}' id='${id}'>${forwarded}</result></message>`;
 }
 
-/** The message as it goes to its receiver. */
+/** The message as delivered to its receiver. */
 export function messageOf({ id, body }: ArchivedMessage): string {
   return `<message xmlns='jabber:client' type='chat' id='${id}' from='alice@localhost/phone' to='bob@localhost'><stanza-id xmlns='urn:xmpp:sid:0' by='bob@localhost' id='${id}'/><body>${body}</body></message>`;
 }

@@ -3,23 +3,23 @@ import { systemClock } from '../../src/kit/clock.ts';
 import type { TargetRequest } from './request-reader.ts';
 import { type Answer, type Script, startTarget, type Target, type TargetOptions } from './target.ts';
 
-/** What one request was, and what it was told. */
+/** One request and its response. */
 export interface Sighting {
   /** Its `webhook-id`. */
   readonly id: string;
   readonly attempt: number;
   readonly path: string;
   readonly at: EpochMs;
-  /** Undefined where it got no status. */
+  /** Undefined if it got no status. */
   readonly status: number | undefined;
 }
 
-/** A target that keeps a record of what it did to whom, and can be told to behave otherwise from now on. */
+/** A target that records its responses, and whose behaviour can be changed. */
 export interface ScriptedBackend extends Target {
-  /** One for each request, in the order in which they were read. */
+  /** One per request, in the order in which they were read. */
   readonly sightings: readonly Sighting[];
   obey(script: Script): void;
-  /** From now on it answers 200 to everything. */
+  /** From now on it answers 200 to all requests. */
   heal(): void;
 }
 
@@ -54,7 +54,7 @@ export async function startScriptedBackend({ script = () => healthy, ...options 
   });
 }
 
-/** One answer after the other, whatever is asked; beyond the last it is well. */
+/** One answer after the other, for any request; afterwards each request succeeds. */
 export function inTurn(...answers: readonly Answer[]): Script {
   let next = 0;
   return () => {
@@ -63,12 +63,12 @@ export function inTurn(...answers: readonly Answer[]): Script {
   };
 }
 
-/** An answer for each path; every other one is answered well. */
+/** An answer per path; requests to other paths succeed. */
 export function byPath(answers: Readonly<Record<string, Answer>>): Script {
   return ({ path }) => answers[path] ?? healthy;
 }
 
-/** Draws each answer by lot, of as many tickets as are said; the same seed draws the same again. */
+/** Draws each answer by its number of tickets; the same seed gives the same sequence. */
 export function byLot(seed: number, lots: readonly (readonly [tickets: number, answer: Answer])[]): Script {
   const random = seededRandom(seed);
   const all = lots.reduce((sum, [tickets]) => sum + tickets, 0);
@@ -82,7 +82,7 @@ export function byLot(seed: number, lots: readonly (readonly [tickets: number, a
   };
 }
 
-/** Numbers in [0, 1) that a seed decides (Mulberry32, public domain). */
+/** Numbers in [0, 1) determined by a seed (Mulberry32, public domain). */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

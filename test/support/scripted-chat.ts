@@ -1,10 +1,10 @@
 import { startTapServer, type TapServer, type TapServerOptions } from '../../demo/tap-server.ts';
 import { chat } from './component-source.ts';
 
-/** A scripted chat server of the host `localhost`, and one way to speak on it. */
+/** A scripted chat server of the host `localhost`, with a method to send messages. */
 export interface ScriptedChat extends AsyncDisposable {
   readonly server: TapServer;
-  /** A user (alice if not told) sends bob a chat message. */
+  /** A user (default: alice) sends bob a chat message. */
   say(body: string, user?: string): void;
 }
 

@@ -9,10 +9,7 @@ export interface Identity {
   readonly cert: string;
 }
 
-/**
- * Makes a certificate that only itself vouches for, for these names (`DNS:…`, `IP:…`); with `expired` it ended yesterday.
- * Needs the openssl program.
- */
+/** Makes a self-signed certificate for these names (`DNS:…`, `IP:…`); with `expired` it expired yesterday. Needs the openssl program. */
 export function makeSelfSigned(names: readonly string[], { expired = false }: { readonly expired?: boolean } = {}): Identity {
   const directory = mkdtempSync(join(tmpdir(), 'self-signed-'));
   const keyFile = join(directory, 'key.pem');
@@ -23,7 +20,7 @@ export function makeSelfSigned(names: readonly string[], { expired = false }: { 
     execFileSync('openssl', ['req', '-x509', ...curve, ...about, '-keyout', keyFile, '-out', certFile], { stdio: 'pipe' });
     if (expired) {
       const again = ['-in', certFile, '-signkey', keyFile, '-days', '-1', '-out', certFile];
-      execFileSync('openssl', ['x509', ...again], { stdio: 'pipe' }); // `req` knows no days below 1
+      execFileSync('openssl', ['x509', ...again], { stdio: 'pipe' }); // `req` accepts no days below 1
     }
     return { key: readFileSync(keyFile, 'utf8'), cert: readFileSync(certFile, 'utf8') };
   } finally {

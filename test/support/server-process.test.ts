@@ -8,7 +8,7 @@ import { freePort, startTarget } from './target.ts';
 
 const support = new URL('.', import.meta.url).href;
 
-test('a server that goes on without a port which another process holds has not started, and is ended', async () => {
+test('a server that continues without a port that another process holds is ended and counts as not started', async () => {
   await using other = await startTarget();
   const goesOn = "console.log('Failed to open server port'); setInterval(() => undefined, 1000)";
   let pid = 0;
@@ -29,7 +29,7 @@ test('a server that goes on without a port which another process holds has not s
   expect(isAlive(pid)).toBe(false);
 });
 
-test('a server that ends while it starts is reported with its log', async () => {
+test('a server that exits during its start is reported with its log', async () => {
   const server = createServerProcess({
     command: process.execPath,
     args: ['-e', "console.error('no such option'); process.exit(3)"],
@@ -38,7 +38,7 @@ test('a server that ends while it starts is reported with its log', async () => 
   await expect(server.start()).rejects.toThrow('ended with 3:\nno such option');
 });
 
-test('what a test starts ends with its runner, even when that is killed', async () => {
+test('processes that a test starts end with its runner, even after a kill', async () => {
   const script = [
     `const { startChild } = await import('${support}start-child.ts');`,
     "console.log(startChild('sleep', ['600']).pid);",
@@ -53,14 +53,14 @@ test('what a test starts ends with its runner, even when that is killed', async 
   await eventually(() => !isAlive(started));
 });
 
-test('no port is given twice, and none that an outgoing connection may take', async () => {
+test('each port is returned once, and never one from the range of outgoing connections', async () => {
   const ports: number[] = [];
   for (let each = 0; each < 300; each += 1) ports.push(await freePort());
   expect(new Set(ports).size).toBe(300);
   expect(Math.max(...ports)).toBeLessThan(32_768);
 });
 
-test('the end of a stream names what came before it and was not asked for', async () => {
+test('the end of a stream is reported with the unclaimed stanzas before it', async () => {
   const inbox = createInbox('alice');
   const waiting = inbox.next(({ name }) => name === 'never');
   inbox.put({ name: 'error', xml: '<stream:error><conflict/></stream:error>' } as never);

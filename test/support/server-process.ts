@@ -3,17 +3,17 @@ import { connect } from 'node:net';
 import { eventually } from './eventually.ts';
 import { type Child, startChild } from './start-child.ts';
 
-/** A server that runs as a child of the test, and can be ended and started again. */
+/** A server as a child process of the test, which can be stopped and started again. */
 export interface ServerProcess {
-  /** Of its present life; 0 where it has none. */
+  /** The id of the current process; 0 without one. */
   pid(): number;
-  /** What it has written to its output so far, over all its lives. */
+  /** Its output so far, over all starts. */
   logs(): string;
-  /** Resolves when all its ports accept connections and it answers; rejects with its log when it ends instead, and leaves nothing running. */
+  /** Resolves when all its ports accept connections and it answers; rejects with its log if it exits before, and then leaves no process. */
   start(): Promise<void>;
-  /** SIGTERM, and waits for its end. */
+  /** Sends SIGTERM, and waits for its end. */
   stop(): Promise<void>;
-  /** SIGKILL, and waits for its end. */
+  /** Sends SIGKILL, and waits for its end. */
   kill(): Promise<void>;
   restart(): Promise<void>;
 }
@@ -23,9 +23,12 @@ export function createServerProcess(options: {
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly ports: readonly number[];
-  /** Resolves when it has read its configuration: some open their ports before that. Default at once. */
+  /** Resolves when it has read its configuration, because some servers open their ports before that. Default: at once. */
   readonly answers?: () => Promise<unknown>;
-  /** What it logs when another process has one of its ports, of a server that goes on without it: the other would be taken for it. */
+  /**
+   * Its log message if another process has one of its ports, for a server that continues without it: the test would talk to the
+   * other process.
+   */
   readonly cannotListen?: RegExp;
 }): ServerProcess {
   const { command, args, env = process.env, ports, answers = () => Promise.resolve(), cannotListen } = options;

@@ -12,11 +12,11 @@ export interface SessionRigOptions {
   readonly origin: string;
   readonly settings?: Partial<Omit<PoolThreadSettings, 'tls'>>;
   readonly tls?: Partial<PoolTls>;
-  /** More handlers on the same pool, by name. */
+  /** Additional handlers on the same pool, by name. */
   readonly others?: Readonly<Record<string, DeliveryCallbacks>>;
 }
 
-/** A pool thread whose handler `notifications` has these callbacks at delivery; one worker unless told otherwise. */
+/** A pool thread whose handler `notifications` has these callbacks at delivery; default: one worker. */
 export function serveSessions(
   callbacks: DeliveryCallbacks,
   { client = 'undici', origin, settings, tls = {}, others = {} }: SessionRigOptions,

@@ -1,9 +1,9 @@
 import type { TargetRequest } from './request-reader.ts';
 
-/** The ids under which a backend has seen each message (the field `message` of a form), in the order of their first sights. */
+/** The ids under which a backend has received each message (the field `message` of a form), in order of first arrival. */
 export type Sightings = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** Gives what has been seen so far. Each look reads only the requests that came since the one before. */
+/** Returns the sightings so far. Each call reads only the requests since the previous one. */
 export function createSightings(requests: readonly TargetRequest[]): () => Sightings {
   const seen = new Map<string, Set<string>>();
   let looked = 0;
@@ -17,7 +17,7 @@ export function createSightings(requests: readonly TargetRequest[]): () => Sight
   };
 }
 
-/** Messages whose doubles came under other ids than they did: a backend could not tell them apart from new ones. */
+/** Messages whose duplicates had other ids: a backend could not distinguish them from new ones. */
 export function renamed(seen: Sightings): string[] {
   return [...seen].filter(([, ids]) => ids.size > 1).map(([message]) => message);
 }

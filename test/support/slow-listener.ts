@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 
-/** A port whose handshakes are slow: its backlog is full, so that the kernel drops each SYN until `accept` is called. */
+/** A port with slow handshakes: its backlog is full, so that the kernel drops each SYN until `accept` is called. */
 export interface SlowListener extends AsyncDisposable {
   readonly port: number;
-  /** Accepts and answers from now on: a client's next SYN, about 1 s after its first, is taken. */
+  /** Accepts and answers from now on: a client's next SYN, about 1 s after its first, is accepted. */
   accept(): void;
 }
 
-/** Its thread listens and holds itself up, so that nothing accepts; then it answers each request with 200. */
+/** Its thread listens and blocks itself, so that it accepts no connection; later it answers each request with 200. */
 const listener = `
 const { createServer } = require('node:http');
 const { parentPort, workerData } = require('node:worker_threads');

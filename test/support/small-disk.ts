@@ -6,16 +6,16 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** A file system of its own in memory, which can be filled. */
+/** A separate file system in memory that can be filled. */
 export interface SmallDisk extends AsyncDisposable {
   readonly folder: string;
-  /** Writes until no more than this is left. */
+  /** Writes until at most this number of bytes is free. */
   fill(leftBytes: number): Promise<void>;
-  /** Gives back what `fill` took. */
+  /** Frees the space used by `fill`. */
   free(): Promise<void>;
 }
 
-/** Whether one can be had here: that takes root, and a machine (a container, perhaps) that lets root mount. */
+/** Whether this machine can mount one: this requires root, and (in a container) the permission to mount. */
 export async function canMountDisks(): Promise<boolean> {
   try {
     await using _disk = await mountSmallDisk(1024 * 1024);
@@ -50,7 +50,7 @@ export async function mountSmallDisk(sizeBytes: number): Promise<SmallDisk> {
   };
 }
 
-/** Somebody else was quicker, or the file system took the last page for itself: full is full. */
+/** Another writer was faster, or the file system took the last page: the disk is full in any case. */
 function whenFull(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOSPC') throw error;
 }

@@ -13,12 +13,12 @@ import { makeHandler } from './make-handler.ts';
 export interface IntakeSetting {
   /** Of the one handler; default: the default module. */
   readonly callbacks?: Callbacks | undefined;
-  /** A commit waits for this. */
+  /** A commit waits for this promise. */
   readonly disk?: (() => Promise<void>) | undefined;
   readonly clock?: Clock | undefined;
 }
 
-/** The real intake behind a source, with one handler and a spool in memory; all that is said and stored is kept. */
+/** The real intake behind a source, with one handler and a spool in memory; it records events and deliveries. */
 export interface SourceIntake extends AsyncDisposable {
   readonly events: EventBus;
   readonly intake: Intake;
@@ -46,7 +46,7 @@ export async function startSourceIntake({ callbacks, disk, clock = systemClock }
 
   const spool = createMemorySpool({ clock, events });
   await spool.start();
-  const limits = { timeoutMs: 600_000, blockTimeoutMs: 10_000 }; // a test's callback takes as long as it likes
+  const limits = { timeoutMs: 600_000, blockTimeoutMs: 10_000 }; // a callback of a test may take any time
   const newId = () => `delivery-${stored.length + 1}` as DeliveryId;
   const handlers = [makeHandler({}, callbacks)];
   const evaluator = new Evaluator({ clock, timers: systemTimers, events, limits, watch: unwatched, newId, handlers });

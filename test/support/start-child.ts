@@ -4,8 +4,8 @@ import type { Readable } from 'node:stream';
 export type Child = ChildProcessByStdio<null, Readable, Readable>;
 
 /**
- * Starts a process that never outlives the one that runs the test: neither when the test timed out and waits for ever, nor
- * when its runner is killed, which runs no `exit` listener (`setpriv` of util-linux asks the kernel, prctl(2)).
+ * Starts a process that never outlives the test process: neither when the test times out, nor when its runner is killed, which
+ * runs no `exit` listener (`setpriv` of util-linux asks the kernel, prctl(2)).
  */
 export function startChild(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Child {
   const bound = process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'KILL', command, ...args] : [command, ...args];

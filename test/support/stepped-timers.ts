@@ -1,6 +1,6 @@
 import type { Timers } from '../../src/kit/clock.ts';
 
-/** Timers of which a step lets go off all that are set, and none that those set. */
+/** Timers of which a step fires all that are pending, and none that are set during the step. */
 export function createSteppedTimers(): Timers & { step(): void } {
   const set = new Set<() => void>();
   return {

@@ -4,16 +4,16 @@ import { readTapItem, type TapItem, tapNs } from '../../src/sources/component/ta
 import { type ComponentLogin, type ComponentSocket, connectComponent } from './component-socket.ts';
 import type { XmppUser } from './xmpp-user.ts';
 
-/** The other end of a tap, which does only what the test says: it acknowledges nothing by itself. */
+/** The pusher's end of a tap, controlled by the test: it acknowledges nothing by itself. */
 export interface TapPusher extends Pick<ComponentSocket, 'cut' | 'inbox' | 'pause' | 'resume' | 'send'>, AsyncDisposable {
-  /** Asks for the feed and gives the attributes of `<resumed/>`. An attribute whose value is left out is not sent. */
+  /** Requests the feed and returns the attributes of `<resumed/>`. An attribute without a value is not sent. */
   ask(from?: Progress, want?: string, instance?: string, max?: number): Promise<Readonly<Record<string, string>>>;
   ack(progress: Progress): void;
-  /** Acknowledges, asks how full the queue is, and gives the attributes of `<queue/>`. */
+  /** Acknowledges, requests the fill level, and returns the attributes of `<queue/>`. */
   fill(progress: Progress): Promise<Readonly<Record<string, string>>>;
-  /** The next item, whatever it is. */
+  /** The next item of any kind. */
   item(): Promise<TappedItem>;
-  /** The items up to the first one with this body, which is left out. */
+  /** The items before the first one with this body. */
   itemsUntil(body: string): Promise<TappedItem[]>;
 }
 
@@ -61,7 +61,7 @@ export async function connectTapPusher(login: ComponentLogin, host = 'localhost'
       const id = tell('ack', { ...progress, report: 'queue' });
       const answer = await inbox.next(({ name, attrs }) => name === 'iq' && attrs['id'] === id);
       const queue = findChild(answer, 'queue', tapNs);
-      if (queue === undefined) throw new Error(`${host} does not say how full its queue is: ${answer.xml}`);
+      if (queue === undefined) throw new Error(`${host} does not report its fill level: ${answer.xml}`);
       return queue.attrs;
     },
     item,
@@ -76,20 +76,20 @@ export async function connectTapPusher(login: ComponentLogin, host = 'localhost'
   };
 }
 
-/** Connects and asks for the whole feed; `want` left out: messages. */
+/** Connects and requests the whole feed; without `want`: messages. */
 export async function attachTap(server: { readonly component: ComponentLogin }, want?: string): Promise<TapPusher> {
   const pusher = await connectTapPusher(server.component);
   await pusher.ask(undefined, want);
   return pusher;
 }
 
-/** Everything that was tapped before a last word of `speaker`, which goes to nobody. */
+/** All items before a last message of `speaker`, which has no receiver. */
 export async function seen(pusher: TapPusher, speaker: XmppUser): Promise<string[]> {
   speaker.sendChat('nobody@localhost', 'the last word');
   return (await pusher.itemsUntil('the last word')).map(tell);
 }
 
-/** An item in one line, `in alice/phone > bob: Hi (1)`, without the host that all have in common; `in too-large` where it has no stanza. */
+/** An item in one line, `in alice/phone > bob: Hi (1)`, without the common host; `in too-large` for an item without a stanza. */
 export function tell({ direction, stanza, sessions, marks }: TappedItem): string {
   if (stanza === undefined) return `${direction} ${marks['reason']}`;
   const { name, attrs } = stanza;
@@ -100,17 +100,17 @@ export function tell({ direction, stanza, sessions, marks }: TappedItem): string
   return `${direction} ${what}${from.replace('@localhost', '')} > ${to.replace('@localhost', '')}${body}${clients}`;
 }
 
-/** Says something to nobody who exists: one item each. */
+/** Sends the words to a user that does not exist: one item each. */
 export function chatter(user: XmppUser, words: readonly string[]): void {
   for (const word of words) user.sendChat('nobody@localhost', word);
 }
 
-/** Everything that `user` sent before this has gone through the server. */
+/** Resolves when the server has processed all earlier stanzas of `user`. */
 export async function answered(user: XmppUser): Promise<void> {
   await user.ask("<ping xmlns='urn:xmpp:ping'/>", 'localhost', 'get');
 }
 
-/** Everything that the server wrote to the component before this has arrived. */
+/** Resolves when all earlier stanzas of the server to the component have arrived. */
 export async function pinged(pusher: TapPusher): Promise<void> {
   pusher.send("<iq type='get' id='ping' from='pusher.localhost' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
   await pusher.inbox.next(({ attrs }) => attrs['id'] === 'ping');

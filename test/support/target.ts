@@ -8,9 +8,9 @@ import { eventually } from './eventually.ts';
 import { createRequestReader, type TargetRequest } from './request-reader.ts';
 import type { Identity } from './self-signed.ts';
 
-/** What a target does with a request once it has read it. Delays in ms. */
+/** The response of a target to a request that it has read. Delays in ms. */
 export type Answer =
-  /** `contentLength` may lie; `interim` are statuses below 200 that come first. */
+  /** `contentLength` may be wrong; `interim` are statuses below 200 that are sent first. */
   | {
       readonly kind: 'answer';
       readonly status?: number;
@@ -19,24 +19,24 @@ export type Answer =
       readonly contentLength?: number;
       readonly interim?: readonly number[];
       readonly delayMs?: number;
-      /** Ends the connection behind the answer. */
+      /** Closes the connection after the response. */
       readonly close?: boolean;
     }
-  /** Bytes as they are, whatever HTTP says to them, as fast as they are read; the connection stays open behind them if not told. */
+  /** Unchanged bytes, valid HTTP or not, sent as fast as they are read; by default the connection then stays open. */
   | {
       readonly kind: 'bytes';
       readonly pieces: Iterable<string | Uint8Array>;
       /** Before each piece. */
       readonly gapMs?: number;
       readonly afterwards?: 'end' | 'reset';
-      /** What status they amount to, where they do. */
+      /** The status of these bytes, if they have one. */
       readonly status?: number;
     }
-  /** Headers, then each chunk after a gap; no end comes where `gapMs` is Infinity. */
+  /** Headers, then each chunk after a gap; with `gapMs` Infinity the response never ends. */
   | { readonly kind: 'slow-body'; readonly status?: number; readonly chunks: readonly string[]; readonly gapMs: number }
   | { readonly kind: 'endless-body'; readonly status?: number }
   | { readonly kind: 'garbage' }
-  /** Ends its half of the connection without an answer. */
+  /** Closes its half of the connection without a response. */
   | { readonly kind: 'half-close' }
   | { readonly kind: 'reset' }
   | { readonly kind: 'silent' };
@@ -44,37 +44,37 @@ export type Answer =
 export type Script = (request: TargetRequest) => Answer | Promise<Answer>;
 
 export interface TargetOptions {
-  /** What it answers; 200 with the body `ok` if not told. */
+  /** Default: 200 with the body `ok`. */
   readonly script?: Script;
   readonly tls?: Identity;
   /**
-   * `bad-request`: at the first byte it answers 400, as a web server does to a TLS handshake on its plain port. `deaf`:
-   * nothing is read until `hear`. `reset`: at the first byte, before the request is read. `mute`: not even a TLS
-   * handshake is answered.
+   * `bad-request`: answers 400 at the first byte, as a web server does to a TLS handshake on its plain port. `deaf`: reads
+   * nothing until `hear`. `reset`: resets at the first byte, before the request is read. `mute`: does not answer even a TLS
+   * handshake.
    */
   readonly onConnect?: 'bad-request' | 'deaf' | 'mute' | 'reset';
   /** Default: a free one. */
   readonly port?: number;
-  /** Which address of this machine it listens on; default 127.0.0.1. */
+  /** The address of this machine on which it listens; default 127.0.0.1. */
   readonly host?: string;
-  /** Default true; a target that runs for long forgets what it has read. */
+  /** Default true; false saves memory in a target that runs for a long time. */
   readonly remembers?: boolean;
 }
 
-/** A scripted HTTP/1.1 backend on a real socket of this machine that remembers every request. */
+/** A scripted HTTP/1.1 backend on a real socket of this machine that records every request. */
 export interface Target extends AsyncDisposable {
   readonly port: number;
   /** `http://HOST:PORT`, or https. */
   readonly origin: string;
   /** In the order in which they were read. */
   readonly requests: readonly TargetRequest[];
-  /** Connections since the start, and at most at one time; requests unanswered at most at one time. */
+  /** Connections since the start, and the peak of open ones; the peak of unanswered requests. */
   readonly counts: { readonly connections: number; readonly peakOpen: number; readonly peakUnanswered: number; readonly open: number };
-  /** Resolves when so many requests have been read. */
+  /** Resolves when this number of requests has been read. */
   received(count: number): Promise<void>;
-  /** Closes every connection, and goes on listening. */
+  /** Closes every connection, and continues to listen. */
   hangUp(): void;
-  /** Ends the deafness of its connections: what was sent is read and dropped, and a connection's end is seen. */
+  /** Reads and drops the bytes of its `deaf` connections from now on, and sees their end. */
   hear(): void;
   stop(): Promise<void>;
 }
@@ -107,7 +107,7 @@ export async function startTarget({
     const connection = counts.connections;
     counts.connections += 1;
     const serverName = socket instanceof TLSSocket && typeof socket.servername === 'string' ? socket.servername : '';
-    socket.on('error', () => undefined); // clients that go away are what many tests are about
+    socket.on('error', () => undefined); // many tests disconnect their clients
     if (onConnect === 'bad-request') return void socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
     if (onConnect === 'deaf') return void socket.pause();
     if (onConnect === 'reset') return void socket.once('data', () => socket.resetAndDestroy());
@@ -160,12 +160,12 @@ export async function startTarget({
   };
 }
 
-/** Given to a caller, which may not listen there yet. */
+/** Returned to a caller that may not listen on it yet. */
 const givenPorts = new Set<number>();
 
 /**
- * A port of 127.0.0.1 on which nothing listens, another one at each call. It lies below those that the system gives to
- * outgoing connections and to listeners on port 0 (from 32768 on): these might take it, also while a server restarts on it.
+ * A port of 127.0.0.1 without a listener, a different one at each call. It is below the range of outgoing connections and of
+ * listeners on port 0 (from 32768), which might take it, for example while a server restarts on it.
  */
 export async function freePort(): Promise<number> {
   const port = randomInt(10_000, 32_000);
@@ -222,8 +222,8 @@ async function sendBytes(socket: Socket, { pieces, gapMs = 0, afterwards }: Extr
       yield piece;
     }
   }
-  socket.setNoDelay(true).setMaxListeners(0); // each pipeline leaves listeners behind
-  await pipeline(Readable.from(paced()), socket, { end: false }).catch(() => undefined); // the client went away
+  socket.setNoDelay(true).setMaxListeners(0); // each pipeline leaves listeners on the socket
+  await pipeline(Readable.from(paced()), socket, { end: false }).catch(() => undefined); // the client disconnected
   if (afterwards === 'end') socket.end();
   else if (afterwards === 'reset') socket.resetAndDestroy();
 }
@@ -246,7 +246,7 @@ async function sendForEver(socket: Socket, status: number): Promise<void> {
   }
 }
 
-/** The delay that a script asked for: what is tested is how the client bears it. */
+/** The delay of a script, because the test is about the client's handling of it. */
 function pause(ms: number): Promise<void> {
   return ms === 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, ms));
 }

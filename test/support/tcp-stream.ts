@@ -4,16 +4,16 @@ import { Framer } from '../../src/packet/xml/frame.ts';
 import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../src/packet/xml/parse.ts';
 import { createInbox, type Inbox } from './inbox.ts';
 
-/** One end of an XMPP stream over TCP, with nothing but framing: what is said on it is the test's business. */
+/** One end of an XMPP stream over TCP with framing only; the test controls its content. */
 export interface TcpStream {
   readonly inbox: Inbox;
-  /** Sends a stream header and gives the attributes of the server's; sent again it restarts the stream. */
+  /** Sends a stream header and returns the attributes of the server's header; a second call restarts the stream. */
   open(header: string): Promise<Readonly<Record<string, string>>>;
   send(xml: string): void;
-  /** Stops and restarts the reading, so that the server's writes pile up. */
+  /** Stops and restarts reading, so that the server's writes accumulate. */
   pause(): void;
   resume(): void;
-  /** Cuts the connection without a word, as a crash does. */
+  /** Cuts the connection without notice, as a crash does. */
   cut(): Promise<void>;
   readonly closed: Promise<void>;
 }
@@ -30,7 +30,7 @@ export async function openTcpStream(owner: string, port: number): Promise<TcpStr
       resolve();
     });
   });
-  socket.on('error', () => undefined); // the close that follows says enough
+  socket.on('error', () => undefined); // the close event that follows is sufficient
   socket.on('data', (chunk) => {
     try {
       framer?.push(chunk);

@@ -1,8 +1,8 @@
 import type { Spool } from '../../src/spool/spool.ts';
 
-/** A spool that tells whether it is asked something that it has not answered yet. */
+/** A spool that reports whether it has unanswered calls. */
 export interface WatchedSpool extends Spool {
-  /** Resolves when it has answered everything, and its callers have asked nothing more in the turns after that. */
+  /** Resolves when all calls are answered, and no new ones follow in the next turns. */
   quiet(): Promise<void>;
 }
 

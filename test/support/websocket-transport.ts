@@ -5,7 +5,7 @@ import type { Transport } from './xmpp-user.ts';
 
 const framing = 'urn:ietf:params:xml:ns:xmpp-framing';
 
-/** A client's way over WebSocket (RFC 7395): one element in each text frame. */
+/** A client's transport over WebSocket (RFC 7395): one element in each text frame. */
 export async function openWebSocket(owner: string, port: number, host: string): Promise<Transport> {
   const inbox = createInbox(owner);
   const socket = new WebSocket(`ws://127.0.0.1:${port}/xmpp-websocket`, { protocols: ['xmpp'], headers: { host } });
@@ -36,7 +36,7 @@ export async function openWebSocket(owner: string, port: number, host: string): 
     end: () => socket.send(`<close xmlns='${framing}'/>`),
     cut: async () => {
       inbox.end('cut off');
-      socket.close(); // ejabberd does not answer it, so there is nothing to wait for
+      socket.close(); // ejabberd does not answer it, so there is no reply to wait for
     },
     closed,
   };

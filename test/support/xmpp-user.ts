@@ -5,22 +5,22 @@ import type { Inbox } from './inbox.ts';
 import { openTcpStream } from './tcp-stream.ts';
 import { openWebSocket } from './websocket-transport.ts';
 
-/** A logged-in client. Logs in with SASL PLAIN on a bare loopback connection, which takes a few milliseconds. */
+/** A logged-in client. It uses SASL PLAIN over a loopback connection without TLS, which takes a few milliseconds. */
 export interface XmppUser extends AsyncDisposable {
   readonly jid: string;
   readonly bare: string;
-  /** Everything that was received since the login. */
+  /** All stanzas received since the login. */
   readonly received: readonly Stanza[];
   send(xml: string): void;
-  /** Sends a chat message; `extra` is more XML inside of it. Gives its id. */
+  /** Sends a chat message; `extra` is additional XML in it. Returns its id. */
   sendChat(to: string, body: string, extra?: string): string;
-  /** Sends an iq, to the own account unless `to` says whom, and gives the answer to it. `type` is `set` by default. */
+  /** Sends an iq, by default to the own account, and returns the response. `type` is `set` by default. */
   ask(payload: string, to?: string, type?: 'get' | 'set'): Promise<Stanza>;
-  /** The first received stanza that `matches` and was not yet given out, or the next one to come. */
+  /** The first received stanza that `matches` and was not returned before, now or later. */
   next(matches?: (stanza: Stanza) => boolean, withinMs?: number): Promise<Stanza>;
   /** Ends the stream as a client does and waits until the server has ended it too. */
   close(): Promise<void>;
-  /** Cuts the connection without a word. Over BOSH it only stops asking. */
+  /** Cuts the connection without notice. Over BOSH it only stops its requests. */
   cut(): Promise<void>;
 }
 
@@ -36,16 +36,16 @@ export interface UserLogin {
   readonly transport?: 'bosh' | 'tcp' | 'websocket';
   /** Whether to send initial presence, default true. */
   readonly available?: boolean;
-  /** The lost stream to go on with (XEP-0198 §5), instead of a new resource. Nothing that it got was acknowledged. */
+  /** The lost stream to resume (XEP-0198 §5), instead of a new resource. None of its stanzas was acknowledged. */
   readonly resumes?: { readonly jid: string; readonly id: string };
 }
 
-/** One way to reach a server: XML in, stanzas out, and a stream that can be opened again after the login. */
+/** A transport to a server: XML in, stanzas out, and a stream that can be reopened after the login. */
 export interface Transport {
   readonly inbox: Inbox;
   open(): Promise<void>;
   send(xml: string): void;
-  /** Says goodbye. */
+  /** Ends the stream. */
   end(): void;
   cut(): Promise<void>;
   readonly closed: Promise<void>;
@@ -59,7 +59,7 @@ export async function connectUser(login: UserLogin): Promise<XmppUser> {
   let ids = 0;
 
   function send(xml: string): void {
-    // Over BOSH and WebSocket there is no stream header to take the namespace from.
+    // Over BOSH and WebSocket no stream header supplies the namespace.
     transport.send(xml.replace(/^<(iq|message|presence)\b(?! xmlns)/, "<$1 xmlns='jabber:client'"));
   }
 
@@ -125,7 +125,7 @@ async function reachOverTcp(user: string, port: number, host: string): Promise<T
   };
 }
 
-/** RFC 6120 §6 and §7: PLAIN, then resource binding or the lost stream. Gives the full JID. */
+/** RFC 6120 §6 and §7: PLAIN, then resource binding or resumption. Returns the full JID. */
 async function logIn({ inbox, open, send }: Transport, { user, password = 'pw', resource, resumes }: UserLogin): Promise<string> {
   const features = ({ name }: Stanza) => name.endsWith('features');
   await open();
