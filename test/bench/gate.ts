@@ -34,13 +34,13 @@ async function compare({ name, start }: ChatServer, seconds: number): Promise<Ga
   await using pusher = await createPusher({ loglevel: 'warn', config: asked(port), files: { 'allow.mjs': allow } });
   await pusher.start();
   const chat = await start({ gateUrl: `http://127.0.0.1:${port}/gate` });
-  const { beside, ...gated } = await measureOne(seconds, chat, pusher.pid);
+  const { otherMicros, ...gated } = await measureOne(seconds, chat, pusher.pid);
   await pusher.stop();
-  return { server: name, alone, gated, decisionMicros: beside };
+  return { server: name, alone, gated, decisionMicros: otherMicros };
 }
 
-/** `beside` is the CPU of another process per message, µs. */
-async function measureOne(seconds: number, server: Chat, other = 0): Promise<ChatRate & { readonly beside: number }> {
+/** `other` is the CPU of another process per message, µs. */
+async function measureOne(seconds: number, server: Chat, other = 0): Promise<ChatRate & { readonly otherMicros: number }> {
   await using chat = server;
   await using talks = await startTalks(chat.c2sPort);
   await pass(warmUpSeconds);
@@ -48,8 +48,8 @@ async function measureOne(seconds: number, server: Chat, other = 0): Promise<Cha
   const before = { read: talks.read, cpu: pids.map(processCpuMicros) };
   await pass(seconds);
   const read = talks.read - before.read;
-  const [cpuMicros = 0, beside = 0] = pids.map((pid, i) => (processCpuMicros(pid) - (before.cpu[i] ?? 0)) / read);
-  return { perSecond: Math.round(read / seconds), cpuMicros, beside };
+  const [cpuMicros = 0, otherMicros = 0] = pids.map((pid, i) => (processCpuMicros(pid) - (before.cpu[i] ?? 0)) / read);
+  return { perSecond: Math.round(read / seconds), cpuMicros, otherMicros };
 }
 
 /** A service without a chat server, whose callback module decides about each message. */

@@ -39,7 +39,7 @@ test('timeout and on_failure are read', async () => {
 });
 
 test.each([['enabled = false'], ['enabled = false\npool_name = "gone"']])(
-  'nobody is asked where that is switched off (%j)',
+  'no question is asked if the option is off (%j)',
   async (lines) => {
     expect(await beforePushOf(asking(lines))).toBeUndefined();
   },

@@ -163,7 +163,7 @@ export function seesWhatAnAccountSees(server: AccountServer): void {
       expect(rig.bodies()).toEqual(['Grüße, 世界 🚀']);
     });
 
-    test('confirms its own messages when they have arrived, and never pushes them, live or from the archive', async () => {
+    test('confirms its own messages after they have arrived, and never pushes them, live or from the archive', async () => {
       await using host = await server.start();
       await using relay = await startRelay(host.c2sPort);
       await using alice = await host.connect({ user: 'alice' });

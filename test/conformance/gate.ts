@@ -9,10 +9,10 @@ import { answered, attachTap, seen } from '../support/tap-pusher.ts';
 import { freePort, startTarget } from '../support/target.ts';
 import type { UserLogin, XmppUser } from '../support/xmpp-user.ts';
 
-/** A kind of chat server that our gate runs on, beside the tap. */
+/** A kind of chat server that our gate runs on, together with the tap. */
 export interface GatedServer {
   readonly name: string;
-  /** Whether it can run on this machine; its tests are skipped when it cannot. */
+  /** Whether it can run on this machine; its tests are skipped if it cannot. */
   readonly isHere: boolean;
   start(settings: GatedSettings): Promise<GatedChat>;
 }
@@ -27,17 +27,17 @@ export interface GatedSettings {
   readonly rooms?: string;
 }
 
-/** One that runs, with the users alice, bob and carol on localhost, and the component pusher.localhost. */
+/** A running server, with the users alice, bob and carol on localhost, and the component pusher.localhost. */
 export interface GatedChat extends AsyncDisposable {
   readonly component: ComponentLogin;
   connect(login: Omit<UserLogin, 'port'>): Promise<XmppUser>;
   logs(): string;
 }
 
-/** What becomes of a message that somebody decides about. */
+/** The effect of each decision on a message. */
 export function carriesOutDecisions(server: GatedServer): void {
   describe.skipIf(!server.isHere)(`a message that ${server.name} asks about`, () => {
-    test('goes on as it was when it is allowed, and was asked about whole', async () => {
+    test('is delivered unchanged when it is allowed, and the question contains all of it', async () => {
       await using gate = await startGate({ token: 's3same' });
       await using chat = await server.start({ url: gate.url, token: 's3same' });
       await using alice = await chat.connect({ user: 'alice', resource: 'pho & né' });
@@ -61,7 +61,7 @@ export function carriesOutDecisions(server: GatedServer): void {
       }
     });
 
-    test('reaches nobody when it is refused: no receiver, no archive, no other client, no tap; its sender reads why', async () => {
+    test('is not delivered, archived, copied or tapped when it is refused, and its sender receives the reason', async () => {
       await using gate = await startGate({
         gate: ({ packet }) => (packet.text('body') === 'rude' ? { refuse: 'Say it <nicely> 😀' } : true),
       });
@@ -90,7 +90,7 @@ export function carriesOutDecisions(server: GatedServer): void {
       expect([...desk.received, ...bob.received].filter(({ xml }) => xml.includes('rude'))).toEqual([]);
     });
 
-    test('bears the new text for its receiver, the archive, other clients and the tap when it is changed', async () => {
+    test('carries the new text to its receiver, the archive, other clients and the tap when it is changed', async () => {
       await using gate = await startGate({ gate: () => ({ body: '**** & 😀' }) });
       await using chat = await server.start({ url: gate.url });
       await using tap = await attachTap(chat);
@@ -117,7 +117,7 @@ export function carriesOutDecisions(server: GatedServer): void {
       }
     });
 
-    test('may come over any transport, and go to a room', async () => {
+    test('may arrive over any transport, and be addressed to a room', async () => {
       await using gate = await startGate({ gate: () => ({ refuse: 'no' }) });
       await using chat = await server.start({ url: gate.url, rooms: 'rooms.localhost' });
       for (const transport of ['bosh', 'tcp', 'websocket'] as const) {
@@ -130,11 +130,11 @@ export function carriesOutDecisions(server: GatedServer): void {
     });
 
     test.each([
-      ['behind an empty one in English', "<body xml:lang='en'/><body xml:lang='de'>rude</body>"],
+      ['after an empty one in English', "<body xml:lang='en'/><body xml:lang='de'>rude</body>"],
       ['before an empty one without a language', "<body xml:lang='de'>rude</body><body/>"],
-      ['under a prefix', "<p:body xmlns:p='jabber:client'>rude</p:body>"],
-      ['under a prefix, behind an empty one', "<body/><p:body xml:lang='de' xmlns:p='jabber:client'>rude</p:body>"],
-    ])('is held wherever it has its body: %s', async (_where, bodies) => {
+      ['with a prefix', "<p:body xmlns:p='jabber:client'>rude</p:body>"],
+      ['with a prefix, after an empty one', "<body/><p:body xml:lang='de' xmlns:p='jabber:client'>rude</p:body>"],
+    ])('is held regardless of the position of its body: %s', async (_where, bodies) => {
       await using gate = await startGate({ gate: () => ({ refuse: 'no' }) });
       await using chat = await server.start({ url: gate.url });
       await using alice = await chat.connect({ user: 'alice' });
@@ -145,7 +145,7 @@ export function carriesOutDecisions(server: GatedServer): void {
       expect(bob.received.filter(isMessage).map(({ attrs }) => attrs['id'])).toEqual(['last']);
     });
 
-    test('has a body and is no error: nothing else is asked about', async () => {
+    test('has a body and is not an error; other messages cause no question', async () => {
       await using gate = await startGate({ gate: () => false });
       await using chat = await server.start({ url: gate.url });
       await using alice = await chat.connect({ user: 'alice' });
@@ -163,10 +163,10 @@ export function carriesOutDecisions(server: GatedServer): void {
   });
 }
 
-/** Who waits while a message is held, and on what. */
+/** Waiting senders and connections while a message is held. */
 export function keepsNobodyElseWaiting(server: GatedServer): void {
   describe.skipIf(!server.isHere)(`while ${server.name} holds a message`, () => {
-    test('its sender waits, whose messages keep their order, and nobody else does', async () => {
+    test('only its sender waits, and the messages of the sender stay in order', async () => {
       const decisions = createDeferred<boolean>();
       await using gate = await startGate({
         gate: ({ from, packet }) => from.user !== 'alice' || packet.text('body') !== '1' || decisions.promise,
@@ -186,7 +186,7 @@ export function keepsNobodyElseWaiting(server: GatedServer): void {
       expect(gate.bodies.slice(4)).toEqual(['2', '3']);
     });
 
-    test('and its sender goes, it still goes on', async () => {
+    test('it is delivered even if its sender disconnects', async () => {
       const decision = createDeferred<boolean>();
       await using gate = await startGate({ gate: () => decision.promise });
       await using chat = await server.start({ url: gate.url });
@@ -201,7 +201,7 @@ export function keepsNobodyElseWaiting(server: GatedServer): void {
       await gone;
     });
 
-    test.each([200, 403])('a page with status %i, as of a proxy, is no decision', async (status) => {
+    test.each([200, 403])('a response with status %i, as from a proxy, is not a decision', async (status) => {
       const page = { kind: 'answer', status, headers: [['Content-Type', 'text/html']], body: '<h1>Portal</h1>' } as const;
       await using proxy = await startTarget({ script: () => page });
       await using chat = await server.start({ url: `${proxy.origin}/gate`, onFailure: 'continue' });
@@ -211,7 +211,7 @@ export function keepsNobodyElseWaiting(server: GatedServer): void {
       expect((await bob.next(isMessage)).text('body')).toBe('hi');
     });
 
-    test('connections are used again, one for each that waits; one that was closed meanwhile costs no message', async () => {
+    test('connections are reused, one per waiting message, and a connection that was closed while idle costs no message', async () => {
       await using pusher = await startTarget({ script: () => ({ kind: 'answer', status: 200, body: 'seen' }) });
       await using chat = await server.start({ url: `${pusher.origin}/gate`, onFailure: 'refuse' });
       await using alice = await chat.connect({ user: 'alice' });
@@ -228,7 +228,7 @@ export function keepsNobodyElseWaiting(server: GatedServer): void {
       expect(pusher.counts.connections).toBe(2);
     });
 
-    test('a connection that was used before and is closed under a message costs it a second try', async () => {
+    test('a question on a reused connection that is closed is sent a second time', async () => {
       const used = new Set<number>();
       await using pusher = await startTarget({
         script: ({ connection }) => {
@@ -248,9 +248,9 @@ export function keepsNobodyElseWaiting(server: GatedServer): void {
   });
 }
 
-/** What becomes of a message that nobody decides about. */
+/** Messages without a decision. */
 export function outlivesTheLossOfIt(server: GatedServer): void {
-  describe.skipIf(!server.isHere)(`where nobody answers, ${server.name}`, () => {
+  describe.skipIf(!server.isHere)(`without a decision, ${server.name}`, () => {
     const never = createDeferred<boolean>().promise;
     const hangs = { gate: () => never };
     const throws = {
@@ -261,8 +261,8 @@ export function outlivesTheLossOfIt(server: GatedServer): void {
 
     test.each([
       ['hangs', hangs],
-      ['goes wrong', throws],
-    ])('lets messages go on by default when the gate %s', async (_, setting) => {
+      ['throws', throws],
+    ])('delivers messages by default when the gate %s', async (_, setting) => {
       await using gate = await startGate(setting);
       await using chat = await server.start({ url: gate.url, timeoutMs: 1000 });
       await using alice = await chat.connect({ user: 'alice' });
@@ -274,8 +274,8 @@ export function outlivesTheLossOfIt(server: GatedServer): void {
 
     test.each([
       ['hangs', hangs],
-      ['goes wrong', throws],
-    ])('refuses messages where it was told to when the gate %s', async (_, setting) => {
+      ['throws', throws],
+    ])('refuses messages when the gate %s, if configured', async (_, setting) => {
       await using gate = await startGate(setting);
       await using chat = await server.start({ url: gate.url, timeoutMs: 1000, onFailure: 'refuse' });
       await using alice = await chat.connect({ user: 'alice' });
@@ -291,7 +291,7 @@ export function outlivesTheLossOfIt(server: GatedServer): void {
     });
 
     test.each(['continue', 'refuse'] as const)(
-      'does as it was told (%s) while the pusher is away, and asks it when it comes',
+      'does as configured (%s) while the pusher is down, and asks it when it is up',
       async (onFailure) => {
         const port = await freePort();
         await using chat = await server.start({ url: `http://127.0.0.1:${port}/gate`, onFailure });
@@ -314,7 +314,7 @@ export function outlivesTheLossOfIt(server: GatedServer): void {
       },
     );
 
-    test('refuses a message that the pusher cannot read, whatever it was told to do, and logs that once', async () => {
+    test('refuses a message that the pusher cannot read, for any setting, and logs this once', async () => {
       await using gate = await startGate({ maxBodyBytes: 5000 });
       await using chat = await server.start({ url: gate.url, onFailure: 'continue' });
       await using alice = await chat.connect({ user: 'alice' });
@@ -333,7 +333,7 @@ export function outlivesTheLossOfIt(server: GatedServer): void {
       expect(failures(chat)).toBe(0);
     });
 
-    test('takes a wrong token for a failure and no refusal, and logs it once, without the token', async () => {
+    test('treats a wrong token as a failure, not as a refusal, and logs it once, without the token', async () => {
       await using gate = await startGate({ token: 's3same' });
       await using chat = await server.start({ url: gate.url, token: 'mistaken' });
       await using alice = await chat.connect({ user: 'alice' });

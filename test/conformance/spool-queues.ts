@@ -49,7 +49,7 @@ export function keepsQueuesApart(currentSpool: () => Spool): void {
       expect(depth('other', 'log')).toEqual({ pool: 'other', handler: 'log', waiting: 1, dead: 0 });
     });
 
-    test('of a pool share its oldest delivery delivery', async () => {
+    test('of a pool share its oldest delivery', async () => {
       await leave(makeDelivery({ id: 'a', handler: 'log' }), makeDelivery({ id: 'b', createdAt: acceptedAt + 1 }));
       await eventually(() => expect(currentSpool().stats().oldest).toEqual({ pool: acceptedAt }));
       await settle((await claim(9, { handlers: ['log'] })).claimed[0]?.seq ?? 0, delivered);

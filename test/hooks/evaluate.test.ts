@@ -214,7 +214,7 @@ describe('a callback that fails', () => {
       'shouldMakeReq: a value without a text form was thrown',
     ],
     ['rejects', { prepareHeaders: () => Promise.reject(new Error('no token')) }, 'prepareHeaders: no token'],
-    ['returns no boolean', { shouldMakeReq: () => invalid('yes') }, 'shouldMakeReq: expected true or false, got string'],
+    ['returns a value that is not boolean', { shouldMakeReq: () => invalid('yes') }, 'shouldMakeReq: expected true or false, got string'],
     [
       'returns no headers',
       { prepareHeaders: () => invalid(undefined) },

@@ -57,7 +57,7 @@ describe('intake', () => {
     expect(scene.intake.uncommitted).toBe(1);
   });
 
-  test('writes the mark of a packet that nobody wants, and of what was skipped', async () => {
+  test('writes the mark of a packet that no handler matches, and of skipped items', async () => {
     const scene = createScene();
     scene.accept('a', 1);
     scene.intake.accept(undefined, scene.receipt('a', 2));
@@ -67,7 +67,7 @@ describe('intake', () => {
     expect(scene.entries).toEqual([1, 2].map((h) => ({ deliveries: [], deadLetters: [], mark: markOf('a', h) })));
   });
 
-  test('acknowledges in its turn, and without an append, what leaves nothing behind', async () => {
+  test('acknowledges in order, and without an append, packets without deliveries or a mark', async () => {
     const scene = createScene();
     scene.accept('a', 1);
     scene.intake.accept(undefined, { ...scene.receipt('a', 2), mark: undefined });
@@ -158,7 +158,7 @@ describe('intake', () => {
 
 const nothing: Evaluation = { deliveries: [], deadLetters: [] };
 
-/** An intake whose evaluations and appends end when the test says so. Packets are named by stream and number. */
+/** An intake whose evaluations and appends end on request of the test. Packets are named by stream and number. */
 function createScene() {
   const evaluations = new Map<string, Deferred<Evaluation>>();
   const writes = new Map<string, Deferred<void>>();

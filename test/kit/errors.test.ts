@@ -34,9 +34,9 @@ test.each([
   ['an error behind a revoked proxy', revoked(new Error('x'))],
   ['an error whose message throws', Object.defineProperty(new Error('x'), 'message', throwing)],
   ['an error whose stack throws', Object.defineProperty(new Error('x'), 'stack', throwing)],
-  ['an error whose name is no text', Object.defineProperty(new Error('x'), 'name', { value: Symbol('x') })],
-  ['an error whose message is no text', Object.defineProperty(new Error('x'), 'message', { value: {} })],
-  ['an error whose stack is no text', Object.defineProperty(new Error('x'), 'stack', { value: 1 })],
+  ['an error whose name is not a string', Object.defineProperty(new Error('x'), 'name', { value: Symbol('x') })],
+  ['an error whose message is not a string', Object.defineProperty(new Error('x'), 'message', { value: {} })],
+  ['an error whose stack is not a string', Object.defineProperty(new Error('x'), 'stack', { value: 1 })],
 ])('converts %s to an error that can be logged', (_what, thrown) => {
   const error = toError(thrown);
   expect([typeof error.name, typeof error.message, typeof error.stack]).toEqual(['string', 'string', 'string']);

@@ -7,17 +7,17 @@ import { parseStanza } from '../../src/packet/xml/parse.ts';
 const page = read('docs/reference/rules.md');
 const vocabulary = read('src/model/packet.ts');
 
-describe('the page of rules lists what a `when` can name', () => {
-  test('every kind, and none that is no kind', () => {
+describe('the page of rules lists the values that a `when` can name', () => {
+  test('every kind, and no other value', () => {
     const listed = rows('kind').map(([name = '']) => name);
-    const others = new Set(['iq', 'presence']); // those are kinds to callbacks, and events to rules
+    const others = new Set(['iq', 'presence']); // they are kinds for callbacks, and events for rules
     expect(listed.toSorted()).toEqual(declared('Kind').filter((kind) => !others.has(kind)));
     for (const kind of listed) expect(handlerSchema.safeParse({ when: { kind } }).success, kind).toBe(true);
   });
 
-  test('every event, and none that is no event', () => {
+  test('every event, and no other value', () => {
     const listed = rows('event').flatMap(([names = '']) => names.split(' '));
-    const told = declared('PacketEvent').filter((event) => event !== 'error'); // errors are left out by every feed
+    const told = declared('PacketEvent').filter((event) => event !== 'error'); // every feed omits errors
     expect(listed.toSorted()).toEqual([...told, 'offline'].toSorted());
     for (const event of listed) expect(handlerSchema.safeParse({ when: { event } }).success, event).toBe(true);
   });
@@ -30,11 +30,11 @@ describe('the page of rules lists what a `when` can name', () => {
 
 const marks = rows('kind').flatMap(([kind = '', , by = '']) => [...by.matchAll(/<[^>]+>/g)].map(([mark]) => [kind, mark] as const));
 
-test.each(marks)('the page of rules calls it %s by %s, and so it is', (kind, mark) => {
+test.each(marks)('the page of rules documents it as %s by %s', (kind, mark) => {
   expect(kindOf(parseStanza(`<message xmlns='jabber:client'>${mark}</message>`))).toBe(kind);
 });
 
-test('where several marks fit, the page of rules has the stronger one first', () => {
+test('the page of rules lists the stronger of several marks first', () => {
   const kinds = new Set(marks.map(([kind]) => kind));
   expect(kinds.size).toBeGreaterThan(1);
   for (const kind of kinds) {
@@ -43,7 +43,7 @@ test('where several marks fit, the page of rules has the stronger one first', ()
   }
 });
 
-/** The cells of the rows of the table whose first heading is `heading`, without the marks of code. */
+/** The cells of the rows of the table whose first heading is `heading`, without backticks. */
 function rows(heading: string): readonly (readonly string[])[] {
   const lines = page.split('\n');
   const from = lines.findIndex((line) => new RegExp(`^\\| ${heading} +\\|`).test(line)) + 2;
@@ -56,7 +56,7 @@ function rows(heading: string): readonly (readonly string[])[] {
   );
 }
 
-/** The members of a union of texts, in their order. */
+/** The members of a union of string literals, in order. */
 function declared(union: string): readonly string[] {
   const members = new RegExp(`export type ${union} =([^;]*);`).exec(vocabulary)?.[1] ?? '';
   return [...members.matchAll(/'([\w-]+)'/g)].map(([, name = '']) => name);

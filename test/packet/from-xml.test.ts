@@ -14,7 +14,7 @@ function packetOf(xml: string, seen: Partial<SeenStanza> = {}) {
 
 const addressed = "from='Alice@LOCALHOST/Phone' to='BOB@LOCALHOST' type='chat'";
 
-test('carries what the source knows, with addresses prepared', () => {
+test('contains the facts of the source, with prepared addresses', () => {
   const { packet, prepared } = packetOf(`<message ${addressed}><body>hi</body></message>`, {
     session: 'alice@localhost/Phone',
     sessions: 2,
@@ -30,19 +30,19 @@ test('carries what the source knows, with addresses prepared', () => {
   expect(Object.isFrozen(packet)).toBe(true);
 });
 
-test('without a time of the chat server it has the time it was received', () => {
+test('without a time from the chat server the packet has the time of reception', () => {
   expect(packetOf(`<message ${addressed}/>`).packet.time).toBe(2000);
 });
 
-describe('no address is empty because it was not written', () => {
+describe('a missing address is filled in', () => {
   const lost = { direction: 'out', report: 'unack', session: 'alice@localhost/x' } as const;
 
   test.each([
     ['no to: the own bare JID of the session', "<iq from='Alice@localhost/x'/>", {}, 'alice@localhost/x', 'alice@localhost'],
     ['no addresses: the session', '<iq/>', { session: 'alice@localhost/x' }, 'alice@localhost/x', 'alice@localhost'],
     ['no session either: the host', "<iq to='bob@localhost'/>", {}, 'localhost', 'bob@localhost'],
-    ['written to a session that is gone', "<message from='bob@localhost/x'/>", lost, 'bob@localhost/x', 'alice@localhost/x'],
-    ['from nobody to a session that is gone', '<message/>', lost, 'localhost', 'alice@localhost/x'],
+    ['to a session that has ended', "<message from='bob@localhost/x'/>", lost, 'bob@localhost/x', 'alice@localhost/x'],
+    ['without addresses, to a session that has ended', '<message/>', lost, 'localhost', 'alice@localhost/x'],
     ['empty ones', "<iq from='' to=''/>", { session: '' }, 'localhost', 'localhost'],
   ])('%s', (_what, xml, seen, from, to) => {
     const { packet } = packetOf(xml, seen);
@@ -51,38 +51,43 @@ describe('no address is empty because it was not written', () => {
 });
 
 describe('what happened', () => {
-  test('is what a stanza that passes by says itself', () => {
+  test('is the type of an ordinary stanza', () => {
     expect(packetOf(`<message ${addressed}/>`).packet).toMatchObject({ event: 'chat', kind: 'message' });
   });
 
-  test('is that a user came or went, which is a kind too', () => {
+  test('is a status change of a user, which is a kind too', () => {
     const { packet } = packetOf("<presence type='unavailable' from='alice@localhost/x'/>", { report: 'status' });
     expect(packet).toMatchObject({ event: 'status', kind: 'status', to: { full: 'alice@localhost' } });
   });
 
-  test('is that a client acknowledged nothing, of whatever kind the message is', () => {
+  test('is a missing acknowledgement of a client, for any kind of message', () => {
     const receipt = `<message ${addressed}><received xmlns='urn:xmpp:receipts' id='1'/></message>`;
     expect(packetOf(receipt, { direction: 'out', report: 'unack' }).packet).toMatchObject({ event: 'unack', kind: 'receipt' });
   });
 });
 
-describe('who says something in a room', () => {
+describe('the sender in a room', () => {
   const inRoom = "from='hall@rooms.localhost/vee' to='bob@localhost' type='groupchat'";
   const out = { direction: 'out', sender: 'Alice@localhost' } as const;
 
   test.each([
-    ['is told by the chat server', `<message ${inRoom}/>`, out, 'alice@localhost'],
-    ['is told without a resource', `<message ${inRoom}/>`, { ...out, sender: 'alice@localhost/phone' }, 'alice@localhost'],
-    ['is not known where it does not tell', `<message ${inRoom}/>`, { direction: 'out' }, undefined],
-    ['is nobody where it tells nothing', `<message ${inRoom}/>`, { ...out, sender: '' }, undefined],
-    ['is the user who sends it there', "<message from='bob@localhost/x' to='hall@rooms.localhost' type='groupchat'/>", {}, 'bob@localhost'],
-    ['is of no interest to a user', `<message ${addressed}/>`, out, undefined],
-    ['is of no interest to a presence', "<presence from='hall@rooms.localhost/vee' to='bob@localhost' type='groupchat'/>", out, undefined],
+    ['is reported by the chat server', `<message ${inRoom}/>`, out, 'alice@localhost'],
+    ['is reported without a resource', `<message ${inRoom}/>`, { ...out, sender: 'alice@localhost/phone' }, 'alice@localhost'],
+    ['is unknown if the server does not report it', `<message ${inRoom}/>`, { direction: 'out' }, undefined],
+    ['is unknown if the server reports an empty one', `<message ${inRoom}/>`, { ...out, sender: '' }, undefined],
+    [
+      'is the user who sends the message to the room',
+      "<message from='bob@localhost/x' to='hall@rooms.localhost' type='groupchat'/>",
+      {},
+      'bob@localhost',
+    ],
+    ['is ignored for a message to a user', `<message ${addressed}/>`, out, undefined],
+    ['is ignored for a presence', "<presence from='hall@rooms.localhost/vee' to='bob@localhost' type='groupchat'/>", out, undefined],
   ] as const)('%s', (_what, xml, seen, sender) => {
     expect(packetOf(xml, seen).packet.sender?.full).toBe(sender);
   });
 
-  test('is passed on as it is where it cannot be prepared, and told', () => {
+  test('is passed on unchanged if it cannot be prepared, and reported', () => {
     const { packet, prepared } = packetOf(`<message ${inRoom}/>`, { ...out, sender: 'a b@localhost' });
     expect([packet.sender?.bare, prepared]).toEqual(['a b@localhost', false]);
   });
@@ -91,21 +96,21 @@ describe('who says something in a room', () => {
 test.each([
   ["<message from='A b@LOCALHOST' to='Bob@LOCALHOST'/>", 'A b@LOCALHOST', 'bob@localhost'],
   ["<message from='Alice@LOCALHOST' to='@LOCALHOST'/>", 'alice@localhost', '@LOCALHOST'],
-])('an address that cannot be prepared is passed on as it is, and told', (xml, from, to) => {
+])('an address that cannot be prepared is passed on unchanged, and reported', (xml, from, to) => {
   const { packet, prepared } = packetOf(xml);
   expect([packet.from.full, packet.to.full, prepared]).toEqual([from, to, false]);
 });
 
-describe('the id of the archive is the one that our own side gave', () => {
+describe('the archive id is the one assigned by our own side', () => {
   const id = (by: string, value: string): string => `<stanza-id xmlns='urn:xmpp:sid:0' by='${by}' id='${value}'/>`;
 
-  test('the sender for what came in, the receiver for what goes out', () => {
+  test('of the sender for incoming messages, of the receiver for outgoing ones', () => {
     const xml = `<message ${addressed}><body>hi</body>${id('mallory@evil.example', '1')}${id('bob@localhost', '2')}${id('alice@localhost', '3')}</message>`;
     expect(packetOf(xml).packet.stanzaId).toBe('3');
     expect(packetOf(xml, { direction: 'out' }).packet.stanzaId).toBe('2');
   });
 
-  test('the room for its messages', () => {
+  test('of the room for its messages', () => {
     const xml = (type: string): string =>
       `<message from='hall@rooms.localhost/vee' to='bob@localhost/x' type='${type}'>${id('hall@rooms.localhost', '4')}</message>`;
     expect(packetOf(xml('groupchat'), { direction: 'out' }).packet.stanzaId).toBe('4');
@@ -121,24 +126,24 @@ describe('the id of the archive is the one that our own side gave', () => {
     expect(packetOf(`<message ${addressed}><body>hi</body>${id(by, '6')}</message>`).packet.stanzaId).toBeUndefined();
   });
 
-  test('not somebody in the room, nor another room', () => {
+  test('not an occupant of the room, nor another room', () => {
     const ids = id('hall@rooms.localhost/vee', '7') + id('den@rooms.localhost', '8');
     const xml = `<message from='hall@rooms.localhost/vee' to='bob@localhost/x' type='groupchat'><body>hi</body>${ids}</message>`;
     expect(packetOf(xml, { direction: 'out' }).packet.stanzaId).toBeUndefined();
   });
 
-  test('not one inside of something else', () => {
+  test('not an id within another element', () => {
     const xml = `<message ${addressed}><result xmlns='urn:xmpp:mam:2'>${id('alice@localhost', '9')}</result></message>`;
     expect(packetOf(xml).packet.stanzaId).toBeUndefined();
   });
 
-  test('none of another namespace', () => {
+  test('not an id with another namespace', () => {
     const xml = `<message ${addressed}><stanza-id xmlns='urn:x' by='alice@localhost' id='5'/></message>`;
     expect(packetOf(xml).packet.stanzaId).toBeUndefined();
   });
 });
 
-describe('a delayed copy says when it was first sent', () => {
+describe('a delayed copy contains the time of the original', () => {
   test.each([
     ['2026-03-01T01:39:04Z', Date.UTC(2026, 2, 1, 1, 39, 4)],
     ['2026-03-01T01:39:04.057382Z', Date.UTC(2026, 2, 1, 1, 39, 4, 57)],
@@ -160,7 +165,7 @@ describe('a delayed copy says when it was first sent', () => {
     );
   });
 
-  test('also a presence that holds nothing else', () => {
+  test('in a presence without other content, too', () => {
     const xml =
       "<presence from='bob@localhost/x' to='alice@localhost'><delay xmlns='urn:xmpp:delay' stamp='2026-03-01T00:00:00Z'/></presence>";
     expect(packetOf(xml, { direction: 'out' }).packet.delayed).toBe(Date.UTC(2026, 2, 1));

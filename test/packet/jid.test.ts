@@ -2,13 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bareJid, createJidReader, makeJid, parseJid } from '../../src/packet/jid.ts';
 
-/** Parts as they compare: `user`, `server` and `resource` in one line. */
+/** The parts to compare: `prepared`, `user`, `server` and `resource`. */
 function partsOf(text: string): string[] {
   const { jid, prepared } = parseJid(text);
   return [String(prepared), jid.user, jid.server, jid.resource];
 }
 
-describe('a JID is taken apart at its first slash, then at its first @', () => {
+describe('a JID is split at its first slash, then at its first @', () => {
   test.each([
     ['localhost', '', 'localhost', ''],
     ['alice@localhost', 'alice', 'localhost', ''],
@@ -31,7 +31,7 @@ describe('the user part is prepared by nodeprep', () => {
   test.each([
     ['upper case', 'ALiCE', 'alice'],
     ['accents in upper case', 'CAFÉ', 'café'],
-    ['an accent beside its letter', 'cafe\u0301', 'café'],
+    ['an accent after its letter', 'cafe\u0301', 'café'],
     ['a sharp s', 'Straße', 'strasse'],
     ['a final sigma', 'ΣΊΣΥΦΟΣ', 'σίσυφοσ'],
     ['a dotted capital i', '\u0130', 'i\u0307'],
@@ -40,10 +40,10 @@ describe('the user part is prepared by nodeprep', () => {
     ['a Roman numeral', 'henry\u2168', 'henryix'],
     ['the signs for ohm and ångström', '\u2126\u212b', 'ωå'],
     ['a mathematical final sigma', '\u{1d7bb}', 'σ'],
-    ['what is mapped to nothing', 'foo\u00ad\u034f\u1806\u180bbar\u200b\u2060baz\ufe00\ufe08\ufe0f\ufeff', 'foobarbaz'],
-    ['a greek letter with an iota below', '\u1fb7', '\u1fb6\u03b9'],
+    ['characters that are mapped to nothing', 'foo\u00ad\u034f\u1806\u180bbar\u200b\u2060baz\ufe00\ufe08\ufe0f\ufeff', 'foobarbaz'],
+    ['a Greek letter with an iota subscript', '\u1fb7', '\u1fb6\u03b9'],
     ['a square of several letters', '\u3316', '\u30ad\u30ed\u30e1\u30fc\u30c8\u30eb'],
-    ['a compatibility ideograph as Unicode 3.2 had it', '\u{2f868}', '\u{2136a}'],
+    ['a compatibility ideograph as defined in Unicode 3.2', '\u{2f868}', '\u{2136a}'],
   ])('%s', (_what, user, prepared) => {
     expect(partsOf(`${user}@localhost`)).toEqual(['true', prepared, 'localhost', '']);
   });
@@ -53,18 +53,18 @@ describe('the resource is prepared by resourceprep', () => {
   test.each([
     ['keeps its case', 'Phone', 'Phone'],
     ['keeps a sharp s', 'Straße', 'Straße'],
-    ['keeps emoji, which Unicode 3.2 did not know', '📱 home', '📱 home'],
+    ['keeps emoji, which are unassigned in Unicode 3.2', '📱 home', '📱 home'],
     ['composes accents', 'Cafe\u0301', 'Café'],
-    ['loses what is mapped to nothing', 'a\u00adb', 'ab'],
-    ['has full-width letters made narrow', 'Ｐｈｏｎｅ', 'Phone'],
-    ['has one kind of space', 'my\u00a0phone', 'my phone'],
-    ['has all that a user part cannot have', `"&'/:<>@`, `"&'/:<>@`],
+    ['loses characters that are mapped to nothing', 'a\u00adb', 'ab'],
+    ['converts full-width letters to narrow ones', 'Ｐｈｏｎｅ', 'Phone'],
+    ['converts all spaces to one kind', 'my\u00a0phone', 'my phone'],
+    ['may contain all characters that are forbidden in a user part', `"&'/:<>@`, `"&'/:<>@`],
   ])('%s', (_what, resource, prepared) => {
     expect(partsOf(`alice@localhost/${resource}`)).toEqual(['true', 'alice', 'localhost', prepared]);
   });
 });
 
-describe('the same domain is the same text, however it is spelled', () => {
+describe('each spelling of a domain is prepared to the same text', () => {
   test.each([
     ['münchen.example', 'münchen.example'],
     ['MÜNCHEN.example', 'münchen.example'],
@@ -85,18 +85,18 @@ describe('the same domain is the same text, however it is spelled', () => {
   });
 
   test.each([
-    ['it decodes to what nameprep changes', 'xn--strae-oqa.example'],
+    ['it decodes to characters that nameprep changes', 'xn--strae-oqa.example'],
     ['it decodes to plain letters', 'xn--abc-.example'],
     ['it decodes to nothing', 'xn--.example'],
-    ['it is no punycode', 'xn--ü-.example'],
+    ['it is not valid Punycode', 'xn--ü-.example'],
     ['it decodes to a direction mark', 'xn--ab-p1t.example'],
     ['it decodes to letters of both directions', 'xn--a-zhc.example'],
-  ])('an xn-- label stays as it is when %s', (_why, server) => {
+  ])('an xn-- label stays unchanged if %s', (_why, server) => {
     expect(partsOf(server)).toEqual(['true', '', server, '']);
   });
 });
 
-describe('a right-to-left part holds nothing of the other direction', () => {
+describe('a right-to-left part contains no left-to-right characters', () => {
   test.each([
     ['Hebrew alone', 'אבג', true],
     ['Arabic with a digit inside', 'ا1ب', true],
@@ -111,25 +111,25 @@ describe('a right-to-left part holds nothing of the other direction', () => {
   });
 });
 
-/** Refused in every part. */
+/** Prohibited in every part. */
 const prohibited = {
   'a control character above ASCII': '\u0085',
-  'a space that is none of ours': '\u1680',
+  'a space other than the ASCII one': '\u1680',
   'a direction mark': '\u200e',
   'a direction override': '\u202a',
   'a line separator': '\u2028',
   'a musical control': '\u{1d175}',
   'private use': '\uf123',
   'private use of plane 16': '\u{10f234}',
-  'no character at all': '\ufffe',
+  'a noncharacter': '\ufffe',
   'the last code point': '\u{10ffff}',
-  'half a character': '\ud83d',
+  'half a surrogate pair': '\ud83d',
   'the replacement character': '\ufffd',
   'an ideographic description': '\u2ff5',
   'a language tag': '\u{e0042}',
 };
 
-describe('what cannot be prepared is passed on as it came', () => {
+describe('a JID that cannot be prepared is returned unchanged', () => {
   test.each(Object.entries(prohibited))('%s', (_what, character) => {
     for (const text of [`a${character}b@localhost`, `alice@a${character}b`, `alice@localhost/a${character}b`]) {
       expect(parseJid(text)).toMatchObject({ prepared: false, jid: { full: text } });
@@ -176,8 +176,8 @@ describe('a part has at most 1023 bytes of UTF-8', () => {
     ['a user of 1024 letters', `${'a'.repeat(1024)}@localhost`, false],
     ['a user of 1022 bytes in 511 letters', `${'é'.repeat(511)}@localhost`, true],
     ['a user of 1024 bytes in 512 letters', `${'é'.repeat(512)}@localhost`, false],
-    ['a user that preparing makes short enough', `${'a'.repeat(1023)}\u00ad@localhost`, true],
-    ['a user that preparing makes too long', `${'\u2121'.repeat(342)}@localhost`, false],
+    ['a user that is short enough after preparation', `${'a'.repeat(1023)}\u00ad@localhost`, true],
+    ['a user that is too long after preparation', `${'\u2121'.repeat(342)}@localhost`, false],
     ['a domain of 1023 letters', 'a'.repeat(1023), true],
     ['a domain of 1024 letters', 'a'.repeat(1024), false],
     ['a resource of 1020 bytes in 255 emoji', `localhost/${'😀'.repeat(255)}`, true],
@@ -187,7 +187,7 @@ describe('a part has at most 1023 bytes of UTF-8', () => {
   });
 });
 
-/** Strings in which parts, separators and what stringprep does stand often. */
+/** Strings with frequent separators and characters that stringprep changes. */
 const text = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.string({ unit: fc.constantFrom(...'@/.-aZß é\u0301ſ\u00ad\u0130אا1ＡﬁＸ。\ud83d📱', 'xn--', 'mnchen-3ya') }),
@@ -196,11 +196,11 @@ const text = fc.oneof(
     .map(([user, server, resource]) => `${user}@${server}/${resource}`),
 );
 const runs = { numRuns: 5000 };
-/** Builds the tables once, where {@link parseJid} does each time. */
+/** Builds the tables once; {@link parseJid} builds them on each call. */
 const read = createJidReader({ size: 10 });
 
 describe('any text', () => {
-  test('gives a JID, as it came where it is not prepared', () => {
+  test('is read as a JID, unchanged if it is not prepared', () => {
     fc.assert(
       fc.property(text, (given) => {
         const { jid, prepared } = read(given);
@@ -212,7 +212,7 @@ describe('any text', () => {
     );
   });
 
-  test('once prepared is prepared', () => {
+  test('remains unchanged when it is prepared again', () => {
     fc.assert(
       fc.property(text, (given) => {
         const first = read(given);
@@ -222,7 +222,7 @@ describe('any text', () => {
     );
   });
 
-  test('gives what a reader gives that has read it before', () => {
+  test('is read with the same result from a cache', () => {
     const forgetful = createJidReader({ size: 3 });
     fc.assert(
       fc.property(fc.array(fc.nat(7), { maxLength: 30 }), fc.array(text, { minLength: 8, maxLength: 8 }), (order, texts) => {
@@ -234,14 +234,14 @@ describe('any text', () => {
 });
 
 describe('a reader of JIDs', () => {
-  test('hands out again what it has read last', () => {
+  test('returns the same object for a recently read text', () => {
     const read = createJidReader({ size: 10 });
     const first = read('Alice@Localhost/Phone');
     for (let other = 0; other < 9; other += 1) read(`other-${other}@localhost`);
     expect(read('Alice@Localhost/Phone')).toBe(first);
   });
 
-  test('keeps what is read again and again, and forgets the rest', () => {
+  test('keeps frequently read JIDs, and evicts the others', () => {
     const read = createJidReader({ size: 10 });
     const kept = read('alice@localhost');
     const forgotten = read('bob@localhost');
@@ -257,13 +257,13 @@ describe('a reader of JIDs', () => {
     const read = createJidReader({ size: 10 });
     const texts = Array.from({ length: 200 }, (_, index) => `user-${index}@localhost`);
     const first = texts.map(read);
-    // Backwards, so that looking does not push out what is still to be looked at.
+    // In reverse order, so that these reads do not evict the remaining ones.
     const known = texts.toReversed().filter((one, index) => read(one) === first.at(-1 - index));
     expect(known.length).toBeGreaterThanOrEqual(10);
     expect(known.length).toBeLessThanOrEqual(20);
   });
 
-  test('does not remember what cannot be prepared', () => {
+  test('does not cache a JID that cannot be prepared', () => {
     const read = createJidReader();
     expect(read('a b@localhost')).not.toBe(read('a b@localhost'));
     expect(read('a b@localhost')).toEqual(read('a b@localhost'));
@@ -275,7 +275,7 @@ test.each([
   [makeJid('alice', 'localhost', ''), 'alice@localhost', 'alice@localhost'],
   [makeJid('', 'localhost', 'phone'), 'localhost', 'localhost/phone'],
   [makeJid('', 'localhost', ''), 'localhost', 'localhost'],
-])('%j is spelled from its parts', (jid, bare, full) => {
+])('%j is formatted from its parts', (jid, bare, full) => {
   expect(jid).toMatchObject({ bare, full });
   expect(bareJid(jid)).toEqual(makeJid(jid.user, jid.server, ''));
   expect(bareJid(jid).full).toBe(bare);

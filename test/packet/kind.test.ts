@@ -41,22 +41,22 @@ describe.each([
   });
 });
 
-describe('a body that stands in for a mark', () => {
+describe('a fallback body of a mark', () => {
   const fallback = (attrs: string, content = '') => `<fallback xmlns='urn:xmpp:fallback:0' ${attrs}>${content}</fallback>`;
   const forMarker = "for='urn:xmpp:chat-markers:0'";
 
   test.each([
-    ['all of it', fallback(forMarker), false],
+    ['the whole message', fallback(forMarker), false],
     ['the body by name', fallback(forMarker, '<body/>'), false],
-    ['every character of it', fallback(forMarker, "<body start='0' end='3'/>"), false],
+    ['every character of the body', fallback(forMarker, "<body start='0' end='3'/>"), false],
     ['an indication of the first version', fallback(''), false],
-    ['a part of it', fallback(forMarker, "<body start='1' end='3'/>"), true],
-    ['its beginning', fallback(forMarker, "<body end='2'/>"), true],
-    ['a nonsensical part of it', fallback(forMarker, "<body start='x' end='3'/>"), true],
+    ['a part of the body', fallback(forMarker, "<body start='1' end='3'/>"), true],
+    ['the beginning of the body', fallback(forMarker, "<body end='2'/>"), true],
+    ['an invalid part of the body', fallback(forMarker, "<body start='x' end='3'/>"), true],
     ['the subject', fallback(forMarker, '<subject/>'), true],
-    ['something that is no mark', fallback("for='urn:xmpp:reply:0'"), true],
+    ['a fallback that is not for a mark', fallback("for='urn:xmpp:reply:0'"), true],
     ['another namespace', "<fallback xmlns='urn:x'/>", true],
-  ])('is no text: %s', (_what, indication, says) => {
+  ])('counts as text or not, for a fallback of: %s', (_what, indication, says) => {
     const stanza = parseStanza(`<message xmlns='jabber:client'><body>h😀i</body>${marker}${indication}</message>`);
     expect([kindOf(stanza), hasText({ stanza, kind: kindOf(stanza) })]).toEqual(says ? ['message', true] : ['marker', false]);
   });
@@ -64,21 +64,21 @@ describe('a body that stands in for a mark', () => {
   test.each([
     ['no body', '', false],
     ['a body', body, true],
-    ['a body that stands in for a file', body + fallback("for='urn:xmpp:sfs:0'"), true],
+    ['a fallback body for a file', body + fallback("for='urn:xmpp:sfs:0'"), true],
     ['a body and an indication of the first version', body + fallback(''), true],
-    ['what OMEMO tells those who cannot read it', body + omemo, false],
+    ['the OMEMO note for clients that cannot decrypt', body + omemo, false],
     ['a corrected body', body + correction, true],
-    ['a reaction that is told in a body', body + reactions + fallback("for='urn:xmpp:reactions:0'", '<body/>'), false],
+    ['a reaction with a fallback body', body + reactions + fallback("for='urn:xmpp:reactions:0'", '<body/>'), false],
     ['a reaction and a body', body + reactions, true],
     ['a retraction', body + retraction + fallback("for='urn:xmpp:message-retract:1'"), false],
     ['a receipt', receipt, false],
-  ])('says something to people or not: %s', (_what, content, says) => {
+  ])('is text for people or not: %s', (_what, content, says) => {
     const stanza = parseStanza(`<message xmlns='jabber:client'>${content}</message>`);
     expect(hasText({ stanza, kind: kindOf(stanza) })).toBe(says);
   });
 });
 
-test('a body is measured once, however many indications are about it', () => {
+test('a body is measured once, for any number of indications', () => {
   const indications = `<fallback xmlns='urn:xmpp:fallback:0'>${"<body end='1'/>".repeat(50)}</fallback>`.repeat(2);
   const stanza = parseStanza(`<message xmlns='jabber:client'>${body}${marker}${indications}</message>`);
   let readings = 0;
@@ -101,7 +101,7 @@ test.each([
   expect(kindOf(parseStanza(`<message>${content}</message>`))).toBe(kind);
 });
 
-test.each(['iq', 'presence'])('%s is a kind of its own, whatever it holds', (name) => {
+test.each(['iq', 'presence'])('%s is a kind of its own, with any content', (name) => {
   expect(kindOf(parseStanza(`<${name}>${correction}${composing}</${name}>`))).toBe(name);
 });
 
@@ -130,22 +130,22 @@ const countsOnlyWithoutBody: ReadonlySet<string> = new Set(['receipt', 'marker',
 describe.each(marks)('%s by %s', (kind, mark) => {
   const inMessage = (content: string): string => kindOf(parseStanza(`<message xmlns='jabber:client'>${content}</message>`));
 
-  test('alone, and among what is no mark', () => {
+  test('alone, and among elements that are not marks', () => {
     expect(inMessage(mark)).toBe(kind);
     expect(inMessage(` <thread>1</thread>${mark}<no-store xmlns='urn:xmpp:hints'/>`)).toBe(kind);
   });
 
-  test('beside a body', () => {
+  test('with a body', () => {
     expect(inMessage(body + mark)).toBe(countsOnlyWithoutBody.has(kind) ? 'message' : kind);
   });
 
-  test('is stronger than all below it, on either side of it', () => {
+  test('is stronger than all marks below it, in either order', () => {
     const weaker = marks.slice(marks.findIndex(([, other]) => other === mark)).map(([, other]) => other);
     expect(inMessage(weaker.join(''))).toBe(kind);
     expect(inMessage(weaker.toReversed().join(''))).toBe(kind);
   });
 
-  test('is none when it is quoted in something else', () => {
+  test('is ignored when it is quoted in another element', () => {
     expect(inMessage(`${body}<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'>${mark}</message></forwarded>`)).toBe(
       'message',
     );

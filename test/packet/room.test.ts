@@ -13,39 +13,39 @@ const presence = (news: string, type = 'unavailable'): string =>
 
 describe('a presence from a room', () => {
   test.each([
-    ['room-left', 'one who leaves', codes(110)],
-    ['room-removed', 'one who is kicked', codes(110, 307)],
-    ['room-removed', 'one who is banned', codes(301, 110)],
-    ['room-removed', 'one who is no member any more', codes(110, 321)],
-    ['room-removed', 'one who never was, once the room is for members alone', codes(110, 322)],
-    ['room-removed', 'one whose room shuts down with its service', codes(110, 332)],
-    ['room-destroyed', 'one whose room is destroyed', '<destroy jid="coffee@rooms.localhost"/>'],
-    ['room-destroyed', 'the same where the room says to whom it talks', `${codes(110)}<destroy/>`],
-    ['presence', 'what others hear of who leaves', ''],
-    ['presence', 'what others hear of who is kicked', codes(307)],
-    ['presence', 'one who takes another nickname', codes(110, 303)],
+    ['room-left', 'an occupant who leaves', codes(110)],
+    ['room-removed', 'an occupant who is kicked', codes(110, 307)],
+    ['room-removed', 'an occupant who is banned', codes(301, 110)],
+    ['room-removed', 'an occupant who is no longer a member', codes(110, 321)],
+    ['room-removed', 'a non-member after the room became members-only', codes(110, 322)],
+    ['room-removed', 'an occupant of a room whose service shuts down', codes(110, 332)],
+    ['room-destroyed', 'an occupant of a room that is destroyed', '<destroy jid="coffee@rooms.localhost"/>'],
+    ['room-destroyed', 'an occupant of a destroyed room, with the status for self-presence', `${codes(110)}<destroy/>`],
+    ['presence', 'the presence of another occupant who leaves', ''],
+    ['presence', 'the presence of another occupant who is kicked', codes(307)],
+    ['presence', 'an occupant who changes the nickname', codes(110, 303)],
   ])('is %s for %s', (kind, _, news) => {
     expect(kindOf(parseStanza(presence(news)))).toBe(kind);
   });
 
   test.each([
-    ['room-removed', 'one who is kicked', 'bob@localhost/desk', 307],
-    ['room-removed', 'one who is banned', 'Bob@Localhost/desk', 301],
-    ['room-removed', 'one whose client is not shown', 'bob@localhost', 307],
-    ['presence', 'another client of the user that is kicked', 'bob@localhost/phone', 307],
+    ['room-removed', 'an occupant who is kicked', 'bob@localhost/desk', 307],
+    ['room-removed', 'an occupant who is banned', 'Bob@Localhost/desk', 301],
+    ['room-removed', 'an occupant whose resource is not shown', 'bob@localhost', 307],
+    ['presence', 'another client of the kicked user', 'bob@localhost/phone', 307],
     ['presence', 'another occupant who is kicked', 'carol@localhost/desk', 307],
     ['presence', 'another nickname', 'bob@localhost/desk', 303],
-  ])('without status 110 is %s for %s, where the room shows the address', (kind, _, jid, code) => {
+  ])('without status 110 is %s for %s, if the room shows the address', (kind, _, jid, code) => {
     const kicked = presence(codes(code)).replace('<item', `<item jid='${jid}'`);
     expect(kindOf(parseStanza(kicked))).toBe(kind);
   });
 
-  test('that is available ends nothing', () => {
+  test('without type unavailable is a presence', () => {
     expect(kindOf(parseStanza(presence(codes(110), 'probe')))).toBe('presence');
   });
 });
 
-test('a user cannot pretend to be a room of the same domain', () => {
+test('a user cannot impersonate a room of the same domain', () => {
   const forged = presence('<destroy/>').replace('tea@rooms.localhost/bob', 'mallory@Localhost/tea');
   expect(kindOf(parseStanza(forged))).toBe('presence');
 });
@@ -127,11 +127,11 @@ test('keeps the annotations of the server around the event', () => {
 });
 
 test.each([
-  ['an event that another address has sent', nested(said, { from: 'mallory@localhost/x' })],
-  ['one of another node', nested(said, { node: 'urn:xmpp:mucsub:nodes:subject' })],
-  ['one with a text beside it', nested(said, { around: '<body>other</body>' })],
-  ['one that came back as an error', nested(said, { type: " type='error'" })],
-  ['a message that is not said to all', nested(said.replace('groupchat', 'chat'))],
+  ['an event from another address', nested(said, { from: 'mallory@localhost/x' })],
+  ['an event of another node', nested(said, { node: 'urn:xmpp:mucsub:nodes:subject' })],
+  ['an event with a text next to it', nested(said, { around: '<body>other</body>' })],
+  ['an event that was returned as an error', nested(said, { type: " type='error'" })],
+  ['a message that is not a groupchat', nested(said.replace('groupchat', 'chat'))],
   ['two messages', nested(said + said)],
   ['no message', nested('<x xmlns="urn:x"/>')],
   ['a message without an event', said],

@@ -8,10 +8,14 @@ import { createProfiles } from '../../src/packet/stringprep.ts';
 const { nodeprep, nameprep, resourceprep } = createProfiles();
 const python = spawnSync('python3', ['--version']).status === 0;
 
-// The vectors of draft-josefsson-idn-test-vectors that libidn and others test with.
+// The vectors of draft-josefsson-idn-test-vectors, which libidn and others use too.
 describe('nameprep', () => {
   test.each([
-    ['maps to nothing', 'foo\u00ad\u034f\u1806\u180b\u180c\u180d\u200b\u200c\u200d\u2060\ufe00\ufe08\ufe0f\ufeffbar', 'foobar'],
+    [
+      'removes characters that are mapped to nothing',
+      'foo\u00ad\u034f\u1806\u180b\u180c\u180d\u200b\u200c\u200d\u2060\ufe00\ufe08\ufe0f\ufeffbar',
+      'foobar',
+    ],
     ['folds the case of ASCII', 'CAFE', 'cafe'],
     ['folds the case of ß', '\u00df', 'ss'],
     ['folds the case of İ', '\u0130', 'i\u0307'],
@@ -26,13 +30,13 @@ describe('nameprep', () => {
     ['folds and normalises ὖ', '\u1f56', '\u1f56'],
     ['keeps an ASCII space', ' ', ' '],
     ['keeps ASCII controls', '\u0010\u007f', '\u0010\u007f'],
-    ['makes a space of a non-breaking one', '\u00a0', ' '],
-    ['makes a space of an ideographic one', '\u3000', ' '],
+    ['converts a non-breaking space to a space', '\u00a0', ' '],
+    ['converts an ideographic space to a space', '\u3000', ' '],
     ['keeps right to left', '\u0627\u0031\u0628', '\u0627\u0031\u0628'],
     ['normalises a presentation form', 'foo\ufe76bar', 'foo \u064ebar'],
-    ['lets pass what Unicode 3.2 did not know', '\u0221', '\u0221'],
-    ['keeps to Unicode 3.2 for what was corrected later', '\u{2f868}', '\u{2136a}'],
-    ['all of it at once', 'X\u00ad\u00df\u0130\u2121j\u030c\u00a0\u00aa\u03b0\u2000', 'xssi\u0307tel\u01f0 a\u03b0 '],
+    ['keeps characters that are unassigned in Unicode 3.2', '\u0221', '\u0221'],
+    ['uses the mapping of Unicode 3.2 for characters that were corrected later', '\u{2f868}', '\u{2136a}'],
+    ['combines all of these', 'X\u00ad\u00df\u0130\u2121j\u030c\u00a0\u00aa\u03b0\u2000', 'xssi\u0307tel\u01f0 a\u03b0 '],
   ])('%s', (_what, text, prepared) => {
     expect(nameprep(text)).toBe(prepared);
   });
@@ -47,8 +51,8 @@ describe('nameprep', () => {
     ['astral private use', '\u{f1234}'],
     ['more private use', '\u{10f234}'],
     ['no character', '\u{8fffe}'],
-    ['no character at the end', '\u{10ffff}'],
-    ['half a character', '\udf42'],
+    ['a noncharacter at the end', '\u{10ffff}'],
+    ['half a surrogate pair', '\udf42'],
     ['a replacement character', '\ufffd'],
     ['an ideographic description', '\u2ff5'],
     ['a deprecated mark that changes display', '\u200e'],
@@ -64,15 +68,15 @@ describe('nameprep', () => {
 });
 
 describe('nodeprep', () => {
-  test.each([...' "&\'/:<>@\u00a0\u0000\u007f'])('refuses %j, which nameprep does not look at', (character) => {
+  test.each([...' "&\'/:<>@\u00a0\u0000\u007f'])('refuses %j, which nameprep does not check', (character) => {
     expect(nodeprep(`a${character}b`)).toBeUndefined();
   });
 
-  test('folds as nameprep does', () => {
+  test('folds like nameprep', () => {
     expect(nodeprep('ＡＬＩＣＥStraße')).toBe('alicestrasse');
   });
 
-  test('refuses a separator that only normalisation brings out', () => {
+  test('refuses a separator that results only from normalisation', () => {
     expect(nodeprep('a＠b')).toBeUndefined();
   });
 });
@@ -88,7 +92,7 @@ describe('resourceprep', () => {
   });
 });
 
-test('what is prepared stays as it is when it is prepared again', () => {
+test('a prepared text stays unchanged when it is prepared again', () => {
   const text = fc.string({ unit: fc.integer({ min: 0x20, max: 0x2fff }).map((code) => String.fromCodePoint(code)), maxLength: 12 });
   fc.assert(
     fc.property(text, (raw) => {
@@ -98,13 +102,13 @@ test('what is prepared stays as it is when it is prepared again', () => {
   );
 });
 
-test.runIf(python)('the tables are what the generator writes', () => {
+test.runIf(python)('the tables equal the output of the generator', () => {
   const generator = fileURLToPath(new URL('../support/generate-stringprep.py', import.meta.url));
   const { stdout } = spawnSync('python3', [generator], { encoding: 'utf8', maxBuffer: 1 << 20 });
   expect(readFileSync(new URL('../../src/packet/stringprep-tables.ts', import.meta.url), 'utf8')).toBe(stdout);
 });
 
-test.runIf(python)('every character comes out as in Python, which carries RFC 3454 too', () => {
+test.runIf(python)('every character is prepared as in Python, which implements RFC 3454 too', () => {
   const { stdout } = spawnSync('python3', ['-c', preparedInPython], { encoding: 'utf8', maxBuffer: 1 << 26 });
   const expected: Record<string, [string | null, string | null, string | null]> = JSON.parse(stdout);
   const different = Object.entries(expected).filter(([text, [node, name, resource]]) => {

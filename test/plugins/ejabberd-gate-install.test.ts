@@ -11,9 +11,9 @@ const isHere = await requirePackage('ejabberd', '/usr/sbin/ejabberdctl');
 
 describe.skipIf(!isHere)('ejabberdctl module_install', () => {
   test.each([
-    ['beside the tap', 'mod_event_pusher_tap: {}'],
+    ['with the tap', 'mod_event_pusher_tap: {}'],
     ['alone', ''],
-  ])('brings the gate too, which an options file starts %s', async (_, tap) => {
+  ])('installs the gate too, and an options file starts it %s', async (_, tap) => {
     const contributed = await mkdtemp(join(tmpdir(), 'ejabberd-modules-'));
     try {
       await using gate = await startGate({ token: 's3same', gate: () => ({ body: 'asked' }) });
@@ -46,7 +46,7 @@ describe.skipIf(!isHere)('ejabberdctl module_install', () => {
     ['url', 'https://127.0.0.1/gate'],
     ['on_failure', 'maybe'],
     ['token', 'two words'],
-  ])('an option that is wrong is refused by its name: %s', async (option, value) => {
+  ])('names the option that has an invalid value: %s', async (option, value) => {
     const contributed = await mkdtemp(join(tmpdir(), 'ejabberd-modules-'));
     try {
       await cp(tapFolder, join(contributed, 'sources/mod_event_pusher_tap'), { recursive: true });

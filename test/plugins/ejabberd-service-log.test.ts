@@ -6,7 +6,7 @@ import { type Ejabberd, startEjabberd } from '../support/ejabberd.ts';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 
-/** What plugins/ejabberd/README.md says about the stock module, tried. */
+/** The statements of plugins/ejabberd/README.md about the stock module. */
 describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('the copies of mod_service_log', () => {
   let ejabberd: Ejabberd;
 
@@ -16,7 +16,7 @@ describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('t
 
   afterAll(() => ejabberd[Symbol.asyncDispose]());
 
-  test('are made when a message is sent and once more for each client that receives it', async () => {
+  test('are made once when a message is sent, and once for each client that receives it', async () => {
     await using component = await connectComponent(ejabberd.component);
     await using alice = await ejabberd.connect({ user: 'alice', resource: 'phone' });
     await using _desk = await ejabberd.connect({ user: 'bob', resource: 'desk' });
@@ -30,7 +30,7 @@ describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('t
     expect(copiesOf('Hi, Bob!', component.inbox.all)).toHaveLength(3);
   });
 
-  test('are refused while the component is away, and never looked up in DNS', async () => {
+  test('are refused while the component is disconnected, and cause no DNS lookup', async () => {
     const before = ejabberd.logs().length;
     await using alice = await ejabberd.connect({ user: 'alice', resource: 'phone' });
     await using bob = await ejabberd.connect({ user: 'bob', resource: 'desk' });

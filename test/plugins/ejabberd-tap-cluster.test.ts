@@ -12,7 +12,7 @@ const ejabberd = await ejabberdTap();
 const [here, there] = ['127.0.0.1', '127.0.0.2'];
 
 describe.skipIf(!ejabberd.isHere)('a cluster of two ejabberd', () => {
-  test('each node feeds the component that is connected to it, and a message is tapped once each way', async () => {
+  test('each node feeds the component that is connected to it, and each message is tapped once per direction', async () => {
     await using nodes = await startCluster();
     const { one, two } = nodes;
     await using onePusher = await connectTapPusher(one.component);
@@ -33,7 +33,7 @@ describe.skipIf(!ejabberd.isHere)('a cluster of two ejabberd', () => {
     expect(await seen(twoPusher, bob)).toEqual(['out alice/phone > bob: over there? (1)']);
   });
 
-  test('clients on both nodes make one `out`, and a room names its speakers across them', async () => {
+  test('clients on both nodes make one `out`, and a room names the senders on both nodes', async () => {
     await using nodes = await startCluster({ rooms: 'rooms.localhost' });
     const { one, two } = nodes;
     await using alice = await one.connect({ user: 'alice', resource: 'phone' });
@@ -56,7 +56,7 @@ describe.skipIf(!ejabberd.isHere)('a cluster of two ejabberd', () => {
     expect([heard?.direction, heard?.marks['sender']]).toEqual(['out', 'alice@localhost']);
   });
 
-  test('presence is one `out`, and of the clients on all nodes only the first and the last are told', async () => {
+  test('a presence is one `out`, and of the clients on all nodes only the first and the last make status items', async () => {
     await using nodes = await startCluster();
     const { one, two } = nodes;
     await using onePusher = await attachTap(one, 'message presence status');
@@ -86,7 +86,7 @@ describe.skipIf(!ejabberd.isHere)('a cluster of two ejabberd', () => {
     ]);
   });
 
-  test('a client that finds its place again on another node never went', async () => {
+  test('a client that resumes its session on another node does not go offline', async () => {
     await using nodes = await startCluster();
     const { one, two } = nodes;
     await using onePusher = await attachTap(one, 'message status');
@@ -97,9 +97,9 @@ describe.skipIf(!ejabberd.isHere)('a cluster of two ejabberd', () => {
     await train.cut();
     await one.missesUser(train.jid);
     const lostIn = second();
-    await eventually(() => second() > lostIn); // within one second ejabberd cannot tell which node's session is the newer
+    await eventually(() => second() > lostIn); // ejabberd cannot determine within one second which node has the newer session
     await using back = await two.connect({ user: 'alice', resumes: { jid: train.jid, id: attrs['id'] ?? '' } });
-    await eventually(async () => expect(await two.api('connected_users_number')).toEqual({ num_sessions: 1 })); // the former one has ended
+    await eventually(async () => expect(await two.api('connected_users_number')).toEqual({ num_sessions: 1 })); // the earlier session has ended
     await back.close();
 
     expect(inShort(await twoPusher.item())).toBe('offline alice@localhost/train');
@@ -107,7 +107,7 @@ describe.skipIf(!ejabberd.isHere)('a cluster of two ejabberd', () => {
     expect((await untilLastWord(onePusher, bob)).map(inShort)).toEqual(['online alice@localhost/train']);
   });
 
-  test('each node counts for itself what its own component acknowledges, and the same pusher may have both feeds', async () => {
+  test('each node counts the acknowledgements of its own component, and one pusher may have both feeds', async () => {
     await using nodes = await startCluster();
     const { one, two } = nodes;
     await using onePusher = await connectTapPusher(one.component);
@@ -143,12 +143,12 @@ function untilLastWord(pusher: TapPusher, speaker: XmppUser): Promise<TappedItem
   return pusher.itemsUntil('the last word');
 }
 
-/** `online alice@localhost/phone`, `out alice@localhost/phone`: what it is, and whose. */
+/** Kind and address of an item: `online alice@localhost/phone`, `out alice@localhost/phone`. */
 function inShort({ direction, marks, stanza }: TappedItem): string {
   return `${marks['status'] ?? direction} ${stanza?.attrs['from']}`;
 }
 
-/** Two nodes with the users of one. */
+/** Two nodes with the same users. */
 async function startCluster(options: TappedEjabberdOptions = {}): Promise<{ one: TappedEjabberd; two: TappedEjabberd } & AsyncDisposable> {
   const shared = { port: await freePort(), cookie: randomUUID() };
   const one = await ejabberd.startWith({ ...options, node: { ...shared, address: here } });

@@ -5,7 +5,7 @@ import { chatter, connectTapPusher, items, numbered, pinged } from '../support/t
 const ejabberd = await ejabberdTap();
 
 describe.skipIf(!ejabberd.isHere)('several connections of the component to one ejabberd', () => {
-  test('the last one that resumed has the whole feed, and the others are told nothing', async () => {
+  test('the last connection that resumed receives the whole feed, and the others receive no items', async () => {
     await using chat = await ejabberd.startWith();
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using former = await connectTapPusher(chat.component);
@@ -23,7 +23,7 @@ describe.skipIf(!ejabberd.isHere)('several connections of the component to one e
     expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ attached: 1, standby: 1, acknowledged: 1 }]);
   });
 
-  test('when that one goes, an acknowledgement that another has sent is answered with an error, so that it resumes', async () => {
+  test('when that connection closes, an acknowledgement from another is answered with an error, so that it resumes', async () => {
     await using chat = await ejabberd.startWith();
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using standby = await connectTapPusher(chat.component);
@@ -43,7 +43,7 @@ describe.skipIf(!ejabberd.isHere)('several connections of the component to one e
     expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ attached: 1, standby: 0 }]);
   });
 
-  test('each of them gets the answers to its own pings', async () => {
+  test('each connection receives the answers to its own pings', async () => {
     await using chat = await ejabberd.startWith();
     await using one = await connectTapPusher(chat.component);
     await using other = await connectTapPusher(chat.component);

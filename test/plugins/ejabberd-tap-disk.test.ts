@@ -8,7 +8,7 @@ import { answered, chatter, connectTapPusher, numbered, pinged } from '../suppor
 const ejabberd = await ejabberdTap();
 
 describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
-  test('a clean restart loses nothing: what waits comes under its old numbers', async () => {
+  test('a clean restart loses nothing: waiting items arrive with their old numbers', async () => {
     await using chat = await ejabberd.startWith({ disk: true });
     const alice = await chat.connect({ user: 'alice', resource: 'phone' });
     const first = await connectTapPusher(chat.component);
@@ -29,7 +29,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(await numbered(second, 1)).toEqual(['6 six']);
   });
 
-  test('numbers go on where everything has been acknowledged, and what was acknowledged does not come again', async () => {
+  test('numbers continue after all items are acknowledged, and acknowledged items are not repeated', async () => {
     await using chat = await ejabberd.startWith({ disk: true });
     const alice = await chat.connect({ user: 'alice', resource: 'phone' });
     const first = await connectTapPusher(chat.component);
@@ -44,7 +44,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(await second.ask()).toMatchObject({ epoch, 'from-seq': '3', pending: '0' });
   });
 
-  test('a kill loses nothing that was sent, and gives no number twice', async () => {
+  test('a kill loses no sent message, and assigns no number twice', async () => {
     await using chat = await ejabberd.startWith({ disk: true, window: 1000 });
     const alice = await chat.connect({ user: 'alice', resource: 'phone' });
     const first = await connectTapPusher(chat.component);
@@ -65,7 +65,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(again).toEqual(words.slice(0, again.length).map((word, index) => `${index + 1} ${word}`));
   });
 
-  test('a file put back from a backup is a new epoch, for the pusher has come further', async () => {
+  test('a file restored from a backup starts a new epoch, because the pusher is ahead of it', async () => {
     await using chat = await ejabberd.startWith({ disk: true });
     const file = join(chat.dataPath, 'event_pusher_tap', 'localhost.queue');
     const alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -89,7 +89,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(chat.logs()).toContain('has come further than the queue on disk');
   });
 
-  test('what was wanted is wanted after a restart, before anybody has asked again', async () => {
+  test('the selection of items survives a restart, before any pusher resumes', async () => {
     await using chat = await ejabberd.startWith({ disk: true });
     const first = await connectTapPusher(chat.component);
     const { epoch = '' } = await first.ask(undefined, 'status');
@@ -108,7 +108,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     ]);
   });
 
-  test('the bounds hold over a restart too', async () => {
+  test('the limits apply after a restart too', async () => {
     await using chat = await ejabberd.startWith({ disk: true, queueItems: 3 });
     const alice = await chat.connect({ user: 'alice', resource: 'phone' });
     chatter(alice, ['one', 'two', 'three', 'four', 'five']);
@@ -120,7 +120,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(await numbered(pusher, 3)).toEqual(['3 three', '4 four', '5 five']);
   });
 
-  test('a module loaded anew, a crash of its process, and options taken anew keep it', async () => {
+  test('the queue survives a reload of the module, a crash of its process, and changed options', async () => {
     await using chat = await ejabberd.startWith({ disk: true, ...inTrouble('crashing') });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     chatter(alice, ['one']);
@@ -128,7 +128,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     await chat.api('restart_module', { host: 'localhost', module: 'mod_event_pusher_tap' });
     chatter(alice, ['two']);
     await answered(alice);
-    await chat.api('event_pusher_tap_info'); // the queue's process has taken it
+    await chat.api('event_pusher_tap_info'); // the queue process has stored it
     await chat.api('unregister', { user: 'carol', host: 'localhost' });
     await eventually(async () => expect(await chat.api('event_pusher_tap_info')).toMatchObject([{ queued: 2, seq: 2 }]));
     await using pusher = await connectTapPusher(chat.component);
@@ -139,7 +139,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(await pusher.ask({ epoch, h: 1 })).toMatchObject({ epoch, 'from-seq': '2' });
   });
 
-  test('switched on while it runs it keeps what waits by then; switched off it leaves nothing behind', async () => {
+  test('switched on at runtime it stores the waiting items; switched off it leaves no file', async () => {
     await using chat = await ejabberd.startWith();
     const alice = await chat.connect({ user: 'alice', resource: 'phone' });
     chatter(alice, ['one']);
@@ -158,7 +158,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(await latter.ask({ epoch, h: 0 })).toMatchObject({ epoch, 'from-seq': '2', pending: '0' });
   });
 
-  test('a disk that fails is logged, and the queue goes on in memory under a new epoch', async () => {
+  test('a disk failure is logged, and the queue continues in memory with a new epoch', async () => {
     await using chat = await ejabberd.startWith({ disk: true, ...inTrouble('diskless') });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using pusher = await connectTapPusher(chat.component);
@@ -177,7 +177,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(await numbered(pusher, 2)).toEqual(['1 one', '2 two']);
   });
 
-  test('the file does not grow with what has been acknowledged', async () => {
+  test('the file does not grow with acknowledged items', async () => {
     await using chat = await ejabberd.startWith({ disk: true, modules: { mod_mam: { default: 'never' } } });
     const alice = await chat.connect({ user: 'alice', resource: 'phone' });
     const pusher = await connectTapPusher(chat.component);
@@ -190,7 +190,7 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     }
     await pinged(pusher);
     const { size } = await stat(join(chat.dataPath, 'event_pusher_tap/localhost.queue'));
-    expect(size).toBeLessThan(9 * 1024 * 1024); // 12.5 MB were written
+    expect(size).toBeLessThan(9 * 1024 * 1024); // 12.5 MB have been written
 
     await chat.restart();
     await using latter = await connectTapPusher(chat.component);

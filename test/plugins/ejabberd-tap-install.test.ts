@@ -9,7 +9,7 @@ import { connectTapPusher, numbered } from '../support/tap-pusher.ts';
 const { isHere } = await ejabberdTap();
 
 describe.skipIf(!isHere)('ejabberdctl module_install', () => {
-  test('takes the folder as it is, starts the module, takes options from a file of its name, and outlives a restart', async () => {
+  test('installs the folder unchanged, starts the module, reads options from the file with its name, and survives a restart', async () => {
     const contributed = await mkdtemp(join(tmpdir(), 'ejabberd-modules-'));
     try {
       await cp(tapFolder, join(contributed, 'sources/mod_event_pusher_tap'), { recursive: true });

@@ -11,7 +11,7 @@ describe.skipIf(!ejabberd.isHere)('the command line and the API of ejabberd', ()
   test.each([
     ['send_message', { type: 'chat', subject: '', body: 'Hi, Bob!' }],
     ['send_stanza', { stanza: "<message type='chat'><body>Hi, Bob!</body></message>" }],
-  ])('what %s sends in a user’s name is an `in` without a session, and an `out`', async (command, words) => {
+  ])('a message that %s sends as a user is an `in` without a session, and an `out`', async (command, words) => {
     await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     await chat.api(command, { from: 'alice@localhost', to: 'bob@localhost', ...words });
@@ -21,7 +21,7 @@ describe.skipIf(!ejabberd.isHere)('the command line and the API of ejabberd', ()
     expect(sent.session).toBeUndefined();
   });
 
-  test('a stranger hides no message behind the element of an archive’s result', async () => {
+  test('a stranger cannot hide a message in an archive result', async () => {
     await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });

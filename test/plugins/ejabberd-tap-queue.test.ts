@@ -9,7 +9,7 @@ const ejabberd = await ejabberdTap();
 keepsWhatItSaw(ejabberd);
 
 describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
-  test('a number of items bounds it too, and the operator can read how it stands', async () => {
+  test('a number of items limits it too, and the operator can read its fill level', async () => {
     await using chat = await ejabberd.startWith({ queueItems: 3 });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     chatter(alice, ['one', 'two', 'three', 'four', 'five']);
@@ -24,7 +24,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     expect(await numbered(pusher, 3)).toEqual(['3 three', '4 four', '5 five']);
   });
 
-  test('what waits for its process is bounded too, no user waits, and what was not taken is a hole', async () => {
+  test('the backlog of its process is limited too, no user waits, and a dropped message leaves a hole', async () => {
     await using chat = await ejabberd.startWith({ ...inTrouble('stalled'), queueBytes: Math.round(4.12 * ejabberd.messageBytes) });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     chatter(
@@ -39,7 +39,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     expect((await numbered(pusher, 3)).map((item) => item.slice(0, 3))).toEqual(['1 a', '6 b', '7 c']);
   });
 
-  test('a crash of its process is a new epoch, which says nothing of the messages in the log', async () => {
+  test('a crash of its process starts a new epoch, and no message appears in the log', async () => {
     await using chat = await ejabberd.startWith(inTrouble('crashing'));
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -59,7 +59,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     expect(chat.logs()).not.toMatch(/between us|the last item/);
   });
 
-  test('an option that gives the feed to another component takes it from the former one', async () => {
+  test('an option that assigns the feed to another component takes it from the previous one', async () => {
     await using chat = await ejabberd.startWith({ otherComponent: 'other.localhost' });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using former = await connectTapPusher(chat.component);
@@ -75,7 +75,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     expect(items(former)).toEqual([]);
   });
 
-  test('a reload of the configuration keeps queue, numbers, epoch and the stream, and takes new options', async () => {
+  test('a reload of the configuration keeps queue, numbers, epoch and the stream, and applies new options', async () => {
     await using chat = await ejabberd.startWith({ window: 2 });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using pusher = await connectTapPusher(chat.component);
@@ -94,7 +94,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
   test.each([
     ['window', { window: 0 }],
     ['queue_bytes', { queueBytes: -1 }],
-  ])('a mistake in %s is named and ejabberd does not start', async (option, settings) => {
+  ])('an error in %s is named and ejabberd does not start', async (option, settings) => {
     await expect(ejabberd.startWith(settings)).rejects.toThrow(new RegExp(`mod_event_pusher_tap.*${option}`, 's'));
   });
 });

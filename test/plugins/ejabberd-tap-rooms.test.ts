@@ -8,7 +8,7 @@ const ejabberd = await ejabberdTap();
 seesWhoSpeaksInRooms(ejabberd);
 
 describe.skipIf(!ejabberd.isHere)('the rooms of ejabberd', () => {
-  test('history names nobody', async () => {
+  test('history messages have no sender', async () => {
     await using chat = await ejabberd.startWith({ modules: { mod_muc: { hosts: ['rooms.localhost'], history_size: 5 } } });
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });

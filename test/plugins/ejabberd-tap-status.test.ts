@@ -8,8 +8,8 @@ const ejabberd = await ejabberdTap();
 
 tellsWhoComesAndGoes(ejabberd);
 
-describe.skipIf(!ejabberd.isHere)('who comes and goes on ejabberd', () => {
-  test('who was there before anybody asked is no news, and then goes like any other', async () => {
+describe.skipIf(!ejabberd.isHere)('status changes on ejabberd', () => {
+  test('a user who was online before the first resume makes no `online` item, but an `offline` item later', async () => {
     await using chat = await ejabberd.startWith();
     await using phone = await chat.connect({ user: 'alice', resource: 'phone' });
     await using pusher = await attachTap(chat, 'message status');
@@ -20,7 +20,7 @@ describe.skipIf(!ejabberd.isHere)('who comes and goes on ejabberd', () => {
     expect(await nextStatus(pusher)).toBe('offline alice/desk');
   });
 
-  test('a client that finds its place again never went', async () => {
+  test('a client that resumes its session does not go offline', async () => {
     await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat, 'message status');
     await using bob = await chat.connect({ user: 'bob', resource: 'desk', available: false });
@@ -48,7 +48,7 @@ describe.skipIf(!ejabberd.isHere)('who comes and goes on ejabberd', () => {
     expect(await nextStatus(pusher)).toBe('offline alice/phone');
   });
 
-  test('a session whose process is killed takes its user offline', async () => {
+  test('a session whose process is killed makes its user offline', async () => {
     await using chat = await ejabberd.startWith(inTrouble('killing'));
     await using pusher = await attachTap(chat, 'message status');
     await using _phone = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -58,7 +58,7 @@ describe.skipIf(!ejabberd.isHere)('who comes and goes on ejabberd', () => {
     expect(await nextStatus(pusher)).toBe('offline alice/phone');
   });
 
-  test('two clients that come and go at once make one `online` and one `offline`', async () => {
+  test('two clients that connect and disconnect at once make one `online` and one `offline`', async () => {
     await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat, 'message status');
     await using bob = await chat.connect({ user: 'bob', resource: 'desk', available: false });
@@ -79,7 +79,7 @@ async function nextStatus(pusher: TapPusher): Promise<string> {
   return `${marks['status']} ${marks['session']?.replace('@localhost', '')}`;
 }
 
-/** What was told before a last word of `speaker`. */
+/** The status items before a last message of `speaker`. */
 async function statuses(pusher: TapPusher, speaker: XmppUser): Promise<string[]> {
   speaker.sendChat('nobody@localhost', 'the last word');
   const items = await pusher.itemsUntil('the last word');

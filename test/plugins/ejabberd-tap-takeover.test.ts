@@ -7,8 +7,8 @@ const ejabberd = await ejabberdTap();
 
 givesTheFeedToOne(ejabberd);
 
-describe.skipIf(!ejabberd.isHere)('several pushers at ejabberd', () => {
-  test('one that has said nothing for longer than a pusher can loses the feed to the next that asks', async () => {
+describe.skipIf(!ejabberd.isHere)('several pushers on ejabberd', () => {
+  test('a pusher that is silent beyond the timeout loses the feed to the next that resumes', async () => {
     await using chat = await ejabberd.startWith(inTrouble('silenced'));
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using silent = await connectTapPusher(chat.component);
@@ -22,7 +22,7 @@ describe.skipIf(!ejabberd.isHere)('several pushers at ejabberd', () => {
     expect(await numbered(other, 1)).toEqual(['1 one']);
   });
 
-  test('one that was frozen and goes on learns from its acknowledgement that another has the feed, and removes nothing', async () => {
+  test('a pusher that continues after a freeze learns from its acknowledgement that another has the feed, and removes no item', async () => {
     await using chat = await ejabberd.startWith(inTrouble('silenced'));
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using frozen = await connectTapPusher(chat.component);
@@ -40,7 +40,7 @@ describe.skipIf(!ejabberd.isHere)('several pushers at ejabberd', () => {
     expect(await other.ask({ epoch, h: 0 }, 'message', 'other')).toMatchObject({ 'from-seq': '1', pending: '1' });
   });
 
-  test('an acknowledgement keeps the feed', async () => {
+  test('an acknowledgement extends the ownership of the feed', async () => {
     await using chat = await ejabberd.startWith(inTrouble('silenced'));
     await using active = await connectTapPusher(chat.component);
     const { epoch = '' } = await active.ask(undefined, 'message', 'active');

@@ -9,9 +9,9 @@ const ejabberd = await ejabberdTap();
 
 tellsWhatWasNotAcknowledged(ejabberd);
 
-/** What mod_stream_mgmt may do with what it still holds when a session ends. */
-describe.skipIf(!ejabberd.isHere)('what was not acknowledged in ejabberd', () => {
-  test('routed again and stored, it is told once', async () => {
+/** The ways in which mod_stream_mgmt handles its unacknowledged stanzas when a session ends. */
+describe.skipIf(!ejabberd.isHere)('an unacknowledged message on ejabberd', () => {
+  test('that is routed again and stored makes one item', async () => {
     await using chat = await ejabberd.startWith({ modules: { mod_stream_mgmt: { resume_timeout: 1, resend_on_timeout: true } } });
     await using pusher = await attachTap(chat, 'message unack');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -24,7 +24,7 @@ describe.skipIf(!ejabberd.isHere)('what was not acknowledged in ejabberd', () =>
     expect(await seen(pusher, alice)).toEqual([]);
   });
 
-  test('routed again to another client, it is no second `out`', async () => {
+  test('that is routed again to another client makes no second `out`', async () => {
     await using chat = await ejabberd.startWith({ modules: { mod_stream_mgmt: { resume_timeout: 1, resend_on_timeout: true } } });
     await using pusher = await attachTap(chat, 'message unack');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -42,7 +42,7 @@ describe.skipIf(!ejabberd.isHere)('what was not acknowledged in ejabberd', () =>
     ]);
   });
 
-  test('bounced, it is told, and the error that its sender gets is not', async () => {
+  test('that is bounced makes an item, and the error to its sender does not', async () => {
     await using chat = await ejabberd.startWith({
       modules: { mod_stream_mgmt: { resume_timeout: 1, resend_on_timeout: false }, mod_mam: { default: 'never' } },
     });
@@ -55,7 +55,7 @@ describe.skipIf(!ejabberd.isHere)('what was not acknowledged in ejabberd', () =>
     expect(await seen(pusher, alice)).toEqual([]);
   });
 
-  test('what was written after the client had come back, and lost again, is told', async () => {
+  test('that was sent after the client had resumed, and was lost again, makes an item', async () => {
     await using chat = await ejabberd.startWith({ keepsPlaceSeconds: 1 });
     await using pusher = await attachTap(chat, 'message unack');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -78,7 +78,7 @@ describe.skipIf(!ejabberd.isHere)('what was not acknowledged in ejabberd', () =>
   });
 });
 
-/** What came while a place was only kept is not told: its `out` did not count that client. */
+/** A message that arrives in the resumption timeout makes no unack item: its `out` did not count that client. */
 const told = [
   'in alice/phone > bob: before the tunnel',
   'out alice/phone > bob: before the tunnel (1)',
@@ -87,7 +87,7 @@ const told = [
   'unack alice/phone > bob: before the tunnel (0)',
 ];
 
-/** One message is written to bob's client, which is then lost; one more comes while ejabberd keeps its place. */
+/** Sends bob's client a message, cuts its connection, and sends another message in the resumption timeout. */
 async function loseInTunnel(chat: TappedEjabberd, alice: XmppUser, meanwhile: () => Promise<void> = async () => undefined): Promise<void> {
   const bob = await chat.connect({ user: 'bob', resource: 'train' });
   bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");

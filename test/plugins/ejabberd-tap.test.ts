@@ -9,7 +9,7 @@ const ejabberd = await ejabberdTap();
 seesWhatUsersSay(ejabberd);
 
 describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
-  test('a headline to an account is one `out`, though it reaches clients of lower priority too', async () => {
+  test('a headline to an account is one `out`, although clients of lower priority receive it too', async () => {
     await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -25,7 +25,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Breaking', 'out alice/phone > bob: Breaking (2)']);
   });
 
-  test('what a privacy list that one client made active refuses is not routed to it', async () => {
+  test('a message that the active privacy list of a client blocks is not routed to it', async () => {
     await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -39,7 +39,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Psst']);
   });
 
-  test('what is refused because it comes from a stranger is not routed', async () => {
+  test('a message that is refused because its sender is a stranger is not routed', async () => {
     await using chat = await ejabberd.startWith({ modules: { mod_block_strangers: { allow_local_users: false } } });
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -71,7 +71,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Mind the gap', 'out alice/phone > bob: Mind the gap (1)']);
   });
 
-  test('an error that a client sends travels, and one that the server makes does not', async () => {
+  test('an error from a client is tapped, and an error from the server is not', async () => {
     await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -89,7 +89,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     ]);
   });
 
-  test('nobody hides a message by calling it an archive result', async () => {
+  test('a message cannot be hidden by wrapping it as an archive result', async () => {
     await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -100,7 +100,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: Psst', 'out alice/phone > bob: Psst (1)']);
   });
 
-  test('what the API sends and XML cannot carry leaves its number, and does not stop the feed', async () => {
+  test('an API message with characters that XML does not allow leaves its number, and does not stop the feed', async () => {
     await using chat = await ejabberd.startWith();
     await using pusher = await attachTap(chat);
     for (const body of ['a\u0001b', 'a\uFFFEb', 'a\u0000b', 'as it should be'])
@@ -115,7 +115,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     ]);
   });
 
-  test('it fails at nothing that a client may send', async () => {
+  test('no stanza from a client makes the tap fail', async () => {
     await using chat = await ejabberd.startWith({ rooms: 'rooms.localhost' });
     await using pusher = await attachTap(chat, 'message presence iq');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -127,7 +127,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
     expect((await pusher.itemsUntil('still here')).length).toBeGreaterThan(oddStanzas.length);
   });
 
-  test('a tap that fails costs no client a message, and is logged once', async () => {
+  test('a tap that fails costs clients no message, and is logged once', async () => {
     await using chat = await ejabberd.startWith(inTrouble('unreachable'));
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'desk' });

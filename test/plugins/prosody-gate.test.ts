@@ -16,7 +16,7 @@ describe.skipIf(!prosody.isHere)('Prosody with the gate', () => {
   test.each([
     ['delivers', true],
     ['refuses', false],
-  ])('%s a message whose session it has ended meanwhile', async (_, allowed) => {
+  ])('%s a message whose session has ended during the question', async (_, allowed) => {
     const decision = createDeferred<boolean>();
     await using gate = await startGate({ gate: ({ packet }) => packet.text('body') === 'after' || decision.promise });
     await using chat = await startProsody({
@@ -42,7 +42,7 @@ describe.skipIf(!prosody.isHere)('Prosody with the gate', () => {
   test.each([
     ['event_pusher_gate_url = "https://127.0.0.1/gate"', 'event_pusher_gate_url must be an http:// address'],
     ['event_pusher_gate_on_failure = "perhaps"', 'event_pusher_gate_on_failure must be "continue" or "refuse", not perhaps'],
-  ])('is not loaded with %s, and says why', async (config, told) => {
+  ])('is not loaded with %s, and logs the reason', async (config, told) => {
     await using chat = await startProsody({ modules: ['event_pusher_gate'], config });
     await eventually(() => chat.logs().includes(told));
   });

@@ -12,7 +12,7 @@ const prosody = await prosodyTap();
 keepsStrangersOut(prosody);
 
 describe.skipIf(!prosody.isHere)('the ports of Prosody', () => {
-  test('a remote server can open a stream to the virtual host and none to the component', async () => {
+  test('a remote server can open a stream to the virtual host, but not to the component', async () => {
     const port = await freePort();
     const lua = [
       'modules_disabled = { "tls" }',
@@ -27,7 +27,7 @@ describe.skipIf(!prosody.isHere)('the ports of Prosody', () => {
   });
 });
 
-/** Opens a stream as a server that nobody knows yet, and gives the first thing that it is told. */
+/** Opens a stream as an unknown server, and returns the first stanza of the response. */
 async function callAsServer(port: number, to: string): Promise<Stanza> {
   const stream = await openTcpStream('remote.example', port);
   const namespaces = "xmlns='jabber:server' xmlns:db='jabber:server:dialback' xmlns:stream='http://etherx.jabber.org/streams'";

@@ -6,8 +6,8 @@ import { chatter, connectTapPusher, numbered } from '../support/tap-pusher.ts';
 
 const prosody = await prosodyTap();
 
-describe.skipIf(!prosody.isHere)('what the operator of Prosody reads about the tap', () => {
-  test('the shell shows a line for each host, or for the one that is named', async () => {
+describe.skipIf(!prosody.isHere)('the counters of the tap for the operator of Prosody', () => {
+  test('the shell shows a line for each host, or for the named host', async () => {
     await using prosody = await startProsody({ hosts: ['localhost', 'second.localhost'], config: 'event_pusher_tap_window = 2' });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
     await using pusher = await connectTapPusher(prosody.component);
@@ -29,7 +29,7 @@ describe.skipIf(!prosody.isHere)('what the operator of Prosody reads about the t
     await expect(prosody.shell('event_pusher_tap:info("second.localhost")')).rejects.toThrow('no tap is loaded there');
   });
 
-  test('the metrics of the server count for each host', async () => {
+  test('the server has metrics for each host', async () => {
     const config = 'statistics = "internal"\nstatistics_interval = "manual"\nevent_pusher_tap_queue_bytes = 600';
     await using prosody = await startProsody({ modules: ['http_openmetrics'], config });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
@@ -60,7 +60,7 @@ describe.skipIf(!prosody.isHere)('what the operator of Prosody reads about the t
     });
   });
 
-  test('what could not be tapped is counted', async () => {
+  test('stanzas that could not be tapped are counted', async () => {
     await using prosody = await startProsody();
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
     await prosody.shell('> os.date = function () error("no clock") end');

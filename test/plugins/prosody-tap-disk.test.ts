@@ -20,21 +20,24 @@ const prosody = await prosodyTap();
 const long = 'x'.repeat(3900);
 
 describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
-  test.each(['restart', 'kill'] as const)('after a %s the same numbers of the same epoch come, and new ones behind them', async (end) => {
-    await using prosody = await startWithDisk();
-    const { epoch } = await leave(prosody, ['one', 'two', 'three', 'four'], { acknowledged: 1 });
-    if (end === 'kill') await prosody.kill().then(prosody.start);
-    else await prosody.restart();
-    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
-    chatter(alice, ['five']);
-    await answered(alice);
+  test.each(['restart', 'kill'] as const)(
+    'after a %s the items return with the same numbers and epoch, and new ones follow',
+    async (end) => {
+      await using prosody = await startWithDisk();
+      const { epoch } = await leave(prosody, ['one', 'two', 'three', 'four'], { acknowledged: 1 });
+      if (end === 'kill') await prosody.kill().then(prosody.start);
+      else await prosody.restart();
+      await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+      chatter(alice, ['five']);
+      await answered(alice);
 
-    await using pusher = await connectTapPusher(prosody.component);
-    expect(await pusher.ask({ epoch, h: 2 })).toMatchObject({ epoch, 'from-seq': '3', pending: '3', dropped: '0' });
-    expect(await numbered(pusher, 3)).toEqual(['3 three', '4 four', '5 five']);
-  });
+      await using pusher = await connectTapPusher(prosody.component);
+      expect(await pusher.ask({ epoch, h: 2 })).toMatchObject({ epoch, 'from-seq': '3', pending: '3', dropped: '0' });
+      expect(await numbered(pusher, 3)).toEqual(['3 three', '4 four', '5 five']);
+    },
+  );
 
-  test('what was wanted is tapped from the start on, and presence is still what is dropped first', async () => {
+  test('the selection of items applies from the start, and presence is still dropped first', async () => {
     await using prosody = await startWithDisk({ config: 'event_pusher_tap_queue_bytes = 6000' });
     await using first = await connectTapPusher(prosody.component);
     const { epoch = '' } = await first.ask(undefined, 'message presence');
@@ -62,14 +65,14 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
       '4 two',
       '5 three',
     ]);
-    await itemsUntil(prosody, { epoch, h: 2 }, long); // which makes room for a presence
+    await itemsUntil(prosody, { epoch, h: 2 }, long); // this makes room for a presence
     await prosody.restart();
 
     await using pusher = await connectTapPusher(prosody.component);
     expect(await pusher.ask({ epoch, h: 2 })).toMatchObject({ epoch, 'from-seq': '4', pending: '3', dropped: '2' });
   });
 
-  test('what was dropped leaves its hole, and what was acknowledged does not come again', async () => {
+  test('dropped items leave their hole, and acknowledged items are not repeated', async () => {
     await using prosody = await startWithDisk({ config: 'event_pusher_tap_queue_bytes = 2000' });
     const { epoch } = await leave(prosody, ['one'], { acknowledged: 1 });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
@@ -82,7 +85,7 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
     expect(await numbered(pusher, 1)).toEqual(['5 five']);
   });
 
-  test('a reload of the module goes on writing', async () => {
+  test('a reload of the module continues to write', async () => {
     await using prosody = await startWithDisk();
     const { epoch } = await leave(prosody, ['one'], { acknowledged: 0 });
     await prosody.shell('module:reload("event_pusher_tap", "localhost")');
@@ -95,7 +98,7 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
     expect(await numbered(pusher, 2)).toEqual(['1 one', '2 two']);
   });
 
-  test('an item that was half written when the server was killed is as if it had never been', async () => {
+  test('an item that was half written when the server was killed is ignored', async () => {
     await using prosody = await startWithDisk();
     const { epoch } = await leave(prosody, ['one'], { acknowledged: 0 });
     await prosody.kill();
@@ -108,7 +111,7 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
     expect(await numbered(pusher, 2)).toEqual(['1 one', '2 two']);
   });
 
-  test('after a crash of the machine what is on disk comes in a new epoch, since more may be lost', async () => {
+  test('after a crash of the machine the items on disk arrive in a new epoch, because later ones may be lost', async () => {
     await using prosody = await startWithDisk();
     const { epoch } = await leave(prosody, ['one', "epoch='x'"], { acknowledged: 0 });
     await prosody.kill();
@@ -124,7 +127,7 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
     expect(two.stanza?.text('body')).toBe("epoch='x'");
   });
 
-  test('data put back from a backup is a new epoch too, for the pusher has come further', async () => {
+  test('data restored from a backup starts a new epoch too, because the pusher is ahead of it', async () => {
     await using prosody = await startWithDisk();
     const { epoch } = await leave(prosody, ['one'], { acknowledged: 0 });
     const [folder, backup] = [join(prosody.directory, 'localhost', 'event_pusher_tap'), join(prosody.directory, 'backup')];
@@ -146,7 +149,7 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
     expect(prosody.logs()).toContain('The event pusher has come further than the queue that was on disk');
   });
 
-  test('what is done with is deleted, and what few wait among many dropped are written again', async () => {
+  test('acknowledged items are deleted, and a few waiting items among many dropped ones are rewritten', async () => {
     await using prosody = await startWithDisk({ config: 'event_pusher_tap_queue_bytes = 1000000' });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
     const first = await attachTap(prosody, 'message presence');
@@ -156,7 +159,7 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
       for (let each = 0; each < 6; each += 1) alice.send(`<presence><status>${'x'.repeat(100_000)}</status></presence>`);
       await answered(alice);
     }
-    expect(await bytesOnDisk(prosody)).toBeLessThan(5_000_000); // of 12 MB
+    expect(await bytesOnDisk(prosody)).toBeLessThan(5_000_000); // out of 12 MB
     await prosody.kill();
     await prosody.start();
 
@@ -174,7 +177,7 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
     await eventually(async () => expect(await bytesOnDisk(prosody)).toBeLessThan(2_500_000));
   });
 
-  test('where it cannot be written the feed goes on without it, and the log says so once', async () => {
+  test('without a writable disk the feed continues in memory, and this is logged once', async () => {
     await using prosody = await startWithDisk();
     await prosody.stop();
     await rm(join(prosody.directory, 'localhost', 'event_pusher_tap'), { recursive: true });
@@ -188,10 +191,10 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
     expect(prosody.logs().match(/Cannot keep the event pusher's queue/g)).toHaveLength(1);
   });
 
-  test('a write that fails leaves nothing behind that a later start would take for the newest', async () => {
+  test('a failed write leaves no data that a later start would read as the newest', async () => {
     await using prosody = await startWithDisk();
     const { epoch } = await leave(prosody, ['one'], { acknowledged: 0 });
-    await symlink('/dev/full', ((await segments(prosody))[0] ?? '').replace('1.log', '2.log')); // which is the next to be written
+    await symlink('/dev/full', ((await segments(prosody))[0] ?? '').replace('1.log', '2.log')); // the next to be written
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
     chatter(alice, [...Array.from({ length: 11 }, () => 'x'.repeat(100_000)), 'two']);
     await answered(alice);
@@ -206,7 +209,7 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
   });
 });
 
-/** The items before the one with this body, read by a pusher that acknowledges nothing and is gone then. */
+/** The items before the one with this body, read by a pusher that disconnects without an acknowledgement. */
 async function itemsUntil(prosody: Prosody, from: Progress, body: string): Promise<TappedItem[]> {
   await using pusher = await connectTapPusher(prosody.component);
   await pusher.ask(from, 'message presence');
@@ -224,7 +227,7 @@ function startWithDisk({ config = '', ...options }: ProsodyOptions = {}): Promis
   return startProsody({ ...options, config: `event_pusher_tap_disk = true\n${config}` });
 }
 
-/** Has the words said while a pusher listens that acknowledges so many of them and is gone then. */
+/** Sends the words while a pusher is connected that acknowledges this number of items and then disconnects. */
 async function leave(prosody: Prosody, words: readonly string[], { acknowledged }: { readonly acknowledged: number }) {
   await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
   await using pusher = await connectTapPusher(prosody.component);
@@ -240,7 +243,7 @@ async function leave(prosody: Prosody, words: readonly string[], { acknowledged 
   return { epoch };
 }
 
-/** Cuts the connection, and resolves when the server has noticed. */
+/** Cuts the connection, and resolves when the server has detected it. */
 async function leaves(prosody: Prosody, pusher: TapPusher): Promise<void> {
   const ends = () => prosody.logs().split('component disconnected: pusher.localhost').length;
   const before = ends();

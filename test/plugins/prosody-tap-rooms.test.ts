@@ -9,7 +9,7 @@ const prosody = await prosodyTap();
 seesWhoSpeaksInRooms(prosody);
 
 describe.skipIf(!prosody.isHere)('the rooms of Prosody', () => {
-  test('history names nobody, since its nickname may be another’s by now', async () => {
+  test('history messages have no sender, because the nickname may have a new owner', async () => {
     await using prosody = await startProsody({ rooms: 'rooms.localhost' });
     await using pusher = await attachTap(prosody);
     const room = 'tea@rooms.localhost';

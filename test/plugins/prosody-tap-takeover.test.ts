@@ -9,7 +9,7 @@ const prosody = await prosodyTap();
 givesTheFeedToOne(prosody);
 
 describe.skipIf(!prosody.isHere)('a second connection of the component to Prosody', () => {
-  test('is refused while the first one stands, and then has the feed', async () => {
+  test('is refused while the first one exists, and gets the feed afterwards', async () => {
     await using prosody = await startProsody();
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
     await using first = await connectTapPusher(prosody.component);
@@ -27,7 +27,7 @@ describe.skipIf(!prosody.isHere)('a second connection of the component to Prosod
     expect(await numbered(second, 2)).toEqual(['2 two', '3 three']);
   });
 
-  test('ends the first one and has the feed at once under kick_old, whoever it is', async () => {
+  test('ends the first one and gets the feed immediately with kick_old, for any pusher', async () => {
     await using prosody = await startProsody({ config: 'component_conflict_resolve = "kick_old"' });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
     await using first = await connectTapPusher(prosody.component);

@@ -7,8 +7,8 @@ const prosody = await prosodyTap();
 
 tellsWhatWasNotAcknowledged(prosody);
 
-describe.skipIf(!prosody.isHere)('what was not acknowledged in Prosody', () => {
-  test('what came while a place was only kept is not told: its `out` did not count that client', async () => {
+describe.skipIf(!prosody.isHere)('an unacknowledged message on Prosody', () => {
+  test('that arrived in the resumption timeout makes no item: its `out` did not count that client', async () => {
     await using chat = await prosody.start({ keepsPlaceSeconds: 1 });
     await using pusher = await attachTap(chat, 'message status unack');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -33,7 +33,7 @@ describe.skipIf(!prosody.isHere)('what was not acknowledged in Prosody', () => {
     ]);
   });
 
-  test('what was written after the client had come back, and lost again, is told', async () => {
+  test('that was sent after the client had resumed, and was lost again, makes an item', async () => {
     await using chat = await prosody.start({ keepsPlaceSeconds: 1 });
     await using pusher = await attachTap(chat, 'message unack');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -57,7 +57,7 @@ describe.skipIf(!prosody.isHere)('what was not acknowledged in Prosody', () => {
     ]);
   });
 
-  test('the error that Prosody makes of it for the sender is not tapped', async () => {
+  test('makes no item for the error that Prosody returns to the sender', async () => {
     await using chat = await prosody.start();
     await using pusher = await attachTap(chat, 'message unack');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });

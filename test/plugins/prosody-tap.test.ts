@@ -9,7 +9,7 @@ const prosody = await prosodyTap();
 seesWhatUsersSay(prosody);
 
 describe.skipIf(!prosody.isHere)('the module for Prosody', () => {
-  test('a tap that fails costs no client a message, and is logged once', async () => {
+  test('a tap that fails costs clients no message, and is logged once', async () => {
     await using prosody = await startProsody();
     await using _pusher = await attachTap(prosody);
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });

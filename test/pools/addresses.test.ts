@@ -20,7 +20,7 @@ const bothFamilies: Resolve = (_name, _options, found) =>
     { address: '::1', family: 6 },
   ]);
 
-/** A pool of its own origin, and the one for orders, both towards `backend.example`. */
+/** A pool of an origin, and one for orders, both towards `backend.example`. */
 const ways = ['undici', 'got', 'follow-up'] as const;
 
 function towards(way: (typeof ways)[number], port: number): readonly [PoolThreadSettings, Partial<Job>] {
@@ -91,7 +91,7 @@ describe.each(['undici', 'got'] as const)('a pool of %s, when the address of its
       expect(await thread.deliver(makeJob({ key }))).toMatchObject({ kind: 'answered', status: 200 });
     }
 
-    expect(before.requests.length + after.requests.length).toBe(key); // none twice
+    expect(before.requests.length + after.requests.length).toBe(key); // no number twice
     expect([before.counts.connections, after.counts.connections]).toEqual([1, 1]);
     await eventually(() => before.counts.open === 0);
   });

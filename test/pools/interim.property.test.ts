@@ -1,6 +1,6 @@
 /**
- * Interim responses (1xx) that come before the final one, unasked, in whatever number and pieces: the request counts as
- * answered by the final one, is sent once, and its connection goes on (RFC 9110 §15.2).
+ * Unsolicited interim responses (1xx) before the final one, in any number and any pieces: the request is answered by the final
+ * response and sent once, and its connection continues (RFC 9110 §15.2).
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

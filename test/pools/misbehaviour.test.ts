@@ -74,19 +74,19 @@ const inBytes: readonly Row[] = [
   ['never ends its head', bytes(['HTTP/1.1 200 OK\r\nx: 1\r\n']), timedOut('headers'), shortTimeout],
   ['sends its head one character at a time, forever', bytes(endlessly('x'), { gapMs: 20 }), broken(/^HPE_INVALID/)],
   [
-    'sends one header after another, slowly, for ever',
+    'sends one header after another, slowly, forever',
     bytes(['HTTP/1.1 200 OK\r\n', ...trickled('x: 1\r\n'.repeat(500))], { gapMs: 20 }),
     timedOut('headers'),
     shortTimeout,
   ],
   [
-    'sends its body a character at a time, then stops',
+    'sends its body one character at a time, then stops',
     bytes([head('HTTP/1.1 200 OK', 'content-length: 100'), ...trickled('slowly')], { gapMs: 10 }),
     timedOut('body'),
     shortTimeout,
   ],
   [
-    'sends its body a character at a time, for ever',
+    'sends its body one character at a time, forever',
     bytes(endlessly(head('HTTP/1.1 200 OK', 'content-length: 100000'), 'x'), { gapMs: 10 }),
     timedOut('call'),
     { callTimeoutMs: briefMs },
@@ -185,8 +185,8 @@ interface Trouble {
 }
 
 const failures: readonly Trouble[] = [
-  { is: 'is not there', scheme: 'http', target: 'absent', expected: unreachable(/^ECONNREFUSED$/) },
-  { is: 'is not there', scheme: 'https', target: 'absent', expected: unreachable(/^ECONNREFUSED$/) },
+  { is: 'does not exist', scheme: 'http', target: 'absent', expected: unreachable(/^ECONNREFUSED$/) },
+  { is: 'does not exist', scheme: 'https', target: 'absent', expected: unreachable(/^ECONNREFUSED$/) },
   { is: 'resets the connection before it reads', scheme: 'http', target: { onConnect: 'reset' }, expected: broken(/^(ECONNRESET|EPIPE)$/) },
   {
     is: 'resets the connection within the handshake',

@@ -89,7 +89,7 @@ async function overWith(rig: PushRig, questions: number): Promise<void> {
       over += await rig.metric(`event_pusher_asks_total{handler="push",result="${result}"}`);
     let owed = 0;
     for (const pool of ['business', 'http_pool']) owed += await rig.metric(`event_pusher_spool_depth{pool="${pool}",state="waiting"}`);
-    if (over < questions || owed > 0) throw new Error(`${over} questions over, ${owed} deliveries owed`);
+    if (over < questions || owed > 0) throw new Error(`${over} questions ended, ${owed} deliveries pending`);
   });
 }
 
@@ -166,8 +166,8 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
       const answers: Readonly<Record<string, object>> = {
         'no actionCode': { nextCode: 1, errCode: 5001, errMsg: 'no' },
         'a failure that refuses': { actionCode: 1, nextCode: 1, errCode: 5002, errMsg: 'no' },
-        'a number for a name': { actionCode: 0, userIDList: [123] },
-        'one bad name': { actionCode: 0, userIDList: ['carol', 'a b@'] },
+        'a name that is a number': { actionCode: 0, userIDList: [123] },
+        'one invalid name': { actionCode: 0, userIDList: ['carol', 'a b@'] },
         'no actionCode, allowed': {},
       };
       const script = (request: TargetRequest): Answer => ({ kind: 'answer', body: JSON.stringify(answers[contentOf(request)]) });

@@ -15,14 +15,14 @@ describe('check', () => {
     ['documented-pool-and-handler.toml', ['https://localhost:8000/webservice/notifications']],
     ['documented-options.toml', ['https://localhost:8000/notifications']],
     ['documented-two-handlers.toml', ['https://localhost:8000/webservice/notifications', 'https://localhost:8000/webservice/alerts']],
-  ])('takes %s of MongooseIM’s documentation as it stands, and says where requests go', async (name, urls) => {
+  ])('accepts %s from MongooseIM’s documentation unchanged, and shows the targets of its requests', async (name, urls) => {
     const { code, stdout, stderr } = await runCli(['check', '--config', fixture(name)]);
 
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout.match(/(?<=POST )\S+/g)).toEqual(urls);
   });
 
-  test('takes the file from the environment without the option', async () => {
+  test('reads the file from the environment without the option', async () => {
     const EVENT_PUSHER_CONFIG = fixture('mongooseim.toml');
     const { code, stdout } = await runCli(['check'], { EVENT_PUSHER_CONFIG });
 
@@ -89,7 +89,7 @@ describe('wrong usage', () => {
     [['dead-letters', 'list', '--limit', 'all'], '--limit: received "all", expected a whole number from 1 to 10000', 'dead-letters list'],
     [['spool', 'backup'], 'missing argument: TARGET', 'spool backup'],
     [['send-test'], 'missing argument: HANDLER', 'send-test'],
-  ])('%j is answered with what is wrong, the help of that command, and exit code 2', async (args, wrong, helped) => {
+  ])('%j is answered with the error, the help of that command, and exit code 2', async (args, wrong, helped) => {
     const { code, stdout, stderr } = await runCli(args);
     const [line, empty, usage, ...help] = stderr.split('\n');
     expect([code, stdout]).toEqual([2, '']);

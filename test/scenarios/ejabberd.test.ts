@@ -15,7 +15,7 @@ callback_module = "mod_event_pusher_http_json"
 when = { stanza = "message" }
 `;
 
-describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('with ejabberd as it comes', () => {
+describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('with an unmodified ejabberd', () => {
   test('a chat message is one form, and one `out` for any number of receiving clients', async () => {
     await using ejabberd = await startEjabberd();
     await using rig = await attach(ejabberd, { handlers: witness });
@@ -73,7 +73,7 @@ describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('w
     expect(await rig.metric('event_pusher_skipped_total{attachment="chat",reason="malformed"}')).toBe(0);
   });
 
-  test('the service attaches itself again when the server comes back', async () => {
+  test('the service reattaches when the server is back', async () => {
     await using ejabberd = await startEjabberd();
     await using rig = await attach(ejabberd, { attachment: 'reconnect_max = "1s"' });
     await ejabberd.stop();

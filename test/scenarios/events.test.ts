@@ -55,7 +55,7 @@ test('a pusher whose feed was taken by another reports standby, and takes over l
   expect(text).toContain('standby: localhost feeds another pusher');
 
   chat.server.occupied = false;
-  chat.server.disconnect(); // a connection that is new asks at once
+  chat.server.disconnect(); // a new connection asks at once
   chat.say('taken over');
   await rig.settled(1);
 });

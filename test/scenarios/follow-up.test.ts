@@ -188,20 +188,20 @@ describe('a chain ends as a dead letter', () => {
     ['where its data is an array', (other) => ({ callback: { ...documented(other).callback, data: [1] } }), /an array/, 0],
     ['where its data is a number', (other) => ({ callback: { ...documented(other).callback, data: 1 } }), /not 1$/, 0],
     ['where its method is another', at({ method: 'DELETE' }), /method must be/, 0],
-    ['where an allowed name resolves to an address inside', at({ host: 'localhost', port: 81 }), /is not a public address/, 0],
+    ['where an allowed name resolves to an internal address', at({ host: 'localhost', port: 81 }), /is not a public address/, 0],
     ['where its host is a metadata service', at({ host: '0xa9fea9fe', port: 80 }), /no request may be ordered to/, 0],
-    ['where a header would smuggle another in', at({ headers: { 'X-A': 'b\r\nHost: c' } }), /"X-A" cannot be sent/, 0],
+    ['where a header contains another header', at({ headers: { 'X-A': 'b\r\nHost: c' } }), /"X-A" cannot be sent/, 0],
   ];
   const refused: readonly End[] = [
     ['where its host is not allowed', at({}), /allow does not list 127\.0\.0\.1/, 0],
-    ['where its host is a hidden form of one that is not', at({ host: '0x7f.1' }), /allow does not list 127\.0\.0\.1/, 0],
+    ['where its host is a hidden form of a forbidden one', at({ host: '0x7f.1' }), /allow does not list 127\.0\.0\.1/, 0],
     ['where its host is mapped into IPv6', at({ host: '::ffff:7f00:1' }), /allow does not list ::ffff:7f00:1/, 0],
     ['where its port is another', at({ host: 'api.example', port: 81 }), /allow does not list api\.example with port 81/, 0],
   ];
 
   test.each([
-    ['with what is allowed', allowed, ({ port }: Target) => `allow = ["127.0.0.1:${port}", "localhost", "169.254.0.0/16"]`],
-    ['with what is not', refused, () => 'allow = "*.example:80"'],
+    ['with an allowed host or port', allowed, ({ port }: Target) => `allow = ["127.0.0.1:${port}", "localhost", "169.254.0.0/16"]`],
+    ['with a forbidden host or port', refused, () => 'allow = "*.example:80"'],
   ] as const)('%s', async (_name, ends, followUp) => {
     const asked: string[] = [];
     await using rig = await startRig({
@@ -224,7 +224,7 @@ describe('a chain ends as a dead letter', () => {
       ]);
     }
     expect(asked).toHaveLength(ends.reduce((sum, [, , , requests]) => sum + requests, 0));
-    expect(rig.backend.requests).toHaveLength(ends.length); // what was answered was delivered
+    expect(rig.backend.requests).toHaveLength(ends.length); // the responses were delivered
   });
 });
 

@@ -14,7 +14,7 @@ const troubles: readonly (readonly [does: string, sick: TargetOptions | 'absent'
   ['answers 503 to everything', { script: () => ({ kind: 'answer', status: 503 }) }],
   ['answers without end', { script: () => ({ kind: 'endless-body' }) }],
   ['resets every connection', { onConnect: 'reset' }],
-  ['is not there', 'absent'],
+  ['does not exist', 'absent'],
 ];
 
 test.each(troubles)('next to a backend that %s, another receives each message once', async (_does, sick) => {

@@ -54,7 +54,7 @@ callback_module = "seeing"
   };
 }
 
-describe('what MongooseIM posts', () => {
+describe('a post of MongooseIM', () => {
   test('reaches the backend in the format of MongooseIM', async () => {
     await using rig = await startRig();
     await rig.pusher.start();

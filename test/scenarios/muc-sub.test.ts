@@ -18,7 +18,7 @@ when = { direction = "out", kind = "message", body = true, type = "groupchat" }
 
 const tap = await ejabberdTap();
 
-describe.skipIf(!tap.isHere)('what is said in a room, for a subscriber who is not in it', () => {
+describe.skipIf(!tap.isHere)('a room message for a subscriber who is not in the room', () => {
   test('arrives over the tap as a message of the room, even if the subscriber is offline', async () => {
     await using ejabberd = await tap.startWith({ modules });
     await using rig = await startPushRig(ejabberd.componentPort, { handlers: witness });

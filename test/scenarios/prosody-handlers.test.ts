@@ -33,7 +33,7 @@ describe.skipIf(!hasProsody)('packets of Prosody that meet a rule', () => {
     alice.send("<message to='tea@rooms.localhost' type='groupchat'><body>Tea?</body></message>");
     for (const user of [alice, bob, guest]) await user.next((stanza) => stanza.text('body') === 'Tea?');
     alice.sendChat('bob@localhost', 'the last word');
-    await rig.settled(6); // with the room's subject, which is told to who enters
+    await rig.settled(6); // with the room's subject, which each new occupant receives
 
     expect(witnessed(rig.bodies('witness'), 'Tea?').sort()).toEqual([
       'in alice@localhost/phone > tea@rooms.localhost',
@@ -123,7 +123,7 @@ describe.skipIf(!hasProsody)('a backend of Prosody’s users that fails', () => 
       const accepted = requestsOf(author, recovered);
       expect(accepted.map(({ message }) => message)).toEqual(bodies);
       expect(new Set(accepted.map(({ id }) => id)).size).toBe(bodies.length);
-      expect(new Set(refused.map(({ message }) => message))).toEqual(new Set(['one'])); // the rest waits behind it
+      expect(new Set(refused.map(({ message }) => message))).toEqual(new Set(['one'])); // the others wait for it
       expect(new Set([...refused, ...accepted.slice(0, 1)].map(({ id }) => id)).size).toBe(1);
       expect(refused.map(({ attempt }) => attempt)).toEqual(refused.map((_, index) => index + 1));
       expect(accepted.map(({ attempt }) => attempt).slice(1)).toEqual([1, 1, 1, 1]);

@@ -12,8 +12,8 @@ import { connectXmppJs } from '../support/xmpp-js-user.ts';
 const hasProsody = await requirePackage('prosody');
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
-  test('arrives as a form, byte for byte, with headers for id and time', async () => {
+describe.skipIf(!hasProsody)('messages between users of Prosody', () => {
+  test('arrive as a form, byte for byte, with headers for id and time', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await connectXmppJs({ port: prosody.c2sPort, username: 'alice' });
@@ -42,7 +42,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     expect(Math.abs(Date.parse(seenAt) / 1000 - sentAt)).toBeLessThanOrEqual(1 + after - before);
   });
 
-  test('names a host that Prosody does not serve', async () => {
+  test('name a host that Prosody does not serve', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort, { hosts: ['localhost', 'elsewhere.localhost'], started: false });
     rig.pusher.launch();
@@ -52,7 +52,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     expect(line['reason']).toMatch(/^the chat server does not serve elsewhere.localhost \([a-z-]+\): correct hosts in the configuration/);
   });
 
-  test('has the JIDs as prepared by the server', async () => {
+  test('have the JIDs as prepared by the server', async () => {
     await using prosody = await startProsody({ users: { alice: 'pw', bob: 'pw', żółć: 'pw' } });
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await connectXmppJs({ port: prosody.c2sPort, username: 'AlIcE' });
@@ -72,7 +72,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     ]);
   });
 
-  test('to themselves, with or without an address, is one event', async () => {
+  test('to the own account, with or without an address, are one event', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await connectXmppJs({ port: prosody.c2sPort, username: 'alice' });
@@ -83,7 +83,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     expect(rig.bodies()).toEqual([form('alice', 'alice', 'to+me'), form('alice', 'alice', 'to+nobody')]);
   });
 
-  test('without a body is not pushed by the default module', async () => {
+  test('without a body are not pushed by the default module', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await prosody.connect({ user: 'alice' });
@@ -106,7 +106,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     expect(rig.bodies()).toEqual([form('alice', 'bob', 'the+last+word')]);
   });
 
-  test('over WebSocket and BOSH arrives too', async () => {
+  test('over WebSocket and BOSH arrive too', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await prosody.connect({ user: 'alice', transport: 'websocket' });
@@ -121,7 +121,7 @@ describe.skipIf(!hasProsody)('what users of Prosody say to each other', () => {
     expect(rig.bodies()).toEqual([form('alice', 'bob', 'from+a+socket'), form('bob', 'alice', 'from+a+poll')]);
   });
 
-  test('during an outage of the service arrives afterwards, in order', async () => {
+  test('during an outage of the service arrive afterwards, in order', async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await prosody.connect({ user: 'alice' });

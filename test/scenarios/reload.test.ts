@@ -161,7 +161,7 @@ describe('an invalid configuration is refused, and the old one stays:', () => {
     expect([rig.messages('steady'), rig.bodies('branded')]).toEqual([['as before'], ['old/old/old/as before']]);
   });
 
-  test('a file that attaches to nothing', async () => {
+  test('a file without an attachment', async () => {
     await using chat = await startScriptedChat();
     await using rig = await startRig(chat, { handlers: steady });
     const refusal = await rig.reload((text) => text.replace(/\[attach\.chat\][^[]*/, ''));
@@ -240,7 +240,7 @@ test('attempts in flight at a replaced pool may end while the service stops', as
   await using rig = await startRig(chat, { handlers: steady, script: () => held.promise });
   chat.say('in flight');
   await rig.backend.received(1);
-  void rig.reload((text) => text.replace(rig.backend.origin, other.origin)).catch(() => undefined); // it is stopped before that is told
+  void rig.reload((text) => text.replace(rig.backend.origin, other.origin)).catch(() => undefined); // it is stopped before the outcome is reported
   await eventually(async () => expect((await rig.pusher.get('/metrics')).text).not.toContain('event_pusher_workers{'));
   const stopped = rig.pusher.stop();
   await rig.pusher.said((line) => line.event === 'stopping');

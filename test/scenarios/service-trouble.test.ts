@@ -83,7 +83,7 @@ describe.skipIf(!(await canMountDisks()))('a full disk (needs root, and mounts a
   test.each([
     ['below min_free', '4MiB', 3 * MiB, /(has \d+ bytes left, |^no space for the spool)/],
     ['to the last byte', '0B', 0, /(has \d+ bytes left, |^no space for the spool)/],
-  ])('%s stops intake without losing what was acknowledged, and it goes on by itself', async (_, minFree, leftBytes, why) => {
+  ])('%s stops intake without losing acknowledged packets, and intake continues when space is free', async (_, minFree, leftBytes, why) => {
     await using disk = await mountSmallDisk(32 * MiB);
     await using chat = await startScriptedChat();
     const { server } = chat;
@@ -144,7 +144,7 @@ describe('a damaged spool', () => {
       expect(answer.status).toBe(503);
       expect(text).toMatch(/"name":"service","ready":false,"reason":"cannot use the spool at .*: its file is damaged/);
     });
-    await rig.pusher.said((line) => line.event === 'service.failed' && line.msg.includes('cannot use the spool')); // looked through, and refused
+    await rig.pusher.said((line) => line.event === 'service.failed' && line.msg.includes('cannot use the spool')); // checked, and refused
 
     for (const suffix of ['', '-wal', '-shm']) await rm(path + suffix, { force: true });
     await rig.pusher.said((line) => line.event === 'ready');

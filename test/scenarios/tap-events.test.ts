@@ -19,7 +19,7 @@ when = { event = "${event}" }
 );
 
 describe.each(servers.map((server) => [server.name, server] as const))('%s', (_name, server) => {
-  test.skipIf(!server.isHere)('tells who comes and goes, what was lost, who says what in a room, and what is kept for later', async () => {
+  test.skipIf(!server.isHere)('reports status changes, unacknowledged messages, senders in a room, and stored messages', async () => {
     await using chat = await server.start({ rooms: 'rooms.localhost', keepsPlaceSeconds: 1 });
     await using rig = await startPushRig(chat.component.port, { handlers: handlers.join('') });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });

@@ -8,7 +8,7 @@ const end = '</stream:stream>';
 
 type Spelling = 'cdata' | 'decimal' | 'entity' | 'hexadecimal' | 'raw';
 
-/** A character, how it is written, and what is written after it that is no text. */
+/** A character, its encoded form, and the markup after it. */
 interface Written {
   readonly character: string;
   readonly spelling: Spelling;
@@ -50,7 +50,7 @@ function inAttribute(each: Written): string {
   return asIs ? (entities[one] ?? one) : reference(each);
 }
 
-/** Where to cut, as parts of a thousand of the length. */
+/** Split positions, in thousandths of the length. */
 const places = fc.uniqueArray(fc.nat(1000), { maxLength: 12 });
 
 function cutAt(bytes: Buffer, thousandths: readonly number[]): Buffer[] {
@@ -60,7 +60,7 @@ function cutAt(bytes: Buffer, thousandths: readonly number[]): Buffer[] {
   );
 }
 
-test('each character arrives as it was sent, however it is written and wherever the stream is split', () => {
+test('each character arrives as sent, for any encoding and any split of the stream', () => {
   fc.assert(
     fc.property(fc.array(written, { maxLength: 40 }), places, (all, thousandths) => {
       const sent = all.map((each) => each.character).join('');
@@ -98,7 +98,7 @@ const markup = [
   '<!DOCTYPE',
 ];
 
-/** Bytes that may be no UTF-8, and pieces of markup. */
+/** Bytes that may be invalid UTF-8, and pieces of markup. */
 const scrap = fc.oneof(fc.uint8Array({ maxLength: 3 }), fc.constantFrom(...markup).map(bytesOf));
 const content = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom('', 'x', '😀', '&lt;', '<b/>', ' ').map(bytesOf) },
@@ -106,7 +106,7 @@ const content = fc.oneof(
 );
 const whole = content.map((inner) => Buffer.concat([bytesOf("<a b='1'>"), inner, bytesOf('</a>')]));
 
-/** Mostly stanzas, with scraps in and between them. */
+/** Mostly stanzas, with fragments in and between them. */
 const garbage = fc
   .array(fc.oneof({ weight: 5, arbitrary: whole }, { weight: 1, arbitrary: scrap }), { maxLength: 6 })
   .map((pieces) => Buffer.concat(pieces));
@@ -117,19 +117,19 @@ function bytesOf(text: string): Uint8Array {
 
 const mostly = fc.nat(9).map((at) => at > 0);
 
-test('whatever comes is read or refused, the same way wherever it is split', () => {
+test('any input is read or refused, with the same result for any split', () => {
   fc.assert(
     fc.property(garbage, mostly, places, (given, begun, thousandths) => {
       const bytes = begun ? Buffer.concat([Buffer.from(header), given]) : given;
       const met = outcome([bytes]);
       expect(outcome(cutAt(bytes, thousandths))).toEqual(met);
-      expect(JSON.stringify(met)).not.toContain('\ufffd'); // nobody sent one
+      expect(JSON.stringify(met)).not.toContain('\ufffd'); // not sent by a peer
     }),
     { numRuns: 3000 },
   );
 });
 
-/** The stanzas as XML. Which of two mistakes is met first hangs on the reads; any other error than our own fails the test. */
+/** The stanzas as XML. Which of two errors is found first depends on the reads; any error other than our own fails the test. */
 function outcome(reads: readonly Buffer[]): unknown {
   try {
     const { stanzas, closed } = readStream(reads, Buffer.byteLength(header));

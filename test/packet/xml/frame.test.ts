@@ -25,11 +25,11 @@ describe.each(captures)('%s', (_file, bytes) => {
     for (let at = 0; at <= bytes.length; at += 1) expect(readStream(cut(bytes, [at])).stanzas.map(plain)).toEqual(expected);
   });
 
-  test('is the same when it comes byte by byte', () => {
+  test('is the same when it arrives byte by byte', () => {
     expect(readStream(byteByByte(bytes)).stanzas.map(plain)).toEqual(expected);
   });
 
-  test('is the same when it is split at any places', () => {
+  test('is the same when it is split at any positions', () => {
     const places = fc.uniqueArray(fc.nat(bytes.length), { maxLength: 20 }).map((some) => some.sort((a, b) => a - b));
     fc.assert(
       fc.property(places, (some) => {
@@ -38,7 +38,7 @@ describe.each(captures)('%s', (_file, bytes) => {
     );
   });
 
-  test('gives what saxes reads, or a ServiceError, when its bytes are changed', () => {
+  test('with changed bytes yields the result of saxes, or a ServiceError', () => {
     fc.assert(
       fc.property(changes(bytes.length), fc.nat(bytes.length), (change, at) => {
         const changed = applied(bytes, change);
@@ -74,7 +74,7 @@ function applied(bytes: Buffer, all: readonly Change[]): Buffer {
 
 const refusals: ReadonlySet<string> = new Set(['STANZA_PREFIX_INVALID', 'STANZA_TOO_LARGE', 'STREAM_INVALID']);
 
-/** Undefined when the stream was refused or did not end. Any other error than our own fails the test. */
+/** Undefined when the stream was refused or did not end. Any error other than our own fails the test. */
 function readOrRefuse(reads: Buffer[]): StreamAsRead | undefined {
   try {
     const read = readStream(reads);
@@ -85,19 +85,19 @@ function readOrRefuse(reads: Buffer[]): StreamAsRead | undefined {
   }
 }
 
-/** The stream without what stood between its stanzas, which the framer skips unread: there alone it may let mistakes pass. */
+/** The stream without the input between its stanzas, which the framer skips unread: errors may pass only there. */
 function withoutTheRest({ header: opening, frames: stanzas }: StreamAsRead): Buffer {
   const name = /^<([^\s/>]+)/.exec(opening)?.[1] ?? '';
   return Buffer.concat([Buffer.from(opening), ...stanzas, Buffer.from(`</${name}>`)]);
 }
 
-/** What saxes reads; undefined where it finds a mistake. */
+/** The result of saxes; undefined if it finds an error. */
 function elementsOf(bytes: Buffer): PlainElement[] | undefined {
   try {
     const { children } = readWholeDocument(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
     return children.filter((child): child is PlainElement => typeof child !== 'string');
   } catch {
-    return undefined; // why does not matter: the test compares what was read with it
+    return undefined; // the reason does not matter: only the result is compared
   }
 }
 
@@ -132,7 +132,7 @@ describe('refuses input that is not a stream of stanzas', () => {
     ['a DOCTYPE before the header', '<!DOCTYPE stream>'],
     ['a DOCTYPE in a stanza', `${header}<a><!ENTITY x "y"></a>`],
     ['a closing tag before the header', '</stream:stream>'],
-    ['the closing tag of something else', `${header}</stream>`],
+    ['the closing tag of another element', `${header}</stream>`],
     ['a stanza after the end', `${header}</stream:stream><a/>`],
     ['text after the end', `${header}</stream:stream>x`],
     ['a tag without a name', `${header}< a/>`],
@@ -173,7 +173,7 @@ test('refuses a stanza above the limit in a single chunk', () => {
   }
 });
 
-describe('a stanza above the limit is skipped to its end where the reader takes its first bytes', () => {
+describe('a stanza above the limit is skipped to its end if the reader accepts its first bytes', () => {
   const large = `<b c='1'>${'x'.repeat(300)}<d>&apos;</d><![CDATA[</b>]]></b>`;
   const stream = Buffer.from(`${header}<a/>${large}<e/>${large}<f/></stream:stream>`);
   const read = (reads: readonly Buffer[], maxStanzaBytes = 100) => {
@@ -194,7 +194,7 @@ describe('a stanza above the limit is skipped to its end where the reader takes 
     for (let at = 1; at < stream.length; at += 1) expect(read(cut(stream, [at]))).toEqual(expected);
   });
 
-  test('and of one that does not end no more than its first 16 KiB are handed over, and nothing is held', () => {
+  test('but only the first 16 KiB of an endless one are passed on, and nothing is kept in memory', () => {
     const heads: number[] = [];
     const options = { maxStanzaBytes: 100_000, onTooLarge: (head: Buffer) => heads.push(head.length) };
     const framer = new Framer({ ...options, onOpen: () => undefined, onStanza: () => undefined, onClose: () => undefined });
@@ -215,7 +215,7 @@ describe('a stanza above the limit is skipped to its end where the reader takes 
     expect(lengths).toEqual([60_000, 0, 0]);
   });
 
-  test('but not the header, nor the end of the stream', () => {
+  test('but neither the header nor the end of the stream is skipped', () => {
     const onTooLarge = () => undefined;
     const long = ' '.repeat(200);
     expect(thrownBy(() => frames([`<s a='${long}'>`], { maxStanzaBytes: 100, onTooLarge }))).toMatchObject({ code: 'STANZA_TOO_LARGE' });
@@ -234,27 +234,27 @@ test('refuses a header above the limit', () => {
   expect(thrownBy(() => frames([`<s a='${'x'.repeat(200)}'`], { maxStanzaBytes: 100 }))).toMatchObject({ code: 'STANZA_TOO_LARGE' });
 });
 
-test('white space and comments between stanzas count for nothing, whatever their length', () => {
+test('white space and comments of any length between stanzas are ignored', () => {
   const filler = `${' \r\n\t'.repeat(500)}<!-- ${'x'.repeat(2000)} --><?x ${'y'.repeat(2000)}?>`;
   for (const reads of [[header + filler, '<a/>'], byteByByte(Buffer.from(`${header + filler}<a/>`))]) {
     expect(frames(reads, { maxStanzaBytes: 100 })).toEqual([Buffer.from('<a/>')]);
   }
 });
 
-test('a stanza that came whole in one read is handed out as a view of it', () => {
+test('a stanza that arrives complete in one read is passed on as a view of it', () => {
   const read = Buffer.from(`${header}<a>${'x'.repeat(10_000)}</a><b/>`); // too long for Node's pool of small buffers
   const [first, second] = frames([read], { maxStanzaBytes: 20_000 });
   expect([first?.buffer, second?.buffer]).toEqual([read.buffer, read.buffer]);
   expect(frames(cut(read, [header.length + 2]), { maxStanzaBytes: 20_000 })[0]?.buffer).not.toBe(read.buffer);
 });
 
-test('the header is handed over as it came, with nothing before it', () => {
+test('the header is passed on unchanged, without the XML declaration', () => {
   const headers: string[] = [];
   frames([`<?xml version='1.0'?>\n${header}`], { onOpen: (opening) => headers.push(opening) });
   expect(headers).toEqual([header]);
 });
 
-test('a header that closes itself opens and closes the stream', () => {
+test('a self-closing header opens and closes the stream', () => {
   const seen: string[] = [];
   frames(['<s/>'], { onOpen: () => seen.push('open'), onClose: () => seen.push('close') });
   expect(seen).toEqual(['open', 'close']);

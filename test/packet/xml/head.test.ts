@@ -9,13 +9,13 @@ const opening = `<message from='localhost' to='pusher.localhost'>${tap}<forwarde
 const closing = '</body></message></forwarded></message>';
 
 test.each([
-  ['is not whole', ''],
-  ['nests too much', `${'<a>'.repeat(500)}${'</a>'.repeat(500)}${closing}`],
+  ['is incomplete', ''],
+  ['is nested too deeply', `${'<a>'.repeat(500)}${'</a>'.repeat(500)}${closing}`],
   ['has an unknown entity', `&nonsense;${closing}`],
   ['has a forbidden character', `\u0001${closing}`],
-  ['has a prefix that is not declared', `<p:a/>${closing}`],
-  ['has a tag that closes another element', '</head></message></forwarded></message>'],
-  ['has half a tag at its end', '<a b='],
+  ['has an undeclared prefix', `<p:a/>${closing}`],
+  ['has a closing tag of another element', '</head></message></forwarded></message>'],
+  ['ends within a tag', '<a b='],
 ])('reads the beginning of a stanza that %s', (_what, rest) => {
   const head = readHead(Buffer.from(opening + rest), context);
   expect(head).toMatchObject({ name: 'message', ns: 'jabber:component:accept', attrs: { from: 'localhost', to: 'pusher.localhost' } });
@@ -30,19 +30,19 @@ test('reads the beginning of a stanza that is not UTF-8', () => {
   expect(head?.children).toMatchObject([{ name: 'tap' }, { name: 'forwarded' }]);
 });
 
-test('takes nothing that stands deeper for a child', () => {
+test('does not include nested elements among the children', () => {
   const head = readHead(Buffer.from(`<message><a>${tap}</a><b`), context);
   expect(head?.children).toMatchObject([{ name: 'a', children: [] }]);
 });
 
 test.each(['', 'text', '<', '<message', "<message from='localhost'", '<!DOCTYPE a><a/>', "<p:message a='1'/>"])(
-  'has no head where the first tag cannot be read: %s',
+  'has no head if the first tag cannot be read: %s',
   (xml) => {
     expect(readHead(Buffer.from(xml), context)).toBeUndefined();
   },
 );
 
-test('reads the same beginning of a stanza wherever that is cut off, and never throws', () => {
+test('reads the same beginning of a stanza for any truncation, and never throws', () => {
   const whole = Buffer.from(opening + closing);
   const tags = parseStanza(whole).children.length;
   fc.assert(

@@ -25,8 +25,8 @@ describe('reads text as sent', () => {
     ['brackets in a CDATA section', '<a><![CDATA[]]]]><![CDATA[>]]></a>', ']]>'],
     ['text after a comment', '<a>one<!-- x -->two</a>', 'onetwo'],
     ['text after a processing instruction', '<a>one<?x y?>two</a>', 'onetwo'],
-    ['astral characters and joined ones', '<a>𝄞👩‍👩‍👧é</a>', '𝄞👩‍👩‍👧é'],
-    ['line ends, as XML has them', '<a>1\r\n2\r3\n4</a>', '1\n2\n3\n4'],
+    ['astral and joined characters', '<a>𝄞👩‍👩‍👧é</a>', '𝄞👩‍👩‍👧é'],
+    ['line ends, normalised as XML requires', '<a>1\r\n2\r3\n4</a>', '1\n2\n3\n4'],
     ['white space alone', '<a> \n </a>', ' \n '],
   ])('%s', (_what, xml, text) => {
     expect(parseStanza(xml).children).toEqual([text]);
@@ -39,28 +39,28 @@ describe('refuses input that is not one well-formed element', () => {
     ['nothing', ''],
     ['text alone', 'a'],
     ['an unknown entity', '<a>&foo;</a>'],
-    ['an entity named like what every object has', '<a>&constructor;</a>'],
+    ['an entity with the name of a built-in property', '<a>&constructor;</a>'],
     ['an entity without an end', '<a>&amp</a>'],
-    ['a reference to no character', '<a>&#0;</a>'],
-    ['a reference to half a character', '<a>&#xD83D;&#xDE00;</a>'],
+    ['a reference to a code point that is not a character', '<a>&#0;</a>'],
+    ['a reference to half a surrogate pair', '<a>&#xD83D;&#xDE00;</a>'],
     ['bad nesting', '<a><b></a></b>'],
     ['an open element', '<a><b></b>'],
     ['a second element', '<a/><b/>'],
-    ['text after it', '<a/>b'],
-    ['text after it that ends like a tag', '<a/>b>'],
-    ['text before it', 'b<a/>'],
-    ['an entity before it', '&lt;<a/>'],
-    ['a CDATA section after it', '<a/><![CDATA[x]]>'],
+    ['text after the element', '<a/>b'],
+    ['text after the element that ends like a tag', '<a/>b>'],
+    ['text before the element', 'b<a/>'],
+    ['an entity before the element', '&lt;<a/>'],
+    ['a CDATA section after the element', '<a/><![CDATA[x]]>'],
     ['a DOCTYPE', '<!DOCTYPE a><a/>'],
     ['an XML declaration', '<?xml version="1.1"?><a/>'],
     ['a processing instruction with a colon in its name', '<a><?x:y z?></a>'],
     ['an attribute without quotes', '<a b=c/>'],
-    ['an attribute that stands twice', "<a b='1' b='2'/>"],
+    ['a duplicate attribute', "<a b='1' b='2'/>"],
     ['a < in an attribute', "<a b='<'/>"],
     [']]> in text', '<a>]]></a>'],
     ['a control character', '<a>\u0001</a>'],
     ['a comment with two dashes', '<a><!-- -- --></a>'],
-    ['half a character', '<a>\ud83d</a>'],
+    ['half a surrogate pair', '<a>\ud83d</a>'],
     ['a byte order mark', '\ufeff<a/>'],
   ])('%s', (_what, xml) => {
     expect(thrownBy(() => parseStanza(xml))).toMatchObject({ name: 'ServiceError', code: 'STREAM_INVALID' });
@@ -69,14 +69,14 @@ describe('refuses input that is not one well-formed element', () => {
   test.each([
     ['an element whose prefix is not declared', '<x:a/>'],
     ['an attribute whose prefix is not declared', "<a x:b=''/>"],
-    ['a prefix used outside of where it is declared', "<a><b xmlns:x='u'/><x:c/></a>"],
-    ['a prefix declared as nothing', "<a xmlns:x=''/>"],
+    ['a prefix used outside the scope of its declaration', "<a><b xmlns:x='u'/><x:c/></a>"],
+    ['a prefix with an empty declaration', "<a xmlns:x=''/>"],
     ['a declaration without a prefix', "<a xmlns:='u'/>"],
-    ['the prefix xml declared as something else', "<a xmlns:xml='u'/>"],
-    ['the prefix xmlns declared', "<a xmlns:xmlns='u'/>"],
+    ['the prefix xml with another namespace', "<a xmlns:xml='u'/>"],
+    ['a declaration of the prefix xmlns', "<a xmlns:xmlns='u'/>"],
     ['a name with two colons', "<a xmlns:x='u'><x:y:z/></a>"],
-    ['an attribute that stands twice under two prefixes', "<a xmlns:x='u' xmlns:y='u' x:b='' y:b=''/>"],
-  ])('%s, which says nothing about the stream', (_what, xml) => {
+    ['a duplicate attribute under two prefixes', "<a xmlns:x='u' xmlns:y='u' x:b='' y:b=''/>"],
+  ])('%s, which does not make the stream invalid', (_what, xml) => {
     expect(thrownBy(() => parseStanza(xml))).toMatchObject({ name: 'ServiceError', code: 'STANZA_PREFIX_INVALID' });
   });
 
@@ -84,7 +84,7 @@ describe('refuses input that is not one well-formed element', () => {
     ['a lone continuation byte', [0x80]],
     ['an overlong slash', [0xc0, 0xaf]],
     ['an encoded surrogate', [0xed, 0xa0, 0xbd]],
-    ['a character cut short', [0xe2, 0x82]],
+    ['a truncated character', [0xe2, 0x82]],
     ['Latin-1', [0xe9]],
   ])('bytes that are not UTF-8: %s', (_what, bytes) => {
     const xml = Buffer.concat([Buffer.from('<a>'), Buffer.from(bytes), Buffer.from('</a>')]);
@@ -105,7 +105,7 @@ test('white space around the element is allowed', () => {
   for (let times = 0; times < 3; times += 1) expect(parse(' \r\n<a/> \r\n').name).toBe('a');
 });
 
-test('elements may stand as deep as the limit, and no deeper', () => {
+test('elements may be nested up to the limit, and no deeper', () => {
   const nested = (depth: number): string => '<a>'.repeat(depth) + '</a>'.repeat(depth);
   expect(parseStanza(nested(MAX_DEPTH)).xml).toContain('<a/>');
   for (const depth of [MAX_DEPTH + 1, 10_000]) {
@@ -118,7 +118,7 @@ test('an attribute of a megabyte is read', () => {
   expect(parseStanza(`<a b='${value}'/>`).attrs['b']).toBe(value);
 });
 
-test('names that every object has are ordinary attributes', () => {
+test('names of built-in properties are ordinary attributes', () => {
   const { attrs } = parseStanza("<a __proto__='1' constructor='2'/>");
   expect(Object.entries(attrs)).toEqual([
     ['__proto__', '1'],
@@ -127,7 +127,7 @@ test('names that every object has are ordinary attributes', () => {
   expect(parseStanza('<a/>').attrs['toString']).toBeUndefined();
 });
 
-test('the tree is frozen all the way down', () => {
+test('the tree is frozen at every level', () => {
   const stanza = parseStanza("<a b='1'><c><d/></c>text</a>");
   const [child] = stanza.children;
   for (const part of [stanza, stanza.attrs, stanza.children, child]) expect(Object.isFrozen(part)).toBe(true);
@@ -140,7 +140,7 @@ describe('namespaces', () => {
   );
   const parse = createStanzaParser({ namespaces });
 
-  test('a stanza inherits those of the stream', () => {
+  test('a stanza inherits the namespaces of the stream', () => {
     expect(parse('<message><body/></message>').children).toMatchObject([{ ns: 'jabber:component:accept' }]);
     expect(parse('<stream:error/>').ns).toBe('http://etherx.jabber.org/streams');
   });
@@ -151,15 +151,15 @@ describe('namespaces', () => {
     expect(second).toMatchObject({ ns: 'jabber:component:accept' });
   });
 
-  test('an empty declaration takes the default away', () => {
+  test('an empty declaration removes the default', () => {
     expect(parse("<a xmlns=''><b/></a>").children).toMatchObject([{ ns: '' }]);
   });
 
-  test('what a stanza inherited is declared once when it is written', () => {
+  test('an inherited namespace is declared once in the output', () => {
     expect(parse('<message><body>a</body></message>').xml).toBe('<message xmlns="jabber:component:accept"><body>a</body></message>');
   });
 
-  test('written alone, an element declares what it inherited', () => {
+  test('an element that is written separately declares its inherited namespaces', () => {
     const stanza = parse("<message xmlns:x='u:x' x:y='1' xml:lang='en'><a xmlns='u'><x:b x:c='2'/></a><stream:d/><e xmlns=''/></message>");
     for (const part of [stanza, ...stanza.children, findChild(stanza, 'a', 'u')?.children[0]]) {
       if (part === undefined || typeof part === 'string') throw new Error('an element is missing');
@@ -182,7 +182,7 @@ function withoutDeclarations({ name, ns, attrs, children }: Named): unknown {
 }
 
 describe.each([...readCaptures()])('%s', (_file, bytes) => {
-  test('each stanza, written and read again, is the same', () => {
+  test('each stanza is the same after it is written and read again', () => {
     for (const stanza of readStream([bytes]).stanzas) {
       expect(withoutDeclarations(parseStanza(stanza.xml))).toEqual(withoutDeclarations(stanza));
       expect(withoutDeclarations(readWholeDocument(stanza.xml))).toEqual(withoutDeclarations(stanza));
@@ -204,7 +204,7 @@ test('reads back any text of a built element', () => {
   );
 });
 
-test('whatever is built in can be read, with U+FFFD for what XML cannot carry', () => {
+test('a built element can always be read, with U+FFFD for characters that XML does not allow', () => {
   expect(parseStanza(element('a', { b: '\0\ud800' }, ['x\u0001\uffffy\udc00']).xml)).toMatchObject({
     attrs: { b: '\ufffd\ufffd' },
     children: ['x\ufffd\ufffdy\ufffd'],
@@ -216,7 +216,7 @@ test('whatever is built in can be read, with U+FFFD for what XML cannot carry', 
   );
 });
 
-test('a stream header gives its attributes and what it declares', () => {
+test('a stream header is parsed to its attributes and its declarations', () => {
   const { stream, namespaces } = parseStreamHeader(
     "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' id='a&amp;b' from='x'>",
   );

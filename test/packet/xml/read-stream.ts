@@ -2,7 +2,7 @@ import type { Stanza } from '../../../src/model/packet.ts';
 import { Framer } from '../../../src/packet/xml/frame.ts';
 import { createStanzaParser, type ParseStanza, parseStreamHeader } from '../../../src/packet/xml/parse.ts';
 
-/** What our framer and parser make of a stream that comes in these reads. */
+/** The results of our framer and parser for a stream that arrives in these reads. */
 export interface StreamAsRead {
   readonly header: string;
   /** The bytes of each stanza. */
@@ -36,13 +36,13 @@ export function readStream(reads: Iterable<Buffer>, maxStanzaBytes = 1 << 20): S
   return { header, frames, stanzas, closed };
 }
 
-/** Cuts bytes before each of these places. */
+/** Splits bytes at each of these positions. */
 export function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   const ends = [...places, bytes.length];
   return ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end));
 }
 
-/** Reads of one byte each, every one in memory of its own as a socket's may be. */
+/** Reads of one byte each, every one in its own memory as those of a socket may be. */
 export function byteByByte(bytes: Buffer): Buffer[] {
   return Array.from(bytes, (byte) => Buffer.from([byte]));
 }

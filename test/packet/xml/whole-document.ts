@@ -1,6 +1,6 @@
 import { SaxesParser } from 'saxes';
 
-/** An element as saxes tells of it: name, namespace, attributes, children. */
+/** An element as reported by saxes: name, namespace, attributes, children. */
 export interface PlainElement {
   readonly name: string;
   readonly ns: string;
@@ -8,7 +8,7 @@ export interface PlainElement {
   readonly children: (PlainElement | string)[];
 }
 
-/** The oracle: saxes over the whole document at once, with its own namespaces. Throws where saxes finds a mistake. */
+/** The reference: saxes over the whole document at once, with its own namespaces. Throws if saxes finds an error. */
 export function readWholeDocument(text: string): PlainElement {
   const parser = new SaxesParser({ xmlns: true });
   const document: PlainElement = { name: '', ns: '', attrs: {}, children: [] };

@@ -25,13 +25,13 @@ test('values of a repeated name are joined', () => {
   expect(headers['x-a']).toBe('1, 2');
 });
 
-test('knows no names but its own', () => {
+test('has no inherited names', () => {
   const headers = headerRecord([['__proto__', 'harmless']]);
   expect([headers['constructor'], 'toString' in headers]).toEqual([undefined, false]);
   expect(Object.entries(headers)).toEqual([['__proto__', 'harmless']]);
 });
 
-test('also of headers put in their place the last of a name is sent, numbers as text', async () => {
+test('the last header of a name is sent in this form too, numbers as text', async () => {
   await using target = await startTarget();
   await using thread = serveSessions(
     {

@@ -137,13 +137,13 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
       ['a rejection', () => Promise.reject(new Error('no token')), /^Error: no token$/],
       ['no result in time', () => never, /no result within 50 ms/],
       [
-        'a header that is no text',
+        'a header that is not a string',
         ({ request }) => void Object.assign(request.headers, { a: {} }),
         /header "a" to be a string, got object/,
       ],
       ['a header that HTTP does not allow', ({ request }) => void Object.assign(request.headers, { a: '1\r\nb: 2' }), /cannot be sent/],
       [
-        'a body that is neither text nor bytes',
+        'a body that is neither a string nor bytes',
         ({ request }) => void Object.assign(request, { body: { a: 1 } }),
         /body to be a string or a Uint8Array/,
       ],

@@ -14,7 +14,7 @@ function createDiary(own: DeliveryCallbacks = {}) {
     (name: keyof DeliveryCallbacks) =>
     (...given: [never, never]): never => {
       entries.push(name);
-      return own[name]?.(...given) as never; // whatever it is, it is handed on
+      return own[name]?.(...given) as never; // any value is passed on
     };
   const names = [
     'initSession',
@@ -140,7 +140,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
     await using target = await startTarget();
     await using thread = serveSessions({ buildRequest: () => HTTP_INTERNAL_FAIL }, { client, origin: target.origin });
 
-    await thread.deliver(makeMessageJob({ key: 1 })); // leaves a connection behind that carried nothing
+    await thread.deliver(makeMessageJob({ key: 1 })); // leaves an unused connection
     await thread.deliver(makeJob({ key: 2 }));
     await thread.deliver(makeJob({ key: 3 }));
 
@@ -234,7 +234,7 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
         if (target.counts.connections > 1) return undefined;
         target.hangUp();
         await eventually(() => target.counts.open === 0);
-        for (let turn = 0; turn < 2; turn += 1) await new Promise(setImmediate); // in which our end of it sees that
+        for (let turn = 0; turn < 2; turn += 1) await new Promise(setImmediate); // so that our end detects it
         return undefined;
       },
     });
