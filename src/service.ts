@@ -209,7 +209,7 @@ export class Service implements Lifecycle {
       limits,
       follow: [new AskFollow({ ...this.#shared, handlers, prepare }).follow, createFollowUp({ ...this.#shared, configOf })],
       openDeadlines: (parts) => new AskDeadlines(parts),
-      carriers: { [messagePool]: (callbacks) => new MessageCarrier({ ...callbacks, sender, clock: systemClock }) },
+      carriers: new Map([[messagePool, (callbacks) => new MessageCarrier({ ...callbacks, sender, clock: systemClock })]]),
     });
   }
 

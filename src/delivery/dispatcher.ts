@@ -26,7 +26,7 @@ export interface DispatcherOptions extends DispatchConfig, Pick<PoolDispatcherOp
   readonly userAgent: string;
   readonly limits: Pick<CallbackLimits, 'timeoutMs'>;
   /** Carriers of the pools that send without threads, by pool. */
-  readonly carriers?: Readonly<Record<string, OpenCarrier>>;
+  readonly carriers?: ReadonlyMap<string, OpenCarrier>;
   /** Time for the attempts in flight of a pool that is replaced, ms. */
   readonly drainTimeoutMs: number;
   /** The spool has failed: the service cannot go on. */
@@ -68,7 +68,7 @@ export class Dispatcher {
       ...options,
       rules: rulesOf(config, this.#config.handlers, handlers),
       paused: spool.stats().paused.includes(config.id),
-      openCarrier: carriers?.[config.id] ?? ((callbacks) => this.#openThreads(callbacks, settings, config.threads)),
+      openCarrier: carriers?.get(config.id) ?? ((callbacks) => this.#openThreads(callbacks, settings, config.threads)),
       onGone: () => void this.#pauseGone(config.id),
     });
     return { config, fixedSettings: fixedSettingsOf(config, this.#config), dispatcher, backlog: new Backlog(options) };

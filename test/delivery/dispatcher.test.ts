@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { PoolConfig } from '../../src/config/config.ts';
+import type { OpenCarrier } from '../../src/delivery/extensions.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
@@ -17,7 +18,10 @@ import { type Answer, startTarget } from '../support/target.ts';
 const { Dispatcher } = await importBuilt<typeof import('../../src/delivery/dispatcher.ts')>('src/delivery/dispatcher.js');
 
 /** Appends wait for `storing`. */
-async function startRig(pools: readonly PoolConfig[], { storing }: { readonly storing?: Promise<void> } = {}) {
+async function startRig(
+  pools: readonly PoolConfig[],
+  { storing, carriers }: { readonly storing?: Promise<void>; readonly carriers?: ReadonlyMap<string, OpenCarrier> } = {},
+) {
   const events = createEventBus();
   const memory = createMemorySpool({ clock: systemClock, events });
   const spool: Spool = {
@@ -47,6 +51,7 @@ async function startRig(pools: readonly PoolConfig[], { storing }: { readonly st
     timers: systemTimers,
     events,
     userAgent: 'xmpp-event-pusher/test',
+    ...(carriers && { carriers }),
     onFailed: (error) => failures.push(error),
   });
   await spool.start();
@@ -75,6 +80,16 @@ test('sends the deliveries of one packet to their pools', async () => {
   expect(calls.requests.map(({ path }) => path)).toEqual(['/d2']);
   expect(calls.requests[0]?.header('user-agent')).toBe('xmpp-event-pusher/test');
   expect(rig.spool.stats().depths.map(({ waiting }) => waiting)).toEqual([0, 0]);
+});
+
+test('a pool with the name of a property that every object has sends like any other', async () => {
+  await using target = await startTarget();
+  await using rig = await startRig([makePoolConfig({ id: 'constructor', origin: target.origin })], { carriers: new Map() });
+
+  await rig.accept(deliveryTo('constructor', 'd1'));
+  await eventually(() => rig.dispositions.length === 1);
+
+  expect(rig.dispositions).toEqual(['d1 delivered']);
 });
 
 test('a lane waits for its failing head on the wire', async () => {
