@@ -23,7 +23,7 @@ export interface AccountHost extends AsyncDisposable {
 const room = { jid: 'ops@rooms.localhost', nick: 'pusher' };
 
 /** Conformance tests of an account as a source, for every server. */
-export function seesWhatAnAccountSees(server: AccountServer): void {
+export function receivesMessagesOfTheAccount(server: AccountServer): void {
   describe.skipIf(!server.isHere)(`an account on ${server.name}`, () => {
     test('receives messages to it, and those that its other clients send and receive, each once', async () => {
       await using host = await server.start();

@@ -164,7 +164,7 @@ export function carriesOutDecisions(server: GatedServer): void {
 }
 
 /** Waiting senders and connections while a message is held. */
-export function keepsNobodyElseWaiting(server: GatedServer): void {
+export function delaysOnlyTheSender(server: GatedServer): void {
   describe.skipIf(!server.isHere)(`while ${server.name} holds a message`, () => {
     test('only its sender waits, and the messages of the sender stay in order', async () => {
       const decisions = createDeferred<boolean>();
@@ -249,7 +249,7 @@ export function keepsNobodyElseWaiting(server: GatedServer): void {
 }
 
 /** Messages without a decision. */
-export function outlivesTheLossOfIt(server: GatedServer): void {
+export function survivesTheLossOfTheGate(server: GatedServer): void {
   describe.skipIf(!server.isHere)(`without a decision, ${server.name}`, () => {
     const never = createDeferred<boolean>().promise;
     const hangs = { gate: () => never };

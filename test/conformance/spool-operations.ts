@@ -3,21 +3,21 @@ import type { AttemptRecord, Judgement } from '../../src/model/attempt.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeFailedPacket, timedOut } from '../spool/build.ts';
-import { createHands, dead, delivered, diedAt, ids, retryAt } from './hands.ts';
+import { createSpoolCalls, dead, delivered, diedAt, ids, retryAt } from './spool-calls.ts';
 
 const judgement: Judgement = {
   ...{ verdict: 'tempfailed', status: 477, detail: 'suppressed', origin: 'module', context: { kept: 'yes' }, awaitsDisposition: false },
 };
 
 /** Operations of operators and of overflowing pools on dead letters and whole queues. */
-export function keepsOperatorsPromises(currentSpool: () => Spool, eventsAtHand: () => EventBus): void {
-  const { leave, take, takeOne, claim, claimIds, settle, depth, bury, fail, many } = createHands(currentSpool);
+export function keepsOperatorGuarantees(currentSpool: () => Spool, currentEvents: () => EventBus): void {
+  const { leave, take, takeOne, claim, claimIds, settle, depth, bury, fail, many } = createSpoolCalls(currentSpool);
   const letters = async (filter = {}) => ids(await currentSpool().deadLetters(filter, { limit: 9999 }));
   const replay = (filter = {}, { limit = 9999, now = acceptedAt + 50 } = {}) => currentSpool().replay(filter, { limit, now });
   const watchDeletions = () => {
-    const told: string[] = [];
-    eventsAtHand().on('spool.deleted', ({ handler, reason, count }) => told.push(`${count} of ${handler} by ${reason}`));
-    return told;
+    const deletions: string[] = [];
+    currentEvents().on('spool.deleted', ({ handler, reason, count }) => deletions.push(`${count} of ${handler} by ${reason}`));
+    return deletions;
   };
   const failedPackets = (...names: string[]) =>
     currentSpool().append(makeEntry([], { deadLetters: names.map((id) => makeFailedPacket({ id })) }));
@@ -106,7 +106,7 @@ export function keepsOperatorsPromises(currentSpool: () => Spool, eventsAtHand: 
     });
 
     test('are deleted with an event that gives handler, number and reason', async () => {
-      const told = watchDeletions();
+      const deletions = watchDeletions();
       await failedPackets('a', 'b');
       await bury(makeDelivery({ id: 'c', handler: 'log' }));
       await currentSpool().purgeDead({ diedBefore: diedAt + 1 }, 'age');
@@ -115,7 +115,7 @@ export function keepsOperatorsPromises(currentSpool: () => Spool, eventsAtHand: 
       await leave(makeDelivery({ id: 'e', handler: 'gone' }), makeDelivery({ id: 'f', handler: 'gone' }));
       await currentSpool().purgeQueue({ pool: 'pool', handler: 'gone' });
       await currentSpool().purgeQueue({ pool: 'pool', handler: 'gone' });
-      expect(told.sort()).toEqual(['1 of log by age', '1 of push by purge', '2 of gone by orphan-purge', '2 of push by age']);
+      expect(deletions.sort()).toEqual(['1 of log by age', '1 of push by purge', '2 of gone by orphan-purge', '2 of push by age']);
     });
   });
 

@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest';
 import type { Spool } from '../../src/spool/spool.ts';
 import { acceptedAt, answered, makeDelivery } from '../spool/build.ts';
 import { eventually } from '../support/eventually.ts';
-import { createHands, dead, delivered, retryAt } from './hands.ts';
+import { createSpoolCalls, dead, delivered, retryAt } from './spool-calls.ts';
 
 /** Queues of one pool are served separately, and so are retries and first attempts. */
 export function keepsQueuesApart(currentSpool: () => Spool): void {
-  const { leave, claim, claimIds, takeOne, settle, fail, many, depth } = createHands(currentSpool);
+  const { leave, claim, claimIds, takeOne, settle, fail, many, depth } = createSpoolCalls(currentSpool);
   const both = { handlers: ['log', 'push'], now: acceptedAt + 9 };
 
   describe('queues', () => {

@@ -6,9 +6,9 @@ import type { EventBus } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeFailedPacket, timedOut } from '../spool/build.ts';
 import { eventually } from '../support/eventually.ts';
-import { createHands, dead, delivered, diedAt, ids, released, retryAt } from './hands.ts';
+import { createSpoolCalls, dead, delivered, diedAt, ids, released, retryAt } from './spool-calls.ts';
 import { keepsLaneOrder } from './spool-lanes.ts';
-import { keepsOperatorsPromises } from './spool-operations.ts';
+import { keepsOperatorGuarantees } from './spool-operations.ts';
 import { keepsQueuesApart } from './spool-queues.ts';
 
 /** Makes an empty spool that is not started yet. */
@@ -29,7 +29,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     });
     afterEach(() => spool.stop());
 
-    const { leave, take, takeOne, claim, claimIds, settle, depth } = createHands(() => spool);
+    const { leave, take, takeOne, claim, claimIds, settle, depth } = createSpoolCalls(() => spool);
 
     describe('append', () => {
       test('claims the deliveries that the caller takes, and returns them whole', async () => {
@@ -413,7 +413,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     });
 
     keepsQueuesApart(() => spool);
-    keepsOperatorsPromises(
+    keepsOperatorGuarantees(
       () => spool,
       () => events,
     );

@@ -24,7 +24,7 @@ export function losesNothingWhenKilled(server: TapServer, { total, kills }: { re
       const { backend, pusher } = rig;
       const speakers = await Promise.all(Object.keys(crowd(speakersAtOnce)).map((user) => chat.connect({ user })));
       const seen = createSightings(backend.requests);
-      const patience = { withinMs: 60_000 + 10 * total };
+      const limit = { withinMs: 60_000 + 10 * total };
 
       await pusher.start();
       const began = performance.now();
@@ -34,11 +34,11 @@ export function losesNothingWhenKilled(server: TapServer, { total, kills }: { re
       }
       for (let kill = 1; kill <= kills; kill += 1) {
         const enough = Math.random() * Math.floor((2 * total) / (kills + 1)); // each is tapped twice: `in` and `out`
-        await eventually(async () => expect(await rig.metric(received)).toBeGreaterThan(enough), patience);
+        await eventually(async () => expect(await rig.metric(received)).toBeGreaterThan(enough), limit);
         await pusher.kill();
         await pusher.start();
       }
-      await eventually(() => expect(seen().size).toBe(total), patience);
+      await eventually(() => expect(seen().size).toBe(total), limit);
       const seconds = (performance.now() - began) / 1000;
       await rig.settled(0);
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { attachTap, seen, tell } from '../support/tap-pusher.ts';
+import { attachTap, formatItem, seen } from '../support/tap-pusher.ts';
 import type { TapServer } from './tap.ts';
 
 /** The origins and transports whose stanzas a tap covers. */
-export function seesWhoeverSpeaks(server: TapServer): void {
+export function coversAllOrigins(server: TapServer): void {
   describe.skipIf(!server.isHere)(`the origins that the tap of ${server.name} covers`, () => {
     test.each(['websocket', 'bosh'] as const)('a client over %s is covered like any other', async (transport) => {
       await using chat = await server.start();
@@ -28,7 +28,7 @@ export function seesWhoeverSpeaks(server: TapServer): void {
       await using pusher = await attachTap(chat);
       await chat.announce('bob@localhost', 'Down at noon');
 
-      expect(tell(await pusher.item())).toBe('out localhost > bob: Down at noon (0)');
+      expect(formatItem(await pusher.item())).toBe('out localhost > bob: Down at noon (0)');
     });
 
     test('stanzas to and from the component are never tapped', async () => {

@@ -2,12 +2,12 @@ import { describe, expect, test } from 'vitest';
 import type { Stanza } from '../../src/model/packet.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import type { TapItem } from '../../src/sources/component/tap-item.ts';
-import { attachTap, seen, tell } from '../support/tap-pusher.ts';
+import { attachTap, formatItem, seen } from '../support/tap-pusher.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
 import type { TapServer } from './tap.ts';
 
 /** The stanzas that a tap hands over, how often, and their attributes. */
-export function seesWhatUsersSay(server: TapServer): void {
+export function handsOverStanzas(server: TapServer): void {
   describe.skipIf(!server.isHere)(`the stanzas that the tap of ${server.name} hands over`, () => {
     test('a message is one `in` of its sender and then one `out` to its receiver, numbered', async () => {
       await using chat = await server.start();
@@ -18,7 +18,7 @@ export function seesWhatUsersSay(server: TapServer): void {
 
       const [sent, routed] = [await pusher.item(), await pusher.item()];
 
-      expect([tell(sent), tell(routed)]).toEqual(['in alice/phone > bob: Hi, Bob!', 'out alice/phone > bob: Hi, Bob! (1)']);
+      expect([formatItem(sent), formatItem(routed)]).toEqual(['in alice/phone > bob: Hi, Bob!', 'out alice/phone > bob: Hi, Bob! (1)']);
       expect([sent.seq, routed.seq]).toEqual([1, 2]);
       expect([sent.session, routed.session]).toEqual(['alice@localhost/phone', undefined]);
       expect([archivedBy(sent), archivedBy(routed)]).toEqual(['alice@localhost', 'bob@localhost']);
@@ -42,15 +42,15 @@ export function seesWhatUsersSay(server: TapServer): void {
       alice.sendChat('bob@localhost', 'to the account again');
       await phone.next(isMessage);
       for (const client of [desk, phone]) await prefer(client, -1);
-      alice.sendChat('bob@localhost', 'to nobody who is there');
+      alice.sendChat('bob@localhost', 'with no client there');
 
       expect(await seen(pusher, alice)).toEqual([
         'in alice/phone > bob: to the account',
         'out alice/phone > bob: to the account (2)',
         'in alice/phone > bob: to the account again',
         'out alice/phone > bob: to the account again (2)',
-        'in alice/phone > bob: to nobody who is there',
-        'out alice/phone > bob: to nobody who is there (0)',
+        'in alice/phone > bob: with no client there',
+        'out alice/phone > bob: with no client there (0)',
       ]);
     });
 
@@ -66,20 +66,20 @@ export function seesWhatUsersSay(server: TapServer): void {
         alice.sendChat(client.jid, 'to one of them');
         await client.next(isMessage);
       }
-      alice.sendChat('bob@localhost/gone', 'whoever is there');
+      alice.sendChat('bob@localhost/gone', 'for any client');
       await desk.next(isMessage);
       await prefer(desk, -1);
-      alice.sendChat('bob@localhost/gone', 'to nobody who is there');
+      alice.sendChat('bob@localhost/gone', 'with no client there');
 
       expect(await seen(pusher, alice)).toEqual([
         ...['desk', 'robot', 'mute'].flatMap((client) => [
           `in alice/phone > bob/${client}: to one of them`,
           `out alice/phone > bob/${client}: to one of them (1)`,
         ]),
-        'in alice/phone > bob/gone: whoever is there',
-        'out alice/phone > bob/gone: whoever is there (1)',
-        'in alice/phone > bob/gone: to nobody who is there',
-        'out alice/phone > bob/gone: to nobody who is there (0)',
+        'in alice/phone > bob/gone: for any client',
+        'out alice/phone > bob/gone: for any client (1)',
+        'in alice/phone > bob/gone: with no client there',
+        'out alice/phone > bob/gone: with no client there (0)',
       ]);
     });
 
@@ -106,11 +106,11 @@ export function seesWhatUsersSay(server: TapServer): void {
       bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
       await bob.next(({ name }) => name === 'enabled');
       await bob.cut();
-      await chat.missesUser(bob.jid);
+      await chat.lostUser(bob.jid);
       alice.sendChat('bob@localhost', 'in a tunnel?');
 
-      expect(tell(await pusher.item())).toBe('in alice/phone > bob: in a tunnel?');
-      expect(tell(await pusher.item())).toBe('out alice/phone > bob: in a tunnel? (0)');
+      expect(formatItem(await pusher.item())).toBe('in alice/phone > bob: in a tunnel?');
+      expect(formatItem(await pusher.item())).toBe('out alice/phone > bob: in a tunnel? (0)');
       expect(await seen(pusher, alice)).toEqual([]);
     });
 
@@ -119,8 +119,8 @@ export function seesWhatUsersSay(server: TapServer): void {
       await using pusher = await attachTap(chat);
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       alice.sendChat('bob@localhost', 'while you sleep');
-      expect(tell(await pusher.item())).toBe('in alice/phone > bob: while you sleep');
-      expect(tell(await pusher.item())).toBe('out alice/phone > bob: while you sleep (0)');
+      expect(formatItem(await pusher.item())).toBe('in alice/phone > bob: while you sleep');
+      expect(formatItem(await pusher.item())).toBe('out alice/phone > bob: while you sleep (0)');
 
       await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
       await bob.next(({ name }) => name === 'message');
@@ -160,11 +160,11 @@ export function seesWhatUsersSay(server: TapServer): void {
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
       await bob.ask("<block xmlns='urn:xmpp:blocking'><item jid='alice@localhost'/></block>");
-      alice.sendChat(bob.bare, 'to who blocks me');
-      bob.sendChat(alice.bare, 'to whom I block');
+      alice.sendChat(bob.bare, 'to a blocker');
+      bob.sendChat(alice.bare, 'to a blocked user');
       await bob.next(({ attrs }) => attrs['type'] === 'error');
 
-      expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: to who blocks me']);
+      expect(await seen(pusher, alice)).toEqual(['in alice/phone > bob: to a blocker']);
     });
 
     test('the text arrives unchanged', async () => {
@@ -262,7 +262,7 @@ export function seesWhatUsersSay(server: TapServer): void {
       for (let id = ''; id !== 'last'; ) {
         const item = await pusher.item();
         id = item.stanza?.attrs['id'] ?? '';
-        items.push(tell(item));
+        items.push(formatItem(item));
       }
       expect(items).toEqual([
         'in presence alice/phone > all',

@@ -1,21 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import { tapNs } from '../../src/sources/component/tap-item.ts';
-import { answered, attachTap, chatter, connectTapPusher, items, numbered, pinged, seen, tell } from '../support/tap-pusher.ts';
+import { answered, attachTap, chatter, connectTapPusher, formatItem, items, numbered, pinged, seen } from '../support/tap-pusher.ts';
 import type { TapServer } from './tap.ts';
 
 /** The queue of a tap: numbers, storage, repetition and drops. */
-export function keepsWhatItSaw(server: TapServer): void {
+export function keepsItsQueue(server: TapServer): void {
   describe.skipIf(!server.isHere)(`the queue of the tap of ${server.name}`, () => {
     test('sends nothing before the resume, and then the messages since the start', async () => {
       await using chat = await server.start();
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
-      chatter(alice, ['before anybody listens']);
+      chatter(alice, ['before the resume']);
       await using pusher = await connectTapPusher(chat.component);
       await answered(alice);
       expect(pusher.inbox.all.map(({ name }) => name)).toEqual(['handshake']);
 
       expect(await pusher.ask()).toMatchObject({ 'from-seq': '1', pending: '1', dropped: '0' });
-      expect(tell(await pusher.item())).toBe('in alice/phone > nobody: before anybody listens');
+      expect(formatItem(await pusher.item())).toBe('in alice/phone > nobody: before the resume');
     });
 
     test('repeats all items after `h` with their numbers after a reconnect', async () => {
@@ -46,7 +46,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       await answered(alice);
 
       await using back = await attachTap(chat);
-      expect([tell(await back.item()), tell(await back.item())]).toEqual([
+      expect([formatItem(await back.item()), formatItem(await back.item())]).toEqual([
         'in alice/phone > bob: is it back?',
         'out alice/phone > bob: is it back? (1)',
       ]);
@@ -79,7 +79,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       await using pusher = await connectTapPusher(chat.component);
       const { epoch = '' } = await pusher.ask(undefined, 'message presence iq');
       await pusher.cut();
-      await chat.missesComponent();
+      await chat.lostComponent();
 
       const text = 'x'.repeat(2000);
       chatter(alice, [`a ${text}`, `b ${text}`]);
@@ -105,7 +105,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       chatter(alice, ["'".repeat(2000), 'and on']);
 
       const [sent, routed, short] = [await pusher.item(), await pusher.item(), await pusher.item()];
-      expect([tell(sent), tell(routed)]).toEqual(['in too-large', 'out too-large']);
+      expect([formatItem(sent), formatItem(routed)]).toEqual(['in too-large', 'out too-large']);
       expect([sent.seq, routed.seq, short.seq]).toEqual([1, 2, 3]);
       for (const { marks } of [sent, routed]) {
         expect(Object.keys(marks).sort()).toEqual(['bytes', 'dir', 'epoch', 'reason', 'seq', 'stamp', 'xmlns']);
@@ -114,7 +114,7 @@ export function keepsWhatItSaw(server: TapServer): void {
         expect(Number.isNaN(Date.parse(marks['stamp'] ?? ''))).toBe(false);
       }
       expect(short.stanza?.text('body')).toBe("'".repeat(2000));
-      expect(tell(await pusher.item())).toContain('and on');
+      expect(formatItem(await pusher.item())).toContain('and on');
       pusher.ack({ epoch, h: 4 });
       expect(await pusher.ask({ epoch, h: 4 })).toMatchObject({ 'from-seq': '5', pending: '0' });
     });
@@ -128,12 +128,12 @@ export function keepsWhatItSaw(server: TapServer): void {
       const { epoch = '' } = await first.ask();
       expect((await first.item()).stanza?.text('body')).toBe('&'.repeat(8000));
       await first.cut();
-      await chat.missesComponent();
+      await chat.lostComponent();
 
       await using pusher = await connectTapPusher(chat.component);
       await pusher.ask({ epoch, h: 0 }, 'message', undefined, 20_000);
       const large = await pusher.item();
-      expect([tell(large), large.seq]).toEqual(['in too-large', 1]);
+      expect([formatItem(large), large.seq]).toEqual(['in too-large', 1]);
       expect(Number(large.marks['bytes'])).toBeGreaterThan(40_000);
       expect(await numbered(pusher, 1)).toEqual(['2 and on']);
       await pusher.ask({ epoch, h: 2 });
@@ -148,7 +148,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       pusher.send(`<iq type='set' from='pusher.localhost' to='localhost' id='x'>${resume}</iq>`);
       chatter(alice, ['as it is']);
 
-      expect(tell(await pusher.item())).toBe('in alice/phone > nobody: as it is');
+      expect(formatItem(await pusher.item())).toBe('in alice/phone > nobody: as it is');
     });
 
     test('continues after a stanza of maximum size with all characters escaped, for a pusher without a limit', async () => {
@@ -252,7 +252,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       const { epoch = '' } = await pusher.ask(undefined, 'weather presence');
       chatter(alice, ['unwanted']);
       alice.send('<presence><show>dnd</show></presence>');
-      expect(tell(await pusher.item())).toBe('in presence alice/phone > all');
+      expect(formatItem(await pusher.item())).toBe('in presence alice/phone > all');
 
       await pusher.ask({ epoch, h: 1 }, '');
       chatter(alice, ['unwanted too']);
@@ -269,7 +269,7 @@ export function keepsWhatItSaw(server: TapServer): void {
       await pusher.ask();
       alice.sendChat('bob@localhost', 'over there');
 
-      expect(tell(await pusher.item())).toBe('in alice@second.localhost/phone > bob: over there');
+      expect(formatItem(await pusher.item())).toBe('in alice@second.localhost/phone > bob: over there');
       const resumed = pusher.inbox.all.find(({ name }) => name === 'iq');
       expect(resumed?.attrs['from']).toBe('second.localhost');
     });

@@ -9,7 +9,7 @@ import type { TappedServer, TapServer } from './tap.ts';
 const waiting = Array.from({ length: 200 }, (_, index) => `waiting ${index}`);
 
 /** Unacknowledged items after the end of the server or with a full queue, and their logs and metrics in the built service. */
-export function tellsWhatIsGone(server: TapServer): void {
+export function reportsLostItems(server: TapServer): void {
   describe.skipIf(!server.isHere)(`an item that waits in the tap of ${server.name}`, () => {
     test('is lost when the server restarts, and the number of lost items is logged and counted', async () => {
       await using chat = await server.start();
@@ -117,7 +117,7 @@ async function leave(rig: PushRig, chat: TappedServer, words: readonly string[])
   chatter(alice, ['before']);
   await rig.settled(1);
   await rig.pusher.kill();
-  await chat.missesComponent();
+  await chat.lostComponent();
   chatter(alice, words);
   await answered(alice);
   await alice.cut();

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { findChild } from '../../src/packet/xml/element.ts';
-import { attachTap, seen, type TapPusher, type TappedItem, tell } from '../support/tap-pusher.ts';
+import { attachTap, formatItem, seen, type TapPusher, type TappedItem } from '../support/tap-pusher.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
 import type { TapServer } from './tap.ts';
 
 const tea = 'tea@rooms.localhost';
 
 /** Items of rooms on the tapped server. */
-export function seesWhoSpeaksInRooms(server: TapServer): void {
+export function reportsSendersInRooms(server: TapServer): void {
   describe.skipIf(!server.isHere)(`room items of the tap of ${server.name}`, () => {
     test('a message in a room is one `in`, and one `out` per occupant', async () => {
       await using chat = await server.start({ rooms: 'rooms.localhost' });
@@ -44,8 +44,8 @@ export function seesWhoSpeaksInRooms(server: TapServer): void {
       }
 
       expect((await itemsBefore(pusher, alice)).map(withSender).sort()).toEqual([
-        "in alice/o'phone > tea@rooms.localhost: Off with his head!, nobody named",
-        'in bob/desk > tea@rooms.localhost: More tea?, nobody named',
+        "in alice/o'phone > tea@rooms.localhost: Off with his head!, no sender",
+        'in bob/desk > tea@rooms.localhost: More tea?, no sender',
         "out tea@rooms.localhost/Queen of Hearts > alice/o'phone: Off with his head! (1), alice@localhost",
         'out tea@rooms.localhost/Queen of Hearts > bob/desk: Off with his head! (1), alice@localhost',
         "out tea@rooms.localhost/alice > alice/o'phone: More tea? (1), bob@localhost",
@@ -80,7 +80,7 @@ function itemsBefore(pusher: TapPusher, speaker: XmppUser): Promise<TappedItem[]
 }
 
 function withSender(item: TappedItem): string {
-  return `${tell(item)}, ${item.marks['sender'] ?? 'nobody named'}`;
+  return `${formatItem(item)}, ${item.marks['sender'] ?? 'no sender'}`;
 }
 
 export async function enter(user: XmppUser, room: string, nick = user.bare.split('@', 1)[0]): Promise<void> {

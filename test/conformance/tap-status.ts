@@ -4,7 +4,7 @@ import type { XmppUser } from '../support/xmpp-user.ts';
 import type { TapServer } from './tap.ts';
 
 /** Items for users who come online or go offline. */
-export function tellsWhoComesAndGoes(server: TapServer): void {
+export function reportsStatusChanges(server: TapServer): void {
   describe.skipIf(!server.isHere)(`status items of the tap of ${server.name}`, () => {
     test('a user is online from the first available client to the end of the last', async () => {
       await using chat = await server.start();
@@ -58,14 +58,14 @@ export function tellsWhoComesAndGoes(server: TapServer): void {
     });
 
     test('a user in the resumption timeout is online until the timeout ends', async () => {
-      await using chat = await server.start({ keepsPlaceSeconds: 2 });
+      await using chat = await server.start({ resumptionSeconds: 2 });
       await using pusher = await attachTap(chat, 'message status');
       await using bob = await chat.connect({ user: 'bob', resource: 'desk' });
       await using alice = await chat.connect({ user: 'alice', resource: 'train' });
       alice.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
       await alice.next(({ name }) => name === 'enabled');
       await alice.cut();
-      await chat.missesUser(alice.jid);
+      await chat.lostUser(alice.jid);
 
       expect(await statuses(pusher, bob)).toEqual(['online bob/desk', 'online alice/train']);
       expect((await pusher.item()).marks).toMatchObject({ dir: 'status', status: 'offline', session: 'alice@localhost/train' });

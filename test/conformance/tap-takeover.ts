@@ -38,7 +38,7 @@ export function givesTheFeedToOne(server: TapServer): void {
       await active.itemsUntil('three');
       active.ack({ epoch, h: 1 });
       await active.cut();
-      await chat.missesComponent();
+      await chat.lostComponent();
       chatter(alice, ['four']);
       await answered(alice);
 
@@ -79,7 +79,7 @@ export function givesTheFeedToOne(server: TapServer): void {
       expect(former.inbox.all.filter(({ attrs }) => attrs['type'] === 'error')).toEqual([]);
       expect(await latter.ask({ epoch, h: 0 })).toMatchObject({ pending: '2' });
       await latter.cut();
-      await chat.missesComponent();
+      await chat.lostComponent();
       former.ack({ epoch, h: 2 });
       const answer = await former.inbox.next(({ name, attrs }) => name === 'iq' && attrs['type'] === 'error');
       expect(answer.xml).toContain('item-not-found');

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { findChild } from '../../src/packet/xml/element.ts';
-import { attachTap, seen, type TapPusher, type TappedItem, tell } from '../support/tap-pusher.ts';
+import { attachTap, formatItem, seen, type TapPusher, type TappedItem } from '../support/tap-pusher.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
 import type { TapServer } from './tap.ts';
 
 /** Messages that were sent to a client and not acknowledged before its connection was lost (XEP-0198). */
-export function tellsWhatWasNotAcknowledged(server: TapServer): void {
+export function reportsUnacknowledgedMessages(server: TapServer): void {
   describe.skipIf(!server.isHere)(`unack items of the tap of ${server.name}`, () => {
     test('each unacknowledged message of a lost client is one item when its session ends, and no second `out`', async () => {
-      await using chat = await server.start({ keepsPlaceSeconds: 1 });
+      await using chat = await server.start({ resumptionSeconds: 1 });
       await using pusher = await attachTap(chat, 'message unack');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using bob = await chat.connect({ user: 'bob', resource: 'train' });
@@ -19,14 +19,14 @@ export function tellsWhatWasNotAcknowledged(server: TapServer): void {
       await bob.cut();
 
       const lost = await unacked(pusher, 2);
-      expect(lost.map(tell)).toEqual(['unack alice/phone > bob: one (0)', 'unack alice/phone > bob: two (0)']);
+      expect(lost.map(formatItem)).toEqual(['unack alice/phone > bob: one (0)', 'unack alice/phone > bob: two (0)']);
       expect(lost.map(({ session }) => session)).toEqual(['bob@localhost/train', 'bob@localhost/train']);
       expect(lost.map(({ stanza }) => stanza && findChild(stanza, 'delay', 'urn:xmpp:delay'))).toEqual([undefined, undefined]);
       expect(await seen(pusher, alice)).toEqual([]);
     });
 
     test('`sessions` is the number of remaining clients of the receiver', async () => {
-      await using chat = await server.start({ keepsPlaceSeconds: 1 });
+      await using chat = await server.start({ resumptionSeconds: 1 });
       await using pusher = await attachTap(chat, 'message unack');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -36,7 +36,7 @@ export function tellsWhatWasNotAcknowledged(server: TapServer): void {
       for (const client of [desk, train]) await client.next((stanza) => stanza.text('body') === 'to both');
       await train.cut();
 
-      expect((await unacked(pusher, 1)).map(tell)).toEqual(['unack alice/phone > bob: to both (1)']);
+      expect((await unacked(pusher, 1)).map(formatItem)).toEqual(['unack alice/phone > bob: to both (1)']);
     });
 
     test('the session of a client without resumption ends at once, and is not counted', async () => {
@@ -49,11 +49,11 @@ export function tellsWhatWasNotAcknowledged(server: TapServer): void {
       await bob.next((stanza) => stanza.text('body') === 'gone');
       await bob.cut();
 
-      expect((await unacked(pusher, 1)).map(tell)).toEqual(['unack alice/phone > bob/train: gone (0)']);
+      expect((await unacked(pusher, 1)).map(formatItem)).toEqual(['unack alice/phone > bob/train: gone (0)']);
     });
 
     test('there are no items for carbon copies, archive results and errors, nor for a client without XEP-0198', async () => {
-      await using chat = await server.start({ keepsPlaceSeconds: 1 });
+      await using chat = await server.start({ resumptionSeconds: 1 });
       await using pusher = await attachTap(chat, 'message unack');
       await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
       await using desk = await chat.connect({ user: 'bob', resource: 'desk' });
@@ -69,12 +69,12 @@ export function tellsWhatWasNotAcknowledged(server: TapServer): void {
       const error = "<error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
       alice.send(`<message type='error' to='${train.jid}'>${error}</message>`);
       await train.next(({ attrs }) => attrs['type'] === 'error');
-      alice.sendChat(train.jid, 'told');
-      await train.next((stanza) => stanza.text('body') === 'told');
+      alice.sendChat(train.jid, 'unacknowledged');
+      await train.next((stanza) => stanza.text('body') === 'unacknowledged');
       await train.cut();
       await desk.cut();
 
-      expect((await unacked(pusher, 1)).map(tell)).toEqual(['unack alice/phone > bob/train: told (0)']);
+      expect((await unacked(pusher, 1)).map(formatItem)).toEqual(['unack alice/phone > bob/train: unacknowledged (0)']);
       expect((await seen(pusher, alice)).filter((item) => item.startsWith('unack'))).toEqual([]);
     });
 

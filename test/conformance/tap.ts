@@ -28,9 +28,9 @@ export interface TappedServer extends AsyncDisposable {
   /** Accepts a second connection of the component in addition to the first; absent if the server always does. */
   letAnotherIn?(): Promise<void>;
   /** Resolves when it has detected the end of the component's connection. */
-  missesComponent(): Promise<void>;
+  lostComponent(): Promise<void>;
   /** Resolves when it has detected the loss of this user's connection, with the session in the resumption timeout. */
-  missesUser(jid: string): Promise<void>;
+  lostUser(jid: string): Promise<void>;
 }
 
 export interface TapSettings {
@@ -48,5 +48,5 @@ export interface TapSettings {
   /** Passwords by user name. */
   readonly users?: Readonly<Record<string, string>>;
   /** The resumption timeout of a lost client (XEP-0198). */
-  readonly keepsPlaceSeconds?: number;
+  readonly resumptionSeconds?: number;
 }

@@ -32,7 +32,7 @@ describe('a message with a hint not to store it', () => {
     expect(makeHandler().matches(hinted(hints))).toBe(true);
   });
 
-  test('matches no handler that respects hints, whatever its rules', () => {
+  test('matches no handler that respects hints, for any rules', () => {
     const when = { event: ['chat'] };
     expect(makeHandler({ respectHints: true, when }).matches(hinted(hint('no-store')))).toBe(false);
     expect(makeHandler({ respectHints: true, when }).matches(hinted(''))).toBe(true);

@@ -17,8 +17,8 @@ describe('the page of rules lists the values that a `when` can name', () => {
 
   test('every event, and no other value', () => {
     const listed = rows('event').flatMap(([names = '']) => names.split(' '));
-    const told = declared('PacketEvent').filter((event) => event !== 'error'); // every feed omits errors
-    expect(listed.toSorted()).toEqual([...told, 'offline'].toSorted());
+    const documented = declared('PacketEvent').filter((event) => event !== 'error'); // every feed omits errors
+    expect(listed.toSorted()).toEqual([...documented, 'offline'].toSorted());
     for (const event of listed) expect(handlerSchema.safeParse({ when: { event } }).success, event).toBe(true);
   });
 

@@ -1,8 +1,8 @@
-import { carriesOutDecisions, keepsNobodyElseWaiting, outlivesTheLossOfIt } from '../conformance/gate.ts';
+import { carriesOutDecisions, delaysOnlyTheSender, survivesTheLossOfTheGate } from '../conformance/gate.ts';
 import { ejabberdGate } from '../support/ejabberd-gate.ts';
 
 const ejabberd = await ejabberdGate();
 
 carriesOutDecisions(ejabberd);
-keepsNobodyElseWaiting(ejabberd);
-outlivesTheLossOfIt(ejabberd);
+delaysOnlyTheSender(ejabberd);
+survivesTheLossOfTheGate(ejabberd);

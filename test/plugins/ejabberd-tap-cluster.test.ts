@@ -95,7 +95,7 @@ describe.skipIf(!ejabberd.isHere)('a cluster of two ejabberd', () => {
     train.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
     const { attrs } = await train.next(({ name }) => name === 'enabled');
     await train.cut();
-    await one.missesUser(train.jid);
+    await one.lostUser(train.jid);
     const lostIn = second();
     await eventually(() => second() > lostIn); // ejabberd cannot determine within one second which node has the newer session
     await using back = await two.connect({ user: 'alice', resumes: { jid: train.jid, id: attrs['id'] ?? '' } });

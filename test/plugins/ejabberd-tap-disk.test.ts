@@ -101,8 +101,8 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
 
     await using second = await connectTapPusher(chat.component);
     await second.ask({ epoch, h: 1 }, 'status');
-    const told = [await second.item(), await second.item()];
-    expect(told.map(({ seq, marks }) => `${seq} ${marks['status']} ${marks['session']}`)).toEqual([
+    const received = [await second.item(), await second.item()];
+    expect(received.map(({ seq, marks }) => `${seq} ${marks['status']} ${marks['session']}`)).toEqual([
       `2 offline ${alice.jid}`,
       `3 online ${back.jid}`,
     ]);

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { seesWhoeverSpeaks } from '../conformance/tap-origins.ts';
+import { coversAllOrigins } from '../conformance/tap-origins.ts';
 import { ejabberdTap } from '../support/ejabberd-tap.ts';
-import { attachTap, tell } from '../support/tap-pusher.ts';
+import { attachTap, formatItem } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
 
-seesWhoeverSpeaks(ejabberd);
+coversAllOrigins(ejabberd);
 
 describe.skipIf(!ejabberd.isHere)('the command line and the API of ejabberd', () => {
   test.each([
@@ -17,7 +17,7 @@ describe.skipIf(!ejabberd.isHere)('the command line and the API of ejabberd', ()
     await chat.api(command, { from: 'alice@localhost', to: 'bob@localhost', ...words });
 
     const [sent, routed] = [await pusher.item(), await pusher.item()];
-    expect([tell(sent), tell(routed)]).toEqual(['in alice > bob: Hi, Bob!', 'out alice > bob: Hi, Bob! (0)']);
+    expect([formatItem(sent), formatItem(routed)]).toEqual(['in alice > bob: Hi, Bob!', 'out alice > bob: Hi, Bob! (0)']);
     expect(sent.session).toBeUndefined();
   });
 
@@ -32,6 +32,6 @@ describe.skipIf(!ejabberd.isHere)('the command line and the API of ejabberd', ()
         to: bob.jid,
         stanza: `<message type='chat'>${content}</message>`,
       });
-    expect(tell(await pusher.item())).toBe('out mallory@elsewhere.example > bob/desk: hidden (1)');
+    expect(formatItem(await pusher.item())).toBe('out mallory@elsewhere.example > bob/desk: hidden (1)');
   });
 });

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { keepsWhatItSaw } from '../conformance/tap-queue.ts';
+import { keepsItsQueue } from '../conformance/tap-queue.ts';
 import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
 import { answered, chatter, connectTapPusher, items, numbered } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
 
-keepsWhatItSaw(ejabberd);
+keepsItsQueue(ejabberd);
 
 describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
   test('a number of items limits it too, and the operator can read its fill level', async () => {

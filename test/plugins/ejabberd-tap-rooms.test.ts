@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { enter, seesWhoSpeaksInRooms } from '../conformance/tap-rooms.ts';
+import { enter, reportsSendersInRooms } from '../conformance/tap-rooms.ts';
 import { ejabberdTap } from '../support/ejabberd-tap.ts';
 import { attachTap } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
 
-seesWhoSpeaksInRooms(ejabberd);
+reportsSendersInRooms(ejabberd);
 
 describe.skipIf(!ejabberd.isHere)('the rooms of ejabberd', () => {
   test('history messages have no sender', async () => {

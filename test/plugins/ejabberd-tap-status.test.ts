@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { tellsWhoComesAndGoes } from '../conformance/tap-status.ts';
+import { reportsStatusChanges } from '../conformance/tap-status.ts';
 import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
 import { attachTap, type TapPusher } from '../support/tap-pusher.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
 
 const ejabberd = await ejabberdTap();
 
-tellsWhoComesAndGoes(ejabberd);
+reportsStatusChanges(ejabberd);
 
 describe.skipIf(!ejabberd.isHere)('status changes on ejabberd', () => {
   test('a user who was online before the first resume makes no `online` item, but an `offline` item later', async () => {

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { tellsWhatWasNotAcknowledged } from '../conformance/tap-unack.ts';
+import { reportsUnacknowledgedMessages } from '../conformance/tap-unack.ts';
 import { ejabberdTap, type TappedEjabberd } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
-import { answered, attachTap, seen, type TapPusher, tell } from '../support/tap-pusher.ts';
+import { answered, attachTap, formatItem, seen, type TapPusher } from '../support/tap-pusher.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
 
 const ejabberd = await ejabberdTap();
 
-tellsWhatWasNotAcknowledged(ejabberd);
+reportsUnacknowledgedMessages(ejabberd);
 
 /** The ways in which mod_stream_mgmt handles its unacknowledged stanzas when a session ends. */
 describe.skipIf(!ejabberd.isHere)('an unacknowledged message on ejabberd', () => {
@@ -16,7 +16,7 @@ describe.skipIf(!ejabberd.isHere)('an unacknowledged message on ejabberd', () =>
     await using pusher = await attachTap(chat, 'message unack');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await loseInTunnel(chat, alice);
-    expect(await untilUnack(pusher)).toEqual(told);
+    expect(await untilUnack(pusher)).toEqual(lostItems);
     await eventually(async () => expect(await chat.api('get_offline_count', { user: 'bob', server: 'localhost' })).toEqual({ value: 2 }));
     await using home = await chat.connect({ user: 'bob', resource: 'home' });
     await home.next((stanza) => stanza.text('body') === 'before the tunnel');
@@ -36,7 +36,7 @@ describe.skipIf(!ejabberd.isHere)('an unacknowledged message on ejabberd', () =>
     await home.next((stanza) => stanza.text('body') === 'before the tunnel');
 
     expect(await seen(pusher, alice)).toEqual([
-      ...told.slice(0, 3),
+      ...lostItems.slice(0, 3),
       'out alice/phone > bob: in the tunnel (1)',
       'unack alice/phone > bob: before the tunnel (1)',
     ]);
@@ -51,19 +51,19 @@ describe.skipIf(!ejabberd.isHere)('an unacknowledged message on ejabberd', () =>
     await loseInTunnel(chat, alice);
     for (let errors = 0; errors < 2; errors += 1) await alice.next(({ attrs }) => attrs['type'] === 'error');
 
-    expect(await untilUnack(pusher)).toEqual(told);
+    expect(await untilUnack(pusher)).toEqual(lostItems);
     expect(await seen(pusher, alice)).toEqual([]);
   });
 
   test('that was sent after the client had resumed, and was lost again, makes an item', async () => {
-    await using chat = await ejabberd.startWith({ keepsPlaceSeconds: 1 });
+    await using chat = await ejabberd.startWith({ resumptionSeconds: 1 });
     await using pusher = await attachTap(chat, 'message unack');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'train' });
     bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
     const { attrs } = await bob.next(({ name }) => name === 'enabled');
     await bob.cut();
-    await chat.missesUser(bob.jid);
+    await chat.lostUser(bob.jid);
     alice.sendChat(bob.bare, 'in the tunnel');
     await answered(alice);
     await using back = await chat.connect({ user: 'bob', resumes: { jid: bob.jid, id: attrs['id'] ?? '' } });
@@ -79,7 +79,7 @@ describe.skipIf(!ejabberd.isHere)('an unacknowledged message on ejabberd', () =>
 });
 
 /** A message that arrives in the resumption timeout makes no unack item: its `out` did not count that client. */
-const told = [
+const lostItems = [
   'in alice/phone > bob: before the tunnel',
   'out alice/phone > bob: before the tunnel (1)',
   'in alice/phone > bob: in the tunnel',
@@ -95,13 +95,13 @@ async function loseInTunnel(chat: TappedEjabberd, alice: XmppUser, meanwhile: ()
   alice.sendChat(bob.bare, 'before the tunnel');
   await bob.next((stanza) => stanza.text('body') === 'before the tunnel');
   await bob.cut();
-  await chat.missesUser(bob.jid);
+  await chat.lostUser(bob.jid);
   await meanwhile();
   alice.sendChat(bob.bare, 'in the tunnel');
 }
 
 async function untilUnack(pusher: TapPusher): Promise<string[]> {
   const lines: string[] = [];
-  while (!lines.at(-1)?.startsWith('unack')) lines.push(tell(await pusher.item()));
+  while (!lines.at(-1)?.startsWith('unack')) lines.push(formatItem(await pusher.item()));
   return lines;
 }

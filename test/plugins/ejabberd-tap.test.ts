@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { seesWhatUsersSay } from '../conformance/tap-packets.ts';
+import { handsOverStanzas } from '../conformance/tap-packets.ts';
 import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
-import { attachTap, seen, tell } from '../support/tap-pusher.ts';
+import { attachTap, formatItem, seen } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
 
-seesWhatUsersSay(ejabberd);
+handsOverStanzas(ejabberd);
 
 describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
   test('a headline to an account is one `out`, although clients of lower priority receive it too', async () => {
@@ -107,7 +107,7 @@ describe.skipIf(!ejabberd.isHere)('the module for ejabberd', () => {
       await chat.api('send_message', { type: 'chat', from: 'alice@localhost', to: 'carol@localhost', subject: '', body });
 
     const items: string[] = [];
-    while (items.length < 8) items.push(tell(await pusher.item()));
+    while (items.length < 8) items.push(formatItem(await pusher.item()));
     expect(items).toEqual([
       ...Array.from({ length: 3 }, () => ['in malformed', 'out malformed']).flat(),
       'in alice > carol: as it should be',

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
-import { carriesOutDecisions, keepsNobodyElseWaiting, outlivesTheLossOfIt } from '../conformance/gate.ts';
+import { carriesOutDecisions, delaysOnlyTheSender, survivesTheLossOfTheGate } from '../conformance/gate.ts';
 import { eventually } from '../support/eventually.ts';
 import { startGate } from '../support/gate.ts';
 import { startProsody } from '../support/prosody.ts';
@@ -9,8 +9,8 @@ import { prosodyGate } from '../support/prosody-gate.ts';
 const prosody = await prosodyGate();
 
 carriesOutDecisions(prosody);
-keepsNobodyElseWaiting(prosody);
-outlivesTheLossOfIt(prosody);
+delaysOnlyTheSender(prosody);
+survivesTheLossOfTheGate(prosody);
 
 describe.skipIf(!prosody.isHere)('Prosody with the gate', () => {
   test.each([
@@ -42,8 +42,8 @@ describe.skipIf(!prosody.isHere)('Prosody with the gate', () => {
   test.each([
     ['event_pusher_gate_url = "https://127.0.0.1/gate"', 'event_pusher_gate_url must be an http:// address'],
     ['event_pusher_gate_on_failure = "perhaps"', 'event_pusher_gate_on_failure must be "continue" or "refuse", not perhaps'],
-  ])('is not loaded with %s, and logs the reason', async (config, told) => {
+  ])('is not loaded with %s, and logs the reason', async (config, reason) => {
     await using chat = await startProsody({ modules: ['event_pusher_gate'], config });
-    await eventually(() => chat.logs().includes(told));
+    await eventually(() => chat.logs().includes(reason));
   });
 });

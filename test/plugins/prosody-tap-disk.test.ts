@@ -9,11 +9,11 @@ import {
   attachTap,
   chatter,
   connectTapPusher,
+  formatItem,
   numbered,
   type Progress,
   type TapPusher,
   type TappedItem,
-  tell,
 } from '../support/tap-pusher.ts';
 
 const prosody = await prosodyTap();
@@ -51,7 +51,7 @@ describe.skipIf(!prosody.isHere)('the queue of Prosody on disk', () => {
     await answered(again);
 
     const before = await itemsUntil(prosody, { epoch, h: 0 }, 'two');
-    expect(before.map(tell)).toEqual([
+    expect(before.map(formatItem)).toEqual([
       'in presence alice/phone > all',
       'in alice/phone > nobody: one',
       'in presence unavailable alice/phone > all',

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { keepsWhatItSaw } from '../conformance/tap-queue.ts';
+import { keepsItsQueue } from '../conformance/tap-queue.ts';
 import { startProsody } from '../support/prosody.ts';
 import { prosodyTap } from '../support/prosody-tap.ts';
 import { answered, chatter, connectTapPusher, numbered } from '../support/tap-pusher.ts';
 
 const prosody = await prosodyTap();
 
-keepsWhatItSaw(prosody);
+keepsItsQueue(prosody);
 
 describe.skipIf(!prosody.isHere)('the queue in Prosody', () => {
   test('a reload of the module keeps queue, numbers, epoch and the stream', async () => {

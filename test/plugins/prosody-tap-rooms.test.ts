@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { enter, seesWhoSpeaksInRooms } from '../conformance/tap-rooms.ts';
+import { enter, reportsSendersInRooms } from '../conformance/tap-rooms.ts';
 import { startProsody } from '../support/prosody.ts';
 import { prosodyTap } from '../support/prosody-tap.ts';
 import { attachTap } from '../support/tap-pusher.ts';
 
 const prosody = await prosodyTap();
 
-seesWhoSpeaksInRooms(prosody);
+reportsSendersInRooms(prosody);
 
 describe.skipIf(!prosody.isHere)('the rooms of Prosody', () => {
   test('history messages have no sender, because the nickname may have a new owner', async () => {

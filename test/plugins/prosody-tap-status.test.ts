@@ -1,4 +1,4 @@
-import { tellsWhoComesAndGoes } from '../conformance/tap-status.ts';
+import { reportsStatusChanges } from '../conformance/tap-status.ts';
 import { prosodyTap } from '../support/prosody-tap.ts';
 
-tellsWhoComesAndGoes(await prosodyTap());
+reportsStatusChanges(await prosodyTap());

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { seesWhatUsersSay } from '../conformance/tap-packets.ts';
+import { handsOverStanzas } from '../conformance/tap-packets.ts';
 import { startProsody } from '../support/prosody.ts';
 import { prosodyTap } from '../support/prosody-tap.ts';
 import { attachTap } from '../support/tap-pusher.ts';
 
 const prosody = await prosodyTap();
 
-seesWhatUsersSay(prosody);
+handsOverStanzas(prosody);
 
 describe.skipIf(!prosody.isHere)('the module for Prosody', () => {
   test('a tap that fails costs clients no message, and is logged once', async () => {

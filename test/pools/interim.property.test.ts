@@ -60,7 +60,7 @@ describe.each(ways)('through %s', (way) => {
     expect([backend.sightings.length - before[0], backend.counts.connections - before[1]]).toEqual([1, 0]);
   }
 
-  test('a 100 (Continue) is skipped, wherever its bytes are split', async () => {
+  test('a 100 (Continue) is skipped for any split of its bytes', async () => {
     const text = proceed + proceed + hints + final;
     await meets([text]);
     for (let at = 1; at < text.length; at += 1) await meets([text.slice(0, at), text.slice(at)]);

@@ -216,12 +216,12 @@ const failures: readonly Trouble[] = [
     expected: unreachable(/^DEPTH_ZERO_SELF_SIGNED_CERT$/),
   },
   {
-    is: 'speaks HTTP where TLS is spoken',
+    is: 'speaks HTTP on a TLS port',
     scheme: 'https',
     target: { onConnect: 'bad-request' },
     expected: unreachable(/^(EPROTO|ERR_SSL_)/),
   },
-  { is: 'speaks TLS where HTTP is spoken', scheme: 'http', target: { tls: good }, expected: broken(/./) },
+  { is: 'speaks TLS on an HTTP port', scheme: 'http', target: { tls: good }, expected: broken(/./) },
 ];
 
 /** Larger than the buffers of a connection, so that the request is not written completely if the backend does not read it. */

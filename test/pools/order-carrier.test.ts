@@ -250,7 +250,7 @@ describe('the list allows', () => {
     expect(guard(origin, allow).refusal).toBeUndefined();
   });
 
-  test("the handler's own backend, whatever its name resolves to", () => {
+  test("the handler's own backend, for any address of its name", () => {
     const { refusal, refusalOf } = guard(ownOrigin, 'backend.example:8443');
     expect([refusal, refusalOf('127.0.0.1'), refusalOf('10.0.0.1')]).toEqual([undefined, undefined, undefined]);
     expect(guard('https://backend.example:9000', 'backend.example').refusalOf('127.0.0.1')).toMatch(/not a public address/);

@@ -188,8 +188,8 @@ describe.each(ways)('random response bytes to %s', (way) => {
 
           const verdict = classify(outcome, judgement, { lists: { accept: [], defer: [], refuse: [] }, now: 0 });
           const standing = { attempts: 1, createdAt: 0, failingSince: 0, inLane: true, context: {}, now: 0, random: () => 0.5 };
-          const patience = { scheduleMs: [1000], jitter: 0, maxAgeMs: 86_400_000, holdMs: 30_000 };
-          const disposition = decide(verdict, standing, patience);
+          const policy = { scheduleMs: [1000], jitter: 0, maxAgeMs: 86_400_000, holdMs: 30_000 };
+          const disposition = decide(verdict, standing, policy);
           if (disposition.kind === 'retry') expect(disposition.notBefore).toBeLessThanOrEqual(3_600_000);
 
           await carriesOn();

@@ -56,8 +56,8 @@ interface Push {
 /** Pushes in order: receiver, message, and text of the push. */
 function pushesOf(rig: PushRig): readonly Push[] {
   return rig.bodies().map((body) => {
-    const told = JSON.parse(body);
-    return { to: told.to.bare, body: told.body, offlinePushInfo: told.offlinePushInfo };
+    const push = JSON.parse(body);
+    return { to: push.to.bare, body: push.body, offlinePushInfo: push.offlinePushInfo };
   });
 }
 
@@ -76,7 +76,7 @@ async function enterRoom(user: XmppUser, room: string): Promise<void> {
   await user.next(({ attrs, xml }) => attrs['type'] === 'groupchat' && xml.includes('<subject'));
 }
 
-/** Resolves when the room has told a user that it is no longer in it. */
+/** Resolves when the room has reported the removal to a user. */
 async function left(user: XmppUser): Promise<void> {
   await user.next(({ attrs, xml }) => attrs['type'] === 'unavailable' && /code="110"|<destroy/.test(xml));
 }
@@ -408,7 +408,7 @@ describe.skipIf(!hasProsody)('kill -9', () => {
 
     expect(business.requests).toHaveLength(1);
     expect(new Set(idsOf(backend, 'webhook-id'))).toEqual(new Set([`${idsOf(business, 'operationid')[0]}.1`]));
-    const told = { to: 'carol@localhost', body: 'one', offlinePushInfo: { title: 'T' } };
-    expect(pushesOf(rig)).toEqual([told, told]);
+    const push = { to: 'carol@localhost', body: 'one', offlinePushInfo: { title: 'T' } };
+    expect(pushesOf(rig)).toEqual([push, push]);
   });
 });

@@ -137,10 +137,10 @@ test('a directory is neither a configuration nor a spool', async () => {
 
 test('prints the usage and the version', async () => {
   const { version }: { readonly version: string } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
-  const [help, told] = await Promise.all([runCli(['--help']), runCli(['-V'])]);
+  const [help, printed] = await Promise.all([runCli(['--help']), runCli(['-V'])]);
 
   expect(help).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('Usage: event-pusher COMMAND') });
-  expect(told).toEqual({ code: 0, stderr: '', stdout: `${version}\n` });
+  expect(printed).toEqual({ code: 0, stderr: '', stdout: `${version}\n` });
 });
 
 test('run refuses a configuration that attaches to no chat server', async () => {

@@ -40,14 +40,14 @@ describe.skipIf(!server.isHere)('with our module on ejabberd', () => {
     await rig.settled(6);
 
     const events = rig.bodies('witness').map((body) => JSON.parse(body));
-    const told = events.map(({ direction, from, body, sessions }) => `${direction} ${from.full}: ${body} (${sessions})`);
-    expect(told.filter((line) => line.includes('alice@'))).toEqual([
+    const lines = events.map(({ direction, from, body, sessions }) => `${direction} ${from.full}: ${body} (${sessions})`);
+    expect(lines.filter((line) => line.includes('alice@'))).toEqual([
       'in alice@localhost/phone: Hi, Bob! (null)',
       'out alice@localhost/phone: Hi, Bob! (2)',
       'in alice@localhost/phone: Sleep well (null)',
       'out alice@localhost/phone: Sleep well (0)',
     ]);
-    expect(told.filter((line) => line.includes('bob@'))).toEqual([
+    expect(lines.filter((line) => line.includes('bob@'))).toEqual([
       'in bob@localhost/desk: Hi, Alice! (null)',
       'out bob@localhost/desk: Hi, Alice! (1)',
     ]);

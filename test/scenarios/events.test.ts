@@ -30,14 +30,14 @@ test('pushes status changes, unacknowledged messages and room messages to their 
   server.push(`<presence xmlns='jabber:client' type='unavailable' from='${alice}'/>`, { dir: 'status', status: 'offline', session: alice });
   await rig.settled(5);
 
-  const told = (path: string) => rig.bodies(path).map((body) => JSON.parse(body));
-  expect(told('all')).toMatchObject([{ event: 'chat', body: 'hello' }]);
-  expect(told('status')).toMatchObject([
+  const posted = (path: string) => rig.bodies(path).map((body) => JSON.parse(body));
+  expect(posted('all')).toMatchObject([{ event: 'chat', body: 'hello' }]);
+  expect(posted('status')).toMatchObject([
     { event: 'status', kind: 'status', type: 'available', from: { full: alice } },
     { event: 'status', type: 'unavailable', session: alice },
   ]);
-  expect(told('unack')).toMatchObject([{ event: 'unack', direction: 'out', body: 'lost', session: alice, sessions: 0 }]);
-  expect(told('rooms')).toMatchObject([{ event: 'groupchat', room: 'hall@rooms.localhost', sender: 'alice@localhost', sessions: 0 }]);
+  expect(posted('unack')).toMatchObject([{ event: 'unack', direction: 'out', body: 'lost', session: alice, sessions: 0 }]);
+  expect(posted('rooms')).toMatchObject([{ event: 'groupchat', room: 'hall@rooms.localhost', sender: 'alice@localhost', sessions: 0 }]);
   const wants = server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
   expect(wants).toEqual(['message status unack']);
   expect(await rig.metric('event_pusher_packet_events_total{event="status"}')).toBe(2);

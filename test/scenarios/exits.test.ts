@@ -242,8 +242,8 @@ host = "${backend.origin}"
   const { msg } = await pusher.said((line) => line.event === 'notice' && line.msg.includes('front accepts requests'));
   using client = await openHttpConnection(Number(/:(\d+) \(/.exec(msg)?.[1]));
   client.send(requestBytes({ path: '/x' }));
-  const told = await pusher.said((line) => line.level === 'error' && JSON.stringify(line).includes('front/STUCK'));
-  expect(told.msg).toContain('front/STUCK');
+  const failure = await pusher.said((line) => line.level === 'error' && JSON.stringify(line).includes('front/STUCK'));
+  expect(failure.msg).toContain('front/STUCK');
 });
 
 test('a module without an exported function aborts the start, with its descriptor in the error', async () => {

@@ -182,21 +182,21 @@ describe('a chain ends as a dead letter', () => {
   const at = (options: Readonly<Record<string, unknown>>) => (other: Target) => ordering(other, options);
 
   const allowed: readonly End[] = [
-    ['where the answer is 204', to('/204'), /^status 204$/, 1],
-    ['where the answer is 404', to('/404'), /^status 404$/, 1],
-    ['where the answer is a redirect', to('/302'), /^status 302$/, 1],
-    ['where its data is an array', (other) => ({ callback: { ...documented(other).callback, data: [1] } }), /an array/, 0],
-    ['where its data is a number', (other) => ({ callback: { ...documented(other).callback, data: 1 } }), /not 1$/, 0],
-    ['where its method is another', at({ method: 'DELETE' }), /method must be/, 0],
-    ['where an allowed name resolves to an internal address', at({ host: 'localhost', port: 81 }), /is not a public address/, 0],
-    ['where its host is a metadata service', at({ host: '0xa9fea9fe', port: 80 }), /no request may be ordered to/, 0],
-    ['where a header contains another header', at({ headers: { 'X-A': 'b\r\nHost: c' } }), /"X-A" cannot be sent/, 0],
+    ['because the response has status 204', to('/204'), /^status 204$/, 1],
+    ['because the response has status 404', to('/404'), /^status 404$/, 1],
+    ['because the response is a redirect', to('/302'), /^status 302$/, 1],
+    ['because its data is an array', (other) => ({ callback: { ...documented(other).callback, data: [1] } }), /an array/, 0],
+    ['because its data is a number', (other) => ({ callback: { ...documented(other).callback, data: 1 } }), /not 1$/, 0],
+    ['because its method is not allowed', at({ method: 'DELETE' }), /method must be/, 0],
+    ['because an allowed name resolves to an internal address', at({ host: 'localhost', port: 81 }), /is not a public address/, 0],
+    ['because its host is a metadata service', at({ host: '0xa9fea9fe', port: 80 }), /no request may be ordered to/, 0],
+    ['because a header contains another header', at({ headers: { 'X-A': 'b\r\nHost: c' } }), /"X-A" cannot be sent/, 0],
   ];
   const refused: readonly End[] = [
-    ['where its host is not allowed', at({}), /allow does not list 127\.0\.0\.1/, 0],
-    ['where its host is a hidden form of a forbidden one', at({ host: '0x7f.1' }), /allow does not list 127\.0\.0\.1/, 0],
-    ['where its host is mapped into IPv6', at({ host: '::ffff:7f00:1' }), /allow does not list ::ffff:7f00:1/, 0],
-    ['where its port is another', at({ host: 'api.example', port: 81 }), /allow does not list api\.example with port 81/, 0],
+    ['because its host is not allowed', at({}), /allow does not list 127\.0\.0\.1/, 0],
+    ['because its host is a hidden form of a forbidden one', at({ host: '0x7f.1' }), /allow does not list 127\.0\.0\.1/, 0],
+    ['because its host is mapped into IPv6', at({ host: '::ffff:7f00:1' }), /allow does not list ::ffff:7f00:1/, 0],
+    ['because its port is not allowed', at({ host: 'api.example', port: 81 }), /allow does not list api\.example with port 81/, 0],
   ];
 
   test.each([

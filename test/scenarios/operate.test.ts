@@ -194,9 +194,9 @@ test('the deliveries of a removed handler are kept, shown, and moved to another'
   rig.pusher.signal('SIGHUP');
   await rig.pusher.said((line) => line.event === 'config.reload');
   await eventually(async () => expect(await rig.metric('event_pusher_orphaned{pool="http_pool",handler="push"}')).toBe(2));
-  const told = rig.pusher.log.map(({ level, event, msg }) => ({ level, event, msg }));
-  const warned = told.findIndex(({ level, msg }) => level === 'warn' && msg.includes(move));
-  const applied = told.findIndex(({ event }) => event === 'config.reload');
+  const lines = rig.pusher.log.map(({ level, event, msg }) => ({ level, event, msg }));
+  const warned = lines.findIndex(({ level, msg }) => level === 'warn' && msg.includes(move));
+  const applied = lines.findIndex(({ event }) => event === 'config.reload');
   expect([warned >= 0, warned < applied]).toEqual([true, true]);
 
   expect(await operateJson('orphans', 'list')).toEqual([{ pool: 'http_pool', handler: 'push', waiting: 2 }]);

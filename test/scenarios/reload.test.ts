@@ -100,9 +100,9 @@ test('under a stream of messages handlers, pools and modules change between two 
   await eventually(async () => expect(await rig.metric(delivered)).toBeGreaterThan(0));
 
   const coming = `${poolTable('new_pool', rig.backend.origin)}${handler('coming', 'pool_name = "new_pool"')}`;
-  const told = await rig.reload((text) => text.replace(leaving, coming), modules('new'));
-  expect(told).toMatchObject({ level: 'info', result: 'applied' });
-  expect(told.msg).toContain('pools added new_pool, removed old_pool; handlers added coming, removed leaving');
+  const reloaded = await rig.reload((text) => text.replace(leaving, coming), modules('new'));
+  expect(reloaded).toMatchObject({ level: 'info', result: 'applied' });
+  expect(reloaded.msg).toContain('pools added new_pool, removed old_pool; handlers added coming, removed leaving');
   await stream.goesOn(100);
   const said = await stream.stop();
   await eventually(() => rig.messages('steady').length >= said && rig.bodies('branded').length >= said);
@@ -210,7 +210,7 @@ test('the log level changes with the file', async () => {
   await using chat = await startScriptedChat();
   await using rig = await startRig(chat, { handlers: steady });
   await rig.reload((text) => text.replace('loglevel = "info"', 'loglevel = "debug"'));
-  chat.say('told in detail');
+  chat.say('logged in detail');
   await rig.settled(1);
   await rig.pusher.said((line) => line.event === 'attempt.ended' && line.level === 'debug');
 });

@@ -20,10 +20,10 @@ describe('a chat server', () => {
     await eventually(() => handshakes() >= 2); // it waits for half a minute before the second
     await rig.pusher.stop();
 
-    const [told, ...more] = rig.pusher.log.filter((line) => line.level === 'error');
+    const [line, ...more] = rig.pusher.log.filter((line) => line.level === 'error');
     expect(more).toEqual([]);
-    expect(told).toMatchObject({ event: 'attachment.state', attachment: 'chat', state: 'refused' });
-    expect(told?.msg).toContain('secret');
+    expect(line).toMatchObject({ event: 'attachment.state', attachment: 'chat', state: 'refused' });
+    expect(line?.msg).toContain('secret');
     expect(JSON.stringify(rig.pusher.log)).not.toContain('s3cret');
   });
 
@@ -31,8 +31,8 @@ describe('a chat server', () => {
     const port = await freePort();
     await using rig = await startPushRig(port, { started: false, loglevel: 'info', attachment: 'reconnect_max = "1s"' });
     rig.pusher.launch();
-    const told = await rig.pusher.said((line) => line['state'] === 'offline');
-    expect(told.msg).toContain(`127.0.0.1:${port}`);
+    const line = await rig.pusher.said((line) => line['state'] === 'offline');
+    expect(line.msg).toContain(`127.0.0.1:${port}`);
 
     await using chat = await startScriptedChat({ port });
     await rig.pusher.said((line) => line.event === 'ready');
@@ -101,8 +101,8 @@ describe.skipIf(!(await canMountDisks()))('a full disk (needs root, and mounts a
     await eventually(() => server.acked === 50);
     await disk.fill(leftBytes);
     sayMore(200);
-    const told = await rig.pusher.said((line) => line.event === 'spool.writable');
-    expect(told).toMatchObject({ level: 'error', writable: false, reason: expect.stringMatching(why) });
+    const line = await rig.pusher.said((line) => line.event === 'spool.writable');
+    expect(line).toMatchObject({ level: 'error', writable: false, reason: expect.stringMatching(why) });
     sayMore(1);
     await eventually(async () => {
       const { status, text } = await rig.pusher.get('/readyz');

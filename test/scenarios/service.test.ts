@@ -88,11 +88,11 @@ describe('on SIGTERM', () => {
 /** Blocks the first or the second thread that imports it, in `open(2)`. */
 const stuckModule = (imports: number) => `
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
-const beside = (name) => new URL(name, import.meta.url);
-appendFileSync(beside('imports'), 'x');
-if (readFileSync(beside('imports'), 'utf8').length === ${imports}) {
-  writeFileSync(beside('stuck'), '');
-  readFileSync(beside('fifo'));
+const near = (name) => new URL(name, import.meta.url);
+appendFileSync(near('imports'), 'x');
+if (readFileSync(near('imports'), 'utf8').length === ${imports}) {
+  writeFileSync(near('stuck'), '');
+  readFileSync(near('fifo'));
 }
 export const handleResponse = () => 1;
 `;
@@ -127,13 +127,13 @@ describe('on SIGHUP', () => {
       (text) => `${text.replace('path = "/notifications"', 'path = "/elsewhere"')}\n[service]\ndrain_timeout = "9s"`,
     );
     rig.pusher.signal('SIGHUP');
-    const told = await rig.pusher.said((line) => line.event === 'config.reload');
+    const reloaded = await rig.pusher.said((line) => line.event === 'config.reload');
     chat.say('meanwhile'); // the old thread may still take it
     await eventually(() => expect(rig.pusher.log.filter((line) => line.event === 'ready')).toHaveLength(2));
     chat.say('after');
     await rig.backend.received(3);
 
-    expect([told['result'], told.msg]).toEqual(['restart', expect.stringContaining('service changed')]);
+    expect([reloaded['result'], reloaded.msg]).toEqual(['restart', expect.stringContaining('service changed')]);
     expect([...rig.messages('notifications'), ...rig.messages('elsewhere')]).toEqual(['before', 'meanwhile', 'after']);
     expect(rig.messages('elsewhere').at(-1)).toBe('after');
     expect(await rig.pusher.stop()).toBe(0);

@@ -20,11 +20,11 @@ when = { event = "${event}" }
 
 describe.each(servers.map((server) => [server.name, server] as const))('%s', (_name, server) => {
   test.skipIf(!server.isHere)('reports status changes, unacknowledged messages, senders in a room, and stored messages', async () => {
-    await using chat = await server.start({ rooms: 'rooms.localhost', keepsPlaceSeconds: 1 });
+    await using chat = await server.start({ rooms: 'rooms.localhost', resumptionSeconds: 1 });
     await using rig = await startPushRig(chat.component.port, { handlers: handlers.join('') });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'train' });
-    const told = (event: string) => rig.bodies(event).map((body) => JSON.parse(body));
+    const posted = (event: string) => rig.bodies(event).map((body) => JSON.parse(body));
 
     alice.send("<presence to='tea@rooms.localhost/ali'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
     await alice.next(({ attrs, xml }) => attrs['type'] === 'groupchat' && xml.includes('<subject'));
@@ -33,21 +33,21 @@ describe.each(servers.map((server) => [server.name, server] as const))('%s', (_n
     await loseOne(alice, bob);
     alice.sendChat('carol@localhost', 'for later');
 
-    await eventually(() => expect([told('status').length, told('unack').length, told('offline').length]).toEqual([3, 1, 1]), {
+    await eventually(() => expect([posted('status').length, posted('unack').length, posted('offline').length]).toEqual([3, 1, 1]), {
       withinMs: 20_000,
     });
-    expect(told('status').map(({ from, type, kind }) => [from.full, type, kind])).toEqual([
+    expect(posted('status').map(({ from, type, kind }) => [from.full, type, kind])).toEqual([
       ['alice@localhost/phone', 'available', 'status'],
       ['bob@localhost/train', 'available', 'status'],
       ['bob@localhost/train', 'unavailable', 'status'],
     ]);
-    expect(told('unack')).toMatchObject([{ event: 'unack', body: 'lost', session: 'bob@localhost/train', sessions: 0 }]);
-    const said = told('groupchat').filter(({ body }) => body === 'Tea?');
+    expect(posted('unack')).toMatchObject([{ event: 'unack', body: 'lost', session: 'bob@localhost/train', sessions: 0 }]);
+    const said = posted('groupchat').filter(({ body }) => body === 'Tea?');
     expect(said.map(({ direction, room, sender }) => [direction, room, sender])).toEqual([
       ['in', 'tea@rooms.localhost', 'alice@localhost'],
       ['out', 'tea@rooms.localhost', 'alice@localhost'],
     ]);
-    expect(told('offline').map(({ body, event }) => [body, event])).toEqual([['for later', 'chat']]);
+    expect(posted('offline').map(({ body, event }) => [body, event])).toEqual([['for later', 'chat']]);
   });
 });
 

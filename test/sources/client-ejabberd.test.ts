@@ -1,4 +1,4 @@
-import { seesWhatAnAccountSees } from '../conformance/account.ts';
+import { receivesMessagesOfTheAccount } from '../conformance/account.ts';
 import { accountsOnEjabberd } from '../support/account-servers.ts';
 
-seesWhatAnAccountSees(await accountsOnEjabberd());
+receivesMessagesOfTheAccount(await accountsOnEjabberd());

@@ -1,4 +1,4 @@
-import { seesWhatAnAccountSees } from '../conformance/account.ts';
+import { receivesMessagesOfTheAccount } from '../conformance/account.ts';
 import { accountsOnProsody } from '../support/account-servers.ts';
 
-seesWhatAnAccountSees(await accountsOnProsody());
+receivesMessagesOfTheAccount(await accountsOnProsody());

@@ -24,7 +24,7 @@ export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
   /** Changes the options of the module at runtime. */
   reconfigure(options: TapOptions): Promise<void>;
   /** Resolves when it has detected the loss of this user's connection, with the session in the resumption timeout. */
-  missesUser(jid: string): Promise<void>;
+  lostUser(jid: string): Promise<void>;
 }
 
 export type TapOptions = Pick<TapSettings, 'disk' | 'queueBytes' | 'window'> & {
@@ -42,9 +42,9 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
   if (isHere) await compile(`${join(tapFolder, tapSources)} ${troublePath}`, compiled);
 
   async function startWith(options: TappedEjabberdOptions = {}): Promise<TappedEjabberd> {
-    const { archive = true, otherComponent, keepsPlaceSeconds, modules = {}, ...rest } = options;
+    const { archive = true, otherComponent, resumptionSeconds, modules = {}, ...rest } = options;
     const archives = archive ? {} : { mod_mam: { default: 'never' } };
-    const streams = keepsPlaceSeconds === undefined ? {} : { mod_stream_mgmt: { resume_timeout: keepsPlaceSeconds } };
+    const streams = resumptionSeconds === undefined ? {} : { mod_stream_mgmt: { resume_timeout: resumptionSeconds } };
     const withTap = (tap: TapOptions) => ({ mod_event_pusher_tap: moduleOptions(tap), ...archives, ...streams, ...modules });
     const ejabberd = await startEjabberd({
       ...rest,
@@ -56,7 +56,7 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
     return {
       ...ejabberd,
       reconfigure: (tap) => ejabberd.reconfigure(withTap(tap)),
-      missesUser: async (jid) => {
+      lostUser: async (jid) => {
         await eventually(() => ejabberd.logs().includes(`Closing c2s connection for ${jid}`));
         const [user = '', host = ''] = jid.split(/[@/]/);
         await ejabberd.api('get_presence', { user, server: host }); // a request to the session, which has ended afterwards
@@ -104,6 +104,6 @@ function asAnyServer(ejabberd: TappedEjabberd): TappedServer {
     ...ejabberd,
     loadAnew: async () => void (await ejabberd.api('restart_module', { host: 'localhost', module: 'mod_event_pusher_tap' })),
     announce: async (to, body) => void (await ejabberd.api('send_message', { type: 'normal', from: 'localhost', to, subject: '', body })),
-    missesComponent: () => eventually(() => ejabberd.logs().includes('The event pusher of localhost has gone')),
+    lostComponent: () => eventually(() => ejabberd.logs().includes('The event pusher of localhost has gone')),
   };
 }

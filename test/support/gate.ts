@@ -13,7 +13,7 @@ import { eventually } from './eventually.ts';
 import { makeHandler } from './make-handler.ts';
 
 /** The real gate of the pusher, with one callback of the test. */
-export interface GateAtHand extends AsyncDisposable {
+export interface RunningGate extends AsyncDisposable {
   readonly port: number;
   readonly url: string;
   readonly events: EventBus;
@@ -40,7 +40,7 @@ export interface GateSetting {
   readonly port?: number;
 }
 
-export async function startGate(setting: GateSetting = {}): Promise<GateAtHand> {
+export async function startGate(setting: GateSetting = {}): Promise<RunningGate> {
   const {
     gate = () => true,
     token,
@@ -73,9 +73,9 @@ export async function startGate(setting: GateSetting = {}): Promise<GateAtHand> 
     newPacketId: () => `packet-${asked.length + 1}` as PacketId,
     readJid: createJidReader({ size: 100 }),
   });
-  const told = events.next('notice');
+  const notice = events.next('notice');
   await listener.start();
-  const url = /http:\S+/.exec((await told).text)?.[0] ?? '';
+  const url = /http:\S+/.exec((await notice).text)?.[0] ?? '';
 
   return {
     port: Number(new URL(url).port),

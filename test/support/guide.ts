@@ -109,7 +109,7 @@ export function follow(guide: Guide): string {
     until(`! pgrep -f '${serviceProcess}'`),
     send,
     waiting,
-    beside(run, 'pusher.log'),
+    inBackground(run, 'pusher.log'),
     until('[ "$(grep -c author= backend.log)" = 2 ]'),
     'echo the backend got; cat backend.log',
   ].join('\n');
@@ -123,8 +123,8 @@ function stepsOf(section: string): readonly string[] {
     const content = block.replaceAll(new RegExp(`^${indent}`, 'gm'), '');
     const [, path] = /[Ww]rite `([^`]*)`/.exec(before) ?? [];
     if (language !== 'sh') return path === undefined ? '' : `cat >${path} <<'END OF FILE'\n${content}END OF FILE`;
-    if (content.includes('createServer')) return beside(content, 'backend.log');
-    return content.includes('event-pusher run') ? beside(content, 'pusher.log') : content;
+    if (content.includes('createServer')) return inBackground(content, 'backend.log');
+    return content.includes('event-pusher run') ? inBackground(content, 'pusher.log') : content;
   });
 }
 
@@ -132,6 +132,6 @@ function until(condition: string): string {
   return `(set +x; for _ in $(seq 300); do if ${condition} >/dev/null; then exit 0; fi; sleep 0.2; done; cat *.log; exit 1)`;
 }
 
-function beside(commands: string, log: string): string {
+function inBackground(commands: string, log: string): string {
   return `(\n{ set +x; } 2>/dev/null\n${commands}) >>${log} 2>&1 &`;
 }

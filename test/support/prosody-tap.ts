@@ -29,17 +29,16 @@ async function start({ hosts, rooms, users, ...settings }: TapSettings = {}): Pr
       // A reloaded module has lost its record of the connected component: the only way to have two live connections.
       await prosody.shell('module:reload("component", "pusher.localhost")');
     },
-    missesComponent: () => eventually(() => prosody.logs().includes('component disconnected: pusher.localhost')),
-    missesUser: (jid) =>
-      eventually(() => prosody.shell('c2s:show()').then((shown) => !shown.includes(jid) || shown.includes('hibernating'))),
+    lostComponent: () => eventually(() => prosody.logs().includes('component disconnected: pusher.localhost')),
+    lostUser: (jid) => eventually(() => prosody.shell('c2s:show()').then((shown) => !shown.includes(jid) || shown.includes('hibernating'))),
   };
 }
 
-function configuration({ archive = true, disk, keepsPlaceSeconds, otherComponent, queueBytes, window }: TapSettings): string {
+function configuration({ archive = true, disk, resumptionSeconds, otherComponent, queueBytes, window }: TapSettings): string {
   return [
     ...(archive ? [] : ['default_archive_policy = false']),
     ...(disk === undefined ? [] : [`event_pusher_tap_disk = ${disk}`]),
-    ...(keepsPlaceSeconds === undefined ? [] : [`smacks_hibernation_time = ${keepsPlaceSeconds}`]),
+    ...(resumptionSeconds === undefined ? [] : [`smacks_hibernation_time = ${resumptionSeconds}`]),
     ...(queueBytes === undefined ? [] : [`event_pusher_tap_queue_bytes = ${queueBytes}`]),
     ...(window === undefined ? [] : [`event_pusher_tap_window = ${window}`]),
     ...(otherComponent === undefined ? [] : [`Component "${otherComponent}"`, '  component_secret = "s3cret"']),

@@ -32,7 +32,7 @@ export async function connectTapPusher(login: ComponentLogin, host = 'localhost'
   const { inbox } = socket;
   let ids = 0;
 
-  function tell(name: 'ack' | 'resume', attrs: Readonly<Record<string, number | string | undefined>>): string {
+  function sendProgress(name: 'ack' | 'resume', attrs: Readonly<Record<string, number | string | undefined>>): string {
     ids += 1;
     const id = `tap-${ids}`;
     socket.send(toXml(element('iq', { type: 'set', id, from: login.domain, to: host }, [element(name, { xmlns: tapNs, ...attrs })])));
@@ -50,15 +50,15 @@ export async function connectTapPusher(login: ComponentLogin, host = 'localhost'
   return {
     ...socket,
     ask: async ({ epoch, h } = { epoch: '', h: 0 }, want, instance, max) => {
-      const id = tell('resume', { epoch, h, want, pusher: instance, max });
+      const id = sendProgress('resume', { epoch, h, want, pusher: instance, max });
       const answer = await inbox.next(({ name, attrs }) => name === 'iq' && attrs['id'] === id);
       const [resumed] = answer.children;
       if (typeof resumed !== 'object' || resumed.name !== 'resumed') throw new Error(`${host} refuses: ${answer.xml}`);
       return resumed.attrs;
     },
-    ack: (progress) => void tell('ack', { ...progress }),
+    ack: (progress) => void sendProgress('ack', { ...progress }),
     fill: async (progress) => {
-      const id = tell('ack', { ...progress, report: 'queue' });
+      const id = sendProgress('ack', { ...progress, report: 'queue' });
       const answer = await inbox.next(({ name, attrs }) => name === 'iq' && attrs['id'] === id);
       const queue = findChild(answer, 'queue', tapNs);
       if (queue === undefined) throw new Error(`${host} does not report its fill level: ${answer.xml}`);
@@ -86,11 +86,11 @@ export async function attachTap(server: { readonly component: ComponentLogin }, 
 /** All items before a last message of `speaker`, which has no receiver. */
 export async function seen(pusher: TapPusher, speaker: XmppUser): Promise<string[]> {
   speaker.sendChat('nobody@localhost', 'the last word');
-  return (await pusher.itemsUntil('the last word')).map(tell);
+  return (await pusher.itemsUntil('the last word')).map(formatItem);
 }
 
 /** An item in one line, `in alice/phone > bob: Hi (1)`, without the common host; `in too-large` for an item without a stanza. */
-export function tell({ direction, stanza, sessions, marks }: TappedItem): string {
+export function formatItem({ direction, stanza, sessions, marks }: TappedItem): string {
   if (stanza === undefined) return `${direction} ${marks['reason']}`;
   const { name, attrs } = stanza;
   const { from = '', to = 'all', type = '' } = attrs;

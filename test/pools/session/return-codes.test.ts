@@ -316,7 +316,7 @@ describe.each(['undici', 'got'] as const)('over %s', (client) => {
       expect(thread.failures).toMatchObject([{ callback: 'statusClassifier' }]);
     });
 
-    test('is missing: the status counts as it would without a module', async () => {
+    test('is missing: the status counts as without a module', async () => {
       const { judgement } = await judge({ handleResponse: () => HTTP_INTERNAL_CONT }, { script: () => ({ kind: 'answer', status: 418 }) });
 
       expect(judgement).toMatchObject({ verdict: 'unclassified', status: 418, detail: 'Scripted', origin: 'http' });

@@ -21,7 +21,7 @@ export function ids(rows: readonly { readonly id: string }[]): string[] {
 }
 
 /** Short forms of the calls that tests make. */
-export function createHands(currentSpool: () => Spool) {
+export function createSpoolCalls(currentSpool: () => Spool) {
   /** Appends deliveries without claiming them. */
   const leave = (...deliveries: NewDelivery[]) => currentSpool().append(makeEntry(deliveries));
 
