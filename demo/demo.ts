@@ -1,3 +1,7 @@
+/**
+ * A complete working example on this machine: a chat server, the service attached to it, two chatting users, and a backend
+ * that shows its requests. All parts are real, listen only on the loopback interface, and are removed at the end.
+ */
 import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,11 +20,6 @@ import { startPusher } from './pusher.ts';
 import type { Scene } from './scene.ts';
 import { Cleanup, obeySignals, until } from './scene.ts';
 
-/**
- * A complete working example on this machine: a chat server, the service attached to it, two chatting users, and a backend
- * that shows its requests. All parts are real, listen only on the loopback interface, and are removed at the end.
- */
-
 export interface DemoOptions {
   /** End after the last step instead of running until Ctrl-C. */
   readonly once: boolean;
@@ -28,7 +27,7 @@ export interface DemoOptions {
   readonly scripted: boolean;
 }
 
-/** Resolves with the exit code after the cleanup: 0 if every step succeeded, 1 after a failure or an interruption. */
+/** Resolves with the exit code after the cleanup: 0 if every step succeeded, 1 after a failure or an interruption of a step. */
 export async function demo({ once, scripted }: DemoOptions): Promise<number> {
   const scene = await setScene();
   const { page, signal } = scene;
@@ -185,6 +184,7 @@ async function keepRunning({ server, backend, pusher }: Parts, scene: Scene): Pr
     pusher.assertRunning();
     return signal.aborted;
   };
+  // Ctrl-C ends this step without an error: `isOver` reads the signal, and `until` gets another that is never aborted.
   await until(isOver, { problem: '', withinMs: Number.POSITIVE_INFINITY, ...scene, signal: new AbortController().signal });
 }
 

@@ -1,6 +1,6 @@
 /**
  * The API for HTTP exits and program units, types only; `callbacks.ts` exports it too. The names are those of openUTM's event exit
- * HTTP, in camelCase and without the prefix kcHttp.
+ * HTTP, in camelCase and without the prefix kcHttp. A *service* here is openUTM's: one request on its way through an exit and a unit.
  */
 
 /**
@@ -18,7 +18,7 @@ export interface HttpExitPar extends HttpRequestParts {
   /** I: the input message is read. O: the response is about to be sent. */
   readonly ioIndicator: 'I' | 'O';
   /**
-   * 0: continue. Any other value ends the service with 500 before it has an effect. 1 to 255 becomes the secondary return code (26
+   * 0: continue. Any other value answers the request with 500, and the unit has no effect. 1 to 255 becomes the secondary return code (26
    * gives HX1A); any other value counts as 255, and so does an error that the exit throws.
    */
   retcode: number;
@@ -83,6 +83,7 @@ export interface HttpRequestParts {
 /** The request without its body, which `init()` gives to a program unit. */
 export interface HttpInfo {
   readonly descriptor: string;
+  /** Transaction code, which names the program unit. */
   readonly tac: string;
   /** The listener that received it. */
   readonly bcamappl: string;
@@ -106,7 +107,7 @@ export interface ProgramUnitCall {
   readonly acc: UnitAcc;
 }
 
-/** Data of one service that does not change. */
+/** What a unit can read about its service at any time. */
 export interface UnitAcc {
   /** Identifies the request in logs. */
   readonly id: string;

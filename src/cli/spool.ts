@@ -79,7 +79,7 @@ function faultText(faults: readonly Fault[]): string {
   return faults.map(({ what, remedy }) => `- ${printable(what)}\n  ${remedy}\n`).join('');
 }
 
-/** The content of a spool as JSON, with times in RFC 3339. */
+/** The content of a spool as JSON, with times in RFC 3339. `waiting`: all pending deliveries of a queue, ready and claimed ones too. */
 export function infoAsJson({ oldest, ...info }: SpoolInfo): object {
   const rfc3339 = createRfc3339();
   return { exists: true, ...info, oldest: Object.fromEntries(Object.entries(oldest).map(([pool, at]) => [pool, rfc3339(at)])) };

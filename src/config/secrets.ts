@@ -1,4 +1,7 @@
-/** Which values of the configuration are secret, and how they are removed from output. */
+/**
+ * Which values of the configuration are secret, and how they are removed from output. Secret are the values of secret-looking keys, and
+ * the values that a *reference* (`${NAME}`, `${file:/path}`; see interpolate.ts) supplied, except at the keys listed here.
+ */
 import { Secret } from '../kit/secret.ts';
 
 const secretKey = /secret|token|password|passphrase|credential|authorization|cookie|(^|[_-])(api|private|access)[_-]?key/i;

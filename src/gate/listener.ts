@@ -129,7 +129,7 @@ class GateListener {
       if (name !== 'message' || ns !== 'jabber:client') return { problem: 'the body must be one message in the namespace jabber:client' };
       if (attrs['type'] === 'error') return { problem: 'a message of type error cannot be held' };
       const id = newPacketId();
-      // A client that repeats a blocking message uses the same id, so the watchdog recognises it.
+      // The key must be the same if a client repeats a message that blocked a callback: the watchdog counts how often it did.
       const key = `gate ${host} ${session ?? ''} ${attrs['id'] ?? id}`;
       const seen = { stanza, direction: 'in', host, session, bytes: body.length, key } as const;
       return { packet: packetFrom(seen, { id, origin: 'gate', receivedAt }, readJid).packet };

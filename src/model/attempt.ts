@@ -1,4 +1,4 @@
-/** The nouns of the delivery side: an attempt, its outcome, the judgement of callbacks, and the disposition. */
+/** The nouns between pools and spool: an attempt, its outcome, the judgement of callbacks, and the disposition. */
 import type { EpochMs } from '../kit/clock.ts';
 import type { ContextVariables } from './delivery.ts';
 

@@ -1,11 +1,11 @@
-/** The nouns of the middle: a delivery, its queue, and the request or message that it sends. */
+/** The nouns between hooks and pools: a delivery, its queue, the request or message that it sends, and the answer of a business server. */
 import type { EpochMs } from '../kit/clock.ts';
 import type { PacketId } from './packet.ts';
 
 /** Identifies one delivery for good; sent as `webhook-id`. Ordered by time, without `.` (Standard Webhooks 1.0.0). */
 export type DeliveryId = string & { readonly __brand: 'DeliveryId' };
 
-/** Variables of a message context. They are kept across attempts, and logged. */
+/** Variables that the callbacks at delivery keep from one attempt to the next (Momentum's message context). They are logged. */
 export type ContextVariables = Readonly<Record<string, string>>;
 
 /** Content of a delivery. The spool stores it unread, so a new kind needs no change of its schema. */
@@ -15,6 +15,7 @@ export type Target = HttpTarget | XmppTarget;
 export interface NewDelivery<T extends Target = Target> extends QueueName {
   readonly id: DeliveryId;
   readonly packetId: PacketId;
+  /** The virtual host of the packet, not the host of the backend. */
   readonly host: string;
   /** Deliveries of one lane are claimed one after another; null: the delivery waits for no other. */
   readonly lane: string | null;
@@ -46,7 +47,7 @@ export interface Claimed extends NewDelivery {
   readonly attempts: number;
   /** Time of the first failed attempt; undefined before one. Determines when the delivery leaves its lane (`hold`). */
   readonly failingSince: EpochMs | undefined;
-  /** Message context that the delivery callbacks of the previous attempt left. */
+  /** Message context that the callbacks at delivery left after the previous attempt. */
   readonly context: ContextVariables;
 }
 
@@ -71,7 +72,7 @@ export interface HttpTarget {
   readonly answered?: Answered;
 }
 
-/** Result of the question that preceded a push. It is stored with the push, so that retries do not ask again. */
+/** Result of the question that preceded a push; not to be confused with the outcome `answered` of a request. It is stored with the push, so that retries do not ask again. */
 export type Answered =
   /** `userIDList` (reduced to the receiver of this push) and `offlinePushInfo` of the answer; undefined if the answer has none. */
   | {
@@ -84,7 +85,7 @@ export type Answered =
 
 /**
  * Reason why a question has no valid answer. `action-code`: `actionCode` is not 0. `bad-answer`: missing or malformed body.
- * `bad-status`: not 2xx. `broken`: the connection broke. `not-asked`: the circuit breaker is open. `timed-out`: no answer in time.
+ * `bad-status`: not 2xx. `broken`: the connection broke, or no request could be made. `not-asked`: the circuit breaker is open. `timed-out`: no answer in time.
  * `unreachable`: no connection.
  */
 export type AskFailure = 'action-code' | 'bad-answer' | 'bad-status' | 'broken' | 'not-asked' | 'timed-out' | 'unreachable';

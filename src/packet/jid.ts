@@ -17,8 +17,10 @@ const MAX_PART_BYTES = 1023;
 const MAX_RAW_LENGTH = 3 * MAX_PART_BYTES;
 
 /**
- * Creates a parser of JIDs that caches between `size` and twice as many recent results, because most packets belong to a
- * conversation in progress.
+ * Creates a parser of JIDs. It splits a text at the first `/`, then at the first `@` (RFC 7622 §3.2), and prepares the parts by
+ * nodeprep, nameprep and resourceprep (RFC 6122). It never throws: a JID with a prohibited character, mixed direction, an empty part or
+ * a part of more than 1023 bytes is returned unchanged. Between `size` and twice as many recent results are cached, because most packets
+ * belong to a conversation in progress.
  */
 export function createJidReader({ size = 4096 }: { readonly size?: number } = {}): JidReader {
   const profiles = once(createProfiles);
@@ -29,7 +31,8 @@ export function createJidReader({ size = 4096 }: { readonly size?: number } = {}
     const known = recent.get(text);
     if (known !== undefined) return known;
 
-    // A copy: a slice would keep the whole stanza in memory as long as the entry is cached.
+    // A copy: a slice would keep the whole stanza in memory as long as the entry is cached. It differs from the text only by a lone
+    // surrogate, which cannot be prepared: such a text is returned unchanged, and not cached.
     const own = Buffer.from(text).toString();
     const parsed = older.get(own) ?? prepare(own === text ? own : text, profiles);
     if (parsed.prepared) remember(own, parsed);
@@ -43,15 +46,6 @@ export function createJidReader({ size = 4096 }: { readonly size?: number } = {}
     }
     recent.set(text, parsed);
   }
-}
-
-/**
- * Parses one JID: splits it at the first `/`, then at the first `@` (RFC 7622 §3.2), and prepares its parts by nodeprep, nameprep
- * and resourceprep (RFC 6122). Never throws: a JID with a prohibited character, mixed direction, an empty part or a part of more
- * than 1023 bytes is returned unchanged. For many JIDs, {@link createJidReader} builds the tables only once.
- */
-export function parseJid(text: string): ReadJid {
-  return prepare(text, createProfiles);
 }
 
 /** Builds a JID from prepared parts; absent parts are empty. */

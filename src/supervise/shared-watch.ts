@@ -15,7 +15,7 @@ export function createWatchMemory(): SharedArrayBuffer {
   return new SharedArrayBuffer(headBytes + maxKeyLength * Uint16Array.BYTES_PER_ELEMENT);
 }
 
-/** How often a handler has blocked the thread on one packet. */
+/** How often a handler has blocked the thread on one packet. `packetKey`: `Packet.key`, which is the same if the packet is seen again. */
 export interface Strike {
   readonly handler: string;
   readonly packetKey: string;
@@ -25,7 +25,10 @@ export interface Strike {
 /** Number of strikes after which a handler is skipped for a packet. */
 const strikesAllowed = 3;
 
-/** The service thread's side. A call takes some tens of nanoseconds. The methods of `CallbackWatch` are fields, so that a spread copies them. */
+/**
+ * The service thread's side. A call takes some tens of nanoseconds. The methods of `CallbackWatch` are fields, because
+ * the replayer spreads the object, which does not copy methods.
+ */
 export class SharedWatch implements CallbackWatch {
   readonly #head: Int32Array;
   readonly #key: Uint16Array;

@@ -1,20 +1,22 @@
-import type { CallbackFailure } from '../../pools/contract.ts';
-import type { EpochMs } from '../kit/clock.ts';
-import { toError } from '../kit/errors.ts';
-import { createDeferred } from '../kit/lifecycle.ts';
-import type { Judgement, Outcome } from '../model/attempt.ts';
-import type { AskFailure, DeliveryId } from '../model/delivery.ts';
-import type { Direction, PacketEvent, PacketId } from '../model/packet.ts';
-
 /**
  * Every event of the service, and the bus that carries them. The parts of the service emit events; logs, metrics and health
  * subscribe. Fields are plain values. None contains a message body, and JIDs and ids never become labels of metrics.
  */
+import type { CallbackFailure } from '../../pools/contract.ts';
+import type { EpochMs } from '../kit/clock.ts';
+import { toError } from '../kit/errors.ts';
+import { createDeferred } from '../kit/lifecycle.ts';
+import type { DispositionKind, Judgement, Outcome } from '../model/attempt.ts';
+import type { AskFailure, DeliveryId } from '../model/delivery.ts';
+import type { Direction, PacketEvent, PacketId } from '../model/packet.ts';
 
 /** State of a circuit breaker: `closed` allows every attempt, `open` none, `half-open` one probe, `slow-start` a growing number. */
 export type BreakerState = 'closed' | 'half-open' | 'open' | 'slow-start';
 
-/** `standby`: another pusher receives the feed; this one takes over when it disconnects. */
+/**
+ * State of a connection to a chat server, or of a host's feed on it. `resuming`: connected, and the feed does not flow yet. `standby`:
+ * another pusher holds the component or receives the feed; this one takes over when it disconnects.
+ */
 export type AttachmentState = 'attached' | 'connecting' | 'offline' | 'refused' | 'resuming' | 'standby';
 
 /** Answer of the gate. The set is closed because it is a metric label. */
@@ -60,7 +62,7 @@ export interface Events {
     readonly attempt: number;
     readonly attemptsAllowed: number;
     readonly outcome: Outcome;
-    /** The judgement of the handler's delivery callbacks; undefined if it has none. */
+    /** The judgement of the handler's callbacks at delivery; undefined if it has none. */
     readonly judgement: Judgement | undefined;
     readonly accepted: boolean;
     readonly reason: string;
@@ -91,9 +93,12 @@ export interface Events {
   };
   /** A circuit breaker changed its state. `handler`: empty for the breaker of the whole pool. `reason`: a text for operators. */
   'breaker.state': { readonly pool: string; readonly handler: string; readonly state: BreakerState; readonly reason: string };
-  /** A callback on accept ended. `callback`: its name. */
+  /**
+   * A callback on accept ended: one that runs in the service thread (`shouldMakeReq`, `prepareHeaders`, `prepareBody`, `gate`, and those of
+   * exits), in contrast to the callbacks at delivery. `callback`: its name.
+   */
   'callback.ended': { readonly handler: string; readonly callback: string; readonly durationMs: number };
-  /** A callback threw, rejected, returned an invalid value, missed its deadline or was skipped. The packet became a dead letter. */
+  /** A callback on accept of a handler threw, rejected, returned an invalid value, missed its deadline or was skipped. The packet became a dead letter. */
   'callback.failed': { readonly handler: string; readonly callback: string; readonly packetId: PacketId; readonly error: Error };
   /** A reload was requested. `reason`: why the configuration was refused, or the changes. */
   'config.reload': { readonly result: 'applied' | 'refused' | 'restart'; readonly reason: string };
@@ -104,7 +109,7 @@ export interface Events {
   'connection.refused': { readonly listener: string; readonly reason: string; readonly count: number };
   /** A delivery is on disk. */
   'delivery.accepted': { readonly pool: string; readonly handler: string; readonly host: string };
-  /** A delivery callback failed in a pool's thread. */
+  /** A callback at delivery failed in a pool's thread. */
   'delivery.callback-failed': { readonly pool: string } & CallbackFailure;
   /** A delivery that keeps failing left its lane, so that later deliveries can proceed. */
   'delivery.left-lane': { readonly id: DeliveryId; readonly pool: string; readonly handler: string };
@@ -115,7 +120,7 @@ export interface Events {
     readonly handler: string;
     readonly host: string;
     readonly purpose: Purpose;
-    readonly disposition: 'dead' | 'delivered' | 'retry';
+    readonly disposition: DispositionKind;
     readonly reason: string;
     readonly ageMs: number;
   };
@@ -145,7 +150,10 @@ export interface Events {
   notice: { readonly text: string; readonly level?: 'warn' };
   /** A stanza became a packet. */
   'packet.seen': { readonly attachment: string; readonly host: string; readonly direction: Direction; readonly event: PacketEvent };
-  /** A stanza of a feed did not become a packet. `reason`: `duplicate`, `forged`, `unknown-direction`, `own`, `archive`, `carbon`, `error`, `malformed`, `too-large`, `room-self`, `overloaded`, `rate-limited`, `unauthorized`, `unknown-host`. */
+  /**
+   * A stanza or a posted message did not become a packet. `reason`: the `SkipReason` of the feed, of the account, or of the listener
+   * that received it.
+   */
   'packet.skipped': { readonly attachment: string; readonly host?: string; readonly reason: string };
   /** An operator paused or resumed a pool. */
   'pool.paused': { readonly pool: string; readonly paused: boolean };

@@ -23,7 +23,7 @@ const filterKeys = {
 const idsExpected = `a list of 1 to ${mostAtOnce} ids`;
 const ids = z.array(deliveryId, { error: idsExpected }).min(1, { error: idsExpected }).max(mostAtOnce, { error: idsExpected });
 
-export const listQuestion = section({
+export const listParameters = section({
   ...filterKeys,
   id: ids.optional(),
   limit: whole(1, mostAtOnce).default(100),
@@ -50,7 +50,7 @@ const letterKeys = {
 
 export const letterList = z.array(z.object(letterKeys));
 
-export const letterQuestion = section({ id: deliveryId, content: contentFlag });
+export const letterParameters = section({ id: deliveryId, content: contentFlag });
 
 const judgement = z.object({
   verdict: z.enum(['permfailed', 'success', 'tempfailed', 'unclassified']),
@@ -121,9 +121,9 @@ const selectionKeys = {
 const selections = '"ids", a "filter" with at least one key, both, or only "all": true';
 const required = { path: ['all'], error: `${selections} to select dead letters` };
 
-export const purgeQuestion = section(selectionKeys).refine(hasSelection, required).describe(`Selection: ${selections}.`);
+export const purgeParameters = section(selectionKeys).refine(hasSelection, required).describe(`Selection: ${selections}.`);
 
-export const replayQuestion = section({
+export const replayParameters = section({
   ...selectionKeys,
   limit: whole(1).optional().describe('Maximum number; the oldest are replayed first.'),
 })

@@ -8,15 +8,15 @@ import { outcomeView, quoted, refuseContentTo, type Visibility, withoutQuotes } 
 import {
   type answeredShape,
   letterList,
-  letterQuestion,
+  letterParameters,
   letterShape,
-  listQuestion,
+  listParameters,
   purgedShape,
-  purgeQuestion,
+  purgeParameters,
   replayedShape,
-  replayQuestion,
+  replayParameters,
 } from './dead-letter-shapes.ts';
-import { refuseUnknownNames } from './pools.ts';
+import { handlersOf, poolsOf, unknownName } from './pools.ts';
 import { type ApiDependencies, audit, defineRoute, type Route } from './route.ts';
 import { rfc3339 } from './values.ts';
 
@@ -30,8 +30,8 @@ function listRoute(dependencies: ApiDependencies): Route {
     method: 'GET',
     path: '/dead-letters',
     summary: 'Lists dead letters, newest last.',
-    asks: listQuestion,
-    answers: letterList,
+    parameters: listParameters,
+    response: letterList,
     handle: async ({ id, limit, order, content, ...keys }, caller) => {
       if (content) refuseContentTo(caller);
       const letters = await dependencies.spool.deadLetters(toFilter(keys, id), { limit, newest: order === 'newest' });
@@ -46,8 +46,8 @@ function showRoute({ spool, redactor }: ApiDependencies): Route {
     method: 'GET',
     path: '/dead-letters/{id}',
     summary: 'Shows one dead letter with its request and every attempt.',
-    asks: letterQuestion,
-    answers: letterShape,
+    parameters: letterParameters,
+    response: letterShape,
     handle: async ({ id, content }, caller) => {
       if (content) refuseContentTo(caller);
       const letter = await spool.deadLetter(id);
@@ -65,15 +65,15 @@ function replayRoute(dependencies: ApiDependencies): Route {
     method: 'POST',
     path: '/dead-letters/replay',
     summary: 'Makes dead letters deliveries again, under their ids.',
-    asks: replayQuestion,
-    answers: replayedShape,
-    handle: async (asked, caller) => {
-      const { filter, before } = selected(asked, dependencies);
-      const found = Math.min(await spool.countDead(filter), asked.limit ?? Number.POSITIVE_INFINITY);
-      if (found === 0) await refuseUnknown(asked.filter, asked.ids, dependencies);
-      if (asked.dryRun || found === 0) return { count: found, failed: 0, before };
+    parameters: replayParameters,
+    response: replayedShape,
+    handle: async (given, caller) => {
+      const { filter, before } = selected(given, dependencies);
+      const found = Math.min(await spool.countDead(filter), given.limit ?? Number.POSITIVE_INFINITY);
+      if (found === 0) await refuseUnknown(given.filter, given.ids, dependencies);
+      if (given.dryRun || found === 0) return { count: found, failed: 0, before };
       const { replayed, failed } = await operations.replay(filter, found);
-      audit(events, caller, `replayed ${replayed} dead letters (${describe(asked)}); ${failed} stay dead`);
+      audit(events, caller, `replayed ${replayed} dead letters (${describe(given)}); ${failed} stay dead`);
       return { count: replayed, failed, before };
     },
   });
@@ -85,20 +85,20 @@ function purgeRoute(dependencies: ApiDependencies): Route {
     method: 'POST',
     path: '/dead-letters/purge',
     summary: 'Removes dead letters permanently.',
-    asks: purgeQuestion,
-    answers: purgedShape,
-    handle: async (asked, caller) => {
-      const { filter, before } = selected(asked, dependencies);
-      const count = asked.dryRun ? await spool.countDead(filter) : await spool.purgeDead(filter);
-      if (count === 0) await refuseUnknown(asked.filter, asked.ids, dependencies);
-      if (asked.dryRun) return { count, before };
-      audit(events, caller, `purged ${count} dead letters (${describe(asked)})`);
+    parameters: purgeParameters,
+    response: purgedShape,
+    handle: async (given, caller) => {
+      const { filter, before } = selected(given, dependencies);
+      const count = given.dryRun ? await spool.countDead(filter) : await spool.purgeDead(filter);
+      if (count === 0) await refuseUnknown(given.filter, given.ids, dependencies);
+      if (given.dryRun) return { count, before };
+      audit(events, caller, `purged ${count} dead letters (${describe(given)})`);
       return { count, before };
     },
   });
 }
 
-type Selection = z.output<typeof purgeQuestion>;
+type Selection = z.output<typeof purgeParameters>;
 
 type FilterKeys = NonNullable<Selection['filter']>;
 
@@ -123,13 +123,24 @@ function toFilter({ pool, handler, host, reason, since, before }: FilterKeys, id
   };
 }
 
-/** For a selection without a letter: throws if a name in it is unknown. A selection by ids is not checked. */
+/**
+ * For a selection without a letter: throws if a name in its filter is neither configured nor in any dead letter. Letters of removed
+ * handlers, pools and hosts stay accessible. A selection by ids is not checked.
+ */
 async function refuseUnknown(
   filter: FilterKeys = {},
   ids: readonly DeliveryId[] | undefined,
   { operations, spool }: ApiDependencies,
 ): Promise<void> {
-  if (ids === undefined) await refuseUnknownNames(filter, { operations, spool });
+  if (ids !== undefined) return;
+  const pools = operations.pools();
+  const configured = { handler: handlersOf(pools), host: operations.hosts(), pool: poolsOf(pools) };
+  for (const what of ['pool', 'handler', 'host'] as const) {
+    const name = filter[what];
+    if (name === undefined || configured[what].includes(name)) continue;
+    if ((await spool.countDead({ [what]: name })) === 0)
+      throw unknownName(what, name, configured[what], ' and no dead letter with this name');
+  }
 }
 
 /** A selection as text, without the ids. */

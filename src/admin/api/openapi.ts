@@ -25,7 +25,7 @@ export function openApiDocument(routes: readonly Route[], version: string): Tabl
 }
 
 function operation(route: Route): Table {
-  const { method, summary, answers } = route;
+  const { method, summary, response } = route;
   const { inPath, others, required, description } = parametersOf(route);
   const parameters = [
     ...inPath.map(([name, schema]) => ({ name, in: 'path', required: true, schema })),
@@ -38,7 +38,7 @@ function operation(route: Route): Table {
     parameters,
     ...(method === 'POST' && others.length > 0 ? { requestBody: { required: true, content: json(schema) } } : {}),
     responses: {
-      200: { description: 'Done.', content: json(toJsonSchema(answers, 'output')) },
+      200: { description: 'Done.', content: json(toJsonSchema(response, 'output')) },
       default: { description: 'Refused, or failed.', content: json({ $ref: '#/components/schemas/Refusal' }) },
     },
   };

@@ -4,7 +4,6 @@ import { section, text } from '../../config/values.ts';
 import { type ErrorCode, ServiceError } from '../../kit/errors.ts';
 import { nearest } from '../../kit/nearest.ts';
 import type { QueueName } from '../../model/delivery.ts';
-import type { Spool } from '../../spool/spool.ts';
 import type { AttemptSummary, LastError } from '../../telemetry/recent.ts';
 import type { PoolView, ServiceOperations } from '../operations.ts';
 import { withoutQuotes } from './content.ts';
@@ -63,8 +62,8 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
     method: 'GET',
     path: '/pools',
     summary: 'Lists the pools with their pending deliveries and the state of their backends.',
-    asks: noParameters,
-    answers: poolList,
+    parameters: noParameters,
+    response: poolList,
     handle: (_, caller) => operations.pools().map((pool) => poolView(pool, caller)),
   });
 
@@ -73,8 +72,8 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
       method: 'POST',
       path: `/pools/{pool}/${word}`,
       summary,
-      asks: section({ pool: text }),
-      answers: pausedShape,
+      parameters: section({ pool: text }),
+      response: pausedShape,
       handle: async ({ pool }, caller) => {
         const paused = word === 'pause';
         if (!(await operations.setPaused(pool, paused))) throw unknownName('pool', pool, poolsOf(operations.pools()));
@@ -143,8 +142,8 @@ export function orphanRoutes({ operations, events }: ApiDependencies): readonly 
     method: 'GET',
     path: '/orphans',
     summary: 'Lists the queues whose pool or handler is not configured.',
-    asks: noParameters,
-    answers: orphanList,
+    parameters: noParameters,
+    response: orphanList,
     handle: () => operations.orphans().map(({ pool, handler, waiting }) => ({ pool, handler, waiting })),
   });
 
@@ -152,8 +151,8 @@ export function orphanRoutes({ operations, events }: ApiDependencies): readonly 
     method: 'POST',
     path: '/orphans/move',
     summary: 'Moves an orphaned queue to a configured one.',
-    asks: section({ from: queue, to: queue }),
-    answers: countShape,
+    parameters: section({ from: queue, to: queue }),
+    response: countShape,
     handle: async ({ from, to }, caller) => {
       requireOrphan(from, operations);
       const moved = await operations.moveOrphans(from, to);
@@ -166,8 +165,8 @@ export function orphanRoutes({ operations, events }: ApiDependencies): readonly 
     method: 'POST',
     path: '/orphans/purge',
     summary: 'Removes the deliveries of an orphaned queue permanently.',
-    asks: queue,
-    answers: countShape,
+    parameters: queue,
+    response: countShape,
     handle: async (orphan, caller) => {
       requireOrphan(orphan, operations);
       const purged = await operations.purgeOrphans(orphan);
@@ -190,6 +189,7 @@ function queueText({ pool, handler }: QueueName): string {
   return `handler ${JSON.stringify(handler)} on pool ${JSON.stringify(pool)}`;
 }
 
+/** What has a name in the configuration. */
 type Named = 'handler' | 'host' | 'pool';
 
 const codes: Readonly<Record<Named, ErrorCode>> = { handler: 'UNKNOWN_HANDLER', host: 'UNKNOWN_HOST', pool: 'UNKNOWN_POOL' };
@@ -202,29 +202,11 @@ export function unknownName(what: Named, name: string, known: readonly string[],
   return new ServiceError(codes[what], `there is no ${what} ${JSON.stringify(name)}${and}; there are: ${names}${hint}`);
 }
 
-/**
- * Throws for a name in a filter of dead letters that is neither configured nor in any dead letter: letters of removed handlers, pools
- * and hosts stay accessible.
- */
-export async function refuseUnknownNames(
-  filter: Readonly<Partial<Record<Named, string | undefined>>>,
-  { operations, spool }: { readonly operations: ServiceOperations; readonly spool: Pick<Spool, 'countDead'> },
-): Promise<void> {
-  const pools = operations.pools();
-  const configured = { handler: handlersOf(pools), host: operations.hosts(), pool: poolsOf(pools) };
-  for (const what of ['pool', 'handler', 'host'] as const) {
-    const name = filter[what];
-    if (name === undefined || configured[what].includes(name)) continue;
-    if ((await spool.countDead({ [what]: name })) === 0)
-      throw unknownName(what, name, configured[what], ' and no dead letter with this name');
-  }
-}
-
 /** The names of all queues, each once; `HANDLER:ask` holds the asks of a handler. */
 export function handlersOf(pools: readonly PoolView[]): readonly string[] {
   return [...new Set(pools.flatMap(({ handlers }) => handlers.map(({ name }) => name)))];
 }
 
-function poolsOf(pools: readonly PoolView[]): readonly string[] {
+export function poolsOf(pools: readonly PoolView[]): readonly string[] {
   return pools.map(({ name }) => name);
 }

@@ -53,7 +53,7 @@ function serve(app: FastifyInstance, route: Route, access: ApiAccess): void {
       const parameters = read(request);
       if (parameters.kind === 'bad-request') return refuseBadRequest(reply, parameters.message);
       const caller = { mayReadContent: access.mayReadContent(request), address: request.ip };
-      const answer = await route.answer(parameters.asked, caller);
+      const answer = await route.answer(parameters.given, caller);
       return answer.kind === 'bad-request' ? refuseBadRequest(reply, answer.message) : answer.value;
     },
   });

@@ -15,10 +15,10 @@ export interface Route {
   readonly path: string;
   readonly summary: string;
   /** All parameters: those of the path, and those of the query (GET) or the JSON body (POST). */
-  readonly asks: z.ZodObject;
-  readonly answers: z.ZodType;
-  /** Checks the parameters and answers. Throws a ServiceError if the service cannot do it. */
-  answer(asked: Table, caller: Caller): Promise<Answer>;
+  readonly parameters: z.ZodObject;
+  readonly response: z.ZodType;
+  /** Checks the given parameters and answers. Throws a ServiceError if the service cannot do it. */
+  answer(given: Table, caller: Caller): Promise<Answer>;
 }
 
 export interface Caller {
@@ -46,24 +46,24 @@ export interface ApiDependencies {
   readonly redactor: Pick<Redactor, 'bytes' | 'value'>;
 }
 
-interface Definition<Asked, Answers extends z.ZodType> {
+interface Definition<Given, Response extends z.ZodType> {
   readonly method: Route['method'];
   readonly path: string;
   readonly summary: string;
-  readonly asks: z.ZodObject & z.ZodType<Asked>;
-  readonly answers: Answers;
-  handle(asked: Asked, caller: Caller): Promise<z.input<Answers>> | z.input<Answers>;
+  readonly parameters: z.ZodObject & z.ZodType<Given>;
+  readonly response: Response;
+  handle(given: Given, caller: Caller): Promise<z.input<Response>> | z.input<Response>;
 }
 
-export function defineRoute<Asked, Answers extends z.ZodType>(definition: Definition<Asked, Answers>): Route {
-  const { method, path, summary, asks, answers } = definition;
+export function defineRoute<Given, Response extends z.ZodType>(definition: Definition<Given, Response>): Route {
+  const { method, path, summary, parameters, response } = definition;
   return {
-    ...{ method, path, summary, asks, answers },
+    ...{ method, path, summary, parameters, response },
     answer: async (given, caller) => {
       const reader = new SectionReader({ folder: '', written: given, mistakes: [] });
-      const asked = reader.read<Asked>(asks, given, []);
-      if (asked === undefined) return badRequest(reader.mistakes.map(mistakeLine).join('; '));
-      return { kind: 'done', value: await definition.handle(asked, caller) };
+      const checked = reader.read<Given>(parameters, given, []);
+      if (checked === undefined) return badRequest(reader.mistakes.map(mistakeLine).join('; '));
+      return { kind: 'done', value: await definition.handle(checked, caller) };
     },
   };
 }
@@ -78,7 +78,7 @@ export function audit(events: EventSink, { address }: Caller, what: string): voi
 }
 
 /** The parameters of a route, by their place in the request. */
-interface Parameters {
+interface PlacedParameters {
   readonly inPath: readonly NamedSchema[];
   /** Those of the query or the body. */
   readonly others: readonly NamedSchema[];
@@ -89,8 +89,8 @@ interface Parameters {
 
 type NamedSchema = readonly [name: string, schema: unknown];
 
-export function parametersOf({ asks, path }: Pick<Route, 'asks' | 'path'>): Parameters {
-  const { properties, required, description } = toJsonSchema(asks, 'input');
+export function parametersOf({ parameters, path }: Pick<Route, 'parameters' | 'path'>): PlacedParameters {
+  const { properties, required, description } = toJsonSchema(parameters, 'input');
   const inPath = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name = '']) => name);
   const entries = Object.entries(asTable(properties));
   return {
@@ -114,30 +114,30 @@ export interface RequestParts {
   readonly body: unknown;
 }
 
-type Asked = BadRequest | { readonly kind: 'asked'; readonly asked: Table };
+type ReadParameters = BadRequest | { readonly kind: 'parameters'; readonly given: Table };
 
 /**
  * Makes a reader of a route's parameters: from the path, and from the query of a GET or the body of a POST. A POST with a query is
  * refused: a `dryRun` in the wrong place must not be ignored.
  */
-export function createParameterReader(route: Pick<Route, 'asks' | 'method' | 'path'>): (parts: RequestParts) => Asked {
-  const { inPath, others } = parametersOf(route);
-  const schemas = new Map(others);
+export function createParameterReader(route: Pick<Route, 'method' | 'parameters' | 'path'>): (parts: RequestParts) => ReadParameters {
+  const placed = parametersOf(route);
+  const schemas = new Map(placed.others);
 
-  function readQuery({ params, query }: RequestParts): Asked {
+  function readQuery({ params, query }: RequestParts): ReadParameters {
     const read = Object.entries(asTable(query)).map(([name, text]) => [name, fromText(text, schemas.get(name))]);
     return join(Object.fromEntries(read), params);
   }
 
-  function readBody({ params, query, body = {} }: RequestParts): Asked {
+  function readBody({ params, query, body = {} }: RequestParts): ReadParameters {
     if (Object.keys(asTable(query)).length > 0) return badRequest('a POST takes no query; send the parameters in the JSON body');
     return isTable(body) ? join(body, params) : badRequest('the body must be a JSON object');
   }
 
-  function join(asked: Table, params: unknown): Asked {
-    const duplicate = inPath.find(([name]) => Object.hasOwn(asked, name));
+  function join(others: Table, params: unknown): ReadParameters {
+    const duplicate = placed.inPath.find(([name]) => Object.hasOwn(others, name));
     if (duplicate !== undefined) return badRequest(`"${duplicate[0]}" is already in the path`);
-    return { kind: 'asked', asked: { ...asked, ...asTable(params) } };
+    return { kind: 'parameters', given: { ...others, ...asTable(params) } };
   }
 
   return route.method === 'GET' ? readQuery : readBody;

@@ -19,8 +19,8 @@ export function sendTestRoutes({ operations, events }: ApiDependencies): readonl
     method: 'POST',
     path: '/send-test',
     summary: 'Sends one request of a handler, marked as a test, and reports its outcome.',
-    asks: section({ handler: text }),
-    answers: testShape,
+    parameters: section({ handler: text }),
+    response: testShape,
     handle: async ({ handler }, caller) => {
       const { mayReadContent } = caller;
       const report = await operations.sendTest(handler).catch((thrown: unknown) => {

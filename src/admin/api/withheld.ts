@@ -5,7 +5,7 @@ import { contentFlag, quoted, refuseContentTo, type Visibility } from './content
 import { type ApiDependencies, defineRoute, type Route } from './route.ts';
 import { rfc3339, time } from './values.ts';
 
-const withheldQuestion = section({
+const withheldParameters = section({
   handler: text.optional(),
   host: text.optional(),
   limit: whole(1, 1000).default(100),
@@ -43,8 +43,8 @@ export function withheldRoutes({ withheld }: ApiDependencies): readonly Route[] 
     method: 'GET',
     path: '/withheld',
     summary: 'Lists the last pushes that business servers withheld, newest last. The list is kept in memory.',
-    asks: withheldQuestion,
-    answers: z.array(withheldShape),
+    parameters: withheldParameters,
+    response: z.array(withheldShape),
     handle: ({ handler, host, limit, order, content }, caller) => {
       if (content) refuseContentTo(caller);
       const matching = withheld.list().filter((push) => (handler ?? push.handler) === push.handler && (host ?? push.host) === push.host);

@@ -7,14 +7,14 @@ import { notAsked } from './deadlines.ts';
 /** Result of a question. */
 export type AskAnswer =
   | Extract<Answered, { kind: 'allowed' }>
-  | ({ readonly kind: 'withheld' } & Refusal)
+  | ({ readonly kind: 'withheld' } & ReportedError)
   /** Its list of receivers is invalid. A push could reach an excluded user, so nothing is pushed. */
-  | ({ readonly kind: 'misnamed' } & Refusal)
+  | ({ readonly kind: 'misnamed' } & ReportedError)
   /** There was no valid answer. */
-  | ({ readonly kind: 'failed'; readonly reason: AskFailure } & Refusal);
+  | ({ readonly kind: 'failed'; readonly reason: AskFailure } & ReportedError);
 
 /** The error that the server reports; null and empty if absent. */
-export interface Refusal {
+export interface ReportedError {
   /** 5000 to 9999 by the rules of OpenIM; kept as received. */
   readonly errCode: number | null;
   readonly errMsg: string;
@@ -43,10 +43,10 @@ export function readAnswer(outcome: Outcome): AskAnswer {
   }
 }
 
-export const noRefusal: Refusal = { errCode: null, errMsg: '', errDlt: '' };
+export const noReportedError: ReportedError = { errCode: null, errMsg: '', errDlt: '' };
 
-function failed(reason: AskFailure, refusal: Refusal = noRefusal): AskAnswer {
-  return { kind: 'failed', reason, ...refusal };
+function failed(reason: AskFailure, reported: ReportedError = noReportedError): AskAnswer {
+  return { kind: 'failed', reason, ...reported };
 }
 
 function readBody(body: string): AskAnswer {
@@ -55,17 +55,17 @@ function readBody(body: string): AskAnswer {
   if (answer === undefined) return failed('bad-answer');
   const { actionCode, nextCode, userIDList, offlinePushInfo } = answer;
 
-  const refusal = refusalIn(answer);
+  const reported = reportedErrorIn(answer);
   const next = codeOf(nextCode ?? '');
-  if (next === '1') return { kind: 'withheld', ...refusal };
+  if (next === '1') return { kind: 'withheld', ...reported };
   const action = codeOf(actionCode ?? 0);
-  if (action === undefined || action === '') return failed('bad-answer', refusal);
-  if (action !== '0') return failed('action-code', refusal);
+  if (action === undefined || action === '') return failed('bad-answer', reported);
+  if (action !== '0') return failed('action-code', reported);
 
   const receivers = listOf(userIDList);
-  if (receivers === 'malformed') return { kind: 'misnamed', ...refusal };
+  if (receivers === 'malformed') return { kind: 'misnamed', ...reported };
   const info = infoOf(offlinePushInfo);
-  if (next === undefined || info === 'malformed') return failed('bad-answer', refusal);
+  if (next === undefined || info === 'malformed') return failed('bad-answer', reported);
   return { kind: 'allowed', userIDList: receivers, offlinePushInfo: info };
 }
 
@@ -77,7 +77,7 @@ function codeOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value.trim() : undefined;
 }
 
-function refusalIn({ errCode, errMsg, errDlt }: Partial<Fields>): Refusal {
+function reportedErrorIn({ errCode, errMsg, errDlt }: Partial<Fields>): ReportedError {
   const code = codeOf(errCode);
   return {
     errCode: code !== undefined && /^-?\d{1,15}$/.test(code) ? Number(code) : null,

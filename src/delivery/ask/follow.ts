@@ -5,7 +5,7 @@ import type { Answered, AskFailure, NewDelivery } from '../../model/delivery.ts'
 import type { Disposition } from '../../spool/spool.ts';
 import type { EventSink, Events } from '../../telemetry/events.ts';
 import { type ConcludedAttempt, type FollowResult, nothingSpawned, type Spawned } from '../attempt.ts';
-import { noRefusal, type Refusal, readAnswer } from './answer.ts';
+import { noReportedError, type ReportedError, readAnswer } from './answer.ts';
 
 export interface AskFollowOptions {
   /** The current handlers. */
@@ -47,13 +47,13 @@ export class AskFollow {
 
   async #push(ask: NewDelivery, answered: Answered): Promise<FollowResult> {
     const prepared = await this.#options.prepare(ask, answered);
-    if (prepared === 'misnamed') return this.#refuseReceivers(ask, noRefusal);
+    if (prepared === 'misnamed') return this.#refuseReceivers(ask, noReportedError);
     if (prepared === 'unknown-handler')
       return dead('the handler is no longer configured: configure it again, then replay this dead letter');
     const pushes = prepared.spawn.length;
     if (pushes + prepared.failedPackets.length === 0) {
       this.#emitEnded(ask, { result: 'withheld' });
-      return this.#withhold(ask, 'no-receiver', noRefusal);
+      return this.#withhold(ask, 'no-receiver', noReportedError);
     }
     this.#emitEnded(
       ask,
@@ -62,10 +62,10 @@ export class AskFollow {
     return { disposition: delivered, ...prepared };
   }
 
-  async #fail(ask: NewDelivery, reason: AskFailure, refusal: Refusal): Promise<FollowResult> {
+  async #fail(ask: NewDelivery, reason: AskFailure, reported: ReportedError): Promise<FollowResult> {
     if (!this.#refusesOnFailure(ask)) return await this.#push(ask, { kind: 'failed', reason });
     this.#emitEnded(ask, { result: 'failed', reason });
-    return this.#withhold(ask, reason, refusal);
+    return this.#withhold(ask, reason, reported);
   }
 
   #refusesOnFailure(ask: NewDelivery): boolean {
@@ -74,13 +74,13 @@ export class AskFollow {
   }
 
   /** Ignores `on_failure`: the answer restricts the receivers, and a push to the original receiver could reach an excluded user. */
-  #refuseReceivers(ask: NewDelivery, refusal: Refusal): FollowResult {
+  #refuseReceivers(ask: NewDelivery, reported: ReportedError): FollowResult {
     this.#emitEnded(ask, { result: 'failed', reason: 'bad-answer' });
-    return this.#withhold(ask, 'bad-answer', refusal);
+    return this.#withhold(ask, 'bad-answer', reported);
   }
 
   /** Makes no push. This is not a failure, so there is no dead letter. */
-  #withhold(ask: NewDelivery, why: Events['push.withheld']['why'], { errCode, errMsg, errDlt }: Refusal): FollowResult {
+  #withhold(ask: NewDelivery, why: Events['push.withheld']['why'], { errCode, errMsg, errDlt }: ReportedError): FollowResult {
     const { sender, receiver } = ask;
     this.#options.events.emit('push.withheld', { ...namesOf(ask), sender, receiver, why, errCode, errMsg, errDlt });
     return { disposition: delivered, ...nothingSpawned };

@@ -1,3 +1,4 @@
+/** The pushes of an ask: what a handler with `before_push` sends once its business server has answered. */
 import type { Answered, DeliveryId, NewDelivery, NewRequest } from '../../model/delivery.ts';
 import type { Jid, Packet } from '../../model/packet.ts';
 import { createJidReader, type JidReader } from '../../packet/jid.ts';
@@ -58,8 +59,8 @@ export class AskedPushMaker {
 
     const spawn: NewRequest[] = [];
     let bytes = 0;
-    for (const [index, { receiver, answered: own }] of receivers.entries()) {
-      const context = this.#contextOf(addressedTo(receiver, packet), { deliveryId: pushId(id, index + 1), answered: own });
+    for (const [index, { jid, answered: own }] of receivers.entries()) {
+      const context = this.#contextOf(addressedTo(jid, packet), { deliveryId: pushId(id, index + 1), answered: own });
       const result = await this.#evaluator.prepare(handler, context);
       if (result.kind === 'failed') return { spawn: [], failedPackets: [{ ...result.failedPacket, id: pushId(id, 1) }] };
       if (result.kind === 'no-request') continue;
@@ -70,17 +71,20 @@ export class AskedPushMaker {
     return { spawn, failedPackets: [] };
   };
 
-  /** Each push stores only its part of the answer; otherwise the stored size would grow with the square of the number of pushes. */
+  /**
+   * The receivers that the answer allows; undefined if a user ID is not valid. Each has only its part of the answer: with the whole one,
+   * the stored size would grow with the square of the number of pushes.
+   */
   #receiversOf(answered: Answered, packet: Packet): readonly Receiver[] | undefined {
-    if (answered.kind === 'failed' || answered.userIDList === undefined) return [{ receiver: packet.to, answered }];
+    if (answered.kind === 'failed' || answered.userIDList === undefined) return [{ jid: packet.to, answered }];
     const named = new Map<string, Receiver>();
     const surroundings = { host: packet.host, room: roomAround(packet) };
     for (const userId of answered.userIDList) {
-      const jid = jidOfUser(userId, surroundings, this.#readJid);
-      if (jid === undefined) return undefined;
-      const isReceiver = jid.bare === packet.to.bare && (jid.resource === '' || jid.resource === packet.to.resource);
-      const receiver = isReceiver ? packet.to : jid;
-      if (!named.has(receiver.full)) named.set(receiver.full, { receiver, answered: { ...answered, userIDList: [userId] } });
+      const user = jidOfUser(userId, surroundings, this.#readJid);
+      if (user === undefined) return undefined;
+      const isReceiver = user.bare === packet.to.bare && (user.resource === '' || user.resource === packet.to.resource);
+      const jid = isReceiver ? packet.to : user;
+      if (!named.has(jid.full)) named.set(jid.full, { jid, answered: { ...answered, userIDList: [userId] } });
     }
     return [...named.values()];
   }
@@ -93,7 +97,7 @@ export class AskedPushMaker {
 
 /** The receiver of a push, and the part of the answer that is stored with it. */
 interface Receiver {
-  readonly receiver: Jid;
+  readonly jid: Jid;
   readonly answered: Answered;
 }
 
@@ -102,8 +106,8 @@ function pushId(ask: DeliveryId, number: number): DeliveryId {
 }
 
 /** The packet with another receiver, whose sessions are unknown. */
-function addressedTo(receiver: Jid, packet: Packet): Packet {
-  return receiver === packet.to ? packet : Object.freeze({ ...packet, to: receiver, sessions: undefined });
+function addressedTo(jid: Jid, packet: Packet): Packet {
+  return jid === packet.to ? packet : Object.freeze({ ...packet, to: jid, sessions: undefined });
 }
 
 /** Maximum size of the pushes of one answer, in memory and in one transaction. */

@@ -1,6 +1,6 @@
 /**
  * The step before a request: a handler with `before_push` asks a business server whether to push, in OpenIM's protocol
- * (`callbackBeforePushCommand`). The README shows the fields as one table.
+ * (`callbackBeforePushCommand`). docs/guides/before-push.md has the table of the fields.
  */
 import type { Clock } from '../../kit/clock.ts';
 import type { DeliveryId } from '../../model/delivery.ts';

@@ -1,14 +1,15 @@
 /**
- * The feed of our server-side module: at least once, in order, with direction and session. Each virtual host has a
- * conversation of its own on the component's stream:
+ * The feed of our server-side module: at least once, in order, with direction and session. Each virtual host has a feed of its own
+ * ({@link HostFeed}) on the component's stream:
  *
  *   detached → asking (resume is sent) → flowing
  *                 ↓ an error               ↓ an error to an acknowledgement: the tap was reloaded, or feeds another pusher
  *              refused → asking again  ←───┘
  *
- * Refused: the host has no tap, or its tap feeds another pusher; in that case this one is on standby.
+ * Refused covers two states that are reported separately: `refused`, the host has no tap, and `standby`, its tap feeds another pusher.
+ * (The standby of a whole component is in connection.ts.)
  *
- * A flowing conversation continues while its subscription changes (renewing): items that were in transit arrive again, and
+ * A flowing feed continues while its subscription changes (renewing): items that were in transit arrive again, and
  * are recognised as duplicates.
  *
  * Protocol: `urn:x-event-pusher:tap:1`, described in docs/reference/tap-protocol.md.
@@ -50,50 +51,50 @@ export interface TapFeedOptions extends FeedContext {
 
 export class TapFeed implements Feed {
   readonly #options: TapFeedOptions;
-  readonly #conversations: ReadonlyMap<string, HostConversation>;
+  readonly #hostFeeds: ReadonlyMap<string, HostFeed>;
 
   constructor(options: TapFeedOptions) {
     this.#options = options;
-    this.#conversations = new Map(options.attachment.hosts.map((host) => [host, new HostConversation(host, options)]));
+    this.#hostFeeds = new Map(options.attachment.hosts.map((host) => [host, new HostFeed(host, options)]));
   }
 
   attached(outlet: Outlet): void {
-    for (const conversation of this.#conversations.values()) conversation.attached(outlet);
+    for (const feed of this.#hostFeeds.values()) feed.attached(outlet);
   }
 
   detached(): void {
-    for (const conversation of this.#conversations.values()) conversation.detached();
+    for (const feed of this.#hostFeeds.values()) feed.detached();
   }
 
   resubscribe(subscription: string): void {
-    for (const conversation of this.#conversations.values()) conversation.resubscribe(subscription);
+    for (const feed of this.#hostFeeds.values()) feed.resubscribe(subscription);
   }
 
   received(stanza: Stanza, bytes: number): void {
-    const conversation = this.#conversations.get(stanza.attrs['from'] ?? '');
-    if (stanza.name === 'message') this.#item(conversation, stanza, bytes);
-    else if (conversation !== undefined && isResponse(stanza)) conversation.answered(stanza);
+    const feed = this.#hostFeeds.get(stanza.attrs['from'] ?? '');
+    if (stanza.name === 'message') this.#item(feed, stanza, bytes);
+    else if (feed !== undefined && isResponse(stanza)) feed.answered(stanza);
     else this.#options.onOther(stanza);
   }
 
   /** An unreadable item is acknowledged in order if its head identifies it; otherwise the tap would send it again without end. */
   unreadable({ head, reason }: Unreadable): void {
-    const conversation = this.#conversations.get(head?.attrs['from'] ?? '');
+    const feed = this.#hostFeeds.get(head?.attrs['from'] ?? '');
     const item = head?.name === 'message' ? readTapItem(head) : undefined;
-    if (item !== undefined && conversation?.owns(item) === true) conversation.skipInOrder(item, reason);
-    else this.#options.skip(reason, conversation?.host);
+    if (item !== undefined && feed?.owns(item) === true) feed.skipInOrder(item, reason);
+    else this.#options.skip(reason, feed?.host);
   }
 
-  #item(conversation: HostConversation | undefined, message: Stanza, bytes: number): void {
+  #item(feed: HostFeed | undefined, message: Stanza, bytes: number): void {
     const item = readTapItem(message);
     if (item === undefined) return this.#options.skip('malformed');
-    if (conversation?.owns(item) !== true) return this.#options.skip('forged');
-    conversation.take(item, bytes);
+    if (feed?.owns(item) !== true) return this.#options.skip('forged');
+    feed.take(item, bytes);
   }
 }
 
-/** The conversation with the tap of one virtual host. */
-class HostConversation {
+/** The feed of one virtual host: what is sent to its tap, and what comes from it. */
+class HostFeed {
   readonly host: string;
   readonly #options: TapFeedOptions;
   readonly #own: OwnSide;

@@ -15,7 +15,10 @@ export interface Tables {
   readonly paused: PausedPools;
 }
 
-/** Runs one command inside a transaction and returns its answer. */
+/**
+ * Runs one command inside a transaction and returns its answer: those of the normal path here, those of an operator in
+ * {@link OperatorCommands}. The tables hold the statements; this class decides which of them a command changes.
+ */
 export class CommandRunner {
   readonly #pending: PendingDeliveries;
   readonly #dead: DeadLetters;
@@ -59,6 +62,7 @@ export class CommandRunner {
     }
   }
 
+  /** Adds the deliveries, dead letters and mark of one packet. */
   #append([, rows, claim, failedPackets, mark]: CommandOf<'append' | 'append-full'>, now: EpochMs): ClaimedSeqs {
     const seqs = rows.map((row, index) => {
       const added = this.#pending.add(row, claim[index] === true);
@@ -132,6 +136,7 @@ export class CommandRunner {
   }
 }
 
+/** Null in place of an empty answer, which is the usual one: it costs nothing to send. */
 function settledOf(promotion: Promotion | undefined, readyPools: readonly string[]): Settled {
   const pools = promotion?.kind === 'ready' ? [promotion.pool, ...readyPools] : readyPools;
   const next = promotion?.kind === 'claimed' ? promotion.row : undefined;

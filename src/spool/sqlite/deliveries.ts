@@ -19,7 +19,7 @@ export interface DeliveryFacts {
   hasFollowers: boolean;
 }
 
-/** State of a new row, or of the next delivery of a lane that was freed: claimed, ready (in this pool), or none. */
+/** The next delivery of a lane that was freed: now claimed, now ready (in this pool), or none waits. */
 export type Promotion =
   | { readonly kind: 'claimed'; readonly row: ClaimedRow }
   | { readonly kind: 'none' }

@@ -55,7 +55,7 @@ test('every route in the document answers with the documented response', async (
     const asked = body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
     const answer = await send(method, path ?? documented, asked);
     expect(answer.status, `${name}: ${JSON.stringify(answer.body)}`).toBe(200);
-    const shape = routes.find((route) => route.method === method && route.path === documented)?.answers;
+    const shape = routes.find((route) => route.method === method && route.path === documented)?.response;
     expect(shape?.parse(answer.body), name).toEqual(answer.body);
   }
 });

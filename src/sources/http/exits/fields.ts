@@ -1,3 +1,4 @@
+/** Reads the body of a request as named fields, for the exit `*SYSTEM`: a form, or a JSON object. */
 import { readJsonMembers } from '../../../kit/json.ts';
 import type { Decode } from './decoders.ts';
 
@@ -65,7 +66,7 @@ function hexDigit(byte = 0): number | undefined {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : undefined;
 }
 
-/** Reads a JSON object: strings as they are, null as empty, all else as its source text. Numbers keep every digit. */
+/** Reads a JSON object: strings as they are, everything else as its source text. A null is an absent field. Numbers keep every digit. */
 export function readJsonFields(body: string): ReadFields {
   const object = readJsonMembers(body);
   if (object.kind === 'too-deep') return problem('the JSON is nested too deep');
@@ -95,7 +96,10 @@ function numberText(written: string): string | undefined {
 /** Maximum length in characters; the smallest double has 324 leading zeros and 17 significant digits. */
 const longestDouble = 400;
 
-/** The canonical text of a value: digits without leading and trailing zeros, and the exponent of the last digit. */
+/**
+ * The canonical text of a number: digits without leading and trailing zeros, and the exponent of the last digit. Undefined for
+ * `Infinity`, which is not a number of JSON.
+ */
 function decimal(written: string): string | undefined {
   const [, sign = '', whole = '', fraction = '', power = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(written) ?? [];
   const all = `${whole}${fraction}`.replace(/^0+/, '');
