@@ -93,6 +93,7 @@ export class Service implements Lifecycle {
   #sources: readonly Source[] = [];
   /** Set once the service runs. */
   #parts: ReloadableParts | undefined;
+  /** The last change of pools by a reload; stopping waits for it. */
   #swapping: Promise<void> = Promise.resolve();
 
   constructor(config: Config, options: ServiceOptions) {
@@ -176,11 +177,13 @@ export class Service implements Lifecycle {
     return { ...options, ...own, beforeRequest: askBeforePush(options) };
   }
 
+  /** Starts a part, which the teardown then stops. */
   async #begin(name: string, part: Lifecycle): Promise<void> {
     this.#teardown.add(name, () => part.stop());
     await part.start();
   }
 
+  /** Resolves when the work has ended, at the latest after `drain_timeout`. */
   async #drained(work: Promise<void>): Promise<void> {
     await within(work, this.#drainTimeoutMs, systemTimers);
   }
@@ -194,7 +197,7 @@ export class Service implements Lifecycle {
     return spool;
   }
 
-  /** Steps after an answer: asks, then orders of requests and messages. */
+  /** `follow`: the steps after a response, first asks, then orders of requests and messages. */
   #createDispatcher(spool: Spool, prepare: AskedPushMaker['prepare']): Dispatcher {
     const { callbacks: limits } = this.#config;
     const handlers = (): Config['handlers'] => this.#config.handlers;

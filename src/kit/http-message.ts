@@ -9,7 +9,7 @@ export interface TextAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Sends a response. The connection is closed after it if it is the `last` or the client still waits to send a body. */
+/** Sends a response. The connection is closed after it if it is the `last` on it, or if the client still waits to send a body. */
 export function sendText(response: ServerResponse, { status, text, headers = {} }: TextAnswer, { last }: { readonly last: boolean }): void {
   response.writeHead(status, {
     ...headers,
@@ -19,6 +19,7 @@ export function sendText(response: ServerResponse, { status, text, headers = {} 
   response.end(text);
 }
 
+/** Result of reading a body. */
 export type ReadBody =
   | { readonly kind: 'body'; readonly body: Buffer }
   /** The client disconnected or was too slow; no response is possible. */
@@ -42,7 +43,7 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
   return size > maxBytes ? { kind: 'too-large' } : { kind: 'body', body: Buffer.concat(chunks) };
 }
 
-/** Reads a body to its end and discards it. Closing a connection earlier resets it, and the response may be lost. */
+/** Reads a body to its end and discards it. A connection that is closed with unread data is reset, and the response may be lost. */
 export async function skipBody(request: IncomingMessage): Promise<void> {
   if (waitsToSend(request)) return; // with an immediate response the client sends no body
   await finished(request.resume()).catch(() => undefined); // reset or too slow
