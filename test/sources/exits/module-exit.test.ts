@@ -406,7 +406,7 @@ describe('a failing exit', () => {
   test('is late: HXFF', async () => {
     await using front = await startExitsSource({ exit: () => new Promise(() => undefined), timeoutMs: 20 });
     expect(await front.post('', 'text/plain')).toMatchObject({ status: 500, body: 'HXFF\n' });
-    expect(front.failed[0]?.error?.message).toBe('exit: gave no answer within 20 ms');
+    expect(front.failed[0]?.error?.message).toBe('exit: no result within 20 ms');
   });
 });
 
