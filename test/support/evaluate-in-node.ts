@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { loadConfig } from '../../src/config/load.ts';
+import { askBeforePush } from '../../src/hooks/before-push/question.ts';
 import { unwatched } from '../../src/hooks/call.ts';
 import { packetFromJson, packetToJson } from '../../src/hooks/delivery-factory.ts';
 import { type Evaluation, Evaluator } from '../../src/hooks/evaluate.ts';
@@ -23,13 +24,14 @@ export async function evaluateInNode(file: string, packets: readonly Packet[]): 
 
 async function evaluateAll(file: string, packets: readonly string[]): Promise<readonly Evaluation[]> {
   const { handlers, callbacks } = await loadConfig(file, { PUSHER_SECRET: 'secret' });
+  const ids = { clock: createFakeClock(), newId: () => 'delivery' as DeliveryId };
   const evaluator = new Evaluator({
+    ...ids,
     handlers: await loadHandlers(handlers),
     limits: callbacks,
     watch: unwatched,
-    clock: createFakeClock(),
-    newId: () => 'delivery' as DeliveryId,
     events: createEventBus(),
+    beforeRequest: askBeforePush(ids),
   });
   return Promise.all(packets.map((packet) => evaluator.evaluate(packetFromJson(packet))));
 }
