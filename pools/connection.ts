@@ -16,7 +16,7 @@ export function connectionGone(): Error {
 }
 
 /** Age limit of connections. */
-export interface AgeLimit {
+interface AgeLimit {
   readonly clock: Clock;
   /** Milliseconds; Infinity disables the limit. */
   readonly maxAgeMs: number;
@@ -122,10 +122,10 @@ function ignoreError(): void {
 export type Dial = (onOpened: OnOpened) => DialHandle;
 
 /** Called once, with an error or with an open connection, TLS included. */
-export type OnOpened = (...result: [error: Error, socket: undefined] | [error: undefined, socket: Socket]) => void;
+type OnOpened = (...result: [error: Error, socket: undefined] | [error: undefined, socket: Socket]) => void;
 
 /** A connection that is being opened or is open. */
-export interface DialHandle {
+interface DialHandle {
   /** Closes the connection. If it is not open yet and a reason is given, the callback gets the reason. */
   destroy(reason?: Error): void;
 }

@@ -13,7 +13,7 @@ export default function deliver({ port, settings }: { readonly port: MessagePort
   return serve({ port, settings, clock: systemClock, openCarrier: carrierOf() });
 }
 
-export interface ThreadDependencies {
+interface ThreadDependencies {
   /** Imports callback modules; default: Node's import. */
   readonly importModule?: ImportModule | undefined;
   /** Resolves host names; default: the system's resolver. */

@@ -26,7 +26,7 @@ export interface SendOptions {
   readonly onStale?: (error: Error) => void;
 }
 
-export interface HttpClientOptions {
+interface HttpClientOptions {
   readonly settings: PoolThreadSettings;
   readonly newWorker: NewWorker;
   readonly clock: Clock;

@@ -96,7 +96,7 @@ function destinationRefused(message: string): Error {
   return Object.assign(new Error(message), { code: DESTINATION_REFUSED });
 }
 
-export interface DestinationGuard {
+interface DestinationGuard {
   /** Reason why the destination is refused by its name or literal address; undefined: the name may be resolved. */
   readonly refusal: string | undefined;
   /** Reason why an address of the destination's name must not be dialled, or undefined. */

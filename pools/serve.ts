@@ -9,7 +9,7 @@ import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThrea
 import { Deadlines, Exchange, type ExchangeContext } from './exchange.ts';
 import { HttpClient, type NewWorker, unsendable } from './http-client.ts';
 
-export interface ThreadOptions {
+interface ThreadOptions {
   readonly port: MessagePort;
   readonly settings: PoolThreadSettings;
   readonly clock: Clock;
@@ -136,7 +136,7 @@ class OutcomeBatch {
 }
 
 /** Carries the jobs of a pool without callbacks at delivery: over undici, to the pool's origin. */
-export async function openHttpCarrier(context: CarrierContext): Promise<Carrier> {
+async function openHttpCarrier(context: CarrierContext): Promise<Carrier> {
   const { settings } = context;
   return new HttpCarrier(context, createClient(context, { newWorker: await undiciWorkers(settings.origin), dial: createDial(settings) }));
 }

@@ -134,7 +134,7 @@ function folded(name: string | symbol): string | symbol {
 }
 
 /** The parts of a complete HTTP message. */
-export interface RawRequest {
+interface RawRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: readonly HeaderPair[];

@@ -39,12 +39,12 @@ export async function loadModules(
 }
 
 /** One call of a callback at delivery. */
-export interface CallbackCall extends CallbackSubject {
+interface CallbackCall extends CallbackSubject {
   /** Returns undefined if the module does not have the callback. */
   invoke(callbacks: DeliveryCallbacks): unknown;
 }
 
-export interface CallbackSubject {
+interface CallbackSubject {
   readonly module: HandlerModule;
   readonly callback: keyof DeliveryCallbacks;
   /** The delivery; undefined for a callback of a connection. */
@@ -53,7 +53,7 @@ export interface CallbackSubject {
 
 export type Called = { readonly kind: 'failed'; readonly message: string } | { readonly kind: 'returned'; readonly value: unknown };
 
-export interface CallbackCallerOptions {
+interface CallbackCallerOptions {
   /** Time limit for a callback's promise, ms. */
   readonly timeoutMs: number;
   readonly timers: Timers;

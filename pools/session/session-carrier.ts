@@ -33,7 +33,7 @@ import { createMessage, Variables } from './message.ts';
 import { RecordedResponse } from './recorded-response.ts';
 import { type OccupiedSession, Sessions } from './sessions.ts';
 
-export interface SessionParts {
+interface SessionParts {
   readonly newWorker: NewWorker;
   readonly dial: Dial;
   /** Default: Node's import. */

@@ -11,7 +11,7 @@ import type { CallbackCaller, HandlerModule } from './handler-module.ts';
 type Modules = ReadonlyMap<string, HandlerModule>;
 
 /** The properties of a session that belong to one message. */
-export type MessageProperties = Omit<Session, keyof ConnectionSession>;
+type MessageProperties = Omit<Session, keyof ConnectionSession>;
 
 /** A session with a message on it. */
 export interface OccupiedSession {

@@ -12,7 +12,7 @@ import type { DeadFilter, QueueDepth, Spool } from '../spool/spool.ts';
 import type { BreakerState } from '../telemetry/events.ts';
 import type { AttemptSummary, RecentAttempts } from '../telemetry/recent.ts';
 
-export interface OperationsOptions {
+interface OperationsOptions {
   /** The current configuration. */
   readonly config: () => Pick<Config, 'handlers' | 'hosts' | 'pools'>;
   readonly spool: Pick<Spool, 'moveQueue' | 'purgeQueue' | 'stats'>;
@@ -43,7 +43,7 @@ export interface PoolView {
   readonly handlers: readonly QueueView[];
 }
 
-export interface QueueView {
+interface QueueView {
   readonly name: string;
   readonly recent: AttemptSummary;
   readonly waiting: number;

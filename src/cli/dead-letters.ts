@@ -88,7 +88,7 @@ async function purge(call: Call): Promise<number> {
 type Letters = z.output<typeof letterList>;
 type Letter = z.output<typeof letterShape>;
 
-export function letterTable(letters: Letters): string {
+function letterTable(letters: Letters): string {
   const rows = letters.map(({ id, diedAt, reason, status, attempts, handler, pool, host, detail }) => [
     id,
     localTime(diedAt),
@@ -102,7 +102,7 @@ export function letterTable(letters: Letters): string {
 }
 
 /** One dead letter with all shown details. */
-export function letterText(letter: Letter): string {
+function letterText(letter: Letter): string {
   const { id, diedAt, createdAt, reason, detail, handler, pool, host, sender, receiver } = letter;
   const people = sender === undefined || receiver === undefined ? [] : [['from, to', `${sender}, ${receiver}`] as const];
   return facts([

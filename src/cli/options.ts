@@ -108,7 +108,7 @@ export interface Selection {
 }
 
 /** Times in RFC 3339. A key is absent if its option is not given. */
-export type Filter = Readonly<Partial<Record<'before' | 'handler' | 'host' | 'pool' | 'reason' | 'since', string>>>;
+type Filter = Readonly<Partial<Record<'before' | 'handler' | 'host' | 'pool' | 'reason' | 'since', string>>>;
 
 export const filterOptions = ['before', 'handler', 'host', 'pool', 'reason', 'since'] as const satisfies readonly OptionName[];
 

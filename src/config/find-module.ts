@@ -11,7 +11,7 @@ export const builtinModules: readonly string[] = [
   'mod_event_pusher_http_json',
 ];
 
-export type FoundModule =
+type FoundModule =
   | { readonly kind: 'found'; readonly module: HandlerConfig['module'] }
   /** `lookedAt`: absolute paths in search order; `typeScript`: a TypeScript file of that name, which Node does not load. */
   | { readonly kind: 'missing'; readonly lookedAt: readonly string[]; readonly typeScript: string | undefined };

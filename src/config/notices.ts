@@ -15,7 +15,7 @@ export function noticesOf({ attachments, handlers, hosts }: Pick<Config, 'attach
 const tapEvents: ReadonlySet<string> = new Set(['status', 'unack']);
 
 /** One notice per handler whose events none of its hosts' attachments reports. */
-export function unsupportedEvents({ attachments, handlers }: Pick<Config, 'attachments' | 'handlers'>): readonly string[] {
+function unsupportedEvents({ attachments, handlers }: Pick<Config, 'attachments' | 'handlers'>): readonly string[] {
   const tapped = new Set(attachments.filter(isTap).flatMap(({ hosts }) => hosts));
   return handlers.flatMap((handler) => {
     const wanted = tapEventsOf(handler);

@@ -6,7 +6,7 @@ import { readEnvironment } from './environment.ts';
 import { loadConfig, requireAttachment } from './load.ts';
 
 /** The result of a reload, and its reason: the changes, or the mistakes. */
-export interface Reloaded {
+interface Reloaded {
   readonly result: 'applied' | 'refused' | 'restart';
   readonly reason: string;
 }

@@ -61,7 +61,7 @@ function printable(value: unknown, mask: Mask): unknown {
 }
 
 /** Replaces secrets in a text by `[redacted]`. */
-export type Mask = (text: string) => string;
+type Mask = (text: string) => string;
 
 const redactedText = '[redacted]';
 

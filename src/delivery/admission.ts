@@ -16,7 +16,7 @@ import { Breaker } from './breaker.ts';
 import { type BackendHealth, healthOf, retryAfterMs } from './classify.ts';
 import { maxRetryAfterMs } from './decide.ts';
 
-export interface AdmissionOptions {
+interface AdmissionOptions {
   readonly pool: string;
   readonly workers: number;
   readonly config: CircuitBreakerConfig | undefined;
@@ -229,7 +229,7 @@ export class Throttle {
   }
 }
 
-export interface ShortageOptions {
+interface ShortageOptions {
   readonly pool: string;
   readonly timers: Timers;
   readonly events: EventSink;

@@ -6,7 +6,7 @@ import type { Spool } from '../spool/spool.ts';
 import { countByQueue } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 
-export interface BacklogOptions {
+interface BacklogOptions {
   readonly pool: Pick<PoolConfig, 'id' | 'maxBacklog' | 'overflow'>;
   readonly spool: Pick<Spool, 'shed' | 'stats'>;
   readonly events: EventSink;

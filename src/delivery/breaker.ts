@@ -11,7 +11,7 @@
 import type { CircuitBreakerConfig } from '../config/config.ts';
 import type { BreakerState } from '../telemetry/events.ts';
 
-export interface BreakerOptions {
+interface BreakerOptions {
   /** Undefined: the breaker never opens. */
   readonly config: CircuitBreakerConfig | undefined;
   /** Attempts at once that end the slow start. */

@@ -26,7 +26,7 @@ export interface StatusLists {
   readonly refuse: readonly number[];
 }
 
-export interface ClassifyOptions {
+interface ClassifyOptions {
   readonly lists: StatusLists;
   readonly now: EpochMs;
 }

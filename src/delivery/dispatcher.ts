@@ -16,7 +16,7 @@ import { PoolDispatcher, type PoolDispatcherOptions } from './pool-dispatcher.ts
 import { PoolThreads } from './pool-threads.ts';
 import { released } from './settle.ts';
 
-export interface DispatcherOptions extends DispatchConfig, Pick<PoolDispatcherOptions, 'follow' | 'openDeadlines'> {
+interface DispatcherOptions extends DispatchConfig, Pick<PoolDispatcherOptions, 'follow' | 'openDeadlines'> {
   readonly spool: Spool;
   readonly clock: Clock;
   readonly random: Random;
@@ -34,7 +34,7 @@ export interface DispatcherOptions extends DispatchConfig, Pick<PoolDispatcherOp
 }
 
 /** The results of one packet, or of one replayed dead letter. */
-export type PacketResult = Pick<Entry, 'deadLetters' | 'deliveries' | 'mark'> & Partial<Pick<Entry, 'revives'>>;
+type PacketResult = Pick<Entry, 'deadLetters' | 'deliveries' | 'mark'> & Partial<Pick<Entry, 'revives'>>;
 
 /** A configured pool; it runs, except for a moment while it is replaced. */
 interface Pool {

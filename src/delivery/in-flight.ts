@@ -89,7 +89,7 @@ export interface TestAnswer {
   readonly reason: string;
 }
 
-export interface TestRequestsOptions {
+interface TestRequestsOptions {
   readonly clock: Clock;
   readonly deadlines: Deadlines | undefined;
   readonly carrier: Pick<Carrier, 'carry'>;

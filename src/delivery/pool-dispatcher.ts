@@ -38,7 +38,7 @@ export interface PoolDispatcherOptions {
   readonly onFailed: (error: Error) => void;
 }
 
-export interface StopOptions {
+interface StopOptions {
   /** Time for attempts in flight to end, ms; the other deliveries stay on disk. */
   readonly graceMs: number;
   /** The process continues, so unfinished claims are released. */

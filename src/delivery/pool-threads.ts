@@ -12,7 +12,7 @@ import type { EventSink } from '../telemetry/events.ts';
 import { type Attempt, type JobOptions, toJob } from './attempt.ts';
 import { type Carrier, type CarrierCallbacks, misplacedReply } from './extensions.ts';
 
-export interface PoolThreadsOptions extends PoolThreadOptions {
+interface PoolThreadsOptions extends PoolThreadOptions {
   /** `settings.workers` are for the whole pool; each thread gets its share. */
   readonly threads: number;
 }

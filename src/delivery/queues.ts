@@ -14,7 +14,7 @@ import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { Admission, HandlerAdmission } from './admission.ts';
 
-export interface PoolQueuesOptions extends Limits {
+interface PoolQueuesOptions extends Limits {
   readonly pool: string;
   readonly handlers: readonly string[];
   /** Whether the deliveries of a queue have deadlines: they are claimed even while they may not be sent. */
@@ -230,7 +230,7 @@ class Queue {
 }
 
 /** `fresh`: waits for its first attempt; `retry`: has failed before. */
-export type DeliveryAge = 'fresh' | 'retry';
+type DeliveryAge = 'fresh' | 'retry';
 
 /**
  * Claimed deliveries, first in, first out within each age, with limits that include reservations. Reservations get at most half of

@@ -7,7 +7,7 @@ import type { EventSink, Purpose } from '../telemetry/events.ts';
 import { type ConcludedAttempt, nothingSpawned, type SettlementContent } from './attempt.ts';
 import { type Dead, internalError, isSpoolFailure } from './error-boundary.ts';
 
-export interface SettlerOptions {
+interface SettlerOptions {
   readonly spool: Spool;
   /** Reserves capacity for the next delivery of a lane; false: it must not be claimed. */
   reserve(delivery: Claimed): boolean;

@@ -17,7 +17,7 @@ import type { JidReader } from '../packet/jid.ts';
 import { createStanzaParser } from '../packet/xml/parse.ts';
 import type { EventSink, GateAnswered } from '../telemetry/events.ts';
 
-export interface GateListenerOptions {
+interface GateListenerOptions {
   readonly config: GateConfig;
   /** The virtual hosts whose messages may be asked about. */
   readonly hosts: readonly string[];

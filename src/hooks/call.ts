@@ -8,7 +8,7 @@ import { toError } from '../kit/errors.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import type { EventSink } from '../telemetry/events.ts';
 
-export type CallbackName = keyof AcceptCallbacks | keyof GateCallbacks | 'exit' | 'unit';
+type CallbackName = keyof AcceptCallbacks | keyof GateCallbacks | 'exit' | 'unit';
 
 /** One call of one callback of a user's module. */
 export interface Call<T> extends Watched {
@@ -117,7 +117,7 @@ export interface CallbackWatch {
   struckOut(handler: string, packetKey: string): boolean;
 }
 
-export interface Watched {
+interface Watched {
   readonly handler: string;
   readonly packetKey: string;
 }

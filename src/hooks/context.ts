@@ -6,7 +6,7 @@ import { roomOf } from '../packet/room.ts';
 import type { LoadedHandler } from './handler.ts';
 
 /** What an evaluation starts with in addition to the packet. */
-export interface ContextOptions {
+interface ContextOptions {
   /** Id of the delivery or the dead letter. Default: a new id. */
   readonly deliveryId?: DeliveryId | undefined;
   /** Answer of the business server about this push, if one was asked. */

@@ -11,7 +11,7 @@ import type { FailedPacket } from '../spool/spool.ts';
 import type { PacketContext } from './context.ts';
 import type { LoadedHandler } from './handler.ts';
 
-export interface DeliveryFactoryOptions {
+interface DeliveryFactoryOptions {
   readonly clock: Pick<Clock, 'now'>;
   readonly newId: () => DeliveryId;
 }

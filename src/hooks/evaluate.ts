@@ -44,7 +44,7 @@ export interface EvaluationOptions {
 /** Returns a delivery that takes the place of the prepared request, or undefined. */
 export type BeforeRequest = (handler: LoadedHandler, context: PacketContext) => NewRequest | undefined;
 
-export interface EvaluatorOptions extends EvaluationOptions {
+interface EvaluatorOptions extends EvaluationOptions {
   /** In the order in which they are evaluated. */
   readonly handlers: readonly LoadedHandler[];
 }

@@ -59,7 +59,7 @@ function isFunction(value: unknown): value is UserFunction {
 }
 
 /** One call of an exit or of a program unit. */
-export interface ModuleCall {
+interface ModuleCall {
   /** Attachment and descriptor. */
   readonly of: string;
   readonly what: 'exit' | 'unit';

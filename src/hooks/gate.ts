@@ -10,7 +10,7 @@ import { createContexts } from './context.ts';
 import { blockedTooOften } from './evaluate.ts';
 import type { LoadedHandler } from './handler.ts';
 
-export interface GateOptions {
+interface GateOptions {
   /** The current handlers, in the order in which they are asked. */
   handlers(): readonly LoadedHandler[];
   /** Limit for all gates of a message together, ms. */

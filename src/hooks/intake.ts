@@ -15,7 +15,7 @@ import type { Entry } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Evaluation, Evaluator } from './evaluate.ts';
 
-export interface IntakeOptions {
+interface IntakeOptions {
   readonly evaluate: Evaluator['evaluate'];
   /** Resolves when the entry is durable; entries must be committed in the order of the calls. */
   append(entry: Pick<Entry, 'deadLetters' | 'deliveries' | 'mark'>): Promise<void>;

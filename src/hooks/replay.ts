@@ -11,7 +11,7 @@ import { packetFromJson } from './delivery-factory.ts';
 import { type EvaluationOptions, HandlerEvaluator, type HandlerResult } from './evaluate.ts';
 import type { LoadedHandler } from './handler.ts';
 
-export interface ReplayOptions extends EvaluationOptions {
+interface ReplayOptions extends EvaluationOptions {
   /** The current handlers. */
   readonly handlers: () => readonly LoadedHandler[];
   readonly spool: Pick<Spool, 'deadLetter' | 'deadLetters' | 'replay'>;

@@ -24,7 +24,7 @@ export interface Endpoint {
 }
 
 /** Called once, after `dialTcp` has returned, and never after `cancel`. The socket has no listeners; add an error listener at once. */
-export type Dialled = (...result: [error: Error, socket: undefined] | [error: undefined, socket: Socket]) => void;
+type Dialled = (...result: [error: Error, socket: undefined] | [error: undefined, socket: Socket]) => void;
 
 export interface Dialling {
   /** Abandons the dial and closes its connections. */

@@ -11,7 +11,7 @@ import { type ErrorCode, ServiceError, toError } from './errors.ts';
 import { normaliseTarget, sendText } from './http-message.ts';
 import { Pacer } from './pacing.ts';
 
-export interface HttpListenerOptions extends HttpServerOptions {
+interface HttpListenerOptions extends HttpServerOptions {
   /** Port 0 selects any free port. */
   readonly listen: { readonly host: string; readonly port: number };
   /** Name of the setting that holds the address, for messages. */
@@ -81,7 +81,7 @@ export function listenProblem(cause: unknown, setting: string): string {
 /** Reason for which a connection was refused. The set is closed because it is a metric label. */
 export type ConnectionRefusal = 'accept-failed' | 'max-connections' | 'open-files';
 
-export interface HttpLimits {
+interface HttpLimits {
   readonly maxConnections: number;
   /** Deadlines for the headers and for the whole request, ms; they also apply to the first request of a connection. */
   readonly headersTimeoutMs: number;

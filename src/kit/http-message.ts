@@ -20,7 +20,7 @@ export function sendText(response: ServerResponse, { status, text, headers = {} 
 }
 
 /** Result of reading a body. */
-export type ReadBody =
+type ReadBody =
   | { readonly kind: 'body'; readonly body: Buffer }
   /** The client disconnected or was too slow; no response is possible. */
   | { readonly kind: 'gone' }

@@ -1,5 +1,5 @@
 /** Reads untrusted JSON. Text that is nested too deep for recursive code is rejected before it is parsed. */
-export type JsonRead = { readonly kind: 'not-json' } | { readonly kind: 'read'; readonly value: unknown } | { readonly kind: 'too-deep' };
+type JsonRead = { readonly kind: 'not-json' } | { readonly kind: 'read'; readonly value: unknown } | { readonly kind: 'too-deep' };
 
 /** Maximum nesting of untrusted JSON. Parsers in other languages have similar defaults. */
 export const maxJsonDepth = 100;
@@ -16,13 +16,13 @@ export function readJson(text: string): JsonRead {
 }
 
 /** A member of an object: its value and its source text. */
-export interface JsonMember {
+interface JsonMember {
   readonly name: string;
   readonly value: unknown;
   readonly written: string;
 }
 
-export type JsonMembers =
+type JsonMembers =
   | { readonly kind: 'members'; readonly members: Iterable<JsonMember> }
   | { readonly kind: 'no-object' }
   | { readonly kind: 'too-deep' };

@@ -24,7 +24,7 @@ export function jittered(waitMs: number, jitter: number, random: Random): number
   return Math.max(0, Math.round(waitMs * (1 + jitter * (2 * random() - 1))));
 }
 
-export interface RestarterOptions {
+interface RestarterOptions {
   /** A run of at least this length was a success: the next wait starts at the backoff's first. */
   readonly provenAfterMs: number;
   readonly restart: () => void;
@@ -98,7 +98,7 @@ export class TokenBucket {
   }
 }
 
-export interface PacerOptions {
+interface PacerOptions {
   readonly everyMs: number;
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly timers: Timers;

@@ -23,7 +23,7 @@ export interface SeenStanza {
 }
 
 /** Metadata that the service adds to a received stanza. */
-export interface Reception {
+interface Reception {
   readonly id: PacketId;
   readonly origin: string;
   readonly receivedAt: EpochMs;

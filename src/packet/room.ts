@@ -39,7 +39,7 @@ export function mucUserOf(stanza: Stanza): Stanza | undefined {
 const mucUserNs = 'http://jabber.org/protocol/muc#user';
 
 /** The end of a user's stay in a room. */
-export type RoomChange = 'room-destroyed' | 'room-left' | 'room-removed';
+type RoomChange = 'room-destroyed' | 'room-left' | 'room-removed';
 
 export function isRoomChange(kind: string): kind is RoomChange {
   return kind === 'room-destroyed' || kind === 'room-left' || kind === 'room-removed';

@@ -27,7 +27,7 @@ export interface Outbox {
 
 export const defaultSendMs = 10_000;
 
-export interface FlowOptions {
+interface FlowOptions {
   readonly maxBytes: number;
   /** Called when more than `maxBytes` are uncommitted: stop reading. */
   readonly onStop?: () => void;

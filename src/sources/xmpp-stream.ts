@@ -41,7 +41,7 @@ export interface Unreadable {
   readonly reason: 'malformed' | 'too-large';
 }
 
-export interface StanzaReaderOptions {
+interface StanzaReaderOptions {
   readonly maxStanzaBytes: number;
   /** The stream's header, as an element. */
   onOpen(stream: Stanza): void;
@@ -87,7 +87,7 @@ export function createStanzaReader({ maxStanzaBytes, onOpen, onStanza, onUnreada
   });
 }
 
-export interface KeepaliveOptions {
+interface KeepaliveOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   /** Silence after which the peer is pinged, ms. */

@@ -12,7 +12,7 @@ import { createSqliteSpool } from './sqlite/spool.ts';
 import { ReportedStats } from './sqlite/stats.ts';
 import { openMemoryStore, type Store } from './sqlite/store.ts';
 
-export interface SpoolDeps {
+interface SpoolDeps {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly timers?: Timers;

@@ -4,7 +4,7 @@ import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Spool } from './spool.ts';
 
-export interface RetentionParts {
+interface RetentionParts {
   readonly spool: Pick<Spool, 'deadLetters' | 'purgeDead' | 'stats'>;
   /** Dead letters are deleted this long after their death, ms. */
   readonly maxAgeMs: number;

@@ -21,7 +21,7 @@ import type { ReloadCounts, ReloadResult } from '../service.ts';
 import { createWatchMemory, type RunningCallback, runningCallback, type Strike } from './shared-watch.ts';
 import { type Address, StandIn } from './stand-in.ts';
 
-export interface SupervisorOptions {
+interface SupervisorOptions {
   readonly file: string;
   readonly clock: Clock;
   readonly random: Random;

@@ -4,7 +4,7 @@ import { attemptBuckets, type MetricRegistry } from './registry.ts';
 import { otherValue, Series, Spiral } from './series.ts';
 
 /** Returns the label of a host: its name if it is a local host, otherwise `other`. */
-export type HostLabel = (host: string) => string;
+type HostLabel = (host: string) => string;
 
 export function createHostLabel(hosts: readonly string[]): HostLabel {
   const local = new Set(hosts);

@@ -29,7 +29,7 @@ export type Purpose = 'ask' | 'message' | 'order' | 'push';
 export type IgnoredReason = 'declined' | 'malformed' | 'too-deep' | 'truncated' | 'unknown-task';
 
 /** Result of a question to a business server. `failed`: no valid answer. */
-export type AskResult = 'allowed' | 'failed' | 'withheld';
+type AskResult = 'allowed' | 'failed' | 'withheld';
 
 export interface Events {
   /** A request in a backend's answer was not carried out. `declined`: its `success` was false. `too-deep`, `truncated`: it was not read. */

@@ -7,7 +7,7 @@ export interface Check {
   readonly reason: string;
 }
 
-export interface HealthOptions {
+interface HealthOptions {
   readonly events: EventBus;
   readonly attachments: readonly Observed[];
   /** Whether the gate is configured; default false. */

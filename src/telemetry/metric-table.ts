@@ -240,7 +240,7 @@ export const metricTable = {
   },
 } as const satisfies Record<string, MetricRow>;
 
-export type MetricTable = typeof metricTable;
+type MetricTable = typeof metricTable;
 export type MetricName = keyof MetricTable;
 
 /** The names of one type. */

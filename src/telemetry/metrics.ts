@@ -82,7 +82,7 @@ interface ReloadOptions {
 }
 
 /** Counts reloads. A service that starts has just read its file, so the last reload counts as successful. */
-export function countReloads(registry: MetricRegistry, { events, clock, reloads }: ReloadOptions): void {
+function countReloads(registry: MetricRegistry, { events, clock, reloads }: ReloadOptions): void {
   const total = registry.counter('event_pusher_config_reloads_total');
   for (const result of ['applied', 'refused', 'restart'] as const) total.at(result).add(reloads[result]);
   let successful = true;

@@ -15,7 +15,7 @@ export interface Readings {
 }
 
 /** The measured part of the spool's statistics. */
-export interface SpoolReading {
+interface SpoolReading {
   readonly depths: readonly { readonly pool: string; readonly waiting: number; readonly dead: number }[];
   /** Pools that an operator has paused. */
   readonly paused: readonly string[];

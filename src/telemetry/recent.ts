@@ -22,7 +22,7 @@ export interface LastError {
 }
 
 /** The window: five minutes, in steps of five seconds. */
-export const recentMs = 300_000;
+const recentMs = 300_000;
 
 const slotMs = recentMs / 60;
 

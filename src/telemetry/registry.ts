@@ -17,7 +17,7 @@ export const waitBuckets: readonly number[] = [
 ];
 
 /** Current values of a metric, each with its label values in the order of the labels. */
-export type Samples<N extends MetricName> = Iterable<readonly [LabelValues<N>, number]>;
+type Samples<N extends MetricName> = Iterable<readonly [LabelValues<N>, number]>;
 
 type AnySamples = Iterable<readonly [readonly string[], number]>;
 

@@ -1,4 +1,4 @@
-export interface KnownHandler {
+interface KnownHandler {
   readonly name: string;
   /** The pool to which it delivers. */
   readonly pool: string;

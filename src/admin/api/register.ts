@@ -14,7 +14,7 @@ export function apiRoutes(dependencies: ApiDependencies): readonly Route[] {
   return [poolRoutes, deadLetterRoutes, orphanRoutes, sendTestRoutes, withheldRoutes].flatMap((routesOf) => routesOf(dependencies));
 }
 
-export interface ApiOptions extends ApiAccess {
+interface ApiOptions extends ApiAccess {
   readonly routes: readonly Route[];
   readonly version: string;
 }

@@ -30,7 +30,7 @@ export interface Caller {
 export type Answer = BadRequest | { readonly kind: 'done'; readonly value: unknown };
 
 /** The parameters are invalid; `message` names valid ones. */
-export interface BadRequest {
+interface BadRequest {
   readonly kind: 'bad-request';
   readonly message: string;
 }
@@ -107,7 +107,7 @@ export function toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): Table {
 }
 
 /** The parts of a request that carry parameters. */
-export interface RequestParts {
+interface RequestParts {
   readonly params: unknown;
   readonly query: unknown;
   /** Undefined: no body. */

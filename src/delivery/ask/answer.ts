@@ -5,7 +5,7 @@ import type { Answered, AskFailure, OfflinePushInfo } from '../../model/delivery
 import { notAsked } from './deadlines.ts';
 
 /** Result of a question. */
-export type AskAnswer =
+type AskAnswer =
   | Extract<Answered, { kind: 'allowed' }>
   | ({ readonly kind: 'withheld' } & ReportedError)
   /** Its list of receivers is invalid. A push could reach an excluded user, so nothing is pushed. */

@@ -7,7 +7,7 @@ import type { EventSink, Events } from '../../telemetry/events.ts';
 import { type ConcludedAttempt, type FollowResult, nothingSpawned, type Spawned } from '../attempt.ts';
 import { noReportedError, type ReportedError, readAnswer } from './answer.ts';
 
-export interface AskFollowOptions {
+interface AskFollowOptions {
   /** The current handlers. */
   readonly handlers: () => readonly HandlerConfig[];
   /** Makes the pushes of an ask. `misnamed`: the answer contains an invalid receiver. */

@@ -11,7 +11,7 @@ import { type ConcludedAttempt, type Follow, nothingSpawned } from '../attempt.t
 import { messagePool, orderPool } from '../policy.ts';
 import { readOrders, readPayload, readRequest } from './read-orders.ts';
 
-export interface FollowUpOptions {
+interface FollowUpOptions {
   /** The follow-up settings of a handler; undefined if it has none, or does not exist. */
   readonly configOf: (handler: string) => FollowUpConfig | undefined;
   readonly events: EventSink;

@@ -7,7 +7,7 @@ import type { OutgoingMessage, SendResult } from '../../model/delivery.ts';
 import type { Attempt, JobOptions } from '../attempt.ts';
 import { type Carrier, type CarrierCallbacks, misplacedReply } from '../extensions.ts';
 
-export interface MessageCarrierOptions extends CarrierCallbacks {
+interface MessageCarrierOptions extends CarrierCallbacks {
   readonly sender: MessageSender;
   readonly clock: Clock;
 }
@@ -94,7 +94,7 @@ export interface MessageRoute {
   send(message: OutgoingMessage, options: { readonly withinMs: number }): Promise<SendResult>;
 }
 
-export interface MessageRouterOptions {
+interface MessageRouterOptions {
   /** The current attachments that can send messages. */
   readonly routes: () => readonly MessageRoute[];
   readonly timers: Timers;

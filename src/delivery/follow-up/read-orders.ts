@@ -17,7 +17,7 @@ export function readOrders(body: string): Orders | 'too-deep' | undefined {
   return answer && { callback: answer['callback'] ?? undefined, payload: answer['payload'] ?? undefined };
 }
 
-export interface OrderedRequest {
+interface OrderedRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: readonly HeaderPair[];
@@ -134,17 +134,17 @@ const forbidden = new Set([
   'x-real-ip',
 ]);
 
-export interface OrderedMessage {
+interface OrderedMessage {
   readonly target: XmppTarget;
   readonly text: string;
 }
 
-export type Payload =
+type Payload =
   | { readonly kind: 'ignored'; readonly reason: IgnoredReason }
   | { readonly kind: 'messages'; readonly messages: readonly OrderedMessage[] };
 
 /** Defaults for senders and receivers. */
-export interface MessageDefaults {
+interface MessageDefaults {
   readonly replyFrom: string | undefined;
   readonly defaultHost: string;
 }

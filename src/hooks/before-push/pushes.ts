@@ -10,7 +10,7 @@ import { type EvaluationOptions, HandlerEvaluator } from '../evaluate.ts';
 import type { LoadedHandler } from '../handler.ts';
 import { jidOfUser } from './question.ts';
 
-export interface AskedPushesOptions extends EvaluationOptions {
+interface AskedPushesOptions extends EvaluationOptions {
   /** The current handlers. */
   readonly handlers: () => readonly LoadedHandler[];
   /** Default: a reader of its own. */
@@ -18,7 +18,7 @@ export interface AskedPushesOptions extends EvaluationOptions {
 }
 
 /** The pushes of an ask; their ids are the id of the ask with a number: `id.1`, `id.2`, … */
-export interface AskedPushes {
+interface AskedPushes {
   readonly spawn: readonly NewRequest[];
   readonly failedPackets: readonly FailedPacket[];
 }

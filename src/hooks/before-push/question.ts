@@ -11,7 +11,7 @@ import { findChild, findChildren } from '../../packet/xml/element.ts';
 import { laneOf, packetToJson } from '../delivery-factory.ts';
 import type { BeforeRequest } from '../evaluate.ts';
 
-export interface AskOptions {
+interface AskOptions {
   readonly clock: Pick<Clock, 'now'>;
   readonly newId: () => DeliveryId;
   /** Default: a reader of its own. */

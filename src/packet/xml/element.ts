@@ -144,7 +144,7 @@ function ownText(stanza: Stanza): string {
  * Serialises an element as self-contained XML text: an inherited namespace or prefix is declared where it is first needed.
  * `prefixesOf` returns the namespaces of an element's attribute prefixes in its source.
  */
-export function serialise(stanza: Stanza, prefixesOf: (stanza: Stanza) => Declarations | undefined): string {
+function serialise(stanza: Stanza, prefixesOf: (stanza: Stanza) => Declarations | undefined): string {
   const scope = new Scope();
   return write(stanza);
 

@@ -64,7 +64,7 @@ export function isAboutOneStanza(thrown: unknown): boolean {
 const aboutOneStanza: ReadonlySet<string> = new Set(['STANZA_PREFIX_INVALID', 'STANZA_TOO_DEEP', 'STREAM_INVALID']);
 
 /** A stream's header: its element, and the declarations that stanzas inherit. */
-export interface StreamHeader {
+interface StreamHeader {
   readonly stream: Stanza;
   readonly namespaces: Declarations;
 }

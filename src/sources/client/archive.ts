@@ -16,7 +16,7 @@ import { ArchivePager, endByCondition, type PagerOptions, type PullEnd } from '.
 import { type ArchiveItem, isDelayed, isKept, printOf, type Sighting } from './sighting.ts';
 import { type Point, type Sight, Trail, type TrailOptions } from './trail.ts';
 
-export interface ArchiveOptions extends PagerOptions, TrailOptions {
+interface ArchiveOptions extends PagerOptions, TrailOptions {
   /** False: the archive is not read, and live messages are handed over at most once. */
   readonly enabled: boolean;
   /** Hands over in order. Without a sighting only the mark is written. */

@@ -19,7 +19,7 @@ import { AccountOutbox, SendQueue } from './outbox.ts';
 import { toLibrary } from './parser.ts';
 import type { Sighting } from './sighting.ts';
 
-export interface ClientOptions extends Omit<AccountOptions, 'hand' | 'send' | 'skip'> {
+interface ClientOptions extends Omit<AccountOptions, 'hand' | 'send' | 'skip'> {
   readonly accept: Accept;
   readonly newPacketId: () => PacketId;
 }

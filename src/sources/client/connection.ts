@@ -32,7 +32,7 @@ export interface ConnectionOptions {
   readonly timers: Timers;
 }
 
-export interface ConnectionListener {
+interface ConnectionListener {
   /** `resumed`: the previous stream continues; unacknowledged stanzas have been sent again. */
   onUp(resumed: boolean): void;
   onStanza(stanza: Stanza, bytes: number): void;

@@ -10,7 +10,7 @@ import { isMarked, sentNs } from '../own-traffic.ts';
 import { defaultSendMs, type Outbox } from '../source.ts';
 import { toLibrary } from './parser.ts';
 
-export interface AccountOutboxOptions {
+interface AccountOutboxOptions {
   /** The account's bare JID. */
   readonly jid: string;
   readonly queue: Pick<SendQueue, 'send'>;
@@ -65,7 +65,7 @@ function resultOfError(thrown: unknown): SendResult {
 }
 
 /** A session that messages go out on. */
-export interface SendSession {
+interface SendSession {
   /** Whether the server acknowledges stanzas (XEP-0198); if not, a ping after them confirms them. */
   readonly acknowledges: () => boolean;
   readonly send: (sent: Element) => void;

@@ -8,7 +8,7 @@ import type { Framer } from '../../packet/xml/frame.ts';
 import { createStanzaReader, type Unreadable } from '../xmpp-stream.ts';
 
 /** The content of a stream, as this source uses it; the library receives it by events. */
-export interface ParserListener {
+interface ParserListener {
   onStanza(stanza: Stanza, bytes: number): void;
   /** Called for a stanza that is unreadable or too large; the stream continues. */
   onUnreadable(unreadable: Unreadable): void;

@@ -28,7 +28,7 @@ export interface ArchiveItem {
 }
 
 export const mamNs = 'urn:xmpp:mam:2';
-export const delayNs = 'urn:xmpp:delay';
+const delayNs = 'urn:xmpp:delay';
 const forwardNs = 'urn:xmpp:forward:0';
 const carbonsNs = 'urn:xmpp:carbons:2';
 const stanzaIdNs = 'urn:xmpp:sid:0';

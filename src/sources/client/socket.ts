@@ -9,7 +9,7 @@ import { Framer } from '../../packet/xml/frame.ts';
 import { parseStanza, parseStreamHeader } from '../../packet/xml/parse.ts';
 import { streamsNs } from '../xmpp-stream.ts';
 
-export type SocketOptions = Pick<ClientAttachment, 'encryption' | 'service' | 'tls'> & {
+type SocketOptions = Pick<ClientAttachment, 'encryption' | 'service' | 'tls'> & {
   /** The expected name of the certificate (RFC 6120 §13.7.2.1): the domain of the account. */
   readonly domain: string;
   /** Default: the system's resolver. */

@@ -16,7 +16,7 @@ import { errorCondition, isResponse, pingElement } from '../xmpp-stream.ts';
 import type { StreamOutbox } from './connection.ts';
 import type { Outlet } from './feed.ts';
 
-export interface ComponentOutboxOptions {
+interface ComponentOutboxOptions {
   /** The component's own domain. */
   readonly domain: string;
   /** The address that is pinged: a host of the server. */

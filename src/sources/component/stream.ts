@@ -27,7 +27,7 @@ import {
 } from '../xmpp-stream.ts';
 import type { Outlet } from './feed.ts';
 
-export interface StreamOptions {
+interface StreamOptions {
   readonly service: { readonly host: string; readonly port: number };
   /** Default: the system's resolver. */
   readonly resolve?: Resolve | undefined;
@@ -44,7 +44,7 @@ export interface StreamOptions {
   readonly timers: Timers;
 }
 
-export interface StreamListener {
+interface StreamListener {
   onUp(): void;
   onStanza(stanza: Stanza, bytes: number): void;
   onUnreadable(unreadable: Unreadable): void;

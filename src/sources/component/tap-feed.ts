@@ -38,7 +38,7 @@ const ackDelayMs = 20;
 /** Space for the wrapper of a stanza: a JID alone may take 8 KiB if each of its characters is escaped. */
 const wrapperBytes = 16_384;
 
-export interface TapFeedOptions extends FeedContext {
+interface TapFeedOptions extends FeedContext {
   readonly marks: readonly Mark[];
   readonly subscription: string;
   /** Identifies this process: the tap lets it take over from its own earlier connection, which may still be open. */

@@ -27,7 +27,7 @@ export interface TapItem {
 }
 
 /** Fill level of a tap's queue, sent and unsent items; at a ratio of 1 the oldest unsent items are dropped. */
-export interface QueueFill {
+interface QueueFill {
   readonly items: number;
   readonly bytes: number;
   readonly ratio: number;

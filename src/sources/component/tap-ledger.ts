@@ -8,7 +8,7 @@ export interface Resumed {
 }
 
 /** Items that may be missing before the first received item. */
-export type Gap =
+type Gap =
   /** Items that the queue lost after the last received one. */
   | { readonly kind: 'dropped'; readonly items: number }
   /** Items that were sent earlier and acknowledged or dropped; the spool has no record of them. */
@@ -25,7 +25,7 @@ export interface Position {
   readonly h: number;
 }
 
-export interface TapLedgerOptions {
+interface TapLedgerOptions {
   readonly attachment: string;
   readonly host: string;
   /** Of this attachment and host. */

@@ -11,7 +11,7 @@ export interface PostedForm {
   readonly message: string;
 }
 
-export type ReadForm = { readonly kind: 'form'; readonly form: PostedForm } | { readonly kind: 'problem'; readonly text: string };
+type ReadForm = { readonly kind: 'form'; readonly form: PostedForm } | { readonly kind: 'problem'; readonly text: string };
 
 /**
  * Reads `application/x-www-form-urlencoded` strictly: each of the four fields once, well-formed escapes, UTF-8, and only

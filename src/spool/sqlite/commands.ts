@@ -22,7 +22,7 @@ import {
 } from './protocol.ts';
 
 /** Runs a command and returns its decoded answer once the command is durable. */
-export type Ask = <C extends Command, T>(command: C, decode: (answer: Answers[C[0]]) => T) => Promise<T>;
+type Ask = <C extends Command, T>(command: C, decode: (answer: Answers[C[0]]) => T) => Promise<T>;
 
 /**
  * The calls of the spool's port, expressed as commands. A call that may read much of the spool asks for one chunk after

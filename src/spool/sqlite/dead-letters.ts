@@ -56,7 +56,7 @@ export interface Death {
   readonly diedAt: EpochMs;
 }
 
-export interface DeadWalk {
+interface DeadWalk {
   readonly filter: DeadFilter;
   /** Both ends are excluded. */
   readonly after?: DeadCursor;
@@ -65,7 +65,7 @@ export interface DeadWalk {
   readonly backward?: boolean;
 }
 
-export interface Walked {
+interface Walked {
   /** The rows that match the filter, in order of death. */
   readonly rows: readonly LetterRow[];
   /** The last row that was read; undefined if there are no more. */

@@ -25,7 +25,7 @@ export type Promotion =
   | { readonly kind: 'none' }
   | { readonly kind: 'ready'; readonly pool: string };
 
-export interface Deferral {
+interface Deferral {
   readonly due: EpochMs;
   /** When the attempt failed; undefined if none was made. */
   readonly failedAt: EpochMs | undefined;
@@ -34,7 +34,7 @@ export interface Deferral {
 }
 
 /** A dead letter that becomes a delivery again. */
-export interface RestoredLetter {
+interface RestoredLetter {
   readonly nr: number;
   readonly pool: string;
   readonly handler: string;

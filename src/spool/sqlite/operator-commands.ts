@@ -28,7 +28,7 @@ const copiedRows = 250;
 const argument = 1;
 
 /** The commands that are not part of the path of a delivery. */
-export type OperatorCommand = Exclude<
+type OperatorCommand = Exclude<
   Command,
   readonly ['append' | 'append-full' | 'claim' | 'delivered' | 'marks' | 'pause' | 'resume' | 'settle', ...unknown[]]
 >;

@@ -77,7 +77,7 @@ export type Command =
   | readonly [kind: 'settle', seq: number, settlement: SettlementRows]
   | readonly [kind: 'shed', pool: string, count: number, detail: string];
 
-export type CommandKind = Command[0];
+type CommandKind = Command[0];
 
 /** The command of this kind. */
 export type CommandOf<K extends CommandKind> = Extract<Command, readonly [K, ...unknown[]]>;
@@ -86,7 +86,7 @@ export type CommandOf<K extends CommandKind> = Extract<Command, readonly [K, ...
 type EntryRows = readonly [rows: readonly Row[], claim: readonly boolean[], failedPackets: readonly FailedPacket[], mark: Mark | undefined];
 
 /** A settlement as it travels to the thread. */
-export interface SettlementRows extends Pick<Settlement, 'attempt' | 'claimNext' | 'disposition' | 'failedPackets'> {
+interface SettlementRows extends Pick<Settlement, 'attempt' | 'claimNext' | 'disposition' | 'failedPackets'> {
   readonly spawn: readonly Row[];
 }
 

@@ -5,7 +5,7 @@ import type { Depths } from './side-tables.ts';
 import { statements } from './statements.ts';
 
 /** Position of a ready delivery in its queue: the one that is due first goes first. */
-export type ReadyPosition = readonly [due: EpochMs, seq: number];
+type ReadyPosition = readonly [due: EpochMs, seq: number];
 
 /** The deliveries to claim, earliest first, and the first ready one after them, due or not. */
 export interface Selection {

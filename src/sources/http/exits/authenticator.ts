@@ -8,7 +8,7 @@ import { toError } from '../../../kit/errors.ts';
 import { createDeferred, type Deferred } from '../../../kit/lifecycle.ts';
 import { readBasic } from '../../../kit/request-guard.ts';
 
-export interface BasicCredentials {
+interface BasicCredentials {
   readonly user: string;
   readonly password: string;
 }
@@ -20,7 +20,7 @@ export interface Client {
   gone(): boolean;
 }
 
-export type Proof = { readonly kind: 'known'; readonly user: string } | { readonly kind: 'unknown' } | { readonly kind: 'busy' };
+type Proof = { readonly kind: 'known'; readonly user: string } | { readonly kind: 'unknown' } | { readonly kind: 'busy' };
 
 /** Concurrent hashes: each takes tens of milliseconds and MiB, in threads that the rest of the service needs too. */
 const maxComputing = 2;

@@ -5,7 +5,7 @@ import type { Decode } from './decoders.ts';
 /** By name, in the order in which they came. */
 export type Fields = ReadonlyMap<string, string>;
 
-export type ReadFields = { readonly kind: 'fields'; readonly fields: Fields } | Problem;
+type ReadFields = { readonly kind: 'fields'; readonly fields: Fields } | Problem;
 
 interface Problem {
   readonly kind: 'problem';

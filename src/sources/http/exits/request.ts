@@ -19,7 +19,7 @@ export interface Received {
   readonly decode: Decode;
 }
 
-export interface ReceiveOptions {
+interface ReceiveOptions {
   readonly id: string;
   /** The listener's name. */
   readonly bcamappl: string;
@@ -107,7 +107,7 @@ function percentDecode(text: string): string | undefined {
 }
 
 /** A `Content-Type` (RFC 9110 §8.3), in lower case. */
-export interface ContentType {
+interface ContentType {
   readonly media: string;
   readonly charset: string | undefined;
 }

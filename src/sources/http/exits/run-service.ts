@@ -101,7 +101,7 @@ class InputMessage {
   };
 }
 
-export interface ProgramOptions extends Pick<PushOptions, 'hand' | 'newPacketId' | 'readJid'> {
+interface ProgramOptions extends Pick<PushOptions, 'hand' | 'newPacketId' | 'readJid'> {
   readonly attachment: ExitsAttachment;
   readonly modules: UserModules;
   readonly callModule: ModuleCaller;

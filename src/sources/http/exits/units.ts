@@ -26,7 +26,7 @@ export interface Refused {
 }
 
 /** Performs the effect of a unit; resolves with a refusal if it fails. */
-export type Commit = () => Promise<Refusal | undefined>;
+type Commit = () => Promise<Refusal | undefined>;
 
 const done: UnitEnd = { kind: 'done', commit: undefined };
 
