@@ -92,7 +92,7 @@ export class Operations {
         waiting: sum(own, ({ waiting }) => waiting),
         dead: sum(own, ({ dead }) => dead),
         paused: paused.includes(id),
-        oldestAt: oldest[id] ?? null,
+        oldestAt: oldest.get(id) ?? null,
         spoolFullInMs: fullInMs,
         breaker: dispatcher.admission(id)?.state ?? 'closed',
         handlers: queues.filter(({ pool }) => pool === id).map((queue) => this.#viewQueue(queue, own)),

@@ -82,7 +82,7 @@ function faultText(faults: readonly Fault[]): string {
 /** The content of a spool as JSON, with times in RFC 3339. `waiting`: all pending deliveries of a queue, ready and claimed ones too. */
 export function infoAsJson({ oldest, ...info }: SpoolInfo): object {
   const rfc3339 = createRfc3339();
-  return { exists: true, ...info, oldest: Object.fromEntries(Object.entries(oldest).map(([pool, at]) => [pool, rfc3339(at)])) };
+  return { exists: true, ...info, oldest: Object.fromEntries(Array.from(oldest, ([pool, at]) => [pool, rfc3339(at)])) };
 }
 
 /** The same as text. */
@@ -94,7 +94,7 @@ export function infoText({ path, bytes, version, isOld, holder, queues, oldest, 
     ['schema', isOld ? `${version}, of an older version: the service upgrades it when it starts` : String(version)],
     ['used by', holder === null ? 'no process' : `process ${holder}`],
     ['paused', paused.length === 0 ? '-' : paused.join(', ')],
-    ...Object.entries(oldest).map(([pool, at]) => ['oldest', `${localTime(rfc3339(at))} of pool ${pool}`] as const),
+    ...Array.from(oldest, ([pool, at]) => ['oldest', `${localTime(rfc3339(at))} of pool ${pool}`] as const),
     ...marks.map(({ attachment, host, node, epoch, h }) => ['mark', `${attachment}: ${host} ${node} ${shortened(epoch)} ${h}`] as const),
   ]);
   if (isOld) return head;

@@ -25,7 +25,7 @@ export interface SpoolInfo {
   readonly holder: number | null;
   readonly queues: readonly QueueDepth[];
   /** When the oldest pending delivery was accepted, by pool. */
-  readonly oldest: Readonly<Record<string, EpochMs>>;
+  readonly oldest: ReadonlyMap<string, EpochMs>;
   readonly marks: readonly Mark[];
   readonly paused: readonly string[];
 }
@@ -38,7 +38,7 @@ export function readInfo(path: string): SpoolInfo | undefined {
     version: file.version,
     isOld: file.isOld,
     holder: isHeld(path) ? holderOf(file.db) : null,
-    ...(file.isOld ? { queues: [], oldest: {}, marks: [], paused: [] } : contentOf(file)),
+    ...(file.isOld ? { queues: [], oldest: new Map(), marks: [], paused: [] } : contentOf(file)),
   }));
 }
 
@@ -78,15 +78,15 @@ function contentOf({ db }: OpenFile): Pick<SpoolInfo, 'marks' | 'oldest' | 'paus
 }
 
 /** Looks up ready deliveries by the indexes, and reads all claimed ones, which are few. */
-function oldestByPool(db: Database.Database, depths: Depths): Record<string, EpochMs> {
+function oldestByPool(db: Database.Database, depths: Depths): ReadonlyMap<string, EpochMs> {
   const readyQueues = new ReadyQueues(db, depths);
   const claimed = db.prepare<[], FactsRow>(statements.claims).raw().all();
   const ready = Array.from(new Set(depths.all().map(({ pool }) => pool)), (pool) => readyQueues.oldest(pool));
-  const oldest: Record<string, EpochMs> = {};
+  const oldest = new Map<string, EpochMs>();
   for (const facts of [...claimed, ...ready]) {
     if (facts === undefined) continue;
     const [, , pool, , , createdAt] = facts;
-    oldest[pool] = Math.min(oldest[pool] ?? createdAt, createdAt);
+    oldest.set(pool, Math.min(oldest.get(pool) ?? createdAt, createdAt));
   }
   return oldest;
 }

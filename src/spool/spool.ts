@@ -80,7 +80,7 @@ export interface SpoolStats {
   readonly writable: boolean;
   readonly reason: string;
   /** When the oldest pending delivery of each pool was accepted; absent for an empty pool. Up to a second old. */
-  readonly oldest: Readonly<Record<string, EpochMs>>;
+  readonly oldest: ReadonlyMap<string, EpochMs>;
   /** Time until intake is refused because the spool is full, at the recent rate; 0 while it is full, undefined while the spool does not grow. */
   readonly fullInMs: number | undefined;
   /** Why the last commits may be lost, as found at the start; empty if none are missing. */

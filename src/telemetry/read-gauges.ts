@@ -22,7 +22,7 @@ interface SpoolReading {
   readonly bytes: number;
   readonly writable: boolean;
   /** Time at which the oldest pending delivery was accepted, by pool. */
-  readonly oldest: Readonly<Record<string, EpochMs>>;
+  readonly oldest: ReadonlyMap<string, EpochMs>;
   /** Time until intake stops because the spool is full; undefined while the spool does not grow. */
   readonly fullInMs: number | undefined;
   /** Reason why the last commits may be lost; empty if none are missing. */
@@ -76,7 +76,7 @@ function readSpool(registry: MetricRegistry, { readings, clock, roster }: GaugeO
   registry.gauge('event_pusher_spool_oldest_age_seconds', () => {
     const { oldest } = readings.spoolStats();
     const now = clock.now();
-    return [...new Set([...roster.pools, ...Object.keys(oldest)])].map((pool) => [[pool], Math.max(0, now - (oldest[pool] ?? now)) / 1000]);
+    return [...new Set([...roster.pools, ...oldest.keys()])].map((pool) => [[pool], Math.max(0, now - (oldest.get(pool) ?? now)) / 1000]);
   });
   registry.gauge('event_pusher_spool_bytes', () => [[[], readings.spoolStats().bytes]]);
   registry.gauge('event_pusher_spool_possible_loss', () => [[[], Number(readings.spoolStats().loss !== '')]]);

@@ -92,7 +92,17 @@ test('reports a missing spool and creates none', async () => {
 });
 
 const mark = { attachment: 'bot', host: 'localhost', node: 'bob@localhost', epoch: JSON.stringify(['m0', 'm1'.repeat(500)]), h: 7 };
-const info = { path: 'spool.sqlite', bytes: 0, version: 2, isOld: false, holder: null, queues: [], oldest: {}, marks: [mark], paused: [] };
+const info = {
+  path: 'spool.sqlite',
+  bytes: 0,
+  version: 2,
+  isOld: false,
+  holder: null,
+  queues: [],
+  oldest: new Map(),
+  marks: [mark],
+  paused: [],
+};
 
 test('the mark of an archive is shortened to one line, and complete with --json', () => {
   const line =

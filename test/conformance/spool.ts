@@ -383,14 +383,14 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       test('report when the oldest pending delivery was accepted, retried or not', async () => {
         const first = await takeOne(makeDelivery({ id: 'a' }));
         await leave(makeDelivery({ id: 'b', createdAt: acceptedAt + 7 }));
-        await eventually(() => expect(spool.stats().oldest).toEqual({ pool: acceptedAt }));
+        await eventually(() => expect(spool.stats().oldest).toEqual(new Map([['pool', acceptedAt]])));
         await settle(first, retryAt(acceptedAt + 900), { attempt: answered(1, 503) });
-        await eventually(() => expect(spool.stats().oldest).toEqual({ pool: acceptedAt }));
+        await eventually(() => expect(spool.stats().oldest).toEqual(new Map([['pool', acceptedAt]])));
         const { claimed } = await claim(9, { now: acceptedAt + 900 });
         await settle(claimed.find((row) => row.id === 'a')?.seq ?? 0, delivered);
-        await eventually(() => expect(spool.stats().oldest).toEqual({ pool: acceptedAt + 7 }));
+        await eventually(() => expect(spool.stats().oldest).toEqual(new Map([['pool', acceptedAt + 7]])));
         await settle(claimed.find((row) => row.id === 'b')?.seq ?? 0, delivered);
-        await eventually(() => expect(spool.stats().oldest).toEqual({}));
+        await eventually(() => expect(spool.stats().oldest).toEqual(new Map()));
       });
 
       test('report that intake is open', () => {

@@ -64,7 +64,10 @@ describe('reading the file from another process', () => {
       { pool: 'other', handler: 'log', waiting: 1, dead: 0 },
       { pool: 'pool', handler: 'push', waiting: 4, dead: 2 },
     ],
-    oldest: { pool: acceptedAt, other: acceptedAt + 7 },
+    oldest: new Map([
+      ['pool', acceptedAt],
+      ['other', acceptedAt + 7],
+    ]),
     marks: [mark],
     paused: ['other'],
     ...{ version: migrations.length, isOld: false },

@@ -49,7 +49,7 @@ export function settled(changes: Partial<Events['delivery.settled']> = {}): Even
 }
 
 export const quietReadings: Readings = {
-  spoolStats: () => ({ depths: [], paused: [], bytes: 0, writable: true, oldest: {}, fullInMs: undefined, loss: '' }),
+  spoolStats: () => ({ depths: [], paused: [], bytes: 0, writable: true, oldest: new Map(), fullInMs: undefined, loss: '' }),
   inFlight: () => [],
   orphans: () => [],
   attached: () => [],

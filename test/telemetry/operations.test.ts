@@ -158,7 +158,7 @@ test('counts bytes, unprepared JIDs, left lanes, commits and dead threads', asyn
 test('reads gauges from their owners on each scrape', async () => {
   const now = 1_700_000_000_000;
   const { metrics, clock } = observe({
-    pools: ['http_pool', 'idle_pool'],
+    pools: ['http_pool', 'idle_pool', 'constructor'],
     readings: {
       spoolStats: () => ({
         depths: [
@@ -168,7 +168,7 @@ test('reads gauges from their owners on each scrape', async () => {
         paused: ['idle_pool'],
         bytes: 8192,
         writable: false,
-        oldest: { http_pool: now - 1500 },
+        oldest: new Map([['http_pool', now - 1500]]),
         fullInMs: 90_500,
         loss: 'its log was deleted',
       }),
@@ -183,6 +183,7 @@ test('reads gauges from their owners on each scrape', async () => {
   expect(await sample(metrics, 'event_pusher_spool_depth{pool="idle_pool",state="waiting"}')).toBe(0);
   expect(await sample(metrics, 'event_pusher_spool_oldest_age_seconds{pool="http_pool"}')).toBe(1.5);
   expect(await sample(metrics, 'event_pusher_spool_oldest_age_seconds{pool="idle_pool"}')).toBe(0);
+  expect(await sample(metrics, 'event_pusher_spool_oldest_age_seconds{pool="constructor"}')).toBe(0);
   expect(await sample(metrics, 'event_pusher_orphaned{pool="gone",handler="old"}')).toBe(5);
   expect(await sample(metrics, 'event_pusher_pool_paused{pool="http_pool"}')).toBe(0);
   expect(await sample(metrics, 'event_pusher_pool_paused{pool="idle_pool"}')).toBe(1);

@@ -213,7 +213,7 @@ export interface Committed {
   /** Counters that changed. */
   readonly depths: readonly DepthRow[];
   /** When the oldest delivery was accepted, by pool; undefined if not requested. */
-  readonly oldest: Readonly<Record<string, EpochMs>> | undefined;
+  readonly oldest: ReadonlyMap<string, EpochMs> | undefined;
   readonly bytes: number;
   /** Bytes that can be stored before intake closes; undefined if not requested or not limited. */
   readonly intakeBytes: number | undefined;

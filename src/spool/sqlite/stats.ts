@@ -12,7 +12,7 @@ export class ReportedStats {
   #paused: readonly string[] = [];
   #bytes = 0;
   #loss = '';
-  #oldest: Readonly<Record<string, EpochMs>> = {};
+  #oldest: ReadonlyMap<string, EpochMs> = new Map();
   #reason = 'the spool is not open yet';
 
   constructor(events: EventSink, clock: Pick<Clock, 'monotonic'>) {

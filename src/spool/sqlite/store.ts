@@ -215,10 +215,10 @@ export class Store {
     else if (commands.length === 0) this.#space.shrink(sparePages);
   }
 
-  #oldest(): Record<string, EpochMs> {
+  #oldest(): ReadonlyMap<string, EpochMs> {
     const pools = new Set(this.#depths.all().flatMap(({ pool, waiting }) => (waiting > 0 ? [pool] : [])));
     const known = Array.from(pools, (pool) => [pool, this.#pending.oldestAt(pool)] as const);
-    return Object.fromEntries(known.filter((each): each is readonly [string, EpochMs] => each[1] !== undefined));
+    return new Map(known.filter((each): each is readonly [string, EpochMs] => each[1] !== undefined));
   }
 
   /** While intake is closed, the reason mentions dead letters, because an operator can remove them. */
