@@ -132,7 +132,7 @@ async function comeBack(rig: PushRig, chat: TappedServer): Promise<void> {
 }
 
 function lost(count: number): string {
-  return `chat server lost ${count} packets of localhost: its queue was full, or was lost in a restart`;
+  return `chat server lost ${count} packets of localhost: its queue was full or was lost in a restart`;
 }
 
 function holes({ pusher }: PushRig): string[] {
