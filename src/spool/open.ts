@@ -52,6 +52,7 @@ class MemoryEngine {
   readonly #reported: ReportedStats;
   #store: Store | undefined;
   #queued: QueuedCommand[] = [];
+  #maintainAt = 0;
 
   constructor(clock: Clock, reported: ReportedStats) {
     this.#clock = clock;
@@ -79,9 +80,17 @@ class MemoryEngine {
     });
   }
 
+  /** `oldest` is read when it is used: the backlog of a pool reads the depths alone, for many deliveries. */
   stats(): SpoolStats {
-    if (this.#store !== undefined) this.#reported.committed(this.#store.commit([], { maintain: true, now: this.#clock.now() }));
-    return this.#reported.stats();
+    const store = this.#store;
+    const stats = this.#reported.stats();
+    if (store === undefined) return stats;
+    return {
+      ...stats,
+      get oldest() {
+        return store.oldest();
+      },
+    };
   }
 
   #commit(): void {
@@ -90,11 +99,20 @@ class MemoryEngine {
     if (this.#store === undefined || batch.length === 0) return;
     const commands = batch.map(({ command }) => command);
     try {
-      const committed = this.#store.commit(commands, { maintain: false, now: this.#clock.now() });
+      const committed = this.#store.commit(commands, { maintain: this.#isMaintenanceDue(), now: this.#clock.now() });
       this.#reported.committed(committed);
       settleBatch(batch, committed);
     } catch (error) {
       for (const { reject } of batch) reject(toError(error));
     }
   }
+
+  #isMaintenanceDue(): boolean {
+    const now = this.#clock.monotonic();
+    if (now < this.#maintainAt) return false;
+    this.#maintainAt = now + maintenanceEveryMs;
+    return true;
+  }
 }
+
+const maintenanceEveryMs = 1000;

@@ -140,7 +140,7 @@ export class Store {
     const durationMs = this.#parts.clock.monotonic() - began;
     this.#isUncounted ||= commands.length > 0;
     if (maintain) this.#maintain(batch);
-    const report = maintain ? { oldest: this.#oldest(), intakeBytes: this.#space.intakeBytes() } : notRequested;
+    const report = maintain ? { oldest: this.oldest(), intakeBytes: this.#space.intakeBytes() } : notRequested;
     return { answers, undone, refused, depths, durationMs, closed: this.#withRemedy(batch.closed), bytes: this.#space.bytes(), ...report };
   }
 
@@ -215,7 +215,8 @@ export class Store {
     else if (commands.length === 0) this.#space.shrink(sparePages);
   }
 
-  #oldest(): ReadonlyMap<string, EpochMs> {
+  /** When the oldest pending delivery of each pool was accepted. */
+  oldest(): ReadonlyMap<string, EpochMs> {
     const pools = new Set(this.#depths.all().flatMap(({ pool, waiting }) => (waiting > 0 ? [pool] : [])));
     const known = Array.from(pools, (pool) => [pool, this.#pending.oldestAt(pool)] as const);
     return new Map(known.filter((each): each is readonly [string, EpochMs] => each[1] !== undefined));
