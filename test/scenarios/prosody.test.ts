@@ -72,7 +72,7 @@ describe.skipIf(!hasProsody)('messages between users of Prosody', () => {
     ]);
   });
 
-  test('to the own account, with or without an address, are one event', async () => {
+  test("a message to the sender's own account, with or without `to`, is one event", async () => {
     await using prosody = await startProsody();
     await using rig = await startPushRig(prosody.componentPort);
     await using alice = await connectXmppJs({ port: prosody.c2sPort, username: 'alice' });

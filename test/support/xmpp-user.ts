@@ -14,7 +14,7 @@ export interface XmppUser extends AsyncDisposable {
   send(xml: string): void;
   /** Sends a chat message; `extra` is additional XML in it. Returns its id. */
   sendChat(to: string, body: string, extra?: string): string;
-  /** Sends an iq, by default to the own account, and returns the response. `type` is `set` by default. */
+  /** Sends an iq, by default to the user's own account, and returns the response. `type` is `set` by default. */
   ask(payload: string, to?: string, type?: 'get' | 'set'): Promise<Stanza>;
   /** The first received stanza that `matches` and was not returned before, now or later. */
   next(matches?: (stanza: Stanza) => boolean, withinMs?: number): Promise<Stanza>;

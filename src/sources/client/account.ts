@@ -279,7 +279,7 @@ class IqRequests {
     this.#options = options;
   }
 
-  /** Resolves with the response, an error too; rejects when the session ends first. Without `to`: to the own account. */
+  /** Resolves with the response, which may be an error; rejects if the session ends first. `to` defaults to the account's own address. */
   send(type: 'get' | 'set', child: Stanza, to?: string): Promise<Stanza> {
     this.#sent += 1;
     const id = `pusher-${this.#sent}`;
