@@ -77,6 +77,7 @@ class JobQueue {
   readonly #carrier: Carrier;
   readonly #waiting = new Fifo<Job>();
   #busy = 0;
+  #isStarting = false;
   #onIdle: (() => void) | undefined;
 
   constructor(workers: number, carrier: Carrier) {
@@ -102,11 +103,18 @@ class JobQueue {
     this.#carrier.carry(job, this.#free);
   }
 
+  /** Jobs that end while they start are handled by the loop of the first call, so their number does not deepen the stack. */
   readonly #free = (): void => {
     this.#busy -= 1;
-    const next = this.#waiting.shift();
-    if (next !== undefined) this.#start(next);
-    else if (this.#busy === 0) this.#onIdle?.();
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    while (this.#busy < this.#workers) {
+      const next = this.#waiting.shift();
+      if (next === undefined) break;
+      this.#start(next);
+    }
+    this.#isStarting = false;
+    if (this.#busy === 0) this.#onIdle?.();
   };
 }
 

@@ -85,3 +85,13 @@ describe('is never sent:', () => {
 test('tabs and Latin-1 are sent', () => {
   expect(unsendable(makeJob({ headers: [['x-a', 'a\tÄ~']] }))).toBeUndefined();
 });
+
+test('any number of waiting requests that cannot be sent end behind one that is answered', async () => {
+  await using target = await startTarget();
+  await using thread = serveHere(makeThreadSettings({ origin: target.origin, workers: 1 }));
+  const unsendableJobs = Array.from({ length: 20_000 }, (_, key) => makeJob({ key: key + 1, headers: [['a b', '']] }));
+
+  const outcomes = await thread.deliverAll([makeJob({ key: 0 }), ...unsendableJobs]);
+
+  expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(['answered', 'unsent']));
+});

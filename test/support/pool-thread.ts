@@ -13,7 +13,9 @@ import type { DispositionKind, Outcome } from '../../src/model/attempt.ts';
 export interface ServedThread extends AsyncDisposable {
   /** Sends a job; resolves with its outcome. */
   deliver(job: Job): Promise<Outcome>;
-  /** The same, with the judgement of the callbacks. */
+  /** Sends jobs in one message; resolves with their outcomes. */
+  deliverAll(jobs: readonly Job[]): Promise<Outcome[]>;
+  /** Sends a job; resolves with its outcome and the judgement of the callbacks. */
   judge(job: Job): Promise<KeyedOutcome>;
   /** Reports the disposition of a job. */
   dispose(key: number, disposition: DispositionKind): void;
@@ -37,11 +39,20 @@ export function serveHere(settings: PoolThreadSettings, importModule?: ImportMod
   });
   const post = (message: ToPoolThread): void => ours.postMessage(message);
 
-  function judge(job: Job): Promise<KeyedOutcome> {
-    const deferred = createDeferred<KeyedOutcome>();
-    awaited.set(job.key, deferred);
-    post({ kind: 'jobs', jobs: [job] });
-    return deferred.promise;
+  async function judgeAll(jobs: readonly Job[]): Promise<KeyedOutcome[]> {
+    const pending = jobs.map(({ key }) => {
+      const deferred = createDeferred<KeyedOutcome>();
+      awaited.set(key, deferred);
+      return deferred.promise;
+    });
+    post({ kind: 'jobs', jobs });
+    return await Promise.all(pending);
+  }
+
+  async function judge(job: Job): Promise<KeyedOutcome> {
+    const [outcome] = await judgeAll([job]);
+    if (outcome === undefined) throw new Error('one job has one outcome');
+    return outcome;
   }
 
   let stopped: Promise<void> | undefined;
@@ -59,6 +70,7 @@ export function serveHere(settings: PoolThreadSettings, importModule?: ImportMod
 
   return {
     deliver: async (job) => (await judge(job)).outcome,
+    deliverAll: async (jobs) => (await judgeAll(jobs)).map(({ outcome }) => outcome),
     judge,
     dispose: (key, disposition) => post({ kind: 'disposed', key, disposition }),
     failures,
