@@ -150,9 +150,10 @@ const rules: readonly { readonly sql: string; readonly describe: (row: Row) => s
     remedy: miscounted,
   },
   {
-    sql: `SELECT min(seq) AS seq, sum(state > 0) AS heads FROM deliveries WHERE lane IS NOT NULL GROUP BY lane
-      HAVING sum(state > 0) <> 1 OR min(seq) <> min(iif(state > 0, seq, NULL))`,
-    describe: (row) => `the lane of delivery ${row['seq']} has ${row['heads']} heads; its first delivery must be the only head`,
+    sql: `SELECT min(seq) AS seq FROM deliveries WHERE lane IS NOT NULL GROUP BY lane HAVING min(seq) <> min(iif(state > 0, seq, NULL))
+      OR sum(state = 1) + max(state = 2) <> 1 OR max(iif(state = 2, seq, 0)) > min(iif(state = 0, seq, NULL))`,
+    describe: (row) =>
+      `the lane of delivery ${row['seq']} is out of order: its first delivery must be ready, or its first ones claimed, and all others waiting`,
     remedy: stuck,
   },
   {

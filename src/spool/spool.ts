@@ -56,7 +56,7 @@ export interface Settlement {
   readonly spawn: readonly NewDelivery[];
   /** Dead letters of callbacks that failed to make deliveries of the response. */
   readonly failedPackets: readonly FailedPacket[];
-  /** Whether the caller can take the next delivery of the lane at once. */
+  /** Whether the caller can take the next delivery of the lane at once, if it is of the same queue. */
   readonly claimNext: boolean;
 }
 

@@ -54,7 +54,8 @@ export class SpoolModel {
     if (leaves) row.lane = null;
 
     const next = leaves && lane !== null ? this.rows.find((each) => each.lane === lane) : undefined;
-    if (next !== undefined) next.place = claimNext ? 'claimed' : 'ready';
+    const isOfSameQueue = next?.delivery.pool === row.delivery.pool && next.delivery.handler === row.delivery.handler;
+    if (next !== undefined) next.place = claimNext && isOfSameQueue ? 'claimed' : 'ready';
     if (next?.place === 'ready') readyPools.add(next.delivery.pool);
     for (const delivery of spawn) if (this.#add(delivery, false) === 'ready') readyPools.add(delivery.pool);
     return { next: next?.place === 'claimed' ? next.delivery.id : undefined, readyPools: [...readyPools].sort() };

@@ -201,9 +201,14 @@ describe('a check', () => {
 
   test.each([
     ['counters', `UPDATE depths SET waiting = 9 WHERE pool = 'pool'`, /pool \/ push holds 4 deliveries.*counters are 9 and 2/],
-    ['a lane without a head', `UPDATE deliveries SET state = 0 WHERE id = 'head'`, /0 heads/],
-    ['a lane with two heads', `UPDATE deliveries SET state = 1 WHERE id = 'c'`, /2 heads/],
-    ['a head behind others', `UPDATE deliveries SET state = iif(id = 'b', 1, 0) WHERE lane = 'lane'`, /1 heads/],
+    ['a lane without a head', `UPDATE deliveries SET state = 0 WHERE id = 'head'`, /out of order/],
+    ['a lane with two heads', `UPDATE deliveries SET state = 1 WHERE id = 'c'`, /out of order/],
+    ['a head behind others', `UPDATE deliveries SET state = iif(id = 'b', 1, 0) WHERE lane = 'lane'`, /out of order/],
+    [
+      'a claimed delivery behind a waiting one',
+      `UPDATE deliveries SET state = iif(id = 'c', 2, state) WHERE lane = 'lane'`,
+      /out of order/,
+    ],
     ['a waiting delivery without a lane', `UPDATE deliveries SET state = 0 WHERE id = 'log'`, /1 deliveries are neither/],
     ['a target', `UPDATE deliveries SET target = '{' WHERE id = 'log'`, /1 deliveries have a target/],
     ['a missing attempt record', `DELETE FROM attempts WHERE seq = (SELECT seq FROM deliveries WHERE id = 'retry')`, /number of attempts/],

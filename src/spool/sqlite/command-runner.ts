@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { Settlement } from '../spool.ts';
 import type { DeadLetters } from './dead-letters.ts';
-import type { DeliveryFacts, PendingDeliveries, Promotion } from './deliveries.ts';
+import type { DeliveryFacts, Left, PendingDeliveries, Promotion } from './deliveries.ts';
 import { OperatorCommands } from './operator-commands.ts';
 import type { Answer, ClaimedSeqs, Command, CommandOf, Row, Settled } from './protocol.ts';
 import type { AttemptHistories, Marks, PausedPools } from './side-tables.ts';
@@ -84,50 +84,45 @@ export class CommandRunner {
   #delivered([, seq, claimNext]: CommandOf<'delivered'>): Settled {
     const facts = this.#pending.claimed(seq);
     if (facts === undefined) return 'unclaimed';
-    this.#removeDelivered(facts);
-    return facts.hasFollowers ? settledOf(this.#pending.promoteNext(facts, claimNext), []) : null;
+    return this.#removeDelivered(facts) ? settledOf(this.#pending.promoteNext(facts, claimNext ? 1 : 0), []) : null;
   }
 
   #settle([, seq, settlement]: CommandOf<'settle'>, now: EpochMs): Settled {
     const facts = this.#pending.claimed(seq);
     if (facts === undefined) return 'unclaimed';
-    const { disposition, spawn, failedPackets, claimNext } = settlement;
-    const laneIsFree = this.#applyDisposition(facts, settlement, now);
-    const readyPools = disposition.kind === 'retry' || disposition.kind === 'released' ? [facts.queue.pool] : [];
-    const next = laneIsFree ? this.#pending.promoteNext(facts, claimNext) : undefined;
+    const { spawn, failedPackets, claimNext } = settlement;
+    const { freesLane, isReady } = this.#applyDisposition(facts, settlement, now);
+    const next = freesLane ? this.#pending.promoteNext(facts, claimNext ? 1 : 0) : undefined;
+    const readyPools = isReady ? [facts.queue.pool] : [];
     for (const failed of failedPackets) this.#dead.addFailedPacket(failed, now);
     return settledOf(next, [...readyPools, ...this.#addSpawned(spawn)]);
   }
 
-  /** Returns whether the delivery has left its lane. */
-  #applyDisposition(facts: DeliveryFacts, { disposition, attempt }: Pick<Settlement, 'attempt' | 'disposition'>, now: EpochMs): boolean {
+  #applyDisposition(facts: DeliveryFacts, { disposition, attempt }: Pick<Settlement, 'attempt' | 'disposition'>, now: EpochMs): Left {
     if (attempt !== undefined && (disposition.kind === 'dead' || disposition.kind === 'retry')) this.#histories.add(facts.seq, attempt);
     switch (disposition.kind) {
       case 'delivered':
-        this.#removeDelivered(facts);
-        return true;
+        return { freesLane: this.#removeDelivered(facts), isReady: false };
       case 'dead': {
         const { reason, detail } = disposition;
         this.#dead.add(facts, { reason, detail, attempts: facts.spent + (attempt === undefined ? 0 : 1), diedAt: now });
-        this.#pending.remove(facts);
-        return true;
+        return { freesLane: this.#pending.remove(facts), isReady: false };
       }
       case 'retry': {
         const { notBefore, leaveLane, context } = disposition;
-        this.#pending.defer(facts, { due: notBefore, failedAt: attempt?.at, leaveLane, context });
-        return leaveLane;
+        return this.#pending.defer(facts, { due: notBefore, failedAt: attempt?.at, leaveLane, context });
       }
       case 'released':
-        this.#pending.release(facts);
-        return false;
+        return { freesLane: false, isReady: this.#pending.release(facts) };
       default:
         return disposition satisfies never;
     }
   }
 
-  #removeDelivered(facts: DeliveryFacts): void {
+  /** Returns whether it frees its lane. */
+  #removeDelivered(facts: DeliveryFacts): boolean {
     if (facts.spent > 0) this.#histories.remove(facts.seq);
-    this.#pending.remove(facts);
+    return this.#pending.remove(facts);
   }
 
   /** Returns the pools of the deliveries that are ready at once. */
@@ -139,6 +134,6 @@ export class CommandRunner {
 /** Null in place of an empty answer, which is the usual one: it costs nothing to send. */
 function settledOf(promotion: Promotion | undefined, readyPools: readonly string[]): Settled {
   const pools = promotion?.kind === 'ready' ? [promotion.pool, ...readyPools] : readyPools;
-  const next = promotion?.kind === 'claimed' ? promotion.row : undefined;
+  const next = promotion?.kind === 'claimed' ? promotion.rows[0] : undefined;
   return next === undefined && pools.length === 0 ? null : [next, [...new Set(pools)]];
 }

@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { ContextVariables, QueueName } from '../../model/delivery.ts';
 import type { ClaimRequest } from '../spool.ts';
-import { type ClaimedRow, claimedRowBody, type Row } from './protocol.ts';
+import { type ClaimedRow, claimedRowBody, claimedRowHandler, claimedRowPool, type Row } from './protocol.ts';
 import { type FactsRow, ReadyQueues } from './ready-queues.ts';
 import type { Depths, QueueCounters } from './side-tables.ts';
 import { statements } from './statements.ts';
@@ -15,13 +15,11 @@ export interface DeliveryFacts {
   readonly queue: QueueCounters;
   readonly lane: string | null;
   readonly createdAt: EpochMs;
-  /** Whether later deliveries may wait in its lane. False is certain: the lane need not be looked up. */
-  hasFollowers: boolean;
 }
 
-/** The next delivery of a lane that was freed: now claimed, now ready (in this pool), or none waits. */
+/** The next deliveries of a lane that was freed: now claimed, the first one now ready (in this pool), or none waits. */
 export type Promotion =
-  | { readonly kind: 'claimed'; readonly row: ClaimedRow }
+  | { readonly kind: 'claimed'; readonly rows: readonly ClaimedRow[] }
   | { readonly kind: 'none' }
   | { readonly kind: 'ready'; readonly pool: string };
 
@@ -31,6 +29,12 @@ interface Deferral {
   readonly failedAt: EpochMs | undefined;
   readonly leaveLane: boolean;
   readonly context: ContextVariables;
+}
+
+/** Effect of a settlement. `freesLane`: the next delivery of the lane can be promoted. `isReady`: the delivery itself can be claimed again. */
+export interface Left {
+  readonly freesLane: boolean;
+  readonly isReady: boolean;
 }
 
 /** A dead letter that becomes a delivery again. */
@@ -52,7 +56,18 @@ const stateNames = ['waiting', 'ready', 'claimed'] as const;
 
 const noPromotion: Promotion = { kind: 'none' };
 
-/** The deliveries that are not settled yet, and their changes of state. Everything here runs inside a transaction. */
+/** Claimed deliveries of a lane: while there are as many, further ones wait. */
+const maxClaimedOfLane = 1;
+
+/** Bytes of bodies after which no further delivery of a lane is claimed as next. */
+const promotedBytes = 1024 * 1024;
+
+/**
+ * The deliveries that are not settled yet, and their changes of state. Everything here runs inside a transaction.
+ *
+ * The claimed deliveries of a lane are its first ones, all of one queue. Behind them deliveries wait; a lane without a claimed
+ * delivery has a ready one at its head.
+ */
 export class PendingDeliveries {
   readonly #depths: Depths;
   readonly #readyQueues: ReadyQueues;
@@ -64,12 +79,13 @@ export class PendingDeliveries {
   readonly #laneFirst: Database.Statement<[string], number>;
   readonly #claimRow: Database.Statement<[number], ClaimedRow>;
   readonly #makeReady: Database.Statement<[number], string>;
+  readonly #makeWaiting: Database.Statement<[number]>;
   readonly #retry: Database.Statement;
   readonly #move: Database.Statement<[string, string, number]>;
   readonly #listWindow: Database.Statement<[number, number], readonly [...FactsRow, state: number]>;
   readonly #readClaims: Database.Statement<[], FactsRow>;
   readonly #lastSeqs: readonly Database.Statement<[], number | null>[];
-  readonly #freeClaims: Database.Statement;
+  readonly #freeClaims: () => void;
   #lastSeq = 0;
   /** Whether a delivery that has a lane may be ready or waiting. False is certain: no lane need be looked up. */
   #lanesInUse = true;
@@ -84,17 +100,29 @@ export class PendingDeliveries {
     this.#laneFirst = db.prepare<[string], number>(statements.laneFirst).pluck();
     this.#claimRow = db.prepare<[number], ClaimedRow>(statements.claim).raw();
     this.#makeReady = db.prepare<[number], string>(statements.makeReady).pluck();
+    this.#makeWaiting = db.prepare<[number]>(statements.makeWaiting);
     this.#retry = db.prepare(statements.retry);
     this.#move = db.prepare<[string, string, number]>(statements.move);
     this.#listWindow = db.prepare<[number, number], readonly [...FactsRow, state: number]>(statements.listWindow).raw();
     this.#readClaims = db.prepare<[], FactsRow>(statements.claims).raw();
     this.#lastSeqs = [statements.lastSeq, statements.lastDeadSeq].map((sql) => db.prepare<[], number | null>(sql).pluck());
-    this.#freeClaims = db.prepare(statements.freeClaims);
+    this.#freeClaims = db.transaction(() => this.#endClaims(db.prepare(statements.freeClaims)));
   }
 
-  /** Makes the claims of an earlier process ready; once, at the start. */
+  /** Ends the claims of an earlier process; once, at the start, outside a transaction. */
   freeClaims(): void {
-    this.#freeClaims.run();
+    this.#freeClaims();
+  }
+
+  /** The first delivery of each lane becomes ready, and the others wait for it. */
+  #endClaims(makeAllReady: Database.Statement): void {
+    const lanes = new Set<string>();
+    for (const [seq, , , , lane] of this.#readClaims.all()) {
+      if (lane === null) continue;
+      if (lanes.has(lane)) this.#makeWaiting.run(seq);
+      lanes.add(lane);
+    }
+    makeAllReady.run();
   }
 
   /** Reads what is kept in memory; at the start and after a rollback. */
@@ -102,7 +130,7 @@ export class PendingDeliveries {
     this.checkLanes();
     this.#lastSeq = Math.max(...this.#lastSeqs.map((statement) => statement.get() ?? 0));
     this.#claims.clear();
-    for (const row of this.#readClaims.iterate()) this.#claims.add(this.#factsOf(row));
+    for (const row of this.#readClaims.iterate()) this.#claims.add(this.#factsOf(row), true);
   }
 
   /** Finds out whether any lane is in use; at each maintenance. */
@@ -115,12 +143,11 @@ export class PendingDeliveries {
     const [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body] = row;
     this.#lastSeq += 1;
     const seq = this.#lastSeq;
-    const isFree = lane === null || this.#isFree(lane);
-    const state = isFree ? (claim ? claimed : ready) : waiting;
-    this.#insert.run(seq, state, createdAt, id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body);
     const queue = this.#depths.of(pool, handler);
+    const state = this.#stateAtTail(lane, claim ? queue : undefined);
+    this.#insert.run(seq, state, createdAt, id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body);
     this.#depths.addWaiting(queue, 1);
-    if (state === claimed) this.#claims.add({ seq, spent: 0, queue, lane, createdAt, hasFollowers: false });
+    if (state === claimed) this.#claims.add({ seq, spent: 0, queue, lane, createdAt }, false);
     else if (lane !== null) this.#lanesInUse = true;
     return state === claimed ? seq : state === ready ? pool : 0;
   }
@@ -129,11 +156,11 @@ export class PendingDeliveries {
   restore({ nr, pool, handler, lane }: RestoredLetter, now: EpochMs): { readonly seq: number; readonly ready: boolean } {
     this.#lastSeq += 1;
     const seq = this.#lastSeq;
-    const isReady = lane === null || this.#isFree(lane);
-    this.#restoreDead.run(seq, isReady ? ready : waiting, now, now, nr);
+    const state = this.#stateAtTail(lane, undefined);
+    this.#restoreDead.run(seq, state, now, now, nr);
     this.#depths.addWaiting(this.#depths.of(pool, handler), 1);
     this.#lanesInUse = true;
-    return { seq, ready: isReady };
+    return { seq, ready: state === ready };
   }
 
   claim(pool: string, request: ClaimRequest): readonly [claimed: ClaimedRow[], nextAt: EpochMs | undefined] {
@@ -158,26 +185,29 @@ export class PendingDeliveries {
     return this.#claims.find(seq);
   }
 
-  /** Makes a claimed delivery ready, otherwise unchanged. */
-  release(facts: DeliveryFacts): void {
-    this.#claims.remove(facts);
-    this.#lanesInUse = true;
-    this.#makeReady.get(facts.seq);
+  /** Gives back a claimed delivery unchanged; returns whether it is ready. */
+  release(facts: DeliveryFacts): boolean {
+    const state = this.#returnToLane(facts);
+    if (state === ready) this.#makeReady.get(facts.seq);
+    else this.#makeWaiting.run(facts.seq);
+    return state === ready;
   }
 
-  /** Makes a claimed delivery ready at a later time. */
-  defer(facts: DeliveryFacts, { due, failedAt, leaveLane, context }: Deferral): void {
-    this.#claims.remove(facts);
+  /** Gives back a claimed delivery, due at a later time. */
+  defer(facts: DeliveryFacts, { due, failedAt, leaveLane, context }: Deferral): Left {
+    const freesLane = leaveLane && this.#claims.remove(facts);
+    const state = leaveLane ? ready : this.#returnToLane(facts);
     this.#lanesInUse = true;
     const variables = Object.keys(context).length === 0 ? null : JSON.stringify(context);
     const leaves = leaveLane ? 1 : 0;
-    this.#retry.run(due, failedAt === undefined ? 0 : 1, failedAt ?? null, variables, leaves, leaves, facts.seq);
+    this.#retry.run(state, due, failedAt === undefined ? 0 : 1, failedAt ?? null, variables, leaves, leaves, facts.seq);
+    return { freesLane, isReady: state === ready };
   }
 
-  /** Removes a claimed delivery. */
-  remove(facts: DeliveryFacts): void {
-    this.#claims.remove(facts);
+  /** Removes a claimed delivery; returns whether its lane is free and its next delivery can be promoted. */
+  remove(facts: DeliveryFacts): boolean {
     this.removeUnclaimed(facts);
+    return this.#claims.remove(facts);
   }
 
   removeUnclaimed({ seq, queue }: DeliveryFacts): void {
@@ -185,17 +215,35 @@ export class PendingDeliveries {
     this.#depths.addWaiting(queue, -1);
   }
 
-  /** Promotes the next delivery of the lane that this one has left, if it had a lane. */
-  promoteNext({ lane, hasFollowers }: DeliveryFacts, claimNext: boolean): Promotion {
-    if (lane === null || !hasFollowers) return noPromotion;
-    const seq = this.#laneFirst.get(lane);
-    if (seq === undefined) return noPromotion;
-    if (claimNext) {
-      const row = this.#claim(seq);
-      return row === undefined ? noPromotion : { kind: 'claimed', row };
-    }
-    const pool = this.#makeReady.get(seq);
+  /**
+   * Promotes the next delivery of the free lane that this one has left. Up to `claimNext` deliveries are claimed, if they are of the same
+   * queue; if it is 0, the first becomes ready.
+   */
+  promoteNext({ lane, queue }: DeliveryFacts, claimNext: number): Promotion {
+    const first = lane === null ? undefined : this.#laneFirst.get(lane);
+    if (lane === null || first === undefined) return noPromotion;
+    const rows = claimNext > 0 ? this.#claimInLane(lane, queue, claimNext) : [];
+    if (rows.length > 0) return { kind: 'claimed', rows };
+    const pool = this.#makeReady.get(first);
     return pool === undefined ? noPromotion : { kind: 'ready', pool };
+  }
+
+  /** Claims the first deliveries of a lane without claims, up to the first one of another queue. */
+  #claimInLane(lane: string, { pool, handler }: QueueName, limit: number): readonly ClaimedRow[] {
+    const rows: ClaimedRow[] = [];
+    let bytesLeft = promotedBytes;
+    while (rows.length < limit && bytesLeft > 0) {
+      const seq = this.#laneFirst.get(lane);
+      const row = seq === undefined ? undefined : this.#claim(seq);
+      if (row === undefined) break;
+      if (row[claimedRowPool] !== pool || row[claimedRowHandler] !== handler) {
+        this.#unclaim(row[0]);
+        break;
+      }
+      bytesLeft -= Buffer.byteLength(row[claimedRowBody]);
+      rows.push(row);
+    }
+    return rows;
   }
 
   /** The ready delivery of a pool that was accepted first. */
@@ -225,16 +273,30 @@ export class PendingDeliveries {
     this.#depths.addWaiting(this.#depths.of(pool, handler), 1);
   }
 
-  /** A lane is taken by its claimed head, which is known in memory, or by a ready one, which is in the index. */
-  #isFree(lane: string): boolean {
-    return !this.#claims.addFollower(lane) && (!this.#lanesInUse || this.#laneFirst.get(lane) === undefined);
+  /** The state of a delivery at the tail of a lane; `claimFor`: the queue for which it may be claimed. */
+  #stateAtTail(lane: string | null, claimFor: QueueCounters | undefined): typeof claimed | typeof ready | typeof waiting {
+    const whenFree = claimFor === undefined ? ready : claimed;
+    if (lane === null) return whenFree;
+    const held = this.#claims.lane(lane);
+    if (held === undefined) return this.#lanesInUse && this.#laneFirst.get(lane) !== undefined ? waiting : whenFree;
+    if (held.mayHaveWaiting) held.mayHaveWaiting = this.#laneFirst.get(lane) !== undefined;
+    if (!held.mayHaveWaiting && held.claimed.length < maxClaimedOfLane && held.claimed[0]?.queue === claimFor) return claimed;
+    held.mayHaveWaiting = true;
+    return waiting;
+  }
+
+  /** Ends the claims of a delivery and of those behind it in its lane, which wait; returns its own new state. */
+  #returnToLane(facts: DeliveryFacts): typeof ready | typeof waiting {
+    for (const { seq } of this.#claims.removeFrom(facts)) if (seq !== facts.seq) this.#makeWaiting.run(seq);
+    this.#lanesInUse = true;
+    return facts.lane === null || this.#claims.lane(facts.lane) === undefined ? ready : waiting;
   }
 
   #claim(seq: number): ClaimedRow | undefined {
     const row = this.#claimRow.get(seq);
     if (row !== undefined) {
       const [, attempts, past, , , , , , handler, pool, lane, , , , createdAt] = row;
-      this.#claims.add(this.#factsOf([seq, attempts + past, pool, handler, lane, createdAt]));
+      this.#claims.add(this.#factsOf([seq, attempts + past, pool, handler, lane, createdAt]), true);
     }
     return row;
   }
@@ -245,40 +307,63 @@ export class PendingDeliveries {
   }
 
   #factsOf([seq, spent, pool, handler, lane, createdAt]: FactsRow): DeliveryFacts {
-    return { seq, spent, queue: this.#depths.of(pool, handler), lane, createdAt, hasFollowers: true };
+    return { seq, spent, queue: this.#depths.of(pool, handler), lane, createdAt };
   }
+}
+
+/** The claimed deliveries of a lane, in its order. */
+interface ClaimedLane {
+  readonly claimed: DeliveryFacts[];
+  /** Whether unclaimed deliveries may wait behind them. False is certain: the lane need not be looked up. */
+  mayHaveWaiting: boolean;
 }
 
 /** The deliveries that this process has claimed. */
 class Claims {
   readonly #bySeq = new Map<number, DeliveryFacts>();
-  readonly #byLane = new Map<string, DeliveryFacts>();
+  readonly #byLane = new Map<string, ClaimedLane>();
 
   clear(): void {
     this.#bySeq.clear();
     this.#byLane.clear();
   }
 
-  add(facts: DeliveryFacts): void {
+  /** Adds a delivery at the tail of the claimed ones of its lane. `mayHaveWaiting` is for a lane that has none. */
+  add(facts: DeliveryFacts, mayHaveWaiting: boolean): void {
     this.#bySeq.set(facts.seq, facts);
-    if (facts.lane !== null) this.#byLane.set(facts.lane, facts);
+    if (facts.lane === null) return;
+    const held = this.#byLane.get(facts.lane);
+    if (held === undefined) this.#byLane.set(facts.lane, { claimed: [facts], mayHaveWaiting });
+    else held.claimed.push(facts);
   }
 
-  remove({ seq, lane }: DeliveryFacts): void {
-    this.#bySeq.delete(seq);
-    if (lane !== null) this.#byLane.delete(lane);
+  /** Removes a delivery; returns whether its lane has no claimed one left, and unclaimed ones may wait for it. */
+  remove(facts: DeliveryFacts): boolean {
+    this.#bySeq.delete(facts.seq);
+    const held = facts.lane === null ? undefined : this.#byLane.get(facts.lane);
+    if (facts.lane === null || held === undefined) return false;
+    held.claimed.splice(held.claimed.indexOf(facts), 1);
+    if (held.claimed.length > 0) return false;
+    this.#byLane.delete(facts.lane);
+    return held.mayHaveWaiting;
+  }
+
+  /** Removes and returns a delivery and those behind it in its lane. */
+  removeFrom(facts: DeliveryFacts): readonly DeliveryFacts[] {
+    const held = facts.lane === null ? undefined : this.#byLane.get(facts.lane);
+    const removed = held === undefined ? [facts] : held.claimed.splice(held.claimed.indexOf(facts));
+    for (const { seq } of removed) this.#bySeq.delete(seq);
+    if (held !== undefined) held.mayHaveWaiting = true;
+    if (facts.lane !== null && held?.claimed.length === 0) this.#byLane.delete(facts.lane);
+    return removed;
   }
 
   find(seq: number): DeliveryFacts | undefined {
     return this.#bySeq.get(seq);
   }
 
-  /** Whether a claimed delivery is the head of this lane; if so, it has followers from now on. */
-  addFollower(lane: string): boolean {
-    const head = this.#byLane.get(lane);
-    if (head === undefined) return false;
-    head.hasFollowers = true;
-    return true;
+  lane(name: string): ClaimedLane | undefined {
+    return this.#byLane.get(name);
   }
 
   oldestAt(pool: string): EpochMs | undefined {

@@ -130,7 +130,7 @@ export class OperatorCommands {
       if (head === undefined) break;
       this.#dead.add(head, { reason: 'overflow', detail, attempts: head.spent, diedAt });
       this.#pending.removeUnclaimed(head);
-      const next = this.#pending.promoteNext(head, false);
+      const next = this.#pending.promoteNext(head, 0);
       if (next.kind === 'ready') readyPools.add(next.pool);
       shed.push({ pool, handler: head.queue.handler });
     }
@@ -149,7 +149,7 @@ export class OperatorCommands {
       if (facts.spent > 0) this.#histories.remove(facts.seq);
       this.#pending.removeUnclaimed(facts);
     }
-    for (const { facts, state } of members) if (state === 'ready') this.#pending.promoteNext(facts, false);
+    for (const { facts, state } of members) if (state === 'ready') this.#pending.promoteNext(facts, 0);
     return { count: members.length, more };
   }
 

@@ -41,7 +41,9 @@ export type ClaimedRow = readonly [
   ...row: Row,
 ];
 
-/** Position of the body in a {@link ClaimedRow}. */
+/** Positions in a {@link ClaimedRow}. */
+export const claimedRowHandler = 8;
+export const claimedRowPool = 9;
 export const claimedRowBody = 16;
 
 /** A delivery that is stored as a dead letter, because its pool's backlog is full. */

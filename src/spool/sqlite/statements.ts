@@ -22,10 +22,11 @@ export const statements = {
     AND (due, seq) > (?, ?) ORDER BY due, seq LIMIT ?`,
   claim: `UPDATE deliveries SET state = 2 WHERE seq = ? RETURNING seq, attempts, past, failing_since, context, id, packet_id, host,
     handler, pool, lane, sender, receiver, seen_at, created_at, target, body`,
+  makeWaiting: 'UPDATE deliveries SET state = 0 WHERE seq = ?',
   makeReady: 'UPDATE deliveries SET state = 1 WHERE seq = ? RETURNING pool',
-  retry: `UPDATE deliveries SET state = 1, due = ?, attempts = attempts + ?, failing_since = coalesce(failing_since, ?),
+  retry: `UPDATE deliveries SET state = ?, due = ?, attempts = attempts + ?, failing_since = coalesce(failing_since, ?),
     context = ?, left_lane = iif(?, coalesce(lane, left_lane), left_lane), lane = iif(?, NULL, lane) WHERE seq = ?`,
-  claims: 'SELECT seq, attempts + past, pool, handler, lane, created_at FROM deliveries INDEXED BY claimed WHERE state = 2',
+  claims: 'SELECT seq, attempts + past, pool, handler, lane, created_at FROM deliveries INDEXED BY claimed WHERE state = 2 ORDER BY seq',
   freeClaims: 'UPDATE deliveries INDEXED BY claimed SET state = 1 WHERE state = 2',
 
   firstReady: `SELECT seq, attempts + past, pool, handler, lane, created_at FROM deliveries INDEXED BY ready
