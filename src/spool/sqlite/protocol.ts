@@ -274,25 +274,8 @@ export function newlyClaimed(delivery: NewDelivery, seq: number): Claimed {
 
 /** A claimed delivery from the row that the thread read. */
 export function claimedOf(row: ClaimedRow): Claimed {
-  const [
-    seq,
-    attempts,
-    ,
-    failingSince,
-    context,
-    id,
-    packetId,
-    host,
-    handler,
-    pool,
-    lane,
-    sender,
-    receiver,
-    seenAt,
-    createdAt,
-    target,
-    body,
-  ] = row;
+  const [seq, attempts, , failingSince, context, ...fields] = row;
+  const [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body] = fields;
   const delivery = { id, packetId, host, handler, pool, lane, sender, receiver, target: parseTarget(target), body, seenAt, createdAt };
   return {
     ...delivery,
