@@ -4,12 +4,15 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
+import { residentBytes } from './process-usage.ts';
 import { startSink } from './sink.ts';
+import { workers } from './subjects.ts';
+import { megabytes, none, perSecond, type Row, times } from './table.ts';
 import { startTapSource } from './tap-source.ts';
 
 export interface Backlog {
@@ -17,8 +20,8 @@ export interface Backlog {
   /** Time from the start of the process to its `ready`. */
   readonly startMs: number;
   /** Peak memory of the process while it drained a tenth. */
-  readonly residentMiB: number;
-  readonly fileMiB: number;
+  readonly residentBytes: number;
+  readonly fileBytes: number;
   readonly drainedPerSecond: number;
 }
 
@@ -27,7 +30,7 @@ export async function measureBacklog(waiting: number): Promise<Backlog> {
   try {
     const path = join(folder, 'spool.sqlite');
     const fileBytes = await fill(path, waiting);
-    return { waiting, fileMiB: fileBytes / 1024 ** 2, ...(await drain(path, waiting / 10)) };
+    return { waiting, fileBytes, ...(await drain(path, waiting / 10)) };
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -40,11 +43,14 @@ async function fill(path: string, count: number): Promise<number> {
   return bytes ?? Number.NaN;
 }
 
-async function drain(path: string, count: number): Promise<Omit<Backlog, 'fileMiB' | 'waiting'>> {
+async function drain(path: string, count: number): Promise<Omit<Backlog, 'fileBytes' | 'waiting'>> {
   const sink = await startSink();
   const source = await startTapSource({ window: 1, stanza: () => '' });
   const handlers = '[[modules.mod_event_pusher.backend.http]]\nname = "push"\npath = "/notifications"';
-  const config = plainConfig({ componentPort: source.port, backend: sink.origin, handlers }).replace('workers = 20', 'workers = 50');
+  const config = plainConfig({ componentPort: source.port, backend: sink.origin, handlers }).replace(
+    'workers = 20',
+    `workers = ${workers}`,
+  );
   await using pusher = await createPusher({ loglevel: 'warn', spool: `[spool]\npath = "${path}"`, config });
   try {
     const began = performance.now();
@@ -54,11 +60,29 @@ async function drain(path: string, count: number): Promise<Omit<Backlog, 'fileMi
     const [from, since] = [sink.requests, performance.now()];
     await eventually(() => sink.requests >= from + count, { withinMs: 120_000 });
     const drainedPerSecond = Math.round(((sink.requests - from) / (performance.now() - since)) * 1000);
-    const status = await readFile(`/proc/${pusher.pid}/status`, 'utf8');
-    return { startMs, drainedPerSecond, residentMiB: Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024 };
+    return { startMs, drainedPerSecond, residentBytes: residentBytes(pusher.pid, 'VmHWM') };
   } finally {
     await pusher.kill();
     source.close();
     sink.close();
   }
+}
+
+/** `steady` is the number of events per second end to end, without a backlog. */
+export function backlogRows(
+  { waiting, startMs, residentBytes: resident, fileBytes, drainedPerSecond }: Backlog,
+  steady: number,
+): readonly Row[] {
+  const reference = `file ${megabytes(fileBytes)}`;
+  return [
+    { measure: `start with ${waiting} waiting`, measured: `${(startMs / 1000).toFixed(2)} s`, reference, ratio: none, goal: '≤ 5 s' },
+    { measure: `resident memory with ${waiting} waiting`, measured: megabytes(resident), reference, ratio: none, goal: '≤ 250 MB' },
+    {
+      measure: `drained per second with ${waiting} waiting`,
+      measured: perSecond(drainedPerSecond),
+      reference: `end to end ${perSecond(steady)}`,
+      ratio: times(drainedPerSecond / steady),
+      goal: '≥ 0.8 ×',
+    },
+  ];
 }

@@ -1,109 +1,125 @@
-/**
- * The whole built service as a separate process: stanzas in over the tap, SQLite, POSTs out. Source and sink share
- * the process of the benchmark, so all of them run on the same cores.
- */
-import { eventually } from '../support/eventually.ts';
-import { createPusher, plainConfig } from '../support/pusher.ts';
-import { processCpuMicros } from './process-cpu.ts';
-import { startSink } from './sink.ts';
-import { startTapSource } from './tap-source.ts';
+import { startRig } from './rig.ts';
+import { median } from './statistics.ts';
+import { naive, product, type Subject } from './subjects.ts';
+import { micros, none, perSecond, type Row, tableOf, times } from './table.ts';
+import { perEvent, type ThreadCpu } from './thread-cpu.ts';
 
-export interface EndToEnd {
-  readonly events: number;
+export interface Throughput {
   readonly eventsPerSecond: number;
-  /** CPU of the service's process, all threads, per event, µs. */
+  /** CPU of the whole process, all threads, per event, µs. */
   readonly cpuMicros: number;
+  /** The same by kind of thread. */
+  readonly byThread: ThreadCpu;
+  /** Share of the deliveries that were never read back from disk; NaN if the program does not report it. */
+  readonly bornClaimed: number;
 }
-
-const conversations = 2000;
-const workers = 50;
-/** Maximum number of stanzas sent and not delivered yet: enough for full load, too few for a backlog, which is measured separately. */
-const ahead = 600;
 
 /** Sends `events` messages at full speed, after a warm-up of a tenth. */
-export async function measureThroughput(events: number): Promise<EndToEnd> {
-  await using rig = await startRig({ workers, window: 4000 });
-  const warmUp = Math.ceil(events / 10);
+export async function measureThroughput(events: number, subject: Subject = product): Promise<Throughput> {
+  const warmUp = Math.ceil(events / 1000) * 100; // the naive pusher acknowledges by hundreds
+  const check = createFormCheck(warmUp);
+  await using rig = await startRig({ subject, onRequest: check.onRequest });
   await rig.drive(warmUp);
-  const cpuBefore = rig.cpuMicros();
-  const began = performance.now();
+  check.conclude();
+  const [cpuBefore, threadsBefore, began] = [rig.cpuMicros(), rig.threadCpuMicros(), performance.now()];
   await rig.drive(warmUp + events);
   const seconds = (performance.now() - began) / 1000;
-  return { events, eventsPerSecond: Math.round(events / seconds), cpuMicros: (rig.cpuMicros() - cpuBefore) / events };
-}
-
-export interface Latency {
-  readonly events: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-}
-
-/** Latency from stanza to request at a steady rate, in small steps. */
-export async function measureLatency({ perSecond, seconds }: { readonly perSecond: number; readonly seconds: number }): Promise<Latency> {
-  const latencies: number[] = [];
-  await using rig = await startRig({
-    workers,
-    window: 4000,
-    onBody: (body) => latencies.push(performance.now() - Number(/message=([\d.]+)/.exec(body.toString('latin1'))?.[1])),
-  });
-  await rig.drive(500);
-  latencies.length = 0;
-  const stepMs = 5;
-  const began = performance.now();
-  let allowed = 500;
-  await new Promise<void>((resolve) => {
-    const step = setInterval(() => {
-      const elapsed = performance.now() - began;
-      allowed = 500 + Math.floor((elapsed / 1000) * perSecond);
-      rig.allow(allowed);
-      if (elapsed < seconds * 1000) return;
-      clearInterval(step);
-      resolve();
-    }, stepMs);
-  });
-  await eventually(() => rig.requests() >= allowed);
-  latencies.sort((a, b) => a - b);
-  const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? Number.NaN;
-  return { events: latencies.length, p50Ms: at(0.5), p99Ms: at(0.99) };
-}
-
-interface RigOptions {
-  readonly workers: number;
-  readonly window: number;
-  readonly onBody?: (body: Buffer) => void;
-}
-
-async function startRig({ workers: inFlight, window, onBody }: RigOptions) {
-  const sink = await startSink(onBody);
-  const source = await startTapSource({ window, stanza: message });
-  const pool = `[outgoing_pools.http.http_pool]\nworkers = ${inFlight}\n`;
-  const config = plainConfig({ componentPort: source.port, backend: sink.origin }).replace(
-    /\[outgoing_pools\.http\.http_pool\]\nworkers = 20\n/,
-    pool,
-  );
-  const pusher = await createPusher({ loglevel: 'warn', config });
-  await pusher.start();
-
+  const [cpuAfter, threadsAfter] = [rig.cpuMicros(), rig.threadCpuMicros()];
+  if (rig.requests !== warmUp + events) throw new Error(`${rig.requests} requests for ${warmUp + events} messages`);
   return {
-    allow: (until: number) => source.allow(until),
-    requests: () => sink.requests,
-    cpuMicros: () => processCpuMicros(pusher.pid),
-    drive: async (until: number) => {
-      const pace = setInterval(() => source.allow(Math.min(until, sink.requests + ahead)), 1);
-      await eventually(() => sink.requests >= until && source.acked >= until, { withinMs: 120_000 });
-      clearInterval(pace);
+    eventsPerSecond: Math.round(events / seconds),
+    cpuMicros: (cpuAfter - cpuBefore) / events,
+    byThread: perEvent(threadsBefore, threadsAfter, events),
+    bornClaimed: bornClaimed(await rig.running.metrics()),
+  };
+}
+
+/** Checks that the first requests are the default form, each for another message, so both programs do the same work. */
+function createFormCheck(count: number) {
+  const wrong: string[] = [];
+  const messages = new Set<string>();
+  let seen = 0;
+  return {
+    onRequest: (body: Buffer, head: Buffer) => {
+      if (seen >= count) return;
+      seen += 1;
+      const form = /^author=user(\d+)&server=localhost&receiver=peer\1&message=([\d.]+)\+and\+some\+words%2C/.exec(body.toString('latin1'));
+      const request = head.toString('latin1');
+      const isForm = /^POST \/webservice\/notifications HTTP[\s\S]*\r\ncontent-type: application\/x-www-form-urlencoded(\r|$)/i.test(
+        request,
+      );
+      if (form === null || !isForm) wrong.push(`${request}\n${body}`);
+      messages.add(`${form?.[1]} ${form?.[2]}`);
     },
-    [Symbol.asyncDispose]: async () => {
-      await pusher.stop();
-      await pusher[Symbol.asyncDispose]();
-      source.close();
-      sink.close();
+    conclude: () => {
+      if (wrong.length > 0) throw new Error(`${wrong.length} wrong requests, for example ${wrong[0]}`);
+      if (messages.size < count) throw new Error(`${messages.size} different messages, not ${count}`);
     },
   };
 }
 
-/** The number is the time of creation, from which the sink computes the latency. */
-function message(seq: number): string {
-  const user = seq % conversations;
-  return `<message xmlns='jabber:client' type='chat' id='m${seq}' from='user${user}@localhost/phone' to='peer${user}@localhost' xml:lang='en'><body>${performance.now()} and some words, as people write them</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>`;
+function bornClaimed(_metrics: string): number {
+  return Number.NaN;
+}
+
+export interface Comparison {
+  readonly product: Throughput;
+  readonly naive: Throughput;
+}
+
+/** Medians of alternating rounds of both programs. */
+export async function compareThroughput({ rounds, events }: { readonly rounds: number; readonly events: number }): Promise<Comparison> {
+  const ours: Throughput[] = [];
+  const reference: Throughput[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    ours.push(await measureThroughput(events, product));
+    reference.push(await measureThroughput(events, naive));
+  }
+  return { product: middle(ours), naive: middle(reference) };
+}
+
+function middle(rounds: readonly Throughput[]): Throughput {
+  const medianOf = (value: (round: Throughput) => number) => median(rounds.map(value));
+  const kinds = new Set(rounds.flatMap(({ byThread }) => [...byThread.keys()]));
+  return {
+    eventsPerSecond: medianOf(({ eventsPerSecond }) => eventsPerSecond),
+    cpuMicros: medianOf(({ cpuMicros }) => cpuMicros),
+    byThread: new Map(Array.from(kinds, (kind) => [kind, medianOf(({ byThread }) => byThread.get(kind) ?? 0)])),
+    bornClaimed: medianOf((round) => round.bornClaimed),
+  };
+}
+
+export function throughputRows({ product: ours, naive: reference }: Comparison): readonly Row[] {
+  return [
+    {
+      measure: 'CPU per event, whole process',
+      measured: micros(ours.cpuMicros),
+      reference: `naive ${micros(reference.cpuMicros)}`,
+      ratio: times(ours.cpuMicros / reference.cpuMicros),
+      goal: '≤ 1.3 ×',
+    },
+    {
+      measure: 'events per second, end to end',
+      measured: perSecond(ours.eventsPerSecond),
+      reference: `naive ${perSecond(reference.eventsPerSecond)}`,
+      ratio: times(ours.eventsPerSecond / reference.eventsPerSecond),
+      goal: '≥ 1 ×',
+    },
+    {
+      measure: 'deliveries born claimed',
+      measured: Number.isNaN(ours.bornClaimed) ? none : `${(100 * ours.bornClaimed).toFixed(1)} %`,
+      reference: none,
+      ratio: none,
+      goal: '≥ 99 %',
+    },
+  ];
+}
+
+/** CPU per event by thread, of both programs. */
+export function threadTable({ product: ours, naive: reference }: Comparison): string {
+  const kinds = [...new Set([...ours.byThread.keys(), ...reference.byThread.keys()])];
+  const cell = ({ byThread }: Throughput, kind: string) => micros(byThread.get(kind) ?? 0);
+  const lines = kinds.map((kind) => [kind, cell(ours, kind), cell(reference, kind)]);
+  const total = ['all', micros(ours.cpuMicros), micros(reference.cpuMicros)];
+  return tableOf([['thread', 'product', 'naive'], ...lines, total]);
 }

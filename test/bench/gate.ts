@@ -5,15 +5,33 @@
 import { createPusher } from '../support/pusher.ts';
 import { freePort } from '../support/target.ts';
 import { type Chat, type ChatServer, onEachServer } from './chat-servers.ts';
-import { processCpuMicros } from './process-cpu.ts';
+import { processCpuMicros } from './process-usage.ts';
+import { micros, none, perSecond, type Row, times } from './table.ts';
 import { pass, startTalks } from './talks.ts';
 
 export interface GateRate {
   readonly server: string;
   readonly alone: ChatRate;
   readonly gated: ChatRate;
-  /** CPU of the service per decision, µs. */
-  readonly decisionMicros: number;
+}
+
+export function gateRows(rates: readonly GateRate[]): readonly Row[] {
+  return rates.flatMap(({ server, alone, gated }) => [
+    {
+      measure: `gate: messages per second through ${server}`,
+      measured: perSecond(gated.perSecond),
+      reference: `alone ${perSecond(alone.perSecond)}`,
+      ratio: times(gated.perSecond / alone.perSecond),
+      goal: none,
+    },
+    {
+      measure: `gate: CPU of ${server} per message`,
+      measured: micros(gated.cpuMicros),
+      reference: `alone ${micros(alone.cpuMicros)}`,
+      ratio: times(gated.cpuMicros / alone.cpuMicros),
+      goal: none,
+    },
+  ]);
 }
 
 export interface ChatRate {
@@ -34,22 +52,19 @@ async function compare({ name, start }: ChatServer, seconds: number): Promise<Ga
   await using pusher = await createPusher({ loglevel: 'warn', config: asked(port), files: { 'allow.mjs': allow } });
   await pusher.start();
   const chat = await start({ gateUrl: `http://127.0.0.1:${port}/gate` });
-  const { otherMicros, ...gated } = await measureOne(seconds, chat, pusher.pid);
+  const gated = await measureOne(seconds, chat);
   await pusher.stop();
-  return { server: name, alone, gated, decisionMicros: otherMicros };
+  return { server: name, alone, gated };
 }
 
-/** `other` is the CPU of another process per message, µs. */
-async function measureOne(seconds: number, server: Chat, other = 0): Promise<ChatRate & { readonly otherMicros: number }> {
+async function measureOne(seconds: number, server: Chat): Promise<ChatRate> {
   await using chat = server;
   await using talks = await startTalks(chat.c2sPort);
   await pass(warmUpSeconds);
-  const pids = [chat.pid(), other === 0 ? process.pid : other];
-  const before = { read: talks.read, cpu: pids.map(processCpuMicros) };
+  const before = { read: talks.read, cpuMicros: processCpuMicros(chat.pid()) };
   await pass(seconds);
   const read = talks.read - before.read;
-  const [cpuMicros = 0, otherMicros = 0] = pids.map((pid, i) => (processCpuMicros(pid) - (before.cpu[i] ?? 0)) / read);
-  return { perSecond: Math.round(read / seconds), cpuMicros, otherMicros };
+  return { perSecond: Math.round(read / seconds), cpuMicros: (processCpuMicros(chat.pid()) - before.cpuMicros) / read };
 }
 
 /** A service without a chat server, whose callback module decides about each message. */

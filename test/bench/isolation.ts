@@ -6,15 +6,17 @@ import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
 import { startTarget } from '../support/target.ts';
 import { startSink } from './sink.ts';
+import { median } from './statistics.ts';
+import { workers } from './subjects.ts';
+import { perSecond, type Row, times } from './table.ts';
 import { startTapSource } from './tap-source.ts';
 
 export interface Isolation {
   /** Events per second of the healthy pool. */
   readonly alone: number;
-  readonly beside: number;
+  readonly besideHanging: number;
 }
 
-const workers = 50;
 const conversations = 2000;
 /** Maximum number of stanzas of the healthy pool sent and not delivered yet, as in the end-to-end benchmark. */
 const ahead = 600;
@@ -22,8 +24,27 @@ const ahead = 600;
 const backlog = 2000;
 const oneMoreIn = 100;
 
-export async function measureIsolation(events: number): Promise<Isolation> {
-  return { alone: await measure(events, { besideHanging: false }), beside: await measure(events, { besideHanging: true }) };
+/** Medians of alternating rounds. */
+export async function measureIsolation({ rounds, events }: { readonly rounds: number; readonly events: number }): Promise<Isolation> {
+  const measured: Isolation[] = [];
+  for (let round = 0; round < rounds; round += 1) measured.push(await measureRound(events));
+  return { alone: median(measured.map(({ alone }) => alone)), besideHanging: median(measured.map((round) => round.besideHanging)) };
+}
+
+export function isolationRows({ alone, besideHanging }: Isolation): readonly Row[] {
+  return [
+    {
+      measure: 'events per second, while the backend of another pool hangs',
+      measured: perSecond(besideHanging),
+      reference: `alone ${perSecond(alone)}`,
+      ratio: times(besideHanging / alone),
+      goal: '≥ 0.9 ×',
+    },
+  ];
+}
+
+async function measureRound(events: number): Promise<Isolation> {
+  return { alone: await measure(events, { besideHanging: false }), besideHanging: await measure(events, { besideHanging: true }) };
 }
 
 async function measure(events: number, { besideHanging }: { readonly besideHanging: boolean }): Promise<number> {

@@ -10,8 +10,8 @@ export interface Sink {
   close(): void;
 }
 
-/** `onBody` receives each body, which is valid during the call only. */
-export async function startSink(onBody: (body: Buffer) => void = () => undefined): Promise<Sink> {
+/** `onRequest` receives the body and the head of each request, which are valid during the call only. */
+export async function startSink(onRequest: (body: Buffer, head: Buffer) => void = () => undefined): Promise<Sink> {
   let requests = 0;
   const server = createServer((socket) => {
     socket.setNoDelay(true);
@@ -21,7 +21,8 @@ export async function startSink(onBody: (body: Buffer) => void = () => undefined
       let bytes = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
       for (let length = requestLength(bytes); length > 0 && length <= bytes.length; length = requestLength(bytes)) {
         requests += 1;
-        onBody(bytes.subarray(bytes.indexOf(headEnd) + headEnd.length, length));
+        const end = bytes.indexOf(headEnd);
+        onRequest(bytes.subarray(end + headEnd.length, length), bytes.subarray(0, end));
         socket.write(answer);
         bytes = bytes.subarray(length);
       }

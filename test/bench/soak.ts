@@ -1,8 +1,8 @@
 /**
- * The built service at a steady rate with a backend that fails at random, through both clients: its memory,
- * file descriptors and backlog over time.
+ * The built service at a steady rate for a long time: its memory, file descriptors and backlog. The load is plain, or goes to a backend
+ * that fails at random, through both HTTP clients.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { eventually } from '../support/eventually.ts';
 import {
   bodyThatNeverComes,
@@ -17,13 +17,16 @@ import {
   tooManyHeaders,
 } from '../support/misbehaviour.ts';
 import { createPusher, type Pusher, plainConfig } from '../support/pusher.ts';
-import { byLot, type ScriptedBackend, startScriptedBackend } from '../support/scripted-backend.ts';
+import { byLot, startScriptedBackend } from '../support/scripted-backend.ts';
+import { residentBytes } from './process-usage.ts';
+import { startSink } from './sink.ts';
+import { megabytes, type Row, times } from './table.ts';
 import { startTapSource } from './tap-source.ts';
 
 /** A sample of the service. */
 export interface Sample {
   readonly second: number;
-  readonly rssMiB: number;
+  readonly rssMB: number;
   readonly descriptors: number;
   /** Pending deliveries. */
   readonly backlog: number;
@@ -34,7 +37,7 @@ export interface Sample {
 export interface Soak {
   readonly samples: readonly Sample[];
   /** Per minute, by least squares over the last two thirds of the run. */
-  readonly rssSlopeMiB: number;
+  readonly rssSlopeMB: number;
   readonly descriptorSlope: number;
   readonly backlogSlope: number;
   /** Pending deliveries at the end of the faults, and after the backend has recovered. */
@@ -43,10 +46,8 @@ export interface Soak {
   readonly dead: number;
 }
 
-const perSecond = 150;
 const everySeconds = 5;
 const conversations = 500;
-const pools = ['through_undici', 'through_got'];
 
 const sick = byLot(2026, [
   [700, { kind: 'answer' }],
@@ -69,16 +70,61 @@ const sick = byLot(2026, [
   [1, { kind: 'answer', status: 503, body: 'x'.repeat(3_000_000) }],
 ]);
 
-export async function soak({
-  seconds,
-  onSample,
-}: {
-  readonly seconds: number;
-  readonly onSample: (sample: Sample) => void;
-}): Promise<Soak> {
-  await using backend = await startScriptedBackend({ script: sick, remembers: false });
+/** What a soak sends, and to what. */
+export interface Load {
+  readonly perSecond: number;
+  readonly requestsPerMessage: number;
+  startBackend(): Promise<Backend>;
+  config(ends: { readonly componentPort: number; readonly backend: string }): string;
+}
+
+interface Backend extends AsyncDisposable {
+  readonly origin: string;
+  /** Number of requests so far. */
+  requests(): number;
+  /** Number of deliveries with a response of 200. */
+  accepted(): number;
+  heal(): void;
+}
+
+/** One handler with the defaults. */
+export const plainLoad: Load = {
+  perSecond: 1000,
+  requestsPerMessage: 1,
+  config: plainConfig,
+  startBackend: async () => {
+    const sink = await startSink();
+    const requests = () => sink.requests;
+    return { origin: sink.origin, requests, accepted: requests, heal: () => undefined, [Symbol.asyncDispose]: async () => sink.close() };
+  },
+};
+
+/** Two pools, one of each client. */
+export const mixedFaults: Load = {
+  perSecond: 150,
+  requestsPerMessage: 2,
+  config: (ends) => plainConfig({ ...ends, handlers: poolOf('undici', ends.backend) + poolOf('got', ends.backend) }),
+  startBackend: async () => {
+    const backend = await startScriptedBackend({ script: sick, remembers: false });
+    const { origin, sightings } = backend;
+    const acceptedIds = () => new Set(sightings.filter(({ status: given }) => given === 200).map(({ id }) => id));
+    return {
+      ...{ origin, heal: backend.heal, requests: () => sightings.length, accepted: () => acceptedIds().size },
+      [Symbol.asyncDispose]: () => backend.stop(),
+    };
+  },
+};
+
+export async function soak(
+  { perSecond, requestsPerMessage, startBackend, config }: Load,
+  { seconds, onSample = () => undefined }: { readonly seconds: number; readonly onSample?: (sample: Sample) => void },
+): Promise<Soak> {
+  await using backend = await startBackend();
   const source = await startTapSource({ window: 4000, stanza: message });
-  await using pusher = await createPusher({ loglevel: 'error', config: config(source.port, backend.origin) });
+  await using pusher = await createPusher({
+    loglevel: 'error',
+    config: config({ componentPort: source.port, backend: backend.origin }),
+  });
   await pusher.start();
 
   const samples: Sample[] = [];
@@ -88,34 +134,29 @@ export async function soak({
   let before = 0;
   for (let second = everySeconds; second <= seconds; second += everySeconds) {
     await eventually(() => elapsed() >= second, { withinMs: 2 * everySeconds * 1000 });
-    const sample = await takeSample(pusher, backend, { second, before });
-    before = backend.sightings.length;
+    const requests = backend.requests();
+    const sample = await takeSample(pusher, { second, requestsPerSecond: Math.round((requests - before) / everySeconds) });
+    before = requests;
     samples.push(sample);
     onSample(sample);
   }
   clearInterval(pace);
 
   backend.heal();
-  const owed = source.sent * pools.length;
+  const owed = source.sent * requestsPerMessage;
   await eventually(async () => source.acked === source.sent && (await total(pusher, 'waiting')) === 0, { withinMs: 120_000 });
   const dead = await total(pusher, 'dead');
   await pusher.stop();
   source.close();
-  return { samples, ...slopes(samples), owed, accepted: acceptedOnce(backend), dead };
+  return { samples, ...slopes(samples), owed, accepted: backend.accepted(), dead };
 }
 
-async function takeSample(
-  pusher: Pusher,
-  { sightings }: ScriptedBackend,
-  { second, before }: { readonly second: number; readonly before: number },
-): Promise<Sample> {
-  const rssKiB = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pusher.pid}/status`, 'utf8'))?.[1]);
+async function takeSample(pusher: Pusher, measured: Pick<Sample, 'requestsPerSecond' | 'second'>): Promise<Sample> {
   return {
-    second,
-    rssMiB: rssKiB / 1024,
+    ...measured,
+    rssMB: residentBytes(pusher.pid) / 1e6,
     descriptors: readdirSync(`/proc/${pusher.pid}/fd`).length,
     backlog: await total(pusher, 'waiting'),
-    requestsPerSecond: Math.round((sightings.length - before) / everySeconds),
   };
 }
 
@@ -125,15 +166,11 @@ async function total(pusher: Pusher, state: 'dead' | 'waiting'): Promise<number>
   return [...values].reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
-function acceptedOnce({ sightings }: ScriptedBackend): number {
-  return new Set(sightings.filter(({ status: given }) => given === 200).map(({ id }) => id)).size;
-}
-
-function slopes(samples: readonly Sample[]): Pick<Soak, 'backlogSlope' | 'descriptorSlope' | 'rssSlopeMiB'> {
+function slopes(samples: readonly Sample[]): Pick<Soak, 'backlogSlope' | 'descriptorSlope' | 'rssSlopeMB'> {
   const settled = samples.slice(Math.floor(samples.length / 3));
   const perMinute = (of: (sample: Sample) => number) => 60 * slope(settled.map((sample) => [sample.second, of(sample)]));
   return {
-    rssSlopeMiB: perMinute(({ rssMiB }) => rssMiB),
+    rssSlopeMB: perMinute(({ rssMB }) => rssMB),
     descriptorSlope: perMinute(({ descriptors }) => descriptors),
     backlogSlope: perMinute(({ backlog }) => backlog),
   };
@@ -148,8 +185,9 @@ function slope(points: readonly (readonly [x: number, y: number])[]): number {
   return covariance / mean(points.map(([x]) => (x - meanX) ** 2));
 }
 
-function config(componentPort: number, backend: string): string {
-  const pool = (name: string, client: string) => `
+function poolOf(client: string, backend: string): string {
+  const name = `through_${client}`;
+  return `
 [outgoing_pools.http.${name}]
 workers = 20
 client = "${client}"
@@ -161,10 +199,22 @@ request_timeout = 500
 pool_name = "${name}"
 path = "/${name}"
 hold = "2s"`;
-  return plainConfig({ componentPort, backend, handlers: pool('through_undici', 'undici') + pool('through_got', 'got') });
 }
 
 function message(seq: number): string {
   const user = seq % conversations;
   return `<message xmlns='jabber:client' type='chat' id='m${seq}' from='user${user}@localhost/phone' to='peer${user}@localhost'><body>${seq} and some words, as people write them</body></message>`;
+}
+
+export function soakRows({ samples }: Soak): readonly Row[] {
+  const [first = Number.NaN, last = Number.NaN] = [samples[0]?.rssMB, samples.at(-1)?.rssMB];
+  return [
+    {
+      measure: 'memory after half a minute of mixed faults',
+      measured: megabytes(last * 1e6),
+      reference: `after 5 s ${megabytes(first * 1e6)}`,
+      ratio: times(last / first),
+      goal: 'flat over 30 min',
+    },
+  ];
 }

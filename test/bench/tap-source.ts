@@ -14,13 +14,15 @@ export interface TapSourceOptions {
   readonly window: number;
   /** The forwarded stanza with this number. */
   stanza(seq: number): string;
+  /** Default: `in`. */
+  readonly direction?: 'in' | 'out';
 }
 
 const header =
   "<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' from='pusher.localhost' id='s1'>";
 const perWrite = 64;
 
-export async function startTapSource({ window, stanza }: TapSourceOptions): Promise<TapSource> {
+export async function startTapSource({ window, stanza, direction = 'in' }: TapSourceOptions): Promise<TapSource> {
   let sent = 0;
   let acked = 0;
   let allowed = 0;
@@ -31,7 +33,7 @@ export async function startTapSource({ window, stanza }: TapSourceOptions): Prom
       const until = Math.min(allowed, acked + window, sent + perWrite);
       const stamp = new Date().toISOString();
       let xml = '';
-      for (let seq = sent + 1; seq <= until; seq += 1) xml += item(seq, stanza(seq), stamp);
+      for (let seq = sent + 1; seq <= until; seq += 1) xml += item(seq, { stanza: stanza(seq), stamp, direction });
       sent = until;
       flowing.write(xml);
     }
@@ -74,6 +76,12 @@ export async function startTapSource({ window, stanza }: TapSourceOptions): Prom
   };
 }
 
-function item(seq: number, stanza: string, stamp: string): string {
-  return `<message from='localhost' to='pusher.localhost' id='t${seq}'><tap xmlns='urn:x-event-pusher:tap:1' seq='${seq}' epoch='e1' dir='in' session='alice@localhost/phone' stamp='${stamp}'/><forwarded xmlns='urn:xmpp:forward:0'>${stanza}</forwarded></message>`;
+interface Item {
+  readonly stanza: string;
+  readonly stamp: string;
+  readonly direction: 'in' | 'out';
+}
+
+function item(seq: number, { stanza, stamp, direction }: Item): string {
+  return `<message from='localhost' to='pusher.localhost' id='t${seq}'><tap xmlns='urn:x-event-pusher:tap:1' seq='${seq}' epoch='e1' dir='${direction}' session='alice@localhost/phone' stamp='${stamp}'/><forwarded xmlns='urn:xmpp:forward:0'>${stanza}</forwarded></message>`;
 }

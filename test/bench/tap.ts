@@ -5,30 +5,37 @@
 import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
 import { type Chat, type ChatServer, onEachServer } from './chat-servers.ts';
-import { median } from './cost.ts';
 import type { ChatRate } from './gate.ts';
-import { processCpuMicros } from './process-cpu.ts';
+import { processCpuMicros } from './process-usage.ts';
 import { startSink } from './sink.ts';
+import { median } from './statistics.ts';
+import { micros, none, perSecond, type Row, times } from './table.ts';
 import { pass, startTalks } from './talks.ts';
 
 export interface TapRate {
   readonly server: string;
   readonly alone: ChatRate;
+  /** With the default handler, which wants what local users send. */
   readonly tapped: ChatRate;
+  /** With a second handler, for what is routed to local users: two requests for each message. */
+  readonly bothDirections: ChatRate;
 }
 
 const warmUpSeconds = 1;
+const handlerIn = '[[modules.mod_event_pusher.backend.http]]\npath = "/notifications"\n';
+const handlerOut =
+  '[[modules.mod_event_pusher.backend.http]]\npath = "/received"\nwhen = { direction = "out", type = "chat", body = true }\n';
 
-/** Medians of alternating rounds with and without the tap. */
+/** Medians of alternating rounds. */
 export function measureTap(extent: { readonly rounds: number; readonly seconds: number }): Promise<readonly TapRate[]> {
   return onEachServer(async ({ name, start }) => {
-    const alone: ChatRate[] = [];
-    const tapped: ChatRate[] = [];
+    const [alone, tapped, bothDirections]: [ChatRate[], ChatRate[], ChatRate[]] = [[], [], []];
     for (let round = 1; round <= extent.rounds; round += 1) {
       alone.push(await measureAlone(start, extent.seconds));
-      tapped.push(await measureTapped(start, extent.seconds));
+      tapped.push(await measureTapped(start, { seconds: extent.seconds, handlers: handlerIn, requestsPerMessage: 1 }));
+      bothDirections.push(await measureTapped(start, { seconds: extent.seconds, handlers: handlerIn + handlerOut, requestsPerMessage: 2 }));
     }
-    return { server: name, alone: middle(alone), tapped: middle(tapped) };
+    return { server: name, alone: middle(alone), tapped: middle(tapped), bothDirections: middle(bothDirections) };
   });
 }
 
@@ -37,15 +44,20 @@ async function measureAlone(start: ChatServer['start'], seconds: number): Promis
   return await measureChat(chat, { seconds, pushed: () => Number.POSITIVE_INFINITY });
 }
 
-async function measureTapped(start: ChatServer['start'], seconds: number): Promise<ChatRate> {
+interface Tapped {
+  readonly seconds: number;
+  /** TOML. */
+  readonly handlers: string;
+  readonly requestsPerMessage: number;
+}
+
+async function measureTapped(start: ChatServer['start'], { seconds, handlers, requestsPerMessage }: Tapped): Promise<ChatRate> {
   await using chat = await start({ tap: true });
   const sink = await startSink();
-  await using pusher = await createPusher({
-    loglevel: 'warn',
-    config: plainConfig({ componentPort: chat.componentPort, backend: sink.origin }),
-  });
+  const config = plainConfig({ componentPort: chat.componentPort, backend: sink.origin, handlers });
+  await using pusher = await createPusher({ loglevel: 'warn', config });
   await pusher.start();
-  const rate = await measureChat(chat, { seconds, pushed: () => sink.requests });
+  const rate = await measureChat(chat, { seconds, pushed: () => Math.floor(sink.requests / requestsPerMessage) });
   await pusher.stop();
   sink.close();
   return rate;
@@ -73,4 +85,23 @@ function middle(rates: readonly ChatRate[]): ChatRate {
     perSecond: median(rates.map(({ perSecond }) => perSecond)),
     cpuMicros: median(rates.map(({ cpuMicros }) => cpuMicros)),
   };
+}
+
+export function tapRows(rates: readonly TapRate[]): readonly Row[] {
+  return rates.flatMap(({ server, alone, tapped, bothDirections }) => [
+    cpuRow(`CPU of ${server} per message, with the tap`, tapped, { alone, goal: '≤ 1.25 ×' }),
+    cpuRow(`CPU of ${server} per message, both directions`, bothDirections, { alone, goal: none }),
+    {
+      measure: `messages per second through ${server}, to the backend`,
+      measured: perSecond(tapped.perSecond),
+      reference: `alone ${perSecond(alone.perSecond)}`,
+      ratio: times(tapped.perSecond / alone.perSecond),
+      goal: none,
+    },
+  ]);
+}
+
+function cpuRow(measure: string, { cpuMicros }: ChatRate, { alone, goal }: { readonly alone: ChatRate; readonly goal: string }): Row {
+  const reference = `alone ${micros(alone.cpuMicros)}`;
+  return { measure, measured: micros(cpuMicros), reference, ratio: times(cpuMicros / alone.cpuMicros), goal };
 }

@@ -6,3 +6,9 @@ export function processCpuMicros(pid: number): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
+
+/** Resident memory: now (VmRSS), or its peak since the process started (VmHWM). */
+export function residentBytes(pid: number, which: 'VmHWM' | 'VmRSS' = 'VmRSS'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`${which}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024;
+}
