@@ -68,7 +68,8 @@ local full_sessions = prosody.full_sessions;
 local hosts = prosody.hosts;
 
 -- State that survives a reload. `pusher` is the component's session after its resume, `instance` the id of its process, if it
--- sent one, and `want` its subscription. Until the first resume messages are kept, which is the default subscription.
+-- sent one, and `want` its subscription: kinds of stanzas and of reports, and the directions `in` and `out` of stanzas. Until
+-- the first resume messages in both directions are kept, which is the default subscription.
 local pusher, instance;
 local wanted, want;
 local max_item = default_max_item;
@@ -76,6 +77,7 @@ local max_item = default_max_item;
 local function set_wanted(words)
 	wanted, want = words:gsub("%s+", " "), {};
 	for word in words:gmatch("%S+") do want[word] = true; end
+	if not (want["in"] or want.out) then want["in"], want.out = true, true; end
 end
 
 set_wanted("message");
@@ -279,7 +281,7 @@ local function from_client(event)
 	local origin, stanza = event.origin, event.stanza;
 	if origin.type ~= "c2s" or stanza.attr.from ~= origin.full_jid then return; end
 	if stanza.name == "presence" and (stanza.attr.type == "probe" or is_fanned_out(stanza, origin)) then return; end
-	if not want[stanza.name] or concerns_pusher(stanza) then return; end
+	if not (want["in"] and want[stanza.name]) or concerns_pusher(stanza) then return; end
 
 	-- Prosody removes a `to` that is the sender's own account; only for presence does a missing `to` mean something else.
 	local to = stanza.attr.to or stanza.name ~= "presence" and jid_bare(origin.full_jid) or nil;
@@ -358,7 +360,7 @@ end
 
 local function to_user(event)
 	local stanza = event.stanza;
-	if not want[stanza.name] or concerns_pusher(stanza) then return; end
+	if not (want.out and want[stanza.name]) or concerns_pusher(stanza) then return; end
 	local to = stanza.attr.to;
 	if stanza.name == "message" then
 		to = to or jid_bare(stanza.attr.from);
@@ -578,7 +580,7 @@ local function handle_resume(event)
 		return true;
 	end
 	pusher, instance = event.origin, attr.pusher;
-	set_wanted(attr.want or "message");
+	set_wanted((attr.want or "message") .. (attr.dir and " " .. attr.dir or ""));
 	max_item = math.max(tonumber((attr.max or ""):match("^%d+$")) or default_max_item, least_max_item);
 	if disk then disk.wanted(wanted); end
 	doubt_numbers(attr);
@@ -685,7 +687,7 @@ function module.restore(saved)
 	for field, value in pairs(saved.queue) do queue[field] = value; end -- an older version saved fewer fields
 	pusher, instance, failed = saved.pusher, saved.instance, saved.failed or 0;
 	max_item = saved.max_item or default_max_item;
-	if saved.wanted then set_wanted(saved.wanted); else want = saved.want; end
+	set_wanted(saved.wanted or "message presence iq"); -- an older version saved only a table
 	make_room();
 	keep_on_disk();
 	flush();

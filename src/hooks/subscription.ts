@@ -1,4 +1,5 @@
 import type { When } from '../config/config.ts';
+import type { Direction, Subscription } from '../model/packet.ts';
 import { isRoomChange } from '../packet/room.ts';
 import * as defaults from './builtin/defaults.ts';
 import type { LoadedHandler } from './handler.ts';
@@ -9,19 +10,36 @@ type Word = (typeof words)[number];
 
 const stanzas: readonly Word[] = ['message', 'presence', 'iq'];
 const messageTypes: ReadonlySet<string> = new Set(['chat', 'groupchat', 'headline', 'normal']);
+const directions: readonly Direction[] = ['in', 'out'];
 
 /**
- * The packets that any of the handlers may push, as the value of a tap's `want`: the tap need not send others. A handler without rules and with
- * its own `shouldMakeReq` may push any stanza; reports (`status`, `unack`) must be named.
+ * The packets that any of the handlers may push. A handler without rules and with its own `shouldMakeReq` may push any stanza; reports
+ * (`status`, `unack`) must be named. Without handlers: the default of a tap.
  */
-export function subscriptionOf(handlers: readonly LoadedHandler[]): string {
-  const subscribed = new Set(handlers.flatMap(wordsOfHandler));
-  return words.filter((word) => subscribed.has(word)).join(' ') || 'message';
+export function subscriptionOf(handlers: readonly LoadedHandler[]): Subscription {
+  const rules = handlers.map(rulesOf);
+  return {
+    want: union(words, rules.map(wordsOfRules)) || 'message',
+    dir: union(directions, rules.map(directionsOfRules)) || 'in out',
+  };
 }
 
-function wordsOfHandler({ config, builtIn, callbacks }: LoadedHandler): readonly Word[] {
-  if (config.when !== undefined) return wordsOfRules(config.when);
-  return builtIn || callbacks.shouldMakeReq === defaults.shouldMakeReq ? ['message'] : stanzas;
+function union(all: readonly string[], lists: readonly (readonly string[])[]): string {
+  return all.filter((word) => lists.some((list) => list.includes(word))).join(' ');
+}
+
+/** Without rules: the test of the module. Every built-in module accepts only messages from local users. */
+function rulesOf({ config, builtIn, callbacks }: LoadedHandler): When {
+  if (config.when !== undefined) return config.when;
+  return builtIn || callbacks.shouldMakeReq === defaults.shouldMakeReq ? { direction: ['in'], stanza: ['message'] } : {};
+}
+
+/** The directions of the stanzas that may match: `out` if the receiver must be offline, since `in` has no sessions. */
+function directionsOfRules(when: When): readonly string[] {
+  if (!wordsOfRules(when).some((word) => stanzas.includes(word))) return [];
+  const { direction = directions, event, offline } = when;
+  const isOut = offline === true || event?.every((name) => name === 'offline' || !stanzas.includes(wordOfEvent(name))) === true;
+  return direction.filter((name) => name === 'out' || !isOut);
 }
 
 /** The words that every rule allows. */
@@ -46,14 +64,8 @@ function wordsOfKind(name: string): readonly Word[] {
 }
 
 function wordsOfStanza(name: string): readonly Word[] {
-  switch (name) {
-    case 'iq':
-      return ['iq'];
-    case 'presence':
-      return ['presence', 'status'];
-    default:
-      return ['message', 'unack'];
-  }
+  if (name === 'iq') return ['iq'];
+  return name === 'presence' ? ['presence', 'status'] : ['message', 'unack'];
 }
 
 /** The report `status` is about a user who connected or disconnected (`in`), `unack` about a client that did not acknowledge (`out`). */

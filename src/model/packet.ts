@@ -120,6 +120,9 @@ export interface Packet {
   readonly key: string;
 }
 
+/** The stanzas that the handlers can push: a tap need not send others. Kinds, and directions except of reports, separated by spaces. */
+export type Subscription = { readonly want: string; readonly dir: string };
+
 /** Position up to which a chat server's feed has been committed. One for each attachment, host and server node. */
 export interface Mark {
   readonly attachment: string;

@@ -1,6 +1,6 @@
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { OutgoingMessage, SendResult } from '../model/delivery.ts';
-import type { Accept, Packet, Receipt } from '../model/packet.ts';
+import type { Accept, Packet, Receipt, Subscription } from '../model/packet.ts';
 
 /** Where packets come from. A started source attaches and stays attached; a stopped source hands over nothing more. */
 export interface Source extends Lifecycle {
@@ -9,11 +9,8 @@ export interface Source extends Lifecycle {
   readonly outbox?: Outbox;
   /** Bytes handed over and not yet on disk. */
   readonly uncommittedBytes: number;
-  /**
-   * Replaces the set of stanza kinds that the handlers use, in the notation of the tap's `want` attribute. A source that
-   * can choose asks the chat server for these only.
-   */
-  resubscribe(subscription: string): void;
+  /** Replaces the set of stanzas that the handlers use. A source that can choose asks the chat server for these only. */
+  resubscribe(subscription: Subscription): void;
 }
 
 /** Sends chat messages through an attachment. The feeds recognise these messages and never push them. */

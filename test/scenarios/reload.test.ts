@@ -174,9 +174,13 @@ describe('an invalid configuration is refused, and the old one stays:', () => {
 test('a handler with another subscription changes the feed over the same connection', async () => {
   await using chat = await startScriptedChat();
   await using rig = await startRig(chat, { handlers: steady });
-  const wants = () => chat.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
+  const resumes = () => chat.server.received.flatMap((stanza) => findChild(stanza, 'resume') ?? []);
   await rig.reload((text) => `${text}${handler('status', 'when = { stanza = "presence" }')}`);
-  await eventually(() => expect(wants()).toEqual(['message', 'message presence']));
+  await eventually(() => expect(resumes()).toHaveLength(2));
+  expect(resumes().map(({ attrs: { want, dir } }) => [want, dir])).toEqual([
+    ['message', 'in'],
+    ['message presence', 'in out'],
+  ]);
   const from = 'alice@localhost/phone';
   chat.server.push(`<presence xmlns='jabber:client' from='${from}'/>`, { dir: 'in', session: from });
   chat.say('still here');

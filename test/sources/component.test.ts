@@ -5,7 +5,7 @@ import { Secret } from '../../src/kit/secret.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { tapNs } from '../../src/sources/component/tap-item.ts';
 import type { Events } from '../../src/telemetry/events.ts';
-import { chat, nodeAt, startSource } from '../support/component-source.ts';
+import { chat, messages, nodeAt, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 
 const sentByAlice = { dir: 'in', session: 'alice@localhost/phone' };
@@ -228,8 +228,8 @@ test('changes its subscription while items flow, and recognises repeated items',
   server.push(chat('one'), sentByAlice);
   await eventually(() => handed.length === 1);
 
-  source.resubscribe('message');
-  source.resubscribe('message presence');
+  source.resubscribe({ ...messages });
+  source.resubscribe({ ...messages, want: 'message presence' });
   server.push(chat('two'), sentByAlice); // in transit before the resume arrives
   await eventually(() => wants().length === 2 && handed.length === 2);
   server.push(chat('three'), sentByAlice);
@@ -241,6 +241,15 @@ test('changes its subscription while items flow, and recognises repeated items',
   expect(chatServer.states.filter(({ host, state }) => host !== '' && state === 'resuming')).toHaveLength(1);
   for (const { receipt } of handed) receipt.committed();
   await eventually(() => server.acked === 3);
+});
+
+test('requests the directions of its subscription, and resumes when they change', async () => {
+  await using chatServer = await startSource();
+  const dirs = () => chatServer.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['dir'] ?? []);
+  await chatServer.attached();
+  chatServer.source.resubscribe({ ...messages, dir: 'in' });
+  await eventually(() => dirs().length === 2);
+  expect(dirs()).toEqual(['in out', 'in']);
 });
 
 test('repeats a resume that is not answered', async () => {
@@ -257,7 +266,7 @@ test('resumes with the latest subscription after a reconnect', async () => {
   const wants = () => chatServer.server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
   await chatServer.attached();
   chatServer.server.disconnect();
-  chatServer.source.resubscribe('iq');
+  chatServer.source.resubscribe({ ...messages, want: 'iq' });
   await eventually(() => wants().at(-1) === 'iq');
 });
 
@@ -266,7 +275,7 @@ test('repeats the resume to a host that has answered a new subscription with an 
   const { server, source } = chatServer;
   await chatServer.attached();
   server.tapEnabled = false;
-  source.resubscribe('iq');
+  source.resubscribe({ ...messages, want: 'iq' });
   await eventually(() => chatServer.states.some(({ state, reason }) => state === 'refused' && reason.includes('has no tap')));
   server.tapEnabled = true;
   server.push(chat('one'), sentByAlice);

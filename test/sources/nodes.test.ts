@@ -3,7 +3,7 @@ import { startTapServer, type TapServer } from '../../demo/tap-server.ts';
 import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
 import { Health } from '../../src/telemetry/health.ts';
-import { chat, nodeAt, type Setting, startSource } from '../support/component-source.ts';
+import { chat, messages, nodeAt, type Setting, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 
 const sentByAlice = { dir: 'in', session: 'alice@localhost/phone' };
@@ -82,7 +82,7 @@ test('a new subscription goes to every node', async () => {
   await using cluster = await startCluster();
   const wants = (server: TapServer) => server.received.flatMap((stanza) => findChild(stanza, 'resume')?.attrs['want'] ?? []);
   await cluster.ready();
-  cluster.source.resubscribe('message status');
+  cluster.source.resubscribe({ ...messages, want: 'message status' });
   await eventually(() => cluster.servers.every((server) => wants(server).at(-1) === 'message status'));
 });
 

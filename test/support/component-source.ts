@@ -2,13 +2,15 @@ import { startTapServer, type TapServer, type TapServerOptions } from '../../dem
 import type { Attachment, ComponentAttachment, ComponentNode } from '../../src/config/config.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
-import type { Mark, Packet, PacketId, Receipt } from '../../src/model/packet.ts';
+import type { Mark, Packet, PacketId, Receipt, Subscription } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
 import { openComponent } from '../../src/sources/open.ts';
 import { createOwnTraffic } from '../../src/sources/own-traffic.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from './eventually.ts';
+
+export const messages: Subscription = { want: 'message', dir: 'in out' };
 
 /** A packet that a source has handed over. */
 export interface Handed {
@@ -52,7 +54,7 @@ export async function startSource({ attachment, others = [], timers = systemTime
       if (commit) receipt.committed();
     },
     marks: setting.marks ?? [],
-    subscription: 'message',
+    subscription: messages,
     instance: 'instance-1',
     newPacketId: () => `packet-${handed.length + 1}` as PacketId,
     readJid,

@@ -1,4 +1,4 @@
-import type { Stanza } from '../../src/model/packet.ts';
+import type { Stanza, Subscription } from '../../src/model/packet.ts';
 import { element, findChild, toXml } from '../../src/packet/xml/element.ts';
 import { readTapItem, type TapItem, tapNs } from '../../src/sources/component/tap-item.ts';
 import { type ComponentLogin, type ComponentSocket, connectComponent } from './component-socket.ts';
@@ -6,8 +6,9 @@ import type { XmppUser } from './xmpp-user.ts';
 
 /** The pusher's end of a tap, controlled by the test: it acknowledges nothing by itself. */
 export interface TapPusher extends Pick<ComponentSocket, 'cut' | 'inbox' | 'pause' | 'resume' | 'send'>, AsyncDisposable {
-  /** Requests the feed and returns the attributes of `<resumed/>`. An attribute without a value is not sent. */
-  ask(from?: Progress, want?: string, instance?: string, max?: number): Promise<Readonly<Record<string, string>>>;
+  /** Requests the feed with these attributes and returns those of `<resumed/>`. An attribute without a value is not sent. */
+  request(attrs: Request): Promise<Resumed>;
+  ask(from?: Progress, want?: string, instance?: string, max?: number): Promise<Resumed>;
   ack(progress: Progress): void;
   /** Acknowledges, requests the fill level, and returns the attributes of `<queue/>`. */
   fill(progress: Progress): Promise<Readonly<Record<string, string>>>;
@@ -16,6 +17,13 @@ export interface TapPusher extends Pick<ComponentSocket, 'cut' | 'inbox' | 'paus
   /** The items before the first one with this body. */
   itemsUntil(body: string): Promise<TappedItem[]>;
 }
+
+interface Request extends Progress, Partial<Subscription> {
+  readonly pusher?: string;
+  readonly max?: number;
+}
+
+type Resumed = Readonly<Record<string, string>>;
 
 export interface TappedItem extends TapItem {
   /** The attributes of its `<tap/>`. */
@@ -39,6 +47,14 @@ export async function connectTapPusher(login: ComponentLogin, host = 'localhost'
     return id;
   }
 
+  async function requestFeed(attrs: Readonly<Record<string, number | string | undefined>>): Promise<Resumed> {
+    const id = sendProgress('resume', attrs);
+    const answer = await inbox.next(({ name, attrs }) => name === 'iq' && attrs['id'] === id);
+    const [resumed] = answer.children;
+    if (typeof resumed !== 'object' || resumed.name !== 'resumed') throw new Error(`${host} refuses: ${answer.xml}`);
+    return resumed.attrs;
+  }
+
   async function item(): Promise<TappedItem> {
     const message = await inbox.next(({ name }) => name === 'message');
     const read = readTapItem(message);
@@ -49,13 +65,8 @@ export async function connectTapPusher(login: ComponentLogin, host = 'localhost'
 
   return {
     ...socket,
-    ask: async ({ epoch, h } = { epoch: '', h: 0 }, want, instance, max) => {
-      const id = sendProgress('resume', { epoch, h, want, pusher: instance, max });
-      const answer = await inbox.next(({ name, attrs }) => name === 'iq' && attrs['id'] === id);
-      const [resumed] = answer.children;
-      if (typeof resumed !== 'object' || resumed.name !== 'resumed') throw new Error(`${host} refuses: ${answer.xml}`);
-      return resumed.attrs;
-    },
+    request: (attrs) => requestFeed({ ...attrs }),
+    ask: ({ epoch, h } = { epoch: '', h: 0 }, want, instance, max) => requestFeed({ epoch, h, want, pusher: instance, max }),
     ack: (progress) => void sendProgress('ack', { ...progress }),
     fill: async (progress) => {
       const id = sendProgress('ack', { ...progress, report: 'queue' });

@@ -9,7 +9,7 @@
 import type { ComponentAttachment, ComponentNode } from '../../config/config.ts';
 import type { Clock, Timers } from '../../kit/clock.ts';
 import { type Backoff, type Random, Restarter } from '../../kit/pacing.ts';
-import type { Mark, Packet, PacketId, Stanza } from '../../model/packet.ts';
+import type { Mark, Packet, PacketId, Stanza, Subscription } from '../../model/packet.ts';
 import { packetFrom, type SeenStanza } from '../../packet/from-xml.ts';
 import type { JidReader } from '../../packet/jid.ts';
 import { Stays } from '../../packet/room.ts';
@@ -35,8 +35,8 @@ export interface ConnectionOptions {
   readonly pingTo: string;
   /** The last committed position of each host. */
   readonly marks: readonly Mark[];
-  /** The stanza kinds that the handlers use, as in the tap's `want` attribute, until {@link NodeConnection.resubscribe}. */
-  readonly subscription: string;
+  /** The stanzas that the handlers use, until {@link NodeConnection.resubscribe}. */
+  readonly subscription: Subscription;
   /** Identifies this process to the taps: it takes back its own feed at once, and waits for another's. */
   readonly instance: string;
   readonly isOwn: IsOwn;
@@ -117,7 +117,7 @@ export class NodeConnection {
     this.#stream?.resume();
   }
 
-  resubscribe(subscription: string): void {
+  resubscribe(subscription: Subscription): void {
     this.#feed.resubscribe(subscription);
   }
 

@@ -1,7 +1,7 @@
 /** The port of a feed, and the rules that all feeds share. */
 import type { ComponentAttachment } from '../../config/config.ts';
 import type { Timers } from '../../kit/clock.ts';
-import type { Packet, Stanza } from '../../model/packet.ts';
+import type { Packet, Stanza, Subscription } from '../../model/packet.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
 import { containsOnly } from '../../packet/kind.ts';
 import { withoutMucSub } from '../../packet/room.ts';
@@ -21,8 +21,8 @@ export interface Feed {
   received(stanza: Stanza, bytes: number): void;
   /** Called for an unreadable stanza: it is counted, and acknowledged in order if the feed acknowledges. */
   unreadable(unreadable: Unreadable): void;
-  /** Changes the requested stanza kinds; a feed that cannot choose ignores this. */
-  resubscribe(subscription: string): void;
+  /** Changes the requested stanzas; a feed that cannot choose ignores this. */
+  resubscribe(subscription: Subscription): void;
 }
 
 /** The sending side of a stream. */

@@ -14,7 +14,7 @@
  *
  * Protocol: `urn:x-event-pusher:tap:1`, described in docs/reference/tap-protocol.md.
  */
-import type { Mark, Packet, Stanza } from '../../model/packet.ts';
+import type { Mark, Packet, Stanza, Subscription } from '../../model/packet.ts';
 import { element, toXml } from '../../packet/xml/element.ts';
 import { errorCondition, isResponse, type Unreadable } from '../xmpp-stream.ts';
 import type { Feed, FeedContext, Outlet, OwnSide, SkipReason } from './feed.ts';
@@ -40,7 +40,7 @@ const wrapperBytes = 16_384;
 
 interface TapFeedOptions extends FeedContext {
   readonly marks: readonly Mark[];
-  readonly subscription: string;
+  readonly subscription: Subscription;
   /** Identifies this process: the tap lets it take over from its own earlier connection, which may still be open. */
   readonly instance: string;
   /** Claims the name of a host's node for this connection. Returns the connection that already has it. */
@@ -66,7 +66,7 @@ export class TapFeed implements Feed {
     for (const feed of this.#hostFeeds.values()) feed.detached();
   }
 
-  resubscribe(subscription: string): void {
+  resubscribe(subscription: Subscription): void {
     for (const feed of this.#hostFeeds.values()) feed.resubscribe(subscription);
   }
 
@@ -101,7 +101,7 @@ class HostFeed {
   readonly #ledger: TapLedger;
   #state: 'asking' | 'detached' | 'flowing' | 'refused' | 'renewing' = 'detached';
   #outlet: Outlet | undefined;
-  #subscription: string;
+  #subscription: Subscription;
   /** The stream key that orders its packets: attachment, host and node. */
   #stream = '';
   #unacknowledged = 0;
@@ -132,8 +132,8 @@ class HostFeed {
   }
 
   /** A resume that has not been answered yet had the old subscription, so it is repeated with the new one. */
-  resubscribe(subscription: string): void {
-    if (subscription === this.#subscription) return;
+  resubscribe(subscription: Subscription): void {
+    if (subscription.want === this.#subscription.want && subscription.dir === this.#subscription.dir) return;
     this.#subscription = subscription;
     if (this.#flows()) this.#state = 'renewing';
     if (this.#state === 'renewing' || this.#state === 'asking') this.#sendResume();
@@ -210,7 +210,7 @@ class HostFeed {
     const { attachment, instance } = this.#options;
     const { epoch, h } = this.#ledger.resumeFrom();
     const max = attachment.maxStanzaBytes - Math.min(wrapperBytes, Math.floor(attachment.maxStanzaBytes / 2));
-    const attrs = { xmlns: tapNs, epoch, h: String(h), want: this.#subscription, max: String(max), pusher: instance };
+    const attrs = { xmlns: tapNs, epoch, h: String(h), ...this.#subscription, max: String(max), pusher: instance };
     this.#send(`resume-${this.host}`, element('resume', attrs));
   }
 

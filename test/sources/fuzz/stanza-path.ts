@@ -12,7 +12,7 @@ import { createOwnTraffic } from '../../../src/sources/own-traffic.ts';
 import { Flow } from '../../../src/sources/source.ts';
 import { createStanzaReader } from '../../../src/sources/xmpp-stream.ts';
 import { createEventBus } from '../../../src/telemetry/events.ts';
-import { attachmentTo } from '../../support/component-source.ts';
+import { attachmentTo, messages } from '../../support/component-source.ts';
 import type { RecordedStream } from './streams.ts';
 
 export interface Walk {
@@ -65,7 +65,7 @@ export function walk({ feed: name, host, domain }: Omit<RecordedStream, 'bytes'>
         new TapFeed({
           ...options,
           marks: [],
-          subscription: 'message',
+          subscription: messages,
           instance: 'fuzz',
           claimNode: () => undefined,
           refuse: () => told.push('refused'),
