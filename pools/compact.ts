@@ -11,7 +11,7 @@ function isUsual({ message, wantsBody, destination, within }: Job): boolean {
 
 /** Makes compact jobs. Those with the same head share one object, which a message then contains once. */
 export class JobCompactor {
-  readonly #heads = new HeadTable(({ method, path, headers }) => ({ method, path, headers }));
+  readonly #heads = new HeadTable((head) => head);
 
   compact(job: Job): CompactJob | Job {
     if (!isUsual(job)) return job;
@@ -32,20 +32,20 @@ export class HeadTable<Known extends RequestHead> {
     this.#make = make;
   }
 
-  of(head: RequestHead): Known {
-    const known = this.#byPath.get(head.path);
-    if (known !== undefined && isSame(head, known)) return known;
-    const made = this.#make(head);
+  of({ method, path, headers }: RequestHead): Known {
+    let known = this.#byPath.get(path);
+    if (known !== undefined && method === known.method && isSame(headers, known.headers)) return known;
     if (this.#byPath.size >= maxHeads) this.#byPath.clear();
-    this.#byPath.set(head.path, made);
-    return made;
+    known = this.#make({ method, path, headers });
+    this.#byPath.set(path, known);
+    return known;
   }
 }
 
-/** Whether two heads with the same path are the same. */
-function isSame({ method, headers }: RequestHead, other: RequestHead): boolean {
-  if (method !== other.method || headers.length !== other.headers.length) return false;
-  return headers.every(([name, value], index) => other.headers[index]?.[0] === name && other.headers[index][1] === value);
+function isSame(headers: RequestHead['headers'], others: RequestHead['headers']): boolean {
+  return (
+    headers.length === others.length && headers.every(([name, value], index) => others[index]?.[0] === name && others[index][1] === value)
+  );
 }
 
 export function jobOf(sent: CompactJob | Job): Job {

@@ -108,15 +108,11 @@ interface CheckedHead extends RequestHead {
   readonly flat: readonly string[];
 }
 
-function checkHead({ method, path, headers }: RequestHead): CheckedHead {
-  const head = { method, path, headers };
-  return { ...head, failure: unsendable(head), flat: headersOfHandler(headers) };
+function checkHead(head: RequestHead): CheckedHead {
+  return { ...head, failure: unsendable(head), flat: headersOfHandler(head.headers) };
 }
 
-interface Sending {
-  readonly userAgent: string;
-  readonly now: EpochMs;
-}
+type Sending = { readonly userAgent: string; readonly now: EpochMs };
 
 /**
  * The headers of one attempt, as a flat list of names and values: first the handler's, in their order and case, then those of

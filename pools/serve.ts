@@ -5,7 +5,7 @@ import { createDeferred, type Deferred } from '../src/kit/lifecycle.ts';
 import { Pacer, systemRandom } from '../src/kit/pacing.ts';
 import type { DispositionKind } from '../src/model/attempt.ts';
 import { compactOutcome, jobOf } from './compact.ts';
-import { createDial, type Dial } from './connection.ts';
+import type { Dial } from './connection.ts';
 import type { CompactOutcome, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
 import { Deadlines, Exchange, type ExchangeContext } from './exchange.ts';
 import { HttpClient, type NewWorker } from './http-client.ts';
@@ -14,8 +14,8 @@ interface ThreadOptions {
   readonly port: MessagePort;
   readonly settings: PoolThreadSettings;
   readonly clock: Clock;
-  /** Opens what carries the thread's jobs; default: {@link openHttpCarrier}. */
-  readonly openCarrier?: OpenCarrier;
+  /** Opens what carries the thread's jobs. */
+  readonly openCarrier: OpenCarrier;
 }
 
 /** Carries the jobs of a thread. */
@@ -42,7 +42,7 @@ export interface CarrierContext extends ExchangeContext {
  * the same millisecond. Resolves after `stop`, when no job is in progress and everything is closed. Rejects if the carrier
  * cannot be opened.
  */
-export async function serve({ port, settings, clock, openCarrier = openHttpCarrier }: ThreadOptions): Promise<void> {
+export async function serve({ port, settings, clock, openCarrier }: ThreadOptions): Promise<void> {
   const stopped = createDeferred<void>();
   const post = (message: FromPoolThread): void => port.postMessage(message);
   const batch = new OutcomeBatch(clock, post);
@@ -152,12 +152,6 @@ class OutcomeBatch {
     if (this.#outcomes.length > 0) this.#post({ kind: 'outcomes', outcomes: this.#outcomes });
     this.#outcomes = [];
   }
-}
-
-/** Carries the jobs of a pool without callbacks at delivery: over undici, to the pool's origin. */
-async function openHttpCarrier(context: CarrierContext): Promise<Carrier> {
-  const { settings } = context;
-  return new HttpCarrier(context, createClient(context, { newWorker: await undiciWorkers(settings.origin), dial: createDial(settings) }));
 }
 
 export function createClient(
