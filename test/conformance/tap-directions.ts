@@ -48,6 +48,7 @@ export function selectsDirections(server: TapServer): void {
       const { epoch = '' } = await newer.request({ ...everything, dir: 'in' });
       alice.sendChat('bob@localhost', 'Hi');
       expect(await formatted(newer, 1)).toEqual([sent]);
+      await answered(alice); // the message has been routed
       await newer.request({ ...everything, epoch, h: 1, dir: 'out' });
       alice.sendChat('bob@localhost', 'Hi');
       expect(await formatted(newer, 1)).toEqual([routed]);

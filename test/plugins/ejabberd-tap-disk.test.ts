@@ -1,11 +1,15 @@
 import { copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
-import { answered, chatter, connectTapPusher, numbered, pinged } from '../support/tap-pusher.ts';
+import { answered, chatter, connectTapPusher, formatItem, numbered, pinged } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
+
+/** A queue of three items, one without its stanza; later versions have another format. */
+const storedByFormat1 = fileURLToPath(new URL('../fixtures/ejabberd/format-1.queue', import.meta.url));
 
 describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
   test('a clean restart loses nothing: waiting items arrive with their old numbers', async () => {
@@ -87,6 +91,24 @@ describe.skipIf(!ejabberd.isHere)('the queue of ejabberd on disk', () => {
     expect(await second.ask({ epoch, h: 3 })).toMatchObject({ epoch: expect.not.stringContaining(epoch), 'from-seq': '1', pending: '3' });
     expect(await numbered(second, 3)).toEqual(['1 one', '2 another two', '3 another three']);
     expect(chat.logs()).toContain('has come further than the queue on disk');
+  });
+
+  test('items that an earlier version has stored are sent', async () => {
+    await using chat = await ejabberd.startWith({ disk: true });
+    await chat.stop();
+    await copyFile(storedByFormat1, join(chat.dataPath, 'event_pusher_tap', 'localhost.queue'));
+    await chat.start();
+    await using pusher = await connectTapPusher(chat.component);
+    expect(await pusher.ask()).toMatchObject({ epoch: '5edbbf93-fb56-9a5f-1ecb-dd1b50f78439', pending: '3' });
+    const [malformed, one, two] = [await pusher.item(), await pusher.item(), await pusher.item()];
+
+    expect([malformed, one, two].map(formatItem)).toEqual([
+      'in malformed',
+      'in alice/phone > nobody: one',
+      "in alice/phone > nobody: two & 'three'",
+    ]);
+    expect(malformed.marks).toMatchObject({ seq: '1', stamp: expect.stringMatching(/^2026-11-28T17:1\d:\d\d\.\d{3}Z$/) });
+    expect(two.marks).toMatchObject({ seq: '3', session: 'alice@localhost/phone' });
   });
 
   test('the selection of items survives a restart, before any pusher resumes', async () => {

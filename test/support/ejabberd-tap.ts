@@ -67,7 +67,7 @@ export async function ejabberdTap(): Promise<EjabberdTap> {
   return {
     name: 'ejabberd',
     isHere,
-    messageBytes: 2700,
+    messageBytes: 2640,
     start: async (settings) => asAnyServer(await startWith(settings)),
     startWith,
   };

@@ -5,17 +5,22 @@
 %% The key of our marks on a packet's metadata and on a session's info.
 -define(MARK, event_pusher_tap).
 
+%% The default of `dir` in a resume.
+-define(BOTH_DIRECTIONS, [<<"in">>, <<"out">>]).
+
 %% What every process may know of a virtual host's tap.
 -record(door, {
     keeper :: pid(),
     host :: binary(),
     component :: binary(),
     max_bytes :: pos_integer(),
+    %% event_pusher_tap_item:wrapper_bytes/2
+    wrapper_bytes :: pos_integer(),
     %% Counters that hooks and keeper share; the names of the places are below.
     shared :: atomics:atomics_ref()
 }).
 
-%% A sum of the bits of wanted kinds.
+%% A sum of the bits of wanted items.
 -define(WANT, 1).
 %% Bytes that were handed in and that the keeper has not yet taken.
 -define(UNTAKEN_BYTES, 2).

@@ -17,8 +17,12 @@ component_send_packet({#iq{to = #jid{luser = <<>>, lserver = Host, lresource = <
                 ping ->
                     self() ! {route, xmpp:make_iq_result(IQ)},
                     {drop, State};
-                {Name, Attrs} ->
-                    gen_server:cast(Keeper, {Name, self(), IQ#iq{sub_els = []}, Attrs}),
+                {resume, Attrs} ->
+                    #{socket := Socket} = State,
+                    gen_server:cast(Keeper, {resume, {self(), Socket}, IQ#iq{sub_els = []}, Attrs}),
+                    {drop, State};
+                {ack, Attrs} ->
+                    gen_server:cast(Keeper, {ack, self(), IQ#iq{sub_els = []}, Attrs}),
                     {drop, State};
                 none ->
                     Acc

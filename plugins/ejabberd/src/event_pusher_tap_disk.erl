@@ -1,10 +1,12 @@
 %% event_pusher_tap_disk: the queue of a virtual host as a file, for the option `disk`. Owned by the keeper, which writes
 %% before it sends: a number that the component has received is on disk.
 %%
-%% The file is a log. It begins with {epoch, Epoch}; then follow each {item, Item}, {want, Words} when the subscription
+%% The file is a log. It begins with {epoch, Epoch, Format}; then follow each {item, Item}, {want, Wanted} when the subscription
 %% changes, and {numbers, {Seq, Acked, Dropped}} after each batch. Entries are never removed: when the file exceeds twice the
 %% size of the queue, and a few megabytes, it is rewritten. Each entry is <<Size:32, Crc32:32, Term/binary>>; reading ends at
 %% the first incomplete entry, where a crash interrupted the last write.
+%%
+%% Earlier versions began it with {epoch, Epoch}; their items are converted. They take a file of this version for an empty one.
 
 -module(event_pusher_tap_disk).
 
@@ -13,12 +15,16 @@
 
 -export_type([disk/0]).
 
+-include("event_pusher_tap.hrl").
+
 %% A smaller file is not rewritten.
 -define(SLACK_BYTES, 8 * 1024 * 1024).
 
 -type numbers() :: {Seq :: non_neg_integer(), Acked :: non_neg_integer(), Dropped :: non_neg_integer()}.
 
--type content() :: {Epoch :: binary(), Want :: [binary()], numbers(), [event_pusher_tap_queue:item()]}.
+-define(FORMAT, 2).
+
+-type content() :: {Epoch :: binary(), event_pusher_tap_door:wanted(), numbers(), [event_pusher_tap_queue:item()]}.
 
 -record(disk, {
     path :: binary(),
@@ -44,8 +50,13 @@ open(Path) ->
         {error, Reason} -> {error, Reason}
     end.
 
-read({{epoch, Epoch}, Content}) -> read(entry(Content), {Epoch, [], {0, 0, 0}, []});
-read(_) -> nothing.
+read({{epoch, Epoch, ?FORMAT}, Content}) ->
+    read(entry(Content), {Epoch, {[], []}, {0, 0, 0}, []});
+read({{epoch, Epoch}, Content}) ->
+    {Epoch, Want, Numbers, Items} = read(entry(Content), {Epoch, [], {0, 0, 0}, []}),
+    {Epoch, {Want, ?BOTH_DIRECTIONS}, Numbers, lists:map(fun converted/1, Items)};
+read(_) ->
+    nothing.
 
 read({{item, {Seq, _, _, _} = Item}, Content}, {Epoch, Want, {_, Acked, Dropped}, Items}) ->
     read(entry(Content), {Epoch, Want, {Seq, Acked, Dropped}, [Item | Items]});
@@ -56,6 +67,10 @@ read({{numbers, Numbers}, Content}, {Epoch, Want, _, Items}) ->
 read(none, {Epoch, Want, Numbers, Items}) ->
     {Epoch, Want, Numbers, lists:reverse(Items)}.
 
+converted({Seq, Rank, _, Stored}) ->
+    Packed = event_pusher_tap_item:converted(Stored),
+    {Seq, Rank, event_pusher_tap_door:bytes(Packed), Packed}.
+
 %% The binaries of a term are copies, so that the content of the whole file can be freed.
 entry(<<Size:32, Crc:32, Entry:Size/binary, Rest/binary>>) ->
     case erlang:crc32(Entry) of
@@ -65,7 +80,7 @@ entry(<<Size:32, Crc:32, Entry:Size/binary, Rest/binary>>) ->
 entry(_Content) ->
     none.
 
-%% Adds {item, Item} or {want, Words}; it is on disk after the next write/2.
+%% Adds {item, Item} or {want, Wanted}; it is on disk after the next write/2.
 put(Entry, #disk{unwritten = Unwritten} = Disk) ->
     Disk#disk{unwritten = [encode(Entry) | Unwritten]}.
 
@@ -87,11 +102,11 @@ is_stale(Waiting, #disk{bytes = Bytes}) ->
     Bytes > 2 * Waiting + ?SLACK_BYTES.
 
 %% Replaces the file atomically.
-rewrite({Epoch, Want, Numbers, Items}, #disk{path = Path, file = Former}) ->
+rewrite({Epoch, Wanted, Numbers, Items}, #disk{path = Path, file = Former}) ->
     Begun = <<Path/binary, ".new">>,
     case in_turn([fun() -> filelib:ensure_dir(Path) end, fun() -> file:open(Begun, [write, raw, binary]) end]) of
         {ok, File} ->
-            Entries = [{epoch, Epoch}, {want, Want}] ++ [{item, Item} || Item <- Items] ++ [{numbers, Numbers}],
+            Entries = [{epoch, Epoch, ?FORMAT}, {want, Wanted}] ++ [{item, Item} || Item <- Items] ++ [{numbers, Numbers}],
             case written(lists:map(fun encode/1, Entries), #disk{path = Path, file = File}) of
                 {ok, Disk} -> renamed(file:rename(Begun, Path), Former, Disk);
                 Failed -> Failed

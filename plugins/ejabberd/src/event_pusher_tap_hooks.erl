@@ -66,7 +66,7 @@ user_send_packet(Acc) ->
 sent(#presence{type = probe}, _State, _Door) ->
     ok;
 sent(Packet, #{jid := Jid} = State, Door) ->
-    Tapped = Jid#jid.luser /= <<>> andalso is_wanted(Packet, Door) andalso not concerns_pusher(Packet, Door),
+    Tapped = is_wanted(in, Packet, Door) andalso Jid#jid.luser /= <<>> andalso not concerns_pusher(Packet, Door),
     case Tapped andalso may_send(Packet, State) of
         true -> event_pusher_tap_door:hand_in(without_own_address(Packet, Jid), in(Jid), Door);
         false -> ok
@@ -88,7 +88,7 @@ without_own_address(Packet, _Jid) ->
 c2s_terminated(#{jid := #jid{lserver = Host} = Jid, pres_last := _} = State, _Reason) ->
     Packet = #presence{type = unavailable, from = Jid},
     event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) ->
-        is_wanted(Packet, Door) andalso event_pusher_tap_door:hand_in(Packet, in(Jid), Door),
+        is_wanted(in, Packet, Door) andalso event_pusher_tap_door:hand_in(Packet, in(Jid), Door),
         changed({went, self()}, Packet, Door)
     end),
     State;
@@ -180,7 +180,7 @@ routed(#message{meta = #{from_offline := true}}, _Door) ->
 routed(#message{meta = #{?MARK := routed}}, _Door) ->
     ok;
 routed(Packet, Door) ->
-    Tapped = is_wanted(Packet, Door) andalso not concerns_pusher(Packet, Door) andalso not is_answer_of_server(Packet),
+    Tapped = is_wanted(out, Packet, Door) andalso not concerns_pusher(Packet, Door) andalso not is_answer_of_server(Packet),
     case Tapped andalso not is_archive_result(Packet) of
         true -> event_pusher_tap_door:hand_in(Packet, out(receivers(Packet)) ++ sender(Packet), Door);
         false -> ok
@@ -198,7 +198,7 @@ routed_to_account(#presence{type = probe}, _Door) ->
     ok;
 routed_to_account(Packet, Door) ->
     To = xmpp:get_to(Packet),
-    Tapped = is_wanted(Packet, Door) andalso not concerns_pusher(Packet, Door) andalso not is_answer_of_server(Packet)
+    Tapped = is_wanted(out, Packet, Door) andalso not concerns_pusher(Packet, Door) andalso not is_answer_of_server(Packet)
         andalso not is_own_talk(xmpp:get_from(Packet), To),
     case Tapped andalso exists(To) andalso may_receive(Packet, To) of
         true -> event_pusher_tap_door:hand_in(Packet, out(receivers(Packet)), Door);
@@ -346,8 +346,8 @@ concerns_pusher(Packet, #door{component = Component}) ->
 domain(#jid{lserver = Domain}) -> Domain;
 domain(undefined) -> none.
 
-is_wanted(Packet, Door) ->
-    event_pusher_tap_door:wants(element(1, Packet), Door).
+is_wanted(Dir, Packet, Door) ->
+    event_pusher_tap_door:wants({Dir, element(1, Packet)}, Door).
 
 %%% Attributes of an item
 

@@ -27,7 +27,9 @@
     monitor :: reference(),
     %% The id of the pusher's process, which identifies it after a reconnection.
     instance :: binary() | none,
-    heard_at :: integer()
+    heard_at :: integer(),
+    writer :: event_pusher_tap_writer:writer(),
+    envelope :: event_pusher_tap_item:envelope()
 }).
 
 -record(state, {
@@ -38,11 +40,12 @@
     max_bytes :: pos_integer(),
     max_items :: pos_integer(),
     window :: pos_integer(),
+    wrapper_bytes :: pos_integer(),
     %% Applies until a component sends its own limit, which is in `shared`.
     default_max_item :: pos_integer(),
     shared :: atomics:atomics_ref(),
     %% The words of the last resume. Until the first one messages are kept, which is the default subscription.
-    want = [<<"message">>] :: [binary()],
+    wanted = {[<<"message">>], ?BOTH_DIRECTIONS} :: event_pusher_tap_door:wanted(),
     pusher = none :: none | #pusher{},
     %% Other connections that have requested the feed, with an acknowledgement that waits for an answer.
     standby = #{} :: #{pid() => {reference(), none | iq()}},
@@ -53,14 +56,17 @@
     %% Whether `online` is maintained.
     watching = false :: boolean(),
     disk = none :: none | event_pusher_tap_disk:disk(),
-    %% Number of entries not yet written.
-    unwritten = 0 :: non_neg_integer(),
+    %% Number of items, and other entries for the disk, since the last flush.
+    fresh = 0 :: non_neg_integer(),
     %% The last number on disk, until the first resume has confirmed it.
     recovered = none :: none | non_neg_integer()
 }).
 
-%% Maximum number of items per write.
+%% Maximum number of items that are taken before they are written to the disk and sent.
 -define(BATCH, 1000).
+
+%% Items are written to the connection in pieces of about this size.
+-define(WRITE_BYTES, 65536).
 
 reload(Host, Opts) ->
     gen_server:cast(gen_mod:get_module_proc(Host, mod_event_pusher_tap), {options, Opts}).
@@ -95,11 +101,18 @@ with_options(Opts, #state{host = Host, shared = Shared} = State) ->
     %% The limits of the queue keep the heap far below this; it is a safeguard.
     HeapWords = (4 * MaxBytes + 128 * 1024 * 1024) div erlang:system_info(wordsize),
     process_flag(max_heap_size, #{size => HeapWords, kill => true, error_logger => true}),
-    event_pusher_tap_door:open(
-        Host, #door{host = Host, keeper = self(), component = Component, max_bytes = MaxBytes, shared = Shared}
-    ),
+    Wrapper = event_pusher_tap_item:wrapper_bytes(Host, Component),
+    event_pusher_tap_door:open(Host, #door{
+        host = Host,
+        keeper = self(),
+        component = Component,
+        max_bytes = MaxBytes,
+        wrapper_bytes = Wrapper,
+        shared = Shared
+    }),
     State#state{
         component = Component,
+        wrapper_bytes = Wrapper,
         node = gen_mod:get_opt(node, Opts),
         max_bytes = MaxBytes,
         max_items = gen_mod:get_opt(queue_items, Opts),
@@ -150,8 +163,8 @@ handle_info(Said, State) ->
     Noticed = noticed(Said, State),
     {noreply, Noticed, patience(Noticed)}.
 
-%% Unwritten entries are written when no other message has arrived.
-patience(#state{unwritten = 0}) -> infinity;
+%% Items are written and sent when no other message has arrived: those that arrive together are sent together.
+patience(#state{fresh = 0}) -> infinity;
 patience(_State) -> 0.
 
 heard({item, Rank, Bytes, Packed}, State) ->
@@ -167,8 +180,8 @@ heard({status, Change, Bytes, Packed}, #state{shared = Shared} = State) ->
             atomics:sub(Shared, ?UNTAKEN_BYTES, Bytes),
             State
     end;
-heard({resume, Pid, IQ, Attrs}, State) ->
-    asked(Pid, IQ, Attrs, take_refused(State));
+heard({resume, Connection, IQ, Attrs}, State) ->
+    asked(Connection, IQ, Attrs, take_refused(State));
 heard({ack, Pid, IQ, Attrs}, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
     Acknowledged = ack(Attrs, State#state{pusher = Pusher#pusher{heard_at = now_ms()}}),
     fxml:get_attr_s(<<"report">>, Attrs) == <<"queue">> andalso (Pid ! {route, xmpp:make_iq_result(IQ, fill(Acknowledged))}),
@@ -192,7 +205,7 @@ noticed(timeout, State) ->
     make_room(flush(State));
 noticed({'DOWN', _, process, Pid, _}, #state{host = Host, pusher = #pusher{pid = Pid}, queue = Queue} = State) ->
     ?INFO_MSG("The event pusher of ~ts has gone; ~B stanzas wait for it", [Host, event_pusher_tap_queue:count(Queue)]),
-    make_room(wake_standby(State#state{pusher = none, queue = event_pusher_tap_queue:rewind(Queue)}));
+    make_room(wake_standby(detached(State)));
 noticed({'DOWN', _, process, Pid, _}, #state{standby = Standby} = State) ->
     State#state{standby = maps:remove(Pid, Standby)};
 noticed({{gone, Client}, _, process, _, _}, #state{host = Host} = State) ->
@@ -211,12 +224,12 @@ take(Rank, Bytes, Packed, #state{shared = Shared, queue = Queue} = State) ->
     Longer = event_pusher_tap_queue:add(Rank, Bytes, Packed, Queue),
     take_refused(noted({item, {event_pusher_tap_queue:seq(Longer), Rank, Bytes, Packed}}, State#state{queue = Longer})).
 
-noted(_Entry, #state{disk = none} = State) ->
-    State;
-noted(Entry, #state{disk = Disk, unwritten = Unwritten} = State) ->
-    State#state{disk = event_pusher_tap_disk:put(Entry, Disk), unwritten = Unwritten + 1}.
+noted(_Entry, #state{disk = none, fresh = Fresh} = State) ->
+    State#state{fresh = Fresh + 1};
+noted(Entry, #state{disk = Disk, fresh = Fresh} = State) ->
+    State#state{disk = event_pusher_tap_disk:put(Entry, Disk), fresh = Fresh + 1}.
 
-taken(#state{unwritten = Unwritten} = State) when Unwritten > 0, Unwritten < ?BATCH ->
+taken(#state{fresh = Fresh} = State) when Fresh < ?BATCH ->
     make_room(State);
 taken(State) ->
     make_room(flush(State)).
@@ -242,14 +255,14 @@ changed({came, User, Resource, Pid}, #state{host = Host, online = Online}) ->
 changed({went, User, Resource, Pid}, #state{host = Host, online = Online}) ->
     event_pusher_tap_online:went({User, Resource, Pid}, Online) == alone andalso not event_pusher_tap_online:elsewhere(User, Host).
 
-wanting(Want, #state{want = Want} = State) ->
+wanting(Wanted, #state{wanted = Wanted} = State) ->
     State;
-wanting(Want, State) ->
-    noted({want, Want}, watch(State#state{want = Want})).
+wanting(Wanted, State) ->
+    noted({want, Wanted}, watch(State#state{wanted = Wanted})).
 
 %% Sets the subscription of the hooks.
-watch(#state{host = Host, want = Want, shared = Shared, online = Online, watching = Watching} = State) ->
-    event_pusher_tap_door:set_want(Want, Shared),
+watch(#state{host = Host, wanted = {Want, _} = Wanted, shared = Shared, online = Online, watching = Watching} = State) ->
+    event_pusher_tap_door:set_wanted(Wanted, Shared),
     case lists:member(<<"status">>, Want) of
         Watching -> State;
         true -> event_pusher_tap_online:fill(Online, Host), State#state{watching = true};
@@ -258,10 +271,10 @@ watch(#state{host = Host, want = Want, shared = Shared, online = Online, watchin
 
 %%% Requests of the component
 
-asked(Pid, IQ, Attrs, State) ->
+asked({Pid, _} = Connection, IQ, Attrs, State) ->
     Instance = instance(Attrs),
     case may_have_feed(Pid, Instance, State) of
-        true -> resume(IQ, Attrs, doubted(Attrs, activate(Pid, Instance, State)));
+        true -> resume(IQ, Attrs, activate(Connection, Instance, doubted(Attrs, State)));
         false -> refuse(Pid, IQ, State)
     end.
 
@@ -282,41 +295,62 @@ refuse(Pid, IQ, #state{host = Host, standby = Standby} = State) ->
     Pid ! {route, xmpp:make_error(IQ, #stanza_error{type = wait, reason = conflict})},
     stand_by(Pid, none, State).
 
-activate(Pid, Instance, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
-    State#state{pusher = Pusher#pusher{instance = Instance, heard_at = now_ms()}};
-activate(Pid, Instance, #state{host = Host, pusher = Former, standby = Standby} = State) ->
+activate({Pid, _}, Instance, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
+    State#state{pusher = Pusher#pusher{instance = Instance, heard_at = now_ms(), envelope = envelope(State)}};
+activate({Pid, Socket}, Instance, #state{host = Host, pusher = Former, standby = Standby} = State) ->
     {Monitor, Others} =
         case maps:take(Pid, Standby) of
             {{Known, _}, Rest} -> {Known, Rest};
             error -> {erlang:monitor(process, Pid), Standby}
         end,
-    Pusher = #pusher{pid = Pid, monitor = Monitor, instance = Instance, heard_at = now_ms()},
+    Pusher = #pusher{
+        pid = Pid,
+        monitor = Monitor,
+        instance = Instance,
+        heard_at = now_ms(),
+        writer = event_pusher_tap_writer:start(Pid, Socket),
+        envelope = envelope(State)
+    },
     case Former of
         none ->
             State#state{pusher = Pusher, standby = Others};
-        #pusher{pid = FormerPid, monitor = FormerMonitor} ->
+        #pusher{pid = FormerPid, monitor = FormerMonitor, writer = FormerWriter} ->
             ?WARNING_MSG("Another connection takes the feed of ~ts over", [Host]),
+            event_pusher_tap_writer:stop(FormerWriter),
             State#state{pusher = Pusher, standby = Others#{FormerPid => {FormerMonitor, none}}}
     end.
 
-resume(IQ, Attrs, #state{host = Host, pusher = #pusher{pid = Pid}, queue = Queue} = State) ->
+envelope(#state{host = Host, component = Component, epoch = Epoch}) ->
+    event_pusher_tap_item:envelope(Host, Component, Epoch).
+
+resume(IQ, Attrs, #state{host = Host, queue = Queue} = State) ->
     Rewound = event_pusher_tap_queue:rewind(
         case progress(Attrs, event_pusher_tap_queue:seq(Queue), State) of
             none -> Queue;
             H -> event_pusher_tap_queue:acknowledge(H, Queue)
         end
     ),
-    Resumed = wanting(want(Attrs), State#state{queue = Rewound}),
+    Resumed = wanting({want(Attrs), dir(Attrs)}, State#state{queue = Rewound}),
     atomics:put(Resumed#state.shared, ?MAX_ITEM, max_item(Attrs, Resumed)),
     ?INFO_MSG("The event pusher of ~ts has resumed; ~B stanzas wait for it", [Host, event_pusher_tap_queue:count(Rewound)]),
-    Pid ! {route, xmpp:make_iq_result(IQ, resumed(Resumed))},
-    flush(Resumed).
+    Answer = xmpp:encode(xmpp:make_iq_result(IQ, resumed(Resumed)), ?NS_COMPONENT),
+    flush([fxml:element_to_binary(Answer)], Resumed).
 
 %% By default messages.
 want(Attrs) ->
-    case fxml:get_attr(<<"want">>, Attrs) of
-        {value, Want} -> binary:split(Want, [<<" ">>, <<"\t">>, <<"\n">>], [global]);
-        false -> [<<"message">>]
+    words(<<"want">>, Attrs, [<<"message">>]).
+
+%% By default both, as for a pusher that does not know this attribute.
+dir(Attrs) ->
+    case [Dir || Dir <- ?BOTH_DIRECTIONS, lists:member(Dir, words(<<"dir">>, Attrs, []))] of
+        [] -> ?BOTH_DIRECTIONS;
+        Dirs -> Dirs
+    end.
+
+words(Name, Attrs, Default) ->
+    case fxml:get_attr(Name, Attrs) of
+        {value, Words} -> binary:split(Words, [<<" ">>, <<"\t">>, <<"\n">>], [global]);
+        false -> Default
     end.
 
 max_item(Attrs, #state{default_max_item = Default}) ->
@@ -408,30 +442,47 @@ wake_standby(#state{standby = Standby} = State) ->
 %% A component that no longer has the feed is sent nothing more.
 detach_other(#state{component = Component} = State, #state{component = Component}) ->
     State;
-detach_other(#state{queue = Queue} = State, _Former) ->
-    State#state{pusher = none, standby = #{}, queue = event_pusher_tap_queue:rewind(Queue)}.
+detach_other(State, _Former) ->
+    (detached(State))#state{standby = #{}}.
+
+detached(#state{pusher = Pusher, queue = Queue} = State) ->
+    Pusher == none orelse event_pusher_tap_writer:stop(Pusher#pusher.writer),
+    State#state{pusher = none, queue = event_pusher_tap_queue:rewind(Queue)}.
 
 %%% Sending
 
-%% Stops while the window is full, or more than half of the bytes are in flight, because those cannot be dropped.
 flush(State) ->
-    feed(written(State)).
+    flush([], State).
 
-feed(#state{pusher = none} = State) ->
+%% The stanzas are sent before any item.
+flush(First, State) ->
+    feed(First, (written(State))#state{fresh = 0}).
+
+feed(_First, #state{pusher = none} = State) ->
     State;
-feed(#state{window = Window, max_bytes = MaxBytes, queue = Queue} = State) ->
-    case {event_pusher_tap_queue:in_flight(Queue), event_pusher_tap_queue:next(Queue)} of
-        {{Count, Bytes}, {_, Rank}} when Count < Window, Bytes * 2 < MaxBytes ->
-            {Item, Rest} = event_pusher_tap_queue:send_next(Rank, Queue),
-            send(Item, State),
-            feed(State#state{queue = Rest});
-        _ ->
-            State
+feed(First, #state{pusher = #pusher{writer = Writer}} = State) ->
+    case sendable(First, 0, State) of
+        {[], Fed} ->
+            Fed;
+        {Stanzas, Fed} ->
+            event_pusher_tap_writer:write(lists:reverse(Stanzas), Writer),
+            feed([], Fed)
     end.
 
-%% Directly to the connection: the router would distribute stanzas among several connections of one component.
-send(Item, #state{host = Host, component = Component, epoch = Epoch, shared = Shared, pusher = #pusher{pid = Pid}}) ->
-    Pid ! {route, event_pusher_tap_door:unpack(Item, {Host, Component, Epoch, atomics:get(Shared, ?MAX_ITEM)})}.
+%% Newest first. Stops while the window is full, or more than half of the bytes are in flight, because those cannot be dropped.
+sendable(Stanzas, Bytes, State) when Bytes >= ?WRITE_BYTES ->
+    {Stanzas, State};
+sendable(Stanzas, Bytes, #state{window = Window, max_bytes = MaxBytes, queue = Queue} = State) ->
+    case {event_pusher_tap_queue:in_flight(Queue), event_pusher_tap_queue:next(Queue)} of
+        {{Count, InFlight}, {_, Rank}} when Count < Window, InFlight * 2 < MaxBytes ->
+            {{_, _, Size, _} = Item, Rest} = event_pusher_tap_queue:send_next(Rank, Queue),
+            sendable([to_xml(Item, State) | Stanzas], Bytes + Size, State#state{queue = Rest});
+        _ ->
+            {Stanzas, State}
+    end.
+
+to_xml({Seq, _, _, Packed}, #state{shared = Shared, wrapper_bytes = Wrapper, pusher = #pusher{envelope = Envelope}}) ->
+    event_pusher_tap_item:to_xml(Seq, Packed, Envelope, {atomics:get(Shared, ?MAX_ITEM), Wrapper}).
 
 %%% The queue on disk
 
@@ -443,11 +494,11 @@ restored(true, #state{host = Host} = State) ->
     case event_pusher_tap_disk:open(event_pusher_tap_disk:path(Host)) of
         {ok, Disk, nothing} ->
             rewritten((numbered(State))#state{disk = Disk});
-        {ok, Disk, {Epoch, Want, Numbers, Items}} ->
+        {ok, Disk, {Epoch, Wanted, Numbers, Items}} ->
             _ = event_pusher_tap_disk:take_numbers(Host),
             Queue = event_pusher_tap_queue:restored(Numbers, Items),
             Known = event_pusher_tap_queue:seq(Queue),
-            rewritten(State#state{epoch = Epoch, want = Want, queue = Queue, disk = Disk, recovered = Known});
+            rewritten(State#state{epoch = Epoch, wanted = Wanted, queue = Queue, disk = Disk, recovered = Known});
         {error, Reason} ->
             without_disk(Reason, State)
     end.
@@ -487,33 +538,33 @@ kept(true, #state{host = Host, disk = none} = State) ->
     end;
 kept(false, #state{disk = Disk} = State) when Disk /= none ->
     event_pusher_tap_disk:remove(Disk),
-    State#state{disk = none, unwritten = 0};
+    State#state{disk = none};
 kept(_Wanted, State) ->
     State.
 
-written(#state{unwritten = 0} = State) ->
+written(#state{disk = Disk, fresh = Fresh} = State) when Disk == none; Fresh == 0 ->
     State;
 written(#state{disk = Disk, queue = Queue} = State) ->
     case event_pusher_tap_disk:write(event_pusher_tap_queue:numbers(Queue), Disk) of
         {ok, Written} ->
             case event_pusher_tap_disk:is_stale(event_pusher_tap_queue:bytes(Queue), Written) of
-                true -> rewritten(State#state{disk = Written, unwritten = 0});
-                false -> State#state{disk = Written, unwritten = 0}
+                true -> rewritten(State#state{disk = Written});
+                false -> State#state{disk = Written}
             end;
         {error, Reason} ->
             without_disk(Reason, State)
     end.
 
-rewritten(#state{epoch = Epoch, want = Want, queue = Queue, disk = Disk} = State) ->
-    Content = {Epoch, Want, event_pusher_tap_queue:numbers(Queue), event_pusher_tap_queue:items(Queue)},
+rewritten(#state{epoch = Epoch, wanted = Wanted, queue = Queue, disk = Disk} = State) ->
+    Content = {Epoch, Wanted, event_pusher_tap_queue:numbers(Queue), event_pusher_tap_queue:items(Queue)},
     case event_pusher_tap_disk:rewrite(Content, Disk) of
-        {ok, Rewritten} -> State#state{disk = Rewritten, unwritten = 0};
+        {ok, Rewritten} -> State#state{disk = Rewritten};
         {error, Reason} -> without_disk(Reason, State)
     end.
 
 %% After a restart the file may use numbers a second time, and the pusher would take new stanzas for old ones: a new epoch
 %% distinguishes them.
-without_disk(Reason, #state{host = Host, disk = Disk, pusher = Pusher, standby = Standby, queue = Queue} = State) ->
+without_disk(Reason, #state{host = Host, disk = Disk, pusher = Pusher, standby = Standby} = State) ->
     ?ERROR_MSG("The event pusher's queue of ~ts cannot be kept on disk (~p) and is only in memory now", [Host, Reason]),
     Disk == none orelse event_pusher_tap_disk:remove(Disk),
     Others =
@@ -521,14 +572,7 @@ without_disk(Reason, #state{host = Host, disk = Disk, pusher = Pusher, standby =
             none -> Standby;
             #pusher{pid = Pid, monitor = Monitor} -> Standby#{Pid => {Monitor, none}}
         end,
-    State#state{
-        epoch = uuid(),
-        disk = none,
-        unwritten = 0,
-        pusher = none,
-        standby = Others,
-        queue = event_pusher_tap_queue:rewind(Queue)
-    }.
+    (detached(State))#state{epoch = uuid(), disk = none, standby = Others}.
 
 put_away(false, #state{disk = none}) ->
     ok;

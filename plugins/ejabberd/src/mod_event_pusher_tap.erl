@@ -7,8 +7,10 @@
 %%
 %% The parts:
 %%   event_pusher_tap_hooks      selects stanzas and their attributes, in the processes of the sessions
-%%   event_pusher_tap_door       packs them into binaries and passes them on without waiting
+%%   event_pusher_tap_item       writes them as XML, once
+%%   event_pusher_tap_door       passes them on without waiting
 %%   event_pusher_tap_keeper     one process per virtual host: numbers them and sends them to the component
+%%   event_pusher_tap_writer     writes to the connection of the component
 %%   event_pusher_tap_queue      the queue of unacknowledged items
 %%   event_pusher_tap_disk       the queue as a file, with the option `disk`
 %%   event_pusher_tap_online     the available clients of users
