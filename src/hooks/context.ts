@@ -3,6 +3,7 @@ import { createRfc3339 } from '../kit/clock.ts';
 import type { Answered, DeliveryId } from '../model/delivery.ts';
 import type { Packet } from '../model/packet.ts';
 import { roomOf } from '../packet/room.ts';
+import { freezeStanza } from '../packet/xml/element.ts';
 import type { LoadedHandler } from './handler.ts';
 
 /** What an evaluation starts with in addition to the packet. */
@@ -31,14 +32,16 @@ export class PacketContext {
   }
 
   /** Argument of `shouldMakeReq`. */
-  packetAsked({ opts }: LoadedHandler): PacketAsked {
+  packetAsked({ opts, builtIn }: LoadedHandler): PacketAsked {
     const { direction, stanza, from, to } = this.packet;
+    if (!builtIn) freezeStanza(stanza); // our own modules change nothing
     return { acc: this.acc, dir: direction, packet: stanza, from, to, opts };
   }
 
   /** Argument of `prepareHeaders` and `prepareBody`. */
-  requestPrepared({ opts }: LoadedHandler): RequestPrepared {
+  requestPrepared({ opts, builtIn }: LoadedHandler): RequestPrepared {
     const { direction, stanza, from, to, sender = from } = this.packet;
+    if (!builtIn) freezeStanza(stanza);
     return {
       acc: this.acc,
       dir: direction,

@@ -3,7 +3,7 @@ import { toError } from '../kit/errors.ts';
 import type { Packet } from '../model/packet.ts';
 import type { Decide, GateDecision } from '../packet/gate-decision.ts';
 import { withBody } from '../packet/gate-decision.ts';
-import { isXmlText } from '../packet/xml/element.ts';
+import { freezeStanza, isXmlText } from '../packet/xml/element.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { CallbackCaller, type CallbackWatch, describeValue, watched } from './call.ts';
 import { createContexts } from './context.ts';
@@ -48,7 +48,7 @@ export class Gate {
       if (gate === undefined || !handler.config.hosts.includes(packet.host)) continue;
       const invoke = () => {
         const { acc, from, to, opts } = context.packetAsked(handler);
-        return gate({ acc, packet: seen.stanza, from, to, opts });
+        return gate({ acc, packet: freezeStanza(seen.stanza), from, to, opts });
       };
       const result = await this.#ask(handler, { packet: seen, invoke, leftMs: endsAt - clock.monotonic() });
       if (result.kind === 'failed' || result.kind === 'refused') return result;

@@ -12,7 +12,7 @@ export interface Jid {
   readonly full: string;
 }
 
-/** One XML element, frozen. Attribute names keep their prefix; `xmlns` declarations are attributes. */
+/** One XML element, frozen before a callback module sees it. Attribute names keep their prefix; `xmlns` declarations are attributes. */
 export interface Stanza {
   /** The name as written, including its prefix. */
   readonly name: string;

@@ -1,5 +1,5 @@
 import type { EpochMs } from '../kit/clock.ts';
-import type { Direction, Jid, Packet, PacketId, Stanza } from '../model/packet.ts';
+import type { Direction, Packet, PacketId, Stanza } from '../model/packet.ts';
 import { bareJid, type JidReader, type ReadJid } from './jid.ts';
 import { eventOf, kindOf, type Report } from './kind.ts';
 import { isGroupchat, withoutMucSub } from './room.ts';
@@ -46,7 +46,7 @@ export function packetFrom(
   const { id, origin, receivedAt, endsStay = false } = reception;
   const from = readJid(stanza.attrs['from'] || (direction === 'in' && session) || host);
   const to = readJid(stanza.attrs['to'] || (direction === 'out' && session) || from.jid.bare);
-  const sender = roomSender({ ...seen, stanza }, from.jid, readJid);
+  const sender = isGroupchat(stanza) ? roomSender(seen, from, readJid) : undefined;
   const packet: Packet = {
     id,
     direction,
@@ -71,9 +71,8 @@ export function packetFrom(
 }
 
 /** On its way in, `from` is the author; from the room, `from` is a nickname. */
-function roomSender({ stanza, direction, sender }: SeenStanza, from: Jid, readJid: JidReader): ReadJid | undefined {
-  if (!isGroupchat(stanza)) return undefined;
-  if (direction === 'in') return { jid: from, prepared: true };
+function roomSender({ direction, sender }: SeenStanza, from: ReadJid, readJid: JidReader): ReadJid | undefined {
+  if (direction === 'in') return from;
   return sender === undefined || sender === '' ? undefined : readJid(sender);
 }
 
@@ -83,6 +82,7 @@ function roomSender({ stanza, direction, sender }: SeenStanza, from: Jid, readJi
  */
 function archiveId(stanza: Stanza, ourBareJid: string): string | undefined {
   const ids = findChildren(stanza, 'stanza-id', 'urn:xmpp:sid:0');
+  if (ids.length === 0) return undefined;
   const room = stanza.attrs['type'] === 'groupchat' ? (stanza.attrs['from'] ?? '').split('/', 1)[0] : undefined;
   return ids.find(({ attrs }) => attrs['by'] === ourBareJid || (room !== undefined && attrs['by'] === room))?.attrs['id'];
 }

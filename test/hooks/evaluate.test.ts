@@ -12,6 +12,7 @@ import type { Events } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
+import { isDeeplyFrozen, readUnfrozen } from '../support/frozen.ts';
 import { makeHandler } from '../support/make-handler.ts';
 import { chat, makeJid, makePacket } from '../support/make-packet.ts';
 
@@ -193,6 +194,29 @@ describe('the handlers of one packet', () => {
 
     expect(deliveries.map(({ body }) => body)).toEqual(['localhost']);
     expect(deadLetters.map(({ handler }) => handler)).toEqual(['spoiler']);
+  });
+
+  test.each(['shouldMakeReq', 'prepareHeaders', 'prepareBody'] as const)(
+    'see a frozen stanza in `%s`, as soon as one is a module of a user',
+    (callback) => {
+      const frozen: boolean[] = [];
+      const results = { shouldMakeReq: true, prepareHeaders: [], prepareBody: '' };
+      const look = ({ packet, from, to }: RequestPrepared) => {
+        frozen.push([isDeeplyFrozen(packet), Object.isFrozen(from), Object.isFrozen(to)].every(Boolean));
+        return results[callback];
+      };
+      const { evaluate } = evaluatorOf([makeHandler(), makeHandler({ name: 'own' }, { [callback]: look })]);
+
+      atOnce(evaluate({ ...makePacket(), stanza: readUnfrozen(chat('Hi')) }));
+
+      expect(frozen).toEqual([true]);
+    },
+  );
+
+  test('are given the stanza as it was read if all of them have built-in modules', () => {
+    const stanza = readUnfrozen(chat('Hi'));
+    atOnce(evaluatorOf([makeHandler(), makeHandler({ name: 'other' })]).evaluate({ ...makePacket(), stanza }));
+    expect(Object.isFrozen(stanza)).toBe(false);
   });
 
   test('are those of the host of the packet, in their order', () => {

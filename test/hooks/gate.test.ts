@@ -8,6 +8,7 @@ import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
+import { isDeeplyFrozen, readUnfrozen } from '../support/frozen.ts';
 import { makeHandler } from '../support/make-handler.ts';
 import { chat, makePacket } from '../support/make-packet.ts';
 
@@ -49,6 +50,17 @@ describe('the handlers of a host are asked in their order', () => {
     ['the rules of one do not match', [answering(false, 'first', { when: { type: ['groupchat'] } })], { kind: 'allowed' }],
   ])('%s', async (_, handlers, decision) => {
     expect(await gateOf(handlers).decide(makePacket({ stanza: chat('Hi') }))).toEqual(decision);
+  });
+
+  test('each sees a frozen message', async () => {
+    const frozen: boolean[] = [];
+    const look = (asked: GateAsked) => {
+      frozen.push(isDeeplyFrozen(asked.packet));
+      return shout(asked);
+    };
+    const stanza = readUnfrozen(chat('Hi').replace('</message>', "<active xmlns='http://jabber.org/protocol/chatstates'/></message>"));
+    await gateOf([answering(look), answering(look, 'second')]).decide({ ...makePacket(), stanza });
+    expect(frozen).toEqual([true, true]);
   });
 
   test('a `no-store` hint does not bypass the gate', async () => {

@@ -65,10 +65,19 @@ function matches(child: Stanza, name: string, ns: string | undefined): boolean {
 
 function finish(head: ElementHead, children: readonly Child[]): Stanza {
   const adopted = children.map((child) => (typeof child === 'string' ? child : Element.adopt(child, head.ns)));
-  return new Element(head, merged(adopted));
+  return freezeStanza(new Element(head, merged(adopted)));
 }
 
-/** Creates an element from the parser's head and children, which need no adoption or merging. */
+/** Freezes an element at every level and returns it. Built elements are frozen; those of a parser are once a callback module sees them. */
+export function freezeStanza(stanza: Stanza): Stanza {
+  if (Object.isFrozen(stanza)) return stanza;
+  for (const child of stanza.children) if (typeof child !== 'string') freezeStanza(child);
+  Object.freeze(stanza.attrs);
+  Object.freeze(stanza.children);
+  return Object.freeze(stanza);
+}
+
+/** Creates an element from the parser's head and children, which need no adoption or merging. Freezing it would take as long as parsing. */
 export function finishRead(head: ElementHead, children: Child[]): Stanza {
   return new Element(head, children);
 }
@@ -100,12 +109,11 @@ class Element implements Stanza {
 
   constructor(head: ElementHead, children: Child[]) {
     this.name = head.name;
-    this.attrs = Object.freeze(head.attrs);
+    this.attrs = head.attrs;
     this.ns = head.ns;
-    this.children = children.length === 0 ? NO_CHILDREN : Object.freeze(children);
+    this.children = children.length === 0 ? NO_CHILDREN : children;
     this.#prefixes = head.prefixes;
     this.#open = head.open;
-    Object.freeze(this);
   }
 
   static prefixesOf(stanza: Stanza): Declarations | undefined {

@@ -6,9 +6,6 @@
  * States: `text` → `markup` (after `<`) → `open-tag` ⇄ `quoted`, `close-tag`, `declaration` (after `<!`) or `section`
  * (comment, CDATA, processing instruction), each → `text`. Depth is 0 before the header and after the end, 1 between stanzas, and
  * more inside a stanza.
- *
- * Cases in which xmpp.js and ltx fail and this framer does not: a character split over two chunks is decoded as a whole, a stanza
- * has a size limit, `]]>` may be split over chunks, and a DOCTYPE is refused and does not stall the stream.
  */
 import { isUtf8 } from 'node:buffer';
 import { ServiceError } from '../../kit/errors.ts';

@@ -1,17 +1,13 @@
 /**
- * Parses the bytes of one element into a frozen tree. Uses `saxes` in strict mode, with the checks that saxes leaves to its caller:
+ * Parses the bytes of one element into a tree. Uses `saxes` in strict mode, with the checks that saxes leaves to its caller:
  * valid UTF-8, exactly one element, no DOCTYPE, only the five entities of XML, a limit on depth. Namespaces are resolved here,
  * because the attribute objects of saxes take a third of the total time.
- *
- * Cases in which xmpp.js and ltx fail and this parser does not: the error of an unknown entity reaches the caller instead of a
- * socket's handler; text after a CDATA section, a comment or a processing instruction is kept; a DOCTYPE and an attribute without
- * quotes are refused and do not stall the stream.
  */
 import { isUtf8 } from 'node:buffer';
 import { SaxesParser } from 'saxes';
 import { ServiceError, toError } from '../../kit/errors.ts';
 import type { Stanza } from '../../model/packet.ts';
-import { appendChild, type Child, finishRead } from './element.ts';
+import { appendChild, type Child, finishRead, freezeStanza } from './element.ts';
 import { type Declarations, declaredPrefix, type ElementHead, resolveHead, Scope } from './namespaces.ts';
 
 /** Maximum depth of nested elements; stanzas in practice stay below twenty. */
@@ -24,14 +20,14 @@ export interface StanzaContext {
   readonly namespaces?: Declarations;
 }
 
-/** Parses a single stanza. For a stream, {@link createStanzaParser} reuses the parser. Throws the same errors. */
+/** Parses a single stanza, frozen. For a stream, {@link createStanzaParser} reuses the parser. Throws the same errors. */
 export function parseStanza(source: Buffer | string, context: StanzaContext = {}): Stanza {
-  return createStanzaParser(context)(source);
+  return freezeStanza(createStanzaParser(context)(source));
 }
 
 /**
  * Creates a parser for the stanzas of one stream. Each call takes exactly one element, optionally surrounded by white space, and
- * returns it deeply frozen: adjacent texts merged, prefixes and inherited namespaces resolved, line ends normalised (XML 1.0
+ * returns it, not frozen: adjacent texts merged, prefixes and inherited namespaces resolved, line ends normalised (XML 1.0
  * §2.11). Throws STANZA_TOO_DEEP for excessive nesting, STANZA_PREFIX_INVALID for a violation of namespace rules alone (some servers
  * create such stanzas from user input), and STREAM_INVALID for any other error. The parser stays usable after an error.
  */

@@ -70,17 +70,17 @@ export function reasonToSkip(seen: Stanza, own: OwnSide): SkipReason | undefined
   if (own.isOwn(stanza)) return 'own';
   if (!own.receives && domainOf(stanza.attrs['to']) === own.domain) return 'own';
   if (stanza.attrs['type'] === 'error') return 'error';
-  return copyReasons(stanza).find((reason) => isFromOwnAccount(stanza) || containsOnly(stanza, (child) => copyReason(child) === reason));
+  const reason = firstCopyReason(stanza);
+  if (reason === undefined || isFromOwnAccount(stanza)) return reason;
+  return containsOnly(stanza, (child) => copyReason(child) === reason) ? reason : undefined;
 }
 
-/** The kinds of copy that the children indicate, without duplicates. */
-function copyReasons(stanza: Stanza): SkipReason[] {
-  const reasons = new Set<SkipReason>();
-  for (const child of stanza.children) {
+function firstCopyReason({ children }: Stanza): SkipReason | undefined {
+  for (const child of children) {
     const reason = typeof child === 'string' ? undefined : copyReason(child);
-    if (reason !== undefined) reasons.add(reason);
+    if (reason !== undefined) return reason;
   }
-  return [...reasons];
+  return undefined;
 }
 
 const archiveNamespaces: ReadonlySet<string> = new Set(['urn:xmpp:mam:0', 'urn:xmpp:mam:1', 'urn:xmpp:mam:2', 'urn:xmpp:mam:tmp']);

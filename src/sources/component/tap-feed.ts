@@ -166,21 +166,21 @@ class HostFeed {
 
   #receive({ seq }: TapItem): Mark | undefined {
     const { attachment, events, skip } = this.#options;
-    const received = this.#ledger.received(seq);
-    if (received.kind === 'duplicate') {
-      skip('duplicate');
-      return undefined;
-    }
-    const { mark, missing } = received;
+    const missing = this.#ledger.missingBefore(seq);
     if (missing > 0) events.emit('tap.hole', { attachment: attachment.name, host: this.host, missing });
-    return mark;
+    if (missing >= 0) return this.#ledger.received(seq);
+    skip('duplicate');
+    return undefined;
   }
 
   #toPacket(item: TapItem, { epoch, h }: Mark, bytes: number): Packet | undefined {
     const content = readContent(item, this.#own);
     if (typeof content !== 'string') {
+      const { session, sessions, sender, time } = item;
+      const { stanza, direction, report } = content;
       const key = `${this.#stream}/${epoch}/${h}`;
-      return this.#options.toPacket({ ...item, ...content, host: this.host, key, bytes });
+      // Not with a spread, which costs more than the rest of the packet.
+      return this.#options.toPacket({ stanza, direction, report, host: this.host, session, sessions, sender, time, bytes, key });
     }
     this.#options.skip(content, this.host);
     return undefined;

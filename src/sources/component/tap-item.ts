@@ -2,8 +2,7 @@ import type { EpochMs } from '../../kit/clock.ts';
 import type { Direction, Stanza } from '../../model/packet.ts';
 import type { Report } from '../../packet/kind.ts';
 import { findChild } from '../../packet/xml/element.ts';
-import type { SkipReason } from './feed.ts';
-import { type OwnSide, reasonToSkip } from './feed.ts';
+import { type OwnSide, reasonToSkip, type SkipReason } from './feed.ts';
 import type { Resumed } from './tap-ledger.ts';
 
 export const tapNs = 'urn:x-event-pusher:tap:1';
@@ -52,7 +51,7 @@ export function readContent({ direction, stanza, tooLarge }: TapItem, own: OwnSi
   const sighting = sightings.get(direction);
   if (sighting === undefined) return 'unknown-direction';
   if (stanza === undefined) return 'malformed';
-  return reasonToSkip(stanza, own) ?? { ...sighting, stanza };
+  return reasonToSkip(stanza, own) ?? { direction: sighting.direction, report: sighting.report, stanza };
 }
 
 /** Reads `<message><tap …/><forwarded>…</forwarded></message>`; undefined if it is no tap item. */

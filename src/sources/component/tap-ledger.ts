@@ -16,9 +16,6 @@ type Gap =
   /** All items of an earlier queue that were not received. */
   | { readonly kind: 'queue-lost' };
 
-/** A received item: a duplicate, or a new item with its mark and the number of items missing before it. */
-export type Received = { readonly kind: 'duplicate' } | { readonly kind: 'new'; readonly mark: Mark; readonly missing: number };
-
 /** An epoch and the last sequence number in it. Empty epoch and 0: nothing is known. */
 export interface Position {
   readonly epoch: string;
@@ -31,8 +28,6 @@ interface TapLedgerOptions {
   /** Of this attachment and host. */
   readonly marks: readonly Mark[];
 }
-
-const duplicate: Received = { kind: 'duplicate' };
 
 /**
  * The items of one host that were received, and those that are on disk. One epoch flows at a time; an epoch is one life of
@@ -81,13 +76,15 @@ export class TapLedger {
     return epoch !== '' && epoch === this.#current.epoch;
   }
 
-  received(seq: number): Received {
-    const { epoch, seq: last } = this.#current;
-    const missing = seq - last - 1;
-    if (missing < 0) return duplicate;
+  /** Number of items missing between the last one and this; negative if this one is a duplicate. */
+  missingBefore(seq: number): number {
+    return seq - this.#current.seq - 1;
+  }
+
+  /** Records a new item and returns its mark. */
+  received(seq: number): Mark {
     this.#current.seq = seq;
-    const mark = { attachment: this.#attachment, host: this.#host, node: this.#node, epoch, h: seq };
-    return { kind: 'new', mark, missing };
+    return { attachment: this.#attachment, host: this.#host, node: this.#node, epoch: this.#current.epoch, h: seq };
   }
 
   /** Records that an item is on disk; false if its epoch is over and it can no longer be acknowledged. */
