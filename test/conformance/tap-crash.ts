@@ -23,9 +23,9 @@ const sick = byLot(2026, [
 ]);
 
 /**
- * Users send all messages at once, so that the server is under full load, and the built service is killed with `kill -9` at
- * random moments while the tap's feed flows and the backend fails at random. The backend recovers before the last fifth, and must have accepted every
- * message, each conversation in order, and received each duplicate with the id of the first request.
+ * Users send their messages in bursts, so that the server is under full load, and the built service is killed with `kill -9` at a
+ * random moment of each, while the tap's feed flows and the backend fails at random. The backend recovers before the last fifth,
+ * and must have accepted every message, each conversation in order, and received each duplicate with the id of the first request.
  */
 export function losesNothingWhenKilled(server: TapServer, { total, kills }: { readonly total: number; readonly kills: number }): void {
   const title = `delivers each of ${total} messages to a failing backend although it is killed ${kills} times under full load`;
@@ -42,21 +42,25 @@ export function losesNothingWhenKilled(server: TapServer, { total, kills }: { re
       });
       const { pusher } = rig;
       const speakers = await Promise.all(Object.keys(crowd(speakersAtOnce)).map((user) => chat.connect({ user })));
+      const receivers = speakers.map((_speaker, index) => speakers[(index + 1) % speakersAtOnce]?.bare);
       const [seen, accepted] = [createSightings(backend.requests), createAccepted(backend)];
       const limit = { withinMs: 60_000 + 10 * total };
 
       await pusher.start();
       const began = performance.now();
-      for (let number = 0; number < total; number += 1) {
-        const receiver = speakers[(number + 1) % speakers.length];
-        speakers[number % speakers.length]?.sendChat(receiver?.bare ?? '', String(number));
-      }
+      let sent = 0;
+      const sendUntil = (until: number) => {
+        for (; sent < until; sent += 1) speakers[sent % speakersAtOnce]?.sendChat(receivers[sent % speakersAtOnce] ?? '', String(sent));
+      };
+      const burst = Math.floor(total / (kills + 1));
       for (let kill = 1; kill <= kills; kill += 1) {
-        const enough = Math.random() * Math.floor(total / (kills + 1));
+        sendUntil(kill * burst);
+        const enough = Math.random() * burst;
         await eventually(async () => expect(await rig.metric(received)).toBeGreaterThan(enough), limit);
         await pusher.kill();
         await pusher.start();
       }
+      sendUntil(total);
       await eventually(() => new Set(accepted()).size >= 0.8 * total, limit);
       backend.heal();
       await eventually(() => expect(new Set(accepted()).size).toBe(total), limit);
