@@ -1,7 +1,4 @@
-/**
- * The API for callback modules: `xmpp-event-pusher/callbacks`. It imports nothing else, so a module outside any `node_modules`
- * can import it too.
- */
+/** The API for callback modules, without the types of exits. */
 
 import type { StatusOrigin } from '../src/model/attempt.ts';
 import type { Body, DeliveryId, HeaderPair, OfflinePushInfo } from '../src/model/delivery.ts';
@@ -227,14 +224,3 @@ export type { StatusOrigin } from '../src/model/attempt.ts';
 export type { Body, DeliveryId, HeaderPair, OfflinePushInfo } from '../src/model/delivery.ts';
 export type { Acc, Direction, Jid, Kind, PacketEvent, PacketId, Stanza } from '../src/model/packet.ts';
 export type { HandlerOpts } from './contract.ts';
-export type {
-  Bytes,
-  ExitMsgInfo,
-  HttpExit,
-  HttpExitPar,
-  HttpInfo,
-  HttpRequestParts,
-  ProgramUnit,
-  ProgramUnitCall,
-  UnitAcc,
-} from './exits.ts';

@@ -133,6 +133,9 @@ interface DialHandle {
 /** Idle time after which TCP checks whether the peer still responds, ms. */
 const TCP_KEEP_ALIVE_MS = 60_000;
 
+/** As much as Node reads at once. */
+const READ_BYTES = 65_536;
+
 /**
  * Connections to one origin share their TLS session, so that a reconnect avoids a full handshake. `resolve` gives the
  * addresses of a name, and only these are dialled; default: the system's resolver. Each connection resolves the name again.
@@ -141,7 +144,8 @@ export function createDial({ origin, tls }: Pick<PoolThreadSettings, 'origin' | 
   const url = new URL(origin);
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const secure = url.protocol === 'https:';
-  const endpoint = { host, port: Number(url.port || (secure ? 443 : 80)), resolve };
+  const readBuffer = secure ? undefined : Buffer.allocUnsafeSlow(READ_BYTES);
+  const endpoint = { host, port: Number(url.port || (secure ? 443 : 80)), resolve, readBuffer };
   const options = { ...tlsOptions(tls), ...serverName(tls, host), host, ALPNProtocols: ['http/1.1'] };
   let session: Buffer | undefined;
 

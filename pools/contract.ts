@@ -34,6 +34,12 @@ export interface Job {
   readonly within?: Within;
 }
 
+/** The part of a request that many deliveries of a handler have in common. */
+export type RequestHead = Pick<Job, 'headers' | 'method' | 'path'>;
+
+/** A job with no more than a request, as it travels: `compact.ts` makes it. */
+export type CompactJob = readonly [key: number, attempt: number, head: RequestHead, id: DeliveryId, seenAt: string, body: Body];
+
 /** Deadline of an attempt: `atMostMs` after a worker took it, and no later than `until`, which includes the wait for a worker. */
 export interface Within {
   /** Milliseconds since 1970. */
@@ -98,7 +104,7 @@ export interface PoolTls {
 /** Service → pool thread. `disposed`: a disposition that a worker waits for is on disk. `stop`: finish the jobs in progress and end. */
 export type ToPoolThread =
   | { readonly kind: 'disposed'; readonly key: number; readonly disposition: DispositionKind }
-  | { readonly kind: 'jobs'; readonly jobs: readonly Job[] }
+  | { readonly kind: 'jobs'; readonly jobs: readonly (CompactJob | Job)[] }
   | { readonly kind: 'ping' }
   | { readonly kind: 'stop' };
 
@@ -106,7 +112,7 @@ export type ToPoolThread =
 export type FromPoolThread =
   | { readonly kind: 'alive' }
   | ({ readonly kind: 'callback-failed' } & CallbackFailure)
-  | { readonly kind: 'outcomes'; readonly outcomes: readonly KeyedOutcome[] };
+  | { readonly kind: 'outcomes'; readonly outcomes: readonly (CompactOutcome | KeyedOutcome)[] };
 
 /** A callback at delivery threw, rejected, exceeded its time limit or returned an invalid value. */
 export interface CallbackFailure {
@@ -125,3 +131,6 @@ export interface KeyedOutcome {
   /** Present if the handler has callbacks at delivery. */
   readonly judgement?: Judgement;
 }
+
+/** The usual outcome of a usual job, as it travels: a response without `retry-after`, not truncated. `compact.ts` makes it. */
+export type CompactOutcome = readonly [key: number, status: number, durationMs: number, excerpt: string];

@@ -45,6 +45,7 @@ export class Exchange implements Timed {
   readonly recorder: ResponseRecorder | undefined;
   /** Moves with each phase, never beyond the end of the call. */
   dueAt: number;
+  place = -1;
   readonly #context: ExchangeContext;
   readonly #startedAt: number;
   readonly #callTimeoutMs: number;
@@ -249,6 +250,8 @@ export function protocolChanged(): Error {
 /** Something with a deadline. `dueAt` is on the monotonic clock and may move while it is watched. */
 export interface Timed {
   readonly dueAt: number;
+  /** Its index in the list of `Deadlines`, which alone changes it; -1 while it is not watched. */
+  place: number;
   /** The time is up. Must call `forget`, or move `dueAt`. */
   expire(): void;
 }
@@ -260,7 +263,7 @@ export interface Timed {
  */
 export class Deadlines {
   readonly #clock: Clock;
-  readonly #watched = new Set<Timed>();
+  readonly #watched: Timed[] = [];
   #timer: NodeJS.Timeout | undefined;
   #firesAt = Number.POSITIVE_INFINITY;
 
@@ -270,12 +273,19 @@ export class Deadlines {
 
   /** Watches from now on. Call it again if `dueAt` comes nearer, not if it moves away. */
   watch(timed: Timed): void {
-    this.#watched.add(timed);
+    if (timed.place < 0) timed.place = this.#watched.push(timed) - 1;
     this.#setTimer(timed.dueAt);
   }
 
+  /** The last of the list takes its place: a set would cost a delivery more than its other bookkeeping. */
   forget(timed: Timed): void {
-    this.#watched.delete(timed);
+    const { place } = timed;
+    if (place < 0) return;
+    timed.place = -1;
+    const last = this.#watched.pop();
+    if (last === undefined || last === timed) return;
+    this.#watched[place] = last;
+    last.place = place;
   }
 
   #setTimer(dueAt: number): void {
@@ -293,11 +303,8 @@ export class Deadlines {
 
   readonly #check = (): void => {
     const now = this.#clock.monotonic();
-    let nearest = Number.POSITIVE_INFINITY;
-    for (const timed of this.#watched) {
-      if (timed.dueAt <= now) timed.expire();
-      else if (timed.dueAt < nearest) nearest = timed.dueAt;
-    }
+    for (const timed of this.#watched.filter(({ dueAt }) => dueAt <= now)) if (timed.place >= 0) timed.expire();
+    const nearest = this.#watched.reduce((nearestSoFar, { dueAt }) => Math.min(nearestSoFar, dueAt), Number.POSITIVE_INFINITY);
     this.#firesAt = Number.POSITIVE_INFINITY;
     if (nearest < Number.POSITIVE_INFINITY) this.#setTimer(nearest);
   };

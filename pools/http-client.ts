@@ -1,9 +1,10 @@
 /** Sends the exchanges of a pool thread to one origin, over one connection per worker. Follows no redirect and retries nothing. */
 import type { Clock, EpochMs } from '../src/kit/clock.ts';
 import type { Random } from '../src/kit/pacing.ts';
+import { HeadTable } from './compact.ts';
 import { Connection, type Dial } from './connection.ts';
-import type { Job, PoolThreadSettings } from './contract.ts';
-import type { Exchange } from './exchange.ts';
+import type { Job, PoolThreadSettings, RequestHead } from './contract.ts';
+import type { Exchange, Failure } from './exchange.ts';
 
 /** One connection at a time and the request on it. undici and got implement it. */
 export interface Worker {
@@ -42,6 +43,8 @@ export type NewWorker = (connection: Connection) => Worker;
  */
 export class HttpClient {
   readonly #options: HttpClientOptions;
+  /** Most requests have the head of an earlier one, which is checked already. */
+  readonly #heads = new HeadTable(checkHead);
   readonly #workers: Worker[] = [];
   readonly #idle: Worker[] = [];
 
@@ -49,12 +52,21 @@ export class HttpClient {
     this.#options = options;
   }
 
-  /** Takes the exchange through its phases and never throws. `free` is called once, when the worker can take another exchange. */
+  /**
+   * Takes the exchange through its phases, or concludes it if its request cannot be sent as HTTP/1.1. Never throws. `free` is
+   * called once, when the worker can take another exchange.
+   */
   send(exchange: Exchange, free: () => void): void {
     const { clock, settings } = this.#options;
+    const { job } = exchange;
+    const { flat, failure } = this.#heads.of(job);
+    if (failure !== undefined) {
+      exchange.unsent(failure);
+      return free();
+    }
     const worker = this.borrow();
     worker.send(exchange, {
-      headers: requestHeaders(exchange.job, { userAgent: settings.userAgent, now: clock.now() }),
+      headers: withHeadersOfAttempt(flat, job, { userAgent: settings.userAgent, now: clock.now() }),
       free: () => {
         worker.connection.closeIfOld();
         this.#idle.push(worker);
@@ -89,28 +101,36 @@ export class HttpClient {
   }
 }
 
+interface CheckedHead extends RequestHead {
+  /** Why a request with this head cannot be sent. */
+  readonly failure: Failure | undefined;
+  /** The headers that are sent, flat. */
+  readonly flat: readonly string[];
+}
+
+function checkHead(head: RequestHead): CheckedHead {
+  return { ...head, failure: unsendable(head), flat: headersOfHandler(head.headers) };
+}
+
+type Sending = { readonly userAgent: string; readonly now: EpochMs };
+
 /**
  * The headers of one attempt, as a flat list of names and values: first the handler's, in their order and case, then those of
- * every request. The HTTP client adds `host`, `connection` and `content-length`. A header of the handler is left out if it would
- * override one of ours or belongs to the connection (RFC 9110 §7.6.1).
+ * every request. The HTTP client adds `host`, `connection` and `content-length`.
  */
-export function requestHeaders(job: Job, { userAgent, now }: { readonly userAgent: string; readonly now: EpochMs }): string[] {
-  const headers: string[] = [];
-  for (const [name, value] of job.headers) {
-    if (!reserved.has(name.toLowerCase())) headers.push(name, value);
-  }
-  headers.push(
-    'webhook-id',
-    job.id,
-    'webhook-timestamp',
-    String(Math.floor(now / 1000)),
-    'event-pusher-time',
-    job.seenAt,
-    'event-pusher-attempt',
-    String(job.attempt),
-    'user-agent',
-    userAgent,
-  );
+export function requestHeaders(job: Job, sending: Sending): string[] {
+  return withHeadersOfAttempt(headersOfHandler(job.headers), job, sending);
+}
+
+/** A header of the handler is left out if it would override one of ours or belongs to the connection (RFC 9110 §7.6.1). */
+function headersOfHandler(headers: Job['headers']): string[] {
+  return headers.flatMap(([name, value]) => (reserved.has(name.toLowerCase()) ? [] : [name, value]));
+}
+
+function withHeadersOfAttempt(flat: readonly string[], job: Job, { userAgent, now }: Sending): string[] {
+  const headers = [...flat];
+  headers.push('webhook-id', job.id, 'webhook-timestamp', String(Math.floor(now / 1000)), 'event-pusher-time', job.seenAt);
+  headers.push('event-pusher-attempt', String(job.attempt), 'user-agent', userAgent);
   return headers;
 }
 
@@ -133,7 +153,7 @@ const reserved = new Set([
 ]);
 
 /** Reason why a job cannot be sent as HTTP/1.1 (RFC 9110 §5.1, §5.5, §9.1; RFC 9112 §3.2), or undefined. */
-export function unsendable(job: Job): { readonly code: string; readonly message: string } | undefined {
+export function unsendable(job: RequestHead): Failure | undefined {
   if (!tokenPattern.test(job.method)) return { code: 'ERR_INVALID_HTTP_TOKEN', message: 'the method is not an HTTP token' };
   if (job.path[0] !== '/' || illegalInPath.test(job.path)) {
     return {

@@ -6,7 +6,7 @@ import type { ResolveHook } from 'node:module';
 import { extname } from 'node:path';
 
 const { pathname } = new URL(import.meta.url);
-const { href } = new URL(`./callbacks${extname(pathname)}`, import.meta.url);
+const { href } = new URL(`./callback-api${extname(pathname)}`, import.meta.url);
 
 export const resolve: ResolveHook = async (specifier, context, next) => {
   if (specifier === 'xmpp-event-pusher/callbacks') return { url: href, format: 'module', shortCircuit: true };

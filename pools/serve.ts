@@ -1,20 +1,21 @@
 import type { MessagePort } from 'node:worker_threads';
 import { type Clock, systemTimers } from '../src/kit/clock.ts';
 import { Fifo } from '../src/kit/fifo.ts';
-import { createDeferred } from '../src/kit/lifecycle.ts';
+import { createDeferred, type Deferred } from '../src/kit/lifecycle.ts';
 import { Pacer, systemRandom } from '../src/kit/pacing.ts';
 import type { DispositionKind } from '../src/model/attempt.ts';
-import { createDial, type Dial } from './connection.ts';
-import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
+import { compactOutcome, jobOf } from './compact.ts';
+import type { Dial } from './connection.ts';
+import type { CompactOutcome, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from './contract.ts';
 import { Deadlines, Exchange, type ExchangeContext } from './exchange.ts';
-import { HttpClient, type NewWorker, unsendable } from './http-client.ts';
+import { HttpClient, type NewWorker } from './http-client.ts';
 
 interface ThreadOptions {
   readonly port: MessagePort;
   readonly settings: PoolThreadSettings;
   readonly clock: Clock;
-  /** Opens what carries the thread's jobs; default: {@link openHttpCarrier}. */
-  readonly openCarrier?: OpenCarrier;
+  /** Opens what carries the thread's jobs. */
+  readonly openCarrier: OpenCarrier;
 }
 
 /** Carries the jobs of a thread. */
@@ -41,19 +42,20 @@ export interface CarrierContext extends ExchangeContext {
  * the same millisecond. Resolves after `stop`, when no job is in progress and everything is closed. Rejects if the carrier
  * cannot be opened.
  */
-export async function serve({ port, settings, clock, openCarrier = openHttpCarrier }: ThreadOptions): Promise<void> {
+export async function serve({ port, settings, clock, openCarrier }: ThreadOptions): Promise<void> {
   const stopped = createDeferred<void>();
   const post = (message: FromPoolThread): void => port.postMessage(message);
   const batch = new OutcomeBatch(clock, post);
   const carrier = await openCarrier({ settings, clock, post, deadlines: new Deadlines(clock), onOutcome: batch.add });
-  const queue = new JobQueue(settings.workers, carrier);
+  const queue = new JobQueue(settings.workers, carrier, batch.hurry);
 
   port.on('message', (message: ToPoolThread) => {
     switch (message.kind) {
       case 'disposed':
         return carrier.disposed(message.key, message.disposition);
       case 'jobs':
-        return message.jobs.forEach(queue.add);
+        for (const job of message.jobs) queue.add(jobOf(job));
+        return;
       case 'ping':
         return post({ kind: 'alive' });
       case 'stop':
@@ -65,7 +67,7 @@ export async function serve({ port, settings, clock, openCarrier = openHttpCarri
   });
 
   await stopped.promise;
-  await queue.idle();
+  await queue.ended();
   await carrier.close();
   batch.send();
   port.close();
@@ -75,27 +77,29 @@ export async function serve({ port, settings, clock, openCarrier = openHttpCarri
 class JobQueue {
   readonly #workers: number;
   readonly #carrier: Carrier;
+  readonly #onIdle: () => void;
   readonly #waiting = new Fifo<Job>();
   #busy = 0;
   #isStarting = false;
-  #onIdle: (() => void) | undefined;
+  #ended: Deferred<void> | undefined;
 
-  constructor(workers: number, carrier: Carrier) {
+  /** `onIdle` is called whenever no job is waiting or in progress. */
+  constructor(workers: number, carrier: Carrier, onIdle: () => void) {
     this.#workers = workers;
     this.#carrier = carrier;
+    this.#onIdle = onIdle;
   }
 
-  readonly add = (job: Job): void => {
+  add(job: Job): void {
     if (this.#busy < this.#workers) this.#start(job);
     else this.#waiting.push(job);
-  };
+  }
 
   /** Resolves when no job is waiting or in progress. */
-  idle(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onIdle = resolve;
-      if (this.#busy === 0) resolve();
-    });
+  ended(): Promise<void> {
+    this.#ended ??= createDeferred();
+    if (this.#busy === 0) this.#ended.resolve();
+    return this.#ended.promise;
   }
 
   #start(job: Job): void {
@@ -114,7 +118,9 @@ class JobQueue {
       this.#start(next);
     }
     this.#isStarting = false;
-    if (this.#busy === 0) this.#onIdle?.();
+    if (this.#busy > 0) return;
+    this.#onIdle();
+    this.#ended?.resolve();
   };
 }
 
@@ -125,7 +131,7 @@ const outcomesEveryMs = 1;
 class OutcomeBatch {
   readonly #post: (message: FromPoolThread) => void;
   readonly #pacer: Pacer;
-  #outcomes: KeyedOutcome[] = [];
+  #outcomes: (CompactOutcome | KeyedOutcome)[] = [];
 
   constructor(clock: Clock, post: (message: FromPoolThread) => void) {
     this.#post = post;
@@ -133,20 +139,19 @@ class OutcomeBatch {
   }
 
   readonly add = (outcome: KeyedOutcome): void => {
-    this.#outcomes.push(outcome);
+    this.#outcomes.push(compactOutcome(outcome));
     this.#pacer.nudge();
+  };
+
+  /** No job is in progress, so no other outcome is worth waiting for. */
+  readonly hurry = (): void => {
+    if (this.#outcomes.length > 0) this.#pacer.hurry();
   };
 
   send(): void {
     if (this.#outcomes.length > 0) this.#post({ kind: 'outcomes', outcomes: this.#outcomes });
     this.#outcomes = [];
   }
-}
-
-/** Carries the jobs of a pool without callbacks at delivery: over undici, to the pool's origin. */
-async function openHttpCarrier(context: CarrierContext): Promise<Carrier> {
-  const { settings } = context;
-  return new HttpCarrier(context, createClient(context, { newWorker: await undiciWorkers(settings.origin), dial: createDial(settings) }));
 }
 
 export function createClient(
@@ -174,11 +179,8 @@ export class HttpCarrier implements Carrier {
 
   carry(job: Job, free: () => void): void {
     const exchange = new Exchange(job, this.#context);
-    if (exchange.concludeIfLate()) return free();
-    const failure = unsendable(job);
-    if (failure === undefined) return this.#client.send(exchange, free);
-    exchange.unsent(failure);
-    free();
+    if (exchange.concludeIfLate()) free();
+    else this.#client.send(exchange, free);
   }
 
   disposed(): void {

@@ -34,7 +34,15 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'pools/callbacks.ts',
   ],
   'src/spool': ['src/model', 'src/telemetry/events.ts', 'src/config/config.ts', 'better-sqlite3'],
-  'src/delivery': ['src/model', 'src/spool/spool.ts', 'src/telemetry/events.ts', 'src/config/config.ts', 'pools/contract.ts', 'piscina'],
+  'src/delivery': [
+    'src/model',
+    'src/spool/spool.ts',
+    'src/telemetry/events.ts',
+    'src/config/config.ts',
+    'pools/compact.ts',
+    'pools/contract.ts',
+    'piscina',
+  ],
   'src/gate': ['src/model', 'src/packet', 'src/telemetry/events.ts', 'src/config/config.ts'],
   'src/admin': [
     'src/model',

@@ -3,7 +3,8 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import type { FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
+import { JobCompactor, outcomeOf } from '../../pools/compact.ts';
+import type { CompactJob, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
 import { loggable, toError } from '../kit/errors.ts';
 import { type Backoff, backoffMs, Pacer } from '../kit/pacing.ts';
@@ -97,7 +98,8 @@ class PoolThread {
   readonly #awaitingDisposition = new Set<number>();
   readonly #pacer: Pacer;
   #life: ThreadLife | undefined;
-  #batch: Job[] = [];
+  readonly #compactor = new JobCompactor();
+  #batch: (CompactJob | Job)[] = [];
   #deaths = 0;
   #ending = false;
   #cancelRespawn: () => void = () => undefined;
@@ -126,9 +128,11 @@ class PoolThread {
   }
 
   send(job: Job): void {
+    this.#batch.push(this.#compactor.compact(job));
+    if (this.#inFlight.size === 0)
+      this.#pacer.hurry(); // no other outcome will bring on more
+    else this.#pacer.nudge();
     this.#inFlight.add(job.key);
-    this.#batch.push(job);
-    this.#pacer.nudge();
   }
 
   /** Without a thread the batch waits for the next one. */
@@ -149,7 +153,7 @@ class PoolThread {
       }
       case 'outcomes':
         this.#deaths = 0;
-        for (const outcome of message.outcomes) this.#ended(outcome);
+        for (const outcome of message.outcomes) this.#ended(outcomeOf(outcome));
         return;
       default:
         return message satisfies never;

@@ -21,6 +21,8 @@ export interface Endpoint {
   readonly port: number;
   /** Only the addresses that it returns are dialled. Default: the system's resolver. */
   readonly resolve?: Resolve | undefined;
+  /** Where the connection reads to, if its owner gives one; many connections may share it. Not for TLS. Default: Node allocates 64 KiB for each read. */
+  readonly readBuffer?: Buffer | undefined;
 }
 
 /** Called once, after `dialTcp` has returned, and never after `cancel`. The socket has no listeners; add an error listener at once. */
@@ -92,7 +94,7 @@ class TcpDial implements Dialling {
     const next = this.#untried.shift();
     if (next === undefined) return;
     if (this.#untried.length > 0) this.#timer = setTimeout(() => this.#next(), STAGGER_MS);
-    const socket = connect({ host: next.address, port: this.#endpoint.port });
+    const socket = connectTo(next.address, this.#endpoint);
     this.#attempts.add(socket);
     socket.on('error', (error) => this.#lost(socket, error));
     socket.once('connect', () => this.#won(socket));
@@ -119,6 +121,14 @@ class TcpDial implements Dialling {
     this.cancel();
     this.#dialled(error, undefined);
   }
+}
+
+/** With a read buffer, each read costs a copy of what was received, in place of 64 KiB that are allocated and given back. */
+function connectTo(host: string, { port, readBuffer }: Endpoint): Socket {
+  if (readBuffer === undefined) return connect({ host, port });
+  const callback = (length: number): boolean => socket.push(Buffer.from(readBuffer.subarray(0, length)));
+  const socket = connect({ host, port, onread: { buffer: readBuffer, callback } });
+  return socket;
 }
 
 /** Alternates between the address families in the resolver's order (RFC 8305 §4). */

@@ -126,15 +126,23 @@ export class Pacer {
     const { everyMs, clock, timers } = this.#options;
     const waitMs = this.#lastActAt + everyMs - clock.monotonic();
     if (waitMs > 0) this.#cancel = timers.after(waitMs, this.#run);
-    else {
-      const immediate = setImmediate(this.#run);
-      this.#cancel = () => clearImmediate(immediate);
-    }
+    else this.#runSoon();
+  }
+
+  /** Acts in this turn of the event loop, because there is nothing to wait for. */
+  hurry(): void {
+    this.#cancel?.();
+    this.#runSoon();
   }
 
   /** Cancels a pending action. */
   stop(): void {
     this.#cancel?.();
+  }
+
+  #runSoon(): void {
+    const immediate = setImmediate(this.#run);
+    this.#cancel = () => clearImmediate(immediate);
   }
 
   readonly #run = (): void => {

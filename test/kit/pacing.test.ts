@@ -1,6 +1,7 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Timers } from '../../src/kit/clock.ts';
-import { Alarm, TokenBucket } from '../../src/kit/pacing.ts';
+import { Alarm, Pacer, TokenBucket } from '../../src/kit/pacing.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
 
@@ -92,4 +93,23 @@ test('a cleared alarm does not ring, and can be set again', () => {
   alarm.set(clock.now() + 500);
   fake.fire();
   expect(rung()).toBe(1);
+});
+
+test('a pacer acts at most once per interval, or in the same turn if it is hurried', async () => {
+  const clock = createFakeClock();
+  const timers = createFakeTimers();
+  let acts = 0;
+  const pacer = new Pacer({ everyMs: 1, clock, timers }, () => {
+    acts += 1;
+  });
+
+  pacer.nudge();
+  await nextTurn();
+  pacer.nudge();
+  await nextTurn();
+  expect(acts).toBe(1);
+  pacer.hurry();
+  await nextTurn();
+  expect(acts).toBe(2);
+  expect(timers.pending).toBe(0);
 });

@@ -11,6 +11,7 @@ function createRig() {
     const over = createDeferred<void>();
     const due = {
       dueAt: systemClock.monotonic() + inMs,
+      place: -1,
       over: over.promise,
       expire(): void {
         expect(systemClock.monotonic()).toBeGreaterThanOrEqual(due.dueAt);
@@ -49,12 +50,13 @@ test('a deadline that moves away expires at its new time', async () => {
 
 test('a forgotten deadline never expires', async () => {
   const { deadlines, expired } = createRig();
-  const forgotten: Timed = { dueAt: systemClock.monotonic() + 10, expire: () => expired.push('forgotten') };
+  const forgotten: Timed = { dueAt: systemClock.monotonic() + 10, place: -1, expire: () => expired.push('forgotten') };
   deadlines.watch(forgotten);
   deadlines.forget(forgotten);
   const later = createDeferred<void>();
   const last: Timed = {
     dueAt: systemClock.monotonic() + 40,
+    place: -1,
     expire: () => {
       deadlines.forget(last);
       later.resolve();
@@ -72,6 +74,7 @@ test('a deadline that is watched while another expires also expires', async () =
   const second = createDeferred<void>();
   const first: Timed = {
     dueAt: systemClock.monotonic() + 10,
+    place: -1,
     expire: () => {
       deadlines.forget(first);
       expired.push('first');

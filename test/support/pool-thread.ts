@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { MessageChannel } from 'node:worker_threads';
+import { JobCompactor, outcomeOf } from '../../pools/compact.ts';
 import type { CallbackFailure, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import { carrierOf } from '../../pools/deliver.worker.ts';
 import { serve } from '../../pools/serve.ts';
@@ -35,8 +36,9 @@ export function serveHere(settings: PoolThreadSettings, importModule?: ImportMod
   ours.on('message', (message: FromPoolThread) => {
     if (message.kind === 'callback-failed') failures.push(message);
     if (message.kind !== 'outcomes') return;
-    for (const outcome of message.outcomes) awaited.get(outcome.key)?.resolve(outcome);
+    for (const outcome of message.outcomes.map(outcomeOf)) awaited.get(outcome.key)?.resolve(outcome);
   });
+  const compactor = new JobCompactor();
   const post = (message: ToPoolThread): void => ours.postMessage(message);
 
   async function judgeAll(jobs: readonly Job[]): Promise<KeyedOutcome[]> {
@@ -45,7 +47,7 @@ export function serveHere(settings: PoolThreadSettings, importModule?: ImportMod
       awaited.set(key, deferred);
       return deferred.promise;
     });
-    post({ kind: 'jobs', jobs });
+    post({ kind: 'jobs', jobs: jobs.map((job) => compactor.compact(job)) });
     return await Promise.all(pending);
   }
 
