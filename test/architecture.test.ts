@@ -30,6 +30,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'src/config/config.ts',
     'pools/contract.ts',
     'pools/callback-modules.ts',
+    'pools/accept-callbacks.ts',
     'pools/callbacks-specifier.ts',
     'pools/callbacks.ts',
   ],

@@ -2,10 +2,11 @@
  * Calls of callbacks. A call is reported to the watchdog while it holds the thread, timed, held to a deadline if it
  * returns a promise, and its result is checked.
  */
-import type { AcceptCallbacks, Body, GateCallbacks, HeaderPair } from '../../pools/callbacks.ts';
+import type { AcceptCallbacks, GateCallbacks } from '../../pools/accept-callbacks.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
+import type { Body, HeaderPair } from '../model/delivery.ts';
 import type { EventSink } from '../telemetry/events.ts';
 
 type CallbackName = keyof AcceptCallbacks | keyof GateCallbacks | 'exit' | 'unit';

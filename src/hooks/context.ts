@@ -1,7 +1,7 @@
-import type { Acc, PacketAsked, RequestPrepared } from '../../pools/callbacks.ts';
+import type { PacketAsked, RequestPrepared } from '../../pools/accept-callbacks.ts';
 import { createRfc3339 } from '../kit/clock.ts';
-import type { Answered, DeliveryId } from '../model/delivery.ts';
-import type { Packet } from '../model/packet.ts';
+import type { Answered, DeliveryId, OfflinePushInfo } from '../model/delivery.ts';
+import type { Acc, Direction, Jid, Packet, Stanza } from '../model/packet.ts';
 import { roomOf } from '../packet/room.ts';
 import { freezeStanza } from '../packet/xml/element.ts';
 import type { LoadedHandler } from './handler.ts';
@@ -16,50 +16,84 @@ interface ContextOptions {
 
 type Rfc3339 = ReturnType<typeof createRfc3339>;
 
-/** A packet under evaluation, and the arguments of its callbacks: an object for each handler, with one `acc` for all of them. */
+/** A packet under evaluation, and the arguments of its callbacks, with one `acc` for all of them. Users' modules get a frozen stanza. */
 export class PacketContext {
   readonly packet: Packet;
   readonly deliveryId: DeliveryId | undefined;
   readonly answered: Answered | undefined;
-  readonly #rfc3339: Rfc3339;
-  #acc: Acc | undefined;
+  /** Argument of built-in modules. */
+  readonly given: GivenPacket;
 
   constructor(packet: Packet, rfc3339: Rfc3339, { deliveryId, answered }: ContextOptions) {
     this.packet = packet;
     this.deliveryId = deliveryId;
     this.answered = answered;
-    this.#rfc3339 = rfc3339;
+    this.given = new GivenPacket(this, rfc3339);
   }
 
-  /** Argument of `shouldMakeReq`. */
-  packetAsked({ opts, builtIn }: LoadedHandler): PacketAsked {
-    const { direction, stanza, from, to } = this.packet;
-    if (!builtIn) freezeStanza(stanza); // our own modules change nothing
-    return { acc: this.acc, dir: direction, packet: stanza, from, to, opts };
+  /** Argument of `shouldMakeReq`: a plain object, which a module may copy. */
+  packetAsked({ opts }: LoadedHandler): PacketAsked {
+    const { acc, dir, packet, from, to } = this.given;
+    freezeStanza(packet);
+    return { acc, dir, packet, from, to, opts };
   }
 
   /** Argument of `prepareHeaders` and `prepareBody`. */
-  requestPrepared({ opts, builtIn }: LoadedHandler): RequestPrepared {
-    const { direction, stanza, from, to, sender = from } = this.packet;
-    if (!builtIn) freezeStanza(stanza);
-    return {
-      acc: this.acc,
-      dir: direction,
-      host: sender.server,
-      message: stanza.text('body'),
-      sender: sender.user,
-      receiver: to.user,
-      opts,
-      packet: stanza,
-      from,
-      to,
-      offlinePushInfo: this.answered?.kind === 'allowed' ? this.answered.offlinePushInfo : undefined,
-    };
+  requestPrepared({ opts }: LoadedHandler): RequestPrepared {
+    const { acc, dir, host, message, sender, receiver, packet, from, to, offlinePushInfo } = this.given;
+    freezeStanza(packet);
+    return { acc, dir, host, message, sender, receiver, opts, packet, from, to, offlinePushInfo };
+  }
+}
+
+/** A packet in the terms of callbacks. Each value is made when it is read: the default module needs no `acc`, which takes as long as its form. */
+class GivenPacket implements Omit<RequestPrepared, 'opts'> {
+  readonly dir: Direction;
+  readonly packet: Stanza;
+  readonly from: Jid;
+  readonly to: Jid;
+  readonly #context: PacketContext;
+  readonly #rfc3339: Rfc3339;
+  #acc: Acc | undefined;
+
+  constructor(context: PacketContext, rfc3339: Rfc3339) {
+    const { direction, stanza, from, to } = context.packet;
+    this.dir = direction;
+    this.packet = stanza;
+    this.from = from;
+    this.to = to;
+    this.#context = context;
+    this.#rfc3339 = rfc3339;
   }
 
   get acc(): Acc {
-    this.#acc ??= accOf(this.packet, this.#rfc3339);
+    this.#acc ??= accOf(this.#context.packet, this.#rfc3339);
     return this.#acc;
+  }
+
+  get host(): string {
+    return this.#author.server;
+  }
+
+  get message(): string {
+    return this.packet.text('body');
+  }
+
+  get sender(): string {
+    return this.#author.user;
+  }
+
+  get receiver(): string {
+    return this.to.user;
+  }
+
+  get offlinePushInfo(): OfflinePushInfo | undefined {
+    const { answered } = this.#context;
+    return answered?.kind === 'allowed' ? answered.offlinePushInfo : undefined;
+  }
+
+  get #author(): Jid {
+    return this.#context.packet.sender ?? this.from;
   }
 }
 

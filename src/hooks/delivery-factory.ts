@@ -2,7 +2,7 @@
 import type { Ordering } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { DeadReason } from '../model/attempt.ts';
-import type { Body, DeliveryId, HeaderPair, NewRequest } from '../model/delivery.ts';
+import type { Body, DeliveryId, HeaderPair, HttpTarget, NewRequest } from '../model/delivery.ts';
 import type { Jid, Packet, PacketId } from '../model/packet.ts';
 import { eventOf } from '../packet/kind.ts';
 import { roomOf } from '../packet/room.ts';
@@ -28,6 +28,8 @@ export class DeliveryFactory {
   /** The request that the callbacks prepared. */
   request({ config, hasDeliveryCallbacks }: LoadedHandler, context: PacketContext, { headers, body }: PreparedRequest): NewRequest {
     const { packet, answered, deliveryId = this.#newId() } = context;
+    const plain: HttpTarget = { kind: 'http', method: 'POST', path: config.requestPath, headers };
+    const target = answered === undefined ? plain : { ...plain, answered };
     return {
       id: deliveryId,
       packetId: packet.id,
@@ -37,14 +39,7 @@ export class DeliveryFactory {
       lane: laneOf(packet, config.name, config.ordering),
       sender: (packet.sender ?? packet.from).bare,
       receiver: packet.to.bare,
-      target: {
-        kind: 'http',
-        method: 'POST',
-        path: config.requestPath,
-        headers,
-        ...(hasDeliveryCallbacks ? { stanza: packet.stanza.xml } : {}),
-        ...(answered === undefined ? {} : { answered }),
-      },
+      target: hasDeliveryCallbacks ? { ...target, stanza: packet.stanza.xml } : target,
       body,
       seenAt: packet.time,
       createdAt: this.#clock.now(),
@@ -71,7 +66,7 @@ export class DeliveryFactory {
   }
 }
 
-interface PreparedRequest {
+export interface PreparedRequest {
   readonly headers: readonly HeaderPair[];
   readonly body: Body;
 }

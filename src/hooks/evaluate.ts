@@ -20,8 +20,9 @@ import {
   watched,
 } from './call.ts';
 import { createContexts, type PacketContext } from './context.ts';
-import { DeliveryFactory } from './delivery-factory.ts';
+import { DeliveryFactory, type PreparedRequest } from './delivery-factory.ts';
 import type { LoadedHandler } from './handler.ts';
+import { HandlerIndex } from './handler-index.ts';
 
 /** Deliveries and dead letters of a packet, in the order of the handlers. */
 export interface Evaluation {
@@ -52,11 +53,11 @@ interface EvaluatorOptions extends EvaluationOptions {
 export class Evaluator {
   readonly #handlerEvaluator: HandlerEvaluator;
   readonly #contextOf = createContexts();
-  #byHost: ReadonlyMap<string, readonly LoadedHandler[]>;
+  #byHost: ReadonlyMap<string, HandlerIndex>;
 
   constructor(options: EvaluatorOptions) {
     this.#handlerEvaluator = new HandlerEvaluator(options);
-    this.#byHost = groupByHost(options.handlers);
+    this.#byHost = indexByHost(options.handlers);
   }
 
   /**
@@ -65,14 +66,16 @@ export class Evaluator {
    * failed callback makes a dead letter of its own handler and does not affect the others.
    */
   evaluate(packet: Packet): Eventually<Evaluation> {
-    const handlers = this.#byHost.get(packet.host);
-    if (handlers === undefined) return nothing;
+    const handlers = this.#byHost.get(packet.host)?.find(packet);
+    if (handlers === undefined || handlers.length === 0) return nothing;
 
     const context = this.#contextOf(packet);
     const evaluation: OpenEvaluation = { deliveries: [], deadLetters: [] };
-    for (const [index, handler] of handlers.entries()) {
+    let evaluated = 0;
+    for (const handler of handlers) {
       const result = this.#handlerEvaluator.evaluate(handler, context);
-      if (result instanceof Promise) return this.#continueAfter(result, handlers.slice(index + 1), { context, evaluation });
+      evaluated += 1;
+      if (result instanceof Promise) return this.#continueAfter(result, handlers.slice(evaluated), { context, evaluation });
       add(result, evaluation);
     }
     return evaluation;
@@ -90,7 +93,7 @@ export class Evaluator {
 
   /** Changes the handlers, from the next packet on; a packet under evaluation keeps the handlers that it started with. */
   swap(handlers: readonly LoadedHandler[]): void {
-    this.#byHost = groupByHost(handlers);
+    this.#byHost = indexByHost(handlers);
   }
 }
 
@@ -116,12 +119,16 @@ function add(result: HandlerResult, { deliveries, deadLetters }: OpenEvaluation)
   }
 }
 
-function groupByHost(handlers: readonly LoadedHandler[]): ReadonlyMap<string, readonly LoadedHandler[]> {
+function indexByHost(handlers: readonly LoadedHandler[]): ReadonlyMap<string, HandlerIndex> {
   const byHost = new Map<string, LoadedHandler[]>();
   for (const handler of handlers) {
-    for (const host of handler.config.hosts) byHost.set(host, [...(byHost.get(host) ?? []), handler]);
+    for (const host of handler.config.hosts) {
+      const own = byHost.get(host);
+      if (own === undefined) byHost.set(host, [handler]);
+      else own.push(handler);
+    }
   }
-  return byHost;
+  return new Map(Array.from(byHost, ([host, own]) => [host, new HandlerIndex(own)]));
 }
 
 /** Result of evaluating one packet for one handler. */
@@ -180,9 +187,14 @@ export class HandlerEvaluator {
   }
 
   #shouldMakeReq(handler: LoadedHandler, context: PacketContext): Eventually<boolean> {
+    const { builtIn, config, callbacks } = handler;
+    if (builtIn !== undefined) return config.when !== undefined || builtIn.shouldMakeReq(context.given);
     const asked = context.packetAsked(handler);
-    const invoke = () => handler.callbacks.shouldMakeReq(asked);
-    return this.#call(handler, context, { callback: 'shouldMakeReq', invoke, check: checkedBoolean });
+    return this.#call(handler, context, {
+      callback: 'shouldMakeReq',
+      invoke: () => callbacks.shouldMakeReq(asked),
+      check: checkedBoolean,
+    });
   }
 
   #makeRequest(handler: LoadedHandler, context: PacketContext): Eventually<HandlerResult> {
@@ -191,9 +203,11 @@ export class HandlerEvaluator {
   }
 
   readonly #prepare: EvaluationStep = (handler, context) => {
-    const { callbacks } = handler;
-    const prepared = context.requestPrepared(handler);
+    const { builtIn, callbacks } = handler;
+    if (builtIn !== undefined)
+      return this.#request(handler, context, { headers: builtIn.headers, body: builtIn.prepareBody(context.given) });
 
+    const prepared = context.requestPrepared(handler);
     const givenHeaders = this.#call(handler, context, {
       callback: 'prepareHeaders',
       invoke: () => callbacks.prepareHeaders(prepared),
@@ -205,42 +219,37 @@ export class HandlerEvaluator {
         invoke: () => callbacks.prepareBody(prepared),
         check: checkedBody,
       });
-      return andThen(givenBody, (body) => ({ kind: 'request', delivery: this.#factory.request(handler, context, { headers, body }) }));
+      return andThen(givenBody, (body) => this.#request(handler, context, { headers, body }));
     });
   };
 
-  /** Built-in modules neither block nor wait: they skip the watch and the timing, which cost more than the callbacks. */
-  #call<T>({ builtIn, config }: LoadedHandler, { packet }: PacketContext, { callback, invoke, check }: Step<T>): Eventually<T> {
-    return builtIn ? check(invoke()) : this.#caller.call({ handler: config.name, packetKey: packet.key, callback, invoke, check });
+  #request(handler: LoadedHandler, context: PacketContext, prepared: PreparedRequest): HandlerResult {
+    return { kind: 'request', delivery: this.#factory.request(handler, context, prepared) };
+  }
+
+  #call<T>({ config }: LoadedHandler, { packet }: PacketContext, step: Step<T>): Eventually<T> {
+    return this.#caller.call({ handler: config.name, packetKey: packet.key, ...step });
   }
 
   #fail(handler: LoadedHandler, context: PacketContext, thrown: unknown): HandlerResult {
     const error = thrown instanceof CallbackFailure ? thrown : new CallbackFailure('shouldMakeReq', thrown);
-    this.#events.emit('callback.failed', {
-      handler: handler.config.name,
-      callback: error.callback,
-      packetId: context.packet.id,
-      error,
-    });
-    return {
-      kind: 'failed',
-      failedPacket: this.#factory.failedPacket(handler, context, { reason: 'callback-failed', detail: error.message }),
-    };
+    return this.#failed(handler, context, { callback: error.callback, error, reason: 'callback-failed' });
   }
 
   #skip(handler: LoadedHandler, context: PacketContext): HandlerResult {
     const error = blockedTooOften(handler, 'packet');
-    this.#events.emit('callback.failed', {
-      handler: handler.config.name,
-      callback: 'shouldMakeReq',
-      packetId: context.packet.id,
-      error,
-    });
-    return {
-      kind: 'failed',
-      failedPacket: this.#factory.failedPacket(handler, context, { reason: 'callback-blocked', detail: error.message }),
-    };
+    return this.#failed(handler, context, { callback: 'shouldMakeReq', error, reason: 'callback-blocked' });
   }
+
+  #failed(handler: LoadedHandler, context: PacketContext, { callback, error, reason }: Failure): HandlerResult {
+    this.#events.emit('callback.failed', { handler: handler.config.name, callback, packetId: context.packet.id, error });
+    return { kind: 'failed', failedPacket: this.#factory.failedPacket(handler, context, { reason, detail: error.message }) };
+  }
+}
+
+interface Failure extends Pick<CallbackFailure, 'callback'> {
+  readonly error: Error;
+  readonly reason: 'callback-blocked' | 'callback-failed';
 }
 
 type EvaluationStep = (handler: LoadedHandler, context: PacketContext) => Eventually<HandlerResult>;

@@ -7,7 +7,8 @@ import { nearest } from '../kit/nearest.ts';
 import * as cloudevents from './builtin/cloudevents.ts';
 import * as defaults from './builtin/defaults.ts';
 import * as json from './builtin/json.ts';
-import { createHandler, type LoadedHandler } from './handler.ts';
+import { createGlobReader } from './globs.ts';
+import { type BuiltIn, createHandler, type LoadedHandler } from './handler.ts';
 
 /**
  * Imports the callback modules of all handlers and returns the handlers in their order. Throws CALLBACK_LOAD_FAILED with the
@@ -16,16 +17,22 @@ import { createHandler, type LoadedHandler } from './handler.ts';
 export async function loadHandlers(configs: readonly HandlerConfig[]): Promise<readonly LoadedHandler[]> {
   await import('../../pools/callbacks-specifier.ts');
 
+  const readGlob = createGlobReader();
   const loaded: LoadedHandler[] = [];
   const problems: string[] = [];
   for (const config of configs) {
     const found = await importCallbacks(config.module);
-    if ('callbacks' in found) loaded.push(createHandler(config, found.callbacks, found.uncalled));
+    if ('callbacks' in found)
+      loaded.push(createHandler(config, found.callbacks, { ...found, hasDeliveryCallbacks: isCalledAtDelivery(found), readGlob }));
     else problems.push(...found.problems.map((problem) => `handler ${config.name} (${config.callbackModule}): ${problem}`));
   }
 
   if (problems.length > 0) throw new ServiceError('CALLBACK_LOAD_FAILED', problems.join('\n'));
   return loaded;
+}
+
+function isCalledAtDelivery({ callbacks }: FoundCallbacks): boolean {
+  return deliveryCallbacks.some((name) => name in callbacks);
 }
 
 async function importCallbacks(module: HandlerConfig['module']): Promise<FoundCallbacks | Problems> {
@@ -41,7 +48,7 @@ async function importCallbacks(module: HandlerConfig['module']): Promise<FoundCa
   }
 }
 
-const builtins: Readonly<Record<string, Callbacks>> = {
+const builtins: Readonly<Record<string, BuiltIn>> = {
   mod_event_pusher_http_cloudevents: cloudevents,
   mod_event_pusher_http_defaults: defaults,
   mod_event_pusher_http_json: json,
@@ -49,7 +56,7 @@ const builtins: Readonly<Record<string, Callbacks>> = {
 
 /** The callbacks of a module, and the names of its other named function exports, which are never called. */
 interface FoundCallbacks {
-  readonly callbacks: Callbacks;
+  readonly callbacks: BuiltIn | Callbacks;
   readonly uncalled: readonly string[];
 }
 

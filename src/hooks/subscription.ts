@@ -31,7 +31,7 @@ function union(all: readonly string[], lists: readonly (readonly string[])[]): s
 /** Without rules: the test of the module. Every built-in module accepts only messages from local users. */
 function rulesOf({ config, builtIn, callbacks }: LoadedHandler): When {
   if (config.when !== undefined) return config.when;
-  return builtIn || callbacks.shouldMakeReq === defaults.shouldMakeReq ? { direction: ['in'], stanza: ['message'] } : {};
+  return builtIn !== undefined || callbacks.shouldMakeReq === defaults.shouldMakeReq ? { direction: ['in'], stanza: ['message'] } : {};
 }
 
 /** The directions of the stanzas that may match: `out` if the receiver must be offline, since `in` has no sessions. */

@@ -12,7 +12,7 @@ test('the README has at most 12 KiB', () => {
 
 test('the README names the callbacks of a packet in the order of the code', () => {
   const [, steps = ''] = /^ {4}(stanza → .*)$/m.exec(text) ?? [];
-  const source = readFileSync(new URL('../../pools/callbacks.ts', import.meta.url), 'utf8');
+  const source = readFileSync(new URL('../../pools/accept-callbacks.ts', import.meta.url), 'utf8');
   const [, declared = ''] = /interface AcceptCallbacks \{(.*?)^\}/ms.exec(source) ?? [];
   const names = [...declared.matchAll(/^ {2}(\w+)\?\(/gm)].map(([, name]) => name);
   expect(names).toHaveLength(3);

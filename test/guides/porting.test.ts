@@ -27,7 +27,7 @@ test.each([
   [
     'docs/guides/mongooseim.md',
     '## Port a callback module',
-    ['pools/callbacks.ts', 'src/model/packet.ts', 'src/model/delivery.ts', 'pools/contract.ts'],
+    ['pools/accept-callbacks.ts', 'pools/callbacks.ts', 'src/model/packet.ts', 'src/model/delivery.ts', 'pools/contract.ts'],
     20,
   ],
   ['docs/guides/delivery-callbacks.md', "Equivalents of Momentum's C API:", ['pools/callbacks.ts'], 25],

@@ -1,3 +1,4 @@
+import { deliveryCallbacks } from '../../pools/callback-modules.ts';
 import type { Callbacks } from '../../pools/callbacks.ts';
 import type { HandlerConfig } from '../../src/config/config.ts';
 import * as defaults from '../../src/hooks/builtin/defaults.ts';
@@ -29,5 +30,6 @@ export function makeHandlerConfig(given: Partial<HandlerConfig> = {}): HandlerCo
 export function makeHandler(given: Partial<HandlerConfig> = {}, callbacks?: Callbacks): LoadedHandler {
   if (callbacks === undefined) return createHandler(makeHandlerConfig(given), defaults);
   const own = { callbackModule: 'own', module: { kind: 'url', url: 'file:///own.mjs' } } as const;
-  return createHandler(makeHandlerConfig({ ...own, ...given }), callbacks);
+  const hasDeliveryCallbacks = deliveryCallbacks.some((name) => callbacks[name] !== undefined);
+  return createHandler(makeHandlerConfig({ ...own, ...given }), callbacks, { hasDeliveryCallbacks });
 }

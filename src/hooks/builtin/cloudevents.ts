@@ -12,15 +12,15 @@ import { isReport } from '../../packet/kind.ts';
 import { conversationOf } from '../delivery-factory.ts';
 import { packetObject } from './json.ts';
 
-export { shouldMakeReq } from './json.ts';
+export { selection, shouldMakeReq } from './json.ts';
 
-const headers: readonly HeaderPair[] = [['content-type', 'application/cloudevents+json; charset=utf-8']];
+export const headers: readonly HeaderPair[] = [['content-type', 'application/cloudevents+json; charset=utf-8']];
 
 export function prepareHeaders(): readonly HeaderPair[] {
   return headers;
 }
 
-export function prepareBody(prepared: RequestPrepared): string {
+export function prepareBody(prepared: Omit<RequestPrepared, 'opts'>): string {
   const { acc, dir, packet, from, to } = prepared;
 
   return JSON.stringify({

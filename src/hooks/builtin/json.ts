@@ -3,25 +3,29 @@
  * fact is null.
  */
 import type { HeaderPair, Jid, OfflinePushInfo, PacketAsked, RequestPrepared, Stanza } from '../../../pools/callbacks.ts';
+import type { When } from '../../config/config.ts';
 import { findChild, findChildren } from '../../packet/xml/element.ts';
 import { typeOf } from '../rules.ts';
 
-const headers: readonly HeaderPair[] = [['content-type', 'application/json']];
+export const headers: readonly HeaderPair[] = [['content-type', 'application/json']];
 const kindsWithContent: ReadonlySet<string> = new Set(['correction', 'encrypted', 'message', 'reaction', 'retraction']);
 
 /**
  * Messages with content from a local user, of any type but `error`: no chat states, receipts or markers. A handler's `when`
  * replaces this test.
  */
-export function shouldMakeReq({ acc, dir, packet }: PacketAsked): boolean {
+export function shouldMakeReq({ acc, dir, packet }: Omit<PacketAsked, 'opts'>): boolean {
   return dir === 'in' && packet.name === 'message' && packet.attrs['type'] !== 'error' && kindsWithContent.has(acc.kind);
 }
+
+/** Rules that match every packet that {@link shouldMakeReq} accepts. */
+export const selection: When = { direction: ['in'], stanza: ['message'], kind: [...kindsWithContent] };
 
 export function prepareHeaders(): readonly HeaderPair[] {
   return headers;
 }
 
-export function prepareBody(prepared: RequestPrepared): string {
+export function prepareBody(prepared: Omit<RequestPrepared, 'opts'>): string {
   return JSON.stringify(packetObject(prepared));
 }
 
@@ -68,7 +72,7 @@ interface PacketObject {
   readonly xml: string;
 }
 
-export function packetObject({ acc, dir, packet, from, to, offlinePushInfo }: RequestPrepared): PacketObject {
+export function packetObject({ acc, dir, packet, from, to, offlinePushInfo }: Omit<RequestPrepared, 'opts'>): PacketObject {
   return {
     id: acc.id,
     time: acc.time,
