@@ -10,7 +10,7 @@ export interface Throughput {
   readonly cpuMicros: number;
   /** The same by kind of thread. */
   readonly byThread: ThreadCpu;
-  /** Share of the deliveries that were never read back from disk; NaN if the program does not report it. */
+  /** Share of the deliveries that were never read back from disk; NaN if the program does not count them. */
   readonly bornClaimed: number;
 }
 
@@ -30,7 +30,7 @@ export async function measureThroughput(events: number, subject: Subject = produ
     eventsPerSecond: Math.round(events / seconds),
     cpuMicros: (cpuAfter - cpuBefore) / events,
     byThread: perEvent(threadsBefore, threadsAfter, events),
-    bornClaimed: bornClaimed(await rig.running.metrics()),
+    bornClaimed: claimedWithCommit(await rig.running.metrics()),
   };
 }
 
@@ -58,8 +58,11 @@ function createFormCheck(count: number) {
   };
 }
 
-function bornClaimed(_metrics: string): number {
-  return Number.NaN;
+/** Share of the deliveries that were claimed with the commit that stored them, or with one for their lane: neither is read back. */
+function claimedWithCommit(metrics: string): number {
+  const claims = [...metrics.matchAll(/^event_pusher_deliveries_claimed_total\{.*how="(\w+)".*\} (\d+)/gm)];
+  const sum = (wanted: (how: string) => boolean) => claims.reduce((all, [, how = '', count]) => all + (wanted(how) ? Number(count) : 0), 0);
+  return sum((how) => how !== 'spool') / sum(() => true);
 }
 
 export interface Comparison {
