@@ -153,7 +153,7 @@ const coreEntries = [
   'src/hooks/intake.ts',
   'src/hooks/evaluate.ts',
   'src/spool/sqlite/spool.ts',
-  'src/spool/sqlite/spool.worker.ts',
+  'src/spool/sqlite/serve.ts',
   'src/delivery/dispatcher.ts',
   'pools/serve.ts',
 ];
@@ -170,6 +170,8 @@ const extensions = [
   'src/hooks/gate.ts',
   'src/sources/client',
   'src/sources/http',
+  'src/spool/sqlite/dead-letter-search.ts',
+  'src/spool/sqlite/operator-commands.ts',
 ];
 
 /** Lines of the core's files, with imports, comments, blank lines and the generated table. */

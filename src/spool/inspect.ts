@@ -77,10 +77,10 @@ function contentOf({ db }: OpenFile): Pick<SpoolInfo, 'marks' | 'oldest' | 'paus
   return read();
 }
 
-/** Looks up ready deliveries by the indexes, and reads all claimed ones, which are few. */
+/** Looks up ready deliveries by the indexes, and reads all claimed ones and hot ones, which are few. */
 function oldestByPool(db: Database.Database, depths: Depths): ReadonlyMap<string, EpochMs> {
   const readyQueues = new ReadyQueues(db, depths);
-  const claimed = db.prepare<[], FactsRow>(statements.claims).raw().all();
+  const claimed = [statements.claims, wholeTables.hotClaims].flatMap((sql) => db.prepare<[], FactsRow>(sql).raw().all());
   const ready = Array.from(new Set(depths.all().map(({ pool }) => pool)), (pool) => readyQueues.oldest(pool));
   const oldest = new Map<string, EpochMs>();
   for (const facts of [...claimed, ...ready]) {
@@ -142,6 +142,7 @@ const rules: readonly { readonly sql: string; readonly describe: (row: Row) => s
     sql: `SELECT pool, handler, sum(waiting) AS waiting, sum(dead) AS dead, sum(counted_waiting) AS counted_waiting, sum(counted_dead) AS counted_dead
       FROM (
         SELECT pool, handler, 1 AS waiting, 0 AS dead, 0 AS counted_waiting, 0 AS counted_dead FROM deliveries
+        UNION ALL SELECT pool, handler, 1, 0, 0, 0 FROM unsettled
         UNION ALL SELECT pool, handler, 0, 1, 0, 0 FROM dead
         UNION ALL SELECT pool, handler, 0, 0, waiting, dead FROM depths
       ) GROUP BY pool, handler HAVING sum(waiting) <> sum(counted_waiting) OR sum(dead) <> sum(counted_dead)`,
@@ -150,7 +151,8 @@ const rules: readonly { readonly sql: string; readonly describe: (row: Row) => s
     remedy: miscounted,
   },
   {
-    sql: `SELECT min(seq) AS seq FROM deliveries WHERE lane IS NOT NULL GROUP BY lane HAVING min(seq) <> min(iif(state > 0, seq, NULL))
+    sql: `SELECT min(seq) AS seq FROM (SELECT seq, lane, state FROM deliveries UNION ALL SELECT seq, lane, 2 FROM unsettled)
+      WHERE lane IS NOT NULL GROUP BY lane HAVING min(seq) <> min(iif(state > 0, seq, NULL))
       OR sum(state = 1) + max(state = 2) <> 1 OR max(iif(state = 2, seq, 0)) > min(iif(state = 0, seq, NULL))`,
     describe: (row) =>
       `the lane of delivery ${row['seq']} is out of order: its first delivery must be ready, or its first ones claimed, and all others waiting`,
@@ -162,7 +164,8 @@ const rules: readonly { readonly sql: string; readonly describe: (row: Row) => s
     remedy: stuck,
   },
   {
-    sql: `SELECT count(*) AS count FROM deliveries WHERE NOT json_valid(target) OR NOT json_valid(coalesce(context, '{}')) HAVING count(*) > 0`,
+    sql: `SELECT count(*) AS count FROM (SELECT target, context FROM deliveries UNION ALL SELECT target, NULL FROM unsettled)
+      WHERE NOT json_valid(target) OR NOT json_valid(coalesce(context, '{}')) HAVING count(*) > 0`,
     describe: (row) => `${row['count']} deliveries have a target or a context that cannot be read`,
     remedy: restore,
   },

@@ -7,6 +7,7 @@ import type { EventSink } from '../telemetry/events.ts';
 import type { Spool, SpoolStats } from './spool.ts';
 import { SpoolCommands } from './sqlite/commands.ts';
 import { type QueuedCommand, settleBatch } from './sqlite/group-commit.ts';
+import { openOperatorCommands } from './sqlite/operator-commands.ts';
 import type { Answer, Answers, Command } from './sqlite/protocol.ts';
 import { createSqliteSpool } from './sqlite/spool.ts';
 import { ReportedStats } from './sqlite/stats.ts';
@@ -60,7 +61,7 @@ class MemoryEngine {
   }
 
   open(): void {
-    this.#store = openMemoryStore(this.#clock);
+    this.#store = openMemoryStore(this.#clock, openOperatorCommands);
     this.#reported.opened(this.#store.opened);
   }
 

@@ -17,6 +17,7 @@ import type { ServiceError } from '../../src/kit/errors.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { HttpTarget } from '../../src/model/delivery.ts';
 import { readInfo } from '../../src/spool/inspect.ts';
+import { openOperatorCommands } from '../../src/spool/sqlite/operator-commands.ts';
 import { beforeAll, type Command, type DeadCursor, type Purged, rowOf } from '../../src/spool/sqlite/protocol.ts';
 import { type Migration, migrate, migrations, refuseForeign } from '../../src/spool/sqlite/schema.ts';
 import { statements } from '../../src/spool/sqlite/statements.ts';
@@ -105,7 +106,7 @@ describe('an open reader', () => {
   test('does not delay maintenance', () => {
     mkdirSync(dirname(rig.path), { recursive: true });
     const { path } = rig;
-    const store = openStore({ path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false });
+    const store = openStore({ path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false }, openOperatorCommands);
     onTestFinished(() => store.close());
     startReading();
     const began = performance.now();
@@ -119,7 +120,7 @@ describe('an open reader', () => {
 
 test('large dead letters are deleted a few at a time, with commits in between', () => {
   mkdirSync(dirname(rig.path), { recursive: true });
-  const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false });
+  const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false }, openOperatorCommands);
   onTestFinished(() => store.close());
   const run = (command: Command) => store.commit([command], { maintain: false, now: acceptedAt }).answers[0];
   const refused = Array.from(
@@ -196,7 +197,7 @@ describe('a spool whose log was deleted', () => {
   /** The files of a running service, as a `kill -9` leaves them. */
   function copyOfRunning(suffixes: readonly string[]): string {
     mkdirSync(dirname(rig.path), { recursive: true });
-    const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false });
+    const store = openStore({ path: rig.path, maxBytes: 1024 ** 3, minFreeBytes: 0, check: false }, openOperatorCommands);
     onTestFinished(() => store.close());
     const append: Command = ['append', [rowOf(makeDelivery())], [false], [], undefined];
     store.commit([append], { maintain: true, now: acceptedAt });

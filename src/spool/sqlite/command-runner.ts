@@ -1,23 +1,32 @@
 import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { Settlement } from '../spool.ts';
+import type { DeliveryFacts } from './claims.ts';
 import type { DeadLetters } from './dead-letters.ts';
-import type { DeliveryFacts, Left, PendingDeliveries, Promotion } from './deliveries.ts';
-import { OperatorCommands } from './operator-commands.ts';
+import type { Left, PendingDeliveries, Promotion } from './deliveries.ts';
 import type { Answer, ClaimedSeqs, Command, CommandOf, Row, Settled } from './protocol.ts';
-import type { AttemptHistories, Marks, PausedPools } from './side-tables.ts';
+import type { AttemptHistories, Depths, Marks, PausedPools } from './side-tables.ts';
 
 export interface Tables {
   readonly pending: PendingDeliveries;
   readonly dead: DeadLetters;
+  readonly depths: Depths;
   readonly histories: AttemptHistories;
   readonly marks: Marks;
   readonly paused: PausedPools;
 }
 
+/** The commands of an operator, and of an overflow: none is part of the path of a delivery. */
+export type OperatorCommand = Exclude<
+  Command,
+  readonly ['append' | 'append-full' | 'claim' | 'delivered' | 'marks' | 'pause' | 'resume' | 'settle', ...unknown[]]
+>;
+
+export type OpenOperator = (db: Database.Database, tables: Tables) => { run(command: OperatorCommand, now: EpochMs): Answer };
+
 /**
- * Runs one command inside a transaction and returns its answer: those of the normal path here, those of an operator in
- * {@link OperatorCommands}. The tables hold the statements; this class decides which of them a command changes.
+ * Runs one command inside a transaction and returns its answer: those of the normal path here, the others in
+ * an extension. The tables hold the statements; this class decides which of them a command changes.
  */
 export class CommandRunner {
   readonly #pending: PendingDeliveries;
@@ -25,15 +34,15 @@ export class CommandRunner {
   readonly #histories: AttemptHistories;
   readonly #marks: Marks;
   readonly #paused: PausedPools;
-  readonly #operator: OperatorCommands;
+  readonly #operator: ReturnType<OpenOperator>;
 
-  constructor(db: Database.Database, tables: Tables) {
+  constructor(tables: Tables, operator: ReturnType<OpenOperator>) {
     this.#pending = tables.pending;
     this.#dead = tables.dead;
     this.#histories = tables.histories;
     this.#marks = tables.marks;
     this.#paused = tables.paused;
-    this.#operator = new OperatorCommands(db, tables);
+    this.#operator = operator;
   }
 
   run(command: Command, now: EpochMs): Answer {
@@ -105,6 +114,7 @@ export class CommandRunner {
         return { freesLane: this.#removeDelivered(facts), isReady: false };
       case 'dead': {
         const { reason, detail } = disposition;
+        this.#pending.makeRow(facts);
         this.#dead.add(facts, { reason, detail, attempts: facts.spent + (attempt === undefined ? 0 : 1), diedAt: now });
         return { freesLane: this.#pending.remove(facts), isReady: false };
       }

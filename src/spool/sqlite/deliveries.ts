@@ -2,20 +2,12 @@ import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { ContextVariables, QueueName } from '../../model/delivery.ts';
 import type { ClaimRequest } from '../spool.ts';
+import { Claims, type DeliveryFacts } from './claims.ts';
+import { HotDeliveries, type HotFactsRow } from './hot-deliveries.ts';
 import { type ClaimedRow, claimedRowBody, claimedRowHandler, claimedRowPool, type Row } from './protocol.ts';
 import { type FactsRow, ReadyQueues } from './ready-queues.ts';
 import type { Depths, QueueCounters } from './side-tables.ts';
 import { statements } from './statements.ts';
-
-/** Facts about a delivery that are needed to settle it without reading its row. */
-export interface DeliveryFacts {
-  readonly seq: number;
-  /** Attempts on record, including those before a replay. */
-  readonly spent: number;
-  readonly queue: QueueCounters;
-  readonly lane: string | null;
-  readonly createdAt: EpochMs;
-}
 
 /** The next deliveries of a lane that was freed: now claimed, the first one now ready (in this pool), or none waits. */
 export type Promotion =
@@ -72,6 +64,7 @@ export class PendingDeliveries {
   readonly #depths: Depths;
   readonly #readyQueues: ReadyQueues;
   readonly #claims = new Claims();
+  readonly hot: HotDeliveries;
   readonly #insert: Database.Statement;
   readonly #restoreDead: Database.Statement;
   readonly #remove: Database.Statement<[number]>;
@@ -93,6 +86,7 @@ export class PendingDeliveries {
   constructor(db: Database.Database, depths: Depths) {
     this.#depths = depths;
     this.#readyQueues = new ReadyQueues(db, depths);
+    this.hot = new HotDeliveries(db);
     this.#insert = db.prepare(statements.insert);
     this.#restoreDead = db.prepare(statements.restoreDead);
     this.#remove = db.prepare<[number]>(statements.remove);
@@ -105,7 +99,9 @@ export class PendingDeliveries {
     this.#move = db.prepare<[string, string, number]>(statements.move);
     this.#listWindow = db.prepare<[number, number], readonly [...FactsRow, state: number]>(statements.listWindow).raw();
     this.#readClaims = db.prepare<[], FactsRow>(statements.claims).raw();
-    this.#lastSeqs = [statements.lastSeq, statements.lastDeadSeq].map((sql) => db.prepare<[], number | null>(sql).pluck());
+    this.#lastSeqs = [statements.lastSeq, statements.lastHotSeq, statements.lastDeadSeq].map((sql) =>
+      db.prepare<[], number | null>(sql).pluck(),
+    );
     this.#freeClaims = db.transaction(() => this.#endClaims(db.prepare(statements.freeClaims)));
   }
 
@@ -116,6 +112,7 @@ export class PendingDeliveries {
 
   /** The first delivery of each lane becomes ready, and the others wait for it. */
   #endClaims(makeAllReady: Database.Statement): void {
+    this.hot.allToRows();
     const lanes = new Set<string>();
     for (const [seq, , , , lane] of this.#readClaims.all()) {
       if (lane === null) continue;
@@ -128,9 +125,11 @@ export class PendingDeliveries {
   /** Reads what is kept in memory; at the start and after a rollback. */
   load(): void {
     this.checkLanes();
+    this.hot.load();
     this.#lastSeq = Math.max(...this.#lastSeqs.map((statement) => statement.get() ?? 0));
     this.#claims.clear();
-    for (const row of this.#readClaims.iterate()) this.#claims.add(this.#factsOf(row), true);
+    const claims = [...this.#readClaims.all(), ...this.hot.claims()].sort(([one], [other]) => one - other);
+    for (const row of claims) this.#claims.add(this.#factsOf(row), true);
   }
 
   /** Finds out whether any lane is in use; at each maintenance. */
@@ -140,16 +139,20 @@ export class PendingDeliveries {
 
   /** Returns its `seq` if it was claimed, its pool if it is ready, 0 if it waits for its lane. */
   add(row: Row, claim: boolean): number | string {
-    const [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body] = row;
+    const [, , , handler, pool, lane, , , , createdAt, target, body] = row;
     this.#lastSeq += 1;
     const seq = this.#lastSeq;
     const queue = this.#depths.of(pool, handler);
     const state = this.#stateAtTail(lane, claim ? queue : undefined);
-    this.#insert.run(seq, state, createdAt, id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body);
     this.#depths.addWaiting(queue, 1);
-    if (state === claimed) this.#claims.add({ seq, spent: 0, queue, lane, createdAt }, false);
-    else if (lane !== null) this.#lanesInUse = true;
-    return state === claimed ? seq : state === ready ? pool : 0;
+    if (state === claimed) {
+      this.hot.add(seq, row);
+      this.#claims.add({ seq, spent: 0, queue, lane, createdAt, hotBytes: target.length + body.length }, false);
+      return seq;
+    }
+    this.#insert.run(seq, state, createdAt, ...row);
+    if (lane !== null) this.#lanesInUse = true;
+    return state === ready ? pool : 0;
   }
 
   /** Copies a dead letter to the tail of its lane; the caller removes the dead letter. */
@@ -185,6 +188,12 @@ export class PendingDeliveries {
     return this.#claims.find(seq);
   }
 
+  /** Makes a claimed delivery a row of `deliveries`, if it is not one yet: only a row can change or be copied. */
+  makeRow(facts: DeliveryFacts): void {
+    if (facts.hotBytes > 0) this.hot.toRow(facts.seq);
+    facts.hotBytes = 0;
+  }
+
   /** Gives back a claimed delivery unchanged; returns whether it is ready. */
   release(facts: DeliveryFacts): boolean {
     const state = this.#returnToLane(facts);
@@ -195,6 +204,7 @@ export class PendingDeliveries {
 
   /** Gives back a claimed delivery, due at a later time. */
   defer(facts: DeliveryFacts, { due, failedAt, leaveLane, context }: Deferral): Left {
+    this.makeRow(facts);
     const freesLane = leaveLane && this.#claims.remove(facts);
     const state = leaveLane ? ready : this.#returnToLane(facts);
     this.#lanesInUse = true;
@@ -206,7 +216,11 @@ export class PendingDeliveries {
 
   /** Removes a claimed delivery; returns whether its lane is free and its next delivery can be promoted. */
   remove(facts: DeliveryFacts): boolean {
-    this.removeUnclaimed(facts);
+    if (facts.hotBytes === 0) this.removeUnclaimed(facts);
+    else {
+      this.hot.settle(facts.seq, facts.hotBytes);
+      this.#depths.addWaiting(facts.queue, -1);
+    }
     return this.#claims.remove(facts);
   }
 
@@ -287,7 +301,10 @@ export class PendingDeliveries {
 
   /** Ends the claims of a delivery and of those behind it in its lane, which wait; returns its own new state. */
   #returnToLane(facts: DeliveryFacts): typeof ready | typeof waiting {
-    for (const { seq } of this.#claims.removeFrom(facts)) if (seq !== facts.seq) this.#makeWaiting.run(seq);
+    for (const ended of this.#claims.removeFrom(facts)) {
+      this.makeRow(ended);
+      if (ended !== facts) this.#makeWaiting.run(ended.seq);
+    }
     this.#lanesInUse = true;
     return facts.lane === null || this.#claims.lane(facts.lane) === undefined ? ready : waiting;
   }
@@ -306,71 +323,7 @@ export class PendingDeliveries {
     if (facts !== undefined) this.release(facts);
   }
 
-  #factsOf([seq, spent, pool, handler, lane, createdAt]: FactsRow): DeliveryFacts {
-    return { seq, spent, queue: this.#depths.of(pool, handler), lane, createdAt };
-  }
-}
-
-/** The claimed deliveries of a lane, in its order. */
-interface ClaimedLane {
-  readonly claimed: DeliveryFacts[];
-  /** Whether unclaimed deliveries may wait behind them. False is certain: the lane need not be looked up. */
-  mayHaveWaiting: boolean;
-}
-
-/** The deliveries that this process has claimed. */
-class Claims {
-  readonly #bySeq = new Map<number, DeliveryFacts>();
-  readonly #byLane = new Map<string, ClaimedLane>();
-
-  clear(): void {
-    this.#bySeq.clear();
-    this.#byLane.clear();
-  }
-
-  /** Adds a delivery at the tail of the claimed ones of its lane. `mayHaveWaiting` is for a lane that has none. */
-  add(facts: DeliveryFacts, mayHaveWaiting: boolean): void {
-    this.#bySeq.set(facts.seq, facts);
-    if (facts.lane === null) return;
-    const held = this.#byLane.get(facts.lane);
-    if (held === undefined) this.#byLane.set(facts.lane, { claimed: [facts], mayHaveWaiting });
-    else held.claimed.push(facts);
-  }
-
-  /** Removes a delivery; returns whether its lane has no claimed one left, and unclaimed ones may wait for it. */
-  remove(facts: DeliveryFacts): boolean {
-    this.#bySeq.delete(facts.seq);
-    const held = facts.lane === null ? undefined : this.#byLane.get(facts.lane);
-    if (facts.lane === null || held === undefined) return false;
-    held.claimed.splice(held.claimed.indexOf(facts), 1);
-    if (held.claimed.length > 0) return false;
-    this.#byLane.delete(facts.lane);
-    return held.mayHaveWaiting;
-  }
-
-  /** Removes and returns a delivery and those behind it in its lane. */
-  removeFrom(facts: DeliveryFacts): readonly DeliveryFacts[] {
-    const held = facts.lane === null ? undefined : this.#byLane.get(facts.lane);
-    const removed = held === undefined ? [facts] : held.claimed.splice(held.claimed.indexOf(facts));
-    for (const { seq } of removed) this.#bySeq.delete(seq);
-    if (held !== undefined) held.mayHaveWaiting = true;
-    if (facts.lane !== null && held?.claimed.length === 0) this.#byLane.delete(facts.lane);
-    return removed;
-  }
-
-  find(seq: number): DeliveryFacts | undefined {
-    return this.#bySeq.get(seq);
-  }
-
-  lane(name: string): ClaimedLane | undefined {
-    return this.#byLane.get(name);
-  }
-
-  oldestAt(pool: string): EpochMs | undefined {
-    let oldest: EpochMs | undefined;
-    for (const { queue, createdAt } of this.#bySeq.values()) {
-      if (queue.pool === pool && (oldest === undefined || createdAt < oldest)) oldest = createdAt;
-    }
-    return oldest;
+  #factsOf([seq, spent, pool, handler, lane, createdAt, hotBytes = 0]: FactsRow | HotFactsRow): DeliveryFacts {
+    return { seq, spent, queue: this.#depths.of(pool, handler), lane, createdAt, hotBytes };
   }
 }

@@ -13,6 +13,8 @@ export interface Space {
   intakeBytes(): number | undefined;
   /** Restarts the log from its beginning, so that settled rows can be removed although the disk is full. */
   rewindLog(): void;
+  /** Empties the log, unless another process reads the spool. */
+  emptyLog(): void;
   /** Shrinks a mostly empty file by a bounded step, keeping `sparePages` empty pages, and empties the log. */
   shrink(sparePages: number): void;
 }
@@ -23,6 +25,7 @@ export const unlimitedSpace: Space = {
   bytes: () => 0,
   intakeBytes: () => undefined,
   rewindLog: () => undefined,
+  emptyLog: () => undefined,
   shrink: () => undefined,
 };
 
@@ -77,10 +80,14 @@ export class DiskSpace implements Space {
     this.#checkpoint('RESTART');
   }
 
+  emptyLog(): void {
+    if (this.#logBytes() > 0) this.#checkpoint('TRUNCATE');
+  }
+
   shrink(sparePages: number): void {
     const surplus = this.#emptyPages() - sparePages;
     if (surplus > 0) unlessFull(() => this.#db.pragma(`incremental_vacuum(${Math.min(surplus, vacuumPages)})`));
-    if (this.#logBytes() > 0) this.#checkpoint('TRUNCATE');
+    this.emptyLog();
   }
 
   #shortage(): string {

@@ -1,15 +1,17 @@
 import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { DeliveryId, QueueName } from '../../model/delivery.ts';
-import type { DeadLetters, LetterRow } from './dead-letters.ts';
-import type { DeliveryFacts, ListedDelivery, PendingDeliveries } from './deliveries.ts';
+import type { DeliveryFacts } from './claims.ts';
+import type { OpenOperator, OperatorCommand, Tables } from './command-runner.ts';
+import { DeadLetterSearch, type LetterRow } from './dead-letter-search.ts';
+import type { DeadLetters } from './dead-letters.ts';
+import type { ListedDelivery, PendingDeliveries } from './deliveries.ts';
 import {
   type Answer,
   type Answers,
   afterAll,
   beforeAll,
   type Chunk,
-  type Command,
   type Criterion,
   type DeadCursor,
   type Found,
@@ -17,7 +19,7 @@ import {
   type ReplayStep,
 } from './protocol.ts';
 import type { AttemptHistories } from './side-tables.ts';
-import { statements } from './statements.ts';
+import { statements, wholeTables } from './statements.ts';
 
 /** Rows read in one transaction, and rows copied with their bodies. */
 const windowRows = 1000;
@@ -27,51 +29,49 @@ const copiedRows = 250;
 /** Position of the only argument of a command. */
 const argument = 1;
 
-/** The commands that are not part of the path of a delivery. */
-type OperatorCommand = Exclude<
-  Command,
-  readonly ['append' | 'append-full' | 'claim' | 'delivered' | 'marks' | 'pause' | 'resume' | 'settle', ...unknown[]]
->;
-
 type SearchRow = readonly [key: number, id: DeliveryId, host: string, sender: string, receiver: string];
+
+export const openOperatorCommands: OpenOperator = (db, tables) => new OperatorCommands(db, tables);
 
 /**
  * Commands of an operator, and of an overflow, that concern many rows: each call handles one chunk inside a transaction and
  * returns where the next one begins. Claimed deliveries are never touched.
  */
-export class OperatorCommands {
+class OperatorCommands {
   readonly #pending: PendingDeliveries;
   readonly #dead: DeadLetters;
+  readonly #search: DeadLetterSearch;
   readonly #histories: AttemptHistories;
   readonly #lastDead: Database.Statement<[number], DeadCursor>;
   readonly #deadWindow: Database.Statement<[number, number], SearchRow>;
   readonly #pendingWindow: Database.Statement<[number, number], SearchRow>;
+  readonly #hotWindow: Database.Statement<[number, number], SearchRow>;
 
-  constructor(
-    db: Database.Database,
-    { pending, dead, histories }: { readonly pending: PendingDeliveries; readonly dead: DeadLetters; readonly histories: AttemptHistories },
-  ) {
+  constructor(db: Database.Database, tables: Tables) {
+    const { pending, dead, histories } = tables;
+    this.#search = new DeadLetterSearch(db, tables);
     this.#pending = pending;
     this.#dead = dead;
     this.#histories = histories;
     this.#lastDead = db.prepare<[number], DeadCursor>(statements.lastDead).raw();
     this.#deadWindow = db.prepare<[number, number], SearchRow>(statements.deadWindow).raw();
     this.#pendingWindow = db.prepare<[number, number], SearchRow>(statements.pendingWindow).raw();
+    this.#hotWindow = db.prepare<[number, number], SearchRow>(wholeTables.hotWindow).raw();
   }
 
   run(command: OperatorCommand, now: EpochMs): Answer {
     switch (command[0]) {
       case 'dead-letter':
-        return this.#dead.find(command[argument]);
+        return this.#search.find(command[argument]);
       case 'dead-letters':
-        return this.#dead.page(command[argument]);
+        return this.#search.page(command[argument]);
       case 'count-dead': {
         const [, filter, after] = command;
-        return this.#dead.count(filter, after);
+        return this.#search.count(filter, after);
       }
       case 'purge-dead': {
         const [, filter, after] = command;
-        return this.#dead.purge(filter, after);
+        return this.#search.purge(filter, after);
       }
       case 'find-dead':
       case 'find-pending': {
@@ -99,7 +99,7 @@ export class OperatorCommands {
 
   /** Makes dead letters deliveries again. */
   #replay({ filter, limit, now, after, last = this.#lastDead.get(afterAll[0]) ?? beforeAll }: ReplayStep): ReplayedChunk {
-    const { rows, more } = this.#dead.walk({ filter, after, before: [last[0], last[1] + 1] });
+    const { rows, more } = this.#search.walk({ filter, after, before: [last[0], last[1] + 1] });
     const readyPools = new Set<string>();
     const most = Math.min(limit, copiedRows);
     let [replayed, failedPackets] = [0, 0];
@@ -155,9 +155,15 @@ export class OperatorCommands {
 
   /** Searches rows without an index: searches are rare, and an index would cost every append. */
   #find(table: 'dead' | 'pending', criterion: Criterion, after: number): Found {
-    const rows = (table === 'dead' ? this.#deadWindow : this.#pendingWindow).all(after, searchedRows);
+    const rows = table === 'dead' ? this.#deadWindow.all(after, searchedRows) : this.#pendingRows(after);
     const ids = rows.filter((row) => matches(row, criterion)).map(([, id]) => id);
     return { ids, more: rows.length === searchedRows ? rows.at(-1)?.[0] : undefined };
+  }
+
+  /** The next pending deliveries by number, hot or not. */
+  #pendingRows(after: number): readonly SearchRow[] {
+    const rows = [...this.#pendingWindow.all(after, searchedRows), ...this.#hotWindow.all(after, searchedRows)];
+    return rows.sort(([one], [other]) => one - other).slice(0, searchedRows);
   }
 
   /** Returns whether the delivery is ready at once. */

@@ -240,6 +240,8 @@ export interface Opening {
 /** Shared by all deliveries without context variables. */
 const noContext: ContextVariables = Object.freeze({});
 
+const unattempted = [0, undefined, noContext] as const;
+
 /** A delivery as it travels to the thread. */
 export function rowOf(delivery: NewDelivery): Row {
   const { id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body } = delivery;
@@ -249,9 +251,7 @@ export function rowOf(delivery: NewDelivery): Row {
 /** Written out in full: a spread of this many fields costs ten times as much. */
 export function newlyClaimed(delivery: NewDelivery, seq: number): Claimed {
   const { id, packetId, host, handler, pool, lane, sender, receiver, target, body, seenAt, createdAt } = delivery;
-  const attempts = 0;
-  const failingSince = undefined;
-  const context = noContext;
+  const [attempts, failingSince, context] = unattempted;
   return {
     id,
     packetId,

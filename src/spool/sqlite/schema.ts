@@ -6,7 +6,7 @@ import { ServiceError } from '../../kit/errors.ts';
 export type Migration = (db: Database.Database) => void;
 
 /** `migrations[n]` upgrades version n to n + 1. Version 0 is an empty file. */
-export const migrations: readonly Migration[] = [createTables, separateQueues, countCommits];
+export const migrations: readonly Migration[] = [createTables, separateQueues, countCommits, separateHot];
 
 /** Identifies the file as a spool ("xepS"), so that no other database is used as one. SQLite file format §1.3.6. */
 const applicationId = 0x78657053;
@@ -55,8 +55,7 @@ function hasTables(db: Database.Database): boolean {
 }
 
 /**
- * `state` is 0 waiting, 1 ready, 2 claimed. In the steady state a delivery is claimed from its first commit to its last,
- * so it is in the table and in the index `claimed` alone. `body` is the last column: reading another column never reads it.
+ * `state` is 0 waiting, 1 ready, 2 claimed. `body` is the last column: reading another column never reads it.
  */
 function createTables(db: Database.Database): void {
   db.exec(`
@@ -169,4 +168,20 @@ function separateQueues(db: Database.Database): void {
 /** `noted` is the number that `commit-loss.ts` also keeps in a separate file. */
 function countCommits(db: Database.Database): void {
   db.exec('ALTER TABLE holder ADD COLUMN noted INTEGER NOT NULL DEFAULT 0');
+}
+
+/**
+ * `hot` holds deliveries that were claimed by the commit that stored them, without an index. `settled` notes, commit by commit, the
+ * numbers of those that are settled and not deleted yet, as JSON.
+ */
+function separateHot(db: Database.Database): void {
+  db.exec(`
+    CREATE TABLE hot (
+      seq INTEGER PRIMARY KEY, id TEXT NOT NULL, packet_id TEXT NOT NULL, host TEXT NOT NULL, handler TEXT NOT NULL,
+      pool TEXT NOT NULL, lane TEXT, sender TEXT NOT NULL, receiver TEXT NOT NULL, seen_at INTEGER NOT NULL,
+      created_at INTEGER NOT NULL, target TEXT NOT NULL, body ANY NOT NULL
+    ) STRICT;
+    CREATE TABLE settled (nr INTEGER PRIMARY KEY, seqs TEXT NOT NULL) STRICT;
+    CREATE VIEW unsettled AS SELECT * FROM hot WHERE seq NOT IN (SELECT value FROM settled, json_each(settled.seqs));
+  `);
 }

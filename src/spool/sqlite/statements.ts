@@ -2,6 +2,12 @@
 const letter = `nr, seq, target IS NULL AS still_born, id, host, handler, pool, lane, sender, receiver, reason, detail, status, attempts,
     created_at, died_at`;
 
+/** The columns of a delivery that never change. */
+const content = 'id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, created_at, target, body';
+
+/** Makes hot deliveries claimed rows. */
+const hotToRows = `INSERT INTO deliveries (seq, state, due, attempts, ${content}) SELECT seq, 2, created_at, 0, ${content}`;
+
 /**
  * Every statement that runs in a transaction of deliveries. Each finds its rows by an index or by the table's key, never
  * by a scan of the table: a test checks the query plan of each.
@@ -12,16 +18,21 @@ export const statements = {
 
   lastSeq: 'SELECT max(seq) FROM deliveries',
   lastDeadSeq: 'SELECT max(seq) FROM attempts',
-  insert: `INSERT INTO deliveries (seq, state, due, attempts, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at,
-    created_at, target, body) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  insert: `INSERT INTO deliveries (seq, state, due, attempts, ${content}) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+
+  lastHotSeq: 'SELECT max(seq) FROM hot',
+  insertHot: `INSERT INTO hot (seq, ${content}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  noteSettled: 'INSERT INTO settled (seqs) VALUES (?)',
+  hotToRow: `${hotToRows} FROM hot WHERE seq = ?`,
+  removeHot: 'DELETE FROM hot WHERE seq BETWEEN ? AND ?',
+
   remove: 'DELETE FROM deliveries WHERE seq = ?',
   anyInLane: 'SELECT 1 FROM deliveries INDEXED BY lanes WHERE lane IS NOT NULL AND state < 2 LIMIT 1',
   laneFirst: 'SELECT seq FROM deliveries INDEXED BY lanes WHERE lane = ? AND state < 2 ORDER BY seq LIMIT 1',
 
   readyWindow: `SELECT due, seq FROM deliveries INDEXED BY ready WHERE state = 1 AND pool = ? AND handler = ? AND (attempts > 0) = ?
     AND (due, seq) > (?, ?) ORDER BY due, seq LIMIT ?`,
-  claim: `UPDATE deliveries SET state = 2 WHERE seq = ? RETURNING seq, attempts, past, failing_since, context, id, packet_id, host,
-    handler, pool, lane, sender, receiver, seen_at, created_at, target, body`,
+  claim: `UPDATE deliveries SET state = 2 WHERE seq = ? RETURNING seq, attempts, past, failing_since, context, ${content}`,
   makeWaiting: 'UPDATE deliveries SET state = 0 WHERE seq = ?',
   makeReady: 'UPDATE deliveries SET state = 1 WHERE seq = ? RETURNING pool',
   retry: `UPDATE deliveries SET state = ?, due = ?, attempts = attempts + ?, failing_since = coalesce(failing_since, ?),
@@ -49,8 +60,7 @@ export const statements = {
     ?, ?, ?, ?, seen_at, created_at, ?, target, body FROM deliveries WHERE seq = ?`,
   insertFailedPacket: `INSERT INTO dead (id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at,
     died_at, packet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`,
-  insertRefused: `INSERT INTO dead (id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, created_at, target, body, reason,
-    detail, attempts, died_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
+  insertRefused: `INSERT INTO dead (${content}, reason, detail, attempts, died_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
   deadForward: `SELECT ${letter} FROM dead INDEXED BY dead_by_age WHERE (died_at, nr) > (?, ?) AND (died_at, nr) < (?, ?)
     ORDER BY died_at, nr LIMIT ?`,
   deadBackward: `SELECT ${letter} FROM dead INDEXED BY dead_by_age WHERE (died_at, nr) > (?, ?) AND (died_at, nr) < (?, ?)
@@ -75,10 +85,17 @@ export const statements = {
   resume: 'DELETE FROM paused WHERE pool = ?',
 } as const;
 
-/** Tables with one row per queue, pool or node: these are read whole. */
+/** Statements on whole tables, which are small: one row per queue, pool or node, or what one process has claimed. */
 export const wholeTables = {
   marks: 'SELECT attachment, host, node, epoch, h FROM marks',
   depths: 'SELECT pool, handler, waiting, dead FROM depths',
   forgetEmptyDepths: 'DELETE FROM depths WHERE waiting = 0 AND dead = 0',
   paused: 'SELECT pool FROM paused',
+  settled: 'SELECT seqs FROM settled ORDER BY nr',
+  clearSettled: 'DELETE FROM settled',
+  hotClaims: 'SELECT seq, 0, pool, handler, lane, created_at, octet_length(target) + octet_length(body) FROM unsettled ORDER BY seq',
+  hotToRows: `${hotToRows} FROM unsettled`,
+  clearHot: 'DELETE FROM hot',
+  /** Not the table: what is settled must not be found. */
+  hotWindow: 'SELECT seq, id, host, sender, receiver FROM unsettled WHERE seq > ? ORDER BY seq LIMIT ?',
 } as const;

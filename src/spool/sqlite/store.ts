@@ -2,7 +2,7 @@ import { chmodSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type Clock, type EpochMs, systemClock } from '../../kit/clock.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
-import { CommandRunner } from './command-runner.ts';
+import { CommandRunner, type OpenOperator } from './command-runner.ts';
 import { CommitCounter } from './commit-loss.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { PendingDeliveries } from './deliveries.ts';
@@ -15,10 +15,10 @@ import { AttemptHistories, Depths, depthRowOf, Marks, PausedPools } from './side
 import { statements } from './statements.ts';
 
 /** Opens the spool's file for this process alone. Throws SPOOL_LOCKED, SPOOL_TOO_NEW, SPOOL_OPEN_FAILED, or SQLite's error. */
-export function openStore(opening: Opening, { clock = systemClock, pid = process.pid }: { clock?: Clock; pid?: number } = {}): Store {
+export function openStore(opening: Opening, openOperator: OpenOperator, clock: Clock = systemClock): Store {
   const lock = lockSpool(opening.path);
   try {
-    return openLocked(opening, { lock, clock, pid });
+    return openLocked(opening, { lock, clock, openOperator });
   } catch (error) {
     lock.close();
     throw error;
@@ -26,13 +26,13 @@ export function openStore(opening: Opening, { clock = systemClock, pid = process
 }
 
 /** Opens an empty spool in memory, with neither file nor lock. */
-export function openMemoryStore(clock: Clock): Store {
+export function openMemoryStore(clock: Clock, openOperator: OpenOperator): Store {
   const db = new Database(':memory:');
   migrate(db);
-  return new Store({ db, clock, space: unlimitedSpace });
+  return new Store({ db, clock, openOperator, space: unlimitedSpace });
 }
 
-function openLocked(opening: Opening, { lock, clock, pid }: { lock: Database.Database; clock: Clock; pid: number }): Store {
+function openLocked(opening: Opening, parts: Pick<StoreParts, 'clock' | 'lock' | 'openOperator'>): Store {
   const { path } = opening;
   refuseForeign(path);
   createPrivateFile(path);
@@ -42,8 +42,8 @@ function openLocked(opening: Opening, { lock, clock, pid }: { lock: Database.Dat
     setPragmas(db);
     if (opening.check) refuseDamaged(db, path);
     migrate(db);
-    writeHolder(db, pid);
-    return new Store({ db, clock, space: new DiskSpace(db, opening), commitCounter: new CommitCounter(db, path), lock });
+    writeHolder(db, process.pid);
+    return new Store({ ...parts, db, space: new DiskSpace(db, opening), commitCounter: new CommitCounter(db, path) });
   } catch (error) {
     db.close();
     throw error;
@@ -68,12 +68,19 @@ function refuseDamaged(db: Database.Database, path: string): void {
     throw new ServiceError('SPOOL_DAMAGED', `cannot use the spool at ${path}: ${damageText(found)}`);
 }
 
+/**
+ * How often the log is emptied while commits never pause, ms: it holds the bodies of deliveries that were settled since. A body is
+ * gone from the disk within 15 s after its settlement.
+ */
+const emptyLogEveryMs = 10_000;
+
 /** Empty pages that stay in an idle spool for the next burst. While space is short, none stays. */
 const sparePages = 4096;
 
 interface StoreParts {
   readonly db: Database.Database;
   readonly clock: Clock;
+  readonly openOperator: OpenOperator;
   readonly space: Space;
   readonly commitCounter?: CommitCounter;
   readonly lock?: Database.Database;
@@ -112,6 +119,7 @@ export class Store {
   readonly #marks: Marks;
   readonly #runner: CommandRunner;
   #isUncounted = false;
+  #emptyLogAt = 0;
 
   constructor(parts: StoreParts) {
     const { db, space, commitCounter } = parts;
@@ -124,7 +132,8 @@ export class Store {
     this.#depths = depths;
     this.#pending = pending;
     this.#marks = marks;
-    this.#runner = new CommandRunner(db, { pending, dead: new DeadLetters(db, { depths, histories }), histories, marks, paused });
+    const tables = { pending, dead: new DeadLetters(db, { depths, histories }), depths, histories, marks, paused };
+    this.#runner = new CommandRunner(tables, parts.openOperator(db, tables));
     depths.forgetEmpty();
     pending.freeClaims();
     this.#load();
@@ -139,12 +148,13 @@ export class Store {
     const depths = this.#depths.takeChanged();
     const durationMs = this.#parts.clock.monotonic() - began;
     this.#isUncounted ||= commands.length > 0;
-    if (maintain) this.#maintain(batch);
+    if (maintain) this.#maintain(batch, began);
     const report = maintain ? { oldest: this.oldest(), intakeBytes: this.#space.intakeBytes() } : notRequested;
     return { answers, undone, refused, depths, durationMs, closed: this.#withRemedy(batch.closed), bytes: this.#space.bytes(), ...report };
   }
 
   close(): void {
+    this.#transact(() => this.#pending.hot.allToRows());
     this.#parts.commitCounter?.close();
     this.#parts.db.close();
     this.#parts.lock?.close();
@@ -186,13 +196,22 @@ export class Store {
   /** Runs commands as one transaction; returns why it was rolled back. */
   #tryToRun({ commands, now, answers }: Batch, indexes: readonly number[]): Failure | undefined {
     if (indexes.length === 0) return undefined;
-    const { db } = this.#parts;
-    try {
-      this.#begin.run();
+    const failure = this.#transact(() => {
       for (const index of indexes) {
         const command = commands[index];
         if (command !== undefined) answers[index] = this.#runner.run(command, now);
       }
+    });
+    if (failure !== undefined) for (const index of indexes) answers[index] = undefined;
+    return failure;
+  }
+
+  #transact(work: () => void): Failure | undefined {
+    const { db } = this.#parts;
+    try {
+      this.#begin.run();
+      work();
+      this.#pending.hot.write();
       this.#depths.write();
       this.#marks.write();
       this.#commit.run();
@@ -202,17 +221,20 @@ export class Store {
       const kind = isOutOfSpace(error) ? 'no-space' : isRefusedValue(error) ? 'refused' : undefined;
       if (kind === undefined) throw error;
       this.#load();
-      for (const index of indexes) answers[index] = undefined;
       return { kind, message: toError(error).message };
     }
   }
 
-  #maintain({ commands, closed }: Batch): void {
+  #maintain({ commands, closed }: Batch, at: number): void {
     if (this.#isUncounted) this.#parts.commitCounter?.increase();
     this.#isUncounted = false;
     this.#pending.checkLanes();
+    if (this.#pending.hot.hasSettled) this.#transact(() => this.#pending.hot.deleteSettled());
     if (closed !== '') this.#space.shrink(0);
     else if (commands.length === 0) this.#space.shrink(sparePages);
+    else if (at >= this.#emptyLogAt) this.#space.emptyLog();
+    else return;
+    this.#emptyLogAt = at + emptyLogEveryMs;
   }
 
   /** When the oldest pending delivery of each pool was accepted. */

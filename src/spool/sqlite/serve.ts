@@ -1,0 +1,43 @@
+import type { MessagePort } from 'node:worker_threads';
+import { type ErrorCode, ServiceError, toError } from '../../kit/errors.ts';
+import type { OpenOperator } from './command-runner.ts';
+import { failureOf } from './errors.ts';
+import type { FromSpoolThread, Opening, ToSpoolThread } from './protocol.ts';
+import { openStore, type Store } from './store.ts';
+
+/** Opens the spool, then commits batch after batch. An error other than a lack of space is reported and ends the thread. */
+export function serve(opening: Opening, port: MessagePort, openOperator: OpenOperator): void {
+  const send = (message: FromSpoolThread) => port.postMessage(message);
+
+  const store = attempt('SPOOL_OPEN_FAILED', `cannot open the spool at ${opening.path}`, () => openStore(opening, openOperator));
+  if (store === undefined) return;
+  send({ kind: 'opened', ...store.opened });
+  port.on('message', (message: ToSpoolThread) => {
+    attempt('SPOOL_FAILED', `the spool at ${opening.path} failed`, () => receive(store, message));
+  });
+
+  function receive(store: Store, message: ToSpoolThread): void {
+    switch (message.kind) {
+      case 'batch':
+        send({ kind: 'committed', ...store.commit(message.commands, message) });
+        break;
+      case 'close':
+        store.close();
+        port.close();
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  function attempt<T>(code: ErrorCode, what: string, work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (thrown) {
+      const error = toError(thrown);
+      send(error instanceof ServiceError ? { kind: 'failed', code: error.code, message: error.message } : failureOf(error, code, what));
+      port.close();
+      return undefined;
+    }
+  }
+}
