@@ -42,6 +42,7 @@ local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_split = require "util.jid".split;
 local time_now = require "util.time".now;
+local timer = require "util.timer";
 local uuid_generate = require "util.uuid".generate;
 local user_exists = require "core.usermanager".user_exists;
 
@@ -194,16 +195,49 @@ local function fitting(seq)
 	return short;
 end
 
+local function take_unsent()
+	if queue.in_flight >= window or queue.bytes_in_flight >= max_bytes / 2 then return; end
+	local seq = next_unsent();
+	if not seq then return; end
+	local item = fitting(seq); -- it may have been queued for a pusher with a larger limit
+	if queue.minor[seq] then take_unsent_minor(); end
+	queue.sent, queue.in_flight, queue.bytes_in_flight = seq, queue.in_flight + 1, queue.bytes_in_flight + #item;
+	queue.sent_items = queue.sent_items + 1;
+	return item;
+end
+
+-- The number of events of the host since an item began to wait for the end of the event loop's turn; nil if none waits.
+local events_since;
+local turn_end; -- the timer, while it is set
+
+-- All in one write: each write costs Prosody a timer and two system calls.
 local function flush()
-	while attached() and queue.in_flight < window and queue.bytes_in_flight < max_bytes / 2 do
-		local seq = next_unsent();
-		if not seq then return; end
-		local item = fitting(seq); -- it may have been queued for a pusher with a larger limit
-		if queue.minor[seq] then take_unsent_minor(); end
-		queue.sent, queue.in_flight, queue.bytes_in_flight = seq, queue.in_flight + 1, queue.bytes_in_flight + #item;
-		queue.sent_items = queue.sent_items + 1;
-		pusher.send(item);
-	end
+	events_since = nil;
+	if not attached() then return; end
+	local items = {};
+	for item in take_unsent do items[#items + 1] = item; end
+	if items[1] then pusher.send(items[2] and table.concat(items) or items[1]); end
+end
+
+local function at_turn_end()
+	turn_end = nil;
+	if events_since then flush(); end
+end
+
+local function flush_at_turn_end()
+	if not attached() then return; end
+	events_since = events_since or 0;
+	turn_end = turn_end or timer.add_task(0, at_turn_end);
+end
+
+-- A turn ends when no connection is ready. Under constant load that may take long: after this number of events an item waits
+-- no longer.
+local most_events = 50;
+
+local function count_event()
+	if not events_since then return; end
+	events_since = events_since + 1;
+	if events_since >= most_events then flush(); end
 end
 
 --- From stanza to item
@@ -218,34 +252,107 @@ local function stamp()
 	return string.format("%s.%03dZ", stamp_text, math.floor((now - second) * 1000));
 end
 
-local function is_deeper(stanza, left)
-	if left == 0 then return true; end
-	for _, child in ipairs(stanza.tags) do
-		if is_deeper(child, left - 1) then return true; end
-	end
-	return false;
+-- An item is joined once, from pieces in a table that is used again. Prosody spends more than half of its time collecting
+-- garbage, so the memory that an item takes costs more than the work on it, and `tostring` takes 1 KB for a short message.
+local pieces, used = {}, 0;
+
+local function add(piece)
+	used = used + 1;
+	pieces[used] = piece;
 end
 
--- The stanza is serialized in place, which is several times cheaper than a clone, and then restored.
-local function serialise(stanza, to)
-	local attr = stanza.attr;
-	local xmlns, old_to = attr.xmlns, attr.to;
-	attr.xmlns, attr.to = "jabber:client", to;
-	local ok, xml = pcall(tostring, stanza);
-	attr.xmlns, attr.to = xmlns, old_to;
-	if not ok then error(xml, 0); end
-	return xml;
+local function joined()
+	local text = table.concat(pieces, "", 1, used);
+	if #text > 10000 then pieces = {}; end -- the pieces of a large stanza would stay in memory
+	return text;
+end
+
+local function escaped(text)
+	return text:find("['&<>\"]") and st.xml_escape(text) or text;
+end
+
+local function add_attribute(opened, value)
+	local at = used;
+	pieces[at + 1], pieces[at + 2], pieces[at + 3] = opened, escaped(value), "'";
+	used = at + 3;
+end
+
+-- Of the frequent attributes; others are made each time.
+local opened = {};
+for name in ("from id to type xmlns xml:lang"):gmatch("%S+") do opened[name] = " " .. name .. "='"; end
+
+-- util.stanza calls an attribute of a namespace "NAMESPACE\1NAME".
+local function add_attributes(attr, parent_ns, replaced)
+	local prefixes = 0;
+	for name, value in pairs(attr) do
+		if replaced[name] or name == "xmlns" and value == parent_ns then
+			-- left out
+		elseif opened[name] then
+			add_attribute(opened[name], value);
+		elseif name:find("\1", 1, true) then
+			local ns, unprefixed = name:match("^([^\1]*)\1(.*)$");
+			prefixes = prefixes + 1;
+			add_attribute(" xmlns:ns" .. prefixes .. "='", ns);
+			add_attribute(" ns" .. prefixes .. ":" .. unprefixed .. "='", value);
+		else
+			add_attribute(" " .. name .. "='", value);
+		end
+	end
+end
+
+local none = {};
+
+-- Adds what follows the attributes, and returns whether it is at most `levels` deep.
+local function add_content(element, ns, levels)
+	if not element[1] then
+		add("/>");
+		return true;
+	end
+	add(">");
+	for _, child in ipairs(element) do
+		if type(child) == "string" then
+			add(escaped(child));
+		else
+			add("<");
+			add(child.name);
+			add_attributes(child.attr, ns, none);
+			if levels == 0 or not add_content(child, child.attr.xmlns, levels - 1) then return false; end
+		end
+	end
+	add("</");
+	add(element.name);
+	add(">");
+	return true;
+end
+
+local of_client = { xmlns = true, to = true };
+
+local function add_stanza(stanza, to)
+	add("<");
+	add(stanza.name);
+	add(" xmlns='jabber:client'");
+	if to then add_attribute(opened.to, to); end
+	add_attributes(stanza.attr, nil, of_client);
+	return add_content(stanza, "jabber:client", max_depth - 1);
 end
 
 local before_item = "<message from='" .. st.xml_escape(host) .. "' to='" .. st.xml_escape(component) .. "' id='";
+local before_seq = "'><tap xmlns='" .. xmlns_tap .. "' seq='";
 local before_stanza = "'/><forwarded xmlns='urn:xmpp:forward:0'>";
 local after_stanza = "</forwarded></message>";
 
 local function to_item(seq, stanza, to, dir, marks)
-	local opened = before_item .. seq .. "'><tap xmlns='" .. xmlns_tap .. "' seq='" .. seq .. "' epoch='" .. queue.epoch
-		.. "' dir='" .. dir .. "'";
-	if is_deeper(stanza, max_depth) then return opened .. " stamp='" .. stamp() .. "' reason='too-deep'/></message>"; end
-	local item = opened .. marks .. " stamp='" .. stamp() .. before_stanza .. serialise(stanza, to) .. after_stanza;
+	pieces[1], pieces[2], pieces[3], pieces[4] = before_item, seq, before_seq, seq;
+	pieces[5], pieces[6], pieces[7], pieces[8] = "' epoch='", queue.epoch, "' dir='", dir;
+	pieces[9], pieces[10], pieces[11], pieces[12], pieces[13] = "'", marks, " stamp='", stamp(), before_stanza;
+	used = 13;
+	if not add_stanza(stanza, to) then
+		pieces[10], used = "", 12;
+		add("' reason='too-deep'/></message>");
+		return joined();
+	end
+	add(after_stanza);
+	local item = joined();
 	return #item > max_item and without_stanza(item) or item;
 end
 
@@ -254,13 +361,20 @@ local function enqueue(stanza, to, dir, marks)
 	queue.seq = queue.seq + 1;
 	put(queue.seq, item, stanza.name ~= "message");
 	if disk then disk.add(queue.seq); end
-	flush();
-	make_room();
+	if queue.bytes > max_bytes then
+		flush();
+		make_room();
+	else
+		flush_at_turn_end();
+	end
+end
+
+local function is_of_pusher(jid)
+	return jid and jid:find(component, 1, true) and jid_host(jid) == component;
 end
 
 local function concerns_pusher(stanza)
-	local from, to = stanza.attr.from, stanza.attr.to;
-	return from and jid_host(from) == component or to and jid_host(to) == component;
+	return is_of_pusher(stanza.attr.from) or is_of_pusher(stanza.attr.to);
 end
 
 --- Stanzas sent by clients
@@ -285,7 +399,7 @@ local function from_client(event)
 
 	-- Prosody removes a `to` that is the sender's own account; only for presence does a missing `to` mean something else.
 	local to = stanza.attr.to or stanza.name ~= "presence" and jid_bare(origin.full_jid) or nil;
-	enqueue(stanza, to, "in", " session='" .. st.xml_escape(origin.full_jid) .. "'");
+	enqueue(stanza, to, "in", " session='" .. escaped(origin.full_jid) .. "'");
 end
 
 --- Stanzas routed to users
@@ -370,7 +484,7 @@ local function to_user(event)
 		return; -- between a client and its own account, or a request of the server
 	end
 
-	local bare = jid_bare(to);
+	local bare = bare_sessions[to] and to or jid_bare(to);
 	if not exists(bare) then return; end
 	enqueue(stanza, to, "out", " sessions='" .. count_receivers(stanza, to, bare) .. "'" .. sender_mark(stanza));
 end
@@ -445,8 +559,12 @@ local failed = 0;
 
 local function guarded(what, tap)
 	local told = false;
+	local function tap_and_count(event)
+		tap(event);
+		count_event();
+	end
 	return function (event)
-		local ok, problem = pcall(tap, event);
+		local ok, problem = pcall(tap_and_count, event);
 		if ok then return; end
 		failed = failed + 1;
 		if not told then
@@ -673,6 +791,7 @@ end);
 
 function module.unload()
 	taps[host] = nil;
+	if turn_end then timer.stop(turn_end); end
 	if disk then disk.close(); end
 end
 
