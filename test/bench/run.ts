@@ -60,8 +60,13 @@ const began = performance.now();
 const results: Result[] = [];
 for (const name of wanted) {
   process.stderr.write(`${Math.round((performance.now() - began) / 1000)} s: ${name}\n`);
-  const result = await parts[name]?.();
-  if (result !== undefined) results.push(result);
+  try {
+    const result = await parts[name]?.();
+    if (result !== undefined) results.push(result);
+  } catch (error) {
+    process.stderr.write(`${name} failed: ${error instanceof Error ? error.stack : error}\n`);
+    process.exitCode = 1; // the other parts are measured all the same
+  }
 }
 process.stdout.write(
   `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}\n\n`,
