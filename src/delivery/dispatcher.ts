@@ -8,7 +8,7 @@ import type { Entry, QueueDepth, Refused, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Admission } from './admission.ts';
 import { Backlog, IntakeQueue } from './backlog.ts';
-import { appendOrBury } from './error-boundary.ts';
+import { appendParts } from './error-boundary.ts';
 import type { CarrierCallbacks, OpenCarrier } from './extensions.ts';
 import type { TestAnswer } from './in-flight.ts';
 import { type DispatchConfig, fixedSettingsOf, queuesOf, rulesOf, sessionsOf, threadSettingsOf } from './policy.ts';
@@ -94,11 +94,9 @@ export class Dispatcher {
   }
 
   /** Stores the results of a packet and begins to deliver them. Resolves when they are on disk, in the order of the calls. */
-  readonly accept = async (result: PacketResult): Promise<void> => {
+  readonly accept = (result: PacketResult): Promise<void> => {
     const turn = this.#intake.join(() => this.#hasCapacity(result.deliveries));
-    if (turn !== undefined) await turn;
-    const { deliveries, refused } = this.#admit(result.deliveries);
-    await this.#store({ ...result, deliveries }, refused);
+    return turn === undefined ? this.#store(result) : turn.then(() => this.#store(result));
   };
 
   /** Whether no full pool holds intake. */
@@ -117,16 +115,30 @@ export class Dispatcher {
     return { deliveries, refused };
   }
 
-  async #store({ deliveries, deadLetters, mark, revives }: PacketResult, refused: readonly Refused[]): Promise<void> {
+  #store({ deliveries: all, deadLetters, mark, revives }: PacketResult): Promise<void> {
     const { spool, clock } = this.#options;
+    const { deliveries, refused } = this.#admit(all);
     const pools = deliveries.map(({ pool }) => this.#pools.get(pool));
-    const claim = deliveries.map((delivery, index) => pools[index]?.dispatcher.reserve(delivery) ?? false);
-    const claimed = await appendOrBury(spool, { deliveries, deadLetters, mark, claim, refused, revives }, clock.now());
+    const claim = deliveries.map((delivery, index) => pools[index]?.dispatcher.reserve(delivery) === true);
+    const entry: Entry = { deliveries, deadLetters, mark, claim, refused, revives };
+    const storeParts = async (thrown: unknown): Promise<void> => {
+      await appendParts(spool, entry, { thrown, now: clock.now() });
+      this.#stored(entry, pools, []);
+      this.wake(deliveries.map(({ pool }) => pool));
+    };
+    try {
+      return spool.append(entry).then((claimed) => this.#stored(entry, pools, claimed), storeParts);
+    } catch (thrown) {
+      return storeParts(thrown); // its rows cannot be encoded
+    }
+  }
+
+  #stored({ deliveries, claim }: Entry, pools: readonly (Pool | undefined)[], claimed: readonly Claimed[]): void {
     deliveries.forEach((delivery, index) => {
       const pool = pools[index];
       pool?.backlog.stored();
       if (claim[index] === true) pool?.dispatcher.release(delivery);
-      else this.wake([delivery.pool]); // the pool may have been replaced during the commit
+      else this.#pools.get(delivery.pool)?.dispatcher.unclaimed(delivery); // the pool may have been replaced during the commit
     });
     for (const delivery of claimed) this.#handOver(delivery);
   }
@@ -140,7 +152,7 @@ export class Dispatcher {
 
   async #release({ seq }: Claimed): Promise<void> {
     try {
-      const { readyPools } = await this.#options.spool.settle({ seq, ...released, claimNext: false });
+      const { readyPools } = await this.#options.spool.settle({ seq, ...released, claimNext: 0 });
       this.wake(readyPools);
     } catch (thrown) {
       this.#options.onFailed(toError(thrown));

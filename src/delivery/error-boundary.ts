@@ -4,7 +4,7 @@
  */
 import type { EpochMs } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
-import type { Claimed, NewDelivery } from '../model/delivery.ts';
+import type { NewDelivery } from '../model/delivery.ts';
 import type { Disposition, Entry, FailedPacket, Spool } from '../spool/spool.ts';
 
 /** The disposition of a delivery without further attempts. */
@@ -35,39 +35,37 @@ export function isSpoolFailure(thrown: unknown): boolean {
 }
 
 /**
- * Appends an entry. If the spool refuses it as a whole, its parts are appended one by one, the mark last, and a delivery that
- * is refused by itself becomes a dead letter without a packet. Rejects if the spool itself has failed.
+ * Appends the parts of an entry that the spool has refused as a whole, one by one and unclaimed, the mark last; a delivery that is refused
+ * by itself becomes a dead letter without a packet. Rejects if the spool itself has failed.
  */
-export async function appendOrBury(spool: Pick<Spool, 'append'>, entry: Entry, now: EpochMs): Promise<readonly Claimed[]> {
-  try {
-    return await spool.append(entry);
-  } catch (thrown) {
-    if (isSpoolFailure(thrown)) throw thrown;
-  }
-  const claimed: Claimed[] = [];
-  for (const [part, subject] of partsOf(entry)) claimed.push(...(await appendPart(spool, part, subject, now)));
+export async function appendParts(
+  spool: Pick<Spool, 'append'>,
+  entry: Entry,
+  { thrown, now }: { readonly thrown: unknown; readonly now: EpochMs },
+): Promise<void> {
+  if (isSpoolFailure(thrown)) throw thrown;
+  for (const [part, subject] of partsOf(entry)) await appendPart(spool, part, subject, now);
   await spool.append({ ...emptyEntry, mark: entry.mark, revives: entry.revives });
-  return claimed;
 }
 
 const emptyEntry: Entry = { deliveries: [], deadLetters: [], mark: undefined, claim: [], refused: [], revives: undefined };
 
 type Subject = NewDelivery | FailedPacket;
 
-function partsOf({ deliveries, claim, deadLetters, refused }: Entry): readonly (readonly [part: Entry, subject: Subject])[] {
+function partsOf({ deliveries, deadLetters, refused }: Entry): readonly (readonly [part: Entry, subject: Subject])[] {
   return [
-    ...deliveries.map((delivery, index) => [{ ...emptyEntry, deliveries: [delivery], claim: [claim[index] ?? false] }, delivery] as const),
+    ...deliveries.map((delivery) => [{ ...emptyEntry, deliveries: [delivery], claim: [false] }, delivery] as const),
     ...deadLetters.map((letter) => [{ ...emptyEntry, deadLetters: [letter] }, letter] as const),
     ...refused.map((each) => [{ ...emptyEntry, refused: [each] }, each.delivery] as const),
   ];
 }
 
-async function appendPart(spool: Pick<Spool, 'append'>, part: Entry, subject: Subject, now: EpochMs): Promise<readonly Claimed[]> {
+async function appendPart(spool: Pick<Spool, 'append'>, part: Entry, subject: Subject, now: EpochMs): Promise<void> {
   try {
-    return await spool.append(part);
+    await spool.append(part);
   } catch (thrown) {
     if (isSpoolFailure(thrown)) throw thrown;
-    return await spool.append({ ...emptyEntry, deadLetters: [letterOf(subject, thrown, now)] });
+    await spool.append({ ...emptyEntry, deadLetters: [letterOf(subject, thrown, now)] });
   }
 }
 

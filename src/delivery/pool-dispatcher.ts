@@ -4,7 +4,7 @@ import { createDeferred } from '../kit/lifecycle.ts';
 import { Alarm, type Random } from '../kit/pacing.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Spool } from '../spool/spool.ts';
-import type { EventSink } from '../telemetry/events.ts';
+import type { EventSink, Events } from '../telemetry/events.ts';
 import { Admission, Shortage, Throttle } from './admission.ts';
 import { type Attempt, begin, conclude, type Follow, type Reply, settlementOf } from './attempt.ts';
 import { whenExpired } from './decide.ts';
@@ -69,6 +69,7 @@ export class PoolDispatcher {
   #rules: PoolRules;
   #paused: boolean;
   #state: 'draining' | 'idle' | 'running' = 'idle';
+  #isPumpDue = false;
 
   constructor(options: PoolDispatcherOptions) {
     const { pool, rules, clock, events, timers, openDeadlines } = options;
@@ -84,17 +85,17 @@ export class PoolDispatcher {
       ...parts,
       workers: pool.workers,
       config: pool.circuitBreaker,
-      onBlocked: (handler) => void this.#returnToSpool(this.#queues.withdraw(handler)),
+      onBlocked: (handler) => this.#returnToSpool(this.#queues.withdraw(handler)),
     });
     this.#deadlines = openDeadlines?.({ rules: () => this.#rules, admission: this.admission, clock });
     this.#queues = new PoolQueues({
       ...{ ...parts, ...this.#limits, admission: this.admission, handlers: rules.handlers },
       hasDeadlines: (queue) => this.#rules.asks(queue),
-      onClaimed: () => this.#pump(),
+      onClaimed: (count) => this.#claimed('spool', count),
       onNextAt: (at) => this.#wakeAt(at),
     });
     this.#throttle = new Throttle(pool.id, pool.rateLimit, events);
-    this.#shortage = new Shortage({ ...parts, onOver: (delivery) => this.take(delivery) });
+    this.#shortage = new Shortage({ ...parts, onOver: (delivery) => this.#putBack(delivery) });
     this.#alarm = new Alarm({ clock, timers }, () => this.wake());
     this.#carrier = options.openCarrier({
       onOutcome: (key, reply) => this.#onOutcome(key, reply),
@@ -103,10 +104,10 @@ export class PoolDispatcher {
     this.#tests = new TestRequests({ clock, deadlines: this.#deadlines, carrier: this.#carrier });
     this.#settler = new Settler({
       ...options,
+      queues: this.#queues,
       reserve: (delivery) => this.reserve(delivery),
-      release: this.#queues.release,
-      onNext: (next) => this.#put(next),
-      onSettled: () => this.#onSettled(),
+      onNext: (next) => this.#takeNext(next),
+      onProgress: () => this.#onProgress(),
     });
   }
 
@@ -150,20 +151,51 @@ export class PoolDispatcher {
     this.#queues.release(delivery);
   }
 
-  /** Takes over a claimed delivery. */
+  /** A delivery was stored without being claimed. */
+  unclaimed(delivery: NewDelivery): void {
+    this.#queues.unclaimed(delivery);
+    this.#pumpSoon();
+  }
+
+  /** Takes over a delivery that its append has claimed. */
   take(delivery: Claimed): void {
     this.#put(delivery);
-    this.#pump();
+    this.#claimed('append', 1);
+  }
+
+  #takeNext(next: readonly Claimed[]): void {
+    for (const delivery of next) this.#put(delivery);
+    this.#claimed('next', next.length);
+  }
+
+  #claimed(how: Events['delivery.claimed']['how'], count: number): void {
+    if (count > 0) this.#events.emit('delivery.claimed', { pool: this.#options.pool.id, how, count });
+    this.#pumpSoon();
   }
 
   #put(delivery: Claimed): void {
-    if (!this.#queues.put(delivery)) void this.#settler.release(delivery);
+    if (!this.#queues.put(delivery)) this.#returnToSpool(this.#queues.withdraw(delivery.handler));
+  }
+
+  #putBack(delivery: Claimed): void {
+    if (!this.#queues.putBack(delivery)) this.#returnToSpool(this.#queues.withdraw(delivery.handler));
+    this.#pumpSoon();
   }
 
   /** The spool may hold ready deliveries of this pool. */
   wake(): void {
     this.#queues.wake();
-    this.#pump();
+    this.#pumpSoon();
+  }
+
+  /** Once for all deliveries, outcomes and settlements of the same turn. */
+  #pumpSoon(): void {
+    if (this.#isPumpDue) return;
+    this.#isPumpDue = true;
+    queueMicrotask(() => {
+      this.#isPumpDue = false;
+      this.#pump();
+    });
   }
 
   #wakeAt(at: EpochMs): void {
@@ -188,7 +220,7 @@ export class PoolDispatcher {
 
   #mayBegin(now: number): boolean {
     if (this.#shortage.isHolding || this.#throttle.waitMs(now) > 0) return false;
-    return this.#inFlight.size < this.#limits.inFlight && this.#settler.pending < this.#limits.slots;
+    return this.#inFlight.size < this.#limits.inFlight && this.#settler.pending < this.#limits.settlements;
   }
 
   /** Ends the deliveries that must not be sent any more, even if no worker is free, and schedules the check of the others. */
@@ -200,7 +232,7 @@ export class PoolDispatcher {
       if (until > this.#clock.now()) this.#wakeAt(until);
       return deadlines.unsentOutcome(delivery, now) !== undefined;
     };
-    while (this.#settler.pending < this.#limits.slots) {
+    while (this.#settler.pending < this.#limits.settlements) {
       const delivery = this.#queues.nextWithDeadline(isOverdue);
       if (delivery === undefined) return;
       this.#endUnsent(delivery, now);
@@ -238,13 +270,13 @@ export class PoolDispatcher {
     if (outcome === undefined) return false;
     const attempt = begin(delivery, this.#rules.policyFor(delivery));
     const concluded = conclude(attempt, { outcome, judgement: undefined }, { now: this.#clock.now(), random: this.#options.random });
-    void this.#settler.settle(delivery, settlementOf(concluded, this.#follow), (stored) => emitSettled(this.#events, concluded, stored));
+    this.#settler.settle(delivery, settlementOf(concluded, this.#follow), (stored) => emitSettled(this.#events, concluded, stored));
     return true;
   }
 
   #endDead(delivery: Claimed, disposition: Dead): void {
     const emit = (): void => emitDead(this.#events, delivery, disposition, this.#clock.now());
-    void this.#settler.settle(delivery, withoutAttempt(disposition), emit);
+    this.#settler.settle(delivery, withoutAttempt(disposition), emit);
   }
 
   readonly #send = (attempt: Attempt): void => {
@@ -278,13 +310,12 @@ export class PoolDispatcher {
     this.admission.record(concluded);
     this.#pauseIfGone(delivery, reply);
     emitAttemptEnded(this.#events, concluded);
-    void this.#settler.settle(delivery, settlementOf(concluded, this.#follow), (stored) => {
+    this.#settler.settle(delivery, settlementOf(concluded, this.#follow), (stored) => {
       const { disposition } = stored;
       emitSettled(this.#events, concluded, stored);
       if (disposition.kind === 'retry') this.#wakeAt(disposition.notBefore);
       if (reply.judgement?.awaitsDisposition === true && disposition.kind !== 'released') this.#carrier.disposed(key, disposition.kind);
     });
-    this.#pump();
   }
 
   #pauseIfGone({ handler }: Claimed, { outcome }: Reply): void {
@@ -311,8 +342,8 @@ export class PoolDispatcher {
     this.#checkDrained();
   }
 
-  #onSettled(): void {
-    this.#pump();
+  #onProgress(): void {
+    this.#pumpSoon();
     this.#checkDrained();
   }
 
@@ -335,30 +366,33 @@ export class PoolDispatcher {
     this.admission.close();
     const queued = await this.#queues.withdrawAll();
     const sent = this.#inFlight.clear().map(({ delivery }) => delivery);
-    await this.#returnToSpool([...queued, ...sent, ...this.#unsent]);
+    this.#returnToSpool([...queued, ...sent, ...this.#unsent]);
+    await this.#settler.idle();
   }
 
-  async #returnToSpool(deliveries: readonly Claimed[]): Promise<void> {
-    await Promise.all(deliveries.map(this.#settler.release));
+  #returnToSpool(deliveries: readonly Claimed[]): void {
+    deliveries.forEach(this.#settler.release);
   }
 }
 
-const slotsPerWorker = 8;
-const minSlots = 256;
+/** Deliveries in memory: so many that their bytes are the limit, except for those with short bodies. */
+const slots = 4096;
 const maxBytes = 16 * 1024 * 1024;
+
+/** Settlements not on disk: enough to keep the workers busy during a commit, few enough to repeat after a crash. */
+const settlementsPerWorker = 8;
+const minSettlements = 256;
 
 /** One job for a worker and one in reserve, so that no worker waits for the next turn of the main thread. */
 const inFlightPerWorker = 2;
 
-/** Limits on a pool's deliveries in memory: enough to keep the workers busy during a commit, few enough to repeat after a crash. */
 function limitsOf({ workers, firstAttemptShare }: Pick<PoolConfig, 'firstAttemptShare' | 'workers'>) {
   const inFlight = workers * inFlightPerWorker;
   return {
-    /** Deliveries that are claimed and not settled. */
-    slots: Math.max(minSlots, workers * slotsPerWorker),
-    /** Bytes of the deliveries in the queues. */
+    slots,
     bytes: maxBytes,
     inFlight,
+    settlements: Math.max(minSettlements, workers * settlementsPerWorker),
     /** Retries in flight, unless no first attempt waits. */
     retries: Math.floor(inFlight * (1 - firstAttemptShare)),
   };

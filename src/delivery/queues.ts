@@ -1,18 +1,19 @@
 /**
  * The queues of a pool, one per handler: claimed deliveries between the spool and a worker. A delivery enters in one of three ways:
  * - *on append*: the commit that stored it claimed it, so its body never left memory;
- * - *as next*: the commit that settled the head of its lane claimed it;
- * - *by claim*: it waited in the spool, because the buffer was full or because it was not due yet.
+ * - *as next*: the commit that settled the last claimed delivery of its lane claimed it;
+ * - *by claim*: it waited in the spool, because the buffer was full, because it was not due yet, or because its lane failed.
  *
- * While more ready deliveries wait in the spool than the buffer can take (`backlogged`), the first two ways are closed, so that
- * no delivery overtakes those in the spool.
+ * Once the buffer was full (*backlogged*), the first two ways are closed until all due deliveries in the spool have been claimed,
+ * so that none of them is overtaken. The spool itself keeps the order of each lane; {@link Lanes} keeps it in memory.
  */
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
-import { Fifo } from '../kit/fifo.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { Admission, HandlerAdmission } from './admission.ts';
+import { type DeliveryAge, DeliveryBuffer, type Limits } from './delivery-buffer.ts';
+import { Lanes } from './lanes.ts';
 
 interface PoolQueuesOptions extends Limits {
   readonly pool: string;
@@ -22,17 +23,11 @@ interface PoolQueuesOptions extends Limits {
   readonly admission: Admission;
   readonly spool: Spool;
   readonly clock: Clock;
-  /** A claim has ended. */
-  readonly onClaimed: () => void;
+  /** A claim has ended, with this number of deliveries. */
+  readonly onClaimed: (count: number) => void;
   /** The next delivery in the spool is due at `at`. */
   readonly onNextAt: (at: EpochMs) => void;
   readonly onFailed: (error: Error) => void;
-}
-
-/** Limits on the claimed deliveries that wait in memory: their number, and their approximate bytes. */
-interface Limits {
-  readonly slots: number;
-  readonly bytes: number;
 }
 
 /** `slots` and `bytes` are for the whole pool. The queues of removed handlers are kept, since their reservations are still released. */
@@ -45,18 +40,25 @@ export class PoolQueues {
 
   constructor(options: PoolQueuesOptions) {
     this.#options = options;
-    this.#served = this.#open(options.handlers);
+    this.#served = this.#openAll(options.handlers);
   }
 
-  #open(handlers: readonly string[]): readonly Queue[] {
+  #openAll(handlers: readonly string[]): readonly Queue[] {
+    const queues = handlers.map((handler) => this.#open(handler, handlers.length));
+    for (const queue of this.#known.values()) queue.isServed = queues.includes(queue);
+    return queues;
+  }
+
+  /** The queue of a handler, new if it is not known; `share` is the number of queues that share the limits. */
+  #open(handler: string, share: number): Queue {
+    const known = this.#known.get(handler);
+    if (known !== undefined) return known;
     const { slots, bytes, admission, hasDeadlines } = this.#options;
-    const limits = { slots: Math.ceil(slots / handlers.length), bytes: Math.ceil(bytes / handlers.length) };
-    return handlers.map((handler) => {
-      const own = { handler, admission: admission.handler(handler), hasDeadlines: hasDeadlines(handler), ...limits };
-      const queue = this.#known.get(handler) ?? new Queue({ ...this.#options, ...own });
-      this.#known.set(handler, queue);
-      return queue;
-    });
+    const limits = { slots: Math.ceil(slots / share), bytes: Math.ceil(bytes / share) };
+    const own = { handler, admission: admission.handler(handler), hasDeadlines: hasDeadlines(handler), ...limits };
+    const queue = new Queue({ ...this.#options, ...own });
+    this.#known.set(handler, queue);
+    return queue;
   }
 
   /** The next delivery that may be sent at `now`: round-robin over the handlers, retries first unless they have used their share. */
@@ -95,14 +97,32 @@ export class PoolQueues {
     return this.#known.get(delivery.handler)?.reserve(delivery) === true;
   }
 
-  readonly release = (delivery: NewDelivery): void => this.#known.get(delivery.handler)?.buffer.release(delivery);
+  release(delivery: NewDelivery): void {
+    this.#known.get(delivery.handler)?.buffer.release(delivery);
+  }
 
-  /** False if the handler is not served here, for example after a reload or a move to another pool. */
+  /** A delivery was stored without being claimed. */
+  unclaimed(delivery: NewDelivery): void {
+    this.#known.get(delivery.handler)?.unclaimed(delivery);
+  }
+
+  /** Takes a claimed delivery. False if the handler is not served here, for example after a reload or a move to another pool. */
   put(delivery: Claimed): boolean {
+    const queue = this.#open(delivery.handler, 1);
+    queue.put(delivery);
+    return queue.isServed;
+  }
+
+  /** Takes back a delivery that was not sent. False if its handler is not served any more. */
+  putBack(delivery: Claimed): boolean {
     const queue = this.#known.get(delivery.handler);
-    if (queue === undefined || !this.#served.includes(queue)) return false;
-    queue.buffer.put(delivery);
-    return true;
+    queue?.buffer.put(delivery);
+    return queue?.isServed === true;
+  }
+
+  /** The queue of a delivery that is claimed here. */
+  of(delivery: Claimed): Queue | undefined {
+    return this.#known.get(delivery.handler);
   }
 
   /** The spool may hold ready deliveries. */
@@ -117,26 +137,26 @@ export class PoolQueues {
 
   /** Changes the served handlers. Resolves with the deliveries held for others, after the end of all claims for them. */
   async serve(handlers: readonly string[]): Promise<readonly Claimed[]> {
-    this.#served = this.#open(handlers);
-    const isRemoved = (queue: Queue): boolean => !this.#served.includes(queue);
+    this.#served = this.#openAll(handlers);
+    const isRemoved = ({ isServed }: Queue): boolean => !isServed;
     for (const queue of this.#known.values()) queue.wake();
     const removed = [...this.#known.values()].filter(isRemoved);
     await Promise.all(removed.map((queue) => queue.claimed()));
     return removed.filter(isRemoved).flatMap(({ handler }) => this.withdraw(handler)); // a handler may have been added again meanwhile
   }
 
-  /** Removes and returns the deliveries of a handler. */
+  /** Removes the deliveries of a handler, and returns those to give back to the spool, which takes back their followers as well. */
   withdraw(handler: string): readonly Claimed[] {
     const queue = this.#known.get(handler);
     queue?.wake();
-    return queue?.buffer.takeAll() ?? [];
+    return queue?.takeAll() ?? [];
   }
 
   /** Removes and returns all deliveries, after the end of all claims. */
   async withdrawAll(): Promise<readonly Claimed[]> {
     const queues = [...this.#known.values()];
     await Promise.all(queues.map((queue) => queue.claimed()));
-    return queues.flatMap(({ buffer }) => buffer.takeAll());
+    return queues.flatMap((queue) => queue.takeAll());
   }
 }
 
@@ -152,14 +172,22 @@ const claimsPerAttempt = 8;
 /** Small enough that retries, which get at most half of a claim, leave the rest of the buffer almost free. */
 const claimsForFresh = 8;
 
+/** Deliveries of one claim, at most: other commands wait for its transaction. */
+const maxClaims = 512;
+
 /** The queue of one handler. */
 class Queue {
   readonly handler: string;
   readonly admission: HandlerAdmission;
   readonly hasDeadlines: boolean;
   readonly buffer: DeliveryBuffer;
+  isServed = false;
   readonly #options: QueueOptions;
-  #backlogged = true;
+  readonly #lanes = new Lanes();
+  /** Whether the spool may hold ready deliveries. */
+  #mayWait = true;
+  /** Whether deliveries in the spool must be claimed before others enter. */
+  #isBacklogged = true;
   /** Whether a first attempt may wait in the spool. */
   #freshWaits = false;
   #claiming: Promise<void> | undefined;
@@ -174,25 +202,75 @@ class Queue {
 
   /** Whether deliveries wait, in memory or possibly in the spool. */
   get isNeeded(): boolean {
-    return this.#backlogged || this.buffer.size > 0;
+    return this.#mayWait || this.buffer.size > 0;
   }
 
   /** Reserves capacity for a delivery that may be claimed on append or as next; false while others wait before it. */
   reserve(delivery: NewDelivery): boolean {
-    const reserved = !this.#backlogged && !this.#isBlocked(this.#options.clock.monotonic()) && this.buffer.reserve(delivery);
-    this.#freshWaits ||= !reserved;
-    return reserved;
+    if (this.#isBacklogged || this.#isBlocked(this.#options.clock.monotonic())) return false;
+    if (this.buffer.holdsMany && this.#lanes.has(delivery)) return false;
+    this.#isBacklogged = !this.buffer.reserve(delivery);
+    return !this.#isBacklogged;
+  }
+
+  /** A delivery was stored without being claimed. It is ready, unless it waits for a claimed one of its lane. */
+  unclaimed(delivery: NewDelivery): void {
+    if (this.#lanes.has(delivery)) return;
+    this.#mayWait = true;
+    this.#freshWaits = true;
+  }
+
+  put(delivery: Claimed): void {
+    if (this.#lanes.enter(delivery)) this.buffer.put(delivery);
+    else this.buffer.hold(delivery);
+  }
+
+  /** A delivery leaves its lane, whose next may be sent. Returns whether only the spool can hold further ones of the lane. */
+  conclude(delivery: Claimed): boolean {
+    if (delivery.lane === null) return false;
+    this.#putHead(this.#lanes.conclude(delivery));
+    return this.#lanes.isEnding(delivery);
+  }
+
+  /** That a delivery has left its lane is on disk. */
+  settled(delivery: Claimed): void {
+    if (delivery.lane !== null) this.#putHead(this.#lanes.settle(delivery));
+  }
+
+  /** A delivery goes back to the spool, with its followers. */
+  startReturn(delivery: Claimed): void {
+    this.#lanes.startReturn(delivery);
+  }
+
+  /** A delivery that was to go back is in the spool again; or, if it has `left` its lane instead, its followers stay. */
+  endReturn(delivery: Claimed, { left }: { readonly left: boolean }): void {
+    if (left) this.#putHead(this.#lanes.cancelReturn(delivery));
+    else for (const follower of this.#lanes.endReturn(delivery)) this.buffer.letGo(follower);
+  }
+
+  #putHead(head: Claimed | undefined): void {
+    if (head === undefined) return;
+    this.buffer.letGo(head);
+    this.buffer.put(head);
+  }
+
+  /** Removes and returns the deliveries to give back to the spool: the first follower of each lane returns the others with it. */
+  takeAll(): readonly Claimed[] {
+    const followers = this.#lanes.takeFollowers();
+    for (const follower of followers) this.buffer.letGo(follower);
+    return [...followers, ...this.buffer.takeAll()];
   }
 
   wake(): void {
-    this.#backlogged = true;
+    this.#mayWait = true;
   }
 
   refill(now: number): void {
+    if (!this.#mayWait || this.#claiming !== undefined) return;
     const free = this.#freeToClaim();
-    if (!this.#backlogged || this.#claiming !== undefined || free === 0 || this.#isBlocked(now)) return;
+    if (free === 0 || this.#isBlocked(now)) return;
     const allowed = this.hasDeadlines ? Number.POSITIVE_INFINITY : this.admission.capacity(now) * claimsPerAttempt;
-    if (this.buffer.size < allowed) this.#claiming = this.#claim(Math.min(free, allowed));
+    if (this.buffer.size < allowed) this.#claiming = this.#claim(Math.min(free, allowed, maxClaims));
   }
 
   #isBlocked(now: number): boolean {
@@ -208,105 +286,26 @@ class Queue {
 
   async #claim(limit: number): Promise<void> {
     const { pool, spool, clock, onNextAt, onFailed, onClaimed } = this.#options;
-    [this.#backlogged, this.#freshWaits] = [false, false]; // a wake-up from here on is for a delivery that this claim may miss
+    [this.#mayWait, this.#freshWaits] = [false, false]; // a wake-up from here on is for a delivery that this claim may miss
+    let count = 0;
     try {
       const request = { handlers: [this.handler], limit, bytes: this.buffer.freeBytes, now: clock.now() };
       const { claimed, nextAt } = await spool.claim(pool, request);
-      for (const delivery of claimed) this.buffer.put(delivery);
+      count = claimed.length;
+      for (const delivery of claimed) this.put(delivery);
       this.#freshWaits ||= claimed.some(({ attempts }) => attempts === 0);
-      if (nextAt !== undefined && nextAt <= clock.now()) this.#backlogged = true;
-      else if (nextAt !== undefined) onNextAt(nextAt);
+      this.#isBacklogged = nextAt !== undefined && nextAt <= clock.now();
+      this.#mayWait ||= this.#isBacklogged;
+      if (nextAt !== undefined && !this.#isBacklogged) onNextAt(nextAt);
     } catch (thrown) {
       onFailed(toError(thrown));
     }
     this.#claiming = undefined;
-    onClaimed();
+    onClaimed(count);
   }
 
   /** Resolves when no claim is in progress. */
   async claimed(): Promise<void> {
     await this.#claiming;
   }
-}
-
-/** `fresh`: waits for its first attempt; `retry`: has failed before. */
-type DeliveryAge = 'fresh' | 'retry';
-
-/**
- * Claimed deliveries, first in, first out within each age, with limits that include reservations. Reservations get at most half of
- * each limit: they last as long as a commit, which can be long while the disk is full, and deliveries in the spool must still be
- * sent meanwhile.
- */
-export class DeliveryBuffer {
-  readonly #limits: Limits;
-  readonly #waiting = { fresh: new Fifo<Claimed>(), retry: new Fifo<Claimed>() };
-  #waitingBytes = 0;
-  #reserved = 0;
-  #reservedBytes = 0;
-
-  constructor({ slots, bytes }: Limits) {
-    this.#limits = { slots, bytes };
-  }
-
-  /** Free slots; 0 also when the bytes are used up. */
-  get free(): number {
-    return this.freeBytes === 0 ? 0 : Math.max(0, this.#limits.slots - this.size - this.#reserved);
-  }
-
-  get freeBytes(): number {
-    return Math.max(0, this.#limits.bytes - this.#waitingBytes - this.#reservedBytes);
-  }
-
-  get size(): number {
-    return this.#waiting.fresh.size + this.#waiting.retry.size;
-  }
-
-  has(age: DeliveryAge): boolean {
-    return this.#waiting[age].size > 0;
-  }
-
-  /** The delivery that `take` would return. */
-  first(age: DeliveryAge): Claimed | undefined {
-    return this.#waiting[age].first;
-  }
-
-  /** Reserves a slot for a delivery that may be claimed on append; false if there is none. */
-  reserve(delivery: NewDelivery): boolean {
-    const { slots, bytes } = this.#limits;
-    const cost = costBytes(delivery);
-    if (this.free === 0 || this.#reserved >= Math.floor(slots / 2) || this.#reservedBytes + cost > bytes / 2) return false;
-    this.#reserved += 1;
-    this.#reservedBytes += cost;
-    return true;
-  }
-
-  release(delivery: NewDelivery): void {
-    this.#reserved -= 1;
-    this.#reservedBytes -= costBytes(delivery);
-  }
-
-  /** Adds a claimed delivery, even beyond the limits. */
-  put(delivery: Claimed): void {
-    this.#waitingBytes += costBytes(delivery);
-    this.#waiting[delivery.attempts === 0 ? 'fresh' : 'retry'].push(delivery);
-  }
-
-  take(age: DeliveryAge): Claimed | undefined {
-    const delivery = this.#waiting[age].shift();
-    if (delivery !== undefined) this.#waitingBytes -= costBytes(delivery);
-    return delivery;
-  }
-
-  takeAll(): Claimed[] {
-    const all: Claimed[] = [];
-    for (const age of ['fresh', 'retry'] as const) {
-      for (let one = this.take(age); one !== undefined; one = this.take(age)) all.push(one);
-    }
-    return all;
-  }
-}
-
-/** Approximate memory of a delivery: its body, the packet of a question, and the objects around them. */
-export function costBytes({ body, target: { purpose } }: NewDelivery): number {
-  return body.length + (purpose?.kind === 'ask' ? purpose.packet.length : 0) + 1024;
 }

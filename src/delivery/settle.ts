@@ -1,30 +1,49 @@
 /** Stores the dispositions of a pool's deliveries, and reports them as events. */
 import type { EpochMs } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
+import { createDeferred, type Deferred } from '../kit/lifecycle.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
-import type { Disposition, Spool } from '../spool/spool.ts';
+import type { Disposition, Settled, Spool } from '../spool/spool.ts';
 import type { EventSink, Purpose } from '../telemetry/events.ts';
 import { type ConcludedAttempt, nothingSpawned, type SettlementContent } from './attempt.ts';
 import { type Dead, internalError, isSpoolFailure } from './error-boundary.ts';
+import type { PoolQueues } from './queues.ts';
 
 interface SettlerOptions {
   readonly spool: Spool;
+  readonly queues: PoolQueues;
   /** Reserves capacity for the next delivery of a lane; false: it must not be claimed. */
   reserve(delivery: Claimed): boolean;
-  release(delivery: Claimed): void;
-  onNext(next: Claimed): void;
+  onNext(next: readonly Claimed[]): void;
   onReady(pools: readonly string[]): void;
-  /** A settlement has been stored, or has failed. */
-  onSettled(): void;
+  /** The next delivery of a lane may be sent, or a settlement has been stored or has failed. */
+  onProgress(): void;
   onFailed(error: Error): void;
 }
 
-type Stored = Awaited<ReturnType<Spool['settle']>> & { readonly stored: SettlementContent };
+type OnStored = (stored: SettlementContent) => void;
 
-/** Settles deliveries in the spool, and claims the next of their lanes. */
+/** A settlement on its way to the disk. */
+interface Pending {
+  readonly delivery: Claimed;
+  /** Whether the delivery leaves its lane. */
+  readonly leaves: boolean;
+  /** Deliveries of the lane to claim next, for which one slot is reserved. */
+  readonly claimNext: number;
+  readonly onStored: OnStored;
+}
+
+/** Deliveries of a lane that are claimed at once when those in memory are settled. */
+const claimsOfLane = 16;
+
+/**
+ * Settles deliveries in the spool. The next delivery of a lane in memory may be sent when a settlement begins, since the spool stores them in
+ * their order; further ones are claimed by the last settlement of the lane.
+ */
 export class Settler {
   readonly #options: SettlerOptions;
   #pending = 0;
+  #idle: Deferred<void> | undefined;
 
   constructor(options: SettlerOptions) {
     this.#options = options;
@@ -35,44 +54,86 @@ export class Settler {
     return this.#pending;
   }
 
-  /** Counts as pending from the call, also while `content` is a promise. `onStored` is called after the commit with the stored content. */
-  async settle(
-    delivery: Claimed,
-    content: SettlementContent | Promise<SettlementContent>,
-    onStored: (stored: SettlementContent) => void,
-  ): Promise<void> {
-    const { reserve, release, onNext, onReady, onSettled, onFailed } = this.#options;
-    const claimNext = delivery.lane !== null && reserve(delivery);
-    this.#pending += 1;
-    try {
-      const resolved = content instanceof Promise ? await content : content;
-      const { stored, next, readyPools } = await this.#store(delivery.seq, resolved, claimNext);
-      onStored(stored);
-      if (next !== undefined) onNext(next);
-      if (readyPools.length > 0) onReady(readyPools);
-    } catch (thrown) {
-      onFailed(toError(thrown));
-    } finally {
-      if (claimNext) release(delivery);
-      this.#pending -= 1;
-    }
-    onSettled();
+  /** Resolves when all settlements are on disk. */
+  async idle(): Promise<void> {
+    if (this.#pending === 0) return;
+    this.#idle ??= createDeferred();
+    await this.#idle.promise;
   }
 
-  /** A settlement that cannot be stored makes its delivery a dead letter; only a failure of the spool stops the service. */
-  async #store(seq: number, content: SettlementContent, claimNext: boolean): Promise<Stored> {
-    const { spool } = this.#options;
-    try {
-      return { stored: content, ...(await spool.settle({ seq, ...content, claimNext })) };
-    } catch (thrown) {
-      if (isSpoolFailure(thrown)) throw thrown;
-      const dead = withoutAttempt(internalError('storing its disposition', thrown));
-      return { stored: dead, ...(await spool.settle({ seq, ...dead, claimNext })) };
-    }
+  /** Counts as pending from the call, also while `content` is a promise. `onStored` is called after the commit with the stored content. */
+  settle(delivery: Claimed, content: SettlementContent | Promise<SettlementContent>, onStored: OnStored): void {
+    this.#pending += 1;
+    if (!(content instanceof Promise)) this.#begin(delivery, content, onStored);
+    else content.then((resolved) => this.#begin(delivery, resolved, onStored)).catch(this.#fail);
   }
 
   /** Returns a delivery to the spool unchanged, where it can be claimed again. */
-  readonly release = (delivery: Claimed): Promise<void> => this.settle(delivery, released, () => undefined);
+  readonly release = (delivery: Claimed): void => this.settle(delivery, released, () => undefined);
+
+  #begin(delivery: Claimed, content: SettlementContent, onStored: OnStored): void {
+    const { queues, reserve, onProgress } = this.#options;
+    const leaves = leavesLane(content.disposition);
+    const queue = queues.of(delivery);
+    if (!leaves) queue?.startReturn(delivery);
+    const claimNext = leaves && queue?.conclude(delivery) === true && reserve(delivery) ? claimsOfLane : 0;
+    onProgress();
+    this.#store({ delivery, leaves, claimNext, onStored }, content, (thrown) => {
+      if (isSpoolFailure(thrown)) this.#fail(thrown);
+      else
+        this.#store(
+          { delivery, leaves, claimNext, onStored },
+          withoutAttempt(internalError('storing its disposition', thrown)),
+          this.#fail,
+        );
+    });
+  }
+
+  /** A settlement that cannot be stored makes its delivery a dead letter; only a failure of the spool stops the service. */
+  #store(pending: Pending, content: SettlementContent, onRefused: (thrown: unknown) => void): void {
+    const { delivery, claimNext } = pending;
+    const { disposition, attempt, spawn, failedPackets } = content;
+    const settlement = { seq: delivery.seq, disposition, attempt, spawn, failedPackets, claimNext };
+    try {
+      this.#options.spool.settle(settlement).then((settled) => this.#stored(pending, content, settled), onRefused);
+    } catch (thrown) {
+      onRefused(thrown); // its rows cannot be encoded
+    }
+  }
+
+  #stored({ delivery, leaves, claimNext, onStored }: Pending, content: SettlementContent, { next, readyPools }: Settled): void {
+    const { queues, onNext, onReady, onProgress } = this.#options;
+    const queue = queues.of(delivery);
+    if (leaves) queue?.settled(delivery);
+    else queue?.endReturn(delivery, { left: leavesLane(content.disposition) });
+    if (next.length > 0) onNext(next);
+    if (claimNext > 0) queues.release(delivery);
+    try {
+      onStored(content);
+      if (readyPools.length > 0) onReady(readyPools);
+    } catch (thrown) {
+      this.#options.onFailed(toError(thrown));
+    }
+    this.#ended();
+    onProgress();
+  }
+
+  readonly #fail = (thrown: unknown): void => {
+    this.#options.onFailed(toError(thrown));
+    this.#ended();
+  };
+
+  #ended(): void {
+    this.#pending -= 1;
+    if (this.#pending > 0) return;
+    this.#idle?.resolve();
+    this.#idle = undefined;
+  }
+}
+
+/** A delivery that is retried in its lane, or released, keeps the lane waiting. */
+function leavesLane(disposition: Disposition): boolean {
+  return disposition.kind === 'retry' ? disposition.leaveLane : disposition.kind !== 'released';
 }
 
 /** The settlement of a delivery without an attempt. */

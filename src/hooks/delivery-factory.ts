@@ -5,7 +5,7 @@ import type { DeadReason } from '../model/attempt.ts';
 import type { Body, DeliveryId, HeaderPair, HttpTarget, NewRequest } from '../model/delivery.ts';
 import type { Jid, Packet, PacketId } from '../model/packet.ts';
 import { eventOf } from '../packet/kind.ts';
-import { roomOf } from '../packet/room.ts';
+import { isGroupchat, roomOf } from '../packet/room.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
 import type { FailedPacket } from '../spool/spool.ts';
 import type { PacketContext } from './context.ts';
@@ -80,7 +80,7 @@ interface PacketFailure {
 export function laneOf(packet: Packet, handler: string, ordering: Ordering): string | null {
   switch (ordering) {
     case 'conversation':
-      return `${handler} ${conversationOf(packet)}`;
+      return `${handler} ${conversationOf(packet)}${isRoomCopy(packet) ? ` ${packet.to.bare}` : ''}`;
     case 'sender':
       return `${handler} ${(packet.sender ?? packet.from).bare}`;
     case 'none':
@@ -88,6 +88,11 @@ export function laneOf(packet: Packet, handler: string, ordering: Ordering): str
     default:
       return ordering satisfies never;
   }
+}
+
+/** A copy of a room's message for one occupant. Order matters to each occupant by itself, so the copies do not wait for each other. */
+function isRoomCopy({ direction, stanza }: Packet): boolean {
+  return direction === 'out' && isGroupchat(stanza);
 }
 
 /**

@@ -1,9 +1,12 @@
 /**
  * The spool's port. One conformance suite (`test/conformance/spool.ts`) checks all engines against this text.
  *
- * A delivery is in one of three states. *Ready*: it may be claimed from its `notBefore` on. *Claimed*: handed to this process;
- * claims end with the process, so a claimed delivery is ready again after a restart. *Waiting*: an earlier delivery of its lane is
- * not settled yet. When the head of a lane is settled, shed or moved out of its lane, the next delivery of the lane is promoted.
+ * A delivery is in one of three states. *Ready*: it may be claimed from its `notBefore` on. *Claimed*: handed to this process.
+ * *Waiting*: an earlier delivery of its lane is not settled yet. The claimed deliveries of a lane are its first ones; the caller sends
+ * them one after the other. When no claimed one is left in a lane, or its ready head is shed or purged, the next one is promoted. Claims end
+ * with the process: after a restart the first delivery of each lane is ready, and the others wait.
+ *
+ * The calls of `append`, `claim` and `settle` are answered in the order in which they were executed.
  *
  * Deliveries of one pool and one handler form a *queue*. The dispatcher claims from the queues that it may serve now; queues of
  * a handler or pool that is no longer configured are kept.
@@ -22,8 +25,8 @@ export interface Entry {
   readonly deadLetters: readonly FailedPacket[];
   readonly mark: Mark | undefined;
   /**
-   * Whether the caller can take each delivery at once (same order as `deliveries`): a delivery whose lane is free and
-   * whose flag is true is claimed in the same commit and never enters the ready index.
+   * Whether the caller can take each delivery at once (same order as `deliveries`): a delivery whose flag is true is claimed in the same
+   * commit, and never enters the ready index, if its lane is free or holds only claimed deliveries of the same queue.
    */
   readonly claim: readonly boolean[];
   /** Deliveries stored as dead letters, because their pool's backlog is full. */
@@ -56,8 +59,15 @@ export interface Settlement {
   readonly spawn: readonly NewDelivery[];
   /** Dead letters of callbacks that failed to make deliveries of the response. */
   readonly failedPackets: readonly FailedPacket[];
-  /** Whether the caller can take the next delivery of the lane at once, if it is of the same queue. */
-  readonly claimNext: boolean;
+  /** Number of further deliveries of the lane that the caller can take at once, if they are of the same queue. */
+  readonly claimNext: number;
+}
+
+/** `readyPools`: pools that gained ready deliveries, from which the dispatcher should claim. */
+export interface Settled {
+  /** The next deliveries of the lane, claimed, in order. */
+  readonly next: readonly Claimed[];
+  readonly readyPools: readonly string[];
 }
 
 /** Counters of one queue, maintained with each change. */
@@ -118,10 +128,11 @@ export interface Spool extends Lifecycle {
   claim(pool: string, request: ClaimRequest): Promise<{ readonly claimed: readonly Claimed[]; readonly nextAt: EpochMs | undefined }>;
 
   /**
-   * Settles a claimed delivery; resolves when durable, with the next delivery of its lane if `claimNext` is set. `readyPools`: pools
-   * that gained ready deliveries, from which the dispatcher should claim.
+   * Settles a claimed delivery; resolves when durable, with the next deliveries of its lane, at most `claimNext`, if no claimed one is
+   * left in it. A delivery that is released or retried in its lane returns to its place there: the claims of all later deliveries of the
+   * lane end with its own. To release a delivery whose claim has ended in this way has no effect.
    */
-  settle(settlement: Settlement): Promise<{ readonly next: Claimed | undefined; readonly readyPools: readonly string[] }>;
+  settle(settlement: Settlement): Promise<Settled>;
 
   /** All marks; read by the sources at their start. */
   marks(): Promise<readonly Mark[]>;

@@ -59,14 +59,17 @@ function countDispositions(registry: MetricRegistry, events: EventBus, roster: R
   const deliveries = registry.counter('event_pusher_deliveries_total');
   const latency = registry.histogram('event_pusher_delivery_latency_seconds', waitBuckets);
   const leftLane = registry.counter('event_pusher_left_lane_total');
+  const claimed = registry.counter('event_pusher_deliveries_claimed_total');
   roster.eachPool((pool) => {
     for (const series of [accepted, latency, leftLane]) series.at(pool);
+    for (const how of ['append', 'next', 'spool']) claimed.at(pool, how);
   });
   roster.eachHandler(({ name, pool }) => {
     for (const disposition of ['delivered', 'dead', 'retry']) deliveries.at(pool, name, disposition);
   });
 
   events.on('delivery.accepted', ({ pool }) => accepted.at(pool).add());
+  events.on('delivery.claimed', ({ pool, how, count }) => claimed.at(pool, how).add(count));
   events.on('delivery.left-lane', ({ pool }) => leftLane.at(pool).add());
   events.on('delivery.settled', ({ pool, handler, disposition, ageMs }) => {
     deliveries.at(pool, handler, disposition).add();

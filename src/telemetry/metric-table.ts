@@ -113,6 +113,11 @@ export const metricTable = {
     help: 'Questions to business servers without a valid answer, by reason.',
   },
   event_pusher_accepted_total: { type: 'counter', labels: ['pool'], help: 'Deliveries written to the spool.' },
+  event_pusher_deliveries_claimed_total: {
+    type: 'counter',
+    labels: ['pool', 'how'],
+    help: 'Deliveries taken over by their pool: append and next with a commit for them or their lane, spool if they waited on disk.',
+  },
 
   event_pusher_attempts_total: {
     type: 'counter',

@@ -22,7 +22,7 @@ type Step =
       readonly kind: 'settle';
       readonly which: number;
       readonly disposition: Disposition;
-      readonly claimNext: boolean;
+      readonly claimNext: number;
       readonly spawnLane: number;
     }
   | { readonly kind: 'shed'; readonly pool: number; readonly count: number };
@@ -65,7 +65,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       kind: fc.constant('settle' as const),
       which: fc.nat(),
       disposition: dispositions,
-      claimNext: fc.boolean(),
+      claimNext: fc.nat(3),
       spawnLane: fc.nat(12),
     }),
   },
@@ -145,8 +145,7 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
     const attempt = disposition.kind === 'retry' ? answered((model.attemptsOf(id) ?? 0) + 1, 503) : undefined;
     const expected = model.settle(id, { disposition, attempt, spawn, failedPackets: [], claimNext });
     const { next, readyPools } = await spool.settle({ seq: seqs.get(id) ?? 0, disposition, attempt, spawn, failedPackets: [], claimNext });
-    if (next !== undefined) remember([next]);
-    expect({ next: next?.id, readyPools: readyPools.toSorted() }).toEqual(expected);
+    expect({ next: remember(next), readyPools: readyPools.toSorted() }).toEqual(expected);
   }
 
   async function replay({ pool, limit }: Extract<Step, { kind: 'replay' }>): Promise<void> {

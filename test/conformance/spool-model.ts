@@ -32,10 +32,7 @@ export class SpoolModel {
     return { ids: due.filter((row) => taken.includes(row)).map((row) => row.delivery.id), nextAt: ready()[0]?.due };
   }
 
-  settle(
-    id: string,
-    { disposition, attempt, spawn, claimNext }: Omit<Settlement, 'seq'>,
-  ): { next: string | undefined; readyPools: string[] } {
+  settle(id: string, { disposition, attempt, spawn, claimNext }: Omit<Settlement, 'seq'>): { next: string[]; readyPools: string[] } {
     const row = this.rows.find((each) => each.delivery.id === id);
     if (row === undefined) throw new Error(`the model knows no ${id}`);
     const readyPools = new Set<string>();
@@ -46,19 +43,38 @@ export class SpoolModel {
     if (disposition.kind === 'dead') this.dead.push(row.delivery);
     if (ends) this.rows = this.rows.filter((each) => each !== row);
     else {
-      row.place = 'ready';
+      if (!leaves) this.#endClaimsFrom(row);
+      row.place = !leaves && this.#claimedOf(lane).length > 0 ? 'waiting' : 'ready';
       if (disposition.kind === 'retry') row.due = disposition.notBefore;
       if (disposition.kind === 'retry' && attempt !== undefined) row.attempts += 1;
-      readyPools.add(row.delivery.pool);
+      if (row.place === 'ready') readyPools.add(row.delivery.pool);
     }
     if (leaves) row.lane = null;
 
-    const next = leaves && lane !== null ? this.rows.find((each) => each.lane === lane) : undefined;
-    const isOfSameQueue = next?.delivery.pool === row.delivery.pool && next.delivery.handler === row.delivery.handler;
-    if (next !== undefined) next.place = claimNext && isOfSameQueue ? 'claimed' : 'ready';
-    if (next?.place === 'ready') readyPools.add(next.delivery.pool);
+    const next = leaves && this.#claimedOf(lane).length === 0 ? this.#claimNext(row, lane, claimNext) : [];
+    const first = leaves && lane !== null ? this.rows.find((each) => each.lane === lane) : undefined;
+    if (first?.place === 'waiting') first.place = 'ready';
+    if (first?.place === 'ready') readyPools.add(first.delivery.pool);
     for (const delivery of spawn) if (this.#add(delivery, false) === 'ready') readyPools.add(delivery.pool);
-    return { next: next?.place === 'claimed' ? next.delivery.id : undefined, readyPools: [...readyPools].sort() };
+    return { next, readyPools: [...readyPools].sort() };
+  }
+
+  /** Claims the first rows of a lane, up to one of another queue. */
+  #claimNext({ delivery: { pool, handler } }: Row, lane: string | null, limit: number): string[] {
+    const rows = lane === null ? [] : this.rows.filter((each) => each.lane === lane);
+    const other = rows.findIndex(({ delivery }) => delivery.pool !== pool || delivery.handler !== handler);
+    const next = rows.slice(0, Math.min(limit, other === -1 ? rows.length : other));
+    for (const row of next) row.place = 'claimed';
+    return next.map(({ delivery }) => delivery.id);
+  }
+
+  #claimedOf(lane: string | null): Row[] {
+    return lane === null ? [] : this.rows.filter((row) => row.lane === lane && row.place === 'claimed');
+  }
+
+  #endClaimsFrom(row: Row): void {
+    row.place = 'waiting';
+    for (const each of this.#claimedOf(row.lane)) if (this.rows.indexOf(each) > this.rows.indexOf(row)) each.place = 'waiting';
   }
 
   replay(pool: string, { limit, now }: { limit: number; now: EpochMs }): { replayed: number; readyPools: string[] } {
@@ -112,8 +128,10 @@ export class SpoolModel {
   }
 
   #add(delivery: NewDelivery, take: boolean): Row['place'] {
-    const free = delivery.lane === null || !this.rows.some((row) => row.lane === delivery.lane);
-    const place = free ? (take ? 'claimed' : 'ready') : 'waiting';
+    const { pool, handler, lane } = delivery;
+    const ahead = lane === null ? [] : this.rows.filter((row) => row.lane === lane);
+    const joins = ahead.every((row) => row.place === 'claimed' && row.delivery.pool === pool && row.delivery.handler === handler);
+    const place = take && joins ? 'claimed' : ahead.length === 0 ? 'ready' : 'waiting';
     this.rows.push({ delivery, lane: delivery.lane, place, due: delivery.createdAt, attempts: 0 });
     return place;
   }

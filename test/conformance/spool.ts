@@ -29,7 +29,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
     });
     afterEach(() => spool.stop());
 
-    const { leave, take, takeOne, claim, claimIds, settle, depth } = createSpoolCalls(() => spool);
+    const { leave, take, takeOne, claim, claimIds, settle, depth, many } = createSpoolCalls(() => spool);
 
     describe('append', () => {
       test('claims the deliveries that the caller takes, and returns them whole', async () => {
@@ -60,10 +60,18 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await claimIds()).toEqual(names);
       });
 
-      test('makes a delivery wait while an earlier one of its lane is claimed', async () => {
+      test('makes a delivery that the caller cannot take wait while an earlier one of its lane is claimed', async () => {
         await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
-        expect(await take(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'other' }))).toMatchObject([{ id: 'c' }]);
+        await leave(makeDelivery({ id: 'b', lane: 'lane' }));
+        expect(await take(makeDelivery({ id: 'c', lane: 'lane' }), makeDelivery({ id: 'd', lane: 'other' }))).toMatchObject([{ id: 'd' }]);
         expect(await claimIds()).toEqual([]);
+      });
+
+      test('claims a delivery whose lane holds only claimed ones of its queue', async () => {
+        expect(ids(await take(...['a', 'b'].map((id) => makeDelivery({ id, lane: 'lane' }))))).toEqual(['a', 'b']);
+        expect(ids(await take(makeDelivery({ id: 'c', lane: 'lane' })))).toEqual(['c']);
+        expect(await take(makeDelivery({ id: 'd', lane: 'lane', pool: 'other' }))).toEqual([]);
+        expect(await take(makeDelivery({ id: 'e', lane: 'lane' }))).toEqual([]);
       });
 
       test('makes a delivery wait for a ready one of its lane', async () => {
@@ -73,7 +81,9 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       });
 
       test('makes a delivery wait for one of its lane in the same entry', async () => {
-        expect(ids(await take(makeDelivery({ id: 'a', lane: 'lane' }), makeDelivery({ id: 'b', lane: 'lane' })))).toEqual(['a']);
+        const rows = ['a', 'b'].map((id) => makeDelivery({ id, lane: 'lane' }));
+        expect(ids(await spool.append(makeEntry(rows, { claim: [true, false] })))).toEqual(['a']);
+        expect(await claimIds()).toEqual([]);
       });
 
       test('stores an entry with a mark alone', async () => {
@@ -144,7 +154,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       test('promotes the next of a lane when its head is delivered', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'lane' }));
-        expect(await settle(seq, delivered)).toEqual({ next: undefined, readyPools: ['pool'] });
+        expect(await settle(seq, delivered)).toEqual({ next: [], readyPools: ['pool'] });
         expect(await claimIds()).toEqual(['b']);
         expect(await claimIds()).toEqual([]);
       });
@@ -153,22 +163,61 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         const second = makeDelivery({ id: 'b', lane: 'lane', body: 'zweiter' });
         await leave(second);
-        const { next, readyPools } = await settle(seq, delivered, { claimNext: true });
-        expect(next).toEqual({ ...second, seq: expect.any(Number), attempts: 0, failingSince: undefined, context: {} });
+        const { next, readyPools } = await settle(seq, delivered, { claimNext: 1 });
+        expect(next).toEqual([{ ...second, seq: expect.any(Number), attempts: 0, failingSince: undefined, context: {} }]);
         expect(readyPools).toEqual([]);
         expect(await claimIds()).toEqual([]);
       });
 
+      test('claims as many next deliveries of the lane as the caller takes, in their order', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        await leave(...many(5, { lane: 'lane' }));
+        expect(ids((await settle(seq, delivered, { claimNext: 3 })).next)).toEqual(['m0', 'm1', 'm2']);
+        expect(await claimIds()).toEqual([]);
+      });
+
+      test('bounds the bytes of the next deliveries', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        await leave(...many(5, { lane: 'lane', body: 'x'.repeat(200_000) }));
+        expect(ids((await settle(seq, delivered, { claimNext: 3 })).next)).toEqual(['m0']);
+      });
+
+      test('promotes no other delivery while one of the lane is claimed', async () => {
+        const [first, second] = await take(...many(2, { lane: 'lane' }));
+        await leave(makeDelivery({ id: 'b', lane: 'lane' }));
+        expect(await settle(first?.seq ?? 0, delivered, { claimNext: 9 })).toEqual({ next: [], readyPools: [] });
+        expect(ids((await settle(second?.seq ?? 0, dead, { claimNext: 9 })).next)).toEqual(['b']);
+      });
+
+      test.each([['retried', retryAt(acceptedAt)] as const, ['released', released] as const])(
+        'ends the claims of all later deliveries of the lane with that of one that is %s',
+        async (_, disposition) => {
+          const [first, second, third] = await take(...many(3, { lane: 'lane' }));
+          expect(await settle(second?.seq ?? 0, disposition)).toEqual({ next: [], readyPools: [] });
+          await expect(settle(third?.seq ?? 0, delivered)).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
+          expect(await settle(first?.seq ?? 0, disposition)).toEqual({ next: [], readyPools: ['pool'] });
+          expect(await claimIds()).toEqual(['m0']);
+          expect(ids((await settle(first?.seq ?? 0, delivered, { claimNext: 9 })).next)).toEqual(['m1', 'm2']);
+        },
+      );
+
+      test('ignores the release of a delivery whose claim has ended', async () => {
+        const [first, second] = await take(...many(2, { lane: 'lane' }));
+        await settle(first?.seq ?? 0, released);
+        expect(await settle(second?.seq ?? 0, released)).toEqual({ next: [], readyPools: [] });
+        expect(await claimIds()).toEqual(['m0']);
+      });
+
       test('returns no next delivery of an empty lane, and frees the lane', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
-        expect(await settle(seq, delivered, { claimNext: true })).toEqual({ next: undefined, readyPools: [] });
+        expect(await settle(seq, delivered, { claimNext: 1 })).toEqual({ next: [], readyPools: [] });
         expect(ids(await take(makeDelivery({ id: 'b', lane: 'lane' })))).toEqual(['b']);
       });
 
       test('returns no next delivery without a lane', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a' }));
         await leave(makeDelivery({ id: 'b' }));
-        expect(await settle(seq, delivered, { claimNext: true })).toEqual({ next: undefined, readyPools: [] });
+        expect(await settle(seq, delivered, { claimNext: 1 })).toEqual({ next: [], readyPools: [] });
       });
 
       test('names the pool of the next delivery, which may be another one', async () => {
@@ -180,8 +229,8 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       test('keeps a lane waiting for a head that is retried', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }));
-        const { next, readyPools } = await settle(seq, retryAt(acceptedAt + 5), { attempt: answered(1, 503), claimNext: true });
-        expect({ next, readyPools }).toEqual({ next: undefined, readyPools: ['pool'] });
+        const { next, readyPools } = await settle(seq, retryAt(acceptedAt + 5), { attempt: answered(1, 503), claimNext: 1 });
+        expect({ next, readyPools }).toEqual({ next: [], readyPools: ['pool'] });
         expect(await claimIds(9, { now: acceptedAt + 5 })).toEqual(['a']);
       });
 
@@ -195,13 +244,13 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }), makeDelivery({ id: 'c', lane: 'lane' }));
         const disposition = retryAt(acceptedAt + 5, { leaveLane: true });
-        const { next, readyPools } = await settle(seq, disposition, { attempt: answered(1, 503), claimNext: true });
-        expect({ next: next?.id, readyPools }).toEqual({ next: 'b', readyPools: ['pool'] });
+        const { next, readyPools } = await settle(seq, disposition, { attempt: answered(1, 503), claimNext: 1 });
+        expect({ next: ids(next), readyPools }).toEqual({ next: ['b'], readyPools: ['pool'] });
 
         const { claimed } = await claim(9, { now: acceptedAt + 5 });
         expect(claimed).toMatchObject([{ id: 'a', lane: null }]);
-        expect(await settle(claimed[0]?.seq ?? 0, delivered, { claimNext: true })).toEqual({ next: undefined, readyPools: [] });
-        expect((await settle(next?.seq ?? 0, delivered, { claimNext: true })).next?.id).toBe('c');
+        expect(await settle(claimed[0]?.seq ?? 0, delivered, { claimNext: 1 })).toEqual({ next: [], readyPools: [] });
+        expect((await settle(next[0]?.seq ?? 0, delivered, { claimNext: 1 })).next[0]?.id).toBe('c');
       });
 
       test('counts attempts and remembers when the first one failed', async () => {
@@ -223,7 +272,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       test('returns a released delivery unchanged to the head of its lane', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }));
-        expect(await settle(seq, released, { claimNext: true })).toEqual({ next: undefined, readyPools: ['pool'] });
+        expect(await settle(seq, released, { claimNext: 1 })).toEqual({ next: [], readyPools: ['pool'] });
         const { claimed, nextAt } = await claim(9, { now: acceptedAt });
         expect(claimed).toEqual([{ ...makeDelivery({ id: 'a', lane: 'lane' }), seq, attempts: 0, failingSince: undefined, context: {} }]);
         expect(nextAt).toBeUndefined();
@@ -233,10 +282,10 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }));
         const spawn = [makeDelivery({ id: 'c', lane: 'lane' }), makeDelivery({ id: 'd', pool: 'other' })];
-        const { next, readyPools } = await settle(seq, delivered, { spawn, claimNext: true });
-        expect({ next: next?.id, readyPools }).toEqual({ next: 'b', readyPools: ['other'] });
+        const { next, readyPools } = await settle(seq, delivered, { spawn, claimNext: 1 });
+        expect({ next: ids(next), readyPools }).toEqual({ next: ['b'], readyPools: ['other'] });
         expect(await claimIds(9, { pool: 'other' })).toEqual(['d']);
-        expect((await settle(next?.seq ?? 0, delivered, { claimNext: true })).next?.id).toBe('c');
+        expect((await settle(next[0]?.seq ?? 0, delivered, { claimNext: 1 })).next[0]?.id).toBe('c');
       });
 
       test('lets a spawned delivery take the lane that its parent freed', async () => {
@@ -289,7 +338,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       test('promote the next of their lane', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
         await leave(makeDelivery({ id: 'b', lane: 'lane' }));
-        expect((await settle(seq, dead, { claimNext: true })).next?.id).toBe('b');
+        expect((await settle(seq, dead, { claimNext: 1 })).next[0]?.id).toBe('b');
       });
 
       test('include failed packets, with the packet', async () => {

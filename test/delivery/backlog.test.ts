@@ -62,7 +62,7 @@ test('refuse rejects the newest delivery, and accepts again when the pool has ca
     attempt: undefined,
     spawn: [],
     failedPackets: [],
-    claimNext: false,
+    claimNext: 0,
   });
   expect(await arrive('b')).toBe(true);
   expect(emitted).toEqual(['refuse push 1']);

@@ -1,9 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import type { FollowResult } from '../../src/delivery/attempt.ts';
+import { ServiceError } from '../../src/kit/errors.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { startDeliveryRig } from '../support/delivery-rig.ts';
+
+/** A spool in memory that stores no settlement before `opened` resolves. */
+const withSettlementsAfter =
+  (opened: Promise<void>): typeof createMemorySpool =>
+  (deps) => {
+    const spool = createMemorySpool(deps);
+    return { ...spool, settle: (settlement) => opened.then(() => spool.settle(settlement)) };
+  };
 
 const inLane = (lane: string | null, ...ids: readonly string[]): NewDelivery[] => ids.map((id) => makeDelivery({ id, lane }));
 const numbered = (count: number): NewDelivery[] => inLane(null, ...Array.from({ length: count }, (_nothing, index) => `d${index + 1}`));
@@ -48,6 +58,62 @@ describe('a lane', () => {
     expect(rig.open()).toEqual(['a2', 'a1']);
   });
 
+  test('continues when the outcome of its head is known, before that is on disk', async () => {
+    const disk = createDeferred<void>();
+    const rig = await startDeliveryRig({ openSpool: withSettlementsAfter(disk.promise) });
+    await rig.accept(...inLane('a', 'a1', 'a2', 'a3'));
+    await rig.answer('a1', 200);
+    await rig.answer('a2', 422);
+    expect([rig.open(), rig.dispositions]).toEqual([['a3'], []]);
+    disk.resolve();
+    await rig.pass(0);
+    expect(rig.dispositions).toEqual(['a1 delivered', 'a2 dead']);
+  });
+
+  test('waits for its failing head even while earlier settlements are not on disk', async () => {
+    const disk = createDeferred<void>();
+    const rig = await startDeliveryRig({ openSpool: withSettlementsAfter(disk.promise) });
+    await rig.accept(...inLane('a', 'a1', 'a2', 'a3'));
+    await rig.answer('a1', 200);
+    await rig.answer('a2', 503);
+    await rig.accept(...inLane('a', 'a4'));
+    expect(rig.open()).toEqual([]);
+    disk.resolve();
+    await rig.pass(1000);
+    for (const id of ['a2', 'a3', 'a4']) {
+      expect(rig.open()).toEqual([id]);
+      await rig.answer(id, 200);
+    }
+    expect(rig.dispositions).toEqual(['a1 delivered', 'a2 retry', 'a2 delivered', 'a3 delivered', 'a4 delivered']);
+  });
+
+  test('has at most 64 settlements that are not on disk', async () => {
+    const disk = createDeferred<void>();
+    const rig = await startDeliveryRig({ openSpool: withSettlementsAfter(disk.promise) });
+    const ids = Array.from({ length: 100 }, (_nothing, index) => `a${index}`);
+    await rig.accept(...inLane('a', ...ids));
+    for (let [id] = rig.open(); id !== undefined; [id] = rig.open()) await rig.answer(id, 200);
+    expect(rig.threads.sent.length).toBe(64);
+    disk.resolve();
+    await rig.pass(0);
+    for (let [id] = rig.open(); id !== undefined; [id] = rig.open()) await rig.answer(id, 200);
+    expect(rig.threads.sent.map(({ id }) => id)).toEqual(ids);
+    expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 0, dead: 0 }]);
+  });
+
+  test('continues after a head whose retry cannot be stored', async () => {
+    const rig = await startDeliveryRig({
+      openSpool: (deps) => {
+        const spool = createMemorySpool(deps);
+        const refuse = () => Promise.reject(new ServiceError('SPOOL_ROW_REFUSED', 'refused'));
+        return { ...spool, settle: (settlement) => (settlement.disposition.kind === 'retry' ? refuse() : spool.settle(settlement)) };
+      },
+    });
+    await rig.accept(...inLane('a', 'a1', 'a2'));
+    await rig.answer('a1', 503);
+    expect([rig.dispositions, rig.open()]).toEqual([['a1 dead'], ['a2']]);
+  });
+
   test('continues after a dead head', async () => {
     const rig = await startDeliveryRig({ policy: { scheduleMs: [] } });
     await rig.accept(...inLane('a', 'a1', 'a2'));
@@ -55,6 +121,22 @@ describe('a lane', () => {
     expect(rig.open()).toEqual(['a2']);
     expect(rig.dispositions).toEqual(['a1 dead']);
   });
+});
+
+test('under a steady load 99 % of the deliveries are claimed by the commit that stores them', async () => {
+  const rig = await startDeliveryRig({ workers: 50 });
+  const claimed = { append: 0, next: 0, spool: 0 };
+  rig.events.on('delivery.claimed', ({ how, count }) => {
+    claimed[how] += count;
+  });
+  const deliveries = Array.from({ length: 5000 }, (_nothing, index) => makeDelivery({ id: `d${index}`, lane: `lane ${index % 100}` }));
+  for (let from = 0; from < deliveries.length; from += 100) {
+    await rig.accept(...deliveries.slice(from, from + 100));
+    for (const id of from < 600 ? [] : rig.open()) await rig.answer(id, 200);
+  }
+  for (let [id] = rig.open(); id !== undefined; [id] = rig.open()) await rig.answer(id, 200);
+  expect(rig.dispositions.length).toBe(5000);
+  expect(claimed.append).toBeGreaterThanOrEqual(4950);
 });
 
 test('deliveries without a lane do not wait for a failing one', async () => {
@@ -110,12 +192,12 @@ describe('a backlog larger than the buffer', () => {
 
   test('is not overtaken: no reservation succeeds until all of it is claimed', async () => {
     const rig = await startDeliveryRig({ workers: 1, started: false });
-    await rig.spool.append(makeEntry(numbered(300)));
+    await rig.spool.append(makeEntry(numbered(3000)));
     await rig.dispatcher.start();
     await rig.pass(0); // the first claim ends
     await rig.accept(makeDelivery({ id: 'late' }));
     expect(rig.dispatcher.reserve(makeDelivery())).toBe(false);
-    while (rig.dispositions.length < 301) await rig.answer(rig.open()[0] ?? 'nothing', 200);
+    while (rig.dispositions.length < 3001) await rig.answer(rig.open()[0] ?? 'nothing', 200);
     expect(rig.threads.sent.at(-1)?.id).toBe('late');
     expect(rig.dispatcher.reserve(makeDelivery())).toBe(true);
   });

@@ -12,12 +12,16 @@ test('both directions of a conversation share a lane', () => {
   expect(reply).toBe(first);
 });
 
-test('all messages of a room share a lane, incoming and outgoing', () => {
+test('all messages to a room share a lane', () => {
   const sent = makePacket({ stanza: between('alice@localhost/a', 'room@muc', 'groupchat') });
-  const received = makePacket({ stanza: between('room@muc/bob', 'alice@localhost/a', 'groupchat'), direction: 'out' });
-
   expect(laneOf(sent, 'h', 'conversation')).toBe('h room@muc');
-  expect(laneOf(received, 'h', 'conversation')).toBe('h room@muc');
+});
+
+test('the copies of the messages of a room share a lane for each receiver', () => {
+  const copyFor = (to: string) => makePacket({ stanza: between('room@muc/bob', to, 'groupchat'), direction: 'out' });
+  expect(laneOf(copyFor('alice@localhost/a'), 'h', 'conversation')).toBe('h room@muc alice@localhost');
+  expect(laneOf(copyFor('alice@localhost/b'), 'h', 'conversation')).toBe('h room@muc alice@localhost');
+  expect(laneOf(copyFor('carol@localhost/a'), 'h', 'conversation')).toBe('h room@muc carol@localhost');
 });
 
 test('handlers do not share lanes', () => {

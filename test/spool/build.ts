@@ -59,7 +59,7 @@ export function makeEntry(deliveries: readonly NewDelivery[], rest: Partial<Entr
 }
 
 export function makeSettlement(seq: number, disposition: Disposition, rest: Partial<Settlement> = {}): Settlement {
-  return { seq, disposition, attempt: undefined, spawn: [], failedPackets: [], claimNext: false, ...rest };
+  return { seq, disposition, attempt: undefined, spawn: [], failedPackets: [], claimNext: 0, ...rest };
 }
 
 /** An attempt with a response. */

@@ -286,8 +286,8 @@ describe('the schema', () => {
       { id: 'failed', lane: null, attempts: 1, failingSince: acceptedAt - 9, context: {} },
       { id: 'claimed', handler: 'log' },
     ]);
-    const next = await spool.settle(makeSettlement(claimed[0]?.seq ?? 0, { kind: 'delivered' }, { claimNext: true }));
-    expect(next.next?.id).toBe('behind');
+    const next = await spool.settle(makeSettlement(claimed[0]?.seq ?? 0, { kind: 'delivered' }, { claimNext: 1 }));
+    expect(next.next[0]?.id).toBe('behind');
     await spool.settle(makeSettlement(claimed[1]?.seq ?? 0, { kind: 'dead', reason: 'expired', detail: '' }));
     expect(await spool.deadLetter(idOf('failed'))).toMatchObject({
       attempts: 1,

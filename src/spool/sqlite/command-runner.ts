@@ -4,7 +4,7 @@ import type { Settlement } from '../spool.ts';
 import type { DeliveryFacts } from './claims.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { Left, PendingDeliveries, Promotion } from './deliveries.ts';
-import type { Answer, ClaimedSeqs, Command, CommandOf, Row, Settled } from './protocol.ts';
+import type { Answer, ClaimedSeqs, Command, CommandOf, Row, SettledRows } from './protocol.ts';
 import type { AttemptHistories, Depths, Marks, PausedPools } from './side-tables.ts';
 
 export interface Tables {
@@ -90,18 +90,18 @@ export class CommandRunner {
     return this.#append(command, now);
   }
 
-  #delivered([, seq, claimNext]: CommandOf<'delivered'>): Settled {
+  #delivered([, seq, claimNext]: CommandOf<'delivered'>): SettledRows {
     const facts = this.#pending.claimed(seq);
     if (facts === undefined) return 'unclaimed';
-    return this.#removeDelivered(facts) ? settledOf(this.#pending.promoteNext(facts, claimNext ? 1 : 0), []) : null;
+    return this.#removeDelivered(facts) ? settledOf(this.#pending.promoteNext(facts, claimNext), []) : null;
   }
 
-  #settle([, seq, settlement]: CommandOf<'settle'>, now: EpochMs): Settled {
+  #settle([, seq, settlement]: CommandOf<'settle'>, now: EpochMs): SettledRows {
     const facts = this.#pending.claimed(seq);
-    if (facts === undefined) return 'unclaimed';
+    if (facts === undefined) return settlement.disposition.kind === 'released' ? null : 'unclaimed';
     const { spawn, failedPackets, claimNext } = settlement;
     const { freesLane, isReady } = this.#applyDisposition(facts, settlement, now);
-    const next = freesLane ? this.#pending.promoteNext(facts, claimNext ? 1 : 0) : undefined;
+    const next = freesLane ? this.#pending.promoteNext(facts, claimNext) : undefined;
     const readyPools = isReady ? [facts.queue.pool] : [];
     for (const failed of failedPackets) this.#dead.addFailedPacket(failed, now);
     return settledOf(next, [...readyPools, ...this.#addSpawned(spawn)]);
@@ -142,8 +142,8 @@ export class CommandRunner {
 }
 
 /** Null in place of an empty answer, which is the usual one: it costs nothing to send. */
-function settledOf(promotion: Promotion | undefined, readyPools: readonly string[]): Settled {
+function settledOf(promotion: Promotion | undefined, readyPools: readonly string[]): SettledRows {
   const pools = promotion?.kind === 'ready' ? [promotion.pool, ...readyPools] : readyPools;
-  const next = promotion?.kind === 'claimed' ? promotion.rows[0] : undefined;
-  return next === undefined && pools.length === 0 ? null : [next, [...new Set(pools)]];
+  const next = promotion?.kind === 'claimed' ? promotion.rows : [];
+  return next.length === 0 && pools.length === 0 ? null : [next, [...new Set(pools)]];
 }

@@ -1,7 +1,7 @@
 import { ServiceError } from '../../kit/errors.ts';
 import type { Claimed, DeliveryId, NewDelivery, QueueName } from '../../model/delivery.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { DeadLetter, Entry, Settlement, Spool } from '../spool.ts';
+import type { DeadLetter, Entry, Settled, Settlement, Spool } from '../spool.ts';
 import {
   type Answers,
   afterAll,
@@ -18,7 +18,7 @@ import {
   type Purged,
   type ReplayedChunk,
   rowOf,
-  type Settled,
+  type SettledRows,
 } from './protocol.ts';
 
 /** Runs a command and returns its decoded answer once the command is durable. */
@@ -50,11 +50,12 @@ export class SpoolCommands implements Omit<Spool, 'start' | 'stats' | 'stop'> {
   readonly claim: Spool['claim'] = (pool, request) =>
     this.#ask(['claim', pool, request], ([rows, nextAt]) => ({ claimed: rows.map(claimedOf), nextAt }));
 
-  readonly settle = ({ seq, disposition, attempt, spawn, failedPackets, claimNext }: Settlement): ReturnType<Spool['settle']> => {
-    const decode = (settled: Settled) => {
+  readonly settle = ({ seq, disposition, attempt, spawn, failedPackets, claimNext }: Settlement): Promise<Settled> => {
+    const decode = (settled: SettledRows) => {
+      if (settled === null) return nothingNext;
       if (settled === 'unclaimed') throw new ServiceError('SPOOL_FAILED', `delivery ${seq} is not claimed: it cannot be settled`);
-      const [next, readyPools] = settled ?? nothingNext;
-      return { next: next && claimedOf(next), readyPools };
+      const [next, readyPools] = settled;
+      return { next: next.map(claimedOf), readyPools };
     };
     return disposition.kind === 'delivered' && spawn.length === 0 && failedPackets.length === 0
       ? this.#ask(['delivered', seq, claimNext], decode)
@@ -173,7 +174,7 @@ export class SpoolCommands implements Omit<Spool, 'start' | 'stats' | 'stop'> {
   }
 }
 
-const nothingNext = [undefined, []] as const;
+const nothingNext: Settled = { next: [], readyPools: [] };
 
 /** The deliveries that were claimed by their own append, made from the objects that were passed in: no row is read back. */
 function claimedAtAppend(deliveries: readonly NewDelivery[], seqs: ClaimedSeqs): readonly Claimed[] {

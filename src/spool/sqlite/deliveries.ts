@@ -48,11 +48,8 @@ const stateNames = ['waiting', 'ready', 'claimed'] as const;
 
 const noPromotion: Promotion = { kind: 'none' };
 
-/** Claimed deliveries of a lane: while there are as many, further ones wait. */
-const maxClaimedOfLane = 1;
-
 /** Bytes of bodies after which no further delivery of a lane is claimed as next. */
-const promotedBytes = 1024 * 1024;
+const promotedBytes = 64 * 1024;
 
 /**
  * The deliveries that are not settled yet, and their changes of state. Everything here runs inside a transaction.
@@ -294,7 +291,7 @@ export class PendingDeliveries {
     const held = this.#claims.lane(lane);
     if (held === undefined) return this.#lanesInUse && this.#laneFirst.get(lane) !== undefined ? waiting : whenFree;
     if (held.mayHaveWaiting) held.mayHaveWaiting = this.#laneFirst.get(lane) !== undefined;
-    if (!held.mayHaveWaiting && held.claimed.length < maxClaimedOfLane && held.claimed[0]?.queue === claimFor) return claimed;
+    if (!held.mayHaveWaiting && held.claimed[0]?.queue === claimFor) return claimed;
     held.mayHaveWaiting = true;
     return waiting;
   }

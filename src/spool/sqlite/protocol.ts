@@ -68,7 +68,7 @@ export type Command =
   | readonly [kind: 'dead-letter', id: DeliveryId]
   | readonly [kind: 'dead-letters', page: DeadPage]
   /** The most frequent disposition: no attempt to store and nothing to spawn. */
-  | readonly [kind: 'delivered', seq: number, claimNext: boolean]
+  | readonly [kind: 'delivered', seq: number, claimNext: number]
   | readonly [kind: 'find-dead' | 'find-pending', criterion: Criterion, after: number]
   | readonly [kind: 'marks']
   | readonly [kind: 'move-queue', from: QueueName, to: QueueName, after: number]
@@ -135,7 +135,7 @@ export interface Answers {
   readonly 'count-dead': Chunk<DeadCursor>;
   readonly 'dead-letter': DeadRow | undefined;
   readonly 'dead-letters': { readonly letters: readonly DeadLetter[]; readonly more: DeadCursor | undefined };
-  readonly delivered: Settled;
+  readonly delivered: SettledRows;
   readonly 'find-dead': Found;
   readonly 'find-pending': Found;
   readonly marks: readonly Mark[];
@@ -146,7 +146,7 @@ export interface Answers {
   readonly 'purge-queue': Chunk<number>;
   readonly replay: ReplayedChunk;
   readonly resume: readonly string[];
-  readonly settle: Settled;
+  readonly settle: SettledRows;
   readonly shed: Shed & { readonly more: boolean };
 }
 
@@ -176,7 +176,7 @@ export interface Found {
 }
 
 /** Null if no delivery follows and no pool gained ready deliveries. */
-export type Settled = readonly [next: ClaimedRow | undefined, readyPools: readonly string[]] | 'unclaimed' | null;
+export type SettledRows = readonly [next: readonly ClaimedRow[], readyPools: readonly string[]] | 'unclaimed' | null;
 
 export type DepthRow = readonly [pool: string, handler: string, waiting: number, dead: number];
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { costBytes, DeliveryBuffer } from '../../src/delivery/queues.ts';
+import { costBytes, DeliveryBuffer } from '../../src/delivery/delivery-buffer.ts';
 import type { Claimed } from '../../src/model/delivery.ts';
 import { makeDelivery } from '../spool/build.ts';
 
