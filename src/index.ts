@@ -1,9 +1,9 @@
 /** API for programs that embed the service. */
 
 export type { HandlerOpts } from '../pools/contract.ts';
-export type { Config } from './config/config.ts';
 export { loadConfig } from './config/load.ts';
 export { ConfigInvalid, type Mistake } from './config/mistakes.ts';
+export type { Config } from './config/service-config.ts';
 export type { CallbackWatch } from './hooks/call.ts';
 export { type ErrorCode, errorCodes, ServiceError } from './kit/errors.ts';
 export type { Outcome } from './model/attempt.ts';

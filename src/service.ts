@@ -6,11 +6,11 @@
 import type { SessionHandler } from '../pools/contract.ts';
 import { Operations } from './admin/operations.ts';
 import { AdminServer } from './admin/server.ts';
-import type { Config } from './config/config.ts';
 import { orphanWarnings } from './config/notices.ts';
 import { Reloader } from './config/reload.ts';
 import { Redactor } from './config/secrets.ts';
 import { limitConnections } from './config/service.ts';
+import type { Config } from './config/service-config.ts';
 import { AskDeadlines } from './delivery/ask/deadlines.ts';
 import { AskFollow } from './delivery/ask/follow.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';

@@ -1,7 +1,7 @@
 /** Access to the admin listener, and to content through it. */
 import { isIP } from 'node:net';
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
-import type { ListenConfig } from '../config/config.ts';
+import type { ListenConfig } from '../config/service-config.ts';
 import { bearerRequired, hasBearerToken } from '../kit/request-guard.ts';
 import type { Secret } from '../kit/secret.ts';
 import { refuse } from './refusals.ts';

@@ -1,4 +1,4 @@
-import type { Config } from '../config/config.ts';
+import type { Config } from '../config/service-config.ts';
 import { readAnswer } from '../delivery/ask/answer.ts';
 import type { Dispatcher } from '../delivery/dispatcher.ts';
 import { isFollowUpPool, queuesOf } from '../delivery/policy.ts';

@@ -1,5 +1,5 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type { ListenConfig } from '../config/config.ts';
+import type { ListenConfig } from '../config/service-config.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
 import { createHttpServer, listenProblem } from '../kit/http-listener.ts';

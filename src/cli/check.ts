@@ -1,10 +1,11 @@
-import type { Config, HandlerConfig } from '../config/config.ts';
+import type { HandlerConfig } from '../config/config.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid, type Mistake, mistakeLine } from '../config/mistakes.ts';
 import { orphanWarnings } from '../config/notices.ts';
 import { effectiveUrl } from '../config/pool.ts';
 import { createMask, withoutSecrets } from '../config/secrets.ts';
+import type { Config } from '../config/service-config.ts';
 import { loadExits } from '../hooks/exit-modules.ts';
 import { loadHandlers } from '../hooks/load.ts';
 import { ServiceError, toError } from '../kit/errors.ts';

@@ -1,19 +1,17 @@
+import type { ComponentAttachment, HandlerConfig, PoolConfig } from '../config/config.ts';
+import { isBuiltIn } from '../config/follow-up.ts';
+import { createMask, withoutSecrets } from '../config/secrets.ts';
 import type {
   Attachment,
   ClientAttachment,
-  ComponentAttachment,
   Config,
   Credential,
   Descriptor,
   ExitsAttachment,
   GateConfig,
-  HandlerConfig,
   HttpAttachment,
   ListenConfig,
-  PoolConfig,
-} from '../config/config.ts';
-import { isBuiltIn } from '../config/follow-up.ts';
-import { createMask, withoutSecrets } from '../config/secrets.ts';
+} from '../config/service-config.ts';
 import { durationText, hostText, sizeText, type TomlSection, tomlKey } from './toml-text.ts';
 
 /** The effective configuration as TOML tables, including defaults, without secrets. */

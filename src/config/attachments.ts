@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { readClient } from './client.ts';
-import type { Attachment, ClientAttachment, ComponentAttachment } from './config.ts';
+import type { ComponentAttachment } from './config.ts';
 import { type ReadExits, readExits, settleSenders } from './exits.ts';
 import { isTable, type Path, showPath } from './mistakes.ts';
 import { type ReadPosts, readPosts } from './mongooseim-posts.ts';
 import type { SectionReader } from './section-reader.ts';
+import type { Attachment, ClientAttachment } from './service-config.ts';
 import { attachmentHosts, connectionLimits, connectionLimitsOf, domain, listOf, oneOf, secret, section } from './values.ts';
 
 /** Reads `[attach.*]`. `generalHosts` is the default of `hosts`; undefined if it has mistakes. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { ClientAttachment } from './config.ts';
 import type { SectionReader } from './section-reader.ts';
+import type { ClientAttachment } from './service-config.ts';
 import { readTls, tls } from './tls.ts';
 import { attachmentHosts, connectionLimits, connectionLimitsOf, flag, isLoopback, oneOf, secret, section, text } from './values.ts';
 

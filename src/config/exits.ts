@@ -3,10 +3,10 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { toError } from '../kit/errors.ts';
 import { Secret } from '../kit/secret.ts';
-import type { Attachment, BuiltinUnit, Credential, Descriptor, ExitsAttachment, Listener, UserModule } from './config.ts';
 import { findModule, searchedPlaces } from './find-module.ts';
 import { type Path, showPath } from './mistakes.ts';
 import { type SectionReader, unknownAmong } from './section-reader.ts';
+import type { Attachment, BuiltinUnit, Credential, Descriptor, ExitsAttachment, Listener, UserModule } from './service-config.ts';
 import {
   attachmentHosts,
   flag,

@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { ServiceError } from '../kit/errors.ts';
 import type { Secret } from '../kit/secret.ts';
 import { readAttachments } from './attachments.ts';
-import type { Config, ListenConfig, SpoolConfig } from './config.ts';
+import type { SpoolConfig } from './config.ts';
 import type { Environment } from './environment.ts';
 import { followUpPools } from './follow-up.ts';
 import { readHandlers } from './handlers.ts';
@@ -14,6 +14,7 @@ import { readPools } from './pools.ts';
 import { createMask } from './secrets.ts';
 import { SectionReader } from './section-reader.ts';
 import { generalSchema, readAdmin, readService, readSpool, rootSchema } from './service.ts';
+import type { Config, ListenConfig } from './service-config.ts';
 import { readToml } from './toml.ts';
 
 /**

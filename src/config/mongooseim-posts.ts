@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { HttpAttachment } from './config.ts';
 import type { SectionReader } from './section-reader.ts';
+import type { HttpAttachment } from './service-config.ts';
 import { attachmentHosts, isLoopback, listen, oneOf, rateLimit, rateLimitOf, secret, section, size, whole } from './values.ts';
 
 const path = 'a URL path that starts with "/", without a query';

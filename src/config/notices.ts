@@ -1,6 +1,7 @@
 /** Notices about a valid configuration whose effect may surprise its author. */
-import type { Attachment, Config, HandlerConfig } from './config.ts';
+import type { HandlerConfig } from './config.ts';
 import { builtInPools } from './follow-up.ts';
+import type { Attachment, Config } from './service-config.ts';
 
 /** Missing parts without which nothing is pushed, and handlers for events that no attachment reports. */
 export function noticesOf({ attachments, handlers, hosts }: Pick<Config, 'attachments' | 'handlers' | 'hosts'>): readonly string[] {

@@ -1,9 +1,10 @@
 import { type Timers, within } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { Secret } from '../kit/secret.ts';
-import type { Config, HandlerConfig } from './config.ts';
+import type { HandlerConfig } from './config.ts';
 import { readEnvironment } from './environment.ts';
 import { loadConfig, requireAttachment } from './load.ts';
+import type { Config } from './service-config.ts';
 
 /** The result of a reload, and its reason: the changes, or the mistakes. */
 interface Reloaded {

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { Attachment, Config, GateConfig, ListenConfig, LogLevel, SpoolConfig } from './config.ts';
+import type { SpoolConfig } from './config.ts';
 import type { Table } from './mistakes.ts';
 import type { SectionReader } from './section-reader.ts';
+import type { Attachment, Config, GateConfig, ListenConfig, LogLevel } from './service-config.ts';
 import { anything, domains, duration, flag, isLoopback, listen, oneOf, secret, section, size, text, wait, whole } from './values.ts';
 
 type ServiceSections = Pick<Config, 'admin' | 'callbacks' | 'drainTimeoutMs' | 'gate' | 'metrics' | 'spool'>;

@@ -3,7 +3,7 @@
  * Only 403 refuses a message. Every failure to decide has another status, and the chat server then applies its own policy.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import type { GateConfig } from '../config/config.ts';
+import type { GateConfig } from '../config/service-config.ts';
 import type { Clock, EpochMs, Timers } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
 import { HttpListener } from '../kit/http-listener.ts';

@@ -1,6 +1,6 @@
 /** Users' modules for the exits of attachments: HTTP exits and program units. */
 import { importProblem } from '../../pools/callback-modules.ts';
-import type { Attachment, ExitsAttachment } from '../config/config.ts';
+import type { Attachment, ExitsAttachment } from '../config/service-config.ts';
 import { ServiceError } from '../kit/errors.ts';
 import { CallbackCaller, type CallerOptions } from './call.ts';
 

@@ -160,3 +160,10 @@ function decoded(label: string, nameprep: Profile): string {
   const keeps = unicode !== '' && nameprep(unicode) === unicode && domainToASCII(unicode) === label;
   return keeps ? unicode : label;
 }
+
+/** The domain of an unprepared JID, in lower case: sufficient to recognise our own domain. */
+export function domainOf(jid = ''): string {
+  const slash = jid.indexOf('/');
+  const bare = slash < 0 ? jid : jid.slice(0, slash);
+  return bare.slice(bare.indexOf('@') + 1).toLowerCase();
+}

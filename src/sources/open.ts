@@ -1,4 +1,5 @@
-import type { Attachment, ComponentAttachment } from '../config/config.ts';
+import type { ComponentAttachment } from '../config/config.ts';
+import type { Attachment } from '../config/service-config.ts';
 import { ClientSource } from './client/client.ts';
 import { type ComponentOptions, createComponentSource, pingAddress } from './component/component.ts';
 import type { ConnectionOptions } from './component/connection.ts';

@@ -1,14 +1,9 @@
-import type { Attachment } from '../config/config.ts';
+import type { Attachment } from '../config/service-config.ts';
 import type { Stanza } from '../model/packet.ts';
-import type { JidReader } from '../packet/jid.ts';
+import { domainOf, type JidReader } from '../packet/jid.ts';
 import { withoutMucSub } from '../packet/room.ts';
 import { findChild } from '../packet/xml/element.ts';
-
-/**
- * Whether the pusher itself has sent a stanza, through any of its attachments. Such a stanza is never pushed: a message that
- * an answer orders would otherwise cause a push, and so another message, without end. `from` replaces a missing address.
- */
-export type IsOwn = (stanza: Stanza, from?: string) => boolean;
+import type { IsOwn } from './source.ts';
 
 export interface OwnTraffic {
   readonly isOwn: IsOwn;
@@ -43,13 +38,6 @@ export function createOwnTraffic(attachments: readonly Attachment[], readJid: Ji
 /** Whether a message has the mark, from any sender. */
 export function isMarked(message: Stanza): boolean {
   return findChild(message, 'sent', sentNs) !== undefined;
-}
-
-/** The domain of an unprepared JID, in lower case: sufficient to recognise our own domain. */
-export function domainOf(jid = ''): string {
-  const slash = jid.indexOf('/');
-  const bare = slash < 0 ? jid : jid.slice(0, slash);
-  return bare.slice(bare.indexOf('@') + 1).toLowerCase();
 }
 
 /** The address of an account, and its addresses in rooms. */

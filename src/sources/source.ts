@@ -1,6 +1,6 @@
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { OutgoingMessage, SendResult } from '../model/delivery.ts';
-import type { Accept, Packet, Receipt, Subscription } from '../model/packet.ts';
+import type { Accept, Packet, Receipt, Stanza, Subscription } from '../model/packet.ts';
 
 /** Where packets come from. A started source attaches and stays attached; a stopped source hands over nothing more. */
 export interface Source extends Lifecycle {
@@ -75,3 +75,9 @@ export class Flow {
     }
   }
 }
+
+/**
+ * Whether the pusher itself has sent a stanza, through any of its attachments. Such a stanza is never pushed: a message that
+ * an answer orders would otherwise cause a push, and so another message, without end. `from` replaces a missing address.
+ */
+export type IsOwn = (stanza: Stanza, from?: string) => boolean;

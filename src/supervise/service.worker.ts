@@ -1,9 +1,9 @@
 /** Entry of the service thread: loads the configuration, starts the service, and exchanges messages with the supervisor. */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Attachment, Config } from '../config/config.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
 import { Redactor } from '../config/secrets.ts';
+import type { Attachment, Config } from '../config/service-config.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import { createService, type Service } from '../service.ts';

@@ -11,7 +11,7 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { LogLevel } from '../config/config.ts';
+import type { LogLevel } from '../config/service-config.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
 import { type ErrorCode, loggable, ServiceError, toError } from '../kit/errors.ts';
 import { createIdSource } from '../kit/ids.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ClientAttachment } from '../../src/config/config.ts';
+import type { ClientAttachment } from '../../src/config/service-config.ts';
 import { makeSelfSigned } from '../support/self-signed.ts';
 import { load } from './write-config.ts';
 

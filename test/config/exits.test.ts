@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ExitsAttachment } from '../../src/config/config.ts';
+import type { ExitsAttachment } from '../../src/config/service-config.ts';
 import { attachment, load, mistakeLines } from './write-config.ts';
 
 const front = `

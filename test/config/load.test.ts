@@ -2,9 +2,9 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import type { Config } from '../../src/config/config.ts';
 import { loadAdmin, loadConfig } from '../../src/config/load.ts';
 import { effectiveUrl } from '../../src/config/pool.ts';
+import type { Config } from '../../src/config/service-config.ts';
 import { attachment, listener, load, pool, writeConfig } from './write-config.ts';
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/config/${name}`, import.meta.url));

@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { ConfigInvalid, type Mistake, mistakeLine } from '../../src/config/mistakes.ts';
+import type { Config } from '../../src/config/service-config.ts';
 
 interface Beside {
   /** Further files in the folder of the configuration, by relative path. */

@@ -1,4 +1,4 @@
-import type { Attachment, ClientAttachment } from '../../src/config/config.ts';
+import type { Attachment, ClientAttachment } from '../../src/config/service-config.ts';
 import { defaultTls } from '../../src/config/tls.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';

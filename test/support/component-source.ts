@@ -1,5 +1,6 @@
 import { startTapServer, type TapServer, type TapServerOptions } from '../../demo/tap-server.ts';
-import type { Attachment, ComponentAttachment, ComponentNode } from '../../src/config/config.ts';
+import type { ComponentAttachment, ComponentNode } from '../../src/config/config.ts';
+import type { Attachment } from '../../src/config/service-config.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { Mark, Packet, PacketId, Receipt, Subscription } from '../../src/model/packet.ts';

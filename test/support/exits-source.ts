@@ -1,5 +1,5 @@
 import type { HttpExit, ProgramUnit } from '../../pools/exits.ts';
-import type { Descriptor, ExitsAttachment } from '../../src/config/config.ts';
+import type { Descriptor, ExitsAttachment } from '../../src/config/service-config.ts';
 import { unwatched } from '../../src/hooks/call.ts';
 import { createModuleCaller } from '../../src/hooks/exit-modules.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';

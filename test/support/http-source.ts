@@ -1,4 +1,4 @@
-import type { HttpAttachment } from '../../src/config/config.ts';
+import type { HttpAttachment } from '../../src/config/service-config.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';

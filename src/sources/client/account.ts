@@ -1,4 +1,4 @@
-import type { ClientAttachment } from '../../config/config.ts';
+import type { ClientAttachment } from '../../config/service-config.ts';
 import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createDeferred, type Deferred } from '../../kit/lifecycle.ts';
@@ -9,7 +9,7 @@ import type { JidReader } from '../../packet/jid.ts';
 import { containsOnly } from '../../packet/kind.ts';
 import { element, findChild } from '../../packet/xml/element.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { IsOwn } from '../own-traffic.ts';
+import type { IsOwn } from '../source.ts';
 import { isResponse, pingElement, type Unreadable } from '../xmpp-stream.ts';
 import { Archive } from './archive.ts';
 import { Room, type RoomOptions } from './room.ts';

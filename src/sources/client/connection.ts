@@ -8,7 +8,7 @@
  * and rejects messages while it is offline. The end is reported once, with the first cause.
  */
 import { type Client, client, type Element, type StreamManagement, type Transport, xml } from '@xmpp/client';
-import type { ClientAttachment } from '../../config/config.ts';
+import type { ClientAttachment } from '../../config/service-config.ts';
 import type { Clock, Timers } from '../../kit/clock.ts';
 import { messageOf, ServiceError, toError } from '../../kit/errors.ts';
 import type { Stanza } from '../../model/packet.ts';

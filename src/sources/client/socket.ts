@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import type { ClientAttachment } from '../../config/config.ts';
+import type { ClientAttachment } from '../../config/service-config.ts';
 import { type Dialling, dialTcp, type Resolve } from '../../kit/dial-tcp.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
 import { element, escapeAttribute, findChild, toXml } from '../../packet/xml/element.ts';

@@ -3,12 +3,12 @@ import type { ComponentAttachment } from '../../config/config.ts';
 import type { Timers } from '../../kit/clock.ts';
 import type { Packet, Stanza, Subscription } from '../../model/packet.ts';
 import type { SeenStanza } from '../../packet/from-xml.ts';
+import { domainOf } from '../../packet/jid.ts';
 import { containsOnly } from '../../packet/kind.ts';
 import { withoutMucSub } from '../../packet/room.ts';
 import { localName } from '../../packet/xml/element.ts';
 import type { AttachmentState, EventSink } from '../../telemetry/events.ts';
-import { domainOf, type IsOwn } from '../own-traffic.ts';
-import type { Flow } from '../source.ts';
+import type { Flow, IsOwn } from '../source.ts';
 import type { Unreadable } from '../xmpp-stream.ts';
 
 /** Makes packets of the stanzas that arrive on a component's stream. A feed lives as long as its source, over many streams. */

@@ -8,9 +8,8 @@
 import type { Timers } from '../../kit/clock.ts';
 import type { OutgoingMessage, SendResult } from '../../model/delivery.ts';
 import type { Stanza } from '../../model/packet.ts';
-import type { JidReader } from '../../packet/jid.ts';
+import { domainOf, type JidReader } from '../../packet/jid.ts';
 import { element, findChild, isXmlText, toXml } from '../../packet/xml/element.ts';
-import { domainOf } from '../own-traffic.ts';
 import { defaultSendMs, type Outbox } from '../source.ts';
 import { errorCondition, isResponse, pingElement } from '../xmpp-stream.ts';
 import type { StreamOutbox } from './connection.ts';

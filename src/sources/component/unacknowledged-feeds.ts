@@ -1,7 +1,7 @@
 /** The feeds that work with a stock chat server: unacknowledged, so each stanza is delivered at most once. */
 import { createHash } from 'node:crypto';
 import type { Direction, Stanza } from '../../model/packet.ts';
-import { domainOf } from '../own-traffic.ts';
+import { domainOf } from '../../packet/jid.ts';
 import { type Feed, type FeedContext, reasonToSkip } from './feed.ts';
 import { forwarded } from './tap-item.ts';
 

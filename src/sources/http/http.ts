@@ -5,7 +5,7 @@
  * receives posts whose senders have timed out, each on a separate connection: they are pushed late, in any order.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { HttpAttachment } from '../../config/config.ts';
+import type { HttpAttachment } from '../../config/service-config.ts';
 import { type Clock, type Timers, within } from '../../kit/clock.ts';
 import { HttpListener } from '../../kit/http-listener.ts';
 import { readBody, sendText, skipBody, type TextAnswer } from '../../kit/http-message.ts';

@@ -1,6 +1,6 @@
 /** Checks the posts of MongooseIM before their bodies are read, and the responses to requests that are not accepted. */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import type { HttpAttachment } from '../../config/config.ts';
+import type { HttpAttachment } from '../../config/service-config.ts';
 import type { Clock } from '../../kit/clock.ts';
 import type { TextAnswer } from '../../kit/http-message.ts';
 import { TokenBucket } from '../../kit/pacing.ts';

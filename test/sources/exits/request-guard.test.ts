@@ -1,8 +1,8 @@
 import { createHook } from 'node:async_hooks';
 import { scryptSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import type { ExitsAttachment } from '../../../src/config/config.ts';
 import { readCredential } from '../../../src/config/exits.ts';
+import type { ExitsAttachment } from '../../../src/config/service-config.ts';
 import { Secret } from '../../../src/kit/secret.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeDescriptor, requestBytes, startExitsSource } from '../../support/exits-source.ts';

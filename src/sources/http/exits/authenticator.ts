@@ -3,7 +3,7 @@
  * need a hash. Few hashes are computed at a time and few wait, so unauthenticated clients cannot cause a long queue.
  */
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import type { Credential, ScryptHash } from '../../../config/config.ts';
+import type { Credential, ScryptHash } from '../../../config/service-config.ts';
 import { toError } from '../../../kit/errors.ts';
 import { createDeferred, type Deferred } from '../../../kit/lifecycle.ts';
 import { readBasic } from '../../../kit/request-guard.ts';

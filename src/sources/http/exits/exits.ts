@@ -3,7 +3,7 @@
  * Each request is checked (`request-guard.ts`), read, run (`run-service.ts`) and answered; a packet is on disk before its response.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ExitsAttachment } from '../../../config/config.ts';
+import type { ExitsAttachment } from '../../../config/service-config.ts';
 import { type Clock, createRfc3339, type Timers, within } from '../../../kit/clock.ts';
 import { HttpListener } from '../../../kit/http-listener.ts';
 import { readBody, skipBody } from '../../../kit/http-message.ts';

@@ -1,6 +1,6 @@
 /** Checks a request before its body is read: descriptor, credentials, method, rate and size. */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import type { Descriptor, ExitsAttachment } from '../../../config/config.ts';
+import type { Descriptor, ExitsAttachment } from '../../../config/service-config.ts';
 import type { Clock } from '../../../kit/clock.ts';
 import { TokenBucket } from '../../../kit/pacing.ts';
 import { bodyTooLarge, fromPusher, type Refusal, rateLimited, unauthorized } from '../request-guard.ts';

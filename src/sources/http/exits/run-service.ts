@@ -6,7 +6,7 @@
  * A service that ends before the commit has no effect.
  */
 import type { UnitAcc } from '../../../../pools/exits.ts';
-import type { Descriptor, ExitsAttachment } from '../../../config/config.ts';
+import type { Descriptor, ExitsAttachment } from '../../../config/service-config.ts';
 import { toError } from '../../../kit/errors.ts';
 import type { Outbox } from '../../source.ts';
 import type { Refusal } from '../request-guard.ts';

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { Descriptor } from '../../../config/config.ts';
+import type { Descriptor } from '../../../config/service-config.ts';
 import { readMark } from './decoders.ts';
 import { type Exit, type ExitInput, type ExitOutput, type Service, type Unfit, unfit, wholeBody } from './exit.ts';
 import { type Fields, readFormFields, readJsonFields } from './fields.ts';
