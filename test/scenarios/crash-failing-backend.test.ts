@@ -22,7 +22,7 @@ const { createSqliteSpool } = await importBuilt<typeof import('../../src/spool/s
 const seed = 2026;
 const total = Number(process.env['CRASH_MESSAGES'] ?? 6000);
 const kills = Number(process.env['CRASH_KILLS'] ?? 20);
-const conversations = 400;
+const conversations = 100;
 
 /** One in five requests fails: too few to open the circuit breaker. */
 const sick = byLot(seed, [
