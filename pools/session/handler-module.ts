@@ -1,8 +1,8 @@
 /** Handlers with callbacks at delivery: imports their modules into the pool's thread and calls their callbacks. */
 
 import type { Timers } from '../../src/kit/clock.ts';
+import { deepFreeze } from '../../src/kit/deep-freeze.ts';
 import { asError, ServiceError, toError } from '../../src/kit/errors.ts';
-import { deepFreeze } from '../../src/kit/json.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
 import { deliveryCallbacks, exportsOf, importModule, importProblem, pick } from '../callback-modules.ts';

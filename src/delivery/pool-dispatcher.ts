@@ -106,7 +106,10 @@ export class PoolDispatcher {
       ...options,
       queues: this.#queues,
       reserve: (delivery) => this.reserve(delivery),
-      onNext: (next) => this.#takeNext(next),
+      onNext: (next) => {
+        for (const delivery of next) this.#put(delivery);
+        this.#claimed('next', next.length);
+      },
       onProgress: () => this.#onProgress(),
     });
   }
@@ -161,11 +164,6 @@ export class PoolDispatcher {
   take(delivery: Claimed): void {
     this.#put(delivery);
     this.#claimed('append', 1);
-  }
-
-  #takeNext(next: readonly Claimed[]): void {
-    for (const delivery of next) this.#put(delivery);
-    this.#claimed('next', next.length);
   }
 
   #claimed(how: Events['delivery.claimed']['how'], count: number): void {

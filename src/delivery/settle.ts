@@ -23,12 +23,10 @@ interface SettlerOptions {
 
 type OnStored = (stored: SettlementContent) => void;
 
-/** A settlement on its way to the disk. */
+/** A settlement on its way to the disk. `leaves`: its lane. `claimNext`: deliveries of the lane to claim next; one slot is reserved. */
 interface Pending {
   readonly delivery: Claimed;
-  /** Whether the delivery leaves its lane. */
   readonly leaves: boolean;
-  /** Deliveries of the lane to claim next, for which one slot is reserved. */
   readonly claimNext: number;
   readonly onStored: OnStored;
 }

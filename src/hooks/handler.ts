@@ -1,7 +1,7 @@
 import type { AcceptCallbacks, GateCallbacks, PacketAsked, RequestPrepared } from '../../pools/accept-callbacks.ts';
 import type { HandlerOpts } from '../../pools/contract.ts';
 import type { HandlerConfig, When } from '../config/config.ts';
-import { deepFreeze } from '../kit/json.ts';
+import { deepFreeze } from '../kit/deep-freeze.ts';
 import type { HeaderPair } from '../model/delivery.ts';
 import type { Packet } from '../model/packet.ts';
 import { asksNotToBeStored } from '../packet/kind.ts';

@@ -113,10 +113,3 @@ const backslash = 0x5c;
 const rightBracket = 0x5d;
 const leftBrace = 0x7b;
 const rightBrace = 0x7d;
-
-/** Freezes a plain value and everything in it, and returns it. */
-export function deepFreeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) return value;
-  for (const part of Object.values(value)) deepFreeze(part);
-  return Object.freeze(value);
-}

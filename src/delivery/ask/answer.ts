@@ -1,5 +1,6 @@
 /** Reads the answer of a business server to a question, in the format of OpenIM webhooks. */
-import { asMap, asObject, deepFreeze, readJson } from '../../kit/json.ts';
+import { deepFreeze } from '../../kit/deep-freeze.ts';
+import { asMap, asObject, readJson } from '../../kit/json.ts';
 import type { Outcome } from '../../model/attempt.ts';
 import type { Answered, AskFailure, OfflinePushInfo } from '../../model/delivery.ts';
 import { notAsked } from './deadlines.ts';
