@@ -121,7 +121,7 @@ test('a body is gone from file and log within 15 s after its settlement, while c
   const second = (body: string) => {
     now += 1000;
     const { answers } = store.commit([append(body)], { maintain: false, now: acceptedAt });
-    store.commit([['delivered', Number(answers[0]), false]], { maintain: true, now: acceptedAt });
+    store.commit([['delivered', Number(answers[0]), 0]], { maintain: true, now: acceptedAt });
   };
   for (let beat = 0; beat < 3; beat += 1) second(`other ${beat}`);
   second('what people wrote');
