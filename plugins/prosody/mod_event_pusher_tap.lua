@@ -242,14 +242,16 @@ end
 
 --- From stanza to item
 
-local stamp_second, stamp_text;
+local stamp_second, second_text, stamp_ms, stamp_text;
 local function stamp()
-	local now = time_now();
-	local second = math.floor(now);
+	local ms = math.floor(time_now() * 1000);
+	if ms == stamp_ms then return stamp_text; end
+	local second = math.floor(ms / 1000);
 	if second ~= stamp_second then
-		stamp_second, stamp_text = second, os.date("!%Y-%m-%dT%H:%M:%S", second);
+		stamp_second, second_text = second, os.date("!%Y-%m-%dT%H:%M:%S", second);
 	end
-	return string.format("%s.%03dZ", stamp_text, math.floor((now - second) * 1000));
+	stamp_ms, stamp_text = ms, string.format("%s.%03dZ", second_text, ms % 1000);
+	return stamp_text;
 end
 
 -- An item is joined once, from pieces in a table that is used again. Prosody spends more than half of its time collecting

@@ -8,7 +8,28 @@ const prosody = await prosodyTap();
 
 keepsItsQueue(prosody);
 
+/** Lua: the session of the component. */
+const session = 'require "core.modulemanager".get_module("pusher.localhost", "component").session';
+
 describe.skipIf(!prosody.isHere)('the queue in Prosody', () => {
+  test.each([
+    { messages: 20, writes: 1 },
+    { messages: 60, writes: 3 }, // two events each: the items wait for 50 events at most
+  ])('$messages messages that arrive together leave in $writes writes', async ({ messages, writes }) => {
+    await using prosody = await startProsody();
+    await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
+    await using pusher = await connectTapPusher(prosody.component);
+    await pusher.ask();
+    await prosody.shell(
+      `> (function (s) local send = s.send; s.writes = 0; s.send = function (data) s.writes = s.writes + 1; return send(data) end end)(${session})`,
+    );
+    const words = Array.from({ length: messages }, (_, index) => `${index + 1}`);
+    alice.send(words.map((word) => `<message to='nobody@localhost' type='chat'><body>${word}</body></message>`).join(''));
+
+    expect(await numbered(pusher, messages)).toEqual(words.map((word) => `${word} ${word}`));
+    expect(await prosody.shell(`> ${session}.writes`)).toContain(`Result: ${writes}`);
+  });
+
   test('a reload of the module keeps queue, numbers, epoch and the stream', async () => {
     await using prosody = await startProsody({ config: 'event_pusher_tap_window = 2' });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
