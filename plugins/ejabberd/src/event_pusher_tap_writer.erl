@@ -32,7 +32,16 @@ write(Stanzas, {through, Connection}) ->
     lists:foreach(fun(Stanza) -> Connection ! {route, parsed(Stanza)} end, Stanzas).
 
 parsed(Stanza) ->
-    xmpp:decode(fxml_stream:parse_element(iolist_to_binary(Stanza)), ?NS_COMPONENT, [ignore_els]).
+    Xml = iolist_to_binary(Stanza),
+    case fxml_stream:parse_element(Xml) of
+        #xmlel{} = El -> xmpp:decode(El, ?NS_COMPONENT, [ignore_els]);
+        {error, _} -> parsed(without_stanza(Xml))
+    end.
+
+%% A stanza that is not valid by itself, such as one with a prefix of the client's stream. Its item keeps its number.
+without_stanza(Xml) ->
+    [Head, _] = binary:split(Xml, <<"/><forwarded ">>),
+    [Head, <<" reason='malformed'/></message>">>].
 
 %% What is not written yet is not written any more.
 -spec stop(writer()) -> ok.
