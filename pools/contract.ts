@@ -1,4 +1,5 @@
 /** Messages between the service thread and the pool threads, and the settings of a pool thread. Types only. */
+import type { MessagePort } from 'node:worker_threads';
 import type { DispositionKind, HttpOutcome, Judgement } from '../src/model/attempt.ts';
 import type { Body, ContextVariables, DeliveryId, Destination, HeaderPair } from '../src/model/delivery.ts';
 
@@ -101,7 +102,13 @@ export interface PoolTls {
   readonly serverName: string | undefined;
 }
 
-/** Service → pool thread. `disposed`: a disposition that a worker waits for is on disk. `stop`: finish the jobs in progress and end. */
+/** Service → thread: a pool is to be served, over a port of its own. When that port closes, its connections close. */
+export interface ToThread {
+  readonly port: MessagePort;
+  readonly settings: PoolThreadSettings;
+}
+
+/** Service → pool in a thread. `disposed`: a disposition that a worker waits for is on disk. `stop`: finish the jobs in progress and end. */
 export type ToPoolThread =
   | { readonly kind: 'disposed'; readonly key: number; readonly disposition: DispositionKind }
   | { readonly kind: 'jobs'; readonly jobs: readonly (CompactJob | Job)[] }

@@ -3,14 +3,18 @@ import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../src/kit/clock.ts';
 import type { Resolve } from '../src/kit/dial-tcp.ts';
 import { createDial } from './connection.ts';
-import type { PoolThreadSettings } from './contract.ts';
+import type { PoolThreadSettings, ToThread } from './contract.ts';
 import type { NewWorker } from './http-client.ts';
 import { createClient, HttpCarrier, type OpenCarrier, serve, undiciWorkers } from './serve.ts';
 import type { ImportModule } from './session/handler-module.ts';
 
-/** The only task of the thread: it lasts as long as the thread and gets its jobs over the port. */
-export default function deliver({ port, settings }: { readonly port: MessagePort; readonly settings: PoolThreadSettings }): Promise<void> {
-  return serve({ port, settings, clock: systemClock, openCarrier: carrierOf() });
+/** The only task of the thread: serves the pools that are announced on the port. It ends with the thread, or if a pool cannot be served. */
+export default function deliver({ port: pools }: { readonly port: MessagePort }): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    pools.on('message', ({ port, settings }: ToThread) => {
+      serve({ port, settings, clock: systemClock, openCarrier: carrierOf() }).catch(reject);
+    });
+  });
 }
 
 interface ThreadDependencies {

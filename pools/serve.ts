@@ -26,7 +26,7 @@ export interface Carrier {
   disposed(key: number, disposition: DispositionKind): void;
   /** No further dispositions arrive. */
   stop(): void;
-  /** Closes the connections. No job may be in progress. */
+  /** Closes the connections, and abandons the jobs in progress. */
   close(): Promise<void>;
 }
 
@@ -38,9 +38,9 @@ export interface CarrierContext extends ExchangeContext {
 }
 
 /**
- * Runs a pool thread: takes jobs from the port and sends each outcome back when its request has ended, together with those of
- * the same millisecond. Resolves after `stop`, when no job is in progress and everything is closed. Rejects if the carrier
- * cannot be opened.
+ * Serves a pool in a thread: takes jobs from the port and sends each outcome back when its request has ended, together with
+ * those of the same millisecond. Resolves after `stop`, when no job is in progress and everything is closed, or after the port
+ * has closed, which abandons the jobs. Rejects if the carrier cannot be opened.
  */
 export async function serve({ port, settings, clock, openCarrier }: ThreadOptions): Promise<void> {
   const stopped = createDeferred<void>();
@@ -66,6 +66,11 @@ export async function serve({ port, settings, clock, openCarrier }: ThreadOption
     }
   });
 
+  port.once('close', () => {
+    queue.abandon();
+    stopped.resolve();
+  });
+
   await stopped.promise;
   await queue.ended();
   await carrier.close();
@@ -81,6 +86,7 @@ class JobQueue {
   readonly #waiting = new Fifo<Job>();
   #busy = 0;
   #isStarting = false;
+  #isAbandoned = false;
   #ended: Deferred<void> | undefined;
 
   /** `onIdle` is called whenever no job is waiting or in progress. */
@@ -102,6 +108,13 @@ class JobQueue {
     return this.#ended.promise;
   }
 
+  /** Starts no further job, and waits for none. */
+  abandon(): void {
+    this.#isAbandoned = true;
+    this.#ended ??= createDeferred();
+    this.#ended.resolve();
+  }
+
   #start(job: Job): void {
     this.#busy += 1;
     this.#carrier.carry(job, this.#free);
@@ -110,7 +123,7 @@ class JobQueue {
   /** Jobs that end while they start are handled by the loop of the first call, so their number does not deepen the stack. */
   readonly #free = (): void => {
     this.#busy -= 1;
-    if (this.#isStarting) return;
+    if (this.#isStarting || this.#isAbandoned) return;
     this.#isStarting = true;
     while (this.#busy < this.#workers) {
       const next = this.#waiting.shift();

@@ -48,7 +48,8 @@ export interface PoolConfig {
   /** Starts with `/`. */
   readonly pathPrefix: string;
   readonly workers: number;
-  readonly threads: number;
+  /** Undefined: one, which the pool may share with others. */
+  readonly threads: number | undefined;
   readonly requestTimeoutMs: number;
   readonly callTimeoutMs: number;
   /** Maximum age of a connection that carries a request; Infinity for `max_connection_age = "forever"`. */

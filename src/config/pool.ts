@@ -62,7 +62,7 @@ export const poolSchema = section({
   max_worker_queue_len: whole(0).optional(),
   connection,
   client: oneOf(['got', 'undici']).default('undici'),
-  threads: whole(1).default(1),
+  threads: whole(1).optional(),
   max_connection_age: durationOrForever.default(5 * minute),
   max_response_size: size.default(1024 * 1024),
   retry: retry.prefault({}),
@@ -162,7 +162,7 @@ function checkPrefix(prefix: string, path: Path, reader: SectionReader): void {
 }
 
 function checkLimits(pool: PoolSection, path: Path, reader: SectionReader): void {
-  if (pool.threads > pool.workers) {
+  if ((pool.threads ?? 1) > pool.workers) {
     reader.mistake([...path, 'threads'], { expected: `at most as many threads as workers (${pool.workers})` });
   }
 }

@@ -15,6 +15,7 @@ import { type DispatchConfig, fixedSettingsOf, queuesOf, rulesOf, sessionsOf, th
 import { PoolDispatcher, type PoolDispatcherOptions } from './pool-dispatcher.ts';
 import { PoolThreads } from './pool-threads.ts';
 import { released } from './settle.ts';
+import { SharedThreads } from './thread-host.ts';
 
 interface DispatcherOptions extends DispatchConfig, Pick<PoolDispatcherOptions, 'follow' | 'openDeadlines'> {
   readonly spool: Spool;
@@ -50,12 +51,14 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #intake: IntakeQueue;
   readonly #pools: Map<string, Pool>;
+  readonly #sharedThreads: SharedThreads;
   #config: DispatchConfig;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#config = options;
     this.#intake = new IntakeQueue(options.timers);
+    this.#sharedThreads = new SharedThreads(options.timers);
     this.#pools = new Map(options.pools.map((pool) => [pool.id, this.#open(pool)]));
   }
 
@@ -68,14 +71,15 @@ export class Dispatcher {
       ...options,
       rules: rulesOf(config, this.#config.handlers, handlers),
       paused: spool.stats().paused.includes(config.id),
-      openCarrier: carriers?.get(config.id) ?? ((callbacks) => this.#openThreads(callbacks, settings, config.threads)),
+      openCarrier: carriers?.get(config.id) ?? ((callbacks) => this.#openThreads(callbacks, settings, config)),
       onGone: () => void this.#pauseGone(config.id),
     });
     return { config, fixedSettings: fixedSettingsOf(config, this.#config), dispatcher, backlog: new Backlog(options) };
   }
 
-  #openThreads(callbacks: CarrierCallbacks, settings: PoolThreadSettings, threads: number): PoolThreads {
-    return new PoolThreads({ ...this.#options, ...callbacks, settings, threads });
+  #openThreads(callbacks: CarrierCallbacks, settings: PoolThreadSettings, { threads }: PoolConfig): PoolThreads {
+    const host = threads === undefined && mayShare(settings) ? this.#sharedThreads.next : undefined;
+    return new PoolThreads({ ...this.#options, ...callbacks, settings, host, threads: threads ?? 1 });
   }
 
   async start(): Promise<void> {
@@ -241,6 +245,11 @@ export class Dispatcher {
   admission(pool: string): Admission | undefined {
     return this.#pools.get(pool)?.dispatcher.admission;
   }
+}
+
+/** A callback can block its thread, and got costs a multiple of undici: such pools have threads of their own. */
+function mayShare({ client, handlers }: PoolThreadSettings): boolean {
+  return client === 'undici' && handlers.length === 0;
 }
 
 function isReplaced({ config: { id }, fixedSettings }: Pool, next: DispatchConfig): boolean {

@@ -1,17 +1,15 @@
-/** The threads of a pool, which send its requests, and the replacement of those that die. */
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+/** The carrier of a pool: its share of one or more threads. */
+import { once } from 'node:events';
+import type { MessagePort } from 'node:worker_threads';
 import { JobCompactor, outcomeOf } from '../../pools/compact.ts';
 import type { CompactJob, FromPoolThread, Job, KeyedOutcome, PoolThreadSettings, ToPoolThread } from '../../pools/contract.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
-import { loggable, toError } from '../kit/errors.ts';
-import { type Backoff, backoffMs, Pacer } from '../kit/pacing.ts';
+import { Pacer } from '../kit/pacing.ts';
 import type { DispositionKind } from '../model/attempt.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import { type Attempt, type JobOptions, toJob } from './attempt.ts';
 import { type Carrier, type CarrierCallbacks, misplacedReply } from './extensions.ts';
+import { type Tenant, ThreadHost } from './thread-host.ts';
 
 interface PoolThreadsOptions extends PoolThreadOptions {
   /** `settings.workers` are for the whole pool; each thread gets its share. */
@@ -74,100 +72,83 @@ interface PoolThreadOptions extends CarrierCallbacks {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly events: EventSink;
+  /** Where the pool runs, asked when it starts. Default: in threads of its own. */
+  readonly host?: (() => ThreadHost) | undefined;
 }
-
-const respawnBackoff: Backoff = { firstMs: 100, capMs: 10_000, jitter: 0 };
 
 /** Minimum time between two messages with jobs, ms. */
 const jobsEveryMs = 1;
 
-/** How often a thread is pinged; a thread that has not answered by the next ping is replaced. */
-const pingEveryMs = 10_000;
-
-/**
- * One thread of a pool, with a successor when it dies:
- *
- *   starting → up → stopping → ended
- *      ↑        ↓ died, or does not answer
- *      └── waiting (doubles while it keeps dying)
- */
-class PoolThread {
+/** The pool in one thread, and in its successors. */
+class PoolThread implements Tenant {
+  readonly settings: PoolThreadSettings;
   readonly #options: PoolThreadOptions;
-  readonly #pool: string;
   readonly #inFlight = new Set<number>();
   readonly #awaitingDisposition = new Set<number>();
-  readonly #pacer: Pacer;
-  #life: ThreadLife | undefined;
   readonly #compactor = new JobCompactor();
+  readonly #pacer: Pacer;
+  #host: ThreadHost | undefined;
+  #port: MessagePort | undefined;
+  #isUp = false;
   #batch: (CompactJob | Job)[] = [];
-  #deaths = 0;
   #ending = false;
-  #cancelRespawn: () => void = () => undefined;
 
   constructor(options: PoolThreadOptions) {
     this.#options = options;
-    this.#pool = options.settings.name;
+    this.settings = options.settings;
     this.#pacer = new Pacer({ everyMs: jobsEveryMs, ...options }, () => this.#flush());
   }
 
   /** Workers without a job; negative if more jobs are sent than there are workers. A thread that is down has no workers. */
   get free(): number {
-    return (this.#life === undefined ? 0 : this.#options.settings.workers) - this.#inFlight.size;
+    return (this.#port === undefined ? 0 : this.settings.workers) - this.#inFlight.size;
   }
 
   start(): void {
-    const life = new ThreadLife(this.#options.settings, {
-      onMessage: (message) => this.#receive(message),
-      onDeath: (dead, reason) => this.#died(dead, reason),
-    });
-    this.#life = life;
+    const { timers, host } = this.#options;
+    this.#host = host?.() ?? new ThreadHost(timers);
+    this.#host.join(this);
+  }
+
+  opened(port: MessagePort): void {
+    this.#port = port;
+    this.#isUp = false;
     this.#emitState('started');
-    life.post({ kind: 'ping' }); // answered once the thread has loaded everything
-    this.#schedulePing(life);
+    this.#post({ kind: 'ping' }); // answered once the thread has loaded everything
     this.#flush();
   }
 
   send(job: Job): void {
     this.#batch.push(this.#compactor.compact(job));
     if (this.#inFlight.size === 0)
-      this.#pacer.hurry(); // no other outcome will bring on more
+      this.#pacer.hurry(); // no outcome will bring on more
     else this.#pacer.nudge();
     this.#inFlight.add(job.key);
   }
 
   /** Without a thread the batch waits for the next one. */
   #flush(): void {
-    if (this.#life === undefined || this.#batch.length === 0) return;
-    this.#life.post({ kind: 'jobs', jobs: this.#batch });
+    if (this.#port === undefined || this.#batch.length === 0) return;
+    this.#post({ kind: 'jobs', jobs: this.#batch });
     this.#batch = [];
   }
 
-  #receive(message: FromPoolThread): void {
-    this.#answered();
+  receive(message: FromPoolThread): void {
+    if (!this.#isUp) this.#emitState('up');
+    this.#isUp = true;
     switch (message.kind) {
       case 'alive':
         return;
       case 'callback-failed': {
         const { kind, ...failure } = message;
-        return this.#options.events.emit('delivery.callback-failed', { pool: this.#pool, ...failure });
+        return this.#options.events.emit('delivery.callback-failed', { pool: this.settings.name, ...failure });
       }
       case 'outcomes':
-        this.#deaths = 0;
         for (const outcome of message.outcomes) this.#ended(outcomeOf(outcome));
         return;
       default:
         return message satisfies never;
     }
-  }
-
-  /** The first message of a thread means that it has loaded everything. */
-  #answered(): void {
-    const life = this.#life;
-    if (life === undefined) return;
-    life.answered = true;
-    if (life.isUp) return;
-    life.isUp = true;
-    this.#emitState('up');
   }
 
   #ended({ key, outcome, judgement }: KeyedOutcome): void {
@@ -178,111 +159,49 @@ class PoolThread {
 
   /** Reports the stored disposition of a delivery to the worker that waits for it, if it is one of this thread. */
   disposed(key: number, disposition: DispositionKind): void {
-    if (this.#awaitingDisposition.delete(key)) this.#life?.post({ kind: 'disposed', key, disposition });
+    if (this.#awaitingDisposition.delete(key)) this.#post({ kind: 'disposed', key, disposition });
   }
 
-  #schedulePing(life: ThreadLife): void {
-    life.cancelPing = this.#options.timers.after(pingEveryMs, () => {
-      if (!life.answered) return this.#died(life, `it has not answered for ${pingEveryMs} ms`);
-      life.answered = false;
-      life.post({ kind: 'ping' });
-      this.#schedulePing(life);
-    });
-  }
-
-  #died(dead: ThreadLife, reason: string): void {
-    if (dead !== this.#life) return;
-    this.#life = undefined;
-    dead.cancelPing();
-    void dead.destroy();
+  died(reason: string): void {
+    this.#port = undefined;
     if (this.#ending) return;
-    this.#deaths += 1;
     this.#emitState('died', reason);
     const lost = [...this.#inFlight];
     this.#inFlight.clear();
     this.#awaitingDisposition.clear();
     this.#batch = [];
-    const waitMs = backoffMs(respawnBackoff, this.#deaths, () => 0.5);
-    this.#cancelRespawn = this.#options.timers.after(waitMs, () => this.start());
     this.#options.onLost(lost);
   }
 
-  stop(): Promise<void> {
-    return this.#end((life) => life.stop());
+  /** Waits for the jobs in flight, or for the death of the thread. */
+  async stop(): Promise<void> {
+    this.#end();
+    const closed = this.#port === undefined ? undefined : once(this.#port, 'close');
+    this.#post({ kind: 'stop' });
+    await closed;
+    await this.#leave();
   }
 
-  kill(): Promise<void> {
-    return this.#end((life) => life.destroy());
+  async kill(): Promise<void> {
+    this.#end();
+    await this.#leave();
   }
 
-  /** Pings continue, since a callback may block the thread while it stops. */
-  async #end(how: (life: ThreadLife) => Promise<void>): Promise<void> {
+  #end(): void {
     this.#ending = true;
     this.#pacer.stop();
-    this.#cancelRespawn();
-    if (this.#life !== undefined) await how(this.#life);
+  }
+
+  async #leave(): Promise<void> {
+    this.#port = undefined;
+    await this.#host?.leave(this);
+  }
+
+  #post(message: ToPoolThread): void {
+    this.#port?.postMessage(message);
   }
 
   #emitState(state: 'died' | 'started' | 'up', reason = ''): void {
-    this.#options.events.emit('pool.thread', { pool: this.#pool, state, reason });
+    this.#options.events.emit('pool.thread', { pool: this.settings.name, state, reason });
   }
-}
-
-interface ThreadLifeCallbacks {
-  onMessage(message: FromPoolThread): void;
-  onDeath(life: ThreadLife, reason: string): void;
-}
-
-/** Requests and responses live for ms, so a third of Node's default is enough, and there may be many threads. */
-const youngGenerationMb = 16;
-
-/**
- * A thread from its start to its end: a piscina instance with one thread and one task that lasts as long as the thread, because
- * threads cannot be addressed otherwise. Its atomics are off, since they freeze the timers of an idle thread.
- */
-class ThreadLife {
-  answered = true;
-  isUp = false;
-  cancelPing: () => void = () => undefined;
-  readonly #port: MessagePort;
-  readonly #piscina: Piscina;
-  readonly #task: Promise<void>;
-  #destroyed: Promise<void> | undefined;
-
-  constructor(settings: PoolThreadSettings, { onMessage, onDeath }: ThreadLifeCallbacks) {
-    const { port1, port2 } = new MessageChannel();
-    // With minThreads above 0 piscina starts another thread when this one ends, and aborts the whole process if that one ends
-    // while it is still loading.
-    const resourceLimits = { maxYoungGenerationSizeMb: youngGenerationMb };
-    this.#port = port1;
-    this.#piscina = new Piscina({ filename: entryUrl().href, minThreads: 0, maxThreads: 1, atomics: 'disabled', resourceLimits });
-    this.#task = this.#piscina.run({ port: port2, settings }, { transferList: [port2] });
-    port1.on('message', onMessage);
-    this.#task.then(
-      () => onDeath(this, 'its task ended'),
-      (thrown) => onDeath(this, loggable(toError(thrown), 'message')),
-    );
-  }
-
-  post(message: ToPoolThread): void {
-    this.#port.postMessage(message);
-  }
-
-  /** Waits for the jobs in flight, then destroys the thread. */
-  async stop(): Promise<void> {
-    this.post({ kind: 'stop' });
-    await this.#task.catch(() => undefined); // a failed task has ended too
-    await this.destroy();
-  }
-
-  destroy(): Promise<void> {
-    this.#port.close();
-    this.#destroyed ??= this.#piscina.destroy();
-    return this.#destroyed;
-  }
-}
-
-/** The entry file: .ts in a checkout under tsx, .js in the build. */
-function entryUrl(): URL {
-  return new URL(`../../pools/deliver.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 }

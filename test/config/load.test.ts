@@ -84,7 +84,7 @@ test('all defaults are filled in', async () => {
         origin: 'http://localhost:8000',
         pathPrefix: '/',
         workers: 10,
-        threads: 1,
+        threads: undefined,
         requestTimeoutMs: 2000,
         callTimeoutMs: 5000,
         retry: { jitter: 0.2, maxAgeMs: 3 * 86_400_000, accept: [], defer: [], refuse: [] },

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,15 +28,21 @@ async function writeModule(source: string): Promise<SessionHandler & AsyncDispos
 
 function startThread(settings: PoolThreadSettings) {
   const { port1: ours, port2: port } = new MessageChannel();
+  const { port1: pools, port2: announced } = new MessageChannel();
   const piscina = new Piscina({ filename, minThreads: 0, maxThreads: 1, atomics: 'disabled' });
   const heard: FromPoolThread[] = [];
   ours.on('message', (message: FromPoolThread) => heard.push(message));
+  const closed = once(ours, 'close').then(() => undefined);
+  const failed = piscina.run({ port: announced }, { transferList: [announced] }) as Promise<never>;
+  pools.postMessage({ port, settings }, [port]);
   return {
     heard,
-    ended: piscina.run({ port, settings }, { transferList: [port] }) as Promise<void>,
+    ended: Promise.race([failed, closed]),
     post: (message: ToPoolThread): void => ours.postMessage(message),
     [Symbol.asyncDispose]: async () => {
       ours.close();
+      pools.close();
+      failed.catch(() => undefined); // the thread ends in the middle of its task
       await piscina.destroy();
     },
   };

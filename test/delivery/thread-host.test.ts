@@ -1,0 +1,97 @@
+import { expect, test } from 'vitest';
+import type { Job, PoolThreadSettings } from '../../pools/contract.ts';
+import { systemClock, systemTimers } from '../../src/kit/clock.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
+import { importBuilt } from '../support/built.ts';
+import { eventually } from '../support/eventually.ts';
+import { makeJob, makeThreadSettings } from '../support/make-job.ts';
+import { startTarget } from '../support/target.ts';
+
+// The build: real threads cannot load .ts here.
+const { PoolThreads } = await importBuilt<typeof import('../../src/delivery/pool-threads.ts')>('src/delivery/pool-threads.js');
+const { SharedThreads, ThreadHost } = await importBuilt<typeof import('../../src/delivery/thread-host.ts')>('src/delivery/thread-host.js');
+
+type Host = InstanceType<typeof ThreadHost>;
+
+function createPool(host: () => Host, settings: Partial<Omit<PoolThreadSettings, 'tls'>>) {
+  const outcomes = new Map<number, string>();
+  const lost: number[] = [];
+  const threads = new PoolThreads({
+    ...{ settings: makeThreadSettings(settings), threads: 1, host, clock: systemClock, timers: systemTimers, events: createEventBus() },
+    onOutcome: (key, { outcome }) => outcomes.set(key, outcome.kind),
+    onLost: (keys) => lost.push(...keys),
+  });
+  return { threads, outcomes, lost, [Symbol.asyncDispose]: () => threads.kill() };
+}
+
+/** A job that makes its thread throw an uncaught error: its headers are not a list. */
+const poison: Job = { ...makeJob({ key: 2 }), headers: 1 as unknown as Job['headers'], wantsBody: true };
+
+test('a pool that is killed abandons its requests, and leaves those of the others alone', async () => {
+  const host = new ThreadHost(systemTimers);
+  await using hanging = await startTarget({ script: () => ({ kind: 'silent' }) });
+  await using target = await startTarget({ script: ({ path }) => ({ kind: path === '/hangs' ? 'silent' : 'answer' }) });
+  await using first = createPool(() => host, { name: 'first', origin: hanging.origin });
+  await using second = createPool(() => host, { name: 'second', origin: target.origin });
+  await Promise.all([first.threads.start(), second.threads.start()]);
+  first.threads.send(makeJob({ key: 1 }));
+  second.threads.send(makeJob({ key: 1, path: '/hangs' }));
+  await Promise.all([hanging.received(1), target.received(1)]);
+
+  await first.threads.kill();
+
+  await eventually(() => hanging.counts.open === 0);
+  second.threads.send(makeJob({ key: 2 }));
+  await eventually(() => second.outcomes.has(2));
+  expect([target.counts.open, second.lost, first.outcomes.size]).toEqual([2, [], 0]);
+});
+
+test('a pool that stops waits for its own requests only', async () => {
+  const host = new ThreadHost(systemTimers);
+  await using hanging = await startTarget({ script: () => ({ kind: 'silent' }) });
+  await using target = await startTarget();
+  await using first = createPool(() => host, { name: 'first', origin: hanging.origin });
+  await using second = createPool(() => host, { name: 'second', origin: target.origin });
+  await Promise.all([first.threads.start(), second.threads.start()]);
+  first.threads.send(makeJob({ key: 1 }));
+  second.threads.send(makeJob({ key: 1 }));
+  await hanging.received(1);
+
+  await second.threads.stop();
+
+  expect(second.outcomes.get(1)).toBe('answered');
+  expect(hanging.counts.open).toBe(1);
+});
+
+test('if a shared thread dies, each pool loses its requests in flight, and goes on in the successor', async () => {
+  const host = new ThreadHost(systemTimers);
+  await using target = await startTarget({ script: ({ path }) => ({ kind: path === '/hangs' ? 'silent' : 'answer' }) });
+  await using first = createPool(() => host, { name: 'first', origin: target.origin });
+  await using second = createPool(() => host, { name: 'second', origin: target.origin });
+  await Promise.all([first.threads.start(), second.threads.start()]);
+  for (const { threads } of [first, second]) threads.send(makeJob({ key: 1, path: '/hangs' }));
+  await target.received(2);
+
+  first.threads.send(poison);
+  await eventually(() => second.lost.length > 0);
+
+  expect([first.lost, second.lost]).toEqual([[1, 2], [1]]);
+  for (const { threads } of [first, second]) threads.send(makeJob({ key: 3 }));
+  await eventually(() => first.outcomes.has(3) && second.outcomes.has(3));
+});
+
+test('a pool that starts goes to the thread with the fewest workers', async () => {
+  const shared = new SharedThreads(systemTimers);
+  const hosts = new Set<Host>();
+  const next = () => {
+    const host = shared.next();
+    hosts.add(host);
+    return host;
+  };
+  const pools = [9, 5, 5, 5, 3].map((workers, index) => createPool(next, { name: `pool${index}`, workers }));
+  for (const { threads } of pools) await threads.start();
+
+  expect([...hosts].map(({ workers }) => workers)).toEqual([9, 8, 5, 5]);
+  await Promise.all(pools.map(({ threads }) => threads.kill()));
+  expect([...hosts].map(({ workers }) => workers)).toEqual([0, 0, 0, 0]);
+});
