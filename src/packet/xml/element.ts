@@ -13,7 +13,7 @@ export function element(
   attrs: Readonly<Record<string, number | string | undefined>> = {},
   children: readonly Child[] = [],
 ): Stanza {
-  const written: Record<string, string> = Object.create(null);
+  const written = new Attributes();
   for (const key of Object.keys(attrs)) {
     const value = attrs[key];
     if (value !== undefined) written[key] = String(value);
@@ -94,6 +94,19 @@ export function appendChild(children: Child[], child: Child): void {
   const last = children.at(-1);
   if (typeof child === 'string' && typeof last === 'string') children[children.length - 1] = last + child;
   else children.push(child);
+}
+
+/**
+ * The attributes of an element. Objects of one class, so that V8 gives those with the same names the same shape and finds their
+ * properties fast; without a prototype that has properties, so that an attribute may be called `__proto__` or `constructor`.
+ */
+export class Attributes {
+  [name: string]: string;
+
+  static {
+    Reflect.deleteProperty(Attributes.prototype, 'constructor');
+    Object.setPrototypeOf(Attributes.prototype, null);
+  }
 }
 
 const NO_CHILDREN: readonly Child[] = Object.freeze([]);

@@ -1,7 +1,7 @@
 /**
- * Parses the bytes of one element into a tree. Uses `saxes` in strict mode, with the checks that saxes leaves to its caller:
- * valid UTF-8, exactly one element, no DOCTYPE, only the five entities of XML, a limit on depth. Namespaces are resolved here,
- * because the attribute objects of saxes take a third of the total time.
+ * Parses the bytes of one element into a tree. Stanzas as chat servers write them go through {@link PlainReader}. All others go through
+ * `saxes` in strict mode, with the checks that it leaves to its caller: valid UTF-8, exactly one element, no DOCTYPE, only the five
+ * entities of XML, a limit on depth. Namespaces are resolved here, because the attribute objects of saxes take a third of its time.
  */
 import { isUtf8 } from 'node:buffer';
 import { SaxesParser } from 'saxes';
@@ -9,9 +9,7 @@ import { ServiceError, toError } from '../../kit/errors.ts';
 import type { Stanza } from '../../model/packet.ts';
 import { appendChild, type Child, finishRead, freezeStanza } from './element.ts';
 import { type Declarations, declaredPrefix, type ElementHead, resolveHead, Scope } from './namespaces.ts';
-
-/** Maximum depth of nested elements; stanzas in practice stay below twenty. */
-export const MAX_DEPTH = 128;
+import { MAX_DEPTH, PlainReader } from './plain-reader.ts';
 
 export type ParseStanza = (source: Buffer | string) => Stanza;
 
@@ -31,11 +29,21 @@ export function parseStanza(source: Buffer | string, context: StanzaContext = {}
  * §2.11). Throws STANZA_TOO_DEEP for excessive nesting, STANZA_PREFIX_INVALID for a violation of namespace rules alone (some servers
  * create such stanzas from user input), and STREAM_INVALID for any other error. The parser stays usable after an error.
  */
-export function createStanzaParser({ namespaces = {} }: StanzaContext = {}): ParseStanza {
+export function createStanzaParser(context: StanzaContext = {}): ParseStanza {
+  const plain = new PlainReader(context.namespaces?.[''] ?? '');
+  const readAny = createSaxesParser(context);
+  return (source) => {
+    const bytes = typeof source === 'string' ? encode(source) : source;
+    return plain.read(bytes) ?? readAny(bytes);
+  };
+}
+
+/** As {@link createStanzaParser}, for any XML. */
+export function createSaxesParser({ namespaces = {} }: StanzaContext): (bytes: Buffer) => Stanza {
   let reader: Reader | undefined;
 
-  return (source) => {
-    const text = decode(source);
+  return (bytes) => {
+    const text = decode(bytes);
     const used = reader ?? new Reader(namespaces);
     reader = undefined; // after an error, a reader is in an undefined state
     try {
@@ -77,16 +85,15 @@ export function parseStreamHeader(header: string): StreamHeader {
   return Object.freeze({ stream, namespaces: Object.freeze(namespaces) });
 }
 
-function decode(source: Buffer | string): string {
-  if (typeof source !== 'string') {
-    if (!isUtf8(source)) throw invalid('it is not UTF-8');
-    return trimEnd(source.toString('utf8'));
-  }
-  if (/\p{Surrogate}/u.test(source)) throw invalid('it contains half a surrogate pair');
-  return trimEnd(source);
+function encode(text: string): Buffer {
+  if (/\p{Surrogate}/u.test(text)) throw invalid('it contains half a surrogate pair');
+  return Buffer.from(text);
 }
 
-function trimEnd(text: string): string {
+/** Without white space at the end. */
+function decode(bytes: Buffer): string {
+  if (!isUtf8(bytes)) throw invalid('it is not UTF-8');
+  const text = bytes.toString('utf8');
   let end = text.length;
   while (end > 0 && ' \t\r\n'.includes(text.charAt(end - 1))) end -= 1;
   return text.slice(0, end);

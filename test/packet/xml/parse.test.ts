@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ServiceError } from '../../../src/kit/errors.ts';
 import { element, findChild } from '../../../src/packet/xml/element.ts';
-import { createStanzaParser, MAX_DEPTH, parseStanza, parseStreamHeader } from '../../../src/packet/xml/parse.ts';
+import { createStanzaParser, parseStanza, parseStreamHeader } from '../../../src/packet/xml/parse.ts';
+import { MAX_DEPTH } from '../../../src/packet/xml/plain-reader.ts';
 import { readCaptures } from '../../support/captures.ts';
 import { plain } from './plain.ts';
 import { readStream } from './read-stream.ts';
@@ -118,17 +119,26 @@ test('an attribute of a megabyte is read', () => {
   expect(parseStanza(`<a b='${value}'/>`).attrs['b']).toBe(value);
 });
 
-test('names of built-in properties are ordinary attributes', () => {
-  const { attrs } = parseStanza("<a __proto__='1' constructor='2'/>");
-  expect(Object.entries(attrs)).toEqual([
-    ['__proto__', '1'],
-    ['constructor', '2'],
-  ]);
-  expect(parseStanza('<a/>').attrs['toString']).toBeUndefined();
+describe.each([
+  ['the plain reader', '<a'],
+  ['saxes', "<a xmlns:x='u'"],
+])('of the attributes that %s has read', (_what, tag) => {
+  const builtIn = ['__proto__', 'constructor', 'hasOwnProperty', 'toString', '__defineGetter__'];
+
+  test.each(builtIn)('%s is an ordinary one', (name) => {
+    const { attrs } = parseStanza(`${tag} ${name}='1'/>`);
+    expect(attrs[name]).toBe('1');
+    expect(Object.entries(attrs)).toContainEqual([name, '1']);
+    expect(parseStanza(`${tag}/>`).attrs[name]).toBeUndefined();
+    expect(name in parseStanza(`${tag}/>`).attrs).toBe(false);
+  });
 });
 
-test('the tree is frozen at every level', () => {
-  const stanza = parseStanza("<a b='1'><c><d/></c>text</a>");
+test.each([
+  ['a single stanza', "<a b='1'><c><d/></c>text</a>"],
+  ['a single stanza that saxes reads', "<a b='1'><c><!-- --><d/></c>text</a>"],
+])('the tree of %s is frozen at every level', (_what, xml) => {
+  const stanza = parseStanza(xml);
   const [child] = stanza.children;
   for (const part of [stanza, stanza.attrs, stanza.children, child]) expect(Object.isFrozen(part)).toBe(true);
   expect(thrownBy(() => Object.assign(stanza.attrs, { b: '2' }))).toBeInstanceOf(TypeError);
