@@ -37,9 +37,15 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #pool: PoolState;
   readonly #handlers = new Map<string, HandlerAdmission>();
+  /** Those that were blocked, until their block is over. */
+  readonly #blocked = new Set<HandlerAdmission>();
 
   constructor(options: AdmissionOptions) {
-    this.#options = options;
+    const onBlocked = (handler: string): void => {
+      this.#blocked.add(this.handler(handler));
+      options.onBlocked(handler);
+    };
+    this.#options = { ...options, onBlocked };
     this.#pool = { breaker: this.#createBreaker(''), inFlight: 0 };
   }
 
@@ -78,9 +84,10 @@ export class Admission {
   /** Time until the first open breaker or pause may end by itself, ms; undefined if there is none. */
   opensInMs(now: number): number | undefined {
     let soonest = this.#pool.breaker.opensInMs(now);
-    for (const handler of this.#handlers.values()) {
+    for (const handler of this.#blocked) {
       const wait = handler.opensInMs(now);
-      if (wait !== undefined && (soonest === undefined || wait < soonest)) soonest = wait;
+      if (wait === undefined) this.#blocked.delete(handler);
+      else if (soonest === undefined || wait < soonest) soonest = wait;
     }
     return soonest;
   }

@@ -196,8 +196,8 @@ export class Dispatcher {
 
   /** Queues with deliveries whose pool or handler is not configured. */
   orphans(): readonly QueueDepth[] {
-    const queues = this.#config.handlers.flatMap(queuesOf);
-    const isServed = ({ pool, handler }: QueueDepth) => queues.some((queue) => queue.handler === handler && queue.pool === pool);
+    const served = new Set(this.#config.handlers.flatMap(queuesOf).map(({ pool, handler }) => `${pool}\n${handler}`));
+    const isServed = ({ pool, handler }: QueueDepth): boolean => served.has(`${pool}\n${handler}`);
     return this.#options.spool.stats().depths.filter((queue) => queue.waiting > 0 && !isServed(queue));
   }
 
