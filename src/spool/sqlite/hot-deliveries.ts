@@ -13,8 +13,7 @@ const maxSettledBytes = 1024 * 1024;
 /**
  * The *hot* deliveries: claimed by the commit that stored them, and not retried since. Most deliveries are never anything else, so
  * their table has no index, and the numbers of those that are settled are noted, one row per commit, until many of them can be
- * deleted in a few ranges. Storing and settling a delivery costs 16 µs this way, and 23 as a row of `deliveries`. A hot delivery
- * that is to be retried, given up, or released becomes a row of `deliveries`. Everything here runs inside a transaction.
+ * deleted in a few ranges. One that is retried, given up or released becomes a row. Everything here runs inside a transaction.
  */
 export class HotDeliveries {
   readonly #db: Database.Database;
