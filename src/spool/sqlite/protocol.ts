@@ -180,10 +180,19 @@ export type SettledRows = readonly [next: readonly ClaimedRow[], readyPools: rea
 
 export type DepthRow = readonly [pool: string, handler: string, waiting: number, dead: number];
 
+/** The commands of a batch, encoded by `batch-message.ts`. */
+export interface BatchMessage {
+  readonly values: readonly BatchValue[];
+  /** The commands that are not among the values. */
+  readonly others: readonly Command[];
+}
+
+export type BatchValue = Row[number] | boolean;
+
 export type ToSpoolThread =
   | {
       readonly kind: 'batch';
-      readonly commands: readonly Command[];
+      readonly commands: BatchMessage;
       /** True about once a second: maintain the file and report the age of the oldest deliveries. */
       readonly maintain: boolean;
       /** When the batch was sent; the time of death of what dies in it. */

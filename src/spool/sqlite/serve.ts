@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import { type ErrorCode, ServiceError, toError } from '../../kit/errors.ts';
+import { BatchReader } from './batch-message.ts';
 import type { OpenOperator } from './command-runner.ts';
 import { failureOf } from './errors.ts';
 import type { FromSpoolThread, Opening, ToSpoolThread } from './protocol.ts';
@@ -19,7 +20,7 @@ export function serve(opening: Opening, port: MessagePort, openOperator: OpenOpe
   function receive(store: Store, message: ToSpoolThread): void {
     switch (message.kind) {
       case 'batch':
-        send({ kind: 'committed', ...store.commit(message.commands, message) });
+        send({ kind: 'committed', ...store.commit(new BatchReader(message.commands).read(), message) });
         break;
       case 'close':
         store.close();

@@ -7,6 +7,7 @@ import { ServiceError } from '../../kit/errors.ts';
 import { createDeferred, createLifecycle } from '../../kit/lifecycle.ts';
 import type { EventSink } from '../../telemetry/events.ts';
 import type { Spool } from '../spool.ts';
+import { encodeBatch } from './batch-message.ts';
 import { SpoolCommands } from './commands.ts';
 import { type FileSystemOf, prepareFolder } from './file.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -40,7 +41,7 @@ export function createSqliteSpool(config: SpoolConfig, deps: SqliteSpoolDeps): S
   const group = new GroupCommit({
     clock,
     timers,
-    post: (commands, { maintain }) => thread?.post({ kind: 'batch', commands, maintain, now: clock.now() }),
+    post: (commands, { maintain }) => thread?.post({ kind: 'batch', commands: encodeBatch(commands), maintain, now: clock.now() }),
   });
   const commands = new SpoolCommands({ ask: (command, decode) => group.ask(command, decode), events, onPaused: reported.paused });
 
