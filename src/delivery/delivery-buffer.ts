@@ -10,36 +10,67 @@ export interface Limits {
 /** `fresh`: waits for its first attempt; `retry`: has failed before. */
 export type DeliveryAge = 'fresh' | 'retry';
 
+/** What the buffers of a pool hold together, so that a busy one may use what idle ones leave free. */
+export class PoolShare {
+  readonly limits: Limits;
+  usedSlots = 0;
+  usedBytes = 0;
+  /** Deliveries that wait for a worker. */
+  readonly waiting = { fresh: 0, retry: 0 };
+
+  constructor(limits: Limits) {
+    this.limits = limits;
+  }
+}
+
 /**
  * Claimed deliveries, first in, first out within each age, with limits that include reservations. Reservations get at most half of
  * each limit: they last as long as a commit, which can be long while the disk is full, and deliveries in the spool must still be
  * sent meanwhile.
+ *
+ * A buffer may always hold its equal share of the pool's limits, and half of what the others leave free if that is more: all
+ * buffers together hold at most twice the limits, however many there are.
  */
 export class DeliveryBuffer {
-  readonly #limits: Limits;
+  /** Equal share of the pool's limits. */
+  readonly #own: Limits;
+  readonly #pool: PoolShare;
   readonly #waiting = { fresh: new Fifo<Claimed>(), retry: new Fifo<Claimed>() };
-  #waitingBytes = 0;
+  #usedSlots = 0;
+  #usedBytes = 0;
   #held = 0;
   #heldBytes = 0;
   #reserved = 0;
   #reservedBytes = 0;
 
-  constructor({ slots, bytes }: Limits) {
-    this.#limits = { slots, bytes };
+  constructor(own: Limits, pool: PoolShare = new PoolShare(own)) {
+    this.#own = own;
+    this.#pool = pool;
+  }
+
+  /** Limit on slots at present. */
+  get slots(): number {
+    const { limits, usedSlots } = this.#pool;
+    return Math.max(this.#own.slots, Math.floor((limits.slots - usedSlots + this.#usedSlots) / 2));
+  }
+
+  get #bytes(): number {
+    const { limits, usedBytes } = this.#pool;
+    return Math.max(this.#own.bytes, Math.floor((limits.bytes - usedBytes + this.#usedBytes) / 2));
   }
 
   /** Free slots; 0 also when the bytes are used up. */
   get free(): number {
-    return this.freeBytes === 0 ? 0 : Math.max(0, this.#limits.slots - this.size - this.#held - this.#reserved);
+    return this.freeBytes === 0 ? 0 : Math.max(0, this.slots - this.#usedSlots);
   }
 
   get freeBytes(): number {
-    return Math.max(0, this.#limits.bytes - this.#waitingBytes - this.#heldBytes - this.#reservedBytes);
+    return Math.max(0, this.#bytes - this.#usedBytes);
   }
 
   /** Whether followers take a quarter of a limit, so that further ones must wait in the spool. */
   get holdsMany(): boolean {
-    return this.#held >= this.#limits.slots / 4 || this.#heldBytes >= this.#limits.bytes / 4;
+    return this.#held >= this.slots / 4 || this.#heldBytes >= this.#bytes / 4;
   }
 
   get size(): number {
@@ -57,40 +88,57 @@ export class DeliveryBuffer {
 
   /** Reserves a slot for a delivery that may be claimed on append; false if there is none. */
   reserve(delivery: NewDelivery): boolean {
-    const { slots, bytes } = this.#limits;
     const cost = costBytes(delivery);
-    if (this.free === 0 || this.#reserved >= Math.floor(slots / 2) || this.#reservedBytes + cost > bytes / 2) return false;
+    if (this.free === 0 || this.#reserved >= Math.floor(this.slots / 2) || this.#reservedBytes + cost > this.#bytes / 2) return false;
     this.#reserved += 1;
     this.#reservedBytes += cost;
+    this.#use(1, cost);
     return true;
   }
 
   release(delivery: NewDelivery): void {
+    const cost = costBytes(delivery);
     this.#reserved -= 1;
-    this.#reservedBytes -= costBytes(delivery);
+    this.#reservedBytes -= cost;
+    this.#use(-1, -cost);
   }
 
   /** Counts a follower, which waits for its lane outside this buffer. */
   hold(follower: Claimed): void {
+    const cost = costBytes(follower);
     this.#held += 1;
-    this.#heldBytes += costBytes(follower);
+    this.#heldBytes += cost;
+    this.#use(1, cost);
   }
 
   letGo(follower: Claimed): void {
+    const cost = costBytes(follower);
     this.#held -= 1;
-    this.#heldBytes -= costBytes(follower);
+    this.#heldBytes -= cost;
+    this.#use(-1, -cost);
   }
 
   /** Adds a claimed delivery, even beyond the limits. */
   put(delivery: Claimed): void {
-    this.#waitingBytes += costBytes(delivery);
-    this.#waiting[delivery.attempts === 0 ? 'fresh' : 'retry'].push(delivery);
+    const age = delivery.attempts === 0 ? 'fresh' : 'retry';
+    this.#waiting[age].push(delivery);
+    this.#pool.waiting[age] += 1;
+    this.#use(1, costBytes(delivery));
   }
 
   take(age: DeliveryAge): Claimed | undefined {
     const delivery = this.#waiting[age].shift();
-    if (delivery !== undefined) this.#waitingBytes -= costBytes(delivery);
+    if (delivery === undefined) return undefined;
+    this.#pool.waiting[age] -= 1;
+    this.#use(-1, -costBytes(delivery));
     return delivery;
+  }
+
+  #use(slots: number, bytes: number): void {
+    this.#usedSlots += slots;
+    this.#usedBytes += bytes;
+    this.#pool.usedSlots += slots;
+    this.#pool.usedBytes += bytes;
   }
 
   takeAll(): Claimed[] {

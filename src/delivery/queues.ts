@@ -12,7 +12,7 @@ import { toError } from '../kit/errors.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { Admission, HandlerAdmission } from './admission.ts';
-import { type DeliveryAge, DeliveryBuffer, type Limits } from './delivery-buffer.ts';
+import { type DeliveryAge, DeliveryBuffer, type Limits, PoolShare } from './delivery-buffer.ts';
 import { Lanes } from './lanes.ts';
 
 interface PoolQueuesOptions extends Limits {
@@ -34,12 +34,14 @@ interface PoolQueuesOptions extends Limits {
 export class PoolQueues {
   readonly #options: PoolQueuesOptions;
   readonly #known = new Map<string, Queue>();
+  readonly #share: PoolShare;
   #served: readonly Queue[];
   /** Index of the queue whose turn is next. */
   #turn = 0;
 
   constructor(options: PoolQueuesOptions) {
     this.#options = options;
+    this.#share = new PoolShare(options);
     this.#served = this.#openAll(options.handlers);
   }
 
@@ -55,7 +57,7 @@ export class PoolQueues {
     if (known !== undefined) return known;
     const { slots, bytes, admission, hasDeadlines } = this.#options;
     const limits = { slots: Math.ceil(slots / share), bytes: Math.ceil(bytes / share) };
-    const own = { handler, admission: admission.handler(handler), hasDeadlines: hasDeadlines(handler), ...limits };
+    const own = { handler, admission: admission.handler(handler), hasDeadlines: hasDeadlines(handler), ...limits, share: this.#share };
     const queue = new Queue({ ...this.#options, ...own });
     this.#known.set(handler, queue);
     return queue;
@@ -69,6 +71,7 @@ export class PoolQueues {
   }
 
   #takeFrom(age: DeliveryAge, now: number): Claimed | undefined {
+    if (this.#share.waiting[age] === 0) return undefined; // there may be many queues
     const queues = this.#served;
     for (let step = 0; step < queues.length; step += 1) {
       const queue = queues[(this.#turn + step) % queues.length];
@@ -164,6 +167,7 @@ interface QueueOptions extends Pick<PoolQueuesOptions, 'clock' | 'onClaimed' | '
   readonly handler: string;
   readonly admission: HandlerAdmission;
   readonly hasDeadlines: boolean;
+  readonly share: PoolShare;
 }
 
 /** Deliveries to claim for each attempt that may begin: while few may begin, few are claimed. */
@@ -197,7 +201,7 @@ class Queue {
     this.handler = options.handler;
     this.admission = options.admission;
     this.hasDeadlines = options.hasDeadlines;
-    this.buffer = new DeliveryBuffer(options);
+    this.buffer = new DeliveryBuffer(options, options.share);
   }
 
   /** Whether deliveries wait, in memory or possibly in the spool. */
@@ -280,7 +284,7 @@ class Queue {
   /** Claims are large; but if the buffer is full of retries, first attempts get a small claim at once. */
   #freeToClaim(): number {
     const { free } = this.buffer;
-    if (free >= this.#options.slots / 2) return free;
+    if (free >= this.buffer.slots / 2) return free;
     return this.#freshWaits && !this.buffer.has('fresh') ? Math.min(free, claimsForFresh) : 0;
   }
 

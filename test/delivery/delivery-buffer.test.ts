@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { costBytes, DeliveryBuffer } from '../../src/delivery/delivery-buffer.ts';
+import { costBytes, DeliveryBuffer, PoolShare } from '../../src/delivery/delivery-buffer.ts';
 import type { Claimed } from '../../src/model/delivery.ts';
 import { makeDelivery } from '../spool/build.ts';
 
@@ -68,5 +68,17 @@ describe('the buffer of a queue', () => {
     expect([buffer.has('fresh'), buffer.has('retry')]).toEqual([false, true]);
     buffer.put(claimed('new'));
     expect([buffer.take('fresh')?.id, buffer.take('retry')?.id, buffer.size]).toEqual(['new', 'failed', 0]);
+  });
+
+  test('uses half of what idle buffers of the pool leave free, and keeps its equal share when another is full', () => {
+    const pool = new PoolShare({ slots: 1000, bytes: 1e9 });
+    const own = { slots: 1, bytes: 1e6 };
+    const [busy, late] = [new DeliveryBuffer(own, pool), new DeliveryBuffer(own, pool)];
+    expect(busy.free).toBe(500);
+    for (let count = 0; count < 1000; count += 1) busy.put(claimed('a'));
+    expect([busy.free, late.free]).toEqual([0, 1]);
+    while (busy.take('fresh') !== undefined);
+    expect([busy.free, late.free]).toEqual([500, 500]);
+    expect(pool).toMatchObject({ usedSlots: 0, usedBytes: 0, waiting: { fresh: 0, retry: 0 } });
   });
 });

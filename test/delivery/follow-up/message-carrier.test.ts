@@ -96,6 +96,7 @@ describe('messages to users', () => {
 test('a message in a pool of requests is a dead letter', async () => {
   const rig = await startDeliveryRig();
   await rig.accept(makeDelivery({ id: 'X.1', target: toBob }));
+  await eventually(() => rig.dispositions.length > 0);
   expect([rig.open(), rig.dispositions]).toEqual([[], ['X.1 dead']]);
 });
 
