@@ -1,4 +1,5 @@
 /** The threads that send the requests of pools, and the replacement of those that die. */
+import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
@@ -106,15 +107,16 @@ export class ThreadHost {
   }
 }
 
-/** So many threads are shared: the service thread, which makes all requests, is busy before four threads are that send them. */
-const sharedThreads = 4;
+/** More are of no use: the service thread, which makes all requests, is busy before four threads are that send them. */
+const maxSharedThreads = 4;
 
 /** The threads of the pools that have no thread of their own. */
 export class SharedThreads {
   readonly #hosts: readonly ThreadHost[];
 
-  constructor(timers: Timers) {
-    this.#hosts = Array.from({ length: sharedThreads }, () => new ThreadHost(timers));
+  /** By default not more threads than the machine has cores, because each takes memory. */
+  constructor(timers: Timers, threads = Math.min(maxSharedThreads, availableParallelism())) {
+    this.#hosts = Array.from({ length: threads }, () => new ThreadHost(timers));
   }
 
   /** The thread with the fewest workers. */

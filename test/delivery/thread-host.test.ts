@@ -81,7 +81,7 @@ test('if a shared thread dies, each pool loses its requests in flight, and goes 
 });
 
 test('a pool that starts goes to the thread with the fewest workers', async () => {
-  const shared = new SharedThreads(systemTimers);
+  const shared = new SharedThreads(systemTimers, 4);
   const hosts = new Set<Host>();
   const next = () => {
     const host = shared.next();
