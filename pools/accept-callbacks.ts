@@ -1,7 +1,15 @@
 /** The part of the API for callback modules that the service's thread calls, types only; `callbacks.ts` exports it too. */
 import type { Body, HeaderPair, OfflinePushInfo } from '../src/model/delivery.ts';
 import type { Acc, Direction, Jid, Stanza } from '../src/model/packet.ts';
-import type { HandlerOpts } from './contract.ts';
+
+/** A handler as its callbacks see it: its identity, and the `options` of its configuration as further members. */
+export interface HandlerOpts {
+  readonly name: string;
+  readonly poolName: string;
+  readonly path: string;
+  readonly callbackModule: string;
+  readonly [option: string]: unknown;
+}
 
 /**
  * Called on accept in the service's thread, in this order. If one throws, rejects or exceeds its time limit, the packet becomes a

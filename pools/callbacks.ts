@@ -3,8 +3,7 @@
 import type { StatusOrigin } from '../src/model/attempt.ts';
 import type { Body, DeliveryId } from '../src/model/delivery.ts';
 import type { Stanza } from '../src/model/packet.ts';
-import type { AcceptCallbacks, GateCallbacks } from './accept-callbacks.ts';
-import type { HandlerOpts } from './contract.ts';
+import type { AcceptCallbacks, GateCallbacks, HandlerOpts } from './accept-callbacks.ts';
 
 /** From `buildRequest`: send `method`, `path`, `headers` and `body`. From `handleResponse`: the status line is the status. */
 export const HTTP_INTERNAL_CONT = 0 as const;
@@ -161,8 +160,8 @@ export type {
   GateAnswer,
   GateAsked,
   GateCallbacks,
+  HandlerOpts,
   PacketAsked,
   PreparedHeaders,
   RequestPrepared,
 } from './accept-callbacks.ts';
-export type { HandlerOpts } from './contract.ts';

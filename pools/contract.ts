@@ -2,15 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { DispositionKind, HttpOutcome, Judgement } from '../src/model/attempt.ts';
 import type { Body, ContextVariables, DeliveryId, Destination, HeaderPair } from '../src/model/delivery.ts';
-
-/** A handler as its callbacks see it: its identity, and the `options` of its configuration as further members. */
-export interface HandlerOpts {
-  readonly name: string;
-  readonly poolName: string;
-  readonly path: string;
-  readonly callbackModule: string;
-  readonly [option: string]: unknown;
-}
+import type { HandlerOpts } from './accept-callbacks.ts';
 
 /** One request for a pool thread. */
 export interface Job {

@@ -1,6 +1,6 @@
 /** API for programs that embed the service. */
 
-export type { HandlerOpts } from '../pools/contract.ts';
+export type { HandlerOpts } from '../pools/accept-callbacks.ts';
 export { loadConfig } from './config/load.ts';
 export { ConfigInvalid, type Mistake } from './config/mistakes.ts';
 export type { Config } from './config/service-config.ts';

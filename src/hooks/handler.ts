@@ -1,5 +1,4 @@
-import type { AcceptCallbacks, GateCallbacks, PacketAsked, RequestPrepared } from '../../pools/accept-callbacks.ts';
-import type { HandlerOpts } from '../../pools/contract.ts';
+import type { AcceptCallbacks, GateCallbacks, HandlerOpts, PacketAsked, RequestPrepared } from '../../pools/accept-callbacks.ts';
 import type { HandlerConfig, When } from '../config/config.ts';
 import { deepFreeze } from '../kit/deep-freeze.ts';
 import type { HeaderPair } from '../model/delivery.ts';
