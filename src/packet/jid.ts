@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { domainToASCII, domainToUnicode } from 'node:url';
+import { ownCopy } from '../kit/own-copy.ts';
 import type { Jid } from '../model/packet.ts';
 import { createProfiles, type Profile, type Profiles } from './stringprep.ts';
 
@@ -31,9 +32,8 @@ export function createJidReader({ size = 4096 }: { readonly size?: number } = {}
     const known = recent.get(text);
     if (known !== undefined) return known;
 
-    // A copy: a slice would keep the whole stanza in memory as long as the entry is cached. It differs from the text only by a lone
-    // surrogate, which cannot be prepared: such a text is returned unchanged, and not cached.
-    const own = Buffer.from(text).toString();
+    // The copy differs from the text only by a lone surrogate, which cannot be prepared: such a text is returned unchanged, and not cached.
+    const own = ownCopy(text);
     const parsed = older.get(own) ?? prepare(own === text ? own : text, profiles);
     if (parsed.prepared) remember(own, parsed);
     return parsed;

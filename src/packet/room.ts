@@ -1,4 +1,5 @@
 /** Multi-user chat (XEP-0045): room messages, the ends of stays in rooms, and room messages nested by ejabberd's MUC/Sub. */
+import { ownCopy } from '../kit/own-copy.ts';
 import type { Direction, Packet, Stanza } from '../model/packet.ts';
 import { childElements, findChild, findChildren, withChildren } from './xml/element.ts';
 
@@ -124,7 +125,7 @@ export class Stays {
 
   #begin(stay: string, nick: string): void {
     this.#nicks.delete(stay);
-    this.#nicks.set(stay, nick);
+    this.#nicks.set(ownCopy(stay), ownCopy(nick));
     const [oldest = ''] = this.#nicks.keys();
     if (this.#nicks.size > maxStays) this.#nicks.delete(oldest);
   }

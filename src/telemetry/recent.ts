@@ -1,5 +1,6 @@
 /** Recent results that the API shows: attempts of each queue, and withheld pushes. */
 import type { Clock, EpochMs } from '../kit/clock.ts';
+import { ownCopy } from '../kit/own-copy.ts';
 import type { EventBus, Events } from './events.ts';
 import { Series, Spiral } from './series.ts';
 
@@ -82,7 +83,6 @@ export class RecentWithheld {
   }
 }
 
-/** Copies the beginning of a text, because a slice would keep the whole answer in memory. */
 function cut(text: string): string {
-  return text.length <= maxTextLength ? text : `${Buffer.from(text.slice(0, maxTextLength)).toString()}…`;
+  return text.length <= maxTextLength ? text : `${ownCopy(text.slice(0, maxTextLength))}…`;
 }

@@ -5,6 +5,7 @@ import { createJidReader } from '../../src/packet/jid.ts';
 import { hasText, kindOf } from '../../src/packet/kind.ts';
 import { roomOf, Stays, withoutMucSub } from '../../src/packet/room.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
+import { keptBytes } from '../support/kept-bytes.ts';
 
 const codes = (...list: readonly number[]): string => list.map((code) => `<status code='${code}'/>`).join('');
 
@@ -56,11 +57,11 @@ test('a presence without a room element is a presence', () => {
   );
 });
 
-function occupantPresence(nick: string, codes: readonly number[], { type = '', to = 'bob@localhost/desk' } = {}) {
+function occupantPresence(nick: string, codes: readonly number[], { type = '', to = 'bob@localhost/desk', padding = '' } = {}) {
   const statuses = codes.map((code) => `<status code='${code}'/>`).join('');
   const kind = type === '' ? '' : ` type='${type}'`;
   return parseStanza(
-    `<presence xmlns='jabber:client'${kind} from='tea@rooms.example/${nick}' to='${to}'><x xmlns='http://jabber.org/protocol/muc#user'><item role='none'/>${statuses}</x></presence>`,
+    `<presence xmlns='jabber:client'${kind} from='tea@rooms.example/${nick}' to='${to}'><x xmlns='http://jabber.org/protocol/muc#user'><item role='none'/>${statuses}</x>${padding}</presence>`,
   );
 }
 
@@ -81,6 +82,19 @@ test('a new nickname replaces the old one', () => {
   for (const nick of ['Bob', 'Robert']) stays.observe(occupantPresence(nick, [110]), 'out');
   expect(stays.observe(occupantPresence('Bob', [301], kick), 'out')).toBe(false);
   expect(stays.observe(occupantPresence('Robert', [301], kick), 'out')).toBe(true);
+});
+
+test('the nicknames of users do not keep the presences in memory', () => {
+  const stays = new Stays();
+  const padding = `<pad>${'x'.repeat(1_000_000)}</pad>`;
+  const enter = (user: string) =>
+    stays.observe(occupantPresence('a long nickname', [110], { to: `${user}@localhost/desk`, padding }), 'out');
+  const kept = keptBytes(() => {
+    for (let user = 0; user < 50; user += 1) enter(`user-${user}`);
+  });
+
+  expect(kept).toBeLessThan(10_000_000);
+  expect(stays.observe(occupantPresence('a long nickname', [307], { ...kick, to: 'user-7@localhost/desk' }), 'out')).toBe(true);
 });
 
 test('presence sent by a user does not enter a room', () => {

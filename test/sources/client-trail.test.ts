@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import type { Mark } from '../../src/model/packet.ts';
+import { parseStanza } from '../../src/packet/xml/parse.ts';
 import { readEpoch, Trail } from '../../src/sources/client/trail.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
+import { keptBytes } from '../support/kept-bytes.ts';
 
 const newMark = (epoch: string, h: number): Mark => ({ attachment: 'bot', host: 'localhost', node: 'bob@localhost', epoch, h });
 
@@ -29,6 +31,18 @@ test('the size of a mark is bounded for any number of messages and any length of
   expect(trail.base?.id).toBe('2500');
   for (let id = 0; id < 10; id += 1) epoch = add(`${id}${'x'.repeat(5000)}`);
   expect(JSON.stringify(epoch).length).toBeLessThan(20_000);
+});
+
+test('the ids of messages do not keep the messages in memory', () => {
+  const { add, trail } = startTrail('0');
+  const padding = 'x'.repeat(1_000_000);
+  const receive = (id: string) => add(parseStanza(`<result id='${id}'>${padding}</result>`).attrs['id'] ?? '');
+  const kept = keptBytes(() => {
+    for (let number = 0; number < 50; number += 1) receive(`a-long-id-of-a-message-${number}`);
+  });
+
+  expect(kept).toBeLessThan(10_000_000);
+  expect(trail.tip?.id).toBe('a-long-id-of-a-message-49');
 });
 
 test('the mark follows an archive that restarts its numbering', () => {

@@ -7,6 +7,7 @@
  *   … known …  base │ id id id     a query reads everything after the base; the named messages are not handed over again
  */
 import type { Clock } from '../../kit/clock.ts';
+import { ownCopy } from '../../kit/own-copy.ts';
 import type { Mark } from '../../model/packet.ts';
 
 export interface TrailOptions {
@@ -121,14 +122,14 @@ export class Trail {
     const named = this.#named(id);
     named.handed += 1;
     named.marked += 1;
-    this.#steps.push({ id, sentAt, readAt: this.#clock.monotonic() });
+    this.#steps.push({ id: ownCopy(id), sentAt, readAt: this.#clock.monotonic() });
     this.#ids += listed(id);
   }
 
   #named(name: string): Namesakes {
     const found = this.#known.get(name) ?? new Namesakes();
     this.#known.delete(name);
-    this.#known.set(name, found);
+    this.#known.set(ownCopy(name), found);
     const [oldest = ''] = this.#known.keys();
     if (this.#known.size > maxNames) this.#known.delete(oldest);
     return found;
@@ -172,7 +173,7 @@ class Namesakes {
   }
 
   record({ way, print }: Sight): void {
-    this.#prints.add(print);
+    this.#prints.add(ownCopy(print));
     this.#seen[way] += 1;
   }
 }
