@@ -46,6 +46,8 @@ local timer = require "util.timer";
 local uuid_generate = require "util.uuid".generate;
 local user_exists = require "core.usermanager".user_exists;
 
+local find = string.find;
+
 local xmlns_tap = "urn:x-event-pusher:tap:1";
 local xmlns_carbons = "urn:xmpp:carbons:2";
 local xmlns_delay = "urn:xmpp:delay";
@@ -269,8 +271,9 @@ local function joined()
 	return text;
 end
 
+-- Another module may have set an attribute to a number, which has no methods.
 local function escaped(text)
-	return text:find("['&<>\"]") and st.xml_escape(text) or text;
+	return find(text, "['&<>\"]") and st.xml_escape(text) or text;
 end
 
 local function add_attribute(opened, value)

@@ -20,4 +20,13 @@ describe.skipIf(!prosody.isHere)('the module for Prosody', () => {
     for (const body of ['one', 'two']) expect((await bob.next(({ name }) => name === 'message')).text('body')).toBe(body);
     expect(prosody.logs().match(/Could not tap a stanza \(message in/g)).toHaveLength(1);
   });
+
+  test('a stanza with an attribute that a module has set to a number is tapped as Prosody writes it', async () => {
+    await using prosody = await startProsody();
+    await using pusher = await attachTap(prosody);
+    const stanza = 'require "util.stanza".message({ from = "localhost", to = "alice@localhost" }, "numbered")';
+    await prosody.shell(`> (function (s) s.attr.id = 42; prosody.core_post_stanza(prosody.hosts.localhost, s) end)(${stanza})`);
+
+    expect((await pusher.item()).stanza?.attrs['id']).toBe('42');
+  });
 });
