@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { keepsItsQueue } from '../conformance/tap-queue.ts';
 import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
-import { answered, chatter, connectTapPusher, items, numbered } from '../support/tap-pusher.ts';
+import { answered, chatter, connectTapPusher, items, numbered, pinged } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
 
@@ -37,6 +37,20 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     await using pusher = await connectTapPusher(chat.component);
     expect(await pusher.ask()).toMatchObject({ 'from-seq': '1', pending: '4', dropped: '4' });
     expect((await numbered(pusher, 3)).map((item) => item.slice(0, 3))).toEqual(['1 a', '6 b', '7 c']);
+  });
+
+  test('a backlog of its process that exceeds the queue is sent, not dropped, if the pusher has the feed', async () => {
+    await using chat = await ejabberd.startWith({ ...inTrouble('stalled'), queueItems: 3 });
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using pusher = await connectTapPusher(chat.component);
+    const resumed = pusher.ask();
+    await pinged(pusher);
+    chatter(alice, ['one', 'two', 'three', 'four', 'five']);
+    await answered(alice);
+    await chat.api('unregister', { user: 'carol', host: 'localhost' });
+
+    expect(await resumed).toMatchObject({ 'from-seq': '1', dropped: '0' });
+    expect(await numbered(pusher, 5)).toEqual(['1 one', '2 two', '3 three', '4 four', '5 five']);
   });
 
   test('a crash of its process starts a new epoch, and no message appears in the log', async () => {

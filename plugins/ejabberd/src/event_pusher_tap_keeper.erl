@@ -229,10 +229,12 @@ noted(_Entry, #state{disk = none, fresh = Fresh} = State) ->
 noted(Entry, #state{disk = Disk, fresh = Fresh} = State) ->
     State#state{disk = event_pusher_tap_disk:put(Entry, Disk), fresh = Fresh + 1}.
 
-taken(#state{fresh = Fresh} = State) when Fresh < ?BATCH ->
-    make_room(State);
-taken(State) ->
-    make_room(flush(State)).
+%% A full queue drops only what cannot be sent.
+taken(#state{fresh = Fresh} = State) ->
+    case Fresh >= ?BATCH orelse (is_full(State) andalso may_send(State)) of
+        true -> make_room(flush(State));
+        false -> make_room(State)
+    end.
 
 %% Items that were dropped before they were numbered leave their hole here.
 take_refused(#state{shared = Shared, queue = Queue} = State) ->
@@ -469,17 +471,24 @@ feed(First, #state{pusher = #pusher{writer = Writer}} = State) ->
             feed([], Fed)
     end.
 
-%% Newest first. Stops while the window is full, or more than half of the bytes are in flight, because those cannot be dropped.
+%% Newest first.
 sendable(Stanzas, Bytes, State) when Bytes >= ?WRITE_BYTES ->
     {Stanzas, State};
-sendable(Stanzas, Bytes, #state{window = Window, max_bytes = MaxBytes, queue = Queue} = State) ->
-    case {event_pusher_tap_queue:in_flight(Queue), event_pusher_tap_queue:next(Queue)} of
-        {{Count, InFlight}, {_, Rank}} when Count < Window, InFlight * 2 < MaxBytes ->
+sendable(Stanzas, Bytes, #state{queue = Queue} = State) ->
+    case {may_send(State), event_pusher_tap_queue:next(Queue)} of
+        {true, {_, Rank}} ->
             {{_, _, Size, _} = Item, Rest} = event_pusher_tap_queue:send_next(Rank, Queue),
             sendable([to_xml(Item, State) | Stanzas], Bytes + Size, State#state{queue = Rest});
         _ ->
             {Stanzas, State}
     end.
+
+%% Not while the window is full, or more than half of the bytes are in flight, because those cannot be dropped.
+may_send(#state{pusher = none}) ->
+    false;
+may_send(#state{window = Window, max_bytes = MaxBytes, queue = Queue}) ->
+    {Count, InFlight} = event_pusher_tap_queue:in_flight(Queue),
+    Count < Window andalso InFlight * 2 < MaxBytes.
 
 to_xml({Seq, _, _, Packed}, #state{shared = Shared, wrapper_bytes = Wrapper, pusher = #pusher{envelope = Envelope}}) ->
     event_pusher_tap_item:to_xml(Seq, Packed, Envelope, {atomics:get(Shared, ?MAX_ITEM), Wrapper}).
@@ -594,6 +603,9 @@ make_room(#state{queue = Queue, max_bytes = MaxBytes, max_items = MaxItems} = St
         true -> Kept#state{full = State#state.full andalso is_half_full(Kept)};
         false -> say_full(Kept)
     end.
+
+is_full(#state{queue = Queue, max_bytes = MaxBytes, max_items = MaxItems}) ->
+    event_pusher_tap_queue:bytes(Queue) > MaxBytes orelse event_pusher_tap_queue:count(Queue) > MaxItems.
 
 is_half_full(#state{queue = Queue, max_bytes = MaxBytes, max_items = MaxItems}) ->
     event_pusher_tap_queue:bytes(Queue) * 2 > MaxBytes orelse event_pusher_tap_queue:count(Queue) * 2 > MaxItems.
