@@ -256,7 +256,7 @@ local function stamp()
 	return stamp_text;
 end
 
--- An item is joined once, from pieces in a table that is used again. Prosody spends more than half of its time collecting
+-- An item is joined once, from pieces in a table that is used again. Prosody spends about half of its time collecting
 -- garbage, so the memory that an item takes costs more than the work on it, and `tostring` takes 1 KB for a short message.
 local pieces, used = {}, 0;
 

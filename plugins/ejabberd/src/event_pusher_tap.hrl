@@ -8,8 +8,8 @@
 %% The default of `dir` in a resume.
 -define(BOTH_DIRECTIONS, [<<"in">>, <<"out">>]).
 
-%% What every process may know of a virtual host's tap.
--record(door, {
+%% The part of a virtual host's tap that every process can read.
+-record(intake, {
     keeper :: pid(),
     host :: binary(),
     component :: binary(),

@@ -11,8 +11,8 @@
 %% Runs in the process of a component's connection, for all virtual hosts. Users and remote servers can send the same stanza;
 %% only a connection of the component is accepted.
 component_send_packet({#iq{to = #jid{luser = <<>>, lserver = Host, lresource = <<>>}, sub_els = [El]} = IQ, State} = Acc) ->
-    case {event_pusher_tap_door:find(Host), State} of
-        {#door{component = Component, keeper = Keeper}, #{remote_server := Component}} ->
+    case {event_pusher_tap_intake:find(Host), State} of
+        {#intake{component = Component, keeper = Keeper}, #{remote_server := Component}} ->
             case request(IQ, xmpp:get_ns(El), El) of
                 ping ->
                     self() ! {route, xmpp:make_iq_result(IQ)},

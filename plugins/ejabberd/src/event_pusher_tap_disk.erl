@@ -6,7 +6,7 @@
 %% size of the queue, and a few megabytes, it is rewritten. Each entry is <<Size:32, Crc32:32, Term/binary>>; reading ends at
 %% the first incomplete entry, where a crash interrupted the last write.
 %%
-%% Earlier versions began it with {epoch, Epoch}; their items are converted. They take a file of this version for an empty one.
+%% Earlier versions began it with {epoch, Epoch}; their items are converted. They read a file of this version as an empty queue.
 
 -module(event_pusher_tap_disk).
 
@@ -24,7 +24,7 @@
 
 -define(FORMAT, 2).
 
--type content() :: {Epoch :: binary(), event_pusher_tap_door:wanted(), numbers(), [event_pusher_tap_queue:item()]}.
+-type content() :: {Epoch :: binary(), event_pusher_tap_intake:wanted(), numbers(), [event_pusher_tap_queue:item()]}.
 
 -record(disk, {
     path :: binary(),
@@ -69,7 +69,7 @@ read(none, {Epoch, Want, Numbers, Items}) ->
 
 converted({Seq, Rank, _, Stored}) ->
     Packed = event_pusher_tap_item:converted(Stored),
-    {Seq, Rank, event_pusher_tap_door:bytes(Packed), Packed}.
+    {Seq, Rank, event_pusher_tap_intake:bytes(Packed), Packed}.
 
 %% The binaries of a term are copies, so that the content of the whole file can be freed.
 entry(<<Size:32, Crc:32, Entry:Size/binary, Rest/binary>>) ->

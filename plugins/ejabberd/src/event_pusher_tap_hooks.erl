@@ -58,17 +58,17 @@ hooks() ->
 %% mod_privacy 50, mod_mam 88 adds the archive id, mod_carboncopy 89; then this module; mod_mam removes the archive id of the
 %% sender at 500. Administrators' commands run this hook too, with a state that has only a `jid`.
 user_send_packet({Packet, #{jid := #jid{lserver = Host}} = State}) when ?is_stanza(Packet) ->
-    event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) -> sent(Packet, State, Door) end),
+    event_pusher_tap_intake:guarded(Host, ?FAILED_IN, fun(Intake) -> sent(Packet, State, Intake) end),
     {mark_request(Packet), State};
 user_send_packet(Acc) ->
     Acc.
 
-sent(#presence{type = probe}, _State, _Door) ->
+sent(#presence{type = probe}, _State, _Intake) ->
     ok;
-sent(Packet, #{jid := Jid} = State, Door) ->
-    Tapped = is_wanted(in, Packet, Door) andalso Jid#jid.luser /= <<>> andalso not concerns_pusher(Packet, Door),
+sent(Packet, #{jid := Jid} = State, Intake) ->
+    Tapped = is_wanted(in, Packet, Intake) andalso Jid#jid.luser /= <<>> andalso not concerns_pusher(Packet, Intake),
     case Tapped andalso may_send(Packet, State) of
-        true -> event_pusher_tap_door:hand_in(without_own_address(Packet, Jid), in(Jid), Door);
+        true -> event_pusher_tap_intake:hand_in(without_own_address(Packet, Jid), in(Jid), Intake);
         false -> ok
     end.
 
@@ -87,9 +87,9 @@ without_own_address(Packet, _Jid) ->
 %% A client that disconnects without presence.
 c2s_terminated(#{jid := #jid{lserver = Host} = Jid, pres_last := _} = State, _Reason) ->
     Packet = #presence{type = unavailable, from = Jid},
-    event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) ->
-        is_wanted(in, Packet, Door) andalso event_pusher_tap_door:hand_in(Packet, in(Jid), Door),
-        changed({went, self()}, Packet, Door)
+    event_pusher_tap_intake:guarded(Host, ?FAILED_IN, fun(Intake) ->
+        is_wanted(in, Packet, Intake) andalso event_pusher_tap_intake:hand_in(Packet, in(Jid), Intake),
+        changed({went, self()}, Packet, Intake)
     end),
     State;
 c2s_terminated(State, _Reason) ->
@@ -109,27 +109,27 @@ c2s_self_presence(Acc) ->
     Acc.
 
 told(Change, Packet, #{jid := #jid{lserver = Host} = Jid}) ->
-    event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) ->
-        changed({Change, self()}, Packet#presence{from = Jid, to = undefined}, Door)
+    event_pusher_tap_intake:guarded(Host, ?FAILED_IN, fun(Intake) ->
+        changed({Change, self()}, Packet#presence{from = Jid, to = undefined}, Intake)
     end).
 
 %% For the keeper, which detects the end of a session process that did not run its hooks.
 vanished({User, Resource, Pid}, Host) ->
     Packet = #presence{type = unavailable, from = jid:make(User, Host, Resource)},
-    event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) -> changed({went, Pid}, Packet, Door) end).
+    event_pusher_tap_intake:guarded(Host, ?FAILED_IN, fun(Intake) -> changed({went, Pid}, Packet, Intake) end).
 
-changed({Change, Pid}, #presence{from = #jid{luser = User, lresource = Resource} = Jid} = Packet, Door) ->
-    case event_pusher_tap_door:wants(status, Door) of
-        true -> event_pusher_tap_door:report({Change, User, Resource, Pid}, {Packet, status(Change, Jid)}, Door);
+changed({Change, Pid}, #presence{from = #jid{luser = User, lresource = Resource} = Jid} = Packet, Intake) ->
+    case event_pusher_tap_intake:wants(status, Intake) of
+        true -> event_pusher_tap_intake:report({Change, User, Resource, Pid}, {Packet, status(Change, Jid)}, Intake);
         false -> ok
     end.
 
 %% Another process resumes a session (XEP-0198), possibly on another node. It notifies the keeper before the previous process is
 %% ended.
 c2s_copy_session(#{jid := #jid{luser = User, lserver = Host, lresource = Resource}, pres_last := _} = State, #{sid := {_, Former}}) ->
-    event_pusher_tap_door:guarded(Host, ?FAILED_IN, fun(Door) ->
-        event_pusher_tap_door:wants(status, Door) andalso
-            event_pusher_tap_door:report({moved_here, User, Resource, self()}, nothing, Door)
+    event_pusher_tap_intake:guarded(Host, ?FAILED_IN, fun(Intake) ->
+        event_pusher_tap_intake:wants(status, Intake) andalso
+            event_pusher_tap_intake:report({moved_here, User, Resource, self()}, nothing, Intake)
     end),
     node(Former) /= node() andalso event_pusher_tap_keeper:moved_away({User, Resource, Former}, Host),
     State;
@@ -147,61 +147,61 @@ c2s_session_pending(#{jid := Jid} = State) ->
 %% Messages are tapped when they have reached a session, after every module that may refuse them: mod_block_strangers 25,
 %% mod_mam 88 adds the archive id, mod_carboncopy 89 stops copies; then this module.
 user_receive_packet({#message{} = Packet, #{jid := #jid{lserver = Host} = Jid} = State}) ->
-    event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> reached(Packet, Jid, Door) end),
+    event_pusher_tap_intake:guarded(Host, ?FAILED_OUT, fun(Intake) -> reached(Packet, Jid, Intake) end),
     {mark_routed(Packet), State};
 user_receive_packet(Acc) ->
     Acc.
 
 %% After mod_mam 49 and mod_offline 50, which may refuse a message when too many are stored.
 offline_message({_Action, #message{to = #jid{lserver = Host}} = Packet} = Acc) ->
-    event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> routed(Packet, Door) end),
+    event_pusher_tap_intake:guarded(Host, ?FAILED_OUT, fun(Intake) -> routed(Packet, Intake) end),
     Acc;
 offline_message(Acc) ->
     Acc.
 
 %% A message to an account is sent to every session of the highest priority, and all but one are marked; a headline is also sent
 %% to those of lower priority, without a mark.
-reached(#message{type = headline, to = #jid{lresource = <<>>}} = Packet, #jid{luser = U, lserver = S, lresource = R}, Door) ->
+reached(#message{type = headline, to = #jid{lresource = <<>>}} = Packet, #jid{luser = U, lserver = S, lresource = R}, Intake) ->
     case lists:sort([Present || {Priority, _} = Present <- ejabberd_sm:get_user_present_resources(U, S), Priority >= 0]) of
         [_ | _] = Resources when element(2, hd(Resources)) /= R -> ok;
-        _ -> routed(Packet, Door)
+        _ -> routed(Packet, Intake)
     end;
-reached(Packet, _Jid, Door) ->
-    routed(Packet, Door).
+reached(Packet, _Jid, Intake) ->
+    routed(Packet, Intake).
 
 %% Skipped: stanzas that were tapped before (the other sessions, offline messages, messages that stream management routes
 %% again), copies, results of an archive, and errors that were generated here for a local sender.
-routed(#message{meta = #{sm_copy := true}}, _Door) ->
+routed(#message{meta = #{sm_copy := true}}, _Intake) ->
     ok;
-routed(#message{meta = #{carbon_copy := true}}, _Door) ->
+routed(#message{meta = #{carbon_copy := true}}, _Intake) ->
     ok;
-routed(#message{meta = #{from_offline := true}}, _Door) ->
+routed(#message{meta = #{from_offline := true}}, _Intake) ->
     ok;
-routed(#message{meta = #{?MARK := routed}}, _Door) ->
+routed(#message{meta = #{?MARK := routed}}, _Intake) ->
     ok;
-routed(Packet, Door) ->
-    Tapped = is_wanted(out, Packet, Door) andalso not concerns_pusher(Packet, Door) andalso not is_answer_of_server(Packet),
+routed(Packet, Intake) ->
+    Tapped = is_wanted(out, Packet, Intake) andalso not concerns_pusher(Packet, Intake) andalso not is_answer_of_server(Packet),
     case Tapped andalso not is_archive_result(Packet) of
-        true -> event_pusher_tap_door:hand_in(Packet, out(receivers(Packet)) ++ sender(Packet), Door);
+        true -> event_pusher_tap_intake:hand_in(Packet, out(receivers(Packet)) ++ sender(Packet), Intake);
         false -> ok
     end.
 
 %% Presence and iq are tapped when they are routed to the account, once for all its sessions.
 sm_receive_packet(Packet) when is_record(Packet, presence); is_record(Packet, iq) ->
     #jid{lserver = Host} = xmpp:get_to(Packet),
-    event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) -> routed_to_account(Packet, Door) end),
+    event_pusher_tap_intake:guarded(Host, ?FAILED_OUT, fun(Intake) -> routed_to_account(Packet, Intake) end),
     Packet;
 sm_receive_packet(Packet) ->
     Packet.
 
-routed_to_account(#presence{type = probe}, _Door) ->
+routed_to_account(#presence{type = probe}, _Intake) ->
     ok;
-routed_to_account(Packet, Door) ->
+routed_to_account(Packet, Intake) ->
     To = xmpp:get_to(Packet),
-    Tapped = is_wanted(out, Packet, Door) andalso not concerns_pusher(Packet, Door) andalso not is_answer_of_server(Packet)
+    Tapped = is_wanted(out, Packet, Intake) andalso not concerns_pusher(Packet, Intake) andalso not is_answer_of_server(Packet)
         andalso not is_own_talk(xmpp:get_from(Packet), To),
     case Tapped andalso exists(To) andalso may_receive(Packet, To) of
-        true -> event_pusher_tap_door:hand_in(Packet, out(receivers(Packet)), Door);
+        true -> event_pusher_tap_intake:hand_in(Packet, out(receivers(Packet)), Intake);
         false -> ok
     end.
 
@@ -276,9 +276,9 @@ is_history(Packet, #jid{luser = Room, lserver = Rooms}) ->
 unacknowledged(#{mgmt_state := Mgmt, mgmt_queue := Queue, jid := #jid{lserver = Host} = Jid} = State, _Reason) when
     Mgmt == active; Mgmt == pending; Mgmt == timeout
 ->
-    event_pusher_tap_door:guarded(Host, ?FAILED_OUT, fun(Door) ->
-        case event_pusher_tap_door:wants(unack, Door) of
-            true -> never_received([Packet || {_, At, Packet} <- p1_queue:to_list(Queue), was_written(At, State)], Jid, Door);
+    event_pusher_tap_intake:guarded(Host, ?FAILED_OUT, fun(Intake) ->
+        case event_pusher_tap_intake:wants(unack, Intake) of
+            true -> never_received([Packet || {_, At, Packet} <- p1_queue:to_list(Queue), was_written(At, State)], Jid, Intake);
             false -> ok
         end
     end),
@@ -290,14 +290,14 @@ unacknowledged(State, _Reason) ->
 was_written(At, #{?MARK := BrokenAt}) -> At =< BrokenAt;
 was_written(_At, _State) -> true.
 
-never_received(Packets, #jid{lresource = Resource} = Jid, Door) ->
+never_received(Packets, #jid{lresource = Resource} = Jid, Intake) ->
     Others = length(lists:keydelete(Resource, 1, available(connected(Jid), 0))),
     [
-        event_pusher_tap_door:hand_in(Packet, unack(Jid, Others) ++ sender(Packet), Door)
+        event_pusher_tap_intake:hand_in(Packet, unack(Jid, Others) ++ sender(Packet), Intake)
      || #message{type = Type, meta = #{?MARK := routed} = Meta} = Packet <- Packets,
         Type /= error,
         not maps:get(carbon_copy, Meta, false),
-        not concerns_pusher(Packet, Door)
+        not concerns_pusher(Packet, Intake)
     ].
 
 %%% Classification of stanzas
@@ -340,14 +340,14 @@ is_archive(_) -> false.
 is_note(El) ->
     lists:member(xmpp:get_ns(El), [?NS_DELAY, ?NS_HINTS, ?NS_SID_0]).
 
-concerns_pusher(Packet, #door{component = Component}) ->
+concerns_pusher(Packet, #intake{component = Component}) ->
     domain(xmpp:get_from(Packet)) == Component orelse domain(xmpp:get_to(Packet)) == Component.
 
 domain(#jid{lserver = Domain}) -> Domain;
 domain(undefined) -> none.
 
-is_wanted(Dir, Packet, Door) ->
-    event_pusher_tap_door:wants({Dir, element(1, Packet)}, Door).
+is_wanted(Dir, Packet, Intake) ->
+    event_pusher_tap_intake:wants({Dir, element(1, Packet)}, Intake).
 
 %%% Attributes of an item
 

@@ -45,7 +45,7 @@
     default_max_item :: pos_integer(),
     shared :: atomics:atomics_ref(),
     %% The words of the last resume. Until the first one messages are kept, which is the default subscription.
-    wanted = {[<<"message">>], ?BOTH_DIRECTIONS} :: event_pusher_tap_door:wanted(),
+    wanted = {[<<"message">>], ?BOTH_DIRECTIONS} :: event_pusher_tap_intake:wanted(),
     pusher = none :: none | #pusher{},
     %% Other connections that have requested the feed, with an acknowledgement that waits for an answer.
     standby = #{} :: #{pid() => {reference(), none | iq()}},
@@ -102,7 +102,7 @@ with_options(Opts, #state{host = Host, shared = Shared} = State) ->
     HeapWords = (4 * MaxBytes + 128 * 1024 * 1024) div erlang:system_info(wordsize),
     process_flag(max_heap_size, #{size => HeapWords, kill => true, error_logger => true}),
     Wrapper = event_pusher_tap_item:wrapper_bytes(Host, Component),
-    event_pusher_tap_door:open(Host, #door{
+    event_pusher_tap_intake:open(Host, #intake{
         host = Host,
         keeper = self(),
         component = Component,
@@ -121,7 +121,7 @@ with_options(Opts, #state{host = Host, shared = Shared} = State) ->
     }.
 
 terminate(Reason, #state{host = Host} = State) ->
-    event_pusher_tap_door:close(Host),
+    event_pusher_tap_intake:close(Host),
     gen_iq_handler:remove_iq_handler(ejabberd_local, Host, ?NS_TAP),
     event_pusher_tap_hooks:delete(Host),
     Reason == shutdown andalso put_away(is_server_stopping(), drain(State)).
@@ -151,21 +151,21 @@ format_status(Status) ->
     ).
 
 handle_call(report, _From, State) ->
-    {reply, facts(State), State, patience(State)};
+    {reply, facts(State), State, flush_after(State)};
 handle_call(_Request, _From, State) ->
-    {reply, {error, badarg}, State, patience(State)}.
+    {reply, {error, badarg}, State, flush_after(State)}.
 
 handle_cast(Said, State) ->
     Heard = heard(Said, State),
-    {noreply, Heard, patience(Heard)}.
+    {noreply, Heard, flush_after(Heard)}.
 
 handle_info(Said, State) ->
     Noticed = noticed(Said, State),
-    {noreply, Noticed, patience(Noticed)}.
+    {noreply, Noticed, flush_after(Noticed)}.
 
 %% Items are written and sent when no other message has arrived: those that arrive together are sent together.
-patience(#state{fresh = 0}) -> infinity;
-patience(_State) -> 0.
+flush_after(#state{fresh = 0}) -> infinity;
+flush_after(_State) -> 0.
 
 heard({item, Rank, Bytes, Packed}, State) ->
     taken(take(Rank, Bytes, Packed, State));
@@ -264,7 +264,7 @@ wanting(Wanted, State) ->
 
 %% Sets the subscription of the hooks.
 watch(#state{host = Host, wanted = {Want, _} = Wanted, shared = Shared, online = Online, watching = Watching} = State) ->
-    event_pusher_tap_door:set_wanted(Wanted, Shared),
+    event_pusher_tap_intake:set_wanted(Wanted, Shared),
     case lists:member(<<"status">>, Want) of
         Watching -> State;
         true -> event_pusher_tap_online:fill(Online, Host), State#state{watching = true};

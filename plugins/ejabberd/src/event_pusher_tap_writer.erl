@@ -43,7 +43,7 @@ without_stanza(Xml) ->
     [Head, _] = binary:split(Xml, <<"/><forwarded ">>),
     [Head, <<" reason='malformed'/></message>">>].
 
-%% What is not written yet is not written any more.
+%% Discards items that are not written yet.
 -spec stop(writer()) -> ok.
 stop({direct, Pid}) ->
     unlink(Pid),

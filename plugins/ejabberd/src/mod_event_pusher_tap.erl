@@ -8,7 +8,7 @@
 %% The parts:
 %%   event_pusher_tap_hooks      selects stanzas and their attributes, in the processes of the sessions
 %%   event_pusher_tap_item       writes them as XML, once
-%%   event_pusher_tap_door       passes them on without waiting
+%%   event_pusher_tap_intake     passes them on without waiting
 %%   event_pusher_tap_keeper     one process per virtual host: numbers them and sends them to the component
 %%   event_pusher_tap_writer     writes to the connection of the component
 %%   event_pusher_tap_queue      the queue of unacknowledged items

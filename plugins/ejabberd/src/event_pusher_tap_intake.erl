@@ -1,7 +1,7 @@
-%% event_pusher_tap_door: passes items from the hooks, which run in the processes of sessions, to the keeper of the queue of
+%% event_pusher_tap_intake: passes items from the hooks, which run in the processes of sessions, to the keeper of the queue of
 %% a virtual host. Every process can use it; items are packed and counted, and the sender never waits.
 
--module(event_pusher_tap_door).
+-module(event_pusher_tap_intake).
 
 -export([open/2, close/1, find/1, set_wanted/2, wants/2, guarded/3, hand_in/3, report/3, bytes/1]).
 
@@ -17,8 +17,8 @@
 %% The words of a resume.
 -type wanted() :: {Want :: [binary()], Dirs :: [binary()]}.
 
-open(Host, #door{} = Door) ->
-    persistent_term:put({mod_event_pusher_tap, Host}, Door).
+open(Host, #intake{} = Intake) ->
+    persistent_term:put({mod_event_pusher_tap, Host}, Intake).
 
 close(Host) ->
     persistent_term:erase({mod_event_pusher_tap, Host}).
@@ -36,8 +36,8 @@ set_wanted({Want, Dirs}, Shared) ->
 is_word(Atom, Words) ->
     lists:member(atom_to_binary(Atom, utf8), Words).
 
-%% Checked before anything is computed: an unwanted item costs nothing but this.
-wants(What, #door{shared = Shared}) ->
+%% Checked before anything is computed: an unwanted item costs only this check.
+wants(What, #intake{shared = Shared}) ->
     atomics:get(Shared, ?WANT) band bit(What) /= 0.
 
 bit({in, message}) -> 1;
@@ -54,9 +54,9 @@ guarded(Host, Failed, Tap) ->
     case find(Host) of
         closed ->
             ok;
-        #door{shared = Shared} = Door ->
+        #intake{shared = Shared} = Intake ->
             try
-                Tap(Door)
+                Tap(Intake)
             catch
                 Class:Reason:Trace ->
                     case atomics:add_get(Shared, Failed, 1) of
@@ -80,28 +80,28 @@ places(Trace) ->
     [{Module, Function, proplists:get_value(line, Where)} || {Module, Function, _, Where} <- lists:sublist(Trace, 5)].
 
 %% A packed item is one binary outside of the heaps: cheap to send, to keep and to count.
-hand_in(Packet, Attrs, #door{keeper = Keeper, shared = Shared} = Door) ->
-    {Bytes, Packed} = pack(Packet, Attrs, Door),
-    case has_room(Bytes, Door) of
+hand_in(Packet, Attrs, #intake{keeper = Keeper, shared = Shared} = Intake) ->
+    {Bytes, Packed} = pack(Packet, Attrs, Intake),
+    case has_room(Bytes, Intake) of
         true -> gen_server:cast(Keeper, {item, rank(Packet), Bytes, Packed});
         false -> atomics:add(Shared, ?REFUSED, 1)
     end.
 
 %% A client came online or went offline. The keeper must be notified even if the queue has no space for the item.
-report(Change, {Packet, Attrs}, #door{keeper = Keeper} = Door) ->
-    {Bytes, Packed} = pack(Packet, Attrs, Door),
-    case has_room(Bytes, Door) of
+report(Change, {Packet, Attrs}, #intake{keeper = Keeper} = Intake) ->
+    {Bytes, Packed} = pack(Packet, Attrs, Intake),
+    case has_room(Bytes, Intake) of
         true -> gen_server:cast(Keeper, {status, Change, Bytes, Packed});
         false -> gen_server:cast(Keeper, {status, Change, 0, refused})
     end;
-report(Change, nothing, #door{keeper = Keeper}) ->
+report(Change, nothing, #intake{keeper = Keeper}) ->
     gen_server:cast(Keeper, {status, Change, 0, nothing}).
 
-%% What an item takes of the queue's memory.
+%% Memory of an item in the queue.
 bytes(Packed) ->
     byte_size(Packed) + ?ITEM_BYTES.
 
-has_room(Bytes, #door{max_bytes = MaxBytes, shared = Shared}) ->
+has_room(Bytes, #intake{max_bytes = MaxBytes, shared = Shared}) ->
     case atomics:add_get(Shared, ?UNTAKEN_BYTES, Bytes) of
         Untaken when Untaken =< MaxBytes; Untaken == Bytes ->
             true;
@@ -110,7 +110,7 @@ has_room(Bytes, #door{max_bytes = MaxBytes, shared = Shared}) ->
             false
     end.
 
-pack(Packet, Attrs, #door{shared = Shared, wrapper_bytes = Wrapper}) ->
+pack(Packet, Attrs, #intake{shared = Shared, wrapper_bytes = Wrapper}) ->
     Packed = event_pusher_tap_item:pack(Packet, Attrs, {atomics:get(Shared, ?MAX_ITEM), Wrapper}),
     {bytes(Packed), Packed}.
 
