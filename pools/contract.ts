@@ -30,7 +30,7 @@ export interface Job {
 /** The part of a request that many deliveries of a handler have in common. */
 export type RequestHead = Pick<Job, 'headers' | 'method' | 'path'>;
 
-/** A job with no more than a request, as it travels: `compact.ts` makes it. */
+/** A job that consists of its request only, as it travels: `compact.ts` makes it. */
 export type CompactJob = readonly [key: number, attempt: number, head: RequestHead, id: DeliveryId, seenAt: string, body: Body];
 
 /** Deadline of an attempt: `atMostMs` after a worker took it, and no later than `until`, which includes the wait for a worker. */

@@ -8,7 +8,7 @@ import type { NewWorker } from './http-client.ts';
 import { createClient, HttpCarrier, type OpenCarrier, serve, undiciWorkers } from './serve.ts';
 import type { ImportModule } from './session/handler-module.ts';
 
-/** The only task of the thread: serves the pools that are announced on the port. It ends with the thread, or if a pool cannot be served. */
+/** The only task of the thread: serves the pools that are announced on the port. It ends with the thread, or when a pool cannot be served. */
 export default function deliver({ port: pools }: { readonly port: MessagePort }): Promise<never> {
   return new Promise((_resolve, reject) => {
     pools.on('message', ({ port, settings }: ToThread) => {

@@ -47,7 +47,7 @@ export async function serve({ port, settings, clock, openCarrier }: ThreadOption
   const post = (message: FromPoolThread): void => port.postMessage(message);
   const batch = new OutcomeBatch(clock, post);
   const carrier = await openCarrier({ settings, clock, post, deadlines: new Deadlines(clock), onOutcome: batch.add });
-  const queue = new JobQueue(settings.workers, carrier, batch.hurry);
+  const queue = new JobQueue(settings.workers, carrier, batch.sendSoon);
 
   port.on('message', (message: ToPoolThread) => {
     switch (message.kind) {
@@ -156,9 +156,9 @@ class OutcomeBatch {
     this.#pacer.nudge();
   };
 
-  /** No job is in progress, so no other outcome is worth waiting for. */
-  readonly hurry = (): void => {
-    if (this.#outcomes.length > 0) this.#pacer.hurry();
+  /** Sends in this turn of the event loop: without a job in progress, no further outcome is expected. */
+  readonly sendSoon = (): void => {
+    if (this.#outcomes.length > 0) this.#pacer.actSoon();
   };
 
   send(): void {

@@ -10,8 +10,8 @@ export interface Limits {
 /** `fresh`: waits for its first attempt; `retry`: has failed before. */
 export type DeliveryAge = 'fresh' | 'retry';
 
-/** What the buffers of a pool hold together, so that a busy one may use what idle ones leave free. */
-export class PoolShare {
+/** Total use of all buffers of a pool: a busy one may use what idle ones leave free. */
+export class PoolUsage {
   readonly limits: Limits;
   usedSlots = 0;
   usedBytes = 0;
@@ -33,30 +33,30 @@ export class PoolShare {
  */
 export class DeliveryBuffer {
   /** Equal share of the pool's limits. */
-  readonly #own: Limits;
-  readonly #pool: PoolShare;
+  readonly #equalShare: Limits;
+  readonly #pool: PoolUsage;
   readonly #waiting = { fresh: new Fifo<Claimed>(), retry: new Fifo<Claimed>() };
   #usedSlots = 0;
   #usedBytes = 0;
-  #held = 0;
-  #heldBytes = 0;
+  #followers = 0;
+  #followerBytes = 0;
   #reserved = 0;
   #reservedBytes = 0;
 
-  constructor(own: Limits, pool: PoolShare = new PoolShare(own)) {
-    this.#own = own;
+  constructor(equalShare: Limits, pool: PoolUsage = new PoolUsage(equalShare)) {
+    this.#equalShare = equalShare;
     this.#pool = pool;
   }
 
   /** Limit on slots at present. */
   get slots(): number {
     const { limits, usedSlots } = this.#pool;
-    return Math.max(this.#own.slots, Math.floor((limits.slots - usedSlots + this.#usedSlots) / 2));
+    return Math.max(this.#equalShare.slots, Math.floor((limits.slots - usedSlots + this.#usedSlots) / 2));
   }
 
   get #bytes(): number {
     const { limits, usedBytes } = this.#pool;
-    return Math.max(this.#own.bytes, Math.floor((limits.bytes - usedBytes + this.#usedBytes) / 2));
+    return Math.max(this.#equalShare.bytes, Math.floor((limits.bytes - usedBytes + this.#usedBytes) / 2));
   }
 
   /** Free slots; 0 also when the bytes are used up. */
@@ -69,8 +69,8 @@ export class DeliveryBuffer {
   }
 
   /** Whether followers take a quarter of a limit, so that further ones must wait in the spool. */
-  get holdsMany(): boolean {
-    return this.#held >= this.slots / 4 || this.#heldBytes >= this.#bytes / 4;
+  get hasManyFollowers(): boolean {
+    return this.#followers >= this.slots / 4 || this.#followerBytes >= this.#bytes / 4;
   }
 
   get size(): number {
@@ -104,17 +104,17 @@ export class DeliveryBuffer {
   }
 
   /** Counts a follower, which waits for its lane outside this buffer. */
-  hold(follower: Claimed): void {
+  addFollower(follower: Claimed): void {
     const cost = costBytes(follower);
-    this.#held += 1;
-    this.#heldBytes += cost;
+    this.#followers += 1;
+    this.#followerBytes += cost;
     this.#use(1, cost);
   }
 
-  letGo(follower: Claimed): void {
+  removeFollower(follower: Claimed): void {
     const cost = costBytes(follower);
-    this.#held -= 1;
-    this.#heldBytes -= cost;
+    this.#followers -= 1;
+    this.#followerBytes -= cost;
     this.#use(-1, -cost);
   }
 
@@ -134,19 +134,19 @@ export class DeliveryBuffer {
     return delivery;
   }
 
-  #use(slots: number, bytes: number): void {
-    this.#usedSlots += slots;
-    this.#usedBytes += bytes;
-    this.#pool.usedSlots += slots;
-    this.#pool.usedBytes += bytes;
-  }
-
   takeAll(): Claimed[] {
     const all: Claimed[] = [];
     for (const age of ['fresh', 'retry'] as const) {
       for (let one = this.take(age); one !== undefined; one = this.take(age)) all.push(one);
     }
     return all;
+  }
+
+  #use(slots: number, bytes: number): void {
+    this.#usedSlots += slots;
+    this.#usedBytes += bytes;
+    this.#pool.usedSlots += slots;
+    this.#pool.usedBytes += bytes;
   }
 }
 

@@ -106,10 +106,7 @@ export class PoolDispatcher {
       ...options,
       queues: this.#queues,
       reserve: (delivery) => this.reserve(delivery),
-      onNext: (next) => {
-        for (const delivery of next) this.#put(delivery);
-        this.#claimed('next', next.length);
-      },
+      onNext: (next) => this.#takeNext(next),
       onProgress: () => this.#onProgress(),
     });
   }
@@ -164,6 +161,11 @@ export class PoolDispatcher {
   take(delivery: Claimed): void {
     this.#put(delivery);
     this.#claimed('append', 1);
+  }
+
+  #takeNext(next: readonly Claimed[]): void {
+    for (const delivery of next) this.#put(delivery);
+    this.#claimed('next', next.length);
   }
 
   #claimed(how: Events['delivery.claimed']['how'], count: number): void {

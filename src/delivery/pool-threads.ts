@@ -1,4 +1,4 @@
-/** The carrier of a pool: its share of one or more threads. */
+/** The carrier of a pool: its part of one or more threads. */
 import { once } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import { JobCompactor, outcomeOf } from '../../pools/compact.ts';
@@ -12,7 +12,7 @@ import { type Carrier, type CarrierCallbacks, misplacedReply } from './extension
 import { type Tenant, ThreadHost } from './thread-host.ts';
 
 interface PoolThreadsOptions extends PoolThreadOptions {
-  /** `settings.workers` are for the whole pool; each thread gets its share. */
+  /** `settings.workers` are for the whole pool; each thread gets its part. */
   readonly threads: number;
 }
 
@@ -24,7 +24,7 @@ export class PoolThreads implements Carrier {
   constructor({ settings, threads, ...shared }: PoolThreadsOptions) {
     this.#threads = Array.from(
       { length: threads },
-      (_, index) => new PoolThread({ ...shared, settings: { ...settings, workers: share(settings.workers, threads, index) } }),
+      (_, index) => new PoolThread({ ...shared, settings: { ...settings, workers: partOf(settings.workers, threads, index) } }),
     );
     this.#onOutcome = shared.onOutcome;
   }
@@ -62,8 +62,8 @@ export class PoolThreads implements Carrier {
   }
 }
 
-/** Divides so that no two shares differ by more than one. */
-function share(workers: number, threads: number, index: number): number {
+/** Divides so that no two parts differ by more than one. */
+function partOf(workers: number, threads: number, index: number): number {
   return Math.floor(workers / threads) + (index < workers % threads ? 1 : 0);
 }
 
@@ -72,7 +72,7 @@ interface PoolThreadOptions extends CarrierCallbacks {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly events: EventSink;
-  /** Where the pool runs, asked when it starts. Default: in threads of its own. */
+  /** Returns the thread for the pool, when the pool starts. Default: a thread of its own. */
   readonly host?: (() => ThreadHost) | undefined;
 }
 
@@ -121,7 +121,7 @@ class PoolThread implements Tenant {
   send(job: Job): void {
     this.#batch.push(this.#compactor.compact(job));
     if (this.#inFlight.size === 0)
-      this.#pacer.hurry(); // no outcome will bring on more
+      this.#pacer.actSoon(); // no outcome is expected, so no further job either
     else this.#pacer.nudge();
     this.#inFlight.add(job.key);
   }

@@ -5,14 +5,14 @@
  * - *by claim*: it waited in the spool, because the buffer was full, because it was not due yet, or because its lane failed.
  *
  * Once the buffer was full (*backlogged*), the first two ways are closed until all due deliveries in the spool have been claimed,
- * so that none of them is overtaken. The spool itself keeps the order of each lane; {@link Lanes} keeps it in memory.
+ * so that no delivery overtakes these. The spool itself keeps the order of each lane; {@link Lanes} keeps it in memory.
  */
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { Admission, HandlerAdmission } from './admission.ts';
-import { type DeliveryAge, DeliveryBuffer, type Limits, PoolShare } from './delivery-buffer.ts';
+import { type DeliveryAge, DeliveryBuffer, type Limits, PoolUsage } from './delivery-buffer.ts';
 import { Lanes } from './lanes.ts';
 
 interface PoolQueuesOptions extends Limits {
@@ -34,14 +34,14 @@ interface PoolQueuesOptions extends Limits {
 export class PoolQueues {
   readonly #options: PoolQueuesOptions;
   readonly #known = new Map<string, Queue>();
-  readonly #share: PoolShare;
+  readonly #usage: PoolUsage;
   #served: readonly Queue[];
   /** Index of the queue whose turn is next. */
   #turn = 0;
 
   constructor(options: PoolQueuesOptions) {
     this.#options = options;
-    this.#share = new PoolShare(options);
+    this.#usage = new PoolUsage(options);
     this.#served = this.#openAll(options.handlers);
   }
 
@@ -51,14 +51,14 @@ export class PoolQueues {
     return queues;
   }
 
-  /** The queue of a handler, new if it is not known; `share` is the number of queues that share the limits. */
-  #open(handler: string, share: number): Queue {
+  /** The queue of a handler, new if it is not known. A new one has an equal share of the limits, which are for `count` queues. */
+  #open(handler: string, count: number): Queue {
     const known = this.#known.get(handler);
     if (known !== undefined) return known;
     const { slots, bytes, admission, hasDeadlines } = this.#options;
-    const limits = { slots: Math.ceil(slots / share), bytes: Math.ceil(bytes / share) };
-    const own = { handler, admission: admission.handler(handler), hasDeadlines: hasDeadlines(handler), ...limits, share: this.#share };
-    const queue = new Queue({ ...this.#options, ...own });
+    const equalShare = { slots: Math.ceil(slots / count), bytes: Math.ceil(bytes / count) };
+    const own = { handler, admission: admission.handler(handler), hasDeadlines: hasDeadlines(handler), usage: this.#usage };
+    const queue = new Queue({ ...this.#options, ...own, ...equalShare });
     this.#known.set(handler, queue);
     return queue;
   }
@@ -71,7 +71,7 @@ export class PoolQueues {
   }
 
   #takeFrom(age: DeliveryAge, now: number): Claimed | undefined {
-    if (this.#share.waiting[age] === 0) return undefined; // there may be many queues
+    if (this.#usage.waiting[age] === 0) return undefined; // there may be many queues
     const queues = this.#served;
     for (let step = 0; step < queues.length; step += 1) {
       const queue = queues[(this.#turn + step) % queues.length];
@@ -167,7 +167,7 @@ interface QueueOptions extends Pick<PoolQueuesOptions, 'clock' | 'onClaimed' | '
   readonly handler: string;
   readonly admission: HandlerAdmission;
   readonly hasDeadlines: boolean;
-  readonly share: PoolShare;
+  readonly usage: PoolUsage;
 }
 
 /** Deliveries to claim for each attempt that may begin: while few may begin, few are claimed. */
@@ -201,7 +201,7 @@ class Queue {
     this.handler = options.handler;
     this.admission = options.admission;
     this.hasDeadlines = options.hasDeadlines;
-    this.buffer = new DeliveryBuffer(options, options.share);
+    this.buffer = new DeliveryBuffer(options, options.usage);
   }
 
   /** Whether deliveries wait, in memory or possibly in the spool. */
@@ -212,7 +212,7 @@ class Queue {
   /** Reserves capacity for a delivery that may be claimed on append or as next; false while others wait before it. */
   reserve(delivery: NewDelivery): boolean {
     if (this.#isBacklogged || this.#isBlocked(this.#options.clock.monotonic())) return false;
-    if (this.buffer.holdsMany && this.#lanes.has(delivery)) return false;
+    if (this.buffer.hasManyFollowers && this.#lanes.has(delivery)) return false;
     this.#isBacklogged = !this.buffer.reserve(delivery);
     return !this.#isBacklogged;
   }
@@ -226,7 +226,7 @@ class Queue {
 
   put(delivery: Claimed): void {
     if (this.#lanes.enter(delivery)) this.buffer.put(delivery);
-    else this.buffer.hold(delivery);
+    else this.buffer.addFollower(delivery);
   }
 
   /** A delivery leaves its lane, whose next may be sent. Returns whether only the spool can hold further ones of the lane. */
@@ -236,32 +236,32 @@ class Queue {
     return this.#lanes.isEnding(delivery);
   }
 
-  /** That a delivery has left its lane is on disk. */
+  /** The settlement of a delivery that has left its lane is on disk. */
   settled(delivery: Claimed): void {
     if (delivery.lane !== null) this.#putHead(this.#lanes.settle(delivery));
   }
 
-  /** A delivery goes back to the spool, with its followers. */
+  /** The settlement that returns a delivery to the spool, with its followers, is on its way to the disk. */
   startReturn(delivery: Claimed): void {
     this.#lanes.startReturn(delivery);
   }
 
-  /** A delivery that was to go back is in the spool again; or, if it has `left` its lane instead, its followers stay. */
+  /** That settlement is on disk. If the delivery has `left` its lane instead of being returned, its followers stay. */
   endReturn(delivery: Claimed, { left }: { readonly left: boolean }): void {
     if (left) this.#putHead(this.#lanes.cancelReturn(delivery));
-    else for (const follower of this.#lanes.endReturn(delivery)) this.buffer.letGo(follower);
+    else for (const follower of this.#lanes.endReturn(delivery)) this.buffer.removeFollower(follower);
   }
 
   #putHead(head: Claimed | undefined): void {
     if (head === undefined) return;
-    this.buffer.letGo(head);
+    this.buffer.removeFollower(head);
     this.buffer.put(head);
   }
 
   /** Removes and returns the deliveries to give back to the spool: the first follower of each lane returns the others with it. */
   takeAll(): readonly Claimed[] {
     const followers = this.#lanes.takeFollowers();
-    for (const follower of followers) this.buffer.letGo(follower);
+    for (const follower of followers) this.buffer.removeFollower(follower);
     return [...followers, ...this.buffer.takeAll()];
   }
 

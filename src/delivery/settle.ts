@@ -23,10 +23,12 @@ interface SettlerOptions {
 
 type OnStored = (stored: SettlementContent) => void;
 
-/** A settlement on its way to the disk. `leaves`: its lane. `claimNext`: deliveries of the lane to claim next; one slot is reserved. */
+/** A settlement on its way to the disk. */
 interface Pending {
   readonly delivery: Claimed;
+  /** Whether the delivery leaves its lane. */
   readonly leaves: boolean;
+  /** Number of deliveries of the lane to claim next; one slot is reserved for them. */
   readonly claimNext: number;
   readonly onStored: OnStored;
 }
@@ -76,14 +78,10 @@ export class Settler {
     if (!leaves) queue?.startReturn(delivery);
     const claimNext = leaves && queue?.conclude(delivery) === true && reserve(delivery) ? claimsOfLane : 0;
     onProgress();
-    this.#store({ delivery, leaves, claimNext, onStored }, content, (thrown) => {
+    const pending: Pending = { delivery, leaves, claimNext, onStored };
+    this.#store(pending, content, (thrown) => {
       if (isSpoolFailure(thrown)) this.#fail(thrown);
-      else
-        this.#store(
-          { delivery, leaves, claimNext, onStored },
-          withoutAttempt(internalError('storing its disposition', thrown)),
-          this.#fail,
-        );
+      else this.#store(pending, withoutAttempt(internalError('storing its disposition', thrown)), this.#fail);
     });
   }
 

@@ -15,7 +15,7 @@ export interface Tenant {
   /** The thread loads what the pool needs; messages to the port arrive afterwards. */
   opened(port: MessagePort): void;
   receive(message: FromPoolThread): void;
-  /** The thread has died: what it had not answered is lost. */
+  /** The thread has died: its jobs without an outcome are lost. */
   died(reason: string): void;
 }
 
@@ -107,14 +107,14 @@ export class ThreadHost {
   }
 }
 
-/** More are of no use: the service thread, which makes all requests, is busy before four threads are that send them. */
+/** Limit of shared threads: the service thread, which prepares all requests, reaches its own limit before four threads that send them. */
 const maxSharedThreads = 4;
 
 /** The threads of the pools that have no thread of their own. */
 export class SharedThreads {
   readonly #hosts: readonly ThreadHost[];
 
-  /** By default not more threads than the machine has cores, because each takes memory. */
+  /** By default at most one thread per core of the machine, because each takes memory. */
   constructor(timers: Timers, threads = Math.min(maxSharedThreads, availableParallelism())) {
     this.#hosts = Array.from({ length: threads }, () => new ThreadHost(timers));
   }
@@ -123,7 +123,7 @@ export class SharedThreads {
   readonly next = (): ThreadHost => this.#hosts.reduce((best, host) => (host.workers < best.workers ? host : best));
 }
 
-/** Requests and responses live for ms, so a third of Node's default is enough. */
+/** Requests and responses live for milliseconds, so a third of Node's default is enough. */
 const youngGenerationMb = 16;
 
 /**

@@ -21,33 +21,33 @@ export class PacketContext {
   readonly packet: Packet;
   readonly deliveryId: DeliveryId | undefined;
   readonly answered: Answered | undefined;
-  /** Argument of built-in modules. */
-  readonly given: GivenPacket;
+  /** Argument of the functions of built-in modules. */
+  readonly fields: PacketFields;
 
   constructor(packet: Packet, rfc3339: Rfc3339, { deliveryId, answered }: ContextOptions) {
     this.packet = packet;
     this.deliveryId = deliveryId;
     this.answered = answered;
-    this.given = new GivenPacket(this, rfc3339);
+    this.fields = new PacketFields(this, rfc3339);
   }
 
   /** Argument of `shouldMakeReq`: a plain object, which a module may copy. */
   packetAsked({ opts }: LoadedHandler): PacketAsked {
-    const { acc, dir, packet, from, to } = this.given;
+    const { acc, dir, packet, from, to } = this.fields;
     freezeStanza(packet);
     return { acc, dir, packet, from, to, opts };
   }
 
   /** Argument of `prepareHeaders` and `prepareBody`. */
   requestPrepared({ opts }: LoadedHandler): RequestPrepared {
-    const { acc, dir, host, message, sender, receiver, packet, from, to, offlinePushInfo } = this.given;
+    const { acc, dir, host, message, sender, receiver, packet, from, to, offlinePushInfo } = this.fields;
     freezeStanza(packet);
     return { acc, dir, host, message, sender, receiver, opts, packet, from, to, offlinePushInfo };
   }
 }
 
 /** A packet in the terms of callbacks. Each value is made when it is read: the default module needs no `acc`, which takes as long as its form. */
-class GivenPacket implements Omit<RequestPrepared, 'opts'> {
+class PacketFields implements Omit<RequestPrepared, 'opts'> {
   readonly dir: Direction;
   readonly packet: Stanza;
   readonly from: Jid;

@@ -188,7 +188,7 @@ export class HandlerEvaluator {
 
   #shouldMakeReq(handler: LoadedHandler, context: PacketContext): Eventually<boolean> {
     const { builtIn, config, callbacks } = handler;
-    if (builtIn !== undefined) return config.when !== undefined || builtIn.shouldMakeReq(context.given);
+    if (builtIn !== undefined) return config.when !== undefined || builtIn.shouldMakeReq(context.fields);
     const asked = context.packetAsked(handler);
     return this.#call(handler, context, {
       callback: 'shouldMakeReq',
@@ -205,7 +205,7 @@ export class HandlerEvaluator {
   readonly #prepare: EvaluationStep = (handler, context) => {
     const { builtIn, callbacks } = handler;
     if (builtIn !== undefined)
-      return this.#request(handler, context, { headers: builtIn.headers, body: builtIn.prepareBody(context.given) });
+      return this.#request(handler, context, { headers: builtIn.headers, body: builtIn.prepareBody(context.fields) });
 
     const prepared = context.requestPrepared(handler);
     const givenHeaders = this.#call(handler, context, {

@@ -7,7 +7,7 @@ type Handlers = readonly LoadedHandler[];
 const none: Handlers = [];
 
 /**
- * Finds the handlers of a host that a packet may match, so that it costs as much as these and not as all of them. A handler that
+ * Finds the handlers of a host that a packet may match, so that the others cost nothing. A handler that
  * names its senders or receivers without wildcards is found by these JIDs, any other by the *shape* of the packet: its
  * direction, stanza, event, kind and type.
  */
@@ -19,7 +19,7 @@ export class HandlerIndex {
   readonly #others: Handlers;
   /** The others, by shape. */
   readonly #byShape = new Map<string, Handlers>();
-  /** Names of stanzas and types that rules name. Other words make no shapes of their own, because users choose them. */
+  /** Names of stanzas and types in rules. All others count as one in a shape, because users choose them. */
   readonly #words = new Set(['message']);
 
   constructor(handlers: Handlers) {
@@ -48,9 +48,9 @@ export class HandlerIndex {
     const shape = `${direction} ${event} ${kind} ${this.#named(stanza.name)} ${this.#named(typeOf(stanza))}`;
     const known = this.#byShape.get(shape);
     if (known !== undefined) return known;
-    const fitting = this.#others.filter(({ selection }) => selection.fits(packet));
-    this.#byShape.set(shape, fitting);
-    return fitting;
+    const matching = this.#others.filter(({ selection }) => selection.matchesShape(packet));
+    this.#byShape.set(shape, matching);
+    return matching;
   }
 
   #named(word: string): string {

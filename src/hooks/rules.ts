@@ -10,8 +10,8 @@ export type Rule = (packet: Packet) => boolean;
 export interface Rules {
   readonly when: When;
   readonly matches: Rule;
-  /** The part of `matches` that depends only on direction, stanza, event, kind and type. */
-  readonly fits: Rule;
+  /** The part of `matches` that depends only on the shape of a packet: its direction, stanza, event, kind and type. */
+  readonly matchesShape: Rule;
   /** The bare JIDs of senders and receivers; undefined without the key or with wildcards. */
   readonly from: readonly string[] | undefined;
   readonly to: readonly string[] | undefined;
@@ -26,8 +26,8 @@ export interface Rules {
  */
 export function compileWhen(when: When, readGlob: GlobReader = createGlobReader()): Rules {
   const [from, to] = [when.from?.map(readGlob), when.to?.map(readGlob)];
-  const fits = all([matchesReport(when), ...testsOfShape(when)]);
-  const tests: Rule[] = [fits];
+  const matchesShape = all([matchesReport(when), ...testsOfShape(when)]);
+  const tests: Rule[] = [matchesShape];
 
   if (when.event?.includes('offline') === true) tests.push(eventIn(when.event, isForOffline));
   if (when.offline !== undefined) tests.push(fact(when.offline, (packet) => packet.sessions === 0));
@@ -37,7 +37,7 @@ export function compileWhen(when: When, readGlob: GlobReader = createGlobReader(
   if (from !== undefined) tests.push(jidMatches(from, (packet) => packet.from.bare));
   if (to !== undefined) tests.push(jidMatches(to, (packet) => packet.to.bare));
 
-  return { when, matches: all(tests), fits, from: literals(from), to: literals(to) };
+  return { when, matches: all(tests), matchesShape, from: literals(from), to: literals(to) };
 }
 
 function testsOfShape(when: When): readonly Rule[] {
@@ -66,7 +66,7 @@ function matchesReport({ event = [], kind = [] }: When): Rule {
   return (packet) => !isReport(packet.event) || named.has(packet.event);
 }
 
-/** `isOffline`: the packets that the event `offline` stands for. */
+/** `isOffline`: whether a packet has the event `offline`. */
 function eventIn(events: readonly string[], isOffline: Rule): Rule {
   const wanted = new Set(events);
   const offline = wanted.has('offline');

@@ -21,7 +21,7 @@ export interface Endpoint {
   readonly port: number;
   /** Only the addresses that it returns are dialled. Default: the system's resolver. */
   readonly resolve?: Resolve | undefined;
-  /** Where the connection reads to, if its owner gives one; many connections may share it. Not for TLS. Default: Node allocates 64 KiB for each read. */
+  /** Buffer that the connection reads into; many connections may share it. Not for TLS. Default: Node allocates 64 KiB for each read. */
   readonly readBuffer?: Buffer | undefined;
 }
 
@@ -123,7 +123,7 @@ class TcpDial implements Dialling {
   }
 }
 
-/** With a read buffer, each read costs a copy of what was received, in place of 64 KiB that are allocated and given back. */
+/** With a read buffer, each read copies the received bytes and allocates no 64 KiB. */
 function connectTo(host: string, { port, readBuffer }: Endpoint): Socket {
   if (readBuffer === undefined) return connect({ host, port });
   const callback = (length: number): boolean => socket.push(Buffer.from(readBuffer.subarray(0, length)));

@@ -129,8 +129,8 @@ export class Pacer {
     else this.#runSoon();
   }
 
-  /** Acts in this turn of the event loop, because there is nothing to wait for. */
-  hurry(): void {
+  /** Acts in this turn of the event loop, regardless of the interval. */
+  actSoon(): void {
     this.#cancel?.();
     this.#runSoon();
   }

@@ -120,8 +120,13 @@ export interface Packet {
   readonly key: string;
 }
 
-/** The stanzas that the handlers can push: a tap need not send others. Kinds, and directions except of reports, separated by spaces. */
-export type Subscription = { readonly want: string; readonly dir: string };
+/** The stanzas that the handlers can push: a tap need not send others. Words separated by spaces. */
+export interface Subscription {
+  /** Kinds of stanzas, and reports. */
+  readonly want: string;
+  /** Directions of stanzas; reports are independent of them. */
+  readonly dir: string;
+}
 
 /** Position up to which a chat server's feed has been committed. One for each attachment, host and server node. */
 export interface Mark {

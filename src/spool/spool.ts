@@ -130,7 +130,7 @@ export interface Spool extends Lifecycle {
   /**
    * Settles a claimed delivery; resolves when durable, with the next deliveries of its lane, at most `claimNext`, if no claimed one is
    * left in it. A delivery that is released or retried in its lane returns to its place there: the claims of all later deliveries of the
-   * lane end with its own. To release a delivery whose claim has ended in this way has no effect.
+   * lane end with its own. The release of a delivery whose claim has ended in this way has no effect.
    */
   settle(settlement: Settlement): Promise<Settled>;
 

@@ -111,7 +111,7 @@ export interface Events {
   'delivery.accepted': { readonly pool: string; readonly handler: string; readonly host: string };
   /** A callback at delivery failed in a pool's thread. */
   'delivery.callback-failed': { readonly pool: string } & CallbackFailure;
-  /** A pool took deliveries over from the spool: with the commit that stored them, with the one that settled their lane, or later. */
+  /** A pool has claimed deliveries: with the commit that stored them, with the one that freed their lane, or later from the spool. */
   'delivery.claimed': { readonly pool: string; readonly how: 'append' | 'next' | 'spool'; readonly count: number };
   /** A delivery that keeps failing left its lane, so that later deliveries can proceed. */
   'delivery.left-lane': { readonly id: DeliveryId; readonly pool: string; readonly handler: string };

@@ -116,7 +116,7 @@ export const metricTable = {
   event_pusher_deliveries_claimed_total: {
     type: 'counter',
     labels: ['pool', 'how'],
-    help: 'Deliveries taken over by their pool: append and next with a commit for them or their lane, spool if they waited on disk.',
+    help: 'Deliveries claimed by their pool: with their own commit (append), with the one that freed their lane (next), or after a wait on disk (spool).',
   },
 
   event_pusher_attempts_total: {

@@ -3,7 +3,7 @@ import { naiveWith, productWith, type Subject } from './subjects.ts';
 import { type Row, tableOf, times } from './table.ts';
 import { createThreadReports } from './thread-reports.ts';
 
-/** What the JavaScript threads allocate in their heaps per event, KB by thread. The memory of buffers is outside. */
+/** Heap allocation of the JavaScript threads per event, KB by thread; without the memory of buffers. */
 type Allocation = ReadonlyMap<string, number>;
 
 export interface Allocations {

@@ -70,7 +70,7 @@ const sick = byLot(2026, [
   [1, { kind: 'answer', status: 503, body: 'x'.repeat(3_000_000) }],
 ]);
 
-/** What a soak sends, and to what. */
+/** Load and backend of a soak. */
 export interface Load {
   readonly perSecond: number;
   readonly requestsPerMessage: number;

@@ -15,9 +15,9 @@ import { pass, startTalks } from './talks.ts';
 export interface TapRate {
   readonly server: string;
   readonly alone: ChatRate;
-  /** With the default handler, which wants what local users send. */
+  /** With the default handler, which needs the messages that local users send. */
   readonly tapped: ChatRate;
-  /** With a second handler, for what is routed to local users: two requests for each message. */
+  /** With a second handler for messages that are routed to local users: two requests for each message. */
   readonly bothDirections: ChatRate;
 }
 

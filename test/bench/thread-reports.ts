@@ -3,20 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
 
-/** What a thread did since its last report. */
+/** Activity of a thread since its last report. */
 export interface ThreadReport {
   /** `main`, `service`, `spool`; `worker` is a pool thread. */
   readonly thread: string;
   /** In the heap; the memory of buffers is outside. */
   readonly allocatedBytes: number;
-  /** Collections. */
+  /** Garbage collections. */
   readonly pauses: readonly Span[];
-  /** The loop of the thread did not turn. */
+  /** Delays of the thread's event loop. */
   readonly blocked: readonly Span[];
 }
 
 export interface Span {
-  /** Begin, ms since 1970. */
+  /** Start, ms since 1970. */
   readonly at: number;
   readonly ms: number;
 }

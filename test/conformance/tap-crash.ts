@@ -11,7 +11,7 @@ const speakersAtOnce = 20;
 /** Number of items that the current run of the service has received from the tap. */
 const received = 'event_pusher_events_received_total{attachment="chat"}';
 
-/** One in ten requests fails: too few to open the circuit breaker, and none for good. */
+/** One in ten requests fails: too few to open the circuit breaker, and none permanently. */
 const sick = byLot(2026, [
   [900, { kind: 'answer' }],
   [30, status(500)],

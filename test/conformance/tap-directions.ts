@@ -88,7 +88,7 @@ export function selectsDirections(server: TapServer): void {
       expect(await formatted(pusher, 2)).toEqual(expected);
     });
 
-    test('reports that users come and go whatever the direction', async () => {
+    test('reports users who come online and go offline, independent of the directions', async () => {
       await using chat = await server.start();
       await using pusher = await connectTapPusher(chat.component);
       await pusher.request({ ...everything, want: 'message status', dir: 'out' });

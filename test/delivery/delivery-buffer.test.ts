@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { costBytes, DeliveryBuffer, PoolShare } from '../../src/delivery/delivery-buffer.ts';
+import { costBytes, DeliveryBuffer, PoolUsage } from '../../src/delivery/delivery-buffer.ts';
 import type { Claimed } from '../../src/model/delivery.ts';
 import { makeDelivery } from '../spool/build.ts';
 
@@ -71,7 +71,7 @@ describe('the buffer of a queue', () => {
   });
 
   test('uses half of what idle buffers of the pool leave free, and keeps its equal share when another is full', () => {
-    const pool = new PoolShare({ slots: 1000, bytes: 1e9 });
+    const pool = new PoolUsage({ slots: 1000, bytes: 1e9 });
     const own = { slots: 1, bytes: 1e6 };
     const [busy, late] = [new DeliveryBuffer(own, pool), new DeliveryBuffer(own, pool)];
     expect(busy.free).toBe(500);

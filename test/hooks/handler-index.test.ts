@@ -71,7 +71,7 @@ test('handlers stay in their order, however they are found', () => {
   expect(found(handlers, makePacket())).toEqual(['0', '1', '2', '3', '4']);
 });
 
-test('a JID that is a name of the language finds no handler but its own', () => {
+test('a JID that is the name of an object property finds only its own handlers', () => {
   const handlers = [
     makeHandler({ name: 'other', when: { from: ['x@localhost'] } }),
     makeHandler({ name: 'own', when: { from: ['__proto__'] } }),

@@ -95,7 +95,7 @@ test('a cleared alarm does not ring, and can be set again', () => {
   expect(rung()).toBe(1);
 });
 
-test('a pacer acts at most once per interval, or in the same turn if it is hurried', async () => {
+test('a pacer acts at most once per interval, or in the same turn if it is told to act soon', async () => {
   const clock = createFakeClock();
   const timers = createFakeTimers();
   let acts = 0;
@@ -108,7 +108,7 @@ test('a pacer acts at most once per interval, or in the same turn if it is hurri
   pacer.nudge();
   await nextTurn();
   expect(acts).toBe(1);
-  pacer.hurry();
+  pacer.actSoon();
   await nextTurn();
   expect(acts).toBe(2);
   expect(timers.pending).toBe(0);

@@ -68,7 +68,7 @@ function finish(head: ElementHead, children: readonly Child[]): Stanza {
   return freezeStanza(new Element(head, merged(adopted)));
 }
 
-/** Freezes an element at every level and returns it. Built elements are frozen; those of a parser are once a callback module sees them. */
+/** Freezes an element at every level and returns it. Built elements are frozen at once, those of a parser before a callback module sees them. */
 export function freezeStanza(stanza: Stanza): Stanza {
   if (Object.isFrozen(stanza)) return stanza;
   for (const child of stanza.children) if (typeof child !== 'string') freezeStanza(child);

@@ -93,7 +93,7 @@ export class TapFeed implements Feed {
   }
 }
 
-/** The feed of one virtual host: what is sent to its tap, and what comes from it. */
+/** The feed of one virtual host: requests to its tap, and items from it. */
 class HostFeed {
   readonly host: string;
   readonly #options: TapFeedOptions;

@@ -34,29 +34,29 @@ export class Claims {
   add(facts: DeliveryFacts, mayHaveWaiting: boolean): void {
     this.#bySeq.set(facts.seq, facts);
     if (facts.lane === null) return;
-    const held = this.#byLane.get(facts.lane);
-    if (held === undefined) this.#byLane.set(facts.lane, { claimed: [facts], mayHaveWaiting });
-    else held.claimed.push(facts);
+    const claimedLane = this.#byLane.get(facts.lane);
+    if (claimedLane === undefined) this.#byLane.set(facts.lane, { claimed: [facts], mayHaveWaiting });
+    else claimedLane.claimed.push(facts);
   }
 
   /** Removes a delivery; returns whether its lane has no claimed one left, and unclaimed ones may wait for it. */
   remove(facts: DeliveryFacts): boolean {
     this.#bySeq.delete(facts.seq);
-    const held = facts.lane === null ? undefined : this.#byLane.get(facts.lane);
-    if (facts.lane === null || held === undefined) return false;
-    held.claimed.splice(held.claimed.indexOf(facts), 1);
-    if (held.claimed.length > 0) return false;
+    const claimedLane = facts.lane === null ? undefined : this.#byLane.get(facts.lane);
+    if (facts.lane === null || claimedLane === undefined) return false;
+    claimedLane.claimed.splice(claimedLane.claimed.indexOf(facts), 1);
+    if (claimedLane.claimed.length > 0) return false;
     this.#byLane.delete(facts.lane);
-    return held.mayHaveWaiting;
+    return claimedLane.mayHaveWaiting;
   }
 
   /** Removes and returns a delivery and those behind it in its lane. */
   removeFrom(facts: DeliveryFacts): readonly DeliveryFacts[] {
-    const held = facts.lane === null ? undefined : this.#byLane.get(facts.lane);
-    const removed = held === undefined ? [facts] : held.claimed.splice(held.claimed.indexOf(facts));
+    const claimedLane = facts.lane === null ? undefined : this.#byLane.get(facts.lane);
+    const removed = claimedLane === undefined ? [facts] : claimedLane.claimed.splice(claimedLane.claimed.indexOf(facts));
     for (const { seq } of removed) this.#bySeq.delete(seq);
-    if (held !== undefined) held.mayHaveWaiting = true;
-    if (facts.lane !== null && held?.claimed.length === 0) this.#byLane.delete(facts.lane);
+    if (claimedLane !== undefined) claimedLane.mayHaveWaiting = true;
+    if (facts.lane !== null && claimedLane?.claimed.length === 0) this.#byLane.delete(facts.lane);
     return removed;
   }
 

@@ -3,7 +3,7 @@ import type { EpochMs } from '../../kit/clock.ts';
 import type { Settlement } from '../spool.ts';
 import type { DeliveryFacts } from './claims.ts';
 import type { DeadLetters } from './dead-letters.ts';
-import type { Left, PendingDeliveries, Promotion } from './deliveries.ts';
+import type { PendingDeliveries, Promotion, SettlementEffect } from './deliveries.ts';
 import type { Answer, ClaimedSeqs, Command, CommandOf, Row, SettledRows } from './protocol.ts';
 import type { AttemptHistories, Depths, Marks, PausedPools } from './side-tables.ts';
 
@@ -107,7 +107,11 @@ export class CommandRunner {
     return settledOf(next, [...readyPools, ...this.#addSpawned(spawn)]);
   }
 
-  #applyDisposition(facts: DeliveryFacts, { disposition, attempt }: Pick<Settlement, 'attempt' | 'disposition'>, now: EpochMs): Left {
+  #applyDisposition(
+    facts: DeliveryFacts,
+    { disposition, attempt }: Pick<Settlement, 'attempt' | 'disposition'>,
+    now: EpochMs,
+  ): SettlementEffect {
     if (attempt !== undefined && (disposition.kind === 'dead' || disposition.kind === 'retry')) this.#histories.add(facts.seq, attempt);
     switch (disposition.kind) {
       case 'delivered':

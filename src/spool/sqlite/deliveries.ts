@@ -23,8 +23,8 @@ interface Deferral {
   readonly context: ContextVariables;
 }
 
-/** Effect of a settlement. `freesLane`: the next delivery of the lane can be promoted. `isReady`: the delivery itself can be claimed again. */
-export interface Left {
+/** Effect of a settlement on its delivery. `freesLane`: the next delivery of the lane can be promoted. `isReady`: the delivery itself can be claimed again. */
+export interface SettlementEffect {
   readonly freesLane: boolean;
   readonly isReady: boolean;
 }
@@ -200,7 +200,7 @@ export class PendingDeliveries {
   }
 
   /** Gives back a claimed delivery, due at a later time. */
-  defer(facts: DeliveryFacts, { due, failedAt, leaveLane, context }: Deferral): Left {
+  defer(facts: DeliveryFacts, { due, failedAt, leaveLane, context }: Deferral): SettlementEffect {
     this.makeRow(facts);
     const freesLane = leaveLane && this.#claims.remove(facts);
     const state = leaveLane ? ready : this.#returnToLane(facts);
@@ -288,11 +288,11 @@ export class PendingDeliveries {
   #stateAtTail(lane: string | null, claimFor: QueueCounters | undefined): typeof claimed | typeof ready | typeof waiting {
     const whenFree = claimFor === undefined ? ready : claimed;
     if (lane === null) return whenFree;
-    const held = this.#claims.lane(lane);
-    if (held === undefined) return this.#lanesInUse && this.#laneFirst.get(lane) !== undefined ? waiting : whenFree;
-    if (held.mayHaveWaiting) held.mayHaveWaiting = this.#laneFirst.get(lane) !== undefined;
-    if (!held.mayHaveWaiting && held.claimed[0]?.queue === claimFor) return claimed;
-    held.mayHaveWaiting = true;
+    const claimedLane = this.#claims.lane(lane);
+    if (claimedLane === undefined) return this.#lanesInUse && this.#laneFirst.get(lane) !== undefined ? waiting : whenFree;
+    if (claimedLane.mayHaveWaiting) claimedLane.mayHaveWaiting = this.#laneFirst.get(lane) !== undefined;
+    if (!claimedLane.mayHaveWaiting && claimedLane.claimed[0]?.queue === claimFor) return claimed;
+    claimedLane.mayHaveWaiting = true;
     return waiting;
   }
 

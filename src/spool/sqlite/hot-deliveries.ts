@@ -11,9 +11,10 @@ const maxSettled = 512;
 const maxSettledBytes = 1024 * 1024;
 
 /**
- * The *hot* deliveries: claimed by the commit that stored them, and not retried since. Most deliveries are never anything else, so
+ * The *hot* deliveries: claimed by the commit that stored them, and not changed since. Most deliveries are settled in this state, so
  * their table has no index, and the numbers of those that are settled are noted, one row per commit, until many of them can be
- * deleted in a few ranges. One that is retried, given up or released becomes a row. Everything here runs inside a transaction.
+ * deleted in a few ranges. One that is retried, given up or released becomes a row of `deliveries`. Everything here runs inside a
+ * transaction.
  */
 export class HotDeliveries {
   readonly #db: Database.Database;

@@ -85,7 +85,7 @@ export const statements = {
   resume: 'DELETE FROM paused WHERE pool = ?',
 } as const;
 
-/** Statements on whole tables, which are small: one row per queue, pool or node, or what one process has claimed. */
+/** Statements on whole tables, which are small: one row per queue, pool or node, or the deliveries that one process has claimed. */
 export const wholeTables = {
   marks: 'SELECT attachment, host, node, epoch, h FROM marks',
   depths: 'SELECT pool, handler, waiting, dead FROM depths',
@@ -96,6 +96,6 @@ export const wholeTables = {
   hotClaims: 'SELECT seq, 0, pool, handler, lane, created_at, octet_length(target) + octet_length(body) FROM unsettled ORDER BY seq',
   hotToRows: `${hotToRows} FROM unsettled`,
   clearHot: 'DELETE FROM hot',
-  /** Not the table: what is settled must not be found. */
+  /** From the view: settled deliveries must not be found. */
   hotWindow: 'SELECT seq, id, host, sender, receiver FROM unsettled WHERE seq > ? ORDER BY seq LIMIT ?',
 } as const;

@@ -134,7 +134,7 @@ function agrees(bytes: Buffer): void {
   if (read !== undefined) expect(essence(read)).toBe(essence(readWithSaxes(bytes)));
 }
 
-/** All that callers can see of a stanza. */
+/** The public properties of a stanza. */
 function essence(stanza: Stanza): string {
   return JSON.stringify(treeOf(stanza)) + stanza.xml;
 }
