@@ -7,9 +7,9 @@ type Handlers = readonly LoadedHandler[];
 const none: Handlers = [];
 
 /**
- * Finds the handlers of a host that a packet may match, so that the others cost nothing. A handler that
- * names its senders or receivers without wildcards is found by these JIDs, any other by the *shape* of the packet: its
- * direction, stanza, event, kind and type.
+ * Finds the handlers of a host that a packet may match, so that the others cost nothing. A handler that names its senders or
+ * receivers without wildcards is found by these JIDs, any other by the *shape* of the packet: its direction, stanza, event, kind
+ * and type.
  */
 export class HandlerIndex {
   /** The order of evaluation. */

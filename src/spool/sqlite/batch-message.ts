@@ -96,9 +96,9 @@ export class BatchReader {
   }
 
   #readMark(): Mark {
-    const { attachment, host, node, epoch } = this.#mark;
-    const [attached, on] = [this.#text(attachment), this.#text(host)];
-    this.#mark = { attachment: attached, host: on, node: this.#text(node), epoch: this.#text(epoch), h: this.#next() };
+    const before = this.#mark;
+    const [attachment, host] = [this.#text(before.attachment), this.#text(before.host)];
+    this.#mark = { attachment, host, node: this.#text(before.node), epoch: this.#text(before.epoch), h: this.#next() };
     return this.#mark;
   }
 

@@ -119,7 +119,7 @@ export class PendingDeliveries {
     makeAllReady.run();
   }
 
-  /** Reads what is kept in memory; at the start and after a rollback. */
+  /** Reads the claims and numbers that are kept in memory; at the start and after a rollback. */
   load(): void {
     this.checkLanes();
     this.hot.load();

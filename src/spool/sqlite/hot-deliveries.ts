@@ -42,7 +42,7 @@ export class HotDeliveries {
     this.#clearNotes = db.prepare(wholeTables.clearSettled);
   }
 
-  /** Reads what is kept in memory; at the start and after a rollback. */
+  /** Reads the settled numbers that are kept in memory; at the start and after a rollback. */
   load(): void {
     [this.#unwritten, this.#settledBytes] = [[], 0];
     this.#settled = this.#readNotes.all().flatMap((seqs) => JSON.parse(seqs) as number[]); // written by `write` alone
