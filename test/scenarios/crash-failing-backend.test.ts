@@ -15,7 +15,7 @@ import { startPushRig } from '../support/push-rig.ts';
 import type { TargetRequest } from '../support/request-reader.ts';
 import { byLot, seededRandom, startScriptedBackend } from '../support/scripted-backend.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
-import { createAccepted, outOfOrder } from '../support/sightings.ts';
+import { createAccepted, createAnswered, outOfOrder } from '../support/sightings.ts';
 
 const { createSqliteSpool } = await importBuilt<typeof import('../../src/spool/sqlite/spool.ts')>('src/spool/sqlite/spool.js');
 
@@ -76,7 +76,8 @@ test('killed repeatedly with a failing backend, it loses none of the messages', 
   );
   const everyOne = Array.from({ length: total }, (_, index) => index + 1);
   expect([...new Set([...accepted, ...dead])].sort((one, other) => one - other)).toEqual(everyOne);
-  expect(outOfOrder(accepted, conversations)).toEqual([]);
+  // A refused message makes way for the next one at once. If a kill follows before its dead letter is on disk, it is repeated later.
+  expect(outOfOrder(createAnswered(backend, [200, 422])(), conversations)).toEqual([]);
 });
 
 function numberOf({ body }: Pick<TargetRequest, 'body'>): number {

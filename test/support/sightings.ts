@@ -23,10 +23,15 @@ export function renamed(seen: Sightings): string[] {
   return [...seen].filter(([, ids]) => ids.size > 1).map(([message]) => message);
 }
 
-/** The numbers (the field `message` of a form) that a backend answered with 200, in order. Each call reads only what is new. */
-export function createAccepted({ requests, sightings }: ScriptedBackend): () => readonly number[] {
+/** The numbers (the field `message` of a form) that a backend accepted, in order. Each call reads only what is new. */
+export function createAccepted(backend: ScriptedBackend): () => readonly number[] {
+  return createAnswered(backend, [200]);
+}
+
+/** The numbers that a backend answered with one of these statuses. */
+export function createAnswered({ requests, sightings }: ScriptedBackend, statuses: readonly number[]): () => readonly number[] {
   const numbers = new Map<string, number>();
-  const accepted: number[] = [];
+  const answered: number[] = [];
   const looked = { requests: 0, sightings: 0 };
   return () => {
     for (; looked.requests < requests.length; looked.requests += 1) {
@@ -36,16 +41,16 @@ export function createAccepted({ requests, sightings }: ScriptedBackend): () => 
     }
     for (; looked.sightings < sightings.length; looked.sightings += 1) {
       const sighting = sightings[looked.sightings];
-      if (sighting?.status === 200) accepted.push(numbers.get(sighting.id) ?? Number.NaN);
+      if (sighting !== undefined && statuses.includes(Number(sighting.status))) answered.push(numbers.get(sighting.id) ?? Number.NaN);
     }
-    return accepted;
+    return answered;
   };
 }
 
-/** Numbers that were accepted after a later one of their conversation; a repeated number counts when it was first accepted. */
-export function outOfOrder(accepted: readonly number[], conversations: number): number[] {
+/** Numbers that were answered after a later one of their conversation; a repeated number counts when it was first answered. */
+export function outOfOrder(answered: readonly number[], conversations: number): number[] {
   const latest = new Map<number, number>();
-  return [...new Set(accepted)].filter((number) => {
+  return [...new Set(answered)].filter((number) => {
     const conversation = number % conversations;
     const before = latest.get(conversation) ?? -1;
     latest.set(conversation, Math.max(before, number));
