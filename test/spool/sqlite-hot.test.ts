@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
+import type { NewDelivery } from '../../src/model/delivery.ts';
 import { backUp, checkFile, readInfo } from '../../src/spool/inspect.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { openOperatorCommands } from '../../src/spool/sqlite/operator-commands.ts';
@@ -128,4 +129,29 @@ test('a body is gone from file and log within 15 s after its settlement, while c
   expect(holds('what people wrote')).not.toEqual([]);
   for (let beat = 0; beat < 14; beat += 1) second(`more ${beat}`);
   expect(holds('what people wrote')).toEqual([]);
+});
+
+/** Opens a spool whose file can grow to 12.5 MiB. */
+function openSmall(path = rig.path) {
+  mkdirSync(dirname(path), { recursive: true });
+  const store = openStore({ path, maxBytes: 4 * 1024 * 1024, minFreeBytes: 0, check: false }, openOperatorCommands);
+  onTestFinished(() => store.close());
+  return store;
+}
+
+const appendAll = (deliveries: readonly NewDelivery[]): Command => [
+  'append',
+  deliveries.map(rowOf),
+  deliveries.map(() => true),
+  [],
+  undefined,
+];
+
+test('a spool whose hot deliveries fill most of it opens after a crash', () => {
+  const ids = Array.from({ length: 800 }, (_, index) => `d${index}`);
+  openSmall().commit([appendAll(ids.map((id) => makeDelivery({ id, body: 'x'.repeat(10_000) })))], { maintain: false, now: acceptedAt });
+  const copy = `${rig.path}-copy`;
+  backUp(rig.path, copy);
+  openSmall(copy);
+  expect(column('SELECT id FROM deliveries ORDER BY seq', copy)).toEqual(ids);
 });

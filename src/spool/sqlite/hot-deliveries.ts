@@ -89,9 +89,13 @@ export class HotDeliveries {
     this.#settledBytes = 0;
   }
 
-  /** Makes all of them rows of `deliveries`: at the start, because an earlier process may have been killed, and at the end. */
+  /**
+   * Makes all of them rows of `deliveries`: at the start, because an earlier process may have been killed, and at the end. One by
+   * one, since they may fill most of the spool: each takes the space that the ones before it have left.
+   */
   allToRows(): void {
-    for (const sql of [wholeTables.hotToRows, wholeTables.clearHot, wholeTables.clearSettled]) this.#db.exec(sql);
+    for (const [seq] of this.claims()) this.toRow(seq);
+    for (const sql of [wholeTables.clearHot, wholeTables.clearSettled]) this.#db.exec(sql);
     this.#settled = [];
   }
 }

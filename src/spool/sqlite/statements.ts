@@ -5,9 +5,6 @@ const letter = `nr, seq, target IS NULL AS still_born, id, host, handler, pool, 
 /** The columns of a delivery that never change. */
 const content = 'id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, created_at, target, body';
 
-/** Makes hot deliveries claimed rows. */
-const hotToRows = `INSERT INTO deliveries (seq, state, due, attempts, ${content}) SELECT seq, 2, created_at, 0, ${content}`;
-
 /**
  * Every statement that runs in a transaction of deliveries. Each finds its rows by an index or by the table's key, never
  * by a scan of the table: a test checks the query plan of each.
@@ -23,7 +20,8 @@ export const statements = {
   lastHotSeq: 'SELECT max(seq) FROM hot',
   insertHot: `INSERT INTO hot (seq, ${content}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   noteSettled: 'INSERT INTO settled (seqs) VALUES (?)',
-  hotToRow: `${hotToRows} FROM hot WHERE seq = ?`,
+  hotToRow: `INSERT INTO deliveries (seq, state, due, attempts, ${content}) SELECT seq, 2, created_at, 0, ${content} FROM hot
+    WHERE seq = ?`,
   removeHot: 'DELETE FROM hot WHERE seq BETWEEN ? AND ?',
 
   remove: 'DELETE FROM deliveries WHERE seq = ?',
@@ -94,7 +92,6 @@ export const wholeTables = {
   settled: 'SELECT seqs FROM settled ORDER BY nr',
   clearSettled: 'DELETE FROM settled',
   hotClaims: 'SELECT seq, 0, pool, handler, lane, created_at, octet_length(target) + octet_length(body) FROM unsettled ORDER BY seq',
-  hotToRows: `${hotToRows} FROM unsettled`,
   clearHot: 'DELETE FROM hot',
   /** From the view: settled deliveries must not be found. */
   hotWindow: 'SELECT seq, id, host, sender, receiver FROM unsettled WHERE seq > ? ORDER BY seq LIMIT ?',
