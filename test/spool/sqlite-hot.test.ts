@@ -155,3 +155,20 @@ test('a spool whose hot deliveries fill most of it opens after a crash', () => {
   openSmall(copy);
   expect(column('SELECT id FROM deliveries ORDER BY seq', copy)).toEqual(ids);
 });
+
+test('a settlement without space holds back the later ones of its lane, and no others', () => {
+  const store = openSmall();
+  const [a, b] = ['lane a', 'lane b'];
+  const deliveries = [
+    makeDelivery({ id: 'a1', lane: a, body: 'x'.repeat(7_000_000) }),
+    makeDelivery({ id: 'a2', lane: a }),
+    makeDelivery({ id: 'b1', lane: b }),
+  ];
+  const [first] = store.commit([appendAll(deliveries)], { maintain: false, now: acceptedAt }).answers;
+  const [a1 = 0, a2 = 0, b1 = 0] = first as readonly number[];
+  const disposition = { kind: 'dead', reason: 'refused', detail: '' } as const;
+  const dead: Command = ['settle', a1, { disposition, attempt: undefined, spawn: [], failedPackets: [], claimNext: 0 }];
+  const { undone } = store.commit([dead, ['delivered', a2, 0], ['delivered', b1, 0]], { maintain: false, now: acceptedAt });
+  expect(undone).toEqual([0, 1]);
+  expect(column('SELECT id FROM unsettled')).toEqual(['a1', 'a2']);
+});

@@ -180,17 +180,29 @@ export class Store {
     return batch;
   }
 
-  /** Runs the commands one by one in their order; after an append that found no space, other appends are not tried. */
+  /**
+   * Runs the commands one by one in their order; after an append that found no space, other appends are not tried, and after a
+   * settlement, the others of its lane: a crash must repeat the deliveries of a lane in their order.
+   */
   #runEach(batch: Batch, indexes: readonly number[]): void {
+    const undoneLanes = new Set<string>();
     for (const index of indexes) {
       const command = batch.commands[index];
-      if (command !== undefined && isAppend(command) && batch.closed !== '') continue;
-      const failure = this.#tryToRun(batch, [index]);
+      if (command === undefined || (isAppend(command) && batch.closed !== '')) continue;
+      const lane = this.#laneOf(command);
+      const failure = undoneLanes.has(lane) ? undefined : this.#tryToRun(batch, [index]);
       if (failure?.kind === 'refused') batch.refused.push([index, failure.message]);
-      if (failure?.kind !== 'no-space') continue;
-      if (batch.closed === '') batch.closed = noSpace(failure);
-      if (command !== undefined && !isAppend(command)) batch.undone.push(index);
+      if (failure?.kind === 'no-space') {
+        if (batch.closed === '') batch.closed = noSpace(failure);
+        if (lane !== '') undoneLanes.add(lane);
+      }
+      if (!isAppend(command) && (failure?.kind === 'no-space' || undoneLanes.has(lane))) batch.undone.push(index);
     }
+  }
+
+  /** The lane of a settlement; empty if it has none, and for other commands. */
+  #laneOf([kind, seq]: Command): string {
+    return kind === 'delivered' || kind === 'settle' ? (this.#pending.claimed(seq)?.lane ?? '') : '';
   }
 
   /** Runs commands as one transaction; returns why it was rolled back. */
