@@ -8,7 +8,7 @@ import type { Spool, SpoolStats } from './spool.ts';
 import { SpoolCommands } from './sqlite/commands.ts';
 import { type QueuedCommand, settleBatch } from './sqlite/group-commit.ts';
 import { openOperatorCommands } from './sqlite/operator-commands.ts';
-import type { Answer, Answers, Command } from './sqlite/protocol.ts';
+import { type Answer, type Answers, type Command, isAppend } from './sqlite/protocol.ts';
 import { createSqliteSpool } from './sqlite/spool.ts';
 import { ReportedStats } from './sqlite/stats.ts';
 import { openMemoryStore, type Store } from './sqlite/store.ts';
@@ -95,7 +95,7 @@ class MemoryEngine {
   }
 
   #commit(): void {
-    const batch = this.#queued;
+    const batch = inOrderOfExecution(this.#queued);
     this.#queued = [];
     if (this.#store === undefined || batch.length === 0) return;
     const commands = batch.map(({ command }) => command);
@@ -117,3 +117,8 @@ class MemoryEngine {
 }
 
 const maintenanceEveryMs = 1000;
+
+/** The store runs appends last, and answers must come in the order of execution. */
+function inOrderOfExecution(queued: readonly QueuedCommand[]): readonly QueuedCommand[] {
+  return [...queued.filter(({ command }) => !isAppend(command)), ...queued.filter(({ command }) => isAppend(command))];
+}

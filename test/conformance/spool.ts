@@ -54,6 +54,18 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(await takeOne(makeDelivery({ id: 'b' }))).toBeGreaterThan(first);
       });
 
+      test('is answered after a settlement that was executed before it', async () => {
+        const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));
+        const answered: string[] = [];
+        const appending = leave(makeDelivery({ id: 'b', lane: 'lane' })).then(() => answered.push('append'));
+        const settling = settle(seq, delivered).then(({ readyPools }) => answered.push('settlement', ...readyPools));
+        await Promise.all([appending, settling]);
+        expect([
+          ['settlement', 'append'],
+          ['append', 'settlement', 'pool'],
+        ]).toContainEqual(answered); // else b is ready, and no answer says so
+      });
+
       test('commits calls in the order in which they were made', async () => {
         const names = Array.from({ length: 50 }, (_, index) => `d${index}`);
         await Promise.all(names.map((id) => leave(makeDelivery({ id }))));
