@@ -368,6 +368,8 @@ export class PoolDispatcher {
     const sent = this.#inFlight.clear().map(({ delivery }) => delivery);
     this.#returnToSpool([...queued, ...sent, ...this.#unsent]);
     await this.#settler.idle();
+    this.#returnToSpool(await this.#queues.withdrawAll()); // claimed by settlements that were not on disk yet
+    await this.#settler.idle();
   }
 
   #returnToSpool(deliveries: readonly Claimed[]): void {

@@ -269,6 +269,20 @@ describe('stopping', () => {
     expect(rig.spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 1, dead: 0 }]);
   });
 
+  test('releases what a settlement claims that is stored after the grace period', async () => {
+    const disk = createDeferred<void>();
+    const rig = await startDeliveryRig({ openSpool: withSettlementsAfter(disk.promise) });
+    await rig.accept(...inLane('a', 'a1'));
+    await rig.spool.append(makeEntry(inLane('a', 'a2')));
+    await rig.answer('a1', 200);
+    const stopping = rig.dispatcher.stop({ graceMs: 1000, release: true });
+    await rig.pass(1000);
+    disk.resolve();
+    await stopping;
+    const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 9, bytes: 1e6, now: Number.MAX_SAFE_INTEGER });
+    expect(claimed.map(({ id }) => id)).toEqual(['a2']);
+  });
+
   test('ends at once if no attempt is in flight, even if retries wait', async () => {
     const rig = await startDeliveryRig();
     await rig.accept(...inLane('a', 'a1'));
