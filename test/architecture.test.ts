@@ -177,7 +177,7 @@ const extensions = [
 ];
 
 /** Lines of the core's files, with imports, comments, blank lines and the generated table. */
-const coreLineLimit = 14_500;
+const coreLineLimit = 14_600;
 
 describe('the core', () => {
   const core = closureOf(coreEntries);

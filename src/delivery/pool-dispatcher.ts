@@ -391,9 +391,7 @@ const inFlightPerWorker = 2;
 function limitsOf({ workers, firstAttemptShare }: Pick<PoolConfig, 'firstAttemptShare' | 'workers'>) {
   const inFlight = workers * inFlightPerWorker;
   return {
-    slots,
-    bytes: maxBytes,
-    inFlight,
+    ...{ slots, bytes: maxBytes, inFlight },
     settlements: Math.max(minSettlements, workers * settlementsPerWorker),
     /** Retries in flight, unless no first attempt waits. */
     retries: Math.floor(inFlight * (1 - firstAttemptShare)),
