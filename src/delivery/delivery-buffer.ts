@@ -10,11 +10,35 @@ export interface Limits {
 /** `fresh`: waits for its first attempt; `retry`: has failed before. */
 export type DeliveryAge = 'fresh' | 'retry';
 
+/** Deliveries that are in memory for one purpose, counted in a larger use as well. */
+class Usage {
+  readonly #within: Usage | undefined;
+  slots = 0;
+  bytes = 0;
+
+  constructor(within?: Usage) {
+    this.#within = within;
+  }
+
+  add(delivery: NewDelivery): void {
+    this.#change(1, costBytes(delivery));
+  }
+
+  remove(delivery: NewDelivery): void {
+    this.#change(-1, -costBytes(delivery));
+  }
+
+  #change(slots: number, bytes: number): void {
+    this.slots += slots;
+    this.bytes += bytes;
+    if (this.#within !== undefined) this.#within.#change(slots, bytes);
+  }
+}
+
 /** Total use of all buffers of a pool: a busy one may use what idle ones leave free. */
 export class PoolUsage {
   readonly limits: Limits;
-  usedSlots = 0;
-  usedBytes = 0;
+  readonly used = new Usage();
   /** Deliveries that wait for a worker. */
   readonly waiting = { fresh: 0, retry: 0 };
 
@@ -36,41 +60,42 @@ export class DeliveryBuffer {
   readonly #equalShare: Limits;
   readonly #pool: PoolUsage;
   readonly #waiting = { fresh: new Fifo<Claimed>(), retry: new Fifo<Claimed>() };
-  #usedSlots = 0;
-  #usedBytes = 0;
-  #followers = 0;
-  #followerBytes = 0;
-  #reserved = 0;
-  #reservedBytes = 0;
+  readonly #used: Usage;
+  /** Wait for their lanes outside this buffer. */
+  readonly #followers: Usage;
+  readonly #reserved: Usage;
 
   constructor(equalShare: Limits, pool: PoolUsage = new PoolUsage(equalShare)) {
     this.#equalShare = equalShare;
     this.#pool = pool;
+    this.#used = new Usage(pool.used);
+    this.#followers = new Usage(this.#used);
+    this.#reserved = new Usage(this.#used);
   }
 
   /** Limit on slots at present. */
   get slots(): number {
-    const { limits, usedSlots } = this.#pool;
-    return Math.max(this.#equalShare.slots, Math.floor((limits.slots - usedSlots + this.#usedSlots) / 2));
+    const { limits, used } = this.#pool;
+    return Math.max(this.#equalShare.slots, Math.floor((limits.slots - used.slots + this.#used.slots) / 2));
   }
 
   get #bytes(): number {
-    const { limits, usedBytes } = this.#pool;
-    return Math.max(this.#equalShare.bytes, Math.floor((limits.bytes - usedBytes + this.#usedBytes) / 2));
+    const { limits, used } = this.#pool;
+    return Math.max(this.#equalShare.bytes, Math.floor((limits.bytes - used.bytes + this.#used.bytes) / 2));
   }
 
   /** Free slots; 0 also when the bytes are used up. */
   get free(): number {
-    return this.freeBytes === 0 ? 0 : Math.max(0, this.slots - this.#usedSlots);
+    return this.freeBytes === 0 ? 0 : Math.max(0, this.slots - this.#used.slots);
   }
 
   get freeBytes(): number {
-    return Math.max(0, this.#bytes - this.#usedBytes);
+    return Math.max(0, this.#bytes - this.#used.bytes);
   }
 
   /** Whether followers take a quarter of a limit, so that further ones must wait in the spool. */
   get hasManyFollowers(): boolean {
-    return this.#followers >= this.slots / 4 || this.#followerBytes >= this.#bytes / 4;
+    return this.#followers.slots >= this.slots / 4 || this.#followers.bytes >= this.#bytes / 4;
   }
 
   get size(): number {
@@ -88,34 +113,22 @@ export class DeliveryBuffer {
 
   /** Reserves a slot for a delivery that may be claimed on append; false if there is none. */
   reserve(delivery: NewDelivery): boolean {
-    const cost = costBytes(delivery);
-    if (this.free === 0 || this.#reserved >= Math.floor(this.slots / 2) || this.#reservedBytes + cost > this.#bytes / 2) return false;
-    this.#reserved += 1;
-    this.#reservedBytes += cost;
-    this.#use(1, cost);
+    const { slots, bytes } = this.#reserved;
+    if (this.free === 0 || slots >= Math.floor(this.slots / 2) || bytes + costBytes(delivery) > this.#bytes / 2) return false;
+    this.#reserved.add(delivery);
     return true;
   }
 
   release(delivery: NewDelivery): void {
-    const cost = costBytes(delivery);
-    this.#reserved -= 1;
-    this.#reservedBytes -= cost;
-    this.#use(-1, -cost);
+    this.#reserved.remove(delivery);
   }
 
-  /** Counts a follower, which waits for its lane outside this buffer. */
   addFollower(follower: Claimed): void {
-    const cost = costBytes(follower);
-    this.#followers += 1;
-    this.#followerBytes += cost;
-    this.#use(1, cost);
+    this.#followers.add(follower);
   }
 
   removeFollower(follower: Claimed): void {
-    const cost = costBytes(follower);
-    this.#followers -= 1;
-    this.#followerBytes -= cost;
-    this.#use(-1, -cost);
+    this.#followers.remove(follower);
   }
 
   /** Adds a claimed delivery, even beyond the limits. */
@@ -123,14 +136,14 @@ export class DeliveryBuffer {
     const age = delivery.attempts === 0 ? 'fresh' : 'retry';
     this.#waiting[age].push(delivery);
     this.#pool.waiting[age] += 1;
-    this.#use(1, costBytes(delivery));
+    this.#used.add(delivery);
   }
 
   take(age: DeliveryAge): Claimed | undefined {
     const delivery = this.#waiting[age].shift();
     if (delivery === undefined) return undefined;
     this.#pool.waiting[age] -= 1;
-    this.#use(-1, -costBytes(delivery));
+    this.#used.remove(delivery);
     return delivery;
   }
 
@@ -140,13 +153,6 @@ export class DeliveryBuffer {
       for (let one = this.take(age); one !== undefined; one = this.take(age)) all.push(one);
     }
     return all;
-  }
-
-  #use(slots: number, bytes: number): void {
-    this.#usedSlots += slots;
-    this.#usedBytes += bytes;
-    this.#pool.usedSlots += slots;
-    this.#pool.usedBytes += bytes;
   }
 }
 
