@@ -47,12 +47,7 @@ export class Lanes {
 
   /** The settlement of a delivery that has left its lane is on disk; returns the new head if it waited for that. */
   settle(delivery: Claimed): Claimed | undefined {
-    const lane = this.#laneOf(delivery);
-    if (lane === undefined) return undefined;
-    lane.unsettled -= 1;
-    lane.claimed -= 1;
-    this.#closeIfEmpty(delivery, lane);
-    return nextHead(lane);
+    return this.#leave(delivery, 'unsettled');
   }
 
   /** A settlement that returns the delivery to the spool is on its way to the disk. */
@@ -76,9 +71,14 @@ export class Lanes {
 
   /** The delivery has left its lane instead of being returned; returns the new head. */
   cancelReturn(delivery: Claimed): Claimed | undefined {
+    return this.#leave(delivery, 'returning');
+  }
+
+  /** The claim of a delivery has ended, and so has its settlement of this kind. */
+  #leave(delivery: Claimed, kind: 'returning' | 'unsettled'): Claimed | undefined {
     const lane = this.#laneOf(delivery);
     if (lane === undefined) return undefined;
-    lane.returning -= 1;
+    lane[kind] -= 1;
     lane.claimed -= 1;
     this.#closeIfEmpty(delivery, lane);
     return nextHead(lane);
