@@ -54,7 +54,7 @@ export function jobOf(sent: CompactJob | Job): Job {
   return { key, id, attempt, method, path, headers, body, seenAt };
 }
 
-/** An outcome is usual if it is an answer without `retry-after` without a truncated excerpt or a requested body. */
+/** An outcome is usual if it is a whole answer without `retry-after`, of which the body is not requested. */
 export function compactOutcome(keyed: KeyedOutcome): CompactOutcome | KeyedOutcome {
   const { key, outcome, judgement } = keyed;
   if (judgement !== undefined || outcome.kind !== 'answered') return keyed;

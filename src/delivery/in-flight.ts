@@ -8,7 +8,7 @@ import { type Attempt, begin, type Reply } from './attempt.ts';
 import { classify, refusedByService, type StatusLists, threadLostCode, type Verdict } from './classify.ts';
 import { internalError, internalErrorCode } from './error-boundary.ts';
 import type { Carrier, Deadlines } from './extensions.ts';
-import { jobRulesOf, type PoolRules } from './policy.ts';
+import { jobOptionsOf, type PoolRules } from './policy.ts';
 
 /** Deaths of pool threads after which a delivery in flight at each of them is given up, as their likely cause. */
 const maxThreadDeaths = 3;
@@ -117,7 +117,7 @@ export class TestRequests {
     const answered = createDeferred<TestAnswer>();
     this.#open.set(key, { lists: policy.lists, answered });
     const within = deadlines?.within(delivery);
-    const options = { ...jobRulesOf(rules, delivery), wantsBody: within !== undefined, within, key, rfc3339: this.#rfc3339 };
+    const options = { ...jobOptionsOf(rules, delivery, { key, within, rfc3339: this.#rfc3339 }), wantsBody: within !== undefined };
     carrier.carry(begin({ ...delivery, ...untried }, policy), options);
     return answered.promise;
   }

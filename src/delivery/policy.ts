@@ -72,8 +72,14 @@ export interface PoolRules {
 /** The part of a delivery that its rules depend on. */
 type Subject = Pick<NewDelivery, 'handler' | 'target'>;
 
-export function jobRulesOf(rules: PoolRules, delivery: Subject): Pick<JobOptions, 'allowed' | 'hasCallbacks' | 'wantsBody'> {
-  return { hasCallbacks: rules.hasCallbacks(delivery), wantsBody: rules.wantsBody(delivery), allowed: rules.allowedFor(delivery) };
+/** The rules of a delivery and the facts of its attempt; without a spread, because every attempt makes one. */
+export function jobOptionsOf(
+  rules: PoolRules,
+  delivery: Subject,
+  { key, within, rfc3339 }: Pick<JobOptions, 'key' | 'rfc3339' | 'within'>,
+): JobOptions {
+  const [hasCallbacks, wantsBody, allowed] = [rules.hasCallbacks(delivery), rules.wantsBody(delivery), rules.allowedFor(delivery)];
+  return { key, hasCallbacks, wantsBody, within, allowed, rfc3339 };
 }
 
 /** The hold of a delivery in flight whose handler is no longer configured, ms. */

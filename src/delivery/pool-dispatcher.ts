@@ -11,7 +11,7 @@ import { whenExpired } from './decide.ts';
 import { type Dead, internalError } from './error-boundary.ts';
 import type { Carrier, Deadlines, DeadlinesOptions, OpenCarrier } from './extensions.ts';
 import { InFlight, lostReply, notHandedOverReply, type TestAnswer, TestRequests } from './in-flight.ts';
-import { jobRulesOf, type PoolRules } from './policy.ts';
+import { jobOptionsOf, type PoolRules } from './policy.ts';
 import { PoolQueues } from './queues.ts';
 import { emitAttemptEnded, emitDead, emitSettled, Settler, withoutAttempt } from './settle.ts';
 
@@ -285,7 +285,7 @@ export class PoolDispatcher {
     this.admission.handler(delivery.handler).began();
     try {
       const within = this.#deadlines?.within(delivery);
-      this.#carrier.carry(attempt, { ...jobRulesOf(this.#rules, delivery), key, within, rfc3339: this.#rfc3339 });
+      this.#carrier.carry(attempt, jobOptionsOf(this.#rules, delivery, { key, within, rfc3339: this.#rfc3339 }));
     } catch (thrown) {
       const { detail } = internalError('handing it to a pool thread', thrown);
       setImmediate(() => this.#onOutcome(key, notHandedOverReply(detail)));

@@ -81,8 +81,9 @@ export class GroupCommit {
     const batch = this.#inFlight ?? [];
     this.#inFlight = undefined;
     this.#closed = committed.closed !== '';
+    this.#stalled = false;
     const undone = new Set(committed.undone);
-    this.#requeue(batch.filter((_, index) => undone.has(index)));
+    if (undone.size > 0) this.#requeue(batch.filter((_, index) => undone.has(index)));
     settleBatch(batch, committed);
     this.#sendWhenFree();
     if (this.#inFlight === undefined && !this.#hasSendable()) this.#drained?.resolve();
