@@ -92,6 +92,7 @@ class PoolThread implements Tenant {
   #isUp = false;
   #batch: (CompactJob | Job)[] = [];
   #ending = false;
+  #isIsolated = false;
 
   constructor(options: PoolThreadOptions) {
     this.#options = options;
@@ -170,7 +171,18 @@ class PoolThread implements Tenant {
     this.#inFlight.clear();
     this.#awaitingDisposition.clear();
     this.#batch = [];
+    if (lost.length > 0) this.#isolate();
     this.#options.onLost(lost);
+  }
+
+  /** One of the lost requests may have ended the thread: from now on it can end no other pool's. */
+  #isolate(): void {
+    const { host, timers } = this.#options;
+    if (host === undefined || this.#isIsolated) return;
+    this.#isIsolated = true;
+    void this.#host?.leave(this);
+    this.#host = new ThreadHost(timers);
+    this.#host.join(this);
   }
 
   /** Waits for the jobs in flight, or for the death of the thread. */

@@ -63,7 +63,7 @@ test('a pool that stops waits for its own requests only', async () => {
   expect(hanging.counts.open).toBe(1);
 });
 
-test('if a shared thread dies, each pool loses its requests in flight, and goes on in the successor', async () => {
+test('if a shared thread dies, each pool loses its requests in flight, and continues', async () => {
   const host = new ThreadHost(systemTimers);
   await using target = await startTarget({ script: ({ path }) => ({ kind: path === '/hangs' ? 'silent' : 'answer' }) });
   await using first = createPool(() => host, { name: 'first', origin: target.origin });
@@ -78,6 +78,24 @@ test('if a shared thread dies, each pool loses its requests in flight, and goes 
   expect([first.lost, second.lost]).toEqual([[1, 2], [1]]);
   for (const { threads } of [first, second]) threads.send(makeJob({ key: 3 }));
   await eventually(() => first.outcomes.has(3) && second.outcomes.has(3));
+});
+
+test('a pool with requests in flight at the death of a shared thread has a thread of its own afterwards', async () => {
+  const host = new ThreadHost(systemTimers);
+  await using target = await startTarget({ script: ({ path }) => ({ kind: path === '/hangs' ? 'silent' : 'answer' }) });
+  await using first = createPool(() => host, { name: 'first', origin: target.origin });
+  await using second = createPool(() => host, { name: 'second', origin: target.origin });
+  await using idle = createPool(() => host, { name: 'idle', origin: target.origin });
+  await Promise.all([first, second, idle].map(({ threads }) => threads.start()));
+  for (let death = 1; death <= 3; death += 1) {
+    if (death <= 2) second.threads.send(makeJob({ key: death, path: '/hangs' }));
+    await target.received(Math.min(death, 2));
+    first.threads.send(poison);
+    await eventually(() => first.lost.length === death);
+  }
+  expect([second.lost, idle.lost]).toEqual([[1], []]);
+  idle.threads.send(makeJob({ key: 9 }));
+  await eventually(() => idle.outcomes.has(9));
 });
 
 test('a pool that starts goes to the thread with the fewest workers', async () => {
