@@ -59,8 +59,8 @@ begin_writing(Connection, Socket) ->
 writing(Connection, Socket) ->
     receive
         {write, Xml} ->
-            case xmpp_socket:send(Socket, Xml) of
+            case catch xmpp_socket:send(Socket, Xml) of
                 ok -> writing(Connection, Socket);
-                {error, _} -> ejabberd_service:close(Connection)
+                _ -> ejabberd_service:close(Connection) % the pusher connects again, and gets what it has not acknowledged
             end
     end.
