@@ -9,8 +9,14 @@ import { freePort } from './target.ts';
 
 /** A separate Prometheus: a free port of 127.0.0.1, and a fresh temporary directory for its data. */
 export interface Prometheus extends AsyncDisposable {
-  /** The current values of a query, each with its labels. */
+  /** The current values of a query, each with its labels. Throws if the query is wrong. */
   query(expression: string): Promise<readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[]>;
+  /** When the first group of rules was last evaluated, ms since the epoch; 0 before. */
+  evaluatedAt(): Promise<number>;
+}
+
+interface RulesAnswer {
+  readonly data: { readonly groups: readonly { readonly lastEvaluation: string }[] };
 }
 
 interface QueryAnswer {
@@ -40,8 +46,14 @@ export async function startPrometheus(config: string): Promise<Prometheus> {
 
   async function query(expression: string) {
     const answer = await fetch(`${origin}/api/v1/query?query=${encodeURIComponent(expression)}`);
+    if (!answer.ok) throw new Error(`${expression}: ${await answer.text()}`);
     const { data } = (await answer.json()) as QueryAnswer;
     return data.result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
+  }
+
+  async function evaluatedAt(): Promise<number> {
+    const { data } = (await (await fetch(`${origin}/api/v1/rules`)).json()) as RulesAnswer;
+    return Math.max(0, Date.parse(data.groups[0]?.lastEvaluation ?? '') || 0);
   }
 
   try {
@@ -50,7 +62,7 @@ export async function startPrometheus(config: string): Promise<Prometheus> {
     await stop();
     throw new Error(`prometheus did not become ready:\n${said}`, { cause });
   }
-  return { query, [Symbol.asyncDispose]: stop };
+  return { query, evaluatedAt, [Symbol.asyncDispose]: stop };
 }
 
 /** Runs promtool with `input` on its standard input. */
