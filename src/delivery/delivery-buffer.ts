@@ -39,8 +39,6 @@ class Usage {
 export class PoolUsage {
   readonly limits: Limits;
   readonly used = new Usage();
-  /** Deliveries that wait for a worker. */
-  readonly waiting = { fresh: 0, retry: 0 };
 
   constructor(limits: Limits) {
     this.limits = limits;
@@ -131,18 +129,17 @@ export class DeliveryBuffer {
     this.#followers.remove(follower);
   }
 
-  /** Adds a claimed delivery, even beyond the limits. */
-  put(delivery: Claimed): void {
+  /** Adds a claimed delivery, even beyond the limits, and returns its age. */
+  put(delivery: Claimed): DeliveryAge {
     const age = delivery.attempts === 0 ? 'fresh' : 'retry';
     this.#waiting[age].push(delivery);
-    this.#pool.waiting[age] += 1;
     this.#used.add(delivery);
+    return age;
   }
 
   take(age: DeliveryAge): Claimed | undefined {
     const delivery = this.#waiting[age].shift();
     if (delivery === undefined) return undefined;
-    this.#pool.waiting[age] -= 1;
     this.#used.remove(delivery);
     return delivery;
   }

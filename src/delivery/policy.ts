@@ -52,6 +52,28 @@ export function threadSettingsOf(
   };
 }
 
+/** Deliveries in memory: so many that their bytes are the limit, except for those with short bodies. */
+const slots = 4096;
+const maxBytes = 16 * 1024 * 1024;
+
+/** Settlements not on disk: enough to keep the workers busy during a commit, few enough to repeat after a crash. */
+const settlementsPerWorker = 8;
+const minSettlements = 256;
+
+/** One job for a worker and one in reserve, so that no worker waits for the next turn of the main thread. */
+const inFlightPerWorker = 2;
+
+/** Limits on the deliveries of a pool that are in memory. */
+export function limitsOf({ workers, firstAttemptShare }: Pick<PoolConfig, 'firstAttemptShare' | 'workers'>) {
+  const inFlight = workers * inFlightPerWorker;
+  return {
+    ...{ slots, bytes: maxBytes, inFlight },
+    settlements: Math.max(minSettlements, workers * settlementsPerWorker),
+    /** Retries in flight, unless no first attempt waits. */
+    retries: Math.floor(inFlight * (1 - firstAttemptShare)),
+  };
+}
+
 /** The rules of a pool; a reload may change them while it runs. */
 export interface PoolRules {
   /** The names of the pool's queues. */

@@ -11,7 +11,7 @@ import { whenExpired } from './decide.ts';
 import { type Dead, internalError } from './error-boundary.ts';
 import type { Carrier, Deadlines, DeadlinesOptions, OpenCarrier } from './extensions.ts';
 import { InFlight, lostReply, notHandedOverReply, type TestAnswer, TestRequests } from './in-flight.ts';
-import { jobOptionsOf, type PoolRules } from './policy.ts';
+import { jobOptionsOf, limitsOf, type PoolRules } from './policy.ts';
 import { PoolQueues } from './queues.ts';
 import { emitAttemptEnded, emitDead, emitSettled, Settler, withoutAttempt } from './settle.ts';
 
@@ -96,7 +96,7 @@ export class PoolDispatcher {
     });
     this.#throttle = new Throttle(pool.id, pool.rateLimit, events);
     this.#shortage = new Shortage({ ...parts, onOver: (delivery) => this.#putBack(delivery) });
-    this.#alarm = new Alarm({ clock, timers }, () => this.wake());
+    this.#alarm = new Alarm({ clock, timers }, () => this.#onAlarm());
     this.#carrier = options.openCarrier({
       onOutcome: (key, reply) => this.#onOutcome(key, reply),
       onLost: (keys) => this.#onLost(keys),
@@ -185,6 +185,11 @@ export class PoolDispatcher {
   /** The spool may hold ready deliveries of this pool. */
   wake(): void {
     this.#queues.wake();
+    this.#pumpSoon();
+  }
+
+  #onAlarm(): void {
+    this.#queues.wakeDue(this.#clock.now());
     this.#pumpSoon();
   }
 
@@ -313,7 +318,7 @@ export class PoolDispatcher {
     this.#settler.settle(delivery, settlementOf(concluded, this.#follow), (stored) => {
       const { disposition } = stored;
       emitSettled(this.#events, concluded, stored);
-      if (disposition.kind === 'retry') this.#wakeAt(disposition.notBefore);
+      if (disposition.kind === 'retry') this.#queues.deferred(delivery, disposition.notBefore);
       if (reply.judgement?.awaitsDisposition === true && disposition.kind !== 'released') this.#carrier.disposed(key, disposition.kind);
     });
   }
@@ -375,25 +380,4 @@ export class PoolDispatcher {
   #returnToSpool(deliveries: readonly Claimed[]): void {
     deliveries.forEach(this.#settler.release);
   }
-}
-
-/** Deliveries in memory: so many that their bytes are the limit, except for those with short bodies. */
-const slots = 4096;
-const maxBytes = 16 * 1024 * 1024;
-
-/** Settlements not on disk: enough to keep the workers busy during a commit, few enough to repeat after a crash. */
-const settlementsPerWorker = 8;
-const minSettlements = 256;
-
-/** One job for a worker and one in reserve, so that no worker waits for the next turn of the main thread. */
-const inFlightPerWorker = 2;
-
-function limitsOf({ workers, firstAttemptShare }: Pick<PoolConfig, 'firstAttemptShare' | 'workers'>) {
-  const inFlight = workers * inFlightPerWorker;
-  return {
-    ...{ slots, bytes: maxBytes, inFlight },
-    settlements: Math.max(minSettlements, workers * settlementsPerWorker),
-    /** Retries in flight, unless no first attempt waits. */
-    retries: Math.floor(inFlight * (1 - firstAttemptShare)),
-  };
 }

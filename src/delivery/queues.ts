@@ -25,41 +25,55 @@ interface PoolQueuesOptions extends Limits {
   readonly clock: Clock;
   /** A claim has ended, with this number of deliveries. */
   readonly onClaimed: (count: number) => void;
-  /** The next delivery in the spool is due at `at`. */
+  /** The next delivery in the spool is due at `at`: `wakeDue` is called then. */
   readonly onNextAt: (at: EpochMs) => void;
   readonly onFailed: (error: Error) => void;
 }
 
-/** `slots` and `bytes` are for the whole pool. The queues of removed handlers are kept, since their reservations are still released. */
+/** What a pump looks at: a queue without deliveries is in none of these, so many idle handlers cost nothing. */
+class ActiveQueues {
+  /** With deliveries that wait for a worker, by age, in the order of their turns. */
+  readonly fresh = new Set<Queue>();
+  readonly retry = new Set<Queue>();
+  /** Those that may have ready deliveries in the spool. */
+  readonly toClaim = new Set<Queue>();
+  /** When the next delivery in the spool is due. */
+  readonly dueAt = new Map<Queue, EpochMs>();
+}
+
+/**
+ * `slots` and `bytes` are for the whole pool. A queue is opened for its first delivery. The queues of removed handlers are kept, since
+ * their reservations are still released.
+ */
 export class PoolQueues {
   readonly #options: PoolQueuesOptions;
   readonly #known = new Map<string, Queue>();
+  readonly #withDeadlines: Queue[] = [];
+  readonly #active = new ActiveQueues();
   readonly #usage: PoolUsage;
-  #served: readonly Queue[];
-  /** Index of the queue whose turn is next. */
-  #turn = 0;
+  #served: ReadonlySet<string>;
+  /** Whether the spool may hold ready deliveries of any queue. */
+  #isWoken = true;
 
   constructor(options: PoolQueuesOptions) {
     this.#options = options;
     this.#usage = new PoolUsage(options);
-    this.#served = this.#openAll(options.handlers);
+    this.#served = new Set(options.handlers);
   }
 
-  #openAll(handlers: readonly string[]): readonly Queue[] {
-    const queues = handlers.map((handler) => this.#open(handler, handlers.length));
-    for (const queue of this.#known.values()) queue.isServed = queues.includes(queue);
-    return queues;
-  }
-
-  /** The queue of a handler, new if it is not known. A new one has an equal share of the limits, which are for `count` queues. */
-  #open(handler: string, count: number): Queue {
+  /** The queue of a handler, new if it is not known. A new one has an equal share of the limits. */
+  #open(handler: string, { isBacklogged = false } = {}): Queue {
     const known = this.#known.get(handler);
     if (known !== undefined) return known;
     const { slots, bytes, admission, hasDeadlines } = this.#options;
-    const equalShare = { slots: Math.ceil(slots / count), bytes: Math.ceil(bytes / count) };
-    const own = { handler, admission: admission.handler(handler), hasDeadlines: hasDeadlines(handler), usage: this.#usage };
-    const queue = new Queue({ ...this.#options, ...own, ...equalShare });
+    const count = Math.max(1, this.#served.size);
+    const queue = new Queue(this.#options, {
+      ...{ handler, isServed: this.#served.has(handler), hasDeadlines: hasDeadlines(handler), admission: admission.handler(handler) },
+      buffer: new DeliveryBuffer({ slots: Math.ceil(slots / count), bytes: Math.ceil(bytes / count) }, this.#usage),
+      ...{ active: this.#active, isBacklogged },
+    });
     this.#known.set(handler, queue);
+    if (queue.hasDeadlines) this.#withDeadlines.push(queue);
     return queue;
   }
 
@@ -71,33 +85,30 @@ export class PoolQueues {
   }
 
   #takeFrom(age: DeliveryAge, now: number): Claimed | undefined {
-    if (this.#usage.waiting[age] === 0) return undefined; // there may be many queues
-    const queues = this.#served;
-    for (let step = 0; step < queues.length; step += 1) {
-      const queue = queues[(this.#turn + step) % queues.length];
-      if (queue?.buffer.has(age) !== true || queue.admission.capacity(now) < 1) continue;
-      this.#turn = (this.#turn + step + 1) % queues.length;
-      return queue.buffer.take(age);
+    for (const queue of this.#active[age]) {
+      if (queue.isServed && queue.admission.capacity(now) >= 1) return queue.take(age);
     }
     return undefined;
   }
 
   /** Removes and returns the head of a queue with deadlines if `test` returns true for it. */
   nextWithDeadline(test: (head: Claimed) => boolean): Claimed | undefined {
-    for (const { hasDeadlines, buffer } of this.#served) {
-      const head = hasDeadlines ? buffer.first('fresh') : undefined;
-      if (head !== undefined && test(head)) return buffer.take('fresh');
+    for (const queue of this.#withDeadlines) {
+      const head = queue.isServed ? queue.buffer.first('fresh') : undefined;
+      if (head !== undefined && test(head)) return queue.take('fresh');
     }
     return undefined;
   }
 
   /** Whether deliveries wait, in memory or possibly in the spool. */
   isNeeded(): boolean {
-    return this.#served.some((queue) => queue.isNeeded);
+    const { fresh, retry, toClaim } = this.#active;
+    return fresh.size + retry.size + toClaim.size > 0;
   }
 
   reserve(delivery: NewDelivery): boolean {
-    return this.#known.get(delivery.handler)?.reserve(delivery) === true;
+    const { handler } = delivery;
+    return (this.#known.has(handler) || this.#served.has(handler)) && this.#open(handler).reserve(delivery);
   }
 
   release(delivery: NewDelivery): void {
@@ -106,12 +117,13 @@ export class PoolQueues {
 
   /** A delivery was stored without being claimed. */
   unclaimed(delivery: NewDelivery): void {
-    this.#known.get(delivery.handler)?.unclaimed(delivery);
+    const { handler } = delivery;
+    if (this.#known.has(handler) || this.#served.has(handler)) this.#open(handler, { isBacklogged: true }).unclaimed(delivery);
   }
 
   /** Takes a claimed delivery. False if the handler is not served here, for example after a reload or a move to another pool. */
   put(delivery: Claimed): boolean {
-    const queue = this.#open(delivery.handler, 1);
+    const queue = this.#open(delivery.handler);
     queue.put(delivery);
     return queue.isServed;
   }
@@ -119,7 +131,7 @@ export class PoolQueues {
   /** Takes back a delivery that was not sent. False if its handler is not served any more. */
   putBack(delivery: Claimed): boolean {
     const queue = this.#known.get(delivery.handler);
-    queue?.buffer.put(delivery);
+    queue?.putBack(delivery);
     return queue?.isServed === true;
   }
 
@@ -128,21 +140,50 @@ export class PoolQueues {
     return this.#known.get(delivery.handler);
   }
 
-  /** The spool may hold ready deliveries. */
+  /** The spool may hold ready deliveries of any queue. */
   wake(): void {
-    for (const queue of this.#served) queue.wake();
+    this.#isWoken = true;
+  }
+
+  /** A delivery is in the spool again and due at `at`. */
+  deferred(delivery: Claimed, at: EpochMs): void {
+    this.#known.get(delivery.handler)?.deferred(at);
+  }
+
+  /** Wakes the queues whose next delivery in the spool is due. */
+  wakeDue(now: EpochMs): void {
+    for (const [queue, at] of this.#active.dueAt) {
+      if (at <= now) queue.wake();
+      else this.#options.onNextAt(at);
+    }
   }
 
   /** Claims deliveries for each queue that has capacity. `now` is monotonic. */
   refill(now: number): void {
-    for (const queue of this.#served) queue.refill(now);
+    if (this.#isWoken) this.#wakeWaiting();
+    const { toClaim } = this.#active;
+    for (const queue of toClaim) {
+      if (queue.isServed) queue.refill(now);
+      else toClaim.delete(queue); // it is woken when it is served again
+    }
+  }
+
+  /** Wakes the queues with pending deliveries, according to the last commit. */
+  #wakeWaiting(): void {
+    const { pool, spool } = this.#options;
+    this.#isWoken = false;
+    for (const depth of spool.stats().depths) {
+      if (depth.pool === pool && depth.waiting > 0 && this.#served.has(depth.handler))
+        this.#open(depth.handler, { isBacklogged: true }).wake();
+    }
   }
 
   /** Changes the served handlers. Resolves with the deliveries held for others, after the end of all claims for them. */
   async serve(handlers: readonly string[]): Promise<readonly Claimed[]> {
-    this.#served = this.#openAll(handlers);
+    this.#served = new Set(handlers);
+    for (const queue of this.#known.values()) queue.isServed = this.#served.has(queue.handler);
+    this.wake();
     const isRemoved = ({ isServed }: Queue): boolean => !isServed;
-    for (const queue of this.#known.values()) queue.wake();
     const removed = [...this.#known.values()].filter(isRemoved);
     await Promise.all(removed.map((queue) => queue.claimed()));
     return removed.filter(isRemoved).flatMap(({ handler }) => this.withdraw(handler)); // a handler may have been added again meanwhile
@@ -163,11 +204,15 @@ export class PoolQueues {
   }
 }
 
-interface QueueOptions extends Pick<PoolQueuesOptions, 'clock' | 'onClaimed' | 'onFailed' | 'onNextAt' | 'pool' | 'spool'>, Limits {
+interface QueueParts {
   readonly handler: string;
-  readonly admission: HandlerAdmission;
+  readonly isServed: boolean;
   readonly hasDeadlines: boolean;
-  readonly usage: PoolUsage;
+  readonly admission: HandlerAdmission;
+  readonly buffer: DeliveryBuffer;
+  readonly active: ActiveQueues;
+  /** Whether the spool holds ready deliveries of the queue. */
+  readonly isBacklogged: boolean;
 }
 
 /** Deliveries to claim for each attempt that may begin: while few may begin, few are claimed. */
@@ -185,28 +230,25 @@ class Queue {
   readonly admission: HandlerAdmission;
   readonly hasDeadlines: boolean;
   readonly buffer: DeliveryBuffer;
-  isServed = false;
-  readonly #options: QueueOptions;
+  isServed: boolean;
+  readonly #options: PoolQueuesOptions;
+  readonly #active: ActiveQueues;
   readonly #lanes = new Lanes();
-  /** Whether the spool may hold ready deliveries. */
-  #mayWait = true;
   /** Whether deliveries in the spool must be claimed before others enter. */
-  #isBacklogged = true;
+  #isBacklogged: boolean;
   /** Whether a first attempt may wait in the spool. */
   #freshWaits = false;
   #claiming: Promise<void> | undefined;
 
-  constructor(options: QueueOptions) {
+  constructor(options: PoolQueuesOptions, parts: QueueParts) {
     this.#options = options;
-    this.handler = options.handler;
-    this.admission = options.admission;
-    this.hasDeadlines = options.hasDeadlines;
-    this.buffer = new DeliveryBuffer(options, options.usage);
-  }
-
-  /** Whether deliveries wait, in memory or possibly in the spool. */
-  get isNeeded(): boolean {
-    return this.#mayWait || this.buffer.size > 0;
+    this.#active = parts.active;
+    this.#isBacklogged = parts.isBacklogged;
+    this.handler = parts.handler;
+    this.isServed = parts.isServed;
+    this.hasDeadlines = parts.hasDeadlines;
+    this.admission = parts.admission;
+    this.buffer = parts.buffer;
   }
 
   /** Reserves capacity for a delivery that may be claimed on append or as next; false while others wait before it. */
@@ -220,13 +262,26 @@ class Queue {
   /** A delivery was stored without being claimed. It is ready, unless it waits for a claimed one of its lane. */
   unclaimed(delivery: NewDelivery): void {
     if (this.#lanes.has(delivery)) return;
-    this.#mayWait = true;
+    this.wake();
     this.#freshWaits = true;
   }
 
   put(delivery: Claimed): void {
-    if (this.#lanes.enter(delivery)) this.buffer.put(delivery);
+    if (this.#lanes.enter(delivery)) this.putBack(delivery);
     else this.buffer.addFollower(delivery);
+  }
+
+  /** Takes back a delivery that was not sent. */
+  putBack(delivery: Claimed): void {
+    this.#active[this.buffer.put(delivery)].add(this);
+  }
+
+  take(age: DeliveryAge): Claimed | undefined {
+    const delivery = this.buffer.take(age);
+    const turns = this.#active[age];
+    turns.delete(this);
+    if (this.buffer.has(age)) turns.add(this); // its next turn is the last
+    return delivery;
   }
 
   /** A delivery leaves its lane, whose next may be sent. Returns whether only the spool can hold further ones of the lane. */
@@ -255,22 +310,33 @@ class Queue {
   #putHead(head: Claimed | undefined): void {
     if (head === undefined) return;
     this.buffer.removeFollower(head);
-    this.buffer.put(head);
+    this.putBack(head);
   }
 
   /** Removes and returns the deliveries to give back to the spool: the first follower of each lane returns the others with it. */
   takeAll(): readonly Claimed[] {
     const followers = this.#lanes.takeFollowers();
     for (const follower of followers) this.buffer.removeFollower(follower);
+    this.#active.fresh.delete(this);
+    this.#active.retry.delete(this);
     return [...followers, ...this.buffer.takeAll()];
   }
 
+  /** The spool may hold ready deliveries. */
   wake(): void {
-    this.#mayWait = true;
+    this.#active.toClaim.add(this);
+    this.#active.dueAt.delete(this); // the claim finds out again
+  }
+
+  /** A delivery in the spool is due at `at`. */
+  deferred(at: EpochMs): void {
+    const { dueAt, toClaim } = this.#active;
+    if (!toClaim.has(this) && at < (dueAt.get(this) ?? Number.POSITIVE_INFINITY)) dueAt.set(this, at);
+    this.#options.onNextAt(at);
   }
 
   refill(now: number): void {
-    if (!this.#mayWait || this.#claiming !== undefined) return;
+    if (this.#claiming !== undefined) return;
     const free = this.#freeToClaim();
     if (free === 0 || this.#isBlocked(now)) return;
     const allowed = this.hasDeadlines ? Number.POSITIVE_INFINITY : this.admission.capacity(now) * claimsPerAttempt;
@@ -289,8 +355,9 @@ class Queue {
   }
 
   async #claim(limit: number): Promise<void> {
-    const { pool, spool, clock, onNextAt, onFailed, onClaimed } = this.#options;
-    [this.#mayWait, this.#freshWaits] = [false, false]; // a wake-up from here on is for a delivery that this claim may miss
+    const { pool, spool, clock, onFailed, onClaimed } = this.#options;
+    this.#active.toClaim.delete(this); // a wake-up from here on is for a delivery that this claim may miss
+    this.#freshWaits = false;
     let count = 0;
     try {
       const request = { handlers: [this.handler], limit, bytes: this.buffer.freeBytes, now: clock.now() };
@@ -299,8 +366,8 @@ class Queue {
       for (const delivery of claimed) this.put(delivery);
       this.#freshWaits ||= claimed.some(({ attempts }) => attempts === 0);
       this.#isBacklogged = nextAt !== undefined && nextAt <= clock.now();
-      this.#mayWait ||= this.#isBacklogged;
-      if (nextAt !== undefined && !this.#isBacklogged) onNextAt(nextAt);
+      if (this.#isBacklogged) this.wake();
+      else if (nextAt !== undefined) this.deferred(nextAt);
     } catch (thrown) {
       onFailed(toError(thrown));
     }

@@ -106,7 +106,7 @@ export class Settler {
     if (claimNext > 0) queues.release(delivery);
     try {
       onStored(content);
-      if (readyPools.length > 0) onReady(readyPools);
+      if (readyPools.length > 0 && !isOnlyDeferred(content)) onReady(readyPools);
     } catch (thrown) {
       this.#options.onFailed(toError(thrown));
     }
@@ -130,6 +130,11 @@ export class Settler {
 /** A delivery that is retried in its lane, or released, keeps the lane waiting. */
 function leavesLane(disposition: Disposition): boolean {
   return disposition.kind === 'retry' ? disposition.leaveLane : disposition.kind !== 'released';
+}
+
+/** Whether the only delivery that has become ready is the settled one, which is due later. */
+function isOnlyDeferred({ disposition, spawn }: SettlementContent): boolean {
+  return disposition.kind === 'retry' && !disposition.leaveLane && spawn.length === 0;
 }
 
 /** The settlement of a delivery without an attempt. */
