@@ -6,6 +6,7 @@ import { systemClock, systemTimers, within } from '../kit/clock.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import { systemRandom } from '../kit/pacing.ts';
 import { Supervisor, type Trouble } from '../supervise/supervisor.ts';
+import { SystemdNotifier } from '../supervise/systemd.ts';
 import { createLog } from '../telemetry/log.ts';
 
 /**
@@ -21,17 +22,29 @@ export async function run({ file }: { readonly file: string }): Promise<number> 
     clock: systemClock,
     random: systemRandom,
     timers: systemTimers,
-    onTrouble: (trouble) => logTrouble(log, trouble),
+    onTrouble: (trouble) => {
+      logTrouble(log, trouble);
+      if (trouble.kind === 'failed') void systemd.status(`not running: ${trouble.message}`);
+    },
     onConfigured: (level) => {
       log.level = level;
+      void systemd.status('running');
     },
   });
-  const stopped = handleSignals(supervisor, log);
+  const systemd = new SystemdNotifier({
+    environment: readEnvironment(),
+    pid: process.pid,
+    timers: systemTimers,
+    responds: () => supervisor.responds(),
+    onFault: (reason) => log.warn({ event: 'systemd', reason }, `systemd is not informed about the state of the service: ${reason}`),
+  });
+  const stopped = handleSignals(supervisor, systemd, log);
   await supervisor.start();
-  return stopped;
+  void systemd.ready();
+  return stopped.finally(() => systemd.stopped());
 }
 
-function handleSignals(supervisor: Supervisor, log: Logger): Promise<number> {
+function handleSignals(supervisor: Supervisor, systemd: SystemdNotifier, log: Logger): Promise<number> {
   const stopped = createDeferred<number>();
   let signals = 0;
 
@@ -42,6 +55,7 @@ function handleSignals(supervisor: Supervisor, log: Logger): Promise<number> {
       { event: 'stopping', signal },
       'stopping: requests in flight finish, the rest stays on disk; a second signal stops immediately',
     );
+    void systemd.stopping();
     supervisor.stop().then(() => stopped.resolve(0), stopped.reject);
   }
 

@@ -33,6 +33,7 @@ const beforeListening = () => {
 };
 const obey = ({ kind }: ToServiceThread, service: Service) => {
   if (kind === 'listen') return mayListen.resolve();
+  if (kind === 'ping') return post({ kind: 'pong' });
   if (kind === 'stop') return service.stop().finally(() => process.exit(0));
   return service.reload().then((result) => post({ kind: 'reloaded', result }), fail);
 };

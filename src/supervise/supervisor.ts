@@ -49,9 +49,9 @@ export interface ServiceThreadData {
   readonly checkSpool: boolean;
 }
 
-/** Supervisor → service thread: the admin address is free, reload the file, or stop gracefully. */
+/** Supervisor → service thread: the admin address is free, respond with a pong, reload the file, or stop gracefully. */
 export interface ToServiceThread {
-  readonly kind: 'listen' | 'reload' | 'stop';
+  readonly kind: 'listen' | 'ping' | 'reload' | 'stop';
 }
 
 /** Service thread → supervisor. */
@@ -67,6 +67,8 @@ export type FromServiceThread =
     }
   /** The thread is about to open the admin listener and waits for `listen`. */
   | { readonly kind: 'listening' }
+  /** Response to a ping. */
+  | { readonly kind: 'pong' }
   /** All parts run; attachments may still be connecting. */
   | { readonly kind: 'started' }
   /** A reload has ended; `restart` requires a new thread. */
@@ -93,6 +95,8 @@ interface ServiceThread {
   readonly worker: Worker;
   readonly memory: SharedArrayBuffer;
   readonly gone: Promise<void>;
+  /** The ping without a response. */
+  ping: Deferred<void> | undefined;
   handlers: readonly string[];
   blockTimeoutMs: number;
   /** The callback that ran at the last check, and since when. */
@@ -140,6 +144,18 @@ export class Supervisor {
     this.#relaunch();
   }
 
+  /**
+   * Resolves when the service thread has responded or ended, and at once while none runs: a service that waits for its restart is not
+   * cured by ending the process.
+   */
+  async responds(): Promise<void> {
+    const thread = this.#thread;
+    if (thread === undefined) return;
+    thread.ping ??= createDeferred();
+    post(thread, { kind: 'ping' });
+    await thread.ping.promise;
+  }
+
   /** Resolves when the service has stopped gracefully. */
   async stop(): Promise<void> {
     this.#cancelAll();
@@ -162,7 +178,7 @@ export class Supervisor {
     const worker = new Worker(entryUrl(), { workerData, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb } });
     const started = createDeferred<void>();
     const gone = createDeferred<void>();
-    const state = { handlers: [], blockTimeoutMs: Number.POSITIVE_INFINITY, inside: undefined, started: false };
+    const state = { handlers: [], blockTimeoutMs: Number.POSITIVE_INFINITY, inside: undefined, ping: undefined, started: false };
     const thread: ServiceThread = { worker, memory, gone: gone.promise, ...state };
     this.#workers.add(worker);
     this.#thread = thread;
@@ -173,6 +189,7 @@ export class Supervisor {
     worker.on('exit', (code) => {
       this.#workers.delete(worker);
       gone.resolve();
+      answerPing(thread);
       failed({ code: undefined, message: `the service thread ended with code ${code}` });
     });
     return started.promise;
@@ -187,6 +204,8 @@ export class Supervisor {
         return this.#options.onConfigured?.(message.logLevel);
       case 'listening':
         return void this.#standIn.close().then(() => post(thread, { kind: 'listen' }));
+      case 'pong':
+        return answerPing(thread);
       case 'started':
         thread.started = true;
         return started.resolve();
@@ -267,6 +286,11 @@ export class Supervisor {
 async function end(thread: ServiceThread | undefined): Promise<void> {
   if (thread !== undefined) post(thread, { kind: 'stop' });
   await thread?.gone;
+}
+
+function answerPing(thread: ServiceThread): void {
+  thread.ping?.resolve();
+  thread.ping = undefined;
 }
 
 function post(thread: ServiceThread, message: ToServiceThread): void {

@@ -39,7 +39,7 @@ secret = "s3cret"
 
 /** Records each load (once per service thread and per reload), and ends the thread as a file orders. */
 const obedient = `
-import { appendFileSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 const inFolder = (name) => new URL('../' + name, import.meta.url);
 appendFileSync(inFolder('loaded'), 'x');
 setInterval(() => {
@@ -48,6 +48,10 @@ setInterval(() => {
     order = readFileSync(inFolder('order'), 'utf8');
     rmSync(inFolder('order'));
   } catch {}
+  if (order === 'block') {
+    appendFileSync(inFolder('blocked'), '');
+    while (!existsSync(inFolder('go')));
+  }
   if (order === 'exit') process.exit(7);
   if (order === 'throw') throw new Error('thrown by the test');
   if (order === 'throw-nothing') throw undefined;
@@ -67,7 +71,7 @@ async function createRig(written = config) {
   const onConfigured = (level: string) => levels.push(level);
   const supervisor = new Supervisor({ file, clock: systemClock, random: () => 0.5, timers, onTrouble, onConfigured });
   /** Renames a complete file, so that the thread never reads half an order. */
-  async function order(what: 'exit' | 'throw' | 'throw-nothing'): Promise<void> {
+  async function order(what: 'block' | 'exit' | 'throw' | 'throw-nothing'): Promise<void> {
     await writeFile(inFolder('order.new'), what);
     await rename(inFolder('order.new'), inFolder('order'));
   }
@@ -104,6 +108,32 @@ async function createRig(written = config) {
     [Symbol.asyncDispose]: () => supervisor.stop(),
   };
 }
+
+test('it responds once the blocked service thread goes on, and at once while none runs', async () => {
+  await using rig = await createRig();
+  await rig.supervisor.responds();
+  await rig.supervisor.start();
+  await rig.supervisor.responds();
+
+  await rig.order('block');
+  await eventually(() => readFile(rig.inFolder('blocked')));
+  const sequence: string[] = [];
+  const responses = [1, 2].map(() => rig.supervisor.responds().then(() => sequence.push('responded')));
+  sequence.push('released');
+  await writeFile(rig.inFolder('go'), '');
+  await Promise.all(responses);
+  expect(sequence).toEqual(['released', 'responded', 'responded']);
+});
+
+test('it responds when the service thread has died', async () => {
+  await using rig = await createRig();
+  await rig.supervisor.start();
+  await rig.order('block');
+  await eventually(() => readFile(rig.inFolder('blocked')));
+  const responded = rig.supervisor.responds();
+  await rig.supervisor.kill();
+  await responded;
+});
 
 test('a failed first start rejects with its reason and is not repeated', async () => {
   const { supervisor, troubles, timers } = await createRig(`${config}\nwhat = "is this"`);
