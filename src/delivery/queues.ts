@@ -330,9 +330,11 @@ class Queue {
 
   /** A delivery in the spool is due at `at`. */
   deferred(at: EpochMs): void {
+    const { clock, onNextAt } = this.#options;
+    if (at <= clock.now()) return this.wake();
     const { dueAt, toClaim } = this.#active;
     if (!toClaim.has(this) && at < (dueAt.get(this) ?? Number.POSITIVE_INFINITY)) dueAt.set(this, at);
-    this.#options.onNextAt(at);
+    onNextAt(at);
   }
 
   refill(now: number): void {
