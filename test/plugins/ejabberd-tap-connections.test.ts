@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { ejabberdTap } from '../support/ejabberd-tap.ts';
+import { tapNs } from '../../src/sources/component/tap-item.ts';
+import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
+import { eventually } from '../support/eventually.ts';
 import { chatter, connectTapPusher, items, numbered, pinged } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
@@ -50,5 +52,44 @@ describe.skipIf(!ejabberd.isHere)('several connections of the component to one e
     for (let round = 0; round < 5; round += 1) for (const pusher of [one, other]) await pinged(pusher);
 
     for (const { inbox } of [one, other]) expect(inbox.all.filter(({ name }) => name === 'iq')).toHaveLength(5);
+  });
+});
+
+describe.skipIf(!ejabberd.isHere)('the writer of ejabberd to a component', () => {
+  test('keeps a bounded amount for a connection that resumes repeatedly and does not read', async () => {
+    await using chat = await ejabberd.startWith({ queueBytes: 4_000_000 });
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using pusher = await connectTapPusher(chat.component);
+    const { epoch = '' } = await pusher.ask();
+    const long = 'x'.repeat(20_000);
+    chatter(
+      alice,
+      Array.from({ length: 80 }, (_nothing, index) => `${index} ${long}`),
+    );
+    await numbered(pusher, 80);
+    pusher.pause();
+    const resume = `<iq type='set' id='again' from='pusher.localhost' to='localhost'><resume xmlns='${tapNs}' epoch='${epoch}' h='0'/></iq>`;
+    for (let count = 0; count < 40; count += 1) pusher.send(resume);
+    const resumed = () => chat.logs().split('The event pusher of localhost has resumed').length - 1;
+    await eventually(() => resumed() === 41);
+    pusher.resume();
+    await pusher.ask({ epoch, h: 0 });
+
+    expect(await numbered(pusher, 80)).toHaveLength(80);
+    expect(items(pusher).length).toBeLessThan(20 * 80);
+  });
+
+  test('is replaced, with the connection, if its process dies', async () => {
+    await using chat = await ejabberd.startWith(inTrouble('writerless'));
+    await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
+    await using pusher = await connectTapPusher(chat.component);
+    const { epoch = '' } = await pusher.ask();
+    await chat.api('unregister', { user: 'carol', host: 'localhost' });
+    await eventually(() => chat.logs().includes('The event pusher of localhost has gone'));
+    chatter(alice, ['one']);
+
+    await using successor = await connectTapPusher(chat.component);
+    await successor.ask({ epoch, h: 0 });
+    expect(await numbered(successor, 1)).toEqual(['1 one']);
   });
 });

@@ -27,7 +27,7 @@
     monitor :: reference(),
     %% The id of the pusher's process, which identifies it after a reconnection.
     instance :: binary() | none,
-    heard_at :: integer(),
+    active_at :: integer(),
     writer :: event_pusher_tap_writer:writer(),
     envelope :: event_pusher_tap_item:envelope()
 }).
@@ -133,7 +133,7 @@ is_server_stopping() ->
 %% Items that sessions had passed before the hooks were removed.
 drain(State) ->
     receive
-        {'$gen_cast', {Kind, _, _, _} = Handed} when Kind == item; Kind == status -> drain(heard(Handed, State))
+        {'$gen_cast', {Kind, _, _, _} = Handed} when Kind == item; Kind == status -> drain(after_cast(Handed, State))
     after 0 -> State
     end.
 
@@ -155,21 +155,21 @@ handle_call(report, _From, State) ->
 handle_call(_Request, _From, State) ->
     {reply, {error, badarg}, State, flush_after(State)}.
 
-handle_cast(Said, State) ->
-    Heard = heard(Said, State),
-    {noreply, Heard, flush_after(Heard)}.
+handle_cast(Request, State) ->
+    Changed = after_cast(Request, State),
+    {noreply, Changed, flush_after(Changed)}.
 
-handle_info(Said, State) ->
-    Noticed = noticed(Said, State),
-    {noreply, Noticed, flush_after(Noticed)}.
+handle_info(Info, State) ->
+    Changed = after_info(Info, State),
+    {noreply, Changed, flush_after(Changed)}.
 
 %% Items are written and sent when no other message has arrived: those that arrive together are sent together.
 flush_after(#state{fresh = 0}) -> infinity;
 flush_after(_State) -> 0.
 
-heard({item, Rank, Bytes, Packed}, State) ->
+after_cast({item, Rank, Bytes, Packed}, State) ->
     taken(take(Rank, Bytes, Packed, State));
-heard({status, Change, Bytes, Packed}, #state{shared = Shared} = State) ->
+after_cast({status, Change, Bytes, Packed}, #state{shared = Shared} = State) ->
     case changed(Change, State) of
         true when is_binary(Packed) ->
             taken(take(minor, Bytes, Packed, State));
@@ -180,38 +180,42 @@ heard({status, Change, Bytes, Packed}, #state{shared = Shared} = State) ->
             atomics:sub(Shared, ?UNTAKEN_BYTES, Bytes),
             State
     end;
-heard({resume, Connection, IQ, Attrs}, State) ->
+after_cast({resume, Connection, IQ, Attrs}, State) ->
     asked(Connection, IQ, Attrs, take_refused(State));
-heard({ack, Pid, IQ, Attrs}, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
-    Acknowledged = ack(Attrs, State#state{pusher = Pusher#pusher{heard_at = now_ms()}}),
+after_cast({ack, Pid, IQ, Attrs}, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
+    Acknowledged = ack(Attrs, State#state{pusher = Pusher#pusher{active_at = now_ms()}}),
     fxml:get_attr_s(<<"report">>, Attrs) == <<"queue">> andalso (Pid ! {route, xmpp:make_iq_result(IQ, fill(Acknowledged))}),
     Acknowledged;
-heard({ack, Pid, IQ, _Attrs}, #state{pusher = none} = State) ->
+after_cast({ack, Pid, IQ, _Attrs}, #state{pusher = none} = State) ->
     Pid ! {route, not_resumed(IQ)},
     State;
 %% If the active one has an id, the requesting one is refused, and keeps nothing from it.
-heard({ack, Pid, IQ, _Attrs}, #state{pusher = #pusher{instance = Instance}} = State) when Instance /= none ->
+after_cast({ack, Pid, IQ, _Attrs}, #state{pusher = #pusher{instance = Instance}} = State) when Instance /= none ->
     Pid ! {route, not_resumed(IQ)},
     stand_by(Pid, none, State);
-heard({ack, Pid, IQ, _Attrs}, State) ->
+after_cast({ack, Pid, IQ, _Attrs}, State) ->
     stand_by(Pid, IQ, State);
-heard({options, Opts}, State) ->
+after_cast({options, Opts}, State) ->
     Changed = detach_other(with_options(Opts, State), State),
     make_room(flush(kept(gen_mod:get_opt(disk, Opts), Changed)));
-heard(_Said, State) ->
+after_cast(_Request, State) ->
     State.
 
-noticed(timeout, State) ->
+after_info(timeout, State) ->
     make_room(flush(State));
-noticed({'DOWN', _, process, Pid, _}, #state{host = Host, pusher = #pusher{pid = Pid}, queue = Queue} = State) ->
+after_info({'DOWN', _, process, Pid, _}, #state{host = Host, pusher = #pusher{pid = Pid}, queue = Queue} = State) ->
     ?INFO_MSG("The event pusher of ~ts has gone; ~B stanzas wait for it", [Host, event_pusher_tap_queue:count(Queue)]),
     make_room(wake_standby(detached(State)));
-noticed({'DOWN', _, process, Pid, _}, #state{standby = Standby} = State) ->
+after_info({'DOWN', _, process, Pid, _}, #state{standby = Standby} = State) ->
     State#state{standby = maps:remove(Pid, Standby)};
-noticed({{gone, Client}, _, process, _, _}, #state{host = Host} = State) ->
+after_info({'EXIT', Pid, _}, #state{pusher = #pusher{pid = Connection, writer = Writer}} = State) ->
+    %% The component connects again, and gets what it has not acknowledged.
+    event_pusher_tap_writer:is_process(Pid, Writer) andalso ejabberd_service:close(Connection),
+    State;
+after_info({{gone, Client}, _, process, _, _}, #state{host = Host} = State) ->
     event_pusher_tap_hooks:vanished(Client, Host),
     State;
-noticed(_Said, State) ->
+after_info(_Info, State) ->
     State.
 
 now_ms() ->
@@ -222,11 +226,11 @@ now_ms() ->
 take(Rank, Bytes, Packed, #state{shared = Shared, queue = Queue} = State) ->
     atomics:sub(Shared, ?UNTAKEN_BYTES, Bytes),
     Longer = event_pusher_tap_queue:add(Rank, Bytes, Packed, Queue),
-    take_refused(noted({item, {event_pusher_tap_queue:seq(Longer), Rank, Bytes, Packed}}, State#state{queue = Longer})).
+    take_refused(recorded({item, {event_pusher_tap_queue:seq(Longer), Rank, Bytes, Packed}}, State#state{queue = Longer})).
 
-noted(_Entry, #state{disk = none, fresh = Fresh} = State) ->
+recorded(_Entry, #state{disk = none, fresh = Fresh} = State) ->
     State#state{fresh = Fresh + 1};
-noted(Entry, #state{disk = Disk, fresh = Fresh} = State) ->
+recorded(Entry, #state{disk = Disk, fresh = Fresh} = State) ->
     State#state{disk = event_pusher_tap_disk:put(Entry, Disk), fresh = Fresh + 1}.
 
 %% A full queue drops only what cannot be sent.
@@ -260,7 +264,7 @@ changed({went, User, Resource, Pid}, #state{host = Host, online = Online}) ->
 wanting(Wanted, #state{wanted = Wanted} = State) ->
     State;
 wanting(Wanted, State) ->
-    noted({want, Wanted}, watch(State#state{wanted = Wanted})).
+    recorded({want, Wanted}, watch(State#state{wanted = Wanted})).
 
 %% Sets the subscription of the hooks.
 watch(#state{host = Host, wanted = {Want, _} = Wanted, shared = Shared, online = Online, watching = Watching} = State) ->
@@ -290,15 +294,22 @@ may_have_feed(_Pid, _Instance, #state{pusher = none}) -> true;
 may_have_feed(Pid, _Instance, #state{pusher = #pusher{pid = Pid}}) -> true;
 may_have_feed(_Pid, none, _State) -> true;
 may_have_feed(_Pid, Instance, #state{pusher = #pusher{instance = Instance}}) -> true;
-may_have_feed(_Pid, _Instance, #state{pusher = #pusher{heard_at = HeardAt}}) -> now_ms() - HeardAt > ?SILENCE_MS.
+may_have_feed(_Pid, _Instance, #state{pusher = #pusher{active_at = ActiveAt}}) -> now_ms() - ActiveAt > ?SILENCE_MS.
 
 refuse(Pid, IQ, #state{host = Host, standby = Standby} = State) ->
     is_map_key(Pid, Standby) orelse ?INFO_MSG("Another event pusher of ~ts stands by", [Host]),
     Pid ! {route, xmpp:make_error(IQ, #stanza_error{type = wait, reason = conflict})},
     stand_by(Pid, none, State).
 
-activate({Pid, _}, Instance, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
-    State#state{pusher = Pusher#pusher{instance = Instance, heard_at = now_ms(), envelope = envelope(State)}};
+activate({Pid, Socket}, Instance, #state{pusher = #pusher{pid = Pid, writer = Writer} = Pusher} = State) ->
+    State#state{
+        pusher = Pusher#pusher{
+            instance = Instance,
+            active_at = now_ms(),
+            writer = bounded(Writer, {Pid, Socket}, State),
+            envelope = envelope(State)
+        }
+    };
 activate({Pid, Socket}, Instance, #state{host = Host, pusher = Former, standby = Standby} = State) ->
     {Monitor, Others} =
         case maps:take(Pid, Standby) of
@@ -309,7 +320,7 @@ activate({Pid, Socket}, Instance, #state{host = Host, pusher = Former, standby =
         pid = Pid,
         monitor = Monitor,
         instance = Instance,
-        heard_at = now_ms(),
+        active_at = now_ms(),
         writer = event_pusher_tap_writer:start(Pid, Socket),
         envelope = envelope(State)
     },
@@ -320,6 +331,16 @@ activate({Pid, Socket}, Instance, #state{host = Host, pusher = Former, standby =
             ?WARNING_MSG("Another connection takes the feed of ~ts over", [Host]),
             event_pusher_tap_writer:stop(FormerWriter),
             State#state{pusher = Pusher, standby = Others#{FormerPid => {FormerMonitor, none}}}
+    end.
+
+%% Each resume sends the queue again. If the connection resumes repeatedly and does not read, what waits for it is discarded.
+bounded(Writer, {Pid, Socket}, #state{max_bytes = MaxBytes}) ->
+    case event_pusher_tap_writer:unwritten(Writer) > MaxBytes of
+        true ->
+            event_pusher_tap_writer:stop(Writer),
+            event_pusher_tap_writer:start(Pid, Socket);
+        false ->
+            Writer
     end.
 
 envelope(#state{host = Host, component = Component, epoch = Epoch}) ->

@@ -314,16 +314,16 @@ open_connection(Gate) ->
     process_flag(sensitive, true), % messages of users must not appear in a crash report
     connection(Gate, none, ?SOON).
 
-connection(#gate{idle = Idle} = Gate, Socket, Patience) ->
+connection(#gate{idle = Idle} = Gate, Socket, WaitMs) ->
     receive
         {ask, Ref, Request} ->
             {Answer, Kept} = attempt(Request, Socket, Gate),
             Offered = Kept /= none andalso offer(Idle),
             Ref ! {Ref, Answer},
             Offered andalso connection(Gate, Kept, ?MAX_IDLE)
-    after Patience ->
+    after WaitMs ->
         %% A connection that was just taken receives its message soon, if the sender is alive.
-        Patience == ?SOON orelse withdraw(Idle) orelse connection(Gate, Socket, ?SOON)
+        WaitMs == ?SOON orelse withdraw(Idle) orelse connection(Gate, Socket, ?SOON)
     end.
 
 %% The table is deleted together with its options.
