@@ -107,8 +107,7 @@ export class PoolQueues {
   }
 
   reserve(delivery: NewDelivery): boolean {
-    const { handler } = delivery;
-    return (this.#known.has(handler) || this.#served.has(handler)) && this.#open(handler).reserve(delivery);
+    return this.#isKnown(delivery) && this.#open(delivery.handler).reserve(delivery);
   }
 
   release(delivery: NewDelivery): void {
@@ -117,8 +116,11 @@ export class PoolQueues {
 
   /** A delivery was stored without being claimed. */
   unclaimed(delivery: NewDelivery): void {
-    const { handler } = delivery;
-    if (this.#known.has(handler) || this.#served.has(handler)) this.#open(handler, { isBacklogged: true }).unclaimed(delivery);
+    if (this.#isKnown(delivery)) this.#open(delivery.handler, { isBacklogged: true }).unclaimed(delivery);
+  }
+
+  #isKnown({ handler }: NewDelivery): boolean {
+    return this.#served.has(handler) || this.#known.has(handler);
   }
 
   /** Takes a claimed delivery. False if the handler is not served here, for example after a reload or a move to another pool. */
@@ -143,11 +145,6 @@ export class PoolQueues {
   /** The spool may hold ready deliveries of any queue. */
   wake(): void {
     this.#isWoken = true;
-  }
-
-  /** A delivery is in the spool again and due at `at`. */
-  deferred(delivery: Claimed, at: EpochMs): void {
-    this.#known.get(delivery.handler)?.deferred(at);
   }
 
   /** Wakes the queues whose next delivery in the spool is due. */
@@ -240,15 +237,9 @@ class Queue {
   #freshWaits = false;
   #claiming: Promise<void> | undefined;
 
-  constructor(options: PoolQueuesOptions, parts: QueueParts) {
-    this.#options = options;
-    this.#active = parts.active;
-    this.#isBacklogged = parts.isBacklogged;
-    this.handler = parts.handler;
-    this.isServed = parts.isServed;
-    this.hasDeadlines = parts.hasDeadlines;
-    this.admission = parts.admission;
-    this.buffer = parts.buffer;
+  constructor(options: PoolQueuesOptions, { handler, isServed, hasDeadlines, isBacklogged, admission, buffer, active }: QueueParts) {
+    [this.#options, this.#active, this.admission, this.buffer] = [options, active, admission, buffer];
+    [this.handler, this.isServed, this.hasDeadlines, this.#isBacklogged] = [handler, isServed, hasDeadlines, isBacklogged];
   }
 
   /** Reserves capacity for a delivery that may be claimed on append or as next; false while others wait before it. */
