@@ -10,6 +10,7 @@
  */
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { LogLevel } from '../config/service-config.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
@@ -89,6 +90,11 @@ const curable: ReadonlySet<ErrorCode> = new Set(['SPOOL_DAMAGED', 'SPOOL_FAILED'
 const watchEveryMs = 250;
 /** The objects of a packet live for some ms: in a young generation of this size the collector copies hardly any of them. */
 const youngGenerationMb = 64;
+/**
+ * Half of the young generation at the start of every thread; V8 begins with 1 MB and grows it only when much survives. At full speed
+ * this halved the collector's time and took no more memory than the threads come to have anyway.
+ */
+const minSemiSpaceMb = 8;
 
 interface ServiceThread {
   started: boolean;
@@ -129,6 +135,7 @@ export class Supervisor {
 
   /** Resolves when the service runs, or waits for a restart because its spool is unusable; rejects if it cannot run. */
   async start(): Promise<void> {
+    setFlagsFromString(`--min-semi-space-size=${minSemiSpaceMb}`); // read by threads that start from now on
     await this.#launch().catch((error: ServiceError) => {
       if (!curable.has(error.code)) throw error;
       this.#startLater(error);
