@@ -790,13 +790,16 @@ function module.load()
 	keep_on_disk();
 end
 
+-- What was written before is still sent: Prosody closes its connections after this event.
 module:hook_global("server-stopped", function ()
+	if events_since then flush(); end
 	if disk then disk.close(); else leave_numbers(); end
 end);
 
 function module.unload()
 	taps[host] = nil;
 	if turn_end then timer.stop(turn_end); end
+	if events_since then flush(); end
 	if disk then disk.close(); end
 end
 

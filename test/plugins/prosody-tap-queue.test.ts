@@ -30,6 +30,20 @@ describe.skipIf(!prosody.isHere)('the queue in Prosody', () => {
     expect(await prosody.shell(`> ${session}.writes`)).toContain(`Result: ${writes}`);
   });
 
+  test.each([
+    { end: 'a regular stop', lua: 'prosody.shutdown("test")' },
+    { end: 'the removal of the module', lua: 'require "core.modulemanager".unload("localhost", "event_pusher_tap")' },
+  ])('an item of the last turn before $end is sent', async ({ lua }) => {
+    await using prosody = await startProsody();
+    await using pusher = await connectTapPusher(prosody.component);
+    await pusher.ask();
+    const message = `require "util.stanza".message({ to = "alice@localhost", from = "localhost" }):body("last")`;
+    const shell = prosody.shell(`> (function () prosody.core_post_stanza(prosody.hosts.localhost, ${message}); ${lua} end)()`);
+    await shell.catch(() => undefined); // a stop ends the shell
+
+    expect(await numbered(pusher, 1)).toEqual(['1 last']);
+  });
+
   test('a reload of the module keeps queue, numbers, epoch and the stream', async () => {
     await using prosody = await startProsody({ config: 'event_pusher_tap_window = 2' });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
