@@ -29,7 +29,7 @@ const pingEveryMs = 10_000;
  *
  *   empty → running → empty
  *            ↑    ↓ died, or does not answer
- *            waiting (doubles while it keeps dying)
+ *            waiting (doubles until all pools have loaded and one has sent a request)
  */
 export class ThreadHost {
   readonly #timers: Timers;
@@ -57,6 +57,7 @@ export class ThreadHost {
   async leave(tenant: Tenant): Promise<void> {
     this.#tenants.get(tenant)?.close();
     this.#tenants.delete(tenant);
+    this.#life?.loading.delete(tenant);
     if (this.#tenants.size > 0) return;
     this.#cancelRespawn?.();
     this.#cancelRespawn = undefined;
@@ -75,9 +76,11 @@ export class ThreadHost {
 
   #open(tenant: Tenant, life: ThreadLife): void {
     const port = life.open(tenant.settings);
+    life.loading.add(tenant);
     port.on('message', (message: FromPoolThread) => {
       life.answered = true;
-      if (message.kind === 'outcomes') this.#deaths = 0;
+      life.loading.delete(tenant);
+      if (message.kind === 'outcomes' && life.loading.size === 0) this.#deaths = 0; // a pool that loads may end the thread again
       tenant.receive(message);
     });
     this.#tenants.set(tenant, port);
@@ -132,6 +135,8 @@ const youngGenerationMb = 16;
  */
 class ThreadLife {
   answered = true;
+  /** Pools that have not answered yet. */
+  readonly loading = new Set<Tenant>();
   cancelPing: () => void = () => undefined;
   readonly #port: MessagePort;
   readonly #piscina: Piscina;

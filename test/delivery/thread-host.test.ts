@@ -98,6 +98,26 @@ test('a pool with requests in flight at the death of a shared thread has a threa
   await eventually(() => idle.outcomes.has(9));
 });
 
+test('a pool that cannot be loaded ends its thread less and less often, although another pool of the thread is served', async () => {
+  const waitsMs: number[] = [];
+  const after: typeof systemTimers.after = (delayMs, action) => {
+    if (delayMs < 10_000) waitsMs.push(delayMs); // not the pings
+    return systemTimers.after(delayMs, action);
+  };
+  const host = new ThreadHost({ after });
+  await using target = await startTarget();
+  const url = `data:text/javascript,${encodeURIComponent('await new Promise((resolve) => setTimeout(resolve, 500)); throw new Error("no");')}`;
+  const opts = { name: 'push', poolName: 'broken', path: '/', callbackModule: url };
+  await using well = createPool(() => host, { name: 'well', origin: target.origin });
+  await using broken = createPool(() => host, { name: 'broken', origin: target.origin, handlers: [{ name: 'push', url, opts }] });
+  await Promise.all([well.threads.start(), broken.threads.start()]);
+  for (let life = 1; life <= 3; life += 1) {
+    well.threads.send(makeJob({ key: life }));
+    await eventually(() => well.outcomes.has(life) && waitsMs.length === life);
+  }
+  expect(waitsMs).toEqual([100, 200, 400]);
+});
+
 test('a pool that starts goes to the thread with the fewest workers', async () => {
   const shared = new SharedThreads(systemTimers, 4);
   const hosts = new Set<Host>();
