@@ -6,6 +6,7 @@
 import type { SessionHandler } from '../pools/contract.ts';
 import { Operations } from './admin/operations.ts';
 import { AdminServer } from './admin/server.ts';
+import { StatusBoard } from './admin/status/board.ts';
 import { orphanWarnings } from './config/notices.ts';
 import { Reloader } from './config/reload.ts';
 import { Redactor } from './config/secrets.ts';
@@ -42,7 +43,9 @@ import type { Source } from './sources/source.ts';
 import { openSpool } from './spool/open.ts';
 import { createRetention } from './spool/retention.ts';
 import type { Spool } from './spool/spool.ts';
+import { Conditions } from './telemetry/conditions.ts';
 import { createEventBus, type EventBus } from './telemetry/events.ts';
+import { Flow } from './telemetry/flow.ts';
 import { emitReady, Health } from './telemetry/health.ts';
 import { createLog, subscribeLog } from './telemetry/log.ts';
 import { createMetrics, type Metrics, noReloads, type ReloadCounts, type ReloadResult } from './telemetry/metrics.ts';
@@ -85,6 +88,7 @@ export class Service implements Lifecycle {
   readonly #health;
   readonly #withheld;
   readonly #attempts: RecentAttempts;
+  readonly #conditions: Conditions;
   readonly #nextId = createIdSource(systemClock);
   readonly #readJid = createJidReader({ size: 10_000 });
   readonly #teardown = new Teardown();
@@ -108,6 +112,7 @@ export class Service implements Lifecycle {
     this.#health = new Health({ events, attachments: config.attachments, gate: config.gate !== undefined });
     this.#withheld = new RecentWithheld({ events, clock: systemClock });
     this.#attempts = new RecentAttempts({ events, clock: systemClock });
+    this.#conditions = new Conditions({ events, clock: systemClock });
     this.#lifecycle = createLifecycle({ start: () => this.#start(), stop: () => this.#teardown.run() });
     this.#reloader = new Reloader<readonly LoadedHandler[]>({
       config,
@@ -250,7 +255,8 @@ export class Service implements Lifecycle {
       ...{ mongooseim: settings.mongooseim, reloads: this.#options.reloads ?? noReloads, version: packageVersion() },
     });
     await this.#options.beforeListening?.();
-    const api = { ...this.#shared, spool, operations, withheld: this.#withheld, redactor: this.#redactor };
+    const status = await this.#startStatus(spool, operations);
+    const api = { ...this.#shared, spool, operations, status, withheld: this.#withheld, redactor: this.#redactor };
     const admin = new AdminServer({ ...this.#shared, config: limited, metrics, health: this.#health, api });
     await this.#begin('the admin listener', admin);
 
@@ -258,6 +264,23 @@ export class Service implements Lifecycle {
     this.events.emit('notice', { text: `metrics and health are at ${address}` });
     emitReady(this.events, this.#health, address);
     return metrics;
+  }
+
+  async #startStatus(spool: Spool, operations: Operations): Promise<StatusBoard> {
+    const conditions = this.#conditions;
+    const levels = () => ({ tapFill: conditions.tapFill, waiting: spool.stats().depths.reduce((sum, { waiting }) => sum + waiting, 0) });
+    const flow = new Flow({ ...this.#shared, levels });
+    await this.#begin('the flow of the last hour', flow);
+    const { maxBytes: maxSpoolBytes } = this.#config.spool;
+    return new StatusBoard({
+      ...this.#shared,
+      operations,
+      conditions,
+      flow,
+      health: this.#health,
+      spoolStats: () => spool.stats(),
+      maxSpoolBytes,
+    });
   }
 
   async #startGate({ gate: config, hosts }: Config): Promise<void> {

@@ -1,27 +1,36 @@
 /** Access to the admin listener, and to content through it. */
 import { isIP } from 'node:net';
-import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import type { ListenConfig } from '../config/service-config.ts';
+import type { Clock } from '../kit/clock.ts';
 import { bearerRequired, hasBearerToken } from '../kit/request-guard.ts';
 import type { Secret } from '../kit/secret.ts';
 import { refuse } from './refusals.ts';
+import { Sessions } from './session.ts';
 
 export interface ApiAccess {
+  /** Undefined without a token: nobody can sign in. */
+  readonly sessions: Sessions | undefined;
   /** Refuses requests that may not use the API at all. */
   readonly guard: onRequestAsyncHookHandler;
-  /** Whether a request has the admin token. */
+  /** Whether a request has the admin token in its `authorization` header. */
   hasToken(request: FastifyRequest): boolean;
+  /** Whether a request comes from a browser that has signed in with the admin token. */
+  hasSession(request: FastifyRequest): boolean;
   /** Whether a request may see content: bodies, packets, JIDs. */
   mayReadContent(request: FastifyRequest): boolean;
 }
 
 /** The API requires the token unless it listens on loopback; content requires it everywhere if one is configured. */
-export function accessOf({ host, token }: Pick<ListenConfig, 'host' | 'token'>): ApiAccess {
+export function accessOf({ host, token }: Pick<ListenConfig, 'host' | 'token'>, clock: Pick<Clock, 'now'>): ApiAccess {
+  const sessions = token === undefined ? undefined : new Sessions({ token, clock });
   const hasToken = ({ headers }: FastifyRequest) => token !== undefined && hasBearerToken(headers.authorization, token);
+  const hasSession = ({ headers }: FastifyRequest) => sessions?.isOpen(headers.cookie) === true;
+  const isKnown = (request: FastifyRequest) => hasToken(request) || hasSession(request);
   return {
-    guard: requireToken(isLoopback(host) ? undefined : token),
-    hasToken,
-    mayReadContent: (request) => (token === undefined ? isLoopback(host) : hasToken(request)),
+    ...{ sessions, hasToken, hasSession },
+    guard: async (request, reply) => (token === undefined || isLoopback(host) || isKnown(request) ? undefined : refuseUnauthorized(reply)),
+    mayReadContent: (request) => (token === undefined ? isLoopback(host) : isKnown(request)),
   };
 }
 
@@ -29,20 +38,30 @@ export function accessOf({ host, token }: Pick<ListenConfig, 'host' | 'token'>):
 export function requireToken(token: Secret | undefined): onRequestAsyncHookHandler {
   return async (request, reply) => {
     if (token === undefined || hasBearerToken(request.headers.authorization, token)) return undefined;
-    const { status, headers, text } = bearerRequired;
-    return refuse(reply.headers(headers), { status, code: 'UNAUTHORIZED', message: text });
+    return refuseUnauthorized(reply);
   };
 }
 
+export function refuseUnauthorized(reply: FastifyReply): FastifyReply {
+  const { status, headers, text } = bearerRequired;
+  return refuse(reply.headers(headers), { status, code: 'UNAUTHORIZED', message: text });
+}
+
 /**
- * A browser sends a request without a body to any origin and names the page in Origin (RFC 6454 §7). Allowed are pages of this
- * listener, and requests with the token, which a foreign page does not have.
+ * A browser sends a request without a body to any origin, with the cookies of that origin, and names the page in Origin (RFC 6454 §7).
+ * Allowed are pages of this listener, requests with the token, which a foreign page does not have, and without Origin those that
+ * have no session: they do not come from a browser.
  */
-export function refuseForeignPages({ hasToken }: ApiAccess): onRequestAsyncHookHandler {
+export function refuseForeignPages({ hasToken, hasSession }: ApiAccess): onRequestAsyncHookHandler {
   return async (request, reply) => {
     const { origin, host } = request.headers;
-    if (origin === undefined || origin.replace(/^https?:\/\//, '') === host || hasToken(request)) return undefined;
-    return refuse(reply, { status: 403, code: 'FOREIGN_PAGE', message: `a page of ${origin} may not change anything here` });
+    const isOwn = origin === undefined ? !hasSession(request) : origin.replace(/^https?:\/\//, '') === host;
+    if (isOwn || hasToken(request)) return undefined;
+    return refuse(reply, {
+      status: 403,
+      code: 'FOREIGN_PAGE',
+      message: `a page of ${origin ?? 'an unknown origin'} may not change anything here`,
+    });
   };
 }
 

@@ -1,3 +1,4 @@
+import type { PoolConfig } from '../config/config.ts';
 import type { Config } from '../config/service-config.ts';
 import { readAnswer } from '../delivery/ask/answer.ts';
 import type { Dispatcher } from '../delivery/dispatcher.ts';
@@ -40,15 +41,20 @@ export interface PoolView {
   readonly spoolFullInMs: number | null;
   /** The pool's own circuit breaker. */
   readonly breaker: BreakerState;
+  /** Remaining time of its open state, ms; null if it is not open. */
+  readonly probeInMs: number | null;
+  readonly limits: { readonly maxBacklog: number; readonly overflow: PoolConfig['overflow']; readonly maxAgeMs: number };
   readonly handlers: readonly QueueView[];
 }
 
-interface QueueView {
+export interface QueueView {
   readonly name: string;
   readonly recent: AttemptSummary;
   readonly waiting: number;
   readonly dead: number;
   readonly breaker: BreakerState;
+  /** Remaining time of the breaker's open state, ms; null if it is not open. */
+  readonly probeInMs: number | null;
   /** End of the pause that its backend asked for (`retry-after`); null without a pause. */
   readonly pausedUntil: EpochMs | null;
 }
@@ -80,10 +86,13 @@ export class Operations {
     const { pools, handlers } = config();
     const { depths, oldest, paused, fullInMs = null } = spool.stats();
     const inFlight = new Map(dispatcher.inFlight().map(({ pool, value }) => [pool, value]));
-    const queues = handlers.flatMap(queuesOf);
+    const queues = byPool(handlers.flatMap(queuesOf));
+    const depthsOf = byPool(depths);
+    const now = this.#options.clock.monotonic();
 
-    return pools.map(({ id, origin, workers }) => {
-      const own = depths.filter(({ pool }) => pool === id);
+    return pools.map(({ id, origin, workers, maxBacklog, overflow, retry: { maxAgeMs } }) => {
+      const own = depthsOf.get(id) ?? [];
+      const admission = dispatcher.admission(id);
       return {
         name: id,
         origin,
@@ -94,8 +103,10 @@ export class Operations {
         paused: paused.includes(id),
         oldestAt: oldest.get(id) ?? null,
         spoolFullInMs: fullInMs,
-        breaker: dispatcher.admission(id)?.state ?? 'closed',
-        handlers: queues.filter(({ pool }) => pool === id).map((queue) => this.#viewQueue(queue, own)),
+        breaker: admission?.state ?? 'closed',
+        probeInMs: (admission?.state === 'open' ? admission.opensInMs(now) : undefined) ?? null,
+        limits: { maxBacklog, overflow, maxAgeMs },
+        handlers: (queues.get(id) ?? []).map((queue) => this.#viewQueue(queue, own)),
       };
     });
   }
@@ -110,6 +121,7 @@ export class Operations {
       waiting: depth?.waiting ?? 0,
       dead: depth?.dead ?? 0,
       breaker: admission?.state ?? 'closed',
+      probeInMs: (admission?.state === 'open' ? admission.opensInMs(clock.monotonic()) : undefined) ?? null,
       pausedUntil: admission?.pausedUntil(clock.monotonic()) ?? null,
     };
   }
@@ -122,6 +134,17 @@ export class Operations {
   /** Pauses or resumes a pool; the state is kept across restarts. False: there is no such pool. */
   async setPaused(pool: string, paused: boolean): Promise<boolean> {
     return await this.#options.dispatcher.setPaused(pool, paused);
+  }
+
+  /** Lets each open breaker of a pool send a probe now. False: there is no such pool. */
+  probe(pool: string): boolean {
+    const { config, dispatcher } = this.#options;
+    const admission = dispatcher.admission(pool);
+    const queues = config().handlers.flatMap(queuesOf);
+    // A breaker that is asked after its open time, however long that is, becomes half-open.
+    for (const queue of queues) if (queue.pool === pool) admission?.handler(queue.handler).capacity(Number.POSITIVE_INFINITY);
+    dispatcher.wake([pool]);
+    return admission !== undefined;
   }
 
   /** Queues whose pool or handler is not configured. */
@@ -216,6 +239,17 @@ function requireMovable(from: QueueName, to: QueueName): void {
 }
 
 const misnamed = 'the userIDList of the business server is invalid, so nothing is pushed';
+
+/** There may be a thousand pools, each with its queues. */
+function byPool<T extends QueueName>(items: readonly T[]): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(item.pool);
+    if (group === undefined) groups.set(item.pool, [item]);
+    else group.push(item);
+  }
+  return groups;
+}
 
 function sum(depths: readonly QueueDepth[], count: (depth: QueueDepth) => number): number {
   return depths.reduce((total, depth) => total + count(depth), 0);

@@ -10,9 +10,10 @@ import { hasBearerToken } from '../kit/request-guard.ts';
 import type { Secret } from '../kit/secret.ts';
 import type { Health } from '../telemetry/health.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { accessOf, isKnownHost, requireToken } from './access.ts';
+import { type ApiAccess, accessOf, isKnownHost, requireToken } from './access.ts';
 import { apiRoutes, registerApi } from './api/register.ts';
 import type { ApiDependencies } from './api/route.ts';
+import { Dashboard, isForPage, wantsPage } from './dashboard.ts';
 import { refusalOf, refuse, refuseMalformed, refuseRequest } from './refusals.ts';
 
 export interface AdminOptions {
@@ -44,11 +45,12 @@ export class AdminServer implements Lifecycle {
 
   constructor(options: AdminOptions) {
     const { config, api } = options;
+    const access = accessOf(config.admin, api.clock);
     this.#options = options;
     this.#app = createApp(options);
-    guard(this.#app, options);
-    serve(this.#app, options);
-    registerApi(this.#app, { ...accessOf(config.admin), routes: apiRoutes(api), version: packageVersion() });
+    guard(this.#app, options, access);
+    serve(this.#app, options, access);
+    registerApi(this.#app, { ...access, routes: apiRoutes(api), version: packageVersion() });
     this.#lifecycle = createLifecycle({ start: () => this.#listen(), stop: () => this.#app.close() });
   }
 
@@ -99,14 +101,15 @@ function createApp({ config, api: { events }, clock, timers }: AdminOptions): Fa
 }
 
 /** Rules for every request: Host header, unknown addresses, headers, redaction, `expect: 100-continue`, errors. */
-function guard(app: FastifyInstance, { config: { admin, metrics }, api }: AdminOptions): void {
+function guard(app: FastifyInstance, { config: { admin, metrics }, api }: AdminOptions, { hasSession }: ApiAccess): void {
   const tokens = [admin.token, metrics.token].filter((token) => token !== undefined);
   const methodsAt = indexRoutes(app);
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     const { host, authorization } = request.headers;
-    const isTrusted = isKnownHost(host, admin.host) || tokens.some((token) => hasBearerToken(authorization, token));
+    const isAuthorized = tokens.some((token) => hasBearerToken(authorization, token)) || hasSession(request);
+    const isTrusted = isKnownHost(host, admin.host) || isAuthorized || (admin.token !== undefined && isForPage(request));
     if (!isTrusted) {
       const message = `this listener is not named "${host ?? ''}"; use its IP address, or send a token`;
       return refuse(reply, { status: 421, code: 'UNKNOWN_HOST', message });
@@ -148,16 +151,14 @@ function refuseUnknown({ method, url }: FastifyRequest, reply: FastifyReply, met
   return refuse(reply, { status: 405, code: 'METHOD_NOT_ALLOWED', message });
 }
 
-function serve(app: FastifyInstance, { config, metrics, health }: AdminOptions): void {
-  app.get('/', { onRequest: accessOf(config.admin).guard }, async () => ({
-    service: 'xmpp-event-pusher',
-    addresses: {
-      '/api/v1/openapi.json': 'the API: all operations with their parameters and responses',
-      '/healthz': 'whether the service is alive',
-      '/metrics': 'metrics for Prometheus',
-      '/readyz': 'whether the service is ready, and which checks fail',
-    },
-  }));
+function serve(app: FastifyInstance, { config, metrics, health }: AdminOptions, access: ApiAccess): void {
+  const dashboard = new Dashboard();
+  dashboard.register(app, access);
+  app.get('/', async (request, reply) => {
+    if (wantsPage(request)) return await dashboard.sendPage(reply);
+    const refused = await access.guard.call(app, request, reply);
+    return refused ?? addresses;
+  });
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_, reply) => {
     const checks = health.checks();
@@ -169,3 +170,15 @@ function serve(app: FastifyInstance, { config, metrics, health }: AdminOptions):
     return reply.type(contentType).send(text);
   });
 }
+
+/** For programs; a browser gets the dashboard. */
+const addresses = {
+  service: 'xmpp-event-pusher',
+  addresses: {
+    '/': 'the dashboard, for browsers',
+    '/api/v1/openapi.json': 'the API: all operations with their parameters and responses',
+    '/healthz': 'whether the service is alive',
+    '/metrics': 'metrics for Prometheus',
+    '/readyz': 'whether the service is ready, and which checks fail',
+  },
+};

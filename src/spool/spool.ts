@@ -205,6 +205,7 @@ export interface DeadFilter {
   readonly handler?: string;
   readonly host?: string;
   readonly reason?: DeadReason;
+  readonly detail?: string;
   /** Died before, at or after. */
   readonly diedBefore?: EpochMs;
   readonly diedSince?: EpochMs;

@@ -25,6 +25,12 @@ interface Status {
   readonly reason: string;
 }
 
+export interface HostStatus extends Status {
+  readonly attachment: string;
+  readonly host: string;
+  readonly node: string;
+}
+
 const unreported: Status = { state: 'connecting', reason: '' };
 
 /** The checks behind `/readyz`, kept from events. A host is attached if its connection and its feed are. */
@@ -57,12 +63,10 @@ export class Health {
    * and of starting pools appear only while they fail.
    */
   checks(): readonly Check[] {
-    const hosts = this.#attachments
-      .flatMap((attachment) => attachment.hosts.flatMap((host) => this.#statusesOf(attachment, host)))
-      .map(({ attachment, host, node, state, reason }) => {
-        const name = `attachment ${attachment}, host ${host}${node === '' ? '' : `, node ${node}`}`;
-        return check(name, state === 'attached', reason === '' ? state : `${state}: ${reason}`);
-      });
+    const hosts = this.hosts().map(({ attachment, host, node, state, reason }) => {
+      const name = `attachment ${attachment}, host ${host}${node === '' ? '' : `, node ${node}`}`;
+      return check(name, state === 'attached', reason === '' ? state : `${state}: ${reason}`);
+    });
     return [
       ...hosts,
       ...Array.from(this.#starting.keys(), (pool) => check(`pool ${pool}`, false, 'its threads are starting')),
@@ -82,6 +86,15 @@ export class Health {
     );
   }
 
+  /** The state of each host of each attachment, at each of its nodes if there are several (`node`, otherwise empty). */
+  hosts(): readonly HostStatus[] {
+    return this.#attachments.flatMap((attachment) => attachment.hosts.flatMap((host) => this.#statusesOf(attachment, host)));
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
   /** The service is no longer ready, because it is stopping. */
   drain(): void {
     this.#draining = true;
@@ -98,7 +111,7 @@ export class Health {
   }
 
   /** The status of a host at each node. */
-  #statusesOf({ name, nodes = [] }: Observed, host: string) {
+  #statusesOf({ name, nodes = [] }: Observed, host: string): readonly HostStatus[] {
     const names = nodes.length > 1 ? nodes.map((node) => node.name) : [''];
     return names.map((node) => ({ attachment: name, host, node, ...this.#statusOf(nameOf(name, node), host) }));
   }

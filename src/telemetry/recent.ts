@@ -20,6 +20,8 @@ export interface LastError {
   readonly reason: string;
   /** Whether the reason may contain the error text of a callback. */
   readonly mayQuote: boolean;
+  /** When the delivery is tried again; undefined if it is not. */
+  readonly nextAt?: EpochMs;
 }
 
 /** The window: five minutes, in steps of five seconds. */
@@ -52,10 +54,12 @@ export class RecentAttempts {
   }
 }
 
-function record(counts: Counts, { accepted, outcome, reason }: Events['attempt.ended'], now: EpochMs): void {
+function record(counts: Counts, { accepted, outcome, reason, nextAt }: Events['attempt.ended'], now: EpochMs): void {
   (accepted ? counts.accepted : counts.failed).add();
   counts.consecutiveFailures = accepted ? 0 : counts.consecutiveFailures + 1;
-  if (!accepted) counts.lastError = { at: now, reason, mayQuote: outcome.kind === 'unsent' || outcome.kind === 'refused' };
+  if (accepted) return;
+  const mayQuote = outcome.kind === 'unsent' || outcome.kind === 'refused';
+  counts.lastError = { at: now, reason, mayQuote, ...(nextAt !== undefined && { nextAt }) };
 }
 
 /** A withheld push and its time. */

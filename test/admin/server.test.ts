@@ -83,7 +83,7 @@ test('its front page lists its addresses', async () => {
   const { get } = await startAdmin();
   const { status, body } = await get('/');
   expect(status).toBe(200);
-  expect(Object.keys(JSON.parse(body).addresses)).toEqual(['/api/v1/openapi.json', '/healthz', '/metrics', '/readyz']);
+  expect(Object.keys(JSON.parse(body).addresses)).toEqual(['/', '/api/v1/openapi.json', '/healthz', '/metrics', '/readyz']);
 });
 
 test('refuses unknown addresses and methods with a code and a message', async () => {

@@ -65,6 +65,23 @@ test('a half-open pool allows one attempt over all handlers', () => {
   expect(admission.handler('other').isBlocked(clock.monotonic())).toBe(false);
 });
 
+test('an open breaker that is asked after its open time probes at once, and a pause remains', () => {
+  const { admission, clock, report, isBlocked, emitted } = startAdmission();
+  report('sick', 'failing', 2);
+  admission.handler('asked').pause(5000, clock.monotonic());
+  const askLater = () => ['sick', 'asked'].map((handler) => admission.handler(handler).capacity(Number.POSITIVE_INFINITY));
+  askLater();
+  expect(emitted).toEqual(['sick open', 'sick half-open']);
+  expect([admission.handler('sick').capacity(clock.monotonic()), isBlocked('asked')]).toEqual([1, true]);
+  report('sick', 'failing');
+  expect([emitted.at(-1), isBlocked('sick')]).toEqual(['sick open', true]);
+
+  report('one', 'unreachable', 4);
+  expect(admission.state).toBe('open');
+  askLater();
+  expect(admission.state).toBe('half-open');
+});
+
 test('a pause blocks only its handler, and a shorter pause does not shorten it', () => {
   const { admission, clock, isBlocked, blocked, events } = startAdmission();
   const until: number[] = [];

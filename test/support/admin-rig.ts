@@ -1,13 +1,16 @@
 import { onTestFinished } from 'vitest';
 import type { ApiDependencies } from '../../src/admin/api/route.ts';
 import { AdminServer } from '../../src/admin/server.ts';
+import { StatusBoard } from '../../src/admin/status/board.ts';
 import { Redactor } from '../../src/config/secrets.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import type { FailedPacket, Settlement, Spool } from '../../src/spool/spool.ts';
+import { Conditions } from '../../src/telemetry/conditions.ts';
 import { createEventBus, type EventBus } from '../../src/telemetry/events.ts';
+import { Flow } from '../../src/telemetry/flow.ts';
 import { Health } from '../../src/telemetry/health.ts';
 import { RecentWithheld } from '../../src/telemetry/recent.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from '../spool/build.ts';
@@ -65,8 +68,23 @@ export async function createApiRig(): Promise<ApiRig> {
 
   const withheld = new RecentWithheld({ events, clock });
   const redactor = new Redactor([]);
-  const dependencies = { spool, operations, withheld, events, clock, redactor };
+  const status = createBoard({ spool, operations, events, clock });
+  const dependencies = { spool, operations, withheld, status, events, clock, redactor };
   return { dependencies, redactor, spool, operations, clock, events, notices, die, addFailedPacket };
+}
+
+interface BoardParts {
+  readonly spool: Spool;
+  readonly operations: ScriptedOperations;
+  readonly events: EventBus;
+  readonly clock: ApiRig['clock'];
+}
+
+function createBoard({ spool, operations, events, clock }: BoardParts): StatusBoard {
+  const conditions = new Conditions({ events, clock });
+  const flow = new Flow({ events, clock, timers: systemTimers, levels: () => ({ tapFill: conditions.tapFill, waiting: 0 }) });
+  const health = new Health({ events, attachments: [{ name: 'chat', hosts: ['localhost'] }] });
+  return new StatusBoard({ operations, conditions, flow, health, spoolStats: () => spool.stats(), maxSpoolBytes: 1e9, clock });
 }
 
 export interface Admission {

@@ -43,6 +43,7 @@ export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperatio
       else paused.delete(pool);
       return true;
     },
+    probe: (pool) => pool === 'pool',
     orphans: () => operations.orphaned,
     moveOrphans: async (from, to) => {
       if (!isSame(to, { pool: 'pool', handler: 'push' })) throw new ServiceError('UNKNOWN_QUEUE', `no handler "${to.handler}"`);
@@ -72,7 +73,11 @@ export function makePoolView(changes: Partial<PoolView> = {}): PoolView {
     oldestAt: acceptedAt,
     spoolFullInMs: null,
     breaker: 'closed',
-    handlers: [{ name: 'push', recent: noAttempts, waiting: 12, dead: 1, breaker: 'open', pausedUntil: acceptedAt + 1000 }],
+    probeInMs: null,
+    limits: { maxBacklog: 1_000_000, overflow: 'hold-intake', maxAgeMs: 259_200_000 },
+    handlers: [
+      { name: 'push', recent: noAttempts, waiting: 12, dead: 1, breaker: 'open', probeInMs: 18_000, pausedUntil: acceptedAt + 1000 },
+    ],
     ...changes,
   };
 }

@@ -14,6 +14,7 @@ const filterKeys = {
   handler: text.optional(),
   host: text.optional(),
   reason: oneOf(deadReasons).optional(),
+  detail: z.string({ error: 'a text' }).max(10_000).optional().describe('The whole text of `detail`.'),
   /** Died at this instant or later. */
   since: instant.optional(),
   /** Died before this instant. */
@@ -49,6 +50,27 @@ const letterKeys = {
 };
 
 export const letterList = z.array(z.object(letterKeys));
+
+export const groupsShape = z.object({
+  total: count.describe('Number of dead letters.'),
+  seen: count.describe('Number of the newest ones, from which the groups are made.'),
+  groups: z
+    .array(
+      z.object({
+        pool: z.string(),
+        handler: z.string(),
+        reason: z.enum(deadReasons),
+        detail: letterKeys.detail,
+        count,
+        oldestAt: time,
+        newestAt: time,
+        filter: z
+          .object({ pool: z.string(), handler: z.string(), reason: z.enum(deadReasons), detail: z.string().optional() })
+          .describe('Selects the group for a replay or a purge. Without `detail` if the caller may not see it.'),
+      }),
+    )
+    .describe('At most 200, the largest first.'),
+});
 
 export const letterParameters = section({ id: deliveryId, content: contentFlag });
 

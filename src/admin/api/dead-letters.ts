@@ -1,10 +1,11 @@
 import type { z } from 'zod';
 import { isSecretKey } from '../../config/secrets.ts';
 import { ServiceError } from '../../kit/errors.ts';
-import type { AttemptRecord, DeadReason, Judgement } from '../../model/attempt.ts';
+import type { AttemptRecord, Judgement } from '../../model/attempt.ts';
 import type { Answered, Body, DeliveryId, Target } from '../../model/delivery.ts';
 import type { DeadFilter, DeadLetter, DeadLetterDetail, Descendant } from '../../spool/spool.ts';
-import { outcomeView, quoted, refuseContentTo, type Visibility, withoutQuotes } from './content.ts';
+import { outcomeView, quoted, refuseContentTo, shownDetail, type Visibility } from './content.ts';
+import { groupsRoute } from './dead-letter-groups.ts';
 import {
   type answeredShape,
   letterList,
@@ -22,7 +23,7 @@ import { rfc3339 } from './values.ts';
 
 /** Deliveries that were given up: list, show, replay, purge. */
 export function deadLetterRoutes(dependencies: ApiDependencies): readonly Route[] {
-  return [listRoute(dependencies), showRoute(dependencies), replayRoute(dependencies), purgeRoute(dependencies)];
+  return [listRoute(dependencies), groupsRoute(dependencies), showRoute(dependencies), replayRoute(dependencies), purgeRoute(dependencies)];
 }
 
 function listRoute(dependencies: ApiDependencies): Route {
@@ -111,13 +112,14 @@ function selected(
   return { filter: toFilter({ ...filter, before }, ids), before: rfc3339(before) };
 }
 
-function toFilter({ pool, handler, host, reason, since, before }: FilterKeys, ids: readonly DeliveryId[] | undefined): DeadFilter {
+function toFilter({ pool, handler, host, reason, detail, since, before }: FilterKeys, ids: readonly DeliveryId[] | undefined): DeadFilter {
   return {
     ...(ids && { ids }),
     ...(pool !== undefined && { pool }),
     ...(handler !== undefined && { handler }),
     ...(host !== undefined && { host }),
     ...(reason !== undefined && { reason }),
+    ...(detail !== undefined && { detail }),
     ...(since !== undefined && { diedSince: since }),
     ...(before !== undefined && { diedBefore: before }),
   };
@@ -145,8 +147,14 @@ async function refuseUnknown(
 
 /** A selection as text, without the ids. */
 function describe({ ids, filter = {}, all }: Selection): string {
-  const keys = Object.entries(filter).map(([key, value]) => `${key} ${typeof value === 'number' ? rfc3339(value) : value}`);
-  return [...(ids ? [`${ids.length} ids`] : []), ...keys, ...(all === true ? ['all'] : [])].join(', ');
+  const { detail, ...rest } = filter; // may quote content, and this text is logged
+  const keys = Object.entries(rest).map(([key, value]) => `${key} ${typeof value === 'number' ? rfc3339(value) : value}`);
+  return [
+    ...(ids ? [`${ids.length} ids`] : []),
+    ...keys,
+    ...(detail === undefined ? [] : ['one detail']),
+    ...(all === true ? ['all'] : []),
+  ].join(', ');
 }
 
 /** Names the descendants: an operator may look for those of a delivered parent. */
@@ -163,13 +171,10 @@ type AnsweredView = z.input<typeof answeredShape>;
 
 function letterView(letter: DeadLetter, { content, mayQuote }: Visibility): LetterView {
   const { id, host, handler, pool, reason, status, attempts, createdAt, diedAt, sender, receiver } = letter;
-  const detail = mayQuote ? letter.detail : withoutQuotes(letter.detail, !quotingReasons.has(reason));
+  const detail = shownDetail(letter, mayQuote);
   const view = { id, host, handler, pool, reason, detail, status, attempts, createdAt: rfc3339(createdAt), diedAt: rfc3339(diedAt) };
   return content ? { ...view, sender, receiver } : view;
 }
-
-/** Reasons whose detail may be the error text of a callback. */
-const quotingReasons: ReadonlySet<DeadReason> = new Set(['callback-failed', 'refused']);
 
 function detailView(letter: DeadLetterDetail, descendants: readonly Descendant[], visibility: Visibility): DetailView {
   const { target, body, packet, history } = letter;

@@ -82,20 +82,37 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
       },
     });
 
+  const probe = defineRoute({
+    method: 'POST',
+    path: '/pools/{pool}/probe',
+    summary: 'Ends the open time of the circuit breakers of a pool: the next attempt of each is a probe, sent at once.',
+    parameters: section({ pool: text }),
+    response: z.object({ pool: z.string() }),
+    handle: ({ pool }, caller) => {
+      if (!operations.probe(pool)) throw unknownName('pool', pool, poolsOf(operations.pools()));
+      audit(events, caller, `asked for a probe of pool ${pool}`);
+      return { pool };
+    },
+  });
+
   return [
     list,
+    probe,
     set('pause', 'Pauses sending to a pool, also across restarts; its deliveries are kept.'),
     set('resume', 'Resumes sending to a pool.'),
   ];
 }
 
-function poolView({ oldestAt, spoolFullInMs, handlers, ...pool }: PoolView, caller: Caller): z.input<typeof poolShape> {
+function poolView(
+  { oldestAt, spoolFullInMs, handlers, probeInMs: _, limits: __, ...pool }: PoolView,
+  caller: Caller,
+): z.input<typeof poolShape> {
   return {
     ...pool,
     oldestAt: oldestAt === null ? null : rfc3339(oldestAt),
     spoolFullInSeconds: spoolFullInMs === null ? null : Math.floor(spoolFullInMs / 1000),
     ...attemptsView(combined(handlers.map(({ recent }) => recent)), caller),
-    handlers: handlers.map(({ pausedUntil, recent, ...handler }) => ({
+    handlers: handlers.map(({ pausedUntil, recent, probeInMs: _, ...handler }) => ({
       ...handler,
       ...attemptsView(recent, caller),
       pausedUntil: pausedUntil === null ? null : rfc3339(pausedUntil),

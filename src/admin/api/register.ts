@@ -7,11 +7,14 @@ import { apiRoot, openApiDocument } from './openapi.ts';
 import { orphanRoutes, poolRoutes } from './pools.ts';
 import { type ApiDependencies, createParameterReader, type Route } from './route.ts';
 import { sendTestRoutes } from './send-test.ts';
+import { statusRoutes } from './status.ts';
 import { withheldRoutes } from './withheld.ts';
 
 /** All operations on a running service, and all that the admin listener can change. */
 export function apiRoutes(dependencies: ApiDependencies): readonly Route[] {
-  return [poolRoutes, deadLetterRoutes, orphanRoutes, sendTestRoutes, withheldRoutes].flatMap((routesOf) => routesOf(dependencies));
+  return [statusRoutes, poolRoutes, deadLetterRoutes, orphanRoutes, sendTestRoutes, withheldRoutes].flatMap((routesOf) =>
+    routesOf(dependencies),
+  );
 }
 
 interface ApiOptions extends ApiAccess {
@@ -52,7 +55,7 @@ function serve(app: FastifyInstance, route: Route, access: ApiAccess): void {
     handler: async (request, reply) => {
       const parameters = read(request);
       if (parameters.kind === 'bad-request') return refuseBadRequest(reply, parameters.message);
-      const caller = { mayReadContent: access.mayReadContent(request), address: request.ip };
+      const caller = { mayReadContent: access.mayReadContent(request), signedIn: access.hasSession(request), address: request.ip };
       const answer = await route.answer(parameters.given, caller);
       return answer.kind === 'bad-request' ? refuseBadRequest(reply, answer.message) : answer.value;
     },

@@ -8,6 +8,7 @@ import type { Spool } from '../../spool/spool.ts';
 import type { EventSink } from '../../telemetry/events.ts';
 import type { RecentWithheld } from '../../telemetry/recent.ts';
 import type { ServiceOperations } from '../operations.ts';
+import type { StatusBoard } from '../status/board.ts';
 
 export interface Route {
   readonly method: 'GET' | 'POST';
@@ -24,6 +25,8 @@ export interface Route {
 export interface Caller {
   /** Whether it may see content: bodies, packets, JIDs. */
   readonly mayReadContent: boolean;
+  /** Whether it is a browser that has signed in. */
+  readonly signedIn: boolean;
   readonly address: string;
 }
 
@@ -40,6 +43,7 @@ export interface ApiDependencies {
   readonly spool: Pick<Spool, 'countDead' | 'deadLetter' | 'deadLetters' | 'descendants' | 'purgeDead'>;
   readonly operations: ServiceOperations;
   readonly withheld: RecentWithheld;
+  readonly status: StatusBoard;
   readonly events: EventSink;
   readonly clock: Pick<Clock, 'now'>;
   /** Hides the secrets of the configuration in every response. */

@@ -138,7 +138,7 @@ export class DeadLetterSearch {
 }
 
 /** Returns a test that is true for the dead letters that the filter selects. */
-function createDeadTest({ ids, pool, handler, host, reason, diedBefore, diedSince }: DeadFilter): (letter: DeadLetter) => boolean {
+function createDeadTest({ ids, pool, handler, host, reason, detail, diedBefore, diedSince }: DeadFilter): (letter: DeadLetter) => boolean {
   const idSet = ids && new Set(ids);
   return (letter) =>
     (idSet === undefined || idSet.has(letter.id)) &&
@@ -146,6 +146,7 @@ function createDeadTest({ ids, pool, handler, host, reason, diedBefore, diedSinc
     (handler === undefined || letter.handler === handler) &&
     (host === undefined || letter.host === host) &&
     (reason === undefined || letter.reason === reason) &&
+    (detail === undefined || letter.detail === detail) &&
     (diedBefore === undefined || letter.diedAt < diedBefore) &&
     (diedSince === undefined || letter.diedAt >= diedSince);
 }

@@ -20,10 +20,14 @@ interface Operation {
 
 /** A valid request for each route. */
 const questions: Readonly<Record<string, { readonly path?: string; readonly body?: unknown }>> = {
+  'GET /status': {},
+  'GET /status/flow': {},
   'GET /pools': {},
+  'POST /pools/{pool}/probe': { path: '/pools/pool/probe' },
   'POST /pools/{pool}/pause': { path: '/pools/pool/pause' },
   'POST /pools/{pool}/resume': { path: '/pools/pool/resume' },
   'GET /dead-letters': { path: '/dead-letters?content=true&limit=5' },
+  'GET /dead-letters/groups': {},
   'GET /dead-letters/{id}': { path: '/dead-letters/d1?content=true' },
   'POST /dead-letters/replay': { body: { all: true, dryRun: true } },
   'POST /dead-letters/purge': { body: { ids: ['d2'] } },
@@ -67,7 +71,7 @@ test('every registered address of the API is in the document', async () => {
   const registered: string[] = [];
   app.addHook('onRoute', ({ method, url }) => void (method === 'HEAD' || registered.push(`${method} ${url}`)));
   const pass = async () => undefined;
-  const access = { guard: pass, hasToken: () => false, mayReadContent: () => false };
+  const access = { sessions: undefined, guard: pass, hasToken: () => false, hasSession: () => false, mayReadContent: () => false };
   registerApi(app, { ...access, routes: apiRoutes(dependencies), version: '1' });
 
   const [{ url: root }] = document.servers;

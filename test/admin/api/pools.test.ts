@@ -25,7 +25,7 @@ test('pools are listed with their pending deliveries and the state of their back
 test('a pool combines its handlers: the most consecutive failures, the newest error, and one success rate', async () => {
   const { get, operations } = await startApi({ token: 'sesame' });
   const queue = (name: string, recent: AttemptSummary) =>
-    ({ name, recent, waiting: 0, dead: 0, breaker: 'closed', pausedUntil: null }) as const;
+    ({ name, recent, waiting: 0, dead: 0, breaker: 'closed', probeInMs: null, pausedUntil: null }) as const;
   const error = (at: number, reason: string, mayQuote = false) => ({ at: acceptedAt + at, reason, mayQuote });
   operations.pools = () => [
     makePoolView({

@@ -1,0 +1,127 @@
+/** The actions of an operator as dialogs: each says what it does, how many it concerns, and the same in the command line and in curl. */
+import { get, post } from './api.js';
+import { amount, foreign, number } from './words.js';
+
+/** @typedef {import('./dialogs.js').Dialog} Dialog */
+
+/** @param {string} pool @returns {Dialog} */
+export function pause(pool) {
+  return {
+    title: `Pause ${foreign(pool, 80)}?`,
+    text: 'Nothing is sent to this pool until it is resumed, also across restarts. Its events are kept.',
+    confirm: 'Pause',
+    command: `event-pusher pools pause ${quoted(pool)}`,
+    ...posting(`/pools/${encodeURIComponent(pool)}/pause`),
+    done: () => `${pool} is paused.`,
+  };
+}
+
+/** @param {string} pool @returns {Dialog} */
+export function resume(pool) {
+  return {
+    title: `Resume ${foreign(pool, 80)}?`,
+    text: 'Its waiting events are sent now, as fast as the backend accepts them.',
+    confirm: 'Resume',
+    command: `event-pusher pools resume ${quoted(pool)}`,
+    ...posting(`/pools/${encodeURIComponent(pool)}/resume`),
+    done: () => `${pool} is sending again.`,
+  };
+}
+
+/** @param {string} pool @returns {Dialog} */
+export function probe(pool) {
+  return {
+    title: `Probe ${foreign(pool, 80)} now?`,
+    text: 'One waiting event is sent at once. If the backend accepts it, the others follow; if not, the breaker stays open for longer.',
+    confirm: 'Probe now',
+    command: '',
+    ...posting(`/pools/${encodeURIComponent(pool)}/probe`),
+    done: () => `A probe of ${pool} is on its way.`,
+  };
+}
+
+/** @param {string} handler @returns {Dialog} */
+export function sendTest(handler) {
+  return {
+    title: `Send a test through ${foreign(handler, 80)}?`,
+    text: 'One request, marked with the header event-pusher-test, is sent to the backend now. It is not stored, not counted and not repeated.',
+    confirm: 'Send a test',
+    command: `event-pusher send-test ${quoted(handler)}`,
+    ...posting('/send-test', { handler }),
+    done: testText,
+  };
+}
+
+/**
+ * @typedef {object} Group A group of dead letters.
+ * @property {{ pool: string, handler: string, reason: string, detail?: string }} filter
+ * @property {number} count
+ */
+
+/** @param {Group} group @param {'purge' | 'replay'} action @returns {Dialog} */
+export function deadLetters({ filter, count }, action) {
+  const isReplay = action === 'replay';
+  const options = `--pool ${quoted(filter.pool)} --handler ${quoted(filter.handler)} --reason ${filter.reason}`;
+  const path = `/dead-letters/${action}`;
+  return {
+    title: `${isReplay ? 'Replay' : 'Delete'} ${number(count, 'dead letter')} of ${foreign(filter.handler, 60)}?`,
+    text: isReplay
+      ? 'They become events again under their ids, behind what waits in their conversations, with all attempts before them.'
+      : 'They are removed permanently.',
+    confirm: isReplay ? 'Replay' : 'Delete permanently',
+    isDangerous: !isReplay,
+    command: `event-pusher dead-letters ${action} ${options}${isReplay ? '' : ' --yes'}`,
+    count: async () => {
+      const { count: found } = await post(path, { filter, dryRun: true });
+      return `${number(found, 'dead letter')} match now.`;
+    },
+    ...posting(path, { filter }),
+    done: (answer) => (isReplay ? replayText(answer) : `${number(answer.count, 'dead letter')} deleted.`),
+  };
+}
+
+/** @param {{ count: number, failed: number }} answer */
+function replayText({ count, failed }) {
+  const rest = failed === 0 ? '' : ` ${amount(failed)} stay, because their callbacks failed again or make no request now.`;
+  return `${number(count, 'dead letter')} replayed.${rest}`;
+}
+
+/** @param {string} path @param {object} [body] */
+function posting(path, body) {
+  const data = body === undefined ? '' : ` -H 'content-type: application/json' -d ${quoted(JSON.stringify(body), true)}`;
+  return {
+    run: () => post(path, body),
+    curl: `curl -X POST -H "authorization: Bearer $TOKEN"${data} ${quoted(`${location.origin}/api/v1${path}`)}`,
+  };
+}
+
+/** For a shell. @param {string} text @param {boolean} [always] */
+function quoted(text, always = false) {
+  return !always && /^[\w./:@%-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** @param {{ accepted: boolean, reason: string, url: string, method: string, outcome: any }} answer */
+function testText({ accepted, reason, url, method, outcome }) {
+  const verdict = accepted ? 'Accepted' : `Not accepted: ${reason}`;
+  return `${verdict}. ${method} ${url}: ${outcomeText(outcome)}`;
+}
+
+/** @param {any} outcome */
+export function outcomeText(outcome) {
+  const took = `after ${Math.round(outcome.durationMs)} ms`;
+  switch (outcome.kind) {
+    case 'answered':
+      return `status ${outcome.status} ${took}${outcome.excerpt === '' ? '' : `: ${outcome.excerpt}`}`;
+    case 'timed-out':
+      return `no answer in time (${outcome.phase}) ${took}`;
+    case 'sent':
+      return `sent ${took}`;
+    default:
+      return `${outcome.message} ${took}`;
+  }
+}
+
+/** @returns {Promise<{ groups: any[], total: number, seen: number }>} */
+export function deadLetterGroups() {
+  return get('/dead-letters/groups');
+}

@@ -1,0 +1,4 @@
+/** Its own declaration is that of a CommonJS module. */
+declare const htm: { bind(h: unknown): (strings: TemplateStringsArray, ...values: unknown[]) => unknown };
+
+export default htm;

@@ -1,0 +1,252 @@
+/** The dashboard of the built service in a browser, with a scripted chat server and a real backend. */
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startBrowser, type TestBrowser } from '../support/browser.ts';
+import { eventually } from '../support/eventually.ts';
+import { type PushRigOptions, startPushRig } from '../support/push-rig.ts';
+import { startScriptedChat } from '../support/scripted-chat.ts';
+import { type Answer, freePort, startTarget } from '../support/target.ts';
+
+let browser: TestBrowser;
+
+beforeAll(async () => {
+  browser = await startBrowser();
+});
+
+afterAll(async () => {
+  await browser[Symbol.asyncDispose]();
+});
+
+const handlers = ['push', 'audit']
+  .map((name) => `[[modules.mod_event_pusher.backend.http]]\nname = "${name}"\npath = "/${name}"\n`)
+  .join('');
+
+interface Watched extends PushRigOptions {
+  /** Listens off loopback, with this token. */
+  readonly token?: string;
+}
+
+async function startWatched({ token, ...options }: Watched = {}) {
+  const chat = await startScriptedChat();
+  const port = await freePort();
+  const listen = token === undefined ? `127.0.0.1:${port}` : `0.0.0.0:${port}"\ntoken = "${token}`;
+  const rig = await startPushRig(chat.server.port, { handlers, loglevel: 'info', ...options, listen });
+  const address = `http://127.0.0.1:${port}/`;
+  return {
+    chat,
+    rig,
+    address,
+    page: await browser.open(address),
+    [Symbol.asyncDispose]: async () => {
+      await rig[Symbol.asyncDispose]();
+      await chat[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Waits until the verdict contains this text. */
+async function verdictSays(page: Page, text: RegExp | string): Promise<void> {
+  await page.getByRole('region', { name: 'Verdict' }).getByText(text).first().waitFor();
+}
+
+async function confirm(page: Page, button: string, result: RegExp | string): Promise<void> {
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: button }).click();
+  await dialog.getByText(result).waitFor();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await dialog.waitFor({ state: 'detached' });
+}
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Findings of axe. It is evaluated by the debugger, so the page's policy for scripts does not apply to it. */
+async function findingsOf(page: Page): Promise<readonly string[]> {
+  await page.evaluate(axe);
+  const found = await page.evaluate('axe.run(document, { resultTypes: ["violations"] })');
+  const { violations } = found as { violations: readonly { id: string; nodes: readonly { html: string; failureSummary: string }[] }[] };
+  return violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
+}
+
+test('shows that all is well, then names a failing backend in its first line, and recovers', async () => {
+  let status = 200;
+  const pool = 'retry.schedule = ["1s", "1s", "1s", "1s", "1s", "1s"]';
+  await using watched = await startWatched({ pool, script: (): Answer => ({ kind: 'answer', status, body: 'maintenance' }) });
+  const { chat, rig, page } = watched;
+  chat.say('hello');
+  await rig.settled(2);
+  await verdictSays(page, /^All well, .*nothing waiting/);
+
+  status = 503;
+  chat.say('hello again');
+  await verdictSays(page, /http_pool: (2 handlers fail|the last)/);
+  const [first] = await page.getByRole('region', { name: 'Verdict' }).getByRole('listitem').all();
+  expect(await first?.innerText()).toMatch(/http_pool.*for \d.*last error.*status 503.*waiting/s);
+
+  status = 200;
+  await rig.settled(4);
+  await page.getByRole('article', { name: 'Pool http_pool' }).getByText('accepted since').first().waitFor();
+});
+
+test('pauses and resumes a pool, sends a test, and replays and deletes dead letters in groups', async () => {
+  let status = 422;
+  await using watched = await startWatched({ script: (): Answer => ({ kind: 'answer', status, body: 'no such user' }) });
+  const { chat, rig, page } = watched;
+  chat.say('hello');
+  await verdictSays(page, /push on http_pool: 1 dead letter/);
+  const groups = page.getByRole('region', { name: /^Dead letters/ });
+  await groups.getByText('status 422').first().waitFor();
+
+  await groups.getByRole('button', { name: 'Delete those of audit' }).click();
+  await page.getByRole('dialog').getByText('1 dead letter match now').waitFor();
+  expect(await page.getByRole('dialog').innerText()).toContain('Delete 1 dead letter of audit?');
+  await confirm(page, 'Delete permanently', '1 dead letter deleted');
+  status = 200;
+  await groups.getByRole('button', { name: 'Replay 1 of push' }).click();
+  await confirm(page, 'Replay', '1 dead letter replayed.');
+  await rig.settled(1);
+  await groups.getByText('None: every event was delivered').waitFor();
+
+  const card = page.getByRole('article', { name: 'Pool http_pool' });
+  await card.getByRole('button', { name: 'Pause http_pool' }).click();
+  await page.getByRole('dialog').getByText('The same in a terminal').click();
+  expect(await page.getByRole('dialog').innerText()).toContain('event-pusher pools pause http_pool');
+  await confirm(page, 'Pause', 'http_pool is paused.');
+  chat.say('later');
+  await verdictSays(page, /http_pool: paused/);
+  await page.getByRole('region', { name: 'Verdict' }).getByRole('button', { name: 'Resume http_pool' }).click();
+  await confirm(page, 'Resume', 'http_pool is sending again.');
+  await rig.settled(3);
+
+  await card.getByRole('button', { name: 'Send a test through push' }).click();
+  await confirm(page, 'Send a test', /Accepted\. POST .*status 200/);
+  expect(rig.backend.requests.at(-1)?.header('event-pusher-test')).toBe('1');
+});
+
+test('probes a backend whose breaker is open, on request', async () => {
+  await using watched = await startWatched({
+    pool: 'retry.schedule = ["1s", "1h"]\n[outgoing_pools.http.http_pool.circuit_breaker]\nmin_attempts = 2\nopen = "1h"\nmax_open = "1h"',
+    handlers: '[modules.mod_event_pusher.backend.http]\npath = "/push"',
+  });
+  const { chat, rig, page } = watched;
+  chat.say('first');
+  await rig.settled(1);
+  const port = Number(new URL(rig.backend.origin).port);
+  await rig.backend.stop();
+  for (let each = 0; each < 5; each += 1) chat.say('hello', `user${each}`);
+  await verdictSays(page, 'http_pool: breaker open');
+  await verdictSays(page, /next probe in/);
+  await verdictSays(page, /ECONNREFUSED/);
+  await using backend = await startTarget({ port });
+  await page.getByRole('region', { name: 'Verdict' }).getByRole('button', { name: 'Probe now' }).click();
+  await confirm(page, 'Probe now', 'A probe of http_pool is on its way.');
+  await backend.received(1);
+});
+
+test('keeps the last state while the service is down, and goes on by itself after its restart', async () => {
+  await using watched = await startWatched();
+  const { rig, page } = watched;
+  await verdictSays(page, /^All well/);
+  await rig.pusher.kill();
+  await page.getByRole('alert').getByText('No answer since').waitFor();
+  await page.getByText(/^data is .* old$/).waitFor();
+  await verdictSays(page, /^All well/);
+  await rig.pusher.start();
+  await page.getByText('live', { exact: true }).waitFor();
+  await page.getByRole('alert').waitFor({ state: 'detached' });
+});
+
+describe('off loopback', () => {
+  test('asks for the token, keeps it out of reach of scripts, and survives a restart', async () => {
+    await using watched = await startWatched({ token: 'correct-horse-battery' });
+    const { rig, page } = watched;
+    await page.getByLabel('Token of this service').fill('wrong');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').getByText('this is not the token').waitFor();
+    await page.getByLabel('Token of this service').fill('correct-horse-battery');
+    await page.keyboard.press('Enter');
+    await verdictSays(page, /^All well/);
+    expect(
+      await page.evaluate('document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + location.href'),
+    ).not.toMatch(/correct-horse|event_pusher_/);
+
+    await rig.pusher.kill();
+    await page.getByRole('alert').waitFor();
+    await rig.pusher.start();
+    await page.getByText('live', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('Token of this service').waitFor();
+  });
+});
+
+test('shows hostile text as text', async () => {
+  const hostile = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>\u{202e}evil ${'x'.repeat(3000)}`;
+  const name = `p${'-long'.repeat(30)}`;
+  const module = `export const prepareBody = () => { throw new Error(${JSON.stringify(hostile)}); };\n`;
+  await using watched = await startWatched({
+    handlers: `[[modules.mod_event_pusher.backend.http]]\nname = "${name}"\npath = "/push"\ncallback_module = "own"\n`,
+    files: { 'own.mjs': module },
+  });
+  const { chat, page } = watched;
+  chat.say('hello');
+  const groups = page.getByRole('region', { name: /^Dead letters/ });
+  await groups.getByText('<img src=x onerror=').waitFor();
+  expect(await page.title()).toBe('event-pusher');
+  expect(await page.locator('img[src=x], script:not([src])').count()).toBe(0);
+  expect(await groups.innerText()).not.toContain('\u{202e}');
+  for (const width of [375, 1280]) {
+    await page.setViewportSize({ width, height: 800 });
+    expect(await page.evaluate('document.documentElement.scrollWidth'), `at ${width} px`).toBeLessThanOrEqual(width);
+  }
+});
+
+test('works with the keyboard alone', async () => {
+  await using watched = await startWatched();
+  const { page } = watched;
+  await verdictSays(page, /^All well/);
+  const focused = () => page.evaluate("document.activeElement?.textContent?.replace(/\\s+/g, ' ').trim() ?? ''");
+  async function tabTo(text: string): Promise<void> {
+    for (let step = 0; step < 40; step += 1) {
+      await page.keyboard.press('Tab');
+      if ((await focused()) === text) return;
+    }
+    throw new Error(`no Tab leads to ${text}`);
+  }
+  await page.keyboard.press('Tab');
+  expect(await focused()).toBe('Skip to pools');
+  await page.keyboard.press('Enter');
+  await tabTo('Pause http_pool');
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await eventually(async () => expect(await focused()).toBe('Pause http_pool'));
+  await page.keyboard.press('Enter');
+  await tabTo('Pause');
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').getByText('http_pool is paused.').waitFor();
+});
+
+test.each(['light', 'dark'] as const)('has no finding of axe in %s colours, on a phone and on a desktop', async (colorScheme) => {
+  await using watched = await startWatched({ script: (): Answer => ({ kind: 'answer', status: 422, body: 'no such user' }) });
+  const { chat, address } = watched;
+  const page = await browser.open(address, { colorScheme });
+  chat.say('hello');
+  await page
+    .getByRole('region', { name: /^Dead letters/ })
+    .getByText('status 422')
+    .first()
+    .waitFor();
+  for (const width of [375, 1280]) {
+    await page.setViewportSize({ width, height: 800 });
+    expect(await findingsOf(page)).toEqual([]);
+  }
+  await page.getByRole('button', { name: 'Pause http_pool' }).click();
+  await page.getByRole('dialog').waitFor();
+  expect(await findingsOf(page)).toEqual([]);
+});
+
+test('no page has reported an error or a violation of its policy', () => {
+  expect(browser.complaints).toEqual([]);
+});
