@@ -17,7 +17,7 @@ export async function findService(values: OptionValues): Promise<AdminClient> {
   const { host, port, token } = await loadAdmin(locateConfig(values.config, readEnvironment()), readEnvironment());
   if (port === 0)
     throw new ServiceError('USAGE', '[admin] listen uses a random port (0), which only the log of the service shows: give --url');
-  return new AdminClient(new URL(`http://${reachable(host)}:${port}`), values.token ?? reveal(token));
+  return new AdminClient(new URL(reachableAddress({ host, port })), values.token ?? reveal(token));
 }
 
 function readUrl(text: string): URL {
@@ -26,6 +26,11 @@ function readUrl(text: string): URL {
   if (isHttp && url.username + url.password !== '') throw new ServiceError('USAGE', '--url takes no user or password; give --token');
   if (isHttp) return url;
   throw new ServiceError('USAGE', `--url: received ${JSON.stringify(text)}, expected a URL such as "http://127.0.0.1:9464"`);
+}
+
+/** The URL of a service of this machine that listens there. */
+export function reachableAddress({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `http://${reachable(host)}:${port}`;
 }
 
 /** A service that listens on all addresses is reachable on the loopback address. */

@@ -9,15 +9,35 @@ import type { Config } from '../config/service-config.ts';
 import { loadExits } from '../hooks/exit-modules.ts';
 import { loadHandlers } from '../hooks/load.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
+import { requireAddon } from '../spool/addon.ts';
 import { readInfo } from '../spool/inspect.ts';
+import { probeAll } from './check-online.ts';
 import { effectiveSections } from './effective-sections.ts';
+import { printable } from './terminal.ts';
 import { tomlSection } from './toml-text.ts';
 
-/** Validates the configuration, loads the callback modules, and prints the effective configuration. Throws the mistakes. */
-export async function checkCommand({ file, json }: { readonly file: string; readonly json: boolean }): Promise<number> {
-  if (json) return checkJson(file);
-  process.stdout.write(renderCheck(await loadChecked(file)));
-  return 0;
+interface CheckOptions {
+  readonly file: string;
+  readonly json: boolean;
+  /** Whether to connect to the chat servers and backends, too. */
+  readonly online: boolean;
+}
+
+/**
+ * Validates the configuration, loads the callback modules, and prints the effective configuration. Throws the mistakes. Exit code 1 if a
+ * connection failed.
+ */
+export async function checkCommand(options: CheckOptions): Promise<number> {
+  requireAddon();
+  if (options.json) return checkJson(options);
+  const config = await loadChecked(options.file);
+  process.stdout.write(renderCheck(config));
+  if (!options.online) return 0;
+  const probes = await probeAll(config);
+  process.stdout.write(
+    `\nConnections:\n${probes.map(({ name, ok, detail }) => `${hang(`${ok ? 'ok' : 'FAILED'}: ${name}: ${printable(detail)}`)}\n`).join('')}`,
+  );
+  return probes.every(({ ok }) => ok) ? 0 : 1;
 }
 
 /** Adds warnings about the backlog on disk to the notices. */
@@ -58,10 +78,12 @@ async function loadModules({ handlers, attachments, redacted }: Config): Promise
 }
 
 /** The same as JSON on standard output, including the mistakes. */
-async function checkJson(file: string): Promise<number> {
+async function checkJson({ file, online }: CheckOptions): Promise<number> {
   try {
-    print(checkAsJson(await loadChecked(file)));
-    return 0;
+    const config = await loadChecked(file);
+    const probes = online ? await probeAll(config) : [];
+    print({ ...checkAsJson(config), ...(online ? { online: probes } : {}) });
+    return probes.every(({ ok }) => ok) ? 0 : 1;
   } catch (thrown) {
     if (!(thrown instanceof ConfigInvalid)) throw thrown;
     print({ mistakes: thrown.mistakes });

@@ -8,11 +8,20 @@ export interface Command {
   readonly synopsis: string;
   /** A description in one line. */
   readonly description: string;
-  /** Minimum and maximum number of arguments without a dash. */
-  readonly operands?: { readonly least: number; readonly most: number };
+  readonly operands?: Operands;
   readonly options: readonly OptionName[];
   /** Resolves with the exit code. */
   run(call: Call): Promise<number>;
+}
+
+/** The arguments without a dash. */
+export interface Operands {
+  readonly least: number;
+  readonly most: number;
+  /** The permitted values; without it, every value is. */
+  readonly choices?: readonly string[];
+  /** Whether they are names of files. */
+  readonly files?: true;
 }
 
 /** The checked arguments of a command. */
@@ -29,6 +38,7 @@ const glossary: Readonly<Record<string, string>> = {
          [--before TIME]: all given options must match; the times are times of death.`,
   REASON: `attempts-exhausted, callback-blocked, callback-failed, chain-failed, expired,
          internal-error, overflow or refused.`,
+  SHELL: 'bash, fish or zsh.',
   TIME: '2026-11-22T06:00:00Z, "2026-11-22 06:00" in local time, or an age: 30m, 2h, 7d.',
 };
 

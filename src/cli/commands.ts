@@ -2,7 +2,9 @@ import { demo } from '../../demo/demo.ts';
 import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { checkCommand } from './check.ts';
 import type { Call, Command } from './command.ts';
+import { completionCommand } from './completion.ts';
 import { deadLetterCommands } from './dead-letters.ts';
+import { initCommand } from './init.ts';
 import { orphanCommands } from './orphans.ts';
 import { poolCommands } from './pools.ts';
 import { run } from './run.ts';
@@ -18,12 +20,13 @@ export const commands: readonly Command[] = [
     options: ['config'],
     run: (call) => run({ file: fileOf(call) }),
   },
+  initCommand,
   {
     name: 'check',
-    synopsis: '[--config FILE] [--json]',
-    description: 'validates the configuration and its callback modules, and prints the effective configuration',
-    options: ['config', 'json'],
-    run: (call) => checkCommand({ file: fileOf(call), json: call.values.json === true }),
+    synopsis: '[--online] [--config FILE] [--json]',
+    description: 'validates the configuration and its callback modules, and prints it; --online connects, too',
+    options: ['config', 'json', 'online'],
+    run: (call) => checkCommand({ file: fileOf(call), json: call.values.json === true, online: call.values.online === true }),
   },
   {
     name: 'demo',
@@ -37,6 +40,7 @@ export const commands: readonly Command[] = [
   ...orphanCommands,
   sendTestCommand,
   ...spoolCommands,
+  completionCommand(() => commands),
 ];
 
 function fileOf({ values }: Call): string {

@@ -7,9 +7,11 @@ import { readTime } from './times.ts';
 /** Every option of the command line; each command lists the options that it takes. */
 const options = {
   all: { type: 'boolean' },
+  backend: { type: 'string' },
   before: { type: 'string' },
   config: { type: 'string' },
   content: { type: 'boolean' },
+  domain: { type: 'string' },
   'dry-run': { type: 'boolean' },
   handler: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
@@ -17,22 +19,36 @@ const options = {
   json: { type: 'boolean' },
   limit: { type: 'string' },
   once: { type: 'boolean' },
+  online: { type: 'boolean' },
   pool: { type: 'string' },
   rate: { type: 'string' },
   reason: { type: 'string' },
   scripted: { type: 'boolean' },
+  server: { type: 'string' },
+  service: { type: 'string' },
   since: { type: 'string' },
   'to-handler': { type: 'string' },
   'to-pool': { type: 'string' },
   token: { type: 'string' },
   url: { type: 'string' },
   version: { type: 'boolean', short: 'V' },
+  watch: { type: 'boolean' },
   yes: { type: 'boolean' },
 } as const;
 
 export type OptionName = keyof typeof options;
 
 const allNames = Object.keys(options).filter((name): name is OptionName => name in options);
+
+/** Whether a value follows the option. */
+export function takesValue(name: OptionName): boolean {
+  return options[name].type === 'string';
+}
+
+/** The option as it is written: `--json`. */
+export function optionFlag(name: OptionName): string {
+  return `--${name}`;
+}
 
 /** The given options. */
 export type OptionValues = ReturnType<typeof parseStrictly>['values'];

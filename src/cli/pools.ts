@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
 import { pausedShape, poolList } from '../admin/api/pools.ts';
 import { systemClock } from '../kit/clock.ts';
+import { ServiceError, toError } from '../kit/errors.ts';
 import { findService, serviceOptions } from './admin-client.ts';
 import type { Call, Command } from './command.ts';
+import type { OptionValues } from './options.ts';
 import { none, output, table } from './terminal.ts';
 import { ageText, localTime, spanText } from './times.ts';
 
@@ -10,10 +13,10 @@ import { ageText, localTime, spanText } from './times.ts';
 export const poolCommands: readonly Command[] = [
   {
     name: 'pools list',
-    synopsis: '[SERVICE]',
-    description: 'lists the pools with their backlogs and the state of their backends',
-    options: serviceOptions,
-    run: list,
+    synopsis: '[--watch] [SERVICE]',
+    description: 'lists the pools with their backlogs and the state of their backends; --watch repeats it',
+    options: [...serviceOptions, 'watch'],
+    run: ({ values }) => (values.watch === true ? watch(values) : list(values)),
   },
   {
     name: 'pools pause',
@@ -33,11 +36,35 @@ export const poolCommands: readonly Command[] = [
   },
 ];
 
-async function list({ values }: Call): Promise<number> {
+async function list(values: OptionValues): Promise<number> {
   const service = await findService(values);
   const pools = await service.get('/pools', poolList);
-  output(values.json, pools, pools.length === 0 ? 'No pools.\n' : `${poolTable(pools)}\n${handlerTable(pools)}${diskSpaceLine(pools)}`);
+  output(values.json, pools, textOf(pools));
   return 0;
+}
+
+/** Pause between two readings, ms. */
+const watchEveryMs = 2000;
+
+/** Repeats the list until the process is ended; a service that does not answer is asked again. With --json, one line for each reading. */
+async function watch(values: OptionValues): Promise<number> {
+  const service = await findService(values);
+  for (;;) {
+    const read = await service.get('/pools', poolList).catch(toError);
+    if (read instanceof Error && !(read instanceof ServiceError && read.code === 'ADMIN_UNREACHABLE')) throw read;
+    if (values.json === true) process.stdout.write(`${JSON.stringify(read instanceof Error ? { error: read.message } : read)}\n`);
+    else process.stdout.write(`${clearScreen()}${read instanceof Error ? `${read.message}\n` : textOf(read)}`);
+    await sleep(watchEveryMs);
+  }
+}
+
+/** Empty if the output is not a terminal. */
+function clearScreen(): string {
+  return process.stdout.isTTY === true ? '\x1b[H\x1b[2J' : '\n';
+}
+
+function textOf(pools: Pools): string {
+  return pools.length === 0 ? 'No pools.\n' : `${poolTable(pools)}\n${handlerTable(pools)}${diskSpaceLine(pools)}`;
 }
 
 async function setPaused({ values, operands: [pool = ''] }: Call, action: 'pause' | 'resume'): Promise<number> {

@@ -5,6 +5,7 @@ import { Redactor } from '../config/secrets.ts';
 import { systemClock, systemTimers, within } from '../kit/clock.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import { systemRandom } from '../kit/pacing.ts';
+import { requireAddon } from '../spool/addon.ts';
 import { Supervisor, type Trouble } from '../supervise/supervisor.ts';
 import { SystemdNotifier } from '../supervise/systemd.ts';
 import { createLog } from '../telemetry/log.ts';
@@ -14,6 +15,7 @@ import { createLog } from '../telemetry/log.ts';
  * process within a second, SIGHUP reloads the configuration file.
  */
 export async function run({ file }: { readonly file: string }): Promise<number> {
+  requireAddon();
   const config = await loadConfig(file, readEnvironment());
   requireAttachment(config);
   const log = createLog({ level: config.logLevel, redact: new Redactor(config.redacted).value });

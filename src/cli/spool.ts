@@ -21,7 +21,7 @@ export const spoolCommands: readonly Command[] = [
     name: 'spool backup',
     synopsis: 'TARGET [--config FILE]',
     description: 'copies the spool into a new file, with or without a running service',
-    operands: { least: 1, most: 1 },
+    operands: { least: 1, most: 1, files: true },
     options: ['config'],
     run: backup,
   },

@@ -61,14 +61,25 @@ export function printable(text: string): string {
 
 /** Asks at the terminal before a permanent removal. */
 export async function confirm(question: string): Promise<boolean> {
+  const answer = await askLine(`${question} [y/N]`);
+  return answer !== undefined && /^y(es)?$/i.test(answer);
+}
+
+/** Asks at the terminal; undefined after Ctrl-C or Ctrl-D. */
+export async function askLine(question: string): Promise<string | undefined> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const closed = once(terminal, 'close').then(() => ''); // Ctrl-C and Ctrl-D count as no
-    const answer = await Promise.race([terminal.question(`${question} [y/N] `), closed]);
-    return /^y(es)?$/i.test(answer.trim());
+    const closed = once(terminal, 'close').then(() => undefined);
+    const answer = await Promise.race([terminal.question(`${question} `), closed]);
+    return answer?.trim();
   } finally {
     terminal.close();
   }
+}
+
+/** Whether there is a person to ask. */
+export function isInteractive(): boolean {
+  return process.stdin.isTTY === true && process.stderr.isTTY === true;
 }
 
 /** Throws USAGE if standard input is no terminal: then --yes is required. */

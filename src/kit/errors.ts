@@ -1,23 +1,22 @@
 /** Every error code of the service, with its meaning for an operator, in alphabetical order. */
 export const errorCodes = {
-  ADMIN_LISTEN_FAILED:
-    'The admin listener cannot be opened: the address is in use or does not belong to this machine; see `[admin] listen`.',
+  ADMIN_LISTEN_FAILED: 'The admin listener cannot be opened: its address is in use, or not of this machine; see `[admin] listen`.',
   ADMIN_REFUSED: 'A running service refused a command; the message comes from the service.',
   ADMIN_UNREACHABLE: 'A command found no running service at `[admin] listen` or `--url`.',
-  ATTACH_LISTEN_FAILED:
-    'The listener of an attachment cannot be opened: the address is in use or does not belong to this machine; see its `listen`.',
+  ATTACH_LISTEN_FAILED: 'The listener of an attachment cannot be opened: its address is in use, or not of this machine; see its `listen`.',
   ATTACH_REFUSED: 'The chat server refused the component or account: wrong secret or password, unknown domain, or already attached.',
   CALLBACK_BLOCKED: 'A callback blocked the thread for longer than `[callbacks] block_timeout`; the service thread was restarted.',
   CALLBACK_LOAD_FAILED: 'A callback module could not be found or imported, or its exports are invalid.',
   CONFIG_INVALID: 'The configuration has mistakes; the message lists all of them.',
   CONFIG_UNREADABLE: 'The configuration file cannot be read or is not TOML.',
   CONTENT_HIDDEN: 'Content written by users is shown only with the admin token, if one is configured.',
-  GATE_LISTEN_FAILED:
-    'The listener of the gate cannot be opened: the address is in use or does not belong to this machine; see `[gate] listen`.',
+  GATE_LISTEN_FAILED: 'The listener of the gate cannot be opened: its address is in use, or not of this machine; see `[gate] listen`.',
+  INIT_REFUSED: '`init` would overwrite a file, or cannot write one; nothing was written.',
   OUTBOX_CLOSED: 'An attachment was stopped before the chat server had received a message to a user.',
   OUTBOX_FULL: 'Too many messages to users wait for a connection to the chat server.',
   POOL_THREAD_FAILED: 'A pool thread could not be started.',
   SERVICE_FAILED: 'The service thread died of an unexpected error; it is restarted.',
+  SPOOL_ADDON_FAILED: 'The native part of better-sqlite3 is missing, or was built for another version of Node.js.',
   SPOOL_BACKUP_FAILED: 'A backup of the spool could not be written; the incomplete file was removed.',
   SPOOL_DAMAGED: 'The spool file is damaged; intake stops until it is repaired or replaced.',
   SPOOL_FAILED: 'The spool met an error from which it cannot recover by itself.',

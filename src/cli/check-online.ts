@@ -1,0 +1,125 @@
+/** `check --online`: connects to each chat server and each backend, without sending anything that a user or backend would notice. */
+import { createServer } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { createDial } from '../../pools/connection.ts';
+import type { ComponentAttachment } from '../config/config.ts';
+import { createMask } from '../config/secrets.ts';
+import type { Attachment, Config } from '../config/service-config.ts';
+import { systemClock, systemTimers, within } from '../kit/clock.ts';
+import { dialTcp } from '../kit/dial-tcp.ts';
+import { messageOf, toError } from '../kit/errors.ts';
+import { createDeferred } from '../kit/lifecycle.ts';
+import { ComponentStream } from '../sources/component/stream.ts';
+import { type Probe, readinessOf } from './readiness.ts';
+
+/** Limit of each probe, ms. */
+const probeTimeoutMs = 10_000;
+
+/**
+ * All probes, in the order of the configuration. The attachments of a service that runs at the admin address are not connected again, because
+ * its chat server would take the second connection for another pusher: the service reports their states.
+ */
+export async function probeAll(config: Config): Promise<readonly Probe[]> {
+  const running = await readinessOf(config.admin);
+  const attachments = running ?? config.attachments.flatMap(probesOf);
+  const pools = config.pools.filter(({ origin }) => origin !== '').map(({ id, origin, tls }) => probeBackend(id, { origin, tls }));
+  const mask = createMask(config.redacted);
+  return Promise.all([...attachments, ...pools].map(async (probe) => masked(await probe, mask)));
+}
+
+function masked({ name, ok, detail }: Probe, mask: (text: string) => string): Probe {
+  return { name: mask(name), ok, detail: mask(detail) };
+}
+
+function probesOf(attachment: Attachment): readonly Promise<Probe>[] {
+  switch (attachment.type) {
+    case 'client': {
+      const { host, port } = attachment.service;
+      return [probe(`attachment ${attachment.name} at ${host}:${port}`, probePort({ host, port }))];
+    }
+    case 'component':
+      return attachment.nodes.map((node) => probe(`attachment ${attachment.name} at ${node.name}`, probeComponent(attachment, node)));
+    case 'exits':
+      return attachment.listeners.map((listener) =>
+        probe(`attachment ${attachment.name}, listener ${listener.name}`, probeListen(listener)),
+      );
+    case 'http':
+      return [probe(`attachment ${attachment.name}`, probeListen(attachment.listen))];
+    default:
+      return attachment satisfies never;
+  }
+}
+
+/** Resolves with what was found; rejects with what failed. */
+type Finding = Promise<string>;
+
+async function probe(name: string, finding: Finding): Promise<Probe> {
+  try {
+    const isInTime = await within(finding, probeTimeoutMs, systemTimers);
+    return isInTime
+      ? { name, ok: true, detail: await finding }
+      : { name, ok: false, detail: `no answer within ${probeTimeoutMs / 1000} s` };
+  } catch (thrown) {
+    return { name, ok: false, detail: messageOf(toError(thrown)) };
+  }
+}
+
+/** The handshake of the component; its feed is not requested. */
+function probeComponent(
+  { domain, secret, hosts, ...attachment }: ComponentAttachment,
+  node: ComponentAttachment['nodes'][number],
+): Finding {
+  const found = createDeferred<string>();
+  const stream = new ComponentStream(
+    {
+      ...attachment,
+      service: node,
+      domain,
+      secret,
+      pingTo: hosts[0] ?? domain,
+      connectTimeoutMs: probeTimeoutMs,
+      clock: systemClock,
+      timers: systemTimers,
+    },
+    {
+      onUp: () => found.resolve(`the server accepts the component ${domain}`),
+      onStanza: () => undefined,
+      onUnreadable: () => undefined,
+      onRead: () => undefined,
+      onEnd: ({ kind, reason }) => {
+        if (kind === 'occupied') found.resolve(`another process is attached as ${domain}; this one would stand by`);
+        else found.reject(new Error(reason));
+      },
+    },
+  );
+  return found.promise.finally(() => stream.close());
+}
+
+/** An account is not logged in: its server would send it the messages that wait. */
+function probePort(endpoint: { readonly host: string; readonly port: number }): Finding {
+  const found = createDeferred<string>();
+  dialTcp(endpoint, (error, socket) => {
+    socket?.destroy();
+    if (error === undefined) found.resolve('the port answers; the login is not tried');
+    else found.reject(error);
+  });
+  return found.promise;
+}
+
+function probeListen({ host, port }: { readonly host: string; readonly port: number }): Finding {
+  const found = createDeferred<string>();
+  const server = createServer()
+    .once('error', found.reject)
+    .listen({ host, port }, () => server.close(() => found.resolve(`${host}:${port} is free`)));
+  return found.promise;
+}
+
+function probeBackend(pool: string, settings: Parameters<typeof createDial>[0]): Promise<Probe> {
+  const found = createDeferred<string>();
+  const handle = createDial(settings)((error, socket) => {
+    if (error !== undefined) return found.reject(error);
+    socket.on('error', () => undefined); // the connection has served its purpose
+    found.resolve(socket instanceof TLSSocket ? `connected with ${socket.getProtocol()}` : 'connected');
+  });
+  return probe(`pool ${pool} at ${settings.origin}`, found.promise).finally(() => handle.destroy());
+}

@@ -1,0 +1,125 @@
+/** `init` and `check --online` with scripted and real servers. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { requirePackage } from '../support/packages.ts';
+import { startProsody } from '../support/prosody.ts';
+import { createPusher, plainConfig } from '../support/pusher.ts';
+import { runCli } from '../support/run-cli.ts';
+import { startScriptedChat } from '../support/scripted-chat.ts';
+import { makeSelfSigned } from '../support/self-signed.ts';
+import { freePort, startTarget } from '../support/target.ts';
+
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'check-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function checkOnline(config: string, listen = '127.0.0.1:0') {
+  const file = join(folder, 'event-pusher.toml');
+  await writeFile(file, `[general]\nhosts = ["localhost"]\n[admin]\nlisten = "${listen}"\n${config}`);
+  const { code, stdout } = await runCli(['check', '--online', '--config', file, '--json']);
+  const { online }: { readonly online: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[] } =
+    JSON.parse(stdout);
+  return { code, online };
+}
+
+test('a chat server and a backend that answer are in order, and notice nothing but a connection', async () => {
+  await using chat = await startScriptedChat();
+  await using backend = await startTarget();
+  const { code, online } = await checkOnline(plainConfig({ componentPort: chat.server.port, backend: backend.origin }));
+  expect(online).toEqual([
+    {
+      name: `attachment chat at xmpp://127.0.0.1:${chat.server.port}`,
+      ok: true,
+      detail: 'the server accepts the component pusher.localhost',
+    },
+    { name: `pool http_pool at ${backend.origin}`, ok: true, detail: 'connected' },
+  ]);
+  expect(code).toBe(0);
+  expect(backend.requests).toEqual([]);
+  expect(chat.server.received.filter(({ name }) => name === 'iq')).toEqual([]);
+});
+
+test('each failure is named, and the exit code is 1', async () => {
+  await using chat = await startScriptedChat({ secret: 'another' });
+  const closed = await freePort();
+  const { code, online } = await checkOnline(plainConfig({ componentPort: chat.server.port, backend: `http://127.0.0.1:${closed}` }));
+  expect(code).toBe(1);
+  expect(online.map(({ ok, detail }) => ({ ok, detail }))).toEqual([
+    { ok: false, detail: expect.stringContaining('refuses the secret of pusher.localhost') },
+    { ok: false, detail: expect.stringContaining(`ECONNREFUSED 127.0.0.1:${closed}`) },
+  ]);
+});
+
+test('a certificate that is not trusted fails, and the text output says so', async () => {
+  await using chat = await startScriptedChat();
+  await using backend = await startTarget({ tls: makeSelfSigned(['DNS:localhost']) });
+  const file = join(folder, 'event-pusher.toml');
+  const config = plainConfig({ componentPort: chat.server.port, backend: `https://localhost:${backend.port}` });
+  await writeFile(file, `[general]\nhosts = ["localhost"]\n[admin]\nlisten = "127.0.0.1:0"\n${config}`);
+  const { code, stdout } = await runCli(['check', '--online', '--config', file]);
+  expect(code).toBe(1);
+  expect(stdout.slice(stdout.indexOf('Connections:')).replaceAll(/\s+/g, ' ')).toMatch(
+    /Connections: - ok: attachment chat .* - FAILED: pool http_pool at https:\/\/localhost:\d+: .*self.signed/,
+  );
+});
+
+test('a listener whose port another program uses fails', async () => {
+  await using backend = await startTarget();
+  const taken = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => taken.once('listening', resolve));
+  const address = taken.address();
+  const port = typeof address === 'object' ? address?.port : 0;
+  const { online } = await checkOnline(`
+[attach.chat]
+type = "http"
+listen = "127.0.0.1:${port}"
+[outgoing_pools.http.http_pool.connection]
+host = "${backend.origin}"
+[modules.mod_event_pusher.backend.http]
+name = "push"
+`);
+  taken.close();
+  expect(online[0]).toMatchObject({ ok: false, detail: expect.stringContaining('EADDRINUSE') });
+});
+
+test('a service that runs reports its attachments, and keeps its feed', async () => {
+  await using chat = await startScriptedChat();
+  await using backend = await startTarget();
+  const listen = `127.0.0.1:${await freePort()}`;
+  const config = plainConfig({ componentPort: chat.server.port, backend: backend.origin });
+  await using pusher = await createPusher({ config, listen });
+  await pusher.start();
+  const handshakes = chat.server.received.filter(({ name }) => name === 'handshake').length;
+  const { code, online } = await checkOnline(config, listen);
+  expect(online[0]).toEqual({ name: 'attachment chat, host localhost, of the running service', ok: true, detail: 'attached' });
+  expect(code).toBe(0);
+  expect(chat.server.received.filter(({ name }) => name === 'handshake')).toHaveLength(handshakes);
+});
+
+describe.skipIf(!(await requirePackage('prosody')))('with the Debian package prosody', () => {
+  test('the files of init attach the service to a Prosody', async () => {
+    const backendPort = await freePort();
+    const at = (port: number) => ['--server', 'prosody', '--host', 'localhost', '--service', `xmpp://127.0.0.1:${port}`];
+    const file = join(folder, 'event-pusher.toml');
+    await runCli(['init', ...at(1), '--backend', `http://127.0.0.1:${backendPort}/x`, '--config', file]);
+    const snippet = await readFile(join(folder, 'event-pusher.prosody.cfg.lua'), 'utf8');
+    const component = { domain: 'other.localhost', secret: 'other' };
+    await using prosody = await startProsody({
+      hosts: ['other.example'],
+      component,
+      ending: snippet.replaceAll('"localhost"', '"localhost"'),
+    });
+    await using backend = await startTarget({ port: backendPort });
+
+    const config = (await readFile(file, 'utf8')).replace('127.0.0.1:1"', `127.0.0.1:${prosody.componentPort}"`).replace(':9464', ':0');
+    await writeFile(file, config);
+    const { code, stdout } = await runCli(['check', '--online', '--config', file]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('the server accepts the component pusher.localhost') });
+    expect(backend.requests).toEqual([]);
+  });
+});
