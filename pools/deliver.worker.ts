@@ -7,6 +7,7 @@ import type { PoolThreadSettings, ToThread } from './contract.ts';
 import type { NewWorker } from './http-client.ts';
 import { createClient, HttpCarrier, type OpenCarrier, serve, undiciWorkers } from './serve.ts';
 import type { ImportModule } from './session/handler-module.ts';
+import { withShortPaths } from './short-paths.ts';
 
 /** The only task of the thread: serves the pools that are announced on the port. It ends with the thread, or when a pool cannot be served. */
 export default function deliver({ port: pools }: { readonly port: MessagePort }): Promise<never> {
@@ -33,7 +34,8 @@ export function carrierOf({ importModule, resolve }: ThreadDependencies = {}): O
       return new OrderCarrier(context, resolve);
     }
 
-    const parts = { newWorker: await workersOf(settings), dial: createDial(settings, resolve) };
+    const dial = createDial(settings, resolve);
+    const parts = { newWorker: await workersOf(settings), dial: settings.client === 'undici' ? withShortPaths(dial) : dial };
     if (settings.handlers.length === 0) return new HttpCarrier(context, createClient(context, parts));
     const { openSessionCarrier } = await import('./session/session-carrier.ts');
     return openSessionCarrier(context, { ...parts, importModule });
