@@ -88,11 +88,17 @@ function replayText({ count, failed }) {
 
 /** @param {string} path @param {object} [body] */
 function posting(path, body) {
-  const data = body === undefined ? '' : ` -H 'content-type: application/json' -d ${quoted(JSON.stringify(body), true)}`;
+  const data = body === undefined ? '' : ` -H 'content-type: application/json' -d ${quoted(plainJson(body), true)}`;
   return {
     run: () => post(path, body),
     curl: `curl -X POST -H "authorization: Bearer $TOKEN"${data} ${quoted(`${location.origin}/api/v1${path}`)}`,
   };
+}
+
+/** JSON in which control and direction characters are escaped: the dialog shows it, and it can be copied. @param {object} body */
+function plainJson(body) {
+  const escaped = (/** @type {string} */ character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(body).replace(/[\p{Cc}\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{2069}\u{feff}]/gu, escaped);
 }
 
 /** For a shell. @param {string} text @param {boolean} [always] */

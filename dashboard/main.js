@@ -73,14 +73,14 @@ function Board({ view, points, ask, onSignIn }) {
 /** @param {{ view: View, onSignIn: () => void, ask: () => void }} props */
 function Header({ view, onSignIn, ask }) {
   const status = /** @type {import('./live.js').Status} */ (view.status);
-  const [theme, setTheme] = useState(applyTheme());
+  const [theme, setTheme] = useState(applyTheme);
   const { content } = status.caller;
   const leave = () => signOut().then(ask, ask);
   return html`<header>
     <h1><img src="dashboard/icon.svg" alt="" width="22" height="22" /> event-pusher</h1>
     <${Age} view=${view} />
     <span class="spacer"></span>
-    <button type="button" class="quiet" onClick=${() => setTheme(nextTheme())} aria-label=${`Colours: ${theme}. Change`}>${theme}</button>
+    <button type="button" class="quiet" onClick=${() => setTheme(nextTheme())} aria-label=${`Colours: ${theme}. Change`}>◐ ${theme}</button>
     ${status.caller.signedIn && html`<button type="button" class="quiet" onClick=${leave}>Sign out</button>`}
     ${!content && html`<button type="button" class="quiet" onClick=${onSignIn}>Sign in for content</button>`}
   </header>`;

@@ -30,6 +30,7 @@ function stored() {
 
 /** @param {string} theme */
 function show(theme) {
-  document.documentElement.dataset['theme'] = theme;
+  const { dataset } = document.documentElement;
+  if (dataset['theme'] !== theme) dataset['theme'] = theme;
   return theme;
 }

@@ -10,6 +10,7 @@ import { poolCommands } from './pools.ts';
 import { run } from './run.ts';
 import { sendTestCommand } from './send-test.ts';
 import { spoolCommands } from './spool.ts';
+import { statusCommand } from './status.ts';
 
 /** All commands in the order of the usage. */
 export const commands: readonly Command[] = [
@@ -35,6 +36,7 @@ export const commands: readonly Command[] = [
     options: ['once', 'scripted'],
     run: ({ values }) => demo({ once: values.once === true, scripted: values.scripted === true }),
   },
+  statusCommand,
   ...poolCommands,
   ...deadLetterCommands,
   ...orphanCommands,

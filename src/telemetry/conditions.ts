@@ -25,10 +25,11 @@ interface Instant {
   at: EpochMs | undefined;
 }
 
-/** A dead letter of a queue: why, and when. */
+/** A dead letter: when, and why. `error` is set if a callback on accept failed; it may quote a message. */
 export interface Death {
   readonly at: EpochMs;
   readonly reason: string;
+  readonly error: string | undefined;
 }
 
 /** Follows the events from its creation on. Conditions that began before are unknown. */
@@ -80,7 +81,10 @@ export class Conditions {
       else failing.at ??= clock.now();
     });
     events.on('delivery.settled', ({ pool, handler, disposition, reason }) => {
-      if (disposition === 'dead') this.#deaths.set(keyOf(pool, handler), { at: clock.now(), reason });
+      if (disposition === 'dead') this.#deaths.set(keyOf(pool, handler), { at: clock.now(), reason, error: undefined });
+    });
+    events.on('callback.failed', ({ handler, callback, error }) => {
+      this.#deaths.set(keyOf('', handler), { at: clock.now(), reason: 'callback-failed', error: `${callback}: ${error.message}` });
     });
   }
 
@@ -123,8 +127,10 @@ export class Conditions {
     return this.#pauses.get(pool);
   }
 
+  /** The last dead letter of a queue. Callbacks on accept fail before a pool is chosen, so theirs count for every pool of the handler. */
   lastDeath(pool: string, handler: string): Death | undefined {
-    return this.#deaths.get(keyOf(pool, handler));
+    const [own, ofCallback] = [this.#deaths.get(keyOf(pool, handler)), this.#deaths.get(keyOf('', handler))];
+    return (ofCallback?.at ?? 0) > (own?.at ?? 0) ? ofCallback : own;
   }
 
   /** When the pool's backlog was full for the last time. */

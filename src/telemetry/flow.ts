@@ -4,7 +4,7 @@
  */
 import type { Clock, Timers } from '../kit/clock.ts';
 import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
-import type { EventBus } from './events.ts';
+import type { EventBus, Events } from './events.ts';
 import { Series, Tally } from './series.ts';
 
 /** Values of one second. `accepted`, `delivered`, `dead` and `failed` are counts, `waiting` and `tapFill` are levels. */
@@ -94,6 +94,14 @@ export class Flow implements Lifecycle {
       if (disposition === 'dead') queue.dead += 1;
       (disposition === 'delivered' ? delivered : dead).add();
     });
+    events.on('callback.failed', () => dead.add());
+    events.on('backlog.overflow', (overflow) => this.#overflowed(overflow));
+  }
+
+  #overflowed({ pool, handler, policy, count }: Events['backlog.overflow']): void {
+    if (policy === 'hold-intake') return;
+    this.#totals.dead.add(count);
+    if (policy === 'dead-letter-oldest') this.#queues.at(pool, handler).settled += count;
   }
 
   start(): Promise<void> {

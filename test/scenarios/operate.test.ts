@@ -147,6 +147,29 @@ test('one failing delivery shows an outage in the metrics and in the list of poo
   expect(await operate('pools', 'list')).toMatch(/sending .* % of \d.*accepted since: status 503/s);
 });
 
+test('the verdict names a failing backend, and says when all is well', async () => {
+  let status = 200;
+  await using service = await startOperated({
+    script: (): Answer => ({ kind: 'answer', status }),
+    pool: `retry.schedule = ${JSON.stringify(Array(60).fill('1s'))}`,
+  });
+  const { chat, rig, file, operate } = service;
+  chat.say('hello');
+  await rig.settled(1);
+  await eventually(async () => expect(await operate('status')).toMatch(/^All well, .*nothing waiting\n$/));
+  status = 503;
+  chat.say('hello');
+  await eventually(async () => {
+    const { code, stdout } = await runCli(['status', '--config', file]);
+    expect([code, stdout]).toEqual([
+      1,
+      expect.stringMatching(/^critical {2}push on http_pool: .* failed for .*last error: status 503, 1 waiting/),
+    ]);
+  });
+  status = 200;
+  await rig.settled(2);
+});
+
 test('a handler of a paused pool is shown as paused', async () => {
   await using service = await startOperated();
   await service.operate('pools', 'pause', 'http_pool');

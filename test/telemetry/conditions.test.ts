@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Conditions } from '../../src/telemetry/conditions.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
-import { attemptEnded, settled } from './observed.ts';
+import { attemptEnded, packetId, settled } from './observed.ts';
 
 function startConditions() {
   const events = createEventBus();
@@ -75,7 +75,7 @@ test('pauses, dead letters, losses, stops of intake and reloads have their times
   clock.advance(1000);
   events.emit('spool.writable', { writable: false, reason: 'still full' });
   expect(conditions.pausedSince('pool')).toBe(start);
-  expect(conditions.lastDeath('pool', 'push')).toEqual({ at: start, reason: 'refused' });
+  expect(conditions.lastDeath('pool', 'push')).toEqual({ at: start, reason: 'refused', error: undefined });
   expect(conditions.lastOverflow('pool')).toBe(start);
   expect(conditions.tapHole('chat', 'localhost')).toMatchObject({ missing: 3, at: start });
   expect(conditions.spoolRefusesSince).toBe(start);
@@ -85,4 +85,15 @@ test('pauses, dead letters, losses, stops of intake and reloads have their times
   events.emit('pool.paused', { pool: 'pool', paused: false });
   events.emit('spool.writable', { writable: true, reason: '' });
   expect([conditions.pausedSince('pool'), conditions.spoolRefusesSince]).toEqual([undefined, undefined]);
+});
+
+test('a failed callback is a dead letter of every queue of its handler, unless a later one is known', () => {
+  const { events, clock, conditions, start } = startConditions();
+  const error = new Error('no key');
+  events.emit('callback.failed', { handler: 'push', callback: 'prepareBody', packetId, error });
+  const death = { at: start, reason: 'callback-failed', error: 'prepareBody: no key' };
+  expect([conditions.lastDeath('pool', 'push'), conditions.lastDeath('pool', 'other')]).toEqual([death, undefined]);
+  clock.advance(1000);
+  events.emit('delivery.settled', settled({ pool: 'pool', handler: 'push', disposition: 'dead', reason: 'refused' }));
+  expect(conditions.lastDeath('pool', 'push')?.reason).toBe('refused');
 });

@@ -3,7 +3,7 @@ import { createEventBus } from '../../src/telemetry/events.ts';
 import { Flow } from '../../src/telemetry/flow.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
-import { attemptEnded, settled } from './observed.ts';
+import { attemptEnded, packetId, settled } from './observed.ts';
 
 async function startFlow() {
   const events = createEventBus();
@@ -15,6 +15,7 @@ async function startFlow() {
   const queue = { pool: 'pool', handler: 'push' };
   return {
     flow,
+    events,
     clock,
     timers,
     levels,
@@ -51,6 +52,15 @@ test('each second has a point with its counts and levels', async () => {
     tapFill: [0.25, 0.25],
   });
   expect(flow.mean(5)).toEqual({ accepted: 1.5, delivered: 0.5, dead: 0.5, failed: 0.5, waiting: 9, tapFill: 0.25 });
+});
+
+test('dead letters of callbacks and of a full backlog count as given up', async () => {
+  const { flow, events, pass } = await startFlow();
+  events.emit('callback.failed', { handler: 'push', callback: 'prepareBody', packetId, error: new Error('no key') });
+  for (const policy of ['dead-letter-oldest', 'hold-intake', 'refuse'] as const)
+    events.emit('backlog.overflow', { pool: 'pool', handler: 'push', policy, count: 2 });
+  pass(1000);
+  expect([flow.columns().dead, flow.queue('pool', 'push').settled]).toEqual([[5], 2]);
 });
 
 test('late timers do not shift the seconds, and a pause of the process shares its counts', async () => {

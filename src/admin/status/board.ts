@@ -87,8 +87,15 @@ export class StatusBoard {
       attempts: recent.attempts,
       accepted: recent.accepted,
       rates: flow.queue(pool, name),
-      lastDeath: conditions.lastDeath(pool, name) ?? null,
+      lastDeath: this.#lastDeath(pool, name, showError),
     };
+  }
+
+  #lastDeath(pool: string, handler: string, showError: ShowError): QueueFacts['lastDeath'] {
+    const death = this.#sources.conditions.lastDeath(pool, handler);
+    if (death === undefined) return null;
+    const { at, reason, error } = death;
+    return { at, reason, error: error === undefined ? null : showError({ at, reason: error, mayQuote: true }) };
   }
 
   #hostFacts(now: EpochMs): readonly HostFacts[] {

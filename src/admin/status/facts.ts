@@ -60,7 +60,8 @@ export interface QueueFacts extends SendingFacts {
   readonly attempts: number;
   readonly accepted: number;
   readonly rates: QueueRates;
-  readonly lastDeath: { readonly at: EpochMs; readonly reason: string } | null;
+  /** `error`: the error of the callback on accept that failed, if it was one. */
+  readonly lastDeath: { readonly at: EpochMs; readonly reason: string; readonly error: string | null } | null;
 }
 
 export interface PoolFacts extends SendingFacts {

@@ -140,7 +140,8 @@ function deadFinding({ name, dead, lastDeath }: QueueFacts, pool: PoolFacts, { n
   if (lastDeath === null || dead === 0 || now - lastDeath.at > recentMs) return [];
   const what = `${name} on ${pool.name}: ${number(dead, 'dead letter')}, the last ${span(now - lastDeath.at)} ago (${lastDeath.reason})`;
   const subject = { kind: 'handler', pool: pool.name, handler: name } as const;
-  return [{ ...nothingMore, level: 'warning', subject, what, action: 'dead-letters' }];
+  const error = lastDeath.error === null ? null : { text: lastDeath.error, at: lastDeath.at };
+  return [{ ...nothingMore, level: 'warning', subject, what, error, action: 'dead-letters' }];
 }
 
 function backlogOf({ waiting, oldestAt }: PoolFacts): Pick<Finding, 'oldestAt' | 'waiting'> {

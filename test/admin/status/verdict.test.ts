@@ -117,13 +117,19 @@ describe('a pool', () => {
     ],
     [
       'has given up deliveries',
-      { dead: 3, handlers: [makeQueue({ dead: 3, lastDeath: { at: now - 5000, reason: 'refused' } })] },
+      { dead: 3, handlers: [makeQueue({ dead: 3, lastDeath: { at: now - 5000, reason: 'refused', error: null } })] },
       'warning',
       'push on http_pool: 3 dead letters, the last 5 s ago (refused)',
     ],
   ])('%s', (_, changes, level, headline) => {
     const verdict = verdictOf(makeFacts({ pools: [makePool(changes)] }));
     expect(verdict.lines.map((line) => [line.level, line.text])).toEqual([[level, headline]]);
+  });
+
+  test('whose callback failed shows its error', () => {
+    const lastDeath = { at: now - 5000, reason: 'callback-failed', error: 'prepareBody: no key' };
+    const { lines } = verdictOf(makeFacts({ pools: [makePool({ handlers: [makeQueue({ dead: 1, lastDeath })] })] }));
+    expect(lines[0]?.text).toBe('push on http_pool: 1 dead letter, the last 5 s ago (callback-failed), last error: prepareBody: no key');
   });
 
   test('of which several handlers fail in the same way is one line', () => {
@@ -145,7 +151,7 @@ describe('a pool', () => {
   });
 
   test('with dead letters of an hour ago is well', () => {
-    const handlers = [makeQueue({ dead: 3, lastDeath: { at: now - hour, reason: 'refused' } })];
+    const handlers = [makeQueue({ dead: 3, lastDeath: { at: now - hour, reason: 'refused', error: null } })];
     expect(verdictOf(makeFacts({ pools: [makePool({ handlers, dead: 3 })] })).level).toBe('well');
   });
 });
