@@ -1,7 +1,8 @@
 /**
  * Splits the bytes of one XMPP stream (XEP-0114, RFC 6120 §4) into its header, its stanzas and its end, without parsing. The framer
  * follows tags, quotes, comments, CDATA sections and processing instructions only as far as needed to find the end of an element.
- * Each byte is examined once, independent of the chunks.
+ * Each byte is examined at most twice, independent of the chunks: a chunk mostly contains whole stanzas of tags and text, whose ends are
+ * found without the states.
  *
  * States: `text` → `markup` (after `<`) → `open-tag` ⇄ `quoted`, `close-tag`, `declaration` (after `<!`) or `section`
  * (comment, CDATA, processing instruction), each → `text`. Depth is 0 before the header and after the end, 1 between stanzas, and
@@ -108,6 +109,11 @@ export class Framer {
     const at = this.#depth > 1 ? indexOf(chunk, LESS, from) : afterSpace(chunk, from);
     if (at === chunk.length) return at;
     if (chunk[at] !== LESS) throw invalid('text outside a stanza');
+    const end = this.#depth === 1 ? endOfPlainElement(chunk, at) : 0;
+    if (end > 0 && end - at <= this.#options.maxStanzaBytes) {
+      this.#options.onStanza(chunk.subarray(at, end));
+      return end;
+    }
     if (this.#depth <= 1) this.#buffer.begin(at);
     this.#state = 'markup';
     return at + 1;
@@ -248,6 +254,34 @@ const LESS = 0x3c;
 const GREATER = 0x3e;
 const QUESTION = 0x3f;
 const BRACKET = 0x5d;
+
+/** End of the element at `from` if the chunk contains it whole, and if it contains only tags and text; otherwise 0. */
+function endOfPlainElement(chunk: Buffer, from: number): number {
+  let depth = 0;
+  for (let at = from; at < chunk.length; at = indexOf(chunk, LESS, at)) {
+    const byte = chunk[at + 1] ?? 0;
+    if (byte === SLASH) {
+      at = indexOf(chunk, GREATER, at + 2);
+      depth -= 1;
+    } else if (isNameStart(byte)) {
+      at = endOfOpenTag(chunk, at + 2);
+      if (chunk[at - 1] !== SLASH) depth += 1;
+    } else return 0;
+    at += 1;
+    if (depth <= 0) return depth === 0 && at <= chunk.length ? at : 0;
+  }
+  return 0;
+}
+
+/** Position of the `>` that ends the tag; the chunk's length or more if there is none. */
+function endOfOpenTag(chunk: Buffer, from: number): number {
+  for (let at = from; at < chunk.length; at += 1) {
+    const byte = chunk[at] ?? 0;
+    if (byte === GREATER) return at;
+    if (byte === QUOTE || byte === APOSTROPHE) at = indexOf(chunk, byte, at + 1);
+  }
+  return chunk.length;
+}
 
 /** Position of the next `byte` at or after `from`; the chunk's length if there is none. */
 function indexOf(chunk: Buffer, byte: number, from: number): number {

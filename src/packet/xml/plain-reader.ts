@@ -107,13 +107,13 @@ export class PlainReader {
       at += 1;
     }
     this.#at = at;
-    return strings.find(this.#latin1, { start, end: at, hash });
+    return strings.find(bytes, { start, end: at, hash });
   }
 
   /** The children and the closing tag, from the `>` or `/` of the opening tag on. */
   #content({ name, ns, depth }: { readonly name: string; readonly ns: string; readonly depth: number }): Child[] | undefined {
     const bytes = this.#bytes;
-    const children: Child[] = [];
+    let children: Child[] = [];
     if (bytes[this.#at] === SLASH) {
       const isClosed = bytes[this.#at + 1] === GREATER;
       this.#at += 2;
@@ -125,20 +125,23 @@ export class PlainReader {
       if (bytes[this.#at] !== LESS) {
         const text = this.#run(LESS, IN_TEXT);
         if (text === undefined) return undefined;
-        children.push(text);
+        children = withChild(children, text);
       }
       if (bytes[this.#at + 1] === SLASH) return this.#closes(name) ? children : undefined;
       this.#at += 1;
       const child = this.#element(ns, depth + 1);
       if (child === undefined) return undefined;
-      children.push(child);
+      children = withChild(children, child);
     }
   }
 
   #closes(name: string): boolean {
+    const bytes = this.#bytes;
     const start = this.#at + 2;
-    this.#at = start + name.length + 1;
-    return this.#bytes[this.#at - 1] === GREATER && this.#latin1.startsWith(name, start);
+    const end = start + name.length;
+    this.#at = end + 1;
+    for (let at = start; at < end; at += 1) if (bytes[at] !== name.charCodeAt(at - start)) return false;
+    return bytes[end] === GREATER;
   }
 
   /** Text up to the byte `stop`, which is not consumed. `plain`: the bytes that stand for themselves. */
@@ -196,6 +199,15 @@ export class PlainReader {
   }
 }
 
+/** The first two children are added without `push`, which would reserve space for 17: most elements have no more. */
+function withChild(children: Child[], child: Child): Child[] {
+  const [first] = children;
+  if (first === undefined) return [child];
+  if (children.length === 1) return [first, child];
+  children.push(child);
+  return children;
+}
+
 interface Span {
   readonly start: number;
   readonly end: number;
@@ -209,24 +221,36 @@ interface Span {
  */
 class Interned {
   readonly #plain: RegExp;
-  readonly #slots: (string | undefined)[] = new Array(SLOTS);
+  readonly #slots: (Known | undefined)[] = new Array(SLOTS);
 
   constructor(plain: RegExp) {
     this.#plain = plain;
   }
 
-  /** The string in this span of `text`; undefined if it is not plain. */
-  find(text: string, { start, end, hash }: Span): string | undefined {
+  /** The string in this span of `bytes`; undefined if it is not plain. */
+  find(bytes: Buffer, { start, end, hash }: Span): string | undefined {
     const slot = hash & (SLOTS - 1);
     const known = this.#slots[slot];
-    if (known !== undefined && known.length === end - start && text.startsWith(known, start)) return known;
+    if (known !== undefined && isAt(known.bytes, bytes, start, end)) return known.text;
 
-    const found = text.slice(start, end);
+    const found = bytes.toString('latin1', start, end);
     if (!this.#plain.test(found)) return undefined;
-    const [internalized = found] = Object.keys({ [found]: true }); // a copy: a slice would keep the whole stanza in memory
-    if (found.length <= MAX_INTERNED) this.#slots[slot] = internalized;
-    return internalized;
+    const [text = found] = Object.keys({ [found]: true });
+    if (found.length <= MAX_INTERNED) this.#slots[slot] = { text, bytes: Uint8Array.from(bytes.subarray(start, end)) };
+    return text;
   }
+}
+
+interface Known {
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A loop, because each call of a method for so few bytes would cost more. */
+function isAt(wanted: Uint8Array, bytes: Buffer, start: number, end: number): boolean {
+  if (wanted.length !== end - start) return false;
+  for (let index = 0; index < wanted.length; index += 1) if (bytes[start + index] !== wanted[index]) return false;
+  return true;
 }
 
 const SLOTS = 256;
