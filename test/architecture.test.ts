@@ -181,7 +181,7 @@ const extensions = [
 ];
 
 /** Lines of the core's files, with imports, comments, blank lines and the generated table. */
-const coreLineLimit = 14_600;
+const coreLineLimit = 14_800;
 
 describe('the core', () => {
   const core = closureOf(coreEntries);

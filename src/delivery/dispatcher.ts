@@ -1,10 +1,11 @@
 import type { PoolThreadSettings } from '../../pools/contract.ts';
 import type { CallbackLimits, PoolConfig } from '../config/config.ts';
 import type { Clock, Timers } from '../kit/clock.ts';
+import { type Completion, promised } from '../kit/completion.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import type { Random } from '../kit/pacing.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
-import type { Entry, QueueDepth, Refused, Spool } from '../spool/spool.ts';
+import type { Entry, QueueDepth, Refused, Settled, Spool } from '../spool/spool.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Admission } from './admission.ts';
 import { Backlog, IntakeQueue } from './backlog.ts';
@@ -97,10 +98,11 @@ export class Dispatcher {
     await Promise.all(Array.from(this.#pools.values(), ({ dispatcher }) => act(dispatcher)));
   }
 
-  /** Stores the results of a packet and begins to deliver them. Resolves when they are on disk, in the order of the calls. */
-  readonly accept = (result: PacketResult): Promise<void> => {
+  /** Stores the results of a packet and begins to deliver them. Done when they are on disk, in the order of the calls. */
+  readonly accept = (result: PacketResult, completion: Completion<void>): void => {
     const turn = this.#intake.join(() => this.#hasCapacity(result.deliveries));
-    return turn === undefined ? this.#store(result) : turn.then(() => this.#store(result));
+    if (turn === undefined) this.#store(result, completion);
+    else void turn.then(() => this.#store(result, completion));
   };
 
   /** Whether no full pool holds intake. */
@@ -108,32 +110,40 @@ export class Dispatcher {
     return deliveries.every(({ pool, handler }) => this.#pools.get(pool)?.backlog.holdsIntake(handler) !== true);
   }
 
-  #admit(all: readonly NewDelivery[]): { readonly deliveries: readonly NewDelivery[]; readonly refused: readonly Refused[] } {
-    const deliveries: NewDelivery[] = [];
+  #admit(all: readonly NewDelivery[]): Pick<Entry, 'deliveries' | 'refused'> {
     const refused: Refused[] = [];
     for (const delivery of all) {
       const backlog = this.#pools.get(delivery.pool)?.backlog;
-      if (backlog === undefined || backlog.enter(delivery.handler)) deliveries.push(delivery);
-      else refused.push({ delivery, reason: 'overflow', detail: backlog.fullness });
+      if (backlog?.enter(delivery.handler) === false) refused.push({ delivery, reason: 'overflow', detail: backlog.fullness });
     }
-    return { deliveries, refused };
+    if (refused.length === 0) return { deliveries: all, refused };
+    const excess = new Set(refused.map(({ delivery }) => delivery));
+    return { deliveries: all.filter((delivery) => !excess.has(delivery)), refused };
   }
 
-  #store({ deliveries: all, deadLetters, mark, revives }: PacketResult): Promise<void> {
+  #store({ deliveries: all, deadLetters, mark, revives }: PacketResult, completion: Completion<void>): void {
     const { spool, clock } = this.#options;
     const { deliveries, refused } = this.#admit(all);
     const pools = deliveries.map(({ pool }) => this.#pools.get(pool));
     const claim = deliveries.map((delivery, index) => pools[index]?.dispatcher.reserve(delivery) === true);
     const entry: Entry = { deliveries, deadLetters, mark, claim, refused, revives };
-    const storeParts = async (thrown: unknown): Promise<void> => {
-      await appendParts(spool, entry, { thrown, now: clock.now() });
-      this.#stored(entry, pools, []);
-      this.wake(deliveries.map(({ pool }) => pool));
+    const done = (claimed: readonly Claimed[]): void => {
+      this.#stored(entry, pools, claimed);
+      completion.done();
+    };
+    const failed = (thrown: unknown): void => {
+      appendParts(spool, entry, { thrown, now: clock.now() }).then(
+        () => {
+          done([]);
+          this.wake(deliveries.map(({ pool }) => pool));
+        },
+        (error: unknown) => completion.failed(toError(error)),
+      );
     };
     try {
-      return spool.append(entry).then((claimed) => this.#stored(entry, pools, claimed), storeParts);
+      spool.append(entry, { done, failed });
     } catch (thrown) {
-      return storeParts(thrown); // its rows cannot be encoded
+      failed(thrown); // its rows cannot be encoded
     }
   }
 
@@ -156,7 +166,8 @@ export class Dispatcher {
 
   async #release({ seq }: Claimed): Promise<void> {
     try {
-      const { readyPools } = await this.#options.spool.settle({ seq, ...released, claimNext: 0 });
+      const settlement = { seq, ...released, claimNext: 0 };
+      const { readyPools } = await promised<Settled>((completion) => this.#options.spool.settle(settlement, completion));
       this.wake(readyPools);
     } catch (thrown) {
       this.#options.onFailed(toError(thrown));

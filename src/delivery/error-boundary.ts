@@ -3,8 +3,9 @@
  * data can trigger an error in the service. Such an error makes this delivery a dead letter and affects no other.
  */
 import type { EpochMs } from '../kit/clock.ts';
+import { promised } from '../kit/completion.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
-import type { NewDelivery } from '../model/delivery.ts';
+import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Disposition, Entry, FailedPacket, Spool } from '../spool/spool.ts';
 
 /** The disposition of a delivery without further attempts. */
@@ -45,7 +46,7 @@ export async function appendParts(
 ): Promise<void> {
   if (isSpoolFailure(thrown)) throw thrown;
   for (const [part, subject] of partsOf(entry)) await appendPart(spool, part, subject, now);
-  await spool.append({ ...emptyEntry, mark: entry.mark, revives: entry.revives });
+  await append(spool, { ...emptyEntry, mark: entry.mark, revives: entry.revives });
 }
 
 const emptyEntry: Entry = { deliveries: [], deadLetters: [], mark: undefined, claim: [], refused: [], revives: undefined };
@@ -62,11 +63,15 @@ function partsOf({ deliveries, deadLetters, refused }: Entry): readonly (readonl
 
 async function appendPart(spool: Pick<Spool, 'append'>, part: Entry, subject: Subject, now: EpochMs): Promise<void> {
   try {
-    await spool.append(part);
+    await append(spool, part);
   } catch (thrown) {
     if (isSpoolFailure(thrown)) throw thrown;
-    await spool.append({ ...emptyEntry, deadLetters: [letterOf(subject, thrown, now)] });
+    await append(spool, { ...emptyEntry, deadLetters: [letterOf(subject, thrown, now)] });
   }
+}
+
+function append(spool: Pick<Spool, 'append'>, entry: Entry): Promise<readonly Claimed[]> {
+  return promised((completion) => spool.append(entry, completion));
 }
 
 /** A dead letter without the timestamps and content of its subject, which may be the reason for the refusal. */

@@ -8,9 +8,9 @@
  * so that no delivery overtakes these. The spool itself keeps the order of each lane; {@link Lanes} keeps it in memory.
  */
 import type { Clock, EpochMs } from '../kit/clock.ts';
-import { toError } from '../kit/errors.ts';
+import { createDeferred } from '../kit/lifecycle.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
-import type { Spool } from '../spool/spool.ts';
+import type { ClaimResult, Spool } from '../spool/spool.ts';
 import type { Admission, HandlerAdmission } from './admission.ts';
 import { type DeliveryAge, DeliveryBuffer, type Limits, PoolUsage } from './delivery-buffer.ts';
 import { Lanes } from './lanes.ts';
@@ -333,7 +333,7 @@ class Queue {
     const free = this.#freeToClaim();
     if (free === 0 || this.#isBlocked(now)) return;
     const allowed = this.hasDeadlines ? Number.POSITIVE_INFINITY : this.admission.capacity(now) * claimsPerAttempt;
-    if (this.buffer.size < allowed) this.#claiming = this.#claim(Math.min(free, allowed, maxClaims));
+    if (this.buffer.size < allowed) this.#claim(Math.min(free, allowed, maxClaims));
   }
 
   #isBlocked(now: number): boolean {
@@ -347,25 +347,35 @@ class Queue {
     return this.#freshWaits && !this.buffer.has('fresh') ? Math.min(free, claimsForFresh) : 0;
   }
 
-  async #claim(limit: number): Promise<void> {
+  #claim(limit: number): void {
     const { pool, spool, clock, onFailed, onClaimed } = this.#options;
     this.#active.toClaim.delete(this); // a wake-up from here on is for a delivery that this claim may miss
     this.#freshWaits = false;
-    let count = 0;
-    try {
-      const request = { handlers: [this.handler], limit, bytes: this.buffer.freeBytes, now: clock.now() };
-      const { claimed, nextAt } = await spool.claim(pool, request);
-      count = claimed.length;
-      for (const delivery of claimed) this.put(delivery);
-      this.#freshWaits ||= claimed.some(({ attempts }) => attempts === 0);
-      this.#isBacklogged = nextAt !== undefined && nextAt <= clock.now();
-      if (this.#isBacklogged) this.wake();
-      else if (nextAt !== undefined) this.deferred(nextAt);
-    } catch (thrown) {
-      onFailed(toError(thrown));
-    }
-    this.#claiming = undefined;
-    onClaimed(count);
+    const ended = createDeferred<void>();
+    this.#claiming = ended.promise;
+    const end = (count: number): void => {
+      this.#claiming = undefined;
+      ended.resolve();
+      onClaimed(count);
+    };
+    const done = (result: ClaimResult): void => {
+      this.#takeClaimed(result);
+      end(result.claimed.length);
+    };
+    const failed = (error: Error): void => {
+      onFailed(error);
+      end(0);
+    };
+    const request = { handlers: [this.handler], limit, bytes: this.buffer.freeBytes, now: clock.now() };
+    spool.claim(pool, request, { done, failed });
+  }
+
+  #takeClaimed({ claimed, nextAt }: ClaimResult): void {
+    for (const delivery of claimed) this.put(delivery);
+    this.#freshWaits ||= claimed.some(({ attempts }) => attempts === 0);
+    this.#isBacklogged = nextAt !== undefined && nextAt <= this.#options.clock.now();
+    if (this.#isBacklogged) this.wake();
+    else if (nextAt !== undefined) this.deferred(nextAt);
   }
 
   /** Resolves when no claim is in progress. */

@@ -86,14 +86,14 @@ export class Settler {
   }
 
   /** A settlement that cannot be stored makes its delivery a dead letter; only a failure of the spool stops the service. */
-  #store(pending: Pending, content: SettlementContent, onRefused: (thrown: unknown) => void): void {
+  #store(pending: Pending, content: SettlementContent, failed: (thrown: unknown) => void): void {
     const { delivery, claimNext } = pending;
     const { disposition, attempt, spawn, failedPackets } = content;
     const settlement = { seq: delivery.seq, disposition, attempt, spawn, failedPackets, claimNext };
     try {
-      this.#options.spool.settle(settlement).then((settled) => this.#stored(pending, content, settled), onRefused);
+      this.#options.spool.settle(settlement, { done: (settled) => this.#stored(pending, content, settled), failed });
     } catch (thrown) {
-      onRefused(thrown); // its rows cannot be encoded
+      failed(thrown); // its rows cannot be encoded
     }
   }
 

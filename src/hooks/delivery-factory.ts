@@ -19,6 +19,7 @@ interface DeliveryFactoryOptions {
 export class DeliveryFactory {
   readonly #clock: DeliveryFactoryOptions['clock'];
   readonly #newId: () => DeliveryId;
+  #sharedTarget: HttpTarget = { kind: 'http', method: 'POST', path: '', headers: [] };
 
   constructor({ clock, newId }: DeliveryFactoryOptions) {
     this.#clock = clock;
@@ -28,7 +29,7 @@ export class DeliveryFactory {
   /** The request that the callbacks prepared. */
   request({ config, hasDeliveryCallbacks }: LoadedHandler, context: PacketContext, { headers, body }: PreparedRequest): NewRequest {
     const { packet, answered, deliveryId = this.#newId() } = context;
-    const plain: HttpTarget = { kind: 'http', method: 'POST', path: config.requestPath, headers };
+    const plain = this.#plainTargetOf(config.requestPath, headers);
     const target = answered === undefined ? plain : { ...plain, answered };
     return {
       id: deliveryId,
@@ -44,6 +45,14 @@ export class DeliveryFactory {
       seenAt: packet.time,
       createdAt: this.#clock.now(),
     };
+  }
+
+  /** Requests of a built-in module have the same headers: they share one object, so that it is encoded and compared once. */
+  #plainTargetOf(path: string, headers: PreparedRequest['headers']): HttpTarget {
+    const shared = this.#sharedTarget;
+    if (shared.path === path && shared.headers === headers) return shared;
+    this.#sharedTarget = { kind: 'http', method: 'POST', path, headers };
+    return this.#sharedTarget;
   }
 
   /** A dead letter with the whole packet, because the callbacks made no request of it. */

@@ -100,19 +100,20 @@ export class Evaluator {
 const nothing: Evaluation = { deliveries: [], deadLetters: [] };
 
 interface OpenEvaluation {
-  readonly deliveries: NewRequest[];
+  deliveries: NewRequest[];
   readonly deadLetters: FailedPacket[];
 }
 
-function add(result: HandlerResult, { deliveries, deadLetters }: OpenEvaluation): void {
+function add(result: HandlerResult, evaluation: OpenEvaluation): void {
   switch (result.kind) {
     case 'failed':
-      deadLetters.push(result.failedPacket);
+      evaluation.deadLetters.push(result.failedPacket);
       return;
     case 'no-request':
       return;
     case 'request':
-      deliveries.push(result.delivery);
+      if (evaluation.deliveries.length > 0) evaluation.deliveries.push(result.delivery);
+      else evaluation.deliveries = [result.delivery]; // the usual case; `push` would reserve space for 17
       return;
     default:
       result satisfies never;

@@ -7,6 +7,7 @@
  * packets, so the chat server keeps them.
  */
 
+import type { Completion } from '../kit/completion.ts';
 import { toError } from '../kit/errors.ts';
 import { createDeferred, type Deferred } from '../kit/lifecycle.ts';
 import type { NewDelivery } from '../model/delivery.ts';
@@ -17,8 +18,8 @@ import type { Evaluation, Evaluator } from './evaluate.ts';
 
 interface IntakeOptions {
   readonly evaluate: Evaluator['evaluate'];
-  /** Resolves when the entry is durable; entries must be committed in the order of the calls. */
-  append(entry: Pick<Entry, 'deadLetters' | 'deliveries' | 'mark'>): Promise<void>;
+  /** Done when the entry is durable; entries must be committed in the order of the calls. */
+  append(entry: Pick<Entry, 'deadLetters' | 'deliveries' | 'mark'>, completion: Completion<void>): void;
   /** Called once, with the first error that breaks a stream. */
   onFailed(error: Error): void;
   readonly events: EventSink;
@@ -116,11 +117,9 @@ export class Intake {
   #append(stream: Stream, passage: Passage, { deliveries, deadLetters }: Evaluation): void {
     const { mark } = passage.receipt;
     const isEmpty = deliveries.length === 0 && deadLetters.length === 0 && mark === undefined;
-
-    (isEmpty ? Promise.resolve() : this.#options.append({ deliveries, deadLetters, mark })).then(
-      () => this.#durable(stream, passage, deliveries),
-      (thrown: unknown) => this.#breakStream(stream, thrown),
-    );
+    const done = (): void => this.#durable(stream, passage, deliveries);
+    if (isEmpty) done();
+    else this.#options.append({ deliveries, deadLetters, mark }, { done, failed: (error) => this.#breakStream(stream, error) });
   }
 
   #durable(stream: Stream, passage: Passage, deliveries: readonly NewDelivery[]): void {

@@ -1,5 +1,6 @@
 /** Evaluations that an operator asks for: the replay of dead letters, and the request of a test. */
 import type { EpochMs } from '../kit/clock.ts';
+import { type Completion, promised } from '../kit/completion.ts';
 import type { DeliveryId, NewRequest } from '../model/delivery.ts';
 import type { Packet, PacketId } from '../model/packet.ts';
 import { packetFrom } from '../packet/from-xml.ts';
@@ -16,7 +17,7 @@ interface ReplayOptions extends EvaluationOptions {
   readonly handlers: () => readonly LoadedHandler[];
   readonly spool: Pick<Spool, 'deadLetter' | 'deadLetters' | 'replay'>;
   /** Stores an entry and begins to deliver it. */
-  accept(entry: Pick<Entry, 'deadLetters' | 'deliveries' | 'mark' | 'revives'>): Promise<void>;
+  accept(entry: Pick<Entry, 'deadLetters' | 'deliveries' | 'mark' | 'revives'>, completion: Completion<void>): void;
   /** Starts delivery of the ready deliveries of these pools. */
   wake(pools: readonly string[]): void;
 }
@@ -57,7 +58,8 @@ export class Replayer {
       if (letter?.packet == null || letter.packet === '') continue; // the spool refused its request: it holds no packet
       const delivery = await this.reevaluate({ id, handler: letter.handler, packet: letter.packet });
       if (delivery === undefined) continue;
-      await accept({ deliveries: [delivery], deadLetters: [], mark: undefined, revives: id });
+      const result = { deliveries: [delivery], deadLetters: [], mark: undefined, revives: id };
+      await promised<void>((completion) => accept(result, completion));
       revived += 1;
     }
     return revived;

@@ -6,9 +6,9 @@ import { createLifecycle } from '../kit/lifecycle.ts';
 import type { EventSink } from '../telemetry/events.ts';
 import type { Spool, SpoolStats } from './spool.ts';
 import { SpoolCommands } from './sqlite/commands.ts';
-import { type QueuedCommand, settleBatch } from './sqlite/group-commit.ts';
+import { answerBatch, type QueuedCommand } from './sqlite/group-commit.ts';
 import { openOperatorCommands } from './sqlite/operator-commands.ts';
-import { type Answer, type Answers, type Command, isAppend } from './sqlite/protocol.ts';
+import { type Committed, isAppend } from './sqlite/protocol.ts';
 import { createSqliteSpool } from './sqlite/spool.ts';
 import { ReportedStats } from './sqlite/stats.ts';
 import { openMemoryStore, type Store } from './sqlite/store.ts';
@@ -43,7 +43,7 @@ export function createMemorySpool({ clock, events }: Pick<SpoolDeps, 'clock' | '
   const reported = new ReportedStats(events, clock);
   const engine = new MemoryEngine(clock, reported);
   const lifecycle = createLifecycle({ start: async () => engine.open(), stop: async () => engine.close() });
-  const commands = new SpoolCommands({ ask: (command, decode) => engine.ask(command, decode), events, onPaused: reported.paused });
+  const commands = new SpoolCommands({ add: (queued) => engine.add(queued), events, onPaused: reported.paused });
   return { ...lifecycle, ...commands, stats: () => engine.stats() };
 }
 
@@ -72,13 +72,10 @@ class MemoryEngine {
     this.#reported.stopped();
   }
 
-  ask<C extends Command, T>(command: C, decode: (answer: Answers[C[0]]) => T): Promise<T> {
-    if (this.#store === undefined) return Promise.reject(new ServiceError('SPOOL_FAILED', 'the spool in memory is not running'));
-    return new Promise<T>((resolve, reject) => {
-      if (this.#queued.length === 0) queueMicrotask(() => this.#commit());
-      const settle = (answer: Answer | undefined) => resolve(decode(answer as Answers[C[0]])); // the store answers with the command's type
-      this.#queued.push({ command, settle, reject });
-    });
+  add(queued: QueuedCommand): void {
+    if (this.#store === undefined) return queued.failed(new ServiceError('SPOOL_FAILED', 'the spool in memory is not running'));
+    if (this.#queued.length === 0) queueMicrotask(() => this.#commit());
+    this.#queued.push(queued);
   }
 
   /** `oldest` is read when it is used: the backlog of a pool reads the depths alone, for many deliveries. */
@@ -98,14 +95,16 @@ class MemoryEngine {
     const batch = inOrderOfExecution(this.#queued);
     this.#queued = [];
     if (this.#store === undefined || batch.length === 0) return;
-    const commands = batch.map(({ command }) => command);
+    let committed: Committed;
     try {
-      const committed = this.#store.commit(commands, { maintain: this.#isMaintenanceDue(), now: this.#clock.now() });
-      this.#reported.committed(committed);
-      settleBatch(batch, committed);
+      const commands = batch.map(({ command }) => command);
+      committed = this.#store.commit(commands, { maintain: this.#isMaintenanceDue(), now: this.#clock.now() });
     } catch (error) {
-      for (const { reject } of batch) reject(toError(error));
+      for (const queued of batch) queued.failed(toError(error));
+      return;
     }
+    this.#reported.committed(committed);
+    answerBatch(batch, committed);
   }
 
   #isMaintenanceDue(): boolean {

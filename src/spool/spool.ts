@@ -6,13 +6,15 @@
  * them one after the other. When no claimed one is left in a lane, or its ready head is shed or purged, the next one is promoted. Claims end
  * with the process: after a restart the first delivery of each lane is ready, and the others wait.
  *
- * The calls of `append`, `claim` and `settle` are answered in the order in which they were executed.
+ * The calls of `append`, `claim` and `settle` are answered in the order in which they were executed. They take a completion, which may be
+ * called before they return if the spool has failed or is not running.
  *
  * Deliveries of one pool and one handler form a *queue*. The dispatcher claims from the queues that it may serve now; queues of
  * a handler or pool that is no longer configured are kept.
  */
 
 import type { EpochMs } from '../kit/clock.ts';
+import type { Completion } from '../kit/completion.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { AttemptRecord, DeadReason } from '../model/attempt.ts';
 import type { Body, Claimed, ContextVariables, DeliveryId, NewDelivery, QueueName, Target } from '../model/delivery.ts';
@@ -97,6 +99,12 @@ export interface SpoolStats {
   readonly loss: string;
 }
 
+/** `nextAt`: when the next delivery of the requested queues is due, if there is one. */
+export interface ClaimResult {
+  readonly claimed: readonly Claimed[];
+  readonly nextAt: EpochMs | undefined;
+}
+
 export interface ClaimRequest {
   /** The handlers whose queues may be served now. */
   readonly handlers: readonly string[];
@@ -113,26 +121,26 @@ export interface Descendant {
 
 export interface Spool extends Lifecycle {
   /**
-   * Commits one entry; resolves when it is durable, with the claimed deliveries. Calls are committed in the order in which they
-   * were made. While the spool is full, the promise stays pending: nothing is lost and nothing is acknowledged. It rejects with
+   * Commits one entry; done when it is durable, with the claimed deliveries. Calls are committed in the order in which they
+   * were made. While the spool is full, the call stays open: nothing is lost and nothing is acknowledged. It fails with
    * SPOOL_FAILED only if the engine has failed, and with SPOOL_ROW_REFUSED if the engine refuses a value of this entry; then nothing
-   * of the entry is stored, and other calls are not affected. The same holds for `settle`.
+   * of the entry is stored, and other calls are not affected. It throws if a value cannot be encoded. The same holds for `settle`.
    */
-  append(entry: Entry): Promise<readonly Claimed[]>;
+  append(entry: Entry, completion: Completion<readonly Claimed[]>): void;
 
   /**
    * Claims ready deliveries of a pool's handlers, earliest first, up to `limit`, and stops when their bodies exceed `bytes` (the
    * first is always claimed). While deliveries without an attempt are ready, retries get at most half of `limit`; a share that one
-   * kind does not use goes to the other. `nextAt`: when the next delivery of these queues is due, if there is one.
+   * kind does not use goes to the other.
    */
-  claim(pool: string, request: ClaimRequest): Promise<{ readonly claimed: readonly Claimed[]; readonly nextAt: EpochMs | undefined }>;
+  claim(pool: string, request: ClaimRequest, completion: Completion<ClaimResult>): void;
 
   /**
-   * Settles a claimed delivery; resolves when durable, with the next deliveries of its lane, at most `claimNext`, if no claimed one is
+   * Settles a claimed delivery; done when durable, with the next deliveries of its lane, at most `claimNext`, if no claimed one is
    * left in it. A delivery that is released or retried in its lane returns to its place there: the claims of all later deliveries of the
    * lane end with its own. The release of a delivery whose claim has ended in this way has no effect.
    */
-  settle(settlement: Settlement): Promise<Settled>;
+  settle(settlement: Settlement, completion: Completion<Settled>): void;
 
   /** All marks; read by the sources at their start. */
   marks(): Promise<readonly Mark[]>;

@@ -4,6 +4,7 @@ import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeConfig, makeDelivery, makeEntry } from '../spool/build.ts';
+import { appendTo } from '../support/spool-promises.ts';
 
 const [path = '', count = '0'] = process.argv.slice(2);
 const conversations = 2000;
@@ -21,7 +22,7 @@ const spool = createSqliteSpool(makeConfig(path, { maxBytes: 1024 ** 4 }), {
 await spool.start();
 for (let made = 0; made < Number(count); made += atOnce) {
   const next = Array.from({ length: Math.min(atOnce, Number(count) - made) }, (_nothing, index) => delivery(made + index));
-  await Promise.all(next.map((one) => spool.append(makeEntry([one]))));
+  await Promise.all(next.map((one) => appendTo(spool, makeEntry([one]))));
 }
 const { bytes } = spool.stats();
 await spool.stop();

@@ -9,6 +9,7 @@ import { createEventBus } from '../../src/telemetry/events.ts';
 import { writeConfig } from '../config/write-config.ts';
 import { makeConfig, makeDelivery, makeEntry } from '../spool/build.ts';
 import { runCli } from '../support/run-cli.ts';
+import { appendTo } from '../support/spool-promises.ts';
 
 /** A configuration, and a running spool at its path with one delivery. The attachment's secret cannot be resolved, and need not be. */
 async function startSpool() {
@@ -24,7 +25,7 @@ async function startSpool() {
   });
   await spool.start();
   onTestFinished(() => spool.stop());
-  await spool.append(makeEntry([makeDelivery({ handler: 'alerts' })]));
+  await appendTo(spool, makeEntry([makeDelivery({ handler: 'alerts' })]));
   return { config, path, spool };
 }
 

@@ -1,6 +1,7 @@
 import type { ContextVariables, NewDelivery } from '../../src/model/delivery.ts';
 import type { Disposition, Settlement, Spool } from '../../src/spool/spool.ts';
 import { acceptedAt, makeDelivery, makeEntry, makeSettlement } from '../spool/build.ts';
+import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 
 /** The constant time of the conformance tests. */
 export const diedAt = acceptedAt + 60_000;
@@ -23,10 +24,10 @@ export function ids(rows: readonly { readonly id: string }[]): string[] {
 /** Short forms of the calls that tests make. */
 export function createSpoolCalls(currentSpool: () => Spool) {
   /** Appends deliveries without claiming them. */
-  const leave = (...deliveries: NewDelivery[]) => currentSpool().append(makeEntry(deliveries));
+  const leave = (...deliveries: NewDelivery[]) => appendTo(currentSpool(), makeEntry(deliveries));
 
   /** Appends deliveries and claims those whose lane is free. */
-  const take = (...deliveries: NewDelivery[]) => currentSpool().append(makeEntry(deliveries, { take: true }));
+  const take = (...deliveries: NewDelivery[]) => appendTo(currentSpool(), makeEntry(deliveries, { take: true }));
 
   async function takeOne(delivery: NewDelivery): Promise<number> {
     const [claimed] = await take(delivery);
@@ -35,13 +36,13 @@ export function createSpoolCalls(currentSpool: () => Spool) {
   }
 
   const claim = (limit = 100, { pool = 'pool', handlers = ['push'], now = acceptedAt, bytes = 1_000_000 } = {}) =>
-    currentSpool().claim(pool, { handlers, limit, bytes, now });
+    claimFrom(currentSpool(), pool, { handlers, limit, bytes, now });
 
   const claimIds = async (limit = 100, which: { pool?: string; handlers?: string[]; now?: number } = {}) =>
     ids((await claim(limit, which)).claimed);
 
   const settle = (seq: number, disposition: Disposition, rest: Partial<Settlement> = {}) =>
-    currentSpool().settle(makeSettlement(seq, disposition, rest));
+    settleIn(currentSpool(), makeSettlement(seq, disposition, rest));
 
   const depth = (pool = 'pool', handler = 'push') =>
     currentSpool()

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { QueueName } from '../../src/model/delivery.ts';
 import type { Disposition, Spool } from '../../src/spool/spool.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry } from '../spool/build.ts';
+import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 import { SpoolModel } from './spool-model.ts';
 
 interface NewRow {
@@ -124,13 +125,13 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
         revives: model.dead[revives]?.id ?? (revives === 9 ? idOf('nobody') : undefined),
       },
     );
-    expect(remember(await spool.append(entry))).toEqual(model.append(entry));
+    expect(remember(await appendTo(spool, entry))).toEqual(model.append(entry));
   }
 
   async function claim({ pool, handlers, limit, after }: Extract<Step, { kind: 'claim' }>): Promise<void> {
     const name = poolAt(pool);
     const wanted = { handlers: ['push', 'log'].filter((_, index) => (handlers & (1 << index)) !== 0), limit, now: acceptedAt + after };
-    const { claimed, nextAt } = await spool.claim(name, { ...wanted, bytes: 1_000_000 });
+    const { claimed, nextAt } = await claimFrom(spool, name, { ...wanted, bytes: 1_000_000 });
     const expected = model.claim(name, wanted);
     expect({ ids: remember(claimed), nextAt }).toEqual(expected);
     for (const { id, attempts } of claimed) expect(attempts).toBe(model.attemptsOf(id));
@@ -144,7 +145,14 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
     const disposition = wish.kind === 'retry' ? { ...wish, notBefore: model.acceptedAt(id) + wish.notBefore } : wish;
     const attempt = disposition.kind === 'retry' ? answered((model.attemptsOf(id) ?? 0) + 1, 503) : undefined;
     const expected = model.settle(id, { disposition, attempt, spawn, failedPackets: [], claimNext });
-    const { next, readyPools } = await spool.settle({ seq: seqs.get(id) ?? 0, disposition, attempt, spawn, failedPackets: [], claimNext });
+    const { next, readyPools } = await settleIn(spool, {
+      seq: seqs.get(id) ?? 0,
+      disposition,
+      attempt,
+      spawn,
+      failedPackets: [],
+      claimNext,
+    });
     expect({ next: remember(next), readyPools: readyPools.toSorted() }).toEqual(expected);
   }
 

@@ -3,6 +3,7 @@ import type { AttemptRecord, Judgement } from '../../src/model/attempt.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeFailedPacket, timedOut } from '../spool/build.ts';
+import { appendTo } from '../support/spool-promises.ts';
 import { createSpoolCalls, dead, delivered, diedAt, ids, retryAt } from './spool-calls.ts';
 
 const judgement: Judgement = {
@@ -20,7 +21,7 @@ export function keepsOperatorGuarantees(currentSpool: () => Spool, currentEvents
     return deletions;
   };
   const failedPackets = (...names: string[]) =>
-    currentSpool().append(makeEntry([], { deadLetters: names.map((id) => makeFailedPacket({ id })) }));
+    appendTo(currentSpool(), makeEntry([], { deadLetters: names.map((id) => makeFailedPacket({ id })) }));
 
   describe('dead letters of every kind', () => {
     test('keep the judgement of the callbacks for each attempt, and their status', async () => {
@@ -43,7 +44,7 @@ export function keepsOperatorGuarantees(currentSpool: () => Spool, currentEvents
         take: true,
         refused: [{ delivery, reason: 'overflow', detail: 'full' }],
       });
-      expect(ids(await currentSpool().append(entry))).toEqual(['b']);
+      expect(ids(await appendTo(currentSpool(), entry))).toEqual(['b']);
       const { target, body, createdAt } = delivery;
       expect(await currentSpool().deadLetter(idOf('a'))).toMatchObject({
         ...{ reason: 'overflow', detail: 'full', status: null, attempts: 0, createdAt, diedAt, target, body, packet: null, history: [] },
@@ -53,17 +54,17 @@ export function keepsOperatorGuarantees(currentSpool: () => Spool, currentEvents
 
     test('are removed by the entry that replays them', async () => {
       await failedPackets('a', 'b');
-      await currentSpool().append(makeEntry([makeDelivery({ id: 'new' })], { revives: idOf('a') }));
+      await appendTo(currentSpool(), makeEntry([makeDelivery({ id: 'new' })], { revives: idOf('a') }));
       expect(await letters()).toEqual(['b']);
       expect(depth()).toMatchObject({ waiting: 1, dead: 1 });
     });
 
     test('are removed one per id: the newest, and never one of the entry itself', async () => {
       await failedPackets('a');
-      await currentSpool().append(makeEntry([], { deadLetters: [makeFailedPacket({ id: 'a', detail: 'again' })] }));
-      await currentSpool().append(makeEntry([], { deadLetters: [makeFailedPacket({ id: 'a', detail: 'third' })], revives: idOf('a') }));
+      await appendTo(currentSpool(), makeEntry([], { deadLetters: [makeFailedPacket({ id: 'a', detail: 'again' })] }));
+      await appendTo(currentSpool(), makeEntry([], { deadLetters: [makeFailedPacket({ id: 'a', detail: 'third' })], revives: idOf('a') }));
       expect((await currentSpool().deadLetters({}, { limit: 9 })).map(({ detail }) => detail)).toEqual(['prepareBody threw', 'third']);
-      await currentSpool().append(makeEntry([], { revives: idOf('nobody') }));
+      await appendTo(currentSpool(), makeEntry([], { revives: idOf('nobody') }));
       expect(depth()).toMatchObject({ dead: 2 });
     });
 
@@ -180,7 +181,7 @@ export function keepsOperatorGuarantees(currentSpool: () => Spool, currentEvents
 
     test('restores thousands in order', async () => {
       const rows = many(2300, { lane: 'lane' });
-      await currentSpool().append(makeEntry([], { refused: rows.map((delivery) => ({ delivery, reason: 'overflow', detail: '' })) }));
+      await appendTo(currentSpool(), makeEntry([], { refused: rows.map((delivery) => ({ delivery, reason: 'overflow', detail: '' })) }));
       expect(await replay({}, { limit: 2200 })).toEqual({ replayed: 2200, failedPackets: 0, readyPools: ['pool'] });
       expect(await letters()).toEqual(ids(rows.slice(2200)));
       const seen: string[] = [];

@@ -6,6 +6,7 @@ import type { EventBus } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeFailedPacket, timedOut } from '../spool/build.ts';
 import { eventually } from '../support/eventually.ts';
+import { appendTo } from '../support/spool-promises.ts';
 import { createSpoolCalls, dead, delivered, diedAt, ids, released, retryAt } from './spool-calls.ts';
 import { keepsLaneOrder } from './spool-lanes.ts';
 import { keepsOperatorGuarantees } from './spool-operations.ts';
@@ -45,7 +46,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
 
       test('claims by the flag of each delivery', async () => {
         const three = [makeDelivery({ id: 'a' }), makeDelivery({ id: 'b' }), makeDelivery({ id: 'c' })];
-        expect(ids(await spool.append(makeEntry(three, { claim: [true, false, true] })))).toEqual(['a', 'c']);
+        expect(ids(await appendTo(spool, makeEntry(three, { claim: [true, false, true] })))).toEqual(['a', 'c']);
         expect(await claimIds()).toEqual(['b']);
       });
 
@@ -94,13 +95,13 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
 
       test('makes a delivery wait for one of its lane in the same entry', async () => {
         const rows = ['a', 'b'].map((id) => makeDelivery({ id, lane: 'lane' }));
-        expect(ids(await spool.append(makeEntry(rows, { claim: [true, false] })))).toEqual(['a']);
+        expect(ids(await appendTo(spool, makeEntry(rows, { claim: [true, false] })))).toEqual(['a']);
         expect(await claimIds()).toEqual([]);
       });
 
       test('stores an entry with a mark alone', async () => {
         const mark = { attachment: 'chat', host: 'localhost', node: 'n1', epoch: 'e', h: 7 };
-        expect(await spool.append(makeEntry([], { mark }))).toEqual([]);
+        expect(await appendTo(spool, makeEntry([], { mark }))).toEqual([]);
         expect(await spool.marks()).toEqual([mark]);
       });
 
@@ -355,7 +356,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
 
       test('include failed packets, with the packet', async () => {
         const { packetId, seenAt, ...kept } = makeFailedPacket({ id: 's' });
-        await spool.append(makeEntry([], { deadLetters: [makeFailedPacket({ id: 's' })] }));
+        await appendTo(spool, makeEntry([], { deadLetters: [makeFailedPacket({ id: 's' })] }));
         expect(await spool.deadLetter(idOf('s'))).toEqual({
           ...kept,
           ...{ diedAt, status: null, attempts: 0, target: null, body: null, history: [] },
@@ -369,7 +370,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
           makeFailedPacket({ id: 'b', pool: 'two', handler: 'x' }),
           makeFailedPacket({ id: 'c', pool: 'one', handler: 'y' }),
         ];
-        await spool.append(makeEntry([], { deadLetters }));
+        await appendTo(spool, makeEntry([], { deadLetters }));
         expect(ids(await spool.deadLetters({}, { limit: 2 }))).toEqual(['a', 'b']);
         expect(ids(await spool.deadLetters({ pool: 'one' }, { limit: 9 }))).toEqual(['a', 'c']);
         expect(ids(await spool.deadLetters({ handler: 'x' }, { limit: 9 }))).toEqual(['a', 'b']);
@@ -384,7 +385,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       });
 
       test('are purged only if they died before the given time', async () => {
-        await spool.append(makeEntry([], { deadLetters: ['a', 'b', 'c'].map((id) => makeFailedPacket({ id })) }));
+        await appendTo(spool, makeEntry([], { deadLetters: ['a', 'b', 'c'].map((id) => makeFailedPacket({ id })) }));
         expect(await spool.purgeDead({ diedBefore: diedAt })).toBe(0);
         expect(await spool.purgeDead({ diedBefore: diedAt + 1 })).toBe(3);
         expect(await spool.deadLetters({}, { limit: 9 })).toEqual([]);
@@ -394,9 +395,9 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
 
     test('keeps the last mark of each attachment, host and node', async () => {
       const mark = { attachment: 'chat', host: 'localhost', node: 'n1', epoch: 'e1', h: 1 };
-      await spool.append(makeEntry([], { mark }));
-      await spool.append(makeEntry([], { mark: { ...mark, node: 'n2', h: 5 } }));
-      await spool.append(makeEntry([], { mark: { ...mark, epoch: 'e2', h: 2 } }));
+      await appendTo(spool, makeEntry([], { mark }));
+      await appendTo(spool, makeEntry([], { mark: { ...mark, node: 'n2', h: 5 } }));
+      await appendTo(spool, makeEntry([], { mark: { ...mark, epoch: 'e2', h: 2 } }));
       const marks = await spool.marks();
       expect(marks.toSorted((one, other) => one.node.localeCompare(other.node))).toEqual([
         { ...mark, epoch: 'e2', h: 2 },
@@ -412,7 +413,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         makeDelivery({ id: 'stranger' }),
       );
       const deadLetters = [makeFailedPacket({ id: 'dead', sender: 'carol@localhost' }), makeFailedPacket({ id: 'dead-stranger' })];
-      await spool.append(makeEntry([], { deadLetters }));
+      await appendTo(spool, makeEntry([], { deadLetters }));
       expect((await spool.findByJid('localhost', 'carol@localhost')).toSorted()).toEqual(['dead', 'received', 'sent']);
     });
 

@@ -6,6 +6,7 @@ import { createEventBus } from '../../src/telemetry/events.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
+import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -24,11 +25,11 @@ async function startBacklog(overflow: PoolConfig['overflow'], pending: number) {
 
   async function arrive(id: string): Promise<boolean> {
     if (!backlog.enter('push')) return false;
-    await spool.append(makeEntry([makeDelivery({ id })]));
+    await appendTo(spool, makeEntry([makeDelivery({ id })]));
     backlog.stored();
     return true;
   }
-  for (let number = 1; number <= pending; number += 1) await spool.append(makeEntry([makeDelivery({ id: `old${number}` })]));
+  for (let number = 1; number <= pending; number += 1) await appendTo(spool, makeEntry([makeDelivery({ id: `old${number}` })]));
   return { backlog, spool, emitted, arrive };
 }
 
@@ -55,8 +56,8 @@ test('refuse rejects the newest delivery, and accepts again when the pool has ca
   const { backlog, arrive, emitted, spool } = await startBacklog('refuse', 4);
   expect(await arrive('a')).toBe(false);
   expect(backlog.fullness).toContain('max_backlog (4)');
-  const { claimed } = await spool.claim('pool', { handlers: ['push'], limit: 1, bytes: 1, now: Number.MAX_SAFE_INTEGER });
-  await spool.settle({
+  const { claimed } = await claimFrom(spool, 'pool', { handlers: ['push'], limit: 1, bytes: 1, now: Number.MAX_SAFE_INTEGER });
+  await settleIn(spool, {
     seq: claimed[0]?.seq ?? 0,
     disposition: { kind: 'delivered' },
     attempt: undefined,
@@ -73,7 +74,7 @@ test('hold-intake emits each change to full once', async () => {
   expect([backlog.holdsIntake('push'), backlog.holdsIntake('push')]).toEqual([true, true]);
   await spool.shed('pool', 1, 'room');
   expect(backlog.holdsIntake('push')).toBe(false);
-  await spool.append(makeEntry([makeDelivery({ id: 'x' })]));
+  await appendTo(spool, makeEntry([makeDelivery({ id: 'x' })]));
   backlog.enter('push');
   expect(emitted).toEqual(['hold-intake push 1']);
   expect(backlog.holdsIntake('push')).toBe(true);

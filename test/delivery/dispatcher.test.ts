@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { PoolConfig } from '../../src/config/config.ts';
 import type { OpenCarrier } from '../../src/delivery/extensions.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
+import { promised } from '../../src/kit/completion.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
@@ -26,9 +27,9 @@ async function startRig(
   const memory = createMemorySpool({ clock: systemClock, events });
   const spool: Spool = {
     ...memory,
-    append: async (entry) => {
-      if (storing !== undefined) await storing;
-      return await memory.append(entry);
+    append: (entry, completion) => {
+      if (storing === undefined) memory.append(entry, completion);
+      else void storing.then(() => memory.append(entry, completion));
     },
   };
   const dispositions: string[] = [];
@@ -56,9 +57,21 @@ async function startRig(
   });
   await spool.start();
   await dispatcher.start();
-  const accept = (...deliveries: NewDelivery[]) => dispatcher.accept({ deliveries, deadLetters: [], mark: undefined });
+  const acceptResult = (result: Parameters<typeof dispatcher.accept>[0]) =>
+    promised<void>((completion) => dispatcher.accept(result, completion));
+  const accept = (...deliveries: NewDelivery[]) => acceptResult({ deliveries, deadLetters: [], mark: undefined });
   const reconfigure = (next: readonly PoolConfig[]) => dispatcher.reconfigure(partsOf(next));
-  return { dispatcher, spool, dispositions, failures, notices, accept, reconfigure, [Symbol.asyncDispose]: () => dispatcher.stop(0) };
+  return {
+    dispatcher,
+    spool,
+    dispositions,
+    failures,
+    notices,
+    accept,
+    acceptResult,
+    reconfigure,
+    [Symbol.asyncDispose]: () => dispatcher.stop(0),
+  };
 }
 
 /** Accepted now by the system clock, so that it does not expire. */
@@ -134,7 +147,7 @@ test('stores the dead letters of a packet, and deliveries to an unknown pool', a
   await using rig = await startRig([makePoolConfig({ id: 'chats' })]);
   const failedPackets = makeFailedPacket({ id: 's1', pool: 'chats' });
 
-  await rig.dispatcher.accept({ deliveries: [deliveryTo('gone', 'd1')], deadLetters: [failedPackets], mark: undefined });
+  await rig.acceptResult({ deliveries: [deliveryTo('gone', 'd1')], deadLetters: [failedPackets], mark: undefined });
 
   expect(rig.spool.stats().depths).toEqual([
     { pool: 'gone', handler: 'push', waiting: 1, dead: 0 },

@@ -73,7 +73,10 @@ describe('an internal error makes one delivery a dead letter and affects no othe
   test('thrown while its follow-ups are stored', async () => {
     const openSpool = (...deps: Parameters<typeof createMemorySpool>): Spool => {
       const spool = createMemorySpool(...deps);
-      return { ...spool, settle: (settlement) => (settlement.spawn.length > 0 ? fail() : spool.settle(settlement)) };
+      return {
+        ...spool,
+        settle: (settlement, completion) => (settlement.spawn.length > 0 ? fail() : spool.settle(settlement, completion)),
+      };
     };
     const spawn = [makeDelivery({ id: 'd1.1' })];
     const follow: Follow = ({ attempt }) =>

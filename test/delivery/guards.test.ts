@@ -6,6 +6,7 @@ import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
+import { appendTo, claimFrom } from '../support/spool-promises.ts';
 
 const circuitBreaker = { failureRatio: 0.5, minAttempts: 4, windowMs: 30_000, openMs: 10_000, maxOpenMs: 60_000 };
 const refused: Outcome = { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 };
@@ -259,7 +260,7 @@ test('a pool stopped while the process continues returns its deliveries to the s
   await rig.answer('d1', 200);
   await rig.pass(1000);
   await stopping;
-  const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
+  const { claimed } = await claimFrom(rig.spool, 'pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
   expect(claimed.map(({ id, attempts }) => [id, attempts])).toEqual([
     ['d2', 0],
     ['d3', 0],
@@ -284,7 +285,7 @@ describe('a delivery that arrives while its handler is removed returns to the sp
 
   async function claimOnAppend({ dispatcher, spool }: DeliveryRig): Promise<void> {
     const take = dispatcher.reserve(a1);
-    const [claimed] = await spool.append(makeEntry([a1], { take }));
+    const [claimed] = await appendTo(spool, makeEntry([a1], { take }));
     dispatcher.release(a1);
     if (claimed !== undefined) dispatcher.take(claimed);
   }
@@ -304,12 +305,12 @@ describe('a delivery that arrives while its handler is removed returns to the sp
   ])('$way', async ({ stored, waiting, arrive, returned }) => {
     const rig = await startDeliveryRig();
     await rig.accept(...stored);
-    await rig.spool.append(makeEntry(waiting));
+    await appendTo(rig.spool, makeEntry(waiting));
     const arriving = arrive(rig);
     rig.serve(['other']);
     await arriving;
     await rig.pass(0);
-    const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
+    const { claimed } = await claimFrom(rig.spool, 'pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
     expect(claimed.map(({ id }) => id)).toEqual([returned]);
   });
 });
@@ -320,7 +321,7 @@ test('while settlements cannot be stored, sending stops at the limit, and contin
     workers: 1,
     openSpool: (deps) => {
       const spool = createMemorySpool(deps);
-      return { ...spool, settle: (settlement) => disk.promise.then(() => spool.settle(settlement)) };
+      return { ...spool, settle: (settlement, completion) => void disk.promise.then(() => spool.settle(settlement, completion)) };
     },
   });
   await rig.accept(...numbered(400));
@@ -383,7 +384,7 @@ describe('a shortage of descriptors or ports on this machine', () => {
     const stopped = rig.dispatcher.stop({ graceMs: 1000, release: true });
     await rig.answer('d2', shortage);
     await stopped;
-    const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
+    const { claimed } = await claimFrom(rig.spool, 'pool', { handlers: ['push'], limit: 10, bytes: 1e9, now: rig.now() });
     expect(claimed.map(({ id, attempts }) => `${id} ${attempts}`)).toEqual(['d1 0', 'd2 0']);
   });
 });

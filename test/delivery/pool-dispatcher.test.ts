@@ -6,13 +6,14 @@ import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { startDeliveryRig } from '../support/delivery-rig.ts';
+import { appendTo, claimFrom } from '../support/spool-promises.ts';
 
 /** A spool in memory that stores no settlement before `opened` resolves. */
 const withSettlementsAfter =
   (opened: Promise<void>): typeof createMemorySpool =>
   (deps) => {
     const spool = createMemorySpool(deps);
-    return { ...spool, settle: (settlement) => opened.then(() => spool.settle(settlement)) };
+    return { ...spool, settle: (settlement, completion) => void opened.then(() => spool.settle(settlement, completion)) };
   };
 
 const inLane = (lane: string | null, ...ids: readonly string[]): NewDelivery[] => ids.map((id) => makeDelivery({ id, lane }));
@@ -105,8 +106,10 @@ describe('a lane', () => {
     const rig = await startDeliveryRig({
       openSpool: (deps) => {
         const spool = createMemorySpool(deps);
-        const refuse = () => Promise.reject(new ServiceError('SPOOL_ROW_REFUSED', 'refused'));
-        return { ...spool, settle: (settlement) => (settlement.disposition.kind === 'retry' ? refuse() : spool.settle(settlement)) };
+        const refused = new ServiceError('SPOOL_ROW_REFUSED', 'refused');
+        const settle: typeof spool.settle = (settlement, completion) =>
+          settlement.disposition.kind === 'retry' ? completion.failed(refused) : spool.settle(settlement, completion);
+        return { ...spool, settle };
       },
     });
     await rig.accept(...inLane('a', 'a1', 'a2'));
@@ -179,7 +182,7 @@ describe('a backlog larger than the buffer', () => {
   test('is claimed in parts: each delivery is sent once, in order', async () => {
     const rig = await startDeliveryRig({ workers: 1, started: false });
     const backlog = numbered(1000);
-    await rig.spool.append(makeEntry(backlog));
+    await appendTo(rig.spool, makeEntry(backlog));
     await rig.dispatcher.start();
     await rig.pass(0); // the first claim ends
     while (rig.dispositions.length < backlog.length) {
@@ -192,7 +195,7 @@ describe('a backlog larger than the buffer', () => {
 
   test('is not overtaken: no reservation succeeds until all of it is claimed', async () => {
     const rig = await startDeliveryRig({ workers: 1, started: false });
-    await rig.spool.append(makeEntry(numbered(3000)));
+    await appendTo(rig.spool, makeEntry(numbered(3000)));
     await rig.dispatcher.start();
     await rig.pass(0); // the first claim ends
     await rig.accept(makeDelivery({ id: 'late' }));
@@ -217,7 +220,7 @@ test('pending deliveries are sent while slow commits hold the maximum of reserva
 test('pending deliveries are sent during slow commits for any distribution of slots', async () => {
   const rig = await startDeliveryRig({ handlers: ['push', 'b', 'c', 'd', 'e', 'f', 'g'] });
   while (rig.dispatcher.reserve(makeDelivery()));
-  await rig.spool.append(makeEntry(inLane(null, 'd1')));
+  await appendTo(rig.spool, makeEntry(inLane(null, 'd1')));
   rig.dispatcher.wake();
   await rig.pass(0);
   expect(rig.open()).toEqual(['d1']);
@@ -273,13 +276,13 @@ describe('stopping', () => {
     const disk = createDeferred<void>();
     const rig = await startDeliveryRig({ openSpool: withSettlementsAfter(disk.promise) });
     await rig.accept(...inLane('a', 'a1'));
-    await rig.spool.append(makeEntry(inLane('a', 'a2')));
+    await appendTo(rig.spool, makeEntry(inLane('a', 'a2')));
     await rig.answer('a1', 200);
     const stopping = rig.dispatcher.stop({ graceMs: 1000, release: true });
     await rig.pass(1000);
     disk.resolve();
     await stopping;
-    const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 9, bytes: 1e6, now: Number.MAX_SAFE_INTEGER });
+    const { claimed } = await claimFrom(rig.spool, 'pool', { handlers: ['push'], limit: 9, bytes: 1e6, now: Number.MAX_SAFE_INTEGER });
     expect(claimed.map(({ id }) => id)).toEqual(['a2']);
   });
 

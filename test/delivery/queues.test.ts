@@ -3,6 +3,7 @@ import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import { makeDelivery, makeEntry } from '../spool/build.ts';
 import { startDeliveryRig } from '../support/delivery-rig.ts';
+import { appendTo } from '../support/spool-promises.ts';
 
 const handlers = Array.from({ length: 100 }, (_nothing, index) => `h${index}`);
 const numbered = (handler: string, count: number): NewDelivery[] =>
@@ -13,9 +14,9 @@ async function startPool({ workers = 10, started = true } = {}) {
   const claims: string[] = [];
   const openSpool: typeof createMemorySpool = (deps) => {
     const spool = createMemorySpool(deps);
-    const claim: typeof spool.claim = (pool, request) => {
+    const claim: typeof spool.claim = (pool, request, completion) => {
       claims.push(...request.handlers);
-      return spool.claim(pool, request);
+      spool.claim(pool, request, completion);
     };
     return { ...spool, claim };
   };
@@ -25,11 +26,11 @@ async function startPool({ workers = 10, started = true } = {}) {
 describe('a pool with many handlers', () => {
   test('claims from no queue without deliveries when it starts or is woken', async () => {
     const rig = await startPool({ started: false });
-    await rig.spool.append(makeEntry(numbered('h42', 1)));
+    await appendTo(rig.spool, makeEntry(numbered('h42', 1)));
     await rig.dispatcher.start();
     await rig.pass(0);
     expect([rig.open(), rig.claims]).toEqual([['h42-1'], ['h42']]);
-    await rig.spool.append(makeEntry(numbered('h7', 1)));
+    await appendTo(rig.spool, makeEntry(numbered('h7', 1)));
     rig.dispatcher.wake();
     await rig.pass(0);
     expect(rig.open()).toEqual(['h42-1', 'h7-1']);

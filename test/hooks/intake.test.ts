@@ -175,11 +175,11 @@ function createScene() {
 
   const intake = new Intake({
     evaluate: ({ id }) => pending(evaluations, id, evaluationOf(id)),
-    append: (entry) => {
+    append: (entry, { done, failed }) => {
       const name = entry.deliveries[0]?.handler ?? `${entry.mark?.attachment} mark ${entry.mark?.h}`;
       entries.push(entry);
       appended.push(name);
-      return pending(writes, name, undefined);
+      pending(writes, name, undefined).then(done, failed);
     },
     onFailed: (error) => failures.push(error.message),
     events,

@@ -6,6 +6,7 @@
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createSqliteSpool } from '../../src/spool/sqlite/spool.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
+import { appendTo, settleIn } from '../support/spool-promises.ts';
 import { makeConfig, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 
 const spool = createSqliteSpool(makeConfig(process.argv[2] ?? ''), {
@@ -24,7 +25,7 @@ await Promise.all([...Array.from({ length: 64 }, appendForEver), ...(process.arg
 async function purgeForEver(): Promise<void> {
   for (;;) {
     const letters = Array.from({ length: 40 }, () => makeDelivery({ id: 'dead', body: 'x'.repeat(300_000) }));
-    await spool.append(makeEntry([], { refused: letters.map((delivery) => ({ delivery, reason: 'overflow', detail: '' })) }));
+    await appendTo(spool, makeEntry([], { refused: letters.map((delivery) => ({ delivery, reason: 'overflow', detail: '' })) }));
     await spool.purgeDead({ diedBefore: Number.MAX_SAFE_INTEGER }, 'age');
     process.stdout.write('purged\n');
   }
@@ -34,11 +35,11 @@ async function appendForEver(): Promise<void> {
   for (;;) {
     made += 1;
     const delivery = makeDelivery({ id: `d${made}`, lane: made % 3 === 0 ? `lane-${made % 7}` : null });
-    const [claimed] = await spool.append(makeEntry([delivery], { take: true }));
+    const [claimed] = await appendTo(spool, makeEntry([delivery], { take: true }));
     process.stdout.write(`+${delivery.id}\n`);
     if (claimed === undefined || claimed.seq % 2 === 0) continue;
     process.stdout.write(`?${delivery.id}\n`);
-    await spool.settle(makeSettlement(claimed.seq, { kind: 'delivered' }));
+    await settleIn(spool, makeSettlement(claimed.seq, { kind: 'delivered' }));
     process.stdout.write(`-${delivery.id}\n`);
   }
 }

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { backUp, checkFile, readInfo } from '../../src/spool/inspect.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { migrate, migrations } from '../../src/spool/sqlite/schema.ts';
+import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
@@ -19,19 +20,20 @@ const mark = { attachment: 'chat', host: 'localhost', node: 'n', epoch: 'e', h: 
 
 /** A claimed head with two behind it, a retry, a ready one of another queue, a dead letter with a history, and one without. */
 async function fill(spool: Spool): Promise<void> {
-  await spool.append(makeEntry([makeDelivery({ id: 'head', lane: 'lane', createdAt: acceptedAt + 2 })], { take: true, mark }));
-  await spool.append(makeEntry(['b', 'c'].map((id) => makeDelivery({ id, lane: 'lane', createdAt: acceptedAt + 3 }))));
-  await spool.append(makeEntry([makeDelivery({ id: 'log', handler: 'log', pool: 'other', createdAt: acceptedAt + 7 })]));
-  const [retry, dead] = await spool.append(
+  await appendTo(spool, makeEntry([makeDelivery({ id: 'head', lane: 'lane', createdAt: acceptedAt + 2 })], { take: true, mark }));
+  await appendTo(spool, makeEntry(['b', 'c'].map((id) => makeDelivery({ id, lane: 'lane', createdAt: acceptedAt + 3 }))));
+  await appendTo(spool, makeEntry([makeDelivery({ id: 'log', handler: 'log', pool: 'other', createdAt: acceptedAt + 7 })]));
+  const [retry, dead] = await appendTo(
+    spool,
     makeEntry(
       ['retry', 'dead'].map((id) => makeDelivery({ id })),
       { take: true },
     ),
   );
   const disposition = { kind: 'retry', notBefore: acceptedAt + 50, leaveLane: false, context: { kept: 'yes' } } as const;
-  await spool.settle(makeSettlement(retry?.seq ?? 0, disposition, { attempt: answered(1, 503) }));
-  await spool.settle(makeSettlement(dead?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }));
-  await spool.append(makeEntry([], { deadLetters: [makeFailedPacket()] }));
+  await settleIn(spool, makeSettlement(retry?.seq ?? 0, disposition, { attempt: answered(1, 503) }));
+  await settleIn(spool, makeSettlement(dead?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }));
+  await appendTo(spool, makeEntry([], { deadLetters: [makeFailedPacket()] }));
   await spool.setPaused('other', true);
 }
 
@@ -47,11 +49,11 @@ async function pendingIn(path: string): Promise<string[]> {
   const spool = await rig.started({}, { path });
   const ids: string[] = [];
   for (const pool of ['pool', 'other']) {
-    let { claimed } = await spool.claim(pool, everything);
+    let { claimed } = await claimFrom(spool, pool, everything);
     while (claimed.length > 0) {
       ids.push(...claimed.map(({ id }) => id));
-      await Promise.all(claimed.map(({ seq }) => spool.settle(makeSettlement(seq, { kind: 'delivered' }))));
-      ({ claimed } = await spool.claim(pool, everything));
+      await Promise.all(claimed.map(({ seq }) => settleIn(spool, makeSettlement(seq, { kind: 'delivered' }))));
+      ({ claimed } = await claimFrom(spool, pool, everything));
     }
   }
   await spool.stop();
@@ -90,7 +92,7 @@ describe('reading the file from another process', () => {
   test('disturbs neither a running service nor its start', async () => {
     const spool = await rig.started();
     readInfo(rig.path);
-    await spool.append(makeEntry([makeDelivery()]));
+    await appendTo(spool, makeEntry([makeDelivery()]));
     await expect(rig.started()).rejects.toMatchObject({ code: 'SPOOL_LOCKED' });
     await spool.stop();
     readInfo(rig.path);
@@ -132,7 +134,10 @@ describe('a backup', () => {
     const append = async (index: number) => {
       const { id } = makeDelivery({ id: `d${index}` });
       made.push(id);
-      await spool.append(makeEntry([makeDelivery({ id, lane: index % 3 === 0 ? `lane-${index % 7}` : null })], { take: index % 2 === 0 }));
+      await appendTo(
+        spool,
+        makeEntry([makeDelivery({ id, lane: index % 3 === 0 ? `lane-${index % 7}` : null })], { take: index % 2 === 0 }),
+      );
       acknowledged.push(id);
     };
     const load = Array.from({ length: 3000 }, (_, index) => append(index));
@@ -231,7 +236,7 @@ describe('a check', () => {
     ['from the first byte on', 0, 512],
   ])('finds a damaged file: %s', async (_, from, to) => {
     const spool = await rig.started();
-    await spool.append(makeEntry(Array.from({ length: 200 }, (_, index) => makeDelivery({ id: `d${index}` }))));
+    await appendTo(spool, makeEntry(Array.from({ length: 200 }, (_, index) => makeDelivery({ id: `d${index}` }))));
     await spool.stop();
     const bytes = readFileSync(rig.path);
     bytes.fill(0xff, from, Math.min(to, bytes.length));

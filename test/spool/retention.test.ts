@@ -3,6 +3,7 @@ import { createMemorySpool } from '../../src/spool/open.ts';
 import { createRetention } from '../../src/spool/retention.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
+import { appendTo } from '../support/spool-promises.ts';
 import { acceptedAt, makeEntry, makeFailedPacket } from './build.ts';
 
 interface Wait {
@@ -45,7 +46,7 @@ async function createRig({ maxAgeMs, maxLetters }: { readonly maxAgeMs: number; 
       waits.shift()?.action();
       await eventually(() => waits.length === 1);
     },
-    bury: (...ids: string[]) => spool.append(makeEntry([], { deadLetters: ids.map((id) => makeFailedPacket({ id })) })),
+    bury: (...ids: string[]) => appendTo(spool, makeEntry([], { deadLetters: ids.map((id) => makeFailedPacket({ id })) })),
     left: async () => (await spool.deadLetters({}, { limit: 9999 })).map(({ id }) => id),
   };
 }

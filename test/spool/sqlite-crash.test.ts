@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { checkFile } from '../../src/spool/inspect.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { eventually } from '../support/eventually.ts';
+import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
@@ -38,11 +39,11 @@ function startAppending(...more: readonly string[]): { child: ChildProcess; line
 
 async function pendingIds(spool: Spool): Promise<Set<string>> {
   const ids = new Set<string>();
-  let heads = (await spool.claim('pool', everything)).claimed;
+  let heads = (await claimFrom(spool, 'pool', everything)).claimed;
   while (heads.length > 0) {
     for (const { id } of heads) ids.add(id);
-    await Promise.all(heads.map(({ seq }) => spool.settle(makeSettlement(seq, { kind: 'delivered' }))));
-    heads = (await spool.claim('pool', everything)).claimed;
+    await Promise.all(heads.map(({ seq }) => settleIn(spool, makeSettlement(seq, { kind: 'delivered' }))));
+    heads = (await claimFrom(spool, 'pool', everything)).claimed;
   }
   return ids;
 }
@@ -97,13 +98,14 @@ test('restores claims, lanes, attempts, marks and dead letters after a restart',
   const mark = { attachment: 'chat', host: 'localhost', node: 'n', epoch: 'e', h: 3 };
   const first = await rig.started();
   const head = makeDelivery({ id: 'head', lane: 'lane' });
-  const [claimed] = await first.append(makeEntry([head, makeDelivery({ id: 'behind', lane: 'lane' })], { take: true, mark }));
-  const [failing, doomed] = await first.append(
+  const [claimed] = await appendTo(first, makeEntry([head, makeDelivery({ id: 'behind', lane: 'lane' })], { take: true, mark }));
+  const [failing, doomed] = await appendTo(
+    first,
     makeEntry([makeDelivery({ id: 'failing' }), makeDelivery({ id: 'doomed' })], { take: true }),
   );
   const retry = { kind: 'retry', notBefore: acceptedAt + 5, leaveLane: false, context: { seen: 'once' } } as const;
-  await first.settle(makeSettlement(failing?.seq ?? 0, retry, { attempt: answered(1, 500, acceptedAt + 1) }));
-  await first.settle(makeSettlement(doomed?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }));
+  await settleIn(first, makeSettlement(failing?.seq ?? 0, retry, { attempt: answered(1, 500, acceptedAt + 1) }));
+  await settleIn(first, makeSettlement(doomed?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }));
   await first.setPaused('other', true);
   await first.stop();
 
@@ -112,14 +114,14 @@ test('restores claims, lanes, attempts, marks and dead letters after a restart',
   expect(second.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 3, dead: 1 }]);
   expect(await second.marks()).toEqual([mark]);
   expect(await second.deadLetters({}, { limit: 9 })).toMatchObject([{ id: 'doomed', status: 400, attempts: 1 }]);
-  expect(await second.claim('pool', { ...everything, now: acceptedAt + 5 })).toEqual({
+  expect(await claimFrom(second, 'pool', { ...everything, now: acceptedAt + 5 })).toEqual({
     claimed: [
       { ...head, seq: claimed?.seq, attempts: 0, failingSince: undefined, context: {} },
       { ...makeDelivery({ id: 'failing' }), seq: failing?.seq, attempts: 1, failingSince: acceptedAt + 1, context: { seen: 'once' } },
     ],
     nextAt: undefined,
   });
-  const { next } = await second.settle(makeSettlement(claimed?.seq ?? 0, { kind: 'delivered' }, { claimNext: 1 }));
+  const { next } = await settleIn(second, makeSettlement(claimed?.seq ?? 0, { kind: 'delivered' }, { claimNext: 1 }));
   expect(next).toMatchObject([{ id: 'behind' }]);
 });
 
@@ -134,15 +136,15 @@ test('refuses a second process, with the id of the first, until the first is kil
 test('refuses a second spool in the same process until the first is stopped', async () => {
   const first = await rig.started();
   await expect(rig.started()).rejects.toMatchObject({ code: 'SPOOL_LOCKED' });
-  await first.append(makeEntry([makeDelivery()]));
+  await appendTo(first, makeEntry([makeDelivery()]));
   await first.stop();
   const second = await rig.started();
-  expect((await second.claim('pool', everything)).claimed).toHaveLength(1);
+  expect((await claimFrom(second, 'pool', everything)).claimed).toHaveLength(1);
 });
 
 test('can be read by other processes while it is open', async () => {
   const spool = await rig.started();
-  await spool.append(makeEntry([makeDelivery({ id: 'a', body: 'seen' })]));
+  await appendTo(spool, makeEntry([makeDelivery({ id: 'a', body: 'seen' })]));
   const reader = new Database(rig.path, { readonly: true });
   expect(reader.prepare('SELECT id, body FROM deliveries').all()).toEqual([{ id: 'a', body: 'seen' }]);
   reader.close();
@@ -151,11 +153,11 @@ test('can be read by other processes while it is open', async () => {
 test('reports its failure, rejects all calls, and can be started again', async () => {
   const failures: string[] = [];
   const spool = await rig.started({ onFailed: (error) => failures.push(error.code) });
-  await spool.append(makeEntry([makeDelivery({ id: 'kept' })]));
+  await appendTo(spool, makeEntry([makeDelivery({ id: 'kept' })]));
   const vandal = new Database(rig.path);
   vandal.exec('ALTER TABLE deliveries RENAME TO hidden');
 
-  await expect(spool.append(makeEntry([makeDelivery({ id: 'lost' })]))).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
+  await expect(appendTo(spool, makeEntry([makeDelivery({ id: 'lost' })]))).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
   await expect(spool.marks()).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
   expect(spool.stats()).toMatchObject({ writable: false, reason: expect.stringContaining('no such table') });
   expect(failures).toEqual(['SPOOL_FAILED']);
@@ -164,20 +166,21 @@ test('reports its failure, rejects all calls, and can be started again', async (
   vandal.close();
   await spool.stop();
   const again = await rig.started();
-  expect((await again.claim('pool', everything)).claimed.map(({ id }) => id)).toEqual(['kept']);
+  expect((await claimFrom(again, 'pool', everything)).claimed.map(({ id }) => id)).toEqual(['kept']);
 });
 
 test('leaves no bytes of a settled body on disk', async () => {
   const spool = await rig.started();
   const bodies = Array.from({ length: 400 }, (_, index) => `secret-${index}-${'x'.repeat(index * 20)}`);
-  const rows = await spool.append(
+  const rows = await appendTo(
+    spool,
     makeEntry(
       bodies.map((body, index) => makeDelivery({ id: `d${index}`, body })),
       { take: true },
     ),
   );
-  await spool.append(makeEntry([makeDelivery({ id: 'owed', body: 'kept-body' })]));
-  await Promise.all(rows.map(({ seq }) => spool.settle(makeSettlement(seq, { kind: 'delivered' }))));
+  await appendTo(spool, makeEntry([makeDelivery({ id: 'owed', body: 'kept-body' })]));
+  await Promise.all(rows.map(({ seq }) => settleIn(spool, makeSettlement(seq, { kind: 'delivered' }))));
   await spool.stop();
   const bytes = readFileSync(rig.path).toString('latin1');
   expect(bytes).toContain('kept-body');

@@ -24,6 +24,7 @@ import { statements } from '../../src/spool/sqlite/statements.ts';
 import { openStore } from '../../src/spool/sqlite/store.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
+import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 import { acceptedAt, idOf, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
@@ -46,7 +47,7 @@ function withDatabase<T>(work: (db: Database.Database) => T): T {
 
 test('gives access to the owner alone: folder, file, log and lock', async () => {
   const spool = await rig.started();
-  await spool.append(makeEntry([makeDelivery()]));
+  await appendTo(spool, makeEntry([makeDelivery()]));
   const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
   expect(modeOf(dirname(rig.path))).toBe('700');
   for (const suffix of ['', '-wal', '-shm', '.lock', '.count']) expect([suffix, modeOf(rig.path + suffix)]).toEqual([suffix, '600']);
@@ -94,9 +95,9 @@ describe('an open reader', () => {
 
   test('blocks no commit, and after it ends a delivered body is neither in the file nor in its log', async () => {
     const spool = await rig.started();
-    const [claimed] = await spool.append(makeEntry([makeDelivery({ body: 'what people wrote' })], { take: true }));
+    const [claimed] = await appendTo(spool, makeEntry([makeDelivery({ body: 'what people wrote' })], { take: true }));
     const reader = startReading();
-    await spool.settle(makeSettlement(claimed?.seq ?? 0, { kind: 'delivered' }));
+    await settleIn(spool, makeSettlement(claimed?.seq ?? 0, { kind: 'delivered' }));
     expect(holds('what people wrote')).not.toEqual([]);
 
     reader.exec('COMMIT');
@@ -144,7 +145,7 @@ describe('a damaged file', () => {
   /** A spool with many pages. */
   async function fill(): Promise<void> {
     const spool = await rig.started();
-    await spool.append(makeEntry(Array.from({ length: 200 }, (_, at) => makeDelivery({ id: `d${at}`, body: 'x'.repeat(3000) }))));
+    await appendTo(spool, makeEntry(Array.from({ length: 200 }, (_, at) => makeDelivery({ id: `d${at}`, body: 'x'.repeat(3000) }))));
     await spool.stop();
   }
 
@@ -179,7 +180,7 @@ describe('a damaged file', () => {
     overwrite(20 * pageBytes, 30 * pageBytes);
     const failed = createDeferred<ServiceError>();
     const spool = await rig.started({ onFailed: failed.resolve });
-    const claiming = spool.claim('pool', { handlers: ['push'], limit: 999, bytes: 1e9, now: acceptedAt });
+    const claiming = claimFrom(spool, 'pool', { handlers: ['push'], limit: 999, bytes: 1e9, now: acceptedAt });
     await expect(claiming).rejects.toMatchObject({ code: 'SPOOL_DAMAGED' });
     expect(await failed.promise).toMatchObject({ code: 'SPOOL_DAMAGED', message: expect.stringContaining('malformed') });
     await spool.stop();
@@ -218,7 +219,7 @@ describe('a spool whose log was deleted', () => {
     const spool = await rig.started({ events }, { path });
     expect(told).toEqual([expect.stringMatching(/copy\.sqlite lacks its last commits: its log .*-wal\) was deleted/)]);
     expect(spool.stats().loss).toBe(told[0]);
-    await spool.append(makeEntry([makeDelivery()]));
+    await appendTo(spool, makeEntry([makeDelivery()]));
     await spool.stop();
 
     const again = await rig.started({ events }, { path });
@@ -239,7 +240,7 @@ describe('the schema', () => {
   test('is upgraded from version 0 to the newest', async () => {
     withDatabase((db) => db.pragma('journal_mode = DELETE'));
     const spool = await rig.started();
-    await spool.append(makeEntry([makeDelivery()]));
+    await appendTo(spool, makeEntry([makeDelivery()]));
     await spool.stop();
     expect(withDatabase((db) => db.pragma('user_version', { simple: true }))).toBe(migrations.length);
   });
@@ -280,15 +281,15 @@ describe('the schema', () => {
       ],
       paused: [],
     });
-    const { claimed } = await spool.claim('one', { handlers: ['log', 'push'], limit: 9, bytes: 9999, now: acceptedAt });
+    const { claimed } = await claimFrom(spool, 'one', { handlers: ['log', 'push'], limit: 9, bytes: 9999, now: acceptedAt });
     expect(claimed).toMatchObject([
       { id: 'ready', lane: 'lane', attempts: 0, context: {}, body: 'body of ready' },
       { id: 'failed', lane: null, attempts: 1, failingSince: acceptedAt - 9, context: {} },
       { id: 'claimed', handler: 'log' },
     ]);
-    const next = await spool.settle(makeSettlement(claimed[0]?.seq ?? 0, { kind: 'delivered' }, { claimNext: 1 }));
+    const next = await settleIn(spool, makeSettlement(claimed[0]?.seq ?? 0, { kind: 'delivered' }, { claimNext: 1 }));
     expect(next.next[0]?.id).toBe('behind');
-    await spool.settle(makeSettlement(claimed[1]?.seq ?? 0, { kind: 'dead', reason: 'expired', detail: '' }));
+    await settleIn(spool, makeSettlement(claimed[1]?.seq ?? 0, { kind: 'dead', reason: 'expired', detail: '' }));
     expect(await spool.deadLetter(idOf('failed'))).toMatchObject({
       attempts: 1,
       status: 503,
@@ -301,7 +302,7 @@ describe('the schema', () => {
     const purpose = { kind: 'order', origin: 'http://10.0.0.172:5984', depth: 1 } as const;
     const { purpose: errand, ...rest } = { ...makeDelivery<HttpTarget>().target, purpose };
     const spool = await rig.started();
-    await spool.append(makeEntry([makeDelivery({ id: 'new', target: { ...rest, purpose } }), makeDelivery({ id: 'old' })]));
+    await appendTo(spool, makeEntry([makeDelivery({ id: 'new', target: { ...rest, purpose } }), makeDelivery({ id: 'old' })]));
     await spool.stop();
     withDatabase((db) => {
       const stored = db.prepare<[], string>("SELECT target FROM deliveries WHERE id = 'new'").pluck().get() ?? '';
@@ -310,7 +311,7 @@ describe('the schema', () => {
     });
 
     const again = await rig.started();
-    const { claimed } = await again.claim('pool', { handlers: ['push'], limit: 9, bytes: 9999, now: acceptedAt });
+    const { claimed } = await claimFrom(again, 'pool', { handlers: ['push'], limit: 9, bytes: 9999, now: acceptedAt });
     expect(claimed.map(({ target }) => target)).toEqual([
       { ...rest, purpose },
       { ...rest, purpose },

@@ -8,6 +8,7 @@ import type { EventBus } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
 import { canMountDisks, mountSmallDisk, type SmallDisk } from '../support/small-disk.ts';
+import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 import { acceptedAt, idOf, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
@@ -40,12 +41,12 @@ function createFlood(spool: Spool) {
   function pour(count: number): void {
     for (let done = 0; done < count; done += 1) {
       const delivery = makeDelivery({ id: `d${appending.length}`, body: 'x'.repeat(10_000) });
-      appending.push(spool.append(makeEntry([delivery], { take: true })).then((rows) => claimed.push(...rows)));
+      appending.push(appendTo(spool, makeEntry([delivery], { take: true })).then((rows) => claimed.push(...rows)));
     }
   }
   const settleAll = async () => {
     const rows = claimed.splice(0);
-    await Promise.all(rows.map(({ seq }) => spool.settle(makeSettlement(seq, { kind: 'delivered' }))));
+    await Promise.all(rows.map(({ seq }) => settleIn(spool, makeSettlement(seq, { kind: 'delivered' }))));
     return rows.map(({ id }) => id);
   };
   return { claimed, pour, settleAll, appended: () => Promise.all(appending) };
@@ -85,8 +86,8 @@ test('closes intake when dead letters fill the spool, with that reason, deletes 
       ...{ delivery: makeDelivery({ id: `${name}${index}`, body: 'x'.repeat(10_000) }), reason: 'overflow' as const, detail: 'full' },
     }));
   const closed = events.next('spool.writable');
-  await spool.append(makeEntry([], { refused: dead(450, 'a') }));
-  const more = spool.append(makeEntry([], { refused: dead(1, 'b') }));
+  await appendTo(spool, makeEntry([], { refused: dead(450, 'a') }));
+  const more = appendTo(spool, makeEntry([], { refused: dead(1, 'b') }));
   expect(await closed).toMatchObject({
     writable: false,
     reason: expect.stringMatching(/max_bytes is \d+; 450 dead letters occupy part of it; replay or purge them$/),
@@ -113,7 +114,7 @@ test.runIf(mounts)('closes intake when the disk has less than min_free left, and
   expect(await closed).toMatchObject({ writable: false, reason: expect.stringContaining('min_free') });
   flood.pour(5);
   expect(await flood.settleAll()).toEqual(['d0']);
-  expect((await spool.claim('pool', { handlers: ['push'], limit: 9, bytes: megabyte, now: acceptedAt })).claimed).toEqual([]);
+  expect((await claimFrom(spool, 'pool', { handlers: ['push'], limit: 9, bytes: megabyte, now: acceptedAt })).claimed).toEqual([]);
 
   const opened = events.next('spool.writable');
   await disk.free();
@@ -164,7 +165,7 @@ test.runIf(mounts)('waits while other programs have filled the disk, and loses n
   await spool.stop();
 
   const again = await rig.started({}, { path });
-  const { claimed } = await again.claim('pool', { handlers: ['push'], limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
+  const { claimed } = await claimFrom(again, 'pool', { handlers: ['push'], limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
   expect(claimed.map(({ id }) => id)).toEqual([...kept, ...flood.claimed].map(({ id }) => id));
 });
 
@@ -175,7 +176,7 @@ test.runIf(mounts)('sheds, replays, moves and purges once the full disk has spac
   const rows = (name: string, rest: Partial<NewDelivery> = {}) =>
     Array.from({ length: 500 }, (_, index) => ({ ...makeDelivery({ id: `${name}${index}`, body: 'x'.repeat(10_000) }), ...rest }));
   const refused = rows('dead', { lane: 'lane' }).map((delivery) => ({ delivery, reason: 'overflow' as const, detail: '' }));
-  await spool.append(makeEntry([...rows('old'), ...rows('orphan', { handler: 'gone' })], { refused }));
+  await appendTo(spool, makeEntry([...rows('old'), ...rows('orphan', { handler: 'gone' })], { refused }));
   const closed = events.next('spool.writable');
   await disk.fill(0);
   const asked = Promise.all([
@@ -184,7 +185,7 @@ test.runIf(mounts)('sheds, replays, moves and purges once the full disk has spac
     spool.moveQueue({ pool: 'pool', handler: 'gone' }, { pool: 'other', handler: 'push' }),
     spool.setPaused('other', true),
   ]);
-  void spool.append(makeEntry(rows('new'))).catch(() => undefined);
+  void appendTo(spool, makeEntry(rows('new'))).catch(() => undefined);
   await closed;
 
   await disk.free();
@@ -216,6 +217,6 @@ test('rejects unacknowledged appends without space when it is stopped', async ()
   expect(await appended).toMatchObject({ code: 'SPOOL_FAILED' });
 
   const again = await rig.started();
-  const { claimed } = await again.claim('pool', { handlers: ['push'], limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
+  const { claimed } = await claimFrom(again, 'pool', { handlers: ['push'], limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
   expect(claimed.map(({ id }) => id)).toEqual(flood.claimed.map(({ id }) => id));
 });

@@ -10,6 +10,7 @@ import type { Spool } from '../../src/spool/spool.ts';
 import { openOperatorCommands } from '../../src/spool/sqlite/operator-commands.ts';
 import { type Command, rowOf } from '../../src/spool/sqlite/protocol.ts';
 import { openStore } from '../../src/spool/sqlite/store.ts';
+import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
 
@@ -24,7 +25,8 @@ const everything = { handlers: ['push'], limit: 9999, bytes: Number.MAX_SAFE_INT
 
 /** Appends claimed deliveries; returns the number of each by its id. */
 async function take(spool: Spool, ids: readonly string[]): Promise<ReadonlyMap<string, number>> {
-  const claimed = await spool.append(
+  const claimed = await appendTo(
+    spool,
     makeEntry(
       ids.map((id) => makeDelivery({ id })),
       { take: true },
@@ -46,7 +48,7 @@ function column(sql: string, path = rig.path): unknown[] {
 test('a settled delivery is found neither by a check nor by a backup, although its bytes are still on disk', async () => {
   const spool = await rig.started();
   const seqs = await take(spool, ['a', 'b', 'c']);
-  await spool.settle(makeSettlement(seqs.get('b') ?? 0, delivered));
+  await settleIn(spool, makeSettlement(seqs.get('b') ?? 0, delivered));
   expect(column('SELECT id FROM hot')).toEqual(['a', 'b', 'c']);
   expect(column('SELECT id FROM unsettled')).toEqual(['a', 'c']);
   expect(checkFile(rig.path)).toEqual([]);
@@ -59,14 +61,14 @@ test('a settled delivery is found neither by a check nor by a backup, although i
   const copy = `${rig.path}-copy`;
   backUp(rig.path, copy);
   const restored = await rig.started({}, { path: copy });
-  expect((await restored.claim('pool', everything)).claimed.map(({ id }) => id)).toEqual(['a', 'c']);
+  expect((await claimFrom(restored, 'pool', everything)).claimed.map(({ id }) => id)).toEqual(['a', 'c']);
 });
 
 test('becomes a row when it is retried, given up or released, and when the spool is stopped', async () => {
   const spool = await rig.started();
   const seqs = await take(spool, ['retried', 'dead', 'released', 'kept']);
   const settle = (id: string, ...rest: Parameters<typeof makeSettlement> extends [number, ...infer R] ? R : never) =>
-    spool.settle(makeSettlement(seqs.get(id) ?? 0, ...rest));
+    settleIn(spool, makeSettlement(seqs.get(id) ?? 0, ...rest));
   const retry = { kind: 'retry', notBefore: acceptedAt + 50, leaveLane: false, context: { kept: 'yes' } } as const;
   await settle('retried', retry, { attempt: answered(1, 503) });
   await settle('dead', { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) });
@@ -79,7 +81,7 @@ test('becomes a row when it is retried, given up or released, and when the spool
   expect(column('SELECT id FROM deliveries ORDER BY seq')).toEqual(['retried', 'released', 'kept']);
   expect(column('SELECT count(*) FROM hot')).toEqual([0]);
   const again = await rig.started();
-  expect((await again.claim('pool', everything)).claimed).toMatchObject([
+  expect((await claimFrom(again, 'pool', everything)).claimed).toMatchObject([
     { id: 'released', attempts: 0 },
     { id: 'kept', attempts: 0 },
     { id: 'retried', attempts: 1, context: { kept: 'yes' } },
@@ -91,7 +93,7 @@ test('thousands are settled in any order, and few of the settled ones stay on di
   const ids = Array.from({ length: 3000 }, (_, index) => `d${index}`);
   const seqs = [...(await take(spool, ids)).values()];
   const shuffled = [...seqs.filter((seq) => seq % 3 === 0), ...seqs.filter((seq) => seq % 3 === 2).reverse()];
-  await Promise.all(shuffled.map((seq) => spool.settle(makeSettlement(seq, delivered))));
+  await Promise.all(shuffled.map((seq) => settleIn(spool, makeSettlement(seq, delivered))));
   const [onDisk = 0] = column('SELECT count(*) FROM hot');
   expect(onDisk).toBeLessThan(1000 + 512);
   expect(column('SELECT count(*) FROM unsettled')).toEqual([1000]);
@@ -101,8 +103,8 @@ test('thousands are settled in any order, and few of the settled ones stay on di
 test('a settlement that is rolled back leaves the delivery claimed', async () => {
   const spool = await rig.started();
   const seqs = await take(spool, ['a']);
-  const settle = () => spool.settle(makeSettlement(seqs.get('a') ?? 0, delivered));
-  const refused = spool.append(makeEntry([makeDelivery({ id: 'x', seenAt: 0.5 })], { take: true }));
+  const settle = () => settleIn(spool, makeSettlement(seqs.get('a') ?? 0, delivered));
+  const refused = appendTo(spool, makeEntry([makeDelivery({ id: 'x', seenAt: 0.5 })], { take: true }));
   await expect(Promise.all([settle(), refused])).rejects.toMatchObject({ code: 'SPOOL_ROW_REFUSED' });
   await expect(settle()).rejects.toMatchObject({ message: expect.stringContaining('not claimed') });
   expect(spool.stats().depths).toMatchObject([{ waiting: 0 }]);
@@ -141,7 +143,7 @@ function openSmall(path = rig.path) {
 
 const appendAll = (deliveries: readonly NewDelivery[]): Command => [
   'append',
-  deliveries.map(rowOf),
+  deliveries.map((delivery) => rowOf(delivery)),
   deliveries.map(() => true),
   [],
   undefined,

@@ -1,6 +1,7 @@
 /** SQLite refuses a fraction in an integer column, which a defect of the service could pass to it. */
 import { expect, test } from 'vitest';
 import { appendParts } from '../../src/delivery/error-boundary.ts';
+import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 import { acceptedAt, idOf, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from './build.ts';
 import { createSqliteRig } from './sqlite-rig.ts';
 
@@ -12,16 +13,16 @@ test('a value that SQLite refuses rejects its own entry, and no other entry of t
   const failures: Error[] = [];
   const spool = await rig.started({ onFailed: (error) => failures.push(error) });
   const results = await Promise.allSettled([
-    spool.append(makeEntry([makeDelivery({ id: 'd1' })])),
-    spool.append(makeEntry([makeDelivery({ id: 'd2' }), makeDelivery({ id: 'd3', seenAt: fraction })])),
-    spool.append(makeEntry([makeDelivery({ id: 'd4' })], { take: true })),
+    appendTo(spool, makeEntry([makeDelivery({ id: 'd1' })])),
+    appendTo(spool, makeEntry([makeDelivery({ id: 'd2' }), makeDelivery({ id: 'd3', seenAt: fraction })])),
+    appendTo(spool, makeEntry([makeDelivery({ id: 'd4' })], { take: true })),
   ]);
   expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   expect(results[1]).toMatchObject({ reason: refused });
   expect(results[2]).toMatchObject({ value: [{ id: 'd4' }] });
 
   const wanted = { handlers: [makeDelivery().handler], limit: 10, bytes: 1e6, now: acceptedAt };
-  const { claimed } = await spool.claim(makeDelivery().pool, wanted);
+  const { claimed } = await claimFrom(spool, makeDelivery().pool, wanted);
   expect(claimed.map(({ id }) => id)).toEqual(['d1']);
   expect(spool.stats().depths).toMatchObject([{ waiting: 2, dead: 0 }]);
   expect(failures).toEqual([]);
@@ -30,15 +31,15 @@ test('a value that SQLite refuses rejects its own entry, and no other entry of t
 test('a settlement that SQLite refuses leaves the delivery claimed, and the rest of the batch is settled', async () => {
   await using rig = await createSqliteRig();
   const spool = await rig.started();
-  const claimed = await spool.append(makeEntry([makeDelivery({ id: 'd1' }), makeDelivery({ id: 'd2' })], { take: true }));
+  const claimed = await appendTo(spool, makeEntry([makeDelivery({ id: 'd1' }), makeDelivery({ id: 'd2' })], { take: true }));
   const [first = 0, second = 0] = claimed.map(({ seq }) => seq);
   const retry = { kind: 'retry', notBefore: fraction, leaveLane: false, context: {} } as const;
   const results = await Promise.allSettled([
-    spool.settle(makeSettlement(first, retry)),
-    spool.settle(makeSettlement(second, { kind: 'delivered' })),
+    settleIn(spool, makeSettlement(first, retry)),
+    settleIn(spool, makeSettlement(second, { kind: 'delivered' })),
   ]);
   expect(results).toMatchObject([{ status: 'rejected', reason: refused }, { status: 'fulfilled' }]);
-  await spool.settle(makeSettlement(first, { kind: 'delivered' }));
+  await settleIn(spool, makeSettlement(first, { kind: 'delivered' }));
   expect(spool.stats().depths).toMatchObject([{ waiting: 0 }]);
 });
 
@@ -51,8 +52,8 @@ test('the valid parts of a refused entry are stored with its mark, and the other
     take: true,
     deadLetters: [makeFailedPacket({ id: 's1' }), makeFailedPacket({ id: 's2', seenAt: fraction })],
   });
-  await spool.append(entry).catch((thrown) => appendParts(spool, entry, { thrown, now: acceptedAt }));
-  const { claimed } = await spool.claim('pool', { handlers: ['push'], limit: 9, bytes: 9, now: acceptedAt });
+  await appendTo(spool, entry).catch((thrown) => appendParts(spool, entry, { thrown, now: acceptedAt }));
+  const { claimed } = await claimFrom(spool, 'pool', { handlers: ['push'], limit: 9, bytes: 9, now: acceptedAt });
   expect(claimed).toMatchObject([{ id: 'd2' }]);
   expect(await spool.marks()).toEqual([mark]);
 

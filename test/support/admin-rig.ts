@@ -17,6 +17,7 @@ import { acceptedAt, answered, makeDelivery, makeEntry, makeFailedPacket, makeSe
 import { observe } from '../telemetry/observed.ts';
 import { createFakeClock } from './fake-clock.ts';
 import { type ScriptedOperations, scriptOperations } from './scripted-operations.ts';
+import { appendTo, settleIn } from './spool-promises.ts';
 
 /** A spool for dead letters, and the other dependencies of the API. */
 export interface ApiRig {
@@ -52,17 +53,17 @@ export async function createApiRig(): Promise<ApiRig> {
   async function die(made: Parameters<typeof makeDelivery>[0] = {}, { status = 400, disposition }: Death = {}): Promise<NewDelivery> {
     clock.advance(1000);
     const delivery = makeDelivery(made);
-    const [claimed] = await spool.append(makeEntry([delivery], { take: true }));
+    const [claimed] = await appendTo(spool, makeEntry([delivery], { take: true }));
     if (claimed === undefined) throw new Error(`${delivery.id} waits behind another`);
     const dead = disposition ?? { kind: 'dead', reason: 'refused', detail: `status ${status}` };
-    await spool.settle(makeSettlement(claimed.seq, dead, { attempt: answered(1, status) }));
+    await settleIn(spool, makeSettlement(claimed.seq, dead, { attempt: answered(1, status) }));
     return delivery;
   }
 
   async function addFailedPacket(made: Parameters<typeof makeFailedPacket>[0] = {}): Promise<FailedPacket> {
     clock.advance(1000);
     const failedPackets = makeFailedPacket(made);
-    await spool.append(makeEntry([], { deadLetters: [failedPackets] }));
+    await appendTo(spool, makeEntry([], { deadLetters: [failedPackets] }));
     return failedPackets;
   }
 

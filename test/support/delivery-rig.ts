@@ -11,6 +11,7 @@ import { makeEntry } from '../spool/build.ts';
 import { createFakeClock } from './fake-clock.ts';
 import { createFakeTimers } from './fake-timers.ts';
 import { createScriptedThreads, type ScriptedThreads } from './scripted-threads.ts';
+import { appendTo } from './spool-promises.ts';
 
 /** A pool dispatcher between a spool in memory and scripted threads. The clock does not advance by itself. */
 export interface DeliveryRig {
@@ -107,7 +108,7 @@ export async function startDeliveryRig({
   async function accept(...deliveries: readonly NewDelivery[]): Promise<void> {
     for (const delivery of deliveries) {
       const claim = dispatcher.reserve(delivery);
-      const [claimed] = await spool.append(makeEntry([delivery], { claim: [claim] }));
+      const [claimed] = await appendTo(spool, makeEntry([delivery], { claim: [claim] }));
       if (claim) dispatcher.release(delivery);
       else dispatcher.wake();
       if (claimed !== undefined) dispatcher.take(claimed);

@@ -6,9 +6,11 @@ import { type Clock, systemClock, systemTimers } from '../../src/kit/clock.ts';
 import type { DeliveryId, NewDelivery } from '../../src/model/delivery.ts';
 import type { Accept, Packet } from '../../src/model/packet.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
+import type { Entry } from '../../src/spool/spool.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { makeHandler } from './make-handler.ts';
+import { appendTo } from './spool-promises.ts';
 
 export interface IntakeSetting {
   /** Of the one handler; default: the default module. */
@@ -50,13 +52,14 @@ export async function startSourceIntake({ callbacks, disk, clock = systemClock }
   const newId = () => `delivery-${stored.length + 1}` as DeliveryId;
   const handlers = [makeHandler({}, callbacks)];
   const evaluator = new Evaluator({ clock, timers: systemTimers, events, limits, watch: unwatched, newId, handlers });
+  const append = async (entry: Pick<Entry, 'deadLetters' | 'deliveries' | 'mark'>): Promise<void> => {
+    await disk?.();
+    await appendTo(spool, { ...entry, claim: [], refused: [], revives: undefined });
+    stored.push(...entry.deliveries);
+  };
   const intake = new Intake({
     evaluate: (packet) => evaluator.evaluate(packet),
-    append: async (entry) => {
-      await disk?.();
-      await spool.append({ ...entry, claim: [], refused: [], revives: undefined });
-      stored.push(...entry.deliveries);
-    },
+    append: (entry, { done, failed }) => void append(entry).then(done, failed),
     onFailed: (error) => {
       throw error;
     },

@@ -1,3 +1,4 @@
+import type { Completion } from '../../src/kit/completion.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 
 /** A spool that reports whether it has unanswered calls. */
@@ -9,22 +10,22 @@ export interface WatchedSpool extends Spool {
 export function watchSpool(spool: Spool): WatchedSpool {
   let asked = 0;
 
-  function watch<A extends readonly unknown[], R>(ask: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
-    return async (...args) => {
-      asked += 1;
-      try {
-        return await ask(...args);
-      } finally {
+  function watched<T>({ done, failed }: Completion<T>): Completion<T> {
+    asked += 1;
+    const answer = <R>(take: (result: R) => void) => {
+      return (result: R): void => {
         asked -= 1;
-      }
+        take(result);
+      };
     };
+    return { done: answer(done), failed: answer(failed) };
   }
 
   return {
     ...spool,
-    append: watch(spool.append),
-    claim: watch(spool.claim),
-    settle: watch(spool.settle),
+    append: (entry, completion) => spool.append(entry, watched(completion)),
+    claim: (pool, request, completion) => spool.claim(pool, request, watched(completion)),
+    settle: (settlement, completion) => spool.settle(settlement, watched(completion)),
     quiet: async () => {
       for (let still = 0; still < 2; still += 1) {
         await new Promise((resolve) => setImmediate(resolve));

@@ -8,9 +8,9 @@ import type { BatchMessage, BatchValue, Command, CommandOf, Row } from './protoc
 /** First value of each command. */
 const [other, delivered, append, appendWithMark] = [0, 1, 2, 3] as const;
 
-type SharedTexts = readonly [host: string, handler: string, pool: string];
+type SharedTexts = readonly [host: string, handler: string, pool: string, target: string];
 
-const noTexts: SharedTexts = ['', '', ''];
+const noTexts: SharedTexts = ['', '', '', ''];
 const noMark: Mark = { attachment: '', host: '', node: '', epoch: '', h: 0 };
 
 export function encodeBatch(commands: readonly Command[]): BatchMessage {
@@ -50,10 +50,10 @@ class BatchWriter {
   }
 
   #addRow([id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body]: Row, claim: boolean): void {
-    const [hostBefore, handlerBefore, poolBefore] = this.#texts;
+    const [hostBefore, handlerBefore, poolBefore, targetBefore] = this.#texts;
     this.values.push(claim, id, packetId, zeroIf(host, hostBefore), zeroIf(handler, handlerBefore), zeroIf(pool, poolBefore));
-    this.values.push(lane, sender, receiver, seenAt, createdAt, target, body);
-    this.#texts = [host, handler, pool];
+    this.values.push(zeroIf(target, targetBefore), lane, sender, receiver, seenAt, createdAt, body);
+    this.#texts = [host, handler, pool, target];
   }
 }
 
@@ -103,13 +103,13 @@ export class BatchReader {
   }
 
   #row(): Row {
-    const [host, handler, pool] = this.#texts;
+    const [host, handler, pool, target] = this.#texts;
     const [id, packetId]: [Row[0], Row[1]] = [this.#next(), this.#next()];
-    const texts: SharedTexts = [this.#text(host), this.#text(handler), this.#text(pool)];
+    const texts: SharedTexts = [this.#text(host), this.#text(handler), this.#text(pool), this.#text(target)];
     this.#texts = texts;
     const [lane, sender, receiver]: [Row[5], string, string] = [this.#next(), this.#next(), this.#next()];
-    const [seenAt, createdAt, target, body]: [number, number, string, Row[11]] = [this.#next(), this.#next(), this.#next(), this.#next()];
-    return [id, packetId, texts[0], texts[1], texts[2], lane, sender, receiver, seenAt, createdAt, target, body];
+    const [seenAt, createdAt, body]: [number, number, Row[11]] = [this.#next(), this.#next(), this.#next()];
+    return [id, packetId, texts[0], texts[1], texts[2], lane, sender, receiver, seenAt, createdAt, texts[3], body];
   }
 
   /** A text that may be that of the row or mark before. */

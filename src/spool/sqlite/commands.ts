@@ -1,14 +1,18 @@
-import { ServiceError } from '../../kit/errors.ts';
+import { type Completion, promised } from '../../kit/completion.ts';
+import { ServiceError, toError } from '../../kit/errors.ts';
 import type { Claimed, DeliveryId, NewDelivery, QueueName } from '../../model/delivery.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import type { DeadLetter, Entry, Settled, Settlement, Spool } from '../spool.ts';
+import type { ClaimRequest, ClaimResult, DeadLetter, Entry, Settled, Settlement, Spool } from '../spool.ts';
+import type { QueuedCommand } from './group-commit.ts';
 import {
+  type Answer,
   type Answers,
   afterAll,
   beforeAll,
   type Chunk,
   type ClaimedSeqs,
   type Command,
+  type CommandOf,
   type Criterion,
   claimedOf,
   type DeadCursor,
@@ -17,56 +21,90 @@ import {
   newlyClaimed,
   type Purged,
   type ReplayedChunk,
+  type Row,
   rowOf,
   type SettledRows,
+  TargetTexts,
 } from './protocol.ts';
 
-/** Runs a command and returns its decoded answer once the command is durable. */
-type Ask = <C extends Command, T>(command: C, decode: (answer: Answers[C[0]]) => T) => Promise<T>;
+/** A command whose answer is decoded for its caller. */
+class Asked<C extends Command, T> implements QueuedCommand {
+  readonly command: C;
+  readonly #decode: (answer: Answers[C[0]], command: C) => T;
+  readonly #completion: Completion<T>;
+
+  constructor(command: C, decode: (answer: Answers[C[0]], command: C) => T, completion: Completion<T>) {
+    this.command = command;
+    this.#decode = decode;
+    this.#completion = completion;
+  }
+
+  answered(answer: Answer | undefined): void {
+    let result: T;
+    try {
+      result = this.#decode(answer as Answers[C[0]], this.command); // the thread answers with the command's type
+    } catch (thrown) {
+      return this.#completion.failed(toError(thrown));
+    }
+    this.#completion.done(result);
+  }
+
+  failed(error: Error): void {
+    this.#completion.failed(error);
+  }
+}
 
 /**
  * The calls of the spool's port, expressed as commands. A call that may read much of the spool asks for one chunk after
  * another, so that deliveries continue between its transactions. Methods are own properties: a wrapper may spread them.
  */
 export class SpoolCommands implements Omit<Spool, 'start' | 'stats' | 'stop'> {
-  readonly #ask: Ask;
+  readonly #targets = new TargetTexts();
+  readonly #add: (queued: QueuedCommand) => void;
   readonly #events: EventSink;
   readonly #onPaused: (pools: readonly string[]) => void;
 
-  constructor({ ask, events, onPaused }: { ask: Ask; events: EventSink; onPaused(pools: readonly string[]): void }) {
-    this.#ask = ask;
+  constructor({
+    add,
+    events,
+    onPaused,
+  }: { add(queued: QueuedCommand): void; events: EventSink; onPaused(pools: readonly string[]): void }) {
+    this.#add = add;
     this.#events = events;
     this.#onPaused = onPaused;
   }
 
-  readonly append = ({ deliveries, claim, deadLetters, mark, refused, revives }: Entry): Promise<readonly Claimed[]> => {
+  readonly append = (
+    { deliveries, claim, deadLetters, mark, refused, revives }: Entry,
+    completion: Completion<readonly Claimed[]>,
+  ): void => {
     const decode = (seqs: ClaimedSeqs) => claimedAtAppend(deliveries, seqs);
-    const rows = deliveries.map(rowOf);
-    if (refused.length === 0 && revives === undefined) return this.#ask(['append', rows, claim, deadLetters, mark], decode);
-    const refusedRows = refused.map(({ delivery, reason, detail }) => [rowOf(delivery), reason, detail] as const);
-    return this.#ask(['append-full', rows, claim, deadLetters, mark, refusedRows, revives], decode);
+    const rows = deliveries.map(this.#rowOf);
+    if (refused.length === 0 && revives === undefined)
+      return this.#add(new Asked(['append', rows, claim, deadLetters, mark], decode, completion));
+    const refusedRows = refused.map(({ delivery, reason, detail }) => [this.#rowOf(delivery), reason, detail] as const);
+    this.#add(new Asked(['append-full', rows, claim, deadLetters, mark, refusedRows, revives], decode, completion));
   };
 
-  readonly claim: Spool['claim'] = (pool, request) =>
-    this.#ask(['claim', pool, request], ([rows, nextAt]) => ({ claimed: rows.map(claimedOf), nextAt }));
+  readonly claim = (pool: string, request: ClaimRequest, completion: Completion<ClaimResult>): void =>
+    this.#add(new Asked(['claim', pool, request], claimResultOf, completion));
 
-  readonly settle = ({ seq, disposition, attempt, spawn, failedPackets, claimNext }: Settlement): Promise<Settled> => {
-    const decode = (settled: SettledRows) => {
-      if (settled === null) return nothingNext;
-      if (settled === 'unclaimed') throw new ServiceError('SPOOL_FAILED', `delivery ${seq} is not claimed: it cannot be settled`);
-      const [next, readyPools] = settled;
-      return { next: next.map(claimedOf), readyPools };
-    };
-    return disposition.kind === 'delivered' && spawn.length === 0 && failedPackets.length === 0
-      ? this.#ask(['delivered', seq, claimNext], decode)
-      : this.#ask(['settle', seq, { disposition, attempt, spawn: spawn.map(rowOf), failedPackets, claimNext }], decode);
+  readonly settle = (settlement: Settlement, completion: Completion<Settled>): void => {
+    const { seq, disposition, attempt, spawn, failedPackets, claimNext } = settlement;
+    if (disposition.kind === 'delivered' && spawn.length === 0 && failedPackets.length === 0)
+      return this.#add(new Asked(['delivered', seq, claimNext], settledOf, completion));
+    const rows = { disposition, attempt, spawn: spawn.map(this.#rowOf), failedPackets, claimNext };
+    this.#add(new Asked(['settle', seq, rows], settledOf, completion));
   };
 
   readonly marks: Spool['marks'] = () => this.#answer(['marks']);
 
-  readonly deadLetter: Spool['deadLetter'] = (id) => this.#ask(['dead-letter', id], (row) => row && detailOf(row));
+  readonly deadLetter: Spool['deadLetter'] = async (id) => {
+    const row = await this.#answer(['dead-letter', id]);
+    return row && detailOf(row);
+  };
 
-  readonly setPaused: Spool['setPaused'] = (pool, paused) => this.#ask([paused ? 'pause' : 'resume', pool], this.#onPaused);
+  readonly setPaused: Spool['setPaused'] = async (pool, paused) => this.#onPaused(await this.#answer([paused ? 'pause' : 'resume', pool]));
 
   readonly deadLetters: Spool['deadLetters'] = async (filter, { limit, newest = false }) => {
     const found: DeadLetter[] = [];
@@ -157,6 +195,8 @@ export class SpoolCommands implements Omit<Spool, 'start' | 'stats' | 'stop'> {
     return ids;
   }
 
+  readonly #rowOf = (delivery: NewDelivery): Row => rowOf(delivery, this.#targets.of(delivery));
+
   /** The total of the counts of all chunks. */
   async #sum<Cursor>(start: Cursor, next: (after: Cursor) => Promise<Chunk<Cursor>>): Promise<number> {
     let total = 0;
@@ -170,16 +210,31 @@ export class SpoolCommands implements Omit<Spool, 'start' | 'stats' | 'stop'> {
   }
 
   #answer<C extends Command>(command: C): Promise<Answers[C[0]]> {
-    return this.#ask(command, (answer) => answer);
+    return promised((completion) => this.#add(new Asked<C, Answers[C[0]]>(command, (answer) => answer, completion)));
   }
 }
 
-const nothingNext: Settled = { next: [], readyPools: [] };
+const noneClaimed: readonly Claimed[] = [];
+const nothingNext: Settled = { next: noneClaimed, readyPools: [] };
 
 /** The deliveries that were claimed by their own append, made from the objects that were passed in: no row is read back. */
 function claimedAtAppend(deliveries: readonly NewDelivery[], seqs: ClaimedSeqs): readonly Claimed[] {
+  if (seqs === 0) return noneClaimed;
+  const [only] = deliveries;
+  if (typeof seqs === 'number' && only !== undefined) return [newlyClaimed(only, seqs)];
   return deliveries.flatMap((delivery, index) => {
     const seq = (typeof seqs === 'number' ? seqs : seqs[index]) ?? 0;
     return seq === 0 ? [] : newlyClaimed(delivery, seq);
   });
+}
+
+function claimResultOf([rows, nextAt]: Answers['claim']): ClaimResult {
+  return { claimed: rows.map(claimedOf), nextAt };
+}
+
+function settledOf(settled: SettledRows, [, seq]: CommandOf<'delivered' | 'settle'>): Settled {
+  if (settled === null) return nothingNext;
+  if (settled === 'unclaimed') throw new ServiceError('SPOOL_FAILED', `delivery ${seq} is not claimed: it cannot be settled`);
+  const [next, readyPools] = settled;
+  return { next: next.map(claimedOf), readyPools };
 }

@@ -2,13 +2,13 @@ import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createDeferred, type Deferred } from '../../kit/lifecycle.ts';
 import { Pacer } from '../../kit/pacing.ts';
-import { type Answer, type Answers, type Command, type Committed, isAppend, rowBody } from './protocol.ts';
+import { type Answer, type Command, type Committed, isAppend, rowBody } from './protocol.ts';
 
-/** A command and the handles of its promise. */
+/** A command that waits for its answer. */
 export interface QueuedCommand {
   readonly command: Command;
-  settle(answer: Answer | undefined): void;
-  reject(error: Error): void;
+  answered(answer: Answer | undefined): void;
+  failed(error: Error): void;
 }
 
 /** Minimum time between two transactions, ms: each costs an fsync, two messages between threads and a wake-up of both. */
@@ -61,14 +61,11 @@ export class GroupCommit {
     });
   }
 
-  /** Resolves with the decoded answer once the command is durable. */
-  ask<C extends Command, T>(command: C, decode: (answer: Answers[C[0]]) => T): Promise<T> {
-    if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
-    return new Promise<T>((resolve, reject) => {
-      const settle = (answer: Answer | undefined) => resolve(decode(answer as Answers[C[0]])); // the thread answers with the command's type
-      (isAppend(command) ? this.#appends : this.#others).push({ command, settle, reject });
-      this.#sendWhenFree();
-    });
+  /** The command is answered once it is durable. */
+  add(queued: QueuedCommand): void {
+    if (this.#refusal !== undefined) return queued.failed(this.#refusal);
+    (isAppend(queued.command) ? this.#appends : this.#others).push(queued);
+    this.#sendWhenFree();
   }
 
   /** Sends a batch periodically, even an empty one, so that the thread maintains the file. */
@@ -84,12 +81,12 @@ export class GroupCommit {
     this.#stalled = false;
     const undone = new Set(committed.undone);
     if (undone.size > 0) this.#requeue(batch.filter((_, index) => undone.has(index)));
-    settleBatch(batch, committed);
+    answerBatch(batch, committed);
     this.#sendWhenFree();
     if (this.#inFlight === undefined && !this.#hasSendable()) this.#drained?.resolve();
   }
 
-  /** Accepts no more commands; resolves when all that can be committed are. The rest is rejected. */
+  /** Accepts no more commands; resolves when all that can be committed are. The rest fails. */
   async drain(reason: Error): Promise<void> {
     this.#stopMaintaining();
     if (this.#refusal === undefined) {
@@ -101,14 +98,14 @@ export class GroupCommit {
     this.fail(this.#refusal);
   }
 
-  /** Rejects all commands, those in flight and all later ones. */
+  /** All commands fail, those in flight and all later ones. */
   fail(error: Error): void {
     this.#stopMaintaining();
     this.#pacer.stop();
     this.#refusal = error;
     const abandoned = [...(this.#inFlight ?? []), ...this.#others, ...this.#appends];
     [this.#inFlight, this.#others, this.#appends] = [undefined, [], []];
-    for (const { reject } of abandoned) reject(error);
+    for (const queued of abandoned) queued.failed(error);
     this.#drained?.resolve();
   }
 
@@ -148,19 +145,15 @@ export class GroupCommit {
   }
 }
 
-/** Settles each command of a batch with its answer; commands that were not done stay unsettled. */
-export function settleBatch(batch: readonly QueuedCommand[], { answers, undone, refused }: Committed): void {
-  const unsettled = new Set(undone);
+/** Answers the commands of a batch; those that were not done stay open. */
+export function answerBatch(batch: readonly QueuedCommand[], { answers, undone, refused }: Committed): void {
+  const open = new Set(undone);
   const reasons = new Map(refused);
   batch.forEach((queued, index) => {
-    if (unsettled.has(index)) return;
+    if (open.has(index)) return;
     const reason = reasons.get(index);
-    try {
-      if (reason !== undefined) throw rowRefused(reason);
-      queued.settle(answers[index]);
-    } catch (error) {
-      queued.reject(error as Error); // `decode` throws errors only
-    }
+    if (reason === undefined) queued.answered(answers[index]);
+    else queued.failed(rowRefused(reason));
   });
 }
 

@@ -251,11 +251,28 @@ const noContext: ContextVariables = Object.freeze({});
 
 const unattempted = [0, undefined, noContext] as const;
 
-/** A delivery as it travels to the thread. */
-export function rowOf(delivery: NewDelivery): Row {
-  const { id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body } = delivery;
-  return [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, encodeTarget(target), body];
+/** A delivery as it travels to the thread. `targetText`: its target as text. */
+export function rowOf(delivery: NewDelivery, targetText = encodeTarget(delivery.target)): Row {
+  const { id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, body } = delivery;
+  return [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, targetText, body];
 }
+
+/** The texts of targets. Deliveries of a built-in module share one target for each handler, whose text is kept. */
+export class TargetTexts {
+  readonly #known = new Map<string, { readonly target: Target; readonly text: string }>();
+
+  of({ handler, target }: NewDelivery): string {
+    const known = this.#known.get(handler);
+    if (known?.target === target) return known.text;
+    const text = encodeTarget(target);
+    if (this.#known.size >= maxKeptTexts) this.#known.clear();
+    if (text.length <= maxKeptLength) this.#known.set(handler, { target, text });
+    return text;
+  }
+}
+
+/** Handlers may be added and removed for as long as the service runs, and a target may contain a stanza. */
+const [maxKeptTexts, maxKeptLength] = [1000, 1000];
 
 /** Written out in full: a spread of this many fields costs ten times as much. */
 export function newlyClaimed(delivery: NewDelivery, seq: number): Claimed {

@@ -43,7 +43,7 @@ export function createSqliteSpool(config: SpoolConfig, deps: SqliteSpoolDeps): S
     timers,
     post: (commands, { maintain }) => thread?.post({ kind: 'batch', commands: encodeBatch(commands), maintain, now: clock.now() }),
   });
-  const commands = new SpoolCommands({ ask: (command, decode) => group.ask(command, decode), events, onPaused: reported.paused });
+  const commands = new SpoolCommands({ add: (queued) => group.add(queued), events, onPaused: reported.paused });
 
   async function start(): Promise<void> {
     prepareFolder(path, fileSystemOf);

@@ -6,6 +6,7 @@ import type { Judgement, Outcome } from '../../../src/model/attempt.ts';
 import type { DeliveryId } from '../../../src/model/delivery.ts';
 import type { PacketId } from '../../../src/model/packet.ts';
 import { makeDelivery, makeEntry, makeSettlement } from '../../spool/build.ts';
+import { appendTo, settleIn } from '../../support/spool-promises.ts';
 import { startApi } from './ask-api.ts';
 
 const quoted = 'cannot send Hi, Bob! with the key of the backend';
@@ -22,9 +23,12 @@ async function startWithQuotes() {
   const judgement: Judgement = {
     ...{ verdict: 'permfailed', status: 597, detail: quoted, origin: 'internal', context: { kept: quoted }, awaitsDisposition: false },
   };
-  const [claimed] = await spool.append(makeEntry([makeDelivery({ id: 'unsent', lane: null })], { take: true }));
+  const [claimed] = await appendTo(spool, makeEntry([makeDelivery({ id: 'unsent', lane: null })], { take: true }));
   const attempt = { number: 1, at: 0, outcome, judgement };
-  await spool.settle(makeSettlement(claimed?.seq ?? 0, { kind: 'dead', reason: 'callback-failed', detail: outcome.message }, { attempt }));
+  await settleIn(
+    spool,
+    makeSettlement(claimed?.seq ?? 0, { kind: 'dead', reason: 'callback-failed', detail: outcome.message }, { attempt }),
+  );
 
   events.emit('push.withheld', {
     ...{ id: 'a1' as DeliveryId, packetId: 'p1' as PacketId, handler: 'push', host: 'localhost', why: 'refused', errCode: 1 },

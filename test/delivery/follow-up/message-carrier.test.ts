@@ -13,6 +13,7 @@ import { startDeliveryRig } from '../../support/delivery-rig.ts';
 import { eventually } from '../../support/eventually.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { createFakeTimers } from '../../support/fake-timers.ts';
+import { claimFrom } from '../../support/spool-promises.ts';
 
 const toBob: XmppTarget = { kind: 'xmpp', from: 'bot@localhost', to: 'bob@localhost' };
 
@@ -81,7 +82,7 @@ describe('messages to users', () => {
     const rig = await startRig();
     await rig.accept(makeDelivery({ id: 'X.1', target: toBob }));
     await rig.dispatcher.stop({ graceMs: 1000, release: true });
-    const { claimed } = await rig.spool.claim('pool', { handlers: ['push'], limit: 1, bytes: 1, now: Number.MAX_SAFE_INTEGER });
+    const { claimed } = await claimFrom(rig.spool, 'pool', { handlers: ['push'], limit: 1, bytes: 1, now: Number.MAX_SAFE_INTEGER });
     expect(claimed.map(({ id, attempts }) => [id, attempts])).toEqual([['X.1', 0]]);
     expect(rig.dispositions).toEqual([]);
   });
