@@ -4,6 +4,9 @@
  */
 
 import type { SessionHandler } from '../pools/contract.ts';
+import type { ApiDependencies } from './admin/api/route.ts';
+import { EventActions } from './admin/event-actions.ts';
+import { EventLookup } from './admin/event-lookup.ts';
 import { Operations } from './admin/operations.ts';
 import { AdminServer } from './admin/server.ts';
 import { StatusBoard } from './admin/status/board.ts';
@@ -40,6 +43,7 @@ import type { PacketId } from './model/packet.ts';
 import { createJidReader } from './packet/jid.ts';
 import { openSources } from './sources/open.ts';
 import type { Source } from './sources/source.ts';
+import { EventStore } from './spool/event-store.ts';
 import { openSpool } from './spool/open.ts';
 import { createRetention } from './spool/retention.ts';
 import type { Spool } from './spool/spool.ts';
@@ -256,7 +260,8 @@ export class Service implements Lifecycle {
     });
     await this.#options.beforeListening?.();
     const status = await this.#startStatus(spool, operations);
-    const api = { ...this.#shared, spool, operations, status, withheld: this.#withheld, redactor: this.#redactor };
+    const found = this.#eventParts({ spool, dispatcher, operations });
+    const api = { ...this.#shared, spool, operations, status, ...found, withheld: this.#withheld, redactor: this.#redactor };
     const admin = new AdminServer({ ...this.#shared, config: limited, metrics, health: this.#health, api });
     await this.#begin('the admin listener', admin);
 
@@ -264,6 +269,13 @@ export class Service implements Lifecycle {
     this.events.emit('notice', { text: `metrics and health are at ${address}` });
     emitReady(this.events, this.#health, address);
     return metrics;
+  }
+
+  #eventParts({ spool, dispatcher, operations }: ObservedParts): Pick<ApiDependencies, 'actions' | 'lookup'> {
+    const store = new EventStore(spool);
+    const lookup = new EventLookup({ clock: systemClock, spool, store, withheld: this.#withheld });
+    const replay: Operations['replay'] = (filter, limit) => operations.replay(filter, limit);
+    return { lookup, actions: new EventActions({ ...this.#shared, lookup, store, replay, wake: dispatcher.wake }) };
   }
 
   async #startStatus(spool: Spool, operations: Operations): Promise<StatusBoard> {

@@ -50,6 +50,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   'src/admin': [
     'src/model',
     'src/telemetry',
+    'src/spool/event-store.ts',
     'src/spool/spool.ts',
     'src/config',
     // operations.ts operates the running parts

@@ -24,9 +24,11 @@ export function refusalOf(thrown: unknown): Refusal {
 
 /** Errors of the caller, and conditions of the service that pass. */
 const statuses: Partial<Record<ErrorCode, number>> = {
+  BAD_CURSOR: 400,
   CONTENT_HIDDEN: 403,
   SPOOL_FULL: 503,
   UNKNOWN_DEAD_LETTER: 404,
+  UNKNOWN_EVENT: 404,
   UNKNOWN_HANDLER: 404,
   UNKNOWN_HOST: 404,
   UNKNOWN_POOL: 404,

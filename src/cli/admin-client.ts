@@ -82,12 +82,12 @@ export class AdminClient {
   }
 }
 
-/** Undefined values are left out. */
-type Query = Readonly<Record<string, number | string | boolean | undefined>>;
+/** Undefined values are left out; a list is given value by value. */
+type Query = Readonly<Record<string, number | string | boolean | readonly string[] | undefined>>;
 
 function queryString(query: Query): string {
   const given = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value !== undefined) given.append(name, String(value));
+  for (const [name, value = []] of Object.entries(query)) for (const each of [value].flat()) given.append(name, String(each));
   return given.size === 0 ? '' : `?${given}`;
 }
 

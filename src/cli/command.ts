@@ -36,6 +36,11 @@ const glossary: Readonly<Record<string, string>> = {
   SERVICE: '[--config FILE], whose service must be running, or [--url URL] [--token TOKEN]; [--json]',
   FILTER: `[--pool NAME] [--handler NAME] [--host HOST] [--reason REASON] [--since TIME]
          [--before TIME]: all given options must match; the times are times of death.`,
+  SEARCH: `[--id ID] [--jid JID] [--stanza-id ID] [--handler NAME] [--pool NAME] [--host HOST]
+         [--state STATE] [--status CODE] [--since TIME] [--before TIME]: all given options must
+         match; --stanza-id is the id of the stanza or its archive id; the times are those of the
+         last change of state.`,
+  STATE: 'waiting, delivered, dead, withheld or dropped.',
   REASON: `attempts-exhausted, callback-blocked, callback-failed, chain-failed, expired,
          internal-error, overflow or refused.`,
   SHELL: 'bash, fish or zsh.',

@@ -4,6 +4,7 @@ import { checkCommand } from './check.ts';
 import type { Call, Command } from './command.ts';
 import { completionCommand } from './completion.ts';
 import { deadLetterCommands } from './dead-letters.ts';
+import { eventCommands } from './events.ts';
 import { initCommand } from './init.ts';
 import { orphanCommands } from './orphans.ts';
 import { poolCommands } from './pools.ts';
@@ -38,6 +39,7 @@ export const commands: readonly Command[] = [
   },
   statusCommand,
   ...poolCommands,
+  ...eventCommands,
   ...deadLetterCommands,
   ...orphanCommands,
   sendTestCommand,

@@ -126,7 +126,12 @@ function orderFacts({ parent, descendants }: Letter): readonly (readonly [string
   ];
 }
 
-function requestFacts({ target, bodyBytes, body, packet }: Letter): readonly (readonly [string, string])[] {
+export function requestFacts({
+  target,
+  bodyBytes,
+  body,
+  packet,
+}: Pick<Letter, 'body' | 'bodyBytes' | 'packet' | 'target'>): readonly (readonly [string, string])[] {
   if (target === null) return [['packet', packet ?? 'stored, shown with --content']];
   const shown = body === undefined ? `${bodyBytes ?? 0} bytes, shown with --content` : body.data;
   if (target.kind === 'xmpp')
@@ -154,7 +159,7 @@ function answeredText({ result, reason, userIDList, offlinePushInfo }: Answered)
   ].join('\n');
 }
 
-function attemptsText({ history }: Letter): string {
+export function attemptsText({ history }: Pick<Letter, 'history'>): string {
   const lines = history.flatMap(({ number, at, outcome, judgement }) => [
     `${number}. ${localTime(at)}  ${outcomeText(outcome)}`,
     ...(outcome.kind === 'answered' && outcome.excerpt !== '' ? [outcome.excerpt] : []),

@@ -16,6 +16,8 @@ const options = {
   handler: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   host: { type: 'string' },
+  id: { type: 'string' },
+  jid: { type: 'string' },
   json: { type: 'boolean' },
   limit: { type: 'string' },
   once: { type: 'boolean' },
@@ -27,6 +29,9 @@ const options = {
   server: { type: 'string' },
   service: { type: 'string' },
   since: { type: 'string' },
+  'stanza-id': { type: 'string' },
+  state: { type: 'string' },
+  status: { type: 'string' },
   'to-handler': { type: 'string' },
   'to-pool': { type: 'string' },
   token: { type: 'string' },
@@ -108,7 +113,7 @@ function isKnown(name: string, known: readonly OptionName[]): name is OptionName
 }
 
 /** A whole number of at least 1; undefined if the option is not given. Throws USAGE. */
-export function wholeOption(values: OptionValues, name: 'limit' | 'rate', most: number): number | undefined {
+export function wholeOption(values: OptionValues, name: 'limit' | 'rate' | 'status', most: number): number | undefined {
   const text = values[name];
   if (text === undefined) return undefined;
   const value = /^\d{1,15}$/.test(text) ? Number(text) : 0;

@@ -75,7 +75,7 @@ function append(spool: Pick<Spool, 'append'>, entry: Entry): Promise<readonly Cl
 }
 
 /** A dead letter without the timestamps and content of its subject, which may be the reason for the refusal. */
-function letterOf({ id, packetId, host, handler, pool, sender, receiver }: Subject, thrown: unknown, now: EpochMs): FailedPacket {
+function letterOf({ id, packetId, facts, host, handler, pool, sender, receiver }: Subject, thrown: unknown, now: EpochMs): FailedPacket {
   const { reason, detail } = internalError('storing it', thrown);
-  return { ...{ id, packetId, host, handler, pool, sender, receiver, reason, detail }, packet: '', seenAt: now, createdAt: now };
+  return { ...{ id, packetId, facts, host, handler, pool, sender, receiver, reason, detail }, packet: '', seenAt: now, createdAt: now };
 }

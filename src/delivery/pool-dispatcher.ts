@@ -131,9 +131,11 @@ export class PoolDispatcher {
     this.#pump();
   }
 
+  /** A paused pool returns its deliveries to the spool, where an operator can drop or move them. */
   setPaused(paused: boolean): void {
     this.#paused = paused;
     this.#deadlines?.restart();
+    if (paused) void this.#queues.withdrawAll().then((held) => this.#returnToSpool(held));
     this.#pump();
   }
 

@@ -1,6 +1,6 @@
 /** The nouns between hooks and pools: a delivery, its queue, the request or message that it sends, and the answer of a business server. */
 import type { EpochMs } from '../kit/clock.ts';
-import type { PacketId } from './packet.ts';
+import type { PacketFacts, PacketId } from './packet.ts';
 
 /** Identifies one delivery for good; sent as `webhook-id`. Ordered by time, without `.` (Standard Webhooks 1.0.0). */
 export type DeliveryId = string & { readonly __brand: 'DeliveryId' };
@@ -15,6 +15,8 @@ export type Target = HttpTarget | XmppTarget;
 export interface NewDelivery<T extends Target = Target> extends QueueName {
   readonly id: DeliveryId;
   readonly packetId: PacketId;
+  /** By which an operator finds it; undefined if it was stored before they were kept. */
+  readonly facts: PacketFacts | undefined;
   /** The virtual host of the packet, not the host of the backend. */
   readonly host: string;
   /** Deliveries of one lane are claimed one after another; null: the delivery waits for no other. */

@@ -120,6 +120,18 @@ export interface Packet {
   readonly key: string;
 }
 
+/** Facts about a packet that stay with its deliveries, as one text, since only an operator's search reads them; `readFacts` of `spool/event-store.ts` reads it. */
+export type PacketFacts = string & { readonly __brand: 'PacketFacts' };
+
+export function factsOf({ kind, stanza, stanzaId }: Pick<Packet, 'kind' | 'stanza' | 'stanzaId'>): PacketFacts {
+  return JSON.stringify([kind, idIn(stanza.attrs['id']), idIn(stanzaId)]) as PacketFacts;
+}
+
+/** An id as the facts have it: its first 256 characters, since the client chooses the id of a stanza. */
+export function idIn(id: string | undefined): string | null {
+  return id?.slice(0, 256) ?? null;
+}
+
 /** The stanzas that the handlers can push: a tap need not send others. Words separated by spaces. */
 export interface Subscription {
   /** Kinds of stanzas, and reports. */

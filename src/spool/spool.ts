@@ -18,7 +18,7 @@ import type { Completion } from '../kit/completion.ts';
 import type { Lifecycle } from '../kit/lifecycle.ts';
 import type { AttemptRecord, DeadReason } from '../model/attempt.ts';
 import type { Body, Claimed, ContextVariables, DeliveryId, NewDelivery, QueueName, Target } from '../model/delivery.ts';
-import type { Mark, PacketId } from '../model/packet.ts';
+import type { Mark, PacketFacts, PacketId } from '../model/packet.ts';
 import type { DeletionReason } from '../telemetry/events.ts';
 
 /** The deliveries, dead letters and mark of one packet, committed as a whole. */
@@ -113,12 +113,6 @@ export interface ClaimRequest {
   readonly now: EpochMs;
 }
 
-/** A delivery created by the response to another one, if it is still stored. `owed`: not settled yet. */
-export interface Descendant {
-  readonly id: DeliveryId;
-  readonly state: 'dead' | 'owed';
-}
-
 export interface Spool extends Lifecycle {
   /**
    * Commits one entry; done when it is durable, with the claimed deliveries. Calls are committed in the order in which they
@@ -176,14 +170,16 @@ export interface Spool extends Lifecycle {
   /** Stores durably whether an operator has paused a pool; `stats` shows it. */
   setPaused(pool: string, paused: boolean): Promise<void>;
 
-  /** Deliveries created by the response to this one, and by theirs: their ids begin with its id and a dot. */
-  descendants(id: DeliveryId): Promise<readonly Descendant[]>;
-
-  /** Deliveries and dead letters with this bare JID of a host as sender or receiver: the rows that an erasure would remove. */
-  findByJid(host: string, bareJid: string): Promise<readonly DeliveryId[]>;
+  /** Runs a command of an extension inside a transaction of the engine; the extension's own file declares request and answer. */
+  extend(request: ExtensionRequest): Promise<unknown>;
 
   /** The statistics that the engine last reported; does not ask it. */
   stats(): SpoolStats;
+}
+
+/** A command of an extension, by its name. */
+export interface ExtensionRequest {
+  readonly extension: string;
 }
 
 /** Dead letters: deliveries that were given up, stored until they are replayed, purged or too old. */
@@ -192,6 +188,7 @@ export interface Spool extends Lifecycle {
 export interface FailedPacket {
   readonly id: DeliveryId;
   readonly packetId: PacketId;
+  readonly facts: PacketFacts | undefined;
   readonly host: string;
   readonly handler: string;
   readonly pool: string;

@@ -7,7 +7,7 @@ import type { EpochMs } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import type { DispositionKind, Judgement, Outcome } from '../model/attempt.ts';
-import type { AskFailure, DeliveryId } from '../model/delivery.ts';
+import type { AskFailure, DeliveryId, NewDelivery } from '../model/delivery.ts';
 import type { Direction, PacketEvent, PacketId } from '../model/packet.ts';
 
 /** State of a circuit breaker: `closed` allows every attempt, `open` none, `half-open` one probe, `slow-start` a growing number. */
@@ -170,17 +170,12 @@ export interface Events {
    * refuse then. Code and texts are those of the server. Sender and receiver, as bare JIDs, are shown only to authorised clients.
    */
   'push.withheld': {
-    readonly id: DeliveryId;
-    readonly packetId: PacketId;
     readonly handler: string;
-    readonly host: string;
-    readonly sender: string;
-    readonly receiver: string;
     readonly why: AskFailure | 'no-receiver' | 'refused';
     readonly errCode: number | null;
     readonly errMsg: string;
     readonly errDlt: string;
-  };
+  } & Omit<NewDelivery, 'body' | 'handler' | 'lane' | 'target'>;
   /** All hosts are attached and the spool is writable for the first time. `admin`: the address of metrics and health. */
   ready: { readonly admin: string };
   /** Unhandled promise rejection in a callback module. */
@@ -215,8 +210,8 @@ export interface Events {
   };
 }
 
-/** `age`: `dead_letter_max_age`. `count`: `dead_letter_max`. `orphan-purge` and `purge`: an operator purged orphans or dead letters. */
-export type DeletionReason = 'age' | 'count' | 'orphan-purge' | 'purge';
+/** `age`: `dead_letter_max_age`. `count`: `dead_letter_max`. By an operator: `drop` of waiting events, `orphan-purge`, and `purge` of dead letters. */
+export type DeletionReason = 'age' | 'count' | 'drop' | 'orphan-purge' | 'purge';
 
 export type EventName = keyof Events;
 

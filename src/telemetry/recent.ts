@@ -62,8 +62,8 @@ function record(counts: Counts, { accepted, outcome, reason, nextAt }: Events['a
   counts.lastError = { at: now, reason, mayQuote, ...(nextAt !== undefined && { nextAt }) };
 }
 
-/** A withheld push and its time. */
-export type WithheldPush = Events['push.withheld'] & { readonly at: EpochMs };
+/** A withheld push, its time, and its number, which grows. */
+export type WithheldPush = Events['push.withheld'] & { readonly at: EpochMs; readonly nr: number };
 
 const maxWithheld = 1000;
 
@@ -73,10 +73,12 @@ const maxTextLength = 1024;
 /** The last withheld pushes. They leave no dead letter, so this is the only record of why a push was not sent. */
 export class RecentWithheld {
   #pushes: WithheldPush[] = [];
+  #count = 0;
 
   constructor({ events, clock }: { readonly events: EventBus; readonly clock: Pick<Clock, 'now'> }) {
     events.on('push.withheld', (push) => {
-      this.#pushes.push({ ...push, errMsg: cut(push.errMsg), errDlt: cut(push.errDlt), at: clock.now() });
+      this.#count += 1;
+      this.#pushes.push({ ...push, errMsg: cut(push.errMsg), errDlt: cut(push.errDlt), at: clock.now(), nr: this.#count });
       if (this.#pushes.length >= 2 * maxWithheld) this.#pushes = this.#pushes.slice(-maxWithheld);
     });
   }

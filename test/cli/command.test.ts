@@ -9,6 +9,7 @@ const usage = usageOf(commands);
 const groups: Readonly<Record<string, string>> = {
   SERVICE: '--config --url --token --json',
   FILTER: '--pool --handler --host --reason --since --before',
+  SEARCH: '--id --jid --stanza-id --handler --pool --host --state --status --since --before',
 };
 
 test.each(commands.map((command) => [command.name, command] as const))('the usage of %s names all its options', (name, command) => {

@@ -405,30 +405,6 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       ]);
     });
 
-    test('finds deliveries and dead letters that name a person of a host', async () => {
-      await leave(
-        makeDelivery({ id: 'sent', sender: 'carol@localhost' }),
-        makeDelivery({ id: 'received', receiver: 'carol@localhost' }),
-        makeDelivery({ id: 'elsewhere', receiver: 'carol@localhost', host: 'other' }),
-        makeDelivery({ id: 'stranger' }),
-      );
-      const deadLetters = [makeFailedPacket({ id: 'dead', sender: 'carol@localhost' }), makeFailedPacket({ id: 'dead-stranger' })];
-      await appendTo(spool, makeEntry([], { deadLetters }));
-      expect((await spool.findByJid('localhost', 'carol@localhost')).toSorted()).toEqual(['dead', 'received', 'sent']);
-    });
-
-    test('finds the descendants of a delivery, pending or dead', async () => {
-      const seqs = [await takeOne(makeDelivery({ id: 'X' })), await takeOne(makeDelivery({ id: 'X.2' }))] as const;
-      await settle(seqs[0], { kind: 'delivered' }, { spawn: [makeDelivery({ id: 'X.1' }), makeDelivery({ id: 'X.1.1' })] });
-      await settle(seqs[1], dead);
-      await leave(makeDelivery({ id: 'XY.1' }), makeDelivery({ id: 'Y.X.1' }));
-      expect(await spool.descendants(idOf('X'))).toEqual([
-        { id: 'X.2', state: 'dead' },
-        { id: 'X.1', state: 'owed' },
-        { id: 'X.1.1', state: 'owed' },
-      ]);
-    });
-
     describe('stats', () => {
       test('count pending deliveries and dead letters by pool', async () => {
         const seq = await takeOne(makeDelivery({ id: 'a', lane: 'lane' }));

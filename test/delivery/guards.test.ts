@@ -3,6 +3,7 @@ import { LOCAL_SHORTAGE } from '../../src/kit/dial-tcp.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { Judgement, Outcome } from '../../src/model/attempt.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
+import { EventStore } from '../../src/spool/event-store.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import { idOf, makeDelivery, makeEntry } from '../spool/build.ts';
 import { answered, type DeliveryRig, startDeliveryRig } from '../support/delivery-rig.ts';
@@ -177,6 +178,34 @@ describe('an operator', () => {
     rig.dispatcher.setPaused(false);
     await rig.pass(0);
     expect(rig.open()).toEqual(['push1', 'push2']);
+  });
+
+  test('pauses a pool, whose waiting deliveries return to the spool and continue in their order', async () => {
+    const rig = await startDeliveryRig({ workers: 1 });
+    await rig.accept(makeDelivery({ id: 'sent', lane: 'a' }), makeDelivery({ id: 'next', lane: 'a' }), makeDelivery({ id: 'other' }));
+    rig.dispatcher.setPaused(true);
+    await rig.pass(0);
+    const held = async () => {
+      const { events } = await new EventStore(rig.spool).find({
+        table: 'pending',
+        filter: {},
+        limit: 9,
+        backward: false,
+        after: undefined,
+      });
+      return events.filter(({ isClaimed }) => isClaimed).map(({ id }) => id);
+    };
+    expect([rig.open(), await held()]).toEqual([
+      ['sent', 'other'],
+      ['sent', 'other'],
+    ]);
+    await rig.answer('sent', 200);
+    await rig.answer('other', 200);
+    expect(rig.open()).toEqual([]);
+    rig.dispatcher.setPaused(false);
+    await rig.pass(0);
+    await rig.answer('next', 200);
+    expect(rig.dispositions).toEqual(['sent delivered', 'other delivered', 'next delivered']);
   });
 
   test('gets the response to a test request, which is not stored', async () => {

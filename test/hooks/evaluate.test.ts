@@ -7,7 +7,7 @@ import { type Evaluation, Evaluator } from '../../src/hooks/evaluate.ts';
 import type { LoadedHandler } from '../../src/hooks/handler.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
-import type { Packet } from '../../src/model/packet.ts';
+import { factsOf, type Packet } from '../../src/model/packet.ts';
 import type { Events } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
@@ -29,6 +29,7 @@ describe('a handler with the default module', () => {
         {
           id: 'delivery-1',
           packetId: packet.id,
+          facts: factsOf(packet),
           host: 'localhost',
           handler: 'notifications',
           pool: 'http_pool',

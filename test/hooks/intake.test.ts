@@ -240,6 +240,7 @@ function evaluationOf(handler: string): Evaluation {
     body: '',
     seenAt: 0,
     createdAt: 0,
+    facts: undefined,
   } satisfies NewDelivery;
   return { deliveries: [delivery], deadLetters: [] };
 }

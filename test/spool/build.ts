@@ -20,6 +20,7 @@ export function makeDelivery<T extends Target = HttpTarget>({
   return {
     id: idOf(id),
     packetId: `packet-of-${id}` as PacketId,
+    facts: undefined,
     host: 'localhost',
     handler: 'push',
     pool: 'pool',
@@ -38,6 +39,7 @@ export function makeFailedPacket({ id = 's1', ...rest }: Partial<Omit<FailedPack
   return {
     id: idOf(id),
     packetId: `packet-of-${id}` as PacketId,
+    facts: undefined,
     host: 'localhost',
     handler: 'push',
     pool: 'pool',

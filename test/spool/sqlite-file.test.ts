@@ -17,6 +17,7 @@ import type { ServiceError } from '../../src/kit/errors.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { HttpTarget } from '../../src/model/delivery.ts';
 import { readInfo } from '../../src/spool/inspect.ts';
+import { eventStatements } from '../../src/spool/sqlite/event-search.ts';
 import { openOperatorCommands } from '../../src/spool/sqlite/operator-commands.ts';
 import { beforeAll, type Command, type DeadCursor, type Purged, rowOf } from '../../src/spool/sqlite/protocol.ts';
 import { type Migration, migrate, migrations, refuseForeign } from '../../src/spool/sqlite/schema.ts';
@@ -327,16 +328,17 @@ describe('the schema', () => {
   test('lets no statement scan a table', async () => {
     await (await rig.started()).stop();
     const plans = withDatabase((db) =>
-      Object.entries(statements)
+      Object.entries({ ...statements, ...eventStatements })
         .filter(([, sql]) => /^(DELETE|INSERT|SELECT|UPDATE)/.test(sql))
         .flatMap(([name, sql]) => {
-          const parameters = Array.from(sql.matchAll(/\?/g), () => 1);
-          const steps = db.prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).all(...parameters);
+          const explained = sql.replace(/@\w+/g, '?');
+          const parameters = Array.from(explained.matchAll(/\?/g), () => 1);
+          const steps = db.prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${explained}`).all(...parameters);
           return steps.map(({ detail }) => `${name}: ${detail}`);
         }),
     );
     expect(plans.length).toBeGreaterThan(20);
-    expect(plans.filter((plan) => /SCAN|TEMP B-TREE/.test(plan))).toEqual([]);
+    expect(plans.filter((plan) => /SCAN (?!json_each)|TEMP B-TREE/.test(plan))).toEqual([]); // the ids of a filter are read once
   });
 });
 

@@ -1,11 +1,14 @@
 import { onTestFinished } from 'vitest';
 import type { ApiDependencies } from '../../src/admin/api/route.ts';
+import { EventActions } from '../../src/admin/event-actions.ts';
+import { EventLookup } from '../../src/admin/event-lookup.ts';
 import { AdminServer } from '../../src/admin/server.ts';
 import { StatusBoard } from '../../src/admin/status/board.ts';
 import { Redactor } from '../../src/config/secrets.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
+import { EventStore } from '../../src/spool/event-store.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import type { FailedPacket, Settlement, Spool } from '../../src/spool/spool.ts';
 import { Conditions } from '../../src/telemetry/conditions.ts';
@@ -28,6 +31,8 @@ export interface ApiRig {
   readonly operations: ScriptedOperations;
   readonly clock: ReturnType<typeof createFakeClock>;
   readonly events: EventBus;
+  /** Pools that were woken by actions. */
+  readonly woken: readonly string[];
   /** The texts of the notices so far. */
   readonly notices: readonly string[];
   /** Adds a dead letter with one attempt, a second after the previous one. */
@@ -70,8 +75,13 @@ export async function createApiRig(): Promise<ApiRig> {
   const withheld = new RecentWithheld({ events, clock });
   const redactor = new Redactor([]);
   const status = createBoard({ spool, operations, events, clock });
-  const dependencies = { spool, operations, withheld, status, events, clock, redactor };
-  return { dependencies, redactor, spool, operations, clock, events, notices, die, addFailedPacket };
+  const store = new EventStore(spool);
+  const lookup = new EventLookup({ spool, store, withheld, clock });
+  const woken: string[] = [];
+  const wake = (pools: readonly string[]) => void woken.push(...pools);
+  const actions = new EventActions({ lookup, store, clock, events, replay: operations.replay, wake });
+  const dependencies = { spool, operations, status, lookup, actions, withheld, events, clock, redactor };
+  return { dependencies, redactor, spool, operations, clock, events, notices, woken, die, addFailedPacket };
 }
 
 interface BoardParts {

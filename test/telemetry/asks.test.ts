@@ -8,7 +8,17 @@ const names = { id: deliveryId, packetId, handler: 'chat', host: 'localhost' } a
 
 function withheld(changes: Partial<Events['push.withheld']> = {}): Events['push.withheld'] {
   const server = { why: 'refused', errCode: 5001, errMsg: 'An error message', errDlt: 'Details' } as const;
-  return { ...names, sender: 'alice@localhost', receiver: 'bob@localhost', ...server, ...changes };
+  return {
+    ...names,
+    facts: undefined,
+    pool: 'pool',
+    seenAt: 0,
+    createdAt: 0,
+    sender: 'alice@localhost',
+    receiver: 'bob@localhost',
+    ...server,
+    ...changes,
+  };
 }
 
 test('counts questions by result, and failed ones by reason', async () => {

@@ -119,7 +119,16 @@ test('logs questions by operationID, without texts of the server and without use
   events.emit('ask.ended', { ...names, result: 'failed', reason: 'not-asked', pushes: 1 });
   events.emit('ask.ended', { ...names, result: 'failed', reason: 'bad-status', pushes: 1 });
   const server = { why: 'refused', errCode: 5001, errMsg: 'Hi, Bob!', errDlt: 'Bob said it' } as const;
-  events.emit('push.withheld', { ...names, sender: 'alice@localhost', receiver: 'bob@localhost', ...server });
+  events.emit('push.withheld', {
+    ...names,
+    facts: undefined,
+    pool: 'pool',
+    seenAt: 0,
+    createdAt: 0,
+    sender: 'alice@localhost',
+    receiver: 'bob@localhost',
+    ...server,
+  });
   expect(lines).toMatchObject([
     { level: 'warn', event: 'ask.ended', operationID: deliveryId, handler: 'chat', reason: 'bad-status' },
     { level: 'info', event: 'push.withheld', operationID: deliveryId, packetId, why: 'refused', errCode: 5001 },

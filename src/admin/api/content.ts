@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { flag } from '../../config/values.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import type { DeadReason, Outcome } from '../../model/attempt.ts';
-import type { DeadLetter } from '../../spool/spool.ts';
 import type { Caller } from './route.ts';
 
 export const contentFlag = flag
@@ -49,12 +48,12 @@ export function withoutQuotes(text: string, isOwnText: boolean): string {
 }
 
 /** The detail of a dead letter, as far as a caller may see it. */
-export function shownDetail({ detail, reason }: Pick<DeadLetter, 'detail' | 'reason'>, mayQuote: boolean): string {
+export function shownDetail({ detail, reason }: { readonly detail: string; readonly reason: string }, mayQuote: boolean): string {
   return mayQuote ? detail : withoutQuotes(detail, !quotingReasons.has(reason));
 }
 
 /** Reasons whose detail may be the error text of a callback. */
-const quotingReasons: ReadonlySet<DeadReason> = new Set(['callback-failed', 'refused']);
+const quotingReasons: ReadonlySet<string> = new Set(['callback-failed', 'refused'] satisfies DeadReason[]);
 
 const durationMs = z.number();
 const failure = { code: z.string(), message: z.string(), durationMs };

@@ -3,7 +3,8 @@ import { isSecretKey } from '../../config/secrets.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import type { AttemptRecord, Judgement } from '../../model/attempt.ts';
 import type { Answered, Body, DeliveryId, Target } from '../../model/delivery.ts';
-import type { DeadFilter, DeadLetter, DeadLetterDetail, Descendant } from '../../spool/spool.ts';
+import type { Descendant } from '../../spool/event-store.ts';
+import type { DeadFilter, DeadLetter, DeadLetterDetail } from '../../spool/spool.ts';
 import { outcomeView, quoted, refuseContentTo, shownDetail, type Visibility } from './content.ts';
 import { groupsRoute } from './dead-letter-groups.ts';
 import {
@@ -42,7 +43,7 @@ function listRoute(dependencies: ApiDependencies): Route {
   });
 }
 
-function showRoute({ spool, redactor }: ApiDependencies): Route {
+function showRoute({ spool, lookup, redactor }: ApiDependencies): Route {
   return defineRoute({
     method: 'GET',
     path: '/dead-letters/{id}',
@@ -52,7 +53,7 @@ function showRoute({ spool, redactor }: ApiDependencies): Route {
     handle: async ({ id, content }, caller) => {
       if (content) refuseContentTo(caller);
       const letter = await spool.deadLetter(id);
-      const descendants = await spool.descendants(id);
+      const descendants = await lookup.descendants(id);
       if (letter === undefined) throw unknownLetter(id, descendants);
       const body = letter.body instanceof Uint8Array ? redactor.bytes(letter.body) : letter.body;
       return detailView({ ...letter, body }, descendants, { content, mayQuote: caller.mayReadContent });
@@ -177,12 +178,23 @@ function letterView(letter: DeadLetter, { content, mayQuote }: Visibility): Lett
 }
 
 function detailView(letter: DeadLetterDetail, descendants: readonly Descendant[], visibility: Visibility): DetailView {
-  const { target, body, packet, history } = letter;
   return {
     ...letterView(letter, visibility),
-    target: target && targetView(target, visibility),
     parent: parentOf(letter.id),
     descendants: [...descendants],
+    ...contentView(letter, visibility),
+  };
+}
+
+type ContentView = Pick<DetailView, 'body' | 'bodyBytes' | 'history' | 'packet' | 'target'>;
+
+/** Request, attempts, body and packet, as far as the caller may see them. */
+export function contentView(
+  { target, body, packet, history }: Pick<DeadLetterDetail, 'body' | 'history' | 'packet' | 'target'>,
+  visibility: Visibility,
+): ContentView {
+  return {
+    target: target && targetView(target, visibility),
     history: history.map((attempt) => attemptView(attempt, visibility)),
     bodyBytes: body === null ? null : Buffer.byteLength(body),
     ...(visibility.content && body !== null ? { body: bodyView(body) } : {}),
@@ -191,7 +203,7 @@ function detailView(letter: DeadLetterDetail, descendants: readonly Descendant[]
 }
 
 /** The id of a descendant is that of its parent with a dot and a number. */
-function parentOf(id: string): string | null {
+export function parentOf(id: string): string | null {
   const dot = id.lastIndexOf('.');
   return dot === -1 ? null : id.slice(0, dot);
 }

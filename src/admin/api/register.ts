@@ -3,6 +3,7 @@ import { readJson } from '../../kit/json.ts';
 import { type ApiAccess, refuseForeignPages } from '../access.ts';
 import { refuse } from '../refusals.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
+import { eventRoutes } from './events.ts';
 import { apiRoot, openApiDocument } from './openapi.ts';
 import { orphanRoutes, poolRoutes } from './pools.ts';
 import { type ApiDependencies, createParameterReader, type Route } from './route.ts';
@@ -12,7 +13,7 @@ import { withheldRoutes } from './withheld.ts';
 
 /** All operations on a running service, and all that the admin listener can change. */
 export function apiRoutes(dependencies: ApiDependencies): readonly Route[] {
-  return [statusRoutes, poolRoutes, deadLetterRoutes, orphanRoutes, sendTestRoutes, withheldRoutes].flatMap((routesOf) =>
+  return [statusRoutes, poolRoutes, eventRoutes, deadLetterRoutes, orphanRoutes, sendTestRoutes, withheldRoutes].flatMap((routesOf) =>
     routesOf(dependencies),
   );
 }

@@ -7,6 +7,8 @@ import type { Clock } from '../../kit/clock.ts';
 import type { Spool } from '../../spool/spool.ts';
 import type { EventSink } from '../../telemetry/events.ts';
 import type { RecentWithheld } from '../../telemetry/recent.ts';
+import type { EventActions } from '../event-actions.ts';
+import type { EventLookup } from '../event-lookup.ts';
 import type { ServiceOperations } from '../operations.ts';
 import type { StatusBoard } from '../status/board.ts';
 
@@ -40,10 +42,12 @@ interface BadRequest {
 
 /** Parts of the service that the API reads and operates. */
 export interface ApiDependencies {
-  readonly spool: Pick<Spool, 'countDead' | 'deadLetter' | 'deadLetters' | 'descendants' | 'purgeDead'>;
+  readonly spool: Pick<Spool, 'countDead' | 'deadLetter' | 'deadLetters' | 'purgeDead'>;
   readonly operations: ServiceOperations;
   readonly withheld: RecentWithheld;
   readonly status: StatusBoard;
+  readonly lookup: Pick<EventLookup, 'count' | 'descendants' | 'find' | 'show'>;
+  readonly actions: Pick<EventActions, 'drop' | 'retry'>;
   readonly events: EventSink;
   readonly clock: Pick<Clock, 'now'>;
   /** Hides the secrets of the configuration in every response. */

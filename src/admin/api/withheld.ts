@@ -57,7 +57,7 @@ export function withheldRoutes({ withheld }: ApiDependencies): readonly Route[] 
 }
 
 function withheldView(push: WithheldPush, { content, mayQuote }: Visibility): z.input<typeof withheldShape> {
-  const { at, sender, receiver, errMsg, errDlt, ...rest } = push;
+  const { at, id, packetId, handler, host, why, errCode, sender, receiver, errMsg, errDlt } = push;
   const texts = { errMsg: quoted(errMsg, mayQuote), errDlt: quoted(errDlt, mayQuote) };
-  return { ...rest, ...texts, at: rfc3339(at), ...(content ? { sender, receiver } : {}) };
+  return { id, packetId, at: rfc3339(at), handler, host, why, errCode, ...texts, ...(content ? { sender, receiver } : {}) };
 }

@@ -81,8 +81,9 @@ export class AskFollow {
 
   /** Makes no push. This is not a failure, so there is no dead letter. */
   #withhold(ask: NewDelivery, why: Events['push.withheld']['why'], { errCode, errMsg, errDlt }: ReportedError): FollowResult {
-    const { sender, receiver } = ask;
-    this.#options.events.emit('push.withheld', { ...namesOf(ask), sender, receiver, why, errCode, errMsg, errDlt });
+    const { facts, pool, sender, receiver, seenAt, createdAt } = ask;
+    const event = { ...namesOf(ask), facts, pool, sender, receiver, seenAt, createdAt };
+    this.#options.events.emit('push.withheld', { ...event, why, errCode, errMsg, errDlt });
     return { disposition: delivered, ...nothingSpawned };
   }
 

@@ -52,9 +52,9 @@ function ordersIn(
 
   const requests = orders.callback === undefined ? [] : [requestOf(orders.callback, delivery, config)];
   const messages = orders.payload === undefined ? [] : messagesOf(orders.payload, delivery, config, ignore);
-  const { id, packetId, host, handler, sender, seenAt } = delivery;
+  const { id, packetId, facts, host, handler, sender, seenAt } = delivery;
   return [...requests, ...messages].map((order, index) => ({
-    ...{ packetId, host, handler, sender, seenAt, createdAt: at },
+    ...{ packetId, facts, host, handler, sender, seenAt, createdAt: at },
     ...order,
     id: `${id}.${index + 1}` as DeliveryId,
   }));

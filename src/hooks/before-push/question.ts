@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../kit/clock.ts';
 import type { DeliveryId } from '../../model/delivery.ts';
-import type { Jid, Packet, Stanza } from '../../model/packet.ts';
+import { factsOf, type Jid, type Packet, type Stanza } from '../../model/packet.ts';
 import { bareJid, createJidReader, type JidReader, makeJid } from '../../packet/jid.ts';
 import { isGroupchat, isPrivateRoomMessage, mucUserOf, roomAround } from '../../packet/room.ts';
 import { findChild, findChildren } from '../../packet/xml/element.ts';
@@ -27,6 +27,7 @@ export function askBeforePush({ clock, newId, readJid = createJidReader() }: Ask
     return {
       id,
       packetId: packet.id,
+      facts: factsOf(packet),
       host: packet.host,
       handler: queue,
       pool,

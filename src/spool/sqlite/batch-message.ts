@@ -49,10 +49,10 @@ class BatchWriter {
     this.#mark = mark;
   }
 
-  #addRow([id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body]: Row, claim: boolean): void {
+  #addRow([id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body, facts]: Row, claim: boolean): void {
     const [hostBefore, handlerBefore, poolBefore, targetBefore] = this.#texts;
     this.values.push(claim, id, packetId, zeroIf(host, hostBefore), zeroIf(handler, handlerBefore), zeroIf(pool, poolBefore));
-    this.values.push(zeroIf(target, targetBefore), lane, sender, receiver, seenAt, createdAt, body);
+    this.values.push(zeroIf(target, targetBefore), lane, sender, receiver, seenAt, createdAt, body, facts);
     this.#texts = [host, handler, pool, target];
   }
 }
@@ -108,8 +108,9 @@ export class BatchReader {
     const texts: SharedTexts = [this.#text(host), this.#text(handler), this.#text(pool), this.#text(target)];
     this.#texts = texts;
     const [lane, sender, receiver]: [Row[5], string, string] = [this.#next(), this.#next(), this.#next()];
-    const [seenAt, createdAt, body]: [number, number, Row[11]] = [this.#next(), this.#next(), this.#next()];
-    return [id, packetId, texts[0], texts[1], texts[2], lane, sender, receiver, seenAt, createdAt, texts[3], body];
+    const [seenAt, createdAt]: [number, number] = [this.#next(), this.#next()];
+    const [body, facts]: [Row[11], Row[12]] = [this.#next(), this.#next()];
+    return [id, packetId, texts[0], texts[1], texts[2], lane, sender, receiver, seenAt, createdAt, texts[3], body, facts];
   }
 
   /** A text that may be that of the row or mark before. */

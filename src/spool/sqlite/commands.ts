@@ -1,6 +1,6 @@
 import { type Completion, promised } from '../../kit/completion.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
-import type { Claimed, DeliveryId, NewDelivery, QueueName } from '../../model/delivery.ts';
+import type { Claimed, NewDelivery, QueueName } from '../../model/delivery.ts';
 import type { EventSink } from '../../telemetry/events.ts';
 import type { ClaimRequest, ClaimResult, DeadLetter, Entry, Settled, Settlement, Spool } from '../spool.ts';
 import type { QueuedCommand } from './group-commit.ts';
@@ -13,11 +13,9 @@ import {
   type ClaimedSeqs,
   type Command,
   type CommandOf,
-  type Criterion,
   claimedOf,
   type DeadCursor,
   detailOf,
-  type Found,
   newlyClaimed,
   type Purged,
   type ReplayedChunk,
@@ -169,31 +167,7 @@ export class SpoolCommands implements Omit<Spool, 'start' | 'stats' | 'stop'> {
     return count;
   };
 
-  readonly descendants: Spool['descendants'] = async (of) => {
-    const { pending, dead } = await this.#find({ kind: 'descendants', of });
-    return [...dead.map((id) => ({ id, state: 'dead' }) as const), ...pending.map((id) => ({ id, state: 'owed' }) as const)];
-  };
-
-  readonly findByJid: Spool['findByJid'] = async (host, bareJid) => {
-    const { pending, dead } = await this.#find({ kind: 'person', host, bareJid });
-    return [...pending, ...dead];
-  };
-
-  /** Searches dead letters last: a delivery that dies during the search is found twice rather than missed. */
-  async #find(criterion: Criterion): Promise<{ readonly pending: readonly DeliveryId[]; readonly dead: readonly DeliveryId[] }> {
-    return { pending: await this.#findIn('find-pending', criterion), dead: await this.#findIn('find-dead', criterion) };
-  }
-
-  async #findIn(kind: 'find-dead' | 'find-pending', criterion: Criterion): Promise<readonly DeliveryId[]> {
-    const ids: DeliveryId[] = [];
-    let after: number | undefined = 0;
-    while (after !== undefined) {
-      const found: Found = await this.#answer([kind, criterion, after]);
-      ids.push(...found.ids);
-      after = found.more;
-    }
-    return ids;
-  }
+  readonly extend: Spool['extend'] = async (request) => (await this.#answer(['extend', request])).result;
 
   readonly #rowOf = (delivery: NewDelivery): Row => rowOf(delivery, this.#targets.of(delivery));
 

@@ -53,8 +53,9 @@ export class DeadLetters {
   }
 
   addFailedPacket(failed: FailedPacket, diedAt: EpochMs): void {
-    const { id, packetId, host, handler, pool, sender, receiver, reason, detail, seenAt, createdAt, packet } = failed;
-    this.#insertFailedPacket.run(id, packetId, host, handler, pool, sender, receiver, reason, detail, seenAt, createdAt, diedAt, packet);
+    const { id, packetId, host, handler, pool, sender, receiver, reason, detail, seenAt, createdAt, packet, facts = null } = failed;
+    const times = [seenAt, createdAt, diedAt];
+    this.#insertFailedPacket.run(id, packetId, host, handler, pool, sender, receiver, reason, detail, ...times, packet, facts);
     this.#depths.addDead(this.#depths.of(pool, handler), 1);
   }
 

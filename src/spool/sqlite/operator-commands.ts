@@ -1,35 +1,33 @@
 import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { DeliveryId, QueueName } from '../../model/delivery.ts';
+import type { QueueName } from '../../model/delivery.ts';
+import { isEventRequest } from '../event-store.ts';
+import type { ExtensionRequest } from '../spool.ts';
 import type { DeliveryFacts } from './claims.ts';
 import type { OpenOperator, OperatorCommand, Tables } from './command-runner.ts';
 import { DeadLetterSearch, type LetterRow } from './dead-letter-search.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { ListedDelivery, PendingDeliveries } from './deliveries.ts';
+import { EventSearch } from './event-search.ts';
 import {
   type Answer,
   type Answers,
   afterAll,
   beforeAll,
   type Chunk,
-  type Criterion,
   type DeadCursor,
-  type Found,
   type ReplayedChunk,
   type ReplayStep,
 } from './protocol.ts';
 import type { AttemptHistories } from './side-tables.ts';
-import { statements, wholeTables } from './statements.ts';
+import { statements } from './statements.ts';
 
 /** Rows read in one transaction, and rows copied with their bodies. */
 const windowRows = 1000;
-const searchedRows = 2000;
 const copiedRows = 250;
 
 /** Position of the only argument of a command. */
 const argument = 1;
-
-type SearchRow = readonly [key: number, id: DeliveryId, host: string, sender: string, receiver: string];
 
 export const openOperatorCommands: OpenOperator = (db, tables) => new OperatorCommands(db, tables);
 
@@ -42,10 +40,8 @@ class OperatorCommands {
   readonly #dead: DeadLetters;
   readonly #search: DeadLetterSearch;
   readonly #histories: AttemptHistories;
+  readonly #events: EventSearch;
   readonly #lastDead: Database.Statement<[number], DeadCursor>;
-  readonly #deadWindow: Database.Statement<[number, number], SearchRow>;
-  readonly #pendingWindow: Database.Statement<[number, number], SearchRow>;
-  readonly #hotWindow: Database.Statement<[number, number], SearchRow>;
 
   constructor(db: Database.Database, tables: Tables) {
     const { pending, dead, histories } = tables;
@@ -53,10 +49,8 @@ class OperatorCommands {
     this.#pending = pending;
     this.#dead = dead;
     this.#histories = histories;
+    this.#events = new EventSearch(db, tables);
     this.#lastDead = db.prepare<[number], DeadCursor>(statements.lastDead).raw();
-    this.#deadWindow = db.prepare<[number, number], SearchRow>(statements.deadWindow).raw();
-    this.#pendingWindow = db.prepare<[number, number], SearchRow>(statements.pendingWindow).raw();
-    this.#hotWindow = db.prepare<[number, number], SearchRow>(wholeTables.hotWindow).raw();
   }
 
   run(command: OperatorCommand, now: EpochMs): Answer {
@@ -73,11 +67,8 @@ class OperatorCommands {
         const [, filter, after] = command;
         return this.#search.purge(filter, after);
       }
-      case 'find-dead':
-      case 'find-pending': {
-        const [kind, criterion, after] = command;
-        return this.#find(kind === 'find-dead' ? 'dead' : 'pending', criterion, after);
-      }
+      case 'extend':
+        return { result: this.#extend(command[argument]) };
       case 'move-queue': {
         const [, from, to, after] = command;
         return this.#moveQueue(from, to, after);
@@ -95,6 +86,11 @@ class OperatorCommands {
       default:
         return command satisfies never;
     }
+  }
+
+  #extend(request: ExtensionRequest): unknown {
+    if (isEventRequest(request)) return this.#events.run(request);
+    throw new Error(`the spool has no extension ${request.extension}`);
   }
 
   /** Makes dead letters deliveries again. */
@@ -153,19 +149,6 @@ class OperatorCommands {
     return { count: members.length, more };
   }
 
-  /** Searches rows without an index: searches are rare, and an index would cost every append. */
-  #find(table: 'dead' | 'pending', criterion: Criterion, after: number): Found {
-    const rows = table === 'dead' ? this.#deadWindow.all(after, searchedRows) : this.#pendingRows(after);
-    const ids = rows.filter((row) => matches(row, criterion)).map(([, id]) => id);
-    return { ids, more: rows.length === searchedRows ? rows.at(-1)?.[0] : undefined };
-  }
-
-  /** The next pending deliveries by number, hot or not. */
-  #pendingRows(after: number): readonly SearchRow[] {
-    const rows = [...this.#pendingWindow.all(after, searchedRows), ...this.#hotWindow.all(after, searchedRows)];
-    return rows.sort(([one], [other]) => one - other).slice(0, searchedRows);
-  }
-
   /** Returns whether the delivery is ready at once. */
   #restore(row: LetterRow, now: EpochMs): boolean {
     const { seq, ready } = this.#pending.restore(row, now);
@@ -181,16 +164,5 @@ class OperatorCommands {
       members: window.filter(({ facts, state }) => state !== 'claimed' && isMember(facts)),
       more: window.length === windowRows ? window.at(-1)?.facts.seq : undefined,
     };
-  }
-}
-
-function matches([, id, host, sender, receiver]: SearchRow, criterion: Criterion): boolean {
-  switch (criterion.kind) {
-    case 'descendants':
-      return id.startsWith(`${criterion.of}.`);
-    case 'person':
-      return host === criterion.host && (sender === criterion.bareJid || receiver === criterion.bareJid);
-    default:
-      return criterion satisfies never;
   }
 }

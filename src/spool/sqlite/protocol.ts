@@ -7,8 +7,18 @@ import type { EpochMs } from '../../kit/clock.ts';
 import type { ErrorCode } from '../../kit/errors.ts';
 import type { AttemptRecord, DeadReason } from '../../model/attempt.ts';
 import type { Body, Claimed, ContextVariables, DeliveryId, NewDelivery, QueueName, RequestPurpose, Target } from '../../model/delivery.ts';
-import type { Mark, PacketId } from '../../model/packet.ts';
-import type { ClaimRequest, DeadFilter, DeadLetter, DeadLetterDetail, FailedPacket, Replayed, Settlement, Shed } from '../spool.ts';
+import type { Mark, PacketFacts, PacketId } from '../../model/packet.ts';
+import type {
+  ClaimRequest,
+  DeadFilter,
+  DeadLetter,
+  DeadLetterDetail,
+  ExtensionRequest,
+  FailedPacket,
+  Replayed,
+  Settlement,
+  Shed,
+} from '../spool.ts';
 
 /** A delivery, in the order of its columns; `target` is JSON text. */
 export type Row = readonly [
@@ -24,6 +34,7 @@ export type Row = readonly [
   createdAt: EpochMs,
   target: string,
   body: Body,
+  facts: PacketFacts | null,
 ];
 
 /** Positions in a {@link Row}. */
@@ -69,7 +80,7 @@ export type Command =
   | readonly [kind: 'dead-letters', page: DeadPage]
   /** The most frequent disposition: no attempt to store and nothing to spawn. */
   | readonly [kind: 'delivered', seq: number, claimNext: number]
-  | readonly [kind: 'find-dead' | 'find-pending', criterion: Criterion, after: number]
+  | readonly [kind: 'extend', request: ExtensionRequest]
   | readonly [kind: 'marks']
   | readonly [kind: 'move-queue', from: QueueName, to: QueueName, after: number]
   | readonly [kind: 'pause' | 'resume', pool: string]
@@ -91,11 +102,6 @@ type EntryRows = readonly [rows: readonly Row[], claim: readonly boolean[], fail
 interface SettlementRows extends Pick<Settlement, 'attempt' | 'claimNext' | 'disposition' | 'failedPackets'> {
   readonly spawn: readonly Row[];
 }
-
-/** Selects rows that name a person of a host, or the descendants of a delivery. */
-export type Criterion =
-  | { readonly kind: 'descendants'; readonly of: DeliveryId }
-  | { readonly kind: 'person'; readonly host: string; readonly bareJid: string };
 
 /** Appends need space on the disk, so they wait while intake is closed; their order is kept. */
 export function isAppend([kind]: Command): boolean {
@@ -136,8 +142,7 @@ export interface Answers {
   readonly 'dead-letter': DeadRow | undefined;
   readonly 'dead-letters': { readonly letters: readonly DeadLetter[]; readonly more: DeadCursor | undefined };
   readonly delivered: SettledRows;
-  readonly 'find-dead': Found;
-  readonly 'find-pending': Found;
+  readonly extend: { readonly result: unknown };
   readonly marks: readonly Mark[];
   readonly 'move-queue': Chunk<number>;
   /** All paused pools. */
@@ -168,11 +173,6 @@ export interface Purged {
 
 export interface ReplayedChunk extends Replayed {
   readonly more: { readonly after: DeadCursor; readonly last: DeadCursor } | undefined;
-}
-
-export interface Found {
-  readonly ids: readonly DeliveryId[];
-  readonly more: number | undefined;
 }
 
 /** Null if no delivery follows and no pool gained ready deliveries. */
@@ -253,8 +253,8 @@ const unattempted = [0, undefined, noContext] as const;
 
 /** A delivery as it travels to the thread. `targetText`: its target as text. */
 export function rowOf(delivery: NewDelivery, targetText = encodeTarget(delivery.target)): Row {
-  const { id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, body } = delivery;
-  return [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, targetText, body];
+  const { id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, body, facts = null } = delivery;
+  return [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, targetText, body, facts];
 }
 
 /** The texts of targets. Deliveries of a built-in module share one target for each handler, whose text is kept. */
@@ -276,7 +276,7 @@ const [maxKeptTexts, maxKeptLength] = [1000, 1000];
 
 /** Written out in full: a spread of this many fields costs ten times as much. */
 export function newlyClaimed(delivery: NewDelivery, seq: number): Claimed {
-  const { id, packetId, host, handler, pool, lane, sender, receiver, target, body, seenAt, createdAt } = delivery;
+  const { id, packetId, host, handler, pool, lane, sender, receiver, target, body, seenAt, createdAt, facts } = delivery;
   const [attempts, failingSince, context] = unattempted;
   return {
     id,
@@ -291,6 +291,7 @@ export function newlyClaimed(delivery: NewDelivery, seq: number): Claimed {
     body,
     seenAt,
     createdAt,
+    facts,
     seq,
     attempts,
     failingSince,
@@ -301,10 +302,11 @@ export function newlyClaimed(delivery: NewDelivery, seq: number): Claimed {
 /** A claimed delivery from the row that the thread read. */
 export function claimedOf(row: ClaimedRow): Claimed {
   const [seq, attempts, , failingSince, context, ...fields] = row;
-  const [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body] = fields;
+  const [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body, facts] = fields;
   const delivery = { id, packetId, host, handler, pool, lane, sender, receiver, target: parseTarget(target), body, seenAt, createdAt };
   return {
     ...delivery,
+    facts: facts ?? undefined,
     seq,
     attempts,
     failingSince: failingSince ?? undefined,
@@ -325,7 +327,7 @@ function encodeTarget(target: Target): string {
   return JSON.stringify({ ...rest, errand: purpose });
 }
 
-function parseTarget(text: string): Target {
+export function parseTarget(text: string): Target {
   const target = JSON.parse(text) as StoredTarget; // written by `encodeTarget` alone
   if (target.kind === 'xmpp' || target.errand === undefined) return target;
   const { errand, ...rest } = target;

@@ -6,7 +6,7 @@ import { ServiceError } from '../../kit/errors.ts';
 export type Migration = (db: Database.Database) => void;
 
 /** `migrations[n]` upgrades version n to n + 1. Version 0 is an empty file. */
-export const migrations: readonly Migration[] = [createTables, separateQueues, countCommits, separateHot];
+export const migrations: readonly Migration[] = [createTables, separateQueues, countCommits, separateHot, keepFacts];
 
 /** Identifies the file as a spool ("xepS"), so that no other database is used as one. SQLite file format §1.3.6. */
 const applicationId = 0x78657053;
@@ -184,4 +184,9 @@ function separateHot(db: Database.Database): void {
     CREATE TABLE settled (nr INTEGER PRIMARY KEY, seqs TEXT NOT NULL) STRICT;
     CREATE VIEW unsettled AS SELECT * FROM hot WHERE seq NOT IN (SELECT value FROM settled, json_each(settled.seqs));
   `);
+}
+
+/** `facts` of the packet, by which an operator finds its deliveries. Null in older rows. */
+function keepFacts(db: Database.Database): void {
+  for (const table of ['deliveries', 'hot', 'dead']) db.exec(`ALTER TABLE ${table} ADD COLUMN facts TEXT`);
 }

@@ -3,7 +3,7 @@ const letter = `nr, seq, target IS NULL AS still_born, id, host, handler, pool, 
     created_at, died_at`;
 
 /** The columns of a delivery that never change. */
-const content = 'id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, created_at, target, body';
+const content = 'id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, created_at, target, body, facts';
 
 /**
  * Every statement that runs in a transaction of deliveries. Each finds its rows by an index or by the table's key, never
@@ -15,10 +15,10 @@ export const statements = {
 
   lastSeq: 'SELECT max(seq) FROM deliveries',
   lastDeadSeq: 'SELECT max(seq) FROM attempts',
-  insert: `INSERT INTO deliveries (seq, state, due, attempts, ${content}) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  insert: `INSERT INTO deliveries (seq, state, due, attempts, ${content}) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 
   lastHotSeq: 'SELECT max(seq) FROM hot',
-  insertHot: `INSERT INTO hot (seq, ${content}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  insertHot: `INSERT INTO hot (seq, ${content}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   noteSettled: 'INSERT INTO settled (seqs) VALUES (?)',
   hotToRow: `INSERT INTO deliveries (seq, state, due, attempts, ${content}) SELECT seq, 2, created_at, 0, ${content} FROM hot
     WHERE seq = ?`,
@@ -45,8 +45,8 @@ export const statements = {
   listWindow: `SELECT seq, attempts + past, pool, handler, lane, created_at, state FROM deliveries WHERE seq > ? ORDER BY seq LIMIT ?`,
   move: 'UPDATE deliveries SET pool = ?, handler = ? WHERE seq = ?',
   restoreDead: `INSERT INTO deliveries (seq, state, due, attempts, past, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at,
-    created_at, target, body) SELECT ?, ?, ?, 0, attempts, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, ?,
-    target, body FROM dead WHERE nr = ?`,
+    created_at, target, body, facts) SELECT ?, ?, ?, 0, attempts, id, packet_id, host, handler, pool, lane, sender, receiver, seen_at, ?,
+    target, body, facts FROM dead WHERE nr = ?`,
 
   addAttempt: 'INSERT INTO attempts (seq, number, at, outcome, judgement) VALUES (?, ?, ?, ?, ?)',
   attemptsOf: 'SELECT number, at, outcome, judgement FROM attempts WHERE seq = ? ORDER BY nr',
@@ -54,11 +54,11 @@ export const statements = {
   removeAttempts: 'DELETE FROM attempts WHERE seq = ?',
 
   insertDead: `INSERT INTO dead (seq, id, packet_id, host, handler, pool, lane, sender, receiver, reason, detail, status, attempts, seen_at,
-    created_at, died_at, target, body) SELECT ?, id, packet_id, host, handler, pool, coalesce(lane, left_lane), sender, receiver,
-    ?, ?, ?, ?, seen_at, created_at, ?, target, body FROM deliveries WHERE seq = ?`,
+    created_at, died_at, target, body, facts) SELECT ?, id, packet_id, host, handler, pool, coalesce(lane, left_lane), sender, receiver,
+    ?, ?, ?, ?, seen_at, created_at, ?, target, body, facts FROM deliveries WHERE seq = ?`,
   insertFailedPacket: `INSERT INTO dead (id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at,
-    died_at, packet) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)`,
-  insertRefused: `INSERT INTO dead (${content}, reason, detail, attempts, died_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
+    died_at, packet, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)`,
+  insertRefused: `INSERT INTO dead (${content}, reason, detail, attempts, died_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)`,
   deadForward: `SELECT ${letter} FROM dead INDEXED BY dead_by_age WHERE (died_at, nr) > (?, ?) AND (died_at, nr) < (?, ?)
     ORDER BY died_at, nr LIMIT ?`,
   deadBackward: `SELECT ${letter} FROM dead INDEXED BY dead_by_age WHERE (died_at, nr) > (?, ?) AND (died_at, nr) < (?, ?)
@@ -69,9 +69,6 @@ export const statements = {
   deadBytes:
     'SELECT ifnull(octet_length(body), 0) + ifnull(octet_length(packet), 0) + ifnull(octet_length(target), 0) FROM dead WHERE nr = ?',
   removeDead: 'DELETE FROM dead WHERE nr = ?',
-
-  pendingWindow: 'SELECT seq, id, host, sender, receiver FROM deliveries WHERE seq > ? ORDER BY seq LIMIT ?',
-  deadWindow: 'SELECT nr, id, host, sender, receiver FROM dead WHERE nr > ? ORDER BY nr LIMIT ?',
 
   setMark: `INSERT INTO marks (attachment, host, node, epoch, h) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET epoch = excluded.epoch, h = excluded.h`,
@@ -93,6 +90,4 @@ export const wholeTables = {
   clearSettled: 'DELETE FROM settled',
   hotClaims: 'SELECT seq, 0, pool, handler, lane, created_at, octet_length(target) + octet_length(body) FROM unsettled ORDER BY seq',
   clearHot: 'DELETE FROM hot',
-  /** From the view: settled deliveries must not be found. */
-  hotWindow: 'SELECT seq, id, host, sender, receiver FROM unsettled WHERE seq > ? ORDER BY seq LIMIT ?',
 } as const;

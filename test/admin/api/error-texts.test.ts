@@ -32,6 +32,7 @@ async function startWithQuotes() {
 
   events.emit('push.withheld', {
     ...{ id: 'a1' as DeliveryId, packetId: 'p1' as PacketId, handler: 'push', host: 'localhost', why: 'refused', errCode: 1 },
+    ...{ facts: undefined, pool: 'pool', seenAt: 0, createdAt: 0 },
     ...{ sender: 'alice@localhost', receiver: 'bob@localhost', errMsg: quoted, errDlt: quoted },
   });
   Object.assign(dependencies.operations, {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { DeliveryId } from '../../../src/model/delivery.ts';
 import type { PacketId } from '../../../src/model/packet.ts';
 import type { Events } from '../../../src/telemetry/events.ts';
+import { acceptedAt } from '../../spool/build.ts';
 import { idsIn, startApi } from './ask-api.ts';
 
 async function startWithheld(admission: Parameters<typeof startApi>[0] = {}) {
@@ -9,7 +10,14 @@ async function startWithheld(admission: Parameters<typeof startApi>[0] = {}) {
   const withhold = (id: string, changes: Partial<Events['push.withheld']> = {}): void =>
     api.events.emit('push.withheld', {
       ...{ id: id as DeliveryId, packetId: 'p1' as PacketId, handler: 'push', host: 'localhost' },
-      ...{ sender: 'alice@localhost', receiver: 'bob@localhost' },
+      ...{
+        facts: undefined,
+        pool: 'pool',
+        sender: 'alice@localhost',
+        receiver: 'bob@localhost',
+        seenAt: acceptedAt,
+        createdAt: acceptedAt,
+      },
       ...{ why: 'refused', errCode: 5001, errMsg: 'An error message', errDlt: 'Detailed error information' },
       ...changes,
     });

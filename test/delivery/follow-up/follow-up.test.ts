@@ -58,8 +58,8 @@ test('a response creates a request and messages, whose ids extend the id of the 
   const { disposition, spawn, ignored } = await follow(push, 200, { callback, payload });
 
   expect(disposition).toEqual({ kind: 'delivered' });
-  const { packetId, host, handler, sender, seenAt } = push;
-  const inherited = { packetId, host, handler, sender, seenAt, createdAt: now };
+  const { packetId, facts, host, handler, sender, seenAt } = push;
+  const inherited = { packetId, facts, host, handler, sender, seenAt, createdAt: now };
   expect(spawn).toEqual([
     {
       ...inherited,

@@ -1,0 +1,241 @@
+/** Finds events wherever they are: those that wait and dead letters in the spool, and pushes that were withheld recently. */
+import { z } from 'zod';
+import type { Clock, EpochMs } from '../kit/clock.ts';
+import { ServiceError } from '../kit/errors.ts';
+import { readJson } from '../kit/json.ts';
+import type { AttemptRecord } from '../model/attempt.ts';
+import type { Body, DeliveryId, Target } from '../model/delivery.ts';
+import { idIn } from '../model/packet.ts';
+import {
+  type Descendant,
+  type EventFilter,
+  type EventPosition,
+  type EventStore,
+  readFacts,
+  type SpoolEvent,
+} from '../spool/event-store.ts';
+import type { Spool } from '../spool/spool.ts';
+import type { RecentWithheld, WithheldPush } from '../telemetry/recent.ts';
+
+export const eventStates = ['waiting', 'delivered', 'dead', 'withheld', 'dropped'] as const;
+export type EventState = (typeof eventStates)[number];
+
+/** An event without its content. */
+export interface FoundEvent extends Omit<SpoolEvent, 'diedAt' | 'position'> {
+  readonly state: EventState;
+  /** When it got its final state; null while it waits. */
+  readonly settledAt: EpochMs | null;
+}
+
+export interface EventDetail extends FoundEvent {
+  readonly target: Target | null;
+  readonly body: Body | null;
+  /** The raw packet (JSON text) if no request was made of it. */
+  readonly packet: string | null;
+  readonly history: readonly AttemptRecord[];
+  readonly descendants: readonly { readonly id: string; readonly state: EventState }[];
+}
+
+export interface LookupQuery {
+  readonly filter: EventFilter;
+  readonly states: readonly EventState[];
+  readonly limit: number;
+  readonly newest: boolean;
+  /** Of the previous page. */
+  readonly cursor: string | undefined;
+}
+
+export interface LookupPage {
+  readonly found: readonly LocatedEvent[];
+  /** Where the search continues; undefined at the end. */
+  readonly next: string | undefined;
+}
+
+interface EventLookupOptions {
+  readonly store: EventStore;
+  readonly spool: Pick<Spool, 'deadLetter'>;
+  readonly withheld: Pick<RecentWithheld, 'list'>;
+  readonly clock: Pick<Clock, 'monotonic'>;
+}
+
+/** Where events are. A search reads each of them, and merges what it finds. */
+const places = ['pending', 'dead', 'withheld'] as const;
+type Place = (typeof places)[number];
+
+const stateIn: Readonly<Record<Place, EventState>> = { pending: 'waiting', dead: 'dead', withheld: 'withheld' };
+
+/** The end of the previous page in each place; null: the place has no more. An absent place is read from its beginning. */
+type Cursor = { readonly [place in Place]?: EventPosition | null };
+
+/** An event, and where it is. */
+export interface LocatedEvent {
+  readonly event: FoundEvent;
+  readonly place: Place;
+  /** By which the events of all places are ordered. */
+  readonly at: EpochMs;
+  readonly position: EventPosition;
+}
+
+interface PlacePage {
+  readonly place: Place;
+  readonly found: readonly LocatedEvent[];
+  readonly more: EventPosition | undefined;
+}
+
+/** Time after which a page ends with what was found so far, ms. */
+const pageMs = 2000;
+
+export class EventLookup {
+  readonly #options: EventLookupOptions;
+
+  constructor(options: EventLookupOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * One page of events in order of time: when they were settled, or accepted if they wait. It may have fewer events than its limit before
+   * the end. Throws BAD_CURSOR.
+   */
+  async find(query: LookupQuery): Promise<LookupPage> {
+    const cursor = readCursor(query.cursor);
+    const until = this.#options.clock.monotonic() + pageMs;
+    const open = places.filter((place) => cursor[place] !== null && query.states.includes(stateIn[place]));
+    const pages = await Promise.all(open.map((place) => this.#page(place, query, { after: cursor[place] ?? undefined, until })));
+    const all = pages.flatMap(({ found }) => found);
+    all.sort((one, other) => (query.newest ? other.at - one.at : one.at - other.at));
+    const taken = all.slice(0, query.limit);
+    return { found: taken, next: nextCursor(cursor, pages, taken) };
+  }
+
+  async #page(
+    place: Place,
+    { filter, limit, newest }: LookupQuery,
+    { after, until }: { readonly after: EventPosition | undefined; readonly until: number },
+  ): Promise<PlacePage> {
+    if (place === 'withheld') return this.#withheldPage({ filter, limit, newest, after });
+    const { store, clock } = this.#options;
+    const query = { table: place, filter, limit, backward: newest, after };
+    const { events, more } = await store.find(query, () => clock.monotonic() < until);
+    const found = events.map((event) => {
+      const { position, diedAt, ...rest } = event;
+      return { place, position, at: diedAt ?? event.createdAt, event: { ...rest, state: stateIn[place], settledAt: diedAt } };
+    });
+    return { place, found, more };
+  }
+
+  #withheldPage({
+    filter,
+    limit,
+    newest,
+    after,
+  }: Pick<LookupQuery, 'filter' | 'limit' | 'newest'> & { readonly after: EventPosition | undefined }): PlacePage {
+    const matching = this.#options.withheld.list().filter((push) => isWithheldMatch(push, filter));
+    const rest = matching.filter(({ nr }) => after === undefined || (newest ? nr < after[1] : nr > after[1]));
+    const page = (newest ? rest.reverse() : rest).slice(0, limit);
+    const found = page.map((push) => ({
+      place: 'withheld' as const,
+      position: [push.at, push.nr] as const,
+      at: push.at,
+      event: withheldEvent(push),
+    }));
+    const last = found.at(-1);
+    return { place: 'withheld', found, more: rest.length > page.length ? last?.position : undefined };
+  }
+
+  /** The number of waiting and dead events among these states. */
+  async count(filter: EventFilter, states: readonly EventState[]): Promise<number> {
+    const { store } = this.#options;
+    const waiting = states.includes('waiting') ? await store.count('pending', filter) : 0;
+    return states.includes('dead') ? waiting + (await store.count('dead', filter)) : waiting;
+  }
+
+  /** Waiting and dead events that the response to this one created, and their responses. */
+  async descendants(id: DeliveryId): Promise<readonly Descendant[]> {
+    return await this.#options.store.descendants(id);
+  }
+
+  /** The event of this id. Throws UNKNOWN_EVENT. */
+  async show(id: DeliveryId): Promise<EventDetail> {
+    const descendants = (await this.descendants(id)).map((each) => ({ id: each.id, state: descendantState[each.state] }));
+    const { found } = await this.find({ filter: { ids: [id] }, states: eventStates, limit: 9, newest: true, cursor: undefined });
+    for (const located of found) {
+      const content = await this.#contentOf(located);
+      if (content !== undefined) return { ...located.event, ...content, descendants };
+    }
+    const text = `there is no event ${JSON.stringify(id)} that waits, is dead, or was withheld recently`;
+    const known = descendants.map((each) => `${each.id} (${each.state})`).join(', ');
+    throw new ServiceError('UNKNOWN_EVENT', known === '' ? text : `${text}; its response created ${known}`);
+  }
+
+  /** Undefined if the event has left its place since it was found. */
+  async #contentOf({ place, event: { id }, position }: LocatedEvent): Promise<Content | undefined> {
+    const { spool, store } = this.#options;
+    switch (place) {
+      case 'dead':
+        return await spool.deadLetter(id);
+      case 'pending': {
+        const content = await store.content([position[1], id]);
+        return content && { ...content, packet: null };
+      }
+      case 'withheld':
+        return { target: null, body: null, packet: null, history: [] };
+      default:
+        return place satisfies never;
+    }
+  }
+}
+
+type Content = Pick<EventDetail, 'body' | 'history' | 'packet' | 'target'>;
+
+const descendantState: Readonly<Record<Descendant['state'], EventState>> = { dead: 'dead', owed: 'waiting' };
+
+function isWithheldMatch(
+  push: WithheldPush,
+  { ids, descendantsOf, jid, stanzaId, handler, pool, host, status, since, before }: EventFilter,
+): boolean {
+  const { messageId, stanzaId: archiveId } = readFacts(push.facts);
+  const wanted = idIn(stanzaId);
+  return (
+    status === undefined &&
+    descendantsOf === undefined &&
+    (ids === undefined || ids.includes(push.id)) &&
+    (jid === undefined || push.sender === jid || push.receiver === jid) &&
+    (wanted === null || messageId === wanted || archiveId === wanted) &&
+    (handler ?? push.handler) === push.handler &&
+    (pool ?? push.pool) === push.pool &&
+    (host ?? push.host) === push.host &&
+    (since === undefined || push.at >= since) &&
+    (before === undefined || push.at < before)
+  );
+}
+
+function withheldEvent(push: WithheldPush): FoundEvent {
+  const { id, packetId, facts, host, handler, pool, sender, receiver, seenAt, createdAt, at, why } = push;
+  return {
+    ...{ id, packetId, ...readFacts(facts), host, handler, pool, sender, receiver, seenAt, createdAt, settledAt: at },
+    ...{ state: 'withheld', status: null, attempts: 1, reason: why, detail: '', dueAt: null, isClaimed: false },
+  };
+}
+
+/** Each place continues after its last event in the page; a place whose events are all in it, at the end of what was searched. */
+function nextCursor(cursor: Cursor, pages: readonly PlacePage[], taken: readonly LocatedEvent[]): string | undefined {
+  const next: Record<string, EventPosition | null> = {};
+  for (const { place, found, more } of pages) {
+    const last = taken.findLast((each) => each.place === place);
+    const isWhole = found.every((each) => taken.includes(each));
+    const after = isWhole ? (more ?? null) : (last?.position ?? cursor[place]);
+    if (after !== undefined) next[place] = after;
+  }
+  const isEnd = pages.every(({ place }) => next[place] === null);
+  return isEnd ? undefined : Buffer.from(JSON.stringify({ ...cursor, ...next })).toString('base64url');
+}
+
+const cursorShape = z.partialRecord(z.enum(places), z.tuple([z.number(), z.number()]).nullable());
+
+function readCursor(text: string | undefined): Cursor {
+  if (text === undefined) return {};
+  const json = readJson(Buffer.from(text, 'base64url').toString());
+  const read = cursorShape.safeParse(json.kind === 'read' ? json.value : undefined);
+  if (read.success) return read.data;
+  throw new ServiceError('BAD_CURSOR', 'the cursor is not one that this service has given: begin the search again without it');
+}
