@@ -10,7 +10,7 @@ import { loadExits } from '../hooks/exit-modules.ts';
 import { loadHandlers } from '../hooks/load.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { requireAddon } from '../spool/addon.ts';
-import { readInfo } from '../spool/inspect.ts';
+import { readInfo, type SpoolInfo } from '../spool/inspect.ts';
 import { probeAll } from './check-online.ts';
 import { effectiveSections } from './effective-sections.ts';
 import { printable } from './terminal.ts';
@@ -55,14 +55,24 @@ function uncalledBy({ config: { name, callbackModule }, uncalled }: LoadedHandle
   return [`handler ${name}: ${callbackModule} exports functions that are not callbacks and are never called: ${uncalled.join(', ')}`];
 }
 
-/** An unreadable spool is not a mistake: the user of `check` may have no permission to read the spool. */
+/**
+ * An unreadable spool is not a mistake: the user of `check` may have no permission to read the spool. Throws SPOOL_TOO_NEW: this version
+ * cannot start with it.
+ */
 function noticesOfSpool(config: Config): readonly string[] {
   const { engine, path } = config.spool;
   try {
-    return engine === 'memory' ? [] : orphanWarnings(readInfo(path)?.queues ?? [], config);
+    const info = engine === 'memory' ? undefined : readInfo(path);
+    if (info === undefined) return [];
+    return info.isOld ? [upgradeNotice(info)] : orphanWarnings(info.queues, config);
   } catch (thrown) {
+    if (thrown instanceof ServiceError && thrown.code === 'SPOOL_TOO_NEW') throw thrown;
     return [`the backlog on disk was not checked: ${toError(thrown).message}`];
   }
+}
+
+function upgradeNotice({ path, version }: SpoolInfo): string {
+  return `the spool at ${path} has schema ${version} of an earlier version, and the next start upgrades it: that version then refuses it, so run "event-pusher spool backup" first`;
 }
 
 /** An import error of a module may quote a secret: the message is masked, and the cause is left out. */

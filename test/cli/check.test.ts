@@ -1,8 +1,11 @@
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { checkAsJson, renderCheck, renderMistakes } from '../../src/cli/check.ts';
 import { durationText, sizeText } from '../../src/cli/toml-text.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { migrate, migrations } from '../../src/spool/sqlite/schema.ts';
 import { attachment, listener, load, mistakesOf, pool, writeConfig } from '../config/write-config.ts';
 import { runCli } from '../support/run-cli.ts';
 
@@ -220,4 +223,21 @@ test('exported functions that are no callbacks give a notice', async () => {
   expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
     'handler mine: own exports functions that are not callbacks and are never called: helper',
   );
+});
+
+test.each([
+  ['an earlier', migrations.length - 1, 0, `has schema ${migrations.length - 1} of an earlier version, and the next start upgrades it`],
+  ['the same', migrations.length, 0, undefined],
+  ['a later', migrations.length + 1, 1, `has schema version ${migrations.length + 1}; this service knows versions up to`],
+])('the spool of %s version is reported before a start', async (_, version, exitCode, report) => {
+  const file = await writeConfig(`${attachment}${pool}[spool]\npath = "spool.sqlite"`);
+  const db = new Database(join(dirname(file), 'spool.sqlite'));
+  migrate(db, migrations.slice(0, version));
+  db.pragma(`user_version = ${version}`);
+  db.close();
+  const { code, stdout, stderr } = await runCli(['check', '--config', file]);
+  const said = (stdout + stderr).replaceAll(/\s+/g, ' ');
+  expect(code).toBe(exitCode);
+  if (report === undefined) expect(said).not.toContain('schema');
+  else expect(said).toContain(report);
 });

@@ -271,8 +271,13 @@ describe('the schema', () => {
     expect(readFileSync(rig.path).equals(before)).toBe(true);
   });
 
-  test('of version 1 is upgraded with all deliveries, dead letters, and counters by queue', async () => {
-    withDatabase(fillVersionOne);
+  const earlier = migrations.slice(1).map((_, index) => index + 1);
+
+  test.each(earlier)('of version %i is upgraded with all deliveries, dead letters, and counters by queue', async (version) => {
+    withDatabase((db) => {
+      fillVersionOne(db);
+      migrate(db, migrations.slice(0, version));
+    });
     const spool = await rig.started();
     expect(spool.stats()).toMatchObject({
       depths: [
