@@ -5,7 +5,7 @@ import { ago, amount, foreign, number } from './words.js';
 
 /** @typedef {import('./live.js').Status} Status */
 
-/** @param {{ status: Status, now: number, open: (dialog: import('./dialogs.js').Dialog) => void }} props */
+/** @param {{ status: Status, now: number, open: ((dialog: import('./dialogs.js').Dialog) => void) | undefined }} props */
 export function DeadLetters({ status, now, open }) {
   const total = status.pools.reduce((sum, { dead }) => sum + dead, 0);
   const [found, setFound] = useState(/** @type {{ groups: any[], total: number, seen: number } | undefined} */ (undefined));
@@ -31,10 +31,13 @@ export function DeadLetters({ status, now, open }) {
         (group) => html`<li key=${JSON.stringify(group.filter)}>
           <div class="head">
             <h3><span class="count">${amount(group.count)}</span> <span class="id">${foreign(group.handler, 200)}</span> <span class="dim">on ${foreign(group.pool, 80)}</span></h3>
-            <span class="buttons">
+            ${
+              open !== undefined &&
+              html`<span class="buttons">
               <button type="button" onClick=${() => open(deadLetters(group, 'replay'))}>Replay ${amount(group.count)}<span class="hidden"> of ${group.handler}</span></button>
               <button type="button" class="quiet" onClick=${() => open(deadLetters(group, 'purge'))}>Delete<span class="hidden"> those of ${group.handler}</span></button>
-            </span>
+            </span>`
+            }
           </div>
           <p class="error"><span class="dim">${group.reason}:</span> <code>${foreign(group.detail === '' ? 'no further detail' : group.detail)}</code></p>
           <p class="facts"><span>newest ${ago(group.newestAt, now)}</span><span>oldest ${ago(group.oldestAt, now)}</span></p>

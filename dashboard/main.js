@@ -53,17 +53,18 @@ function Board({ view, points, ask, onSignIn }) {
   const now = Date.parse(status.at);
   const isStale = view.phase === 'stale';
   const [dialog, setDialog] = useState(/** @type {import('./dialogs.js').Dialog | undefined} */ (undefined));
+  const open = status.caller.operate ? setDialog : undefined;
   useShortcuts();
   return html`
     <a class="skip" href="#pools">Skip to pools</a>
     <${Header} view=${view} onSignIn=${onSignIn} ask=${ask} />
     ${isStale && html`<${Stale} view=${view} />`}
     <main class=${isStale ? 'stale' : ''}>
-      <${Verdict} status=${status} now=${now} open=${setDialog} isStale=${isStale} />
+      <${Verdict} status=${status} now=${now} open=${open} isStale=${isStale} />
       <${Flow} status=${status} points=${points} now=${now} />
-      <${Pools} status=${status} now=${now} open=${setDialog} />
+      <${Pools} status=${status} now=${now} open=${open} />
       <${Attachments} status=${status} now=${now} />
-      <${DeadLetters} status=${status} now=${now} open=${setDialog} />
+      <${DeadLetters} status=${status} now=${now} open=${open} />
       <${Service} status=${status} now=${now} />
     </main>
     <${Dialogs} dialog=${dialog} close=${() => setDialog(undefined)} ask=${ask} />
@@ -74,15 +75,16 @@ function Board({ view, points, ask, onSignIn }) {
 function Header({ view, onSignIn, ask }) {
   const status = /** @type {import('./live.js').Status} */ (view.status);
   const [theme, setTheme] = useState(applyTheme);
-  const { content } = status.caller;
+  const { content, signedIn } = status.caller;
   const leave = () => signOut().then(ask, ask);
   return html`<header>
     <h1><img src="dashboard/icon.svg" alt="" width="22" height="22" /> event-pusher</h1>
     <${Age} view=${view} />
     <span class="spacer"></span>
     <button type="button" class="quiet" onClick=${() => setTheme(nextTheme())} aria-label=${`Colours: ${theme}. Change`}>◐ ${theme}</button>
+    ${status.caller.name !== '' && html`<span class="dim">${status.caller.name}${status.caller.operate ? '' : ', read only'}</span>`}
     ${status.caller.signedIn && html`<button type="button" class="quiet" onClick=${leave}>Sign out</button>`}
-    ${!content && html`<button type="button" class="quiet" onClick=${onSignIn}>Sign in for content</button>`}
+    ${!content && !signedIn && html`<button type="button" class="quiet" onClick=${onSignIn}>Sign in for content</button>`}
   </header>`;
 }
 

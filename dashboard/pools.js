@@ -7,7 +7,7 @@ import { ago, amount, foreign, percent, rate, span } from './words.js';
  * @typedef {import('./live.js').Status} Status
  * @typedef {import('./live.js').Pool} Pool
  * @typedef {import('./live.js').Handler} Handler
- * @typedef {(dialog: import('./dialogs.js').Dialog) => void} Open
+ * @typedef {((dialog: import('./dialogs.js').Dialog) => void) | undefined} Open Undefined if the caller may not change anything.
  */
 
 /** Pools that are shown without asking. */
@@ -51,20 +51,13 @@ function matches({ name, origin, handlers }, text) {
 
 /** @param {{ pool: Pool, now: number, open: Open }} props */
 function PoolCard({ pool, now, open }) {
-  const { name, origin, workers, inFlight, waiting, dead, oldestAt, paused, breaker, drainMs } = pool;
+  const { name, origin, workers, inFlight, waiting, dead, oldestAt, drainMs } = pool;
   const state = poolState(pool);
   return html`<article class=${`card ${state.level}`} aria-label=${`Pool ${foreign(name, 80)}`}>
     <div class="head">
       <h3><span class=${`badge ${state.level}`}>${state.text}</span> <span class="id">${foreign(name, 200)}</span></h3>
       <span class="origin">${origin === '' ? 'to the address in each event' : foreign(origin, 200)}</span>
-      <span class="buttons">
-        ${breaker === 'open' && !paused && html`<button type="button" onClick=${() => open(probe(name))}>Probe<span class="hidden"> ${name}</span></button>`}
-        ${
-          paused
-            ? html`<button type="button" onClick=${() => open(resume(name))}>Resume<span class="hidden"> ${name}</span></button>`
-            : html`<button type="button" onClick=${() => open(pause(name))}>Pause<span class="hidden"> ${name}</span></button>`
-        }
-      </span>
+      ${open !== undefined && html`<${PoolButtons} pool=${pool} open=${open} />`}
     </div>
     <dl class="stats">
       <${Stat} name="Waiting" value=${amount(waiting)} />
@@ -80,6 +73,18 @@ function PoolCard({ pool, now, open }) {
   </article>`;
 }
 
+/** @param {{ pool: Pool, open: NonNullable<Open> }} props */
+function PoolButtons({ pool: { name, breaker, paused }, open }) {
+  return html`<span class="buttons">
+      ${breaker === 'open' && !paused && html`<button type="button" onClick=${() => open(probe(name))}>Probe<span class="hidden"> ${name}</span></button>`}
+      ${
+        paused
+          ? html`<button type="button" onClick=${() => open(resume(name))}>Resume<span class="hidden"> ${name}</span></button>`
+          : html`<button type="button" onClick=${() => open(pause(name))}>Pause<span class="hidden"> ${name}</span></button>`
+      }
+    </span>`;
+}
+
 /** @param {{ handler: Handler, pool: Pool, now: number, open: Open }} props */
 function HandlerRow({ handler, pool, now, open }) {
   const { name, waiting, successRate, recentAttempts, lastError, acceptedPerSecond, settledPerSecond, dead } = handler;
@@ -88,6 +93,7 @@ function HandlerRow({ handler, pool, now, open }) {
     <div class="head">
       <h4><span class=${`dot ${state.level}`} aria-hidden="true"></span> <span class="id">${foreign(name, 200)}</span> <span class="state">${state.text}</span></h4>
       ${
+        open !== undefined &&
         !name.endsWith(':ask') &&
         html`<button type="button" class="quiet" onClick=${() => open(sendTest(name))}>Send a test<span class="hidden"> through ${name}</span></button>`
       }

@@ -6,7 +6,7 @@ import { ago, amount, foreign, span } from './words.js';
 /**
  * @typedef {import('./live.js').Line} Line
  * @typedef {import('./live.js').Status} Status
- * @typedef {(dialog: import('./dialogs.js').Dialog) => void} Open
+ * @typedef {((dialog: import('./dialogs.js').Dialog) => void) | undefined} Open Undefined if the caller may not change anything.
  */
 
 const marks = { critical: '✕', warning: '!', notice: 'i', well: '✓' };
@@ -54,6 +54,8 @@ function LineItem({ line, now, open }) {
 /** @param {{ line: Line, open: Open }} props */
 function LineAction({ line: { action, subject }, open }) {
   const { pool = '', handler = '' } = subject;
+  if (action === 'dead-letters') return html`<a class="button" href="#dead-letters">Dead letters</a>`;
+  if (open === undefined) return null;
   switch (action) {
     case 'probe':
       return html`<button type="button" class="primary" onClick=${() => open(probe(pool))}>Probe now</button>`;
@@ -61,8 +63,6 @@ function LineAction({ line: { action, subject }, open }) {
       return html`<button type="button" class="primary" onClick=${() => open(resume(pool))}>Resume ${foreign(pool, 40)}</button>`;
     case 'send-test':
       return html`<button type="button" class="primary" onClick=${() => open(sendTest(handler))}>Send a test</button>`;
-    case 'dead-letters':
-      return html`<a class="button" href="#dead-letters">Dead letters</a>`;
     default:
       return null;
   }

@@ -3,34 +3,46 @@ import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import type { ListenConfig } from '../config/service-config.ts';
 import type { Clock } from '../kit/clock.ts';
-import { bearerRequired, hasBearerToken } from '../kit/request-guard.ts';
+import { bearerRequired, bearerToken, hasBearerToken } from '../kit/request-guard.ts';
 import type { Secret } from '../kit/secret.ts';
+import type { Caller } from './api/route.ts';
+import { type Principal, Principals } from './principals.ts';
 import { refuse } from './refusals.ts';
 import { Sessions } from './session.ts';
 
 export interface ApiAccess {
-  /** Undefined without a token: nobody can sign in. */
+  /** Undefined without a token: nothing to sign in with. */
   readonly sessions: Sessions | undefined;
   /** Refuses requests that may not use the API at all. */
   readonly guard: onRequestAsyncHookHandler;
-  /** Whether a request has the admin token in its `authorization` header. */
-  hasToken(request: FastifyRequest): boolean;
-  /** Whether a request comes from a browser that has signed in with the admin token. */
-  hasSession(request: FastifyRequest): boolean;
-  /** Whether a request may see content: bodies, packets, JIDs. */
-  mayReadContent(request: FastifyRequest): boolean;
+  /** The holder of the token in the `authorization` header. */
+  bearer(request: FastifyRequest): Principal | undefined;
+  /** The principal whose browser has signed in. */
+  session(request: FastifyRequest): Principal | undefined;
+  callerOf(request: FastifyRequest): Caller;
 }
 
-/** The API requires the token unless it listens on loopback; content requires it everywhere if one is configured. */
-export function accessOf({ host, token }: Pick<ListenConfig, 'host' | 'token'>, clock: Pick<Clock, 'now'>): ApiAccess {
-  const sessions = token === undefined ? undefined : new Sessions({ token, clock });
-  const hasToken = ({ headers }: FastifyRequest) => token !== undefined && hasBearerToken(headers.authorization, token);
-  const hasSession = ({ headers }: FastifyRequest) => sessions?.isOpen(headers.cookie) === true;
-  const isKnown = (request: FastifyRequest) => hasToken(request) || hasSession(request);
+/** The API requires a token unless it listens on loopback; content requires it everywhere if one is configured. */
+export function accessOf(config: Pick<ListenConfig, 'host' | 'port' | 'token' | 'tokens'>, clock: Pick<Clock, 'now'>): ApiAccess {
+  const { host, port } = config;
+  const principals = new Principals(config);
+  const sessions = principals.exist ? new Sessions({ principals, clock, port }) : undefined;
+  const bearer = ({ headers }: FastifyRequest) => {
+    const offered = bearerToken(headers.authorization);
+    return offered === undefined ? undefined : principals.ofToken(offered);
+  };
+  const session = ({ headers }: FastifyRequest) => sessions?.find(headers.cookie);
+  const anyone = { name: '', mayOperate: isLoopback(host), mayReadContent: isLoopback(host) && !principals.exist };
   return {
-    ...{ sessions, hasToken, hasSession },
-    guard: async (request, reply) => (token === undefined || isLoopback(host) || isKnown(request) ? undefined : refuseUnauthorized(reply)),
-    mayReadContent: (request) => (token === undefined ? isLoopback(host) : isKnown(request)),
+    ...{ sessions, bearer, session },
+    guard: async (request, reply) => {
+      if (!principals.exist || isLoopback(host) || bearer(request) !== undefined || session(request) !== undefined) return undefined;
+      return refuseUnauthorized(reply);
+    },
+    callerOf: (request) => {
+      const signedIn = session(request);
+      return { ...(bearer(request) ?? signedIn ?? anyone), signedIn: signedIn !== undefined, address: request.ip };
+    },
   };
 }
 
@@ -52,11 +64,11 @@ export function refuseUnauthorized(reply: FastifyReply): FastifyReply {
  * Allowed are pages of this listener, requests with the token, which a foreign page does not have, and without Origin those that
  * have no session: they do not come from a browser.
  */
-export function refuseForeignPages({ hasToken, hasSession }: ApiAccess): onRequestAsyncHookHandler {
+export function refuseForeignPages({ bearer, session }: ApiAccess): onRequestAsyncHookHandler {
   return async (request, reply) => {
     const { origin, host } = request.headers;
-    const isOwn = origin === undefined ? !hasSession(request) : origin.replace(/^https?:\/\//, '') === host;
-    if (isOwn || hasToken(request)) return undefined;
+    const isOwn = origin === undefined ? session(request) === undefined : origin.replace(/^https?:\/\//, '') === host;
+    if (isOwn || bearer(request) !== undefined) return undefined;
     return refuse(reply, {
       status: 403,
       code: 'FOREIGN_PAGE',

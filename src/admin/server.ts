@@ -101,15 +101,15 @@ function createApp({ config, api: { events }, clock, timers }: AdminOptions): Fa
 }
 
 /** Rules for every request: Host header, unknown addresses, headers, redaction, `expect: 100-continue`, errors. */
-function guard(app: FastifyInstance, { config: { admin, metrics }, api }: AdminOptions, { hasSession }: ApiAccess): void {
-  const tokens = [admin.token, metrics.token].filter((token) => token !== undefined);
+function guard(app: FastifyInstance, { config: { admin, metrics }, api }: AdminOptions, access: ApiAccess): void {
   const methodsAt = indexRoutes(app);
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     const { host, authorization } = request.headers;
-    const isAuthorized = tokens.some((token) => hasBearerToken(authorization, token)) || hasSession(request);
-    const isTrusted = isKnownHost(host, admin.host) || isAuthorized || (admin.token !== undefined && isForPage(request));
+    const isKnown = access.bearer(request) !== undefined || access.session(request) !== undefined;
+    const isScraper = metrics.token !== undefined && hasBearerToken(authorization, metrics.token);
+    const isTrusted = isKnownHost(host, admin.host) || isKnown || isScraper || (access.sessions !== undefined && isForPage(request));
     if (!isTrusted) {
       const message = `this listener is not named "${host ?? ''}"; use its IP address, or send a token`;
       return refuse(reply, { status: 421, code: 'UNKNOWN_HOST', message });

@@ -229,6 +229,7 @@ function serviceSections({ callbacks, spool, admin, gate, metrics, drainTimeoutM
       },
     },
     { title: '[admin]', entries: { listen: listenText(admin), token: admin.token, max_connections: admin.maxConnections } },
+    ...(admin.tokens ?? []).map((token) => ({ title: '[[admin.tokens]]', entries: { ...token } })),
     ...(gate === undefined ? [] : [gateSection(gate)]),
     { title: '[metrics]', entries: { mongooseim: metrics.mongooseim, token: metrics.token } },
     { title: '[service]', entries: { drain_timeout: durationText(drainTimeoutMs) } },

@@ -176,5 +176,18 @@ export interface ListenConfig {
   readonly host: string;
   readonly port: number;
   readonly token: Secret | undefined;
+  /** Further tokens, only of `[admin]`. */
+  readonly tokens?: readonly AccessToken[];
   readonly maxConnections: number;
+}
+
+/** A token of `[admin] tokens`, known by its hash. */
+export interface AccessToken {
+  readonly name: string;
+  /** `read`: may change nothing. */
+  readonly role: 'operate' | 'read';
+  /** Whether it may see content. */
+  readonly content: boolean;
+  /** SHA-256 of the token in 64 hexadecimal digits. */
+  readonly hash: string;
 }

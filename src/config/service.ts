@@ -4,7 +4,22 @@ import type { SpoolConfig } from './config.ts';
 import type { Table } from './mistakes.ts';
 import type { SectionReader } from './section-reader.ts';
 import type { Attachment, Config, GateConfig, ListenConfig, LogLevel } from './service-config.ts';
-import { anything, domains, duration, flag, isLoopback, listen, oneOf, secret, section, size, text, wait, whole } from './values.ts';
+import {
+  anything,
+  domains,
+  duration,
+  flag,
+  isLoopback,
+  listen,
+  listOf,
+  oneOf,
+  secret,
+  section,
+  size,
+  text,
+  wait,
+  whole,
+} from './values.ts';
 
 type ServiceSections = Pick<Config, 'admin' | 'callbacks' | 'drainTimeoutMs' | 'gate' | 'metrics' | 'spool'>;
 
@@ -49,10 +64,17 @@ export function readAdmin(value: unknown, reader: SectionReader): ListenConfig |
   if (admin === undefined) return undefined;
 
   const { host, port } = admin.listen;
-  if (!isLoopback(host) && admin.token === undefined) {
-    reader.mistake(['admin', 'token'], { expected: `a token, since admin.listen (${host}) is reachable from other machines` });
+  const names = admin.tokens.map(({ name }) => name);
+  for (const [index, name] of names.entries()) {
+    if (names.indexOf(name) < index)
+      reader.mistake(['admin', 'tokens', index, 'name'], { received: name, expected: 'a name that no other token has' });
   }
-  return { host, port, token: admin.token, maxConnections: admin.max_connections };
+  if (!isLoopback(host) && admin.token === undefined && names.length === 0) {
+    reader.mistake(['admin', 'token'], {
+      expected: `a token, here or in admin.tokens, since admin.listen (${host}) is reachable from other machines`,
+    });
+  }
+  return { host, port, token: admin.token, tokens: admin.tokens, maxConnections: admin.max_connections };
 }
 
 /** Reads `[gate]`. Its answers reveal what is refused, so a listener that other machines can reach needs a token. */
@@ -110,10 +132,26 @@ export const spoolSchema = section({
   dead_letter_max: whole(1).optional(),
 });
 
+const hashExpected = 'the SHA-256 of the token in 64 hexadecimal digits';
+
+const tokenName = 'a name of letters, digits and any of ".@_-", at most 64 characters';
+
+/** `[[admin.tokens]]` */
+export const accessToken = section({
+  name: z.string({ error: tokenName }).regex(/^[\w.@-]{1,64}$/, { error: tokenName }),
+  role: oneOf(['read', 'operate']).default('read'),
+  content: flag.default(false),
+  hash: z
+    .string({ error: hashExpected })
+    .regex(/^[\da-f]{64}$/i, { error: hashExpected })
+    .transform((hash) => hash.toLowerCase()),
+});
+
 /** `[admin]` */
 export const adminSchema = section({
   listen: listen.default({ host: '127.0.0.1', port: 9464 }),
   token: secret.optional(),
+  tokens: listOf(accessToken, 'a list of tables').default([]),
   max_connections: whole(1).default(100),
 });
 

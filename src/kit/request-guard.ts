@@ -19,8 +19,13 @@ export const basicRequired = {
 
 /** Whether an Authorization header contains `token` (RFC 6750 §2.1). The comparison takes constant time. */
 export function hasBearerToken(header: string | undefined, token: Secret): boolean {
-  const offered = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
+  const offered = bearerToken(header);
   return offered !== undefined && token.matches(offered);
+}
+
+/** The token that an Authorization header offers (RFC 6750 §2.1). */
+export function bearerToken(header: string | undefined): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
 }
 
 /** The `user:password` text of an Authorization header (RFC 7617 §2); undefined if the header offers no Basic credentials. */

@@ -80,7 +80,7 @@ describe('signing in', () => {
     const { asked, cookie, own } = await signedIn();
     expect((await asked({ path: '/api/v1/status' })).status).toBe(401);
     const { status, body } = await asked({ path: '/api/v1/status', headers: { cookie } });
-    expect([status, JSON.parse(body).caller]).toEqual([200, { content: true, signedIn: true }]);
+    expect([status, JSON.parse(body).caller]).toEqual([200, { name: '', operate: true, content: true, signedIn: true }]);
     const out = await asked({ path: '/session', method: 'DELETE', headers: { cookie, origin: own } });
     expect([out.status, out.headers['set-cookie']?.[0]]).toEqual([204, expect.stringContaining('Max-Age=0')]);
   });

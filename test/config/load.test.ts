@@ -310,3 +310,25 @@ test('an empty gate section enables the gate with all defaults', async () => {
     maxConnections: 10_000,
   });
 });
+
+test('further tokens of the admin listener have hashes, and may read only by default', async () => {
+  const hash = 'AB'.repeat(32);
+  const admin = `[admin]\nlisten = "0.0.0.0:0"\ntokens = [{ name = "night", hash = "${hash}" }, { name = "day", role = "operate", content = true, hash = "${hash}" }]\n`;
+  const file = await writeConfig(admin);
+  expect((await loadAdmin(file, {})).tokens).toEqual([
+    { name: 'night', role: 'read', content: false, hash: hash.toLowerCase() },
+    { name: 'day', role: 'operate', content: true, hash: hash.toLowerCase() },
+  ]);
+});
+
+test('mistakes in tokens are named, and off loopback one is required', async () => {
+  const refusalOf = async (admin: string) => String(await loadAdmin(await writeConfig(`[admin]\n${admin}\n`), {}).catch((error) => error));
+  const hash = 'ab'.repeat(32);
+  expect(await refusalOf('tokens = [{ name = "a b", hash = "secret" }]')).toMatch(/admin\.tokens\[0\]\.name.*admin\.tokens\[0\]\.hash/s);
+  expect(await refusalOf(`tokens = [{ name = "a", hash = "${hash}" }, { name = "a", hash = "${hash}" }]`)).toContain(
+    'a name that no other token has',
+  );
+  expect(await refusalOf('tokens = [{ name = "a", role = "admin", hash = "x" }]')).toContain('role');
+  expect(await refusalOf('tokens = []')).toContain('at least one');
+  expect(await refusalOf('listen = "0.0.0.0:0"')).toContain('reachable from other machines');
+});

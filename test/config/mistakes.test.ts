@@ -70,7 +70,7 @@ test.each<[text: string, line: string]>([
   ['[admin]\nlisten = "9464"', 'admin.listen: received "9464", expected address:port, such as "127.0.0.1:9464" or "[::1]:9464"'],
   [
     '[admin]\nlisten = "0.0.0.0:9464"',
-    'admin.token: received nothing, expected a token, since admin.listen (0.0.0.0) is reachable from other machines',
+    'admin.token: received nothing, expected a token, here or in admin.tokens, since admin.listen (0.0.0.0) is reachable from other machines',
   ],
   [
     '[gate]\nlisten = "0.0.0.0:9465"',

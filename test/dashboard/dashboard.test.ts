@@ -1,4 +1,5 @@
 /** The dashboard of the built service in a browser, with a scripted chat server and a real backend. */
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
@@ -23,15 +24,22 @@ const handlers = ['push', 'audit']
   .map((name) => `[[modules.mod_event_pusher.backend.http]]\nname = "${name}"\npath = "/${name}"\n`)
   .join('');
 
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}
+
 interface Watched extends PushRigOptions {
-  /** Listens off loopback, with this token. */
+  /** Listens off loopback, with this token and that of a reader. */
   readonly token?: string;
 }
 
 async function startWatched({ token, ...options }: Watched = {}) {
   const chat = await startScriptedChat();
   const port = await freePort();
-  const listen = token === undefined ? `127.0.0.1:${port}` : `0.0.0.0:${port}"\ntoken = "${token}`;
+  const listen =
+    token === undefined
+      ? `127.0.0.1:${port}`
+      : `0.0.0.0:${port}"\ntokens = [{ name = "night", hash = "${hashOf('moon-over-the-night-shift')}" }]\ntoken = "${token}`;
   const rig = await startPushRig(chat.server.port, { handlers, loglevel: 'info', ...options, listen });
   const address = `http://127.0.0.1:${port}/`;
   return {
@@ -175,8 +183,12 @@ describe('off loopback', () => {
     await page.getByRole('alert').waitFor();
     await rig.pusher.start();
     await page.getByText('live', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Pause http_pool' }).waitFor();
     await page.getByRole('button', { name: 'Sign out' }).click();
-    await page.getByLabel('Token of this service').waitFor();
+    await page.getByLabel('Token of this service').fill('moon-over-the-night-shift');
+    await page.keyboard.press('Enter');
+    await page.getByText('night, read only').waitFor();
+    expect(await page.getByRole('button', { name: /Pause|Send a test|Replay|Delete/ }).count()).toBe(0);
   });
 });
 

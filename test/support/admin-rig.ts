@@ -5,6 +5,7 @@ import { EventLookup } from '../../src/admin/event-lookup.ts';
 import { AdminServer } from '../../src/admin/server.ts';
 import { StatusBoard } from '../../src/admin/status/board.ts';
 import { Redactor } from '../../src/config/secrets.ts';
+import type { AccessToken } from '../../src/config/service-config.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
@@ -101,13 +102,14 @@ function createBoard({ spool, operations, events, clock }: BoardParts): StatusBo
 export interface Admission {
   readonly host?: string;
   readonly token?: string;
+  readonly tokens?: readonly AccessToken[];
 }
 
 /** The admin listener on a free port over such a rig; it stops at the end of the test. */
-export async function startAdminRig({ host = '127.0.0.1', token }: Admission = {}) {
+export async function startAdminRig({ host = '127.0.0.1', token, tokens = [] }: Admission = {}) {
   const rig = await createApiRig();
   const config = {
-    admin: { host, port: 0, token: token === undefined ? undefined : new Secret(token), maxConnections: 100 },
+    admin: { host, port: 0, token: token === undefined ? undefined : new Secret(token), tokens, maxConnections: 100 },
     metrics: { token: undefined },
   };
   const { events, dependencies } = rig;

@@ -6,7 +6,7 @@ import { deadLetterRoutes } from './dead-letters.ts';
 import { eventRoutes } from './events.ts';
 import { apiRoot, openApiDocument } from './openapi.ts';
 import { orphanRoutes, poolRoutes } from './pools.ts';
-import { type ApiDependencies, createParameterReader, type Route } from './route.ts';
+import { type ApiDependencies, type Caller, createParameterReader, type Route } from './route.ts';
 import { sendTestRoutes } from './send-test.ts';
 import { statusRoutes } from './status.ts';
 import { withheldRoutes } from './withheld.ts';
@@ -56,11 +56,16 @@ function serve(app: FastifyInstance, route: Route, access: ApiAccess): void {
     handler: async (request, reply) => {
       const parameters = read(request);
       if (parameters.kind === 'bad-request') return refuseBadRequest(reply, parameters.message);
-      const caller = { mayReadContent: access.mayReadContent(request), signedIn: access.hasSession(request), address: request.ip };
+      const caller = access.callerOf(request);
+      if (method === 'POST' && !caller.mayOperate) return refuseReader(reply, caller);
       const answer = await route.answer(parameters.given, caller);
       return answer.kind === 'bad-request' ? refuseBadRequest(reply, answer.message) : answer.value;
     },
   });
+}
+
+function refuseReader(reply: FastifyReply, { name }: Caller): FastifyReply {
+  return refuse(reply, { status: 403, code: 'READ_ONLY', message: `the token ${name} has the role read: it may not change anything` });
 }
 
 function refuseBadRequest(reply: FastifyReply, message: string): FastifyReply {

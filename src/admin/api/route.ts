@@ -25,6 +25,10 @@ export interface Route {
 }
 
 export interface Caller {
+  /** Name of its token; empty without one, and for `[admin] token`. */
+  readonly name: string;
+  /** Whether it may change anything. */
+  readonly mayOperate: boolean;
   /** Whether it may see content: bodies, packets, JIDs. */
   readonly mayReadContent: boolean;
   /** Whether it is a browser that has signed in. */
@@ -81,8 +85,9 @@ function badRequest(message: string): BadRequest {
 }
 
 /** Logs a change with the address of the caller. */
-export function audit(events: EventSink, { address }: Caller, what: string): void {
-  events.emit('notice', { text: `admin API, asked from ${address}: ${what}` });
+export function audit(events: EventSink, { address, name }: Caller, what: string): void {
+  const who = name === '' ? address : `${address} by ${name}`;
+  events.emit('notice', { text: `admin API, asked from ${who}: ${what}` });
 }
 
 /** The parameters of a route, by their place in the request. */

@@ -100,8 +100,10 @@ export const statusShape = z.object({
   startedAt: time,
   version: z.string(),
   caller: z
-    .object({ content: z.boolean(), signedIn: z.boolean() })
-    .describe('Whether the caller may see content, and whether it is a browser that has signed in.'),
+    .object({ name: z.string(), operate: z.boolean(), content: z.boolean(), signedIn: z.boolean() })
+    .describe(
+      'Name of the caller (empty without a named token), whether it may change anything and see content, and whether it is a browser that has signed in.',
+    ),
   verdict: verdictShape,
   flow: z.object({
     newest: count.describe('Number of the last point of the hour; it grows by one each second.'),

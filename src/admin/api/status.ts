@@ -20,11 +20,13 @@ export function statusRoutes({ status }: ApiDependencies): readonly Route[] {
     summary: 'Shows what is wrong, what flows, and the state of pools and attachments. Made once per second for all callers.',
     parameters: noParameters,
     response: statusShape,
-    handle: (_, { mayReadContent, signedIn }) =>
-      status.cached(`status ${mayReadContent} ${signedIn}`, () => {
-        const facts = status.facts((error) => shownError(error, mayReadContent));
-        return statusView(facts, { caller: { content: mayReadContent, signedIn }, ...status.history(recentSeconds) });
-      }),
+    handle: (_, { name, mayOperate: operate, mayReadContent: content, signedIn }) => {
+      const shared = status.cached(`status ${content}`, () => {
+        const facts = status.facts((error) => shownError(error, content));
+        return statusView(facts, status.history(recentSeconds));
+      });
+      return { ...shared, caller: { name, operate, content, signedIn } };
+    },
   });
 
   const flow = defineRoute({
@@ -44,14 +46,10 @@ function shownError({ reason, mayQuote }: LastError, mayReadContent: boolean): s
 
 type Status = z.input<typeof statusShape>;
 
-interface Recent extends ReturnType<StatusBoard['history']> {
-  readonly caller: Status['caller'];
-}
-
 /** Points of the flow in each answer: a viewer that asks each second has no gaps. */
 const recentSeconds = 10;
 
-function statusView(facts: Facts, { caller, newest, points }: Recent): Status {
+function statusView(facts: Facts, { newest, points }: ReturnType<StatusBoard['history']>): Omit<Status, 'caller'> {
   const { now, startedAt, flow, spool, orphaned, reload } = facts;
   const { bytes, maxBytes, writable, reason, fullInMs } = spool;
   const verdict = verdictOf(facts);
@@ -59,7 +57,6 @@ function statusView(facts: Facts, { caller, newest, points }: Recent): Status {
     at: rfc3339(now),
     startedAt: rfc3339(startedAt),
     version: packageVersion(),
-    caller,
     verdict: verdictView(verdict),
     flow: { newest, recent: points, mean: flow },
     spool: { bytes, maxBytes, writable, reason, fullInMs },

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 /** Access to the API, and invalid requests. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ServiceError } from '../../../src/kit/errors.ts';
 import { ask } from '../ask.ts';
 import { startApi } from './ask-api.ts';
@@ -88,4 +89,37 @@ test('an internal failure is reported with its code, and the service continues',
   const full = await get('/pools');
   expect([full.status, full.body]).toEqual([503, { code: 'SPOOL_FULL', message: 'the disk is full' }]);
   expect((await get('/orphans')).status).toBe(200);
+});
+
+describe('a token of [admin] tokens', () => {
+  const hash = (token: string) => createHash('sha256').update(token).digest('hex');
+  const tokens = [
+    { name: 'night', role: 'read', content: false, hash: hash('moon') },
+    { name: 'day', role: 'operate', content: false, hash: hash('sun') },
+    { name: 'support', role: 'read', content: true, hash: hash('lens') },
+  ] as const;
+  const by = (token: string) => ({ authorization: `Bearer ${token}` });
+
+  test('lets its holder do what its role and content allow, off loopback', async () => {
+    const { get, post, notices } = await startApi({ host: '0.0.0.0', tokens });
+    expect((await get('/status')).status).toBe(401);
+    expect((await get('/status', by('dark'))).status).toBe(401);
+    const callers = await Promise.all(['moon', 'sun', 'lens'].map(async (token) => (await get('/status', by(token))).body.caller));
+    expect(callers).toEqual([
+      { name: 'night', operate: false, content: false, signedIn: false },
+      { name: 'day', operate: true, content: false, signedIn: false },
+      { name: 'support', operate: false, content: true, signedIn: false },
+    ]);
+    expect(await post('/pools/pool/pause', undefined, by('moon'))).toMatchObject({ status: 403, body: { code: 'READ_ONLY' } });
+    expect((await post('/pools/pool/pause', undefined, by('sun'))).status).toBe(200);
+    expect(notices.at(-1)).toContain('by day: paused pool pool');
+    expect((await get('/dead-letters?content=true', by('sun'))).status).toBe(403);
+    expect((await get('/dead-letters?content=true', by('lens'))).status).toBe(200);
+  });
+
+  test('protects content on loopback, too', async () => {
+    const { get } = await startApi({ tokens });
+    expect((await get('/status')).body.caller).toEqual({ name: '', operate: true, content: false, signedIn: false });
+    expect((await get('/dead-letters?content=true')).status).toBe(403);
+  });
 });

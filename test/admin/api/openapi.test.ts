@@ -75,7 +75,10 @@ test('every registered address of the API is in the document', async () => {
   const registered: string[] = [];
   app.addHook('onRoute', ({ method, url }) => void (method === 'HEAD' || registered.push(`${method} ${url}`)));
   const pass = async () => undefined;
-  const access = { sessions: undefined, guard: pass, hasToken: () => false, hasSession: () => false, mayReadContent: () => false };
+  const access = {
+    ...{ sessions: undefined, guard: pass, bearer: () => undefined, session: () => undefined },
+    callerOf: () => ({ name: '', mayOperate: false, mayReadContent: false, signedIn: false, address: '' }),
+  };
   registerApi(app, { ...access, routes: apiRoutes(dependencies), version: '1' });
 
   const [{ url: root }] = document.servers;

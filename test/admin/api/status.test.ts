@@ -47,7 +47,7 @@ describe('the status', () => {
     const masked = await get('/status');
     expect(JSON.stringify(masked.body)).not.toContain('Hi, Bob!');
     expect(masked.body.pools[0].handlers[0].lastError.text).toBe('prepareBody: [hidden]');
-    expect(masked.body.caller).toEqual({ content: false, signedIn: false });
+    expect(masked.body.caller).toEqual({ name: '', operate: true, content: false, signedIn: false });
     const open = await get('/status', { authorization: 'Bearer sesame' });
     expect(open.body.pools[0].handlers[0].lastError.text).toBe(error.reason);
     expect(open.body.verdict.lines[0].error).toEqual({ at: new Date(acceptedAt).toISOString(), text: error.reason });
