@@ -52,6 +52,41 @@ export function sendTest(handler) {
   };
 }
 
+/** @param {string} id @param {'dead' | 'waiting'} state @returns {Dialog} */
+export function retry(id, state) {
+  return {
+    title: state === 'dead' ? 'Replay this event?' : 'Send this event now?',
+    text:
+      state === 'dead'
+        ? 'It is sent again under its id, behind what waits in its conversation.'
+        : 'It is due at once. Earlier events of its conversation are still sent first.',
+    confirm: state === 'dead' ? 'Replay' : 'Send now',
+    command: `event-pusher events retry ${quoted(id)}`,
+    ...posting('/events/retry', { ids: [id] }),
+    done: changedText,
+  };
+}
+
+/** @param {string} id @returns {Dialog} */
+export function drop(id) {
+  return {
+    title: 'Drop this event?',
+    text: 'It is removed permanently and never sent.',
+    confirm: 'Drop permanently',
+    isDangerous: true,
+    command: `event-pusher events drop ${quoted(id)} --yes`,
+    ...posting('/events/drop', { ids: [id] }),
+    done: changedText,
+  };
+}
+
+/** @param {{ count: number, failed: number, skipped: { why: string }[] }} answer */
+function changedText({ count, failed, skipped: [skipped] }) {
+  if (count > 0) return 'Done.';
+  if (failed > 0) return 'It stays dead, because its callbacks failed again or make no request now.';
+  return `Not changed: ${skipped?.why ?? 'there is no such event any more'}.`;
+}
+
 /**
  * @typedef {object} Group A group of dead letters.
  * @property {{ pool: string, handler: string, reason: string, detail?: string }} filter

@@ -3,6 +3,7 @@ import { signOut } from './api.js';
 import { Attachments } from './attachments.js';
 import { DeadLetters } from './dead-letters.js';
 import { Dialogs } from './dialogs.js';
+import { Events } from './events.js';
 import { Flow } from './flow.js';
 import { Live } from './live.js';
 import { Pools } from './pools.js';
@@ -64,6 +65,7 @@ function Board({ view, points, ask, onSignIn }) {
       <${Flow} status=${status} points=${points} now=${now} />
       <${Pools} status=${status} now=${now} open=${open} />
       <${Attachments} status=${status} now=${now} />
+      <${Events} now=${now} open=${open} />
       <${DeadLetters} status=${status} now=${now} open=${open} />
       <${Service} status=${status} now=${now} />
     </main>
@@ -107,7 +109,7 @@ function Stale({ view }) {
   </div>`;
 }
 
-/** `/` goes to the filter of pools. */
+/** `/` goes to the search for events. */
 function useShortcuts() {
   useEffect(() => {
     /** @param {KeyboardEvent} event */

@@ -25,9 +25,9 @@ export function Pools({ status, now, open }) {
       ${
         status.pools.length > 1 &&
         html`<input
-          id="search"
+          id="filter"
           type="search"
-          placeholder="Filter (/)"
+          placeholder="Filter"
           aria-label="Filter pools and handlers by name"
           value=${filter}
           onInput=${(/** @type {any} */ event) => setFilter(event.target.value)}

@@ -132,6 +132,48 @@ test('pauses and resumes a pool, sends a test, and replays and deletes dead lett
   expect(rig.backend.requests.at(-1)?.header('event-pusher-test')).toBe('1');
 });
 
+test('finds an event by user and by id, shows its timeline, and sends or drops it', async () => {
+  let status = 503;
+  await using watched = await startWatched({
+    handlers: '[modules.mod_event_pusher.backend.http]\npath = "/push"',
+    pool: 'retry.schedule = ["1h", "1h"]',
+    script: (): Answer => ({ kind: 'answer', status, body: 'maintenance' }),
+  });
+  const { chat, rig, page } = watched;
+  chat.say('first', 'alice');
+  await rig.backend.received(1);
+  await page.keyboard.press('/');
+  await page.keyboard.type('alice@localhost');
+  await page.keyboard.press('Enter');
+  const search = page.getByRole('region', { name: 'Find an event' });
+  await search.getByText('1 event, the newest first.').waitFor();
+  await search.getByRole('button', { name: /^Timeline/ }).click();
+  await search.getByText('Stanza seen').waitFor();
+  expect(await search.getByRole('list').last().innerText()).toMatch(
+    /Request made and stored.*POST .*\/push.*Attempt 1.*status 503.*maintenance.*Waiting.*next attempt in/s,
+  );
+  expect(await findingsOf(page)).toEqual([]);
+
+  status = 200;
+  const id = rig.backend.requests[0]?.header('webhook-id') ?? '';
+  await search.getByRole('searchbox').fill(id);
+  await page.keyboard.press('Enter');
+  await search.getByRole('button', { name: `Send now ${id}` }).click();
+  await confirm(page, 'Send now', 'Done.');
+  await rig.settled(1);
+
+  status = 503;
+  chat.say('second', 'carol');
+  await rig.backend.received(3);
+  await search.getByRole('searchbox').fill('carol@localhost');
+  await page.keyboard.press('Enter');
+  await search.getByRole('button', { name: /^Drop/ }).click();
+  await confirm(page, 'Drop permanently', 'Done.');
+  await search.getByRole('searchbox').fill('nobody@localhost');
+  await page.keyboard.press('Enter');
+  await search.getByText('No such event waits').waitFor();
+});
+
 test('probes a backend whose breaker is open, on request', async () => {
   await using watched = await startWatched({
     pool: 'retry.schedule = ["1s", "1h"]\n[outgoing_pools.http.http_pool.circuit_breaker]\nmin_attempts = 2\nopen = "1h"\nmax_open = "1h"',

@@ -1,0 +1,158 @@
+/** Finds events by user or id, and shows what happened to one of them, step by step. */
+import { drop, outcomeText, retry } from './actions.js';
+import { get } from './api.js';
+import { html, useEffect, useState } from './view.js';
+import { ago, amount, clock, foreign, number, span } from './words.js';
+
+/**
+ * @typedef {import('zod').output<typeof import('../src/admin/api/event-shapes.ts').eventShape>} Event
+ * @typedef {import('zod').output<typeof import('../src/admin/api/event-shapes.ts').eventDetailShape>} Detail
+ * @typedef {((dialog: import('./dialogs.js').Dialog) => void) | undefined} Open Undefined if the caller may not change anything.
+ * @typedef {{ kind: 'failed', text: string } | { kind: 'found', events: Event[], isPart: boolean } | { kind: 'idle' } | { kind: 'searching' }} Search
+ */
+
+/** Events shown of one search. */
+const most = 50;
+
+/** @param {{ now: number, open: Open }} props */
+export function Events({ now, open }) {
+  const [text, setText] = useState('');
+  const [search, setSearch] = useState(/** @type {Search} */ ({ kind: 'idle' }));
+
+  /** @param {globalThis.Event} [event] */
+  async function submit(event) {
+    event?.preventDefault();
+    if (text.trim() === '') return setSearch({ kind: 'idle' });
+    setSearch({ kind: 'searching' });
+    await find(text.trim()).then(setSearch, (error) => setSearch({ kind: 'failed', text: error.message }));
+  }
+
+  return html`<section aria-labelledby="events-title">
+    <h2 id="events-title">Find an event</h2>
+    <form role="search" class="search" onSubmit=${submit}>
+      <input
+        id="search"
+        type="search"
+        placeholder="JID, webhook-id, id of the stanza or archive id (/)"
+        aria-label="JID of a sender or receiver, webhook-id, id of the stanza or archive id"
+        value=${text}
+        onInput=${(/** @type {any} */ typed) => setText(typed.target.value)}
+      />
+      <button type="submit">Search</button>
+    </form>
+    <${Found} search=${search} now=${now} open=${open} again=${submit} />
+  </section>`;
+}
+
+/** A text with `@` is a JID; another may be any of the ids. @param {string} text @returns {Promise<Search>} */
+async function find(text) {
+  const value = encodeURIComponent(text);
+  const queries = text.includes('@') ? [`jid=${value}`] : [`id=${value}`, `stanzaId=${value}`];
+  const answers = await Promise.all(queries.map((query) => get(`/events?${query}&limit=${most}`)));
+  const events = /** @type {Map<string, Event>} */ (new Map());
+  for (const answer of answers) for (const event of answer.events) events.set(`${event.id} ${event.createdAt}`, event);
+  const newestFirst = [...events.values()].sort((one, other) => other.createdAt.localeCompare(one.createdAt));
+  return { kind: 'found', events: newestFirst, isPart: answers.some(({ next }) => next !== null) };
+}
+
+/** @param {{ search: Search, now: number, open: Open, again: () => void }} props */
+function Found({ search, now, open, again }) {
+  switch (search.kind) {
+    case 'idle':
+      return null;
+    case 'searching':
+      return html`<p class="empty" role="status">Searching…</p>`;
+    case 'failed':
+      return html`<p class="problem" role="alert">${foreign(search.text)}</p>`;
+    default: {
+      const { events, isPart } = search;
+      const count =
+        events.length === 0
+          ? 'No such event waits, is dead, or is in the history.'
+          : `${number(events.length, 'event')}${isPart ? ', and there are more' : ''}, the newest first.`;
+      return html`<p class="dim" role="status">${count} <button type="button" class="quiet" onClick=${again}>Search again</button></p>
+        <ul class="rows">
+          ${events.map((event) => html`<${EventRow} key=${event.id} event=${event} now=${now} open=${open} />`)}
+        </ul>`;
+    }
+  }
+}
+
+const levels = { waiting: 'notice', delivered: 'well', dead: 'critical', withheld: 'warning', dropped: 'warning' };
+
+/** @param {{ event: Event, now: number, open: Open }} props */
+function EventRow({ event, now, open }) {
+  const { id, state, handler, pool, kind, sender, receiver, status, attempts, createdAt, reason } = event;
+  const [isOpen, setOpen] = useState(false);
+  return html`<li>
+    <div class="head">
+      <h3><span class=${`badge ${levels[state]}`}>${state}</span> <span class="id">${foreign(handler, 120)}</span> <span class="dim">on ${foreign(pool, 80)}</span></h3>
+      <span class="buttons">
+        <button type="button" aria-expanded=${isOpen} onClick=${() => setOpen(!isOpen)}>Timeline<span class="hidden"> of ${id}</span></button>
+        ${open !== undefined && (state === 'waiting' || state === 'dead') && html`<button type="button" onClick=${() => open(retry(id, state))}>${state === 'dead' ? 'Replay' : 'Send now'}<span class="hidden"> ${id}</span></button>`}
+        ${open !== undefined && state === 'waiting' && html`<button type="button" class="quiet" onClick=${() => open(drop(id))}>Drop<span class="hidden"> ${id}</span></button>`}
+      </span>
+    </div>
+    <p class="facts">
+      <span class="id">${foreign(id, 200)}</span>
+      ${kind !== null && html`<span>${foreign(kind, 40)}</span>`}
+      ${sender !== null && html`<span>from <span class="id">${foreign(sender, 200)}</span></span>`}
+      ${receiver !== null && html`<span>to <span class="id">${foreign(receiver, 200)}</span></span>`}
+      <span>${ago(createdAt, now)}</span>
+      <span>${number(attempts, 'attempt')}${status === null ? '' : `, last status ${status}`}</span>
+      ${reason !== '' && html`<span class="bad">${foreign(reason, 80)}</span>`}
+    </p>
+    ${isOpen && html`<${Timeline} key=${state} id=${id} now=${now} />`}
+  </li>`;
+}
+
+/** @param {{ id: string, now: number }} props */
+function Timeline({ id, now }) {
+  const [shown, setShown] = useState(/** @type {Detail | string | undefined} */ (undefined));
+  useEffect(() => void get(`/events/${encodeURIComponent(id)}`).then(setShown, (error) => setShown(error.message)), [id]);
+  if (shown === undefined) return html`<p class="empty" role="status">Loading…</p>`;
+  if (typeof shown === 'string') return html`<p class="problem" role="alert">${foreign(shown)}</p>`;
+  return html`<ol class="timeline">
+    ${stepsOf(shown, now).map(
+      ({ at, title, text, level }, index) => html`<li key=${index} class=${level}>
+      <time datetime=${at ?? ''}>${at === null ? '' : clock(at)}</time>
+      <div><strong>${title}</strong>${text !== '' && html` <span>${foreign(text, 1000)}</span>`}</div>
+    </li>`,
+    )}
+  </ol>`;
+}
+
+/** @param {Detail} event @param {number} now */
+function stepsOf(event, now) {
+  const { seenAt, createdAt, settledAt, state, reason, detail, target, history, parent, descendants, dueAt, held, messageId, stanzaId } =
+    event;
+  const ids = [messageId === null ? '' : `id ${messageId}`, stanzaId === null ? '' : `archive id ${stanzaId}`]
+    .filter((each) => each !== '')
+    .join(', ');
+  const request =
+    target === null ? '' : target.kind === 'http' ? `${target.method} ${target.origin ?? ''}${target.path}` : 'message to a user';
+  const made = parent === null ? request : `${request}, ordered by the response to ${parent}`;
+  const first = Date.parse(createdAt);
+  return [
+    { at: seenAt, title: 'Stanza seen', text: ids, level: 'well' },
+    { at: createdAt, title: target === null ? 'Stored without a request' : 'Request made and stored', text: made, level: 'well' },
+    ...history.map(({ number: nth, at, outcome, judgement }) => ({
+      at,
+      title: `Attempt ${amount(nth)}`,
+      text: `${outcomeText(outcome)}${judgement === null ? '' : `, judged ${judgement.verdict}${judgement.detail === '' ? '' : `: ${judgement.detail}`}`}, ${span(Date.parse(at) - first)} after it was stored`,
+      level: outcome.kind === 'answered' && outcome.status < 300 ? 'well' : 'critical',
+    })),
+    ...descendants.map((each) => ({ at: null, title: 'The response ordered', text: `${each.id} (${each.state})`, level: 'notice' })),
+    state === 'waiting'
+      ? { at: dueAt, title: 'Waiting', text: waitingText(dueAt, held, now), level: 'notice' }
+      : { at: settledAt, title: state, text: [reason, detail].filter((each) => each !== '').join(': '), level: levels[state] },
+  ];
+}
+
+/** @param {string | null} dueAt @param {boolean} held @param {number} now */
+function waitingText(dueAt, held, now) {
+  if (held) return 'it is being sent, or is sent when its pool may send';
+  if (dueAt === null) return 'for earlier events of its conversation';
+  const ms = Date.parse(dueAt) - now;
+  return ms > 0 ? `next attempt in ${span(ms)}` : 'it is due';
+}
