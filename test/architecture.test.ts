@@ -73,6 +73,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'src/config',
     'src/hooks/exit-modules.ts',
     'src/hooks/load.ts',
+    'src/hooks/trial.ts',
     // check --online connects as the service does
     'src/sources/component/stream.ts',
     'pools/connection.ts',

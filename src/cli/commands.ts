@@ -12,6 +12,7 @@ import { run } from './run.ts';
 import { sendTestCommand } from './send-test.ts';
 import { spoolCommands } from './spool.ts';
 import { statusCommand } from './status.ts';
+import { tryCommand } from './try.ts';
 
 /** All commands in the order of the usage. */
 export const commands: readonly Command[] = [
@@ -43,6 +44,7 @@ export const commands: readonly Command[] = [
   ...deadLetterCommands,
   ...orphanCommands,
   sendTestCommand,
+  tryCommand,
   ...spoolCommands,
   completionCommand(() => commands),
 ];

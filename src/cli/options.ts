@@ -12,6 +12,7 @@ const options = {
   config: { type: 'string' },
   content: { type: 'boolean' },
   domain: { type: 'string' },
+  dir: { type: 'string' },
   'dry-run': { type: 'boolean' },
   handler: { type: 'string' },
   help: { type: 'boolean', short: 'h' },

@@ -28,6 +28,7 @@ export const errorCodes = {
   SPOOL_ROW_REFUSED: 'SQLite rejected a value of a delivery; the delivery becomes a dead letter, and no other is affected.',
   SPOOL_TOO_NEW: 'The spool was written by a newer version of the service.',
   STREAM_INVALID: 'The chat server sent bytes that are not a well-formed XMPP stream.',
+  STANZA_INVALID: 'The file of `try` does not contain one stanza as XML.',
   STANZA_PREFIX_INVALID: 'A stanza uses an undeclared namespace prefix or declares one illegally; it was skipped.',
   STANZA_TOO_DEEP: 'Elements of a stanza are nested too deep; it was skipped.',
   STANZA_TOO_LARGE: 'A stream header exceeded `max_stanza_bytes`; the stream was closed. A stanza that exceeds it is skipped.',

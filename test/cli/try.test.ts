@@ -1,0 +1,97 @@
+/** The built command line, which runs a stanza through a handler without a service. */
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { writeConfig } from '../config/write-config.ts';
+import { runCli } from '../support/run-cli.ts';
+
+const config = `
+  [general]
+  hosts = ["localhost"]
+  [outgoing_pools.http.http_pool]
+  [outgoing_pools.http.http_pool.connection]
+  host = "https://localhost:8000"
+  path_prefix = "/webservice"
+  [[modules.mod_event_pusher.http.handlers]]
+  name = "default"
+  path = "/notifications"
+  [[modules.mod_event_pusher.http.handlers]]
+  name = "offline"
+  path = "/offline"
+  when = { direction = "out", type = ["chat", "normal"], body = true }
+  [[modules.mod_event_pusher.http.handlers]]
+  name = "own"
+  callback_module = "own"
+  path = "/own"`;
+
+const own = `
+  export const shouldMakeReq = ({ packet }) => packet.text('body') !== 'declined';
+  export function prepareBody({ message }) {
+    if (message === 'failing') throw new Error('no body for it');
+    return message;
+  }`;
+
+const chat = (body: string, rest = '') =>
+  `<message type='chat' from='alice@localhost/phone' to='bob@localhost' id='m1'>${rest}<body>${body}</body></message>`;
+
+async function startTrial() {
+  const file = await writeConfig(config);
+  const folder = dirname(file);
+  await writeFile(join(folder, 'own.mjs'), own);
+  return async (handler: string, stanza: string, ...options: string[]) => {
+    const path = join(folder, 'stanza.xml');
+    await writeFile(path, stanza);
+    return await runCli(['try', handler, path, '--config', file, ...options]);
+  };
+}
+
+test('a pushed stanza is shown with its whole request', async () => {
+  const run = await startTrial();
+  const { code, stdout } = await run('default', `<?xml version='1.0'?>\n${chat('Hi, Bob!')}\n`, '--json');
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toEqual({
+    ...{ pushed: true, reason: '', detail: '' },
+    request: {
+      method: 'POST',
+      url: 'https://localhost:8000/webservice/notifications',
+      headers: [['content-type', 'application/x-www-form-urlencoded']],
+      body: 'author=alice&server=localhost&receiver=bob&message=Hi%2C+Bob%21',
+    },
+  });
+  expect((await run('default', chat('Hi'))).stdout).toContain('POST https://localhost:8000/webservice/notifications');
+});
+
+test.each([
+  ['default', chat(''), [], 'shouldMakeReq'],
+  ['default', chat('Hi'), ['--host', 'other.example'], 'host'],
+  ['default', chat('Hi'), ['--dir', 'out'], 'shouldMakeReq'],
+  ['offline', chat('Hi'), [], 'direction'],
+  ['offline', chat('Hi').replace("'chat'", "'headline'"), ['--dir', 'out'], 'type'],
+  ['offline', chat(''), ['--dir', 'out'], 'body'],
+  ['own', chat('declined'), [], 'shouldMakeReq'],
+] as const)('%s does not push %s %j because of %s', async (handler, stanza, options, reason) => {
+  const run = await startTrial();
+  const { code, stdout } = await run(handler, stanza, '--json', ...options);
+  expect([code, JSON.parse(stdout)]).toEqual([0, { pushed: false, reason, detail: expect.stringMatching(/./) }]);
+});
+
+test('a failing callback is named, with its error', async () => {
+  const run = await startTrial();
+  const { code, stdout } = await run('own', chat('failing'), '--json');
+  expect([code, JSON.parse(stdout)]).toEqual([
+    1,
+    { pushed: false, reason: 'prepareBody', detail: expect.stringContaining('no body for it') },
+  ]);
+});
+
+test('mistakes are named', async () => {
+  const run = await startTrial();
+  expect(await run('defalt', chat('Hi'))).toMatchObject({ code: 1, stderr: expect.stringContaining('did you mean "default"') });
+  expect(await run('default', 'no XML')).toMatchObject({ code: 1, stderr: expect.stringContaining('not one stanza') });
+  expect(await run('default', chat('Hi') + chat('Hi'))).toMatchObject({ code: 1 });
+  expect(await run('default', "<message type='chat'><body>Hi</body></message>")).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--host'),
+  });
+  expect(await run('default', chat('Hi'), '--dir', 'sideways')).toMatchObject({ code: 2 });
+});
