@@ -66,7 +66,8 @@ class MemoryEngine {
   }
 
   close(): void {
-    this.#commit();
+    do this.#commit();
+    while (this.#queued.length > 0);
     this.#store?.close();
     this.#store = undefined;
     this.#reported.stopped();
@@ -104,6 +105,10 @@ class MemoryEngine {
       return;
     }
     this.#reported.committed(committed);
+    if (committed.undone.length > 0) {
+      this.#queued = committed.undone.flatMap((index) => batch[index] ?? []);
+      setImmediate(() => this.#commit()); // later than the settlements that replace refused ones
+    }
     answerBatch(batch, committed);
   }
 

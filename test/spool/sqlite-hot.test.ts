@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { backUp, checkFile, readInfo } from '../../src/spool/inspect.ts';
-import type { Spool } from '../../src/spool/spool.ts';
+import type { Disposition, Spool } from '../../src/spool/spool.ts';
 import { openOperatorCommands } from '../../src/spool/sqlite/operator-commands.ts';
 import { type Command, rowOf } from '../../src/spool/sqlite/protocol.ts';
 import { openStore } from '../../src/spool/sqlite/store.ts';
@@ -148,6 +148,13 @@ const appendAll = (deliveries: readonly NewDelivery[]): Command => [
   undefined,
 ];
 
+const dead = { kind: 'dead', reason: 'refused', detail: '' } as const;
+const settle = (seq: number, disposition: Disposition): Command => [
+  'settle',
+  seq,
+  { disposition, attempt: undefined, spawn: [], failedPackets: [], claimNext: 0 },
+];
+
 test('a spool whose hot deliveries fill most of it opens after a crash', () => {
   const ids = Array.from({ length: 800 }, (_, index) => `d${index}`);
   openSmall().commit([appendAll(ids.map((id) => makeDelivery({ id, body: 'x'.repeat(10_000) })))], { maintain: false, now: acceptedAt });
@@ -167,9 +174,34 @@ test('a settlement without space holds back the later ones of its lane, and no o
   ];
   const [first] = store.commit([appendAll(deliveries)], { maintain: false, now: acceptedAt }).answers;
   const [a1 = 0, a2 = 0, b1 = 0] = first as readonly number[];
-  const disposition = { kind: 'dead', reason: 'refused', detail: '' } as const;
-  const dead: Command = ['settle', a1, { disposition, attempt: undefined, spawn: [], failedPackets: [], claimNext: 0 }];
-  const { undone } = store.commit([dead, ['delivered', a2, 0], ['delivered', b1, 0]], { maintain: false, now: acceptedAt });
+  const { undone } = store.commit([settle(a1, dead), ['delivered', a2, 0], ['delivered', b1, 0]], { maintain: false, now: acceptedAt });
   expect(undone).toEqual([0, 1]);
   expect(column('SELECT id FROM unsettled')).toEqual(['a1', 'a2']);
+});
+
+test('a settlement that is refused holds back the later ones of its lane, until it is settled again', () => {
+  const store = openSmall();
+  const deliveries = ['a1', 'a2', 'a3'].map((id) => makeDelivery({ id, lane: 'lane' }));
+  const [first] = store.commit([appendAll([...deliveries, makeDelivery({ id: 'b' })])], { maintain: false, now: acceptedAt }).answers;
+  const [a1 = 0, a2 = 0, a3 = 0, b = 0] = first as readonly number[];
+  const refused = settle(a1, { kind: 'retry', notBefore: acceptedAt + 0.5, leaveLane: true, context: {} });
+  const batches = [
+    [refused, ['delivered', a2, 0], ['delivered', b, 0], ['delivered', a3, 0]],
+    [['delivered', a3, 0], ['delivered', a2, 0], refused],
+  ] as const;
+  const results = batches.map((commands) => store.commit(commands, { maintain: false, now: acceptedAt }));
+  expect(results.map(({ refused, undone, closed }) => [refused.map(([index]) => index), undone, closed])).toEqual([
+    [[0], [1, 3], ''],
+    [[2], [1, 0], ''],
+  ]);
+  expect(column('SELECT id FROM unsettled')).toEqual(['a1', 'a2', 'a3']);
+});
+
+test('a full spool ends a batch after 16 settlements without space, and the next batch begins with those that were not tried', () => {
+  const store = openSmall();
+  const deliveries = Array.from({ length: 20 }, (_, index) => makeDelivery({ id: `d${index}`, body: 'x'.repeat(640_000) }));
+  const [first] = store.commit([appendAll(deliveries)], { maintain: false, now: acceptedAt }).answers;
+  const commands = (first as readonly number[]).map((seq) => settle(seq, dead));
+  const { undone } = store.commit(commands, { maintain: false, now: acceptedAt });
+  expect(undone).toEqual([16, 17, 18, 19, ...Array.from({ length: 16 }, (_, index) => index)]);
 });

@@ -1,6 +1,9 @@
 /** SQLite refuses a fraction in an integer column, which a defect of the service could pass to it. */
 import { expect, test } from 'vitest';
 import { appendParts } from '../../src/delivery/error-boundary.ts';
+import { systemClock } from '../../src/kit/clock.ts';
+import { createMemorySpool } from '../../src/spool/open.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 import { acceptedAt, idOf, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from './build.ts';
 import { createSqliteRig } from './sqlite-rig.ts';
@@ -67,3 +70,27 @@ test('the valid parts of a refused entry are stored with its mark, and the other
     detail: expect.stringContaining('error while storing it: ServiceError: the spool cannot store it'),
   });
 });
+
+test.each(['sqlite', 'memory'])(
+  'a refused settlement delays those behind it in its lane, and they are stored with its dead letter (%s)',
+  async (engine) => {
+    await using rig = await createSqliteRig();
+    const events = createEventBus();
+    const spool = engine === 'sqlite' ? rig.make({ events }) : createMemorySpool({ clock: systemClock, events });
+    await spool.start();
+    const lane = 'lane';
+    const claimed = await appendTo(spool, makeEntry([makeDelivery({ id: 'd1', lane }), makeDelivery({ id: 'd2', lane })], { take: true }));
+    const [first = 0, second = 0] = claimed.map(({ seq }) => seq);
+    const retry = { kind: 'retry', notBefore: fraction, leaveLane: true, context: {} } as const;
+    const dead = { kind: 'dead', reason: 'internal-error', detail: '' } as const;
+    const batches: number[] = [];
+    events.on('spool.committed', ({ commands }) => batches.push(commands));
+    await Promise.all([
+      settleIn(spool, makeSettlement(first, retry)).catch(() => settleIn(spool, makeSettlement(first, dead))),
+      settleIn(spool, makeSettlement(second, { kind: 'delivered' })),
+    ]);
+    expect(batches).toEqual([2, 2]);
+    expect(spool.stats().depths).toMatchObject([{ waiting: 0, dead: 1 }]);
+    await spool.stop();
+  },
+);

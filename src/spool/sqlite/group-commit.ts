@@ -79,8 +79,7 @@ export class GroupCommit {
     this.#inFlight = undefined;
     this.#closed = committed.closed !== '';
     this.#stalled = false;
-    const undone = new Set(committed.undone);
-    if (undone.size > 0) this.#requeue(batch.filter((_, index) => undone.has(index)));
+    if (committed.undone.length > 0) this.#requeue(committed.undone.flatMap((index) => batch[index] ?? []));
     answerBatch(batch, committed);
     this.#sendWhenFree();
     if (this.#inFlight === undefined && !this.#hasSendable()) this.#drained?.resolve();
@@ -135,7 +134,7 @@ export class GroupCommit {
     this.#appends = [...undone.filter(({ command }) => isAppend(command)), ...this.#appends];
     const undoneOthers = undone.filter(({ command }) => !isAppend(command));
     this.#others = [...undoneOthers, ...this.#others];
-    this.#stalled = undoneOthers.length > 0;
+    this.#stalled = this.#closed && undoneOthers.length > 0;
   }
 
   #maintain(): void {

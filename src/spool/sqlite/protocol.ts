@@ -217,7 +217,7 @@ export interface Opened {
 export interface Committed {
   /** In the order of the commands; undefined for a command that was not done. */
   readonly answers: readonly (Answer | undefined)[];
-  /** Indexes of commands that found no space and must be sent again. */
+  /** Indexes of commands that must be sent again, in this order: they found no space, or wait for a refused one of their lane. */
   readonly undone: readonly number[];
   /** Commands of which nothing is stored, because SQLite refused a value. */
   readonly refused: readonly RefusedCommand[];

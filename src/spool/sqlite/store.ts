@@ -74,6 +74,9 @@ function refuseDamaged(db: Database.Database, path: string): void {
  */
 const emptyLogEveryMs = 10_000;
 
+/** Settlements of a batch that may fail for lack of space, because all claims are read again after each. */
+const maxWithoutSpace = 16;
+
 /** Empty pages that stay in an idle spool for the next burst. While space is short, none stays. */
 const sparePages = 4096;
 
@@ -181,28 +184,48 @@ export class Store {
   }
 
   /**
-   * Runs the commands one by one in their order; after an append that found no space, other appends are not tried, and after a
-   * settlement, the others of its lane: a crash must repeat the deliveries of a lane in their order.
+   * Runs the commands one by one. After an append that found no space, other appends are not tried, and after a settlement that was
+   * not done, the others of its lane: a crash must repeat the deliveries of a lane in their order. The next batch begins with those
+   * that were not tried for another reason, because those that failed may need more space.
    */
   #runEach(batch: Batch, indexes: readonly number[]): void {
-    const undoneLanes = new Set<string>();
-    for (const index of indexes) {
+    const heldLanes = new Set<string>();
+    const held: number[] = [];
+    let withoutSpace = 0;
+    for (const index of this.#inOrderOfLanes(batch, indexes)) {
       const command = batch.commands[index];
       if (command === undefined || (isAppend(command) && batch.closed !== '')) continue;
       const lane = this.#laneOf(command);
-      const failure = undoneLanes.has(lane) ? undefined : this.#tryToRun(batch, [index]);
-      if (failure?.kind === 'refused') batch.refused.push([index, failure.message]);
-      if (failure?.kind === 'no-space') {
+      if (heldLanes.has(lane)) held.push(index);
+      else if (withoutSpace === maxWithoutSpace) batch.undone.push(index);
+      else {
+        const failure = this.#tryToRun(batch, [index]);
+        if (failure !== undefined && lane !== '') heldLanes.add(lane);
+        if (failure?.kind === 'refused') batch.refused.push([index, failure.message]);
+        if (failure?.kind !== 'no-space') continue;
         if (batch.closed === '') batch.closed = noSpace(failure);
-        if (lane !== '') undoneLanes.add(lane);
+        if (isAppend(command)) continue;
+        withoutSpace += 1;
+        held.push(index);
       }
-      if (!isAppend(command) && (failure?.kind === 'no-space' || undoneLanes.has(lane))) batch.undone.push(index);
     }
+    batch.undone.push(...held);
+  }
+
+  /** The settlements of each lane in the order of the lane: one that is settled again after a refusal goes before later ones. */
+  #inOrderOfLanes({ commands }: Batch, indexes: readonly number[]): readonly number[] {
+    const lanes = indexes.map((index) => this.#laneOf(commands[index]));
+    const byLane = new Map(lanes.map((lane): [string, number[]] => [lane, []]));
+    for (const [at, lane] of lanes.entries()) if (lane !== '') byLane.get(lane)?.push(indexes[at] ?? 0);
+    const seqOf = (index: number) => Number(commands[index]?.[1]);
+    for (const ofLane of byLane.values()) ofLane.sort((one, other) => seqOf(one) - seqOf(other)).reverse();
+    return indexes.map((index, at) => byLane.get(lanes[at] ?? '')?.pop() ?? index);
   }
 
   /** The lane of a settlement; empty if it has none, and for other commands. */
-  #laneOf([kind, seq]: Command): string {
-    return kind === 'delivered' || kind === 'settle' ? (this.#pending.claimed(seq)?.lane ?? '') : '';
+  #laneOf(command: Command | undefined): string {
+    const isSettlement = command?.[0] === 'delivered' || command?.[0] === 'settle';
+    return isSettlement ? (this.#pending.claimed(command[1])?.lane ?? '') : '';
   }
 
   /** Runs commands as one transaction; returns why it was rolled back. */
