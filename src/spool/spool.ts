@@ -86,7 +86,7 @@ export interface SpoolStats {
   readonly depths: readonly QueueDepth[];
   /** Pools that an operator has paused. */
   readonly paused: readonly string[];
-  /** Size of the spool on disk (0 for memory). */
+  /** Size of the spool on disk, measured once a second (0 for memory). */
   readonly bytes: number;
   /** False while intake is refused, for `reason`. */
   readonly writable: boolean;

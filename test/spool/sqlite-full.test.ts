@@ -1,9 +1,14 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
 import type { Claimed, NewDelivery } from '../../src/model/delivery.ts';
 import { checkFile } from '../../src/spool/inspect.ts';
 import { createRetention } from '../../src/spool/retention.ts';
 import type { Spool } from '../../src/spool/spool.ts';
+import { openOperatorCommands } from '../../src/spool/sqlite/operator-commands.ts';
+import { type Command, rowOf } from '../../src/spool/sqlite/protocol.ts';
+import { openStore } from '../../src/spool/sqlite/store.ts';
 import type { EventBus } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
@@ -219,4 +224,18 @@ test('rejects unacknowledged appends without space when it is stopped', async ()
   const again = await rig.started();
   const { claimed } = await claimFrom(again, 'pool', { handlers: ['push'], limit: 9999, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt });
   expect(claimed.map(({ id }) => id)).toEqual(flood.claimed.map(({ id }) => id));
+});
+
+test('stays below max_bytes and one batch more, although it does not measure the space at each commit', () => {
+  const [path, maxBytes] = [join(rig.folder, 'spool.sqlite'), 160 * megabyte];
+  const store = openStore({ path, maxBytes, minFreeBytes: 0, check: false }, openOperatorCommands);
+  onTestFinished(() => store.close());
+  const body = 'x'.repeat(10 * megabyte);
+  const append: Command = ['append', [rowOf(makeDelivery({ body }))], [true], [], undefined];
+  const commit = () => store.commit([append], { maintain: false, now: acceptedAt });
+  let last = commit();
+  for (let batches = 1; batches < 20 && last.closed === ''; batches += 1) last = commit();
+  expect(last.closed).toContain('max_bytes');
+  const size = ['', '-wal'].reduce((sum, suffix) => sum + statSync(path + suffix).size, 0);
+  expect(size).toBeLessThan(maxBytes + 16 * megabyte);
 });

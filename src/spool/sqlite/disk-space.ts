@@ -5,8 +5,8 @@ import type { Opening } from './protocol.ts';
 
 /** The space that the spool takes, and the limits of intake. */
 export interface Space {
-  /** Why intake must close now; empty if there is space. */
-  refusal(): string;
+  /** Why intake must close now; empty if there is space. Measures the space if `maintain` is set, or if much has been written since. */
+  refusal(maintain: boolean): string;
   /** Size of the file and its log on disk. */
   bytes(): number;
   /** Bytes that can be stored before intake closes; undefined if there is no limit. The log counts as free, because a checkpoint empties it. */
@@ -44,12 +44,17 @@ const headroomBytes = 8 * 1024 * 1024;
 /** How long to wait for another process that writes to the spool's file, such as the sqlite3 shell, ms. */
 export const busyTimeoutMs = 2000;
 
+/** A byte may count as often: it fills the file or a page that was empty, it fills the log, and it is gone from the disk. */
+const countsPerByte = 3;
+
 export class DiskSpace implements Space {
   readonly #db: Database.Database;
   readonly #opening: Opening;
   readonly #pageBytes: number;
   readonly #pageCount: Database.Statement<[], number>;
   readonly #freePageCount: Database.Statement<[], number>;
+  /** Batches that cannot exceed a limit, since the last measurement. */
+  #unmeasured = 0;
 
   constructor(db: Database.Database, opening: Opening) {
     this.#db = db;
@@ -61,7 +66,9 @@ export class DiskSpace implements Space {
     db.pragma(`max_page_count = ${Math.ceil((maxBytes + maxBytes / 8 + headroomBytes) / this.#pageBytes)}`);
   }
 
-  refusal(): string {
+  refusal(maintain: boolean): string {
+    this.#unmeasured -= 1;
+    if (this.#unmeasured >= 0 && !maintain) return '';
     if (this.#shortage() !== '' && this.#logBytes() > 0) this.#checkpoint('TRUNCATE');
     return this.#shortage();
   }
@@ -77,6 +84,7 @@ export class DiskSpace implements Space {
   }
 
   rewindLog(): void {
+    this.#unmeasured = 0;
     this.#checkpoint('RESTART');
   }
 
@@ -92,14 +100,12 @@ export class DiskSpace implements Space {
 
   #shortage(): string {
     const { path, maxBytes, minFreeBytes } = this.#opening;
-    const used = this.#filledBytes() + this.#logBytes();
+    const [log, left, filled] = [this.#logBytes(), this.#diskBytes(), this.#filledBytes()];
+    const [used, needed, usable] = [filled + log, log + reserveBytes, left + this.#emptyBytes()];
+    this.#unmeasured = Math.floor(Math.min(maxBytes - used, left - minFreeBytes, usable - needed) / (countsPerByte * reserveBytes)) - 1;
     if (used >= maxBytes) return `the spool holds ${used} bytes, max_bytes is ${maxBytes}`;
-    const left = this.#diskBytes();
-    const log = this.#logBytes();
     if (left < minFreeBytes) return `the disk of ${path} has ${left} bytes left, min_free is ${minFreeBytes}`;
-    return left + this.#emptyBytes() < log + reserveBytes
-      ? `the disk of ${path} has ${left} bytes left, the spool needs ${log + reserveBytes}`
-      : '';
+    return usable < needed ? `the disk of ${path} has ${left} bytes left, the spool needs ${needed}` : '';
   }
 
   /** Does not wait for an open reader, which would delay every commit. A later maintenance checkpoints the rest of the log. */

@@ -225,7 +225,8 @@ export interface Committed {
   readonly depths: readonly DepthRow[];
   /** When the oldest delivery was accepted, by pool; undefined if not requested. */
   readonly oldest: ReadonlyMap<string, EpochMs> | undefined;
-  readonly bytes: number;
+  /** Size of the file and its log; undefined if not requested. */
+  readonly bytes: number | undefined;
   /** Bytes that can be stored before intake closes; undefined if not requested or not limited. */
   readonly intakeBytes: number | undefined;
   /** Why intake is closed; empty while it is open. */

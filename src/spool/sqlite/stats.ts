@@ -31,7 +31,7 @@ export class ReportedStats {
 
   committed({ depths, bytes, oldest, intakeBytes, closed, answers, durationMs }: Committed): void {
     this.#setDepths(depths);
-    this.#bytes = bytes;
+    this.#bytes = bytes ?? this.#bytes;
     this.#oldest = oldest ?? this.#oldest;
     if (intakeBytes !== undefined) this.#forecast.note(intakeBytes, this.#clock.monotonic());
     this.#setReason(closed);

@@ -143,17 +143,17 @@ export class Store {
     this.opened = { depths: depths.all().map(depthRowOf), paused: paused.all(), bytes: space.bytes(), loss: commitCounter?.loss ?? '' };
   }
 
-  /** Runs a batch. `maintain` also shrinks the file and reports the age of the oldest deliveries. */
+  /** Runs a batch. `maintain` also measures and shrinks the file, and reports sizes and the age of the oldest deliveries. */
   commit(commands: readonly Command[], { maintain, now }: { readonly maintain: boolean; readonly now: EpochMs }): Committed {
     const began = this.#parts.clock.monotonic();
-    const batch = this.#runBatch(commands, now);
+    const batch = this.#runBatch(commands, now, this.#space.refusal(maintain));
     const { answers, undone, refused } = batch;
     const depths = this.#depths.takeChanged();
     const durationMs = this.#parts.clock.monotonic() - began;
     this.#isUncounted ||= commands.length > 0;
     if (maintain) this.#maintain(batch, began);
-    const report = maintain ? { oldest: this.oldest(), intakeBytes: this.#space.intakeBytes() } : notRequested;
-    return { answers, undone, refused, depths, durationMs, closed: this.#withRemedy(batch.closed), bytes: this.#space.bytes(), ...report };
+    const report = maintain ? { oldest: this.oldest(), bytes: this.#space.bytes(), intakeBytes: this.#space.intakeBytes() } : notRequested;
+    return { answers, undone, refused, depths, durationMs, closed: this.#withRemedy(batch.closed), ...report };
   }
 
   close(): void {
@@ -169,8 +169,8 @@ export class Store {
     this.#pending.load();
   }
 
-  #runBatch(commands: readonly Command[], now: EpochMs): Batch {
-    const batch: Batch = { commands, now, answers: [], undone: [], refused: [], closed: this.#space.refusal() };
+  #runBatch(commands: readonly Command[], now: EpochMs, closed: string): Batch {
+    const batch: Batch = { commands, now, answers: [], undone: [], refused: [], closed };
     const { appends, others } = partition(commands);
     const admitted = batch.closed === '' ? others.concat(appends) : others; // commands that free space go first
     const failure = this.#tryToRun(batch, admitted);
@@ -286,7 +286,7 @@ export class Store {
   }
 }
 
-const notRequested = { oldest: undefined, intakeBytes: undefined };
+const notRequested = { oldest: undefined, bytes: undefined, intakeBytes: undefined };
 
 function noSpace({ message }: Failure): string {
   return `no space for the spool: ${message}`;
