@@ -102,8 +102,10 @@ export class Dispatcher {
   readonly accept = (result: PacketResult, completion: Completion<void>): void => {
     const turn = this.#intake.join(() => this.#hasCapacity(result.deliveries));
     if (turn === undefined) this.#store(result, completion);
-    else void turn.then(() => this.#store(result, completion));
+    else turn.then(() => this.#store(result, completion)).catch(this.#fail);
   };
+
+  readonly #fail = (thrown: unknown): void => this.#options.onFailed(toError(thrown));
 
   /** Whether no full pool holds intake. */
   #hasCapacity(deliveries: readonly NewDelivery[]): boolean {
@@ -132,13 +134,13 @@ export class Dispatcher {
       completion.done();
     };
     const failed = (thrown: unknown): void => {
-      appendParts(spool, entry, { thrown, now: clock.now() }).then(
-        () => {
-          done([]);
-          this.wake(deliveries.map(({ pool }) => pool));
-        },
-        (error: unknown) => completion.failed(toError(error)),
-      );
+      const stored = (): void => {
+        done([]);
+        this.wake(deliveries.map(({ pool }) => pool));
+      };
+      appendParts(spool, entry, { thrown, now: clock.now() })
+        .then(stored, (error: unknown) => completion.failed(toError(error)))
+        .catch(this.#fail);
     };
     try {
       spool.append(entry, { done, failed });
@@ -170,7 +172,7 @@ export class Dispatcher {
       const { readyPools } = await promised<Settled>((completion) => this.#options.spool.settle(settlement, completion));
       this.wake(readyPools);
     } catch (thrown) {
-      this.#options.onFailed(toError(thrown));
+      this.#fail(thrown);
     }
   }
 

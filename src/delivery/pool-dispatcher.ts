@@ -320,7 +320,6 @@ export class PoolDispatcher {
     this.#settler.settle(delivery, settlementOf(concluded, this.#follow), (stored) => {
       const { disposition } = stored;
       emitSettled(this.#events, concluded, stored);
-      if (disposition.kind === 'retry') this.#queues.of(delivery)?.deferred(disposition.notBefore);
       if (reply.judgement?.awaitsDisposition === true && disposition.kind !== 'released') this.#carrier.disposed(key, disposition.kind);
     });
   }

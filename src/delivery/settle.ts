@@ -104,6 +104,7 @@ export class Settler {
     else queue?.endReturn(delivery, { left: leavesLane(content.disposition) });
     if (next.length > 0) onNext(next);
     if (claimNext > 0) queues.release(delivery);
+    if (content.disposition.kind === 'retry') queue?.deferred(content.disposition.notBefore);
     try {
       onStored(content);
       if (readyPools.length > 0 && !isOnlyDeferred(content)) onReady(readyPools);

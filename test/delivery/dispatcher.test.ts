@@ -155,6 +155,20 @@ test('stores the dead letters of a packet, and deliveries to an unknown pool', a
   ]);
 });
 
+test('an error in the completion of an entry that was stored in parts ends the service', async () => {
+  await using rig = await startRig([makePoolConfig({ id: 'chats' })]);
+  const deliveries = [{ ...deliveryTo('chats', 'd1'), seenAt: 0.5 }]; // the spool refuses it
+  const broken = new Error('broken');
+  const done = () => {
+    throw broken;
+  };
+
+  rig.dispatcher.accept({ deliveries, deadLetters: [], mark: undefined }, { done, failed: done });
+  await eventually(() => rig.failures.length > 0);
+
+  expect(rig.failures).toEqual([broken]);
+});
+
 test('reports the number of busy workers, and stops when they are idle', async () => {
   const held = createDeferred<Answer>();
   await using target = await startTarget({ script: () => held.promise });

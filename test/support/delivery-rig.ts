@@ -110,7 +110,7 @@ export async function startDeliveryRig({
       const claim = dispatcher.reserve(delivery);
       const [claimed] = await appendTo(spool, makeEntry([delivery], { claim: [claim] }));
       if (claim) dispatcher.release(delivery);
-      else dispatcher.wake();
+      else dispatcher.unclaimed(delivery);
       if (claimed !== undefined) dispatcher.take(claimed);
     }
     await settled();
