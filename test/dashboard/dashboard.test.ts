@@ -6,18 +6,23 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startBrowser, type TestBrowser } from '../support/browser.ts';
 import { eventually } from '../support/eventually.ts';
+import { requirePackage } from '../support/packages.ts';
 import { type PushRigOptions, startPushRig } from '../support/push-rig.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
 import { type Answer, freePort, startTarget } from '../support/target.ts';
 
+const hasBrowser = await requirePackage('chromium');
+
+const browserTest = test.skipIf(!hasBrowser);
+
 let browser: TestBrowser;
 
 beforeAll(async () => {
-  browser = await startBrowser();
+  if (hasBrowser) browser = await startBrowser();
 });
 
 afterAll(async () => {
-  await browser[Symbol.asyncDispose]();
+  if (hasBrowser) await browser[Symbol.asyncDispose]();
 });
 
 const handlers = ['push', 'audit']
@@ -77,7 +82,7 @@ async function findingsOf(page: Page): Promise<readonly string[]> {
   return violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
 }
 
-test('shows that all is well, then names a failing backend in its first line, and recovers', async () => {
+browserTest('shows that all is well, then names a failing backend in its first line, and recovers', async () => {
   let status = 200;
   const pool = 'retry.schedule = ["1s", "1s", "1s", "1s", "1s", "1s"]';
   await using watched = await startWatched({ pool, script: (): Answer => ({ kind: 'answer', status, body: 'maintenance' }) });
@@ -97,7 +102,7 @@ test('shows that all is well, then names a failing backend in its first line, an
   await page.getByRole('article', { name: 'Pool http_pool' }).getByText('accepted since').first().waitFor();
 });
 
-test('pauses and resumes a pool, sends a test, and replays and deletes dead letters in groups', async () => {
+browserTest('pauses and resumes a pool, sends a test, and replays and deletes dead letters in groups', async () => {
   let status = 422;
   await using watched = await startWatched({ script: (): Answer => ({ kind: 'answer', status, body: 'no such user' }) });
   const { chat, rig, page } = watched;
@@ -132,7 +137,7 @@ test('pauses and resumes a pool, sends a test, and replays and deletes dead lett
   expect(rig.backend.requests.at(-1)?.header('event-pusher-test')).toBe('1');
 });
 
-test('finds an event by user and by id, shows its timeline, and sends or drops it', async () => {
+browserTest('finds an event by user and by id, shows its timeline, and sends or drops it', async () => {
   let status = 503;
   await using watched = await startWatched({
     handlers: '[modules.mod_event_pusher.backend.http]\npath = "/push"',
@@ -174,7 +179,7 @@ test('finds an event by user and by id, shows its timeline, and sends or drops i
   await search.getByText('No such event waits').waitFor();
 });
 
-test('probes a backend whose breaker is open, on request', async () => {
+browserTest('probes a backend whose breaker is open, on request', async () => {
   await using watched = await startWatched({
     pool: 'retry.schedule = ["1s", "1h"]\n[outgoing_pools.http.http_pool.circuit_breaker]\nmin_attempts = 2\nopen = "1h"\nmax_open = "1h"',
     handlers: '[modules.mod_event_pusher.backend.http]\npath = "/push"',
@@ -194,7 +199,7 @@ test('probes a backend whose breaker is open, on request', async () => {
   await backend.received(1);
 });
 
-test('keeps the last state while the service is down, and goes on by itself after its restart', async () => {
+browserTest('keeps the last state while the service is down, and goes on by itself after its restart', async () => {
   await using watched = await startWatched();
   const { rig, page } = watched;
   await verdictSays(page, /^All well/);
@@ -208,7 +213,7 @@ test('keeps the last state while the service is down, and goes on by itself afte
 });
 
 describe('off loopback', () => {
-  test('asks for the token, keeps it out of reach of scripts, and survives a restart', async () => {
+  browserTest('asks for the token, keeps it out of reach of scripts, and survives a restart', async () => {
     await using watched = await startWatched({ token: 'correct-horse-battery' });
     const { rig, page } = watched;
     await page.getByLabel('Token of this service').fill('wrong');
@@ -234,7 +239,7 @@ describe('off loopback', () => {
   });
 });
 
-test('shows hostile text as text', async () => {
+browserTest('shows hostile text as text', async () => {
   const hostile = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>\u{202e}evil ${'x'.repeat(3000)}`;
   const name = `p${'-long'.repeat(30)}`;
   const module = `export const prepareBody = () => { throw new Error(${JSON.stringify(hostile)}); };\n`;
@@ -255,7 +260,7 @@ test('shows hostile text as text', async () => {
   }
 });
 
-test('works with the keyboard alone', async () => {
+browserTest('works with the keyboard alone', async () => {
   await using watched = await startWatched();
   const { page } = watched;
   await verdictSays(page, /^All well/);
@@ -282,7 +287,7 @@ test('works with the keyboard alone', async () => {
   await page.getByRole('dialog').getByText('http_pool is paused.').waitFor();
 });
 
-test.each(['light', 'dark'] as const)('has no finding of axe in %s colours, on a phone and on a desktop', async (colorScheme) => {
+browserTest.each(['light', 'dark'] as const)('has no finding of axe in %s colours, on a phone and on a desktop', async (colorScheme) => {
   await using watched = await startWatched({ script: (): Answer => ({ kind: 'answer', status: 422, body: 'no such user' }) });
   const { chat, address } = watched;
   const page = await browser.open(address, { colorScheme });
@@ -301,6 +306,6 @@ test.each(['light', 'dark'] as const)('has no finding of axe in %s colours, on a
   expect(await findingsOf(page)).toEqual([]);
 });
 
-test('no page has reported an error or a violation of its policy', () => {
+browserTest('no page has reported an error or a violation of its policy', () => {
   expect(browser.complaints).toEqual([]);
 });

@@ -68,6 +68,12 @@ test('the package contains the build, the plugins, the documentation and the exa
       'README.md',
       'CHANGELOG.md',
       'prometheus.yml',
+      'dist/dashboard/index.html',
+      'dist/dashboard/main.js',
+      'dist/dashboard/style.css',
+      ...['preact.js', 'hooks.js', 'htm.js', 'uPlot.js', 'uPlot.css', 'LICENSE-preact', 'LICENSE-htm', 'LICENSE-uplot'].map(
+        (name) => `dist/dashboard/vendor/${name}`,
+      ),
       'plugins/ejabberd/conf/mod_event_pusher_tap.yml',
       'plugins/ejabberd/mod_event_pusher_tap.spec',
       ...erlang.map((name) => `plugins/ejabberd/src/${name}`),
