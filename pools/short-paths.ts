@@ -1,6 +1,6 @@
 /**
- * Shorter paths through Node's streams for a socket that undici uses. Both keep the contract of a stream; what they do not expect
- * takes the usual path.
+ * Shorter paths through Node's streams for a socket that undici uses. Both keep the contract of a stream; any other use takes the
+ * usual path.
  */
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';

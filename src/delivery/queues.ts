@@ -30,7 +30,7 @@ interface PoolQueuesOptions extends Limits {
   readonly onFailed: (error: Error) => void;
 }
 
-/** What a pump looks at: a queue without deliveries is in none of these, so many idle handlers cost nothing. */
+/** The queues that a pump looks at: one without deliveries is in none of these, so many idle handlers cost nothing. */
 class ActiveQueues {
   /** With deliveries that wait for a worker, by age, in the order of their turns. */
   readonly fresh = new Set<Queue>();

@@ -333,7 +333,7 @@ activate({Pid, Socket}, Instance, #state{host = Host, pusher = Former, standby =
             State#state{pusher = Pusher, standby = Others#{FormerPid => {FormerMonitor, none}}}
     end.
 
-%% Each resume sends the queue again. If the connection resumes repeatedly and does not read, what waits for it is discarded.
+%% Each resume sends the queue again. If the connection resumes repeatedly and does not read, the unread part is discarded.
 bounded(Writer, {Pid, Socket}, #state{max_bytes = MaxBytes}) ->
     case event_pusher_tap_writer:unwritten(Writer) > MaxBytes of
         true ->
