@@ -44,6 +44,10 @@ import { createJidReader } from './packet/jid.ts';
 import { openSources } from './sources/open.ts';
 import type { Source } from './sources/source.ts';
 import { EventStore } from './spool/event-store.ts';
+import { History } from './spool/history/history.ts';
+import { HistoryRecorder } from './spool/history/recorder.ts';
+import { historyFolder } from './spool/history/segments.ts';
+import type { HistoryOpening } from './spool/history/writer.ts';
 import { openSpool } from './spool/open.ts';
 import { createRetention } from './spool/retention.ts';
 import type { Spool } from './spool/spool.ts';
@@ -92,6 +96,8 @@ export class Service implements Lifecycle {
   readonly #health;
   readonly #withheld;
   readonly #attempts: RecentAttempts;
+  /** Undefined: settled events are not recorded. */
+  readonly #recorder: HistoryRecorder | undefined;
   readonly #conditions: Conditions;
   readonly #nextId = createIdSource(systemClock);
   readonly #readJid = createJidReader({ size: 10_000 });
@@ -116,6 +122,8 @@ export class Service implements Lifecycle {
     this.#health = new Health({ events, attachments: config.attachments, gate: config.gate !== undefined });
     this.#withheld = new RecentWithheld({ events, clock: systemClock });
     this.#attempts = new RecentAttempts({ events, clock: systemClock });
+    const { enabled, bodies } = config.history;
+    this.#recorder = enabled ? new HistoryRecorder({ events, clock: systemClock, bodies }) : undefined;
     this.#conditions = new Conditions({ events, clock: systemClock });
     this.#lifecycle = createLifecycle({ start: () => this.#start(), stop: () => this.#teardown.run() });
     this.#reloader = new Reloader<readonly LoadedHandler[]>({
@@ -200,10 +208,18 @@ export class Service implements Lifecycle {
   async #startSpool(): Promise<Spool> {
     const { spool: settings } = this.#config;
     const { deadLetterMaxAgeMs: maxAgeMs, deadLetterMax: maxLetters } = settings;
-    const spool = openSpool(settings, { ...this.#shared, check: this.#options.checkSpool ?? false });
+    const recorder = this.#recorder;
+    const journal = recorder && { settings: this.#historyOpening(), take: () => recorder.take() };
+    const spool = openSpool(settings, { ...this.#shared, journal, check: this.#options.checkSpool ?? false });
     await this.#begin('the spool', spool);
     await this.#begin('the retention of dead letters', createRetention({ ...this.#shared, spool, maxAgeMs, maxLetters }));
-    return spool;
+    return recorder?.recording(spool) ?? spool;
+  }
+
+  #historyOpening(): HistoryOpening {
+    const { spool, history } = this.#config;
+    const { maxAgeMs, maxBytes } = history;
+    return { folder: historyFolder(spool.path), maxAgeMs, maxBytes, minFreeBytes: 2 * spool.minFreeBytes };
   }
 
   /** `follow`: the steps after a response, first asks, then orders of requests and messages. */
@@ -273,9 +289,14 @@ export class Service implements Lifecycle {
 
   #eventParts({ spool, dispatcher, operations }: ObservedParts): Pick<ApiDependencies, 'actions' | 'lookup'> {
     const store = new EventStore(spool);
-    const lookup = new EventLookup({ clock: systemClock, spool, store, withheld: this.#withheld });
+    const recorder = this.#recorder;
+    const history = recorder && new History(this.#config.spool.path);
+    const lookup = new EventLookup({ clock: systemClock, spool, store, history, withheld: this.#withheld });
     const replay: Operations['replay'] = (filter, limit) => operations.replay(filter, limit);
-    return { lookup, actions: new EventActions({ ...this.#shared, lookup, store, replay, wake: dispatcher.wake }) };
+    return {
+      lookup,
+      actions: new EventActions({ ...this.#shared, lookup, store, replay, record: recorder?.dropped, wake: dispatcher.wake }),
+    };
   }
 
   async #startStatus(spool: Spool, operations: Operations): Promise<StatusBoard> {

@@ -51,6 +51,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'src/model',
     'src/telemetry',
     'src/spool/event-store.ts',
+    'src/spool/history',
     'src/spool/spool.ts',
     'src/config',
     // operations.ts operates the running parts
@@ -179,11 +180,12 @@ const extensions = [
   'src/sources/client',
   'src/sources/http',
   'src/spool/sqlite/dead-letter-search.ts',
+  'src/spool/history',
   'src/spool/sqlite/operator-commands.ts',
 ];
 
 /** Lines of the core's files, with imports, comments, blank lines and the generated table. */
-const coreLineLimit = 14_800;
+const coreLineLimit = 14_900;
 
 describe('the core', () => {
   const core = closureOf(coreEntries);

@@ -31,6 +31,8 @@ interface EventActionsOptions {
   readonly store: EventStore;
   readonly clock: Pick<Clock, 'now'>;
   readonly events: EventSink;
+  /** Records dropped events in the history; undefined: there is none. */
+  readonly record?: ((dropped: readonly FoundEvent[]) => void) | undefined;
   readonly replay: ServiceOperations['replay'];
   /** Starts delivery of the ready deliveries of these pools. */
   wake(pools: readonly string[]): void;
@@ -67,6 +69,7 @@ export class EventActions {
     const dropped = new Set<string>(ids);
     for (const queue of countByQueue(found.flatMap(({ event }) => (dropped.has(event.id) ? [event] : []))))
       events.emit('spool.deleted', { ...queue, reason: 'drop' });
+    this.#options.record?.(found.flatMap(({ event }) => (dropped.has(event.id) ? [event] : [])));
     const unchanged = missed.map(({ id, isClaimed }) => ({ id, why: isClaimed ? onItsWay : settledMeanwhile }));
     return {
       count: ids.length,

@@ -14,6 +14,8 @@ import {
   readFacts,
   type SpoolEvent,
 } from '../spool/event-store.ts';
+import type { History } from '../spool/history/history.ts';
+import type { HistoryRecord, RecordedState } from '../spool/history/record.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { RecentWithheld, WithheldPush } from '../telemetry/recent.ts';
 
@@ -34,6 +36,8 @@ export interface EventDetail extends FoundEvent {
   readonly packet: string | null;
   readonly history: readonly AttemptRecord[];
   readonly descendants: readonly { readonly id: string; readonly state: EventState }[];
+  /** Its records in the history, the oldest first; empty if it is off. */
+  readonly records: readonly HistoryRecord[];
 }
 
 export interface LookupQuery {
@@ -55,14 +59,21 @@ interface EventLookupOptions {
   readonly store: EventStore;
   readonly spool: Pick<Spool, 'deadLetter'>;
   readonly withheld: Pick<RecentWithheld, 'list'>;
+  /** Undefined: settled events are not recorded. */
+  readonly history: Pick<History, 'find'> | undefined;
   readonly clock: Pick<Clock, 'monotonic'>;
 }
 
 /** Where events are. A search reads each of them, and merges what it finds. */
-const places = ['pending', 'dead', 'withheld'] as const;
+const places = ['pending', 'dead', 'history', 'withheld'] as const;
 type Place = (typeof places)[number];
 
-const stateIn: Readonly<Record<Place, EventState>> = { pending: 'waiting', dead: 'dead', withheld: 'withheld' };
+const statesIn: Readonly<Record<Place, readonly EventState[]>> = {
+  pending: ['waiting'],
+  dead: ['dead'],
+  history: ['delivered', 'dropped', 'withheld'],
+  withheld: ['withheld'],
+};
 
 /** The end of the previous page in each place; null: the place has no more. An absent place is read from its beginning. */
 type Cursor = { readonly [place in Place]?: EventPosition | null };
@@ -99,7 +110,9 @@ export class EventLookup {
   async find(query: LookupQuery): Promise<LookupPage> {
     const cursor = readCursor(query.cursor);
     const until = this.#options.clock.monotonic() + pageMs;
-    const open = places.filter((place) => cursor[place] !== null && query.states.includes(stateIn[place]));
+    const open = places.filter(
+      (place) => cursor[place] !== null && statesIn[place].some((state) => query.states.includes(state)) && this.#exists(place),
+    );
     const pages = await Promise.all(open.map((place) => this.#page(place, query, { after: cursor[place] ?? undefined, until })));
     const all = pages.flatMap(({ found }) => found);
     all.sort((one, other) => (query.newest ? other.at - one.at : one.at - other.at));
@@ -109,18 +122,53 @@ export class EventLookup {
 
   async #page(
     place: Place,
-    { filter, limit, newest }: LookupQuery,
+    { filter, limit, newest, states }: LookupQuery,
     { after, until }: { readonly after: EventPosition | undefined; readonly until: number },
   ): Promise<PlacePage> {
     if (place === 'withheld') return this.#withheldPage({ filter, limit, newest, after });
+    if (place === 'history') return this.#historyPage({ filter, limit, newest, states }, { after, until });
     const { store, clock } = this.#options;
     const query = { table: place, filter, limit, backward: newest, after };
     const { events, more } = await store.find(query, () => clock.monotonic() < until);
     const found = events.map((event) => {
       const { position, diedAt, ...rest } = event;
-      return { place, position, at: diedAt ?? event.createdAt, event: { ...rest, state: stateIn[place], settledAt: diedAt } };
+      return {
+        place,
+        position,
+        at: diedAt ?? event.createdAt,
+        event: { ...rest, state: place === 'dead' ? ('dead' as const) : ('waiting' as const), settledAt: diedAt },
+      };
     });
     return { place, found, more };
+  }
+
+  /** Withheld pushes are in the history, or else in memory. */
+  #exists(place: Place): boolean {
+    const hasHistory = this.#options.history !== undefined;
+    return place === 'history' ? hasHistory : place !== 'withheld' || !hasHistory;
+  }
+
+  async #historyPage(
+    { filter, limit, newest, states }: Omit<LookupQuery, 'cursor'>,
+    { after, until }: { readonly after: EventPosition | undefined; readonly until: number },
+  ): Promise<PlacePage> {
+    const { history, clock } = this.#options;
+    const recorded = recordedStates.filter((state) => states.includes(state));
+    const withinMs = Math.max(0, until - clock.monotonic());
+    const page = await history?.find({ filter, states: recorded, limit, backward: newest, after, withinMs });
+    const found = (page?.records ?? []).map(({ record, position }) => ({
+      place: 'history' as const,
+      position,
+      at: record.at,
+      event: recordedEvent(record),
+    }));
+    return { place: 'history', found, more: page?.more };
+  }
+
+  /** All records of an event, the oldest first. */
+  async #recordsOf(filter: EventFilter, states: readonly RecordedState[]): Promise<readonly HistoryRecord[]> {
+    const query = { filter, states, limit: maxRecords, backward: false, after: undefined, withinMs: pageMs };
+    return ((await this.#options.history?.find(query))?.records ?? []).map(({ record }) => record);
   }
 
   #withheldPage({
@@ -156,13 +204,19 @@ export class EventLookup {
 
   /** The event of this id. Throws UNKNOWN_EVENT. */
   async show(id: DeliveryId): Promise<EventDetail> {
-    const descendants = (await this.descendants(id)).map((each) => ({ id: each.id, state: descendantState[each.state] }));
+    const owed = (await this.descendants(id)).map((each) => ({ id: each.id, state: descendantState[each.state] }));
+    const settled = (await this.#recordsOf({ descendantsOf: id }, recordedStates)).map((each) => ({ id: each.id, state: each.state }));
+    const descendants = [...owed, ...settled];
+    const records = await this.#recordsOf({ ids: [id] }, [...recordedStates, 'dead', 'waiting']);
     const { found } = await this.find({ filter: { ids: [id] }, states: eventStates, limit: 9, newest: true, cursor: undefined });
     for (const located of found) {
       const content = await this.#contentOf(located);
-      if (content !== undefined) return { ...located.event, ...content, descendants };
+      if (content !== undefined)
+        return { ...located.event, ...content, descendants, records, body: content.body ?? records.at(-1)?.body ?? null };
     }
-    const text = `there is no event ${JSON.stringify(id)} that waits, is dead, or was withheld recently`;
+    const purged = records.findLast(({ state }) => state === 'dead');
+    if (purged !== undefined) return { ...recordedEvent(purged), ...noContent, descendants, records, body: purged.body };
+    const text = `there is no event ${JSON.stringify(id)} that waits, is dead, or was settled recently`;
     const known = descendants.map((each) => `${each.id} (${each.state})`).join(', ');
     throw new ServiceError('UNKNOWN_EVENT', known === '' ? text : `${text}; its response created ${known}`);
   }
@@ -177,15 +231,32 @@ export class EventLookup {
         const content = await store.content([position[1], id]);
         return content && { ...content, packet: null };
       }
+      case 'history':
       case 'withheld':
-        return { target: null, body: null, packet: null, history: [] };
+        return noContent;
       default:
         return place satisfies never;
     }
   }
 }
 
+const noContent: Content = { target: null, body: null, packet: null, history: [] };
+
 type Content = Pick<EventDetail, 'body' | 'history' | 'packet' | 'target'>;
+
+const recordedStates = ['delivered', 'dropped', 'withheld'] as const;
+
+/** Records of one event that are shown, at most. */
+const maxRecords = 1000;
+
+/** The end of an event. */
+function recordedEvent(record: HistoryRecord): FoundEvent {
+  const { at, state, attempt, facts, body, created, ...rest } = record;
+  return {
+    ...{ ...rest, ...readFacts(facts), settledAt: at, detail: '', dueAt: null, isClaimed: false },
+    ...{ state, status: attempt?.status ?? null, attempts: attempt?.number ?? 0 },
+  };
+}
 
 const descendantState: Readonly<Record<Descendant['state'], EventState>> = { dead: 'dead', owed: 'waiting' };
 

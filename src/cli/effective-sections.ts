@@ -211,7 +211,7 @@ function followUpEntries({ followUp }: HandlerConfig): TomlSection['entries'] {
   };
 }
 
-function serviceSections({ callbacks, spool, admin, gate, metrics, drainTimeoutMs }: Config): readonly TomlSection[] {
+function serviceSections({ callbacks, spool, history, admin, gate, metrics, drainTimeoutMs }: Config): readonly TomlSection[] {
   return [
     {
       title: '[callbacks]',
@@ -228,12 +228,17 @@ function serviceSections({ callbacks, spool, admin, gate, metrics, drainTimeoutM
         dead_letter_max: spool.deadLetterMax,
       },
     },
+    historySection(history),
     { title: '[admin]', entries: { listen: listenText(admin), token: admin.token, max_connections: admin.maxConnections } },
     ...(admin.tokens ?? []).map((token) => ({ title: '[[admin.tokens]]', entries: { ...token } })),
     ...(gate === undefined ? [] : [gateSection(gate)]),
     { title: '[metrics]', entries: { mongooseim: metrics.mongooseim, token: metrics.token } },
     { title: '[service]', entries: { drain_timeout: durationText(drainTimeoutMs) } },
   ];
+}
+
+function historySection({ enabled, maxAgeMs, maxBytes, bodies }: Config['history']): TomlSection {
+  return { title: '[history]', entries: { enabled, max_age: durationText(maxAgeMs), max_bytes: sizeText(maxBytes), bodies } };
 }
 
 function gateSection({ listen, token, timeoutMs, maxBodyBytes, maxConnections }: GateConfig): TomlSection {

@@ -83,6 +83,7 @@ export function fixedDifferences(running: Config, next: Config): readonly string
     ['general.hosts', ({ hosts }) => hosts],
     ['callbacks', ({ callbacks }) => callbacks],
     ['spool', ({ spool }) => spool],
+    ['history', ({ history }) => history],
     ['admin', ({ admin }) => admin],
     ['gate', ({ gate }) => gate],
     ['metrics', ({ metrics }) => metrics],

@@ -19,6 +19,7 @@ export interface Config {
   readonly handlers: readonly HandlerConfig[];
   readonly callbacks: CallbackLimits;
   readonly spool: SpoolConfig;
+  readonly history: HistoryConfig;
   readonly admin: ListenConfig;
   /** Undefined: chat servers cannot ask about messages. */
   readonly gate: GateConfig | undefined;
@@ -29,6 +30,15 @@ export interface Config {
   readonly notices: readonly string[];
   /** Texts that must not be printed: values of references and of secret keys. */
   readonly redacted: readonly Secret[];
+}
+
+/** Record of settled events. */
+export interface HistoryConfig {
+  readonly enabled: boolean;
+  readonly maxAgeMs: number;
+  readonly maxBytes: number;
+  /** Whether bodies of requests are recorded. */
+  readonly bodies: boolean;
 }
 
 export type LogLevel = 'debug' | 'error' | 'fatal' | 'info' | 'silent' | 'warn';

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { SpoolConfig } from './config.ts';
+import { readHistory } from './history.ts';
 import type { Table } from './mistakes.ts';
 import type { SectionReader } from './section-reader.ts';
 import type { Attachment, Config, GateConfig, ListenConfig, LogLevel } from './service-config.ts';
@@ -21,21 +22,23 @@ import {
   whole,
 } from './values.ts';
 
-type ServiceSections = Pick<Config, 'admin' | 'callbacks' | 'drainTimeoutMs' | 'gate' | 'metrics' | 'spool'>;
+type ServiceSections = Pick<Config, 'admin' | 'callbacks' | 'drainTimeoutMs' | 'gate' | 'history' | 'metrics' | 'spool'>;
 
 /** Reads the sections of the service itself; undefined if one of them has mistakes, all of which are reported. */
 export function readService(file: Table, reader: SectionReader): ServiceSections | undefined {
   const callbacks = reader.read(callbacksSchema, file['callbacks'] ?? {}, ['callbacks']);
   const spool = readSpool(file['spool'] ?? {}, reader);
+  const history = readHistory(file['history'] ?? {}, spool, reader);
   const admin = readAdmin(file['admin'] ?? {}, reader);
   const gate = readGate(file['gate'], reader);
   const metrics = reader.read(metricsSchema, file['metrics'] ?? {}, ['metrics']);
   const service = reader.read(serviceSchema, file['service'] ?? {}, ['service']);
 
-  if (!callbacks || !spool || !admin || !metrics || !service) return undefined;
+  if (!callbacks || !spool || !history || !admin || !metrics || !service) return undefined;
   return {
     callbacks: { timeoutMs: callbacks.timeout, blockTimeoutMs: callbacks.block_timeout },
     spool,
+    history,
     admin,
     gate,
     metrics: { mongooseim: metrics.mongooseim, token: metrics.token },
@@ -184,6 +187,7 @@ export const rootSchema = section({
   host_config: anything,
   callbacks: anything,
   spool: anything,
+  history: anything,
   admin: anything,
   gate: anything,
   metrics: anything,

@@ -132,7 +132,7 @@ export type Spawned = Pick<Settlement, 'failedPackets' | 'spawn'>;
 export const nothingSpawned: Spawned = Object.freeze({ spawn: [], failedPackets: [] });
 
 /** The disposition of a delivery with the record of the attempt and the deliveries that it creates. */
-export type SettlementContent = Omit<Settlement, 'claimNext' | 'seq'>;
+export type SettlementContent = Omit<Settlement, 'claimNext' | 'delivery' | 'seq'>;
 
 /** Settlement of a concluded attempt, after the first of `follows` that returns a result. Never throws, never rejects. */
 export function settlementOf(concluded: ConcludedAttempt, follows: readonly Follow[]): SettlementContent | Promise<SettlementContent> {

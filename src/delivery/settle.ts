@@ -89,7 +89,7 @@ export class Settler {
   #store(pending: Pending, content: SettlementContent, failed: (thrown: unknown) => void): void {
     const { delivery, claimNext } = pending;
     const { disposition, attempt, spawn, failedPackets } = content;
-    const settlement = { seq: delivery.seq, disposition, attempt, spawn, failedPackets, claimNext };
+    const settlement = { seq: delivery.seq, delivery, disposition, attempt, spawn, failedPackets, claimNext };
     try {
       this.#options.spool.settle(settlement, { done: (settled) => this.#stored(pending, content, settled), failed });
     } catch (thrown) {

@@ -9,7 +9,7 @@ import { SpoolCommands } from './sqlite/commands.ts';
 import { answerBatch, type QueuedCommand } from './sqlite/group-commit.ts';
 import { openOperatorCommands } from './sqlite/operator-commands.ts';
 import { type Committed, isAppend } from './sqlite/protocol.ts';
-import { createSqliteSpool } from './sqlite/spool.ts';
+import { createSqliteSpool, type SqliteSpoolDeps } from './sqlite/spool.ts';
 import { ReportedStats } from './sqlite/stats.ts';
 import { openMemoryStore, type Store } from './sqlite/store.ts';
 
@@ -17,6 +17,8 @@ interface SpoolDeps {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly timers?: Timers;
+  /** See {@link SqliteSpoolDeps}; without effect in memory. */
+  readonly journal?: SqliteSpoolDeps['journal'];
   /** Whether to check the whole file before use, because an earlier start found it damaged. Default false. */
   readonly check?: boolean;
   /** The engine has failed: every later call rejects with SPOOL_FAILED, and only a new spool helps. Called once. */

@@ -54,6 +54,8 @@ export type Disposition =
 
 export interface Settlement {
   readonly seq: number;
+  /** The delivery itself, for extensions that record settlements; the engine does not need it. */
+  readonly delivery?: Claimed;
   readonly disposition: Disposition;
   /** The attempt; undefined if none was made. Stored only for a retry or a dead letter. */
   readonly attempt: AttemptRecord | undefined;

@@ -77,7 +77,7 @@ export async function createApiRig(): Promise<ApiRig> {
   const redactor = new Redactor([]);
   const status = createBoard({ spool, operations, events, clock });
   const store = new EventStore(spool);
-  const lookup = new EventLookup({ spool, store, withheld, clock });
+  const lookup = new EventLookup({ spool, store, withheld, clock, history: undefined });
   const woken: string[] = [];
   const wake = (pools: readonly string[]) => void woken.push(...pools);
   const actions = new EventActions({ lookup, store, clock, events, replay: operations.replay, wake });

@@ -82,6 +82,19 @@ export const eventDetailShape = z.object({
     .describe('Deliveries that its response created, and theirs, as far as they are known.'),
   target: letterShape.shape.target.describe('Null if no request was made, or if it is no longer stored.'),
   history: letterShape.shape.history,
+  timeline: z
+    .array(
+      z.object({
+        at: time,
+        what: z.enum(['seen', 'accepted', 'attempt', 'settled']),
+        attempt: z.int().nullable(),
+        result: z.string().describe('Of an attempt: `answered`, `timed-out`, `unreachable` and so on. Of the end: the state.'),
+        status: z.int().nullable(),
+        durationMs: z.number().nullable(),
+        detail: z.string().describe('Phase of a timeout, name of an error, or reason of the end.'),
+      }),
+    )
+    .describe('What happened to the event, as far as it is stored, in order.'),
   bodyBytes: letterShape.shape.bodyBytes,
   body: letterShape.shape.body,
   packet: letterShape.shape.packet,

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { EventFilter } from '../../spool/event-store.ts';
 import { droppable, retriable, searchedStates } from '../event-actions.ts';
 import { type EventDetail, type EventState, eventStates, type FoundEvent } from '../event-lookup.ts';
+import { timelineOf } from '../event-timeline.ts';
 import { refuseContentTo, shownDetail } from './content.ts';
 import { contentView, parentOf } from './dead-letters.ts';
 import {
@@ -176,6 +177,7 @@ function detailView(detail: EventDetail, caller: Caller, content: boolean): z.in
     detail: shownDetail(detail, caller.mayReadContent),
     parent: parentOf(detail.id),
     descendants: [...detail.descendants],
+    timeline: timelineOf(detail).map(({ at, ...rest }) => ({ ...rest, at: rfc3339(at) })),
     ...contentView(detail, visibility),
   };
 }

@@ -193,12 +193,21 @@ export type ToSpoolThread =
   | {
       readonly kind: 'batch';
       readonly commands: BatchMessage;
+      /** For the journal of the thread; see {@link Journal}. */
+      readonly records: string;
       /** True about once a second: maintain the file and report the age of the oldest deliveries. */
       readonly maintain: boolean;
       /** When the batch was sent; the time of death of what dies in it. */
       readonly now: EpochMs;
     }
-  | { readonly kind: 'close' };
+  | { readonly kind: 'close'; readonly records: string };
+
+/** Stores what an extension records of the settlements of a batch, before they are committed. Never throws. */
+export interface Journal {
+  write(records: string, now: EpochMs): void;
+  maintain(now: EpochMs): void;
+  close(): void;
+}
 
 export type FromSpoolThread =
   | ({ readonly kind: 'opened' } & Opened)
@@ -243,6 +252,8 @@ export interface Opening {
   readonly path: string;
   readonly maxBytes: number;
   readonly minFreeBytes: number;
+  /** Settings of the journal; undefined: there is none. */
+  readonly journal?: object | undefined;
   /** Whether to check the whole file first, because it was found damaged earlier. */
   readonly check: boolean;
 }

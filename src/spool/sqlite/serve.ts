@@ -1,17 +1,19 @@
 import type { MessagePort } from 'node:worker_threads';
+import { systemClock } from '../../kit/clock.ts';
 import { type ErrorCode, ServiceError, toError } from '../../kit/errors.ts';
 import { BatchReader } from './batch-message.ts';
 import type { OpenOperator } from './command-runner.ts';
 import { failureOf } from './errors.ts';
-import type { FromSpoolThread, Opening, ToSpoolThread } from './protocol.ts';
+import type { FromSpoolThread, Journal, Opening, ToSpoolThread } from './protocol.ts';
 import { openStore, type Store } from './store.ts';
 
 /** Opens the spool, then commits batch after batch. An error other than a lack of space is reported and ends the thread. */
-export function serve(opening: Opening, port: MessagePort, openOperator: OpenOperator): void {
+export function serve(opening: Opening, port: MessagePort, openOperator: OpenOperator, openJournal: () => Journal | undefined): void {
   const send = (message: FromSpoolThread) => port.postMessage(message);
 
   const store = attempt('SPOOL_OPEN_FAILED', `cannot open the spool at ${opening.path}`, () => openStore(opening, openOperator));
   if (store === undefined) return;
+  const journal = openJournal();
   send({ kind: 'opened', ...store.opened });
   port.on('message', (message: ToSpoolThread) => {
     attempt('SPOOL_FAILED', `the spool at ${opening.path} failed`, () => receive(store, message));
@@ -20,9 +22,13 @@ export function serve(opening: Opening, port: MessagePort, openOperator: OpenOpe
   function receive(store: Store, message: ToSpoolThread): void {
     switch (message.kind) {
       case 'batch':
+        journal?.write(message.records, message.now);
+        if (message.maintain) journal?.maintain(message.now);
         send({ kind: 'committed', ...store.commit(new BatchReader(message.commands).read(), message) });
         break;
       case 'close':
+        journal?.write(message.records, systemClock.now());
+        journal?.close();
         store.close();
         port.close();
         break;

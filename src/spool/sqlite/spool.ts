@@ -20,6 +20,8 @@ export interface SqliteSpoolDeps {
   readonly timers: Timers;
   /** The thread ended without being stopped. Called once. */
   readonly onFailed: (error: ServiceError) => void;
+  /** Settings of the journal in the spool's thread, and what it stores with each batch. Default: none. */
+  readonly journal?: { readonly settings: object; take(): string } | undefined;
   /** Whether the whole file is checked before use; default false. */
   readonly check?: boolean;
   /** Default: `statfs(2)`. */
@@ -33,21 +35,29 @@ export interface SqliteSpoolDeps {
  * transaction form the next one, so that many of them share one fsync and one message.
  */
 export function createSqliteSpool(config: SpoolConfig, deps: SqliteSpoolDeps): Spool {
-  const { clock, events, timers, onFailed, fileSystemOf, entry = threadEntry(), check = false } = deps;
+  const { clock, events, timers, onFailed, fileSystemOf, journal, entry = threadEntry(), check = false } = deps;
   const { path, maxBytes, minFreeBytes } = config;
   const reported = new ReportedStats(events, clock);
+  const takeRecords = journal?.take ?? (() => '');
   let thread: SpoolThread | undefined;
 
   const group = new GroupCommit({
     clock,
     timers,
-    post: (commands, { maintain }) => thread?.post({ kind: 'batch', commands: encodeBatch(commands), maintain, now: clock.now() }),
+    post: (commands, { maintain }) => {
+      const batch = { commands: encodeBatch(commands), maintain, now: clock.now(), records: takeRecords() };
+      thread?.post({ kind: 'batch', ...batch });
+    },
   });
   const commands = new SpoolCommands({ add: (queued) => group.add(queued), events, onPaused: reported.paused });
 
   async function start(): Promise<void> {
     prepareFolder(path, fileSystemOf);
-    const starting = new SpoolThread(entry, { path, maxBytes, minFreeBytes, check }, { onCommitted, onFailed: failed });
+    const starting = new SpoolThread(
+      entry,
+      { path, maxBytes, minFreeBytes, check, journal: journal?.settings },
+      { onCommitted, onFailed: failed },
+    );
     reported.opened(await starting.opened);
     thread = starting;
     group.startMaintaining();
@@ -55,7 +65,7 @@ export function createSqliteSpool(config: SpoolConfig, deps: SqliteSpoolDeps): S
 
   async function stop(): Promise<void> {
     await group.drain(new ServiceError('SPOOL_FAILED', `the spool at ${path} is stopped`));
-    await thread?.close();
+    await thread?.close(takeRecords());
     reported.stopped();
   }
 
@@ -117,10 +127,10 @@ class SpoolThread {
   }
 
   /** Resolves when the file is closed and the thread has ended. */
-  async close(): Promise<void> {
+  async close(records: string): Promise<void> {
     if (this.#phase === 'open') {
       this.#phase = 'closing';
-      this.post({ kind: 'close' });
+      this.post({ kind: 'close', records });
     }
     await this.#ended.promise;
   }

@@ -1,0 +1,41 @@
+import type { EpochMs } from '../kit/clock.ts';
+import type { AttemptRecord } from '../model/attempt.ts';
+import type { RecordedAttempt } from '../spool/history/record.ts';
+import type { EventDetail } from './event-lookup.ts';
+
+/** One step of an event: the stanza was seen, the delivery accepted, an attempt ended, the event settled. */
+interface TimelineStep {
+  readonly at: EpochMs;
+  readonly what: 'accepted' | 'attempt' | 'seen' | 'settled';
+  readonly attempt: number | null;
+  readonly result: string;
+  readonly status: number | null;
+  readonly durationMs: number | null;
+  readonly detail: string;
+}
+
+/** What happened to an event, in order. Attempts come from the spool, or from the history if the spool has deleted them. */
+export function timelineOf({ seenAt, createdAt, settledAt, state, reason, history, records }: EventDetail): readonly TimelineStep[] {
+  const kept = history.map(stepOf);
+  const recorded = records.flatMap(({ attempt }) => (attempt === null ? [] : [recordedStep(attempt)]));
+  const isKept = (step: TimelineStep): boolean => kept.some(({ at, attempt }) => at === step.at && attempt === step.attempt);
+  const attempts = [...kept, ...recorded.filter((step) => !isKept(step))].sort((one, other) => one.at - other.at);
+  return [
+    { ...noAttempt, at: seenAt, what: 'seen' },
+    { ...noAttempt, at: createdAt, what: 'accepted' },
+    ...attempts,
+    ...(settledAt === null ? [] : [{ ...noAttempt, at: settledAt, what: 'settled' as const, result: state, detail: reason }]),
+  ];
+}
+
+const noAttempt = { attempt: null, result: '', status: null, durationMs: null, detail: '' };
+
+function stepOf({ number, at, outcome, judgement }: AttemptRecord): TimelineStep {
+  const status = judgement?.status ?? (outcome.kind === 'answered' ? outcome.status : null);
+  const detail = outcome.kind === 'timed-out' ? outcome.phase : 'code' in outcome ? outcome.code : '';
+  return { at, what: 'attempt', attempt: number, result: outcome.kind, status, durationMs: outcome.durationMs, detail };
+}
+
+function recordedStep({ number, at, kind, status, durationMs, text }: RecordedAttempt): TimelineStep {
+  return { at, what: 'attempt', attempt: number, result: kind, status, durationMs, detail: text };
+}

@@ -1,0 +1,63 @@
+/** What the service thread sees of the history: searches, each in a thread of its own, and the span that it holds. */
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { EpochMs } from '../../kit/clock.ts';
+import { ServiceError, toError } from '../../kit/errors.ts';
+import type { HistoryPage, HistoryQuery } from './search.ts';
+import { historyFolder, listSegments } from './segments.ts';
+
+/** The span that is really held: it is shorter than `max_age` if `max_bytes` or the disk did not allow more. */
+export interface HistorySpan {
+  /** Time of the oldest record; null if there is none. */
+  readonly since: EpochMs | null;
+  readonly bytes: number;
+}
+
+/** Searches that wait for the one that is running, at most. */
+const maxWaiting = 16;
+
+export class History {
+  readonly #folder: string;
+  readonly #run: (query: HistoryQuery) => Promise<HistoryPage>;
+  #waiting = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** `run` is for tests; by default a search has a thread of its own. */
+  constructor(spoolPath: string, run: (query: HistoryQuery) => Promise<HistoryPage> = runInThread) {
+    this.#folder = historyFolder(spoolPath);
+    this.#run = run;
+  }
+
+  /** One search after the other. Throws HISTORY_BUSY if too many wait. */
+  async find(query: Omit<HistoryQuery, 'folder'>): Promise<HistoryPage> {
+    if (this.#waiting >= maxWaiting) throw new ServiceError('HISTORY_BUSY', 'too many searches of the history at a time: try again later');
+    this.#waiting += 1;
+    const search = this.#last.then(() => this.#run({ ...query, folder: this.#folder }));
+    this.#last = search.catch(() => undefined); // its caller gets the error
+    try {
+      return await search;
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  span(): HistorySpan {
+    const segments = listSegments(this.#folder);
+    return { since: segments[0]?.number ?? null, bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0) };
+  }
+}
+
+function runInThread(query: HistoryQuery): Promise<HistoryPage> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL(`./search.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url), {
+      workerData: query,
+      name: 'history',
+    });
+    const failed = (cause: unknown) =>
+      reject(new ServiceError('HISTORY_FAILED', `cannot search the history: ${toError(cause).message}`, { cause }));
+    worker.once('message', resolve);
+    worker.once('error', failed);
+    worker.once('exit', (code) => failed(new Error(`its thread ended by itself (code ${code})`))); // no effect after the answer
+  });
+}

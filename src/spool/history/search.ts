@@ -1,0 +1,135 @@
+/** Searches the segments of a history. It reads files of many megabytes, so it runs in a thread of its own (`search.worker.ts`). */
+import { readFileSync } from 'node:fs';
+import type { Clock } from '../../kit/clock.ts';
+import { idIn } from '../../model/packet.ts';
+import { type EventFilter, type EventPosition, readFacts } from '../event-store.ts';
+import { type HistoryRecord, type RecordedState, readLine } from './record.ts';
+import { listSegments, type Segment } from './segments.ts';
+
+export interface HistoryQuery {
+  readonly folder: string;
+  readonly filter: EventFilter;
+  readonly states: readonly RecordedState[];
+  readonly limit: number;
+  readonly backward: boolean;
+  /** Number of a segment, and offset of a line in it, which is excluded. */
+  readonly after: EventPosition | undefined;
+  /** Time after which the search ends with what was found so far, ms. */
+  readonly withinMs: number;
+}
+
+export interface LocatedRecord {
+  readonly record: HistoryRecord;
+  readonly position: EventPosition;
+}
+
+export interface HistoryPage {
+  readonly records: readonly LocatedRecord[];
+  /** Where the search continues; undefined at the end. */
+  readonly more: EventPosition | undefined;
+}
+
+/** Records in the order in which they were written, or the newest first. */
+export function searchHistory(query: HistoryQuery, clock: Pick<Clock, 'monotonic'>): HistoryPage {
+  const { folder, limit, backward, after, withinMs } = query;
+  const until = clock.monotonic() + withinMs;
+  const records: LocatedRecord[] = [];
+  const segments = segmentsOf(listSegments(folder), query);
+  for (const [index, segment] of segments.entries()) {
+    const bound = after !== undefined && after[0] === segment.number ? after[1] : undefined;
+    for (const located of matchesIn(segment, query, bound)) {
+      records.push(located);
+      if (records.length === limit) return { records, more: located.position };
+    }
+    const isLast = index === segments.length - 1;
+    if (!isLast && clock.monotonic() >= until) return { records, more: [segment.number, backward ? 0 : Number.MAX_SAFE_INTEGER] };
+  }
+  return { records, more: undefined };
+}
+
+/** The segments that may contain a match, in the order of the search. A segment ends where the next one begins. */
+function segmentsOf(all: readonly Segment[], { filter: { since, before }, backward, after }: HistoryQuery): readonly Segment[] {
+  const inTime = all.filter(({ number }, index) => {
+    const end = all[index + 1]?.number ?? Number.POSITIVE_INFINITY;
+    return (since === undefined || end >= since) && (before === undefined || number < before);
+  });
+  if (backward) inTime.reverse();
+  return inTime.filter(({ number }) => after === undefined || (backward ? number <= after[0] : number >= after[0]));
+}
+
+function* matchesIn(segment: Segment, { filter, states, backward }: HistoryQuery, bound: number | undefined): Generator<LocatedRecord> {
+  const bytes = read(segment);
+  const test = createTest(filter, states);
+  const offsets = candidatesIn(bytes, needleOf(filter));
+  if (backward) offsets.reverse();
+  for (const offset of offsets) {
+    if (bound !== undefined && (backward ? offset >= bound : offset <= bound)) continue;
+    const end = bytes.indexOf(newline, offset);
+    if (end === -1) continue; // it is being written, or its process was killed meanwhile
+    const record = readLine(bytes.toString('utf8', offset, end));
+    if (record !== undefined && test(record)) yield { record, position: [segment.number, offset] };
+  }
+}
+
+const newline = 10;
+const nothing = Buffer.alloc(0);
+
+function read({ path }: Segment): Buffer {
+  try {
+    return readFileSync(path);
+  } catch {
+    return nothing; // it was deleted meanwhile
+  }
+}
+
+/** A text that each matching line contains, as it is in the line; undefined: each line may match. */
+function needleOf({ ids, descendantsOf, jid, stanzaId }: EventFilter): string | undefined {
+  if (ids?.length === 1) return JSON.stringify(ids[0]);
+  if (descendantsOf !== undefined) return JSON.stringify(`${descendantsOf}.`).slice(0, -1);
+  if (stanzaId !== undefined) return JSON.stringify(JSON.stringify(idIn(stanzaId))).slice(1, -1);
+  return jid === undefined ? undefined : JSON.stringify(jid);
+}
+
+/** Offsets of the lines that contain the text. */
+function candidatesIn(bytes: Buffer, needle: string | undefined): number[] {
+  const offsets: number[] = [];
+  if (needle === undefined) {
+    for (let start = 0; start < bytes.length; ) {
+      offsets.push(start);
+      const end = bytes.indexOf(newline, start);
+      start = end === -1 ? bytes.length : end + 1;
+    }
+    return offsets;
+  }
+  const wanted = Buffer.from(needle);
+  for (let at = bytes.indexOf(wanted); at !== -1; ) {
+    offsets.push(bytes.lastIndexOf(newline, at) + 1);
+    const end = bytes.indexOf(newline, at);
+    at = end === -1 ? -1 : bytes.indexOf(wanted, end);
+  }
+  return offsets;
+}
+
+function createTest(
+  { ids, descendantsOf, jid, stanzaId, handler, pool, host, status, since, before }: EventFilter,
+  states: readonly RecordedState[],
+) {
+  const idSet = ids && new Set(ids);
+  const wanted = idIn(stanzaId);
+  const hasStanza = ({ facts }: HistoryRecord): boolean => {
+    const read = readFacts(facts);
+    return read.messageId === wanted || read.stanzaId === wanted;
+  };
+  return (record: HistoryRecord): boolean =>
+    states.includes(record.state) &&
+    (idSet === undefined || idSet.has(record.id)) &&
+    (descendantsOf === undefined || record.id.startsWith(`${descendantsOf}.`)) &&
+    (jid === undefined || record.sender === jid || record.receiver === jid) &&
+    (handler ?? record.handler) === record.handler &&
+    (pool ?? record.pool) === record.pool &&
+    (host ?? record.host) === record.host &&
+    (status === undefined || record.attempt?.status === status) &&
+    (since === undefined || record.at >= since) &&
+    (before === undefined || record.at < before) &&
+    (wanted === null || hasStanza(record));
+}

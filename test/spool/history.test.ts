@@ -1,0 +1,199 @@
+/** The history of settled events: written by the spool's thread with each batch, searched in its files. */
+import { appendFile, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/kit/clock.ts';
+import type { PacketFacts } from '../../src/model/packet.ts';
+import type { EventFilter } from '../../src/spool/event-store.ts';
+import { History } from '../../src/spool/history/history.ts';
+import { lineOf, type RecordedState, readLine } from '../../src/spool/history/record.ts';
+import { HistoryRecorder } from '../../src/spool/history/recorder.ts';
+import { searchHistory } from '../../src/spool/history/search.ts';
+import { historyFolder, listSegments } from '../../src/spool/history/segments.ts';
+import { HistoryWriter } from '../../src/spool/history/writer.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
+import { appendTo, settleIn } from '../support/spool-promises.ts';
+import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement } from './build.ts';
+import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
+
+const facts = (messageId: string) => JSON.stringify(['message', messageId, null]) as PacketFacts;
+const finalStates: readonly RecordedState[] = ['delivered', 'dropped', 'withheld'];
+const claimed = (made: Parameters<typeof makeDelivery>[0]) => ({
+  ...makeDelivery(made),
+  seq: 1,
+  attempts: 0,
+  failingSince: undefined,
+  context: {},
+});
+const line = (id: string, at: number, made: Parameters<typeof makeDelivery>[0] = {}) =>
+  lineOf(claimed({ id, ...made }), makeSettlement(1, { kind: 'delivered' }, { attempt: answered(1, 200, at) }), {
+    now: at,
+    bodies: false,
+    withheld: undefined,
+  });
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'history-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const open = (changes: Partial<ConstructorParameters<typeof HistoryWriter>[0]> = {}) =>
+  new HistoryWriter({ folder, maxAgeMs: 3_600_000, maxBytes: 1_000_000, minFreeBytes: 0, ...changes });
+
+function search(filter: EventFilter = {}, changes: Partial<Parameters<typeof searchHistory>[0]> = {}) {
+  return searchHistory(
+    { folder, filter, states: finalStates, limit: 9999, backward: false, after: undefined, withinMs: 60_000, ...changes },
+    systemClock,
+  );
+}
+const found = (...args: Parameters<typeof search>) => search(...args).records.map(({ record }) => record.id);
+
+describe('a search', () => {
+  test('finds by each key, however the text is written', () => {
+    const writer = open();
+    writer.write(line('a', 1000, { sender: 'ca"rol@localhost', facts: facts('m"1\\') }), 1000);
+    writer.write(line('a.1', 2000, { handler: 'log', host: 'other', pool: 'two' }) + line('b', 3000, { receiver: 'zoë@localhost' }), 3000);
+    expect(found()).toEqual(['a', 'a.1', 'b']);
+    expect(found({ ids: ['a'] })).toEqual(['a']);
+    expect(found({ ids: ['a', 'b', 'c'] })).toEqual(['a', 'b']);
+    expect(found({ descendantsOf: makeDelivery({ id: 'a' }).id })).toEqual(['a.1']);
+    expect(found({ jid: 'ca"rol@localhost' })).toEqual(['a']);
+    expect(found({ jid: 'zoë@localhost' })).toEqual(['b']);
+    expect(found({ stanzaId: 'm"1\\' })).toEqual(['a']);
+    expect(found({ handler: 'log', pool: 'two', host: 'other' })).toEqual(['a.1']);
+    expect(found({ status: 200, since: 2000, before: 3000 })).toEqual(['a.1']);
+    expect(found({ jid: 'a@b' })).toEqual([]);
+  });
+
+  test.each([false, true])('gives each record of several files once, page by page (backward: %s)', (backward) => {
+    const writer = open({ maxBytes: 160_000 });
+    const names = Array.from({ length: 300 }, (_, index) => `d${index}`);
+    for (const [index, id] of names.entries()) writer.write(line(id, index), index);
+    expect(listSegments(folder).length).toBeGreaterThan(3);
+    const seen: string[] = [];
+    let after: Parameters<typeof searchHistory>[0]['after'];
+    do {
+      const page = search({ jid: 'bob@localhost' }, { limit: 7, backward, after });
+      seen.push(...page.records.map(({ record }) => record.id));
+      after = page.more;
+    } while (after !== undefined);
+    expect(seen).toEqual(backward ? names.toReversed() : names);
+  });
+
+  test('ends after its time between two files, and continues there', () => {
+    const writer = open({ maxBytes: 16_000 });
+    for (let index = 0; index < 30; index += 1) writer.write(line(`d${index}`, index), index);
+    const first = search({ ids: ['d29'] }, { withinMs: 0 });
+    expect(first.records).toEqual([]);
+    expect(search({ ids: ['d29'] }, { after: first.more }).records).toHaveLength(1);
+  });
+
+  test('skips lines that are incomplete or are none', async () => {
+    open().write(line('a', 1000), 1000);
+    const [segment] = listSegments(folder);
+    await appendFile(segment?.path ?? '', `null\n[]\n${line('b', 2).slice(0, 40)}\n${line('c', 3)}${line('d', 4).slice(0, -1)}`);
+    expect(found()).toEqual(['a', 'c']);
+    expect(found({ jid: 'bob@localhost' })).toEqual(['a', 'c']);
+  });
+
+  test('finds nothing without a history', () => {
+    expect(search({}, { folder: join(folder, 'none') })).toEqual({ records: [], more: undefined });
+  });
+});
+
+describe('a writer', () => {
+  test('keeps within its size and age, and deletes the oldest first', () => {
+    const writer = open({ maxBytes: 160_000 });
+    for (let index = 0; index < 2000; index += 1) writer.write(line(`d${index}`, index), index);
+    const bytes = listSegments(folder).reduce((sum, segment) => sum + segment.bytes, 0);
+    expect(bytes).toBeLessThanOrEqual(161_000);
+    expect(bytes).toBeGreaterThan(120_000);
+    expect(found({ ids: ['d0'] })).toEqual([]);
+    expect(found({ ids: ['d1999'] })).toEqual(['d1999']);
+    writer.write(line('late', 9_000_000), 9_000_000);
+    writer.maintain(9_000_001);
+    expect(found()).toEqual(['late']);
+  });
+
+  test('leaves other files alone, and never appends to a file of an earlier process', async () => {
+    await writeFile(join(folder, 'notes.txt'), 'kept');
+    const first = open();
+    first.write(line('a', 1000).slice(0, 30), 1000);
+    first.close();
+    open().write(line('b', 1000), 1000);
+    expect(found()).toEqual(['b']);
+    expect(await readdir(folder)).toContain('notes.txt');
+    expect((await stat(listSegments(folder)[0]?.path ?? '')).mode & 0o777).toBe(0o600);
+  });
+
+  test('deletes the history, but not its newest file, while the disk is short', () => {
+    const writer = open({ maxBytes: 160_000, minFreeBytes: Number.MAX_SAFE_INTEGER });
+    for (let index = 0; index < 200; index += 1) writer.write(line(`d${index}`, index), index);
+    writer.maintain(200);
+    expect(listSegments(folder)).toHaveLength(1);
+  });
+});
+
+test('a record has no body or text of a response, unless bodies are recorded', () => {
+  const settlement = makeSettlement(1, { kind: 'dead', reason: 'refused', detail: 'quoted' }, { attempt: answered(1, 400) });
+  const delivery = claimed({ id: 'a', body: 'secret' });
+  const without = lineOf(delivery, settlement, { now: 1, bodies: false, withheld: undefined });
+  expect(without).not.toMatch(/secret|quoted|"so"/);
+  expect(readLine(without)).toMatchObject({
+    state: 'dead',
+    reason: 'refused',
+    attempt: { number: 1, status: 400, durationMs: 3 },
+    body: null,
+  });
+  expect(readLine(lineOf(delivery, settlement, { now: 1, bodies: true, withheld: undefined }))).toMatchObject({ body: 'secret' });
+});
+
+describe('the spool with a history', () => {
+  let rig: SqliteRig;
+  beforeEach(async () => {
+    rig = await createSqliteRig();
+  });
+  afterEach(() => rig[Symbol.asyncDispose]());
+
+  async function start() {
+    const events = createEventBus();
+    const recorder = new HistoryRecorder({ clock: systemClock, events, bodies: false });
+    const settings = { folder: historyFolder(rig.path), maxAgeMs: 3_600_000, maxBytes: 1_000_000, minFreeBytes: 0 };
+    const spool = await rig.started({ events, journal: { settings, take: () => recorder.take() } });
+    const recording = recorder.recording(spool);
+    const settle = async (id: string, disposition: Parameters<typeof makeSettlement>[1], status = 200) => {
+      const [delivery] = await appendTo(recording, makeEntry([makeDelivery({ id, createdAt: acceptedAt })], { take: true }));
+      if (delivery === undefined) throw new Error('not claimed');
+      await settleIn(recording, makeSettlement(delivery.seq, disposition, { delivery, attempt: answered(1, status) }));
+    };
+    const history = new History(rig.path, async (query) => searchHistory(query, systemClock));
+    const records = async (states: readonly RecordedState[] = [...finalStates, 'dead', 'waiting']) => {
+      const page = await history.find({ filter: {}, states, limit: 99, backward: false, after: undefined, withinMs: 60_000 });
+      return page.records.map(({ record }) => `${record.id} ${record.state} ${record.attempt?.status}`);
+    };
+    return { spool, recorder, events, settle, history, records };
+  }
+
+  test('records each settlement by the time that it is durable', async () => {
+    const { settle, records, history } = await start();
+    await settle('a', { kind: 'delivered' });
+    expect(await records()).toEqual(['a delivered 200']);
+    await settle('b', { kind: 'retry', notBefore: 0, leaveLane: false, context: {} }, 503);
+    await settle('c', { kind: 'dead', reason: 'refused', detail: '' }, 400);
+    await settle('d', { kind: 'released' });
+    expect(await records()).toEqual(['a delivered 200', 'b waiting 503', 'c dead 400']);
+    expect(history.span()).toMatchObject({ since: expect.any(Number), bytes: expect.any(Number) });
+  });
+
+  test('records withheld pushes with their reason, and dropped events when it closes', async () => {
+    const { spool, settle, records, recorder, events } = await start();
+    const ask = makeDelivery({ id: 'a' });
+    events.emit('push.withheld', { ...ask, why: 'refused', errCode: 1, errMsg: '', errDlt: '' });
+    await settle('a', { kind: 'delivered' });
+    recorder.dropped([{ ...ask, kind: 'message', messageId: 'm', stanzaId: null, id: makeDelivery({ id: 'x' }).id }]);
+    await spool.stop();
+    expect(await records()).toEqual(['a withheld 200', 'x dropped undefined']);
+  });
+});
