@@ -124,8 +124,25 @@ function Timeline({ id, now }) {
 
 /** @param {Detail} event @param {number} now */
 function stepsOf(event, now) {
-  const { seenAt, createdAt, settledAt, state, reason, detail, target, history, parent, descendants, dueAt, held, messageId, stanzaId } =
-    event;
+  const {
+    seenAt,
+    createdAt,
+    settledAt,
+    state,
+    reason,
+    detail,
+    target,
+    history,
+    timeline,
+    parent,
+    descendants,
+    dueAt,
+    held,
+    messageId,
+    stanzaId,
+  } = event;
+  const stored = new Set(history.map(({ number: nth, at }) => `${nth} ${at}`));
+  const recorded = timeline.filter(({ what, attempt, at }) => what === 'attempt' && !stored.has(`${attempt} ${at}`));
   const ids = [messageId === null ? '' : `id ${messageId}`, stanzaId === null ? '' : `archive id ${stanzaId}`]
     .filter((each) => each !== '')
     .join(', ');
@@ -136,6 +153,12 @@ function stepsOf(event, now) {
   return [
     { at: seenAt, title: 'Stanza seen', text: ids, level: 'well' },
     { at: createdAt, title: target === null ? 'Stored without a request' : 'Request made and stored', text: made, level: 'well' },
+    ...recorded.map(({ at, attempt, result, status, durationMs, detail: more }) => ({
+      at,
+      title: `Attempt ${amount(attempt ?? 0)}`,
+      text: `${result}${status === null ? '' : ` ${status}`}${more === '' ? '' : `: ${more}`}${durationMs === null ? '' : ` after ${span(durationMs)}`}`,
+      level: status !== null && status < 300 ? 'well' : 'critical',
+    })),
     ...history.map(({ number: nth, at, outcome, judgement }) => ({
       at,
       title: `Attempt ${amount(nth)}`,

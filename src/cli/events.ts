@@ -149,14 +149,34 @@ function eventText(event: Detail): string {
     ['stanza', [`id ${messageId ?? none}`, `archive id ${stanzaId ?? none}`, ...(kind === null ? [] : [`kind ${kind}`])].join(', ')],
     ['handler', `${handler} on ${pool} at ${host}`],
     ...(event.sender === null ? [] : [['from, to', `${event.sender}, ${event.receiver}`] as const]),
-    ['seen', localTime(event.seenAt)],
-    ['accepted', localTime(event.createdAt)],
     ['state', [stateText(event), ...(detail === '' ? [] : [detail]), ...timesText(event)].join('; ')],
     ...(parent === null ? [] : [['created by', parent] as const]),
     ...(created.length === 0 ? [] : [['created', created.join('\n')] as const]),
     ...(event.target === null && event.bodyBytes === null && event.state !== 'dead' ? [] : requestFacts(event)),
-    ['attempts', attemptsText(event)],
+    ['timeline', timelineText(event)],
+    ...(event.history.length === 0 ? [] : [['attempts', attemptsText(event)] as const]),
   ]);
+}
+
+/** One line per step; the answers of backends stand under `attempts`, as long as they are stored. */
+function timelineText({ timeline }: Detail): string {
+  return timeline.map((step) => `${localTime(step.at)}  ${stepText(step)}`).join('\n');
+}
+
+function stepText({ what, attempt, result, status, durationMs, detail }: Detail['timeline'][number]): string {
+  const more = detail === '' ? '' : `: ${detail}`;
+  switch (what) {
+    case 'seen':
+      return 'stanza seen';
+    case 'accepted':
+      return 'accepted';
+    case 'attempt':
+      return `attempt ${attempt}: ${result}${status === null ? '' : ` ${status}`}${more}, ${durationMs} ms`;
+    case 'settled':
+      return `${result}${more}`;
+    default:
+      return what satisfies never;
+  }
 }
 
 function timesText({ settledAt, dueAt }: Detail): readonly string[] {

@@ -1,0 +1,70 @@
+/** The built service with a history, asked by the built command line. */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { startPushRig } from '../support/push-rig.ts';
+import { runCli } from '../support/run-cli.ts';
+import { startScriptedChat } from '../support/scripted-chat.ts';
+import { freePort } from '../support/target.ts';
+
+const handlers = `
+[[modules.mod_event_pusher.backend.http]]
+name = "push"
+path = "/notifications"
+[history]
+enabled = true
+`;
+const retryAtOnce = 'retry = { schedule = ["10ms", "10ms", "10ms", "10ms", "10ms", "10ms", "10ms", "10ms"] }';
+
+async function startRecorded(options: Parameters<typeof startPushRig>[1] = {}) {
+  const chat = await startScriptedChat();
+  const rig = await startPushRig(chat.server.port, { handlers, ...options, listen: `127.0.0.1:${await freePort()}` });
+
+  async function operate(...args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await runCli([...args, '--config', join(rig.pusher.folder, 'event-pusher.toml')]);
+    if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stderr}`);
+    return stdout;
+  }
+
+  return {
+    ...{ chat, rig, operate },
+    [Symbol.asyncDispose]: async () => {
+      await rig[Symbol.asyncDispose]();
+      await chat[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('a delivered event is found by its user after a kill, with each of its attempts', async () => {
+  let status = 503;
+  await using service = await startRecorded({ script: () => ({ kind: 'answer', status }), pool: retryAtOnce });
+  const { chat, rig, operate } = service;
+  chat.say('one');
+  await eventually(() => rig.bodies().length > 0);
+  status = 200;
+  await rig.settled(1);
+  chat.say('two', 'carol');
+  await rig.settled(2);
+  await rig.pusher.kill();
+  await rig.pusher.start();
+
+  const search = ['events', 'list', '--state', 'delivered', '--jid', 'alice@localhost'];
+  const events = JSON.parse(await operate(...search, '--json'));
+  expect(events).toMatchObject([{ state: 'delivered', status: 200, handler: 'push', receiver: 'bob@localhost', kind: 'message' }]);
+  const [{ id }] = events;
+  expect(await operate(...search)).toContain(id);
+
+  const shown = await operate('events', 'show', id);
+  const steps = shown.slice(shown.indexOf('timeline')).split('\n');
+  expect(steps[0]).toMatch(/stanza seen$/);
+  expect(steps[1]).toMatch(/accepted$/);
+  expect(steps[2]).toMatch(/attempt 1: answered 503, [\d.]+ ms$/);
+  expect(shown).toMatch(/attempt \d+: answered 200, [\d.]+ ms\n.*delivered\n$/);
+});
+
+test('without [history], a delivered event leaves no trace', async () => {
+  await using service = await startRecorded({ handlers: handlers.replace('[history]\nenabled = true', '') });
+  service.chat.say('one');
+  await service.rig.settled(1);
+  expect(await service.operate('events', 'list')).toBe('No events.\n');
+});
