@@ -22,9 +22,12 @@ export interface ApiAccess {
   callerOf(request: FastifyRequest): Caller;
 }
 
-/** The API requires a token unless it listens on loopback; content requires it everywhere if one is configured. */
+/**
+ * The API requires a token unless it listens on loopback; content requires it everywhere if one is configured. With named tokens, changes
+ * require one on loopback, too: the holder of a read-only token could omit it there.
+ */
 export function accessOf(config: Pick<ListenConfig, 'host' | 'port' | 'token' | 'tokens'>, clock: Pick<Clock, 'now'>): ApiAccess {
-  const { host, port } = config;
+  const { host, port, tokens = [] } = config;
   const principals = new Principals(config);
   const sessions = principals.exist ? new Sessions({ principals, clock, port }) : undefined;
   const bearer = ({ headers }: FastifyRequest) => {
@@ -32,7 +35,11 @@ export function accessOf(config: Pick<ListenConfig, 'host' | 'port' | 'token' | 
     return offered === undefined ? undefined : principals.ofToken(offered);
   };
   const session = ({ headers }: FastifyRequest) => sessions?.find(headers.cookie);
-  const anyone = { name: '', mayOperate: isLoopback(host), mayReadContent: isLoopback(host) && !principals.exist };
+  const anyone = {
+    name: '',
+    mayOperate: isLoopback(host) && tokens.length === 0,
+    mayReadContent: isLoopback(host) && !principals.exist,
+  };
   return {
     ...{ sessions, bearer, session },
     guard: async (request, reply) => {

@@ -34,6 +34,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   UNKNOWN_HOST: 404,
   UNKNOWN_POOL: 404,
   UNKNOWN_QUEUE: 404,
+  WRONG_STATE: 400,
 };
 
 const codes: Readonly<Record<number, string>> = { 413: 'TOO_LARGE', 415: 'UNSUPPORTED_MEDIA_TYPE' };

@@ -106,4 +106,4 @@ function refused(base: URL, status: number, body: unknown): ServiceError {
   return new ServiceError('ADMIN_REFUSED', printable(read.data.message) + hint);
 }
 
-const tokenCodes = ['CONTENT_HIDDEN', 'UNAUTHORIZED'];
+const tokenCodes = ['CONTENT_HIDDEN', 'READ_ONLY', 'UNAUTHORIZED'];

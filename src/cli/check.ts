@@ -35,7 +35,7 @@ export async function checkCommand(options: CheckOptions): Promise<number> {
   if (!options.online) return 0;
   const probes = await probeAll(config);
   process.stdout.write(
-    `\nConnections:\n${probes.map(({ name, ok, detail }) => `${hang(`${ok ? 'ok' : 'FAILED'}: ${name}: ${printable(detail)}`)}\n`).join('')}`,
+    `\nConnections:\n${probes.map(({ name, ok, detail }) => `${hang(printable(`${ok ? 'ok' : 'FAILED'}: ${name}: ${detail}`))}\n`).join('')}`,
   );
   return probes.every(({ ok }) => ok) ? 0 : 1;
 }

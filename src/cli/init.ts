@@ -1,6 +1,6 @@
 /** `init`: writes a configuration that runs, and the part of the chat server's configuration that belongs to it. */
 import { randomBytes } from 'node:crypto';
-import { lstat, rm, writeFile } from 'node:fs/promises';
+import { lstat, open, rm } from 'node:fs/promises';
 import { dirname, join, parse } from 'node:path';
 import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
@@ -88,6 +88,8 @@ function isPlainUrl(value: string, protocols: readonly string[]): boolean {
 async function init({ values }: Call): Promise<number> {
   const file = locateConfig(values.config, readEnvironment());
   const { dir, name: base } = parse(file);
+  if (/["\\$}\p{Cc}]/u.test(base))
+    throw new ServiceError('USAGE', `--config: received ${JSON.stringify(base)}, expected a name without " \\ $ }`);
   const answers = answersOf(await complete(values));
   const files = initFiles(answers, { base, secret: randomBytes(24).toString('hex') });
   await writeAll(dir === '' ? '.' : dir, files);
@@ -141,8 +143,10 @@ async function writeAll(folder: string, files: readonly InitFile[]): Promise<voi
   const written: string[] = [];
   try {
     for (const { name, text, isSecret } of files) {
-      await writeFile(join(folder, name), text, { flag: 'wx', mode: isSecret ? 0o600 : 0o644 });
-      written.push(join(folder, name));
+      const path = join(folder, name);
+      const file = await open(path, 'wx', isSecret ? 0o600 : 0o644);
+      written.push(path); // before its content is written: a full disk must not leave an empty file
+      await file.writeFile(text).finally(() => file.close());
     }
   } catch (thrown) {
     await Promise.all(written.map((path) => rm(path, { force: true })));

@@ -6,7 +6,7 @@ import { ServiceError, toError } from '../kit/errors.ts';
 import { findService, serviceOptions } from './admin-client.ts';
 import type { Call, Command } from './command.ts';
 import type { OptionValues } from './options.ts';
-import { none, output, table } from './terminal.ts';
+import { jsonText, none, output, table } from './terminal.ts';
 import { ageText, localTime, spanText } from './times.ts';
 
 /** The commands about pools. */
@@ -52,7 +52,7 @@ async function watch(values: OptionValues): Promise<number> {
   for (;;) {
     const read = await service.get('/pools', poolList).catch(toError);
     if (read instanceof Error && !(read instanceof ServiceError && read.code === 'ADMIN_UNREACHABLE')) throw read;
-    if (values.json === true) process.stdout.write(`${JSON.stringify(read instanceof Error ? { error: read.message } : read)}\n`);
+    if (values.json === true) process.stdout.write(`${jsonText(read instanceof Error ? { error: read.message } : read)}\n`);
     else process.stdout.write(`${clearScreen()}${read instanceof Error ? `${read.message}\n` : textOf(read)}`);
     await sleep(watchEveryMs);
   }

@@ -51,12 +51,20 @@ export function counted(count: number, one: string, many = `${one}s`): string {
 
 /** Writes the text or, with --json, the value. */
 export function output(asJson: boolean | undefined, value: unknown, text: string): void {
-  process.stdout.write(asJson === true ? `${JSON.stringify(value, null, 2)}\n` : text);
+  process.stdout.write(asJson === true ? `${jsonText(value, 2)}\n` : text);
 }
 
-/** Replaces control characters, so that foreign text cannot control the terminal. Line breaks are kept. */
+/** Characters that control a terminal, reverse the direction of text, or are invisible; without line breaks. */
+const unsafe = /[^\P{Cc}\n]|[\u{200b}-\u{200f}\u{61c}\u{2028}-\u{202e}\u{2060}-\u{2069}\u{feff}]/gu;
+
+/** Replaces control characters, so that foreign text cannot control or disguise the output of the terminal. Line breaks are kept. */
 export function printable(text: string): string {
-  return text.replace(/[^\P{Cc}\n]/gu, '\u{fffd}');
+  return text.replace(unsafe, '\u{fffd}');
+}
+
+/** JSON of the same value without such characters: the terminal may be the reader. JSON itself escapes only some of them. */
+export function jsonText(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(unsafe, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Asks at the terminal before a permanent removal. */

@@ -41,6 +41,7 @@ export const errorCodes = {
   UNKNOWN_HOST: 'No host of this name is configured, and no dead letter belongs to one.',
   UNKNOWN_POOL: 'No pool of this name is configured.',
   UNKNOWN_QUEUE: 'There is no such queue of a handler on a pool: the source of a move must be orphaned, its destination configured.',
+  WRONG_STATE: 'Events in these states cannot be changed in this way.',
   USAGE: 'The command line is wrong.',
 } as const satisfies Record<string, string>;
 

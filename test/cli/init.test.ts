@@ -105,3 +105,12 @@ test.each([
   expect(stderr).toContain(`${option}: received ${JSON.stringify(value)}, expected ${expected}`);
   expect(await readdir(folder)).toEqual([]);
 });
+
+test.each(['a"b.toml', 'a\\b.toml', 'a}b.toml', '${HOME}.toml'])(
+  'the name %j, which the configuration cannot refer to, is refused',
+  async (name) => {
+    const { code, stderr } = await runCli(['init', '--server', 'prosody', '--host', 'example.org', '--config', join(folder, name)]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('expected a name without')]);
+    expect(await readdir(folder)).toEqual([]);
+  },
+);

@@ -241,3 +241,21 @@ describe('a change of waiting events', () => {
     expect(depth()).toMatchObject({ waiting: 0 });
   });
 });
+
+test('the cursor of another search does not lead out of the time range', async () => {
+  await bury(makeDelivery({ id: 'd1' }), makeDelivery({ id: 'd2' }), makeDelivery({ id: 'd3' }));
+  const [all = []] = await pages({ table: 'dead' });
+  const [first, , last] = all;
+  const since = (last?.diedAt ?? 0) + 1;
+  for (const backward of [false, true]) {
+    const after: EventPosition = backward ? [since + 1000, 0] : [0, 0];
+    const page = await store.find({
+      table: 'dead',
+      filter: backward ? { before: first?.diedAt ?? 0 } : { since },
+      limit: 9,
+      backward,
+      after,
+    });
+    expect(page.events).toEqual([]);
+  }
+});

@@ -52,8 +52,8 @@ export function shownDetail({ detail, reason }: { readonly detail: string; reado
   return mayQuote ? detail : withoutQuotes(detail, !quotingReasons.has(reason));
 }
 
-/** Reasons whose detail may be the error text of a callback. */
-const quotingReasons: ReadonlySet<string> = new Set(['callback-failed', 'refused'] satisfies DeadReason[]);
+/** Reasons whose detail may be the error text of a callback, or of an internal error, which may quote the data that caused it. */
+const quotingReasons: ReadonlySet<string> = new Set(['callback-failed', 'internal-error', 'refused'] satisfies DeadReason[]);
 
 const durationMs = z.number();
 const failure = { code: z.string(), message: z.string(), durationMs };

@@ -35,7 +35,7 @@ function listRoute(dependencies: ApiDependencies): Route {
     parameters: listParameters,
     response: letterList,
     handle: async ({ id, limit, order, content, ...keys }, caller) => {
-      if (content) refuseContentTo(caller);
+      if (content || isQuote(keys)) refuseContentTo(caller);
       const letters = await dependencies.spool.deadLetters(toFilter(keys, id), { limit, newest: order === 'newest' });
       if (letters.length === 0) await refuseUnknown(keys, id, dependencies);
       return letters.map((letter) => letterView(letter, { content, mayQuote: caller.mayReadContent }));
@@ -70,6 +70,7 @@ function replayRoute(dependencies: ApiDependencies): Route {
     parameters: replayParameters,
     response: replayedShape,
     handle: async (given, caller) => {
+      if (isQuote(given.filter)) refuseContentTo(caller);
       const { filter, before } = selected(given, dependencies);
       const found = Math.min(await spool.countDead(filter), given.limit ?? Number.POSITIVE_INFINITY);
       if (found === 0) await refuseUnknown(given.filter, given.ids, dependencies);
@@ -90,6 +91,7 @@ function purgeRoute(dependencies: ApiDependencies): Route {
     parameters: purgeParameters,
     response: purgedShape,
     handle: async (given, caller) => {
+      if (isQuote(given.filter)) refuseContentTo(caller);
       const { filter, before } = selected(given, dependencies);
       const count = given.dryRun ? await spool.countDead(filter) : await spool.purgeDead(filter);
       if (count === 0) await refuseUnknown(given.filter, given.ids, dependencies);
@@ -103,6 +105,11 @@ function purgeRoute(dependencies: ApiDependencies): Route {
 type Selection = z.output<typeof purgeParameters>;
 
 type FilterKeys = NonNullable<Selection['filter']>;
+
+/** Whether a filter contains a text that is hidden without content: who may guess it must not learn whether the guess is right. */
+function isQuote({ detail, reason = 'refused' }: FilterKeys = {}): boolean {
+  return detail !== undefined && shownDetail({ detail, reason }, false) !== detail;
+}
 
 /** Only letters that have died by now: one that dies during a replay, or dies again, is not selected. */
 function selected(

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { ServiceError } from '../../kit/errors.ts';
 import type { EventFilter } from '../../spool/event-store.ts';
 import { droppable, retriable, searchedStates } from '../event-actions.ts';
 import { type EventDetail, type EventState, eventStates, type FoundEvent } from '../event-lookup.ts';
@@ -97,6 +98,7 @@ async function act(given: Selection, caller: Caller, { dependencies, changeable,
   const before = Math.min(keys.before ?? Number.POSITIVE_INFINITY, clock.now() + 1);
   const filter = toFilter({ ...keys, before }, given.ids, caller);
   const among = state === undefined ? changeable : changeable.filter((each) => state.includes(each));
+  if (among.length === 0) throw new ServiceError('WRONG_STATE', `only events that are ${changeable.join(' or ')} can be ${done}`);
   const shared = { before: rfc3339(before) };
   if (given.dryRun) {
     const count = await lookup.count(filter, among);

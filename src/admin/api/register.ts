@@ -65,7 +65,11 @@ function serve(app: FastifyInstance, route: Route, access: ApiAccess): void {
 }
 
 function refuseReader(reply: FastifyReply, { name }: Caller): FastifyReply {
-  return refuse(reply, { status: 403, code: 'READ_ONLY', message: `the token ${name} has the role read: it may not change anything` });
+  const message =
+    name === ''
+      ? 'changes require a token of [admin]; named tokens need the role operate'
+      : `the token ${name} has the role read: it may not change anything`;
+  return refuse(reply, { status: 403, code: 'READ_ONLY', message });
 }
 
 function refuseBadRequest(reply: FastifyReply, message: string): FastifyReply {

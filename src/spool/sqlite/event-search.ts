@@ -227,7 +227,7 @@ export class EventSearch {
     const { filter, backward, after } = walk;
     const from: EventPosition = [filter.since ?? lowest[0], 0];
     const to: EventPosition = [filter.before ?? highest[0], 0];
-    const start = after ?? (backward ? to : from);
+    const start = backward ? earlier(after ?? to, to) : later(after ?? from, from); // the cursor of another search may lie outside
     const edge = this.#deadEdge[directionOf(walk)].get(...start, chunkRows);
     const [low, high] = backward ? [later(edge ?? from, from), start] : [start, earlier(edge ?? to, to)];
     const given = { ...parametersOf(filter), lowAt: low[0], low: low[1], highAt: high[0], high: high[1] };

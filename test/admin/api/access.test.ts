@@ -119,7 +119,17 @@ describe('a token of [admin] tokens', () => {
 
   test('protects content on loopback, too', async () => {
     const { get } = await startApi({ tokens });
-    expect((await get('/status')).body.caller).toEqual({ name: '', operate: true, content: false, signedIn: false });
+    expect((await get('/status')).body.caller).toMatchObject({ name: '', content: false, signedIn: false });
     expect((await get('/dead-letters?content=true')).status).toBe(403);
+  });
+
+  test('cannot be omitted on loopback to change something', async () => {
+    const { get, post, operations } = await startApi({ tokens, token: 'sesame' });
+    expect((await get('/status')).body.caller.operate).toBe(false);
+    for (const headers of [{}, by('moon'), by('wrong')]) {
+      expect(await post('/pools/pool/pause', undefined, headers)).toMatchObject({ status: 403, body: { code: 'READ_ONLY' } });
+    }
+    expect(operations.paused.size).toBe(0);
+    for (const token of ['sun', 'sesame']) expect((await post('/pools/pool/pause', undefined, by(token))).status).toBe(200);
   });
 });

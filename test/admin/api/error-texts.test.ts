@@ -57,6 +57,28 @@ test('error texts of callbacks are shown to callers that may see content, and to
   expect((await post('/send-test', { handler: 'push' }, { authorization })).body.message).toContain(quoted);
 });
 
+test('a caller that may not see a detail cannot find out by guessing it', async () => {
+  const { get, post } = await startWithQuotes();
+  const detail = `prepareBody: ${quoted}`;
+  for (const guess of [detail, `${detail}!`]) {
+    const answers = [
+      await get(`/dead-letters?detail=${encodeURIComponent(guess)}`),
+      await post('/dead-letters/replay', { filter: { detail: guess, reason: 'callback-failed' }, dryRun: true }),
+      await post('/dead-letters/purge', { filter: { detail: guess }, dryRun: true }),
+    ];
+    expect(answers.map(({ body }) => body.code)).toEqual(Array(3).fill('CONTENT_HIDDEN'));
+  }
+  expect((await get(`/dead-letters?detail=${encodeURIComponent(detail)}`, { authorization })).body).toHaveLength(1);
+  expect((await get('/dead-letters?detail=status%20422')).status).toBe(200);
+});
+
+test('the message of an internal error, which may quote its cause, is hidden', async () => {
+  const { get, die } = await startApi({ token: 'sesame' });
+  await die({ id: 'fault' }, { disposition: { kind: 'dead', reason: 'internal-error', detail: `error while settling it: ${quoted}` } });
+  expect((await get('/dead-letters/fault')).body.detail).toBe('[hidden]');
+  expect((await get('/dead-letters/fault', { authorization })).body.detail).toContain(quoted);
+});
+
 test('the service’s own texts are shown: the name of the failed callback, and the status', async () => {
   const { get } = await startWithQuotes();
   const details = (await get('/dead-letters')).body.map(({ id, detail }: Record<string, string>) => [id, detail]);

@@ -159,3 +159,14 @@ test('a drop leaves events that are being sent, and those that it cannot drop', 
     skipped: [{ id: 'c1', why: 'it is on its way; to drop it, pause its pool first' }, { id: 'd1' }],
   });
 });
+
+test.each([
+  ['drop', 'dead', 'only events that are waiting can be dropped'],
+  ['retry', 'delivered', 'only events that are waiting or dead can be retried'],
+])('%s of %s events is refused, also if they are only counted', async (action, state, message) => {
+  const { post } = await startEvents();
+  for (const dryRun of [true, false]) {
+    const refused = await post(`/events/${action}`, { filter: { state: [state] }, dryRun });
+    expect([refused.status, refused.body]).toEqual([400, { code: 'WRONG_STATE', message }]);
+  }
+});
