@@ -20,10 +20,10 @@ export const spoolCommands: readonly Command[] = [
   {
     name: 'spool backup',
     synopsis: 'TARGET [--config FILE]',
-    description: 'copies the spool into a new file, with or without a running service',
+    description: 'copies the spool into a new file, and its history into TARGET-history, with or without a running service',
     operands: { least: 1, most: 1, files: true },
     options: ['config'],
-    run: backup,
+    run: copy,
   },
   {
     name: 'spool check',
@@ -42,12 +42,14 @@ async function info(call: Call): Promise<number> {
   return 0;
 }
 
-async function backup(call: Call): Promise<number> {
+async function copy(call: Call): Promise<number> {
   const path = await pathOf(call);
   const target = resolve(call.operands[0] ?? '');
-  const bytes = path === undefined ? undefined : backUp(path, target);
-  if (bytes === undefined) throw new ServiceError('SPOOL_BACKUP_FAILED', `${absence(path)}: there is nothing to back up`);
-  output(false, undefined, `${target}: ${counted(bytes, 'byte')}\n`);
+  const backup = path === undefined ? undefined : backUp(path, target);
+  if (backup === undefined) throw new ServiceError('SPOOL_BACKUP_FAILED', `${absence(path)}: there is nothing to back up`);
+  const { bytes, historyBytes } = backup;
+  const history = historyBytes === undefined ? '' : `${target}-history: ${counted(historyBytes, 'byte')}\n`;
+  output(false, undefined, `${target}: ${counted(bytes, 'byte')}\n${history}`);
   return 0;
 }
 

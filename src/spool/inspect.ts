@@ -1,11 +1,13 @@
 /** Reads a spool's file from another process, whether a service uses it or not, and disturbs neither. */
 
-import { closeSync, existsSync, fsyncSync, openSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { EpochMs } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import type { Mark } from '../model/packet.ts';
+import { flushToDisk } from './flush-to-disk.ts';
+import { backUpHistory } from './history/backup.ts';
 import type { QueueDepth } from './spool.ts';
 import { isDamage } from './sqlite/errors.ts';
 import { refuseOtherThanFile } from './sqlite/file.ts';
@@ -183,18 +185,26 @@ const rules: readonly { readonly sql: string; readonly describe: (row: Row) => s
   },
 ];
 
+/** Sizes of a backup; `historyBytes` is undefined if there is no history. */
+export interface Backup {
+  readonly bytes: number;
+  readonly historyBytes: number | undefined;
+}
+
 /**
- * Copies one state of a spool into a new file (0600); returns the size of the copy, or undefined if there is no spool. A service
- * that is started on the copy delivers what was pending at that time, under the same ids. Throws SPOOL_BACKUP_FAILED, and as
- * {@link readFile}.
+ * Copies one state of a spool into a new file (0600), and then its history into a new folder next to it; undefined if there is no spool.
+ * A service that is started on the copy delivers what was pending at that time, under the same ids. Throws SPOOL_BACKUP_FAILED, and as
+ * {@link readFile}; then there is no copy.
  */
-export function backUp(path: string, target: string): number | undefined {
+export function backUp(path: string, target: string): Backup | undefined {
   return readFile(path, ({ db }) => {
     createTarget(target);
     try {
       db.prepare('VACUUM INTO ?').run(target);
-      for (const written of [target, dirname(target)]) flush(written);
-      return statSync(target).size;
+      flushToDisk(target);
+      const historyBytes = backUpHistory(path, target);
+      flushToDisk(dirname(target));
+      return { bytes: statSync(target).size, historyBytes };
     } catch (cause) {
       for (const partial of [target, `${target}-journal`]) rmSync(partial, { force: true });
       throw new ServiceError('SPOOL_BACKUP_FAILED', `cannot write the backup to ${target}: ${toError(cause).message}`, { cause });
@@ -210,16 +220,6 @@ function createTarget(target: string): void {
     throw new ServiceError('SPOOL_BACKUP_FAILED', `cannot create ${target}: ${toError(cause).message}; a backup never overwrites a file`, {
       cause,
     });
-  }
-}
-
-/** A backup must survive a power cut. */
-function flush(path: string): void {
-  const descriptor = openSync(path, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }
 

@@ -1,7 +1,9 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { historyFolder, listSegments } from '../../src/spool/history/segments.ts';
+import { HistoryWriter } from '../../src/spool/history/writer.ts';
 import { backUp, checkFile, readInfo } from '../../src/spool/inspect.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { migrate, migrations } from '../../src/spool/sqlite/schema.ts';
@@ -35,6 +37,14 @@ async function fill(spool: Spool): Promise<void> {
   await settleIn(spool, makeSettlement(dead?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) }));
   await appendTo(spool, makeEntry([], { deadLetters: [makeFailedPacket()] }));
   await spool.setPaused('other', true);
+}
+
+/** Two segments, the second of which is still being written; returns their text. */
+function writeHistory(): string {
+  const writer = new HistoryWriter({ folder: historyFolder(rig.path), maxAgeMs: 1e9, maxBytes: 64, minFreeBytes: 0 });
+  writer.write('one', acceptedAt);
+  writer.write('two', acceptedAt + 1);
+  return 'onetwo';
 }
 
 /** Changes the file of a stopped spool. */
@@ -143,7 +153,7 @@ describe('a backup', () => {
     const load = Array.from({ length: 3000 }, (_, index) => append(index));
     await Promise.all(load.slice(0, 1000));
     const before = [...acknowledged];
-    expect(backUp(rig.path, target)).toBe(statSync(target).size);
+    expect(backUp(rig.path, target)).toEqual({ bytes: statSync(target).size, historyBytes: undefined });
     await Promise.all(load);
     await spool.stop();
 
@@ -180,6 +190,28 @@ describe('a backup', () => {
     expect(() => backUp(rig.path, target)).toThrow(/precious.*never overwrites/);
     expect(readFileSync(target, 'utf8')).toBe('as it was');
     expect(() => backUp(rig.path, join(rig.folder, 'no-such-folder', 'copy'))).toThrow(/no-such-folder/);
+  });
+
+  test('contains the history, for its owner alone', async () => {
+    await rig.started();
+    const lines = writeHistory();
+    const target = join(rig.folder, 'copy.sqlite');
+    expect(backUp(rig.path, target)).toMatchObject({ historyBytes: lines.length });
+    const copies = listSegments(historyFolder(target));
+    expect(copies.map(({ path }) => readFileSync(path, 'utf8')).join('')).toBe(lines);
+    for (const { path } of copies) expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(statSync(historyFolder(target)).mode & 0o777).toBe(0o700);
+  });
+
+  test('is not made if the place of its history is taken', async () => {
+    await rig.started();
+    writeHistory();
+    const target = join(rig.folder, 'copy.sqlite');
+    mkdirSync(historyFolder(target));
+    writeFileSync(join(historyFolder(target), 'precious'), 'as it was');
+    expect(() => backUp(rig.path, target)).toThrow(/copy\.sqlite-history/);
+    expect(existsSync(target)).toBe(false);
+    expect(readdirSync(historyFolder(target))).toEqual(['precious']);
   });
 
   test('removes a partial copy after a failure', async () => {
