@@ -105,7 +105,7 @@ export function deadLetters({ filter, count }, action) {
       : 'They are removed permanently.',
     confirm: isReplay ? 'Replay' : 'Delete permanently',
     isDangerous: !isReplay,
-    command: `event-pusher dead-letters ${action} ${options}${isReplay ? '' : ' --yes'}`,
+    command: filter.detail === undefined ? `event-pusher dead-letters ${action} ${options}${isReplay ? '' : ' --yes'}` : '', // it has no option for the detail
     count: async () => {
       const { count: found } = await post(path, { filter, dryRun: true });
       return `${number(found, 'dead letter')} match now.`;

@@ -5,6 +5,9 @@ import { ago, amount, foreign, number } from './words.js';
 
 /** @typedef {import('./live.js').Status} Status */
 
+/** Time for which the service gives the same answer again. */
+const cachedMs = 1000;
+
 /** @param {{ status: Status, now: number, open: ((dialog: import('./dialogs.js').Dialog) => void) | undefined }} props */
 export function DeadLetters({ status, now, open }) {
   const total = status.pools.reduce((sum, { dead }) => sum + dead, 0);
@@ -18,7 +21,11 @@ export function DeadLetters({ status, now, open }) {
       },
       (error) => setProblem(error.message),
     );
-  useEffect(() => void load(), [total]);
+  useEffect(() => {
+    void load();
+    const timer = setTimeout(() => void load(), cachedMs); // the first answer may be older than the last change
+    return () => clearTimeout(timer);
+  }, [total]);
 
   const groups = found?.groups ?? [];
   return html`<section id="dead-letters" aria-labelledby="dead-title" tabindex="-1">

@@ -1,7 +1,7 @@
 /** Finds events by user or id, and shows what happened to one of them, step by step. */
 import { drop, outcomeText, retry } from './actions.js';
 import { get } from './api.js';
-import { html, useEffect, useState } from './view.js';
+import { html, useEffect, useRef, useState } from './view.js';
 import { ago, amount, clock, foreign, number, span } from './words.js';
 
 /**
@@ -14,17 +14,25 @@ import { ago, amount, clock, foreign, number, span } from './words.js';
 /** Events shown of one search. */
 const most = 50;
 
+/** Maximum length of a `webhook-id`. */
+const longestId = 200;
+
 /** @param {{ now: number, open: Open }} props */
 export function Events({ now, open }) {
   const [text, setText] = useState('');
   const [search, setSearch] = useState(/** @type {Search} */ ({ kind: 'idle' }));
+  const last = useRef(/** @type {object | undefined} */ (undefined));
 
   /** @param {globalThis.Event} [event] */
   async function submit(event) {
     event?.preventDefault();
-    if (text.trim() === '') return setSearch({ kind: 'idle' });
+    const wanted = { text: text.trim() };
+    last.current = wanted;
+    if (wanted.text === '') return setSearch({ kind: 'idle' });
     setSearch({ kind: 'searching' });
-    await find(text.trim()).then(setSearch, (error) => setSearch({ kind: 'failed', text: error.message }));
+    const isWanted = () => last.current === wanted;
+    const result = await find(wanted.text, isWanted).catch((error) => /** @type {Search} */ ({ kind: 'failed', text: error.message }));
+    if (isWanted()) setSearch(result);
   }
 
   return html`<section aria-labelledby="events-title">
@@ -44,15 +52,35 @@ export function Events({ now, open }) {
   </section>`;
 }
 
-/** A text with `@` is a JID; another may be any of the ids. @param {string} text @returns {Promise<Search>} */
-async function find(text) {
+/**
+ * A text with `@` may be a JID, and any text the id of a stanza, which clients choose. A caller that may not see content can search for ids
+ * only: the refusal counts if they are not found.
+ * @param {string} text @param {() => boolean} isWanted @returns {Promise<Search>}
+ */
+async function find(text, isWanted) {
   const value = encodeURIComponent(text);
-  const queries = text.includes('@') ? [`jid=${value}`] : [`id=${value}`, `stanzaId=${value}`];
-  const answers = await Promise.all(queries.map((query) => get(`/events?${query}&limit=${most}`)));
+  const keys = [text.includes('@') ? 'jid' : 'id', 'stanzaId'].filter((key) => key !== 'id' || text.length <= longestId);
+  const results = await Promise.allSettled(keys.map((key) => eventsBy(`${key}=${value}`, isWanted)));
+  const answers = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const refused = results.find((result) => result.status === 'rejected');
+  if (refused?.status === 'rejected' && answers.every((answer) => answer.events.length === 0)) throw refused.reason;
   const events = /** @type {Map<string, Event>} */ (new Map());
   for (const answer of answers) for (const event of answer.events) events.set(`${event.id} ${event.createdAt}`, event);
   const newestFirst = [...events.values()].sort((one, other) => other.createdAt.localeCompare(one.createdAt));
-  return { kind: 'found', events: newestFirst, isPart: answers.some(({ next }) => next !== null) };
+  return { kind: 'found', events: newestFirst, isPart: answers.some(({ isPart }) => isPart) };
+}
+
+/** A page of a large spool ends after two seconds, even if it is empty. @param {string} query @param {() => boolean} isWanted */
+async function eventsBy(query, isWanted) {
+  /** @type {Event[]} */
+  let events = [];
+  let cursor = '';
+  do {
+    const page = await get(`/events?${query}&limit=${most - events.length}${cursor}`);
+    events = [...page.events, ...events];
+    cursor = page.next === null ? '' : `&cursor=${page.next}`;
+  } while (cursor !== '' && events.length < most && isWanted());
+  return { events, isPart: cursor !== '' };
 }
 
 /** @param {{ search: Search, now: number, open: Open, again: () => void }} props */

@@ -114,6 +114,7 @@ browserTest('pauses and resumes a pool, sends a test, and replays and deletes de
   await groups.getByRole('button', { name: 'Delete those of audit' }).click();
   await page.getByRole('dialog').getByText('1 dead letter match now').waitFor();
   expect(await page.getByRole('dialog').innerText()).toContain('Delete 1 dead letter of audit?');
+  expect(await page.getByRole('dialog').textContent()).not.toContain('event-pusher dead-letters'); // it would select by less than the button
   await confirm(page, 'Delete permanently', '1 dead letter deleted');
   status = 200;
   await groups.getByRole('button', { name: 'Replay 1 of push' }).click();
@@ -147,6 +148,7 @@ browserTest('finds an event by user and by id, shows its timeline, and sends or 
   const { chat, rig, page } = watched;
   chat.say('first', 'alice');
   await rig.backend.received(1);
+  await page.getByRole('searchbox', { name: /JID/ }).waitFor();
   await page.keyboard.press('/');
   await page.keyboard.type('alice@localhost');
   await page.keyboard.press('Enter');
@@ -177,6 +179,28 @@ browserTest('finds an event by user and by id, shows its timeline, and sends or 
   await search.getByRole('searchbox').fill('nobody@localhost');
   await page.keyboard.press('Enter');
   await search.getByText('No such event waits').waitFor();
+});
+
+browserTest('finds an event by an id of its stanza that looks like a JID, or is longer than a webhook-id', async () => {
+  await using watched = await startWatched({
+    handlers: '[modules.mod_event_pusher.backend.http]\npath = "/push"',
+    pool: 'retry.schedule = ["1h", "1h"]',
+    script: (): Answer => ({ kind: 'answer', status: 503, body: '' }),
+  });
+  const { chat, rig, page } = watched;
+  const search = page.getByRole('region', { name: 'Find an event' });
+  for (const [index, id] of ['7f3a@localhost/phone', 'x'.repeat(9000)].entries()) {
+    chat.say('hello', `user${index}`, id);
+    await rig.backend.received(index + 1);
+    await search.getByRole('searchbox').fill(id);
+    await page.keyboard.press('Enter');
+    await search.getByText(`from user${index}@localhost`).waitFor();
+    await search.getByText('1 event, the newest first.').waitFor();
+  }
+  await page.setViewportSize({ width: 375, height: 800 });
+  await search.getByRole('button', { name: /^Timeline/ }).click();
+  await search.getByText('Stanza seen').waitFor();
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(375);
 });
 
 browserTest('probes a backend whose breaker is open, on request', async () => {
