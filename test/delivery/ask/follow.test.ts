@@ -72,6 +72,7 @@ test('a refusal creates neither push nor dead letter, and emits the error of the
   expect(rig.withheld).toEqual([
     {
       ...{ id: 'a1', packetId: ask.packetId, handler: 'push', host: ask.host, sender: ask.sender, receiver: ask.receiver },
+      ...{ pool: ask.pool, facts: ask.facts, seenAt: ask.seenAt, createdAt: ask.createdAt },
       ...{ why: 'refused', errCode: 5001, errMsg: 'An error message', errDlt: 'Details' },
     },
   ]);
