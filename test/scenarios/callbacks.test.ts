@@ -98,6 +98,34 @@ test('a callback that blocks the thread is named, and skipped for the packet aft
   expect(rig.seen('clumsy')).not.toContain('block');
 });
 
+test.each(['before', 'after'])('an error thrown %s the service handles a commit restarts it, and nothing is lost', async (when) => {
+  // A module shares its thread with the service, and a library that it loads may patch Node: so an error can come from anywhere.
+  await using rig = await startRig(`
+    import { existsSync, writeFileSync } from 'node:fs';
+    import { Worker } from 'node:worker_threads';
+    const thrown = new URL('./thrown', import.meta.url);
+    const { emit } = Worker.prototype;
+    let isArmed = false;
+    Worker.prototype.emit = function (name, message) {
+      const throws = isArmed && message?.kind === 'committed' && !existsSync(thrown);
+      if (!throws) return emit.apply(this, arguments);
+      writeFileSync(thrown, '');
+      if ('${when}' === 'after') emit.apply(this, arguments);
+      throw new Error('on purpose');
+    };
+    export function shouldMakeReq({ packet }) {
+      isArmed ||= packet.text('body') === 'arm';
+      return true;
+    }`);
+  const said = ['arm', ...Array.from({ length: 50 }, (_, number) => String(number))];
+  for (const body of said) rig.say(body);
+
+  await eventually(() => rig.server.acked === said.length);
+  await eventually(() => ['clumsy', 'steady'].every((path) => new Set(rig.seen(path)).size === said.length));
+  const failures = rig.pusher.log.filter((line) => line.event === 'service.failed');
+  expect(failures.map(({ msg }) => msg)).toEqual([expect.stringContaining('clumsy.mjs')]);
+});
+
 test('a module without the required exports is refused at the start, with the missing exports', async () => {
   const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret' });
   await using pusher = await createPusher({
