@@ -127,7 +127,8 @@ export class PoolDispatcher {
   change(rules: PoolRules): void {
     this.#rules = rules;
     this.admission.keepOnly(rules.handlers);
-    void this.#queues.serve(rules.handlers).then((removed) => this.#returnToSpool(removed));
+    this.#queues.serve(rules.handlers);
+    void this.#queues.claimed().then(() => this.#returnToSpool(this.#queues.withdrawRemoved()));
     this.#pump();
   }
 
@@ -135,7 +136,7 @@ export class PoolDispatcher {
   setPaused(paused: boolean): void {
     this.#paused = paused;
     this.#deadlines?.restart();
-    if (paused) void this.#queues.withdrawAll().then((held) => this.#returnToSpool(held));
+    if (paused) void this.#queues.claimed().then(() => this.#returnToSpool(this.#paused ? this.#queues.withdrawAll() : []));
     this.#pump();
   }
 
@@ -370,11 +371,11 @@ export class PoolDispatcher {
     await (this.#inFlight.size === 0 ? this.#carrier.stop() : this.#carrier.kill());
     if (!release) return;
     this.admission.close();
-    const queued = await this.#queues.withdrawAll();
+    await this.#queues.claimed();
     const sent = this.#inFlight.clear().map(({ delivery }) => delivery);
-    this.#returnToSpool([...queued, ...sent, ...this.#unsent]);
+    this.#returnToSpool([...this.#queues.withdrawAll(), ...sent, ...this.#unsent]);
     await this.#settler.idle();
-    this.#returnToSpool(await this.#queues.withdrawAll()); // claimed by settlements that were not on disk yet
+    this.#returnToSpool(this.#queues.withdrawAll()); // claimed by settlements that were not on disk yet
     await this.#settler.idle();
   }
 

@@ -175,29 +175,36 @@ export class PoolQueues {
     }
   }
 
-  /** Changes the served handlers. Resolves with the deliveries held for others, after the end of all claims for them. */
-  async serve(handlers: readonly string[]): Promise<readonly Claimed[]> {
+  /** Changes the served handlers. Those removed keep their deliveries until {@link withdrawRemoved}. */
+  serve(handlers: readonly string[]): void {
     this.#served = new Set(handlers);
     for (const queue of this.#known.values()) queue.isServed = this.#served.has(queue.handler);
     this.wake();
-    const isRemoved = ({ isServed }: Queue): boolean => !isServed;
-    const removed = [...this.#known.values()].filter(isRemoved);
-    await Promise.all(removed.map((queue) => queue.claimed()));
-    return removed.filter(isRemoved).flatMap(({ handler }) => this.withdraw(handler)); // a handler may have been added again meanwhile
   }
 
-  /** Removes the deliveries of a handler, and returns those to give back to the spool, which takes back their followers as well. */
+  /** Resolves when the claims in progress have ended. */
+  async claimed(): Promise<void> {
+    await Promise.all(Array.from(this.#known.values(), (queue) => queue.claimed()));
+  }
+
+  /** Removes the deliveries of all handlers, as {@link withdraw} does. */
+  withdrawAll(): readonly Claimed[] {
+    return [...this.#known.keys()].flatMap((handler) => this.withdraw(handler));
+  }
+
+  /** The same for the handlers that are not served. */
+  withdrawRemoved(): readonly Claimed[] {
+    return [...this.#known.values()].flatMap(({ handler, isServed }) => (isServed ? [] : this.withdraw(handler)));
+  }
+
+  /**
+   * Removes the deliveries of a handler, and returns those to give back to the spool, which takes back their followers as well. They must be
+   * given back in the same turn: an outcome in between would send a follower.
+   */
   withdraw(handler: string): readonly Claimed[] {
     const queue = this.#known.get(handler);
     queue?.wake();
     return queue?.takeAll() ?? [];
-  }
-
-  /** Removes and returns all deliveries, after the end of all claims. */
-  async withdrawAll(): Promise<readonly Claimed[]> {
-    const queues = [...this.#known.values()];
-    await Promise.all(queues.map((queue) => queue.claimed()));
-    return queues.flatMap((queue) => queue.takeAll());
   }
 }
 

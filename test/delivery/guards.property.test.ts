@@ -50,6 +50,17 @@ const guards = fc.record({
   rateLimit: fc.constantFrom(undefined, { requests: 5, perMs: 1000, burst: 3 }),
 });
 
+/** The pool is resumed before its deliveries are withdrawn. */
+const resumedWhileWithdrawn: Step[] = [
+  ...['archive', 'archive', 'archive'].map((handler): Step => ['accept', handler, 'b']),
+  ['pause', true],
+  ['accept', 'push', 'a'],
+  ['accept', 'push', 'a'],
+  ['answer', 0, answered(200)],
+  ['pause', false],
+  ['answer', 0, answered(503)],
+];
+
 test('each admitted delivery is sent once, in the order of its lane', async () => {
   const many = fc.array(steps, { maxLength: 120, size: 'max' });
   await fc.assert(
@@ -57,7 +68,7 @@ test('each admitted delivery is sent once, in the order of its lane', async () =
       const rig = await startDeliveryRig({ workers, pool, handlers, policy: { scheduleMs: new Array<number>(1000).fill(1000) } });
       await playOut(rig, taken);
     }),
-    { numRuns: 200 },
+    { numRuns: 200, examples: [[resumedWhileWithdrawn, 1, { circuitBreaker: undefined, rateLimit: undefined }]] },
   );
 });
 
