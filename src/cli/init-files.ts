@@ -124,6 +124,9 @@ function rest(backend: URL): string {
 [spool]
   path = "var/spool.sqlite"                # deliveries until they are settled; on a local disk
 
+[history]
+  enabled = true                           # "event-pusher events" finds what was delivered in the last 24 hours; records who writes to whom
+
 [admin]
   listen = "127.0.0.1:9464"                # metrics, health and the API
 `;

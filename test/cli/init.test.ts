@@ -20,6 +20,7 @@ test.each(['prosody', 'ejabberd', 'mongooseim'])(
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const config = await loadConfig(join(folder, 'event-pusher.toml'), {});
     expect(config.notices).toEqual([]);
+    expect(config.history.enabled).toBe(true);
     expect(config.hosts).toEqual(['example.org']);
     expect(config.pools.map(({ origin }) => origin)).toEqual(['https://hooks.example.org:8443']);
     expect(config.handlers.map(({ name, requestPath }) => [name, requestPath])).toEqual([['push', '/a%20b/c']]);
