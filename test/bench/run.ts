@@ -7,6 +7,7 @@ import { allocationRows, allocationTable, measureAllocations } from './allocatio
 import { backlogRows, measureBacklog } from './backlog.ts';
 import { compareThroughput, measureThroughput, threadTable, throughputRows } from './end-to-end.ts';
 import { gateRows, measureGate } from './gate.ts';
+import { historyRows, measureHistory } from './history.ts';
 import { isolationRows, measureIsolation } from './isolation.ts';
 import { laneRows, measureLane, measureRoom } from './lane.ts';
 import { causeTable, latencyRows, measureLatencies } from './latency.ts';
@@ -32,6 +33,7 @@ const parts: Readonly<Record<string, () => Promise<Result>>> = {
     const allocations = await measureAllocations(30_000);
     return { rows: allocationRows(allocations), details: `Allocation by thread:\n\n${allocationTable(allocations)}` };
   },
+  history: async () => ({ rows: historyRows(await measureHistory({ rounds: 5, events: 60_000 })) }),
   latency: async () => {
     const latencies = await measureLatencies({ perSecond: 1000, seconds: 10, rounds: 3 });
     return { rows: latencyRows(latencies), details: `What delayed the slowest 1 %:\n\n${causeTable(latencies)}` };
