@@ -4,7 +4,7 @@ import { ago, amount, bytes, clock, foreign, percent, span } from './words.js';
 
 /** @param {{ status: import('./live.js').Status, now: number }} props */
 export function Service({ status, now }) {
-  const { spool, reload, version, startedAt, orphaned } = status;
+  const { spool, history, reload, version, startedAt, orphaned } = status;
   return html`<section aria-labelledby="service-title">
     <h2 id="service-title">Service</h2>
     <dl class="stats wide">
@@ -18,6 +18,13 @@ export function Service({ status, now }) {
         <dt>Full in</dt>
         <dd>${spool.fullInMs === null ? 'not growing' : span(spool.fullInMs)}</dd>
       </div>
+      ${
+        history !== null &&
+        html`<div>
+          <dt>History</dt>
+          <dd>${history.since === null ? 'no settled event yet' : `the last ${span(now - Date.parse(history.since))}, ${bytes(history.bytes)}`}</dd>
+        </div>`
+      }
       <div>
         <dt>Last reload</dt>
         <dd class=${reload?.result === 'refused' ? 'bad' : ''}>${reload === null ? 'none since the start' : `${reload.result} ${ago(reload.at, now)}`}</dd>

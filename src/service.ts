@@ -98,6 +98,7 @@ export class Service implements Lifecycle {
   readonly #attempts: RecentAttempts;
   /** Undefined: settled events are not recorded. */
   readonly #recorder: HistoryRecorder | undefined;
+  readonly #history: History | undefined;
   readonly #conditions: Conditions;
   readonly #nextId = createIdSource(systemClock);
   readonly #readJid = createJidReader({ size: 10_000 });
@@ -124,6 +125,7 @@ export class Service implements Lifecycle {
     this.#attempts = new RecentAttempts({ events, clock: systemClock });
     const { enabled, bodies } = config.history;
     this.#recorder = enabled ? new HistoryRecorder({ events, clock: systemClock, bodies }) : undefined;
+    this.#history = enabled ? new History(config.spool.path, { clock: systemClock }) : undefined;
     this.#conditions = new Conditions({ events, clock: systemClock });
     this.#lifecycle = createLifecycle({ start: () => this.#start(), stop: () => this.#teardown.run() });
     this.#reloader = new Reloader<readonly LoadedHandler[]>({
@@ -290,8 +292,7 @@ export class Service implements Lifecycle {
   #eventParts({ spool, dispatcher, operations }: ObservedParts): Pick<ApiDependencies, 'actions' | 'lookup'> {
     const store = new EventStore(spool);
     const recorder = this.#recorder;
-    const history = recorder && new History(this.#config.spool.path);
-    const lookup = new EventLookup({ clock: systemClock, spool, store, history, withheld: this.#withheld });
+    const lookup = new EventLookup({ clock: systemClock, spool, store, history: this.#history, withheld: this.#withheld });
     const replay: Operations['replay'] = (filter, limit) => operations.replay(filter, limit);
     return {
       lookup,
@@ -313,6 +314,7 @@ export class Service implements Lifecycle {
       health: this.#health,
       spoolStats: () => spool.stats(),
       maxSpoolBytes,
+      history: this.#history,
     });
   }
 

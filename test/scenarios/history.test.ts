@@ -53,6 +53,7 @@ test('a delivered event is found by its user after a kill, with each of its atte
   expect(events).toMatchObject([{ state: 'delivered', status: 200, handler: 'push', receiver: 'bob@localhost', kind: 'message' }]);
   const [{ id }] = events;
   expect(await operate(...search)).toContain(id);
+  expect(await operate('status')).toMatch(/history {3}settled events since \d{4}-/);
 
   const shown = await operate('events', 'show', id);
   const steps = shown.slice(shown.indexOf('timeline')).split('\n');
@@ -67,4 +68,5 @@ test('without [history], a delivered event leaves no trace', async () => {
   service.chat.say('one');
   await service.rig.settled(1);
   expect(await service.operate('events', 'list')).toBe('No events.\n');
+  expect(await service.operate('status')).not.toContain('history');
 });

@@ -168,7 +168,7 @@ describe('the spool with a history', () => {
       if (delivery === undefined) throw new Error('not claimed');
       await settleIn(recording, makeSettlement(delivery.seq, disposition, { delivery, attempt: answered(1, status) }));
     };
-    const history = new History(rig.path, async (query) => searchHistory(query, systemClock));
+    const history = new History(rig.path, { clock: systemClock, run: async (query) => searchHistory(query, systemClock) });
     const records = async (states: readonly RecordedState[] = [...finalStates, 'dead', 'waiting']) => {
       const page = await history.find({ filter: {}, states, limit: 99, backward: false, after: undefined, withinMs: 60_000 });
       return page.records.map(({ record }) => `${record.id} ${record.state} ${record.attempt?.status}`);

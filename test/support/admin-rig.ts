@@ -93,10 +93,11 @@ interface BoardParts {
 }
 
 function createBoard({ spool, operations, events, clock }: BoardParts): StatusBoard {
+  const history = { span: () => ({ since: acceptedAt, bytes: 12_000_000 }) };
   const conditions = new Conditions({ events, clock });
   const flow = new Flow({ events, clock, timers: systemTimers, levels: () => ({ tapFill: conditions.tapFill, waiting: 0 }) });
   const health = new Health({ events, attachments: [{ name: 'chat', hosts: ['localhost'] }] });
-  return new StatusBoard({ operations, conditions, flow, health, spoolStats: () => spool.stats(), maxSpoolBytes: 1e9, clock });
+  return new StatusBoard({ operations, conditions, flow, health, spoolStats: () => spool.stats(), maxSpoolBytes: 1e9, clock, history });
 }
 
 export interface Admission {

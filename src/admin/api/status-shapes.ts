@@ -119,6 +119,10 @@ export const statusShape = z.object({
     reason: z.string(),
     fullInMs: ms,
   }),
+  history: z
+    .object({ since: time.nullable(), bytes: count })
+    .nullable()
+    .describe('The span of settled events that is recorded; null if they are not. It begins with null before the first one.'),
   pools: z.array(poolShape).describe('Worst first.'),
   hosts: z.array(hostShape).describe('Worst first.'),
   orphaned: count,

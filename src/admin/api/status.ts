@@ -50,7 +50,7 @@ type Status = z.input<typeof statusShape>;
 const recentSeconds = 10;
 
 function statusView(facts: Facts, { newest, points }: ReturnType<StatusBoard['history']>): Omit<Status, 'caller'> {
-  const { now, startedAt, flow, spool, orphaned, reload } = facts;
+  const { now, startedAt, flow, spool, history, orphaned, reload } = facts;
   const { bytes, maxBytes, writable, reason, fullInMs } = spool;
   const verdict = verdictOf(facts);
   return {
@@ -60,6 +60,7 @@ function statusView(facts: Facts, { newest, points }: ReturnType<StatusBoard['hi
     verdict: verdictView(verdict),
     flow: { newest, recent: points, mean: flow },
     spool: { bytes, maxBytes, writable, reason, fullInMs },
+    history: history && { since: instant(history.since), bytes: history.bytes },
     pools: facts.pools.map((pool) => poolView(pool, verdict)).toSorted(byTrouble),
     hosts: facts.hosts.toSorted((one, other) => Number(one.state === 'attached') - Number(other.state === 'attached')).map(hostView),
     orphaned,

@@ -1,5 +1,6 @@
 /** The state of the running service, gathered when somebody looks, at most once per second for all viewers. */
 import type { Clock, EpochMs } from '../../kit/clock.ts';
+import type { History } from '../../spool/history/history.ts';
 import type { SpoolStats } from '../../spool/spool.ts';
 import type { Conditions } from '../../telemetry/conditions.ts';
 import type { Flow, FlowColumns } from '../../telemetry/flow.ts';
@@ -15,6 +16,8 @@ export interface StatusSources {
   readonly health: Pick<Health, 'draining' | 'hosts'>;
   readonly spoolStats: () => SpoolStats;
   readonly maxSpoolBytes: number;
+  /** Undefined: settled events are not recorded. */
+  readonly history: Pick<History, 'span'> | undefined;
   readonly clock: Clock;
 }
 
@@ -54,6 +57,7 @@ export class StatusBoard {
       draining: health.draining,
       flow: flow.mean(headlineSeconds),
       spool: spoolFacts(spoolStats(), { maxBytes: maxSpoolBytes, refusesSince: conditions.spoolRefusesSince ?? null }),
+      history: this.#sources.history?.span() ?? null,
       pools: operations.pools().map((pool) => this.#poolFacts(pool, showError)),
       hosts: this.#hostFacts(now),
       orphaned: operations.orphans().reduce((sum, { waiting }) => sum + waiting, 0),

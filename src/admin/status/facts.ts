@@ -1,6 +1,7 @@
 /** The state of the service at one instant, as plain values: the verdict and the dashboard are made of it. */
 import type { PoolConfig } from '../../config/config.ts';
 import type { EpochMs } from '../../kit/clock.ts';
+import type { HistorySpan } from '../../spool/history/history.ts';
 import type { AttachmentState, BreakerState } from '../../telemetry/events.ts';
 import type { FlowPoint, QueueRates } from '../../telemetry/flow.ts';
 
@@ -11,6 +12,8 @@ export interface Facts {
   /** Averages of the last seconds, and levels. */
   readonly flow: FlowPoint;
   readonly spool: SpoolFacts;
+  /** The span of settled events that is recorded; null if they are not. */
+  readonly history: HistorySpan | null;
   readonly pools: readonly PoolFacts[];
   readonly hosts: readonly HostFacts[];
   /** Deliveries whose pool or handler is not configured. */

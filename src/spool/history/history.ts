@@ -2,7 +2,7 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import type { EpochMs } from '../../kit/clock.ts';
+import type { Clock, EpochMs } from '../../kit/clock.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
 import type { HistoryPage, HistoryQuery } from './search.ts';
 import { historyFolder, listSegments } from './segments.ts';
@@ -14,17 +14,29 @@ export interface HistorySpan {
   readonly bytes: number;
 }
 
+interface HistoryOptions {
+  readonly clock: Pick<Clock, 'monotonic'>;
+  /** For tests; by default a search has a thread of its own. */
+  readonly run?: (query: HistoryQuery) => Promise<HistoryPage>;
+}
+
+/** Age at which the span is read again, ms: it takes a system call for each segment, of which there may be thousands. */
+const spanMs = 5000;
+
 /** Searches that wait for the one that is running, at most. */
 const maxWaiting = 16;
 
 export class History {
   readonly #folder: string;
   readonly #run: (query: HistoryQuery) => Promise<HistoryPage>;
+  readonly #clock: HistoryOptions['clock'];
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `run` is for tests; by default a search has a thread of its own. */
-  constructor(spoolPath: string, run: (query: HistoryQuery) => Promise<HistoryPage> = runInThread) {
+  #span: { readonly value: HistorySpan; readonly at: number } | undefined;
+
+  constructor(spoolPath: string, { clock, run = runInThread }: HistoryOptions) {
+    this.#clock = clock;
     this.#folder = historyFolder(spoolPath);
     this.#run = run;
   }
@@ -42,7 +54,14 @@ export class History {
     }
   }
 
+  /** As it was at most five seconds ago. */
   span(): HistorySpan {
+    const at = this.#clock.monotonic();
+    if (this.#span === undefined || at - this.#span.at >= spanMs) this.#span = { value: this.#readSpan(), at };
+    return this.#span.value;
+  }
+
+  #readSpan(): HistorySpan {
     const segments = listSegments(this.#folder);
     return { since: segments[0]?.number ?? null, bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0) };
   }

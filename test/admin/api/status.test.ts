@@ -21,6 +21,7 @@ describe('the status', () => {
       ['calm', null],
     ]);
     expect(body.verdict).toMatchObject({ level: 'critical', headline: expect.stringContaining('sick: breaker open') });
+    expect(body.history).toEqual({ since: new Date(acceptedAt).toISOString(), bytes: 12_000_000 });
     expect(body.hosts).toMatchObject([{ attachment: 'chat', host: 'localhost', state: 'connecting' }]);
   });
 

@@ -12,6 +12,7 @@ export function makeFacts(changes: Partial<Facts> = {}): Facts {
     draining: false,
     flow: { accepted: 214, delivered: 214, dead: 0, failed: 0, waiting: 0, tapFill: 0 },
     spool: { bytes: 1e6, maxBytes: 1e10, writable: true, reason: '', refusesSince: null, fullInMs: null, loss: '' },
+    history: null,
     pools: [makePool()],
     hosts: [makeHost()],
     orphaned: 0,
