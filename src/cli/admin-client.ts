@@ -53,7 +53,13 @@ export class AdminClient {
   readonly #root: string;
   readonly #headers: Readonly<Record<string, string>>;
 
+  /** Throws USAGE for a token that no Authorization header can carry (RFC 6750 §2.1): it would look like a service that does not answer. */
   constructor(base: URL, token: string | undefined) {
+    if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
+      throw new ServiceError(
+        'USAGE',
+        'the token has spaces, line breaks or characters beyond ASCII, which a request cannot carry: choose another one',
+      );
     this.#base = base;
     this.#root = base.href.replace(/\/$/, '') + apiRoot;
     this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };

@@ -1,4 +1,4 @@
-/** The state of the running service, gathered when somebody looks, at most once per second for all viewers. */
+/** The state of the running service, gathered on request, at most once per second for all viewers. */
 import type { Clock, EpochMs } from '../../kit/clock.ts';
 import type { History } from '../../spool/history/history.ts';
 import type { SpoolStats } from '../../spool/spool.ts';
