@@ -107,7 +107,7 @@ test.each([
   expect(await readdir(folder)).toEqual([]);
 });
 
-test.each(['a"b.toml', 'a\\b.toml', 'a}b.toml', '${HOME}.toml'])(
+test.each(['a"b.toml', 'a\\b.toml', 'a}b.toml', `\${HOME}.toml`])(
   'the name %j, which the configuration cannot refer to, is refused',
   async (name) => {
     const { code, stderr } = await runCli(['init', '--server', 'prosody', '--host', 'example.org', '--config', join(folder, name)]);
