@@ -7,7 +7,7 @@ import { systemClock } from '../../src/kit/clock.ts';
 import type { PacketFacts } from '../../src/model/packet.ts';
 import type { EventFilter } from '../../src/spool/event-store.ts';
 import { History } from '../../src/spool/history/history.ts';
-import { lineOf, type RecordedState, readLine } from '../../src/spool/history/record.ts';
+import { droppedLine, lineOf, type RecordedState, readLine } from '../../src/spool/history/record.ts';
 import { HistoryRecorder } from '../../src/spool/history/recorder.ts';
 import { searchHistory } from '../../src/spool/history/search.ts';
 import { historyFolder, listSegments } from '../../src/spool/history/segments.ts';
@@ -32,6 +32,8 @@ const line = (id: string, at: number, made: Parameters<typeof makeDelivery>[0] =
     bodies: false,
     withheld: undefined,
   });
+
+const droppedEvent = { ...makeDelivery({ id: 'gone' }), state: 'dropped', kind: 'message', messageId: null, stanzaId: null } as const;
 
 let folder: string;
 beforeEach(async () => {
@@ -65,6 +67,14 @@ describe('a search', () => {
     expect(found({ handler: 'log', pool: 'two', host: 'other' })).toEqual(['a.1']);
     expect(found({ status: 200, since: 2000, before: 3000 })).toEqual(['a.1']);
     expect(found({ jid: 'a@b' })).toEqual([]);
+    expect(found({ handler: 'log' })).toEqual(['a.1']);
+    expect(found({ pool: 'two' })).toEqual(['a.1']);
+    expect(found({ status: 200 })).toEqual(['a', 'a.1', 'b']);
+    expect(found({ status: 500 })).toEqual([]);
+    expect(found({}, { states: ['withheld'] })).toEqual([]);
+    writer.write(droppedLine({ ...droppedEvent, handler: 'delivered' }, 4000), 4000);
+    expect(found({ handler: 'delivered' }, { states: ['dropped'] })).toEqual(['gone']);
+    expect(found({}, { states: ['delivered'] })).toEqual(['a', 'a.1', 'b']);
   });
 
   test.each([false, true])('gives each record of several files once, page by page (backward: %s)', (backward) => {

@@ -60,7 +60,7 @@ function segmentsOf(all: readonly Segment[], { filter: { since, before }, backwa
 function* matchesIn(segment: Segment, { filter, states, backward }: HistoryQuery, bound: number | undefined): Generator<LocatedRecord> {
   const bytes = read(segment);
   const test = createTest(filter, states);
-  const offsets = candidatesIn(bytes, needleOf(filter));
+  const offsets = candidatesIn(bytes, needleOf(filter, states));
   if (backward) offsets.reverse();
   for (const offset of offsets) {
     if (bound !== undefined && (backward ? offset >= bound : offset <= bound)) continue;
@@ -83,11 +83,17 @@ function read({ path }: Segment): Buffer {
 }
 
 /** A text that each matching line contains, as it is in the line; undefined: each line may match. */
-function needleOf({ ids, descendantsOf, jid, stanzaId }: EventFilter): string | undefined {
+function needleOf(filter: EventFilter, states: readonly RecordedState[]): string | undefined {
+  const { ids, descendantsOf, jid, stanzaId, status, handler, pool } = filter;
   if (ids?.length === 1) return JSON.stringify(ids[0]);
   if (descendantsOf !== undefined) return JSON.stringify(`${descendantsOf}.`).slice(0, -1);
   if (stanzaId !== undefined) return JSON.stringify(JSON.stringify(idIn(stanzaId))).slice(1, -1);
-  return jid === undefined ? undefined : JSON.stringify(jid);
+  if (jid !== undefined) return JSON.stringify(jid);
+  const [state] = states;
+  if (states.length === 1 && state !== 'delivered') return `,${JSON.stringify(state)},`; // most records are of delivered events
+  if (status !== undefined) return `",${status},`; // it follows the kind of the outcome
+  const name = handler ?? pool;
+  return name === undefined ? undefined : JSON.stringify(name);
 }
 
 /** Offsets of the lines that contain the text. */
