@@ -146,6 +146,23 @@ describe('a writer', () => {
   });
 });
 
+test('begins again in a folder that was removed, and loses no more than the records until its next maintenance', async () => {
+  const place = join(folder, 'spool-history');
+  const writer = open({ folder: place, minFreeBytes: 1 });
+  writer.write(line('lost', 1000), 1000);
+  await rm(place, { recursive: true });
+  writer.write(line('lost too', 2000), 2000);
+  writer.maintain(3000);
+  writer.write(line('kept', 4000), 4000);
+  expect(found({}, { folder: place })).toEqual(['kept']);
+
+  await rm(place, { recursive: true });
+  await writeFile(place, 'not a folder');
+  writer.maintain(5000);
+  writer.write(line('no place', 6000), 6000);
+  writer.maintain(7000);
+});
+
 test('a record has no body or text of a response, unless bodies are recorded', () => {
   const settlement = makeSettlement(1, { kind: 'dead', reason: 'refused', detail: 'quoted' }, { attempt: answered(1, 400) });
   const delivery = claimed({ id: 'a', body: 'secret' });

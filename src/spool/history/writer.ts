@@ -43,12 +43,15 @@ export class HistoryWriter {
     try {
       this.#append(text, now);
     } catch {
-      if (!this.#deleteOldest()) return;
-      try {
-        this.#append(text, now);
-      } catch {
-        this.#isTorn = true; // the disk is full: the history is the first to go
-      }
+      this.#appendInPlaceOfOldest(text, now);
+    }
+  }
+
+  #appendInPlaceOfOldest(text: string, now: EpochMs): void {
+    try {
+      if (this.#deleteOldest()) this.#append(text, now);
+    } catch {
+      // The disk is full or cannot be written: the history is the first to go.
     }
   }
 
@@ -77,12 +80,26 @@ export class HistoryWriter {
     this.#deleteOld(now);
   }
 
-  /** Deletes what is too old, too large, or needed by the disk; at each maintenance. */
+  /** Deletes what is too old, too large, or needed by the disk; at each maintenance. Never throws: a removed folder begins again. */
   maintain(now: EpochMs): void {
-    this.#synchronise();
-    if (this.#endsAt < now - this.#opening.maxAgeMs) this.close();
-    this.#deleteOld(now);
-    while (this.#isDiskShort() && this.#deleteOldest());
+    try {
+      this.#synchronise();
+      if (this.#endsAt < now - this.#opening.maxAgeMs) this.close();
+      this.#deleteOld(now);
+      while (this.#isDiskShort() && this.#deleteOldest());
+    } catch {
+      this.#beginAgain();
+    }
+  }
+
+  #beginAgain(): void {
+    this.close();
+    this.#segments = [];
+    try {
+      prepareHistoryFolder(this.#opening.folder);
+    } catch {
+      // It is tried at the next maintenance; until then, records are lost.
+    }
   }
 
   /** Not awaited: after a loss of power, the records of the last moments may be missing. */
