@@ -172,6 +172,7 @@ function compare(line: Line, { form }: Received, { page }: Scene): void {
 async function keepRunning({ server, backend, pusher }: Parts, scene: Scene): Promise<void> {
   const { page, signal } = scene;
   page.heading('Addresses', 'the demo runs until Ctrl-C; further requests are shown below');
+  page.row('dashboard', `${pusher.admin}/`);
   page.row('metrics', `${pusher.admin}/metrics`);
   page.row('health', `${pusher.admin}/readyz and ${pusher.admin}/healthz`);
   page.row('configuration', pusher.configFile);

@@ -80,6 +80,7 @@ async function expectAllSteps(demo: Demo): Promise<void> {
   expect(second).toBe(first);
   expect(output).toContain('mod_event_pusher_http_sent_total{host="localhost"} 5');
   expect(output).toContain('mod_event_pusher_http_failed_total{host="localhost"} 1');
+  expect(output).toMatch(/^ *dashboard +http:\/\/127\.0\.0\.1:\d+\/$/m);
 }
 
 function expectNoControlCharacters(output: string): void {
