@@ -26,6 +26,9 @@ export function DeadLetters({ status, now, open }) {
     const timer = setTimeout(() => void load(), cachedMs); // the first answer may be older than the last change
     return () => clearTimeout(timer);
   }, [total]);
+  useEffect(() => {
+    if (problem !== '') void load(); // the service answers again
+  }, [status]);
 
   const groups = found?.groups ?? [];
   return html`<section id="dead-letters" aria-labelledby="dead-title" tabindex="-1">
