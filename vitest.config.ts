@@ -1,8 +1,9 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, ...(process.env['DEBIAN_PACKAGE'] === '1' ? [] : ['test/deploy/debian.test.ts'])],
     // Worker threads and child processes of the tests must understand TypeScript too.
     execArgv: ['--import', 'tsx'],
     pool: 'forks',

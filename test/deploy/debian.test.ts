@@ -1,6 +1,7 @@
 /**
  * The Debian package: built from this checkout, then installed, run, upgraded, removed and purged in a fresh Debian 12. It carries the Node.js
- * that runs this test, whose better-sqlite3 is compiled already.
+ * that runs this test, whose better-sqlite3 is compiled already. It downloads a Debian and takes minutes, so it runs only on request:
+ * `DEBIAN_PACKAGE=1 npx vitest run test/deploy/debian.test.ts`, as root and after `npm run build`.
  */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';

@@ -21,7 +21,7 @@ const { createSqliteSpool } = await importBuilt<typeof import('../../src/spool/s
 
 const seed = 2026;
 const total = Number(process.env['CRASH_MESSAGES'] ?? 6000);
-const kills = Number(process.env['CRASH_KILLS'] ?? 20);
+const kills = Number(process.env['CRASH_KILLS'] ?? 8);
 const conversations = 100;
 
 /** One in five requests fails: too few to open the circuit breaker. */
