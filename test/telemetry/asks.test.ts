@@ -39,7 +39,7 @@ test('the series of a handler with questions, and of their breaker, start at 0',
   expect(await sample(metrics, 'event_pusher_breaker_state{pool="business",handler="push:ask"}')).toBe(0);
 });
 
-test('remembers withheld pushes with their time', () => {
+test('remembers withheld pushes with their number and time', () => {
   const { events } = observe();
   const clock = createFakeClock(1000);
   const recent = new RecentWithheld({ events, clock });
@@ -47,8 +47,8 @@ test('remembers withheld pushes with their time', () => {
   clock.advance(5);
   events.emit('push.withheld', withheld({ why: 'no-receiver' }));
   expect(recent.list()).toEqual([
-    { ...withheld(), at: 1000 },
-    { ...withheld({ why: 'no-receiver' }), at: 1005 },
+    { ...withheld(), nr: 1, at: 1000 },
+    { ...withheld({ why: 'no-receiver' }), nr: 2, at: 1005 },
   ]);
 });
 
