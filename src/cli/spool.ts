@@ -20,7 +20,7 @@ export const spoolCommands: readonly Command[] = [
   {
     name: 'spool backup',
     synopsis: 'TARGET [--config FILE]',
-    description: 'copies the spool, also of a running service, into a new file, and its history into TARGET-history',
+    description: 'copies the spool, also while it is in use, into TARGET, and its history into TARGET-history',
     operands: { least: 1, most: 1, files: true },
     options: ['config'],
     run: copy,
