@@ -1,7 +1,7 @@
 import type { PacketAsked, RequestPrepared } from '../../pools/accept-callbacks.ts';
 import { createRfc3339 } from '../kit/clock.ts';
 import type { Answered, DeliveryId, OfflinePushInfo } from '../model/delivery.ts';
-import type { Acc, Direction, Jid, Packet, Stanza } from '../model/packet.ts';
+import { type Acc, type Direction, factsOf, type Jid, type Packet, type PacketFacts, type Stanza } from '../model/packet.ts';
 import { roomOf } from '../packet/room.ts';
 import { freezeStanza } from '../packet/xml/element.ts';
 import type { LoadedHandler } from './handler.ts';
@@ -23,12 +23,19 @@ export class PacketContext {
   readonly answered: Answered | undefined;
   /** Argument of the functions of built-in modules. */
   readonly fields: PacketFields;
+  #facts: PacketFacts | undefined;
 
   constructor(packet: Packet, rfc3339: Rfc3339, { deliveryId, answered }: ContextOptions) {
     this.packet = packet;
     this.deliveryId = deliveryId;
     this.answered = answered;
     this.fields = new PacketFields(this, rfc3339);
+  }
+
+  /** Encoded once for all deliveries of the packet. */
+  get facts(): PacketFacts {
+    this.#facts ??= factsOf(this.packet);
+    return this.#facts;
   }
 
   /** Argument of `shouldMakeReq`: a plain object, which a module may copy. */

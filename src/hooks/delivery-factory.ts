@@ -3,7 +3,7 @@ import type { Ordering } from '../config/config.ts';
 import type { Clock } from '../kit/clock.ts';
 import type { DeadReason } from '../model/attempt.ts';
 import type { Body, DeliveryId, HeaderPair, HttpTarget, NewRequest } from '../model/delivery.ts';
-import { factsOf, type Jid, type Packet, type PacketId } from '../model/packet.ts';
+import type { Jid, Packet, PacketId } from '../model/packet.ts';
 import { eventOf } from '../packet/kind.ts';
 import { isGroupchat, roomOf } from '../packet/room.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
@@ -34,7 +34,7 @@ export class DeliveryFactory {
     return {
       id: deliveryId,
       packetId: packet.id,
-      facts: factsOf(packet),
+      facts: context.facts,
       host: packet.host,
       handler: config.name,
       pool: config.pool,
@@ -62,7 +62,7 @@ export class DeliveryFactory {
     return {
       id: deliveryId,
       packetId: packet.id,
-      facts: factsOf(packet),
+      facts: context.facts,
       host: packet.host,
       handler: config.name,
       pool: config.pool,

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../kit/clock.ts';
 import type { DeliveryId } from '../../model/delivery.ts';
-import { factsOf, type Jid, type Packet, type Stanza } from '../../model/packet.ts';
+import type { Jid, Packet, Stanza } from '../../model/packet.ts';
 import { bareJid, createJidReader, type JidReader, makeJid } from '../../packet/jid.ts';
 import { isGroupchat, isPrivateRoomMessage, mucUserOf, roomAround } from '../../packet/room.ts';
 import { findChild, findChildren } from '../../packet/xml/element.ts';
@@ -20,14 +20,14 @@ interface AskOptions {
 
 /** Makes an ask in place of the request of a handler with `before_push`. The packet is stored with it and prepared once the answer has come. */
 export function askBeforePush({ clock, newId, readJid = createJidReader() }: AskOptions): BeforeRequest {
-  return ({ config }, { packet, deliveryId: id = newId() }) => {
+  return ({ config }, { packet, facts, deliveryId: id = newId() }) => {
     if (config.beforePush === undefined) return undefined;
     const { queue, pool, requestPath } = config.beforePush;
     const lane = laneOf(packet, config.name, config.ordering);
     return {
       id,
       packetId: packet.id,
-      facts: factsOf(packet),
+      facts,
       host: packet.host,
       handler: queue,
       pool,
