@@ -1,6 +1,7 @@
 /** `check --online`: connects to each chat server and each backend, without sending anything that a user or backend would notice. */
 import { createServer } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { z } from 'zod';
 import { createDial } from '../../pools/connection.ts';
 import type { ComponentAttachment } from '../config/config.ts';
 import { createMask } from '../config/secrets.ts';
@@ -10,7 +11,15 @@ import { dialTcp } from '../kit/dial-tcp.ts';
 import { messageOf, toError } from '../kit/errors.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import { ComponentStream } from '../sources/component/stream.ts';
-import { type Probe, readinessOf } from './readiness.ts';
+import { reachableAddress } from './admin-client.ts';
+
+/** The result of one connection. */
+export interface Probe {
+  /** `attachment chat at xmpp://127.0.0.1:5347`, `pool http_pool at http://127.0.0.1:8000` */
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
 
 /** Limit of each probe, ms. */
 const probeTimeoutMs = 10_000;
@@ -25,6 +34,27 @@ export async function probeAll(config: Config): Promise<readonly Probe[]> {
   const pools = config.pools.filter(({ origin }) => origin !== '').map(({ id, origin, tls }) => probeBackend(id, { origin, tls }));
   const mask = createMask(config.redacted);
   return Promise.all([...attachments, ...pools].map(async (probe) => masked(await probe, mask)));
+}
+
+const readiness = z.object({ checks: z.array(z.object({ name: z.string(), ready: z.boolean(), reason: z.string() })) });
+
+/** A service on this machine answers within this time, ms. */
+const answerTimeoutMs = 2000;
+
+/** The states of the attachments of the service that runs at this address; undefined if none does. */
+async function readinessOf(listen: { readonly host: string; readonly port: number }): Promise<readonly Probe[] | undefined> {
+  if (listen.port === 0) return undefined;
+  const answer = await fetch(`${reachableAddress(listen)}/readyz`, { redirect: 'error', signal: AbortSignal.timeout(answerTimeoutMs) })
+    .then((response) => response.json())
+    .catch(() => undefined); // nothing answers, or another program
+  const read = readiness.safeParse(answer);
+  if (!read.success) return undefined;
+  const attachments = read.data.checks.filter(({ name }) => name.startsWith('attachment ') || name === 'service');
+  return attachments.map(({ name, ready, reason }) => ({
+    name: `${name}, of the running service`,
+    ok: ready,
+    detail: ready ? 'attached' : reason,
+  }));
 }
 
 function masked({ name, ok, detail }: Probe, mask: (text: string) => string): Probe {

@@ -122,7 +122,7 @@ function createWalk(spool: Spool, life: string): (step: Step) => Promise<void> {
       {
         claim: kept.map(({ disposition }) => disposition === 'take'),
         refused,
-        revives: model.dead[revives]?.id ?? (revives === 9 ? idOf('nobody') : undefined),
+        revives: model.dead[revives]?.id ?? (revives === 9 ? idOf('unknown') : undefined),
       },
     );
     expect(remember(await appendTo(spool, entry))).toEqual(model.append(entry));

@@ -64,7 +64,7 @@ export function keepsOperatorGuarantees(currentSpool: () => Spool, currentEvents
       await appendTo(currentSpool(), makeEntry([], { deadLetters: [makeFailedPacket({ id: 'a', detail: 'again' })] }));
       await appendTo(currentSpool(), makeEntry([], { deadLetters: [makeFailedPacket({ id: 'a', detail: 'third' })], revives: idOf('a') }));
       expect((await currentSpool().deadLetters({}, { limit: 9 })).map(({ detail }) => detail)).toEqual(['prepareBody threw', 'third']);
-      await appendTo(currentSpool(), makeEntry([], { revives: idOf('nobody') }));
+      await appendTo(currentSpool(), makeEntry([], { revives: idOf('unknown') }));
       expect(depth()).toMatchObject({ dead: 2 });
     });
 

@@ -381,7 +381,7 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
       test('are not found by the id of another delivery', async () => {
         await leave(makeDelivery({ id: 'a' }));
         expect(await spool.deadLetter(idOf('a'))).toBeUndefined();
-        expect(await spool.deadLetter(idOf('nobody'))).toBeUndefined();
+        expect(await spool.deadLetter(idOf('unknown'))).toBeUndefined();
       });
 
       test('are purged only if they died before the given time', async () => {

@@ -176,7 +176,7 @@ browserTest('finds an event by user and by id, shows its timeline, and sends or 
   await page.keyboard.press('Enter');
   await search.getByRole('button', { name: /^Drop/ }).click();
   await confirm(page, 'Drop permanently', 'Done.');
-  await search.getByRole('searchbox').fill('nobody@localhost');
+  await search.getByRole('searchbox').fill('unknown@localhost');
   await page.keyboard.press('Enter');
   await search.getByText('No such event waits').waitFor();
 });
