@@ -8,8 +8,11 @@ import { ago, amount, foreign, number } from './words.js';
 /** Time for which the service gives the same answer again. */
 const cachedMs = 1000;
 
-/** @param {{ status: Status, now: number, open: ((dialog: import('./dialogs.js').Dialog) => void) | undefined }} props */
-export function DeadLetters({ status, now, open }) {
+/**
+ * While the page is stale, its banner reports the failure for all parts.
+ * @param {{ status: Status, now: number, open: ((dialog: import('./dialogs.js').Dialog) => void) | undefined, isStale: boolean }} props
+ */
+export function DeadLetters({ status, now, open, isStale }) {
   const total = status.pools.reduce((sum, { dead }) => sum + dead, 0);
   const [found, setFound] = useState(/** @type {{ groups: any[], total: number, seen: number } | undefined} */ (undefined));
   const [problem, setProblem] = useState('');
@@ -22,10 +25,11 @@ export function DeadLetters({ status, now, open }) {
       (error) => setProblem(error.message),
     );
   useEffect(() => {
+    if (isStale) return setProblem('');
     void load();
     const timer = setTimeout(() => void load(), cachedMs); // the first answer may be older than the last change
     return () => clearTimeout(timer);
-  }, [total]);
+  }, [total, isStale]);
   useEffect(() => {
     if (problem !== '') void load(); // the service answers again
   }, [status]);
@@ -33,7 +37,7 @@ export function DeadLetters({ status, now, open }) {
   const groups = found?.groups ?? [];
   return html`<section id="dead-letters" aria-labelledby="dead-title" tabindex="-1">
     <h2 id="dead-title">Dead letters ${total > 0 && html`<span class="count">${amount(total)}</span>`}</h2>
-    ${problem !== '' && html`<p class="problem" role="alert">${foreign(problem)} <button type="button" onClick=${load}>Try again</button></p>`}
+    ${problem !== '' && !isStale && html`<p class="problem" role="alert">${foreign(problem)} <button type="button" onClick=${load}>Try again</button></p>`}
     ${found === undefined && problem === '' && html`<p class="empty">Loading…</p>`}
     ${found !== undefined && groups.length === 0 && html`<p class="empty">None: every event was delivered or is waiting.</p>`}
     <ul class="rows">

@@ -66,7 +66,7 @@ function Board({ view, points, ask, onSignIn }) {
       <${Pools} status=${status} now=${now} open=${open} />
       <${Attachments} status=${status} now=${now} />
       <${Events} now=${now} open=${open} />
-      <${DeadLetters} status=${status} now=${now} open=${open} />
+      <${DeadLetters} status=${status} now=${now} open=${open} isStale=${isStale} />
       <${Service} status=${status} now=${now} />
     </main>
     <${Dialogs} dialog=${dialog} close=${() => setDialog(undefined)} ask=${ask} />

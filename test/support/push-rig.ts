@@ -15,6 +15,8 @@ export interface PushRig extends AsyncDisposable {
   metric(sample: string): Promise<number>;
   /** Resolves when this number of requests has been accepted, and no delivery is pending. */
   settled(count: number): Promise<void>;
+  /** Resolves when this number of failed attempts has been recorded and their retries are scheduled. */
+  postponed(count: number): Promise<void>;
 }
 
 type ConfigOptions = Parameters<typeof plainConfig>[0];
@@ -70,6 +72,11 @@ export async function startPushRig(componentPort: number, options: PushRigOption
         const delivered = await metric('event_pusher_deliveries_total{pool="http_pool",disposition="delivered"}');
         const owed = await metric('event_pusher_spool_depth{pool="http_pool",state="waiting"}');
         if (delivered < count || owed > 0) throw new Error(`${delivered} delivered and ${owed} owed, not ${count} and 0`);
+      }),
+    postponed: (count) =>
+      eventually(async () => {
+        const retries = await metric('event_pusher_deliveries_total{pool="http_pool",disposition="retry"}');
+        if (retries < count) throw new Error(`${retries} retries scheduled, not ${count}`);
       }),
     [Symbol.asyncDispose]: dispose,
   };

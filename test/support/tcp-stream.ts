@@ -35,7 +35,8 @@ export async function openTcpStream(owner: string, port: number): Promise<TcpStr
     try {
       framer?.push(chunk);
     } catch (error) {
-      socket.destroy();
+      // The connection stays open: closing it with data unread would discard stanzas on their way to the server.
+      framer = undefined;
       inbox.end(String(error));
     }
   });
