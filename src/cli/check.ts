@@ -1,7 +1,7 @@
 import type { HandlerConfig } from '../config/config.ts';
-import { readEnvironment } from '../config/environment.ts';
+import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { loadConfig } from '../config/load.ts';
-import { ConfigInvalid, type Mistake, mistakeLine } from '../config/mistakes.ts';
+import { ConfigInvalid } from '../config/mistakes.ts';
 import { orphanWarnings } from '../config/notices.ts';
 import { effectiveUrl } from '../config/pool.ts';
 import { createMask, withoutSecrets } from '../config/secrets.ts';
@@ -12,13 +12,21 @@ import { ServiceError, toError } from '../kit/errors.ts';
 import { requireAddon } from '../spool/addon.ts';
 import { readInfo, type SpoolInfo } from '../spool/inspect.ts';
 import { probeAll } from './check-online.ts';
+import type { Call, Command } from './command.ts';
 import { effectiveSections } from './effective-sections.ts';
-import { printable } from './terminal.ts';
+import { columns, listItem, printable } from './terminal.ts';
 import { tomlSection } from './toml-text.ts';
+
+export const checkCommand: Command = {
+  name: 'check',
+  synopsis: '[--online] [--config FILE] [--json]',
+  description: 'validates the configuration and its callback modules, and prints it; --online connects, too',
+  options: ['config', 'json', 'online'],
+  run: check,
+};
 
 interface CheckOptions {
   readonly file: string;
-  readonly json: boolean;
   /** Whether to connect to the chat servers and backends, too. */
   readonly online: boolean;
 }
@@ -27,15 +35,16 @@ interface CheckOptions {
  * Validates the configuration, loads the callback modules, and prints the effective configuration. Throws the mistakes. Exit code 1 if a
  * connection failed.
  */
-export async function checkCommand(options: CheckOptions): Promise<number> {
+async function check({ values }: Call): Promise<number> {
   requireAddon();
-  if (options.json) return checkJson(options);
+  const options = { file: locateConfig(values.config, readEnvironment()), online: values.online === true };
+  if (values.json === true) return checkJson(options);
   const config = await loadChecked(options.file);
   process.stdout.write(renderCheck(config));
   if (!options.online) return 0;
   const probes = await probeAll(config);
   process.stdout.write(
-    `\nConnections:\n${probes.map(({ name, ok, detail }) => `${hang(printable(`${ok ? 'ok' : 'FAILED'}: ${name}: ${detail}`))}\n`).join('')}`,
+    `\nConnections:\n${probes.map(({ name, ok, detail }) => `${listItem(printable(`${ok ? 'ok' : 'FAILED'}: ${name}: ${detail}`))}\n`).join('')}`,
   );
   return probes.every(({ ok }) => ok) ? 0 : 1;
 }
@@ -105,18 +114,11 @@ function print(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-const columns = 100;
-
 /** The output of `check`: the effective configuration as TOML, the URL of each handler, and the notices. No secrets. */
 export function renderCheck(config: Config): string {
   const sections = effectiveSections(config).map((section) => tomlSection(section, columns));
   const blocks = [`# ${config.file}`, ...sections, handlerTable(config), noticeList(config.notices)];
   return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
-}
-
-/** Every mistake as a list item. */
-export function renderMistakes(mistakes: readonly Mistake[]): string {
-  return mistakes.map((mistake) => `${hang(mistakeLine(mistake))}\n`).join('');
 }
 
 /** {@link renderCheck} as JSON: durations in ms, sizes in bytes, no secrets. */
@@ -168,19 +170,5 @@ function questionUrl({ beforePush }: HandlerConfig, { pools }: Config): readonly
 }
 
 function noticeList(notices: readonly string[]): string {
-  return notices.length === 0 ? '' : ['Notices:', ...notices.map(hang)].join('\n');
-}
-
-/** A list item, broken between words, with further lines indented. */
-function hang(text: string): string {
-  const lines: string[] = [];
-  let line = '  -';
-  for (const word of text.split(' ')) {
-    if (line.length + 1 + word.length > columns && line.trim() !== '-') {
-      lines.push(line);
-      line = '   ';
-    }
-    line += ` ${word}`;
-  }
-  return [...lines, line].join('\n');
+  return notices.length === 0 ? '' : ['Notices:', ...notices.map(listItem)].join('\n');
 }

@@ -1,12 +1,12 @@
-import { ConfigInvalid } from '../config/mistakes.ts';
+import { ConfigInvalid, type Mistake, mistakeLine } from '../config/mistakes.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { nearest } from '../kit/nearest.ts';
 import { packageVersion } from '../kit/process.ts';
-import { renderMistakes } from './check.ts';
 import type { Command, Operands } from './command.ts';
 import { helpOf, namesOf, usageOf } from './command.ts';
-import { commands } from './commands.ts';
+import { allCommands, commandsOf, groupNames } from './commands.ts';
 import { readOptions, wordsOf, wrongOption } from './options.ts';
+import { listItem } from './terminal.ts';
 
 /** Runs one command. Resolves with the exit code: 0 success, 1 failure, 2 wrong usage. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
@@ -15,49 +15,41 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   const flags = args.slice(0, args.includes('--') ? args.indexOf('--') : undefined);
   if (flags.some((flag) => flag === '--version' || flag === '-V')) return print(`${packageVersion()}\n`);
   const wantsHelp = given[0] === 'help' || flags.some((flag) => flag === '--help' || flag === '-h');
-  if (wantsHelp) return help(words);
-
-  const command = find(words);
-  if (command === undefined) return complain(wrongOption(args) ?? complaintAbout(args, words), helpFor(words));
+  const group = await commandsOf(words[0]);
+  const command = find(group, words);
+  if (wantsHelp) return help(words, command === undefined ? group : [command]);
+  if (command === undefined) return complain(wrongOption(args) ?? complaintAbout(args, words, group), await helpFor(group));
   return call(command, args).catch((thrown) => explain(thrown, command));
 }
 
-/** The command with the first one or two arguments as its name. */
-function find(words: readonly string[]): Command | undefined {
+/** The command whose name is the first one or two words. */
+function find(group: readonly Command[], words: readonly string[]): Command | undefined {
   const line = words.join(' ');
-  return commands.find(({ name }) => line === name || line.startsWith(`${name} `));
+  return group.find(({ name }) => line === name || line.startsWith(`${name} `));
 }
 
-/** The commands with the same first word. */
-function groupOf([group]: readonly string[]): readonly Command[] {
-  return commands.filter(({ name }) => name.startsWith(`${group} `));
+async function help(words: readonly string[], asked: readonly Command[]): Promise<number> {
+  if (asked.length > 0) return print(helpOf(asked));
+  const commands = await allCommands();
+  return words.length === 0 ? print(usageOf(commands)) : complain(complaintAbout([], words, []), namesOf(commands));
 }
 
-function help(words: readonly string[]): number {
-  const command = find(words);
-  if (command !== undefined) return print(helpOf([command]));
-  const group = groupOf(words);
-  if (group.length > 0) return print(helpOf(group));
-  return words.length === 0 ? print(usageOf(commands)) : complain(complaintAbout([], words), namesOf(commands));
-}
-
-function helpFor(words: readonly string[]): string {
-  const group = groupOf(words);
-  return group.length > 0 ? helpOf(group) : namesOf(commands);
+async function helpFor(group: readonly Command[]): Promise<string> {
+  return group.length > 0 ? helpOf(group) : namesOf(await allCommands());
 }
 
 /** The error message if no command was found. */
-function complaintAbout(args: readonly string[], words: readonly string[]): string {
+function complaintAbout(args: readonly string[], words: readonly string[], commands: readonly Command[]): string {
   const [group, verb] = words;
   if (group === undefined) return args.length === 0 ? 'a command is missing' : `a command is missing before ${args[0]}`;
-  const verbs = groupOf(words).map(({ name }) => name.slice(group.length + 1));
+  const verbs = commands.map(({ name }) => name.slice(group.length + 1));
   const guess = (word: string, known: Iterable<string>): string => {
     const near = nearest(word, known);
     return near === undefined ? '' : `; did you mean "${near}"?`;
   };
   if (verbs.length > 0 && verb === undefined) return `"${group}" needs one of ${verbs.join(', ')}`;
   if (verbs.length > 0) return `unknown command "${group} ${verb}", expected one of ${verbs.join(', ')}${guess(verb ?? '', verbs)}`;
-  return `unknown command "${group}"${guess(group, new Set(commands.map(({ name }) => name.split(' ', 1)[0] ?? '')))}`;
+  return `unknown command "${group}"${guess(group, groupNames)}`;
 }
 
 const noOperands: Operands = { least: 0, most: 0 };
@@ -96,4 +88,9 @@ function explain(thrown: unknown, command: Command): number {
 function complain(message: string, usage: string): number {
   process.stderr.write(`event-pusher: ${message}\n\n${usage}`);
   return 2;
+}
+
+/** Every mistake as a list item. */
+export function renderMistakes(mistakes: readonly Mistake[]): string {
+  return mistakes.map((mistake) => `${listItem(mistakeLine(mistake))}\n`).join('');
 }

@@ -1,54 +1,44 @@
-import { demo } from '../../demo/demo.ts';
-import { locateConfig, readEnvironment } from '../config/environment.ts';
-import { checkCommand } from './check.ts';
-import type { Call, Command } from './command.ts';
-import { completionCommand } from './completion.ts';
-import { deadLetterCommands } from './dead-letters.ts';
-import { eventCommands } from './events.ts';
-import { initCommand } from './init.ts';
-import { orphanCommands } from './orphans.ts';
-import { poolCommands } from './pools.ts';
-import { run } from './run.ts';
-import { sendTestCommand } from './send-test.ts';
-import { spoolCommands } from './spool.ts';
-import { statusCommand } from './status.ts';
-import { tryCommand } from './try.ts';
+import type { Command } from './command.ts';
 
-/** All commands in the order of the usage. */
-export const commands: readonly Command[] = [
-  {
-    name: 'run',
-    synopsis: '[--config FILE]',
-    description: 'runs the service until SIGTERM or SIGINT; SIGHUP reloads the file',
-    options: ['config'],
-    run: (call) => run({ file: fileOf(call) }),
+const demoCommand: Command = {
+  name: 'demo',
+  synopsis: '[--once] [--scripted]',
+  description: 'runs a working example on this machine; --once ends after it, --scripted needs no chat server',
+  options: ['once', 'scripted'],
+  run: async ({ values }) => {
+    const { demo } = await import('../../demo/demo.ts');
+    return demo({ once: values.once === true, scripted: values.scripted === true });
   },
-  initCommand,
-  {
-    name: 'check',
-    synopsis: '[--online] [--config FILE] [--json]',
-    description: 'validates the configuration and its callback modules, and prints it; --online connects, too',
-    options: ['config', 'json', 'online'],
-    run: (call) => checkCommand({ file: fileOf(call), json: call.values.json === true, online: call.values.online === true }),
-  },
-  {
-    name: 'demo',
-    synopsis: '[--once] [--scripted]',
-    description: 'runs a working example on this machine; --once ends after it, --scripted needs no chat server',
-    options: ['once', 'scripted'],
-    run: ({ values }) => demo({ once: values.once === true, scripted: values.scripted === true }),
-  },
-  statusCommand,
-  ...poolCommands,
-  ...eventCommands,
-  ...deadLetterCommands,
-  ...orphanCommands,
-  sendTestCommand,
-  tryCommand,
-  ...spoolCommands,
-  completionCommand(() => commands),
-];
+};
 
-function fileOf({ values }: Call): string {
-  return locateConfig(values.config, readEnvironment());
+/**
+ * The commands by the first word of their names, in the order of the usage. Only the module of the given command is loaded: loading
+ * all of them would take longer than most commands run.
+ */
+const groups: ReadonlyMap<string, () => Promise<readonly Command[]>> = new Map([
+  ['run', async () => [(await import('./run.ts')).runCommand]],
+  ['init', async () => [(await import('./init.ts')).initCommand]],
+  ['check', async () => [(await import('./check.ts')).checkCommand]],
+  ['demo', async () => [demoCommand]],
+  ['status', async () => [(await import('./status.ts')).statusCommand]],
+  ['pools', async () => (await import('./pools.ts')).poolCommands],
+  ['events', async () => (await import('./events.ts')).eventCommands],
+  ['dead-letters', async () => (await import('./dead-letters.ts')).deadLetterCommands],
+  ['orphans', async () => (await import('./orphans.ts')).orphanCommands],
+  ['send-test', async () => [(await import('./send-test.ts')).sendTestCommand]],
+  ['try', async () => [(await import('./try.ts')).tryCommand]],
+  ['spool', async () => (await import('./spool.ts')).spoolCommands],
+  ['completion', async () => [(await import('./completion.ts')).completionCommand(allCommands)]],
+]);
+
+/** The first words of the commands, such as `pools`. */
+export const groupNames: readonly string[] = [...groups.keys()];
+
+/** The commands with the given first word; none if it is unknown. */
+export async function commandsOf(group: string | undefined): Promise<readonly Command[]> {
+  return (await groups.get(group ?? '')?.()) ?? [];
+}
+
+export async function allCommands(): Promise<readonly Command[]> {
+  return (await Promise.all(groupNames.map(commandsOf))).flat();
 }

@@ -6,8 +6,8 @@ export const shells = ['bash', 'fish', 'zsh'] as const;
 
 type Shell = (typeof shells)[number];
 
-/** `commands`: all commands, this one among them. */
-export function completionCommand(commands: () => readonly Command[]): Command {
+/** `commands`: resolves with all commands, this one among them. */
+export function completionCommand(commands: () => Promise<readonly Command[]>): Command {
   return {
     name: 'completion',
     synopsis: 'SHELL',
@@ -16,7 +16,7 @@ export function completionCommand(commands: () => readonly Command[]): Command {
     options: [],
     run: async ({ operands: [given] }) => {
       const shell = shells.find((name) => name === given) ?? 'bash';
-      process.stdout.write(scriptFor(shell, commands()));
+      process.stdout.write(scriptFor(shell, await commands()));
       return 0;
     },
   };

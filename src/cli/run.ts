@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { readEnvironment } from '../config/environment.ts';
+import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { loadConfig, requireAttachment } from '../config/load.ts';
 import { Redactor } from '../config/secrets.ts';
 import { systemClock, systemTimers, within } from '../kit/clock.ts';
@@ -9,13 +9,23 @@ import { requireAddon } from '../spool/addon.ts';
 import { Supervisor, type Trouble } from '../supervise/supervisor.ts';
 import { SystemdNotifier } from '../supervise/systemd.ts';
 import { createLog } from '../telemetry/log.ts';
+import type { Call, Command } from './command.ts';
+
+export const runCommand: Command = {
+  name: 'run',
+  synopsis: '[--config FILE]',
+  description: 'runs the service until SIGTERM or SIGINT; SIGHUP reloads the file',
+  options: ['config'],
+  run,
+};
 
 /**
  * Runs the service in the foreground until a signal stops it. The first SIGTERM or SIGINT drains, the second ends the
  * process within a second, SIGHUP reloads the configuration file.
  */
-export async function run({ file }: { readonly file: string }): Promise<number> {
+async function run({ values }: Call): Promise<number> {
   requireAddon();
+  const file = locateConfig(values.config, readEnvironment());
   const config = await loadConfig(file, readEnvironment());
   requireAttachment(config);
   const log = createLog({ level: config.logLevel, redact: new Redactor(config.redacted).value });

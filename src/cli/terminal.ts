@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import { ServiceError } from '../kit/errors.ts';
 
 /** Maximum width of the output. */
-const columns = 100;
+export const columns = 100;
 
 /**
  * A table with aligned columns, numbers to the right. If it is too wide, the last `below` cells of each row are printed below
@@ -94,4 +94,18 @@ export function isInteractive(): boolean {
 export function requireTerminal(): void {
   if (process.stdin.isTTY !== true)
     throw new ServiceError('USAGE', 'this removes permanently and there is no terminal to ask: add --yes, or --dry-run to count');
+}
+
+/** A list item, broken between words, with further lines indented. */
+export function listItem(text: string): string {
+  const lines: string[] = [];
+  let line = '  -';
+  for (const word of text.split(' ')) {
+    if (line.length + 1 + word.length > columns && line.trim() !== '-') {
+      lines.push(line);
+      line = '   ';
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line].join('\n');
 }

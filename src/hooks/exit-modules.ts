@@ -28,7 +28,7 @@ interface NamedModule {
 
 /** A module can import `xmpp-event-pusher/callbacks` from any folder. Throws CALLBACK_LOAD_FAILED with the problems of all modules. */
 export async function loadModules(modules: readonly NamedModule[]): Promise<ReadonlyMap<string, UserFunction>> {
-  await import('../../pools/callbacks-specifier.ts');
+  if (modules.length > 0) await import('../../pools/callbacks-specifier.ts');
 
   const loaded = new Map<string, UserFunction>();
   const problems: string[] = [];

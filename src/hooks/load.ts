@@ -15,7 +15,8 @@ import { type BuiltIn, createHandler, type LoadedHandler } from './handler.ts';
  * problems of all modules. A module can import `xmpp-event-pusher/callbacks` from any folder.
  */
 export async function loadHandlers(configs: readonly HandlerConfig[]): Promise<readonly LoadedHandler[]> {
-  await import('../../pools/callbacks-specifier.ts');
+  // Not for built-in modules: its thread would take a tenth of a second of every start.
+  if (configs.some(({ module }) => module.kind !== 'builtin')) await import('../../pools/callbacks-specifier.ts');
 
   const readGlob = createGlobReader();
   const loaded: LoadedHandler[] = [];

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import { helpOf, usageOf } from '../../src/cli/command.ts';
-import { commands } from '../../src/cli/commands.ts';
+import { allCommands } from '../../src/cli/commands.ts';
 import { deadReasons } from '../../src/model/attempt.ts';
+
+const commands = await allCommands();
 
 const usage = usageOf(commands);
 

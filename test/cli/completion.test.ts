@@ -1,9 +1,11 @@
 /** The completion scripts in their shells. */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import { commands } from '../../src/cli/commands.ts';
+import { allCommands } from '../../src/cli/commands.ts';
 import { scriptFor, shells } from '../../src/cli/completion.ts';
 import { requirePackage } from '../support/packages.ts';
+
+const commands = await allCommands();
 
 const firstWords = [...new Set(commands.map(({ name }) => name.split(' ')[0]))].toSorted();
 const optionsOf = (command: string) =>

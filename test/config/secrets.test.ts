@@ -2,7 +2,8 @@
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { checkAsJson, renderCheck, renderMistakes } from '../../src/cli/check.ts';
+import { checkAsJson, renderCheck } from '../../src/cli/check.ts';
+import { renderMistakes } from '../../src/cli/command-line.ts';
 import { ConfigInvalid, mistakeLine } from '../../src/config/mistakes.ts';
 import { createMask } from '../../src/config/secrets.ts';
 import { Secret } from '../../src/kit/secret.ts';

@@ -4,12 +4,14 @@ import { expect, test } from 'vitest';
 import { apiRoutes } from '../../src/admin/api/register.ts';
 import type { ApiDependencies } from '../../src/admin/api/route.ts';
 import { parametersOf } from '../../src/admin/api/route.ts';
-import { commands } from '../../src/cli/commands.ts';
+import { allCommands } from '../../src/cli/commands.ts';
 import { classify } from '../../src/delivery/classify.ts';
 import { errorCodes } from '../../src/kit/errors.ts';
 import { deadReasons } from '../../src/model/attempt.ts';
 import { metricTable } from '../../src/telemetry/metric-table.ts';
 import { readPage } from '../support/guide.ts';
+
+const commands = await allCommands();
 
 test('the page of error codes lists every code', () => {
   const listed = readPage('docs/reference/errors.md').rows('code');

@@ -3,9 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { commands } from '../../src/cli/commands.ts';
+import { allCommands } from '../../src/cli/commands.ts';
 import { writeConfig } from '../config/write-config.ts';
 import { runCli } from '../support/run-cli.ts';
+
+const commands = await allCommands();
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const fixture = (name: string): string => `${root}test/fixtures/config/${name}`;
