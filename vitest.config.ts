@@ -1,9 +1,15 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
+/** Tests that download a Debian and take minutes. */
+const onRequest = [
+  ...(process.env['CONTAINERS'] === '1' ? [] : ['test/deploy/container-run.test.ts']),
+  ...(process.env['DEBIAN_PACKAGE'] === '1' ? [] : ['test/deploy/debian.test.ts']),
+];
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...(process.env['DEBIAN_PACKAGE'] === '1' ? [] : ['test/deploy/debian.test.ts'])],
+    exclude: [...configDefaults.exclude, ...onRequest],
     // Worker threads and child processes of the tests must understand TypeScript too.
     execArgv: ['--import', 'tsx'],
     pool: 'forks',
