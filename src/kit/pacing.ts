@@ -113,6 +113,8 @@ export class Pacer {
   readonly #options: PacerOptions;
   readonly #act: () => void;
   #lastActAt = Number.NEGATIVE_INFINITY;
+  /** When the pending action is due. */
+  #dueAt = Number.NEGATIVE_INFINITY;
   #cancel: (() => void) | undefined;
 
   constructor(options: PacerOptions, act: () => void) {
@@ -120,18 +122,21 @@ export class Pacer {
     this.#act = act;
   }
 
-  /** Requests an action. */
-  nudge(): void {
-    if (this.#cancel !== undefined) return;
-    const { everyMs, clock, timers } = this.#options;
-    const waitMs = this.#lastActAt + everyMs - clock.monotonic();
-    if (waitMs > 0) this.#cancel = timers.after(waitMs, this.#run);
+  /** Requests an action, `everyMs` after the last one or later. The nudge with the shortest interval decides. */
+  nudge(everyMs = this.#options.everyMs): void {
+    const dueAt = this.#lastActAt + everyMs;
+    if (this.#cancel !== undefined && dueAt >= this.#dueAt) return;
+    this.#cancel?.();
+    this.#dueAt = dueAt;
+    const waitMs = dueAt - this.#options.clock.monotonic();
+    if (waitMs > 0) this.#cancel = this.#options.timers.after(waitMs, this.#run);
     else this.#runSoon();
   }
 
   /** Acts in this turn of the event loop, regardless of the interval. */
   actSoon(): void {
     this.#cancel?.();
+    this.#dueAt = Number.NEGATIVE_INFINITY;
     this.#runSoon();
   }
 

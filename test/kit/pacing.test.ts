@@ -113,3 +113,26 @@ test('a pacer acts at most once per interval, or in the same turn if it is told 
   expect(acts).toBe(2);
   expect(timers.pending).toBe(0);
 });
+
+test('among several nudges of a pacer, the one with the shortest interval decides', async () => {
+  const clock = createFakeClock();
+  const timers = createFakeTimers();
+  let acts = 0;
+  const pacer = new Pacer({ everyMs: 2, clock, timers }, () => {
+    acts += 1;
+  });
+
+  pacer.nudge();
+  await nextTurn();
+  for (const everyMs of [10, 2, 10]) pacer.nudge(everyMs);
+  expect(timers.waits).toEqual([2]);
+  timers.fire();
+  expect(acts).toBe(2);
+
+  pacer.nudge(10);
+  clock.advance(3);
+  pacer.nudge();
+  expect(timers.pending).toBe(0);
+  await nextTurn();
+  expect(acts).toBe(3);
+});

@@ -14,6 +14,14 @@ export interface QueuedCommand {
 /** Minimum time between two transactions, ms: each costs an fsync, two messages between threads and a wake-up of both. */
 const commitEveryMs = 2;
 
+/**
+ * How long settlements of successful deliveries may wait for an append, ms. No chat server waits for them, and a commit of their own
+ * would delay the appends that arrive meanwhile. More than `maxUnhurried` of them do not wait, nor do they if the last commit claimed
+ * deliveries of a lane, behind which there may be others.
+ */
+const settleEveryMs = 10;
+const maxUnhurried = 128;
+
 /** Interval of maintenance, ms: statistics are this old at most. It is shorter while intake waits for space. */
 const maintainEveryMs = 1000;
 const maintainClosedEveryMs = 500;
@@ -38,6 +46,8 @@ export class GroupCommit {
   #appends: QueuedCommand[] = [];
   #others: QueuedCommand[] = [];
   #inFlight: QueuedCommand[] | undefined;
+  /** Whether a command other than the settlement of a successful delivery waits, or the last commit claimed deliveries of a lane. */
+  #isUrgent = false;
   #maintenanceDue = false;
   #stopMaintaining: () => void = () => undefined;
   #closed = false;
@@ -65,6 +75,7 @@ export class GroupCommit {
   add(queued: QueuedCommand): void {
     if (this.#refusal !== undefined) return queued.failed(this.#refusal);
     (isAppend(queued.command) ? this.#appends : this.#others).push(queued);
+    this.#isUrgent ||= queued.command[0] !== 'delivered';
     this.#sendWhenFree();
   }
 
@@ -79,6 +90,7 @@ export class GroupCommit {
     this.#inFlight = undefined;
     this.#closed = committed.closed !== '';
     this.#stalled = false;
+    this.#isUrgent ||= batch.some(({ command }, index) => command[0] === 'delivered' && Array.isArray(committed.answers[index]));
     if (committed.undone.length > 0) this.#requeue(committed.undone.flatMap((index) => batch[index] ?? []));
     answerBatch(batch, committed);
     this.#sendWhenFree();
@@ -110,7 +122,9 @@ export class GroupCommit {
 
   /** Not at once: commands that arrive in the same turn join the batch. */
   #sendWhenFree(): void {
-    if (this.#inFlight === undefined && this.#hasSendable()) this.#pacer.nudge();
+    if (this.#inFlight !== undefined || !this.#hasSendable()) return;
+    const mayWait = !this.#isUrgent && !this.#maintenanceDue && this.#refusal === undefined && this.#others.length <= maxUnhurried;
+    this.#pacer.nudge(mayWait ? settleEveryMs : commitEveryMs);
   }
 
   #hasSendable(): boolean {
@@ -122,6 +136,7 @@ export class GroupCommit {
     const maxAppends = this.#closed ? (maintain ? trialAppends : 0) : maxBatch;
     const others = this.#stalled && !maintain ? [] : this.#others.splice(0, maxBatch);
     this.#inFlight = [...others, ...this.#appends.splice(0, batchLength(this.#appends, maxAppends))];
+    this.#isUrgent = this.#others.length > 0 || this.#appends.length > 0;
     this.#post(
       this.#inFlight.map(({ command }) => command),
       { maintain },
