@@ -4,9 +4,7 @@
  */
 
 import type { SessionHandler } from '../pools/contract.ts';
-import type { ApiDependencies } from './admin/api/route.ts';
-import { EventActions } from './admin/event-actions.ts';
-import { EventLookup } from './admin/event-lookup.ts';
+import { openEventParts } from './admin/event-parts.ts';
 import { Operations } from './admin/operations.ts';
 import { AdminServer } from './admin/server.ts';
 import { StatusBoard } from './admin/status/board.ts';
@@ -43,7 +41,6 @@ import type { PacketId } from './model/packet.ts';
 import { createJidReader } from './packet/jid.ts';
 import { openSources } from './sources/open.ts';
 import type { Source } from './sources/source.ts';
-import { EventStore } from './spool/event-store.ts';
 import { History } from './spool/history/history.ts';
 import { HistoryRecorder } from './spool/history/recorder.ts';
 import { historyFolder } from './spool/history/segments.ts';
@@ -278,7 +275,10 @@ export class Service implements Lifecycle {
     });
     await this.#options.beforeListening?.();
     const status = await this.#startStatus(spool, operations);
-    const found = this.#eventParts({ spool, dispatcher, operations });
+    const found = openEventParts({
+      ...{ ...this.#shared, spool, spoolPath: this.#config.spool.path, wake: dispatcher.wake, operations },
+      ...{ withheld: this.#withheld, history: this.#history, recorder: this.#recorder },
+    });
     const api = { ...this.#shared, spool, operations, status, ...found, withheld: this.#withheld, redactor: this.#redactor };
     const admin = new AdminServer({ ...this.#shared, config: limited, metrics, health: this.#health, api });
     await this.#begin('the admin listener', admin);
@@ -287,17 +287,6 @@ export class Service implements Lifecycle {
     this.events.emit('notice', { text: `metrics and health are at ${address}` });
     emitReady(this.events, this.#health, address);
     return metrics;
-  }
-
-  #eventParts({ spool, dispatcher, operations }: ObservedParts): Pick<ApiDependencies, 'actions' | 'lookup'> {
-    const store = new EventStore(spool);
-    const recorder = this.#recorder;
-    const lookup = new EventLookup({ clock: systemClock, spool, store, history: this.#history, withheld: this.#withheld });
-    const replay: Operations['replay'] = (filter, limit) => operations.replay(filter, limit);
-    return {
-      lookup,
-      actions: new EventActions({ ...this.#shared, lookup, store, replay, record: recorder?.dropped, wake: dispatcher.wake }),
-    };
   }
 
   async #startStatus(spool: Spool, operations: Operations): Promise<StatusBoard> {

@@ -50,6 +50,8 @@ const floors: Readonly<Record<string, readonly string[]>> = {
   'src/admin': [
     'src/model',
     'src/telemetry',
+    'src/packet/jid.ts',
+    'src/spool/erasure.ts',
     'src/spool/event-store.ts',
     'src/spool/history',
     'src/spool/spool.ts',
@@ -70,6 +72,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'src/service.ts',
     'src/admin/api',
     'src/spool/addon.ts',
+    'src/spool/erase-stopped.ts',
     'src/spool/inspect.ts',
     'src/config',
     'src/hooks/exit-modules.ts',

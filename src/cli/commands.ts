@@ -25,6 +25,7 @@ const groups: ReadonlyMap<string, () => Promise<readonly Command[]>> = new Map([
   ['events', async () => (await import('./events.ts')).eventCommands],
   ['dead-letters', async () => (await import('./dead-letters.ts')).deadLetterCommands],
   ['orphans', async () => (await import('./orphans.ts')).orphanCommands],
+  ['erase', async () => [(await import('./erase.ts')).eraseCommand]],
   ['send-test', async () => [(await import('./send-test.ts')).sendTestCommand]],
   ['try', async () => [(await import('./try.ts')).tryCommand]],
   ['spool', async () => (await import('./spool.ts')).spoolCommands],

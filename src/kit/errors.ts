@@ -5,7 +5,7 @@ export const errorCodes = {
   ADMIN_UNREACHABLE: 'A command found no running service at `[admin] listen` or `--url`.',
   ATTACH_LISTEN_FAILED: 'The listener of an attachment cannot be opened: its address is in use, or not of this machine; see its `listen`.',
   ATTACH_REFUSED: 'The chat server refused the component or account: wrong secret or password, unknown domain, or already attached.',
-  BAD_CURSOR: 'The cursor of a search is not one that this service has given.',
+  BAD_CURSOR: 'The cursor of a search or an erasure is not one that this service has given.',
   CALLBACK_BLOCKED: 'A callback blocked the thread for longer than `[callbacks] block_timeout`; the service thread was restarted.',
   CALLBACK_LOAD_FAILED: 'A callback module could not be found or imported, or its exports are invalid.',
   CONFIG_INVALID: 'The configuration has mistakes; the message lists all of them.',

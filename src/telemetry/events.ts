@@ -210,8 +210,8 @@ export interface Events {
   };
 }
 
-/** `age`: `dead_letter_max_age`. `count`: `dead_letter_max`. By an operator: `drop` of waiting events, `orphan-purge`, and `purge` of dead letters. */
-export type DeletionReason = 'age' | 'count' | 'drop' | 'orphan-purge' | 'purge';
+/** `age`: `dead_letter_max_age`. `count`: `dead_letter_max`. By an operator: `drop` of waiting events, `erase`, `orphan-purge`, and `purge` of dead letters. */
+export type DeletionReason = 'age' | 'count' | 'drop' | 'erase' | 'orphan-purge' | 'purge';
 
 export type EventName = keyof Events;
 

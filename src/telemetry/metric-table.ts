@@ -187,7 +187,7 @@ export const metricTable = {
   event_pusher_deleted_total: {
     type: 'counter',
     labels: ['pool', 'handler', 'reason'],
-    help: 'Events deleted without delivery: dead letters by age, count or purge, waiting ones by drop, orphans by orphan-purge.',
+    help: 'Events deleted without delivery: dead letters by age, count or purge, waiting ones by drop, orphans by orphan-purge, both by erase.',
   },
   event_pusher_pool_paused: { type: 'gauge', labels: ['pool'], help: '1 while an operator has paused the pool.' },
   event_pusher_workers: { type: 'gauge', labels: ['pool', 'state'], help: 'Workers of the pool, busy or idle.' },

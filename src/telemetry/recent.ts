@@ -87,6 +87,13 @@ export class RecentWithheld {
   list(): readonly WithheldPush[] {
     return this.#pushes.slice(-maxWithheld);
   }
+
+  /** Removes the pushes of a user; returns their number. */
+  erase(jid: string): number {
+    const listed = this.list();
+    this.#pushes = listed.filter(({ sender, receiver }) => sender !== jid && receiver !== jid);
+    return listed.length - this.#pushes.length;
+  }
 }
 
 function cut(text: string): string {

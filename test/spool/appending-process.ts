@@ -1,7 +1,8 @@
 /**
  * Run as a process of its own: appends to the spool at argv[2] as fast as it can, settles every other delivery, and
  * prints `+ID` when it is appended, `?ID` before it asks to settle it, `-ID` when it is settled. With `purge` as argv[3] it
- * also makes large dead letters and purges them without end, and prints `purged` each time.
+ * also makes large dead letters and purges them without end, and prints `purged` each time. With `erase` it adds events of the user
+ * argv[4] and erases them without end, and prints `erased` after each transaction.
  */
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createSqliteSpool } from '../../src/spool/sqlite/spool.ts';
@@ -20,7 +21,8 @@ await spool.start();
 process.stdout.write('ready\n');
 
 let made = 0;
-await Promise.all([...Array.from({ length: 64 }, appendForEver), ...(process.argv[3] === 'purge' ? [purgeForEver()] : [])]);
+const also: Readonly<Record<string, () => Promise<void>>> = { erase: eraseForEver, purge: purgeForEver };
+await Promise.all([...Array.from({ length: 64 }, appendForEver), also[process.argv[3] ?? '']?.()]);
 
 async function purgeForEver(): Promise<void> {
   for (;;) {
@@ -28,6 +30,28 @@ async function purgeForEver(): Promise<void> {
     await appendTo(spool, makeEntry([], { refused: letters.map((delivery) => ({ delivery, reason: 'overflow', detail: '' })) }));
     await spool.purgeDead({ diedBefore: Number.MAX_SAFE_INTEGER }, 'age');
     process.stdout.write('purged\n');
+  }
+}
+
+async function eraseForEver(): Promise<void> {
+  const sender = process.argv[4] ?? '';
+  for (;;) {
+    const mine = Array.from({ length: 1500 }, (_, index) =>
+      makeDelivery({ id: 'mine', sender, lane: `lane-${index % 7}`, body: 'x'.repeat(1000) }),
+    );
+    await appendTo(spool, makeEntry(mine, { refused: mine.map((delivery) => ({ delivery, reason: 'overflow', detail: '' })) }));
+    for (const table of ['pending', 'dead'] as const) await eraseTable(sender, table);
+  }
+}
+
+/** Leaves some for the erasure after a kill: it stops after its second transaction. */
+async function eraseTable(jid: string, table: 'dead' | 'pending'): Promise<void> {
+  let after = 0;
+  for (let part = 0; part < 2; part += 1) {
+    const request = { extension: 'erasure', kind: 'chunk', table, jid, dryRun: false, after, last: undefined };
+    const { more = 0 } = (await spool.extend(request)) as { readonly more?: number };
+    after = more;
+    process.stdout.write('erased\n');
   }
 }
 

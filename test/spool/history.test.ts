@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
 import type { PacketFacts } from '../../src/model/packet.ts';
 import type { EventFilter } from '../../src/spool/event-store.ts';
+import { eraseRecords } from '../../src/spool/history/erase.ts';
 import { History } from '../../src/spool/history/history.ts';
 import { droppedLine, lineOf, type RecordedState, readLine } from '../../src/spool/history/record.ts';
 import { HistoryRecorder } from '../../src/spool/history/recorder.ts';
@@ -195,7 +196,10 @@ describe('the spool with a history', () => {
       if (delivery === undefined) throw new Error('not claimed');
       await settleIn(recording, makeSettlement(delivery.seq, disposition, { delivery, attempt: answered(1, status) }));
     };
-    const history = new History(rig.path, { clock: systemClock, run: async (query) => searchHistory(query, systemClock) });
+    const history = new History(rig.path, {
+      clock: systemClock,
+      run: async (task) => (task.kind === 'erase' ? eraseRecords(task, systemClock) : searchHistory(task, systemClock)),
+    });
     const records = async (states: readonly RecordedState[] = [...finalStates, 'dead', 'waiting']) => {
       const page = await history.find({ filter: {}, states, limit: 99, backward: false, after: undefined, withinMs: 60_000 });
       return page.records.map(({ record }) => `${record.id} ${record.state} ${record.attempt?.status}`);

@@ -17,6 +17,7 @@ import type { ServiceError } from '../../src/kit/errors.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import type { HttpTarget } from '../../src/model/delivery.ts';
 import { readInfo } from '../../src/spool/inspect.ts';
+import { eraserStatements } from '../../src/spool/sqlite/event-eraser.ts';
 import { eventStatements } from '../../src/spool/sqlite/event-search.ts';
 import { openOperatorCommands } from '../../src/spool/sqlite/operator-commands.ts';
 import { beforeAll, type Command, type DeadCursor, type Purged, rowOf } from '../../src/spool/sqlite/protocol.ts';
@@ -333,7 +334,7 @@ describe('the schema', () => {
   test('lets no statement scan a table', async () => {
     await (await rig.started()).stop();
     const plans = withDatabase((db) =>
-      Object.entries({ ...statements, ...eventStatements })
+      Object.entries({ ...statements, ...eventStatements, ...eraserStatements })
         .filter(([, sql]) => /^(DELETE|INSERT|SELECT|UPDATE)/.test(sql))
         .flatMap(([name, sql]) => {
           const explained = sql.replace(/@\w+/g, '?');

@@ -9,6 +9,7 @@ import type { AccessToken } from '../../src/config/service-config.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
+import { Erasure, liveRewriteBytes } from '../../src/spool/erasure.ts';
 import { EventStore } from '../../src/spool/event-store.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import type { FailedPacket, Settlement, Spool } from '../../src/spool/spool.ts';
@@ -81,7 +82,11 @@ export async function createApiRig(): Promise<ApiRig> {
   const woken: string[] = [];
   const wake = (pools: readonly string[]) => void woken.push(...pools);
   const actions = new EventActions({ lookup, store, clock, events, replay: operations.replay, wake });
-  const dependencies = { spool, operations, status, lookup, actions, withheld, events, clock, redactor };
+  const erasure = new Erasure({
+    ...{ spool, clock, events, wake, rewriteBytes: liveRewriteBytes, forget: (jid) => withheld.erase(jid) },
+    history: { erase: async () => ({ count: 0, more: undefined }) },
+  });
+  const dependencies = { erasure, spool, operations, status, lookup, actions, withheld, events, clock, redactor };
   return { dependencies, redactor, spool, operations, clock, events, notices, woken, die, addFailedPacket };
 }
 

@@ -4,6 +4,7 @@ import type { EventFilter } from '../../spool/event-store.ts';
 import { droppable, retriable, searchedStates } from '../event-actions.ts';
 import { type EventDetail, type EventState, eventStates, type FoundEvent } from '../event-lookup.ts';
 import { timelineOf } from '../event-timeline.ts';
+import { bareJidOf } from './bare-jid.ts';
 import { refuseContentTo, shownDetail } from './content.ts';
 import { contentView, parentOf } from './dead-letters.ts';
 import {
@@ -127,13 +128,7 @@ interface FilterKeys {
 function toFilter({ jid, ...keys }: FilterKeys, ids: readonly string[] | undefined, caller: Caller): EventFilter {
   if (jid !== undefined) refuseContentTo(caller);
   const given = Object.entries(keys).filter(([, value]) => value !== undefined);
-  return { ...Object.fromEntries(given), ...(jid !== undefined && { jid: bareOf(jid) }), ...(ids && { ids }) };
-}
-
-/** Bare JIDs are stored in prepared form, which is in lower case. */
-function bareOf(jid: string): string {
-  const [bare = ''] = jid.split('/');
-  return bare.normalize('NFC').toLowerCase();
+  return { ...Object.fromEntries(given), ...(jid !== undefined && { jid: bareJidOf(jid) }), ...(ids && { ids }) };
 }
 
 /** For a selection without an event: throws if a name in its filter is neither configured nor that of a stored queue. */

@@ -3,6 +3,7 @@ import { readJson } from '../../kit/json.ts';
 import { type ApiAccess, refuseForeignPages } from '../access.ts';
 import { refuse } from '../refusals.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
+import { eraseRoutes } from './erase.ts';
 import { eventRoutes } from './events.ts';
 import { apiRoot, openApiDocument } from './openapi.ts';
 import { orphanRoutes, poolRoutes } from './pools.ts';
@@ -13,9 +14,8 @@ import { withheldRoutes } from './withheld.ts';
 
 /** All operations on a running service, and all that the admin listener can change. */
 export function apiRoutes(dependencies: ApiDependencies): readonly Route[] {
-  return [statusRoutes, poolRoutes, eventRoutes, deadLetterRoutes, orphanRoutes, sendTestRoutes, withheldRoutes].flatMap((routesOf) =>
-    routesOf(dependencies),
-  );
+  const groups = [statusRoutes, poolRoutes, eventRoutes, deadLetterRoutes, orphanRoutes, sendTestRoutes, withheldRoutes, eraseRoutes];
+  return groups.flatMap((routesOf) => routesOf(dependencies));
 }
 
 interface ApiOptions extends ApiAccess {

@@ -4,6 +4,7 @@ import { asTable, isTable, mistakeLine, type Table } from '../../config/mistakes
 import type { Redactor } from '../../config/secrets.ts';
 import { SectionReader } from '../../config/section-reader.ts';
 import type { Clock } from '../../kit/clock.ts';
+import type { Erasure } from '../../spool/erasure.ts';
 import type { Spool } from '../../spool/spool.ts';
 import type { EventSink } from '../../telemetry/events.ts';
 import type { RecentWithheld } from '../../telemetry/recent.ts';
@@ -52,6 +53,7 @@ export interface ApiDependencies {
   readonly status: StatusBoard;
   readonly lookup: Pick<EventLookup, 'count' | 'descendants' | 'find' | 'show'>;
   readonly actions: Pick<EventActions, 'drop' | 'retry'>;
+  readonly erasure: Pick<Erasure, 'run'>;
   readonly events: EventSink;
   readonly clock: Pick<Clock, 'now'>;
   /** Hides the secrets of the configuration in every response. */

@@ -1,9 +1,10 @@
-/** What the service thread sees of the history: searches, each in a thread of its own, and the span that it holds. */
+/** What the service thread sees of the history: searches and erasures, each in a thread of its own, and the span that it holds. */
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Clock, EpochMs } from '../../kit/clock.ts';
 import { ServiceError, toError } from '../../kit/errors.ts';
+import type { ErasedRecords, RecordErasure } from './erase.ts';
 import type { HistoryPage, HistoryQuery } from './search.ts';
 import { historyFolder, listSegments } from './segments.ts';
 
@@ -14,21 +15,26 @@ export interface HistorySpan {
   readonly bytes: number;
 }
 
+/** A task for a thread of its own. */
+export type HistoryTask = (HistoryQuery & { readonly kind: 'search' }) | (RecordErasure & { readonly kind: 'erase' });
+
 interface HistoryOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
-  /** For tests; by default a search has a thread of its own. */
-  readonly run?: (query: HistoryQuery) => Promise<HistoryPage>;
+  /** For tests; by default a task has a thread of its own. */
+  readonly run?: RunTask;
 }
+
+type RunTask = (task: HistoryTask) => Promise<ErasedRecords | HistoryPage>;
 
 /** Age at which the span is read again, ms: it takes a system call for each segment, of which there may be thousands. */
 const spanMs = 5000;
 
-/** Searches that wait for the one that is running, at most. */
+/** Tasks that wait for the one that is running, at most. */
 const maxWaiting = 16;
 
 export class History {
   readonly #folder: string;
-  readonly #run: (query: HistoryQuery) => Promise<HistoryPage>;
+  readonly #run: RunTask;
   readonly #clock: HistoryOptions['clock'];
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
@@ -41,14 +47,24 @@ export class History {
     this.#run = run;
   }
 
-  /** One search after the other. Throws HISTORY_BUSY if too many wait. */
+  /** Throws HISTORY_BUSY if too many tasks wait. */
   async find(query: Omit<HistoryQuery, 'folder'>): Promise<HistoryPage> {
+    return (await this.#inTurn({ kind: 'search', ...query, folder: this.#folder })) as HistoryPage; // the answer to a search
+  }
+
+  /** Erases the records of a user; the next call continues. Throws HISTORY_BUSY if too many tasks wait. */
+  async erase(erasure: Omit<RecordErasure, 'folder'>): Promise<ErasedRecords> {
+    return (await this.#inTurn({ kind: 'erase', ...erasure, folder: this.#folder })) as ErasedRecords; // the answer to an erasure
+  }
+
+  /** One task after the other. */
+  async #inTurn(task: HistoryTask): Promise<ErasedRecords | HistoryPage> {
     if (this.#waiting >= maxWaiting) throw new ServiceError('HISTORY_BUSY', 'too many searches of the history at a time: try again later');
     this.#waiting += 1;
-    const search = this.#last.then(() => this.#run({ ...query, folder: this.#folder }));
-    this.#last = search.catch(() => undefined); // its caller gets the error
+    const running = this.#last.then(() => this.#run(task));
+    this.#last = running.catch(() => undefined); // its caller gets the error
     try {
-      return await search;
+      return await running;
     } finally {
       this.#waiting -= 1;
     }
@@ -67,14 +83,20 @@ export class History {
   }
 }
 
-function runInThread(query: HistoryQuery): Promise<HistoryPage> {
+function runInThread(task: HistoryTask): Promise<ErasedRecords | HistoryPage> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(`./search.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url), {
-      workerData: query,
+    const worker = new Worker(new URL(`./task.worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url), {
+      workerData: task,
       name: 'history',
     });
     const failed = (cause: unknown) =>
-      reject(new ServiceError('HISTORY_FAILED', `cannot search the history: ${toError(cause).message}`, { cause }));
+      reject(
+        new ServiceError(
+          'HISTORY_FAILED',
+          `cannot ${task.kind === 'erase' ? 'erase from' : 'search'} the history: ${toError(cause).message}`,
+          { cause },
+        ),
+      );
     worker.once('message', resolve);
     worker.once('error', failed);
     worker.once('exit', (code) => failed(new Error(`its thread ended by itself (code ${code})`))); // no effect after the answer

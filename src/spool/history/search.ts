@@ -1,4 +1,4 @@
-/** Searches the segments of a history. It reads files of many megabytes, so it runs in a thread of its own (`search.worker.ts`). */
+/** Searches the segments of a history. It reads files of many megabytes, so it runs in a thread of its own (`task.worker.ts`). */
 import { readFileSync } from 'node:fs';
 import type { Clock } from '../../kit/clock.ts';
 import { idIn } from '../../model/packet.ts';
@@ -60,7 +60,8 @@ function segmentsOf(all: readonly Segment[], { filter: { since, before }, backwa
 function* matchesIn(segment: Segment, { filter, states, backward }: HistoryQuery, bound: number | undefined): Generator<LocatedRecord> {
   const bytes = read(segment);
   const test = createTest(filter, states);
-  const offsets = candidatesIn(bytes, needleOf(filter, states));
+  const needle = needleOf(filter, states);
+  const offsets = needle === undefined ? linesIn(bytes) : candidatesIn(bytes, Buffer.from(needle));
   if (backward) offsets.reverse();
   for (const offset of offsets) {
     if (bound !== undefined && (backward ? offset >= bound : offset <= bound)) continue;
@@ -71,7 +72,7 @@ function* matchesIn(segment: Segment, { filter, states, backward }: HistoryQuery
   }
 }
 
-const newline = 10;
+export const newline = 10;
 const nothing = Buffer.alloc(0);
 
 function read({ path }: Segment): Buffer {
@@ -96,18 +97,20 @@ function needleOf(filter: EventFilter, states: readonly RecordedState[]): string
   return name === undefined ? undefined : JSON.stringify(name);
 }
 
-/** Offsets of the lines that contain the text. */
-function candidatesIn(bytes: Buffer, needle: string | undefined): number[] {
+/** Offsets of all lines. */
+function linesIn(bytes: Buffer): number[] {
   const offsets: number[] = [];
-  if (needle === undefined) {
-    for (let start = 0; start < bytes.length; ) {
-      offsets.push(start);
-      const end = bytes.indexOf(newline, start);
-      start = end === -1 ? bytes.length : end + 1;
-    }
-    return offsets;
+  for (let start = 0; start < bytes.length; ) {
+    offsets.push(start);
+    const end = bytes.indexOf(newline, start);
+    start = end === -1 ? bytes.length : end + 1;
   }
-  const wanted = Buffer.from(needle);
+  return offsets;
+}
+
+/** Offsets of the lines that contain the text. */
+export function candidatesIn(bytes: Buffer, wanted: Buffer): number[] {
+  const offsets: number[] = [];
   for (let at = bytes.indexOf(wanted); at !== -1; ) {
     offsets.push(bytes.lastIndexOf(newline, at) + 1);
     const end = bytes.indexOf(newline, at);

@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { QueueName } from '../../model/delivery.ts';
+import { isErasureRequest } from '../erasure-requests.ts';
 import { isEventRequest } from '../event-store.ts';
 import type { ExtensionRequest } from '../spool.ts';
 import type { DeliveryFacts } from './claims.ts';
@@ -8,6 +9,7 @@ import type { OpenOperator, OperatorCommand, Tables } from './command-runner.ts'
 import { DeadLetterSearch, type LetterRow } from './dead-letter-search.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { ListedDelivery, PendingDeliveries } from './deliveries.ts';
+import { EventEraser } from './event-eraser.ts';
 import { EventSearch } from './event-search.ts';
 import {
   type Answer,
@@ -41,6 +43,7 @@ class OperatorCommands {
   readonly #search: DeadLetterSearch;
   readonly #histories: AttemptHistories;
   readonly #events: EventSearch;
+  readonly #eraser: EventEraser;
   readonly #lastDead: Database.Statement<[number], DeadCursor>;
 
   constructor(db: Database.Database, tables: Tables) {
@@ -50,6 +53,7 @@ class OperatorCommands {
     this.#dead = dead;
     this.#histories = histories;
     this.#events = new EventSearch(db, tables);
+    this.#eraser = new EventEraser(db, tables);
     this.#lastDead = db.prepare<[number], DeadCursor>(statements.lastDead).raw();
   }
 
@@ -90,6 +94,7 @@ class OperatorCommands {
 
   #extend(request: ExtensionRequest): unknown {
     if (isEventRequest(request)) return this.#events.run(request);
+    if (isErasureRequest(request)) return this.#eraser.run(request);
     throw new Error(`the spool has no extension ${request.extension}`);
   }
 

@@ -1,0 +1,66 @@
+import { z } from 'zod';
+import { flag, section } from '../../config/values.ts';
+import type { ErasureReport } from '../../spool/erasure.ts';
+import { bareJid } from './bare-jid.ts';
+import { refuseContentTo } from './content.ts';
+import { type ApiDependencies, audit, defineRoute, type Route } from './route.ts';
+import { count, instant, rfc3339, time } from './values.ts';
+
+const cursorExpected = 'the `next` of the response before';
+
+const parameters = section({
+  jid: bareJid,
+  dryRun: flag.default(false).describe('Only count.'),
+  cursor: z
+    .string({ error: cursorExpected })
+    .min(1, { error: cursorExpected })
+    .max(100, { error: cursorExpected })
+    .optional()
+    .describe('Continues an erasure: the `next` of the response before, with its `before`.'),
+  before: instant.optional().describe('`held` counts events that were accepted before this instant. By default the time of the call.'),
+});
+
+export const erasureShape = z.object({
+  waiting: count.describe('Waiting events that this call has erased; in a dry run, that would be.'),
+  deadLetters: count,
+  records: count.describe('Records of the history.'),
+  withheld: count.describe('Withheld pushes in memory; not counted in a dry run.'),
+  held: count.describe(
+    'At the end: events that the process holds, to send them at once. They are not erased; those that are not delivered wait again, and a further erasure finds them.',
+  ),
+  file: z
+    .enum(['failed', 'in-use', 'rewritten', 'too-large'])
+    .nullable()
+    .describe(
+      "At the end: `rewritten`: nothing of the events is left in the spool's file. `too-large`: the file was not rewritten, so unused parts of it may hold fragments. `in-use`: another process reads the file, so its log still holds them. `failed`: there was no space to rewrite it.",
+    ),
+  next: z.string().nullable().describe('The `cursor` of the next call; null at the end. A call takes about two seconds.'),
+  before: time,
+});
+
+/** Erases what is stored about a user. */
+export function eraseRoutes({ erasure, clock, events }: ApiDependencies): readonly Route[] {
+  return [
+    defineRoute({
+      method: 'POST',
+      path: '/erase',
+      summary: 'Erases all events and records of a user permanently.',
+      parameters,
+      response: erasureShape,
+      handle: async ({ jid, dryRun, cursor, before = clock.now() }, caller) => {
+        refuseContentTo(caller);
+        const report = await erasure.run({ jid, dryRun, cursor, before });
+        if (!dryRun) audit(events, caller, `erased ${summaryOf(report)} of a user`);
+        return erasureView(report, before);
+      },
+    }),
+  ];
+}
+
+export function erasureView(report: ErasureReport, before: number): z.input<typeof erasureShape> {
+  return { ...report, next: report.next ?? null, before: rfc3339(before) };
+}
+
+function summaryOf({ waiting, deadLetters, records, withheld }: ErasureReport): string {
+  return `${waiting} waiting events, ${deadLetters} dead letters, ${records} records of the history and ${withheld} withheld pushes`;
+}

@@ -1,0 +1,44 @@
+import type { Clock } from '../kit/clock.ts';
+import { Erasure, liveRewriteBytes } from '../spool/erasure.ts';
+import { EventStore } from '../spool/event-store.ts';
+import { History } from '../spool/history/history.ts';
+import type { HistoryRecorder } from '../spool/history/recorder.ts';
+import type { Spool } from '../spool/spool.ts';
+import type { EventSink } from '../telemetry/events.ts';
+import type { RecentWithheld } from '../telemetry/recent.ts';
+import type { ApiDependencies } from './api/route.ts';
+import { EventActions } from './event-actions.ts';
+import { EventLookup } from './event-lookup.ts';
+import type { Operations } from './operations.ts';
+
+interface EventOptions {
+  readonly spool: Spool;
+  readonly spoolPath: string;
+  readonly operations: Pick<Operations, 'replay'>;
+  readonly withheld: RecentWithheld;
+  /** Undefined: settled events are not recorded. */
+  readonly history: History | undefined;
+  readonly recorder: HistoryRecorder | undefined;
+  readonly clock: Clock;
+  readonly events: EventSink;
+  /** Starts delivery of the ready deliveries of these pools. */
+  wake(pools: readonly string[]): void;
+}
+
+/** The parts of the API that find, change and erase events. */
+export function openEventParts(options: EventOptions): Pick<ApiDependencies, 'actions' | 'erasure' | 'lookup'> {
+  const { spoolPath, operations, withheld, history, recorder, clock } = options;
+  const shared = { ...options, store: new EventStore(options.spool) };
+  const lookup = new EventLookup(shared);
+  const recorded = history ?? new History(spoolPath, { clock }); // it may have been on before
+  return {
+    lookup,
+    actions: new EventActions({
+      ...shared,
+      lookup,
+      replay: (filter, limit) => operations.replay(filter, limit),
+      record: recorder?.dropped,
+    }),
+    erasure: new Erasure({ ...shared, history: recorded, forget: (jid) => withheld.erase(jid), rewriteBytes: liveRewriteBytes }),
+  };
+}

@@ -1,0 +1,147 @@
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { z } from 'zod';
+import { bareJid } from '../admin/api/bare-jid.ts';
+import { erasureShape, erasureView } from '../admin/api/erase.ts';
+import { locateConfig, readEnvironment } from '../config/environment.ts';
+import { loadSpool } from '../config/load.ts';
+import { systemClock } from '../kit/clock.ts';
+import { ServiceError } from '../kit/errors.ts';
+import { findService, serviceOptions } from './admin-client.ts';
+import type { Call, Command } from './command.ts';
+import type { OptionValues } from './options.ts';
+import { confirm, counted, output, requireTerminal } from './terminal.ts';
+
+export const eraseCommand: Command = {
+  name: 'erase',
+  synopsis: '--jid JID [--dry-run] [--yes] [SERVICE]',
+  description: 'removes everything that is stored about a user, also while the service is stopped',
+  options: ['dry-run', 'jid', 'yes', ...serviceOptions],
+  run: async ({ values }) => {
+    const jid = jidIn(values);
+    if (values.yes !== true && values['dry-run'] !== true) requireTerminal();
+    return await withSpool(values, (erase) => countAndErase(values, jid, erase));
+  },
+};
+
+type Report = z.output<typeof erasureShape>;
+type Erase = (call: {
+  readonly jid: string;
+  readonly dryRun: boolean;
+  readonly cursor?: string;
+  readonly before?: string;
+}) => Promise<Report>;
+
+/** Throws USAGE. */
+function jidIn({ jid }: OptionValues): string {
+  if (jid === undefined) throw new ServiceError('USAGE', 'missing --jid, the bare JID of the user');
+  const read = bareJid.safeParse(jid);
+  if (read.success) return read.data;
+  throw new ServiceError('USAGE', `--jid: received ${JSON.stringify(jid)}, expected ${read.error.issues[0]?.message}`);
+}
+
+/** A service that runs erases by itself. If none answers, its spool is opened here; with --url, it may be on another machine. */
+async function withSpool(values: OptionValues, use: (erase: Erase) => Promise<number>): Promise<number> {
+  const service = await findService(values);
+  try {
+    return await use((call) => service.post('/erase', erasureShape, call));
+  } catch (thrown) {
+    const isStopped = thrown instanceof ServiceError && thrown.code === 'ADMIN_UNREACHABLE' && values.url === undefined;
+    if (!isStopped) throw thrown;
+    return await useStopped(values, use, thrown);
+  }
+}
+
+/** Throws `unreachable` if there is no file, SPOOL_LOCKED if a process uses it. */
+async function useStopped(values: OptionValues, use: (erase: Erase) => Promise<number>, unreachable: ServiceError): Promise<number> {
+  const env = readEnvironment();
+  const config = await loadSpool(locateConfig(values.config, env), env);
+  if (config.engine === 'memory' || !existsSync(config.path)) throw unreachable;
+  const { eraseStopped } = await import('../spool/erase-stopped.ts'); // it loads SQLite
+  process.stderr.write(`No service answers: the spool at ${config.path} is changed directly.\n`);
+  const code = await eraseStopped(config, (erasure) =>
+    use(async ({ cursor, ...call }) => {
+      const before = systemClock.now();
+      return erasureShape.parse(erasureView(await erasure.run({ ...call, cursor, before }), before));
+    }),
+  );
+  return code ?? 1;
+}
+
+/** Counts, asks at a terminal, and erases until the events that were on their way are settled. */
+async function countAndErase(values: Call['values'], jid: string, erase: Erase): Promise<number> {
+  const counting = await whole(erase, { jid, dryRun: true });
+  if (values['dry-run'] === true) {
+    output(values.json, shown(counting), `${summary(counting)} of ${jid} would be erased.\n${heldText(counting)}`);
+    return 0;
+  }
+  if (values.yes !== true && !(await confirm(`Permanently erase ${summary(counting)} of ${jid}?`))) return 1;
+
+  const until = systemClock.monotonic() + settledWithinMs;
+  let done = await whole(erase, { jid, dryRun: false, before: counting.before });
+  while (done.held > 0 && systemClock.monotonic() < until) {
+    await sleep(pauseMs);
+    done = sumOf(done, await whole(erase, { jid, dryRun: false, before: counting.before }));
+  }
+  output(
+    values.json,
+    shown(done),
+    `${summary(done)} of ${jid} erased.\n${heldText(done)}${fileTexts[done.file ?? 'rewritten']}${outOfReach}`,
+  );
+  return done.held === 0 && done.file !== 'in-use' && done.file !== 'failed' ? 0 : 1;
+}
+
+/** How long to wait for events that are on their way, and between two attempts, ms. */
+const settledWithinMs = 30_000;
+const pauseMs = 1000;
+
+/** All calls of one erasure. */
+async function whole(erase: Erase, call: Omit<Parameters<Erase>[0], 'cursor'>): Promise<Report> {
+  let sum = await erase(call);
+  while (sum.next !== null) {
+    if (process.stderr.isTTY) process.stderr.write(`\r${summary(sum)} `);
+    sum = sumOf(sum, await erase({ ...call, before: sum.before, cursor: sum.next }));
+  }
+  return sum;
+}
+
+function sumOf(one: Report, other: Report): Report {
+  return {
+    ...other,
+    waiting: one.waiting + other.waiting,
+    deadLetters: one.deadLetters + other.deadLetters,
+    records: one.records + other.records,
+    withheld: one.withheld + other.withheld,
+  };
+}
+
+function shown({ waiting, deadLetters, records, withheld, held, file }: Report): object {
+  return { waiting, deadLetters, records, withheld, held, file };
+}
+
+function summary({ waiting, deadLetters, records, withheld }: Report): string {
+  const all = [
+    counted(waiting, 'waiting event'),
+    counted(deadLetters, 'dead letter'),
+    counted(records, 'record of the history', 'records of the history'),
+  ];
+  return [...all, ...(withheld === 0 ? [] : [counted(withheld, 'withheld push', 'withheld pushes')])].join(', ');
+}
+
+function heldText({ held, file }: Report): string {
+  if (held === 0) return '';
+  const then = file === null ? 'they are awaited' : 'repeat the command when they are settled, or pause their pools first';
+  return `${counted(held, 'event')} on the way to a backend: ${then}.\n`;
+}
+
+const fileTexts: Readonly<Record<NonNullable<Report['file']>, string>> = {
+  rewritten: '',
+  'too-large':
+    'The file of the spool is too large to be rewritten while the service runs: unused parts of it may still hold\nfragments. To remove them, repeat the command while the service is stopped.\n',
+  'in-use': "Another process reads the spool's file, so its log still holds erased text: repeat the command when that process has ended.\n",
+  failed: "The spool's file could not be rewritten, because the disk is short or another process writes to it: repeat the command.\n",
+};
+
+const outOfReach = `Not erased: backups, logs, requests that were already sent, text of other users that names this one,
+and what the chat server stores and its tap has not sent yet.
+`;

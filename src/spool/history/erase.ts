@@ -1,0 +1,97 @@
+/** Erases the records of a user from the segments of a history. It reads files of many megabytes, so it runs in a thread of its own (`task.worker.ts`). */
+import { closeSync, fdatasyncSync, fstatSync, futimesSync, openSync, readFileSync, writeSync } from 'node:fs';
+import type { Clock } from '../../kit/clock.ts';
+import { readLine } from './record.ts';
+import { candidatesIn, newline } from './search.ts';
+import { listSegments } from './segments.ts';
+
+export interface RecordErasure {
+  readonly folder: string;
+  /** Bare JID. */
+  readonly jid: string;
+  /** Only count. */
+  readonly dryRun: boolean;
+  /** Number of the last segment that was done; 0 at the beginning. */
+  readonly after: number;
+  /** Time after which the erasure ends between two segments, ms. */
+  readonly withinMs: number;
+}
+
+export interface ErasedRecords {
+  readonly count: number;
+  /** Number of the last segment that was done; undefined at the end. */
+  readonly more: number | undefined;
+}
+
+/**
+ * Overwrites the records with spaces, in place: the writer may append to the file or delete it meanwhile, a search skips lines that are no
+ * record, positions in the file stay valid, and no copy of the old content is left.
+ */
+export function eraseRecords({ folder, jid, dryRun, after, withinMs }: RecordErasure, clock: Pick<Clock, 'monotonic'>): ErasedRecords {
+  const until = clock.monotonic() + withinMs;
+  const segments = listSegments(folder).filter(({ number }) => number > after);
+  let count = 0;
+  for (const [index, { path, number }] of segments.entries()) {
+    count += eraseIn(path, { jid, dryRun });
+    const isLast = index === segments.length - 1;
+    if (!isLast && clock.monotonic() >= until) return { count, more: number };
+  }
+  return { count, more: undefined };
+}
+
+function eraseIn(path: string, { jid, dryRun }: Pick<RecordErasure, 'dryRun' | 'jid'>): number {
+  const file = open(path, dryRun ? 'r' : 'r+');
+  if (file === undefined) return 0;
+  try {
+    const bytes = readFileSync(file);
+    const lines = linesOf(jid, bytes);
+    if (dryRun || lines.length === 0) return lines.length;
+    const { atime, mtime } = fstatSync(file);
+    for (const line of lines) overwrite(file, line);
+    fdatasyncSync(file);
+    futimesSync(file, atime, mtime); // the time of its last record, by which it is deleted
+    return lines.length;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Undefined if it was deleted meanwhile. */
+function open(path: string, flags: 'r' | 'r+'): number | undefined {
+  try {
+    return openSync(path, flags);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Offsets of a line to erase; `nameEnd` is the end of the JID in it. */
+interface Line {
+  readonly start: number;
+  readonly nameEnd: number;
+  readonly end: number;
+}
+
+/** The lines of records that the user sent or received, and those that name the user and cannot be read, as after a kill. */
+function linesOf(jid: string, bytes: Buffer): readonly Line[] {
+  const name = Buffer.from(JSON.stringify(jid));
+  return candidatesIn(bytes, name).flatMap((start) => {
+    const newlineAt = bytes.indexOf(newline, start);
+    const end = newlineAt === -1 ? bytes.length : newlineAt;
+    const record = readLine(bytes.toString('utf8', start, end));
+    const isOthers = record !== undefined && record.sender !== jid && record.receiver !== jid;
+    return isOthers ? [] : [{ start, nameEnd: bytes.indexOf(name, start) + name.length, end }];
+  });
+}
+
+/** The JID goes last: a line that was overwritten in part is found when the erasure is repeated. */
+function overwrite(file: number, { start, nameEnd, end }: Line): void {
+  writeSpaces(file, nameEnd, end);
+  writeSpaces(file, start, nameEnd);
+}
+
+function writeSpaces(file: number, from: number, to: number): void {
+  const spaces = Buffer.alloc(to - from, ' ');
+  for (let written = 0; written < spaces.length; ) written += writeSync(file, spaces, written, spaces.length - written, from + written);
+}

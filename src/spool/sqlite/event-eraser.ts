@@ -1,0 +1,197 @@
+import Database from 'better-sqlite3';
+import type { EpochMs } from '../../kit/clock.ts';
+import type { EraseChunk, ErasedChunk, ErasureRequest, FileState } from '../erasure-requests.ts';
+import type { DeliveryFacts } from './claims.ts';
+import type { Tables } from './command-runner.ts';
+import { busyTimeoutMs } from './disk-space.ts';
+
+/** Rows read, and bytes of content overwritten, in one transaction: deliveries continue between two. */
+const chunkRows = 500;
+const removedBytes = 4 * 1024 * 1024;
+
+/**
+ * An event concerns a user who sent or receives it, and a message is also sent in the name of its `from`. `@quoted` is the JID as JSON text.
+ * Lanes name both users of a conversation.
+ */
+function concerns(...lanes: readonly string[]): string {
+  const inLane = lanes.map((lane) => `OR instr(' ' || ${lane} || ' ', ' ' || @jid || ' ') > 0`).join(' ');
+  return `(sender = @jid OR receiver = @jid OR instr(target, @quoted) > 0 ${inLane})`;
+}
+
+/** Each finds its rows by the table's key or by an index; `…Edge` finds the end of a chunk without reading its rows. */
+export const eraserStatements = {
+  pendingLast: 'SELECT max(seq) FROM deliveries',
+  pendingEdge: 'SELECT seq FROM deliveries WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1 OFFSET ?',
+  pending: `SELECT seq, attempts + past AS spent, pool, handler, lane, created_at, state, octet_length(body) AS bytes FROM deliveries
+    WHERE seq > @low AND seq <= @high AND state < 2 AND ${concerns('lane', 'left_lane')} ORDER BY seq`,
+  deadLast: 'SELECT max(nr) FROM dead',
+  deadEdge: 'SELECT nr FROM dead WHERE nr > ? AND nr <= ? ORDER BY nr LIMIT 1 OFFSET ?',
+  dead: `SELECT nr, seq, pool, handler, ifnull(octet_length(body), 0) + ifnull(octet_length(packet), 0) AS bytes FROM dead
+    WHERE nr > @low AND nr <= @high AND ${concerns('lane')} ORDER BY nr`,
+  held: `SELECT count(*) FROM deliveries INDEXED BY claimed WHERE state = 2 AND created_at < @before AND ${concerns('lane', 'left_lane')}`,
+} as const;
+
+/** On `unsettled`, whose rows this process has claimed: a few thousand at most. */
+const heldHot = `SELECT count(*) FROM unsettled WHERE created_at < @before AND ${concerns('lane')}`;
+
+interface Row {
+  readonly pool: string;
+  readonly handler: string;
+  readonly bytes: number;
+}
+
+interface PendingRow extends Row {
+  readonly seq: number;
+  readonly spent: number;
+  readonly lane: string | null;
+  readonly created_at: EpochMs;
+  readonly state: number;
+}
+
+interface DeadRow extends Row {
+  readonly nr: number;
+  readonly seq: number | null;
+}
+
+type Given = Readonly<Record<string, number | string>>;
+
+/** Finds and removes the rows of one table. */
+interface TableEraser<R extends Row> {
+  readonly last: Database.Statement<[], number | null>;
+  readonly edge: Database.Statement<[number, number, number], number>;
+  readonly rows: Database.Statement<[Given], R>;
+  nrOf(row: R): number;
+  /** Returns the pools that gained ready deliveries. */
+  remove(rows: readonly R[]): readonly string[];
+}
+
+/** Value of the column `state`. */
+const ready = 1;
+
+/** Erases the events of a user. Everything here runs inside a transaction, except the cleaning of the file. */
+export class EventEraser {
+  readonly #db: Database.Database;
+  readonly #tables: Tables;
+  readonly #pending: TableEraser<PendingRow>;
+  readonly #dead: TableEraser<DeadRow>;
+  readonly #held: readonly Database.Statement<[Given], number>[];
+  #file: FileState | undefined;
+
+  constructor(db: Database.Database, tables: Tables) {
+    const sql = eraserStatements;
+    this.#db = db;
+    this.#tables = tables;
+    this.#pending = {
+      last: db.prepare<[], number | null>(sql.pendingLast).pluck(),
+      edge: db.prepare<[number, number, number], number>(sql.pendingEdge).pluck(),
+      rows: db.prepare<[Given], PendingRow>(sql.pending),
+      nrOf: ({ seq }) => seq,
+      remove: (rows) => this.#removePending(rows),
+    };
+    this.#dead = {
+      last: db.prepare<[], number | null>(sql.deadLast).pluck(),
+      edge: db.prepare<[number, number, number], number>(sql.deadEdge).pluck(),
+      rows: db.prepare<[Given], DeadRow>(sql.dead),
+      nrOf: ({ nr }) => nr,
+      remove: (rows) => this.#removeDead(rows),
+    };
+    this.#held = [sql.held, heldHot].map((statement) => db.prepare<[Given], number>(statement).pluck());
+  }
+
+  run(request: ErasureRequest): ErasedChunk | FileState | number | undefined {
+    switch (request.kind) {
+      case 'chunk':
+        return request.table === 'dead' ? erase(this.#dead, request) : erase(this.#pending, request);
+      case 'held': {
+        const given = { ...aboutJid(request.jid), before: request.before };
+        return this.#held.reduce((sum, statement) => sum + (statement.get(given) ?? 0), 0);
+      }
+      case 'clean':
+        return this.#cleanSoon(request.rewriteBytes);
+      case 'cleaned':
+        return this.#file;
+      default:
+        return request satisfies never;
+    }
+  }
+
+  /** The next deliveries of their lanes follow. */
+  #removePending(rows: readonly PendingRow[]): readonly string[] {
+    const { pending, histories } = this.#tables;
+    for (const row of rows) {
+      if (row.spent > 0) histories.remove(row.seq);
+      pending.removeUnclaimed(this.#factsOf(row));
+    }
+    return rows.flatMap((row) => {
+      const next = row.state === ready ? pending.promoteNext(this.#factsOf(row), 0) : undefined;
+      return next?.kind === 'ready' ? [next.pool] : [];
+    });
+  }
+
+  #factsOf({ seq, spent, pool, handler, lane, created_at: createdAt }: PendingRow): DeliveryFacts {
+    return { seq, spent, queue: this.#tables.depths.of(pool, handler), lane, createdAt, hotBytes: 0 };
+  }
+
+  #removeDead(rows: readonly DeadRow[]): readonly string[] {
+    for (const row of rows) this.#tables.dead.removeWithAttempts(row);
+    return [];
+  }
+
+  /** SQLite can neither rewrite the file nor empty the log inside a transaction. */
+  #cleanSoon(rewriteBytes: number): undefined {
+    this.#tables.pending.hot.deleteSettled();
+    this.#file = undefined;
+    setImmediate(() => {
+      if (!this.#db.open) return;
+      try {
+        this.#file = this.#clean(rewriteBytes);
+      } catch (error) {
+        if (!(error instanceof Database.SqliteError)) throw error;
+        this.#file = 'failed'; // the disk is full, or another process writes: the rows are erased, and a repetition cleans the file
+      }
+    });
+  }
+
+  #clean(rewriteBytes: number): FileState {
+    const db = this.#db;
+    const [pages, free, pageBytes] = ['page_count', 'freelist_count', 'page_size'].map((name) => Number(db.pragma(name, { simple: true })));
+    const isSmall = ((pages ?? 0) - (free ?? 0)) * (pageBytes ?? 0) <= rewriteBytes;
+    if (isSmall) db.exec('VACUUM');
+    if (!this.#emptyLog()) return 'in-use';
+    return isSmall ? 'rewritten' : 'too-large';
+  }
+
+  /** Does not wait for an open reader, which would delay every commit. */
+  #emptyLog(): boolean {
+    this.#db.pragma('busy_timeout = 0');
+    try {
+      return Number(this.#db.pragma('wal_checkpoint(TRUNCATE)', { simple: true })) === 0;
+    } finally {
+      this.#db.pragma(`busy_timeout = ${busyTimeoutMs}`);
+    }
+  }
+}
+
+function erase<R extends Row>(table: TableEraser<R>, { jid, dryRun, after, last = table.last.get() ?? 0 }: EraseChunk): ErasedChunk {
+  const edge = table.edge.get(after, last, chunkRows - 1);
+  const found = table.rows.all({ ...aboutJid(jid), low: after, high: edge ?? last });
+  const rows = dryRun ? found : withinBytes(found);
+  const readyPools = dryRun ? [] : table.remove(rows);
+  const lastRow = rows.at(-1);
+  const more = rows.length === found.length || lastRow === undefined ? edge : table.nrOf(lastRow);
+  return { erased: rows.map(({ pool, handler }) => ({ pool, handler })), readyPools: [...new Set(readyPools)], last, more };
+}
+
+function aboutJid(jid: string): { readonly jid: string; readonly quoted: string } {
+  return { jid, quoted: JSON.stringify(jid) };
+}
+
+/** The first rows, up to the limit of bytes; at least one. */
+function withinBytes<R extends Row>(rows: readonly R[]): readonly R[] {
+  let bytes = 0;
+  const end = rows.findIndex((row, index) => {
+    bytes += row.bytes;
+    return index > 0 && bytes > removedBytes;
+  });
+  return end === -1 ? rows : rows.slice(0, end);
+}

@@ -1,0 +1,60 @@
+/** The built command line, which erases a user over the API of a listener, or from the files of a stopped service. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { writeConfig } from '../config/write-config.ts';
+import { makeDelivery, makeEntry } from '../spool/build.ts';
+import { createSqliteRig } from '../spool/sqlite-rig.ts';
+import { runCli } from '../support/run-cli.ts';
+import { appendTo } from '../support/spool-promises.ts';
+import { startOperated } from './operate.ts';
+
+const mine = makeDelivery({ id: 'mine', sender: 'bob@localhost', receiver: 'carol@localhost' });
+const others = makeDelivery({ id: 'others', receiver: 'carol@localhost' });
+
+test('erase counts, needs --yes without a terminal, and erases', async () => {
+  const { operate, spool, die, notices } = await startOperated({ token: 'secret' });
+  await appendTo(spool, makeEntry([mine, others]));
+  await die({ id: 'dead' });
+  const erase = (...args: readonly string[]) => operate('erase', '--jid', 'Bob@localhost', ...args);
+  expect((await erase('--dry-run')).stdout).toBe(
+    '1 waiting event, 1 dead letter, 0 records of the history of bob@localhost would be erased.\n',
+  );
+  expect(await erase()).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') });
+  const done = await erase('--yes');
+  expect(done).toMatchObject({ code: 0, stderr: '' });
+  expect(done.stdout).toMatch(/^1 waiting event, 1 dead letter, 0 records of the history of bob@localhost erased.\nNot erased: backups, /);
+  expect(notices).toHaveLength(1);
+  expect(notices[0]).toMatch(/: erased 1 waiting events, 1 dead letters, 0 records of the history and 0 withheld pushes of a user$/);
+  expect(JSON.parse((await erase('--yes', '--json')).stdout)).toEqual({
+    ...{ waiting: 0, deadLetters: 0, records: 0, withheld: 0, held: 0, file: 'rewritten' },
+  });
+  expect(spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 1, dead: 0 }]);
+});
+
+test('erase asks for a bare JID, and for a token that may see content', async () => {
+  const { operate, url } = await startOperated({ token: 'secret' });
+  expect(await operate('erase', '--yes')).toMatchObject({ code: 2, stderr: expect.stringContaining('missing --jid') });
+  expect(await operate('erase', '--jid', 'bob@localhost/phone', '--yes')).toMatchObject({
+    ...{ code: 2, stderr: expect.stringContaining('expected a bare JID such as "bob@example.org"') },
+  });
+  const withoutToken = await runCli(['erase', '--jid', 'bob@localhost', '--yes', '--url', url]);
+  expect(withoutToken).toMatchObject({ code: 1, stderr: expect.stringContaining('token') });
+});
+
+test('erase changes the files of a stopped service, and never those that a process uses', async () => {
+  await using rig = await createSqliteRig();
+  const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:1"\n[spool]\npath = "${rig.path}"`);
+  const erase = (...args: readonly string[]) => runCli(['erase', '--jid', 'bob@localhost', '--config', config, ...args]);
+  expect(await erase('--yes')).toMatchObject({ code: 1, stderr: expect.stringContaining('no service answers') });
+
+  const spool = await rig.started();
+  await appendTo(spool, makeEntry([mine, others]));
+  expect(await erase('--yes')).toMatchObject({ code: 1, stderr: expect.stringContaining('is used by process') });
+  await spool.stop();
+  const done = await erase('--yes');
+  expect(done).toMatchObject({ code: 0, stderr: `No service answers: the spool at ${rig.path} is changed directly.\n` });
+  expect(done.stdout).toContain('1 waiting event, 0 dead letters, 0 records of the history of bob@localhost erased.');
+  expect((await readFile(join(rig.path))).includes('bob@localhost')).toBe(false);
+  expect((await rig.started()).stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 1, dead: 0 }]);
+});
