@@ -3,7 +3,7 @@ const trimAt = 1024;
 
 /** A first-in, first-out queue whose ends both work in constant time (`Array.shift` moves every element). */
 export class Fifo<T> {
-  #items: (T | undefined)[] = [];
+  readonly #items: (T | undefined)[] = [];
   #head = 0;
 
   get size(): number {
@@ -25,7 +25,7 @@ export class Fifo<T> {
     this.#items[this.#head] = undefined; // release it for garbage collection
     this.#head += 1;
     if (this.#head >= trimAt && this.#head * 2 >= this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
+      this.#items.splice(0, this.#head); // a copy would leave an array that keeps its items until a full collection
       this.#head = 0;
     }
     return item;

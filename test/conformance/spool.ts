@@ -122,6 +122,14 @@ export function keepsTheSpoolsPromises(engine: string, make: MakeSpool): void {
         expect(claimed).toEqual([{ ...delivery, seq: expect.any(Number), attempts: 0, failingSince: undefined, context: {} }]);
       });
 
+      test('returns each delivery of a handler with its own target', async () => {
+        const [one, other] = ['/one', '/other'].map((path) => ({ kind: 'http', method: 'POST', path, headers: [] }) as const);
+        const stored = [one, other, one, other].map((target, index) => makeDelivery({ id: `d${index}`, target }));
+        await leave(...stored);
+        const { claimed } = await claim();
+        expect(claimed.map(({ target }) => target)).toEqual([one, other, one, other]);
+      });
+
       test('returns the earliest first, at most `limit`, none twice', async () => {
         await leave(makeDelivery({ id: 'late', createdAt: acceptedAt + 2 }), makeDelivery({ id: 'early', createdAt: acceptedAt + 1 }));
         await leave(makeDelivery({ id: 'first' }));

@@ -10,6 +10,7 @@ import {
   afterAll,
   beforeAll,
   type Chunk,
+  type ClaimedRow,
   type ClaimedSeqs,
   type Command,
   type CommandOf,
@@ -85,14 +86,14 @@ export class SpoolCommands implements Omit<Spool, 'start' | 'stats' | 'stop'> {
   };
 
   readonly claim = (pool: string, request: ClaimRequest, completion: Completion<ClaimResult>): void =>
-    this.#add(new Asked(['claim', pool, request], claimResultOf, completion));
+    this.#add(new Asked(['claim', pool, request], this.#claimResultOf, completion));
 
   readonly settle = (settlement: Settlement, completion: Completion<Settled>): void => {
     const { seq, disposition, attempt, spawn, failedPackets, claimNext } = settlement;
     if (disposition.kind === 'delivered' && spawn.length === 0 && failedPackets.length === 0)
-      return this.#add(new Asked(['delivered', seq, claimNext], settledOf, completion));
+      return this.#add(new Asked(['delivered', seq, claimNext], this.#settledOf, completion));
     const rows = { disposition, attempt, spawn: spawn.map(this.#rowOf), failedPackets, claimNext };
-    this.#add(new Asked(['settle', seq, rows], settledOf, completion));
+    this.#add(new Asked(['settle', seq, rows], this.#settledOf, completion));
   };
 
   readonly marks: Spool['marks'] = () => this.#answer(['marks']);
@@ -171,6 +172,17 @@ export class SpoolCommands implements Omit<Spool, 'start' | 'stats' | 'stop'> {
 
   readonly #rowOf = (delivery: NewDelivery): Row => rowOf(delivery, this.#targets.of(delivery));
 
+  readonly #claimedOf = (row: ClaimedRow): Claimed => claimedOf(row, this.#targets);
+
+  readonly #claimResultOf = ([rows, nextAt]: Answers['claim']): ClaimResult => ({ claimed: rows.map(this.#claimedOf), nextAt });
+
+  readonly #settledOf = (settled: SettledRows, [, seq]: CommandOf<'delivered' | 'settle'>): Settled => {
+    if (settled === null) return nothingNext;
+    if (settled === 'unclaimed') throw new ServiceError('SPOOL_FAILED', `delivery ${seq} is not claimed: it cannot be settled`);
+    const [next, readyPools] = settled;
+    return { next: next.map(this.#claimedOf), readyPools };
+  };
+
   /** The total of the counts of all chunks. */
   async #sum<Cursor>(start: Cursor, next: (after: Cursor) => Promise<Chunk<Cursor>>): Promise<number> {
     let total = 0;
@@ -200,15 +212,4 @@ function claimedAtAppend(deliveries: readonly NewDelivery[], seqs: ClaimedSeqs):
     const seq = (typeof seqs === 'number' ? seqs : seqs[index]) ?? 0;
     return seq === 0 ? [] : newlyClaimed(delivery, seq);
   });
-}
-
-function claimResultOf([rows, nextAt]: Answers['claim']): ClaimResult {
-  return { claimed: rows.map(claimedOf), nextAt };
-}
-
-function settledOf(settled: SettledRows, [, seq]: CommandOf<'delivered' | 'settle'>): Settled {
-  if (settled === null) return nothingNext;
-  if (settled === 'unclaimed') throw new ServiceError('SPOOL_FAILED', `delivery ${seq} is not claimed: it cannot be settled`);
-  const [next, readyPools] = settled;
-  return { next: next.map(claimedOf), readyPools };
 }

@@ -258,11 +258,6 @@ export interface Opening {
   readonly check: boolean;
 }
 
-/** Shared by all deliveries without context variables. */
-const noContext: ContextVariables = Object.freeze({});
-
-const unattempted = [0, undefined, noContext] as const;
-
 /** A delivery as it travels to the thread. `targetText`: its target as text. */
 export function rowOf(delivery: NewDelivery, targetText = encodeTarget(delivery.target)): Row {
   const { id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, body, facts = null } = delivery;
@@ -275,21 +270,52 @@ export class TargetTexts {
 
   of({ handler, target }: NewDelivery): string {
     const known = this.#known.get(handler);
-    if (known?.target === target) return known.text;
-    const text = encodeTarget(target);
+    return known?.target === target ? known.text : this.#keep(handler, target, encodeTarget(target)).text;
+  }
+
+  /** The target that has this text: the same object for deliveries that share it. */
+  read(handler: string, text: string): Target {
+    const known = this.#known.get(handler);
+    return known?.text === text ? known.target : this.#keep(handler, parseTarget(text), text).target;
+  }
+
+  #keep(handler: string, target: Target, text: string): { readonly target: Target; readonly text: string } {
+    const known = { target, text };
     if (this.#known.size >= maxKeptTexts) this.#known.clear();
-    if (text.length <= maxKeptLength) this.#known.set(handler, { target, text });
-    return text;
+    if (text.length <= maxKeptLength) this.#known.set(handler, known);
+    return known;
   }
 }
 
 /** Handlers may be added and removed for as long as the service runs, and a target may contain a stanza. */
 const [maxKeptTexts, maxKeptLength] = [1000, 1000];
 
-/** Written out in full: a spread of this many fields costs ten times as much. */
+/** The part of a claimed delivery that attempts change. */
+type Progress = Pick<Claimed, 'attempts' | 'context' | 'failingSince' | 'seq'>;
+
+/** Shared by all deliveries without context variables. */
+const noContext: ContextVariables = Object.freeze({});
+
 export function newlyClaimed(delivery: NewDelivery, seq: number): Claimed {
-  const { id, packetId, host, handler, pool, lane, sender, receiver, target, body, seenAt, createdAt, facts } = delivery;
-  const [attempts, failingSince, context] = unattempted;
+  return claimedWith(delivery, { seq, attempts: 0, failingSince: undefined, context: noContext });
+}
+
+/** A claimed delivery from the row that the thread read. */
+export function claimedOf(row: ClaimedRow, targets: TargetTexts): Claimed {
+  const [seq, attempts, , failingSince, context, id, packetId, host, handler, pool, lane, sender, receiver, ...rest] = row;
+  const [seenAt, createdAt, text, body, facts] = rest;
+  const target = targets.read(handler, text);
+  return claimedWith(
+    { id, packetId, host, handler, pool, lane, sender, receiver, target, body, seenAt, createdAt, facts: facts ?? undefined },
+    { seq, attempts, failingSince: failingSince ?? undefined, context: context === null ? noContext : parseContext(context) },
+  );
+}
+
+/** Written out in full: a spread of this many fields costs ten times as much, and makes an object of two kilobytes. */
+function claimedWith(
+  { id, packetId, host, handler, pool, lane, sender, receiver, target, body, seenAt, createdAt, facts }: NewDelivery,
+  { seq, attempts, failingSince, context }: Progress,
+): Claimed {
   return {
     id,
     packetId,
@@ -308,21 +334,6 @@ export function newlyClaimed(delivery: NewDelivery, seq: number): Claimed {
     attempts,
     failingSince,
     context,
-  };
-}
-
-/** A claimed delivery from the row that the thread read. */
-export function claimedOf(row: ClaimedRow): Claimed {
-  const [seq, attempts, , failingSince, context, ...fields] = row;
-  const [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, target, body, facts] = fields;
-  const delivery = { id, packetId, host, handler, pool, lane, sender, receiver, target: parseTarget(target), body, seenAt, createdAt };
-  return {
-    ...delivery,
-    facts: facts ?? undefined,
-    seq,
-    attempts,
-    failingSince: failingSince ?? undefined,
-    context: context === null ? noContext : parseContext(context),
   };
 }
 
