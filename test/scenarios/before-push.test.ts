@@ -53,12 +53,13 @@ interface Push {
   readonly offlinePushInfo: unknown;
 }
 
-/** Pushes in order: receiver, message, and text of the push. */
+/** Receiver, message and text of each push, by receiver: only the pushes to one receiver are in order. */
 function pushesOf(rig: PushRig): readonly Push[] {
-  return rig.bodies().map((body) => {
+  const pushes: readonly Push[] = rig.bodies().map((body) => {
     const push = JSON.parse(body);
     return { to: push.to.bare, body: push.body, offlinePushInfo: push.offlinePushInfo };
   });
+  return pushes.toSorted((one, other) => one.to.localeCompare(other.to));
 }
 
 async function say(prosody: Prosody, ...bodies: readonly string[]): Promise<void> {
@@ -114,13 +115,13 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
 
     expect(pushesOf(rig)).toEqual([
       { to: 'bob@localhost', body: 'plain', offlinePushInfo: null },
-      { to: 'carol@localhost', body: 'elsewhere', offlinePushInfo: null },
-      { to: 'dave@elsewhere.example', body: 'elsewhere', offlinePushInfo: null },
       {
         to: 'bob@localhost',
         body: 'titled',
         offlinePushInfo: { title: 'New Message', desc: 'You have a new message', iOSBadgeCount: true },
       },
+      { to: 'carol@localhost', body: 'elsewhere', offlinePushInfo: null },
+      { to: 'dave@elsewhere.example', body: 'elsewhere', offlinePushInfo: null },
     ]);
     expect(business.requests.map(({ method, path }) => `${method} ${path}`)).toEqual(Array(5).fill(`POST ${questionPath}`));
     const [first] = business.requests;
@@ -138,12 +139,9 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
 
     const operationIds = business.requests.map((request) => request.header('operationid'));
     expect(new Set(operationIds).size).toBe(5);
-    expect(rig.backend.requests.map((request) => request.header('webhook-id'))).toEqual([
-      `${operationIds[0]}.1`,
-      `${operationIds[2]}.1`,
-      `${operationIds[2]}.2`,
-      `${operationIds[4]}.1`,
-    ]);
+    expect(rig.backend.requests.map((request) => request.header('webhook-id')).toSorted()).toEqual(
+      [`${operationIds[0]}.1`, `${operationIds[2]}.1`, `${operationIds[2]}.2`, `${operationIds[4]}.1`].toSorted(),
+    );
     expect(await withheldBy(rig)).toMatchObject([
       {
         id: operationIds[1],
