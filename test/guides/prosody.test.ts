@@ -51,7 +51,7 @@ describe.skipIf(!(await requirePackage('prosody')))('the page on Prosody', () =>
     alice.sendChat('bob@example.org', 'Hi, Bob!');
 
     await eventually(() => expect(backend.logs()).toBe(guide.block('', 'author=')));
-    expect(await prosody.shell('event_pusher_tap:info("example.org")')).toContain('attached 1, queued 0');
+    await eventually(async () => expect(await prosody.shell('event_pusher_tap:info("example.org")')).toContain('attached 1, queued 0'));
   });
 
   test('lists the reasons that the service gives for failures', async () => {

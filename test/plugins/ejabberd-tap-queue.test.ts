@@ -18,7 +18,7 @@ describe.skipIf(!ejabberd.isHere)('the queue in ejabberd', () => {
     expect(await chat.api('event_pusher_tap_info')).toMatchObject([
       { name: 'localhost', attached: 0, seq: 5, acknowledged: 0, queued: 3, in_flight: 0, dropped: 2, failed: 0 },
     ]);
-    expect(chat.logs().match(/The event pusher's queue of localhost is full/g)).toHaveLength(1);
+    await eventually(() => expect(chat.logs().match(/The event pusher's queue of localhost is full/g)).toHaveLength(1));
     await using pusher = await connectTapPusher(chat.component);
     expect(await pusher.ask()).toMatchObject({ 'from-seq': '3', pending: '3', dropped: '2' });
     expect(await numbered(pusher, 3)).toEqual(['3 three', '4 four', '5 five']);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { givesTheFeedToOne } from '../conformance/tap-takeover.ts';
 import { ejabberdTap, inTrouble } from '../support/ejabberd-tap.ts';
-import { chatter, connectTapPusher, numbered } from '../support/tap-pusher.ts';
+import { chatter, connectTapPusher, numbered, pinged } from '../support/tap-pusher.ts';
 
 const ejabberd = await ejabberdTap();
 
@@ -46,6 +46,7 @@ describe.skipIf(!ejabberd.isHere)('several pushers on ejabberd', () => {
     const { epoch = '' } = await active.ask(undefined, 'message', 'active');
     await chat.api('unregister', { user: 'carol', host: 'localhost' });
     active.ack({ epoch, h: 0 });
+    await pinged(active);
     await using other = await connectTapPusher(chat.component);
     await expect(other.ask({ epoch, h: 0 }, 'message', 'other')).rejects.toThrow('conflict');
 

@@ -169,8 +169,8 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
     ['call', { kind: 'silent' }, { callTimeoutMs: 60 }],
     [
       'call',
-      { kind: 'slow-body', chunks: 'abcdefghijklmnopqrstuvwxyz'.split(''), gapMs: 20 },
-      { callTimeoutMs: 200, requestTimeoutMs: 190 },
+      { kind: 'slow-body', chunks: 'abcdefghijklmnopqrstuvwxyz'.split(''), gapMs: 50 },
+      { callTimeoutMs: 700, requestTimeoutMs: 690 },
     ],
   ])('times out in phase %s (%j)', async (phase, answer, deadlines) => {
     const onConnect = answer === 'mute' ? { onConnect: answer } : { script: () => answer };
@@ -196,7 +196,7 @@ describe.each(['undici', 'got'] as const)('the %s client', (client) => {
   test('does not count the wait for a worker', async () => {
     const held = createDeferred<Answer>();
     await using target = await startTarget({ script: ({ path }) => (path === '/held' ? held.promise : { kind: 'answer' }) });
-    await using thread = serveHere(settingsFor(target, { workers: 1, callTimeoutMs: 150 }));
+    await using thread = serveHere(settingsFor(target, { workers: 1, callTimeoutMs: 600 }));
 
     const first = thread.deliver(makeJob({ key: 1, path: '/held' }));
     const second = thread.deliver(makeJob({ key: 2, path: '/waits' }));

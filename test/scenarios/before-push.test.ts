@@ -6,6 +6,7 @@ import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 import { type Prosody, startProsody } from '../support/prosody.ts';
 import { type PushRig, startPushRig } from '../support/push-rig.ts';
+import type { LogLine } from '../support/pusher.ts';
 import type { TargetRequest } from '../support/request-reader.ts';
 import { type Answer, freePort, startTarget, type Target } from '../support/target.ts';
 import type { XmppUser } from '../support/xmpp-user.ts';
@@ -154,7 +155,8 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
       { id: operationIds[3], handler: 'push', why: 'no-receiver', errCode: null },
     ]);
     expect(JSON.parse((await rig.pusher.get('/api/v1/dead-letters')).text)).toEqual([]);
-    expect(rig.pusher.log.filter((line) => line['operationID'] === operationIds[1] && line.event === 'push.withheld')).toHaveLength(1);
+    const isSecond = (line: LogLine) => line['operationID'] === operationIds[1];
+    expect(await rig.pusher.logged('push.withheld', 1, isSecond)).toHaveLength(1);
     expect(await rig.metric('mod_event_pusher_http_sent_total{host="localhost"}')).toBe(4);
   });
 
@@ -271,7 +273,7 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     await using prosody = await startProsody();
     const nobody = `http://127.0.0.1:${await freePort()}`;
     await using rig = await startPushRig(prosody.componentPort, {
-      handlers: handlers(nobody, '', { pool: 'circuit_breaker.min_attempts = 3' }),
+      handlers: handlers(nobody, '', { pool: 'circuit_breaker = { min_attempts = 3, window = "1h", open = "1h", max_open = "1h" }' }),
     });
     const said = Array.from({ length: 10 }, (_, index) => `message ${index}`);
     await say(prosody, ...said);
@@ -345,6 +347,7 @@ describe.skipIf(!hasProsody)('an operator', () => {
     const setUp = { handlers: `[service]\ndrain_timeout = "1s"\n${handlers(business.origin, 'timeout = "10m"')}` };
     await using rig = await startPushRig(prosody.componentPort, setUp);
     await say(prosody, 'one', 'two');
+    await eventually(async () => expect(await rig.metric('event_pusher_accepted_total{pool="business"}')).toBe(2));
     await business.received(1);
     const file = join(rig.pusher.folder, 'event-pusher.toml');
     const text = await readFile(file, 'utf8');

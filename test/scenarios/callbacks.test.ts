@@ -70,9 +70,9 @@ test('a callback that throws, rejects, returns an invalid value or never returns
   expect(rig.seen('clumsy')).toEqual(['stray', 'stray-revoked', 'fine']);
   expect([...rig.seen('steady')].sort()).toEqual(said.toSorted());
   await eventually(() => rig.server.acked === said.length);
-  expect(rig.pusher.log.filter((line) => line.event === 'rejection.stray').length).toBe(2);
+  expect(await rig.pusher.logged('rejection.stray', 2)).toHaveLength(2);
 
-  const failures = rig.pusher.log.filter((line) => line.event === 'callback.failed');
+  const failures = await rig.pusher.logged('callback.failed', 5);
   expect(failures.map((line) => [line['handler'], line['callback']])).toEqual(Array.from({ length: 5 }, () => ['clumsy', 'shouldMakeReq']));
   const { text } = await rig.pusher.get('/metrics');
   expect(text).toContain('event_pusher_dead_letters_total{pool="http_pool",handler="clumsy",reason="callback-failed"} 5');
@@ -89,7 +89,7 @@ test('a callback that blocks the thread is named, and skipped for the packet aft
   await eventually(() => rig.server.acked === 3);
   await eventually(() => expect(new Set(rig.seen('steady'))).toEqual(new Set(['before', 'block', 'after'])));
   await eventually(() => expect(new Set(rig.seen('clumsy'))).toEqual(new Set(['before', 'after'])));
-  const strikes = rig.pusher.log.filter((line) => line.event === 'callback.blocked');
+  const strikes = await rig.pusher.logged('callback.blocked', 3);
   expect(strikes.map((line) => [line['handler'], line['strikes']])).toEqual([
     ['clumsy', 1],
     ['clumsy', 2],
@@ -121,7 +121,7 @@ test.each(['before', 'after'])('an error thrown %s the service handles a commit 
 
   await eventually(() => rig.server.acked === said.length);
   await eventually(() => ['clumsy', 'steady'].every((path) => new Set(rig.seen(path)).size === said.length));
-  const failures = rig.pusher.log.filter((line) => line.event === 'service.failed');
+  const failures = await rig.pusher.logged('service.failed', 1);
   expect(failures.map(({ msg }) => msg)).toEqual([expect.stringContaining('clumsy.mjs')]);
 });
 

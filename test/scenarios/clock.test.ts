@@ -35,7 +35,7 @@ async function startRig(env: NodeJS.ProcessEnv) {
     backend,
     env,
     // Twenty refusals would open the circuit breaker, which is not the subject of this test.
-    pool: 'retry = { schedule = ["300ms", "1s", "1s", "2s", "2s", "2s"] }\ncircuit_breaker = false',
+    pool: `retry = { schedule = ["300ms", "1s", "1s"${', "2s"'.repeat(30)}] }\ncircuit_breaker = false`,
   });
   let said = 0;
   return {

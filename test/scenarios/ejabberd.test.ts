@@ -52,7 +52,7 @@ describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('w
     phone.sendChat('carol@localhost', 'the last word');
     await rig.settled(4);
 
-    expect(rig.messages()).toEqual(['to nobody', 'the last word']);
+    expect(rig.messages().sort()).toEqual(['the last word', 'to nobody']);
     expect(witnessed(rig)).toEqual([
       'in alice@localhost/phone > carol@localhost: the last word',
       'in alice@localhost/phone > nobody@localhost: to nobody',

@@ -148,8 +148,7 @@ describe.skipIf(!hasProsody)('HTTP clients of a chat server', () => {
       '404 no descriptor has this path',
     ]);
     expect(rig.pushed()).toEqual([]);
-    const failed = rig.pusher.log.filter(({ event }) => event === 'exit.failed');
-    expect(failed).toMatchObject([
+    expect(await rig.pusher.logged('exit.failed', 3)).toMatchObject([
       { level: 'warn', descriptor: 'TEXT' },
       { level: 'warn', descriptor: 'ORDERS' },
       { level: 'error', descriptor: 'ORDERS', error: 'SyntaxError' },

@@ -4,6 +4,7 @@ import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 import { startProsody } from '../support/prosody.ts';
 import { startPushRig } from '../support/push-rig.ts';
+import type { LogLine } from '../support/pusher.ts';
 
 const hasProsody = await requirePackage('prosody');
 
@@ -66,6 +67,7 @@ describe.skipIf(!hasProsody)('a backend that answers users', () => {
     await eventually(
       async () => (await rig.metric('event_pusher_deliveries_total{pool="follow_up_messages",disposition="delivered"}')) === 3,
     );
-    expect(rig.pusher.log.filter((line) => line['pool'] === 'follow_up_messages' && line.event === 'attempt.ended')).toHaveLength(3);
+    const isMessage = (line: LogLine) => line['pool'] === 'follow_up_messages';
+    expect(await rig.pusher.logged('attempt.ended', 3, isMessage)).toHaveLength(3);
   });
 });

@@ -1,9 +1,9 @@
 /** The built service with a history, asked by the built command line. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { eventually } from '../support/eventually.ts';
 import { startPushRig } from '../support/push-rig.ts';
 import { runCli } from '../support/run-cli.ts';
+import { inTurn } from '../support/scripted-backend.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
 import { freePort } from '../support/target.ts';
 
@@ -36,12 +36,9 @@ async function startRecorded(options: Parameters<typeof startPushRig>[1] = {}) {
 }
 
 test('a delivered event is found by its user after a kill, with each of its attempts', async () => {
-  let status = 503;
-  await using service = await startRecorded({ script: () => ({ kind: 'answer', status }), pool: retryAtOnce });
+  await using service = await startRecorded({ script: inTurn({ kind: 'answer', status: 503 }), pool: retryAtOnce });
   const { chat, rig, operate } = service;
   chat.say('one');
-  await eventually(() => rig.bodies().length > 0);
-  status = 200;
   await rig.settled(1);
   chat.say('two', 'carol');
   await rig.settled(2);

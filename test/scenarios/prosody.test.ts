@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { xml } from '@xmpp/client';
 import { describe, expect, test } from 'vitest';
 import { tapNs } from '../../src/sources/component/tap-item.ts';
+import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 import { type Prosody, startProsody } from '../support/prosody.ts';
 import { form, startPushRig } from '../support/push-rig.ts';
@@ -24,7 +25,7 @@ describe.skipIf(!hasProsody)('messages between users of Prosody', () => {
     const after = Math.ceil(Date.now() / 1000);
 
     const [request] = rig.backend.requests;
-    expect(bob.heard).toEqual(['Hi, Bob!']);
+    await eventually(() => expect(bob.heard).toEqual(['Hi, Bob!']));
     expect(rig.backend.requests).toHaveLength(1);
     expect(request?.method).toBe('POST');
     expect(request?.path).toBe('/webservice/notifications');
@@ -154,7 +155,7 @@ describe.skipIf(!hasProsody)('a user of Prosody who poses as the tap', () => {
     expect(refusal.attrs['type']).toBe('error');
     expect(rig.messages()).toEqual(['the last word']);
     await rig.pusher.said((line) => line.event === 'packet.skipped' && line['reason'] === 'forged');
-    expect(await rig.metric('event_pusher_skipped_total{attachment="chat",reason="forged"}')).toBe(2);
+    await eventually(async () => expect(await rig.metric('event_pusher_skipped_total{attachment="chat",reason="forged"}')).toBe(2));
   });
 });
 

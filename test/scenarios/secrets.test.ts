@@ -122,12 +122,13 @@ test('a secret replaced by a reload stays hidden', async () => {
   await using service = await startWithSecrets();
   const { chat, rig, run } = service;
   chat.say('refused');
-  await rig.backend.received(1);
+  const list = async () => JSON.parse((await run('dead-letters', 'list', '--json')).stdout);
+  await eventually(async () => expect(await list()).toHaveLength(1));
   const file = join(rig.pusher.folder, 'event-pusher.toml');
   const written = await readFile(file, 'utf8');
   await writeFile(file, written.replace('/n/${PATH_PART}', '/n/elsewhere'));
   rig.pusher.signal('SIGHUP');
   await rig.pusher.said((line) => line.event === 'config.reload' && line['result'] === 'applied');
-  const [{ id }] = JSON.parse((await run('dead-letters', 'list', '--json')).stdout);
+  const [{ id }] = await list();
   expect((await run('dead-letters', 'show', id)).stdout).toContain('/n/[redacted]/');
 });

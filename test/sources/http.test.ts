@@ -54,7 +54,7 @@ describe('a post of MongooseIM', () => {
     using client = await openHttpConnection(chatServer.port);
     for (const body of ['++', '%20%20', '%3F%21%20%28']) {
       client.send(mongooseimPost(`author=alice&server=localhost&receiver=bob&message=${body}`));
-      expect((await client.answer())?.status).toBeOneOf([200, 503]); // 503: a busy disk
+      expect((await client.answer())?.status).toBe(200);
     }
     await eventually(() => chatServer.stored.length === 3);
     const form = (message: string) => `author=alice&server=localhost&receiver=bob&message=${message}`;

@@ -167,7 +167,7 @@ describe('an unusable spool', () => {
 
     rig.timers.step();
     await eventually(() => expect(rig.troubles).toHaveLength(2));
-    expect((await rig.get('/readyz')).status).toBe(503);
+    await eventually(async () => expect((await rig.get('/readyz')).status).toBe(503));
 
     await rm(rig.inFolder('spool.sqlite'));
     rig.timers.step();

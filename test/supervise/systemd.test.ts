@@ -41,7 +41,7 @@ describe.skipIf(!(await requirePackage('systemd', '/usr/bin/systemd-notify')))('
       });
     }
     await notifier.status('hung');
-    expect(socket.received.at(-1)).toBe('STATUS=hung');
+    await eventually(() => expect(socket.received.at(-1)).toBe('STATUS=hung'));
     expect(fed()).toBe(2);
 
     hung.resolve();

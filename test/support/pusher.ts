@@ -28,9 +28,14 @@ export interface Pusher extends AsyncDisposable {
   launch(): void;
   /** Resolves with the first line of this start that matches. */
   said(matches: (line: LogLine) => boolean): Promise<LogLine>;
+  /**
+   * Resolves with all lines of an event when there are at least `count`. A line may arrive after the request, response or
+   * acknowledgement that followed it: the pipe of the log is not ordered with sockets.
+   */
+  logged(event: string, count: number, matches?: (line: LogLine) => boolean): Promise<LogLine[]>;
   /** Sends a signal. */
   signal(signal: NodeJS.Signals): void;
-  /** Resolves with the exit code. */
+  /** Resolves with the exit code when its output has been read to the end; null after a signal. */
   ended(): Promise<number | null>;
   /** `kill -9`. */
   kill(): Promise<void>;
@@ -78,6 +83,8 @@ export async function createPusher({
 
   const log: LogLine[] = [];
   let child: Child | undefined;
+  let closed: Promise<number | null> | undefined;
+  let isOver = false;
   let since = 0;
   let errors = '';
 
@@ -88,6 +95,11 @@ export async function createPusher({
     const [program = '', ...words] = limited;
     const started = startChild(program, words, { ...process.env, ...env });
     child = started;
+    isOver = false;
+    closed = once(started, 'close').then(([code]) => {
+      isOver = child === started;
+      return code;
+    });
     let rest = '';
     started.stdout.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n');
@@ -103,16 +115,22 @@ export async function createPusher({
     let found: LogLine | undefined;
     await eventually(() => {
       found = log.slice(since).find(matches);
-      return found !== undefined || child?.exitCode !== null;
+      return found !== undefined || isOver;
     });
-    if (found === undefined) throw new Error(`the pusher ended with ${child?.exitCode}: ${errors}`);
+    if (found === undefined) throw new Error(`the pusher ended with ${child?.exitCode ?? child?.signalCode}: ${errors}`);
     return found;
   }
 
+  async function logged(event: string, count: number, matches: (line: LogLine) => boolean = () => true): Promise<LogLine[]> {
+    const found = () => log.filter((line) => line.event === event && matches(line));
+    await eventually(() => {
+      if (found().length < count) throw new Error(`${found().length} lines of ${event} in the log, not ${count}`);
+    });
+    return found();
+  }
+
   async function ended(): Promise<number | null> {
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
-    const [code] = await once(child, 'exit');
-    return code;
+    return (await closed) ?? null;
   }
 
   async function end(signal: NodeJS.Signals): Promise<number | null> {
@@ -132,6 +150,7 @@ export async function createPusher({
       await said((line) => line.event === 'ready');
     },
     said,
+    logged,
     signal: (signal) => void child?.kill(signal),
     ended,
     kill: async () => void (await end('SIGKILL')),

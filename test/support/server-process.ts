@@ -44,7 +44,8 @@ export function createServerProcess(options: {
     running = child;
     const before = log.length;
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', remember);
-    const ended = once(child, 'exit').then(([code]) => {
+    // Not `exit`: the output that says why may not have been read by then.
+    const ended = once(child, 'close').then(([code]) => {
       throw new Error(`${command} ended with ${code}:\n${log}`);
     });
     const listening = eventually(() => Promise.all(ports.map(accepts)));

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
@@ -53,7 +53,7 @@ export interface TargetOptions {
    * handshake.
    */
   readonly onConnect?: 'bad-request' | 'deaf' | 'mute' | 'reset';
-  /** Default: a free one. */
+  /** Default: a free one, which stays free if the target stops and another takes its place. */
   readonly port?: number;
   /** The address of this machine on which it listens; default 127.0.0.1. */
   readonly host?: string;
@@ -83,7 +83,7 @@ export async function startTarget({
   script = () => ({ kind: 'answer' }),
   tls,
   onConnect,
-  port: wantedPort = 0,
+  port: wantedPort,
   host = '127.0.0.1',
   remembers = true,
 }: TargetOptions = {}): Promise<Target> {
@@ -131,9 +131,7 @@ export async function startTarget({
   if (onConnect === 'mute')
     server.on('connection', (socket) => socket.resume()); // so that it sees its end
   else server.on(tls === undefined ? 'connection' : 'secureConnection', accept);
-  server.listen(wantedPort, host);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const port = await listen(server, host, wantedPort);
 
   async function stop(): Promise<void> {
     if (!server.listening) return;
@@ -160,22 +158,32 @@ export async function startTarget({
   };
 }
 
-/** Returned to a caller that may not listen on it yet. */
+/** Numbers of this process that were used or returned, perhaps to a caller that does not listen yet. */
 const givenPorts = new Set<number>();
 
-/**
- * A port of 127.0.0.1 without a listener, a different one at each call. It is below the range of outgoing connections and of
- * listeners on port 0 (from 32768), which might take it, for example while a server restarts on it.
- */
+/** A port of 127.0.0.1 without a listener, a different one at each call. */
 export async function freePort(): Promise<number> {
-  const port = randomInt(10_000, 32_000);
-  if (givenPorts.has(port)) return freePort();
+  const server = createServer();
+  const port = await listen(server, '127.0.0.1');
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/**
+ * Listens, by default on a free port below the range of outgoing connections and of listeners on port 0 (from 32768), which might
+ * take it while a server restarts on it. Returns the port.
+ */
+async function listen(server: Server, host: string, wanted?: number): Promise<number> {
+  const port = wanted ?? randomInt(10_000, 32_000);
+  if (wanted === undefined && givenPorts.has(port)) return listen(server, host);
   givenPorts.add(port);
   try {
-    await (await startTarget({ port })).stop();
+    server.listen(port, host);
+    await once(server, 'listening');
     return port;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') return freePort();
+    if (wanted === undefined && error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') return listen(server, host);
     throw error;
   }
 }

@@ -398,8 +398,8 @@ describe.each(['undici', 'got'] as const)('a session over %s', (client) => {
 
   test('may build a request for longer than request_timeout', async () => {
     await using target = await startTarget();
-    const slowly = () => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 60));
-    await using thread = serveSessions({ buildRequest: slowly }, { client, origin: target.origin, settings: { requestTimeoutMs: 30 } });
+    const slowly = () => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 600));
+    await using thread = serveSessions({ buildRequest: slowly }, { client, origin: target.origin, settings: { requestTimeoutMs: 500 } });
 
     expect(await thread.deliver(makeMessageJob())).toMatchObject({ kind: 'answered', status: 200 });
   });
