@@ -103,9 +103,9 @@ test('no response stops the service: an invalid order is a dead letter, and the 
   };
   await using rig = await startRig({ answer: (_, said) => hostile[said] ?? 'well' });
   for (const said of [...Object.keys(hostile), 'after it']) rig.say(said);
-  await eventually(async () => (await rig.letters()).length === 2, { withinMs: 30_000 });
+  await eventually(async () => (await rig.letters()).length === 2);
 
-  await eventually(() => rig.pushId('after it') !== '', { withinMs: 30_000 });
+  await eventually(() => rig.pushId('after it') !== '');
   const reasons = (await rig.letters()).map(({ id, reason, detail }) => `${id} ${reason}: ${detail}`);
   expect(reasons.sort()).toEqual([
     `${rig.pushId('untextual')}.1 chain-failed: callback.options.method must be GET, POST, PUT`,

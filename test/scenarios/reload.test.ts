@@ -87,9 +87,7 @@ async function owed({ pusher }: PushRig, pool: string): Promise<number> {
   return [...samples].reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
-test('under a stream of messages handlers, pools and modules change between two packets without loss', {
-  timeout: 120_000,
-}, async () => {
+test('under a stream of messages handlers, pools and modules change between two packets without loss', async () => {
   await using chat = await startScriptedChat();
   await using sick = await startTarget({ script: () => ({ kind: 'answer', status: 503 }) });
   const leaving = `${poolTable('old_pool', sick.origin)}${handler('leaving', 'pool_name = "old_pool"')}`;

@@ -12,9 +12,6 @@ import { createPusher, type Pusher, plainConfig } from '../support/pusher.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
 import { type Answer, freePort } from '../support/target.ts';
 
-/** A pool whose timeout is longer than any test. */
-const patient = { pool: 'call_timeout = "5m"', connection: 'request_timeout = "5m"' };
-
 /** A backend's script that keeps its first request waiting until the test lets it go. */
 function keepFirstWaiting() {
   const first = createDeferred<Answer>();
@@ -32,7 +29,7 @@ describe('on SIGTERM', () => {
   test('it waits for attempts in flight, keeps the rest for the next start, and exits with 0', async () => {
     const { script, letGo } = keepFirstWaiting();
     await using chat = await startScriptedChat();
-    await using rig = await startPushRig(chat.server.port, { script, ...patient });
+    await using rig = await startPushRig(chat.server.port, { script });
     chat.say('in flight');
     chat.say('behind it');
     await rig.backend.received(1);
@@ -56,7 +53,7 @@ describe('on SIGTERM', () => {
     const { script } = keepFirstWaiting();
     await using chat = await startScriptedChat();
     const handlers = '[modules.mod_event_pusher.backend.http]\npath = "/notifications"\n[service]\ndrain_timeout = "200ms"';
-    await using rig = await startPushRig(chat.server.port, { script, handlers, ...patient });
+    await using rig = await startPushRig(chat.server.port, { script, handlers });
     chat.say('not answered');
     await rig.backend.received(1);
 
@@ -70,7 +67,7 @@ describe('on SIGTERM', () => {
   test('a second signal stops it at once, and deliveries in flight are sent again under their ids', async () => {
     const { script } = keepFirstWaiting();
     await using chat = await startScriptedChat();
-    await using rig = await startPushRig(chat.server.port, { script, ...patient });
+    await using rig = await startPushRig(chat.server.port, { script });
     chat.say('cut off');
     await rig.backend.received(1);
     rig.pusher.signal('SIGTERM');

@@ -69,13 +69,10 @@ test('closes intake at max_bytes, continues to settle, and opens intake when the
 
   const opened = events.next('spool.writable', ({ writable }) => writable);
   const ids: string[] = [];
-  await eventually(
-    async () => {
-      ids.push(...(await flood.settleAll()));
-      return ids.length === 1200;
-    },
-    { withinMs: 50_000 },
-  );
+  await eventually(async () => {
+    ids.push(...(await flood.settleAll()));
+    return ids.length === 1200;
+  });
   await flood.appended();
   await opened;
   expect(ids).toEqual(Array.from({ length: 1200 }, (_, index) => `d${index}`)); // none lost, none twice, in order
@@ -137,13 +134,10 @@ test.runIf(mounts)('leaves enough space on a small disk to settle, even without 
   flood.pour(4000);
   expect(await closed).toMatchObject({ writable: false, reason: expect.stringContaining('bytes left') });
   const ids: string[] = [];
-  await eventually(
-    async () => {
-      ids.push(...(await flood.settleAll()));
-      return ids.length === 4000;
-    },
-    { withinMs: 50_000 },
-  );
+  await eventually(async () => {
+    ids.push(...(await flood.settleAll()));
+    return ids.length === 4000;
+  });
   expect(ids).toEqual(Array.from({ length: 4000 }, (_, index) => `d${index}`));
 });
 

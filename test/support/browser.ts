@@ -1,4 +1,5 @@
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { hangMs } from './eventually.ts';
 
 /** Debian's Chromium. */
 const executablePath = '/usr/bin/chromium';
@@ -18,7 +19,7 @@ export async function startBrowser(): Promise<TestBrowser> {
   async function open(address: string, options: BrowserContextOptions = {}): Promise<Page> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     const page = await context.newPage();
-    page.setDefaultTimeout(30_000);
+    page.setDefaultTimeout(hangMs);
     page.on('pageerror', (error) => complaints.push(String(error)));
     page.on('console', (message) => {
       // The browser itself reports each request without a good answer; the tests cause these.

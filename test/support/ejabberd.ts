@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { ComponentLogin } from './component-socket.ts';
+import { hangMs } from './eventually.ts';
 import { createServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
 import { connectUser, type UserLogin, type XmppUser } from './xmpp-user.ts';
@@ -176,7 +177,7 @@ function nodeArguments({ address, port, cookie }: ClusterNode): readonly string[
 async function joinCluster(erlang: readonly string[], joins: string): Promise<void> {
   const steps = 'ok = mnesia:start(), {atomic, ok} = mnesia:change_table_copy_type(schema, node(), disc_copies), halt().';
   const cluster = ['-mnesia', 'extra_db_nodes', `['${nodeName(joins)}']`];
-  await promisify(execFile)('erl', [...erlang, ...cluster, '-eval', steps], { timeout: 30_000 });
+  await promisify(execFile)('erl', [...erlang, ...cluster, '-eval', steps], { timeout: hangMs });
 }
 
 export function nodeName(address: string): string {

@@ -168,7 +168,10 @@ export async function createPusher({
   };
 }
 
-/** An attachment, a pool and one handler on it, as a user would write them. */
+/**
+ * An attachment, a pool and one handler on it, as a user would write them. Its deadlines are longer than any test unless they are given,
+ * because a backend in the process of a test on a busy machine may exceed the defaults.
+ */
 export function plainConfig(options: {
   readonly componentPort: number;
   readonly backend: string;
@@ -180,6 +183,9 @@ export function plainConfig(options: {
   readonly attachment?: string;
 }): string {
   const { componentPort, backend, feed = 'tap', secret = 's3cret', pool = '', connection = '', handlers, attachment = '' } = options;
+  const [settings = ''] = connection.split('['); // further tables follow
+  const callTimeout = pool.includes('call_timeout') ? '' : 'call_timeout = "5m"';
+  const requestTimeout = settings.includes('request_timeout') ? '' : 'request_timeout = "5m"';
   return `
 [attach.chat]
 type = "component"
@@ -190,10 +196,12 @@ feed = "${feed}"
 ${attachment}
 [outgoing_pools.http.http_pool]
 workers = 20
+${callTimeout}
 ${pool}
 [outgoing_pools.http.http_pool.connection]
 host = "${backend}"
 path_prefix = "/webservice"
+${requestTimeout}
 ${connection}
 ${handlers ?? '[modules.mod_event_pusher.backend.http]\npath = "/notifications"'}
 `;

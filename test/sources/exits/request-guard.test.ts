@@ -182,7 +182,7 @@ describe('passwords with a hash', () => {
       for (const [index, stranger] of strangers.entries()) stranger.send(requestBytes({ headers: basic('bob', `wrong ${index}`) }));
       await eventually(() => front.skipped.includes('overloaded'));
       for (const stranger of strangers) stranger[Symbol.dispose]();
-      await eventually(async () => (await front.ask({ headers: basic('bob', 'right') }))?.status === 200, { withinMs: 50_000 });
+      await eventually(async () => (await front.ask({ headers: basic('bob', 'right') }))?.status === 200);
     });
     expect(hashes).toBeLessThanOrEqual(2 + 8 + 1); // concurrent, waiting for one address, and the valid one
   });
@@ -194,7 +194,7 @@ describe('passwords with a hash', () => {
       for (const [index, stranger] of strangers.entries()) stranger.send(requestBytes({ headers: basic('bob', `wrong ${index}`) }));
       await eventually(async () => (await front.ask({ headers: basic('bob', `wrong ${strangers.length}`) }))?.status === 503);
       for (const stranger of strangers) stranger[Symbol.dispose]();
-      await eventually(async () => (await front.ask({ headers: basic('bob', 'right') }))?.status === 200, { withinMs: 50_000 });
+      await eventually(async () => (await front.ask({ headers: basic('bob', 'right') }))?.status === 200);
     });
     expect(hashes).toBeLessThan(8);
   });
