@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startBrowser, type TestBrowser } from '../support/browser.ts';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
@@ -19,6 +19,10 @@ let browser: TestBrowser;
 
 beforeAll(async () => {
   if (hasBrowser) browser = await startBrowser();
+});
+
+afterEach(async () => {
+  if (hasBrowser) await browser.closePages();
 });
 
 afterAll(async () => {

@@ -34,7 +34,7 @@ describe.skipIf(!prosody.isHere)('an unacknowledged message on Prosody', () => {
   });
 
   test('that was sent after the client had resumed, and was lost again, makes an item', async () => {
-    await using chat = await prosody.start({ resumptionSeconds: 1 });
+    await using chat = await prosody.start({ resumptionSeconds: 3 });
     await using pusher = await attachTap(chat, 'message unack');
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
     await using bob = await chat.connect({ user: 'bob', resource: 'train' });

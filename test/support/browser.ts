@@ -8,6 +8,8 @@ const executablePath = '/usr/bin/chromium';
 export interface TestBrowser extends AsyncDisposable {
   /** A page in a fresh profile. */
   open(address: string, options?: BrowserContextOptions): Promise<Page>;
+  /** Closes all pages: an open page continues to ask a service that has ended. */
+  closePages(): Promise<void>;
   /** Errors of scripts and violations of the content security policy. */
   readonly complaints: readonly string[];
 }
@@ -29,5 +31,9 @@ export async function startBrowser(): Promise<TestBrowser> {
     return page;
   }
 
-  return { open, complaints, [Symbol.asyncDispose]: () => browser.close() };
+  async function closePages(): Promise<void> {
+    for (const context of browser.contexts()) await context.close();
+  }
+
+  return { open, closePages, complaints, [Symbol.asyncDispose]: () => browser.close() };
 }

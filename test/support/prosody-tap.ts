@@ -30,8 +30,15 @@ async function start({ hosts, rooms, users, ...settings }: TapSettings = {}): Pr
       await prosody.shell('module:reload("component", "pusher.localhost")');
     },
     lostComponent: () => eventually(() => prosody.logs().includes('component disconnected: pusher.localhost')),
-    lostUser: (jid) => eventually(() => prosody.shell('c2s:show()').then((shown) => !shown.includes(jid) || shown.includes('hibernating'))),
+    lostUser: (jid) => eventually(() => hasDisconnected(prosody.logs(), jid)),
   };
+}
+
+/** Whether a client of this account has been disconnected. Its resumption timeout begins with the line of the log: the shell takes too long. */
+function hasDisconnected(log: string, jid: string): boolean {
+  const [account = ''] = jid.split('/');
+  const sessions = [...log.matchAll(/^(c2s\w+) .*Authenticated as (\S+)/gm)].filter(([, , user]) => user === account);
+  return sessions.some(([, id]) => new RegExp(`^${id} .*Client disconnected`, 'm').test(log));
 }
 
 function configuration({ archive = true, disk, resumptionSeconds, otherComponent, queueBytes, window }: TapSettings): string {
