@@ -157,7 +157,7 @@ export class Service implements Lifecycle {
   async #start(): Promise<void> {
     const config = this.#config;
     const { config: limited, notice } = limitConnections(config, openFilesLimit());
-    subscribeLog(this.events, this.#log);
+    subscribeLog(this.events, this.#log, config.log);
     for (const text of notice === undefined ? config.notices : [...config.notices, notice]) this.events.emit('notice', { text });
     this.#handlers = await loadHandlers(config.handlers);
     const modules = await loadExits(config.attachments);

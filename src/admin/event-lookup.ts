@@ -5,15 +5,9 @@ import { ServiceError } from '../kit/errors.ts';
 import { readJson } from '../kit/json.ts';
 import type { AttemptRecord } from '../model/attempt.ts';
 import type { Body, DeliveryId, Target } from '../model/delivery.ts';
+import { readFacts } from '../model/facts.ts';
 import { idIn } from '../model/packet.ts';
-import {
-  type Descendant,
-  type EventFilter,
-  type EventPosition,
-  type EventStore,
-  readFacts,
-  type SpoolEvent,
-} from '../spool/event-store.ts';
+import type { Descendant, EventFilter, EventPosition, EventStore, SpoolEvent } from '../spool/event-store.ts';
 import type { History } from '../spool/history/history.ts';
 import type { HistoryRecord, RecordedState } from '../spool/history/record.ts';
 import type { Spool } from '../spool/spool.ts';

@@ -1,15 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import type { Clock } from '../kit/clock.ts';
 import { Erasure, liveRewriteBytes } from '../spool/erasure.ts';
 import { EventStore } from '../spool/event-store.ts';
 import { History } from '../spool/history/history.ts';
 import type { HistoryRecorder } from '../spool/history/recorder.ts';
 import type { Spool } from '../spool/spool.ts';
-import type { EventSink } from '../telemetry/events.ts';
+import type { EventBus } from '../telemetry/events.ts';
 import type { RecentWithheld } from '../telemetry/recent.ts';
 import type { ApiDependencies } from './api/route.ts';
 import { EventActions } from './event-actions.ts';
 import { EventLookup } from './event-lookup.ts';
 import type { Operations } from './operations.ts';
+import { Tail } from './tail.ts';
 
 interface EventOptions {
   readonly spool: Spool;
@@ -20,13 +22,13 @@ interface EventOptions {
   readonly history: History | undefined;
   readonly recorder: HistoryRecorder | undefined;
   readonly clock: Clock;
-  readonly events: EventSink;
+  readonly events: EventBus;
   /** Starts delivery of the ready deliveries of these pools. */
   wake(pools: readonly string[]): void;
 }
 
-/** The parts of the API that find, change and erase events. */
-export function openEventParts(options: EventOptions): Pick<ApiDependencies, 'actions' | 'erasure' | 'lookup'> {
+/** The parts of the API that find, follow, change and erase events. */
+export function openEventParts(options: EventOptions): Pick<ApiDependencies, 'actions' | 'erasure' | 'lookup' | 'tail'> {
   const { spoolPath, operations, withheld, history, recorder, clock } = options;
   const shared = { ...options, store: new EventStore(options.spool) };
   const lookup = new EventLookup(shared);
@@ -40,5 +42,6 @@ export function openEventParts(options: EventOptions): Pick<ApiDependencies, 'ac
       record: recorder?.dropped,
     }),
     erasure: new Erasure({ ...shared, history: recorded, forget: (jid) => withheld.erase(jid), rewriteBytes: liveRewriteBytes }),
+    tail: new Tail({ ...options, newId: randomUUID }),
   };
 }

@@ -23,6 +23,7 @@ const groups: ReadonlyMap<string, () => Promise<readonly Command[]>> = new Map([
   ['status', async () => [(await import('./status.ts')).statusCommand]],
   ['pools', async () => (await import('./pools.ts')).poolCommands],
   ['events', async () => (await import('./events.ts')).eventCommands],
+  ['tail', async () => [(await import('./tail.ts')).tailCommand]],
   ['dead-letters', async () => (await import('./dead-letters.ts')).deadLetterCommands],
   ['orphans', async () => (await import('./orphans.ts')).orphanCommands],
   ['erase', async () => [(await import('./erase.ts')).eraseCommand]],

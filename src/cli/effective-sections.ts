@@ -211,7 +211,7 @@ function followUpEntries({ followUp }: HandlerConfig): TomlSection['entries'] {
   };
 }
 
-function serviceSections({ callbacks, spool, history, admin, gate, metrics, drainTimeoutMs }: Config): readonly TomlSection[] {
+function serviceSections({ callbacks, spool, history, admin, gate, log, metrics, drainTimeoutMs }: Config): readonly TomlSection[] {
   return [
     {
       title: '[callbacks]',
@@ -232,6 +232,7 @@ function serviceSections({ callbacks, spool, history, admin, gate, metrics, drai
     { title: '[admin]', entries: { listen: listenText(admin), token: admin.token, max_connections: admin.maxConnections } },
     ...(admin.tokens ?? []).map((token) => ({ title: '[[admin.tokens]]', entries: { ...token } })),
     ...(gate === undefined ? [] : [gateSection(gate)]),
+    { title: '[log]', entries: { jids: log.jids } },
     { title: '[metrics]', entries: { mongooseim: metrics.mongooseim, token: metrics.token } },
     { title: '[service]', entries: { drain_timeout: durationText(drainTimeoutMs) } },
   ];

@@ -86,6 +86,7 @@ export function fixedDifferences(running: Config, next: Config): readonly string
     ['history', ({ history }) => history],
     ['admin', ({ admin }) => admin],
     ['gate', ({ gate }) => gate],
+    ['log', ({ log }) => log],
     ['metrics', ({ metrics }) => metrics],
     ['service', ({ drainTimeoutMs }) => drainTimeoutMs],
   ];

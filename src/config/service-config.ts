@@ -13,6 +13,8 @@ export interface Config {
   /** Domains whose users are local: the union of `general.hosts` and the attachments' hosts. */
   readonly hosts: readonly string[];
   readonly logLevel: LogLevel;
+  /** Whether the log names the users of deliveries. */
+  readonly log: { readonly jids: boolean };
   readonly attachments: readonly Attachment[];
   readonly pools: readonly PoolConfig[];
   /** In file order, the order in which packets are evaluated. */

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { SpoolConfig } from './config.ts';
 import { readHistory } from './history.ts';
+import { logSchema } from './log.ts';
 import type { Table } from './mistakes.ts';
 import type { SectionReader } from './section-reader.ts';
 import type { Attachment, Config, GateConfig, ListenConfig, LogLevel } from './service-config.ts';
@@ -22,7 +23,7 @@ import {
   whole,
 } from './values.ts';
 
-type ServiceSections = Pick<Config, 'admin' | 'callbacks' | 'drainTimeoutMs' | 'gate' | 'history' | 'metrics' | 'spool'>;
+type ServiceSections = Pick<Config, 'admin' | 'callbacks' | 'drainTimeoutMs' | 'gate' | 'history' | 'log' | 'metrics' | 'spool'>;
 
 /** Reads the sections of the service itself; undefined if one of them has mistakes, all of which are reported. */
 export function readService(file: Table, reader: SectionReader): ServiceSections | undefined {
@@ -32,15 +33,17 @@ export function readService(file: Table, reader: SectionReader): ServiceSections
   const admin = readAdmin(file['admin'] ?? {}, reader);
   const gate = readGate(file['gate'], reader);
   const metrics = reader.read(metricsSchema, file['metrics'] ?? {}, ['metrics']);
+  const log = reader.read(logSchema, file['log'] ?? {}, ['log']);
   const service = reader.read(serviceSchema, file['service'] ?? {}, ['service']);
 
-  if (!callbacks || !spool || !history || !admin || !metrics || !service) return undefined;
+  if (!callbacks || !spool || !history || !admin || !metrics || !log || !service) return undefined;
   return {
     callbacks: { timeoutMs: callbacks.timeout, blockTimeoutMs: callbacks.block_timeout },
     spool,
     history,
     admin,
     gate,
+    log,
     metrics: { mongooseim: metrics.mongooseim, token: metrics.token },
     drainTimeoutMs: service.drain_timeout,
   };
@@ -190,6 +193,7 @@ export const rootSchema = section({
   history: anything,
   admin: anything,
   gate: anything,
+  log: anything,
   metrics: anything,
   service: anything,
 });

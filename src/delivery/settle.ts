@@ -4,7 +4,7 @@ import { toError } from '../kit/errors.ts';
 import { createDeferred, type Deferred } from '../kit/lifecycle.ts';
 import type { Claimed, NewDelivery } from '../model/delivery.ts';
 import type { Disposition, Settled, Spool } from '../spool/spool.ts';
-import type { EventSink, Purpose } from '../telemetry/events.ts';
+import { type EventSink, type Purpose, subjectOf } from '../telemetry/events.ts';
 import { type ConcludedAttempt, nothingSpawned, type SettlementContent } from './attempt.ts';
 import { type Dead, internalError, isSpoolFailure } from './error-boundary.ts';
 import type { PoolQueues } from './queues.ts';
@@ -149,10 +149,14 @@ export const released = withoutAttempt({ kind: 'released' });
 export function emitAttemptEnded(events: EventSink, { attempt, outcome, judgement, verdict, disposition, at }: ConcludedAttempt): void {
   const { delivery, number, policy } = attempt;
   events.emit('attempt.ended', {
-    id: delivery.id,
-    pool: delivery.pool,
+    facts: delivery.facts,
     handler: delivery.handler,
     host: delivery.host,
+    id: delivery.id,
+    packetId: delivery.packetId,
+    pool: delivery.pool,
+    receiver: delivery.receiver,
+    sender: delivery.sender,
     purpose: purposeOf(delivery),
     attempt: number,
     attemptsAllowed: policy.scheduleMs.length + 1,
@@ -174,7 +178,7 @@ export function emitSettled(
 ): void {
   const failure = verdict.kind === 'accepted' ? '' : verdict.reason;
   emitDisposition(events, attempt.delivery, disposition, { at, reason: disposition.kind === 'dead' ? disposition.reason : failure });
-  for (const { pool, handler, host } of spawn) events.emit('delivery.accepted', { pool, handler, host });
+  for (const delivery of spawn) events.emit('delivery.accepted', subjectOf(delivery));
 }
 
 /** Emits the stored disposition of a delivery that died without an attempt. */
@@ -189,9 +193,9 @@ function emitDisposition(
   { at, reason }: { readonly at: EpochMs; readonly reason: string },
 ): void {
   if (disposition.kind === 'released') return;
-  const { id, pool, handler, host, createdAt } = delivery;
-  const purpose = purposeOf(delivery);
-  events.emit('delivery.settled', { id, pool, handler, host, purpose, disposition: disposition.kind, reason, ageMs: at - createdAt });
+  const { facts, handler, host, id, packetId, pool, receiver, sender, createdAt } = delivery;
+  const settled = { purpose: purposeOf(delivery), disposition: disposition.kind, reason, ageMs: at - createdAt };
+  events.emit('delivery.settled', { facts, handler, host, id, packetId, pool, receiver, sender, ...settled });
   if (disposition.kind === 'retry' && disposition.leaveLane) events.emit('delivery.left-lane', { id, pool, handler });
 }
 

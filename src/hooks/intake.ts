@@ -13,7 +13,7 @@ import { createDeferred, type Deferred } from '../kit/lifecycle.ts';
 import type { NewDelivery } from '../model/delivery.ts';
 import type { Accept, Packet, Receipt } from '../model/packet.ts';
 import type { Entry } from '../spool/spool.ts';
-import type { EventSink } from '../telemetry/events.ts';
+import { type EventSink, subjectOf } from '../telemetry/events.ts';
 import type { Evaluation, Evaluator } from './evaluate.ts';
 
 interface IntakeOptions {
@@ -123,7 +123,7 @@ export class Intake {
   }
 
   #durable(stream: Stream, passage: Passage, deliveries: readonly NewDelivery[]): void {
-    for (const { pool, handler, host } of deliveries) this.#options.events.emit('delivery.accepted', { pool, handler, host });
+    for (const delivery of deliveries) this.#options.events.emit('delivery.accepted', subjectOf(delivery));
     passage.durable = true;
 
     for (let oldest = stream.oldest; oldest?.durable === true && !stream.broken; oldest = stream.oldest) {

@@ -120,7 +120,7 @@ export interface Packet {
   readonly key: string;
 }
 
-/** Facts about a packet that stay with its deliveries, as one text, since only an operator's search reads them; `readFacts` of `spool/event-store.ts` reads it. */
+/** Facts about a packet that stay with its deliveries, as one text, since only an operator's search reads them; `readFacts` of `facts.ts` reads it. */
 export type PacketFacts = string & { readonly __brand: 'PacketFacts' };
 
 export function factsOf({ kind, stanza, stanzaId }: Pick<Packet, 'kind' | 'stanza' | 'stanzaId'>): PacketFacts {

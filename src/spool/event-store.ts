@@ -5,7 +5,8 @@
 import type { EpochMs } from '../kit/clock.ts';
 import type { AttemptRecord } from '../model/attempt.ts';
 import type { Body, DeliveryId, Target } from '../model/delivery.ts';
-import type { Kind, PacketFacts, PacketId } from '../model/packet.ts';
+import type { ReadFacts } from '../model/facts.ts';
+import type { PacketId } from '../model/packet.ts';
 import type { ExtensionRequest, Spool } from './spool.ts';
 
 /** All given keys must match; `ids` matches any of its members. */
@@ -25,18 +26,6 @@ export interface EventFilter {
   /** At or after, and before: time of acceptance of a waiting event, time of death of a dead one. */
   readonly since?: EpochMs;
   readonly before?: EpochMs;
-}
-
-/** `messageId`: the attribute `id` of the stanza. `stanzaId`: its archive id. Null if there is none, or it is unknown. */
-export interface ReadFacts {
-  readonly kind: Kind | null;
-  readonly messageId: string | null;
-  readonly stanzaId: string | null;
-}
-
-export function readFacts(facts: PacketFacts | null | undefined): ReadFacts {
-  const [kind, messageId, stanzaId] = facts ? (JSON.parse(facts) as [Kind, string | null, string | null]) : [null, null, null]; // written by `factsOf` alone
-  return { kind, messageId, stanzaId };
 }
 
 /** Where the spool keeps an event. */

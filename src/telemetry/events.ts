@@ -31,6 +31,9 @@ export type IgnoredReason = 'declined' | 'malformed' | 'too-deep' | 'truncated' 
 /** Result of a question to a business server. `failed`: no valid answer. */
 type AskResult = 'allowed' | 'failed' | 'withheld';
 
+/** A delivery, and the packet and users by which an operator finds it. The users are shown only where that is allowed. */
+export type DeliverySubject = Pick<NewDelivery, 'facts' | 'handler' | 'host' | 'id' | 'packetId' | 'pool' | 'receiver' | 'sender'>;
+
 export interface Events {
   /** A request in a backend's answer was not carried out. `declined`: its `success` was false. `too-deep`, `truncated`: it was not read. */
   'answer.ignored': { readonly id: DeliveryId; readonly pool: string; readonly handler: string; readonly reason: IgnoredReason };
@@ -54,10 +57,6 @@ export interface Events {
    * text of a callback, so it is not logged.
    */
   'attempt.ended': {
-    readonly id: DeliveryId;
-    readonly pool: string;
-    readonly handler: string;
-    readonly host: string;
     readonly purpose: Purpose;
     readonly attempt: number;
     readonly attemptsAllowed: number;
@@ -72,7 +71,7 @@ export interface Events {
     readonly nextAt: EpochMs | undefined;
     /** Reason of the dead letter; undefined if the delivery is not dead. */
     readonly died: string | undefined;
-  };
+  } & DeliverySubject;
   /**
    * A connection to a chat server, or a host's feed on it, changed its state. `host`: empty for the connection as a whole. `node`:
    * the server node (`xmpp://host:port`) if the attachment has several. `reason`: a text for operators.
@@ -108,7 +107,7 @@ export interface Events {
    */
   'connection.refused': { readonly listener: string; readonly reason: string; readonly count: number };
   /** A delivery is on disk. */
-  'delivery.accepted': { readonly pool: string; readonly handler: string; readonly host: string };
+  'delivery.accepted': { readonly [K in keyof DeliverySubject]: DeliverySubject[K] };
   /** A callback at delivery failed in a pool's thread. */
   'delivery.callback-failed': { readonly pool: string } & CallbackFailure;
   /** A pool has claimed deliveries: with the commit that stored them, with the one that freed their lane, or later from the spool. */
@@ -117,15 +116,11 @@ export interface Events {
   'delivery.left-lane': { readonly id: DeliveryId; readonly pool: string; readonly handler: string };
   /** The disposition of a delivery is on disk. `reason`: of a dead letter. `ageMs`: time since acceptance. */
   'delivery.settled': {
-    readonly id: DeliveryId;
-    readonly pool: string;
-    readonly handler: string;
-    readonly host: string;
     readonly purpose: Purpose;
     readonly disposition: DispositionKind;
     readonly reason: string;
     readonly ageMs: number;
-  };
+  } & DeliverySubject;
   /** A request was ended by the return code of an exit, or by an error of an exit or program unit. `text`: the response to the client. */
   'exit.failed': {
     readonly attachment: string;
@@ -264,4 +259,9 @@ export function createEventBus(onBroken: (name: EventName, error: Error) => void
   }
 
   return { emit, on, next };
+}
+
+/** The subject of an event about a delivery: its fields without its content. */
+export function subjectOf({ facts, handler, host, id, packetId, pool, receiver, sender }: DeliverySubject): DeliverySubject {
+  return { facts, handler, host, id, packetId, pool, receiver, sender };
 }

@@ -3,34 +3,67 @@ import type { Logger } from 'pino';
 import type { EpochMs } from '../kit/clock.ts';
 import { asError } from '../kit/errors.ts';
 import { maxJsonDepth } from '../kit/json.ts';
-import type { EventBus, Events, IgnoredReason } from './events.ts';
+import { readFacts } from '../model/facts.ts';
+import type { DeliverySubject, EventBus, Events, IgnoredReason } from './events.ts';
 
-export function logDeliveries(events: EventBus, log: Logger): void {
-  logAttempts(events, log);
-  logQuestions(events, log);
+export interface DeliveryLogOptions {
+  /** Whether lines about deliveries name their users. */
+  readonly jids: boolean;
+}
+
+export function logDeliveries(events: EventBus, log: Logger, options: DeliveryLogOptions): void {
+  const identify = identification(log, options);
+  logAttempts(events, log, identify);
+  logSettlements(events, log, identify);
+  logQuestions(events, log, identify);
   logCallbacks(events, log);
   logBreakers(events, log);
   logPools(events, log);
   logThreads(events, log);
 }
 
+type Identify = (delivery: Pick<DeliverySubject, 'facts' | 'id' | 'packetId' | 'receiver' | 'sender'>) => object;
+
+/** At debug, the ids that connect a delivery with its packet and with the stanza as the chat server and the client know it. */
+function identification(log: Logger, { jids }: DeliveryLogOptions): Identify {
+  return ({ facts, id, packetId, receiver, sender }) => ({
+    ...(log.isLevelEnabled('debug') ? { packetId, messageId: readFacts(facts).messageId, deliveryId: id } : {}),
+    ...(jids ? { sender, receiver } : {}),
+  });
+}
+
 /**
  * One line for each attempt: debug if it was accepted, warn if there will be another, error if the delivery is dead. The result of
  * a question is logged when its answer has been read.
  */
-function logAttempts(events: EventBus, log: Logger): void {
+function logAttempts(events: EventBus, log: Logger, identify: Identify): void {
   events.on('attempt.ended', (attempt) => {
-    if (attempt.purpose === 'ask') log.debug(describe(attempt), 'question sent to a business server');
+    const fields = () => ({ ...describe(attempt), ...identify(attempt) });
+    if (attempt.purpose === 'ask') log.debug(fields(), 'question sent to a business server');
     else if (!attempt.accepted) {
-      if (attempt.nextAt === undefined) log.error(describe(attempt), deaths[attempt.died ?? ''] ?? 'delivery is dead: its attempt failed');
-      else log.warn(describe(attempt), 'attempt failed, delivery will be retried');
-    } else if (log.isLevelEnabled('debug')) log.debug(describe(attempt), 'attempt accepted');
+      if (attempt.nextAt === undefined) log.error(fields(), deaths[attempt.died ?? ''] ?? 'delivery is dead: its attempt failed');
+      else log.warn(fields(), 'attempt failed, delivery will be retried');
+    } else if (log.isLevelEnabled('debug')) log.debug(fields(), 'attempt accepted');
   });
   events.on('delivery.left-lane', ({ id, pool, handler }) => {
     log.warn({ event: 'delivery.left-lane', id, pool, handler }, 'delivery keeps failing; later ones of its conversation overtake it');
   });
   events.on('answer.ignored', ({ id, pool, handler, reason }) => {
     log.warn({ event: 'answer.ignored', id, pool, handler, reason }, ignored[reason]);
+  });
+}
+
+/** At debug: with the lines of attempts, they follow a stanza from its receipt to the end of each delivery. */
+function logSettlements(events: EventBus, log: Logger, identify: Identify): void {
+  events.on('delivery.accepted', (delivery) => {
+    if (!log.isLevelEnabled('debug')) return;
+    const { id, pool, handler, host } = delivery;
+    log.debug({ event: 'delivery.accepted', id, pool, handler, host, ...identify(delivery) }, 'delivery accepted');
+  });
+  events.on('delivery.settled', (delivery) => {
+    if (!log.isLevelEnabled('debug')) return;
+    const { id, pool, handler, host, disposition, ageMs } = delivery;
+    log.debug({ event: 'delivery.settled', id, pool, handler, host, disposition, ageMs, ...identify(delivery) }, 'disposition stored');
   });
 }
 
@@ -83,14 +116,15 @@ function describeOutcome(outcome: Events['attempt.ended']['outcome']) {
 }
 
 /** By `operationID`. The texts of business servers are not logged, because they may quote messages. */
-function logQuestions(events: EventBus, log: Logger): void {
+function logQuestions(events: EventBus, log: Logger, identify: Identify): void {
   events.on('ask.ended', ({ id: operationID, packetId, handler, host, result, reason, pushes }) => {
     const fields = { event: 'ask.ended', operationID, packetId, handler, host, result, reason, pushes };
     if (result === 'failed' && reason !== 'not-asked') log.warn(fields, `handler ${handler} got no valid answer to a question: ${reason}`);
     else log.debug(fields, 'question to a business server ended');
   });
-  events.on('push.withheld', ({ id: operationID, packetId, handler, host, why, errCode }) => {
-    const fields = { event: 'push.withheld', operationID, packetId, handler, host, why, errCode };
+  events.on('push.withheld', (push) => {
+    const { id: operationID, packetId, handler, host, why, errCode } = push;
+    const fields = { event: 'push.withheld', operationID, packetId, handler, host, why, errCode, ...identify(push) };
     log.info(fields, `handler ${handler} withholds a push: ${why}`);
   });
 }

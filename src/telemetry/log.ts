@@ -1,7 +1,7 @@
 import { type DestinationStream, destination as fileDestination, type LevelWithSilent, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { EventBus } from './events.ts';
 import { logAttachments } from './log-attachments.ts';
-import { errorOf, logDeliveries, positionsIn } from './log-deliveries.ts';
+import { type DeliveryLogOptions, errorOf, logDeliveries, positionsIn } from './log-deliveries.ts';
 
 export interface LogOptions {
   readonly level: LevelWithSilent;
@@ -38,9 +38,9 @@ export function createLog({ level, destination = fileDestination({ fd: 1, sync: 
  * Logs events. No line contains a message body: the excerpt of a response and the text of an error from a callback may quote one,
  * so they stay in the dead letter and out of the log.
  */
-export function subscribeLog(events: EventBus, log: Logger): void {
+export function subscribeLog(events: EventBus, log: Logger, { jids }: DeliveryLogOptions = { jids: false }): void {
   logAttachments(events, log);
-  logDeliveries(events, log);
+  logDeliveries(events, log, { jids });
   logGate(events, log);
   logListeners(events, log);
   logSpool(events, log);

@@ -176,7 +176,8 @@ test('--json prints the same facts as an object', async () => {
 test('mistakes are listed one by one, wrapped to the width', async () => {
   const shown = renderMistakes(await mistakesOf('[spol]\n[service]\ndrain_timeout = "soon"'));
   expect(shown).toBe(`  - spol: received an unknown key, expected one of general, attach, outgoing_pools, modules,
-    host_config, callbacks, spool, history, admin, gate, metrics, service (did you mean "spool"?)
+    host_config, callbacks, spool, history, admin, gate, log, metrics, service (did you mean
+    "spool"?)
   - service.drain_timeout: received "soon", expected a duration: milliseconds, or a string such as
     "500ms", "2s", "5m", "1h", "30d"
 `);

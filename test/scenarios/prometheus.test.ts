@@ -10,7 +10,7 @@ import { createApiRig } from '../support/admin-rig.ts';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 import { promtool, startPrometheus } from '../support/prometheus.ts';
-import { answered, attemptEnded, deliveryId, observe, packetId, quietReadings, settled } from '../telemetry/observed.ts';
+import { answered, attemptEnded, deliveryId, observe, packetId, quietReadings, settled, subject } from '../telemetry/observed.ts';
 
 const configFile = fileURLToPath(new URL('../../prometheus.yml', import.meta.url));
 
@@ -85,7 +85,7 @@ function emitOneOfEach(events: ReturnType<typeof observe>['events']): void {
   events.emit('tap.hole', { ...source, missing: 1 });
   events.emit('callback.ended', { ...callback, durationMs: 1 });
   events.emit('callback.failed', { ...callback, packetId, error: new Error('no') });
-  events.emit('delivery.accepted', { pool: 'http_pool', handler: 'chat', host: 'localhost' });
+  events.emit('delivery.accepted', subject);
   events.emit('attempt.ended', attemptEnded());
   events.emit('delivery.left-lane', { id: deliveryId, pool: 'http_pool', handler: 'chat' });
   for (const disposition of ['dead', 'delivered', 'retry'] as const) events.emit('delivery.settled', settled({ disposition }));

@@ -4,6 +4,7 @@ import { EventActions } from '../../src/admin/event-actions.ts';
 import { EventLookup } from '../../src/admin/event-lookup.ts';
 import { AdminServer } from '../../src/admin/server.ts';
 import { StatusBoard } from '../../src/admin/status/board.ts';
+import { Tail } from '../../src/admin/tail.ts';
 import { Redactor } from '../../src/config/secrets.ts';
 import type { AccessToken } from '../../src/config/service-config.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
@@ -79,6 +80,7 @@ export async function createApiRig(): Promise<ApiRig> {
   const status = createBoard({ spool, operations, events, clock });
   const store = new EventStore(spool);
   const lookup = new EventLookup({ spool, store, withheld, clock, history: undefined });
+  let viewers = 0;
   const woken: string[] = [];
   const wake = (pools: readonly string[]) => void woken.push(...pools);
   const actions = new EventActions({ lookup, store, clock, events, replay: operations.replay, wake });
@@ -86,7 +88,8 @@ export async function createApiRig(): Promise<ApiRig> {
     ...{ spool, clock, events, wake, rewriteBytes: liveRewriteBytes, forget: (jid) => withheld.erase(jid) },
     history: { erase: async () => ({ count: 0, more: undefined }) },
   });
-  const dependencies = { erasure, spool, operations, status, lookup, actions, withheld, events, clock, redactor };
+  const tail = new Tail({ events, clock, newId: () => `viewer-${++viewers}` });
+  const dependencies = { erasure, tail, spool, operations, status, lookup, actions, withheld, events, clock, redactor };
   return { dependencies, redactor, spool, operations, clock, events, notices, woken, die, addFailedPacket };
 }
 

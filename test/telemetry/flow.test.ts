@@ -3,7 +3,7 @@ import { createEventBus } from '../../src/telemetry/events.ts';
 import { Flow } from '../../src/telemetry/flow.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeTimers } from '../support/fake-timers.ts';
-import { attemptEnded, packetId, settled } from './observed.ts';
+import { attemptEnded, packetId, settled, subject } from './observed.ts';
 
 async function startFlow() {
   const events = createEventBus();
@@ -20,7 +20,7 @@ async function startFlow() {
     timers,
     levels,
     accept: (count: number) => {
-      for (let each = 0; each < count; each += 1) events.emit('delivery.accepted', { ...queue, host: 'localhost' });
+      for (let each = 0; each < count; each += 1) events.emit('delivery.accepted', { ...subject, ...queue });
     },
     attempt: (accepted: boolean) => events.emit('attempt.ended', attemptEnded({ ...queue, accepted })),
     settle: (disposition: 'dead' | 'delivered' | 'retry') => events.emit('delivery.settled', settled({ ...queue, disposition })),

@@ -7,15 +7,15 @@ import { Secret } from '../../src/kit/secret.ts';
 import type { Outcome } from '../../src/model/attempt.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { createLog, type LogOptions, subscribeLog } from '../../src/telemetry/log.ts';
-import { answered, attemptEnded, deliveryId, packetId } from './observed.ts';
+import { answered, attemptEnded, deliveryId, packetId, settled, subject } from './observed.ts';
 
-function keepLines(level: LogOptions['level'] = 'info') {
+function keepLines(level: LogOptions['level'] = 'info', options = { jids: false }) {
   const lines: Record<string, unknown>[] = [];
   const log = createLog({ level, destination: { write: (line) => lines.push(JSON.parse(line)) } });
   const events = createEventBus((name, error) => {
     throw new Error(`a listener of ${name} threw`, { cause: error });
   });
-  subscribeLog(events, log);
+  subscribeLog(events, log, options);
   return { events, lines, log };
 }
 
@@ -302,4 +302,28 @@ test('logs a failed gate as an error without its text', () => {
   events.emit('gate.failed', { handler: 'chat', packetId, error: new Error('gate: Hi', { cause: new TypeError('Hi, Bob!') }) });
   expect(lines).toMatchObject([{ level: 'error', event: 'gate.failed', handler: 'chat', packetId, error: 'TypeError' }]);
   expect(JSON.stringify(lines)).not.toContain('Hi');
+});
+
+test('at debug, the lines of a delivery have the ids of the stanza, the packet and the delivery, and users only on request', () => {
+  const lines = (level: LogOptions['level'], jids: boolean) => {
+    const { events, lines: written } = keepLines(level, { jids });
+    events.emit('delivery.accepted', subject);
+    events.emit('attempt.ended', attemptEnded({ accepted: false, outcome: answered(503), nextAt: 1_700_000_005_000 }));
+    events.emit('attempt.ended', attemptEnded());
+    events.emit('delivery.settled', settled());
+    events.emit('push.withheld', { ...subject, why: 'refused', errCode: 1, errMsg: '', errDlt: '', seenAt: 1, createdAt: 1 });
+    return written;
+  };
+  const ids = { packetId, messageId: 'm1', deliveryId };
+  const users = { sender: 'alice@localhost', receiver: 'bob@localhost' };
+  const names = ['delivery.accepted', 'attempt.ended', 'attempt.ended', 'delivery.settled', 'push.withheld'];
+
+  expect(lines('debug', false)).toMatchObject(names.map((event) => ({ event, ...ids })));
+  expect(JSON.stringify(lines('debug', false))).not.toContain('@localhost');
+  expect(lines('debug', true)).toMatchObject(names.map((event) => ({ event, ...ids, ...users })));
+  expect(lines('info', true)).toMatchObject([
+    { event: 'attempt.ended', ...users },
+    { event: 'push.withheld', ...users },
+  ]);
+  expect(JSON.stringify(lines('info', false))).not.toMatch(/@localhost|deliveryId|messageId/);
 });

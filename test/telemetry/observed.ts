@@ -1,7 +1,7 @@
 import type { Outcome } from '../../src/model/attempt.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
-import type { PacketId } from '../../src/model/packet.ts';
-import type { EventBus, Events } from '../../src/telemetry/events.ts';
+import type { PacketFacts, PacketId } from '../../src/model/packet.ts';
+import type { DeliverySubject, EventBus, Events } from '../../src/telemetry/events.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { createMetrics, type Metrics, type MetricsOptions, noReloads } from '../../src/telemetry/metrics.ts';
 import type { Readings } from '../../src/telemetry/read-gauges.ts';
@@ -14,12 +14,14 @@ export function answered(status: number, durationMs = 20): Outcome {
   return { kind: 'answered', status, durationMs, retryAfter: undefined, excerpt: '', truncated: false };
 }
 
+export const subject: DeliverySubject = {
+  ...{ id: deliveryId, packetId, facts: JSON.stringify(['message', 'm1', 's1']) as PacketFacts, pool: 'http_pool', handler: 'chat' },
+  ...{ host: 'localhost', sender: 'alice@localhost', receiver: 'bob@localhost' },
+};
+
 export function attemptEnded(changes: Partial<Events['attempt.ended']> = {}): Events['attempt.ended'] {
   return {
-    id: deliveryId,
-    pool: 'http_pool',
-    handler: 'chat',
-    host: 'localhost',
+    ...subject,
     purpose: 'push',
     attempt: 1,
     attemptsAllowed: 4,
@@ -36,10 +38,7 @@ export function attemptEnded(changes: Partial<Events['attempt.ended']> = {}): Ev
 
 export function settled(changes: Partial<Events['delivery.settled']> = {}): Events['delivery.settled'] {
   return {
-    id: deliveryId,
-    pool: 'http_pool',
-    handler: 'chat',
-    host: 'localhost',
+    ...subject,
     purpose: 'push',
     disposition: 'delivered',
     reason: '',

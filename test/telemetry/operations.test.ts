@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ServiceError } from '../../src/kit/errors.ts';
-import { answered, attemptEnded, deliveryId, observe, packetId, quietReadings, sample, settled } from './observed.ts';
+import { answered, attemptEnded, deliveryId, observe, packetId, quietReadings, sample, settled, subject } from './observed.ts';
 
 test('counts attempts by pool, outcome and class of code', async () => {
   const { events, metrics } = observe();
@@ -141,7 +141,7 @@ test('counts bytes, unprepared JIDs, left lanes, commits and dead threads', asyn
   const { events, metrics } = observe();
   events.emit('stream.read', { attachment: 'chat', bytes: 4096 });
   events.emit('jid.unprepared', { attachment: 'chat' });
-  events.emit('delivery.accepted', { pool: 'http_pool', handler: 'chat', host: 'localhost' });
+  events.emit('delivery.accepted', subject);
   events.emit('delivery.left-lane', { id: settled().id, pool: 'http_pool', handler: 'chat' });
   events.emit('spool.committed', { durationMs: 2, commands: 30 });
   events.emit('pool.thread', { pool: 'http_pool', state: 'started', reason: '' });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { ReloadResult } from '../../src/telemetry/metrics.ts';
-import { observe, packetId, quietReadings, sample } from './observed.ts';
+import { observe, packetId, quietReadings, sample, subject } from './observed.ts';
 
 const successful = 'event_pusher_config_last_reload_successful';
 const succeededAt = 'event_pusher_config_last_reload_success_timestamp_seconds';
@@ -38,7 +38,7 @@ test('includes reloads before the start of the service', async () => {
 test('series of new pools and handlers start at 0 with the reload, and others keep their values', async () => {
   const depths = [{ pool: 'http_pool', waiting: 5, dead: 0 }];
   const { events, metrics } = observe({ readings: { ...quietReadings, spoolStats: () => ({ ...quietReadings.spoolStats(), depths }) } });
-  events.emit('delivery.accepted', { pool: 'http_pool', handler: 'chat', host: 'localhost' });
+  events.emit('delivery.accepted', subject);
   expect(await sample(metrics, 'event_pusher_accepted_total{pool="other"}')).toBeUndefined();
 
   metrics.add({ pools: ['other'], handlers: [{ name: 'new', pool: 'other' }] });

@@ -10,11 +10,22 @@ import { orphanRoutes, poolRoutes } from './pools.ts';
 import { type ApiDependencies, type Caller, createParameterReader, type Route } from './route.ts';
 import { sendTestRoutes } from './send-test.ts';
 import { statusRoutes } from './status.ts';
+import { tailRoutes } from './tail.ts';
 import { withheldRoutes } from './withheld.ts';
 
 /** All operations on a running service, and all that the admin listener can change. */
 export function apiRoutes(dependencies: ApiDependencies): readonly Route[] {
-  const groups = [statusRoutes, poolRoutes, eventRoutes, deadLetterRoutes, orphanRoutes, sendTestRoutes, withheldRoutes, eraseRoutes];
+  const groups = [
+    statusRoutes,
+    poolRoutes,
+    eventRoutes,
+    deadLetterRoutes,
+    orphanRoutes,
+    sendTestRoutes,
+    withheldRoutes,
+    eraseRoutes,
+    tailRoutes,
+  ];
   return groups.flatMap((routesOf) => routesOf(dependencies));
 }
 

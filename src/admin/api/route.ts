@@ -12,6 +12,7 @@ import type { EventActions } from '../event-actions.ts';
 import type { EventLookup } from '../event-lookup.ts';
 import type { ServiceOperations } from '../operations.ts';
 import type { StatusBoard } from '../status/board.ts';
+import type { Tail } from '../tail.ts';
 
 export interface Route {
   readonly method: 'GET' | 'POST';
@@ -54,6 +55,7 @@ export interface ApiDependencies {
   readonly lookup: Pick<EventLookup, 'count' | 'descendants' | 'find' | 'show'>;
   readonly actions: Pick<EventActions, 'drop' | 'retry'>;
   readonly erasure: Pick<Erasure, 'run'>;
+  readonly tail: Pick<Tail, 'read'>;
   readonly events: EventSink;
   readonly clock: Pick<Clock, 'now'>;
   /** Hides the secrets of the configuration in every response. */

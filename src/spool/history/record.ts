@@ -5,8 +5,8 @@
 import type { EpochMs } from '../../kit/clock.ts';
 import type { AttemptRecord, Outcome } from '../../model/attempt.ts';
 import type { Body, Claimed, DeliveryId } from '../../model/delivery.ts';
+import type { ReadFacts } from '../../model/facts.ts';
 import type { PacketFacts, PacketId } from '../../model/packet.ts';
-import type { ReadFacts } from '../event-store.ts';
 import type { Settlement } from '../spool.ts';
 
 /** State after the record. `waiting`: the attempt failed, and another one follows. */

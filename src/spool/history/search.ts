@@ -1,8 +1,9 @@
 /** Searches the segments of a history. It reads files of many megabytes, so it runs in a thread of its own (`task.worker.ts`). */
 import { readFileSync } from 'node:fs';
 import type { Clock } from '../../kit/clock.ts';
+import { readFacts } from '../../model/facts.ts';
 import { idIn } from '../../model/packet.ts';
-import { type EventFilter, type EventPosition, readFacts } from '../event-store.ts';
+import type { EventFilter, EventPosition } from '../event-store.ts';
 import { type HistoryRecord, type RecordedState, readLine } from './record.ts';
 import { listSegments, type Segment } from './segments.ts';
 

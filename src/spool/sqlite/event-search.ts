@@ -2,20 +2,20 @@ import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
 import { lastStatus } from '../../model/attempt.ts';
 import type { Body, DeliveryId } from '../../model/delivery.ts';
+import { readFacts } from '../../model/facts.ts';
 import { idIn, type PacketFacts, type PacketId } from '../../model/packet.ts';
-import {
-  type Changed,
-  type Counted,
-  type EventContent,
-  type EventFilter,
-  type EventPage,
-  type EventPosition,
-  type EventQuery,
-  type EventRequest,
-  type EventWalk,
-  type PendingKey,
-  readFacts,
-  type SpoolEvent,
+import type {
+  Changed,
+  Counted,
+  EventContent,
+  EventFilter,
+  EventPage,
+  EventPosition,
+  EventQuery,
+  EventRequest,
+  EventWalk,
+  PendingKey,
+  SpoolEvent,
 } from '../event-store.ts';
 import type { DeliveryFacts } from './claims.ts';
 import type { Tables } from './command-runner.ts';

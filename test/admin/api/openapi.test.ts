@@ -40,6 +40,7 @@ const questions: Readonly<Record<string, { readonly path?: string; readonly body
   'POST /orphans/purge': { body: { pool: 'other', handler: 'gone' } },
   'POST /send-test': { body: { handler: 'push' } },
   'GET /withheld': {},
+  'GET /tail': { path: '/tail?state=dead' },
   'POST /erase': { body: { jid: 'bob@localhost', dryRun: true } },
 };
 

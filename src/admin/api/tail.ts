@@ -1,0 +1,82 @@
+import { z } from 'zod';
+import { oneOf, section, text } from '../../config/values.ts';
+import type { Outcome } from '../../model/attempt.ts';
+import { readFacts } from '../../model/facts.ts';
+import { eventStates } from '../event-lookup.ts';
+import type { TailLine } from '../tail.ts';
+import { bareJidOf } from './bare-jid.ts';
+import { refuseContentTo, withoutQuotes } from './content.ts';
+import { eventShape } from './event-shapes.ts';
+import { type ApiDependencies, type Caller, defineRoute, type Route } from './route.ts';
+import { count, rfc3339, time } from './values.ts';
+
+const statesExpected = `a list of ${eventStates.join(', ')}`;
+
+const parameters = section({
+  viewer: text.optional().describe('The `viewer` of the response before. Without it, a view begins, and the response has no lines.'),
+  handler: text.optional(),
+  pool: text.optional(),
+  host: text.optional(),
+  jid: text.optional().describe('Bare JID of the sender or receiver; a resource is ignored. Only for callers that may see content.'),
+  state: z
+    .array(oneOf(eventStates), { error: statesExpected })
+    .min(1, { error: statesExpected })
+    .optional()
+    .describe('State of the event after the step.'),
+});
+
+const { id, packetId, messageId, stanzaId, host, handler, pool, sender, receiver, kind, state } = eventShape.shape;
+
+export const tailShape = z.object({
+  viewer: z.string().describe('The parameter of the next request, with the same filter. A viewer that does not ask for 30 s is forgotten.'),
+  begins: z.boolean().describe('Whether the view begins here: what happened before is not shown.'),
+  missed: count.describe('Lines that were lost before these ones: the last 5000 wait for a viewer.'),
+  lines: z.array(
+    z.object({
+      at: time,
+      what: z.enum(['accepted', 'attempt', 'settled', 'withheld']),
+      ...{ id, packetId, messageId, stanzaId, host, handler, pool, sender, receiver, kind, state },
+      attempt: z.int().nullable(),
+      result: z.string().nullable().describe('Of an attempt: `answered`, `timed-out`, `unreachable` and so on.'),
+      status: z.int().nullable(),
+      durationMs: z.number().nullable(),
+      reason: z
+        .string()
+        .describe('Why it failed, died or was withheld. Texts of callbacks are `[hidden]` for callers that may not see content.'),
+    }),
+  ),
+});
+
+/** The steps of events as they happen. A GET, so that a token that may only read can follow them. */
+export function tailRoutes({ tail }: ApiDependencies): readonly Route[] {
+  return [
+    defineRoute({
+      method: 'GET',
+      path: '/tail',
+      summary: 'Follows what happens to events; each request returns the steps since the one before.',
+      parameters,
+      response: tailShape,
+      handle: ({ viewer, jid: user, state: states, ...filter }, caller) => {
+        if (user !== undefined) refuseContentTo(caller);
+        const page = tail.read(viewer, { ...filter, states, jid: user && bareJidOf(user) });
+        return { ...page, lines: page.lines.map((line) => lineView(line, caller)) };
+      },
+    }),
+  ];
+}
+
+function lineView({ at, what, subject, state: after, attempt, outcome, reason }: TailLine, { mayReadContent }: Caller) {
+  const { facts, sender: from, receiver: to, ...names } = subject;
+  return {
+    ...{ at: rfc3339(at), what, ...names, ...readFacts(facts), state: after },
+    ...(mayReadContent ? { sender: from, receiver: to } : { sender: null, receiver: null }),
+    ...{ attempt: attempt ?? null, result: outcome?.kind ?? null, durationMs: outcome?.durationMs ?? null },
+    status: outcome?.kind === 'answered' ? outcome.status : null,
+    reason: mayReadContent ? reason : withoutQuotes(reason, isOwnReason(outcome)),
+  };
+}
+
+/** Whether the service itself has written the reason of a failure: a callback or a chat server gives others. */
+function isOwnReason(outcome: Outcome | undefined): boolean {
+  return outcome?.kind !== 'unsent' && outcome?.kind !== 'refused';
+}

@@ -1,0 +1,62 @@
+/** The built command line, which follows events over the API of a listener. */
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { startChild } from '../support/start-child.ts';
+import { answered, attemptEnded, settled, subject } from '../telemetry/observed.ts';
+import { inUtc, startOperated } from './operate.ts';
+
+const main = resolve(fileURLToPath(import.meta.url), '../../../dist/src/cli/main.js');
+
+/** Runs `tail` until the test ends; the functions return what it has printed. */
+function startTailing(...args: readonly string[]) {
+  const child = startChild(process.execPath, [main, 'tail', ...args], process.env);
+  onTestFinished(() => void child.kill());
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk) => {
+    stdout += String(chunk);
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += String(chunk);
+  });
+  return { lines: () => stdout.split('\n').slice(0, -1), notes: () => stderr };
+}
+
+test('tail prints the steps of the selected events, as text and as JSON, and begins again after a restart', async () => {
+  inUtc();
+  const { config, events, clock, admin } = await startOperated();
+  const text = startTailing('--config', config, '--handler', 'chat');
+  const json = startTailing('--config', config, '--json', '--state', 'dead,delivered');
+  await eventually(() => text.notes().includes('waiting for events') && json.notes().includes('waiting for events'));
+  const failed = { accepted: false, outcome: answered(503, 12), nextAt: clock.now() + 5, reason: 'status 503\n\u001b[2J' };
+  events.emit('delivery.accepted', { ...subject, handler: 'log' });
+  events.emit('delivery.accepted', subject);
+  events.emit('attempt.ended', attemptEnded({ ...subject, ...failed }));
+  events.emit('delivery.settled', settled({ ...subject, disposition: 'dead', reason: 'expired' }));
+  await eventually(() => text.lines().length === 3 && json.lines().length === 1);
+  const rest = `chat on http_pool at localhost  ${subject.id}  alice@localhost to bob@localhost`;
+  expect(text.lines()).toEqual([
+    `2023-11-14 22:13:20  accepted  ${rest}`,
+    `2023-11-14 22:13:20  attempt 1 answered 503, 12 ms, waiting: status 503 \u{fffd}[2J  ${rest}`,
+    `2023-11-14 22:13:20  dead: expired  ${rest}`,
+  ]);
+  expect(JSON.parse(json.lines()[0] ?? '')).toMatchObject({
+    id: subject.id,
+    what: 'settled',
+    state: 'dead',
+    reason: 'expired',
+    messageId: 'm1',
+  });
+  await admin.stop();
+  await eventually(() => text.notes().includes('no service answers') && json.notes().includes('it is asked again'));
+});
+
+test('tail ends if no service answers at its start, or if the request is wrong', async () => {
+  const { operate } = await startOperated();
+  expect(await operate('tail', '--state', 'lost')).toMatchObject({ code: 2, stderr: expect.stringContaining('waiting, delivered') });
+  expect(await operate('tail', '--url', 'http://127.0.0.1:1')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('no service answers'),
+  });
+});
