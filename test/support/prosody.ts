@@ -57,6 +57,8 @@ export interface ProsodyOptions {
   readonly tap?: boolean;
   /** Clients must encrypt, on `c2sPort` by STARTTLS; default: encryption is not available. */
   readonly tls?: Identity;
+  /** The folder of our modules; default: those of the checkout. */
+  readonly plugins?: string;
   /** Additional Lua for the global section. */
   readonly config?: string;
   /** Additional Lua at the end, like a file in `conf.d` of Debian. */
@@ -133,7 +135,7 @@ interface Place {
 type Settled = ProsodyOptions & Required<Pick<ProsodyOptions, 'component' | 'hosts'>>;
 
 function configuration(
-  { hosts, component, rooms, roomModules = [], modules = [], tap = true, tls, config = '', ending = '' }: Settled,
+  { hosts, component, rooms, roomModules = [], modules = [], tap = true, tls, plugins = pluginPath, config = '', ending = '' }: Settled,
   { directory, ports }: Place,
 ): string {
   const enabled = [
@@ -156,7 +158,7 @@ function configuration(
 run_as_root = true
 pidfile = ${lua(join(directory, 'prosody.pid'))}
 data_path = ${lua(directory)}
-plugin_paths = { ${lua(pluginPath)} }
+plugin_paths = { ${lua(plugins)} }
 log = { { levels = { min = "info" }, to = "console", timestamps = false } }
 interfaces = { "127.0.0.1" }
 c2s_ports = { ${ports.c2s} }
