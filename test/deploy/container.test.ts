@@ -1,9 +1,9 @@
 /** The files of deploy/container without building an image; container-run.test.ts builds and runs them on request. */
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -18,6 +18,8 @@ const root = resolve(fileURLToPath(import.meta.url), '../../..');
 const folder = join(root, 'deploy/container');
 const read = (name: string) => readFileSync(join(folder, name), 'utf8');
 const compose = read('compose.yml');
+/** Files that a user creates with secrets. */
+const secrets: readonly string[] = ['.env', 'metrics.token'];
 const composed = (pattern: RegExp) => [...compose.matchAll(pattern)].map(([, value = '']) => value);
 
 test.each(['Dockerfile', 'prosody/Dockerfile'])('%s copies files that exist and are part of the context', (name) => {
@@ -35,13 +37,17 @@ test('the context has everything that the npm package has, and no secrets', () =
   const context = contextOf(ignored);
   const packed: readonly string[] = files.filter((path: string) => path !== 'dist' && !path.startsWith('!'));
   expect(packed.filter((path) => !context.some((kept) => path === kept || path.startsWith(`${kept}/`)))).toEqual([]);
-  expect(ignored.trimEnd().split('\n').at(-1)).toBe('**/.env');
+  for (const secret of secrets) {
+    expect(ignored).toMatch(new RegExp(`^\\*\\*/${secret}$`, 'm'));
+    expect(files).toContain(`!**/${secret}`);
+    expect(readFileSync(join(root, '.gitignore'), 'utf8')).toContain(`deploy/container/${secret}\n`);
+  }
 });
 
 test('compose.yml names files that exist, and publishes ports on loopback only', () => {
   const files = [...composed(/dockerfile: (\S+)$/gm).map((path) => join(root, path)), ...composed(/(\.[./\w-]+):\/[^:]+:ro/g).map(at)];
-  expect(files.length).toBe(6);
-  expect(files.filter((path) => !existsSync(path))).toEqual([]);
+  expect(files.length).toBe(8);
+  expect(files.filter((path) => !secrets.includes(basename(path)) && !existsSync(path))).toEqual([]);
   const ports = composed(/ports: (.+)$/gm);
   expect(ports.length).toBe(3);
   expect(ports.filter((port) => !/^\["127\.0\.0\.1:\$\{\w+:-(\d+)\}:\1"\]$/.test(port))).toEqual([]);
@@ -56,7 +62,11 @@ test('every container is without privileges and has a read-only root', () => {
 
 test('the configuration is valid with the variables that compose.yml passes', async () => {
   const variables = Object.fromEntries(composed(/^ {6}([A-Z_]+): \$\{/gm).map((name) => [name, 'a-long-secret']));
-  const config = await loadConfig(at('event-pusher.toml'), variables);
+  const place = await temporaryFolder();
+  await copyFile(at('event-pusher.toml'), join(place, 'event-pusher.toml'));
+  await writeFile(join(place, 'metrics.token'), 'another-long-secret\n');
+  const config = await loadConfig(join(place, 'event-pusher.toml'), variables);
+  expect(config.metrics.token?.reveal()).toBe('another-long-secret');
   expect(config.admin.port).toBe(Number(/^EXPOSE (\d+)$/m.exec(read('Dockerfile'))?.[1]));
   expect(composed(/^ {2}(\w+):\n {4}/gm)).toEqual(expect.arrayContaining([...hostsIn(read('event-pusher.toml'))]));
 });
@@ -66,9 +76,9 @@ test('a container is stopped later than drain_timeout', () => {
   expect(Number(seconds) * 1000).toBeGreaterThan(serviceSchema.parse({}).drain_timeout);
 });
 
-test('the page names the variables of compose.yml', () => {
+test('the page names the variables and secrets of compose.yml', () => {
   const page = readPage('deploy/README.md').text;
-  expect(composed(/\$\{([A-Z_]+):/g).filter((name) => !page.includes(name))).toEqual([]);
+  expect([...composed(/\$\{([A-Z_]+):/g), ...secrets].filter((name) => !page.includes(name))).toEqual([]);
 });
 
 describe('the health check', () => {
@@ -95,15 +105,21 @@ describe('the health check', () => {
 
 describe.skipIf(!(await requirePackage('prometheus', '/usr/bin/promtool')))('with promtool', () => {
   test('the configuration of Prometheus is valid with the alerts', async () => {
-    const place = await mkdtemp(join(tmpdir(), 'compose-'));
-    onTestFinished(() => rm(place, { recursive: true }));
+    const place = await temporaryFolder();
     await copyFile(at('prometheus.yml'), join(place, 'prometheus.yml'));
     await copyFile(at('../prometheus/event-pusher.rules.yml'), join(place, 'event-pusher.rules.yml'));
+    await writeFile(join(place, 'event-pusher.token'), 'a-long-secret\n');
     const { status, said } = promtool(['check', 'config', join(place, 'prometheus.yml')]);
     expect(said).toContain('SUCCESS');
     expect(status).toBe(0);
   });
 });
+
+async function temporaryFolder(): Promise<string> {
+  const place = await mkdtemp(join(tmpdir(), 'compose-'));
+  onTestFinished(() => rm(place, { recursive: true }));
+  return place;
+}
 
 function at(name: string): string {
   return join(folder, name);

@@ -20,6 +20,8 @@ const programs = {
 };
 
 export interface Containers extends AsyncDisposable {
+  /** Removed at the end. */
+  readonly folder: string;
   /** Runs a program with the environment of this podman; returns its output. Throws if it fails. */
   run(program: string, args: readonly string[], options?: { readonly cwd?: string }): Promise<string>;
   /** Builds an image from a Dockerfile, as `docker build` does; `context`: the folder of the files that it copies. */
@@ -80,7 +82,7 @@ export async function prepareContainers(env: Readonly<Record<string, string>>): 
     await dispose();
     throw thrown;
   }
-  return { run, build, [Symbol.asyncDispose]: dispose };
+  return { folder, run, build, [Symbol.asyncDispose]: dispose };
 }
 
 /** Images with the names of the official ones, and what our Dockerfiles use of them. */
