@@ -165,7 +165,6 @@ function stepsOf(event, now) {
     parent,
     descendants,
     dueAt,
-    held,
     messageId,
     stanzaId,
   } = event;
@@ -195,14 +194,15 @@ function stepsOf(event, now) {
     })),
     ...descendants.map((each) => ({ at: null, title: 'The response ordered', text: `${each.id} (${each.state})`, level: 'notice' })),
     state === 'waiting'
-      ? { at: dueAt, title: 'Waiting', text: waitingText(dueAt, held, now), level: 'notice' }
+      ? { at: dueAt, title: 'Waiting', text: waitingText(event, now), level: 'notice' }
       : { at: settledAt, title: state, text: [reason, detail].filter((each) => each !== '').join(': '), level: levels[state] },
   ];
 }
 
-/** @param {string | null} dueAt @param {boolean} held @param {number} now */
-function waitingText(dueAt, held, now) {
+/** @param {Detail} event @param {number} now */
+function waitingText({ behind, dueAt, held }, now) {
   if (held) return 'it is being sent, or is sent when its pool may send';
+  if (behind !== null) return `for earlier events of its conversation, first ${behind}`;
   if (dueAt === null) return 'for earlier events of its conversation';
   const ms = Date.parse(dueAt) - now;
   return ms > 0 ? `next attempt in ${span(ms)}` : 'it is due';

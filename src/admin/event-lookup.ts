@@ -29,6 +29,8 @@ export interface EventDetail extends FoundEvent {
   /** The raw packet (JSON text) if no request was made of it. */
   readonly packet: string | null;
   readonly history: readonly AttemptRecord[];
+  /** The earliest event of its lane, for which it waits; null if it waits for none. */
+  readonly behind: DeliveryId | null;
   readonly descendants: readonly { readonly id: string; readonly state: EventState }[];
   /** Its records in the history, the oldest first; empty if it is off. */
   readonly records: readonly HistoryRecord[];
@@ -219,8 +221,10 @@ export class EventLookup {
   async #contentOf({ place, event: { id }, position }: LocatedEvent): Promise<Content | undefined> {
     const { spool, store } = this.#options;
     switch (place) {
-      case 'dead':
-        return await spool.deadLetter(id);
+      case 'dead': {
+        const letter = await spool.deadLetter(id);
+        return letter && { ...letter, behind: null };
+      }
       case 'pending': {
         const content = await store.content([position[1], id]);
         return content && { ...content, packet: null };
@@ -234,9 +238,9 @@ export class EventLookup {
   }
 }
 
-const noContent: Content = { target: null, body: null, packet: null, history: [] };
+const noContent: Content = { target: null, body: null, packet: null, history: [], behind: null };
 
-type Content = Pick<EventDetail, 'body' | 'history' | 'packet' | 'target'>;
+type Content = Pick<EventDetail, 'behind' | 'body' | 'history' | 'packet' | 'target'>;
 
 const recordedStates = ['delivered', 'dropped', 'withheld'] as const;
 

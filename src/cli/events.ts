@@ -179,7 +179,8 @@ function stepText({ what, attempt, result, status, durationMs, detail }: Detail[
   }
 }
 
-function timesText({ settledAt, dueAt }: Detail): readonly string[] {
+function timesText({ settledAt, dueAt, behind }: Detail): readonly string[] {
   if (settledAt !== null) return [localTime(settledAt)];
+  if (behind !== null) return [`behind ${behind}, the first event of its conversation that waits`];
   return dueAt === null ? [] : [`due ${localTime(dueAt)}`];
 }

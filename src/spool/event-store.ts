@@ -69,6 +69,8 @@ export interface EventContent {
   readonly target: Target | null;
   readonly body: Body | null;
   readonly history: readonly AttemptRecord[];
+  /** The earliest event of its lane, for which it waits; null if it waits for none. */
+  readonly behind: DeliveryId | null;
 }
 
 export interface EventWalk {

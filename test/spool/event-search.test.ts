@@ -143,9 +143,29 @@ describe('a search of waiting events', () => {
     const [one, other] = (await pages()).flat();
     const keyOf = ({ position, id }: SpoolEvent = {} as SpoolEvent) => [position[1], id] as const;
     const { target } = makeDelivery();
-    expect(await store.content(keyOf(one))).toEqual({ target, body: 'grüße', history: [] });
+    expect(await store.content(keyOf(one))).toEqual({ target, body: 'grüße', history: [], behind: null });
     expect(await store.content(keyOf(other))).toMatchObject({ target, history: [] });
     expect(await store.content([keyOf(one)[0], idOf('other')])).toBeUndefined();
+  });
+
+  /** The event for which each waiting event waits, by id. */
+  async function waits(): Promise<Readonly<Record<string, string | null | undefined>>> {
+    const events = (await pages()).flat();
+    const contents = await Promise.all(events.map(({ id, position }) => store.content([position[1], id])));
+    return Object.fromEntries(events.map(({ id }, index) => [id, contents[index]?.behind]));
+  }
+
+  test('names the earliest event of its lane, for which it waits', async () => {
+    await leave(...['a', 'b', 'c'].map((id) => makeDelivery({ id, lane: 'lane' })), makeDelivery({ id: 'other', lane: 'other' }));
+    expect(await waits()).toEqual({ a: null, b: 'a', c: 'a', other: null });
+    await claimIds();
+    expect(await waits()).toEqual({ a: null, b: 'a', c: 'a', other: null });
+  });
+
+  test('names one that was claimed when it was stored', async () => {
+    await take(makeDelivery({ id: 'a', lane: 'lane' }));
+    await leave(makeDelivery({ id: 'b', lane: 'lane' }));
+    expect(await waits()).toEqual({ a: null, b: 'a' });
   });
 });
 

@@ -77,6 +77,7 @@ export const eventDetailShape = z.object({
   seenAt: time,
   detail: z.string().describe('For callers that may not see content, the error text of a callback is `[hidden]`.'),
   parent: letterShape.shape.parent.describe('The delivery whose response created this one; null if there is none.'),
+  behind: z.string().nullable().describe('The earliest event of its lane, for which it waits; null if it waits for none.'),
   descendants: z
     .array(z.object({ id: z.string(), state: z.enum(eventStates) }))
     .describe('Deliveries that its response created, and theirs, as far as they are known.'),

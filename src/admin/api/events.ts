@@ -173,6 +173,7 @@ function detailView(detail: EventDetail, caller: Caller, content: boolean): z.in
     seenAt: rfc3339(detail.seenAt),
     detail: shownDetail(detail, caller.mayReadContent),
     parent: parentOf(detail.id),
+    behind: detail.behind,
     descendants: [...detail.descendants],
     timeline: timelineOf(detail).map(({ at, ...rest }) => ({ ...rest, at: rfc3339(at) })),
     ...contentView(detail, visibility),

@@ -59,7 +59,9 @@ export const eventStatements = {
   pendingCount: `SELECT count(*) FROM deliveries WHERE ${isPending}`,
   pendingForwardEdge: 'SELECT seq FROM deliveries WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET ?',
   pendingBackwardEdge: 'SELECT seq FROM deliveries WHERE seq < ? ORDER BY seq DESC LIMIT 1 OFFSET ?',
-  pendingContent: 'SELECT target, body FROM deliveries WHERE seq = ? AND id = ?',
+  pendingContent: 'SELECT target, body, CASE state WHEN 0 THEN lane END AS waits_in FROM deliveries WHERE seq = ? AND id = ?',
+  unclaimedHead: 'SELECT seq, id FROM deliveries INDEXED BY lanes WHERE lane = ? AND state < 2 AND seq < ? ORDER BY seq LIMIT 1',
+  claimedHead: 'SELECT seq, id FROM deliveries INDEXED BY claimed WHERE state = 2 AND lane = ? AND seq < ? ORDER BY seq LIMIT 1',
   pendingFacts: `SELECT seq, attempts + past, pool, handler, lane, created_at, state FROM deliveries WHERE seq = ? AND id = ?`,
   makeDue: 'UPDATE deliveries SET due = ? WHERE seq = ? AND state = 1 AND due > ?',
   deadForward: deadRows('ASC'),
@@ -75,7 +77,8 @@ const hotStatements = {
   forward: pendingRows('unsettled', hotColumns, 'ASC'),
   backward: pendingRows('unsettled', hotColumns, 'DESC'),
   count: `SELECT count(*) FROM unsettled WHERE ${isPending}`,
-  content: 'SELECT target, body FROM unsettled WHERE seq = ? AND id = ?',
+  content: 'SELECT target, body, NULL AS waits_in FROM unsettled WHERE seq = ? AND id = ?',
+  head: 'SELECT seq, id FROM unsettled WHERE lane = ? AND seq < ? ORDER BY seq LIMIT 1',
 } as const;
 
 interface SharedRow {
@@ -107,7 +110,8 @@ interface DeadEventRow extends SharedRow {
   readonly died_at: EpochMs;
 }
 
-type ContentRow = { readonly target: string; readonly body: Body };
+/** `waits_in`: the lane whose head it waits for. */
+type ContentRow = { readonly target: string; readonly body: Body; readonly waits_in: string | null };
 type Parameters = Readonly<Record<string, number | string | null>>;
 type RowsStatement<Row> = Database.Statement<[Parameters], Row>;
 type ContentStatement = Database.Statement<[number, string], ContentRow>;
@@ -137,6 +141,7 @@ export class EventSearch {
   readonly #pendingCounts: readonly Database.Statement<[Parameters], number>[];
   readonly #deadCount: Database.Statement<[Parameters], number>;
   readonly #contents: readonly ContentStatement[];
+  readonly #heads: readonly Database.Statement<[string, number], { readonly seq: number; readonly id: DeliveryId }>[];
   readonly #facts: Database.Statement<[number, string], PendingFactsRow>;
   readonly #makeDue: Database.Statement<[number, number, number]>;
 
@@ -159,6 +164,7 @@ export class EventSearch {
     this.#pendingCounts = [sql.pendingCount, hotStatements.count].map((count) => db.prepare<[Parameters], number>(count).pluck());
     this.#deadCount = db.prepare<[Parameters], number>(sql.deadCount).pluck();
     this.#contents = [sql.pendingContent, hotStatements.content].map((content) => db.prepare<[number, string], ContentRow>(content));
+    this.#heads = [sql.unclaimedHead, sql.claimedHead, hotStatements.head].map((head) => db.prepare(head));
     this.#facts = db.prepare<[number, string], PendingFactsRow>(sql.pendingFacts).raw();
     this.#makeDue = db.prepare<[number, number, number]>(sql.makeDue);
   }
@@ -251,9 +257,18 @@ export class EventSearch {
   #content([seq, id]: PendingKey): EventContent | undefined {
     for (const statement of this.#contents) {
       const row = statement.get(seq, id);
-      if (row !== undefined) return { target: parseTarget(row.target), body: row.body, history: this.#histories.of(seq) };
+      if (row === undefined) continue;
+      const behind = row.waits_in === null ? null : this.#headOf(row.waits_in, seq);
+      return { target: parseTarget(row.target), body: row.body, history: this.#histories.of(seq), behind };
     }
     return undefined;
+  }
+
+  /** The earliest event of a lane before this number. */
+  #headOf(lane: string, before: number): DeliveryId | null {
+    const heads = this.#heads.flatMap((statement) => statement.get(lane, before) ?? []);
+    heads.sort((one, other) => one.seq - other.seq);
+    return heads[0]?.id ?? null;
   }
 
   #drop(keys: readonly PendingKey[]): Changed {
