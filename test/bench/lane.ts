@@ -1,17 +1,37 @@
 /** One busy conversation, whose deliveries go out one after the other; and one message to a room with many occupants. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { eventually } from '../support/eventually.ts';
 import { startRig } from './rig.ts';
+import { startSink } from './sink.ts';
 import { median } from './statistics.ts';
 import { productWith } from './subjects.ts';
-import { micros, none, perSecond, type Row } from './table.ts';
+import { micros, none, perSecond, type Row, times } from './table.ts';
 
 export interface Lane {
   readonly perSecond: number;
   readonly cpuMicros: number;
+  /** Requests per second of `serial.mjs`. */
+  readonly serialPerSecond: number;
 }
 
-/** Sends messages of one conversation, at most `events`, and checks their order. */
-export async function measureLane(events: number): Promise<Lane> {
+/** Medians of alternating rounds of both programs, after a warm-up of each. */
+export async function measureLane({ rounds, events }: { readonly rounds: number; readonly events: number }): Promise<Lane> {
+  const ours: Awaited<ReturnType<typeof driveLane>>[] = [];
+  const serial: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    ours.push(await driveLane(events));
+    serial.push(await measureSerial(events));
+  }
+  return {
+    perSecond: median(ours.map((each) => each.perSecond)),
+    cpuMicros: median(ours.map((each) => each.cpuMicros)),
+    serialPerSecond: median(serial),
+  };
+}
+
+/** Sends messages of one conversation, and checks their order. */
+async function driveLane(events: number): Promise<Omit<Lane, 'serialPerSecond'>> {
   let last = 0;
   const onRequest = (body: Buffer) => {
     const number = Number(/message=(\d+)/.exec(body.toString('latin1'))?.[1]);
@@ -21,12 +41,18 @@ export async function measureLane(events: number): Promise<Lane> {
   const stanza = (seq: number) =>
     `<message xmlns='jabber:client' type='chat' id='m${seq}' from='user1@localhost/phone' to='peer1@localhost'><body>${seq} and some words</body></message>`;
   await using rig = await startRig({ stanza, onRequest });
-  const limits = { seconds: 8, piece: 1000, events };
-  await rig.driveFor({ ...limits, events: 0 });
+  await rig.drive(events / 2);
   const [cpuBefore, began] = [rig.cpuMicros(), performance.now()];
-  const driven = await rig.driveFor(limits);
-  const seconds = (performance.now() - began) / 1000;
-  return { perSecond: driven / seconds, cpuMicros: (rig.cpuMicros() - cpuBefore) / driven };
+  await rig.drive(events / 2 + events);
+  return { perSecond: (1000 * events) / (performance.now() - began), cpuMicros: (rig.cpuMicros() - cpuBefore) / events };
+}
+
+async function measureSerial(requests: number): Promise<number> {
+  const sink = await startSink();
+  const child = fork(new URL('./serial.mjs', import.meta.url), [sink.origin, String(requests)], { execArgv: [] });
+  const [rate] = await once(child, 'message');
+  sink.close();
+  return Number(rate);
 }
 
 export interface Room {
@@ -60,9 +86,16 @@ export function laneRows(lane: Lane, room: Room): readonly Row[] {
     {
       measure: 'deliveries per second in one lane',
       measured: perSecond(lane.perSecond),
-      reference: `CPU of each ${micros(lane.cpuMicros)}`,
-      ratio: none,
+      reference: `undici, one at a time: ${perSecond(lane.serialPerSecond)}`,
+      ratio: times(lane.perSecond / lane.serialPerSecond),
       goal: '≥ 2 000/s',
+    },
+    {
+      measure: 'CPU per delivery in one lane',
+      measured: micros(lane.cpuMicros),
+      reference: none,
+      ratio: none,
+      goal: none,
     },
     {
       measure: `a room message to ${room.occupants} occupants, until the last request`,

@@ -43,7 +43,9 @@ const parts: Readonly<Record<string, () => Promise<Result>>> = {
     const { eventsPerSecond } = await measureThroughput(60_000);
     return { rows: backlogRows(await measureBacklog(1_000_000), eventsPerSecond) };
   },
-  lane: async () => ({ rows: laneRows(await measureLane(20_000), await measureRoom({ occupants: 1000, messages: 7 })) }),
+  lane: async () => ({
+    rows: laneRows(await measureLane({ rounds: 3, events: 8000 }), await measureRoom({ occupants: 1000, messages: 7 })),
+  }),
   handlers: async () => ({ rows: manyHandlersRows(await measureManyHandlers({ handlers: 1000, rounds: 3, events: 20_000 })) }),
   pools: async () => ({ rows: manyPoolsRows(await measureManyPools({ pools: 44, events: 20_000 })) }),
   soak: async () => ({ rows: soakRows(await soak(mixedFaults, { seconds: 30 })) }),
