@@ -19,6 +19,8 @@ export interface Backlog {
   readonly waiting: number;
   /** Time from the start of the process to its `ready`. */
   readonly startMs: number;
+  /** Time from the start of the process to the first request. */
+  readonly firstRequestMs: number;
   /** Peak memory of the process while it drained a tenth. */
   readonly residentBytes: number;
   readonly fileBytes: number;
@@ -44,7 +46,10 @@ async function fill(path: string, count: number): Promise<number> {
 }
 
 async function drain(path: string, count: number): Promise<Omit<Backlog, 'fileBytes' | 'waiting'>> {
-  const sink = await startSink();
+  let firstRequestAt = Number.NaN;
+  const sink = await startSink(() => {
+    if (Number.isNaN(firstRequestAt)) firstRequestAt = performance.now();
+  });
   const source = await startTapSource({ window: 1, stanza: () => '' });
   const handlers = '[[modules.mod_event_pusher.backend.http]]\nname = "push"\npath = "/notifications"';
   const config = plainConfig({ componentPort: source.port, backend: sink.origin, handlers }).replace(
@@ -60,7 +65,8 @@ async function drain(path: string, count: number): Promise<Omit<Backlog, 'fileBy
     const [from, since] = [sink.requests, performance.now()];
     await eventually(() => sink.requests >= from + count, { withinMs: 120_000 });
     const drainedPerSecond = Math.round(((sink.requests - from) / (performance.now() - since)) * 1000);
-    return { startMs, drainedPerSecond, residentBytes: residentBytes(pusher.pid, 'VmHWM') };
+    const firstRequestMs = firstRequestAt - began;
+    return { startMs, firstRequestMs, drainedPerSecond, residentBytes: residentBytes(pusher.pid, 'VmHWM') };
   } finally {
     await pusher.kill();
     source.close();
@@ -70,12 +76,20 @@ async function drain(path: string, count: number): Promise<Omit<Backlog, 'fileBy
 
 /** `steady` is the number of events per second end to end, without a backlog. */
 export function backlogRows(
-  { waiting, startMs, residentBytes: resident, fileBytes, drainedPerSecond }: Backlog,
+  { waiting, startMs, firstRequestMs, residentBytes: resident, fileBytes, drainedPerSecond }: Backlog,
   steady: number,
 ): readonly Row[] {
   const reference = `file ${megabytes(fileBytes)}`;
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(2)} s`;
   return [
-    { measure: `start with ${waiting} waiting`, measured: `${(startMs / 1000).toFixed(2)} s`, reference, ratio: none, goal: '≤ 5 s' },
+    { measure: `start with ${waiting} waiting`, measured: seconds(startMs), reference, ratio: none, goal: '≤ 5 s' },
+    {
+      measure: `first request after a start with ${waiting} waiting`,
+      measured: seconds(firstRequestMs),
+      reference,
+      ratio: none,
+      goal: '≤ 10 s',
+    },
     { measure: `resident memory with ${waiting} waiting`, measured: megabytes(resident), reference, ratio: none, goal: '≤ 250 MB' },
     {
       measure: `drained per second with ${waiting} waiting`,

@@ -1,13 +1,17 @@
 /**
- * Kills the built service with `kill -9` at random times while a scripted chat server sends numbered messages, and
+ * Kills the built service with `kill -9` while a scripted chat server sends numbered messages, and while a backlog is delivered, and
  * checks the requests at the backend: each number, and each duplicate under the id of the first.
  */
 import { expect, test } from 'vitest';
 import { startTapServer } from '../../demo/tap-server.ts';
+import type { NewDelivery } from '../../src/model/delivery.ts';
+import { makeDelivery, makeEntry } from '../spool/build.ts';
+import { createSqliteRig } from '../spool/sqlite-rig.ts';
 import { chat } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
-import { createSightings, renamed } from '../support/sightings.ts';
+import { createSightings, outOfOrder, renamed } from '../support/sightings.ts';
+import { appendTo } from '../support/spool-promises.ts';
 import { startTarget } from '../support/target.ts';
 
 const total = 20_000;
@@ -43,3 +47,51 @@ test('killed five times, it still delivers each of 20 000 messages', { timeout: 
   await pusher.stop();
   await server.close();
 });
+
+test('killed while it drains a backlog, it delivers each waiting delivery, in the order of its conversation', async () => {
+  await using backend = await startTarget();
+  const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret' });
+  await using rig = await createSqliteRig();
+  const backlog = Array.from({ length: 5000 }, (_nothing, number) => waitingDelivery(number)); // more than fit in memory
+  const spool = await rig.started();
+  await appendTo(spool, makeEntry(backlog));
+  await spool.stop();
+
+  await using pusher = await createPusher({
+    loglevel: 'warn',
+    spool: `[spool]\npath = "${rig.path}"`,
+    config: plainConfig({
+      componentPort: server.port,
+      backend: backend.origin,
+      handlers: '[[modules.mod_event_pusher.backend.http]]\nname = "push"\npath = "/notifications"',
+    }),
+  });
+  const seen = createSightings(backend.requests);
+  for (const enough of [1, 2000]) {
+    pusher.launch();
+    await eventually(() => seen().size >= enough);
+    await pusher.kill();
+  }
+  expect(seen().size).toBeLessThan(backlog.length);
+  pusher.launch();
+  await eventually(() => seen().size === backlog.length);
+
+  expect(renamed(seen())).toEqual([]);
+  expect(outOfOrder([...seen().keys()].map(Number), waitingConversations)).toEqual([]);
+  await pusher.stop();
+  await server.close();
+});
+
+const waitingConversations = 2000;
+
+/** As a service before the start would have stored it. */
+function waitingDelivery(number: number): NewDelivery {
+  return makeDelivery({
+    id: `d${number}`,
+    pool: 'http_pool',
+    lane: `push user${number % waitingConversations}@localhost bob@localhost`,
+    target: { kind: 'http', method: 'POST', path: '/webservice/notifications', headers: [] },
+    body: `message=${number}`,
+    createdAt: Date.now(),
+  });
+}
