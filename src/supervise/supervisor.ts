@@ -90,7 +90,7 @@ const provenAfterMs = 60_000;
 const curable: ReadonlySet<ErrorCode> = new Set(['SPOOL_DAMAGED', 'SPOOL_FAILED', 'SPOOL_FULL']);
 const watchEveryMs = 250;
 /** The objects of a packet live for some ms: in a young generation of this size the collector copies hardly any of them. */
-const youngGenerationMb = 64;
+const youngGenerationMb = 32;
 /** The service, SQLite, and two pool threads. */
 const threadsUnderLoad = 4;
 
