@@ -1,16 +1,17 @@
 /**
- * The Debian package: built from this checkout, then installed, run, upgraded, removed and purged in a fresh Debian 12. It carries the Node.js
- * that runs this test, whose better-sqlite3 is compiled already. It downloads a Debian and takes minutes, so it runs only on request:
+ * The Debian package: built from this checkout with Node.js 24 from npm, then checked by lintian, installed, run, upgraded, removed and purged
+ * in a fresh Debian 12. It downloads a Debian, compiles SQLite and takes minutes, so it runs only on request:
  * `DEBIAN_PACKAGE=1 npx vitest run test/deploy/debian.test.ts`, as root and after `npm run build`.
  */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { chown, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, copyFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { allCommands } from '../../src/cli/commands.ts';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
 import { plainConfig } from '../support/pusher.ts';
@@ -20,7 +21,7 @@ import { startTarget, type Target } from '../support/target.ts';
 
 const run = promisify(execFile);
 const checkout = fileURLToPath(new URL('../../', import.meta.url));
-const canMakeRoot = process.getuid?.() === 0 && (await requirePackage('mmdebstrap'));
+const canMakeRoot = process.getuid?.() === 0 && (await requirePackage('mmdebstrap')) && (await requirePackage('lintian'));
 
 describe.skipIf(!canMakeRoot)('the package, in a fresh Debian', () => {
   let folder = '';
@@ -47,6 +48,28 @@ describe.skipIf(!canMakeRoot)('the package, in a fresh Debian', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
+  test('lintian reports no error and no warning', async () => {
+    const { stdout } = await run('lintian', ['--fail-on', 'none', '--allow-root', join(folder, packages[0] ?? '')]);
+    expect(stdout.split('\n').filter((line) => /^[EW]:/.test(line))).toEqual([]);
+  }, 900_000);
+
+  test('contains the licences of all parts, and a manual page with every command', async () => {
+    const unpacked = join(folder, 'read');
+    await run('dpkg-deb', ['--extract', join(folder, packages[0] ?? ''), unpacked]);
+    const copyright = await readFile(join(unpacked, 'usr/share/doc/event-pusher/copyright'), 'utf8');
+    const modules = await readdir(join(unpacked, 'usr/lib/event-pusher/node_modules'));
+    for (const name of modules) expect(copyright).toContain(`Files: usr/lib/event-pusher/node_modules/${name}/`);
+    const texts = [...copyright.matchAll(/The text is in \/(\S+)\./g)].map(([, path = '']) => path);
+    expect(texts.length).toBeGreaterThan(100);
+    for (const path of texts) expect((await stat(join(unpacked, path))).size).toBeGreaterThan(200);
+
+    const manual = await run('man', ['--local-file', join(unpacked, 'usr/share/man/man1/event-pusher.1.gz')], {
+      env: { ...process.env, MANWIDTH: '200' },
+    });
+    for (const { name } of await allCommands()) expect(manual.stdout).toMatch(new RegExp(`^ +${name}\\b`, 'm'));
+    await rm(unpacked, { recursive: true });
+  });
+
   test('installs: a user without rights, folders that others cannot read, and the next step', async () => {
     expect(await dpkg('--install', `/tmp/${packages[0]}`)).toContain('event-pusher init');
     expect(await readFile(join(root, 'etc/passwd'), 'utf8')).toMatch(
@@ -55,6 +78,7 @@ describe.skipIf(!canMakeRoot)('the package, in a fresh Debian', () => {
     expect((await stat(join(root, 'var/lib/event-pusher'))).mode & 0o777).toBe(0o700);
     expect((await stat(join(root, 'etc/event-pusher'))).mode & 0o777).toBe(0o750);
     expect((await inRoot('event-pusher', '--version')).trim()).toMatch(/^\d+\.\d+\.\d+$/);
+    expect(await inRoot('/usr/lib/event-pusher/node/bin/node', '--version')).toMatch(/^v24\./);
   });
 
   test('runs as its user, and delivers', async () => {
@@ -135,12 +159,7 @@ describe.skipIf(!canMakeRoot)('the package, in a fresh Debian', () => {
 
 /** The package of this checkout, and the same with a higher version; their names. */
 async function buildTwoVersions(folder: string): Promise<readonly string[]> {
-  const node = join(folder, 'node');
-  await mkdir(join(node, 'bin'), { recursive: true });
-  await copyFile(process.execPath, join(node, 'bin/node'));
-  await writeFile(join(node, 'LICENSE'), 'The license of Node.js.\n');
-  const addon = join(checkout, 'node_modules/better-sqlite3/build/Release/better_sqlite3.node');
-  await run(join(checkout, 'deploy/debian/build.sh'), [folder], { env: { ...process.env, NODE_DIR: node, ADDON: addon } });
+  await run(join(checkout, 'deploy/debian/build.sh'), [folder]);
   const [built = ''] = (await readdir(folder)).filter((name) => name.endsWith('.deb'));
 
   const unpacked = join(folder, 'unpacked');
