@@ -7,9 +7,9 @@ import type { AttemptRecord } from '../model/attempt.ts';
 import type { Body, DeliveryId, Target } from '../model/delivery.ts';
 import { readFacts } from '../model/facts.ts';
 import { idIn } from '../model/packet.ts';
-import type { Descendant, EventFilter, EventPosition, EventStore, SpoolEvent } from '../spool/event-store.ts';
+import { type Descendant, type EventFilter, type EventPosition, type EventStore, parentOf, type SpoolEvent } from '../spool/event-store.ts';
 import type { History } from '../spool/history/history.ts';
-import type { HistoryRecord, RecordedState } from '../spool/history/record.ts';
+import type { HistoryRecord, RecordedAttempt, RecordedState } from '../spool/history/record.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { RecentWithheld, WithheldPush } from '../telemetry/recent.ts';
 
@@ -34,6 +34,10 @@ export interface EventDetail extends FoundEvent {
   readonly descendants: readonly { readonly id: string; readonly state: EventState }[];
   /** Its records in the history, the oldest first; empty if it is off. */
   readonly records: readonly HistoryRecord[];
+  /** The attempt of its parent whose response created it, as far as the history has it. */
+  readonly origin: RecordedAttempt | null;
+  /** Whether a search of the history ended at its limit, so that records may be missing. */
+  readonly isIncomplete: boolean;
 }
 
 export interface LookupQuery {
@@ -162,9 +166,20 @@ export class EventLookup {
   }
 
   /** All records of an event, the oldest first. */
-  async #recordsOf(filter: EventFilter, states: readonly RecordedState[]): Promise<readonly HistoryRecord[]> {
+  async #recordsOf(filter: EventFilter, states: readonly RecordedState[]): Promise<Recorded> {
     const query = { filter, states, limit: maxRecords, backward: false, after: undefined, withinMs: pageMs };
-    return ((await this.#options.history?.find(query))?.records ?? []).map(({ record }) => record);
+    const page = await this.#options.history?.find(query);
+    return { records: (page?.records ?? []).map(({ record }) => record), isCut: page?.more !== undefined };
+  }
+
+  /** The records of the event, of those that its response created, and of the one whose response created it. */
+  async #recordedAbout(id: DeliveryId) {
+    const parent = parentOf(id);
+    const own = await this.#recordsOf({ ids: [id] }, [...recordedStates, 'dead', 'waiting']);
+    const created = await this.#recordsOf({ descendantsOf: id }, recordedStates);
+    const creating = parent === null ? nothingRecorded : await this.#recordsOf({ ids: [parent] }, recordedStates);
+    const origin = creating.records.find((record) => record.created.includes(id))?.attempt ?? null;
+    return { records: own.records, created: created.records, origin, isIncomplete: [own, created, creating].some(({ isCut }) => isCut) };
   }
 
   #withheldPage({
@@ -201,17 +216,17 @@ export class EventLookup {
   /** The event of this id. Throws UNKNOWN_EVENT. */
   async show(id: DeliveryId): Promise<EventDetail> {
     const owed = (await this.descendants(id)).map((each) => ({ id: each.id, state: descendantState[each.state] }));
-    const settled = (await this.#recordsOf({ descendantsOf: id }, recordedStates)).map((each) => ({ id: each.id, state: each.state }));
-    const descendants = [...owed, ...settled];
-    const records = await this.#recordsOf({ ids: [id] }, [...recordedStates, 'dead', 'waiting']);
+    const { created, ...recorded } = await this.#recordedAbout(id);
+    const descendants = [...owed, ...created.map((each) => ({ id: each.id, state: each.state }))];
+    const { records } = recorded;
     const { found } = await this.find({ filter: { ids: [id] }, states: eventStates, limit: 9, newest: true, cursor: undefined });
     for (const located of found) {
       const content = await this.#contentOf(located);
       if (content !== undefined)
-        return { ...located.event, ...content, descendants, records, body: content.body ?? records.at(-1)?.body ?? null };
+        return { ...located.event, ...content, ...recorded, descendants, body: content.body ?? records.at(-1)?.body ?? null };
     }
     const purged = records.findLast(({ state }) => state === 'dead');
-    if (purged !== undefined) return { ...recordedEvent(purged), ...noContent, descendants, records, body: purged.body };
+    if (purged !== undefined) return { ...recordedEvent(purged), ...noContent, ...recorded, descendants, body: purged.body };
     const text = `there is no event ${JSON.stringify(id)} that waits, is dead, or was settled recently`;
     const known = descendants.map((each) => `${each.id} (${each.state})`).join(', ');
     throw new ServiceError('UNKNOWN_EVENT', known === '' ? text : `${text}; its response created ${known}`);
@@ -241,6 +256,13 @@ export class EventLookup {
 const noContent: Content = { target: null, body: null, packet: null, history: [], behind: null };
 
 type Content = Pick<EventDetail, 'behind' | 'body' | 'history' | 'packet' | 'target'>;
+
+interface Recorded {
+  readonly records: readonly HistoryRecord[];
+  readonly isCut: boolean;
+}
+
+const nothingRecorded: Recorded = { records: [], isCut: false };
 
 const recordedStates = ['delivered', 'dropped', 'withheld'] as const;
 

@@ -3,10 +3,13 @@ import type { AttemptRecord } from '../model/attempt.ts';
 import type { RecordedAttempt } from '../spool/history/record.ts';
 import type { EventDetail } from './event-lookup.ts';
 
-/** One step of an event: the stanza was seen, the delivery accepted, an attempt ended, the event settled. */
+/**
+ * One step of an event: the stanza was seen, the response to another event created this one, a business server answered the question about
+ * it, the delivery was accepted, an attempt ended, the event was settled.
+ */
 interface TimelineStep {
   readonly at: EpochMs;
-  readonly what: 'accepted' | 'attempt' | 'seen' | 'settled';
+  readonly what: 'accepted' | 'asked' | 'attempt' | 'created' | 'seen' | 'settled';
   readonly attempt: number | null;
   readonly result: string;
   readonly status: number | null;
@@ -15,13 +18,16 @@ interface TimelineStep {
 }
 
 /** What happened to an event, in order. Attempts come from the spool, or from the history if the spool has deleted them. */
-export function timelineOf({ seenAt, createdAt, settledAt, state, reason, history, records }: EventDetail): readonly TimelineStep[] {
+export function timelineOf(event: EventDetail): readonly TimelineStep[] {
+  const { seenAt, createdAt, settledAt, state, reason, history, records, origin } = event;
   const kept = history.map(stepOf);
   const recorded = records.flatMap(({ attempt }) => (attempt === null ? [] : [recordedStep(attempt)]));
   const isKept = (step: TimelineStep): boolean => kept.some(({ at, attempt }) => at === step.at && attempt === step.attempt);
   const attempts = [...kept, ...recorded.filter((step) => !isKept(step))].sort((one, other) => one.at - other.at);
   return [
     { ...noAttempt, at: seenAt, what: 'seen' },
+    ...(origin === null ? [] : [{ ...recordedStep(origin), what: 'created' as const }]),
+    ...askedStep(event),
     { ...noAttempt, at: createdAt, what: 'accepted' },
     ...attempts,
     ...(settledAt === null ? [] : [{ ...noAttempt, at: settledAt, what: 'settled' as const, result: state, detail: reason }]),
@@ -29,6 +35,14 @@ export function timelineOf({ seenAt, createdAt, settledAt, state, reason, histor
 }
 
 const noAttempt = { attempt: null, result: '', status: null, durationMs: null, detail: '' };
+
+/** The answer of the business server is stored with a push that waits or is dead. */
+function askedStep({ target, createdAt }: EventDetail): readonly TimelineStep[] {
+  const answered = target?.kind === 'http' ? target.answered : undefined;
+  if (answered === undefined) return [];
+  const detail = answered.kind === 'failed' ? answered.reason : '';
+  return [{ ...noAttempt, at: createdAt, what: 'asked', result: answered.kind, detail }];
+}
 
 function stepOf({ number, at, outcome, judgement }: AttemptRecord): TimelineStep {
   const status = judgement?.status ?? (outcome.kind === 'answered' ? outcome.status : null);

@@ -34,8 +34,9 @@ export interface Call {
 const glossary: Readonly<Record<string, string>> = {
   FILE: '--config, else $EVENT_PUSHER_CONFIG, else event-pusher.toml in the working directory.',
   SERVICE: '[--config FILE], whose service must be running, or [--url URL] [--token TOKEN]; [--json]',
-  FILTER: `[--pool NAME] [--handler NAME] [--host HOST] [--reason REASON] [--since TIME]
-         [--before TIME]: all given options must match; the times are times of death.`,
+  FILTER: `[--pool NAME] [--handler NAME] [--host HOST] [--reason REASON] [--detail TEXT]
+         [--since TIME] [--before TIME]: all given options must match; TEXT is the whole error as
+         "dead-letters groups" shows it, the times are times of death.`,
   SEARCH: `[--id ID] [--jid JID] [--stanza-id ID] [--handler NAME] [--pool NAME] [--host HOST]
          [--state STATE] [--status CODE] [--since TIME] [--before TIME]: all given options must
          match; --stanza-id is the id of the stanza or its archive id; the times are those of the

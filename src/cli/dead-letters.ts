@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { letterList, letterShape, mostAtOnce, purgedShape } from '../admin/api/dead-letter-shapes.ts';
+import { groupsShape, letterList, letterShape, mostAtOnce, purgedShape } from '../admin/api/dead-letter-shapes.ts';
 import { findService, serviceOptions } from './admin-client.ts';
 import type { Call, Command } from './command.ts';
 import { filterIn, filterOptions, selectionIn, wholeOption } from './options.ts';
@@ -18,6 +18,13 @@ export const deadLetterCommands: readonly Command[] = [
     description: 'lists the newest 100 (or N) dead letters, the newest last',
     options: ['limit', ...filterOptions, ...serviceOptions],
     run: list,
+  },
+  {
+    name: 'dead-letters groups',
+    synopsis: '[SERVICE]',
+    description: 'groups the newest 5000 dead letters by handler, pool, reason and error',
+    options: serviceOptions,
+    run: groups,
   },
   {
     name: 'dead-letters show',
@@ -54,6 +61,22 @@ async function list({ values }: Call): Promise<number> {
   }));
   output(values.json, listed, letters.length === 0 ? 'No dead letters.\n' : letterTable(letters));
   return 0;
+}
+
+async function groups({ values }: Call): Promise<number> {
+  const service = await findService(values);
+  const found = await service.get('/dead-letters/groups', groupsShape);
+  output(values.json, found, found.groups.length === 0 ? 'No dead letters.\n' : groupText(found));
+  return 0;
+}
+
+function groupText({ total, seen, groups: found }: z.output<typeof groupsShape>): string {
+  const rows = found.map(({ count, newestAt, reason, handler, pool, detail }) => [
+    ...[String(count), localTime(newestAt), reason, `${handler} on ${pool}`],
+    detail === '' ? none : detail,
+  ]);
+  const rest = seen === total ? '' : `The newest ${seen} of ${counted(total, 'dead letter')}.\n`;
+  return `${table(['COUNT', 'NEWEST', 'REASON', 'HANDLER', 'ERROR'], rows)}${rest}`;
 }
 
 async function show({ values, operands: [id = ''] }: Call): Promise<number> {

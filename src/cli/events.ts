@@ -8,7 +8,7 @@ import type { Call, Command } from './command.ts';
 import { attemptsText, requestFacts } from './dead-letters.ts';
 import { actOnEvents } from './event-actions.ts';
 import { type OptionName, type OptionValues, wholeOption } from './options.ts';
-import { facts, none, output, table } from './terminal.ts';
+import { counted, facts, none, output, table } from './terminal.ts';
 import { localTime, readTime } from './times.ts';
 
 const searchOptions = [
@@ -83,8 +83,10 @@ async function list({ values }: Call): Promise<number> {
   const limit = wholeOption(values, 'limit', mostAtOnce) ?? 100;
   const { id } = values;
   const service = await findService(values);
-  const events = await allPages(service, { ...filterIn(values), ...(id === undefined ? {} : { id }) }, limit);
+  const { events, isWhole } = await allPages(service, { ...filterIn(values), ...(id === undefined ? {} : { id }) }, limit);
   output(values.json, events.map(documented), events.length === 0 ? 'No events.\n' : eventTable(events));
+  if (!isWhole)
+    process.stderr.write(`The search ended at ${counted(events.length, 'event')}: older ones may match; see --limit and --before.\n`);
   return 0;
 }
 
@@ -95,7 +97,7 @@ async function allPages(
   service: AdminClient,
   query: Readonly<Record<string, string | number | readonly string[]>>,
   limit: number,
-): Promise<readonly Event[]> {
+): Promise<{ readonly events: readonly Event[]; readonly isWhole: boolean }> {
   let events: readonly Event[] = [];
   let cursor: string | undefined;
   do {
@@ -103,7 +105,7 @@ async function allPages(
     events = [...page.events, ...events];
     cursor = page.next ?? undefined;
   } while (cursor !== undefined && events.length < limit);
-  return events;
+  return { events, isWhole: cursor === undefined };
 }
 
 function documented(event: Event): object {
@@ -135,8 +137,11 @@ async function show({ values, operands: [id = ''] }: Call): Promise<number> {
   const query = values.content === true ? { content: true } : {};
   const event = await service.get(`/events/${encodeURIComponent(id)}`, eventDetailShape, query);
   output(values.json, event, eventText(event));
+  if (event.incomplete) process.stderr.write(incompleteNote);
   return 0;
 }
+
+const incompleteNote = 'The search of the history ended at its limit of 2 s and 1000 records: steps may be missing.\n';
 
 type Detail = z.output<typeof eventDetailShape>;
 
@@ -168,6 +173,10 @@ function stepText({ what, attempt, result, status, durationMs, detail }: Detail[
   switch (what) {
     case 'seen':
       return 'stanza seen';
+    case 'created':
+      return `created by the response to attempt ${attempt} of its parent: ${result}${status === null ? '' : ` ${status}`}`;
+    case 'asked':
+      return `business server: ${result}${more}`;
     case 'accepted':
       return 'accepted';
     case 'attempt':

@@ -11,6 +11,7 @@ const options = {
   before: { type: 'string' },
   config: { type: 'string' },
   content: { type: 'boolean' },
+  detail: { type: 'string' },
   domain: { type: 'string' },
   dir: { type: 'string' },
   'dry-run': { type: 'boolean' },
@@ -130,9 +131,9 @@ export interface Selection {
 }
 
 /** Times in RFC 3339. A key is absent if its option is not given. */
-type Filter = Readonly<Partial<Record<'before' | 'handler' | 'host' | 'pool' | 'reason' | 'since', string>>>;
+type Filter = Readonly<Partial<Record<'before' | 'detail' | 'handler' | 'host' | 'pool' | 'reason' | 'since', string>>>;
 
-export const filterOptions = ['before', 'handler', 'host', 'pool', 'reason', 'since'] as const satisfies readonly OptionName[];
+export const filterOptions = ['before', 'detail', 'handler', 'host', 'pool', 'reason', 'since'] as const satisfies readonly OptionName[];
 
 /** Throws USAGE for an invalid time. */
 export function filterIn(values: OptionValues): Filter {

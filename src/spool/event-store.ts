@@ -28,6 +28,12 @@ export interface EventFilter {
   readonly before?: EpochMs;
 }
 
+/** The id of a descendant is that of its parent with a dot and a number. */
+export function parentOf(id: string): string | null {
+  const dot = id.lastIndexOf('.');
+  return dot === -1 ? null : id.slice(0, dot);
+}
+
 /** Where the spool keeps an event. */
 export type EventTable = 'dead' | 'pending';
 

@@ -10,7 +10,7 @@ const usage = usageOf(commands);
 /** Placeholders of a synopsis for several options. */
 const groups: Readonly<Record<string, string>> = {
   SERVICE: '--config --url --token --json',
-  FILTER: '--pool --handler --host --reason --since --before',
+  FILTER: '--pool --handler --host --reason --detail --since --before',
   SEARCH: '--id --jid --stanza-id --handler --pool --host --state --status --since --before',
 };
 

@@ -43,6 +43,26 @@ second  2023-11-14 22:13:22  refused     422      1  alerts on pool at localhost
     expect(stdout).toContain(`push-${'x'.repeat(60)} on pool at a\u{fffd}[2J.example`);
   });
 
+  test('groups them by error, and selects a group by it', async () => {
+    inUtc();
+    const { operate, die } = await startOperated();
+    for (const [id, status] of [
+      ['a', 422],
+      ['b', 400],
+      ['c', 422],
+    ] as const)
+      await die({ id }, { status });
+    expect((await operate('dead-letters', 'groups')).stdout).toBe(`\
+COUNT  NEWEST               REASON   HANDLER       ERROR
+    2  2023-11-14 22:13:23  refused  push on pool  status 422
+    1  2023-11-14 22:13:22  refused  push on pool  status 400
+`);
+    const listed = await operate('dead-letters', 'list', '--json', '--detail', 'status 422');
+    expect(JSON.parse(listed.stdout).map(({ id }: { id: string }) => id)).toEqual(['a', 'c']);
+    expect((await operate('dead-letters', 'purge', '--detail', 'status 422', '--yes')).stdout).toBe('2 dead letters removed.\n');
+    expect(JSON.parse((await operate('dead-letters', 'groups', '--json')).stdout)).toMatchObject({ total: 1, groups: [{ count: 1 }] });
+  });
+
   test('takes a filter, times as ages, and a limit', async () => {
     const { operate, die, clock } = await startOperated();
     clock.advance(Date.now() - clock.now() - 3_600_000);

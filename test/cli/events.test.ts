@@ -44,7 +44,9 @@ d1  2023-11-14 22:13:21  dead: refused     410      1
     push on pool at localhost
     alice@localhost to bob@localhost
 `);
-  expect((await operate('events', 'list', '--limit', '1', '--state', 'waiting,dead')).stdout).toContain('d1');
+  const limited = await operate('events', 'list', '--limit', '1', '--state', 'waiting,dead');
+  expect(limited.stdout).toContain('d1');
+  expect(limited.stderr).toBe('The search ended at 1 event: older ones may match; see --limit and --before.\n');
   expect((await operate('events', 'list', '--since', '1m')).stdout).toBe('No events.\n');
 });
 

@@ -35,6 +35,30 @@ async function startOperated(options: PushRigOptions = {}) {
   };
 }
 
+test('status names a failing backend first within ten seconds of its first failed attempt, by the clock of the service', async () => {
+  let status = 200;
+  const pool = 'retry.schedule = ["1s", "1s", "1s", "1s", "1s", "1s"]';
+  await using service = await startOperated({ pool, script: (): Answer => ({ kind: 'answer', status }) });
+  const { chat, rig, file } = service;
+  chat.say('well');
+  await rig.settled(1);
+  status = 503;
+  chat.say('ill');
+  let seen:
+    | { readonly at: string; readonly verdict: { readonly lines: readonly { readonly text: string; readonly since: string }[] } }
+    | undefined;
+  await eventually(async () => {
+    seen = JSON.parse((await rig.pusher.get('/api/v1/status')).text);
+    expect(seen?.verdict.lines[0]).toMatchObject({ text: expect.stringMatching(/http_pool.*status 503/s), subject: { pool: 'http_pool' } });
+  });
+  const failed = rig.pusher.log.find(({ event, status: answered }) => event === 'attempt.ended' && answered === 503);
+  const failedAt = Date.parse(String(failed?.['time']));
+  expect(Date.parse(seen?.at ?? '') - failedAt).toBeLessThanOrEqual(10_000);
+  expect(Math.abs(Date.parse(seen?.verdict.lines[0]?.since ?? '') - failedAt)).toBeLessThanOrEqual(1000);
+  const { stdout } = await runCli(['status', '--config', file]);
+  expect(stdout.split('\n')[0]).toMatch(/http_pool.*status 503/);
+});
+
 describe('dead letters', () => {
   test('are listed with the documented fields, shown with their attempts, and replayed under their ids', async () => {
     let status = 422;

@@ -3,7 +3,7 @@ import { isSecretKey } from '../../config/secrets.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import type { AttemptRecord, Judgement } from '../../model/attempt.ts';
 import type { Answered, Body, DeliveryId, Target } from '../../model/delivery.ts';
-import type { Descendant } from '../../spool/event-store.ts';
+import { type Descendant, parentOf } from '../../spool/event-store.ts';
 import type { DeadFilter, DeadLetter, DeadLetterDetail } from '../../spool/spool.ts';
 import { outcomeView, quoted, refuseContentTo, shownDetail, type Visibility } from './content.ts';
 import { groupsRoute } from './dead-letter-groups.ts';
@@ -207,12 +207,6 @@ export function contentView(
     ...(visibility.content && body !== null ? { body: bodyView(body) } : {}),
     ...(visibility.content && packet !== null ? { packet } : {}),
   };
-}
-
-/** The id of a descendant is that of its parent with a dot and a number. */
-export function parentOf(id: string): string | null {
-  const dot = id.lastIndexOf('.');
-  return dot === -1 ? null : id.slice(0, dot);
 }
 
 function targetView(target: Target, visibility: Visibility): DetailView['target'] {

@@ -87,7 +87,11 @@ export const eventDetailShape = z.object({
     .array(
       z.object({
         at: time,
-        what: z.enum(['seen', 'accepted', 'attempt', 'settled']),
+        what: z
+          .enum(['seen', 'created', 'asked', 'accepted', 'attempt', 'settled'])
+          .describe(
+            '`created`: by the response to an attempt of `parent`. `asked`: a business server answered the question before the push.',
+          ),
         attempt: z.int().nullable(),
         result: z.string().describe('Of an attempt: `answered`, `timed-out`, `unreachable` and so on. Of the end: the state.'),
         status: z.int().nullable(),
@@ -96,6 +100,9 @@ export const eventDetailShape = z.object({
       }),
     )
     .describe('What happened to the event, as far as it is stored, in order.'),
+  incomplete: z
+    .boolean()
+    .describe('Whether the search of the history ended at its limit (2 s, 1000 records), so that steps may be missing.'),
   bodyBytes: letterShape.shape.bodyBytes,
   body: letterShape.shape.body,
   packet: letterShape.shape.packet,

@@ -1,12 +1,12 @@
 import type { z } from 'zod';
 import { ServiceError } from '../../kit/errors.ts';
-import type { EventFilter } from '../../spool/event-store.ts';
+import { type EventFilter, parentOf } from '../../spool/event-store.ts';
 import { droppable, retriable, searchedStates } from '../event-actions.ts';
 import { type EventDetail, type EventState, eventStates, type FoundEvent } from '../event-lookup.ts';
 import { timelineOf } from '../event-timeline.ts';
 import { bareJidOf } from './bare-jid.ts';
 import { refuseContentTo, shownDetail } from './content.ts';
-import { contentView, parentOf } from './dead-letters.ts';
+import { contentView } from './dead-letters.ts';
 import {
   actionParameters,
   actionShape,
@@ -175,6 +175,7 @@ function detailView(detail: EventDetail, caller: Caller, content: boolean): z.in
     parent: parentOf(detail.id),
     behind: detail.behind,
     descendants: [...detail.descendants],
+    incomplete: detail.isIncomplete,
     timeline: timelineOf(detail).map(({ at, ...rest }) => ({ ...rest, at: rfc3339(at) })),
     ...contentView(detail, visibility),
   };
