@@ -5,9 +5,10 @@ import type { DeliveryFacts } from './claims.ts';
 import type { Tables } from './command-runner.ts';
 import { busyTimeoutMs } from './disk-space.ts';
 
-/** Rows read, and bytes of content overwritten, in one transaction: deliveries continue between two. */
+/** Rows read, rows removed, and bytes of content overwritten, in one transaction: deliveries continue between two. */
 const chunkRows = 500;
-const removedBytes = 4 * 1024 * 1024;
+const removedRows = 100;
+const removedBytes = 1024 * 1024;
 
 /**
  * An event concerns a user who sent or receives it, and a message is also sent in the name of its `from`. `@quoted` is the JID as JSON text.
@@ -175,7 +176,7 @@ export class EventEraser {
 function erase<R extends Row>(table: TableEraser<R>, { jid, dryRun, after, last = table.last.get() ?? 0 }: EraseChunk): ErasedChunk {
   const edge = table.edge.get(after, last, chunkRows - 1);
   const found = table.rows.all({ ...aboutJid(jid), low: after, high: edge ?? last });
-  const rows = dryRun ? found : withinBytes(found);
+  const rows = dryRun ? found : withinLimits(found);
   const readyPools = dryRun ? [] : table.remove(rows);
   const lastRow = rows.at(-1);
   const more = rows.length === found.length || lastRow === undefined ? edge : table.nrOf(lastRow);
@@ -186,12 +187,12 @@ function aboutJid(jid: string): { readonly jid: string; readonly quoted: string 
   return { jid, quoted: JSON.stringify(jid) };
 }
 
-/** The first rows, up to the limit of bytes; at least one. */
-function withinBytes<R extends Row>(rows: readonly R[]): readonly R[] {
+/** The first rows, at least one. */
+function withinLimits<R extends Row>(rows: readonly R[]): readonly R[] {
   let bytes = 0;
   const end = rows.findIndex((row, index) => {
     bytes += row.bytes;
-    return index > 0 && bytes > removedBytes;
+    return index === removedRows || (index > 0 && bytes > removedBytes);
   });
   return end === -1 ? rows : rows.slice(0, end);
 }
