@@ -30,7 +30,7 @@ export async function measureThroughput(events: number, subject: Subject = produ
     eventsPerSecond: Math.round(events / seconds),
     cpuMicros: (cpuAfter - cpuBefore) / events,
     byThread: perEvent(threadsBefore, threadsAfter, events),
-    bornClaimed: claimedWithCommit(await rig.running.metrics()),
+    bornClaimed: claimedWithCommit(await rig.running.get('/metrics')),
   };
 }
 

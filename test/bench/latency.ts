@@ -24,7 +24,7 @@ export interface Latencies {
   readonly causes: ReadonlyMap<string, { readonly share: number; readonly medianMs: number }>;
 }
 
-interface Rate {
+export interface Rate {
   readonly perSecond: number;
   readonly seconds: number;
 }
@@ -56,16 +56,21 @@ export async function measureLatencies({ rounds, ...rate }: Rate & { readonly ro
 const warmUp = 20_000;
 const stepMs = 5;
 
-/** Sends in small steps, and returns the arrivals. */
-async function driveSteadily(rig: Rig, { perSecond, seconds }: Rate, arrivals: ReturnType<typeof createArrivals>): Promise<Arrival[]> {
+/** Returns the arrivals. */
+async function driveSteadily(rig: Rig, rate: Rate, arrivals: ReturnType<typeof createArrivals>): Promise<Arrival[]> {
   arrivals.clear();
+  await driveAtRate(rig, rate);
+  return arrivals.all();
+}
+
+/** Sends in small steps; resolves when all requests have arrived. */
+export async function driveAtRate(rig: Rig, { perSecond, seconds }: Rate): Promise<void> {
   const before = rig.requests;
   const began = performance.now();
   const elapsedMs = () => Math.min(performance.now() - began, seconds * 1000);
   const step = setInterval(() => rig.allow(before + Math.floor((elapsedMs() / 1000) * perSecond)), stepMs);
   await eventually(() => rig.requests >= before + seconds * perSecond, { withinMs: seconds * 1000 + 60_000 });
   clearInterval(step);
-  return arrivals.all();
 }
 
 /** The requests at the sink. A message begins with the time of its creation. */

@@ -16,6 +16,7 @@ import { manyPoolsRows, measureManyPools } from './many-pools.ts';
 import { mixedFaults, soak, soakRows } from './soak.ts';
 import { type Row, rowsTable } from './table.ts';
 import { measureTap, tapRows } from './tap.ts';
+import { measureViewers, viewersRows } from './viewers.ts';
 
 /** The result of a part of the benchmark. */
 interface Result {
@@ -23,6 +24,8 @@ interface Result {
   /** Text after the table. */
   readonly details?: string;
 }
+
+const dashboards = { viewers: 3, perSecond: 5000, seconds: 5, rounds: 5 };
 
 const parts: Readonly<Record<string, () => Promise<Result>>> = {
   throughput: async () => {
@@ -34,6 +37,7 @@ const parts: Readonly<Record<string, () => Promise<Result>>> = {
     return { rows: allocationRows(allocations), details: `Allocation by thread:\n\n${allocationTable(allocations)}` };
   },
   history: async () => ({ rows: historyRows(await measureHistory({ rounds: 5, events: 60_000 })) }),
+  viewers: async () => ({ rows: viewersRows(await measureViewers(dashboards), dashboards) }),
   latency: async () => {
     const latencies = await measureLatencies({ perSecond: 1000, seconds: 10, rounds: 3 });
     return { rows: latencyRows(latencies), details: `What delayed the slowest 1 %:\n\n${causeTable(latencies)}` };

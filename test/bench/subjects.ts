@@ -18,8 +18,8 @@ export interface Ends {
 
 export interface Running extends AsyncDisposable {
   readonly pid: number;
-  /** The text of its `/metrics`; empty if it has none. */
-  metrics(): Promise<string>;
+  /** The text at a path of its admin listener; empty if it has none. */
+  get(path: string): Promise<string>;
 }
 
 export interface ProductOptions {
@@ -43,7 +43,7 @@ export function productWith({ env = {}, handlers, pools = () => '' }: ProductOpt
       await pusher.start();
       return {
         pid: pusher.pid,
-        metrics: async () => (await pusher.get('/metrics')).text,
+        get: async (path) => (await pusher.get(path)).text,
         [Symbol.asyncDispose]: async () => {
           await pusher.stop();
           await pusher[Symbol.asyncDispose]();
@@ -65,7 +65,7 @@ export function naiveWith({ env = {} }: Pick<ProductOptions, 'env'>): Subject {
       await once(child, 'message');
       return {
         pid: child.pid ?? 0,
-        metrics: async () => '',
+        get: async () => '',
         [Symbol.asyncDispose]: async () => {
           const gone = once(child, 'exit');
           child.kill('SIGKILL');
