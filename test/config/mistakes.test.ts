@@ -47,7 +47,7 @@ test.each<[text: string, line: string]>([
   // sections and keys
   [
     '[spol]',
-    'spol: received an unknown key, expected one of general, attach, outgoing_pools, modules, host_config, callbacks, spool, history, admin, gate, metrics, service (did you mean "spool"?)',
+    'spol: received an unknown key, expected one of general, attach, outgoing_pools, modules, host_config, callbacks, spool, history, admin, gate, log, metrics, service (did you mean "spool"?)',
   ],
   ['general = 1', 'general: received 1, expected a table'],
   ['[general]\nhost = ["a"]', 'general.host: received an unknown key, expected one of hosts, loglevel (did you mean "hosts"?)'],
