@@ -4,7 +4,7 @@ import { emitAttemptEnded, emitSettled } from '../../src/delivery/settle.ts';
 import type { Judgement, Outcome } from '../../src/model/attempt.ts';
 import type { Claimed } from '../../src/model/delivery.ts';
 import type { Events } from '../../src/telemetry/events.ts';
-import { createEventBus } from '../../src/telemetry/events.ts';
+import { createEventBus, subjectOf } from '../../src/telemetry/events.ts';
 import { acceptedAt, makeDelivery } from '../spool/build.ts';
 
 const policy: DeliveryPolicy = {
@@ -93,7 +93,7 @@ test.each<readonly [number, Partial<Events['attempt.ended']>, Partial<Events['de
   const concluded = conclude(begin(claimed(), policy), replied(status), moment);
   emitAttemptEnded(events, concluded);
   emitSettled(events, concluded, toSettlement(concluded));
-  const named = { id: 'd1', pool: 'pool', handler: 'push', host: 'localhost', purpose: 'push', ageMs: 40 };
+  const named = { ...subjectOf(makeDelivery()), purpose: 'push', ageMs: 40 };
   expect(emitted).toEqual([
     { ...named, attempt: 1, attemptsAllowed: 3, outcome: answered(status), judgement: undefined, ...attempt },
     { ...named, ...settled },
@@ -109,7 +109,7 @@ test('emits the created deliveries, and the purpose of a question', () => {
   const concluded = conclude(begin(claimed({ target }), policy), replied(200), moment);
   emitAttemptEnded(events, concluded);
   emitSettled(events, concluded, toSettlement(concluded, { spawn: [makeDelivery({ pool: 'other' })], failedPackets: [] }));
-  expect(emitted).toEqual(['ask', 'ask', { pool: 'other', handler: 'push', host: 'localhost' }]);
+  expect(emitted).toEqual(['ask', 'ask', subjectOf(makeDelivery({ pool: 'other' }))]);
 });
 
 test('the record of an attempt has no response body except its excerpt', () => {
