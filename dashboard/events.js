@@ -175,16 +175,20 @@ function stepsOf(event, now) {
     .join(', ');
   const request =
     target === null ? '' : target.kind === 'http' ? `${target.method} ${target.origin ?? ''}${target.path}` : 'message to a user';
-  const made = parent === null ? request : `${request}, ordered by the response to ${parent}`;
+  const made = [request, parent === null ? '' : `ordered by the response to ${parent}`].filter((each) => each !== '').join(', ');
+  const hasRequest = timeline.some(({ what, result }) => what === 'accepted' && result === 'request-made');
   const first = Date.parse(createdAt);
   return [
     { at: seenAt, title: 'Stanza seen', text: ids, level: 'well' },
-    { at: createdAt, title: target === null ? 'Stored without a request' : 'Request made and stored', text: made, level: 'well' },
-    ...recorded.map(({ at, attempt, result, status, durationMs, detail: more }) => ({
-      at,
-      title: `Attempt ${amount(attempt ?? 0)}`,
-      text: `${result}${status === null ? '' : ` ${status}`}${more === '' ? '' : `: ${more}`}${durationMs === null ? '' : ` after ${span(durationMs)}`}`,
-      level: status !== null && status < 300 ? 'well' : 'critical',
+    ...timeline
+      .filter(({ what }) => what === 'asked')
+      .map((step) => ({ at: step.at, title: 'Business server asked', text: textOf(step), level: 'well' })),
+    { at: createdAt, title: hasRequest ? 'Request made and stored' : 'Stored without a request', text: made, level: 'well' },
+    ...recorded.map((step) => ({
+      at: step.at,
+      title: `Attempt ${amount(step.attempt ?? 0)}`,
+      text: textOf(step),
+      level: step.status !== null && step.status < 300 ? 'well' : 'critical',
     })),
     ...history.map(({ number: nth, at, outcome, judgement }) => ({
       at,
@@ -197,6 +201,11 @@ function stepsOf(event, now) {
       ? { at: dueAt, title: 'Waiting', text: waitingText(event, now), level: 'notice' }
       : { at: settledAt, title: state, text: [reason, detail].filter((each) => each !== '').join(': '), level: levels[state] },
   ];
+}
+
+/** @param {Detail['timeline'][number]} step */
+function textOf({ result, status, durationMs, detail }) {
+  return `${result}${status === null ? '' : ` ${status}`}${detail === '' ? '' : `: ${detail}`}${durationMs === null ? '' : ` after ${span(durationMs)}`}`;
 }
 
 /** @param {Detail} event @param {number} now */

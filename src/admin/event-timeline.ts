@@ -28,10 +28,15 @@ export function timelineOf(event: EventDetail): readonly TimelineStep[] {
     { ...noAttempt, at: seenAt, what: 'seen' },
     ...(origin === null ? [] : [{ ...recordedStep(origin), what: 'created' as const }]),
     ...askedStep(event),
-    { ...noAttempt, at: createdAt, what: 'accepted' },
+    { ...noAttempt, at: createdAt, what: 'accepted', result: hasNoRequest(event) ? 'no-request' : 'request-made' },
     ...attempts,
     ...(settledAt === null ? [] : [{ ...noAttempt, at: settledAt, what: 'settled' as const, result: state, detail: reason }]),
   ];
+}
+
+/** A callback failed before there was a request. The raw packet is stored with such an event until it is purged. */
+function hasNoRequest({ attempts, packet, state, target }: EventDetail): boolean {
+  return packet !== null || (state === 'dead' && attempts === 0 && target === null);
 }
 
 const noAttempt = { attempt: null, result: '', status: null, durationMs: null, detail: '' };

@@ -178,7 +178,7 @@ function stepText({ what, attempt, result, status, durationMs, detail }: Detail[
     case 'asked':
       return `business server: ${result}${more}`;
     case 'accepted':
-      return 'accepted';
+      return result === 'no-request' ? 'stored without a request' : 'accepted: rules and callbacks made a request';
     case 'attempt':
       return `attempt ${attempt}: ${result}${status === null ? '' : ` ${status}`}${more}, ${durationMs} ms`;
     case 'settled':

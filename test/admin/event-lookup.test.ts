@@ -16,7 +16,7 @@ import { historyFolder } from '../../src/spool/history/segments.ts';
 import { HistoryWriter } from '../../src/spool/history/writer.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
-import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeSettlement } from '../spool/build.ts';
+import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from '../spool/build.ts';
 import { appendTo } from '../support/spool-promises.ts';
 
 async function startLookup() {
@@ -54,10 +54,19 @@ test('a timeline has the attempt whose response created the event, and the answe
     ['seen', -5, '', null, ''],
     ['created', 7, 'answered', 200, ''],
     ['asked', 8, 'failed', null, 'timed-out'],
-    ['accepted', 8, '', null, ''],
+    ['accepted', 8, 'request-made', null, ''],
   ]);
   expect(shown.isIncomplete).toBe(false);
   expect((await lookup.show(idOf('a'))).descendants).toEqual([{ id: 'a.1', state: 'waiting' }]);
+});
+
+test('a timeline says whether a request was made, also if it is no longer stored', async () => {
+  const { spool, lookup, record, write } = await startLookup();
+  write(record('delivered'));
+  await appendTo(spool, makeEntry([], { deadLetters: [makeFailedPacket({ id: 'failed' })] }));
+  const accepted = async (id: string) => timelineOf(await lookup.show(idOf(id))).find(({ what }) => what === 'accepted')?.result;
+  expect(await accepted('delivered')).toBe('request-made');
+  expect(await accepted('failed')).toBe('no-request');
 });
 
 test('an event whose search ended at its limit is incomplete', async () => {

@@ -55,7 +55,7 @@ test('a delivered event is found by its user after a kill, with each of its atte
   const shown = await operate('events', 'show', id);
   const steps = shown.slice(shown.indexOf('timeline')).split('\n');
   expect(steps[0]).toMatch(/stanza seen$/);
-  expect(steps[1]).toMatch(/accepted$/);
+  expect(steps[1]).toMatch(/accepted: rules and callbacks made a request$/);
   expect(steps[2]).toMatch(/attempt 1: answered 503, [\d.]+ ms$/);
   expect(shown).toMatch(/attempt \d+: answered 200, [\d.]+ ms\n.*delivered\n$/);
 });

@@ -93,7 +93,11 @@ export const eventDetailShape = z.object({
             '`created`: by the response to an attempt of `parent`. `asked`: a business server answered the question before the push.',
           ),
         attempt: z.int().nullable(),
-        result: z.string().describe('Of an attempt: `answered`, `timed-out`, `unreachable` and so on. Of the end: the state.'),
+        result: z
+          .string()
+          .describe(
+            'Of an attempt: `answered`, `timed-out`, `unreachable` and so on. Of the end: the state. Of `accepted`: `request-made`, or `no-request` if a callback failed.',
+          ),
         status: z.int().nullable(),
         durationMs: z.number().nullable(),
         detail: z.string().describe('Phase of a timeout, name of an error, or reason of the end.'),
