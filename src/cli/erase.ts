@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
 import { bareJid } from '../admin/api/bare-jid.ts';
 import { erasureShape, erasureView } from '../admin/api/erase.ts';
@@ -68,7 +67,7 @@ async function useStopped(values: OptionValues, use: (erase: Erase) => Promise<n
   return code ?? 1;
 }
 
-/** Counts, asks at a terminal, and erases until the events that were on their way are settled. */
+/** Counts, asks at a terminal, and erases. The service waits for the events that are on their way. */
 async function countAndErase(values: Call['values'], jid: string, erase: Erase): Promise<number> {
   const counting = await whole(erase, { jid, dryRun: true });
   if (values['dry-run'] === true) {
@@ -77,12 +76,7 @@ async function countAndErase(values: Call['values'], jid: string, erase: Erase):
   }
   if (values.yes !== true && !(await confirm(`Permanently erase ${summary(counting)} of ${jid}?`))) return 1;
 
-  const until = systemClock.monotonic() + settledWithinMs;
-  let done = await whole(erase, { jid, dryRun: false, before: counting.before });
-  while (done.held > 0 && systemClock.monotonic() < until) {
-    await sleep(pauseMs);
-    done = sumOf(done, await whole(erase, { jid, dryRun: false, before: counting.before }));
-  }
+  const done = await whole(erase, { jid, dryRun: false, before: counting.before });
   output(
     values.json,
     shown(done),
@@ -90,10 +84,6 @@ async function countAndErase(values: Call['values'], jid: string, erase: Erase):
   );
   return done.held === 0 && done.file !== 'in-use' && done.file !== 'failed' ? 0 : 1;
 }
-
-/** How long to wait for events that are on their way, and between two attempts, ms. */
-const settledWithinMs = 30_000;
-const pauseMs = 1000;
 
 /** All calls of one erasure. */
 async function whole(erase: Erase, call: Omit<Parameters<Erase>[0], 'cursor'>): Promise<Report> {

@@ -4,7 +4,10 @@ import type { QueueName } from '../model/delivery.ts';
 import type { EventTable } from './event-store.ts';
 import type { ExtensionRequest } from './spool.ts';
 
-/** Removes the events of a user from the next part of a table. Deliveries that this process holds stay. */
+/**
+ * Removes the events of a user from the next part of a table, from its end to its beginning: if the head of a lane went first, the next
+ * event of the user would be sent. Deliveries that this process holds stay.
+ */
 export interface EraseChunk {
   readonly kind: 'chunk';
   readonly table: EventTable;
@@ -12,17 +15,18 @@ export interface EraseChunk {
   readonly jid: string;
   /** Only count. */
   readonly dryRun: boolean;
-  /** Number of the last row of the chunk before; 0 at the beginning. */
-  readonly after: number;
-  /** Number of the last row at the beginning, so that an erasure ends although rows are added. Undefined at the beginning. */
-  readonly last: number | undefined;
+  /** Only rows with a lower number, so that an erasure ends although rows are added. */
+  readonly below: number;
+  /** Held deliveries are counted if they were accepted before this time. */
+  readonly before: EpochMs;
 }
 
 export interface ErasedChunk {
   readonly erased: readonly QueueName[];
+  /** Number of deliveries of the user in this part that this process holds. */
+  readonly held: number;
   readonly readyPools: readonly string[];
-  readonly last: number;
-  /** Where the next chunk begins; undefined at the end. */
+  /** `below` of the next chunk; undefined at the end. */
   readonly more: number | undefined;
 }
 

@@ -1,5 +1,5 @@
 /** Erases what is stored about a user: events that wait, dead letters, records of the history, and texts that SQLite has kept of them. */
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
 import type { EventSink } from '../telemetry/events.ts';
@@ -26,7 +26,7 @@ export interface ErasureReport {
   readonly records: number;
   /** Withheld pushes in memory. */
   readonly withheld: number;
-  /** Deliveries that this process holds, known at the end: they are erased by a further erasure, unless they are delivered before. */
+  /** Known at the end: deliveries that this process still holds after a wait. If it is 0, nothing is left; otherwise a further erasure is needed. */
   readonly held: number;
   /** Known at the end of an erasure; null before it, and if it only counts. */
   readonly file: FileState | null;
@@ -45,6 +45,8 @@ interface ErasureOptions {
   wake(pools: readonly string[]): void;
   /** The file is rewritten if it has at most this many bytes, without free pages: no delivery is stored meanwhile. */
   readonly rewriteBytes: number;
+  /** Default: of the system. */
+  readonly pause?: (ms: number) => Promise<unknown>;
 }
 
 /** The largest file that is rewritten while deliveries continue: they wait for about half a second. */
@@ -53,13 +55,26 @@ export const liveRewriteBytes = 16 * 1024 * 1024;
 /** Time after which a call ends with what it has done so far, ms. */
 const callMs = 2000;
 
-const stages = ['pending', 'dead', 'history', 'file'] as const;
+/** How long an erasure waits for deliveries that this process holds, and between two looks at them, ms. */
+const settledWithinMs = 30_000;
+const pauseMs = 500;
 
-/** Where an erasure continues. `after`, `last`: numbers of rows, or of segments of the history. */
+/**
+ * A round is `held`, `pending` and `dead`. If the process held nothing of the user at its beginning, and `pending` finds nothing that was
+ * claimed since, then it has found all: a delivery that was settled before `pending` reached it is a dead letter or a record, which are
+ * read later. Otherwise `settle` waits, and another round follows, so the history and the file are read once.
+ */
+const stages = ['held', 'pending', 'dead', 'settle', 'history', 'file'] as const;
+
+/** Where an erasure continues. */
 interface Place {
   readonly stage: (typeof stages)[number];
-  readonly after: number;
-  readonly last: number | undefined;
+  /** Rows with a lower number, or segments of the history with a higher one, come next. */
+  readonly at: number;
+  /** Deliveries that the process has held in this round. */
+  readonly held: number;
+  /** Time spent in `settle`, ms. */
+  readonly waitedMs: number;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -80,7 +95,7 @@ export class Erasure {
     const { clock, forget } = this.#options;
     const until = clock.monotonic() + callMs;
     const report: Mutable<ErasureReport> = { waiting: 0, deadLetters: 0, records: 0, withheld: 0, held: 0, file: null, next: undefined };
-    if (call.cursor === undefined && !call.dryRun) report.withheld = forget(call.jid);
+    if (call.cursor === undefined && !call.dryRun) report.withheld += forget(call.jid);
     let place: Place | undefined = placeOf(call.cursor);
     do place = await this.#continue(call, place, report);
     while (place !== undefined && clock.monotonic() < until);
@@ -90,38 +105,56 @@ export class Erasure {
 
   async #continue(call: ErasureCall, place: Place, report: Mutable<ErasureReport>): Promise<Place | undefined> {
     switch (place.stage) {
+      case 'held':
+        return begin('pending', { ...place, held: await this.#held(call) });
       case 'pending':
-      case 'dead': {
-        const { erased, last, more } = await this.#eraseChunk(call, place, place.stage);
-        report[place.stage === 'dead' ? 'deadLetters' : 'waiting'] += erased.length;
-        return more === undefined ? begin(place.stage === 'dead' ? 'history' : 'dead') : { stage: place.stage, after: more, last };
-      }
+      case 'dead':
+        return await this.#eraseChunk(call, place, report);
+      case 'settle':
+        return await this.#settle(call, place);
       case 'history': {
-        const { count, more } = await this.#options.history.erase({
-          jid: call.jid,
-          dryRun: call.dryRun,
-          after: place.after,
-          withinMs: callMs,
-        });
+        const { jid, dryRun } = call;
+        const { count, more } = await this.#options.history.erase({ jid, dryRun, after: place.at, withinMs: callMs });
         report.records += count;
-        return more === undefined ? begin('file') : { stage: 'history', after: more, last: undefined };
+        return more === undefined ? begin('file', place) : { ...place, at: more };
       }
       case 'file':
-        report.held = await this.#ask({ kind: 'held', jid: call.jid, before: call.before });
-        if (!call.dryRun) report.file = await this.#clean();
+        report.held = place.held;
+        if (call.dryRun) return undefined;
+        report.withheld += this.#options.forget(call.jid); // pushes that were withheld meanwhile
+        report.file = await this.#clean();
         return undefined;
       default:
         return place.stage satisfies never;
     }
   }
 
-  async #eraseChunk({ jid, dryRun }: ErasureCall, { after, last }: Place, table: 'dead' | 'pending'): Promise<ErasedChunk> {
+  async #eraseChunk({ jid, dryRun, before }: ErasureCall, place: Place, report: Mutable<ErasureReport>): Promise<Place> {
     const { events, wake } = this.#options;
-    const chunk: ErasedChunk = await this.#ask({ kind: 'chunk', table, jid, dryRun, after, last });
-    if (dryRun) return chunk;
-    for (const queue of countByQueue(chunk.erased)) events.emit('spool.deleted', { ...queue, reason: 'erase' });
-    wake(chunk.readyPools);
-    return chunk;
+    const table = place.stage === 'dead' ? 'dead' : 'pending';
+    const chunk: ErasedChunk = await this.#ask({ kind: 'chunk', table, jid, dryRun, below: place.at, before });
+    report[table === 'dead' ? 'deadLetters' : 'waiting'] += chunk.erased.length;
+    if (!dryRun) {
+      for (const queue of countByQueue(chunk.erased)) events.emit('spool.deleted', { ...queue, reason: 'erase' });
+      wake(chunk.readyPools);
+    }
+    const reached = { ...place, held: Math.max(place.held, chunk.held) };
+    if (chunk.more !== undefined) return { ...reached, at: chunk.more };
+    if (table === 'pending') return begin('dead', reached);
+    const isLastRound = dryRun || reached.held === 0 || reached.waitedMs >= settledWithinMs;
+    return begin(isLastRound ? 'history' : 'settle', reached);
+  }
+
+  /** The last round follows although deliveries are still held, when the time is over. */
+  async #settle(call: ErasureCall, place: Place): Promise<Place> {
+    const { pause = setTimeout } = this.#options;
+    await pause(pauseMs);
+    const waited = { ...place, waitedMs: place.waitedMs + pauseMs };
+    return waited.waitedMs < settledWithinMs && (await this.#held(call)) > 0 ? waited : begin('held', waited);
+  }
+
+  #held({ jid, before }: ErasureCall): Promise<number> {
+    return this.#ask({ kind: 'held', jid, before });
   }
 
   /** The engine cleans the file after the transaction of the request, and answers a later request with the result. */
@@ -143,18 +176,18 @@ export class Erasure {
 
 type WithoutName<R> = R extends ErasureRequest ? Omit<R, 'extension'> : never;
 
-function begin(stage: Place['stage']): Place {
-  return { stage, after: 0, last: undefined };
+function begin(stage: Place['stage'], { held, waitedMs }: Pick<Place, 'held' | 'waitedMs'>): Place {
+  return { stage, at: stage === 'pending' || stage === 'dead' ? Number.MAX_SAFE_INTEGER : 0, held, waitedMs };
 }
 
-function cursorOf({ stage, after, last }: Place): string {
-  return [stage, after, last ?? ''].join(':');
+function cursorOf({ stage, at, held, waitedMs }: Place): string {
+  return [stage, at, held, waitedMs].join(':');
 }
 
 function placeOf(cursor: string | undefined): Place {
-  if (cursor === undefined) return begin('pending');
-  const [, name, after, last = ''] = /^(\w+):(\d{1,16}):(\d{0,16})$/.exec(cursor) ?? [];
+  if (cursor === undefined) return begin('held', { held: 0, waitedMs: 0 });
+  const [, name, at, held, waitedMs] = /^(\w+):(\d{1,16}):(\d{1,9}):(\d{1,9})$/.exec(cursor) ?? [];
   const stage = stages.find((each) => each === name);
-  if (stage !== undefined) return { stage, after: Number(after), last: last === '' ? undefined : Number(last) };
+  if (stage !== undefined) return { stage, at: Number(at), held: Number(held), waitedMs: Number(waitedMs) };
   throw new ServiceError('BAD_CURSOR', 'the cursor is not one that this service has given: begin the erasure again without it');
 }

@@ -46,11 +46,11 @@ async function eraseForEver(): Promise<void> {
 
 /** Leaves some for the erasure after a kill: it stops after its second transaction. */
 async function eraseTable(jid: string, table: 'dead' | 'pending'): Promise<void> {
-  let after = 0;
+  let below = Number.MAX_SAFE_INTEGER;
   for (let part = 0; part < 2; part += 1) {
-    const request = { extension: 'erasure', kind: 'chunk', table, jid, dryRun: false, after, last: undefined };
+    const request = { extension: 'erasure', kind: 'chunk', table, jid, dryRun: false, below, before: 0 };
     const { more = 0 } = (await spool.extend(request)) as { readonly more?: number };
-    after = more;
+    below = more;
     process.stdout.write('erased\n');
   }
 }

@@ -32,9 +32,11 @@ interface Erasing {
   readonly spool: Spool;
   readonly path?: string;
   readonly rewriteBytes?: number;
+  /** What happens while the erasure waits. */
+  readonly pause?: () => Promise<unknown>;
 }
 
-function openErasure({ spool, path = '/none/spool.sqlite', rewriteBytes = 1024 ** 2 }: Erasing) {
+function openErasure({ spool, path = '/none/spool.sqlite', rewriteBytes = 1024 ** 2, pause = async () => undefined }: Erasing) {
   const woken: string[] = [];
   const deleted: Events['spool.deleted'][] = [];
   const requests: ExtensionRequest[] = [];
@@ -45,7 +47,7 @@ function openErasure({ spool, path = '/none/spool.sqlite', rewriteBytes = 1024 *
     run: async (task) => (task.kind === 'erase' ? eraseRecords(task, systemClock) : searchHistory(task, systemClock)),
   });
   const erasure = new Erasure({
-    ...{ history, clock: systemClock, events, rewriteBytes, forget: () => 0, wake: (pools) => void woken.push(...pools) },
+    ...{ history, clock: systemClock, events, rewriteBytes, pause, forget: () => 0, wake: (pools) => void woken.push(...pools) },
     spool: {
       extend: (request) => {
         requests.push(request);
@@ -103,6 +105,31 @@ describe('the rows of the spool', () => {
     expect(await waiting()).toEqual(['longer', 'domain', 'quoted', 'other']);
   });
 
+  test('names of handlers, headers and words around a JID do not make an event one of a user', async () => {
+    const headers = { kind: 'http', method: 'POST', path: '/', headers: [['x-from', jid]] } as const;
+    await leave(makeDelivery({ id: 'header', target: headers }));
+    await leave(makeDelivery({ id: 'handler', lane: 'push alice@localhost bob@localhost' }));
+    await leave(makeDelivery({ id: 'asking', lane: 'ask push alice@localhost bob@localhost' }));
+    for (const name of ['push', 'ask', jid, '>', 'push alice@localhost']) {
+      const { run } = openErasure({ spool });
+      expect(await run({ jid: name })).toMatchObject({ waiting: 0, deadLetters: 0, held: 0 });
+    }
+    expect(await waiting()).toEqual(['header', 'handler', 'asking']);
+  });
+
+  test('the receiver of a message that an earlier version stored unprepared is found', async () => {
+    const target = { kind: 'xmpp', from: undefined, to: 'Victim@localhost/phone' } as const;
+    await leave(makeDelivery({ id: 'message', receiver: 'Victim@localhost', target }));
+    expect(await openErasure({ spool }).run()).toMatchObject({ waiting: 1 });
+  });
+
+  test('no event of the user becomes the head of its lane, which would send it', async () => {
+    await leave(...many(250, { sender: jid, lane: `push bob@localhost ${jid}` }));
+    const { run, woken } = openErasure({ spool });
+    expect(await run()).toMatchObject({ waiting: 250 });
+    expect(woken).toEqual([]);
+  });
+
   test('the next delivery of a lane follows one that is erased', async () => {
     const lane = 'push everybody';
     await leave(
@@ -126,6 +153,59 @@ describe('the rows of the spool', () => {
     expect(depth()?.waiting).toBe(1);
   });
 
+  test.each(['held', 'pending', 'dead'])('a delivery that comes back after the step %s is erased in the same erasure', async (step) => {
+    const seqs = [await takeOne(makeDelivery({ id: 'retried', sender: jid })), await takeOne(makeDelivery({ id: 'dying', sender: jid }))];
+    const [retried = 0, dying = 0] = seqs;
+    const { extend } = spool;
+    const settleOnce = async () => {
+      if (seqs.splice(0).length === 0) return;
+      await settle(retried, retryAt(acceptedAt), { attempt: answered(1, 503) });
+      await settle(dying, { kind: 'dead', reason: 'refused', detail: '' }, { attempt: answered(1, 400) });
+    };
+    const watched: Spool = {
+      ...spool,
+      extend: async (request) => {
+        const answer = await extend(request);
+        if ('kind' in request && (request.kind === step || ('table' in request && request.table === step))) await settleOnce();
+        return answer;
+      },
+    };
+    expect(await openErasure({ spool: watched }).run()).toMatchObject({ waiting: 1, deadLetters: 1, held: 0, file: 'rewritten' });
+    expect(depth()).toMatchObject({ waiting: 0, dead: 0 });
+  });
+
+  test('a delivery that is claimed just before the erasure reaches it is awaited', async () => {
+    await leave(makeDelivery({ id: 'claimed late', sender: jid }));
+    const { extend } = spool;
+    const seqs: number[] = [];
+    const watched: Spool = {
+      ...spool,
+      extend: async (request) => {
+        const answer = await extend(request);
+        const claims = 'kind' in request && request.kind === 'held' && depth()?.waiting === 1 && seqs.length === 0;
+        if (claims) seqs.push(...(await claimFrom(spool, 'pool', everything)).claimed.map(({ seq }) => seq));
+        return answer;
+      },
+    };
+    const pause = () => settle(seqs[0] ?? 0, retryAt(acceptedAt), { attempt: answered(1, 503) });
+    expect(await openErasure({ spool: watched, pause }).run()).toMatchObject({ waiting: 1, held: 0 });
+    expect(depth()?.waiting).toBe(0);
+  });
+
+  test('a wait for deliveries that never return ends, and the file is cleaned once', async () => {
+    await takeOne(makeDelivery({ id: 'stuck', sender: jid }));
+    let pauses = 0;
+    const pause = async () => {
+      pauses += 1;
+    };
+    const { run, requests } = openErasure({ spool, pause });
+    expect(await run({ dryRun: true })).toMatchObject({ held: 1, file: null });
+    expect(pauses).toBe(0);
+    expect(await run()).toMatchObject({ held: 1, file: 'rewritten' });
+    expect(pauses).toBe(60);
+    expect(requests.filter((request) => 'kind' in request && request.kind === 'clean')).toHaveLength(1);
+  });
+
   test('other commands run between its parts, however many events there are', async () => {
     await leave(...many(1700, { sender: jid }), ...many(40, { receiver: jid, body: 'x'.repeat(300_000) }), makeDelivery({ id: 'kept' }));
     const { run, requests } = openErasure({ spool });
@@ -141,7 +221,7 @@ describe('the rows of the spool', () => {
       ...spool,
       extend: async (request) => {
         const answer = await extend(request);
-        await leave(makeDelivery({ id: 'after', sender: jid }));
+        if ('table' in request) await leave(makeDelivery({ id: 'after', sender: jid }));
         return answer;
       },
     };

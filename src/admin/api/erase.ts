@@ -26,7 +26,7 @@ export const erasureShape = z.object({
   records: count.describe('Records of the history.'),
   withheld: count.describe('Withheld pushes in memory; not counted in a dry run.'),
   held: count.describe(
-    'At the end: events that the process holds, to send them at once. They are not erased; those that are not delivered wait again, and a further erasure finds them.',
+    'At the end: events that the process held, to send them at once, after a wait of 30 s. They may not be erased: repeat the erasure until it is 0.',
   ),
   file: z
     .enum(['failed', 'in-use', 'rewritten', 'too-large'])

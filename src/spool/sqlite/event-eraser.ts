@@ -11,24 +11,24 @@ const removedRows = 100;
 const removedBytes = 1024 * 1024;
 
 /**
- * An event concerns a user who sent or receives it, and a message is also sent in the name of its `from`. `@quoted` is the JID as JSON text.
- * Lanes name both users of a conversation.
+ * An event concerns a user who sent or receives it, and a message also the user in whose name it is sent. Other members of a target, such
+ * as headers, may be the same for all users. Lanes name the users of a conversation after the name of a handler, which contains no `@`:
+ * `@word` is the JID between spaces, or null if it is not one word with an `@`. Earlier versions stored the receivers of messages unprepared.
  */
 function concerns(...lanes: readonly string[]): string {
-  const inLane = lanes.map((lane) => `OR instr(' ' || ${lane} || ' ', ' ' || @jid || ' ') > 0`).join(' ');
-  return `(sender = @jid OR receiver = @jid OR instr(target, @quoted) > 0 ${inLane})`;
+  const inLane = lanes.map((lane) => `OR instr(' ' || ${lane} || ' ', @word) > 0`).join(' ');
+  const inMessage = `CASE WHEN instr(target, @quoted) > 0 AND json_valid(target) THEN target ->> 'kind' = 'xmpp' AND target ->> 'from' = @jid END`;
+  return `(@jid IN (sender, receiver, lower(receiver)) OR ${inMessage} ${inLane})`;
 }
 
 /** Each finds its rows by the table's key or by an index; `…Edge` finds the end of a chunk without reading its rows. */
 export const eraserStatements = {
-  pendingLast: 'SELECT max(seq) FROM deliveries',
-  pendingEdge: 'SELECT seq FROM deliveries WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1 OFFSET ?',
+  pendingEdge: 'SELECT seq FROM deliveries WHERE seq < ? ORDER BY seq DESC LIMIT 1 OFFSET ?',
   pending: `SELECT seq, attempts + past AS spent, pool, handler, lane, created_at, state, octet_length(body) AS bytes FROM deliveries
-    WHERE seq > @low AND seq <= @high AND state < 2 AND ${concerns('lane', 'left_lane')} ORDER BY seq`,
-  deadLast: 'SELECT max(nr) FROM dead',
-  deadEdge: 'SELECT nr FROM dead WHERE nr > ? AND nr <= ? ORDER BY nr LIMIT 1 OFFSET ?',
+    WHERE seq >= @low AND seq < @below AND (state < 2 OR created_at < @before) AND ${concerns('lane', 'left_lane')} ORDER BY seq DESC`,
+  deadEdge: 'SELECT nr FROM dead WHERE nr < ? ORDER BY nr DESC LIMIT 1 OFFSET ?',
   dead: `SELECT nr, seq, pool, handler, ifnull(octet_length(body), 0) + ifnull(octet_length(packet), 0) AS bytes FROM dead
-    WHERE nr > @low AND nr <= @high AND ${concerns('lane')} ORDER BY nr`,
+    WHERE nr >= @low AND nr < @below AND ${concerns('lane')} ORDER BY nr DESC`,
   held: `SELECT count(*) FROM deliveries INDEXED BY claimed WHERE state = 2 AND created_at < @before AND ${concerns('lane', 'left_lane')}`,
 } as const;
 
@@ -54,20 +54,21 @@ interface DeadRow extends Row {
   readonly seq: number | null;
 }
 
-type Given = Readonly<Record<string, number | string>>;
+type Given = Readonly<Record<string, number | string | null>>;
 
 /** Finds and removes the rows of one table. */
 interface TableEraser<R extends Row> {
-  readonly last: Database.Statement<[], number | null>;
-  readonly edge: Database.Statement<[number, number, number], number>;
+  readonly edge: Database.Statement<[number, number], number>;
   readonly rows: Database.Statement<[Given], R>;
   nrOf(row: R): number;
+  isHeld(row: R): boolean;
   /** Returns the pools that gained ready deliveries. */
   remove(rows: readonly R[]): readonly string[];
 }
 
-/** Value of the column `state`. */
+/** Values of the column `state`. */
 const ready = 1;
+const claimed = 2;
 
 /** Erases the events of a user. Everything here runs inside a transaction, except the cleaning of the file. */
 export class EventEraser {
@@ -83,17 +84,17 @@ export class EventEraser {
     this.#db = db;
     this.#tables = tables;
     this.#pending = {
-      last: db.prepare<[], number | null>(sql.pendingLast).pluck(),
-      edge: db.prepare<[number, number, number], number>(sql.pendingEdge).pluck(),
+      edge: db.prepare<[number, number], number>(sql.pendingEdge).pluck(),
       rows: db.prepare<[Given], PendingRow>(sql.pending),
       nrOf: ({ seq }) => seq,
+      isHeld: ({ state }) => state === claimed,
       remove: (rows) => this.#removePending(rows),
     };
     this.#dead = {
-      last: db.prepare<[], number | null>(sql.deadLast).pluck(),
-      edge: db.prepare<[number, number, number], number>(sql.deadEdge).pluck(),
+      edge: db.prepare<[number, number], number>(sql.deadEdge).pluck(),
       rows: db.prepare<[Given], DeadRow>(sql.dead),
       nrOf: ({ nr }) => nr,
+      isHeld: () => false,
       remove: (rows) => this.#removeDead(rows),
     };
     this.#held = [sql.held, heldHot].map((statement) => db.prepare<[Given], number>(statement).pluck());
@@ -173,18 +174,20 @@ export class EventEraser {
   }
 }
 
-function erase<R extends Row>(table: TableEraser<R>, { jid, dryRun, after, last = table.last.get() ?? 0 }: EraseChunk): ErasedChunk {
-  const edge = table.edge.get(after, last, chunkRows - 1);
-  const found = table.rows.all({ ...aboutJid(jid), low: after, high: edge ?? last });
-  const rows = dryRun ? found : withinLimits(found);
+function erase<R extends Row>(table: TableEraser<R>, { jid, dryRun, below, before }: EraseChunk): ErasedChunk {
+  const edge = table.edge.get(below, chunkRows - 1);
+  const found = table.rows.all({ ...aboutJid(jid), low: edge ?? 0, below, before });
+  const read = dryRun ? found : withinLimits(found);
+  const rows = read.filter((row) => !table.isHeld(row));
   const readyPools = dryRun ? [] : table.remove(rows);
-  const lastRow = rows.at(-1);
-  const more = rows.length === found.length || lastRow === undefined ? edge : table.nrOf(lastRow);
-  return { erased: rows.map(({ pool, handler }) => ({ pool, handler })), readyPools: [...new Set(readyPools)], last, more };
+  const lastRow = read.at(-1);
+  const more = read.length === found.length || lastRow === undefined ? edge : table.nrOf(lastRow);
+  const erased = rows.map(({ pool, handler }) => ({ pool, handler }));
+  return { erased, held: read.length - rows.length, readyPools: [...new Set(readyPools)], more };
 }
 
-function aboutJid(jid: string): { readonly jid: string; readonly quoted: string } {
-  return { jid, quoted: JSON.stringify(jid) };
+function aboutJid(jid: string): Given {
+  return { jid, quoted: JSON.stringify(jid), word: /^[^ ]*@[^ ]*$/.test(jid) ? ` ${jid} ` : null };
 }
 
 /** The first rows, at least one. */
