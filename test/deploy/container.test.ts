@@ -1,9 +1,9 @@
 /** The files of deploy/container without building an image; container-run.test.ts builds and runs them on request. */
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -18,8 +18,20 @@ const root = resolve(fileURLToPath(import.meta.url), '../../..');
 const folder = join(root, 'deploy/container');
 const read = (name: string) => readFileSync(join(folder, name), 'utf8');
 const compose = read('compose.yml');
-/** Files that a user creates with secrets. */
+/** Files with secrets that compose.yml needs. */
 const secrets: readonly string[] = ['.env', 'metrics.token'];
+/** Files that a user creates in a checkout and that must not leave it: secrets, and spools with messages. Each pattern has an example. */
+const privateFiles: Readonly<Record<string, string>> = {
+  '.env*': '.env',
+  '*.ejabberd.yml': 'event-pusher.ejabberd.yml',
+  '*.key': 'example.org.key',
+  '*.pem': 'client.pem',
+  '*.prosody.cfg.lua': 'event-pusher.prosody.cfg.lua',
+  '*.secret': 'event-pusher.secret',
+  '*.sqlite*': 'spool.sqlite-wal',
+  '*.token': 'metrics.token',
+  var: 'var/spool.sqlite-history/1.jsonl',
+};
 const composed = (pattern: RegExp) => [...compose.matchAll(pattern)].map(([, value = '']) => value);
 
 test.each(['Dockerfile', 'prosody/Dockerfile'])('%s copies files that exist and are part of the context', (name) => {
@@ -31,17 +43,41 @@ test.each(['Dockerfile', 'prosody/Dockerfile'])('%s copies files that exist and 
   expect(sources.filter((path) => path !== '.' && !context.some((kept) => path === kept || path.startsWith(`${kept}/`)))).toEqual([]);
 });
 
-test('the context has everything that the npm package has, and no secrets', () => {
+test('the context has everything that the npm package has, and nothing private', () => {
   const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const ignored = readFileSync(join(root, '.dockerignore'), 'utf8');
   const context = contextOf(ignored);
   const packed: readonly string[] = files.filter((path: string) => path !== 'dist' && !path.startsWith('!'));
   expect(packed.filter((path) => !context.some((kept) => path === kept || path.startsWith(`${kept}/`)))).toEqual([]);
-  for (const secret of secrets) {
-    expect(ignored).toMatch(new RegExp(`^\\*\\*/${secret}$`, 'm'));
-    expect(files).toContain(`!**/${secret}`);
-    expect(readFileSync(join(root, '.gitignore'), 'utf8')).toContain(`deploy/container/${secret}\n`);
+  const afterContext = ignored.slice(ignored.lastIndexOf('\n!')).split('\n');
+  expect(afterContext).toEqual(expect.arrayContaining(Object.keys(privateFiles).map((pattern) => `**/${pattern}`)));
+});
+
+test('the npm package, and with it the Debian package, has nothing private from any of its folders', async () => {
+  const place = await temporaryFolder();
+  const folders = ['deploy', 'docs', 'examples', 'plugins'];
+  for (const folder of folders) await cp(join(root, folder), join(place, folder), { recursive: true });
+  await copyFile(join(root, 'package.json'), join(place, 'package.json'));
+  const within = await readdir(place, { recursive: true, withFileTypes: true });
+  const planted = [
+    'dist',
+    ...folders,
+    ...within.filter((entry) => entry.isDirectory()).map((entry) => relative(place, join(entry.parentPath, entry.name))),
+  ].flatMap((folder) => Object.values(privateFiles).map((name) => join(folder, name)));
+  for (const path of planted) {
+    await mkdir(dirname(join(place, path)), { recursive: true });
+    await writeFile(join(place, path), 'secret');
   }
+  const { stdout } = await promisify(execFile)('npm', ['pack', '--dry-run', '--json', '--ignore-scripts', '--offline'], { cwd: place });
+  const [{ files }]: [{ files: readonly { path: string }[] }] = JSON.parse(stdout);
+  const packed = files.map(({ path }) => path);
+  expect(packed).toEqual(expect.arrayContaining(['deploy/container/compose.yml', 'deploy/container/prosody/prosody.cfg.lua']));
+  expect(packed.filter((path) => planted.includes(path))).toEqual([]);
+});
+
+test('git ignores private files', () => {
+  const ignored = readFileSync(join(root, '.gitignore'), 'utf8').split('\n');
+  expect(ignored).toEqual(expect.arrayContaining(Object.keys(privateFiles).map((pattern) => (pattern === 'var' ? 'var/' : pattern))));
 });
 
 test('compose.yml names files that exist, and publishes ports on loopback only', () => {
