@@ -67,20 +67,22 @@ export function refuseUnauthorized(reply: FastifyReply): FastifyReply {
 }
 
 /**
- * A browser sends a request without a body to any origin, with the cookies of that origin, and names the page in Origin (RFC 6454 §7).
- * Allowed are pages of this listener, requests with the token, which a foreign page does not have, and without Origin those that
- * have no session: they do not come from a browser.
+ * A browser sends a request without a body to any origin, with the cookies of that origin. It names the page in Origin (RFC 6454 §7); for a
+ * GET whose response the page cannot read, it sends only Sec-Fetch-Site (W3C Fetch Metadata §2.3), and even such a request begins a view or
+ * a search. Allowed are pages of this listener, requests with the token, which a foreign page does not have, and changes without Origin
+ * that have no session: they do not come from a browser.
  */
 export function refuseForeignPages({ bearer, session }: ApiAccess): onRequestAsyncHookHandler {
+  const isOwn = (request: FastifyRequest): boolean => {
+    const { origin, host, 'sec-fetch-site': site = 'none' } = request.headers;
+    if (origin !== undefined) return origin.replace(/^https?:\/\//, '') === host;
+    const isReading = request.method === 'GET' || request.method === 'HEAD';
+    return isReading ? site === 'none' || site === 'same-origin' : session(request) === undefined;
+  };
   return async (request, reply) => {
-    const { origin, host } = request.headers;
-    const isOwn = origin === undefined ? session(request) === undefined : origin.replace(/^https?:\/\//, '') === host;
-    if (isOwn || bearer(request) !== undefined) return undefined;
-    return refuse(reply, {
-      status: 403,
-      code: 'FOREIGN_PAGE',
-      message: `a page of ${origin ?? 'an unknown origin'} may not change anything here`,
-    });
+    if (isOwn(request) || bearer(request) !== undefined) return undefined;
+    const message = `a page of ${request.headers.origin ?? 'an unknown origin'} may not use this listener`;
+    return refuse(reply, { status: 403, code: 'FOREIGN_PAGE', message });
   };
 }
 

@@ -33,6 +33,11 @@ export function openEventParts(options: EventOptions): Pick<ApiDependencies, 'ac
   const shared = { ...options, store: new EventStore(options.spool) };
   const lookup = new EventLookup(shared);
   const recorded = history ?? new History(spoolPath, { clock }); // it may have been on before
+  const tail = new Tail({ ...options, newId: randomUUID });
+  const forget = (jid: string) => {
+    tail.forget(jid);
+    return withheld.erase(jid);
+  };
   return {
     lookup,
     actions: new EventActions({
@@ -41,7 +46,7 @@ export function openEventParts(options: EventOptions): Pick<ApiDependencies, 'ac
       replay: (filter, limit) => operations.replay(filter, limit),
       record: recorder?.dropped,
     }),
-    erasure: new Erasure({ ...shared, history: recorded, forget: (jid) => withheld.erase(jid), rewriteBytes: liveRewriteBytes }),
-    tail: new Tail({ ...options, newId: randomUUID }),
+    erasure: new Erasure({ ...shared, history: recorded, forget, rewriteBytes: liveRewriteBytes }),
+    tail,
   };
 }

@@ -28,6 +28,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   CONTENT_HIDDEN: 403,
   SPOOL_FULL: 503,
   HISTORY_BUSY: 503,
+  TAIL_BUSY: 503,
   UNKNOWN_DEAD_LETTER: 404,
   UNKNOWN_EVENT: 404,
   UNKNOWN_HANDLER: 404,

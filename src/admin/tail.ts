@@ -1,5 +1,7 @@
 /** Shows operators what happens to events while it happens. Nothing is recorded unless a viewer has asked within the last half minute. */
 import type { Clock, EpochMs } from '../kit/clock.ts';
+import { ServiceError } from '../kit/errors.ts';
+import { ownCopy } from '../kit/own-copy.ts';
 import type { Outcome } from '../model/attempt.ts';
 import { type DeliverySubject, type EventBus, type Events, subjectOf } from '../telemetry/events.ts';
 import type { EventState } from './event-lookup.ts';
@@ -15,19 +17,23 @@ export interface TailFilter {
   readonly states?: readonly EventState[] | undefined;
 }
 
-/** One step of an event. */
+/** One step of an event. It may wait in memory, so it has no part of a response but the status. */
 export interface TailLine {
   readonly at: EpochMs;
   readonly what: 'accepted' | 'attempt' | 'settled' | 'withheld';
   readonly subject: DeliverySubject;
   readonly state: EventState;
   readonly attempt: number | undefined;
-  readonly outcome: Outcome | undefined;
+  /** These three are of an attempt. */
+  readonly result: Outcome['kind'] | undefined;
+  readonly durationMs: number | undefined;
+  readonly status: number | undefined;
   /** Why an attempt failed, an event died, or a push was withheld; otherwise empty. */
   readonly reason: string;
 }
 
 export interface TailPage {
+  /** Names the viewer and the end of this page. The next request with it confirms the page; without that the lines are repeated. */
   readonly viewer: string;
   /** Whether the view begins with this page: what happened before is not in it. */
   readonly begins: boolean;
@@ -39,8 +45,10 @@ export interface TailPage {
 interface Viewer {
   readonly key: string;
   readonly filter: TailFilter;
-  lines: TailLine[];
-  missed: number;
+  /** Those that are not confirmed; undefined in the place of an erased one. */
+  lines: (TailLine | undefined)[];
+  /** Number of lines before these. */
+  before: number;
   /** Monotonic, ms. */
   readAt: number;
 }
@@ -53,10 +61,13 @@ interface TailOptions {
 
 /** Lines that wait for one viewer. */
 const maxLines = 5000;
-/** The one that has not asked for the longest time gives way to another. */
 const maxViewers = 16;
+/** Time after which a viewer that does not ask gives way to another, ms: longer than the pause of `event-pusher tail` after an error. */
+const yieldMs = 5000;
 /** Time after which a viewer that does not ask is forgotten, ms. */
 const forgetMs = 30_000;
+/** Maximum length of a reason, in characters. */
+const maxReasonLength = 1024;
 
 export class Tail {
   readonly #options: TailOptions;
@@ -67,29 +78,43 @@ export class Tail {
     this.#options = options;
   }
 
-  /** The lines since the last page of this viewer; a viewer that is not known, or has another filter, begins. */
+  /**
+   * The lines since the page that `viewer` names. A viewer that is not known, or has another filter, begins. Throws TAIL_BUSY if a view
+   * would begin in the place of another one that is being read.
+   */
   read(viewer: string | undefined, filter: TailFilter): TailPage {
     this.#forgetSilent();
     const key = JSON.stringify([filter.handler, filter.pool, filter.host, filter.jid, filter.states]);
-    const known = viewer === undefined ? undefined : this.#viewers.get(viewer);
-    if (viewer === undefined || known === undefined || known.key !== key) return this.#begin(key, filter);
-    const { lines, missed } = known;
-    [known.lines, known.missed, known.readAt] = [[], 0, this.#options.clock.monotonic()];
-    const kept = lines.slice(-maxLines);
-    return { viewer, begins: false, lines: kept, missed: missed + lines.length - kept.length };
+    const { id, seen } = placeOf(viewer);
+    const known = this.#viewers.get(id);
+    if (known !== undefined && known.key !== key) this.#forget(id);
+    if (known === undefined || known.key !== key || seen > known.before + known.lines.length) return this.#begin(key, filter);
+    known.readAt = this.#options.clock.monotonic();
+    keepLast(known, Math.min(maxLines, known.before + known.lines.length - seen));
+    const lines = known.lines.filter((line) => line !== undefined);
+    return { viewer: `${id}:${known.before + known.lines.length}`, begins: false, lines, missed: known.before - seen };
+  }
+
+  /** Removes the lines of a user who is erased. */
+  forget(jid: string): void {
+    const concerns = ({ subject }: TailLine) => subject.sender === jid || subject.receiver === jid;
+    for (const viewer of this.#viewers.values())
+      viewer.lines = viewer.lines.map((line) => (line === undefined || concerns(line) ? undefined : line));
   }
 
   #begin(key: string, filter: TailFilter): TailPage {
     if (this.#viewers.size >= maxViewers) this.#forget(this.#longestSilent());
     if (this.#viewers.size === 0) this.#subscribe();
-    const viewer = this.#options.newId();
-    this.#viewers.set(viewer, { key, filter, lines: [], missed: 0, readAt: this.#options.clock.monotonic() });
-    return { viewer, begins: true, lines: [], missed: 0 };
+    const id = this.#options.newId();
+    this.#viewers.set(id, { key, filter, lines: [], before: 0, readAt: this.#options.clock.monotonic() });
+    return { viewer: `${id}:0`, begins: true, lines: [], missed: 0 };
   }
 
   #longestSilent(): string {
+    const since = this.#options.clock.monotonic() - yieldMs;
     const [first] = Array.from(this.#viewers, ([id, { readAt }]) => ({ id, readAt })).sort((one, other) => one.readAt - other.readAt);
-    return first?.id ?? '';
+    if (first !== undefined && first.readAt < since) return first.id;
+    throw new ServiceError('TAIL_BUSY', `${maxViewers} viewers follow the events, which is the maximum: end one, or try again later`);
   }
 
   #forgetSilent(): void {
@@ -118,26 +143,39 @@ export class Tail {
   }
 
   #add(subject: DeliverySubject, step: Omit<TailLine, 'at' | 'subject'>): void {
+    this.#forgetSilent();
     let line: TailLine | undefined;
-    let isSilent = false;
     for (const viewer of this.#viewers.values()) {
       if (!matches(viewer.filter, subject, step.state)) continue;
-      line ??= { at: this.#options.clock.now(), subject: subjectOf(subject), ...step };
+      line ??= { at: this.#options.clock.now(), subject: subjectOf(subject), ...step, reason: shortened(step.reason) };
       viewer.lines.push(line);
-      if (viewer.lines.length < 2 * maxLines) continue;
-      viewer.lines = viewer.lines.slice(-maxLines);
-      viewer.missed += maxLines;
-      isSilent = true;
+      if (viewer.lines.length >= 2 * maxLines) keepLast(viewer, maxLines);
     }
-    if (isSilent) this.#forgetSilent();
   }
 }
 
-const noAttempt = { attempt: undefined, outcome: undefined, reason: '' };
+function placeOf(viewer = ''): { readonly id: string; readonly seen: number } {
+  const [, id = '', seen = '0'] = /^(.+):(\d{1,15})$/.exec(viewer) ?? [];
+  return { id, seen: Number(seen) };
+}
+
+function keepLast(viewer: Viewer, count: number): void {
+  const kept = Math.min(count, viewer.lines.length);
+  viewer.before += viewer.lines.length - kept;
+  viewer.lines = kept === 0 ? [] : viewer.lines.slice(-kept);
+}
+
+const noAttempt = { attempt: undefined, result: undefined, durationMs: undefined, status: undefined, reason: '' };
 
 function stepOf({ accepted, died, attempt, outcome, reason }: Events['attempt.ended']): Omit<TailLine, 'at' | 'subject'> {
   const state = accepted ? 'delivered' : died === undefined ? 'waiting' : 'dead';
-  return { what: 'attempt', state, attempt, outcome, reason };
+  const status = outcome.kind === 'answered' ? outcome.status : undefined;
+  return { what: 'attempt', state, attempt, result: outcome.kind, durationMs: outcome.durationMs, status, reason };
+}
+
+/** A callback or a chat server may give a long one. */
+function shortened(reason: string): string {
+  return reason.length <= maxReasonLength ? reason : `${ownCopy(reason.slice(0, maxReasonLength))}…`;
 }
 
 function matches({ handler, pool, host, jid, states }: TailFilter, subject: DeliverySubject, state: EventState): boolean {

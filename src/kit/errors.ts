@@ -34,6 +34,7 @@ export const errorCodes = {
   STANZA_PREFIX_INVALID: 'A stanza uses an undeclared namespace prefix or declares one illegally; it was skipped.',
   STANZA_TOO_DEEP: 'Elements of a stanza are nested too deep; it was skipped.',
   STANZA_TOO_LARGE: 'A stream header exceeded `max_stanza_bytes`; the stream was closed. A stanza that exceeds it is skipped.',
+  TAIL_BUSY: 'Too many viewers follow the events; try again later.',
   TEST_FAILED: 'A test request could not be prepared: a callback of the handler failed.',
   UNKNOWN_DEAD_LETTER: 'There is no dead letter with this id: it was replayed, purged or has expired.',
   UNKNOWN_EVENT: 'There is no event with this id: it was delivered or dropped, or never existed.',

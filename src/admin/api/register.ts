@@ -58,12 +58,11 @@ const tooDeep = Object.assign(new Error('the JSON is nested too deeply'), { stat
 function serve(app: FastifyInstance, route: Route, access: ApiAccess): void {
   const { method, path } = route;
   const read = createParameterReader(route);
-  const guards = method === 'POST' ? [access.guard, refuseForeignPages(access)] : [access.guard];
 
   app.route({
     method,
     url: apiRoot + path.replace(/\{(\w+)\}/g, ':$1'),
-    onRequest: guards,
+    onRequest: [access.guard, refuseForeignPages(access)],
     handler: async (request, reply) => {
       const parameters = read(request);
       if (parameters.kind === 'bad-request') return refuseBadRequest(reply, parameters.message);

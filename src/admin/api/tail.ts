@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { oneOf, section, text } from '../../config/values.ts';
-import type { Outcome } from '../../model/attempt.ts';
 import { readFacts } from '../../model/facts.ts';
 import { eventStates } from '../event-lookup.ts';
 import type { TailLine } from '../tail.ts';
@@ -13,7 +12,9 @@ import { count, rfc3339, time } from './values.ts';
 const statesExpected = `a list of ${eventStates.join(', ')}`;
 
 const parameters = section({
-  viewer: text.optional().describe('The `viewer` of the response before. Without it, a view begins, and the response has no lines.'),
+  viewer: text
+    .optional()
+    .describe('The `viewer` of the last response that was received. Without it, a view begins, and the response has no lines.'),
   handler: text.optional(),
   pool: text.optional(),
   host: text.optional(),
@@ -28,7 +29,11 @@ const parameters = section({
 const { id, packetId, messageId, stanzaId, host, handler, pool, sender, receiver, kind, state } = eventShape.shape;
 
 export const tailShape = z.object({
-  viewer: z.string().describe('The parameter of the next request, with the same filter. A viewer that does not ask for 30 s is forgotten.'),
+  viewer: z
+    .string()
+    .describe(
+      'The parameter of the next request, with the same filter; the request confirms these lines. A viewer that does not ask for 30 s is forgotten.',
+    ),
   begins: z.boolean().describe('Whether the view begins here: what happened before is not shown.'),
   missed: count.describe('Lines that were lost before these ones: the last 5000 wait for a viewer.'),
   lines: z.array(
@@ -65,18 +70,17 @@ export function tailRoutes({ tail }: ApiDependencies): readonly Route[] {
   ];
 }
 
-function lineView({ at, what, subject, state: after, attempt, outcome, reason }: TailLine, { mayReadContent }: Caller) {
+function lineView({ at, what, subject, state: after, attempt, result, status, durationMs, reason }: TailLine, { mayReadContent }: Caller) {
   const { facts, sender: from, receiver: to, ...names } = subject;
   return {
     ...{ at: rfc3339(at), what, ...names, ...readFacts(facts), state: after },
     ...(mayReadContent ? { sender: from, receiver: to } : { sender: null, receiver: null }),
-    ...{ attempt: attempt ?? null, result: outcome?.kind ?? null, durationMs: outcome?.durationMs ?? null },
-    status: outcome?.kind === 'answered' ? outcome.status : null,
-    reason: mayReadContent ? reason : withoutQuotes(reason, isOwnReason(outcome)),
+    ...{ attempt: attempt ?? null, result: result ?? null, status: status ?? null, durationMs: durationMs ?? null },
+    reason: mayReadContent ? reason : withoutQuotes(reason, isOwnReason(result)),
   };
 }
 
 /** Whether the service itself has written the reason of a failure: a callback or a chat server gives others. */
-function isOwnReason(outcome: Outcome | undefined): boolean {
-  return outcome?.kind !== 'unsent' && outcome?.kind !== 'refused';
+function isOwnReason(result: TailLine['result']): boolean {
+  return result !== 'unsent' && result !== 'refused';
 }

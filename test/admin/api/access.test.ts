@@ -30,6 +30,19 @@ test('a foreign page cannot change anything, with a form or without', async () =
   expect(operations.paused.size).toBe(0);
 });
 
+test('a foreign page cannot begin a view or a search, and pages of this listener can', async () => {
+  const { send, port } = await startApi({ token: 'sesame' });
+  const codes = async (headers: Record<string, string>) => {
+    const answers = [await send('GET', '/tail', { headers }), await send('GET', '/events', { headers })];
+    return answers.map(({ status, body }) => body.code ?? status);
+  };
+  const foreign = [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, { origin: 'https://evil.example' }];
+  for (const headers of foreign) expect(await codes(headers), JSON.stringify(headers)).toEqual(['FOREIGN_PAGE', 'FOREIGN_PAGE']);
+  const own = [{}, { 'sec-fetch-site': 'same-origin' }, { 'sec-fetch-site': 'none' }, { origin: `http://127.0.0.1:${port}` }];
+  for (const headers of own) expect(await codes(headers), JSON.stringify(headers)).toEqual([200, 200]);
+  expect(await codes({ 'sec-fetch-site': 'cross-site', authorization: 'Bearer sesame' })).toEqual([200, 200]);
+});
+
 test('a page of this listener and callers with the token can change things', async () => {
   const { post, port } = await startApi({ token: 'sesame' });
   const host = `127.0.0.1:${port}`;
