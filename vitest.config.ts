@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { ServersFirst } from './test/support/servers-first.ts';
 
 /** Tests that download a Debian and take minutes. */
 const onRequest = [
@@ -12,6 +13,7 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, ...onRequest],
     // Worker threads and child processes of the tests must understand TypeScript too.
     execArgv: ['--import', 'tsx'],
+    sequence: { sequencer: ServersFirst },
     pool: 'forks',
     maxWorkers: 2,
     // They bound a hang: a wait inside of a test gives up first, and says for what it waited.
