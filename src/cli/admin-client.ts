@@ -4,6 +4,7 @@ import { refusalShape } from '../admin/api/values.ts';
 import { locateConfig, readEnvironment } from '../config/environment.ts';
 import { loadAdmin } from '../config/load.ts';
 import { messageOf, ServiceError, toError } from '../kit/errors.ts';
+import { readJson } from '../kit/json.ts';
 import type { Secret } from '../kit/secret.ts';
 import type { OptionName, OptionValues } from './options.ts';
 import { printable } from './terminal.ts';
@@ -75,10 +76,11 @@ export class AdminClient {
 
   async #request<T>(path: string, answers: z.ZodType<T>, request: RequestInit = {}): Promise<T> {
     const headers = { ...this.#headers, ...(request.body === undefined ? {} : { 'content-type': 'application/json' }) };
-    const response = await fetch(this.#root + path, { ...request, headers, redirect: 'error' }).catch((thrown) => {
+    const { response, text } = await exchange(this.#root + path, { ...request, headers, redirect: 'error' }).catch((thrown) => {
       throw unreachable(this.#base, thrown);
     });
-    const body: unknown = await response.json().catch(() => undefined);
+    const json = readJson(text);
+    const body = json.kind === 'read' ? json.value : undefined;
     if (!response.ok) throw refused(this.#base, response.status, body);
     const read = answers.safeParse(body);
     if (read.success) return read.data;
@@ -86,6 +88,12 @@ export class AdminClient {
       cause: read.error,
     });
   }
+}
+
+/** Rejects also if the connection breaks within the response. */
+async function exchange(url: string, request: RequestInit): Promise<{ readonly response: Response; readonly text: string }> {
+  const response = await fetch(url, request);
+  return { response, text: await response.text() };
 }
 
 /** Undefined values are left out; a list is given value by value. */

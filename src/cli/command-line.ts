@@ -10,6 +10,7 @@ import { listItem } from './terminal.ts';
 
 /** Runs one command. Resolves with the exit code: 0 success, 1 failure, 2 wrong usage. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
+  const unread = outputUnread();
   const given = wordsOf(args);
   const words = given[0] === 'help' ? given.slice(1) : given;
   const flags = args.slice(0, args.includes('--') ? args.indexOf('--') : undefined);
@@ -19,7 +20,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   const command = find(group, words);
   if (wantsHelp) return help(words, command === undefined ? group : [command]);
   if (command === undefined) return complain(wrongOption(args) ?? complaintAbout(args, words, group), await helpFor(group));
-  return call(command, args).catch((thrown) => explain(thrown, command));
+  return call(command, { args, unread }).catch((thrown) => explain(thrown, command));
 }
 
 /** The command whose name is the first one or two words. */
@@ -54,7 +55,10 @@ function complaintAbout(args: readonly string[], words: readonly string[], comma
 
 const noOperands: Operands = { least: 0, most: 0 };
 
-async function call(command: Command, args: readonly string[]): Promise<number> {
+async function call(
+  command: Command,
+  { args, unread }: { readonly args: readonly string[]; readonly unread: AbortSignal },
+): Promise<number> {
   const { name, options, operands: takes = noOperands } = command;
   const { values, positionals } = readOptions(args, options);
   const operands = positionals.slice(name.split(' ').length);
@@ -63,7 +67,26 @@ async function call(command: Command, args: readonly string[]): Promise<number> 
   if (operands.length < takes.least) throw new ServiceError('USAGE', `missing argument: ${command.synopsis.split(' ', 1)[0]}`);
   const wrong = operands.find((operand) => takes.choices !== undefined && !takes.choices.includes(operand));
   if (wrong !== undefined) throw new ServiceError('USAGE', `received ${JSON.stringify(wrong)}, expected ${takes.choices?.join(', ')}`);
-  return await command.run({ values, operands });
+  return await command.run({ values, operands, unread });
+}
+
+/**
+ * The reader of the output decides how much of it is needed, so output without a reader (EPIPE) is no failure. The command continues: it may be
+ * changing something, and the service must not end with the reader of its log.
+ */
+function outputUnread(): AbortSignal {
+  const unread = new AbortController();
+  process.stdout.on('error', (error) => {
+    ignoreUnread(error);
+    unread.abort();
+  });
+  process.stderr.on('error', ignoreUnread);
+  return unread.signal;
+}
+
+/** Rethrows an error of an output, unless its reader has ended. */
+function ignoreUnread(error: Error): void {
+  if (!('code' in error && error.code === 'EPIPE')) throw error;
 }
 
 function print(text: string): number {

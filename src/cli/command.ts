@@ -28,6 +28,8 @@ export interface Operands {
 export interface Call {
   readonly values: OptionValues;
   readonly operands: readonly string[];
+  /** Aborted when the reader of the output has ended (`| head`): a command that does not end by itself ends then. */
+  readonly unread: AbortSignal;
 }
 
 /** The meaning of each placeholder in a synopsis. */

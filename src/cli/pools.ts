@@ -16,7 +16,7 @@ export const poolCommands: readonly Command[] = [
     synopsis: '[--watch] [SERVICE]',
     description: 'lists the pools with their backlogs and the state of their backends; --watch repeats it',
     options: [...serviceOptions, 'watch'],
-    run: ({ values }) => (values.watch === true ? watch(values) : list(values)),
+    run: (call) => (call.values.watch === true ? watch(call) : list(call.values)),
   },
   {
     name: 'pools pause',
@@ -46,16 +46,20 @@ async function list(values: OptionValues): Promise<number> {
 /** Pause between two readings, ms. */
 const watchEveryMs = 2000;
 
-/** Repeats the list until the process is ended; a service that does not answer is asked again. With --json, one line for each reading. */
-async function watch(values: OptionValues): Promise<number> {
+/**
+ * Repeats the list until the process or the reader of the output ends; a service that does not answer is asked again. With --json, one line for
+ * each reading.
+ */
+async function watch({ values, unread }: Call): Promise<number> {
   const service = await findService(values);
-  for (;;) {
+  while (!unread.aborted) {
     const read = await service.get('/pools', poolList).catch(toError);
     if (read instanceof Error && !(read instanceof ServiceError && read.code === 'ADMIN_UNREACHABLE')) throw read;
     if (values.json === true) process.stdout.write(`${jsonText(read instanceof Error ? { error: read.message } : read)}\n`);
     else process.stdout.write(`${clearScreen()}${read instanceof Error ? `${read.message}\n` : textOf(read)}`);
-    await sleep(watchEveryMs);
+    await sleep(watchEveryMs, undefined, { signal: unread }).catch(() => undefined); // the reader has ended
   }
+  return 0;
 }
 
 /** Empty if the output is not a terminal. */

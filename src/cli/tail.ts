@@ -3,8 +3,8 @@ import type { z } from 'zod';
 import { tailShape } from '../admin/api/tail.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { findService, serviceOptions } from './admin-client.ts';
-import type { Command } from './command.ts';
-import type { OptionName, OptionValues } from './options.ts';
+import type { Call, Command } from './command.ts';
+import type { OptionName } from './options.ts';
 import { counted, jsonText, printable } from './terminal.ts';
 import { localTime } from './times.ts';
 
@@ -15,7 +15,7 @@ export const tailCommand: Command = {
   synopsis: '[--jid JID] [--handler NAME] [--pool NAME] [--host HOST] [--state STATE] [SERVICE]',
   description: 'follows what happens to events, one line for each step, until it is interrupted',
   options: [...filterOptions, ...serviceOptions],
-  run: ({ values }) => follow(values),
+  run: follow,
 };
 
 type Page = z.output<typeof tailShape>;
@@ -25,14 +25,14 @@ type Line = Page['lines'][number];
 const pauseMs = 300;
 const unreachableMs = 2000;
 
-/** Ends with the process; a service that does not answer is asked again. */
-async function follow(values: OptionValues): Promise<number> {
+/** Ends with the process, or with the reader of the output; a service that does not answer is asked again. */
+async function follow({ values, unread }: Call): Promise<number> {
   const service = await findService(values);
   const { state, ...names } = Object.fromEntries(filterOptions.map((name) => [name, values[name]]));
   const filter = { ...names, state: state?.split(',') };
   let viewer: string | undefined;
   let isReachable = true;
-  for (;;) {
+  while (!unread.aborted) {
     const page: Error | Page = await service.get('/tail', tailShape, { ...filter, viewer }).catch(toError);
     if (page instanceof Error) {
       if (!(page instanceof ServiceError && page.code === 'ADMIN_UNREACHABLE') || viewer === undefined) throw page;
@@ -44,8 +44,9 @@ async function follow(values: OptionValues): Promise<number> {
       viewer = page.viewer;
     }
     isReachable = !(page instanceof Error);
-    await sleep(isReachable ? pauseMs : unreachableMs);
+    await sleep(isReachable ? pauseMs : unreachableMs, undefined, { signal: unread }).catch(() => undefined); // the reader has ended
   }
+  return 0;
 }
 
 function noteOf({ begins }: Page, viewer: string | undefined): readonly string[] {

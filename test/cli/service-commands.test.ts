@@ -1,11 +1,18 @@
 /** The commands about pools, orphans and tests, and what they say when they find no service. */
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { writeConfig } from '../config/write-config.ts';
 import { runCli } from '../support/run-cli.ts';
+import { startChild } from '../support/start-child.ts';
 import { freePort } from '../support/target.ts';
 import { inUtc, startOperated } from './operate.ts';
+
+const builtMain = resolve(fileURLToPath(import.meta.url), '../../../dist/src/cli/main.js');
 
 describe('pools', () => {
   test('are listed with their handlers', async () => {
@@ -106,6 +113,18 @@ accepted  yes
     });
   });
 });
+
+test.each([[['--help']], [['pools', 'list']], [['pools', 'list', '--watch']], [['pools', 'pause', 'pool']]])(
+  '%j succeeds without a reader of its output',
+  async (args) => {
+    const { url, operations } = await startOperated();
+    const child = startChild(process.execPath, [builtMain, ...args, ...(args.length === 1 ? [] : ['--url', url])]);
+    child.stdout.destroy();
+    const [stderr, end] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+    expect([stderr, ...end]).toEqual(['', 0, null]);
+    expect(operations.paused.size).toBe(args.includes('pause') ? 1 : 0);
+  },
+);
 
 describe('a service', () => {
   test('that listens on all addresses is called on loopback, with the token of its file', async () => {

@@ -1,4 +1,5 @@
 /** The built command line, which follows events over the API of a listener. */
+import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
@@ -20,7 +21,7 @@ function startTailing(...args: readonly string[]) {
   child.stderr.on('data', (chunk) => {
     stderr += String(chunk);
   });
-  return { lines: () => stdout.split('\n').slice(0, -1), notes: () => stderr };
+  return { child, lines: () => stdout.split('\n').slice(0, -1), notes: () => stderr };
 }
 
 test('tail prints the steps of the selected events, as text and as JSON, and begins again after a restart', async () => {
@@ -50,6 +51,17 @@ test('tail prints the steps of the selected events, as text and as JSON, and beg
   });
   await admin.stop();
   await eventually(() => text.notes().includes('no service answers') && json.notes().includes('it is asked again'));
+});
+
+test.each([[], ['--json']])('tail ends quietly when its reader has ended %j', async (...args) => {
+  const { config, events } = await startOperated();
+  const { child, notes } = startTailing('--config', config, ...args);
+  const ended = once(child, 'exit');
+  await eventually(() => notes().includes('waiting for events'));
+  child.stdout.destroy();
+  events.emit('delivery.accepted', subject);
+  expect(await ended).toEqual([0, null]);
+  expect(notes()).toBe('-- waiting for events\n');
 });
 
 test('tail ends if no service answers at its start, or if the request is wrong', async () => {
