@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { ConfigInvalid, type Mistake, mistakeLine } from '../config/mistakes.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { nearest } from '../kit/nearest.ts';
@@ -81,7 +82,13 @@ function outputUnread(): AbortSignal {
     unread.abort();
   });
   process.stderr.on('error', ignoreUnread);
+  for (const output of [process.stdout, process.stderr]) output.on('unpipe', discard);
   return unread.signal;
+}
+
+/** What a thread prints would be kept in memory until its output is read. */
+function discard(printed: Readable): void {
+  printed.resume();
 }
 
 /** Rethrows an error of an output, unless its reader has ended. */
