@@ -1,10 +1,13 @@
 /** The built command line, which erases a user over the API of a listener, or from the files of a stopped service. */
-import { readFile } from 'node:fs/promises';
+import { watch } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { writeConfig } from '../config/write-config.ts';
 import { makeDelivery, makeEntry } from '../spool/build.ts';
 import { createSqliteRig } from '../spool/sqlite-rig.ts';
+import { eventually } from '../support/eventually.ts';
 import { runCli } from '../support/run-cli.ts';
 import { appendTo } from '../support/spool-promises.ts';
 import { startOperated } from './operate.ts';
@@ -45,16 +48,33 @@ test('erase asks for a bare JID, and for a token that may see content', async ()
 test('erase changes the files of a stopped service, and never those that a process uses', async () => {
   await using rig = await createSqliteRig();
   const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:1"\n[spool]\npath = "${rig.path}"`);
-  const erase = (...args: readonly string[]) => runCli(['erase', '--jid', 'bob@localhost', '--config', config, ...args]);
+  const { env, created } = await watchTemporaryFiles();
+  const erase = (...args: readonly string[]) => runCli(['erase', '--jid', 'bob@localhost', '--config', config, ...args], env);
   expect(await erase('--yes')).toMatchObject({ code: 1, stderr: expect.stringContaining('no service answers') });
 
   const spool = await rig.started();
-  await appendTo(spool, makeEntry([mine, others]));
+  const large = Array.from({ length: 20 }, (_, index) =>
+    makeDelivery({ id: `large${index}`, receiver: 'carol@localhost', body: 'x'.repeat(1024 ** 2) }),
+  );
+  await appendTo(spool, makeEntry([mine, others, ...large]));
   expect(await erase('--yes')).toMatchObject({ code: 1, stderr: expect.stringContaining('is used by process') });
   await spool.stop();
   const done = await erase('--yes');
   expect(done).toMatchObject({ code: 0, stderr: `No service answers: the spool at ${rig.path} is changed directly.\n` });
   expect(done.stdout).toContain('1 waiting event, 0 dead letters, 0 records of the history of bob@localhost erased.');
   expect((await readFile(join(rig.path))).includes('bob@localhost')).toBe(false);
-  expect((await rig.started()).stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 1, dead: 0 }]);
+  await eventually(() => created.some((name) => name.startsWith('etilqs_'))); // a large copy is made on the disk, not in memory
+  expect((await rig.started()).stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 21, dead: 0 }]);
 });
+
+/** A folder for the temporary files of SQLite, and the names of those that were created in it. */
+async function watchTemporaryFiles() {
+  const folder = await mkdtemp(join(tmpdir(), 'sqlite-'));
+  const created: string[] = [];
+  const watcher = watch(folder, (_, name) => void created.push(name ?? ''));
+  onTestFinished(async () => {
+    watcher.close();
+    await rm(folder, { recursive: true });
+  });
+  return { env: { SQLITE_TMPDIR: folder }, created };
+}

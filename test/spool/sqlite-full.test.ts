@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
 import type { Claimed, NewDelivery } from '../../src/model/delivery.ts';
+import type { ErasureRequest } from '../../src/spool/erasure-requests.ts';
 import { checkFile } from '../../src/spool/inspect.ts';
 import { createRetention } from '../../src/spool/retention.ts';
 import type { Spool } from '../../src/spool/spool.ts';
@@ -123,6 +124,31 @@ test.runIf(mounts)('closes intake when the disk has less than min_free left, and
   expect(await opened).toEqual({ writable: true, reason: '' });
   await flood.appended();
   expect(flood.claimed.map(({ id }) => id)).toEqual(['d1', 'd2', 'd3', 'd4', 'd5']);
+});
+
+test.runIf(mounts)('is not rewritten after an erasure if the disk cannot hold the copy (tmpfs)', async () => {
+  const disk = await mountDisk(40 * megabyte);
+  const path = `${disk.folder}/spool.sqlite`;
+  const spool = await rig.started({ events }, { path, minFreeBytes: 0 });
+  const large = Array.from({ length: 12 }, (_, index) => makeDelivery({ id: `dead${index}`, body: 'x'.repeat(megabyte) }));
+  await appendTo(spool, makeEntry([], { refused: large.map((delivery) => ({ delivery, reason: 'overflow', detail: '' })) }));
+  const clean = async (rewriteBytes: number) => {
+    const begin: ErasureRequest = { extension: 'erasure', kind: 'clean', rewriteBytes };
+    const cleaned: ErasureRequest = { extension: 'erasure', kind: 'cleaned' };
+    await spool.extend(begin);
+    let state: unknown;
+    await eventually(async () => {
+      state = await spool.extend(cleaned);
+      return state !== undefined;
+    });
+    return state;
+  };
+  expect(await clean(0)).toBe('too-large');
+  await disk.fill(6 * megabyte);
+  expect(await clean(Number.MAX_SAFE_INTEGER)).toBe('failed');
+  expect(statSync(`${path}-wal`).size).toBe(0);
+  await disk.free();
+  expect(await clean(Number.MAX_SAFE_INTEGER)).toBe('rewritten');
 });
 
 test.runIf(mounts)('leaves enough space on a small disk to settle, even without min_free (tmpfs)', async () => {

@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
 import type { EraseChunk, ErasedChunk, ErasureRequest, FileState } from '../erasure-requests.ts';
@@ -9,6 +10,9 @@ import { busyTimeoutMs } from './disk-space.ts';
 const chunkRows = 500;
 const removedRows = 100;
 const removedBytes = 1024 * 1024;
+
+/** The largest content that is copied in memory when the file is rewritten. */
+const copiedInMemoryBytes = 16 * 1024 * 1024;
 
 /**
  * An event concerns a user who sent or receives it, and a message also the user in whose name it is sent. Other members of a target, such
@@ -157,10 +161,30 @@ export class EventEraser {
   #clean(rewriteBytes: number): FileState {
     const db = this.#db;
     const [pages, free, pageBytes] = ['page_count', 'freelist_count', 'page_size'].map((name) => Number(db.pragma(name, { simple: true })));
-    const isSmall = ((pages ?? 0) - (free ?? 0)) * (pageBytes ?? 0) <= rewriteBytes;
-    if (isSmall) db.exec('VACUUM');
+    const contentBytes = ((pages ?? 0) - (free ?? 0)) * (pageBytes ?? 0);
+    const isSmall = contentBytes <= rewriteBytes;
+    const hasSpace = isSmall && this.#hasSpace(contentBytes);
+    if (hasSpace) this.#rewrite(contentBytes);
     if (!this.#emptyLog()) return 'in-use';
-    return isSmall ? 'rewritten' : 'too-large';
+    if (!isSmall) return 'too-large';
+    return hasSpace ? 'rewritten' : 'failed';
+  }
+
+  /** The log must hold the whole new content. */
+  #hasSpace(contentBytes: number): boolean {
+    if (this.#db.memory) return true;
+    const { bavail, bsize } = statfsSync(this.#db.name);
+    return contentBytes < bavail * bsize;
+  }
+
+  /** SQLite copies the content, and then copies it back. A large copy in memory could end the process. */
+  #rewrite(contentBytes: number): void {
+    if (contentBytes > copiedInMemoryBytes) this.#db.pragma('temp_store = FILE');
+    try {
+      this.#db.exec('VACUUM');
+    } finally {
+      this.#db.pragma('temp_store = MEMORY');
+    }
   }
 
   /** Does not wait for an open reader, which would delay every commit. */
