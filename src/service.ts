@@ -227,6 +227,7 @@ export class Service implements Lifecycle {
     const handlers = (): Config['handlers'] => this.#config.handlers;
     const sender = new MessageRouter({ ...this.#shared, routes: () => routesOf(this.#sources, this.#config) });
     const configOf = (name: string) => handlers().find((handler) => handler.name === name)?.followUp;
+    const bareOf = (jid: string) => this.#readJid(jid).jid.bare;
     return new Dispatcher({
       ...this.#shared,
       ...servedBy(this.#config, this.#handlers),
@@ -234,7 +235,7 @@ export class Service implements Lifecycle {
       userAgent: `xmpp-event-pusher/${packageVersion()}`,
       drainTimeoutMs: this.#drainTimeoutMs,
       limits,
-      follow: [new AskFollow({ ...this.#shared, handlers, prepare }).follow, createFollowUp({ ...this.#shared, configOf })],
+      follow: [new AskFollow({ ...this.#shared, handlers, prepare }).follow, createFollowUp({ ...this.#shared, configOf, bareOf })],
       openDeadlines: (parts) => new AskDeadlines(parts),
       carriers: new Map([[messagePool, (callbacks) => new MessageCarrier({ ...callbacks, sender, clock: systemClock })]]),
     });

@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { guardDestination } from '../pools/order-carrier.ts';
+import { bareJidOf } from '../src/admin/api/bare-jid.ts';
 import { loadConfig } from '../src/config/load.ts';
 import { readAnswer } from '../src/delivery/ask/answer.ts';
 import { begin, conclude } from '../src/delivery/attempt.ts';
@@ -151,7 +152,7 @@ test('the example whose backend orders more does to the letter what its page sho
   const policy = rulesOf(makePoolConfig(), handlers, []).policyFor(push);
   const concluded = conclude(begin(push, policy), { outcome, judgement: undefined }, { now: 0, random: () => 0 });
 
-  const sequel = await createFollowUp({ configOf: () => handler?.followUp, events: createEventBus() })(concluded);
+  const sequel = await createFollowUp({ configOf: () => handler?.followUp, bareOf: bareJidOf, events: createEventBus() })(concluded);
 
   const [, head = '', body] = /\n {4}(POST [\s\S]*?)\n\n {4}(.*)\n/.exec(page) ?? [];
   expect(head).toContain(`content-length: ${Buffer.byteLength(body ?? '')}\n`.trim());

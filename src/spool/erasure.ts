@@ -34,6 +34,13 @@ export interface ErasureReport {
   readonly next: string | undefined;
 }
 
+/** Filled in while a call runs, so that it is known what a call that failed has erased. */
+export type ErasureProgress = { -readonly [K in keyof ErasureReport]: ErasureReport[K] };
+
+export function noProgress(): ErasureProgress {
+  return { waiting: 0, deadLetters: 0, records: 0, withheld: 0, held: 0, file: null, next: undefined };
+}
+
 interface ErasureOptions {
   readonly spool: Pick<Spool, 'extend'>;
   readonly history: Pick<History, 'erase'>;
@@ -77,8 +84,6 @@ interface Place {
   readonly waitedMs: number;
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
 /**
  * Works in short transactions, call after call. Nothing is kept about an erasure that is not finished: the spool is consistent between
  * any two transactions, and an erasure that was interrupted is begun again.
@@ -90,20 +95,19 @@ export class Erasure {
     this.#options = options;
   }
 
-  /** The next part of an erasure. Throws BAD_CURSOR. */
-  async run(call: ErasureCall): Promise<ErasureReport> {
+  /** The next part of an erasure. Throws BAD_CURSOR, and then nothing is erased. */
+  async run(call: ErasureCall, report = noProgress()): Promise<ErasureReport> {
     const { clock, forget } = this.#options;
     const until = clock.monotonic() + callMs;
-    const report: Mutable<ErasureReport> = { waiting: 0, deadLetters: 0, records: 0, withheld: 0, held: 0, file: null, next: undefined };
-    if (call.cursor === undefined && !call.dryRun) report.withheld += forget(call.jid);
     let place: Place | undefined = placeOf(call.cursor);
+    if (call.cursor === undefined && !call.dryRun) report.withheld += forget(call.jid);
     do place = await this.#continue(call, place, report);
     while (place !== undefined && clock.monotonic() < until);
     report.next = place && cursorOf(place);
     return report;
   }
 
-  async #continue(call: ErasureCall, place: Place, report: Mutable<ErasureReport>): Promise<Place | undefined> {
+  async #continue(call: ErasureCall, place: Place, report: ErasureProgress): Promise<Place | undefined> {
     switch (place.stage) {
       case 'held':
         return begin('pending', { ...place, held: await this.#held(call) });
@@ -129,7 +133,7 @@ export class Erasure {
     }
   }
 
-  async #eraseChunk({ jid, dryRun, before }: ErasureCall, place: Place, report: Mutable<ErasureReport>): Promise<Place> {
+  async #eraseChunk({ jid, dryRun, before }: ErasureCall, place: Place, report: ErasureProgress): Promise<Place> {
     const { events, wake } = this.#options;
     const table = place.stage === 'dead' ? 'dead' : 'pending';
     const chunk: ErasedChunk = await this.#ask({ kind: 'chunk', table, jid, dryRun, below: place.at, before });

@@ -1,6 +1,7 @@
 /** For any response of a backend: its delivery ends or is retried, and the next delivery is sent. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { bareJidOf } from '../../src/admin/api/bare-jid.ts';
 import type { BeforePushConfig, FollowUpConfig } from '../../src/config/config.ts';
 import { AskFollow } from '../../src/delivery/ask/follow.ts';
 import { createFollowUp } from '../../src/delivery/follow-up/follow-up.ts';
@@ -167,7 +168,7 @@ async function startRig() {
   const { prepare } = new AskedPushMaker({ ...hooks, handlers: () => handlers });
   const follow = [
     new AskFollow({ handlers: () => configs, prepare, events }).follow,
-    createFollowUp({ configOf: (name) => configs.find((config) => config.name === name)?.followUp, events }),
+    createFollowUp({ configOf: (name) => configs.find((config) => config.name === name)?.followUp, bareOf: bareJidOf, events }),
   ];
   const rig = await startDeliveryRig({
     ...{ handlers: ['push', 'asked:ask'], askTimeouts: { 'asked:ask': 60_000 }, follow, clock, onFailed: failed.reject },

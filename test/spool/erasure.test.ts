@@ -1,8 +1,8 @@
 /** Erasing what is stored about a user. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { appendFile, chown, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -322,6 +322,15 @@ describe('the files', () => {
     reader.exec('COMMIT');
     expect(await run()).toMatchObject({ waiting: 0, file: 'rewritten' });
     expect(await filesWith(jid, marker)).toEqual([]);
+  });
+
+  test.runIf(process.getuid?.() === 0)('that root creates belong to the owner of their folder', async () => {
+    const folder = dirname(rig.path);
+    await mkdir(folder);
+    await chown(folder, 65_534, 65_534);
+    await rig.started();
+    for (const name of await readdir(folder)) expect(await stat(join(folder, name))).toMatchObject({ uid: 65_534, gid: 65_534 });
+    expect(await readdir(folder)).toContain('spool.sqlite.lock');
   });
 
   test('of the history keep the records of others, and lose lines that a kill has cut', async () => {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { flag, section } from '../../config/values.ts';
-import type { ErasureReport } from '../../spool/erasure.ts';
+import { ServiceError } from '../../kit/errors.ts';
+import { type ErasureReport, noProgress } from '../../spool/erasure.ts';
 import { bareJid } from './bare-jid.ts';
 import { refuseContentTo } from './content.ts';
 import { type ApiDependencies, audit, defineRoute, type Route } from './route.ts';
@@ -49,7 +50,14 @@ export function eraseRoutes({ erasure, clock, events }: ApiDependencies): readon
       response: erasureShape,
       handle: async ({ jid, dryRun, cursor, before = clock.now() }, caller) => {
         refuseContentTo(caller);
-        const report = await erasure.run({ jid, dryRun, cursor, before });
+        const report = noProgress();
+        try {
+          await erasure.run({ jid, dryRun, cursor, before }, report);
+        } catch (error) {
+          const isRefused = error instanceof ServiceError && error.code === 'BAD_CURSOR';
+          if (!dryRun && !isRefused) audit(events, caller, `erased ${summaryOf(report)} of a user, and then failed`);
+          throw error;
+        }
         if (!dryRun) audit(events, caller, `erased ${summaryOf(report)} of a user`);
         return erasureView(report, before);
       },

@@ -4,7 +4,7 @@
  * neither loses nor repeats it. The disposition of the answered delivery does not depend on them.
  */
 import type { FollowUpConfig } from '../../config/config.ts';
-import type { Claimed, DeliveryId, NewDelivery, Target, XmppTarget } from '../../model/delivery.ts';
+import type { Claimed, DeliveryId, NewDelivery, Target } from '../../model/delivery.ts';
 import type { Disposition } from '../../spool/spool.ts';
 import type { EventSink, IgnoredReason } from '../../telemetry/events.ts';
 import { type ConcludedAttempt, type Follow, nothingSpawned } from '../attempt.ts';
@@ -14,10 +14,12 @@ import { readOrders, readPayload, readRequest } from './read-orders.ts';
 interface FollowUpOptions {
   /** The follow-up settings of a handler; undefined if it has none, or does not exist. */
   readonly configOf: (handler: string) => FollowUpConfig | undefined;
+  /** The prepared bare JID of a text, as the events of packets have it: by it, an operator finds and erases the messages of a user. */
+  readonly bareOf: (jid: string) => string;
   readonly events: EventSink;
 }
 
-export function createFollowUp({ configOf, events }: FollowUpOptions): Follow {
+export function createFollowUp({ configOf, bareOf, events }: FollowUpOptions): Follow {
   return (concluded) => {
     const { attempt, disposition } = concluded;
     const { id, pool, handler, target } = attempt.delivery;
@@ -25,7 +27,8 @@ export function createFollowUp({ configOf, events }: FollowUpOptions): Follow {
       return Promise.resolve({ disposition: chainFailed(disposition), ...nothingSpawned });
     const config = target.purpose?.kind === 'ask' ? undefined : configOf(handler);
     if (config === undefined || disposition.kind !== 'delivered') return undefined;
-    const spawn = ordersIn(concluded, config, (reason) => events.emit('answer.ignored', { id, pool, handler, reason }));
+    const ignore = (reason: IgnoredReason) => events.emit('answer.ignored', { id, pool, handler, reason });
+    const spawn = ordersIn(concluded, { config, bareOf, ignore });
     return spawn.length === 0 ? undefined : Promise.resolve({ disposition, spawn, failedPackets: [] });
   };
 }
@@ -35,12 +38,14 @@ function chainFailed(disposition: Extract<Disposition, { kind: 'dead' }>): Dispo
   return disposition.reason === 'expired' ? disposition : { ...disposition, reason: 'chain-failed' };
 }
 
+interface Reading extends Pick<FollowUpOptions, 'bareOf'> {
+  readonly config: FollowUpConfig;
+  readonly ignore: (reason: IgnoredReason) => void;
+}
+
 /** The orders in a response: first the request, then the messages in their order. Their ids have the same order. */
-function ordersIn(
-  { attempt, outcome, at }: ConcludedAttempt,
-  config: FollowUpConfig,
-  ignore: (reason: IgnoredReason) => void,
-): NewDelivery[] {
+function ordersIn({ attempt, outcome, at }: ConcludedAttempt, reading: Reading): NewDelivery[] {
+  const { config, ignore } = reading;
   if (outcome.kind !== 'answered' || outcome.body === undefined) return [];
   const { delivery } = attempt;
   const orders = readOrders(outcome.body);
@@ -51,7 +56,7 @@ function ordersIn(
   }
 
   const requests = orders.callback === undefined ? [] : [requestOf(orders.callback, delivery, config)];
-  const messages = orders.payload === undefined ? [] : messagesOf(orders.payload, delivery, config, ignore);
+  const messages = orders.payload === undefined ? [] : messagesOf(orders.payload, delivery, reading);
   const { id, packetId, facts, host, handler, sender, seenAt } = delivery;
   return [...requests, ...messages].map((order, index) => ({
     ...{ packetId, facts, host, handler, sender, seenAt, createdAt: at },
@@ -75,20 +80,16 @@ function depthOf({ purpose }: Target): number {
   return purpose?.kind === 'order' ? purpose.depth : 0;
 }
 
-function messagesOf(
-  payload: unknown,
-  parent: Claimed,
-  { replyFrom, defaultHost = parent.host }: FollowUpConfig,
-  ignore: (reason: IgnoredReason) => void,
-): Order[] {
+function messagesOf(payload: unknown, parent: Claimed, { config, bareOf, ignore }: Reading): Order[] {
+  const { replyFrom, defaultHost = parent.host } = config;
   const read = readPayload(payload, { replyFrom, defaultHost });
-  if (read.kind === 'messages') return read.messages.map(({ target, text }) => messageOf(parent, target, text));
+  if (read.kind === 'messages')
+    return read.messages.map(({ target, text }) => ({ ...addressOf(parent, bareOf(target.to)), pool: messagePool, target, body: text }));
   ignore(read.reason);
   return [];
 }
 
 /** The messages of a handler to one user share a lane, so that they arrive in the order of their orders. */
-function messageOf(parent: Claimed, target: XmppTarget, text: string): Order {
-  const [bare = ''] = target.to.split('/');
-  return { pool: messagePool, lane: `${parent.handler} > ${bare}`, target, body: text, receiver: bare };
+function addressOf(parent: Claimed, receiver: string): Pick<Order, 'lane' | 'receiver'> {
+  return { lane: `${parent.handler} > ${receiver}`, receiver };
 }

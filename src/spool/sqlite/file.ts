@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fchownSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { ServiceError, toError } from '../../kit/errors.ts';
@@ -70,10 +70,19 @@ export function refuseOtherThanFile(path: string): void {
 
 /**
  * Creates a file that only its owner may read. An existing file is not opened: closing a descriptor of it would release
- * the locks that this process holds on it (`fcntl(2)`).
+ * the locks that this process holds on it (`fcntl(2)`). A command of root gives it to the folder's owner, so that the service can use it.
  */
 export function createPrivateFile(path: string): void {
-  if (!existsSync(path)) closeSync(openSync(path, 'wx', 0o600));
+  if (existsSync(path)) return;
+  const file = openSync(path, 'wx', 0o600);
+  try {
+    const { uid, gid } = statSync(dirname(path));
+    if (process.getuid?.() === 0) fchownSync(file, uid, gid);
+  } catch {
+    // root without the capability to change owners, as in some containers: it can use the file, and so can its next start
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** How long to wait for the lock, ms: the previous process may still be exiting. */

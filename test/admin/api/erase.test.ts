@@ -16,6 +16,16 @@ test('an erasure removes what the spool and the memory have of a user', async ()
   expect(spool.stats().depths).toMatchObject([{ waiting: 1 }]);
 });
 
+test('an erasure that fails is logged with what it has erased, and one that is refused is not', async () => {
+  const { post, spool, events, notices } = await startApi();
+  events.emit('push.withheld', { ...makeDelivery({ id: 'withheld' }), why: 'refused', errCode: 1, errMsg: '', errDlt: '' });
+  expect(await post('/erase', { jid: 'bob@localhost', cursor: 'x' })).toMatchObject({ status: 400 });
+  expect(notices).toEqual([]);
+  await spool.stop();
+  expect((await post('/erase', { jid: 'bob@localhost' })).status).toBeGreaterThanOrEqual(500);
+  expect(notices).toEqual([expect.stringMatching(/: erased 0 waiting .* and 1 withheld pushes of a user, and then failed$/)]);
+});
+
 test.each([
   [{}, 'jid: received nothing, expected a bare JID'],
   [{ jid: '' }, 'a bare JID such as'],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { bareJidOf } from '../../../src/admin/api/bare-jid.ts';
 import type { FollowUpConfig } from '../../../src/config/config.ts';
 import { begin, conclude } from '../../../src/delivery/attempt.ts';
 import { createFollowUp } from '../../../src/delivery/follow-up/follow-up.ts';
@@ -37,7 +38,7 @@ async function follow(delivery: Claimed, status: number, answer: unknown, { atte
   const events = createEventBus();
   const ignored: string[] = [];
   events.on('answer.ignored', ({ reason }) => ignored.push(reason));
-  const sequel = await createFollowUp({ configOf: (name) => (name === 'push' ? config : undefined), events })(concluded);
+  const sequel = await createFollowUp({ configOf: (name) => (name === 'push' ? config : undefined), bareOf: bareJidOf, events })(concluded);
   return {
     disposition: sequel?.disposition ?? concluded.disposition,
     spawn: sequel?.spawn ?? [],
@@ -45,6 +46,16 @@ async function follow(delivery: Claimed, status: number, answer: unknown, { atte
     ignored,
   };
 }
+
+test('the receiver of a message is its prepared bare JID, by which a user is found and erased', async () => {
+  const messages = [
+    { to: 'Bob@Example.org/phone', message: 'one' },
+    { to: 'bob@example.org', message: 'two' },
+  ];
+  const { spawn } = await follow(push, 200, { payload: { task: 'send', messages } });
+  const address = { receiver: 'bob@example.org', lane: 'push > bob@example.org' };
+  expect(spawn).toMatchObject([{ ...address, target: { to: 'Bob@Example.org/phone' } }, address]);
+});
 
 test('a response creates a request and messages, whose ids extend the id of the answered delivery', async () => {
   const payload = {
