@@ -1,7 +1,7 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 import { ServersFirst } from './test/support/servers-first.ts';
 
-/** Tests that download a Debian and take minutes. */
+/** Tests that download Debian packages and take minutes. */
 const onRequest = [
   ...(process.env['CONTAINERS'] === '1' ? [] : ['test/deploy/container-run.test.ts']),
   ...(process.env['DEBIAN_PACKAGE'] === '1' ? [] : ['test/deploy/debian.test.ts']),

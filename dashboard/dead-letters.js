@@ -9,31 +9,11 @@ import { ago, amount, foreign, number } from './words.js';
 const cachedMs = 1000;
 
 /**
- * While the page is stale, its banner reports the failure for all parts.
  * @param {{ status: Status, now: number, open: ((dialog: import('./dialogs.js').Dialog) => void) | undefined, isStale: boolean }} props
  */
 export function DeadLetters({ status, now, open, isStale }) {
   const total = status.pools.reduce((sum, { dead }) => sum + dead, 0);
-  const [found, setFound] = useState(/** @type {{ groups: any[], total: number, seen: number } | undefined} */ (undefined));
-  const [problem, setProblem] = useState('');
-  const load = () =>
-    deadLetterGroups().then(
-      (answer) => {
-        setFound(answer);
-        setProblem('');
-      },
-      (error) => setProblem(error.message),
-    );
-  useEffect(() => {
-    if (isStale) return setProblem('');
-    void load();
-    const timer = setTimeout(() => void load(), cachedMs); // the first answer may be older than the last change
-    return () => clearTimeout(timer);
-  }, [total, isStale]);
-  useEffect(() => {
-    if (problem !== '') void load(); // the service answers again
-  }, [status]);
-
+  const { found, problem, load } = useGroups({ status, total, isStale });
   const groups = found?.groups ?? [];
   return html`<section id="dead-letters" aria-labelledby="dead-title" tabindex="-1">
     <h2 id="dead-title">Dead letters ${total > 0 && html`<span class="count">${amount(total)}</span>`}</h2>
@@ -60,4 +40,31 @@ export function DeadLetters({ status, now, open, isStale }) {
     </ul>
     ${found !== undefined && found.seen < found.total && html`<p class="dim">Grouped from the newest ${number(found.seen, 'dead letter')} of ${amount(found.total)}.</p>`}
   </section>`;
+}
+
+/**
+ * Loads the groups again when the number of dead letters changes. While the page is stale, its banner reports the failure for all parts.
+ * @param {{ status: Status, total: number, isStale: boolean }} page
+ */
+function useGroups({ status, total, isStale }) {
+  const [found, setFound] = useState(/** @type {{ groups: any[], total: number, seen: number } | undefined} */ (undefined));
+  const [problem, setProblem] = useState('');
+  const load = () =>
+    deadLetterGroups().then(
+      (answer) => {
+        setFound(answer);
+        setProblem('');
+      },
+      (error) => setProblem(error.message),
+    );
+  useEffect(() => {
+    if (isStale) return setProblem('');
+    void load();
+    const timer = setTimeout(() => void load(), cachedMs); // the first answer may be older than the last change
+    return () => clearTimeout(timer);
+  }, [total, isStale]);
+  useEffect(() => {
+    if (problem !== '') void load(); // the service answers again
+  }, [status]);
+  return { found, problem, load };
 }

@@ -152,38 +152,39 @@ function Timeline({ id, now }) {
 
 /** @param {Detail} event @param {number} now */
 function stepsOf(event, now) {
-  const {
-    seenAt,
-    createdAt,
-    settledAt,
-    state,
-    reason,
-    detail,
-    target,
-    history,
-    timeline,
-    parent,
-    descendants,
-    dueAt,
-    messageId,
-    stanzaId,
-  } = event;
-  const stored = new Set(history.map(({ number: nth, at }) => `${nth} ${at}`));
-  const recorded = timeline.filter(({ what, attempt, at }) => what === 'attempt' && !stored.has(`${attempt} ${at}`));
+  const { seenAt, settledAt, state, reason, detail, timeline, descendants, dueAt, messageId, stanzaId } = event;
   const ids = [messageId === null ? '' : `id ${messageId}`, stanzaId === null ? '' : `archive id ${stanzaId}`]
     .filter((each) => each !== '')
     .join(', ');
-  const request =
-    target === null ? '' : target.kind === 'http' ? `${target.method} ${target.origin ?? ''}${target.path}` : 'message to a user';
-  const made = [request, parent === null ? '' : `ordered by the response to ${parent}`].filter((each) => each !== '').join(', ');
-  const hasRequest = timeline.some(({ what, result }) => what === 'accepted' && result === 'request-made');
-  const first = Date.parse(createdAt);
   return [
     { at: seenAt, title: 'Stanza seen', text: ids, level: 'well' },
     ...timeline
       .filter(({ what }) => what === 'asked')
       .map((step) => ({ at: step.at, title: 'Business server asked', text: textOf(step), level: 'well' })),
-    { at: createdAt, title: hasRequest ? 'Request made and stored' : 'Stored without a request', text: made, level: 'well' },
+    requestStep(event),
+    ...attemptSteps(event),
+    ...descendants.map((each) => ({ at: null, title: 'The response ordered', text: `${each.id} (${each.state})`, level: 'notice' })),
+    state === 'waiting'
+      ? { at: dueAt, title: 'Waiting', text: waitingText(event, now), level: 'notice' }
+      : { at: settledAt, title: state, text: [reason, detail].filter((each) => each !== '').join(': '), level: levels[state] },
+  ];
+}
+
+/** @param {Detail} event */
+function requestStep({ createdAt, target, parent, timeline }) {
+  const request =
+    target === null ? '' : target.kind === 'http' ? `${target.method} ${target.origin ?? ''}${target.path}` : 'message to a user';
+  const made = [request, parent === null ? '' : `ordered by the response to ${parent}`].filter((each) => each !== '').join(', ');
+  const hasRequest = timeline.some(({ what, result }) => what === 'accepted' && result === 'request-made');
+  return { at: createdAt, title: hasRequest ? 'Request made and stored' : 'Stored without a request', text: made, level: 'well' };
+}
+
+/** Attempts from the history that the spool has deleted, then those in the spool. @param {Detail} event */
+function attemptSteps({ createdAt, history, timeline }) {
+  const stored = new Set(history.map(({ number: nth, at }) => `${nth} ${at}`));
+  const recorded = timeline.filter(({ what, attempt, at }) => what === 'attempt' && !stored.has(`${attempt} ${at}`));
+  const first = Date.parse(createdAt);
+  return [
     ...recorded.map((step) => ({
       at: step.at,
       title: `Attempt ${amount(step.attempt ?? 0)}`,
@@ -196,10 +197,6 @@ function stepsOf(event, now) {
       text: `${outcomeText(outcome)}${judgement === null ? '' : `, judged ${judgement.verdict}${judgement.detail === '' ? '' : `: ${judgement.detail}`}`}, ${span(Date.parse(at) - first)} after it was stored`,
       level: outcome.kind === 'answered' && outcome.status < 300 ? 'well' : 'critical',
     })),
-    ...descendants.map((each) => ({ at: null, title: 'The response ordered', text: `${each.id} (${each.state})`, level: 'notice' })),
-    state === 'waiting'
-      ? { at: dueAt, title: 'Waiting', text: waitingText(event, now), level: 'notice' }
-      : { at: settledAt, title: state, text: [reason, detail].filter((each) => each !== '').join(': '), level: levels[state] },
   ];
 }
 

@@ -276,11 +276,17 @@ export class Service implements Lifecycle {
     });
     await this.#options.beforeListening?.();
     const status = await this.#startStatus(spool, operations);
-    const found = openEventParts({
-      ...{ ...this.#shared, spool, spoolPath: this.#config.spool.path, wake: dispatcher.wake, operations },
-      ...{ withheld: this.#withheld, history: this.#history, recorder: this.#recorder },
+    const eventParts = openEventParts({
+      ...this.#shared,
+      spool,
+      spoolPath: this.#config.spool.path,
+      operations,
+      withheld: this.#withheld,
+      history: this.#history,
+      recorder: this.#recorder,
+      wake: dispatcher.wake,
     });
-    const api = { ...this.#shared, spool, operations, status, ...found, withheld: this.#withheld, redactor: this.#redactor };
+    const api = { ...this.#shared, spool, operations, status, ...eventParts, withheld: this.#withheld, redactor: this.#redactor };
     const admin = new AdminServer({ ...this.#shared, config: limited, metrics, health: this.#health, api });
     await this.#begin('the admin listener', admin);
 

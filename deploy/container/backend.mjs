@@ -1,4 +1,4 @@
-/** A backend that prints each event. Replace it by yours: docs/guides/receiver.md. */
+/** A backend that prints each event. Replace it with your own: docs/guides/receiver.md. */
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 

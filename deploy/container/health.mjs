@@ -1,4 +1,4 @@
-/** The health check of the image: ends with 0 if the service responds. EVENT_PUSHER_HEALTH: another address. */
+/** The health check of the image: exits with 0 if the service responds. EVENT_PUSHER_HEALTH replaces the address. */
 const address = process.env.EVENT_PUSHER_HEALTH ?? 'http://127.0.0.1:9464/healthz';
 try {
   const answer = await fetch(address, { redirect: 'error', signal: AbortSignal.timeout(4000) });

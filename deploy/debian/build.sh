@@ -47,7 +47,7 @@ fi
 rm -rf "$sqlite/build" "$sqlite/deps" "$sqlite/src"
 install -D -m 644 "$ADDON" "$sqlite/build/Release/better_sqlite3.node"
 
-# Only what runs: the command starts with the Node.js of the package, and no other program does.
+# Dependencies keep only files that run. Shebangs and .bin are not needed: /usr/bin/event-pusher starts the Node.js of the package.
 node "$here/dependencies.mjs" "$lib/node_modules" usr/lib/event-pusher/node_modules >"$work/copyright"
 rm -rf "$lib/node_modules/.bin" "$lib/node_modules/.package-lock.json"
 find "$lib" -type d -empty -delete

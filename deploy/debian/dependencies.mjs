@@ -1,17 +1,17 @@
 /**
  * Reduces the installed dependencies to the files that run, and prints a paragraph of debian/copyright for each:
- * `node dependencies.mjs NODE_MODULES PATH`. PATH is their place in the package. Files of licences stay.
+ * `node dependencies.mjs NODE_MODULES PATH`. PATH is their place in the package. Licence files are kept.
  */
 import { chmod, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const [modules = '', path = ''] = process.argv.slice(2);
 
-/** Folders at the top of a package that it does not import. */
+/** Top-level folders of packages that are not imported. */
 const unused = new Set(
   '.github .husky .vscode bench benchmark benchmarks docs example examples integration scripts spec test tests'.split(' '),
 );
-const runs = /\.(?:cjs|js|json|mjs|node|wasm)$/;
+const runnable = /\.(?:cjs|js|json|mjs|node|wasm)$/;
 const isLicence = (/** @type {string} */ name) => /^(?:copying|licen[cs]e|notice)/i.test(name);
 
 for (const folder of await packagesIn(modules)) {
@@ -27,7 +27,10 @@ for (const folder of await packagesIn(modules)) {
   );
   const holder = holders.length > 0 ? holders.join('\n           ') : (author.name ?? author).replaceAll(/ [<(].*/g, '');
   const place = folder.replace(modules, path);
-  const where = licence === undefined ? `${name} has no file of its licence, only this name.` : `The text is in /${place}/${licence}.`;
+  const where =
+    licence === undefined
+      ? `${name} contains no licence file; its package.json names this licence.`
+      : `The text is in /${place}/${licence}.`;
   process.stdout.write(
     `\nFiles: ${place}/*\nCopyright: ${holder}\nLicense: ${license.replaceAll(/[()]/g, '').replaceAll(' OR ', ' or ')}\n ${where}\n`,
   );
@@ -38,7 +41,7 @@ async function manifestOf(folder) {
   return JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
 }
 
-/** The folders of all packages, those in other packages too. @param {string} folder @returns {Promise<string[]>} */
+/** The folders of all packages, nested ones included. @param {string} folder @returns {Promise<string[]>} */
 async function packagesIn(folder) {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const found = [];
@@ -56,7 +59,7 @@ async function prune(folder, isTop) {
     if (entry.name === 'node_modules' && isTop) continue;
     const keeps = entry.isDirectory()
       ? !(isTop && unused.has(entry.name))
-      : isLicence(entry.name) || (runs.test(entry.name) && !entry.name.startsWith('.'));
+      : isLicence(entry.name) || (runnable.test(entry.name) && !entry.name.startsWith('.'));
     if (!keeps) await rm(file, { recursive: true });
     else if (entry.isDirectory()) await prune(file, false);
     else await chmod(file, 0o644);

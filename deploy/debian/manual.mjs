@@ -22,7 +22,7 @@ event\\-pusher \\- push the messages of an XMPP server to HTTP backends
 [\\fIOPTIONS\\fR]
 .SH DESCRIPTION
 The program attaches to a chat server (Prosody, ejabberd, MongooseIM or another one), and sends an HTTP request for each message that matches a rule, at
-least once, in order, with retries. One command runs the service; the others prepare it, or ask and control a running one.
+least once, in order, with retries. One command runs the service; the others prepare, query and control it.
 .SH COMMANDS
 ${commands.map(({ synopsis, description }) => paragraph(`\\fB${escaped(synopsis).replace(/ (?=[A-Z[\\])/, '\\fR ')}\\fR`, description)).join('')}\
 .PP
@@ -33,7 +33,7 @@ ${words.map(({ word, meaning }) => paragraph(`\\fI${word}\\fR`, meaning)).join('
 ${paragraph('\\fBEVENT_PUSHER_CONFIG\\fR', 'The configuration file. The command of the Debian package sets /etc/event-pusher/event-pusher.toml if it is not set.')}\
 .SH FILES
 ${paragraph('\\fI/etc/event\\-pusher/event\\-pusher.toml\\fR', 'The configuration. The service is not started without it.')}\
-${paragraph('\\fI/etc/event\\-pusher/environment\\fR', 'Lines NAME=value for secrets that the configuration names.')}\
+${paragraph('\\fI/etc/event\\-pusher/environment\\fR', 'Lines NAME=value: secrets to which the configuration refers.')}\
 ${paragraph('\\fI/var/lib/event\\-pusher\\fR', 'The spool, which contains undelivered events and dead letters, and the history.')}\
 .SH EXIT STATUS
 0 for success, 1 for a failure, and 2 for wrong usage.
@@ -49,7 +49,7 @@ function paragraph(head, body) {
   return `.TP\n${head}\n${escaped(body)}\n`;
 }
 
-/** A line that groff prints as it is. @param {string} line */
+/** Escapes a line for groff. @param {string} line */
 function escaped(line) {
   return line
     .replaceAll('\\', '\\e')

@@ -29,12 +29,12 @@ export interface EventDetail extends FoundEvent {
   /** The raw packet (JSON text) if no request was made of it. */
   readonly packet: string | null;
   readonly history: readonly AttemptRecord[];
-  /** The earliest event of its lane, for which it waits; null if it waits for none. */
+  /** The earliest event of its lane if this event waits for it, else null. */
   readonly behind: DeliveryId | null;
   readonly descendants: readonly { readonly id: string; readonly state: EventState }[];
   /** Its records in the history, the oldest first; empty if it is off. */
   readonly records: readonly HistoryRecord[];
-  /** The attempt of its parent whose response created it, as far as the history has it. */
+  /** The attempt of its parent whose response created it; null if there is none, or it is not in the history. */
   readonly origin: RecordedAttempt | null;
   /** Whether a search of the history ended at its limit, so that records may be missing. */
   readonly isIncomplete: boolean;
@@ -169,17 +169,18 @@ export class EventLookup {
   async #recordsOf(filter: EventFilter, states: readonly RecordedState[]): Promise<Recorded> {
     const query = { filter, states, limit: maxRecords, backward: false, after: undefined, withinMs: pageMs };
     const page = await this.#options.history?.find(query);
-    return { records: (page?.records ?? []).map(({ record }) => record), isCut: page?.more !== undefined };
+    return { records: (page?.records ?? []).map(({ record }) => record), isIncomplete: page?.more !== undefined };
   }
 
-  /** The records of the event, of those that its response created, and of the one whose response created it. */
+  /** The records of the event and of those that its response created, and the attempt whose response created it. */
   async #recordedAbout(id: DeliveryId) {
     const parent = parentOf(id);
     const own = await this.#recordsOf({ ids: [id] }, [...recordedStates, 'dead', 'waiting']);
     const created = await this.#recordsOf({ descendantsOf: id }, recordedStates);
-    const creating = parent === null ? nothingRecorded : await this.#recordsOf({ ids: [parent] }, recordedStates);
-    const origin = creating.records.find((record) => record.created.includes(id))?.attempt ?? null;
-    return { records: own.records, created: created.records, origin, isIncomplete: [own, created, creating].some(({ isCut }) => isCut) };
+    const ofParent = parent === null ? nothingRecorded : await this.#recordsOf({ ids: [parent] }, recordedStates);
+    const origin = ofParent.records.find((record) => record.created.includes(id))?.attempt ?? null;
+    const isIncomplete = [own, created, ofParent].some((recorded) => recorded.isIncomplete);
+    return { records: own.records, created: created.records, origin, isIncomplete };
   }
 
   #withheldPage({
@@ -259,10 +260,11 @@ type Content = Pick<EventDetail, 'behind' | 'body' | 'history' | 'packet' | 'tar
 
 interface Recorded {
   readonly records: readonly HistoryRecord[];
-  readonly isCut: boolean;
+  /** Whether the search ended at its limit. */
+  readonly isIncomplete: boolean;
 }
 
-const nothingRecorded: Recorded = { records: [], isCut: false };
+const nothingRecorded: Recorded = { records: [], isIncomplete: false };
 
 const recordedStates = ['delivered', 'dropped', 'withheld'] as const;
 

@@ -32,7 +32,7 @@ export function openEventParts(options: EventOptions): Pick<ApiDependencies, 'ac
   const { spoolPath, operations, withheld, history, recorder, clock } = options;
   const shared = { ...options, store: new EventStore(options.spool) };
   const lookup = new EventLookup(shared);
-  const recorded = history ?? new History(spoolPath, { clock }); // it may have been on before
+  const recorded = history ?? new History(spoolPath, { clock }); // for erasures: it may have been enabled before
   const tail = new Tail({ ...options, newId: randomUUID });
   const forget = (jid: string) => {
     tail.forget(jid);

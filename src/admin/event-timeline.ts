@@ -5,7 +5,7 @@ import type { EventDetail } from './event-lookup.ts';
 
 /**
  * One step of an event: the stanza was seen, the response to another event created this one, a business server answered the question about
- * it, the delivery was accepted, an attempt ended, the event was settled.
+ * it, the delivery was accepted, an attempt ended, or the event was settled.
  */
 interface TimelineStep {
   readonly at: EpochMs;

@@ -1,4 +1,4 @@
-/** Shows operators what happens to events while it happens. Nothing is recorded unless a viewer has asked within the last half minute. */
+/** Shows operators the steps of events as they happen. Nothing is recorded unless a viewer has asked within the last half minute. */
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
 import { ownCopy } from '../kit/own-copy.ts';
@@ -35,10 +35,10 @@ export interface TailLine {
 export interface TailPage {
   /** Names the viewer and the end of this page. The next request with it confirms the page; without that the lines are repeated. */
   readonly viewer: string;
-  /** Whether the view begins with this page: what happened before is not in it. */
+  /** Whether the view begins with this page: earlier steps are not shown. */
   readonly begins: boolean;
   readonly lines: readonly TailLine[];
-  /** Number of lines before these that were lost, because the viewer asked too late for them. */
+  /** Number of earlier lines that were lost because the viewer asked too late. */
   readonly missed: number;
 }
 
@@ -59,7 +59,7 @@ interface TailOptions {
   readonly newId: () => string;
 }
 
-/** Lines that wait for one viewer. */
+/** Maximum number of lines that wait for a viewer. */
 const maxLines = 5000;
 const maxViewers = 16;
 /** Time after which a viewer that does not ask gives way to another, ms: longer than the pause of `event-pusher tail` after an error. */

@@ -39,7 +39,7 @@ function jidIn({ jid }: OptionValues): string {
   throw new ServiceError('USAGE', `--jid: received ${JSON.stringify(jid)}, expected ${read.error.issues[0]?.message}`);
 }
 
-/** A service that runs erases by itself. If none answers, its spool is opened here; with --url, it may be on another machine. */
+/** A running service erases. If none answers, its spool is opened here, unless --url is given: that service may be on another machine. */
 async function withSpool(values: OptionValues, use: (erase: Erase) => Promise<number>): Promise<number> {
   const service = await findService(values);
   try {
@@ -56,7 +56,7 @@ async function useStopped(values: OptionValues, use: (erase: Erase) => Promise<n
   const env = readEnvironment();
   const config = await loadSpool(locateConfig(values.config, env), env);
   if (config.engine === 'memory' || !existsSync(config.path)) throw unreachable;
-  const { eraseStopped } = await import('../spool/erase-stopped.ts'); // it loads SQLite
+  const { eraseStopped } = await import('../spool/erase-stopped.ts'); // loads SQLite, which an erasure by a service does not need
   process.stderr.write(`No service answers: the spool at ${config.path} is changed directly.\n`);
   const code = await eraseStopped(config, (erasure) =>
     use(async ({ cursor, ...call }) => {
@@ -120,8 +120,8 @@ function summary({ waiting, deadLetters, records, withheld }: Report): string {
 
 function heldText({ held, file }: Report): string {
   if (held === 0) return '';
-  const then = file === null ? 'they are awaited' : 'repeat the command when they are settled, or pause their pools first';
-  return `${counted(held, 'event')} on the way to a backend: ${then}.\n`;
+  const advice = file === null ? 'an erasure waits up to 30 s' : 'repeat the command later, or pause the pools first';
+  return `Still being sent to a backend: ${counted(held, 'event')}; ${advice}.\n`;
 }
 
 const fileTexts: Readonly<Record<NonNullable<Report['file']>, string>> = {
@@ -134,5 +134,5 @@ const fileTexts: Readonly<Record<NonNullable<Report['file']>, string>> = {
 };
 
 const outOfReach = `Not erased: backups, logs, requests that were already sent, text of other users that names this one,
-and what the chat server stores and its tap has not sent yet.
+and stanzas that the chat server or its tap stores.
 `;

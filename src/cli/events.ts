@@ -190,6 +190,6 @@ function stepText({ what, attempt, result, status, durationMs, detail }: Detail[
 
 function timesText({ settledAt, dueAt, behind }: Detail): readonly string[] {
   if (settledAt !== null) return [localTime(settledAt)];
-  if (behind !== null) return [`behind ${behind}, the first event of its conversation that waits`];
+  if (behind !== null) return [`behind ${behind}, the first waiting event of its conversation`];
   return dueAt === null ? [] : [`due ${localTime(dueAt)}`];
 }

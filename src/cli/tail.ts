@@ -21,7 +21,7 @@ export const tailCommand: Command = {
 type Page = z.output<typeof tailShape>;
 type Line = Page['lines'][number];
 
-/** Pause between two requests, and after one that was not answered, ms. */
+/** Pause after a request, and after one without an answer, ms. */
 const pauseMs = 300;
 const unreachableMs = 2000;
 
@@ -36,7 +36,7 @@ async function follow({ values, unread }: Call): Promise<number> {
     const page: Error | Page = await service.get('/tail', tailShape, { ...filter, viewer }).catch(toError);
     if (page instanceof Error) {
       if (!(page instanceof ServiceError && page.code === 'ADMIN_UNREACHABLE') || viewer === undefined) throw page;
-      if (isReachable) note(`${page.message}; it is asked again`);
+      if (isReachable) note(`${page.message}; retrying`);
     } else {
       const notes = [...noteOf(page, viewer), ...(page.missed === 0 ? [] : [`${counted(page.missed, 'line')} lost: too many to show`])];
       notes.forEach(note);
@@ -51,7 +51,7 @@ async function follow({ values, unread }: Call): Promise<number> {
 
 function noteOf({ begins }: Page, viewer: string | undefined): readonly string[] {
   if (!begins) return [];
-  return [viewer === undefined ? 'waiting for events' : 'the view begins again: what happened in between is not shown'];
+  return [viewer === undefined ? 'waiting for events' : 'the view begins again: steps in between are not shown'];
 }
 
 /** On standard error, so that standard output has only lines of events. */

@@ -134,7 +134,7 @@ export class Intake {
 
   #leave(stream: Stream, passage: Passage): void {
     stream.oldest = passage.next;
-    passage.next = undefined; // else one that has become old would keep all later ones until a full collection
+    passage.next = undefined; // a passage in the old generation would keep all later ones until a full collection
     if (stream.oldest === undefined) {
       stream.newest = undefined;
       if (!stream.broken) this.#streams.delete(passage.receipt.stream); // there may be as many names as users

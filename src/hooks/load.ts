@@ -15,7 +15,7 @@ import { type BuiltIn, createHandler, type LoadedHandler } from './handler.ts';
  * problems of all modules. A module can import `xmpp-event-pusher/callbacks` from any folder.
  */
 export async function loadHandlers(configs: readonly HandlerConfig[]): Promise<readonly LoadedHandler[]> {
-  // Not for built-in modules: its thread would take a tenth of a second of every start.
+  // Not for built-in modules: its thread adds a tenth of a second to a start.
   if (configs.some(({ module }) => module.kind !== 'builtin')) await import('../../pools/callbacks-specifier.ts');
 
   const readGlob = createGlobReader();

@@ -25,7 +25,7 @@ export class Fifo<T> {
     this.#items[this.#head] = undefined; // release it for garbage collection
     this.#head += 1;
     if (this.#head >= trimAt && this.#head * 2 >= this.#items.length) {
-      this.#items.splice(0, this.#head); // a copy would leave an array that keeps its items until a full collection
+      this.#items.splice(0, this.#head); // in place: a replaced array in the old generation would keep its items until a full collection
       this.#head = 0;
     }
     return item;

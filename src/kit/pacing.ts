@@ -122,7 +122,7 @@ export class Pacer {
     this.#act = act;
   }
 
-  /** Requests an action, `everyMs` after the last one or later. The nudge with the shortest interval decides. */
+  /** Requests an action, at least `everyMs` after the last one. Among several requests, the shortest interval applies. */
   nudge(everyMs = this.#options.everyMs): void {
     const dueAt = this.#lastActAt + everyMs;
     if (this.#cancel !== undefined && dueAt >= this.#dueAt) return;

@@ -31,17 +31,17 @@ export interface ErasedChunk {
 }
 
 /**
- * State of the file after an erasure. `too-large`: SQLite overwrites what it deletes, but when it moved rows between pages earlier, it may
- * have left copies in the unused part of a page; only a rewritten file has none for certain. `in-use`: another process reads the file, so
- * the log could not be emptied.
+ * State of the file after an erasure. `rewritten`: nothing is left. `too-large`: SQLite overwrites what it deletes, but copies may be left
+ * in unused parts of pages from which it moved rows earlier. `in-use`: another process reads the file, so the log could not be emptied.
+ * `failed`: disk space is short, or another process writes.
  */
 export type FileState = 'failed' | 'in-use' | 'rewritten' | 'too-large';
 
 export type ErasureRequest = { readonly extension: 'erasure' } & (
   | EraseChunk
-  /** The number of deliveries of a user that this process holds, and that were accepted before this time. */
+  /** The number of a user's deliveries that this process holds and that were accepted before this time. */
   | { readonly kind: 'held'; readonly jid: string; readonly before: EpochMs }
-  /** Removes erased text from the file and its log; it begins after the transaction. The file is rewritten if it has at most this many bytes. */
+  /** Removes erased text from the file and its log, after the transaction. The file is rewritten if it has at most this many bytes. */
   | { readonly kind: 'clean'; readonly rewriteBytes: number }
   /** The result of the last `clean`; undefined before it. */
   | { readonly kind: 'cleaned' }

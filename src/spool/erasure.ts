@@ -1,4 +1,4 @@
-/** Erases what is stored about a user: events that wait, dead letters, records of the history, and texts that SQLite has kept of them. */
+/** Erases what is stored about a user: waiting events, dead letters, records of the history, and what SQLite's files still contain of them. */
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';
@@ -12,9 +12,9 @@ export interface ErasureCall {
   readonly jid: string;
   /** Only count. */
   readonly dryRun: boolean;
-  /** `next` of the call before; undefined begins. */
+  /** `next` of the previous call; undefined at the beginning. */
   readonly cursor: string | undefined;
-  /** Events that were accepted before this time are awaited, if the process holds them. */
+  /** `held` counts only events accepted before this time. */
   readonly before: EpochMs;
 }
 
@@ -28,7 +28,7 @@ export interface ErasureReport {
   readonly withheld: number;
   /** Known at the end: deliveries that this process still holds after a wait. If it is 0, nothing is left; otherwise a further erasure is needed. */
   readonly held: number;
-  /** Known at the end of an erasure; null before it, and if it only counts. */
+  /** Known at the end of an erasure; null before, and in a dry run. */
   readonly file: FileState | null;
   /** The cursor of the next call; undefined at the end. */
   readonly next: string | undefined;
@@ -44,22 +44,22 @@ export function noProgress(): ErasureProgress {
 interface ErasureOptions {
   readonly spool: Pick<Spool, 'extend'>;
   readonly history: Pick<History, 'erase'>;
-  /** Removes withheld pushes of a user from memory; returns their number. */
+  /** Removes the withheld pushes of a user from memory; returns their number. */
   readonly forget: (jid: string) => number;
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly events: EventSink;
   /** Starts delivery of the ready deliveries of these pools. */
   wake(pools: readonly string[]): void;
-  /** The file is rewritten if it has at most this many bytes, without free pages: no delivery is stored meanwhile. */
+  /** The file is rewritten if its pages in use have at most this many bytes: no delivery can be stored meanwhile. */
   readonly rewriteBytes: number;
   /** Default: of the system. */
   readonly pause?: (ms: number) => Promise<unknown>;
 }
 
-/** The largest file that is rewritten while deliveries continue: they wait for about half a second. */
+/** The largest file that is rewritten while the service runs: deliveries wait meanwhile. */
 export const liveRewriteBytes = 16 * 1024 * 1024;
 
-/** Time after which a call ends with what it has done so far, ms. */
+/** Time after which a call returns and leaves the rest to the next one, ms. */
 const callMs = 2000;
 
 /** How long an erasure waits for deliveries that this process holds, and between two looks at them, ms. */
@@ -85,8 +85,8 @@ interface Place {
 }
 
 /**
- * Works in short transactions, call after call. Nothing is kept about an erasure that is not finished: the spool is consistent between
- * any two transactions, and an erasure that was interrupted is begun again.
+ * Works in short transactions, between which the spool is consistent. No state is kept between calls: an interrupted erasure is begun
+ * again.
  */
 export class Erasure {
   readonly #options: ErasureOptions;
@@ -193,5 +193,5 @@ function placeOf(cursor: string | undefined): Place {
   const [, name, at, held, waitedMs] = /^(\w+):(\d{1,16}):(\d{1,9}):(\d{1,9})$/.exec(cursor) ?? [];
   const stage = stages.find((each) => each === name);
   if (stage !== undefined) return { stage, at: Number(at), held: Number(held), waitedMs: Number(waitedMs) };
-  throw new ServiceError('BAD_CURSOR', 'the cursor is not one that this service has given: begin the erasure again without it');
+  throw new ServiceError('BAD_CURSOR', 'the cursor was not given by this service: begin the erasure again without it');
 }

@@ -75,7 +75,7 @@ export interface EventContent {
   readonly target: Target | null;
   readonly body: Body | null;
   readonly history: readonly AttemptRecord[];
-  /** The earliest event of its lane, for which it waits; null if it waits for none. */
+  /** The earliest event of its lane if this event waits for it, else null. */
   readonly behind: DeliveryId | null;
 }
 

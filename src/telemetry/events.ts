@@ -31,7 +31,7 @@ export type IgnoredReason = 'declined' | 'malformed' | 'too-deep' | 'truncated' 
 /** Result of a question to a business server. `failed`: no valid answer. */
 type AskResult = 'allowed' | 'failed' | 'withheld';
 
-/** A delivery, and the packet and users by which an operator finds it. The users are shown only where that is allowed. */
+/** A delivery, with the packet and users by which an operator finds it. Users are shown only if the configuration or the token allows it. */
 export type DeliverySubject = Pick<NewDelivery, 'facts' | 'handler' | 'host' | 'id' | 'packetId' | 'pool' | 'receiver' | 'sender'>;
 
 export interface Events {
@@ -107,7 +107,7 @@ export interface Events {
    */
   'connection.refused': { readonly listener: string; readonly reason: string; readonly count: number };
   /** A delivery is on disk. */
-  'delivery.accepted': { readonly [K in keyof DeliverySubject]: DeliverySubject[K] };
+  'delivery.accepted': DeliverySubject;
   /** A callback at delivery failed in a pool's thread. */
   'delivery.callback-failed': { readonly pool: string } & CallbackFailure;
   /** A pool has claimed deliveries: with the commit that stored them, with the one that freed their lane, or later from the spool. */
@@ -261,7 +261,7 @@ export function createEventBus(onBroken: (name: EventName, error: Error) => void
   return { emit, on, next };
 }
 
-/** The subject of an event about a delivery: its fields without its content. */
+/** The fields of a delivery that identify it, without its content. */
 export function subjectOf({ facts, handler, host, id, packetId, pool, receiver, sender }: DeliverySubject): DeliverySubject {
   return { facts, handler, host, id, packetId, pool, receiver, sender };
 }

@@ -24,7 +24,7 @@ export function logDeliveries(events: EventBus, log: Logger, options: DeliveryLo
 
 type Identify = (delivery: Pick<DeliverySubject, 'facts' | 'id' | 'packetId' | 'receiver' | 'sender'>) => object;
 
-/** At debug, the ids that connect a delivery with its packet and with the stanza as the chat server and the client know it. */
+/** At debug, the ids that connect a delivery with its packet, and with the stanza in the logs of chat servers and clients. */
 function identification(log: Logger, { jids }: DeliveryLogOptions): Identify {
   return ({ facts, id, packetId, receiver, sender }) => ({
     ...(log.isLevelEnabled('debug') ? { packetId, messageId: readFacts(facts).messageId, deliveryId: id } : {}),
@@ -53,7 +53,7 @@ function logAttempts(events: EventBus, log: Logger, identify: Identify): void {
   });
 }
 
-/** At debug: with the lines of attempts, they follow a stanza from its receipt to the end of each delivery. */
+/** At debug. With the lines of attempts, they show a stanza from its receipt to the end of each of its deliveries. */
 function logSettlements(events: EventBus, log: Logger, identify: Identify): void {
   events.on('delivery.accepted', (delivery) => {
     if (!log.isLevelEnabled('debug')) return;

@@ -8,11 +8,10 @@ import { timelineOf } from '../../src/admin/event-timeline.ts';
 import { systemClock } from '../../src/kit/clock.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { EventStore } from '../../src/spool/event-store.ts';
-import { eraseRecords } from '../../src/spool/history/erase.ts';
 import { History } from '../../src/spool/history/history.ts';
 import { lineOf } from '../../src/spool/history/record.ts';
-import { searchHistory } from '../../src/spool/history/search.ts';
 import { historyFolder } from '../../src/spool/history/segments.ts';
+import { runTask } from '../../src/spool/history/task.ts';
 import { HistoryWriter } from '../../src/spool/history/writer.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
@@ -31,7 +30,7 @@ async function startLookup() {
   const writer = new HistoryWriter({ folder: historyFolder(path), maxAgeMs: 3_600_000, maxBytes: 100_000_000, minFreeBytes: 0 });
   const history = new History(path, {
     clock: systemClock,
-    run: async (task) => (task.kind === 'erase' ? eraseRecords(task, systemClock) : searchHistory(task, systemClock)),
+    run: async (task) => runTask(task, systemClock),
   });
   const lookup = new EventLookup({ spool, store: new EventStore(spool), withheld: { list: () => [] }, clock: systemClock, history });
   const record = (id: string, spawn: readonly NewDelivery[] = []) => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Tail } from '../../src/admin/tail.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
+import { idOf } from '../spool/build.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { answered, attemptEnded, settled, subject } from '../telemetry/observed.ts';
 import { startApi } from './api/ask-api.ts';
@@ -34,7 +35,7 @@ function startTail() {
   return { tail, events, clock, begin, texts, subscriptions: () => subscriptions };
 }
 
-const named = (id: string) => ({ ...subject, id: id as typeof subject.id });
+const named = (id: string) => ({ ...subject, id: idOf(id) });
 
 test('a viewer gets each step once, in order', () => {
   const { events, begin, texts } = startTail();
@@ -46,7 +47,11 @@ test('a viewer gets each step once, in order', () => {
   events.emit('delivery.settled', settled(named('a')));
   events.emit('push.withheld', { ...named('b'), why: 'refused', errCode: 1, errMsg: '', errDlt: '', seenAt: 1, createdAt: 1 });
   expect(texts(read())).toEqual([
-    ...['a accepted waiting', 'a attempt waiting', 'a attempt delivered', 'a settled delivered', 'b withheld withheld'],
+    'a accepted waiting',
+    'a attempt waiting',
+    'a attempt delivered',
+    'a settled delivered',
+    'b withheld withheld',
   ]);
   expect(read()).toMatchObject({ lines: [], missed: 0, begins: false });
 });

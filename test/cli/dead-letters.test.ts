@@ -1,13 +1,11 @@
 /** The built command line, operating a listener over its API. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { acceptedAt } from '../spool/build.ts';
 import { eventually } from '../support/eventually.ts';
+import { main } from '../support/run-cli.ts';
 import { inUtc, startOperated } from './operate.ts';
-
-const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 
 describe('dead-letters list', () => {
   test('--json prints only documented fields, the newest last', async () => {

@@ -29,18 +29,16 @@ test('erase counts, needs --yes without a terminal, and erases', async () => {
   expect(done.stdout).toMatch(/^1 waiting event, 1 dead letter, 0 records of the history of bob@localhost erased.\nNot erased: backups, /);
   expect(notices).toHaveLength(1);
   expect(notices[0]).toMatch(/: erased 1 waiting events, 1 dead letters, 0 records of the history and 0 withheld pushes of a user$/);
-  expect(JSON.parse((await erase('--yes', '--json')).stdout)).toEqual({
-    ...{ waiting: 0, deadLetters: 0, records: 0, withheld: 0, held: 0, file: 'rewritten' },
-  });
+  const nothing = { waiting: 0, deadLetters: 0, records: 0, withheld: 0, held: 0, file: 'rewritten' };
+  expect(JSON.parse((await erase('--yes', '--json')).stdout)).toEqual(nothing);
   expect(spool.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 1, dead: 0 }]);
 });
 
 test('erase asks for a bare JID, and for a token that may see content', async () => {
   const { operate, url } = await startOperated({ token: 'secret' });
   expect(await operate('erase', '--yes')).toMatchObject({ code: 2, stderr: expect.stringContaining('missing --jid') });
-  expect(await operate('erase', '--jid', 'bob@localhost/phone', '--yes')).toMatchObject({
-    ...{ code: 2, stderr: expect.stringContaining('expected a bare JID such as "bob@example.org"') },
-  });
+  const withResource = await operate('erase', '--jid', 'bob@localhost/phone', '--yes');
+  expect(withResource).toMatchObject({ code: 2, stderr: expect.stringContaining('expected a bare JID such as "bob@example.org"') });
   const withoutToken = await runCli(['erase', '--jid', 'bob@localhost', '--yes', '--url', url]);
   expect(withoutToken).toMatchObject({ code: 1, stderr: expect.stringContaining('token') });
 });

@@ -1,14 +1,11 @@
 /** The built command line, which follows events over the API of a listener. */
 import { once } from 'node:events';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
+import { main } from '../support/run-cli.ts';
 import { startChild } from '../support/start-child.ts';
 import { answered, attemptEnded, settled, subject } from '../telemetry/observed.ts';
 import { inUtc, startOperated } from './operate.ts';
-
-const main = resolve(fileURLToPath(import.meta.url), '../../../dist/src/cli/main.js');
 
 /** Runs `tail` until the test ends; the functions return what it has printed. */
 function startTailing(...args: readonly string[]) {
@@ -24,7 +21,7 @@ function startTailing(...args: readonly string[]) {
   return { child, lines: () => stdout.split('\n').slice(0, -1), notes: () => stderr };
 }
 
-test('tail prints the steps of the selected events, as text and as JSON, and begins again after a restart', async () => {
+test('tail prints the steps of the selected events, as text and as JSON, and retries while no service answers', async () => {
   inUtc();
   const { config, events, clock, admin } = await startOperated();
   const text = startTailing('--config', config, '--handler', 'chat');
@@ -50,7 +47,7 @@ test('tail prints the steps of the selected events, as text and as JSON, and beg
     messageId: 'm1',
   });
   await admin.stop();
-  await eventually(() => text.notes().includes('no service answers') && json.notes().includes('it is asked again'));
+  await eventually(() => text.notes().includes('no service answers') && json.notes().includes('retrying'));
 });
 
 test.each([[], ['--json']])('tail ends quietly when its reader has ended %j', async (...args) => {

@@ -6,6 +6,8 @@ import { componentSchema } from '../../src/config/attachments.ts';
 import { clientSchema } from '../../src/config/client.ts';
 import { exitsSchema } from '../../src/config/exits.ts';
 import { handlerSchema } from '../../src/config/handler.ts';
+import { historySchema } from '../../src/config/history.ts';
+import { logSchema } from '../../src/config/log.ts';
 import { httpSchema } from '../../src/config/mongooseim-posts.ts';
 import { poolSchema } from '../../src/config/pool.ts';
 import {
@@ -31,6 +33,8 @@ const sections: readonly { readonly heading: string; readonly schema: z.ZodObjec
   { heading: '`[[modules.mod_event_pusher.backend.http]]`', schema: handlerSchema, elsewhere: ['when'] },
   { heading: '`[callbacks]`', schema: callbacksSchema },
   { heading: '`[spool]`', schema: spoolSchema },
+  { heading: '`[history]`', schema: historySchema },
+  { heading: '`[log]`', schema: logSchema },
   { heading: '`[admin]`', schema: adminSchema },
   { heading: '`[gate]`', schema: gateSchema },
   { heading: '`[metrics]`', schema: metricsSchema },

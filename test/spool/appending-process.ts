@@ -1,8 +1,8 @@
 /**
  * Run as a process of its own: appends to the spool at argv[2] as fast as it can, settles every other delivery, and
  * prints `+ID` when it is appended, `?ID` before it asks to settle it, `-ID` when it is settled. With `purge` as argv[3] it
- * also makes large dead letters and purges them without end, and prints `purged` each time. With `erase` it adds events of the user
- * argv[4] and erases them without end, and prints `erased` after each transaction.
+ * also makes large dead letters and purges them without end, and prints `purged` each time. With `erase` it also adds events of the
+ * user argv[4] and erases them without end, and prints `erased` after each transaction.
  */
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { createSqliteSpool } from '../../src/spool/sqlite/spool.ts';
@@ -44,7 +44,7 @@ async function eraseForEver(): Promise<void> {
   }
 }
 
-/** Leaves some for the erasure after a kill: it stops after its second transaction. */
+/** Stops after the second transaction, so that some events are left for the erasure after a kill. */
 async function eraseTable(jid: string, table: 'dead' | 'pending'): Promise<void> {
   let below = Number.MAX_SAFE_INTEGER;
   for (let part = 0; part < 2; part += 1) {

@@ -1,9 +1,7 @@
 /** Erasing what is stored about a user. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFile, chown, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
@@ -15,6 +13,7 @@ import { lineOf } from '../../src/spool/history/record.ts';
 import { HistoryRecorder } from '../../src/spool/history/recorder.ts';
 import { searchHistory } from '../../src/spool/history/search.ts';
 import { historyFolder, listSegments } from '../../src/spool/history/segments.ts';
+import { runTask } from '../../src/spool/history/task.ts';
 import { checkFile } from '../../src/spool/inspect.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import type { ExtensionRequest, Spool } from '../../src/spool/spool.ts';
@@ -22,8 +21,9 @@ import { createEventBus, type Events } from '../../src/telemetry/events.ts';
 import { createSpoolCalls, ids, retryAt } from '../conformance/spool-calls.ts';
 import { eventually } from '../support/eventually.ts';
 import { appendTo, claimFrom } from '../support/spool-promises.ts';
-import { acceptedAt, answered, makeDelivery, makeEntry, makeFailedPacket } from './build.ts';
+import { acceptedAt, answered, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
+import { startAppending } from './start-appending.ts';
 
 const jid = 'victim@localhost';
 const everything = { handlers: ['push', 'log'], limit: 1_000_000, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt };
@@ -44,7 +44,7 @@ function openErasure({ spool, path = '/none/spool.sqlite', rewriteBytes = 1024 *
   events.on('spool.deleted', (event) => deleted.push(event));
   const history = new History(path, {
     clock: systemClock,
-    run: async (task) => (task.kind === 'erase' ? eraseRecords(task, systemClock) : searchHistory(task, systemClock)),
+    run: async (task) => runTask(task, systemClock),
   });
   const erasure = new Erasure({
     ...{ history, clock: systemClock, events, rewriteBytes, pause, forget: () => 0, wake: (pools) => void woken.push(...pools) },
@@ -143,7 +143,7 @@ describe('the rows of the spool', () => {
     expect(await waiting()).toEqual(['third']);
   });
 
-  test('a delivery that is held stays, is counted if it was accepted before, and is erased when it is back', async () => {
+  test('a held delivery stays, is counted if it was accepted before the given time, and is erased when it waits again', async () => {
     const seq = await takeOne(makeDelivery({ id: 'held', sender: jid }));
     await takeOne(makeDelivery({ id: 'later', sender: jid, createdAt: acceptedAt + 5 }));
     const { run } = openErasure({ spool });
@@ -206,7 +206,7 @@ describe('the rows of the spool', () => {
     expect(requests.filter((request) => 'kind' in request && request.kind === 'clean')).toHaveLength(1);
   });
 
-  test('other commands run between its parts, however many events there are', async () => {
+  test('other commands run between the parts of an erasure of many events', async () => {
     await leave(...many(1700, { sender: jid }), ...many(40, { receiver: jid, body: 'x'.repeat(300_000) }), makeDelivery({ id: 'kept' }));
     const { run, requests } = openErasure({ spool });
     expect(await run()).toMatchObject({ waiting: 1740 });
@@ -214,7 +214,7 @@ describe('the rows of the spool', () => {
     expect(await waiting()).toEqual(['kept']);
   });
 
-  test('it ends although the user goes on writing', async () => {
+  test('an erasure ends even if the user continues to write', async () => {
     await leave(makeDelivery({ id: 'before', sender: jid }));
     const { extend } = spool;
     spool = {
@@ -229,7 +229,7 @@ describe('the rows of the spool', () => {
     expect(await run()).toMatchObject({ waiting: 1 });
   });
 
-  test('a cursor that it has not given is refused', async () => {
+  test('a cursor that was not given by an erasure is refused', async () => {
     const { run } = openErasure({ spool });
     for (const cursor of ['', 'dead', 'pending:1', 'other:1:2', 'dead:-1:2'])
       await expect(run({ cursor })).rejects.toMatchObject({ code: 'BAD_CURSOR' });
@@ -303,7 +303,7 @@ describe('the files', () => {
     expect(left.stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 400, dead: 1 }]);
   });
 
-  test('are not rewritten if that takes long, and the report says so', async () => {
+  test('are not rewritten if they are too large, and the report says so', async () => {
     const spool = await rig.started();
     await appendTo(spool, makeEntry([mine(1), others(2)]));
     expect(await openErasure({ spool, path: rig.path, rewriteBytes: 1000 }).run()).toMatchObject({ waiting: 1, file: 'too-large' });
@@ -339,32 +339,19 @@ describe('the files', () => {
     await deliver(makeDelivery({ id: 'kept', body: `"${jid}"` }));
     const [segment] = listSegments(historyFolder(rig.path));
     const claimed = { ...mine(2), seq: 1, attempts: 0, failingSince: undefined, context: {} };
-    const record = lineOf(
-      claimed,
-      { seq: 1, disposition: { kind: 'delivered' }, attempt: undefined, spawn: [], failedPackets: [], claimNext: 0 },
-      {
-        ...{ now: 1, bodies: true, withheld: undefined },
-      },
-    );
+    const record = lineOf(claimed, makeSettlement(1, { kind: 'delivered' }), { now: 1, bodies: true, withheld: undefined });
     await appendFile(segment?.path ?? '', `${record.slice(0, -20)}\n${record.slice(0, -10)}`);
     expect(await openErasure({ spool, path: rig.path }).run()).toMatchObject({ records: 3 });
     expect(await filesWith(marker)).toEqual([]);
-    const query = {
-      folder: historyFolder(rig.path),
-      filter: {},
-      states: ['delivered'] as const,
-      limit: 9,
-      backward: false,
-      after: undefined,
-    };
-    expect(searchHistory({ ...query, withinMs: 60_000 }, systemClock).records.map(({ record: { id } }) => id)).toEqual(['kept']);
-    expect(eraseRecords({ folder: historyFolder(rig.path), jid, dryRun: true, after: 0, withinMs: 0 }, systemClock)).toEqual({
-      ...{ count: 0, more: undefined },
-    });
+    const folder = historyFolder(rig.path);
+    const all = { folder, filter: {}, states: ['delivered'] as const, limit: 9, backward: false, after: undefined, withinMs: 60_000 };
+    expect(searchHistory(all, systemClock).records.map(({ record: { id } }) => id)).toEqual(['kept']);
+    const left = eraseRecords({ folder, jid, dryRun: true, after: 0, withinMs: 0 }, systemClock);
+    expect(left).toEqual({ count: 0, more: undefined });
   });
 
   test('an erasure that was killed leaves a consistent spool, and can be repeated', async () => {
-    const { child, lines } = startErasing();
+    const { child, lines } = startAppending(rig.path, 'erase', jid);
     await eventually(() => lines().filter((line) => line === 'erased').length > 5);
     child.kill('SIGKILL');
     await once(child, 'close');
@@ -375,16 +362,4 @@ describe('the files', () => {
     expect(await filesWith(jid)).toEqual([]);
     expect(checkFile(rig.path)).toEqual([]);
   });
-
-  /** A process that appends events of the user and erases them without end; it prints `erased` after each transaction. */
-  function startErasing(): { child: ChildProcess; lines: () => string[] } {
-    const entry = fileURLToPath(new URL('./appending-process.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--import', 'tsx', entry, rig.path, 'erase', jid], { stdio: ['ignore', 'pipe', 'inherit'] });
-    onTestFinished(() => void child.kill('SIGKILL'));
-    let text = '';
-    child.stdout.on('data', (chunk) => {
-      text += chunk;
-    });
-    return { child, lines: () => text.split('\n').slice(0, -1) };
-  }
 });

@@ -155,14 +155,14 @@ describe('a search of waiting events', () => {
     return Object.fromEntries(events.map(({ id }, index) => [id, contents[index]?.behind]));
   }
 
-  test('names the earliest event of its lane, for which it waits', async () => {
+  test('names the earliest event of the lane in which an event waits', async () => {
     await leave(...['a', 'b', 'c'].map((id) => makeDelivery({ id, lane: 'lane' })), makeDelivery({ id: 'other', lane: 'other' }));
     expect(await waits()).toEqual({ a: null, b: 'a', c: 'a', other: null });
     await claimIds();
     expect(await waits()).toEqual({ a: null, b: 'a', c: 'a', other: null });
   });
 
-  test('names one that was claimed when it was stored', async () => {
+  test('names it also if it was claimed when it was stored', async () => {
     await take(makeDelivery({ id: 'a', lane: 'lane' }));
     await leave(makeDelivery({ id: 'b', lane: 'lane' }));
     expect(await waits()).toEqual({ a: null, b: 'a' });

@@ -8,7 +8,7 @@ import { createFakeTimers } from '../support/fake-timers.ts';
 const append: Command = ['append', [], [], [], undefined];
 const delivered: Command = ['delivered', 1, 16];
 
-/** Batches that are not sent to a thread: `commit` answers the last one, and each wait passes at once. */
+/** Keeps the batches instead of sending them to a thread: `commit` answers the last one, `timers.fire` ends a wait. */
 function createRig() {
   const clock = createFakeClock();
   const timers = createFakeTimers();
@@ -39,7 +39,7 @@ test('the first command after a pause is sent in the same turn', async () => {
   expect(sizes()).toEqual([1]);
 });
 
-test('deliveries that succeeded wait longer than other commands, and are sent with the first of those', async () => {
+test('settlements of successful deliveries wait longer than other commands, and are sent with the next of these', async () => {
   const { ask, begin, sizes, timers } = createRig();
   await begin(append);
   ask(delivered, 2);
@@ -50,7 +50,7 @@ test('deliveries that succeeded wait longer than other commands, and are sent wi
   expect(sizes()).toEqual([1, 3]);
 });
 
-test('they do not wait if many of them do, or if deliveries behind them in their lanes are on disk', async () => {
+test('settlements do not wait longer if there are many, or if more deliveries of their lanes may be on disk', async () => {
   const { ask, begin, timers } = createRig();
   await begin(append);
   ask(delivered, 129);
@@ -63,7 +63,7 @@ test('they do not wait if many of them do, or if deliveries behind them in their
   other.timers.fire();
 });
 
-test('nor do they wait while the spool is being closed', async () => {
+test('settlements do not wait longer while the spool is being closed', async () => {
   const { ask, begin, commit, group, sizes, timers } = createRig();
   await begin(append);
   ask(delivered);

@@ -6,12 +6,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/kit/clock.ts';
 import type { PacketFacts } from '../../src/model/packet.ts';
 import type { EventFilter } from '../../src/spool/event-store.ts';
-import { eraseRecords } from '../../src/spool/history/erase.ts';
 import { History } from '../../src/spool/history/history.ts';
 import { droppedLine, lineOf, type RecordedState, readLine } from '../../src/spool/history/record.ts';
 import { HistoryRecorder } from '../../src/spool/history/recorder.ts';
 import { searchHistory } from '../../src/spool/history/search.ts';
 import { historyFolder, listSegments } from '../../src/spool/history/segments.ts';
+import { runTask } from '../../src/spool/history/task.ts';
 import { HistoryWriter } from '../../src/spool/history/writer.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { appendTo, settleIn } from '../support/spool-promises.ts';
@@ -198,7 +198,7 @@ describe('the spool with a history', () => {
     };
     const history = new History(rig.path, {
       clock: systemClock,
-      run: async (task) => (task.kind === 'erase' ? eraseRecords(task, systemClock) : searchHistory(task, systemClock)),
+      run: async (task) => runTask(task, systemClock),
     });
     const records = async (states: readonly RecordedState[] = [...finalStates, 'dead', 'waiting']) => {
       const page = await history.find({ filter: {}, states, limit: 99, backward: false, after: undefined, withinMs: 60_000 });

@@ -1,8 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { checkFile } from '../../src/spool/inspect.ts';
@@ -11,31 +9,15 @@ import { eventually } from '../support/eventually.ts';
 import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 import { acceptedAt, answered, makeDelivery, makeEntry, makeSettlement } from './build.ts';
 import { createSqliteRig, type SqliteRig } from './sqlite-rig.ts';
+import { startAppending } from './start-appending.ts';
 
 let rig: SqliteRig;
-let children: ChildProcess[];
 beforeEach(async () => {
-  children = [];
   rig = await createSqliteRig();
 });
-afterEach(async () => {
-  for (const child of children) child.kill('SIGKILL');
-  await rig[Symbol.asyncDispose]();
-});
+afterEach(() => rig[Symbol.asyncDispose]());
 
 const everything = { handlers: ['push'], limit: 1_000_000, bytes: Number.MAX_SAFE_INTEGER, now: acceptedAt };
-
-/** A process that appends and settles without end; `lines` returns its output. */
-function startAppending(...more: readonly string[]): { child: ChildProcess; lines: () => string[] } {
-  const entry = fileURLToPath(new URL('./appending-process.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', entry, rig.path, ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
-  children.push(child);
-  let text = '';
-  child.stdout.on('data', (chunk) => {
-    text += chunk;
-  });
-  return { child, lines: () => text.split('\n').slice(0, -1) };
-}
 
 async function pendingIds(spool: Spool): Promise<Set<string>> {
   const ids = new Set<string>();
@@ -50,7 +32,7 @@ async function pendingIds(spool: Spool): Promise<Set<string>> {
 
 test('keeps every acknowledged delivery and restores no settled one after three kills', async () => {
   for (let round = 0; round < 3; round += 1) {
-    const { child, lines } = startAppending();
+    const { child, lines } = startAppending(rig.path);
     await eventually(() => lines().length > 5000);
     child.kill('SIGKILL');
     await once(child, 'close');
@@ -72,7 +54,7 @@ test('keeps every acknowledged delivery and restores no settled one after three 
 
 test('is intact after each kill during deletion of dead letters, and an open reader blocks neither deletion nor commits', async () => {
   for (let round = 0; round < 3; round += 1) {
-    const { child, lines } = startAppending('purge');
+    const { child, lines } = startAppending(rig.path, 'purge');
     const count = (mark: string) => lines().filter((line) => line.startsWith(mark)).length;
     await eventually(() => count('purged') > 1);
     const reader = new Database(rig.path, { readonly: true });
@@ -126,7 +108,7 @@ test('restores claims, lanes, attempts, marks and dead letters after a restart',
 });
 
 test('refuses a second process, with the id of the first, until the first is killed', async () => {
-  const { child, lines } = startAppending();
+  const { child, lines } = startAppending(rig.path);
   await eventually(() => lines().includes('ready'));
   await expect(rig.started()).rejects.toMatchObject({ code: 'SPOOL_LOCKED', message: expect.stringContaining(`process ${child.pid}`) });
   child.kill('SIGKILL');

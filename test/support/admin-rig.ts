@@ -85,7 +85,8 @@ export async function createApiRig(): Promise<ApiRig> {
   const wake = (pools: readonly string[]) => void woken.push(...pools);
   const actions = new EventActions({ lookup, store, clock, events, replay: operations.replay, wake });
   const erasure = new Erasure({
-    ...{ spool, clock, events, wake, rewriteBytes: liveRewriteBytes, forget: (jid) => withheld.erase(jid) },
+    ...{ spool, clock, events, wake, rewriteBytes: liveRewriteBytes },
+    forget: (jid) => withheld.erase(jid),
     history: { erase: async () => ({ count: 0, more: undefined }) },
   });
   const tail = new Tail({ events, clock, newId: () => `viewer-${++viewers}` });

@@ -1,4 +1,4 @@
-/** podman with its images, volumes and networks in a folder of the test, and base images from Debian and npm: no registry of images is needed. */
+/** podman with its images, volumes and networks in a folder of the test, and base images built from Debian and npm, without an image registry. */
 import { execFile } from 'node:child_process';
 import { copyFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -38,21 +38,7 @@ export async function canRunContainers(): Promise<boolean> {
 /** `env`: variables of the compose file. */
 export async function prepareContainers(env: Readonly<Record<string, string>>): Promise<Containers> {
   const folder = await mkdtemp(join(tmpdir(), 'containers-'));
-  const settings = {
-    CONTAINERS_CONF: join(folder, 'containers.conf'),
-    CONTAINERS_STORAGE_CONF: join(folder, 'storage.conf'),
-    TMPDIR: join(folder, 'tmp'),
-  };
-  await mkdir(settings.TMPDIR);
-  // Without systemd and without CAP_SYS_RESOURCE, which raises limits: both are missing in many test machines.
-  await writeFile(
-    settings.CONTAINERS_CONF,
-    `[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n[network]\nnetwork_backend = "netavark"\nnetwork_config_dir = "${folder}/networks"\n`,
-  );
-  await writeFile(
-    settings.CONTAINERS_STORAGE_CONF,
-    `[storage]\ndriver = "overlay"\ngraphroot = "${folder}/images"\nrunroot = "${folder}/run"\n`,
-  );
+  const settings = await configurePodman(folder);
 
   async function run(program: string, args: readonly string[], { cwd = folder }: { readonly cwd?: string } = {}): Promise<string> {
     const { stdout, stderr } = await exec(program, [...args], {
@@ -85,7 +71,27 @@ export async function prepareContainers(env: Readonly<Record<string, string>>): 
   return { folder, run, build, [Symbol.asyncDispose]: dispose };
 }
 
-/** Images with the names of the official ones, and what our Dockerfiles use of them. */
+/** Writes the configuration files of podman; returns the variables that name them. */
+async function configurePodman(folder: string): Promise<Readonly<Record<string, string>>> {
+  const settings = {
+    CONTAINERS_CONF: join(folder, 'containers.conf'),
+    CONTAINERS_STORAGE_CONF: join(folder, 'storage.conf'),
+    TMPDIR: join(folder, 'tmp'),
+  };
+  await mkdir(settings.TMPDIR);
+  // Without systemd and without CAP_SYS_RESOURCE, which raises limits: many test machines have neither.
+  await writeFile(
+    settings.CONTAINERS_CONF,
+    `[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n[network]\nnetwork_backend = "netavark"\nnetwork_config_dir = "${folder}/networks"\n`,
+  );
+  await writeFile(
+    settings.CONTAINERS_STORAGE_CONF,
+    `[storage]\ndriver = "overlay"\ngraphroot = "${folder}/images"\nrunroot = "${folder}/run"\n`,
+  );
+  return settings;
+}
+
+/** Images with the names of the official ones, and only what our Dockerfiles need. */
 async function buildBases(context: string, { run, build }: Pick<Containers, 'build' | 'run'>): Promise<void> {
   await mkdir(context);
   const include = '--include=ca-certificates';

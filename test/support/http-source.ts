@@ -2,8 +2,9 @@ import type { HttpAttachment } from '../../src/config/service-config.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketId } from '../../src/model/packet.ts';
 import { createJidReader } from '../../src/packet/jid.ts';
-import { HttpSource } from '../../src/sources/http/http.ts';
+import { commitWithinMs, HttpSource } from '../../src/sources/http/http.ts';
 import { Health } from '../../src/telemetry/health.ts';
+import { hangMs } from './eventually.ts';
 import { type IntakeSetting, startSourceIntake } from './source-intake.ts';
 
 export interface HttpSetting extends IntakeSetting {
@@ -11,11 +12,11 @@ export interface HttpSetting extends IntakeSetting {
   readonly timers?: Timers;
 }
 
-/** Those of the system, with more time for a commit than the 50 ms that a busy machine may exceed. */
-const patient: Timers = { after: (ms, action) => systemTimers.after(ms === 50 ? 60_000 : ms, action) };
+/** The system's, but with a longer limit for a commit: a busy machine may exceed `commitWithinMs`. */
+const slowCommitTimers: Timers = { after: (ms, action) => systemTimers.after(ms === commitWithinMs ? hangMs : ms, action) };
 
 /** A listening source with the real intake and a spool in memory. It records events and deliveries. */
-export async function startHttpSource({ attachment, timers = patient, clock = systemClock, ...setting }: HttpSetting = {}) {
+export async function startHttpSource({ attachment, timers = slowCommitTimers, clock = systemClock, ...setting }: HttpSetting = {}) {
   const behind = await startSourceIntake({ ...setting, clock });
   const settings = { ...plain, ...attachment };
   const health = new Health({ events: behind.events, attachments: [settings] });

@@ -4,7 +4,8 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { startChild } from './start-child.ts';
 
-const main = resolve(fileURLToPath(import.meta.url), '../../../dist/src/cli/main.js');
+/** The built command line. */
+export const main = resolve(fileURLToPath(import.meta.url), '../../../dist/src/cli/main.js');
 
 export interface CliEnd {
   readonly code: number | null;

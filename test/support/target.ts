@@ -158,7 +158,7 @@ export async function startTarget({
   };
 }
 
-/** Numbers of this process that were used or returned, perhaps to a caller that does not listen yet. */
+/** Ports that this process has used or returned, perhaps to a caller that does not listen yet. */
 const givenPorts = new Set<number>();
 
 /** A port of 127.0.0.1 without a listener, a different one at each call. */

@@ -7,7 +7,7 @@ import { refuseContentTo } from './content.ts';
 import { type ApiDependencies, audit, defineRoute, type Route } from './route.ts';
 import { count, instant, rfc3339, time } from './values.ts';
 
-const cursorExpected = 'the `next` of the response before';
+const cursorExpected = 'the `next` of the previous response';
 
 const parameters = section({
   jid: bareJid,
@@ -17,12 +17,12 @@ const parameters = section({
     .min(1, { error: cursorExpected })
     .max(100, { error: cursorExpected })
     .optional()
-    .describe('Continues an erasure: the `next` of the response before, with its `before`.'),
-  before: instant.optional().describe('`held` counts events that were accepted before this instant. By default the time of the call.'),
+    .describe('Continues an erasure: the `next` of the previous response, with its `before`.'),
+  before: instant.optional().describe('`held` counts only events accepted before this instant; by default the time of the call.'),
 });
 
 export const erasureShape = z.object({
-  waiting: count.describe('Waiting events that this call has erased; in a dry run, that would be.'),
+  waiting: count.describe('Waiting events that this call has erased or, in a dry run, would erase.'),
   deadLetters: count,
   records: count.describe('Records of the history.'),
   withheld: count.describe('Withheld pushes in memory; not counted in a dry run.'),
@@ -33,13 +33,13 @@ export const erasureShape = z.object({
     .enum(['failed', 'in-use', 'rewritten', 'too-large'])
     .nullable()
     .describe(
-      "At the end: `rewritten`: nothing of the events is left in the spool's file. `too-large`: the file was not rewritten, so unused parts of it may hold fragments. `in-use`: another process reads the file, so its log still holds them. `failed`: there was no space to rewrite it.",
+      "Known at the end. `rewritten`: nothing of the events is left in the spool's file. `too-large`: the file was not rewritten, so unused parts of it may hold fragments. `in-use`: another process reads the file, so its log still holds the events. `failed`: the file could not be rewritten, because disk space is short or another process writes to it.",
     ),
   next: z.string().nullable().describe('The `cursor` of the next call; null at the end. A call takes about two seconds.'),
   before: time,
 });
 
-/** Erases what is stored about a user. */
+/** The route that erases what is stored about a user. */
 export function eraseRoutes({ erasure, clock, events }: ApiDependencies): readonly Route[] {
   return [
     defineRoute({

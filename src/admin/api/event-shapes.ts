@@ -9,7 +9,7 @@ import { count, deliveryId, instant, time } from './values.ts';
 const idsExpected = `a list of 1 to ${mostAtOnce} ids`;
 const ids = z.array(deliveryId, { error: idsExpected }).min(1, { error: idsExpected }).max(mostAtOnce, { error: idsExpected });
 
-const cursorExpected = 'the `next` of the response before';
+const cursorExpected = 'the `next` of the previous response';
 const cursor = z.string({ error: cursorExpected }).min(1, { error: cursorExpected }).max(2000, { error: cursorExpected }).optional();
 
 /** A status that an HTTP response or a callback can have. */
@@ -27,7 +27,7 @@ const filterKeys = {
 };
 
 const statesExpected = `a list of ${eventStates.join(', ')}`;
-const states = z.array(oneOf(eventStates), { error: statesExpected }).min(1, { error: statesExpected }).optional();
+export const states = z.array(oneOf(eventStates), { error: statesExpected }).min(1, { error: statesExpected }).optional();
 
 export const listParameters = section({
   ...filterKeys,
@@ -37,7 +37,7 @@ export const listParameters = section({
   order: oneOf(['newest', 'oldest'])
     .default('newest')
     .describe('Which ones are listed first if there are more than the limit. Within a page the oldest is always first.'),
-  cursor: cursor.describe('Continues a search: the `next` of its page before, with the same other parameters.'),
+  cursor: cursor.describe('Continues a search: the `next` of its previous page, with the other parameters unchanged.'),
 });
 
 const person = z.string().nullable().describe('A bare JID; null for callers that may not see content.');
@@ -77,7 +77,7 @@ export const eventDetailShape = z.object({
   seenAt: time,
   detail: z.string().describe('For callers that may not see content, the error text of a callback is `[hidden]`.'),
   parent: letterShape.shape.parent.describe('The delivery whose response created this one; null if there is none.'),
-  behind: z.string().nullable().describe('The earliest event of its lane, for which it waits; null if it waits for none.'),
+  behind: z.string().nullable().describe('The earliest event of its lane if the event waits for it, else null.'),
   descendants: z
     .array(z.object({ id: z.string(), state: z.enum(eventStates) }))
     .describe('Deliveries that its response created, and theirs, as far as they are known.'),
@@ -90,7 +90,7 @@ export const eventDetailShape = z.object({
         what: z
           .enum(['seen', 'created', 'asked', 'accepted', 'attempt', 'settled'])
           .describe(
-            '`created`: by the response to an attempt of `parent`. `asked`: a business server answered the question before the push.',
+            '`created`: by the response to an attempt of `parent`. `asked`: a business server answered the question about the push.',
           ),
         attempt: z.int().nullable(),
         result: z
@@ -122,7 +122,7 @@ export const actionParameters = section({
   all: z.literal(true, { error: 'true' }).optional(),
   dryRun: flag.default(false).describe('Only count.'),
   limit: whole(1, mostAtOnce).default(1000).describe('Maximum number of events in one call; the oldest come first.'),
-  cursor: cursor.describe('Continues the action: the `next` of the response before, with its `before` in the filter.'),
+  cursor: cursor.describe('Continues the action: the `next` of the previous response, with its `before` in the filter.'),
 })
   .refine(hasSelection, { path: ['all'], error: `${selections} to select events` })
   .describe(`Selection: ${selections}.`);

@@ -1,15 +1,12 @@
 import { z } from 'zod';
-import { oneOf, section, text } from '../../config/values.ts';
+import { section, text } from '../../config/values.ts';
 import { readFacts } from '../../model/facts.ts';
-import { eventStates } from '../event-lookup.ts';
 import type { TailLine } from '../tail.ts';
 import { bareJidOf } from './bare-jid.ts';
 import { refuseContentTo, withoutQuotes } from './content.ts';
-import { eventShape } from './event-shapes.ts';
+import { eventShape, states } from './event-shapes.ts';
 import { type ApiDependencies, type Caller, defineRoute, type Route } from './route.ts';
 import { count, rfc3339, time } from './values.ts';
-
-const statesExpected = `a list of ${eventStates.join(', ')}`;
 
 const parameters = section({
   viewer: text
@@ -19,11 +16,7 @@ const parameters = section({
   pool: text.optional(),
   host: text.optional(),
   jid: text.optional().describe('Bare JID of the sender or receiver; a resource is ignored. Only for callers that may see content.'),
-  state: z
-    .array(oneOf(eventStates), { error: statesExpected })
-    .min(1, { error: statesExpected })
-    .optional()
-    .describe('State of the event after the step.'),
+  state: states.describe('State of the event after the step.'),
 });
 
 const { id, packetId, messageId, stanzaId, host, handler, pool, sender, receiver, kind, state } = eventShape.shape;
@@ -32,10 +25,10 @@ export const tailShape = z.object({
   viewer: z
     .string()
     .describe(
-      'The parameter of the next request, with the same filter; the request confirms these lines. A viewer that does not ask for 30 s is forgotten.',
+      'The parameter of the next request, with the same filter; the request confirms these lines. After 30 s without a request the viewer is forgotten.',
     ),
-  begins: z.boolean().describe('Whether the view begins here: what happened before is not shown.'),
-  missed: count.describe('Lines that were lost before these ones: the last 5000 wait for a viewer.'),
+  begins: z.boolean().describe('Whether the view begins here: earlier steps are not shown.'),
+  missed: count.describe('Number of earlier lines that were lost: only the last 5000 wait for a viewer.'),
   lines: z.array(
     z.object({
       at: time,
@@ -58,12 +51,12 @@ export function tailRoutes({ tail }: ApiDependencies): readonly Route[] {
     defineRoute({
       method: 'GET',
       path: '/tail',
-      summary: 'Follows what happens to events; each request returns the steps since the one before.',
+      summary: 'Follows the steps of events: each request returns those since the previous request.',
       parameters,
       response: tailShape,
-      handle: ({ viewer, jid: user, state: states, ...filter }, caller) => {
+      handle: ({ viewer, jid: user, state: wanted, ...filter }, caller) => {
         if (user !== undefined) refuseContentTo(caller);
-        const page = tail.read(viewer, { ...filter, states, jid: user && bareJidOf(user) });
+        const page = tail.read(viewer, { ...filter, states: wanted, jid: user && bareJidOf(user) });
         return { ...page, lines: page.lines.map((line) => lineView(line, caller)) };
       },
     }),
@@ -80,7 +73,7 @@ function lineView({ at, what, subject, state: after, attempt, result, status, du
   };
 }
 
-/** Whether the service itself has written the reason of a failure: a callback or a chat server gives others. */
+/** Whether the reason of a failure is a text of the service, not of a callback or a chat server. */
 function isOwnReason(result: TailLine['result']): boolean {
   return result !== 'unsent' && result !== 'refused';
 }

@@ -31,7 +31,7 @@ export interface HttpOptions {
 }
 
 /** Maximum time that a request waits for its commit, ms. The message's receiver waits with it. */
-const commitWithinMs = 50;
+export const commitWithinMs = 50;
 /** Time for requests in progress to end after the listener has stopped, ms. */
 const endWithinMs = 1000;
 

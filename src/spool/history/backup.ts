@@ -1,6 +1,6 @@
 import { chmodSync, constants, copyFileSync, mkdirSync, rmSync } from 'node:fs';
 import { flushToDisk } from '../flush-to-disk.ts';
-import { historyFolder, listSegments, type Segment, segmentPath } from './segments.ts';
+import { historyFolder, isMissing, listSegments, type Segment, segmentPath } from './segments.ts';
 
 /**
  * Copies the history of a spool to the place where a service on the copy of the spool looks for it. Returns its size, or undefined if there
@@ -31,8 +31,4 @@ function copySegment({ path }: Segment, target: string): void {
   }
   chmodSync(target, 0o600);
   flushToDisk(target);
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

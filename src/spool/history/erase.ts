@@ -1,9 +1,9 @@
-/** Erases the records of a user from the segments of a history. It reads files of many megabytes, so it runs in a thread of its own (`task.worker.ts`). */
+/** Erases the records of a user from the segments of a history. It reads files of many megabytes, so it runs in its own thread (`task.worker.ts`). */
 import { closeSync, fdatasyncSync, fstatSync, futimesSync, openSync, readFileSync, writeSync } from 'node:fs';
 import type { Clock } from '../../kit/clock.ts';
 import { readLine } from './record.ts';
 import { candidatesIn, newline } from './search.ts';
-import { listSegments } from './segments.ts';
+import { isMissing, listSegments } from './segments.ts';
 
 export interface RecordErasure {
   readonly folder: string;
@@ -24,8 +24,8 @@ export interface ErasedRecords {
 }
 
 /**
- * Overwrites the records with spaces, in place: the writer may append to the file or delete it meanwhile, a search skips lines that are no
- * record, positions in the file stay valid, and no copy of the old content is left.
+ * Overwrites the records with spaces, in place: positions in the file stay valid, a search skips such lines, no copy of the old content is
+ * left, and the writer may append to the file or delete it meanwhile.
  */
 export function eraseRecords({ folder, jid, dryRun, after, withinMs }: RecordErasure, clock: Pick<Clock, 'monotonic'>): ErasedRecords {
   const until = clock.monotonic() + withinMs;
@@ -49,19 +49,19 @@ function eraseIn(path: string, { jid, dryRun }: Pick<RecordErasure, 'dryRun' | '
     const { atime, mtime } = fstatSync(file);
     for (const line of lines) overwrite(file, line);
     fdatasyncSync(file);
-    futimesSync(file, atime, mtime); // the time of its last record, by which it is deleted
+    futimesSync(file, atime, mtime); // it is deleted by the time of its last record
     return lines.length;
   } finally {
     closeSync(file);
   }
 }
 
-/** Undefined if it was deleted meanwhile. */
+/** Undefined if the segment was deleted meanwhile. */
 function open(path: string, flags: 'r' | 'r+'): number | undefined {
   try {
     return openSync(path, flags);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }
@@ -73,7 +73,7 @@ interface Line {
   readonly end: number;
 }
 
-/** The lines of records that the user sent or received, and those that name the user and cannot be read, as after a kill. */
+/** The lines of records that the user sent or received, and of unreadable ones (cut by a kill) that name the user. */
 function linesOf(jid: string, bytes: Buffer): readonly Line[] {
   const name = Buffer.from(JSON.stringify(jid));
   return candidatesIn(bytes, name).flatMap((start) => {
@@ -85,7 +85,7 @@ function linesOf(jid: string, bytes: Buffer): readonly Line[] {
   });
 }
 
-/** The JID goes last: a line that was overwritten in part is found when the erasure is repeated. */
+/** The JID is overwritten last: a repeated erasure finds a line that was overwritten in part. */
 function overwrite(file: number, { start, nameEnd, end }: Line): void {
   writeSpaces(file, nameEnd, end);
   writeSpaces(file, start, nameEnd);

@@ -7,6 +7,7 @@ import { ServiceError, toError } from '../../kit/errors.ts';
 import type { ErasedRecords, RecordErasure } from './erase.ts';
 import type { HistoryPage, HistoryQuery } from './search.ts';
 import { historyFolder, listSegments } from './segments.ts';
+import type { HistoryTask } from './task.ts';
 
 /** The span that is really held: it is shorter than `max_age` if `max_bytes` or the disk did not allow more. */
 export interface HistorySpan {
@@ -14,9 +15,6 @@ export interface HistorySpan {
   readonly since: EpochMs | null;
   readonly bytes: number;
 }
-
-/** A task for a thread of its own. */
-export type HistoryTask = (HistoryQuery & { readonly kind: 'search' }) | (RecordErasure & { readonly kind: 'erase' });
 
 interface HistoryOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
@@ -29,7 +27,7 @@ type RunTask = (task: HistoryTask) => Promise<ErasedRecords | HistoryPage>;
 /** Age at which the span is read again, ms: it takes a system call for each segment, of which there may be thousands. */
 const spanMs = 5000;
 
-/** Tasks that wait for the one that is running, at most. */
+/** Maximum number of tasks, the running one included. */
 const maxWaiting = 16;
 
 export class History {
@@ -59,7 +57,8 @@ export class History {
 
   /** One task after the other. */
   async #inTurn(task: HistoryTask): Promise<ErasedRecords | HistoryPage> {
-    if (this.#waiting >= maxWaiting) throw new ServiceError('HISTORY_BUSY', 'too many searches of the history at a time: try again later');
+    if (this.#waiting >= maxWaiting)
+      throw new ServiceError('HISTORY_BUSY', 'too many searches and erasures of the history at a time: try again later');
     this.#waiting += 1;
     const running = this.#last.then(() => this.#run(task));
     this.#last = running.catch(() => undefined); // its caller gets the error

@@ -38,6 +38,11 @@ function namesIn(folder: string): readonly string[] {
   }
 }
 
+/** Whether a file does not exist, for example because another thread has deleted it. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
 export function segmentPath(folder: string, number: EpochMs): string {
   return join(folder, `${String(number).padStart(13, '0')}${suffix}`);
 }

@@ -1,8 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../kit/clock.ts';
-import { eraseRecords } from './erase.ts';
-import type { HistoryTask } from './history.ts';
-import { searchHistory } from './search.ts';
+import { type HistoryTask, runTask } from './task.ts';
 
-const task = workerData as HistoryTask; // only `history.ts` starts this file
-parentPort?.postMessage(task.kind === 'erase' ? eraseRecords(task, systemClock) : searchHistory(task, systemClock));
+parentPort?.postMessage(runTask(workerData as HistoryTask, systemClock)); // only `history.ts` starts this file

@@ -6,7 +6,7 @@ import type { DeliveryFacts } from './claims.ts';
 import type { Tables } from './command-runner.ts';
 import { busyTimeoutMs } from './disk-space.ts';
 
-/** Rows read, rows removed, and bytes of content overwritten, in one transaction: deliveries continue between two. */
+/** Limits of one transaction: rows read, rows removed, and bytes of content overwritten. Deliveries continue between two. */
 const chunkRows = 500;
 const removedRows = 100;
 const removedBytes = 1024 * 1024;
@@ -25,7 +25,7 @@ function concerns(...lanes: readonly string[]): string {
   return `(@jid IN (sender, receiver, lower(receiver)) OR ${inMessage} ${inLane})`;
 }
 
-/** Each finds its rows by the table's key or by an index; `…Edge` finds the end of a chunk without reading its rows. */
+/** Each finds its rows by the table's key or an index. `…Edge` finds the end of a chunk without reading its rows. */
 export const eraserStatements = {
   pendingEdge: 'SELECT seq FROM deliveries WHERE seq < ? ORDER BY seq DESC LIMIT 1 OFFSET ?',
   pending: `SELECT seq, attempts + past AS spent, pool, handler, lane, created_at, state, octet_length(body) AS bytes FROM deliveries
@@ -36,7 +36,7 @@ export const eraserStatements = {
   held: `SELECT count(*) FROM deliveries INDEXED BY claimed WHERE state = 2 AND created_at < @before AND ${concerns('lane', 'left_lane')}`,
 } as const;
 
-/** On `unsettled`, whose rows this process has claimed: a few thousand at most. */
+/** On the view `unsettled`, whose few thousand rows this process has claimed. */
 const heldHot = `SELECT count(*) FROM unsettled WHERE created_at < @before AND ${concerns('lane')}`;
 
 interface Row {
@@ -121,7 +121,7 @@ export class EventEraser {
     }
   }
 
-  /** The next deliveries of their lanes follow. */
+  /** Promotes the next deliveries of their lanes. */
   #removePending(rows: readonly PendingRow[]): readonly string[] {
     const { pending, histories } = this.#tables;
     for (const row of rows) {
@@ -153,7 +153,7 @@ export class EventEraser {
         this.#file = this.#clean(rewriteBytes);
       } catch (error) {
         if (!(error instanceof Database.SqliteError)) throw error;
-        this.#file = 'failed'; // the disk is full, or another process writes: the rows are erased, and a repetition cleans the file
+        this.#file = 'failed'; // the disk is full, or another process writes: a repeated erasure cleans the file
       }
     });
   }
@@ -187,7 +187,7 @@ export class EventEraser {
     }
   }
 
-  /** Does not wait for an open reader, which would delay every commit. */
+  /** Does not wait for an open reader: that would delay every commit. */
   #emptyLog(): boolean {
     this.#db.pragma('busy_timeout = 0');
     try {

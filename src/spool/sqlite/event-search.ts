@@ -110,7 +110,7 @@ interface DeadEventRow extends SharedRow {
   readonly died_at: EpochMs;
 }
 
-/** `waits_in`: the lane whose head it waits for. */
+/** `waits_in`: the lane in which it waits for earlier deliveries; null if it waits for none. */
 type ContentRow = { readonly target: string; readonly body: Body; readonly waits_in: string | null };
 type Parameters = Readonly<Record<string, number | string | null>>;
 type RowsStatement<Row> = Database.Statement<[Parameters], Row>;
@@ -264,7 +264,7 @@ export class EventSearch {
     return undefined;
   }
 
-  /** The earliest event of a lane before this number. */
+  /** The earliest event of a lane with a lower number. */
   #headOf(lane: string, before: number): DeliveryId | null {
     const heads = this.#heads.flatMap((statement) => statement.get(lane, before) ?? []);
     heads.sort((one, other) => one.seq - other.seq);

@@ -16,11 +16,11 @@ const commitEveryMs = 2;
 
 /**
  * How long settlements of successful deliveries may wait for an append, ms. No chat server waits for them, and a commit of their own
- * would delay the appends that arrive meanwhile. More than `maxUnhurried` of them do not wait, nor do they if the last commit claimed
- * deliveries of a lane, behind which there may be others.
+ * would delay the appends that arrive meanwhile. They do not wait if there are more than `maxDeferred`, or if the last commit claimed
+ * deliveries of a lane, since more of that lane may be on disk.
  */
 const settleEveryMs = 10;
-const maxUnhurried = 128;
+const maxDeferred = 128;
 
 /** Interval of maintenance, ms: statistics are this old at most. It is shorter while intake waits for space. */
 const maintainEveryMs = 1000;
@@ -123,7 +123,7 @@ export class GroupCommit {
   /** Not at once: commands that arrive in the same turn join the batch. */
   #sendWhenFree(): void {
     if (this.#inFlight !== undefined || !this.#hasSendable()) return;
-    const mayWait = !this.#isUrgent && !this.#maintenanceDue && this.#refusal === undefined && this.#others.length <= maxUnhurried;
+    const mayWait = !this.#isUrgent && !this.#maintenanceDue && this.#refusal === undefined && this.#others.length <= maxDeferred;
     this.#pacer.nudge(mayWait ? settleEveryMs : commitEveryMs);
   }
 

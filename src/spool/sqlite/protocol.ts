@@ -264,7 +264,7 @@ export function rowOf(delivery: NewDelivery, targetText = encodeTarget(delivery.
   return [id, packetId, host, handler, pool, lane, sender, receiver, seenAt, createdAt, targetText, body, facts];
 }
 
-/** The texts of targets. Deliveries of a built-in module share one target for each handler, whose text is kept. */
+/** Targets and their texts. Deliveries of a built-in module share one target for each handler, which is kept with its text. */
 export class TargetTexts {
   readonly #known = new Map<string, { readonly target: Target; readonly text: string }>();
 
@@ -273,7 +273,7 @@ export class TargetTexts {
     return known?.target === target ? known.text : this.#keep(handler, target, encodeTarget(target)).text;
   }
 
-  /** The target that has this text: the same object for deliveries that share it. */
+  /** The target with this text: one object for all deliveries that share it. */
   read(handler: string, text: string): Target {
     const known = this.#known.get(handler);
     return known?.text === text ? known.target : this.#keep(handler, parseTarget(text), text).target;
@@ -311,7 +311,7 @@ export function claimedOf(row: ClaimedRow, targets: TargetTexts): Claimed {
   );
 }
 
-/** Written out in full: a spread of this many fields costs ten times as much, and makes an object of two kilobytes. */
+/** Written out in full: a spread of this many fields costs ten times as much, and its object takes two kilobytes. */
 function claimedWith(
   { id, packetId, host, handler, pool, lane, sender, receiver, target, body, seenAt, createdAt, facts }: NewDelivery,
   { seq, attempts, failingSince, context }: Progress,

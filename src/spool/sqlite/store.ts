@@ -58,7 +58,7 @@ function setPragmas(db: Database.Database): void {
   db.pragma('secure_delete = ON');
   db.pragma('wal_autocheckpoint = 2000');
   db.pragma('journal_size_limit = 16777216');
-  db.pragma('cache_size = -8000'); // with 32 000 a backlog of a million was delivered no faster
+  db.pragma('cache_size = -8000'); // KiB; with 32 000 a backlog of a million was delivered no faster
   db.pragma('temp_store = MEMORY');
 }
 
