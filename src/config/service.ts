@@ -2,7 +2,6 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { SpoolConfig } from './config.ts';
 import { readHistory } from './history.ts';
-import { logSchema } from './log.ts';
 import type { Table } from './mistakes.ts';
 import type { SectionReader } from './section-reader.ts';
 import type { Attachment, Config, GateConfig, ListenConfig, LogLevel } from './service-config.ts';
@@ -174,6 +173,11 @@ export const gateSchema = section({
 export const metricsSchema = section({
   mongooseim: flag.default(false),
   token: secret.optional(),
+});
+
+/** `[log]` */
+export const logSchema = section({
+  jids: flag.default(false),
 });
 
 /** `[service]` */

@@ -189,14 +189,16 @@ export function emitDead(events: EventSink, delivery: Claimed, disposition: Dead
 function emitDisposition(
   events: EventSink,
   delivery: Claimed,
-  disposition: Disposition,
+  settled: Disposition,
   { at, reason }: { readonly at: EpochMs; readonly reason: string },
 ): void {
-  if (disposition.kind === 'released') return;
-  const { facts, handler, host, id, packetId, pool, receiver, sender, createdAt } = delivery;
-  const settled = { purpose: purposeOf(delivery), disposition: disposition.kind, reason, ageMs: at - createdAt };
-  events.emit('delivery.settled', { facts, handler, host, id, packetId, pool, receiver, sender, ...settled });
-  if (disposition.kind === 'retry' && disposition.leaveLane) events.emit('delivery.left-lane', { id, pool, handler });
+  if (settled.kind === 'released') return;
+  const { facts, handler, host, id, packetId, pool, receiver, sender } = delivery;
+  const purpose = purposeOf(delivery);
+  const disposition = settled.kind;
+  const ageMs = at - delivery.createdAt;
+  events.emit('delivery.settled', { facts, handler, host, id, packetId, pool, receiver, sender, purpose, disposition, reason, ageMs });
+  if (settled.kind === 'retry' && settled.leaveLane) events.emit('delivery.left-lane', { id, pool, handler });
 }
 
 function purposeOf({ target }: Pick<NewDelivery, 'target'>): Purpose {

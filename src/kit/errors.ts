@@ -13,7 +13,7 @@ export const errorCodes = {
   CONTENT_HIDDEN: 'Content written by users is shown only with the admin token, if one is configured.',
   GATE_LISTEN_FAILED: 'The listener of the gate cannot be opened: its address is in use, or not of this machine; see `[gate] listen`.',
   HISTORY_BUSY: 'Too many searches and erasures of the history wait; try again later.',
-  HISTORY_FAILED: 'The history could not be searched.',
+  HISTORY_FAILED: 'The history could not be searched, or records could not be erased from it.',
   INIT_REFUSED: '`init` would overwrite a file, or cannot write one; nothing was written.',
   OUTBOX_CLOSED: 'An attachment was stopped before the chat server had received a message to a user.',
   OUTBOX_FULL: 'Too many messages to users wait for a connection to the chat server.',

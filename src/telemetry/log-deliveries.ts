@@ -38,12 +38,13 @@ function identification(log: Logger, { jids }: DeliveryLogOptions): Identify {
  */
 function logAttempts(events: EventBus, log: Logger, identify: Identify): void {
   events.on('attempt.ended', (attempt) => {
-    const fields = () => ({ ...describe(attempt), ...identify(attempt) });
-    if (attempt.purpose === 'ask') log.debug(fields(), 'question sent to a business server');
-    else if (!attempt.accepted) {
-      if (attempt.nextAt === undefined) log.error(fields(), deaths[attempt.died ?? ''] ?? 'delivery is dead: its attempt failed');
-      else log.warn(fields(), 'attempt failed, delivery will be retried');
-    } else if (log.isLevelEnabled('debug')) log.debug(fields(), 'attempt accepted');
+    const { accepted, died = '', nextAt, purpose } = attempt;
+    if ((accepted || purpose === 'ask') && !log.isLevelEnabled('debug')) return;
+    const fields = { ...describe(attempt), ...identify(attempt) };
+    if (purpose === 'ask') log.debug(fields, 'question sent to a business server');
+    else if (accepted) log.debug(fields, 'attempt accepted');
+    else if (nextAt === undefined) log.error(fields, deaths[died] ?? 'delivery is dead: its attempt failed');
+    else log.warn(fields, 'attempt failed, delivery will be retried');
   });
   events.on('delivery.left-lane', ({ id, pool, handler }) => {
     log.warn({ event: 'delivery.left-lane', id, pool, handler }, 'delivery keeps failing; later ones of its conversation overtake it');

@@ -106,14 +106,18 @@ test('a pool that cannot be loaded ends its thread less and less often, although
   };
   const host = new ThreadHost({ after });
   await using target = await startTarget();
-  const url = `data:text/javascript,${encodeURIComponent('await new Promise((resolve) => setTimeout(resolve, 500)); throw new Error("no");')}`;
+  const failures: (() => void)[] = [];
+  await using gate = await startTarget({ script: () => new Promise((fail) => failures.push(() => fail({ kind: 'answer' }))) });
+  const url = `data:text/javascript,${encodeURIComponent(`await fetch(${JSON.stringify(gate.origin)}); throw new Error("no");`)}`;
   const opts = { name: 'push', poolName: 'broken', path: '/', callbackModule: url };
   await using well = createPool(() => host, { name: 'well', origin: target.origin });
   await using broken = createPool(() => host, { name: 'broken', origin: target.origin, handlers: [{ name: 'push', url, opts }] });
   await Promise.all([well.threads.start(), broken.threads.start()]);
   for (let life = 1; life <= 3; life += 1) {
     well.threads.send(makeJob({ key: life }));
-    await eventually(() => well.outcomes.has(life) && waitsMs.length === life);
+    await eventually(() => well.outcomes.has(life) && failures.length === life);
+    failures.at(-1)?.();
+    await eventually(() => waitsMs.length === life);
   }
   expect(waitsMs).toEqual([100, 200, 400]);
 });

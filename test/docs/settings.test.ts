@@ -7,7 +7,6 @@ import { clientSchema } from '../../src/config/client.ts';
 import { exitsSchema } from '../../src/config/exits.ts';
 import { handlerSchema } from '../../src/config/handler.ts';
 import { historySchema } from '../../src/config/history.ts';
-import { logSchema } from '../../src/config/log.ts';
 import { httpSchema } from '../../src/config/mongooseim-posts.ts';
 import { poolSchema } from '../../src/config/pool.ts';
 import {
@@ -15,6 +14,7 @@ import {
   callbacksSchema,
   gateSchema,
   generalSchema,
+  logSchema,
   metricsSchema,
   rootSchema,
   serviceSchema,

@@ -271,9 +271,9 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
 
   test('that is down delays no push', async () => {
     await using prosody = await startProsody();
-    const nobody = `http://127.0.0.1:${await freePort()}`;
+    const unreachable = `http://127.0.0.1:${await freePort()}`;
     await using rig = await startPushRig(prosody.componentPort, {
-      handlers: handlers(nobody, '', { pool: 'circuit_breaker = { min_attempts = 3, window = "1h", open = "1h", max_open = "1h" }' }),
+      handlers: handlers(unreachable, '', { pool: 'circuit_breaker = { min_attempts = 3, window = "1h", open = "1h", max_open = "1h" }' }),
     });
     const said = Array.from({ length: 10 }, (_, index) => `message ${index}`);
     await say(prosody, ...said);

@@ -44,18 +44,18 @@ describe.skipIf(!(await requirePackage('ejabberd', '/usr/sbin/ejabberdctl')))('w
     await using phone = await ejabberd.connect({ user: 'alice', resource: 'phone' });
     await using tablet = await ejabberd.connect({ user: 'alice', resource: 'tablet' });
     for (const client of [phone, tablet]) await client.ask("<enable xmlns='urn:xmpp:carbons:2'/>");
-    phone.sendChat('nobody@localhost', 'to nobody');
+    phone.sendChat('unknown@localhost', 'to an unknown user');
     await phone.next(({ attrs }) => attrs['type'] === 'error');
-    await tablet.next(({ xml }) => xml.includes('urn:xmpp:carbons:2') && xml.includes('to nobody'));
+    await tablet.next(({ xml }) => xml.includes('urn:xmpp:carbons:2') && xml.includes('to an unknown user'));
     phone.sendChat('bot@pusher.localhost', 'to the component');
     await phone.ask("<query xmlns='urn:xmpp:mam:2'/>");
     phone.sendChat('carol@localhost', 'the last word');
     await rig.settled(4);
 
-    expect(rig.messages().sort()).toEqual(['the last word', 'to nobody']);
+    expect(rig.messages().sort()).toEqual(['the last word', 'to an unknown user']);
     expect(witnessed(rig)).toEqual([
       'in alice@localhost/phone > carol@localhost: the last word',
-      'in alice@localhost/phone > nobody@localhost: to nobody',
+      'in alice@localhost/phone > unknown@localhost: to an unknown user',
     ]);
     for (const reason of ['archive', 'carbon', 'error', 'own'])
       expect([reason, await rig.metric(`event_pusher_skipped_total{attachment="chat",reason="${reason}"}`)]).not.toEqual([reason, 0]);
