@@ -11,8 +11,6 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, ...onRequest],
-    // Worker threads and child processes of the tests must understand TypeScript too.
-    execArgv: ['--import', 'tsx'],
     sequence: { sequencer: ServersFirst },
     pool: 'forks',
     maxWorkers: 2,

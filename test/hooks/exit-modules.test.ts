@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { loadModules } from '../../src/hooks/exit-modules.ts';
+import { importBuilt } from '../support/built.ts';
+
+const { loadModules } = await importBuilt<typeof import('../../src/hooks/exit-modules.ts')>('src/hooks/exit-modules.js');
 
 /** A module in a folder without `node_modules`. */
 async function moduleOf(code: string): Promise<{ readonly url: string; readonly usedBy: string }> {

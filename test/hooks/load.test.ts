@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import * as json from '../../src/hooks/builtin/json.ts';
-import { callbacksIn, loadHandlers } from '../../src/hooks/load.ts';
+import { importBuilt } from '../support/built.ts';
 import { type Loaded, loadInNode } from '../support/load-in-node.ts';
 import { makeHandlerConfig } from '../support/make-handler.ts';
+
+const json = await importBuilt<typeof import('../../src/hooks/builtin/json.ts')>('src/hooks/builtin/json.js');
+const { callbacksIn, loadHandlers } = await importBuilt<typeof import('../../src/hooks/load.ts')>('src/hooks/load.js');
 
 const formType = ['content-type', 'application/x-www-form-urlencoded'];
 const form = 'author=alice&server=localhost&receiver=bob&message=Hi%2C+Bob%21';
