@@ -44,8 +44,10 @@ const parts: Readonly<Record<string, () => Promise<Result>>> = {
   },
   isolation: async () => ({ rows: isolationRows(await measureIsolation({ rounds: 3, events: 40_000 })) }),
   backlog: async () => {
-    const { eventsPerSecond } = await measureThroughput(60_000);
-    return { rows: backlogRows(await measureBacklog(1_000_000), eventsPerSecond) };
+    const before = await measureThroughput(60_000);
+    const backlog = await measureBacklog(1_000_000);
+    const after = await measureThroughput(60_000);
+    return { rows: backlogRows(backlog, (before.eventsPerSecond + after.eventsPerSecond) / 2) };
   },
   lane: async () => ({
     rows: laneRows(await measureLane({ rounds: 3, events: 8000 }), await measureRoom({ occupants: 1000, messages: 7 })),
