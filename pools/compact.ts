@@ -5,8 +5,8 @@
 import type { CompactJob, CompactOutcome, Job, KeyedOutcome, RequestHead } from './contract.ts';
 
 /** A job of a handler without callbacks at delivery: the request is complete, and its response needs only the usual outcome. */
-function isUsual({ message, wantsBody, destination, within }: Job): boolean {
-  return message === undefined && wantsBody === undefined && destination === undefined && within === undefined;
+function isUsual({ message, wantsBody, destination, within, signer }: Job): boolean {
+  return (message ?? wantsBody ?? destination ?? within ?? signer) === undefined;
 }
 
 /** Makes compact jobs. Those with the same head share one object, which a message then contains once. */

@@ -25,6 +25,8 @@ export interface Job {
   readonly destination?: Destination;
   /** The deadline, in place of the pool's timeouts. */
   readonly within?: Within;
+  /** The handler, if it has signing keys of its own. */
+  readonly signer?: string;
 }
 
 /** The part of a request that many deliveries of a handler have in common. */
@@ -72,11 +74,18 @@ export interface PoolThreadSettings {
   readonly maxConnectionAgeMs: number;
   readonly maxResponseBytes: number;
   readonly userAgent: string;
+  readonly signing: SigningKeys | undefined;
   readonly tls: PoolTls;
   /** Handlers with callbacks at delivery; empty for most pools. */
   readonly handlers: readonly SessionHandler[];
   /** Time limit for a callback's promise, ms. */
   readonly callbackTimeoutMs: number;
+}
+
+/** The keys that sign requests, as in the file: those of the pool, and those of handlers with keys of their own. */
+export interface SigningKeys {
+  readonly ofPool: readonly string[];
+  readonly ofHandlers: readonly (readonly [handler: string, keys: readonly string[]])[];
 }
 
 /** TLS of a pool's connections; the contents of files. */

@@ -135,21 +135,8 @@ function withHeadersOfAttempt(flat: readonly string[], job: Job, { userAgent, no
 }
 
 const reserved = new Set([
-  'connection',
-  'content-length',
-  'event-pusher-attempt',
-  'event-pusher-time',
-  'expect',
-  'host',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'user-agent',
-  'webhook-id',
-  'webhook-timestamp',
+  ...['connection', 'content-length', 'expect', 'host', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding'],
+  ...['event-pusher-attempt', 'event-pusher-time', 'upgrade', 'user-agent', 'webhook-id', 'webhook-timestamp'],
 ]);
 
 /** Reason why a job cannot be sent as HTTP/1.1 (RFC 9110 §5.1, §5.5, §9.1; RFC 9112 §3.2), or undefined. */

@@ -54,14 +54,6 @@ export class OrderCarrier implements Carrier {
     });
   }
 
-  disposed(): void {
-    // Ordered requests have no callbacks.
-  }
-
-  stop(): void {
-    // It waits for no dispositions.
-  }
-
   close(): Promise<void> {
     return Promise.resolve(); // each connection has ended with its request
   }

@@ -22,10 +22,10 @@ interface ThreadOptions {
 export interface Carrier {
   /** Starts a job, reports its outcome, and calls `free` once, when the job's worker can take another. Never throws. */
   carry(job: Job, free: () => void): void;
-  /** The disposition of a delivery is on disk. */
-  disposed(key: number, disposition: DispositionKind): void;
+  /** The disposition of a delivery is on disk; only callbacks of a session take it. */
+  disposed?(key: number, disposition: DispositionKind): void;
   /** No further dispositions arrive. */
-  stop(): void;
+  stop?(): void;
   /** Closes the connections, and abandons the jobs in progress. */
   close(): Promise<void>;
 }
@@ -52,14 +52,14 @@ export async function serve({ port, settings, clock, openCarrier }: ThreadOption
   port.on('message', (message: ToPoolThread) => {
     switch (message.kind) {
       case 'disposed':
-        return carrier.disposed(message.key, message.disposition);
+        return carrier.disposed?.(message.key, message.disposition);
       case 'jobs':
         for (const job of message.jobs) queue.add(jobOf(job));
         return;
       case 'ping':
         return post({ kind: 'alive' });
       case 'stop':
-        carrier.stop();
+        carrier.stop?.();
         return stopped.resolve();
       default:
         return message satisfies never;
@@ -194,14 +194,6 @@ export class HttpCarrier implements Carrier {
     const exchange = new Exchange(job, this.#context);
     if (exchange.concludeIfLate()) free();
     else this.#client.send(exchange, free);
-  }
-
-  disposed(): void {
-    // Only callbacks of a session take dispositions.
-  }
-
-  stop(): void {
-    // It waits for no dispositions.
   }
 
   close(): Promise<void> {

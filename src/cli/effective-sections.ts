@@ -111,6 +111,7 @@ function poolSection(pool: PoolConfig): TomlSection {
       call_timeout: durationText(pool.callTimeoutMs),
       max_connection_age: durationText(pool.maxConnectionAgeMs),
       max_response_size: sizeText(pool.maxResponseBytes),
+      ...signEntries(pool),
       'connection.host': pool.origin,
       'connection.path_prefix': pool.pathPrefix,
       'connection.request_timeout': durationText(pool.requestTimeoutMs),
@@ -186,9 +187,14 @@ function handlerSection(handler: HandlerConfig, mask: (text: string) => string):
       ttl: handler.ttlMs === undefined ? undefined : durationText(handler.ttlMs),
       ...beforePushEntries(handler),
       ...followUpEntries(handler),
+      ...signEntries(handler),
       options: handler.options,
     },
   };
+}
+
+function signEntries({ sign }: Pick<PoolConfig, 'sign'>): TomlSection['entries'] {
+  return sign === undefined ? {} : { 'sign.scheme': 'standard-webhooks', 'sign.keys': sign };
 }
 
 function beforePushEntries({ beforePush }: HandlerConfig): TomlSection['entries'] {

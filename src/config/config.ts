@@ -72,6 +72,8 @@ export interface PoolConfig {
    */
   readonly overflow: 'dead-letter-oldest' | 'hold-intake' | 'refuse';
   readonly tls: PoolTls;
+  /** Keys that sign its requests; undefined: it signs none. */
+  readonly sign: readonly Secret[] | undefined;
 }
 
 /** Pools that exist if a handler has `follow_up`. Their names are reserved. */
@@ -136,6 +138,8 @@ export interface HandlerConfig {
   readonly beforePush: BeforePushConfig | undefined;
   /** Undefined: responses to its pushes create no further deliveries. */
   readonly followUp: FollowUpConfig | undefined;
+  /** Keys that sign its pushes in place of the pool's. */
+  readonly sign: readonly Secret[] | undefined;
   readonly options: Readonly<Record<string, unknown>>;
 }
 

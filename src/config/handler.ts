@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { beforePushSchema } from './before-push.ts';
 import { followUpSchema } from './follow-up.ts';
+import { signSchema } from './sign.ts';
 import { anyText, duration, durationOrForever, flag, listOf, oneOf, section, text } from './values.ts';
 
 const kinds = [
@@ -62,6 +63,7 @@ export const handlerSchema = section({
   ttl: duration.optional(),
   before_push: beforePushSchema.optional(),
   follow_up: followUpSchema.optional(),
+  sign: signSchema.optional(),
   options: options.default({}),
 });
 

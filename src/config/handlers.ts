@@ -130,6 +130,7 @@ function handlerOf({ handler, name }: Candidate, { own, asked, hosts, module, qu
     beforePush: question && asked && beforePushOf(ownName, question, asked),
     followUp: followUpOf(handler.follow_up, own),
     ttlMs: handler.ttl,
+    sign: handler.sign?.keys,
     options: handler.options,
   };
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { CircuitBreakerConfig, HandlerConfig, PoolConfig } from './config.ts';
 import { asTable, type Path } from './mistakes.ts';
 import type { SectionReader } from './section-reader.ts';
+import { signSchema } from './sign.ts';
 import { readTls, tls } from './tls.ts';
 import { anyText, duration, durationOrForever, flag, oneOf, rateLimit, rateLimitOf, section, share, size, wait, whole } from './values.ts';
 
@@ -70,6 +71,7 @@ export const poolSchema = section({
   circuit_breaker: circuitBreaker.prefault({}),
   max_backlog: whole(1).default(1_000_000),
   overflow: oneOf(['dead-letter-oldest', 'refuse', 'hold-intake']).default('dead-letter-oldest'),
+  sign: signSchema.optional(),
 });
 
 type PoolSection = z.output<typeof poolSchema>;
@@ -122,6 +124,7 @@ async function normalize(pool: PoolSection, path: Path, reader: SectionReader): 
     maxBacklog: pool.max_backlog,
     overflow: pool.overflow,
     tls: await readTls(connection.tls, [...connectionPath, 'tls'], reader),
+    sign: pool.sign?.keys,
   };
 }
 

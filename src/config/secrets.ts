@@ -15,7 +15,8 @@ export function isSecretKey(key: string): boolean {
 export function isSecretPath(path: readonly (number | string)[]): boolean {
   const keys = path.filter((step) => typeof step === 'string');
   const isPassword = keys[0] === 'attach' && keys[2] === 'users';
-  return isPassword || isSecretKey(keys.at(-1) ?? '');
+  const isSigningKey = keys.at(-1) === 'sign' || (keys.at(-2) === 'sign' && keys.at(-1) === 'keys');
+  return isPassword || isSigningKey || isSecretKey(keys.at(-1) ?? '');
 }
 
 /**

@@ -34,16 +34,17 @@ export function begin(delivery: Claimed, policy: DeliveryPolicy): Attempt {
 
 /** Makes the job for a pool thread; undefined for a message to a user, which no thread can send. */
 export function toJob({ delivery, number }: Attempt, options: JobOptions): Job | undefined {
-  const { key, hasCallbacks, wantsBody, within, allowed, rfc3339 } = options;
+  const { key, hasCallbacks, wantsBody, signs, within, allowed, rfc3339 } = options;
   const { id, handler, target, body, seenAt, context } = delivery;
   if (target.kind !== 'http') return undefined;
   const { method, path, headers, stanza, purpose } = target;
   const job = { key, id, attempt: number, method, path, headers, body, seenAt: rfc3339(seenAt) };
-  if (!hasCallbacks && !wantsBody && purpose === undefined) return job;
+  if (!hasCallbacks && !wantsBody && !signs && purpose === undefined) return job;
   return {
     ...job,
     ...(hasCallbacks ? { message: { handler, stanza, context } } : {}),
     ...(wantsBody ? { wantsBody } : {}),
+    ...(signs ? { signer: handler } : {}),
     ...(purpose?.kind === 'order' ? { destination: destinationOf(purpose, allowed) } : {}),
     ...(within === undefined ? {} : { within }),
   };
@@ -57,6 +58,8 @@ export interface JobOptions {
   readonly hasCallbacks: boolean;
   /** Whether the body of the response is evaluated. */
   readonly wantsBody: boolean;
+  /** Whether the handler has signing keys of its own. */
+  readonly signs: boolean;
   /** Origins that an ordered request of the handler may go to. */
   readonly allowed: AllowedOrigins;
   readonly within?: Within | undefined;

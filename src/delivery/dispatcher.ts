@@ -12,7 +12,7 @@ import { Backlog, IntakeQueue } from './backlog.ts';
 import { appendParts } from './error-boundary.ts';
 import type { CarrierCallbacks, OpenCarrier } from './extensions.ts';
 import type { TestAnswer } from './in-flight.ts';
-import { type DispatchConfig, fixedSettingsOf, queuesOf, rulesOf, sessionsOf, threadSettingsOf } from './policy.ts';
+import { type DispatchConfig, fixedSettingsOf, queuesOf, rulesOf, sessionsOf, signingOf, threadSettingsOf } from './policy.ts';
 import { PoolDispatcher, type PoolDispatcherOptions } from './pool-dispatcher.ts';
 import { PoolThreads } from './pool-threads.ts';
 import { released } from './settle.ts';
@@ -66,7 +66,8 @@ export class Dispatcher {
   #open(config: PoolConfig): Pool {
     const { spool, userAgent, limits, carriers } = this.#options;
     const handlers = sessionsOf(config, this.#config);
-    const settings = threadSettingsOf(config, { userAgent, callbackTimeoutMs: limits.timeoutMs, handlers });
+    const signing = signingOf(config, this.#config.handlers);
+    const settings = threadSettingsOf(config, { userAgent, callbackTimeoutMs: limits.timeoutMs, handlers, signing });
     const options = { ...this.#options, pool: config, onReady: this.wake };
     const dispatcher = new PoolDispatcher({
       ...options,

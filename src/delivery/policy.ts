@@ -1,5 +1,5 @@
 /** What the configuration says about the deliveries of a pool: its queues, and the rules for each handler on it. */
-import type { PoolThreadSettings, SessionHandler } from '../../pools/contract.ts';
+import type { PoolThreadSettings, SessionHandler, SigningKeys } from '../../pools/contract.ts';
 import type { BuiltInPool, HandlerConfig, PoolConfig } from '../config/config.ts';
 import type { NewDelivery, QueueName } from '../model/delivery.ts';
 import type { AllowedOrigins, DeliveryPolicy, JobOptions } from './attempt.ts';
@@ -36,20 +36,23 @@ export function sessionsOf(pool: PoolConfig, { handlers, sessions }: DispatchCon
   return sessions.filter(({ name }) => own.has(name));
 }
 
-/** The settings that cannot change while a pool runs, as text to compare. */
+/** The settings that cannot change while a pool runs, as text to compare. It contains secrets. */
 export function fixedSettingsOf(pool: PoolConfig, config: DispatchConfig): string {
-  return JSON.stringify([pool, sessionsOf(pool, config)]);
+  return JSON.stringify([pool, sessionsOf(pool, config), signingOf(pool, config.handlers)]);
 }
 
-export function threadSettingsOf(
-  pool: PoolConfig,
-  { userAgent, callbackTimeoutMs, handlers }: Pick<PoolThreadSettings, 'callbackTimeoutMs' | 'handlers' | 'userAgent'>,
-): PoolThreadSettings {
-  const { id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, tls } = pool;
-  return {
-    ...{ name: id, client, origin, workers, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, tls },
-    ...{ userAgent, callbackTimeoutMs, handlers },
-  };
+/** Undefined if no request of the pool is signed. */
+export function signingOf({ id, sign = [] }: PoolConfig, handlers: readonly HandlerConfig[]): SigningKeys | undefined {
+  const signers = handlers.filter((handler) => handler.pool === id && handler.sign !== undefined);
+  const ofHandlers = signers.map((handler) => [handler.name, handler.sign?.map((key) => key.reveal()) ?? []] as const);
+  return sign.length + signers.length === 0 ? undefined : { ofPool: sign.map((key) => key.reveal()), ofHandlers };
+}
+
+type ThreadParts = Pick<PoolThreadSettings, 'callbackTimeoutMs' | 'handlers' | 'signing' | 'userAgent'>;
+
+export function threadSettingsOf({ id: name, client, origin, workers, tls, ...pool }: PoolConfig, parts: ThreadParts): PoolThreadSettings {
+  const { requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes } = pool;
+  return { name, client, origin, workers, tls, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, ...parts };
 }
 
 /** Deliveries in memory: so many that their bytes are the limit, except for those with short bodies. */
@@ -87,6 +90,8 @@ export interface PoolRules {
   readonly hasCallbacks: (delivery: Subject) => boolean;
   /** Whether the body of the response is evaluated. */
   readonly wantsBody: (delivery: Subject) => boolean;
+  /** Whether the handler has signing keys of its own. */
+  readonly signs: (delivery: Subject) => boolean;
   /** Origins that orders of the handler's backend may go to. */
   readonly allowedFor: (delivery: Subject) => AllowedOrigins;
 }
@@ -101,7 +106,7 @@ export function jobOptionsOf(
   { key, within, rfc3339 }: Pick<JobOptions, 'key' | 'rfc3339' | 'within'>,
 ): JobOptions {
   const [hasCallbacks, wantsBody, allowed] = [rules.hasCallbacks(delivery), rules.wantsBody(delivery), rules.allowedFor(delivery)];
-  return { key, hasCallbacks, wantsBody, within, allowed, rfc3339 };
+  return { key, hasCallbacks, wantsBody, signs: rules.signs(delivery), within, allowed, rfc3339 };
 }
 
 /** The hold of a delivery in flight whose handler is no longer configured, ms. */
@@ -117,6 +122,7 @@ export function rulesOf(pool: PoolConfig, handlers: readonly HandlerConfig[], se
       return queuesOf(handler).flatMap((queue) => (queue.pool === pool.id ? [[queue.handler, policy] as const] : []));
     }),
   );
+  const signers = new Set(handlers.filter((handler) => handler.pool === pool.id && handler.sign !== undefined).map(({ name }) => name));
   const withCallbacks = new Set(sessions.map(({ name }) => name));
   const followUps = new Map(handlers.flatMap(({ name, followUp }) => (followUp === undefined ? [] : [[name, followUp] as const])));
   const askTimeouts = new Map(
@@ -136,6 +142,7 @@ export function rulesOf(pool: PoolConfig, handlers: readonly HandlerConfig[], se
     policyFor,
     hasCallbacks: ({ handler, target }) => target.purpose === undefined && withCallbacks.has(handler),
     wantsBody: ({ handler, target }) => target.purpose?.kind === 'ask' || followUps.has(handler),
+    signs: ({ handler }) => signers.has(handler),
     allowedFor: ({ handler }) => followUps.get(handler) ?? noOrigins,
   };
 }

@@ -100,7 +100,7 @@ test.each<[text: string, line: string]>([
   // handlers
   [
     `${pool}${handler}paht = "/x"`,
-    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, respect_hints, ordering, hold, ttl, before_push, follow_up, options (did you mean "path"?)`,
+    `${at}.paht: received an unknown key, expected one of pool_name, path, callback_module, name, enabled, when, respect_hints, ordering, hold, ttl, before_push, follow_up, sign, options (did you mean "path"?)`,
   ],
   [`${pool}${handler}path = 5`, `${at}.path: received 5, expected a string`],
   [`${pool}${handler}path = "/a b"`, `${at}.path: received "/a b", expected a URL path; characters outside ASCII must be percent-encoded`],
@@ -177,7 +177,7 @@ test.each<[text: string, line: string]>([
   [poolWith('client = "fetch"'), `${p}.client: received "fetch", expected one of got, undici`],
   [
     poolWith('rate_limits = 5'),
-    `${p}.rate_limits: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, threads, max_connection_age, max_response_size, retry, rate_limit, circuit_breaker, max_backlog, overflow (did you mean "rate_limit"?)`,
+    `${p}.rate_limits: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, threads, max_connection_age, max_response_size, retry, rate_limit, circuit_breaker, max_backlog, overflow, sign (did you mean "rate_limit"?)`,
   ],
   [
     poolWith('rate_limit = "fast"'),

@@ -35,7 +35,7 @@ const answered = (status: number): Outcome => ({
 });
 
 const allowed = { allow: ['127.0.0.1'], ownOrigin: 'http://127.0.0.1:8000' };
-const jobOptions = { key: 77, hasCallbacks: false, wantsBody: false, allowed, rfc3339: (at: number) => `at ${at}` };
+const jobOptions = { key: 77, hasCallbacks: false, wantsBody: false, signs: false, allowed, rfc3339: (at: number) => `at ${at}` };
 
 test('makes a job from a delivery, with attempts counted from 1', () => {
   const job = toJob(begin(claimed({ attempts: 2 }), policy), jobOptions);
@@ -57,6 +57,10 @@ test('the job of an order has its own destination, and the response body if it i
   const attempt = begin(claimed({ target: { ...makeDelivery().target, purpose } }), policy);
   expect(toJob(attempt, { ...jobOptions, wantsBody: true })).toMatchObject({ destination: { origin, ...allowed }, wantsBody: true });
   expect(toJob(attempt, jobOptions)).not.toHaveProperty('wantsBody');
+});
+
+test('the job of a handler with signing keys of its own names the handler', () => {
+  expect(toJob(begin(claimed(), policy), { ...jobOptions, signs: true })).toMatchObject({ signer: 'push' });
 });
 
 test('a message to a user is no job for a thread', () => {

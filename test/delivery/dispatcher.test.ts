@@ -4,6 +4,7 @@ import type { OpenCarrier } from '../../src/delivery/extensions.ts';
 import { systemClock, systemTimers } from '../../src/kit/clock.ts';
 import { promised } from '../../src/kit/completion.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
+import { Secret } from '../../src/kit/secret.ts';
 import type { NewDelivery } from '../../src/model/delivery.ts';
 import { createMemorySpool } from '../../src/spool/open.ts';
 import type { Spool } from '../../src/spool/spool.ts';
@@ -251,6 +252,26 @@ describe('a new configuration', () => {
     room.resolve();
     await accepted;
     await eventually(() => rig.dispositions.length === 1);
+  });
+
+  test('signs with the new keys of a pool after it was replaced, and finishes attempts with the old ones', async () => {
+    const held = createDeferred<Answer>();
+    await using target = await startTarget({ script: ({ path }) => (path === '/d1' ? held.promise : { kind: 'answer' }) });
+    const [before, after] = ['a', 'b'].map((letter) => `whsec_${letter.repeat(32)}`) as [string, string];
+    const pool = makePoolConfig({ id: 'chats', origin: target.origin, sign: [new Secret(before)] });
+    await using rig = await startRig([pool]);
+    await rig.accept(deliveryTo('chats', 'd1'));
+    await target.received(1);
+
+    const reconfigured = rig.reconfigure([{ ...pool, sign: [new Secret(after), new Secret(before)] }]);
+    held.resolve({ kind: 'answer' });
+    await reconfigured;
+    await rig.accept(deliveryTo('chats', 'd2'));
+    await eventually(() => rig.dispositions.length === 2);
+
+    const signatures = target.requests.map(({ header }) => header('webhook-signature')?.split(' ').length);
+    expect(signatures).toEqual([1, 2]);
+    expect(JSON.stringify([rig.notices, rig.failures])).not.toContain('whsec_');
   });
 
   test('keeps an unchanged pool and its connections', async () => {

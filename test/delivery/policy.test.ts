@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { rulesOf } from '../../src/delivery/policy.ts';
+import { Secret } from '../../src/kit/secret.ts';
 import type { RequestPurpose } from '../../src/model/delivery.ts';
 import { makeHandler, makeHandlerConfig } from '../support/make-handler.ts';
 import { makePoolConfig } from '../support/make-pool.ts';
@@ -36,6 +37,14 @@ test('serves the handlers of its own pool, and knows which have callbacks at del
   const rules = rulesOf(pool, handlers, [{ name: 'push', url: 'file:///m.mjs', opts: makeHandler({ name: 'push' }).opts }]);
   expect(rules.handlers).toEqual(['push']);
   expect([rules.hasCallbacks(work('push')), rules.hasCallbacks(work('other'))]).toEqual([true, false]);
+});
+
+test('only pushes of handlers with signing keys of their own name their signer', () => {
+  const key = [new Secret('whsec_a')];
+  const handlers = [makeHandlerConfig({ name: 'push', sign: key }), makeHandlerConfig({ name: 'other' })];
+  const { signs } = rulesOf(pool, handlers, []);
+  expect(['push', 'other', 'push:ask', 'gone'].map((name) => signs(work(name)))).toEqual([true, false, false, false]);
+  expect(rulesOf(makePoolConfig({ id: 'follow_up' }), handlers, []).signs(work('push', order))).toBe(false);
 });
 
 test('serves the queues of questions and orders on its pool', () => {

@@ -84,6 +84,7 @@ export async function startDeliveryRig({
     policyFor: () => rules,
     hasCallbacks: () => hasCallbacks,
     wantsBody: () => false,
+    signs: () => false,
     allowedFor: () => ({ allow: [], ownOrigin: '' }),
     asks: (queue: string) => askTimeouts[queue] !== undefined,
     askTimeoutMs: ({ handler }: { readonly handler: string }) => askTimeouts[handler],

@@ -21,6 +21,7 @@ export function makeHandlerConfig(given: Partial<HandlerConfig> = {}): HandlerCo
     beforePush: undefined,
     followUp: undefined,
     ttlMs: undefined,
+    sign: undefined,
     options: {},
     ...given,
   };
