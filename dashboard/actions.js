@@ -28,6 +28,35 @@ export function resume(pool) {
   };
 }
 
+/** @param {string} pool @param {string} handler @returns {Dialog} */
+export function pauseHandler(pool, handler) {
+  return {
+    title: `Pause ${foreign(handler, 60)} on ${foreign(pool, 60)}?`,
+    text: 'Nothing is sent for this handler until it is resumed, also across restarts. Its events are kept; other handlers of the pool go on.',
+    confirm: 'Pause',
+    command: `event-pusher pools pause ${quoted(`${pool}/${handler}`)}`,
+    ...posting(`${handlerPath(pool, handler)}/pause`),
+    done: () => `${handler} is paused.`,
+  };
+}
+
+/** @param {string} pool @param {string} handler @returns {Dialog} */
+export function resumeHandler(pool, handler) {
+  return {
+    title: `Resume ${foreign(handler, 60)} on ${foreign(pool, 60)}?`,
+    text: 'Its waiting events are sent now, as fast as the backend accepts them. If the pool is paused as well, they wait until it is resumed.',
+    confirm: 'Resume',
+    command: `event-pusher pools resume ${quoted(`${pool}/${handler}`)}`,
+    ...posting(`${handlerPath(pool, handler)}/resume`),
+    done: () => `${handler} is resumed.`,
+  };
+}
+
+/** @param {string} pool @param {string} handler */
+function handlerPath(pool, handler) {
+  return `/pools/${encodeURIComponent(pool)}/handlers/${encodeURIComponent(handler)}`;
+}
+
 /** @param {string} pool @returns {Dialog} */
 export function probe(pool) {
   return {

@@ -1,5 +1,5 @@
 /** Pools and their handlers, worst first, with what an operator can do to them. */
-import { pause, probe, resume, sendTest } from './actions.js';
+import { pause, pauseHandler, probe, resume, resumeHandler, sendTest } from './actions.js';
 import { html, useState } from './view.js';
 import { ago, amount, foreign, percent, rate, span } from './words.js';
 
@@ -92,11 +92,7 @@ function HandlerRow({ handler, pool, now, open }) {
   return html`<li aria-label=${`Handler ${foreign(name, 80)}`}>
     <div class="head">
       <h4><span class=${`dot ${state.level}`} aria-hidden="true"></span> <span class="id">${foreign(name, 200)}</span> <span class="state">${state.text}</span></h4>
-      ${
-        open !== undefined &&
-        !name.endsWith(':ask') &&
-        html`<button type="button" class="quiet" onClick=${() => open(sendTest(name))}>Send a test<span class="hidden"> through ${name}</span></button>`
-      }
+      ${open !== undefined && html`<${HandlerButtons} handler=${handler} pool=${pool.name} open=${open} />`}
     </div>
     <dl class="stats">
       <${Stat} name="Success, 5 min" value=${successRate === null ? '–' : percent(successRate)} note=${successRate === null ? 'no attempts' : `of ${amount(recentAttempts)}`} isBad=${successRate !== null && successRate < 0.95} />
@@ -111,6 +107,20 @@ function HandlerRow({ handler, pool, now, open }) {
       </p>`
     }
   </li>`;
+}
+
+/** @param {{ handler: Handler, pool: string, open: NonNullable<Open> }} props */
+function HandlerButtons({ handler: { name, paused }, pool, open }) {
+  const dialog = paused ? resumeHandler : pauseHandler;
+  return html`<span class="buttons">
+      ${
+        !name.endsWith(':ask') &&
+        html`<button type="button" class="quiet" onClick=${() => open(sendTest(name))}>Send a test<span class="hidden"> through ${name}</span></button>`
+      }
+      <button type="button" class="quiet" onClick=${() => open(dialog(pool, name))}>
+        ${paused ? 'Resume' : 'Pause'}<span class="hidden"> handler ${name} on ${pool}</span>
+      </button>
+    </span>`;
 }
 
 /** @param {{ name: string, value: string, note?: string, isBad?: boolean }} props */
@@ -128,13 +138,15 @@ function poolState({ paused, breaker, trouble, handlers }) {
   if (breaker === 'half-open') return { level: 'critical', text: 'probing' };
   if (breaker === 'slow-start') return { level: 'notice', text: 'recovering' };
   if (trouble === 'critical') return { level: 'critical', text: 'failing' };
+  if (handlers.some(({ paused }) => paused)) return { level: 'warning', text: 'partly paused' };
   if (handlers.some(({ pausedUntil }) => pausedUntil !== null)) return { level: 'warning', text: 'asked to wait' };
   return trouble === 'warning' ? { level: 'warning', text: 'in trouble' } : { level: 'well', text: 'sending' };
 }
 
 /** @param {Handler} handler @param {Pool} pool @param {number} now */
-function handlerState({ pausedUntil, breaker, consecutiveFailures, probeInMs }, pool, now) {
-  if (pool.paused) return { level: 'warning', text: 'paused' };
+function handlerState({ paused, pausedUntil, breaker, consecutiveFailures, probeInMs }, pool, now) {
+  if (paused) return { level: 'warning', text: pool.paused ? 'paused, and its pool is paused' : 'paused' };
+  if (pool.paused) return { level: 'warning', text: 'its pool is paused' };
   if (pausedUntil !== null) return { level: 'warning', text: `its backend asked to wait, ${span(Date.parse(pausedUntil) - now)} left` };
   if (breaker === 'open') return { level: 'critical', text: `breaker open, next probe in ${span(probeInMs ?? 0)}` };
   if (breaker === 'half-open') return { level: 'critical', text: 'probing' };

@@ -1,5 +1,5 @@
 /** The first lines: what is wrong, worst first, each with the one thing to do about it. */
-import { probe, resume, sendTest } from './actions.js';
+import { probe, resume, resumeHandler, sendTest } from './actions.js';
 import { html, useEffect, useRef, useState } from './view.js';
 import { ago, amount, foreign, span } from './words.js';
 
@@ -60,7 +60,7 @@ function LineAction({ line: { action, subject }, open }) {
     case 'probe':
       return html`<button type="button" class="primary" onClick=${() => open(probe(pool))}>Probe now</button>`;
     case 'resume':
-      return html`<button type="button" class="primary" onClick=${() => open(resume(pool))}>Resume ${foreign(pool, 40)}</button>`;
+      return html`<button type="button" class="primary" onClick=${() => open(handler === '' ? resume(pool) : resumeHandler(pool, handler))}>Resume ${foreign(handler === '' ? pool : handler, 40)}</button>`;
     case 'send-test':
       return html`<button type="button" class="primary" onClick=${() => open(sendTest(handler))}>Send a test</button>`;
     default:

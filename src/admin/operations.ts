@@ -2,7 +2,7 @@ import type { PoolConfig } from '../config/config.ts';
 import type { Config } from '../config/service-config.ts';
 import { readAnswer } from '../delivery/ask/answer.ts';
 import type { Dispatcher } from '../delivery/dispatcher.ts';
-import { isFollowUpPool, queuesOf } from '../delivery/policy.ts';
+import { isFollowUpPool, pausedName, queuesOf } from '../delivery/policy.ts';
 import type { PrepareAsked } from '../hooks/before-push/pushes.ts';
 import { markedAsTest, type Replayer, type ReplayReport } from '../hooks/replay.ts';
 import type { Clock, EpochMs } from '../kit/clock.ts';
@@ -52,6 +52,8 @@ export interface QueueView {
   readonly recent: AttemptSummary;
   readonly waiting: number;
   readonly dead: number;
+  /** Whether an operator has paused this handler; its pool may be paused as well. */
+  readonly paused: boolean;
   readonly breaker: BreakerState;
   /** Remaining time of the breaker's open state, ms; null if it is not open. */
   readonly probeInMs: number | null;
@@ -106,12 +108,12 @@ export class Operations {
         breaker: admission?.state ?? 'closed',
         probeInMs: (admission?.state === 'open' ? admission.opensInMs(now) : undefined) ?? null,
         limits: { maxBacklog, overflow, maxAgeMs },
-        handlers: (queues.get(id) ?? []).map((queue) => this.#viewQueue(queue, own)),
+        handlers: (queues.get(id) ?? []).map((queue) => this.#viewQueue(queue, own, paused)),
       };
     });
   }
 
-  #viewQueue({ pool, handler }: QueueName, depths: readonly QueueDepth[]): QueueView {
+  #viewQueue({ pool, handler }: QueueName, depths: readonly QueueDepth[], paused: readonly string[]): QueueView {
     const { attempts, dispatcher, clock } = this.#options;
     const depth = depths.find((queue) => queue.handler === handler);
     const admission = dispatcher.admission(pool)?.handler(handler);
@@ -120,6 +122,7 @@ export class Operations {
       recent: attempts.of(pool, handler),
       waiting: depth?.waiting ?? 0,
       dead: depth?.dead ?? 0,
+      paused: paused.includes(pausedName(pool, handler)),
       breaker: admission?.state ?? 'closed',
       probeInMs: (admission?.state === 'open' ? admission.opensInMs(clock.monotonic()) : undefined) ?? null,
       pausedUntil: admission?.pausedUntil(clock.monotonic()) ?? null,
@@ -131,9 +134,10 @@ export class Operations {
     return this.#options.config().hosts;
   }
 
-  /** Pauses or resumes a pool; the state is kept across restarts. False: there is no such pool. */
-  async setPaused(pool: string, paused: boolean): Promise<boolean> {
-    return await this.#options.dispatcher.setPaused(pool, paused);
+  /** Pauses or resumes a pool, or one handler of it; the state is kept across restarts. False: there is no such pool, or handler of it. */
+  async setPaused(pool: string, paused: boolean, handler?: string): Promise<boolean> {
+    if (handler !== undefined && !this.#isConfigured({ pool, handler })) return false;
+    return await this.#options.dispatcher.setPaused(pool, paused, handler);
   }
 
   /** Lets each open breaker of a pool send a probe now. False: there is no such pool. */

@@ -20,16 +20,16 @@ export const poolCommands: readonly Command[] = [
   },
   {
     name: 'pools pause',
-    synopsis: 'NAME [SERVICE]',
-    description: 'stops sending to a pool, also across restarts; its deliveries are kept',
+    synopsis: 'POOL[/HANDLER] [SERVICE]',
+    description: 'stops sending to a pool, or for one handler of it, also across restarts; its deliveries are kept',
     operands: { least: 1, most: 1 },
     options: serviceOptions,
     run: (call) => setPaused(call, 'pause'),
   },
   {
     name: 'pools resume',
-    synopsis: 'NAME [SERVICE]',
-    description: 'resumes sending to a pool',
+    synopsis: 'POOL[/HANDLER] [SERVICE]',
+    description: 'resumes sending to a pool, or for one handler of it',
     operands: { least: 1, most: 1 },
     options: serviceOptions,
     run: (call) => setPaused(call, 'resume'),
@@ -71,12 +71,22 @@ function textOf(pools: Pools): string {
   return pools.length === 0 ? 'No pools.\n' : `${poolTable(pools)}\n${handlerTable(pools)}${diskSpaceLine(pools)}`;
 }
 
-async function setPaused({ values, operands: [pool = ''] }: Call, action: 'pause' | 'resume'): Promise<number> {
+async function setPaused({ values, operands: [name = ''] }: Call, action: 'pause' | 'resume'): Promise<number> {
+  const path = pathOf(name);
   const service = await findService(values);
-  const now = await service.post(`/pools/${encodeURIComponent(pool)}/${action}`, pausedShape);
-  const text = now.paused ? `Pool ${now.pool} is paused; its deliveries are kept.\n` : `Pool ${now.pool} is sending again.\n`;
-  output(values.json, now, text);
+  const now = await service.post(`${path}/${action}`, pausedShape);
+  const subject = now.handler === undefined ? `Pool ${now.pool}` : `Handler ${now.handler} on pool ${now.pool}`;
+  output(values.json, now, now.paused ? `${subject} is paused; its deliveries are kept.\n` : `${subject} is sending again.\n`);
   return 0;
+}
+
+/** `POOL`, or `POOL/HANDLER`: the name of a pool contains no slash. */
+function pathOf(name: string): string {
+  const [pool = '', ...rest] = name.split('/');
+  if (rest.length === 0) return `/pools/${encodeURIComponent(pool)}`;
+  const handler = rest.join('/');
+  if (pool === '' || handler === '') throw new ServiceError('USAGE', `expected POOL or POOL/HANDLER, received ${JSON.stringify(name)}`);
+  return `/pools/${encodeURIComponent(pool)}/handlers/${encodeURIComponent(handler)}`;
 }
 
 type Pools = z.output<typeof poolList>;
@@ -120,10 +130,10 @@ function poolState({ paused, breaker, consecutiveFailures }: PoolState): string 
 
 /** A condition that stops the pool also stops the handler. */
 function handlerState({ pausedUntil, ...own }: Handler, pool: PoolState): string {
-  if (pool.paused) return 'paused';
+  if (pool.paused || own.paused) return 'paused';
   if (pausedUntil !== null) return `asked to wait until ${localTime(pausedUntil)}`;
   if (own.breaker === 'closed' && pool.breaker !== 'closed') return `${breakerText(pool.breaker)} (pool)`;
-  return poolState({ ...own, paused: false });
+  return poolState(own);
 }
 
 /** Attempts in the last five minutes. */

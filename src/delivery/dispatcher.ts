@@ -12,7 +12,7 @@ import { Backlog, IntakeQueue } from './backlog.ts';
 import { appendParts } from './error-boundary.ts';
 import type { CarrierCallbacks, OpenCarrier } from './extensions.ts';
 import type { TestAnswer } from './in-flight.ts';
-import { type DispatchConfig, fixedSettingsOf, queuesOf, rulesOf, sessionsOf, signingOf, threadSettingsOf } from './policy.ts';
+import { type DispatchConfig, fixedSettingsOf, pausedName, queuesOf, rulesOf, sessionsOf, signingOf, threadSettingsOf } from './policy.ts';
 import { PoolDispatcher, type PoolDispatcherOptions } from './pool-dispatcher.ts';
 import { PoolThreads } from './pool-threads.ts';
 import { released } from './settle.ts';
@@ -64,7 +64,7 @@ export class Dispatcher {
   }
 
   #open(config: PoolConfig): Pool {
-    const { spool, userAgent, limits, carriers } = this.#options;
+    const { userAgent, limits, carriers } = this.#options;
     const handlers = sessionsOf(config, this.#config);
     const signing = signingOf(config, this.#config.handlers);
     const settings = threadSettingsOf(config, { userAgent, callbackTimeoutMs: limits.timeoutMs, handlers, signing });
@@ -72,7 +72,6 @@ export class Dispatcher {
     const dispatcher = new PoolDispatcher({
       ...options,
       rules: rulesOf(config, this.#config.handlers, handlers),
-      paused: spool.stats().paused.includes(config.id),
       openCarrier: carriers?.get(config.id) ?? ((callbacks) => this.#openThreads(callbacks, settings, config)),
       onGone: () => void this.#pauseGone(config.id),
     });
@@ -222,12 +221,12 @@ export class Dispatcher {
     }
   }
 
-  /** Pauses or resumes a pool, also over restarts. False if there is no such pool. */
-  readonly setPaused = async (pool: string, paused: boolean): Promise<boolean> => {
+  /** Pauses or resumes a pool, or one handler of it, also over restarts. False if there is no such pool. */
+  readonly setPaused = async (pool: string, paused: boolean, handler = ''): Promise<boolean> => {
     if (!this.#pools.has(pool)) return false;
-    await this.#options.spool.setPaused(pool, paused);
-    this.#pools.get(pool)?.dispatcher.setPaused(paused);
-    this.#options.events.emit('pool.paused', { pool, paused });
+    await this.#options.spool.setPaused(pausedName(pool, handler), paused);
+    this.#pools.get(pool)?.dispatcher.setPaused(paused, handler);
+    this.#options.events.emit('pool.paused', { pool, handler, paused });
     return true;
   };
 

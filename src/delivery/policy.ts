@@ -21,6 +21,9 @@ export function queuesOf({ name, pool, beforePush, followUp }: HandlerConfig): r
   ];
 }
 
+/** The name by which the spool knows that a handler of a pool is paused, or without a handler, the pool: names contain no slash. */
+export const pausedName = (pool: string, handler: string): string => (handler === '' ? pool : `${pool}/${handler}`);
+
 /** The built-in pool of the requests that responses order. */
 export const orderPool: BuiltInPool = 'follow_up';
 /** The built-in pool of the messages to users that responses order. */

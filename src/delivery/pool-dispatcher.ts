@@ -11,15 +11,13 @@ import { whenExpired } from './decide.ts';
 import { type Dead, internalError } from './error-boundary.ts';
 import type { Carrier, Deadlines, DeadlinesOptions, OpenCarrier } from './extensions.ts';
 import { InFlight, lostReply, notHandedOverReply, type TestAnswer, TestRequests } from './in-flight.ts';
-import { jobOptionsOf, limitsOf, type PoolRules } from './policy.ts';
+import { jobOptionsOf, limitsOf, type PoolRules, pausedName } from './policy.ts';
 import { PoolQueues } from './queues.ts';
 import { emitAttemptEnded, emitDead, emitSettled, Settler, withoutAttempt } from './settle.ts';
 
 export interface PoolDispatcherOptions {
   readonly pool: Pick<PoolConfig, 'circuitBreaker' | 'firstAttemptShare' | 'id' | 'pauseOnGone' | 'rateLimit' | 'workers'>;
   readonly rules: PoolRules;
-  /** Whether an operator has paused the pool. */
-  readonly paused: boolean;
   readonly spool: Spool;
   readonly openCarrier: OpenCarrier;
   readonly clock: Clock;
@@ -66,8 +64,9 @@ export class PoolDispatcher {
   readonly #unsent: Claimed[] = [];
   readonly #rfc3339 = createRfc3339();
   readonly #drained = createDeferred<void>();
+  /** Names of what an operator has paused. */
+  readonly #paused: Set<string>;
   #rules: PoolRules;
-  #paused: boolean;
   #state: 'draining' | 'idle' | 'running' = 'idle';
   #isPumpDue = false;
 
@@ -79,7 +78,7 @@ export class PoolDispatcher {
     this.#events = events;
     this.#follow = options.follow ?? [];
     this.#rules = rules;
-    this.#paused = options.paused;
+    this.#paused = new Set(options.spool.stats().paused);
     this.#limits = limitsOf(pool);
     this.admission = new Admission({
       ...parts,
@@ -89,7 +88,7 @@ export class PoolDispatcher {
     });
     this.#deadlines = openDeadlines?.({ rules: () => this.#rules, admission: this.admission, clock });
     this.#queues = new PoolQueues({
-      ...{ ...parts, ...this.#limits, admission: this.admission, handlers: rules.handlers },
+      ...{ ...parts, ...this.#limits, admission: this.admission },
       hasDeadlines: (queue) => this.#rules.asks(queue),
       onClaimed: (count) => this.#claimed('spool', count),
       onNextAt: (at) => this.#wakeAt(at),
@@ -115,7 +114,7 @@ export class PoolDispatcher {
     await this.#carrier.start();
     this.#state = 'running';
     this.#deadlines?.restart();
-    this.#pump();
+    this.#serve();
   }
 
   /** Number of busy workers. */
@@ -127,16 +126,20 @@ export class PoolDispatcher {
   change(rules: PoolRules): void {
     this.#rules = rules;
     this.admission.keepOnly(rules.handlers);
-    this.#queues.serve(rules.handlers);
-    void this.#queues.claimed().then(() => this.#returnToSpool(this.#queues.withdrawRemoved()));
-    this.#pump();
+    this.#serve();
   }
 
-  /** A paused pool returns its deliveries to the spool, where an operator can drop or move them. */
-  setPaused(paused: boolean): void {
-    this.#paused = paused;
+  /** Pauses or resumes a handler; without a name, the pool. */
+  setPaused(paused: boolean, handler = ''): void {
+    this.#paused[paused ? 'add' : 'delete'](pausedName(this.#options.pool.id, handler));
     this.#deadlines?.restart();
-    if (paused) void this.#queues.claimed().then(() => this.#returnToSpool(this.#paused ? this.#queues.withdrawAll() : []));
+    this.#serve();
+  }
+
+  /** Removed and paused handlers return their deliveries to the spool, where an operator can drop or move them. */
+  #serve(): void {
+    this.#queues.serve(this.#rules.handlers, (handler) => this.#paused.has(pausedName(this.#options.pool.id, handler)));
+    void this.#queues.claimed().then(() => this.#returnToSpool(this.#queues.withdrawUnserved()));
     this.#pump();
   }
 
@@ -147,7 +150,7 @@ export class PoolDispatcher {
 
   /** Reserves capacity for a delivery about to be stored; false while others wait before it. */
   reserve(delivery: NewDelivery): boolean {
-    return this.#state === 'running' && !this.#paused && this.#queues.reserve(delivery);
+    return this.#state === 'running' && this.#queues.reserve(delivery);
   }
 
   release(delivery: NewDelivery): void {
@@ -212,7 +215,7 @@ export class PoolDispatcher {
 
   /** Begins all attempts that may begin now. */
   #pump(): void {
-    if (this.#state !== 'running' || this.#paused) return;
+    if (this.#state !== 'running') return;
     const now = this.#clock.monotonic();
     this.#endOverdue(now);
     while (this.#mayBegin(now)) {

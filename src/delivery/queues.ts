@@ -17,7 +17,6 @@ import { Lanes } from './lanes.ts';
 
 interface PoolQueuesOptions extends Limits {
   readonly pool: string;
-  readonly handlers: readonly string[];
   /** Whether the deliveries of a queue have deadlines: they are claimed even while they may not be sent. */
   readonly hasDeadlines: (handler: string) => boolean;
   readonly admission: Admission;
@@ -51,14 +50,14 @@ export class PoolQueues {
   readonly #withDeadlines: Queue[] = [];
   readonly #active = new ActiveQueues();
   readonly #usage: PoolUsage;
-  #served: ReadonlySet<string>;
+  #served: ReadonlySet<string> = new Set();
+  #sharers = 1;
   /** Whether the spool may hold ready deliveries of any queue. */
   #isWoken = true;
 
   constructor(options: PoolQueuesOptions) {
     this.#options = options;
     this.#usage = new PoolUsage(options);
-    this.#served = new Set(options.handlers);
   }
 
   /** The queue of a handler, new if it is not known. A new one has an equal share of the limits. */
@@ -66,10 +65,9 @@ export class PoolQueues {
     const known = this.#known.get(handler);
     if (known !== undefined) return known;
     const { slots, bytes, admission, hasDeadlines } = this.#options;
-    const count = Math.max(1, this.#served.size);
     const queue = new Queue(this.#options, {
       ...{ handler, isServed: this.#served.has(handler), hasDeadlines: hasDeadlines(handler), admission: admission.handler(handler) },
-      buffer: new DeliveryBuffer({ slots: Math.ceil(slots / count), bytes: Math.ceil(bytes / count) }, this.#usage),
+      buffer: new DeliveryBuffer({ slots: Math.ceil(slots / this.#sharers), bytes: Math.ceil(bytes / this.#sharers) }, this.#usage),
       ...{ active: this.#active, isBacklogged },
     });
     this.#known.set(handler, queue);
@@ -107,7 +105,7 @@ export class PoolQueues {
   }
 
   reserve(delivery: NewDelivery): boolean {
-    return this.#isKnown(delivery) && this.#open(delivery.handler).reserve(delivery);
+    return this.#served.has(delivery.handler) && this.#open(delivery.handler).reserve(delivery);
   }
 
   release(delivery: NewDelivery): void {
@@ -116,14 +114,11 @@ export class PoolQueues {
 
   /** A delivery was stored without being claimed. */
   unclaimed(delivery: NewDelivery): void {
-    if (this.#isKnown(delivery)) this.#open(delivery.handler, { isBacklogged: true }).unclaimed(delivery);
+    const { handler } = delivery;
+    if (this.#served.has(handler) || this.#known.has(handler)) this.#open(handler, { isBacklogged: true }).unclaimed(delivery);
   }
 
-  #isKnown({ handler }: NewDelivery): boolean {
-    return this.#served.has(handler) || this.#known.has(handler);
-  }
-
-  /** Takes a claimed delivery. False if the handler is not served here, for example after a reload or a move to another pool. */
+  /** Takes a claimed delivery. False if the handler is not served, for example because it is paused or was moved to another pool. */
   put(delivery: Claimed): boolean {
     const queue = this.#open(delivery.handler);
     queue.put(delivery);
@@ -175,9 +170,10 @@ export class PoolQueues {
     }
   }
 
-  /** Changes the served handlers. Those removed keep their deliveries until {@link withdrawRemoved}. */
-  serve(handlers: readonly string[]): void {
-    this.#served = new Set(handlers);
+  /** Changes the served handlers. Those removed or paused keep their deliveries until {@link withdrawUnserved}. */
+  serve(handlers: readonly string[], isPaused: (handler: string) => boolean): void {
+    this.#sharers = Math.max(1, handlers.length);
+    this.#served = new Set(isPaused('') ? [] : handlers.filter((handler) => !isPaused(handler)));
     for (const queue of this.#known.values()) queue.isServed = this.#served.has(queue.handler);
     this.wake();
   }
@@ -193,7 +189,7 @@ export class PoolQueues {
   }
 
   /** The same for the handlers that are not served. */
-  withdrawRemoved(): readonly Claimed[] {
+  withdrawUnserved(): readonly Claimed[] {
     return [...this.#known.values()].flatMap(({ handler, isServed }) => (isServed ? [] : this.withdraw(handler)));
   }
 

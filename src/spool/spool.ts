@@ -86,7 +86,7 @@ export type Replayed = { readonly replayed: number; readonly failedPackets: numb
 
 export interface SpoolStats {
   readonly depths: readonly QueueDepth[];
-  /** Pools that an operator has paused. */
+  /** Pools and handlers (`pool/handler`) that an operator has paused. */
   readonly paused: readonly string[];
   /** Size of the spool on disk, measured once a second (0 for memory). */
   readonly bytes: number;
@@ -169,8 +169,8 @@ export interface Spool extends Lifecycle {
   /** Deletes the unclaimed deliveries of a queue permanently, as `orphan-purge`; returns their number. */
   purgeQueue(queue: QueueName): Promise<number>;
 
-  /** Stores durably whether an operator has paused a pool; `stats` shows it. */
-  setPaused(pool: string, paused: boolean): Promise<void>;
+  /** Stores durably whether an operator has paused a pool, or `pool/handler`; `stats` shows it. */
+  setPaused(name: string, paused: boolean): Promise<void>;
 
   /** Runs a command of an extension inside a transaction of the engine; the extension's own file declares request and answer. */
   extend(request: ExtensionRequest): Promise<unknown>;

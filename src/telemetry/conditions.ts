@@ -70,9 +70,9 @@ export class Conditions {
       const lasts = before !== undefined && before.state !== 'closed' && state !== 'closed';
       this.#breakers.set(key, { state, reason, since: lasts ? before.since : clock.now() });
     });
-    events.on('pool.paused', ({ pool, paused }) => {
-      if (paused) this.#pauses.set(pool, clock.now());
-      else this.#pauses.delete(pool);
+    events.on('pool.paused', ({ pool, handler, paused }) => {
+      if (paused) this.#pauses.set(keyOf(pool, handler), clock.now());
+      else this.#pauses.delete(keyOf(pool, handler));
     });
     events.on('backlog.overflow', ({ pool }) => this.#overflows.set(pool, clock.now()));
     events.on('attempt.ended', ({ pool, handler, accepted }) => {
@@ -122,9 +122,9 @@ export class Conditions {
     return this.#failures.at(pool, handler).at;
   }
 
-  /** Undefined if the pool was paused before the start, or is not paused. */
-  pausedSince(pool: string): EpochMs | undefined {
-    return this.#pauses.get(pool);
+  /** Undefined if the pool, or this handler of it, was paused before the start, or is not paused. */
+  pausedSince(pool: string, handler = ''): EpochMs | undefined {
+    return this.#pauses.get(keyOf(pool, handler));
   }
 
   /** The last dead letter of a queue. Callbacks on accept fail before a pool is chosen, so theirs count for every pool of the handler. */

@@ -152,8 +152,8 @@ export interface Events {
    * that received it.
    */
   'packet.skipped': { readonly attachment: string; readonly host?: string; readonly reason: string };
-  /** An operator paused or resumed a pool. */
-  'pool.paused': { readonly pool: string; readonly paused: boolean };
+  /** An operator paused or resumed a pool, or a handler of it; with an empty `handler`, the pool. */
+  'pool.paused': { readonly pool: string; readonly handler: string; readonly paused: boolean };
   /** This machine or process lacks a descriptor, port or memory for a connection of the pool. `lasts`: the lack affected one more attempt. */
   'pool.shortage': { readonly pool: string; readonly state: 'began' | 'ended' | 'lasts'; readonly reason: string };
   /** A thread of a pool started, finished loading (`up`), or died for `reason` and is replaced. */

@@ -178,8 +178,10 @@ function logPools(events: EventBus, log: Logger): void {
     const fields = { event: 'handler.paused', pool, handler, until: rfc3339(until) };
     log.warn(fields, `a backend answered 429: deliveries of handler ${handler} to pool ${pool} are paused`);
   });
-  events.on('pool.paused', ({ pool, paused }) => {
-    log.warn({ event: 'pool.paused', pool, paused }, `an operator ${paused ? 'paused' : 'resumed'} pool ${pool}`);
+  events.on('pool.paused', ({ pool, handler, paused }) => {
+    const subject = handler === '' ? `pool ${pool}` : `handler ${handler} on pool ${pool}`;
+    const fields = { event: 'pool.paused', pool, ...(handler === '' ? {} : { handler }), paused };
+    log.warn(fields, `an operator ${paused ? 'paused' : 'resumed'} ${subject}`);
   });
   events.on('backlog.overflow', ({ pool, handler, policy, count }) => {
     const fields = { event: 'backlog.overflow', pool, handler, policy, count };

@@ -189,6 +189,11 @@ export const metricTable = {
     labels: ['pool', 'handler', 'reason'],
     help: 'Events deleted without delivery: dead letters by age, count or purge, waiting ones by drop, orphans by orphan-purge, both by erase.',
   },
+  event_pusher_handler_paused: {
+    type: 'gauge',
+    labels: ['pool', 'handler'],
+    help: '1 while an operator has paused the handler on the pool; no series if not.',
+  },
   event_pusher_pool_paused: { type: 'gauge', labels: ['pool'], help: '1 while an operator has paused the pool.' },
   event_pusher_workers: { type: 'gauge', labels: ['pool', 'state'], help: 'Workers of the pool, busy or idle.' },
   event_pusher_pool_thread_deaths_total: { type: 'counter', labels: ['pool'], help: 'Threads of the pool that died and were replaced.' },

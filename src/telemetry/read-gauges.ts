@@ -17,7 +17,7 @@ export interface Readings {
 /** The measured part of the spool's statistics. */
 interface SpoolReading {
   readonly depths: readonly { readonly pool: string; readonly waiting: number; readonly dead: number }[];
-  /** Pools that an operator has paused. */
+  /** Pools and handlers (`pool/handler`) that an operator has paused. */
   readonly paused: readonly string[];
   readonly bytes: number;
   readonly writable: boolean;
@@ -69,6 +69,12 @@ function readSpool(registry: MetricRegistry, { readings, clock, roster }: GaugeO
     ]),
   );
   registry.gauge('event_pusher_orphaned', () => readings.orphans().map(({ pool, handler, waiting }) => [[pool, handler], waiting]));
+  registry.gauge('event_pusher_handler_paused', () =>
+    readings.spoolStats().paused.flatMap((name) => {
+      const [pool = '', handler] = name.split('/');
+      return handler === undefined ? [] : [[[pool, handler], 1]];
+    }),
+  );
   registry.gauge('event_pusher_pool_paused', () => {
     const { paused } = readings.spoolStats();
     return roster.pools.map((pool) => [[pool], Number(paused.includes(pool))]);

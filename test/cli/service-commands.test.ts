@@ -51,10 +51,22 @@ push     pool       12     1  asked to wait until 2023-11-14 22:13:21  -        
 
   test('that do not exist give an error with the known names', async () => {
     const { operate } = await startOperated();
-    expect(await operate('pools', 'pause', 'a/b')).toMatchObject({
-      code: 1,
-      stderr: 'event-pusher: there is no pool "a/b"; there are: pool\n',
-    });
+    for (const name of ['other', 'other/push']) {
+      const stderr = 'event-pusher: there is no pool "other"; there are: pool\n';
+      expect(await operate('pools', 'pause', name)).toMatchObject({ code: 1, stderr });
+    }
+    for (const name of ['pool/', '/push'])
+      expect((await operate('pools', 'pause', name)).stderr).toContain(`expected POOL or POOL/HANDLER, received "${name}"`);
+  });
+
+  test('pause and resume one of their handlers', async () => {
+    const { operate } = await startOperated();
+    const { stdout } = await operate('pools', 'pause', 'pool/push');
+    expect(stdout).toBe('Handler push on pool pool is paused; its deliveries are kept.\n');
+    expect((await operate('pools', 'list')).stdout).toMatch(/^pool +sending .*^push +pool .* paused/ms);
+    expect(JSON.parse((await operate('pools', 'list', '--json')).stdout)).toMatchObject([{ paused: false, handlers: [{ paused: true }] }]);
+    const resumed = JSON.parse((await operate('pools', 'resume', 'pool/push', '--json')).stdout);
+    expect(resumed).toEqual({ pool: 'pool', handler: 'push', paused: false });
   });
 });
 

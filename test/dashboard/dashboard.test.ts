@@ -142,6 +142,15 @@ browserTest('pauses and resumes a pool, sends a test, and replays and deletes de
   await confirm(page, 'Resume', 'http_pool is sending again.');
   await rig.settled(3);
 
+  await card.getByRole('button', { name: 'Pause handler push on http_pool' }).click();
+  expect(await page.getByRole('dialog').textContent()).toContain('event-pusher pools pause http_pool/push');
+  await confirm(page, 'Pause', 'push is paused.');
+  chat.say('last');
+  await verdictSays(page, /push on http_pool: paused/);
+  await page.getByRole('region', { name: 'Verdict' }).getByRole('button', { name: 'Resume push' }).click();
+  await confirm(page, 'Resume', 'push is resumed.');
+  await rig.settled(5);
+
   await card.getByRole('button', { name: 'Send a test through push' }).click();
   await confirm(page, 'Send a test', /Accepted\. POST .*status 200/);
   expect(rig.backend.requests.at(-1)?.header('event-pusher-test')).toBe('1');

@@ -111,13 +111,13 @@ describe('a question', () => {
     expect(rig.threads.open).toMatchObject([{ id: 'a1', within: { until: clock.now() + waitMs + timeoutMs } }]);
   });
 
-  test('on a paused pool waits, and gets its full wait after the pause', async () => {
+  test.each(['', 'push:ask'])('while its pool or its queue is paused (%j), waits, and gets its full wait after the pause', async (name) => {
     const { rig, over, asked } = await startAskRig();
-    rig.dispatcher.setPaused(true);
+    rig.dispatcher.setPaused(true, name);
     await rig.accept(asked('a1'));
     await rig.pass(3_600_000);
     expect([over, rig.open()]).toEqual([[], []]);
-    rig.dispatcher.setPaused(false);
+    rig.dispatcher.setPaused(false, name);
     await rig.pass(0);
     expect(rig.open()).toEqual(['a1']);
   });

@@ -321,6 +321,20 @@ test('a paused pool stays paused for the next dispatcher of the same spool, unti
   await eventually(() => rig.dispositions.length === 1);
 });
 
+test('a paused handler stays paused for the next dispatcher of the same spool, and other handlers are served', async () => {
+  await using target = await startTarget();
+  const pool = makePoolConfig({ id: 'chats', origin: target.origin });
+  await using rig = await startRig([pool]);
+  expect(await rig.dispatcher.setPaused('chats', true, 'push')).toBe(true);
+  await rig.reconfigure([]);
+  await rig.reconfigure([pool]);
+  await rig.accept(deliveryTo('chats', 'd1'));
+  expect(rig.spool.stats().paused).toEqual(['chats/push']);
+  expect(target.requests).toEqual([]);
+  await rig.dispatcher.setPaused('chats', false, 'push');
+  await eventually(() => rig.dispositions.length === 1);
+});
+
 test('sends a test request outside all queues, and returns its answer', async () => {
   await using target = await startTarget({ script: () => ({ kind: 'answer', status: 202 }) });
   await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin })]);

@@ -208,6 +208,60 @@ describe('an operator', () => {
     expect(rig.dispositions).toEqual(['sent delivered', 'other delivered', 'next delivered']);
   });
 
+  test('pauses one handler, whose deliveries keep their order and take no capacity from the other handlers', async () => {
+    const claimed: string[] = [];
+    const rig = await startDeliveryRig({
+      workers: 1,
+      handlers: ['held', 'free'],
+      openSpool: (deps) => {
+        const spool = createMemorySpool(deps);
+        return {
+          ...spool,
+          claim: (pool, request, completion) => {
+            claimed.push(...request.handlers);
+            spool.claim(pool, request, completion);
+          },
+        };
+      },
+    });
+    await rig.accept(makeDelivery({ id: 'd1', handler: 'held', lane: 'a' }), makeDelivery({ id: 'd2', handler: 'held', lane: 'a' }));
+    rig.dispatcher.setPaused(true, 'held');
+    await rig.pass(0);
+    const [first] = rig.open();
+    claimed.length = 0;
+    for (let index = 3; index <= 5000; index += 1) await rig.accept(makeDelivery({ id: `d${index}`, handler: 'held', lane: 'a' }));
+    await rig.accept(...numbered(2, { handler: 'free' }));
+    expect(first).toBe('d1');
+    await rig.answer('d1', 503);
+    await rig.pass(1000);
+    await rig.answer('free1', 200);
+    await rig.answer('free2', 200);
+    await rig.pass(60_000);
+    expect([rig.open(), rig.threads.sent.length]).toEqual([[], 3]);
+    expect(claimed).not.toContain('held');
+    expect(rig.spool.stats().depths).toContainEqual({ pool: 'pool', handler: 'held', waiting: 5000, dead: 0 });
+    rig.dispatcher.setPaused(false, 'held');
+    await rig.pass(0);
+    for (const id of ['d1', 'd2', 'd3', 'd4']) await rig.answer(id, 200);
+    expect(rig.open()).toEqual(['d5']);
+  });
+
+  test('resumes a handler and its pool separately, also if the handlers change in between', async () => {
+    const rig = await startDeliveryRig({ handlers: ['held', 'free'] });
+    rig.dispatcher.setPaused(true, 'held');
+    rig.dispatcher.setPaused(true);
+    rig.serve(['free']);
+    rig.serve(['free', 'held']);
+    await rig.accept(makeDelivery({ id: 'd1', handler: 'held' }), makeDelivery({ id: 'd2', handler: 'free' }));
+    expect(rig.open()).toEqual([]);
+    rig.dispatcher.setPaused(false);
+    await rig.pass(0);
+    expect(rig.open()).toEqual(['d2']);
+    rig.dispatcher.setPaused(false, 'held');
+    await rig.pass(0);
+    expect(rig.open()).toEqual(['d2', 'd1']);
+  });
+
   test('gets the response to a test request, which is not stored', async () => {
     const rig = await startDeliveryRig();
     const attempts: unknown[] = [];

@@ -86,7 +86,7 @@ describe('wrong usage', () => {
     [['check', '--json=yes'], '--json takes no value', 'check'],
     [['pools', 'lst'], 'unknown command "pools lst", expected one of list, pause, resume; did you mean "list"?', ''],
     [['pools'], '"pools" needs one of list, pause, resume', ''],
-    [['pools', 'pause'], 'missing argument: NAME', 'pools pause'],
+    [['pools', 'pause'], 'missing argument: POOL[/HANDLER]', 'pools pause'],
     [['dead-letters', 'show'], 'missing argument: ID', 'dead-letters show'],
     [['dead-letters', 'list', '--limit', 'all'], '--limit: received "all", expected a whole number from 1 to 10000', 'dead-letters list'],
     [['spool', 'backup'], 'missing argument: TARGET', 'spool backup'],

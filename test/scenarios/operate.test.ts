@@ -194,8 +194,21 @@ test('the verdict names a failing backend, and says when all is well', async () 
   await rig.settled(2);
 });
 
-test('a handler of a paused pool is shown as paused', async () => {
+test('a handler of a paused pool is shown as paused, and keeps its own pause over a restart', async () => {
   await using service = await startOperated();
+  const { chat, rig, operateJson } = service;
+  await service.operate('pools', 'pause', 'http_pool/push');
+  await service.operate('pools', 'pause', 'http_pool');
+  chat.say('hello');
+  await eventually(() => expect(chat.server.acked).toBe(1));
+  await rig.pusher.kill();
+  await rig.pusher.start();
+  await service.operate('pools', 'resume', 'http_pool');
+  expect(await operateJson('pools', 'list')).toMatchObject([{ paused: false, handlers: [{ name: 'push', paused: true, waiting: 1 }] }]);
+  expect(await service.operate('status')).toMatch(/push on http_pool: paused, 1 waiting/);
+  expect(rig.messages()).toEqual([]);
+  await service.operate('pools', 'resume', 'http_pool/push');
+  await rig.settled(1);
   await service.operate('pools', 'pause', 'http_pool');
   const [, handlers] = (await service.operate('pools', 'list')).split('\n\n');
   expect(handlers).toMatch(/^push .* paused/m);

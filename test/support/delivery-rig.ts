@@ -92,7 +92,6 @@ export async function startDeliveryRig({
   const dispatcher: PoolDispatcher = new PoolDispatcher({
     pool: { id: 'pool', workers, circuitBreaker: undefined, firstAttemptShare: 0.5, pauseOnGone: false, rateLimit: undefined, ...pool },
     rules: rulesFor(handlers),
-    paused: false,
     follow: typeof follow === 'function' ? [follow] : follow,
     openDeadlines: (parts) => new AskDeadlines(parts),
     spool,

@@ -35,12 +35,16 @@ export function scriptOperations(spool: Pick<Spool, 'replay'>): ScriptedOperatio
       accepted: true,
       reason: '',
     },
-    pools: () => [makePoolView({ paused: paused.has('pool'), spoolFullInMs: operations.spoolFullInMs })],
+    pools: () => {
+      const view = makePoolView({ paused: paused.has('pool'), spoolFullInMs: operations.spoolFullInMs });
+      return [{ ...view, handlers: view.handlers.map((handler) => ({ ...handler, paused: paused.has(`pool/${handler.name}`) })) }];
+    },
     hosts: () => ['localhost'],
-    setPaused: async (pool, pause) => {
-      if (pool !== 'pool') return false;
-      if (pause) paused.add(pool);
-      else paused.delete(pool);
+    setPaused: async (pool, pause, handler) => {
+      if (pool !== 'pool' || (handler ?? 'push') !== 'push') return false;
+      const name = handler === undefined ? pool : `${pool}/${handler}`;
+      if (pause) paused.add(name);
+      else paused.delete(name);
       return true;
     },
     probe: (pool) => pool === 'pool',
@@ -76,7 +80,10 @@ export function makePoolView(changes: Partial<PoolView> = {}): PoolView {
     probeInMs: null,
     limits: { maxBacklog: 1_000_000, overflow: 'hold-intake', maxAgeMs: 259_200_000 },
     handlers: [
-      { name: 'push', recent: noAttempts, waiting: 12, dead: 1, breaker: 'open', probeInMs: 18_000, pausedUntil: acceptedAt + 1000 },
+      {
+        ...{ name: 'push', recent: noAttempts, waiting: 12, dead: 1, paused: false },
+        ...{ breaker: 'open', probeInMs: 18_000, pausedUntil: acceptedAt + 1000 },
+      },
     ],
     ...changes,
   };

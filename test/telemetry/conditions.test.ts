@@ -65,7 +65,8 @@ test('the fullest tap queue counts, and is unknown after the loss of the connect
 
 test('pauses, dead letters, losses, stops of intake and reloads have their times', () => {
   const { events, clock, conditions, start } = startConditions();
-  events.emit('pool.paused', { pool: 'pool', paused: true });
+  events.emit('pool.paused', { pool: 'pool', handler: '', paused: true });
+  events.emit('pool.paused', { pool: 'other', handler: 'push', paused: true });
   events.emit('delivery.settled', settled({ pool: 'pool', handler: 'push', disposition: 'dead', reason: 'refused' }));
   events.emit('backlog.overflow', { pool: 'pool', handler: 'push', policy: 'refuse', count: 1 });
   events.emit('tap.hole', { attachment: 'chat', host: 'localhost', missing: 3 });
@@ -74,7 +75,8 @@ test('pauses, dead letters, losses, stops of intake and reloads have their times
   events.emit('packet.seen', { attachment: 'chat', host: 'localhost', direction: 'in', event: 'chat' });
   clock.advance(1000);
   events.emit('spool.writable', { writable: false, reason: 'still full' });
-  expect(conditions.pausedSince('pool')).toBe(start);
+  expect([conditions.pausedSince('pool'), conditions.pausedSince('other', 'push')]).toEqual([start, start]);
+  expect([conditions.pausedSince('pool', 'push'), conditions.pausedSince('other')]).toEqual([undefined, undefined]);
   expect(conditions.lastDeath('pool', 'push')).toEqual({ at: start, reason: 'refused', error: undefined });
   expect(conditions.lastOverflow('pool')).toBe(start);
   expect(conditions.tapHole('chat', 'localhost')).toMatchObject({ missing: 3, at: start });
@@ -82,7 +84,7 @@ test('pauses, dead letters, losses, stops of intake and reloads have their times
   expect(conditions.lastReload).toEqual({ result: 'refused', reason: 'a mistake', at: start });
   expect(conditions.lastPacket('chat', 'localhost')).toBe(start);
 
-  events.emit('pool.paused', { pool: 'pool', paused: false });
+  events.emit('pool.paused', { pool: 'pool', handler: '', paused: false });
   events.emit('spool.writable', { writable: true, reason: '' });
   expect([conditions.pausedSince('pool'), conditions.spoolRefusesSince]).toEqual([undefined, undefined]);
 });

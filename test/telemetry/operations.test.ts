@@ -165,7 +165,7 @@ test('reads gauges from their owners on each scrape', async () => {
           { pool: 'http_pool', waiting: 4, dead: 2 },
           { pool: 'http_pool', waiting: 3, dead: 0 },
         ],
-        paused: ['idle_pool'],
+        paused: ['idle_pool', 'http_pool/push'],
         bytes: 8192,
         writable: false,
         oldest: new Map([['http_pool', now - 1500]]),
@@ -187,6 +187,7 @@ test('reads gauges from their owners on each scrape', async () => {
   expect(await sample(metrics, 'event_pusher_orphaned{pool="gone",handler="old"}')).toBe(5);
   expect(await sample(metrics, 'event_pusher_pool_paused{pool="http_pool"}')).toBe(0);
   expect(await sample(metrics, 'event_pusher_pool_paused{pool="idle_pool"}')).toBe(1);
+  expect(await sample(metrics, 'event_pusher_handler_paused{pool="http_pool",handler="push"}')).toBe(1);
   expect(await sample(metrics, 'event_pusher_spool_bytes')).toBe(8192);
   expect(await sample(metrics, 'event_pusher_spool_writable')).toBe(0);
   expect(await sample(metrics, 'event_pusher_spool_time_to_full_seconds')).toBe(90.5);

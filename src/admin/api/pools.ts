@@ -46,6 +46,7 @@ const poolShape = z.object({
       name: z.string(),
       waiting: count,
       dead: count,
+      paused: z.boolean().describe('Whether an operator has paused this handler; its pool may be paused as well.'),
       breaker,
       pausedUntil: time.nullable().describe('End of the pause that its backend asked for.'),
       ...attemptKeys,
@@ -55,7 +56,7 @@ const poolShape = z.object({
 
 export const poolList = z.array(poolShape);
 
-export const pausedShape = z.object({ pool: z.string(), paused: z.boolean() });
+export const pausedShape = z.object({ pool: z.string(), handler: z.string().optional(), paused: z.boolean() });
 
 export function poolRoutes({ operations, events }: ApiDependencies): readonly Route[] {
   const list = defineRoute({
@@ -82,6 +83,21 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
       },
     });
 
+  const setHandler = (word: 'pause' | 'resume', summary: string): Route =>
+    defineRoute({
+      method: 'POST',
+      path: `/pools/{pool}/handlers/{handler}/${word}`,
+      summary,
+      parameters: queue,
+      response: pausedShape,
+      handle: async ({ pool, handler }, caller) => {
+        const paused = word === 'pause';
+        if (!(await operations.setPaused(pool, paused, handler))) throw notOfPool({ pool, handler }, operations.pools());
+        audit(events, caller, `${word}d handler ${handler} on pool ${pool}`);
+        return { pool, handler, paused };
+      },
+    });
+
   const probe = defineRoute({
     method: 'POST',
     path: '/pools/{pool}/probe',
@@ -100,6 +116,8 @@ export function poolRoutes({ operations, events }: ApiDependencies): readonly Ro
     probe,
     set('pause', 'Pauses sending to a pool, also across restarts; its deliveries are kept.'),
     set('resume', 'Resumes sending to a pool.'),
+    setHandler('pause', 'Pauses sending for one handler of a pool, also across restarts; its deliveries are kept, the others go on.'),
+    setHandler('resume', 'Resumes sending for one handler of a pool. If the pool is paused as well, it must be resumed, too.'),
   ];
 }
 
@@ -129,6 +147,17 @@ function combined(handlers: readonly AttemptSummary[]): AttemptSummary {
     attempts: handlers.reduce((sum, { attempts }) => sum + attempts, 0),
     accepted: handlers.reduce((sum, { accepted }) => sum + accepted, 0),
   };
+}
+
+/** Why a handler of a pool cannot be paused or resumed: an unknown name, or a handler that uses other pools. */
+function notOfPool({ pool, handler }: QueueName, pools: readonly PoolView[]): ServiceError {
+  const known = poolsOf(pools);
+  if (!known.includes(pool)) return unknownName('pool', pool, known);
+  const handlers = handlersOf(pools);
+  if (!handlers.includes(handler)) return unknownName('handler', handler, handlers);
+  const used = pools.filter((each) => each.handlers.some(({ name }) => name === handler)).map(({ name }) => JSON.stringify(name));
+  const text = `handler ${JSON.stringify(handler)} does not use pool ${JSON.stringify(pool)}; it uses ${used.join(', ')}`;
+  return new ServiceError('UNKNOWN_HANDLER', text);
 }
 
 type AttemptsView = Pick<z.input<typeof poolShape>, keyof typeof attemptKeys>;

@@ -45,6 +45,8 @@ const queueShape = z.object({
   name: z.string(),
   waiting: count,
   dead: count,
+  paused: z.boolean().describe('Whether an operator has paused this handler; its pool may be paused as well.'),
+  pausedSince: when,
   breaker,
   probeInMs: ms,
   pausedUntil: when,

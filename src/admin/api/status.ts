@@ -97,10 +97,11 @@ function poolView(pool: PoolFacts, { lines }: Verdict): PoolStatus {
 }
 
 function queueView(queue: QueueFacts): PoolStatus['handlers'][number] {
-  const { name, waiting, dead, breaker, probeInMs, pausedUntil, consecutiveFailures, failingSince, lastError, attempts, accepted, rates } =
-    queue;
+  const { name, waiting, dead, paused, pausedSince, breaker, probeInMs, pausedUntil, consecutiveFailures } = queue;
+  const { failingSince, lastError, attempts, accepted, rates } = queue;
   return {
-    ...{ name, waiting, dead, breaker, probeInMs, consecutiveFailures },
+    ...{ name, waiting, dead, paused, breaker, probeInMs, consecutiveFailures },
+    pausedSince: instant(pausedSince),
     pausedUntil: instant(pausedUntil),
     failingSince: instant(failingSince),
     lastError: lastError === null ? null : { text: lastError.text, at: rfc3339(lastError.at), nextAt: instant(lastError.nextAt) },

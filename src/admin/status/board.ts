@@ -85,6 +85,7 @@ export class StatusBoard {
     return {
       ...queue,
       breakerSince: breaker === 'closed' ? null : (conditions.breaker(pool, name)?.since ?? null),
+      pausedSince: conditions.pausedSince(pool, name) ?? null,
       consecutiveFailures: recent.consecutiveFailures,
       failingSince: conditions.failingSince(pool, name) ?? null,
       lastError: lastError === undefined ? null : { at: lastError.at, text: showError(lastError), nextAt: lastError.nextAt ?? null },

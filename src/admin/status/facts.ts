@@ -46,6 +46,10 @@ interface SendingFacts {
   readonly name: string;
   readonly waiting: number;
   readonly dead: number;
+  /** Whether an operator has paused it. */
+  readonly paused: boolean;
+  /** Null if it was paused before the start of the service, or is not paused. */
+  readonly pausedSince: EpochMs | null;
   readonly breaker: BreakerState;
   /** When the breaker opened; null if it is closed. */
   readonly breakerSince: EpochMs | null;
@@ -72,9 +76,6 @@ export interface PoolFacts extends SendingFacts {
   readonly workers: number;
   readonly inFlight: number;
   readonly oldestAt: EpochMs | null;
-  readonly paused: boolean;
-  /** Null if it was paused before the start of the service, or is not paused. */
-  readonly pausedSince: EpochMs | null;
   readonly maxBacklog: number;
   readonly overflow: PoolConfig['overflow'];
   /** Age at which its deliveries are given up, ms. */

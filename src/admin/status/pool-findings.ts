@@ -44,20 +44,21 @@ function brokenOff({ breaker, breakerSince: since, probeInMs }: PoolFacts | Queu
 const breakerText = { closed: 'sending', 'half-open': 'breaker probing', open: 'breaker open', 'slow-start': 'recovering' } as const;
 
 /** What is wrong with a handler, in short. */
-type Trouble = 'asked-to-wait' | 'failing' | 'open' | 'recovering' | 'unsteady';
+type Trouble = 'asked-to-wait' | 'failing' | 'open' | 'paused' | 'recovering' | 'unsteady';
 
 interface QueueTrouble {
   readonly trouble: Trouble;
   readonly finding: Finding;
 }
 
-/** If several handlers have the same trouble, their backend has it: one finding of the pool stands for them. */
+/** If several handlers have the same trouble, their backend has it: one finding of the pool stands for them. A pause is of one handler. */
 function ofQueues(pool: PoolFacts, facts: Facts): readonly Finding[] {
   const troubles = pool.handlers.flatMap((queue) => queueTrouble(queue, pool, facts) ?? []);
   const [first] = troubles;
   const isSame = ({ trouble, finding }: QueueTrouble) =>
     trouble === first?.trouble && finding.error?.text === first.finding.error?.text && finding.level === first.finding.level;
-  if (first === undefined || troubles.length < 2 || !troubles.every(isSame)) return troubles.map(({ finding }) => finding);
+  if (first === undefined || first.trouble === 'paused' || troubles.length < 2 || !troubles.every(isSame))
+    return troubles.map(({ finding }) => finding);
   const began = troubles.flatMap(({ finding }) => finding.since ?? []);
   const what = `${pool.name}: ${number(troubles.length, 'handler')} ${troubleText[first.trouble]}`;
   const subject = { ...first.finding.subject, kind: 'pool' } as const;
@@ -68,15 +69,21 @@ const troubleText: Readonly<Record<Trouble, string>> = {
   'asked-to-wait': 'were asked to wait by the backend',
   failing: 'fail',
   open: 'have an open breaker',
+  paused: 'are paused',
   recovering: 'recover',
   unsteady: 'fail at times',
 };
 
 function queueTrouble(queue: QueueFacts, pool: PoolFacts, facts: Facts): QueueTrouble | undefined {
-  const { name, waiting, breaker, pausedUntil } = queue;
+  const { name, waiting, paused, pausedSince, breaker, pausedUntil } = queue;
   const on = `${name} on ${pool.name}`;
   const subject = { kind: 'handler', pool: pool.name, handler: name } as const;
   const about = { ...nothingMore, subject, waiting, oldestAt: onlyQueueOf(pool) ? pool.oldestAt : null, loss: lossOf(pool, facts) };
+  if (paused) {
+    const level = waiting > 0 ? 'warning' : 'notice';
+    const next = 'waits until it is resumed';
+    return { trouble: 'paused', finding: { ...about, level, what: `${on}: paused`, since: pausedSince, next, action: 'resume' } };
+  }
   if (pausedUntil !== null) {
     const next = `sends again in ${span(pausedUntil - facts.now)}`;
     const what = `${on}: its backend asked to wait`;

@@ -26,6 +26,8 @@ const questions: Readonly<Record<string, { readonly path?: string; readonly body
   'POST /pools/{pool}/probe': { path: '/pools/pool/probe' },
   'POST /pools/{pool}/pause': { path: '/pools/pool/pause' },
   'POST /pools/{pool}/resume': { path: '/pools/pool/resume' },
+  'POST /pools/{pool}/handlers/{handler}/pause': { path: '/pools/pool/handlers/push/pause' },
+  'POST /pools/{pool}/handlers/{handler}/resume': { path: '/pools/pool/handlers/push/resume' },
   'GET /events': { path: '/events?state=dead&limit=5' },
   'GET /events/{id}': { path: '/events/d1?content=true' },
   'POST /events/retry': { body: { all: true, dryRun: true } },

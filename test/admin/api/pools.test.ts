@@ -15,7 +15,10 @@ test('pools are listed with their pending deliveries and the state of their back
         ...{ name: 'pool', origin: 'http://127.0.0.1:8000', workers: 10, inFlight: 3, waiting: 12, dead: 1, paused: false },
         ...{ oldestAt: new Date(acceptedAt).toISOString(), spoolFullInSeconds: null, breaker: 'closed', ...untried },
         handlers: [
-          { name: 'push', waiting: 12, dead: 1, breaker: 'open', pausedUntil: new Date(acceptedAt + 1000).toISOString(), ...untried },
+          {
+            ...{ name: 'push', waiting: 12, dead: 1, paused: false, breaker: 'open', ...untried },
+            pausedUntil: new Date(acceptedAt + 1000).toISOString(),
+          },
         ],
       },
     ],
@@ -25,7 +28,7 @@ test('pools are listed with their pending deliveries and the state of their back
 test('a pool combines its handlers: the most consecutive failures, the newest error, and one success rate', async () => {
   const { get, operations } = await startApi({ token: 'sesame' });
   const queue = (name: string, recent: AttemptSummary) =>
-    ({ name, recent, waiting: 0, dead: 0, breaker: 'closed', probeInMs: null, pausedUntil: null }) as const;
+    ({ name, recent, waiting: 0, dead: 0, paused: false, breaker: 'closed', probeInMs: null, pausedUntil: null }) as const;
   const error = (at: number, reason: string, mayQuote = false) => ({ at: acceptedAt + at, reason, mayQuote });
   operations.pools = () => [
     makePoolView({
@@ -56,6 +59,46 @@ test('a pool is paused and resumed, and the log names the caller', async () => {
   expect(await post('/pools/pool/resume', {})).toEqual({ status: 200, body: { pool: 'pool', paused: false } });
   expect([...operations.paused]).toEqual([]);
   expect(notices).toEqual(['admin API, asked from 127.0.0.1: paused pool pool', 'admin API, asked from 127.0.0.1: resumed pool pool']);
+});
+
+test('a handler of a pool is paused and resumed, and the log names the caller', async () => {
+  const { get, post, operations, notices } = await startApi();
+  const answer = { pool: 'pool', handler: 'push' };
+  expect(await post('/pools/pool/handlers/push/pause')).toEqual({ status: 200, body: { ...answer, paused: true } });
+  expect((await get('/pools')).body).toMatchObject([{ paused: false, handlers: [{ name: 'push', paused: true }] }]);
+  expect((await get('/status')).body.pools).toMatchObject([
+    { paused: false, handlers: [{ name: 'push', paused: true, pausedSince: null }] },
+  ]);
+  expect(await post('/pools/pool/handlers/push/pause')).toMatchObject({ status: 200 });
+  expect(await post('/pools/pool/handlers/push/resume')).toEqual({ status: 200, body: { ...answer, paused: false } });
+  expect(operations.paused.size).toBe(0);
+  const by = 'admin API, asked from 127.0.0.1:';
+  expect(notices.slice(-2)).toEqual([`${by} paused handler push on pool pool`, `${by} resumed handler push on pool pool`]);
+});
+
+test('a handler that does not use the pool is refused with the names that are known', async () => {
+  const { post, operations, notices } = await startApi();
+  operations.pools = () => [makePoolView(), makePoolView({ name: 'other', handlers: [] })];
+  const refused = async (path: string) => {
+    const { status, body } = await post(path);
+    return [status, body.code, body.message];
+  };
+  expect(await refused('/pools/gone/handlers/push/pause')).toEqual([
+    404,
+    'UNKNOWN_POOL',
+    'there is no pool "gone"; there are: pool, other',
+  ]);
+  expect(await refused('/pools/pool/handlers/pusch/pause')).toEqual([
+    404,
+    'UNKNOWN_HANDLER',
+    'there is no handler "pusch"; there are: push; did you mean "push"?',
+  ]);
+  expect(await refused('/pools/other/handlers/push/resume')).toEqual([
+    404,
+    'UNKNOWN_HANDLER',
+    'handler "push" does not use pool "other"; it uses "pool"',
+  ]);
+  expect(notices).toEqual([]);
 });
 
 test('an unknown pool is refused with the known ones', async () => {

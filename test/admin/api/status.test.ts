@@ -43,7 +43,9 @@ describe('the status', () => {
     const { get, operations } = await startApi({ token: 'sesame' });
     const recent = { ...noAttempts, consecutiveFailures: 3, lastError: error, attempts: 3 };
     operations.pools = () => [
-      makePoolView({ handlers: [{ name: 'push', recent, waiting: 0, dead: 0, breaker: 'closed', probeInMs: null, pausedUntil: null }] }),
+      makePoolView({
+        handlers: [{ name: 'push', recent, waiting: 0, dead: 0, paused: false, breaker: 'closed', probeInMs: null, pausedUntil: null }],
+      }),
     ];
     const masked = await get('/status');
     expect(JSON.stringify(masked.body)).not.toContain('Hi, Bob!');

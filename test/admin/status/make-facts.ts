@@ -52,7 +52,7 @@ export function makeQueue(changes: Partial<QueueFacts> = {}): QueueFacts {
     breaker: 'closed',
     breakerSince: null,
     probeInMs: null,
-    pausedUntil: null,
+    ...{ paused: false, pausedSince: null, pausedUntil: null },
     consecutiveFailures: 0,
     failingSince: null,
     lastError: null,

@@ -86,6 +86,18 @@ describe('a pool', () => {
       'warning',
       'http_pool: paused for 2 h, 7 waiting, oldest 60 min, oldest is given up in 71 h, waits until it is resumed',
     ],
+    [
+      'has a paused handler',
+      { handlers: [makeQueue({ paused: true, pausedSince: now - hour * 2, waiting: 7 })], waiting: 7 },
+      'warning',
+      'push on http_pool: paused for 2 h, 7 waiting, waits until it is resumed',
+    ],
+    [
+      'has an empty paused handler',
+      { handlers: [makeQueue({ paused: true })] },
+      'notice',
+      'push on http_pool: paused, waits until it is resumed',
+    ],
     ['is paused and empty', { paused: true }, 'notice', 'http_pool: paused, waits until it is resumed'],
     [
       'probes',
