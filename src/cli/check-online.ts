@@ -112,7 +112,7 @@ function probeComponent(
       timers: systemTimers,
     },
     {
-      onUp: () => found.resolve(`the server accepts the component ${domain}`),
+      onUp: () => found.resolve(`the server accepts the component ${domain}; its hosts and feed are not tried`),
       onStanza: () => undefined,
       onUnreadable: () => undefined,
       onRead: () => undefined,

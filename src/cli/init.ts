@@ -97,8 +97,11 @@ async function init({ values }: Call): Promise<number> {
   return 0;
 }
 
-/** All answers, checked. Throws USAGE for a wrong option, and if one is missing and there is no terminal. */
+/** All answers, checked. Throws USAGE for a wrong option, and if there is no terminal for all that are missing. */
 async function complete(values: Given): Promise<Given> {
+  const missing = questions.filter(({ name, fallback }) => values[name] === undefined && fallback === undefined);
+  if (missing.length > 0 && !isInteractive())
+    throw new ServiceError('USAGE', `missing ${missing.map(({ name, expected }) => `--${name}: ${expected}`).join('; ')}`);
   const given: Partial<Record<Name, string>> = {};
   for (const question of questions) given[question.name] = await answer(question, values[question.name], given);
   return given;
@@ -115,10 +118,7 @@ async function answer(
     throw new ServiceError('USAGE', mistake(option));
   }
   const usual = fallback?.(given);
-  if (!asks || !isInteractive()) {
-    if (usual !== undefined) return usual;
-    throw new ServiceError('USAGE', `missing --${name}: ${expected}`);
-  }
+  if (usual !== undefined && (!asks || !isInteractive())) return usual;
   for (;;) {
     const line = await askLine(usual === undefined ? text : `${text} [${usual}]`);
     if (line === undefined) throw new ServiceError('INIT_REFUSED', 'nothing was written');

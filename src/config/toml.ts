@@ -93,11 +93,14 @@ function hintFor({ what, lines, line }: Failure): string {
   const here = lines[line - 1] ?? '';
   if (/redefine/.test(what)) return hintForTwice(lines, line);
   if (/control characters|unfinished string/.test(what)) return 'a quoted string must end on its line: is the closing quote missing?';
-  if (/invalid value/.test(what)) return 'a string must be quoted';
+  if (/invalid value/.test(what)) return switchWord.test(here) ? 'write true or false' : 'a string must be quoted';
   if (/unrecognised escape/.test(what)) return 'write \\\\ for a backslash, or use single quotes';
   if (/illegal character in key/.test(what) && /^\s*\[/.test(here)) return 'is a closing bracket missing?';
   return /end-of-line/.test(what) && bareKey.test(here) ? 'is a quote missing, or is there one too many?' : '';
 }
+
+/** A boolean as YAML and Lua users write it. */
+const switchWord = /=\s*(?:yes|no|on|off|true|false)\s*(?:#.*)?$/i;
 
 /** A table written as `[x]` cannot be repeated; each member of a list must be written as `[[x]]`. */
 function hintForTwice(lines: readonly string[], line: number): string {

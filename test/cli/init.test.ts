@@ -80,7 +80,8 @@ test('a file that cannot be written leaves none of the others', async () => {
   expect(await readdir(folder)).toEqual(['x'.repeat(250)]);
 });
 
-test('without a terminal a missing answer is named with its option', async () => {
+test('without a terminal all missing answers are named with their options', async () => {
+  expect((await init()).stderr).toContain('missing --server: prosody, ejabberd, mongooseim; --host: a domain such as example.org\n');
   const { code, stderr } = await init('--server', 'prosody');
   expect(code).toBe(2);
   expect(stderr).toContain('missing --host: a domain such as example.org');

@@ -47,6 +47,8 @@ test.each([
   ],
   ['[general\nhosts = []\n', 'line 1, column 9: illegal character in key; is a closing bracket missing?'],
   ['[attach.chat]\nsecret = hunter2\n', 'line 2, column 10, key attach.chat.secret: invalid value; a string must be quoted'],
+  ['[history]\nenabled = yes  # or no\n', 'line 2, column 11, key history.enabled: invalid value; write true or false'],
+  ['[history]\nenabled = True\n', 'line 2, column 11, key history.enabled: invalid value; write true or false'],
   [
     '[admin]\ntoken = "hunter2" x\n',
     'line 2, column 19, key admin.token: each key-value declaration must be followed by an end-of-line; is a quote missing, or is there one too many?',
