@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { rulesOf } from '../../src/delivery/policy.ts';
+import { fixedSettingsOf, rulesOf, signingOf } from '../../src/delivery/policy.ts';
 import { Secret } from '../../src/kit/secret.ts';
 import type { RequestPurpose } from '../../src/model/delivery.ts';
 import { makeHandler, makeHandlerConfig } from '../support/make-handler.ts';
@@ -45,6 +45,20 @@ test('only pushes of handlers with signing keys of their own name their signer',
   const { signs } = rulesOf(pool, handlers, []);
   expect(['push', 'other', 'push:ask', 'gone'].map((name) => signs(work(name)))).toEqual([true, false, false, false]);
   expect(rulesOf(makePoolConfig({ id: 'follow_up' }), handlers, []).signs(work('push', order))).toBe(false);
+});
+
+test('a pool signs with its keys and those of its own handlers, and is replaced when one of them changes', () => {
+  const signed = makePoolConfig({ sign: [new Secret('whsec_pool')] });
+  const handlersWith = (key: string) => [
+    makeHandlerConfig({ name: 'push', sign: [new Secret(key)] }),
+    makeHandlerConfig({ name: 'other', pool: 'elsewhere', sign: [new Secret('whsec_other')] }),
+  ];
+  expect(signingOf(signed, handlersWith('whsec_a'))).toEqual({ ofPool: ['whsec_pool'], ofHandlers: [['push', ['whsec_a']]] });
+  expect(signingOf(pool, [])).toBeUndefined();
+
+  const settingsWith = (key: string) => fixedSettingsOf(signed, { pools: [signed], handlers: handlersWith(key), sessions: [] });
+  expect(settingsWith('whsec_a')).toBe(settingsWith('whsec_a'));
+  expect(settingsWith('whsec_b')).not.toBe(settingsWith('whsec_a'));
 });
 
 test('serves the queues of questions and orders on its pool', () => {
