@@ -185,11 +185,21 @@ export interface When {
   /** Globs (`*`, `?`) on bare JIDs. */
   readonly from?: readonly string[];
   readonly to?: readonly string[];
+  /** Globs on the bare JID of the author, in a room that of the occupant if it is known. */
+  readonly sender?: readonly string[];
+  /** Globs on the bare JID of the room of a groupchat message. */
+  readonly room?: readonly string[];
+  /** Globs on the first body. */
+  readonly text?: readonly string[];
   /** The receiver has no session. */
   readonly offline?: boolean;
   readonly delayed?: boolean;
   /** Namespaces of child elements; one must be present. */
   readonly has?: readonly string[];
+  /** Rules that must not match. */
+  readonly not?: When;
+  /** Rules of which one must match. */
+  readonly any?: readonly When[];
 }
 
 export interface CallbackLimits {

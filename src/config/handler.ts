@@ -22,8 +22,15 @@ const types = [
 
 const globs = listOf(text, 'a bare JID or a list of bare JIDs, with * and ? as wildcards');
 
-/** The packets that a handler evaluates: all given keys must match; a list matches if one member matches. */
-const when = section({
+/** Limits, because each glob with `?` costs a step per 32 of its characters for each character of a text. */
+const maxGlob = 256;
+const maxGlobs = 100;
+const textGlob = text.max(maxGlob, { error: `a text of at most ${maxGlob} characters, with * and ? as wildcards` });
+const textGlobs = listOf(textGlob, 'a text or a list of texts, with * and ? as wildcards').refine((list) => list.length <= maxGlobs, {
+  error: `a list of at most ${maxGlobs} texts`,
+});
+
+const whenKeys = {
   direction: listOf(oneOf(['in', 'out']), 'in, out, or a list of them').optional(),
   stanza: listOf(oneOf(['message', 'presence', 'iq']), 'message, presence, iq, or a list of them').optional(),
   type: listOf(oneOf(types), 'a type of stanza, or a list of them').optional(),
@@ -35,7 +42,40 @@ const when = section({
   offline: flag.optional(),
   delayed: flag.optional(),
   has: listOf(text, 'a namespace, or a list of them').optional(),
-});
+  sender: globs.optional(),
+  room: globs.optional(),
+  text: textGlobs.optional(),
+};
+
+type WhenKeys = z.output<z.ZodObject<typeof whenKeys>>;
+export interface WhenSection extends WhenKeys {
+  readonly not?: WhenSection | undefined;
+  readonly any?: readonly WhenSection[] | undefined;
+}
+
+const maxNesting = 4;
+const maxAlternatives = 100;
+
+/** The packets that a handler evaluates: all given keys must match; a list matches if one member matches. */
+const whenAt = (nesting: number) => section({ ...whenKeys, ...nestedAt(nesting) });
+
+interface NestedRules {
+  readonly not: z.ZodOptional<z.ZodType<WhenSection>>;
+  readonly any: z.ZodOptional<z.ZodType<readonly WhenSection[]>>;
+}
+
+function nestedAt(nesting: number): NestedRules {
+  if (nesting === maxNesting) return { not: tooDeep, any: tooDeep };
+  const rule = whenAt(nesting + 1).refine((given) => Object.keys(given).length > 0, {
+    error: 'a table with at least one key of `when`',
+    when: ({ issues }) => issues.length === 0, // an unknown key has been removed by now
+  });
+  const alternatives = `a list of 1 to ${maxAlternatives} tables, each with at least one key of \`when\``;
+  const list = z.array(rule, { error: alternatives }).min(1, { error: alternatives }).max(maxAlternatives, { error: alternatives });
+  return { not: rule.optional(), any: list.optional() };
+}
+
+const tooDeep = z.never({ error: `no further rules: \`not\` and \`any\` may be nested ${maxNesting} deep` }).optional();
 
 /** Keys of `opts` that the service sets. */
 const reserved = new Set(['name', 'poolName', 'path', 'callbackModule']);
@@ -56,7 +96,7 @@ export const handlerSchema = section({
     .regex(/^[\w.-]+$/, { error: 'a name of letters, digits, ".", "_" and "-"' })
     .optional(),
   enabled: flag.default(true),
-  when: when.optional(),
+  when: whenAt(0).optional(),
   respect_hints: flag.default(false),
   ordering: oneOf(['conversation', 'sender', 'none']).default('conversation'),
   hold: durationOrForever.default(30_000),
@@ -68,7 +108,6 @@ export const handlerSchema = section({
 });
 
 export type HandlerSection = z.output<typeof handlerSchema>;
-export type WhenSection = z.output<typeof when>;
 
 /**
  * The name of a handler: its own, or one made of pool, path and a hash of pool, path and module. It does not depend on the

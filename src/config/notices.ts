@@ -1,5 +1,5 @@
 /** Notices about a valid configuration whose effect may surprise its author. */
-import type { HandlerConfig } from './config.ts';
+import type { HandlerConfig, When } from './config.ts';
 import { builtInPools } from './follow-up.ts';
 import type { Attachment, Config } from './service-config.ts';
 
@@ -31,9 +31,13 @@ function isTap(attachment: Attachment): boolean {
   return attachment.type === 'component' && attachment.feed === 'tap';
 }
 
-function tapEventsOf({ when }: HandlerConfig): readonly string[] {
-  const named = when?.event ?? when?.kind ?? [];
-  return [...new Set(named)].filter((name) => tapEvents.has(name));
+function tapEventsOf({ when = {} }: HandlerConfig): readonly string[] {
+  return [...new Set(namesIn(when))].filter((name) => tapEvents.has(name));
+}
+
+/** The events that rules wait for; `not` excludes events and waits for none. */
+function namesIn({ event, kind = [], any = [] }: When): readonly string[] {
+  return [...(event ?? kind), ...any.flatMap(namesIn)];
 }
 
 /** The deliveries that wait for a handler on a pool. */

@@ -1,6 +1,6 @@
 import type { Packet } from '../model/packet.ts';
-import type { LoadedHandler } from './handler.ts';
-import { type Rules, typeOf } from './rules.ts';
+import { typeOf } from '../packet/kind.ts';
+import type { LoadedHandler, Rules } from './handler.ts';
 
 type Handlers = readonly LoadedHandler[];
 
@@ -32,9 +32,7 @@ export class HandlerIndex {
       else addTo(this.#byReceiver, to, handler);
       return from === undefined && to === undefined;
     });
-    for (const { when } of this.#others.map(({ selection }) => selection)) {
-      for (const word of [...(when.stanza ?? []), ...(when.type ?? [])]) this.#words.add(word);
-    }
+    for (const { selection } of this.#others) for (const word of selection.words) this.#words.add(word);
   }
 
   /** In the order of evaluation: all handlers whose rules match the packet, and possibly others. */

@@ -1,12 +1,7 @@
 import type { AcceptCallbacks, GateCallbacks, HandlerOpts, PacketAsked, RequestPrepared } from '../../pools/accept-callbacks.ts';
 import type { HandlerConfig, When } from '../config/config.ts';
-import { deepFreeze } from '../kit/deep-freeze.ts';
 import type { HeaderPair } from '../model/delivery.ts';
 import type { Packet } from '../model/packet.ts';
-import { asksNotToBeStored } from '../packet/kind.ts';
-import * as defaults from './builtin/defaults.ts';
-import { createGlobReader, type GlobReader } from './globs.ts';
-import { compileWhen, type Rules } from './rules.ts';
 
 /** A handler ready to evaluate packets: its rules compiled, its module loaded, missing callbacks filled in. */
 export interface LoadedHandler {
@@ -29,6 +24,23 @@ export interface LoadedHandler {
   matchesHeld(packet: Packet): boolean;
 }
 
+/** The rules of a handler, compiled. `rules.ts` compiles a `when` to them. */
+export interface Rules {
+  readonly matches: Rule;
+  /**
+   * Whether a packet of this shape (direction, stanza, event, kind and type) may match: false only if none does. It reads nothing
+   * else of the packet.
+   */
+  readonly matchesShape: Rule;
+  /** The names of stanzas and types by which `matchesShape` distinguishes packets. */
+  readonly words: readonly string[];
+  /** The bare JIDs of senders and receivers of all packets that match; undefined if the rules do not list them. */
+  readonly from: readonly string[] | undefined;
+  readonly to: readonly string[] | undefined;
+}
+
+export type Rule = (packet: Packet) => boolean;
+
 /** A module of the service: it never blocks and never waits, and its results need no check. */
 export interface BuiltIn extends AcceptCallbacks {
   /** Rules that match every packet that `shouldMakeReq` accepts. */
@@ -36,42 +48,4 @@ export interface BuiltIn extends AcceptCallbacks {
   readonly headers: readonly HeaderPair[];
   shouldMakeReq(asked: Omit<PacketAsked, 'opts'>): boolean;
   prepareBody(prepared: Omit<RequestPrepared, 'opts'>): string;
-}
-
-/**
- * Makes a handler from its configuration and the callbacks of its module; the default module fills in missing callbacks. A `when`
- * replaces the `shouldMakeReq` of a built-in module or of the default module; a packet must pass both `when` and a module's own `shouldMakeReq`.
- */
-export function createHandler(
-  config: HandlerConfig,
-  callbacks: BuiltIn | (AcceptCallbacks & GateCallbacks),
-  { hasDeliveryCallbacks = false, uncalled = [], readGlob = createGlobReader() }: HandlerOptions = {},
-): LoadedHandler {
-  const { when } = config;
-  const builtIn = 'selection' in callbacks ? callbacks : undefined;
-  const rules = compileWhen(when ?? {}, readGlob);
-  const filled = { shouldMakeReq, prepareHeaders, prepareBody, ...callbacks };
-
-  return {
-    config,
-    callbacks: when !== undefined && callbacks.shouldMakeReq === undefined ? { ...filled, shouldMakeReq: () => true } : filled,
-    gate: 'gate' in callbacks ? callbacks.gate : undefined,
-    hasDeliveryCallbacks,
-    builtIn,
-    opts: optsOf(config),
-    uncalled,
-    selection: when === undefined ? compileWhen(builtIn?.selection ?? {}) : rules,
-    matches: config.respectHints ? (packet) => rules.matches(packet) && !asksNotToBeStored(packet.stanza) : rules.matches,
-    matchesHeld: rules.matches,
-  };
-}
-
-/** `readGlob` is shared by the handlers of a configuration. */
-type HandlerOptions = Partial<Pick<LoadedHandler, 'hasDeliveryCallbacks' | 'uncalled'>> & { readonly readGlob?: GlobReader };
-
-const { shouldMakeReq, prepareHeaders, prepareBody } = defaults;
-
-/** Deeply frozen: a callback cannot change the options of another call. */
-function optsOf({ name, pool, path, callbackModule, options }: HandlerConfig): HandlerOpts {
-  return deepFreeze({ ...structuredClone(options), name, poolName: pool, path, callbackModule });
 }

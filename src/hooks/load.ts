@@ -7,8 +7,9 @@ import { nearest } from '../kit/nearest.ts';
 import * as cloudevents from './builtin/cloudevents.ts';
 import * as defaults from './builtin/defaults.ts';
 import * as json from './builtin/json.ts';
+import { createHandler } from './create-handler.ts';
 import { createGlobReader } from './globs.ts';
-import { type BuiltIn, createHandler, type LoadedHandler } from './handler.ts';
+import type { BuiltIn, LoadedHandler } from './handler.ts';
 
 /**
  * Imports the callback modules of all handlers and returns the handlers in their order. Throws CALLBACK_LOAD_FAILED with the

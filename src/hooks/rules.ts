@@ -1,43 +1,74 @@
 /** The rules of a handler: its `when`, compiled. */
 import type { When } from '../config/config.ts';
-import type { Packet, Stanza } from '../model/packet.ts';
-import { hasText, isReport } from '../packet/kind.ts';
+import type { Packet } from '../model/packet.ts';
+import { hasText, isReport, type Report, typeOf } from '../packet/kind.ts';
+import { roomOf } from '../packet/room.ts';
 import { compileGlobs, createGlobReader, type GlobReader, isLiteral } from './globs.ts';
-
-export type Rule = (packet: Packet) => boolean;
-
-/** A compiled `when`. */
-export interface Rules {
-  readonly when: When;
-  readonly matches: Rule;
-  /** The part of `matches` that depends only on the shape of a packet: its direction, stanza, event, kind and type. */
-  readonly matchesShape: Rule;
-  /** The bare JIDs of senders and receivers; undefined without the key or with wildcards. */
-  readonly from: readonly string[] | undefined;
-  readonly to: readonly string[] | undefined;
-}
+import type { Rule, Rules } from './handler.ts';
 
 /**
  * Compiles a `when`. All keys must match; a list matches if one of its members does; without keys every packet matches except
- * reports ({@link isReport}), which a rule must name: by `event`, or `status` by `kind`.
+ * reports ({@link isReport}), which a rule must name: by `event`, or `status` by `kind`, on the top level or in the alternative of
+ * `any` that matches.
  *
  * `offline`, `delayed` and `body` ask for the fact or, with false, for its opposite. If the feed does not report sessions,
  * the receiver does not count as offline.
  */
 export function compileWhen(when: When, readGlob: GlobReader = createGlobReader()): Rules {
+  return compile(when, readGlob, []);
+}
+
+/** Compiles a `when` that need not name reports: a report matches like every other packet. */
+export function compileTests(when: When, readGlob: GlobReader = createGlobReader()): Rules {
+  return compile(when, readGlob, reports);
+}
+
+const reports: readonly Report[] = ['status', 'unack'];
+
+interface CompiledWhen extends Rules {
+  /** Whether `matchesShape` is the same as `matches`. */
+  readonly isShape: boolean;
+}
+
+/** `named`: the reports that the surrounding rules name. */
+function compile(when: When, readGlob: GlobReader, named: readonly string[]): CompiledWhen {
+  const ownNamed = [...named, ...reportsIn(when)];
+  const alternatives = when.any?.map((each) => compile(each, readGlob, ownNamed));
+  const not = when.not === undefined ? undefined : compile(when.not, readGlob, reports);
   const [from, to] = [when.from?.map(readGlob), when.to?.map(readGlob)];
-  const matchesShape = all([matchesReport(when), ...testsOfShape(when)]);
-  const tests: Rule[] = [matchesShape];
+  const matchesOwnShape = all([alternatives === undefined ? matchesReport(ownNamed) : always, ...testsOfShape(when)]);
+  const tests = testsOfContent(when, { readGlob, from, to });
+  const nested = [...(alternatives ?? []), ...(not === undefined ? [] : [not])];
 
-  if (when.event?.includes('offline') === true) tests.push(eventIn(when.event, isForOffline));
-  if (when.offline !== undefined) tests.push(fact(when.offline, (packet) => packet.sessions === 0));
-  if (when.delayed !== undefined) tests.push(fact(when.delayed, (packet) => packet.delayed !== undefined));
-  if (when.body !== undefined) tests.push(fact(when.body, hasText));
-  if (when.has !== undefined) tests.push(childIn(when.has));
-  if (from !== undefined) tests.push(jidMatches(from, (packet) => packet.from.bare));
-  if (to !== undefined) tests.push(jidMatches(to, (packet) => packet.to.bare));
+  return {
+    matches: all([
+      matchesOwnShape,
+      ...tests,
+      ...(alternatives === undefined ? [] : [some(alternatives.map(({ matches }) => matches))]),
+      ...(not === undefined ? [] : [negated(not.matches)]),
+    ]),
+    matchesShape: all([
+      matchesOwnShape,
+      ...(alternatives === undefined ? [] : [some(alternatives.map(({ matchesShape }) => matchesShape))]),
+      // A shape that may match can also belong to packets that do not.
+      ...(not?.isShape === true ? [negated(not.matches)] : []),
+    ]),
+    isShape: tests.length === 0 && nested.every(({ isShape }) => isShape),
+    words: [...(when.stanza ?? []), ...(when.type ?? []), ...nested.flatMap(({ words }) => words)],
+    from: literals(from) ?? union(alternatives?.map((each) => each.from)),
+    to: literals(to) ?? union(alternatives?.map((each) => each.to)),
+  };
+}
 
-  return { when, matches: all(tests), matchesShape, from: literals(from), to: literals(to) };
+/** The reports that a rule names by `event` or `kind`. */
+function reportsIn({ event = [], kind = [] }: When): readonly string[] {
+  return reports.filter((report) => event.includes(report) || (report === 'status' && kind.includes(report)));
+}
+
+/** Lists every JID of the alternatives, if each of them lists its own. */
+function union(lists: readonly Rules['from'][] | undefined): Rules['from'] {
+  const known = lists?.filter((list) => list !== undefined);
+  return known === undefined || known.length !== lists?.length ? undefined : known.flat();
 }
 
 function testsOfShape(when: When): readonly Rule[] {
@@ -50,9 +81,32 @@ function testsOfShape(when: When): readonly Rule[] {
   return tests;
 }
 
+interface Globs {
+  readonly readGlob: GlobReader;
+  readonly from: readonly string[] | undefined;
+  readonly to: readonly string[] | undefined;
+}
+
+function testsOfContent(when: When, { readGlob, from, to }: Globs): readonly Rule[] {
+  const tests: Rule[] = [];
+  if (when.event?.includes('offline') === true) tests.push(eventIn(when.event, isForOffline));
+  if (when.offline !== undefined) tests.push(fact(when.offline, (packet) => packet.sessions === 0));
+  if (when.delayed !== undefined) tests.push(fact(when.delayed, (packet) => packet.delayed !== undefined));
+  if (when.body !== undefined) tests.push(fact(when.body, hasText));
+  if (when.has !== undefined) tests.push(childIn(when.has));
+  if (from !== undefined) tests.push(textMatches(from, (packet) => packet.from.bare));
+  if (to !== undefined) tests.push(textMatches(to, (packet) => packet.to.bare));
+  if (when.sender !== undefined) tests.push(textMatches(when.sender.map(readGlob), senderOf));
+  if (when.room !== undefined) tests.push(textMatches(when.room.map(readGlob), roomOf));
+  if (when.text !== undefined) tests.push(textMatches(when.text, bodyOf)); // the longest text, therefore the last test
+  return tests;
+}
+
 function literals(globs: readonly string[] | undefined): readonly string[] | undefined {
   return globs?.every(isLiteral) === true ? globs : undefined;
 }
+
+const always: Rule = () => true;
 
 function all(tests: readonly Rule[]): Rule {
   return (packet) => {
@@ -61,9 +115,16 @@ function all(tests: readonly Rule[]): Rule {
   };
 }
 
-function matchesReport({ event = [], kind = [] }: When): Rule {
-  const named = new Set([...event, ...kind.filter((name) => name === 'status')]);
-  return (packet) => !isReport(packet.event) || named.has(packet.event);
+function some(tests: readonly Rule[]): Rule {
+  return (packet) => tests.some((test) => test(packet));
+}
+
+function negated(test: Rule): Rule {
+  return (packet) => !test(packet);
+}
+
+function matchesReport(named: readonly string[]): Rule {
+  return ({ event }) => !isReport(event) || named.includes(event);
 }
 
 /** `isOffline`: whether a packet has the event `offline`. */
@@ -83,14 +144,6 @@ function oneOf(list: readonly string[], read: (packet: Packet) => string): Rule 
   return (packet) => wanted.has(read(packet));
 }
 
-/** The type of a stanza: by default `normal` for a message, `available` for a presence (RFC 6121 §5.2.2, §4.7.1). */
-export function typeOf({ name, attrs }: Stanza): string {
-  const type = attrs['type'];
-  if (type !== undefined) return type;
-  if (name === 'message') return 'normal';
-  return name === 'presence' ? 'available' : '';
-}
-
 function fact(wanted: boolean, holds: Rule): Rule {
   return (packet) => holds(packet) === wanted;
 }
@@ -100,7 +153,20 @@ function childIn(namespaces: readonly string[]): Rule {
   return ({ stanza }) => stanza.children.some((child) => typeof child !== 'string' && wanted.has(child.ns));
 }
 
-function jidMatches(globs: readonly string[], read: (packet: Packet) => string): Rule {
+/** A packet without such a text does not match, whatever the globs. */
+function textMatches(globs: readonly string[], read: (packet: Packet) => string | undefined): Rule {
   const matches = compileGlobs(globs);
-  return (packet) => matches(read(packet));
+  return (packet) => {
+    const text = read(packet);
+    return text !== undefined && text !== '' && matches(text);
+  };
+}
+
+/** The occupant of a room, if the server reports who it is; otherwise the sender of the stanza. */
+function senderOf({ sender, from }: Packet): string {
+  return (sender ?? from).bare;
+}
+
+function bodyOf({ stanza }: Packet): string {
+  return stanza.name === 'message' ? stanza.text('body') : '';
 }

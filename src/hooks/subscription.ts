@@ -19,7 +19,11 @@ const directions: readonly Direction[] = ['in', 'out'];
 export function subscriptionOf(handlers: readonly LoadedHandler[]): Subscription {
   const rules = handlers.map(rulesOf);
   return {
-    want: union(words, rules.map(wordsOfRules)) || 'message',
+    want:
+      union(
+        words,
+        rules.map((when) => wordsOfRules(when)),
+      ) || 'message',
     dir: union(directions, rules.map(directionsOfRules)) || 'in out',
   };
 }
@@ -34,25 +38,40 @@ function rulesOf({ config, builtIn, callbacks }: LoadedHandler): When {
   return builtIn !== undefined || callbacks.shouldMakeReq === defaults.shouldMakeReq ? { direction: ['in'], stanza: ['message'] } : {};
 }
 
-/** The directions of the stanzas that may match: `out` if the receiver must be offline, since `in` has no sessions. */
+/**
+ * The directions of the stanzas that may match: `out` if the receiver must be offline, since `in` has no sessions; with `any`, those of
+ * its alternatives. `not` is left out: a packet that a part of it excludes may still match.
+ */
 function directionsOfRules(when: When): readonly string[] {
   if (!wordsOfRules(when).some((word) => stanzas.includes(word))) return [];
-  const { direction = directions, event, offline } = when;
+  const { direction = directions, event, offline, any } = when;
   const isOut = offline === true || event?.every((name) => name === 'offline' || !stanzas.includes(wordOfEvent(name))) === true;
-  return direction.filter((name) => name === 'out' || !isOut);
+  const ofAny: readonly string[] = any?.flatMap(directionsOfRules) ?? directions;
+  return direction.filter((name) => (name === 'out' || !isOut) && ofAny.includes(name));
 }
 
-/** The words that every rule allows. */
-function wordsOfRules({ direction, stanza, type, kind, event, body }: When): readonly Word[] {
+/** The words that every rule allows. `named`: the reports that the rules around these name. */
+function wordsOfRules(when: When, named: readonly Word[] = []): readonly Word[] {
+  const { direction, stanza, type, kind, event, body, text, room, any } = when;
+  const ownNamed: readonly Word[] = [
+    ...named,
+    ...(event?.map(wordOfEvent) ?? []),
+    ...(kind?.includes('status') === true ? statusWord : []),
+  ];
+  const isOnlyMessages =
+    body === true || text !== undefined || room !== undefined || type?.every((name) => messageTypes.has(name)) === true;
   const rules: (readonly Word[] | undefined)[] = [
-    event?.map(wordOfEvent) ?? (kind?.includes('status') === true ? [...stanzas, 'status'] : stanzas),
+    event?.map(wordOfEvent) ?? (any === undefined ? [...stanzas, ...ownNamed] : words),
+    any?.flatMap((each) => wordsOfRules(each, ownNamed)),
     kind?.flatMap(wordsOfKind),
     stanza?.flatMap(wordsOfStanza),
     direction?.flatMap(wordsOfDirection),
-    body === true || type?.every((name) => messageTypes.has(name)) === true ? wordsOfStanza('message') : undefined,
+    isOnlyMessages ? wordsOfStanza('message') : undefined,
   ];
   return words.filter((word) => rules.every((allowed) => allowed === undefined || allowed.includes(word)));
 }
+
+const statusWord: readonly Word[] = ['status'];
 
 function wordOfEvent(name: string): Word {
   return words.find((word) => word === name) ?? 'message';

@@ -6,14 +6,15 @@ import type { Body, DeliveryId, HeaderPair, NewRequest } from '../model/delivery
 import type { Direction, Packet, PacketId, Stanza } from '../model/packet.ts';
 import { packetFrom } from '../packet/from-xml.ts';
 import { createJidReader } from '../packet/jid.ts';
-import { isReport } from '../packet/kind.ts';
+import { isReport, typeOf } from '../packet/kind.ts';
+import { roomOf } from '../packet/room.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
 import { createEventBus } from '../telemetry/events.ts';
 import { unwatched } from './call.ts';
 import { createContexts } from './context.ts';
 import { type EvaluationOptions, HandlerEvaluator } from './evaluate.ts';
 import type { LoadedHandler } from './handler.ts';
-import { compileWhen, typeOf } from './rules.ts';
+import { compileTests } from './rules.ts';
 
 export interface TrialOptions extends Pick<EvaluationOptions, 'limits'> {
   readonly xml: string;
@@ -92,32 +93,40 @@ function unservedHost({ config: { name, hosts } }: LoadedHandler, { host }: Pack
   return declined('host', `handler ${name} serves ${hosts.join(', ') || 'no host'}, and the stanza belongs to ${host}`);
 }
 
-/**
- * The first key that prevents a match: keys are added one after the other, `event` and `kind` first, because these decide whether a
- * report may match at all.
- */
+/** The first key that prevents a match, `event` and `kind` before the others. */
 function failedRule(handler: LoadedHandler, packet: Packet): Trial | undefined {
-  const { when = {} } = handler.config;
-  const keys = Object.entries(when).filter(([, value]) => value !== undefined);
-  keys.sort(([one], [other]) => Number(reportKeys.has(other)) - Number(reportKeys.has(one)));
-  let tried: When = {};
+  const keys = entriesOf(handler.config.when ?? {});
+  keys.sort(([one], [other]) => Number(shapeKeys.has(other)) - Number(shapeKeys.has(one)));
   for (const [key, value] of keys) {
-    tried = { ...tried, [key]: value };
-    if (!compileWhen(tried).matches(packet))
-      return declined(key, `the rule ${key} = ${JSON.stringify(value)} does not match ${describe(packet)}`);
+    if (compileTests({ [key]: value }).matches(packet)) continue;
+    const effect = key === 'not' ? 'excludes' : 'does not match';
+    return declined(nameOf(key, value), `the rule ${key} = ${JSON.stringify(value)} ${effect} ${describe(packet)}`);
   }
   if (handler.matches(packet)) return undefined;
   if (isReport(packet.event)) return declined('event', `only a rule with event = ["${packet.event}"] matches this report`);
   return declined('respect_hints', 'the stanza asks not to be stored (XEP-0334), and the handler has respect_hints');
 }
 
-const reportKeys: ReadonlySet<string> = new Set(['event', 'kind']);
+const shapeKeys: ReadonlySet<string> = new Set(['event', 'kind']);
+
+function entriesOf(when: When): [key: string, value: unknown][] {
+  return Object.entries(when).filter(([, value]) => value !== undefined);
+}
+
+/** `not.type` for a `not` with the one key `type`; a `not` with several keys excludes a packet only by all of them together. */
+function nameOf(key: string, value: unknown): string {
+  const [only, ...others] = key === 'not' ? entriesOf(value as When) : [];
+  return only === undefined || others.length > 0 ? key : `${key}.${nameOf(...only)}`;
+}
 
 function declined(reason: string, detail: string): Trial {
   return { kind: 'declined', reason, detail };
 }
 
 /** What the rules see of a packet, without its text. */
-function describe({ direction, stanza, event, kind, from, to }: Packet): string {
-  return `this ${stanza.name}: direction ${direction}, type ${typeOf(stanza) || 'none'}, event ${event}, kind ${kind}, from ${from.bare}, to ${to.bare}`;
+function describe(packet: Packet): string {
+  const { direction, stanza, event, kind, from, to, sender } = packet;
+  const room = roomOf(packet);
+  const inRoom = room === undefined ? '' : `, room ${room}, sender ${(sender ?? from).bare}`;
+  return `this ${stanza.name}: direction ${direction}, type ${typeOf(stanza) || 'none'}, event ${event}, kind ${kind}, from ${from.bare}, to ${to.bare}${inRoom}`;
 }

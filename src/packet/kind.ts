@@ -20,6 +20,14 @@ export function eventOf({ name, attrs }: Stanza): Exclude<PacketEvent, Report> {
   }
 }
 
+/** The type of a stanza: by default `normal` for a message, `available` for a presence (RFC 6121 §5.2.2, §4.7.1). */
+export function typeOf({ name, attrs }: Stanza): string {
+  const type = attrs['type'];
+  if (type !== undefined) return type;
+  if (name === 'message') return 'normal';
+  return name === 'presence' ? 'available' : '';
+}
+
 /** Whether a packet reports on a user or a client. Handlers receive such packets only if their rules name the event. */
 export function isReport(event: PacketEvent): event is Report {
   return event === 'status' || event === 'unack';

@@ -40,7 +40,7 @@ path = "/hook?x=1"
 name = "mine"
 hold = "forever"
 ttl = "2h"
-when = { direction = "in", body = true, has = ["urn:x:1", "urn:x:2"] }
+when = { direction = "in", body = true, has = ["urn:x:1", "urn:x:2"], text = ["*urgent*"], not = { sender = ["bot@*"] }, any = [{ type = ["chat"] }, { room = ["team@*"], body = true }] }
 follow_up = { allow = ["10.0.0.172:5984", "*.partner.example"], max_depth = 3, reply_from = "bot@pusher.localhost", default_host = "b.example" }
 options = { brand = "x \\"y\\"", limits = [1, 2.5], deep = { "odd key" = true } }
 [spool]

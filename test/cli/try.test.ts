@@ -20,6 +20,10 @@ const config = `
   path = "/offline"
   when = { direction = "out", type = ["chat", "normal"], body = true }
   [[modules.mod_event_pusher.http.handlers]]
+  name = "nested"
+  path = "/nested"
+  when = { text = "*!", not = { sender = "bot@*" }, any = [{ type = "chat" }, { room = "team@*" }] }
+  [[modules.mod_event_pusher.http.handlers]]
   name = "own"
   callback_module = "own"
   path = "/own"`;
@@ -68,6 +72,9 @@ test.each([
   ['offline', chat('Hi'), [], 'direction'],
   ['offline', chat('Hi').replace("'chat'", "'headline'"), ['--dir', 'out'], 'type'],
   ['offline', chat(''), ['--dir', 'out'], 'body'],
+  ['nested', chat('Hi'), [], 'text'],
+  ['nested', chat('Hi!').replace('alice', 'bot'), [], 'not.sender'],
+  ['nested', chat('Hi!').replace("'chat'", "'groupchat'"), [], 'any'],
   ['own', chat('declined'), [], 'shouldMakeReq'],
 ] as const)('%s does not push %s %j because of %s', async (handler, stanza, options, reason) => {
   const run = await startTrial();

@@ -214,7 +214,7 @@ test('all keys of a handler are read', async () => {
     ordering = "sender"
     hold = "forever"
     ttl = "1h"
-    when = { direction = "in", kind = ["message", "reaction"], body = true, to = "*@rooms.example" }
+    when = { direction = "in", kind = ["message", "reaction"], body = true, to = "*@rooms.example", text = "*!", not = { any = [{ sender = "bot@x" }] } }
     options = { brand = "x", limits = [1, 2] }`;
   expect((await load(text)).handlers).toMatchObject([
     {
@@ -222,7 +222,14 @@ test('all keys of a handler are read', async () => {
       ordering: 'sender',
       holdMs: Number.POSITIVE_INFINITY,
       ttlMs: 3_600_000,
-      when: { direction: ['in'], kind: ['message', 'reaction'], body: true, to: ['*@rooms.example'] },
+      when: {
+        direction: ['in'],
+        kind: ['message', 'reaction'],
+        body: true,
+        to: ['*@rooms.example'],
+        text: ['*!'],
+        not: { any: [{ sender: ['bot@x'] }] },
+      },
       options: { brand: 'x', limits: [1, 2] },
     },
   ]);

@@ -123,7 +123,7 @@ test.each<[text: string, line: string]>([
   [`${pool}${handler}hold = "for ever"`, `${at}.hold: received "for ever", expected a duration such as "30s", or "forever"`],
   [
     `${pool}${handler}when = { drection = "in" }`,
-    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, event, body, from, to, offline, delayed, has (did you mean "direction"?)`,
+    `${at}.when.drection: received an unknown key, expected one of direction, stanza, type, kind, event, body, from, to, offline, delayed, has, sender, room, text, not, any (did you mean "direction"?)`,
   ],
   [
     `${pool}${handler}when = { kind = "mesage" }`,
@@ -140,6 +140,32 @@ test.each<[text: string, line: string]>([
   [
     `${pool}${handler}when = { direction = [] }`,
     `${at}.when.direction: received an empty list, expected in, out, or a list of them, with at least one`,
+  ],
+  [`${pool}${handler}when = { not = {} }`, `${at}.when.not: received a table, expected a table with at least one key of \`when\``],
+  [
+    `${pool}${handler}when = { any = [] }`,
+    `${at}.when.any: received an empty list, expected a list of 1 to 100 tables, each with at least one key of \`when\``,
+  ],
+  [`${pool}${handler}when = { any = [{}] }`, `${at}.when.any[0]: received a table, expected a table with at least one key of \`when\``],
+  [
+    `${pool}${handler}when = { any = { body = true } }`,
+    `${at}.when.any: received a table, expected a list of 1 to 100 tables, each with at least one key of \`when\``,
+  ],
+  [
+    `${pool}${handler}when = { any = [{ not = { kind = "mesage" } }] }`,
+    `${at}.when.any[0].not.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, status, room-left, room-removed, room-destroyed (did you mean "message"?)`,
+  ],
+  [
+    `${pool}${handler}when = { not = { tpye = "chat" } }`,
+    `${at}.when.not.tpye: received an unknown key, expected one of direction, stanza, type, kind, event, body, from, to, offline, delayed, has, sender, room, text, not, any (did you mean "type"?)`,
+  ],
+  [
+    `${pool}${handler}when = { not = { not = { not = { not = { not = { body = true } } } } } }`,
+    `${at}.when.not.not.not.not.not: received a table, expected no further rules: \`not\` and \`any\` may be nested 4 deep`,
+  ],
+  [
+    `${pool}${handler}when = { text = ${JSON.stringify(Array.from({ length: 101 }, () => 'x'))} }`,
+    `${at}.when.text: received a list, expected a list of at most 100 texts`,
   ],
   [`${pool}${handler}when = { body = "yes" }`, `${at}.when.body: received "yes", expected true or false`],
   [`${pool}${handler}options = 5`, `${at}.options: received 5, expected a table`],

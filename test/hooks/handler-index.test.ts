@@ -5,13 +5,15 @@ import * as cloudevents from '../../src/hooks/builtin/cloudevents.ts';
 import * as json from '../../src/hooks/builtin/json.ts';
 import { unwatched } from '../../src/hooks/call.ts';
 import { createContexts } from '../../src/hooks/context.ts';
+import { createHandler } from '../../src/hooks/create-handler.ts';
 import { type EvaluationOptions, Evaluator, HandlerEvaluator } from '../../src/hooks/evaluate.ts';
-import { createHandler, type LoadedHandler } from '../../src/hooks/handler.ts';
+import type { LoadedHandler } from '../../src/hooks/handler.ts';
 import { HandlerIndex } from '../../src/hooks/handler-index.ts';
 import type { DeliveryId } from '../../src/model/delivery.ts';
 import type { Packet } from '../../src/model/packet.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
 import { effort } from '../sources/fuzz/effort.ts';
+import { arbitraryPacket, arbitraryWhen } from '../support/arbitrary-rules.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { makeHandler, makeHandlerConfig } from '../support/make-handler.ts';
 import { makePacket } from '../support/make-packet.ts';
@@ -45,6 +47,20 @@ test.each<[string, When, LoadedHandler]>([
   const handlers = [...numbered(() => when), other];
 
   expect(found(handlers, makePacket())).toEqual(['other']);
+});
+
+test('handlers whose alternatives list all senders are found by them', () => {
+  const handlers = numbered((index) => ({ any: [{ from: [`user${index}@localhost`] }, { from: ['x@y'], text: ['a*'] }] }));
+  expect(found(handlers, message("from='user7@localhost/a' to='bob@localhost'"))).toEqual(['7']);
+});
+
+test('a packet does not find a handler whose rules exclude its shape, and finds one that may exclude only its text', () => {
+  const handlers = [
+    makeHandler({ name: 'shape', when: { not: { type: ['chat'] } } }),
+    makeHandler({ name: 'text', when: { not: { type: ['chat'], text: ['Hi*'] } } }),
+    makeHandler({ name: 'alternatives', when: { any: [{ type: ['groupchat'] }, { stanza: ['iq'], text: ['a'] }] } }),
+  ];
+  expect(found(handlers, makePacket())).toEqual(['text']);
 });
 
 test('an offline message finds its handler after packets of other directions and stanzas', () => {
@@ -107,34 +123,12 @@ async function pushedByLoop(handlers: readonly LoadedHandler[], packet: Packet):
   return names;
 }
 
-const jids = ['alice@localhost', 'bob@localhost', 'localhost', '__proto__', 'a*b@localhost'];
-const some = <T>(values: readonly T[]) => fc.uniqueArray(fc.constantFrom(...values), { maxLength: 2 });
-const directions = ['in', 'out'] as const;
-const events = ['chat', 'groupchat', 'normal', 'presence', 'iq', 'status', 'unack'] as const;
-const kinds = ['message', 'reaction', 'receipt', 'presence', 'status'] as const;
-const types = ['chat', 'groupchat', 'normal', 'error', 'available', 'unavailable', 'get'];
-
-const when = fc.record(
-  {
-    direction: some(directions),
-    stanza: some(['message', 'presence', 'iq']),
-    type: some(types),
-    kind: some(kinds),
-    event: some([...events, 'offline']),
-    body: fc.boolean(),
-    offline: fc.boolean(),
-    from: some([...jids, 'ALICE@localhost', '*@localhost', '\uff0a']),
-    to: some([...jids, 'bob@*', 'b?b@localhost']),
-  },
-  { requiredKeys: [] },
-);
-
 const modules = [undefined, json, cloudevents, {}, { shouldMakeReq: () => true }];
 
 const handlers = fc
   .array(
     fc.record({
-      when: fc.option(when, { nil: undefined, freq: 4 }),
+      when: fc.option(arbitraryWhen, { nil: undefined, freq: 4 }),
       module: fc.constantFrom(...modules),
       respectHints: fc.boolean(),
       hosts: fc.constantFrom(['localhost'], ['localhost', 'other'], ['other']),
@@ -149,27 +143,7 @@ const handlers = fc
     }),
   );
 
-const packets = fc.array(
-  fc
-    .record({
-      name: fc.constantFrom('message', 'message', 'presence', 'iq', 'x'),
-      type: fc.constantFrom(undefined, ...types, 'strange', '__proto__'),
-      payload: fc.constantFrom('', '<body>Hi</body>', "<no-store xmlns='urn:xmpp:hints'/>"),
-      from: fc.constantFrom(...jids),
-      to: fc.constantFrom(...jids),
-      direction: fc.constantFrom(...directions),
-      event: fc.option(fc.constantFrom(...events), { nil: undefined }),
-      kind: fc.constantFrom(...kinds),
-      sessions: fc.constantFrom(undefined, 0, 1),
-      host: fc.constantFrom('localhost', 'localhost', 'other', 'elsewhere'),
-    })
-    .map(({ name, type, payload, from, to, event, ...given }) => {
-      const attrs = `from='${from}' to='${to}'${type === undefined ? '' : ` type='${type}'`}`;
-      const packet = makePacket({ ...given, stanza: `<${name} xmlns='jabber:client' ${attrs}>${payload}</${name}>` });
-      return event === undefined ? packet : { ...packet, event };
-    }),
-  { minLength: 1, maxLength: 20 },
-);
+const packets = fc.array(arbitraryPacket, { minLength: 1, maxLength: 20 });
 
 test('packets reach the same handlers as without an index, in the same order, also after a reload', async () => {
   await fc.assert(

@@ -1,14 +1,19 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { When } from '../../src/config/config.ts';
-import { compileWhen } from '../../src/hooks/rules.ts';
+import { createGlobReader } from '../../src/hooks/globs.ts';
+import { compileTests, compileWhen } from '../../src/hooks/rules.ts';
 import type { Packet } from '../../src/model/packet.ts';
-import { chat, makePacket } from '../support/make-packet.ts';
+import { effort } from '../sources/fuzz/effort.ts';
+import { arbitraryPacket, arbitraryWhen } from '../support/arbitrary-rules.ts';
+import { chat, makeJid, makePacket } from '../support/make-packet.ts';
 
 const message = (attrs: string, payload = '') => makePacket({ stanza: `<message xmlns='jabber:client' ${attrs}>${payload}</message>` });
 const presence = (attrs: string) => makePacket({ stanza: `<presence xmlns='jabber:client' ${attrs}/>`, kind: 'presence' });
 
 const status: Packet = { ...presence(''), event: 'status', kind: 'status' };
 const unack: Packet = makePacket({ direction: 'out', event: 'unack', sessions: 1 });
+const inRoom = makePacket({ direction: 'out', stanza: "<message xmlns='jabber:client' type='groupchat' from='r1@rooms/al'/>" });
 const stored = makePacket({ direction: 'out', sessions: 0 });
 
 describe('a `when`', () => {
@@ -50,6 +55,42 @@ describe('a `when`', () => {
     ['delayed', { delayed: true }, makePacket({ delayed: 0 }), makePacket()],
     ['not delayed', { delayed: false }, makePacket(), makePacket({ delayed: 0 })],
     ['has', { has: ['urn:a', 'urn:b'] }, message('', "text<x xmlns='urn:b'/>"), message('', "<x xmlns='urn:c'><y xmlns='urn:a'/></x>")],
+    ['the start of the text', { text: ['Hi*'] }, makePacket(), makePacket({ stanza: chat('hi, Bob!') })],
+    ['text in several lines', { text: ['a*b*c'] }, makePacket({ stanza: chat('a\n\r\nb\nc') }), makePacket({ stanza: chat('a\nb\ncd') })],
+    ['one of several texts', { text: ['no', '*B?b*'] }, makePacket(), makePacket({ stanza: chat('yes') })],
+    ['the first text', { text: ['*second*'] }, message('', '<body>second</body>'), message('', '<body/><body>second</body>')],
+    ['any text', { text: ['*'] }, makePacket({ kind: 'encrypted' }), message('', '<subject>Hi</subject>')],
+    [
+      'text of messages only',
+      { text: ['*'] },
+      makePacket(),
+      makePacket({ stanza: "<presence xmlns='jabber:client'><body>Hi</body></presence>" }),
+    ],
+    ['sender', { sender: ['ALICE@*'] }, makePacket(), message("from='eve@localhost'")],
+    ['sender in a room', { sender: ['alice@localhost'] }, { ...inRoom, sender: makeJid('alice@localhost') }, inRoom],
+    ['unknown sender in a room', { sender: ['r1@rooms'] }, inRoom, { ...inRoom, sender: makeJid('alice@localhost') }],
+    [
+      'room of a routed message',
+      { room: ['r?@rooms'] },
+      inRoom,
+      makePacket({ direction: 'out', stanza: chat('Hi').replace('alice@localhost', 'r1@rooms') }),
+    ],
+    [
+      'room of a sent message',
+      { room: ['r1@ROOMS'] },
+      message("type='groupchat' to='r1@rooms'"),
+      message("type='groupchat' to='r2@rooms'"),
+    ],
+    ['not', { not: { type: ['chat'] } }, message(''), makePacket()],
+    ['not with several keys', { not: { type: ['chat'], text: ['x*'] } }, makePacket(), makePacket({ stanza: chat('x') })],
+    ['not with a room', { not: { room: ['*'] } }, makePacket(), inRoom],
+    ['not with not', { not: { not: { type: ['chat'] } } }, makePacket(), message('')],
+    ['not with any', { not: { any: [{ type: ['normal'] }, { text: ['x'] }] } }, makePacket(), makePacket({ stanza: chat('x') })],
+    ['any', { any: [{ type: ['normal'] }, { text: ['x'] }] }, makePacket({ stanza: chat('x') }), makePacket()],
+    ['any and a key', { direction: ['in'], any: [{ type: ['chat'] }] }, makePacket(), makePacket({ direction: 'out' })],
+    ['any with a report', { any: [{ event: ['status'] }, { type: ['chat'] }] }, status, unack],
+    ['any of a named report', { event: ['unack', 'chat'], any: [{ to: ['bob@localhost'] }] }, unack, status],
+    ['not of a named report', { event: ['unack'], not: { offline: true } }, unack, { ...unack, sessions: 0 }],
     ['several keys', { direction: ['in'], type: ['chat'] }, makePacket(), makePacket({ direction: 'out' })],
   ];
 
@@ -69,6 +110,8 @@ describe('a `when`', () => {
     ['stanza, kind and direction', { stanza: ['message', 'presence'], kind: ['message', 'presence'], direction: ['in', 'out'] }],
     ['another event', { event: ['chat', 'presence'] }],
     ['offline', { event: ['offline'], offline: true }],
+    ['a report in `not`', { not: { event: ['status'] } }],
+    ['a report in another alternative', { any: [{ event: ['status', 'unack'], type: ['error'] }, {}] }],
   ] satisfies [string, When][])('that names %s matches no report', (_, when) => {
     const rule = compileWhen(when).matches;
     expect([rule(status), rule({ ...unack, sessions: 0 })]).toEqual([false, false]);
@@ -83,4 +126,33 @@ describe('a `when`', () => {
   test('with an empty list matches nothing', () => {
     expect(compileWhen({ kind: [] }).matches(makePacket())).toBe(false);
   });
+});
+
+/** Shared, because its tables take 5 ms. */
+const readGlob = createGlobReader();
+
+/** Nested rules from the definition: single keys are compiled, their combination is not. `named`: reports that the rules around these name. */
+function oracle({ not, any, ...keys }: When, packet: Packet, named: readonly string[]): boolean {
+  const all = [...named, ...(keys.event ?? []), ...(keys.kind?.includes('status') === true ? ['status'] : [])];
+  if (!Object.entries(keys).every(([key, value]) => compileTests({ [key]: value }, readGlob).matches(packet))) return false;
+  if (not !== undefined && oracle(not, packet, ['status', 'unack'])) return false;
+  if (any !== undefined) return any.some((alternative) => oracle(alternative, packet, all));
+  return !['status', 'unack'].includes(packet.event) || all.includes(packet.event);
+}
+
+test('nested rules match as they are defined', () => {
+  let matching = 0;
+  fc.assert(
+    fc.property(arbitraryWhen, fc.array(arbitraryPacket, { minLength: 10, maxLength: 10 }), (when, packets) => {
+      const rules = compileWhen(when, readGlob);
+      for (const packet of packets) {
+        const expected = oracle(when, packet, []);
+        matching += Number(expected);
+        expect(rules.matches(packet)).toBe(expected);
+        if (expected) expect(rules.matchesShape(packet)).toBe(true);
+      }
+    }),
+    effort(600),
+  );
+  expect(matching).toBeGreaterThan(100);
 });

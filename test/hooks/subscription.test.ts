@@ -1,6 +1,13 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { When } from '../../src/config/config.ts';
+import { createGlobReader } from '../../src/hooks/globs.ts';
+import { compileWhen } from '../../src/hooks/rules.ts';
 import { subscriptionOf } from '../../src/hooks/subscription.ts';
+import type { Packet } from '../../src/model/packet.ts';
+import { eventOf } from '../../src/packet/kind.ts';
+import { effort } from '../sources/fuzz/effort.ts';
+import { arbitraryPacket, arbitraryWhen } from '../support/arbitrary-rules.ts';
 import { makeHandler } from '../support/make-handler.ts';
 
 const own = { shouldMakeReq: () => true };
@@ -19,6 +26,14 @@ test.each<[string, When, string]>([
   ['reports with a stanza', { event: ['status', 'unack'], stanza: ['presence'] }, 'status'],
   ['reports with a direction', { event: ['status', 'unack', 'presence'], direction: ['out'] }, 'presence unack'],
   ['reports with a body', { event: ['status', 'unack'], body: true }, 'unack'],
+  ['text', { text: ['a*'] }, 'message'],
+  ['rooms', { room: ['a@*'], event: ['presence', 'chat'] }, 'message'],
+  ['senders', { sender: ['a@*'] }, 'message presence iq'],
+  ['alternatives', { any: [{ event: ['unack'] }, { text: ['a'] }, { kind: ['status'] }] }, 'message status unack'],
+  ['alternatives of reports', { event: ['status', 'chat'], any: [{ from: ['a'] }, { body: true }] }, 'message status'],
+  ['alternatives of a stanza', { stanza: ['iq'], any: [{ type: ['get'] }, { event: ['presence'] }] }, 'iq'],
+  ['excluded stanzas', { not: { stanza: ['iq'] } }, 'message presence iq'],
+  ['excluded text', { stanza: ['message'], not: { text: ['a'] } }, 'message'],
   ['only a direction', { direction: ['out'] }, 'message presence iq'],
 ])('a handler with rules for %s subscribes to the packets that can match', (_, when, want) => {
   expect(subscriptionOf([makeHandler({ when }, own)]).want).toBe(want);
@@ -33,6 +48,9 @@ test.each<[string, When, string]>([
   ['the event of offline receivers', { event: ['offline', 'unack'] }, 'out'],
   ['the event of offline receivers, and another', { event: ['offline', 'chat'] }, 'in out'],
   ['a kind', { kind: ['room-left', 'status'] }, 'in out'],
+  ['alternatives', { any: [{ direction: ['in'] }, { offline: true }] }, 'in out'],
+  ['alternatives of one direction', { any: [{ offline: true }, { direction: ['out'] }, { event: ['status'] }] }, 'out'],
+  ['an excluded direction', { not: { direction: ['in'] } }, 'in out'],
   ['a report and a direction', { event: ['status', 'presence'], direction: ['in'] }, 'in'],
 ])('a handler with rules for %s subscribes to the directions that can match', (_, when, dir) => {
   expect(subscriptionOf([makeHandler({ when }, own)]).dir).toBe(dir);
@@ -62,4 +80,44 @@ test('contradictory rules subscribe to nothing, and do not affect other handlers
 
 test('without handlers the subscription is messages in both directions, the default of a tap', () => {
   expect(subscriptionOf([])).toEqual({ want: 'message', dir: 'in out' });
+});
+
+/** The packet as a tap reports it: the event, the kind and the number of sessions of its stanza and direction. Undefined for other stanzas. */
+function asTapped(packet: Packet): Packet | undefined {
+  const { stanza, direction, event, kind } = packet;
+  const sessions = direction === 'in' ? undefined : packet.sessions;
+  if (event === 'status')
+    return stanza.name === 'presence' ? { ...packet, direction: 'in', kind: 'status', sessions: undefined } : undefined;
+  if (event === 'unack') return stanza.name === 'message' && kind !== 'status' ? { ...packet, direction: 'out' } : undefined;
+  const { name } = stanza;
+  if (name === 'message')
+    return { ...packet, sessions, event: eventOf(stanza), kind: kind === 'presence' || kind === 'status' ? 'message' : kind };
+  if (name !== 'presence' && name !== 'iq') return undefined;
+  return stanza.attrs['type'] === 'chat' ||
+    stanza.attrs['type'] === 'groupchat' ||
+    stanza.attrs['type'] === 'normal' ||
+    stanza.children.length > 0
+    ? undefined
+    : { ...packet, sessions, event: name, kind: name };
+}
+
+test('every packet that matches nested rules is in the subscription', () => {
+  const readGlob = createGlobReader();
+  const loaded = makeHandler({}, own);
+  let matching = 0;
+  fc.assert(
+    fc.property(arbitraryWhen, fc.array(arbitraryPacket, { minLength: 20, maxLength: 20 }), (when, packets) => {
+      const { matches } = compileWhen(when, readGlob);
+      const { want, dir } = subscriptionOf([{ ...loaded, config: { ...loaded.config, when } }]);
+      for (const packet of packets.map(asTapped)) {
+        if (packet === undefined || !matches(packet)) continue;
+        matching += 1;
+        const isReport = packet.event === 'status' || packet.event === 'unack';
+        expect(want.split(' ')).toContain(isReport ? packet.event : packet.stanza.name);
+        if (!isReport) expect(dir.split(' ')).toContain(packet.direction);
+      }
+    }),
+    effort(600),
+  );
+  expect(matching).toBeGreaterThan(100);
 });

@@ -2,7 +2,8 @@ import { deliveryCallbacks } from '../../pools/callback-modules.ts';
 import type { Callbacks } from '../../pools/callbacks.ts';
 import type { HandlerConfig } from '../../src/config/config.ts';
 import * as defaults from '../../src/hooks/builtin/defaults.ts';
-import { createHandler, type LoadedHandler } from '../../src/hooks/handler.ts';
+import { createHandler } from '../../src/hooks/create-handler.ts';
+import type { LoadedHandler } from '../../src/hooks/handler.ts';
 
 /** A handler of `localhost` on the pool `http_pool`, with the default module. */
 export function makeHandlerConfig(given: Partial<HandlerConfig> = {}): HandlerConfig {

@@ -4,8 +4,8 @@
  */
 import type { HeaderPair, Jid, OfflinePushInfo, PacketAsked, RequestPrepared, Stanza } from '../../../pools/callbacks.ts';
 import type { When } from '../../config/config.ts';
+import { typeOf } from '../../packet/kind.ts';
 import { findChild, findChildren } from '../../packet/xml/element.ts';
-import { typeOf } from '../rules.ts';
 
 export const headers: readonly HeaderPair[] = [['content-type', 'application/json']];
 const kindsWithContent: ReadonlySet<string> = new Set(['correction', 'encrypted', 'message', 'reaction', 'retraction']);
