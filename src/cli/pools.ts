@@ -21,7 +21,7 @@ export const poolCommands: readonly Command[] = [
   {
     name: 'pools pause',
     synopsis: 'POOL[/HANDLER] [SERVICE]',
-    description: 'stops sending to a pool, or for one handler of it, also across restarts; its deliveries are kept',
+    description: 'stops sending to a pool or for one of its handlers, also across restarts; deliveries are kept',
     operands: { least: 1, most: 1 },
     options: serviceOptions,
     run: (call) => setPaused(call, 'pause'),
