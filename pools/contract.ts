@@ -74,12 +74,21 @@ export interface PoolThreadSettings {
   readonly maxConnectionAgeMs: number;
   readonly maxResponseBytes: number;
   readonly userAgent: string;
+  readonly headers: readonly PoolHeader[];
   readonly signing: SigningKeys | undefined;
   readonly tls: PoolTls;
   /** Handlers with callbacks at delivery; empty for most pools. */
   readonly handlers: readonly SessionHandler[];
   /** Time limit for a callback's promise, ms. */
   readonly callbackTimeoutMs: number;
+}
+
+/** A header that the pool adds to each request. */
+export interface PoolHeader {
+  readonly name: string;
+  readonly value: string;
+  /** Whether it replaces a callback's header of the same name, as that of `auth` does. */
+  readonly replaces: boolean;
 }
 
 /** The keys that sign requests, as in the file: those of the pool, and those of handlers with keys of their own. */

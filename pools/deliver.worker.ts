@@ -1,4 +1,4 @@
-/** Entry of a pool thread, and its composition root: chooses the HTTP client, and adds signatures, sessions and ordered requests. */
+/** Entry of a pool thread, and its composition root: chooses the HTTP client, and adds headers, sessions and ordered requests. */
 import type { MessagePort } from 'node:worker_threads';
 import { systemClock } from '../src/kit/clock.ts';
 import type { Resolve } from '../src/kit/dial-tcp.ts';
@@ -44,9 +44,9 @@ export function carrierOf({ importModule, resolve }: ThreadDependencies = {}): O
 
 async function workersOf(settings: PoolThreadSettings): Promise<NewWorker> {
   const newWorker = await clientOf(settings);
-  if (settings.signing === undefined) return newWorker;
-  const { signingWorkers } = await import('./sign.ts');
-  return signingWorkers(newWorker, settings.signing);
+  if (settings.signing === undefined && settings.headers.length === 0) return newWorker;
+  const { completingWorkers } = await import('./attempt-headers.ts');
+  return completingWorkers(newWorker, settings);
 }
 
 /** Loads the pool's HTTP client and no other: each takes some 20 MB of every thread. */

@@ -3,39 +3,10 @@
  * a receiver may know the old or the new key while keys are exchanged.
  */
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
-import type { Connection } from './connection.ts';
 import type { Job, SigningKeys } from './contract.ts';
-import type { Exchange } from './exchange.ts';
-import type { NewWorker, SendOptions, Worker } from './http-client.ts';
 
 const SIGNATURE = 'webhook-signature';
 const TIMESTAMP = 'webhook-timestamp';
-
-/** Creates workers that sign each request before `newWorker`'s send it. */
-export function signingWorkers(newWorker: NewWorker, keys: SigningKeys): NewWorker {
-  const signer = new Signer(keys);
-  return (connection) => new SigningWorker(newWorker(connection), signer);
-}
-
-class SigningWorker implements Worker {
-  readonly connection: Connection;
-  readonly #worker: Worker;
-  readonly #signer: Signer;
-
-  constructor(worker: Worker, signer: Signer) {
-    this.connection = worker.connection;
-    this.#worker = worker;
-    this.#signer = signer;
-  }
-
-  send(exchange: Exchange, options: SendOptions): void {
-    this.#worker.send(exchange, { ...options, headers: this.#signer.sign(exchange.job, options.headers) });
-  }
-
-  close(): Promise<void> {
-    return this.#worker.close();
-  }
-}
 
 /** Signs with the keys of the pool, or with those of the job's handler if it has any. */
 export class Signer {
@@ -72,6 +43,7 @@ function timestampIn(headers: readonly string[]): string {
   throw new Error(`a request without ${TIMESTAMP} cannot be signed`);
 }
 
-function without(name: string, headers: readonly string[]): string[] {
+/** Headers (names and values, flat) except those of this name, which is in lower case. */
+export function without(name: string, headers: readonly string[]): string[] {
   return headers.filter((_text, index) => headers[index - (index % 2)]?.toLowerCase() !== name);
 }

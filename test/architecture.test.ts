@@ -172,6 +172,7 @@ const coreEntries = [
 
 /** What plugs into the core and is not part of it. */
 const extensions = [
+  'pools/attempt-headers.ts',
   'pools/session',
   'pools/got-worker.ts',
   'pools/order-carrier.ts',

@@ -111,6 +111,7 @@ function poolSection(pool: PoolConfig): TomlSection {
       call_timeout: durationText(pool.callTimeoutMs),
       max_connection_age: durationText(pool.maxConnectionAgeMs),
       max_response_size: sizeText(pool.maxResponseBytes),
+      ...headerEntries(pool),
       ...signEntries(pool),
       'connection.host': pool.origin,
       'connection.path_prefix': pool.pathPrefix,
@@ -190,6 +191,16 @@ function handlerSection(handler: HandlerConfig, mask: (text: string) => string):
       ...signEntries(handler),
       options: handler.options,
     },
+  };
+}
+
+function headerEntries({ headers }: PoolConfig): TomlSection['entries'] {
+  const source = headers.find(({ from }) => from !== 'headers')?.from;
+  const own = headers.filter(({ from }) => from === 'headers').map(({ name, value }) => [name, value]);
+  const keys = source === 'auth.basic' ? ['auth.basic.username', 'auth.basic.password'] : [source ?? []].flat();
+  return {
+    ...(own.length === 0 ? {} : { headers: Object.fromEntries(own) }),
+    ...Object.fromEntries(keys.map((key) => [key, '[redacted]'])),
   };
 }
 

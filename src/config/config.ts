@@ -72,8 +72,17 @@ export interface PoolConfig {
    */
   readonly overflow: 'dead-letter-oldest' | 'hold-intake' | 'refuse';
   readonly tls: PoolTls;
+  /** Added to each request. */
+  readonly headers: readonly PoolHeader[];
   /** Keys that sign its requests; undefined: it signs none. */
   readonly sign: readonly Secret[] | undefined;
+}
+
+/** A header of a pool, and the setting that it is from. Those of `auth` replace a callback's. */
+export interface PoolHeader {
+  readonly name: string;
+  readonly value: Secret;
+  readonly from: 'auth.basic' | 'auth.bearer' | 'headers';
 }
 
 /** Pools that exist if a handler has `follow_up`. Their names are reserved. */

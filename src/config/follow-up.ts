@@ -55,6 +55,7 @@ function builtInPool(id: BuiltInPool): PoolConfig {
     maxBacklog: pool.max_backlog,
     overflow: pool.overflow,
     tls: defaultTls,
+    headers: [],
     sign: undefined,
   };
 }

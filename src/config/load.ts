@@ -10,6 +10,7 @@ import { interpolate } from './interpolate.ts';
 import { asTable, ConfigInvalid, type Mistake, type Table } from './mistakes.ts';
 import { readHostConfigs, withoutForeign } from './mongooseim.ts';
 import { noticesOf } from './notices.ts';
+import { encodedCredentialsIn } from './pool-headers.ts';
 import { readPools } from './pools.ts';
 import { createMask } from './secrets.ts';
 import { SectionReader } from './section-reader.ts';
@@ -44,7 +45,7 @@ export async function loadConfig(file: string, env: Environment): Promise<Config
     handlers,
     ...service,
     notices: [...notices, ...reader.notices.map(createMask(redacted)), ...noticesOf({ attachments, handlers, hosts })],
-    redacted,
+    redacted: [...redacted, ...pools.all.flatMap(({ headers }) => encodedCredentialsIn(headers))],
   };
 }
 

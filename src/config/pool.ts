@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { CircuitBreakerConfig, HandlerConfig, PoolConfig } from './config.ts';
 import { asTable, type Path } from './mistakes.ts';
+import { authSchema, headersSchema, poolHeadersOf } from './pool-headers.ts';
 import type { SectionReader } from './section-reader.ts';
 import { signSchema } from './sign.ts';
 import { readTls, tls } from './tls.ts';
@@ -71,6 +72,8 @@ export const poolSchema = section({
   circuit_breaker: circuitBreaker.prefault({}),
   max_backlog: whole(1).default(1_000_000),
   overflow: oneOf(['dead-letter-oldest', 'refuse', 'hold-intake']).default('dead-letter-oldest'),
+  headers: headersSchema.prefault({}),
+  auth: authSchema.optional(),
   sign: signSchema.optional(),
 });
 
@@ -124,6 +127,7 @@ async function normalize(pool: PoolSection, path: Path, reader: SectionReader): 
     maxBacklog: pool.max_backlog,
     overflow: pool.overflow,
     tls: await readTls(connection.tls, [...connectionPath, 'tls'], reader),
+    headers: poolHeadersOf(pool, path, reader),
     sign: pool.sign?.keys,
   };
 }

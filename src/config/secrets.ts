@@ -16,7 +16,13 @@ export function isSecretPath(path: readonly (number | string)[]): boolean {
   const keys = path.filter((step) => typeof step === 'string');
   const isPassword = keys[0] === 'attach' && keys[2] === 'users';
   const isSigningKey = keys.at(-1) === 'sign' || (keys.at(-2) === 'sign' && keys.at(-1) === 'keys');
-  return isPassword || isSigningKey || isSecretKey(keys.at(-1) ?? '');
+  return isPassword || isSigningKey || isPoolHeader(keys) || isSecretKey(keys.at(-1) ?? '');
+}
+
+/** `headers`, `auth`, and their values, in `outgoing_pools.http.NAME`, which may be within `host_config`. Passwords are secret keys. */
+function isPoolHeader(keys: readonly string[]): boolean {
+  const [start, , , setting, ...inner] = keys[0] === 'host_config' ? keys.slice(1) : keys;
+  return start === 'outgoing_pools' && (setting === 'headers' || (setting === 'auth' && inner.length <= 1));
 }
 
 /**

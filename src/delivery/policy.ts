@@ -41,7 +41,11 @@ export function sessionsOf(pool: PoolConfig, { handlers, sessions }: DispatchCon
 
 /** The settings that cannot change while a pool runs, as text to compare. It contains secrets. */
 export function fixedSettingsOf(pool: PoolConfig, config: DispatchConfig): string {
-  return JSON.stringify([pool, sessionsOf(pool, config), signingOf(pool, config.handlers)]);
+  return JSON.stringify([pool, sessionsOf(pool, config), signingOf(pool, config.handlers), headersOf(pool)]);
+}
+
+function headersOf({ headers }: Pick<PoolConfig, 'headers'>): PoolThreadSettings['headers'] {
+  return headers.map(({ name, value, from }) => ({ name, value: value.reveal(), replaces: from !== 'headers' }));
 }
 
 /** Undefined if no request of the pool is signed. */
@@ -55,7 +59,8 @@ type ThreadParts = Pick<PoolThreadSettings, 'callbackTimeoutMs' | 'handlers' | '
 
 export function threadSettingsOf({ id: name, client, origin, workers, tls, ...pool }: PoolConfig, parts: ThreadParts): PoolThreadSettings {
   const { requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes } = pool;
-  return { name, client, origin, workers, tls, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, ...parts };
+  const headers = headersOf(pool);
+  return { name, client, origin, workers, tls, headers, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, ...parts };
 }
 
 /** Deliveries in memory: so many that their bytes are the limit, except for those with short bodies. */

@@ -203,7 +203,7 @@ test.each<[text: string, line: string]>([
   [poolWith('client = "fetch"'), `${p}.client: received "fetch", expected one of got, undici`],
   [
     poolWith('rate_limits = 5'),
-    `${p}.rate_limits: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, threads, max_connection_age, max_response_size, retry, rate_limit, circuit_breaker, max_backlog, overflow, sign (did you mean "rate_limit"?)`,
+    `${p}.rate_limits: received an unknown key, expected one of scope, workers, strategy, call_timeout, max_worker_queue_len, connection, client, threads, max_connection_age, max_response_size, retry, rate_limit, circuit_breaker, max_backlog, overflow, headers, auth, sign (did you mean "rate_limit"?)`,
   ],
   [
     poolWith('rate_limit = "fast"'),

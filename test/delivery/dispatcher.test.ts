@@ -274,6 +274,26 @@ describe('a new configuration', () => {
     expect(JSON.stringify([rig.notices, rig.failures])).not.toContain('whsec_');
   });
 
+  test('sends the new headers of a pool after it was replaced', async () => {
+    await using target = await startTarget();
+    const header = (value: string) => ({ name: 'x-key', value: new Secret(value), from: 'headers' }) as const;
+    const pool = makePoolConfig({ id: 'chats', origin: target.origin, headers: [header('key-before')] });
+    await using rig = await startRig([pool]);
+    await rig.accept(deliveryTo('chats', 'd1'));
+    await eventually(() => rig.dispositions.length === 1);
+    const credentials = { name: 'authorization', value: new Secret('Bearer key-new'), from: 'auth.bearer' } as const;
+    await rig.reconfigure([{ ...pool, headers: [header('key-after'), credentials] }]);
+    await rig.accept(deliveryTo('chats', 'd2'));
+    await eventually(() => rig.dispositions.length === 2);
+
+    const sent = target.requests.map((request) => [request.header('x-key'), request.header('authorization')]);
+    expect(sent).toEqual([
+      ['key-before', undefined],
+      ['key-after', 'Bearer key-new'],
+    ]);
+    expect(JSON.stringify([rig.notices, rig.failures])).not.toContain('key-');
+  });
+
   test('keeps an unchanged pool and its connections', async () => {
     await using target = await startTarget();
     const pool = makePoolConfig({ id: 'chats', origin: target.origin, workers: 1 });

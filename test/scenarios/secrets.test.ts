@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { startPushRig } from '../support/push-rig.ts';
+import type { TargetRequest } from '../support/request-reader.ts';
 import { runCli } from '../support/run-cli.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
 import { type Answer, freePort } from '../support/target.ts';
@@ -18,6 +19,8 @@ const env = {
   OPTION: `${mark} "option" 3`,
   PATH_PART: `${mark}-path-4`,
   PREFIX: `${mark}-prefix-5`,
+  POOL_HEADER: `${mark}-header-13`,
+  POOL_PASSWORD: `${mark}-password-14`,
   SHOP: `${mark}-shop-7`,
 };
 const files = {
@@ -63,20 +66,28 @@ listen = "127.0.0.1:0"
 token = "${mark}-literal-12"
 `;
 
+const poolSecrets = `workers = 20
+headers = { x-key = "\${POOL_HEADER}", x-literal = "${mark}-literal-15" }
+auth.basic = { username = "pusher", password = "\${POOL_PASSWORD}" }`;
+const credentials = Buffer.from(`pusher:${env.POOL_PASSWORD}`).toString('base64');
+
 async function startWithSecrets() {
   const chat = await startScriptedChat({ secret: env.COMPONENT });
   const listen = `127.0.0.1:${await freePort()}`;
-  const echo = ({ path, body }: { readonly path: string; readonly body: Buffer }): Answer => ({
+  const echo = ({ path, body, headers }: Pick<TargetRequest, 'body' | 'headers' | 'path'>): Answer => ({
     kind: 'answer',
     status: 422,
-    body: `no: ${path} ${body.toString()}`,
+    body: `no: ${path} ${JSON.stringify(headers)} ${body.toString()}`,
   });
   const rig = await startPushRig(chat.server.port, {
     ...{ handlers, files, listen, env, secret: '${COMPONENT}', script: echo, started: false },
   });
   const file = join(rig.pusher.folder, 'event-pusher.toml');
   const written = await readFile(file, 'utf8');
-  await writeFile(file, written.replace('/webservice', '/${PREFIX}').replace('[admin]', '[admin]\ntoken = "${ADMIN}"'));
+  await writeFile(
+    file,
+    written.replace('/webservice', '/${PREFIX}').replace('[admin]', '[admin]\ntoken = "${ADMIN}"').replace('workers = 20', poolSecrets),
+  );
   await rig.pusher.start();
   return {
     ...{ chat, rig, listen },
@@ -96,6 +107,7 @@ test('the service and its commands print no secret of any configuration key', as
   await eventually(async () => expect(await list()).toHaveLength(3));
   expect(rig.backend.requests[0]?.path).toContain(env.PREFIX);
   expect(rig.backend.requests[0]?.header('x-shared')).toContain(files.option);
+  expect(rig.backend.requests[0]?.header('x-key')).toBe(env.POOL_HEADER);
 
   const letters: readonly { readonly id: string }[] = await list();
   const shown = await Promise.all([
@@ -104,6 +116,11 @@ test('the service and its commands print no secret of any configuration key', as
     ...[run('send-test', 'own'), run('send-test', 'own', '--json'), run('send-test', 'nobody'), run('check'), run('check', '--json')],
   ]);
   for (const { stdout, stderr } of shown) expect(stdout + stderr).not.toContain(mark);
+  const tests = rig.backend.requests.filter(({ header }) => header('event-pusher-test') !== undefined);
+  expect([rig.backend.requests[0], ...tests].map((request) => request?.header('authorization'))).toEqual(
+    Array(3).fill(`Basic ${credentials}`),
+  );
+  expect(JSON.stringify(shown)).not.toContain(credentials);
   expect(shown[0]?.stdout).toContain('[redacted]');
 
   const ask = async (path: string, token: string) =>

@@ -33,6 +33,7 @@ export function makeThreadSettings({
     maxResponseBytes: 65_536,
     userAgent: 'xmpp-event-pusher/test',
     handlers: [],
+    headers: [],
     signing: undefined,
     callbackTimeoutMs: 20_000,
     ...settings,

@@ -25,6 +25,7 @@ export function makePoolConfig({
     maxBacklog: 1_000_000,
     overflow: 'dead-letter-oldest',
     tls,
+    headers: [],
     sign: undefined,
     ...pool,
     retry: { scheduleMs: [1000, 5000], jitter: 0, maxAgeMs: 3_600_000, accept: [], defer: [], refuse: [], ...retry },
