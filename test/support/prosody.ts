@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { ComponentLogin } from './component-socket.ts';
+import { hangMs } from './eventually.ts';
 import type { Identity } from './self-signed.ts';
 import { createServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
@@ -94,7 +95,7 @@ async function startOnce(options: ProsodyOptions): Promise<Prosody> {
     command: 'prosody',
     args: ['--config', configPath, '-F'],
     ports: Object.values(ports).filter((port) => port !== ports.c2sTls || options.tls !== undefined),
-    answers: () => fetch(`http://127.0.0.1:${ports.http}/`),
+    answers: () => fetch(`http://127.0.0.1:${ports.http}/`, { signal: AbortSignal.timeout(hangMs) }),
     cannotListen: /Failed to open server port/,
   });
 
