@@ -134,10 +134,15 @@ export class Operations {
     return this.#options.config().hosts;
   }
 
-  /** Pauses or resumes a pool, or one handler of it; the state is kept across restarts. False: there is no such pool, or handler of it. */
+  /**
+   * Pauses or resumes a pool, or one handler of it; the state is kept across restarts. False: there is no such pool, or handler of it. A paused
+   * one can be resumed after its removal from the configuration, too.
+   */
   async setPaused(pool: string, paused: boolean, handler?: string): Promise<boolean> {
-    if (handler !== undefined && !this.#isConfigured({ pool, handler })) return false;
-    return await this.#options.dispatcher.setPaused(pool, paused, handler);
+    const { dispatcher, spool } = this.#options;
+    const isKnown = handler === undefined || this.#isConfigured({ pool, handler });
+    if (!isKnown && !spool.stats().paused.includes(pausedName(pool, handler))) return false;
+    return await dispatcher.setPaused(pool, paused, handler);
   }
 
   /** Lets each open breaker of a pool send a probe now. False: there is no such pool. */

@@ -221,10 +221,11 @@ export class Dispatcher {
     }
   }
 
-  /** Pauses or resumes a pool, or one handler of it, also over restarts. False if there is no such pool. */
+  /** Pauses or resumes a pool, or one handler of it, also over restarts and after its removal. False if there is no such pool or pause. */
   readonly setPaused = async (pool: string, paused: boolean, handler = ''): Promise<boolean> => {
-    if (!this.#pools.has(pool)) return false;
-    await this.#options.spool.setPaused(pausedName(pool, handler), paused);
+    const name = pausedName(pool, handler);
+    if (!this.#pools.has(pool) && !this.#options.spool.stats().paused.includes(name)) return false;
+    await this.#options.spool.setPaused(name, paused);
     this.#pools.get(pool)?.dispatcher.setPaused(paused, handler);
     this.#options.events.emit('pool.paused', { pool, handler, paused });
     return true;

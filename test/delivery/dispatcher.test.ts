@@ -355,6 +355,18 @@ test('a paused handler stays paused for the next dispatcher of the same spool, a
   await eventually(() => rig.dispositions.length === 1);
 });
 
+test('resumes a pool and a handler that are no longer configured', async () => {
+  await using target = await startTarget();
+  await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin })]);
+  await rig.dispatcher.setPaused('chats', true);
+  await rig.dispatcher.setPaused('chats', true, 'push');
+  await rig.reconfigure([]);
+  expect(await rig.dispatcher.setPaused('chats', false)).toBe(true);
+  expect(await rig.dispatcher.setPaused('chats', false, 'push')).toBe(true);
+  expect(rig.spool.stats().paused).toEqual([]);
+  expect(await rig.dispatcher.setPaused('chats', false)).toBe(false);
+});
+
 test('sends a test request outside all queues, and returns its answer', async () => {
   await using target = await startTarget({ script: () => ({ kind: 'answer', status: 202 }) });
   await using rig = await startRig([makePoolConfig({ id: 'chats', origin: target.origin })]);

@@ -213,6 +213,13 @@ const troubles: readonly Trouble[] = [
     silent: 80,
   },
   {
+    alert: 'EventPusherHandlerPaused',
+    when: 'a handler is paused for more than an hour',
+    series: { 'event_pusher_handler_paused{pool="push",handler="chat"}': '_x30 1x90' },
+    fires: 95,
+    silent: 80,
+  },
+  {
     alert: 'EventPusherRestarts',
     when: 'the process starts three times in half an hour',
     series: { process_start_time_seconds: '1000x30 2800x5 3100x5 3400x80' },

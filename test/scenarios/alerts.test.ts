@@ -9,7 +9,7 @@ import { requirePackage } from '../support/packages.ts';
 import { type Prometheus, startPrometheus } from '../support/prometheus.ts';
 import { type PushRig, startPushRig } from '../support/push-rig.ts';
 import { type ScriptedChat, startScriptedChat } from '../support/scripted-chat.ts';
-import { freePort } from '../support/target.ts';
+import { type Answer, freePort } from '../support/target.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -18,13 +18,16 @@ describe.skipIf(!(await requirePackage('prometheus', '/usr/bin/promtool')))('wit
   let chat: ScriptedChat;
   let rig: PushRig;
   let prometheus: Prometheus;
+  let listen = '';
   let backendAccepts = true;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'alerts-'));
     chat = await startScriptedChat({ queueBytes: 64 * 1024 * 1024 });
-    const listen = `127.0.0.1:${await freePort()}`;
-    rig = await startPushRig(chat.server.port, { listen, script: () => ({ kind: 'answer', status: backendAccepts ? 200 : 400 }) });
+    listen = `127.0.0.1:${await freePort()}`;
+    const handlers = '[[modules.mod_event_pusher.backend.http]]\nname = "push"\npath = "/notifications"\n';
+    const script = (): Answer => ({ kind: 'answer', status: backendAccepts ? 200 : 400 });
+    rig = await startPushRig(chat.server.port, { listen, handlers, script });
     const rules = await readFile(join(root, 'deploy/prometheus/event-pusher.rules.yml'), 'utf8');
     await writeFile(join(folder, 'event-pusher.rules.yml'), rules.replaceAll(/^( *for:) \w+$/gm, '$1 0s'));
     const shipped = await readFile(join(root, 'prometheus.yml'), 'utf8');
@@ -59,16 +62,29 @@ describe.skipIf(!(await requirePackage('prometheus', '/usr/bin/promtool')))('wit
   });
 
   test('every query of the dashboard has an answer', async () => {
-    const { panels }: { readonly panels: readonly Panel[] } = JSON.parse(
-      await readFile(join(root, 'deploy/grafana/event-pusher.json'), 'utf8'),
-    );
-    const queries = panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => ({ title, expr: inGrafana(expr) })));
+    const queries = await dashboardQueries();
     expect(queries.length).toBeGreaterThan(25);
     // A rate needs two scrapes.
     await eventually(async () => {
       const empty = await Promise.all(queries.map(async ({ title, expr }) => ((await prometheus.query(expr)).length === 0 ? [title] : [])));
       expect(empty.flat()).toEqual([]);
     });
+  });
+
+  test('a paused handler and a paused pool fire their alerts, and are shown on the dashboard', async () => {
+    const panels = await dashboardQueries();
+    const shown = async (title: string) =>
+      (await prometheus.query(panels.find((panel) => panel.title === title)?.expr ?? '')).filter(({ value }) => value > 0);
+    expect(await shown('Pauses')).toEqual([]);
+    await operate('pools/http_pool/handlers/push/pause');
+    await eventually(async () => expect(await firing()).toContain('EventPusherHandlerPaused'));
+    expect(await shown('Pauses')).toMatchObject([{ labels: { pool: 'http_pool', handler: 'push' } }]);
+    await operate('pools/http_pool/pause');
+    await eventually(async () => expect(await firing()).toContain('EventPusherPoolPaused'));
+    expect(await shown('Paused')).toMatchObject([{ value: 2 }]);
+    await operate('pools/http_pool/handlers/push/resume');
+    await operate('pools/http_pool/resume');
+    await eventually(async () => expect((await firing()).filter((name) => name.endsWith('Paused'))).toEqual([]));
   });
 
   test('a host without a tap fires the alert about its attachment, which ends with the cause', async () => {
@@ -92,11 +108,25 @@ describe.skipIf(!(await requirePackage('prometheus', '/usr/bin/promtool')))('wit
     await eventually(async () => expect(await prometheus.evaluatedAt()).toBeGreaterThan(now));
   }
 
+  /** POST to the service's API. */
+  async function operate(path: string): Promise<void> {
+    const answer = await fetch(`http://${listen}/api/v1/${path}`, { method: 'POST' });
+    if (!answer.ok) throw new Error(await answer.text());
+  }
+
   async function firing(): Promise<readonly string[]> {
     const alerts = await prometheus.query('count by (alertname) (ALERTS{alertstate="firing"})');
     return alerts.map(({ labels }) => labels['alertname'] ?? '');
   }
 });
+
+/** The queries of all panels. */
+async function dashboardQueries(): Promise<readonly { readonly title: string; readonly expr: string }[]> {
+  const { panels }: { readonly panels: readonly Panel[] } = JSON.parse(
+    await readFile(join(root, 'deploy/grafana/event-pusher.json'), 'utf8'),
+  );
+  return panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => ({ title, expr: inGrafana(expr) })));
+}
 
 interface Panel {
   readonly title: string;

@@ -244,6 +244,7 @@ test('the deliveries of a removed handler are kept, shown, and moved to another'
   const { chat, rig, file, operate, operateJson } = service;
   for (const body of ['one', 'two']) chat.say(body);
   await rig.backend.received(1);
+  await operate('pools', 'pause', 'http_pool/push');
   const before = await readFile(file, 'utf8');
   await writeFile(file, before.replace('name = "push"', 'name = "renamed"'));
   const move = 'event-pusher orphans move --pool http_pool --handler push --to-handler renamed';
@@ -264,4 +265,11 @@ test('the deliveries of a removed handler are kept, shown, and moved to another'
   await operate('orphans', 'move', '--pool', 'http_pool', '--handler', 'push', '--to-handler', 'renamed');
   expect(await operateJson('orphans', 'list')).toEqual([]);
   expect(await operateJson('pools', 'list')).toMatchObject([{ waiting: 2, handlers: [{ name: 'renamed', waiting: 2 }] }]);
+
+  // The metric keeps its alert firing until the pause of the removed handler is ended.
+  const paused = 'event_pusher_handler_paused{pool="http_pool",handler="push"}';
+  expect(await rig.metric(paused)).toBe(1);
+  expect(await operate('pools', 'resume', 'http_pool/push')).toContain('Handler push on pool http_pool');
+  expect(await rig.metric(paused)).toBe(0);
+  await expect(operate('pools', 'resume', 'http_pool/push')).rejects.toThrow('no handler "push"');
 });
