@@ -3,7 +3,7 @@ import type { Connection } from './connection.ts';
 import type { Job, PoolHeader, PoolThreadSettings } from './contract.ts';
 import type { Exchange } from './exchange.ts';
 import type { NewWorker, SendOptions, Worker } from './http-client.ts';
-import { Signer, without } from './sign.ts';
+import { Signer } from './sign.ts';
 
 /** Returns the headers of an attempt (names and values, flat) with others added. */
 type Complete = (job: Job, headers: string[]) => string[];
@@ -11,7 +11,8 @@ type Complete = (job: Job, headers: string[]) => string[];
 /** Creates workers that complete the headers of each request before `newWorker`'s send it. */
 export function completingWorkers(newWorker: NewWorker, { headers, signing }: Pick<PoolThreadSettings, 'headers' | 'signing'>): NewWorker {
   const signer = new Signer(signing ?? { ofPool: [], ofHandlers: [] });
-  const complete: Complete = (job, given) => signer.sign(job, withPoolHeaders(given, headers));
+  const ofPool = new PoolHeaders(headers);
+  const complete: Complete = (job, given) => signer.sign(job, ofPool.addTo(given));
   return (connection) => new CompletingWorker(newWorker(connection), complete);
 }
 
@@ -35,10 +36,30 @@ class CompletingWorker implements Worker {
   }
 }
 
-/** A header that a callback has set is kept, except one that the pool replaces: credentials are the pool's alone. */
-function withPoolHeaders(given: string[], ofPool: readonly PoolHeader[]): string[] {
-  const replaced = ofPool.filter(({ replaces }) => replaces).map(({ name }) => name.toLowerCase());
-  const kept = replaced.reduce((headers, name) => without(name, headers), given);
-  const names = new Set(kept.filter((_text, index) => index % 2 === 0).map((name) => name.toLowerCase()));
-  return [...kept, ...ofPool.flatMap(({ name, value }) => (names.has(name.toLowerCase()) ? [] : [name, value]))];
+/** The headers that a pool adds to each request. */
+class PoolHeaders {
+  /** With their names in lower case, to compare. */
+  readonly #headers: readonly (PoolHeader & { readonly lower: string })[];
+  readonly #replaced: ReadonlySet<string>;
+
+  constructor(headers: readonly PoolHeader[]) {
+    this.#headers = headers.map((header) => ({ ...header, lower: header.name.toLowerCase() }));
+    this.#replaced = new Set(this.#headers.flatMap(({ lower, replaces }) => (replaces ? [lower] : [])));
+  }
+
+  /** A header that a callback has set is kept, except one that the pool replaces: credentials are the pool's alone. */
+  addTo(given: string[]): string[] {
+    if (this.#headers.length === 0) return given;
+    const set = new Set<string>();
+    const headers: string[] = [];
+    for (let index = 0; index < given.length; index += 2) {
+      const [name = '', value = ''] = [given[index], given[index + 1]];
+      const lower = name.toLowerCase();
+      if (this.#replaced.has(lower)) continue;
+      set.add(lower);
+      headers.push(name, value);
+    }
+    for (const { name, lower, value } of this.#headers) if (!set.has(lower)) headers.push(name, value);
+    return headers;
+  }
 }

@@ -1,6 +1,7 @@
 /** Sends the exchanges of a pool thread to one origin, over one connection per worker. Follows no redirect and retries nothing. */
 import type { Clock, EpochMs } from '../src/kit/clock.ts';
 import type { Random } from '../src/kit/pacing.ts';
+import { reservedHeaders, tokenPattern } from '../src/model/headers.ts';
 import { HeadTable } from './compact.ts';
 import { Connection, type Dial } from './connection.ts';
 import type { Job, PoolThreadSettings, RequestHead } from './contract.ts';
@@ -124,7 +125,7 @@ export function requestHeaders(job: Job, sending: Sending): string[] {
 
 /** A header of the handler is left out if it would override one of ours or belongs to the connection (RFC 9110 §7.6.1). */
 function headersOfHandler(headers: Job['headers']): string[] {
-  return headers.flatMap(([name, value]) => (reserved.has(name.toLowerCase()) ? [] : [name, value]));
+  return headers.flatMap(([name, value]) => (reservedHeaders.has(name.toLowerCase()) ? [] : [name, value]));
 }
 
 function withHeadersOfAttempt(flat: readonly string[], job: Job, { userAgent, now }: Sending): string[] {
@@ -133,11 +134,6 @@ function withHeadersOfAttempt(flat: readonly string[], job: Job, { userAgent, no
   headers.push('event-pusher-attempt', String(job.attempt), 'user-agent', userAgent);
   return headers;
 }
-
-const reserved = new Set([
-  ...['connection', 'content-length', 'expect', 'host', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding'],
-  ...['event-pusher-attempt', 'event-pusher-time', 'upgrade', 'user-agent', 'webhook-id', 'webhook-timestamp'],
-]);
 
 /** Reason why a job cannot be sent as HTTP/1.1 (RFC 9110 §5.1, §5.5, §9.1; RFC 9112 §3.2), or undefined. */
 export function unsendable(job: RequestHead): Failure | undefined {
@@ -156,7 +152,6 @@ export function unsendable(job: RequestHead): Failure | undefined {
   return undefined;
 }
 
-const tokenPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const illegalInPath = /[^\x21-\x7e]/;
 /** Everything except tab and the printable characters of Latin-1. A line break would add a header. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a value may contain a tab

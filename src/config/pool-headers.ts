@@ -1,6 +1,7 @@
 /** `headers` and `auth` of a pool: what it adds to every request, in place of a callback that would have to know the secrets. */
 import { z } from 'zod';
 import { Secret } from '../kit/secret.ts';
+import { reservedHeaders, tokenPattern } from '../model/headers.ts';
 import type { PoolHeader } from './config.ts';
 import { isTable, type Path } from './mistakes.ts';
 import type { SectionReader } from './section-reader.ts';
@@ -12,13 +13,7 @@ const maxNameLength = 256;
 const maxValueLength = 8192;
 const maxCredentialLength = 1024;
 
-const tokenPattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-
-/** Set for each attempt by the service or the HTTP client, or about the connection (RFC 9110 §7.6.1). */
-const reserved = new Set([
-  ...['connection', 'content-length', 'expect', 'host', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding'],
-  ...['upgrade', 'user-agent'],
-]);
+/** Names that later versions may set. */
 const reservedPrefix = /^(webhook|event-pusher)-/;
 
 /** Printable ASCII. HTTP ignores spaces at both ends, so a value with them would not arrive as it is written. */
@@ -51,7 +46,7 @@ function wrongName(name: string, seen: ReadonlySet<string>): string | undefined 
     return `as its name a header name: at most ${maxNameLength} letters, digits, "-", "_" and other characters of an HTTP token`;
   }
   const lower = name.toLowerCase();
-  if (reserved.has(lower) || reservedPrefix.test(lower)) return 'no such header: the service sets it itself';
+  if (reservedHeaders.has(lower) || reservedPrefix.test(lower)) return 'no such header: the service sets it itself';
   return seen.has(lower) ? 'each header once; names that differ only in case are the same' : undefined;
 }
 

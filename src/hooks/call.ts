@@ -7,6 +7,7 @@ import type { Clock, Timers } from '../kit/clock.ts';
 import { toError } from '../kit/errors.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
 import type { Body, HeaderPair } from '../model/delivery.ts';
+import { tokenPattern } from '../model/headers.ts';
 import type { EventSink } from '../telemetry/events.ts';
 
 type CallbackName = keyof AcceptCallbacks | keyof GateCallbacks | 'exit' | 'unit';
@@ -163,7 +164,7 @@ function checkedPair(pair: unknown, index: number): HeaderPair {
 /** RFC 9110 §5.1 (a name is a token) and §5.5 (a value has no control characters but tab, and no character above U+00FF). */
 function checkedHeader([name, value]: readonly [unknown, unknown], index: number): HeaderPair {
   if (typeof name !== 'string') throw new TypeError(`expected the name of header ${index + 1} to be a string, got ${describeValue(name)}`);
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) throw new TypeError(`the name of header ${index + 1} is not a valid HTTP header name`);
+  if (!tokenPattern.test(name)) throw new TypeError(`the name of header ${index + 1} is not a valid HTTP header name`);
   if (typeof value !== 'string') throw new TypeError(`expected the value of header ${name} to be a string, got ${describeValue(value)}`);
   if (/[\r\n]/.test(value)) throw new TypeError(`the value of header ${name} contains a line break`);
   if (/[^\t\x20-\x7e\x80-\xff]/.test(value))

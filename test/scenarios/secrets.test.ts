@@ -12,6 +12,7 @@ import { type Answer, freePort } from '../support/target.ts';
 
 /** Each secret contains this text; its quote, space and letter are escaped differently in JSON, URLs and headers. */
 const mark = 'CANARY';
+const signingKey = (id: string): string => `whsec_${mark}signing${id}`.padEnd('whsec_'.length + 32, '0');
 const env = {
   ADMIN: `${mark}-admin-0`,
   COMPONENT: `${mark}-component-1`,
@@ -22,10 +23,12 @@ const env = {
   POOL_HEADER: `${mark}-header-13`,
   POOL_PASSWORD: `${mark}-password-14`,
   SHOP: `${mark}-shop-7`,
+  SIGNING_KEY: signingKey('16'),
 };
 const files = {
   option: `${mark}-file-8`,
   hook: `${mark}-hook-9\n`,
+  signing: `${signingKey('17')}\n`,
   'own.mjs': `
     export const shouldMakeReq = () => true;
     export const prepareHeaders = ({ opts }) => [
@@ -34,7 +37,10 @@ const files = {
       ['authorization', 'Basic ' + opts.literal.api_key],
     ];
     export const prepareBody = ({ message, opts }) => {
-      if (message === 'throw') throw new Error('cannot send with ' + opts.deep[0].fromFile);
+      const failure = new Error('cannot send with ' + JSON.stringify(opts));
+      if (message === 'throw') throw failure;
+      if (message === 'stray') void Promise.reject(failure);
+      if (message === 'crash') setTimeout(() => { throw failure; });
       return message === 'bytes' ? new TextEncoder().encode(opts.deep[0].fromFile) : JSON.stringify(opts);
     };
     export function buildRequest(session) {
@@ -48,6 +54,7 @@ const handlers = `
 name = "own"
 path = "/n/\${PATH_PART}/\${file:hook}"
 callback_module = "own"
+sign.keys = ["${signingKey('18')}"]
 options = { fromEnv = "\${OPTION}", deep = [{ fromFile = "\${file:option}" }], literal = { api_key = "${mark}-literal-10" } }
 [attach.front]
 type = "http"
@@ -68,6 +75,7 @@ token = "${mark}-literal-12"
 
 const poolSecrets = `workers = 20
 headers = { x-key = "\${POOL_HEADER}", x-literal = "${mark}-literal-15" }
+sign.keys = ["\${SIGNING_KEY}", "\${file:signing}"]
 auth.basic = { username = "pusher", password = "\${POOL_PASSWORD}" }`;
 const credentials = Buffer.from(`pusher:${env.POOL_PASSWORD}`).toString('base64');
 
@@ -108,6 +116,8 @@ test('the service and its commands print no secret of any configuration key', as
   expect(rig.backend.requests[0]?.path).toContain(env.PREFIX);
   expect(rig.backend.requests[0]?.header('x-shared')).toContain(files.option);
   expect(rig.backend.requests[0]?.header('x-key')).toBe(env.POOL_HEADER);
+  expect(rig.backend.requests[0]?.header('webhook-signature')).toMatch(/^v1,\S+$/);
+  expect(await readFile(`/proc/${rig.pusher.pid}/cmdline`, 'utf8')).not.toContain(mark);
 
   const letters: readonly { readonly id: string }[] = await list();
   const shown = await Promise.all([
@@ -126,12 +136,26 @@ test('the service and its commands print no secret of any configuration key', as
   const ask = async (path: string, token: string) =>
     (await fetch(`http://${listen}${path}`, { headers: { authorization: `Bearer ${token}` } })).text();
   const letter = `/api/v1/dead-letters/${letters[1]?.id}?content=true`;
-  for (const path of [letter, '/api/v1/dead-letters', '/api/v1/withheld', '/readyz', '/api/v1/nothing']) {
+  for (const path of [
+    letter,
+    '/api/v1/dead-letters',
+    '/api/v1/withheld',
+    '/readyz',
+    '/api/v1/nothing',
+    '/api/v1/pools',
+    '/api/v1/status',
+    '/api/v1/events',
+  ]) {
     expect(await ask(path, env.ADMIN), path).not.toContain(mark);
   }
   const { body } = JSON.parse(await ask(letter, env.ADMIN));
   expect(Buffer.from(body.data, body.encoding === 'base64' ? 'base64' : 'utf8').toString()).not.toContain(mark);
   expect(await ask('/metrics', env.METRICS)).not.toContain(mark);
+
+  chat.say('stray');
+  await rig.pusher.logged('rejection.stray', 1);
+  chat.say('crash');
+  await rig.pusher.logged('service.failed', 1);
   expect(JSON.stringify(rig.pusher.log) + rig.pusher.stderr()).not.toContain(mark);
 });
 
