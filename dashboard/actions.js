@@ -166,7 +166,7 @@ function plainJson(body) {
 }
 
 /** For a shell. @param {string} text @param {boolean} [always] */
-function quoted(text, always = false) {
+export function quoted(text, always = false) {
   return !always && /^[\w./:@%-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 

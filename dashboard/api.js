@@ -11,16 +11,21 @@ export class Refused extends Error {
 }
 
 /** After this time a request has failed, ms. */
-const timeoutMs = 8000;
+const usualTimeoutMs = 8000;
 
 /** @param {string} path below `/api/v1` @returns {Promise<any>} */
 export function get(path) {
   return request(`api/v1${path}`, {});
 }
 
-/** @param {string} path below `/api/v1` @param {object} [body] @returns {Promise<any>} */
-export function post(path, body = {}) {
-  return request(`api/v1${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+/**
+ * @param {string} path below `/api/v1` @param {object} [body] @param {Limits} [limits] @returns {Promise<any>}
+ *
+ * @typedef {{ timeoutMs?: number, signal?: AbortSignal | undefined }} Limits of a request that may take long, or whose answer may become unwanted
+ */
+export function post(path, body = {}, limits = {}) {
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  return request(`api/v1${path}`, init, limits);
 }
 
 /** Exchanges the token for a cookie that this page cannot read. @param {string} token */
@@ -32,9 +37,11 @@ export async function signOut() {
   await request('session', { method: 'DELETE' });
 }
 
-/** @param {string} address @param {RequestInit} init @returns {Promise<any>} */
-async function request(address, init) {
-  const response = await fetch(address, { ...init, credentials: 'same-origin', signal: AbortSignal.timeout(timeoutMs) }).catch(() => {
+/** @param {string} address @param {RequestInit} init @param {Limits} [limits] @returns {Promise<any>} */
+async function request(address, init, { timeoutMs = usualTimeoutMs, signal: unwanted } = {}) {
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const signal = unwanted === undefined ? timeout : AbortSignal.any([timeout, unwanted]);
+  const response = await fetch(address, { ...init, credentials: 'same-origin', signal }).catch(() => {
     throw new Refused('UNREACHABLE', 'the service does not answer', 0);
   });
   if (response.status === 204) return undefined;

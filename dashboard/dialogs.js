@@ -7,12 +7,16 @@ import { foreign } from './words.js';
  * @property {string} title
  * @property {string} text
  * @property {string} confirm label of the button that runs the action
- * @property {() => Promise<any>} run
- * @property {(answer: any) => string} done the result as a sentence
+ * @property {(watch: Watch) => Promise<any>} run
+ * @property {(answer: any) => string} done the result as a sentence; throws if the action must be repeated
  * @property {string} command the same in the command line; empty if there is no command
- * @property {string} curl
- * @property {() => Promise<string>} [count] says how many the action concerns now
- * @property {boolean} [isDangerous]
+ * @property {string} curl the same as one request; empty if it may need several
+ * @property {(watch: Watch) => Promise<string>} [count] says how many the action concerns now
+ * @property {boolean} [isDangerous] it cannot be undone: if it has a count, it waits for it
+ *
+ * @typedef {object} Watch
+ * @property {AbortSignal} signal aborted when the dialog is closed
+ * @property {(text: string) => void} progress shows how far a long count or action is
  */
 
 /** @param {{ dialog: Dialog | undefined, close: () => void, ask: () => void }} props */
@@ -20,24 +24,40 @@ export function Dialogs({ dialog, close, ask }) {
   return dialog === undefined ? null : html`<${Opened} dialog=${dialog} close=${close} ask=${ask} />`;
 }
 
-/** @typedef {{ kind: 'asking' } | { kind: 'running' } | { kind: 'done', text: string } | { kind: 'failed', text: string }} Stage */
+/** @typedef {{ kind: 'asking' } | { kind: 'counting' } | { kind: 'running' } | { kind: 'done', text: string } | { kind: 'failed', text: string }} Stage */
 
 /** @param {{ dialog: Dialog, close: () => void, ask: () => void }} props */
 function Opened({ dialog, close, ask }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  const [stage, setStage] = useState(/** @type {Stage} */ ({ kind: 'asking' }));
+  const mustCount = dialog.isDangerous === true && dialog.count !== undefined;
+  const [stage, setStage] = useState(/** @type {Stage} */ ({ kind: mustCount ? 'counting' : 'asking' }));
   const [count, setCount] = useState(dialog.count === undefined ? '' : 'Counting…');
+  const closed = useRef(new AbortController());
+  const watch = { signal: closed.current.signal, progress: setCount };
   useEffect(() => {
     element.current?.showModal();
-    dialog.count?.().then(setCount, (error) => setCount(`Not counted: ${error.message}`));
+    void countFirst();
+    return () => closed.current.abort();
   }, []);
+
+  async function countFirst() {
+    if (dialog.count === undefined) return;
+    try {
+      setCount(await dialog.count(watch));
+      if (mustCount) setStage({ kind: 'asking' });
+    } catch (thrown) {
+      const text = `Not counted: ${messageOf(thrown)}`;
+      if (mustCount) setStage({ kind: 'failed', text });
+      else setCount(text);
+    }
+  }
 
   async function run() {
     setStage({ kind: 'running' });
     try {
-      setStage({ kind: 'done', text: dialog.done(await dialog.run()) });
+      setStage({ kind: 'done', text: dialog.done(await dialog.run(watch)) });
     } catch (thrown) {
-      setStage({ kind: 'failed', text: thrown instanceof Error ? thrown.message : String(thrown) });
+      setStage({ kind: 'failed', text: messageOf(thrown) });
     }
     ask();
   }
@@ -52,16 +72,21 @@ function Opened({ dialog, close, ask }) {
     <details>
       <summary>The same in a terminal</summary>
       ${dialog.command !== '' && html`<pre tabindex="0" aria-label="Command">${dialog.command}</pre>`}
-      <pre tabindex="0" aria-label="curl">${dialog.curl}</pre>
+      ${dialog.curl !== '' && html`<pre tabindex="0" aria-label="curl">${dialog.curl}</pre>`}
     </details>
     <div class="buttons">
       ${
         !isOver &&
-        html`<button type="button" class=${dialog.isDangerous ? 'danger' : 'primary'} disabled=${stage.kind === 'running'} onClick=${run}>
+        html`<button type="button" class=${dialog.isDangerous ? 'danger' : 'primary'} disabled=${stage.kind !== 'asking'} onClick=${run}>
           ${stage.kind === 'running' ? 'Working…' : dialog.confirm}
         </button>`
       }
       <button type="button" onClick=${() => element.current?.close()}>${isOver ? 'Close' : 'Cancel'}</button>
     </div>
   </dialog>`;
+}
+
+/** @param {unknown} thrown */
+function messageOf(thrown) {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -1,6 +1,7 @@
 /** Finds events by user or id, and shows what happened to one of them, step by step. */
 import { drop, outcomeText, retry } from './actions.js';
 import { get } from './api.js';
+import { erase, userIn } from './erase.js';
 import { html, useEffect, useRef, useState } from './view.js';
 import { ago, amount, clock, foreign, number, span } from './words.js';
 
@@ -8,7 +9,7 @@ import { ago, amount, clock, foreign, number, span } from './words.js';
  * @typedef {import('zod').output<typeof import('../src/admin/api/event-shapes.ts').eventShape>} Event
  * @typedef {import('zod').output<typeof import('../src/admin/api/event-shapes.ts').eventDetailShape>} Detail
  * @typedef {((dialog: import('./dialogs.js').Dialog) => void) | undefined} Open Undefined if the caller may not change anything.
- * @typedef {{ kind: 'failed', text: string } | { kind: 'found', events: Event[], isPart: boolean } | { kind: 'idle' } | { kind: 'searching' }} Search
+ * @typedef {{ kind: 'failed', text: string } | { kind: 'found', text: string, events: Event[], isPart: boolean } | { kind: 'idle' } | { kind: 'searching' }} Search
  */
 
 /** Events shown of one search. */
@@ -17,8 +18,8 @@ const most = 50;
 /** Maximum length of a `webhook-id`. */
 const longestId = 200;
 
-/** @param {{ now: number, open: Open }} props */
-export function Events({ now, open }) {
+/** @param {{ now: number, open: Open, mayErase: boolean }} props */
+export function Events({ now, open, mayErase }) {
   const [text, setText] = useState('');
   const [search, setSearch] = useState(/** @type {Search} */ ({ kind: 'idle' }));
   const last = useRef(/** @type {object | undefined} */ (undefined));
@@ -48,7 +49,7 @@ export function Events({ now, open }) {
       />
       <button type="submit">Search</button>
     </form>
-    <${Found} search=${search} now=${now} open=${open} again=${submit} />
+    <${Found} search=${search} now=${now} open=${open} mayErase=${mayErase} again=${submit} />
   </section>`;
 }
 
@@ -67,7 +68,7 @@ async function find(text, isWanted) {
   const events = /** @type {Map<string, Event>} */ (new Map());
   for (const answer of answers) for (const event of answer.events) events.set(`${event.id} ${event.createdAt}`, event);
   const newestFirst = [...events.values()].sort((one, other) => other.createdAt.localeCompare(one.createdAt));
-  return { kind: 'found', events: newestFirst, isPart: answers.some(({ isPart }) => isPart) };
+  return { kind: 'found', text, events: newestFirst, isPart: answers.some(({ isPart }) => isPart) };
 }
 
 /** A page of a large spool ends after two seconds, even if it is empty. @param {string} query @param {() => boolean} isWanted */
@@ -83,8 +84,8 @@ async function eventsBy(query, isWanted) {
   return { events, isPart: cursor !== '' };
 }
 
-/** @param {{ search: Search, now: number, open: Open, again: () => void }} props */
-function Found({ search, now, open, again }) {
+/** @param {{ search: Search, now: number, open: Open, mayErase: boolean, again: () => void }} props */
+function Found({ search, now, open, mayErase, again }) {
   switch (search.kind) {
     case 'idle':
       return null;
@@ -93,12 +94,14 @@ function Found({ search, now, open, again }) {
     case 'failed':
       return html`<p class="problem" role="alert">${foreign(search.text)}</p>`;
     default: {
-      const { events, isPart } = search;
+      const { text, events, isPart } = search;
+      const user = mayErase ? userIn(text) : undefined;
       const count =
         events.length === 0
           ? 'No such event waits, is dead, or is in the history.'
           : `${number(events.length, 'event')}${isPart ? ', and there are more' : ''}, the newest first.`;
       return html`<p class="dim" role="status">${count} <button type="button" class="quiet" onClick=${again}>Search again</button></p>
+        ${open !== undefined && user !== undefined && html`<p class="buttons"><button type="button" onClick=${() => open(erase(user, again))}>Erase this user's data…<span class="hidden"> ${user}</span></button></p>`}
         <ul class="rows">
           ${events.map((event) => html`<${EventRow} key=${event.id} event=${event} now=${now} open=${open} />`)}
         </ul>`;

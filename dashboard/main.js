@@ -65,7 +65,7 @@ function Board({ view, points, ask, onSignIn }) {
       <${Flow} status=${status} points=${points} now=${now} />
       <${Pools} status=${status} now=${now} open=${open} />
       <${Attachments} status=${status} now=${now} />
-      <${Events} now=${now} open=${open} />
+      <${Events} now=${now} open=${open} mayErase=${status.caller.content} />
       <${DeadLetters} status=${status} now=${now} open=${open} isStale=${isStale} />
       <${Service} status=${status} now=${now} />
     </main>

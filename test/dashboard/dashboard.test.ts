@@ -48,7 +48,7 @@ async function startWatched({ token, ...options }: Watched = {}) {
   const listen =
     token === undefined
       ? `127.0.0.1:${port}`
-      : `0.0.0.0:${port}"\ntokens = [{ name = "night", hash = "${hashOf('moon-over-the-night-shift')}" }]\ntoken = "${token}`;
+      : `0.0.0.0:${port}"\ntokens = [{ name = "night", content = true, hash = "${hashOf('moon-over-the-night-shift')}" }]\ntoken = "${token}`;
   const rig = await startPushRig(chat.server.port, { handlers, loglevel: 'info', ...options, listen });
   const address = `http://127.0.0.1:${port}/`;
   return {
@@ -199,6 +199,92 @@ browserTest('finds an event by user and by id, shows its timeline, and sends or 
   await search.getByText('No such event waits').waitFor();
 });
 
+browserTest('erases what is stored about a user after a count, with the keyboard alone', async () => {
+  let status = 422;
+  await using watched = await startWatched({
+    handlers: '[modules.mod_event_pusher.backend.http]\npath = "/push"',
+    pool: 'retry.schedule = ["1h", "1h"]',
+    script: (): Answer => ({ kind: 'answer', status, body: 'maintenance' }),
+  });
+  const { chat, rig, page } = watched;
+  chat.say('first', 'alice');
+  await verdictSays(page, /1 dead letter/);
+  status = 503;
+  chat.say('second', 'alice');
+  chat.say('third', 'carol');
+  await rig.postponed(2);
+  await page.keyboard.press('/');
+  await page.keyboard.type('alice@localhost/phone');
+  await page.keyboard.press('Enter');
+  const search = page.getByRole('region', { name: 'Find an event' });
+  const button = search.getByRole('button', { name: "Erase this user's data… alice@localhost" });
+  await button.waitFor();
+  await page.setViewportSize({ width: 375, height: 800 });
+  expect(await findingsOf(page)).toEqual([]);
+  await button.press('Enter');
+  const dialog = page.getByRole('dialog', { name: 'Erase everything about alice@localhost?' });
+  await dialog.getByText(/1 waiting event, 1 dead letter, 0 records of the history found/).waitFor();
+  expect(await dialog.textContent()).toContain('event-pusher erase --jid alice@localhost --yes');
+  expect(await findingsOf(page)).toEqual([]);
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(375);
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+  await page.keyboard.press('Enter'); // the focus is on the button again
+  await dialog.getByText(/found/).waitFor();
+  await dialog.getByRole('button', { name: 'Erase permanently' }).press('Enter');
+  await dialog.getByText('1 waiting event, 1 dead letter, 0 records of the history erased.').waitFor();
+  expect(await findingsOf(page)).toEqual([]);
+  await page.keyboard.press('Escape');
+  await search.getByText('No such event waits').waitFor();
+  await search.getByRole('searchbox').fill('carol@localhost');
+  await page.keyboard.press('Enter');
+  await search.getByText('1 event, the newest first.').waitFor();
+});
+
+browserTest('an erasure in several calls shows its progress, and says what it could not erase', async () => {
+  await using watched = await startWatched();
+  const { page } = watched;
+  const counts = {
+    waiting: 2,
+    deadLetters: 0,
+    records: 0,
+    withheld: 1,
+    held: 0,
+    file: null,
+    next: null,
+    before: '2026-11-29T08:00:00.000Z',
+  };
+  const calls: { readonly dryRun?: boolean; readonly cursor?: string; readonly before?: string }[] = [];
+  const arrived: (() => void)[] = [];
+  await page.route('**/api/v1/erase', async (route) => {
+    const call = route.request().postDataJSON();
+    calls.push(call);
+    if (call.dryRun) return await route.fulfill({ json: { ...counts, withheld: 0, held: 3 } });
+    if (call.cursor === undefined) return await route.fulfill({ json: { ...counts, next: 'pending.7' } });
+    await new Promise<void>((resolve) => arrived.push(resolve));
+    await route.fulfill({ json: { ...counts, waiting: 3, withheld: 0, held: 1, file: 'failed' } });
+  });
+  await page.getByRole('searchbox').fill('alice@localhost');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: /^Erase this user/ }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('3 events may be on the way to a backend').waitFor();
+  await dialog.getByRole('button', { name: 'Erase permanently' }).click();
+  await dialog.getByText('2 waiting events, 0 dead letters, 0 records of the history, 1 withheld push so far…').waitFor();
+  await eventually(() => arrived.length === 1);
+  arrived[0]?.();
+  const alert = dialog.getByRole('alert');
+  await alert
+    .getByText(/^5 waiting events, .*1 withheld push erased\. Not complete: 1 event .*erase again.*could not be rewritten/)
+    .waitFor();
+  expect(calls).toEqual([
+    { jid: 'alice@localhost', dryRun: true },
+    { jid: 'alice@localhost', before: counts.before },
+    { jid: 'alice@localhost', before: counts.before, cursor: 'pending.7' },
+  ]);
+  expect(await findingsOf(page)).toEqual([]);
+});
+
 browserTest('finds an event by an id of its stanza that looks like a JID, or is longer than a webhook-id', async () => {
   await using watched = await startWatched({
     handlers: '[modules.mod_event_pusher.backend.http]\npath = "/push"',
@@ -282,7 +368,10 @@ describe('off loopback', () => {
     await page.getByLabel('Token of this service').fill('moon-over-the-night-shift');
     await page.keyboard.press('Enter');
     await page.getByText('night, read only').waitFor();
-    expect(await page.getByRole('button', { name: /Pause|Send a test|Replay|Delete/ }).count()).toBe(0);
+    await page.getByRole('searchbox').fill('alice@localhost');
+    await page.keyboard.press('Enter');
+    await page.getByText('No such event waits').waitFor();
+    expect(await page.getByRole('button', { name: /Pause|Send a test|Replay|Delete|Erase/ }).count()).toBe(0);
   });
 });
 
