@@ -11,10 +11,10 @@ import { facts, output } from './terminal.ts';
 
 export const tryCommand: Command = {
   name: 'try',
-  synopsis: 'HANDLER STANZA.xml [--dir DIRECTION] [--host HOST] [--config FILE] [--json]',
-  description: 'shows offline what a handler would send for a stanza, or why not; DIRECTION is in or out',
+  synopsis: 'HANDLER XML [--dir DIR] [--host HOST] [--sender JID] [--sessions N] [--config FILE] [--json]',
+  description: 'shows offline what a handler sends for the stanza in a file, or why not; DIR is in or out',
   operands: { least: 2, most: 2 },
-  options: ['config', 'dir', 'host', 'json'],
+  options: ['config', 'dir', 'host', 'json', 'sender', 'sessions'],
   run: tryStanza,
 };
 
@@ -23,6 +23,7 @@ async function tryStanza({ values, operands: [name = '', file = ''] }: Call): Pr
   const direction = values.dir ?? 'in';
   if (direction !== 'in' && direction !== 'out')
     throw new ServiceError('USAGE', `--dir: received ${JSON.stringify(direction)}, expected in or out`);
+  const sessions = sessionsIn(values.sessions);
   const config = await loadConfig(locateConfig(values.config, readEnvironment()), readEnvironment());
   const own = config.handlers.filter((handler) => handler.name === name);
   if (own.length === 0)
@@ -34,12 +35,21 @@ async function tryStanza({ values, operands: [name = '', file = ''] }: Call): Pr
   const [handler] = await loadHandlers(own);
   if (handler === undefined) throw unknownHandler(name, []);
 
-  const trial = await tryHandler(handler, { xml, direction, host: values.host, limits: config.callbacks });
+  const trial = await tryHandler(handler, { xml, direction, host: values.host, sender: values.sender, sessions, limits: config.callbacks });
   const origin = config.pools.find(({ id }) => id === handler.config.pool)?.origin ?? '';
   const mask = createMask(config.redacted);
   const asked = handler.config.beforePush === undefined ? '' : 'its business server is asked first, and may prevent or change it';
   output(values.json, viewOf(trial, { origin, mask, asked }), textOf(trial, { origin, mask, asked }));
-  return trial.kind === 'failed' ? 1 : 0;
+  return trial.result.kind === 'failed' ? 1 : 0;
+}
+
+function sessionsIn(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new ServiceError(
+    'USAGE',
+    `--sessions: received ${JSON.stringify(text)}, expected the number of the receiver's clients, 0 if offline`,
+  );
 }
 
 interface Surroundings {
@@ -49,23 +59,48 @@ interface Surroundings {
   readonly asked: string;
 }
 
-function viewOf(trial: Trial, { origin, mask, asked }: Surroundings): object {
-  if (trial.kind !== 'request') return { pushed: false, reason: trial.reason, detail: mask(trial.detail) };
-  const { method, path, headers, body } = trial;
+function viewOf({ result, rules }: Trial, { origin, mask, asked }: Surroundings): object {
+  const shownRules = rules.map(({ rule, wanted, matches, found }) => ({
+    rule,
+    wanted: maskAll(wanted, mask),
+    matches,
+    found: mask(found),
+  }));
+  if (result.kind !== 'request') return { pushed: false, reason: result.reason, detail: mask(result.detail), rules: shownRules };
+  const { method, path, headers, body } = result;
   const content = typeof body === 'string' ? { body: mask(body) } : { body: Buffer.from(body).toString('base64'), bodyEncoding: 'base64' };
   const request = { method, url: mask(origin + path), headers: headers.map(([header, value]) => [header, mask(value)]), ...content };
-  return { pushed: true, reason: '', detail: asked, request };
+  return { pushed: true, reason: '', detail: asked, rules: shownRules, request };
 }
 
-function textOf(trial: Trial, { origin, mask, asked }: Surroundings): string {
-  if (trial.kind !== 'request') return `Not pushed: ${trial.reason}${trial.kind === 'failed' ? ' failed' : ''}: ${mask(trial.detail)}\n`;
-  const { method, path, headers, body } = trial;
+/** The value of a rule: texts, flags, and lists and tables of them. */
+function maskAll(wanted: unknown, mask: (text: string) => string): unknown {
+  if (typeof wanted === 'string') return mask(wanted);
+  if (Array.isArray(wanted)) return wanted.map((each) => maskAll(each, mask));
+  if (typeof wanted !== 'object' || wanted === null) return wanted;
+  return Object.fromEntries(Object.entries(wanted).map(([key, value]) => [key, maskAll(value, mask)]));
+}
+
+function textOf({ result, rules }: Trial, { origin, mask, asked }: Surroundings): string {
+  const shownRules: [string, string] = ['rules', rules.map((rule) => mask(lineOf(rule))).join('\n')];
+  if (result.kind !== 'request') {
+    const effect = result.kind === 'failed' ? ' failed' : '';
+    return `Not pushed: ${result.reason}${effect}: ${mask(result.detail)}\n${facts([shownRules])}`;
+  }
+  const { method, path, headers, body } = result;
   const lines = headers.map(([header, value]) => `${header}: ${mask(value)}`);
   return facts([
     ['pushed', asked === '' ? 'yes' : `yes; ${asked}`],
+    shownRules,
     ['request', [`${method} ${mask(origin + path)}`, ...lines].join('\n')],
     [typeof body === 'string' ? 'body' : 'body (base64)', typeof body === 'string' ? mask(body) : Buffer.from(body).toString('base64')],
   ]);
+}
+
+/** `no   type = ["chat"]: groupchat`; a rule that contains others is not repeated, since these follow. */
+function lineOf({ rule, wanted, matches, found }: Trial['rules'][number]): string {
+  const value = /(?:^|\.)(?:not|any)$/.test(rule) ? '' : ` = ${JSON.stringify(wanted)}`;
+  return `${matches ? 'yes' : 'no '}  ${rule}${value}: ${found}`;
 }
 
 async function readStanza(file: string): Promise<string> {

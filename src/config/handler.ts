@@ -20,9 +20,12 @@ const types = [
   ...['get', 'set', 'result'],
 ] as const;
 
-const globs = listOf(text, 'a bare JID or a list of bare JIDs, with * and ? as wildcards');
+/** Of a JID: RFC 7622 §3.1. */
+const maxJidGlob = 3071;
+const jidGlob = text.max(maxJidGlob, { error: `a bare JID of at most ${maxJidGlob} characters, with * and ? as wildcards` });
+const globs = listOf(jidGlob, 'a bare JID or a list of bare JIDs, with * and ? as wildcards');
 
-/** Limits, because each glob with `?` costs a step per 32 of its characters for each character of a text. */
+/** `glob-limits.ts` limits the globs of all handlers together. */
 const maxGlob = 256;
 const maxGlobs = 100;
 const textGlob = text.max(maxGlob, { error: `a text of at most ${maxGlob} characters, with * and ? as wildcards` });

@@ -2,6 +2,7 @@ import { type BeforePushSection, beforePushOf, warnOfPlainHttp } from './before-
 import type { HandlerConfig, PoolConfig } from './config.ts';
 import { findModule, searchedPlaces } from './find-module.ts';
 import { followUpOf } from './follow-up.ts';
+import { limitGlobs } from './glob-limits.ts';
 import { type HandlerSection, handlerName, handlerSchema, trimmedPath, type WhenSection } from './handler.ts';
 import { lookUp, type Path, showPath, type Table } from './mistakes.ts';
 import { type HandlerTable, type HostConfig, handlerTables } from './mongooseim.ts';
@@ -39,6 +40,8 @@ export async function readHandlers(modules: unknown, context: HandlerContext, re
 
   const candidates = scopes.flatMap((scope) => candidatesIn(scope, context.written, reader));
   refuseSameNames(candidates, reader);
+  const rules = candidates.map(({ table: { path }, handler: { enabled, when } }) => ({ path, when: enabled ? when : undefined }));
+  limitGlobs(rules, reader);
 
   const handlers: HandlerConfig[] = [];
   for (const candidate of candidates) handlers.push(...(await resolveCandidate(candidate, context, reader)));

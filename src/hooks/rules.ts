@@ -163,7 +163,7 @@ function textMatches(globs: readonly string[], read: (packet: Packet) => string 
 }
 
 /** The occupant of a room, if the server reports who it is; otherwise the sender of the stanza. */
-function senderOf({ sender, from }: Packet): string {
+export function senderOf({ sender, from }: Packet): string {
   return (sender ?? from).bare;
 }
 

@@ -5,26 +5,36 @@ import { ServiceError, toError } from '../kit/errors.ts';
 import type { Body, DeliveryId, HeaderPair, NewRequest } from '../model/delivery.ts';
 import type { Direction, Packet, PacketId, Stanza } from '../model/packet.ts';
 import { packetFrom } from '../packet/from-xml.ts';
-import { createJidReader } from '../packet/jid.ts';
+import { createJidReader, type ReadJid } from '../packet/jid.ts';
 import { isReport, typeOf } from '../packet/kind.ts';
-import { roomOf } from '../packet/room.ts';
+import { isGroupchat, roomOf } from '../packet/room.ts';
 import { parseStanza } from '../packet/xml/parse.ts';
 import { createEventBus } from '../telemetry/events.ts';
 import { unwatched } from './call.ts';
 import { createContexts } from './context.ts';
 import { type EvaluationOptions, HandlerEvaluator } from './evaluate.ts';
+import { entriesOf, explainRules, type RuleFinding } from './explain.ts';
 import type { LoadedHandler } from './handler.ts';
-import { compileTests } from './rules.ts';
 
 export interface TrialOptions extends Pick<EvaluationOptions, 'limits'> {
   readonly xml: string;
   readonly direction: Direction;
   /** Default: the domain of the local user. */
   readonly host: string | undefined;
+  /** The occupant who wrote a room message that is routed to a user; default: unknown. */
+  readonly sender?: string | undefined;
+  /** The connected clients of the receiver; default: unknown. */
+  readonly sessions?: number | undefined;
+}
+
+export interface Trial {
+  readonly result: TrialResult;
+  /** Every rule of the handler, whether it matches or not. */
+  readonly rules: readonly RuleFinding[];
 }
 
 /** `reason`: the key of the handler or the callback that prevents the request; `detail`: the same in words. */
-export type Trial =
+export type TrialResult =
   | { readonly kind: 'declined' | 'failed'; readonly reason: string; readonly detail: string }
   | {
       readonly kind: 'request';
@@ -34,12 +44,14 @@ export type Trial =
       readonly body: Body;
     };
 
-/** Throws STANZA_INVALID if the text is not one stanza. */
-export async function tryHandler(handler: LoadedHandler, { xml, direction, host, limits }: TrialOptions): Promise<Trial> {
-  const packet = packetOf(xml, direction, host);
-  const prevented = unservedHost(handler, packet) ?? failedRule(handler, packet);
-  if (prevented !== undefined) return prevented;
+/** Throws STANZA_INVALID if the text is not one stanza, USAGE if the options do not fit it. */
+export async function tryHandler(handler: LoadedHandler, { limits, ...options }: TrialOptions): Promise<Trial> {
+  const packet = packetOf(options);
+  const rules = explainRules(handler.config, packet);
+  return { result: prevention(handler, packet, rules) ?? (await evaluate(handler, packet, limits)), rules };
+}
 
+async function evaluate(handler: LoadedHandler, packet: Packet, limits: TrialOptions['limits']): Promise<TrialResult> {
   const events = createEventBus();
   let callback = 'shouldMakeReq';
   events.on('callback.failed', (failed) => {
@@ -60,23 +72,36 @@ export async function tryHandler(handler: LoadedHandler, { xml, direction, host,
   }
 }
 
-function requestOf({ target: { method, path, headers }, body }: NewRequest): Trial {
+function requestOf({ target: { method, path, headers }, body }: NewRequest): TrialResult {
   return { kind: 'request', method, path, headers, body };
 }
 
 const origin = 'try';
 
 /** A packet as a tap would report it; the domain of the local user is the default host. */
-function packetOf(xml: string, direction: Direction, host: string | undefined): Packet {
+function packetOf({ xml, direction, host, sender, sessions }: Omit<TrialOptions, 'limits'>): Packet {
   const stanza = readStanza(xml);
   const now = systemClock.now();
-  const readJid = createJidReader({ size: 2 });
+  const readJid = createJidReader({ size: 3 });
   const local = direction === 'in' ? stanza.attrs['from'] : stanza.attrs['to'];
   const named = host ?? (local === undefined ? '' : readJid(local).jid.server);
   if (named === '') throw new ServiceError('USAGE', `the stanza has no "${direction === 'in' ? 'from' : 'to'}": give --host`);
+  if (sender !== undefined) checkSender(stanza, direction, readJid(sender));
+  if (sessions !== undefined && direction === 'in')
+    throw new ServiceError('USAGE', '--sessions counts clients of the receiver: give --dir out');
   const session = direction === 'in' ? local : undefined;
-  const seen = { stanza, direction, host: named.toLowerCase(), session, bytes: Buffer.byteLength(xml), key: origin };
+  const report = { sender, sessions };
+  const seen = { stanza, direction, host: named.toLowerCase(), session, ...report, bytes: Buffer.byteLength(xml), key: origin };
   return packetFrom(seen, { id: origin as PacketId, origin, receivedAt: now }, readJid).packet;
+}
+
+function checkSender(stanza: Stanza, direction: Direction, { jid, prepared }: ReadJid): void {
+  if (!isGroupchat(stanza) || direction === 'in')
+    throw new ServiceError(
+      'USAGE',
+      '--sender is the author of a room message as it is routed to an occupant: type groupchat, and --dir out',
+    );
+  if (!prepared || jid.user === '') throw new ServiceError('USAGE', '--sender: expected the JID of a user, such as alice@example.org');
 }
 
 /** A stanza that is copied from a log often lacks its namespace. */
@@ -88,17 +113,17 @@ function readStanza(xml: string): Stanza {
   }
 }
 
-function unservedHost({ config: { name, hosts } }: LoadedHandler, { host }: Packet): Trial | undefined {
-  if (hosts.includes(host)) return undefined;
-  return declined('host', `handler ${name} serves ${hosts.join(', ') || 'no host'}, and the stanza belongs to ${host}`);
-}
-
-/** The first key that prevents a match, `event` and `kind` before the others. */
-function failedRule(handler: LoadedHandler, packet: Packet): Trial | undefined {
-  const keys = entriesOf(handler.config.when ?? {});
-  keys.sort(([one], [other]) => Number(shapeKeys.has(other)) - Number(shapeKeys.has(one)));
-  for (const [key, value] of keys) {
-    if (compileTests({ [key]: value }).matches(packet)) continue;
+/** The first rule that prevents a match, `event` and `kind` before the others, and the same in words; undefined if all match. */
+function prevention(handler: LoadedHandler, packet: Packet, rules: readonly RuleFinding[]): TrialResult | undefined {
+  const { name, hosts, when = {} } = handler.config;
+  if (!hosts.includes(packet.host))
+    return declined('host', `handler ${name} serves ${hosts.join(', ') || 'no host'}, and the stanza belongs to ${packet.host}`);
+  const failed = new Set(rules.filter(({ matches }) => !matches).map(({ rule }) => rule));
+  const [first] = entriesOf(when)
+    .filter(([key]) => failed.has(key))
+    .sort(([one], [other]) => Number(shapeKeys.has(other)) - Number(shapeKeys.has(one)));
+  if (first !== undefined) {
+    const [key, value] = first;
     const effect = key === 'not' ? 'excludes' : 'does not match';
     return declined(nameOf(key, value), `the rule ${key} = ${JSON.stringify(value)} ${effect} ${describe(packet)}`);
   }
@@ -109,17 +134,13 @@ function failedRule(handler: LoadedHandler, packet: Packet): Trial | undefined {
 
 const shapeKeys: ReadonlySet<string> = new Set(['event', 'kind']);
 
-function entriesOf(when: When): [key: string, value: unknown][] {
-  return Object.entries(when).filter(([, value]) => value !== undefined);
-}
-
 /** `not.type` for a `not` with the one key `type`; a `not` with several keys excludes a packet only by all of them together. */
 function nameOf(key: string, value: unknown): string {
   const [only, ...others] = key === 'not' ? entriesOf(value as When) : [];
   return only === undefined || others.length > 0 ? key : `${key}.${nameOf(...only)}`;
 }
 
-function declined(reason: string, detail: string): Trial {
+function declined(reason: string, detail: string): TrialResult {
   return { kind: 'declined', reason, detail };
 }
 

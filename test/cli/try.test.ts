@@ -24,6 +24,10 @@ const config = `
   path = "/nested"
   when = { text = "*!", not = { sender = "bot@*" }, any = [{ type = "chat" }, { room = "team@*" }] }
   [[modules.mod_event_pusher.http.handlers]]
+  name = "state"
+  path = "/state"
+  when = { sender = "alice@localhost", room = "tea@*", offline = false, any = [{ text = "Tea*" }, { not = { has = "urn:x", type = "chat" } }] }
+  [[modules.mod_event_pusher.http.handlers]]
   name = "own"
   callback_module = "own"
   path = "/own"`;
@@ -55,6 +59,7 @@ test('a pushed stanza is shown with its whole request', async () => {
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toEqual({
     ...{ pushed: true, reason: '', detail: '' },
+    rules: [{ rule: 'host', wanted: ['localhost'], matches: true, found: 'localhost' }],
     request: {
       method: 'POST',
       url: 'https://localhost:8000/webservice/notifications',
@@ -79,7 +84,32 @@ test.each([
 ] as const)('%s does not push %s %j because of %s', async (handler, stanza, options, reason) => {
   const run = await startTrial();
   const { code, stdout } = await run(handler, stanza, '--json', ...options);
-  expect([code, JSON.parse(stdout)]).toEqual([0, { pushed: false, reason, detail: expect.stringMatching(/./) }]);
+  expect([code, JSON.parse(stdout)]).toEqual([0, { pushed: false, reason, detail: expect.stringMatching(/./), rules: expect.any(Array) }]);
+});
+
+const inRoom =
+  "<message type='groupchat' from='tea@rooms.localhost/al' to='bob@localhost/desk'><body>Coffee</body><x xmlns='urn:x'/></message>";
+
+test('every rule is explained, also nested ones and those about the state of users', async () => {
+  const run = await startTrial();
+  const options = ['--dir', 'out', '--sender', 'Alice@localhost', '--sessions', '2'];
+  const { rules, pushed } = JSON.parse((await run('state', inRoom, '--json', ...options)).stdout);
+  expect(rules.map(({ rule, matches, found }: Record<string, unknown>) => [rule, matches, found])).toEqual([
+    ['host', true, 'localhost'],
+    ['offline', true, '2 clients of the receiver'],
+    ['sender', true, 'alice@localhost'],
+    ['room', true, 'tea@rooms.localhost'],
+    ['any', true, 'an alternative matches'],
+    ['any[0].text', false, 'a text of 6 characters'],
+    ['any[1].not', true, 'the rules in it do not all match'],
+    ['any[1].not.type', false, 'groupchat'],
+    ['any[1].not.has', true, 'jabber:client, urn:x'],
+  ]);
+  expect(pushed).toBe(true);
+  const { stdout } = await run('state', inRoom, '--dir', 'out', '--sessions', '0');
+  expect(stdout).toContain('Not pushed: offline');
+  expect(stdout).toContain('no   sender = ["alice@localhost"]: tea@rooms.localhost\n');
+  expect(stdout).toContain('no   offline = false: 0 clients of the receiver\n');
 });
 
 test('a failing callback is named, with its error', async () => {
@@ -87,7 +117,7 @@ test('a failing callback is named, with its error', async () => {
   const { code, stdout } = await run('own', chat('failing'), '--json');
   expect([code, JSON.parse(stdout)]).toEqual([
     1,
-    { pushed: false, reason: 'prepareBody', detail: expect.stringContaining('no body for it') },
+    { pushed: false, reason: 'prepareBody', detail: expect.stringContaining('no body for it'), rules: [expect.anything()] },
   ]);
 });
 
@@ -101,4 +131,8 @@ test('mistakes are named', async () => {
     stderr: expect.stringContaining('--host'),
   });
   expect(await run('default', chat('Hi'), '--dir', 'sideways')).toMatchObject({ code: 2 });
+  expect(await run('default', chat('Hi'), '--sessions', 'many')).toMatchObject({ code: 2, stderr: expect.stringContaining('--sessions') });
+  expect(await run('default', chat('Hi'), '--sessions', '1')).toMatchObject({ code: 2, stderr: expect.stringContaining('--dir out') });
+  expect(await run('default', inRoom, '--sender', 'a@b')).toMatchObject({ code: 2, stderr: expect.stringContaining('--dir out') });
+  expect(await run('state', inRoom, '--dir', 'out', '--sender', '@')).toMatchObject({ code: 2, stderr: expect.stringContaining('a user') });
 });

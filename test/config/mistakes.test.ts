@@ -167,6 +167,10 @@ test.each<[text: string, line: string]>([
     `${pool}${handler}when = { text = ${JSON.stringify(Array.from({ length: 101 }, () => 'x'))} }`,
     `${at}.when.text: received a list, expected a list of at most 100 texts`,
   ],
+  [
+    `${pool}${handler}when = { from = "${'x'.repeat(3072)}" }`,
+    `${at}.when.from: received "${'x'.repeat(79)}…", expected a bare JID of at most 3071 characters, with * and ? as wildcards`,
+  ],
   [`${pool}${handler}when = { body = "yes" }`, `${at}.when.body: received "yes", expected true or false`],
   [`${pool}${handler}options = 5`, `${at}.options: received 5, expected a table`],
   [

@@ -22,24 +22,39 @@ callback_module = "mod_event_pusher_http_json"
 when = ${when}
 `;
 
+/** What alice, whose nickname the rules do not see, asks in the room. */
+const nested = `
+[[modules.mod_event_pusher.backend.http]]
+path = "/nested"
+callback_module = "mod_event_pusher_http_json"
+when = { text = "T*?", sender = "alice@*", room = "tea@*", not = { direction = "in" }, any = [{ type = "chat" }, { stanza = "message" }] }
+`;
+
 describe.skipIf(!hasProsody)('packets of Prosody that meet a rule', () => {
   test('a room message is one `in` to the room and one `out` to each occupant of this host', async () => {
     await using prosody = await startProsody({ rooms: 'rooms.localhost', hosts: ['localhost', 'elsewhere.example'] });
-    await using rig = await startPushRig(prosody.componentPort, { handlers: withWitness('{ type = "groupchat" }') });
+    const handlers = `${withWitness('{ type = "groupchat" }')}${nested}`;
+    await using rig = await startPushRig(prosody.componentPort, { handlers });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
     await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
     await using guest = await prosody.connect({ user: 'carol', host: 'elsewhere.example' });
     for (const user of [alice, bob, guest]) await enterRoom(user);
     alice.send("<message to='tea@rooms.localhost' type='groupchat'><body>Tea?</body></message>");
     for (const user of [alice, bob, guest]) await user.next((stanza) => stanza.text('body') === 'Tea?');
+    const inRoom = (body: string) => `<message to='tea@rooms.localhost' type='groupchat'><body>${body}</body></message>`;
+    bob.send(inRoom('Tea?'));
+    alice.send(inRoom('Coffee?'));
     alice.sendChat('bob@localhost', 'the last word');
-    await rig.settled(6); // with the room's subject, which each new occupant receives
+    await rig.settled(14); // with the room's subject, which each new occupant receives
 
-    expect(witnessed(rig.bodies('witness'), 'Tea?').sort()).toEqual([
+    const ofAlice = (line: string) => !line.includes('bob@localhost/desk > tea') && !line.includes('tea@rooms.localhost/bob');
+    const routed = ['out tea@rooms.localhost/alice > alice@localhost/phone', 'out tea@rooms.localhost/alice > bob@localhost/desk'];
+    expect(witnessed(rig.bodies('witness'), 'Tea?').filter(ofAlice).sort()).toEqual([
       'in alice@localhost/phone > tea@rooms.localhost',
-      'out tea@rooms.localhost/alice > alice@localhost/phone',
-      'out tea@rooms.localhost/alice > bob@localhost/desk',
+      ...routed,
     ]);
+    expect(witnessed(rig.bodies('nested'), 'Tea?').sort()).toEqual(routed);
+    expect(rig.bodies('nested')).toHaveLength(2);
     expect(rig.messages()).toEqual(['the last word']);
   });
 
