@@ -8,6 +8,9 @@ import type { Job, SigningKeys } from './contract.ts';
 const SIGNATURE = 'webhook-signature';
 const TIMESTAMP = 'webhook-timestamp';
 
+/** The part of a job that is signed. */
+type Signable = Pick<Job, 'body' | 'signer'> & { readonly id: string };
+
 /** Signs with the keys of the pool, or with those of the job's handler if it has any. */
 export class Signer {
   readonly #ofPool: readonly KeyObject[];
@@ -19,7 +22,7 @@ export class Signer {
   }
 
   /** Adds the signatures to the headers of an attempt (names and values, flat). A callback's own would make them ambiguous. */
-  sign({ id, body, signer = '' }: Pick<Job, 'body' | 'id' | 'signer'>, headers: string[]): string[] {
+  sign({ id, body, signer = '' }: Signable, headers: string[]): string[] {
     const keys = this.#ofHandlers.get(signer) ?? this.#ofPool;
     if (keys.length === 0) return headers;
     const head = `${id}.${timestampIn(headers)}.`;

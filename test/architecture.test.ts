@@ -81,6 +81,9 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     // check --online connects as the service does
     'src/sources/component/stream.ts',
     'pools/connection.ts',
+    // keys verify reads requests and signs as the pool threads do
+    'pools/sign.ts',
+    'src/model',
     'src/telemetry',
     'pino',
     'zod',

@@ -46,6 +46,9 @@ const glossary: Readonly<Record<string, string>> = {
   STATE: 'waiting, delivered, dead, withheld or dropped.',
   REASON: `attempts-exhausted, callback-blocked, callback-failed, chain-failed, expired,
          internal-error, overflow or refused.`,
+  KEY: '--key-file PATH or --key-env NAME, which contain one signing key, or one on each line.',
+  PATH: `a file, or - for standard input. Without --body, the body is that in --request, or else
+         standard input.`,
   SHELL: 'bash, fish or zsh.',
   TIME: '2026-11-22T06:00:00Z, "2026-11-22 06:00" in local time, or an age: 30m, 2h, 7d.',
 };
@@ -76,7 +79,7 @@ export function namesOf(commands: readonly Command[]): string {
     groups.set(group, [...(groups.get(group) ?? []), ...verb]);
   }
   const names = Array.from(groups, ([group, verbs]) => `  ${[group, verbs.join('|')].join(' ').trim()}\n`);
-  return `Usage: event-pusher COMMAND [OPTIONS]\n\n${names.join('')}\n"event-pusher --help" explains them, "event-pusher COMMAND --help" one of them.\n`;
+  return `Usage: event-pusher COMMAND [OPTIONS]\n"event-pusher --help" explains all commands, "event-pusher COMMAND --help" one of them.\n\n${names.join('')}`;
 }
 
 function called({ name, synopsis }: Command): string {

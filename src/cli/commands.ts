@@ -30,6 +30,7 @@ const groups: ReadonlyMap<string, () => Promise<readonly Command[]>> = new Map([
   ['send-test', async () => [(await import('./send-test.ts')).sendTestCommand]],
   ['try', async () => [(await import('./try.ts')).tryCommand]],
   ['spool', async () => (await import('./spool.ts')).spoolCommands],
+  ['keys', async () => (await import('./keys.ts')).keyCommands],
   ['completion', async () => [(await import('./completion.ts')).completionCommand(allCommands)]],
 ]);
 

@@ -73,7 +73,7 @@ function flagsOf(options: readonly OptionName[]): string {
 }
 
 /** Options that a file name follows. */
-const fileOptions: ReadonlySet<OptionName> = new Set(['config']);
+const fileOptions: ReadonlySet<OptionName> = new Set(['body', 'config', 'key-file', 'request']);
 
 function valueFlags(commands: readonly Command[]): { readonly files: readonly string[]; readonly others: readonly string[] } {
   const names = [...new Set(commands.flatMap(({ options }) => options))].filter(takesValue).toSorted();

@@ -53,7 +53,7 @@ export const deadLetterCommands: readonly Command[] = [
 ];
 
 async function list({ values }: Call): Promise<number> {
-  const query = { ...filterIn(values), limit: wholeOption(values, 'limit', mostAtOnce) };
+  const query = { ...filterIn(values), limit: wholeOption(values, 'limit', { most: mostAtOnce }) };
   const service = await findService(values);
   const letters = await service.get('/dead-letters', letterList, query);
   const listed = letters.map(({ id, host, handler, pool, reason, status, attempts, createdAt }) => ({

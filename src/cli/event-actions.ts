@@ -21,8 +21,8 @@ const batch = 1000;
 /** Counts first, asks before a drop, then acts on batch after batch; Ctrl-C stops it between two. */
 export async function actOnEvents({ values }: Call, action: Action): Promise<number> {
   const { verb, done, selection } = action;
-  const rate = wholeOption(values, 'rate', maxRate);
-  const limit = wholeOption(values, 'limit', Number.MAX_SAFE_INTEGER) ?? Number.POSITIVE_INFINITY;
+  const rate = wholeOption(values, 'rate', { most: maxRate });
+  const limit = wholeOption(values, 'limit', { most: Number.MAX_SAFE_INTEGER }) ?? Number.POSITIVE_INFINITY;
   const dryRun = values['dry-run'] === true;
   const asks = verb === 'drop' && values.yes !== true && !dryRun;
   if (asks) requireTerminal();

@@ -60,7 +60,7 @@ function filterIn(values: OptionValues): Readonly<Record<string, string | number
     const text = values[name];
     if (text !== undefined) given.push([name, readTime(name, text, systemClock.now())]);
   }
-  const status = wholeOption(values, 'status', 999);
+  const status = wholeOption(values, 'status', { most: 999 });
   if (status !== undefined) given.push(['status', status]);
   if (values['stanza-id'] !== undefined) given.push(['stanzaId', values['stanza-id']]);
   if (values.state !== undefined) given.push(['state', values.state.split(',')]);
@@ -80,7 +80,7 @@ function selectionIn({ values, operands }: Call): { readonly ids?: readonly stri
 }
 
 async function list({ values }: Call): Promise<number> {
-  const limit = wholeOption(values, 'limit', mostAtOnce) ?? 100;
+  const limit = wholeOption(values, 'limit', { most: mostAtOnce }) ?? 100;
   const { id } = values;
   const service = await findService(values);
   const { events, isWhole } = await allPages(service, { ...filterIn(values), ...(id === undefined ? {} : { id }) }, limit);

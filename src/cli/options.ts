@@ -9,6 +9,8 @@ const options = {
   all: { type: 'boolean' },
   backend: { type: 'string' },
   before: { type: 'string' },
+  body: { type: 'string' },
+  bytes: { type: 'string' },
   config: { type: 'string' },
   content: { type: 'boolean' },
   detail: { type: 'string' },
@@ -16,17 +18,21 @@ const options = {
   dir: { type: 'string' },
   'dry-run': { type: 'boolean' },
   handler: { type: 'string' },
+  header: { type: 'string', multiple: true },
   help: { type: 'boolean', short: 'h' },
   host: { type: 'string' },
   id: { type: 'string' },
   jid: { type: 'string' },
   json: { type: 'boolean' },
+  'key-env': { type: 'string' },
+  'key-file': { type: 'string' },
   limit: { type: 'string' },
   once: { type: 'boolean' },
   online: { type: 'boolean' },
   pool: { type: 'string' },
   rate: { type: 'string' },
   reason: { type: 'string' },
+  request: { type: 'string' },
   scripted: { type: 'boolean' },
   sender: { type: 'string' },
   server: { type: 'string' },
@@ -39,6 +45,7 @@ const options = {
   'to-handler': { type: 'string' },
   'to-pool': { type: 'string' },
   token: { type: 'string' },
+  tolerance: { type: 'string' },
   url: { type: 'string' },
   version: { type: 'boolean', short: 'V' },
   watch: { type: 'boolean' },
@@ -116,13 +123,17 @@ function isKnown(name: string, known: readonly OptionName[]): name is OptionName
   return known.some((option) => option === name);
 }
 
-/** A whole number of at least 1; undefined if the option is not given. Throws USAGE. */
-export function wholeOption(values: OptionValues, name: 'limit' | 'rate' | 'status', most: number): number | undefined {
+/** A whole number from `least` to `most`; undefined if the option is not given. Throws USAGE. */
+export function wholeOption(
+  values: OptionValues,
+  name: 'bytes' | 'limit' | 'rate' | 'status',
+  { least = 1, most }: { readonly least?: number; readonly most: number },
+): number | undefined {
   const text = values[name];
   if (text === undefined) return undefined;
   const value = /^\d{1,15}$/.test(text) ? Number(text) : 0;
-  if (value >= 1 && value <= most) return value;
-  throw new ServiceError('USAGE', `--${name}: received ${JSON.stringify(text)}, expected a whole number from 1 to ${most}`);
+  if (value >= least && value <= most) return value;
+  throw new ServiceError('USAGE', `--${name}: received ${JSON.stringify(text)}, expected a whole number from ${least} to ${most}`);
 }
 
 /** The dead letters of a command, in the form of the API. */

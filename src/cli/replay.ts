@@ -12,8 +12,8 @@ const maxRate = 1000;
 export async function replay(call: Call): Promise<number> {
   const { values } = call;
   const selection = selectionIn(call);
-  const rate = wholeOption(values, 'rate', maxRate);
-  const limit = wholeOption(values, 'limit', Number.MAX_SAFE_INTEGER);
+  const rate = wholeOption(values, 'rate', { most: maxRate });
+  const limit = wholeOption(values, 'limit', { most: Number.MAX_SAFE_INTEGER });
   const service = await findService(values);
   if (rate !== undefined && values['dry-run'] !== true) return replayAtRate(service, selection, { rate, limit, json: values.json });
 

@@ -1,7 +1,7 @@
 import { Secret } from '../kit/secret.ts';
 import { listOf, oneOf, section, text } from './values.ts';
 
-const keyExpected = '"whsec_" followed by the base64 of 24 to 64 random bytes, as of "openssl rand -base64 32"';
+const keyExpected = '"whsec_" followed by the base64 of 24 to 64 random bytes, as of "event-pusher keys generate"';
 
 /** A key of Standard Webhooks. Only canonical base64 is accepted, because libraries of receivers differ in how they read any other. */
 const signingKey = text.refine(isSigningKey, { error: keyExpected });
@@ -20,7 +20,8 @@ export const signSchema = section(
   'a table such as { scheme = "standard-webhooks", keys = ["whsec_…"] }',
 );
 
-function isSigningKey(value: string): boolean {
+/** Whether a text is a key of Standard Webhooks 1.0.0. */
+export function isSigningKey(value: string): boolean {
   const [, base64] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(value) ?? [];
   if (base64 === undefined) return false;
   const bytes = Buffer.from(base64, 'base64');

@@ -11,6 +11,7 @@ const usage = usageOf(commands);
 const groups: Readonly<Record<string, string>> = {
   SERVICE: '--config --url --token --json',
   FILTER: '--pool --handler --host --reason --detail --since --before',
+  KEY: '--key-file --key-env',
   SEARCH: '--id --jid --stanza-id --handler --pool --host --state --status --since --before',
 };
 

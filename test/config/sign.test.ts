@@ -34,7 +34,7 @@ test('another key is a difference of the pool, which is not shown', async () => 
   expect(describeDifferences(before, await load(signed(`sign = { keys = "${keys[1]}" }`)))).toBe('pools changed http_pool');
 });
 
-const aKey = '"whsec_" followed by the base64 of 24 to 64 random bytes, as of "openssl rand -base64 32"';
+const aKey = '"whsec_" followed by the base64 of 24 to 64 random bytes, as of "event-pusher keys generate"';
 
 test.each([
   ['without its prefix', `keys = ["${keys[0].slice(6)}"]`, 'sign.keys[0]', aKey],

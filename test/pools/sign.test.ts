@@ -1,5 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
 import { HTTP_INTERNAL_CONT, type InternalCode, type Session } from '../../pools/callbacks.ts';
@@ -27,6 +30,38 @@ function verify(request: TargetRequest | undefined, key: string): void {
   const headers = Object.fromEntries(names.map((name) => [name, request?.header(name) ?? '']));
   new Webhook(key).verify(request?.body.toString() ?? '', headers, { jsonParse: false });
 }
+
+/** Reads cases from standard input and writes the results. */
+const goProgram = `package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+
+	"receiver/webhook"
+)
+
+func main() {
+	var cases []struct {
+		Headers map[string]string
+		Body    []byte
+		Key     string
+	}
+	if err := json.NewDecoder(os.Stdin).Decode(&cases); err != nil {
+		panic(err)
+	}
+	results := []bool{}
+	for _, each := range cases {
+		header := http.Header{}
+		for name, value := range each.Headers {
+			header.Set(name, value)
+		}
+		results = append(results, webhook.IsSigned(header, each.Body, each.Key))
+	}
+	json.NewEncoder(os.Stdout).Encode(results)
+}
+`;
 
 describe('the receivers of the documentation accept what is signed, and nothing else:', () => {
   const page = readPage('docs/guides/receiver.md');
@@ -62,6 +97,25 @@ describe('the receivers of the documentation accept what is signed, and nothing 
     const output = execFileSync('python3', ['-c', `${page.block('python', 'is_signed')}\n${run}`], { input: given, encoding: 'utf8' });
     expect(JSON.parse(output)).toEqual(expected);
   });
+
+  test.skipIf(spawnSync('go', ['version']).status !== 0)(
+    'Go',
+    async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'receiver-'));
+      try {
+        const files = { 'go.mod': 'module receiver\n', 'webhook/webhook.go': page.block('go', 'IsSigned'), 'main.go': goProgram };
+        await mkdir(join(folder, 'webhook'));
+        for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+        const given = JSON.stringify(cases.map(([headers, received, key]) => ({ headers, body: received.toString('base64'), key })));
+        const env = { ...process.env, GOCACHE: join(folder, 'cache'), GOPATH: join(folder, 'path'), GOFLAGS: '-mod=mod', GOPROXY: 'off' };
+        const output = execFileSync('go', ['run', '.'], { cwd: folder, env, input: given, encoding: 'utf8' });
+        expect(JSON.parse(output)).toEqual(expected);
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+    120_000,
+  ); // the first build compiles the standard library
 });
 
 const at = (timestamp: string): string[] => ['webhook-timestamp', timestamp];
