@@ -73,7 +73,7 @@ function noticesOfSpool(config: Config): readonly string[] {
   try {
     const info = engine === 'memory' ? undefined : readInfo(path);
     if (info === undefined) return [];
-    return info.isOld ? [upgradeNotice(info)] : orphanWarnings(info.queues, config);
+    return info.isOld ? [upgradeNotice(info)] : [...orphanWarnings(info.queues, config), ...info.paused.flatMap(downgradeNotice)];
   } catch (thrown) {
     if (thrown instanceof ServiceError && thrown.code === 'SPOOL_TOO_NEW') throw thrown;
     return [`the backlog on disk was not checked: ${toError(thrown).message}`];
@@ -82,6 +82,15 @@ function noticesOfSpool(config: Config): readonly string[] {
 
 function upgradeNotice({ path, version }: SpoolInfo): string {
   return `the spool at ${path} has schema ${version} of an earlier version, and the next start upgrades it: that version then refuses it, so run "event-pusher spool backup" first`;
+}
+
+/** A version that knows pauses of pools only opens the spool, and sends what is paused. */
+function downgradeNotice(paused: string): readonly string[] {
+  const [pool, handler] = paused.split('/');
+  if (handler === undefined) return [];
+  return [
+    `the handler ${handler} on the pool ${pool} is paused: a version without "pools pause POOL/HANDLER" would send its deliveries, so pause the pool before you go back to one`,
+  ];
 }
 
 /** An import error of a module may quote a secret: the message is masked, and the cause is left out. */

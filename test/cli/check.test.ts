@@ -243,3 +243,19 @@ test.each([
   if (report === undefined) expect(said).not.toContain('schema');
   else expect(said).toContain(report);
 });
+
+test('a paused handler is reported, because an earlier version would send its deliveries', async () => {
+  const file = await writeConfig(`${attachment}${pool}[spool]\npath = "spool.sqlite"`);
+  const db = new Database(join(dirname(file), 'spool.sqlite'));
+  migrate(db);
+  db.exec("INSERT INTO paused VALUES ('http_pool'), ('http_pool/push')");
+  db.close();
+  const { code, stdout } = await runCli(['check', '--json', '--config', file]);
+  const { notices }: { readonly notices: readonly string[] } = JSON.parse(stdout);
+  expect([code, notices.filter((notice) => notice.includes('paused'))]).toEqual([
+    0,
+    [
+      'the handler push on the pool http_pool is paused: a version without "pools pause POOL/HANDLER" would send its deliveries, so pause the pool before you go back to one',
+    ],
+  ]);
+});

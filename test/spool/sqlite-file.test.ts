@@ -278,6 +278,7 @@ describe('the schema', () => {
     withDatabase((db) => {
       fillVersionOne(db);
       migrate(db, migrations.slice(0, version));
+      if (version >= 2) db.exec("INSERT INTO paused VALUES ('two'), ('one/log')");
     });
     const spool = await rig.started();
     expect(spool.stats()).toMatchObject({
@@ -286,7 +287,7 @@ describe('the schema', () => {
         { pool: 'one', handler: 'push', waiting: 3, dead: 1 },
         { pool: 'two', handler: 'push', waiting: 0, dead: 1 },
       ],
-      paused: [],
+      paused: version >= 2 ? ['one/log', 'two'] : [],
     });
     const { claimed } = await claimFrom(spool, 'one', { handlers: ['log', 'push'], limit: 9, bytes: 9999, now: acceptedAt });
     expect(claimed).toMatchObject([

@@ -4,7 +4,7 @@ import { flag, oneOf, section, text, whole } from '../../config/values.ts';
 import { eventStates } from '../event-lookup.ts';
 import { contentFlag } from './content.ts';
 import { letterShape, mostAtOnce } from './dead-letter-shapes.ts';
-import { count, deliveryId, instant, time } from './values.ts';
+import { addedLater, count, deliveryId, instant, time } from './values.ts';
 
 const idsExpected = `a list of 1 to ${mostAtOnce} ids`;
 const ids = z.array(deliveryId, { error: idsExpected }).min(1, { error: idsExpected }).max(mostAtOnce, { error: idsExpected });
@@ -77,14 +77,14 @@ export const eventDetailShape = z.object({
   seenAt: time,
   detail: z.string().describe('For callers that may not see content, the error text of a callback is `[hidden]`.'),
   parent: letterShape.shape.parent.describe('The delivery whose response created this one; null if there is none.'),
-  behind: z.string().nullable().describe('The earliest event of its lane if the event waits for it, else null.'),
+  behind: addedLater(z.string().nullable(), null).describe('The earliest event of its lane if the event waits for it, else null.'),
   descendants: z
     .array(z.object({ id: z.string(), state: z.enum(eventStates) }))
     .describe('Deliveries that its response created, and theirs, as far as they are known.'),
   target: letterShape.shape.target.describe('Null if no request was made, or if it is no longer stored.'),
   history: letterShape.shape.history,
-  timeline: z
-    .array(
+  timeline: addedLater(
+    z.array(
       z.object({
         at: time,
         what: z
@@ -102,11 +102,12 @@ export const eventDetailShape = z.object({
         durationMs: z.number().nullable(),
         detail: z.string().describe('Phase of a timeout, name of an error, or reason of the end.'),
       }),
-    )
-    .describe('What happened to the event, as far as it is stored, in order.'),
-  incomplete: z
-    .boolean()
-    .describe('Whether the search of the history ended at its limit (2 s, 1000 records), so that steps may be missing.'),
+    ),
+    [],
+  ).describe('What happened to the event, as far as it is stored, in order.'),
+  incomplete: addedLater(z.boolean(), false).describe(
+    'Whether the search of the history ended at its limit (2 s, 1000 records), so that steps may be missing.',
+  ),
   bodyBytes: letterShape.shape.bodyBytes,
   body: letterShape.shape.body,
   packet: letterShape.shape.packet,

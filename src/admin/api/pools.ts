@@ -8,7 +8,7 @@ import type { AttemptSummary, LastError } from '../../telemetry/recent.ts';
 import type { PoolView, ServiceOperations } from '../operations.ts';
 import { withoutQuotes } from './content.ts';
 import { type ApiDependencies, audit, type Caller, defineRoute, type Route } from './route.ts';
-import { count, noParameters, rfc3339, time } from './values.ts';
+import { addedLater, count, noParameters, rfc3339, time } from './values.ts';
 
 const breaker = z.enum(['closed', 'half-open', 'open', 'slow-start']);
 
@@ -46,7 +46,7 @@ const poolShape = z.object({
       name: z.string(),
       waiting: count,
       dead: count,
-      paused: z.boolean().describe('Whether an operator has paused this handler; its pool may be paused as well.'),
+      paused: addedLater(z.boolean(), false).describe('Whether an operator has paused this handler; its pool may be paused as well.'),
       breaker,
       pausedUntil: time.nullable().describe('End of the pause that its backend asked for.'),
       ...attemptKeys,

@@ -1,6 +1,6 @@
 /** Responses of the status routes; the command line and the dashboard read them. */
 import { z } from 'zod';
-import { count, time } from './values.ts';
+import { addedLater, count, time } from './values.ts';
 
 const rate = z.number().min(0);
 const when = time.nullable();
@@ -45,8 +45,8 @@ const queueShape = z.object({
   name: z.string(),
   waiting: count,
   dead: count,
-  paused: z.boolean().describe('Whether an operator has paused this handler; its pool may be paused as well.'),
-  pausedSince: when,
+  paused: addedLater(z.boolean(), false).describe('Whether an operator has paused this handler; its pool may be paused as well.'),
+  pausedSince: addedLater(when, null),
   breaker,
   probeInMs: ms,
   pausedUntil: when,
@@ -102,7 +102,12 @@ export const statusShape = z.object({
   startedAt: time,
   version: z.string(),
   caller: z
-    .object({ name: z.string(), operate: z.boolean(), content: z.boolean(), signedIn: z.boolean() })
+    .object({
+      name: addedLater(z.string(), ''),
+      operate: addedLater(z.boolean(), true),
+      content: z.boolean(),
+      signedIn: z.boolean(),
+    })
     .describe(
       'Name of the caller (empty without a named token), whether it may change anything and see content, and whether it is a browser that has signed in.',
     ),
@@ -121,10 +126,9 @@ export const statusShape = z.object({
     reason: z.string(),
     fullInMs: ms,
   }),
-  history: z
-    .object({ since: time.nullable(), bytes: count })
-    .nullable()
-    .describe('The span of settled events that is recorded; null if they are not. It begins with null before the first one.'),
+  history: addedLater(z.object({ since: time.nullable(), bytes: count }).nullable(), null).describe(
+    'The span of settled events that is recorded; null if they are not. It begins with null before the first one.',
+  ),
   pools: z.array(poolShape).describe('Worst first.'),
   hosts: z.array(hostShape).describe('Worst first.'),
   orphaned: count,

@@ -22,6 +22,14 @@ export const time = z.iso.datetime();
 
 export const count = z.int().min(0);
 
+/**
+ * A field of a response that services of earlier versions do not send; a newer command line reads `absent` then. Every field that is added to a
+ * response is one.
+ */
+export function addedLater<Field extends z.ZodType>(field: Field, absent: z.input<Field>) {
+  return z.preprocess((sent: z.input<Field>) => (sent === undefined ? absent : sent), field);
+}
+
 /** Response to every request that is not served. */
 export const refusalShape = z.object({
   code: z.string().describe('For programs; never changes.'),
