@@ -172,10 +172,12 @@ function urlOf(handler: HandlerConfig, { pools }: Config): string {
   return pool === undefined ? handler.requestPath : effectiveUrl(pool, handler);
 }
 
-/** The URL of a handler's questions; empty without `before_push`. */
+/** The URL of a handler's questions, where `COMMAND` stands for the commands of `openim-3`; empty without `before_push`. */
 function questionUrl({ beforePush }: HandlerConfig, { pools }: Config): readonly string[] {
   const pool = pools.find(({ id }) => id === beforePush?.pool);
-  return beforePush === undefined || pool === undefined ? [] : [effectiveUrl(pool, beforePush)];
+  if (beforePush === undefined || pool === undefined) return [];
+  const url = effectiveUrl(pool, beforePush);
+  return [beforePush.form === 'openim-3' ? `${url.replace(/\/?(?=$|\?)/, '/COMMAND')}` : url];
 }
 
 function noticeList(notices: readonly string[]): string {

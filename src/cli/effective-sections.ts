@@ -213,6 +213,7 @@ function beforePushEntries({ beforePush }: HandlerConfig): TomlSection['entries'
   return {
     'before_push.pool_name': beforePush.pool,
     'before_push.path': beforePush.path,
+    'before_push.form': beforePush.form,
     'before_push.timeout': durationText(beforePush.timeoutMs),
     'before_push.on_failure': beforePush.onFailure,
   };

@@ -11,13 +11,14 @@ export const beforePushSchema = section({
   /** Default: the pool of the handler. */
   pool_name: text.optional(),
   path: anyText.default(''),
+  form: oneOf(['openim-2', 'openim-3']).default('openim-2'),
   timeout: wait.default(5000),
   on_failure: oneOf(['continue', 'refuse']).default('continue'),
 });
 
 export type BeforePushSection = z.output<typeof beforePushSchema>;
 
-/** OpenIM's name of the question, and the content type of its body. */
+/** What OpenIM 2 appends to the URL: the name of the question, and the content type of its body. OpenIM 3 appends `/COMMAND`. */
 const query = 'command=callbackBeforePushCommand&contenttype=json';
 
 /** The questions of a handler. No handler can have the name of their queue, because names contain no colon. */
@@ -27,7 +28,8 @@ export function beforePushOf(handlerName: string, section: BeforePushSection, po
     queue: `${handlerName}:ask`,
     pool: pool.id,
     path: section.path,
-    requestPath: `${path}${path.includes('?') ? '&' : '?'}${query}`,
+    requestPath: section.form === 'openim-3' ? path : `${path}${path.includes('?') ? '&' : '?'}${query}`,
+    form: section.form,
     timeoutMs: section.timeout,
     onFailure: section.on_failure,
   };

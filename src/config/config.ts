@@ -160,8 +160,10 @@ export interface BeforePushConfig {
   readonly pool: string;
   /** As in the file. */
   readonly path: string;
-  /** Path and query on the pool's origin, prefix included. */
+  /** Path and query on the pool's origin, prefix included; a question of `openim-3` adds its command to the path. */
   readonly requestPath: string;
+  /** Version of OpenIM whose questions are asked. */
+  readonly form: 'openim-2' | 'openim-3';
   /** Maximum delay of a push by its question, ms: the wait for a worker plus the response time. */
   readonly timeoutMs: number;
   /** Result of a question without a valid answer: `continue` pushes unchanged, `refuse` withholds the push. */

@@ -22,7 +22,15 @@ async function beforePushOf(text: string): Promise<BeforePushConfig | undefined>
 
 test('the question has OpenIM’s defaults', async () => {
   expect(await beforePushOf(asking('pool_name = "business"'))).toEqual({
-    ...{ queue: 'push:ask', pool: 'business', path: '', requestPath: `/?${question}`, timeoutMs: 5000, onFailure: 'continue' },
+    ...{
+      queue: 'push:ask',
+      pool: 'business',
+      path: '',
+      requestPath: `/?${question}`,
+      timeoutMs: 5000,
+      form: 'openim-2',
+      onFailure: 'continue',
+    },
   });
 });
 
@@ -32,6 +40,10 @@ test('without pool_name the question uses the pool of the handler', async () => 
 
 test('a path may have a query', async () => {
   expect(await beforePushOf(asking('path = "/im?app=1"'))).toMatchObject({ requestPath: `/im?app=1&${question}` });
+});
+
+test('the command of OpenIM 3 is added to the path by each question', async () => {
+  expect(await beforePushOf(asking('path = "/im?app=1"\nform = "openim-3"'))).toMatchObject({ requestPath: '/im?app=1', form: 'openim-3' });
 });
 
 test('timeout and on_failure are read', async () => {
@@ -72,10 +84,11 @@ test.each([
   ],
   ['path = "/ä"', `${at}.before_push.path: received "/ä", expected a URL path; characters outside ASCII must be percent-encoded`],
   ['on_failure = "refuze"', `${at}.before_push.on_failure: received "refuze", expected one of continue, refuse (did you mean "refuse"?)`],
+  ['form = "openim3"', `${at}.before_push.form: received "openim3", expected one of openim-2, openim-3 (did you mean "openim-3"?)`],
   ['timeout = 0', `${at}.before_push.timeout: received 0, expected a duration of 1 ms or more`],
   [
     'onfailure = "refuse"',
-    `${at}.before_push.onfailure: received an unknown key, expected one of enabled, pool_name, path, timeout, on_failure (did you mean "on_failure"?)`,
+    `${at}.before_push.onfailure: received an unknown key, expected one of enabled, pool_name, path, form, timeout, on_failure (did you mean "on_failure"?)`,
   ],
 ])('%j is refused', async (lines, line) => {
   expect(await mistakeLines(`${attachment}${asking(lines)}`)).toEqual([line]);

@@ -23,7 +23,7 @@ import { makeHandler } from '../support/make-handler.ts';
 import { makePacket } from '../support/make-packet.ts';
 
 const beforePush: BeforePushConfig = {
-  ...{ queue: 'asked:ask', pool: 'pool', path: '', requestPath: '/ask', timeoutMs: 60_000, onFailure: 'continue' },
+  ...{ queue: 'asked:ask', pool: 'pool', path: '', requestPath: '/ask', timeoutMs: 60_000, form: 'openim-2', onFailure: 'continue' },
 };
 const followUp: FollowUpConfig = {
   ...{ allow: ['127.0.0.1'], ownOrigin: 'http://127.0.0.1:8000', maxDepth: 3, replyFrom: undefined, defaultHost: undefined },

@@ -68,6 +68,7 @@ test('serves the queues of questions and orders on its pool', () => {
     path: '/ask',
     requestPath: '/ask',
     timeoutMs: 5000,
+    form: 'openim-2',
     onFailure: 'continue',
   } as const;
   const followUp = { allow: ['a.example'], ownOrigin: 'http://b.example', maxDepth: 3, replyFrom: undefined, defaultHost: undefined };

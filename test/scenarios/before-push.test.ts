@@ -18,6 +18,15 @@ const questionPath = '/im/callback?command=callbackBeforePushCommand&contenttype
 const chats = '{ type = "chat", direction = "in", body = true }';
 const roomNews = '{ direction = "out", kind = ["room-left", "room-removed", "room-destroyed"] }';
 
+/** A second handler, which asks about the ends of stays and about offline receivers in the form of OpenIM 3. */
+const asOpenIm3 = `
+[[modules.mod_event_pusher.backend.http]]
+path = "/v3"
+callback_module = "mod_event_pusher_http_json"
+when = { any = [${roomNews}, { event = "offline" }] }
+before_push = { pool_name = "business", path = "/v3/", form = "openim-3" }
+`;
+
 function handlers(business: string, beforePush: string, { pool = '', when = chats } = {}): string {
   return `
 [outgoing_pools.http.business]
@@ -233,10 +242,14 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     expect(business.requests.map(contentOf)).not.toContain('behind it');
   });
 
-  test('is asked once about each user who leaves a room, is removed from it, or is in a destroyed room', async () => {
-    await using business = await startTarget({ script: () => allow() });
-    await using prosody = await startProsody({ rooms: 'rooms.localhost' });
-    await using rig = await startPushRig(prosody.componentPort, { handlers: handlers(business.origin, '', { when: roomNews }) });
+  test('is asked once about each user who leaves a room, is removed from it, or is in a destroyed room, in both forms', async () => {
+    const script = ({ path }: TargetRequest) => allow(path.includes('Offline') ? { userIDList: [] } : {});
+    const users = { alice: 'pw', bob: 'pw', carol: 'pw', dave: 'pw' };
+    await using business = await startTarget({ script });
+    await using prosody = await startProsody({ rooms: 'rooms.localhost', users });
+    await using rig = await startPushRig(prosody.componentPort, {
+      handlers: `${handlers(business.origin, '', { when: roomNews })}${asOpenIm3}`,
+    });
     await using alice = await prosody.connect({ user: 'alice', resource: 'phone' });
     await using bob = await prosody.connect({ user: 'bob', resource: 'desk' });
     await using carol = await prosody.connect({ user: 'carol', resource: 'web' });
@@ -254,9 +267,13 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     await left(carol);
     await manage('<destroy><reason>Over</reason></destroy>', 'owner');
     await left(bob);
+    alice.sendChat('dave@localhost', 'offline');
+    await rig.backend.received(11);
     await overWith(rig, 5);
 
-    const asked = business.requests.map(({ body }) => JSON.parse(body.toString()));
+    const bodiesAt = (start: string) =>
+      business.requests.filter(({ path }) => path.startsWith(start)).map(({ body }) => JSON.parse(body.toString()));
+    const asked = bodiesAt('/im/callback?');
     const lines = asked.map(({ contentType, sendID, userIDList, content }) => [contentType, sendID, ...userIDList, content].join(' '));
     expect(lines.sort()).toEqual([
       '1504 bob bob Bye',
@@ -267,6 +284,12 @@ describe.skipIf(!hasProsody)('a business server that is asked before a push', ()
     ]);
     expect(asked.every(({ groupID, sessionType }) => groupID === room && sessionType === 2)).toBe(true);
     expect(rig.bodies().map((body) => JSON.parse(body).kind)).toHaveLength(5);
+
+    expect(bodiesAt('/im/v3/callbackBeforeOnlinePushCommand').map(({ contentType, userIDList }) => [contentType, ...userIDList])).toEqual(
+      asked.map(({ contentType, userIDList }) => [contentType, ...userIDList]),
+    );
+    expect(bodiesAt('/im/v3/callbackBeforeOfflinePushCommand')).toMatchObject([{ userIDList: ['dave'], content: '{"content":"offline"}' }]);
+    expect(rig.bodies('v3').filter((body) => JSON.parse(body).kind === 'message')).toHaveLength(1); // despite the empty list
   });
 
   test('that is down delays no push', async () => {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { loadConfig } from '../../src/config/load.ts';
-import { askBeforePush } from '../../src/hooks/before-push/question.ts';
+import { askBeforePush } from '../../src/hooks/before-push/ask.ts';
 import { unwatched } from '../../src/hooks/call.ts';
 import { packetFromJson, packetToJson } from '../../src/hooks/delivery-factory.ts';
 import { type Evaluation, Evaluator } from '../../src/hooks/evaluate.ts';

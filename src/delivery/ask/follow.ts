@@ -32,7 +32,7 @@ export class AskFollow {
     const answer = readAnswer(outcome);
     switch (answer.kind) {
       case 'allowed':
-        return await this.#push(ask, answer);
+        return await this.#push(ask, this.#ignoresNoReceivers(ask, answer) ? { ...answer, userIDList: undefined } : answer);
       case 'failed':
         return await this.#fail(ask, answer.reason, answer);
       case 'misnamed':
@@ -69,8 +69,17 @@ export class AskFollow {
   }
 
   #refusesOnFailure(ask: NewDelivery): boolean {
+    return this.#configOf(ask)?.onFailure === 'refuse';
+  }
+
+  /** A server of OpenIM 3 changes the receivers only with a list that is not empty. */
+  #ignoresNoReceivers(ask: NewDelivery, { userIDList }: Extract<Answered, { kind: 'allowed' }>): boolean {
+    return userIDList?.length === 0 && this.#configOf(ask)?.form === 'openim-3';
+  }
+
+  #configOf(ask: NewDelivery): HandlerConfig['beforePush'] {
     const asking = handlerOf(ask);
-    return this.#options.handlers().some(({ name, beforePush }) => name === asking && beforePush?.onFailure === 'refuse');
+    return this.#options.handlers().find(({ name }) => name === asking)?.beforePush;
   }
 
   /** Ignores `on_failure`: the answer restricts the receivers, and a push to the original receiver could reach an excluded user. */

@@ -1,55 +1,11 @@
 /**
- * The step before a request: a handler with `before_push` asks a business server whether to push, in OpenIM's protocol
- * (`callbackBeforePushCommand`). docs/guides/before-push.md has the table of the fields.
+ * The question to a business server before a push, in OpenIM's protocol (`callbackBeforePushCommand` of OpenIM 2).
+ * docs/guides/before-push.md has the table of the fields.
  */
-import type { Clock } from '../../kit/clock.ts';
-import type { DeliveryId } from '../../model/delivery.ts';
 import type { Jid, Packet, Stanza } from '../../model/packet.ts';
-import { bareJid, createJidReader, type JidReader, makeJid } from '../../packet/jid.ts';
+import { bareJid, type JidReader, makeJid } from '../../packet/jid.ts';
 import { isGroupchat, isPrivateRoomMessage, mucUserOf, roomAround } from '../../packet/room.ts';
 import { findChild, findChildren } from '../../packet/xml/element.ts';
-import { laneOf, packetToJson } from '../delivery-factory.ts';
-import type { BeforeRequest } from '../evaluate.ts';
-
-interface AskOptions {
-  readonly clock: Pick<Clock, 'now'>;
-  readonly newId: () => DeliveryId;
-  /** Default: a reader of its own. */
-  readonly readJid?: JidReader;
-}
-
-/** Makes an ask in place of the request of a handler with `before_push`. The packet is stored with it and prepared once the answer has come. */
-export function askBeforePush({ clock, newId, readJid = createJidReader() }: AskOptions): BeforeRequest {
-  return ({ config }, { packet, facts, deliveryId: id = newId() }) => {
-    if (config.beforePush === undefined) return undefined;
-    const { queue, pool, requestPath } = config.beforePush;
-    const lane = laneOf(packet, config.name, config.ordering);
-    return {
-      id,
-      packetId: packet.id,
-      facts,
-      host: packet.host,
-      handler: queue,
-      pool,
-      lane: lane === null ? null : `ask ${lane}`,
-      sender: (packet.sender ?? packet.from).bare,
-      receiver: packet.to.bare,
-      target: {
-        kind: 'http',
-        method: 'POST',
-        path: requestPath,
-        headers: [
-          ['content-type', 'application/json'],
-          ['operationID', id],
-        ],
-        purpose: { kind: 'ask', handler: config.name, packet: packetToJson(packet) },
-      },
-      body: JSON.stringify(questionOf(packet, readJid)),
-      seenAt: packet.time,
-      createdAt: clock.now(),
-    };
-  };
-}
 
 /** The fields of the request in OpenIM's order. Every field is always present, with its type. */
 export interface Question {
@@ -74,7 +30,7 @@ export interface Question {
 
 /** The question about a packet. Fields without a counterpart in XMPP are empty, 0 or false. */
 export function questionOf(packet: Packet, readJid: JidReader): Question {
-  const { stanza, host } = packet;
+  const { stanza } = packet;
   const parties = partiesOf(packet, readJid);
   const content = contentOf(packet);
   return {
@@ -92,9 +48,7 @@ export function questionOf(packet: Packet, readJid: JidReader): Question {
     groupID: parties.room?.bare ?? '',
     contentType: contentTypeOf(packet),
     sessionType: parties.room === undefined ? singleSession : groupSession,
-    atUserIDList: [
-      ...new Set(mentionsIn(stanza, readJid).map((jid) => mentionedIdOf(jid, parties.room?.bare ?? roomAround(packet), host))),
-    ],
+    atUserIDList: mentionedIds(packet, parties, readJid),
     content,
   };
 }
@@ -102,7 +56,7 @@ export function questionOf(packet: Packet, readJid: JidReader): Question {
 const singleSession = 1;
 const groupSession = 2;
 
-interface Parties {
+export interface Parties {
   readonly sendID: string;
   /** Resource of the sender's client; empty if a room hides it. */
   readonly resource: string;
@@ -111,7 +65,8 @@ interface Parties {
   readonly receivers: readonly string[];
 }
 
-function partiesOf({ stanza, direction, kind, from, to, sender, host }: Packet, readJid: JidReader): Parties {
+/** The users and the room of a packet, by their ids for the business server. */
+export function partiesOf({ stanza, direction, kind, from, to, sender, host }: Packet, readJid: JidReader): Parties {
   switch (kind) {
     case 'room-destroyed':
       return { sendID: from.bare, resource: '', room: from, receivers: [userIdOf(to, host)] };
@@ -163,7 +118,7 @@ function contentTypeOf({ kind, stanza }: Packet): number {
 }
 
 /** The text of a message, or the reason of a room change. */
-function contentOf({ kind, stanza }: Packet): string {
+export function contentOf({ kind, stanza }: Packet): string {
   const mucUser = mucUserOf(stanza);
   switch (kind) {
     case 'room-destroyed':
@@ -183,10 +138,15 @@ interface Platform {
   readonly platform: string;
 }
 
-/** A stanza names the platform of a client in the resource only, by convention at its start: `ios`, `Android-17c`, `web.3f`. */
 function platformOf(resource: string): Platform {
+  const word = platformWordOf(resource);
+  return platforms.find(({ platform }) => platform.toLowerCase() === word) ?? unknownPlatform;
+}
+
+/** A stanza names the platform of a client in the resource only, by convention at its start: `ios`, `Android-17c`, `web.3f`. */
+export function platformWordOf(resource: string): string {
   const [, word = ''] = /^([a-z]+)(?![a-z])/i.exec(resource) ?? [];
-  return platforms.find(({ platform }) => platform.toLowerCase() === word.toLowerCase()) ?? unknownPlatform;
+  return word.toLowerCase();
 }
 
 const unknownPlatform: Platform = { platformID: 0, platform: '' };
@@ -199,6 +159,12 @@ const platforms: readonly Platform[] = [
   { platformID: 5, platform: 'Web' },
   { platformID: 7, platform: 'Linux' },
 ];
+
+/** The ids of the users that a message mentions, each once. */
+export function mentionedIds(packet: Packet, { room }: Parties, readJid: JidReader): readonly string[] {
+  const around = room?.bare ?? roomAround(packet);
+  return [...new Set(mentionsIn(packet.stanza, readJid).map((jid) => mentionedIdOf(jid, around, packet.host)))];
+}
 
 /** The users that a message mentions (XEP-0372 §3.2), in their order; URIs without a valid JID are skipped. */
 function mentionsIn(message: Stanza, readJid: JidReader): readonly Jid[] {

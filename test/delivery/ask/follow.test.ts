@@ -19,6 +19,7 @@ const nothing = { disposition: over, spawn: [], failedPackets: [] };
 
 function rigOf({
   onFailure = 'continue' as 'continue' | 'refuse',
+  form = 'openim-2' as 'openim-2' | 'openim-3',
   prepare = async (): Promise<Spawned | 'misnamed' | 'unknown-handler'> => made,
 } = {}) {
   const events = createEventBus();
@@ -28,7 +29,7 @@ function rigOf({
   events.on('ask.ended', ({ id, handler, result, reason, pushes }) => emitted.push([id, handler, result, reason, pushes].join(' ')));
   events.on('push.withheld', (push) => withheld.push(push));
 
-  const beforePush = { queue: 'push:ask', pool: 'p', path: '', requestPath: '/', timeoutMs: 1, onFailure };
+  const beforePush = { queue: 'push:ask', pool: 'p', path: '', requestPath: '/', timeoutMs: 1, form, onFailure };
   const { follow } = new AskFollow({
     handlers: () => [makeHandlerConfig({ name: 'push', beforePush })],
     prepare: (_, answered) => {
@@ -126,6 +127,12 @@ describe.each(['continue', 'refuse'] as const)('receivers that cannot be read wi
     expect(rig.emitted).toEqual(['a1 push failed bad-answer 0']);
     expect(rig.withheld).toMatchObject([{ why: 'bad-answer' }]);
   });
+});
+
+test('an empty list of receivers has no effect in the form of OpenIM 3', async () => {
+  const rig = rigOf({ form: 'openim-3' });
+  for (const userIDList of [[], ['carol']]) await rig.follow(answered({ userIDList }));
+  expect(rig.asked).toMatchObject([{ userIDList: undefined }, { userIDList: ['carol'] }]);
 });
 
 describe('if no push can be made', () => {

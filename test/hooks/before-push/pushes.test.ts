@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Callbacks } from '../../../pools/callbacks.ts';
 import type { BeforePushConfig, HandlerConfig } from '../../../src/config/config.ts';
+import { askBeforePush } from '../../../src/hooks/before-push/ask.ts';
 import { AskedPushMaker } from '../../../src/hooks/before-push/pushes.ts';
-import { askBeforePush } from '../../../src/hooks/before-push/question.ts';
 import * as cloudevents from '../../../src/hooks/builtin/cloudevents.ts';
 import * as json from '../../../src/hooks/builtin/json.ts';
 import { unwatched } from '../../../src/hooks/call.ts';
@@ -25,6 +25,7 @@ const beforePush: BeforePushConfig = {
   path: '/callback',
   requestPath: '/callback?command=callbackBeforePushCommand&contenttype=json',
   timeoutMs: 5000,
+  form: 'openim-2',
   onFailure: 'continue',
 };
 
