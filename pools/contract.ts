@@ -76,6 +76,8 @@ export interface PoolThreadSettings {
   readonly userAgent: string;
   readonly headers: readonly PoolHeader[];
   readonly signing: SigningKeys | undefined;
+  /** Where the pool gets the access token of its requests; undefined for most pools. */
+  readonly tokens: TokenClient | undefined;
   readonly tls: PoolTls;
   /** Handlers with callbacks at delivery; empty for most pools. */
   readonly handlers: readonly SessionHandler[];
@@ -95,6 +97,15 @@ export interface PoolHeader {
 export interface SigningKeys {
   readonly ofPool: readonly string[];
   readonly ofHandlers: readonly (readonly [handler: string, keys: readonly string[]])[];
+}
+
+/** A client of an OAuth 2.0 server. */
+export interface TokenClient {
+  readonly tokenUrl: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly scope: string | undefined;
+  readonly audience: string | undefined;
 }
 
 /** TLS of a pool's connections; the contents of files. */

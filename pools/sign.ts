@@ -47,6 +47,6 @@ function timestampIn(headers: readonly string[]): string {
 }
 
 /** Headers (names and values, flat) except those of this name, which is in lower case. */
-function without(name: string, headers: readonly string[]): string[] {
+export function without(name: string, headers: readonly string[]): string[] {
   return headers.filter((_text, index) => headers[index - (index % 2)]?.toLowerCase() !== name);
 }

@@ -175,8 +175,11 @@ const coreEntries = [
 
 /** What plugs into the core and is not part of it. */
 const extensions = [
+  'pools/access-tokens.ts',
   'pools/attempt-headers.ts',
+  'pools/authorize.ts',
   'pools/session',
+  'pools/token-endpoint.ts',
   'pools/got-worker.ts',
   'pools/order-carrier.ts',
   'src/delivery/ask',

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { guardDestination } from '../pools/order-carrier.ts';
+import { guardDestination } from '../pools/destination-guard.ts';
 import { bareJidOf } from '../src/admin/api/bare-jid.ts';
 import { loadConfig } from '../src/config/load.ts';
 import { readAnswer } from '../src/delivery/ask/answer.ts';

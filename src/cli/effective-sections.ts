@@ -112,6 +112,7 @@ function poolSection(pool: PoolConfig): TomlSection {
       max_connection_age: durationText(pool.maxConnectionAgeMs),
       max_response_size: sizeText(pool.maxResponseBytes),
       ...headerEntries(pool),
+      ...oauthEntries(pool),
       ...signEntries(pool),
       'connection.host': pool.origin,
       'connection.path_prefix': pool.pathPrefix,
@@ -201,6 +202,17 @@ function headerEntries({ headers }: PoolConfig): TomlSection['entries'] {
   return {
     ...(own.length === 0 ? {} : { headers: Object.fromEntries(own) }),
     ...Object.fromEntries(keys.map((key) => [key, '[redacted]'])),
+  };
+}
+
+function oauthEntries({ oauth }: PoolConfig): TomlSection['entries'] {
+  if (oauth === undefined) return {};
+  return {
+    'auth.oauth2.token_url': oauth.tokenUrl,
+    'auth.oauth2.client_id': oauth.clientId,
+    'auth.oauth2.client_secret': oauth.clientSecret,
+    'auth.oauth2.scope': oauth.scope,
+    'auth.oauth2.audience': oauth.audience,
   };
 }
 

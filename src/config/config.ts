@@ -2,7 +2,7 @@
  * The part of the effective configuration that the path of an event needs: component attachments, pools, handlers, the spool. The
  * whole is in `service-config.ts`. Both files hold types only; the readers of the sections stand in the other files of this folder.
  */
-import type { PoolTls } from '../../pools/contract.ts';
+import type { PoolTls, TokenClient } from '../../pools/contract.ts';
 import type { Secret } from '../kit/secret.ts';
 
 export interface ComponentAttachment extends XmppConnection {
@@ -74,8 +74,15 @@ export interface PoolConfig {
   readonly tls: PoolTls;
   /** Added to each request. */
   readonly headers: readonly PoolHeader[];
+  /** Where it gets the access token of its requests; undefined: they have none. */
+  readonly oauth: OAuthClient | undefined;
   /** Keys that sign its requests; undefined: it signs none. */
   readonly sign: readonly Secret[] | undefined;
+}
+
+/** `auth.oauth2` of a pool. */
+export interface OAuthClient extends Omit<TokenClient, 'clientSecret'> {
+  readonly clientSecret: Secret;
 }
 
 /** A header of a pool, and the setting that it is from. Those of `auth` replace a callback's. */

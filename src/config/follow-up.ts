@@ -56,6 +56,7 @@ function builtInPool(id: BuiltInPool): PoolConfig {
     overflow: pool.overflow,
     tls: defaultTls,
     headers: [],
+    oauth: undefined,
     sign: undefined,
   };
 }

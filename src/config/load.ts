@@ -45,7 +45,7 @@ export async function loadConfig(file: string, env: Environment): Promise<Config
     handlers,
     ...service,
     notices: [...notices, ...reader.notices.map(createMask(redacted)), ...noticesOf({ attachments, handlers, hosts })],
-    redacted: [...redacted, ...pools.all.flatMap(({ headers }) => encodedCredentialsIn(headers))],
+    redacted: [...redacted, ...pools.all.flatMap(encodedCredentialsIn)],
   };
 }
 

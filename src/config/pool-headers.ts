@@ -2,8 +2,9 @@
 import { z } from 'zod';
 import { Secret } from '../kit/secret.ts';
 import { reservedHeaders, tokenPattern } from '../model/headers.ts';
-import type { PoolHeader } from './config.ts';
+import type { PoolConfig, PoolHeader } from './config.ts';
 import { isTable, type Path } from './mistakes.ts';
+import { encodedClientSecrets, oauthSchema } from './oauth.ts';
 import type { SectionReader } from './section-reader.ts';
 import { anyText, section } from './values.ts';
 
@@ -54,7 +55,7 @@ const bearerExpected = 'a token of printable ASCII characters without spaces, an
 
 const basic = section({ username: anyText, password: anyText }, 'a table { username = "…", password = "…" }');
 
-const authExpected = 'a table with either basic = { username = "…", password = "…" } or bearer = "…"';
+const authExpected = 'a table with basic = { username = "…", password = "…" }, bearer = "…" or oauth2 = { … }';
 
 /** `auth` of a pool: the `authorization` of its requests. */
 export const authSchema = section(
@@ -65,9 +66,10 @@ export const authSchema = section(
       .max(maxValueLength, { error: `${bearerExpected}, at most ${maxValueLength} of them` })
       .regex(/^[\x21-\x7e]+$/, { error: bearerExpected })
       .optional(),
+    oauth2: oauthSchema.optional(),
   },
   authExpected,
-).refine((auth) => (auth.basic === undefined) !== (auth.bearer === undefined), { error: authExpected });
+).refine((auth) => Object.values(auth).filter((way) => way !== undefined).length === 1, { error: authExpected });
 
 interface HeaderSettings {
   readonly headers: readonly PoolHeader[];
@@ -81,7 +83,7 @@ export function poolHeadersOf({ headers, auth }: HeaderSettings, path: Path, rea
   for (const { name } of headers.filter((header) => header.name.toLowerCase() === 'authorization')) {
     reader.mistake([...path, 'headers', name], { expected: 'no such header: auth of the pool sets it' });
   }
-  return [...headers, authorizationOf(auth)];
+  return auth.oauth2 === undefined ? [...headers, authorizationOf(auth)] : headers;
 }
 
 /** A colon ends the user name, and control characters are not allowed (RFC 7617 §2). The mistakes quote neither. */
@@ -102,6 +104,7 @@ function authorizationOf({ basic, bearer = '' }: z.output<typeof authSchema>): P
 }
 
 /** Secrets that the file does not contain literally: backends may quote the encoded credentials in their answers. */
-export function encodedCredentialsIn(headers: readonly PoolHeader[]): readonly Secret[] {
-  return headers.flatMap(({ value, from }) => (from === 'auth.basic' ? [new Secret(value.reveal().slice('Basic '.length))] : []));
+export function encodedCredentialsIn({ headers, oauth }: Pick<PoolConfig, 'headers' | 'oauth'>): readonly Secret[] {
+  const basic = headers.flatMap(({ value, from }) => (from === 'auth.basic' ? [new Secret(value.reveal().slice('Basic '.length))] : []));
+  return oauth === undefined ? basic : [...basic, oauth.clientSecret, ...encodedClientSecrets(oauth)];
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { CircuitBreakerConfig, HandlerConfig, PoolConfig } from './config.ts';
 import { asTable, type Path } from './mistakes.ts';
+import { readOAuth } from './oauth.ts';
 import { authSchema, headersSchema, poolHeadersOf } from './pool-headers.ts';
 import type { SectionReader } from './section-reader.ts';
 import { signSchema } from './sign.ts';
@@ -128,6 +129,7 @@ async function normalize(pool: PoolSection, path: Path, reader: SectionReader): 
     overflow: pool.overflow,
     tls: await readTls(connection.tls, [...connectionPath, 'tls'], reader),
     headers: poolHeadersOf(pool, path, reader),
+    oauth: readOAuth(pool.auth?.oauth2, [...path, 'auth', 'oauth2'], reader),
     sign: pool.sign?.keys,
   };
 }

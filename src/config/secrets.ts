@@ -4,7 +4,7 @@
  */
 import { Secret } from '../kit/secret.ts';
 
-const secretKey = /secret|token|password|passphrase|credential|authorization|cookie|(^|[_-])(api|private|access)[_-]?key/i;
+const secretKey = /secret|token(?!_url$)|password|passphrase|credential|authorization|cookie|(^|[_-])(api|private|access)[_-]?key/i;
 
 /** Whether values of this key are secret. */
 export function isSecretKey(key: string): boolean {
@@ -30,7 +30,7 @@ function isPoolHeader(keys: readonly string[]): boolean {
  * Values of references at all other keys are secret.
  */
 const publicKeys: ReadonlySet<string> = new Set([
-  ...['allow', 'default_host', 'domain', 'host', 'host_type', 'hosts', 'listen', 'origins', 'service'],
+  ...['allow', 'default_host', 'domain', 'host', 'host_type', 'hosts', 'listen', 'origins', 'service', 'token_url'],
   ...['from', 'jid', 'reply_from', 'rooms', 'to'],
   ...['bcamappl', 'callback_module', 'http_exit', 'name', 'pool_name', 'send_through', 'tac'],
   ...['cacertfile', 'certfile', 'crl_files', 'keyfile', 'users_file'],

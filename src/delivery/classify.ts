@@ -1,7 +1,7 @@
 /** The meaning of an outcome: for its delivery (`classify`), and for the health of the backend (`healthOf`). */
 import type { EpochMs } from '../kit/clock.ts';
 import { LOCAL_SHORTAGE } from '../kit/dial-tcp.ts';
-import type { Judgement, Outcome } from '../model/attempt.ts';
+import { type Judgement, type Outcome, TOKEN_UNAVAILABLE } from '../model/attempt.ts';
 import { internalErrorCode } from './error-boundary.ts';
 
 /** What an outcome means for its delivery. `reason` is shown to operators. */
@@ -69,7 +69,7 @@ function classifyOutcome(outcome: Outcome, lists: StatusLists, hintMs: number | 
     case 'timed-out':
       return deferred(`timed out (${outcome.phase})`);
     case 'unreachable':
-      return deferred(`unreachable: ${outcome.code}`);
+      return deferred(outcome.code === TOKEN_UNAVAILABLE ? outcome.message : `unreachable: ${outcome.code}`);
     case 'unsent':
       if (outcome.code === threadLostCode || outcome.code === LOCAL_SHORTAGE) return deferred(outcome.message);
       return { kind: 'refused', by: outcome.code === internalErrorCode ? 'service' : 'callback', reason: outcome.message };

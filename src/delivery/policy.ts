@@ -41,11 +41,15 @@ export function sessionsOf(pool: PoolConfig, { handlers, sessions }: DispatchCon
 
 /** The settings that cannot change while a pool runs, as text to compare. It contains secrets. */
 export function fixedSettingsOf(pool: PoolConfig, config: DispatchConfig): string {
-  return JSON.stringify([pool, sessionsOf(pool, config), signingOf(pool, config.handlers), headersOf(pool)]);
+  return JSON.stringify([pool, sessionsOf(pool, config), signingOf(pool, config.handlers), headersOf(pool), tokenClientOf(pool)]);
 }
 
 function headersOf({ headers }: Pick<PoolConfig, 'headers'>): PoolThreadSettings['headers'] {
   return headers.map(({ name, value, from }) => ({ name, value: value.reveal(), replaces: from !== 'headers' }));
+}
+
+function tokenClientOf({ oauth }: Pick<PoolConfig, 'oauth'>): PoolThreadSettings['tokens'] {
+  return oauth && { ...oauth, clientSecret: oauth.clientSecret.reveal() };
 }
 
 /** Undefined if no request of the pool is signed. */
@@ -59,8 +63,8 @@ type ThreadParts = Pick<PoolThreadSettings, 'callbackTimeoutMs' | 'handlers' | '
 
 export function threadSettingsOf({ id: name, client, origin, workers, tls, ...pool }: PoolConfig, parts: ThreadParts): PoolThreadSettings {
   const { requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes } = pool;
-  const headers = headersOf(pool);
-  return { name, client, origin, workers, tls, headers, requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes, ...parts };
+  const limits = { requestTimeoutMs, callTimeoutMs, maxConnectionAgeMs, maxResponseBytes };
+  return { name, client, origin, workers, tls, headers: headersOf(pool), tokens: tokenClientOf(pool), ...limits, ...parts };
 }
 
 /** Deliveries in memory: so many that their bytes are the limit, except for those with short bodies. */

@@ -5,6 +5,9 @@ import type { ContextVariables } from './delivery.ts';
 /** Phase in which an attempt timed out. `call`: the limit of the whole attempt, from the time a worker takes the job. */
 export type Phase = 'body' | 'call' | 'connect' | 'headers';
 
+/** Code of an attempt that failed because the OAuth 2.0 server of its pool gave no access token. Its message names the server. */
+export const TOKEN_UNAVAILABLE = 'TOKEN_UNAVAILABLE';
+
 /** Result of an attempt on the wire. Durations in ms, from the time a worker takes the job or a message is handed over. */
 export type Outcome = HttpOutcome | MessageOutcome;
 

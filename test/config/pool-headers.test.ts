@@ -43,13 +43,47 @@ test('another value is a difference of the pool, which is not shown', async () =
   const differences = async (one: string, other: string) => describeDifferences(await load(withPool(one)), await load(withPool(other)));
   expect(await differences('headers.x-key = "a"', 'headers.x-key = "b"')).toBe('pools changed http_pool');
   expect(await differences('auth.bearer = "a"', 'auth.bearer = "b"')).toBe('pools changed http_pool');
+  expect(await differences(withOAuth('client_secret = "a"'), withOAuth('client_secret = "b"'))).toBe('pools changed http_pool');
+});
+
+/** A valid table with one entry that replaces that of the same key. */
+function withOAuth(entry: string): string {
+  const entries = { token_url: '"https://a/t"', client_id: '"c"', client_secret: '"s3cr3t"' };
+  const others = Object.entries(entries).filter(([key]) => !entry.startsWith(`${key} `));
+  return `auth.oauth2 = { ${[...others.map(([key, value]) => `${key} = ${value}`), entry].join(', ')} }`;
+}
+
+test('client credentials are read, and their secret is in no output, also as it is encoded in a request', async () => {
+  const entries =
+    '{ token_url = "https://Login.example/t?x=1", client_id = "c: 1", client_secret = "${SECRET}", scope = "a b", audience = "api" }';
+  const config = await load(withPool(`auth.oauth2 = ${entries}`), { env: { SECRET: 's3cr3t+of/pool' } });
+  const [client] = config.pools.map(({ oauth }) => oauth);
+  expect({ ...client, clientSecret: client?.clientSecret.reveal() }).toEqual({
+    ...{ tokenUrl: 'https://login.example/t?x=1', clientId: 'c: 1', clientSecret: 's3cr3t+of/pool', scope: 'a b', audience: 'api' },
+  });
+  expect(config.pools[0]?.headers).toEqual([]);
+  const shown = renderCheck(config);
+  expect(shown).toContain('auth.oauth2.token_url = "https://login.example/t?x=1"\n');
+  expect(shown).toContain('auth.oauth2.client_secret = "[redacted]"\n');
+  expect([shown, JSON.stringify(checkAsJson(config)), inspect(config, { depth: 9 })].join()).not.toContain('s3cr3t');
+
+  const basic = Buffer.from('c%3A+1:s3cr3t%2Bof%2Fpool').toString('base64');
+  const mask = createMask(config.redacted);
+  expect(mask(`got s3cr3t+of/pool, s3cr3t%2Bof%2Fpool and ${basic}`)).toBe('got [redacted], [redacted] and [redacted]');
+});
+
+test('a token endpoint without TLS is noticed, except on this machine', async () => {
+  const noticesFor = async (url: string) =>
+    (await load(withPool(withOAuth(`token_url = "${url}"`)))).notices.filter((one) => one.includes('token_url'));
+  expect(await noticesFor('http://login.example/t')).toEqual([expect.stringContaining('sends the client secret without encryption')]);
+  for (const url of ['http://127.0.0.1:8080/t', 'http://localhost/t', 'https://login.example/t']) expect(await noticesFor(url)).toEqual([]);
 });
 
 const aName = 'expected as its name a header name';
 const aValue = 'expected a string of 1 to 8192 printable ASCII characters, without spaces at its ends';
 const ownHeader = 'expected no such header: the service sets it itself';
 const aToken = 'expected a token of printable ASCII characters without spaces, and without the word Bearer';
-const someAuth = 'expected a table with either basic = { username = "…", password = "…" } or bearer = "…"';
+const someAuth = 'expected a table with basic = { username = "…", password = "…" }, bearer = "…" or oauth2 = { … }';
 const aCredential = 'received a string, expected at most 1024 characters, without control characters';
 const many = Array.from({ length: 33 }, (_, index) => `x-${index} = "v"`).join(', ');
 
@@ -82,7 +116,16 @@ test.each([
   ['auth = { basic = { username = "u:s3cr3t", password = "" } }', 'auth.basic.username', `${aCredential} and without a colon`],
   ['auth = { basic = { username = "u", password = "s3cr3t\\n" } }', 'auth.basic.password', aCredential],
   ['auth = { basic = { username = "u" } }', 'auth.basic.password', 'received nothing, expected a string'],
-  ['auth = { oauth2 = { client_secret = "s3cr3t" } }', 'auth.oauth2', 'received an unknown key, expected one of basic, bearer'],
+  ['auth = { oauth2 = { client_secret = "s3cr3t" } }', 'auth.oauth2.token_url', 'received nothing, expected https://host'],
+  ['auth = { oauth2 = "s3cr3t" }', 'auth.oauth2', 'expected a table { token_url'],
+  ['auth = { bearer = "t", oauth2 = { token_url = "https://a/t", client_id = "c", client_secret = "s3cr3t" } }', 'auth', someAuth],
+  [withOAuth('token_url = "https://u:s3cr3t@a/t"'), 'auth.oauth2.token_url', 'received a URL with credentials'],
+  [withOAuth('token_url = "ftp://a/t"'), 'auth.oauth2.token_url', 'expected https://host'],
+  [withOAuth('token_url = "https://a/t#s3cr3t"'), 'auth.oauth2.token_url', 'expected https://host'],
+  [withOAuth('client_secret = "s3cr3t\\n"'), 'auth.oauth2.client_secret', 'expected a string of 1 to 1024 printable ASCII characters'],
+  [withOAuth('client_id = "\u00df"'), 'auth.oauth2.client_id', 'expected a string of 1 to 1024 printable ASCII characters'],
+  [withOAuth('scope = "a  b"'), 'auth.oauth2.scope', 'expected scopes separated by single spaces'],
+  [withOAuth('secret = "s3cr3t"'), 'auth.oauth2.secret', 'received an unknown key'],
 ])('%s is a mistake that prints no value', async (entries, key, expected) => {
   const lines = await mistakeLines(withPool(entries));
   const line = lines.find((one) => one.startsWith(`${at}.${key}: `)) ?? lines.join('\n');

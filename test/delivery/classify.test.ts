@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type BackendHealth, classify, healthOf, retryAfterMs, type Verdict } from '../../src/delivery/classify.ts';
-import type { Judgement, Outcome, StatusOrigin } from '../../src/model/attempt.ts';
+import { type Judgement, type Outcome, type StatusOrigin, TOKEN_UNAVAILABLE } from '../../src/model/attempt.ts';
 
 const now = 0;
 const lists = { accept: [], defer: [], refuse: [] };
@@ -31,11 +31,13 @@ test('defers attempts without a response, with the reason', () => {
     { kind: 'timed-out', phase: 'headers', durationMs: 2000 },
     { kind: 'unreachable', code: 'ECONNREFUSED', message: 'refused', durationMs: 1 },
     { kind: 'broken', code: 'ECONNRESET', message: 'reset', durationMs: 1 },
+    { kind: 'unreachable', code: TOKEN_UNAVAILABLE, message: 'no access token from https://a/token: status 500', durationMs: 1 },
   ];
   expect(met.map((outcome) => classify(outcome, undefined, plain))).toEqual([
     { kind: 'deferred', reason: 'timed out (headers)', retryAfterMs: undefined },
     { kind: 'deferred', reason: 'unreachable: ECONNREFUSED', retryAfterMs: undefined },
     { kind: 'deferred', reason: 'connection broken: ECONNRESET', retryAfterMs: undefined },
+    { kind: 'deferred', reason: 'no access token from https://a/token: status 500', retryAfterMs: undefined },
   ]);
 });
 

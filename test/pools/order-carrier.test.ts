@@ -1,7 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { describe, expect, test } from 'vitest';
 import type { Job } from '../../pools/contract.ts';
-import { guardDestination } from '../../pools/order-carrier.ts';
+import { guardDestination } from '../../pools/destination-guard.ts';
 import type { Resolve } from '../../src/kit/dial-tcp.ts';
 import type { Destination } from '../../src/model/delivery.ts';
 import { startDnsServer } from '../support/dns-server.ts';

@@ -34,6 +34,7 @@ export function makeThreadSettings({
     userAgent: 'xmpp-event-pusher/test',
     handlers: [],
     headers: [],
+    tokens: undefined,
     signing: undefined,
     callbackTimeoutMs: 20_000,
     ...settings,

@@ -26,6 +26,7 @@ export function makePoolConfig({
     overflow: 'dead-letter-oldest',
     tls,
     headers: [],
+    oauth: undefined,
     sign: undefined,
     ...pool,
     retry: { scheduleMs: [1000, 5000], jitter: 0, maxAgeMs: 3_600_000, accept: [], defer: [], refuse: [], ...retry },
