@@ -83,14 +83,15 @@ function probesOf(attachment: Attachment): readonly Promise<Probe>[] {
 /** Resolves with what was found; rejects with what failed. */
 type Finding = Promise<string>;
 
-async function probe(name: string, finding: Finding): Promise<Probe> {
+/** `advise` says what to do about the code of an error; `TIMEOUT` without an answer. */
+async function probe(name: string, finding: Finding, advise: (code: string) => string = () => ''): Promise<Probe> {
+  const failed = (reason: string, code: string): Probe => ({ name, ok: false, detail: [reason, advise(code)].filter(Boolean).join(': ') });
   try {
     const isInTime = await within(finding, probeTimeoutMs, systemTimers);
-    return isInTime
-      ? { name, ok: true, detail: await finding }
-      : { name, ok: false, detail: `no answer within ${probeTimeoutMs / 1000} s` };
+    return isInTime ? { name, ok: true, detail: await finding } : failed(`no answer within ${probeTimeoutMs / 1000} s`, 'TIMEOUT');
   } catch (thrown) {
-    return { name, ok: false, detail: messageOf(toError(thrown)) };
+    const error = toError(thrown);
+    return failed(messageOf(error), 'code' in error ? String(error.code) : '');
   }
 }
 
@@ -151,5 +152,26 @@ function probeBackend(pool: string, settings: Parameters<typeof createDial>[0]):
     socket.on('error', () => undefined); // the connection has served its purpose
     found.resolve(socket instanceof TLSSocket ? `connected with ${socket.getProtocol()}` : 'connected');
   });
-  return probe(`pool ${pool} at ${settings.origin}`, found.promise).finally(() => handle.destroy());
+  return probe(`pool ${pool} at ${settings.origin}`, found.promise, adviceAboutBackend).finally(() => handle.destroy());
 }
+
+/** What to do if the connection to a backend fails with this code of the system, of DNS, or of TLS. */
+function adviceAboutBackend(code: string): string {
+  if (/^(CERT_(NOT_YET_VALID|HAS_EXPIRED))$/.test(code)) return 'renew the certificate, or correct the clock of this machine';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return 'use a name of the certificate in connection.host, or give it as connection.tls.server_name_indication.host';
+  if (/SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|CERT/.test(code)) return 'name the authority that signed it in connection.tls.cacertfile';
+  if (/^(EPROTO|ERR_SSL)/.test(code)) return 'if the backend does not speak TLS, use http:// in connection.host';
+  return adviceAboutNetwork.get(code) ?? '';
+}
+
+const adviceAboutNetwork = new Map([
+  ['EAI_AGAIN', 'the DNS server of this machine does not answer: check /etc/resolv.conf'],
+  ['ECONNREFUSED', 'nothing listens there: start the backend, or correct connection.host'],
+  ['ECONNRESET', 'the backend, or a proxy before it, ended the connection: see its log; it may require connection.tls.certfile'],
+  ['EHOSTUNREACH', 'no route leads there: check the network of this machine'],
+  ['ENETUNREACH', 'no route leads there: check the network of this machine'],
+  ['ENOTFOUND', 'the name does not exist: correct connection.host, or the DNS of this machine'],
+  ['ETIMEDOUT', 'a firewall may drop the packets, or connection.host is wrong'],
+  ['TIMEOUT', 'a firewall may drop the packets, or the server does not answer a TLS handshake'],
+]);

@@ -1,9 +1,10 @@
 /** `init` and `check --online` with scripted and real servers. */
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { requirePackage } from '../support/packages.ts';
 import { startProsody } from '../support/prosody.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
@@ -51,8 +52,41 @@ test('each failure is named, and the exit code is 1', async () => {
   expect(code).toBe(1);
   expect(online.map(({ ok, detail }) => ({ ok, detail }))).toEqual([
     { ok: false, detail: expect.stringContaining('refuses the secret of pusher.localhost') },
-    { ok: false, detail: expect.stringContaining(`ECONNREFUSED 127.0.0.1:${closed}`) },
+    {
+      ok: false,
+      detail: expect.stringMatching(
+        `ECONNREFUSED 127.0.0.1:${closed}: nothing listens there: start the backend, or correct connection.host`,
+      ),
+    },
   ]);
+});
+
+test('each backend is connected, and a failure says what to do about it', async () => {
+  await using chat = await startScriptedChat();
+  await using plain = await startTarget();
+  const identity = makeSelfSigned(['DNS:other.example']);
+  await using named = await startTarget({ tls: identity });
+  await using expired = await startTarget({ tls: makeSelfSigned(['DNS:localhost'], { expired: true }) });
+  const withoutTls = createServer((socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')).listen(0, '127.0.0.1');
+  await once(withoutTls, 'listening');
+  onTestFinished(() => void withoutTls.close());
+  await writeFile(join(folder, 'named.pem'), identity.cert);
+  const pools = Object.entries({
+    unknown: 'host = "http://backend.invalid"',
+    plain: `host = "https://127.0.0.1:${Object(withoutTls.address()).port}"`,
+    named: `host = "https://localhost:${named.port}"\ntls.cacertfile = "named.pem"`,
+    expired: `host = "https://localhost:${expired.port}"`,
+  }).map(([name, settings]) => `[outgoing_pools.http.${name}.connection]\n${settings}\n`);
+  const { online } = await checkOnline(`${plainConfig({ componentPort: chat.server.port, backend: plain.origin })}\n${pools.join('')}`);
+  const details = Object.fromEntries(online.flatMap(({ name, detail }) => (name.startsWith('pool') ? [[name.split(' ')[1], detail]] : [])));
+  expect(details).toEqual({
+    http_pool: 'connected',
+    unknown: expect.stringMatching(/backend\.invalid.*: (the name does not exist|the DNS server of this machine)/),
+    plain: expect.stringMatching(/: if the backend does not speak TLS, use http:\/\/ in connection\.host$/),
+    named: expect.stringMatching(/: use a name of the certificate in connection\.host/),
+    expired: expect.stringMatching(/: (renew the certificate|name the authority)/),
+  });
+  expect(plain.requests).toEqual([]);
 });
 
 test('a certificate that is not trusted fails, and the text output says so', async () => {
@@ -64,7 +98,7 @@ test('a certificate that is not trusted fails, and the text output says so', asy
   const { code, stdout } = await runCli(['check', '--online', '--config', file]);
   expect(code).toBe(1);
   expect(stdout.slice(stdout.indexOf('Connections:')).replaceAll(/\s+/g, ' ')).toMatch(
-    /Connections: - ok: attachment chat .* - FAILED: pool http_pool at https:\/\/localhost:\d+: .*self.signed/,
+    /Connections: - ok: attachment chat .* - FAILED: pool http_pool at https:\/\/localhost:\d+: .*self.signed.*: name the authority that signed it in connection\.tls\.cacertfile/,
   );
 });
 
