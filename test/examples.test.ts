@@ -25,7 +25,12 @@ const form = (message: string) => `author=alice&server=localhost&receiver=bob&me
 
 describe('every example', async () => {
   test.each(await readdir(examples))('%s has a configuration that loads and attaches somewhere', async (name) => {
-    const config = await loadConfig(`${examples}/${name}/event-pusher.toml`, { PUSHER_SECRET: 'secret', GATE_TOKEN: 'token' });
+    const config = await loadConfig(`${examples}/${name}/event-pusher.toml`, {
+      PUSHER_SECRET: 'secret',
+      GATE_TOKEN: 'token',
+      GOOGLE_APPLICATION_CREDENTIALS: 'service-account.json',
+      FCM_TOKENS: 'tokens.json',
+    });
 
     expect(config.attachments.length).toBeGreaterThan(0);
     expect(config.handlers.length).toBeGreaterThan(0);
