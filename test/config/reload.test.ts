@@ -1,11 +1,13 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in the file look like templates
 import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { describeDifferences, fixedDifferences, Reloader, type ReloaderOptions } from '../../src/config/reload.ts';
 import { systemTimers } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
 import { eventually } from '../support/eventually.ts';
+import { makeSelfSigned } from '../support/self-signed.ts';
 import { createSteppedTimers } from '../support/stepped-timers.ts';
 import { attachment, pool, writeConfig } from './write-config.ts';
 
@@ -151,4 +153,24 @@ test('changes of pools, handlers and log level are described', async () => {
 test('an unchanged file differs only in its callback modules', async () => {
   const { running, next } = await rewritten(withHandler, withHandler);
   expect(describeDifferences(running, next)).toBe('callback modules only');
+});
+
+test('a reload reads the certificates of pools again, and refuses broken ones as a whole', async () => {
+  const [old, renewed] = [makeSelfSigned(['DNS:localhost']), makeSelfSigned(['DNS:localhost'])];
+  const text = `${plain}[outgoing_pools.http.http_pool.connection.tls]\ncertfile = "cert.pem"\nkeyfile = "key.pem"\n`;
+  const file = await writeConfig(text.replace('http://', 'https://'), { 'cert.pem': old.cert, 'key.pem': old.key });
+  const used: (string | undefined)[] = [];
+  const { reload } = new Reloader<undefined>({
+    config: await loadConfig(file, {}),
+    load: async () => undefined,
+    apply: async ({ pools }) => void used.push(pools[0]?.tls.cert),
+    timers: systemTimers,
+  });
+  const write = (name: string, content: string) => writeFile(join(dirname(file), name), content);
+
+  await write('cert.pem', renewed.cert);
+  expect(await reload()).toMatchObject({ result: 'refused', reason: expect.stringContaining('tls: received invalid files or ciphers') });
+  await write('key.pem', renewed.key);
+  expect(await reload()).toEqual({ result: 'applied', reason: 'pools changed http_pool' });
+  expect(used).toEqual([renewed.cert]);
 });

@@ -8,13 +8,14 @@ import { startPushRig } from '../support/push-rig.ts';
 import type { TargetRequest } from '../support/request-reader.ts';
 import { runCli } from '../support/run-cli.ts';
 import { startScriptedChat } from '../support/scripted-chat.ts';
-import { type Answer, freePort } from '../support/target.ts';
+import { type Answer, freePort, startTarget } from '../support/target.ts';
 
 /** Each secret contains this text; its quote, space and letter are escaped differently in JSON, URLs and headers. */
 const mark = 'CANARY';
 const signingKey = (id: string): string => `whsec_${mark}signing${id}`.padEnd('whsec_'.length + 32, '0');
 const env = {
   ADMIN: `${mark}-admin-0`,
+  CLIENT_SECRET: `${mark}-client-20`,
   COMPONENT: `${mark}-component-1`,
   METRICS: `${mark}-metrics-2`,
   OPTION: `${mark} "option" 3`,
@@ -73,13 +74,14 @@ listen = "127.0.0.1:0"
 token = "${mark}-literal-12"
 `;
 
-const poolSecrets = `workers = 20
+const basic = 'basic = { username = "pusher", password = "${POOL_PASSWORD}" }';
+const poolSecrets = (auth: string): string => `workers = 20
 headers = { x-key = "\${POOL_HEADER}", x-literal = "${mark}-literal-15" }
 sign.keys = ["\${SIGNING_KEY}", "\${file:signing}"]
-auth.basic = { username = "pusher", password = "\${POOL_PASSWORD}" }`;
+auth.${auth}`;
 const credentials = Buffer.from(`pusher:${env.POOL_PASSWORD}`).toString('base64');
 
-async function startWithSecrets() {
+async function startWithSecrets(auth = basic) {
   const chat = await startScriptedChat({ secret: env.COMPONENT });
   const listen = `127.0.0.1:${await freePort()}`;
   const echo = ({ path, body, headers }: Pick<TargetRequest, 'body' | 'headers' | 'path'>): Answer => ({
@@ -94,7 +96,10 @@ async function startWithSecrets() {
   const written = await readFile(file, 'utf8');
   await writeFile(
     file,
-    written.replace('/webservice', '/${PREFIX}').replace('[admin]', '[admin]\ntoken = "${ADMIN}"').replace('workers = 20', poolSecrets),
+    written
+      .replace('/webservice', '/${PREFIX}')
+      .replace('[admin]', '[admin]\ntoken = "${ADMIN}"')
+      .replace('workers = 20', poolSecrets(auth)),
   );
   await rig.pusher.start();
   return {
@@ -159,8 +164,12 @@ test('the service and its commands print no secret of any configuration key', as
   expect(JSON.stringify(rig.pusher.log) + rig.pusher.stderr()).not.toContain(mark);
 });
 
-test('a secret replaced by a reload stays hidden', async () => {
-  await using service = await startWithSecrets();
+test('a secret replaced by a reload and an access token stay hidden', async () => {
+  const token = `${mark}-token-19`;
+  const answer = JSON.stringify({ access_token: token, token_type: 'Bearer', expires_in: 600 });
+  await using endpoint = await startTarget({ script: () => ({ kind: 'answer', body: answer }) });
+  const client = `token_url = "${endpoint.origin}/token", client_id = "pusher", client_secret = "\${CLIENT_SECRET}"`;
+  await using service = await startWithSecrets(`oauth2 = { ${client} }`);
   const { chat, rig, run } = service;
   chat.say('refused');
   const list = async () => JSON.parse((await run('dead-letters', 'list', '--json')).stdout);
@@ -172,4 +181,11 @@ test('a secret replaced by a reload stays hidden', async () => {
   await rig.pusher.said((line) => line.event === 'config.reload' && line['result'] === 'applied');
   const [{ id }] = await list();
   expect((await run('dead-letters', 'show', id)).stdout).toContain('/n/[redacted]/');
+
+  expect(rig.backend.requests[0]?.header('authorization')).toBe(`Bearer ${token}`);
+  const credentials = endpoint.requests[0]?.header('authorization')?.slice('Basic '.length) ?? '';
+  expect(Buffer.from(credentials, 'base64').toString()).toBe(`pusher:${env.CLIENT_SECRET}`);
+  const shown = await Promise.all([run('dead-letters', 'show', id, '--json'), run('check')]);
+  expect(shown[0].stdout).toContain('Bearer [redacted]');
+  expect(JSON.stringify([shown, rig.pusher.log]) + rig.pusher.stderr()).not.toMatch(new RegExp(`${mark}|${credentials}`));
 });
