@@ -36,7 +36,7 @@ const floors: Readonly<Record<string, readonly string[]>> = {
     'pools/callbacks-specifier.ts',
     'pools/callbacks.ts',
   ],
-  'src/spool': ['src/model', 'src/telemetry/events.ts', 'src/config/config.ts', 'better-sqlite3'],
+  'src/spool': ['src/model', 'src/telemetry/events.ts', 'src/config/config.ts', 'better-sqlite3', 'pg'],
   'src/delivery': [
     'src/model',
     'src/spool/spool.ts',
@@ -194,6 +194,7 @@ const extensions = [
   'src/sources/http',
   'src/spool/sqlite/dead-letter-search.ts',
   'src/spool/history',
+  'src/spool/postgres',
   'src/spool/sqlite/operator-commands.ts',
 ];
 

@@ -71,7 +71,7 @@ function uncalledBy({ config: { name, callbackModule }, uncalled }: LoadedHandle
 function noticesOfSpool(config: Config): readonly string[] {
   const { engine, path } = config.spool;
   try {
-    const info = engine === 'memory' ? undefined : readInfo(path);
+    const info = engine === 'sqlite' ? readInfo(path) : undefined;
     if (info === undefined) return [];
     return info.isOld ? [upgradeNotice(info)] : [...orphanWarnings(info.queues, config), ...info.paused.flatMap(downgradeNotice)];
   } catch (thrown) {

@@ -251,7 +251,7 @@ function serviceSections({ callbacks, spool, history, admin, gate, log, metrics,
       title: '[spool]',
       entries: {
         engine: spool.engine,
-        path: spool.path,
+        ...(spool.postgres === undefined ? { path: spool.path } : { url: '[redacted]', schema: spool.postgres.schema }),
         max_bytes: sizeText(spool.maxBytes),
         min_free: sizeText(spool.minFreeBytes),
         dead_letter_max_age: durationText(spool.deadLetterMaxAgeMs),

@@ -55,7 +55,7 @@ async function withSpool(values: OptionValues, use: (erase: Erase) => Promise<nu
 async function useStopped(values: OptionValues, use: (erase: Erase) => Promise<number>, unreachable: ServiceError): Promise<number> {
   const env = readEnvironment();
   const config = await loadSpool(locateConfig(values.config, env), env);
-  if (config.engine === 'memory' || !existsSync(config.path)) throw unreachable;
+  if (config.engine !== 'sqlite' || !existsSync(config.path)) throw unreachable;
   const { eraseStopped } = await import('../spool/erase-stopped.ts'); // loads SQLite, which an erasure by a service does not need
   process.stderr.write(`No service answers: the spool at ${config.path} is changed directly.\n`);
   const code = await eraseStopped(config, (erasure) =>

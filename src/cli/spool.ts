@@ -68,6 +68,11 @@ async function check(call: Call): Promise<number> {
 async function pathOf({ values }: Call): Promise<string | undefined> {
   const env = readEnvironment();
   const { engine, path } = await loadSpool(locateConfig(values.config, env), env);
+  if (engine === 'postgres')
+    throw new ServiceError(
+      'SPOOL_ENGINE_LACKS',
+      'the spool is in PostgreSQL and not in a file: use the tools of PostgreSQL, such as pg_dump',
+    );
   return engine === 'memory' ? undefined : path;
 }
 

@@ -227,8 +227,16 @@ export interface CallbackLimits {
   readonly blockTimeoutMs: number;
 }
 
+export interface PostgresConfig {
+  /** With user and password. */
+  readonly url: Pick<Secret, 'reveal'>;
+  readonly schema: string;
+}
+
 export interface SpoolConfig {
-  readonly engine: 'memory' | 'sqlite';
+  readonly engine: 'memory' | 'postgres' | 'sqlite';
+  /** Undefined unless the engine is `postgres`. */
+  readonly postgres?: PostgresConfig | undefined;
   /** Absolute. */
   readonly path: string;
   /** Intake stops when the database and its log reach this size. */

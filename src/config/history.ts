@@ -17,5 +17,7 @@ export function readHistory(value: unknown, spool: SpoolConfig | undefined, read
   if (history === undefined) return undefined;
   if (history.enabled && spool?.engine === 'memory')
     reader.mistake(['history', 'enabled'], { expected: 'false, since a spool in memory has no folder for a history' });
+  if (history.enabled && spool?.engine === 'postgres')
+    reader.mistake(['history', 'enabled'], { expected: 'false, since a spool in PostgreSQL records no history yet' });
   return { enabled: history.enabled, maxAgeMs: history.max_age, maxBytes: history.max_bytes, bodies: history.bodies };
 }

@@ -14,8 +14,9 @@ import { encodedCredentialsIn } from './pool-headers.ts';
 import { readPools } from './pools.ts';
 import { createMask } from './secrets.ts';
 import { SectionReader } from './section-reader.ts';
-import { generalSchema, readAdmin, readService, readSpool, rootSchema } from './service.ts';
+import { generalSchema, readAdmin, readService, rootSchema } from './service.ts';
 import type { Config, ListenConfig } from './service-config.ts';
+import { readSpool } from './spool.ts';
 import { readToml } from './toml.ts';
 
 /**

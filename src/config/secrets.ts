@@ -15,8 +15,9 @@ export function isSecretKey(key: string): boolean {
 export function isSecretPath(path: readonly (number | string)[]): boolean {
   const keys = path.filter((step) => typeof step === 'string');
   const isPassword = keys[0] === 'attach' && keys[2] === 'users';
+  const isDatabase = keys[0] === 'spool' && keys[1] === 'url'; // it contains a password
   const isSigningKey = keys.at(-1) === 'sign' || (keys.at(-2) === 'sign' && keys.at(-1) === 'keys');
-  return isPassword || isSigningKey || isPoolHeader(keys) || isSecretKey(keys.at(-1) ?? '');
+  return isPassword || isSigningKey || isPoolHeader(keys) || isDatabase || isSecretKey(keys.at(-1) ?? '');
 }
 
 /** `headers`, `auth`, and their values, in `outgoing_pools.http.NAME`, which may be within `host_config`. Passwords are secret keys. */
@@ -45,7 +46,7 @@ export function isPublicPath(path: readonly (number | string)[]): boolean {
   const keys = path.filter((step) => typeof step === 'string');
   if (keys.includes('options') || isSecretPath(path)) return false;
   const key = keys.at(-1) ?? '';
-  const isSpoolFile = keys[0] === 'spool' && key === 'path';
+  const isSpoolFile = keys[0] === 'spool' && (key === 'path' || key === 'schema');
   return isSpoolFile || publicKeys.has(key) || measure.test(key) || keys.includes('listen');
 }
 

@@ -1,26 +1,10 @@
-import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { SpoolConfig } from './config.ts';
 import { readHistory } from './history.ts';
 import type { Table } from './mistakes.ts';
 import type { SectionReader } from './section-reader.ts';
 import type { Attachment, Config, GateConfig, ListenConfig, LogLevel } from './service-config.ts';
-import {
-  anything,
-  domains,
-  duration,
-  flag,
-  isLoopback,
-  listen,
-  listOf,
-  oneOf,
-  secret,
-  section,
-  size,
-  text,
-  wait,
-  whole,
-} from './values.ts';
+import { readSpool } from './spool.ts';
+import { anything, domains, flag, isLoopback, listen, listOf, oneOf, secret, section, size, wait, whole } from './values.ts';
 
 type ServiceSections = Pick<Config, 'admin' | 'callbacks' | 'drainTimeoutMs' | 'gate' | 'history' | 'log' | 'metrics' | 'spool'>;
 
@@ -46,21 +30,6 @@ export function readService(file: Table, reader: SectionReader): ServiceSections
     metrics: { mongooseim: metrics.mongooseim, token: metrics.token },
     drainTimeoutMs: service.drain_timeout,
   };
-}
-
-/** Reads `[spool]`. */
-export function readSpool(value: unknown, reader: SectionReader): SpoolConfig | undefined {
-  const spool = reader.read(spoolSchema, value, ['spool']);
-  return (
-    spool && {
-      engine: spool.engine,
-      path: resolve(reader.folder, spool.path),
-      maxBytes: spool.max_bytes,
-      minFreeBytes: spool.min_free,
-      deadLetterMaxAgeMs: spool.dead_letter_max_age,
-      deadLetterMax: spool.dead_letter_max,
-    }
-  );
 }
 
 /** Reads `[admin]`. A listener that other machines can reach needs a token. */
@@ -125,16 +94,6 @@ export const generalSchema = section({
 export const callbacksSchema = section({
   timeout: wait.default(5000),
   block_timeout: wait.default(10_000),
-});
-
-/** `[spool]` */
-export const spoolSchema = section({
-  engine: oneOf(['sqlite', 'memory']).default('sqlite'),
-  path: text.default('var/spool.sqlite'),
-  max_bytes: size.default(10 * 1000 ** 3),
-  min_free: size.default(64 * 1000 ** 2),
-  dead_letter_max_age: duration.default(30 * 86_400_000),
-  dead_letter_max: whole(1).optional(),
 });
 
 const hashExpected = 'the SHA-256 of the token in 64 hexadecimal digits';

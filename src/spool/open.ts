@@ -4,6 +4,7 @@ import { systemTimers, type Timers } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createLifecycle } from '../kit/lifecycle.ts';
 import type { EventSink } from '../telemetry/events.ts';
+import { createPostgresSpool } from './postgres/spool.ts';
 import type { Spool, SpoolStats } from './spool.ts';
 import { SpoolCommands } from './sqlite/commands.ts';
 import { answerBatch, type QueuedCommand } from './sqlite/group-commit.ts';
@@ -27,11 +28,15 @@ interface SpoolDeps {
 
 /** Creates the spool with the configured engine; it is not started yet. */
 export function openSpool(config: SpoolConfig, deps: SpoolDeps): Spool {
+  const threaded = { timers: systemTimers, onFailed: () => undefined, ...deps };
   switch (config.engine) {
     case 'memory':
       return createMemorySpool(deps);
+    case 'postgres':
+      if (config.postgres === undefined) throw new ServiceError('SPOOL_OPEN_FAILED', 'the spool in PostgreSQL has no url');
+      return createPostgresSpool(config.postgres, threaded);
     case 'sqlite':
-      return createSqliteSpool(config, { timers: systemTimers, onFailed: () => undefined, ...deps });
+      return createSqliteSpool(config, threaded);
     default:
       return config.engine satisfies never;
   }

@@ -60,7 +60,24 @@ test.each<[text: string, line: string]>([
   ['[callbacks]\ntimeout = "5 seconds"', `callbacks.timeout: received "5 seconds", expected ${durations}`],
   ['[callbacks]\ntimeout = 0', 'callbacks.timeout: received 0, expected a duration of 1 ms or more'],
   ['[callbacks]\nblock_timeout = "25d"', 'callbacks.block_timeout: received "25d", expected a duration of at most 24 days'],
-  ['[spool]\nengine = "jetstream"', 'spool.engine: received "jetstream", expected one of sqlite, memory'],
+  ['[spool]\nengine = "jetstream"', 'spool.engine: received "jetstream", expected one of sqlite, memory, postgres'],
+  [
+    '[spool]\nengine = "postgres"',
+    'spool.url: received nothing, expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, since engine = "postgres"',
+  ],
+  ['[spool]\nurl = "postgres://db.example.org/spool"', 'spool.url: received a string, expected no url, unless engine = "postgres"'],
+  [
+    '[spool]\nengine = "postgres"\nurl = "mysql://me:hidden@db.example.org/spool"',
+    'spool.url: received a string, expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, since engine = "postgres"',
+  ],
+  [
+    '[spool]\nengine = "postgres"\nurl = "postgres://db.example.org/spool"\nschema = "My; DROP"',
+    'spool.schema: received "My; DROP", expected a name of small letters, digits and underscores',
+  ],
+  [
+    '[spool]\nengine = "postgres"\nurl = "postgres://db.example.org/spool"\n[history]\nenabled = true',
+    'history.enabled: received true, expected false, since a spool in PostgreSQL records no history yet',
+  ],
   [
     '[spool]\nmax_bytes = "10 elephants"',
     'spool.max_bytes: received "10 elephants", expected a size: bytes, or a string such as "512KiB", "10MB", "1GB"',

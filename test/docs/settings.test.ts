@@ -18,8 +18,8 @@ import {
   metricsSchema,
   rootSchema,
   serviceSchema,
-  spoolSchema,
 } from '../../src/config/service.ts';
+import { spoolSchema } from '../../src/config/spool.ts';
 import { readPage } from '../support/guide.ts';
 
 /** The schema behind each heading, and the tables in it that another section or page describes. */

@@ -11,7 +11,7 @@ export interface ServerProcess {
   logs(): string;
   /** Resolves when all its ports accept connections and it answers; rejects with its log if it exits before, and then leaves no process. */
   start(): Promise<void>;
-  /** Sends SIGTERM, and waits for its end; rejects with its log if it does not end. */
+  /** Sends SIGTERM or its own signal, and waits for its end; rejects with its log if it does not end. */
   stop(): Promise<void>;
   /** Sends SIGKILL, and waits for its end. */
   kill(): Promise<void>;
@@ -23,6 +23,8 @@ export function createServerProcess(options: {
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly ports: readonly number[];
+  /** Stops it in order. Default: SIGTERM. */
+  readonly stopSignal?: 'SIGINT' | 'SIGTERM';
   /** Resolves when it has read its configuration, because some servers open their ports before that. Default: at once. */
   readonly answers?: () => Promise<unknown>;
   /**
@@ -31,7 +33,7 @@ export function createServerProcess(options: {
    */
   readonly cannotListen?: RegExp;
 }): ServerProcess {
-  const { command, args, env = process.env, ports, answers = () => Promise.resolve(), cannotListen } = options;
+  const { command, args, env = process.env, ports, answers = () => Promise.resolve(), cannotListen, stopSignal = 'SIGTERM' } = options;
   let running: Child | undefined;
   let log = '';
 
@@ -58,7 +60,7 @@ export function createServerProcess(options: {
     }
   }
 
-  async function end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+  async function end(signal: 'SIGINT' | 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const child = running;
     running = undefined;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -78,7 +80,7 @@ export function createServerProcess(options: {
    */
   async function stop(): Promise<void> {
     await answers().catch(() => undefined);
-    await end('SIGTERM');
+    await end(stopSignal);
   }
 
   return {

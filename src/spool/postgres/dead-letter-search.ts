@@ -1,0 +1,126 @@
+import type { AttemptRecord, DeadReason } from '../../model/attempt.ts';
+import type { Body, DeliveryId } from '../../model/delivery.ts';
+import type { DeadFilter, DeadLetter } from '../spool.ts';
+import { afterAll, beforeAll, type DeadCursor, type DeadRow } from '../sqlite/protocol.ts';
+import type { Session } from './session.ts';
+import { storable } from './write-set.ts';
+
+/** A dead letter without its content, as one row. */
+export interface LetterRow {
+  readonly nr: number;
+  /** Key of its attempts; null if it has none. */
+  readonly seq: number | null;
+  readonly lane: string | null;
+  /** False if no delivery was made of its packet. */
+  readonly isDelivery: boolean;
+  readonly bytes: number;
+  readonly letter: DeadLetter;
+}
+
+type Columns = [
+  nr: number,
+  seq: number | null,
+  lane: string | null,
+  isDelivery: boolean,
+  bytes: number,
+  id: DeliveryId,
+  host: string,
+  handler: string,
+  pool: string,
+  reason: DeadReason,
+  detail: string,
+  status: number | null,
+  attempts: number,
+  createdAt: number,
+  diedAt: number,
+  sender: string,
+  receiver: string,
+];
+
+type WholeColumns = [...Columns, target: string | null, packet: string | null, body: string | null, raw: Buffer | null, isText: boolean];
+
+const letterColumns = `nr, seq, lane, target IS NOT NULL, coalesce(octet_length(raw), octet_length(body), 0), id, host, handler, pool, reason, detail,
+  status, attempts, created_at, died_at, sender, receiver`;
+
+interface DeadWalk {
+  readonly filter: DeadFilter;
+  /** Both ends are excluded. */
+  readonly after?: DeadCursor;
+  readonly before?: DeadCursor;
+  /** Newest first. */
+  readonly backward?: boolean;
+  readonly limit: number;
+}
+
+/** Finds dead letters in the database; it changes nothing. */
+export class DeadLetterSearch {
+  readonly #session: Session;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** The next dead letters that match, in order of death. */
+  async walk({ filter, after = beforeAll, before = afterAll, backward = false, limit }: DeadWalk): Promise<readonly LetterRow[]> {
+    const values: unknown[] = [...after, ...before];
+    const conditions = ['(died_at, nr) > ($1, $2)', '(died_at, nr) < ($3, $4)'];
+    const where = (condition: string, value: unknown) => {
+      if (value !== undefined) conditions.push(condition.replace('?', `$${values.push(value)}`));
+    };
+    where('id = ANY (?::text[])', filter.ids?.map(storable));
+    for (const key of ['pool', 'handler', 'host', 'reason', 'detail'] as const) where(`${key} = ?`, textOf(filter[key]));
+    where('died_at < ?', filter.diedBefore);
+    where('died_at >= ?', filter.diedSince);
+    const order = backward ? 'DESC' : '';
+    const text = `SELECT ${letterColumns} FROM dead WHERE ${conditions.join(' AND ')} ORDER BY died_at ${order}, nr ${order} LIMIT ${limit}`;
+    return (await this.#session.read<Columns>({ name: '', text, values })).map(letterOf);
+  }
+
+  /** The newest dead letter of this id. */
+  async newest(id: DeliveryId): Promise<LetterRow | undefined> {
+    const text = `SELECT ${letterColumns} FROM dead WHERE id = $1 ORDER BY nr DESC LIMIT 1`;
+    return (await this.#session.read<Columns>({ name: 'dead-newest', text, values: [storable(id)] })).map(letterOf)[0];
+  }
+
+  /** The same with its content. */
+  async whole(id: DeliveryId): Promise<DeadRow | undefined> {
+    const text = `SELECT ${letterColumns}, target, packet, body, raw, is_text FROM dead WHERE id = $1 ORDER BY nr DESC LIMIT 1`;
+    const [columns] = await this.#session.read<WholeColumns>({ name: '', text, values: [storable(id)] });
+    if (columns === undefined) return undefined;
+    const [target, packet, body, raw, isText] = columns.slice(letterLength) as ContentColumns; // the last columns of the query
+    const { letter, seq } = letterOf(columns);
+    return { letter, target, packet, body: bodyOf(body, raw, isText), history: seq === null ? [] : await this.attemptsOf(seq) };
+  }
+
+  async attemptsOf(seq: number): Promise<readonly AttemptRecord[]> {
+    const text = 'SELECT number, at, outcome, judgement FROM attempts WHERE seq = $1 ORDER BY nr';
+    const rows = await this.#session.read<[number: number, at: number, outcome: string, judgement: string | null]>({
+      ...{ name: '', text, values: [seq] },
+    });
+    return rows.map(([number, at, outcome, judgement]) => {
+      const record = { number, at, outcome: JSON.parse(outcome) as AttemptRecord['outcome'] }; // written by `WriteSet` alone
+      return judgement === null ? record : { ...record, judgement: JSON.parse(judgement) as NonNullable<AttemptRecord['judgement']> };
+    });
+  }
+}
+
+const letterLength = 17;
+
+type ContentColumns = [target: string | null, packet: string | null, body: string | null, raw: Buffer | null, isText: boolean];
+
+function letterOf(columns: readonly unknown[]): LetterRow {
+  const [nr, seq, lane, isDelivery, bytes, id, host, handler, pool, reason, detail, status, attempts, ...rest] = columns as Columns; // the columns of every query
+  const [createdAt, diedAt, sender, receiver] = rest;
+  const letter = { id, host, handler, pool, reason, detail, status, attempts, createdAt, diedAt, sender, receiver };
+  return { nr, seq, lane, isDelivery, bytes, letter };
+}
+
+/** A body from its two columns: bytes, and texts that PostgreSQL cannot store as text, are in `raw`. */
+export function bodyOf(text: string | null, raw: Buffer | null, isText: boolean): Body | null {
+  if (raw === null) return text;
+  return isText ? raw.toString() : Uint8Array.from(raw); // a copy: the driver's buffer is part of a larger one
+}
+
+function textOf(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : storable(value);
+}

@@ -1,0 +1,43 @@
+import type { MessagePort } from 'node:worker_threads';
+import { type ErrorCode, messageOf, ServiceError, toError } from '../../kit/errors.ts';
+import { BatchReader } from '../sqlite/batch-message.ts';
+import { Engine } from './engine.ts';
+import type { FromThread, Opening, ToThread } from './protocol.ts';
+import { Session } from './session.ts';
+
+/** Opens the spool, then commits batch after batch: the sender waits for the answers of one before it sends the next. */
+export async function serve(opening: Opening, port: MessagePort): Promise<void> {
+  const send = (message: FromThread) => port.postMessage(message);
+  const engine = new Engine(new Session(opening, (reason) => send({ kind: 'stalled', reason })));
+  const where = `the spool in PostgreSQL at ${opening.address}`;
+
+  if (!(await attempt('SPOOL_OPEN_FAILED', `cannot open ${where}`, async () => send({ kind: 'opened', ...(await engine.open()) })))) return;
+  port.on('message', (message: ToThread) => void attempt('SPOOL_FAILED', `${where} failed`, () => receive(message)));
+
+  async function receive(message: ToThread): Promise<void> {
+    switch (message.kind) {
+      case 'batch':
+        return send({ kind: 'committed', ...(await engine.commit(new BatchReader(message.commands).read(), message)) });
+      case 'close':
+        port.close();
+        return engine.close();
+      default:
+        return message satisfies never;
+    }
+  }
+
+  /** Reports an error, which ends the thread. */
+  async function attempt(code: ErrorCode, what: string, work: () => Promise<void>): Promise<boolean> {
+    try {
+      await work();
+      return true;
+    } catch (thrown) {
+      const error = toError(thrown);
+      if (error instanceof ServiceError) send({ kind: 'failed', code: error.code, message: error.message });
+      else send({ kind: 'failed', code, message: `${what}: ${messageOf(error)}` });
+      port.close();
+      await engine.close();
+      return false;
+    }
+  }
+}

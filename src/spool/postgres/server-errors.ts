@@ -1,0 +1,22 @@
+import { ServiceError } from '../../kit/errors.ts';
+
+/**
+ * Classes of SQLSTATE (PostgreSQL manual, appendix A) after which the same call may succeed later: connection (08), transaction rolled back (40),
+ * resources (53), object in use (55), operator intervention (57), system error such as a failed disk (58). With a server that starts or
+ * fails over, also a refused login (28), an unknown database (3D) and a transaction that may only read (25).
+ */
+const temporaryClasses = new Set(['08', '25', '28', '3D', '40', '53', '55', '57', '58']);
+
+const sqlState = /^[0-9A-Z]{5}$/;
+
+/** Whether the call can be tried again on a new connection. Errors of the connection itself have no SQLSTATE. */
+export function isTemporary(error: Error): boolean {
+  if (error instanceof ServiceError) return false;
+  const code = 'code' in error ? error.code : undefined;
+  if (typeof code === 'string' && sqlState.test(code)) return temporaryClasses.has(code.slice(0, 2));
+  return typeof code === 'string' || error instanceof AggregateError || connectionMessages.test(error.message);
+}
+
+/** Errors of the driver without a code. */
+const connectionMessages =
+  /^(Connection terminated|Client has encountered|Client was closed|Query read timeout|timeout expired|timeout exceeded)/;
