@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { startTapServer } from '../../demo/tap-server.ts';
 import { chat } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
-import { startPostgres } from '../support/postgres.ts';
+import { hasPostgres, startPostgres } from '../support/postgres.ts';
 import { createPusher, plainConfig } from '../support/pusher.ts';
 import { createSightings, renamed } from '../support/sightings.ts';
 import { startTarget } from '../support/target.ts';
@@ -14,7 +14,7 @@ import { startTarget } from '../support/target.ts';
 const total = 4000;
 const conversations = 100;
 
-test('it loses nothing while the service and PostgreSQL are killed and restarted in turn', { timeout: 180_000 }, async () => {
+test.skipIf(!(await hasPostgres()))('it loses nothing while the service and PostgreSQL are killed and restarted in turn', async () => {
   await using backend = await startTarget();
   await using postgres = await startPostgres();
   const server = await startTapServer({ host: 'localhost', domain: 'pusher.localhost', secret: 's3cret' });

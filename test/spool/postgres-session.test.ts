@@ -1,206 +1,209 @@
 /** The session of the process that owns a spool in PostgreSQL: what it refuses, what it keeps, and what follows if it is lost. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketFacts } from '../../src/model/packet.ts';
 import { type EventFilter, EventStore } from '../../src/spool/event-store.ts';
 import { stalledStopMs } from '../../src/spool/postgres/spool.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { eventually } from '../support/eventually.ts';
+import { hasPostgres } from '../support/postgres.ts';
 import { startRelay } from '../support/relay.ts';
 import { appendTo, claimFrom, settleIn } from '../support/spool-promises.ts';
 import { acceptedAt, answered, idOf, makeDelivery, makeEntry, makeFailedPacket, makeSettlement } from './build.ts';
 import { createPostgresRig, type PostgresRig } from './postgres-rig.ts';
 
-let rig: PostgresRig;
-beforeAll(async () => {
-  rig = await createPostgresRig();
-});
-afterAll(() => rig[Symbol.asyncDispose]());
-
-const everything = { handlers: ['push'], limit: 10_000, bytes: 1e9, now: acceptedAt + 1000 };
-const claimIds = async (spool: Spool) => (await claimFrom(spool, 'pool', everything)).claimed.map(({ id }) => id);
-const storedIds = async (schema: string) =>
-  (await rig.server.query(`SELECT id FROM ${schema}.deliveries ORDER BY seq`)).map(({ id }) => id);
-
-test('a second process cannot use the same schema, and is told which one does', async () => {
-  const spool = await rig.started({}, { schema: 'shared' });
-  const message = expect.stringMatching(/schema shared .* is used by process \d+ on \S+/);
-  await expect(rig.started({}, { schema: 'shared' })).rejects.toMatchObject({ code: 'SPOOL_LOCKED', message });
-  await spool.stop();
-  await rig.started({}, { schema: 'shared' });
-});
-
-test('claims end with the process: lanes keep their order, retries their attempts, dead letters and pauses stay', async () => {
-  const before = await rig.started({}, { schema: 'restarted' });
-  const lane = 'lane';
-  const claimed = await appendTo(
-    before,
-    makeEntry(
-      ['a', 'b'].map((id) => makeDelivery({ id, lane })),
-      { take: true },
-    ),
-  );
-  await appendTo(before, makeEntry([makeDelivery({ id: 'c', lane }), makeDelivery({ id: 'd' }), makeDelivery({ id: 'e' })]));
-  const [first] = claimed;
-  const retry = { kind: 'retry', notBefore: acceptedAt + 5, leaveLane: false, context: { step: '1' } } as const;
-  await settleIn(before, makeSettlement(first?.seq ?? 0, retry, { attempt: answered(1, 503) }));
-  const [d] = (await claimFrom(before, 'pool', { ...everything, now: acceptedAt })).claimed;
-  await settleIn(before, makeSettlement(d?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }));
-  await before.setPaused('pool', true);
-  await before.stop();
-
-  const after = await rig.started({}, { schema: 'restarted' });
-  expect(after.stats()).toMatchObject({ depths: [{ waiting: 4, dead: 1 }], paused: ['pool'] });
-  const { claimed: again } = await claimFrom(after, 'pool', everything);
-  expect(again).toMatchObject([{ id: 'e' }, { id: 'a', attempts: 1, context: { step: '1' }, failingSince: acceptedAt + 1 }]);
-  const { next } = await settleIn(after, makeSettlement(again[1]?.seq ?? 0, { kind: 'delivered' }, { claimNext: 9 }));
-  expect(next.map(({ id }) => id)).toEqual(['b', 'c']);
-});
-
-test('while there is no connection calls wait, and each is executed once, in order', async () => {
-  await using relay = await startRelay(rig.server.port);
-  const url = `postgres://postgres@127.0.0.1:${relay.port}/postgres`;
-  const spool = await rig.started({}, { schema: 'cut', url });
-  const names = Array.from({ length: 3000 }, (_, index) => `d${index}`);
-  let done = 0;
-  const appends = names.map(async (id, index) => {
-    if (index % 300 === 299) await eventually(() => done >= index - 299); // spread over many transactions
-    await appendTo(spool, makeEntry([makeDelivery({ id })]));
-    done += 1;
-    if (done % 100 === 0) relay.cut();
+describe.skipIf(!(await hasPostgres()))('the session', () => {
+  let rig: PostgresRig;
+  beforeAll(async () => {
+    rig = await createPostgresRig();
   });
-  await Promise.all(appends);
-  expect(relay.connections).toBeGreaterThan(2);
-  expect((await storedIds('cut')).toSorted()).toEqual(names.toSorted());
-  expect(spool.stats().writable).toBe(true);
-});
+  afterAll(() => rig[Symbol.asyncDispose]());
 
-test('a server that is killed closes intake until it has recovered, and loses nothing that was answered', async () => {
-  const failures: Error[] = [];
-  const spool = await rig.started({ onFailed: (error) => failures.push(error) }, { schema: 'killed' });
-  const [claimed] = await appendTo(spool, makeEntry([makeDelivery({ id: 'a', lane: 'lane' })], { take: true }));
-  await appendTo(spool, makeEntry([makeDelivery({ id: 'b', lane: 'lane' })]));
-  await rig.server.kill();
-  const waiting = appendTo(spool, makeEntry([makeDelivery({ id: 'c' })]));
-  const settling = settleIn(spool, makeSettlement(claimed?.seq ?? 0, { kind: 'delivered' }, { claimNext: 1 }));
-  await eventually(() =>
-    expect(spool.stats()).toMatchObject({ writable: false, reason: expect.stringContaining('no commit in PostgreSQL') }),
-  );
-  await rig.server.start();
-  await waiting;
-  expect((await settling).next.map(({ id }) => id)).toEqual(['b']);
-  expect(await claimIds(spool)).toEqual(['c']);
-  expect(await storedIds('killed')).toEqual(['b', 'c']);
-  expect(spool.stats().writable).toBe(true);
-  expect(failures).toEqual([]);
-});
+  const everything = { handlers: ['push'], limit: 10_000, bytes: 1e9, now: acceptedAt + 1000 };
+  const claimIds = async (spool: Spool) => (await claimFrom(spool, 'pool', everything)).claimed.map(({ id }) => id);
+  const storedIds = async (schema: string) =>
+    (await rig.server.query(`SELECT id FROM ${schema}.deliveries ORDER BY seq`)).map(({ id }) => id);
 
-test('a process that another one has replaced writes nothing more', async () => {
-  const failures: Error[] = [];
-  const spool = await rig.started({ onFailed: (error) => failures.push(error) }, { schema: 'replaced' });
-  const [claimed] = await appendTo(spool, makeEntry([makeDelivery({ id: 'a' })], { take: true }));
-  await rig.server.query(`UPDATE replaced.owner SET epoch = epoch + 1, holder = 'process 1 on other'`);
-  const results = await Promise.allSettled([
-    appendTo(spool, makeEntry([makeDelivery({ id: 'b' })])),
-    settleIn(spool, makeSettlement(claimed?.seq ?? 0, { kind: 'delivered' })),
-  ]);
-  expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-  expect(failures).toMatchObject([{ code: 'SPOOL_LOCKED', message: expect.stringContaining('is used by process 1 on other') }]);
-  expect(await storedIds('replaced')).toEqual(['a']);
-});
-
-test('a stop without a connection ends, and calls that wait fail', async () => {
-  const relay = await startRelay(rig.server.port);
-  const timers: Timers = { after: (ms, action) => systemTimers.after(ms === stalledStopMs ? 0 : ms, action) };
-  const spool = await rig.started({ timers }, { schema: 'stopped', url: `postgres://postgres@127.0.0.1:${relay.port}/postgres` });
-  await relay[Symbol.asyncDispose]();
-  const waiting = appendTo(spool, makeEntry([makeDelivery()]));
-  await Promise.all([expect(waiting).rejects.toMatchObject({ code: 'SPOOL_FAILED' }), spool.stop()]);
-});
-
-test('texts that PostgreSQL cannot store are stored nevertheless, and a value that it refuses rejects its own call', async () => {
-  const spool = await rig.started({}, { schema: 'values' });
-  const bytes = Uint8Array.from([0, 255, 10]);
-  const fraction = makeDelivery({ id: 'f', seenAt: acceptedAt + 0.5 });
-  const results = await Promise.allSettled([
-    appendTo(spool, makeEntry([makeDelivery({ id: 'a', body: 'nul \0, {"quotes"}, \\x41, NULL', sender: 'a\0@b' })])),
-    appendTo(spool, makeEntry([fraction])),
-    appendTo(spool, makeEntry([makeDelivery({ id: 'b', body: bytes }), makeDelivery({ id: 'c', body: '' })])),
-  ]);
-  expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-  expect(results[1]).toMatchObject({ reason: { code: 'SPOOL_ROW_REFUSED' } });
-  const { claimed } = await claimFrom(spool, 'pool', everything);
-  expect(claimed.map(({ body }) => body)).toEqual(['nul \0, {"quotes"}, \\x41, NULL', bytes, '']);
-  expect(await spool.countDead({ ids: ['x\0' as never] })).toBe(0);
-});
-
-test('an operator finds events, makes them due and drops them, but cannot erase those of a user yet', async () => {
-  const spool = await rig.started({}, { schema: 'searched' });
-  const store = new EventStore(spool);
-  const facts = '["message","m1","s1"]' as PacketFacts;
-  await appendTo(spool, makeEntry([makeDelivery({ id: 'a', lane: 'lane' })], { take: true }));
-  await appendTo(
-    spool,
-    makeEntry([makeDelivery({ id: 'b', lane: 'lane', facts, sender: 'carol@localhost' }), makeDelivery({ id: 'a.1' })]),
-  );
-  const [later] = await appendTo(spool, makeEntry([makeDelivery({ id: 'd' })], { take: true }));
-  const retry = { kind: 'retry', notBefore: acceptedAt + 900, leaveLane: false, context: {} } as const;
-  await settleIn(spool, makeSettlement(later?.seq ?? 0, retry, { attempt: answered(1, 503) }));
-  await appendTo(spool, makeEntry([], { deadLetters: [makeFailedPacket({ id: 'a.2' })] }));
-
-  const find = async (filter: EventFilter, backward = false) =>
-    (await store.find({ table: 'pending', filter, backward, limit: 9, after: undefined })).events;
-  expect((await find({}, true)).map(({ id }) => id)).toEqual(['d', 'a.1', 'b', 'a']);
-  expect(await find({ jid: 'carol@localhost' })).toMatchObject([{ id: 'b', stanzaId: 's1', isClaimed: false, dueAt: null }]);
-  expect((await find({ stanzaId: 'm1' })).map(({ id }) => id)).toEqual(['b']);
-  expect(await find({ status: 503 })).toMatchObject([{ id: 'd', attempts: 1, dueAt: acceptedAt + 900 }]);
-  expect([await store.count('pending', {}), await store.count('dead', {})]).toEqual([4, 1]);
-  expect(await store.descendants(idOf('a'))).toEqual([
-    { id: 'a.2', state: 'dead' },
-    { id: 'a.1', state: 'owed' },
-  ]);
-  const [claimed, b, , d] = (await find({})).map(({ position, id }) => [position[1], id] as const);
-  expect(await store.content(b ?? [0, idOf('')])).toMatchObject({ body: 'body of b', behind: 'a', history: [] });
-  const keys = [claimed, b, d].flatMap((key) => (key === undefined ? [] : [key]));
-  expect(await store.makeDue(keys, acceptedAt)).toEqual({ ids: ['b', 'd'], missed: 1, readyPools: ['pool'] });
-  expect(await store.drop(keys.slice(0, 2), acceptedAt)).toEqual({ ids: ['b'], missed: 1, readyPools: [] });
-  expect(await claimIds(spool)).toEqual(['a.1', 'd']);
-  await expect(spool.extend({ extension: 'erasure' })).rejects.toMatchObject({ code: 'SPOOL_ENGINE_LACKS' });
-});
-
-test.each([
-  [
-    'a schema of another program',
-    'CREATE SCHEMA foreign_one; CREATE TABLE foreign_one.users ()',
-    'foreign_one',
-    'SPOOL_OPEN_FAILED',
-    'holds tables of another program',
-  ],
-  [
-    'a schema of a later version',
-    'CREATE SCHEMA later; CREATE TABLE later.spool_version AS SELECT 99 AS version',
-    'later',
-    'SPOOL_TOO_NEW',
-    'has version 99',
-  ],
-])('refuses %s', async (_, sql, schema, code, text) => {
-  await rig.server.query(sql);
-  await expect(rig.started({}, { schema })).rejects.toMatchObject({ code, message: expect.stringContaining(text) });
-});
-
-test('refuses a server that answers before a commit is on disk, a wrong address and a database in another encoding', async () => {
-  const unsafe = `${rig.server.url()}?options=-c%20synchronous_commit%3Doff`;
-  const code = 'SPOOL_OPEN_FAILED';
-  await expect(rig.started({}, { url: unsafe })).rejects.toMatchObject({
-    code,
-    message: expect.stringContaining('synchronous_commit is off'),
+  test('a second process cannot use the same schema, and is told which one does', async () => {
+    const spool = await rig.started({}, { schema: 'shared' });
+    const message = expect.stringMatching(/schema shared .* is used by process \d+ on \S+/);
+    await expect(rig.started({}, { schema: 'shared' })).rejects.toMatchObject({ code: 'SPOOL_LOCKED', message });
+    await spool.stop();
+    await rig.started({}, { schema: 'shared' });
   });
-  await expect(rig.started({}, { url: 'postgres://x:hidden@127.0.0.1:1/db' })).rejects.toMatchObject({
-    ...{ code, message: expect.stringMatching(/^cannot open the spool in PostgreSQL at 127\.0\.0\.1:1\/db: .*ECONNREFUSED/) },
+
+  test('claims end with the process: lanes keep their order, retries their attempts, dead letters and pauses stay', async () => {
+    const before = await rig.started({}, { schema: 'restarted' });
+    const lane = 'lane';
+    const claimed = await appendTo(
+      before,
+      makeEntry(
+        ['a', 'b'].map((id) => makeDelivery({ id, lane })),
+        { take: true },
+      ),
+    );
+    await appendTo(before, makeEntry([makeDelivery({ id: 'c', lane }), makeDelivery({ id: 'd' }), makeDelivery({ id: 'e' })]));
+    const [first] = claimed;
+    const retry = { kind: 'retry', notBefore: acceptedAt + 5, leaveLane: false, context: { step: '1' } } as const;
+    await settleIn(before, makeSettlement(first?.seq ?? 0, retry, { attempt: answered(1, 503) }));
+    const [d] = (await claimFrom(before, 'pool', { ...everything, now: acceptedAt })).claimed;
+    await settleIn(before, makeSettlement(d?.seq ?? 0, { kind: 'dead', reason: 'refused', detail: '' }));
+    await before.setPaused('pool', true);
+    await before.stop();
+
+    const after = await rig.started({}, { schema: 'restarted' });
+    expect(after.stats()).toMatchObject({ depths: [{ waiting: 4, dead: 1 }], paused: ['pool'] });
+    const { claimed: again } = await claimFrom(after, 'pool', everything);
+    expect(again).toMatchObject([{ id: 'e' }, { id: 'a', attempts: 1, context: { step: '1' }, failingSince: acceptedAt + 1 }]);
+    const { next } = await settleIn(after, makeSettlement(again[1]?.seq ?? 0, { kind: 'delivered' }, { claimNext: 9 }));
+    expect(next.map(({ id }) => id)).toEqual(['b', 'c']);
   });
-  await rig.server.query("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0");
-  await expect(rig.started({}, { url: rig.server.url('latin') })).rejects.toMatchObject({
-    code,
-    message: expect.stringContaining('encoding LATIN1'),
+
+  test('while there is no connection calls wait, and each is executed once, in order', async () => {
+    await using relay = await startRelay(rig.server.port);
+    const url = `postgres://postgres@127.0.0.1:${relay.port}/postgres`;
+    const spool = await rig.started({}, { schema: 'cut', url });
+    const names = Array.from({ length: 3000 }, (_, index) => `d${index}`);
+    let done = 0;
+    const appends = names.map(async (id, index) => {
+      if (index % 300 === 299) await eventually(() => done >= index - 299); // spread over many transactions
+      await appendTo(spool, makeEntry([makeDelivery({ id })]));
+      done += 1;
+      if (done % 100 === 0) relay.cut();
+    });
+    await Promise.all(appends);
+    expect(relay.connections).toBeGreaterThan(2);
+    expect((await storedIds('cut')).toSorted()).toEqual(names.toSorted());
+    expect(spool.stats().writable).toBe(true);
+  });
+
+  test('a server that is killed closes intake until it has recovered, and loses nothing that was answered', async () => {
+    const failures: Error[] = [];
+    const spool = await rig.started({ onFailed: (error) => failures.push(error) }, { schema: 'killed' });
+    const [claimed] = await appendTo(spool, makeEntry([makeDelivery({ id: 'a', lane: 'lane' })], { take: true }));
+    await appendTo(spool, makeEntry([makeDelivery({ id: 'b', lane: 'lane' })]));
+    await rig.server.kill();
+    const waiting = appendTo(spool, makeEntry([makeDelivery({ id: 'c' })]));
+    const settling = settleIn(spool, makeSettlement(claimed?.seq ?? 0, { kind: 'delivered' }, { claimNext: 1 }));
+    await eventually(() =>
+      expect(spool.stats()).toMatchObject({ writable: false, reason: expect.stringContaining('no commit in PostgreSQL') }),
+    );
+    await rig.server.start();
+    await waiting;
+    expect((await settling).next.map(({ id }) => id)).toEqual(['b']);
+    expect(await claimIds(spool)).toEqual(['c']);
+    expect(await storedIds('killed')).toEqual(['b', 'c']);
+    expect(spool.stats().writable).toBe(true);
+    expect(failures).toEqual([]);
+  });
+
+  test('a process that another one has replaced writes nothing more', async () => {
+    const failures: Error[] = [];
+    const spool = await rig.started({ onFailed: (error) => failures.push(error) }, { schema: 'replaced' });
+    const [claimed] = await appendTo(spool, makeEntry([makeDelivery({ id: 'a' })], { take: true }));
+    await rig.server.query(`UPDATE replaced.owner SET epoch = epoch + 1, holder = 'process 1 on other'`);
+    const results = await Promise.allSettled([
+      appendTo(spool, makeEntry([makeDelivery({ id: 'b' })])),
+      settleIn(spool, makeSettlement(claimed?.seq ?? 0, { kind: 'delivered' })),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(failures).toMatchObject([{ code: 'SPOOL_LOCKED', message: expect.stringContaining('is used by process 1 on other') }]);
+    expect(await storedIds('replaced')).toEqual(['a']);
+  });
+
+  test('a stop without a connection ends, and calls that wait fail', async () => {
+    const relay = await startRelay(rig.server.port);
+    const timers: Timers = { after: (ms, action) => systemTimers.after(ms === stalledStopMs ? 0 : ms, action) };
+    const spool = await rig.started({ timers }, { schema: 'stopped', url: `postgres://postgres@127.0.0.1:${relay.port}/postgres` });
+    await relay[Symbol.asyncDispose]();
+    const waiting = appendTo(spool, makeEntry([makeDelivery()]));
+    await Promise.all([expect(waiting).rejects.toMatchObject({ code: 'SPOOL_FAILED' }), spool.stop()]);
+  });
+
+  test('texts that PostgreSQL cannot store are stored nevertheless, and a value that it refuses rejects its own call', async () => {
+    const spool = await rig.started({}, { schema: 'values' });
+    const bytes = Uint8Array.from([0, 255, 10]);
+    const fraction = makeDelivery({ id: 'f', seenAt: acceptedAt + 0.5 });
+    const results = await Promise.allSettled([
+      appendTo(spool, makeEntry([makeDelivery({ id: 'a', body: 'nul \0, {"quotes"}, \\x41, NULL', sender: 'a\0@b' })])),
+      appendTo(spool, makeEntry([fraction])),
+      appendTo(spool, makeEntry([makeDelivery({ id: 'b', body: bytes }), makeDelivery({ id: 'c', body: '' })])),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(results[1]).toMatchObject({ reason: { code: 'SPOOL_ROW_REFUSED' } });
+    const { claimed } = await claimFrom(spool, 'pool', everything);
+    expect(claimed.map(({ body }) => body)).toEqual(['nul \0, {"quotes"}, \\x41, NULL', bytes, '']);
+    expect(await spool.countDead({ ids: ['x\0' as never] })).toBe(0);
+  });
+
+  test('an operator finds events, makes them due and drops them, but cannot erase those of a user yet', async () => {
+    const spool = await rig.started({}, { schema: 'searched' });
+    const store = new EventStore(spool);
+    const facts = '["message","m1","s1"]' as PacketFacts;
+    await appendTo(spool, makeEntry([makeDelivery({ id: 'a', lane: 'lane' })], { take: true }));
+    await appendTo(
+      spool,
+      makeEntry([makeDelivery({ id: 'b', lane: 'lane', facts, sender: 'carol@localhost' }), makeDelivery({ id: 'a.1' })]),
+    );
+    const [later] = await appendTo(spool, makeEntry([makeDelivery({ id: 'd' })], { take: true }));
+    const retry = { kind: 'retry', notBefore: acceptedAt + 900, leaveLane: false, context: {} } as const;
+    await settleIn(spool, makeSettlement(later?.seq ?? 0, retry, { attempt: answered(1, 503) }));
+    await appendTo(spool, makeEntry([], { deadLetters: [makeFailedPacket({ id: 'a.2' })] }));
+
+    const find = async (filter: EventFilter, backward = false) =>
+      (await store.find({ table: 'pending', filter, backward, limit: 9, after: undefined })).events;
+    expect((await find({}, true)).map(({ id }) => id)).toEqual(['d', 'a.1', 'b', 'a']);
+    expect(await find({ jid: 'carol@localhost' })).toMatchObject([{ id: 'b', stanzaId: 's1', isClaimed: false, dueAt: null }]);
+    expect((await find({ stanzaId: 'm1' })).map(({ id }) => id)).toEqual(['b']);
+    expect(await find({ status: 503 })).toMatchObject([{ id: 'd', attempts: 1, dueAt: acceptedAt + 900 }]);
+    expect([await store.count('pending', {}), await store.count('dead', {})]).toEqual([4, 1]);
+    expect(await store.descendants(idOf('a'))).toEqual([
+      { id: 'a.2', state: 'dead' },
+      { id: 'a.1', state: 'owed' },
+    ]);
+    const [claimed, b, , d] = (await find({})).map(({ position, id }) => [position[1], id] as const);
+    expect(await store.content(b ?? [0, idOf('')])).toMatchObject({ body: 'body of b', behind: 'a', history: [] });
+    const keys = [claimed, b, d].flatMap((key) => (key === undefined ? [] : [key]));
+    expect(await store.makeDue(keys, acceptedAt)).toEqual({ ids: ['b', 'd'], missed: 1, readyPools: ['pool'] });
+    expect(await store.drop(keys.slice(0, 2), acceptedAt)).toEqual({ ids: ['b'], missed: 1, readyPools: [] });
+    expect(await claimIds(spool)).toEqual(['a.1', 'd']);
+    await expect(spool.extend({ extension: 'erasure' })).rejects.toMatchObject({ code: 'SPOOL_ENGINE_LACKS' });
+  });
+
+  test.each([
+    [
+      'a schema of another program',
+      'CREATE SCHEMA foreign_one; CREATE TABLE foreign_one.users ()',
+      'foreign_one',
+      'SPOOL_OPEN_FAILED',
+      'holds tables of another program',
+    ],
+    [
+      'a schema of a later version',
+      'CREATE SCHEMA later; CREATE TABLE later.spool_version AS SELECT 99 AS version',
+      'later',
+      'SPOOL_TOO_NEW',
+      'has version 99',
+    ],
+  ])('refuses %s', async (_, sql, schema, code, text) => {
+    await rig.server.query(sql);
+    await expect(rig.started({}, { schema })).rejects.toMatchObject({ code, message: expect.stringContaining(text) });
+  });
+
+  test('refuses a server that answers before a commit is on disk, a wrong address and a database in another encoding', async () => {
+    const unsafe = `${rig.server.url()}?options=-c%20synchronous_commit%3Doff`;
+    const code = 'SPOOL_OPEN_FAILED';
+    await expect(rig.started({}, { url: unsafe })).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining('synchronous_commit is off'),
+    });
+    await expect(rig.started({}, { url: 'postgres://x:hidden@127.0.0.1:1/db' })).rejects.toMatchObject({
+      ...{ code, message: expect.stringMatching(/^cannot open the spool in PostgreSQL at 127\.0\.0\.1:1\/db: .*ECONNREFUSED/) },
+    });
+    await rig.server.query("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0");
+    await expect(rig.started({}, { url: rig.server.url('latin') })).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining('encoding LATIN1'),
+    });
   });
 });

@@ -1,11 +1,14 @@
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, describe } from 'vitest';
 import { keepsTheSpoolsPromises } from '../conformance/spool.ts';
+import { hasPostgres } from '../support/postgres.ts';
 import { createPostgresRig, type PostgresRig } from './postgres-rig.ts';
 
-let rig: PostgresRig;
-beforeAll(async () => {
-  rig = await createPostgresRig();
-});
-afterAll(() => rig[Symbol.asyncDispose]());
+describe.skipIf(!(await hasPostgres()))('on a server', () => {
+  let rig: PostgresRig;
+  beforeAll(async () => {
+    rig = await createPostgresRig();
+  });
+  afterAll(() => rig[Symbol.asyncDispose]());
 
-keepsTheSpoolsPromises('postgres', async (deps) => rig.make(deps));
+  keepsTheSpoolsPromises('postgres', async (deps) => rig.make(deps));
+});

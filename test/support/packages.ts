@@ -12,9 +12,9 @@ const policyPath = '/usr/sbin/policy-rc.d';
  * starting or enabling its service. A test that needs it is skipped if this is false: `describe.skipIf(!(await
  * requirePackage('prosody')))`. With `CI=true` nothing is skipped: this throws.
  */
-export async function requirePackage(name: string, program = `/usr/bin/${name}`): Promise<boolean> {
+export async function requirePackage(name: string, program = `/usr/bin/${name}`, service = name): Promise<boolean> {
   if (await isThere(program)) return true;
-  const problem = await install(name);
+  const problem = await install(name, service);
   if (await isThere(program)) return true;
   if (process.env['CI'] === 'true') throw new Error(`${program} is needed and could not be installed: ${problem}`);
   return false;
@@ -30,7 +30,7 @@ export async function isUnchanged(name: string): Promise<boolean> {
 }
 
 /** Installs without starting a service; returns the error message, empty on success. */
-async function install(name: string): Promise<string> {
+async function install(name: string, service: string): Promise<string> {
   if (process.getuid?.() !== 0) return `only root can install the package ${name}`;
   const guarded = await forbidStarts();
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
@@ -41,7 +41,7 @@ async function install(name: string): Promise<string> {
       await get('update'); // the package lists of a new machine are missing or old
       await get(...install);
     });
-    await run('update-rc.d', [name, 'disable']).catch(() => undefined); // not every package has a service
+    await run('update-rc.d', [service, 'disable']).catch(() => undefined); // not every package has a service
     return '';
   } catch (error) {
     return String(error);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { eventually } from './eventually.ts';
+import { requirePackage } from './packages.ts';
 import { createServerProcess } from './server-process.ts';
 import { freePort } from './target.ts';
 
@@ -23,7 +24,12 @@ export interface Postgres extends AsyncDisposable {
 
 const binaries = '/usr/lib/postgresql/15/bin';
 
-/** Needs Debian's package postgresql-15. PostgreSQL refuses to run as root, so it runs as the user of that package then. */
+/** Whether {@link startPostgres} can start a server. */
+export function hasPostgres(): Promise<boolean> {
+  return requirePackage('postgresql-15', join(binaries, 'postgres'), 'postgresql');
+}
+
+/** PostgreSQL refuses to run as root, so it runs as the user of Debian's package then. */
 export async function startPostgres(settings: readonly string[] = []): Promise<Postgres> {
   const folder = await mkdtemp(join(tmpdir(), 'postgres-'));
   const [data, port] = [join(folder, 'data'), await freePort()];
