@@ -11,7 +11,7 @@ export function Service({ status, now }) {
       <div>
         <dt>Spool</dt>
         <dd class=${spool.writable ? '' : 'bad'}>
-          ${bytes(spool.bytes)} of ${bytes(spool.maxBytes)} (${percent(spool.bytes / spool.maxBytes)})${spool.writable ? '' : `, intake is stopped: ${foreign(spool.reason)}`}
+          ${sizeOf(spool)}${spool.writable ? '' : `, intake is stopped: ${foreign(spool.reason)}`}
         </dd>
       </div>
       <div>
@@ -47,4 +47,10 @@ export function Service({ status, now }) {
     </dl>
     ${reload?.result === 'refused' && html`<p class="error"><code>${foreign(reload.reason, 2000)}</code></p>`}
   </section>`;
+}
+
+/** @param {import('./live.js').Status['spool']} spool */
+function sizeOf(spool) {
+  if (spool.maxBytes === 0) return bytes(spool.bytes); // the engine has no limit
+  return `${bytes(spool.bytes)} of ${bytes(spool.maxBytes)} (${percent(spool.bytes / spool.maxBytes)})`;
 }

@@ -301,7 +301,7 @@ export class Service implements Lifecycle {
     const levels = () => ({ tapFill: conditions.tapFill, waiting: spool.stats().depths.reduce((sum, { waiting }) => sum + waiting, 0) });
     const flow = new Flow({ ...this.#shared, levels });
     await this.#begin('the flow of the last hour', flow);
-    const { maxBytes: maxSpoolBytes } = this.#config.spool;
+    const { engine, maxBytes } = this.#config.spool;
     return new StatusBoard({
       ...this.#shared,
       operations,
@@ -309,7 +309,7 @@ export class Service implements Lifecycle {
       flow,
       health: this.#health,
       spoolStats: () => spool.stats(),
-      maxSpoolBytes,
+      maxSpoolBytes: engine === 'sqlite' ? maxBytes : 0,
       history: this.#history,
     });
   }

@@ -28,7 +28,7 @@ export const errorCodes = {
   SPOOL_LOCKED: 'Another process uses this spool.',
   SPOOL_NETWORK_FILE_SYSTEM: 'The spool is on a network file system, where SQLite cannot guarantee durability.',
   SPOOL_OPEN_FAILED: 'The spool cannot be opened or created.',
-  SPOOL_ROW_REFUSED: 'SQLite rejected a value of a delivery; the delivery becomes a dead letter, and no other is affected.',
+  SPOOL_ROW_REFUSED: 'The spool rejected a value of a delivery; the delivery becomes a dead letter, and no other is affected.',
   SPOOL_TOO_NEW: 'The spool was written by a newer version of the service.',
   STREAM_INVALID: 'The chat server sent bytes that are not a well-formed XMPP stream.',
   STANZA_INVALID: 'The file of `try` does not contain one stanza as XML.',

@@ -65,6 +65,15 @@ test('erase changes the files of a stopped service, and never those that a proce
   expect((await rig.started()).stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 21, dead: 0 }]);
 });
 
+test('what the engine in PostgreSQL cannot do is refused by name, although no service answers', async () => {
+  const spool = '[spool]\nengine = "postgres"\nurl = "postgres://event_pusher@127.0.0.1:1/event_pusher"';
+  const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:1"\n${spool}`);
+  const erased = await runCli(['erase', '--jid', 'bob@localhost', '--yes', '--config', config]);
+  expect(erased).toMatchObject({ code: 1, stderr: expect.stringContaining('a spool in PostgreSQL cannot erase') });
+  const shown = await runCli(['spool', 'info', '--config', config]);
+  expect(shown).toMatchObject({ code: 1, stderr: expect.stringContaining('the spool is in PostgreSQL') });
+});
+
 /** A folder for the temporary files of SQLite, and the names of those that were created in it. */
 async function watchTemporaryFiles() {
   const folder = await mkdtemp(join(tmpdir(), 'sqlite-'));

@@ -121,7 +121,7 @@ export const statusShape = z.object({
   }),
   spool: z.object({
     bytes: count,
-    maxBytes: count,
+    maxBytes: count.describe('0 if the engine has no limit.'),
     writable: z.boolean(),
     reason: z.string(),
     fullInMs: ms,

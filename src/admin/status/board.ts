@@ -15,6 +15,7 @@ export interface StatusSources {
   readonly flow: Pick<Flow, 'columns' | 'mean' | 'newest' | 'queue'>;
   readonly health: Pick<Health, 'draining' | 'hosts'>;
   readonly spoolStats: () => SpoolStats;
+  /** 0 if the engine has no limit. */
   readonly maxSpoolBytes: number;
   /** Undefined: settled events are not recorded. */
   readonly history: Pick<History, 'span'> | undefined;

@@ -23,6 +23,7 @@ export interface Facts {
 
 export interface SpoolFacts {
   readonly bytes: number;
+  /** 0 if the engine has no limit. */
   readonly maxBytes: number;
   readonly writable: boolean;
   /** Why intake is stopped; empty if it is not. */
