@@ -323,7 +323,7 @@ function nextCursor(cursor: Cursor, pages: readonly PlacePage[], taken: readonly
   return isEnd ? undefined : Buffer.from(JSON.stringify({ ...cursor, ...next })).toString('base64url');
 }
 
-const cursorShape = z.partialRecord(z.enum(places), z.tuple([z.number(), z.number()]).nullable());
+const cursorShape = z.partialRecord(z.enum(places), z.tuple([z.int(), z.int()]).nullable());
 
 function readCursor(text: string | undefined): Cursor {
   if (text === undefined) return {};

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import type { Secret } from '../kit/secret.ts';
 import type { PostgresConfig, SpoolConfig } from './config.ts';
 import type { SectionReader } from './section-reader.ts';
 import { duration, oneOf, secret, section, size, text, whole } from './values.ts';
@@ -44,10 +45,23 @@ function readPostgres({ engine, url, schema }: SpoolTable, reader: SectionReader
   const isUsed = engine === 'postgres';
   if (!isUsed && url !== undefined) reader.mistake(['spool', 'url'], { expected: 'no url, unless engine = "postgres"' });
   if (isUsed && (url === undefined || !isPostgresUrl(url.reveal())))
-    reader.mistake(['spool', 'url'], { expected: 'postgres://USER:PASSWORD@HOST:PORT/DATABASE, since engine = "postgres"' });
+    reader.mistake(['spool', 'url'], {
+      expected: 'postgres://USER:PASSWORD@HOST:PORT/DATABASE, since engine = "postgres"',
+      hint: hintFor(url),
+    });
   return isUsed && url !== undefined ? { url, schema } : undefined;
 }
 
+/** After an unencoded `/` in a password, its rest would count as the name of the database, which messages show. */
 function isPostgresUrl(url: string): boolean {
-  return URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol) && new URL(url).host !== '';
+  if (!URL.canParse(url)) return false;
+  const { protocol, host, pathname } = new URL(url);
+  return isPostgres.test(protocol) && host !== '' && !pathname.includes('@');
+}
+
+const isPostgres = /^postgres(ql)?:/;
+
+function hintFor(url: Secret | undefined): string | undefined {
+  if (url === undefined || !isPostgres.test(url.reveal())) return undefined;
+  return 'in USER and PASSWORD, write / as %2F, # as %23, ? as %3F and @ as %40';
 }

@@ -27,7 +27,7 @@ const chunk = 1000;
 /** Deletes dead letters by age, and by number if there is a limit, at the start and then periodically. A failure is retried at the next run. */
 export function createRetention(parts: RetentionParts): Lifecycle {
   const retention = new Retention(parts);
-  return createLifecycle({ start: async () => retention.start(), stop: () => retention.stop() });
+  return createLifecycle({ start: async () => retention.start(), stop: async () => retention.stop() });
 }
 
 class Retention {
@@ -35,7 +35,6 @@ class Retention {
   readonly #timers: Timers;
   #cancelTimer: () => void = () => undefined;
   #running = false;
-  #purging: Promise<void> = Promise.resolve();
   #agesCheckedAt = Number.NEGATIVE_INFINITY;
   #surplusReportedAt = Number.NEGATIVE_INFINITY;
   #unreported = 0;
@@ -50,14 +49,14 @@ class Retention {
     this.#run();
   }
 
-  async stop(): Promise<void> {
+  /** Does not wait for a deletion: its calls may wait for the database of the spool, and end when the spool stops. */
+  stop(): void {
     this.#running = false;
     this.#cancelTimer();
-    await this.#purging;
   }
 
   #run(): void {
-    this.#purging = this.#purge();
+    void this.#purge();
   }
 
   async #purge(): Promise<void> {

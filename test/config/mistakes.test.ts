@@ -71,6 +71,10 @@ test.each<[text: string, line: string]>([
     'spool.url: received a string, expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, since engine = "postgres"',
   ],
   [
+    '[spool]\nengine = "postgres"\nurl = "postgres://me:/hidden@db.example.org/spool"',
+    'spool.url: received a string, expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, since engine = "postgres" (in USER and PASSWORD, write / as %2F, # as %23, ? as %3F and @ as %40)',
+  ],
+  [
     '[spool]\nengine = "postgres"\nurl = "postgres://db.example.org/spool"\nschema = "My; DROP"',
     'spool.schema: received "My; DROP", expected a name of small letters, digits and underscores',
   ],

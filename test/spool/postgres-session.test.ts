@@ -1,10 +1,14 @@
 /** The session of the process that owns a spool in PostgreSQL: what it refuses, what it keeps, and what follows if it is lost. */
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemTimers, type Timers } from '../../src/kit/clock.ts';
+import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketFacts } from '../../src/model/packet.ts';
 import { type EventFilter, EventStore } from '../../src/spool/event-store.ts';
 import { stalledStopMs } from '../../src/spool/postgres/spool.ts';
+import { createRetention } from '../../src/spool/retention.ts';
 import type { Spool } from '../../src/spool/spool.ts';
+import { createEventBus } from '../../src/telemetry/events.ts';
 import { eventually } from '../support/eventually.ts';
 import { hasPostgres } from '../support/postgres.ts';
 import { startRelay } from '../support/relay.ts';
@@ -116,8 +120,77 @@ describe.skipIf(!(await hasPostgres()))('the session', () => {
     const timers: Timers = { after: (ms, action) => systemTimers.after(ms === stalledStopMs ? 0 : ms, action) };
     const spool = await rig.started({ timers }, { schema: 'stopped', url: `postgres://postgres@127.0.0.1:${relay.port}/postgres` });
     await relay[Symbol.asyncDispose]();
+    const retention = createRetention({ spool, maxAgeMs: 0, maxLetters: undefined, clock: systemClock, events: createEventBus() });
+    await retention.start();
+    await retention.stop();
     const waiting = appendTo(spool, makeEntry([makeDelivery()]));
     await Promise.all([expect(waiting).rejects.toMatchObject({ code: 'SPOOL_FAILED' }), spool.stop()]);
+  });
+
+  test('a stop ends a connection that is being made', async () => {
+    const relay = await startRelay(rig.server.port);
+    const timers: Timers = { after: (ms, action) => systemTimers.after(ms === stalledStopMs ? 0 : ms, action) };
+    const spool = await rig.started({ timers }, { schema: 'silent', url: `postgres://postgres@127.0.0.1:${relay.port}/postgres` });
+    await relay[Symbol.asyncDispose]();
+    const sockets: Socket[] = [];
+    await using silent = createServer((socket) => sockets.push(socket.on('error', () => undefined).resume()));
+    await once(silent.listen(relay.port, '127.0.0.1'), 'listening');
+    const waiting = appendTo(spool, makeEntry([makeDelivery()]));
+    await eventually(() => sockets.length > 0);
+    const stopping = spool.stop();
+    await expect(waiting).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
+    await eventually(() => sockets.every(({ destroyed }) => destroyed), { withinMs: 8000 }); // the attempt would end by itself after 10 s
+    await stopping;
+  });
+
+  test('a server that lacks transactions that it had committed ends the session, so that the spool is read again', async () => {
+    const failures: Error[] = [];
+    await using relay = await startRelay(rig.server.port);
+    const url = `postgres://postgres@127.0.0.1:${relay.port}/postgres`;
+    const spool = await rig.started({ onFailed: (error) => failures.push(error) }, { schema: 'behind', url });
+    for (const id of ['a', 'b']) await appendTo(spool, makeEntry([makeDelivery({ id })]));
+    await rig.server.query(`DELETE FROM behind.deliveries WHERE id = 'b'`);
+    await rig.server.query('UPDATE behind.owner SET batch = batch - 1');
+    relay.cut();
+    await expect(claimFrom(spool, 'pool', everything)).rejects.toMatchObject({ code: 'SPOOL_FAILED' });
+    expect(failures).toMatchObject([{ code: 'SPOOL_FAILED', message: expect.stringContaining('lacks transactions') }]);
+  });
+
+  test('the last of several changes of a pause is stored', async () => {
+    const before = await rig.started({}, { schema: 'changed' });
+    await before.setPaused('a', true);
+    await Promise.all([false, true].map((paused) => before.setPaused('a', paused)));
+    await Promise.all([true, false].map((paused) => before.setPaused('b', paused)));
+    await before.stop();
+    const after = await rig.started({}, { schema: 'changed' });
+    expect(after.stats().paused).toEqual(['a']);
+  });
+
+  test('a position that PostgreSQL refuses rejects its own search', async () => {
+    const spool = await rig.started({}, { schema: 'positions' });
+    const search = { table: 'pending', filter: {}, backward: false, limit: 9 } as const;
+    await expect(new EventStore(spool).find({ ...search, after: [0, 1.5] })).rejects.toMatchObject({ code: 'SPOOL_ROW_REFUSED' });
+    expect((await new EventStore(spool).find({ ...search, after: [0, 1] })).events).toEqual([]);
+  });
+
+  test('a batch that is too large for one statement takes several', async () => {
+    const spool = await rig.started({}, { schema: 'large' });
+    const ids = ['a', 'b', 'c'];
+    const claimed = await appendTo(
+      spool,
+      makeEntry(
+        ids.map((id) => makeDelivery({ id })),
+        { take: true },
+      ),
+    );
+    const commits = async () => Number((await rig.server.query('SELECT batch FROM large.owner'))[0]?.['batch']);
+    const before = await commits();
+    const body = 'x'.repeat(17 * 1024 * 1024);
+    const settle = ({ seq, id }: (typeof claimed)[number]) =>
+      settleIn(spool, makeSettlement(seq, { kind: 'delivered' }, { spawn: [makeDelivery({ id: `${id}.1`, body })] }));
+    await Promise.all(claimed.map(settle));
+    expect((await commits()) - before).toBe(3);
+    expect(await storedIds('large')).toEqual(ids.map((id) => `${id}.1`));
   });
 
   test('texts that PostgreSQL cannot store are stored nevertheless, and a value that it refuses rejects its own call', async () => {

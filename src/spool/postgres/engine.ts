@@ -1,4 +1,5 @@
 import { type Clock, type EpochMs, systemClock } from '../../kit/clock.ts';
+import { toError } from '../../kit/errors.ts';
 import type { DeliveryId } from '../../model/delivery.ts';
 import type { Mark, PacketFacts, PacketId } from '../../model/packet.ts';
 import type { Answer, ClaimedRow, Command, Committed, DepthRow, Opened, RefusedCommand } from '../sqlite/protocol.ts';
@@ -6,6 +7,7 @@ import { CommandRunner, type LaterAnswer, refusalOf } from './command-runner.ts'
 import { bodyOf } from './dead-letter-search.ts';
 import { OperatorCommands } from './operator-commands.ts';
 import type { Pending, Queue } from './pending-delivery.ts';
+import { isRefusedValue } from './server-errors.ts';
 import type { Session } from './session.ts';
 import { SpoolState } from './spool-state.ts';
 
@@ -45,6 +47,7 @@ export class Engine {
       const refusal = refusalOf(command);
       if (refusal === undefined) await this.#run(command, { batch, now });
       else batch.refuse(refusal);
+      if (this.#state.writes.isLarge) await this.#state.flush();
     }
     await this.#state.flush();
     const answers = batch.answers(await this.#rowsOf(batch.claimed));
@@ -73,14 +76,27 @@ export class Engine {
       case 'resume':
         return batch.add(this.#setPaused(command[1], command[0] === 'pause'));
       default:
-        await this.#state.flush();
-        batch.add(await this.#runAlone(command, now));
-        return this.#state.flush();
+        return this.#runAlone(command, { batch, now });
     }
   }
 
-  /** A command whose reads must see all earlier changes, and whose changes are a transaction of their own. */
-  async #runAlone(command: Exclude<Command, readonly [OrdinaryKind, ...unknown[]]>, now: EpochMs): Promise<Answer> {
+  /**
+   * A command whose reads must see all earlier changes, and whose changes are a transaction of their own. It reads before it changes anything, so
+   * a value that PostgreSQL refuses in a read, such as a fraction as a position, concerns this command alone.
+   */
+  async #runAlone(command: LoneCommand, { batch, now }: { readonly batch: Batch; readonly now: EpochMs }): Promise<void> {
+    await this.#state.flush();
+    try {
+      batch.add(await this.#answerTo(command, now));
+    } catch (thrown) {
+      const error = toError(thrown);
+      if (!isRefusedValue(error)) throw error;
+      batch.refuse(error.message);
+    }
+    await this.#state.flush();
+  }
+
+  async #answerTo(command: LoneCommand, now: EpochMs): Promise<Answer> {
     switch (command[0]) {
       case 'append-full': {
         const [, , , , , refused, revives] = command;
@@ -145,6 +161,7 @@ export class Engine {
 }
 
 type OrdinaryKind = 'append' | 'claim' | 'delivered' | 'pause' | 'resume' | 'settle';
+type LoneCommand = Exclude<Command, readonly [OrdinaryKind, ...unknown[]]>;
 
 /** The answers of a batch; those with claimed deliveries are made at the end. */
 class Batch {

@@ -1,3 +1,4 @@
+import { DatabaseError } from 'pg';
 import { ServiceError } from '../../kit/errors.ts';
 
 /**
@@ -7,14 +8,24 @@ import { ServiceError } from '../../kit/errors.ts';
  */
 const temporaryClasses = new Set(['08', '25', '28', '3D', '40', '53', '55', '57', '58']);
 
-const sqlState = /^[0-9A-Z]{5}$/;
-
-/** Whether the call can be tried again on a new connection. Errors of the connection itself have no SQLSTATE. */
+/**
+ * Whether the call can be tried again on a new connection. Errors of the server are known by their type, because codes of the system may
+ * have the form of a SQLSTATE: `EPIPE`.
+ */
 export function isTemporary(error: Error): boolean {
-  if (error instanceof ServiceError) return false;
+  if (error instanceof DatabaseError) return temporaryClasses.has(classOf(error));
+  if (error instanceof ServiceError || error instanceof RangeError || error instanceof TypeError) return false;
   const code = 'code' in error ? error.code : undefined;
-  if (typeof code === 'string' && sqlState.test(code)) return temporaryClasses.has(code.slice(0, 2));
   return typeof code === 'string' || error instanceof AggregateError || connectionMessages.test(error.message);
+}
+
+/** Whether the server has refused a value of a statement (class 22, data exception). */
+export function isRefusedValue(error: Error): error is DatabaseError {
+  return error instanceof DatabaseError && classOf(error) === '22';
+}
+
+function classOf({ code = '' }: DatabaseError): string {
+  return code.slice(0, 2);
 }
 
 /** Errors of the driver without a code. */

@@ -65,7 +65,7 @@ export class Session {
     });
   }
 
-  /** Ends all waits: calls that wait for a connection fail. */
+  /** Ends all waits, also for a connection that is being made: calls that wait for one fail. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#connection?.close();
@@ -91,7 +91,8 @@ export class Session {
 
   /**
    * Takes the lock again, and for that ends the lost session if the server still has it: what that session began is then either committed
-   * or rolled back. The update is a commit of its own, so a synchronous standby has everything before it as well.
+   * or rolled back. The update is a commit of its own, so a synchronous standby has everything before it as well. At most one transaction
+   * has an unknown result; if others are missing, the facts in memory are not those of the database any more.
    */
   #reconnect(): Promise<Connection> {
     return this.#connect(async (connection) => {
@@ -101,7 +102,9 @@ export class Session {
         await connection.query(endHolderOfLock, [this.#opening.schema]);
         await this.#awaitLock(connection);
       }
+      const last = this.#batch;
       await this.#own(connection, 'UPDATE owner SET holder = holder WHERE epoch = $1 RETURNING epoch, batch', this.#epoch);
+      if (this.#batch < last || this.#batch > last + 1) throw this.#commitsLost();
     });
   }
 
@@ -111,9 +114,11 @@ export class Session {
     [this.#epoch, this.#batch] = owner;
   }
 
-  /** Opens a connection and prepares it; if that fails, it is closed. */
+  /** Opens a connection and prepares it; if that fails, or the session is closed meanwhile, it is closed. */
   async #connect(prepare: (connection: Connection) => Promise<void>): Promise<Connection> {
     const connection = new Connection(this.#opening.url);
+    const abandon = () => connection.abandon();
+    this.#closing.signal.addEventListener('abort', abandon);
     try {
       await connection.open();
       await this.#check(connection);
@@ -123,6 +128,8 @@ export class Session {
     } catch (error) {
       await connection.close();
       throw error;
+    } finally {
+      this.#closing.signal.removeEventListener('abort', abandon);
     }
   }
 
@@ -149,6 +156,11 @@ export class Session {
   /** Until the time has passed, or the session is closed. */
   async #sleep(ms: number): Promise<void> {
     await sleep(ms, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+  }
+
+  #commitsLost(): ServiceError {
+    const text = `PostgreSQL at ${this.#opening.address} lacks transactions that it had committed, as after a failover to a standby that was behind, or a restore: the spool is read again`;
+    return new ServiceError('SPOOL_FAILED', text);
   }
 
   async #takenOver(connection: Connection): Promise<ServiceError> {

@@ -120,14 +120,24 @@ export interface Fence {
   readonly batch: number;
 }
 
+/** Characters and bytes of values. */
+const largeSize = 16 * 1024 * 1024;
+
 export class WriteSet {
   readonly #columns = new Map<TableName, Value[][]>();
   readonly #marks = new Map<string, Mark>();
+  readonly #paused = new Map<string, boolean>();
   /** Numbers of the deliveries whose rows this set changes: no row may be changed twice by one statement. */
   readonly #touched = new Set<number>();
+  #size = 0;
 
   get isEmpty(): boolean {
-    return this.#columns.size === 0 && this.#marks.size === 0;
+    return this.#columns.size === 0 && this.#marks.size === 0 && this.#paused.size === 0;
+  }
+
+  /** Whether the next changes belong into another statement: the values of one are one message, and those of a column one text in memory. */
+  get isLarge(): boolean {
+    return this.#size > largeSize;
   }
 
   touches(seq: number): boolean {
@@ -216,8 +226,9 @@ export class WriteSet {
     this.#write('renumbered', from, to);
   }
 
+  /** The last change of a pool counts: the parts of a statement have no order. */
   setPaused(pool: string, paused: boolean): void {
-    this.#write(paused ? 'paused' : 'resumed', pool);
+    this.#paused.set(pool, paused);
   }
 
   setMark(mark: Mark): void {
@@ -232,6 +243,8 @@ export class WriteSet {
     for (const { attachment, host, node, epoch: markEpoch, h } of this.#marks.values())
       this.#write('marked', attachment, host, node, markEpoch, h);
     this.#marks.clear();
+    for (const [pool, isPaused] of this.#paused) this.#write(isPaused ? 'paused' : 'resumed', pool);
+    this.#paused.clear();
     const values: unknown[] = [batch, epoch, batch - 1];
     const names = [...this.#columns.keys()].sort();
     const parts = names.map((name) => {
@@ -253,7 +266,10 @@ export class WriteSet {
       columns = Array.from({ length: tables[name].columns }, () => []);
       this.#columns.set(name, columns);
     }
-    for (const [index, value] of row.entries()) columns[index]?.push(typeof value === 'string' ? storable(value) : value);
+    for (const [index, value] of row.entries()) {
+      columns[index]?.push(typeof value === 'string' ? storable(value) : value);
+      if (typeof value === 'string' || value instanceof Uint8Array) this.#size += value.length;
+    }
   }
 }
 
