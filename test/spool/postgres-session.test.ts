@@ -173,6 +173,20 @@ describe.skipIf(!(await hasPostgres()))('the session', () => {
     expect((await new EventStore(spool).find({ ...search, after: [0, 1] })).events).toEqual([]);
   });
 
+  test('a time limit of the role does not end statements that wait for others', async () => {
+    const events = createEventBus();
+    const changes: string[] = [];
+    events.on('spool.writable', ({ reason }) => changes.push(reason));
+    const spool = await rig.started({ events }, { schema: 'limited', url: `${rig.server.url()}?options=-c%20lock_timeout%3D1` });
+    const locked = rig.server.query('DO $$ BEGIN LOCK TABLE limited.deliveries; PERFORM pg_sleep(0.3); END $$');
+    await eventually(
+      async () => (await rig.server.query(`SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted`)).length > 0,
+    );
+    await appendTo(spool, makeEntry([makeDelivery()]));
+    await locked;
+    expect(changes.filter((reason) => reason !== '')).toEqual([]);
+  });
+
   test('a batch that is too large for one statement takes several', async () => {
     const spool = await rig.started({}, { schema: 'large' });
     const ids = ['a', 'b', 'c'];

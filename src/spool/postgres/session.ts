@@ -181,10 +181,15 @@ const endHolderOfLock = `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE lo
   AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND (classid::bigint << 32 | objid::bigint) = ${lockKey}`;
 
+/** Limits that a role or database may have: they would end statements that wait for others, and the session of an idle service. */
+const timeouts =
+  "'statement_timeout', 'lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'";
+
 /** Tables are found by their keys, whatever the statistics of the planner are: they are empty at one time and full at another. */
 function settingsOf(schema: string): string {
   return `SET search_path TO "${schema}"; SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
-    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3`;
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+    SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN (${timeouts})`;
 }
 
 type ServerSettings = [version: number, encoding: string, fsync: string, synchronousCommit: string];
