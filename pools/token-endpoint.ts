@@ -4,6 +4,7 @@
  */
 import { lookup as systemLookup } from 'node:dns';
 import { rootCertificates } from 'node:tls';
+import { clientCredentials } from '../src/kit/client-credentials.ts';
 import type { Resolve } from '../src/kit/dial-tcp.ts';
 import { asObject, readJson } from '../src/kit/json.ts';
 import type { HttpOutcome } from '../src/model/attempt.ts';
@@ -78,7 +79,7 @@ export class TokenEndpoint {
 
   #headers(): string[] {
     const { clientId, clientSecret } = this.#client;
-    const authorization = `Basic ${Buffer.from(`${formEncoded(clientId)}:${formEncoded(clientSecret)}`).toString('base64')}`;
+    const authorization = `Basic ${clientCredentials(clientId, clientSecret).basic}`;
     const type = 'application/x-www-form-urlencoded';
     return ['accept', 'application/json', 'authorization', authorization, 'content-type', type, 'user-agent', this.#settings.userAgent];
   }
@@ -86,11 +87,6 @@ export class TokenEndpoint {
 
 /** A request for a token belongs to no delivery. */
 const noDelivery = '' as DeliveryId;
-
-/** Both parts are form-encoded before they become Basic credentials (RFC 6749 §2.3.1). */
-function formEncoded(text: string): string {
-  return new URLSearchParams([['', text]]).toString().slice(1);
-}
 
 /** Public authorities, and those of the pool. The pool's client certificate and server name are meant for the backend only. */
 function tlsOf({ tls }: EndpointSettings): PoolThreadSettings['tls'] {

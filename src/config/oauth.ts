@@ -1,5 +1,6 @@
 /** `auth.oauth2` of a pool: an access token by client credentials (RFC 6749 §4.4). */
 import { z } from 'zod';
+import { clientCredentials } from '../kit/client-credentials.ts';
 import { Secret } from '../kit/secret.ts';
 import type { OAuthClient } from './config.ts';
 import type { Path } from './mistakes.ts';
@@ -58,8 +59,8 @@ function readTokenUrl(text: string, path: Path, reader: SectionReader): string {
   return url.href;
 }
 
-/** The secret as it is on the wire, which an answer may quote: form-encoded, and in Basic credentials. */
+/** The encoded forms of the secret in a request for a token, which an answer may quote. */
 export function encodedClientSecrets({ clientId, clientSecret }: OAuthClient): readonly Secret[] {
-  const [id, secret] = [clientId, clientSecret.reveal()].map((text) => new URLSearchParams([['', text]]).toString().slice(1));
-  return [new Secret(secret ?? ''), new Secret(Buffer.from(`${id}:${secret}`).toString('base64'))];
+  const { encodedSecret, basic } = clientCredentials(clientId, clientSecret.reveal());
+  return [new Secret(encodedSecret), new Secret(basic)];
 }

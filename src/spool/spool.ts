@@ -244,6 +244,11 @@ export interface DeadLetterDetail extends DeadLetter {
   readonly history: readonly AttemptRecord[];
 }
 
+/** The number of retries among `limit` claims: at most half while enough first attempts are due, and the whole rest otherwise. */
+export function retryShare(limit: number, due: { readonly fresh: number; readonly retries: number }): number {
+  return Math.min(due.retries, Math.max(Math.floor(limit / 2), limit - due.fresh));
+}
+
 /** Counts items by queue. */
 export function countByQueue(items: Iterable<QueueName>): readonly (QueueName & { readonly count: number })[] {
   const counts = new Map<string, QueueName & { count: number }>();

@@ -13,9 +13,10 @@ import {
   rowPool,
   type SettledRows,
 } from '../sqlite/protocol.ts';
-import type { Promotion } from './pending.ts';
+import type { Promotion } from './pending-deliveries.ts';
 import type { Pending } from './pending-delivery.ts';
 import type { SpoolState } from './spool-state.ts';
+import type { Death } from './write-set.ts';
 
 /** The rows of claimed deliveries, read after the batch. */
 export type RowsOf = (claimed: readonly Pending[]) => readonly ClaimedRow[];
@@ -58,7 +59,7 @@ export class CommandRunner {
     const pending = this.#state.pending.claimed(seq);
     if (pending === undefined) return { claimed: [], answer: () => 'unclaimed' };
     const { lane, queue } = pending;
-    this.#removeDelivered(pending);
+    this.#state.remove(pending);
     return settledOf(this.#state.pending.promote(lane?.name, queue, claimNext), []);
   }
 
@@ -79,7 +80,7 @@ export class CommandRunner {
   #applyDisposition(pending: Pending, { disposition, attempt }: Pick<Settlement, 'attempt' | 'disposition'>, now: EpochMs): boolean {
     switch (disposition.kind) {
       case 'delivered':
-        this.#removeDelivered(pending);
+        this.#state.remove(pending);
         return false;
       case 'dead': {
         const { reason, detail } = disposition;
@@ -107,24 +108,18 @@ export class CommandRunner {
   }
 
   /** Makes a delivery a dead letter. */
-  kill(pending: Pending, death: { readonly reason: string; readonly detail: string; readonly diedAt: EpochMs }): Promotion {
+  kill(pending: Pending, death: Death): Promotion {
     const { lane, queue } = pending;
     this.#kill(pending, death);
     return this.#state.pending.promote(lane?.name, queue, 0);
   }
 
-  #kill(pending: Pending, death: { readonly reason: string; readonly detail: string; readonly diedAt: EpochMs }): void {
+  #kill(pending: Pending, death: Death): void {
     const { seq, status, attempts, past, queue } = pending;
     this.#state.writes.kill(this.#state.next('dead'), seq, { ...death, status, attempts: attempts + past });
     this.#state.writes.remove(seq);
     this.#state.pending.remove(pending);
     this.#state.pending.queues.addDead(queue, 1);
-  }
-
-  #removeDelivered(pending: Pending): void {
-    if (pending.attempts + pending.past > 0) this.#state.writes.forgetAttempts(pending.seq);
-    this.#state.writes.remove(pending.seq);
-    this.#state.pending.remove(pending);
   }
 
   #add(row: Row, claim: boolean): Pending {

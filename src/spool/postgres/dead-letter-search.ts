@@ -37,7 +37,9 @@ type Columns = [
   receiver: string,
 ];
 
-type WholeColumns = [...Columns, target: string | null, packet: string | null, body: string | null, raw: Buffer | null, isText: boolean];
+type ContentColumns = [target: string | null, packet: string | null, body: string | null, raw: Buffer | null, isText: boolean];
+
+type AttemptColumns = [number: number, at: number, outcome: string, judgement: string | null];
 
 const letterColumns = `nr, seq, lane, target IS NOT NULL, coalesce(octet_length(raw), octet_length(body), 0), id, host, handler, pool, reason, detail,
   status, attempts, created_at, died_at, sender, receiver`;
@@ -85,7 +87,7 @@ export class DeadLetterSearch {
   /** The same with its content. */
   async whole(id: DeliveryId): Promise<DeadRow | undefined> {
     const text = `SELECT ${letterColumns}, target, packet, body, raw, is_text FROM dead WHERE id = $1 ORDER BY nr DESC LIMIT 1`;
-    const [columns] = await this.#session.read<WholeColumns>({ name: '', text, values: [storable(id)] });
+    const [columns] = await this.#session.read<[...Columns, ...ContentColumns]>({ name: '', text, values: [storable(id)] });
     if (columns === undefined) return undefined;
     const [target, packet, body, raw, isText] = columns.slice(letterLength) as ContentColumns; // the last columns of the query
     const { letter, seq } = letterOf(columns);
@@ -94,9 +96,7 @@ export class DeadLetterSearch {
 
   async attemptsOf(seq: number): Promise<readonly AttemptRecord[]> {
     const text = 'SELECT number, at, outcome, judgement FROM attempts WHERE seq = $1 ORDER BY nr';
-    const rows = await this.#session.read<[number: number, at: number, outcome: string, judgement: string | null]>({
-      ...{ name: '', text, values: [seq] },
-    });
+    const rows = await this.#session.read<AttemptColumns>({ name: '', text, values: [seq] });
     return rows.map(([number, at, outcome, judgement]) => {
       const record = { number, at, outcome: JSON.parse(outcome) as AttemptRecord['outcome'] }; // written by `WriteSet` alone
       return judgement === null ? record : { ...record, judgement: JSON.parse(judgement) as NonNullable<AttemptRecord['judgement']> };
@@ -105,8 +105,6 @@ export class DeadLetterSearch {
 }
 
 const letterLength = 17;
-
-type ContentColumns = [target: string | null, packet: string | null, body: string | null, raw: Buffer | null, isText: boolean];
 
 function letterOf(columns: readonly unknown[]): LetterRow {
   const [nr, seq, lane, isDelivery, bytes, id, host, handler, pool, reason, detail, status, attempts, ...rest] = columns as Columns; // the columns of every query

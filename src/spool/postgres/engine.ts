@@ -137,9 +137,8 @@ export class Engine {
   }
 
   async #marks(): Promise<readonly Mark[]> {
-    const rows = await this.#session.read<[attachment: string, host: string, node: string, epoch: string, h: number]>({
-      ...{ name: '', text: 'SELECT attachment, host, node, epoch, h FROM marks', values: [] },
-    });
+    const text = 'SELECT attachment, host, node, epoch, h FROM marks';
+    const rows = await this.#session.read<MarkColumns>({ name: '', text, values: [] });
     return rows.map(([attachment, host, node, epoch, h]) => ({ attachment, host, node, epoch, h }));
   }
 
@@ -193,6 +192,8 @@ function rowIn(rows: ReadonlyMap<number, ClaimedRow>, seq: number): ClaimedRow {
   if (row === undefined) throw new Error(`delivery ${seq} is not in the database: another program has changed its tables`);
   return row;
 }
+
+type MarkColumns = [attachment: string, host: string, node: string, epoch: string, h: number];
 
 type StoredRow = [
   seq: number,

@@ -38,6 +38,8 @@ type SharedColumns = [
   attempts: number,
 ];
 
+type ContentColumns = [target: string, body: string | null, raw: Buffer | null, isText: boolean];
+
 type DeadColumns = [...SharedColumns, reason: string, detail: string, diedAt: EpochMs];
 
 const shared = 'id, packet_id, host, handler, pool, sender, receiver, seen_at, created_at, facts, status';
@@ -118,10 +120,7 @@ export class EventSearch {
 
   async #content([seq, id]: PendingKey): Promise<EventContent | undefined> {
     const text = 'SELECT target, body, raw, is_text FROM deliveries WHERE seq = $1 AND id = $2';
-    const rows = await this.#session.read<[target: string, body: string | null, raw: Buffer | null, isText: boolean]>({
-      ...{ name: '', text, values: [seq, id] },
-    });
-    const [row] = rows;
+    const [row] = await this.#session.read<ContentColumns>({ name: '', text, values: [seq, id] });
     if (row === undefined) return undefined;
     const [target, body, raw, isText] = row;
     const pending = this.#state.pending.find(seq);
@@ -134,11 +133,7 @@ export class EventSearch {
     const found = await this.#unclaimed(keys);
     const readyPools: string[] = [];
     const lanes = new Map(found.map(({ pending }) => [pending.lane?.name, pending.queue]));
-    for (const { pending } of found) {
-      if (pending.attempts + pending.past > 0) this.#state.writes.forgetAttempts(pending.seq);
-      this.#state.writes.remove(pending.seq);
-      this.#state.pending.remove(pending);
-    }
+    for (const { pending } of found) this.#state.remove(pending);
     for (const [lane, queue] of lanes) {
       const { readyPool } = this.#state.pending.promote(lane, queue, 0);
       if (readyPool !== undefined) readyPools.push(readyPool);

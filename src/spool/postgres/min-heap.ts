@@ -1,12 +1,12 @@
-/** Entries that became void are removed when they reach the top, or all together when at least half of so many may be void. */
+/** Least length at which all void entries are removed at once, which happens when the heap has doubled. Others are removed at the top. */
 const minCompacted = 1024;
 
-/** A binary heap whose entries may become void at any time: void ones are skipped. */
+/** A binary heap that skips void entries; an entry may become void at any time. */
 export class MinHeap<T> {
   readonly #isBefore: (one: T, other: T) => boolean;
   readonly #isValid: (entry: T) => boolean;
   #entries: T[] = [];
-  /** Length at which void entries are looked for. */
+  /** Length at which all void entries are removed. */
   #compactAt = minCompacted;
 
   constructor(isBefore: (one: T, other: T) => boolean, isValid: (entry: T) => boolean) {

@@ -2,8 +2,16 @@ import type { EpochMs } from '../../kit/clock.ts';
 import type { DeliveryId, QueueName } from '../../model/delivery.ts';
 import { isEventRequest } from '../event-store.ts';
 import { countByQueue, type DeadFilter, type ExtensionRequest } from '../spool.ts';
-import type { Answers, Chunk, DeadCursor, DeadPage, Purged, ReplayedChunk, ReplayStep } from '../sqlite/protocol.ts';
-import { beforeAll } from '../sqlite/protocol.ts';
+import {
+  type Answers,
+  beforeAll,
+  type Chunk,
+  type DeadCursor,
+  type DeadPage,
+  type Purged,
+  type ReplayedChunk,
+  type ReplayStep,
+} from '../sqlite/protocol.ts';
 import type { CommandRunner } from './command-runner.ts';
 import { DeadLetterSearch, type LetterRow } from './dead-letter-search.ts';
 import { EventSearch } from './event-search.ts';
@@ -120,11 +128,7 @@ export class OperatorCommands {
   purgeQueue(queue: QueueName, after: number): Chunk<number> {
     const members = this.#unclaimedOf(queue, after);
     const lanes = new Set(members.map(({ lane }) => lane?.name));
-    for (const pending of members) {
-      if (pending.attempts + pending.past > 0) this.#state.writes.forgetAttempts(pending.seq);
-      this.#state.writes.remove(pending.seq);
-      this.#state.pending.remove(pending);
-    }
+    for (const pending of members) this.#state.remove(pending);
     for (const lane of lanes) this.#state.pending.promote(lane, this.#state.pending.queues.of(queue.pool, queue.handler), 0);
     return chunkOf(members);
   }

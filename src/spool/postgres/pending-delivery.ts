@@ -1,4 +1,4 @@
-/** What is kept in memory of a delivery, its lane and its queue. */
+/** The records in memory of a delivery, its lane and its queue. */
 
 import type { EpochMs } from '../../kit/clock.ts';
 import type { QueueDepth } from '../spool.ts';

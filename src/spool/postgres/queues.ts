@@ -1,6 +1,6 @@
 /** The ready deliveries by queue, in the order in which they are due, and the counters of each queue. */
 
-import type { ClaimRequest } from '../spool.ts';
+import { type ClaimRequest, retryShare } from '../spool.ts';
 import { MinHeap } from './min-heap.ts';
 import type { Pending, Queue, ReadyItem } from './pending-delivery.ts';
 
@@ -127,11 +127,6 @@ function takeEarliest(heaps: readonly MinHeap<ReadyItem>[], count: number): Pend
     taken.push(item.pending);
   }
   return taken;
-}
-
-/** The number of retries among `limit` claims: at most half while enough first attempts are due, and the whole rest otherwise. */
-function retryShare(limit: number, due: { readonly fresh: number; readonly retries: number }): number {
-  return Math.min(due.retries, Math.max(Math.floor(limit / 2), limit - due.fresh));
 }
 
 function comesBefore(one: ReadyItem | undefined, other: ReadyItem | undefined): boolean {

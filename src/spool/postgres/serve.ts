@@ -5,7 +5,7 @@ import { Engine } from './engine.ts';
 import type { FromThread, Opening, ToThread } from './protocol.ts';
 import { Session } from './session.ts';
 
-/** Opens the spool, then commits batch after batch: the sender waits for the answers of one before it sends the next. */
+/** Opens the spool, then commits batch after batch: the sender waits for the answers to one before it sends the next. */
 export async function serve(opening: Opening, port: MessagePort): Promise<void> {
   const send = (message: FromThread) => port.postMessage(message);
   const engine = new Engine(new Session(opening, (reason) => send({ kind: 'stalled', reason })));

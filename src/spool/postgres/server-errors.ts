@@ -3,7 +3,7 @@ import { ServiceError } from '../../kit/errors.ts';
 
 /**
  * Classes of SQLSTATE (PostgreSQL manual, appendix A) after which the same call may succeed later: connection (08), transaction rolled back (40),
- * resources (53), object in use (55), operator intervention (57), system error such as a failed disk (58). With a server that starts or
+ * resources (53), object in use (55), operator intervention (57), system error such as a failed disk (58). While a server starts or
  * fails over, also a refused login (28), an unknown database (3D) and a transaction that may only read (25).
  */
 const temporaryClasses = new Set(['08', '25', '28', '3D', '40', '53', '55', '57', '58']);

@@ -8,7 +8,7 @@ import { migrate } from './schema.ts';
 import { isTemporary } from './server-errors.ts';
 import type { Statement, WriteSet } from './write-set.ts';
 
-/** How long to wait for the end of an earlier session, ms: the server notices at once that a process was killed, but not that a machine is gone. */
+/** How long to wait for the end of an earlier session, ms. The server notices at once that a process was killed, but not that a machine is gone. */
 const lockWaitMs = 3000;
 const lockEveryMs = 100;
 
@@ -60,7 +60,7 @@ export class Session {
     await this.#retrying(async (connection) => {
       if (this.#batch === batch) return; // it was committed before the connection was lost
       const owned = await connection.run(statement);
-      if (owned.length === 0) throw await this.#takenOver(connection);
+      if (owned.length === 0) throw await this.#lockedError(connection);
       this.#batch = batch;
     });
   }
@@ -71,7 +71,7 @@ export class Session {
     await this.#connection?.close();
   }
 
-  /** Runs work on the connection, again on a new one each time that it is lost. */
+  /** Runs work on the connection, and repeats it on a new one if the connection is lost. */
   async #retrying<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
     for (let failures = 0; ; failures += 1) {
       if (this.#closing.signal.aborted) throw new ServiceError('SPOOL_FAILED', `the spool at ${this.#opening.address} is stopped`);
@@ -90,15 +90,15 @@ export class Session {
   }
 
   /**
-   * Takes the lock again, and for that ends the lost session if the server still has it: what that session began is then either committed
-   * or rolled back. The update is a commit of its own, so a synchronous standby has everything before it as well. At most one transaction
-   * has an unknown result; if others are missing, the facts in memory are not those of the database any more.
+   * Takes the lock again, and first ends the lost session if the server still has it: its last transaction is then either committed or
+   * rolled back. The update is a commit of its own, so a synchronous standby has everything before it as well. At most one transaction
+   * has an unknown result; if others are missing, the facts in memory no longer agree with the database.
    */
   #reconnect(): Promise<Connection> {
     return this.#connect(async (connection) => {
       if (!(await this.#tryLock(connection))) {
         const [owner] = await connection.query<OwnerRow>('SELECT epoch, batch FROM owner');
-        if (owner?.[0] !== this.#epoch) throw await this.#takenOver(connection);
+        if (owner?.[0] !== this.#epoch) throw await this.#lockedError(connection);
         await connection.query(endHolderOfLock, [this.#opening.schema]);
         await this.#awaitLock(connection);
       }
@@ -110,7 +110,7 @@ export class Session {
 
   async #own(connection: Connection, text: string, value: number | string): Promise<void> {
     const [owner] = await connection.query<OwnerRow>(text, [value]);
-    if (owner === undefined) throw await this.#takenOver(connection);
+    if (owner === undefined) throw await this.#lockedError(connection);
     [this.#epoch, this.#batch] = owner;
   }
 
@@ -145,7 +145,7 @@ export class Session {
       if (await this.#tryLock(connection)) return;
       await this.#sleep(lockEveryMs);
     }
-    throw await this.#takenOver(connection);
+    throw await this.#lockedError(connection);
   }
 
   async #tryLock(connection: Connection): Promise<boolean> {
@@ -163,7 +163,7 @@ export class Session {
     return new ServiceError('SPOOL_FAILED', text);
   }
 
-  async #takenOver(connection: Connection): Promise<ServiceError> {
+  async #lockedError(connection: Connection): Promise<ServiceError> {
     const { address, schema } = this.#opening;
     const [row] = await connection.query<[holder: string]>('SELECT holder FROM owner').catch(() => []);
     const holder = row?.[0] ?? 'another process';
@@ -201,8 +201,8 @@ const serverSettings = `SELECT current_setting('server_version_num')::integer, c
 function problemOf([version, encoding, fsync, synchronousCommit]: ServerSettings): string | undefined {
   if (version < 150_000) return `its version number is ${version}: PostgreSQL 15 or later is required`;
   if (encoding !== 'UTF8') return `the database has the encoding ${encoding}: create one with the encoding UTF8`;
-  if (fsync === 'off') return 'fsync is off, so a crash of its machine would lose accepted events: set it to on';
+  if (fsync === 'off') return 'fsync is off, so a crash of the machine would lose accepted events: set it to on';
   if (synchronousCommit === 'off')
-    return 'synchronous_commit is off, so a crash of it would lose accepted events: set it to on for this role';
+    return 'synchronous_commit is off, so a crash of the server would lose accepted events: set it to on for this role';
   return undefined;
 }

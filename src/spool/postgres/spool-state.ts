@@ -1,8 +1,9 @@
-import { PendingDeliveries } from './pending.ts';
+import { PendingDeliveries } from './pending-deliveries.ts';
+import type { Pending } from './pending-delivery.ts';
 import type { Session } from './session.ts';
 import { WriteSet } from './write-set.ts';
 
-/** What commands change: the facts in memory, and the set of changes that is not committed yet. */
+/** The state that commands change: the facts in memory, and the changes that are not committed yet. */
 export class SpoolState {
   readonly pending = new PendingDeliveries();
   readonly paused = new Set<string>();
@@ -22,6 +23,13 @@ export class SpoolState {
   next(kind: 'attempt' | 'dead' | 'seq'): number {
     this.#last[kind] += 1;
     return this.#last[kind];
+  }
+
+  /** Removes a delivery and its attempts. The next one of its lane is not promoted yet. */
+  remove(pending: Pending): void {
+    if (pending.attempts + pending.past > 0) this.#writes.forgetAttempts(pending.seq);
+    this.#writes.remove(pending.seq);
+    this.pending.remove(pending);
   }
 
   /** Commits all changes so far. */

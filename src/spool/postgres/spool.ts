@@ -25,12 +25,12 @@ export interface PostgresSpoolDeps {
   readonly entry?: URL;
 }
 
-/** How long a stop waits for a lost connection, ms. Afterwards the calls that wait fail: nothing of them was acknowledged. */
+/** How long a stop waits for a lost connection, ms. Afterwards the calls that wait fail; none of them was acknowledged. */
 export const stalledStopMs = 5000;
 
 /**
  * The spool in one schema of a PostgreSQL database, which this process alone uses. As with SQLite, a thread of its own writes, and commands
- * that arrive during a transaction form the next one. While there is no connection, all calls wait, and `stats` says why.
+ * that arrive during a transaction form the next one. While there is no connection, all calls wait, and `stats` gives the reason.
  */
 export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolDeps): Spool {
   const { clock, events, timers, onFailed, entry = threadEntry() } = deps;
@@ -111,7 +111,7 @@ interface ThreadListener {
   onFailed(error: ServiceError): void;
 }
 
-/** The thread that has the connection. Phases: opening → open → closing → ended; an error ends it in any phase. */
+/** The thread that owns the connection. Phases: opening → open → closing → ended; an error ends it in any phase. */
 class EngineThread {
   readonly #worker: Worker;
   readonly #listener: ThreadListener;

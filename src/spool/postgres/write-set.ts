@@ -7,7 +7,7 @@ import type { FailedPacket } from '../spool.ts';
 import type { Row } from '../sqlite/protocol.ts';
 
 /** A value of a column. */
-export type Value = Buffer | Uint8Array | boolean | number | string | null;
+export type Value = Uint8Array | boolean | number | string | null;
 
 interface Table {
   readonly name: string;
@@ -35,6 +35,15 @@ const tables = {
     sql: `INSERT INTO attempts (seq, nr, number, at, outcome, judgement)
       SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::integer[], ?::bigint[], ?::text[], ?::text[]) ${ifOwned}`,
     columns: 6,
+  },
+  failedPackets: {
+    sql: `INSERT INTO dead (nr, id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at, died_at,
+        packet, is_text, facts)
+      SELECT nr, id, packet_id, host, handler, pool, sender, receiver, reason, detail, 0, seen_at, created_at, died_at, packet, false, facts
+      FROM unnest(?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[],
+        ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::text[])
+        AS t (nr, id, packet_id, host, handler, pool, sender, receiver, reason, detail, seen_at, created_at, died_at, packet, facts) ${ifOwned}`,
+    columns: 15,
   },
   forgotten: { sql: `DELETE FROM attempts WHERE seq = ANY (?::bigint[]) AND EXISTS (SELECT FROM owned)`, columns: 1 },
   killed: {
@@ -93,19 +102,17 @@ const tables = {
       WHERE deliveries.seq = r.seq AND EXISTS (SELECT FROM owned)`,
     columns: 7,
   },
-  stillborn: {
-    sql: `INSERT INTO dead (nr, id, packet_id, host, handler, pool, sender, receiver, reason, detail, attempts, seen_at, created_at, died_at,
-        packet, is_text, facts)
-      SELECT nr, id, packet_id, host, handler, pool, sender, receiver, reason, detail, 0, seen_at, created_at, died_at, packet, false, facts
-      FROM unnest(?::bigint[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[],
-        ?::bigint[], ?::bigint[], ?::bigint[], ?::text[], ?::text[])
-        AS t (nr, id, packet_id, host, handler, pool, sender, receiver, reason, detail, seen_at, created_at, died_at, packet, facts) ${ifOwned}`,
-    columns: 15,
-  },
 } as const satisfies Record<string, Omit<Table, 'name'>>;
 
 type TableName = keyof typeof tables;
 const tableNames: readonly string[] = Object.keys(tables);
+
+/** Why and when a delivery became a dead letter. */
+export interface Death {
+  readonly reason: string;
+  readonly detail: string;
+  readonly diedAt: EpochMs;
+}
 
 /** A named statement: PostgreSQL plans each combination of parts once per connection. */
 export interface Statement {
@@ -191,25 +198,19 @@ export class WriteSet {
   kill(
     nr: number,
     seq: number,
-    death: {
-      readonly reason: string;
-      readonly detail: string;
-      readonly status: number | null;
-      readonly attempts: number;
-      readonly diedAt: EpochMs;
-    },
+    { reason, detail, diedAt, status, attempts }: Death & { readonly status: number | null; readonly attempts: number },
   ): void {
-    this.#write('killed', nr, seq, death.reason, death.detail, death.status, death.attempts, death.diedAt);
+    this.#write('killed', nr, seq, reason, detail, status, attempts, diedAt);
   }
 
-  addRefused(nr: number, row: Row, death: { readonly reason: string; readonly detail: string; readonly diedAt: EpochMs }): void {
-    this.#write('refused', nr, death.reason, death.detail, death.diedAt, ...contentOf(row));
+  addRefused(nr: number, row: Row, { reason, detail, diedAt }: Death): void {
+    this.#write('refused', nr, reason, detail, diedAt, ...contentOf(row));
   }
 
   addFailedPacket(nr: number, failed: FailedPacket, diedAt: EpochMs): void {
     const { id, packetId, host, handler, pool, sender, receiver, reason, detail, seenAt, createdAt, packet, facts = null } = failed;
     const texts = [id, packetId, host, handler, pool, sender, receiver, reason, detail];
-    this.#write('stillborn', nr, ...texts, seenAt, createdAt, diedAt, packet, facts);
+    this.#write('failedPackets', nr, ...texts, seenAt, createdAt, diedAt, packet, facts);
   }
 
   removeDead(nr: number): void {

@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
 import type { EpochMs } from '../../kit/clock.ts';
-import type { ClaimRequest } from '../spool.ts';
+import { type ClaimRequest, retryShare } from '../spool.ts';
 import type { Depths } from './side-tables.ts';
 import { statements } from './statements.ts';
 
@@ -102,13 +102,6 @@ function earliest(readers: readonly QueueReader[], count: number): ReadyPosition
     reader?.shift();
   }
   return positions;
-}
-
-/**
- * The number of retries among `limit` claims: at most half while enough first attempts are due, and the whole rest otherwise.
- */
-function retryShare(limit: number, due: { readonly fresh: number; readonly retries: number }): number {
-  return Math.min(due.retries, Math.max(Math.floor(limit / 2), limit - due.fresh));
 }
 
 function first(one: ReadyPosition | undefined, other: ReadyPosition | undefined): ReadyPosition | undefined {

@@ -99,7 +99,7 @@ export class PendingDeliveries {
     this.queues.addWaiting(pending.queue, -1);
   }
 
-  /** Gives back a claimed delivery to its place in its lane: the claims of all later ones of the lane end, too. */
+  /** Gives back a claimed delivery to its place in its lane: the claims of all later ones of the lane end as well. */
   release(pending: Pending): void {
     for (let each: Pending | undefined = pending; each?.state === 'claimed'; each = each.behind) {
       this.#unclaim(each);
