@@ -10,8 +10,8 @@ export class Refused extends Error {
   }
 }
 
-/** After this time a request has failed, ms. */
-const usualTimeoutMs = 8000;
+/** Default time limit of a request, ms. */
+const defaultTimeoutMs = 8000;
 
 /** @param {string} path below `/api/v1` @returns {Promise<any>} */
 export function get(path) {
@@ -21,7 +21,7 @@ export function get(path) {
 /**
  * @param {string} path below `/api/v1` @param {object} [body] @param {Limits} [limits] @returns {Promise<any>}
  *
- * @typedef {{ timeoutMs?: number, signal?: AbortSignal | undefined }} Limits of a request that may take long, or whose answer may become unwanted
+ * @typedef {{ timeoutMs?: number, signal?: AbortSignal | undefined }} Limits of a request that may take long, or that may be cancelled
  */
 export function post(path, body = {}, limits = {}) {
   const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
@@ -38,9 +38,9 @@ export async function signOut() {
 }
 
 /** @param {string} address @param {RequestInit} init @param {Limits} [limits] @returns {Promise<any>} */
-async function request(address, init, { timeoutMs = usualTimeoutMs, signal: unwanted } = {}) {
+async function request(address, init, { timeoutMs = defaultTimeoutMs, signal: cancelled } = {}) {
   const timeout = AbortSignal.timeout(timeoutMs);
-  const signal = unwanted === undefined ? timeout : AbortSignal.any([timeout, unwanted]);
+  const signal = cancelled === undefined ? timeout : AbortSignal.any([timeout, cancelled]);
   const response = await fetch(address, { ...init, credentials: 'same-origin', signal }).catch(() => {
     throw new Refused('UNREACHABLE', 'the service does not answer', 0);
   });

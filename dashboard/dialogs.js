@@ -12,7 +12,7 @@ import { foreign } from './words.js';
  * @property {string} command the same in the command line; empty if there is no command
  * @property {string} curl the same as one request; empty if it may need several
  * @property {(watch: Watch) => Promise<string>} [count] says how many the action concerns now
- * @property {boolean} [isDangerous] it cannot be undone: if it has a count, it waits for it
+ * @property {boolean} [isDangerous] it cannot be undone; it can be confirmed only after the count, if there is one
  *
  * @typedef {object} Watch
  * @property {AbortSignal} signal aborted when the dialog is closed

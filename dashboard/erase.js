@@ -8,7 +8,7 @@ import { foreign, number } from './words.js';
  * @typedef {import('./dialogs.js').Watch} Watch
  */
 
-/** A call takes about two seconds, the last one as long as the file of the spool takes to be rewritten, ms. */
+/** Time limit of a call, ms: each takes about two seconds, and the last one rewrites the file of the spool as well. */
 const callTimeoutMs = 120_000;
 
 /** The bare JID of a JID that was searched for; undefined if it is not the JID of a user. @param {string} text */
@@ -80,7 +80,7 @@ function resultText(report) {
       ? 'Another process reads the file of the spool, whose log still holds erased text: erase again when it has ended.'
       : '',
     file === 'failed'
-      ? 'The file of the spool could not be rewritten, because the disk is short or another process writes to it: erase again later.'
+      ? 'The file of the spool could not be rewritten, because the disk has too little space or another process writes to it: erase again later.'
       : '',
   ].filter((each) => each !== '');
   if (toRepeat.length > 0) throw new Error(`${text} Not complete: ${toRepeat.join(' ')}`);

@@ -3,7 +3,7 @@
  *
  *   none → requested → valid → renewed in the background before it expires → valid
  *
- * After a failure, the endpoint is not asked again before a wait that doubles; until then requests fail at once, for the same reason.
+ * After a failure, the endpoint is asked again after a wait that doubles; until then requests fail at once, for the same reason.
  */
 import type { Clock } from '../src/kit/clock.ts';
 import { type Backoff, backoffMs, type Random } from '../src/kit/pacing.ts';

@@ -1,4 +1,4 @@
-/** Which destinations may be dialled that another party has chosen, by name and by every address that the name resolves to. */
+/** Checks a destination that another party has chosen, by its name and by every address that the name resolves to. */
 import { isIP } from 'node:net';
 import type { Resolve } from '../src/kit/dial-tcp.ts';
 import {

@@ -3,7 +3,7 @@ import { ServiceError } from '../kit/errors.ts';
 import type { HeaderPair } from '../model/delivery.ts';
 import { tokenPattern } from '../model/headers.ts';
 
-/** Names are in lower case. */
+/** Names of headers are in lower case. */
 export interface CapturedRequest {
   readonly headers: readonly HeaderPair[];
   readonly body: Buffer;

@@ -83,7 +83,7 @@ function probesOf(attachment: Attachment): readonly Promise<Probe>[] {
 /** Resolves with what was found; rejects with what failed. */
 type Finding = Promise<string>;
 
-/** `advise` says what to do about the code of an error; `TIMEOUT` without an answer. */
+/** `advise` says what to do about the code of an error, which is `TIMEOUT` if there was no answer. */
 async function probe(name: string, finding: Finding, advise: (code: string) => string = () => ''): Promise<Probe> {
   const failed = (reason: string, code: string): Probe => ({ name, ok: false, detail: [reason, advise(code)].filter(Boolean).join(': ') });
   try {
@@ -157,7 +157,7 @@ function probeBackend(pool: string, settings: Parameters<typeof createDial>[0]):
 
 /** What to do if the connection to a backend fails with this code of the system, of DNS, or of TLS. */
 function adviceAboutBackend(code: string): string {
-  if (/^(CERT_(NOT_YET_VALID|HAS_EXPIRED))$/.test(code)) return 'renew the certificate, or correct the clock of this machine';
+  if (/^CERT_(NOT_YET_VALID|HAS_EXPIRED)$/.test(code)) return 'renew the certificate, or correct the clock of this machine';
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
     return 'use a name of the certificate in connection.host, or give it as connection.tls.server_name_indication.host';
   if (/SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|CERT/.test(code)) return 'name the authority that signed it in connection.tls.cacertfile';
@@ -168,7 +168,7 @@ function adviceAboutBackend(code: string): string {
 const adviceAboutNetwork = new Map([
   ['EAI_AGAIN', 'the DNS server of this machine does not answer: check /etc/resolv.conf'],
   ['ECONNREFUSED', 'nothing listens there: start the backend, or correct connection.host'],
-  ['ECONNRESET', 'the backend, or a proxy before it, ended the connection: see its log; it may require connection.tls.certfile'],
+  ['ECONNRESET', 'the backend, or a proxy in front of it, ended the connection: see its log; it may require connection.tls.certfile'],
   ['EHOSTUNREACH', 'no route leads there: check the network of this machine'],
   ['ENETUNREACH', 'no route leads there: check the network of this machine'],
   ['ENOTFOUND', 'the name does not exist: correct connection.host, or the DNS of this machine'],

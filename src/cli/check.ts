@@ -84,7 +84,7 @@ function upgradeNotice({ path, version }: SpoolInfo): string {
   return `the spool at ${path} has schema ${version} of an earlier version, and the next start upgrades it: that version then refuses it, so run "event-pusher spool backup" first`;
 }
 
-/** A version that knows pauses of pools only opens the spool, and sends what is paused. */
+/** An earlier version, which knows pauses of pools only, opens the spool and sends the deliveries of paused handlers. */
 function downgradeNotice(paused: string): readonly string[] {
   const [pool, handler] = paused.split('/');
   if (handler === undefined) return [];
@@ -177,7 +177,7 @@ function questionUrl({ beforePush }: HandlerConfig, { pools }: Config): readonly
   const pool = pools.find(({ id }) => id === beforePush?.pool);
   if (beforePush === undefined || pool === undefined) return [];
   const url = effectiveUrl(pool, beforePush);
-  return [beforePush.form === 'openim-3' ? `${url.replace(/\/?(?=$|\?)/, '/COMMAND')}` : url];
+  return [beforePush.form === 'openim-3' ? url.replace(/\/?(?=$|\?)/, '/COMMAND') : url];
 }
 
 function noticeList(notices: readonly string[]): string {

@@ -132,7 +132,7 @@ const fileTexts: Readonly<Record<NonNullable<Report['file']>, string>> = {
     'The file of the spool is too large to be rewritten while the service runs: unused parts of it may still hold\nfragments. To remove them, repeat the command while the service is stopped.\n',
   'in-use': "Another process reads the spool's file, so its log still holds erased text: repeat the command when that process has ended.\n",
   failed:
-    "The spool's file could not be rewritten: another process writes to it, or the disk is short. A copy needs the size of the spool in its folder\nand in the folder for temporary files (SQLITE_TMPDIR, or /var/tmp). Repeat the command then.\n",
+    "The spool's file could not be rewritten: another process writes to it, or the disk has too little space.\nA copy needs the size of the spool in its folder and in the folder for temporary files (SQLITE_TMPDIR, or /var/tmp).\nRepeat the command then.\n",
 };
 
 const outOfReach = `Not erased: backups, logs, requests that were already sent, text of other users that names this one,

@@ -42,7 +42,7 @@ async function generate({ values }: Call): Promise<number> {
 /** Exit code 1 if the request would be refused. */
 async function verify({ values }: Call): Promise<number> {
   const tolerance = durationOrForever.safeParse(values.tolerance ?? '5m');
-  if (!tolerance.success) throw usage(`--tolerance: expected a duration such as "5m", or "forever"`);
+  if (!tolerance.success) throw usage('--tolerance: expected a duration such as "5m", or "forever"');
   const keys = keysIn(await readKeyText(values));
   const request = await requestOf(values);
   const finding = verifySignature(request, { keys, toleranceMs: tolerance.data, now: systemClock.now() });
@@ -62,7 +62,7 @@ function usage(message: string): ServiceError {
 async function readKeyText({ 'key-env': name, 'key-file': file }: OptionValues): Promise<string> {
   if ((name === undefined) === (file === undefined)) throw usage('give the key with either --key-file PATH or --key-env NAME');
   if (`${name ?? ''}${file ?? ''}`.startsWith('whsec_')) {
-    throw usage('this is a key: write it to a file or a variable, and give the name of that, because other users can see command lines');
+    throw usage('this is the key itself: give the name of a file or variable that contains it, because other users can see command lines');
   }
   if (file !== undefined) return (await readBytes('key-file', file, maxKeyFileBytes)).toString();
   const text = readEnvironment()[name ?? ''];
@@ -70,12 +70,12 @@ async function readKeyText({ 'key-env': name, 'key-file': file }: OptionValues):
   return text;
 }
 
-/** One key, or several, each on a line. A mistake names the line only, since the text may be almost a key. */
+/** One key, or several, each on a line. An error names the line and does not quote it, because it may be a key with a typing error. */
 function keysIn(text: string): readonly string[] {
   const lines = text.split('\n').map((line) => line.trim());
   const wrong = lines.findIndex((line) => line !== '' && !isSigningKey(line));
   const expected = 'expected "whsec_" and the base64 of 24 to 64 bytes';
-  if (wrong >= 0) throw new ServiceError('USAGE', `line ${wrong + 1} of the keys is not a signing key: ${expected}`);
+  if (wrong >= 0) throw usage(`line ${wrong + 1} of the keys is not a signing key: ${expected}`);
   const keys = lines.filter((line) => line !== '');
   if (keys.length === 0) throw usage(`there is no key: ${expected}`);
   return keys;

@@ -97,7 +97,7 @@ function textOf({ result, rules }: Trial, { origin, mask, asked }: Surroundings)
   ]);
 }
 
-/** `no   type = ["chat"]: groupchat`; a rule that contains others is not repeated, since these follow. */
+/** `no   type = ["chat"]: groupchat`; the value of a rule that contains others is left out, because these follow. */
 function lineOf({ rule, wanted, matches, found }: Trial['rules'][number]): string {
   const value = /(?:^|\.)(?:not|any)$/.test(rule) ? '' : ` = ${JSON.stringify(wanted)}`;
   return `${matches ? 'yes' : 'no '}  ${rule}${value}: ${found}`;

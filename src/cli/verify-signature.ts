@@ -1,13 +1,13 @@
 /**
  * Verifies the signature of a received request as a receiver does (Standard Webhooks 1.0.0), and explains a failure. A signature that
- * does not match does not show why, so usual changes of a body are undone: the one that makes it match is the explanation.
+ * does not match does not show why, so common changes of a body are undone: the one whose original matches is the explanation.
  */
 import { Signer } from '../../pools/sign.ts';
 import type { CapturedRequest } from './captured-request.ts';
 import { counted } from './terminal.ts';
 
 export type Finding =
-  /** `key` is the place of the key in the list, from 1. */
+  /** `key` is the position of the key in the list, from 1. */
   | { readonly kind: 'valid'; readonly detail: string; readonly key: number }
   | {
       readonly kind:
@@ -47,7 +47,7 @@ export function verifySignature(request: CapturedRequest, { keys, toleranceMs, n
   const distance = `webhook-timestamp is ${counted(Math.abs(ageSeconds), 'second')} ${ageSeconds < 0 ? 'in the future' : 'old'}`;
   if (Math.abs(ageSeconds) * 1000 > toleranceMs) {
     const permitted = counted(Math.floor(toleranceMs / 1000), 'second');
-    const detail = `the signature is right, but ${distance}, and ${permitted} are permitted; --tolerance changes that`;
+    const detail = `the signature is valid, but ${distance}, and ${permitted} are permitted; --tolerance changes that`;
     return { kind: ageSeconds < 0 ? 'timestamp-too-new' : 'timestamp-too-old', detail };
   }
   return { kind: 'valid', detail: `signed with key ${key} of ${keys.length}; ${distance}`, key };
@@ -82,7 +82,7 @@ function signedIn({ headers, body }: CapturedRequest): Signed {
   return { id, timestamp, signatures: signatures.split(' '), body };
 }
 
-/** The place of the first key that one of the signatures is of, from 1. */
+/** The position of the first key that has made one of the signatures, from 1. */
 function matchingKey({ id, timestamp, signatures, body }: Signed, keys: readonly string[]): number | undefined {
   const headers = new Signer({ ofPool: keys, ofHandlers: [] }).sign({ id, body }, ['webhook-timestamp', timestamp]);
   const at = (headers.at(-1) ?? '').split(' ').findIndex((signature) => signatures.includes(signature));
@@ -106,14 +106,14 @@ function mismatch({ headers }: CapturedRequest, signed: Signed, keys: readonly s
     headers.some(([name, value]) => name === 'transfer-encoding' && /chunked/i.test(value)) &&
     /^[\da-f]+\r\n/i.test(body.toString('latin1', 0, 32))
   ) {
-    return { kind: 'body-changed', detail: 'the body still has its chunks: capture it as the receiver decodes it' };
+    return { kind: 'body-changed', detail: 'the body is still in chunks: capture it as the receiver decodes it' };
   }
   const which = keys.length === 1 ? 'the key' : `any of the ${keys.length} keys`;
   const detail = `no signature was made with ${which} for this id, timestamp and body: they were signed with another key, or changed since`;
   return { kind: 'no-signature-matches', detail };
 }
 
-/** How programs change bodies before they are verified, with the body as it was before. */
+/** Changes that programs make to a body before it is verified, each with the body before the change. */
 function* originalsOf(body: Buffer): Generator<readonly [change: string, original: Buffer]> {
   const text = body.toString('latin1');
   const withoutEnd = text.replace(/\r?\n$/, '');

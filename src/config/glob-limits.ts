@@ -29,7 +29,7 @@ export function limitGlobs(handlers: readonly HandlerRules[], reader: SectionRea
       reader.mistake([...path, 'when'], {
         received: `globs of ${steps - before} steps, after ${before} in the handlers before it`,
         expected: `at most ${most} steps for ${named} in all handlers together: 1 per glob with *, 2 and 1 per 64 characters with ?`,
-        hint: 'use fewer globs, * in place of ?, or values without wildcards, which count nothing',
+        hint: 'use fewer globs, * in place of ?, or values without wildcards, which do not count',
       });
       break;
     }

@@ -46,8 +46,8 @@ export function isPublicPath(path: readonly (number | string)[]): boolean {
   const keys = path.filter((step) => typeof step === 'string');
   if (keys.includes('options') || isSecretPath(path)) return false;
   const key = keys.at(-1) ?? '';
-  const isSpoolFile = keys[0] === 'spool' && (key === 'path' || key === 'schema');
-  return isSpoolFile || publicKeys.has(key) || measure.test(key) || keys.includes('listen');
+  const isSpoolPlace = keys[0] === 'spool' && (key === 'path' || key === 'schema');
+  return isSpoolPlace || publicKeys.has(key) || measure.test(key) || keys.includes('listen');
 }
 
 /** A printable copy of a table: secrets and values of secret keys become `[redacted]`, other texts pass `mask`. */

@@ -6,9 +6,9 @@ import type { SectionReader } from './section-reader.ts';
 import { duration, oneOf, secret, section, size, text, whole } from './values.ts';
 
 /** A name that needs no quotes in SQL. */
-const schemaName = z
-  .string({ error: 'a text' })
-  .regex(/^[a-z_][a-z0-9_]{0,62}$/, { error: 'a name of small letters, digits and underscores' });
+const schemaName = z.string({ error: 'a text' }).regex(/^[a-z_][a-z0-9_]{0,62}$/, {
+  error: 'a name of lower-case letters, digits and underscores, at most 63, without a digit at its start',
+});
 
 /** `[spool]` */
 export const spoolSchema = section({

@@ -68,7 +68,7 @@ function found(key: keyof When, packet: Packet, matches: boolean): string {
     case 'kind':
       return kind;
     case 'offline':
-      return sessions === undefined ? 'an unknown number of clients of the receiver' : `${sessions} clients of the receiver`;
+      return sessions === undefined ? 'an unknown number of clients of the receiver' : `${counted(sessions, 'client')} of the receiver`;
     case 'room':
       return roomOf(packet) ?? 'no room';
     case 'sender':
@@ -92,5 +92,9 @@ function namespacesOf({ stanza }: Packet): readonly string[] {
 
 function textIn({ stanza }: Packet): string {
   const { length } = stanza.name === 'message' ? Array.from(stanza.text('body')) : [];
-  return length === 0 ? 'no text' : `a text of ${length} ${length === 1 ? 'character' : 'characters'}`;
+  return length === 0 ? 'no text' : `a text of ${counted(length, 'character')}`;
+}
+
+function counted(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? '' : 's'}`;
 }

@@ -65,7 +65,7 @@ test('erase changes the files of a stopped service, and never those that a proce
   expect((await rig.started()).stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 21, dead: 0 }]);
 });
 
-test('what the engine in PostgreSQL cannot do is refused by name, although no service answers', async () => {
+test('commands that the engine in PostgreSQL lacks are refused by name, even if no service answers', async () => {
   const spool = '[spool]\nengine = "postgres"\nurl = "postgres://event_pusher@127.0.0.1:1/event_pusher"';
   const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:1"\n${spool}`);
   const erased = await runCli(['erase', '--jid', 'bob@localhost', '--yes', '--config', config]);

@@ -50,7 +50,7 @@ describe('verification', () => {
     ['two timestamps', { headers: [...headersFor('a=1\n'), ['webhook-timestamp', '1']] }, 'header-repeated', '2 headers webhook-timestamp'],
     ['a date', { headers: instead('webhook-timestamp', '2026-11-29') }, 'header-invalid', '"2026-11-29", expected seconds since 1970'],
     ['another scheme', { headers: instead('webhook-signature', 'v1a,c2ln') }, 'header-invalid', 'expected at least one signature "v1,…"'],
-    ['an old request', { ageSeconds: 301 }, 'timestamp-too-old', 'the signature is right, but webhook-timestamp is 301 seconds old'],
+    ['an old request', { ageSeconds: 301 }, 'timestamp-too-old', 'the signature is valid, but webhook-timestamp is 301 seconds old'],
     ['a fast clock', { ageSeconds: -301 }, 'timestamp-too-new', '301 seconds in the future, and 300 seconds are permitted'],
     ['another key', { keys: [other] }, 'no-signature-matches', 'no signature was made with the key for this id, timestamp and body'],
     ['other keys', { keys: [other, newKey('c')] }, 'no-signature-matches', 'with any of the 2 keys'],
@@ -144,7 +144,7 @@ describe('on the command line', () => {
     ]);
     expect(results.map(({ code }) => code)).toEqual([2, 2, 2, 2]);
     const said = results.map(({ stderr }) => stderr.split('\n')[0]);
-    expect(said[0]).toContain('this is a key: write it to a file or a variable');
+    expect(said[0]).toContain('this is the key itself: give the name of a file or variable');
     expect(said[1]).toContain('line 1 of the keys is not a signing key');
     expect(said[2]).toContain('the environment variable KEY is not set or is empty');
     expect(said[3]).toContain('either --key-file PATH or --key-env NAME');

@@ -36,7 +36,7 @@ afterAll(() => void server.close());
 const ids = Object.keys(recorded).flatMap((call) => /^GET \/events\/(.+)$/.exec(call)?.[1] ?? []);
 const [dead = '', waiting = ''] = ids;
 
-/** What the commands read. `erase`, `tail` and `withheld` did not exist. */
+/** The shapes that commands read. `erase`, `tail` and `withheld` did not exist. */
 const shapes: Readonly<Record<string, z.ZodType>> = {
   'GET /pools': poolList,
   'GET /status': statusShape,
@@ -67,7 +67,7 @@ test.each(Object.entries(shapes))('%s of an older service is read', async (call,
   expect(read).toMatchObject(Object(recorded[call]));
 });
 
-test('commands print what an older service sends, and what it does not know as absent', async () => {
+test('commands print the response of an older service, with the fields that it lacks as absent', async () => {
   const [pools, status, shown] = await Promise.all([
     runCli(['pools', 'list', '--json', '--url', url]),
     runCli(['status', '--url', url]),

@@ -16,11 +16,11 @@ test('the first handler that exceeds the limit is reported, with a remedy', asyn
   const within = [...Array.from({ length: 4 }, () => `text = ${list(100, '*N*')}`), `any = [{ not = { text = ${list(33, '*N?')} } }]`];
   expect(await load(withRules([...within, 'text = "*"']))).toBeDefined();
   expect(await mistakeLines(withRules([...within, 'text = "a?"', 'text = "*"']))).toEqual([
-    `${at}[5].when: received globs of 3 steps, after 499 in the handlers before it, expected at most 500 steps for \`text\` in all handlers together: 1 per glob with *, 2 and 1 per 64 characters with ? (use fewer globs, * in place of ?, or values without wildcards, which count nothing)`,
+    `${at}[5].when: received globs of 3 steps, after 499 in the handlers before it, expected at most 500 steps for \`text\` in all handlers together: 1 per glob with *, 2 and 1 per 64 characters with ? (use fewer globs, * in place of ?, or values without wildcards, which do not count)`,
   ]);
 });
 
-test('JIDs without wildcards, and handlers that are not enabled, count nothing', async () => {
+test('JIDs without wildcards, and handlers that are not enabled, do not count', async () => {
   const many = list(21_000, 'userN@localhost');
   expect(await load(withRules([`from = ${many}`]))).toBeDefined();
   const disabled = `${withRules([`sender = ${list(21_000, 'N@*')}`])}enabled = false`;

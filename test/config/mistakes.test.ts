@@ -76,7 +76,7 @@ test.each<[text: string, line: string]>([
   ],
   [
     '[spool]\nengine = "postgres"\nurl = "postgres://db.example.org/spool"\nschema = "My; DROP"',
-    'spool.schema: received "My; DROP", expected a name of small letters, digits and underscores',
+    'spool.schema: received "My; DROP", expected a name of lower-case letters, digits and underscores, at most 63, without a digit at its start',
   ],
   [
     '[spool]\nengine = "postgres"\nurl = "postgres://db.example.org/spool"\n[history]\nenabled = true',

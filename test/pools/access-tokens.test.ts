@@ -102,7 +102,7 @@ test('a token that the backend refuses is replaced, at most every 30 seconds; on
   expect(requests()).toBe(3);
 });
 
-test('tokens are removed from texts, the earlier ones, too', async () => {
+test('tokens are removed from texts, earlier ones included', async () => {
   const { tokens, take, answer } = rig();
   take();
   await answer(token('abc'));

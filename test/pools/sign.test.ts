@@ -114,8 +114,8 @@ describe('the receivers of the documentation accept what is signed, and nothing 
         await rm(folder, { recursive: true, force: true });
       }
     },
-    120_000,
-  ); // the first build compiles the standard library
+    120_000, // the first build compiles the standard library
+  );
 });
 
 const at = (timestamp: string): string[] => ['webhook-timestamp', timestamp];

@@ -1,5 +1,5 @@
 /**
- * The built service with its spool in PostgreSQL: both are killed with `kill -9`, and PostgreSQL is restarted in order, while a scripted chat
+ * The built service with its spool in PostgreSQL: both are killed with `kill -9`, and PostgreSQL is also stopped cleanly, while a scripted chat
  * server sends numbered messages. Every number reaches the backend, and each duplicate under the id of the first.
  */
 import { expect, test } from 'vitest';

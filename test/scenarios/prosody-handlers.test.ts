@@ -22,7 +22,7 @@ callback_module = "mod_event_pusher_http_json"
 when = ${when}
 `;
 
-/** What alice, whose nickname the rules do not see, asks in the room. */
+/** Questions of alice in the room: the rule names her JID, not her nickname. */
 const nested = `
 [[modules.mod_event_pusher.backend.http]]
 path = "/nested"

@@ -1,4 +1,4 @@
-/** The session of the process that owns a spool in PostgreSQL: what it refuses, what it keeps, and what follows if it is lost. */
+/** The session of the process that owns a spool in PostgreSQL: what it refuses, what it keeps, and the effects of a lost connection. */
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -28,7 +28,7 @@ describe.skipIf(!(await hasPostgres()))('the session', () => {
   const storedIds = async (schema: string) =>
     (await rig.server.query(`SELECT id FROM ${schema}.deliveries ORDER BY seq`)).map(({ id }) => id);
 
-  test('a second process cannot use the same schema, and is told which one does', async () => {
+  test('a second process cannot use the same schema, and its error names the owner', async () => {
     const spool = await rig.started({}, { schema: 'shared' });
     const message = expect.stringMatching(/schema shared .* is used by process \d+ on \S+/);
     await expect(rig.started({}, { schema: 'shared' })).rejects.toMatchObject({ code: 'SPOOL_LOCKED', message });

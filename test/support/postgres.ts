@@ -29,7 +29,7 @@ export function hasPostgres(): Promise<boolean> {
   return requirePackage('postgresql-15', join(binaries, 'postgres'), 'postgresql');
 }
 
-/** PostgreSQL refuses to run as root, so it runs as the user of Debian's package then. */
+/** As root, which PostgreSQL refuses to run as, the server runs as the user of Debian's package. */
 export async function startPostgres(settings: readonly string[] = []): Promise<Postgres> {
   const folder = await mkdtemp(join(tmpdir(), 'postgres-'));
   const [data, port] = [join(folder, 'data'), await freePort()];

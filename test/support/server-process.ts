@@ -23,7 +23,7 @@ export function createServerProcess(options: {
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly ports: readonly number[];
-  /** Stops it in order. Default: SIGTERM. */
+  /** Signal that stops it cleanly. Default: SIGTERM. */
   readonly stopSignal?: 'SIGINT' | 'SIGTERM';
   /** Resolves when it has read its configuration, because some servers open their ports before that. Default: at once. */
   readonly answers?: () => Promise<unknown>;

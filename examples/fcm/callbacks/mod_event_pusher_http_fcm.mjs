@@ -22,7 +22,7 @@ const UNREGISTERED = 1002;
 const longestText = 500;
 
 export default defineCallbacks({
-  // Also reads the file for users without the app, of whom nothing is stored.
+  // Users without a token do not use the app: nothing is stored about them.
   async shouldMakeReq({ to, opts }) {
     return (await tokenOf(to.bare, opts.tokens)) !== undefined;
   },
@@ -39,7 +39,7 @@ export default defineCallbacks({
     const { receiver, ...content } = JSON.parse(request.body);
     const token = await tokenOf(receiver, opts.tokens);
     if (token === undefined) {
-      mark(message, NO_TOKEN, 'the receiver has no registration token any more');
+      mark(message, NO_TOKEN, 'the receiver no longer has a registration token');
       return HTTP_INTERNAL_FAIL;
     }
     const { client, project } = await accountOf(opts.credentials);
@@ -54,11 +54,11 @@ export default defineCallbacks({
   handleResponse({ request, response, message, opts }) {
     const { receiver, token } = request.userdata;
     if (response.statusCode === 401) accounts.delete(opts.credentials); // the next attempt reads the key again and requests another token
-    if (errorCodeIn(response) !== 'UNREGISTERED') return HTTP_INTERNAL_CONT; // the status line says it
+    if (errorCodeIn(response) !== 'UNREGISTERED') return HTTP_INTERNAL_CONT; // the status is enough to classify it
 
     unregistered.add(token);
-    console.error(`fcm: the app of ${receiver} is not registered any more: remove its token`);
-    mark(message, UNREGISTERED, 'the app is not registered any more');
+    console.error(`fcm: the app of ${receiver} is no longer registered: remove its token`);
+    mark(message, UNREGISTERED, 'the app is no longer registered');
     return HTTP_INTERNAL_DONE;
   },
 

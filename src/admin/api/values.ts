@@ -23,8 +23,8 @@ export const time = z.iso.datetime();
 export const count = z.int().min(0);
 
 /**
- * A field of a response that services of earlier versions do not send; a newer command line reads `absent` then. Every field that is added to a
- * response is one.
+ * A field of a response that services of earlier versions do not send; a newer command line then reads `absent`. Use it for every field that is
+ * added to a response.
  */
 export function addedLater<Field extends z.ZodType>(field: Field, absent: z.input<Field>) {
   return z.preprocess((sent: z.input<Field>) => (sent === undefined ? absent : sent), field);

@@ -32,7 +32,7 @@ export class AskFollow {
     const answer = readAnswer(outcome);
     switch (answer.kind) {
       case 'allowed':
-        return await this.#push(ask, this.#ignoresNoReceivers(ask, answer) ? { ...answer, userIDList: undefined } : answer);
+        return await this.#push(ask, this.#ignoresEmptyList(ask, answer) ? { ...answer, userIDList: undefined } : answer);
       case 'failed':
         return await this.#fail(ask, answer.reason, answer);
       case 'misnamed':
@@ -72,8 +72,8 @@ export class AskFollow {
     return this.#configOf(ask)?.onFailure === 'refuse';
   }
 
-  /** A server of OpenIM 3 changes the receivers only with a list that is not empty. */
-  #ignoresNoReceivers(ask: NewDelivery, { userIDList }: Extract<Answered, { kind: 'allowed' }>): boolean {
+  /** In the form of OpenIM 3, an empty list of receivers has no effect. */
+  #ignoresEmptyList(ask: NewDelivery, { userIDList }: Extract<Answered, { kind: 'allowed' }>): boolean {
     return userIDList?.length === 0 && this.#configOf(ask)?.form === 'openim-3';
   }
 

@@ -56,7 +56,7 @@ interface Asked {
   readonly body: object;
 }
 
-/** OpenIM 3 asks each question at an address of its own: the command follows the path, before a query. */
+/** OpenIM 3 asks each question at an address of its own: the command is appended to the path, before a query. */
 function askedAsOpenIm3(requestPath: string, question: OpenIm3Question): Asked {
   return { path: requestPath.replace(/\/?(?=$|\?)/, `/${question.callbackCommand}`), body: question };
 }
