@@ -26,7 +26,7 @@ export function refusalOf(thrown: unknown): Refusal {
 const statuses: Partial<Record<ErrorCode, number>> = {
   BAD_CURSOR: 400,
   CONTENT_HIDDEN: 403,
-  SPOOL_ENGINE_LACKS: 501,
+  SPOOL_ENGINE_UNSUPPORTED: 501,
   SPOOL_FULL: 503,
   HISTORY_BUSY: 503,
   TAIL_BUSY: 503,

@@ -51,12 +51,12 @@ async function withSpool(values: OptionValues, use: (erase: Erase) => Promise<nu
   }
 }
 
-/** Throws `unreachable` if there is no file, SPOOL_LOCKED if a process uses it, SPOOL_ENGINE_LACKS. */
+/** Throws `unreachable` if there is no file, SPOOL_LOCKED if a process uses it, SPOOL_ENGINE_UNSUPPORTED. */
 async function useStopped(values: OptionValues, use: (erase: Erase) => Promise<number>, unreachable: ServiceError): Promise<number> {
   const env = readEnvironment();
   const config = await loadSpool(locateConfig(values.config, env), env);
   if (config.engine === 'postgres')
-    throw new ServiceError('SPOOL_ENGINE_LACKS', 'a spool in PostgreSQL cannot erase the events of a user yet');
+    throw new ServiceError('SPOOL_ENGINE_UNSUPPORTED', 'a spool in PostgreSQL cannot erase the events of a user yet');
   if (config.engine !== 'sqlite' || !existsSync(config.path)) throw unreachable;
   const { eraseStopped } = await import('../spool/erase-stopped.ts'); // loads SQLite, which an erasure by a service does not need
   process.stderr.write(`No service answers: the spool at ${config.path} is changed directly.\n`);

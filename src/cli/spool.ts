@@ -70,7 +70,7 @@ async function pathOf({ values }: Call): Promise<string | undefined> {
   const { engine, path } = await loadSpool(locateConfig(values.config, env), env);
   if (engine === 'postgres')
     throw new ServiceError(
-      'SPOOL_ENGINE_LACKS',
+      'SPOOL_ENGINE_UNSUPPORTED',
       'the spool is in PostgreSQL and not in a file: use the tools of PostgreSQL, such as pg_dump',
     );
   return engine === 'memory' ? undefined : path;

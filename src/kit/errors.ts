@@ -22,7 +22,7 @@ export const errorCodes = {
   SPOOL_ADDON_FAILED: 'The native part of better-sqlite3 is missing, or was built for another version of Node.js.',
   SPOOL_BACKUP_FAILED: 'A backup of the spool could not be written; the incomplete file was removed.',
   SPOOL_DAMAGED: 'The spool file is damaged; intake stops until it is repaired or replaced.',
-  SPOOL_ENGINE_LACKS: 'The engine of `[spool] engine` does not support this command or setting yet.',
+  SPOOL_ENGINE_UNSUPPORTED: 'The engine of `[spool] engine` does not support this command or setting yet.',
   SPOOL_FAILED: 'The spool met an error from which it cannot recover by itself.',
   SPOOL_FULL: 'The disk or the spool is full; intake waits until there is space again.',
   SPOOL_LOCKED: 'Another process uses this spool.',

@@ -6,11 +6,13 @@ import { createDeferred } from '../../src/kit/lifecycle.ts';
 function createRig() {
   const deadlines = new Deadlines(systemClock);
   const expired: string[] = [];
+  const began = systemClock.monotonic();
 
+  /** `inMs`: from the start of the test, so that a pause between two calls does not change their order. */
   function watch(name: string, inMs: number): { dueAt: number; readonly over: Promise<void> } {
     const over = createDeferred<void>();
     const due = {
-      dueAt: systemClock.monotonic() + inMs,
+      dueAt: began + inMs,
       place: -1,
       over: over.promise,
       expire(): void {

@@ -254,7 +254,7 @@ describe.skipIf(!(await hasPostgres()))('the session', () => {
     expect(await store.makeDue(keys, acceptedAt)).toEqual({ ids: ['b', 'd'], missed: 1, readyPools: ['pool'] });
     expect(await store.drop(keys.slice(0, 2), acceptedAt)).toEqual({ ids: ['b'], missed: 1, readyPools: [] });
     expect(await claimIds(spool)).toEqual(['a.1', 'd']);
-    await expect(spool.extend({ extension: 'erasure' })).rejects.toMatchObject({ code: 'SPOOL_ENGINE_LACKS' });
+    await expect(spool.extend({ extension: 'erasure' })).rejects.toMatchObject({ code: 'SPOOL_ENGINE_UNSUPPORTED' });
   });
 
   test.each([

@@ -91,7 +91,7 @@ export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolD
 
   const extend: Spool['extend'] = async (request) => {
     if (isErasureRequest(request))
-      throw new ServiceError('SPOOL_ENGINE_LACKS', 'a spool in PostgreSQL cannot erase the events of a user yet');
+      throw new ServiceError('SPOOL_ENGINE_UNSUPPORTED', 'a spool in PostgreSQL cannot erase the events of a user yet');
     return await commands.extend(request);
   };
 
