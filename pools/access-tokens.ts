@@ -78,7 +78,7 @@ export class AccessTokens {
   }
 
   /** A text without the tokens, which backends may quote in their answers. */
-  readonly mask = (text: string): string => this.#recent.reduce((rest, token) => rest.replaceAll(token, '[redacted]'), text);
+  readonly mask = (text: string): string => this.#recent.reduce((rest, token) => rest.replaceAll(token, maskOf(token)), text);
 
   #valid(now: number): Current | undefined {
     return this.#current !== undefined && now < this.#current.expiresAt ? this.#current : undefined;
@@ -115,4 +115,11 @@ export class AccessTokens {
         return answer satisfies never;
     }
   }
+}
+
+const usualMask = '[redacted]';
+
+/** Never longer than the token, so that short tokens cannot make a text many times longer. */
+function maskOf(token: string): string {
+  return token.length < usualMask.length ? '*'.repeat(token.length) : usualMask;
 }
