@@ -19,9 +19,12 @@ import { foreign } from './words.js';
  * @property {(text: string) => void} progress shows how far a long count or action is
  */
 
-/** @param {{ dialog: Dialog | undefined, close: () => void, ask: () => void }} props */
+/**
+ * The browser reports a closed dialog a moment later, when the next one may be open: only the one that was closed is removed.
+ * @param {{ dialog: Dialog | undefined, close: (closed: Dialog) => void, ask: () => void }} props
+ */
 export function Dialogs({ dialog, close, ask }) {
-  return dialog === undefined ? null : html`<${Opened} dialog=${dialog} close=${close} ask=${ask} />`;
+  return dialog === undefined ? null : html`<${Opened} key=${dialog} dialog=${dialog} close=${() => close(dialog)} ask=${ask} />`;
 }
 
 /** @typedef {{ kind: 'asking' } | { kind: 'counting' } | { kind: 'running' } | { kind: 'done', text: string } | { kind: 'failed', text: string }} Stage */

@@ -55,6 +55,8 @@ function Board({ view, points, ask, onSignIn }) {
   const isStale = view.phase === 'stale';
   const [dialog, setDialog] = useState(/** @type {import('./dialogs.js').Dialog | undefined} */ (undefined));
   const open = status.caller.operate ? setDialog : undefined;
+  /** @param {import('./dialogs.js').Dialog} closed */
+  const close = (closed) => setDialog((shown) => (shown === closed ? undefined : shown));
   useShortcuts();
   return html`
     <a class="skip" href="#pools">Skip to pools</a>
@@ -69,7 +71,7 @@ function Board({ view, points, ask, onSignIn }) {
       <${DeadLetters} status=${status} now=${now} open=${open} isStale=${isStale} />
       <${Service} status=${status} now=${now} />
     </main>
-    <${Dialogs} dialog=${dialog} close=${() => setDialog(undefined)} ask=${ask} />
+    <${Dialogs} dialog=${dialog} close=${close} ask=${ask} />
   `;
 }
 
