@@ -76,14 +76,14 @@ function resultText(report) {
   const { held, file } = report;
   const toRepeat = [
     held === 0 ? '' : `${number(held, 'event')} may still be on the way to a backend: pause the pool, or wait, and erase again.`,
-    file === 'in-use'
-      ? 'Another process reads the file of the spool, whose log still holds erased text: erase again when it has ended.'
-      : '',
+    file === 'in-use' ? 'Another process reads the spool, whose files still hold erased text: erase again when it has ended.' : '',
     file === 'failed'
       ? 'The file of the spool could not be rewritten, because the disk has too little space or another process writes to it: erase again later.'
       : '',
   ].filter((each) => each !== '');
   if (toRepeat.length > 0) throw new Error(`${text} Not complete: ${toRepeat.join(' ')}`);
+  if (file === 'not-owner')
+    return `${text} The role of the spool does not own its tables: the files of PostgreSQL hold erased text until vacuum frees the space and other rows use it.`;
   if (file !== 'too-large') return text;
-  return `${text} The file of the spool is too large to be rewritten while the service runs: unused parts of it may hold fragments until the command above is run while the service is stopped.`;
+  return `${text} The spool is too large to be rewritten while the service runs: unused parts of its files may hold fragments until the command above is run while the service is stopped.`;
 }

@@ -51,15 +51,15 @@ async function withSpool(values: OptionValues, use: (erase: Erase) => Promise<nu
   }
 }
 
-/** Throws `unreachable` if there is no file, SPOOL_LOCKED if a process uses it, SPOOL_ENGINE_UNSUPPORTED. */
+/** Throws `unreachable` if there is no spool, SPOOL_LOCKED if a process uses it, SPOOL_OPEN_FAILED. */
 async function useStopped(values: OptionValues, use: (erase: Erase) => Promise<number>, unreachable: ServiceError): Promise<number> {
   const env = readEnvironment();
   const config = await loadSpool(locateConfig(values.config, env), env);
-  if (config.engine === 'postgres')
-    throw new ServiceError('SPOOL_ENGINE_UNSUPPORTED', 'a spool in PostgreSQL cannot erase the events of a user yet');
-  if (config.engine !== 'sqlite' || !existsSync(config.path)) throw unreachable;
+  if (config.engine === 'memory' || (config.engine === 'sqlite' && !existsSync(config.path))) throw unreachable;
   const { eraseStopped } = await import('../spool/erase-stopped.ts'); // loads SQLite, which an erasure by a service does not need
-  process.stderr.write(`No service answers: the spool at ${config.path} is changed directly.\n`);
+  process.stderr.write(
+    `No service answers: the spool ${config.postgres === undefined ? `at ${config.path}` : `in schema ${config.postgres.schema} of PostgreSQL`} is changed directly.\n`,
+  );
   const code = await eraseStopped(config, (erasure) =>
     use(async ({ cursor, ...call }) => {
       const before = systemClock.now();
@@ -129,12 +129,14 @@ function heldText({ held, file }: Report): string {
 const fileTexts: Readonly<Record<NonNullable<Report['file']>, string>> = {
   rewritten: '',
   'too-large':
-    'The file of the spool is too large to be rewritten while the service runs: unused parts of it may still hold\nfragments. To remove them, repeat the command while the service is stopped.\n',
-  'in-use': "Another process reads the spool's file, so its log still holds erased text: repeat the command when that process has ended.\n",
+    'The spool is too large to be rewritten while the service runs: unused parts of its files may still hold\nfragments. To remove them, repeat the command while the service is stopped.\n',
+  'in-use': 'Another process reads the spool, so its files still hold erased text: repeat the command when that process has ended.\n',
+  'not-owner':
+    "The role of the spool does not own its tables: PostgreSQL's files hold erased text until vacuum frees the space and other rows use it.\nTo remove it now, run VACUUM FULL on the tables as their owner.\n",
   failed:
     "The spool's file could not be rewritten: another process writes to it, or the disk has too little space.\nA copy needs the size of the spool in its folder and in the folder for temporary files (SQLITE_TMPDIR, or /var/tmp).\nRepeat the command then.\n",
 };
 
-const outOfReach = `Not erased: backups, logs, requests that were already sent, text of other users that names this one,
+const outOfReach = `Not erased: backups, the WAL of PostgreSQL, logs, requests that were already sent, text of other users that names this one,
 and stanzas that the chat server or its tap stores.
 `;

@@ -6,9 +6,9 @@ import { Erasure } from './erasure.ts';
 import { History } from './history/history.ts';
 import { openSpool } from './open.ts';
 
-/** Opens the spool of a stopped service, erases, and closes it; undefined if there is no file. Throws SPOOL_LOCKED if it is in use. */
+/** Opens the spool of a stopped service, erases, and closes it; undefined if there is none. Throws SPOOL_LOCKED if it is in use. */
 export async function eraseStopped<T>(config: SpoolConfig, erase: (erasure: Pick<Erasure, 'run'>) => Promise<T>): Promise<T | undefined> {
-  if (config.engine !== 'sqlite' || !existsSync(config.path)) return undefined;
+  if (config.engine === 'memory' || (config.engine === 'sqlite' && !existsSync(config.path))) return undefined;
   const events = createEventBus();
   const spool = openSpool(config, { clock: systemClock, events });
   await spool.start();

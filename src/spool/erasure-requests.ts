@@ -1,4 +1,4 @@
-/** The requests of an erasure to the engine. Each runs in one short transaction; `sqlite/event-eraser.ts` answers them. */
+/** The requests of an erasure to the engine. Each runs in one short transaction; the `event-eraser.ts` of each engine answers them. */
 import type { EpochMs } from '../kit/clock.ts';
 import type { QueueName } from '../model/delivery.ts';
 import type { EventTable } from './event-store.ts';
@@ -32,16 +32,17 @@ export interface ErasedChunk {
 
 /**
  * State of the file after an erasure. `rewritten`: nothing is left. `too-large`: SQLite overwrites what it deletes, but copies may be left
- * in unused parts of pages from which it moved rows earlier. `in-use`: another process reads the file, so the log could not be emptied.
- * `failed`: disk space is short, or another process writes.
+ * in unused parts of pages from which it moved rows earlier; PostgreSQL keeps deleted rows until the space is used again. `in-use`:
+ * another process reads the file or the tables, so the log could not be emptied, or rows not removed. `not-owner`: the role does not own the
+ * tables. `failed`: disk space is short, or another process writes.
  */
-export type FileState = 'failed' | 'in-use' | 'rewritten' | 'too-large';
+export type FileState = 'failed' | 'in-use' | 'not-owner' | 'rewritten' | 'too-large';
 
 export type ErasureRequest = { readonly extension: 'erasure' } & (
   | EraseChunk
   /** The number of a user's deliveries that this process holds and that were accepted before this time. */
   | { readonly kind: 'held'; readonly jid: string; readonly before: EpochMs }
-  /** Removes erased text from the file and its log, after the transaction. The file is rewritten if it has at most this many bytes. */
+  /** Removes erased text from the file and its log, or from the tables, which are rewritten if they have at most this many bytes. */
   | { readonly kind: 'clean'; readonly rewriteBytes: number }
   /** The result of the last `clean`; undefined before it. */
   | { readonly kind: 'cleaned' }

@@ -1,4 +1,4 @@
-/** Erases what is stored about a user: waiting events, dead letters, records of the history, and what SQLite's files still contain of them. */
+/** Erases what is stored about a user: waiting events, dead letters, records of the history, and what the files of the database still contain of them. */
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Clock, EpochMs } from '../kit/clock.ts';
 import { ServiceError } from '../kit/errors.ts';

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { writeConfig } from '../config/write-config.ts';
 import { makeDelivery, makeEntry } from '../spool/build.ts';
+import { createPostgresRig } from '../spool/postgres-rig.ts';
 import { createSqliteRig } from '../spool/sqlite-rig.ts';
 import { eventually } from '../support/eventually.ts';
+import { hasPostgres } from '../support/postgres.ts';
 import { runCli } from '../support/run-cli.ts';
 import { appendTo } from '../support/spool-promises.ts';
 import { startOperated } from './operate.ts';
@@ -65,13 +67,19 @@ test('erase changes the files of a stopped service, and never those that a proce
   expect((await rig.started()).stats().depths).toEqual([{ pool: 'pool', handler: 'push', waiting: 21, dead: 0 }]);
 });
 
-test('commands that the engine in PostgreSQL lacks are refused by name, even if no service answers', async () => {
-  const spool = '[spool]\nengine = "postgres"\nurl = "postgres://event_pusher@127.0.0.1:1/event_pusher"';
-  const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:1"\n${spool}`);
-  const erased = await runCli(['erase', '--jid', 'bob@localhost', '--yes', '--config', config]);
-  expect(erased).toMatchObject({ code: 1, stderr: expect.stringContaining('a spool in PostgreSQL cannot erase') });
-  const shown = await runCli(['spool', 'info', '--config', config]);
-  expect(shown).toMatchObject({ code: 1, stderr: expect.stringContaining('the spool is in PostgreSQL') });
+test.skipIf(!(await hasPostgres()))('erase changes the tables of a stopped service', async () => {
+  await using rig = await createPostgresRig();
+  const settings = `engine = "postgres"\nurl = "${rig.server.url()}"\nschema = "stopped"`;
+  const config = await writeConfig(`[admin]\nlisten = "127.0.0.1:1"\n[spool]\n${settings}`);
+  const erase = () => runCli(['erase', '--jid', 'bob@localhost', '--yes', '--config', config]);
+  const spool = await rig.started({}, { schema: 'stopped' });
+  await appendTo(spool, makeEntry([mine, others]));
+  expect(await erase()).toMatchObject({ code: 1, stderr: expect.stringContaining('is used by process') });
+  await spool.stop();
+  const done = await erase();
+  expect(done).toMatchObject({ code: 0, stderr: 'No service answers: the spool in schema stopped of PostgreSQL is changed directly.\n' });
+  expect(done.stdout).toContain('1 waiting event, 0 dead letters, 0 records of the history of bob@localhost erased.');
+  expect(await rig.server.query('SELECT id FROM stopped.deliveries')).toEqual([{ id: 'others' }]);
 });
 
 /** A folder for the temporary files of SQLite, and the names of those that were created in it. */

@@ -1,6 +1,9 @@
 /** The session of the process that owns a spool in PostgreSQL: what it refuses, what it keeps, and the effects of a lost connection. */
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock, systemTimers, type Timers } from '../../src/kit/clock.ts';
 import type { PacketFacts } from '../../src/model/packet.ts';
@@ -9,6 +12,7 @@ import { stalledStopMs } from '../../src/spool/postgres/spool.ts';
 import { createRetention } from '../../src/spool/retention.ts';
 import type { Spool } from '../../src/spool/spool.ts';
 import { createEventBus } from '../../src/telemetry/events.ts';
+import { jid, openErasure } from '../conformance/erasure.ts';
 import { eventually } from '../support/eventually.ts';
 import { hasPostgres } from '../support/postgres.ts';
 import { startRelay } from '../support/relay.ts';
@@ -223,7 +227,7 @@ describe.skipIf(!(await hasPostgres()))('the session', () => {
     expect(await spool.countDead({ ids: ['x\0' as never] })).toBe(0);
   });
 
-  test('an operator finds events, makes them due and drops them, but cannot erase those of a user yet', async () => {
+  test('an operator finds events, makes them due and drops them', async () => {
     const spool = await rig.started({}, { schema: 'searched' });
     const store = new EventStore(spool);
     const facts = '["message","m1","s1"]' as PacketFacts;
@@ -254,7 +258,37 @@ describe.skipIf(!(await hasPostgres()))('the session', () => {
     expect(await store.makeDue(keys, acceptedAt)).toEqual({ ids: ['b', 'd'], missed: 1, readyPools: ['pool'] });
     expect(await store.drop(keys.slice(0, 2), acceptedAt)).toEqual({ ids: ['b'], missed: 1, readyPools: [] });
     expect(await claimIds(spool)).toEqual(['a.1', 'd']);
-    await expect(spool.extend({ extension: 'erasure' })).rejects.toMatchObject({ code: 'SPOOL_ENGINE_UNSUPPORTED' });
+  });
+
+  test('an erasure removes texts from the files of the tables, unless another session may still read them, or the tables are large', async () => {
+    const spool = await rig.started({}, { schema: 'erased' });
+    const [folder] = await rig.server.query('SHOW data_directory');
+    const hasText = async () => {
+      await rig.server.query('CHECKPOINT');
+      const { stdout } = await promisify(execFile)('grep', ['-rlaF', 'TEXT-OF-THE-VICTIM', `${folder?.['data_directory']}/base`]).catch(
+        () => ({ stdout: '' }),
+      );
+      return stdout !== '';
+    };
+    const leave = (id: string) =>
+      appendTo(spool, makeEntry([makeDelivery({ id, sender: jid, body: 'TEXT-OF-THE-VICTIM' }), makeDelivery({ id: `${id}-other` })]));
+    await leave('a');
+    expect(await hasText()).toBe(true);
+    expect(await openErasure({ spool, rewriteBytes: 0 }).run()).toMatchObject({ waiting: 1, file: 'too-large' });
+    expect(await hasText()).toBe(true);
+
+    await leave('b');
+    const reader = new Client({ connectionString: rig.server.url() });
+    await reader.connect();
+    await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+    const { run } = openErasure({ spool });
+    expect(await run()).toMatchObject({ waiting: 1, file: 'in-use' });
+    await reader.query('COMMIT; BEGIN; LOCK TABLE erased.dead IN ACCESS SHARE MODE');
+    expect(await run()).toMatchObject({ file: 'in-use' });
+    await reader.end();
+    expect(await run()).toMatchObject({ file: 'rewritten' });
+    expect(await hasText()).toBe(false);
+    expect(await storedIds('erased')).toEqual(['a-other', 'b-other']);
   });
 
   test.each([

@@ -30,10 +30,10 @@ export const erasureShape = z.object({
     'At the end: events that the process held, to send them at once, after a wait of 30 s. They may not be erased: repeat the erasure until it is 0.',
   ),
   file: z
-    .enum(['failed', 'in-use', 'rewritten', 'too-large'])
+    .enum(['failed', 'in-use', 'not-owner', 'rewritten', 'too-large'])
     .nullable()
     .describe(
-      "Known at the end. `rewritten`: nothing of the events is left in the spool's file. `too-large`: the file was not rewritten, so unused parts of it may hold fragments. `in-use`: another process reads the file, so its log still holds the events. `failed`: the file could not be rewritten, because disk space is short or another process writes to it.",
+      "Known at the end. `rewritten`: nothing of the events is left in the spool's file, or in the files of its tables in PostgreSQL. `too-large`: they were not rewritten, so unused parts may hold fragments. `in-use`: another process reads them, so the events are still in them. `not-owner`: the role of the spool does not own its tables in PostgreSQL, so they were not rewritten. `failed`: the file could not be rewritten, because disk space is short or another process writes to it.",
     ),
   next: z.string().nullable().describe('The `cursor` of the next call; null at the end. A call takes about two seconds.'),
   before: time,

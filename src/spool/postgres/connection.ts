@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { Client, types } from 'pg';
+import { Client, type QueryArrayConfig, types } from 'pg';
 import { systemTimers, within } from '../../kit/clock.ts';
 import type { Statement } from './write-set.ts';
 
@@ -23,7 +23,6 @@ export class Connection {
     this.#client = new Client({
       connectionString: url,
       connectionTimeoutMillis: connectTimeoutMs,
-      query_timeout: queryTimeoutMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       application_name: 'event-pusher',
@@ -43,10 +42,28 @@ export class Connection {
   }
 
   /** Rows as arrays of values. */
-  async run<Row extends unknown[]>({ name, text, values }: Statement): Promise<readonly Row[]> {
-    const named = name === '' ? {} : { name };
-    const result = await this.#client.query<Row>({ ...named, text, values: [...values], rowMode: 'array' });
+  async run<Row extends unknown[]>({ name, text, values }: Statement, timeoutMs = queryTimeoutMs): Promise<readonly Row[]> {
+    const query: QueryArrayConfig & { readonly query_timeout: number } = {
+      text,
+      values: [...values],
+      rowMode: 'array',
+      query_timeout: timeoutMs,
+    };
+    const result = await this.#client.query<Row>(name === '' ? query : { ...query, name });
     return result.rows;
+  }
+
+  /** Runs a statement, and returns the details that the server gives about it. */
+  async detailsOf(text: string, timeoutMs: number): Promise<readonly string[]> {
+    const details: string[] = [];
+    const note = ({ detail }: { readonly detail?: string | undefined }) => details.push(detail ?? '');
+    this.#client.on('notice', note);
+    try {
+      await this.run({ name: '', text, values: [] }, timeoutMs);
+      return details;
+    } finally {
+      this.#client.off('notice', note);
+    }
   }
 
   /** Ends the session at once. The server may go on with the statement that it was sent. */

@@ -1,5 +1,6 @@
 import type { EpochMs } from '../../kit/clock.ts';
 import type { DeliveryId, QueueName } from '../../model/delivery.ts';
+import { isErasureRequest } from '../erasure-requests.ts';
 import { isEventRequest } from '../event-store.ts';
 import { countByQueue, type DeadFilter, type ExtensionRequest } from '../spool.ts';
 import {
@@ -14,6 +15,7 @@ import {
 } from '../sqlite/protocol.ts';
 import type { CommandRunner } from './command-runner.ts';
 import { DeadLetterSearch, type LetterRow } from './dead-letter-search.ts';
+import { EventEraser } from './event-eraser.ts';
 import { EventSearch } from './event-search.ts';
 import type { Pending } from './pending-delivery.ts';
 import type { Session } from './session.ts';
@@ -32,17 +34,20 @@ export class OperatorCommands {
   readonly #runner: CommandRunner;
   readonly #search: DeadLetterSearch;
   readonly #events: EventSearch;
+  readonly #eraser: EventEraser;
 
   constructor(session: Session, state: SpoolState, runner: CommandRunner) {
     this.#state = state;
     this.#runner = runner;
     this.#search = new DeadLetterSearch(session);
     this.#events = new EventSearch(session, state, this.#search);
+    this.#eraser = new EventEraser(session, state);
   }
 
   async extend(request: ExtensionRequest): Promise<Answers['extend']> {
-    if (!isEventRequest(request)) throw new Error(`the spool has no extension ${request.extension}`);
-    return { result: await this.#events.run(request) };
+    if (isEventRequest(request)) return { result: await this.#events.run(request) };
+    if (isErasureRequest(request)) return { result: await this.#eraser.run(request) };
+    throw new Error(`the spool has no extension ${request.extension}`);
   }
 
   find(id: DeliveryId): Promise<Answers['dead-letter']> {
@@ -72,14 +77,14 @@ export class OperatorCommands {
 
   async purge(filter: DeadFilter, after: DeadCursor): Promise<Purged> {
     const rows = await this.#search.walk({ filter, after, limit: chunkRows });
-    for (const row of rows) this.#removeDead(row);
+    for (const { nr, seq, letter } of rows) this.#state.removeDead({ ...letter, nr, seq });
     return { deleted: countByQueue(rows.map(({ letter }) => letter)), more: rows.length === chunkRows ? cursorOf(rows.at(-1)) : undefined };
   }
 
   /** Removes the newest dead letter of this id and its attempts, if there is one. */
   async revive(id: DeliveryId): Promise<void> {
     const newest = await this.#search.newest(id);
-    if (newest !== undefined) this.#removeDead(newest);
+    if (newest !== undefined) this.#state.removeDead({ ...newest.letter, nr: newest.nr, seq: newest.seq });
   }
 
   /** Makes dead letters deliveries again. */
@@ -138,18 +143,9 @@ export class OperatorCommands {
     const { pool, handler, attempts: past, status } = letter;
     this.#state.writes.restore(nr, seq, now);
     if (attemptsOf !== null) this.#state.writes.renumberAttempts(attemptsOf, seq);
-    this.#state.writes.removeDead(nr);
-    const { queues } = this.#state.pending;
-    queues.addDead(queues.of(pool, handler), -1);
+    this.#state.removeDead({ nr, seq: null, pool, handler }); // its attempts stay
     const facts = { seq, pool, handler, lane, bytes, createdAt: now, due: now, attempts: 0, past, status };
     return this.#state.pending.add(facts, false);
-  }
-
-  #removeDead({ nr, seq, letter }: LetterRow): void {
-    if (seq !== null) this.#state.writes.forgetAttempts(seq);
-    this.#state.writes.removeDead(nr);
-    const { queues } = this.#state.pending;
-    queues.addDead(queues.of(letter.pool, letter.handler), -1);
   }
 
   #unclaimedOf({ pool, handler }: QueueName, after: number): readonly Pending[] {

@@ -63,6 +63,11 @@ export class PendingDeliveries {
     return this.#claimed.get(seq);
   }
 
+  /** A few thousand at most. */
+  allClaimed(): readonly Pending[] {
+    return [...this.#claimed.values()];
+  }
+
   find(seq: number): Pending | undefined {
     return this.#bySeq.get(seq);
   }

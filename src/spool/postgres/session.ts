@@ -49,7 +49,7 @@ export class Session {
 
   /** Waits while there is no connection. */
   read<Row extends unknown[]>(statement: Statement): Promise<readonly Row[]> {
-    return this.#retrying((connection) => connection.run<Row>(statement));
+    return this.use((connection) => connection.run<Row>(statement));
   }
 
   /** Commits a set of changes, once. Waits while there is no connection. Throws SPOOL_LOCKED if another process has taken over. */
@@ -57,7 +57,7 @@ export class Session {
     if (writes.isEmpty) return;
     const batch = this.#batch + 1;
     const statement = writes.statement({ epoch: this.#epoch, batch });
-    await this.#retrying(async (connection) => {
+    await this.use(async (connection) => {
       if (this.#batch === batch) return; // it was committed before the connection was lost
       const owned = await connection.run(statement);
       if (owned.length === 0) throw await this.#lockedError(connection);
@@ -72,7 +72,7 @@ export class Session {
   }
 
   /** Runs work on the connection, and repeats it on a new one if the connection is lost. */
-  async #retrying<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+  async use<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
     for (let failures = 0; ; failures += 1) {
       if (this.#closing.signal.aborted) throw new ServiceError('SPOOL_FAILED', `the spool at ${this.#opening.address} is stopped`);
       try {

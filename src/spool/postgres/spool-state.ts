@@ -1,3 +1,4 @@
+import type { QueueName } from '../../model/delivery.ts';
 import { PendingDeliveries } from './pending-deliveries.ts';
 import type { Pending } from './pending-delivery.ts';
 import type { Session } from './session.ts';
@@ -30,6 +31,13 @@ export class SpoolState {
     if (pending.attempts + pending.past > 0) this.#writes.forgetAttempts(pending.seq);
     this.#writes.remove(pending.seq);
     this.pending.remove(pending);
+  }
+
+  /** Removes a dead letter and its attempts. `seq` is the key of these; null if it has none. */
+  removeDead({ nr, seq, pool, handler }: QueueName & { readonly nr: number; readonly seq: number | null }): void {
+    if (seq !== null) this.writes.forgetAttempts(seq);
+    this.writes.removeDead(nr);
+    this.pending.queues.addDead(this.pending.queues.of(pool, handler), -1);
   }
 
   /** Commits all changes so far. */

@@ -6,7 +6,6 @@ import type { Clock, Timers } from '../../kit/clock.ts';
 import { ServiceError } from '../../kit/errors.ts';
 import { createDeferred, createLifecycle } from '../../kit/lifecycle.ts';
 import type { EventSink } from '../../telemetry/events.ts';
-import { isErasureRequest } from '../erasure-requests.ts';
 import type { Spool } from '../spool.ts';
 import { encodeBatch } from '../sqlite/batch-message.ts';
 import { SpoolCommands } from '../sqlite/commands.ts';
@@ -89,13 +88,7 @@ export function createPostgresSpool(config: PostgresConfig, deps: PostgresSpoolD
     onFailed(error);
   }
 
-  const extend: Spool['extend'] = async (request) => {
-    if (isErasureRequest(request))
-      throw new ServiceError('SPOOL_ENGINE_UNSUPPORTED', 'a spool in PostgreSQL cannot erase the events of a user yet');
-    return await commands.extend(request);
-  };
-
-  return { ...createLifecycle({ start, stop }), ...commands, extend, stats: reported.stats };
+  return { ...createLifecycle({ start, stop }), ...commands, stats: reported.stats };
 }
 
 /** The address is the URL without user, password and options. */
