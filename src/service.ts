@@ -17,7 +17,7 @@ import { AskDeadlines } from './delivery/ask/deadlines.ts';
 import { AskFollow } from './delivery/ask/follow.ts';
 import { Dispatcher } from './delivery/dispatcher.ts';
 import { createFollowUp } from './delivery/follow-up/follow-up.ts';
-import { MessageCarrier, type MessageRoute, MessageRouter } from './delivery/follow-up/message-carrier.ts';
+import { MessageCarrier, MessageRouter, routesOf } from './delivery/follow-up/message-carrier.ts';
 import { type DispatchConfig, messagePool } from './delivery/policy.ts';
 import { createGateListener } from './gate/listener.ts';
 import { askBeforePush } from './hooks/before-push/ask.ts';
@@ -49,7 +49,7 @@ import { openSpool } from './spool/open.ts';
 import { createRetention } from './spool/retention.ts';
 import type { Spool } from './spool/spool.ts';
 import { Conditions } from './telemetry/conditions.ts';
-import { createEventBus, type EventBus } from './telemetry/events.ts';
+import { createEventBus, type EventBus, type Events } from './telemetry/events.ts';
 import { Flow } from './telemetry/flow.ts';
 import { emitReady, Health } from './telemetry/health.ts';
 import { createLog, subscribeLog } from './telemetry/log.ts';
@@ -67,6 +67,8 @@ export interface ServiceOptions {
   readonly onFailed: (error: Error) => void;
   /** A new configuration is about to run: no callback of its new handlers has been called yet. */
   readonly onConfigured?: (config: Config) => void;
+  /** A reload has ended, one for changed files included. */
+  readonly onReloaded?: (result: ReloadResult) => void;
   /** Whether an earlier start found the spool damaged; it is then checked in full before use. Default false. */
   readonly checkSpool?: boolean;
   /** Resolves when the address of the admin listener is free. */
@@ -127,7 +129,7 @@ export class Service implements Lifecycle {
     this.#lifecycle = createLifecycle({ start: () => this.#start(), stop: () => this.#teardown.run() });
     this.#reloader = new Reloader<readonly LoadedHandler[]>({
       config,
-      load: (handlers, reload) => loadHandlers(withFreshModules(handlers, reload)),
+      load: (handlers, reload) => loadHandlers(reload === 0 ? handlers : withFreshModules(handlers, reload)),
       apply: (next, loaded) => this.#apply(next, loaded),
       onValid: (next, before) => this.#warnOfOrphans(next, before),
       timers: systemTimers,
@@ -149,10 +151,14 @@ export class Service implements Lifecycle {
    */
   async reload(): Promise<ReloadResult> {
     await this.start();
-    const reloaded = await this.#reloader.reload();
-    this.events.emit('config.reload', reloaded);
-    return reloaded.result;
+    return this.#reloaded(await this.#reloader.reload());
   }
+
+  readonly #reloaded = (reloaded: Events['config.reload']): ReloadResult => {
+    this.events.emit('config.reload', reloaded);
+    this.#options.onReloaded?.(reloaded.result);
+    return reloaded.result;
+  };
 
   async #start(): Promise<void> {
     const config = this.#config;
@@ -184,6 +190,7 @@ export class Service implements Lifecycle {
     for (const source of this.#sources) await this.#begin(`attachment ${source.name}`, source);
     this.#teardown.add('readiness', () => this.#health.drain());
     this.#parts = { spool, dispatcher, evaluator, metrics };
+    await this.#begin('the watch of files', this.#reloader.watch(this.#reloaded));
   }
 
   /** Options of everything that calls callbacks. */
@@ -377,12 +384,4 @@ function servedBy({ pools }: Pick<Config, 'pools'>, loaded: readonly LoadedHandl
 /** A handler whose module has callbacks at delivery also runs in the threads of its pool. */
 function sessionOf({ config: { name, module }, hasDeliveryCallbacks, opts }: LoadedHandler): readonly SessionHandler[] {
   return hasDeliveryCallbacks && module.kind === 'url' ? [{ name, url: module.url, opts }] : [];
-}
-
-/** The outboxes of the attachments that can send messages to users. */
-function routesOf(sources: readonly Source[], { attachments }: Pick<Config, 'attachments'>): readonly MessageRoute[] {
-  return sources.flatMap(({ name, outbox }) => {
-    const hosts = attachments.find((attachment) => attachment.name === name)?.hosts ?? [];
-    return outbox === undefined ? [] : [{ hosts, send: outbox.send }];
-  });
 }

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { toError } from '../kit/errors.ts';
@@ -188,7 +187,7 @@ async function readUsers({ users, users_file: file }: ExitsSection, path: Path, 
 /** One user per line, `NAME:PASSWORD`; empty lines and lines that begin with `#` are ignored. */
 async function readUsersFile(file: string, at: Path, reader: SectionReader): Promise<UserLine[]> {
   try {
-    const lines = (await readFile(resolve(reader.folder, file), 'utf8'))
+    const lines = (await reader.files.read(resolve(reader.folder, file)))
       .split(/\r?\n/)
       .filter((line) => line !== '' && !line.startsWith('#'));
     const users = lines.map((line) => /^([^:]+):(.+)$/.exec(line));

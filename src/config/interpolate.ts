@@ -1,15 +1,16 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { nearest } from '../kit/nearest.ts';
 import { Secret } from '../kit/secret.ts';
 import type { Environment } from './environment.ts';
 import { isTable, type Mistake, type Path, showPath } from './mistakes.ts';
+import type { NamedFiles } from './named-files.ts';
 import { isPublicPath, isSecretPath } from './secrets.ts';
 
 /** Sources of references. Relative file names start at `folder`. */
 interface Sources {
   readonly env: Environment;
   readonly folder: string;
+  readonly files: Pick<NamedFiles, 'read'>;
 }
 
 interface Interpolated {
@@ -90,10 +91,10 @@ function fromEnvironment(name: string, { env }: Sources): Found {
   return near === undefined ? { kind: 'missing', expected } : { kind: 'missing', expected, hint: `did you mean ${near}?` };
 }
 
-async function fromFile(name: string, { folder }: Sources): Promise<Found> {
+async function fromFile(name: string, { folder, files }: Sources): Promise<Found> {
   const file = resolve(folder, name);
   try {
-    const text = await readFile(file, 'utf8');
+    const text = await files.read(file);
     return { kind: 'found', text: text.replace(/\r?\n$/, '') };
   } catch (error) {
     return { kind: 'missing', expected: `a readable file: ${file} (${reasonOf(error)})` };

@@ -9,6 +9,7 @@ import { readHandlers } from './handlers.ts';
 import { interpolate } from './interpolate.ts';
 import { asTable, ConfigInvalid, type Mistake, type Table } from './mistakes.ts';
 import { readHostConfigs, withoutForeign } from './mongooseim.ts';
+import { NamedFiles } from './named-files.ts';
 import { noticesOf } from './notices.ts';
 import { encodedCredentialsIn } from './pool-headers.ts';
 import { readPools } from './pools.ts';
@@ -24,8 +25,12 @@ import { readToml } from './toml.ts';
  * CONFIG_UNREADABLE, or CONFIG_INVALID as a {@link ConfigInvalid} with all mistakes of the file.
  */
 export async function loadConfig(file: string, env: Environment): Promise<Config> {
-  const { path, own, notices } = await readOwn(file);
-  const { reader, value, redacted } = await prepare(path, own, env);
+  return configOf(await readOwn(file), env);
+}
+
+async function configOf(written: WrittenFile, env: Environment): Promise<Config> {
+  const { path, own, notices } = written;
+  const { reader, value, redacted, files } = await prepare(path, own, env);
 
   reader.read(rootSchema, value, []);
   const general = reader.read(generalSchema, value['general'] ?? {}, ['general']);
@@ -47,6 +52,8 @@ export async function loadConfig(file: string, env: Environment): Promise<Config
     ...service,
     notices: [...notices, ...reader.notices.map(createMask(redacted)), ...noticesOf({ attachments, handlers, hosts })],
     redacted: [...redacted, ...pools.all.flatMap(encodedCredentialsIn)],
+    renewed: (latest) => configOf(written, latest),
+    files: files.states,
   };
 }
 
@@ -81,7 +88,7 @@ export function requireAttachment({ attachments, file }: Config): void {
   throw new ServiceError('CONFIG_INVALID', message);
 }
 
-interface OwnFile {
+interface WrittenFile {
   /** Absolute. */
   readonly path: string;
   /** The sections of the event pusher, references as written. */
@@ -89,7 +96,7 @@ interface OwnFile {
   readonly notices: readonly string[];
 }
 
-async function readOwn(file: string): Promise<OwnFile> {
+async function readOwn(file: string): Promise<WrittenFile> {
   const path = resolve(file);
   return { path, ...withoutForeign(await readToml(path)) };
 }
@@ -99,12 +106,14 @@ interface Prepared {
   /** The file with references replaced. */
   readonly value: Table;
   readonly redacted: readonly Secret[];
+  readonly files: NamedFiles;
 }
 
 async function prepare(path: string, written: Table, env: Environment): Promise<Prepared> {
   const folder = dirname(path);
-  const { value, mistakes, redacted } = await interpolate(written, { env, folder });
-  return { reader: new SectionReader({ folder, written, mistakes: [...mistakes] }), value: asTable(value), redacted };
+  const files = new NamedFiles();
+  const { value, mistakes, redacted } = await interpolate(written, { env, folder, files });
+  return { reader: new SectionReader({ folder, files, written, mistakes: [...mistakes] }), value: asTable(value), redacted, files };
 }
 
 /** The error with all mistakes. Secrets are masked, also as part of another value. */

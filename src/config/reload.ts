@@ -1,9 +1,11 @@
 import { type Timers, within } from '../kit/clock.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
+import { createLifecycle, type Lifecycle } from '../kit/lifecycle.ts';
 import { Secret } from '../kit/secret.ts';
 import type { HandlerConfig } from './config.ts';
 import { readEnvironment } from './environment.ts';
 import { loadConfig, requireAttachment } from './load.ts';
+import { FileWatch } from './named-files.ts';
 import type { Config } from './service-config.ts';
 
 /** The result of a reload, and its reason: the changes, or the mistakes. */
@@ -15,7 +17,7 @@ interface Reloaded {
 export interface ReloaderOptions<Loaded> {
   /** The running configuration at the start. */
   readonly config: Config;
-  /** Imports the callback modules again; `reload` counts from 1. Throws their mistakes. */
+  /** Imports the callback modules; `reload` counts from 1, and a number again means the modules that run. Throws their mistakes. */
   load(handlers: readonly HandlerConfig[], reload: number): Promise<Loaded>;
   /** Hands the new configuration to the running parts. If it throws, the old configuration must stay in use. */
   apply(next: Config, loaded: Loaded, running: Config): Promise<void>;
@@ -36,6 +38,8 @@ export class Reloader<Loaded> {
   readonly #options: ReloaderOptions<Loaded>;
   #running: Config;
   #reloads = 0;
+  /** The reload whose modules run; 0: those of the start. */
+  #modules = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: ReloaderOptions<Loaded>) {
@@ -43,65 +47,102 @@ export class Reloader<Loaded> {
     this.#running = options.config;
   }
 
-  readonly reload = (): Promise<Reloaded> => {
-    const reloaded = this.#last.then(() => this.#reloadNow());
-    this.#last = reloaded;
-    return reloaded;
-  };
+  readonly reload = (): Promise<Reloaded> => this.#inTurn(() => this.#reloadFile());
 
-  async #reloadNow(): Promise<Reloaded> {
-    try {
-      const next = await loadConfig(this.#running.file, readEnvironment());
-      requireAttachment(next);
-      const loaded = await this.#load(next.handlers);
-      this.#options.onValid?.(next, this.#running);
-      const fixed = fixedDifferences(this.#running, next);
-      if (fixed.length > 0) return { result: 'restart', reason: `${fixed.join(', ')} changed` };
+  /**
+   * Takes over changes of the files that the running configuration names: secrets, certificates, keys. The configuration file and the
+   * callback modules stay as they are. What would need a restart keeps its old value until the next `reload`; the reason says so.
+   */
+  readonly renew = (): Promise<Reloaded> => this.#inTurn(() => this.#renewFiles());
 
-      const reason = describeDifferences(this.#running, next);
-      await this.#options.apply(next, loaded, this.#running);
-      this.#running = next;
-      return { result: 'applied', reason };
-    } catch (thrown) {
-      return { result: 'refused', reason: toError(thrown).message };
-    }
+  /** Renews whenever the files change. */
+  watch(onRenewed: (renewed: Reloaded) => void): Lifecycle {
+    const onChanged = async (): Promise<void> => onRenewed(await this.renew());
+    return createLifecycle(new FileWatch({ inUse: () => this.#running.files, onChanged, timers: this.#options.timers }));
   }
 
-  async #load(handlers: readonly HandlerConfig[]): Promise<Loaded> {
+  #inTurn(reload: () => Promise<Reloaded>): Promise<Reloaded> {
+    const reloaded = this.#last.then(() => reload().catch(refusalOf));
+    this.#last = reloaded;
+    return reloaded;
+  }
+
+  async #reloadFile(): Promise<Reloaded> {
+    const next = await loadConfig(this.#running.file, readEnvironment());
+    requireAttachment(next);
     this.#reloads += 1;
-    const loading = this.#options.load(handlers, this.#reloads);
+    const modules = this.#reloads;
+    const loaded = await this.#load(next.handlers, modules);
+    this.#options.onValid?.(next, this.#running);
+    const fixed = fixedDifferences(this.#running, next);
+    if (fixed.length > 0) return { result: 'restart', reason: `${fixed.join(', ')} changed` };
+
+    const reason = describeDifferences(this.#running, next);
+    await this.#options.apply(next, loaded, this.#running);
+    this.#running = next;
+    this.#modules = modules;
+    return { result: 'applied', reason };
+  }
+
+  async #renewFiles(): Promise<Reloaded> {
+    const running = this.#running;
+    const renewed = await running.renewed(readEnvironment());
+    const fixed = fixedDifferences(running, renewed);
+    const next = fixed.length === 0 ? renewed : withPartsOf(running, renewed);
+    const loaded = await this.#load(next.handlers, this.#modules);
+    const differences = describeDifferences(running, next, 'no setting that can be applied now');
+    await this.#options.apply(next, loaded, running);
+    this.#running = next;
+    const waiting = fixed.length === 0 ? '' : `; changes of ${fixed.join(', ')} need SIGHUP, which restarts the service`;
+    return { result: 'applied', reason: `files changed: ${differences}${waiting}` };
+  }
+
+  async #load(handlers: readonly HandlerConfig[], modules: number): Promise<Loaded> {
+    const loading = this.#options.load(handlers, modules);
     if (await within(loading, loadTimeoutMs, this.#options.timers)) return loading;
     const message = `the callback modules did not load within ${loadTimeoutMs / 1000} s: one of them waits at its top level`;
     throw new ServiceError('CALLBACK_LOAD_FAILED', message);
   }
 }
 
-/** The differing parts of the file that a running service cannot change. */
+function refusalOf(thrown: unknown): Reloaded {
+  return { result: 'refused', reason: toError(thrown).message };
+}
+
+/** The parts of the file that a running service cannot change. */
+const fixedParts = {
+  attach: 'attachments',
+  'general.hosts': 'hosts',
+  callbacks: 'callbacks',
+  spool: 'spool',
+  history: 'history',
+  admin: 'admin',
+  gate: 'gate',
+  log: 'log',
+  metrics: 'metrics',
+  service: 'drainTimeoutMs',
+} as const satisfies Readonly<Record<string, keyof Config>>;
+
+/** Those of them that differ. */
 export function fixedDifferences(running: Config, next: Config): readonly string[] {
-  const parts: readonly (readonly [name: string, of: (config: Config) => unknown])[] = [
-    ['attach', ({ attachments }) => attachments],
-    ['general.hosts', ({ hosts }) => hosts],
-    ['callbacks', ({ callbacks }) => callbacks],
-    ['spool', ({ spool }) => spool],
-    ['history', ({ history }) => history],
-    ['admin', ({ admin }) => admin],
-    ['gate', ({ gate }) => gate],
-    ['log', ({ log }) => log],
-    ['metrics', ({ metrics }) => metrics],
-    ['service', ({ drainTimeoutMs }) => drainTimeoutMs],
-  ];
-  return parts.filter(([, of]) => !isSame(of(running), of(next))).map(([name]) => name);
+  return Object.entries(fixedParts).flatMap(([name, part]) => (isSame(running[part], next[part]) ? [] : [name]));
+}
+
+/** `next` with the fixed parts of the running configuration. */
+function withPartsOf(running: Config, next: Config): Config {
+  const parts = Object.values(fixedParts).filter((part) => !isSame(running[part], next[part]));
+  return { ...next, ...Object.fromEntries(parts.map((part) => [part, running[part]])) };
 }
 
 /** The changes of pools, handlers and log level in words: `pools added b, changed a; handlers removed x`. */
-export function describeDifferences(running: Config, next: Config): string {
+export function describeDifferences(running: Config, next: Config, none = 'callback modules only'): string {
   const named = ({ handlers }: Config) => handlers.map(({ name, ...rest }) => ({ id: name, ...rest }));
   const differences = [
     describeList('pools', running.pools, next.pools),
     describeList('handlers', named(running), named(next)),
     running.logLevel === next.logLevel ? '' : `loglevel ${next.logLevel}`,
   ].filter((text) => text !== '');
-  return differences.length === 0 ? 'callback modules only' : differences.join('; ');
+  return differences.length === 0 ? none : differences.join('; ');
 }
 
 interface Named {

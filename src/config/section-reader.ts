@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { nearest } from '../kit/nearest.ts';
 import { asTable, describe, lookUp, type Mistake, type Path, showPath, type Table } from './mistakes.ts';
+import { NamedFiles } from './named-files.ts';
 import { isSecretPath } from './secrets.ts';
 
 /** A mistake as a section reports it; `received` defaults to the value in the file. */
@@ -10,10 +11,17 @@ interface Complaint {
   readonly hint?: string | undefined;
 }
 
+interface SectionReaderOptions extends Pick<SectionReader, 'folder' | 'mistakes'> {
+  readonly files?: NamedFiles;
+  readonly written: Table;
+}
+
 /** Checks the sections of one file against their schemas and gathers all mistakes and notices. */
 export class SectionReader {
   /** The file's folder: relative paths start here. */
   readonly folder: string;
+  /** Reads the files that the section names. */
+  readonly files: Pick<NamedFiles, 'read'>;
   readonly mistakes: Mistake[];
   readonly notices: string[] = [];
   readonly #written: Table;
@@ -23,8 +31,9 @@ export class SectionReader {
    * `written` is the file before references were replaced: mistakes quote it, so they never contain the value of a
    * reference. `mistakes` are the unresolved references.
    */
-  constructor({ folder, written, mistakes }: Pick<SectionReader, 'folder' | 'mistakes'> & { readonly written: Table }) {
+  constructor({ folder, files = new NamedFiles(), written, mistakes }: SectionReaderOptions) {
     this.folder = folder;
+    this.files = files;
     this.mistakes = [...mistakes];
     this.#written = written;
     this.#unresolved = new Set(mistakes.map(({ path }) => path));

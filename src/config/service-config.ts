@@ -6,6 +6,8 @@ import type { PoolTls } from '../../pools/contract.ts';
 import type { TokenRate } from '../kit/pacing.ts';
 import type { Secret } from '../kit/secret.ts';
 import type { CallbackLimits, ComponentAttachment, HandlerConfig, PoolConfig, SpoolConfig, XmppConnection } from './config.ts';
+import type { Environment } from './environment.ts';
+import type { FileStates } from './named-files.ts';
 
 export interface Config {
   /** The configuration file, absolute. */
@@ -32,6 +34,10 @@ export interface Config {
   readonly notices: readonly string[];
   /** Texts that must not be printed: values of references and of secret keys. */
   readonly redacted: readonly Secret[];
+  /** Reads the files that it names again, and not the configuration file itself, which may be half edited. Throws as `loadConfig` does. */
+  readonly renewed: (env: Environment) => Promise<Config>;
+  /** The files that it names, as they were when they were read. */
+  readonly files: FileStates;
 }
 
 /** Record of settled events. */

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
@@ -67,7 +66,7 @@ async function readPem(file: string | undefined, path: Path, reader: SectionRead
   if (file === undefined) return undefined;
   const absolute = resolve(reader.folder, file);
   try {
-    return await readFile(absolute, 'utf8');
+    return await reader.files.read(absolute);
   } catch (error) {
     const { code, message }: NodeJS.ErrnoException = toError(error);
     reader.mistake(path, { expected: `a readable file: ${absolute} (${code ?? message})` });

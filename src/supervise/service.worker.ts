@@ -6,7 +6,7 @@ import { Redactor } from '../config/secrets.ts';
 import type { Attachment, Config } from '../config/service-config.ts';
 import { ServiceError, toError } from '../kit/errors.ts';
 import { createDeferred } from '../kit/lifecycle.ts';
-import { createService, type Service } from '../service.ts';
+import { createService, type ReloadResult, type Service } from '../service.ts';
 import { SharedWatch } from './shared-watch.ts';
 import type { FromServiceThread, ServiceThreadData, ToServiceThread } from './supervisor.ts';
 
@@ -26,6 +26,7 @@ const configured = ({ handlers, attachments, callbacks, logLevel, redacted, admi
 /** The watchdog's names of exits and program units. */
 const exitNames = (attachment: Attachment) =>
   attachment.type === 'exits' ? attachment.descriptors.map((descriptor) => `${attachment.name}/${descriptor.name}`) : [];
+const onReloaded = (result: ReloadResult) => post({ kind: 'reloaded', result });
 const mayListen = createDeferred<void>();
 const beforeListening = () => {
   post({ kind: 'listening' });
@@ -35,14 +36,14 @@ const obey = ({ kind }: ToServiceThread, service: Service) => {
   if (kind === 'listen') return mayListen.resolve();
   if (kind === 'ping') return post({ kind: 'pong' });
   if (kind === 'stop') return service.stop().finally(() => process.exit(0));
-  return service.reload().then((result) => post({ kind: 'reloaded', result }), fail);
+  return service.reload().then(() => undefined, fail);
 };
 
 try {
   const config = await loadConfig(data.file, readEnvironment());
   configured(config);
   const { instance, reloads, checkSpool } = data;
-  const options = { instance, watch, reloads, checkSpool, beforeListening, onConfigured: configured, onFailed: fail };
+  const options = { instance, watch, reloads, checkSpool, beforeListening, onConfigured: configured, onFailed: fail, onReloaded };
   const service = createService(config, options);
   parentPort?.on('message', (message: ToServiceThread) => void obey(message, service));
   process.on('unhandledRejection', (reason) => service.events.emit('rejection.stray', { error: toError(reason) }));

@@ -95,7 +95,7 @@ test.each([
   const [toml = ''] = renderCheck(config).split(/\n\n(?:Requests go to|Notices):/);
   const again = await load(toml.replaceAll('[redacted]', 'a secret of the test'));
   // What is printed gives every key, so that something may be said of keys which the file left out.
-  expect({ ...again, file: config.file, notices: config.notices }).toEqual(config);
+  expect({ ...again, file: config.file, files: config.files, notices: config.notices, renewed: config.renewed }).toEqual(config);
 });
 
 test('prints defaults and no secrets', async () => {

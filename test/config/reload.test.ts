@@ -1,12 +1,15 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references in the file look like templates
-import { writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { describeDifferences, fixedDifferences, Reloader, type ReloaderOptions } from '../../src/config/reload.ts';
+import type { Config } from '../../src/config/service-config.ts';
 import { systemTimers } from '../../src/kit/clock.ts';
 import { createDeferred } from '../../src/kit/lifecycle.ts';
+import type { Secret } from '../../src/kit/secret.ts';
 import { eventually } from '../support/eventually.ts';
+import { createFakeTimers } from '../support/fake-timers.ts';
 import { makeSelfSigned } from '../support/self-signed.ts';
 import { createSteppedTimers } from '../support/stepped-timers.ts';
 import { attachment, pool, writeConfig } from './write-config.ts';
@@ -173,4 +176,100 @@ test('a reload reads the certificates of pools again, and refuses broken ones as
   await write('key.pem', renewed.key);
   expect(await reload()).toEqual({ result: 'applied', reason: 'pools changed http_pool' });
   expect(used).toEqual([renewed.cert]);
+});
+
+describe('files that the configuration names', () => {
+  const withFiles = [
+    attachment.replace('a secret of the test', '${file:component}'),
+    '[outgoing_pools.http.http_pool]',
+    'connection.host = "https://localhost"',
+    'connection.tls = { certfile = "tls/cert.pem", keyfile = "tls/key.pem" }',
+    'auth = { bearer = "${file:token}" }',
+  ].join('\n');
+
+  /** A volume as Kubernetes makes it: a link to a folder that is replaced as a whole, and a link for each file. */
+  async function writeVolume(folder: string, version: string, files: Readonly<Record<string, string>>): Promise<void> {
+    await mkdir(join(folder, version), { recursive: true });
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, version, name), text);
+    await symlink(version, join(folder, `..new-${version}`));
+    await rename(join(folder, `..new-${version}`), join(folder, '..data'));
+    for (const name of Object.keys(files)) await symlink(`..data/${name}`, join(folder, name)).catch(() => undefined);
+  }
+
+  async function startWatch() {
+    const [old, renewed] = [makeSelfSigned(['DNS:localhost']), makeSelfSigned(['DNS:localhost'])];
+    const file = await writeConfig(withFiles, { token: 'first', component: 'secret', 'tls/x': '' });
+    const folder = dirname(file);
+    await writeVolume(join(folder, 'tls'), '1', { 'cert.pem': old.cert, 'key.pem': old.key });
+    const timers = createFakeTimers();
+    const [applied, reported]: [Config[], unknown[]] = [[], []];
+    const reloader = new Reloader<number>({
+      config: await loadConfig(file, {}),
+      load: async (_handlers, number) => number,
+      apply: async (next, loaded) => {
+        applied.push(next);
+        expect(loaded, 'the modules that run').toBe(0);
+      },
+      timers,
+    });
+    const watch = reloader.watch((renewal) => reported.push(renewal));
+    await watch.start();
+    const look = async (times = 1): Promise<void> => {
+      for (let count = 0; count < times; count += 1) {
+        timers.fire();
+        await eventually(() => timers.waits.includes(2000));
+      }
+    };
+    return { folder, old, renewed, applied, reported, look, watch, reloader };
+  }
+
+  test('are taken over when they change, without the configuration file', async () => {
+    const { folder, renewed, applied, reported, look, watch } = await startWatch();
+    await look(3);
+    expect(reported).toEqual([]);
+
+    await writeFile(join(folder, 'event-pusher.toml'), 'half edited');
+    await writeFile(join(folder, 'token'), 'second');
+    await look();
+    expect(reported, 'a file may still be written to').toEqual([]);
+    await look(3);
+    expect(reported).toEqual([{ result: 'applied', reason: 'files changed: pools changed http_pool' }]);
+    expect(applied.at(-1)?.pools[0]?.headers[0]?.value.reveal()).toBe('Bearer second');
+
+    await writeVolume(join(folder, 'tls'), '2', { 'cert.pem': renewed.cert, 'key.pem': renewed.key });
+    await look(2);
+    expect(reported).toHaveLength(2);
+    expect(applied.at(-1)?.pools[0]?.tls).toMatchObject(renewed);
+    await watch.stop();
+  });
+
+  test('that are broken are reported once, and the old ones stay', async () => {
+    const { folder, old, renewed, applied, reported, look, watch } = await startWatch();
+    await writeVolume(join(folder, 'tls'), '2', { 'cert.pem': renewed.cert, 'key.pem': old.key });
+    await look(5);
+    expect(reported).toEqual([{ result: 'refused', reason: expect.stringContaining('tls: received invalid files or ciphers') }]);
+    await rm(join(folder, 'token'));
+    await look(5);
+    expect(reported).toHaveLength(2);
+    expect(reported[1]).toEqual({ result: 'refused', reason: expect.stringContaining('ENOENT') });
+    expect(applied).toEqual([]);
+
+    await writeFile(join(folder, 'token'), 'first');
+    await writeVolume(join(folder, 'tls'), '3', { 'cert.pem': renewed.cert, 'key.pem': renewed.key });
+    await look(5);
+    expect(reported).toHaveLength(3);
+    expect(applied.map(({ pools }) => pools[0]?.tls.key)).toEqual([renewed.key]);
+    await watch.stop();
+  });
+
+  test('of parts that need a restart wait for SIGHUP', async () => {
+    const { folder, applied, reported, look, watch, reloader } = await startWatch();
+    await writeFile(join(folder, 'component'), 'changed');
+    await look(5);
+    const reason = 'files changed: no setting that can be applied now; changes of attach need SIGHUP, which restarts the service';
+    expect(reported).toEqual([{ result: 'applied', reason }]);
+    expect(applied[0]?.attachments).toMatchObject([{ secret: expect.toSatisfy((secret: Secret) => secret.reveal() === 'secret') }]);
+    expect(await reloader.reload()).toEqual({ result: 'restart', reason: 'attach changed' });
+    await watch.stop();
+  });
 });

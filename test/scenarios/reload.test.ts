@@ -207,13 +207,22 @@ test('a blocking callback of a reloaded module is named', async () => {
   expect(await rig.pusher.said((line) => line.event === 'callback.blocked')).toMatchObject({ handler: 'blocking', strikes: 1 });
 });
 
-test('the log level changes with the file', async () => {
+test('the log level changes with the file, and a token without a signal when its own file changes', async () => {
   await using chat = await startScriptedChat();
-  await using rig = await startRig(chat, { handlers: steady });
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a reference
+  await using rig = await startRig(chat, { handlers: steady, pool: 'auth.bearer = "${file:token}"', files: { token: 'first-token' } });
   await rig.reload((text) => text.replace('loglevel = "info"', 'loglevel = "debug"'));
   chat.say('logged in detail');
   await rig.settled(1);
   await rig.pusher.said((line) => line.event === 'attempt.ended' && line.level === 'debug');
+
+  await writeFile(join(rig.pusher.folder, 'token'), 'second-token');
+  const renewed = await rig.pusher.said((line) => line.event === 'config.reload' && String(line.msg).includes('files changed'));
+  expect(renewed).toMatchObject({ level: 'info', result: 'applied' });
+  chat.say('with the new token');
+  await rig.settled(2);
+  expect(rig.backend.requests.map(({ header }) => header('authorization'))).toEqual(['Bearer first-token', 'Bearer second-token']);
+  expect(await rig.metric('event_pusher_config_reloads_total{result="applied"}')).toBe(2);
 });
 
 test('a changed pool sends all waiting deliveries to its new backend', async () => {

@@ -94,6 +94,25 @@ export interface MessageRoute {
   send(message: OutgoingMessage, options: { readonly withinMs: number }): Promise<SendResult>;
 }
 
+interface Outlet {
+  readonly name: string;
+  /** Undefined: it cannot send messages. */
+  readonly outbox?: Pick<MessageRoute, 'send'> | undefined;
+}
+
+type Served = Pick<MessageRoute, 'hosts'> & { readonly name: string };
+
+/** The outboxes of the attachments that can send messages to users. */
+export function routesOf(
+  outlets: readonly Outlet[],
+  { attachments }: { readonly attachments: readonly Served[] },
+): readonly MessageRoute[] {
+  return outlets.flatMap(({ name, outbox }) => {
+    const hosts = attachments.find((attachment) => attachment.name === name)?.hosts ?? [];
+    return outbox === undefined ? [] : [{ hosts, send: outbox.send }];
+  });
+}
+
 interface MessageRouterOptions {
   /** The current attachments that can send messages. */
   readonly routes: () => readonly MessageRoute[];
