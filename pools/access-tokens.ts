@@ -2,6 +2,7 @@
  * The access token of a pool's requests. It is requested when a first request needs it, once for all that wait for it:
  *
  *   none → requested → valid → renewed in the background before it expires → valid
+ *                      valid → doubted, after a 401: requests wait for its successor, and use it if there is none
  *
  * After a failure, the endpoint is asked again after a wait that doubles; until then requests fail at once, for the same reason.
  */
@@ -44,6 +45,7 @@ const rememberedTokens = 4;
 export class AccessTokens {
   readonly #options: AccessTokensOptions;
   readonly #waiting: Use[] = [];
+  #isDoubted = false;
   readonly #recent: string[] = [];
   #current: Current | undefined;
   #isRequested = false;
@@ -60,7 +62,7 @@ export class AccessTokens {
   take(use: Use): void {
     const now = this.#options.clock.monotonic();
     const current = this.#valid(now);
-    if (current !== undefined) {
+    if (current !== undefined && (!this.#isDoubted || now < this.#notBefore)) {
       if (now >= current.renewedAt && now >= this.#notBefore) this.#request();
       return use(current.answer);
     }
@@ -69,12 +71,12 @@ export class AccessTokens {
     this.#request();
   }
 
-  /** The backend has answered 401 to a request with this token: the next request needs another. */
+  /** The backend has answered 401 to a request with this token: the next request needs another, if there is another. */
   refused(token: string): void {
     const now = this.#options.clock.monotonic();
     if (this.#current?.answer.token !== token || now < this.#refusedAt + refusalsEveryMs) return;
     this.#refusedAt = now;
-    this.#current = undefined;
+    this.#isDoubted = true;
   }
 
   /** A text without the tokens, which backends may quote in their answers. */
@@ -90,7 +92,8 @@ export class AccessTokens {
     void this.#options.request().then((answer) => {
       this.#isRequested = false;
       this.#keep(answer);
-      for (const use of this.#waiting.splice(0)) use(answer);
+      const usable = this.#valid(this.#options.clock.monotonic())?.answer ?? answer; // a token that one backend doubts may serve others
+      for (const use of this.#waiting.splice(0)) use(usable);
     });
   }
 
@@ -105,6 +108,7 @@ export class AccessTokens {
       case 'token': {
         const expiresAt = now + answer.lifetimeMs;
         this.#current = { answer, expiresAt, renewedAt: expiresAt - Math.min(maxEarlyMs, answer.lifetimeMs * earlyShare) };
+        this.#isDoubted = false;
         this.#failures = 0;
         this.#notBefore = Number.NEGATIVE_INFINITY;
         this.#recent.unshift(answer.token);

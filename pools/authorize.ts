@@ -1,7 +1,7 @@
 /** Adds an access token to each request of a pool. The request waits for the token, at most as long as for a connection. */
 import { systemRandom } from '../src/kit/pacing.ts';
 import { TOKEN_UNAVAILABLE } from '../src/model/attempt.ts';
-import { AccessTokens } from './access-tokens.ts';
+import { AccessTokens, type TokenAnswer } from './access-tokens.ts';
 import type { Connection } from './connection.ts';
 import type { KeyedOutcome } from './contract.ts';
 import type { Exchange } from './exchange.ts';
@@ -15,8 +15,14 @@ export class Authorizer {
   /** The tokens of the requests in progress, by the keys of their jobs. */
   readonly #used = new Map<number, string>();
 
-  constructor({ request }: Pick<TokenEndpoint, 'request'>, { clock }: Pick<CarrierContext, 'clock'>) {
-    this.#tokens = new AccessTokens({ request, clock, random: systemRandom });
+  constructor({ request }: Pick<TokenEndpoint, 'request'>, { clock, post }: Pick<CarrierContext, 'clock' | 'post'>) {
+    const reported = async (): Promise<TokenAnswer> => {
+      const answer = await request();
+      const { lifetimeMs, reason } = { lifetimeMs: 0, reason: '', ...answer };
+      post({ kind: 'token', token: { lifetimeMs, reason } });
+      return answer;
+    };
+    this.#tokens = new AccessTokens({ request: reported, clock, random: systemRandom });
   }
 
   /** Creates workers that add the token to each request before `newWorker`'s send it. */
@@ -38,7 +44,7 @@ export class Authorizer {
     const { mask } = this.#tokens;
     return {
       ...keyed,
-      outcome: { ...outcome, excerpt: mask(outcome.excerpt) },
+      outcome: { ...outcome, excerpt: mask(outcome.excerpt), ...(outcome.body === undefined ? {} : { body: mask(outcome.body) }) },
       ...(judgement === undefined ? {} : { judgement: { ...judgement, detail: mask(judgement.detail) } }),
     };
   }

@@ -104,6 +104,7 @@ export interface TokenClient {
   readonly tokenUrl: string;
   readonly clientId: string;
   readonly clientSecret: string;
+  readonly authMethod: 'client_secret_basic' | 'client_secret_post';
   readonly scope: string | undefined;
   readonly audience: string | undefined;
 }
@@ -136,10 +137,11 @@ export type ToPoolThread =
   | { readonly kind: 'ping' }
   | { readonly kind: 'stop' };
 
-/** Pool thread → service: the response to a ping, a failed callback, or outcomes, each as soon as its own request has ended. */
+/** Pool thread → service: the response to a ping, a failed callback, an answer about a token, or outcomes, each as soon as its own request has ended. */
 export type FromPoolThread =
   | { readonly kind: 'alive' }
   | ({ readonly kind: 'callback-failed' } & CallbackFailure)
+  | { readonly kind: 'token'; readonly token: { readonly lifetimeMs: number; readonly reason: string } }
   | { readonly kind: 'outcomes'; readonly outcomes: readonly (CompactOutcome | KeyedOutcome)[] };
 
 /** A callback at delivery threw, rejected, exceeded its time limit or returned an invalid value. */

@@ -67,9 +67,10 @@ export class TokenEndpoint {
   }
 
   #job(): Job {
-    const { scope, audience } = this.#client;
+    const { clientId, clientSecret, authMethod, scope, audience } = this.#client;
     const body = new URLSearchParams({
       grant_type: 'client_credentials',
+      ...(authMethod === 'client_secret_post' ? { client_id: clientId, client_secret: clientSecret } : {}),
       ...(scope === undefined ? {} : { scope }),
       ...(audience === undefined ? {} : { audience }),
     }).toString();
@@ -78,10 +79,11 @@ export class TokenEndpoint {
   }
 
   #headers(): string[] {
-    const { clientId, clientSecret } = this.#client;
-    const authorization = `Basic ${clientCredentials(clientId, clientSecret).basic}`;
+    const { clientId, clientSecret, authMethod } = this.#client;
     const type = 'application/x-www-form-urlencoded';
-    return ['accept', 'application/json', 'authorization', authorization, 'content-type', type, 'user-agent', this.#settings.userAgent];
+    const headers = ['accept', 'application/json', 'content-type', type, 'user-agent', this.#settings.userAgent];
+    if (authMethod === 'client_secret_post') return headers;
+    return [...headers, 'authorization', `Basic ${clientCredentials(clientId, clientSecret).basic}`];
   }
 }
 

@@ -211,6 +211,7 @@ function oauthEntries({ oauth }: PoolConfig): TomlSection['entries'] {
     'auth.oauth2.token_url': oauth.tokenUrl,
     'auth.oauth2.client_id': oauth.clientId,
     'auth.oauth2.client_secret': oauth.clientSecret,
+    'auth.oauth2.auth_method': oauth.authMethod,
     'auth.oauth2.scope': oauth.scope,
     'auth.oauth2.audience': oauth.audience,
   };

@@ -5,7 +5,7 @@ import { Secret } from '../kit/secret.ts';
 import type { OAuthClient } from './config.ts';
 import type { Path } from './mistakes.ts';
 import type { SectionReader } from './section-reader.ts';
-import { section } from './values.ts';
+import { oneOf, section } from './values.ts';
 
 const maxLength = 1024;
 const printableExpected = `a string of 1 to ${maxLength} printable ASCII characters`;
@@ -29,6 +29,7 @@ export const oauthSchema = section(
     token_url: z.string({ error: urlExpected }).max(2048, { error: urlExpected }),
     client_id: printable,
     client_secret: printable,
+    auth_method: oneOf(['client_secret_basic', 'client_secret_post']).default('client_secret_basic'),
     scope: scope.optional(),
     audience: printable.optional(),
   },
@@ -37,9 +38,9 @@ export const oauthSchema = section(
 
 export function readOAuth(oauth: z.output<typeof oauthSchema> | undefined, path: Path, reader: SectionReader): OAuthClient | undefined {
   if (oauth === undefined) return undefined;
-  const { client_id: clientId, client_secret: clientSecret, scope, audience } = oauth;
+  const { client_id: clientId, client_secret: clientSecret, auth_method: authMethod, scope, audience } = oauth;
   const tokenUrl = readTokenUrl(oauth.token_url, [...path, 'token_url'], reader);
-  return { tokenUrl, clientId, clientSecret: new Secret(clientSecret), scope, audience };
+  return { tokenUrl, clientId, clientSecret: new Secret(clientSecret), authMethod, scope, audience };
 }
 
 /** Empty if it has a mistake. The mistake quotes no URL with credentials. */

@@ -144,6 +144,8 @@ class PoolThread implements Tenant {
         const { kind, ...failure } = message;
         return this.#options.events.emit('delivery.callback-failed', { pool: this.settings.name, ...failure });
       }
+      case 'token':
+        return this.#options.events.emit('token.answered', { pool: this.settings.name, ...message.token });
       case 'outcomes':
         for (const outcome of message.outcomes) this.#ended(outcomeOf(outcome));
         return;

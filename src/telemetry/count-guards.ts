@@ -1,16 +1,24 @@
+import type { Clock } from '../kit/clock.ts';
 import type { BreakerState, EventBus } from './events.ts';
 import type { MetricRegistry } from './registry.ts';
 import type { Roster } from './roster.ts';
 import { Series } from './series.ts';
 
+interface GuardOptions {
+  readonly events: EventBus;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly roster: Roster;
+}
+
 /** Counts the protections against failing backends: circuit breakers, pauses, rate limits, and bounded backlogs. */
-export function countGuards(registry: MetricRegistry, events: EventBus, roster: Roster): void {
+export function countGuards(registry: MetricRegistry, { events, clock, roster }: GuardOptions): void {
   countBreakers(registry, events, roster);
   countPauses(registry, events, roster);
   countShortages(registry, events, roster);
   countOverflow(registry, events);
   countDeleted(registry, events, roster);
   countDeliveryCallbacks(registry, events);
+  countTokens(registry, { events, clock });
 }
 
 /** A larger value is worse, so that an alert can test for "above 0". */
@@ -68,4 +76,16 @@ function countDeleted(registry: MetricRegistry, events: EventBus, roster: Roster
 function countDeliveryCallbacks(registry: MetricRegistry, events: EventBus): void {
   const failures = registry.counter('event_pusher_delivery_callback_failures_total');
   events.on('delivery.callback-failed', ({ handler, callback }) => failures.at(handler, callback).add());
+}
+
+/** Series begin with the first answer: few pools have tokens. The newest token counts, whichever thread it was given to. */
+function countTokens(registry: MetricRegistry, { events, clock }: Pick<GuardOptions, 'clock' | 'events'>): void {
+  const requests = registry.counter('event_pusher_token_requests_total');
+  const expiry = new Map<string, number>();
+  events.on('token.answered', ({ pool, lifetimeMs, reason }) => {
+    for (const result of ['issued', 'failed']) requests.at(pool, result);
+    requests.at(pool, reason === '' ? 'issued' : 'failed').add();
+    if (reason === '') expiry.set(pool, clock.now() + lifetimeMs);
+  });
+  registry.gauge('event_pusher_token_expiry_timestamp_seconds', () => Array.from(expiry, ([pool, at]) => [[pool], at / 1000] as const));
 }

@@ -203,6 +203,8 @@ export interface Events {
     readonly bytes: number;
     readonly ratio: number;
   };
+  /** The OAuth 2.0 server of a pool gave an access token, or with a `reason`, none. */
+  'token.answered': { readonly pool: string; readonly lifetimeMs: number; readonly reason: string };
 }
 
 /** `age`: `dead_letter_max_age`. `count`: `dead_letter_max`. By an operator: `drop` of waiting events, `erase`, `orphan-purge`, and `purge` of dead letters. */

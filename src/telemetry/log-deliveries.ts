@@ -183,6 +183,10 @@ function logPools(events: EventBus, log: Logger): void {
     const fields = { event: 'pool.paused', pool, ...(handler === '' ? {} : { handler }), paused };
     log.warn(fields, `an operator ${paused ? 'paused' : 'resumed'} ${subject}`);
   });
+  events.on('token.answered', ({ pool, lifetimeMs, reason }) => {
+    if (reason !== '') log.warn({ event: 'token.answered', pool, reason }, `pool ${pool} got no access token: ${reason}`);
+    else log.debug({ event: 'token.answered', pool, lifetimeMs }, `pool ${pool} got an access token`);
+  });
   events.on('backlog.overflow', ({ pool, handler, policy, count }) => {
     const fields = { event: 'backlog.overflow', pool, handler, policy, count };
     if (policy === 'hold-intake') log.error(fields, `the backlog of pool ${pool} is full: intake of all pools waits`);

@@ -195,6 +195,16 @@ export const metricTable = {
     help: '1 while an operator has paused the handler on the pool; no series if not.',
   },
   event_pusher_pool_paused: { type: 'gauge', labels: ['pool'], help: '1 while an operator has paused the pool.' },
+  event_pusher_token_requests_total: {
+    type: 'counter',
+    labels: ['pool', 'result'],
+    help: 'Answers of the OAuth 2.0 server of the pool: a token (issued), or none (failed).',
+  },
+  event_pusher_token_expiry_timestamp_seconds: {
+    type: 'gauge',
+    labels: ['pool'],
+    help: 'Time at which the newest access token of the pool expires; no series without auth.oauth2.',
+  },
   event_pusher_workers: { type: 'gauge', labels: ['pool', 'state'], help: 'Workers of the pool, busy or idle.' },
   event_pusher_pool_thread_deaths_total: { type: 'counter', labels: ['pool'], help: 'Threads of the pool that died and were replaced.' },
 

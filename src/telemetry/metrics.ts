@@ -42,7 +42,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   countGate(registry, events);
   countAsks(registry, events, roster);
   countDeliveries(registry, events, roster);
-  countGuards(registry, events, roster);
+  countGuards(registry, { ...options, roster });
   countReloads(registry, options);
   readGauges(registry, { ...options, roster });
   registry.gauge('event_pusher_build_info', () => [[[version, process.version], 1]]);

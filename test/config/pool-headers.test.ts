@@ -59,7 +59,14 @@ test('client credentials are read, and their secret is in no output, also as it 
   const config = await load(withPool(`auth.oauth2 = ${entries}`), { env: { SECRET: 's3cr3t+of/pool' } });
   const [client] = config.pools.map(({ oauth }) => oauth);
   expect({ ...client, clientSecret: client?.clientSecret.reveal() }).toEqual({
-    ...{ tokenUrl: 'https://login.example/t?x=1', clientId: 'c: 1', clientSecret: 's3cr3t+of/pool', scope: 'a b', audience: 'api' },
+    ...{
+      tokenUrl: 'https://login.example/t?x=1',
+      clientId: 'c: 1',
+      clientSecret: 's3cr3t+of/pool',
+      authMethod: 'client_secret_basic',
+      scope: 'a b',
+      audience: 'api',
+    },
   });
   expect(config.pools[0]?.headers).toEqual([]);
   const shown = renderCheck(config);

@@ -102,6 +102,26 @@ test('a token that the backend refuses is replaced, at most every 30 seconds; on
   expect(requests()).toBe(3);
 });
 
+test('a token that the backend refuses stays in use if the server gives no other, and until then requests wait', async () => {
+  const { clock, tokens, take, answer, used, requests } = rig();
+  take();
+  await answer(token('a'));
+  tokens.refused('a');
+  take();
+  expect([requests(), used]).toEqual([2, ['a']]);
+  await answer(failed);
+  take();
+  expect([requests(), used]).toEqual([2, ['a', 'a', 'a']]);
+  clock.advance(1000);
+  take();
+  await answer(token('b'));
+  expect([requests(), used.slice(3)]).toEqual([3, ['b']]);
+  clock.advance(100_000);
+  take();
+  await answer(failed);
+  expect(used.at(-1)).toBe('status 503');
+});
+
 test('tokens are removed from texts, earlier ones included', async () => {
   const { tokens, take, answer } = rig();
   take();

@@ -3,7 +3,7 @@ import { HTTP_INTERNAL_CONT, type Session } from '../../pools/callbacks.ts';
 import type { TokenClient } from '../../pools/contract.ts';
 import { TOKEN_UNAVAILABLE } from '../../src/model/attempt.ts';
 import { makeJob, makeThreadSettings } from '../support/make-job.ts';
-import { oauthClient, startOAuthServer } from '../support/oauth-server.ts';
+import { oauthClient, postingClient, startOAuthServer } from '../support/oauth-server.ts';
 import { serveHere } from '../support/pool-thread.ts';
 import { makeMessageJob, serveSessions } from '../support/session-rig.ts';
 import { type Answer, startTarget } from '../support/target.ts';
@@ -60,6 +60,34 @@ describe.each(['undici', 'got'] as const)('through %s', (http) => {
   });
 });
 
+test('a client that sends its secret in the body gets a token, and sends no Basic credentials', async () => {
+  await using server = await startOAuthServer();
+  await using target = await startTarget();
+  const tokens = { ...client, ...postingClient, tokenUrl: server.tokenUrl };
+  await using thread = serveHere(makeThreadSettings({ origin: target.origin, tokens }));
+  expect(await thread.deliver(makeJob())).toMatchObject({ kind: 'answered', status: 200 });
+  expect(await server.scopeOf(bearer(target.requests[0]?.header('authorization')))).toBe('events:write');
+
+  const { asked } = await deliverWith(json(good), {}, postingClient);
+  expect(asked[0]?.header('authorization')).toBeUndefined();
+  expect(Object.fromEntries(new URLSearchParams(asked[0]?.body.toString()))).toMatchObject({
+    client_id: 'pusher: 2',
+    client_secret: 's&cret + 100%',
+  });
+});
+
+test('a body that is read has no token, and each answer of the server is reported', async () => {
+  await using server = await startOAuthServer();
+  await using target = await startTarget({
+    script: (request) => ({ kind: 'answer', body: `{"got":"${request.header('authorization')}"}` }),
+  });
+  const tokens = { ...client, tokenUrl: server.tokenUrl };
+  await using thread = serveHere(makeThreadSettings({ origin: target.origin, tokens }));
+  const outcome = await thread.deliver(makeJob({ wantsBody: true }));
+  expect(outcome).toMatchObject({ kind: 'answered', body: '{"got":"Bearer [redacted]"}' });
+  expect(thread.tokens).toEqual([{ lifetimeMs: 600_000, reason: '' }]);
+});
+
 test('wrong credentials fail the attempt with the name of the endpoint and the code of the server, without the secret', async () => {
   await using server = await startOAuthServer();
   await using target = await startTarget();
@@ -69,15 +97,20 @@ test('wrong credentials fail the attempt with the name of the endpoint and the c
   const message = `no access token from ${server.tokenUrl}: status 401 (invalid_client)`;
   expect(outcome).toMatchObject({ kind: 'unreachable', code: TOKEN_UNAVAILABLE, message });
   expect(target.requests).toHaveLength(0);
+  expect(thread.tokens).toEqual([{ lifetimeMs: 0, reason: message }]);
 });
 
 const json = (value: unknown): Answer => ({ kind: 'answer', body: JSON.stringify(value) });
 const good = { access_token: 'abc', token_type: 'bearer', expires_in: 60 };
 
-async function deliverWith(answer: Answer, settings: Partial<Parameters<typeof makeThreadSettings>[0]> = {}) {
+async function deliverWith(
+  answer: Answer,
+  settings: Partial<Parameters<typeof makeThreadSettings>[0]> = {},
+  who: Partial<TokenClient> = {},
+) {
   await using endpoint = await startTarget({ script: () => answer });
   await using target = await startTarget();
-  const tokens = { ...client, audience: 'https://api', tokenUrl: `${endpoint.origin}/oauth/token?tenant=7` };
+  const tokens = { ...client, ...who, audience: 'https://api', tokenUrl: `${endpoint.origin}/oauth/token?tenant=7` };
   await using thread = serveHere(makeThreadSettings({ origin: target.origin, tokens, ...settings }));
   const outcomes = await thread.deliverAll([makeJob(), makeJob({ key: 2 })]);
   return { outcomes, requests: target.requests, asked: endpoint.requests, url: `${endpoint.origin}/oauth/token` };

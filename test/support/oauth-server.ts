@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Provider from 'oidc-provider';
 
-/** An OAuth 2.0 server (oidc-provider) with one client, `pusher: 1` with the secret `s&cret + 100%`. */
+/** An OAuth 2.0 server (oidc-provider) with two clients of the same secret: one sends it as Basic credentials, one in the body. */
 export interface OAuthServer extends AsyncDisposable {
   readonly tokenUrl: string;
   /** Number of tokens that it has issued. */
@@ -12,16 +12,20 @@ export interface OAuthServer extends AsyncDisposable {
   scopeOf(token: string): Promise<string | undefined>;
 }
 
-export const oauthClient = { clientId: 'pusher: 1', clientSecret: 's&cret + 100%' };
+export const oauthClient = { clientId: 'pusher: 1', clientSecret: 's&cret + 100%', authMethod: 'client_secret_basic' } as const;
+export const postingClient = { ...oauthClient, clientId: 'pusher: 2', authMethod: 'client_secret_post' } as const;
 
 export async function startOAuthServer(): Promise<OAuthServer> {
   const server: Server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const issuer = `http://127.0.0.1:${port}`;
-  const client = { client_id: oauthClient.clientId, client_secret: oauthClient.clientSecret, scope: 'events:write' };
+  const grants = { grant_types: ['client_credentials'], redirect_uris: [], response_types: [], scope: 'events:write' };
   const provider = new Provider(issuer, {
-    clients: [{ ...client, grant_types: ['client_credentials'], redirect_uris: [], response_types: [] }],
+    clients: [oauthClient, postingClient].map(({ clientId, clientSecret, authMethod }) => ({
+      ...{ client_id: clientId, client_secret: clientSecret, token_endpoint_auth_method: authMethod },
+      ...grants,
+    })),
     scopes: ['events:write'],
     features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
     ttl: { ClientCredentials: 600 },

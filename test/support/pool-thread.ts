@@ -20,6 +20,8 @@ export interface ServedThread extends AsyncDisposable {
   judge(job: Job): Promise<KeyedOutcome>;
   /** Reports the disposition of a job. */
   dispose(key: number, disposition: DispositionKind): void;
+  /** Answers about access tokens, in order. */
+  readonly tokens: readonly { readonly lifetimeMs: number; readonly reason: string }[];
   /** Failures of callbacks, in order. */
   readonly failures: readonly CallbackFailure[];
   /** Settles together with the thread's task. */
@@ -31,10 +33,12 @@ export function serveHere(settings: PoolThreadSettings, importModule?: ImportMod
   const { port1: ours, port2: port } = new MessageChannel();
   const awaited = new Map<number, Deferred<KeyedOutcome>>();
   const failures: CallbackFailure[] = [];
+  const tokens: { readonly lifetimeMs: number; readonly reason: string }[] = [];
   const served = serve({ port, settings, clock: systemClock, openCarrier: carrierOf({ importModule, resolve }) });
 
   ours.on('message', (message: FromPoolThread) => {
     if (message.kind === 'callback-failed') failures.push(message);
+    if (message.kind === 'token') tokens.push(message.token);
     if (message.kind !== 'outcomes') return;
     for (const outcome of message.outcomes.map(outcomeOf)) awaited.get(outcome.key)?.resolve(outcome);
   });
@@ -76,6 +80,7 @@ export function serveHere(settings: PoolThreadSettings, importModule?: ImportMod
     judge,
     dispose: (key, disposition) => post({ kind: 'disposed', key, disposition }),
     failures,
+    tokens,
     ended: served,
     stop,
     [Symbol.asyncDispose]: stop,
