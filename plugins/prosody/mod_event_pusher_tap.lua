@@ -21,6 +21,7 @@
 --        Blocked stanzas, and stanzas to an account that does not exist, are not routed.
 --   status  the first client of a user became available, or the last one ended (only on request)
 --   unack   a message was written to a client that did not acknowledge it (XEP-0198) and was given up (only on request)
+--   event   in the life of a room or an account: life.lib.lua (only on request)
 -- A room message is one `in`, and one `out` per occupant of this host, which names the speaker's account if the room is on
 -- this server. Stanzas that Prosody writes to a client's stream without routing them are not tapped: carbon copies, archive
 -- results, offline messages at login, answers to an iq, and errors that Prosody generates. Routed copies of an older
@@ -65,6 +66,8 @@ local default_max_item = math.max(module:get_option_number("event_pusher_tap_max
 local window = module:get_option_number("event_pusher_tap_window", 2000);
 local node = module:get_option_string("event_pusher_tap_node", "prosody");
 local disk = module:get_option_boolean("event_pusher_tap_disk", false) and module:require "disk" or nil;
+-- An installation may consist of this file alone; what is in the folder next to it is then left out.
+local has_life, life = pcall(module.require, module, "life");
 
 local bare_sessions = prosody.bare_sessions;
 local full_sessions = prosody.full_sessions;
@@ -364,7 +367,7 @@ end
 local function enqueue(stanza, to, dir, marks)
 	local item = to_item(string.format("%d", queue.seq + 1), stanza, to, dir, marks);
 	queue.seq = queue.seq + 1;
-	put(queue.seq, item, stanza.name ~= "message");
+	put(queue.seq, item, stanza.name ~= "message" and dir ~= "event");
 	if disk then disk.add(queue.seq); end
 	if queue.bytes > max_bytes then
 		flush();
@@ -599,6 +602,19 @@ module:hook("smacks-hibernation-stanza-queued", guarded("unack", kept_for_later)
 module:hook("smacks-hibernation-end", guarded("unack", written_after_all));
 module:hook("delivery/failure", guarded("unack", was_not_acknowledged), 0.5);
 
+if has_life then
+	life.begin {
+		want = function (word) return want[word]; end;
+		guarded = guarded;
+		taps = function () return module:shared("/*/event_pusher_tap/taps"); end;
+		report = function (event, presence, cause)
+			if concerns_pusher(presence) then return; end
+			local mark = cause and " sender='" .. st.xml_escape(cause) .. "'" or "";
+			enqueue(presence, presence.attr.to, "event", " event='" .. event .. "'" .. mark);
+		end;
+	};
+end
+
 --- Over a restart of the server
 
 -- Numbers that may have been used twice need a new epoch.
@@ -706,6 +722,9 @@ local function handle_resume(event)
 	set_wanted((attr.want or "message") .. (attr.dir and " " .. attr.dir or ""));
 	max_item = math.max(tonumber((attr.max or ""):match("^%d+$")) or default_max_item, least_max_item);
 	if disk then disk.wanted(wanted); end
+	if not has_life and (want.rooms or want.accounts) then
+		module:log("warn", "No events of rooms and accounts without the folder mod_event_pusher_tap: %s", life);
+	end
 	doubt_numbers(attr);
 	acknowledge(acknowledged_until(attr) or queue.acked);
 	rewind();

@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { lifeEvents } from '../model/packet.ts';
 import { beforePushSchema } from './before-push.ts';
 import { followUpSchema } from './follow-up.ts';
 import { signSchema } from './sign.ts';
 import { anyText, duration, durationOrForever, flag, listOf, oneOf, section, text } from './values.ts';
 
 const kinds = [
-  ...['message', 'correction', 'retraction', 'reaction', 'receipt', 'marker', 'chat-state', 'encrypted', 'status'],
+  ...['message', 'correction', 'retraction', 'reaction', 'receipt', 'marker', 'chat-state', 'encrypted', 'life', 'status'],
   ...['room-left', 'room-removed', 'room-destroyed'],
 ] as const;
 
 /** Values of `acc.event`, and `offline`: a message whose receiver has no client connected. */
-const events = ['chat', 'groupchat', 'normal', 'headline', 'presence', 'iq', 'status', 'unack', 'offline'] as const;
+const events = ['chat', 'groupchat', 'normal', 'headline', 'presence', 'iq', 'status', 'unack', 'offline', ...lifeEvents] as const;
 
 /** Types of messages, of presences (`available`: without a type) and of iqs. RFC 6121 §4.7.1 and §5.2.2, RFC 6120 §8.2.3. */
 const types = [

@@ -1,4 +1,5 @@
 /** Notices about a valid configuration whose effect may surprise its author. */
+import { lifeEvents } from '../model/packet.ts';
 import type { HandlerConfig, When } from './config.ts';
 import { builtInPools } from './follow-up.ts';
 import type { Attachment, Config } from './service-config.ts';
@@ -12,8 +13,9 @@ export function noticesOf({ attachments, handlers, hosts }: Pick<Config, 'attach
   return [...notices, ...unsupportedEvents({ attachments, handlers })];
 }
 
-/** Events that only the tap reports. */
-const tapEvents: ReadonlySet<string> = new Set(['status', 'unack']);
+/** Events that only the tap reports, and kinds that only these have. */
+const tapEvents: ReadonlySet<string> = new Set(['status', 'unack', ...lifeEvents]);
+const tapKinds: ReadonlySet<string> = new Set(['life', 'status']);
 
 /** One notice per handler whose events none of its hosts' attachments reports. */
 function unsupportedEvents({ attachments, handlers }: Pick<Config, 'attachments' | 'handlers'>): readonly string[] {
@@ -32,12 +34,13 @@ function isTap(attachment: Attachment): boolean {
 }
 
 function tapEventsOf({ when = {} }: HandlerConfig): readonly string[] {
-  return [...new Set(namesIn(when))].filter((name) => tapEvents.has(name));
+  return [...new Set(namesIn(when))];
 }
 
-/** The events that rules wait for; `not` excludes events and waits for none. */
+/** The events of a tap that rules wait for; `not` excludes events and waits for none. */
 function namesIn({ event, kind = [], any = [] }: When): readonly string[] {
-  return [...(event ?? kind), ...any.flatMap(namesIn)];
+  const own = event?.filter((name) => tapEvents.has(name)) ?? kind.filter((name) => tapKinds.has(name));
+  return [...own, ...any.flatMap(namesIn)];
 }
 
 /** The deliveries that wait for a handler on a pool. */

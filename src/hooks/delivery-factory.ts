@@ -107,10 +107,10 @@ function isRoomCopy({ direction, stanza }: Packet): boolean {
 }
 
 /**
- * The conversation of a packet: the bare JID of the room for a room's messages, otherwise the two bare JIDs in sorted order, the same for both
+ * The conversation of a packet: the bare JID of the room for a room's messages and events, otherwise the two bare JIDs in sorted order, the same for both
  * directions.
  */
-export function conversationOf(packet: Pick<Packet, 'direction' | 'from' | 'stanza' | 'to'>): string {
+export function conversationOf(packet: Pick<Packet, 'direction' | 'event' | 'from' | 'stanza' | 'to'>): string {
   const { from, to } = packet;
   const room = roomOf(packet);
   if (room !== undefined) return room;

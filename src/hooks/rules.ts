@@ -1,14 +1,14 @@
 /** The rules of a handler: its `when`, compiled. */
 import type { When } from '../config/config.ts';
 import type { Packet } from '../model/packet.ts';
-import { hasText, isReport, type Report, typeOf } from '../packet/kind.ts';
+import { hasText, isReport, kindOfReport, reports, typeOf } from '../packet/kind.ts';
 import { roomOf } from '../packet/room.ts';
 import { compileGlobs, createGlobReader, type GlobReader, isLiteral } from './globs.ts';
 import type { Rule, Rules } from './handler.ts';
 
 /**
  * Compiles a `when`. All keys must match; a list matches if one of its members does; without keys every packet matches except
- * reports ({@link isReport}), which a rule must name: by `event`, or `status` by `kind`, on the top level or in the alternative of
+ * reports ({@link isReport}), which a rule must name: by `event`, or by the `kind` that reports alone have, on the top level or in the alternative of
  * `any` that matches.
  *
  * `offline`, `delayed` and `body` ask for the fact or, with false, for its opposite. If the feed does not report sessions,
@@ -22,8 +22,6 @@ export function compileWhen(when: When, readGlob: GlobReader = createGlobReader(
 export function compileTests(when: When, readGlob: GlobReader = createGlobReader()): Rules {
   return compile(when, readGlob, reports);
 }
-
-const reports: readonly Report[] = ['status', 'unack'];
 
 interface CompiledWhen extends Rules {
   /** Whether `matchesShape` is the same as `matches`. */
@@ -62,7 +60,10 @@ function compile(when: When, readGlob: GlobReader, named: readonly string[]): Co
 
 /** The reports that a rule names by `event` or `kind`. */
 function reportsIn({ event = [], kind = [] }: When): readonly string[] {
-  return reports.filter((report) => event.includes(report) || (report === 'status' && kind.includes(report)));
+  return reports.filter((report) => {
+    const ofReport = kindOfReport(report);
+    return event.includes(report) || (ofReport !== undefined && kind.includes(ofReport));
+  });
 }
 
 /** Lists every JID of the alternatives, if each of them lists its own. */

@@ -1,20 +1,21 @@
 import type { When } from '../config/config.ts';
-import type { Direction, Subscription } from '../model/packet.ts';
+import { type Direction, lifeEvents, type Subscription } from '../model/packet.ts';
 import { isRoomChange } from '../packet/room.ts';
 import * as defaults from './builtin/defaults.ts';
 import type { LoadedHandler } from './handler.ts';
 
 /** The words of a tap's attribute `want`, in the order in which they are written. */
-const words = ['message', 'presence', 'iq', 'status', 'unack'] as const;
+const words = ['message', 'presence', 'iq', 'status', 'unack', 'rooms', 'accounts'] as const;
 type Word = (typeof words)[number];
 
 const stanzas: readonly Word[] = ['message', 'presence', 'iq'];
+const lives: readonly Word[] = ['rooms', 'accounts'];
 const messageTypes: ReadonlySet<string> = new Set(['chat', 'groupchat', 'headline', 'normal']);
 const directions: readonly Direction[] = ['in', 'out'];
 
 /**
  * The packets that any of the handlers may push. A handler without rules and with its own `shouldMakeReq` may push any stanza; reports
- * (`status`, `unack`) must be named. Without handlers: the default of a tap.
+ * (`status`, `unack`, life events) must be named. Without handlers: the default of a tap.
  */
 export function subscriptionOf(handlers: readonly LoadedHandler[]): Subscription {
   const rules = handlers.map(rulesOf);
@@ -53,13 +54,8 @@ function directionsOfRules(when: When): readonly string[] {
 /** The words that every rule allows. `named`: the reports that the rules around these name. */
 function wordsOfRules(when: When, named: readonly Word[] = []): readonly Word[] {
   const { direction, stanza, type, kind, event, body, text, room, any } = when;
-  const ownNamed: readonly Word[] = [
-    ...named,
-    ...(event?.map(wordOfEvent) ?? []),
-    ...(kind?.includes('status') === true ? statusWord : []),
-  ];
-  const isOnlyMessages =
-    body === true || text !== undefined || room !== undefined || type?.every((name) => messageTypes.has(name)) === true;
+  const ownNamed: readonly Word[] = [...named, ...(event?.map(wordOfEvent) ?? []), ...(kind?.flatMap(wordsOfReports) ?? [])];
+  const isOnlyMessages = body === true || text !== undefined || type?.every((name) => messageTypes.has(name)) === true;
   const rules: (readonly Word[] | undefined)[] = [
     event?.map(wordOfEvent) ?? (any === undefined ? [...stanzas, ...ownNamed] : words),
     any?.flatMap((each) => wordsOfRules(each, ownNamed)),
@@ -67,27 +63,34 @@ function wordsOfRules(when: When, named: readonly Word[] = []): readonly Word[] 
     stanza?.flatMap(wordsOfStanza),
     direction?.flatMap(wordsOfDirection),
     isOnlyMessages ? wordsOfStanza('message') : undefined,
+    room === undefined ? undefined : [...wordsOfStanza('message'), 'rooms'],
   ];
   return words.filter((word) => rules.every((allowed) => allowed === undefined || allowed.includes(word)));
 }
 
-const statusWord: readonly Word[] = ['status'];
+/** The reports that a kind stands for. */
+function wordsOfReports(kind: string): readonly Word[] {
+  if (kind === 'life') return lives;
+  return kind === 'status' ? ['status'] : [];
+}
 
 function wordOfEvent(name: string): Word {
+  if (lifeEvents.some((event) => event === name)) return name.startsWith('room-') ? 'rooms' : 'accounts';
   return words.find((word) => word === name) ?? 'message';
 }
 
 function wordsOfKind(name: string): readonly Word[] {
+  if (name === 'life') return lives;
   const word = isRoomChange(name) ? 'presence' : words.find((word) => word === name);
   return word === undefined || word === 'message' ? wordsOfStanza('message') : [word];
 }
 
 function wordsOfStanza(name: string): readonly Word[] {
   if (name === 'iq') return ['iq'];
-  return name === 'presence' ? ['presence', 'status'] : ['message', 'unack'];
+  return name === 'presence' ? ['presence', 'status', ...lives] : ['message', 'unack'];
 }
 
-/** The report `status` is about a user who connected or disconnected (`in`), `unack` about a client that did not acknowledge (`out`). */
+/** Reports count as `in`, but for `unack`, which is about the receiver of a message. */
 function wordsOfDirection(name: string): readonly Word[] {
-  return name === 'in' ? [...stanzas, 'status'] : [...stanzas, 'unack'];
+  return name === 'in' ? [...stanzas, 'status', ...lives] : [...stanzas, 'unack'];
 }

@@ -38,6 +38,7 @@ export type Kind =
   | 'correction'
   | 'encrypted'
   | 'iq'
+  | 'life'
   | 'marker'
   | 'message'
   | 'presence'
@@ -49,12 +50,19 @@ export type Kind =
   | 'room-removed'
   | 'status';
 
+/** Events in the life of a room or an account, which a tap reports on request, once for each room or account. */
+export const lifeEvents = [
+  ...(['room-created', 'room-joined', 'room-left', 'room-affiliation', 'room-destroyed'] as const),
+  ...(['account-registered', 'account-deleted'] as const),
+] as const;
+export type LifeEvent = (typeof lifeEvents)[number];
+
 /**
  * The event that a packet reports. For a message it is the message type; `normal` if the type is missing or unknown (RFC 6121
  * §5.2.2). `status`: a user's first client came online, or the last one went offline, according to the presence. `unack`: a
  * message was written to a client, and the server closed that client's session without an acknowledgement (XEP-0198).
  */
-export type PacketEvent = 'chat' | 'error' | 'groupchat' | 'headline' | 'iq' | 'normal' | 'presence' | 'status' | 'unack';
+export type PacketEvent = 'chat' | 'error' | 'groupchat' | 'headline' | 'iq' | LifeEvent | 'normal' | 'presence' | 'status' | 'unack';
 
 /** Metadata of a packet: the `acc` argument of every callback. */
 export interface Acc {
@@ -74,9 +82,12 @@ export interface Acc {
    * not report it.
    */
   readonly session: string | undefined;
-  /** Bare JID of the room of a `groupchat` message; undefined for all other packets. */
+  /** Bare JID of the room of a `groupchat` message, or of a {@link LifeEvent}; undefined for all other packets. */
   readonly room: string | undefined;
-  /** Bare JID of the occupant who wrote the message, independent of the nickname; undefined outside rooms and if the server does not report it. */
+  /**
+   * Bare JID of the occupant who wrote the message, independent of the nickname, or of the user who caused a {@link LifeEvent}; undefined
+   * outside rooms and if the server does not report it.
+   */
   readonly sender: string | undefined;
   /** Archive id (XEP-0359) assigned by the local user's archive or by the room; undefined without one. */
   readonly stanzaId: string | undefined;
@@ -105,7 +116,7 @@ export interface Packet {
   readonly session: string | undefined;
   /** See {@link Acc.sessions}. */
   readonly sessions: number | undefined;
-  /** Bare JID of the author of a room message, whose `from` is the room and a nickname. Undefined outside rooms and if unknown. */
+  /** Of a room message, whose `from` is the room and a nickname, or of a life event: see {@link Acc.sender}. */
   readonly sender: Jid | undefined;
   /** See {@link Acc.stanzaId}. */
   readonly stanzaId: string | undefined;

@@ -1,7 +1,7 @@
 import type { EpochMs } from '../kit/clock.ts';
 import type { Direction, Packet, PacketId, Stanza } from '../model/packet.ts';
 import { bareJid, type JidReader, type ReadJid } from './jid.ts';
-import { eventOf, kindOf, type Report } from './kind.ts';
+import { eventOf, kindOf, kindOfReport, type Report } from './kind.ts';
 import { isGroupchat, withoutMucSub } from './room.ts';
 import { findChild, findChildren } from './xml/element.ts';
 
@@ -46,13 +46,14 @@ export function packetFrom(
   const { id, origin, receivedAt, endsStay = false } = reception;
   const from = readJid(stanza.attrs['from'] || (direction === 'in' && session) || host);
   const to = readJid(stanza.attrs['to'] || (direction === 'out' && session) || from.jid.bare);
-  const sender = isGroupchat(stanza) ? roomSender(seen, from, readJid) : undefined;
+  const ofReport = report && kindOfReport(report);
+  const sender = isGroupchat(stanza) || ofReport === 'life' ? roomSender(seen, from, readJid) : undefined;
   const packet: Packet = {
     id,
     direction,
     stanza,
     event: report ?? eventOf(stanza),
-    kind: report === 'status' ? 'status' : kindOf(stanza, { endsStay }),
+    kind: ofReport ?? kindOf(stanza, { endsStay }),
     from: from.jid,
     to: to.jid,
     host,
@@ -70,9 +71,9 @@ export function packetFrom(
   return { packet: Object.freeze(packet), prepared: from.prepared && to.prepared && sender?.prepared !== false };
 }
 
-/** On its way in, `from` is the author; from the room, `from` is a nickname. */
-function roomSender({ direction, sender }: SeenStanza, from: ReadJid, readJid: JidReader): ReadJid | undefined {
-  if (direction === 'in') return from;
+/** On its way in, `from` is the author; from the room, `from` is a nickname. A report names the user who caused the event. */
+function roomSender({ direction, report, sender }: SeenStanza, from: ReadJid, readJid: JidReader): ReadJid | undefined {
+  if (direction === 'in' && report === undefined) return from;
   return sender === undefined || sender === '' ? undefined : readJid(sender);
 }
 

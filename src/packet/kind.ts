@@ -1,10 +1,13 @@
 /** Classifies stanzas: the event that a packet reports, and the kind of its content. */
-import type { Kind, PacketEvent, Stanza } from '../model/packet.ts';
+import { type Kind, type LifeEvent, lifeEvents, type PacketEvent, type Stanza } from '../model/packet.ts';
 import { roomChangeOf } from './room.ts';
 import { findChild, findChildren, localName } from './xml/element.ts';
 
 /** An event that a feed reports in addition to the stanzas on their way: see {@link PacketEvent}. */
-export type Report = 'status' | 'unack';
+export type Report = LifeEvent | 'status' | 'unack';
+
+export const reports: readonly Report[] = ['status', 'unack', ...lifeEvents];
+const reportNames: ReadonlySet<string> = new Set(reports);
 
 /** The event of a stanza on its way. A message type that is missing or unknown counts as `normal` (RFC 6121 §5.2.2). */
 export function eventOf({ name, attrs }: Stanza): Exclude<PacketEvent, Report> {
@@ -28,9 +31,15 @@ export function typeOf({ name, attrs }: Stanza): string {
   return name === 'presence' ? 'available' : '';
 }
 
-/** Whether a packet reports on a user or a client. Handlers receive such packets only if their rules name the event. */
+/** Whether a packet reports on a user, a client or a room. Handlers receive such packets only if their rules name the event. */
 export function isReport(event: PacketEvent): event is Report {
-  return event === 'status' || event === 'unack';
+  return reportNames.has(event);
+}
+
+/** The kind of a report, which is that of its stanza for `unack`. */
+export function kindOfReport(report: Report): 'life' | 'status' | undefined {
+  if (report === 'unack') return undefined;
+  return report === 'status' ? 'status' : 'life';
 }
 
 /** An element that gives a message a kind. */

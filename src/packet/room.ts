@@ -3,15 +3,16 @@ import { ownCopy } from '../kit/own-copy.ts';
 import type { Direction, Packet, Stanza } from '../model/packet.ts';
 import { childElements, findChild, findChildren, withChildren } from './xml/element.ts';
 
-type InRoom = Pick<Packet, 'direction' | 'from' | 'stanza' | 'to'>;
+type InRoom = Pick<Packet, 'direction' | 'event' | 'from' | 'stanza' | 'to'>;
 
 /** Whether a message goes to all occupants of a room (XEP-0045 §7.4). */
 export function isGroupchat({ name, attrs }: Stanza): boolean {
   return name === 'message' && attrs['type'] === 'groupchat';
 }
 
-/** Bare JID of the room of a groupchat message; undefined for any other stanza. */
-export function roomOf({ direction, stanza, from, to }: InRoom): string | undefined {
+/** Bare JID of the room of a groupchat message, or of an event of the room; undefined for any other stanza. */
+export function roomOf({ direction, event, stanza, from, to }: InRoom): string | undefined {
+  if (event.startsWith('room-')) return to.bare;
   if (!isGroupchat(stanza)) return undefined;
   return direction === 'in' ? to.bare : from.bare;
 }

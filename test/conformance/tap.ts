@@ -27,6 +27,8 @@ export interface TappedServer extends AsyncDisposable {
   announce(to: string, body: string): Promise<void>;
   /** Accepts a second connection of the component in addition to the first; absent if the server always does. */
   letAnotherIn?(): Promise<void>;
+  /** Registers an account as a client does (XEP-0077); with `accounts` only. */
+  register(user: string): Promise<void>;
   /** Resolves when it has detected the end of the component's connection. */
   lostComponent(): Promise<void>;
   /** Resolves when it has detected the loss of this user's connection, with the session in the resumption timeout. */
@@ -45,6 +47,8 @@ export interface TapSettings {
   readonly archive?: boolean;
   /** Whether the queue is also on disk; default false. */
   readonly disk?: boolean;
+  /** Whether clients can register and delete accounts (XEP-0077); default false. */
+  readonly accounts?: boolean;
   /** Passwords by user name. */
   readonly users?: Readonly<Record<string, string>>;
   /** The resumption timeout of a lost client (XEP-0198). */

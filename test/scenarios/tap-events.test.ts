@@ -1,5 +1,6 @@
 /** The built service with the taps of real servers: events reach the handlers that subscribe to them. */
 import { describe, expect, test } from 'vitest';
+import { reportedLifeEvents } from '../conformance/tap-life.ts';
 import type { TapServer } from '../conformance/tap.ts';
 import { ejabberdTap } from '../support/ejabberd-tap.ts';
 import { eventually } from '../support/eventually.ts';
@@ -9,17 +10,23 @@ import type { XmppUser } from '../support/xmpp-user.ts';
 
 const servers: readonly TapServer[] = [await prosodyTap(), await ejabberdTap()];
 
-const handlers = ['status', 'unack', 'groupchat', 'offline'].map(
-  (event) => `[[modules.mod_event_pusher.http.handlers]]
-name = "${event}"
-path = "/${event}"
-callback_module = "mod_event_pusher_http_json"
-when = { event = "${event}" }
-`,
-);
+const handlers = [
+  ...['status', 'unack', 'groupchat', 'offline'].map((event) => handler(event, `{ event = "${event}" }`, 'json')),
+  handler('rooms', '{ kind = "life", room = "*@rooms.localhost" }', 'json'),
+  handler('created', '{ event = "room-created" }', 'cloudevents'),
+];
 
-describe.each(servers.map((server) => [server.name, server] as const))('%s', (_name, server) => {
-  test.skipIf(!server.isHere)('reports status changes, unacknowledged messages, senders in a room, and stored messages', async () => {
+function handler(name: string, when: string, module: string): string {
+  return `[[modules.mod_event_pusher.http.handlers]]
+name = "${name}"
+path = "/${name}"
+callback_module = "mod_event_pusher_http_${module}"
+when = ${when}
+`;
+}
+
+describe.each(servers.map((server) => [server.name, server] as const))('%s', (name, server) => {
+  test.skipIf(!server.isHere)('reports status changes, unacknowledged messages, senders and life of a room, and stored messages', async () => {
     await using chat = await server.start({ rooms: 'rooms.localhost', resumptionSeconds: 1 });
     await using rig = await startPushRig(chat.component.port, { handlers: handlers.join('') });
     await using alice = await chat.connect({ user: 'alice', resource: 'phone' });
@@ -49,6 +56,23 @@ describe.each(servers.map((server) => [server.name, server] as const))('%s', (_n
       ['out', 'tea@rooms.localhost', 'alice@localhost'],
     ]);
     expect(posted('offline').map(({ body, event }) => [body, event])).toEqual([['for later', 'chat']]);
+
+    const hasLife = reportedLifeEvents[name]?.includes('room-created') === true;
+    const [room, user] = ['tea@rooms.localhost', 'alice@localhost'];
+    const byEvent = () => posted('rooms').toSorted((one, other) => one.event.localeCompare(other.event));
+    await eventually(() => {
+      expect(byEvent().map(({ event, room, sender, affiliation }) => [event, room, sender, affiliation])).toEqual(
+        hasLife
+          ? [
+              ['room-affiliation', room, null, 'owner'],
+              ['room-created', room, user, null],
+              ['room-joined', room, null, 'owner'],
+            ]
+          : [],
+      );
+      const about = { type: 'im.xmpp.room-created.in', subject: room, partitionkey: room };
+      expect(posted('created')).toMatchObject(hasLife ? [{ ...about, data: { event: 'room-created', kind: 'life', room, sender: user } }] : []);
+    });
   });
 });
 

@@ -1,5 +1,6 @@
 import type { TappedServer, TapServer, TapSettings } from '../conformance/tap.ts';
 import { eventually } from './eventually.ts';
+import { registerAccount } from './xmpp-user.ts';
 import { requirePackage } from './packages.ts';
 import { startProsody } from './prosody.ts';
 
@@ -8,12 +9,13 @@ export async function prosodyTap(): Promise<TapServer> {
   return { name: 'Prosody', isHere: await requirePackage('prosody'), messageBytes: 2500, start };
 }
 
-async function start({ hosts, rooms, users, ...settings }: TapSettings = {}): Promise<TappedServer> {
+async function start({ accounts = false, hosts, rooms, users, ...settings }: TapSettings = {}): Promise<TappedServer> {
   const prosody = await startProsody({
     ...(hosts === undefined ? {} : { hosts }),
     ...(rooms === undefined ? {} : { rooms }),
     ...(users === undefined ? {} : { users }),
-    config: configuration(settings),
+    ...(accounts ? { modules: ['register_ibr', 'user_account_management'] } : {}),
+    config: configuration({ accounts, ...settings }),
   });
   return {
     ...prosody,
@@ -21,6 +23,7 @@ async function start({ hosts, rooms, users, ...settings }: TapSettings = {}): Pr
       await prosody.shell('module:unload("event_pusher_tap", "localhost")');
       await prosody.shell('module:load("event_pusher_tap", "localhost")');
     },
+    register: (user) => registerAccount(user, prosody.c2sPort),
     announce: async (to, body) => {
       const stanza = `require "util.stanza".message({ from = "localhost", to = "${to}" }, "${body}")`;
       await prosody.shell(`> prosody.core_post_stanza(prosody.hosts.localhost, ${stanza})`);
@@ -41,8 +44,9 @@ function hasDisconnected(log: string, jid: string): boolean {
   return sessions.some(([, id]) => new RegExp(`^${id} .*Client disconnected`, 'm').test(log));
 }
 
-function configuration({ archive = true, disk, resumptionSeconds, otherComponent, queueBytes, window }: TapSettings): string {
+function configuration({ accounts, archive = true, disk, resumptionSeconds, otherComponent, queueBytes, window }: TapSettings): string {
   return [
+    ...(accounts === true ? ['allow_registration = true'] : []),
     ...(archive ? [] : ['default_archive_policy = false']),
     ...(disk === undefined ? [] : [`event_pusher_tap_disk = ${disk}`]),
     ...(resumptionSeconds === undefined ? [] : [`smacks_hibernation_time = ${resumptionSeconds}`]),

@@ -115,6 +115,17 @@ function reach({ port, user, transport = 'tcp' }: UserLogin, host: string): Prom
   }
 }
 
+/** Registers an account on localhost with the password `pw`, before any login (XEP-0077 §3.1). */
+export async function registerAccount(user: string, port: number): Promise<void> {
+  const stream = await reachOverTcp(user, port, 'localhost');
+  await stream.open();
+  const query = `<query xmlns='jabber:iq:register'><username>${user}</username><password>pw</password></query>`;
+  stream.send(`<iq xmlns='jabber:client' type='set' id='register' to='localhost'>${query}</iq>`);
+  const { attrs, xml } = await stream.inbox.next(({ name }) => name === 'iq');
+  await stream.cut();
+  if (attrs['type'] !== 'result') throw new Error(`${user} cannot register: ${xml}`);
+}
+
 async function reachOverTcp(user: string, port: number, host: string): Promise<Transport> {
   const stream = await openTcpStream(user, port);
   const header = `<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' to='${host}'>`;

@@ -4,7 +4,8 @@
  *
  * - `type` is `im.xmpp.`, the name of the stanza (or of the report), and the direction: `im.xmpp.message.in`.
  * - `source` is the local virtual host: `xmpp://localhost`.
- * - `subject` is the bare JID of the local user: the sender of incoming packets, the receiver of outgoing ones.
+ * - `subject` is the bare JID of the local user: the sender of incoming packets, the receiver of outgoing ones; of a life event, the room or user
+ *   concerned.
  * - `partitionkey` (Partitioning extension) is the conversation: events with the same key should be handled in order.
  */
 import type { HeaderPair, RequestPrepared } from '../../../pools/callbacks.ts';
@@ -30,7 +31,7 @@ export function prepareBody(prepared: Omit<RequestPrepared, 'opts'>): string {
     type: `im.xmpp.${isReport(acc.event) ? acc.event : packet.name}.${dir}`,
     time: acc.time,
     subject: dir === 'in' ? from.bare : to.bare,
-    partitionkey: conversationOf({ direction: dir, stanza: packet, from, to }),
+    partitionkey: conversationOf({ direction: dir, event: acc.event, stanza: packet, from, to }),
     datacontenttype: 'application/json',
     data: packetObject(prepared),
   });

@@ -5,6 +5,7 @@
 import type { HeaderPair, Jid, OfflinePushInfo, PacketAsked, RequestPrepared, Stanza } from '../../../pools/callbacks.ts';
 import type { When } from '../../config/config.ts';
 import { typeOf } from '../../packet/kind.ts';
+import { mucUserOf } from '../../packet/room.ts';
 import { findChild, findChildren } from '../../packet/xml/element.ts';
 
 export const headers: readonly HeaderPair[] = [['content-type', 'application/json']];
@@ -50,9 +51,11 @@ interface PacketObject {
   readonly to: Jid;
   readonly session: string | null;
   readonly sessions: number | null;
-  /** For a room's messages: the bare JID of the room, and the bare JID of the occupant, if known. */
+  /** For a room's messages and events: the bare JID of the room, and that of the occupant, or of the user who caused the event, if known. */
   readonly room: string | null;
   readonly sender: string | null;
+  /** For a room's events: the affiliation of the user with the room (XEP-0045 §5.2). */
+  readonly affiliation: string | null;
   /** The id of the archive (XEP-0359), and the id of the sender. */
   readonly stanzaId: string | null;
   readonly messageId: string | null;
@@ -72,7 +75,8 @@ interface PacketObject {
   readonly xml: string;
 }
 
-export function packetObject({ acc, dir, packet, from, to, offlinePushInfo }: Omit<RequestPrepared, 'opts'>): PacketObject {
+export function packetObject(prepared: Omit<RequestPrepared, 'opts'>): PacketObject {
+  const { acc, dir, packet, from, to, offlinePushInfo } = prepared;
   return {
     id: acc.id,
     time: acc.time,
@@ -91,6 +95,7 @@ export function packetObject({ acc, dir, packet, from, to, offlinePushInfo }: Om
     sessions: acc.sessions ?? null,
     room: acc.room ?? null,
     sender: acc.sender ?? null,
+    affiliation: affiliationIn(prepared),
     stanzaId: acc.stanzaId ?? null,
     messageId: packet.attrs['id'] ?? null,
     subject: textOf(packet, 'subject'),
@@ -104,6 +109,11 @@ export function packetObject({ acc, dir, packet, from, to, offlinePushInfo }: Om
     offlinePushInfo: offlinePushInfo ?? null,
     xml: packet.xml,
   };
+}
+
+function affiliationIn({ acc, packet }: Pick<RequestPrepared, 'acc' | 'packet'>): string | null {
+  const mucUser = acc.kind === 'life' ? mucUserOf(packet) : undefined;
+  return (mucUser && findChild(mucUser, 'item', mucUser.ns))?.attrs['affiliation'] ?? null;
 }
 
 function textOf(packet: Stanza, name: string): string | null {

@@ -1,5 +1,5 @@
 import type { EpochMs } from '../../kit/clock.ts';
-import type { Direction, Stanza } from '../../model/packet.ts';
+import { type Direction, lifeEvents, type Stanza } from '../../model/packet.ts';
 import type { Report } from '../../packet/kind.ts';
 import { findChild } from '../../packet/xml/element.ts';
 import { type OwnSide, reasonToSkip, type SkipReason } from './feed.ts';
@@ -12,7 +12,7 @@ const forwardNs = 'urn:xmpp:forward:0';
 export interface TapItem {
   readonly seq: number;
   readonly epoch: string;
-  /** `in`, `out`, `status`, `unack`, or a value of a later tap. */
+  /** `in`, `out`, `status`, `unack`, `event` with the name of a life event, or a value of a later tap. */
   readonly direction: string;
   readonly session: string | undefined;
   readonly sessions: number | undefined;
@@ -43,6 +43,7 @@ const sightings: ReadonlyMap<string, Sighting> = new Map<string, Sighting>([
   ['out', { direction: 'out', report: undefined }],
   ['status', { direction: 'in', report: 'status' }],
   ['unack', { direction: 'out', report: 'unack' }],
+  ...lifeEvents.map((name) => [`event ${name}`, { direction: 'in', report: name }] as const),
 ]);
 
 /** The content of an item, or why it becomes no packet. */
@@ -59,18 +60,19 @@ export function readTapItem(message: Stanza): TapItem | undefined {
   const tap = findChild(message, 'tap', tapNs);
   const seq = Number(tap?.attrs['seq']);
   if (tap === undefined || !Number.isSafeInteger(seq) || seq < 1) return undefined;
-  const { epoch, dir = '', session, sessions, sender, stamp, reason } = tap.attrs;
+  const { epoch, dir = '', event = '', session, sessions, sender, stamp, reason } = tap.attrs;
+  const direction = dir === 'event' ? `event ${event}` : dir;
   const stanza = forwarded(message);
   return {
     seq,
     epoch: epoch ?? '',
-    direction: dir,
+    direction,
     session,
     sessions: digits(sessions, 9),
     sender,
     time: instant(stamp),
     tooLarge: reason === 'too-large' && stanza === undefined,
-    stanza: stanza !== undefined && suits(sightings.get(dir)?.report, stanza) ? stanza : undefined,
+    stanza: stanza !== undefined && suits(sightings.get(direction)?.report, stanza) ? stanza : undefined,
   };
 }
 
@@ -105,17 +107,15 @@ function isStanza(candidate: Stanza | undefined): boolean {
   return candidate?.ns === 'jabber:client' && ['iq', 'message', 'presence'].includes(candidate.name);
 }
 
-/** A `status` report is an available or unavailable presence; an `unack` report is a message. */
+/** An `unack` report is a message; any other is an available or unavailable presence. */
 function suits(report: Report | undefined, { name, attrs: { type } }: Stanza): boolean {
   switch (report) {
-    case 'status':
-      return name === 'presence' && (type === undefined || type === 'unavailable');
     case 'unack':
       return name === 'message';
     case undefined:
       return true;
     default:
-      return report satisfies never;
+      return name === 'presence' && (type === undefined || type === 'unavailable');
   }
 }
 

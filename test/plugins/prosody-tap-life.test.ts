@@ -1,0 +1,4 @@
+import { reportsLifeEvents } from '../conformance/tap-life.ts';
+import { prosodyTap } from '../support/prosody-tap.ts';
+
+reportsLifeEvents(await prosodyTap());
