@@ -33,6 +33,9 @@ export interface TapMarks {
   readonly sessions?: number;
   readonly sender?: string;
   readonly status?: string;
+  readonly event?: string;
+  /** `false` on the copy of a room's message for an absent member. */
+  readonly occupant?: boolean;
   readonly stamp?: string;
   /** Why the tap left out the stanza of this item. */
   readonly reason?: string;

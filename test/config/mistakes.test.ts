@@ -148,11 +148,11 @@ test.each<[text: string, line: string]>([
   ],
   [
     `${pool}${handler}when = { kind = "mesage" }`,
-    `${at}.when.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, status, room-left, room-removed, room-destroyed (did you mean "message"?)`,
+    `${at}.when.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, life, status, room-left, room-removed, room-destroyed (did you mean "message"?)`,
   ],
   [
     `${pool}${handler}when = { event = "error" }`,
-    `${at}.when.event: received "error", expected one of chat, groupchat, normal, headline, presence, iq, status, unack, offline`,
+    `${at}.when.event: received "error", expected one of chat, groupchat, normal, headline, presence, iq, status, unack, offline, room-created, room-joined, room-left, room-affiliation, room-destroyed, account-registered, account-deleted`,
   ],
   [
     `${pool}${handler}when = { stanza = ["message", "pressence"] }`,
@@ -174,7 +174,7 @@ test.each<[text: string, line: string]>([
   ],
   [
     `${pool}${handler}when = { any = [{ not = { kind = "mesage" } }] }`,
-    `${at}.when.any[0].not.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, status, room-left, room-removed, room-destroyed (did you mean "message"?)`,
+    `${at}.when.any[0].not.kind: received "mesage", expected one of message, correction, retraction, reaction, receipt, marker, chat-state, encrypted, life, status, room-left, room-removed, room-destroyed (did you mean "message"?)`,
   ],
   [
     `${pool}${handler}when = { not = { tpye = "chat" } }`,

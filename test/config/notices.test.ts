@@ -10,6 +10,8 @@ test.each([
   ['status and unack', 'event = ["chat", "status", "unack"]', serviceLog],
   ['status', 'kind = "status"', serviceLog],
   ['unack', 'event = "unack"', listener],
+  ['room-left', 'event = "room-left"', listener],
+  ['life', 'kind = ["life", "message"]', serviceLog],
 ])('a handler for %s without a tap gets a notice', async (waitedFor, when, attached) => {
   const { notices } = await load(`${pool}${attached}${watching(when)}`);
   expect(notices).toEqual([`handler watch waits for ${waitedFor}, which only a tap reports, but its hosts are attached without a tap`]);

@@ -13,6 +13,7 @@ const presence = (attrs: string) => makePacket({ stanza: `<presence xmlns='jabbe
 
 const status: Packet = { ...presence(''), event: 'status', kind: 'status' };
 const unack: Packet = makePacket({ direction: 'out', event: 'unack', sessions: 1 });
+const created: Packet = { ...presence(''), event: 'room-created', kind: 'life', to: makeJid('tea@rooms.localhost') };
 const inRoom = makePacket({ direction: 'out', stanza: "<message xmlns='jabber:client' type='groupchat' from='r1@rooms/al'/>" });
 const stored = makePacket({ direction: 'out', sessions: 0 });
 
@@ -28,6 +29,9 @@ describe('a `when`', () => {
     ['event of another stanza', { event: ['presence'] }, presence("type='chat'"), message('')],
     ['the event status', { event: ['status'] }, status, presence('')],
     ['the event unack', { event: ['unack'] }, unack, makePacket({ direction: 'out' })],
+    ['a life event', { event: ['room-created', 'room-left'] }, created, makePacket({ event: 'room-joined', kind: 'life' })],
+    ['the kind of life events', { kind: ['life'] }, created, presence('')],
+    ['a life event in a room', { kind: ['life'], room: ['tea@*'] }, created, { ...created, event: 'account-deleted' }],
     ['the kind status', { kind: ['status', 'message'] }, status, presence('')],
     ['the event offline', { event: ['offline'] }, stored, makePacket({ direction: 'out', sessions: 1 })],
     ['the event offline, of messages only', { event: ['offline'] }, stored, { ...presence(''), direction: 'out', sessions: 0 }],
@@ -114,7 +118,7 @@ describe('a `when`', () => {
     ['a report in another alternative', { any: [{ event: ['status', 'unack'], type: ['error'] }, {}] }],
   ] satisfies [string, When][])('that names %s matches no report', (_, when) => {
     const rule = compileWhen(when).matches;
-    expect([rule(status), rule({ ...unack, sessions: 0 })]).toEqual([false, false]);
+    expect([rule(status), rule({ ...unack, sessions: 0 }), rule(created)]).toEqual([false, false, false]);
   });
 
   test('that names one report does not match the other', () => {

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { handlerSchema } from '../../src/config/handler.ts';
+import { lifeEvents } from '../../src/model/packet.ts';
 import { kindOf } from '../../src/packet/kind.ts';
 import { parseStanza } from '../../src/packet/xml/parse.ts';
+import { reportedLifeEvents } from '../conformance/tap-life.ts';
 
 const page = read('docs/reference/rules.md');
 const vocabulary = read('src/model/packet.ts');
@@ -18,8 +20,16 @@ describe('the page of rules lists the values that a `when` can name', () => {
   test('every event, and no other value', () => {
     const listed = rows('event').flatMap(([names = '']) => names.split(' '));
     const documented = declared('PacketEvent').filter((event) => event !== 'error'); // every feed omits errors
-    expect(listed.toSorted()).toEqual([...documented, 'offline'].toSorted());
+    expect(listed.toSorted()).toEqual([...documented, ...lifeEvents, 'offline'].toSorted());
     for (const event of listed) expect(handlerSchema.safeParse({ when: { event } }).success, event).toBe(true);
+  });
+
+  test('every life event with the servers whose tap reports it, as the tests of these taps have it', () => {
+    const [events, ...servers] = transposed(rows('life event'));
+    expect(events).toEqual(lifeEvents);
+    const reported = servers.map((cells) => lifeEvents.filter((_, index) => cells[index] === 'yes'));
+    expect(reported).toEqual(headings('life event').map((server) => reportedLifeEvents[server]));
+    expect(new Set(servers.flat())).toEqual(new Set(['no', 'yes']));
   });
 
   test('every key', () => {
@@ -54,6 +64,18 @@ function rows(heading: string): readonly (readonly string[])[] {
       .slice(1, -1)
       .map((cell) => cell.replaceAll('`', '').trim()),
   );
+}
+
+function headings(first: string): readonly string[] {
+  const line = page.split('\n').find((each) => each.startsWith(`| ${first} `)) ?? '';
+  return line
+    .split('|')
+    .slice(2, -1)
+    .map((cell) => cell.trim());
+}
+
+function transposed(table: readonly (readonly string[])[]): readonly (readonly string[])[] {
+  return (table[0] ?? []).map((_, column) => table.map((row) => row[column] ?? ''));
 }
 
 /** The members of a union of string literals, in order. */

@@ -55,6 +55,25 @@ test('hands over status and unack items', async () => {
   expect(chatServer.skipped).toEqual([]);
 });
 
+test('hands over life events with their room and their cause, and skips those that it does not know', async () => {
+  await using chatServer = await startSource();
+  await chatServer.attached();
+  const item = "<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='member'/></x>";
+  const changed = `<presence xmlns='jabber:client' from='bob@localhost' to='tea@rooms.localhost'>${item}</presence>`;
+  chatServer.server.push(changed, { dir: 'event', event: 'room-affiliation', sender: 'alice@localhost' });
+  chatServer.server.push("<presence xmlns='jabber:client' from='bob@localhost'/>", { dir: 'event', event: 'account-registered' });
+  chatServer.server.push("<presence xmlns='jabber:client' from='bob@localhost'/>", { dir: 'event', event: 'account-renamed' });
+  chatServer.server.push("<presence xmlns='jabber:client' from='bob@localhost'/>", { dir: 'event' });
+  await eventually(() => chatServer.server.acked === 4);
+
+  const about = { kind: 'life', direction: 'in', from: { bare: 'bob@localhost' } };
+  expect(chatServer.handed.flatMap(({ packet }) => packet ?? [])).toMatchObject([
+    { ...about, event: 'room-affiliation', to: { bare: 'tea@rooms.localhost' }, sender: { bare: 'alice@localhost' } },
+    { ...about, event: 'account-registered', to: { bare: 'bob@localhost' }, sender: undefined },
+  ]);
+  expect(chatServer.skipped).toEqual(['unknown-direction', 'unknown-direction']);
+});
+
 test('hands over the sender of a room message', async () => {
   await using chatServer = await startSource();
   await chatServer.attached();
@@ -68,11 +87,12 @@ test('hands over the sender of a room message', async () => {
 test.each([
   ['a status of a message', 'status', chat('hi')],
   ['a status of a subscription', 'status', "<presence xmlns='jabber:client' type='subscribe' from='bob@localhost'/>"],
+  ['a life event of a message', 'event', chat('hi')],
   ['an unacknowledged presence', 'unack', "<presence xmlns='jabber:client' from='bob@localhost'/>"],
 ])('acknowledges and counts %s as malformed', async (_, dir, stanza) => {
   await using chatServer = await startSource();
   await chatServer.attached();
-  chatServer.server.push(stanza, { dir });
+  chatServer.server.push(stanza, { dir, event: 'room-joined' });
   await eventually(() => chatServer.server.acked === 1);
   expect(chatServer.skipped).toEqual(['malformed']);
 });

@@ -9,6 +9,7 @@ import type { TappedServer, TapServer, TapSettings } from '../conformance/tap.ts
 import { type Ejabberd, type EjabberdOptions, startEjabberd } from './ejabberd.ts';
 import { eventually } from './eventually.ts';
 import { requirePackage } from './packages.ts';
+import { registerAccount } from './xmpp-user.ts';
 
 /** The folder that a user copies, and its files as named for the compiler in its README. */
 export const tapFolder = fileURLToPath(new URL('../../plugins/ejabberd', import.meta.url));
@@ -104,6 +105,7 @@ function asAnyServer(ejabberd: TappedEjabberd): TappedServer {
     ...ejabberd,
     loadAnew: async () => void (await ejabberd.api('restart_module', { host: 'localhost', module: 'mod_event_pusher_tap' })),
     announce: async (to, body) => void (await ejabberd.api('send_message', { type: 'normal', from: 'localhost', to, subject: '', body })),
+    register: (user) => registerAccount(user, ejabberd.c2sPort),
     lostComponent: () => eventually(() => ejabberd.logs().includes('The event pusher of localhost has gone')),
   };
 }

@@ -1,8 +1,8 @@
 import type { TappedServer, TapServer, TapSettings } from '../conformance/tap.ts';
 import { eventually } from './eventually.ts';
-import { registerAccount } from './xmpp-user.ts';
 import { requirePackage } from './packages.ts';
 import { startProsody } from './prosody.ts';
+import { registerAccount } from './xmpp-user.ts';
 
 /** Prosody with our module, for the conformance suite of taps. */
 export async function prosodyTap(): Promise<TapServer> {

@@ -29,6 +29,7 @@ test('the subject of an outgoing packet is its receiver', () => {
 test('the type of a report is its name', () => {
   expect(eventOf(makePacket({ event: 'status' }))).toMatchObject({ type: 'im.xmpp.status.in' });
   expect(eventOf(makePacket({ event: 'unack', direction: 'out' }))).toMatchObject({ type: 'im.xmpp.unack.out' });
+  expect(eventOf(makePacket({ event: 'account-deleted', kind: 'life' }))).toMatchObject({ type: 'im.xmpp.account-deleted.in' });
 });
 
 test('the source of an internationalised host is a URI', () => {
