@@ -11,6 +11,8 @@
 --   event_pusher_tap_window       maximum number of items sent and not yet acknowledged; default 2000
 --   event_pusher_tap_disk         whether the queue is also kept on disk and survives a restart; default false. Needs the
 --                                 folder mod_event_pusher_tap next to this file
+--   event_pusher_tap_frozen_after silence in seconds after which a pusher that answers no probe loses the feed to another that
+--                                 waits; default 8. Needs that folder too
 --   event_pusher_tap_node         a stable name of this server; default "prosody". Needed only if several servers
 --                                 serve the same virtual host
 --
@@ -100,6 +102,7 @@ local queue = {
 	in_flight = 0; bytes_in_flight = 0;
 	-- In this epoch. Repeated items count again.
 	sent_items = 0; acknowledged = 0; dropped = 0;
+	taken = 0; -- the last number that a pusher has acknowledged since this module was loaded
 	recovered_until = nil; -- the last number on disk, until the first resume has confirmed it
 };
 
@@ -620,7 +623,7 @@ end
 -- Numbers that may have been used twice need a new epoch.
 local function begin_new_epoch()
 	local former = "epoch='" .. queue.epoch .. "'";
-	queue.epoch = uuid_generate();
+	queue.epoch, queue.taken = uuid_generate(), 0;
 	for seq, item in pairs(queue.items) do
 		local at = item:find(former, 1, true); -- precedes any that is in the stanza
 		queue.items[seq] = item:sub(1, at - 1) .. "epoch='" .. queue.epoch .. "'" .. item:sub(at + #former);
@@ -703,6 +706,17 @@ local function has_to_wait(origin, newcomer)
 	return attached() and pusher ~= origin and newcomer and newcomer ~= instance;
 end
 
+-- Without its file, a pusher that waits has to ask again, and one that is frozen keeps the feed.
+local has_standby, open_standby = pcall(module.require, module, "standby");
+local frozen_after = math.max(module:get_option_number("event_pusher_tap_frozen_after", 8), 4);
+local standby = has_standby and open_standby(component, frozen_after, attached) or nil;
+
+local function refuse_for_now(event)
+	event.origin.send(st.error_reply(event.stanza, "wait", "conflict", "Another pusher has the feed"));
+	if standby then standby.refused(event.origin); end
+	return true;
+end
+
 local function decimal(number)
 	return string.format("%d", number);
 end
@@ -715,10 +729,11 @@ local function handle_resume(event)
 	if not is_pusher(event.origin) then return refuse(event); end
 	local attr = event.stanza.tags[1].attr;
 	if has_to_wait(event.origin, attr.pusher) then
-		event.origin.send(st.error_reply(event.stanza, "wait", "conflict", "Another pusher has the feed"));
-		return true;
+		return refuse_for_now(event);
 	end
+	if standby and attached() and pusher ~= event.origin then standby.refused(pusher); end
 	pusher, instance = event.origin, attr.pusher;
+	if attr.probe == "true" then pusher.event_pusher_answers = true; end
 	set_wanted((attr.want or "message") .. (attr.dir and " " .. attr.dir or ""));
 	max_item = math.max(tonumber((attr.max or ""):match("^%d+$")) or default_max_item, least_max_item);
 	if disk then disk.wanted(wanted); end
@@ -730,7 +745,7 @@ local function handle_resume(event)
 	rewind();
 
 	local resumed = fill();
-	resumed.epoch, resumed.node = queue.epoch, node;
+	resumed.epoch, resumed.node, resumed.taken = queue.epoch, node, decimal(queue.taken);
 	resumed["from-seq"], resumed.dropped = decimal(next_unsent() or queue.seq + 1), decimal(queue.dropped);
 	pusher.send(st.reply(event.stanza):tag("resumed", resumed));
 	flush();
@@ -744,10 +759,11 @@ local function handle_ack(event)
 		event.origin.send(st.error_reply(event.stanza, "cancel", "item-not-found"));
 		return true;
 	end
-	if event.origin ~= pusher then return true; end
+	if event.origin ~= pusher then return instance and refuse_for_now(event) or true; end
 	local attr = event.stanza.tags[1].attr;
 	local h = acknowledged_until(attr);
 	if h and h <= queue.sent then
+		queue.taken = h;
 		acknowledge(h);
 		flush();
 	end
@@ -818,6 +834,7 @@ end);
 function module.unload()
 	taps[host] = nil;
 	if turn_end then timer.stop(turn_end); end
+	if standby then standby.close(); end
 	if events_since then flush(); end
 	if disk then disk.close(); end
 end

@@ -43,6 +43,8 @@ export interface TapSettings {
   readonly otherComponent?: string;
   readonly queueBytes?: number;
   readonly window?: number;
+  /** Silence after which the feed of a pusher that answers no probe is given to another. */
+  readonly frozenSeconds?: number;
   /** Whether messages are archived; default true. */
   readonly archive?: boolean;
   /** Whether the queue is also on disk; default false. */

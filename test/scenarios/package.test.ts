@@ -84,6 +84,7 @@ test('the package contains the build, the plugins, the documentation and the exa
       'plugins/prosody/mod_event_pusher_gate.lua',
       'plugins/prosody/mod_event_pusher_tap.lua',
       'plugins/prosody/mod_event_pusher_tap/disk.lib.lua',
+      'plugins/prosody/mod_event_pusher_tap/standby.lib.lua',
       ...guides.map((name) => `docs/guides/${name}.md`),
       'examples/ordinary/event-pusher.toml',
     ]),

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { systemTimers, type Timers } from '../../src/kit/clock.ts';
 import { findChild } from '../../src/packet/xml/element.ts';
+import { tapNs } from '../../src/sources/component/tap-item.ts';
 import { chat, nodeAt, startSource } from '../support/component-source.ts';
 import { eventually } from '../support/eventually.ts';
 import { requirePackage } from '../support/packages.ts';
@@ -47,6 +48,33 @@ test('a pusher whose feed was taken over detects it by the error to an acknowled
   server.occupied = true;
   server.sendRaw("<iq type='error' id='ack-0' from='localhost' to='pusher.localhost'><error type='cancel'><item-not-found/></error></iq>");
   await eventually(() => states.some(({ state }) => state === 'standby'));
+});
+
+test('asks again as soon as the feed is free, and stands by at once if its acknowledgement is refused with conflict', async () => {
+  await using chatServer = await startSource();
+  const { server, states } = chatServer;
+  await chatServer.attached();
+  server.occupied = true;
+  server.sendRaw("<iq type='error' id='ack-0' from='localhost' to='pusher.localhost'><error type='wait'><conflict/></error></iq>");
+  await eventually(() => states.at(-1)?.state === 'standby');
+  server.occupied = false;
+  server.sendRaw(`<iq type='set' id='free' from='localhost' to='pusher.localhost'><free xmlns='${tapNs}'/></iq>`);
+  await eventually(() => states.at(-1)?.state === 'attached');
+});
+
+test('shows that it is alive while it does not read, until it reads again', async () => {
+  const { timers } = shortTimers();
+  await using chatServer = await startSource({ timers, commit: false, attachment: { maxUncommittedBytes: 1, pingIntervalMs: 77_000 } });
+  const { server, handed } = chatServer;
+  const signs = () => server.received.filter(({ attrs }) => attrs['id'] === 'alive');
+  await chatServer.attached();
+  server.push(chat('too much'), sentByAlice);
+  await eventually(() => signs().length >= 2);
+  expect(signs()[0]?.attrs).toEqual({ type: 'result', id: 'alive', from: 'pusher.localhost', to: 'localhost' });
+
+  for (const { receipt } of handed) receipt.committed();
+  server.push(chat('read again'), sentByAlice);
+  await eventually(() => chatServer.bodies().includes('read again'));
 });
 
 test('identifies itself in each resume', async () => {

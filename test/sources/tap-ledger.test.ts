@@ -49,6 +49,12 @@ test('a new node has lost nothing', () => {
   expect(ledger(mark(5)).resumed({ epoch: 'e9', node: 'n2', fromSeq: 1 })).toBeUndefined();
 });
 
+test('items that another pusher has acknowledged meanwhile are not lost, but unrecorded', () => {
+  const running = ledger(mark(5));
+  expect(running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 9, taken: 8 })).toEqual({ kind: 'unrecorded', items: 3 });
+  expect(running.resumed({ epoch: 'e1', node: 'n1', fromSeq: 11, taken: 8 })).toEqual({ kind: 'dropped', items: 2 });
+});
+
 test('a new node that has sent items before has unrecorded items', () => {
   const running = ledger(mark(5));
   expect(running.resumed({ epoch: 'e9', node: 'n2', fromSeq: 42 })).toEqual({ kind: 'unrecorded', items: 41 });

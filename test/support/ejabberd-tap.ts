@@ -28,7 +28,7 @@ export interface TappedEjabberd extends Omit<Ejabberd, 'reconfigure'> {
   lostUser(jid: string): Promise<void>;
 }
 
-export type TapOptions = Pick<TapSettings, 'disk' | 'queueBytes' | 'window'> & {
+export type TapOptions = Pick<TapSettings, 'disk' | 'frozenSeconds' | 'queueBytes' | 'window'> & {
   readonly component?: string;
   readonly queueItems?: number;
 };
@@ -85,11 +85,12 @@ export function inTrouble(
 function moduleOptions({
   component = 'pusher.localhost',
   disk,
+  frozenSeconds,
   queueBytes,
   queueItems,
   window,
 }: TapOptions): Readonly<Record<string, unknown>> {
-  return { component, disk, queue_bytes: queueBytes, queue_items: queueItems, window };
+  return { component, disk, frozen_after: frozenSeconds, queue_bytes: queueBytes, queue_items: queueItems, window };
 }
 
 /** Runs the documented compiler commands for our modules; they write the compiled files to the working directory. */

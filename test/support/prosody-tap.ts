@@ -44,11 +44,21 @@ function hasDisconnected(log: string, jid: string): boolean {
   return sessions.some(([, id]) => new RegExp(`^${id} .*Client disconnected`, 'm').test(log));
 }
 
-function configuration({ accounts, archive = true, disk, resumptionSeconds, otherComponent, queueBytes, window }: TapSettings): string {
+function configuration({
+  accounts,
+  archive = true,
+  disk,
+  frozenSeconds,
+  resumptionSeconds,
+  otherComponent,
+  queueBytes,
+  window,
+}: TapSettings): string {
   return [
     ...(accounts === true ? ['allow_registration = true'] : []),
     ...(archive ? [] : ['default_archive_policy = false']),
     ...(disk === undefined ? [] : [`event_pusher_tap_disk = ${disk}`]),
+    ...(frozenSeconds === undefined ? [] : [`event_pusher_tap_frozen_after = ${frozenSeconds}`]),
     ...(resumptionSeconds === undefined ? [] : [`smacks_hibernation_time = ${resumptionSeconds}`]),
     ...(queueBytes === undefined ? [] : [`event_pusher_tap_queue_bytes = ${queueBytes}`]),
     ...(window === undefined ? [] : [`event_pusher_tap_window = ${window}`]),

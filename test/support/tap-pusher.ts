@@ -21,6 +21,7 @@ export interface TapPusher extends Pick<ComponentSocket, 'cut' | 'inbox' | 'paus
 interface Request extends Progress, Partial<Subscription> {
   readonly pusher?: string;
   readonly max?: number;
+  readonly probe?: 'true';
 }
 
 type Resumed = Readonly<Record<string, string>>;

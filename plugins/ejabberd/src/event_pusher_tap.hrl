@@ -35,3 +35,6 @@
 
 %% A pusher that takes less than this is not believed (RFC 6120, section 13.12).
 -define(LEAST_MAX_ITEM, 10000).
+
+%% A pusher that has stopped reading sends a stanza every 2 seconds.
+-define(LEAST_FROZEN_AFTER, 4).

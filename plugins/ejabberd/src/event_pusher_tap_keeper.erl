@@ -2,8 +2,8 @@
 %% component.
 %%
 %% The feed is sent to one connection, the active one: the last that resumed. Another pusher that resumes while it is alive is
-%% refused with `conflict` and stands by; it receives the feed when the active one has disconnected, or has been silent for
-%% too long. A pusher with the same instance id is the active one, reconnected; one without an id takes the feed over.
+%% refused with `conflict` and stands by; it is notified when the active one has disconnected, or is frozen. A pusher with the
+%% same instance id is the active one, reconnected; one without an id takes the feed over.
 %%
 %% With the option `disk` the queue is written before it is sent, so that its epoch and numbers survive this process. Items that
 %% arrive during a write are written together in the next one; only the keeper waits for the disk.
@@ -19,15 +19,24 @@
 -include("xmpp.hrl").
 -include("event_pusher_tap.hrl").
 
-%% A pusher repeats its acknowledgement every 30 seconds. After this time of silence it loses the feed.
+%% A pusher repeats its acknowledgement every 30 seconds. After this time of silence it loses the feed to the next that resumes.
 -define(SILENCE_MS, 100000).
+
+%% A pusher counts as frozen after this number of checks without a stanza; it is probed after half of them. Counted, because the
+%% clock runs on while this node is itself suspended.
+-define(CHECKS, 8).
 
 -record(pusher, {
     pid :: pid(),
     monitor :: reference(),
     %% The id of the pusher's process, which identifies it after a reconnection.
     instance :: binary() | none,
-    active_at :: integer(),
+    %% The time of its last stanza.
+    heard :: atomics:atomics_ref(),
+    %% Whether it answers probes; an older version does not while it has stopped reading.
+    answers :: boolean(),
+    heard_before = 0 :: integer(),
+    silent_checks = 0 :: non_neg_integer(),
     writer :: event_pusher_tap_writer:writer(),
     envelope :: event_pusher_tap_item:envelope()
 }).
@@ -49,6 +58,11 @@
     pusher = none :: none | #pusher{},
     %% Other connections that have requested the feed, with an acknowledgement that waits for an answer.
     standby = #{} :: #{pid() => {reference(), none | iq()}},
+    frozen_after_ms :: pos_integer(),
+    %% Whether a check of the pusher is scheduled: only while another stands by.
+    checking = false :: boolean(),
+    %% The last number that a pusher has acknowledged since this process started.
+    taken = 0 :: non_neg_integer(),
     queue = event_pusher_tap_queue:new() :: event_pusher_tap_queue:queue(),
     %% Whether a full queue was logged.
     full = false :: boolean(),
@@ -117,6 +131,7 @@ with_options(Opts, #state{host = Host, shared = Shared} = State) ->
         max_bytes = MaxBytes,
         max_items = gen_mod:get_opt(queue_items, Opts),
         window = gen_mod:get_opt(window, Opts),
+        frozen_after_ms = 1000 * gen_mod:get_opt(frozen_after, Opts),
         default_max_item = gen_mod:get_opt(max_item, Opts)
     }.
 
@@ -182,17 +197,16 @@ after_cast({status, Change, Bytes, Packed}, #state{shared = Shared} = State) ->
     end;
 after_cast({resume, Connection, IQ, Attrs}, State) ->
     asked(Connection, IQ, Attrs, take_refused(State));
-after_cast({ack, Pid, IQ, Attrs}, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
-    Acknowledged = ack(Attrs, State#state{pusher = Pusher#pusher{active_at = now_ms()}}),
+after_cast({ack, Pid, IQ, Attrs}, #state{pusher = #pusher{pid = Pid}} = State) ->
+    Acknowledged = ack(Attrs, State),
     fxml:get_attr_s(<<"report">>, Attrs) == <<"queue">> andalso (Pid ! {route, xmpp:make_iq_result(IQ, fill(Acknowledged))}),
     Acknowledged;
 after_cast({ack, Pid, IQ, _Attrs}, #state{pusher = none} = State) ->
     Pid ! {route, not_resumed(IQ)},
     State;
-%% If the active one has an id, the requesting one is refused, and keeps nothing from it.
+%% If the active one has an id, the requesting one has lost the feed and is refused; nothing is acknowledged.
 after_cast({ack, Pid, IQ, _Attrs}, #state{pusher = #pusher{instance = Instance}} = State) when Instance /= none ->
-    Pid ! {route, not_resumed(IQ)},
-    stand_by(Pid, none, State);
+    refuse(Pid, IQ, State);
 after_cast({ack, Pid, IQ, _Attrs}, State) ->
     stand_by(Pid, IQ, State);
 after_cast({options, Opts}, State) ->
@@ -203,6 +217,8 @@ after_cast(_Request, State) ->
 
 after_info(timeout, State) ->
     make_room(flush(State));
+after_info(check, State) ->
+    checking(checked(State#state{checking = false}));
 after_info({'DOWN', _, process, Pid, _}, #state{host = Host, pusher = #pusher{pid = Pid}, queue = Queue} = State) ->
     ?INFO_MSG("The event pusher of ~ts has gone; ~B stanzas wait for it", [Host, event_pusher_tap_queue:count(Queue)]),
     make_room(wake_standby(detached(State)));
@@ -277,10 +293,10 @@ watch(#state{host = Host, wanted = {Want, _} = Wanted, shared = Shared, online =
 
 %%% Requests of the component
 
-asked({Pid, _} = Connection, IQ, Attrs, State) ->
+asked({Pid, _, _} = Connection, IQ, Attrs, State) ->
     Instance = instance(Attrs),
     case may_have_feed(Pid, Instance, State) of
-        true -> resume(IQ, Attrs, activate(Connection, Instance, doubted(Attrs, State)));
+        true -> resume(IQ, Attrs, checking(activate(Connection, {Instance, answers(Attrs)}, doubted(Attrs, State))));
         false -> refuse(Pid, IQ, State)
     end.
 
@@ -290,27 +306,33 @@ instance(Attrs) ->
         _ -> none
     end.
 
+answers(Attrs) ->
+    fxml:get_attr_s(<<"probe">>, Attrs) == <<"true">>.
+
 may_have_feed(_Pid, _Instance, #state{pusher = none}) -> true;
 may_have_feed(Pid, _Instance, #state{pusher = #pusher{pid = Pid}}) -> true;
 may_have_feed(_Pid, none, _State) -> true;
 may_have_feed(_Pid, Instance, #state{pusher = #pusher{instance = Instance}}) -> true;
-may_have_feed(_Pid, _Instance, #state{pusher = #pusher{active_at = ActiveAt}}) -> now_ms() - ActiveAt > ?SILENCE_MS.
+may_have_feed(_Pid, _Instance, #state{pusher = Pusher}) -> now_ms() - heard_at(Pusher) > ?SILENCE_MS.
+
+heard_at(#pusher{heard = Heard}) ->
+    atomics:get(Heard, 1).
 
 refuse(Pid, IQ, #state{host = Host, standby = Standby} = State) ->
     is_map_key(Pid, Standby) orelse ?INFO_MSG("Another event pusher of ~ts stands by", [Host]),
     Pid ! {route, xmpp:make_error(IQ, #stanza_error{type = wait, reason = conflict})},
     stand_by(Pid, none, State).
 
-activate({Pid, Socket}, Instance, #state{pusher = #pusher{pid = Pid, writer = Writer} = Pusher} = State) ->
+activate({Pid, Socket, _}, {Instance, Answers}, #state{pusher = #pusher{pid = Pid, writer = Writer} = Pusher} = State) ->
     State#state{
         pusher = Pusher#pusher{
             instance = Instance,
-            active_at = now_ms(),
+            answers = Answers,
             writer = bounded(Writer, {Pid, Socket}, State),
             envelope = envelope(State)
         }
     };
-activate({Pid, Socket}, Instance, #state{host = Host, pusher = Former, standby = Standby} = State) ->
+activate({Pid, Socket, Heard}, {Instance, Answers}, #state{host = Host, pusher = Former, standby = Standby} = State) ->
     {Monitor, Others} =
         case maps:take(Pid, Standby) of
             {{Known, _}, Rest} -> {Known, Rest};
@@ -320,7 +342,8 @@ activate({Pid, Socket}, Instance, #state{host = Host, pusher = Former, standby =
         pid = Pid,
         monitor = Monitor,
         instance = Instance,
-        active_at = now_ms(),
+        heard = Heard,
+        answers = Answers,
         writer = event_pusher_tap_writer:start(Pid, Socket),
         envelope = envelope(State)
     },
@@ -401,7 +424,7 @@ come_to(Attrs, Epoch) ->
             none
     end.
 
-resumed(#state{epoch = Epoch, node = Node, queue = Queue} = State) ->
+resumed(#state{epoch = Epoch, node = Node, taken = Taken, queue = Queue} = State) ->
     From =
         case event_pusher_tap_queue:next(Queue) of
             {Next, _} -> Next;
@@ -414,6 +437,7 @@ resumed(#state{epoch = Epoch, node = Node, queue = Queue} = State) ->
             {<<"epoch">>, Epoch},
             {<<"node">>, Node},
             {<<"from-seq">>, integer_to_binary(From)},
+            {<<"taken">>, integer_to_binary(Taken)},
             {<<"dropped">>, integer_to_binary(event_pusher_tap_queue:dropped(Queue))}
             | fill_attributes(State)
         ]
@@ -434,15 +458,15 @@ fill_attributes(#state{queue = Queue, max_bytes = MaxBytes, max_items = MaxItems
 ack(Attrs, #state{queue = Queue} = State) ->
     case progress(Attrs, event_pusher_tap_queue:sent(Queue), State) of
         none -> State;
-        H -> flush(State#state{queue = event_pusher_tap_queue:acknowledge(H, Queue)})
+        H -> flush(State#state{taken = H, queue = event_pusher_tap_queue:acknowledge(H, Queue)})
     end.
 
 %% No pusher has resumed since the start of this module or since the last one disconnected: an error makes the component resume.
 not_resumed(IQ) ->
     xmpp:make_error(IQ, xmpp:err_item_not_found()).
 
-%%% Standby connections. A connection that lost the feed to one without an id is not notified, so that two pushers do not take it
-%%% from each other endlessly; the answer to its acknowledgement is delayed until the feed is free, and then makes it resume.
+%%% Standby connections. They are notified when the feed is free. A connection that lost the feed to one without an id is refused
+%%% no acknowledgement, so that two pushers do not take it from each other endlessly; the answer is delayed until the feed is free.
 
 stand_by(Pid, IQ, #state{standby = Standby} = State) ->
     Monitor =
@@ -450,17 +474,56 @@ stand_by(Pid, IQ, #state{standby = Standby} = State) ->
             #{Pid := {Known, _}} -> Known;
             _ -> erlang:monitor(process, Pid)
         end,
-    State#state{standby = Standby#{Pid => {Monitor, IQ}}}.
+    checking(State#state{standby = Standby#{Pid => {Monitor, IQ}}}).
 
 wake_standby(#state{standby = Standby} = State) ->
     Woken = maps:map(
         fun
-            (_Pid, {Monitor, none}) -> {Monitor, none};
+            (Pid, {Monitor, none}) -> Pid ! {route, to_component(set, <<"free">>, free(), State)}, {Monitor, none};
             (Pid, {Monitor, IQ}) -> Pid ! {route, not_resumed(IQ)}, {Monitor, none}
         end,
         Standby
     ),
     State#state{standby = Woken}.
+
+free() ->
+    #xmlel{name = <<"free">>, attrs = [{<<"xmlns">>, ?NS_TAP}]}.
+
+to_component(Type, Id, Child, #state{host = Host, component = Component}) ->
+    #iq{type = Type, id = Id, from = jid:make(Host), to = jid:make(Component), sub_els = [Child]}.
+
+%%% A frozen pusher, whose connection looks alive. While another stands by, silence is followed by a probe; a pusher that reads
+%%% answers it, and one that has stopped reading sends stanzas without being asked. Its connection is closed, so that it notices
+%%% when it continues, and nothing else is routed to it.
+
+checking(#state{checking = false, standby = Standby, pusher = #pusher{answers = true}, frozen_after_ms = Ms} = State) when
+    map_size(Standby) > 0
+->
+    erlang:send_after(Ms div ?CHECKS, self(), check),
+    State#state{checking = true};
+checking(State) ->
+    State.
+
+checked(#state{pusher = #pusher{answers = true} = Pusher, standby = Standby} = State) when map_size(Standby) > 0 ->
+    HeardAt = heard_at(Pusher),
+    case Pusher of
+        #pusher{heard_before = HeardAt, silent_checks = Silent} -> silent(Silent + 1, State);
+        _ -> State#state{pusher = Pusher#pusher{heard_before = HeardAt, silent_checks = 0}}
+    end;
+checked(State) ->
+    State.
+
+silent(?CHECKS, State) ->
+    evict(State);
+silent(Checks, #state{pusher = #pusher{pid = Pid} = Pusher} = State) ->
+    Checks == ?CHECKS div 2 andalso (Pid ! {route, to_component(get, <<"probe">>, #ping{}, State)}),
+    State#state{pusher = Pusher#pusher{silent_checks = Checks}}.
+
+evict(#state{host = Host, pusher = #pusher{pid = Pid, monitor = Monitor}, frozen_after_ms = Ms} = State) ->
+    ?WARNING_MSG("The event pusher of ~ts has not answered for ~B ms: its connection is closed in favor of another", [Host, Ms]),
+    erlang:demonitor(Monitor, [flush]),
+    ejabberd_service:send(Pid, xmpp:serr_connection_timeout()),
+    make_room(wake_standby(detached(State))).
 
 %% A component that no longer has the feed is sent nothing more.
 detach_other(#state{component = Component} = State, #state{component = Component}) ->
@@ -550,7 +613,7 @@ doubted(Attrs, #state{host = Host, epoch = Epoch, recovered = Known, disk = Disk
     case come_to(Attrs, Epoch) of
         H when is_integer(H), H > Known ->
             ?WARNING_MSG("The event pusher of ~ts has come further than the queue on disk: a new epoch begins", [Host]),
-            Renewed = Trusted#state{epoch = uuid()},
+            Renewed = Trusted#state{epoch = uuid(), taken = 0},
             case Disk of
                 none -> Renewed;
                 _ -> rewritten(Renewed)
@@ -602,7 +665,7 @@ without_disk(Reason, #state{host = Host, disk = Disk, pusher = Pusher, standby =
             none -> Standby;
             #pusher{pid = Pid, monitor = Monitor} -> Standby#{Pid => {Monitor, none}}
         end,
-    (detached(State))#state{epoch = uuid(), disk = none, standby = Others}.
+    (detached(State))#state{epoch = uuid(), taken = 0, disk = none, standby = Others}.
 
 put_away(false, #state{disk = none}) ->
     ok;

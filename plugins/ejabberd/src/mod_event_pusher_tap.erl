@@ -52,6 +52,7 @@ depends(_Host, _Opts) ->
 
 mod_opt_type(component) -> econf:domain();
 mod_opt_type(disk) -> econf:bool();
+mod_opt_type(frozen_after) -> econf:int(?LEAST_FROZEN_AFTER, 3600);
 mod_opt_type(max_item) -> econf:int(?LEAST_MAX_ITEM, 16#7fffffff);
 mod_opt_type(node) -> econf:binary();
 mod_opt_type(queue_bytes) -> econf:pos_int();
@@ -63,6 +64,7 @@ mod_options(Host) ->
     [
         {component, <<"pusher.", Host/binary>>},
         {disk, false},
+        {frozen_after, 8},
         {max_item, 900000},
         {node, atom_to_binary(node(), utf8)},
         {queue_bytes, 64 * 1024 * 1024},
@@ -79,6 +81,8 @@ mod_doc() ->
                                                             "'pusher.' and the virtual host.")}},
             {disk, #{value => "true | false", desc => ?T("Whether the queue survives a restart of ejabberd. The default "
                                                          "is false.")}},
+            {frozen_after, #{value => ?T("Number"), desc => ?T("Silence in seconds after which the feed of a component that answers "
+                                                               "no probe is given to another that waits. The default is 8.")}},
             {max_item, #{value => ?T("Number"), desc => ?T("Maximum size of an item in bytes of XML if the component sends "
                                                            "no limit. The default is 900000.")}},
             {node, #{value => ?T("Name"), desc => ?T("A stable name of this server, for clusters. The default is the "

@@ -4,7 +4,7 @@
  *   offline → connecting → attached → offline (waiting) → connecting → …
  *
  * The wait doubles with each failure, capped and jittered; after a refusal (wrong secret, unknown component) it starts
- * at 30 s. While another pusher holds the component, this one is on standby and retries at least every 30 s.
+ * at 30 s. While another pusher holds the component, this one is on standby; it retries at least every 30 s, or waits if a tap keeps it.
  */
 import type { ComponentAttachment, ComponentNode } from '../../config/config.ts';
 import type { Clock, Timers } from '../../kit/clock.ts';
@@ -88,6 +88,9 @@ export class NodeConnection {
     this.#stream = new ComponentStream(
       { ...attachment, service: node, pingTo, clock, timers },
       {
+        ...(attachment.feed === 'tap' && {
+          onStandby: () => this.#reportState('', 'standby', `another connection holds ${attachment.domain}`),
+        }),
         onUp: () => this.#up(),
         onStanza: (stanza, bytes) => {
           if (outbox?.consumes(stanza) !== true) this.#feed.received(stanza, bytes);

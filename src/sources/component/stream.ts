@@ -26,6 +26,7 @@ import {
   type Unreadable,
 } from '../xmpp-stream.ts';
 import type { Outlet } from './feed.ts';
+import { tapNs } from './tap-item.ts';
 
 interface StreamOptions {
   readonly service: { readonly host: string; readonly port: number };
@@ -45,6 +46,8 @@ interface StreamOptions {
 }
 
 interface StreamListener {
+  /** The tap will complete the handshake when the component is free; called repeatedly. Without it, the server refuses at once. */
+  onStandby?(): void;
   onUp(): void;
   onStanza(stanza: Stanza, bytes: number): void;
   onUnreadable(unreadable: Unreadable): void;
@@ -53,6 +56,9 @@ interface StreamListener {
 }
 
 const conditionsNs = 'urn:ietf:params:xml:ns:xmpp-streams';
+/** A tap repeats every 10 s that the component is not free. */
+const standbyTimeoutMs = 30_000;
+const signOfLifeMs = 2000;
 
 /** Dials when it is constructed. */
 export class ComponentStream implements Outlet {
@@ -61,7 +67,8 @@ export class ComponentStream implements Outlet {
   readonly #reader: Framer;
   readonly #keepalive: Keepalive;
   readonly #dialling: Dialling;
-  readonly #cancelDeadline: () => void;
+  /** The deadline until the stream is up, then the next sign of life. */
+  #cancelTimer: () => void = () => undefined;
   #state: 'dialing' | 'ended' | 'opening' | 'proving' | 'up' = 'dialing';
   #socket: Socket | undefined;
   #pings = 0;
@@ -82,9 +89,7 @@ export class ComponentStream implements Outlet {
       ping: () => this.#ping(),
       onDead: (ms) => this.#fail(describeSilence(ms, { skipping: this.#reader.skipping, maxStanzaBytes })),
     });
-    this.#cancelDeadline = options.timers.after(connectTimeoutMs, () =>
-      this.#fail(`not attached within ${connectTimeoutMs} ms (stopped while ${this.#state})`),
-    );
+    this.#limit(connectTimeoutMs);
     this.#dialling = dialTcp({ ...options.service, resolve: options.resolve }, (error, socket) => {
       if (error === undefined) this.#connected(socket);
       else this.#fail(messageOf(error));
@@ -96,15 +101,19 @@ export class ComponentStream implements Outlet {
     if (this.#state === 'up') this.#socket?.write(xml);
   }
 
-  /** Stops reading. */
+  /** Stops reading. Signs of life replace the answers to a tap that asks whether this process is frozen. */
   pause(): void {
     this.#keepalive.stop();
     this.#socket?.pause();
+    if (this.#state === 'up') this.#signLater();
   }
 
   /** Reads again. */
   resume(): void {
-    if (this.#state === 'up') this.#keepalive.start();
+    if (this.#state === 'up') {
+      this.#cancelTimer();
+      this.#keepalive.start();
+    }
     this.#socket?.resume();
   }
 
@@ -112,12 +121,25 @@ export class ComponentStream implements Outlet {
   close(end: StreamEnd = { kind: 'closed', reason: 'closed by us' }): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    this.#cancelDeadline();
+    this.#cancelTimer();
     this.#keepalive.stop();
     this.#dialling.cancel();
     this.#socket?.end('</stream:stream>');
     this.#options.timers.after(1000, () => this.#socket?.destroy());
     this.#listener.onEnd(end);
+  }
+
+  #limit(ms: number): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#options.timers.after(ms, () => this.#fail(`not attached within ${ms} ms (stopped while ${this.#state})`));
+  }
+
+  #signLater(): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#options.timers.after(signOfLifeMs, () => {
+      this.send(toXml(element('iq', { type: 'result', id: 'alive', from: this.#options.domain, to: this.#options.pingTo })));
+      this.#signLater();
+    });
   }
 
   #fail(reason: string): void {
@@ -151,7 +173,8 @@ export class ComponentStream implements Outlet {
     const proof = createHash('sha1')
       .update(`${stream.attrs['id'] ?? ''}${this.#options.secret.reveal()}`)
       .digest('hex');
-    this.#socket?.write(`<handshake>${proof}</handshake>`);
+    const wait = this.#listener.onStandby === undefined ? '' : ` xmlns:tap='${tapNs}' tap:wait='true'`;
+    this.#socket?.write(`<handshake${wait}>${proof}</handshake>`);
   }
 
   #received(stanza: Stanza, bytes: number): void {
@@ -168,10 +191,14 @@ export class ComponentStream implements Outlet {
     this.#listener.onUnreadable(unreadable);
   }
 
-  #handshakeAnswered({ name }: Stanza): void {
+  #handshakeAnswered({ name, ns }: Stanza): void {
+    if (ns === tapNs) {
+      this.#limit(standbyTimeoutMs);
+      return this.#listener.onStandby?.();
+    }
     if (name !== 'handshake') throw new ServiceError('STREAM_INVALID', `expected <handshake/> from the server, received <${name}>`);
     this.#state = 'up';
-    this.#cancelDeadline();
+    this.#cancelTimer();
     this.#keepalive.start();
     this.#listener.onUp();
   }

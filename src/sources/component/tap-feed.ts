@@ -15,7 +15,7 @@
  * Protocol: `urn:x-event-pusher:tap:1`, described in docs/reference/tap-protocol.md.
  */
 import type { Mark, Packet, Stanza, Subscription } from '../../model/packet.ts';
-import { element, toXml } from '../../packet/xml/element.ts';
+import { element, findChild, toXml } from '../../packet/xml/element.ts';
 import { errorCondition, isResponse, type Unreadable } from '../xmpp-stream.ts';
 import type { Feed, FeedContext, Outlet, OwnSide, SkipReason } from './feed.ts';
 import { readContent, readQueueFill, readResumed, readTapItem, type TapItem, tapNs } from './tap-item.ts';
@@ -74,6 +74,7 @@ export class TapFeed implements Feed {
     const feed = this.#hostFeeds.get(stanza.attrs['from'] ?? '');
     if (stanza.name === 'message') this.#item(feed, stanza, bytes);
     else if (feed !== undefined && isResponse(stanza)) feed.answered(stanza);
+    else if (feed !== undefined && findChild(stanza, 'free', tapNs) !== undefined) feed.freed();
     else this.#options.onOther(stanza);
   }
 
@@ -142,8 +143,14 @@ class HostFeed {
   answered(iq: Stanza): void {
     const asked = this.#state === 'asking' || this.#state === 'renewing';
     if (asked && iq.attrs['id'] === `resume-${this.host}`) this.#resumeAnswered(iq);
+    else if (this.#flows() && errorCondition(iq) === 'conflict') this.#refused('conflict');
     else if (this.#flows() && iq.attrs['type'] === 'error') this.#askLater(resumeAgainMs);
     else this.#reportQueueFill(iq);
+  }
+
+  /** The pusher that had the feed has gone. */
+  freed(): void {
+    if (this.#state === 'refused') this.#ask();
   }
 
   /** Whether an item comes from the tap that was resumed. Any user can send a message of the same form to the component. */
@@ -210,7 +217,7 @@ class HostFeed {
     const { attachment, instance } = this.#options;
     const { epoch, h } = this.#ledger.resumeFrom();
     const max = attachment.maxStanzaBytes - Math.min(wrapperBytes, Math.floor(attachment.maxStanzaBytes / 2));
-    const attrs = { xmlns: tapNs, epoch, h: String(h), ...this.#subscription, max: String(max), pusher: instance };
+    const attrs = { xmlns: tapNs, epoch, h: String(h), ...this.#subscription, max: String(max), pusher: instance, probe: 'true' };
     this.#send(`resume-${this.host}`, element('resume', attrs));
   }
 

@@ -80,10 +80,10 @@ export function readTapItem(message: Stanza): TapItem | undefined {
 export function readResumed(iq: Stanza): Resumed | undefined {
   const resumed = findChild(iq, 'resumed', tapNs);
   if (resumed === undefined) return undefined;
-  const { epoch, node, 'from-seq': from } = resumed.attrs;
+  const { epoch, node, 'from-seq': from, taken } = resumed.attrs;
   const fromSeq = Number(from);
   if (epoch === undefined || epoch === '' || !Number.isSafeInteger(fromSeq) || fromSeq < 1) return undefined;
-  return { epoch, node: node ?? '', fromSeq };
+  return { epoch, node: node ?? '', fromSeq, taken: digits(taken, 15) ?? 0 };
 }
 
 /** Fill level of a tap's queue, from a `<resumed/>` or the answer to an acknowledgement with `report`. Undefined: an older tap. */

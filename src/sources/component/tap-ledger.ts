@@ -5,13 +5,15 @@ export interface Resumed {
   readonly epoch: string;
   readonly node: string;
   readonly fromSeq: number;
+  /** The last item that was acknowledged since the tap was loaded; 0 for an older tap. */
+  readonly taken?: number;
 }
 
 /** Items that may be missing before the first received item. */
 type Gap =
   /** Items that the queue lost after the last received one. */
   | { readonly kind: 'dropped'; readonly items: number }
-  /** Items that were sent earlier and acknowledged or dropped; the spool has no record of them. */
+  /** Items that were sent earlier, to another pusher or another spool, and acknowledged or dropped. */
   | { readonly kind: 'unrecorded'; readonly items: number }
   /** All items of an earlier queue that were not received. */
   | { readonly kind: 'queue-lost' };
@@ -59,7 +61,7 @@ export class TapLedger {
   }
 
   /** Records the tap's answer. Undefined: nothing is missing before its first item. */
-  resumed({ node, epoch, fromSeq }: Resumed): Gap | undefined {
+  resumed({ node, epoch, fromSeq, taken = 0 }: Resumed): Gap | undefined {
     const before = this.#received.get(node);
     const sentBefore = fromSeq - 1;
     const known = before?.epoch === epoch ? before.seq : sentBefore;
@@ -68,7 +70,7 @@ export class TapLedger {
     this.#received.set(node, this.#current);
     if (before === undefined) return sentBefore > 0 ? { kind: 'unrecorded', items: sentBefore } : undefined;
     if (before.epoch !== epoch) return { kind: 'queue-lost' };
-    return sentBefore > known ? { kind: 'dropped', items: sentBefore - known } : undefined;
+    return sentBefore > known ? { kind: taken > known ? 'unrecorded' : 'dropped', items: sentBefore - known } : undefined;
   }
 
   /** Whether this epoch was resumed; an item of any other epoch does not come from the tap. */
